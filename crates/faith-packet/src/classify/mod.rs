@@ -1,0 +1,233 @@
+//! The classifier: what becomes of a packet that the pump has read.
+//!
+//! Packets start at the IPv6 header and may be GSO packets of 64 KiB whose checksums are not filled
+//! in yet, so no transport checksum is looked at; the kernel does that.
+//!
+//! From the host to the stack the questions are asked in this order, and the first that is answered
+//! decides:
+//!
+//! 1. Is it an IPv6 packet of the length it claims? (`malformed`)
+//! 2. Is keepfaith set? (`keepfaith`)
+//! 3. Can it come from a client, and is it for us? (`martian`)
+//! 4. Can its header chain be followed within bounds? (`extension`, `fragment`)
+//! 5. TCP is captured. So are the ICMPv6 errors about our own TCP packets, on which path MTU
+//!    discovery depends; other ICMPv6 is not (`icmp`).
+//! 6. Anything else is answered or ignored, as the interface says (`unsupported`).
+//!
+//! From the stack to the host only what belongs to captured connections leaves (`outbound`).
+
+mod reason;
+
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+use crate::chain::{self, Broken, Chain, Fragment};
+use crate::ipv6::{self, Header};
+use crate::prefix::PrefixSet;
+use crate::tcp::Segment;
+
+pub use reason::DropReason;
+
+/// What becomes of packets of protocols that cannot be captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Unsupported {
+    /// The client is told at once, by ICMPv6 Destination Unreachable, so that QUIC falls back to
+    /// TCP without waiting.
+    #[default]
+    Unreachable,
+    /// Silence, as on BSD.
+    Drop,
+}
+
+/// The two ends of a captured connection, with neither scope nor flow label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// Where the connection comes from.
+    pub client: SocketAddrV6,
+    /// What the client dialled.
+    pub destination: SocketAddrV6,
+}
+
+/// What becomes of a packet from the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToStack {
+    /// Captured: a whole initial SYN (SYN set; ACK, RST and FIN clear). Its ports are as the client
+    /// wrote them, 0 included.
+    Syn(Flow),
+    /// Captured: any other whole TCP packet.
+    Tcp,
+    /// Captured: an ICMPv6 error about a TCP packet of ours.
+    Icmp,
+    /// Captured: a fragment, for the kernel to reassemble.
+    Fragment,
+    /// Dropped, and to be answered with ICMPv6 Destination Unreachable, administratively
+    /// prohibited; RFC 4443 section 2.4(e) permits it here. Counts as
+    /// [`DropReason::Unsupported`].
+    Unreachable,
+    /// Dropped in silence.
+    Drop(DropReason),
+}
+
+/// Decides about packets by an interface's prefixes and settings.
+///
+/// ```
+/// use faith_packet::classify::{Classifier, DropReason, ToStack, Unsupported};
+/// use faith_packet::prefix::PrefixSet;
+/// let mut prefixes = PrefixSet::new();
+/// prefixes.insert("64:ff9b::/96".parse()?)?;
+/// let classifier = Classifier::new(prefixes, Unsupported::Unreachable);
+/// let ipv4 = [0x45; 40];
+/// assert_eq!(classifier.to_stack(&ipv4, true), ToStack::Drop(DropReason::Malformed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Classifier {
+    prefixes: PrefixSet,
+    unsupported: Unsupported,
+}
+
+impl Classifier {
+    /// A classifier for one interface.
+    #[must_use]
+    pub fn new(prefixes: PrefixSet, unsupported: Unsupported) -> Self {
+        Self { prefixes, unsupported }
+    }
+
+    /// The prefixes whose addresses are captured.
+    #[must_use]
+    pub fn prefixes(&self) -> &PrefixSet {
+        &self.prefixes
+    }
+
+    /// What becomes of packets of protocols that cannot be captured.
+    #[must_use]
+    pub fn unsupported(&self) -> Unsupported {
+        self.unsupported
+    }
+
+    /// What becomes of a packet that the host sent to the faith interface.
+    #[must_use]
+    #[inline]
+    pub fn to_stack(&self, packet: &[u8], keepfaith: bool) -> ToStack {
+        let Some((header, payload)) = Header::parse(packet) else {
+            return ToStack::Drop(DropReason::Malformed);
+        };
+        if !keepfaith {
+            return ToStack::Drop(DropReason::Keepfaith);
+        }
+        // A source inside a prefix is a hairpin: a captured connection to a captured address.
+        if !self.prefixes.contains(header.destination)
+            || ipv6::is_martian_source(header.source)
+            || self.prefixes.contains(header.source)
+        {
+            return ToStack::Drop(DropReason::Martian);
+        }
+        match chain::walk(header.next, payload) {
+            Ok(chain) => match chain.fragment {
+                None => self.whole(&header, &chain),
+                Some(fragment) => self.fragment(&header, &chain, fragment),
+            },
+            Err(Broken::Extension) => ToStack::Drop(DropReason::Extension),
+            Err(Broken::Fragment) => ToStack::Drop(DropReason::Fragment),
+        }
+    }
+
+    /// Why a packet that the stack sent must not reach the host; `None` lets it pass.
+    #[must_use]
+    #[inline]
+    pub fn to_host(&self, packet: &[u8]) -> Option<DropReason> {
+        let Some((header, payload)) = Header::parse(packet) else {
+            return Some(DropReason::Malformed);
+        };
+        if !self.prefixes.contains(header.source) {
+            return Some(DropReason::Outbound);
+        }
+        let Ok(chain) = chain::walk(header.next, payload) else {
+            return Some(DropReason::Outbound);
+        };
+        let leaves = match chain.protocol {
+            // Fragments too: a segment that was queued before the path MTU shrank leaves in pieces.
+            ipv6::TCP => true,
+            ipv6::ICMPV6 => chain.fragment.is_none() && is_icmpv6_error(chain.payload),
+            _ => false,
+        };
+        (!leaves).then_some(DropReason::Outbound)
+    }
+
+    #[inline]
+    fn whole(&self, header: &Header, chain: &Chain<'_>) -> ToStack {
+        match chain.protocol {
+            ipv6::TCP => match Segment::parse(chain.payload) {
+                Some(segment) if segment.is_initial_syn() => ToStack::Syn(flow(header, segment)),
+                Some(_) => ToStack::Tcp,
+                None => ToStack::Drop(DropReason::Malformed),
+            },
+            ipv6::ICMPV6 if quotes_our_tcp(header, chain.payload) => ToStack::Icmp,
+            ipv6::ICMPV6 => ToStack::Drop(DropReason::Icmp),
+            _ => self.unsupported_protocol(),
+        }
+    }
+
+    /// The first fragment is judged by its transport header. The others have none, and follow when
+    /// the fragment header says that they may belong to such a first one; without it the kernel
+    /// never completes them. (Only the first one's claim counts in reassembly, RFC 8200
+    /// section 4.5.)
+    fn fragment(&self, header: &Header, chain: &Chain<'_>, fragment: Fragment) -> ToStack {
+        // Extension headers behind the fragment header hide the protocol from all but the first.
+        if !fragment.admits(chain.payload.len()) || chain::is_extension(chain.protocol) {
+            return ToStack::Drop(DropReason::Fragment);
+        }
+        match (chain.protocol, fragment.is_first()) {
+            // RFC 7112: a first fragment holds the whole header chain.
+            (ipv6::TCP, true) if Segment::parse(chain.payload).is_none() => {
+                ToStack::Drop(DropReason::Fragment)
+            }
+            (ipv6::ICMPV6, true) if !quotes_our_tcp(header, chain.payload) => ToStack::Drop(DropReason::Icmp),
+            (ipv6::TCP | ipv6::ICMPV6, _) => ToStack::Fragment,
+            // One answer for a packet in pieces is enough.
+            (_, true) => self.unsupported_protocol(),
+            (_, false) => ToStack::Drop(DropReason::Unsupported),
+        }
+    }
+
+    fn unsupported_protocol(&self) -> ToStack {
+        match self.unsupported {
+            Unsupported::Unreachable => ToStack::Unreachable,
+            Unsupported::Drop => ToStack::Drop(DropReason::Unsupported),
+        }
+    }
+}
+
+fn flow(header: &Header, segment: Segment) -> Flow {
+    let end = |address, port| SocketAddrV6::new(Ipv6Addr::from_bits(address), port, 0, 0);
+    Flow {
+        client: end(header.source, segment.source_port),
+        destination: end(header.destination, segment.destination_port),
+    }
+}
+
+/// Whether an ICMPv6 message from the host reports the fate of a TCP packet of the stack's.
+///
+/// Destination Unreachable, Packet Too Big and Time Exceeded qualify. An error goes to the source
+/// of the packet it quotes, so the quoted source is the destination of the message, which is known
+/// to be inside a prefix. Whether the quoted connection exists, and whether its sequence number is
+/// in the window, the kernel checks; for that it needs the first eight octets of the TCP header.
+fn quotes_our_tcp(header: &Header, message: &[u8]) -> bool {
+    let Some(([kind, ..], quoted)) = message.split_first_chunk::<8>() else {
+        return false;
+    };
+    let Some((inner, payload)) = Header::parse_quoted(quoted) else {
+        return false;
+    };
+    matches!(kind, 1..=3)
+        && inner.source == header.destination
+        && chain::walk(inner.next, payload).is_ok_and(|chain| {
+            chain.protocol == ipv6::TCP
+                && chain.fragment.is_none_or(Fragment::is_first)
+                && chain.payload.len() >= 8
+        })
+}
+
+/// Whether a message is one of ICMPv6's errors, types 1 to 4 of RFC 4443, and has a whole header.
+fn is_icmpv6_error(message: &[u8]) -> bool {
+    matches!(message, [1..=4, _, _, _, _, _, _, _, ..])
+}

@@ -1,0 +1,77 @@
+//! The fixed IPv6 header.
+
+/// TCP's protocol number.
+pub(crate) const TCP: u8 = 6;
+/// ICMPv6's protocol number.
+pub(crate) const ICMPV6: u8 = 58;
+
+/// The length of the fixed header.
+pub(crate) const HEADER_LEN: usize = 40;
+
+/// What the classifier needs of the fixed header, addresses as numbers, most significant bit first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) source: u128,
+    pub(crate) destination: u128,
+    pub(crate) next: u8,
+    payload_length: u16,
+}
+
+impl Header {
+    /// Splits a whole packet into header and payload. A payload length that is not the packet's is
+    /// a lie or a jumbogram (RFC 2675), which no device of ours lets through.
+    #[inline]
+    pub(crate) fn parse(packet: &[u8]) -> Option<(Self, &[u8])> {
+        let (header, payload) = Self::split(packet)?;
+        (payload.len() == usize::from(header.payload_length)).then_some((header, payload))
+    }
+
+    /// Splits a packet that an ICMPv6 error quotes, which may be cut short anywhere.
+    pub(crate) fn parse_quoted(quoted: &[u8]) -> Option<(Self, &[u8])> {
+        let (header, payload) = Self::split(quoted)?;
+        let length = usize::from(header.payload_length);
+        Some((header, payload.get(..length).unwrap_or(payload)))
+    }
+
+    #[inline]
+    fn split(packet: &[u8]) -> Option<(Self, &[u8])> {
+        let (fixed, payload) = packet.split_first_chunk::<HEADER_LEN>()?;
+        let &[version, _, _, _, l0, l1, next, _, ref addresses @ ..] = fixed;
+        if version >> 4 != 6 {
+            return None;
+        }
+        let ([source, destination], []) = addresses.as_chunks::<16>() else {
+            return None;
+        };
+        let header = Self {
+            source: u128::from_be_bytes(*source),
+            destination: u128::from_be_bytes(*destination),
+            next,
+            payload_length: u16::from_be_bytes([l0, l1]),
+        };
+        Some((header, payload))
+    }
+}
+
+/// Whether `address` cannot be the source of a packet that deserves an answer: unspecified,
+/// loopback, multicast or IPv4-mapped.
+#[inline]
+pub(crate) fn is_martian_source(address: u128) -> bool {
+    address >> 32 == 0xffff || address <= 1 || address >> 120 == 0xff
+}
+
+/// Writes a fixed header with hop limit 64, and no traffic class or flow label.
+pub(crate) fn write_header(
+    out: &mut [u8; HEADER_LEN],
+    payload_length: u16,
+    next: u8,
+    source: u128,
+    destination: u128,
+) {
+    let [l0, l1] = payload_length.to_be_bytes();
+    let (start, addresses) = out.split_at_mut(8);
+    start.copy_from_slice(&[0x60, 0, 0, 0, l0, l1, next, 64]);
+    let (first, second) = addresses.split_at_mut(16);
+    first.copy_from_slice(&source.to_be_bytes());
+    second.copy_from_slice(&destination.to_be_bytes());
+}

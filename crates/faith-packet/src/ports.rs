@@ -1,0 +1,153 @@
+//! The ports of a listener, as a set that is never empty and never holds port 0.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use thiserror::Error;
+
+/// Why a list of ports is not a [`PortSet`].
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum PortError {
+    /// Port 0 cannot be listened on: `bind(2)` takes it to mean "any free port".
+    #[error("port 0 is not a port; use 1 to 65535")]
+    Zero,
+    /// A range ends before it starts.
+    #[error("port range {first}-{last} is reversed; write {last}-{first}")]
+    Reversed {
+        /// The range's first port, as given.
+        first: u16,
+        /// The range's last port, as given.
+        last: u16,
+    },
+    /// No port was named.
+    #[error("no port given; name at least one")]
+    Empty,
+}
+
+/// A non-empty set of TCP ports from 1 to 65535, kept as sorted ranges with gaps between them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PortSet {
+    ranges: Vec<RangeInclusive<u16>>,
+}
+
+impl PortSet {
+    /// Every port, 1 to 65535.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { ranges: vec![1..=u16::MAX] }
+    }
+
+    /// Exactly one port.
+    ///
+    /// # Errors
+    ///
+    /// [`PortError::Zero`].
+    pub fn single(port: u16) -> Result<Self, PortError> {
+        Self::from_ranges([(port, port)])
+    }
+
+    /// The union of inclusive ranges, in any order; they may overlap.
+    ///
+    /// ```
+    /// use faith_packet::ports::PortSet;
+    /// let ports = PortSet::from_ranges([(85, 90), (22, 22), (80, 84)])?;
+    /// assert_eq!(ports.to_string(), "22,80-90");
+    /// # Ok::<(), faith_packet::ports::PortError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PortError::Zero`] and [`PortError::Reversed`] for the first illegal range,
+    /// [`PortError::Empty`] when there is none at all.
+    pub fn from_ranges(ranges: impl IntoIterator<Item = (u16, u16)>) -> Result<Self, PortError> {
+        let mut sorted = Vec::new();
+        for (first, last) in ranges {
+            if first == 0 || last == 0 {
+                return Err(PortError::Zero);
+            }
+            if first > last {
+                return Err(PortError::Reversed { first, last });
+            }
+            sorted.push((first, last));
+        }
+        sorted.sort_unstable();
+
+        let mut merged: Vec<RangeInclusive<u16>> = Vec::with_capacity(sorted.len());
+        for (first, last) in sorted {
+            match merged.last_mut() {
+                // Adjacent ranges merge too, so that equal sets compare equal.
+                Some(previous) if first <= previous.end().saturating_add(1) => {
+                    *previous = *previous.start()..=last.max(*previous.end());
+                }
+                _ => merged.push(first..=last),
+            }
+        }
+        if merged.is_empty() {
+            return Err(PortError::Empty);
+        }
+        Ok(Self { ranges: merged })
+    }
+
+    /// Whether `port` is in the set.
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        let after = self.ranges.partition_point(|range| *range.start() <= port);
+        let candidate = after.checked_sub(1).and_then(|index| self.ranges.get(index));
+        candidate.is_some_and(|range| range.contains(&port))
+    }
+
+    /// Whether the two sets have a port in common.
+    #[must_use]
+    pub fn intersects(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.ranges.iter(), other.ranges.iter());
+        let (mut our, mut their) = (ours.next(), theirs.next());
+        while let (Some(a), Some(b)) = (our, their) {
+            if a.end() < b.start() {
+                our = ours.next();
+            } else if b.end() < a.start() {
+                their = theirs.next();
+            } else {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The set as ascending ranges that neither overlap nor touch.
+    #[must_use]
+    pub fn ranges(&self) -> &[RangeInclusive<u16>] {
+        &self.ranges
+    }
+
+    /// The port, when the set is a single one.
+    #[must_use]
+    pub fn is_single(&self) -> Option<u16> {
+        match self.ranges.as_slice() {
+            [only] if only.start() == only.end() => Some(*only.start()),
+            _ => None,
+        }
+    }
+}
+
+/// `22,80-90`, or `all`.
+impl fmt::Display for PortSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::all() {
+            return f.write_str("all");
+        }
+        for (index, range) in self.ranges.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            if range.start() == range.end() {
+                write!(f, "{}", range.start())?;
+            } else {
+                write!(f, "{}-{}", range.start(), range.end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! What is captured, what is refused, and in which order the classifier asks.
+
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+use faith_packet::classify::{DropReason, Flow, ToStack};
+
+use crate::builder::{
+    self, CLIENT, Extension, OTHER_SERVER, SERVER, answer, classifier, extend, icmpv6, ipv6,
+    silent_classifier, syn, tcp, tcp_header, udp,
+};
+
+fn verdict(packet: &[u8]) -> ToStack {
+    classifier().to_stack(packet, true)
+}
+
+fn address(text: &str) -> Ipv6Addr {
+    text.parse().unwrap()
+}
+
+const MALFORMED: ToStack = ToStack::Drop(DropReason::Malformed);
+const MARTIAN: ToStack = ToStack::Drop(DropReason::Martian);
+
+fn flow_to(server: Ipv6Addr) -> Flow {
+    Flow { client: SocketAddrV6::new(CLIENT, 49152, 0, 0), destination: SocketAddrV6::new(server, 80, 0, 0) }
+}
+
+#[test]
+fn a_syn_is_captured_with_the_addresses_and_ports_the_client_wrote() {
+    assert_eq!(verdict(&syn()), ToStack::Syn(flow_to(SERVER)));
+    let mut header = tcp_header();
+    header.syn = true;
+    let syn = tcp(CLIENT, OTHER_SERVER, header, b"fast open");
+    assert_eq!(verdict(&syn), ToStack::Syn(flow_to(OTHER_SERVER)));
+}
+
+#[test]
+fn a_syn_that_offers_ecn_is_a_syn() {
+    let mut header = tcp_header();
+    (header.syn, header.ece, header.cwr) = (true, true, true);
+    assert_eq!(verdict(&tcp(CLIENT, SERVER, header, &[])), ToStack::Syn(flow_to(SERVER)));
+}
+
+#[test]
+fn a_syn_with_ack_rst_or_fin_does_not_ask_for_a_connection() {
+    for flag in ["ack", "rst", "fin"] {
+        let mut header = tcp_header();
+        header.syn = true;
+        (header.ack, header.rst, header.fin) = (flag == "ack", flag == "rst", flag == "fin");
+        assert_eq!(verdict(&tcp(CLIENT, SERVER, header, &[])), ToStack::Tcp, "{flag}");
+    }
+}
+
+#[test]
+fn a_segment_of_64_kib_without_a_checksum_is_captured() {
+    let mut header = tcp_header();
+    header.ack = true;
+    let mut packet = tcp(CLIENT, SERVER, header, &vec![0; 65_515]);
+    packet[56..58].copy_from_slice(&[0xbe, 0xef]);
+    assert_eq!(packet.len(), 65_575);
+    assert_eq!(verdict(&packet), ToStack::Tcp);
+}
+
+#[test]
+fn a_syn_behind_extension_headers_is_a_syn() {
+    let extensions = [
+        Extension::HopByHop(0),
+        Extension::Destination(1),
+        Extension::Routing { segments_left: 0 },
+        Extension::Fragment { offset: 0, more: false },
+    ];
+    assert_eq!(verdict(&extend(&syn(), &extensions)), ToStack::Syn(flow_to(SERVER)));
+}
+
+#[test]
+fn a_chain_that_leads_elsewhere_or_too_far_is_not_followed() {
+    let dropped = ToStack::Drop(DropReason::Extension);
+    let routed = [Extension::Routing { segments_left: 1 }];
+    assert_eq!(verdict(&extend(&syn(), &routed)), dropped);
+    assert_eq!(verdict(&extend(&syn(), &[Extension::Destination(0); 9])), dropped);
+    assert_eq!(verdict(&extend(&syn(), &[Extension::Destination(128)])), dropped);
+}
+
+#[test]
+fn a_packet_of_another_length_than_it_claims_is_malformed() {
+    let packet = syn();
+    for length in 0..packet.len() {
+        assert_eq!(verdict(&packet[..length]), MALFORMED, "{length} octets");
+    }
+    assert_eq!(verdict(&[packet, vec![0]].concat()), MALFORMED);
+}
+
+#[test]
+fn a_packet_of_another_version_is_malformed() {
+    for version in (0..16).filter(|version| *version != 6) {
+        let mut packet = syn();
+        packet[0] = version << 4;
+        assert_eq!(verdict(&packet), MALFORMED, "version {version}");
+    }
+}
+
+#[test]
+fn a_tcp_header_that_is_not_whole_is_malformed() {
+    for offset in 0..16_u8 {
+        let mut packet = syn();
+        packet[52] = offset << 4;
+        let expected = if offset == 5 { ToStack::Syn(flow_to(SERVER)) } else { MALFORMED };
+        assert_eq!(verdict(&packet), expected, "data offset {offset}");
+    }
+    for length in 0..20 {
+        let packet = ipv6(CLIENT, SERVER, builder::TCP, &syn()[40..40 + length]);
+        assert_eq!(verdict(&packet), MALFORMED, "{length} octets of header");
+    }
+}
+
+#[test]
+fn a_source_no_client_can_have_is_a_martian() {
+    for source in ["::", "::1", "ff02::1", "ffff::1", "::ffff:192.0.2.1"] {
+        assert_eq!(verdict(&tcp(address(source), SERVER, tcp_header(), &[])), MARTIAN, "{source}");
+    }
+    for source in ["::2", "fe80::1", "fd00::1", "::fffe:192.0.2.1", "2001:db8:63:ffff::1"] {
+        let packet = tcp(address(source), SERVER, tcp_header(), &[]);
+        assert_eq!(verdict(&packet), ToStack::Tcp, "{source}");
+    }
+}
+
+#[test]
+fn a_captured_address_that_dials_a_captured_address_is_a_martian() {
+    assert_eq!(verdict(&tcp(SERVER, SERVER, tcp_header(), &[])), MARTIAN);
+    assert_eq!(verdict(&tcp(OTHER_SERVER, SERVER, tcp_header(), &[])), MARTIAN);
+}
+
+#[test]
+fn a_destination_outside_the_prefixes_is_a_martian() {
+    for destination in ["64:ff9b::1:0:0", "2001:db8:65::", "ff02::16", "::1"] {
+        let packet = tcp(CLIENT, address(destination), tcp_header(), &[]);
+        assert_eq!(verdict(&packet), MARTIAN, "{destination}");
+    }
+}
+
+#[test]
+fn malformed_comes_before_keepfaith_and_keepfaith_before_martian() {
+    let classifier = classifier();
+    let keepfaith = ToStack::Drop(DropReason::Keepfaith);
+    assert_eq!(classifier.to_stack(&syn()[..50], false), MALFORMED);
+    assert_eq!(classifier.to_stack(&syn(), false), keepfaith);
+    let martian = tcp(SERVER, SERVER, tcp_header(), &[]);
+    assert_eq!(classifier.to_stack(&martian, false), keepfaith);
+}
+
+#[test]
+fn a_protocol_that_cannot_be_captured_is_answered_or_not_as_the_interface_says() {
+    let esp = ipv6(CLIENT, SERVER, 50, &[0; 32]);
+    let no_next_header = ipv6(CLIENT, SERVER, 59, &[]);
+    let sctp = ipv6(CLIENT, SERVER, 132, &[0; 16]);
+    for packet in [udp(CLIENT, SERVER, b"quic"), esp, no_next_header, sctp] {
+        assert_eq!(verdict(&packet), ToStack::Unreachable);
+        let silence = ToStack::Drop(DropReason::Unsupported);
+        assert_eq!(silent_classifier().to_stack(&packet, true), silence);
+    }
+}
+
+#[test]
+fn only_tcp_and_icmpv6_errors_of_captured_addresses_leave() {
+    let classifier = classifier();
+    assert_eq!(classifier.to_host(&answer()), None);
+    for kind in 1..=4 {
+        assert_eq!(classifier.to_host(&icmpv6(SERVER, CLIENT, kind, 0, &syn())), None);
+    }
+
+    let outbound = Some(DropReason::Outbound);
+    for kind in [0, 5, 127, 128, 129, 133, 135, 136, 143] {
+        let message = icmpv6(SERVER, CLIENT, kind, 0, &[]);
+        assert_eq!(classifier.to_host(&message), outbound, "type {kind}");
+    }
+    let others = [
+        tcp(CLIENT, SERVER, tcp_header(), &[]),
+        udp(SERVER, CLIENT, b"answer"),
+        icmpv6(CLIENT, SERVER, 1, 0, &syn()),
+        ipv6(SERVER, CLIENT, builder::ICMPV6, &[1, 0, 0, 0]),
+        extend(&answer(), &[Extension::Routing { segments_left: 1 }]),
+    ];
+    for packet in others {
+        assert_eq!(classifier.to_host(&packet), outbound);
+    }
+    let cut = answer();
+    assert_eq!(classifier.to_host(&cut[..cut.len() - 1]), Some(DropReason::Malformed));
+}
+
+#[test]
+fn a_segment_the_stack_sends_in_pieces_leaves_whole() {
+    let mut header = tcp_header();
+    header.ack = true;
+    let segment = tcp(SERVER, CLIENT, header, &[0; 2000]);
+    for (offset, more) in [(0, true), (1232, false)] {
+        let piece = builder::fragment(&segment, offset, 1232, more);
+        assert_eq!(classifier().to_host(&piece), None, "from {offset}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Which ICMPv6 messages reach the stack.
+
+use std::net::Ipv6Addr;
+
+use faith_packet::classify::{DropReason, ToStack};
+
+use crate::builder::{
+    CLIENT, Extension, OTHER_SERVER, SERVER, answer, classifier, extend, icmpv6, syn, tcp, tcp_header, udp,
+};
+
+/// A router on the client's side.
+const ROUTER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
+
+const DROPPED: ToStack = ToStack::Drop(DropReason::Icmp);
+
+fn verdict(kind: u8, quote: &[u8]) -> ToStack {
+    classifier().to_stack(&icmpv6(ROUTER, SERVER, kind, 0, quote), true)
+}
+
+#[test]
+fn unreachable_too_big_and_time_exceeded_about_our_segment_are_captured() {
+    for kind in 0..=255 {
+        let expected = if (1..=3).contains(&kind) { ToStack::Icmp } else { DROPPED };
+        assert_eq!(verdict(kind, &answer()), expected, "type {kind}");
+    }
+}
+
+#[test]
+fn a_quote_must_reach_to_the_ports_and_the_sequence_number() {
+    let quote = answer();
+    for length in 0..quote.len() {
+        let expected = if length < 48 { DROPPED } else { ToStack::Icmp };
+        assert_eq!(verdict(2, &quote[..length]), expected, "{length} octets quoted");
+    }
+}
+
+#[test]
+fn a_quote_is_read_through_its_extension_headers() {
+    let extensions = [Extension::HopByHop(0), Extension::Fragment { offset: 0, more: true }];
+    assert_eq!(verdict(1, &extend(&answer(), &extensions)), ToStack::Icmp);
+    let later = [Extension::Fragment { offset: 8, more: true }];
+    assert_eq!(verdict(1, &extend(&answer(), &later)), DROPPED);
+}
+
+#[test]
+fn a_quote_of_another_protocol_is_not_ours() {
+    assert_eq!(verdict(1, &udp(SERVER, CLIENT, b"answer")), DROPPED);
+    assert_eq!(verdict(1, &icmpv6(SERVER, CLIENT, 129, 0, b"echo reply")), DROPPED);
+}
+
+#[test]
+fn a_quote_that_the_destination_did_not_send_is_forged() {
+    assert_eq!(verdict(1, &syn()), DROPPED);
+    assert_eq!(verdict(1, &tcp(OTHER_SERVER, CLIENT, tcp_header(), &[])), DROPPED);
+}
+
+#[test]
+fn a_quote_that_is_not_ipv6_is_forged() {
+    let mut quote = answer();
+    quote[0] = 0x45;
+    assert_eq!(verdict(1, &quote), DROPPED);
+}

@@ -1,0 +1,170 @@
+//! The classifier's rules once more, written on etherparse's parsers instead of ours.
+
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+use etherparse::{
+    Icmpv6Slice, IpAuthHeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, TcpSlice,
+};
+use faith_packet::classify::{Classifier, DropReason, Flow, ToStack, Unsupported};
+
+use crate::builder::{ICMPV6, TCP};
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const EXTENSIONS: [u8; 5] = [HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, 60];
+
+struct Walked<'a> {
+    protocol: u8,
+    payload: &'a [u8],
+    /// Offset in octets, and whether more follow.
+    fragment: Option<(usize, bool)>,
+}
+
+/// Reads the headers one at a time: etherparse's iterator over a chain that it could only follow in
+/// part (`Ipv6ExtensionsSlice::from_slice_lax`) runs past the end of the part.
+fn walk(first: u8, payload: &[u8]) -> Result<Walked<'_>, DropReason> {
+    let (mut protocol, mut rest) = (first, payload);
+    let mut seen: Vec<u8> = Vec::new();
+    while EXTENSIONS.contains(&protocol) {
+        let truncated = DropReason::Extension;
+        let (next, length, segments_left, fragment) = match protocol {
+            FRAGMENT => {
+                let header = Ipv6FragmentHeaderSlice::from_slice(rest).map_err(|_| truncated)?;
+                let offset = usize::from(header.fragment_offset().value()) * 8;
+                let place = header.is_fragmenting_payload().then(|| (offset, header.more_fragments()));
+                (header.next_header(), header.slice().len(), 0, place)
+            }
+            AUTHENTICATION => {
+                let header = IpAuthHeaderSlice::from_slice(rest).map_err(|_| truncated)?;
+                (header.next_header(), header.slice().len(), 0, None)
+            }
+            _ => {
+                let header = Ipv6RawExtHeaderSlice::from_slice(rest).map_err(|_| truncated)?;
+                let segments_left = if protocol == ROUTING { header.payload()[1] } else { 0 };
+                (header.next_header(), header.slice().len(), segments_left, None)
+            }
+        };
+        rest = &rest[length..];
+        let too_much = seen.len() == 8 || payload.len() - rest.len() > 1024;
+        let misplaced = protocol == HOP_BY_HOP && !seen.is_empty();
+        if too_much || misplaced || segments_left > 0 {
+            return Err(DropReason::Extension);
+        }
+        if protocol == FRAGMENT && seen.contains(&FRAGMENT) {
+            return Err(DropReason::Fragment);
+        }
+        seen.push(protocol);
+        protocol = next.0;
+        if fragment.is_some() {
+            return Ok(Walked { protocol, payload: rest, fragment });
+        }
+    }
+    Ok(Walked { protocol, payload: rest, fragment: None })
+}
+
+fn is_captured(classifier: &Classifier, address: Ipv6Addr) -> bool {
+    classifier.prefixes().iter().any(|prefix| {
+        let host_bits = 128 - u32::from(prefix.length());
+        address.to_bits() >> host_bits == prefix.address().to_bits() >> host_bits
+    })
+}
+
+fn quotes_our_tcp(destination: Ipv6Addr, message: &[u8]) -> bool {
+    let Ok(message) = Icmpv6Slice::from_slice(message) else {
+        return false;
+    };
+    let Ok(quoted) = Ipv6HeaderSlice::from_slice(message.payload()) else {
+        return false;
+    };
+    let behind = &message.payload()[40..];
+    let behind = &behind[..behind.len().min(quoted.payload_length().into())];
+    let Ok(walked) = walk(quoted.next_header().0, behind) else {
+        return false;
+    };
+    [1, 2, 3].contains(&message.type_u8())
+        && quoted.source_addr() == destination
+        && walked.protocol == TCP
+        && walked.fragment.is_none_or(|(offset, _)| offset == 0)
+        && walked.payload.len() >= 8
+}
+
+fn whole_header(packet: &[u8]) -> Option<Ipv6HeaderSlice<'_>> {
+    let header = Ipv6HeaderSlice::from_slice(packet).ok()?;
+    (packet.len() == 40 + usize::from(header.payload_length())).then_some(header)
+}
+
+pub(crate) fn to_stack(classifier: &Classifier, packet: &[u8]) -> ToStack {
+    let unsupported = match classifier.unsupported() {
+        Unsupported::Unreachable => ToStack::Unreachable,
+        Unsupported::Drop => ToStack::Drop(DropReason::Unsupported),
+    };
+    let Some(header) = whole_header(packet) else {
+        return ToStack::Drop(DropReason::Malformed);
+    };
+    let (source, destination) = (header.source_addr(), header.destination_addr());
+    let unusable = source.is_multicast()
+        || source.is_unspecified()
+        || source.is_loopback()
+        || source.to_ipv4_mapped().is_some();
+    if unusable || is_captured(classifier, source) || !is_captured(classifier, destination) {
+        return ToStack::Drop(DropReason::Martian);
+    }
+    let walked = match walk(header.next_header().0, &packet[40..]) {
+        Ok(walked) => walked,
+        Err(reason) => return ToStack::Drop(reason),
+    };
+
+    let Some((offset, more)) = walked.fragment else {
+        return match walked.protocol {
+            TCP => match TcpSlice::from_slice(walked.payload) {
+                Err(_) => ToStack::Drop(DropReason::Malformed),
+                Ok(tcp) if tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin() => ToStack::Syn(Flow {
+                    client: SocketAddrV6::new(source, tcp.source_port(), 0, 0),
+                    destination: SocketAddrV6::new(destination, tcp.destination_port(), 0, 0),
+                }),
+                Ok(_) => ToStack::Tcp,
+            },
+            ICMPV6 if quotes_our_tcp(destination, walked.payload) => ToStack::Icmp,
+            ICMPV6 => ToStack::Drop(DropReason::Icmp),
+            _ => unsupported,
+        };
+    };
+
+    let length = walked.payload.len();
+    let impossible = length == 0 || (more && length % 8 != 0) || offset + length > 65_535;
+    if impossible || EXTENSIONS.contains(&walked.protocol) {
+        return ToStack::Drop(DropReason::Fragment);
+    }
+    match walked.protocol {
+        TCP if offset == 0 && TcpSlice::from_slice(walked.payload).is_err() => {
+            ToStack::Drop(DropReason::Fragment)
+        }
+        ICMPV6 if offset == 0 && !quotes_our_tcp(destination, walked.payload) => {
+            ToStack::Drop(DropReason::Icmp)
+        }
+        TCP | ICMPV6 => ToStack::Fragment,
+        _ if offset == 0 => unsupported,
+        _ => ToStack::Drop(DropReason::Unsupported),
+    }
+}
+
+pub(crate) fn to_host(classifier: &Classifier, packet: &[u8]) -> Option<DropReason> {
+    let Some(header) = whole_header(packet) else {
+        return Some(DropReason::Malformed);
+    };
+    let leaves = is_captured(classifier, header.source_addr())
+        && walk(header.next_header().0, &packet[40..]).is_ok_and(|walked| {
+            let is_error = || {
+                Icmpv6Slice::from_slice(walked.payload)
+                    .is_ok_and(|message| (1..=4).contains(&message.type_u8()))
+            };
+            match walked.protocol {
+                TCP => true,
+                ICMPV6 => walked.fragment.is_none() && is_error(),
+                _ => false,
+            }
+        });
+    (!leaves).then_some(DropReason::Outbound)
+}

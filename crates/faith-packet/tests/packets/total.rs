@@ -1,0 +1,61 @@
+//! No octets make anything panic, and what is written never exceeds what is said.
+
+use faith_packet::checksum;
+use faith_packet::icmpv6::{self, Unreachable, build_unreachable};
+use faith_packet::tcp::build_reset;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::builder::{classifier, fix_length};
+use crate::strategy::packet;
+
+fn try_everything(octets: &[u8]) {
+    let classifier = classifier();
+    let _ = classifier.to_stack(octets, true);
+    let _ = classifier.to_stack(octets, false);
+    let _ = classifier.to_host(octets);
+    let _ = checksum::internet(octets);
+    let mut out = [0; icmpv6::MAX_LEN];
+    if let Some(length) = build_unreachable(Unreachable::Prohibited, octets, &mut out) {
+        assert!(length <= out.len());
+    }
+    if let Some(length) = build_reset(octets, &mut out) {
+        assert_eq!(length, 60);
+    }
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn arbitrary_octets_are_judged(octets in vec(any::<u8>(), 0..300)) {
+        try_everything(&octets);
+    }
+
+    #[test]
+    fn arbitrary_octets_behind_a_sound_header_are_judged(
+        mut packet in packet(),
+        next in prop::sample::select(vec![0_u8, 6, 43, 44, 51, 58, 60]),
+        payload in vec(any::<u8>(), 0..1400),
+    ) {
+        packet.resize(40, 0);
+        packet[0] = 0x60;
+        packet[6] = next;
+        packet.extend(payload);
+        fix_length(&mut packet);
+        try_everything(&packet);
+    }
+
+    #[test]
+    fn generated_packets_and_their_beginnings_are_judged(
+        packet in packet(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        try_everything(&packet);
+        try_everything(&packet[..cut.index(packet.len())]);
+    }
+}
