@@ -1,0 +1,91 @@
+//! Counters of the pump. Each worker has its own and is their only writer, so that counting costs no lock and
+//! no atomic read-modify-write; whoever reads them adds the workers up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use faith_packet::classify::DropReason;
+
+/// A number that one thread raises and any thread reads.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, more: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one worker has counted; on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counters {
+    pub(crate) captured_packets: Counter,
+    pub(crate) captured_bytes: Counter,
+    pub(crate) returned_packets: Counter,
+    pub(crate) returned_bytes: Counter,
+    pub(crate) unreachable_sent: Counter,
+    pub(crate) syns_held: Counter,
+    pub(crate) syns_beyond_hold: Counter,
+    drops: [Counter; DropReason::COUNT],
+}
+
+impl Counters {
+    pub(crate) fn drop(&self, reason: DropReason) {
+        if let Some(counter) = self.drops.get(reason.index()) {
+            counter.add(1);
+        }
+    }
+}
+
+/// What an interface has counted since it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceStats {
+    /// Packets handed to the stack: captured TCP and the ICMPv6 errors about it.
+    pub captured_packets: u64,
+    /// Their bytes, IPv6 headers included.
+    pub captured_bytes: u64,
+    /// Packets the stack sent back.
+    pub returned_packets: u64,
+    /// Their bytes, IPv6 headers included.
+    pub returned_bytes: u64,
+    /// ICMPv6 Destination Unreachable messages sent.
+    pub unreachable_sent: u64,
+    /// SYNs offered to a service before the kernel saw them.
+    pub syns_held: u64,
+    /// SYNs that went straight on because too many were held.
+    pub syns_beyond_hold: u64,
+    /// Packets dropped, by [`DropReason::index`].
+    pub drops: [u64; DropReason::COUNT],
+}
+
+impl InterfaceStats {
+    pub(crate) fn sum<'a>(workers: impl Iterator<Item = &'a Counters>) -> Self {
+        let mut sum = Self {
+            captured_packets: 0,
+            captured_bytes: 0,
+            returned_packets: 0,
+            returned_bytes: 0,
+            unreachable_sent: 0,
+            syns_held: 0,
+            syns_beyond_hold: 0,
+            drops: [0; DropReason::COUNT],
+        };
+        for worker in workers {
+            sum.captured_packets += worker.captured_packets.get();
+            sum.captured_bytes += worker.captured_bytes.get();
+            sum.returned_packets += worker.returned_packets.get();
+            sum.returned_bytes += worker.returned_bytes.get();
+            sum.unreachable_sent += worker.unreachable_sent.get();
+            sum.syns_held += worker.syns_held.get();
+            sum.syns_beyond_hold += worker.syns_beyond_hold.get();
+            for (total, counter) in sum.drops.iter_mut().zip(&worker.drops) {
+                *total += counter.get();
+            }
+        }
+        sum
+    }
+}

@@ -1,0 +1,165 @@
+//! What can go wrong while a faith interface is made, changed or listened on.
+
+use std::io;
+use std::net::Ipv6Addr;
+
+use faith_packet::ports::PortSet;
+use faith_packet::prefix::{FaithPrefix, PrefixSetError};
+use rustix::io::Errno;
+
+/// An operation on a faith interface that failed. [`code`](Self::code) is stable and what programs test;
+/// the message is for people.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// An interface name the kernel would not take.
+    #[error("`{0}` is not a legal interface name")]
+    Name(String),
+    /// The name belongs to an interface that exists.
+    #[error("cannot create {0}: an interface of that name exists")]
+    Exists(String),
+    /// No prefixes were given.
+    #[error("cannot create {0}: it has no prefix")]
+    NoPrefix(String),
+    /// A prefix that overlaps one the interface has.
+    #[error(transparent)]
+    Prefix(#[from] PrefixSetError),
+    /// A prefix the interface does not have.
+    #[error("{interface} has no prefix {prefix}")]
+    NoSuchPrefix {
+        /// Whose.
+        interface: String,
+        /// Which.
+        prefix: FaithPrefix,
+    },
+    /// An MTU below IPv6's least or above what an interface can have.
+    #[error("mtu {0} is outside 1280-65535")]
+    Mtu(u32),
+    /// keepfaith is off.
+    #[error("keepfaith is 0: nothing is captured")]
+    Keepfaith,
+    /// A port that another faith listener has.
+    #[error("ports {ports} of {address} are taken by another faith listener")]
+    PortTaken {
+        /// Where.
+        address: String,
+        /// What was asked for.
+        ports: PortSet,
+    },
+    /// A listener's address outside every prefix.
+    #[error("{address} is inside no prefix of {interface}")]
+    AddressOutside {
+        /// Whose.
+        interface: String,
+        /// Which.
+        address: Ipv6Addr,
+    },
+    /// The interface was closed, or deleted by somebody else.
+    #[error("{0} is closed")]
+    Closed(String),
+    /// The kernel refused a step.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// The step, as in "cannot …".
+        what: String,
+        /// The system call or request.
+        syscall: &'static str,
+        /// Why.
+        source: io::Error,
+        /// What to do about it.
+        hint: Option<&'static str>,
+    },
+}
+
+impl StackError {
+    pub(crate) fn system(
+        what: impl Into<String>,
+        syscall: &'static str,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        let source = source.into();
+        let hint = match source.kind() {
+            io::ErrorKind::PermissionDenied => Some(NEEDS),
+            _ => None,
+        };
+        Self::System { what: what.into(), syscall, source, hint }
+    }
+
+    /// The stable code: an errno's name where the kernel refused, else one of faithd's own.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "ERR_FAITH_NAME",
+            Self::Exists(_) => "EEXIST",
+            Self::NoPrefix(_) | Self::Prefix(_) => "ERR_FAITH_PREFIX",
+            Self::NoSuchPrefix { .. } => "ENOENT",
+            Self::Mtu(_) => "ERR_FAITH_ARGUMENT",
+            Self::Keepfaith => "ERR_FAITH_KEEPFAITH",
+            Self::PortTaken { .. } => "EADDRINUSE",
+            Self::AddressOutside { .. } => "EADDRNOTAVAIL",
+            Self::Closed(_) => "ERR_FAITH_CLOSED",
+            Self::System { source, .. } => errno_name(source),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Name(_) => Some("use 1 to 15 bytes without `/`, `:`, `%` or white space"),
+            Self::Exists(_) => Some("choose another name, or delete that interface"),
+            Self::NoPrefix(_) => Some("name at least one, such as 64:ff9b::/96"),
+            Self::Keepfaith => Some("set keepfaith first: setKeepfaith(true), or faithd -k"),
+            Self::System { hint, .. } => *hint,
+            _ => None,
+        }
+    }
+
+    /// The errno, where the kernel refused.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::System { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+
+    /// The system call or netlink request, where the kernel refused.
+    #[must_use]
+    pub fn syscall(&self) -> Option<&'static str> {
+        match self {
+            Self::System { syscall, .. } => Some(syscall),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) const NEEDS: &str =
+    "run as root, or give CAP_NET_ADMIN (the interface) and CAP_SYS_ADMIN (its network namespace)";
+
+fn errno_name(error: &io::Error) -> &'static str {
+    let Some(errno) = Errno::from_io_error(error) else { return "EIO" };
+    NAMES.iter().find(|(known, _)| *known == errno).map_or("EIO", |(_, name)| name)
+}
+
+const NAMES: &[(Errno, &str)] = &[
+    (Errno::ACCESS, "EACCES"),
+    (Errno::ADDRINUSE, "EADDRINUSE"),
+    (Errno::ADDRNOTAVAIL, "EADDRNOTAVAIL"),
+    (Errno::BADFD, "EBADFD"),
+    (Errno::BUSY, "EBUSY"),
+    (Errno::EXIST, "EEXIST"),
+    (Errno::INVAL, "EINVAL"),
+    (Errno::MFILE, "EMFILE"),
+    (Errno::NFILE, "ENFILE"),
+    (Errno::NOBUFS, "ENOBUFS"),
+    (Errno::NODEV, "ENODEV"),
+    (Errno::NOENT, "ENOENT"),
+    (Errno::NOMEM, "ENOMEM"),
+    (Errno::NOSPC, "ENOSPC"),
+    (Errno::NOSYS, "ENOSYS"),
+    (Errno::NOTSUP, "ENOTSUP"),
+    (Errno::NXIO, "ENXIO"),
+    (Errno::OPNOTSUPP, "EOPNOTSUPP"),
+    (Errno::PERM, "EPERM"),
+    (Errno::AGAIN, "EAGAIN"),
+];

@@ -1,0 +1,183 @@
+//! SYNs held in the pump until their service decides.
+//!
+//! A worker's table says of each held flow whether its SYN is still undecided (then retransmissions are
+//! swallowed) or was released (then they go on to the kernel, whose SYN-ACK may have been lost). An entry lives
+//! as long as the [`HeldSyn`] or the [`Released`] that owns it, and so does its place within [`HoldLimits`]:
+//! a forged SYN whose server answers takes up a place until whoever waits for the connection gives up, so a
+//! flood of them can make no more outgoing connections than there are places.
+
+use std::collections::hash_map::Entry as MapEntry;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use faith_packet::classify::Flow;
+use faith_packet::icmpv6::Unreachable;
+use rustc_hash::FxHashMap;
+
+use crate::listener::Listener;
+use crate::pump::Pump;
+use crate::service::HoldLimits;
+
+/// What a worker does with another SYN of a flow in its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holding {
+    Undecided,
+    Released,
+}
+
+/// The held flows of one worker.
+pub(crate) type HeldTable = FxHashMap<Flow, Holding>;
+
+/// A client's SYN, taken off the wire and not yet shown to the kernel.
+///
+/// Dropping it answers nothing, as a network that loses packets: the client's retransmission is offered anew.
+pub struct HeldSyn {
+    entry: Entry,
+    listener: Arc<Listener>,
+    frame: Box<[u8]>,
+}
+
+impl HeldSyn {
+    /// Takes `flow` into the worker's table, unless that would go past the listener's limits.
+    pub(crate) fn hold(
+        pump: &Rc<Pump>,
+        listener: &Arc<Listener>,
+        hold: &Arc<Hold>,
+        flow: Flow,
+        frame: &[u8],
+    ) -> Option<Self> {
+        let place = Place::take(hold, flow.client.ip())?;
+        match pump.held.borrow_mut().entry(flow) {
+            MapEntry::Occupied(_) => return None,
+            MapEntry::Vacant(vacant) => vacant.insert(Holding::Undecided),
+        };
+        Some(Self {
+            entry: Entry { pump: Rc::clone(pump), flow, _place: place },
+            listener: Arc::clone(listener),
+            frame: frame.into(),
+        })
+    }
+
+    /// Who connects.
+    #[must_use]
+    pub fn client(&self) -> SocketAddrV6 {
+        self.entry.flow.client
+    }
+
+    /// What the client dialled.
+    #[must_use]
+    pub fn destination(&self) -> SocketAddrV6 {
+        self.entry.flow.destination
+    }
+
+    /// Lets the SYN go on to the kernel, which completes the handshake; the connection then arrives at
+    /// [`Service::accepted`](crate::Service::accepted) with the same client and destination.
+    ///
+    /// The returned guard keeps the place among the held SYNs, and lets the SYN's retransmissions go on to the
+    /// kernel, until it is dropped: hold it as long as something waits for this connection to be accepted.
+    pub fn release(self) -> Released {
+        let Self { entry, listener, frame } = self;
+        entry.pump.held.borrow_mut().insert(entry.flow, Holding::Released);
+        entry.pump.show_syn(&listener, entry.flow, &frame);
+        Released { _entry: entry }
+    }
+
+    /// Answers with RST: the client sees `ECONNREFUSED`.
+    pub fn reset(self) {
+        self.entry.pump.send_reset(&self.frame);
+    }
+
+    /// Answers with ICMPv6 Destination Unreachable that quotes the SYN.
+    pub fn unreachable(self, code: Unreachable) {
+        self.entry.pump.send_unreachable(code, &self.frame);
+    }
+}
+
+impl std::fmt::Debug for HeldSyn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HeldSyn").field("flow", &self.entry.flow).finish_non_exhaustive()
+    }
+}
+
+/// A SYN that went on to the kernel and whose connection is still awaited: it counts within
+/// [`HoldLimits`] until it is dropped.
+#[must_use = "dropping it frees the place among the held SYNs"]
+pub struct Released {
+    _entry: Entry,
+}
+
+impl std::fmt::Debug for Released {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Released")
+    }
+}
+
+/// A flow's line in the table of its worker.
+struct Entry {
+    pump: Rc<Pump>,
+    flow: Flow,
+    _place: Place,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.pump.held.borrow_mut().remove(&self.flow);
+    }
+}
+
+/// A listener's held SYNs, counted over all workers.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    limits: HoldLimits,
+    total: AtomicU32,
+    clients: Mutex<FxHashMap<u64, u32>>,
+}
+
+impl Hold {
+    pub(crate) fn new(limits: HoldLimits) -> Arc<Self> {
+        Arc::new(Self { limits, total: AtomicU32::new(0), clients: Mutex::default() })
+    }
+}
+
+/// One place among the held SYNs, free again when dropped.
+#[derive(Debug)]
+struct Place {
+    hold: Arc<Hold>,
+    network: u64,
+}
+
+impl Place {
+    fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Option<Self> {
+        // A client's /64 is the least a network gives to one subscriber (RFC 6177), so it counts as one.
+        let network = (client.to_bits() >> 64) as u64;
+        let mut clients = hold.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if hold.total.load(Ordering::Relaxed) >= hold.limits.total {
+            return None;
+        }
+        let count = clients.entry(network).or_default();
+        if *count >= hold.limits.per_client {
+            if *count == 0 {
+                clients.remove(&network);
+            }
+            return None;
+        }
+        *count += 1;
+        hold.total.fetch_add(1, Ordering::Relaxed);
+        Some(Self { hold: Arc::clone(hold), network })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut clients = self.hold.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let MapEntry::Occupied(mut count) = clients.entry(self.network) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        self.hold.total.fetch_sub(1, Ordering::Relaxed);
+    }
+}

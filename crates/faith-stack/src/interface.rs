@@ -1,0 +1,480 @@
+//! The faith interface: its device on the host, its private namespace, and everything that runs between them.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use faith_packet::classify::{Classifier, Unsupported};
+use faith_packet::prefix::{FaithPrefix, PrefixSet};
+use faith_sys::tun::{MAX_NAME, Tun};
+use tokio::sync::watch;
+
+use crate::counters::{Counters, InterfaceStats};
+use crate::error::StackError;
+use crate::held::Hold;
+use crate::keepfaith::keepfaith;
+use crate::listener::{Listener, Listeners, Reach, State, accept};
+use crate::namespace::{Namespace, QUEUE, listening_group, tun_failed};
+use crate::netlink::{Device, Netlink};
+use crate::on_demand::OnDemand;
+use crate::own_addresses::OwnAddresses;
+use crate::service::{ListenOptions, Service};
+use crate::steer::RuleId;
+use crate::worker::Workers;
+
+/// How listeners of several ports come to their connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steering {
+    /// By `sk_lookup` where kernel (5.9) and privileges (`CAP_BPF`, or `CAP_SYS_ADMIN`) allow it, else on demand.
+    Auto,
+    /// By listening sockets made when the first SYN to a port comes.
+    OnDemand,
+}
+
+/// What a faith interface is made of.
+#[derive(Debug, Clone)]
+pub struct InterfaceOptions {
+    /// A legal interface name of 1 to 15 bytes that no interface has.
+    pub name: String,
+    /// What it captures; at least one.
+    pub prefixes: Vec<FaithPrefix>,
+    /// In bytes, 1280 to 65535. The largest keeps the interface from ever being the narrow link.
+    pub mtu: u32,
+    /// Whether to route each prefix to the interface in the host's main table.
+    pub routes: bool,
+    /// What becomes of packets that are neither TCP nor ICMPv6.
+    pub unsupported: Unsupported,
+    /// Worker threads, each with a queue of the devices; `None` is one per core.
+    pub workers: Option<usize>,
+    /// How listeners of several ports are reached.
+    pub steering: Steering,
+}
+
+impl InterfaceOptions {
+    /// `name` with `prefixes`, the largest MTU, routes, and `unreachable` for what is unsupported.
+    #[must_use]
+    pub fn new(name: impl Into<String>, prefixes: Vec<FaithPrefix>) -> Self {
+        Self {
+            name: name.into(),
+            prefixes,
+            mtu: 65_535,
+            routes: true,
+            unsupported: Unsupported::Unreachable,
+            workers: None,
+            steering: Steering::Auto,
+        }
+    }
+}
+
+/// Called once, from a worker, when the interface was taken away from under us.
+pub type LostCallback = Box<dyn FnOnce(StackError) + Send>;
+
+/// What an interface's threads share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) classifier: Arc<ArcSwap<Classifier>>,
+    pub(crate) listeners: ArcSwap<Listeners>,
+    pub(crate) counters: Vec<Counters>,
+    lost: Mutex<Option<LostCallback>>,
+}
+
+impl Shared {
+    /// Reports that a queue can be read no more.
+    pub(crate) fn lost(&self, error: &std::io::Error) {
+        let callback = self.lost.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(callback) = callback {
+            let kind = error.raw_os_error().map_or(error.kind().into(), std::io::Error::from_raw_os_error);
+            callback(StackError::System {
+                what: format!("read from {}", self.name),
+                syscall: "read",
+                source: kind,
+                hint: Some("the interface was deleted; create it again"),
+            });
+        }
+    }
+}
+
+/// A faith interface. It, its routes and its namespace are gone when it is dropped, or the process ends.
+pub struct FaithInterface {
+    shared: Arc<Shared>,
+    workers: Arc<Workers>,
+    namespace: Arc<Namespace>,
+    own: OwnAddresses,
+    device: Device,
+    routes: bool,
+    unsupported: Unsupported,
+    steered: bool,
+    open: Mutex<bool>,
+}
+
+impl FaithInterface {
+    /// Makes the interface in the network namespace of the calling thread, and starts its workers. Blocks for
+    /// some milliseconds.
+    ///
+    /// # Errors
+    /// An illegal or taken name, no prefixes or overlapping ones, a bad MTU, a missing /dev/net/tun, missing
+    /// privileges, or a prefix that is routed elsewhere already.
+    pub fn create(options: InterfaceOptions, lost: LostCallback) -> Result<Self, StackError> {
+        let InterfaceOptions { name, prefixes, mtu, routes, unsupported, workers, steering } = options;
+        if !legal(&name) {
+            return Err(StackError::Name(name));
+        }
+        if !(1280..=65_535).contains(&mtu) {
+            return Err(StackError::Mtu(mtu));
+        }
+        let mut set = PrefixSet::new();
+        for prefix in prefixes {
+            set.insert(prefix)?;
+        }
+        if set.is_empty() {
+            return Err(StackError::NoPrefix(name));
+        }
+        let queues = workers.unwrap_or_else(cores).clamp(1, 64);
+
+        let netlink = Netlink::connect()
+            .map_err(|error| StackError::system(format!("create {name}: netlink"), "socket", error))?;
+        if netlink
+            .exists(&name)
+            .map_err(|error| StackError::system(format!("look up {name}"), "RTM_GETLINK", error))?
+        {
+            return Err(StackError::Exists(name));
+        }
+        let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
+        let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto)?;
+        let namespace = Arc::new(namespace);
+        let steered = namespace.run(|inside| inside.steering.is_some()).unwrap_or(false);
+
+        let shared = Arc::new(Shared {
+            name: name.clone(),
+            classifier: Arc::new(ArcSwap::from_pointee(Classifier::new(PrefixSet::new(), unsupported))),
+            listeners: ArcSwap::default(),
+            counters: (0..queues).map(|_| Counters::default()).collect(),
+            lost: Mutex::new(Some(lost)),
+        });
+        let device = netlink
+            .bring_up(&name, mtu, QUEUE)
+            .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
+        let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
+        let own = OwnAddresses::watch(&name).map_err(started)?;
+        let workers = Workers::start(&shared, outer.into_iter().zip(inner).collect()).map_err(started)?;
+        let interface = Self {
+            shared,
+            workers: Arc::new(workers),
+            namespace,
+            own,
+            device,
+            routes,
+            unsupported,
+            steered,
+            open: Mutex::new(true),
+        };
+        for prefix in &set {
+            interface.add_prefix(*prefix)?;
+        }
+        Ok(interface)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// How many workers serve it: they are numbered from 0.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers.count()
+    }
+
+    /// How listeners of several ports are reached: never [`Steering::Auto`]'s promise, but what came of it.
+    #[must_use]
+    pub fn is_steered(&self) -> bool {
+        self.steered
+    }
+
+    /// The prefixes it has now.
+    #[must_use]
+    pub fn prefixes(&self) -> PrefixSet {
+        self.shared.classifier.load().prefixes().clone()
+    }
+
+    /// Whether `address` is the host's own: of any of its interfaces, or routed to itself.
+    #[must_use]
+    pub fn is_own_ipv4(&self, address: Ipv4Addr) -> bool {
+        self.own.contains(address)
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub fn stats(&self) -> InterfaceStats {
+        InterfaceStats::sum(self.shared.counters.iter())
+    }
+
+    fn opened(&self) -> Result<MutexGuard<'_, bool>, StackError> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if *open { Ok(open) } else { Err(self.closed()) }
+    }
+
+    fn closed(&self) -> StackError {
+        StackError::Closed(self.shared.name.clone())
+    }
+
+    /// Captures `prefix` too, from now on. Blocks shortly.
+    ///
+    /// # Errors
+    /// An overlap with a prefix it has, a route for it to elsewhere, or a closed interface.
+    pub fn add_prefix(&self, prefix: FaithPrefix) -> Result<(), StackError> {
+        let _open = self.opened()?;
+        let mut prefixes = self.prefixes();
+        prefixes.insert(prefix)?;
+        self.inside(prefix, "make local", "RTM_NEWROUTE", super::namespace::Inside::add_prefix)?;
+        if self.routes
+            && let Err(error) = self.route(&prefix, Netlink::add_route)
+        {
+            // The route's error is what the caller can do something about.
+            let _ = self.namespace.run(move |inside| inside.remove_prefix(&prefix));
+            let hint = (error.kind() == std::io::ErrorKind::AlreadyExists)
+                .then_some("remove that route, or set up routes by hand (routes: false, --no-routes)");
+            return Err(StackError::System {
+                what: format!("route {prefix} to {}", self.shared.name),
+                syscall: "RTM_NEWROUTE",
+                source: error,
+                hint,
+            });
+        }
+        self.classify(prefixes);
+        Ok(())
+    }
+
+    /// Captures `prefix` no more; what was captured stalls. Blocks shortly.
+    ///
+    /// # Errors
+    /// A prefix it does not have, or a closed interface.
+    pub fn remove_prefix(&self, prefix: FaithPrefix) -> Result<(), StackError> {
+        let _open = self.opened()?;
+        let mut prefixes = self.prefixes();
+        if !prefixes.remove(&prefix) {
+            return Err(StackError::NoSuchPrefix { interface: self.shared.name.clone(), prefix });
+        }
+        if self.routes {
+            // An administrator may have removed it before us.
+            let _ = self.route(&prefix, Netlink::remove_route);
+        }
+        self.classify(prefixes);
+        self.inside(prefix, "make foreign", "RTM_DELROUTE", super::namespace::Inside::remove_prefix)
+    }
+
+    fn classify(&self, prefixes: PrefixSet) {
+        self.shared.classifier.store(Arc::new(Classifier::new(prefixes, self.unsupported)));
+    }
+
+    fn route(
+        &self,
+        prefix: &FaithPrefix,
+        change: impl Fn(&Netlink, &FaithPrefix, Device) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        change(&Netlink::connect()?, prefix, self.device)
+    }
+
+    fn inside(
+        &self,
+        prefix: FaithPrefix,
+        what: &str,
+        request: &'static str,
+        change: impl FnOnce(&crate::namespace::Inside, &FaithPrefix) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), StackError> {
+        self.namespace.run(move |inside| change(inside, &prefix)).ok_or_else(|| self.closed())?.map_err(
+            |error| {
+                let what = format!("{what} {prefix} inside {}", self.shared.name);
+                StackError::system(what, request, error)
+            },
+        )
+    }
+
+    /// Takes connections for `service` from now on. Blocks shortly.
+    ///
+    /// # Errors
+    /// keepfaith is off, a port is another listener's, the address is inside no prefix, sockets or steering
+    /// rules ran out, or the interface is closed.
+    pub fn listen(
+        &self,
+        options: ListenOptions,
+        service: Arc<dyn Service>,
+    ) -> Result<ListenerHandle, StackError> {
+        let open = self.opened()?;
+        if !keepfaith() {
+            return Err(StackError::Keepfaith);
+        }
+        let ListenOptions { ports, address, backlog, hold } = options;
+        if let Some(address) = address
+            && self.prefixes().find(&address).is_none()
+        {
+            let interface = self.shared.name.clone();
+            return Err(StackError::AddressOutside { interface, address });
+        }
+        let listeners = self.shared.listeners.load_full();
+        if listeners.taken(address, &ports) {
+            let address = address.map_or_else(|| "[::]".to_owned(), |address| address.to_string());
+            return Err(StackError::PortTaken { address, ports });
+        }
+        let (group, reach, rule) = self.reach(address, &ports, backlog)?;
+        let listener = Arc::new(Listener {
+            address,
+            ports,
+            hold: hold.map(Hold::new),
+            service,
+            reach,
+            state: watch::Sender::new(State::Accepting),
+        });
+        for (worker, socket) in group.into_iter().enumerate() {
+            let listener = Arc::clone(&listener);
+            self.workers.run(worker, move |_| {
+                tokio::task::spawn_local(accept(listener, worker, socket, None));
+            });
+        }
+        self.shared.listeners.store(Arc::new(listeners.with(&listener)));
+        drop(open);
+        Ok(ListenerHandle {
+            listener,
+            rule: Mutex::new(rule),
+            shared: Arc::clone(&self.shared),
+            namespace: Arc::clone(&self.namespace),
+        })
+    }
+
+    /// Makes the sockets of a listener, or what will make them.
+    fn reach(
+        &self,
+        address: Option<std::net::Ipv6Addr>,
+        ports: &faith_packet::ports::PortSet,
+        backlog: u32,
+    ) -> Result<(Vec<socket2::Socket>, Reach, Option<RuleId>), StackError> {
+        let count = self.workers.count();
+        let single = ports.is_single();
+        if !self.steered && single.is_none() {
+            let (namespace, workers) = (Arc::clone(&self.namespace), Arc::clone(&self.workers));
+            let sockets = OnDemand::new(namespace, workers, address, backlog);
+            return Ok((Vec::new(), Reach::OnDemand(sockets), None));
+        }
+        let wanted = ports.clone();
+        let made = self.namespace.run(move |inside| {
+            let Some(steering) = &mut inside.steering else {
+                let bound = address.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED);
+                return listening_group(bound, single.unwrap_or(0), backlog, count)
+                    .map(|group| (group, None))
+                    .map_err(|error| StackError::system("listen inside the namespace", "bind", error));
+            };
+            // Bound to loopback, so that nothing but steering leads to them.
+            let group = listening_group(std::net::Ipv6Addr::LOCALHOST, 0, backlog, count)
+                .map_err(|error| StackError::system("listen inside the namespace", "bind", error))?;
+            let rule = match group.first() {
+                Some(socket) => {
+                    let socket = std::os::fd::AsFd::as_fd(socket);
+                    let rule = steering.add(address, &wanted, socket).map_err(|error| {
+                        let what = format!("steer ports {wanted}: {error}");
+                        StackError::system(what, "bpf", std::io::ErrorKind::StorageFull)
+                    })?;
+                    Some(rule)
+                }
+                None => None,
+            };
+            Ok((group, rule))
+        });
+        let (group, rule) = made.ok_or_else(|| self.closed())??;
+        Ok((group, Reach::Always, rule))
+    }
+
+    /// Ends every listener and worker, with whatever connections are left, and takes the interface away. Blocks
+    /// until that is done; closing it again does nothing.
+    pub fn close(&self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*open {
+            return;
+        }
+        *open = false;
+        drop(self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner).take());
+        for listener in self.shared.listeners.swap(Arc::default()).iter() {
+            listener.close();
+        }
+        self.workers.stop();
+        self.namespace.stop();
+        self.own.stop();
+    }
+}
+
+impl Drop for FaithInterface {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Listener {
+    fn close(&self) {
+        self.state.send_replace(State::Closed);
+        if let Reach::OnDemand(sockets) = &self.reach {
+            sockets.close();
+        }
+    }
+}
+
+/// A faith listener, closed when it is dropped.
+pub struct ListenerHandle {
+    listener: Arc<Listener>,
+    rule: Mutex<Option<RuleId>>,
+    shared: Arc<Shared>,
+    namespace: Arc<Namespace>,
+}
+
+impl ListenerHandle {
+    /// Stops accepting; connections wait in the kernel's queue, as long as the listener's backlog.
+    pub fn pause(&self) {
+        self.change(State::Paused);
+    }
+
+    /// Accepts again.
+    pub fn resume(&self) {
+        self.change(State::Accepting);
+    }
+
+    fn change(&self, to: State) {
+        self.listener.state.send_if_modified(|state| {
+            let changes = *state != State::Closed && *state != to;
+            if changes {
+                *state = to;
+            }
+            changes
+        });
+    }
+
+    /// Takes no more connections; those not accepted yet are reset. Accepted ones go on.
+    pub fn close(&self) {
+        let removed = self.shared.listeners.rcu(|listeners| listeners.without(&self.listener));
+        drop(removed);
+        if let Some(rule) = self.rule.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.namespace.run(move |inside| {
+                if let Some(steering) = &mut inside.steering {
+                    steering.remove(rule);
+                }
+            });
+        }
+        self.listener.close();
+    }
+}
+
+impl Drop for ListenerHandle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// What the kernel takes for a name (`dev_valid_name`), less what it would expand (`%d`) and the two names
+/// that /proc/sys/net/ipv6/conf keeps for itself.
+fn legal(name: &str) -> bool {
+    !matches!(name, "" | "." | ".." | "all" | "default")
+        && name.len() <= MAX_NAME
+        && !name.bytes().any(|byte| byte.is_ascii_whitespace() || byte < b' ' || b"/:%\x7f".contains(&byte))
+}

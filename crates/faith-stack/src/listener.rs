@@ -1,0 +1,151 @@
+//! Faith listeners: which ports and addresses are whose, and the loops that accept for them.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::Duration;
+
+use faith_packet::ports::PortSet;
+use faith_sys::reactor::register_for;
+use rustix::net::SocketFlags;
+use socket2::Socket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use crate::held::Hold;
+use crate::on_demand::OnDemand;
+use crate::service::{Captured, Service};
+
+/// Connections accepted before other tasks of the worker get their turn.
+const BATCH: usize = 64;
+
+/// How long accepting rests when the process is out of descriptors or memory; the connections wait in the
+/// kernel's queue.
+const REST: Duration = Duration::from_millis(50);
+
+/// One listener of an interface.
+pub(crate) struct Listener {
+    pub(crate) address: Option<Ipv6Addr>,
+    pub(crate) ports: PortSet,
+    pub(crate) hold: Option<Arc<Hold>>,
+    pub(crate) service: Arc<dyn Service>,
+    pub(crate) reach: Reach,
+    pub(crate) state: watch::Sender<State>,
+}
+
+/// How a SYN comes to a listening socket.
+pub(crate) enum Reach {
+    /// There is always one: bound to the port, or steered to by the `sk_lookup` program.
+    Always,
+    /// One is made when the first SYN to a port comes.
+    OnDemand(Arc<OnDemand>),
+}
+
+/// What the accept loops of a listener do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Accepting,
+    Paused,
+    Closed,
+}
+
+/// The listeners of an interface: no two take the same port of the same address.
+#[derive(Clone, Default)]
+pub(crate) struct Listeners(Vec<Arc<Listener>>);
+
+impl Listeners {
+    /// Whose a connection to `destination` is: an exact address wins over the wildcard.
+    pub(crate) fn find(&self, destination: &SocketAddrV6) -> Option<&Arc<Listener>> {
+        let takes = |address: Option<Ipv6Addr>| {
+            self.0.iter().find(move |listener| {
+                listener.address == address && listener.ports.contains(destination.port())
+            })
+        };
+        takes(Some(*destination.ip())).or_else(|| takes(None))
+    }
+
+    /// Whether a listener has one of `ports` of that very address, or of the wildcard.
+    pub(crate) fn taken(&self, address: Option<Ipv6Addr>, ports: &PortSet) -> bool {
+        self.0.iter().any(|listener| listener.address == address && listener.ports.intersects(ports))
+    }
+
+    pub(crate) fn with(&self, listener: &Arc<Listener>) -> Self {
+        Self(self.0.iter().chain([listener]).cloned().collect())
+    }
+
+    pub(crate) fn without(&self, listener: &Arc<Listener>) -> Self {
+        Self(self.0.iter().filter(|other| !Arc::ptr_eq(other, listener)).cloned().collect())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.0.iter()
+    }
+}
+
+/// Accepts on `socket` for `listener` until it is closed or `evicted`'s sender is dropped.
+pub(crate) async fn accept(
+    listener: Arc<Listener>,
+    worker: usize,
+    socket: Socket,
+    mut evicted: Option<watch::Receiver<()>>,
+) {
+    let Ok(socket) = register_for(socket, Interest::READABLE) else { return };
+    let mut state = listener.state.subscribe();
+    loop {
+        match state.wait_for(|state| *state != State::Paused).await.map(|state| *state) {
+            Ok(State::Accepting) => {}
+            _ => return,
+        }
+        let evicting = async {
+            match &mut evicted {
+                Some(evicted) => while evicted.changed().await.is_ok() {},
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = state.changed() => {}
+            () = evicting => {
+                // What the kernel has accepted for this port is still ours.
+                while let Ok(connection) = accept_one(&socket) {
+                    Arc::clone(&listener.service).accepted(worker, connection);
+                }
+                return;
+            }
+            ready = socket.readable() => {
+                let Ok(mut ready) = ready else { return };
+                for _ in 0..BATCH {
+                    match accept_one(&socket) {
+                        Ok(connection) => Arc::clone(&listener.service).accepted(worker, connection),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            ready.clear_ready();
+                            break;
+                        }
+                        Err(error) if exhausted(&error) => {
+                            listener.service.exhausted(&error);
+                            tokio::time::sleep(REST).await;
+                            break;
+                        }
+                        // The client gave up before it was accepted (accept(2)): the next one may not have.
+                        Err(_) => {}
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+fn accept_one(socket: &AsyncFd<Socket>) -> io::Result<Captured> {
+    let (connection, client) =
+        rustix::net::acceptfrom_with(socket.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let client = client.ok_or(io::ErrorKind::NotConnected)?.try_into()?;
+    let destination = rustix::net::getsockname(&connection)?.try_into()?;
+    Ok(Captured { socket: connection, client, destination })
+}
+
+fn exhausted(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    Errno::from_io_error(error)
+        .is_some_and(|errno| matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}

@@ -1,0 +1,209 @@
+//! The private network namespace of a faith interface, and the thread it belongs to.
+//!
+//! Everything made inside it (the stack's device, routes, listening sockets, the `sk_lookup` program) is made by
+//! this thread. When the thread and the last socket are gone the kernel takes the namespace down, so nothing
+//! has to be cleaned up, however the process ends.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use faith_packet::prefix::FaithPrefix;
+use faith_sys::tun::{Tun, TunError};
+use faith_sys::{netns, reuseport};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::error::{NEEDS, StackError};
+use crate::netlink::{Device, Netlink};
+use crate::steer::Steering;
+
+/// The stack's device, inside.
+const STACK: &str = "stack0";
+
+/// Frames the kernel may queue for us: the default of a TUN, 500, drops under load.
+pub(crate) const QUEUE: u32 = 10_000;
+
+type Job = Box<dyn FnOnce(&mut Inside) + Send>;
+
+/// A handle to the thread inside.
+pub(crate) struct Namespace {
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread inside works with.
+pub(crate) struct Inside {
+    netlink: Netlink,
+    loopback: Device,
+    pub(crate) steering: Option<Steering>,
+}
+
+impl Namespace {
+    /// Makes the namespace with `queues` queues of the stack's device, which are returned. `steer` loads the
+    /// `sk_lookup` program where kernel and privileges allow it.
+    pub(crate) fn create(
+        interface: &str,
+        mtu: u32,
+        queues: usize,
+        steer: bool,
+    ) -> Result<(Self, Vec<Tun>), StackError> {
+        let (jobs, receiver) = mpsc::channel::<Job>();
+        let (answer, made) = mpsc::channel();
+        let name = interface.to_owned();
+        let thread = std::thread::Builder::new()
+            .name(format!("{interface}/stack"))
+            .spawn(move || match Inside::make(&name, mtu, queues, steer) {
+                Ok((mut inside, tuns)) => {
+                    let _ = answer.send(Ok(tuns));
+                    for job in receiver {
+                        job(&mut inside);
+                    }
+                }
+                Err(error) => {
+                    let _ = answer.send(Err(error));
+                }
+            })
+            .map_err(|error| StackError::system("start a thread", "clone", error))?;
+        let tuns = made.recv().map_err(|_| StackError::Closed(interface.to_owned()))??;
+        Ok((Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) }, tuns))
+    }
+
+    /// Runs `job` inside, soon; `false` when the namespace is gone.
+    pub(crate) fn post(&self, job: impl FnOnce(&mut Inside) + Send + 'static) -> bool {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.as_ref().is_some_and(|jobs| jobs.send(Box::new(job)).is_ok())
+    }
+
+    /// Runs `job` inside and waits for what it returns; `None` when the namespace is gone.
+    pub(crate) fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Inside) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (answer, done) = mpsc::channel();
+        if !self.post(move |inside| drop(answer.send(job(inside)))) {
+            return None;
+        }
+        done.recv().ok()
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Inside {
+    fn make(interface: &str, mtu: u32, queues: usize, steer: bool) -> Result<(Self, Vec<Tun>), StackError> {
+        let failed = |syscall: &'static str| {
+            move |error: io::Error| {
+                StackError::system(format!("make the private namespace of {interface}"), syscall, error)
+            }
+        };
+        netns::unshare_network().map_err(failed("unshare"))?;
+        let tuns = Tun::create(STACK, queues).map_err(|error| tun_failed(interface, error))?;
+        tune();
+        let netlink = Netlink::connect().map_err(failed("socket"))?;
+        let loopback = netlink.loopback_up().map_err(failed("RTM_NEWLINK"))?;
+        let stack = netlink.bring_up(STACK, mtu, QUEUE).map_err(failed("RTM_NEWLINK"))?;
+        netlink.add_default_route(stack).map_err(failed("RTM_NEWROUTE"))?;
+        let steering = if steer {
+            let here = netns::current().map_err(failed("open"))?;
+            Steering::attach(std::os::fd::AsFd::as_fd(&here)).ok()
+        } else {
+            None
+        };
+        Ok((Self { netlink, loopback, steering }, tuns))
+    }
+
+    /// Makes every address of `prefix` the namespace's own.
+    pub(crate) fn add_prefix(&self, prefix: &FaithPrefix) -> io::Result<()> {
+        self.netlink.add_local(prefix, self.loopback)
+    }
+
+    /// Undoes [`add_prefix`](Self::add_prefix).
+    pub(crate) fn remove_prefix(&self, prefix: &FaithPrefix) -> io::Result<()> {
+        self.netlink.remove_local(prefix, self.loopback)
+    }
+}
+
+/// Makes an `SO_REUSEPORT` group of `count` listening sockets on `address` and `port` (0: any port, the same
+/// for all), of which the kernel picks the one with the number of the queue a connection came in on.
+pub(crate) fn listening_group(
+    address: Ipv6Addr,
+    port: u16,
+    backlog: u32,
+    count: usize,
+) -> io::Result<Vec<Socket>> {
+    let mut bound = SocketAddrV6::new(address, port, 0, 0);
+    let mut group = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = Socket::new(Domain::IPV6, Type::STREAM.nonblocking().cloexec(), None)?;
+        socket.set_only_v6(true)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        // The addresses of a `local` route are not of any interface, which bind() asks for otherwise.
+        socket.set_freebind_v6(true)?;
+        socket.bind(&SockAddr::from(bound))?;
+        if bound.port() == 0
+            && let Some(address) = socket.local_addr()?.as_socket_ipv6()
+        {
+            bound = address;
+        }
+        if group.is_empty() && count > 1 {
+            reuseport::select_by_queue(&socket)?;
+        }
+        group.push(socket);
+    }
+    for socket in &group {
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    }
+    Ok(group)
+}
+
+/// Settings of the namespace that netlink has no message for. A read-only /proc/sys (a container's) leaves the
+/// kernel's defaults, with which everything works but for accept queues shorter than asked for.
+fn tune() {
+    for (setting, value) in [
+        ("core/somaxconn", "65535"),
+        ("ipv4/tcp_syncookies", "1"),
+        ("ipv4/tcp_max_syn_backlog", "65535"),
+        ("ipv6/conf/all/disable_ipv6", "0"),
+        ("ipv6/conf/default/disable_ipv6", "0"),
+    ] {
+        let _ = fs::write(format!("/proc/sys/net/{setting}"), value);
+    }
+}
+
+/// Says of a device that could not be made what that means.
+pub(crate) fn tun_failed(interface: &str, error: TunError) -> StackError {
+    let what = |step: &str| format!("create {interface}: {step}");
+    match error {
+        TunError::Open(source) => {
+            let hint = match source.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    Some("run as root, or make /dev/net/tun readable and writable for this user")
+                }
+                _ => Some("load the tun module (modprobe tun), or give the container /dev/net/tun"),
+            };
+            StackError::System { what: what("/dev/net/tun"), syscall: "open", source, hint }
+        }
+        TunError::Attach(source) => {
+            let hint = match source.kind() {
+                io::ErrorKind::PermissionDenied => Some(NEEDS),
+                _ => None,
+            };
+            StackError::System { what: what("TUNSETIFF"), syscall: "ioctl", source, hint }
+        }
+        TunError::Offload(source) => StackError::System {
+            what: what("TUNSETOFFLOAD"),
+            syscall: "ioctl",
+            source,
+            hint: Some("segmentation offload needs Linux 3.8 or later"),
+        },
+    }
+}

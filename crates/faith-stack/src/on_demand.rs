@@ -1,0 +1,132 @@
+//! Listening sockets made when they are needed, where `sk_lookup` may not be used.
+//!
+//! A listener of many ports cannot hold a socket for each. So the first SYN to a port waits in the pump while
+//! the thread inside the namespace makes a group of sockets for it, one per worker, and goes on to the kernel
+//! when they listen. At most [`PORTS`] ports are open; past that the least recently used one is closed.
+
+use std::collections::hash_map::Entry;
+use std::net::Ipv6Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use tokio::sync::watch;
+
+use crate::listener::{Listener, accept};
+use crate::namespace::{Namespace, listening_group};
+use crate::worker::Workers;
+
+/// Ports open at a time. Each takes a descriptor per worker.
+const PORTS: usize = 512;
+
+/// SYNs that wait for one port; more are left to their retransmission.
+const WAITING: usize = 256;
+
+/// The sockets of one listener.
+pub(crate) struct OnDemand {
+    namespace: Arc<Namespace>,
+    workers: Arc<Workers>,
+    address: Option<Ipv6Addr>,
+    backlog: u32,
+    ports: Mutex<FxHashMap<u16, Port>>,
+}
+
+enum Port {
+    /// Being opened; these frames wait, each with its worker.
+    Opening(Vec<(usize, Box<[u8]>)>),
+    /// Open; its accept loops end when `_evict` is dropped.
+    Open { used: Instant, _evict: watch::Sender<()> },
+}
+
+impl OnDemand {
+    pub(crate) fn new(
+        namespace: Arc<Namespace>,
+        workers: Arc<Workers>,
+        address: Option<Ipv6Addr>,
+        backlog: u32,
+    ) -> Arc<Self> {
+        Arc::new(Self { namespace, workers, address, backlog, ports: Mutex::default() })
+    }
+
+    fn ports(&self) -> MutexGuard<'_, FxHashMap<u16, Port>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a SYN to `port` finds a socket.
+    pub(crate) fn ready(&self, port: u16) -> bool {
+        match self.ports().get_mut(&port) {
+            Some(Port::Open { used, .. }) => {
+                *used = Instant::now();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Opens `port` for `listener` and hands the SYN in `frame` to the kernel when it is open.
+    pub(crate) fn open_for(
+        self: &Arc<Self>,
+        listener: &Arc<Listener>,
+        worker: usize,
+        port: u16,
+        frame: &[u8],
+    ) {
+        match self.ports().entry(port) {
+            Entry::Occupied(mut entry) => {
+                if let Port::Opening(waiting) = entry.get_mut()
+                    && waiting.len() < WAITING
+                {
+                    waiting.push((worker, frame.into()));
+                }
+                return;
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Port::Opening(vec![(worker, frame.into())]));
+            }
+        }
+        let (sockets, listener) = (Arc::clone(self), Arc::clone(listener));
+        self.namespace.post(move |_| sockets.open(&listener, port));
+    }
+
+    /// Runs inside the namespace.
+    fn open(&self, listener: &Arc<Listener>, port: u16) {
+        let address = self.address.unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let group = listening_group(address, port, self.backlog, self.workers.count());
+        let mut ports = self.ports();
+        let Ok(group) = group else {
+            // Out of descriptors, most likely: the clients' retransmissions try again.
+            ports.remove(&port);
+            return;
+        };
+        let (evict, evicted) = watch::channel(());
+        for (worker, socket) in group.into_iter().enumerate() {
+            let (listener, evicted) = (Arc::clone(listener), evicted.clone());
+            self.workers.run(worker, move |_| {
+                tokio::task::spawn_local(accept(listener, worker, socket, Some(evicted)));
+            });
+        }
+        let opened = Port::Open { used: Instant::now(), _evict: evict };
+        if let Some(Port::Opening(waiting)) = ports.insert(port, opened) {
+            for (worker, frame) in waiting {
+                self.workers.run(worker, move |pump| pump.to_stack(&frame));
+            }
+        }
+        if ports.len() > PORTS {
+            let idlest = ports
+                .iter()
+                .filter_map(|(port, state)| match state {
+                    Port::Open { used, .. } => Some((*used, *port)),
+                    Port::Opening(_) => None,
+                })
+                .min();
+            if let Some((_, idlest)) = idlest {
+                ports.remove(&idlest);
+            }
+        }
+    }
+
+    /// Closes every port.
+    pub(crate) fn close(&self) {
+        self.ports().clear();
+    }
+}

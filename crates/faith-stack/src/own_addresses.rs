@@ -1,0 +1,94 @@
+//! Which IPv4 addresses are the host's own, kept up to date: a relay must not lead back to the router.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+
+use crate::netlink::watch_own_ipv4;
+
+/// Ranges sorted by their first address, none inside another.
+type Ranges = Vec<(u32, u32)>;
+
+/// The host's own IPv4 addresses, followed by a thread of their own.
+pub(crate) struct OwnAddresses {
+    ranges: Arc<ArcSwap<Ranges>>,
+    watching: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+}
+
+impl OwnAddresses {
+    /// Reads them for the calling thread's network namespace, and follows their changes.
+    pub(crate) fn watch(interface: &str) -> io::Result<Self> {
+        let ranges = Arc::new(ArcSwap::from_pointee(Ranges::new()));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (first, read) = std::sync::mpsc::channel();
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let shared = Arc::clone(&ranges);
+        let thread = std::thread::Builder::new().name(format!("{interface}/own")).spawn(move || {
+            let changed = |own: Vec<(Ipv4Addr, u8)>| {
+                shared.store(Arc::new(merge(own)));
+                let _ = first.send(Ok(()));
+            };
+            let stopped = async { drop(stopped.await) };
+            if let Err(error) = runtime.block_on(watch_own_ipv4(changed, stopped)) {
+                let _ = first.send(Err(error));
+            }
+        })?;
+        read.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
+        Ok(Self { ranges, watching: Mutex::new(Some((stop, thread))) })
+    }
+
+    /// Whether `address` is one of them.
+    pub(crate) fn contains(&self, address: Ipv4Addr) -> bool {
+        let address = address.to_bits();
+        let ranges = self.ranges.load();
+        let before = ranges.partition_point(|(first, _)| *first <= address);
+        before.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, last)| address <= *last)
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        let watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, thread)) = watching {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+fn merge(own: Vec<(Ipv4Addr, u8)>) -> Ranges {
+    let mut ranges: Ranges = own
+        .into_iter()
+        .map(|(address, length)| {
+            let host = u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
+            (address.to_bits() & !host, address.to_bits() | host)
+        })
+        .collect();
+    ranges.sort_unstable();
+    let mut merged = Ranges::with_capacity(ranges.len());
+    for (first, last) in ranges {
+        match merged.last_mut() {
+            Some((_, end)) if first <= *end => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merge;
+
+    #[test]
+    fn ranges_that_overlap_become_one() {
+        let own = [("127.0.0.0", 8), ("127.0.0.1", 32), ("10.0.0.1", 32), ("10.0.0.255", 32)]
+            .map(|(address, length)| (address.parse().unwrap(), length));
+        let expected =
+            vec![(0x0a00_0001, 0x0a00_0001), (0x0a00_00ff, 0x0a00_00ff), (0x7f00_0000, 0x7fff_ffff)];
+        assert_eq!(merge(own.to_vec()), expected);
+    }
+}

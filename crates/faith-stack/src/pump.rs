@@ -1,0 +1,247 @@
+//! The pump: what moves packets between the host's device and the stack's.
+//!
+//! Every worker owns one queue of each device and passes frames from one to the other with their virtio header
+//! unchanged, so that 64 KiB segments and partial checksums cross in one read and one write. The kernel spreads
+//! flows over the queues of a TUN by a hash that is the same for both directions and both devices
+//! (`__skb_get_hash_symmetric`), so a flow stays with its worker, both ways, without any table of ours.
+//!
+//! host → stack: the classifier decides; an initial SYN for a listener that holds SYNs is offered to its
+//! service first (see [`held`](crate::held)), and one for a port that has no socket yet waits for it to be
+//! made (see [`on_demand`](crate::on_demand)).
+//!
+//! stack → host: TCP and ICMPv6 errors from inside a prefix; nothing else leaves.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::Cache;
+use faith_packet::classify::{Classifier, DropReason, Flow, ToStack};
+use faith_packet::icmpv6::{self, Unreachable};
+use faith_packet::tcp;
+use faith_sys::reactor::register_for;
+use faith_sys::tun::{MAX_FRAME, Tun, VIRTIO_HEADER};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::counters::Counters;
+use crate::held::{HeldSyn, HeldTable, Holding};
+use crate::interface::Shared;
+use crate::keepfaith::keepfaith;
+use crate::listener::{Listener, Reach};
+
+/// Frames moved before other tasks of the worker get their turn.
+const BATCH: usize = 64;
+
+/// Answers of our own to packets nobody wants, per worker and second: RFC 4443 section 2.4(f) asks for a limit.
+const ERRORS_PER_SECOND: u32 = 1000;
+
+/// One worker's two queues, and what it knows of the packets on them.
+pub(crate) struct Pump {
+    pub(crate) worker: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) held: RefCell<HeldTable>,
+    outer: AsyncFd<Tun>,
+    inner: AsyncFd<Tun>,
+    errors: Allowance,
+}
+
+impl Pump {
+    /// Registers both queues with the current tokio runtime.
+    pub(crate) fn new(worker: usize, shared: Arc<Shared>, outer: Tun, inner: Tun) -> io::Result<Rc<Self>> {
+        Ok(Rc::new(Self {
+            worker,
+            shared,
+            held: RefCell::default(),
+            outer: register_for(outer, Interest::READABLE | Interest::ERROR)?,
+            inner: register_for(inner, Interest::READABLE | Interest::ERROR)?,
+            errors: Allowance::new(ERRORS_PER_SECOND),
+        }))
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.shared.counters[self.worker]
+    }
+
+    /// Moves packets from the host to the stack until the device is gone.
+    pub(crate) async fn capture(self: Rc<Self>) {
+        let mut classifier = Cache::new(Arc::clone(&self.shared.classifier));
+        let mut frame = vec![0; MAX_FRAME];
+        let end = drain(&self.outer, &mut frame, |frame| self.capture_frame(classifier.load(), frame)).await;
+        self.shared.lost(&end);
+    }
+
+    /// Moves packets from the stack to the host until the device is gone.
+    pub(crate) async fn give_back(self: Rc<Self>) {
+        let mut classifier = Cache::new(Arc::clone(&self.shared.classifier));
+        let mut frame = vec![0; MAX_FRAME];
+        let end =
+            drain(&self.inner, &mut frame, |frame| self.give_back_frame(classifier.load(), frame)).await;
+        self.shared.lost(&end);
+    }
+
+    /// Sends on what the stack has still to say: the resets of the sockets that were just closed.
+    pub(crate) fn flush(&self) {
+        let classifier = self.shared.classifier.load();
+        let mut frame = vec![0; MAX_FRAME];
+        while let Ok(length) = self.inner.get_ref().read(&mut frame) {
+            self.give_back_frame(&classifier, &frame[..length]);
+        }
+    }
+
+    fn capture_frame(self: &Rc<Self>, classifier: &Classifier, frame: &[u8]) {
+        let Some(packet) = frame.get(VIRTIO_HEADER..) else { return };
+        match classifier.to_stack(packet, keepfaith()) {
+            ToStack::Tcp | ToStack::Icmp | ToStack::Fragment => self.to_stack(frame),
+            ToStack::Syn(flow) => self.syn(flow, frame),
+            ToStack::Unreachable => {
+                self.counters().drop(DropReason::Unsupported);
+                self.send_unreachable(Unreachable::Prohibited, frame);
+            }
+            ToStack::Drop(reason) => self.counters().drop(reason),
+        }
+    }
+
+    fn give_back_frame(&self, classifier: &Classifier, frame: &[u8]) {
+        let Some(packet) = frame.get(VIRTIO_HEADER..) else { return };
+        if let Some(reason) = classifier.to_host(packet) {
+            self.counters().drop(reason);
+        } else if self.to_host(frame) {
+            self.counters().returned_packets.add(1);
+            self.counters().returned_bytes.add(packet.len() as u64);
+        }
+    }
+
+    /// A SYN takes the way of the listener it is for; one that no listener wants gets the kernel's own RST.
+    fn syn(self: &Rc<Self>, flow: Flow, frame: &[u8]) {
+        let listeners = self.shared.listeners.load();
+        let Some(listener) = listeners.find(&flow.destination) else { return self.to_stack(frame) };
+        let Some(hold) = &listener.hold else { return self.show_syn(listener, flow, frame) };
+        let holding = self.held.borrow().get(&flow).copied();
+        match holding {
+            Some(Holding::Undecided) => self.counters().drop(DropReason::Hold),
+            Some(Holding::Released) => self.show_syn(listener, flow, frame),
+            None => {
+                if let Some(syn) = HeldSyn::hold(self, listener, hold, flow, frame) {
+                    self.counters().syns_held.add(1);
+                    Arc::clone(&listener.service).offered(self.worker, syn);
+                } else {
+                    self.counters().syns_beyond_hold.add(1);
+                    self.show_syn(listener, flow, frame);
+                }
+            }
+        }
+    }
+
+    /// Hands a SYN to the kernel, once a socket is there to take it.
+    pub(crate) fn show_syn(self: &Rc<Self>, listener: &Arc<Listener>, flow: Flow, frame: &[u8]) {
+        match &listener.reach {
+            Reach::OnDemand(sockets) if !sockets.ready(flow.destination.port()) => {
+                sockets.open_for(listener, self.worker, flow.destination.port(), frame);
+            }
+            _ => self.to_stack(frame),
+        }
+    }
+
+    /// Writes a captured frame into the stack.
+    pub(crate) fn to_stack(&self, frame: &[u8]) {
+        match self.inner.get_ref().write(frame) {
+            Ok(()) => {
+                self.counters().captured_packets.add(1);
+                self.counters().captured_bytes.add((frame.len() - VIRTIO_HEADER) as u64);
+            }
+            Err(_) => self.counters().drop(DropReason::Backpressure),
+        }
+    }
+
+    fn to_host(&self, frame: &[u8]) -> bool {
+        let written = self.outer.get_ref().write(frame).is_ok();
+        if !written {
+            self.counters().drop(DropReason::Backpressure);
+        }
+        written
+    }
+
+    /// Answers the SYN in `frame` with RST.
+    pub(crate) fn send_reset(&self, frame: &[u8]) {
+        self.answer(frame, tcp::build_reset);
+    }
+
+    /// Answers the packet in `frame` with ICMPv6 Destination Unreachable, if the limit of such answers allows.
+    pub(crate) fn send_unreachable(&self, code: Unreachable, frame: &[u8]) {
+        if !self.errors.take() {
+            return;
+        }
+        if self.answer(frame, |offending, out| icmpv6::build_unreachable(code, offending, out)) {
+            self.counters().unreachable_sent.add(1);
+        }
+    }
+
+    /// Sends what `build` makes of the packet in `frame`; an all-zero virtio header says it is complete.
+    fn answer(
+        &self,
+        frame: &[u8],
+        build: impl FnOnce(&[u8], &mut [u8; icmpv6::MAX_LEN]) -> Option<usize>,
+    ) -> bool {
+        let mut answer = [0; VIRTIO_HEADER + icmpv6::MAX_LEN];
+        let Some(packet) = frame.get(VIRTIO_HEADER..) else { return false };
+        let Some(out) = answer.last_chunk_mut() else { return false };
+        let Some(length) = build(packet, out) else { return false };
+        self.to_host(&answer[..VIRTIO_HEADER + length])
+    }
+}
+
+/// Reads frames as they come; returns why it stopped.
+async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8])) -> io::Error {
+    loop {
+        // A device that was deleted reports an error and is never readable again (tun_chr_poll()).
+        let mut ready = match queue.ready(Interest::READABLE | Interest::ERROR).await {
+            Ok(ready) => ready,
+            Err(error) => return error,
+        };
+        let mut moved = 0;
+        loop {
+            match queue.get_ref().read(frame) {
+                Ok(length) => each(&frame[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return error,
+            }
+            moved += 1;
+            if moved == BATCH {
+                tokio::task::yield_now().await;
+                moved = 0;
+            }
+        }
+    }
+}
+
+/// A token bucket that holds one second's worth.
+struct Allowance {
+    per_second: u32,
+    left: Cell<u32>,
+    since: Cell<Instant>,
+}
+
+impl Allowance {
+    fn new(per_second: u32) -> Self {
+        Self { per_second, left: Cell::new(per_second), since: Cell::new(Instant::now()) }
+    }
+
+    fn take(&self) -> bool {
+        if self.left.get() == 0 {
+            if self.since.get().elapsed() < Duration::from_secs(1) {
+                return false;
+            }
+            self.left.set(self.per_second);
+            self.since.set(Instant::now());
+        }
+        self.left.set(self.left.get() - 1);
+        true
+    }
+}

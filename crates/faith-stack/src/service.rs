@@ -1,0 +1,70 @@
+//! The seam between the stack and whatever serves captured connections.
+//!
+//! A [`Service`] is called on the thread of the worker that owns the packet or the socket, inside that
+//! worker's tokio `LocalSet`: it may `tokio::task::spawn_local` at will and must never block.
+
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use faith_packet::ports::PortSet;
+
+use crate::held::HeldSyn;
+
+/// A connection that the private namespace has accepted for a faith listener.
+#[derive(Debug)]
+pub struct Captured {
+    /// Non-blocking, close-on-exec TCP socket inside the private namespace.
+    pub socket: OwnedFd,
+    /// Who connected: `getpeername()`.
+    pub client: SocketAddrV6,
+    /// What the client dialled: `getsockname()`.
+    pub destination: SocketAddrV6,
+}
+
+/// What serves the connections of one faith listener.
+pub trait Service: Send + Sync + 'static {
+    /// A SYN that this listener would take, before the kernel sees it. Only called for listeners made with
+    /// [`ListenOptions::hold`]; past its bounds SYNs go on to the kernel unoffered (accept-first).
+    fn offered(self: Arc<Self>, worker: usize, syn: HeldSyn) {
+        let _ = worker;
+        drop(syn.release());
+    }
+
+    /// A connection was accepted.
+    fn accepted(self: Arc<Self>, worker: usize, connection: Captured);
+
+    /// Accepting rests for a moment because descriptors or memory ran out; nothing is lost, connections wait in
+    /// the kernel's queue. Called each time, so whoever reports it must see to it that it is said once.
+    fn exhausted(&self, error: &std::io::Error) {
+        let _ = error;
+    }
+}
+
+/// How many SYNs may be held at a time while their service decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldLimits {
+    /// In all, over every client and worker of the listener.
+    pub total: u32,
+    /// Per client /64.
+    pub per_client: u32,
+}
+
+impl Default for HoldLimits {
+    fn default() -> Self {
+        Self { total: 4096, per_client: 256 }
+    }
+}
+
+/// What a faith listener takes.
+#[derive(Debug, Clone)]
+pub struct ListenOptions {
+    /// The TCP ports it takes.
+    pub ports: PortSet,
+    /// One address inside a prefix of the interface; `None` is every address of every prefix.
+    pub address: Option<Ipv6Addr>,
+    /// Length of the kernel's accept queue, per worker.
+    pub backlog: u32,
+    /// Offer SYNs to the service first; `None` accepts first.
+    pub hold: Option<HoldLimits>,
+}

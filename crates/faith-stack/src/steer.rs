@@ -1,0 +1,315 @@
+//! Steering of TCP connections to faith listeners by the `sk_lookup` program of `bpf/steer.bpf.c`.
+//!
+//! A faith listener takes any set of ports and perhaps one address only, which bind(2) has no words for:
+//! its socket waits on an ephemeral port of `::1`, and the program sends it the connections it is for.
+//! What goes where is in three maps of the kernel; this module loads the program, attaches it to the
+//! private namespace and is the only writer of the maps.
+//!
+//! The maps know rules only as their parts. The rules themselves are kept here, and everything the maps
+//! hold follows from them: a rule has one slot of `listeners`, an entry of `ports` for each block of its
+//! ports, and, if it names an address, a table that it shares with the other rules of that address.
+//!
+//! Writing order matters, because connections arrive meanwhile. A rule is written from its far end, the
+//! socket first, then the ports that lead to it, then the address that leads to those; and erased from
+//! its near end. So a lookup finds all of a path or none of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io;
+use std::net::Ipv6Addr;
+use std::ops::RangeInclusive;
+use std::os::fd::BorrowedFd;
+
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{HashMap, MapData, MapError, SockMap};
+use aya::programs::{ProgramError, SkLookup};
+use aya::{Ebpf, EbpfLoader};
+use faith_packet::ports::PortSet;
+
+#[cfg(test)]
+mod tests;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/steer.bpf.o");
+
+/// Rules in all: each has a slot of its own, and may have an address of its own.
+const MAX_RULES: u32 = 1024;
+/// Aligned power-of-two blocks of ports, over all rules.
+const MAX_PORT_BLOCKS: u32 = 16384;
+
+/// The table of rules that name no address. The program knows this number.
+const WILDCARD_TABLE: u32 = 0;
+
+/// Any flags a map update could have: create or replace.
+const BPF_ANY: u64 = 0;
+
+/// Why connections cannot be steered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SteerError {
+    /// The kernel is too old, built without it, or keeps it from this user.
+    #[error(
+        "cannot {step} the sk_lookup program: {cause}; it takes Linux 5.9, and CAP_BPF and \
+         CAP_NET_ADMIN outside of any user namespace"
+    )]
+    Unavailable {
+        /// `load` or `attach`.
+        step: &'static str,
+        /// What the kernel or the loader said.
+        cause: String,
+    },
+    /// A map has no room for the rule.
+    #[error("cannot steer to another faith listener: at most {limit} {of} fit")]
+    Full {
+        /// What there are too many of.
+        of: &'static str,
+        /// How many there may be.
+        limit: u32,
+    },
+    /// The kernel refused an entry.
+    #[error("cannot write the sk_lookup map `{map}`: {source}")]
+    Map {
+        /// Its name in `bpf/steer.bpf.c`.
+        map: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Names a rule until it is removed; never given out twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RuleId(u64);
+
+#[derive(Debug)]
+struct Rule {
+    address: Option<Ipv6Addr>,
+    table: u32,
+    slot: u32,
+    blocks: Vec<PortBlock>,
+}
+
+/// The program, attached to one network namespace until this is dropped, and its maps.
+pub(crate) struct Steering {
+    addresses: HashMap<MapData, [u8; 16], u32>,
+    ports: LpmTrie<MapData, [u8; 6], u32>,
+    listeners: SockMap<MapData>,
+    rules: BTreeMap<RuleId, Rule>,
+    next_rule: u64,
+    /// Owns the program and its link, which the kernel detaches when the last descriptor is closed.
+    _program: Ebpf,
+}
+
+impl Steering {
+    /// Loads the program and attaches it to `netns`, the private namespace. Minimum kernel version: 5.9.
+    ///
+    /// # Errors
+    /// [`SteerError::Unavailable`]: use on-demand listeners instead.
+    pub(crate) fn attach(netns: BorrowedFd<'_>) -> Result<Self, SteerError> {
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("addresses", MAX_RULES)
+            .map_max_entries("ports", MAX_PORT_BLOCKS)
+            .map_max_entries("listeners", MAX_RULES)
+            .load(OBJECT)
+            .map_err(|error| unavailable("load", &error))?;
+        let addresses = take_map(&mut ebpf, "addresses")?;
+        let ports = take_map(&mut ebpf, "ports")?;
+        let listeners = take_map(&mut ebpf, "listeners")?;
+
+        let program: &mut SkLookup = ebpf
+            .program_mut("steer")
+            .ok_or(ProgramError::NotLoaded)
+            .and_then(TryInto::try_into)
+            .map_err(|error| unavailable("load", &error))?;
+        program.load().map_err(refused_load)?;
+        program.attach(netns).map_err(|error| unavailable("attach", &error))?;
+
+        Ok(Self { addresses, ports, listeners, rules: BTreeMap::new(), next_rule: 0, _program: ebpf })
+    }
+
+    /// Sends connections to `ports` of `address`, or of every address that has no rule for the port, to
+    /// the `SO_REUSEPORT` group of `socket`, a listening socket of the attached namespace.
+    ///
+    /// Rules of one address, or of the wildcard, must not share a port. `socket` stands for its group:
+    /// when it is closed the rule steers nothing more, whatever else of the group is open.
+    ///
+    /// # Errors
+    /// [`SteerError::Full`], or [`SteerError::Map`] with what the kernel said (`EOPNOTSUPP`: `socket` does
+    /// not listen). No part of the rule remains then.
+    pub(crate) fn add(
+        &mut self,
+        address: Option<Ipv6Addr>,
+        ports: &PortSet,
+        socket: BorrowedFd<'_>,
+    ) -> Result<RuleId, SteerError> {
+        let rule = Rule {
+            address,
+            table: self.table_for(address),
+            slot: self.free_slot()?,
+            blocks: self.blocks_for(ports)?,
+        };
+        if let Err(error) = self.write(&rule, socket) {
+            self.erase(&rule);
+            return Err(error);
+        }
+        let id = RuleId(self.next_rule);
+        self.next_rule += 1;
+        self.rules.insert(id, rule);
+        Ok(id)
+    }
+
+    /// Stops steering by a rule. Connections it has brought go on. An id that was removed is ignored.
+    pub(crate) fn remove(&mut self, id: RuleId) {
+        if let Some(rule) = self.rules.remove(&id) {
+            self.erase(&rule);
+        }
+    }
+
+    fn table_for(&self, address: Option<Ipv6Addr>) -> u32 {
+        if address.is_none() {
+            return WILDCARD_TABLE;
+        }
+        let shared = self.rules.values().find(|rule| rule.address == address);
+        shared.map_or_else(
+            || lowest_free(WILDCARD_TABLE + 1, self.rules.values().map(|rule| rule.table)),
+            |rule| rule.table,
+        )
+    }
+
+    fn free_slot(&self) -> Result<u32, SteerError> {
+        if self.rules.len() >= MAX_RULES as usize {
+            return Err(SteerError::Full { of: "listeners", limit: MAX_RULES });
+        }
+        Ok(lowest_free(0, self.rules.values().map(|rule| rule.slot)))
+    }
+
+    fn blocks_for(&self, ports: &PortSet) -> Result<Vec<PortBlock>, SteerError> {
+        let blocks: Vec<PortBlock> = ports.ranges().iter().cloned().flat_map(PortBlock::cover).collect();
+        let used: usize = self.rules.values().map(|rule| rule.blocks.len()).sum();
+        if used + blocks.len() > MAX_PORT_BLOCKS as usize {
+            return Err(SteerError::Full { of: "blocks of ports", limit: MAX_PORT_BLOCKS });
+        }
+        Ok(blocks)
+    }
+
+    fn write(&mut self, rule: &Rule, socket: BorrowedFd<'_>) -> Result<(), SteerError> {
+        self.listeners.set(rule.slot, &socket, BPF_ANY).map_err(|error| refused("listeners", error))?;
+        for block in &rule.blocks {
+            self.ports
+                .insert(&block.key(rule.table), rule.slot, BPF_ANY)
+                .map_err(|error| refused("ports", error))?;
+        }
+        if let Some(address) = rule.address {
+            self.addresses
+                .insert(address.octets(), rule.table, BPF_ANY)
+                .map_err(|error| refused("addresses", error))?;
+        }
+        Ok(())
+    }
+
+    /// Takes `rule`, which is not among the rules (any more, or yet), out of the maps. What a failed
+    /// [`write`](Self::write) did not reach is not there to be taken out, and that is no error.
+    fn erase(&mut self, rule: &Rule) {
+        if let Some(address) = rule.address
+            && !self.rules.values().any(|other| other.address == rule.address)
+        {
+            warn_unless_absent("addresses", self.addresses.remove(&address.octets()));
+        }
+        for block in &rule.blocks {
+            warn_unless_absent("ports", self.ports.remove(&block.key(rule.table)));
+        }
+        warn_unless_absent("listeners", self.listeners.clear_index(&rule.slot));
+    }
+}
+
+/// `1 << free_bits` ports from `first` on, a multiple of that: the unit of a trie of prefixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PortBlock {
+    first: u32,
+    free_bits: u32,
+}
+
+impl PortBlock {
+    /// The fewest blocks that make up `range`, in order; 30 at the most.
+    fn cover(range: RangeInclusive<u16>) -> impl Iterator<Item = Self> {
+        let end = u32::from(*range.end()) + 1;
+        let mut first = u32::from(*range.start());
+        std::iter::from_fn(move || {
+            let left = end.checked_sub(first).filter(|left| *left > 0)?;
+            // Port 0 is aligned to everything: 32 zeros then, of which ilog2() lets 16 pass.
+            let free_bits = first.trailing_zeros().min(left.ilog2());
+            let block = Self { first, free_bits };
+            first += 1 << free_bits;
+            Some(block)
+        })
+    }
+
+    /// `struct port_key` of the program.
+    fn key(self, table: u32) -> Key<[u8; 6]> {
+        let [t0, t1, t2, t3] = table.to_be_bytes();
+        let [_, _, p0, p1] = self.first.to_be_bytes();
+        Key::new(u32::BITS + u16::BITS - self.free_bits, [t0, t1, t2, t3, p0, p1])
+    }
+}
+
+fn lowest_free(first: u32, taken: impl Iterator<Item = u32>) -> u32 {
+    let ascending: BTreeSet<u32> = taken.collect();
+    ascending.into_iter().fold(first, |free, number| if number == free { free + 1 } else { free })
+}
+
+fn take_map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, SteerError>
+where
+    M: TryFrom<aya::maps::Map, Error = MapError>,
+{
+    ebpf.take_map(name)
+        .ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
+        .and_then(TryInto::try_into)
+        .map_err(|error| unavailable("load", &error))
+}
+
+fn unavailable(step: &'static str, error: &dyn Error) -> SteerError {
+    SteerError::Unavailable { step, cause: with_sources(error) }
+}
+
+fn refused_load(error: ProgramError) -> SteerError {
+    // The verifier's log has many lines, and an error is one.
+    if let ProgramError::LoadError { io_error, verifier_log } = error {
+        tracing::debug!(%verifier_log, "the kernel refused the sk_lookup program");
+        return unavailable("load", &io_error);
+    }
+    unavailable("load", &error)
+}
+
+fn refused(map: &'static str, error: MapError) -> SteerError {
+    let source = match error {
+        MapError::SyscallError(error) => error.io_error,
+        error => io::Error::other(error),
+    };
+    SteerError::Map { map, source }
+}
+
+/// An entry that is left behind would steer to whatever gets its slot next, so it must not go unseen.
+fn warn_unless_absent(map: &'static str, removed: Result<(), MapError>) {
+    let Err(error) = removed else { return };
+    let SteerError::Map { source, .. } = refused(map, error) else {
+        return;
+    };
+    // A socket that was closed has left `listeners` by itself, and the kernel says EINVAL of an empty slot.
+    let absent = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput);
+    if !absent {
+        tracing::warn!(map, error = %source, "cannot remove a faith listener from an sk_lookup map");
+    }
+}
+
+/// An error and what caused it, on one line. aya repeats some causes in its own messages and not others.
+fn with_sources(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.contains(&text) {
+            // Writing to a String does not fail.
+            let _ = write!(line, ": {text}");
+        }
+        next = cause.source();
+    }
+    line
+}

@@ -1,0 +1,133 @@
+//! Connections to a faith prefix are captured.
+
+mod world;
+
+use std::io;
+use std::sync::Arc;
+
+use faith_packet::icmpv6::Unreachable;
+use faith_packet::ports::PortSet;
+use faith_stack::{StackError, Steering};
+use world::{Echo, Verdict, eventually, faith, greet, in_a_namespace, ip, listen};
+
+#[test]
+fn every_port_is_captured_and_shows_what_was_dialled() {
+    for steering in [Steering::Auto, Steering::OnDemand] {
+        in_a_namespace(move || {
+            let faith = faith(|options| options.steering = steering).unwrap();
+            assert_eq!(faith.is_steered(), steering == Steering::Auto);
+            let echo = Arc::<Echo>::default();
+            let _listener = listen(&faith, PortSet::all(), &echo).unwrap();
+            let dialled = [("64:ff9b::c633:6402", 80), ("64:ff9b::1", 1), ("64:ff9b::ffff:ffff", 65_535)];
+            for (address, port) in dialled {
+                greet(address, port).unwrap();
+            }
+            let seen: Vec<_> = echo.dialled.lock().unwrap().iter().map(ToString::to_string).collect();
+            let expected: Vec<_> = dialled.map(|(address, port)| format!("[{address}]:{port}")).to_vec();
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|text| text.parse::<std::net::SocketAddrV6>().unwrap().to_string())
+                .collect();
+            assert_eq!(seen, expected);
+        });
+    }
+}
+
+#[test]
+fn a_port_that_no_listener_wants_is_refused() {
+    in_a_namespace(|| {
+        let faith = faith(|_| {}).unwrap();
+        let echo = Arc::<Echo>::default();
+        let _listener = listen(&faith, PortSet::single(22).unwrap(), &echo).unwrap();
+        greet("64:ff9b::1", 22).unwrap();
+        assert_eq!(greet("64:ff9b::1", 23).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn a_held_syn_is_answered_as_its_service_says() {
+    in_a_namespace(|| {
+        let faith = faith(|_| {}).unwrap();
+        let answers: [(u16, Verdict, Option<i32>); 4] = [
+            (1, |syn| drop(syn.release()), None),
+            (2, faith_stack::HeldSyn::reset, Some(111)),
+            (3, |syn| syn.unreachable(Unreachable::NoRoute), Some(101)),
+            (4, |syn| syn.unreachable(Unreachable::Prohibited), Some(13)),
+        ];
+        let mut listeners = Vec::new();
+        for (port, verdict, _) in answers {
+            let echo = Arc::new(Echo { verdict: Some(verdict), ..Echo::default() });
+            listeners.push(listen(&faith, PortSet::single(port).unwrap(), &echo).unwrap());
+        }
+        for (port, _, errno) in answers {
+            let result = greet("64:ff9b::1", port);
+            assert_eq!(
+                result.as_ref().err().and_then(io::Error::raw_os_error),
+                errno,
+                "port {port}: {result:?}"
+            );
+        }
+        assert_eq!(faith.stats().syns_held, 4);
+    });
+}
+
+#[test]
+fn nothing_remains_when_the_interface_is_closed() {
+    in_a_namespace(|| {
+        let routes = ip("-6 route show table all");
+        let faith = faith(|_| {}).unwrap();
+        let echo = Arc::<Echo>::default();
+        let _listener = listen(&faith, PortSet::all(), &echo).unwrap();
+        greet("64:ff9b::1", 7).unwrap();
+        assert!(ip("link").contains("faith0"));
+        faith.close();
+        assert!(!ip("link").contains("faith0"));
+        assert_eq!(ip("-6 route show table all"), routes);
+    });
+}
+
+#[test]
+fn prefixes_come_and_go() {
+    in_a_namespace(|| {
+        let faith = faith(|_| {}).unwrap();
+        let echo = Arc::<Echo>::default();
+        let _listener = listen(&faith, PortSet::all(), &echo).unwrap();
+        let prefix = "2001:db8:64::/64".parse().unwrap();
+        assert!(greet("2001:db8:64::1", 80).is_err());
+        faith.add_prefix(prefix).unwrap();
+        greet("2001:db8:64::1", 80).unwrap();
+        assert!(matches!(faith.add_prefix(prefix), Err(StackError::Prefix(_))));
+        faith.remove_prefix(prefix).unwrap();
+        assert!(greet("2001:db8:64::1", 80).is_err());
+        greet("64:ff9b::1", 80).unwrap();
+    });
+}
+
+#[test]
+fn the_owner_is_told_when_the_interface_is_deleted() {
+    in_a_namespace(|| {
+        let (lost, told) = std::sync::mpsc::channel();
+        let options = faith_stack::InterfaceOptions::new("faith0", vec![world::PREFIX.parse().unwrap()]);
+        let _faith = faith_stack::FaithInterface::create(
+            options,
+            Box::new(move |error| lost.send(error.code()).unwrap()),
+        )
+        .unwrap();
+        ip("link del faith0");
+        assert_eq!(told.recv().unwrap(), "EBADFD");
+    });
+}
+
+#[test]
+fn the_routers_own_addresses_are_known_as_they_change() {
+    in_a_namespace(|| {
+        let faith = faith(|_| {}).unwrap();
+        let own = |address: &str| faith.is_own_ipv4(address.parse().unwrap());
+        assert!(own("127.0.0.1"));
+        assert!(!own("192.0.2.1"));
+        ip("addr add 192.0.2.1/24 dev lo");
+        eventually("the new address is known", || own("192.0.2.1"));
+        ip("addr del 192.0.2.1/24 dev lo");
+        eventually("the old address is forgotten", || !own("192.0.2.1"));
+    });
+}

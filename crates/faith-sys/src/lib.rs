@@ -1,0 +1,11 @@
+//! The kernel's edge: TUN devices, network namespaces, pipes, splice and the socket options that neither
+//! rustix nor socket2 offer. All of faithd's `unsafe` is here, each block with the reason it is sound, and
+//! each function names the kernel it needs.
+
+pub mod netns;
+pub mod pipe;
+pub mod reactor;
+pub mod reuseport;
+pub mod splice;
+pub mod tcp;
+pub mod tun;

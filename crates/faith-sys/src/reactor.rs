@@ -1,0 +1,54 @@
+//! Registering descriptors with tokio's reactor.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use socket2::Socket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::tun::Tun;
+
+/// Owns one open descriptor, and is always the same one.
+///
+/// # Safety
+/// `as_raw_fd()` must give the same open descriptor for as long as the value lives.
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+pub unsafe trait Descriptor: AsRawFd {}
+
+// SAFETY: it owns its descriptor and has no way to exchange it.
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+unsafe impl Descriptor for OwnedFd {}
+
+// SAFETY: as for `OwnedFd`, of which it is made.
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+unsafe impl Descriptor for Tun {}
+
+// SAFETY: as for `OwnedFd`, of which it is made.
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+unsafe impl Descriptor for Socket {}
+
+/// Registers `descriptor` for reading and writing with the current tokio runtime.
+///
+/// # Errors
+/// `EMFILE`, `ENOMEM` or `ENOSPC` (epoll_ctl(2)); the descriptor is closed then.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn register<D: Descriptor>(descriptor: D) -> io::Result<AsyncFd<D>> {
+    register_for(descriptor, Interest::READABLE | Interest::WRITABLE)
+}
+
+/// As [`register`], for what `interest` names alone: an event nobody waits for is a wake-up for nothing.
+///
+/// # Errors
+/// As [`register`].
+///
+/// # Panics
+/// As [`register`].
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+pub fn register_for<D: Descriptor>(descriptor: D, interest: Interest) -> io::Result<AsyncFd<D>> {
+    // SAFETY: a `Descriptor` keeps its descriptor open and the same.
+    let registered = unsafe { AsyncFd::register_with_interest(descriptor, interest) };
+    registered.map_err(io::Error::from)
+}

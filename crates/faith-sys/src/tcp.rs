@@ -1,0 +1,147 @@
+//! What a relay does to TCP sockets, without copies, allocation or signals.
+
+use std::io;
+use std::net::{Shutdown, SocketAddrV4};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, connect, recv, send};
+use socket2::SockRef;
+
+use crate::reactor::Descriptor;
+
+/// Begins to connect a non-blocking socket. It turns writable when that is decided, and [`take_error`] tells how.
+///
+/// # Errors
+///
+/// Those of connect(2) but `EINPROGRESS`: the connection failed at once.
+pub fn begin_connect(socket: impl AsFd, server: SocketAddrV4) -> io::Result<()> {
+    match connect(socket, &server) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether an error of socket(2), connect(2) or epoll_ctl(2) says that this host has run out of something:
+/// descriptors, memory, source ports or routes, or epoll watches.
+#[must_use]
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::MFILE
+                | Errno::NFILE
+                | Errno::NOBUFS
+                | Errno::NOMEM
+                | Errno::NOSPC
+                | Errno::ADDRNOTAVAIL
+                | Errno::AGAIN
+        )
+    )
+}
+
+/// Receives what is there, up to the buffer's length; 0 is the end of the stream.
+///
+/// # Errors
+///
+/// Those of recv(2); `EAGAIN` when the queue of a non-blocking socket is empty.
+pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (_, received) = recv(socket, buffer, RecvFlags::DONTWAIT)?;
+    Ok(received)
+}
+
+/// Sends as much as the send queue takes, without `SIGPIPE`.
+///
+/// # Errors
+///
+/// Those of send(2); `EAGAIN` when the queue is full.
+pub fn transmit(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
+}
+
+/// Whether an error waits on the socket, such as `ECONNRESET` after a RST. It is left there for the call that
+/// will report it.
+#[must_use]
+pub fn has_error(socket: impl AsFd) -> bool {
+    let mut entry = [PollFd::new(&socket, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut entry, Some(&now)).is_ok() && entry[0].revents().contains(PollFlags::ERR)
+}
+
+/// Takes the error that waits on the socket (`SO_ERROR`), if there is one.
+///
+/// # Errors
+///
+/// Those of getsockopt(2); none is expected of a TCP socket.
+pub fn take_error(socket: impl AsFd) -> io::Result<Option<io::Error>> {
+    SockRef::from(&socket).take_error()
+}
+
+/// Ends the stream towards the peer with a FIN, behind every byte sent before.
+///
+/// # Errors
+///
+/// `ENOTCONN` when the connection is gone already.
+pub fn end_stream(socket: impl AsFd) -> io::Result<()> {
+    SockRef::from(&socket).shutdown(Shutdown::Write)
+}
+
+/// Readies one leg of a relay: small writes leave at once (`TCP_NODELAY`), a peer that vanished is noticed
+/// (`SO_KEEPALIVE`), and urgent bytes stay in the stream where they were sent (`SO_OOBINLINE`).
+///
+/// # Errors
+///
+/// Those of setsockopt(2); none is expected of a TCP socket.
+pub fn prepare_leg(socket: impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(&socket);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    socket.set_out_of_band_inline(true)
+}
+
+/// A TCP socket that closes with a RST, forgetting unsent bytes, unless it was told to close in order.
+#[derive(Debug)]
+pub struct Connection {
+    socket: OwnedFd,
+    orderly: bool,
+}
+
+impl Connection {
+    /// Takes a TCP socket, connected or on the way there.
+    #[must_use]
+    pub fn new(socket: OwnedFd) -> Self {
+        Self { socket, orderly: false }
+    }
+
+    /// Lets it close with a FIN.
+    pub fn close_in_order(&mut self) {
+        self.orderly = true;
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.orderly {
+            // It can only fail on something that is no socket; then there is nothing to reset either.
+            let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+// SAFETY: it owns its descriptor and has no way to exchange it.
+#[expect(unsafe_code, reason = "the crate of unsafe")]
+unsafe impl Descriptor for Connection {}

@@ -1,0 +1,116 @@
+//! TUN devices with several queues, virtio headers and segmentation offload (Linux 3.8; linux/if_tun.h).
+//!
+//! A device belongs to the network namespace of the thread that opens its first queue, and ends with its last
+//! queue's descriptor.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::mem::zeroed;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+/// `struct virtio_net_hdr`: what stands before every packet read or written. Passed on unchanged it carries
+/// partial checksums and 64 KiB segments from one device to another; all zero it says "complete packet".
+pub const VIRTIO_HEADER: usize = 10;
+
+/// The longest frame a queue can give: a virtio header and an IPv6 packet of the largest payload length.
+pub const MAX_FRAME: usize = VIRTIO_HEADER + 40 + 65_535;
+
+/// The longest legal interface name in bytes.
+pub const MAX_NAME: usize = libc::IFNAMSIZ - 1;
+
+/// What went wrong, and at which step.
+#[derive(Debug)]
+pub enum TunError {
+    /// open(2) of /dev/net/tun.
+    Open(io::Error),
+    /// `TUNSETIFF`: `EPERM` without `CAP_NET_ADMIN`, `EBUSY` when the name is taken.
+    Attach(io::Error),
+    /// `TUNSETOFFLOAD`.
+    Offload(io::Error),
+}
+
+/// One queue of a TUN device, non-blocking.
+#[derive(Debug)]
+pub struct Tun(OwnedFd);
+
+impl Tun {
+    /// Makes the device `name` in the calling thread's network namespace and opens `queues` queues of it.
+    /// Queue `n` is the `n`th element.
+    ///
+    /// # Errors
+    /// A device that exists already is never attached to: `Attach(EBUSY)`.
+    pub fn create(name: &str, queues: usize) -> Result<Vec<Self>, TunError> {
+        let mut opened = Vec::with_capacity(queues);
+        for index in 0..queues {
+            // IFF_TUN_EXCL refuses a device that exists, and would refuse our own second queue.
+            let exclusive = if index == 0 { libc::IFF_TUN_EXCL } else { 0 };
+            let several = if queues > 1 { libc::IFF_MULTI_QUEUE } else { 0 };
+            opened.push(Self::open(name, exclusive | several)?);
+        }
+        Ok(opened)
+    }
+
+    #[allow(unsafe_code, reason = "the crate of unsafe")]
+    fn open(name: &str, flags: libc::c_int) -> Result<Self, TunError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+            .open("/dev/net/tun")
+            .map_err(TunError::Open)?;
+        // SAFETY: an all-zero ifreq is a valid value.
+        let mut request: libc::ifreq = unsafe { zeroed() };
+        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(MAX_NAME)) {
+            *to = from.cast_signed();
+        }
+        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | flags;
+        #[expect(clippy::cast_possible_truncation, reason = "if_tun.h's flags are 16 bits wide")]
+        {
+            request.ifr_ifru.ifru_flags = flags as libc::c_short;
+        }
+        // SAFETY: TUNSETIFF reads and writes one ifreq, which outlives the call.
+        if unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &mut request) } < 0 {
+            return Err(TunError::Attach(io::Error::last_os_error()));
+        }
+        let offload = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
+        // SAFETY: TUNSETOFFLOAD takes its argument by value.
+        if unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD as _, libc::c_ulong::from(offload)) }
+            < 0
+        {
+            return Err(TunError::Offload(io::Error::last_os_error()));
+        }
+        Ok(Self(file.into()))
+    }
+
+    /// Reads one frame (virtio header and packet); its length.
+    ///
+    /// # Errors
+    /// `EAGAIN` when the queue is empty, `EBADFD` when the device was deleted.
+    pub fn read(&self, frame: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.0, frame)?)
+    }
+
+    /// Writes one frame (virtio header and packet). The kernel has received the packet, up to the wake-up of
+    /// the socket it is for, when this returns.
+    ///
+    /// # Errors
+    /// `EINVAL` for a virtio header that contradicts its packet, `EIO` while the device is down, `EBADFD`
+    /// when it was deleted.
+    pub fn write(&self, frame: &[u8]) -> io::Result<()> {
+        rustix::io::write(&self.0, frame)?;
+        Ok(())
+    }
+}
+
+impl AsFd for Tun {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Tun {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
