@@ -1,0 +1,39 @@
+import test from 'ava'
+import { FaithError, toFaithError, unwrap } from '../lib/errors.js'
+
+const failure = {
+  failed: true as const,
+  code: 'EPERM',
+  message: 'cannot create faith0: operation not permitted',
+  hint: 'give CAP_NET_ADMIN',
+  errno: 1,
+  syscall: 'ioctl',
+}
+
+test('a failure of the addon becomes an error that says what, why and what to do', (t) => {
+  const error = t.throws(() => unwrap(failure), { instanceOf: FaithError })
+  const { name, code, message, hint, errno, syscall } = error
+  t.deepEqual({ failed: true, code, message, hint, errno, syscall }, failure)
+  t.is(name, 'FaithError')
+})
+
+test('an error is an Error whose stack leads to the caller', (t) => {
+  const error = toFaithError(failure)
+  t.true(error instanceof Error)
+  t.regex(error.stack ?? '', /FaithError: cannot create faith0/)
+  t.regex(error.stack ?? '', /errors\.spec\.ts/)
+})
+
+test('what is not a failure passes', (t) => {
+  const value = { name: 'faith0' }
+  t.is(unwrap(value), value)
+  t.is(unwrap(null), null)
+  t.is(unwrap(undefined), undefined)
+})
+
+test('an error of our own needs no errno', (t) => {
+  const error = new FaithError('ERR_FAITH_CLOSED', 'faith0 is closed')
+  t.is(error.errno, undefined)
+  t.is(error.syscall, undefined)
+  t.is(error.hint, undefined)
+})

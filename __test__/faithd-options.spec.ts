@@ -1,0 +1,94 @@
+import test from 'ava'
+import { UsageError } from '../cli/exit.js'
+import { parseOptions } from '../cli/options.js'
+
+test('nothing asked for is every port of the well-known prefix, with the documented limits', (t) => {
+  const options = parseOptions([])
+  t.deepEqual(options.ports, [{ first: 1, last: 65_535 }])
+  t.deepEqual(options.prefixes, ['64:ff9b::/96'])
+  t.is(options.interface, 'faith0')
+  t.false(options.keepfaith)
+  t.is(options.connectTimeout, 10_000)
+  t.is(options.idleTimeout, 30 * 60_000)
+  t.is(options.drain, 5_000)
+})
+
+test('permits and denies keep the order they are written in', (t) => {
+  const args = ['--deny', '10.1.0.0/16', '--permit', '10.0.0.0/8', '--deny=192.0.2.1']
+  t.deepEqual(parseOptions(args).accessList, [
+    { action: 'deny', destination: '10.1.0.0/16' },
+    { action: 'permit', destination: '10.0.0.0/8' },
+    { action: 'deny', destination: '192.0.2.1/32' },
+  ])
+})
+
+test('a prefix that is named replaces the well-known one', (t) => {
+  const { prefixes } = parseOptions(['-P', '2001:db8:64::/96', '--prefix=2001:db8:100::/40'])
+  t.deepEqual(prefixes, ['2001:db8:64::/96', '2001:db8:100::/40'])
+})
+
+test('one command line leaves nothing behind for the next', (t) => {
+  parseOptions(['-P', '2001:db8:64::/96', '--permit', '10.0.0.0/8'])
+  const { prefixes, accessList } = parseOptions([])
+  t.deepEqual(prefixes, ['64:ff9b::/96'])
+  t.deepEqual(accessList, [])
+})
+
+test('seconds may be decimal and are kept in milliseconds', (t) => {
+  const args = ['--connect-timeout', '0.5', '--idle-timeout', '0', '--drain', '12']
+  const { connectTimeout, idleTimeout, drain } = parseOptions(args)
+  t.deepEqual([connectTimeout, idleTimeout, drain], [500, 0, 12_000])
+})
+
+test('short options may be joined, and the service stands anywhere', (t) => {
+  const options = parseOptions(['8080', '-kd', '-i', 'faith7'])
+  t.true(options.keepfaith)
+  t.is(options.logLevel, 'debug')
+  t.is(options.interface, 'faith7')
+  t.deepEqual(options.ports, [{ first: 8080, last: 8080 }])
+})
+
+test('the last of repeated options counts', (t) => {
+  t.is(parseOptions(['-i', 'faith1', '-i', 'faith2']).interface, 'faith2')
+})
+
+test('flags turn off what is on', (t) => {
+  const options = parseOptions(['--no-routes', '--no-connect-first', '--allow-loopback'])
+  t.false(options.routes)
+  t.false(options.connectFirst)
+  t.true(options.allowLoopback)
+})
+
+const misunderstood: [args: string[], complaint: string][] = [
+  [['--frobnicate'], "unknown option '--frobnicate'"],
+  [['-x'], "unknown option '-x'"],
+  [['-i'], 'argument missing'],
+  [['--no-routes=yes'], 'does not take an argument'],
+  [['70000'], "port '70000' is out of range"],
+  [['22,'], "'' is not a port"],
+  [['90-80'], "'90-80' ends before it begins"],
+  [['no-such-service'], "no TCP service is named 'no-such-service'"],
+  [
+    ['telnet', '/usr/sbin/telnetd'],
+    "'/usr/sbin/telnetd' is one argument too many: faithd relays and starts no",
+  ],
+  [['-P', '64:ff9b::'], "-P: '64:ff9b::' is not an IPv6 prefix"],
+  [['--permit', '10.0.0.0/33'], "--permit: '10.0.0.0/33' is not an IPv4 prefix"],
+  [['--deny', '64:ff9b::/96'], "--deny: '64:ff9b::/96' is not an IPv4 prefix"],
+  [['--mapping', 'rfc9999'], "--mapping: 'rfc9999' is not one of rfc6052, low32"],
+  [['--unsupported', 'ignore'], "--unsupported: 'ignore' is not one of unreachable, drop"],
+  [['--connect-timeout', '0'], "--connect-timeout: '0' is not a positive number of seconds"],
+  [['--idle-timeout', 'soon'], "--idle-timeout: 'soon' is not a zero or positive number"],
+  [['--drain', '1e9'], "--drain: '1e9' is not a zero or positive number"],
+  [['--max-sessions', '1.5'], "--max-sessions: '1.5' is not a whole number"],
+  [['--log-format', 'xml'], "--log-format: 'xml' is not one of text, json"],
+  [['--log-level', 'loud'], "--log-level: 'loud' is not one of"],
+]
+
+for (const [args, complaint] of misunderstood) {
+  test(`${args.join(' ')} is a usage error`, (t) => {
+    const error = t.throws(() => parseOptions(args), { instanceOf: UsageError })
+    t.true(error.message.includes(complaint), error.message)
+    t.is(error.exitCode, 64)
+  })
+}

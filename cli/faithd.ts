@@ -1,0 +1,160 @@
+#!/usr/bin/env node
+/**
+ * faithd: the daemon. It reads the command line, makes a faith interface, relays until it is told to stop, lets the
+ * sessions drain, and says what it did.
+ */
+import { readFileSync } from 'node:fs'
+import type { Logger } from 'pino'
+import type * as library from '../index.js'
+import { FaithError } from '../lib/errors.js'
+import { formatPorts } from '../lib/ports.js'
+import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
+import { helpText } from './help.js'
+import { createLog, sessionLine, totalsLine } from './log.js'
+import { type FaithdOptions, parseOptions } from './options.js'
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  let options: FaithdOptions
+  try {
+    options = parseOptions(args)
+  } catch (error) {
+    process.stderr.write(`faithd: ${explain(error)}\n`)
+    return exitCodeOf(error)
+  }
+  if (options.help) return print(helpText())
+  if (options.version) return print(`faithd ${version()}\n`)
+
+  const log = createLog(options)
+  log.debug({ options }, `options: ${JSON.stringify(options)}`)
+  try {
+    return await serve(options, log)
+  } catch (error) {
+    log.fatal({ code: codeOf(error) }, explain(error))
+    return exitCodeOf(error)
+  }
+}
+
+async function serve(options: FaithdOptions, log: Logger): Promise<number> {
+  if (!options.keepfaith) {
+    const why = 'keepfaith is 0, so nothing would be captured; set it to 1 with -k'
+    throw new ExitError(Exit.config, why)
+  }
+  const { createFaithInterface, setKeepfaith } = await loadLibrary()
+  const stopped = stopSignal()
+
+  setKeepfaith(true)
+  const faith = await createFaithInterface({
+    name: options.interface,
+    prefixes: options.prefixes,
+    routes: options.routes,
+    unsupported: options.unsupported,
+  })
+  const lost = new Promise<FaithError>((resolve) => faith.once('error', resolve))
+  const relay = await openRelay(faith, options, log)
+  announce(faith, options, log)
+
+  const end = await Promise.race([stopped, lost])
+  if (end instanceof FaithError) {
+    log.fatal({ code: end.code }, explain(end))
+  } else {
+    log.info({ signal: end, drainMs: options.drain }, `${end}: no longer capturing, draining`)
+    await relay.close({ drain: options.drain })
+  }
+  await faith.close()
+
+  const totals = { relay: relay.stats(), interface: faith.stats() }
+  log.info(totals, `ended: ${totalsLine(totals.relay, totals.interface)}`)
+  return end instanceof FaithError ? Exit.unavailable : Exit.ok
+}
+
+async function openRelay(
+  faith: library.FaithInterface,
+  options: FaithdOptions,
+  log: Logger,
+): Promise<library.FaithRelay> {
+  // Records that no line is written for need not cross from Rust at all.
+  const sessionEvents = log.isLevelEnabled('info')
+  const relay = await faith.relay({
+    ports: options.ports.map(({ first, last }) => `${first}-${last}`),
+    mapping: options.mapping,
+    accessList: options.accessList,
+    allowLoopback: options.allowLoopback,
+    connectFirst: options.connectFirst,
+    connectTimeout: options.connectTimeout,
+    idleTimeout: options.idleTimeout,
+    maxSessions: options.maxSessions,
+    sessionEvents,
+  })
+  if (sessionEvents) {
+    relay.on('session', (session) => log.info({ session }, sessionLine(session)))
+  }
+  return relay
+}
+
+function announce(faith: library.FaithInterface, options: FaithdOptions, log: Logger): void {
+  const prefixes = [...faith.prefixes]
+  const ports = formatPorts(options.ports)
+  const { steering, workers } = faith.stats()
+  log.info(
+    { interface: faith.name, prefixes, ports, steering, workers },
+    `${faith.name} captures ${prefixes.join(', ')}, ports ${ports}, steering by ${steering}`,
+  )
+  if (!forwardsIPv6()) {
+    log.warn(
+      'IPv6 forwarding is off, so only connections of this host are captured; ' +
+        'sysctl -w net.ipv6.conf.all.forwarding=1 turns it on',
+    )
+  }
+}
+
+/** The first SIGINT or SIGTERM; a second one ends the process at once, with the shell's code for it. */
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let asked = false
+    const stop = (signal: NodeJS.Signals, number: number): void => {
+      if (asked) process.exit(128 + number)
+      asked = true
+      resolve(signal)
+    }
+    process.on('SIGINT', stop)
+    process.on('SIGTERM', stop)
+  })
+}
+
+/** The library, loaded only now: help and usage errors need no addon. */
+async function loadLibrary(): Promise<typeof library> {
+  try {
+    return await import('../index.js')
+  } catch (error) {
+    const [why] = explain(error).split('\n')
+    throw new ExitError(
+      Exit.unavailable,
+      `cannot load the native addon: ${why}; npm run build builds it`,
+    )
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof FaithError ? error.code : undefined
+}
+
+function forwardsIPv6(): boolean {
+  try {
+    return readFileSync('/proc/sys/net/ipv6/conf/all/forwarding', 'utf8').trim() !== '0'
+  } catch {
+    return true
+  }
+}
+
+function version(): string {
+  // The package refers to itself by name, from cli/ and from dist/cli/ alike.
+  const manifest = readFileSync(new URL(import.meta.resolve('faithd/package.json')), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return Exit.ok
+}

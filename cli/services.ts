@@ -1,0 +1,46 @@
+/** The names of services(5), so that `faithd telnet` means what it meant on BSD. */
+import { readFileSync } from 'node:fs'
+import { FaithError } from '../lib/errors.js'
+import { parsePorts, type PortRange } from '../lib/ports.js'
+
+const DATABASE = '/etc/services'
+
+/**
+ * The ports of the `service` argument: `all`, or a list of names, ports and ranges set apart by commas.
+ *
+ * @param read - reads services(5); only called when there is a name to look up
+ * @throws FaithError `ERR_FAITH_PORT` for an unknown name, or a port that is malformed or out of range
+ */
+export function parseService(
+  service: string,
+  read: () => string = () => readFileSync(DATABASE, 'utf8'),
+): PortRange[] {
+  if (service === 'all') return parsePorts('all')
+  return parsePorts(
+    service.split(',').map((item) => (isPort(item) ? item : lookUp(item, database(read)))),
+  )
+}
+
+/** Anything that starts like a number is meant as one, so that its error speaks of ports, not of names. */
+function isPort(item: string): boolean {
+  return /^[-\d]/.test(item) || item === ''
+}
+
+function lookUp(name: string, services: string): number {
+  for (const line of services.split('\n')) {
+    const [official, port, ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/)
+    const [, number] = /^(\d+)\/tcp$/.exec(port ?? '') ?? []
+    if (number !== undefined && (official === name || aliases.includes(name))) return Number(number)
+  }
+  throw new FaithError('ERR_FAITH_PORT', `no TCP service is named '${name}' in ${DATABASE}`, {
+    hint: 'name it by its port number',
+  })
+}
+
+function database(read: () => string): string {
+  try {
+    return read()
+  } catch {
+    return ''
+  }
+}

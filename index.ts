@@ -1,0 +1,33 @@
+/**
+ * faithd: capture IPv6 connections by prefix, and relay them to IPv4.
+ *
+ * @packageDocumentation
+ */
+export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
+export {
+  createFaithInterface,
+  FaithInterface,
+  type FaithCounters,
+  type FaithInterfaceEvents,
+  type FaithInterfaceOptions,
+  type FaithInterfaceStats,
+} from './lib/interface.js'
+export { getKeepfaith, setKeepfaith } from './lib/keepfaith.js'
+export { FaithListener, type FaithListenerEvents, type FaithListenOptions } from './lib/listener.js'
+export type { PortOptions, PortSpec } from './lib/ports.js'
+export type { FaithPrefixes } from './lib/prefixes.js'
+export {
+  FaithRelay,
+  type AccessRule,
+  type FaithRelayCloseOptions,
+  type FaithRelayEvents,
+  type FaithRelayOptions,
+} from './lib/relay.js'
+export type { FaithEndReason, FaithRelayStats, FaithSession } from './lib/session.js'
+export {
+  FaithSocket,
+  type FaithDestination,
+  type FaithEndpoint,
+  type FaithSocketDestination,
+  type FaithSocketOptions,
+} from './lib/socket.js'

@@ -1,0 +1,100 @@
+/**
+ * How everything in this package fails: one error class, one table of codes.
+ *
+ * A promise of the addon can reject only with an error that has no code, so the addon returns its failures as
+ * values; {@link unwrap} is where they become exceptions.
+ */
+import type { NativeFailure } from './native.js'
+
+/**
+ * What the package's own codes mean. Where the kernel refused, `code` is the name of the errno instead, and
+ * `errno` and `syscall` are set as in Node's system errors.
+ *
+ * | code | meaning |
+ * |---|---|
+ * | `ERR_FAITH_ACCESS_LIST` | a rule whose destination is not an IPv4 prefix |
+ * | `ERR_FAITH_ARGUMENT` | an option is missing, unknown, of the wrong type or out of range |
+ * | `ERR_FAITH_CLOSED` | the faith interface was closed, or deleted by somebody else |
+ * | `ERR_FAITH_KEEPFAITH` | keepfaith is off, so nothing would be captured |
+ * | `ERR_FAITH_NAME` | an interface name that Linux does not take |
+ * | `ERR_FAITH_PORT` | a port, a range or a list of ports that is malformed, empty or out of range |
+ * | `ERR_FAITH_PREFIX` | a prefix that is malformed, has host bits, an illegal length, or overlaps another |
+ * | `EADDRINUSE` | another faith listener or relay has the port |
+ * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface |
+ * | `EEXIST` | an interface of that name exists |
+ * | `ENOENT` | the interface does not have that prefix; or there is no /dev/net/tun |
+ * | `EPERM`, `EACCES` | a capability or a permission is missing; `hint` names it |
+ * | any other errno | as in errno(3) |
+ */
+export type FaithErrorCode =
+  | 'ERR_FAITH_ACCESS_LIST'
+  | 'ERR_FAITH_ARGUMENT'
+  | 'ERR_FAITH_CLOSED'
+  | 'ERR_FAITH_KEEPFAITH'
+  | 'ERR_FAITH_NAME'
+  | 'ERR_FAITH_PORT'
+  | 'ERR_FAITH_PREFIX'
+
+/** The parts of a {@link FaithError} beside its code and message. */
+export interface FaithErrorDetails {
+  /** What to do about it, in one phrase. */
+  hint?: string | undefined
+  /** The kernel's error number, positive as in errno(3), where the kernel refused. */
+  errno?: number | undefined
+  /** The system call or netlink request the kernel refused. */
+  syscall?: string | undefined
+}
+
+/**
+ * The error of every failed operation of this package; programs test `code`, people read `message` and `hint`.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await createFaithInterface({ name: 'faith0' })
+ * } catch (error) {
+ *   if (error instanceof FaithError && error.code === 'EPERM') console.error(error.hint)
+ * }
+ * ```
+ */
+export class FaithError extends Error {
+  override readonly name = 'FaithError'
+  /** One of {@link FaithErrorCode}, or the name of an errno such as `EPERM`. */
+  readonly code: FaithErrorCode | (string & {})
+  /** The kernel's error number, where the kernel refused. */
+  readonly errno: number | undefined
+  /** The system call or netlink request the kernel refused. */
+  readonly syscall: string | undefined
+  /** What to do about it, where that is known. */
+  readonly hint: string | undefined
+
+  constructor(code: string, message: string, details: FaithErrorDetails = {}) {
+    super(message)
+    this.code = code
+    this.errno = details.errno
+    this.syscall = details.syscall
+    this.hint = details.hint
+  }
+}
+
+/** @internal The exception for a failure the addon returned. */
+export function toFaithError(failure: NativeFailure): FaithError {
+  return new FaithError(failure.code, failure.message, failure)
+}
+
+/** @internal What the addon returned, unless it is a failure: that is thrown as a {@link FaithError}. */
+export function unwrap<T>(result: T | NativeFailure): T {
+  if (isFailure(result)) throw toFaithError(result)
+  return result
+}
+
+/** @internal The error of using `what` after it was closed. */
+export function closedError(what: string): FaithError {
+  return new FaithError('ERR_FAITH_CLOSED', `${what} is closed`, {
+    hint: 'create a new faith interface',
+  })
+}
+
+function isFailure(result: unknown): result is NativeFailure {
+  return typeof result === 'object' && result !== null && 'failed' in result
+}

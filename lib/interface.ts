@@ -1,0 +1,240 @@
+/**
+ * A faith interface: the device that captures, its prefixes, and the listeners and relays that live on it.
+ */
+import { EventEmitter } from 'node:events'
+import { closedError, toFaithError, unwrap, type FaithError } from './errors.js'
+import { requireKeepfaith } from './keepfaith.js'
+import { FaithListener, type FaithListenOptions } from './listener.js'
+import { type NativeFailure, type NativeInterface, native } from './native.js'
+import { OptionReader } from './option-reader.js'
+import { FaithPrefixes } from './prefixes.js'
+import { FaithRelay, type FaithRelayOptions } from './relay.js'
+
+/** How a faith interface is made; every option has a default. */
+export interface FaithInterfaceOptions {
+  /** The interface's name, 1 to 15 bytes. Default `faith0`. */
+  name?: string
+  /**
+   * The prefixes it captures, of a length RFC 6052 knows (32, 40, 48, 56, 64, 96) and without host bits. Default: the
+   * well-known prefix, `64:ff9b::/96`.
+   */
+  prefixes?: readonly string[]
+  /** The interface's MTU in bytes, 1280 to 65535. Default 65535, so that it is never the narrow link. */
+  mtu?: number
+  /**
+   * Whether the host's main routing table gets a route to the interface for each prefix. Default `true`; without, an
+   * administrator routes by hand: `ip -6 route add 64:ff9b::/96 dev faith0`.
+   */
+  routes?: boolean
+  /**
+   * What becomes of packets that cannot be relayed, such as UDP. `unreachable` (default): an ICMPv6 answer, so that
+   * clients fall back to TCP at once. `drop`: silence, as on BSD.
+   */
+  unsupported?: 'unreachable' | 'drop'
+  /** How many threads capture and relay, 1 to 64. Default: one per core. */
+  workers?: number
+  /**
+   * How listeners on many ports get their connections. `auto` (default): by an sk_lookup program (Linux 5.9) where
+   * kernel and privileges allow it, else on demand. `on-demand`: by a listener made when a port's first SYN comes.
+   */
+  steering?: 'auto' | 'on-demand'
+}
+
+/** Packets and their bytes, IPv6 headers included. */
+export interface FaithCounters {
+  packets: number
+  bytes: number
+}
+
+/** What a faith interface has done since it was made. */
+export interface FaithInterfaceStats {
+  /** From the host into the stack that ends the connections. */
+  captured: FaithCounters
+  /** From that stack back to the host. */
+  returned: FaithCounters
+  /** ICMPv6 Destination Unreachable messages sent. */
+  unreachableSent: number
+  /** SYNs held until their server was connected (`connectFirst`). */
+  synsHeld: number
+  /** SYNs answered at once all the same, because too many were held. */
+  synsBeyondHold: number
+  /**
+   * Packets dropped, by reason: `malformed`, `keepfaith` (it is off), `martian` (an address that cannot be),
+   * `extension` and `fragment` (headers out of bounds), `icmp` (not about a captured connection), `unsupported` (not
+   * TCP), `outbound` (not from a faith prefix), `backpressure` (a queue was full), `hold` (a SYN that is held).
+   */
+  drops: Record<string, number>
+  /** How listeners on many ports get their connections. */
+  steering: 'sk_lookup' | 'on-demand'
+  /** Threads that capture and relay. */
+  workers: number
+}
+
+/** The events of a {@link FaithInterface}. */
+export interface FaithInterfaceEvents {
+  /** The interface is lost: somebody deleted it, or it cannot go on. It closes itself, and `close` follows. */
+  error: [error: FaithError]
+  /** The interface is gone, and its listeners and relays with it. */
+  close: []
+}
+
+/**
+ * A faith interface: IPv6 TCP connections that the host routes to it are captured, whatever their address, and go to
+ * the listener or the relay that has their port; where there is none, the client is refused.
+ *
+ * It exists until it is closed or the process ends, however the process ends. It does not keep the process running;
+ * its listeners and relays do.
+ *
+ * Source: faith(4).
+ */
+export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implements AsyncDisposable {
+  /** The interface's name: `faith0`. */
+  readonly name: string
+  /** The prefixes it captures; they can be added and deleted at run time. */
+  readonly prefixes: FaithPrefixes
+  readonly #native: NativeInterface
+  readonly #dependents = new Set<{ close(): Promise<void> }>()
+  #closing: Promise<void> | undefined
+
+  private constructor(nativeInterface: NativeInterface) {
+    super()
+    this.#native = nativeInterface
+    this.name = nativeInterface.name
+    this.prefixes = new FaithPrefixes(nativeInterface, () => this.#requireOpen())
+  }
+
+  /** @internal */
+  static async create(options: FaithInterfaceOptions): Promise<FaithInterface> {
+    const read = new OptionReader('createFaithInterface', options)
+    const workers = read.unchecked('workers') === undefined ? {} : { workers: readWorkers(read) }
+    const settings = {
+      name: read.string('name', 'faith0'),
+      prefixes: read.strings('prefixes', ['64:ff9b::/96']),
+      mtu: read.integer('mtu', { min: 1280, max: 65_535 }, 65_535),
+      routes: read.boolean('routes', true),
+      unsupported: read.oneOf('unsupported', ['unreachable', 'drop'], 'unreachable'),
+      steering: read.oneOf('steering', ['auto', 'on-demand'], 'auto'),
+      ...workers,
+    }
+    read.end()
+
+    let lostEarly: NativeFailure | undefined
+    let lose = (failure: NativeFailure): void => void (lostEarly = failure)
+    const created = await native.createInterface(settings, (failure) => lose(failure))
+    const faith = new FaithInterface(unwrap(created))
+    lose = (failure) => faith.#lose(failure)
+    if (lostEarly !== undefined) {
+      await faith.close()
+      throw toFaithError(lostEarly)
+    }
+    return faith
+  }
+
+  /**
+   * Opens a faith listener: captured connections on its ports become sockets of this process.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_KEEPFAITH` before `setKeepfaith(true)`; `ERR_FAITH_PORT`;
+   * `ERR_FAITH_ARGUMENT`; `EADDRINUSE` when another faith listener or relay has a port; `EADDRNOTAVAIL` when
+   * `address` is inside no prefix; `ERR_FAITH_CLOSED`
+   *
+   * @example
+   * ```ts
+   * const listener = await faith.listen({ port: 80 })
+   * listener.on('connection', (socket) => socket.end(`${socket.destination.ipv4} is not here\n`))
+   * ```
+   */
+  listen(options: FaithListenOptions): Promise<FaithListener> {
+    return this.#open('listen', (released) => FaithListener.open(this.#native, options, released))
+  }
+
+  /**
+   * Opens a relay: captured connections on its ports are carried to IPv4, without JavaScript.
+   *
+   * @throws {@link FaithError} as {@link FaithInterface.listen}
+   *
+   * @example
+   * ```ts
+   * const relay = await faith.relay({ ports: 'all', idleTimeout: 600_000 })
+   * ```
+   */
+  relay(options: FaithRelayOptions): Promise<FaithRelay> {
+    return this.#open('relay', (released) => FaithRelay.open(this.#native, options, released))
+  }
+
+  /** What the interface has done since it was made; after it is closed, what it had done. */
+  stats(): FaithInterfaceStats {
+    const stats = this.#native.stats()
+    return { ...stats, steering: stats.steering === 'sk_lookup' ? 'sk_lookup' : 'on-demand' }
+  }
+
+  /**
+   * Closes its listeners, aborts what its relays still carry (close them first, with `drain`, to let it end), and
+   * removes the interface and its routes; `close` is emitted after. Sockets of its listeners lose their network with
+   * it. Closing again waits for the same end.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#shut()
+    return this.#closing
+  }
+
+  /** As {@link FaithInterface.close}: `await using faith = await createFaithInterface()`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #open<T extends { close(): Promise<void> }>(
+    call: string,
+    open: (released: (dependent: T) => void) => Promise<T>,
+  ): Promise<T> {
+    this.#requireOpen()
+    requireKeepfaith(`faith.${call}`)
+    const dependent = await open((closed) => this.#dependents.delete(closed))
+    if (this.#closing !== undefined) {
+      await dependent.close()
+      throw closedError(this.name)
+    }
+    this.#dependents.add(dependent)
+    return dependent
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw closedError(this.name)
+  }
+
+  #lose(failure: NativeFailure): void {
+    if (this.#closing !== undefined) return
+    void this.close()
+    this.emit('error', toFaithError(failure))
+  }
+
+  async #shut(): Promise<void> {
+    await Promise.all([...this.#dependents].map((dependent) => dependent.close()))
+    await this.#native.close()
+    process.nextTick(() => this.emit('close'))
+  }
+}
+
+/**
+ * Creates a faith interface, the private network namespace behind it, and the routes to it.
+ *
+ * It needs CAP_NET_ADMIN and CAP_SYS_ADMIN (root, or a user namespace with a network of its own) and /dev/net/tun.
+ *
+ * @throws {@link FaithError} `EPERM` or `EACCES` when a capability or a permission is missing; `ENOENT` without
+ * /dev/net/tun; `EEXIST` when an interface of that name exists; `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`;
+ * `ERR_FAITH_ARGUMENT`
+ *
+ * @example
+ * ```ts
+ * setKeepfaith(true)
+ * const faith = await createFaithInterface({ name: 'faith0', prefixes: ['64:ff9b::/96'] })
+ * const relay = await faith.relay({ ports: 'all' })
+ * process.once('SIGTERM', () => faith.close())
+ * ```
+ */
+export function createFaithInterface(options: FaithInterfaceOptions = {}): Promise<FaithInterface> {
+  return FaithInterface.create(options)
+}
+
+function readWorkers(read: OptionReader): number {
+  return read.integer('workers', { min: 1, max: 64 }, 1)
+}

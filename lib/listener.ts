@@ -1,0 +1,254 @@
+/**
+ * Captured connections as Node sockets.
+ *
+ * Theory of operation: the addon accepts in Rust and hands over batches of descriptors. They wait here, as bare
+ * descriptors, until somebody takes them: a `connection` handler, or a step of an async iteration. Only then do they
+ * become sockets, so that no socket exists that nobody looks at. When {@link WAITING_LIMIT} of them wait, the addon is
+ * told to stop accepting and the rest wait in the kernel's backlog; when they are taken, it goes on. What still waits
+ * when the listener closes is closed with it.
+ */
+import { EventEmitter } from 'node:events'
+import { closeSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
+import { unwrap } from './errors.js'
+import type { NativeConnection, NativeInterface, NativeListener } from './native.js'
+import { OptionReader } from './option-reader.js'
+import { type PortOptions, readPorts } from './ports.js'
+import { FaithSocket, type FaithSocketOptions } from './socket.js'
+
+/** Where a listener listens, and how it makes its sockets. */
+export interface FaithListenOptions extends PortOptions, Partial<FaithSocketOptions> {
+  /**
+   * One address inside a prefix of the interface. Default: every address of every prefix. A listener on one address
+   * goes before one on all of them.
+   */
+  address?: string
+  /** How many connections may wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
+  backlog?: number
+}
+
+/** The events of a {@link FaithListener}. */
+export interface FaithListenerEvents {
+  /** A connection was captured. */
+  connection: [socket: FaithSocket]
+  /** A captured connection could not be made a socket, and was closed; the listener goes on. */
+  error: [error: Error]
+  /** The listener is closed, by `close()` or with its interface. */
+  close: []
+}
+
+const WAITING_LIMIT = 64
+
+type Step = IteratorResult<FaithSocket, undefined>
+
+const DONE: Step = { done: true, value: undefined }
+
+/**
+ * A faith listener: it accepts the connections captured on its ports.
+ *
+ * Take them by a `connection` handler or by async iteration, not both: a handler goes first. Connections wait until
+ * there is either. While it is open it keeps the process running, unless told otherwise by {@link FaithListener.unref}.
+ *
+ * Source: `IPV6_FAITH` of faith(4).
+ *
+ * @example
+ * ```ts
+ * const listener = await faith.listen({ ports: [22, '8000-8999'] })
+ * for await (const socket of listener) {
+ *   socket.end(`no ${socket.destination.port} here\n`)
+ * }
+ * ```
+ */
+export class FaithListener extends EventEmitter<FaithListenerEvents> implements AsyncDisposable {
+  readonly #interface: string
+  readonly #socketOptions: FaithSocketOptions
+  readonly #released: (listener: FaithListener) => void
+  readonly #waiting: NativeConnection[] = []
+  readonly #takers: ((step: Step) => void)[] = []
+  #native: NativeListener | undefined
+  #held = false
+  #throttled = false
+  #closing: Promise<void> | undefined
+
+  private constructor(
+    name: string,
+    options: FaithSocketOptions,
+    released: (listener: FaithListener) => void,
+  ) {
+    super()
+    this.#interface = name
+    this.#socketOptions = options
+    this.#released = released
+    ;(this as EventEmitter).on('newListener', (event) => {
+      // This event comes before the handler is added.
+      if (event === 'connection') process.nextTick(() => this.#deliver())
+    })
+  }
+
+  /** @internal */
+  static async open(
+    faith: NativeInterface,
+    options: FaithListenOptions,
+    released: (listener: FaithListener) => void,
+  ): Promise<FaithListener> {
+    const read = new OptionReader('faith.listen', options)
+    const ports = readPorts(read)
+    const address = readAddress(read)
+    const backlog = read.integer('backlog', { min: 1, max: 65_535 }, 4096)
+    const socketOptions = {
+      allowHalfOpen: read.boolean('allowHalfOpen', true),
+      pauseOnConnect: read.boolean('pauseOnConnect', false),
+    }
+    read.end()
+
+    const listener = new FaithListener(faith.name, socketOptions, released)
+    listener.#native = unwrap(
+      await faith.listen({ ports, backlog, ...address }, (batch) => listener.#accept(batch)),
+    )
+    listener.#regulate()
+    return listener
+  }
+
+  /**
+   * Stops taking connections; they wait in the kernel's backlog until {@link FaithListener.resume}, and when it is
+   * full the client's SYNs are dropped. Sockets already taken are not touched.
+   */
+  pause(): this {
+    this.#held = true
+    this.#regulate()
+    return this
+  }
+
+  /** Takes connections again after {@link FaithListener.pause}. */
+  resume(): this {
+    this.#held = false
+    this.#deliver()
+    return this
+  }
+
+  /** Lets the open listener keep the process running; it does from the start. */
+  ref(): this {
+    if (this.#closing === undefined) this.#native?.ref()
+    return this
+  }
+
+  /** Lets the process end although the listener is open. */
+  unref(): this {
+    if (this.#closing === undefined) this.#native?.unref()
+    return this
+  }
+
+  /**
+   * Stops capturing on these ports and closes the connections nobody has taken; `close` is emitted after. Sockets
+   * already taken live on for as long as the interface does. Closing again waits for the same end.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#shut()
+    return this.#closing
+  }
+
+  /** As {@link FaithListener.close}: `await using listener = await faith.listen(…)`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /**
+   * The captured connections, one at a time: the next is taken when the loop asks for it. The iteration ends when the
+   * listener closes; leaving the loop does not close the listener.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<FaithSocket, undefined> {
+    const own = new Set<(step: Step) => void>()
+    let ended = false
+    const iterator: AsyncIterableIterator<FaithSocket, undefined> = {
+      next: () => {
+        if (ended || this.#closing !== undefined) return Promise.resolve(DONE)
+        return new Promise<Step>((resolve) => {
+          const take = (step: Step): void => {
+            own.delete(take)
+            resolve(step)
+          }
+          own.add(take)
+          this.#takers.push(take)
+          this.#deliver()
+        })
+      },
+      return: () => {
+        ended = true
+        for (const take of own) {
+          this.#takers.splice(this.#takers.indexOf(take), 1)
+          take(DONE)
+        }
+        return Promise.resolve(DONE)
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    }
+    return iterator
+  }
+
+  #accept(batch: NativeConnection[]): void {
+    if (this.#closing !== undefined) {
+      for (const { fd } of batch) closeSync(fd)
+      return
+    }
+    this.#waiting.push(...batch)
+    this.#deliver()
+  }
+
+  #wanted(): boolean {
+    if (this.#held || this.#closing !== undefined) return false
+    return this.#takers.length > 0 || this.listenerCount('connection') > 0
+  }
+
+  #deliver(): void {
+    try {
+      while (this.#wanted()) {
+        const connection = this.#waiting.shift()
+        if (connection === undefined) break
+        this.#hand(connection)
+      }
+    } finally {
+      this.#regulate()
+      // Only a handler that threw leaves wanted connections behind; they must not wait for the next batch.
+      if (this.#waiting.length > 0 && this.#wanted()) process.nextTick(() => this.#deliver())
+    }
+  }
+
+  #hand(connection: NativeConnection): void {
+    let socket: FaithSocket
+    try {
+      socket = new FaithSocket(connection, this.#interface, this.#socketOptions)
+    } catch (error) {
+      closeSync(connection.fd)
+      this.emit('error', error instanceof Error ? error : new Error(String(error)))
+      return
+    }
+    if (!this.emit('connection', socket)) this.#takers.shift()?.({ done: false, value: socket })
+  }
+
+  #regulate(): void {
+    const throttle = this.#held || this.#waiting.length >= (this.#throttled ? 1 : WAITING_LIMIT)
+    if (this.#native === undefined || this.#closing !== undefined) return
+    if (throttle === this.#throttled) return
+    this.#throttled = throttle
+    if (throttle) this.#native.pause()
+    else this.#native.resume()
+  }
+
+  async #shut(): Promise<void> {
+    for (const take of this.#takers.splice(0)) take(DONE)
+    await this.#native?.close()
+    for (const { fd } of this.#waiting.splice(0)) closeSync(fd)
+    this.#released(this)
+    process.nextTick(() => this.emit('close'))
+  }
+}
+
+/** The `address` option, for the addon: absent, or an IPv6 address. */
+export function readAddress(read: OptionReader): { address?: string } {
+  const address = read.unchecked('address')
+  if (address === undefined) return {}
+  if (typeof address !== 'string' || !isIPv6(address) || address.includes('%')) {
+    throw read.refuse('address', 'an IPv6 address', address)
+  }
+  return { address }
+}

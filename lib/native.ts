@@ -1,0 +1,26 @@
+/**
+ * The one door between TypeScript and the Rust addon.
+ *
+ * `native.cjs` and its types are generated into the project root by `npm run build:native`, and the `imports` map
+ * of package.json finds them there from the sources and from `dist/` alike. Nothing else may import `#native`:
+ * what passes through here is loosely typed (strings for unions, failures as values) and must not reach the
+ * public surface unread.
+ */
+import native from '#native'
+
+export type {
+  NativeConnection,
+  NativeFailure,
+  NativeInterface,
+  NativeInterfaceOptions,
+  NativeInterfaceStats,
+  NativeListener,
+  NativePortRange,
+  NativeRelay,
+  NativeRelayOptions,
+  NativeRelayStats,
+  NativeRule,
+  NativeSession,
+} from '#native'
+
+export { native }

@@ -1,0 +1,110 @@
+/**
+ * Options are read once, at the public edge, into values that cannot be wrong. Whoever calls from JavaScript gets
+ * the same clear errors that the compiler gives to TypeScript, a misspelt option included.
+ */
+import { FaithError } from './errors.js'
+
+/**
+ * Reads the options object of one call: each method takes one option, checks it and fills in its default;
+ * {@link OptionReader.end} then refuses the options nobody took.
+ */
+export class OptionReader {
+  readonly #call: string
+  readonly #options: ReadonlyMap<string, unknown>
+  readonly #taken = new Set<string>()
+
+  /** @param call - the function whose options these are, for the messages: `faith.listen` */
+  constructor(call: string, options: unknown) {
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      throw new FaithError(
+        'ERR_FAITH_ARGUMENT',
+        `${call}: options must be an object, got ${show(options)}`,
+      )
+    }
+    this.#call = call
+    this.#options = new Map(Object.entries(options))
+  }
+
+  /** The option as it was given; `undefined` where it was not. */
+  unchecked(name: string): unknown {
+    this.#taken.add(name)
+    return this.#options.get(name)
+  }
+
+  string(name: string, fallback?: string): string {
+    const value = this.unchecked(name) ?? fallback
+    if (typeof value !== 'string') throw this.refuse(name, 'a string', value)
+    return value
+  }
+
+  strings(name: string, fallback: readonly string[]): string[] {
+    return this.list(name, fallback, (value) => {
+      if (typeof value !== 'string') throw this.refuse(name, 'an array of strings', value)
+      return value
+    })
+  }
+
+  /** An array whose items `read` checks one by one. */
+  list<T>(name: string, fallback: readonly T[], read: (item: unknown) => T): T[] {
+    const value = this.unchecked(name) ?? fallback
+    if (!Array.isArray(value)) throw this.refuse(name, 'an array', value)
+    return value.map(read)
+  }
+
+  boolean(name: string, fallback: boolean): boolean {
+    const value = this.unchecked(name) ?? fallback
+    if (typeof value !== 'boolean') throw this.refuse(name, 'true or false', value)
+    return value
+  }
+
+  integer(name: string, range: { min: number; max: number }, fallback: number): number {
+    const value = this.unchecked(name) ?? fallback
+    if (
+      typeof value !== 'number' ||
+      !Number.isInteger(value) ||
+      value < range.min ||
+      value > range.max
+    ) {
+      throw this.refuse(name, `an integer from ${range.min} to ${range.max}`, value)
+    }
+    return value
+  }
+
+  oneOf<const T extends string>(name: string, choices: readonly T[], fallback?: T): T {
+    const value = this.unchecked(name) ?? fallback
+    const choice = choices.find((candidate) => candidate === value)
+    if (choice === undefined) {
+      throw this.refuse(name, choices.map((candidate) => `'${candidate}'`).join(' or '), value)
+    }
+    return choice
+  }
+
+  /** Refuses every option that was given and not taken. */
+  end(): void {
+    for (const name of this.#options.keys()) {
+      if (!this.#taken.has(name)) {
+        const known = [...this.#taken].toSorted().join(', ')
+        throw new FaithError('ERR_FAITH_ARGUMENT', `${this.#call}: unknown option \`${name}\``, {
+          hint: `its options are ${known}`,
+        })
+      }
+    }
+  }
+
+  /** The error for an option that is not what it must be. */
+  refuse(name: string, expected: string, value: unknown): FaithError {
+    return new FaithError(
+      'ERR_FAITH_ARGUMENT',
+      `${this.#call}: \`${name}\` must be ${expected}, got ${show(value)}`,
+    )
+  }
+}
+
+/** A value as it can stand in an error message. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object' && value !== null) return 'an object'
+  if (typeof value === 'function') return 'a function'
+  return String(value)
+}

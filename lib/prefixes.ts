@@ -1,0 +1,54 @@
+import { FaithError, unwrap } from './errors.js'
+import type { NativeInterface } from './native.js'
+import { show } from './option-reader.js'
+
+/**
+ * The prefixes of a faith interface. They can change while connections are captured.
+ *
+ * @example
+ * ```ts
+ * await faith.prefixes.add('2001:db8:64::/96')
+ * console.log([...faith.prefixes])
+ * ```
+ */
+export class FaithPrefixes implements Iterable<string> {
+  readonly #native: NativeInterface
+  readonly #requireOpen: () => void
+
+  /** @internal */
+  constructor(native: NativeInterface, requireOpen: () => void) {
+    this.#native = native
+    this.#requireOpen = requireOpen
+  }
+
+  /**
+   * Captures `prefix` too, and routes it to the interface where the interface has routes.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_PREFIX` when it is malformed, has host bits, an illegal length, or overlaps
+   * another; `ERR_FAITH_CLOSED`
+   */
+  async add(prefix: string): Promise<void> {
+    this.#requireOpen()
+    unwrap(await this.#native.addPrefix(readPrefix(prefix)))
+  }
+
+  /**
+   * Captures `prefix` no longer; connections inside it get no further.
+   *
+   * @throws {@link FaithError} `ENOENT` when the interface does not have it; `ERR_FAITH_PREFIX`; `ERR_FAITH_CLOSED`
+   */
+  async delete(prefix: string): Promise<void> {
+    this.#requireOpen()
+    unwrap(await this.#native.removePrefix(readPrefix(prefix)))
+  }
+
+  /** The prefixes there are now, in RFC 5952 form: `64:ff9b::/96`. */
+  [Symbol.iterator](): Iterator<string> {
+    return this.#native.prefixes().values()
+  }
+}
+
+function readPrefix(prefix: unknown): string {
+  if (typeof prefix === 'string') return prefix
+  throw new FaithError('ERR_FAITH_PREFIX', `a prefix must be a string, got ${show(prefix)}`)
+}

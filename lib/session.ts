@@ -1,0 +1,107 @@
+/** What a relay tells about its sessions, one by one as they end and in sums. */
+import type { NativeRelayStats, NativeSession } from './native.js'
+import type { FaithDestination, FaithEndpoint } from './socket.js'
+
+const END_REASONS = [
+  'closed',
+  'client-reset',
+  'server-reset',
+  'idle-timeout',
+  'connect-timeout',
+  'refused',
+  'unreachable',
+  'denied',
+  'limit',
+  'exhausted',
+  'aborted',
+  'error',
+] as const
+
+/**
+ * How a session ended.
+ *
+ * | reason | meaning |
+ * |---|---|
+ * | `closed` | both sides had said all they had to say |
+ * | `client-reset`, `server-reset` | that side aborted with RST, and the other was reset |
+ * | `idle-timeout` | nothing was carried for as long as `idleTimeout` |
+ * | `connect-timeout` | the server did not answer within `connectTimeout` |
+ * | `refused` | the server refused the connection |
+ * | `unreachable` | no route leads to the server, or a router said it cannot be reached |
+ * | `denied` | the access list, the default policy or the host's own firewall forbids the destination |
+ * | `limit` | `maxSessions` was reached |
+ * | `exhausted` | the host ran out of descriptors, memory or source ports |
+ * | `aborted` | the relay was closed first, or the client never completed its handshake |
+ * | `error` | anything else, such as a peer that stopped acknowledging |
+ */
+export type FaithEndReason = (typeof END_REASONS)[number]
+
+/** One ended session of a relay. */
+export interface FaithSession {
+  /** Counts up from the first session of the relay. */
+  id: number
+  /** The client. */
+  source: FaithEndpoint
+  /** What the client dialled, and the IPv4 address that was connected for it. */
+  destination: FaithDestination
+  /** Bytes carried from the client to the server. */
+  bytesUp: number
+  /** Bytes carried from the server to the client. */
+  bytesDown: number
+  /** When the client's SYN came. */
+  startedAt: Date
+  /** From then to the end, in milliseconds. */
+  durationMs: number
+  reason: FaithEndReason
+}
+
+/** What a relay has done since it was opened. */
+export interface FaithRelayStats {
+  /** Sessions there are now. */
+  active: number
+  /**
+   * Connections accepted, those included. With `connectFirst`, what is denied or cannot be connected is never accepted:
+   * it shows in `ended` alone.
+   */
+  accepted: number
+  /** Ended sessions by reason; reasons that have not occurred are 0. */
+  ended: Record<FaithEndReason, number>
+  /** Bytes carried from clients to servers. */
+  bytesUp: number
+  /** Bytes carried from servers to clients. */
+  bytesDown: number
+  /** `session` events lost because JavaScript did not keep up. */
+  eventsDropped: number
+}
+
+/** @internal The record of the addon, in the public shape. */
+export function toSession(record: NativeSession): FaithSession {
+  return {
+    id: record.id,
+    source: { address: record.source, port: record.sourcePort },
+    destination: {
+      address: record.destination,
+      port: record.destinationPort,
+      ...(record.ipv4 === undefined ? {} : { ipv4: record.ipv4 }),
+    },
+    bytesUp: record.bytesUp,
+    bytesDown: record.bytesDown,
+    startedAt: new Date(record.startedAtMs),
+    durationMs: record.durationMs,
+    reason: END_REASONS.find((reason) => reason === record.reason) ?? 'error',
+  }
+}
+
+/** @internal The counters of the addon, in the public shape. */
+export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
+  const { active, accepted, bytesUp, bytesDown, eventsDropped } = stats
+  const ended = END_REASONS.map((reason) => [reason, stats.ended[reason] ?? 0])
+  return {
+    active,
+    accepted,
+    ended: Object.fromEntries(ended) as Record<FaithEndReason, number>,
+    bytesUp,
+    bytesDown,
+    eventsDropped,
+  }
+}

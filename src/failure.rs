@@ -1,0 +1,68 @@
+//! Errors as values.
+
+use faith_stack::StackError;
+use napi::bindgen_prelude::Either;
+use napi_derive::napi;
+
+/// An operation that failed; `lib/errors.ts` makes a `FaithError` of it.
+#[napi(object)]
+pub struct NativeFailure {
+    /// Always `true`: tells a failure from what the operation would have given.
+    pub failed: bool,
+    /// What programs test.
+    pub code: String,
+    /// What people read.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Where the kernel refused: why.
+    pub errno: Option<i32>,
+    /// Where the kernel refused: what.
+    pub syscall: Option<String>,
+}
+
+impl NativeFailure {
+    pub(crate) fn new(code: &str, message: impl ToString) -> Self {
+        Self {
+            failed: true,
+            code: code.to_owned(),
+            message: message.to_string(),
+            hint: None,
+            errno: None,
+            syscall: None,
+        }
+    }
+}
+
+impl From<StackError> for NativeFailure {
+    fn from(error: StackError) -> Self {
+        Self {
+            failed: true,
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            hint: error.hint().map(str::to_owned),
+            errno: error.errno(),
+            syscall: error.syscall().map(str::to_owned),
+        }
+    }
+}
+
+/// A value, or why there is none.
+pub(crate) type Outcome<T> = Either<NativeFailure, T>;
+
+pub(crate) fn outcome<T>(result: Result<T, NativeFailure>) -> Outcome<T> {
+    match result {
+        Ok(value) => Either::B(value),
+        Err(failure) => Either::A(failure),
+    }
+}
+
+/// Runs `work`, which may block, off the event loop.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NativeFailure> + Send + 'static,
+) -> napi::Result<Outcome<T>> {
+    napi::bindgen_prelude::spawn_blocking(work)
+        .await
+        .map(outcome)
+        .map_err(|error| napi::Error::from_reason(error.to_string()))
+}

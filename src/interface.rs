@@ -1,0 +1,165 @@
+//! Faith interfaces.
+
+use std::sync::Arc;
+
+use faith_packet::classify::Unsupported;
+use faith_stack::{FaithInterface, InterfaceOptions, ListenOptions, Steering};
+use napi::Env;
+use napi::bindgen_prelude::{Function, PromiseRaw};
+use napi_derive::napi;
+
+use crate::batch::Batch;
+use crate::failure::{NativeFailure, Outcome, blocking};
+use crate::listener::{NativeConnection, NativeListener, Prepared};
+use crate::options::{self, NativeInterfaceOptions, NativeListenOptions, NativeRelayOptions};
+use crate::relay::{NativeRelay, NativeSession, PreparedRelay};
+use crate::stats::{self, NativeInterfaceStats};
+
+/// A faith interface.
+#[napi]
+pub struct NativeInterface {
+    interface: Arc<FaithInterface>,
+}
+
+/// Makes a faith interface. `onLost` is called when somebody else deleted it.
+///
+/// # Errors
+/// When the environment is closing; every other failure is the value the promise gives.
+#[napi(ts_return_type = "Promise<NativeFailure | NativeInterface>")]
+pub fn create_interface<'env>(
+    env: &'env Env,
+    options: NativeInterfaceOptions,
+    #[napi(ts_arg_type = "(failure: NativeFailure) => void")] on_lost: Function<'_, NativeFailure, ()>,
+) -> napi::Result<PromiseRaw<'env, Outcome<NativeInterface>>> {
+    let lost = Batch::new(&on_lost, |mut failures: Vec<NativeFailure>| {
+        // There is one: an interface is lost once.
+        failures.pop().unwrap_or_else(|| NativeFailure::new("ERR_FAITH_CLOSED", "the interface is gone"))
+    })?;
+    env.spawn_future(blocking(move || {
+        let options = interface_options(options)?;
+        let lost = Box::new(move |error: faith_stack::StackError| {
+            lost.push(error.into());
+        });
+        let interface = Arc::new(FaithInterface::create(options, lost)?);
+        Ok(NativeInterface { interface })
+    }))
+}
+
+fn interface_options(options: NativeInterfaceOptions) -> Result<InterfaceOptions, NativeFailure> {
+    let NativeInterfaceOptions { name, prefixes, mtu, routes, unsupported, workers, steering } = options;
+    let prefixes = prefixes.iter().map(|text| options::prefix(text)).collect::<Result<_, _>>()?;
+    let unsupported = options::one_of(
+        "unsupported",
+        &unsupported,
+        &[("unreachable", Unsupported::Unreachable), ("drop", Unsupported::Drop)],
+    )?;
+    let steering = options::one_of(
+        "steering",
+        &steering,
+        &[("auto", Steering::Auto), ("on-demand", Steering::OnDemand)],
+    )?;
+    let workers = workers.map(|workers| workers as usize);
+    Ok(InterfaceOptions { name, prefixes, mtu, routes, unsupported, workers, steering })
+}
+
+#[napi]
+impl NativeInterface {
+    /// Its name.
+    #[napi(getter)]
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.interface.name().to_owned()
+    }
+
+    /// The prefixes it has now.
+    #[napi]
+    #[must_use]
+    pub fn prefixes(&self) -> Vec<String> {
+        self.interface.prefixes().iter().map(ToString::to_string).collect()
+    }
+
+    /// Captures a prefix too.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi(ts_return_type = "Promise<NativeFailure | null>")]
+    pub async fn add_prefix(&self, prefix: String) -> napi::Result<Outcome<()>> {
+        let interface = Arc::clone(&self.interface);
+        blocking(move || Ok(interface.add_prefix(options::prefix(&prefix)?)?)).await
+    }
+
+    /// Captures a prefix no more.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi(ts_return_type = "Promise<NativeFailure | null>")]
+    pub async fn remove_prefix(&self, prefix: String) -> napi::Result<Outcome<()>> {
+        let interface = Arc::clone(&self.interface);
+        blocking(move || Ok(interface.remove_prefix(options::prefix(&prefix)?)?)).await
+    }
+
+    /// Takes connections and hands them to `onConnections`.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi(ts_return_type = "Promise<NativeFailure | NativeListener>")]
+    pub fn listen<'env>(
+        &self,
+        env: &'env Env,
+        options: NativeListenOptions,
+        #[napi(ts_arg_type = "(batch: NativeConnection[]) => void")] on_connections: Function<
+            '_,
+            Vec<NativeConnection>,
+            (),
+        >,
+    ) -> napi::Result<PromiseRaw<'env, Outcome<NativeListener>>> {
+        let interface = Arc::clone(&self.interface);
+        let prepared = Prepared::new(env, &interface, &on_connections)?;
+        env.spawn_future(blocking(move || {
+            let options = ListenOptions {
+                ports: options::ports(&options.ports)?,
+                address: options::address(options.address.as_ref())?,
+                backlog: options.backlog,
+                hold: None,
+            };
+            prepared.open(&interface, options)
+        }))
+    }
+
+    /// Relays connections to IPv4, and tells `onSessions` of those that have ended.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi(ts_return_type = "Promise<NativeFailure | NativeRelay>")]
+    pub fn relay<'env>(
+        &self,
+        env: &'env Env,
+        options: NativeRelayOptions,
+        #[napi(ts_arg_type = "(batch: NativeSession[]) => void")] on_sessions: Option<
+            Function<'_, Vec<NativeSession>, ()>,
+        >,
+    ) -> napi::Result<PromiseRaw<'env, Outcome<NativeRelay>>> {
+        let interface = Arc::clone(&self.interface);
+        let prepared = PreparedRelay::new(env, on_sessions.as_ref())?;
+        env.spawn_future(blocking(move || prepared.open(interface, options)))
+    }
+
+    /// What it has counted.
+    #[napi]
+    #[must_use]
+    pub fn stats(&self) -> NativeInterfaceStats {
+        stats::of_interface(&self.interface)
+    }
+
+    /// Ends it and everything on it.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi]
+    pub async fn close(&self) -> napi::Result<()> {
+        let interface = Arc::clone(&self.interface);
+        napi::bindgen_prelude::spawn_blocking(move || interface.close())
+            .await
+            .map_err(|error| napi::Error::from_reason(error.to_string()))
+    }
+}

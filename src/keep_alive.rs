@@ -1,0 +1,34 @@
+//! What keeps the event loop running while something is open.
+
+use std::sync::{Mutex, PoisonError};
+
+use napi::threadsafe_function::ThreadsafeFunction;
+use napi::{Env, Status};
+
+/// Never called: while it exists the event loop goes on.
+type Reason = ThreadsafeFunction<(), (), (), Status, false, false>;
+
+/// Keeps the event loop of its environment alive, from the start and until told not to.
+pub(crate) struct KeepAlive(Mutex<Option<Reason>>);
+
+impl KeepAlive {
+    pub(crate) fn new(env: &Env) -> napi::Result<Self> {
+        let this = Self(Mutex::new(None));
+        this.hold(env)?;
+        Ok(this)
+    }
+
+    pub(crate) fn hold(&self, env: &Env) -> napi::Result<()> {
+        let function = env.create_function_from_closure::<(), (), _>("faith", |_| Ok(()))?;
+        let reason = function
+            .build_threadsafe_function::<()>()
+            .callee_handled::<false>()
+            .build_callback(|_| Ok(()))?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        Ok(())
+    }
+
+    pub(crate) fn release(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}

@@ -1,0 +1,227 @@
+//! The native relay.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use faith_packet::policy::{Policy, Rule};
+use faith_packet::rfc6052::Mapping;
+use faith_relay::{EndReason, Observer, Relay, RelayOptions, SessionRecord};
+use faith_stack::{FaithInterface, HoldLimits};
+use napi::Env;
+use napi::bindgen_prelude::Function;
+use napi_derive::napi;
+
+use crate::batch::Batch;
+use crate::failure::NativeFailure;
+use crate::keep_alive::KeepAlive;
+use crate::options::{self, NativeRelayOptions};
+use crate::stats::number;
+
+/// Ended sessions that may wait for the event loop; more are counted and forgotten.
+const WAITING: usize = 65_536;
+
+/// A session that ended, or an attempt at one that failed.
+#[napi(object)]
+pub struct NativeSession {
+    /// Unique within the relay.
+    pub id: f64,
+    /// Who connected.
+    pub source: String,
+    /// Who connected.
+    pub source_port: u16,
+    /// What the client dialled.
+    pub destination: String,
+    /// What the client dialled.
+    pub destination_port: u16,
+    /// The server.
+    pub ipv4: Option<String>,
+    /// From client to server.
+    pub bytes_up: f64,
+    /// From server to client.
+    pub bytes_down: f64,
+    /// When it began, in milliseconds since 1970.
+    pub started_at_ms: f64,
+    /// How long it lasted.
+    pub duration_ms: f64,
+    /// How it ended.
+    pub reason: String,
+}
+
+/// What a relay has counted.
+#[napi(object)]
+pub struct NativeRelayStats {
+    /// Sessions that go on.
+    pub active: f64,
+    /// Connections accepted.
+    pub accepted: f64,
+    /// Sessions and attempts that ended, by reason.
+    pub ended: std::collections::HashMap<String, f64>,
+    /// From clients to servers.
+    pub bytes_up: f64,
+    /// From servers to clients.
+    pub bytes_down: f64,
+    /// Ends that were not told.
+    pub events_dropped: f64,
+}
+
+type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
+
+struct Telling {
+    sessions: Sessions,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Observer for Telling {
+    fn ended(&self, record: SessionRecord) {
+        if !self.sessions.push_within(WAITING, record) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn session(record: SessionRecord) -> NativeSession {
+    NativeSession {
+        id: number(record.id),
+        source: record.client.ip().to_string(),
+        source_port: record.client.port(),
+        destination: record.destination.ip().to_string(),
+        destination_port: record.destination.port(),
+        ipv4: record.ipv4.map(|ipv4| ipv4.to_string()),
+        bytes_up: number(record.bytes_up),
+        bytes_down: number(record.bytes_down),
+        started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
+        duration_ms: milliseconds(record.duration),
+        reason: record.reason.name().to_owned(),
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// What a relay is prepared with on the JavaScript thread, before it is opened on another.
+pub(crate) struct PreparedRelay {
+    observer: Option<Arc<dyn Observer>>,
+    dropped: Arc<AtomicU64>,
+    alive: KeepAlive,
+}
+
+impl PreparedRelay {
+    pub(crate) fn new(
+        env: &Env,
+        callback: Option<&Function<'_, Vec<NativeSession>, ()>>,
+    ) -> napi::Result<Self> {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let observer = match callback {
+            Some(callback) => {
+                let sessions = Batch::new(callback, |records: Vec<SessionRecord>| {
+                    records.into_iter().map(session).collect()
+                })?;
+                let telling: Arc<dyn Observer> =
+                    Arc::new(Telling { sessions, dropped: Arc::clone(&dropped) });
+                Some(telling)
+            }
+            None => None,
+        };
+        Ok(Self { observer, dropped, alive: KeepAlive::new(env)? })
+    }
+
+    pub(crate) fn open(
+        self,
+        interface: Arc<FaithInterface>,
+        options: NativeRelayOptions,
+    ) -> Result<NativeRelay, NativeFailure> {
+        let relay = Relay::start(interface, relay_options(&options)?, self.observer)?;
+        Ok(NativeRelay { relay: Arc::new(relay), dropped: self.dropped, alive: self.alive })
+    }
+}
+
+fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions, NativeFailure> {
+    let rules = options
+        .rules
+        .iter()
+        .map(|rule| {
+            let destination = rule.destination.parse().map_err(|error| {
+                let message = format!("destination `{}`: {error}", rule.destination);
+                NativeFailure::new("ERR_FAITH_ACCESS_LIST", message)
+            })?;
+            Ok(Rule { permit: rule.permit, destination })
+        })
+        .collect::<Result<_, NativeFailure>>()?;
+    let mapping = options::one_of(
+        "mapping",
+        &options.mapping,
+        &[("rfc6052", Mapping::Rfc6052), ("low32", Mapping::Low32)],
+    )?;
+    let idle = Duration::from_millis(options.idle_timeout_ms.into());
+    Ok(RelayOptions {
+        ports: options::ports(&options.ports)?,
+        address: options::address(options.address.as_ref())?,
+        backlog: options.backlog,
+        mapping,
+        policy: Policy::new(rules, options.allow_loopback),
+        connect_first: options.connect_first,
+        hold: HoldLimits::default(),
+        connect_timeout: Duration::from_millis(options.connect_timeout_ms.into()),
+        idle_timeout: (!idle.is_zero()).then_some(idle),
+        max_sessions: (options.max_sessions > 0).then_some(options.max_sessions),
+    })
+}
+
+/// A relay.
+#[napi]
+pub struct NativeRelay {
+    relay: Arc<Relay>,
+    dropped: Arc<AtomicU64>,
+    alive: KeepAlive,
+}
+
+#[napi]
+impl NativeRelay {
+    /// What it has counted.
+    #[napi]
+    #[must_use]
+    pub fn stats(&self) -> NativeRelayStats {
+        let stats = self.relay.stats();
+        let ended = EndReason::ALL
+            .iter()
+            .zip(stats.ended)
+            .map(|(reason, count)| (reason.name().to_owned(), number(count)))
+            .collect();
+        NativeRelayStats {
+            active: number(stats.active),
+            accepted: number(stats.accepted),
+            ended,
+            bytes_up: number(stats.bytes_up),
+            bytes_down: number(stats.bytes_down),
+            events_dropped: number(self.dropped.load(Ordering::Relaxed) + stats.unreported),
+        }
+    }
+
+    /// Keeps the event loop alive while the relay is open; so it is from the start.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi(js_name = "ref")]
+    pub fn keep_alive(&self, env: Env) -> napi::Result<()> {
+        self.alive.hold(&env)
+    }
+
+    /// Lets the event loop end although the relay is open.
+    #[napi]
+    pub fn unref(&self) {
+        self.alive.release();
+    }
+
+    /// Takes no more connections, lets sessions go on for `drainMs`, and resets the rest.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi]
+    pub async fn close(&self, drain_ms: u32) -> napi::Result<()> {
+        self.relay.close(Duration::from_millis(drain_ms.into())).await;
+        self.alive.release();
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! Counters as JavaScript reads them. Numbers are exact up to 2^53.
+
+use std::collections::HashMap;
+
+use faith_packet::classify::DropReason;
+use faith_stack::FaithInterface;
+use napi_derive::napi;
+
+/// Packets and their bytes.
+#[napi(object)]
+pub struct NativeCounters {
+    /// How many.
+    pub packets: f64,
+    /// IPv6 headers included.
+    pub bytes: f64,
+}
+
+/// What an interface has counted.
+#[napi(object)]
+pub struct NativeInterfaceStats {
+    /// Host to stack.
+    pub captured: NativeCounters,
+    /// Stack to host.
+    pub returned: NativeCounters,
+    /// ICMPv6 Destination Unreachable messages sent.
+    pub unreachable_sent: f64,
+    /// SYNs offered to a relay before the kernel saw them.
+    pub syns_held: f64,
+    /// SYNs that went straight on because too many were held.
+    pub syns_beyond_hold: f64,
+    /// Packets dropped, by reason.
+    pub drops: HashMap<String, f64>,
+    /// `sk_lookup` or `on-demand`.
+    pub steering: String,
+    /// Worker threads.
+    pub workers: u32,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, which no counter reaches")]
+pub(crate) fn number(count: u64) -> f64 {
+    count as f64
+}
+
+pub(crate) fn of_interface(interface: &FaithInterface) -> NativeInterfaceStats {
+    let stats = interface.stats();
+    let drops = DropReason::ALL
+        .iter()
+        .zip(stats.drops)
+        .map(|(reason, count)| (reason.name().to_owned(), number(count)))
+        .collect();
+    NativeInterfaceStats {
+        captured: NativeCounters {
+            packets: number(stats.captured_packets),
+            bytes: number(stats.captured_bytes),
+        },
+        returned: NativeCounters {
+            packets: number(stats.returned_packets),
+            bytes: number(stats.returned_bytes),
+        },
+        unreachable_sent: number(stats.unreachable_sent),
+        syns_held: number(stats.syns_held),
+        syns_beyond_hold: number(stats.syns_beyond_hold),
+        drops,
+        steering: if interface.is_steered() { "sk_lookup" } else { "on-demand" }.to_owned(),
+        workers: u32::try_from(interface.workers()).unwrap_or(u32::MAX),
+    }
+}
