@@ -53,7 +53,10 @@ pub enum StackError {
         /// Which.
         address: Ipv6Addr,
     },
-    /// The interface was closed, or deleted by somebody else.
+    /// The interface's device was deleted under it.
+    #[error("{0} was deleted by somebody else")]
+    Deleted(String),
+    /// The interface was closed.
     #[error("{0} is closed")]
     Closed(String),
     /// The kernel refused a step.
@@ -96,7 +99,7 @@ impl StackError {
             Self::Keepfaith => "ERR_FAITH_KEEPFAITH",
             Self::PortTaken { .. } => "EADDRINUSE",
             Self::AddressOutside { .. } => "EADDRNOTAVAIL",
-            Self::Closed(_) => "ERR_FAITH_CLOSED",
+            Self::Closed(_) | Self::Deleted(_) => "ERR_FAITH_CLOSED",
             Self::System { source, .. } => errno_name(source),
         }
     }
@@ -109,6 +112,9 @@ impl StackError {
             Self::Exists(_) => Some("choose another name, or delete that interface"),
             Self::NoPrefix(_) => Some("name at least one, such as 64:ff9b::/96"),
             Self::Keepfaith => Some("set keepfaith first: setKeepfaith(true), or faithd -k"),
+            Self::PortTaken { .. } => Some("close that listener, or leave its ports out"),
+            Self::AddressOutside { .. } => Some("name an address inside a prefix of the interface, or none"),
+            Self::Deleted(_) => Some("create it again; deleting its device ends a faith interface"),
             Self::System { hint, .. } => *hint,
             _ => None,
         }

@@ -6,65 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use faith_packet::classify::{Classifier, Unsupported};
 use faith_packet::prefix::{FaithPrefix, PrefixSet};
-use faith_sys::tun::{MAX_NAME, Tun};
+use faith_sys::tun::Tun;
 use tokio::sync::watch;
 
 use crate::counters::{Counters, InterfaceStats};
 use crate::error::StackError;
+use crate::handle::ListenerHandle;
 use crate::held::Hold;
 use crate::keepfaith::keepfaith;
 use crate::listener::{Listener, Listeners, Reach, State, accept};
 use crate::namespace::{Namespace, QUEUE, listening_group, tun_failed};
 use crate::netlink::{Device, Netlink};
 use crate::on_demand::OnDemand;
+use crate::options::{InterfaceOptions, Steering};
 use crate::own_addresses::OwnAddresses;
 use crate::service::{ListenOptions, Service};
 use crate::steer::RuleId;
 use crate::worker::Workers;
-
-/// How listeners of several ports come to their connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Steering {
-    /// By `sk_lookup` where kernel (5.9) and privileges (`CAP_BPF`, or `CAP_SYS_ADMIN`) allow it, else on demand.
-    Auto,
-    /// By listening sockets made when the first SYN to a port comes.
-    OnDemand,
-}
-
-/// What a faith interface is made of.
-#[derive(Debug, Clone)]
-pub struct InterfaceOptions {
-    /// A legal interface name of 1 to 15 bytes that no interface has.
-    pub name: String,
-    /// What it captures; at least one.
-    pub prefixes: Vec<FaithPrefix>,
-    /// In bytes, 1280 to 65535. The largest keeps the interface from ever being the narrow link.
-    pub mtu: u32,
-    /// Whether to route each prefix to the interface in the host's main table.
-    pub routes: bool,
-    /// What becomes of packets that are neither TCP nor ICMPv6.
-    pub unsupported: Unsupported,
-    /// Worker threads, each with a queue of the devices; `None` is one per core.
-    pub workers: Option<usize>,
-    /// How listeners of several ports are reached.
-    pub steering: Steering,
-}
-
-impl InterfaceOptions {
-    /// `name` with `prefixes`, the largest MTU, routes, and `unreachable` for what is unsupported.
-    #[must_use]
-    pub fn new(name: impl Into<String>, prefixes: Vec<FaithPrefix>) -> Self {
-        Self {
-            name: name.into(),
-            prefixes,
-            mtu: 65_535,
-            routes: true,
-            unsupported: Unsupported::Unreachable,
-            workers: None,
-            steering: Steering::Auto,
-        }
-    }
-}
 
 /// Called once, from a worker, when the interface was taken away from under us.
 pub type LostCallback = Box<dyn FnOnce(StackError) + Send>;
@@ -79,18 +37,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Reports that a queue can be read no more.
-    pub(crate) fn lost(&self, error: &std::io::Error) {
-        let callback = self.lost.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(callback) = callback {
-            let kind = error.raw_os_error().map_or(error.kind().into(), std::io::Error::from_raw_os_error);
-            callback(StackError::System {
-                what: format!("read from {}", self.name),
-                syscall: "read",
-                source: kind,
-                hint: Some("the interface was deleted; create it again"),
-            });
+    /// Reports that a queue can be read no more: somebody deleted its device.
+    pub(crate) fn lost(&self) {
+        if let Some(callback) = self.take_lost() {
+            callback(StackError::Deleted(self.name.clone()));
         }
+    }
+
+    fn take_lost(&self) -> Option<LostCallback> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 }
 
@@ -115,22 +74,9 @@ impl FaithInterface {
     /// An illegal or taken name, no prefixes or overlapping ones, a bad MTU, a missing /dev/net/tun, missing
     /// privileges, or a prefix that is routed elsewhere already.
     pub fn create(options: InterfaceOptions, lost: LostCallback) -> Result<Self, StackError> {
-        let InterfaceOptions { name, prefixes, mtu, routes, unsupported, workers, steering } = options;
-        if !legal(&name) {
-            return Err(StackError::Name(name));
-        }
-        if !(1280..=65_535).contains(&mtu) {
-            return Err(StackError::Mtu(mtu));
-        }
-        let mut set = PrefixSet::new();
-        for prefix in prefixes {
-            set.insert(prefix)?;
-        }
-        if set.is_empty() {
-            return Err(StackError::NoPrefix(name));
-        }
-        let queues = workers.unwrap_or_else(cores).clamp(1, 64);
-
+        let set = options.check()?;
+        let queues = options.queues();
+        let InterfaceOptions { name, mtu, routes, unsupported, steering, .. } = options;
         let netlink = Netlink::connect()
             .map_err(|error| StackError::system(format!("create {name}: netlink"), "socket", error))?;
         if netlink
@@ -212,7 +158,11 @@ impl FaithInterface {
 
     fn opened(&self) -> Result<MutexGuard<'_, bool>, StackError> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if *open { Ok(open) } else { Err(self.closed()) }
+        match *open {
+            true if self.shared.is_lost() => Err(StackError::Deleted(self.shared.name.clone())),
+            true => Ok(open),
+            false => Err(self.closed()),
+        }
     }
 
     fn closed(&self) -> StackError {
@@ -392,7 +342,7 @@ impl FaithInterface {
             return;
         }
         *open = false;
-        drop(self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.shared.take_lost());
         for listener in self.shared.listeners.swap(Arc::default()).iter() {
             listener.close();
         }
@@ -406,75 +356,4 @@ impl Drop for FaithInterface {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-impl Listener {
-    fn close(&self) {
-        self.state.send_replace(State::Closed);
-        if let Reach::OnDemand(sockets) = &self.reach {
-            sockets.close();
-        }
-    }
-}
-
-/// A faith listener, closed when it is dropped.
-pub struct ListenerHandle {
-    listener: Arc<Listener>,
-    rule: Mutex<Option<RuleId>>,
-    shared: Arc<Shared>,
-    namespace: Arc<Namespace>,
-}
-
-impl ListenerHandle {
-    /// Stops accepting; connections wait in the kernel's queue, as long as the listener's backlog.
-    pub fn pause(&self) {
-        self.change(State::Paused);
-    }
-
-    /// Accepts again.
-    pub fn resume(&self) {
-        self.change(State::Accepting);
-    }
-
-    fn change(&self, to: State) {
-        self.listener.state.send_if_modified(|state| {
-            let changes = *state != State::Closed && *state != to;
-            if changes {
-                *state = to;
-            }
-            changes
-        });
-    }
-
-    /// Takes no more connections; those not accepted yet are reset. Accepted ones go on.
-    pub fn close(&self) {
-        let removed = self.shared.listeners.rcu(|listeners| listeners.without(&self.listener));
-        drop(removed);
-        if let Some(rule) = self.rule.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            self.namespace.run(move |inside| {
-                if let Some(steering) = &mut inside.steering {
-                    steering.remove(rule);
-                }
-            });
-        }
-        self.listener.close();
-    }
-}
-
-impl Drop for ListenerHandle {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// What the kernel takes for a name (`dev_valid_name`), less what it would expand (`%d`) and the two names
-/// that /proc/sys/net/ipv6/conf keeps for itself.
-fn legal(name: &str) -> bool {
-    !matches!(name, "" | "." | ".." | "all" | "default")
-        && name.len() <= MAX_NAME
-        && !name.bytes().any(|byte| byte.is_ascii_whitespace() || byte < b' ' || b"/:%\x7f".contains(&byte))
 }

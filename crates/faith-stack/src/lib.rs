@@ -3,6 +3,7 @@
 
 mod counters;
 mod error;
+mod handle;
 mod held;
 mod interface;
 mod keepfaith;
@@ -10,6 +11,7 @@ mod listener;
 mod namespace;
 mod netlink;
 mod on_demand;
+mod options;
 mod own_addresses;
 mod pump;
 mod service;
@@ -18,7 +20,9 @@ mod worker;
 
 pub use counters::InterfaceStats;
 pub use error::StackError;
+pub use handle::ListenerHandle;
 pub use held::{HeldSyn, Released};
-pub use interface::{FaithInterface, InterfaceOptions, ListenerHandle, LostCallback, Steering};
+pub use interface::{FaithInterface, LostCallback};
 pub use keepfaith::{keepfaith, set_keepfaith};
+pub use options::{InterfaceOptions, Steering};
 pub use service::{Captured, HoldLimits, ListenOptions, Service};

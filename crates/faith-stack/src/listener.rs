@@ -34,6 +34,16 @@ pub(crate) struct Listener {
     pub(crate) state: watch::Sender<State>,
 }
 
+impl Listener {
+    /// Ends the accept loops; what waits in the kernel's queues is reset.
+    pub(crate) fn close(&self) {
+        self.state.send_replace(State::Closed);
+        if let Reach::OnDemand(sockets) = &self.reach {
+            sockets.close();
+        }
+    }
+}
+
 /// How a SYN comes to a listening socket.
 pub(crate) enum Reach {
     /// There is always one: bound to the port, or steered to by the `sk_lookup` program.

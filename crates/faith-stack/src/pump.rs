@@ -69,17 +69,16 @@ impl Pump {
     pub(crate) async fn capture(self: Rc<Self>) {
         let mut classifier = Cache::new(Arc::clone(&self.shared.classifier));
         let mut frame = vec![0; MAX_FRAME];
-        let end = drain(&self.outer, &mut frame, |frame| self.capture_frame(classifier.load(), frame)).await;
-        self.shared.lost(&end);
+        drain(&self.outer, &mut frame, |frame| self.capture_frame(classifier.load(), frame)).await;
+        self.shared.lost();
     }
 
     /// Moves packets from the stack to the host until the device is gone.
     pub(crate) async fn give_back(self: Rc<Self>) {
         let mut classifier = Cache::new(Arc::clone(&self.shared.classifier));
         let mut frame = vec![0; MAX_FRAME];
-        let end =
-            drain(&self.inner, &mut frame, |frame| self.give_back_frame(classifier.load(), frame)).await;
-        self.shared.lost(&end);
+        drain(&self.inner, &mut frame, |frame| self.give_back_frame(classifier.load(), frame)).await;
+        self.shared.lost();
     }
 
     /// Sends on what the stack has still to say: the resets of the sockets that were just closed.
@@ -193,14 +192,11 @@ impl Pump {
     }
 }
 
-/// Reads frames as they come; returns why it stopped.
-async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8])) -> io::Error {
+/// Reads frames as they come, until the device is gone.
+async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8])) {
     loop {
         // A device that was deleted reports an error and is never readable again (tun_chr_poll()).
-        let mut ready = match queue.ready(Interest::READABLE | Interest::ERROR).await {
-            Ok(ready) => ready,
-            Err(error) => return error,
-        };
+        let Ok(mut ready) = queue.ready(Interest::READABLE | Interest::ERROR).await else { return };
         let mut moved = 0;
         loop {
             match queue.get_ref().read(frame) {
@@ -210,7 +206,7 @@ async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return error,
+                Err(_) => return,
             }
             moved += 1;
             if moved == BATCH {

@@ -44,7 +44,7 @@ impl Workers {
                         let _context = runtime.enter();
                         match Pump::new(index, Arc::clone(&shared), outer, inner) {
                             Ok(pump) => pump,
-                            Err(error) => return shared.lost(&error),
+                            Err(_) => return shared.lost(),
                         }
                     };
                     let local = LocalSet::new();

@@ -108,13 +108,14 @@ fn the_owner_is_told_when_the_interface_is_deleted() {
     in_a_namespace(|| {
         let (lost, told) = std::sync::mpsc::channel();
         let options = faith_stack::InterfaceOptions::new("faith0", vec![world::PREFIX.parse().unwrap()]);
-        let _faith = faith_stack::FaithInterface::create(
+        let faith = faith_stack::FaithInterface::create(
             options,
             Box::new(move |error| lost.send(error.code()).unwrap()),
         )
         .unwrap();
         ip("link del faith0");
-        assert_eq!(told.recv().unwrap(), "EBADFD");
+        assert_eq!(told.recv().unwrap(), "ERR_FAITH_CLOSED");
+        assert!(matches!(faith.add_prefix("2001:db8:64::/64".parse().unwrap()), Err(StackError::Deleted(_))));
     });
 }
 
