@@ -19,14 +19,15 @@ use crate::pipe::Pipe;
 ///
 /// # Errors
 ///
-/// `EAGAIN` when the queue is empty or the pipe has no free slot; `EINVAL` for sockets that cannot splice; else
-/// what recv(2) gives.
+/// `EAGAIN` when the queue is empty or the pipe has no free slot; `EINVAL` for sockets that cannot splice;
+/// else what recv(2) gives.
 pub fn fill(socket: impl AsFd, pipe: &Pipe, len: usize) -> io::Result<usize> {
     let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
     Ok(splice(socket, None, &pipe.write, None, len, flags)?)
 }
 
-/// Moves up to `len` bytes, no more than it holds, from a pipe to a socket's send queue, and returns how many.
+/// Moves up to `len` bytes, no more than it holds, from a pipe to a socket's send queue, and returns how
+/// many.
 ///
 /// Minimum kernel version: 2.6.17.
 ///

@@ -12,7 +12,8 @@ use socket2::SockRef;
 
 use crate::reactor::Descriptor;
 
-/// Begins to connect a non-blocking socket. It turns writable when that is decided, and [`take_error`] tells how.
+/// Begins to connect a non-blocking socket. It turns writable when that is decided, and [`take_error`] tells
+/// how.
 ///
 /// # Errors
 ///

@@ -1,0 +1,98 @@
+//! A session from the client's first sign of life to its record, whatever becomes of it in between.
+
+use std::net::{Ipv4Addr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crate::engine::Engine;
+use crate::pairing::Tuple;
+use crate::record::{EndReason, SessionRecord};
+
+/// A place among the relay's sessions. Dropping it frees the place, counts the end and writes the record;
+/// unless somebody set another reason, it was [`EndReason::Aborted`].
+pub(crate) struct Attempt {
+    engine: Arc<Engine>,
+    worker: usize,
+    id: u64,
+    client: SocketAddrV6,
+    destination: SocketAddrV6,
+    started: Instant,
+    bytes_up: u64,
+    bytes_down: u64,
+    pub(crate) ipv4: Option<Ipv4Addr>,
+    pub(crate) reason: EndReason,
+}
+
+impl Attempt {
+    pub(crate) fn new(
+        engine: &Arc<Engine>,
+        worker: usize,
+        client: SocketAddrV6,
+        destination: SocketAddrV6,
+    ) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            worker,
+            id: engine.enter(),
+            client,
+            destination,
+            started: Instant::now(),
+            bytes_up: 0,
+            bytes_down: 0,
+            ipv4: None,
+            reason: EndReason::Aborted,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn tuple(&self) -> Tuple {
+        Tuple::new(&self.client, &self.destination)
+    }
+
+    pub(crate) fn destination(&self) -> &SocketAddrV6 {
+        &self.destination
+    }
+
+    /// Ends it.
+    pub(crate) fn end(mut self, reason: EndReason) {
+        self.reason = reason;
+    }
+
+    /// Goes on on another worker's thread, whose counters it uses from now on.
+    pub(crate) fn move_to(&mut self, worker: usize) {
+        self.engine.forget_task(self.worker, self.id);
+        self.worker = worker;
+    }
+
+    /// Counts bytes that were handed to the server and to the client.
+    #[inline]
+    pub(crate) fn moved(&mut self, up: u64, down: u64) {
+        self.bytes_up += up;
+        self.bytes_down += down;
+        self.engine.counters(self.worker).moved(up, down);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let duration = now.saturating_duration_since(self.started);
+        let record = SessionRecord {
+            id: self.id,
+            client: self.client,
+            destination: self.destination,
+            ipv4: self.ipv4,
+            bytes_up: self.bytes_up,
+            bytes_down: self.bytes_down,
+            // The wall clock may have been set since; its reading at the start is not worth 16 bytes a
+            // session.
+            started: SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),
+            duration,
+            reason: self.reason,
+        };
+        self.engine.leave(self.worker, &self.tuple(), record, now);
+    }
+}

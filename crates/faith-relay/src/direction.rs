@@ -1,0 +1,319 @@
+//! One direction of a session: from a source leg to a sink leg.
+//!
+//! Bytes are in one of three places on their way: nowhere (the usual state), *kept* (a copy of what a send
+//! did not take) or *piped*. More is taken from the source only when all three are empty, so order needs no
+//! care and what a stopped sink can pin down is bounded by one read.
+//!
+//! A message goes by recv(2) and send(2) through a buffer that all sessions of the thread share: two system
+//! calls and no pipe. A read that fills the buffer means bulk, and bulk goes by splice(2) through a pipe that
+//! is borrowed for as long as bytes are at hand. Whether the source is empty or at its end only recv(2)
+//! decides, because splice(2) stops in front of urgent data and reports either.
+
+use std::io;
+
+use faith_sys::{splice, tcp};
+
+use crate::leg::Leg;
+use crate::pipes::Loan;
+
+/// Bytes of the shared buffer: at this much, copying costs about what two splices do.
+pub(crate) const MESSAGE: usize = 16 * 1024;
+
+/// The most taken into a pipe at a time, and so the most that a stopped sink pins down.
+const BULK: usize = 512 * 1024;
+
+/// Reads in a row before the other sessions of the thread have a turn.
+const ROUNDS: u32 = 8;
+
+/// Splices in a row that found more bytes at once, after which a direction is worth a large pipe.
+const AHEAD: u8 = 4;
+
+/// Where a direction stands when it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It can do no more before the next edge of one of its legs.
+    Waiting,
+    /// It has more to do, but has had its turn.
+    Again,
+    /// The source's end was passed on.
+    Ended,
+}
+
+/// Which leg of a direction failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Source(io::Error),
+    Sink(io::Error),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Open,
+    /// The source's FIN was read; the sink has not been told.
+    Ending,
+    Ended,
+}
+
+#[derive(Debug)]
+struct Kept {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+/// What is on its way from a source to a sink.
+#[derive(Debug)]
+pub(crate) struct Direction {
+    /// Bytes handed to the sink so far.
+    pub(crate) bytes: u64,
+    kept: Option<Box<Kept>>,
+    loan: Option<Loan>,
+    piped: usize,
+    stream: Stream,
+    bulk: bool,
+    /// The sockets or the process cannot splice.
+    copy_only: bool,
+    ahead: u8,
+}
+
+impl Direction {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: 0,
+            kept: None,
+            loan: None,
+            piped: 0,
+            stream: Stream::Open,
+            bulk: false,
+            copy_only: false,
+            ahead: 0,
+        }
+    }
+
+    /// Passes on what the legs' readiness allows.
+    ///
+    /// # Errors
+    ///
+    /// Which leg failed, and how. After that the direction must not be used again.
+    pub(crate) fn advance(
+        &mut self,
+        source: &mut Leg,
+        sink: &mut Leg,
+        buffer: &mut [u8],
+    ) -> Result<Flow, Failure> {
+        for _ in 0..ROUNDS {
+            if !self.flush(sink)? {
+                return Ok(Flow::Waiting);
+            }
+            match self.stream {
+                Stream::Open => {}
+                Stream::Ending => {
+                    self.stream = Stream::Ended;
+                    tcp::end_stream(&*sink).map_err(Failure::Sink)?;
+                    return Ok(Flow::Ended);
+                }
+                Stream::Ended => return Ok(Flow::Ended),
+            }
+            if !source.readable {
+                self.rest();
+                return Ok(Flow::Waiting);
+            }
+            if self.bulk && !self.copy_only {
+                self.fill(source, sink, buffer)?;
+            } else {
+                self.copy(source, sink, buffer)?;
+            }
+        }
+        Ok(Flow::Again)
+    }
+
+    /// Hands everything on its way to the sink; false when the sink does not take it all.
+    fn flush(&mut self, sink: &mut Leg) -> Result<bool, Failure> {
+        while let Some(kept) = &mut self.kept {
+            if !sink.writable {
+                return Ok(false);
+            }
+            match tcp::transmit(&*sink, &kept.bytes[kept.sent..]) {
+                Ok(sent) => {
+                    kept.sent += sent;
+                    self.bytes += sent as u64;
+                    if kept.sent == kept.bytes.len() {
+                        self.kept = None;
+                    }
+                }
+                Err(error) => blocked(error, &mut sink.writable).map_err(Failure::Sink)?,
+            }
+        }
+        while self.piped > 0 {
+            if !sink.writable {
+                return Ok(false);
+            }
+            let Some(pipe) = self.loan.as_ref().and_then(Loan::pipe) else { break };
+            match splice::drain(pipe, &*sink, self.piped) {
+                Ok(sent) => {
+                    self.piped -= sent;
+                    self.bytes += sent as u64;
+                }
+                Err(error) => blocked(error, &mut sink.writable).map_err(Failure::Sink)?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// One read of a message, and a try at sending it.
+    fn copy(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<(), Failure> {
+        let received = match tcp::receive(&*source, buffer) {
+            // A connection that was reset reads as ended once its error has been reported.
+            Ok(0) if source.failed => {
+                source.readable = false;
+                return Ok(());
+            }
+            Ok(0) => {
+                self.stream = Stream::Ending;
+                self.rest();
+                return Ok(());
+            }
+            Ok(received) => received,
+            Err(error) => return blocked(error, &mut source.readable).map_err(Failure::Source),
+        };
+        self.bulk |= received == buffer.len();
+        let message = &buffer[..received];
+        let sent = match tcp::transmit(&*sink, message) {
+            Ok(sent) => sent,
+            Err(error) => {
+                blocked(error, &mut sink.writable).map_err(Failure::Sink)?;
+                0
+            }
+        };
+        self.bytes += sent as u64;
+        if sent < received {
+            self.kept = Some(Box::new(Kept { bytes: message[sent..].to_vec(), sent: 0 }));
+        }
+        Ok(())
+    }
+
+    /// One splice into a pipe, which is empty at this point; the next flush takes it out again.
+    fn fill(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<(), Failure> {
+        let wants_large = self.ahead >= AHEAD;
+        if wants_large && self.loan.as_ref().is_some_and(|loan| !loan.is_large()) {
+            self.rest();
+        }
+        if self.loan.is_none() {
+            self.loan = Loan::take(wants_large);
+        }
+        let Some(pipe) = self.loan.as_ref().and_then(Loan::pipe) else {
+            return self.copy(source, sink, buffer);
+        };
+        match splice::fill(&*source, pipe, BULK) {
+            Ok(0) => {}
+            Ok(piped) => {
+                self.piped = piped;
+                self.bulk = piped >= MESSAGE;
+                self.ahead = self.ahead.saturating_add(1);
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.copy_only = true;
+                self.rest();
+            }
+            Err(error) => return Err(Failure::Source(error)),
+        }
+        self.ahead = 0;
+        self.copy(source, sink, buffer)
+    }
+
+    /// Gives an empty pipe back.
+    fn rest(&mut self) {
+        if self.piped == 0
+            && let Some(loan) = self.loan.take()
+        {
+            loan.give_back();
+        }
+    }
+}
+
+/// Turns "would block" into a cleared readiness; interrupted calls are tried again by the loops around.
+fn blocked(error: io::Error, ready: &mut bool) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            *ready = false;
+            Ok(())
+        }
+        io::ErrorKind::Interrupted => Ok(()),
+        _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::io::Read;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use faith_sys::reactor;
+    use faith_sys::tcp::Connection;
+    use socket2::SockRef;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        near.set_nonblocking(true).unwrap();
+        tcp::prepare_leg(&near).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    /// A leg whose peer's end, or reset, has arrived.
+    async fn leg_at_its_end(stream: TcpStream) -> Leg {
+        let fd = reactor::register(Connection::new(stream.into())).unwrap();
+        loop {
+            let mut ready = fd.readable().await.unwrap();
+            if ready.ready().is_read_closed() {
+                break;
+            }
+            ready.clear_ready();
+        }
+        Leg::new(fd, true)
+    }
+
+    fn leg(stream: TcpStream) -> Leg {
+        Leg::new(reactor::register(Connection::new(stream.into())).unwrap(), true)
+    }
+
+    fn in_runtime(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    }
+
+    #[test]
+    fn an_urgent_byte_in_front_of_the_end_of_bulk_is_not_lost() {
+        in_runtime(async {
+            let ((source, sender), (sink, mut receiver)) = (pair(), pair());
+            SockRef::from(&sender).send_out_of_band(b"!").unwrap();
+            drop(sender);
+            let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
+            let mut direction = Direction { bulk: true, ..Direction::new() };
+            let flow = direction.advance(&mut source, &mut sink, &mut [0; MESSAGE]).unwrap();
+            assert_eq!(flow, Flow::Ended);
+            let mut bytes = Vec::new();
+            receiver.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes, b"!");
+        });
+    }
+
+    #[test]
+    fn a_reset_that_was_reported_before_is_not_taken_for_an_end() {
+        in_runtime(async {
+            let ((source, sender), (sink, receiver)) = (pair(), pair());
+            drop(Connection::new(sender.into()));
+            let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
+            assert!(tcp::take_error(&source).unwrap().is_some());
+            source.failed = true;
+            let flow = Direction::new().advance(&mut source, &mut sink, &mut [0; MESSAGE]).unwrap();
+            assert_eq!(flow, Flow::Waiting);
+            receiver.set_nonblocking(true).unwrap();
+            let heard = (&receiver).read(&mut [0]).expect_err("a FIN was sent");
+            assert_eq!(heard.kind(), io::ErrorKind::WouldBlock);
+        });
+    }
+}

@@ -1,0 +1,429 @@
+//! What becomes of an offered SYN and of an accepted connection.
+//!
+//! Connect-first: the SYN waits while the server is connected to. A refusal goes back as the network would
+//! say it. Otherwise the server's socket is put where the accepted connection will look for it, *then* the
+//! SYN goes on to the kernel, and this task stays with both until they have met, or drops the server's socket
+//! after [`PAIRING_TIMEOUT`]. An accepted connection for which nothing waits (accept-first, a SYN past the
+//! bounds of holding, or one of a dead server's client that dialled again) is connected now, and reset if
+//! that fails.
+//!
+//! The engine knows workers by number and sockets by descriptor, and nothing of how either came to be, so
+//! that its tests run over loopback sockets.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use faith_packet::icmpv6::Unreachable;
+use faith_packet::policy::Decision;
+use faith_packet::prefix::FaithPrefix;
+use faith_stack::{Captured, HeldSyn, Released, Service};
+use faith_sys::reactor;
+use faith_sys::tcp::{self, Connection};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use crate::attempt::Attempt;
+use crate::counters::{Counters, RelayStats};
+use crate::leg::Leg;
+use crate::options::RelayOptions;
+use crate::pairing::{Pairing, Tuple, Waiting};
+use crate::record::{EndReason, Observer, SessionRecord};
+use crate::session::Session;
+use crate::tasks::Tasks;
+use crate::upstream::{Answer, Refusal, connect};
+
+/// How long a connected server waits for the client's handshake to complete. A client whose SYN-ACK or ACK
+/// was lost tries again after 1, 3, 7 and 15 s.
+const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longer timeouts are this long: sums of times must not overflow.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// What the engine asks of the router it runs on.
+pub(crate) trait Router: Send + Sync + 'static {
+    /// Whether the router itself has this address.
+    fn is_own_ipv4(&self, address: Ipv4Addr) -> bool;
+    /// The prefix of relayed addresses that this one is inside of, now.
+    fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix>;
+}
+
+/// A SYN that waits for a decision, as [`HeldSyn`].
+pub(crate) trait Held: 'static {
+    /// What keeps its place until the connection is accepted.
+    type Released: 'static;
+    fn client(&self) -> SocketAddrV6;
+    fn destination(&self) -> SocketAddrV6;
+    fn release(self) -> Self::Released;
+    fn reset(self);
+    fn unreachable(self, code: Unreachable);
+}
+
+impl Held for HeldSyn {
+    type Released = Released;
+
+    fn client(&self) -> SocketAddrV6 {
+        HeldSyn::client(self)
+    }
+
+    fn destination(&self) -> SocketAddrV6 {
+        HeldSyn::destination(self)
+    }
+
+    fn release(self) -> Released {
+        HeldSyn::release(self)
+    }
+
+    fn reset(self) {
+        HeldSyn::reset(self);
+    }
+
+    fn unreachable(self, code: Unreachable) {
+        HeldSyn::unreachable(self, code);
+    }
+}
+
+/// How far a relay's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    Open,
+    /// Sessions go on, nothing new begins.
+    Draining,
+    /// Nothing goes on.
+    Aborting,
+}
+
+#[derive(Default)]
+struct Worker {
+    counters: Counters,
+    tasks: Tasks,
+}
+
+/// A relay without the interface that feeds it.
+pub(crate) struct Engine {
+    options: RelayOptions,
+    router: Box<dyn Router>,
+    observer: Option<Arc<dyn Observer>>,
+    workers: Box<[Worker]>,
+    pairing: Pairing,
+    epoch: Instant,
+    next_id: AtomicU64,
+    active: AtomicU64,
+    stage: AtomicU8,
+    /// The minute in which the lack of descriptors or memory was last told.
+    exhausted_in: AtomicU64,
+    /// Told when the last session of a relay that is closing has ended.
+    empty: Notify,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        mut options: RelayOptions,
+        router: impl Router,
+        workers: usize,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Arc<Self> {
+        options.connect_timeout = options.connect_timeout.min(FAR);
+        options.idle_timeout = options.idle_timeout.map(|timeout| timeout.min(FAR));
+        let workers = workers.max(1);
+        Arc::new(Self {
+            options,
+            router: Box::new(router),
+            observer,
+            workers: (0..workers).map(|_| Worker::default()).collect(),
+            pairing: Pairing::new(workers),
+            epoch: Instant::now(),
+            next_id: AtomicU64::new(1),
+            active: AtomicU64::new(0),
+            stage: AtomicU8::new(Stage::Open as u8),
+            exhausted_in: AtomicU64::new(0),
+            empty: Notify::new(),
+        })
+    }
+
+    /// Decides on a SYN.
+    pub(crate) fn offer<H: Held>(self: &Arc<Self>, worker: usize, syn: H) {
+        if self.is_at(Stage::Draining) {
+            return syn.reset();
+        }
+        let (client, destination) = (syn.client(), syn.destination());
+        if self.pairing.knows(&Tuple::new(&client, &destination)) {
+            // A retransmission, or a client that has forgotten its connection: the kernel knows what to say.
+            drop(syn.release());
+            return;
+        }
+        let mut attempt = Attempt::new(self, worker, client, destination);
+        let server = match self.admit(&mut attempt) {
+            Ok(server) => server,
+            Err(refusal) => return refuse(syn, attempt, refusal),
+        };
+        let engine = Arc::clone(self);
+        self.spawn(worker, attempt.id(), false, async move {
+            match connect(server, engine.options.connect_timeout).await {
+                Ok(upstream) => engine.pair(worker, syn, upstream, attempt).await,
+                Err(refusal) => refuse(syn, attempt, refusal),
+            }
+        });
+    }
+
+    /// Lets a connected server wait for its client.
+    async fn pair<H: Held>(&self, worker: usize, syn: H, upstream: AsyncFd<Connection>, attempt: Attempt) {
+        let (id, tuple) = (attempt.id(), attempt.tuple());
+        let (paired, met) = oneshot::channel();
+        let waiting = Box::new(Waiting { upstream, worker, attempt, paired });
+        let taken = self.pairing.wait(tuple, waiting);
+        let _withdrawal = Withdrawal { pairing: &self.pairing, tuple, id };
+        // The place among the held SYNs is kept as long as the server waits.
+        let _place = syn.release();
+        if taken.is_ok() {
+            // However it ends there is nothing left to do: what was not paired is withdrawn.
+            let _ = timeout(PAIRING_TIMEOUT, met).await;
+        }
+    }
+
+    /// Serves an accepted connection.
+    pub(crate) fn accept(self: &Arc<Self>, worker: usize, captured: Captured) {
+        let Captured { socket, client, destination } = captured;
+        self.counters(worker).accepted();
+        let connection = Connection::new(socket);
+        if self.is_at(Stage::Draining) {
+            return;
+        }
+        let leg = match tcp::prepare_leg(&connection)
+            .map_err(|error| Refusal::from_error(&error))
+            .and_then(|()| leg_of(connection))
+        {
+            Ok(leg) => leg,
+            Err(refusal) => {
+                return Attempt::new(self, worker, client, destination).end(refusal.reason);
+            }
+        };
+        match self.pairing.take(&Tuple::new(&client, &destination)) {
+            Some(waiting) => self.join(worker, leg, *waiting),
+            None => self.accept_first(worker, leg, client, destination),
+        }
+    }
+
+    /// Begins the session of a client whose server is connected.
+    fn join(self: &Arc<Self>, worker: usize, client: Leg, waiting: Waiting) {
+        let Waiting { upstream, worker: owner, mut attempt, paired } = waiting;
+        drop(paired);
+        if owner == worker {
+            return self.relay(worker, client, Leg::new(upstream, false), attempt);
+        }
+        attempt.move_to(worker);
+        match leg_of(upstream.into_inner()) {
+            Ok(server) => self.relay(worker, client, server, attempt),
+            Err(refusal) => attempt.end(refusal.reason),
+        }
+    }
+
+    /// Connects for a client that has been told already that it is connected.
+    fn accept_first(
+        self: &Arc<Self>,
+        worker: usize,
+        leg: Leg,
+        client: SocketAddrV6,
+        destination: SocketAddrV6,
+    ) {
+        let mut attempt = Attempt::new(self, worker, client, destination);
+        let server = match self.admit(&mut attempt) {
+            Ok(server) => server,
+            Err(refusal) => return attempt.end(refusal.reason),
+        };
+        let engine = Arc::clone(self);
+        self.spawn(worker, attempt.id(), false, async move {
+            match connect(server, engine.options.connect_timeout).await {
+                Ok(upstream) => engine.relay(worker, leg, Leg::new(upstream, false), attempt),
+                Err(refusal) => attempt.end(refusal.reason),
+            }
+        });
+    }
+
+    fn relay(self: &Arc<Self>, worker: usize, client: Leg, server: Leg, attempt: Attempt) {
+        let id = attempt.id();
+        if self.options.connect_first {
+            self.pairing.live(attempt.tuple(), id);
+        }
+        let session = Session::new(client, server, attempt, self.options.idle_timeout);
+        self.spawn(worker, id, true, session);
+    }
+
+    /// Where an attempt goes, if it may.
+    fn admit(&self, attempt: &mut Attempt) -> Result<SocketAddrV4, Refusal> {
+        let destination = *attempt.destination();
+        let address = self.server_of(*destination.ip()).ok_or(Refusal::NO_ROUTE)?;
+        attempt.ipv4 = Some(address);
+        let is_own = || self.router.is_own_ipv4(address);
+        if let Decision::Deny(_) = self.options.policy.decide(address, is_own) {
+            return Err(Refusal::DENIED);
+        }
+        // This attempt counts already.
+        let limit = self.options.max_sessions.map_or(u64::MAX, u64::from);
+        if self.active.load(Ordering::Relaxed) > limit {
+            return Err(Refusal::LIMIT);
+        }
+        Ok(SocketAddrV4::new(address, destination.port()))
+    }
+
+    fn server_of(&self, destination: Ipv6Addr) -> Option<Ipv4Addr> {
+        self.options.mapping.extract(&self.router.prefix_of(destination)?, destination)
+    }
+
+    fn spawn(&self, worker: usize, id: u64, relaying: bool, task: impl Future<Output = ()> + 'static) {
+        let handle = spawn_local(task).abort_handle();
+        self.worker(worker).tasks.insert(id, handle.clone(), relaying);
+        // Whoever moves the stage on looks for tasks afterwards, so one of us two sees the other.
+        if self.is_at(if relaying { Stage::Aborting } else { Stage::Draining }) {
+            handle.abort();
+        }
+    }
+
+    /// Begins a session's place in the relay, and gives its id.
+    pub(crate) fn enter(&self) -> u64 {
+        self.active.fetch_add(1, Ordering::Relaxed);
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Ends the place of a session that began on this worker.
+    pub(crate) fn leave(&self, worker: usize, tuple: &Tuple, record: SessionRecord, now: Instant) {
+        if self.options.connect_first {
+            self.pairing.ended(tuple, record.id);
+        }
+        let Worker { counters, tasks } = self.worker(worker);
+        tasks.remove(record.id);
+        counters.ended(record.reason);
+        if let Some(observer) = &self.observer {
+            let cheap = matches!(record.reason, EndReason::Denied | EndReason::Limit);
+            if !cheap || counters.may_report(self.epoch, now) {
+                observer.ended(record);
+            }
+        }
+        if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.empty.notify_waiters();
+        }
+    }
+
+    /// Forgets the task of a session that goes on on another worker.
+    pub(crate) fn forget_task(&self, worker: usize, id: u64) {
+        self.worker(worker).tasks.remove(id);
+    }
+
+    pub(crate) fn counters(&self, worker: usize) -> &Counters {
+        &self.worker(worker).counters
+    }
+
+    pub(crate) fn stats(&self) -> RelayStats {
+        let mut stats = RelayStats::default();
+        for worker in &self.workers {
+            worker.counters.add_to(&mut stats);
+        }
+        stats.active = self.active.load(Ordering::Relaxed);
+        stats
+    }
+
+    /// Ends the relay; [`Relay::close`](crate::Relay::close) says how.
+    pub(crate) async fn close(&self, drain: Duration) {
+        self.advance_to(Stage::Draining);
+        self.workers.iter().for_each(|worker| worker.tasks.abort_attempts());
+        if timeout(drain, self.drained()).await.is_ok() {
+            return;
+        }
+        self.advance_to(Stage::Aborting);
+        self.workers.iter().for_each(|worker| worker.tasks.abort_all());
+        self.drained().await;
+    }
+
+    async fn drained(&self) {
+        loop {
+            let mut ended = pin!(self.empty.notified());
+            ended.as_mut().enable();
+            if self.active.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Whether the relay's end has come this far.
+    pub(crate) fn is_at(&self, stage: Stage) -> bool {
+        self.stage.load(Ordering::SeqCst) >= stage as u8
+    }
+
+    fn advance_to(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::SeqCst);
+    }
+
+    /// The state of a worker. A number past the end would be the stack's mistake; it costs speed, not
+    /// sessions.
+    fn worker(&self, worker: usize) -> &Worker {
+        &self.workers[worker % self.workers.len()]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pairing(&self) -> &Pairing {
+        &self.pairing
+    }
+
+    /// How many sessions have both of their sides.
+    #[cfg(test)]
+    pub(crate) fn relaying(&self) -> usize {
+        self.workers.iter().map(|worker| worker.tasks.relaying()).sum()
+    }
+}
+
+impl Service for Engine {
+    fn offered(self: Arc<Self>, worker: usize, syn: HeldSyn) {
+        self.offer(worker, syn);
+    }
+
+    fn accepted(self: Arc<Self>, worker: usize, connection: Captured) {
+        self.accept(worker, connection);
+    }
+
+    fn exhausted(&self, error: &io::Error) {
+        // Counted from 1, as 0 is never.
+        let minute = self.epoch.elapsed().as_secs() / 60 + 1;
+        if self.exhausted_in.swap(minute, Ordering::Relaxed) != minute {
+            tracing::warn!(%error, "cannot accept connections for a moment; they wait");
+            if let Some(observer) = &self.observer {
+                observer.exhausted(error);
+            }
+        }
+    }
+}
+
+/// Takes a server's socket out of the table again, unless its client has come for it.
+struct Withdrawal<'a> {
+    pairing: &'a Pairing,
+    tuple: Tuple,
+    id: u64,
+}
+
+impl Drop for Withdrawal<'_> {
+    fn drop(&mut self) {
+        drop(self.pairing.withdraw(&self.tuple, self.id));
+    }
+}
+
+/// Ends an attempt and tells its client.
+fn refuse<H: Held>(syn: H, attempt: Attempt, refusal: Refusal) {
+    attempt.end(refusal.reason);
+    match refusal.answer {
+        Answer::Silence => drop(syn),
+        Answer::Reset => syn.reset(),
+        Answer::Unreachable(code) => syn.unreachable(code),
+    }
+}
+
+/// Registers a connection with this thread's runtime.
+fn leg_of(connection: Connection) -> Result<Leg, Refusal> {
+    reactor::register(connection).map(|fd| Leg::new(fd, true)).map_err(|error| Refusal::from_error(&error))
+}

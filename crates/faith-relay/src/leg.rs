@@ -1,0 +1,80 @@
+//! One socket of a session, and what is known of it without asking the kernel.
+//!
+//! tokio's epoll is edge-triggered and its readiness sticky: once a socket is readable, tokio says so, and
+//! wakes nobody, until it is told otherwise. A direction that is blocked by the other side leaves its source
+//! readable, and a RST there would go unnoticed until the other side moves. So each leg takes every edge off
+//! tokio at once, remembers it, and asks for the next: in every state of a session both legs have a waker in
+//! place.
+//!
+//! The exception is a stream's end, which tokio never forgets (epoll's `RDHUP` and `HUP`). After the peer's
+//! FIN the waker of the write side remains, and a RST is an edge to both sides. After an error nothing is
+//! left to wait for, and neither is there after a FIN both ways: a RST then says that the peer lost our last
+//! bytes, and takes nothing back of what it sent.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
+
+use faith_sys::tcp::{self, Connection};
+use tokio::io::unix::AsyncFd;
+
+/// One connection of a session.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one socket")]
+pub(crate) struct Leg {
+    fd: AsyncFd<Connection>,
+    /// The receive queue may hold bytes or the end.
+    pub(crate) readable: bool,
+    /// The send queue may have room.
+    pub(crate) writable: bool,
+    /// An error was seen: the connection is gone, and an end of its stream does not mean a FIN.
+    pub(crate) failed: bool,
+    read_closed: bool,
+    write_closed: bool,
+}
+
+impl Leg {
+    /// A leg of a connected socket. `ask` tries to read before epoll says so, which is a gain where bytes are
+    /// likely and epoll has not been asked yet.
+    pub(crate) fn new(fd: AsyncFd<Connection>, ask: bool) -> Self {
+        Self { fd, readable: ask, writable: true, failed: false, read_closed: false, write_closed: false }
+    }
+
+    /// Takes the edges that came since the last time and asks to be woken by the next.
+    ///
+    /// # Errors
+    ///
+    /// The runtime is shutting down.
+    #[inline]
+    pub(crate) fn take_edges(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while !self.read_closed {
+            let Poll::Ready(guard) = self.fd.poll_read_ready(cx) else { break };
+            let mut guard = guard?;
+            self.readable = true;
+            self.read_closed = guard.ready().is_read_closed();
+            guard.clear_ready();
+        }
+        while !self.write_closed {
+            let Poll::Ready(guard) = self.fd.poll_write_ready(cx) else { break };
+            let mut guard = guard?;
+            self.writable = true;
+            self.write_closed = guard.ready().is_write_closed();
+            guard.clear_ready();
+            if self.write_closed && tcp::has_error(&self.fd) {
+                self.failed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the socket close with a FIN, not a RST.
+    pub(crate) fn close_in_order(&mut self) {
+        self.fd.get_mut().close_in_order();
+    }
+}
+
+impl AsFd for Leg {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

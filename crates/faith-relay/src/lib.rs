@@ -1,0 +1,45 @@
+//! The relay: captured connections in, sessions with IPv4 servers out.
+//!
+//! ```text
+//!  SYN offered ──► admit (mapping, policy, limit) ──► connect ──► pairing table ──► SYN to the kernel
+//!                                                                       │                  │
+//!                                             session ◄── join ◄────────┴──── accepted ◄───┘
+//! ```
+//!
+//! All of a session happens on the thread of the worker that accepted it: one task, two sockets, two
+//! directions. The data path takes no lock and shares nothing with other threads.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `relay`, `options`, `record`, `counters` | the public surface |
+//! | `engine` | what becomes of a SYN and of an accepted connection; the relay's end |
+//! | `attempt`, `tasks`, `pairing` | what is known of a session from outside it |
+//! | `upstream` | connecting, and what a failure means |
+//! | `session`, `leg`, `direction`, `pipes` | moving bytes, half-close, reset, idle |
+//!
+//! Its worker threads must run tokio with I/O and time enabled, inside a `LocalSet`, and the process must
+//! ignore `SIGPIPE`.
+
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod counters;
+mod direction;
+mod engine;
+mod leg;
+mod options;
+mod pairing;
+mod pipes;
+mod record;
+mod relay;
+mod session;
+mod tasks;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+pub use counters::RelayStats;
+pub use options::RelayOptions;
+pub use record::{EndReason, Observer, SessionRecord};
+pub use relay::Relay;

@@ -1,0 +1,53 @@
+//! What a relay takes and how it treats it.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use faith_packet::policy::Policy;
+use faith_packet::ports::PortSet;
+use faith_packet::rfc6052::Mapping;
+use faith_stack::HoldLimits;
+
+/// The settings of a relay; [`new`](Self::new) gives the defaults.
+#[derive(Debug, Clone)]
+pub struct RelayOptions {
+    /// The TCP ports it takes.
+    pub ports: PortSet,
+    /// One address inside a prefix of the interface; `None`, the default, is every address.
+    pub address: Option<Ipv6Addr>,
+    /// Length of the kernel's accept queue, per worker; 4096.
+    pub backlog: u32,
+    /// How the IPv4 destination is read from the address dialled; RFC 6052.
+    pub mapping: Mapping,
+    /// Which IPv4 destinations are allowed; public addresses.
+    pub policy: Policy,
+    /// Connect to the server before the client's handshake completes; true.
+    pub connect_first: bool,
+    /// How many SYNs connect-first may hold.
+    pub hold: HoldLimits,
+    /// How long a server may take to answer; 10 s.
+    pub connect_timeout: Duration,
+    /// How long a session may pass no byte; 30 min, `None` is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Sessions and attempts at a time; `None`, the default, is as many as descriptors last.
+    pub max_sessions: Option<u32>,
+}
+
+impl RelayOptions {
+    /// The defaults, for these ports.
+    #[must_use]
+    pub fn new(ports: PortSet) -> Self {
+        Self {
+            ports,
+            address: None,
+            backlog: 4096,
+            mapping: Mapping::default(),
+            policy: Policy::default(),
+            connect_first: true,
+            hold: HoldLimits::default(),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Some(Duration::from_secs(30 * 60)),
+            max_sessions: None,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The pipes of a worker, lent to directions that have bytes in flight.
+//!
+//! A pipe costs two descriptors and a system call or two to make, and a session needs one only while bulk
+//! data passes, so each worker's thread keeps a stock. Most pipes have the kernel's default size. A direction
+//! whose source is always ahead of it gets a large one, as fewer and longer splices are cheaper; there is a
+//! bounded number of these, since what a pipe holds is kernel memory that nobody is charged for.
+//!
+//! A pipe comes back only when it is empty: bytes left in one would surface in another session.
+
+use std::cell::RefCell;
+
+use faith_sys::pipe::Pipe;
+
+/// Idle pipes kept per worker and size.
+const STOCK: usize = 32;
+
+/// Large pipes of a worker, idle or lent.
+const LARGE: usize = 32;
+
+/// The size asked for a large pipe; the administrator's limit may cut it down.
+const LARGE_CAPACITY: usize = 1 << 20;
+
+thread_local! {
+    static PIPES: RefCell<Pipes> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Pipes {
+    small: Vec<Pipe>,
+    large: Vec<Pipe>,
+    large_made: usize,
+    /// The kernel refused to grow a pipe: this user is at the soft limit, and asking again costs a pipe each
+    /// time.
+    cannot_grow: bool,
+}
+
+/// An empty pipe on loan, or one with bytes in it, which dies with its loan.
+#[derive(Debug)]
+pub(crate) struct Loan {
+    pipe: Option<Pipe>,
+    large: bool,
+}
+
+impl Loan {
+    /// Borrows a pipe, a large one if it can be had; `None` when the process is out of descriptors.
+    pub(crate) fn take(large: bool) -> Option<Self> {
+        PIPES.with_borrow_mut(|pipes| pipes.take(large))
+    }
+
+    /// The pipe.
+    pub(crate) fn pipe(&self) -> Option<&Pipe> {
+        self.pipe.as_ref()
+    }
+
+    /// Whether it is one of the large ones.
+    pub(crate) fn is_large(&self) -> bool {
+        self.large
+    }
+
+    /// Gives the pipe, which must be empty, back.
+    pub(crate) fn give_back(mut self) {
+        if let Some(pipe) = self.pipe.take() {
+            PIPES.with_borrow_mut(|pipes| pipes.give(pipe, self.large));
+        }
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        // During the thread's own end the stock may be gone already.
+        if self.large && self.pipe.is_some() {
+            let _ = PIPES.try_with(|pipes| pipes.borrow_mut().large_made -= 1);
+        }
+    }
+}
+
+impl Pipes {
+    fn take(&mut self, large: bool) -> Option<Loan> {
+        if large && let Some(loan) = self.take_large() {
+            return Some(loan);
+        }
+        let pipe = self.small.pop().or_else(|| Pipe::new().ok())?;
+        Some(Loan { pipe: Some(pipe), large: false })
+    }
+
+    fn take_large(&mut self) -> Option<Loan> {
+        if let Some(pipe) = self.large.pop() {
+            return Some(Loan { pipe: Some(pipe), large: true });
+        }
+        if self.cannot_grow || self.large_made >= LARGE {
+            return None;
+        }
+        let mut pipe = self.small.pop().or_else(|| Pipe::new().ok())?;
+        if pipe.grow(LARGE_CAPACITY).is_err() {
+            self.cannot_grow = true;
+            self.give(pipe, false);
+            return None;
+        }
+        self.large_made += 1;
+        Some(Loan { pipe: Some(pipe), large: true })
+    }
+
+    fn give(&mut self, pipe: Pipe, large: bool) {
+        let stock = if large { &mut self.large } else { &mut self.small };
+        if stock.len() < STOCK {
+            stock.push(pipe);
+        } else if large {
+            self.large_made -= 1;
+        }
+    }
+}
+
+/// How many idle pipes this thread keeps.
+#[cfg(test)]
+pub(crate) fn stock() -> usize {
+    PIPES.with_borrow(|pipes| pipes.small.len() + pipes.large.len())
+}
+
+/// How many large pipes this thread has, idle or lent.
+#[cfg(test)]
+pub(crate) fn large() -> usize {
+    PIPES.with_borrow(|pipes| pipes.large_made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_given_back_is_lent_again() {
+        let loan = Loan::take(false).unwrap();
+        assert_eq!(stock(), 0);
+        loan.give_back();
+        assert_eq!(stock(), 1);
+        let _loan = Loan::take(false).unwrap();
+        assert_eq!(stock(), 0);
+    }
+
+    #[test]
+    fn a_pipe_that_is_dropped_is_not_lent_again() {
+        drop(Loan::take(true).unwrap());
+        assert_eq!((stock(), large()), (0, 0));
+    }
+
+    #[test]
+    fn large_pipes_are_bounded_and_small_ones_stand_in() {
+        let loans: Vec<Loan> = (0..LARGE + 4).map(|_| Loan::take(true).unwrap()).collect();
+        assert!(loans.iter().filter(|loan| loan.is_large()).count() <= LARGE);
+        assert!(!loans[LARGE].is_large());
+        loans.into_iter().for_each(Loan::give_back);
+        assert!(large() <= LARGE);
+        assert!(stock() <= 2 * STOCK);
+    }
+}

@@ -1,0 +1,128 @@
+//! How sessions end, and who is told.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV6};
+use std::time::{Duration, SystemTime};
+
+/// Why a session, or the attempt at one, ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum EndReason {
+    /// Both sides ended their streams, and every byte was passed on.
+    Closed,
+    /// The client reset the connection.
+    ClientReset,
+    /// The server reset the connection.
+    ServerReset,
+    /// No byte moved for the idle timeout.
+    IdleTimeout,
+    /// The server did not answer.
+    ConnectTimeout,
+    /// The server refused the connection.
+    Refused,
+    /// No route leads to the server, or a router said that it cannot be reached.
+    Unreachable,
+    /// Policy, or this host's own firewall, forbids the destination.
+    Denied,
+    /// There were as many sessions as the relay may have.
+    Limit,
+    /// This host ran out of descriptors, memory or source ports.
+    Exhausted,
+    /// The relay ended it: it was closed, or the client never completed its handshake.
+    Aborted,
+    /// Anything else, such as a peer that stopped acknowledging.
+    Error,
+}
+
+impl EndReason {
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Every reason, in the order of [`RelayStats::ended`](crate::RelayStats::ended).
+    pub const ALL: [Self; 12] = [
+        Self::Closed,
+        Self::ClientReset,
+        Self::ServerReset,
+        Self::IdleTimeout,
+        Self::ConnectTimeout,
+        Self::Refused,
+        Self::Unreachable,
+        Self::Denied,
+        Self::Limit,
+        Self::Exhausted,
+        Self::Aborted,
+        Self::Error,
+    ];
+
+    /// The reason's name in statistics and logs, in kebab case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::ClientReset => "client-reset",
+            Self::ServerReset => "server-reset",
+            Self::IdleTimeout => "idle-timeout",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Denied => "denied",
+            Self::Limit => "limit",
+            Self::Exhausted => "exhausted",
+            Self::Aborted => "aborted",
+            Self::Error => "error",
+        }
+    }
+
+    /// Its place in [`ALL`](Self::ALL).
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A session that ended, or an attempt at one that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Unique within its relay, ascending in the order in which sessions began.
+    pub id: u64,
+    /// Who connected.
+    pub client: SocketAddrV6,
+    /// What the client dialled.
+    pub destination: SocketAddrV6,
+    /// The server's address; `None` when the destination maps to none.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Bytes passed from the client to the server.
+    pub bytes_up: u64,
+    /// Bytes passed from the server to the client.
+    pub bytes_down: u64,
+    /// When it began, with the client's SYN or the accepted connection.
+    pub started: SystemTime,
+    /// How long it lasted.
+    pub duration: Duration,
+    /// How it ended.
+    pub reason: EndReason,
+}
+
+/// Who is told how sessions ended.
+pub trait Observer: Send + Sync {
+    /// A session or an attempt at one ended. Called on the worker's thread, between packets: it must return
+    /// in microseconds and never block.
+    ///
+    /// Attempts that cost their sender one packet, [`Denied`](EndReason::Denied) and
+    /// [`Limit`](EndReason::Limit), are told a bounded number of times a second;
+    /// [`RelayStats::unreported`](crate::RelayStats::unreported) counts the rest.
+    fn ended(&self, record: SessionRecord);
+
+    /// Accepting rests for a moment because descriptors or memory ran out; no connection is lost. Told once a
+    /// minute at most, on the worker's thread.
+    fn exhausted(&self, error: &io::Error) {
+        let _ = error;
+    }
+}

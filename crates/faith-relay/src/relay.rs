@@ -1,0 +1,83 @@
+//! A relay on a faith interface.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use faith_packet::prefix::FaithPrefix;
+use faith_stack::{FaithInterface, ListenOptions, ListenerHandle, StackError};
+
+use crate::counters::RelayStats;
+use crate::engine::{Engine, Router};
+use crate::options::RelayOptions;
+use crate::record::Observer;
+
+/// Weak, as the interface holds the listener, which holds the engine.
+impl Router for Weak<FaithInterface> {
+    fn is_own_ipv4(&self, address: Ipv4Addr) -> bool {
+        self.upgrade().is_none_or(|interface| interface.is_own_ipv4(address))
+    }
+
+    fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix> {
+        self.upgrade()?.prefixes().find(&address).copied()
+    }
+}
+
+/// A relay that runs: it takes the connections of its ports and passes them on to the IPv4 servers they mean.
+///
+/// Dropping it stops the listener; sessions go on until they end or the interface is closed.
+/// [`close`](Self::close) ends them too.
+pub struct Relay {
+    engine: Arc<Engine>,
+    listener: ListenerHandle,
+}
+
+impl Relay {
+    /// Starts a relay. `observer` is told of every session's end. Blocks shortly, while the listener is made.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FaithInterface::listen`]: keepfaith is off, a port is taken, the address is in no prefix,
+    /// the interface is closed, or the kernel refuses.
+    #[expect(clippy::needless_pass_by_value, reason = "callers share it as an Arc")]
+    pub fn start(
+        interface: Arc<FaithInterface>,
+        options: RelayOptions,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self, StackError> {
+        let listen = ListenOptions {
+            ports: options.ports.clone(),
+            address: options.address,
+            backlog: options.backlog,
+            hold: options.connect_first.then_some(options.hold),
+        };
+        let workers = interface.workers();
+        let engine = Engine::new(options, Arc::downgrade(&interface), workers, observer);
+        let listener = interface.listen(listen, Arc::clone(&engine) as _)?;
+        Ok(Self { engine, listener })
+    }
+
+    /// The counters at this moment.
+    #[must_use]
+    pub fn stats(&self) -> RelayStats {
+        self.engine.stats()
+    }
+
+    /// Ends the relay: nothing new is taken, attempts that have no session yet are given up, sessions have up
+    /// to `drain` to end by themselves, and what is left then is reset on both sides
+    /// ([`EndReason::Aborted`](crate::EndReason::Aborted)). Resolves when every session has ended.
+    ///
+    /// It may be called again, also while it runs, and then resolves likewise; the shortest `drain` counts.
+    /// It needs a tokio runtime with time enabled, any one, and the interface's workers to be running.
+    pub async fn close(&self, drain: Duration) {
+        self.listener.close();
+        self.engine.close(drain).await;
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! The server is connected before the client is, and the two meet.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use super::{
+    Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset, reset,
+};
+use crate::options::RelayOptions;
+use crate::record::EndReason;
+
+fn connect_first() -> RelayOptions {
+    RelayOptions { connect_first: true, ..options() }
+}
+
+#[test]
+fn a_client_meets_the_server_that_was_connected_for_it() {
+    let lab = Lab::new(connect_first());
+    let caller = Caller::new();
+    let (syn, fate) = lab.syn(caller.address);
+    lab.offer(syn);
+    let mut server = lab.answer();
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+    assert_eq!(lab.engine.stats().accepted, 0);
+
+    let mut client = caller.dial(&lab);
+    client.write_all(b"hello").unwrap();
+    assert_eq!(read_exactly(&mut server, 5), b"hello");
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
+    drop((client, server));
+    assert_eq!(lab.ended().reason, EndReason::Closed);
+    eventually("the 4-tuple is forgotten", || lab.engine.pairing().len() == 0);
+}
+
+#[test]
+fn what_a_server_says_before_the_client_is_there_reaches_it() {
+    let lab = Lab::new(connect_first());
+    let caller = Caller::new();
+    let (syn, fate) = lab.syn(caller.address);
+    lab.offer(syn);
+    let mut server = lab.answer();
+    server.write_all(b"220 ready\r\n").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+    let mut client = caller.dial(&lab);
+    assert_eq!(read_to_end(&mut client), b"220 ready\r\n");
+    client.write_all(b"bye").unwrap();
+    drop(client);
+    assert_eq!(read_to_end(&mut server), b"bye");
+}
+
+#[test]
+fn a_server_that_resets_before_the_client_is_there_resets_it() {
+    let lab = Lab::new(connect_first());
+    let caller = Caller::new();
+    let (syn, fate) = lab.syn(caller.address);
+    lab.offer(syn);
+    let server = lab.answer();
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+    reset(server);
+    read_to_reset(&mut caller.dial(&lab));
+    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+}
+
+#[test]
+fn a_syn_of_a_4_tuple_that_waits_or_lives_is_left_to_the_kernel() {
+    let lab = Lab::new(connect_first());
+    let caller = Caller::new();
+    let address = caller.address;
+    let (syn, fate) = lab.syn(address);
+    lab.offer(syn);
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+    let again = || {
+        let (syn, fate) = lab.syn(address);
+        lab.offer(syn);
+        assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+        assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
+    };
+    again();
+    let (_client, _server) = (caller.dial(&lab), lab.answer());
+    again();
+    assert_eq!(lab.engine.stats().active, 1);
+}
+
+#[test]
+fn a_connection_nobody_waits_for_is_connected_now() {
+    let lab = Lab::new(connect_first());
+    let (mut client, mut server) = lab.session();
+    client.write_all(b"hello").unwrap();
+    assert_eq!(read_exactly(&mut server, 5), b"hello");
+}
+
+#[test]
+fn a_server_whose_client_never_comes_is_let_go_when_the_relay_closes() {
+    let lab = Lab::new(connect_first());
+    let (syn, fate) = lab.syn(Caller::new().address);
+    lab.offer(syn);
+    let mut server = lab.answer();
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+    super::close::close(&lab.engine, Duration::ZERO);
+    read_to_reset(&mut server);
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
+    assert_eq!(lab.ended().reason, EndReason::Aborted);
+    assert_eq!(lab.engine.pairing().len(), 0);
+}

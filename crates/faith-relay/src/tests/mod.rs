@@ -1,0 +1,335 @@
+//! A relay between loopback sockets. The engine runs on a worker's thread as it would in the stack; clients
+//! and servers are plain blocking sockets of the test's thread.
+
+mod attempts;
+mod close;
+mod connect_first;
+mod half_close;
+mod idle;
+mod leaks;
+mod reset;
+mod transfer;
+
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{JoinHandle, spawn};
+use std::time::{Duration, Instant};
+
+use faith_packet::icmpv6::Unreachable;
+use faith_packet::policy::Policy;
+use faith_packet::ports::PortSet;
+use faith_packet::prefix::FaithPrefix;
+use faith_stack::Captured;
+use faith_sys::reactor;
+use socket2::{Domain, SockRef, Socket, Type};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::engine::{Engine, Held, Router};
+use crate::options::RelayOptions;
+use crate::record::{EndReason, Observer, SessionRecord};
+
+/// Longer than anything here takes; only a failing test waits for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+const OWN_ADDRESS: Ipv4Addr = Ipv4Addr::new(8, 8, 8, 8);
+
+type Job = Box<dyn FnOnce(&Arc<Engine>) + Send>;
+
+/// A relay, one worker and one server's address.
+pub(crate) struct Lab {
+    pub(crate) engine: Arc<Engine>,
+    server: TcpListener,
+    destination: SocketAddrV6,
+    capture: SocketAddr,
+    records: Receiver<SessionRecord>,
+    jobs: Option<UnboundedSender<Job>>,
+    worker: Option<JoinHandle<()>>,
+}
+
+struct TestRouter;
+
+impl Router for TestRouter {
+    fn is_own_ipv4(&self, address: Ipv4Addr) -> bool {
+        address == OWN_ADDRESS
+    }
+
+    fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix> {
+        let prefix = FaithPrefix::new("64:ff9b::".parse().unwrap(), 96).unwrap();
+        prefix.contains(&address).then_some(prefix)
+    }
+}
+
+struct Told(Sender<SessionRecord>);
+
+impl Observer for Told {
+    fn ended(&self, record: SessionRecord) {
+        // A test that is over needs no more records.
+        let _ = self.0.send(record);
+    }
+}
+
+/// The address inside 64:ff9b::/96 that means `address`.
+pub(crate) fn faith(address: Ipv4Addr, port: u16) -> SocketAddrV6 {
+    let [a, b, c, d] = address.octets().map(u16::from);
+    let ip = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, a << 8 | b, c << 8 | d);
+    SocketAddrV6::new(ip, port, 0, 0)
+}
+
+pub(crate) fn options() -> RelayOptions {
+    RelayOptions {
+        policy: Policy::new(Vec::new(), true),
+        connect_first: false,
+        connect_timeout: PATIENCE,
+        idle_timeout: None,
+        ..RelayOptions::new(PortSet::all())
+    }
+}
+
+impl Lab {
+    /// A relay of these options whose clients all dial the one server.
+    pub(crate) fn new(options: RelayOptions) -> Self {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let destination = faith(Ipv4Addr::LOCALHOST, server.local_addr().unwrap().port());
+        let (told, records) = channel();
+        let engine = Engine::new(options, TestRouter, 1, Some(Arc::new(Told(told))));
+
+        let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let capture = listener.local_addr().unwrap();
+        let (jobs, mut queue) = unbounded_channel::<Job>();
+        let on_worker = Arc::clone(&engine);
+        let worker = spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            tokio::task::LocalSet::new().block_on(&runtime, async {
+                listener.set_nonblocking(true).unwrap();
+                let listener = reactor::register(Socket::from(listener)).unwrap();
+                loop {
+                    tokio::select! {
+                        job = queue.recv() => match job {
+                            Some(job) => job(&on_worker),
+                            None => return,
+                        },
+                        ready = listener.readable() => match ready.unwrap().try_io(|it| it.get_ref().accept()) {
+                            Ok(Ok((socket, client))) => {
+                                socket.set_nonblocking(true).unwrap();
+                                let client = v6(client.as_socket().unwrap());
+                                on_worker.accept(0, Captured { socket: socket.into(), client, destination });
+                            }
+                            Ok(Err(error)) => panic!("{error}"),
+                            Err(_) => {}
+                        },
+                    }
+                }
+            });
+        });
+        Self { engine, server, destination, capture, records, jobs: Some(jobs), worker: Some(worker) }
+    }
+
+    /// Runs something on the worker's thread.
+    pub(crate) fn on_worker<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Arc<Engine>) -> T + Send + 'static,
+    ) -> T {
+        let (done, result) = channel();
+        let job = Box::new(move |engine: &Arc<Engine>| {
+            let _ = done.send(job(engine));
+        });
+        assert!(self.jobs.as_ref().unwrap().send(job).is_ok());
+        result.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// A client that has dialled the server.
+    pub(crate) fn dial(&self) -> TcpStream {
+        patient(TcpStream::connect(self.capture).unwrap())
+    }
+
+    /// The server's end of the next session.
+    pub(crate) fn answer(&self) -> TcpStream {
+        patient(self.server.accept().unwrap().0)
+    }
+
+    /// Both ends of a session.
+    pub(crate) fn session(&self) -> (TcpStream, TcpStream) {
+        self.joined(|| TcpStream::connect(self.capture).unwrap())
+    }
+
+    /// Both ends of a session with little room in their own buffers.
+    pub(crate) fn narrow_session(&self) -> (TcpStream, TcpStream) {
+        SockRef::from(&self.server).set_recv_buffer_size(4096).unwrap();
+        let client = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+        client.set_send_buffer_size(4096).unwrap();
+        self.joined(|| {
+            client.connect(&self.capture.into()).unwrap();
+            client.into()
+        })
+    }
+
+    fn joined(&self, dial: impl FnOnce() -> TcpStream) -> (TcpStream, TcpStream) {
+        let before = self.engine.relaying();
+        let client = dial();
+        let server = self.answer();
+        eventually("client and server have been joined", || self.engine.relaying() > before);
+        (patient(client), server)
+    }
+
+    /// Closes the server's port; connecting to it is refused from now on.
+    pub(crate) fn refuse(&mut self) {
+        self.server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    }
+
+    /// The next session or attempt to end.
+    pub(crate) fn ended(&self) -> SessionRecord {
+        self.records.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// The ends that were told and not looked at yet.
+    pub(crate) fn records(&self) -> impl Iterator<Item = SessionRecord> {
+        self.records.try_iter()
+    }
+
+    pub(crate) fn nothing_ended(&self) -> bool {
+        self.records().next().is_none()
+    }
+
+    /// A SYN to be offered, and what becomes of it.
+    pub(crate) fn syn(&self, client: SocketAddrV6) -> (Syn, Receiver<Fate>) {
+        let (fate, told) = channel();
+        (Syn { client, destination: self.destination, fate }, told)
+    }
+
+    pub(crate) fn offer(&self, syn: Syn) {
+        self.on_worker(|engine| engine.offer(0, syn));
+    }
+
+    pub(crate) fn count(&self, reason: EndReason) -> u64 {
+        self.engine.stats().ended[reason.index()]
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(worker) = self.worker.take() {
+            // A worker that panicked has failed the test by its silence already.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// What became of an offered SYN.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Released,
+    Reset,
+    Unreachable(Unreachable),
+    /// A released one's place is free again.
+    PlaceFree,
+}
+
+pub(crate) struct Syn {
+    client: SocketAddrV6,
+    pub(crate) destination: SocketAddrV6,
+    fate: Sender<Fate>,
+}
+
+pub(crate) struct Place(Sender<Fate>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.0.send(Fate::PlaceFree);
+    }
+}
+
+impl Held for Syn {
+    type Released = Place;
+
+    fn client(&self) -> SocketAddrV6 {
+        self.client
+    }
+
+    fn destination(&self) -> SocketAddrV6 {
+        self.destination
+    }
+
+    fn release(self) -> Place {
+        self.fate.send(Fate::Released).unwrap();
+        Place(self.fate)
+    }
+
+    fn reset(self) {
+        self.fate.send(Fate::Reset).unwrap();
+    }
+
+    fn unreachable(self, code: Unreachable) {
+        self.fate.send(Fate::Unreachable(code)).unwrap();
+    }
+}
+
+/// A client that is about to dial: its address is known before its SYN is sent.
+pub(crate) struct Caller {
+    socket: Socket,
+    pub(crate) address: SocketAddrV6,
+}
+
+impl Caller {
+    pub(crate) fn new() -> Self {
+        let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into()).unwrap();
+        let address = v6(socket.local_addr().unwrap().as_socket().unwrap());
+        Self { socket, address }
+    }
+
+    pub(crate) fn dial(self, lab: &Lab) -> TcpStream {
+        self.socket.connect(&lab.capture.into()).unwrap();
+        patient(self.socket.into())
+    }
+}
+
+fn v6(address: SocketAddr) -> SocketAddrV6 {
+    let SocketAddr::V6(address) = address else { panic!("{address} is not IPv6") };
+    address
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Waits for something to become true.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Closes a connection with a RST.
+pub(crate) fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+}
+
+/// Reads until the peer's FIN.
+pub(crate) fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Reads until the peer's RST, which must come.
+pub(crate) fn read_to_reset(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let error = stream.read_to_end(&mut bytes).expect_err("the stream ended without a reset");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    bytes
+}
+
+/// Reads exactly this many bytes.
+pub(crate) fn read_exactly(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}

@@ -1,0 +1,118 @@
+//! A reset of one side becomes a reset of the other, at once and in every state.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+
+use socket2::SockRef;
+
+use super::{Lab, eventually, options, read_exactly, read_to_reset, reset};
+use crate::record::EndReason;
+
+/// Writes until nothing between here and a peer that does not read takes any more.
+fn fill(stream: &mut TcpStream) {
+    let chunk = vec![1; 64 * 1024];
+    stream.set_nonblocking(true).unwrap();
+    let mut stalled = 0;
+    eventually("every buffer is full", || {
+        stalled = if stream.write(&chunk).is_ok() { 0 } else { stalled + 1 };
+        stalled == 100
+    });
+}
+
+/// Whether the connection was reset, without reading from it.
+fn was_reset(stream: &TcpStream) -> bool {
+    SockRef::from(stream).take_error().unwrap().is_some()
+}
+
+#[test]
+fn a_client_that_resets_resets_the_server() {
+    let lab = Lab::new(options());
+    let (client, mut server) = lab.session();
+    reset(client);
+    assert!(read_to_reset(&mut server).is_empty());
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+}
+
+#[test]
+fn a_server_that_resets_resets_the_client() {
+    let lab = Lab::new(options());
+    let (mut client, server) = lab.session();
+    reset(server);
+    assert!(read_to_reset(&mut client).is_empty());
+    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+}
+
+#[test]
+fn what_was_sent_right_before_a_reset_is_passed_on() {
+    let lab = Lab::new(options());
+    let (mut client, mut server) = lab.session();
+    client.write_all(b"last words").unwrap();
+    assert_eq!(read_exactly(&mut server, 10), b"last words");
+    client.write_all(b"and these").unwrap();
+    reset(client);
+    let rest = read_to_reset(&mut server);
+    // The client's kernel may itself drop what it had not sent.
+    assert!(rest.is_empty() || rest == b"and these");
+}
+
+#[test]
+fn a_client_that_resets_is_noticed_while_its_bytes_wait_for_the_server() {
+    let lab = Lab::new(options());
+    let (mut client, server) = lab.narrow_session();
+    fill(&mut client);
+    assert!(!was_reset(&server));
+    reset(client);
+    eventually("the server is reset", || was_reset(&server));
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+}
+
+#[test]
+fn a_server_that_resets_is_noticed_while_its_bytes_wait_for_the_client() {
+    let lab = Lab::new(options());
+    let (client, mut server) = lab.session();
+    fill(&mut server);
+    reset(server);
+    eventually("the client is reset", || was_reset(&client));
+    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+}
+
+#[test]
+fn a_server_that_resets_while_bytes_wait_for_it_resets_the_client() {
+    let lab = Lab::new(options());
+    let (mut client, server) = lab.narrow_session();
+    fill(&mut client);
+    reset(server);
+    eventually("the client is reset", || was_reset(&client));
+    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+}
+
+#[test]
+fn a_client_that_resets_after_its_end_is_noticed_while_its_bytes_wait() {
+    let lab = Lab::new(options());
+    let (mut client, server) = lab.session();
+    // Enough to fill what the server takes unread, and little enough that its end reaches the relay.
+    SockRef::from(&server).set_recv_buffer_size(4096).unwrap();
+    let chunk = vec![2; 64 * 1024];
+    let mut sent = 0;
+    client.set_nonblocking(true).unwrap();
+    eventually("the relay holds bytes that the server does not take", || {
+        sent += client.write(&chunk).unwrap_or(0) as u64;
+        sent > lab.engine.stats().bytes_up + 1024 * 1024
+    });
+    client.shutdown(Shutdown::Write).unwrap();
+    reset(client);
+    eventually("the server is reset", || was_reset(&server));
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+}
+
+#[test]
+fn a_client_that_resets_after_its_end_was_passed_on_resets_the_server() {
+    let lab = Lab::new(options());
+    let (client, mut server) = lab.session();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(super::read_to_end(&mut server), b"");
+    reset(client);
+    // After its peer's FIN a socket reports a reset as a broken pipe.
+    eventually("the server is reset", || was_reset(&server));
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+}

@@ -1,0 +1,140 @@
+//! Connecting to the IPv4 server, and what a failure means to the client.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use faith_packet::icmpv6::Unreachable;
+use faith_sys::reactor;
+use faith_sys::tcp::{self, Connection};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::unix::AsyncFd;
+use tokio::time::timeout;
+
+use crate::record::EndReason;
+
+/// How a client is told that there will be no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Not at all: the network lost its SYN.
+    Silence,
+    /// A RST.
+    Reset,
+    /// ICMPv6 Destination Unreachable.
+    Unreachable(Unreachable),
+}
+
+/// Why there will be no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) reason: EndReason,
+    pub(crate) answer: Answer,
+}
+
+impl Refusal {
+    /// Policy, this host's or the relay's.
+    pub(crate) const DENIED: Self =
+        Self { reason: EndReason::Denied, answer: Answer::Unreachable(Unreachable::Prohibited) };
+
+    /// The destination maps to no IPv4 address.
+    pub(crate) const NO_ROUTE: Self =
+        Self { reason: EndReason::Unreachable, answer: Answer::Unreachable(Unreachable::NoRoute) };
+
+    /// As many sessions as there may be.
+    pub(crate) const LIMIT: Self = Self { reason: EndReason::Limit, answer: Answer::Reset };
+
+    /// This host has run out of something.
+    pub(crate) const EXHAUSTED: Self = Self { reason: EndReason::Exhausted, answer: Answer::Reset };
+
+    /// The server did not answer in time.
+    pub(crate) const TIMEOUT: Self = Self { reason: EndReason::ConnectTimeout, answer: Answer::Silence };
+
+    /// What an error of socket(2) or connect(2) means.
+    pub(crate) fn from_error(error: &io::Error) -> Self {
+        if tcp::is_exhaustion(error) {
+            return Self::EXHAUSTED;
+        }
+        match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
+                Self { reason: EndReason::Refused, answer: Answer::Reset }
+            }
+            ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => Self::NO_ROUTE,
+            ErrorKind::HostUnreachable => Self {
+                reason: EndReason::Unreachable,
+                answer: Answer::Unreachable(Unreachable::AddressUnreachable),
+            },
+            // EPERM and EACCES: a local firewall, or an address that may not be dialled, such as a broadcast
+            // one.
+            ErrorKind::PermissionDenied => Self::DENIED,
+            ErrorKind::TimedOut => Self::TIMEOUT,
+            _ => Self { reason: EndReason::Error, answer: Answer::Reset },
+        }
+    }
+}
+
+/// Connects to a server from the namespace of this thread.
+///
+/// # Errors
+///
+/// What to tell the client.
+pub(crate) async fn connect(
+    server: SocketAddrV4,
+    connect_timeout: Duration,
+) -> Result<AsyncFd<Connection>, Refusal> {
+    let begun = begin(server).map_err(|error| Refusal::from_error(&error))?;
+    match timeout(connect_timeout, begun.writable()).await {
+        // The readiness stays set: a connected socket is writable, and the session starts from that.
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return Err(Refusal::from_error(&error)),
+        Err(_) => return Err(Refusal::TIMEOUT),
+    }
+    match tcp::take_error(&begun) {
+        Ok(None) => Ok(begun),
+        Ok(Some(error)) | Err(error) => Err(Refusal::from_error(&error)),
+    }
+}
+
+fn begin(server: SocketAddrV4) -> io::Result<AsyncFd<Connection>> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    let connection = Connection::new(socket.into());
+    tcp::prepare_leg(&connection)?;
+    tcp::begin_connect(&connection, server)?;
+    reactor::register(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meaning(kind: ErrorKind) -> Refusal {
+        Refusal::from_error(&kind.into())
+    }
+
+    #[test]
+    fn errors_of_connect_are_told_as_what_they_are() {
+        let reason = |kind| meaning(kind).reason;
+        assert_eq!(reason(ErrorKind::ConnectionRefused), EndReason::Refused);
+        assert_eq!(reason(ErrorKind::NetworkUnreachable), EndReason::Unreachable);
+        assert_eq!(reason(ErrorKind::HostUnreachable), EndReason::Unreachable);
+        assert_eq!(reason(ErrorKind::PermissionDenied), EndReason::Denied);
+        assert_eq!(reason(ErrorKind::TimedOut), EndReason::ConnectTimeout);
+    }
+
+    #[test]
+    fn running_out_of_descriptors_is_no_fault_of_the_server() {
+        const EMFILE: i32 = 24;
+        let refusal = Refusal::from_error(&io::Error::from_raw_os_error(EMFILE));
+        assert_eq!(refusal, Refusal::EXHAUSTED);
+    }
+
+    #[test]
+    fn a_missing_route_and_a_missing_host_differ() {
+        let answer = |kind| meaning(kind).answer;
+        assert_ne!(answer(ErrorKind::NetworkUnreachable), answer(ErrorKind::HostUnreachable));
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_answered_with_silence() {
+        assert_eq!(meaning(ErrorKind::TimedOut).answer, Answer::Silence);
+    }
+}
