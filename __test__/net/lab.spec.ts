@@ -159,13 +159,16 @@ interface Left {
 async function runner(ending: string) {
   const file = fileURLToPath(new URL('fixtures/lab-runner.ts', import.meta.url))
   const [command, args] = nodeCommand(file, [ending])
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(command, args)
+  let complaint = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text))
   const ended = once(child, 'close')
-  const early = ended.then(() => ['the runner ended before it had a lab'])
-  const [line] = (await Promise.race([
-    once(createInterface({ input: child.stdout }), 'line'),
-    early,
-  ])) as [string]
+  const first = once(createInterface({ input: child.stdout }), 'line')
+  const line = await Promise.race([
+    first.then(([text]: string[]) => text),
+    ended.then(() => undefined),
+  ])
+  if (line === undefined) throw new Error(`the runner has no lab: ${complaint}`)
   return { child, ended, left: JSON.parse(line) as Left }
 }
 
@@ -196,7 +199,7 @@ test('what a killed runner leaves is gone with the next lab', async (t) => {
   await ended
   await waitFor('the kernel to end its programs', () => !left.pids.some(runs))
   await using lab = await createLab()
-  for (const name of left.namespaces) t.false(namespaces().includes(name))
+  assertGone(t, left)
   t.true(namespaces().includes(lab.client.namespace))
 })
 

@@ -1,0 +1,14 @@
+/**
+ * A network in a box: hosts in network namespaces of this machine, and programs that run in them.
+ * Tests, the demo and the benchmark stand on it.
+ */
+export { createLab, Lab } from './lab.js'
+export type { LabOptions } from './lab.js'
+export { Host, Router, nodeCommand } from './host.js'
+export type { RunOptions, RunResult, SpawnOptions } from './host.js'
+export { LabProcess } from './process.js'
+export type { Exit } from './process.js'
+export { NginxServer, Server } from './server.js'
+export { addresses, captured, faithPrefix, namespaces } from './topology.js'
+export * from './programs.js'
+export { waitFor } from './wait.js'

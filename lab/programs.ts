@@ -1,0 +1,166 @@
+/**
+ * The lab's own client programs, each run in a host as a process of its own because a Node process
+ * cannot make a socket in another namespace. One line of JSON comes back; these are its shapes.
+ */
+import { fileURLToPath } from 'node:url'
+
+import { nodeCommand } from './host.js'
+import type { Command, Host, RunOptions } from './host.js'
+
+/** Where to dial. */
+export interface Target {
+  address: string
+  port?: number
+}
+
+/** Bytes that arrived, and the SHA-256 at either end. */
+export interface Stream {
+  bytes: number
+  sent?: string
+  received?: string
+}
+
+export interface TransferResult {
+  up: Stream
+  down: Stream
+  seconds: number
+}
+
+/** Sends `up` and receives `down` bytes at the same time, with `server.peer()` on the other side. 1 GiB each. */
+export async function transfer(
+  host: Host,
+  target: Target & { up?: number; down?: number },
+): Promise<TransferResult> {
+  return await runProgram(host, 'transfer', target, { timeout: 300_000 })
+}
+
+export interface SessionsResult {
+  count: number
+  /** Sessions whose message came back when they opened, and once more when all were open. */
+  before: number
+  after: number
+  /** How many failed, by error code. */
+  errors: Record<string, number>
+  seconds: number
+}
+
+/** Opens `count` sessions at once with `server.echo()`; 2,000. */
+export async function sessions(
+  host: Host,
+  target: Target & { count?: number },
+): Promise<SessionsResult> {
+  return await runProgram(host, 'sessions', target, { timeout: 120_000 })
+}
+
+export interface ChurnResult {
+  count: number
+  done: number
+  errors: Record<string, number>
+  seconds: number
+}
+
+/** Opens and closes `count` short sessions with `server.echo()`, `concurrency` at a time; 20,000 and 64. */
+export async function churn(
+  host: Host,
+  target: Target & { count?: number; concurrency?: number },
+): Promise<ChurnResult> {
+  return await runProgram(host, 'churn', target, { timeout: 300_000 })
+}
+
+export interface Arrived {
+  bytes: number
+  sha256: string
+}
+
+export interface HalfCloseResult {
+  expected: { up: Arrived; down: Arrived }
+  clientFirst: { up?: Arrived; down: Arrived }
+  serverFirst: { up?: Arrived; down: Arrived }
+}
+
+/** Half-closes from either side with `bytes` (16 MiB) each way, with `server.peer()` on the other side. */
+export async function halfClose(
+  host: Host,
+  target: Target & { bytes?: number },
+): Promise<HalfCloseResult> {
+  return await runProgram(host, 'halfclose', target, { timeout: 60_000 })
+}
+
+export interface ResetResult {
+  /** An error's code, or `end` when the abort looked like an orderly end. */
+  seenByClient: string
+  seenByServer: string
+}
+
+/** Aborts a connection from either side, with `server.peer()` on the other side. */
+export async function reset(host: Host, target: Target): Promise<ResetResult> {
+  return await runProgram(host, 'reset', target)
+}
+
+export interface ConnectResult {
+  connected: boolean
+  /** Why not, as the system says: `ECONNREFUSED`, `EHOSTUNREACH` … */
+  code?: string
+  /** Until it was connected or failed. */
+  milliseconds: number
+  /** With `watch`: what came first after connecting, `data`, `end` or an error's code. */
+  afterwards?: string
+}
+
+/** Dials once. `watch: 1` stays on after connecting to see what happens next. */
+export async function connect(
+  host: Host,
+  target: Target & { watch?: 0 | 1; timeout?: number },
+): Promise<ConnectResult> {
+  return await runProgram(host, 'connect', target)
+}
+
+export interface UdpResult {
+  /** The ICMP error as the system says it, or `ETIMEDOUT` for silence. */
+  code?: string
+  answered?: boolean
+  milliseconds: number
+}
+
+/** Sends one datagram and waits for what comes of it. */
+export async function udp(host: Host, target: Target & { timeout?: number }): Promise<UdpResult> {
+  return await runProgram(host, 'udp', target)
+}
+
+export interface GarbageResult {
+  sent: number
+  /** Packets that the sender's own kernel would not take. */
+  refused: number
+  kinds: Record<string, number>
+}
+
+/** Sends `count` of every kind of malformed packet: through the network, or straight into `device`. */
+export async function garbage(
+  host: Host,
+  target: Target & { device?: string; source?: string; count?: number; seed?: number },
+): Promise<GarbageResult> {
+  return await runProgram(host, 'garbage', target, { timeout: 60_000 })
+}
+
+/** Where a program of the lab is. */
+export function program(name: string): string {
+  return fileURLToPath(
+    new URL(`programs/${name}${name === 'garbage' ? '.py' : '.ts'}`, import.meta.url),
+  )
+}
+
+async function runProgram<Result>(
+  host: Host,
+  name: string,
+  options: object,
+  run: RunOptions = {},
+): Promise<Result> {
+  const args = Object.entries(options).flatMap(([option, value]) => [`--${option}`, String(value)])
+  const file = program(name)
+  const command: Command =
+    name === 'garbage' ? ['python3', [file, ...args]] : nodeCommand(file, args)
+  const { code, signal, stdout, stderr } = await host.run(...command, run)
+  if (code !== 0)
+    throw new Error(`${name} in ${host.role} ended with ${signal ?? code}:\n${stderr}`)
+  return JSON.parse(stdout) as Result
+}

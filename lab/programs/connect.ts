@@ -1,0 +1,35 @@
+// Dials once and tells what happened: refused, unreachable, timed out, or connected and then what.
+import { connect } from 'node:net'
+
+import type { ConnectResult } from '../programs.js'
+import { options, print } from './dial.js'
+
+// `watch`: stay after connecting, until the other side says something or ends. `timeout` in milliseconds.
+const { address, port, watch, timeout } = options({ port: 80, watch: 0, timeout: 10_000 })
+
+const start = performance.now()
+const result: ConnectResult = { connected: false, milliseconds: 0 }
+const socket = connect({ host: address, port })
+const timer = setTimeout(() => finish('ETIMEDOUT'), timeout)
+
+let finished = false
+function finish(outcome?: string): void {
+  if (finished) return
+  finished = true
+  clearTimeout(timer)
+  if (outcome !== undefined) result[result.connected ? 'afterwards' : 'code'] = outcome
+  print(result)
+  socket.destroy()
+}
+
+socket.on('connect', () => {
+  result.connected = true
+  result.milliseconds = performance.now() - start
+  if (!watch) finish()
+})
+socket.on('data', () => finish('data'))
+socket.on('end', () => finish('end'))
+socket.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  if (!result.connected) result.milliseconds = performance.now() - start
+  finish(code ?? message)
+})

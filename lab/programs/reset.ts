@@ -1,0 +1,29 @@
+// Aborts a connection from either side and tells what the other side saw of it: an error's code, or
+// "end" when it was made to believe that all was well.
+import { askReport, command, options, print } from './dial.js'
+import { Reader } from './stream.js'
+
+const target = options({ port: 7000 })
+const session = `reset-${process.pid}-${Date.now()}`
+
+async function byServer(): Promise<string | undefined> {
+  const socket = await command(target, { do: 'abort' })
+  const reader = new Reader(socket)
+  await reader.line()
+  socket.write('x')
+  try {
+    await reader.hash()
+    return 'end'
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code
+  }
+}
+
+async function byClient(): Promise<string | undefined> {
+  const socket = await command(target, { do: 'watch', session })
+  await new Reader(socket).line()
+  socket.resetAndDestroy()
+  return (await askReport(target, session)).ended
+}
+
+print({ seenByClient: await byServer(), seenByServer: await byClient() })

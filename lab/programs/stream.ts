@@ -1,0 +1,107 @@
+// What the transfer programs send: a stream that is the same for the same name, different everywhere
+// within, and made as fast as the network can carry it. A byte lost, doubled, moved or mixed up with
+// the other direction's changes its hash.
+import { createCipheriv, createHash } from 'node:crypto'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+
+const chunkSize = 256 * 1024
+
+/** Gives the stream's next bytes, chunk by chunk, `bytes` in all. */
+export function* generate(name: string, bytes: number): Generator<Buffer> {
+  const key = createHash('sha256').update(name).digest()
+  const keystream = createCipheriv('aes-128-ctr', key.subarray(0, 16), key.subarray(16))
+  const zeros = Buffer.alloc(chunkSize)
+  for (let left = bytes; left > 0; left -= chunkSize) {
+    yield keystream.update(left < chunkSize ? zeros.subarray(0, left) : zeros)
+  }
+}
+
+/** The hash of a generated stream. */
+export function digest(name: string, bytes: number): string {
+  const hash = createHash('sha256')
+  for (const chunk of generate(name, bytes)) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+/** Writes a generated stream to a socket at the pace the socket takes it; gives its hash. */
+export async function send(socket: Socket, name: string, bytes: number): Promise<string> {
+  const hash = createHash('sha256')
+  for (const chunk of generate(name, bytes)) {
+    hash.update(chunk)
+    if (!socket.write(chunk)) await once(socket, 'drain')
+  }
+  return hash.digest('hex')
+}
+
+/** What the peer tells about its own end; which of it depends on what it was asked to do. */
+export interface Report {
+  received?: Arrived
+  sent?: string
+  ended?: string
+}
+
+export interface Arrived {
+  bytes: number
+  sha256: string
+}
+
+/**
+ * Reads a socket that nobody else reads: lines, counted bytes, or all there is. Errors of the socket
+ * reject whatever read is under way, and every one after it.
+ */
+export class Reader {
+  readonly #chunks: AsyncIterator<Buffer>
+  #rest: Buffer = Buffer.alloc(0)
+
+  constructor(socket: Socket) {
+    this.#chunks = socket.iterator({ destroyOnReturn: false })
+  }
+
+  /** One line without its end, or undefined when the stream has ended. */
+  async line(): Promise<string | undefined> {
+    for (;;) {
+      const end = this.#rest.indexOf(10)
+      if (end >= 0) {
+        const line = this.#rest.subarray(0, end).toString()
+        this.#rest = this.#rest.subarray(end + 1)
+        return line
+      }
+      const chunk = await this.#next()
+      if (chunk === undefined) return undefined
+      this.#rest = Buffer.concat([this.#rest, chunk])
+    }
+  }
+
+  /** One line of JSON; what the lab's peer answers with. */
+  async report(): Promise<Report> {
+    const line = await this.line()
+    if (line === undefined) throw new Error('the peer ended before it reported')
+    return JSON.parse(line) as Report
+  }
+
+  /** Count and hash of the next `limit` bytes, or of those there are before the stream ends. */
+  async hash(limit = Infinity): Promise<Arrived> {
+    const hash = createHash('sha256')
+    let bytes = 0
+    while (bytes < limit) {
+      const chunk = await this.#next()
+      if (chunk === undefined) break
+      const wanted = chunk.subarray(0, Math.min(chunk.length, limit - bytes))
+      this.#rest = chunk.subarray(wanted.length)
+      hash.update(wanted)
+      bytes += wanted.length
+    }
+    return { bytes, sha256: hash.digest('hex') }
+  }
+
+  async #next(): Promise<Buffer | undefined> {
+    if (this.#rest.length > 0) {
+      const rest = this.#rest
+      this.#rest = Buffer.alloc(0)
+      return rest
+    }
+    const { value, done } = await this.#chunks.next()
+    return done ? undefined : value
+  }
+}

@@ -1,0 +1,150 @@
+// The programs the demo and the tests run, and the Debian packages that bring them. Root gets what is
+// missing installed; everybody else gets the line that does.
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+import { Failure, step } from './steps.mjs'
+
+/** Program on the path, or file by its full name, to package. */
+const packages = {
+  '/usr/include/bpf/bpf_helpers.h': 'libbpf-dev',
+  clang: 'clang',
+  curl: 'curl',
+  ip: 'iproute2',
+  iperf3: 'iperf3',
+  'llvm-strip': 'llvm',
+  nc: 'netcat-openbsd',
+  nft: 'nftables',
+  nginx: 'nginx',
+  ps: 'procps',
+  python3: 'python3',
+  setpriv: 'util-linux',
+  'ssh-keygen': 'openssh-client',
+  sshd: 'openssh-server',
+}
+
+/** @typedef {keyof typeof packages} Program */
+
+/** @type {readonly Program[]} */
+export const demoPrograms = ['curl', 'ip', 'nc', 'nginx', 'setpriv', 'ssh-keygen', 'sshd']
+/** @type {readonly Program[]} */
+export const bpfPrograms = ['clang', 'llvm-strip', '/usr/include/bpf/bpf_helpers.h']
+/** @type {readonly Program[]} */
+export const labPrograms = [...demoPrograms, 'iperf3', 'nft', 'ps', 'python3']
+
+/**
+ * Sees to it that the programs are there.
+ *
+ * @param {readonly Program[]} programs
+ */
+export async function ensurePrograms(programs) {
+  const missing = programs.filter((program) => !found(program))
+  if (missing.length === 0) return
+  const names = [...new Set(missing.map((program) => packages[program]))].toSorted()
+  const command = `apt-get install -y --no-install-recommends ${names.join(' ')}`
+  if (!found('apt-get'))
+    throw new Failure(
+      `${missing.join(', ')} not found; install them (in Debian: ${names.join(' ')})`,
+    )
+  if (!mayInstall()) throw new Failure(`${missing.join(', ')} not found; run: sudo ${command}`)
+  await withoutStartingServices(async () => {
+    const env = { DEBIAN_FRONTEND: 'noninteractive' }
+    const wait = ['-o', 'DPkg::Lock::Timeout=300']
+    if (listsAreOld()) await step('apt-get update', 'apt-get', [...wait, 'update'], { env })
+    const install = [...wait, 'install', '-y', '--no-install-recommends', ...names]
+    await step(`apt-get install ${names.join(' ')}`, 'apt-get', install, {
+      env,
+      // dpkg, killed in the middle, leaves a system to be mended by hand.
+      killable: false,
+    })
+  })
+}
+
+/**
+ * Whether a program is on the path or where Debian keeps what is root's, or whether a file is there.
+ *
+ * @param {string} program
+ */
+export function found(program) {
+  if (program.startsWith('/')) return existsSync(program)
+  const folders = [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    '/usr/local/sbin',
+    '/usr/sbin',
+    '/sbin',
+  ]
+  // Debian keeps versions of LLVM side by side; bpf/build.sh asks clang where its own tools are.
+  if (program === 'llvm-strip') folders.push(...llvmFolders())
+  return folders.some((folder) => executable(join(folder, program)))
+}
+
+function llvmFolders() {
+  try {
+    return readdirSync('/usr/lib')
+      .filter((name) => name.startsWith('llvm-'))
+      .map((name) => `/usr/lib/${name}/bin`)
+  } catch {
+    return []
+  }
+}
+
+/** Root, and not merely root of a user namespace with nobody else in it. */
+function mayInstall() {
+  if (process.getuid?.() !== 0) return false
+  const [, , count] = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/)
+  return Number(count) > 1
+}
+
+function listsAreOld() {
+  const folder = '/var/lib/apt/lists'
+  try {
+    const lists = readdirSync(folder).filter((name) => name.includes('_Packages'))
+    const newest = Math.max(...lists.map((name) => statSync(join(folder, name)).mtimeMs))
+    const fetched = Math.max(newest, statSync(join(folder, 'partial')).mtimeMs)
+    return lists.length === 0 || Date.now() - fetched > 24 * 3600 * 1000
+  } catch {
+    return true
+  }
+}
+
+/**
+ * Keeps packages from starting their servers while `install` runs: what asks before it starts a
+ * service asks policy-rc.d.
+ *
+ * @param {() => Promise<void>} install
+ */
+async function withoutStartingServices(install) {
+  const policy = '/usr/sbin/policy-rc.d'
+  const saved = `${policy}.before-faithd`
+  const had = existsSync(policy)
+  if (had) renameSync(policy, saved)
+  try {
+    writeFileSync(policy, '#!/bin/sh\nexit 101\n')
+    chmodSync(policy, 0o755)
+    await install()
+  } finally {
+    if (had) renameSync(saved, policy)
+    else rmSync(policy, { force: true })
+  }
+}
+
+/** @param {string} path */
+function executable(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,20 @@
+// `npm run demo`: gets ready what is missing, then hands over to the lab (demo-lab.ts), in a user
+// namespace when it is not root who runs it.
+import { demoPrograms, ensurePrograms } from './debian.mjs'
+import { inLab } from './namespaces.mjs'
+import { checkTools, ensureBuilt, ensureNodeModules } from './prepare.mjs'
+import { become, runScript } from './steps.mjs'
+
+await runScript('demo', async () => {
+  checkTools()
+  await ensurePrograms(demoPrograms)
+  const command = inLab([
+    process.execPath,
+    '--import',
+    '@oxc-node/core/register',
+    'scripts/demo-lab.ts',
+  ])
+  await ensureNodeModules()
+  await ensureBuilt()
+  return await become(command)
+})

@@ -1,0 +1,200 @@
+// Everything that must hold: `npm test`. Installs and builds what is missing first.
+//
+//   node scripts/test.mjs                      every suite
+//   node scripts/test.mjs lab rust             these suites
+//   node scripts/test.mjs lab -- --match='*reset*'   and what follows goes to the suite's own command
+//
+// With CI set nothing may be skipped: a skipped or ignored test fails its suite.
+import { availableParallelism } from 'node:os'
+
+import { bpfPrograms, ensurePrograms, labPrograms } from './debian.mjs'
+import { inLab } from './namespaces.mjs'
+import { checkTools, ensureBuilt, ensureNodeModules, ensureRustComponents } from './prepare.mjs'
+import {
+  Failure,
+  attempt,
+  bold,
+  dim,
+  duration,
+  green,
+  print,
+  red,
+  runScript,
+  step,
+} from './steps.mjs'
+
+/**
+ * @typedef {{ passed: number, failed: number, skipped: number }} Counts
+ * @typedef {[string, ...string[]]} Command
+ *
+ * @typedef {object} Suite
+ * @property {string} name
+ * @property {string} covers
+ * @property {readonly (() => Promise<unknown>)[]} needs what must be there, in order
+ * @property {() => Command} command
+ * @property {(output: string) => Counts} [count] for suites of counted tests
+ */
+
+const addon = [ensureNodeModules, ensureBuilt]
+const ava = 'node_modules/.bin/ava'
+/** Files at a time in the lab. Its specs load both ends of every connection and what is in between. */
+const labFiles = Math.max(1, Math.floor(availableParallelism() / 4))
+
+/** @type {readonly Suite[]} */
+const suites = [
+  {
+    name: 'format',
+    covers: 'rustfmt',
+    needs: [ensureRustComponents],
+    command: () => ['cargo', 'fmt', '--all', '--check'],
+  },
+  {
+    name: 'lint',
+    covers: 'prettier, oxlint, tsc',
+    needs: addon,
+    command: () => ['npm', 'run', 'lint'],
+  },
+  {
+    name: 'clippy',
+    covers: 'every crate and target',
+    needs: [ensureRustComponents],
+    command: () => ['cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'],
+  },
+  {
+    name: 'bpf',
+    covers: 'the sk_lookup object is what its source says',
+    needs: [() => ensurePrograms(bpfPrograms)],
+    command: () => ['bpf/build.sh', '--check'],
+  },
+  {
+    name: 'rust',
+    covers: 'cargo test',
+    // What needs the network comes before the lab, which has none.
+    needs: [
+      () => ensurePrograms(labPrograms),
+      () => step('Rust tests built', 'cargo', ['test', '--workspace', '--no-run']),
+    ],
+    command: () => inLab(['cargo', '--offline', 'test', '--workspace']),
+    count: countCargo,
+  },
+  {
+    name: 'specs',
+    covers: 'ava, without a lab',
+    needs: addon,
+    command: () => [ava, '__test__/*.spec.ts'],
+    count: countAva,
+  },
+  {
+    name: 'lab',
+    covers: 'ava, in network namespaces',
+    needs: [() => ensurePrograms(labPrograms), ...addon],
+    command: () =>
+      inLab([ava, '--timeout=3m', `--concurrency=${labFiles}`, '__test__/net/*.spec.ts']),
+    count: countAva,
+  },
+]
+
+/** @param {string} output @returns {Counts} */
+function countCargo(output) {
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  for (const [, passed, failed, ignored] of output.matchAll(
+    /^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;/gm,
+  )) {
+    counts.passed += Number(passed)
+    counts.failed += Number(failed)
+    counts.skipped += Number(ignored)
+  }
+  return counts
+}
+
+/** @param {string} output @returns {Counts} */
+function countAva(output) {
+  const count = (/** @type {RegExp} */ pattern) =>
+    [...output.matchAll(pattern)].reduce((sum, [, number]) => sum + Number(number), 0)
+  return {
+    passed: count(/^\s*(\d+) tests? passed/gm),
+    failed: count(
+      /^\s*(\d+) (?:tests? failed|tests? remained pending|uncaught exceptions?|unhandled rejections?)/gm,
+    ),
+    skipped: count(/^\s*(\d+) (?:tests? skipped|tests? todo)/gm),
+  }
+}
+
+/**
+ * @typedef {object} Row
+ * @property {Suite} suite
+ * @property {string} [problem]
+ * @property {Counts} [counts]
+ * @property {number} seconds
+ */
+
+/** @param {Suite} suite @param {readonly string[]} extra @returns {Promise<Row>} */
+async function run(suite, extra) {
+  const start = performance.now()
+  const seconds = () => (performance.now() - start) / 1000
+  try {
+    for (const need of suite.needs) await need()
+    const [program, ...args] = suite.command()
+    const { ok, output } = await attempt(suite.name, program, [...args, ...extra], {
+      summary: (text) => describe(suite.count?.(text)),
+    })
+    const counts = suite.count?.(output)
+    const problem = ok ? complaint(counts) : 'failed'
+    if (ok && problem !== undefined) print(`${red('✗')} ${suite.name}: ${problem}\n${output}`)
+    return { suite, seconds: seconds(), ...(problem && { problem }), ...(counts && { counts }) }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    print(`${red('✗')} ${suite.name}: ${error.message}`)
+    return { suite, seconds: seconds(), problem: error.message }
+  }
+}
+
+/** @param {Counts | undefined} counts */
+function complaint(counts) {
+  if (counts === undefined) return undefined
+  if (counts.failed > 0) return `${counts.failed} failed`
+  if (counts.passed === 0) return 'ran no test'
+  if (process.env['CI'] && counts.skipped > 0)
+    return `${counts.skipped} skipped, and in CI nothing may be`
+  return undefined
+}
+
+/** @param {Counts | undefined} counts */
+function describe(counts) {
+  if (counts === undefined) return 'ok'
+  const parts = Object.entries(counts).filter(([name, number]) => number > 0 || name === 'passed')
+  return parts.map(([name, number]) => `${number} ${name}`).join(', ')
+}
+
+/** @param {readonly Row[]} rows */
+function table(rows) {
+  const name = Math.max(...rows.map(({ suite }) => suite.name.length))
+  print('')
+  for (const { suite, problem, counts, seconds } of rows) {
+    const mark = problem === undefined ? green('ok    ') : red('FAILED')
+    const said = [problem, counts && describe(counts)].filter(Boolean).join(': ') || suite.covers
+    print(
+      `  ${bold(suite.name.padEnd(name))}  ${mark}  ${duration(seconds).padStart(10)}  ${dim(said)}`,
+    )
+  }
+}
+
+await runScript('test', async () => {
+  const args = process.argv.slice(2)
+  const end = args.indexOf('--')
+  const names = end < 0 ? args : args.slice(0, end)
+  const extra = end < 0 ? [] : args.slice(end + 1)
+  const unknown = names.filter((name) => !suites.some((suite) => suite.name === name))
+  if (unknown.length > 0) {
+    throw new Failure(
+      `no suite ${unknown.join(', ')}; there are ${suites.map(({ name }) => name).join(', ')}`,
+    )
+  }
+  checkTools()
+  const rows = []
+  for (const suite of suites) {
+    if (names.length === 0 || names.includes(suite.name)) rows.push(await run(suite, extra))
+  }
+  table(rows)
+  return rows.some(({ problem }) => problem !== undefined) ? 1 : 0
+})
