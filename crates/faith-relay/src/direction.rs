@@ -8,6 +8,11 @@
 //! calls and no pipe. A read that fills the buffer means bulk, and bulk goes by splice(2) through a pipe that
 //! is borrowed for as long as bytes are at hand. Whether the source is empty or at its end only recv(2)
 //! decides, because splice(2) stops in front of urgent data and reports either.
+//!
+//! An urgent byte stays where it was sent, and is sent on as urgent. Both legs have it inline (`SO_OOBINLINE`),
+//! as BSD's faithd had, so a read that begins at its mark would take it for an ordinary one. The mark is looked
+//! for when epoll has told of it, and where splice(2) stopped; a message that was read short of the buffer's
+//! length ended at what was there or at a mark, and nothing is read after it before epoll tells of more.
 
 use std::io;
 
@@ -58,6 +63,8 @@ enum Stream {
 struct Kept {
     bytes: Vec<u8>,
     sent: usize,
+    /// The one byte there is was sent as urgent.
+    urgent: bool,
 }
 
 /// What is on its way from a source to a sink.
@@ -117,10 +124,17 @@ impl Direction {
                 self.rest();
                 return Ok(Flow::Waiting);
             }
-            if self.bulk && !self.copy_only {
+            if source.mark_ahead || self.copy_only {
+                self.step(source, sink, buffer)?;
+            } else if self.bulk {
                 self.fill(source, sink, buffer)?;
             } else {
-                self.copy(source, sink, buffer)?;
+                let received = self.copy(source, sink, buffer)?;
+                // Less than asked for was all there was, and what comes next is an edge (epoll(7)), unless it is
+                // the end, whose edge may have come with the last bytes'.
+                if (1..buffer.len()).contains(&received) && !source.read_closed {
+                    source.readable = false;
+                }
             }
         }
         Ok(Flow::Again)
@@ -132,7 +146,12 @@ impl Direction {
             if !sink.writable {
                 return Ok(false);
             }
-            match tcp::transmit(&*sink, &kept.bytes[kept.sent..]) {
+            let left = &kept.bytes[kept.sent..];
+            let sent = match (kept.urgent, left) {
+                (true, &[byte]) => tcp::transmit_urgent(&*sink, byte),
+                _ => tcp::transmit(&*sink, left),
+            };
+            match sent {
                 Ok(sent) => {
                     kept.sent += sent;
                     self.bytes += sent as u64;
@@ -159,21 +178,24 @@ impl Direction {
         Ok(true)
     }
 
-    /// One read of a message, and a try at sending it.
-    fn copy(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<(), Failure> {
+    /// One read of a message, and a try at sending it; how much was read.
+    fn copy(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<usize, Failure> {
         let received = match tcp::receive(&*source, buffer) {
             // A connection that was reset reads as ended once its error has been reported.
             Ok(0) if source.failed => {
                 source.readable = false;
-                return Ok(());
+                return Ok(0);
             }
             Ok(0) => {
                 self.stream = Stream::Ending;
                 self.rest();
-                return Ok(());
+                return Ok(0);
             }
             Ok(received) => received,
-            Err(error) => return blocked(error, &mut source.readable).map_err(Failure::Source),
+            Err(error) => {
+                blocked(error, &mut source.readable).map_err(Failure::Source)?;
+                return Ok(0);
+            }
         };
         self.bulk |= received == buffer.len();
         let message = &buffer[..received];
@@ -186,9 +208,32 @@ impl Direction {
         };
         self.bytes += sent as u64;
         if sent < received {
-            self.kept = Some(Box::new(Kept { bytes: message[sent..].to_vec(), sent: 0 }));
+            self.keep(&message[sent..], false);
+        }
+        Ok(received)
+    }
+
+    /// One read that looks for the urgent mark first: the urgent byte goes on as urgent, by itself. recv(2) never
+    /// reads across the mark, so once nothing is left it has passed; and bulk that is still ahead may go back to
+    /// splice(2), which stops in front of it.
+    fn step(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<(), Failure> {
+        self.rest();
+        if !tcp::at_mark(&*source) {
+            let received = self.copy(source, sink, buffer)?;
+            source.mark_ahead &= (1..buffer.len()).contains(&received);
+            return Ok(());
+        }
+        let mut urgent = [0];
+        match tcp::receive(&*source, &mut urgent) {
+            Ok(1..) => self.keep(&urgent, true),
+            Ok(_) => {}
+            Err(error) => blocked(error, &mut source.readable).map_err(Failure::Source)?,
         }
         Ok(())
+    }
+
+    fn keep(&mut self, bytes: &[u8], urgent: bool) {
+        self.kept = Some(Box::new(Kept { bytes: bytes.to_vec(), sent: 0, urgent }));
     }
 
     /// One splice into a pipe, which is empty at this point; the next flush takes it out again.
@@ -201,7 +246,7 @@ impl Direction {
             self.loan = Loan::take(wants_large);
         }
         let Some(pipe) = self.loan.as_ref().and_then(Loan::pipe) else {
-            return self.copy(source, sink, buffer);
+            return self.step(source, sink, buffer);
         };
         match splice::fill(&*source, pipe, BULK) {
             Ok(0) => {}
@@ -219,7 +264,8 @@ impl Direction {
             Err(error) => return Err(Failure::Source(error)),
         }
         self.ahead = 0;
-        self.copy(source, sink, buffer)
+        source.mark_ahead = true;
+        self.step(source, sink, buffer)
     }
 
     /// Gives an empty pipe back.
@@ -289,6 +335,7 @@ mod tests {
     fn an_urgent_byte_in_front_of_the_end_of_bulk_is_not_lost() {
         in_runtime(async {
             let ((source, sender), (sink, mut receiver)) = (pair(), pair());
+            SockRef::from(&receiver).set_out_of_band_inline(true).unwrap();
             SockRef::from(&sender).send_out_of_band(b"!").unwrap();
             drop(sender);
             let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
 use faith_sys::tcp::{self, Connection};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// One connection of a session.
@@ -29,7 +30,10 @@ pub(crate) struct Leg {
     pub(crate) writable: bool,
     /// An error was seen: the connection is gone, and an end of its stream does not mean a FIN.
     pub(crate) failed: bool,
-    read_closed: bool,
+    /// An urgent byte may be in the receive queue.
+    pub(crate) mark_ahead: bool,
+    /// The end of the stream is behind what the receive queue holds.
+    pub(crate) read_closed: bool,
     write_closed: bool,
 }
 
@@ -37,7 +41,15 @@ impl Leg {
     /// A leg of a connected socket. `ask` tries to read before epoll says so, which is a gain where bytes are
     /// likely and epoll has not been asked yet.
     pub(crate) fn new(fd: AsyncFd<Connection>, ask: bool) -> Self {
-        Self { fd, readable: ask, writable: true, failed: false, read_closed: false, write_closed: false }
+        Self {
+            fd,
+            readable: ask,
+            writable: true,
+            failed: false,
+            mark_ahead: false,
+            read_closed: false,
+            write_closed: false,
+        }
     }
 
     /// Takes the edges that came since the last time and asks to be woken by the next.
@@ -53,6 +65,12 @@ impl Leg {
             self.readable = true;
             self.read_closed = guard.ready().is_read_closed();
             guard.clear_ready();
+            // An urgent byte makes the socket readable and exceptional at once; "would block" takes the second off.
+            let mark_ahead = &mut self.mark_ahead;
+            let _ = self.fd.try_io(Interest::PRIORITY, |_| {
+                *mark_ahead = true;
+                Err::<(), _>(io::ErrorKind::WouldBlock.into())
+            });
         }
         while !self.write_closed {
             let Poll::Ready(guard) = self.fd.poll_write_ready(cx) else { break };

@@ -28,7 +28,7 @@ unsafe impl Descriptor for Tun {}
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Descriptor for Socket {}
 
-/// Registers `descriptor` for reading and writing with the current tokio runtime.
+/// Registers `descriptor` for reading, writing and urgent data with the current tokio runtime.
 ///
 /// # Errors
 /// `EMFILE`, `ENOMEM` or `ENOSPC` (epoll_ctl(2)); the descriptor is closed then.
@@ -36,7 +36,7 @@ unsafe impl Descriptor for Socket {}
 /// # Panics
 /// Outside a tokio runtime.
 pub fn register<D: Descriptor>(descriptor: D) -> io::Result<AsyncFd<D>> {
-    register_for(descriptor, Interest::READABLE | Interest::WRITABLE)
+    register_for(descriptor, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
 }
 
 /// As [`register`], for what `interest` names alone: an event nobody waits for is a wake-up for nothing.

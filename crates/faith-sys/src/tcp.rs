@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, connect, recv, send};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 
 use crate::reactor::Descriptor;
 
@@ -60,6 +60,46 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
 /// Those of send(2); `EAGAIN` when the queue is full.
 pub fn transmit(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
+}
+
+/// Whether the next byte to receive is the one the peer sent as urgent (sockatmark(3); RFC 9293 section 3.8.5).
+#[must_use]
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+pub fn at_mark(socket: impl AsFd) -> bool {
+    // asm-generic/sockios.h; the libc crate lacks it.
+    const SIOCATMARK: libc::Ioctl = 0x8905;
+    let mut mark: libc::c_int = 0;
+    // SAFETY: SIOCATMARK writes one int, which outlives the call.
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCATMARK, &mut mark) };
+    result == 0 && mark != 0
+}
+
+/// Sends one byte as urgent.
+///
+/// # Errors
+///
+/// Those of send(2); `EAGAIN` when the queue is full.
+pub fn transmit_urgent(socket: impl AsFd, byte: u8) -> io::Result<usize> {
+    Ok(send(socket, &[byte], SendFlags::NOSIGNAL | SendFlags::DONTWAIT | SendFlags::OOB)?)
+}
+
+/// Has a peer that vanished noticed after about `limit` of its silence, where nothing waits to be acknowledged
+/// (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`; whole seconds, tcp(7)). What does wait is the kernel's to
+/// retransmit and to give up (`net.ipv4.tcp_retries2`).
+///
+/// # Errors
+///
+/// Those of setsockopt(2); none is expected of a TCP socket.
+pub fn keep_alive(socket: impl AsFd, limit: Duration) -> io::Result<()> {
+    let second = Duration::from_secs(1);
+    let idle = (limit / 2).max(second);
+    let interval = (limit / 12).max(second);
+    let probes = limit.saturating_sub(idle).as_secs() / interval.as_secs().max(1);
+    let schedule = TcpKeepalive::new()
+        .with_time(idle)
+        .with_interval(interval)
+        .with_retries(u32::try_from(probes).unwrap_or(u32::MAX).clamp(1, 100));
+    SockRef::from(&socket).set_tcp_keepalive(&schedule)
 }
 
 /// Whether an error waits on the socket, such as `ECONNRESET` after a RST. It is left there for the call that

@@ -9,6 +9,7 @@ mod idle;
 mod leaks;
 mod reset;
 mod transfer;
+mod urgent;
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};

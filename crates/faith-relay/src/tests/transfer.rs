@@ -161,6 +161,7 @@ fn counters_include_the_bytes_of_sessions_that_run() {
 fn urgent_bytes_stay_in_the_stream() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
+    socket2::SockRef::from(&server).set_out_of_band_inline(true).unwrap();
     let bulk = vec![b'b'; 300 * 1024];
     let mut expected = Vec::new();
     for _ in 0..4 {
