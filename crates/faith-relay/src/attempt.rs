@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use crate::clients::Place;
 use crate::engine::Engine;
 use crate::pairing::Tuple;
 use crate::record::{EndReason, SessionRecord};
@@ -20,6 +21,8 @@ pub(crate) struct Attempt {
     bytes_up: u64,
     bytes_down: u64,
     pub(crate) ipv4: Option<Ipv4Addr>,
+    /// Its place among the sessions of its client, where these are limited.
+    pub(crate) place: Option<Place>,
     pub(crate) reason: EndReason,
 }
 
@@ -40,6 +43,7 @@ impl Attempt {
             bytes_up: 0,
             bytes_down: 0,
             ipv4: None,
+            place: None,
             reason: EndReason::Aborted,
         }
     }
@@ -50,6 +54,10 @@ impl Attempt {
 
     pub(crate) fn tuple(&self) -> Tuple {
         Tuple::new(&self.client, &self.destination)
+    }
+
+    pub(crate) fn client(&self) -> &SocketAddrV6 {
+        &self.client
     }
 
     pub(crate) fn destination(&self) -> &SocketAddrV6 {

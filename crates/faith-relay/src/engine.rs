@@ -30,6 +30,8 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use crate::attempt::Attempt;
+use crate::clients::Clients;
+use crate::clock::Clock;
 use crate::counters::{Counters, RelayStats};
 use crate::leg::Leg;
 use crate::options::RelayOptions;
@@ -113,6 +115,7 @@ pub(crate) struct Engine {
     observer: Option<Arc<dyn Observer>>,
     workers: Box<[Worker]>,
     pairing: Pairing,
+    clients: Arc<Clients>,
     epoch: Instant,
     next_id: AtomicU64,
     active: AtomicU64,
@@ -132,13 +135,16 @@ impl Engine {
     ) -> Arc<Self> {
         options.connect_timeout = options.connect_timeout.min(FAR);
         options.idle_timeout = options.idle_timeout.map(|timeout| timeout.min(FAR));
+        options.keep_alive = options.keep_alive.min(FAR);
         let workers = workers.max(1);
+        let clients = Clients::new(options.clients);
         Arc::new(Self {
             options,
             router: Box::new(router),
             observer,
             workers: (0..workers).map(|_| Worker::default()).collect(),
             pairing: Pairing::new(workers),
+            clients,
             epoch: Instant::now(),
             next_id: AtomicU64::new(1),
             active: AtomicU64::new(0),
@@ -252,7 +258,8 @@ impl Engine {
         if self.options.connect_first {
             self.pairing.live(attempt.tuple(), id);
         }
-        let session = Session::new(client, server, attempt, self.options.idle_timeout);
+        let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive);
+        let session = Session::new(client, server, attempt, clock);
         self.spawn(worker, id, true, session);
     }
 
@@ -270,6 +277,7 @@ impl Engine {
         if self.active.load(Ordering::Relaxed) > limit {
             return Err(Refusal::LIMIT);
         }
+        attempt.place = self.clients.enter(attempt.client().ip()).map_err(|_| Refusal::LIMIT)?;
         Ok(SocketAddrV4::new(address, destination.port()))
     }
 

@@ -14,8 +14,9 @@
 //! | `relay`, `options`, `record`, `counters` | the public surface |
 //! | `engine` | what becomes of a SYN and of an accepted connection; the relay's end |
 //! | `attempt`, `tasks`, `pairing` | what is known of a session from outside it |
+//! | `clients` | what one client may take up |
 //! | `upstream` | connecting, and what a failure means |
-//! | `session`, `leg`, `direction`, `pipes` | moving bytes, half-close, reset, idle |
+//! | `session`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
 //!
 //! Its worker threads must run tokio with I/O and time enabled, inside a `LocalSet`, and the process must
 //! ignore `SIGPIPE`.
@@ -23,6 +24,8 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod clients;
+mod clock;
 mod counters;
 mod direction;
 mod engine;
@@ -39,6 +42,7 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub use clients::ClientLimits;
 pub use counters::RelayStats;
 pub use options::RelayOptions;
 pub use record::{EndReason, Observer, SessionRecord};

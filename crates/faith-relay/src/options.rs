@@ -8,6 +8,8 @@ use faith_packet::ports::PortSet;
 use faith_packet::rfc6052::Mapping;
 use faith_stack::HoldLimits;
 
+use crate::clients::ClientLimits;
+
 /// The settings of a relay; [`new`](Self::new) gives the defaults.
 #[derive(Debug, Clone)]
 pub struct RelayOptions {
@@ -29,8 +31,12 @@ pub struct RelayOptions {
     pub connect_timeout: Duration,
     /// How long a session may pass no byte; 30 min, `None` is for ever.
     pub idle_timeout: Option<Duration>,
+    /// How long a peer may be silent to keep-alive probes before it counts as gone; 2 min, whole seconds.
+    pub keep_alive: Duration,
     /// Sessions and attempts at a time; `None`, the default, is as many as descriptors last.
     pub max_sessions: Option<u32>,
+    /// What one client may take up; no limit.
+    pub clients: ClientLimits,
 }
 
 impl RelayOptions {
@@ -47,7 +53,9 @@ impl RelayOptions {
             hold: HoldLimits::default(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Some(Duration::from_secs(30 * 60)),
+            keep_alive: Duration::from_secs(120),
             max_sessions: None,
+            clients: ClientLimits::default(),
         }
     }
 }

@@ -29,9 +29,13 @@ pub enum EndReason {
     Limit,
     /// This host ran out of descriptors, memory or source ports.
     Exhausted,
+    /// The client vanished: it answers neither data nor keep-alive probes, or a router says it is gone.
+    ClientGone,
+    /// The server vanished, likewise.
+    ServerGone,
     /// The relay ended it: it was closed, or the client never completed its handshake.
     Aborted,
-    /// Anything else, such as a peer that stopped acknowledging.
+    /// Anything else.
     Error,
 }
 
@@ -40,7 +44,7 @@ impl EndReason {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every reason, in the order of [`RelayStats::ended`](crate::RelayStats::ended).
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Closed,
         Self::ClientReset,
         Self::ServerReset,
@@ -51,6 +55,8 @@ impl EndReason {
         Self::Denied,
         Self::Limit,
         Self::Exhausted,
+        Self::ClientGone,
+        Self::ServerGone,
         Self::Aborted,
         Self::Error,
     ];
@@ -69,6 +75,8 @@ impl EndReason {
             Self::Denied => "denied",
             Self::Limit => "limit",
             Self::Exhausted => "exhausted",
+            Self::ClientGone => "client-gone",
+            Self::ServerGone => "server-gone",
             Self::Aborted => "aborted",
             Self::Error => "error",
         }

@@ -5,8 +5,7 @@
 //! * in order, when both directions have passed their source's end on;
 //! * at once, when either leg fails: what the failed peer had sent before is handed on as far as it goes
 //!   without waiting, then both sockets are reset;
-//! * when no byte has moved for the idle timeout. The timer is not touched per byte: bytes leave a time
-//!   stamp, and a timer that fires early is set again from it.
+//! * when no byte has moved for the idle timeout, or a peer has vanished (`clock`).
 //!
 //! However the task ends, by being dropped too, both sockets close and the record is written: an orderly end
 //! is what has to be asked for.
@@ -16,12 +15,12 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use faith_sys::tcp;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::attempt::Attempt;
+use crate::clock::{Clock, Due};
 use crate::direction::{Direction, Failure, Flow, MESSAGE};
 use crate::leg::Leg;
 use crate::record::EndReason;
@@ -42,26 +41,13 @@ pub(crate) struct Session {
     server: Leg,
     up: Direction,
     down: Direction,
-    idle: Option<Idle>,
+    clock: Clock,
     attempt: Attempt,
 }
 
-struct Idle {
-    timeout: Duration,
-    last_moved: Instant,
-    timer: Pin<Box<Sleep>>,
-}
-
 impl Session {
-    pub(crate) fn new(client: Leg, server: Leg, attempt: Attempt, idle_timeout: Option<Duration>) -> Self {
-        Self {
-            client,
-            server,
-            up: Direction::new(),
-            down: Direction::new(),
-            idle: idle_timeout.map(Idle::new),
-            attempt,
-        }
+    pub(crate) fn new(client: Leg, server: Leg, attempt: Attempt, clock: Clock) -> Self {
+        Self { client, server, up: Direction::new(), down: Direction::new(), clock, attempt }
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<EndReason> {
@@ -73,9 +59,7 @@ impl Session {
         let moved = (self.up.bytes - before.0, self.down.bytes - before.1);
         if moved != (0, 0) {
             self.attempt.moved(moved.0, moved.1);
-            if let Some(idle) = &mut self.idle {
-                idle.last_moved = Instant::now();
-            }
+            self.clock.last_moved = Instant::now();
         }
         match turn {
             Err(reason) => Poll::Ready(reason),
@@ -129,13 +113,19 @@ impl Future for Session {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let session = &mut *self;
-        let reason = match (session.poll_relay(cx), &mut session.idle) {
-            (Poll::Ready(reason), _) => reason,
-            (Poll::Pending, Some(idle)) => {
-                ready!(idle.poll(cx));
-                EndReason::IdleTimeout
+        let reason = loop {
+            if let Poll::Ready(reason) = session.poll_relay(cx) {
+                break reason;
             }
-            (Poll::Pending, None) => return Poll::Pending,
+            match ready!(session.clock.poll(cx)) {
+                Due::Idle => break EndReason::IdleTimeout,
+                Due::KeepAlive(limit) => {
+                    for leg in [&session.client, &session.server] {
+                        // A connection that is gone is about to be noticed without it.
+                        let _ = tcp::keep_alive(leg, limit);
+                    }
+                }
+            }
         };
         if reason == EndReason::Closed {
             session.client.close_in_order();
@@ -143,24 +133,6 @@ impl Future for Session {
         }
         session.attempt.reason = reason;
         Poll::Ready(())
-    }
-}
-
-impl Idle {
-    fn new(timeout: Duration) -> Self {
-        let now = Instant::now();
-        Self { timeout, last_moved: now, timer: Box::pin(sleep_until(now + timeout)) }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let deadline = self.last_moved + self.timeout;
-            if deadline <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.timer.as_mut().reset(deadline);
-        }
-        Poll::Pending
     }
 }
 
@@ -179,6 +151,12 @@ fn end_of(side: Side, error: &io::Error) -> EndReason {
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::NotConnected => reset_by(side),
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            match side {
+                Side::Client => EndReason::ClientGone,
+                Side::Server => EndReason::ServerGone,
+            }
+        }
         _ => EndReason::Error,
     }
 }

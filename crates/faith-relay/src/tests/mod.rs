@@ -7,6 +7,7 @@ mod connect_first;
 mod half_close;
 mod idle;
 mod leaks;
+mod limits;
 mod reset;
 mod transfer;
 mod urgent;
