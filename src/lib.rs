@@ -1,16 +1,19 @@
 //! The N-API bindings: arguments in, values out. Errors cross as values and are thrown in `lib/errors.ts`,
 //! because an async function cannot throw an error that has a code.
 #![allow(unsafe_code, reason = "what napi_derive generates")]
-#![allow(unreachable_pub, reason = "what is pub is exported to JavaScript")]
+#![allow(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
+#![allow(clippy::trivially_copy_pass_by_ref, reason = "an Env is borrowed for as long as it is valid")]
+#![allow(clippy::struct_excessive_bools, reason = "options as JavaScript gives them")]
 
 mod batch;
-mod failure;
-mod interface;
+pub mod failure;
+pub mod interface;
 mod keep_alive;
-mod listener;
-mod options;
-mod relay;
-mod stats;
+pub mod listener;
+pub mod options;
+pub mod relay;
+mod relay_options;
+pub mod stats;
 
 use napi_derive::napi;
 

@@ -45,15 +45,6 @@ pub struct NativeListenOptions {
     pub backlog: u32,
 }
 
-/// One line of an access list.
-#[napi(object)]
-pub struct NativeRule {
-    /// What a match means.
-    pub permit: bool,
-    /// An IPv4 prefix or address.
-    pub destination: String,
-}
-
 /// How a relay works.
 #[napi(object)]
 pub struct NativeRelayOptions {
@@ -65,18 +56,42 @@ pub struct NativeRelayOptions {
     pub backlog: u32,
     /// `rfc6052` or `low32`.
     pub mapping: String,
-    /// The access list.
-    pub rules: Vec<NativeRule>,
+    /// Explicit mappings, as `2001:db8:64::80=198.51.100.80:8080`.
+    pub mappings: Vec<String>,
+    /// The access list, as faithd.conf(5) has it.
+    pub access_list: String,
+    /// What errors call it.
+    pub access_list_name: String,
     /// Whether 127/8 may be relayed to.
     pub allow_loopback: bool,
     /// Whether SYNs are held until the server is connected.
     pub connect_first: bool,
+    /// How many SYNs may be held.
+    pub max_held: u32,
+    /// How many SYNs of one client /64 may be held.
+    pub max_held_per_client: u32,
     /// In milliseconds.
     pub connect_timeout_ms: u32,
     /// In milliseconds; 0 is never.
     pub idle_timeout_ms: u32,
+    /// In milliseconds.
+    pub keep_alive_ms: u32,
     /// 0 is no limit.
     pub max_sessions: u32,
+    /// Bits of an address that make one client.
+    pub client_prefix_length: u8,
+    /// 0 is no limit.
+    pub max_sessions_per_client: u32,
+    /// New sessions per second; 0 is no limit.
+    pub max_rate_per_client: u32,
+    /// 0 is none; or version 1 or 2.
+    pub proxy_protocol: u8,
+    /// IPv4 addresses that connections come from in turn.
+    pub sources: Vec<String>,
+    /// Whether connections come from privileged ports.
+    pub privileged_source: bool,
+    /// Whether the server's side gets the DSCP of the client's.
+    pub copy_dscp: bool,
 }
 
 pub(crate) fn prefix(text: &str) -> Result<FaithPrefix, NativeFailure> {
@@ -90,13 +105,11 @@ pub(crate) fn prefix(text: &str) -> Result<FaithPrefix, NativeFailure> {
 pub(crate) fn ports(ranges: &[NativePortRange]) -> Result<PortSet, NativeFailure> {
     let mut narrowed = Vec::with_capacity(ranges.len());
     for range in ranges {
-        match (u16::try_from(range.first), u16::try_from(range.last)) {
-            (Ok(first), Ok(last)) => narrowed.push((first, last)),
-            _ => {
-                let message = format!("port {} is outside 1-65535", range.first.max(range.last));
-                return Err(NativeFailure::new("ERR_FAITH_PORT", message));
-            }
-        }
+        let (Ok(first), Ok(last)) = (u16::try_from(range.first), u16::try_from(range.last)) else {
+            let message = format!("port {} is outside 1-65535", range.first.max(range.last));
+            return Err(NativeFailure::new("ERR_FAITH_PORT", message));
+        };
+        narrowed.push((first, last));
     }
     PortSet::from_ranges(narrowed).map_err(|error| NativeFailure::new("ERR_FAITH_PORT", error))
 }

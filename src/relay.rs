@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use faith_packet::policy::{Policy, Rule};
-use faith_packet::rfc6052::Mapping;
-use faith_relay::{EndReason, Observer, Relay, RelayOptions, SessionRecord};
-use faith_stack::{FaithInterface, HoldLimits};
+use faith_relay::{EndReason, Observer, Relay, SessionRecord};
+use faith_stack::FaithInterface;
 use napi::Env;
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 
 use crate::batch::Batch;
 use crate::failure::NativeFailure;
+use crate::failure::{Outcome, blocking};
 use crate::keep_alive::KeepAlive;
-use crate::options::{self, NativeRelayOptions};
+use crate::options::NativeRelayOptions;
+use crate::relay_options::{access_list, relay_options};
 use crate::stats::number;
 
 /// Ended sessions that may wait for the event loop; more are counted and forgotten.
@@ -36,6 +36,8 @@ pub struct NativeSession {
     pub destination_port: u16,
     /// The server.
     pub ipv4: Option<String>,
+    /// The server's port.
+    pub ipv4_port: Option<u16>,
     /// From client to server.
     pub bytes_up: f64,
     /// From server to client.
@@ -87,7 +89,8 @@ fn session(record: SessionRecord) -> NativeSession {
         source_port: record.client.port(),
         destination: record.destination.ip().to_string(),
         destination_port: record.destination.port(),
-        ipv4: record.ipv4.map(|ipv4| ipv4.to_string()),
+        ipv4: record.server.map(|server| server.ip().to_string()),
+        ipv4_port: record.server.map(|server| server.port()),
         bytes_up: number(record.bytes_up),
         bytes_down: number(record.bytes_down),
         started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
@@ -137,38 +140,6 @@ impl PreparedRelay {
     }
 }
 
-fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions, NativeFailure> {
-    let rules = options
-        .rules
-        .iter()
-        .map(|rule| {
-            let destination = rule.destination.parse().map_err(|error| {
-                let message = format!("destination `{}`: {error}", rule.destination);
-                NativeFailure::new("ERR_FAITH_ACCESS_LIST", message)
-            })?;
-            Ok(Rule { permit: rule.permit, destination })
-        })
-        .collect::<Result<_, NativeFailure>>()?;
-    let mapping = options::one_of(
-        "mapping",
-        &options.mapping,
-        &[("rfc6052", Mapping::Rfc6052), ("low32", Mapping::Low32)],
-    )?;
-    let idle = Duration::from_millis(options.idle_timeout_ms.into());
-    Ok(RelayOptions {
-        ports: options::ports(&options.ports)?,
-        address: options::address(options.address.as_ref())?,
-        backlog: options.backlog,
-        mapping,
-        policy: Policy::new(rules, options.allow_loopback),
-        connect_first: options.connect_first,
-        hold: HoldLimits::default(),
-        connect_timeout: Duration::from_millis(options.connect_timeout_ms.into()),
-        idle_timeout: (!idle.is_zero()).then_some(idle),
-        max_sessions: (options.max_sessions > 0).then_some(options.max_sessions),
-    })
-}
-
 /// A relay.
 #[napi]
 pub struct NativeRelay {
@@ -197,6 +168,26 @@ impl NativeRelay {
             bytes_down: number(stats.bytes_down),
             events_dropped: number(self.dropped.load(Ordering::Relaxed) + stats.unreported),
         }
+    }
+
+    /// Judges new connections by another access list. With `endDenied`, sessions it does not permit are ended.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi(ts_return_type = "Promise<NativeFailure | null>")]
+    pub async fn set_access_list(
+        &self,
+        text: String,
+        name: String,
+        allow_loopback: bool,
+        end_denied: bool,
+    ) -> napi::Result<Outcome<()>> {
+        let relay = Arc::clone(&self.relay);
+        blocking(move || {
+            relay.set_access(access_list(&text, &name, allow_loopback)?, end_denied);
+            Ok(())
+        })
+        .await
     }
 
     /// Keeps the event loop alive while the relay is open; so it is from the start.

@@ -1,6 +1,6 @@
 //! A session from the client's first sign of life to its record, whatever becomes of it in between.
 
-use std::net::{Ipv4Addr, SocketAddrV6};
+use std::net::{SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -8,6 +8,7 @@ use crate::clients::Place;
 use crate::engine::Engine;
 use crate::pairing::Tuple;
 use crate::record::{EndReason, SessionRecord};
+use crate::tasks::Peers;
 
 /// A place among the relay's sessions. Dropping it frees the place, counts the end and writes the record;
 /// unless somebody set another reason, it was [`EndReason::Aborted`].
@@ -20,7 +21,7 @@ pub(crate) struct Attempt {
     started: Instant,
     bytes_up: u64,
     bytes_down: u64,
-    pub(crate) ipv4: Option<Ipv4Addr>,
+    pub(crate) server: Option<SocketAddrV4>,
     /// Its place among the sessions of its client, where these are limited.
     pub(crate) place: Option<Place>,
     pub(crate) reason: EndReason,
@@ -42,7 +43,7 @@ impl Attempt {
             started: Instant::now(),
             bytes_up: 0,
             bytes_down: 0,
-            ipv4: None,
+            server: None,
             place: None,
             reason: EndReason::Aborted,
         }
@@ -50,6 +51,10 @@ impl Attempt {
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    pub(crate) fn peers(&self) -> Peers {
+        Peers { id: self.id, client: *self.client.ip(), server: self.server }
     }
 
     pub(crate) fn tuple(&self) -> Tuple {
@@ -92,7 +97,7 @@ impl Drop for Attempt {
             id: self.id,
             client: self.client,
             destination: self.destination,
-            ipv4: self.ipv4,
+            server: self.server,
             bytes_up: self.bytes_up,
             bytes_down: self.bytes_down,
             // The wall clock may have been set since; its reading at the start is not worth 16 bytes a

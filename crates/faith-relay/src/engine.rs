@@ -18,12 +18,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+use faith_packet::access::{AccessList, Decision};
 use faith_packet::icmpv6::Unreachable;
-use faith_packet::policy::Decision;
 use faith_packet::prefix::FaithPrefix;
+use faith_packet::proxy::header;
 use faith_stack::{Captured, HeldSyn, Released, Service};
-use faith_sys::reactor;
 use faith_sys::tcp::{self, Connection};
+use faith_sys::{reactor, source};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
@@ -38,8 +40,8 @@ use crate::options::RelayOptions;
 use crate::pairing::{Pairing, Tuple, Waiting};
 use crate::record::{EndReason, Observer, SessionRecord};
 use crate::session::Session;
-use crate::tasks::Tasks;
-use crate::upstream::{Answer, Refusal, connect};
+use crate::tasks::{Peers, Tasks};
+use crate::upstream::{Answer, Refusal, Source, Target, connect};
 
 /// How long a connected server waits for the client's handshake to complete. A client whose SYN-ACK or ACK
 /// was lost tries again after 1, 3, 7 and 15 s.
@@ -62,6 +64,7 @@ pub(crate) trait Held: 'static {
     type Released: 'static;
     fn client(&self) -> SocketAddrV6;
     fn destination(&self) -> SocketAddrV6;
+    fn traffic_class(&self) -> u8;
     fn release(self) -> Self::Released;
     fn reset(self);
     fn unreachable(self, code: Unreachable);
@@ -76,6 +79,10 @@ impl Held for HeldSyn {
 
     fn destination(&self) -> SocketAddrV6 {
         HeldSyn::destination(self)
+    }
+
+    fn traffic_class(&self) -> u8 {
+        HeldSyn::traffic_class(self)
     }
 
     fn release(self) -> Released {
@@ -116,6 +123,7 @@ pub(crate) struct Engine {
     workers: Box<[Worker]>,
     pairing: Pairing,
     clients: Arc<Clients>,
+    access: ArcSwap<AccessList>,
     epoch: Instant,
     next_id: AtomicU64,
     active: AtomicU64,
@@ -138,6 +146,7 @@ impl Engine {
         options.keep_alive = options.keep_alive.min(FAR);
         let workers = workers.max(1);
         let clients = Clients::new(options.clients);
+        let access = ArcSwap::from_pointee(std::mem::take(&mut options.access));
         Arc::new(Self {
             options,
             router: Box::new(router),
@@ -145,6 +154,7 @@ impl Engine {
             workers: (0..workers).map(|_| Worker::default()).collect(),
             pairing: Pairing::new(workers),
             clients,
+            access,
             epoch: Instant::now(),
             next_id: AtomicU64::new(1),
             active: AtomicU64::new(0),
@@ -166,13 +176,13 @@ impl Engine {
             return;
         }
         let mut attempt = Attempt::new(self, worker, client, destination);
-        let server = match self.admit(&mut attempt) {
-            Ok(server) => server,
+        let target = match self.admit(&mut attempt, || Some(syn.traffic_class())) {
+            Ok(target) => target,
             Err(refusal) => return refuse(syn, attempt, refusal),
         };
         let engine = Arc::clone(self);
-        self.spawn(worker, attempt.id(), false, async move {
-            match connect(server, engine.options.connect_timeout).await {
+        self.spawn(worker, &attempt.peers(), false, async move {
+            match connect(&target, engine.options.connect_timeout).await {
                 Ok(upstream) => engine.pair(worker, syn, upstream, attempt).await,
                 Err(refusal) => refuse(syn, attempt, refusal),
             }
@@ -240,13 +250,13 @@ impl Engine {
         destination: SocketAddrV6,
     ) {
         let mut attempt = Attempt::new(self, worker, client, destination);
-        let server = match self.admit(&mut attempt) {
-            Ok(server) => server,
+        let target = match self.admit(&mut attempt, || source::saved_traffic_class(&leg)) {
+            Ok(target) => target,
             Err(refusal) => return attempt.end(refusal.reason),
         };
         let engine = Arc::clone(self);
-        self.spawn(worker, attempt.id(), false, async move {
-            match connect(server, engine.options.connect_timeout).await {
+        self.spawn(worker, &attempt.peers(), false, async move {
+            match connect(&target, engine.options.connect_timeout).await {
                 Ok(upstream) => engine.relay(worker, leg, Leg::new(upstream, false), attempt),
                 Err(refusal) => attempt.end(refusal.reason),
             }
@@ -254,40 +264,79 @@ impl Engine {
     }
 
     fn relay(self: &Arc<Self>, worker: usize, client: Leg, server: Leg, attempt: Attempt) {
-        let id = attempt.id();
+        let peers = attempt.peers();
         if self.options.connect_first {
-            self.pairing.live(attempt.tuple(), id);
+            self.pairing.live(attempt.tuple(), peers.id);
         }
         let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive);
         let session = Session::new(client, server, attempt, clock);
-        self.spawn(worker, id, true, session);
+        self.spawn(worker, &peers, true, session);
     }
 
     /// Where an attempt goes, if it may.
-    fn admit(&self, attempt: &mut Attempt) -> Result<SocketAddrV4, Refusal> {
-        let destination = *attempt.destination();
-        let address = self.server_of(*destination.ip()).ok_or(Refusal::NO_ROUTE)?;
-        attempt.ipv4 = Some(address);
-        let is_own = || self.router.is_own_ipv4(address);
-        if let Decision::Deny(_) = self.options.policy.decide(address, is_own) {
+    fn admit(
+        &self,
+        attempt: &mut Attempt,
+        traffic_class: impl FnOnce() -> Option<u8>,
+    ) -> Result<Target, Refusal> {
+        let (client, destination) = (*attempt.client(), *attempt.destination());
+        let server = self.server_of(destination).ok_or(Refusal::NO_ROUTE)?;
+        attempt.server = Some(server);
+        let Decision::Permit { outgoing } = self.judge(*client.ip(), server) else {
             return Err(Refusal::DENIED);
-        }
+        };
         // This attempt counts already.
         let limit = self.options.max_sessions.map_or(u64::MAX, u64::from);
         if self.active.load(Ordering::Relaxed) > limit {
             return Err(Refusal::LIMIT);
         }
-        attempt.place = self.clients.enter(attempt.client().ip()).map_err(|_| Refusal::LIMIT)?;
-        Ok(SocketAddrV4::new(address, destination.port()))
+        attempt.place = self.clients.enter(client.ip()).map_err(|_| Refusal::LIMIT)?;
+        Ok(Target {
+            server,
+            source: self.source(outgoing, attempt.id()),
+            traffic_class: if self.options.copy_dscp { traffic_class() } else { None },
+            header: self.options.proxy.map(|version| header(version, client, destination)),
+        })
     }
 
-    fn server_of(&self, destination: Ipv6Addr) -> Option<Ipv4Addr> {
-        self.options.mapping.extract(&self.router.prefix_of(destination)?, destination)
+    fn server_of(&self, destination: SocketAddrV6) -> Option<SocketAddrV4> {
+        self.options.mappings.resolve(&self.router.prefix_of(*destination.ip())?, destination)
     }
 
-    fn spawn(&self, worker: usize, id: u64, relaying: bool, task: impl Future<Output = ()> + 'static) {
+    fn judge(&self, client: Ipv6Addr, server: SocketAddrV4) -> Decision {
+        self.access.load().decide(client, server, || self.router.is_own_ipv4(*server.ip()))
+    }
+
+    /// What the access list says, or else each of the relay's own addresses in turn.
+    fn source(&self, outgoing: Option<Ipv4Addr>, id: u64) -> Source {
+        let sources = &self.options.sources;
+        #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
+        let turn = id as usize;
+        let address = outgoing.or_else(|| sources.get(turn.checked_rem(sources.len())?).copied());
+        match address {
+            _ if self.options.privileged_source => {
+                Source::Reserved(address.unwrap_or(Ipv4Addr::UNSPECIFIED), turn)
+            }
+            Some(address) => Source::Address(address),
+            None => Source::Any,
+        }
+    }
+
+    /// Judges by `access` from now on. With `end_denied`, sessions that it does not permit are ended.
+    pub(crate) fn set_access(&self, access: AccessList, end_denied: bool) {
+        self.access.store(Arc::new(access));
+        if end_denied {
+            for worker in &self.workers {
+                worker.tasks.abort_unless(|client, server| {
+                    matches!(self.judge(client, server), Decision::Permit { .. })
+                });
+            }
+        }
+    }
+
+    fn spawn(&self, worker: usize, peers: &Peers, relaying: bool, task: impl Future<Output = ()> + 'static) {
         let handle = spawn_local(task).abort_handle();
-        self.worker(worker).tasks.insert(id, handle.clone(), relaying);
+        self.worker(worker).tasks.insert(peers, handle.clone(), relaying);
         // Whoever moves the stage on looks for tasks afterwards, so one of us two sees the other.
         if self.is_at(if relaying { Stage::Aborting } else { Stage::Draining }) {
             handle.abort();

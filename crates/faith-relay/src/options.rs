@@ -1,11 +1,12 @@
 //! What a relay takes and how it treats it.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use faith_packet::policy::Policy;
+use faith_packet::access::AccessList;
+use faith_packet::mapping::Mappings;
 use faith_packet::ports::PortSet;
-use faith_packet::rfc6052::Mapping;
+use faith_packet::proxy::Version;
 use faith_stack::HoldLimits;
 
 use crate::clients::ClientLimits;
@@ -19,10 +20,19 @@ pub struct RelayOptions {
     pub address: Option<Ipv6Addr>,
     /// Length of the kernel's accept queue, per worker; 4096.
     pub backlog: u32,
-    /// How the IPv4 destination is read from the address dialled; RFC 6052.
-    pub mapping: Mapping,
-    /// Which IPv4 destinations are allowed; public addresses.
-    pub policy: Policy,
+    /// How the IPv4 destination is read from the address dialled; RFC 6052, and nothing explicit.
+    pub mappings: Mappings,
+    /// Who may be relayed where; everybody to public addresses.
+    pub access: AccessList,
+    /// The IPv4 addresses that connections come from in turn, where the access list names none; none is the routing
+    /// table's choice.
+    pub sources: Vec<Ipv4Addr>,
+    /// Connect from a privileged port (rresvport(3)); false.
+    pub privileged_source: bool,
+    /// Tell the server who the client is by the PROXY protocol; not.
+    pub proxy: Option<Version>,
+    /// Give what goes to the server the DSCP of the client's SYN; false.
+    pub copy_dscp: bool,
     /// Connect to the server before the client's handshake completes; true.
     pub connect_first: bool,
     /// How many SYNs connect-first may hold.
@@ -47,8 +57,12 @@ impl RelayOptions {
             ports,
             address: None,
             backlog: 4096,
-            mapping: Mapping::default(),
-            policy: Policy::default(),
+            mappings: Mappings::default(),
+            access: AccessList::default(),
+            sources: Vec::new(),
+            privileged_source: false,
+            proxy: None,
+            copy_dscp: false,
             connect_first: true,
             hold: HoldLimits::default(),
             connect_timeout: Duration::from_secs(10),

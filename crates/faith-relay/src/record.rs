@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV6};
+use std::net::{SocketAddrV4, SocketAddrV6};
 use std::time::{Duration, SystemTime};
 
 /// Why a session, or the attempt at one, ended.
@@ -104,8 +104,8 @@ pub struct SessionRecord {
     pub client: SocketAddrV6,
     /// What the client dialled.
     pub destination: SocketAddrV6,
-    /// The server's address; `None` when the destination maps to none.
-    pub ipv4: Option<Ipv4Addr>,
+    /// The server; `None` when the destination maps to none.
+    pub server: Option<SocketAddrV4>,
     /// Bytes passed from the client to the server.
     pub bytes_up: u64,
     /// Bytes passed from the server to the client.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::{FaithInterface, ListenOptions, ListenerHandle, StackError};
 
@@ -50,12 +51,19 @@ impl Relay {
             ports: options.ports.clone(),
             address: options.address,
             backlog: options.backlog,
+            save_syn: options.copy_dscp,
             hold: options.connect_first.then_some(options.hold),
         };
         let workers = interface.workers();
         let engine = Engine::new(options, Arc::downgrade(&interface), workers, observer);
         let listener = interface.listen(listen, Arc::clone(&engine) as _)?;
         Ok(Self { engine, listener })
+    }
+
+    /// Judges new connections by `access` from now on. Sessions go on, or with `end_denied` those that it does not
+    /// permit are reset on both sides ([`EndReason::Aborted`](crate::EndReason::Aborted)).
+    pub fn set_access(&self, access: AccessList, end_denied: bool) {
+        self.engine.set_access(access, end_denied);
     }
 
     /// The counters at this moment.

@@ -1,13 +1,24 @@
 //! The tasks of one worker, so that another thread can end them.
 
+use std::net::{Ipv6Addr, SocketAddrV4};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
+/// Which session a task is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peers {
+    pub(crate) id: u64,
+    pub(crate) client: Ipv6Addr,
+    pub(crate) server: Option<SocketAddrV4>,
+}
+
 struct Task {
     handle: AbortHandle,
     relaying: bool,
+    client: Ipv6Addr,
+    server: Option<SocketAddrV4>,
 }
 
 /// Handles by session id. Locked when a session begins and ends, never while it runs.
@@ -18,8 +29,9 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     /// Enters a session's task, in place of the one that session had before.
-    pub(crate) fn insert(&self, id: u64, handle: AbortHandle, relaying: bool) {
-        self.lock().insert(id, Task { handle, relaying });
+    pub(crate) fn insert(&self, peers: &Peers, handle: AbortHandle, relaying: bool) {
+        let Peers { id, client, server } = *peers;
+        self.lock().insert(id, Task { handle, relaying, client, server });
     }
 
     pub(crate) fn remove(&self, id: u64) {
@@ -29,6 +41,15 @@ impl Tasks {
     /// Ends every task that does not relay yet.
     pub(crate) fn abort_attempts(&self) {
         self.lock().values().filter(|task| !task.relaying).for_each(|task| task.handle.abort());
+    }
+
+    /// Ends every task whose client and server are not permitted.
+    pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddrV4) -> bool) {
+        for task in self.lock().values() {
+            if task.server.is_none_or(|server| !permitted(task.client, server)) {
+                task.handle.abort();
+            }
+        }
     }
 
     /// Ends every task. Its thread drops it, which resets both sides.

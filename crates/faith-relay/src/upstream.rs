@@ -1,12 +1,13 @@
 //! Connecting to the IPv4 server, and what a failure means to the client.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use faith_packet::icmpv6::Unreachable;
-use faith_sys::reactor;
+use faith_packet::proxy::Header;
 use faith_sys::tcp::{self, Connection};
+use faith_sys::{reactor, source};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
@@ -72,16 +73,38 @@ impl Refusal {
     }
 }
 
+/// The source of a connection to a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source {
+    /// What the routing table says.
+    Any,
+    /// This address, and a port of the kernel's choice.
+    Address(Ipv4Addr),
+    /// A privileged port of this address, tried from the nth on.
+    Reserved(Ipv4Addr, usize),
+}
+
+/// A server, and how it is connected to.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) server: SocketAddrV4,
+    pub(crate) source: Source,
+    /// The client's traffic class, where the server's side is to have its DSCP.
+    pub(crate) traffic_class: Option<u8>,
+    /// What the server is told first.
+    pub(crate) header: Option<Header>,
+}
+
 /// Connects to a server from the namespace of this thread.
 ///
 /// # Errors
 ///
 /// What to tell the client.
 pub(crate) async fn connect(
-    server: SocketAddrV4,
+    target: &Target,
     connect_timeout: Duration,
 ) -> Result<AsyncFd<Connection>, Refusal> {
-    let begun = begin(server).map_err(|error| Refusal::from_error(&error))?;
+    let begun = begin(target).map_err(|error| Refusal::from_error(&error))?;
     match timeout(connect_timeout, begun.writable()).await {
         // The readiness stays set: a connected socket is writable, and the session starts from that.
         Ok(Ok(_)) => {}
@@ -89,16 +112,34 @@ pub(crate) async fn connect(
         Err(_) => return Err(Refusal::TIMEOUT),
     }
     match tcp::take_error(&begun) {
-        Ok(None) => Ok(begun),
+        Ok(None) => introduce(target, &begun).map(|()| begun),
         Ok(Some(error)) | Err(error) => Err(Refusal::from_error(&error)),
     }
 }
 
-fn begin(server: SocketAddrV4) -> io::Result<AsyncFd<Connection>> {
+/// Sends the header. The send queue of a new connection has room for all of it.
+fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> Result<(), Refusal> {
+    let Some(header) = &target.header else { return Ok(()) };
+    match tcp::transmit(connection, header) {
+        Ok(sent) if sent == header.len() => Ok(()),
+        Ok(_) => Err(Refusal::EXHAUSTED),
+        Err(error) => Err(Refusal::from_error(&error)),
+    }
+}
+
+fn begin(target: &Target) -> io::Result<AsyncFd<Connection>> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     let connection = Connection::new(socket.into());
     tcp::prepare_leg(&connection)?;
-    tcp::begin_connect(&connection, server)?;
+    match target.source {
+        Source::Any => {}
+        Source::Address(address) => source::bind_address(&connection, address)?,
+        Source::Reserved(address, attempt) => source::bind_reserved(&connection, address, attempt)?,
+    }
+    if let Some(traffic_class) = target.traffic_class {
+        source::set_dscp(&connection, traffic_class)?;
+    }
+    tcp::begin_connect(&connection, target.server)?;
     reactor::register(connection)
 }
 

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
+use faith_sys::source::traffic_class;
+use faith_sys::tun::VIRTIO_HEADER;
 use rustc_hash::FxHashMap;
 
 use crate::listener::Listener;
@@ -70,6 +72,12 @@ impl HeldSyn {
     #[must_use]
     pub fn destination(&self) -> SocketAddrV6 {
         self.entry.flow.destination
+    }
+
+    /// The traffic class it came with.
+    #[must_use]
+    pub fn traffic_class(&self) -> u8 {
+        self.frame.get(VIRTIO_HEADER..).and_then(traffic_class).unwrap_or(0)
     }
 
     /// Lets the SYN go on to the kernel, which completes the handshake; the connection then arrives at

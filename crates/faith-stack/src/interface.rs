@@ -15,7 +15,7 @@ use crate::handle::ListenerHandle;
 use crate::held::Hold;
 use crate::keepfaith::keepfaith;
 use crate::listener::{Listener, Listeners, Reach, State, accept};
-use crate::namespace::{Namespace, QUEUE, listening_group, tun_failed};
+use crate::namespace::{AcceptQueue, Namespace, QUEUE, listening_group, tun_failed};
 use crate::netlink::{Device, Netlink};
 use crate::on_demand::OnDemand;
 use crate::options::{InterfaceOptions, Steering};
@@ -255,7 +255,7 @@ impl FaithInterface {
         if !keepfaith() {
             return Err(StackError::Keepfaith);
         }
-        let ListenOptions { ports, address, backlog, hold } = options;
+        let ListenOptions { ports, address, backlog, save_syn, hold } = options;
         if let Some(address) = address
             && self.prefixes().find(&address).is_none()
         {
@@ -267,7 +267,7 @@ impl FaithInterface {
             let address = address.map_or_else(|| "[::]".to_owned(), |address| address.to_string());
             return Err(StackError::PortTaken { address, ports });
         }
-        let (group, reach, rule) = self.reach(address, &ports, backlog)?;
+        let (group, reach, rule) = self.reach(address, &ports, AcceptQueue { backlog, save_syn })?;
         let listener = Arc::new(Listener {
             address,
             ports,
@@ -297,25 +297,25 @@ impl FaithInterface {
         &self,
         address: Option<std::net::Ipv6Addr>,
         ports: &faith_packet::ports::PortSet,
-        backlog: u32,
+        queue: AcceptQueue,
     ) -> Result<(Vec<socket2::Socket>, Reach, Option<RuleId>), StackError> {
         let count = self.workers.count();
         let single = ports.is_single();
         if !self.steered && single.is_none() {
             let (namespace, workers) = (Arc::clone(&self.namespace), Arc::clone(&self.workers));
-            let sockets = OnDemand::new(namespace, workers, address, backlog);
+            let sockets = OnDemand::new(namespace, workers, address, queue);
             return Ok((Vec::new(), Reach::OnDemand(sockets), None));
         }
         let wanted = ports.clone();
         let made = self.namespace.run(move |inside| {
             let Some(steering) = &mut inside.steering else {
                 let bound = address.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED);
-                return listening_group(bound, single.unwrap_or(0), backlog, count)
+                return listening_group(bound, single.unwrap_or(0), queue, count)
                     .map(|group| (group, None))
                     .map_err(|error| StackError::system("listen inside the namespace", "bind", error));
             };
             // Bound to loopback, so that nothing but steering leads to them.
-            let group = listening_group(std::net::Ipv6Addr::LOCALHOST, 0, backlog, count)
+            let group = listening_group(std::net::Ipv6Addr::LOCALHOST, 0, queue, count)
                 .map_err(|error| StackError::system("listen inside the namespace", "bind", error))?;
             let rule = match group.first() {
                 Some(socket) => {

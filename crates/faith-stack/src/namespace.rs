@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use faith_packet::prefix::FaithPrefix;
 use faith_sys::tun::{Tun, TunError};
-use faith_sys::{netns, reuseport};
+use faith_sys::{netns, reuseport, source};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::error::{NEEDS, StackError};
@@ -131,12 +131,20 @@ impl Inside {
     }
 }
 
+/// How a listening socket keeps what it has not given away.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AcceptQueue {
+    pub(crate) backlog: u32,
+    /// Whether each connection's SYN is kept with it.
+    pub(crate) save_syn: bool,
+}
+
 /// Makes an `SO_REUSEPORT` group of `count` listening sockets on `address` and `port` (0: any port, the same
 /// for all), of which the kernel picks the one with the number of the queue a connection came in on.
 pub(crate) fn listening_group(
     address: Ipv6Addr,
     port: u16,
-    backlog: u32,
+    queue: AcceptQueue,
     count: usize,
 ) -> io::Result<Vec<Socket>> {
     let mut bound = SocketAddrV6::new(address, port, 0, 0);
@@ -160,7 +168,10 @@ pub(crate) fn listening_group(
         group.push(socket);
     }
     for socket in &group {
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        if queue.save_syn {
+            source::save_syn(socket)?;
+        }
+        socket.listen(i32::try_from(queue.backlog).unwrap_or(i32::MAX))?;
     }
     Ok(group)
 }

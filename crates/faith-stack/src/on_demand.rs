@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
 use crate::listener::{Listener, accept};
-use crate::namespace::{Namespace, listening_group};
+use crate::namespace::{AcceptQueue, Namespace, listening_group};
 use crate::worker::Workers;
 
 /// Ports open at a time. Each takes a descriptor per worker.
@@ -27,7 +27,7 @@ pub(crate) struct OnDemand {
     namespace: Arc<Namespace>,
     workers: Arc<Workers>,
     address: Option<Ipv6Addr>,
-    backlog: u32,
+    queue: AcceptQueue,
     ports: Mutex<FxHashMap<u16, Port>>,
 }
 
@@ -43,9 +43,9 @@ impl OnDemand {
         namespace: Arc<Namespace>,
         workers: Arc<Workers>,
         address: Option<Ipv6Addr>,
-        backlog: u32,
+        queue: AcceptQueue,
     ) -> Arc<Self> {
-        Arc::new(Self { namespace, workers, address, backlog, ports: Mutex::default() })
+        Arc::new(Self { namespace, workers, address, queue, ports: Mutex::default() })
     }
 
     fn ports(&self) -> MutexGuard<'_, FxHashMap<u16, Port>> {
@@ -91,7 +91,7 @@ impl OnDemand {
     /// Runs inside the namespace.
     fn open(&self, listener: &Arc<Listener>, port: u16) {
         let address = self.address.unwrap_or(Ipv6Addr::UNSPECIFIED);
-        let group = listening_group(address, port, self.backlog, self.workers.count());
+        let group = listening_group(address, port, self.queue, self.workers.count());
         let mut ports = self.ports();
         let Ok(group) = group else {
             // Out of descriptors, most likely: the clients' retransmissions try again.

@@ -65,6 +65,8 @@ pub struct ListenOptions {
     pub address: Option<Ipv6Addr>,
     /// Length of the kernel's accept queue, per worker.
     pub backlog: u32,
+    /// Keep each connection's SYN for `faith_sys::source::saved_traffic_class`.
+    pub save_syn: bool,
     /// Offer SYNs to the service first; `None` accepts first.
     pub hold: Option<HoldLimits>,
 }

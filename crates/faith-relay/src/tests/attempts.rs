@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
+use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
-use faith_packet::policy::Policy;
 use faith_packet::ports::PortSet;
 use faith_stack::Service;
 use socket2::{Domain, Socket, Type};
@@ -21,7 +21,7 @@ use crate::options::RelayOptions;
 use crate::record::{EndReason, Observer, SessionRecord};
 
 fn denying() -> RelayOptions {
-    RelayOptions { policy: Policy::default(), ..options() }
+    RelayOptions { access: AccessList::default(), ..options() }
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_refused_server_resets_the_client_that_was_accepted_first() {
     read_to_reset(&mut lab.dial());
     let record = lab.ended();
     assert_eq!(record.reason, EndReason::Refused);
-    assert_eq!(record.ipv4, Some(Ipv4Addr::LOCALHOST));
+    assert_eq!(record.server.map(|server| *server.ip()), Some(Ipv4Addr::LOCALHOST));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn an_address_of_the_router_itself_is_prohibited() {
     syn.destination = faith(OWN_ADDRESS, 22);
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Unreachable(Unreachable::Prohibited)));
-    assert_eq!(lab.ended().ipv4, Some(OWN_ADDRESS));
+    assert_eq!(lab.ended().server.map(|server| *server.ip()), Some(OWN_ADDRESS));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn an_address_outside_every_prefix_has_no_route() {
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Unreachable(Unreachable::NoRoute)));
     let record = lab.ended();
-    assert_eq!((record.reason, record.ipv4), (EndReason::Unreachable, None));
+    assert_eq!((record.reason, record.server), (EndReason::Unreachable, None));
 }
 
 #[test]

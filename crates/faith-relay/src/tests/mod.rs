@@ -19,8 +19,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
+use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
-use faith_packet::policy::Policy;
 use faith_packet::ports::PortSet;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::Captured;
@@ -81,7 +81,7 @@ pub(crate) fn faith(address: Ipv4Addr, port: u16) -> SocketAddrV6 {
 
 pub(crate) fn options() -> RelayOptions {
     RelayOptions {
-        policy: Policy::new(Vec::new(), true),
+        access: AccessList::default().with_loopback(true),
         connect_first: false,
         connect_timeout: PATIENCE,
         idle_timeout: None,
@@ -252,6 +252,10 @@ impl Held for Syn {
 
     fn destination(&self) -> SocketAddrV6 {
         self.destination
+    }
+
+    fn traffic_class(&self) -> u8 {
+        0
     }
 
     fn release(self) -> Place {

@@ -1,0 +1,95 @@
+//! Where a connection comes from: source address, source port and traffic class.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::io::Errno;
+use rustix::net::bind;
+use socket2::SockRef;
+
+/// The ports rresvport(3) takes, from the highest down: lower ones have well-known services.
+const RESERVED: std::ops::RangeInclusive<u16> = 600..=1023;
+
+/// Binds to `address` and leaves the port to connect(2), which then needs it to be free towards that one server
+/// only (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
+///
+/// # Errors
+/// `EADDRNOTAVAIL` when the address is not the host's.
+pub fn bind_address(socket: impl AsFd, address: Ipv4Addr) -> io::Result<()> {
+    set(&socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
+    Ok(bind(socket, &SocketAddrV4::new(address, 0))?)
+}
+
+/// Binds to a privileged port of `address` (rresvport(3)), the `attempt`th from the top first.
+///
+/// # Errors
+/// `EACCES` without `CAP_NET_BIND_SERVICE`, `EADDRINUSE` when every one of them is taken.
+pub fn bind_reserved(socket: impl AsFd, address: Ipv4Addr, attempt: usize) -> io::Result<()> {
+    // Towards different servers one port may serve many connections.
+    SockRef::from(&socket).set_reuse_address(true)?;
+    let skip = attempt % RESERVED.len();
+    for port in RESERVED.rev().cycle().skip(skip).take(RESERVED.len()) {
+        match bind(&socket, &SocketAddrV4::new(address, port)) {
+            Err(Errno::ADDRINUSE) => {}
+            other => return Ok(other?),
+        }
+    }
+    Err(Errno::ADDRINUSE.into())
+}
+
+/// Gives what the socket sends the DSCP of `traffic_class` (RFC 2474); the ECN bits stay TCP's own (RFC 3168).
+///
+/// # Errors
+/// Those of setsockopt(2); none is expected of an IPv4 TCP socket.
+pub fn set_dscp(socket: impl AsFd, traffic_class: u8) -> io::Result<()> {
+    SockRef::from(&socket).set_tos_v4(u32::from(traffic_class & !0b11))
+}
+
+/// Has a listening socket keep the SYN of each connection for [`saved_traffic_class`] (`TCP_SAVE_SYN`, Linux 4.2).
+///
+/// # Errors
+/// Those of setsockopt(2); none is expected of a TCP socket.
+pub fn save_syn(socket: impl AsFd) -> io::Result<()> {
+    set(socket, libc::IPPROTO_TCP, libc::TCP_SAVE_SYN, 1)
+}
+
+/// The traffic class of the SYN that began an accepted IPv6 connection (`TCP_SAVED_SYN`); `None` when it was not
+/// kept.
+#[must_use]
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+pub fn saved_traffic_class(socket: impl AsFd) -> Option<u8> {
+    // An IPv6 header, a TCP header with all its options, and extension headers within reason.
+    let mut syn = [0_u8; 512];
+    let mut length = libc::socklen_t::try_from(syn.len()).ok()?;
+    // SAFETY: the kernel writes at most `length` bytes to `syn`, and both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_SAVED_SYN,
+            syn.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0 && length >= 40).then(|| traffic_class(&syn)).flatten()
+}
+
+/// The traffic class in an IPv6 header (RFC 8200 section 3).
+#[must_use]
+pub fn traffic_class(packet: &[u8]) -> Option<u8> {
+    match packet {
+        [first, second, ..] => Some(first << 4 | second >> 4),
+        _ => None,
+    }
+}
+
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+fn set(socket: impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
+    // SAFETY: `value` outlives the call, and `length` is its size.
+    let result = unsafe {
+        libc::setsockopt(socket.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), length)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

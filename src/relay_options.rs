@@ -1,0 +1,80 @@
+//! What a relay's options mean.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use faith_packet::access::AccessList;
+use faith_packet::mapping::Mappings;
+use faith_packet::proxy::Version;
+use faith_packet::rfc6052::Mapping;
+use faith_relay::{ClientLimits, RelayOptions};
+use faith_stack::HoldLimits;
+
+use crate::failure::NativeFailure;
+use crate::options::{self, NativeRelayOptions};
+
+pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions, NativeFailure> {
+    let access = access_list(&options.access_list, &options.access_list_name, options.allow_loopback)?;
+    let proxy = options::one_of(
+        "proxyProtocol",
+        &options.proxy_protocol.to_string(),
+        &[("0", None), ("1", Some(Version::V1)), ("2", Some(Version::V2))],
+    )?;
+    if options.client_prefix_length > 128 {
+        let message = format!("clientPrefixLength {} is outside 0-128", options.client_prefix_length);
+        return Err(NativeFailure::new("ERR_FAITH_ARGUMENT", message));
+    }
+    let idle = Duration::from_millis(options.idle_timeout_ms.into());
+    Ok(RelayOptions {
+        ports: options::ports(&options.ports)?,
+        address: options::address(options.address.as_ref())?,
+        backlog: options.backlog,
+        mappings: mappings(options)?,
+        access,
+        sources: parse_each("source", &options.sources)?,
+        privileged_source: options.privileged_source,
+        proxy,
+        copy_dscp: options.copy_dscp,
+        connect_first: options.connect_first,
+        hold: HoldLimits { total: options.max_held, per_client: options.max_held_per_client },
+        connect_timeout: Duration::from_millis(options.connect_timeout_ms.into()),
+        idle_timeout: (!idle.is_zero()).then_some(idle),
+        keep_alive: Duration::from_millis(options.keep_alive_ms.into()),
+        max_sessions: limit(options.max_sessions),
+        clients: ClientLimits {
+            prefix_length: options.client_prefix_length,
+            max_sessions: limit(options.max_sessions_per_client),
+            per_second: limit(options.max_rate_per_client),
+        },
+    })
+}
+
+pub(crate) fn access_list(text: &str, name: &str, allow_loopback: bool) -> Result<AccessList, NativeFailure> {
+    AccessList::parse(text, name)
+        .map(|list| list.with_loopback(allow_loopback))
+        .map_err(|errors| NativeFailure::new("ERR_FAITH_ACCESS_LIST", errors))
+}
+
+fn mappings(options: &NativeRelayOptions) -> Result<Mappings, NativeFailure> {
+    let otherwise = options::one_of(
+        "mapping",
+        &options.mapping,
+        &[("rfc6052", Mapping::Rfc6052), ("low32", Mapping::Low32)],
+    )?;
+    Mappings::new(otherwise, parse_each("mapping", &options.mappings)?)
+        .map_err(|error| NativeFailure::new("ERR_FAITH_ARGUMENT", error))
+}
+
+fn parse_each<T: FromStr<Err: Display>>(what: &str, texts: &[String]) -> Result<Vec<T>, NativeFailure> {
+    let parse = |text: &String| {
+        text.parse()
+            .map_err(|error| NativeFailure::new("ERR_FAITH_ARGUMENT", format!("{what} `{text}`: {error}")))
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// 0 is no limit.
+fn limit(most: u32) -> Option<u32> {
+    (most > 0).then_some(most)
+}
