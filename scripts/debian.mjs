@@ -5,7 +5,6 @@ import {
   chmodSync,
   constants,
   existsSync,
-  readFileSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -14,6 +13,7 @@ import {
 } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
+import { isMachineRoot } from './namespaces.mjs'
 import { Failure, step } from './steps.mjs'
 
 /** Program on the path, or file by its full name, to package. */
@@ -57,7 +57,7 @@ export async function ensurePrograms(programs) {
     throw new Failure(
       `${missing.join(', ')} not found; install them (in Debian: ${names.join(' ')})`,
     )
-  if (!mayInstall()) throw new Failure(`${missing.join(', ')} not found; run: sudo ${command}`)
+  if (!isMachineRoot()) throw new Failure(`${missing.join(', ')} not found; run: sudo ${command}`)
   await withoutStartingServices(async () => {
     const env = { DEBIAN_FRONTEND: 'noninteractive' }
     const wait = ['-o', 'DPkg::Lock::Timeout=300']
@@ -97,13 +97,6 @@ function llvmFolders() {
   } catch {
     return []
   }
-}
-
-/** Root, and not merely root of a user namespace with nobody else in it. */
-function mayInstall() {
-  if (process.getuid?.() !== 0) return false
-  const [, , count] = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/)
-  return Number(count) > 1
 }
 
 function listsAreOld() {

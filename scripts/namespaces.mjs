@@ -16,12 +16,17 @@ const prepare = 'mount -t tmpfs -o mode=755 tmpfs /run && ip link set lo up && e
  */
 export function inLab(command) {
   requireTun()
-  const root = process.getuid?.() === 0
-  if (root && writable('/run') && probe('-nm')) return [...command]
-  // Root of a user namespace that somebody else made, `unshare -Urnm npm test` say: /run is not ours.
-  const options = root && probe('-nm') ? '-m' : '-Urnm'
+  if (isMachineRoot() && writable('/run') && probe('-nm')) return [...command]
+  // Root of a user namespace that somebody else made, `unshare -Urnm npm test` say, needs no second one.
+  const options = process.getuid?.() === 0 && probe('-nm') ? '-nm' : '-Urnm'
   if (!probe(options)) throw new Failure(`cannot make the lab: ${whyNot()}`)
   return ['unshare', options, '--', 'sh', '-c', prepare, 'sh', ...command]
+}
+
+/** Root of the machine or of a container, and not of a user namespace with nobody else in it. */
+export function isMachineRoot() {
+  const [, , users] = (read('/proc/self/uid_map') ?? '').split(/\s+/)
+  return process.getuid?.() === 0 && Number(users) > 1
 }
 
 /** @param {string} options */

@@ -218,7 +218,7 @@ export function progress(title, elapsed, detail) {
   let drawn = 0
   const draw = () => {
     drawn += 1
-    const width = process.stdout.columns ?? 80
+    const width = process.stdout.columns || 80
     const head = `${frames[drawn % frames.length]} ${title} ${duration(elapsed())}  `
     const tail = detail().slice(0, Math.max(0, width - head.length - 1))
     process.stdout.write(`${eraseLive()}${head.slice(0, width - 1)}${dim(tail)}`)

@@ -32,6 +32,7 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
         backlog: options.backlog,
         mappings: mappings(options)?,
         access,
+        routing: None,
         sources: parse_each("source", &options.sources)?,
         privileged_source: options.privileged_source,
         proxy,

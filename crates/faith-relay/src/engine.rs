@@ -12,17 +12,14 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::SocketAddrV6;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-use faith_packet::access::{AccessList, Decision};
+use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
-use faith_packet::prefix::FaithPrefix;
-use faith_packet::proxy::header;
 use faith_stack::{Captured, HeldSyn, Released, Service};
 use faith_sys::tcp::{self, Connection};
 use faith_sys::{reactor, source};
@@ -31,8 +28,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
+use crate::admission::{Admission, Router};
 use crate::attempt::Attempt;
-use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::counters::{Counters, RelayStats};
 use crate::leg::Leg;
@@ -41,7 +38,7 @@ use crate::pairing::{Pairing, Tuple, Waiting};
 use crate::record::{EndReason, Observer, SessionRecord};
 use crate::session::Session;
 use crate::tasks::{Peers, Tasks};
-use crate::upstream::{Answer, Refusal, Source, Target, connect};
+use crate::upstream::{Answer, Refusal, Target, connect};
 
 /// How long a connected server waits for the client's handshake to complete. A client whose SYN-ACK or ACK
 /// was lost tries again after 1, 3, 7 and 15 s.
@@ -49,14 +46,6 @@ const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longer timeouts are this long: sums of times must not overflow.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-
-/// What the engine asks of the router it runs on.
-pub(crate) trait Router: Send + Sync + 'static {
-    /// Whether the router itself has this address.
-    fn is_own_ipv4(&self, address: Ipv4Addr) -> bool;
-    /// The prefix of relayed addresses that this one is inside of, now.
-    fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix>;
-}
 
 /// A SYN that waits for a decision, as [`HeldSyn`].
 pub(crate) trait Held: 'static {
@@ -118,12 +107,10 @@ struct Worker {
 /// A relay without the interface that feeds it.
 pub(crate) struct Engine {
     options: RelayOptions,
-    router: Box<dyn Router>,
+    admission: Admission,
     observer: Option<Arc<dyn Observer>>,
     workers: Box<[Worker]>,
     pairing: Pairing,
-    clients: Arc<Clients>,
-    access: ArcSwap<AccessList>,
     epoch: Instant,
     next_id: AtomicU64,
     active: AtomicU64,
@@ -145,16 +132,13 @@ impl Engine {
         options.idle_timeout = options.idle_timeout.map(|timeout| timeout.min(FAR));
         options.keep_alive = options.keep_alive.min(FAR);
         let workers = workers.max(1);
-        let clients = Clients::new(options.clients);
-        let access = ArcSwap::from_pointee(std::mem::take(&mut options.access));
+        let admission = Admission::new(&mut options, router);
         Arc::new(Self {
             options,
-            router: Box::new(router),
+            admission,
             observer,
             workers: (0..workers).map(|_| Worker::default()).collect(),
             pairing: Pairing::new(workers),
-            clients,
-            access,
             epoch: Instant::now(),
             next_id: AtomicU64::new(1),
             active: AtomicU64::new(0),
@@ -176,17 +160,42 @@ impl Engine {
             return;
         }
         let mut attempt = Attempt::new(self, worker, client, destination);
-        let target = match self.admit(&mut attempt, || Some(syn.traffic_class())) {
-            Ok(target) => target,
-            Err(refusal) => return refuse(syn, attempt, refusal),
+        // A flood of denied SYNs is not worth a task each, so only who must wait for the answer does.
+        let admitted = if self.admission.asks() {
+            None
+        } else {
+            let class = || Some(syn.traffic_class());
+            match self.admission.admit(&mut attempt, self.active(), class) {
+                Ok(target) => Some(target),
+                Err(refusal) => return refuse(syn, attempt, refusal),
+            }
         };
         let engine = Arc::clone(self);
         self.spawn(worker, &attempt.peers(), false, async move {
-            match connect(&target, engine.options.connect_timeout).await {
+            let class = || Some(syn.traffic_class());
+            match engine.reach(&mut attempt, admitted, class).await {
                 Ok(upstream) => engine.pair(worker, syn, upstream, attempt).await,
                 Err(refusal) => refuse(syn, attempt, refusal),
             }
         });
+    }
+
+    /// Connects to where the attempt goes; `admitted` says where when that is known already.
+    async fn reach(
+        &self,
+        attempt: &mut Attempt,
+        admitted: Option<Target>,
+        traffic_class: impl FnOnce() -> Option<u8>,
+    ) -> Result<AsyncFd<Connection>, Refusal> {
+        let target = match admitted {
+            Some(target) => target,
+            None => self.admission.decide(attempt, self.active(), traffic_class).await?,
+        };
+        connect(&target, self.options.connect_timeout).await
+    }
+
+    fn active(&self) -> u64 {
+        self.active.load(Ordering::Relaxed)
     }
 
     /// Lets a connected server wait for its client.
@@ -250,13 +259,9 @@ impl Engine {
         destination: SocketAddrV6,
     ) {
         let mut attempt = Attempt::new(self, worker, client, destination);
-        let target = match self.admit(&mut attempt, || source::saved_traffic_class(&leg)) {
-            Ok(target) => target,
-            Err(refusal) => return attempt.end(refusal.reason),
-        };
         let engine = Arc::clone(self);
         self.spawn(worker, &attempt.peers(), false, async move {
-            match connect(&target, engine.options.connect_timeout).await {
+            match engine.reach(&mut attempt, None, || source::saved_traffic_class(&leg)).await {
                 Ok(upstream) => engine.relay(worker, leg, Leg::new(upstream, false), attempt),
                 Err(refusal) => attempt.end(refusal.reason),
             }
@@ -273,63 +278,12 @@ impl Engine {
         self.spawn(worker, &peers, true, session);
     }
 
-    /// Where an attempt goes, if it may.
-    fn admit(
-        &self,
-        attempt: &mut Attempt,
-        traffic_class: impl FnOnce() -> Option<u8>,
-    ) -> Result<Target, Refusal> {
-        let (client, destination) = (*attempt.client(), *attempt.destination());
-        let server = self.server_of(destination).ok_or(Refusal::NO_ROUTE)?;
-        attempt.server = Some(server);
-        let Decision::Permit { outgoing } = self.judge(*client.ip(), server) else {
-            return Err(Refusal::DENIED);
-        };
-        // This attempt counts already.
-        let limit = self.options.max_sessions.map_or(u64::MAX, u64::from);
-        if self.active.load(Ordering::Relaxed) > limit {
-            return Err(Refusal::LIMIT);
-        }
-        attempt.place = self.clients.enter(client.ip()).map_err(|_| Refusal::LIMIT)?;
-        Ok(Target {
-            server,
-            source: self.source(outgoing, attempt.id()),
-            traffic_class: if self.options.copy_dscp { traffic_class() } else { None },
-            header: self.options.proxy.map(|version| header(version, client, destination)),
-        })
-    }
-
-    fn server_of(&self, destination: SocketAddrV6) -> Option<SocketAddrV4> {
-        self.options.mappings.resolve(&self.router.prefix_of(*destination.ip())?, destination)
-    }
-
-    fn judge(&self, client: Ipv6Addr, server: SocketAddrV4) -> Decision {
-        self.access.load().decide(client, server, || self.router.is_own_ipv4(*server.ip()))
-    }
-
-    /// What the access list says, or else each of the relay's own addresses in turn.
-    fn source(&self, outgoing: Option<Ipv4Addr>, id: u64) -> Source {
-        let sources = &self.options.sources;
-        #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
-        let turn = id as usize;
-        let address = outgoing.or_else(|| sources.get(turn.checked_rem(sources.len())?).copied());
-        match address {
-            _ if self.options.privileged_source => {
-                Source::Reserved(address.unwrap_or(Ipv4Addr::UNSPECIFIED), turn)
-            }
-            Some(address) => Source::Address(address),
-            None => Source::Any,
-        }
-    }
-
     /// Judges by `access` from now on. With `end_denied`, sessions that it does not permit are ended.
     pub(crate) fn set_access(&self, access: AccessList, end_denied: bool) {
-        self.access.store(Arc::new(access));
+        self.admission.set_access(access);
         if end_denied {
             for worker in &self.workers {
-                worker.tasks.abort_unless(|client, server| {
-                    matches!(self.judge(client, server), Decision::Permit { .. })
-                });
+                worker.tasks.abort_unless(|client, server| self.admission.permits(client, server));
             }
         }
     }

@@ -12,9 +12,9 @@
 //! | module | holds |
 //! |---|---|
 //! | `relay`, `options`, `record`, `counters` | the public surface |
+//! | `admission`, `clients`, `route` | who may go where |
 //! | `engine` | what becomes of a SYN and of an accepted connection; the relay's end |
 //! | `attempt`, `tasks`, `pairing` | what is known of a session from outside it |
-//! | `clients` | what one client may take up |
 //! | `upstream` | connecting, and what a failure means |
 //! | `session`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
 //!
@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod attempt;
 mod clients;
 mod clock;
@@ -35,6 +36,7 @@ mod pairing;
 mod pipes;
 mod record;
 mod relay;
+mod route;
 mod session;
 mod tasks;
 mod upstream;
@@ -47,3 +49,4 @@ pub use counters::RelayStats;
 pub use options::RelayOptions;
 pub use record::{EndReason, Observer, SessionRecord};
 pub use relay::Relay;
+pub use route::{Question, Reject, Route, Routing, Verdict};

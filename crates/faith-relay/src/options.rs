@@ -10,6 +10,7 @@ use faith_packet::proxy::Version;
 use faith_stack::HoldLimits;
 
 use crate::clients::ClientLimits;
+use crate::route::Routing;
 
 /// The settings of a relay; [`new`](Self::new) gives the defaults.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct RelayOptions {
     pub proxy: Option<Version>,
     /// Give what goes to the server the DSCP of the client's SYN; false.
     pub copy_dscp: bool,
+    /// Who is asked where each connection goes; nobody.
+    pub routing: Option<Routing>,
     /// Connect to the server before the client's handshake completes; true.
     pub connect_first: bool,
     /// How many SYNs connect-first may hold.
@@ -63,6 +66,7 @@ impl RelayOptions {
             privileged_source: false,
             proxy: None,
             copy_dscp: false,
+            routing: None,
             connect_first: true,
             hold: HoldLimits::default(),
             connect_timeout: Duration::from_secs(10),

@@ -9,8 +9,9 @@ use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::{FaithInterface, ListenOptions, ListenerHandle, StackError};
 
+use crate::admission::Router;
 use crate::counters::RelayStats;
-use crate::engine::{Engine, Router};
+use crate::engine::Engine;
 use crate::options::RelayOptions;
 use crate::record::Observer;
 

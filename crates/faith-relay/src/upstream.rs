@@ -47,6 +47,9 @@ impl Refusal {
     /// This host has run out of something.
     pub(crate) const EXHAUSTED: Self = Self { reason: EndReason::Exhausted, answer: Answer::Reset };
 
+    /// Whoever was asked where it goes did not say.
+    pub(crate) const UNDECIDED: Self = Self { reason: EndReason::Error, answer: Answer::Reset };
+
     /// The server did not answer in time.
     pub(crate) const TIMEOUT: Self = Self { reason: EndReason::ConnectTimeout, answer: Answer::Silence };
 

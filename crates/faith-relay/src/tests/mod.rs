@@ -9,6 +9,7 @@ mod idle;
 mod leaks;
 mod limits;
 mod reset;
+mod route;
 mod transfer;
 mod urgent;
 
@@ -28,7 +29,8 @@ use faith_sys::reactor;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::engine::{Engine, Held, Router};
+use crate::admission::Router;
+use crate::engine::{Engine, Held};
 use crate::options::RelayOptions;
 use crate::record::{EndReason, Observer, SessionRecord};
 

@@ -1,0 +1,157 @@
+//! Who may go where, and how: mappings, access list, limits, sources and headers.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use faith_packet::access::{AccessList, Decision};
+use faith_packet::mapping::Mappings;
+use faith_packet::prefix::FaithPrefix;
+use faith_packet::proxy::{Version, header};
+
+use crate::attempt::Attempt;
+use crate::clients::Clients;
+use crate::options::RelayOptions;
+use crate::route::{Questions, Verdict};
+use crate::upstream::{Refusal, Source, Target};
+
+/// What is asked of the router a relay runs on.
+pub(crate) trait Router: Send + Sync + 'static {
+    /// Whether the router itself has this address.
+    fn is_own_ipv4(&self, address: Ipv4Addr) -> bool;
+    /// The prefix of relayed addresses that this one is inside of, now.
+    fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix>;
+}
+
+/// What a relay goes by when it lets a connection through.
+pub(crate) struct Admission {
+    router: Box<dyn Router>,
+    mappings: Mappings,
+    access: ArcSwap<AccessList>,
+    clients: Arc<Clients>,
+    max_sessions: u64,
+    sources: Vec<Ipv4Addr>,
+    privileged_source: bool,
+    proxy: Option<Version>,
+    copy_dscp: bool,
+    questions: Option<Questions>,
+}
+
+impl Admission {
+    pub(crate) fn new(options: &mut RelayOptions, router: impl Router) -> Self {
+        Self {
+            router: Box::new(router),
+            mappings: std::mem::take(&mut options.mappings),
+            access: ArcSwap::from_pointee(std::mem::take(&mut options.access)),
+            clients: Clients::new(options.clients),
+            max_sessions: options.max_sessions.map_or(u64::MAX, u64::from),
+            sources: std::mem::take(&mut options.sources),
+            privileged_source: options.privileged_source,
+            proxy: options.proxy,
+            copy_dscp: options.copy_dscp,
+            questions: options.routing.take().map(Questions::new),
+        }
+    }
+
+    /// Whether somebody else is asked, so that [`decide`](Self::decide) takes time.
+    pub(crate) fn asks(&self) -> bool {
+        self.questions.is_some()
+    }
+
+    /// Where an attempt goes, if it may, of `active` in all. The attempt counts already.
+    ///
+    /// # Errors
+    /// What to tell the client.
+    pub(crate) fn admit(
+        &self,
+        attempt: &mut Attempt,
+        active: u64,
+        traffic_class: impl FnOnce() -> Option<u8>,
+    ) -> Result<Target, Refusal> {
+        let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_ROUTE)?;
+        attempt.server = Some(server);
+        let Decision::Permit { outgoing } = self.judge(*attempt.client().ip(), server) else {
+            return Err(Refusal::DENIED);
+        };
+        self.enter(attempt, active)?;
+        Ok(self.target(attempt, server, outgoing, self.proxy, traffic_class))
+    }
+
+    /// As [`admit`](Self::admit), for a relay that asks somebody else first.
+    ///
+    /// # Errors
+    /// What to tell the client.
+    pub(crate) async fn decide(
+        &self,
+        attempt: &mut Attempt,
+        active: u64,
+        traffic_class: impl FnOnce() -> Option<u8>,
+    ) -> Result<Target, Refusal> {
+        let Some(questions) = &self.questions else { return self.admit(attempt, active, traffic_class) };
+        let (client, destination) = (*attempt.client(), *attempt.destination());
+        match questions.ask(client, destination, self.server_of(destination)).await? {
+            Verdict::Connect { server, source, proxy } => {
+                attempt.server = Some(server);
+                self.enter(attempt, active)?;
+                Ok(self.target(attempt, server, source, proxy.or(self.proxy), traffic_class))
+            }
+            Verdict::Reject(reject) => Err(reject.into()),
+            Verdict::Default => self.admit(attempt, active, traffic_class),
+        }
+    }
+
+    fn enter(&self, attempt: &mut Attempt, active: u64) -> Result<(), Refusal> {
+        if active > self.max_sessions {
+            return Err(Refusal::LIMIT);
+        }
+        attempt.place = self.clients.enter(attempt.client().ip()).map_err(|_| Refusal::LIMIT)?;
+        Ok(())
+    }
+
+    fn target(
+        &self,
+        attempt: &Attempt,
+        server: SocketAddrV4,
+        source: Option<Ipv4Addr>,
+        proxy: Option<Version>,
+        traffic_class: impl FnOnce() -> Option<u8>,
+    ) -> Target {
+        Target {
+            server,
+            source: self.source(source, attempt.id()),
+            traffic_class: if self.copy_dscp { traffic_class() } else { None },
+            header: proxy.map(|version| header(version, *attempt.client(), *attempt.destination())),
+        }
+    }
+
+    fn server_of(&self, destination: SocketAddrV6) -> Option<SocketAddrV4> {
+        self.mappings.resolve(&self.router.prefix_of(*destination.ip())?, destination)
+    }
+
+    fn judge(&self, client: Ipv6Addr, server: SocketAddrV4) -> Decision {
+        self.access.load().decide(client, server, || self.router.is_own_ipv4(*server.ip()))
+    }
+
+    /// Whether a session between these two would be let through now.
+    pub(crate) fn permits(&self, client: Ipv6Addr, server: SocketAddrV4) -> bool {
+        matches!(self.judge(client, server), Decision::Permit { .. })
+    }
+
+    pub(crate) fn set_access(&self, access: AccessList) {
+        self.access.store(Arc::new(access));
+    }
+
+    /// What a rule says, or else each of the relay's own addresses in turn.
+    fn source(&self, ruled: Option<Ipv4Addr>, id: u64) -> Source {
+        #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
+        let turn = id as usize;
+        let in_turn = || self.sources.get(turn.checked_rem(self.sources.len())?).copied();
+        match ruled.or_else(in_turn) {
+            address if self.privileged_source => {
+                Source::Reserved(address.unwrap_or(Ipv4Addr::UNSPECIFIED), turn)
+            }
+            Some(address) => Source::Address(address),
+            None => Source::Any,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Asking somebody else where a connection goes, while its SYN is held.
+//!
+//! An answer may come from any thread, late, or never. So a question has a time limit, there is a bound on how many
+//! are open, and one that is dropped unanswered refuses its client and nobody else.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use faith_packet::icmpv6::Unreachable;
+use faith_packet::proxy::Version;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::record::EndReason;
+use crate::upstream::{Answer, Refusal};
+
+/// A client that is not let through, and what it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reject {
+    /// RST: `ECONNREFUSED`.
+    Refused,
+    /// ICMPv6 address unreachable: `EHOSTUNREACH`.
+    Unreachable,
+    /// ICMPv6 administratively prohibited: `EACCES`.
+    Prohibited,
+    /// Nothing.
+    Drop,
+}
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// What the mappings and the access list say.
+    Default,
+    /// It goes to this server, whatever the access list says.
+    Connect {
+        /// The server.
+        server: SocketAddrV4,
+        /// Where the connection comes from; `None` is the relay's own choice.
+        source: Option<Ipv4Addr>,
+        /// Whether the server is told who the client is; `None` is the relay's own choice.
+        proxy: Option<Version>,
+    },
+    /// It goes nowhere.
+    Reject(Reject),
+}
+
+/// A connection that waits for a [`Verdict`].
+#[derive(Debug)]
+pub struct Question {
+    /// Who connects.
+    pub client: SocketAddrV6,
+    /// What the client dialled.
+    pub destination: SocketAddrV6,
+    /// The server that the mappings say.
+    pub server: Option<SocketAddrV4>,
+    answer: oneshot::Sender<Verdict>,
+}
+
+impl Question {
+    /// Answers it. Dropping it instead refuses the client. An answer that comes too late is for nobody.
+    pub fn answer(self, verdict: Verdict) {
+        let _ = self.answer.send(verdict);
+    }
+}
+
+/// Who decides where connections go.
+pub trait Route: Send + Sync {
+    /// Decides, at once or later. Called on a worker's thread, between packets: it must return in microseconds and
+    /// never block.
+    fn ask(&self, question: Question);
+}
+
+/// Who is asked, and within which bounds.
+#[derive(Clone)]
+pub struct Routing {
+    /// Who is asked.
+    pub route: Arc<dyn Route>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How many questions may be open; beyond, clients are reset.
+    pub max_undecided: u32,
+}
+
+impl fmt::Debug for Routing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routing").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// The questions of one relay.
+#[derive(Debug)]
+pub(crate) struct Questions {
+    routing: Routing,
+    open: AtomicU32,
+}
+
+impl Questions {
+    pub(crate) fn new(routing: Routing) -> Self {
+        Self { routing, open: AtomicU32::new(0) }
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// What to tell the client when there is none, or when it says no.
+    pub(crate) async fn ask(
+        &self,
+        client: SocketAddrV6,
+        destination: SocketAddrV6,
+        server: Option<SocketAddrV4>,
+    ) -> Result<Verdict, Refusal> {
+        let _open = Open::enter(&self.open, self.routing.max_undecided)?;
+        let (answer, verdict) = oneshot::channel();
+        self.routing.route.ask(Question { client, destination, server, answer });
+        match timeout(self.routing.timeout, verdict).await {
+            Ok(Ok(Verdict::Reject(reject))) => Err(reject.into()),
+            Ok(Ok(verdict)) => Ok(verdict),
+            Ok(Err(_)) | Err(_) => Err(Refusal::UNDECIDED),
+        }
+    }
+}
+
+/// A place among the open questions.
+struct Open<'a>(&'a AtomicU32);
+
+impl<'a> Open<'a> {
+    fn enter(open: &'a AtomicU32, most: u32) -> Result<Self, Refusal> {
+        let entered = Self(open);
+        if open.fetch_add(1, Ordering::Relaxed) >= most { Err(Refusal::LIMIT) } else { Ok(entered) }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl From<Reject> for Refusal {
+    fn from(reject: Reject) -> Self {
+        let (reason, answer) = match reject {
+            Reject::Refused => (EndReason::Refused, Answer::Reset),
+            Reject::Unreachable => {
+                (EndReason::Unreachable, Answer::Unreachable(Unreachable::AddressUnreachable))
+            }
+            Reject::Prohibited => (EndReason::Denied, Answer::Unreachable(Unreachable::Prohibited)),
+            Reject::Drop => (EndReason::Denied, Answer::Silence),
+        };
+        Self { reason, answer }
+    }
+}
