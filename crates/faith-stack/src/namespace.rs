@@ -162,9 +162,6 @@ pub(crate) fn listening_group(
         {
             bound = address;
         }
-        if group.is_empty() && count > 1 {
-            reuseport::select_by_queue(&socket)?;
-        }
         group.push(socket);
     }
     for socket in &group {
@@ -172,6 +169,11 @@ pub(crate) fn listening_group(
             source::save_syn(socket)?;
         }
         socket.listen(i32::try_from(queue.backlog).unwrap_or(i32::MAX))?;
+    }
+    // Only now: a socket that has a program when it begins to listen takes a listener of the same port on another
+    // address for a conflict (inet_csk_bind_conflict()).
+    if let [first, _, ..] = &group[..] {
+        reuseport::select_by_queue(first)?;
     }
     Ok(group)
 }

@@ -133,3 +133,37 @@ fn the_routers_own_addresses_are_known_as_they_change() {
         eventually("the old address is forgotten", || !own("192.0.2.1"));
     });
 }
+
+#[test]
+fn an_exact_address_wins_over_all_addresses() {
+    for steering in [Steering::Auto, Steering::OnDemand] {
+        in_a_namespace(move || {
+            let faith = faith(|options| options.steering = steering).unwrap();
+            let (everywhere, here) = (Arc::<Echo>::default(), Arc::<Echo>::default());
+            let ports = |ranges: &[(u16, u16)]| PortSet::from_ranges(ranges.iter().copied()).unwrap();
+            let _wildcard = listen(&faith, ports(&[(80, 80), (8000, 8000)]), &everywhere).unwrap();
+            let exact = Some("64:ff9b::1".parse().unwrap());
+            let options = faith_stack::ListenOptions {
+                ports: ports(&[(80, 80), (443, 443)]),
+                address: exact,
+                backlog: 16,
+                save_syn: false,
+                hold: None,
+            };
+            let _exact = faith.listen(options, Arc::<Echo>::clone(&here)).unwrap();
+            for (address, port) in [
+                ("64:ff9b::1", 80),
+                ("64:ff9b::1", 443),
+                ("64:ff9b::1", 8000),
+                ("64:ff9b::2", 80),
+                ("64:ff9b::1", 80),
+            ] {
+                greet(address, port).unwrap();
+            }
+            let ports = |echo: &Echo| {
+                echo.dialled.lock().unwrap().iter().map(std::net::SocketAddrV6::port).collect::<Vec<_>>()
+            };
+            assert_eq!((ports(&here), ports(&everywhere)), (vec![80, 443, 80], vec![8000, 80]));
+        });
+    }
+}
