@@ -13,6 +13,7 @@ use crate::failure::{NativeFailure, Outcome, blocking};
 use crate::listener::{NativeConnection, NativeListener, Prepared};
 use crate::options::{self, NativeInterfaceOptions, NativeListenOptions, NativeRelayOptions};
 use crate::relay::{NativeRelay, NativeSession, PreparedRelay};
+use crate::route::NativeQuestion;
 use crate::stats::{self, NativeInterfaceStats};
 
 /// A faith interface.
@@ -127,7 +128,8 @@ impl NativeInterface {
         }))
     }
 
-    /// Relays connections to IPv4, and tells `onSessions` of those that have ended.
+    /// Relays connections to IPv4, tells `onSessions` of those that have ended, and asks `onQuestions` where each
+    /// goes; the answer is `NativeRelay.answer`.
     ///
     /// # Errors
     /// When the environment is closing.
@@ -139,9 +141,12 @@ impl NativeInterface {
         #[napi(ts_arg_type = "(batch: NativeSession[]) => void")] on_sessions: Option<
             Function<'_, Vec<NativeSession>, ()>,
         >,
+        #[napi(ts_arg_type = "(batch: NativeQuestion[]) => void")] on_questions: Option<
+            Function<'_, Vec<NativeQuestion>, ()>,
+        >,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeRelay>>> {
         let interface = Arc::clone(&self.interface);
-        let prepared = PreparedRelay::new(env, on_sessions.as_ref())?;
+        let prepared = PreparedRelay::new(env, on_sessions.as_ref(), on_questions.as_ref())?;
         env.spawn_future(blocking(move || prepared.open(interface, options)))
     }
 

@@ -13,6 +13,7 @@ pub mod listener;
 pub mod options;
 pub mod relay;
 mod relay_options;
+pub mod route;
 pub mod stats;
 
 use napi_derive::napi;

@@ -92,6 +92,10 @@ pub struct NativeRelayOptions {
     pub privileged_source: bool,
     /// Whether the server's side gets the DSCP of the client's.
     pub copy_dscp: bool,
+    /// How long an answer of `onQuestions` may take, in milliseconds; 5000.
+    pub route_timeout_ms: Option<u32>,
+    /// How many questions may be open; 1024.
+    pub max_undecided: Option<u32>,
 }
 
 pub(crate) fn prefix(text: &str) -> Result<FaithPrefix, NativeFailure> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use faith_relay::{EndReason, Observer, Relay, SessionRecord};
+use faith_relay::{EndReason, Observer, Relay, Routing, SessionRecord};
 use faith_stack::FaithInterface;
 use napi::Env;
 use napi::bindgen_prelude::Function;
@@ -16,6 +16,7 @@ use crate::failure::{Outcome, blocking};
 use crate::keep_alive::KeepAlive;
 use crate::options::NativeRelayOptions;
 use crate::relay_options::{access_list, relay_options};
+use crate::route::{Asking, NativeQuestion, NativeVerdict};
 use crate::stats::number;
 
 /// Ended sessions that may wait for the event loop; more are counted and forgotten.
@@ -107,6 +108,7 @@ fn milliseconds(duration: Duration) -> f64 {
 pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
     dropped: Arc<AtomicU64>,
+    asking: Option<Arc<Asking>>,
     alive: KeepAlive,
 }
 
@@ -114,6 +116,7 @@ impl PreparedRelay {
     pub(crate) fn new(
         env: &Env,
         callback: Option<&Function<'_, Vec<NativeSession>, ()>>,
+        on_questions: Option<&Function<'_, Vec<NativeQuestion>, ()>>,
     ) -> napi::Result<Self> {
         let dropped = Arc::new(AtomicU64::new(0));
         let observer = match callback {
@@ -127,7 +130,8 @@ impl PreparedRelay {
             }
             None => None,
         };
-        Ok(Self { observer, dropped, alive: KeepAlive::new(env)? })
+        let asking = on_questions.map(Asking::new).transpose()?;
+        Ok(Self { observer, dropped, asking, alive: KeepAlive::new(env)? })
     }
 
     pub(crate) fn open(
@@ -135,8 +139,14 @@ impl PreparedRelay {
         interface: Arc<FaithInterface>,
         options: NativeRelayOptions,
     ) -> Result<NativeRelay, NativeFailure> {
-        let relay = Relay::start(interface, relay_options(&options)?, self.observer)?;
-        Ok(NativeRelay { relay: Arc::new(relay), dropped: self.dropped, alive: self.alive })
+        let mut wanted = relay_options(&options)?;
+        wanted.routing = self.asking.as_ref().map(|asking| Routing {
+            route: Arc::<Asking>::clone(asking),
+            timeout: Duration::from_millis(options.route_timeout_ms.unwrap_or(5000).into()),
+            max_undecided: options.max_undecided.unwrap_or(1024),
+        });
+        let relay = Arc::new(Relay::start(interface, wanted, self.observer)?);
+        Ok(NativeRelay { relay, dropped: self.dropped, asking: self.asking, alive: self.alive })
     }
 }
 
@@ -145,11 +155,24 @@ impl PreparedRelay {
 pub struct NativeRelay {
     relay: Arc<Relay>,
     dropped: Arc<AtomicU64>,
+    asking: Option<Arc<Asking>>,
     alive: KeepAlive,
 }
 
 #[napi]
 impl NativeRelay {
+    /// Answers a question; `null` is no answer, which refuses the client.
+    #[napi(ts_return_type = "NativeFailure | null")]
+    #[must_use]
+    pub fn answer(&self, id: f64, verdict: Option<NativeVerdict>) -> Option<NativeFailure> {
+        let asking = self.asking.as_ref()?;
+        if let Some(verdict) = verdict {
+            return asking.answer(id, &verdict).err();
+        }
+        asking.give_up(id);
+        None
+    }
+
     /// What it has counted.
     #[napi]
     #[must_use]

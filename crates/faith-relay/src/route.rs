@@ -61,6 +61,12 @@ pub struct Question {
 }
 
 impl Question {
+    /// Whether nobody waits for the answer any more.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        self.answer.is_closed()
+    }
+
     /// Answers it. Dropping it instead refuses the client. An answer that comes too late is for nobody.
     pub fn answer(self, verdict: Verdict) {
         let _ = self.answer.send(verdict);

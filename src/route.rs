@@ -1,0 +1,150 @@
+//! Asking JavaScript where connections go. Questions go out in batches and are answered by number, so that a
+//! decision may take its time without anything of JavaScript's being held on a worker.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use faith_packet::proxy::Version;
+use faith_relay::{Question, Reject, Route, Verdict};
+use napi::bindgen_prelude::Function;
+use napi_derive::napi;
+
+use crate::batch::Batch;
+use crate::failure::NativeFailure;
+use crate::options;
+use crate::stats::number;
+
+/// A connection whose way JavaScript decides.
+#[napi(object)]
+pub struct NativeQuestion {
+    /// What it is answered by.
+    pub id: f64,
+    /// Who connects.
+    pub source: String,
+    /// Who connects.
+    pub source_port: u16,
+    /// What the client dialled.
+    pub destination: String,
+    /// What the client dialled.
+    pub destination_port: u16,
+    /// The server that the mappings say.
+    pub ipv4: Option<String>,
+    /// The server's port.
+    pub ipv4_port: Option<u16>,
+}
+
+/// An answer: with `host`, where it goes; with `reject`, that it does not; with neither, what mappings and access
+/// list say.
+#[napi(object)]
+pub struct NativeVerdict {
+    /// An IPv4 address.
+    pub host: Option<String>,
+    /// Its port.
+    pub port: Option<u32>,
+    /// The IPv4 address that the connection comes from.
+    pub source: Option<String>,
+    /// 1 or 2.
+    pub proxy_protocol: Option<u8>,
+    /// `refused`, `unreachable`, `prohibited` or `drop`.
+    pub reject: Option<String>,
+}
+
+/// The open questions of a relay.
+pub(crate) struct Asking {
+    open: Arc<Mutex<HashMap<u64, Question>>>,
+    questions: Batch<u64, Vec<NativeQuestion>>,
+    next: AtomicU64,
+}
+
+impl Asking {
+    pub(crate) fn new(callback: &Function<'_, Vec<NativeQuestion>, ()>) -> napi::Result<Arc<Self>> {
+        let open = Arc::<Mutex<HashMap<u64, Question>>>::default();
+        let asked = Arc::clone(&open);
+        let questions = Batch::new(callback, move |ids: Vec<u64>| {
+            let asked = lock(&asked);
+            ids.into_iter().filter_map(|id| asked.get(&id).map(|question| describe(id, question))).collect()
+        })?;
+        Ok(Arc::new(Self { open, questions, next: AtomicU64::new(1) }))
+    }
+
+    /// Answers question `id`, if somebody still waits for the answer.
+    pub(crate) fn answer(&self, id: f64, verdict: &NativeVerdict) -> Result<(), NativeFailure> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
+        let question = lock(&self.open).remove(&(id as u64));
+        // An answer that cannot be read drops the question, which refuses the client.
+        let verdict = verdict_of(verdict)?;
+        if let Some(question) = question {
+            question.answer(verdict);
+        }
+        Ok(())
+    }
+
+    /// Forgets question `id`, which refuses its client.
+    pub(crate) fn give_up(&self, id: f64) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "ids are counted from 1"
+        )]
+        drop(lock(&self.open).remove(&(id as u64)));
+    }
+}
+
+impl Route for Asking {
+    fn ask(&self, question: Question) {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut open = lock(&self.open);
+        open.retain(|_, question| !question.is_late());
+        open.insert(id, question);
+        drop(open);
+        self.questions.push(id);
+    }
+}
+
+fn lock(open: &Mutex<HashMap<u64, Question>>) -> MutexGuard<'_, HashMap<u64, Question>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn describe(id: u64, question: &Question) -> NativeQuestion {
+    NativeQuestion {
+        id: number(id),
+        source: question.client.ip().to_string(),
+        source_port: question.client.port(),
+        destination: question.destination.ip().to_string(),
+        destination_port: question.destination.port(),
+        ipv4: question.server.map(|server| server.ip().to_string()),
+        ipv4_port: question.server.map(|server| server.port()),
+    }
+}
+
+fn verdict_of(verdict: &NativeVerdict) -> Result<Verdict, NativeFailure> {
+    const REJECTS: &[(&str, Reject)] = &[
+        ("refused", Reject::Refused),
+        ("unreachable", Reject::Unreachable),
+        ("prohibited", Reject::Prohibited),
+        ("drop", Reject::Drop),
+    ];
+    if let Some(reject) = &verdict.reject {
+        return options::one_of("reject", reject, REJECTS).map(Verdict::Reject);
+    }
+    let Some(host) = &verdict.host else { return Ok(Verdict::Default) };
+    let wrong = |message: String| NativeFailure::new("ERR_FAITH_ARGUMENT", message);
+    let ipv4 = |text: &String| -> Result<Ipv4Addr, NativeFailure> {
+        text.parse().map_err(|_| wrong(format!("`{text}` is not an IPv4 address")))
+    };
+    let port = verdict.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+    let port = port.ok_or_else(|| wrong(format!("the port for {host} is missing or outside 1-65535")))?;
+    let proxy = match verdict.proxy_protocol {
+        None => None,
+        Some(1) => Some(Version::V1),
+        Some(2) => Some(Version::V2),
+        Some(other) => return Err(wrong(format!("proxyProtocol is 1 or 2, not {other}"))),
+    };
+    Ok(Verdict::Connect {
+        server: SocketAddrV4::new(ipv4(host)?, port),
+        source: verdict.source.as_ref().map(ipv4).transpose()?,
+        proxy,
+    })
+}
