@@ -121,7 +121,7 @@ impl NativeInterface {
                 ports: options::ports(&options.ports)?,
                 address: options::address(options.address.as_ref())?,
                 backlog: options.backlog,
-                save_syn: false,
+                prepare: |_| Ok(()),
                 hold: None,
             };
             prepared.open(&interface, options)

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
 use faith_stack::{Captured, HeldSyn, Released, Service};
-use faith_sys::tcp::{self, Connection};
+use faith_sys::tcp::Connection;
 use faith_sys::{reactor, source};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot};
@@ -213,7 +213,7 @@ impl Engine {
         }
     }
 
-    /// Serves an accepted connection.
+    /// Serves an accepted connection, whose socket is prepared as a leg.
     pub(crate) fn accept(self: &Arc<Self>, worker: usize, captured: Captured) {
         let Captured { socket, client, destination } = captured;
         self.counters(worker).accepted();
@@ -221,10 +221,7 @@ impl Engine {
         if self.is_at(Stage::Draining) {
             return;
         }
-        let leg = match tcp::prepare_leg(&connection)
-            .map_err(|error| Refusal::from_error(&error))
-            .and_then(|()| leg_of(connection))
-        {
+        let leg = match leg_of(connection) {
             Ok(leg) => leg,
             Err(refusal) => {
                 return Attempt::new(self, worker, client, destination).end(refusal.reason);

@@ -1,13 +1,16 @@
 //! A relay on a faith interface.
 
 use std::fmt;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::{FaithInterface, ListenOptions, ListenerHandle, StackError};
+use faith_sys::{source, tcp};
 
 use crate::admission::Router;
 use crate::counters::RelayStats;
@@ -24,6 +27,17 @@ impl Router for Weak<FaithInterface> {
     fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix> {
         self.upgrade()?.prefixes().find(&address).copied()
     }
+}
+
+/// What every accepted leg is to inherit.
+fn prepare(listener: BorrowedFd<'_>) -> io::Result<()> {
+    tcp::prepare_leg(listener)
+}
+
+/// The same, for a relay that looks at the SYN of connections it accepted first.
+fn prepare_and_save_syn(listener: BorrowedFd<'_>) -> io::Result<()> {
+    tcp::prepare_leg(listener)?;
+    source::save_syn(listener)
 }
 
 /// A relay that runs: it takes the connections of its ports and passes them on to the IPv4 servers they mean.
@@ -52,7 +66,7 @@ impl Relay {
             ports: options.ports.clone(),
             address: options.address,
             backlog: options.backlog,
-            save_syn: options.copy_dscp,
+            prepare: if options.copy_dscp { prepare_and_save_syn } else { prepare },
             hold: options.connect_first.then_some(options.hold),
         };
         let workers = interface.workers();

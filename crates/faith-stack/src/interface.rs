@@ -255,7 +255,7 @@ impl FaithInterface {
         if !keepfaith() {
             return Err(StackError::Keepfaith);
         }
-        let ListenOptions { ports, address, backlog, save_syn, hold } = options;
+        let ListenOptions { ports, address, backlog, prepare, hold } = options;
         if let Some(address) = address
             && self.prefixes().find(&address).is_none()
         {
@@ -267,7 +267,7 @@ impl FaithInterface {
             let address = address.map_or_else(|| "[::]".to_owned(), |address| address.to_string());
             return Err(StackError::PortTaken { address, ports });
         }
-        let (group, reach, rule) = self.reach(address, &ports, AcceptQueue { backlog, save_syn })?;
+        let (group, reach, rule) = self.reach(address, &ports, AcceptQueue { backlog, prepare })?;
         let listener = Arc::new(Listener {
             address,
             ports,

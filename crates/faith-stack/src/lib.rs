@@ -25,4 +25,4 @@ pub use held::{HeldSyn, Released};
 pub use interface::{FaithInterface, LostCallback};
 pub use keepfaith::{keepfaith, set_keepfaith};
 pub use options::{InterfaceOptions, Steering};
-pub use service::{Captured, HoldLimits, ListenOptions, Service};
+pub use service::{Captured, HoldLimits, ListenOptions, Prepare, Service};

@@ -7,16 +7,18 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
+use std::os::fd::AsFd as _;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use faith_packet::prefix::FaithPrefix;
 use faith_sys::tun::{Tun, TunError};
-use faith_sys::{netns, reuseport, source};
+use faith_sys::{netns, reuseport};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::error::{NEEDS, StackError};
 use crate::netlink::{Device, Netlink};
+use crate::service::Prepare;
 use crate::steer::Steering;
 
 /// The stack's device, inside.
@@ -113,7 +115,7 @@ impl Inside {
         netlink.add_default_route(stack).map_err(failed("RTM_NEWROUTE"))?;
         let steering = if steer {
             let here = netns::current().map_err(failed("open"))?;
-            Steering::attach(std::os::fd::AsFd::as_fd(&here)).ok()
+            Steering::attach(here.as_fd()).ok()
         } else {
             None
         };
@@ -131,12 +133,11 @@ impl Inside {
     }
 }
 
-/// How a listening socket keeps what it has not given away.
+/// How a listening socket is set up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AcceptQueue {
     pub(crate) backlog: u32,
-    /// Whether each connection's SYN is kept with it.
-    pub(crate) save_syn: bool,
+    pub(crate) prepare: Prepare,
 }
 
 /// Makes an `SO_REUSEPORT` group of `count` listening sockets on `address` and `port` (0: any port, the same
@@ -165,9 +166,7 @@ pub(crate) fn listening_group(
         group.push(socket);
     }
     for socket in &group {
-        if queue.save_syn {
-            source::save_syn(socket)?;
-        }
+        (queue.prepare)(socket.as_fd())?;
         socket.listen(i32::try_from(queue.backlog).unwrap_or(i32::MAX))?;
     }
     // Only now: a socket that has a program when it begins to listen takes a listener of the same port on another

@@ -3,8 +3,9 @@
 //! A [`Service`] is called on the thread of the worker that owns the packet or the socket, inside that
 //! worker's tokio `LocalSet`: it may `tokio::task::spawn_local` at will and must never block.
 
+use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use faith_packet::ports::PortSet;
@@ -36,7 +37,7 @@ pub trait Service: Send + Sync + 'static {
 
     /// Accepting rests for a moment because descriptors or memory ran out; nothing is lost, connections wait in
     /// the kernel's queue. Called each time, so whoever reports it must see to it that it is said once.
-    fn exhausted(&self, error: &std::io::Error) {
+    fn exhausted(&self, error: &io::Error) {
         let _ = error;
     }
 }
@@ -56,6 +57,9 @@ impl Default for HoldLimits {
     }
 }
 
+/// Sets options of a listening socket.
+pub type Prepare = fn(BorrowedFd<'_>) -> io::Result<()>;
+
 /// What a faith listener takes.
 #[derive(Debug, Clone)]
 pub struct ListenOptions {
@@ -65,8 +69,9 @@ pub struct ListenOptions {
     pub address: Option<Ipv6Addr>,
     /// Length of the kernel's accept queue, per worker.
     pub backlog: u32,
-    /// Keep each connection's SYN for `faith_sys::source::saved_traffic_class`.
-    pub save_syn: bool,
+    /// Sets the options of a socket that is about to listen, which every connection accepted from it inherits: a
+    /// system call here is one less for each of them.
+    pub prepare: Prepare,
     /// Offer SYNs to the service first; `None` accepts first.
     pub hold: Option<HoldLimits>,
 }

@@ -147,7 +147,7 @@ fn an_exact_address_wins_over_all_addresses() {
                 ports: ports(&[(80, 80), (443, 443)]),
                 address: exact,
                 backlog: 16,
-                save_syn: false,
+                prepare: |_| Ok(()),
                 hold: None,
             };
             let _exact = faith.listen(options, Arc::<Echo>::clone(&here)).unwrap();

@@ -129,8 +129,8 @@ pub fn end_stream(socket: impl AsFd) -> io::Result<()> {
     SockRef::from(&socket).shutdown(Shutdown::Write)
 }
 
-/// Readies one leg of a relay: small writes leave at once (`TCP_NODELAY`), a peer that vanished is noticed
-/// (`SO_KEEPALIVE`), and urgent bytes stay in the stream where they were sent (`SO_OOBINLINE`).
+/// Readies one leg of a relay, or a listener for the legs it will accept: small writes leave at once
+/// (`TCP_NODELAY`), and urgent bytes stay in the stream where they were sent (`SO_OOBINLINE`).
 ///
 /// # Errors
 ///
@@ -138,7 +138,6 @@ pub fn end_stream(socket: impl AsFd) -> io::Result<()> {
 pub fn prepare_leg(socket: impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(&socket);
     socket.set_tcp_nodelay(true)?;
-    socket.set_keepalive(true)?;
     socket.set_out_of_band_inline(true)
 }
 

@@ -25,7 +25,7 @@ use faith_packet::icmpv6::Unreachable;
 use faith_packet::ports::PortSet;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::Captured;
-use faith_sys::reactor;
+use faith_sys::{reactor, tcp};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -117,6 +117,7 @@ impl Lab {
                         ready = listener.readable() => match ready.unwrap().try_io(|it| it.get_ref().accept()) {
                             Ok(Ok((socket, client))) => {
                                 socket.set_nonblocking(true).unwrap();
+                                tcp::prepare_leg(&socket).unwrap();
                                 let client = v6(client.as_socket().unwrap());
                                 on_worker.accept(0, Captured { socket: socket.into(), client, destination });
                             }

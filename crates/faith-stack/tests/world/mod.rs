@@ -91,7 +91,7 @@ pub(crate) fn listen(
     echo: &Arc<Echo>,
 ) -> Result<ListenerHandle, StackError> {
     let hold = echo.verdict.map(|_| faith_stack::HoldLimits::default());
-    let options = ListenOptions { ports, address: None, backlog: 128, save_syn: false, hold };
+    let options = ListenOptions { ports, address: None, backlog: 128, prepare: |_| Ok(()), hold };
     faith.listen(options, Arc::<Echo>::clone(echo))
 }
 
