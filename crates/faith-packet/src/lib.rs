@@ -7,20 +7,27 @@
 //! | module | answers |
 //! |---|---|
 //! | [`classify`] | does this packet go to the stack, to the host, or nowhere, and why |
-//! | [`prefix`], [`rfc6052`] | which addresses are captured, and which IPv4 address one of them means |
-//! | [`ports`] | which ports a listener wants |
-//! | [`policy`] | which IPv4 addresses may be relayed to |
+//! | [`prefix`] | which addresses are captured |
+//! | [`mapping`], [`rfc6052`] | which IPv4 server one of them means |
+//! | [`access`] | who may be relayed to which server |
+//! | [`cidr`], [`ports`] | prefixes and sets of ports, as people write them |
+//! | [`proxy`] | how a server is told who the client is |
 //! | [`icmpv6`], [`tcp`], [`checksum`] | the packets faithd sends of its own accord |
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod chain;
 pub mod checksum;
+pub mod cidr;
 pub mod classify;
+mod excerpt;
 pub mod icmpv6;
 mod ipv6;
-pub mod policy;
+pub mod mapping;
+mod nest;
 pub mod ports;
 pub mod prefix;
+pub mod proxy;
 pub mod rfc6052;
 pub mod tcp;

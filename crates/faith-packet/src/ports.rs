@@ -1,14 +1,17 @@
-//! The ports of a listener, as a set that is never empty and never holds port 0.
+//! The ports of a listener or a rule, as a set that is never empty and never holds port 0.
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use thiserror::Error;
+
+use crate::excerpt::excerpt;
 
 /// Why a list of ports is not a [`PortSet`].
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum PortError {
-    /// Port 0 cannot be listened on: `bind(2)` takes it to mean "any free port".
+    /// Port 0 cannot be listened on, as `bind(2)` takes it to mean "any free port", nor dialled.
     #[error("port 0 is not a port; use 1 to 65535")]
     Zero,
     /// A range ends before it starts.
@@ -22,6 +25,17 @@ pub enum PortError {
     /// No port was named.
     #[error("no port given; name at least one")]
     Empty,
+}
+
+/// Why a text is not a [`PortSet`].
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum PortListError {
+    /// An item of the list is no number from 0 to 65535 and no range of them.
+    #[error("{0:?} is neither a port nor a range; write 1 to 65535 in a list like 22,8000-8999, or all")]
+    Syntax(String),
+    /// The list is well formed, but not a set of ports.
+    #[error(transparent)]
+    Port(#[from] PortError),
 }
 
 /// A non-empty set of TCP ports from 1 to 65535, kept as sorted ranges with gaps between them.
@@ -127,6 +141,28 @@ impl PortSet {
             _ => None,
         }
     }
+}
+
+/// `22,80-90`, in any order, or `all`.
+impl FromStr for PortSet {
+    type Err = PortListError;
+
+    fn from_str(text: &str) -> Result<Self, PortListError> {
+        if text == "all" {
+            return Ok(Self::all());
+        }
+        let ranges = text.split(',').map(|item| {
+            let (first, last) = item.split_once('-').unwrap_or((item, item));
+            let range = number(first).zip(number(last));
+            range.ok_or_else(|| PortListError::Syntax(excerpt(item)))
+        });
+        Ok(Self::from_ranges(ranges.collect::<Result<Vec<_>, _>>()?)?)
+    }
+}
+
+/// u16::from_str takes "+22", which no other tool prints or reads.
+fn number(text: &str) -> Option<u16> {
+    if text.starts_with('+') { None } else { text.parse().ok() }
 }
 
 /// `22,80-90`, or `all`.

@@ -15,7 +15,7 @@
 //! Extraction reads only the four octets. The suffix is ignored because section 2.2 says that a
 //! translator SHOULD treat it as zero, and the "u" octet because the algorithm of section 2.3
 //! removes it unread. Several IPv6 addresses can therefore mean one IPv4 address, which is why
-//! policy is always applied to the extracted address.
+//! the access list is always asked about the extracted address.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

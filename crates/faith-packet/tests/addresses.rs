@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use faith_packet::policy::Ipv4Prefix;
+use faith_packet::cidr::{Ipv4Prefix, Ipv6Prefix};
 use faith_packet::ports::PortSet;
 use faith_packet::prefix::{FaithPrefix, PrefixSet};
 use faith_packet::rfc6052::{embed, extract, low32};
@@ -65,6 +65,37 @@ proptest! {
         let _ = text.parse::<FaithPrefix>();
         if let Ok(prefix) = text.parse::<Ipv4Prefix>() {
             prop_assert_eq!(prefix.to_string().parse(), Ok(prefix));
+        }
+        if let Ok(prefix) = text.parse::<Ipv6Prefix>() {
+            prop_assert_eq!(prefix.to_string().parse(), Ok(prefix));
+        }
+    }
+
+    #[test]
+    fn a_prefix_of_any_length_holds_what_shares_its_first_bits(
+        bits in any::<u128>(),
+        length in 0..=128_u8,
+        flip in 0..128_u8,
+    ) {
+        let network = bits & !u128::MAX.checked_shr(length.into()).unwrap_or(0);
+        let prefix = Ipv6Prefix::new(Ipv6Addr::from_bits(network), length).unwrap();
+        prop_assert!(prefix.contains(Ipv6Addr::from_bits(bits)));
+        let flipped = Ipv6Addr::from_bits(bits ^ 1 << (127 - flip));
+        prop_assert_eq!(prefix.contains(flipped), flip >= length);
+        prop_assert_eq!(Ipv6Prefix::new(Ipv6Addr::from_bits(bits), length).is_ok(), network == bits);
+        prop_assert_eq!(prefix.to_string().parse(), Ok(prefix));
+    }
+
+    #[test]
+    fn a_list_of_ports_is_read_back_as_it_is_shown(
+        ranges in vec((1..=u16::MAX, 0..2000_u16), 1..12),
+        text in "[0-9a,\\-+ ]{0,20}",
+    ) {
+        let close = |(first, more): (u16, u16)| (first, first.saturating_add(more));
+        let set = PortSet::from_ranges(ranges.into_iter().map(close)).unwrap();
+        prop_assert_eq!(set.to_string().parse(), Ok(set));
+        if let Ok(set) = text.parse::<PortSet>() {
+            prop_assert_eq!(set.to_string().parse(), Ok(set));
         }
     }
 

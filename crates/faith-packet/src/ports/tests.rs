@@ -74,3 +74,34 @@ fn a_set_is_shown_as_a_user_writes_it() {
     assert_eq!(PortSet::all().to_string(), "all");
     assert_eq!(set(&[(1, 65534)]).to_string(), "1-65534");
 }
+
+#[test]
+fn a_list_is_read_in_any_order_and_shown_sorted_and_joined() {
+    let show = |text: &str| text.parse::<PortSet>().unwrap().to_string();
+    assert_eq!(show("25"), "25");
+    assert_eq!(show("8000-8999,25,80,26"), "25-26,80,8000-8999");
+    assert_eq!(show("1-65535"), "all");
+    assert_eq!(show("all"), "all");
+}
+
+#[test]
+fn a_list_with_something_else_in_it_is_refused_and_that_is_shown() {
+    for (text, item) in [
+        ("", ""),
+        ("25,", ""),
+        ("25, 80", " 80"),
+        ("http", "http"),
+        ("25,all", "all"),
+        ("80-", "80-"),
+        ("-80", "-80"),
+        ("+80", "+80"),
+        ("80-+90", "80-+90"),
+        ("1-2-3", "1-2-3"),
+        ("65536", "65536"),
+    ] {
+        assert_eq!(text.parse::<PortSet>(), Err(PortListError::Syntax(item.to_owned())), "{text}");
+    }
+    assert_eq!("0-5".parse::<PortSet>(), Err(PortError::Zero.into()));
+    let reversed = "90-80".parse::<PortSet>().unwrap_err();
+    assert_eq!(reversed.to_string(), "port range 90-80 is reversed; write 80-90");
+}

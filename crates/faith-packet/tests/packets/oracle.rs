@@ -7,8 +7,8 @@ use etherparse::{
 };
 use faith_packet::classify::{Classifier, DropReason, Flow, ToStack, Unsupported};
 
-use crate::builder::{ICMPV6, TCP};
-
+const TCP: u8 = 6;
+const ICMPV6: u8 = 58;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;

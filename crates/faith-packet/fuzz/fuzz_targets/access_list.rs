@@ -1,0 +1,61 @@
+//! Any text is an access list or an error; a list is read back as it is shown, and decides as a scan
+//! of its rules does about connections to and around what they name.
+
+#![no_main]
+
+#[path = "../../tests/access/oracle.rs"]
+mod oracle;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+
+use faith_packet::access::{AccessList, Rule};
+use faith_packet::ports::PortSet;
+use libfuzzer_sys::fuzz_target;
+
+/// How many rules are asked about, so that one run stays short.
+const ASKED: usize = 16;
+
+fuzz_target!(|text: &str| {
+    let list = match AccessList::parse(text, "list") {
+        Ok(list) => list,
+        Err(errors) => {
+            assert!((1..=20).contains(&errors.errors().len()));
+            assert!(errors.to_string().len() < 20 * 900);
+            return;
+        }
+    };
+    let shown: Vec<String> = list.rules().iter().map(ToString::to_string).collect();
+    assert_eq!(AccessList::parse(&shown.join("\n"), "list").as_ref(), Ok(&list));
+
+    for loopback in [false, true] {
+        let list = list.clone().with_loopback(loopback);
+        for clients in list.rules().iter().take(ASKED) {
+            for servers in list.rules().iter().take(ASKED) {
+                ask(&list, loopback, clients, servers);
+            }
+        }
+    }
+});
+
+fn ask(list: &AccessList, loopback: bool, clients: &Rule, servers: &Rule) {
+    let clients = clients.source.address().to_bits();
+    let server = servers.destination.address().to_bits();
+    let ranges = servers.ports.as_ref().map(PortSet::ranges).unwrap_or_default();
+    let port = ranges.last().map_or(80, |range| *range.start());
+    for (client, server, port) in [
+        (clients, server, port),
+        (clients.wrapping_sub(1), server, port),
+        (clients, server.wrapping_sub(1), port),
+        (clients, server | 1, port.wrapping_sub(1)),
+    ] {
+        let client = Ipv6Addr::from_bits(client);
+        let destination = SocketAddrV4::new(Ipv4Addr::from_bits(server), port);
+        for is_own in [false, true] {
+            assert_eq!(
+                list.decide(client, destination, || is_own),
+                oracle::decide(list.rules(), loopback, client, destination, || is_own),
+                "{client} to {destination}"
+            );
+        }
+    }
+}

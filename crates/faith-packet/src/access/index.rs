@@ -1,0 +1,118 @@
+//! The first of very many rules that matches, without looking at the others.
+//!
+//! Rules are grouped by destination prefix and, within one, by source prefix; a pair of prefixes
+//! knows the first of its rules for each port. A look-up visits the few destination prefixes that
+//! hold the destination, innermost first, and the few source prefixes of each that hold the client,
+//! and takes the smallest place it meets. Every prefix knows the smallest place among its own rules
+//! and those of the prefixes around it, so the visit ends as soon as nothing better can come.
+//!
+//! All of it is a handful of arrays whose size grows with the number of rules and port ranges alone.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use super::rule::{Action, Rule};
+use super::segments::{NO_RULE, Ports, Segment};
+use crate::nest::Nest;
+
+/// Finds rules by what they match.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    destinations: Nest<Ipv4Addr, Destination>,
+    /// A set for each destination prefix.
+    sources: Nest<Ipv6Addr, Source>,
+    segments: Vec<Segment>,
+}
+
+/// What is known of a destination prefix.
+#[derive(Clone, Debug)]
+struct Destination {
+    /// The smallest place of a rule for this prefix or one around it.
+    least: usize,
+    sources: Range<usize>,
+}
+
+/// What is known of a source prefix, under its destination prefix.
+#[derive(Clone, Debug)]
+struct Source {
+    /// The smallest place of a rule for this prefix or one around it.
+    least: usize,
+    all: Ports,
+    denies: Ports,
+}
+
+impl Index {
+    pub(super) fn new(rules: &[Rule]) -> Self {
+        let mut sorted: Vec<(usize, &Rule)> = rules.iter().enumerate().collect();
+        sorted.sort_unstable_by_key(|(place, rule)| (rule.destination, rule.source, *place));
+
+        let mut index = Self::default();
+        for group in sorted.chunk_by(|(_, one), (_, other)| one.destination == other.destination) {
+            index.add_destination(group);
+        }
+        index
+    }
+
+    /// The place of the first rule that matches and that either denies or is for a destination
+    /// prefix of at least this length.
+    #[inline]
+    pub(super) fn first(
+        &self,
+        client: Ipv6Addr,
+        destination: Ipv4Addr,
+        port: u16,
+        permit_length: u8,
+    ) -> Option<usize> {
+        let mut first = NO_RULE;
+        let destinations = self.destinations.holding(0..self.destinations.len(), destination.to_bits());
+        for (prefix, Destination { least, sources }) in destinations {
+            if *least >= first {
+                break;
+            }
+            let permits = prefix.length() >= permit_length;
+            for (_, source) in self.sources.holding(sources.clone(), client.to_bits()) {
+                if source.least >= first {
+                    break;
+                }
+                let ports = if permits { &source.all } else { &source.denies };
+                first = first.min(ports.first(&self.segments, port));
+            }
+        }
+        (first != NO_RULE).then_some(first)
+    }
+
+    /// Adds the rules for one destination prefix.
+    fn add_destination(&mut self, rules: &[(usize, &Rule)]) {
+        let Some((_, Rule { destination, .. })) = rules.first() else { return };
+        let start = self.sources.len();
+        for group in rules.chunk_by(|(_, one), (_, other)| one.source == other.source) {
+            self.add_source(start, group);
+        }
+
+        let sources = start..self.sources.len();
+        let own = least(rules);
+        self.destinations.push(0, *destination, |around| {
+            let least = around.map_or(own, |around| own.min(around.least));
+            Destination { least, sources }
+        });
+    }
+
+    /// Adds the rules for one pair of prefixes. The destination's sources begin at `start`.
+    fn add_source(&mut self, start: usize, rules: &[(usize, &Rule)]) {
+        let Some((_, Rule { source, .. })) = rules.first() else { return };
+        let denying: Vec<_> = rules.iter().copied().filter(|(_, rule)| rule.action == Action::Deny).collect();
+        let all = Ports::new(rules, &mut self.segments);
+        let denies =
+            if denying.len() == rules.len() { all.clone() } else { Ports::new(&denying, &mut self.segments) };
+
+        let own = least(rules);
+        self.sources.push(start, *source, |around| {
+            let least = around.map_or(own, |around| own.min(around.least));
+            Source { least, all, denies }
+        });
+    }
+}
+
+fn least(rules: &[(usize, &Rule)]) -> usize {
+    rules.iter().map(|(place, _)| *place).min().unwrap_or(NO_RULE)
+}

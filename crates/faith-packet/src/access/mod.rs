@@ -1,0 +1,185 @@
+//! Who may be relayed to which IPv4 destinations.
+//!
+//! The grammar is that of BSD's faithd(8), a rule to a line, `#` before a comment:
+//!
+//! ```text
+//! SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]
+//!
+//! 2001:db8:1::/48  deny    0.0.0.0/0        port 25
+//! 2001:db8:1::/48  permit  198.51.100.0/24  port 80,443,8000-8999  192.0.2.1
+//! ::/0             permit  0.0.0.0/0
+//! ```
+//!
+//! SOURCE is the clients' IPv6 prefix, DESTINATION an IPv4 prefix, either a lone address too. `port`
+//! is ours, with a list as [`PortSet`](crate::ports::PortSet) reads it. OUTGOING is the IPv4 address
+//! of the router's that the connection comes from. The first rule that matches decides; an empty
+//! list permits, and a list in which nothing matches denies. Where BSD passed over a line it could
+//! not read, and took a word that is neither `permit` nor `deny` for `deny`, here the whole list is
+//! refused, with every such line.
+//!
+//! A relay that connects wherever a client asks is a way around every firewall that trusts the
+//! router, so "permit" means public addresses, and two things stand above a broad `permit`:
+//!
+//! * **Special-purpose blocks and the router's own addresses.** A permit rule wider than the block
+//!   does not match inside it: `permit 0.0.0.0/0` was not written with 169.254.169.254 in mind. A
+//!   rule for the block or a part of it names it on purpose, and opens it. An address of the router
+//!   counts as a block of its own, which only a `/32` opens.
+//! * **Loopback.** 127.0.0.0/8, and 0.0.0.0, by which Linux's connect(2) means the loopback too,
+//!   are denied whatever the rules say, unless the list allows loopback. Then they are ordinary
+//!   addresses under the rules.
+
+mod index;
+mod parse;
+mod rule;
+mod segments;
+mod special;
+
+use std::cell::LazyCell;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+
+use index::Index;
+
+pub use parse::{AccessListErrors, LineError, parse};
+pub use rule::{Action, Rule, RuleError};
+
+/// Whether a connection may be relayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// It may.
+    Permit {
+        /// The router's address that it comes from; `None` leaves it to the routing table.
+        outgoing: Option<Ipv4Addr>,
+    },
+    /// It may not.
+    Deny(DenyReason),
+}
+
+/// Why a connection may not be relayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DenyReason {
+    /// A deny rule matched.
+    Rule,
+    /// No rule of a list matched.
+    NoMatch,
+    /// The address is in a special-purpose block that no rule opens.
+    SpecialPurpose,
+    /// The address is one of the router's own and no rule opens it.
+    OwnAddress,
+    /// The address leads to the router's loopback, and the list does not allow that.
+    Loopback,
+}
+
+impl DenyReason {
+    /// The reason's name in statistics and logs, in kebab case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::NoMatch => "no-match",
+            Self::SpecialPurpose => "special-purpose",
+            Self::OwnAddress => "own-address",
+            Self::Loopback => "loopback",
+        }
+    }
+}
+
+/// An access list and its defaults.
+///
+/// A decision takes the time of a few binary searches, whatever the number of rules, and memory is
+/// in proportion to it.
+///
+/// ```
+/// use faith_packet::access::{AccessList, Decision, DenyReason};
+/// let list = AccessList::parse("2001:db8::/32 permit 0.0.0.0/0 port 443\n", "faithd.conf")?;
+/// let client = "2001:db8::1".parse().unwrap();
+/// let decide = |server: &str| list.decide(client, server.parse().unwrap(), || false);
+/// assert_eq!(decide("1.1.1.1:443"), Decision::Permit { outgoing: None });
+/// assert_eq!(decide("1.1.1.1:25"), Decision::Deny(DenyReason::NoMatch));
+/// assert_eq!(decide("169.254.169.254:443"), Decision::Deny(DenyReason::SpecialPurpose));
+/// # Ok::<(), faith_packet::access::AccessListErrors>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct AccessList {
+    rules: Vec<Rule>,
+    index: Index,
+    allow_loopback: bool,
+}
+
+impl AccessList {
+    /// A list of these rules, tried in this order, that does not allow loopback.
+    #[must_use]
+    pub fn new(rules: Vec<Rule>) -> Self {
+        Self { index: Index::new(&rules), rules, allow_loopback: false }
+    }
+
+    /// A list read from text; [`parse()`] gives its rules alone.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessListErrors`] with every malformed line.
+    pub fn parse(text: &str, name: &str) -> Result<Self, AccessListErrors> {
+        parse(text, name).map(Self::new)
+    }
+
+    /// The same list, but for whether its rules decide about loopback addresses.
+    #[must_use]
+    pub fn with_loopback(self, allow: bool) -> Self {
+        Self { allow_loopback: allow, ..self }
+    }
+
+    /// The rules, in their order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Whether `client` may be relayed to `destination`, the server that the address it dialled
+    /// means. `is_own` says whether the server's address is one of the router's own; it is called at
+    /// most once, and only when the answer depends on it.
+    #[must_use]
+    pub fn decide(
+        &self,
+        client: Ipv6Addr,
+        destination: SocketAddrV4,
+        is_own: impl FnOnce() -> bool,
+    ) -> Decision {
+        let (address, port) = (*destination.ip(), destination.port());
+        let loopback = address.is_loopback() || address.is_unspecified();
+        if loopback && !self.allow_loopback {
+            return Decision::Deny(DenyReason::Loopback);
+        }
+        let block = if loopback { None } else { special::block_length(address) };
+        let is_own = LazyCell::new(|| !loopback && is_own());
+        let first = |permit_length| {
+            let place = self.index.first(client, address, port, permit_length)?;
+            self.rules.get(place)
+        };
+
+        let mut matching = first(block.unwrap_or(0));
+        if matching.is_some_and(|rule| rule.action != Action::Deny && rule.destination.length() < 32)
+            && *is_own
+        {
+            matching = first(32);
+        }
+        match matching.map(|rule| rule.action) {
+            Some(Action::Permit { outgoing }) => Decision::Permit { outgoing },
+            Some(Action::Deny) => Decision::Deny(DenyReason::Rule),
+            None if *is_own => Decision::Deny(DenyReason::OwnAddress),
+            None if block.is_some() => Decision::Deny(DenyReason::SpecialPurpose),
+            None if self.rules.is_empty() => Decision::Permit { outgoing: None },
+            None => Decision::Deny(DenyReason::NoMatch),
+        }
+    }
+}
+
+/// Lists are equal when they have the same rules in the same order, and the same defaults.
+impl PartialEq for AccessList {
+    fn eq(&self, other: &Self) -> bool {
+        self.rules == other.rules && self.allow_loopback == other.allow_loopback
+    }
+}
+
+impl Eq for AccessList {}
+
+#[cfg(test)]
+mod tests;

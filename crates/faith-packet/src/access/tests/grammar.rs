@@ -1,0 +1,160 @@
+//! What is a line of an access list, and what is said of one that is not.
+
+use super::*;
+use crate::access::parse;
+
+fn shown(line: &str) -> String {
+    line.parse::<Rule>().unwrap().to_string()
+}
+
+fn error(line: &str) -> String {
+    line.parse::<Rule>().unwrap_err().to_string()
+}
+
+#[test]
+fn a_rule_is_shown_as_it_is_read() {
+    for line in [
+        "2001:db8::/32 permit 198.51.100.0/24",
+        "::/0 deny 0.0.0.0/0",
+        "2001:db8::1/128 permit 198.51.100.2/32 192.0.2.1",
+        "2001:db8::/32 deny 0.0.0.0/0 port 25",
+        "2001:db8::/32 permit 0.0.0.0/0 port 25,80,8000-8999 192.0.2.1",
+        "2001:db8::/32 permit 0.0.0.0/0 port all",
+    ] {
+        assert_eq!(shown(line), line);
+    }
+}
+
+#[test]
+fn words_are_apart_by_spaces_and_tabs_and_keywords_in_either_case() {
+    assert_eq!(
+        shown("\t2001:DB8::1  PERMIT\t198.51.100.2 Port 90-99,80\t 192.0.2.1 "),
+        "2001:db8::1/128 permit 198.51.100.2/32 port 80,90-99 192.0.2.1"
+    );
+}
+
+#[test]
+fn blank_lines_and_comments_are_no_rules() {
+    let text = "# all\n\n  \t\n::/0 deny 1.1.1.1 # one\r\n\t# indented\r\n::/0 permit 0.0.0.0/0#no space";
+    let shown: Vec<String> = parse(text, "x").unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["::/0 deny 1.1.1.1/32", "::/0 permit 0.0.0.0/0"]);
+    assert_eq!(parse("", "x"), Ok(vec![]));
+}
+
+#[test]
+fn a_word_that_is_missing_is_named() {
+    let rest = " is missing; write SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]";
+    assert_eq!(error(""), format!("a source{rest}"));
+    assert_eq!(error("::/0"), format!("`permit` or `deny`{rest}"));
+    assert_eq!(error("::/0 permit"), format!("a destination{rest}"));
+    assert_eq!(error("::/0 permit 0.0.0.0/0 port"), format!("a list of ports{rest}"));
+}
+
+#[test]
+fn a_word_that_is_not_what_was_expected_is_shown() {
+    assert_eq!(
+        error("10.0.0.0/8 deny 0.0.0.0/0"),
+        "source: \"10.0.0.0/8\" is not an IPv6 prefix; write ADDRESS or ADDRESS/LENGTH, like 2001:db8::/32"
+    );
+    assert_eq!(error("::/0 allow 0.0.0.0/0"), "expected `permit` or `deny`, found \"allow\"");
+    assert_eq!(
+        error("::/0 deny example.net"),
+        "destination: \"example.net\" is not an IPv4 prefix; \
+        write ADDRESS or ADDRESS/LENGTH, like 198.51.100.0/24"
+    );
+    assert_eq!(
+        error("::/0 deny 0.0.0.0/0 port telnet"),
+        "port: \"telnet\" is neither a port nor a range; write 1 to 65535 in a list like 22,8000-8999, or all"
+    );
+    assert_eq!(error("::/0 deny 0.0.0.0/0 port 90-80"), "port: port range 90-80 is reversed; write 80-90");
+    for word in ["192.0.2.1/32", "router", "2001:db8::1", "25,80"] {
+        let expected =
+            format!("expected `port LIST` or an outgoing IPv4 address without a length, found {word:?}");
+        assert_eq!(error(&format!("::/0 permit 0.0.0.0/0 {word}")), expected);
+    }
+    for line in ["::/0 permit 0.0.0.0/0 port 25, 80", "::/0 permit 0.0.0.0/0 port 25 80"] {
+        assert!(line.parse::<Rule>().is_err(), "{line}");
+    }
+}
+
+#[test]
+fn host_bits_are_refused_and_the_right_prefix_is_named() {
+    assert_eq!(
+        error("2001:db8::1/64 deny 0.0.0.0/0"),
+        "source: 2001:db8::1/64 has host bits set; write 2001:db8::/64 or 2001:db8::1/128"
+    );
+    assert_eq!(
+        error("::/0 deny 10.1.0.0/8"),
+        "destination: 10.1.0.0/8 has host bits set; write 10.0.0.0/8 or 10.1.0.0/32"
+    );
+}
+
+#[test]
+fn an_outgoing_address_that_can_be_none_is_refused() {
+    assert_eq!(
+        error("::/0 deny 0.0.0.0/0 192.0.2.1"),
+        "a `deny` has no outgoing address; remove 192.0.2.1, or write `permit`"
+    );
+    for address in ["0.0.0.0", "224.0.0.1", "255.255.255.255"] {
+        let expected = format!("{address} cannot be an outgoing address; write one of the router's own");
+        assert_eq!(error(&format!("::/0 permit 0.0.0.0/0 {address}")), expected);
+    }
+}
+
+#[test]
+fn words_behind_the_rule_are_refused() {
+    assert_eq!(
+        error("::/0 permit 0.0.0.0/0 192.0.2.1 port 25"),
+        "expected the end of the line, found \"port\""
+    );
+}
+
+#[test]
+fn every_malformed_line_is_reported_with_the_name_and_its_number() {
+    let text = "::/0 permit\n\n# fine\n::/0 deny 1.1.1.1\n::/0 block 1.1.1.1\r\n";
+    let errors = AccessList::parse(text, "/etc/faithd.conf").unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "/etc/faithd.conf:1: a destination is missing; \
+        write SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]\n\
+        /etc/faithd.conf:5: expected `permit` or `deny`, found \"block\""
+    );
+    assert_eq!((errors.name(), errors.more()), ("/etc/faithd.conf", 0));
+    let lines: Vec<usize> = errors.errors().iter().map(|error| error.line).collect();
+    assert_eq!(lines, [1, 5]);
+}
+
+#[test]
+fn of_very_many_malformed_lines_the_first_are_reported_and_the_others_counted() {
+    let more = |lines: usize| {
+        let errors = AccessList::parse(&"deny all\n".repeat(lines), "x").unwrap_err();
+        assert_eq!(errors.errors().len(), 20);
+        assert_eq!(errors.to_string().lines().count(), 20 + usize::from(errors.more() > 0));
+        (errors.more(), errors.to_string().lines().last().unwrap().to_owned())
+    };
+    assert_eq!(more(20).0, 0);
+    assert_eq!(more(21), (1, "x: 1 more line is malformed".to_owned()));
+    assert_eq!(more(10_000), (9_980, "x: 9980 more lines are malformed".to_owned()));
+}
+
+#[test]
+fn a_line_of_any_length_is_reported_in_a_few_words() {
+    let errors = AccessList::parse(&"x".repeat(1_000_000), "x").unwrap_err();
+    assert!(errors.to_string().len() < 300);
+}
+
+#[test]
+fn a_comment_that_carriage_returns_alone_would_stretch_over_the_rules_is_refused() {
+    let errors = AccessList::parse("# closed\r::/0 deny 0.0.0.0/0\r", "x").unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "x:1: there is a carriage return inside the line; end lines with line feeds"
+    );
+}
+
+#[test]
+fn an_error_shows_no_control_character_of_the_text() {
+    let errors = AccessList::parse("\u{feff}::/0 deny 0.0.0.0/0\n::/0 \x1b[31m", "x").unwrap_err();
+    let shown = errors.to_string();
+    assert!(shown.contains(r#""\u{feff}::/0""#) && shown.contains(r#""\u{1b}[31m""#), "{shown}");
+}

@@ -1,0 +1,150 @@
+//! What a broad permit does not open.
+
+use super::*;
+
+/// Rules for every client and port, as `+PREFIX` and `-PREFIX`.
+fn list(rules: &[&str]) -> AccessList {
+    let parse = |rule: &&str| {
+        let (sign, prefix) = rule.split_at(1);
+        let destination = prefix.parse().unwrap();
+        if sign == "+" { Rule::permit(destination) } else { Rule::deny(destination) }
+    };
+    AccessList::new(rules.iter().map(parse).collect())
+}
+
+fn loopback_list(rules: &[&str]) -> AccessList {
+    list(rules).with_loopback(true)
+}
+
+fn ask(list: &AccessList, destination: &str, is_own: impl FnOnce() -> bool) -> Decision {
+    let destination = SocketAddrV4::new(destination.parse().unwrap(), 80);
+    list.decide(Ipv6Addr::LOCALHOST, destination, is_own)
+}
+
+fn decide(list: &AccessList, destination: &str) -> Decision {
+    ask(list, destination, || false)
+}
+
+fn decide_own(list: &AccessList, destination: &str) -> Decision {
+    ask(list, destination, || true)
+}
+
+/// The first and the last address of each special-purpose block, and its outer neighbours.
+const EDGES: [(&str, &str, Option<&str>, Option<&str>); 13] = [
+    ("10.0.0.0", "10.255.255.255", Some("9.255.255.255"), Some("11.0.0.0")),
+    ("100.64.0.0", "100.127.255.255", Some("100.63.255.255"), Some("100.128.0.0")),
+    ("169.254.0.0", "169.254.255.255", Some("169.253.255.255"), Some("169.255.0.0")),
+    ("172.16.0.0", "172.31.255.255", Some("172.15.255.255"), Some("172.32.0.0")),
+    ("192.0.0.0", "192.0.0.255", Some("191.255.255.255"), Some("192.0.1.0")),
+    ("192.0.2.0", "192.0.2.255", Some("192.0.1.255"), Some("192.0.3.0")),
+    ("192.88.99.0", "192.88.99.255", Some("192.88.98.255"), Some("192.88.100.0")),
+    ("192.168.0.0", "192.168.255.255", Some("192.167.255.255"), Some("192.169.0.0")),
+    ("198.18.0.0", "198.19.255.255", Some("198.17.255.255"), Some("198.20.0.0")),
+    ("198.51.100.0", "198.51.100.255", Some("198.51.99.255"), Some("198.51.101.0")),
+    ("203.0.113.0", "203.0.113.255", Some("203.0.112.255"), Some("203.0.114.0")),
+    ("224.0.0.0", "255.255.255.255", Some("223.255.255.255"), None),
+    ("0.0.0.1", "0.255.255.255", None, Some("1.0.0.0")),
+];
+
+#[test]
+fn an_empty_list_permits_what_is_not_special() {
+    let list = list(&[]);
+    for (first, last, before, after) in EDGES {
+        assert_eq!(decide(&list, first), SPECIAL, "{first}");
+        assert_eq!(decide(&list, last), SPECIAL, "{last}");
+        for outside in before.iter().chain(&after) {
+            assert_eq!(decide(&list, outside), PERMIT, "{outside}");
+        }
+    }
+}
+
+#[test]
+fn what_iana_calls_globally_reachable_is_permitted() {
+    for global in ["126.255.255.255", "128.0.0.0", "192.31.196.1", "192.52.193.1", "192.175.48.1"] {
+        assert_eq!(decide(&list(&[]), global), PERMIT, "{global}");
+    }
+}
+
+#[test]
+fn a_permit_rule_wider_than_a_special_block_does_not_open_it() {
+    let everything = list(&["+0.0.0.0/0"]);
+    assert_eq!(decide(&everything, "1.1.1.1"), PERMIT);
+    assert_eq!(decide(&everything, "169.254.169.254"), SPECIAL);
+    assert_eq!(decide(&list(&["+172.0.0.0/8"]), "172.16.0.1"), SPECIAL);
+}
+
+#[test]
+fn a_permit_rule_for_the_block_or_a_part_of_it_opens_as_much_as_it_says() {
+    assert_eq!(decide(&list(&["+10.0.0.0/8"]), "10.1.2.3"), PERMIT);
+    let part = list(&["+10.1.0.0/16"]);
+    assert_eq!(decide(&part, "10.1.2.3"), PERMIT);
+    assert_eq!(decide(&part, "10.2.2.3"), SPECIAL);
+}
+
+#[test]
+fn a_wide_permit_that_is_passed_over_leaves_the_address_to_later_rules() {
+    let list = list(&["+0.0.0.0/0", "-10.9.0.0/16", "+10.0.0.0/8"]);
+    assert_eq!(decide(&list, "10.9.0.1"), RULE);
+    assert_eq!(decide(&list, "10.8.0.1"), PERMIT);
+}
+
+#[test]
+fn a_wide_deny_rule_matches_special_addresses_as_any_other() {
+    assert_eq!(decide(&list(&["-0.0.0.0/0", "+10.0.0.0/8"]), "10.1.2.3"), RULE);
+}
+
+#[test]
+fn the_broadcast_address_is_a_block_of_its_own_inside_the_reserved_one() {
+    assert_eq!(decide(&list(&["+240.0.0.0/4"]), "240.0.0.1"), PERMIT);
+    assert_eq!(decide(&list(&["+240.0.0.0/4"]), "255.255.255.255"), SPECIAL);
+    assert_eq!(decide(&list(&["+255.255.255.255"]), "255.255.255.255"), PERMIT);
+}
+
+#[test]
+fn an_address_of_the_router_opens_only_by_its_own_rule() {
+    assert_eq!(decide_own(&list(&[]), "8.8.8.8"), OWN);
+    assert_eq!(decide_own(&list(&["+8.8.8.8/31"]), "8.8.8.8"), OWN);
+    assert_eq!(decide_own(&list(&["+8.8.8.0/24", "+8.8.8.8"]), "8.8.8.8"), PERMIT);
+    assert_eq!(decide_own(&list(&["-8.8.8.0/24", "+8.8.8.8"]), "8.8.8.8"), RULE);
+    assert_eq!(decide_own(&list(&["+10.0.0.0/8"]), "10.0.0.1"), OWN);
+    assert_eq!(decide_own(&list(&["+10.0.0.1"]), "10.0.0.1"), PERMIT);
+}
+
+#[test]
+fn the_routers_addresses_are_looked_up_only_when_they_matter() {
+    let never = || -> bool { panic!("looked up without need") };
+    let deny = list(&["-8.8.8.8"]);
+    assert_eq!(ask(&deny, "8.8.8.8", never), RULE);
+    let exact = list(&["+8.8.8.8"]);
+    assert_eq!(ask(&exact, "8.8.8.8", never), PERMIT);
+    assert_eq!(ask(&list(&[]), "127.0.0.1", never), LOOPBACK);
+}
+
+#[test]
+fn loopback_is_denied_whatever_the_rules_say() {
+    for rule in ["+0.0.0.0/0", "+127.0.0.0/8", "+127.0.0.1", "+0.0.0.0"] {
+        for address in ["127.0.0.1", "127.255.255.255", "0.0.0.0"] {
+            assert_eq!(decide(&list(&[rule]), address), LOOPBACK, "{address} under {rule}");
+        }
+    }
+}
+
+#[test]
+fn loopback_when_allowed_is_under_the_rules_as_any_other_address() {
+    for address in ["127.0.0.1", "127.9.9.9", "0.0.0.0"] {
+        assert_eq!(decide_own(&loopback_list(&[]), address), PERMIT, "{address}");
+        assert_eq!(decide_own(&loopback_list(&["+0.0.0.0/0"]), address), PERMIT, "{address}");
+        assert_eq!(decide_own(&loopback_list(&["-0.0.0.0/0"]), address), RULE, "{address}");
+        assert_eq!(decide_own(&loopback_list(&["+8.8.8.8"]), address), NO_MATCH, "{address}");
+    }
+    assert_eq!(decide(&loopback_list(&[]), "0.0.0.1"), SPECIAL);
+    assert_eq!(decide(&loopback_list(&[]), "10.0.0.1"), SPECIAL);
+}
+
+#[test]
+fn a_rule_that_names_a_block_opens_it_to_its_clients_and_ports() {
+    let list = super::list(&["2001:db8::/32 permit 10.0.0.0/8 port 80", "::/0 permit 0.0.0.0/0"]);
+    assert_eq!(super::decide(&list, "2001:db8::1", "10.0.0.1:80"), PERMIT);
+    assert_eq!(super::decide(&list, "2001:db8::1", "10.0.0.1:81"), SPECIAL);
+    assert_eq!(super::decide(&list, "2001:db9::1", "10.0.0.1:80"), SPECIAL);
+}

@@ -1,0 +1,108 @@
+//! Which IPv4 server a captured address means.
+//!
+//! Most addresses embed an IPv4 address, as [`rfc6052`] reads it. Explicit mappings, in the manner of
+//! RFC 7757, say otherwise for a prefix of addresses or a single one, and of those that hold an
+//! address the one with the longest IPv6 prefix decides. They are written with an equals sign:
+//!
+//! ```text
+//! 2001:db8:64:a::/120=198.51.100.0/24     256 addresses, whose last 8 bits are kept
+//! 2001:db8:64::25=198.51.100.25           one address
+//! 2001:db8:64::80=198.51.100.80:8080      one address, and this port whatever port is dialled
+//! ```
+//!
+//! RFC 7757 maps in both directions, so that an IPv4 address may stand for one IPv6 address only. A
+//! relay maps in one, and any number of IPv6 prefixes may mean the same servers.
+
+mod explicit;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+
+use thiserror::Error;
+
+use crate::cidr::{Address, Ipv6Prefix};
+use crate::nest::Nest;
+use crate::prefix::FaithPrefix;
+use crate::rfc6052::{self, low32};
+
+pub use explicit::{ExplicitMapping, MappingError, Meaning};
+
+/// Why mappings do not go together.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum MappingsError {
+    /// There are two for one IPv6 prefix.
+    #[error("{ipv6} is mapped twice, to {first} and to {second}; remove one of them")]
+    Duplicate {
+        /// The prefix.
+        ipv6: Ipv6Prefix,
+        /// What the first says.
+        first: Meaning,
+        /// What the second says.
+        second: Meaning,
+    },
+}
+
+/// The explicit mappings, and how addresses without one are read.
+///
+/// ```
+/// use faith_packet::mapping::Mappings;
+/// use faith_packet::rfc6052::Mapping;
+/// let mail = "64:ff9b::c633:6419=192.0.2.25:2525".parse()?;
+/// let mappings = Mappings::new(Mapping::Rfc6052, [mail])?;
+/// let prefix = "64:ff9b::/96".parse()?;
+/// let resolve = |dialled: &str| mappings.resolve(&prefix, dialled.parse().unwrap());
+/// assert_eq!(resolve("[64:ff9b::c633:6419]:25"), "192.0.2.25:2525".parse().ok());
+/// assert_eq!(resolve("[64:ff9b::c633:6402]:25"), "198.51.100.2:25".parse().ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Mappings {
+    explicit: Nest<Ipv6Addr, Meaning>,
+    otherwise: rfc6052::Mapping,
+}
+
+impl Mappings {
+    /// Explicit mappings in any order, and how addresses without one are read.
+    ///
+    /// # Errors
+    ///
+    /// [`MappingsError::Duplicate`].
+    pub fn new(
+        otherwise: rfc6052::Mapping,
+        explicit: impl IntoIterator<Item = ExplicitMapping>,
+    ) -> Result<Self, MappingsError> {
+        let mut sorted: Vec<ExplicitMapping> = explicit.into_iter().collect();
+        // Stable, so that an error names duplicates in their order.
+        sorted.sort_by_key(ExplicitMapping::ipv6);
+
+        let mut explicit = Nest::default();
+        for mapping in sorted {
+            let (ipv6, second) = (mapping.ipv6(), mapping.meaning());
+            if let Some((_, first)) = explicit.last().filter(|(last, _)| *last == ipv6) {
+                return Err(MappingsError::Duplicate { ipv6, first: *first, second });
+            }
+            explicit.push(0, ipv6, |_| second);
+        }
+        Ok(Self { explicit, otherwise })
+    }
+
+    /// The server that `destination` means, an address inside `prefix` and the port dialled; `None`
+    /// when it is outside and has no explicit mapping.
+    #[must_use]
+    pub fn resolve(&self, prefix: &FaithPrefix, destination: SocketAddrV6) -> Option<SocketAddrV4> {
+        let (address, port) = (*destination.ip(), destination.port());
+        let explicit = self.explicit.holding(0..self.explicit.len(), address.to_bits()).next();
+        let server = match explicit.map(|(_, meaning)| meaning) {
+            Some(Meaning::Server(server)) => return Some(*server),
+            Some(Meaning::Prefix(ipv4)) => {
+                // At most 32 bits are kept.
+                let kept = low32(address).to_bits() & !<Ipv4Addr as Address>::mask(ipv4.length());
+                Ipv4Addr::from_bits(ipv4.bits() | kept)
+            }
+            None => self.otherwise.extract(prefix, address)?,
+        };
+        Some(SocketAddrV4::new(server, port))
+    }
+}
+
+#[cfg(test)]
+mod tests;

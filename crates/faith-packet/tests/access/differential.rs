@@ -1,0 +1,115 @@
+//! The list and the oracle decide alike, and both look at the router's addresses equally often.
+
+use std::collections::HashSet;
+
+use faith_packet::access::{AccessList, Decision, DenyReason, Rule};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use crate::oracle;
+use crate::strategy::{Connection, connection, rule};
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn both(list: &AccessList, loopback: bool, connection: Connection) -> [(Decision, u32); 2] {
+    let Connection { client, destination, is_own } = connection;
+    let mut counts = [0, 0];
+    let [ours, theirs] = counts.each_mut();
+    let our_decision = list.decide(client, destination, || {
+        *ours += 1;
+        is_own
+    });
+    let their_decision = oracle::decide(list.rules(), loopback, client, destination, || {
+        *theirs += 1;
+        is_own
+    });
+    [(our_decision, counts[0]), (their_decision, counts[1])]
+}
+
+proptest! {
+    #![proptest_config(config(1000))]
+
+    #[test]
+    fn a_list_decides_as_the_oracle_does(
+        rules in vec(rule(), 0..40),
+        loopback in any::<bool>(),
+        connections in vec(connection(), 24),
+    ) {
+        let list = AccessList::new(rules).with_loopback(loopback);
+        for connection in connections {
+            let [ours, theirs] = both(&list, loopback, connection);
+            prop_assert_eq!(ours, theirs, "{:?}", connection);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(3))]
+
+    #[test]
+    fn a_very_long_list_decides_as_the_oracle_does(
+        rules in vec(rule(), 6_000),
+        connections in vec(connection(), 60),
+    ) {
+        // The end of such a list is rarely reached, so ends of all lengths are tried.
+        for skipped in [0, 3_000, 5_500, 5_900] {
+            let list = AccessList::new(rules[skipped..].to_vec());
+            for &connection in &connections {
+                let [ours, theirs] = both(&list, false, connection);
+                prop_assert_eq!(ours, theirs, "{:?} from rule {}", connection, skipped);
+            }
+        }
+    }
+}
+
+/// Guards the tests above against a generator that has grown too tame to say anything.
+#[test]
+fn the_generated_connections_meet_every_decision() {
+    let mut runner = TestRunner::deterministic();
+    let mut met = HashSet::new();
+    for _ in 0..800 {
+        let (rules, connection, loopback) =
+            (vec(rule(), 0..12), connection(), any::<bool>()).new_tree(&mut runner).unwrap().current();
+        let list = AccessList::new(rules).with_loopback(loopback);
+        let [(decision, _), _] = both(&list, loopback, connection);
+        met.insert(match decision {
+            Decision::Permit { outgoing: None } => "permit",
+            Decision::Permit { outgoing: Some(_) } => "permit from",
+            Decision::Deny(reason) => reason.name(),
+        });
+    }
+    let deny = [
+        DenyReason::Rule,
+        DenyReason::NoMatch,
+        DenyReason::SpecialPurpose,
+        DenyReason::OwnAddress,
+        DenyReason::Loopback,
+    ];
+    let expected: HashSet<&str> =
+        deny.map(DenyReason::name).into_iter().chain(["permit", "permit from"]).collect();
+    assert_eq!(met, expected);
+}
+
+/// One pair of prefixes, and every port a rule of its own.
+#[test]
+fn a_list_with_a_rule_for_every_port_finds_each() {
+    let line = |port: u16| {
+        let action = if port.is_multiple_of(3) { "deny" } else { "permit" };
+        format!("::/0 {action} 0.0.0.0/0 port {port}").parse::<Rule>().unwrap()
+    };
+    let list = AccessList::new((1..=u16::MAX).rev().map(line).collect());
+    let client = "2001:db8::1".parse().unwrap();
+    for port in (0..=u16::MAX).step_by(97) {
+        let destination = std::net::SocketAddrV4::new([1, 1, 1, 1].into(), port);
+        let expected = match port {
+            0 => Decision::Deny(DenyReason::NoMatch),
+            _ if port.is_multiple_of(3) => Decision::Deny(DenyReason::Rule),
+            _ => Decision::Permit { outgoing: None },
+        };
+        assert_eq!(list.decide(client, destination, || false), expected, "{port}");
+    }
+}

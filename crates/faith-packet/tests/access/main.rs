@@ -1,0 +1,6 @@
+//! The access list over arbitrary rules and texts.
+
+mod differential;
+mod oracle;
+mod strategy;
+mod text;
