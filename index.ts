@@ -3,6 +3,12 @@
  *
  * @packageDocumentation
  */
+export {
+  checkAccessList,
+  readAccessList,
+  type AccessList,
+  type AccessRule,
+} from './lib/access-list.js'
 export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
 export {
   createFaithInterface,
@@ -18,12 +24,17 @@ export type { PortOptions, PortSpec } from './lib/ports.js'
 export type { FaithPrefixes } from './lib/prefixes.js'
 export {
   FaithRelay,
-  type AccessRule,
   type FaithRelayCloseOptions,
   type FaithRelayEvents,
-  type FaithRelayOptions,
+  type FaithSetAccessListOptions,
 } from './lib/relay.js'
-export type { FaithEndReason, FaithRelayStats, FaithSession } from './lib/session.js'
+export type { FaithMapping, FaithRelayOptions } from './lib/relay-options.js'
+export type {
+  FaithEndReason,
+  FaithRelayStats,
+  FaithSession,
+  FaithSessionDestination,
+} from './lib/session.js'
 export {
   FaithSocket,
   type FaithDestination,

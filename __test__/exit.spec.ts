@@ -11,6 +11,7 @@ const codes: [code: string, exit: number][] = [
   ['EPERM', Exit.permission],
   ['EACCES', Exit.permission],
   ['EEXIST', Exit.config],
+  ['ERR_FAITH_ACCESS_LIST', Exit.config],
 ]
 
 for (const [code, exit] of codes) {
@@ -30,4 +31,5 @@ test('an error is explained in one line, with what to do', (t) => {
   )
   t.is(explain(new FaithError('EIO', 'cannot create faith0')), 'cannot create faith0')
   t.is(explain(new UsageError('no')), 'no; see faithd --help')
+  t.is(explain(new FaithError('ERR_FAITH_ACCESS_LIST', 'a:1: x\na:3: y')), 'a:1: x; a:3: y')
 })

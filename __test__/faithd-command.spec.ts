@@ -1,9 +1,18 @@
 import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { TABLE } from '../cli/options.js'
+import { GROUPS, TABLE } from '../cli/option-table.js'
 
 const command = fileURLToPath(new URL('../cli/faithd.ts', import.meta.url))
+
+let folder: string
+test.before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'faithd-command-'))
+})
+test.after.always(() => rm(folder, { recursive: true }))
 
 interface Outcome {
   code: unknown
@@ -33,6 +42,12 @@ test.serial('--help explains every option, with its default', async (t) => {
     t.truthy(line, option)
     if (fallback !== undefined) t.true(line?.endsWith(`[${fallback}]`), long)
   }
+})
+
+test.serial('--help fits a terminal of 100 columns, and groups the options', async (t) => {
+  const { stdout } = await faithd('--help')
+  for (const line of stdout.split('\n')) t.true(line.length <= 100, line)
+  for (const { title } of GROUPS) t.true(stdout.includes(`\n${title}:\n`), title)
 })
 
 test.serial('-h is --help, and goes before everything else', async (t) => {
@@ -70,6 +85,34 @@ test.serial('without -k faithd does not start, and says why and what to do', asy
   t.is(code, 78)
   t.regex(stderr, /FATAL: keepfaith is 0, .*; set it to 1 with -k\n$/)
   t.is(stderr.split('\n').length, 2, 'one line')
+})
+
+test.serial('a rule of the command line that is no rule is a usage error', async (t) => {
+  const { code, stderr } = await faithd('-k', '--permit', '10.0.0.0/8', '--deny', '10.0.0.1/8')
+  t.is(code, 64)
+  t.regex(
+    stderr,
+    /FATAL: command line:2: destination: .*write 10\.0\.0\.0\/8.*; see faithd --help\n$/,
+  )
+})
+
+test.serial('a bad line of the access list ends faithd with 78, by file and line', async (t) => {
+  const path = join(folder, 'faithd.conf')
+  await writeFile(path, '# ours\n::/0 permit 198.51.100.0/24 prot 80\n')
+  const { code, stderr } = await faithd('-k', '--permit', '10.0.0.0/8', '-f', path)
+  t.is(code, 78)
+  t.true(stderr.includes(` FATAL: ${path}:2: `), stderr)
+  t.is(stderr.split('\n').length, 2, 'one line')
+})
+
+test.serial('without its access list faithd does not start', async (t) => {
+  const path = join(folder, 'missing.conf')
+  const { code, stderr } = await faithd('-k', '--acl', path)
+  t.is(code, 78)
+  t.regex(
+    stderr,
+    /FATAL: cannot read the access list .*missing\.conf: no such file or directory\n$/,
+  )
 })
 
 test.serial('--log-format json makes each line an object', async (t) => {

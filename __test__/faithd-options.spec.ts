@@ -1,6 +1,7 @@
 import test from 'ava'
 import { UsageError } from '../cli/exit.js'
 import { parseOptions } from '../cli/options.js'
+import { readRelayOptions } from '../lib/relay-options.js'
 
 test('nothing asked for is every port of the well-known prefix, with the documented limits', (t) => {
   const options = parseOptions([])
@@ -8,14 +9,21 @@ test('nothing asked for is every port of the well-known prefix, with the documen
   t.deepEqual(options.prefixes, ['64:ff9b::/96'])
   t.is(options.interface, 'faith0')
   t.false(options.keepfaith)
-  t.is(options.connectTimeout, 10_000)
-  t.is(options.idleTimeout, 30 * 60_000)
+  t.is(options.relay.connectTimeout, 10_000)
+  t.is(options.relay.idleTimeout, 30 * 60_000)
+  t.is(options.relay.keepAlive, 120_000)
+  t.is(options.relay.clientPrefixLength, 64)
   t.is(options.drain, 5_000)
+})
+
+test('what the command line leaves out is what the library does by itself', (t) => {
+  const { settings } = readRelayOptions({ ports: 'all' })
+  t.deepEqual(readRelayOptions({ ...parseOptions([]).relay, ports: 'all' }).settings, settings)
 })
 
 test('permits and denies keep the order they are written in', (t) => {
   const args = ['--deny', '10.1.0.0/16', '--permit', '10.0.0.0/8', '--deny=192.0.2.1']
-  t.deepEqual(parseOptions(args).accessList, [
+  t.deepEqual(parseOptions(args).rules, [
     { action: 'deny', destination: '10.1.0.0/16' },
     { action: 'permit', destination: '10.0.0.0/8' },
     { action: 'deny', destination: '192.0.2.1/32' },
@@ -28,16 +36,21 @@ test('a prefix that is named replaces the well-known one', (t) => {
 })
 
 test('one command line leaves nothing behind for the next', (t) => {
-  parseOptions(['-P', '2001:db8:64::/96', '--permit', '10.0.0.0/8'])
-  const { prefixes, accessList } = parseOptions([])
+  const maps = ['--map', '2001:db8::1=192.0.2.1', '--source', '192.0.2.1', '--proxy-protocol', '2']
+  parseOptions(['-P', '2001:db8:64::/96', '--permit', '10.0.0.0/8', '-f', 'faithd.conf', ...maps])
+  const { prefixes, rules, accessListFile, relay } = parseOptions([])
   t.deepEqual(prefixes, ['64:ff9b::/96'])
-  t.deepEqual(accessList, [])
+  t.deepEqual(rules, [])
+  t.is(accessListFile, undefined)
+  t.deepEqual(relay.mappings, [])
+  t.deepEqual(relay.sources, [])
+  t.is(relay.proxyProtocol, undefined)
 })
 
 test('seconds may be decimal and are kept in milliseconds', (t) => {
   const args = ['--connect-timeout', '0.5', '--idle-timeout', '0', '--drain', '12']
-  const { connectTimeout, idleTimeout, drain } = parseOptions(args)
-  t.deepEqual([connectTimeout, idleTimeout, drain], [500, 0, 12_000])
+  const { relay, drain } = parseOptions(args)
+  t.deepEqual([relay.connectTimeout, relay.idleTimeout, drain], [500, 0, 12_000])
 })
 
 test('short options may be joined, and the service stands anywhere', (t) => {
@@ -55,8 +68,41 @@ test('the last of repeated options counts', (t) => {
 test('flags turn off what is on', (t) => {
   const options = parseOptions(['--no-routes', '--no-connect-first', '--allow-loopback'])
   t.false(options.routes)
-  t.false(options.connectFirst)
-  t.true(options.allowLoopback)
+  t.false(options.relay.connectFirst)
+  t.true(options.relay.allowLoopback)
+})
+
+test('--map and --source may be repeated, and keep their order', (t) => {
+  const maps = ['2001:db8:64:a::/120=198.51.100.0/24', '2001:db8:64::80=198.51.100.80:8080']
+  const sources = ['192.0.2.1', '192.0.2.2']
+  const args = [
+    ...maps.flatMap((map) => ['--map', map]),
+    ...sources.flatMap((source) => ['--source', source]),
+  ]
+  t.like(parseOptions(args).relay, { mappings: maps, sources })
+})
+
+const settings: [args: string[], settings: object][] = [
+  [['-p'], { privilegedSource: true }],
+  [['--copy-dscp'], { copyDscp: true }],
+  [['--proxy-protocol', '1'], { proxyProtocol: 1 }],
+  [['--proxy-protocol', '2'], { proxyProtocol: 2 }],
+  [['--max-held', '100', '--max-held-per-client', '10'], { maxHeld: 100, maxHeldPerClient: 10 }],
+  [['--keep-alive', '30'], { keepAlive: 30_000 }],
+  [['--max-sessions-per-client', '100'], { maxSessionsPerClient: 100 }],
+  [['--max-rate-per-client', '20'], { maxRatePerClient: 20 }],
+  [['--client-prefix-length', '128'], { clientPrefixLength: 128 }],
+]
+
+for (const [args, expected] of settings) {
+  test(`${args.join(' ')} sets ${Object.keys(expected).join(' and ')}`, (t) => {
+    t.like(parseOptions(args).relay, expected)
+  })
+}
+
+test('-f names the access list, and --end-denied what reading it again does', (t) => {
+  t.like(parseOptions(['-f', 'faithd.conf']), { accessListFile: 'faithd.conf', endDenied: false })
+  t.like(parseOptions(['--acl=a', '--end-denied']), { accessListFile: 'a', endDenied: true })
 })
 
 const misunderstood: [args: string[], complaint: string][] = [
@@ -81,6 +127,14 @@ const misunderstood: [args: string[], complaint: string][] = [
   [['--idle-timeout', 'soon'], "--idle-timeout: 'soon' is not a zero or positive number"],
   [['--drain', '1e9'], "--drain: '1e9' is not a zero or positive number"],
   [['--max-sessions', '1.5'], "--max-sessions: '1.5' is not a whole number"],
+  [['--max-held', '0'], "--max-held: '0' is not a whole number from 1 to"],
+  [['--keep-alive', '1'], "--keep-alive: '1' is not a whole number from 2 to 64800"],
+  [['--client-prefix-length', '129'], "'129' is not a whole number from 0 to 128"],
+  [['--proxy-protocol', '3'], "--proxy-protocol: '3' is not one of 1, 2"],
+  [['--source', '2001:db8::1'], "--source: '2001:db8::1' is not an IPv4 address"],
+  [['--map', '2001:db8::1'], "--map: '2001:db8::1' is not a mapping"],
+  [['--map', '192.0.2.1=2001:db8::1'], "--map: '192.0.2.1=2001:db8::1' is not a mapping"],
+  [['--map', '2001:db8::1=192.0.2.1:80:81'], 'is not a mapping'],
   [['--log-format', 'xml'], "--log-format: 'xml' is not one of text, json"],
   [['--log-level', 'loud'], "--log-level: 'loud' is not one of"],
 ]

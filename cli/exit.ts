@@ -23,7 +23,7 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [Exit.unavailable, '/dev/net/tun or a kernel feature is missing, or the interface was lost'],
   [Exit.software, 'a bug in faithd'],
   [Exit.permission, 'not permitted; the message names the capability'],
-  [Exit.config, 'configuration: keepfaith is not set, or the interface exists'],
+  [Exit.config, 'configuration: keepfaith is not set, bad rules, or the interface exists'],
   [130, 'ended at once by a second SIGINT; 143 by a second SIGTERM'],
 ]
 
@@ -53,7 +53,6 @@ export function exitCodeOf(error: unknown): number {
   if (!(error instanceof FaithError)) return Exit.software
   switch (error.code) {
     // What they object to was said on the command line.
-    case 'ERR_FAITH_ACCESS_LIST':
     case 'ERR_FAITH_ARGUMENT':
     case 'ERR_FAITH_NAME':
     case 'ERR_FAITH_PORT':
@@ -62,6 +61,7 @@ export function exitCodeOf(error: unknown): number {
     case 'EACCES':
     case 'EPERM':
       return Exit.permission
+    case 'ERR_FAITH_ACCESS_LIST':
     case 'EEXIST':
     case 'EADDRINUSE':
       return Exit.config
@@ -73,6 +73,8 @@ export function exitCodeOf(error: unknown): number {
 /** An error in one line: what, why, and what to do. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  if (!(error instanceof FaithError) || error.hint === undefined) return error.message
-  return `${error.message}; ${error.hint}`
+  if (!(error instanceof FaithError)) return error.message
+  // An access list with several malformed rules has a line for each.
+  const message = error.message.replaceAll('\n', '; ')
+  return error.hint === undefined ? message : `${message}; ${error.hint}`
 }

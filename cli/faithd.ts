@@ -8,10 +8,13 @@ import type { Logger } from 'pino'
 import type * as library from '../index.js'
 import { FaithError } from '../lib/errors.js'
 import { formatPorts } from '../lib/ports.js'
+import type * as lists from './access-list.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
 import { helpText } from './help.js'
 import { createLog, sessionLine, totalsLine } from './log.js'
-import { type FaithdOptions, parseOptions } from './options.js'
+import { parseOptions } from './options.js'
+import type { FaithdOptions } from './settings.js'
+import { Hangups, stopSignal } from './signals.js'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -41,9 +44,12 @@ async function serve(options: FaithdOptions, log: Logger): Promise<number> {
     const why = 'keepfaith is 0, so nothing would be captured; set it to 1 with -k'
     throw new ExitError(Exit.config, why)
   }
-  const { createFaithInterface, setKeepfaith } = await loadLibrary()
+  const { createFaithInterface, setKeepfaith, loadAccessList, reloadAccessList, tellRules } =
+    await loadLibrary()
   const stopped = stopSignal()
+  const hangups = new Hangups()
 
+  const accessList = await loadAccessList(options)
   setKeepfaith(true)
   const faith = await createFaithInterface({
     name: options.interface,
@@ -52,8 +58,10 @@ async function serve(options: FaithdOptions, log: Logger): Promise<number> {
     unsupported: options.unsupported,
   })
   const lost = new Promise<FaithError>((resolve) => faith.once('error', resolve))
-  const relay = await openRelay(faith, options, log)
+  const relay = await openRelay(faith, accessList, options, log)
   announce(faith, options, log)
+  if (options.accessListFile !== undefined) tellRules(log, options.accessListFile, accessList.rules)
+  hangups.answerBy(() => reloadAccessList(relay, options, log))
 
   const end = await Promise.race([stopped, lost])
   if (end instanceof FaithError) {
@@ -71,20 +79,16 @@ async function serve(options: FaithdOptions, log: Logger): Promise<number> {
 
 async function openRelay(
   faith: library.FaithInterface,
+  accessList: lists.LoadedAccessList,
   options: FaithdOptions,
   log: Logger,
 ): Promise<library.FaithRelay> {
   // Records that no line is written for need not cross from Rust at all.
   const sessionEvents = log.isLevelEnabled('info')
   const relay = await faith.relay({
+    ...options.relay,
     ports: options.ports.map(({ first, last }) => `${first}-${last}`),
-    mapping: options.mapping,
-    accessList: options.accessList,
-    allowLoopback: options.allowLoopback,
-    connectFirst: options.connectFirst,
-    connectTimeout: options.connectTimeout,
-    idleTimeout: options.idleTimeout,
-    maxSessions: options.maxSessions,
+    accessList: accessList.text,
     sessionEvents,
   })
   if (sessionEvents) {
@@ -109,24 +113,10 @@ function announce(faith: library.FaithInterface, options: FaithdOptions, log: Lo
   }
 }
 
-/** The first SIGINT or SIGTERM; a second one ends the process at once, with the shell's code for it. */
-function stopSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let asked = false
-    const stop = (signal: NodeJS.Signals, number: number): void => {
-      if (asked) process.exit(128 + number)
-      asked = true
-      resolve(signal)
-    }
-    process.on('SIGINT', stop)
-    process.on('SIGTERM', stop)
-  })
-}
-
 /** The library, loaded only now: help and usage errors need no addon. */
-async function loadLibrary(): Promise<typeof library> {
+async function loadLibrary(): Promise<typeof library & typeof lists> {
   try {
-    return await import('../index.js')
+    return { ...(await import('../index.js')), ...(await import('./access-list.js')) }
   } catch (error) {
     const [why] = explain(error).split('\n')
     throw new ExitError(

@@ -8,7 +8,7 @@ import { build as prettify } from 'pino-pretty'
 import type { FaithInterfaceStats } from '../lib/interface.js'
 import type { FaithRelayStats, FaithSession } from '../lib/session.js'
 import type { FaithEndpoint } from '../lib/socket.js'
-import type { FaithdOptions } from './options.js'
+import type { FaithdOptions } from './settings.js'
 
 const STDERR = 2
 
@@ -34,10 +34,10 @@ export function createLog({ logFormat, logLevel }: FaithdOptions): Logger {
 /** One ended session in one line. */
 export function sessionLine(session: FaithSession): string {
   const { source, destination, bytesUp, bytesDown, durationMs, reason } = session
-  const ipv4 = destination.ipv4 === undefined ? '' : ` (${destination.ipv4})`
+  const server = destination.ipv4 === undefined ? '' : ` (${serverOf(destination)})`
   const seconds = (durationMs / 1000).toFixed(3)
   return (
-    `${endpoint(source)} to ${endpoint(destination)}${ipv4}: ` +
+    `${endpoint(source)} to ${endpoint(destination)}${server}: ` +
     `${bytesUp} bytes up, ${bytesDown} down in ${seconds} s, ${reason}`
   )
 }
@@ -61,6 +61,11 @@ function byReason(counts: Record<string, number>): string {
 
 function sum(counts: Record<string, number>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0)
+}
+
+/** The server, with its port where it is not the one that was dialled. */
+function serverOf({ port, ipv4, ipv4Port = port }: FaithSession['destination']): string {
+  return ipv4Port === port ? `${ipv4}` : `${ipv4}:${ipv4Port}`
 }
 
 function endpoint({ address, port }: FaithEndpoint): string {

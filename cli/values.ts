@@ -17,10 +17,11 @@ export function milliseconds(value: string, sign: 'positive' | 'zero or positive
   throw new Error(`'${value}' is not a ${sign} number of seconds`)
 }
 
-/** A count. */
-export function wholeNumber(value: string): number {
-  if (/^\d{1,9}$/.test(value)) return Number(value)
-  throw new Error(`'${value}' is not a whole number`)
+/** A count, within bounds. */
+export function wholeNumber(value: string, least = 0, most = 999_999_999): number {
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+  if (number >= least && number <= most) return number
+  throw new Error(`'${value}' is not a whole number from ${least} to ${most}`)
 }
 
 /** An IPv6 prefix. */
@@ -35,4 +36,20 @@ export function ipv4Prefix(value: string): string {
   const [, address, length = '32'] = /^([^/]+)(?:\/(\d+))?$/.exec(value) ?? []
   if (isIPv4(address ?? '') && Number(length) <= 32) return `${address}/${length}`
   throw new Error(`'${value}' is not an IPv4 prefix such as 198.51.100.0/24`)
+}
+
+/** One IPv4 address. */
+export function ipv4Address(value: string): string {
+  if (isIPv4(value)) return value
+  throw new Error(`'${value}' is not an IPv4 address`)
+}
+
+/** An explicit mapping: `IPV6[/LENGTH]=IPV4[/LENGTH]` or `IPV6=IPV4:PORT`. */
+export function mapping(value: string): string {
+  const [, ipv6, ipv4] = /^([^=/%]+)(?:\/\d+)?=([^/:]+)(?:\/\d+|:\d+)?$/.exec(value) ?? []
+  if (isIPv6(ipv6 ?? '') && isIPv4(ipv4 ?? '')) return value
+  throw new Error(
+    `'${value}' is not a mapping such as 2001:db8:64:a::/120=198.51.100.0/24 or ` +
+      '2001:db8:64::80=198.51.100.80:8080',
+  )
 }

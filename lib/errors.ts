@@ -12,7 +12,7 @@ import type { NativeFailure } from './native.js'
  *
  * | code | meaning |
  * |---|---|
- * | `ERR_FAITH_ACCESS_LIST` | a rule whose destination is not an IPv4 prefix |
+ * | `ERR_FAITH_ACCESS_LIST` | an access list with malformed rules, or whose file cannot be read |
  * | `ERR_FAITH_ARGUMENT` | an option is missing, unknown, of the wrong type or out of range |
  * | `ERR_FAITH_CLOSED` | the faith interface was closed, or deleted by somebody else |
  * | `ERR_FAITH_KEEPFAITH` | keepfaith is off, so nothing would be captured |
@@ -89,10 +89,11 @@ export function unwrap<T>(result: T | NativeFailure): T {
 }
 
 /** @internal The error of using `what` after it was closed. */
-export function closedError(what: string): FaithError {
-  return new FaithError('ERR_FAITH_CLOSED', `${what} is closed`, {
-    hint: 'create a new faith interface',
-  })
+export function closedError(
+  what: string,
+  hint: string = 'create a new faith interface',
+): FaithError {
+  return new FaithError('ERR_FAITH_CLOSED', `${what} is closed`, { hint })
 }
 
 function isFailure(result: unknown): result is NativeFailure {

@@ -8,7 +8,8 @@ import { FaithListener, type FaithListenOptions } from './listener.js'
 import { type NativeFailure, type NativeInterface, native } from './native.js'
 import { OptionReader } from './option-reader.js'
 import { FaithPrefixes } from './prefixes.js'
-import { FaithRelay, type FaithRelayOptions } from './relay.js'
+import { FaithRelay } from './relay.js'
+import type { FaithRelayOptions } from './relay-options.js'
 
 /** How a faith interface is made; every option has a default. */
 export interface FaithInterfaceOptions {
@@ -56,7 +57,7 @@ export interface FaithInterfaceStats {
   unreachableSent: number
   /** SYNs held until their server was connected (`connectFirst`). */
   synsHeld: number
-  /** SYNs answered at once all the same, because too many were held. */
+  /** SYNs answered at once all the same, because as many were held as `maxHeld` or `maxHeldPerClient` allows. */
   synsBeyondHold: number
   /**
    * Packets dropped, by reason: `malformed`, `keepfaith` (it is off), `martian` (an address that cannot be),
@@ -150,7 +151,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   /**
    * Opens a relay: captured connections on its ports are carried to IPv4, without JavaScript.
    *
-   * @throws {@link FaithError} as {@link FaithInterface.listen}
+   * @throws {@link FaithError} as {@link FaithInterface.listen}, and `ERR_FAITH_ACCESS_LIST` with every malformed rule
    *
    * @example
    * ```ts

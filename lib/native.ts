@@ -19,7 +19,6 @@ export type {
   NativeRelay,
   NativeRelayOptions,
   NativeRelayStats,
-  NativeRule,
   NativeSession,
 } from '#native'
 

@@ -70,11 +70,11 @@ export class OptionReader {
     return value
   }
 
-  oneOf<const T extends string>(name: string, choices: readonly T[], fallback?: T): T {
+  oneOf<const T extends string | number>(name: string, choices: readonly T[], fallback?: T): T {
     const value = this.unchecked(name) ?? fallback
     const choice = choices.find((candidate) => candidate === value)
     if (choice === undefined) {
-      throw this.refuse(name, choices.map((candidate) => `'${candidate}'`).join(' or '), value)
+      throw this.refuse(name, choices.map(show).join(' or '), value)
     }
     return choice
   }

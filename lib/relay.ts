@@ -2,56 +2,19 @@
  * The native relay: connections are captured, judged, connected and spliced in Rust. JavaScript sees only their ends.
  */
 import { EventEmitter } from 'node:events'
-import { unwrap } from './errors.js'
-import { readAddress } from './listener.js'
-import type { NativeInterface, NativeRelay, NativeRule, NativeSession } from './native.js'
+import { type AccessList, accessListText, LIST } from './access-list.js'
+import { closedError, unwrap } from './errors.js'
+import type { NativeInterface, NativeRelay, NativeSession } from './native.js'
 import { OptionReader } from './option-reader.js'
-import { type PortOptions, readPorts } from './ports.js'
+import { type FaithRelayOptions, MOST, readRelayOptions } from './relay-options.js'
 import { type FaithRelayStats, type FaithSession, toRelayStats, toSession } from './session.js'
 
-/** One line of an access list. */
-export interface AccessRule {
-  /** What a match means. */
-  action: 'permit' | 'deny'
-  /** The IPv4 destinations it matches: `198.51.100.0/24`, or one address. */
-  destination: string
-}
-
-/** How a relay captures, judges and carries connections. */
-export interface FaithRelayOptions extends PortOptions {
-  /** One address inside a prefix of the interface. Default: every address of every prefix. */
-  address?: string
-  /** How many connections may wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
-  backlog?: number
-  /**
-   * Where the IPv4 address is inside the IPv6 one. `rfc6052` (default): as RFC 6052 says for the prefix's length.
-   * `low32`: the last 32 bits whatever the length, as RFC 3142 and BSD's faithd have it. On a /96 both agree.
-   */
-  mapping?: 'rfc6052' | 'low32'
-  /**
-   * Rules for destinations, tried in order; the first match decides. An empty list (default) permits, a list in which
-   * nothing matches denies. Special-purpose IPv4 blocks (private, link-local, multicast …) and the router's own
-   * addresses are denied unless a rule names the block or a part of it, or that very address.
-   */
-  accessList?: readonly AccessRule[]
-  /** Whether 127.0.0.0/8, the router's own loopback, may be a destination. Default `false`. */
+/** What a new access list means for sessions and loopback. */
+export interface FaithSetAccessListOptions {
+  /** As {@link FaithRelayOptions.allowLoopback}. Default: as before. */
   allowLoopback?: boolean
-  /**
-   * Whether the server is connected before the client's handshake is answered, so that a refusal, an unreachable
-   * server or a denial reaches the client as itself. Default `true`.
-   */
-  connectFirst?: boolean
-  /** How long a server may take to answer, in milliseconds. Default 10000. */
-  connectTimeout?: number
-  /** How long a session may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
-  idleTimeout?: number
-  /** How many sessions there may be at once; 0 (default) for any number. */
-  maxSessions?: number
-  /**
-   * Whether `session` events are emitted. Default `true`. A relay for very many short sessions is faster without, and
-   * {@link FaithRelay.stats} counts them all the same.
-   */
-  sessionEvents?: boolean
+  /** Whether sessions that it does not permit end, as `aborted`. Default `false`: they go on. */
+  endDenied?: boolean
 }
 
 /** How a relay is closed. */
@@ -67,8 +30,6 @@ export interface FaithRelayEvents {
   /** The relay is closed, by `close()` or with its interface; every session has ended and been told. */
   close: []
 }
-
-const LONGEST_MS = 4_294_967_295
 
 /**
  * A relay at work: it carries each captured connection to the IPv4 destination inside its address.
@@ -91,11 +52,18 @@ const LONGEST_MS = 4_294_967_295
 export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncDisposable {
   readonly #native: NativeRelay
   readonly #released: (relay: FaithRelay) => void
+  #allowLoopback: boolean
+  #setting: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | undefined
 
-  private constructor(native: NativeRelay, released: (relay: FaithRelay) => void) {
+  private constructor(
+    native: NativeRelay,
+    allowLoopback: boolean,
+    released: (relay: FaithRelay) => void,
+  ) {
     super()
     this.#native = native
+    this.#allowLoopback = allowLoopback
     this.#released = released
   }
 
@@ -105,28 +73,14 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     options: FaithRelayOptions,
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
-    const read = new OptionReader('faith.relay', options)
-    const settings = {
-      ports: readPorts(read),
-      ...readAddress(read),
-      backlog: read.integer('backlog', { min: 1, max: 65_535 }, 4096),
-      mapping: read.oneOf('mapping', ['rfc6052', 'low32'], 'rfc6052'),
-      rules: read.list('accessList', [], readRule),
-      allowLoopback: read.boolean('allowLoopback', false),
-      connectFirst: read.boolean('connectFirst', true),
-      connectTimeoutMs: read.integer('connectTimeout', { min: 1, max: LONGEST_MS }, 10_000),
-      idleTimeoutMs: read.integer('idleTimeout', { min: 0, max: LONGEST_MS }, 1_800_000),
-      maxSessions: read.integer('maxSessions', { min: 0, max: LONGEST_MS }, 0),
-    }
-    const sessionEvents = read.boolean('sessionEvents', true)
-    read.end()
+    const { settings, sessionEvents } = readRelayOptions(options)
 
     // Sessions that end before whoever opens the relay can ask for them wait for the loop to turn.
     const early: NativeSession[] = []
     let tell = (batch: NativeSession[]): void => void early.push(...batch)
     const onSessions = (batch: NativeSession[]): void => tell(batch)
     const opened = await faith.relay(settings, sessionEvents ? onSessions : undefined)
-    const relay = new FaithRelay(unwrap(opened), released)
+    const relay = new FaithRelay(unwrap(opened), settings.allowLoopback, released)
     setImmediate(() => {
       tell = (batch) => {
         for (const record of batch) relay.emit('session', toSession(record))
@@ -139,6 +93,34 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   /** What the relay has done since it was opened; after it is closed, what it had done. */
   stats(): FaithRelayStats {
     return toRelayStats(this.#native.stats())
+  }
+
+  /**
+   * Judges by another access list from now on. Sessions go on, but for those it does not permit if `endDenied` says so.
+   * A list that is refused changes nothing.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule; `ERR_FAITH_ARGUMENT`;
+   * `ERR_FAITH_CLOSED`
+   *
+   * @example
+   * ```ts
+   * await relay.setAccessList('::/0 permit 198.51.100.0/24\n', { endDenied: true })
+   * ```
+   */
+  async setAccessList(list: AccessList, options: FaithSetAccessListOptions = {}): Promise<void> {
+    const call = 'relay.setAccessList'
+    const text = accessListText(call, list)
+    const read = new OptionReader(call, options)
+    const same = read.unchecked('allowLoopback') === undefined
+    const allowLoopback = same ? undefined : read.boolean('allowLoopback', false)
+    const endDenied = read.boolean('endDenied', false)
+    read.end()
+    // The addon reads lists on threads of its own; what was asked for last must come last.
+    const setting = this.#setting.then(() =>
+      this.#replaceAccessList(text, allowLoopback, endDenied),
+    )
+    this.#setting = setting.catch(() => undefined)
+    await setting
   }
 
   /** Lets the open relay keep the process running; it does from the start. */
@@ -161,7 +143,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    */
   async close(options: FaithRelayCloseOptions = {}): Promise<void> {
     const read = new OptionReader('relay.close', options)
-    const drainMs = read.integer('drain', { min: 0, max: LONGEST_MS }, 0)
+    const drainMs = read.integer('drain', { min: 0, max: MOST }, 0)
     read.end()
     this.#closing ??= this.#shut(drainMs)
     await this.#closing
@@ -172,6 +154,16 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     return this.close()
   }
 
+  async #replaceAccessList(
+    text: string,
+    allowLoopback: boolean = this.#allowLoopback,
+    endDenied: boolean,
+  ): Promise<void> {
+    if (this.#closing !== undefined) throw closedError('the relay', 'open another one')
+    unwrap(await this.#native.setAccessList(text, LIST, allowLoopback, endDenied))
+    this.#allowLoopback = allowLoopback
+  }
+
   async #shut(drainMs: number): Promise<void> {
     await this.#native.close(drainMs)
     // The records of the last sessions were queued before the promise was resolved, but on another queue of the event
@@ -180,12 +172,4 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     this.#released(this)
     process.nextTick(() => this.emit('close'))
   }
-}
-
-function readRule(rule: unknown): NativeRule {
-  const read = new OptionReader('faith.relay: a rule of `accessList`', rule)
-  const permit = read.oneOf('action', ['permit', 'deny']) === 'permit'
-  const destination = read.string('destination')
-  read.end()
-  return { permit, destination }
 }

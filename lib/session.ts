@@ -13,6 +13,8 @@ const END_REASONS = [
   'denied',
   'limit',
   'exhausted',
+  'client-gone',
+  'server-gone',
   'aborted',
   'error',
 ] as const
@@ -29,12 +31,19 @@ const END_REASONS = [
  * | `refused` | the server refused the connection |
  * | `unreachable` | no route leads to the server, or a router said it cannot be reached |
  * | `denied` | the access list, the default policy or the host's own firewall forbids the destination |
- * | `limit` | `maxSessions` was reached |
+ * | `limit` | `maxSessions`, `maxSessionsPerClient` or `maxRatePerClient` was reached |
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
- * | `aborted` | the relay was closed first, or the client never completed its handshake |
- * | `error` | anything else, such as a peer that stopped acknowledging |
+ * | `client-gone`, `server-gone` | that side vanished: it answers neither data nor keep-alive probes |
+ * | `aborted` | the relay was closed, a new access list denies it, or the client never completed its handshake |
+ * | `error` | anything else |
  */
 export type FaithEndReason = (typeof END_REASONS)[number]
+
+/** What a client dialled, and the server that it meant. */
+export interface FaithSessionDestination extends FaithDestination {
+  /** The server's port; it differs from `port` by an explicit mapping only. */
+  ipv4Port?: number
+}
 
 /** One ended session of a relay. */
 export interface FaithSession {
@@ -43,7 +52,7 @@ export interface FaithSession {
   /** The client. */
   source: FaithEndpoint
   /** What the client dialled, and the IPv4 address that was connected for it. */
-  destination: FaithDestination
+  destination: FaithSessionDestination
   /** Bytes carried from the client to the server. */
   bytesUp: number
   /** Bytes carried from the server to the client. */
@@ -83,6 +92,7 @@ export function toSession(record: NativeSession): FaithSession {
       address: record.destination,
       port: record.destinationPort,
       ...(record.ipv4 === undefined ? {} : { ipv4: record.ipv4 }),
+      ...(record.ipv4Port === undefined ? {} : { ipv4Port: record.ipv4Port }),
     },
     bytesUp: record.bytesUp,
     bytesDown: record.bytesDown,

@@ -12,7 +12,7 @@ mod keep_alive;
 pub mod listener;
 pub mod options;
 pub mod relay;
-mod relay_options;
+pub mod relay_options;
 pub mod route;
 pub mod stats;
 

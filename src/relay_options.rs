@@ -4,14 +4,15 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use faith_packet::access::AccessList;
+use faith_packet::access::{self, AccessList, AccessListErrors};
 use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
 use faith_packet::rfc6052::Mapping;
 use faith_relay::{ClientLimits, RelayOptions};
 use faith_stack::HoldLimits;
+use napi_derive::napi;
 
-use crate::failure::NativeFailure;
+use crate::failure::{NativeFailure, Outcome, outcome};
 use crate::options::{self, NativeRelayOptions};
 
 pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions, NativeFailure> {
@@ -52,9 +53,19 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
 }
 
 pub(crate) fn access_list(text: &str, name: &str, allow_loopback: bool) -> Result<AccessList, NativeFailure> {
-    AccessList::parse(text, name)
-        .map(|list| list.with_loopback(allow_loopback))
-        .map_err(|errors| NativeFailure::new("ERR_FAITH_ACCESS_LIST", errors))
+    AccessList::parse(text, name).map(|list| list.with_loopback(allow_loopback)).map_err(access_list_failure)
+}
+
+/// How many rules an access list has, or what is wrong with it. `name` is what errors call it.
+#[napi(ts_return_type = "NativeFailure | number")]
+#[must_use]
+pub fn check_access_list(text: String, name: String) -> Outcome<u32> {
+    let rules = access::parse(&text, &name).map_err(access_list_failure);
+    outcome(rules.map(|rules| u32::try_from(rules.len()).unwrap_or(u32::MAX)))
+}
+
+fn access_list_failure(errors: AccessListErrors) -> NativeFailure {
+    NativeFailure::new("ERR_FAITH_ACCESS_LIST", errors)
 }
 
 fn mappings(options: &NativeRelayOptions) -> Result<Mappings, NativeFailure> {

@@ -1,0 +1,141 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import test from 'ava'
+import { pino } from 'pino'
+import { loadAccessList, reloadAccessList } from '../cli/access-list.js'
+import { UsageError } from '../cli/exit.js'
+import { parseOptions } from '../cli/options.js'
+import { FaithError, type FaithRelay } from '../index.js'
+
+let folder: string
+test.before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'faithd-access-command-'))
+})
+test.after.always(() => rm(folder, { recursive: true }))
+
+let files = 0
+async function file(content: string): Promise<string> {
+  files += 1
+  const path = join(folder, `${files}.conf`)
+  await writeFile(path, content)
+  return path
+}
+
+interface Line {
+  level: number
+  msg: string
+}
+
+/** A log whose lines can be looked at. */
+function createLog() {
+  const lines: Line[] = []
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      lines.push(JSON.parse(chunk.toString()) as Line)
+      done()
+    },
+  })
+  return { log: pino(stream), lines }
+}
+
+/** A relay that only remembers the lists it is given. */
+function createRelay() {
+  const set: unknown[][] = []
+  const setAccessList = (...args: unknown[]): Promise<void> => {
+    set.push(args)
+    return Promise.resolve()
+  }
+  return { relay: { setAccessList } as unknown as FaithRelay, set }
+}
+
+test('the rules of the command line come before those of the file', async (t) => {
+  const path = await file('# ours\n::/0 permit 198.51.100.0/24\n')
+  const options = parseOptions(['--deny', '198.51.100.2', '-f', path, '--permit', '10.0.0.0/8'])
+  const { text, rules } = await loadAccessList(options)
+  t.deepEqual(text.trimEnd().split('\n'), [
+    '::/0 deny 198.51.100.2/32',
+    '::/0 permit 10.0.0.0/8',
+    '# ours',
+    '::/0 permit 198.51.100.0/24',
+  ])
+  t.is(rules, 3)
+})
+
+test('a bad line of the file has the number that an editor shows', async (t) => {
+  const path = await file('::/0 permit 198.51.100.0/24\n::/0 permit everything\n')
+  const options = parseOptions(['--permit', '10.0.0.0/8', '--permit', '10.1.0.0/16', '-f', path])
+  const error = await t.throwsAsync(loadAccessList(options), { instanceOf: FaithError })
+  t.true(error?.message.startsWith(`${path}:2: `), error?.message)
+})
+
+test('a bad rule of the command line is a usage error', async (t) => {
+  const options = parseOptions(['--permit', '10.0.0.0/8', '--deny', '10.0.0.1/8'])
+  const error = await t.throwsAsync(loadAccessList(options), { instanceOf: UsageError })
+  t.regex(error?.message ?? '', /^command line:2: destination: .*write 10\.0\.0\.0\/8/)
+})
+
+test('SIGHUP puts the file in force as it is now, and says so in one line', async (t) => {
+  const path = await file('::/0 permit 198.51.100.0/24\n')
+  const options = parseOptions(['-f', path])
+  await writeFile(path, '::/0 permit 198.51.100.0/24\n::/0 permit 203.0.113.0/24\n')
+  const { log, lines } = createLog()
+  const { relay, set } = createRelay()
+  await reloadAccessList(relay, options, log)
+  t.deepEqual(set, [
+    ['\n::/0 permit 198.51.100.0/24\n::/0 permit 203.0.113.0/24\n', { endDenied: false }],
+  ])
+  t.deepEqual(
+    lines.map(({ level, msg }) => [level, msg]),
+    [[30, `SIGHUP: ${path} read again: 2 rules in force`]],
+  )
+})
+
+test('with --end-denied SIGHUP ends the sessions that are denied now', async (t) => {
+  const { relay, set } = createRelay()
+  const options = parseOptions(['--end-denied', '-f', await file('::/0 permit 10.0.0.0/8\n')])
+  await reloadAccessList(relay, options, createLog().log)
+  t.like(set[0]?.[1], { endDenied: true })
+})
+
+test('SIGHUP with a bad file keeps the list in force, and says why in one line', async (t) => {
+  const path = await file('one\n::/0 permit 10.0.0.0/8\nthree\n')
+  const { log, lines } = createLog()
+  const { relay, set } = createRelay()
+  await reloadAccessList(relay, parseOptions(['-f', path]), log)
+  t.deepEqual(set, [])
+  t.is(lines.length, 1)
+  const [line] = lines
+  t.is(line?.level, 50)
+  t.true(line?.msg.startsWith(`SIGHUP: the access list in force is kept: ${path}:1: `), line?.msg)
+  t.true(line?.msg.includes(`; ${path}:3: `), line?.msg)
+  t.false(line?.msg.includes('\n'))
+})
+
+test('SIGHUP with a file that is gone keeps the list in force', async (t) => {
+  const path = join(folder, 'gone.conf')
+  const { log, lines } = createLog()
+  const { relay, set } = createRelay()
+  await reloadAccessList(relay, parseOptions(['-f', path]), log)
+  t.deepEqual(set, [])
+  t.regex(lines[0]?.msg ?? '', /is kept: cannot read .*gone\.conf: no such file or directory$/)
+})
+
+test('an empty file is legal, and worth a warning', async (t) => {
+  const { log, lines } = createLog()
+  const { relay, set } = createRelay()
+  await reloadAccessList(relay, parseOptions(['-f', await file('# nothing\n')]), log)
+  t.is(set.length, 1)
+  t.is(lines[0]?.level, 40)
+  t.regex(lines[0]?.msg ?? '', /no rule, so every public destination is permitted$/)
+})
+
+test('SIGHUP without a file changes nothing, and says what would', async (t) => {
+  const { log, lines } = createLog()
+  const { relay, set } = createRelay()
+  await reloadAccessList(relay, parseOptions(['--permit', '10.0.0.0/8']), log)
+  t.deepEqual(set, [])
+  t.is(lines.length, 1)
+  t.regex(lines[0]?.msg ?? '', /-f names one$/)
+})

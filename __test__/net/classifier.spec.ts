@@ -1,0 +1,245 @@
+/** What becomes of packets that are no TCP connection, or no honest one, as the network sees it. */
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import {
+  addresses,
+  captured,
+  createLab,
+  garbage,
+  nodeCommand,
+  program,
+  udp,
+  waitFor,
+} from '../../lab/index.js'
+import { Program, type Faith } from './programs/program.js'
+import { stage } from './programs/stage.js'
+
+const { lab, router, client } = await stage()
+
+const server = captured()
+
+/** How many packets were dropped for that reason. */
+const dropped = async (faith: Faith, reason: string) => (await faith.stats()).drops[reason] ?? 0
+
+async function probe(
+  kind: string,
+  options: { address?: string; count?: number; port?: number } = {},
+) {
+  const file = fileURLToPath(new URL('programs/probe.py', import.meta.url))
+  const args = Object.entries({ source: addresses.client, address: server, ...options })
+  const flags = args.flatMap(([name, value]) => [`--${name}`, String(value)])
+  const { code, stderr } = await lab.client.run('python3', [file, kind, ...flags])
+  if (code !== 0) throw new Error(stderr)
+}
+
+/** Packets that faithd took from the host, and gave to it. */
+interface Passed {
+  taken: number
+  given: number
+}
+
+/** As the kernel counted them on the device. */
+async function device(): Promise<Passed> {
+  const { stdout } = await lab.router.run('ip', ['-j', '-s', 'link', 'show', 'dev', 'faith0'])
+  const [link] = JSON.parse(stdout) as { stats64: Record<'rx' | 'tx', { packets: number }> }[]
+  return { taken: link?.stats64.tx.packets ?? 0, given: link?.stats64.rx.packets ?? 0 }
+}
+
+/** As the interface tells what became of them. */
+async function told(faith: Faith): Promise<Passed> {
+  const { captured: on, returned, unreachableSent, drops } = await faith.stats()
+  const { outbound: fromStack = 0, ...reasons } = drops
+  const all = Object.values(reasons).reduce((sum, count) => sum + count, fromStack)
+  return { taken: on.packets + all - fromStack, given: returned.packets + unreachableSent }
+}
+
+/** Waits until the two agree: the kernel counts a packet a moment before faithd has judged it. */
+async function balanced(faith: Faith): Promise<Passed> {
+  return await waitFor('the counters to agree with the kernel’s', async () => {
+    const [kernel, ours] = [await device(), await told(faith)]
+    return kernel.taken === ours.taken && kernel.given === ours.given ? ours : undefined
+  })
+}
+
+test.serial('a UDP client is told at once that it is prohibited', async (t) => {
+  await using faith = await router.create()
+  for (const port of [443, 53]) {
+    const patient = { address: server, port, timeout: 20_000 }
+    t.like(await udp(lab.client, patient), { code: 'EACCES' })
+  }
+  t.is((await faith.stats()).unreachableSent, 2)
+  t.is(await dropped(faith, 'unsupported'), 2)
+})
+
+test.serial('nc -u ends by itself when it is told', async (t) => {
+  await using faith = await router.create()
+  // Its input stays open: left alone it would run on.
+  const nc = lab.client.spawn('nc', ['-u', server, '443'])
+  nc.stdin.write('anyone there?\n')
+  await waitFor('nc to end', () => !nc.running)
+  t.is((await faith.stats()).unreachableSent, 1)
+})
+
+test.serial('with `unsupported: drop` a UDP client hears nothing', async (t) => {
+  await using faith = await router.create({ unsupported: 'drop' })
+  const [command, args] = nodeCommand(program('udp'), ['--address', server, '--timeout', '60000'])
+  const asking = lab.client.spawn(command, args)
+  await waitFor('its datagram to be dropped', async () => (await dropped(faith, 'unsupported')) > 0)
+  t.like(await balanced(faith), { given: 0 })
+  t.true(asking.running)
+  t.is(asking.stdout, '')
+  await asking.stop('SIGKILL')
+})
+
+test.serial(
+  'unreachable answers are limited, and the drops are counted all the same',
+  async (t) => {
+    await using faith = await router.create({ workers: 1 })
+    const count = 20_000
+    await probe('datagrams', { count, port: 443 })
+    const { taken } = await balanced(faith)
+    t.true(taken > count / 2, 'the network lost less than half')
+    const unsupported = await dropped(faith, 'unsupported')
+    const { unreachableSent } = await faith.stats()
+    t.true(unsupported > count / 2)
+    t.true(unreachableSent > 0 && unreachableSent < unsupported / 2, `${unreachableSent}`)
+  },
+)
+
+test.serial('ICMPv6 echo is dropped in silence', async (t) => {
+  await using faith = await router.create()
+  await probe('echo', { count: 3 })
+  await waitFor('the echo requests', async () => (await dropped(faith, 'icmp')) >= 3)
+  t.is(await dropped(faith, 'icmp'), 3)
+  t.like(await balanced(faith), { given: 0 })
+})
+
+test.serial('a SYN in fragments is captured, and answered when it is whole', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 })
+  await probe('fragments')
+  await waitFor('the SYN-ACK', async () => (await faith.stats()).returned.packets > 0)
+  t.true((await faith.stats()).captured.packets >= 2)
+  t.is(await dropped(faith, 'fragment'), 0)
+})
+
+test.serial('a SYN behind extension headers is captured', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 })
+  await probe('options')
+  await waitFor('the SYN-ACK', async () => (await faith.stats()).returned.packets > 0)
+  t.is(await dropped(faith, 'extension'), 0)
+})
+
+// Of martians an interface gets a few by itself: the kernel reports its multicast groups.
+const many = 50
+
+test.serial('a client inside a faith prefix gets nothing', async (t) => {
+  await using faith = await router.create({ prefixes: ['2001:db8::/32'] })
+  await faith.listen({ port: 80 }, 'here')
+  await probe('syns', { address: '2001:db8:c000:221::', count: many })
+  await waitFor('the SYNs', async () => (await dropped(faith, 'martian')) >= many)
+  t.like(await balanced(faith), { given: 0 })
+})
+
+test.serial('what is routed to the interface from outside its prefixes gets nothing', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 }, 'here')
+  await lab.router.run('ip', ['-6', 'route', 'add', '2001:db8:ffff::/48', 'dev', 'faith0'])
+  await probe('syns', { address: '2001:db8:ffff::1', count: many })
+  await waitFor('the SYNs', async () => (await dropped(faith, 'martian')) >= many)
+  t.like(await balanced(faith), { given: 0 })
+})
+
+test.serial('IPv4 that is routed to the interface is malformed', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 }, 'here')
+  await lab.router.run('ip', ['-4', 'route', 'add', '203.0.113.0/24', 'dev', 'faith0'])
+  await using dialled = await router.begin('203.0.113.1', 80)
+  await waitFor('its SYN, twice', async () => (await dropped(faith, 'malformed')) >= 2)
+  t.like(await dialled.look(), { connecting: true })
+  t.like(await balanced(faith), { given: 0 })
+})
+
+test.serial('garbage from the network is dropped and counted, and nobody notices', async (t) => {
+  await using faith = await router.create()
+  await using listener = await faith.listen({ ports: 'all' })
+  await using dialled = await client.dial(server, 80)
+  await using accepted = await listener.accept()
+
+  const bytes = 16 * 2 ** 20
+  const transfer = Promise.all([dialled.send('up', bytes), accepted.receive(bytes)])
+  const { kinds } = await garbage(lab.client, { address: server, port: 79, count: 300 })
+  await balanced(faith)
+  const { drops } = await faith.stats()
+  const sent = (kind: string) => kinds[`host_${kind}`] ?? 0
+  t.true(sent('truncated_tcp') > 0 && (drops['malformed'] ?? 0) >= sent('truncated_tcp'))
+  t.true((drops['extension'] ?? 0) > 0)
+  t.true((drops['fragment'] ?? 0) >= sent('first_fragment_without_transport'))
+  t.true((drops['icmp'] ?? 0) > 0)
+  t.true((drops['unsupported'] ?? 0) > 0)
+
+  const [sha256, arrived] = await transfer
+  t.deepEqual(arrived, { bytes, sha256 })
+  await using another = await client.dial(server, 81)
+  t.truthy(another)
+})
+
+test.serial(
+  'garbage written to the device is dropped and counted, and nobody notices',
+  async (t) => {
+    await using faith = await router.create()
+    await using listener = await faith.listen({ ports: 'all' })
+    await using dialled = await client.dial(server, 80)
+    await using accepted = await listener.accept()
+
+    const target = { device: 'faith0', address: server, port: 79, count: 300, seed: 2 }
+    const { kinds } = await garbage(lab.router, target)
+    await balanced(faith)
+    const { drops } = await faith.stats()
+    const sent = (...names: string[]) =>
+      names.reduce((sum, name) => sum + (kinds[`device_${name}`] ?? 0), 0)
+    t.true(sent('truncated_header', 'not_ipv6') > 0)
+    t.true((drops['malformed'] ?? 0) >= sent('truncated_header', 'not_ipv6'))
+    t.true(sent('martian_source') > 0 && (drops['martian'] ?? 0) >= sent('martian_source'))
+
+    await dialled.write('still here\n')
+    t.is(await accepted.line(), 'still here')
+    await using another = await client.dial(server, 81)
+    t.truthy(another)
+  },
+)
+
+test.serial('the counters agree with the kernel’s after ordinary traffic', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ ports: '1-100' }, 'here')
+  const ports = Array.from({ length: 200 }, (_, index) => 1 + index)
+  await client.greetings(server, ports)
+  const { taken, given } = await balanced(faith)
+  t.true(taken > 500 && given > 400, `${taken} taken, ${given} given`)
+  const { captured: on } = await faith.stats()
+  t.true(on.bytes >= on.packets * 60, 'no TCP packet is shorter')
+})
+
+test.serial(
+  'Packet Too Big from a router on the client’s side reaches the connection',
+  async (t) => {
+    await using narrow = await createLab({ clientMtu: 1300 })
+    const [far, near] = await Promise.all([
+      Program.start(narrow.client),
+      Program.start(narrow.router),
+    ])
+    await near.keepfaith(true)
+    const faith = await near.create()
+    const listener = await faith.listen({ port: 80 })
+    const dialled = await far.dial(server, 80)
+    const accepted = await listener.accept()
+
+    const bytes = 4 * 2 ** 20
+    const [sent, arrived] = await Promise.all([
+      accepted.send('down', bytes),
+      dialled.receive(bytes),
+    ])
+    t.deepEqual(arrived, { bytes, sha256: sent })
+  },
+)

@@ -1,0 +1,355 @@
+/** A faith interface: what it is made of, what of it the host sees, and what it captures. */
+import test from 'ava'
+import { addresses, captured, waitFor, type Host } from '../../lab/index.js'
+import { Program } from './programs/program.js'
+import { settled, stage } from './programs/stage.js'
+
+const { lab, router, client } = await stage()
+test.before(() => settled(lab.router))
+
+const server = captured()
+
+async function output(host: Host, command: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await host.run(command, args)
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`)
+  return stdout
+}
+
+const ip = (...args: string[]) => output(lab.router, 'ip', '-6', ...args)
+
+interface Link {
+  ifname: string
+  mtu: number
+  flags: string[]
+}
+
+async function links(): Promise<Link[]> {
+  return JSON.parse(await output(lab.router, 'ip', '-j', 'link', 'show')) as Link[]
+}
+
+const link = async (name: string) => (await links()).find(({ ifname }) => ifname === name)
+
+/** Everything the host has that decides where packets go, a line each. */
+async function configuration(): Promise<string[]> {
+  const settings = 'cd /proc/sys/net && grep -rs . core ipv4 ipv6 | sort'
+  const parts = await Promise.all([
+    output(lab.router, 'ip', '-o', 'link', 'show'),
+    output(lab.router, 'ip', '-o', 'addr', 'show'),
+    ip('route', 'show', 'table', 'all'),
+    ip('rule', 'show'),
+    output(lab.router, 'ip', '-4', 'route', 'show', 'table', 'all'),
+    output(lab.router, 'ip', '-4', 'rule', 'show'),
+    output(lab.router, 'sh', '-c', settings),
+  ])
+  return parts.flatMap((part) => part.split('\n'))
+}
+
+test.serial('connections to addresses that no host has are captured', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 }, 'here')
+  t.deepEqual(await client.greeting(server, 80), {
+    from: 'here',
+    dialled: '[64:ff9b::c633:6402]:80',
+    ipv4: addresses.server,
+  })
+  const { captured: taken, returned } = await faith.stats()
+  t.true(taken.packets >= 4, 'a SYN, an ACK or two, a FIN')
+  t.true(returned.packets >= 3, 'a SYN-ACK, the greeting, a FIN')
+})
+
+test.serial('connections that start on the router itself are captured too', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 }, 'here')
+  t.like(await router.greeting(server, 80), { from: 'here', ipv4: addresses.server })
+})
+
+test.serial('without a listener for its port a connection is refused', async (t) => {
+  await using faith = await router.create()
+  await t.throwsAsync(client.dial(server, 80), { code: 'ECONNREFUSED' })
+  t.is((await faith.stats()).returned.packets, 1)
+})
+
+for (const name of ['faith0', 'f', 'faith-of-15-byt', 'trt.64_0', 'wörter', '64@home!']) {
+  test.serial(`an interface may be called ${name}`, async (t) => {
+    await using faith = await router.create({ name })
+    await faith.listen({ port: 80 }, name)
+    t.truthy(await link(name))
+    t.like(await client.greeting(server, 80), { from: name })
+    await faith.close()
+    t.is(await link(name), undefined)
+  })
+}
+
+test.serial(
+  'the name is faith0 and the prefix the well-known one unless others are given',
+  async (t) => {
+    await using faith = await router.create()
+    t.truthy(await link('faith0'))
+    t.deepEqual(await faith.prefixes(), ['64:ff9b::/96'])
+  },
+)
+
+test.serial('the MTU is 65535 unless another is given', async (t) => {
+  await using faith = await router.create()
+  t.like(await link('faith0'), { mtu: 65_535 })
+  t.truthy(faith)
+})
+
+test.serial('segments keep within the MTU that is given', async (t) => {
+  await using faith = await router.create({ mtu: 1280 })
+  t.like(await link('faith0'), { mtu: 1280 })
+  await using listener = await faith.listen({ port: 80 })
+  await using dialled = await client.dial(server, 80)
+  await using accepted = await listener.accept()
+
+  const bytes = 2 ** 20
+  const [sent, arrived] = await Promise.all([dialled.send('up', bytes), accepted.receive(bytes)])
+  t.deepEqual(arrived, { bytes, sha256: sent })
+  const sockets = await output(lab.client, 'ss', '-tinH', 'dport', '=', ':80')
+  const mss = Number(/\bmss:(\d+)/.exec(sockets)?.[1])
+  t.true(mss > 1000 && mss <= 1280 - 40 - 20, `mss ${mss}`)
+})
+
+// The example of RFC 6052, section 2.4, for each length, written as RFC 5952 wants it; but the lab's own addresses are inside 2001:db8::/32.
+const lengths: [prefix: string, dialled: string][] = [
+  ['3fff:db8::/32', '3fff:db8:c000:221::'],
+  ['2001:db8:100::/40', '2001:db8:1c0:2:21::'],
+  ['2001:db8:122::/48', '2001:db8:122:c000:2:2100::'],
+  ['2001:db8:122:300::/56', '2001:db8:122:3c0:0:221::'],
+  ['2001:db8:122:344::/64', '2001:db8:122:344:c0:2:2100:0'],
+  ['2001:db8:122:344::/96', '2001:db8:122:344::c000:221'],
+]
+
+for (const [prefix, dialled] of lengths) {
+  test.serial(`${prefix} is captured, with the IPv4 address where RFC 6052 has it`, async (t) => {
+    await using faith = await router.create({ prefixes: [prefix] })
+    await using listener = await faith.listen({ port: 80 })
+    await using connection = await client.dial(dialled, 80)
+    const accepted = await listener.accept()
+    t.deepEqual(accepted.facts.destination, {
+      address: dialled,
+      port: 80,
+      ipv4: '192.0.2.33',
+      prefix,
+      interface: 'faith0',
+    })
+    t.like(await connection.look(), { remote: { address: dialled, port: 80 } })
+  })
+}
+
+test.serial('one interface has several prefixes', async (t) => {
+  const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48', '2001:db8:100::/40']
+  await using faith = await router.create({ prefixes })
+  await faith.listen({ port: 80 }, 'here')
+  t.deepEqual((await faith.prefixes()).toSorted(), prefixes.toSorted())
+  t.like(await client.greeting(server, 80), { ipv4: addresses.server })
+  t.like(await client.greeting('64:ff9b:1:c000:2:2100::', 80), { ipv4: '192.0.2.33' })
+  t.like(await client.greeting('2001:db8:1c0:2:21::', 80), { ipv4: '192.0.2.33' })
+})
+
+test.serial('the device and the routes to it are all that the host sees', async (t) => {
+  const before = await configuration()
+  await using faith = await router.create({ prefixes: ['64:ff9b::/96', '64:ff9b:1::/48'] })
+  await faith.listen({ ports: 'all' }, 'here')
+  await client.greeting(server, 80)
+
+  const during = await configuration()
+  const lines = { before: new Set(before), during: new Set(during) }
+  const added = during.filter((line) => !lines.before.has(line))
+  t.deepEqual(
+    added.filter((line) => !/\bfaith0\b/.test(line)),
+    [],
+    'whatever is new is of the device',
+  )
+  t.deepEqual(
+    before.filter((line) => !lines.during.has(line)),
+    [],
+    'nothing is changed',
+  )
+  const routes = await ip('route', 'show', 'dev', 'faith0')
+  t.deepEqual(routes.match(/^\S+/gm)?.toSorted(), ['64:ff9b:1::/48', '64:ff9b::/96'])
+  t.is(await output(lab.router, 'ip', '-o', 'addr', 'show', 'dev', 'faith0'), '', 'no address')
+
+  await faith.close()
+  t.deepEqual(await configuration(), before)
+})
+
+test.serial('without routes nothing comes until an administrator routes it', async (t) => {
+  await using faith = await router.create({ routes: false })
+  await faith.listen({ port: 80 }, 'here')
+  t.is(await ip('route', 'show', 'dev', 'faith0'), '')
+  await t.throwsAsync(client.dial(server, 80), { code: 'ENETUNREACH' })
+
+  await ip('route', 'add', '64:ff9b::/96', 'dev', 'faith0')
+  t.like(await client.greeting(server, 80), { from: 'here' })
+})
+
+test.serial('an administrator may route less than the prefix', async (t) => {
+  await using faith = await router.create({ routes: false })
+  await faith.listen({ port: 80 }, 'here')
+  await ip('route', 'add', server, 'dev', 'faith0')
+  t.like(await client.greeting(server, 80), { from: 'here' })
+  await t.throwsAsync(client.dial(captured(addresses.serverSecond), 80), { code: 'ENETUNREACH' })
+})
+
+test.serial(
+  'routes that an administrator has removed do not keep an interface from closing',
+  async (t) => {
+    await using faith = await router.create({ prefixes: ['64:ff9b::/96', '64:ff9b:1::/48'] })
+    await ip('route', 'del', '64:ff9b::/96', 'dev', 'faith0')
+    await faith.deletePrefix('64:ff9b::/96')
+    await ip('route', 'del', '64:ff9b:1::/48', 'dev', 'faith0')
+    await faith.close()
+    t.is(await link('faith0'), undefined)
+  },
+)
+
+test.serial('interfaces of one process each capture their own prefix', async (t) => {
+  await using one = await router.create({ name: 'faith1', prefixes: ['64:ff9b::/96'] })
+  await using two = await router.create({ name: 'faith2', prefixes: ['64:ff9b:1::/48'] })
+  await one.listen({ ports: 'all' }, 'one')
+  await two.listen({ port: 80 }, 'two')
+  t.like(await client.greeting(server, 80), { from: 'one' })
+  t.like(await client.greeting('64:ff9b:1:c000:2:2100::', 80), { from: 'two' })
+  t.is((await two.stats()).captured.packets > 0, true)
+
+  await one.close()
+  await t.throwsAsync(client.dial(server, 80), { code: 'ENETUNREACH' })
+  t.like(await client.greeting('64:ff9b:1:c000:2:2100::', 80), { from: 'two' })
+})
+
+test.serial('interfaces of two processes do not meet, whatever their ports', async (t) => {
+  await using other = await Program.start(lab.router)
+  await other.keepfaith(true)
+  await using one = await router.create({ name: 'faith1', prefixes: ['64:ff9b::/96'] })
+  await using two = await other.create({ name: 'faith2', prefixes: ['64:ff9b:1::/48'] })
+  await one.listen({ ports: 'all' }, 'one')
+  await two.listen({ ports: 'all' }, 'two')
+  t.like(await client.greeting(server, 80), { from: 'one' })
+  t.like(await client.greeting('64:ff9b:1:c000:2:2100::', 80), { from: 'two' })
+
+  other.process.kill('SIGKILL')
+  await other.process.exited
+  await waitFor('the device of the killed process to go', async () => !(await link('faith2')))
+  t.like(await client.greeting(server, 80), { from: 'one' })
+})
+
+test.serial('a prefix that is added is captured, and one that is deleted no longer', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 }, 'here')
+  const address = '64:ff9b:1:c000:2:2100::'
+  await t.throwsAsync(client.dial(address, 80), { code: 'ENETUNREACH' })
+
+  await faith.addPrefix('64:ff9b:1::/48')
+  t.deepEqual((await faith.prefixes()).toSorted(), ['64:ff9b:1::/48', '64:ff9b::/96'].toSorted())
+  t.like(await client.greeting(address, 80), { from: 'here', ipv4: '192.0.2.33' })
+
+  await faith.deletePrefix('64:ff9b:1::/48')
+  t.deepEqual(await faith.prefixes(), ['64:ff9b::/96'])
+  await t.throwsAsync(client.dial(address, 80), { code: 'ENETUNREACH' })
+  t.like(await client.greeting(server, 80), { from: 'here' })
+
+  await faith.addPrefix('64:ff9b:1::/48')
+  t.like(await client.greeting(address, 80), { from: 'here' }, 'and once more')
+})
+
+test.serial('a transfer does not notice that other prefixes come and go', async (t) => {
+  await using faith = await router.create()
+  await using listener = await faith.listen({ port: 80 })
+  await using dialled = await client.dial(server, 80)
+  await using accepted = await listener.accept()
+
+  // As long as the prefixes change, another piece is sent; so the transfer lasts as long as the changes.
+  const progress = { changing: true, pieces: 0 }
+  const bytes = 2 ** 20
+  const transfer = (async () => {
+    while (progress.changing) {
+      const piece = (progress.pieces += 1)
+      const [up, upArrived, down, downArrived] = await Promise.all([
+        dialled.send(`up ${piece}`, bytes),
+        accepted.receive(bytes),
+        accepted.send(`down ${piece}`, bytes),
+        dialled.receive(bytes),
+      ])
+      t.deepEqual(upArrived, { bytes, sha256: up })
+      t.deepEqual(downArrived, { bytes, sha256: down })
+    }
+  })()
+  for (let round = 0; round < 10; round += 1) {
+    const begun = progress.pieces
+    await faith.addPrefix('64:ff9b:1::/48')
+    await waitFor('another piece', () => progress.pieces > begun)
+    await faith.deletePrefix('64:ff9b:1::/48')
+  }
+  progress.changing = false
+  await transfer
+  t.true(progress.pieces > 10)
+  const { drops } = await faith.stats()
+  t.is(drops['outbound'], 0)
+})
+
+test.serial('a connection inside a prefix that is deleted gets no further', async (t) => {
+  await using faith = await router.create({
+    routes: false,
+    prefixes: ['64:ff9b::/96', '64:ff9b:1::/48'],
+  })
+  await ip('route', 'add', '64:ff9b::/32', 'dev', 'faith0')
+  await ip('route', 'add', '64:ff9b:1::/48', 'dev', 'faith0')
+  await using listener = await faith.listen({ port: 80 })
+  await using dialled = await client.dial(server, 80)
+  await using accepted = await listener.accept()
+  await dialled.write('one\n')
+  t.is(await accepted.line(), 'one')
+
+  const before = await faith.stats()
+  await faith.deletePrefix('64:ff9b::/96')
+  await dialled.write('two\n')
+  // More often than the kernel reports multicast groups, which are martians too.
+  await waitFor('the segment to be dropped again and again', async () => {
+    const { drops } = await faith.stats()
+    return (drops['martian'] ?? 0) >= (before.drops['martian'] ?? 0) + 5
+  })
+  t.like(await accepted.look(), { bytesRead: 'one\n'.length })
+})
+
+test.serial('an interface that somebody deletes says so, and closes itself', async (t) => {
+  await using faith = await router.create()
+  await using listener = await faith.listen({ port: 80 }, 'here')
+  await ip('link', 'del', 'faith0')
+  await waitFor('the interface to close', async () => (await faith.happened()).includes('close'))
+  t.deepEqual(await faith.happened(), ['error ERR_FAITH_CLOSED', 'close'])
+  t.deepEqual(await listener.happened(), ['close'])
+  await t.throwsAsync(faith.listen({ port: 81 }), { code: 'ERR_FAITH_CLOSED' })
+
+  await using next = await router.create()
+  await next.listen({ port: 80 }, 'next')
+  t.like(await client.greeting(server, 80), { from: 'next' })
+})
+
+test.serial('what an interface has counted can be read after it is closed', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 }, 'here')
+  await client.greeting(server, 80)
+  await faith.close()
+  t.true((await faith.stats()).captured.packets >= 3)
+  t.deepEqual(await faith.happened(), ['close'])
+})
+
+test.serial('closing ends the connections that nobody has taken', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 })
+  await using waiting = await client.dial(server, 80)
+  await faith.close()
+  t.like(await waiting.receive(), { bytes: 0 })
+})
+
+test.serial('an interface has as many workers as it is told', async (t) => {
+  for (const workers of [1, 3]) {
+    await using faith = await router.create({ workers })
+    await faith.listen({ ports: 'all' }, 'here')
+    t.is((await faith.stats()).workers, workers)
+    const ports = Array.from({ length: 32 }, (_, index) => 100 + index)
+    const answers = await client.greetings(server, ports)
+    t.true(answers.every((answer) => typeof answer === 'object'))
+  }
+})

@@ -1,0 +1,140 @@
+import test from 'ava'
+
+import { addresses, createLab, waitFor } from '../../lab/index.js'
+import type { Lab } from '../../lab/index.js'
+import { permitted, startFaithd } from './fixtures/faithd.js'
+import { nft } from './fixtures/nft.js'
+import { Sockets } from './fixtures/sockets.js'
+
+let lab: Lab
+let client: Sockets
+let server: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  client = Sockets.of(lab.client)
+  server = Sockets.of(lab.server)
+})
+
+test.after.always(() => lab.close())
+
+test('a session is one line at its end: who, where to, bytes each way, how long, how it ended', async (t) => {
+  const faithd = await lab.router.faithd(['-k', ...permitted])
+  const listening = await server.listen(7001)
+  const linesOf = (port: number) =>
+    faithd.lines.filter((line) => line.includes(`[${addresses.client}]:${port} to `))
+
+  const beforeItBegan = performance.now()
+  const near = await client.connect(`64:ff9b::${addresses.server}`, 7001)
+  const far = await listening.accept()
+  const port = await near.port()
+  const connected = performance.now()
+  near.says('twelve bytes')
+  await far.hears('twelve bytes')
+  far.says('and seventeen now')
+  await near.hears('and seventeen now')
+  t.deepEqual(linesOf(port), [])
+  const open = performance.now() - connected
+  near.ends()
+  far.ends()
+
+  const line = await faithd.line(new RegExp(`:${port} to `))
+  const atMost = performance.now() - beforeItBegan
+  const [, said, seconds] =
+    /^\[[-\d]{10} [:.\d]{12}\] INFO: (.* in )([\d.]+) s, closed$/.exec(line) ?? []
+  t.is(
+    said,
+    `[${addresses.client}]:${port} to [64:ff9b::c633:6402]:7001 (${addresses.server}): ` +
+      '12 bytes up, 17 down in ',
+    line,
+  )
+  const milliseconds = Number(seconds) * 1000
+  t.true(milliseconds >= Math.floor(open) && milliseconds <= Math.ceil(atMost), `${line}; ${open}`)
+
+  await faithd.stop()
+  t.deepEqual(linesOf(port), [line])
+  t.regex(faithd.stderr, /INFO: ended: 1 sessions \(1 closed\), 12 bytes up, 17 down; /)
+})
+
+test('every session has its line, however it ended', async (t) => {
+  await nft(
+    lab.server,
+    `table inet filter {
+      chain input {
+        type filter hook input priority filter
+        tcp dport 4444 drop
+      }
+    }`,
+  )
+  const args = [...permitted, '--connect-timeout', '0.5', '--idle-timeout', '2', '--drain', '0']
+  const faithd = await startFaithd(lab, args, 'by itself', { name: 'log0', prefix: '3fff:1::' })
+  const ends = new Map<number, string>()
+  const connection = async (port: number) => {
+    const listening = await server.listen(port)
+    const near = await client.connect(faithd.address(), port)
+    return { near, far: await listening.accept(), port: await near.port() }
+  }
+
+  const closed = await connection(7101)
+  closed.near.ends()
+  closed.far.ends()
+  ends.set(7101, 'closed')
+  const clientReset = await connection(7102)
+  clientReset.near.resets()
+  ends.set(7102, 'client-reset')
+  const serverReset = await connection(7103)
+  serverReset.far.resets()
+  ends.set(7103, 'server-reset')
+  ends.set(7104, 'refused')
+  await client.dial(faithd.address(), 7104).outcome()
+  ends.set(7105, 'denied')
+  await client.dial(faithd.address('10.0.0.1'), 7105).outcome()
+  ends.set(4444, 'connect-timeout')
+  const waiting = client.dial(faithd.address(), 4444)
+  await faithd.sessionTo(4444)
+  waiting.resets()
+  ends.set(7106, 'idle-timeout')
+  const idle = await connection(7106)
+  await idle.near.sees('ECONNRESET')
+  ends.set(7107, 'aborted')
+  const aborted = await connection(7107)
+  t.deepEqual(await faithd.stop(), { code: 0, signal: null })
+  await aborted.near.sees('ECONNRESET')
+
+  const logged = faithd.sessions.map(({ destination, reason }) => `${destination.port} ${reason}`)
+  t.deepEqual(
+    [...new Set(logged)].toSorted(),
+    [...ends].map(([port, reason]) => `${port} ${reason}`).toSorted(),
+  )
+  // A client whose SYN was answered with silence sends it again, and waits again.
+  t.deepEqual(logged.filter((line) => !line.startsWith('4444 ')).length, ends.size - 1)
+})
+
+test('the JSON form has the facts as fields', async (t) => {
+  const faithd = await startFaithd(lab, permitted, 'by itself', {
+    name: 'log1',
+    prefix: '3fff:2::',
+  })
+  const listening = await server.listen(7201, { greet: 'hello', leave: 'end' })
+  const before = Date.now()
+  const near = await client.connect(faithd.address(), 7201)
+  await near.sees('end')
+  near.says('bye')
+  near.ends()
+  const far = await listening.accept()
+  await far.sees('end')
+
+  const { id, startedAt, durationMs, ...facts } = await faithd.sessionTo(7201)
+  t.deepEqual(facts, {
+    source: { address: addresses.client, port: await near.port() },
+    destination: { address: '3fff:2::c633:6402', port: 7201, ipv4: addresses.server },
+    bytesUp: 3,
+    bytesDown: 5,
+    reason: 'closed',
+  })
+  t.is(id, 1)
+  t.true(Date.parse(startedAt) >= before - 1 && Date.parse(startedAt) <= Date.now())
+  t.true(durationMs > 0 && durationMs <= Date.now() - before + 1)
+  await waitFor('the line itself', () => faithd.log.some(({ msg }) => msg.endsWith(' s, closed')))
+  for (const line of faithd.process.lines) t.notThrows(() => JSON.parse(line) as unknown)
+})

@@ -1,0 +1,200 @@
+import test from 'ava'
+
+import { addresses, createLab, transfer, waitFor } from '../../lab/index.js'
+import type { Lab } from '../../lab/index.js'
+import { permitted, startFaithd } from './fixtures/faithd.js'
+import type { Faithd } from './fixtures/faithd.js'
+import { Sockets } from './fixtures/sockets.js'
+
+const MiB = 2 ** 20
+
+let lab: Lab
+let client: Sockets
+let server: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  client = Sockets.of(lab.client)
+  server = Sockets.of(lab.server)
+  await lab.server.peer()
+})
+
+test.after.always(() => lab.close())
+
+let places = 0
+
+/** A faithd of the test's own. */
+async function start(...args: string[]): Promise<Faithd> {
+  places += 1
+  const place = { name: `shutdown${places}`, prefix: `3fff:${places}::` }
+  return await startFaithd(lab, [...permitted, ...args], 'by itself', place)
+}
+
+let ports = 7300
+
+/** A connection through faithd, with either end in hand, on a port of its own. */
+async function connection(faithd: Faithd) {
+  ports += 1
+  const port = ports
+  const listening = await server.listen(port)
+  const near = await client.connect(faithd.address(), port)
+  return { near, far: await listening.accept(), port, listening }
+}
+
+/**
+ * Ties a device of the router to the private namespace of a faithd: it is one end of a pair whose other
+ * end is in there, and goes when that goes.
+ */
+async function tie({ name, privateNamespaces: [inside = ''] }: Faithd): Promise<string> {
+  const tied = `${name}-ns`
+  const peer = ['peer', 'name', 'tied', 'netns', inside]
+  const { stderr } = await lab.router.run('ip', ['link', 'add', tied, 'type', 'veth', ...peer])
+  if (stderr !== '') throw new Error(stderr)
+  return tied
+}
+
+/** What there is of a faithd in the router: interface, route, namespace and process. */
+async function traces({ name, pid }: Faithd, tied: string): Promise<string[]> {
+  const found = await Promise.all([
+    lab.router.run('ip', ['-o', 'link', 'show', name]),
+    lab.router.run('ip', ['-6', 'route', 'show', 'dev', name]),
+    lab.router.run('ip', ['-o', 'link', 'show', tied]),
+    lab.router.run('ps', ['-o', 'pid=', '-p', String(pid)]),
+  ])
+  return found.map(({ stdout }) => stdout.trim()).filter((line) => line !== '')
+}
+
+async function leavesNothing(faithd: Faithd, tied: string): Promise<void> {
+  await waitFor('everything to be gone', async () => (await traces(faithd, tied)).length === 0)
+}
+
+for (const [signal, ipv4] of [
+  ['SIGINT', addresses.server],
+  ['SIGTERM', addresses.serverSecond],
+] as const) {
+  test(`${signal} ends faithd with 0, and leaves nothing`, async (t) => {
+    const faithd = await start()
+    const tied = await tie(faithd)
+    t.is((await traces(faithd, tied)).length, 4)
+    const { near, far } = await connection(faithd)
+    near.ends()
+    far.ends()
+    await near.sees('end')
+
+    faithd.process.kill(signal)
+
+    t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
+    await leavesNothing(faithd, tied)
+    t.true(faithd.log.some(({ msg }) => msg.startsWith(`${signal}: no longer capturing`)))
+  })
+
+  test(`after ${signal} a transfer goes on to its end, within --drain`, async (t) => {
+    const faithd = await start('--drain', '60')
+    const bytes = 256 * MiB
+    const moving = transfer(lab.client, { address: faithd.address(ipv4), up: bytes, down: bytes })
+    await waitFor('the transfer to begin', async () => {
+      const connected = ['-Htn', 'state', 'established', `dst ${ipv4}:7000`]
+      const { stdout } = await lab.router.run('ss', connected)
+      return stdout !== ''
+    })
+
+    faithd.process.kill(signal)
+
+    const { up, down } = await moving
+    t.like(up, { bytes, received: up.sent })
+    t.like(down, { bytes, received: down.sent })
+    t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
+    const told = faithd.log.findIndex(({ msg }) => msg.startsWith(signal))
+    const ended = faithd.log.findIndex(({ session }) => session?.reason === 'closed')
+    t.true(told >= 0 && ended > told, 'the transfer ended after the signal')
+  })
+
+  test(`a second ${signal} ends faithd at once`, async (t) => {
+    const faithd = await start('--drain', '600')
+    const tied = await tie(faithd)
+    await connection(faithd)
+    faithd.process.kill(signal)
+    await faithd.process.line(/draining/)
+    faithd.process.kill(signal)
+    const code = signal === 'SIGINT' ? 130 : 143
+    t.deepEqual(await faithd.process.exited, { code, signal: null })
+    await leavesNothing(faithd, tied)
+  })
+}
+
+test('while faithd drains, sessions go on and new connections are refused', async (t) => {
+  const faithd = await start('--drain', '600')
+  const { near, far, port, listening } = await connection(faithd)
+  faithd.process.kill('SIGTERM')
+  await faithd.process.line(/draining/)
+
+  await waitFor('new connections to be refused', async () => {
+    return (await client.dial(faithd.address(), port).outcome()) === 'ECONNREFUSED'
+  })
+  const taken = listening.accepted
+  t.is(await client.dial(faithd.address(), port).outcome(), 'ECONNREFUSED')
+  t.is(listening.accepted, taken)
+  near.says('still')
+  await far.hears('still')
+  far.says('there')
+  await near.hears('there')
+  t.true(faithd.process.running)
+
+  near.ends()
+  await far.sees('end')
+  far.ends()
+  await near.sees('end')
+  t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
+})
+
+test('what has not ended within --drain is reset on both sides', async (t) => {
+  const faithd = await start('--drain', '0.3')
+  const { near, far, port } = await connection(faithd)
+  near.says('unfinished')
+  await far.hears('unfinished')
+  faithd.process.kill('SIGTERM')
+  await near.sees('ECONNRESET')
+  await far.sees('ECONNRESET')
+  t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
+  t.like(await faithd.sessionTo(port), { bytesUp: 10, bytesDown: 0, reason: 'aborted' })
+})
+
+test('kill -9 leaves no interface, route, namespace or process, and faithd can start again', async (t) => {
+  const place = { name: 'killed0', prefix: '3fff:dead::' }
+  const faithd = await startFaithd(lab, permitted, 'by itself', place)
+  const tied = await tie(faithd)
+  await connection(faithd)
+  t.is((await traces(faithd, tied)).length, 4)
+
+  faithd.process.kill('SIGKILL')
+
+  t.deepEqual(await faithd.process.exited, { code: null, signal: 'SIGKILL' })
+  await leavesNothing(faithd, tied)
+  const again = await startFaithd(lab, permitted, 'by itself', place)
+  const { near, far } = await connection(again)
+  near.says('again')
+  await far.hears('again')
+})
+
+test('what kill -9 cuts short does not look complete to the server', async (t) => {
+  const faithd = await start()
+  const { near, far } = await connection(faithd)
+  near.says('half a')
+  await far.hears('half a')
+  faithd.process.kill('SIGKILL')
+  await far.sees('ECONNRESET')
+  t.false(far.history.includes('end'))
+})
+
+test('faithd ends with 69 and says why when its interface is deleted', async (t) => {
+  const faithd = await start('--drain', '600')
+  const tied = await tie(faithd)
+  const { far } = await connection(faithd)
+  await lab.router.run('ip', ['link', 'del', faithd.name])
+  t.deepEqual(await faithd.process.exited, { code: 69, signal: null })
+  const fatal = faithd.log.filter(({ level }) => level === 60)
+  t.is(fatal.length, 1)
+  t.regex(fatal[0]?.msg ?? '', new RegExp(`^${faithd.name}\\b.*deleted`))
+  await far.sees('ECONNRESET')
+  await leavesNothing(faithd, tied)
+})

@@ -1,0 +1,154 @@
+import test from 'ava'
+
+import { addresses, churn, createLab, sessions, transfer, waitFor } from '../../lab/index.js'
+import type { Host, Lab } from '../../lab/index.js'
+import { startBoth, startFaithd, steerings } from './fixtures/faithd.js'
+import type { Faithd, Steering } from './fixtures/faithd.js'
+import { nft } from './fixtures/nft.js'
+import { Sockets } from './fixtures/sockets.js'
+
+const MiB = 2 ** 20
+const echoPort = 7
+
+let lab: Lab
+let faithds: Record<Steering, Faithd>
+
+test.before(async () => {
+  lab = await createLab()
+  await Promise.all([lab.server.peer(), lab.server.echo({ port: echoPort })])
+  await nft(
+    lab.server,
+    `table ip echo {
+      chain prerouting {
+        type nat hook prerouting priority dstnat
+        tcp dport 10000-10999 redirect to :${echoPort}
+      }
+    }`,
+  )
+  faithds = await startBoth(lab)
+})
+
+test.after.always(() => lab.close())
+
+/** Waits until faithd has no connection left to the server. */
+async function isOver(): Promise<void> {
+  await waitFor('the connections to the server to be over', async () => {
+    const { stdout } = await lab.router.run('ss', ['-Htan', 'exclude', 'time-wait'])
+    return stdout === ''
+  })
+}
+
+/** What happens 20,000 times in a row must leave nothing, also where it is not much. */
+const short = 20_000
+
+for (const [steering, too] of steerings) {
+  const size = steering === 'by itself' ? 1024 * MiB : 256 * MiB
+
+  test.serial(
+    `${size / MiB} MiB each way at the same time arrive byte for byte${too}`,
+    async (t) => {
+      const faithd = faithds[steering]
+      const { up, down } = await transfer(lab.client, {
+        address: faithd.address(),
+        up: size,
+        down: size,
+      })
+      t.like(up, { bytes: size, received: up.sent })
+      t.like(down, { bytes: size, received: down.sent })
+      t.not(up.sent, down.sent)
+      const { bytesUp, bytesDown, reason } = await faithd.sessionTo(7000)
+      t.true(bytesUp > size && bytesDown > size)
+      t.is(reason, 'closed')
+    },
+  )
+
+  test.serial(`2,000 sessions at once keep their bytes apart${too}`, async (t) => {
+    const faithd = faithds[steering]
+    const address = faithd.address(addresses.serverSecond)
+    const result = await sessions(lab.client, { address, port: echoPort, count: 2000 })
+    t.like(result, { before: 2000, after: 2000, errors: {} })
+
+    const records = await waitFor('2,000 records', () => {
+      const ended = faithd.sessions.filter(
+        ({ destination }) => destination.ipv4 === addresses.serverSecond,
+      )
+      return ended.length === 2000 ? ended : undefined
+    })
+    t.deepEqual(
+      records.filter(({ bytesUp, bytesDown, reason }) => {
+        return reason !== 'closed' || bytesUp !== bytesDown
+      }),
+      [],
+    )
+    const starts = records.map(({ startedAt }) => Date.parse(startedAt))
+    const ends = records.map(({ durationMs }, index) => (starts[index] ?? 0) + durationMs)
+    t.true(Math.max(...starts) < Math.min(...ends), 'there was a moment when all of them were open')
+  })
+
+  test.serial(`20,000 short sessions leave no descriptor and no memory behind${too}`, async (t) => {
+    const faithd = faithds[steering]
+    const target = { address: faithd.address(), port: echoPort }
+    // What is made once and kept, such as the heap, is made by the first ones.
+    t.like(await churn(lab.client, { ...target, count: 3000 }), { done: 3000 })
+    await isOver()
+    const before = { descriptors: faithd.descriptors, memory: faithd.memory }
+    const told = faithd.sessions.length
+
+    t.like(await churn(lab.client, { ...target, count: short }), { done: short, errors: {} })
+
+    await isOver()
+    await waitFor('the descriptors to be closed', () => faithd.descriptors <= before.descriptors)
+    const grown = faithd.memory - before.memory
+    t.true(grown < 16 * MiB, `it has grown by ${(grown / MiB).toFixed(1)} MiB`)
+    await waitFor('a record of every one', () => faithd.sessions.length >= told + short)
+    t.is(faithd.sessions.length, told + short)
+  })
+
+  test.serial(`a thousand ports are relayed${too}`, async (t) => {
+    const faithd = faithds[steering]
+    const client = Sockets.of(lab.client)
+    const ports = Array.from({ length: 1000 }, (_, index) => 10_000 + index)
+    t.deepEqual(await client.dialAll(faithd.address(), ports), { connected: 1000 })
+    await client.stop()
+  })
+}
+
+test.serial(
+  'behind a narrow link the path MTU is discovered, and nothing is fragmented',
+  async (t) => {
+    await using narrow = await createLab({ clientMtu: 1300 })
+    await narrow.server.peer()
+    const faithd = await startFaithd(narrow)
+    const edge = narrow.edge
+    if (edge === undefined) throw new Error('the lab has no edge router')
+    const [stack] = faithd.privateNamespaces
+    const inStack = (...command: string[]) =>
+      narrow.router.run('nsenter', [`--net=${stack}`, ...command])
+    const pathToClient = async () =>
+      (await inStack('ip', '-6', 'route', 'get', addresses.client)).stdout
+    t.notRegex(await pathToClient(), /\bmtu 1300\b/)
+    t.is(await counter(edge, 'Icmp6OutPktTooBigs'), 0)
+
+    const size = 64 * MiB
+    const { up, down } = await transfer(narrow.client, {
+      address: faithd.address(),
+      up: size,
+      down: size,
+    })
+
+    t.like(up, { bytes: size, received: up.sent })
+    t.like(down, { bytes: size, received: down.sent })
+    t.true(
+      (await counter(edge, 'Icmp6OutPktTooBigs')) > 0,
+      'the edge said that packets are too big',
+    )
+    t.regex(await pathToClient(), /\bmtu 1300\b/, 'the stack has learned it')
+    t.is(await counter(narrow.client, 'Ip6ReasmReqds'), 0, 'no fragment arrived')
+  },
+)
+
+/** One of the counters of /proc/net/snmp6, as the host sees it. */
+async function counter(host: Host, name: string): Promise<number> {
+  const { stdout } = await host.run('cat', ['/proc/net/snmp6'])
+  return Number(new RegExp(`^${name}\\s+(\\d+)$`, 'm').exec(stdout)?.[1])
+}

@@ -1,0 +1,107 @@
+import test from 'ava'
+import { FaithError } from '../index.js'
+import { readRelayOptions } from '../lib/relay-options.js'
+
+const settingsOf = (options: object) => readRelayOptions({ ports: 'all', ...options }).settings
+
+test('nothing but ports is a relay with the documented defaults', (t) => {
+  t.deepEqual(readRelayOptions({ port: 80 }), {
+    settings: {
+      ports: [{ first: 80, last: 80 }],
+      backlog: 4096,
+      mapping: 'rfc6052',
+      mappings: [],
+      accessList: '',
+      accessListName: 'accessList',
+      allowLoopback: false,
+      connectFirst: true,
+      maxHeld: 4096,
+      maxHeldPerClient: 256,
+      connectTimeoutMs: 10_000,
+      idleTimeoutMs: 1_800_000,
+      keepAliveMs: 120_000,
+      maxSessions: 0,
+      maxSessionsPerClient: 0,
+      maxRatePerClient: 0,
+      clientPrefixLength: 64,
+      proxyProtocol: 0,
+      sources: [],
+      privilegedSource: false,
+      copyDscp: false,
+    },
+    sessionEvents: true,
+  })
+})
+
+const taken: [options: object, settings: object][] = [
+  [
+    { maxHeld: 1, maxHeldPerClient: 2 },
+    { maxHeld: 1, maxHeldPerClient: 2 },
+  ],
+  [{ keepAlive: 30_000 }, { keepAliveMs: 30_000 }],
+  [
+    { maxSessionsPerClient: 100, maxRatePerClient: 10 },
+    { maxSessionsPerClient: 100, maxRatePerClient: 10 },
+  ],
+  [{ clientPrefixLength: 0 }, { clientPrefixLength: 0 }],
+  [{ proxyProtocol: 1 }, { proxyProtocol: 1 }],
+  [{ proxyProtocol: 2 }, { proxyProtocol: 2 }],
+  [{ sources: ['192.0.2.1', '192.0.2.2'] }, { sources: ['192.0.2.1', '192.0.2.2'] }],
+  [
+    { privilegedSource: true, copyDscp: true },
+    { privilegedSource: true, copyDscp: true },
+  ],
+  [
+    { mappings: ['2001:db8:64:a::/120=198.51.100.0/24'] },
+    { mappings: ['2001:db8:64:a::/120=198.51.100.0/24'] },
+  ],
+  [
+    { mappings: [{ ipv6: '2001:db8:64::80', ipv4: '198.51.100.80:8080' }] },
+    { mappings: ['2001:db8:64::80=198.51.100.80:8080'] },
+  ],
+  [
+    { accessList: [{ action: 'deny', destination: '0.0.0.0/0', ports: 25 }] },
+    { accessList: '::/0 deny 0.0.0.0/0 port 25' },
+  ],
+  [{ accessList: '::/0 permit 0.0.0.0/0\n' }, { accessList: '::/0 permit 0.0.0.0/0\n' }],
+]
+
+for (const [options, settings] of taken) {
+  test(`${JSON.stringify(options)} is taken`, (t) => {
+    t.like(settingsOf(options), settings)
+  })
+}
+
+const refused: [options: object, complaint: RegExp][] = [
+  [{ maxHeld: 0 }, /`maxHeld` must be an integer from 1 /],
+  [{ maxHeldPerClient: 0 }, /`maxHeldPerClient` must be an integer from 1 /],
+  [{ keepAlive: 1999 }, /`keepAlive` must be an integer from 2000 to 64800000, got 1999/],
+  [{ keepAlive: 0 }, /`keepAlive`/],
+  [{ maxSessionsPerClient: -1 }, /`maxSessionsPerClient`/],
+  [{ maxRatePerClient: 0.5 }, /`maxRatePerClient`/],
+  [{ clientPrefixLength: 129 }, /`clientPrefixLength` must be an integer from 0 to 128, got 129/],
+  [{ proxyProtocol: 3 }, /`proxyProtocol` must be 1 or 2, got 3/],
+  [{ proxyProtocol: '2' }, /`proxyProtocol` must be 1 or 2, got '2'/],
+  [{ sources: '192.0.2.1' }, /`sources` must be an array, got '192\.0\.2\.1'/],
+  [{ sources: ['2001:db8::1'] }, /`sources` must be an array of IPv4 addresses, got '2001:db8::1'/],
+  [{ privilegedSource: 1 }, /`privilegedSource`/],
+  [{ copyDscp: 'yes' }, /`copyDscp`/],
+  [{ mappings: '2001:db8::/120=192.0.2.0/24' }, /`mappings` must be an array/],
+  [{ mappings: [7] }, /`mappings` must be an array of strings or \{ ipv6, ipv4 \}, got 7/],
+  [{ mappings: [{ ipv6: '2001:db8::1' }] }, /a mapping of `mappings`: `ipv4` must be a string/],
+  [{ mappings: [{ ipv6: '2001:db8::1', ipv4: '192.0.2.1', port: 80 }] }, /unknown option `port`/],
+  [{ accessList: null }, /an access list must be a text or an array of rules, got null/],
+  [{ accessList: Promise.resolve('') }, /an access list must be .* got an object/],
+]
+
+for (const [options, complaint] of refused) {
+  const [name, value] = Object.entries(options)[0] ?? []
+  test(`${name} that is ${JSON.stringify(value)} is refused`, (t) => {
+    const error = t.throws(() => settingsOf(options), {
+      instanceOf: FaithError,
+      message: complaint,
+    })
+    t.is(error.code, 'ERR_FAITH_ARGUMENT')
+    t.true(error.message.startsWith('faith.relay: '), error.message)
+  })
+}

@@ -1,0 +1,56 @@
+import test from 'ava'
+import { Hangups } from '../cli/signals.js'
+
+/** Work that is done when the test says so. */
+class Work {
+  begun = 0
+  #finish: (() => void) | undefined
+
+  readonly run = (): Promise<void> => {
+    this.begun += 1
+    return new Promise((resolve) => (this.#finish = resolve))
+  }
+
+  async finish(): Promise<void> {
+    this.#finish?.()
+    await new Promise(setImmediate)
+  }
+}
+
+const hangUp = (): boolean => process.emit('SIGHUP', 'SIGHUP')
+
+test.afterEach(() => process.removeAllListeners('SIGHUP'))
+
+test.serial('a SIGHUP that comes early is answered once it is known how', async (t) => {
+  const hangups = new Hangups()
+  hangUp()
+  const work = new Work()
+  hangups.answerBy(work.run)
+  t.is(work.begun, 1)
+  await work.finish()
+  t.is(work.begun, 1)
+})
+
+test.serial('without a SIGHUP nothing is done', (t) => {
+  const work = new Work()
+  new Hangups().answerBy(work.run)
+  t.is(work.begun, 0)
+})
+
+test.serial(
+  'SIGHUPs that come while one is answered are answered together, after it',
+  async (t) => {
+    const work = new Work()
+    new Hangups().answerBy(work.run)
+    hangUp()
+    hangUp()
+    hangUp()
+    t.is(work.begun, 1)
+    await work.finish()
+    t.is(work.begun, 2)
+    await work.finish()
+    t.is(work.begun, 2)
+    hangUp()
+    t.is(work.begun, 3)
+  },
+)

@@ -1,0 +1,97 @@
+/** What the command line can ask for, and what is done where it says nothing. */
+import type { AccessRule, FaithRelayOptions } from '../index.js'
+import type { PortRange } from '../lib/ports.js'
+import { parseService } from './services.js'
+
+/** What the command line asks for. Times are in milliseconds. */
+export interface FaithdOptions {
+  ports: PortRange[]
+  interface: string
+  prefixes: string[]
+  keepfaith: boolean
+  unsupported: 'unreachable' | 'drop'
+  routes: boolean
+  /** The rules that the command line gives itself; they go before those of the file. */
+  rules: AccessRule[]
+  accessListFile: string | undefined
+  /** Whether a file that is read again ends the sessions it denies. */
+  endDenied: boolean
+  relay: RelaySettings
+  drain: number
+  logFormat: LogFormat
+  logLevel: LogLevel
+  help: boolean
+  version: boolean
+}
+
+/** The options that are the library's own. */
+export interface RelaySettings extends Required<
+  Pick<
+    FaithRelayOptions,
+    | 'mapping'
+    | 'allowLoopback'
+    | 'connectFirst'
+    | 'maxHeld'
+    | 'maxHeldPerClient'
+    | 'connectTimeout'
+    | 'idleTimeout'
+    | 'keepAlive'
+    | 'maxSessions'
+    | 'maxSessionsPerClient'
+    | 'maxRatePerClient'
+    | 'clientPrefixLength'
+    | 'privilegedSource'
+    | 'copyDscp'
+  >
+> {
+  mappings: string[]
+  sources: string[]
+  proxyProtocol?: 1 | 2
+}
+
+/** How log lines are written. */
+export type LogFormat = (typeof LOG_FORMATS)[number]
+/** The least important log lines that are written. */
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export const LOG_FORMATS = ['text', 'json'] as const
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
+export const WELL_KNOWN_PREFIX = '64:ff9b::/96'
+
+/** What is done where the command line says nothing. */
+export function defaults(): FaithdOptions {
+  return {
+    ports: parseService('all'),
+    interface: 'faith0',
+    prefixes: [],
+    keepfaith: false,
+    unsupported: 'unreachable',
+    routes: true,
+    rules: [],
+    accessListFile: undefined,
+    endDenied: false,
+    relay: {
+      mapping: 'rfc6052',
+      mappings: [],
+      allowLoopback: false,
+      connectFirst: true,
+      maxHeld: 4096,
+      maxHeldPerClient: 256,
+      connectTimeout: 10_000,
+      idleTimeout: 1_800_000,
+      keepAlive: 120_000,
+      maxSessions: 0,
+      maxSessionsPerClient: 0,
+      maxRatePerClient: 0,
+      clientPrefixLength: 64,
+      sources: [],
+      privilegedSource: false,
+      copyDscp: false,
+    },
+    drain: 5_000,
+    logFormat: 'text',
+    logLevel: 'info',
+    help: false,
+    version: false,
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Who may be relayed where. Whatever form an access list comes in, it becomes text in the grammar of faithd.conf(5)
+ * here, and only the addon reads that text, so that a rule means the same wherever it was written.
+ */
+import { readFile } from 'node:fs/promises'
+import { getSystemErrorMap } from 'node:util'
+import { FaithError, unwrap } from './errors.js'
+import { native } from './native.js'
+import { OptionReader, show } from './option-reader.js'
+import type { PortSpec } from './ports.js'
+
+/** One line of an access list. */
+export interface AccessRule {
+  /** What a match means. */
+  action: 'permit' | 'deny'
+  /** The clients it matches: an IPv6 prefix such as `2001:db8:1::/48`, or one address. Default: every client. */
+  source?: string
+  /** The IPv4 destinations it matches: a prefix such as `198.51.100.0/24`, or one address. */
+  destination: string
+  /** The destination ports it matches: a port, a range such as `'8000-8999'`, or a list of both. Default: every port. */
+  ports?: PortSpec | readonly PortSpec[]
+  /**
+   * The IPv4 address of this host that the connections it permits come from. Default: one of the relay's `sources`,
+   * or what the routing table chooses.
+   */
+  outgoing?: string
+}
+
+/**
+ * Rules, or the text of faithd.conf(5): a rule to a line, `#` before a comment. The first rule that matches decides.
+ * An empty list permits, and a list in which no rule matches denies.
+ *
+ * ```text
+ * SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]
+ *
+ * 2001:db8:1::/48  deny    0.0.0.0/0        port 25
+ * 2001:db8:1::/48  permit  198.51.100.0/24  port 80,443,8000-8999  192.0.2.1
+ * ::/0             permit  0.0.0.0/0
+ * ```
+ *
+ * Special-purpose IPv4 blocks (private, link-local, multicast …) and this host's own addresses are denied unless a
+ * rule names the block or a part of it, or that very address: `permit 0.0.0.0/0` does not open them.
+ */
+export type AccessList = string | readonly AccessRule[]
+
+/**
+ * How many rules an access list has, provided that it can be read; nothing else is done with it.
+ *
+ * @param name - what errors call it, before the number of the line
+ * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule as `NAME:LINE: what is wrong`;
+ * `ERR_FAITH_ARGUMENT` for what is neither a text nor rules
+ *
+ * @example
+ * ```ts
+ * checkAccessList('::/0 permit 198.51.100.0/24 port 80\n') // 1
+ * ```
+ */
+export function checkAccessList(list: AccessList, name: string = LIST): number {
+  return unwrap(native.checkAccessList(accessListText('checkAccessList', list), name))
+}
+
+/**
+ * The text of a file in the grammar of faithd.conf(5), read and checked. A file that is missing, unreadable or
+ * malformed is an error, never an empty list that permits everything.
+ *
+ * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST`, which names the file and, of a malformed rule, its line
+ *
+ * @example
+ * ```ts
+ * const relay = await faith.relay({ ports: 'all', accessList: await readAccessList('/etc/faithd.conf') })
+ * process.on('SIGHUP', async () => relay.setAccessList(await readAccessList('/etc/faithd.conf')))
+ * ```
+ */
+export async function readAccessList(path: string): Promise<string> {
+  if (typeof path !== 'string') {
+    const message = `readAccessList: \`path\` must be a string, got ${show(path)}`
+    throw new FaithError('ERR_FAITH_ARGUMENT', message)
+  }
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw unreadable(path, error)
+  })
+  checkAccessList(text, path)
+  return text
+}
+
+/** @internal What errors call a list that has no file. */
+export const LIST = 'accessList'
+
+/** @internal The list as text. A rule is a line, so that the lines of errors count rules. */
+export function accessListText(call: string, list: unknown): string {
+  if (typeof list === 'string') return list
+  if (!Array.isArray(list)) {
+    const message = `${call}: an access list must be a text or an array of rules, got ${show(list)}`
+    throw new FaithError('ERR_FAITH_ARGUMENT', message)
+  }
+  return list
+    .map((rule, index) => ruleText(new OptionReader(`${call}: ${LIST}:${index + 1}`, rule)))
+    .join('\n')
+}
+
+function ruleText(read: OptionReader): string {
+  const source = read.unchecked('source')
+  const words = [
+    source === undefined ? '::/0' : word(read, 'source', source),
+    read.oneOf('action', ['permit', 'deny']),
+    word(read, 'destination', read.unchecked('destination')),
+  ]
+  const ports = read.unchecked('ports')
+  if (ports !== undefined) {
+    const list = Array.isArray(ports) ? ports : [ports]
+    const items = list.map((item) => (typeof item === 'number' ? `${item}` : item))
+    if (items.length === 0) throw read.refuse('ports', 'at least one port', ports)
+    words.push('port', items.map((item) => word(read, 'ports', item)).join(','))
+  }
+  const outgoing = read.unchecked('outgoing')
+  if (outgoing !== undefined) words.push(word(read, 'outgoing', outgoing))
+  read.end()
+  return words.join(' ')
+}
+
+/** Text that cannot become another word, a comment or a second rule. */
+function word(read: OptionReader, name: string, value: unknown): string {
+  if (typeof value === 'string' && /^[^\s#]+$/.test(value)) return value
+  throw read.refuse(name, 'text without blanks', value)
+}
+
+function unreadable(path: string, error: unknown): FaithError {
+  const { errno, syscall, message } = error as NodeJS.ErrnoException
+  const [, reason] = getSystemErrorMap().get(errno ?? 0) ?? []
+  return new FaithError(
+    'ERR_FAITH_ACCESS_LIST',
+    `cannot read the access list ${path}: ${reason ?? message}`,
+    { errno: errno === undefined ? undefined : -errno, syscall },
+  )
+}

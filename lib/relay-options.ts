@@ -1,0 +1,165 @@
+/** How a relay works: its options, read once, at the public edge, into what the addon takes. */
+import { isIPv4 } from 'node:net'
+import { type AccessList, accessListText, LIST } from './access-list.js'
+import { readAddress } from './listener.js'
+import type { NativeRelayOptions } from './native.js'
+import { OptionReader } from './option-reader.js'
+import { type PortOptions, readPorts } from './ports.js'
+
+/** One explicit mapping of IPv6 addresses to IPv4. */
+export interface FaithMapping {
+  /** An IPv6 prefix such as `2001:db8:64:a::/120`, or one address. */
+  ipv6: string
+  /** An IPv4 prefix with as many addresses; for one address also a server with its port, `198.51.100.80:8080`. */
+  ipv4: string
+}
+
+/** How a relay captures, judges and carries connections. */
+export interface FaithRelayOptions extends PortOptions {
+  /** One address inside a prefix of the interface. Default: every address of every prefix. */
+  address?: string
+  /** How many connections may wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
+  backlog?: number
+
+  /**
+   * Where the IPv4 address is inside the IPv6 one. `rfc6052` (default): as RFC 6052 says for the prefix's length.
+   * `low32`: the last 32 bits whatever the length, as RFC 3142 and BSD's faithd have it. On a /96 both agree.
+   */
+  mapping?: 'rfc6052' | 'low32'
+  /**
+   * Addresses that mean another IPv4 address than the one inside them, in the manner of RFC 7757; they go before
+   * `mapping`, and of several that hold an address the longest IPv6 prefix decides. Default: none.
+   *
+   * ```text
+   * 2001:db8:64:a::/120=198.51.100.0/24     256 addresses, whose last 8 bits are kept
+   * 2001:db8:64::25=198.51.100.25           one address
+   * 2001:db8:64::80=198.51.100.80:8080      one address, and this port whatever port is dialled
+   * ```
+   */
+  mappings?: readonly string[] | readonly FaithMapping[]
+  /** Who may be relayed where. Default: every client, to public addresses. */
+  accessList?: AccessList
+  /** Whether 127.0.0.0/8, the router's own loopback, may be a destination. Default `false`. */
+  allowLoopback?: boolean
+
+  /**
+   * Whether the server is connected before the client's handshake is answered, so that a refusal, an unreachable
+   * server or a denial reaches the client as itself. Default `true`.
+   */
+  connectFirst?: boolean
+  /**
+   * How many SYNs may be held while their servers are connected, 1 to 4294967295; further ones are answered at once.
+   * Default 4096.
+   */
+  maxHeld?: number
+  /** How many of them may come from one client /64. Default 256. */
+  maxHeldPerClient?: number
+  /** How long a server may take to answer, in milliseconds. Default 10000. */
+  connectTimeout?: number
+  /** How long a session may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
+  idleTimeout?: number
+  /**
+   * How long a client or a server may leave keep-alive probes unanswered before it counts as gone, in milliseconds,
+   * 2000 to 64800000; kept to the second. Default 120000, two minutes.
+   */
+  keepAlive?: number
+
+  /** How many sessions there may be at once; 0 (default) for any number. */
+  maxSessions?: number
+  /** How many sessions one client may have at once; 0 (default) for any number. */
+  maxSessionsPerClient?: number
+  /** How many sessions one client may begin per second; 0 (default) for any number. */
+  maxRatePerClient?: number
+  /**
+   * How many leading bits of their IPv6 addresses make two clients one for `maxSessionsPerClient` and
+   * `maxRatePerClient`, 0 to 128. Default 64, what one subscriber has (RFC 6177).
+   */
+  clientPrefixLength?: number
+
+  /**
+   * The version of the PROXY protocol in which the server is told the client's IPv6 address and the one it dialled.
+   * Default: it is not told.
+   */
+  proxyProtocol?: 1 | 2
+  /**
+   * IPv4 addresses of this host that connections come from, in turn, where the access list names none. Default: what
+   * the routing table chooses.
+   */
+  sources?: readonly string[]
+  /**
+   * Whether connections come from a port below 1024, as rsh and old NFS servers ask for; it needs CAP_NET_BIND_SERVICE.
+   * There are 424 such ports, 600 to 1023 (rresvport(3)). Default `false`.
+   */
+  privilegedSource?: boolean
+  /** Whether what goes to the server has the DSCP (RFC 2474) of the client's SYN. Default `false`. */
+  copyDscp?: boolean
+
+  /**
+   * Whether `session` events are emitted. Default `true`. A relay for very many short sessions is faster without, and
+   * {@link FaithRelay.stats} counts them all the same.
+   */
+  sessionEvents?: boolean
+}
+
+/** @internal The most the addon takes for a number, whatever it counts. */
+export const MOST = 4_294_967_295
+
+const ANY = { min: 0, max: MOST }
+const SOME = { min: 1, max: MOST }
+/** The kernel takes 32767 seconds at most for the half of it that goes by before the first probe (tcp(7)). */
+const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
+
+/** @internal What `faith.relay` was given, checked, with defaults filled in. */
+export function readRelayOptions(options: unknown): {
+  settings: NativeRelayOptions
+  sessionEvents: boolean
+} {
+  const call = 'faith.relay'
+  const read = new OptionReader(call, options)
+  const accessList = read.unchecked('accessList')
+  const settings = {
+    ports: readPorts(read),
+    ...readAddress(read),
+    backlog: read.integer('backlog', { min: 1, max: 65_535 }, 4096),
+    mapping: read.oneOf('mapping', ['rfc6052', 'low32'], 'rfc6052'),
+    mappings: read.list('mappings', [], (mapping) => readMapping(read, mapping)),
+    // Only a list that was left out is empty: one that got lost on its way here must not permit everything.
+    accessList: accessList === undefined ? '' : accessListText(call, accessList),
+    accessListName: LIST,
+    allowLoopback: read.boolean('allowLoopback', false),
+    connectFirst: read.boolean('connectFirst', true),
+    maxHeld: read.integer('maxHeld', SOME, 4096),
+    maxHeldPerClient: read.integer('maxHeldPerClient', SOME, 256),
+    connectTimeoutMs: read.integer('connectTimeout', SOME, 10_000),
+    idleTimeoutMs: read.integer('idleTimeout', ANY, 1_800_000),
+    keepAliveMs: read.integer('keepAlive', KEEP_ALIVE_MS, 120_000),
+    maxSessions: read.integer('maxSessions', ANY, 0),
+    maxSessionsPerClient: read.integer('maxSessionsPerClient', ANY, 0),
+    maxRatePerClient: read.integer('maxRatePerClient', ANY, 0),
+    clientPrefixLength: read.integer('clientPrefixLength', { min: 0, max: 128 }, 64),
+    proxyProtocol:
+      read.unchecked('proxyProtocol') === undefined ? 0 : read.oneOf('proxyProtocol', [1, 2]),
+    sources: read.list('sources', [], (source) => readSource(read, source)),
+    privilegedSource: read.boolean('privilegedSource', false),
+    copyDscp: read.boolean('copyDscp', false),
+  }
+  const sessionEvents = read.boolean('sessionEvents', true)
+  read.end()
+  return { settings, sessionEvents }
+}
+
+function readMapping(read: OptionReader, mapping: unknown): string {
+  if (typeof mapping === 'string') return mapping
+  if (typeof mapping !== 'object' || mapping === null) {
+    throw read.refuse('mappings', 'an array of strings or { ipv6, ipv4 }', mapping)
+  }
+  const pair = new OptionReader('faith.relay: a mapping of `mappings`', mapping)
+  const text = `${pair.string('ipv6')}=${pair.string('ipv4')}`
+  pair.end()
+  return text
+}
+
+function readSource(read: OptionReader, source: unknown): string {
+  if (typeof source === 'string' && isIPv4(source)) return source
+  throw read.refuse('sources', 'an array of IPv4 addresses', source)
+}
