@@ -1,0 +1,147 @@
+/** The library's calls, as the driver offers them. */
+import { EventEmitter, on, once } from 'node:events'
+import { createServer, Socket } from 'node:net'
+import {
+  createFaithInterface,
+  FaithInterface,
+  FaithListener,
+  FaithRelay,
+  type FaithSocket,
+  getKeepfaith,
+  setKeepfaith,
+  type FaithInterfaceOptions,
+  type FaithListenOptions,
+  type FaithRelayOptions,
+  type FaithSocketDestination,
+} from '../../../index.js'
+import { happened, keep, recall } from './kept.js'
+
+const faith = (id: number): FaithInterface => recall(id, FaithInterface)
+const listener = (id: number): FaithListener => recall(id, FaithListener)
+
+/** A connection that a listener gave. */
+export interface Accepted {
+  id: number
+  destination: FaithSocketDestination
+  local: string
+  remote: string
+  isNodeSocket: boolean
+}
+
+/** What a listener that greets tells its clients. */
+export interface Greeting {
+  from: string
+  /** getsockname(), as Node has it from the kernel. */
+  dialled: string
+  ipv4?: string
+}
+
+const ends = (address: unknown, port: unknown): string => `[${String(address)}]:${String(port)}`
+
+function accept(socket: FaithSocket): Accepted {
+  return {
+    id: keep(socket),
+    destination: socket.destination,
+    local: ends(socket.localAddress, socket.localPort),
+    remote: ends(socket.remoteAddress, socket.remotePort),
+    isNodeSocket: socket instanceof Socket,
+  }
+}
+
+function greet(socket: FaithSocket, from: string): void {
+  const { ipv4 } = socket.destination
+  const { address, port } = socket.address() as { address: string; port: number }
+  const greeting: Greeting = { from, dialled: ends(address, port), ...(ipv4 && { ipv4 }) }
+  socket.on('error', () => undefined)
+  socket.resume().end(`${JSON.stringify(greeting)}\n`)
+}
+
+type Queue = AsyncIterator<[FaithSocket], undefined>
+const queues = new Map<number, Queue>()
+
+function queueOf(opened: FaithListener): Queue {
+  // One that fails while it waits here must not end the program.
+  opened.on('connection', (socket) => socket.on('error', () => undefined))
+  return on(opened, 'connection') as unknown as Queue
+}
+
+export const faithVerbs = {
+  /** Switches keepfaith, if told to, and tells what it is. */
+  keepfaith(value?: boolean): boolean {
+    if (value !== undefined) setKeepfaith(value)
+    return getKeepfaith()
+  },
+
+  async create(options: FaithInterfaceOptions): Promise<number> {
+    return keep(await createFaithInterface(options))
+  },
+
+  /** Creates an interface that ends with a block, and counts the prefixes it had inside. */
+  async createForBlock(options: FaithInterfaceOptions): Promise<number> {
+    await using inside = await createFaithInterface(options)
+    return [...inside.prefixes].length
+  },
+
+  stats: (id: number) => faith(id).stats(),
+  prefixes: (id: number): string[] => [...faith(id).prefixes],
+  addPrefix: (id: number, prefix: string): Promise<void> => faith(id).prefixes.add(prefix),
+  deletePrefix: (id: number, prefix: string): Promise<void> => faith(id).prefixes.delete(prefix),
+
+  /** Listens; with a greeting every connection is told it and ended, without they wait to be accepted. */
+  async listen(id: number, options: FaithListenOptions, greeting?: string): Promise<number> {
+    const opened = await faith(id).listen(options)
+    if (greeting !== undefined) opened.on('connection', (socket) => greet(socket, greeting))
+    return keep(opened)
+  },
+
+  /** The next connection that the `connection` event brings; the first call adds the handler. */
+  async accept(id: number): Promise<Accepted> {
+    const queue = queues.get(id) ?? queueOf(listener(id))
+    queues.set(id, queue)
+    const step = await queue.next()
+    if (step.done) throw new Error('there are no more')
+    return accept(step.value[0])
+  },
+
+  /** Takes connections by async iteration until it has `count`, or the iteration ends. */
+  async iterate(id: number, count: number): Promise<Accepted[]> {
+    const taken: Accepted[] = []
+    for await (const socket of listener(id)) {
+      taken.push(accept(socket))
+      if (taken.length === count) break
+    }
+    return taken
+  },
+
+  pause: (id: number): void => void listener(id).pause(),
+  resume: (id: number): void => void listener(id).resume(),
+  unref: (id: number): void => void listener(id).unref(),
+  ref: (id: number): void => void listener(id).ref(),
+
+  relay: async (id: number, options: FaithRelayOptions): Promise<number> =>
+    keep(await faith(id).relay(options)),
+
+  /** Closes an interface, a listener or a relay. */
+  async close(id: number): Promise<void> {
+    const closable = recall(id, EventEmitter)
+    if (
+      closable instanceof FaithInterface ||
+      closable instanceof FaithListener ||
+      closable instanceof FaithRelay
+    ) {
+      await closable.close()
+    }
+  },
+
+  happened,
+
+  /** An ordinary server on every address of the host, in the process that has the faith listeners. */
+  async serve(port: number, greeting: string): Promise<void> {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.resume().end(`${JSON.stringify({ from: greeting })}\n`)
+    })
+    server.unref().listen(port, '::')
+    await once(server, 'listening')
+  },
+}

@@ -1,0 +1,53 @@
+/** What the driver keeps between two requests, by number. */
+import type { EventEmitter } from 'node:events'
+
+interface Kept {
+  emitter: EventEmitter
+  events: string[]
+}
+
+/** A class, also one whose constructor is private. */
+interface Class<T> {
+  readonly name: string
+  readonly prototype: T
+  [Symbol.hasInstance](value: unknown): boolean
+}
+
+const everything = new Map<number, Kept>()
+let last = 0
+
+/** Keeps an emitter, and notes how it fails and closes. */
+export function keep(emitter: EventEmitter): number {
+  const events: string[] = []
+  emitter.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    events.push(`error ${code ?? message}`)
+  })
+  emitter.on('close', () => events.push('close'))
+  last += 1
+  everything.set(last, { emitter, events })
+  return last
+}
+
+function kept(id: number): Kept {
+  const found = everything.get(id)
+  if (found === undefined) throw new Error(`there is no ${id}`)
+  return found
+}
+
+/** The emitter of that number, which must be a `type`. */
+export function recall<T extends EventEmitter>(id: number, type: Class<T>): T {
+  const { emitter } = kept(id)
+  if (type[Symbol.hasInstance](emitter)) return emitter as T
+  throw new Error(`${id} is no ${type.name}`)
+}
+
+/** Every emitter that is a `type`. */
+export function all<T extends EventEmitter>(type: Class<T>): T[] {
+  const emitters = [...everything.values()].map(({ emitter }) => emitter)
+  return emitters.filter((emitter): emitter is T => type[Symbol.hasInstance](emitter))
+}
+
+/** The events `error CODE` and `close` of that emitter so far. */
+export function happened(id: number): string[] {
+  return kept(id).events
+}

@@ -1,0 +1,103 @@
+/** Plain TCP, for the clients of a lab and for the sockets that a faith listener gave. */
+import { once } from 'node:events'
+import { connect, Socket } from 'node:net'
+import { Reader, send, type Arrived } from '../../../lab/programs/stream.js'
+import type { Greeting } from './faith-verbs.js'
+import { all, keep, recall } from './kept.js'
+
+const socket = (id: number): Socket => recall(id, Socket)
+const outcomes = new WeakMap<Socket, Promise<void>>()
+const readers = new WeakMap<Socket, Reader>()
+
+function reader(id: number): Reader {
+  const known = readers.get(socket(id)) ?? new Reader(socket(id))
+  readers.set(socket(id), known)
+  return known
+}
+
+function dial(address: string, port: number): Socket {
+  const dialled = connect({ host: address, port, allowHalfOpen: true })
+  const outcome = once(dialled, 'connect').then(() => undefined)
+  // Whoever asks for the outcome sees the failure; before that it must not end the program.
+  outcome.catch(() => undefined)
+  dialled.on('error', () => undefined)
+  outcomes.set(dialled, outcome)
+  return dialled
+}
+
+/** Ends a socket so that nothing of it is sent ever again. */
+function drop(dropped: Socket): void {
+  // One that still connects would be reset only when it has.
+  if (dropped.connecting) dropped.destroy()
+  else dropped.resetAndDestroy()
+}
+
+async function greeting(address: string, port: number): Promise<Greeting> {
+  const dialled = dial(address, port)
+  try {
+    await outcomes.get(dialled)
+    const line = await new Reader(dialled).line()
+    if (line === undefined) throw Object.assign(new Error('no greeting'), { code: 'EOF' })
+    return JSON.parse(line) as Greeting
+  } finally {
+    dialled.destroy()
+  }
+}
+
+export const socketVerbs = {
+  /** Begins to connect. */
+  dial: (address: string, port: number): number => keep(dial(address, port)),
+
+  /** Waits until the connection is there, or fails as it failed. */
+  async connected(id: number): Promise<void> {
+    await outcomes.get(socket(id))
+  },
+
+  /** What the listener on the other side says; the connection ends with it. */
+  greeting,
+
+  /** What the listeners on the other side say, port by port, or the code of the error. */
+  async greetings(address: string, ports: number[]): Promise<(Greeting | string)[]> {
+    const answers: (Greeting | string)[] = []
+    const next = ports.entries()
+    const lane = async (): Promise<void> => {
+      for (const [index, port] of next) {
+        answers[index] = await greeting(address, port).catch(
+          (error: NodeJS.ErrnoException) => error.code ?? error.message,
+        )
+      }
+    }
+    await Promise.all(Array.from({ length: 16 }, lane))
+    return answers
+  },
+
+  /** Where a socket stands. */
+  look(id: number) {
+    const { connecting, bytesRead, bytesWritten, destroyed } = socket(id)
+    const { localAddress, remoteAddress, localPort, remotePort } = socket(id)
+    return {
+      connecting,
+      destroyed,
+      bytesRead,
+      bytesWritten,
+      local: { address: localAddress, port: localPort },
+      remote: { address: remoteAddress, port: remotePort },
+    }
+  },
+
+  write: (id: number, text: string): void => void socket(id).write(text),
+  line: (id: number): Promise<string | undefined> => reader(id).line(),
+
+  /** Writes a stream of that name and size; gives its hash. */
+  send: (id: number, name: string, bytes: number): Promise<string> => send(socket(id), name, bytes),
+
+  /** Reads that many bytes, or what there is before the other side ends. */
+  receive: (id: number, bytes?: number): Promise<Arrived> => reader(id).hash(bytes),
+
+  end: (id: number): void => void socket(id).end(),
+  reset: (id: number): void => void socket(id).resetAndDestroy(),
+  destroy: (id: number): void => void socket(id).destroy(),
+
+  drop: (id: number): void => drop(socket(id)),
+  dropAll: (): void => all(Socket).forEach(drop),
+}

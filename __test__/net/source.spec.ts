@@ -1,0 +1,182 @@
+/** What the server sees of the router: the address, the port and the traffic class that it is connected from. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { addresses, createLab } from '../../lab/index.js'
+import type { Lab } from '../../lab/index.js'
+import { permitted, startFaithd } from './fixtures/faithd.js'
+import type { Faithd } from './fixtures/faithd.js'
+import { Sockets } from './fixtures/sockets.js'
+
+/** Addresses of the router beside the one that its routing table chooses. */
+const others = ['198.51.100.11', '198.51.100.12', '198.51.100.13'] as const
+const [one, two, three] = others
+
+let lab: Lab
+let client: Sockets
+let server: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  for (const address of others) {
+    const { code, stderr } = await lab.router.run('ip', [
+      ...['addr', 'add', `${address}/24`, 'dev', 'wan0'],
+    ])
+    if (code !== 0) throw new Error(stderr)
+  }
+  client = Sockets.of(lab.client)
+  server = Sockets.of(lab.server)
+})
+
+test.after.always(() => lab.close())
+
+let started = 0
+
+async function faithdWith(...args: string[]): Promise<Faithd> {
+  started += 1
+  const place = { name: `source${started}`, prefix: `3fff:${started}::` }
+  return await startFaithd(lab, args, 'by itself', place)
+}
+
+let ports = 7300
+
+/** Connects so many times to a port of its own, and tells where the server was connected from, as `ss` does. */
+async function sources(faithd: Faithd, count: number, port = freshPort()) {
+  const listening = await server.listen(port)
+  for (let made = 0; made < count; made += 1) {
+    await client.connect(faithd.address(), port)
+    await listening.accept()
+  }
+  const { stdout } = await lab.server.run('ss', [
+    ...['-Htn', 'state', 'established', `sport = :${port}`],
+  ])
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [address = '', from] = (line.trim().split(/\s+/)[3] ?? '').split(':')
+      return { address, port: Number(from) }
+    })
+}
+
+function freshPort(): number {
+  ports += 1
+  return ports
+}
+
+/** How often each address occurs. */
+function tally(seen: readonly { address: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { address } of seen) counts[address] = (counts[address] ?? 0) + 1
+  return counts
+}
+
+test('left to itself, the server is connected from the address that the routing table says', async (t) => {
+  const seen = await sources(await faithdWith(...permitted), 3)
+  t.deepEqual(tally(seen), { [addresses.routerIPv4]: 3 })
+  t.true(
+    seen.every(({ port }) => port >= 1024),
+    JSON.stringify(seen),
+  )
+})
+
+test('a source is where every connection comes from', async (t) => {
+  const seen = await sources(await faithdWith(...permitted, '--source', one), 3)
+  t.deepEqual(tally(seen), { [one]: 3 })
+})
+
+test('several sources take turns', async (t) => {
+  const args = others.flatMap((address) => ['--source', address])
+  const seen = await sources(await faithdWith(...permitted, ...args), 9)
+  t.deepEqual(tally(seen), { [one]: 3, [two]: 3, [three]: 3 })
+})
+
+test('the outgoing address of a rule goes before the sources', async (t) => {
+  const [ruled, unruled] = [freshPort(), freshPort()]
+  const list = join(lab.directory, 'outgoing.conf')
+  writeFileSync(
+    list,
+    `::/0 permit 198.51.100.0/24 port ${ruled} ${two}\n::/0 permit 198.51.100.0/24\n`,
+  )
+  const faithd = await faithdWith('-f', list, '--source', one)
+  t.deepEqual(tally(await sources(faithd, 3, ruled)), { [two]: 3 })
+  t.deepEqual(tally(await sources(faithd, 3, unruled)), { [one]: 3 })
+})
+
+test('a privileged source is a port below 1024, another one for each connection', async (t) => {
+  const seen = await sources(await faithdWith(...permitted, '-p'), 8)
+  t.is(seen.length, 8)
+  t.true(
+    seen.every(({ port }) => port > 0 && port < 1024),
+    JSON.stringify(seen),
+  )
+  t.is(new Set(seen.map(({ port }) => port)).size, 8)
+  t.deepEqual(tally(seen), { [addresses.routerIPv4]: 8 })
+})
+
+test('a privileged source is of the address that is asked for', async (t) => {
+  const seen = await sources(await faithdWith(...permitted, '-p', '--source', three), 3)
+  t.deepEqual(tally(seen), { [three]: 3 })
+  t.true(
+    seen.every(({ port }) => port > 0 && port < 1024),
+    JSON.stringify(seen),
+  )
+})
+
+test('a source that the router does not have connects nobody, and the client is told', async (t) => {
+  const faithd = await faithdWith(...permitted, '--source', '198.51.100.200')
+  const port = freshPort()
+  const listening = await server.listen(port)
+  t.is(await client.dial(faithd.address(), port).outcome(), 'ECONNREFUSED')
+  t.is(listening.accepted, 0)
+})
+
+/** Connects with a traffic class, and sends a word. */
+const marked = `
+import socket, sys
+address, port, traffic_class = sys.argv[1], int(sys.argv[2]), int(sys.argv[3], 0)
+client = socket.socket(socket.AF_INET6)
+client.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, traffic_class)
+client.connect((address, port))
+client.sendall(b"hello")
+client.recv(1)
+`
+
+/** The type of service of everything that comes to the server, from the SYN to the first data. */
+async function typesOfService(faithd: Faithd, trafficClass: number): Promise<string[]> {
+  const port = freshPort()
+  const listening = await server.listen(port)
+  const filter = `dst host ${addresses.server} and tcp dst port ${port}`
+  // In a user namespace there is no other user to become.
+  const tcpdump = lab.server.spawn('tcpdump', [
+    ...['-Z', 'root', '-nvtl', '--immediate-mode', '-i', 'eth0', filter],
+  ])
+  await tcpdump.line(/listening on/)
+  const args = [faithd.address(), String(port), String(trafficClass)]
+  const python = lab.client.spawn('python3', ['-c', marked, ...args])
+  const far = await listening.accept()
+  await far.hears('hello')
+  // The packet that carries the word is the last one there has been.
+  await tcpdump.line(/length 5$/)
+  await Promise.all([tcpdump.stop('SIGINT'), python.stop('SIGKILL')])
+  const types = tcpdump.lines.flatMap((line) => /^IP \(tos (0x[0-9a-f]+)/.exec(line)?.[1] ?? [])
+  if (types.length < 3) throw new Error(`no SYN, ACK and data in:\n${tcpdump.output}`)
+  return [...new Set(types)]
+}
+
+test('the DSCP of the client’s SYN is that of all that the server gets', async (t) => {
+  const faithd = await faithdWith(...permitted, '--copy-dscp')
+  t.deepEqual(await typesOfService(faithd, 0xb8), ['0xb8'])
+  t.deepEqual(await typesOfService(faithd, 0x28), ['0x28'])
+  t.deepEqual(await typesOfService(faithd, 0), ['0x0'])
+})
+
+test('without being asked to, faithd copies no DSCP', async (t) => {
+  t.deepEqual(await typesOfService(await faithdWith(...permitted), 0xb8), ['0x0'])
+})
+
+test('the DSCP is copied too when the client is answered first', async (t) => {
+  const faithd = await faithdWith(...permitted, '--copy-dscp', '--no-connect-first')
+  t.deepEqual(await typesOfService(faithd, 0xb8), ['0xb8'])
+})
