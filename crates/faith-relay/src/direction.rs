@@ -352,7 +352,8 @@ mod tests {
     fn a_reset_that_was_reported_before_is_not_taken_for_an_end() {
         in_runtime(async {
             let ((source, sender), (sink, receiver)) = (pair(), pair());
-            drop(Connection::new(sender.into()));
+            tcp::prepare_leg(&sender).unwrap();
+            drop(sender);
             let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
             assert!(tcp::take_error(&source).unwrap().is_some());
             source.failed = true;

@@ -86,8 +86,8 @@ impl Leg {
     }
 
     /// Lets the socket close with a FIN, not a RST.
-    pub(crate) fn close_in_order(&mut self) {
-        self.fd.get_mut().close_in_order();
+    pub(crate) fn close_in_order(&self) {
+        self.fd.get_ref().close_in_order();
     }
 }
 

@@ -130,7 +130,9 @@ pub fn end_stream(socket: impl AsFd) -> io::Result<()> {
 }
 
 /// Readies one leg of a relay, or a listener for the legs it will accept: small writes leave at once
-/// (`TCP_NODELAY`), and urgent bytes stay in the stream where they were sent (`SO_OOBINLINE`).
+/// (`TCP_NODELAY`), urgent bytes stay in the stream where they were sent (`SO_OOBINLINE`), and closing it is a RST
+/// (`SO_LINGER`) unless [`Connection::close_in_order`] says otherwise: also when the process is killed, so that
+/// what is cut short never looks complete, and no orphaned socket keeps its network namespace.
 ///
 /// # Errors
 ///
@@ -138,47 +140,38 @@ pub fn end_stream(socket: impl AsFd) -> io::Result<()> {
 pub fn prepare_leg(socket: impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(&socket);
     socket.set_tcp_nodelay(true)?;
-    socket.set_out_of_band_inline(true)
+    socket.set_out_of_band_inline(true)?;
+    socket.set_linger(Some(Duration::ZERO))
 }
 
-/// A TCP socket that closes with a RST, forgetting unsent bytes, unless it was told to close in order.
+/// A TCP socket that was readied with [`prepare_leg`], or accepted from a listener that was: it closes with a RST,
+/// forgetting unsent bytes, unless it was told to close in order.
 #[derive(Debug)]
-pub struct Connection {
-    socket: OwnedFd,
-    orderly: bool,
-}
+pub struct Connection(OwnedFd);
 
 impl Connection {
     /// Takes a TCP socket, connected or on the way there.
     #[must_use]
     pub fn new(socket: OwnedFd) -> Self {
-        Self { socket, orderly: false }
+        Self(socket)
     }
 
-    /// Lets it close with a FIN.
-    pub fn close_in_order(&mut self) {
-        self.orderly = true;
+    /// Lets it close with a FIN, behind every byte sent before.
+    pub fn close_in_order(&self) {
+        // It can only fail on something that is no socket.
+        let _ = SockRef::from(&self.0).set_linger(None);
     }
 }
 
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.0.as_fd()
     }
 }
 
 impl AsRawFd for Connection {
     fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if !self.orderly {
-            // It can only fail on something that is no socket; then there is nothing to reset either.
-            let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
-        }
+        self.0.as_raw_fd()
     }
 }
 
