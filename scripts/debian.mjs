@@ -19,19 +19,25 @@ import { Failure, step } from './steps.mjs'
 /** Program on the path, or file by its full name, to package. */
 const packages = {
   '/usr/include/bpf/bpf_helpers.h': 'libbpf-dev',
+  '/usr/lib/nginx/modules/ngx_stream_module.so': 'libnginx-mod-stream',
   clang: 'clang',
   curl: 'curl',
+  haproxy: 'haproxy',
   ip: 'iproute2',
   iperf3: 'iperf3',
   'llvm-strip': 'llvm',
   nc: 'netcat-openbsd',
   nft: 'nftables',
   nginx: 'nginx',
+  nmap: 'nmap',
   ps: 'procps',
   python3: 'python3',
   setpriv: 'util-linux',
+  socat: 'socat',
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
+  tayga: 'tayga',
+  tcpdump: 'tcpdump',
 }
 
 /** @typedef {keyof typeof packages} Program */

@@ -1,0 +1,223 @@
+/**
+ * Where one subject does one work item: a lab of its own, with the server's programs running, the
+ * subject on the router, and accounts of who uses how much CPU time. It is made afresh each time, so that
+ * no connection in TIME_WAIT, no grown pool and no warm cache passes from one subject to the next.
+ */
+import { readFileSync, readdirSync } from 'node:fs'
+import { basename } from 'node:path'
+
+import { addresses, captured, createLab, faithPrefix, waitFor } from '../lab/index.js'
+import type { Host, Lab, LabProcess } from '../lab/index.js'
+import { difference } from './accounts.js'
+import type { Accounts, CpuTime, Party } from './accounts.js'
+import type { Programs } from './compile.js'
+import type { Machine } from './machine.js'
+import type { Subject } from './subject.js'
+
+/** Ports of the server, and of every relay: iperf3's, and the small exchanges'. */
+export const iperfPort = 5201
+export const httpPorts = [8000, 8001, 8002, 8003] as const
+export const relayedPorts = [iperfPort, ...httpPorts] as const
+/** As options of programs take them. */
+export const httpPortRange = `${httpPorts[0]}-${httpPorts.at(-1)}`
+/** The server's addresses; each is another 60,000 ports for whoever connects. */
+export const serverAddresses = [addresses.server, addresses.serverSecond] as const
+
+/** A part of a work item during which CPU time was taken. */
+export interface Phase {
+  name: string
+  seconds: number
+  /** CPUs used on average. */
+  cpus: CpuTime
+  /** Those of our own programs that used at least 95 % of the CPUs they can: what is measured is them. */
+  saturated: Party[]
+}
+
+/** How many threads the load's and the server's program have in a phase. */
+export interface Threads {
+  load: number
+  server: number
+}
+
+const saturation = 0.95
+const complaint = /alert|emerg|error|cannot|fatal| E /i
+
+export class Bed implements AsyncDisposable {
+  readonly lab: Lab
+  readonly subject: Subject
+  readonly machine: Machine
+  readonly programs: Programs
+  readonly accounts: Accounts
+  readonly phases: Phase[] = []
+
+  /** What must not end before it is told to, by the program's name. */
+  readonly #running: [program: string, process: LabProcess][] = []
+
+  private constructor(lab: Lab, subject: Subject, tools: Tools) {
+    this.lab = lab
+    this.subject = subject
+    this.machine = tools.machine
+    this.programs = tools.programs
+    this.accounts = tools.accounts
+  }
+
+  /** Makes a lab, tells `made` of it at once, and starts server and subject. */
+  static async make(subject: Subject, tools: Tools, made: (bed: Bed) => void): Promise<Bed> {
+    const lab = await createLab(subject.lab)
+    const bed = new Bed(lab, subject, tools)
+    made(bed)
+    try {
+      if (subject.kind !== 'node') await bed.#startServer()
+      await subject.start(bed)
+      await bed.#answers()
+      return bed
+    } catch (error) {
+      await bed.close()
+      throw error
+    }
+  }
+
+  /** Where the client dials for small exchanges, `[address]:port` each. */
+  get targets(): string[] {
+    return serverAddresses.flatMap((address) =>
+      httpPorts.map((port) => `[${this.dial(address)}]:${port}`),
+    )
+  }
+
+  /** Threads of our own programs: enough to be ahead of a relay, and few enough to leave it its cores. */
+  get threads(): Threads {
+    const some = Math.min(4, Math.max(1, Math.floor(this.machine.cores / 4)))
+    return { load: some, server: some }
+  }
+
+  dial(ipv4: string): string {
+    return this.subject.dial?.(ipv4) ?? captured(ipv4)
+  }
+
+  /** Starts a program of the relay's on the router. */
+  relay(command: string, args: readonly string[] = []): LabProcess {
+    return this.#start('relay', this.lab.router, command, args)
+  }
+
+  /** Starts a program of the load's on the client. */
+  load(command: string, args: readonly string[] = []): LabProcess {
+    return this.#start('load', this.lab.client, command, args)
+  }
+
+  /** Runs a command that sets something up on a host; an error when it fails. */
+  async configure(host: Host, command: string, args: readonly string[]): Promise<void> {
+    const { code, stderr } = await host.run(command, args)
+    if (code !== 0) throw new Error(`${[command, ...args].join(' ')}: ${stderr.trim()}`)
+  }
+
+  /** Sees to it that all the addresses clients dial are the router's own, and may be listened on. */
+  async localRoute(prefix: string = faithPrefix): Promise<void> {
+    const command = `-6 route add local ${prefix} dev lo`
+    await this.configure(this.lab.router, 'ip', command.split(' '))
+    await this.setSysctl(this.lab.router, 'net/ipv6/ip_nonlocal_bind', 1)
+  }
+
+  /** Sets what is below /proc/sys/net for one host. */
+  async setSysctl(host: Host, path: string, value: number): Promise<void> {
+    await this.configure(host, 'sh', ['-c', `echo ${value} >/proc/sys/${path}`])
+  }
+
+  /** Takes the CPU time of everybody while something goes on. */
+  async phase<T>(name: string, threads: Threads, work: () => Promise<T>): Promise<[T, CpuTime]> {
+    const before = this.accounts.usage()
+    const start = performance.now()
+    const result = await work()
+    const seconds = (performance.now() - start) / 1000
+    const used = difference(before, this.accounts.usage())
+    const cpus = Object.fromEntries(
+      Object.entries(used).map(([party, time]) => [party, time / seconds]),
+    ) as CpuTime
+    const saturated = (['load', 'server'] as const).filter(
+      (party) => (cpus[party] ?? 0) >= saturation * threads[party],
+    )
+    this.phases.push({ name, seconds, cpus, saturated })
+    return [result, used]
+  }
+
+  /** What the relay has in memory and in descriptors; nothing where there is no process. */
+  footprint(): Footprint {
+    const pids = this.accounts.pids('relay')
+    // Pages that several processes share count once.
+    const field = pids.length === 1 ? /^Rss:\s+(\d+) kB$/m : /^Pss:\s+(\d+) kB$/m
+    const footprint = { processes: pids.length, bytes: 0, descriptors: 0 }
+    for (const pid of pids) {
+      try {
+        const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')
+        footprint.bytes += Number(field.exec(rollup)?.[1] ?? 0) * 1024
+        footprint.descriptors += readdirSync(`/proc/${pid}/fd`).length
+      } catch {
+        // A process for a connection that has ended.
+      }
+    }
+    return footprint
+  }
+
+  /** An error when a program that should run has ended. */
+  check(): void {
+    for (const [program, process] of this.#running) {
+      if (!process.running) throw new Error(`${program} has ended${this.#said(process)}`)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.accounts.killAll()
+    await this.lab.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #startServer(): Promise<void> {
+    const args = ['--ports', httpPortRange, '--threads', String(this.threads.server)]
+    const { server } = this.lab
+    const http = this.#start('server', server, this.programs.httpServer, args)
+    this.#start('server', server, 'iperf3', ['-s', '-p', String(iperfPort)])
+    await http.line(/^listening$/)
+    await waitFor('iperf3 to listen', () => server.listening(iperfPort))
+  }
+
+  /** Waits until every target gives an answer through the subject. */
+  async #answers(): Promise<void> {
+    const size = this.subject.kind === 'node' ? ['--http', '0', '--reply', '100'] : []
+    const targets = ['--targets', this.targets.join(' ')]
+    const args = ['--mode', 'wait', '--seconds', '10', ...targets, ...size]
+    const waiting = this.load(this.programs.tcpLoad, args)
+    await Promise.race([waiting.exited, ...this.#running.map(([, process]) => process.exited)])
+    this.check()
+    if ((await waiting.exited).code === 0) return
+    const said = this.#running.map(([, process]) => this.#said(process))
+    throw new Error(`${waiting.stderr.trim()}${said.join('')}`)
+  }
+
+  /** What a program complained of first, or said last; without paths, because it goes into the report. */
+  #said({ lines }: LabProcess): string {
+    const said = lines.find((line) => complaint.test(line)) ?? lines.at(-1)
+    return said === undefined ? '' : `: ${said.replaceAll(`${this.lab.directory}/`, '').trim()}`
+  }
+
+  #start(party: Party, host: Host, command: string, args: readonly string[]): LabProcess {
+    const started = host.spawn(...this.accounts.command(party, command, args))
+    this.accounts.started(party, started.pid)
+    if (party !== 'load') this.#running.push([basename(command), started])
+    return started
+  }
+}
+
+/** What every bed of a run shares. */
+export interface Tools {
+  machine: Machine
+  programs: Programs
+  accounts: Accounts
+}
+
+export interface Footprint {
+  processes: number
+  bytes: number
+  descriptors: number
+}

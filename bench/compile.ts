@@ -1,0 +1,37 @@
+/** The benchmark's C programs, compiled where they run so that nothing built is checked in. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+/** Where the compiled programs are. */
+export interface Programs {
+  tcpLoad: string
+  httpServer: string
+  spliceRelay: string
+}
+
+const sources: Programs = {
+  tcpLoad: 'load/tcp-load.c',
+  httpServer: 'load/http-server.c',
+  spliceRelay: 'relay/splice-relay.c',
+}
+
+const options = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread']
+
+/** Compiles them all; they are removed when the process ends. */
+export async function compile(): Promise<Programs> {
+  const folder = mkdtempSync(join(tmpdir(), 'faithd-bench-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const run = promisify(execFile)
+  const made = Object.entries(sources).map(async ([name, source]) => {
+    const output = join(folder, basename(source, '.c'))
+    const input = fileURLToPath(new URL(source, import.meta.url))
+    const { stderr } = await run('cc', [...options, '-o', output, input])
+    if (stderr !== '') process.stderr.write(stderr)
+    return [name, output]
+  })
+  return Object.fromEntries(await Promise.all(made)) as Programs
+}

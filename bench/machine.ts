@@ -1,0 +1,77 @@
+/** What the figures were taken on, without anything that names the machine itself. */
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { arch, availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
+
+import type { Subject } from './subject.js'
+
+export interface Machine {
+  cpu: string
+  architecture: string
+  cores: number
+  memoryGiB: number
+  kernel: string
+  distribution: string
+  node: string
+  /** Descriptors a process may have. */
+  descriptors: number
+  /** Processes that wanted to run in the minute before the benchmark began. */
+  loadAverage: number
+}
+
+/** Above this load average, figures are of whatever else runs as well. */
+export const quiet = 0.5
+
+export function describeMachine(): Machine {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    architecture: arch(),
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    // A suffix is whoever built it; the number says what it can do.
+    kernel: /^\d+(\.\d+)*/.exec(release())?.[0] ?? 'unknown',
+    distribution: distribution(),
+    node: process.versions.node,
+    descriptors: descriptorLimit(),
+    loadAverage: Number((loadavg()[0] ?? 0).toFixed(2)),
+  }
+}
+
+/** The versions of the subjects' programs, by package, and of faithd itself. */
+export function versions(subjects: readonly Subject[]): Record<string, string> {
+  const names = subjects.flatMap((subject) => subject.package ?? subject.needs?.[0]?.package ?? [])
+  const found = [...new Set([...names, 'iperf3'])].map((name) => [name, debianVersion(name)])
+  return { faithd: faithdVersion(), ...(Object.fromEntries(found) as Record<string, string>) }
+}
+
+function faithdVersion(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
+}
+
+function debianVersion(name: string): string {
+  try {
+    return execFileSync('dpkg-query', ['-W', '-f', '${Version}', name], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+  } catch {
+    return 'unknown'
+  }
+}
+
+function distribution(): string {
+  try {
+    const text = readFileSync('/etc/os-release', 'utf8')
+    return /^PRETTY_NAME="?([^"\n]*)/m.exec(text)?.[1] ?? 'unknown'
+  } catch {
+    return 'unknown'
+  }
+}
+
+/** Node has raised its own soft limit to the hard one, and what it starts inherits that. */
+function descriptorLimit(): number {
+  const limits = readFileSync('/proc/self/limits', 'utf8')
+  const limit = /^Max open files\s+(\d+)/m.exec(limits)?.[1]
+  return limit === undefined ? Number.MAX_SAFE_INTEGER : Number(limit)
+}

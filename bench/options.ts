@@ -1,0 +1,157 @@
+/** The command line of the benchmark. */
+import { parseArgs } from 'node:util'
+
+import type { Subject } from './subject.js'
+import type { Work } from './work.js'
+
+export interface Options {
+  quick: boolean
+  rounds: number
+  seconds: number
+  subjects: Subject[]
+  works: Work[]
+  /** Work items that `--quick` leaves out unless they are named. */
+  skipped: Work[]
+  /** Where the JSON goes beside the folder. */
+  json: string | undefined
+  out: string
+  /** A report to print and draw again, instead of measuring. */
+  from: string | undefined
+  help: boolean
+}
+
+/** Something the reader can act on: printed as it is, without a stack. */
+export class Refusal extends Error {
+  readonly exitCode: number = 77
+}
+
+/** A command line that cannot be understood. */
+export class UsageError extends Refusal {
+  override readonly exitCode = 64
+
+  constructor(message: string) {
+    super(`${message}; see npm run bench -- --help`)
+  }
+}
+
+const full = { rounds: 3, seconds: 3 }
+const quick = { rounds: 1, seconds: 0.5 }
+/** Only a whole run replaces the figures that are checked in. */
+const published = 'bench/results'
+const unpublished = 'target/bench'
+
+export function parse(
+  args: readonly string[],
+  subjects: readonly Subject[],
+  works: readonly Work[],
+): Options {
+  const values = read(args)
+  const usual = values.quick ? quick : full
+  const some = values.work === undefined && values.quick
+  const asked = pick('--work', works, values.work)
+  const partial = values.quick || values.subjects !== undefined || values.work !== undefined
+  return {
+    quick: values.quick ?? false,
+    rounds: integer('--rounds', values.rounds, usual.rounds),
+    seconds: positive('--seconds', values.seconds, usual.seconds),
+    subjects: pick('--subjects', subjects, values.subjects),
+    works: some ? asked.filter((work) => work.quick) : asked,
+    skipped: some ? asked.filter((work) => !work.quick) : [],
+    json: values.json,
+    out: values.out ?? (partial ? unpublished : published),
+    from: values.from,
+    help: values.help ?? false,
+  }
+}
+
+function read(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        quick: { type: 'boolean' },
+        rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        subjects: { type: 'string' },
+        work: { type: 'string' },
+        json: { type: 'string' },
+        out: { type: 'string' },
+        from: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values
+  } catch (error) {
+    // "Unknown option '--x'. To specify a positional argument …": the advice is not ours.
+    const [first = 'bad option'] = (error as Error).message.split(/\. |\n/)
+    throw new UsageError(first)
+  }
+}
+
+function pick<T extends { name: string }>(
+  option: string,
+  all: readonly T[],
+  names: string | undefined,
+): T[] {
+  if (names === undefined) return [...all]
+  const wanted = names.split(',').filter(Boolean)
+  const unknown = wanted.filter((name) => !all.some((each) => each.name === name))
+  if (unknown.length > 0 || wanted.length === 0) {
+    const known = all.map(({ name }) => name).join(', ')
+    throw new UsageError(`${option}: no ${unknown.join(', ') || 'name given'}; there are ${known}`)
+  }
+  return all.filter(({ name }) => wanted.includes(name))
+}
+
+function positive(option: string, text: string | undefined, fallback: number): number {
+  const value = text === undefined ? fallback : Number(text)
+  if (!(value > 0 && value < 3600)) {
+    throw new UsageError(`${option}: '${text}' is not a number more than 0 and less than 3600`)
+  }
+  return value
+}
+
+function integer(option: string, text: string | undefined, fallback: number): number {
+  const value = positive(option, text, fallback)
+  if (!Number.isInteger(value)) throw new UsageError(`${option}: '${text}' is not a whole number`)
+  return value
+}
+
+export function help(subjects: readonly Subject[], works: readonly Work[]): string {
+  return `npm run bench -- [options]: faithd beside its peers and its limits, on this machine
+
+Three hosts in network namespaces: a client with the load, a router with the subject, a server. Each
+subject does each work item in a lab of its own, in turn, and every round begins with another subject.
+What counts is the ratios within one run: figures of different runs or machines do not compare.
+Let nothing else run meanwhile. It needs root, and installs the peers from Debian.
+
+Options:
+  --quick           end within 2 minutes: 1 round, short loads, less work; to see that it works
+  --rounds N        rounds; medians are taken over them [${full.rounds}]
+  --seconds N       how long each load lasts [${full.seconds}]
+  --subjects A,B    only these subjects; ratios need the one they are to
+  --work A,B        only these work items
+  --out DIR         where results.json and results.svg go [${published}; ${unpublished} for part of it]
+  --json FILE       a copy of results.json
+  --from FILE       print and draw an earlier results.json again, instead of measuring
+  -h, --help        print this help
+
+Subjects, each a file in bench/subjects/:
+${listed(subjects)}
+
+Work, each a file in bench/works/:
+${listed(works)}
+
+Examples:
+  npm run bench -- --quick
+  npm run bench -- --work bulk,connections --subjects haproxy,faithd --rounds 5
+      what an optimisation gave, before and after, beside a peer that has not changed
+  npm run bench -- --from bench/results/results.json
+
+docs/performance.md tells how it is measured and how to read it.
+`
+}
+
+function listed(all: readonly { name: string; about: string }[]): string {
+  const width = Math.max(...all.map(({ name }) => name.length))
+  return all.map(({ name, about }) => `  ${name.padEnd(width)}  ${about}`).join('\n')
+}

@@ -1,0 +1,52 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { captured } from '../../lab/index.js'
+import { httpPortRange, iperfPort, serverAddresses } from '../bed.js'
+import type { Bed } from '../bed.js'
+import type { Subject } from '../subject.js'
+
+/** Pipes, and whatever else HAProxy opens beside two descriptors a session. */
+const spare = 1000
+const pipes = 256
+
+export default {
+  name: 'haproxy',
+  title: 'HAProxy, splice',
+  kind: 'peer',
+  about: 'on a local route, a thread per core, splicing in both directions',
+  needs: [{ program: 'haproxy', package: 'haproxy' }],
+  async start(bed: Bed) {
+    await bed.localRoute()
+    const file = join(bed.lab.directory, 'haproxy.cfg')
+    writeFileSync(file, configuration(bed))
+    bed.relay('haproxy', ['-db', '-f', file])
+  },
+} satisfies Subject
+
+/** A server without a port is connected on the one that the client dialled. */
+function configuration({ machine }: Bed): string {
+  // Past the limit of descriptors HAProxy would not start.
+  const sessions = Math.min(100_000, Math.floor((machine.descriptors - spare) / 2))
+  const listeners = serverAddresses.map(
+    (address, index) => `
+listen server${index}
+  bind [${captured(address)}]:${iperfPort},[${captured(address)}]:${httpPortRange}
+  server server${index} ${address}
+`,
+  )
+  return `
+global
+  nbthread ${machine.cores}
+  maxconn ${sessions}
+  maxpipes ${pipes}
+defaults
+  mode tcp
+  maxconn ${sessions}
+  option splice-request
+  option splice-response
+  timeout connect 10s
+  timeout client 1h
+  timeout server 1h
+${listeners.join('')}`
+}

@@ -1,0 +1,51 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { captured } from '../../lab/index.js'
+import { httpPortRange, iperfPort, serverAddresses } from '../bed.js'
+import type { Bed } from '../bed.js'
+import type { Subject } from '../subject.js'
+
+const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so'
+
+export default {
+  name: 'nginx',
+  title: 'nginx stream',
+  kind: 'peer',
+  about: 'on a local route, a worker per core',
+  needs: [
+    { program: 'nginx', package: 'nginx' },
+    { program: streamModule, package: 'libnginx-mod-stream' },
+  ],
+  async start(bed: Bed) {
+    await bed.localRoute()
+    const home = bed.lab.directory
+    const file = join(home, 'nginx.conf')
+    writeFileSync(file, configuration(bed, home))
+    bed.relay('nginx', ['-p', home, '-e', 'stderr', '-c', file])
+  },
+} satisfies Subject
+
+function configuration({ machine }: Bed, home: string): string {
+  const descriptors = Math.min(200_000, machine.descriptors)
+  const servers = serverAddresses.map((address) => {
+    const listen = (port: number | string) =>
+      `listen [${captured(address)}]:${port} reuseport backlog=4096;`
+    return `server { ${listen(iperfPort)} ${listen(httpPortRange)} proxy_pass ${address}:$server_port; }`
+  })
+  return `
+load_module ${streamModule};
+daemon off;
+user root root;
+worker_processes ${machine.cores};
+worker_rlimit_nofile ${descriptors};
+pid ${home}/nginx-relay.pid;
+error_log stderr crit;
+events { worker_connections ${descriptors}; }
+stream {
+  proxy_connect_timeout 10s;
+  proxy_timeout 1h;
+  ${servers.join('\n  ')}
+}
+`
+}
