@@ -35,6 +35,13 @@ export type {
   FaithSession,
   FaithSessionDestination,
 } from './lib/session.js'
+export type {
+  FaithRoute,
+  FaithRouteConnection,
+  FaithRouteReject,
+  FaithRouteServer,
+  FaithRouteVerdict,
+} from './lib/route.js'
 export {
   FaithSocket,
   type FaithDestination,

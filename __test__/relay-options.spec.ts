@@ -28,8 +28,11 @@ test('nothing but ports is a relay with the documented defaults', (t) => {
       sources: [],
       privilegedSource: false,
       copyDscp: false,
+      routeTimeoutMs: 5000,
+      maxUndecided: 1024,
     },
     sessionEvents: true,
+    route: undefined,
   })
 })
 
@@ -50,6 +53,10 @@ const taken: [options: object, settings: object][] = [
   [
     { privilegedSource: true, copyDscp: true },
     { privilegedSource: true, copyDscp: true },
+  ],
+  [
+    { routeTimeout: 250, maxUndecided: 10 },
+    { routeTimeoutMs: 250, maxUndecided: 10 },
   ],
   [
     { mappings: ['2001:db8:64:a::/120=198.51.100.0/24'] },
@@ -90,6 +97,9 @@ const refused: [options: object, complaint: RegExp][] = [
   [{ mappings: [7] }, /`mappings` must be an array of strings or \{ ipv6, ipv4 \}, got 7/],
   [{ mappings: [{ ipv6: '2001:db8::1' }] }, /a mapping of `mappings`: `ipv4` must be a string/],
   [{ mappings: [{ ipv6: '2001:db8::1', ipv4: '192.0.2.1', port: 80 }] }, /unknown option `port`/],
+  [{ route: 'direct' }, /`route` must be a function, got 'direct'/],
+  [{ routeTimeout: 0 }, /`routeTimeout` must be an integer from 1 to 2147483647, got 0/],
+  [{ maxUndecided: 0 }, /`maxUndecided` must be an integer from 1 /],
   [{ accessList: null }, /an access list must be a text or an array of rules, got null/],
   [{ accessList: Promise.resolve('') }, /an access list must be .* got an object/],
 ]

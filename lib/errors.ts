@@ -19,6 +19,7 @@ import type { NativeFailure } from './native.js'
  * | `ERR_FAITH_NAME` | an interface name that Linux does not take |
  * | `ERR_FAITH_PORT` | a port, a range or a list of ports that is malformed, empty or out of range |
  * | `ERR_FAITH_PREFIX` | a prefix that is malformed, has host bits, an illegal length, or overlaps another |
+ * | `ERR_FAITH_ROUTE` | a relay's `route` gave no verdict on a connection; `cause` says why |
  * | `EADDRINUSE` | another faith listener or relay has the port |
  * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface |
  * | `EEXIST` | an interface of that name exists |
@@ -34,6 +35,7 @@ export type FaithErrorCode =
   | 'ERR_FAITH_NAME'
   | 'ERR_FAITH_PORT'
   | 'ERR_FAITH_PREFIX'
+  | 'ERR_FAITH_ROUTE'
 
 /** The parts of a {@link FaithError} beside its code and message. */
 export interface FaithErrorDetails {
@@ -43,6 +45,8 @@ export interface FaithErrorDetails {
   errno?: number | undefined
   /** The system call or netlink request the kernel refused. */
   syscall?: string | undefined
+  /** What was thrown in the first place, where that was somebody else's. */
+  cause?: unknown
 }
 
 /**
@@ -69,7 +73,7 @@ export class FaithError extends Error {
   readonly hint: string | undefined
 
   constructor(code: string, message: string, details: FaithErrorDetails = {}) {
-    super(message)
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.errno = details.errno
     this.syscall = details.syscall

@@ -16,10 +16,12 @@ export type {
   NativeInterfaceStats,
   NativeListener,
   NativePortRange,
+  NativeQuestion,
   NativeRelay,
   NativeRelayOptions,
   NativeRelayStats,
   NativeSession,
+  NativeVerdict,
 } from '#native'
 
 export { native }

@@ -57,7 +57,7 @@ export class OptionReader {
     return value
   }
 
-  integer(name: string, range: { min: number; max: number }, fallback: number): number {
+  integer(name: string, range: { min: number; max: number }, fallback?: number): number {
     const value = this.unchecked(name) ?? fallback
     if (
       typeof value !== 'number' ||

@@ -5,6 +5,7 @@ import { readAddress } from './listener.js'
 import type { NativeRelayOptions } from './native.js'
 import { OptionReader } from './option-reader.js'
 import { type PortOptions, readPorts } from './ports.js'
+import type { FaithRoute } from './route.js'
 
 /** One explicit mapping of IPv6 addresses to IPv4. */
 export interface FaithMapping {
@@ -95,6 +96,31 @@ export interface FaithRelayOptions extends PortOptions {
   copyDscp?: boolean
 
   /**
+   * Decides, for each connection, where it goes or how it is turned away, while its SYN is held. Default: mappings and
+   * access list decide, and no JavaScript runs per connection.
+   *
+   * ```ts
+   * const relay = await faith.relay({
+   *   ports: 'all',
+   *   route: async ({ source, destination }) => {
+   *     if (destination.port === 25) return { reject: 'prohibited' }
+   *     const tenant = await tenants.find(source.address)
+   *     return tenant && { host: tenant.gateway, port: destination.port, proxyProtocol: 2 }
+   *   },
+   * })
+   * relay.on('error', (error) => console.error(error.message, error.cause))
+   * ```
+   */
+  route?: FaithRoute
+  /** How long `route` may take over one connection, in milliseconds, 1 to 2147483647. Default 5000. */
+  routeTimeout?: number
+  /**
+   * How many connections may wait for `route` at once, 1 to 4294967295; the clients of further ones are refused, and
+   * their sessions end as `limit`. Default 1024.
+   */
+  maxUndecided?: number
+
+  /**
    * Whether `session` events are emitted. Default `true`. A relay for very many short sessions is faster without, and
    * {@link FaithRelay.stats} counts them all the same.
    */
@@ -106,13 +132,16 @@ export const MOST = 4_294_967_295
 
 const ANY = { min: 0, max: MOST }
 const SOME = { min: 1, max: MOST }
+/** setTimeout() takes no more. */
+const TIMER_MS = { min: 1, max: 2_147_483_647 }
 /** The kernel takes 32767 seconds at most for the half of it that goes by before the first probe (tcp(7)). */
 const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
 
 /** @internal What `faith.relay` was given, checked, with defaults filled in. */
 export function readRelayOptions(options: unknown): {
-  settings: NativeRelayOptions
+  settings: NativeRelayOptions & { routeTimeoutMs: number }
   sessionEvents: boolean
+  route: FaithRoute | undefined
 } {
   const call = 'faith.relay'
   const read = new OptionReader(call, options)
@@ -142,10 +171,13 @@ export function readRelayOptions(options: unknown): {
     sources: read.list('sources', [], (source) => readSource(read, source)),
     privilegedSource: read.boolean('privilegedSource', false),
     copyDscp: read.boolean('copyDscp', false),
+    routeTimeoutMs: read.integer('routeTimeout', TIMER_MS, 5000),
+    maxUndecided: read.integer('maxUndecided', SOME, 1024),
   }
   const sessionEvents = read.boolean('sessionEvents', true)
+  const route = readRoute(read)
   read.end()
-  return { settings, sessionEvents }
+  return { settings, sessionEvents, route }
 }
 
 function readMapping(read: OptionReader, mapping: unknown): string {
@@ -162,4 +194,10 @@ function readMapping(read: OptionReader, mapping: unknown): string {
 function readSource(read: OptionReader, source: unknown): string {
   if (typeof source === 'string' && isIPv4(source)) return source
   throw read.refuse('sources', 'an array of IPv4 addresses', source)
+}
+
+function readRoute(read: OptionReader): FaithRoute | undefined {
+  const route = read.unchecked('route')
+  if (route === undefined || typeof route === 'function') return route as FaithRoute | undefined
+  throw read.refuse('route', 'a function', route)
 }

@@ -1,19 +1,24 @@
 /**
- * The native relay: connections are captured, judged, connected and spliced in Rust. JavaScript sees only their ends.
+ * The native relay: connections are captured, judged, connected and spliced in Rust. JavaScript sees only their ends,
+ * and, where there is a `route`, their beginnings.
  */
 import { EventEmitter } from 'node:events'
 import { type AccessList, accessListText, LIST } from './access-list.js'
-import { closedError, unwrap } from './errors.js'
-import type { NativeInterface, NativeRelay, NativeSession } from './native.js'
+import { closedError, type FaithError, unwrap } from './errors.js'
+import type { NativeInterface, NativeQuestion, NativeRelay, NativeSession } from './native.js'
 import { OptionReader } from './option-reader.js'
 import { type FaithRelayOptions, MOST, readRelayOptions } from './relay-options.js'
+import { Router } from './route.js'
 import { type FaithRelayStats, type FaithSession, toRelayStats, toSession } from './session.js'
 
 /** What a new access list means for sessions and loopback. */
 export interface FaithSetAccessListOptions {
   /** As {@link FaithRelayOptions.allowLoopback}. Default: as before. */
   allowLoopback?: boolean
-  /** Whether sessions that it does not permit end, as `aborted`. Default `false`: they go on. */
+  /**
+   * Whether sessions that it does not permit end, as `aborted`; those to servers that `route` chose are judged too.
+   * Default `false`: they go on.
+   */
   endDenied?: boolean
 }
 
@@ -27,6 +32,12 @@ export interface FaithRelayCloseOptions {
 export interface FaithRelayEvents {
   /** A session has ended. */
   session: [session: FaithSession]
+  /**
+   * `route` gave no verdict on a connection, whose client was refused: `ERR_FAITH_ROUTE`, with the reason as its
+   * `cause`. The relay goes on. Where nobody listens this is no exception, unlike other `error` events: one client must
+   * not end the process. The first one is a process warning then, and the rest show in `stats().ended.error`.
+   */
+  error: [error: FaithError]
   /** The relay is closed, by `close()` or with its interface; every session has ended and been told. */
   close: []
 }
@@ -54,6 +65,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   readonly #released: (relay: FaithRelay) => void
   #allowLoopback: boolean
   #setting: Promise<unknown> = Promise.resolve()
+  #router: Router | undefined
+  #warned = false
   #closing: Promise<void> | undefined
 
   private constructor(
@@ -73,15 +86,30 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     options: FaithRelayOptions,
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
-    const { settings, sessionEvents } = readRelayOptions(options)
+    const { settings, sessionEvents, route } = readRelayOptions(options)
 
-    // Sessions that end before whoever opens the relay can ask for them wait for the loop to turn.
+    // Sessions that end before whoever opens the relay can ask for them wait for the loop to turn, and so do
+    // connections that come before there is a relay to answer by.
     const early: NativeSession[] = []
     let tell = (batch: NativeSession[]): void => void early.push(...batch)
     const onSessions = (batch: NativeSession[]): void => tell(batch)
-    const opened = await faith.relay(settings, sessionEvents ? onSessions : undefined)
-    const relay = new FaithRelay(unwrap(opened), settings.allowLoopback, released)
+    const unasked: NativeQuestion[] = []
+    let ask = (batch: NativeQuestion[]): void => void unasked.push(...batch)
+    const onQuestions = (batch: NativeQuestion[]): void => ask(batch)
+    const opened = await faith.relay(
+      settings,
+      sessionEvents ? onSessions : undefined,
+      route && onQuestions,
+    )
+    const native = unwrap(opened)
+    const relay = new FaithRelay(native, settings.allowLoopback, released)
+    if (route) {
+      const report = (error: FaithError): void => relay.#report(error)
+      relay.#router = new Router(route, settings.routeTimeoutMs, native, report)
+    }
     setImmediate(() => {
+      ask = (batch) => relay.#router?.ask(batch)
+      ask(unasked)
       tell = (batch) => {
         for (const record of batch) relay.emit('session', toSession(record))
       }
@@ -164,8 +192,23 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     this.#allowLoopback = allowLoopback
   }
 
+  #report(error: FaithError): void {
+    // Called by itself, so that what a listener throws is an uncaught exception, as it is everywhere.
+    process.nextTick(() => {
+      if (this.listenerCount('error') > 0) {
+        this.emit('error', error)
+      } else if (!this.#warned) {
+        this.#warned = true
+        const { code, message } = error
+        const detail = "Said once for a relay: listen to its 'error' event to hear of each."
+        process.emitWarning(message, { type: 'FaithWarning', code, detail })
+      }
+    })
+  }
+
   async #shut(drainMs: number): Promise<void> {
     await this.#native.close(drainMs)
+    this.#router?.close()
     // The records of the last sessions were queued before the promise was resolved, but on another queue of the event
     // loop; both are empty once the loop has turned.
     await new Promise(setImmediate)

@@ -1,5 +1,5 @@
 /** What a relay tells about its sessions, one by one as they end and in sums. */
-import type { NativeRelayStats, NativeSession } from './native.js'
+import type { NativeQuestion, NativeRelayStats, NativeSession } from './native.js'
 import type { FaithDestination, FaithEndpoint } from './socket.js'
 
 const END_REASONS = [
@@ -28,20 +28,20 @@ const END_REASONS = [
  * | `client-reset`, `server-reset` | that side aborted with RST, and the other was reset |
  * | `idle-timeout` | nothing was carried for as long as `idleTimeout` |
  * | `connect-timeout` | the server did not answer within `connectTimeout` |
- * | `refused` | the server refused the connection |
- * | `unreachable` | no route leads to the server, or a router said it cannot be reached |
- * | `denied` | the access list, the default policy or the host's own firewall forbids the destination |
- * | `limit` | `maxSessions`, `maxSessionsPerClient` or `maxRatePerClient` was reached |
+ * | `refused` | the server, or `route`, refused the connection |
+ * | `unreachable` | no route leads to the server, or a router, or `route`, said it cannot be reached |
+ * | `denied` | the access list, the default policy, `route` or the host's own firewall forbids the destination |
+ * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient` or `maxUndecided` was reached |
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
  * | `client-gone`, `server-gone` | that side vanished: it answers neither data nor keep-alive probes |
  * | `aborted` | the relay was closed, a new access list denies it, or the client never completed its handshake |
- * | `error` | anything else |
+ * | `error` | anything else, a `route` that gave no verdict included |
  */
 export type FaithEndReason = (typeof END_REASONS)[number]
 
 /** What a client dialled, and the server that it meant. */
 export interface FaithSessionDestination extends FaithDestination {
-  /** The server's port; it differs from `port` by an explicit mapping only. */
+  /** The server's port; it differs from `port` by an explicit mapping or by `route`. */
   ipv4Port?: number
 }
 
@@ -88,17 +88,22 @@ export function toSession(record: NativeSession): FaithSession {
   return {
     id: record.id,
     source: { address: record.source, port: record.sourcePort },
-    destination: {
-      address: record.destination,
-      port: record.destinationPort,
-      ...(record.ipv4 === undefined ? {} : { ipv4: record.ipv4 }),
-      ...(record.ipv4Port === undefined ? {} : { ipv4Port: record.ipv4Port }),
-    },
+    destination: toDestination(record),
     bytesUp: record.bytesUp,
     bytesDown: record.bytesDown,
     startedAt: new Date(record.startedAtMs),
     durationMs: record.durationMs,
     reason: END_REASONS.find((reason) => reason === record.reason) ?? 'error',
+  }
+}
+
+/** @internal What was dialled, and the server it means. */
+export function toDestination(record: NativeQuestion | NativeSession): FaithSessionDestination {
+  return {
+    address: record.destination,
+    port: record.destinationPort,
+    ...(record.ipv4 === undefined ? {} : { ipv4: record.ipv4 }),
+    ...(record.ipv4Port === undefined ? {} : { ipv4Port: record.ipv4Port }),
   }
 }
 

@@ -64,21 +64,26 @@ impl Asking {
         let asked = Arc::clone(&open);
         let questions = Batch::new(callback, move |ids: Vec<u64>| {
             let asked = lock(&asked);
-            ids.into_iter().filter_map(|id| asked.get(&id).map(|question| describe(id, question))).collect()
+            // Nobody is asked what nobody waits to hear.
+            let open = |id: &u64| asked.get(id).filter(|question| !question.is_late());
+            ids.into_iter().filter_map(|id| open(&id).map(|question| describe(id, question))).collect()
         })?;
         Ok(Arc::new(Self { open, questions, next: AtomicU64::new(1) }))
     }
 
-    /// Answers question `id`, if somebody still waits for the answer.
+    /// Answers question `id`; it is a failure when nobody waits for the answer any more.
     pub(crate) fn answer(&self, id: f64, verdict: &NativeVerdict) -> Result<(), NativeFailure> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
         let question = lock(&self.open).remove(&(id as u64));
         // An answer that cannot be read drops the question, which refuses the client.
         let verdict = verdict_of(verdict)?;
-        if let Some(question) = question {
-            question.answer(verdict);
+        match question.filter(|question| !question.is_late()) {
+            Some(question) => {
+                question.answer(verdict);
+                Ok(())
+            }
+            None => Err(NativeFailure::new("ETIMEDOUT", "the answer came too late")),
         }
-        Ok(())
     }
 
     /// Forgets question `id`, which refuses its client.

@@ -1,0 +1,318 @@
+import { once } from 'node:events'
+import test from 'ava'
+import { FaithError, type FaithRelayOptions } from '../index.js'
+import type {
+  NativeFailure,
+  NativeInterface,
+  NativeQuestion,
+  NativeRelayOptions,
+  NativeVerdict,
+} from '../lib/native.js'
+import { FaithRelay } from '../lib/relay.js'
+import { readVerdict } from '../lib/route.js'
+
+type Asking = ((batch: NativeQuestion[]) => void) | undefined
+type Answer = [id: number, verdict: NativeVerdict | null | undefined]
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+function question(id: number, more: Partial<NativeQuestion> = {}): NativeQuestion {
+  return {
+    id,
+    source: '2001:db8:1::2',
+    sourcePort: 40_000 + id,
+    destination: '64:ff9b::c633:6402',
+    destinationPort: 80,
+    ipv4: '198.51.100.2',
+    ipv4Port: 80,
+    ...more,
+  }
+}
+
+// An open relay of the real addon keeps the process running; time limits alone do not.
+const running = setInterval(() => undefined, 60_000)
+test.after.always(() => clearInterval(running))
+
+/** A decision that is made when the test says so. */
+function pending() {
+  let decide: ((verdict: undefined) => void) | undefined
+  let fail: ((error: Error) => void) | undefined
+  const decision = new Promise<undefined>((resolve, reject) => {
+    decide = resolve
+    fail = reject
+  })
+  return { decision, decide: () => decide?.(undefined), fail: () => fail?.(new Error('late')) }
+}
+
+/** A relay over an addon that asks what the test says, `early` before it is there, and notes the answers. */
+async function open(
+  options: Partial<FaithRelayOptions>,
+  early: NativeQuestion[] = [],
+  refusal: NativeFailure | null = null,
+) {
+  const answers: Answer[] = []
+  let asking: Asking
+  let given: NativeRelayOptions | undefined
+  const addon = {
+    answer: (...answer: Answer) => {
+      answers.push(answer)
+      return refusal
+    },
+    close: () => Promise.resolve(),
+  }
+  const faith = {
+    relay: (settings: NativeRelayOptions, _onSessions: unknown, onQuestions: Asking) => {
+      given = settings
+      asking = onQuestions
+      onQuestions?.(early)
+      return Promise.resolve(addon)
+    },
+  } as unknown as NativeInterface
+  const relay = await FaithRelay.open(faith, { ports: 'all', ...options }, () => undefined)
+  const errors: FaithError[] = []
+  const listen = (): void => void relay.on('error', (error) => errors.push(error))
+  const ask = (...batch: NativeQuestion[]): void => asking?.(batch)
+  return { relay, answers, errors, listen, ask, asks: () => asking !== undefined, given }
+}
+
+test('without a route the addon is given nobody to ask', async (t) => {
+  t.false((await open({})).asks())
+  t.true((await open({ route: () => undefined })).asks())
+})
+
+test('the bounds are handed on', async (t) => {
+  const { given } = await open({ route: () => undefined, routeTimeout: 250, maxUndecided: 9 })
+  t.like(given, { routeTimeoutMs: 250, maxUndecided: 9 })
+})
+
+test('a connection that comes before the relay is there is decided when it is', async (t) => {
+  const { answers } = await open({ route: () => ({ reject: 'refused' }) }, [question(1)])
+  t.deepEqual(answers, [])
+  await turn()
+  await turn()
+  t.deepEqual(answers, [[1, { reject: 'refused' }]])
+})
+
+test('a route is told who dials what, and what that means', async (t) => {
+  const seen: unknown[] = []
+  const { ask } = await open({ route: (connection) => void seen.push(connection) as undefined })
+  await turn()
+  const { ipv4: _, ipv4Port: __, ...unmapped } = question(2, { destination: '3fff::1' })
+  ask(question(1, { ipv4Port: 8080 }), unmapped)
+  t.deepEqual(seen, [
+    {
+      source: { address: '2001:db8:1::2', port: 40_001 },
+      destination: {
+        address: '64:ff9b::c633:6402',
+        port: 80,
+        ipv4: '198.51.100.2',
+        ipv4Port: 8080,
+      },
+    },
+    {
+      source: { address: '2001:db8:1::2', port: 40_002 },
+      destination: { address: '3fff::1', port: 80 },
+    },
+  ])
+})
+
+test('a slow decision holds up nobody else', async (t) => {
+  const { decision, decide } = pending()
+  const { answers, ask } = await open({
+    route: ({ source }) => (source.port === 40_001 ? decision : { host: '192.0.2.1', port: 81 }),
+  })
+  await turn()
+  ask(question(1), question(2))
+  await turn()
+  t.deepEqual(answers, [[2, { host: '192.0.2.1', port: 81 }]])
+  decide()
+  await turn()
+  t.deepEqual(answers[1], [1, {}])
+})
+
+const failing: [how: string, route: () => never, why: string][] = [
+  [
+    'throws',
+    () => {
+      throw new TypeError('no such tenant')
+    },
+    'no such tenant',
+  ],
+  ['rejects', () => Promise.reject(new TypeError('no database')) as never, 'no database'],
+  [
+    'throws what is no error',
+    () => {
+      // oxlint-disable-next-line typescript/only-throw-error
+      throw 'up'
+    },
+    "'up' was thrown",
+  ],
+  [
+    'answers nonsense',
+    () => 'direct' as never,
+    "the verdict must be an object or undefined, got 'direct'",
+  ],
+  [
+    'blocks the event loop',
+    () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600)
+      return undefined as never
+    },
+    'no answer within 500 ms',
+  ],
+  ['never answers', () => new Promise<never>(() => undefined) as never, 'no answer within 500 ms'],
+]
+
+for (const [how, route, why] of failing) {
+  test(`a route that ${how} refuses that client, and is reported`, async (t) => {
+    const { relay, answers, ask } = await open({
+      routeTimeout: 500,
+      route: ({ source }) => (source.port === 40_001 ? route() : undefined),
+    })
+    await turn()
+    ask(question(1), question(2))
+    const [error] = (await once(relay, 'error')) as [FaithError]
+    t.true(error instanceof FaithError)
+    t.is(error.code, 'ERR_FAITH_ROUTE')
+    t.is(error.message, `route: refused [2001:db8:1::2]:40001 to [64:ff9b::c633:6402]:80: ${why}`)
+    t.not(error.cause, undefined)
+    t.deepEqual(
+      answers.toSorted(([one], [other]) => one - other),
+      [
+        [1, null],
+        [2, {}],
+      ],
+    )
+  })
+}
+
+test.serial('failures that nobody listens for are one warning of the process', async (t) => {
+  const warnings: Error[] = []
+  const note = (warning: Error): void => void warnings.push(warning)
+  process.on('warning', note)
+  t.teardown(() => process.off('warning', note))
+  const { answers, ask } = await open({
+    route: () => {
+      throw new Error('as told')
+    },
+  })
+  await turn()
+  ask(question(1), question(2))
+  await turn()
+  ask(question(3))
+  await turn()
+  await turn()
+  t.is(answers.length, 3)
+  const ours = warnings.filter(({ name }) => name === 'FaithWarning')
+  t.is(ours.length, 1)
+  t.like(ours[0], { code: 'ERR_FAITH_ROUTE' })
+  t.regex(ours[0]?.message ?? '', /40001 .*as told$/)
+})
+
+test('each failure is told to whoever listens', async (t) => {
+  const { ask, errors, listen } = await open({
+    route: () => {
+      throw new Error('as told')
+    },
+  })
+  listen()
+  await turn()
+  ask(question(1), question(2))
+  await turn()
+  t.is(errors.length, 2)
+})
+
+test('a decision that comes after its time limit is answered no more', async (t) => {
+  const { decision, decide } = pending()
+  const { relay, answers, ask } = await open({ routeTimeout: 1, route: () => decision })
+  await turn()
+  ask(question(1))
+  await once(relay, 'error')
+  decide()
+  await turn()
+  t.deepEqual(answers, [[1, null]])
+})
+
+test('an answer that the addon refuses is reported', async (t) => {
+  const { relay, answers, ask } = await open({ route: () => undefined }, [], {
+    failed: true,
+    code: 'ERR_FAITH_ARGUMENT',
+    message: 'as told',
+    hint: 'think',
+  })
+  await turn()
+  ask(question(1))
+  const [error] = (await once(relay, 'error')) as [FaithError]
+  t.like(error, { code: 'ERR_FAITH_ROUTE', hint: 'think' })
+  t.deepEqual(answers, [
+    [1, {}],
+    [1, null],
+  ])
+})
+
+test('a closed relay answers and reports no more', async (t) => {
+  const { decision, fail } = pending()
+  const { relay, answers, errors, listen, ask } = await open({ route: () => decision })
+  listen()
+  await turn()
+  ask(question(1))
+  await relay.close()
+  fail()
+  await turn()
+  t.deepEqual([answers, errors], [[], []])
+})
+
+const verdicts: [answer: object | undefined, verdict: NativeVerdict][] = [
+  [undefined, {}],
+  [{ reject: 'drop' }, { reject: 'drop' }],
+  [
+    { host: '192.0.2.1', port: 80 },
+    { host: '192.0.2.1', port: 80 },
+  ],
+  [
+    { host: '192.0.2.1', port: 65_535, source: '192.0.2.2', proxyProtocol: 2 },
+    { host: '192.0.2.1', port: 65_535, source: '192.0.2.2', proxyProtocol: 2 },
+  ],
+  [
+    { host: 'localhost', port: 80 },
+    { host: '127.0.0.1', port: 80 },
+  ],
+]
+
+for (const [answer, verdict] of verdicts) {
+  test(`the verdict ${JSON.stringify(answer)} is taken`, async (t) => {
+    t.deepEqual(await readVerdict(answer), verdict)
+  })
+}
+
+test('what a verdict has as undefined it does not have', async (t) => {
+  const verdict = { host: '192.0.2.1', port: 80, source: undefined, reject: undefined }
+  t.deepEqual(await readVerdict(verdict), { host: '192.0.2.1', port: 80 })
+})
+
+const malformed: [answer: unknown, complaint: RegExp][] = [
+  [null, /got null/],
+  [true, /got true/],
+  [[], /got an array/],
+  [{}, /`host` must be a string/],
+  [{ host: '192.0.2.1' }, /`port` must be an integer from 1 to 65535, got undefined/],
+  [{ host: '192.0.2.1', port: 0 }, /`port`/],
+  [{ host: '192.0.2.1', port: '80' }, /`port` .* got '80'/],
+  [{ host: '', port: 80 }, /`host`/],
+  [{ host: '2001:db8::1', port: 80 }, /`host` must be an IPv4 address or a host name/],
+  [{ host: '192.0.2.1', port: 80, source: '::1' }, /`source` must be an IPv4 address, got '::1'/],
+  [{ host: '192.0.2.1', port: 80, proxyProtocol: 3 }, /`proxyProtocol` must be 1 or 2, got 3/],
+  [{ host: '192.0.2.1', port: 80, prot: 1 }, /unknown option `prot`/],
+  [{ reject: 'denied' }, /`reject` must be 'refused' or/],
+  [{ reject: 'drop', host: '192.0.2.1', port: 80 }, /unknown option `host`/],
+]
+
+for (const [answer, complaint] of malformed) {
+  test(`the verdict ${JSON.stringify(answer)} is none`, async (t) => {
+    const error = await t.throwsAsync(readVerdict(answer), {
+      instanceOf: FaithError,
+      message: complaint,
+    })
+    t.is(error?.code, 'ERR_FAITH_ARGUMENT')
+  })
+}

@@ -1,0 +1,194 @@
+/**
+ * Relays whose connections JavaScript sends on their way.
+ *
+ * Theory of operation: the addon holds the client's SYN and asks, many questions to a call, each by its number. Every
+ * one gets exactly one answer of ours: what `route` said, or, if that came to nothing, none, which refuses the client.
+ * The addon keeps the same time limit by itself, so that a busy event loop leaves no client hanging; what is answered
+ * after it is for nobody. Ours is there so that whoever wrote the route hears of it.
+ */
+import { lookup } from 'node:dns/promises'
+import { isIP, isIPv4, isIPv6 } from 'node:net'
+import { FaithError, unwrap } from './errors.js'
+import type { NativeQuestion, NativeRelay, NativeVerdict } from './native.js'
+import { OptionReader, show } from './option-reader.js'
+import { type FaithSessionDestination, toDestination } from './session.js'
+import type { FaithEndpoint } from './socket.js'
+
+/** A connection whose way a {@link FaithRoute} decides; its client still waits for the answer to its SYN. */
+export interface FaithRouteConnection {
+  /** The client. */
+  source: FaithEndpoint
+  /** What the client dialled, and the server that `mappings` and `mapping` find in it, if they find one. */
+  destination: FaithSessionDestination
+}
+
+/** A connection goes to this server. Neither the access list nor `allowLoopback` is asked: the route has decided. */
+export interface FaithRouteServer {
+  /**
+   * The server: an IPv4 address, or a host name, whose first IPv4 address is taken. Names are looked up as
+   * `dns.lookup` does, within `routeTimeout`.
+   */
+  host: string
+  /** Its port, 1 to 65535. */
+  port: number
+  /** The IPv4 address of this host that the connection comes from. Default: one of the relay's `sources`. */
+  source?: string
+  /** The version of the PROXY protocol in which the server is told of the client. Default: as the relay's. */
+  proxyProtocol?: 1 | 2
+  reject?: never
+}
+
+const REJECTS = ['refused', 'unreachable', 'prohibited', 'drop'] as const
+
+/** A connection goes nowhere. */
+export interface FaithRouteReject {
+  /**
+   * What the client is told.
+   *
+   * | reject | on the wire | the client's error | `reason` of the session |
+   * |---|---|---|---|
+   * | `refused` | RST | `ECONNREFUSED` | `refused` |
+   * | `unreachable` | ICMPv6 address unreachable | `EHOSTUNREACH` | `unreachable` |
+   * | `prohibited` | ICMPv6 administratively prohibited | `EACCES` | `denied` |
+   * | `drop` | nothing | `ETIMEDOUT`, after its last SYN | `denied` |
+   *
+   * A client whose handshake was answered first, for want of `connectFirst` or of room among the held, is reset.
+   * A dropped client sends its SYN again, and each is a connection for the route to decide.
+   */
+  reject: (typeof REJECTS)[number]
+  host?: never
+}
+
+/** What becomes of a connection. */
+export type FaithRouteVerdict = FaithRouteServer | FaithRouteReject
+
+/**
+ * Decides where a connection goes; `undefined` leaves it to the relay's mappings and access list.
+ *
+ * Questions are put side by side, however long each takes. A route that throws, rejects, does not answer within
+ * `routeTimeout` or answers what is no verdict refuses that client alone, and is reported: see the `error` event of
+ * {@link FaithRelayEvents}.
+ */
+export type FaithRoute = (
+  connection: FaithRouteConnection,
+) => FaithRouteVerdict | undefined | Promise<FaithRouteVerdict | undefined>
+
+/** @internal What a {@link Router} needs of the addon. */
+export type Answering = Pick<NativeRelay, 'answer'>
+
+/** @internal Puts the questions of one relay to its route, and hands on the answers. */
+export class Router {
+  readonly #route: FaithRoute
+  readonly #timeoutMs: number
+  readonly #relay: Answering
+  readonly #report: (error: FaithError) => void
+  #closed = false
+
+  constructor(
+    route: FaithRoute,
+    timeoutMs: number,
+    relay: Answering,
+    report: (error: FaithError) => void,
+  ) {
+    this.#route = route
+    this.#timeoutMs = timeoutMs
+    this.#relay = relay
+    this.#report = report
+  }
+
+  /** Asks for each. Returns at once; nothing is thrown, whatever becomes of them. */
+  ask(questions: readonly NativeQuestion[]): void {
+    for (const question of questions) void this.#settle(question)
+  }
+
+  /** Answers and reports no more: nobody waits. */
+  close(): void {
+    this.#closed = true
+  }
+
+  async #settle(question: NativeQuestion): Promise<void> {
+    try {
+      const verdict = await this.#withinLimit(() => this.#decide(question))
+      if (!this.#closed) unwrap(this.#relay.answer(question.id, verdict))
+    } catch (cause) {
+      if (this.#closed) return
+      this.#relay.answer(question.id, null)
+      this.#report(routeError(question, cause))
+    }
+  }
+
+  async #decide(question: NativeQuestion): Promise<NativeVerdict> {
+    const { source, sourcePort } = question
+    // Called on its own, so that the router is not its `this`.
+    const route = this.#route
+    return await readVerdict(
+      await route({
+        source: { address: source, port: sourcePort },
+        destination: toDestination(question),
+      }),
+    )
+  }
+
+  async #withinLimit<T>(decide: () => Promise<T>): Promise<T> {
+    const limit = this.#timeoutMs
+    const late = (): Error => new Error(`no answer within ${limit} ms`)
+    const began = performance.now()
+    let timer: NodeJS.Timeout | undefined
+    const over = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(late()), limit).unref()
+    })
+    try {
+      const decision = await Promise.race([decide(), over])
+      // One that blocks the event loop keeps the timer from going off.
+      if (performance.now() - began > limit) throw late()
+      return decision
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** @internal What a route answered, checked, as the addon takes it, with the address for the name. */
+export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
+  if (answer === undefined) return {}
+  if (typeof answer !== 'object' || answer === null) {
+    const message = `the verdict must be an object or undefined, got ${show(answer)}`
+    throw new FaithError('ERR_FAITH_ARGUMENT', message)
+  }
+  const read = new OptionReader('the verdict', answer)
+  if (read.unchecked('reject') !== undefined) {
+    const reject = read.oneOf('reject', REJECTS)
+    // One that says both is a mistake, and not to be taken for either.
+    read.end()
+    return { reject }
+  }
+
+  const host = read.string('host')
+  const port = read.integer('port', { min: 1, max: 65_535 })
+  const source = read.unchecked('source')
+  if (source !== undefined && !(typeof source === 'string' && isIPv4(source))) {
+    throw read.refuse('source', 'an IPv4 address', source)
+  }
+  const proxyProtocol =
+    read.unchecked('proxyProtocol') === undefined ? undefined : read.oneOf('proxyProtocol', [1, 2])
+  read.end()
+  if (host === '' || isIPv6(host)) {
+    throw read.refuse('host', 'an IPv4 address or a host name', host)
+  }
+  return {
+    host: isIP(host) === 4 ? host : (await lookup(host, { family: 4 })).address,
+    port,
+    ...(source === undefined ? {} : { source }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+  }
+}
+
+function routeError(question: NativeQuestion, cause: unknown): FaithError {
+  const { source, sourcePort, destination, destinationPort } = question
+  const which = `[${source}]:${sourcePort} to [${destination}]:${destinationPort}`
+  const why = cause instanceof Error ? cause.message : `${show(cause)} was thrown`
+  return new FaithError('ERR_FAITH_ROUTE', `route: refused ${which}: ${why}`, {
+    hint: cause instanceof FaithError ? cause.hint : undefined,
+    cause,
+  })
+}
