@@ -47,7 +47,16 @@ export const demoPrograms = ['curl', 'ip', 'nc', 'nginx', 'setpriv', 'ssh-keygen
 /** @type {readonly Program[]} */
 export const bpfPrograms = ['clang', 'llvm-strip', '/usr/include/bpf/bpf_helpers.h']
 /** @type {readonly Program[]} */
-export const labPrograms = [...demoPrograms, 'iperf3', 'nft', 'ps', 'python3']
+export const labPrograms = [
+  ...demoPrograms,
+  'haproxy',
+  'iperf3',
+  'nft',
+  'nmap',
+  'ps',
+  'python3',
+  'tcpdump',
+]
 
 /**
  * Sees to it that the programs are there.

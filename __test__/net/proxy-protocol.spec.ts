@@ -161,7 +161,10 @@ for (const version of versions) {
 }
 
 test('without it, the server is told nothing of the client', async (t) => {
-  const faithd = await startFaithd(lab, permitted, 'by itself', { name: 'proxy0', prefix: '3fff::' })
+  const faithd = await startFaithd(lab, permitted, 'by itself', {
+    name: 'proxy0',
+    prefix: '3fff::',
+  })
   const port = 8300
   const listening = await server.listen(port)
   const near = await client.connect(faithd.address(), port)

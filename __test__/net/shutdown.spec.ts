@@ -32,12 +32,13 @@ async function start(...args: string[]): Promise<Faithd> {
 
 let ports = 7300
 
-/** A connection through faithd, with either end in hand, on a port of its own. */
-async function connection(faithd: Faithd) {
+/** A session, with either end in hand, on a port of its own; the client has heard `hello`. */
+async function established(faithd: Faithd) {
   ports += 1
   const port = ports
-  const listening = await server.listen(port)
+  const listening = await server.listen(port, { greet: 'hello' })
   const near = await client.connect(faithd.address(), port)
+  await near.hears('hello')
   return { near, far: await listening.accept(), port, listening }
 }
 
@@ -76,14 +77,14 @@ for (const [signal, ipv4] of [
     const faithd = await start()
     const tied = await tie(faithd)
     t.is((await traces(faithd, tied)).length, 4)
-    const { near, far } = await connection(faithd)
+    const { near, far } = await established(faithd)
     near.ends()
     far.ends()
     await near.sees('end')
 
     faithd.process.kill(signal)
 
-    t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
+    t.deepEqual(await faithd.end(), { code: 0, signal: null })
     await leavesNothing(faithd, tied)
     t.true(faithd.log.some(({ msg }) => msg.startsWith(`${signal}: no longer capturing`)))
   })
@@ -92,10 +93,9 @@ for (const [signal, ipv4] of [
     const faithd = await start('--drain', '60')
     const bytes = 256 * MiB
     const moving = transfer(lab.client, { address: faithd.address(ipv4), up: bytes, down: bytes })
-    await waitFor('the transfer to begin', async () => {
-      const connected = ['-Htn', 'state', 'established', `dst ${ipv4}:7000`]
-      const { stdout } = await lab.router.run('ss', connected)
-      return stdout !== ''
+    await waitFor('the transfer to be under way', async () => {
+      const { stdout } = await lab.server.run('ss', ['-Htni', 'sport = :7000', 'src', ipv4])
+      return /\bbytes_received:\d{6}/.test(stdout)
     })
 
     faithd.process.kill(signal)
@@ -103,7 +103,7 @@ for (const [signal, ipv4] of [
     const { up, down } = await moving
     t.like(up, { bytes, received: up.sent })
     t.like(down, { bytes, received: down.sent })
-    t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
+    t.deepEqual(await faithd.end(), { code: 0, signal: null })
     const told = faithd.log.findIndex(({ msg }) => msg.startsWith(signal))
     const ended = faithd.log.findIndex(({ session }) => session?.reason === 'closed')
     t.true(told >= 0 && ended > told, 'the transfer ended after the signal')
@@ -112,24 +112,27 @@ for (const [signal, ipv4] of [
   test(`a second ${signal} ends faithd at once`, async (t) => {
     const faithd = await start('--drain', '600')
     const tied = await tie(faithd)
-    await connection(faithd)
+    await established(faithd)
     faithd.process.kill(signal)
     await faithd.process.line(/draining/)
     faithd.process.kill(signal)
     const code = signal === 'SIGINT' ? 130 : 143
-    t.deepEqual(await faithd.process.exited, { code, signal: null })
+    t.deepEqual(await faithd.end(), { code, signal: null })
     await leavesNothing(faithd, tied)
   })
 }
 
 test('while faithd drains, sessions go on and new connections are refused', async (t) => {
   const faithd = await start('--drain', '600')
-  const { near, far, port, listening } = await connection(faithd)
+  const { near, far, port, listening } = await established(faithd)
   faithd.process.kill('SIGTERM')
   await faithd.process.line(/draining/)
 
   await waitFor('new connections to be refused', async () => {
-    return (await client.dial(faithd.address(), port).outcome()) === 'ECONNREFUSED'
+    const late = client.dial(faithd.address(), port)
+    const outcome = await late.outcome()
+    late.resets()
+    return outcome === 'ECONNREFUSED'
   })
   const taken = listening.accepted
   t.is(await client.dial(faithd.address(), port).outcome(), 'ECONNREFUSED')
@@ -137,48 +140,48 @@ test('while faithd drains, sessions go on and new connections are refused', asyn
   near.says('still')
   await far.hears('still')
   far.says('there')
-  await near.hears('there')
+  await near.hears('hellothere')
   t.true(faithd.process.running)
 
   near.ends()
   await far.sees('end')
   far.ends()
   await near.sees('end')
-  t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
+  t.deepEqual(await faithd.end(), { code: 0, signal: null })
 })
 
 test('what has not ended within --drain is reset on both sides', async (t) => {
   const faithd = await start('--drain', '0.3')
-  const { near, far, port } = await connection(faithd)
+  const { near, far, port } = await established(faithd)
   near.says('unfinished')
   await far.hears('unfinished')
   faithd.process.kill('SIGTERM')
   await near.sees('ECONNRESET')
   await far.sees('ECONNRESET')
-  t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
-  t.like(await faithd.sessionTo(port), { bytesUp: 10, bytesDown: 0, reason: 'aborted' })
+  t.deepEqual(await faithd.end(), { code: 0, signal: null })
+  t.like(await faithd.sessionTo(port), { bytesUp: 10, bytesDown: 5, reason: 'aborted' })
 })
 
 test('kill -9 leaves no interface, route, namespace or process, and faithd can start again', async (t) => {
   const place = { name: 'killed0', prefix: '3fff:dead::' }
   const faithd = await startFaithd(lab, permitted, 'by itself', place)
   const tied = await tie(faithd)
-  await connection(faithd)
+  await established(faithd)
   t.is((await traces(faithd, tied)).length, 4)
 
   faithd.process.kill('SIGKILL')
 
-  t.deepEqual(await faithd.process.exited, { code: null, signal: 'SIGKILL' })
+  t.deepEqual(await faithd.end(), { code: null, signal: 'SIGKILL' })
   await leavesNothing(faithd, tied)
   const again = await startFaithd(lab, permitted, 'by itself', place)
-  const { near, far } = await connection(again)
+  const { near, far } = await established(again)
   near.says('again')
   await far.hears('again')
 })
 
 test('what kill -9 cuts short does not look complete to the server', async (t) => {
   const faithd = await start()
-  const { near, far } = await connection(faithd)
+  const { near, far } = await established(faithd)
   near.says('half a')
   await far.hears('half a')
   faithd.process.kill('SIGKILL')
@@ -189,9 +192,9 @@ test('what kill -9 cuts short does not look complete to the server', async (t) =
 test('faithd ends with 69 and says why when its interface is deleted', async (t) => {
   const faithd = await start('--drain', '600')
   const tied = await tie(faithd)
-  const { far } = await connection(faithd)
+  const { far } = await established(faithd)
   await lab.router.run('ip', ['link', 'del', faithd.name])
-  t.deepEqual(await faithd.process.exited, { code: 69, signal: null })
+  t.deepEqual(await faithd.end(), { code: 69, signal: null })
   const fatal = faithd.log.filter(({ level }) => level === 60)
   t.is(fatal.length, 1)
   t.regex(fatal[0]?.msg ?? '', new RegExp(`^${faithd.name}\\b.*deleted`))

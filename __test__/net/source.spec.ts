@@ -21,7 +21,11 @@ test.before(async () => {
   lab = await createLab()
   for (const address of others) {
     const { code, stderr } = await lab.router.run('ip', [
-      ...['addr', 'add', `${address}/24`, 'dev', 'wan0'],
+      'addr',
+      'add',
+      `${address}/24`,
+      'dev',
+      'wan0',
     ])
     if (code !== 0) throw new Error(stderr)
   }
@@ -49,7 +53,10 @@ async function sources(faithd: Faithd, count: number, port = freshPort()) {
     await listening.accept()
   }
   const { stdout } = await lab.server.run('ss', [
-    ...['-Htn', 'state', 'established', `sport = :${port}`],
+    '-Htn',
+    'state',
+    'established',
+    `sport = :${port}`,
   ])
   return stdout
     .trim()
@@ -150,7 +157,13 @@ async function typesOfService(faithd: Faithd, trafficClass: number): Promise<str
   const filter = `dst host ${addresses.server} and tcp dst port ${port}`
   // In a user namespace there is no other user to become.
   const tcpdump = lab.server.spawn('tcpdump', [
-    ...['-Z', 'root', '-nvtl', '--immediate-mode', '-i', 'eth0', filter],
+    '-Z',
+    'root',
+    '-nvtl',
+    '--immediate-mode',
+    '-i',
+    'eth0',
+    filter,
   ])
   await tcpdump.line(/listening on/)
   const args = [faithd.address(), String(port), String(trafficClass)]

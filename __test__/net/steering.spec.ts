@@ -4,10 +4,10 @@
  */
 import { readFileSync } from 'node:fs'
 import test from 'ava'
-import { addresses, captured } from '../../lab/index.js'
+import { addresses, captured, waitFor } from '../../lab/index.js'
 import { stage } from './programs/stage.js'
 
-const { router, client } = await stage()
+const { lab, router, client } = await stage()
 
 /** Outside of every user namespace, where the kernel lets root load an sk_lookup program. */
 const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
@@ -40,6 +40,31 @@ test.serial(
 test.serial('on-demand does not use sk_lookup', async (t) => {
   await using faith = await router.create({ steering: 'on-demand' })
   t.is((await faith.stats()).steering, 'on-demand')
+})
+
+/** The ports on which the private namespace of the program's one interface listens. */
+async function openPorts(): Promise<Set<string>> {
+  const script = `for task in /proc/${router.process.pid}/task/*; do
+    grep -q /stack $task/comm && exec nsenter --net=$task/ns/net ss -Hltn
+  done`
+  const { stdout } = await lab.router.run('sh', ['-c', script])
+  return new Set(Array.from(stdout.matchAll(/:(\d+)\s/g), ([, port]) => String(port)))
+}
+
+test.serial('on demand a port is open from its first SYN, and 512 at most', async (t) => {
+  await using faith = await router.create({ steering: 'on-demand' })
+  await faith.listen({ ports: 'all' }, 'all')
+  t.is((await openPorts()).size, 0)
+  await client.greeting(server, 80)
+  t.deepEqual(await openPorts(), new Set(['80']))
+
+  const ports = Array.from({ length: 600 }, (_, index) => 1000 + index)
+  await client.greetings(server, ports)
+  await waitFor('the idlest to be closed', async () => (await openPorts()).size <= 512)
+  const open = await openPorts()
+  t.is(open.size, 512)
+  t.false(open.has('80'), 'the one that was not used for longest')
+  t.true(open.has('1599'))
 })
 
 for (const steering of ['auto', 'on-demand'] as const) {

@@ -1,0 +1,236 @@
+/** The access list of faithd in a file: what its rules do to real clients, and what reading it again does. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { addresses, createLab, waitFor } from '../../lab/index.js'
+import type { Host, Lab } from '../../lab/index.js'
+import { runFaithd, startFaithd } from './fixtures/faithd.js'
+import type { Faithd } from './fixtures/faithd.js'
+import { Sockets } from './fixtures/sockets.js'
+
+/** A client of another network; it dials `addresses.serverSecond`, the first one `addresses.server`. */
+const stranger = '2001:db8:9::2'
+/** Another address of the router. */
+const outgoing = '198.51.100.11'
+
+let lab: Lab
+let client: Sockets
+let server: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  await ip(lab.client, `addr add ${stranger}/128 dev eth0 nodad`)
+  await ip(lab.router, `route add ${stranger}/128 via ${addresses.client}`)
+  await ip(lab.router, `addr add ${outgoing}/24 dev wan0`)
+  client = Sockets.of(lab.client)
+  server = Sockets.of(lab.server)
+})
+
+test.after.always(() => lab.close())
+
+async function ip(host: Host, command: string): Promise<void> {
+  const { code, stderr } = await host.run('ip', command.split(' '))
+  if (code !== 0) throw new Error(`ip ${command}: ${stderr}`)
+}
+
+let files = 0
+
+/** A list in a file of its own. */
+function list(...rules: string[]) {
+  files += 1
+  const path = join(lab.directory, `list${files}.conf`)
+  const write = (...lines: string[]) =>
+    writeFileSync(path, lines.map((line) => `${line}\n`).join(''))
+  write(...rules)
+  return { path, write }
+}
+
+let started = 0
+
+async function faithdWith(...args: string[]): Promise<Faithd> {
+  started += 1
+  const place = { name: `access${started}`, prefix: `3fff:${started}::` }
+  const faithd = await startFaithd(lab, args, 'by itself', place)
+  for (const [ipv4, source] of [
+    [addresses.server, addresses.client],
+    [addresses.serverSecond, stranger],
+  ] as const) {
+    const to = faithd.address(ipv4)
+    await ip(lab.client, `route add ${to}/128 via ${addresses.gateway} src ${source}`)
+  }
+  return faithd
+}
+
+let ports = 7600
+
+/** Some ports, one after the other, that the server listens to. */
+async function freshPorts(count: number): Promise<number[]> {
+  const first = ports + 1
+  ports += count
+  const all = Array.from({ length: count }, (_, number) => first + number)
+  await Promise.all(all.map((port) => server.listen(port)))
+  return all
+}
+
+async function dial(faithd: Faithd, port: number, ipv4: string = addresses.server) {
+  return await client.dial(faithd.address(ipv4), port).outcome()
+}
+
+/** The messages that faithd has logged. */
+function messages(faithd: Faithd): string[] {
+  return faithd.log.map(({ msg }) => msg)
+}
+
+/** Has faithd read its list again, and gives what it says about that. */
+async function reload(faithd: Faithd): Promise<string> {
+  const said = () => messages(faithd).filter((message) => message.startsWith('SIGHUP: '))
+  const before = said().length
+  faithd.process.kill('SIGHUP')
+  return await waitFor('an answer to SIGHUP', () => said()[before])
+}
+
+test('a rule is for the clients of its source', async (t) => {
+  const [port = 0] = await freshPorts(1)
+  const { path } = list(`${stranger}/128 deny 0.0.0.0/0`, '2001:db8::/32 permit 198.51.100.0/24')
+  const faithd = await faithdWith('-f', path)
+  t.is(await dial(faithd, port), 'connected')
+  t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
+})
+
+test('a rule is for the ports that it lists', async (t) => {
+  const [one = 0, two = 0, three = 0, four = 0] = await freshPorts(4)
+  const { path } = list(
+    `::/0 deny 198.51.100.0/24 port ${two}`,
+    `::/0 permit 198.51.100.0/24 port ${one}-${two},${four}`,
+  )
+  const faithd = await faithdWith('-f', path)
+  t.is(await dial(faithd, one), 'connected')
+  t.is(await dial(faithd, two), 'EACCES')
+  t.is(await dial(faithd, three), 'EACCES')
+  t.is(await dial(faithd, four), 'connected')
+})
+
+test('a rule says which address of the router the server sees', async (t) => {
+  const page = await lab.server.nginx({ port: 8600 })
+  const { path } = list(
+    `${stranger}/128 permit 198.51.100.0/24 ${outgoing}`,
+    '::/0 permit 198.51.100.0/24',
+  )
+  const faithd = await faithdWith('-f', path)
+  const seenBy = async (ipv4: string) => {
+    const url = `http://[${faithd.address(ipv4)}]:${page.port}/whoami`
+    return (await lab.client.run('curl', ['-sS', url])).stdout.trim()
+  }
+  t.is(await seenBy(addresses.serverSecond), outgoing)
+  t.is(await seenBy(addresses.server), addresses.routerIPv4)
+})
+
+test('the first rule that matches decides, those of the command line first', async (t) => {
+  const [port = 0] = await freshPorts(1)
+  const { path } = list('::/0 permit 198.51.100.0/24', '::/0 deny 0.0.0.0/0')
+  const faithd = await faithdWith('--deny', `${addresses.serverSecond}/32`, '-f', path)
+  t.is(await dial(faithd, port), 'connected')
+  t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
+})
+
+for (const [what, line] of [
+  ['without a verb', '2001:db8::/32 198.51.100.0/24'],
+  ['with a prefix that is too long', '::/129 permit 198.51.100.0/24'],
+  ['with a host name', '::/0 permit www.example'],
+  ['with a service name for an address', '::/0 permit telnet'],
+  ['with a port that cannot be', '::/0 permit 198.51.100.0/24 port 65536'],
+  ['with an outgoing address that is none', '::/0 permit 198.51.100.0/24 198.51.100.300'],
+  ['with more than there may be', '::/0 permit 198.51.100.0/24 198.51.100.1 and more'],
+] as const) {
+  test(`faithd does not start with a line ${what}, and names it`, async (t) => {
+    const { path } = list('# a comment', '::/0 permit 198.51.100.0/24', '', line)
+    const { code, stderr } = await runFaithd(lab, ['-k', '-i', 'access0', '-f', path])
+    t.is(code, 78, stderr)
+    t.true(stderr.includes(`${path}:4: `), stderr)
+  })
+}
+
+test('faithd does not start without the file that it is given', async (t) => {
+  const path = join(lab.directory, 'nobody.conf')
+  const { code, stderr } = await runFaithd(lab, ['-k', '-i', 'access0', '-f', path])
+  t.is(code, 78, stderr)
+  t.true(stderr.includes(path), stderr)
+})
+
+/** A session of either client through faithd, and the list that permits both. */
+async function sessions(...args: string[]) {
+  const { path, write } = list('::/0 permit 198.51.100.0/24')
+  const faithd = await faithdWith('-f', path, ...args)
+  ports += 1
+  const port = ports
+  const listening = await server.listen(port)
+  const permitted = await client.connect(faithd.address(), port)
+  const permittedFar = await listening.accept()
+  const denied = await client.connect(faithd.address(addresses.serverSecond), port)
+  const deniedFar = await listening.accept()
+  return { faithd, write, port, permitted, permittedFar, denied, deniedFar }
+}
+
+const withoutStranger = [`${stranger}/128 deny 0.0.0.0/0`, '::/0 permit 198.51.100.0/24']
+
+test('a list that is read again is for new sessions, and none is dropped', async (t) => {
+  const { faithd, write, port, permitted, permittedFar, denied, deniedFar } = await sessions()
+  write(...withoutStranger)
+  t.regex(await reload(faithd), /read again: 2 rules in force$/)
+
+  t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
+  t.is(await dial(faithd, port), 'connected')
+  permitted.says('still here')
+  await permittedFar.hears('still here')
+  denied.says('still here too')
+  await deniedFar.hears('still here too')
+  deniedFar.says('and so am I')
+  await denied.hears('and so am I')
+  t.deepEqual(
+    faithd.sessions.map(({ reason }) => reason),
+    ['denied'],
+  )
+})
+
+test('with --end-denied, sessions that are no longer permitted are ended, and those only', async (t) => {
+  const all = await sessions('--end-denied')
+  const { faithd, write, port, permitted, permittedFar, denied, deniedFar } = all
+  write(...withoutStranger)
+  await reload(faithd)
+
+  await denied.sees('ECONNRESET')
+  await deniedFar.sees('ECONNRESET')
+  permitted.says('still here')
+  await permittedFar.hears('still here')
+  t.deepEqual(permitted.history, ['connected'])
+  const ended = await faithd.session(({ source }) => source.address === stranger)
+  t.is(ended.reason, 'aborted')
+  t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
+})
+
+test('a bad list is not put in force, and ends nobody', async (t) => {
+  const { faithd, write, port, permitted, permittedFar } = await sessions('--end-denied')
+  write('::/0 deny 0.0.0.0/0', '::/0 permit nowhere')
+  const answer = await reload(faithd)
+  t.regex(answer, /^SIGHUP: the access list in force is kept: .*list\d+\.conf:2: /)
+
+  t.is(await dial(faithd, port), 'connected')
+  t.is(await dial(faithd, port, addresses.serverSecond), 'connected')
+  permitted.says('still here')
+  await permittedFar.hears('still here')
+
+  write(...withoutStranger)
+  t.regex(await reload(faithd), /2 rules in force$/)
+  t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
+})
+
+test('the rules of the command line are in force after the file was read again', async (t) => {
+  const [port = 0] = await freshPorts(1)
+  const { path, write } = list('::/0 permit 198.51.100.0/24')
+  const faithd = await faithdWith('--deny', `${addresses.serverSecond}/32`, '-f', path)
+  write('::/0 permit 0.0.0.0/0', '::/0 permit 198.51.100.0/24')
+  await reload(faithd)
+  t.is(await dial(faithd, port), 'connected')
+  t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
+})

@@ -1,0 +1,162 @@
+/** A flood of forged SYNs: what faithd holds for them, and what it asks of servers, stays within bounds. */
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+
+import { addresses, createLab, waitFor } from '../../lab/index.js'
+import type { FaithInterfaceStats } from '../../index.js'
+import type { Host, Lab } from '../../lab/index.js'
+import { permitted, startFaithd } from './fixtures/faithd.js'
+import type { Faithd } from './fixtures/faithd.js'
+import { nft } from './fixtures/nft.js'
+import { Sockets } from './fixtures/sockets.js'
+
+const flooding = fileURLToPath(new URL('programs/flood.py', import.meta.url))
+const maxHeld = 40
+const maxHeldPerClient = 10
+const bounds = ['--max-held', `${maxHeld}`, '--max-held-per-client', `${maxHeldPerClient}`]
+const MiB = 1024 * 1024
+
+/** The port at which the server is silent. */
+const silent = 4444
+
+let lab: Lab
+let client: Sockets
+let server: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  // Answers to forged sources go to the client, which drops what is not its own.
+  const { code, stderr } = await lab.router.run('ip', [
+    'route',
+    'add',
+    '2001:db8:f000::/48',
+    'via',
+    addresses.client,
+  ])
+  if (code !== 0) throw new Error(stderr)
+  await nft(
+    lab.server,
+    `table inet filter {
+      chain input {
+        type filter hook input priority filter
+        tcp dport ${silent} drop
+      }
+    }`,
+  )
+  client = Sockets.of(lab.client)
+  server = Sockets.of(lab.server)
+})
+
+test.after.always(() => lab.close())
+
+let started = 0
+
+async function faithdWith(...args: string[]): Promise<Faithd> {
+  started += 1
+  const place = { name: `held${started}`, prefix: `3fff:${started}::` }
+  return await startFaithd(lab, [...permitted, ...args], 'by itself', place)
+}
+
+/** Sends SYNs of that many networks of length 64, and looks at something all the while. */
+async function flood(
+  faithd: Faithd,
+  { port, networks, count = 4000 }: { port: number; networks: number; count?: number },
+  look: () => Promise<void>,
+): Promise<void> {
+  const options = { address: faithd.address(), port, networks, count }
+  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
+  const python = lab.client.spawn('python3', [flooding, ...flags])
+  while (python.running) await look()
+  const { code } = await python.exited
+  if (code !== 0) throw new Error(python.output)
+  await look()
+}
+
+/** How many TCP sockets of a host are in a state, at a port. */
+async function connections(host: Host, ...filter: string[]): Promise<number> {
+  const { stdout } = await host.run('ss', ['-Htn', ...filter])
+  return stdout.split('\n').filter(Boolean).length
+}
+
+/** What faithd counted, which it tells when it ends. */
+async function counted(faithd: Faithd): Promise<FaithInterfaceStats> {
+  await faithd.stop()
+  const last = faithd.log.find((line): line is { msg: string; interface: FaithInterfaceStats } => {
+    return line.msg.startsWith('ended: ')
+  })
+  if (last === undefined) throw new Error(faithd.process.output)
+  return last.interface
+}
+
+let ports = 7700
+
+for (const [who, networks, bound] of [
+  ['many clients', 4000, maxHeld],
+  ['one client', 1, maxHeldPerClient],
+] as const) {
+  test.serial(
+    `forged SYNs of ${who} make no more connections to a server than are held`,
+    async (t) => {
+      const faithd = await faithdWith(...bounds, '--connect-timeout', '2')
+      ports += 1
+      const port = ports
+      const listening = await server.listen(port)
+      const [memory, descriptors] = [faithd.memory, faithd.descriptors]
+      const most = { connections: 0, memory: 0, descriptors: 0 }
+      await flood(faithd, { port, networks }, async () => {
+        const now = await connections(lab.server, 'state', 'connected', `sport = :${port}`)
+        most.connections = Math.max(most.connections, now)
+        most.memory = Math.max(most.memory, faithd.memory)
+        most.descriptors = Math.max(most.descriptors, faithd.descriptors)
+      })
+
+      t.true(most.connections > 0 && most.connections <= bound, JSON.stringify(most))
+      t.true(most.descriptors <= descriptors + 2 * bound + 8, `${most.descriptors}, ${descriptors}`)
+      t.true(most.memory < memory + 64 * MiB, `${most.memory}, ${memory}`)
+
+      const { synsHeld, synsBeyondHold } = await counted(faithd)
+      t.true(synsHeld >= bound, `${synsHeld}`)
+      t.true(synsBeyondHold > synsHeld, `${synsBeyondHold}, ${synsHeld}`)
+      t.true(listening.accepted <= synsHeld, `${listening.accepted}, ${synsHeld}`)
+    },
+  )
+
+  test.serial(
+    `forged SYNs of ${who} to a silent server leave nothing when the time is up`,
+    async (t) => {
+      const faithd = await faithdWith(...bounds, '--connect-timeout', '2')
+      const descriptors = faithd.descriptors
+      const asked = () => connections(lab.router, 'state', 'syn-sent', `dport = :${silent}`)
+      let most = 0
+      await flood(faithd, { port: silent, networks }, async () => {
+        most = Math.max(most, await asked())
+      })
+      t.true(most > 0 && most <= bound, `${most}`)
+      await waitFor('the server to be given up', async () => (await asked()) === 0)
+      await waitFor('nothing to be left in faithd', () => faithd.descriptors <= descriptors + 8)
+      t.true((await counted(faithd)).synsBeyondHold > 0)
+    },
+  )
+
+  test.serial(`a real client connects while those of ${who} are forged`, async (t) => {
+    const faithd = await faithdWith(...bounds)
+    ports += 1
+    const port = ports
+    await server.listen(port, { greet: 'welcome' })
+    let connected = 0
+    await flood(faithd, { port: silent, networks, count: 10_000 }, async () => {
+      const near = client.dial(faithd.address(), port)
+      await near.sees('connected')
+      await near.hears('welcome')
+      near.resets()
+      connected += 1
+    })
+    t.true(connected > 0)
+    // All places are taken, and will be for as long as a server may take to answer.
+    t.is(await connections(lab.router, 'state', 'syn-sent', `dport = :${silent}`), bound)
+    const late = client.dial(faithd.address(), port)
+    await late.sees('connected')
+    await late.hears('welcome')
+    t.true((await counted(faithd)).synsBeyondHold > 0)
+  })
+}
