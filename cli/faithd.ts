@@ -91,6 +91,9 @@ async function openRelay(
     accessList: accessList.text,
     sessionEvents,
   })
+  relay.on('exhausted', (message) =>
+    log.warn(`accepting rests for a moment: ${message}; sessions go on (see ulimit -n)`),
+  )
   if (sessionEvents) {
     relay.on('session', (session) => log.info({ session }, sessionLine(session)))
   }

@@ -33,6 +33,11 @@ export interface FaithRelayEvents {
   /** A session has ended. */
   session: [session: FaithSession]
   /**
+   * Descriptors or memory ran out, as the message says: accepting rests for a moment and goes on by itself, sessions
+   * go on, and connections wait in the kernel's queue. Told at most once a minute.
+   */
+  exhausted: [message: string]
+  /**
    * `route` gave no verdict on a connection, whose client was refused: `ERR_FAITH_ROUTE`, with the reason as its
    * `cause`. The relay goes on. Where nobody listens this is no exception, unlike other `error` events: one client must
    * not end the process. The first one is a process warning then, and the rest show in `stats().ended.error`.
@@ -96,16 +101,21 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     const unasked: NativeQuestion[] = []
     let ask = (batch: NativeQuestion[]): void => void unasked.push(...batch)
     const onQuestions = (batch: NativeQuestion[]): void => ask(batch)
+    let exhausted = (_errors: string[]): void => undefined
     const opened = await faith.relay(
       settings,
       sessionEvents ? onSessions : undefined,
       route && onQuestions,
+      (errors) => exhausted(errors),
     )
     const native = unwrap(opened)
     const relay = new FaithRelay(native, settings.allowLoopback, released)
     if (route) {
       const report = (error: FaithError): void => relay.#report(error)
       relay.#router = new Router(route, settings.routeTimeoutMs, native, report)
+    }
+    exhausted = (errors) => {
+      for (const error of errors) relay.emit('exhausted', error)
     }
     setImmediate(() => {
       ask = (batch) => relay.#router?.ask(batch)

@@ -18,8 +18,11 @@ import { Failure, step } from './steps.mjs'
 
 /** Program on the path, or file by its full name, to package. */
 const packages = {
+  '/etc/services': 'netbase',
   '/usr/include/bpf/bpf_helpers.h': 'libbpf-dev',
   '/usr/lib/nginx/modules/ngx_stream_module.so': 'libnginx-mod-stream',
+  // By its full name: npm puts a program of the same name first on the path.
+  '/usr/sbin/nft': 'nftables',
   clang: 'clang',
   curl: 'curl',
   haproxy: 'haproxy',
@@ -27,7 +30,6 @@ const packages = {
   iperf3: 'iperf3',
   'llvm-strip': 'llvm',
   nc: 'netcat-openbsd',
-  nft: 'nftables',
   nginx: 'nginx',
   nmap: 'nmap',
   ps: 'procps',
@@ -49,9 +51,10 @@ export const bpfPrograms = ['clang', 'llvm-strip', '/usr/include/bpf/bpf_helpers
 /** @type {readonly Program[]} */
 export const labPrograms = [
   ...demoPrograms,
+  '/etc/services',
+  '/usr/sbin/nft',
   'haproxy',
   'iperf3',
-  'nft',
   'nmap',
   'ps',
   'python3',

@@ -129,7 +129,8 @@ impl NativeInterface {
     }
 
     /// Relays connections to IPv4, tells `onSessions` of those that have ended, and asks `onQuestions` where each
-    /// goes; the answer is `NativeRelay.answer`.
+    /// goes; the answer is `NativeRelay.answer`. `onExhausted` hears, at most once a minute, that descriptors or memory
+    /// ran out and accepting rests.
     ///
     /// # Errors
     /// When the environment is closing.
@@ -144,9 +145,13 @@ impl NativeInterface {
         #[napi(ts_arg_type = "(batch: NativeQuestion[]) => void")] on_questions: Option<
             Function<'_, Vec<NativeQuestion>, ()>,
         >,
+        #[napi(ts_arg_type = "(errors: string[]) => void")] on_exhausted: Option<
+            Function<'_, Vec<String>, ()>,
+        >,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeRelay>>> {
         let interface = Arc::clone(&self.interface);
-        let prepared = PreparedRelay::new(env, on_sessions.as_ref(), on_questions.as_ref())?;
+        let prepared =
+            PreparedRelay::new(env, on_sessions.as_ref(), on_questions.as_ref(), on_exhausted.as_ref())?;
         env.spawn_future(blocking(move || prepared.open(interface, options)))
     }
 

@@ -71,14 +71,23 @@ pub struct NativeRelayStats {
 type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
 
 struct Telling {
-    sessions: Sessions,
+    sessions: Option<Sessions>,
+    exhausted: Option<Batch<String, Vec<String>>>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Observer for Telling {
     fn ended(&self, record: SessionRecord) {
-        if !self.sessions.push_within(WAITING, record) {
+        if let Some(sessions) = &self.sessions
+            && !sessions.push_within(WAITING, record)
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn exhausted(&self, error: &std::io::Error) {
+        if let Some(exhausted) = &self.exhausted {
+            exhausted.push(error.to_string());
         }
     }
 }
@@ -117,19 +126,18 @@ impl PreparedRelay {
         env: &Env,
         callback: Option<&Function<'_, Vec<NativeSession>, ()>>,
         on_questions: Option<&Function<'_, Vec<NativeQuestion>, ()>>,
+        on_exhausted: Option<&Function<'_, Vec<String>, ()>>,
     ) -> napi::Result<Self> {
         let dropped = Arc::new(AtomicU64::new(0));
-        let observer = match callback {
-            Some(callback) => {
-                let sessions = Batch::new(callback, |records: Vec<SessionRecord>| {
-                    records.into_iter().map(session).collect()
-                })?;
-                let telling: Arc<dyn Observer> =
-                    Arc::new(Telling { sessions, dropped: Arc::clone(&dropped) });
-                Some(telling)
-            }
-            None => None,
-        };
+        let sessions = callback
+            .map(|callback| {
+                Batch::new(callback, |records: Vec<SessionRecord>| records.into_iter().map(session).collect())
+            })
+            .transpose()?;
+        let exhausted = on_exhausted.map(|callback| Batch::new(callback, |errors| errors)).transpose()?;
+        let observer = (sessions.is_some() || exhausted.is_some()).then(|| -> Arc<dyn Observer> {
+            Arc::new(Telling { sessions, exhausted, dropped: Arc::clone(&dropped) })
+        });
         let asking = on_questions.map(Asking::new).transpose()?;
         Ok(Self { observer, dropped, asking, alive: KeepAlive::new(env)? })
     }

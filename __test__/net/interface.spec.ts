@@ -230,7 +230,7 @@ test.serial('interfaces of two processes do not meet, whatever their ports', asy
   t.like(await client.greeting('64:ff9b:1:c000:2:2100::', 80), { from: 'two' })
 
   other.process.kill('SIGKILL')
-  await other.process.exited
+  await other.ended()
   await waitFor('the device of the killed process to go', async () => !(await link('faith2')))
   t.like(await client.greeting(server, 80), { from: 'one' })
 })

@@ -131,7 +131,7 @@ for (const [how, end, exit] of endings) {
     const before = await configuration()
     const { program, networks } = await busy()
     await end(program)
-    t.deepEqual(await program.process.exited, exit as never)
+    t.deepEqual(await program.ended(), exit as never)
     await t.notThrowsAsync(gone(before, networks))
   })
 }
@@ -143,7 +143,7 @@ test.serial('nothing remains when the process has no more to do', async (t) => {
   const networks = privateNamespaces(program.process.pid)
   t.is(networks.length, 1)
   program.process.stdin.end()
-  t.deepEqual(await program.process.exited, { code: 0, signal: null })
+  t.deepEqual(await program.ended(), { code: 0, signal: null })
   await t.notThrowsAsync(gone(before, networks))
 })
 
@@ -160,7 +160,7 @@ test.serial(
       })
       const networks = privateNamespaces(program.process.pid)
       program.process.kill('SIGKILL')
-      await program.process.exited
+      await program.ended()
       await t.notThrowsAsync(gone(before, networks))
     }
   },

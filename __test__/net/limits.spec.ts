@@ -68,10 +68,15 @@ async function busyPort(faithd: Faithd) {
     listening,
     port,
     dial: (ipv4: string = from.itself) => client.dial(faithd.address(ipv4), port),
-    reasons: () =>
-      faithd.sessions.flatMap(({ destination, reason }) => {
-        return destination.port === port ? [reason] : []
-      }),
+    // How it ended for each client: one that missed the first answer, because its neighbour was still being
+    // resolved, has asked again.
+    reasons: () => {
+      const ended = new Map<string, string>()
+      for (const { source, destination, reason } of faithd.sessions) {
+        if (destination.port === port) ended.set(`${source.address} ${source.port}`, reason)
+      }
+      return Array.from(ended.values())
+    },
   }
 }
 

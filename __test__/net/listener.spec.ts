@@ -179,5 +179,5 @@ test.serial('an open listener that is unref’d does not', async (t) => {
   await listener.ref()
   await listener.unref()
   holding.process.stdin.end()
-  t.deepEqual(await holding.process.exited, { code: 0, signal: null })
+  t.deepEqual(await holding.ended(), { code: 0, signal: null })
 })

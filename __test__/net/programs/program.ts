@@ -10,7 +10,7 @@ import {
   type FaithRelayOptions,
 } from '../../../index.js'
 import { fileURLToPath } from 'node:url'
-import { nodeCommand, type Host, type LabProcess } from '../../../lab/index.js'
+import { nodeCommand, waitFor, type Exit, type Host, type LabProcess } from '../../../lab/index.js'
 import type { Arrived } from '../../../lab/programs/stream.js'
 import type { SentError, Verbs } from './driver.js'
 import type { Accepted, Greeting } from './faith-verbs.js'
@@ -87,6 +87,12 @@ export class Program implements AsyncDisposable {
 
   greetings(address: string, ports: number[]): Promise<(Greeting | string)[]> {
     return this.ask('greetings', address, ports)
+  }
+
+  /** Waits for the process to end, and tells how it did. */
+  async ended(): Promise<Exit> {
+    await waitFor(`${this.process.command} to end`, () => !this.process.running)
+    return await this.process.exited
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
