@@ -101,7 +101,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     const unasked: NativeQuestion[] = []
     let ask = (batch: NativeQuestion[]): void => void unasked.push(...batch)
     const onQuestions = (batch: NativeQuestion[]): void => ask(batch)
-    let exhausted = (_errors: string[]): void => undefined
+    const unheard: string[] = []
+    let exhausted = (errors: string[]): void => void unheard.push(...errors)
     const opened = await faith.relay(
       settings,
       sessionEvents ? onSessions : undefined,
@@ -114,10 +115,11 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       const report = (error: FaithError): void => relay.#report(error)
       relay.#router = new Router(route, settings.routeTimeoutMs, native, report)
     }
-    exhausted = (errors) => {
-      for (const error of errors) relay.emit('exhausted', error)
-    }
     setImmediate(() => {
+      exhausted = (errors) => {
+        for (const error of errors) relay.emit('exhausted', error)
+      }
+      exhausted(unheard)
       ask = (batch) => relay.#router?.ask(batch)
       ask(unasked)
       tell = (batch) => {
