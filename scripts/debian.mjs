@@ -39,7 +39,6 @@ const packages = {
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
   tayga: 'tayga',
-  tcpdump: 'tcpdump',
 }
 
 /** @typedef {keyof typeof packages} Program */
@@ -58,7 +57,6 @@ export const labPrograms = [
   'nmap',
   'ps',
   'python3',
-  'tcpdump',
 ]
 
 /**

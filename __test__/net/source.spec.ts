@@ -1,6 +1,7 @@
 /** What the server sees of the router: the address, the port and the traffic class that it is connected from. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 import { addresses, createLab } from '../../lab/index.js'
@@ -139,6 +140,8 @@ test('a source that the router does not have connects nobody, and the client is 
   t.is(listening.accepted, 0)
 })
 
+const sniff = fileURLToPath(new URL('programs/sniff.py', import.meta.url))
+
 /** Connects with a traffic class, and sends a word. */
 const marked = `
 import socket, sys
@@ -154,27 +157,17 @@ client.recv(1)
 async function typesOfService(faithd: Faithd, trafficClass: number): Promise<string[]> {
   const port = freshPort()
   const listening = await server.listen(port)
-  const filter = `dst host ${addresses.server} and tcp dst port ${port}`
-  // In a user namespace there is no other user to become.
-  const tcpdump = lab.server.spawn('tcpdump', [
-    '-Z',
-    'root',
-    '-nvtl',
-    '--immediate-mode',
-    '-i',
-    'eth0',
-    filter,
-  ])
-  await tcpdump.line(/listening on/)
+  const sniffer = lab.server.spawn('python3', [sniff, 'eth0', String(port)])
+  await sniffer.line(/^sniffing/)
   const args = [faithd.address(), String(port), String(trafficClass)]
   const python = lab.client.spawn('python3', ['-c', marked, ...args])
   const far = await listening.accept()
   await far.hears('hello')
   // The packet that carries the word is the last one there has been.
-  await tcpdump.line(/length 5$/)
-  await Promise.all([tcpdump.stop('SIGINT'), python.stop('SIGKILL')])
-  const types = tcpdump.lines.flatMap((line) => /^IP \(tos (0x[0-9a-f]+)/.exec(line)?.[1] ?? [])
-  if (types.length < 3) throw new Error(`no SYN, ACK and data in:\n${tcpdump.output}`)
+  await sniffer.line(/length 5$/)
+  await Promise.all([sniffer.stop('SIGKILL'), python.stop('SIGKILL')])
+  const types = sniffer.lines.flatMap((line) => /^tos (0x[0-9a-f]+)/.exec(line)?.[1] ?? [])
+  if (types.length < 3) throw new Error(`no SYN, ACK and data in:\n${sniffer.output}`)
   return [...new Set(types)]
 }
 
