@@ -204,6 +204,10 @@ pub(crate) fn tun_failed(interface: &str, error: TunError) -> StackError {
             };
             StackError::System { what: what("/dev/net/tun"), syscall: "open", source, hint }
         }
+        // Somebody made it between our look and our try (IFF_TUN_EXCL).
+        TunError::Attach(source) if source.kind() == io::ErrorKind::ResourceBusy => {
+            StackError::Exists(interface.to_owned())
+        }
         TunError::Attach(source) => {
             let hint = match source.kind() {
                 io::ErrorKind::PermissionDenied => Some(NEEDS),
