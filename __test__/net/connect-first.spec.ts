@@ -170,6 +170,30 @@ for (const [steering, too] of steerings) {
     await silent.answer()
 
     const far = await listening.accept()
+    // Its answer to the SYN-ACK, which comes too late, is a RST.
+    await far.sees('ECONNRESET')
+    t.like(await faithd.sessionTo(port), { bytesUp: 0, bytesDown: 0, reason: 'client-reset' })
+  })
+
+  test(`a client that vanishes while it waits leaves nothing at the server${too}`, async (t) => {
+    const faithd = faithds[steering]
+    const port = freshPort()
+    const silent = await silence(port)
+    const listening = await server.listen(port)
+    client.dial(faithd.address(), port)
+    await silent.isAskedAgain()
+    await nft(
+      lab.client,
+      `table inet vanished${port} {
+        chain output {
+          type filter hook output priority filter
+          tcp dport ${port} drop
+        }
+      }`,
+    )
+    await silent.answer()
+
+    const far = await listening.accept()
     // It may be on its way as long as handshakes take on bad networks.
     await far.sees('ECONNRESET', { timeout: 45_000 })
     t.like(await faithd.sessionTo(port), { bytesUp: 0, bytesDown: 0, reason: 'aborted' })

@@ -44,6 +44,28 @@ impl Segment {
     pub(crate) fn is_initial_syn(self) -> bool {
         self.flags & (SYN | ACK | RST | FIN) == SYN
     }
+
+    /// Whether this is how a host answers a segment of a connection it does not have: RST without ACK, where
+    /// the segment had one (RFC 9293 section 3.10.7.1).
+    #[inline]
+    pub(crate) fn is_bare_reset(self) -> bool {
+        self.flags & (SYN | ACK | RST | FIN) == RST
+    }
+}
+
+/// The sequence number of an IPv6 packet that is a whole TCP segment.
+#[must_use]
+pub fn sequence(packet: &[u8]) -> Option<u32> {
+    whole_segment(packet).map(|(_, segment)| segment.sequence)
+}
+
+fn whole_segment(packet: &[u8]) -> Option<(ipv6::Header, Segment)> {
+    let (header, payload) = ipv6::Header::parse(packet)?;
+    let chain = chain::walk(header.next, payload).ok()?;
+    if chain.protocol != ipv6::TCP || chain.fragment.is_some() {
+        return None;
+    }
+    Some((header, Segment::parse(chain.payload)?))
 }
 
 /// Writes the reset that a closed port gives to `syn`, an IPv6 packet, and returns its length.
@@ -53,12 +75,7 @@ impl Segment {
 /// that cannot be answered.
 #[must_use]
 pub fn build_reset(syn: &[u8], out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
-    let (header, payload) = ipv6::Header::parse(syn)?;
-    let chain = chain::walk(header.next, payload).ok()?;
-    if chain.protocol != ipv6::TCP || chain.fragment.is_some() {
-        return None;
-    }
-    let segment = Segment::parse(chain.payload)?;
+    let (header, segment) = whole_segment(syn)?;
     if !segment.is_initial_syn() || ipv6::is_martian_source(header.source) {
         return None;
     }

@@ -3,7 +3,7 @@
 //! Connect-first: the SYN waits while the server is connected to. A refusal goes back as the network would
 //! say it. Otherwise the server's socket is put where the accepted connection will look for it, *then* the
 //! SYN goes on to the kernel, and this task stays with both until they have met, or drops the server's socket
-//! after [`PAIRING_TIMEOUT`]. An accepted connection for which nothing waits (accept-first, a SYN past the
+//! after [`PAIRING_TIMEOUT`], and at once when the client has given up. An accepted connection for which nothing waits (accept-first, a SYN past the
 //! bounds of holding, or one of a dead server's client that dialled again) is connected now, and reset if
 //! that fails.
 //!
@@ -22,7 +22,7 @@ use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
 use faith_stack::{Captured, HeldSyn, Released, Service};
 use faith_sys::tcp::Connection;
-use faith_sys::{reactor, source};
+use faith_sys::{reactor, source, tcp};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
@@ -54,6 +54,7 @@ pub(crate) trait Held: 'static {
     fn client(&self) -> SocketAddrV6;
     fn destination(&self) -> SocketAddrV6;
     fn traffic_class(&self) -> u8;
+    fn given_up(&self) -> impl Future<Output = ()> + use<Self> + 'static;
     fn release(self) -> Self::Released;
     fn reset(self);
     fn unreachable(self, code: Unreachable);
@@ -72,6 +73,10 @@ impl Held for HeldSyn {
 
     fn traffic_class(&self) -> u8 {
         HeldSyn::traffic_class(self)
+    }
+
+    fn given_up(&self) -> impl Future<Output = ()> + use<> + 'static {
+        HeldSyn::given_up(self)
     }
 
     fn release(self) -> Released {
@@ -173,8 +178,13 @@ impl Engine {
         let engine = Arc::clone(self);
         self.spawn(worker, &attempt.peers(), false, async move {
             let class = || Some(syn.traffic_class());
-            match engine.reach(&mut attempt, admitted, class).await {
-                Ok(upstream) => engine.pair(worker, syn, upstream, attempt).await,
+            let mut given_up = pin!(syn.given_up());
+            let reached = tokio::select! {
+                reached = engine.reach(&mut attempt, admitted, class) => reached,
+                () = &mut given_up => Err(Refusal::GIVEN_UP),
+            };
+            match reached {
+                Ok(upstream) => engine.pair(worker, syn, upstream, attempt, given_up).await,
                 Err(refusal) => refuse(syn, attempt, refusal),
             }
         });
@@ -198,8 +208,15 @@ impl Engine {
         self.active.load(Ordering::Relaxed)
     }
 
-    /// Lets a connected server wait for its client.
-    async fn pair<H: Held>(&self, worker: usize, syn: H, upstream: AsyncFd<Connection>, attempt: Attempt) {
+    /// Lets a connected server wait for its client, who may still give up.
+    async fn pair<H: Held>(
+        &self,
+        worker: usize,
+        syn: H,
+        upstream: AsyncFd<Connection>,
+        attempt: Attempt,
+        given_up: impl Future<Output = ()>,
+    ) {
         let (id, tuple) = (attempt.id(), attempt.tuple());
         let (paired, met) = oneshot::channel();
         let waiting = Box::new(Waiting { upstream, worker, attempt, paired });
@@ -208,8 +225,15 @@ impl Engine {
         // The place among the held SYNs is kept as long as the server waits.
         let _place = syn.release();
         if taken.is_ok() {
-            // However it ends there is nothing left to do: what was not paired is withdrawn.
-            let _ = timeout(PAIRING_TIMEOUT, met).await;
+            tokio::select! {
+                // However it ends there is nothing left to do: what was not paired is withdrawn.
+                _ = timeout(PAIRING_TIMEOUT, met) => {}
+                () = given_up => {
+                    if let Some(waiting) = self.pairing.withdraw(&tuple, id) {
+                        waiting.attempt.end(EndReason::ClientReset);
+                    }
+                }
+            }
         }
     }
 
@@ -229,6 +253,10 @@ impl Engine {
         };
         match self.pairing.take(&Tuple::new(&client, &destination)) {
             Some(waiting) => self.join(worker, leg, *waiting),
+            // Accepted, and reset in the meantime: not worth a server's while.
+            None if tcp::has_error(&leg) => {
+                Attempt::new(self, worker, client, destination).end(EndReason::ClientReset);
+            }
             None => self.accept_first(worker, leg, client, destination),
         }
     }

@@ -50,6 +50,9 @@ impl Refusal {
     /// Whoever was asked where it goes did not say.
     pub(crate) const UNDECIDED: Self = Self { reason: EndReason::Error, answer: Answer::Reset };
 
+    /// The client wants the connection no more.
+    pub(crate) const GIVEN_UP: Self = Self { reason: EndReason::ClientReset, answer: Answer::Silence };
+
     /// The server did not answer in time.
     pub(crate) const TIMEOUT: Self = Self { reason: EndReason::ConnectTimeout, answer: Answer::Silence };
 

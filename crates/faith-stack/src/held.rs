@@ -14,9 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
+use faith_packet::tcp;
 use faith_sys::source::traffic_class;
 use faith_sys::tun::VIRTIO_HEADER;
 use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
 
 use crate::listener::Listener;
 use crate::pump::Pump;
@@ -30,7 +32,45 @@ pub(crate) enum Holding {
 }
 
 /// The held flows of one worker.
-pub(crate) type HeldTable = FxHashMap<Flow, Holding>;
+#[derive(Default)]
+pub(crate) struct HeldTable(FxHashMap<Flow, Line>);
+
+struct Line {
+    holding: Holding,
+    /// What a RST must carry that is about this SYN and no guess (RFC 5961 section 3.2).
+    next_sequence: Option<u32>,
+    given_up: Rc<Notify>,
+}
+
+impl HeldTable {
+    pub(crate) fn holding(&self, flow: &Flow) -> Option<Holding> {
+        self.0.get(flow).map(|line| line.holding)
+    }
+
+    /// Takes note of a RST that acknowledges nothing: of a held SYN, or in answer to the SYN-ACK that came too
+    /// late.
+    pub(crate) fn reset(&self, flow: &Flow, packet: &[u8]) {
+        if let Some(line) = self.0.get(flow)
+            && tcp::sequence(packet) == line.next_sequence
+        {
+            line.given_up.notify_one();
+        }
+    }
+
+    fn enter(&mut self, flow: Flow, frame: &[u8]) -> Option<Rc<Notify>> {
+        let MapEntry::Vacant(vacant) = self.0.entry(flow) else { return None };
+        let next_sequence = frame.get(VIRTIO_HEADER..).and_then(tcp::sequence).map(|it| it.wrapping_add(1));
+        let given_up = Rc::new(Notify::new());
+        vacant.insert(Line { holding: Holding::Undecided, next_sequence, given_up: Rc::clone(&given_up) });
+        Some(given_up)
+    }
+
+    fn release(&mut self, flow: &Flow) {
+        if let Some(line) = self.0.get_mut(flow) {
+            line.holding = Holding::Released;
+        }
+    }
+}
 
 /// A client's SYN, taken off the wire and not yet shown to the kernel.
 ///
@@ -51,12 +91,9 @@ impl HeldSyn {
         frame: &[u8],
     ) -> Option<Self> {
         let place = Place::take(hold, flow.client.ip())?;
-        match pump.held.borrow_mut().entry(flow) {
-            MapEntry::Occupied(_) => return None,
-            MapEntry::Vacant(vacant) => vacant.insert(Holding::Undecided),
-        };
+        let given_up = pump.held.borrow_mut().enter(flow, frame)?;
         Some(Self {
-            entry: Entry { pump: Rc::clone(pump), flow, _place: place },
+            entry: Entry { pump: Rc::clone(pump), flow, given_up, _place: place },
             listener: Arc::clone(listener),
             frame: frame.into(),
         })
@@ -80,6 +117,13 @@ impl HeldSyn {
         self.frame.get(VIRTIO_HEADER..).and_then(traffic_class).unwrap_or(0)
     }
 
+    /// Ends when the client has said by a RST that it wants the connection no more: of the SYN, or of the SYN-ACK
+    /// after [`release`](Self::release).
+    pub fn given_up(&self) -> impl Future<Output = ()> + use<> {
+        let given_up = Rc::clone(&self.entry.given_up);
+        async move { given_up.notified().await }
+    }
+
     /// Lets the SYN go on to the kernel, which completes the handshake; the connection then arrives at
     /// [`Service::accepted`](crate::Service::accepted) with the same client and destination.
     ///
@@ -87,7 +131,7 @@ impl HeldSyn {
     /// kernel, until it is dropped: hold it as long as something waits for this connection to be accepted.
     pub fn release(self) -> Released {
         let Self { entry, listener, frame } = self;
-        entry.pump.held.borrow_mut().insert(entry.flow, Holding::Released);
+        entry.pump.held.borrow_mut().release(&entry.flow);
         entry.pump.show_syn(&listener, entry.flow, &frame);
         Released { _entry: entry }
     }
@@ -126,12 +170,13 @@ impl std::fmt::Debug for Released {
 struct Entry {
     pump: Rc<Pump>,
     flow: Flow,
+    given_up: Rc<Notify>,
     _place: Place,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.pump.held.borrow_mut().remove(&self.flow);
+        self.pump.held.borrow_mut().0.remove(&self.flow);
     }
 }
 

@@ -95,6 +95,10 @@ impl Pump {
         match classifier.to_stack(packet, keepfaith()) {
             ToStack::Tcp | ToStack::Icmp | ToStack::Fragment => self.to_stack(frame),
             ToStack::Syn(flow) => self.syn(flow, frame),
+            ToStack::Reset(flow) => {
+                self.to_stack(frame);
+                self.held.borrow().reset(&flow, packet);
+            }
             ToStack::Unreachable => {
                 self.counters().drop(DropReason::Unsupported);
                 self.send_unreachable(Unreachable::Prohibited, frame);
@@ -118,7 +122,7 @@ impl Pump {
         let listeners = self.shared.listeners.load();
         let Some(listener) = listeners.find(&flow.destination) else { return self.to_stack(frame) };
         let Some(hold) = &listener.hold else { return self.show_syn(listener, flow, frame) };
-        let holding = self.held.borrow().get(&flow).copied();
+        let holding = self.held.borrow().holding(&flow);
         match holding {
             Some(Holding::Undecided) => self.counters().drop(DropReason::Hold),
             Some(Holding::Released) => self.show_syn(listener, flow, frame),

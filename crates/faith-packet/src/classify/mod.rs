@@ -53,6 +53,9 @@ pub enum ToStack {
     /// Captured: a whole initial SYN (SYN set; ACK, RST and FIN clear). Its ports are as the client
     /// wrote them, 0 included.
     Syn(Flow),
+    /// Captured: a whole RST that acknowledges nothing (SYN, ACK and FIN clear), with which a client says
+    /// that it knows nothing of the connection: it has given up before the SYN-ACK came.
+    Reset(Flow),
     /// Captured: any other whole TCP packet.
     Tcp,
     /// Captured: an ICMPv6 error about a TCP packet of ours.
@@ -158,6 +161,7 @@ impl Classifier {
         match chain.protocol {
             ipv6::TCP => match Segment::parse(chain.payload) {
                 Some(segment) if segment.is_initial_syn() => ToStack::Syn(flow(header, segment)),
+                Some(segment) if segment.is_bare_reset() => ToStack::Reset(flow(header, segment)),
                 Some(_) => ToStack::Tcp,
                 None => ToStack::Drop(DropReason::Malformed),
             },

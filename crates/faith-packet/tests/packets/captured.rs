@@ -51,6 +51,34 @@ fn a_syn_with_ack_rst_or_fin_does_not_ask_for_a_connection() {
 }
 
 #[test]
+fn a_rst_that_acknowledges_nothing_is_told_apart() {
+    for (flags, expected) in [
+        ("rst", ToStack::Reset(flow_to(SERVER))),
+        ("rst psh", ToStack::Reset(flow_to(SERVER))),
+        ("rst ack", ToStack::Tcp),
+        ("rst fin", ToStack::Tcp),
+    ] {
+        let mut header = tcp_header();
+        (header.rst, header.psh) = (true, flags.contains("psh"));
+        (header.ack, header.fin) = (flags.contains("ack"), flags.contains("fin"));
+        assert_eq!(verdict(&tcp(CLIENT, SERVER, header, &[])), expected, "{flags}");
+    }
+}
+
+#[test]
+fn the_sequence_number_of_a_whole_segment_is_read_behind_extension_headers() {
+    let sequence = tcp_header().sequence_number;
+    assert_eq!(faith_packet::tcp::sequence(&syn()), Some(sequence));
+    let extended = extend(&syn(), &[Extension::HopByHop(0), Extension::Destination(1)]);
+    assert_eq!(faith_packet::tcp::sequence(&extended), Some(sequence));
+    assert_eq!(faith_packet::tcp::sequence(&syn()[..59]), None);
+    assert_eq!(
+        faith_packet::tcp::sequence(&extend(&syn(), &[Extension::Fragment { offset: 0, more: true }])),
+        None
+    );
+}
+
+#[test]
 fn a_segment_of_64_kib_without_a_checksum_is_captured() {
     let mut header = tcp_header();
     header.ack = true;

@@ -120,11 +120,17 @@ pub(crate) fn to_stack(classifier: &Classifier, packet: &[u8]) -> ToStack {
         return match walked.protocol {
             TCP => match TcpSlice::from_slice(walked.payload) {
                 Err(_) => ToStack::Drop(DropReason::Malformed),
-                Ok(tcp) if tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin() => ToStack::Syn(Flow {
-                    client: SocketAddrV6::new(source, tcp.source_port(), 0, 0),
-                    destination: SocketAddrV6::new(destination, tcp.destination_port(), 0, 0),
-                }),
-                Ok(_) => ToStack::Tcp,
+                Ok(tcp) => {
+                    let flow = Flow {
+                        client: SocketAddrV6::new(source, tcp.source_port(), 0, 0),
+                        destination: SocketAddrV6::new(destination, tcp.destination_port(), 0, 0),
+                    };
+                    match (tcp.syn(), tcp.ack(), tcp.rst(), tcp.fin()) {
+                        (true, false, false, false) => ToStack::Syn(flow),
+                        (false, false, true, false) => ToStack::Reset(flow),
+                        _ => ToStack::Tcp,
+                    }
+                }
             },
             ICMPV6 if quotes_our_tcp(destination, walked.payload) => ToStack::Icmp,
             ICMPV6 => ToStack::Drop(DropReason::Icmp),

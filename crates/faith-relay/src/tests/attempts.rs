@@ -11,10 +11,10 @@ use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::ports::PortSet;
 use faith_stack::Service;
-use socket2::{Domain, Socket, Type};
 
 use super::{
-    Caller, Fate, Lab, OWN_ADDRESS, PATIENCE, TestRouter, eventually, faith, options, read_to_reset,
+    Caller, DeafServer, Fate, Lab, OWN_ADDRESS, PATIENCE, TestRouter, eventually, faith, options,
+    read_to_reset,
 };
 use crate::engine::Engine;
 use crate::options::RelayOptions;
@@ -83,16 +83,10 @@ fn an_address_outside_every_prefix_has_no_route() {
 
 #[test]
 fn a_server_that_does_not_answer_is_a_network_that_loses_the_syn() {
-    // A listener whose queue is full drops SYNs.
-    let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    deaf.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    deaf.listen(0).unwrap();
-    let address = deaf.local_addr().unwrap();
-    let _fill = std::net::TcpStream::connect(address.as_socket().unwrap()).unwrap();
-
+    let deaf = DeafServer::new();
     let lab = Lab::new(RelayOptions { connect_timeout: Duration::from_millis(100), ..options() });
     let (mut syn, fate) = lab.syn(Caller::new().address);
-    syn.destination = faith(Ipv4Addr::LOCALHOST, address.as_socket().unwrap().port());
+    syn.destination = deaf.destination();
     lab.offer(syn);
     assert_eq!(lab.ended().reason, EndReason::ConnectTimeout);
     eventually("the SYN is dropped", || fate.try_recv() == Err(TryRecvError::Disconnected));

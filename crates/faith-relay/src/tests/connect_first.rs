@@ -2,10 +2,15 @@
 
 use std::io::Write;
 use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use super::{
-    Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset, reset,
+    Caller, DeafServer, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset,
+    reset,
 };
 use crate::options::RelayOptions;
 use crate::record::EndReason;
@@ -89,6 +94,50 @@ fn a_connection_nobody_waits_for_is_connected_now() {
     let (mut client, mut server) = lab.session();
     client.write_all(b"hello").unwrap();
     assert_eq!(read_exactly(&mut server, 5), b"hello");
+}
+
+#[test]
+fn a_client_that_gives_up_after_its_syn_was_released_lets_the_server_go() {
+    let lab = Lab::new(connect_first());
+    let (syn, fate) = lab.syn(Caller::new().address);
+    let given_up = Arc::clone(&syn.given_up);
+    lab.offer(syn);
+    let mut server = lab.answer();
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+    given_up.notify_one();
+    read_to_reset(&mut server);
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert_eq!(lab.engine.pairing().len(), 0);
+}
+
+#[test]
+fn a_client_that_gives_up_while_its_syn_is_held_is_answered_no_more() {
+    let lab = Lab::new(connect_first());
+    let (mut syn, fate) = lab.syn(Caller::new().address);
+    let deaf = DeafServer::new();
+    syn.destination = deaf.destination();
+    let given_up = Arc::clone(&syn.given_up);
+    lab.offer(syn);
+    given_up.notify_one();
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert_eq!(fate.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn a_client_that_was_accepted_and_has_reset_since_costs_no_server() {
+    let lab = Lab::new(connect_first());
+    lab.on_worker({
+        let capture = lab.capture;
+        move |_| {
+            // The worker accepts it only when this is done.
+            let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+            socket.connect(&capture.into()).unwrap();
+            reset(socket.into());
+        }
+    });
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert!(lab.nobody_came());
 }
 
 #[test]

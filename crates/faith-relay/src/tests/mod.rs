@@ -27,6 +27,7 @@ use faith_packet::prefix::FaithPrefix;
 use faith_stack::Captured;
 use faith_sys::{reactor, tcp};
 use socket2::{Domain, SockRef, Socket, Type};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::admission::Router;
@@ -154,6 +155,12 @@ impl Lab {
         patient(self.server.accept().unwrap().0)
     }
 
+    /// Whether the server was not connected to.
+    pub(crate) fn nobody_came(&self) -> bool {
+        self.server.set_nonblocking(true).unwrap();
+        self.server.accept().is_err()
+    }
+
     /// Both ends of a session.
     pub(crate) fn session(&self) -> (TcpStream, TcpStream) {
         self.joined(|| TcpStream::connect(self.capture).unwrap())
@@ -200,7 +207,7 @@ impl Lab {
     /// A SYN to be offered, and what becomes of it.
     pub(crate) fn syn(&self, client: SocketAddrV6) -> (Syn, Receiver<Fate>) {
         let (fate, told) = channel();
-        (Syn { client, destination: self.destination, fate }, told)
+        (Syn { client, destination: self.destination, fate, given_up: Arc::default() }, told)
     }
 
     pub(crate) fn offer(&self, syn: Syn) {
@@ -236,6 +243,8 @@ pub(crate) struct Syn {
     client: SocketAddrV6,
     pub(crate) destination: SocketAddrV6,
     fate: Sender<Fate>,
+    /// Told when the client's RST comes.
+    pub(crate) given_up: Arc<Notify>,
 }
 
 pub(crate) struct Place(Sender<Fate>);
@@ -261,6 +270,11 @@ impl Held for Syn {
         0
     }
 
+    fn given_up(&self) -> impl Future<Output = ()> + use<> + 'static {
+        let given_up = Arc::clone(&self.given_up);
+        async move { given_up.notified().await }
+    }
+
     fn release(self) -> Place {
         self.fate.send(Fate::Released).unwrap();
         Place(self.fate)
@@ -272,6 +286,26 @@ impl Held for Syn {
 
     fn unreachable(self, code: Unreachable) {
         self.fate.send(Fate::Unreachable(code)).unwrap();
+    }
+}
+
+/// A server that does not answer: a listener whose queue is full drops SYNs.
+pub(crate) struct DeafServer {
+    listener: Socket,
+    _fill: TcpStream,
+}
+
+impl DeafServer {
+    pub(crate) fn new() -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let fill = TcpStream::connect(listener.local_addr().unwrap().as_socket().unwrap()).unwrap();
+        Self { listener, _fill: fill }
+    }
+
+    pub(crate) fn destination(&self) -> SocketAddrV6 {
+        faith(Ipv4Addr::LOCALHOST, self.listener.local_addr().unwrap().as_socket().unwrap().port())
     }
 }
 
