@@ -1,7 +1,7 @@
 /** A server whose host is there no more, or a client whose host is: nobody says goodbye. */
 import test from 'ava'
 
-import { createLab } from '../../lab/index.js'
+import { createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
 import { permitted, startFaithd } from './fixtures/faithd.js'
 import type { Faithd } from './fixtures/faithd.js'
@@ -69,6 +69,42 @@ test('a quiet session ends when the client’s host has vanished, and the server
   await lose(lab.client, 7804)
   await far.sees('(?:ECONNRESET|ETIMEDOUT)', long)
   t.like(await faithd.sessionTo(7804), { reason: 'client-gone' })
+})
+
+for (const [whose, reason] of [
+  ['server', 'server-gone'],
+  ['client', 'client-gone'],
+] as const) {
+  test(`a ${whose} whose host vanishes with bytes on their way is noticed as soon as a quiet one`, async (t) => {
+    await using lab = await createLab()
+    const faithd = await startFaithd(lab, [...permitted, ...keepAlive])
+    const { near, far } = await connection(lab, faithd, 7803)
+    await lose(lab[whose], 7803)
+    const other = whose === 'server' ? near : far
+    other.says('are you there?')
+    await other.sees('(?:ECONNRESET|ETIMEDOUT)', long)
+    t.like(await faithd.sessionTo(7803), { reason })
+  })
+}
+
+test('a peer that takes nothing for a long time, but is there, is waited for', async (t) => {
+  await using lab = await createLab()
+  const faithd = await startFaithd(lab, [...permitted, ...keepAlive])
+  const slow = await connection(lab, faithd, 7807)
+  slow.far.pauses()
+  slow.near.floods()
+  await slow.near.isBlocked()
+  // By the time that this one has been given up, nothing has been taken for as long.
+  const { near } = await connection(lab, faithd, 7808)
+  await lose(lab.server, 7808)
+  near.says('are you there?')
+  await near.sees('(?:ECONNRESET|ETIMEDOUT)', long)
+  const { received } = await slow.far.status()
+  slow.far.resumes()
+  await waitFor('the rest to come', async () => {
+    return (await slow.far.status()).received > received + 1024 * 1024
+  })
+  t.deepEqual(slow.near.history, ['connected'])
 })
 
 test('a quiet session whose ends are both there goes on', async (t) => {

@@ -125,6 +125,15 @@ impl Future for Session {
                         let _ = tcp::keep_alive(leg, limit);
                     }
                 }
+                Due::Look(limit) => {
+                    let gone = |leg| tcp::unanswered(leg).is_some_and(|time| time >= limit);
+                    if gone(&session.server) {
+                        break EndReason::ServerGone;
+                    }
+                    if gone(&session.client) {
+                        break EndReason::ClientGone;
+                    }
+                }
             }
         };
         if reason == EndReason::Closed {
