@@ -92,7 +92,7 @@ async function openRelay(
     sessionEvents,
   })
   relay.on('exhausted', (message) =>
-    log.warn(`accepting rests for a moment: ${message}; sessions go on (see ulimit -n)`),
+    log.warn(`${message}; new connections wait or are refused, sessions go on`),
   )
   if (sessionEvents) {
     relay.on('session', (session) => log.info({ session }, sessionLine(session)))

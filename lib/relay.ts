@@ -33,8 +33,9 @@ export interface FaithRelayEvents {
   /** A session has ended. */
   session: [session: FaithSession]
   /**
-   * Descriptors or memory ran out, as the message says: accepting rests for a moment and goes on by itself, sessions
-   * go on, and connections wait in the kernel's queue. Told at most once a minute.
+   * The host ran out of something, as the message says: descriptors, memory, source ports. New connections wait in
+   * the kernel's queue, or are refused and end as `exhausted`; sessions go on, and all is well again by itself when
+   * there is more. Told at most once a minute.
    */
   exhausted: [message: string]
   /**

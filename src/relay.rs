@@ -85,9 +85,9 @@ impl Observer for Telling {
         }
     }
 
-    fn exhausted(&self, error: &std::io::Error) {
+    fn exhausted(&self, what: &str, error: &std::io::Error) {
         if let Some(exhausted) = &self.exhausted {
-            exhausted.push(error.to_string());
+            exhausted.push(format!("out of {what}: {error}"));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A session from the client's first sign of life to its record, whatever becomes of it in between.
 
+use std::io;
 use std::net::{SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -9,6 +10,7 @@ use crate::engine::Engine;
 use crate::pairing::Tuple;
 use crate::record::{EndReason, SessionRecord};
 use crate::tasks::Peers;
+use crate::upstream::Refusal;
 
 /// A place among the relay's sessions. Dropping it frees the place, counts the end and writes the record;
 /// unless somebody set another reason, it was [`EndReason::Aborted`].
@@ -72,6 +74,14 @@ impl Attempt {
     /// Ends it.
     pub(crate) fn end(mut self, reason: EndReason) {
         self.reason = reason;
+    }
+
+    /// Ends it without a session.
+    pub(crate) fn fail(self, refusal: &Refusal) {
+        if let Some(errno) = refusal.exhausted {
+            self.engine.ran_out(&io::Error::from_raw_os_error(errno));
+        }
+        self.end(refusal.reason);
     }
 
     /// Goes on on another worker's thread, whose counters it uses from now on.

@@ -37,6 +37,7 @@ use crate::options::RelayOptions;
 use crate::pairing::{Pairing, Tuple, Waiting};
 use crate::record::{EndReason, Observer, SessionRecord};
 use crate::session::Session;
+use crate::spares::Spares;
 use crate::tasks::{Peers, Tasks};
 use crate::upstream::{Answer, Refusal, Target, connect};
 
@@ -120,6 +121,7 @@ pub(crate) struct Engine {
     next_id: AtomicU64,
     active: AtomicU64,
     stage: AtomicU8,
+    spares: Spares,
     /// The minute in which the lack of descriptors or memory was last told.
     exhausted_in: AtomicU64,
     /// Told when the last session of a relay that is closing has ended.
@@ -148,6 +150,7 @@ impl Engine {
             next_id: AtomicU64::new(1),
             active: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Open as u8),
+            spares: Spares::new(),
             exhausted_in: AtomicU64::new(0),
             empty: Notify::new(),
         })
@@ -217,6 +220,10 @@ impl Engine {
         attempt: Attempt,
         given_up: impl Future<Output = ()>,
     ) {
+        let _spare = match self.spares.keep() {
+            Ok(spare) => spare,
+            Err(error) => return refuse(syn, attempt, Refusal::from_error(&error)),
+        };
         let (id, tuple) = (attempt.id(), attempt.tuple());
         let (paired, met) = oneshot::channel();
         let waiting = Box::new(Waiting { upstream, worker, attempt, paired });
@@ -248,7 +255,7 @@ impl Engine {
         let leg = match leg_of(connection) {
             Ok(leg) => leg,
             Err(refusal) => {
-                return Attempt::new(self, worker, client, destination).end(refusal.reason);
+                return Attempt::new(self, worker, client, destination).fail(&refusal);
             }
         };
         match self.pairing.take(&Tuple::new(&client, &destination)) {
@@ -271,7 +278,7 @@ impl Engine {
         attempt.move_to(worker);
         match leg_of(upstream.into_inner()) {
             Ok(server) => self.relay(worker, client, server, attempt),
-            Err(refusal) => attempt.end(refusal.reason),
+            Err(refusal) => attempt.fail(&refusal),
         }
     }
 
@@ -288,7 +295,7 @@ impl Engine {
         self.spawn(worker, &attempt.peers(), false, async move {
             match engine.reach(&mut attempt, None, || source::saved_traffic_class(&leg)).await {
                 Ok(upstream) => engine.relay(worker, leg, Leg::new(upstream, false), attempt),
-                Err(refusal) => attempt.end(refusal.reason),
+                Err(refusal) => attempt.fail(&refusal),
             }
         });
     }
@@ -350,6 +357,19 @@ impl Engine {
     /// Forgets the task of a session that goes on on another worker.
     pub(crate) fn forget_task(&self, worker: usize, id: u64) {
         self.worker(worker).tasks.remove(id);
+    }
+
+    /// Tells, once a minute, that this host has run out of something.
+    pub(crate) fn ran_out(&self, error: &io::Error) {
+        // Counted from 1, as 0 is never.
+        let minute = self.epoch.elapsed().as_secs() / 60 + 1;
+        if self.exhausted_in.swap(minute, Ordering::Relaxed) != minute {
+            let what = tcp::exhaustion(error).unwrap_or("resources");
+            tracing::warn!(%error, "out of {what}: new connections wait or are refused");
+            if let Some(observer) = &self.observer {
+                observer.exhausted(what, error);
+            }
+        }
     }
 
     pub(crate) fn counters(&self, worker: usize) -> &Counters {
@@ -424,15 +444,9 @@ impl Service for Engine {
         self.accept(worker, connection);
     }
 
-    fn exhausted(&self, error: &io::Error) {
-        // Counted from 1, as 0 is never.
-        let minute = self.epoch.elapsed().as_secs() / 60 + 1;
-        if self.exhausted_in.swap(minute, Ordering::Relaxed) != minute {
-            tracing::warn!(%error, "cannot accept connections for a moment; they wait");
-            if let Some(observer) = &self.observer {
-                observer.exhausted(error);
-            }
-        }
+    fn exhausted(&self, error: &io::Error) -> bool {
+        self.ran_out(error);
+        self.spares.spend()
     }
 }
 
@@ -451,7 +465,7 @@ impl Drop for Withdrawal<'_> {
 
 /// Ends an attempt and tells its client.
 fn refuse<H: Held>(syn: H, attempt: Attempt, refusal: Refusal) {
-    attempt.end(refusal.reason);
+    attempt.fail(&refusal);
     match refusal.answer {
         Answer::Silence => drop(syn),
         Answer::Reset => syn.reset(),

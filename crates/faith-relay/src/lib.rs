@@ -38,6 +38,7 @@ mod record;
 mod relay;
 mod route;
 mod session;
+mod spares;
 mod tasks;
 mod upstream;
 

@@ -128,9 +128,9 @@ pub trait Observer: Send + Sync {
     /// [`RelayStats::unreported`](crate::RelayStats::unreported) counts the rest.
     fn ended(&self, record: SessionRecord);
 
-    /// Accepting rests for a moment because descriptors or memory ran out; no connection is lost. Told once a
-    /// minute at most, on the worker's thread.
-    fn exhausted(&self, error: &io::Error) {
-        let _ = error;
+    /// This host has run out of `what`, which also says what there would be more by. New connections wait in the
+    /// kernel's queue, or are refused; sessions go on. Told once a minute at most, on the worker's thread.
+    fn exhausted(&self, what: &str, error: &io::Error) {
+        let _ = (what, error);
     }
 }

@@ -156,6 +156,6 @@ impl From<Reject> for Refusal {
             Reject::Prohibited => (EndReason::Denied, Answer::Unreachable(Unreachable::Prohibited)),
             Reject::Drop => (EndReason::Denied, Answer::Silence),
         };
-        Self { reason, answer }
+        Self::new(reason, answer)
     }
 }

@@ -30,51 +30,54 @@ pub(crate) enum Answer {
 pub(crate) struct Refusal {
     pub(crate) reason: EndReason,
     pub(crate) answer: Answer,
+    /// Which error said that this host has run out of something (errno(3)).
+    pub(crate) exhausted: Option<i32>,
 }
 
 impl Refusal {
+    pub(crate) const fn new(reason: EndReason, answer: Answer) -> Self {
+        Self { reason, answer, exhausted: None }
+    }
+
     /// Policy, this host's or the relay's.
     pub(crate) const DENIED: Self =
-        Self { reason: EndReason::Denied, answer: Answer::Unreachable(Unreachable::Prohibited) };
+        Self::new(EndReason::Denied, Answer::Unreachable(Unreachable::Prohibited));
 
     /// The destination maps to no IPv4 address.
     pub(crate) const NO_ROUTE: Self =
-        Self { reason: EndReason::Unreachable, answer: Answer::Unreachable(Unreachable::NoRoute) };
+        Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::NoRoute));
 
     /// As many sessions as there may be.
-    pub(crate) const LIMIT: Self = Self { reason: EndReason::Limit, answer: Answer::Reset };
-
-    /// This host has run out of something.
-    pub(crate) const EXHAUSTED: Self = Self { reason: EndReason::Exhausted, answer: Answer::Reset };
+    pub(crate) const LIMIT: Self = Self::new(EndReason::Limit, Answer::Reset);
 
     /// Whoever was asked where it goes did not say.
-    pub(crate) const UNDECIDED: Self = Self { reason: EndReason::Error, answer: Answer::Reset };
+    pub(crate) const UNDECIDED: Self = Self::new(EndReason::Error, Answer::Reset);
 
     /// The client wants the connection no more.
-    pub(crate) const GIVEN_UP: Self = Self { reason: EndReason::ClientReset, answer: Answer::Silence };
+    pub(crate) const GIVEN_UP: Self = Self::new(EndReason::ClientReset, Answer::Silence);
 
     /// The server did not answer in time.
-    pub(crate) const TIMEOUT: Self = Self { reason: EndReason::ConnectTimeout, answer: Answer::Silence };
+    pub(crate) const TIMEOUT: Self = Self::new(EndReason::ConnectTimeout, Answer::Silence);
 
     /// What an error of socket(2) or connect(2) means.
     pub(crate) fn from_error(error: &io::Error) -> Self {
-        if tcp::is_exhaustion(error) {
-            return Self::EXHAUSTED;
+        if tcp::exhaustion(error).is_some() {
+            let exhausted = error.raw_os_error();
+            return Self { exhausted, ..Self::new(EndReason::Exhausted, Answer::Reset) };
         }
         match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
-                Self { reason: EndReason::Refused, answer: Answer::Reset }
+                Self::new(EndReason::Refused, Answer::Reset)
             }
             ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => Self::NO_ROUTE,
-            ErrorKind::HostUnreachable => Self {
-                reason: EndReason::Unreachable,
-                answer: Answer::Unreachable(Unreachable::AddressUnreachable),
-            },
+            ErrorKind::HostUnreachable => {
+                Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::AddressUnreachable))
+            }
             // EPERM and EACCES: a local firewall, or an address that may not be dialled, such as a broadcast
             // one.
             ErrorKind::PermissionDenied => Self::DENIED,
             ErrorKind::TimedOut => Self::TIMEOUT,
-            _ => Self { reason: EndReason::Error, answer: Answer::Reset },
+            _ => Self::new(EndReason::Error, Answer::Reset),
         }
     }
 }
@@ -128,7 +131,7 @@ fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> Result<(), Re
     let Some(header) = &target.header else { return Ok(()) };
     match tcp::transmit(connection, header) {
         Ok(sent) if sent == header.len() => Ok(()),
-        Ok(_) => Err(Refusal::EXHAUSTED),
+        Ok(_) => Err(Refusal::new(EndReason::Exhausted, Answer::Reset)),
         Err(error) => Err(Refusal::from_error(&error)),
     }
 }
@@ -171,7 +174,7 @@ mod tests {
     fn running_out_of_descriptors_is_no_fault_of_the_server() {
         const EMFILE: i32 = 24;
         let refusal = Refusal::from_error(&io::Error::from_raw_os_error(EMFILE));
-        assert_eq!(refusal, Refusal::EXHAUSTED);
+        assert_eq!((refusal.reason, refusal.exhausted), (EndReason::Exhausted, Some(EMFILE)));
     }
 
     #[test]

@@ -132,9 +132,10 @@ pub(crate) async fn accept(
                             break;
                         }
                         Err(error) if exhausted(&error) => {
-                            listener.service.exhausted(&error);
-                            tokio::time::sleep(REST).await;
-                            break;
+                            if !listener.service.exhausted(&error) {
+                                tokio::time::sleep(REST).await;
+                                break;
+                            }
                         }
                         // The client gave up before it was accepted (accept(2)): the next one may not have.
                         Err(_) => {}

@@ -35,10 +35,12 @@ pub trait Service: Send + Sync + 'static {
     /// A connection was accepted.
     fn accepted(self: Arc<Self>, worker: usize, connection: Captured);
 
-    /// Accepting rests for a moment because descriptors or memory ran out; nothing is lost, connections wait in
-    /// the kernel's queue. Called each time, so whoever reports it must see to it that it is said once.
-    fn exhausted(&self, error: &io::Error) {
+    /// Descriptors or memory ran out. `true` says that some was given up, and accepting is tried again at once;
+    /// otherwise it rests for a moment. Nothing is lost, connections wait in the kernel's queue. Called each time,
+    /// so whoever reports it must see to it that it is said once.
+    fn exhausted(&self, error: &io::Error) -> bool {
         let _ = error;
+        false
     }
 }
 

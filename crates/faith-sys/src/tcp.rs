@@ -25,22 +25,22 @@ pub fn begin_connect(socket: impl AsFd, server: SocketAddrV4) -> io::Result<()> 
     }
 }
 
-/// Whether an error of socket(2), connect(2) or epoll_ctl(2) says that this host has run out of something:
-/// descriptors, memory, source ports or routes, or epoll watches.
+/// What this host has run out of, if that is what an error of socket(2), bind(2), connect(2), accept(2) or
+/// epoll_ctl(2) says, and what there would be more by.
 #[must_use]
-pub fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(
-            Errno::MFILE
-                | Errno::NFILE
-                | Errno::NOBUFS
-                | Errno::NOMEM
-                | Errno::NOSPC
-                | Errno::ADDRNOTAVAIL
-                | Errno::AGAIN
-        )
-    )
+pub fn exhaustion(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(error)? {
+        Errno::MFILE => Some("descriptors of the process (ulimit -n)"),
+        Errno::NFILE => Some("descriptors of the host (fs.file-max)"),
+        Errno::NOBUFS | Errno::NOMEM => Some("memory"),
+        Errno::NOSPC => Some("epoll watches (fs.epoll.max_user_watches)"),
+        // connect(2) reports either of them when every port is taken towards a server; bind(2) the first one for an
+        // address that the host does not have.
+        Errno::ADDRNOTAVAIL | Errno::AGAIN => {
+            Some("source addresses or ports (net.ipv4.ip_local_port_range, or more addresses)")
+        }
+        _ => None,
+    }
 }
 
 /// Receives what is there, up to the buffer's length; 0 is the end of the stream.

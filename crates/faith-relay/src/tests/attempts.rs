@@ -136,7 +136,7 @@ fn a_lack_of_descriptors_is_told_once_and_not_each_time() {
     impl Observer for Count {
         fn ended(&self, _: SessionRecord) {}
 
-        fn exhausted(&self, _: &io::Error) {
+        fn exhausted(&self, _: &str, _: &io::Error) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }

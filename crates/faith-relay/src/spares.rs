@@ -1,0 +1,96 @@
+//! Descriptors kept for connections that are still to be accepted.
+//!
+//! A server's connection that waits for its client will need one more descriptor, the client's. If servers could
+//! take all there are, no client would be accepted, no session begin, none end and none be given back. So each
+//! server that waits has a descriptor in reserve that leads nowhere; when accept(2) finds none left, one of these
+//! is closed for it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The descriptors in reserve.
+pub(crate) struct Spares {
+    /// What they are duplicates of; `None` when there was none left for that from the beginning.
+    nowhere: Option<OwnedFd>,
+    pool: Mutex<Pool>,
+}
+
+#[derive(Default)]
+struct Pool {
+    /// How many servers wait.
+    owed: usize,
+    /// At most as many as are owed.
+    kept: Vec<OwnedFd>,
+}
+
+impl Spares {
+    pub(crate) fn new() -> Self {
+        Self { nowhere: File::open("/dev/null").ok().map(Into::into), pool: Mutex::default() }
+    }
+
+    /// Keeps a descriptor until the guard is dropped.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub(crate) fn keep(&self) -> io::Result<Spare<'_>> {
+        let kept = self.nowhere.as_ref().map(OwnedFd::try_clone).transpose()?;
+        let mut pool = self.pool();
+        pool.owed += 1;
+        pool.kept.extend(kept);
+        Ok(Spare(self))
+    }
+
+    /// Gives one up for a connection that is to be accepted; `false` when there is none.
+    pub(crate) fn spend(&self) -> bool {
+        self.pool().kept.pop().is_some()
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A server's claim to a descriptor in reserve.
+pub(crate) struct Spare<'a>(&'a Spares);
+
+impl Drop for Spare<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.0.pool();
+        pool.owed -= 1;
+        // The one that was spent was ours, then, or is not missed by anybody.
+        let owed = pool.owed;
+        pool.kept.truncate(owed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(spares: &Spares) -> usize {
+        spares.pool().kept.len()
+    }
+
+    #[test]
+    fn every_server_that_waits_has_one() {
+        let spares = Spares::new();
+        let (first, second) = (spares.keep().unwrap(), spares.keep().unwrap());
+        assert_eq!(kept(&spares), 2);
+        drop(first);
+        assert_eq!(kept(&spares), 1);
+        drop(second);
+        assert!(!spares.spend());
+    }
+
+    #[test]
+    fn one_that_was_spent_is_not_taken_from_another_server() {
+        let spares = Spares::new();
+        let (first, _second) = (spares.keep().unwrap(), spares.keep().unwrap());
+        assert!(spares.spend());
+        drop(first);
+        assert!(spares.spend());
+        assert!(!spares.spend());
+    }
+}
