@@ -237,7 +237,7 @@ export const GROUPS: readonly OptionGroup[] = [
       {
         long: 'max-held-per-client',
         value: 'N',
-        help: 'of these, from one client /64',
+        help: 'of these, from one client',
         fallback: `${RELAY.maxHeldPerClient}`,
         set: ({ relay }, value) => (relay.maxHeldPerClient = wholeNumber(value, 1)),
       },

@@ -53,7 +53,7 @@ export interface FaithRelayOptions extends PortOptions {
    * Default 4096.
    */
   maxHeld?: number
-  /** How many of them may come from one client /64. Default 256. */
+  /** How many of them may come from one client. Default 256. */
   maxHeldPerClient?: number
   /** How long a server may take to answer, in milliseconds. Default 10000. */
   connectTimeout?: number
@@ -72,8 +72,8 @@ export interface FaithRelayOptions extends PortOptions {
   /** How many sessions one client may begin per second; 0 (default) for any number. */
   maxRatePerClient?: number
   /**
-   * How many leading bits of their IPv6 addresses make two clients one for `maxSessionsPerClient` and
-   * `maxRatePerClient`, 0 to 128. Default 64, what one subscriber has (RFC 6177).
+   * How many leading bits of their IPv6 addresses make two clients one for `maxSessionsPerClient`, `maxRatePerClient`
+   * and `maxHeldPerClient`, 0 to 128. Default 64, what one subscriber has (RFC 6177).
    */
   clientPrefixLength?: number
 

@@ -39,7 +39,11 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
         proxy,
         copy_dscp: options.copy_dscp,
         connect_first: options.connect_first,
-        hold: HoldLimits { total: options.max_held, per_client: options.max_held_per_client },
+        hold: HoldLimits {
+            total: options.max_held,
+            per_client: options.max_held_per_client,
+            client_prefix_length: options.client_prefix_length,
+        },
         connect_timeout: Duration::from_millis(options.connect_timeout_ms.into()),
         idle_timeout: (!idle.is_zero()).then_some(idle),
         keep_alive: Duration::from_millis(options.keep_alive_ms.into()),

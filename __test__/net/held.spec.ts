@@ -160,3 +160,15 @@ for (const [who, networks, bound] of [
     t.true((await counted(faithd)).synsBeyondHold > 0)
   })
 }
+
+test.serial('how much of an address makes a client whose SYNs are held is a setting', async (t) => {
+  const faithd = await faithdWith(...bounds, '--client-prefix-length', '48')
+  const asked = () => connections(lab.router, 'state', 'syn-sent', `dport = :${silent}`)
+  let most = 0
+  // All of these networks are in one /48.
+  await flood(faithd, { port: silent, networks: 4000 }, async () => {
+    most = Math.max(most, await asked())
+  })
+  t.is(most, maxHeldPerClient)
+  await faithd.stop()
+})

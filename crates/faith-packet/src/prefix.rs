@@ -118,7 +118,13 @@ impl FaithPrefix {
     }
 }
 
-/// The network mask of a length from 1 to 128.
+/// The network of `length` bits, 0 to 128, that an address is in: its bits, and zeros behind them.
+#[must_use]
+pub fn network_of(address: Ipv6Addr, length: u8) -> u128 {
+    address.to_bits() & mask(length.min(128))
+}
+
+/// The network mask of a length from 0 to 128.
 #[inline]
 fn mask(length: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use faith_packet::cidr::{Ipv4Prefix, Ipv6Prefix};
 use faith_packet::ports::PortSet;
-use faith_packet::prefix::{FaithPrefix, PrefixSet};
+use faith_packet::prefix::{FaithPrefix, PrefixSet, network_of};
 use faith_packet::rfc6052::{embed, extract, low32};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -138,5 +138,19 @@ proptest! {
         prop_assert_eq!(set.contains(port), inside(&ranges, port));
         let shared = (1..=u16::MAX).any(|port| inside(&ranges, port) && inside(&others, port));
         prop_assert_eq!(set.intersects(&other), shared);
+    }
+}
+
+#[test]
+fn a_network_is_what_its_length_leaves_of_an_address() {
+    let address: Ipv6Addr = "2001:db8:1:2:3:4:5:6".parse().unwrap();
+    for (length, expected) in [
+        (0, "::"),
+        (32, "2001:db8::"),
+        (64, "2001:db8:1:2::"),
+        (127, "2001:db8:1:2:3:4:5:6"),
+        (128, "2001:db8:1:2:3:4:5:6"),
+    ] {
+        assert_eq!(Ipv6Addr::from_bits(network_of(address, length)).to_string(), expected);
     }
 }

@@ -92,6 +92,7 @@ impl Admission {
         match questions.ask(client, destination, self.server_of(destination)).await? {
             Verdict::Connect { server, source, proxy } => {
                 attempt.server = Some(server);
+                attempt.routed = true;
                 self.enter(attempt, active)?;
                 Ok(self.target(attempt, server, source, proxy.or(self.proxy), traffic_class))
             }

@@ -24,6 +24,8 @@ pub(crate) struct Attempt {
     bytes_up: u64,
     bytes_down: u64,
     pub(crate) server: Option<SocketAddrV4>,
+    /// Whether a router chose the server, so that the access list has no say.
+    pub(crate) routed: bool,
     /// Its place among the sessions of its client, where these are limited.
     pub(crate) place: Option<Place>,
     pub(crate) reason: EndReason,
@@ -46,6 +48,7 @@ impl Attempt {
             bytes_up: 0,
             bytes_down: 0,
             server: None,
+            routed: false,
             place: None,
             reason: EndReason::Aborted,
         }
@@ -56,7 +59,7 @@ impl Attempt {
     }
 
     pub(crate) fn peers(&self) -> Peers {
-        Peers { id: self.id, client: *self.client.ip(), server: self.server }
+        Peers { id: self.id, client: *self.client.ip(), server: self.server, routed: self.routed }
     }
 
     pub(crate) fn tuple(&self) -> Tuple {

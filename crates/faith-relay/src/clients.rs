@@ -6,6 +6,8 @@ use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use faith_packet::prefix::network_of;
+
 /// Limits for each client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientLimits {
@@ -69,7 +71,7 @@ impl Clients {
         if max_sessions.is_none() && per_second.is_none() {
             return Ok(None);
         }
-        let key = client.to_bits() & !u128::MAX.checked_shr(prefix_length.into()).unwrap_or(0);
+        let key = network_of(*client, prefix_length);
         let now = Instant::now();
         let mut table = self.table();
         let client = table.clients.entry(key).or_insert(Client { active: 0, begun: 0, since: now });

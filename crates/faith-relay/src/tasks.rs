@@ -12,13 +12,14 @@ pub(crate) struct Peers {
     pub(crate) id: u64,
     pub(crate) client: Ipv6Addr,
     pub(crate) server: Option<SocketAddrV4>,
+    /// Whether the server is none of the access list's business.
+    pub(crate) routed: bool,
 }
 
 struct Task {
     handle: AbortHandle,
     relaying: bool,
-    client: Ipv6Addr,
-    server: Option<SocketAddrV4>,
+    peers: Peers,
 }
 
 /// Handles by session id. Locked when a session begins and ends, never while it runs.
@@ -30,8 +31,7 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// Enters a session's task, in place of the one that session had before.
     pub(crate) fn insert(&self, peers: &Peers, handle: AbortHandle, relaying: bool) {
-        let Peers { id, client, server } = *peers;
-        self.lock().insert(id, Task { handle, relaying, client, server });
+        self.lock().insert(peers.id, Task { handle, relaying, peers: *peers });
     }
 
     pub(crate) fn remove(&self, id: u64) {
@@ -43,10 +43,12 @@ impl Tasks {
         self.lock().values().filter(|task| !task.relaying).for_each(|task| task.handle.abort());
     }
 
-    /// Ends every task whose client and server are not permitted.
+    /// Ends every task whose client and server are not permitted, or whose server is not known yet: that client
+    /// asks again.
     pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddrV4) -> bool) {
         for task in self.lock().values() {
-            if task.server.is_none_or(|server| !permitted(task.client, server)) {
+            let Peers { client, server, routed, .. } = task.peers;
+            if !routed && server.is_none_or(|server| !permitted(client, server)) {
                 task.handle.abort();
             }
         }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
+use faith_packet::prefix::network_of;
 use faith_packet::tcp;
 use faith_sys::source::traffic_class;
 use faith_sys::tun::VIRTIO_HEADER;
@@ -185,7 +186,7 @@ impl Drop for Entry {
 pub(crate) struct Hold {
     limits: HoldLimits,
     total: AtomicU32,
-    clients: Mutex<FxHashMap<u64, u32>>,
+    clients: Mutex<FxHashMap<u128, u32>>,
 }
 
 impl Hold {
@@ -198,13 +199,12 @@ impl Hold {
 #[derive(Debug)]
 struct Place {
     hold: Arc<Hold>,
-    network: u64,
+    network: u128,
 }
 
 impl Place {
     fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Option<Self> {
-        // A client's /64 is the least a network gives to one subscriber (RFC 6177), so it counts as one.
-        let network = (client.to_bits() >> 64) as u64;
+        let network = network_of(*client, hold.limits.client_prefix_length);
         let mut clients = hold.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if hold.total.load(Ordering::Relaxed) >= hold.limits.total {
             return None;

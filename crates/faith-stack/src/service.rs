@@ -49,13 +49,15 @@ pub trait Service: Send + Sync + 'static {
 pub struct HoldLimits {
     /// In all, over every client and worker of the listener.
     pub total: u32,
-    /// Per client /64.
+    /// Per client.
     pub per_client: u32,
+    /// Bits of an address that make one client, 0 to 128; 64, what one subscriber has (RFC 6177).
+    pub client_prefix_length: u8,
 }
 
 impl Default for HoldLimits {
     fn default() -> Self {
-        Self { total: 4096, per_client: 256 }
+        Self { total: 4096, per_client: 256, client_prefix_length: 64 }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Somebody else decides where a connection goes.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
 
-use super::{Caller, Fate, Lab, PATIENCE, options};
+use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly};
 use crate::options::RelayOptions;
 use crate::record::EndReason;
 use crate::{Question, Reject, Route, Routing, Verdict};
@@ -47,6 +49,21 @@ fn the_client_is_told_what_the_route_says() {
 fn a_route_may_leave_it_to_the_mapping() {
     let lab = asking(PATIENCE, 1, |question| question.answer(Verdict::Default));
     assert_eq!(fate_of(&lab), Fate::Released);
+}
+
+#[test]
+fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let std::net::SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
+    let verdict = Verdict::Connect { server, source: None, proxy: None };
+    let lab = asking(PATIENCE, 1, move |question| question.answer(verdict));
+    let mut client = lab.dial();
+    let (mut far, _) = elsewhere.accept().unwrap();
+    eventually("the session has begun", || lab.engine.relaying() == 1);
+    let nobody = AccessList::parse("::/0 deny 0.0.0.0/0\n", "test").unwrap();
+    lab.engine.set_access(nobody, true);
+    client.write_all(b"still here").unwrap();
+    assert_eq!(read_exactly(&mut far, 10), b"still here");
 }
 
 #[test]
