@@ -96,7 +96,13 @@ impl Direction {
         }
     }
 
-    /// Passes on what the legs' readiness allows.
+    /// Whether the source's end was passed on.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stream == Stream::Ended
+    }
+
+    /// Passes on what the legs' readiness allows. For the `last` direction of a session that goes on, the source's
+    /// end is passed on by closing the sink, which is the session's to do.
     ///
     /// # Errors
     ///
@@ -106,6 +112,7 @@ impl Direction {
         source: &mut Leg,
         sink: &mut Leg,
         buffer: &mut [u8],
+        last: bool,
     ) -> Result<Flow, Failure> {
         for _ in 0..ROUNDS {
             if !self.flush(sink)? {
@@ -115,7 +122,9 @@ impl Direction {
                 Stream::Open => {}
                 Stream::Ending => {
                     self.stream = Stream::Ended;
-                    tcp::end_stream(&*sink).map_err(Failure::Sink)?;
+                    if !last {
+                        tcp::end_stream(&*sink).map_err(Failure::Sink)?;
+                    }
                     return Ok(Flow::Ended);
                 }
                 Stream::Ended => return Ok(Flow::Ended),
@@ -199,7 +208,9 @@ impl Direction {
         };
         self.bulk |= received == buffer.len();
         let message = &buffer[..received];
-        let sent = match tcp::transmit(&*sink, message) {
+        // What ended with these bytes can leave with them, in one packet.
+        let ends = source.read_closed && !source.failed && received < buffer.len();
+        let sent = match if ends { tcp::transmit_before_more } else { tcp::transmit }(&*sink, message) {
             Ok(sent) => sent,
             Err(error) => {
                 blocked(error, &mut sink.writable).map_err(Failure::Sink)?;
@@ -340,7 +351,7 @@ mod tests {
             drop(sender);
             let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
             let mut direction = Direction { bulk: true, ..Direction::new() };
-            let flow = direction.advance(&mut source, &mut sink, &mut [0; MESSAGE]).unwrap();
+            let flow = direction.advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
             assert_eq!(flow, Flow::Ended);
             let mut bytes = Vec::new();
             receiver.read_to_end(&mut bytes).unwrap();
@@ -357,7 +368,7 @@ mod tests {
             let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
             assert!(tcp::take_error(&source).unwrap().is_some());
             source.failed = true;
-            let flow = Direction::new().advance(&mut source, &mut sink, &mut [0; MESSAGE]).unwrap();
+            let flow = Direction::new().advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
             assert_eq!(flow, Flow::Waiting);
             receiver.set_nonblocking(true).unwrap();
             let heard = (&receiver).read(&mut [0]).expect_err("a FIN was sent");

@@ -74,7 +74,7 @@ impl Session {
     }
 
     fn advance(&mut self, buffer: &mut [u8]) -> Result<(Flow, Flow), EndReason> {
-        let up = self.up.advance(&mut self.client, &mut self.server, buffer);
+        let up = self.up.advance(&mut self.client, &mut self.server, buffer, self.down.has_ended());
         let mut end = up.as_ref().err().map(|failure| match failure {
             Failure::Source(error) => end_of(Side::Client, error),
             Failure::Sink(error) => end_of(Side::Server, error),
@@ -85,7 +85,7 @@ impl Session {
             Ok(_) => {}
         }
         // With one leg gone the other direction still has what the failed peer sent last.
-        let down = self.down.advance(&mut self.server, &mut self.client, buffer);
+        let down = self.down.advance(&mut self.server, &mut self.client, buffer, self.up.has_ended());
         end = end.or(down.as_ref().err().map(|failure| match failure {
             Failure::Source(error) => end_of(Side::Server, error),
             Failure::Sink(error) => end_of(Side::Client, error),

@@ -62,6 +62,16 @@ pub fn transmit(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
 }
 
+/// As [`transmit`], but leaves the last segment open (`MSG_MORE`), also with `TCP_NODELAY`: the next call on the
+/// socket sends it, [`end_stream`] for one together with its FIN.
+///
+/// # Errors
+///
+/// Those of send(2); `EAGAIN` when the queue is full.
+pub fn transmit_before_more(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT | SendFlags::MORE)?)
+}
+
 /// Whether the next byte to receive is the one the peer sent as urgent (sockatmark(3); RFC 9293 section 3.8.5).
 #[must_use]
 #[allow(unsafe_code, reason = "the crate of unsafe")]
