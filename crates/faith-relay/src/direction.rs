@@ -11,8 +11,9 @@
 //!
 //! An urgent byte stays where it was sent, and is sent on as urgent. Both legs have it inline (`SO_OOBINLINE`),
 //! as BSD's faithd had, so a read that begins at its mark would take it for an ordinary one. The mark is looked
-//! for when epoll has told of it, and where splice(2) stopped; a message that was read short of the buffer's
-//! length ended at what was there or at a mark, and nothing is read after it before epoll tells of more.
+//! for when epoll has told of it, where it has not been asked yet, and where splice(2) stopped; a message that
+//! was read short of the buffer's length ended at what was there or at a mark, and nothing is read after it
+//! before epoll tells of more.
 
 use std::io;
 
@@ -227,8 +228,16 @@ impl Direction {
     /// One read that looks for the urgent mark first: the urgent byte goes on as urgent, by itself. recv(2) never
     /// reads across the mark, so once nothing is left it has passed; and bulk that is still ahead may go back to
     /// splice(2), which stops in front of it.
+    ///
+    /// The mark is asked about once a byte is there. Of an empty queue the answer would be worth nothing: the
+    /// urgent byte may come between it and the read, while a byte that has come never turns urgent any more.
     fn step(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<(), Failure> {
         self.rest();
+        if let Err(error) = tcp::peek(&*source) {
+            blocked(error, &mut source.readable).map_err(Failure::Source)?;
+            source.mark_ahead &= source.readable;
+            return Ok(());
+        }
         if !tcp::at_mark(&*source) {
             let received = self.copy(source, sink, buffer)?;
             source.mark_ahead &= (1..buffer.len()).contains(&received);
@@ -264,6 +273,8 @@ impl Direction {
             Ok(piped) => {
                 self.piped = piped;
                 self.bulk = piped >= MESSAGE;
+                // So little ended at what was there or at a mark, of which epoll may not have told yet.
+                source.mark_ahead |= !self.bulk;
                 self.ahead = self.ahead.saturating_add(1);
                 return Ok(());
             }
@@ -304,7 +315,7 @@ fn blocked(error: io::Error, ready: &mut bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::future::Future;
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use faith_sys::reactor;
@@ -331,7 +342,9 @@ mod tests {
             }
             ready.clear_ready();
         }
-        Leg::new(fd, true)
+        let mut leg = Leg::new(fd, true);
+        leg.read_closed = true;
+        leg
     }
 
     fn leg(stream: TcpStream) -> Leg {
@@ -340,6 +353,31 @@ mod tests {
 
     fn in_runtime(test: impl Future<Output = ()>) {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    }
+
+    fn to_its_end(source: &mut Leg, sink: &mut Leg) -> Flow {
+        let mut direction = Direction::new();
+        loop {
+            let flow = direction.advance(source, sink, &mut [0; MESSAGE]).unwrap();
+            if flow != Flow::Again {
+                return flow;
+            }
+        }
+    }
+
+    /// Reads `ordinary` bytes, then the urgent one.
+    fn hears_urgent_behind(receiver: &mut TcpStream, ordinary: usize) {
+        SockRef::from(&*receiver).set_out_of_band_inline(true).unwrap();
+        let mut bytes = vec![0; ordinary];
+        receiver.read_exact(&mut bytes).unwrap();
+        assert!(bytes.iter().all(|&byte| byte == b'.'));
+        // The byte that is behind them is there before it is asked about.
+        assert_eq!(receiver.peek(&mut [0]).unwrap(), 1);
+        assert!(tcp::at_mark(&*receiver), "the byte is no longer urgent");
+        let mut urgent = [0];
+        receiver.read_exact(&mut urgent).unwrap();
+        assert_eq!(&urgent, b"!");
+        assert!(!tcp::at_mark(&*receiver));
     }
 
     #[test]
@@ -356,6 +394,34 @@ mod tests {
             let mut bytes = Vec::new();
             receiver.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes, b"!");
+        });
+    }
+
+    #[test]
+    fn an_urgent_byte_that_comes_before_any_other_stays_urgent() {
+        in_runtime(async {
+            let ((source, sender), (sink, mut receiver)) = (pair(), pair());
+            SockRef::from(&sender).send_out_of_band(b"!").unwrap();
+            (&sender).write_all(b"after").unwrap();
+            drop(sender);
+            let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
+            assert_eq!(to_its_end(&mut source, &mut sink), Flow::Ended);
+            hears_urgent_behind(&mut receiver, 0);
+        });
+    }
+
+    #[test]
+    fn an_urgent_byte_behind_the_last_little_of_bulk_stays_urgent() {
+        in_runtime(async {
+            let ((source, sender), (sink, mut receiver)) = (pair(), pair());
+            (&sender).write_all(&vec![b'.'; MESSAGE + 100]).unwrap();
+            SockRef::from(&sender).send_out_of_band(b"!").unwrap();
+            (&sender).write_all(b"after").unwrap();
+            drop(sender);
+            let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
+            source.mark_ahead = true;
+            assert_eq!(to_its_end(&mut source, &mut sink), Flow::Ended);
+            hears_urgent_behind(&mut receiver, MESSAGE + 100);
         });
     }
 

@@ -39,14 +39,14 @@ pub(crate) struct Leg {
 
 impl Leg {
     /// A leg of a connected socket. `ask` tries to read before epoll says so, which is a gain where bytes are
-    /// likely and epoll has not been asked yet.
+    /// likely and epoll has not been asked yet, about an urgent one neither.
     pub(crate) fn new(fd: AsyncFd<Connection>, ask: bool) -> Self {
         Self {
             fd,
             readable: ask,
             writable: true,
             failed: false,
-            mark_ahead: false,
+            mark_ahead: ask,
             read_closed: false,
             write_closed: false,
         }

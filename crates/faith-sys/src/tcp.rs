@@ -53,6 +53,16 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(received)
 }
 
+/// Whether a byte is there to receive; it stays there. False is the end of the stream.
+///
+/// # Errors
+///
+/// Those of recv(2); `EAGAIN` when the queue of a non-blocking socket is empty.
+pub fn peek(socket: impl AsFd) -> io::Result<bool> {
+    let (_, there) = recv(socket, &mut [0; 1], RecvFlags::DONTWAIT | RecvFlags::PEEK)?;
+    Ok(there > 0)
+}
+
 /// Sends as much as the send queue takes, without `SIGPIPE`.
 ///
 /// # Errors
@@ -73,6 +83,8 @@ pub fn transmit_before_more(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize
 }
 
 /// Whether the next byte to receive is the one the peer sent as urgent (sockatmark(3); RFC 9293 section 3.8.5).
+/// That it is not holds only where the byte has come already: Linux sets no mark on one that has
+/// (`tcp_check_urg`).
 #[must_use]
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn at_mark(socket: impl AsFd) -> bool {
