@@ -358,7 +358,7 @@ mod tests {
     fn to_its_end(source: &mut Leg, sink: &mut Leg) -> Flow {
         let mut direction = Direction::new();
         loop {
-            let flow = direction.advance(source, sink, &mut [0; MESSAGE]).unwrap();
+            let flow = direction.advance(source, sink, &mut [0; MESSAGE], false).unwrap();
             if flow != Flow::Again {
                 return flow;
             }

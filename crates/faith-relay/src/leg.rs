@@ -13,11 +13,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use faith_sys::tcp::{self, Connection};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
 
 /// One connection of a session.
 #[derive(Debug)]
@@ -65,12 +66,7 @@ impl Leg {
             self.readable = true;
             self.read_closed = guard.ready().is_read_closed();
             guard.clear_ready();
-            // An urgent byte makes the socket readable and exceptional at once; "would block" takes the second off.
-            let mark_ahead = &mut self.mark_ahead;
-            let _ = self.fd.try_io(Interest::PRIORITY, |_| {
-                *mark_ahead = true;
-                Err::<(), _>(io::ErrorKind::WouldBlock.into())
-            });
+            self.mark_ahead |= self.take_priority(cx);
         }
         while !self.write_closed {
             let Poll::Ready(guard) = self.fd.poll_write_ready(cx) else { break };
@@ -83,6 +79,30 @@ impl Leg {
             }
         }
         Ok(())
+    }
+
+    /// Whether an urgent byte has come: it makes the socket readable and exceptional at once.
+    #[inline]
+    fn take_priority(&self, cx: &mut Context<'_>) -> bool {
+        if !self.read_closed {
+            let mut came = false;
+            let _ = self.fd.try_io(Interest::PRIORITY, |_| {
+                came = true;
+                // Takes it off.
+                Err::<(), _>(io::ErrorKind::WouldBlock.into())
+            });
+            return came;
+        }
+        // try_io() takes the end of the stream for one, which would cost three system calls at each end.
+        let mut ready = pin!(self.fd.ready(Interest::PRIORITY));
+        match ready.as_mut().poll(cx) {
+            Poll::Ready(Ok(mut guard)) => {
+                let came = guard.ready().is_priority();
+                guard.clear_ready_matching(Ready::PRIORITY);
+                came
+            }
+            _ => false,
+        }
     }
 
     /// Lets the socket close with a FIN, not a RST.
