@@ -9,6 +9,7 @@ export {
   type AccessList,
   type AccessRule,
 } from './lib/access-list.js'
+export { embed, extract } from './lib/addresses.js'
 export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
 export {
   createFaithInterface,

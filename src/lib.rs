@@ -5,6 +5,7 @@
 #![allow(clippy::trivially_copy_pass_by_ref, reason = "an Env is borrowed for as long as it is valid")]
 #![allow(clippy::struct_excessive_bools, reason = "options as JavaScript gives them")]
 
+pub mod addresses;
 mod batch;
 pub mod failure;
 pub mod interface;
