@@ -50,3 +50,10 @@ export {
   type FaithSocketDestination,
   type FaithSocketOptions,
 } from './lib/socket.js'
+export {
+  checkSupport,
+  type FaithSupport,
+  type FaithSupportCheck,
+  type FaithSupported,
+  type FaithUnsupported,
+} from './lib/support.js'

@@ -16,6 +16,7 @@ pub mod relay;
 pub mod relay_options;
 pub mod route;
 pub mod stats;
+pub mod support;
 
 use napi_derive::napi;
 

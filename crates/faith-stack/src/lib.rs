@@ -16,6 +16,7 @@ mod own_addresses;
 mod pump;
 mod service;
 mod steer;
+mod support;
 mod worker;
 
 pub use counters::InterfaceStats;
@@ -26,3 +27,4 @@ pub use interface::{FaithInterface, LostCallback};
 pub use keepfaith::{keepfaith, set_keepfaith};
 pub use options::{InterfaceOptions, Steering};
 pub use service::{Captured, HoldLimits, ListenOptions, Prepare, Service};
+pub use support::{Obstacle, Support};

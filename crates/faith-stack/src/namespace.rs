@@ -22,7 +22,7 @@ use crate::service::Prepare;
 use crate::steer::Steering;
 
 /// The stack's device, inside.
-const STACK: &str = "stack0";
+pub(crate) const STACK: &str = "stack0";
 
 /// Frames the kernel may queue for us: the default of a TUN, 500, drops under load.
 pub(crate) const QUEUE: u32 = 10_000;

@@ -3,7 +3,7 @@
 //! A device belongs to the network namespace of the thread that opens its first queue, and ends with its last
 //! queue's descriptor.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -51,28 +51,25 @@ impl Tun {
         Ok(opened)
     }
 
+    /// Whether the calling thread could make a device in its network namespace; none is made.
+    ///
+    /// `TUNSETIFF` with neither `IFF_TUN` nor `IFF_TAP` is refused with `EINVAL`, but only after the capability was asked
+    /// for (`tun_set_iff()` in drivers/net/tun.c).
+    ///
+    /// # Errors
+    /// As [`create`](Self::create): `Open`, or `Attach(EPERM)` without `CAP_NET_ADMIN`.
+    pub fn may_create() -> Result<(), TunError> {
+        let file = open_tun()?;
+        match attach(&file, "faith%d", 0) {
+            Err(TunError::Attach(error)) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+            answer => answer,
+        }
+    }
+
     #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn open(name: &str, flags: libc::c_int) -> Result<Self, TunError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-            .open("/dev/net/tun")
-            .map_err(TunError::Open)?;
-        // SAFETY: an all-zero ifreq is a valid value.
-        let mut request: libc::ifreq = unsafe { zeroed() };
-        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(MAX_NAME)) {
-            *to = from.cast_signed();
-        }
-        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | flags;
-        #[expect(clippy::cast_possible_truncation, reason = "if_tun.h's flags are 16 bits wide")]
-        {
-            request.ifr_ifru.ifru_flags = flags as libc::c_short;
-        }
-        // SAFETY: TUNSETIFF reads and writes one ifreq, which outlives the call.
-        if unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &mut request) } < 0 {
-            return Err(TunError::Attach(io::Error::last_os_error()));
-        }
+        let file = open_tun()?;
+        attach(&file, name, libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | flags)?;
         let offload = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
         // SAFETY: TUNSETOFFLOAD takes its argument by value.
         if unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD as _, libc::c_ulong::from(offload)) }
@@ -101,6 +98,34 @@ impl Tun {
         rustix::io::write(&self.0, frame)?;
         Ok(())
     }
+}
+
+fn open_tun() -> Result<File, TunError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open("/dev/net/tun")
+        .map_err(TunError::Open)
+}
+
+/// `TUNSETIFF`.
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+fn attach(file: &File, name: &str, flags: libc::c_int) -> Result<(), TunError> {
+    // SAFETY: an all-zero ifreq is a valid value.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(MAX_NAME)) {
+        *to = from.cast_signed();
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "if_tun.h's flags are 16 bits wide")]
+    {
+        request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    }
+    // SAFETY: TUNSETIFF reads and writes one ifreq, which outlives the call.
+    if unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &mut request) } < 0 {
+        return Err(TunError::Attach(io::Error::last_os_error()));
+    }
+    Ok(())
 }
 
 impl AsFd for Tun {

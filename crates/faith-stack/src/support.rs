@@ -1,0 +1,104 @@
+//! What this host lets a faith interface do, found out by trying it where nothing of it stays.
+//!
+//! A thread of its own asks whether it may make a device here, moves into a new network namespace, makes the stack's
+//! device and attaches the `sk_lookup` program there, and ends. The kernel takes all of it down with the thread.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use faith_sys::netns;
+use faith_sys::tun::{Tun, TunError};
+
+use crate::namespace::{STACK, tun_failed};
+use crate::steer::Steering;
+
+/// What can be done, and what stands in the way of what cannot.
+#[derive(Debug, Clone)]
+pub struct Support {
+    /// TUN devices in the calling thread's network namespace: /dev/net/tun and `CAP_NET_ADMIN`.
+    pub tun: Result<(), Obstacle>,
+    /// Network namespaces, with a device inside where devices can be made at all: `CAP_SYS_ADMIN`.
+    pub namespace: Result<(), Obstacle>,
+    /// Steering by `sk_lookup`: Linux 5.9, `CAP_BPF` and `CAP_NET_ADMIN` outside of any user namespace.
+    pub sk_lookup: Result<(), Obstacle>,
+}
+
+/// Why something cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What failed, and why.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Obstacle {
+    fn new(message: impl Into<String>, hint: &str) -> Self {
+        Self { message: message.into(), hint: hint.to_owned() }
+    }
+}
+
+impl Support {
+    /// Tries everything. Takes some milliseconds.
+    #[must_use]
+    pub fn probe() -> Self {
+        let thread = std::thread::Builder::new().name("faith/probe".to_owned()).spawn(Self::try_all);
+        let tried =
+            thread.and_then(|thread| thread.join().map_err(|_| io::Error::other("the probe panicked")));
+        tried.unwrap_or_else(|error| {
+            let obstacle = Obstacle::new(
+                format!("nothing could be tried, for want of a thread: {error}"),
+                "raise the limits of processes and memory (ulimit -u, the cgroup's pids.max)",
+            );
+            Self { tun: Err(obstacle.clone()), namespace: Err(obstacle.clone()), sk_lookup: Err(obstacle) }
+        })
+    }
+
+    fn try_all() -> Self {
+        let tun = Tun::may_create().map_err(no_tun);
+        if let Err(error) = netns::unshare_network() {
+            let obstacle = no_namespace(&error);
+            let untried = format!("not tried, because it takes a network namespace: {error}");
+            let sk_lookup = Err(Obstacle::new(untried, &obstacle.hint));
+            return Self { tun, namespace: Err(obstacle), sk_lookup };
+        }
+        // Why there can be no device is the other answer's to say.
+        let namespace = if tun.is_ok() { Tun::create(STACK, 1).map(drop).map_err(no_tun) } else { Ok(()) };
+        Self { tun, namespace, sk_lookup: attach_sk_lookup() }
+    }
+}
+
+fn attach_sk_lookup() -> Result<(), Obstacle> {
+    let here = netns::current().map_err(|error| {
+        Obstacle::new(format!("cannot open the network namespace: {error}"), "mount /proc")
+    })?;
+    Steering::attach(here.as_fd()).map(drop).map_err(|error| {
+        Obstacle::new(
+            error.to_string(),
+            "run as root, or give CAP_BPF and CAP_NET_ADMIN (before Linux 5.8: CAP_SYS_ADMIN), outside of any user \
+             namespace",
+        )
+    })
+}
+
+fn no_tun(error: TunError) -> Obstacle {
+    let forbidden = matches!(&error, TunError::Attach(why) if why.kind() == io::ErrorKind::PermissionDenied);
+    let error = tun_failed("a TUN device", error);
+    let hint = if forbidden {
+        "run as root, or give CAP_NET_ADMIN"
+    } else {
+        error.hint().unwrap_or("see Documentation/networking/tuntap.rst of the kernel")
+    };
+    Obstacle::new(error.to_string(), hint)
+}
+
+fn no_namespace(error: &io::Error) -> Obstacle {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "run as root, or give CAP_SYS_ADMIN; a seccomp filter must let unshare(2) pass too"
+        }
+        io::ErrorKind::StorageFull => "raise the sysctl user.max_net_namespaces",
+        _ => "use a kernel that has network namespaces (CONFIG_NET_NS)",
+    };
+    Obstacle::new(format!("cannot make a network namespace: {error}"), hint)
+}
