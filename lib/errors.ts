@@ -62,6 +62,7 @@ export interface FaithErrorDetails {
  * ```
  */
 export class FaithError extends Error {
+  /** Always `FaithError`, whatever the code is. */
   override readonly name = 'FaithError'
   /** One of {@link FaithErrorCode}, or the name of an errno such as `EPERM`. */
   readonly code: FaithErrorCode | (string & {})

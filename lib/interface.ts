@@ -43,7 +43,9 @@ export interface FaithInterfaceOptions {
 
 /** Packets and their bytes, IPv6 headers included. */
 export interface FaithCounters {
+  /** Packets; one of several merged segments counts once. */
   packets: number
+  /** Their bytes, from the IPv6 header on. */
   bytes: number
 }
 

@@ -35,6 +35,7 @@ export interface FaithRouteServer {
   source?: string
   /** The version of the PROXY protocol in which the server is told of the client. Default: as the relay's. */
   proxyProtocol?: 1 | 2
+  /** Tells it from a {@link FaithRouteReject}. */
   reject?: never
 }
 
@@ -56,6 +57,7 @@ export interface FaithRouteReject {
    * A dropped client sends its SYN again, and each is a connection for the route to decide.
    */
   reject: (typeof REJECTS)[number]
+  /** Tells it from a {@link FaithRouteServer}. */
   host?: never
 }
 

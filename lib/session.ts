@@ -61,6 +61,7 @@ export interface FaithSession {
   startedAt: Date
   /** From then to the end, in milliseconds. */
   durationMs: number
+  /** How it ended. */
   reason: FaithEndReason
 }
 

@@ -5,6 +5,7 @@ import type { NativeConnection } from './native.js'
 export interface FaithEndpoint {
   /** An IPv6 address in RFC 5952 form, or a dotted IPv4 address. */
   address: string
+  /** A TCP port, 1 to 65535. */
   port: number
 }
 

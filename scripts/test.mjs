@@ -50,7 +50,7 @@ const suites = [
   },
   {
     name: 'lint',
-    covers: 'prettier, oxlint, tsc',
+    covers: 'prettier, oxlint, tsc, typedoc',
     needs: addon,
     command: () => ['npm', 'run', 'lint'],
   },
