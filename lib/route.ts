@@ -39,8 +39,6 @@ export interface FaithRouteServer {
   reject?: never
 }
 
-const REJECTS = ['refused', 'unreachable', 'prohibited', 'drop'] as const
-
 /** A connection goes nowhere. */
 export interface FaithRouteReject {
   /**
@@ -56,10 +54,17 @@ export interface FaithRouteReject {
    * A client whose handshake was answered first, for want of `connectFirst` or of room among the held, is reset.
    * A dropped client sends its SYN again, and each is a connection for the route to decide.
    */
-  reject: (typeof REJECTS)[number]
+  reject: 'refused' | 'unreachable' | 'prohibited' | 'drop'
   /** Tells it from a {@link FaithRouteServer}. */
   host?: never
 }
+
+const REJECTS: readonly FaithRouteReject['reject'][] = [
+  'refused',
+  'unreachable',
+  'prohibited',
+  'drop',
+]
 
 /** What becomes of a connection. */
 export type FaithRouteVerdict = FaithRouteServer | FaithRouteReject

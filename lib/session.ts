@@ -2,23 +2,6 @@
 import type { NativeQuestion, NativeRelayStats, NativeSession } from './native.js'
 import type { FaithDestination, FaithEndpoint } from './socket.js'
 
-const END_REASONS = [
-  'closed',
-  'client-reset',
-  'server-reset',
-  'idle-timeout',
-  'connect-timeout',
-  'refused',
-  'unreachable',
-  'denied',
-  'limit',
-  'exhausted',
-  'client-gone',
-  'server-gone',
-  'aborted',
-  'error',
-] as const
-
 /**
  * How a session ended.
  *
@@ -37,7 +20,40 @@ const END_REASONS = [
  * | `aborted` | the relay was closed, a new access list denies it, or the client never completed its handshake |
  * | `error` | anything else, a `route` that gave no verdict included |
  */
-export type FaithEndReason = (typeof END_REASONS)[number]
+export type FaithEndReason =
+  | 'closed'
+  | 'client-reset'
+  | 'server-reset'
+  | 'idle-timeout'
+  | 'connect-timeout'
+  | 'refused'
+  | 'unreachable'
+  | 'denied'
+  | 'limit'
+  | 'exhausted'
+  | 'client-gone'
+  | 'server-gone'
+  | 'aborted'
+  | 'error'
+
+/** A record has to name every one, which a list need not. */
+const NO_ENDS: Readonly<Record<FaithEndReason, 0>> = {
+  closed: 0,
+  'client-reset': 0,
+  'server-reset': 0,
+  'idle-timeout': 0,
+  'connect-timeout': 0,
+  refused: 0,
+  unreachable: 0,
+  denied: 0,
+  limit: 0,
+  exhausted: 0,
+  'client-gone': 0,
+  'server-gone': 0,
+  aborted: 0,
+  error: 0,
+}
+const END_REASONS = Object.keys(NO_ENDS) as readonly FaithEndReason[]
 
 /** What a client dialled, and the server that it meant. */
 export interface FaithSessionDestination extends FaithDestination {
