@@ -50,7 +50,7 @@ const suites = [
   },
   {
     name: 'lint',
-    covers: 'prettier, oxlint, tsc, typedoc',
+    covers: 'prettier, oxlint, tsc, typedoc, the public API',
     needs: addon,
     command: () => ['npm', 'run', 'lint'],
   },
