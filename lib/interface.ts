@@ -103,7 +103,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     super()
     this.#native = nativeInterface
     this.name = nativeInterface.name
-    this.prefixes = new FaithPrefixes(nativeInterface, () => this.#requireOpen())
+    this.prefixes = FaithPrefixes.of(nativeInterface, () => this.#requireOpen())
   }
 
   /** @internal */

@@ -216,7 +216,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   #hand(connection: NativeConnection): void {
     let socket: FaithSocket
     try {
-      socket = new FaithSocket(connection, this.#interface, this.#socketOptions)
+      socket = FaithSocket.adopt(connection, this.#interface, this.#socketOptions)
     } catch (error) {
       closeSync(connection.fd)
       this.emit('error', error instanceof Error ? error : new Error(String(error)))

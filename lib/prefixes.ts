@@ -15,8 +15,12 @@ export class FaithPrefixes implements Iterable<string> {
   readonly #native: NativeInterface
   readonly #requireOpen: () => void
 
-  /** @internal */
-  constructor(native: NativeInterface, requireOpen: () => void) {
+  /** @internal Those of one interface. */
+  static of(native: NativeInterface, requireOpen: () => void): FaithPrefixes {
+    return new FaithPrefixes(native, requireOpen)
+  }
+
+  private constructor(native: NativeInterface, requireOpen: () => void) {
     this.#native = native
     this.#requireOpen = requireOpen
   }

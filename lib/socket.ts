@@ -58,8 +58,17 @@ export class FaithSocket extends Socket {
   override readonly remotePort: number
   override readonly remoteFamily = 'IPv6'
 
-  /** @internal Takes ownership of `connection.fd`. */
-  constructor(connection: NativeConnection, faith: string, options: FaithSocketOptions) {
+  /** @internal The socket of a connection, whose `fd` it takes over. */
+  static adopt(
+    connection: NativeConnection,
+    faith: string,
+    options: FaithSocketOptions,
+  ): FaithSocket {
+    return new FaithSocket(connection, faith, options)
+  }
+
+  // Private rather than internal: what is internal is not declared at all, and then the constructor of `Socket` is.
+  private constructor(connection: NativeConnection, faith: string, options: FaithSocketOptions) {
     const settings: SocketConstructorOpts & { pauseOnCreate: boolean } = {
       fd: connection.fd,
       readable: true,
