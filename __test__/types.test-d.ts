@@ -1,0 +1,196 @@
+/**
+ * What the compiler tells users of the library: it is checked by `tsc`, and nothing of it runs. A line under
+ * `@ts-expect-error` must not compile; where it does, that is the error.
+ */
+import type { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import {
+  checkSupport,
+  createFaithInterface,
+  embed,
+  type extract,
+  type FaithError,
+  type AccessRule,
+  type FaithEndpoint,
+  type FaithEndReason,
+  type FaithErrorCode,
+  FaithInterface,
+  FaithListener,
+  type FaithListenOptions,
+  type FaithPrefixes,
+  FaithRelay,
+  type FaithRelayOptions,
+  type FaithRelayStats,
+  type FaithRouteReject,
+  type FaithRouteServer,
+  type FaithRouteVerdict,
+  type FaithSession,
+  type FaithSessionDestination,
+  FaithSocket,
+  type FaithSupportCheck,
+  type PortSpec,
+  type readAccessList,
+  setKeepfaith,
+} from '../index.js'
+
+/** `true` for the same type and no other; `any` is the same as itself alone. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+
+declare function same<A, B>(answer: Same<A, B>): void
+declare function take<T>(value: T): void
+declare const faith: FaithInterface
+declare const listener: FaithListener
+declare const relay: FaithRelay
+declare const socket: FaithSocket
+
+export function routeAnswers(verdict: FaithRouteVerdict): void {
+  take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80 })
+  take<FaithRouteVerdict>({ host: 'web', port: 80, source: '192.0.2.1', proxyProtocol: 2 })
+  take<FaithRouteVerdict>({ reject: 'refused' })
+  // @ts-expect-error a server needs its port
+  take<FaithRouteVerdict>({ host: '10.0.0.7' })
+  // @ts-expect-error a port is a number
+  take<FaithRouteVerdict>({ host: '10.0.0.7', port: '80' })
+  // @ts-expect-error there is no version 3
+  take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80, proxyProtocol: 3 })
+  // @ts-expect-error it goes somewhere or nowhere
+  take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80, reject: 'refused' })
+  // @ts-expect-error not a way to reject
+  take<FaithRouteVerdict>({ reject: 'deny' })
+  // @ts-expect-error no verdict is undefined, not an empty one
+  take<FaithRouteVerdict>({})
+
+  if (verdict.reject !== undefined) same<typeof verdict, FaithRouteReject>(true)
+  else same<typeof verdict, FaithRouteServer>(true)
+}
+
+export async function routes(): Promise<void> {
+  await faith.relay({
+    port: 80,
+    route: ({ source, destination }) => {
+      same<typeof source, FaithEndpoint>(true)
+      same<typeof destination, FaithSessionDestination>(true)
+      same<typeof destination.ipv4, string | undefined>(true)
+      return destination.ipv4 === undefined ? undefined : { host: destination.ipv4, port: 80 }
+    },
+  })
+  await faith.relay({ port: 80, route: async () => ({ reject: 'drop' }) })
+  // @ts-expect-error a name is no verdict
+  await faith.relay({ port: 80, route: () => '10.0.0.7' })
+  // @ts-expect-error neither is a promise of one
+  await faith.relay({ port: 80, route: async () => ({ reject: 'deny' }) })
+}
+
+export async function options(): Promise<void> {
+  take<FaithListenOptions>({ ports: [22, '8000-8999'] as const })
+  take<readonly PortSpec[]>([22, 'all'])
+  take<AccessRule>({ action: 'deny', destination: '10.0.0.0/8', ports: 25 })
+  // @ts-expect-error a rule permits or denies
+  take<AccessRule>({ action: 'reject', destination: '10.0.0.0/8' })
+  // @ts-expect-error a misspelt option
+  await createFaithInterface({ prefix: '64:ff9b::/96' })
+  // @ts-expect-error a program cannot insist on sk_lookup
+  await createFaithInterface({ steering: 'sk_lookup' })
+  // @ts-expect-error left out is not undefined
+  await createFaithInterface({ workers: undefined })
+  // @ts-expect-error an IPv4 address is no rule
+  take<FaithRelayOptions>({ port: 80, accessList: ['10.0.0.1'] })
+  // @ts-expect-error milliseconds are a number
+  take<FaithRelayOptions>({ port: 80, idleTimeout: '30m' })
+  // @ts-expect-error not 0 or 1
+  setKeepfaith(1)
+}
+
+export async function listenerEvents(): Promise<void> {
+  same<typeof listener, FaithListener>(true)
+  take<EventEmitter>(listener)
+  listener.on('connection', (taken) => same<typeof taken, FaithSocket>(true))
+  listener.on('error', (error) => same<typeof error, Error>(true))
+  listener.on('close', (...nothing) => same<typeof nothing, []>(true))
+  for await (const taken of listener) same<typeof taken, FaithSocket>(true)
+  // @ts-expect-error a misspelt event
+  listener.on('conection', (taken: FaithSocket) => taken.end())
+  // @ts-expect-error a listener has no sessions
+  listener.on('session', (session: FaithSession) => session.id)
+  // @ts-expect-error not what is emitted
+  listener.on('connection', (taken: string) => taken)
+}
+
+export function relayEvents(): void {
+  relay.on('session', (session) => same<typeof session, FaithSession>(true))
+  relay.on('exhausted', (message) => same<typeof message, string>(true))
+  relay.once('error', (error) => same<typeof error, FaithError>(true))
+  relay.on('close', (...nothing) => same<typeof nothing, []>(true))
+  // @ts-expect-error a relay has no connections
+  relay.on('connection', (taken: FaithSocket) => taken.end())
+  faith.on('error', (error) => same<typeof error, FaithError>(true))
+  // @ts-expect-error an interface has no sessions
+  faith.on('session', (session: FaithSession) => session.id)
+}
+
+export function sockets(): void {
+  take<Socket>(socket)
+  same<typeof socket.localAddress, string>(true)
+  same<typeof socket.remotePort, number>(true)
+  same<typeof socket.localFamily, 'IPv6'>(true)
+  same<typeof socket.destination.ipv4, string | undefined>(true)
+  same<typeof socket.destination.interface, string>(true)
+  // @ts-expect-error it is what the client dialled
+  socket.destination = { address: '::1', port: 80, prefix: '::/96', interface: 'faith0' }
+  // @ts-expect-error `connection` makes them
+  take(new FaithSocket())
+  // @ts-expect-error `faith.listen` makes them
+  take(new FaithListener())
+  // @ts-expect-error `faith.relay` makes them
+  take(new FaithRelay())
+  // @ts-expect-error `createFaithInterface` makes them
+  take(new FaithInterface())
+  // @ts-expect-error an interface has them
+  take(new (faith.prefixes.constructor as typeof FaithPrefixes)())
+}
+
+export function sessions(session: FaithSession, stats: FaithRelayStats): void {
+  same<typeof session.reason, FaithEndReason>(true)
+  same<typeof session.startedAt, Date>(true)
+  same<keyof typeof stats.ended, FaithEndReason>(true)
+  same<(typeof stats.ended)['idle-timeout'], number>(true)
+  // @ts-expect-error not a reason
+  take(stats.ended.timeout)
+  // @ts-expect-error no reason is spelt so
+  take(session.reason === 'reset')
+}
+
+export async function answers(check: FaithSupportCheck): Promise<void> {
+  same<ReturnType<typeof embed>, string>(true)
+  same<ReturnType<typeof extract>, string | undefined>(true)
+  same<Awaited<ReturnType<typeof readAccessList>>, string>(true)
+  // @ts-expect-error the prefix decides where the address goes
+  embed('192.0.2.33')
+
+  if (check.ok) same<typeof check.hint, undefined>(true)
+  else same<typeof check.hint, string>(true)
+  const { ok, tun } = await checkSupport()
+  same<typeof ok, boolean>(true)
+  same<typeof tun, FaithSupportCheck>(true)
+}
+
+export async function lifetimes(): Promise<void> {
+  await using one = await createFaithInterface()
+  await using two = await one.listen({ port: 80 })
+  await using three = await one.relay({ ports: 'all' })
+  same<typeof two, FaithListener>(true)
+  same<typeof three, FaithRelay>(true)
+  same<ReturnType<typeof three.ref>, FaithRelay>(true)
+  for (const prefix of one.prefixes) same<typeof prefix, string>(true)
+}
+
+export function errors(error: FaithError): void {
+  take<FaithErrorCode>('ERR_FAITH_PORT')
+  // @ts-expect-error not one of ours
+  take<FaithErrorCode>('ERR_FAITH_PORTS')
+  take(error.code === 'ERR_FAITH_PORT' || error.code === 'EPERM')
+  same<typeof error.hint, string | undefined>(true)
+  same<typeof error.errno, number | undefined>(true)
+  // @ts-expect-error a fact is not changed
+  error.code = 'EPERM'
+}
