@@ -89,6 +89,12 @@ export interface FaithInterfaceEvents {
  * its listeners and relays do.
  *
  * Source: faith(4).
+ *
+ * @example
+ * ```ts
+ * faith.on('error', (error) => console.error(`${faith.name} is lost: ${error.message}`))
+ * for (const prefix of faith.prefixes) console.log(`${faith.name} captures ${prefix}`)
+ * ```
  */
 export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implements AsyncDisposable {
   /** The interface's name: `faith0`. */
@@ -165,7 +171,15 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     return this.#open('relay', (released) => FaithRelay.open(this.#native, options, released))
   }
 
-  /** What the interface has done since it was made; after it is closed, what it had done. */
+  /**
+   * What the interface has done since it was made; after it is closed, what it had done.
+   *
+   * @example
+   * ```ts
+   * const { captured, drops } = faith.stats()
+   * console.log(`${captured.packets} packets captured, ${drops['unsupported']} not TCP`)
+   * ```
+   */
   stats(): FaithInterfaceStats {
     const stats = this.#native.stats()
     return { ...stats, steering: stats.steering === 'sk_lookup' ? 'sk_lookup' : 'on-demand' }
@@ -175,6 +189,11 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * Closes its listeners, aborts what its relays still carry (close them first, with `drain`, to let it end), and
    * removes the interface and its routes; `close` is emitted after. Sockets of its listeners lose their network with
    * it. Closing again waits for the same end.
+   *
+   * @example
+   * ```ts
+   * process.once('SIGTERM', () => faith.close())
+   * ```
    */
   close(): Promise<void> {
     this.#closing ??= this.#shut()

@@ -112,6 +112,14 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   /**
    * Stops taking connections; they wait in the kernel's backlog until {@link FaithListener.resume}, and when it is
    * full the client's SYNs are dropped. Sockets already taken are not touched.
+   *
+   * @example
+   * ```ts
+   * listener.on('connection', (socket) => {
+   *   listener.pause()
+   *   socket.once('close', () => listener.resume()) // one at a time
+   * })
+   * ```
    */
   pause(): this {
     this.#held = true
@@ -119,20 +127,42 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     return this
   }
 
-  /** Takes connections again after {@link FaithListener.pause}. */
+  /**
+   * Takes connections again after {@link FaithListener.pause}.
+   *
+   * @example
+   * ```ts
+   * listener.pause()
+   * setTimeout(() => listener.resume(), 1000)
+   * ```
+   */
   resume(): this {
     this.#held = false
     this.#deliver()
     return this
   }
 
-  /** Lets the open listener keep the process running; it does from the start. */
+  /**
+   * Lets the open listener keep the process running; it does from the start.
+   *
+   * @example
+   * ```ts
+   * listener.unref().ref() // as it was
+   * ```
+   */
   ref(): this {
     if (this.#closing === undefined) this.#native?.ref()
     return this
   }
 
-  /** Lets the process end although the listener is open. */
+  /**
+   * Lets the process end although the listener is open.
+   *
+   * @example
+   * ```ts
+   * listener.unref()
+   * ```
+   */
   unref(): this {
     if (this.#closing === undefined) this.#native?.unref()
     return this
@@ -141,6 +171,11 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   /**
    * Stops capturing on these ports and closes the connections nobody has taken; `close` is emitted after. Sockets
    * already taken live on for as long as the interface does. Closing again waits for the same end.
+   *
+   * @example
+   * ```ts
+   * process.once('SIGTERM', () => listener.close())
+   * ```
    */
   close(): Promise<void> {
     this.#closing ??= this.#shut()

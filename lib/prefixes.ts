@@ -30,6 +30,11 @@ export class FaithPrefixes implements Iterable<string> {
    *
    * @throws {@link FaithError} `ERR_FAITH_PREFIX` when it is malformed, has host bits, an illegal length, or overlaps
    * another; `ERR_FAITH_CLOSED`
+   *
+   * @example
+   * ```ts
+   * await faith.prefixes.add('2001:db8:64::/96')
+   * ```
    */
   async add(prefix: string): Promise<void> {
     this.#requireOpen()
@@ -40,6 +45,11 @@ export class FaithPrefixes implements Iterable<string> {
    * Captures `prefix` no longer; connections inside it get no further.
    *
    * @throws {@link FaithError} `ENOENT` when the interface does not have it; `ERR_FAITH_PREFIX`; `ERR_FAITH_CLOSED`
+   *
+   * @example
+   * ```ts
+   * await faith.prefixes.delete('2001:db8:64::/96')
+   * ```
    */
   async delete(prefix: string): Promise<void> {
     this.#requireOpen()

@@ -100,11 +100,12 @@ export interface FaithRelayOptions extends PortOptions {
    * access list decide, and no JavaScript runs per connection.
    *
    * ```ts
+   * const tenants = new Map([['2001:db8:1::7', { gateway: '10.0.0.7' }]])
    * const relay = await faith.relay({
    *   ports: 'all',
    *   route: async ({ source, destination }) => {
    *     if (destination.port === 25) return { reject: 'prohibited' }
-   *     const tenant = await tenants.find(source.address)
+   *     const tenant = tenants.get(source.address)
    *     return tenant && { host: tenant.gateway, port: destination.port, proxyProtocol: 2 }
    *   },
    * })

@@ -131,7 +131,15 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     return relay
   }
 
-  /** What the relay has done since it was opened; after it is closed, what it had done. */
+  /**
+   * What the relay has done since it was opened; after it is closed, what it had done.
+   *
+   * @example
+   * ```ts
+   * const { active, ended } = relay.stats()
+   * console.log(`${active} sessions, ${ended.refused} refused so far`)
+   * ```
+   */
   stats(): FaithRelayStats {
     return toRelayStats(this.#native.stats())
   }
@@ -164,13 +172,27 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     await setting
   }
 
-  /** Lets the open relay keep the process running; it does from the start. */
+  /**
+   * Lets the open relay keep the process running; it does from the start.
+   *
+   * @example
+   * ```ts
+   * relay.unref().ref() // as it was
+   * ```
+   */
   ref(): this {
     if (this.#closing === undefined) this.#native.ref()
     return this
   }
 
-  /** Lets the process end although the relay is open. */
+  /**
+   * Lets the process end although the relay is open.
+   *
+   * @example
+   * ```ts
+   * relay.unref()
+   * ```
+   */
   unref(): this {
     if (this.#closing === undefined) this.#native.unref()
     return this
@@ -181,6 +203,11 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * `close` is emitted after. Closing again waits for the same end.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drain` is not a number of milliseconds
+   *
+   * @example
+   * ```ts
+   * await relay.close({ drain: 30_000 }) // half a minute for those that are at it
+   * ```
    */
   async close(options: FaithRelayCloseOptions = {}): Promise<void> {
     const read = new OptionReader('relay.close', options)
