@@ -1,0 +1,48 @@
+/** What TSDoc owes to whoever reads it in an editor: the default of every option, and codes that exist. */
+import { readdirSync, readFileSync } from 'node:fs'
+import test from 'ava'
+import ts from 'typescript'
+
+const directory = new URL('../lib/', import.meta.url)
+const sources = readdirSync(directory).map((name) => {
+  const text = readFileSync(new URL(name, directory), 'utf8')
+  return ts.createSourceFile(name, text, ts.ScriptTarget.ES2022, true)
+})
+
+/** What may be left out of the options of a call, with the comment that explains it. */
+const options = sources.flatMap((file) =>
+  file.statements
+    .filter((node) => ts.isInterfaceDeclaration(node))
+    .filter(({ name }) => /Options$|^AccessRule$/.test(name.text))
+    .flatMap(({ name, members }) =>
+      members
+        .filter(({ questionToken }) => questionToken !== undefined)
+        .map((member) => ({
+          name: `${name.text}.${member.name?.getText(file)}`,
+          comment: file.text.slice(member.getFullStart(), member.getStart(file)),
+        })),
+    ),
+)
+
+test('every option says what it is when it is left out', (t) => {
+  t.true(options.length >= 30, 'they are found')
+  const silent = options.filter(({ comment }) => !/\bdefault\b/i.test(comment))
+  t.deepEqual(
+    silent.map(({ name }) => name),
+    // One of the two must be given: neither has a default.
+    ['PortOptions.port', 'PortOptions.ports'],
+  )
+})
+
+test('every code that is written anywhere in the library is in the table and in the type', (t) => {
+  const text = sources.map((file) => file.text).join('\n')
+  const written = new Set(text.match(/\bERR_FAITH_[A-Z_]+/g))
+  const table = new Set(
+    Array.from(text.matchAll(/^ \* \| `(ERR_FAITH_\w+)` \|/gm), ([, code]) => code),
+  )
+  const typed = new Set(
+    Array.from(text.matchAll(/^ {2}\| '(ERR_FAITH_\w+)'/gm), ([, code]) => code),
+  )
+  t.deepEqual([...table].toSorted(), [...written].toSorted())
+  t.deepEqual([...typed].toSorted(), [...written].toSorted())
+})
