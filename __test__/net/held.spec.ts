@@ -90,6 +90,24 @@ async function counted(faithd: Faithd): Promise<FaithInterfaceStats> {
 
 let ports = 7700
 
+/** The flood whose connections wait for clients that never come while the other tests run; see the last one. */
+let deserted: { faithd: Faithd; port: number; descriptors: number; waiting: number }
+
+test.serial('servers wait for clients whose SYNs were forged', async (t) => {
+  const faithd = await faithdWith(...bounds)
+  ports += 1
+  const port = ports
+  await server.listen(port)
+  const descriptors = faithd.descriptors
+  let waiting = 0
+  await flood(faithd, { port, networks: 4000 }, async () => {
+    waiting = await connections(lab.server, 'state', 'established', `sport = :${port}`)
+  })
+  deserted = { faithd, port, descriptors, waiting }
+  t.true(waiting > 0 && waiting <= maxHeld, `${waiting}`)
+  t.true(faithd.descriptors >= descriptors + waiting, `${faithd.descriptors}, ${descriptors}`)
+})
+
 for (const [who, networks, bound] of [
   ['many clients', 4000, maxHeld],
   ['one client', 1, maxHeldPerClient],
@@ -171,4 +189,14 @@ test.serial('how much of an address makes a client whose SYNs are held is a sett
   })
   t.is(most, maxHeldPerClient)
   await faithd.stop()
+})
+
+test.serial('servers that nobody came for are let go of when the time is up', async (t) => {
+  const { faithd, port, descriptors } = deserted
+  const left = () => connections(lab.server, 'state', 'connected', `sport = :${port}`)
+  const patience = { timeout: 45_000, interval: 200 }
+  await waitFor('the server to be let go of', async () => (await left()) === 0, patience)
+  await waitFor('nothing to be left in faithd', () => faithd.descriptors <= descriptors + 8)
+  const near = await client.connect(faithd.address(), port)
+  t.deepEqual(near.history, ['connected'])
 })
