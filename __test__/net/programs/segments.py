@@ -1,0 +1,57 @@
+"""Prints every TCP segment to or from a port as it crosses a device, one line of JSON each.
+
+usage: segments.py DEVICE PORT
+
+  {"at": SECONDS, "way": "in", "flags": "SA", "seq": 1, "ack": 2, "window": 65535, "options": "0204…", "data": "…"}
+
+`at` is CLOCK_MONOTONIC, the same for every process of the machine. It runs for faithd's own device too, by
+nsenter(1) in the private namespace.
+"""
+
+import json
+import socket
+import sys
+import time
+
+ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
+PACKET_OUTGOING = 4
+NAMES = "FSRPAUEC"
+
+
+def segment_of(protocol: int, packet: bytes) -> bytes:
+    if protocol == ETH_P_IP and packet[9] == socket.IPPROTO_TCP:
+        return packet[(packet[0] & 0x0F) * 4 : int.from_bytes(packet[2:4], "big")]
+    if protocol == ETH_P_IPV6 and packet[6] == socket.IPPROTO_TCP:
+        return packet[40 : 40 + int.from_bytes(packet[4:6], "big")]
+    return b""
+
+
+def main() -> None:
+    device, port = sys.argv[1], sys.argv[2]
+    # What leaves is shown to sockets of every protocol alone.
+    packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    packets.bind((device, ETH_P_ALL))
+    print("watching", flush=True)
+    while True:
+        packet, address = packets.recvfrom(65536)
+        at = time.monotonic()
+        segment = segment_of(address[1], packet)
+        if len(segment) < 20:
+            continue
+        if int(port) not in (int.from_bytes(segment[0:2], "big"), int.from_bytes(segment[2:4], "big")):
+            continue
+        header = (segment[12] >> 4) * 4
+        seen = {
+            "at": at,
+            "way": "out" if address[2] == PACKET_OUTGOING else "in",
+            "flags": "".join(name for bit, name in enumerate(NAMES) if segment[13] & 1 << bit),
+            "seq": int.from_bytes(segment[4:8], "big"),
+            "ack": int.from_bytes(segment[8:12], "big"),
+            "window": int.from_bytes(segment[14:16], "big"),
+            "options": segment[20:header].hex(),
+            "data": segment[header:].hex(),
+        }
+        print(json.dumps(seen), flush=True)
+
+
+main()
