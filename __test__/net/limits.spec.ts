@@ -211,7 +211,8 @@ for (const [mode, args] of modes) {
     await late.sees('connected')
     late.says('at last')
     t.true(faithd.process.running)
-    const told = faithd.log.filter(({ msg }) => msg.includes('descriptors'))
-    t.is(told.length, 1, faithd.process.output)
+    const told = () => faithd.log.filter(({ msg }) => msg.includes('descriptors')).length
+    await waitFor('it to be said', () => told() > 0)
+    t.is(told(), 1)
   })
 }
