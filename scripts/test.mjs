@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os'
 
 import { bpfPrograms, ensurePrograms, labPrograms } from './debian.mjs'
 import { inLab } from './namespaces.mjs'
+import { ensureNode, nodeProgram, otherNodes } from './nodes.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules, ensureRustComponents } from './prepare.mjs'
 import {
   Failure,
@@ -39,6 +40,18 @@ const addon = [ensureNodeModules, ensureBuilt]
 const ava = 'node_modules/.bin/ava'
 /** Files at a time in the lab. Its specs load both ends of every connection and what is in between. */
 const labFiles = Math.max(1, Math.floor(availableParallelism() / 4))
+/** What is Node's business: the library. The command and the relay behind it are the same on each. */
+const librarySpecs = [
+  'errors',
+  'interface',
+  'isolation',
+  'keepfaith',
+  'lifecycle',
+  'listener',
+  'route',
+  'socket',
+  'support',
+].map((name) => `__test__/net/${name}.spec.ts`)
 
 /** @type {readonly Suite[]} */
 const suites = [
@@ -92,6 +105,21 @@ const suites = [
       inLab([ava, '--timeout=3m', `--concurrency=${labFiles}`, '__test__/net/*.spec.ts']),
     count: countAva,
   },
+  ...otherNodes.map((version) => ({
+    name: `node${version.split('.')[0]}`,
+    covers: `the library on Node ${version}`,
+    needs: [() => ensureNode(version), () => ensurePrograms(labPrograms), ...addon],
+    command: () => {
+      const args = [
+        '--timeout=3m',
+        `--concurrency=${labFiles}`,
+        '__test__/*.spec.ts',
+        ...librarySpecs,
+      ]
+      return inLab([nodeProgram(version), 'node_modules/ava/entrypoints/cli.mjs', ...args])
+    },
+    count: countAva,
+  })),
 ]
 
 /** @param {string} output @returns {Counts} */

@@ -174,7 +174,10 @@ test.serial('close leaves the process as it was before', async (t) => {
   const use = async () => {
     const faith = await program.create()
     await faith.listen({ ports: 'all' }, 'here')
+    const listening = descriptors()
     await client.greetings(server, [1, 2, 3, 4])
+    // Without the interface, what the client still has to say of its end would not come any more.
+    await waitFor('the connections to end', () => descriptors() <= listening)
     await faith.close()
   }
   // What a process makes once and keeps, it has made after the first time.

@@ -1,0 +1,27 @@
+// The releases of Node that faithd also runs on, besides the one that runs this script. npm has each as a package
+// with nothing in it but the program.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { root, step } from './steps.mjs'
+
+/** One of each line that `engines` of package.json lets in, newest when it was last looked. */
+export const otherNodes = ['22.23.3', '24.21.0', '26.10.0']
+
+/** @param {string} version */
+const folder = (version) => join(root, 'target', 'node', version)
+
+/** @param {string} version */
+const packaged = (version) => `node-linux-${process.arch}@${version}`
+
+/** Where a version's program is. @param {string} version */
+export function nodeProgram(version) {
+  return join(folder(version), 'node_modules', `node-linux-${process.arch}`, 'bin', 'node')
+}
+
+/** Installs a version, unless it is there. @param {string} version */
+export async function ensureNode(version) {
+  if (existsSync(nodeProgram(version))) return
+  const args = ['install', '--no-save', '--no-audit', '--no-fund', '--prefix', folder(version)]
+  await step(`Node ${version}`, 'npm', [...args, packaged(version)])
+}
