@@ -10,6 +10,13 @@ export {
   type AccessRule,
 } from './lib/access-list.js'
 export { embed, extract } from './lib/addresses.js'
+export {
+  destinationOf,
+  type FaithAttachment,
+  type FaithConnectionServer,
+  type FaithInjectionServer,
+  type FaithServer,
+} from './lib/attach.js'
 export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
 export {
   createFaithInterface,

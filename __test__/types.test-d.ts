@@ -3,10 +3,14 @@
  * `@ts-expect-error` must not compile; where it does, that is the error.
  */
 import type { EventEmitter } from 'node:events'
-import type { Socket } from 'node:net'
+import { createServer as createHttpServer } from 'node:http'
+import { createSecureServer } from 'node:http2'
+import { createServer, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
 import {
   checkSupport,
   createFaithInterface,
+  type destinationOf,
   embed,
   type extract,
   type FaithError,
@@ -27,6 +31,7 @@ import {
   type FaithSession,
   type FaithSessionDestination,
   FaithSocket,
+  type FaithSocketDestination,
   type FaithSupportCheck,
   type PortSpec,
   type readAccessList,
@@ -114,6 +119,20 @@ export async function listenerEvents(): Promise<void> {
   listener.on('session', (session: FaithSession) => session.id)
   // @ts-expect-error not what is emitted
   listener.on('connection', (taken: string) => taken)
+}
+
+export function servers(): void {
+  using attachment = listener.attach(createServer())
+  same<ReturnType<typeof attachment.detach>, void>(true)
+  listener.attach(createHttpServer())
+  listener.attach(createSecureServer())
+  listener.attach(createTlsServer())
+  listener.attach({ injectSocket: (taken: Socket) => taken.resume() })
+  // @ts-expect-error a port is no server
+  listener.attach(80)
+  // @ts-expect-error it takes nothing
+  listener.attach({})
+  same<ReturnType<typeof destinationOf>, FaithSocketDestination | undefined>(true)
 }
 
 export function relayEvents(): void {

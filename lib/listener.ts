@@ -10,7 +10,8 @@
 import { EventEmitter } from 'node:events'
 import { closeSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
-import { unwrap } from './errors.js'
+import { type FaithAttachment, type FaithServer, giverTo } from './attach.js'
+import { closedError, FaithError, unwrap } from './errors.js'
 import type { NativeConnection, NativeInterface, NativeListener } from './native.js'
 import { OptionReader } from './option-reader.js'
 import { type PortOptions, readPorts } from './ports.js'
@@ -66,6 +67,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   readonly #waiting: NativeConnection[] = []
   readonly #takers: ((step: Step) => void)[] = []
   #native: NativeListener | undefined
+  #attached: ((socket: FaithSocket) => void) | undefined
   #held = false
   #throttled = false
   #closing: Promise<void> | undefined
@@ -140,6 +142,48 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     this.#held = false
     this.#deliver()
     return this
+  }
+
+  /**
+   * Gives every connection to a server, as if it had listened on these ports itself: one of `net`, `tls`, `http`,
+   * `https` or `http2`, or any other that takes connections by its `connection` event or by `injectSocket`. The socket
+   * is a {@link FaithSocket}, half-open and without delay (Nagle) as the server's `allowHalfOpen` and `noDelay` say.
+   * Behind TLS, {@link destinationOf} tells what was dialled.
+   *
+   * A listener has one server at a time. Neither closes the other: when the listener closes, the server gets no more
+   * connections and keeps those it has; a server that closes is still given connections, unless it is detached. The
+   * server need not listen. It counts only what it has accepted itself: for `maxConnections` and the end of
+   * `server.close()` these connections are not there. An HTTP server enforces `headersTimeout` and `requestTimeout` only
+   * while it listens, somewhere, and `server.setTimeout()` always.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when it is no server, or another is attached; `ERR_FAITH_CLOSED`
+   *
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http'
+   * import { destinationOf } from 'faithd'
+   *
+   * const server = createServer((request, response) => {
+   *   response.end(`${destinationOf(request.socket)?.address} is not here\n`)
+   * })
+   * const attachment = listener.attach(server)
+   * process.once('SIGUSR1', () => attachment.detach())
+   * ```
+   */
+  attach(server: FaithServer): FaithAttachment {
+    if (this.#closing !== undefined) throw closedError('the listener', 'open another one')
+    const give = giverTo(server)
+    if (this.#attached !== undefined) {
+      const message = 'listener.attach: another server is attached'
+      throw new FaithError('ERR_FAITH_ARGUMENT', message, { hint: 'detach it first' })
+    }
+    this.#attached = give
+    this.on('connection', give)
+    const detach = (): void => {
+      if (this.#attached === give) this.#attached = undefined
+      this.off('connection', give)
+    }
+    return { detach, [Symbol.dispose]: detach }
   }
 
   /**

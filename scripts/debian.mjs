@@ -33,6 +33,7 @@ const packages = {
   nc: 'netcat-openbsd',
   nginx: 'nginx',
   nmap: 'nmap',
+  openssl: 'openssl',
   ps: 'procps',
   python3: 'python3',
   setpriv: 'util-linux',
@@ -57,6 +58,7 @@ export const labPrograms = [
   'inetutils-telnet',
   'iperf3',
   'nmap',
+  'openssl',
   'ps',
   'python3',
 ]

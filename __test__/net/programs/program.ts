@@ -12,6 +12,7 @@ import {
 import { fileURLToPath } from 'node:url'
 import { nodeCommand, waitFor, type Exit, type Host, type LabProcess } from '../../../lab/index.js'
 import type { Arrived } from '../../../lab/programs/stream.js'
+import type { Identity, Kind } from './attach-verbs.js'
 import type { SentError, Verbs } from './driver.js'
 import type { Accepted, Greeting } from './faith-verbs.js'
 
@@ -59,6 +60,10 @@ export class Program implements AsyncDisposable {
     const { value, error } = JSON.parse(line) as { value: never; error?: SentError }
     if (error) throw revive(error)
     return value
+  }
+
+  async makeServer(kind: Kind, identity: Identity): Promise<AttachableServer> {
+    return new AttachableServer(this, await this.ask('makeServer', kind, identity))
   }
 
   keepfaith(value?: boolean): Promise<boolean> {
@@ -151,8 +156,27 @@ export class Faith extends Remote {
   }
 }
 
+/** A server of Node's own, or one like them. */
+export class AttachableServer extends Remote {
+  listen(port: number): Promise<void> {
+    return this.program.ask('listenItself', this.id, port)
+  }
+
+  override close(): Promise<void> {
+    return this.program.ask('closeServer', this.id)
+  }
+}
+
 /** A faith listener. */
 export class Listener extends Remote {
+  attach(server: AttachableServer): Promise<void> {
+    return this.program.ask('attach', this.id, server.id)
+  }
+
+  detach(): Promise<void> {
+    return this.program.ask('detach', this.id)
+  }
+
   async accept(): Promise<AcceptedConnection> {
     return new AcceptedConnection(this.program, await this.program.ask('accept', this.id))
   }

@@ -1,0 +1,97 @@
+/**
+ * Captured connections for servers that Node, or somebody else, has written.
+ *
+ * Theory of operation: a server that listens gets each connection as its own `connection` event, and does not mind
+ * who emits it. What a server would have done to the socket before that is done here, as the server's own settings
+ * say. A TLS server puts a socket of its own around the captured one and tells nobody which; both have the same ends,
+ * though, and by these {@link destinationOf} finds the one from the other.
+ */
+import type { Socket } from 'node:net'
+import { FaithError } from './errors.js'
+import { show } from './option-reader.js'
+import { FaithSocket, type FaithSocketDestination } from './socket.js'
+
+/** A server that takes connections by its `connection` event, as those of `net`, `tls`, `http`, `https` and `http2`. */
+export interface FaithConnectionServer {
+  /** Emits `connection`. */
+  emit(event: 'connection', socket: FaithSocket): boolean
+}
+
+/** A server that takes connections by a method, as ssh2's, whose `connection` event means something else. */
+export interface FaithInjectionServer {
+  /** Takes a connection. */
+  injectSocket(socket: FaithSocket): unknown
+}
+
+/** A server that {@link FaithListener.attach} can give connections to. */
+export type FaithServer = FaithConnectionServer | FaithInjectionServer
+
+/** A server that gets the connections of a listener, for as long as it is not detached. */
+export interface FaithAttachment extends Disposable {
+  /**
+   * Gives it no more connections: they wait in the listener until somebody else takes them. Those it has it keeps.
+   */
+  detach(): void
+}
+
+/** The open sockets that were given to servers, by their ends. */
+const given = new Map<string, FaithSocketDestination>()
+
+/**
+ * What the client of a connection wanted to reach, for the socket that an attached server has: the captured one
+ * itself, or the TLS socket around it. `undefined` for a socket that no listener has captured, and for a TLS socket
+ * that is closed: a log that is written then has to have asked before.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:https'
+ * import { destinationOf } from 'faithd'
+ *
+ * const server = createServer({ key: '…', cert: '…' }, (request, response) => {
+ *   response.end(`you dialled ${destinationOf(request.socket)?.ipv4}\n`)
+ * })
+ * listener.attach(server)
+ * ```
+ */
+export function destinationOf(socket: Socket): FaithSocketDestination | undefined {
+  return socket instanceof FaithSocket ? socket.destination : given.get(endsOf(socket))
+}
+
+/** @internal What gives a socket to the server; throws where that cannot take one. */
+export function giverTo(server: FaithServer): (socket: FaithSocket) => void {
+  const take = takerOf(server)
+  return (socket) => {
+    const { allowHalfOpen, noDelay } = server as { allowHalfOpen?: unknown; noDelay?: unknown }
+    if (typeof allowHalfOpen === 'boolean') socket.allowHalfOpen = allowHalfOpen
+    if (noDelay === true) socket.setNoDelay(true)
+    remember(socket)
+    take(socket)
+  }
+}
+
+function takerOf(server: unknown): (socket: FaithSocket) => void {
+  const able = (typeof server === 'object' && server !== null) || typeof server === 'function'
+  const { emit, injectSocket } = (able ? server : {}) as Record<string, unknown>
+  // First, as a server that has it emits `connection` too, with something of its own.
+  if (typeof injectSocket === 'function') return (socket) => injectSocket.call(server, socket)
+  if (typeof emit === 'function') return (socket) => emit.call(server, 'connection', socket)
+  throw new FaithError(
+    'ERR_FAITH_ARGUMENT',
+    `listener.attach: \`server\` must be a server, got ${show(server)}`,
+    { hint: 'give it what createServer() of net, tls, http, https or http2 returns' },
+  )
+}
+
+function remember(socket: FaithSocket): void {
+  const { destination } = socket
+  const ends = endsOf(socket)
+  given.set(ends, destination)
+  socket.once('close', () => {
+    // The client may have dialled again from the same port in the meantime.
+    if (given.get(ends) === destination) given.delete(ends)
+  })
+}
+
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`
+}
