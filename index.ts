@@ -27,7 +27,12 @@ export {
   type FaithInterfaceStats,
 } from './lib/interface.js'
 export { getKeepfaith, setKeepfaith } from './lib/keepfaith.js'
-export { FaithListener, type FaithListenerEvents, type FaithListenOptions } from './lib/listener.js'
+export {
+  FaithListener,
+  type FaithIterationOptions,
+  type FaithListenerEvents,
+  type FaithListenOptions,
+} from './lib/listener.js'
 export type { PortOptions, PortSpec } from './lib/ports.js'
 export type { FaithPrefixes } from './lib/prefixes.js'
 export {

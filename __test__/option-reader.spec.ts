@@ -48,6 +48,11 @@ const wrong: [what: string, read: () => unknown, complaint: RegExp][] = [
     /got 1500\.5/,
   ],
   [
+    'a signal that is none',
+    () => reader({ signal: { aborted: false } }).signal('signal'),
+    /`signal` must be an AbortSignal, got an object/,
+  ],
+  [
     'an unknown word',
     () => reader({ mapping: 'rfc9999' }).oneOf('mapping', ['rfc6052', 'low32'], 'rfc6052'),
     /`mapping` must be 'rfc6052' or 'low32', got 'rfc9999'/,

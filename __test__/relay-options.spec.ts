@@ -33,6 +33,7 @@ test('nothing but ports is a relay with the documented defaults', (t) => {
     },
     sessionEvents: true,
     route: undefined,
+    signal: undefined,
   })
 })
 

@@ -2,10 +2,16 @@
  * A faith interface: the device that captures, its prefixes, and the listeners and relays that live on it.
  */
 import { EventEmitter } from 'node:events'
+import { openUntil } from './abort.js'
 import { closedError, toFaithError, unwrap, type FaithError } from './errors.js'
 import { requireKeepfaith } from './keepfaith.js'
 import { FaithListener, type FaithListenOptions } from './listener.js'
-import { type NativeFailure, type NativeInterface, native } from './native.js'
+import {
+  type NativeFailure,
+  type NativeInterface,
+  type NativeInterfaceOptions,
+  native,
+} from './native.js'
 import { OptionReader } from './option-reader.js'
 import { FaithPrefixes } from './prefixes.js'
 import { FaithRelay } from './relay.js'
@@ -39,6 +45,8 @@ export interface FaithInterfaceOptions {
    * kernel and privileges allow it, else on demand. `on-demand`: by a listener made when a port's first SYN comes.
    */
   steering?: 'auto' | 'on-demand'
+  /** Closes the interface when it is aborted, as `close()` does. Default: only `close()` does. */
+  signal?: AbortSignal
 }
 
 /** Packets and their bytes, IPv6 headers included. */
@@ -125,8 +133,12 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       steering: read.oneOf('steering', ['auto', 'on-demand'], 'auto'),
       ...workers,
     }
+    const signal = read.signal('signal')
     read.end()
+    return await openUntil(signal, () => FaithInterface.#make(settings))
+  }
 
+  static async #make(settings: NativeInterfaceOptions): Promise<FaithInterface> {
     let lostEarly: NativeFailure | undefined
     let lose = (failure: NativeFailure): void => void (lostEarly = failure)
     const created = await native.createInterface(settings, (failure) => lose(failure))
@@ -145,6 +157,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * @throws {@link FaithError} `ERR_FAITH_KEEPFAITH` before `setKeepfaith(true)`; `ERR_FAITH_PORT`;
    * `ERR_FAITH_ARGUMENT`; `EADDRINUSE` when another faith listener or relay has a port; `EADDRNOTAVAIL` when
    * `address` is inside no prefix; `ERR_FAITH_CLOSED`
+   * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the listener is open
    *
    * @example
    * ```ts
@@ -161,6 +174,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * is given, which then decides where each connection goes; its bytes never pass through JavaScript.
    *
    * @throws {@link FaithError} as {@link FaithInterface.listen}, and `ERR_FAITH_ACCESS_LIST` with every malformed rule
+   * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the relay is open
    *
    * @example
    * ```ts
@@ -245,6 +259,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
  * @throws {@link FaithError} `EPERM` or `EACCES` when a capability or a permission is missing; `ENOENT` without
  * /dev/net/tun; `EEXIST` when an interface of that name exists; `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`;
  * `ERR_FAITH_ARGUMENT`
+ * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the interface is there
  *
  * @example
  * ```ts

@@ -10,8 +10,10 @@
 import { EventEmitter } from 'node:events'
 import { closeSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
+import { openUntil } from './abort.js'
 import { type FaithAttachment, type FaithServer, giverTo } from './attach.js'
 import { closedError, FaithError, unwrap } from './errors.js'
+import { DONE, iterate, type Source, type Taker } from './iteration.js'
 import type { NativeConnection, NativeInterface, NativeListener } from './native.js'
 import { OptionReader } from './option-reader.js'
 import { type PortOptions, readPorts } from './ports.js'
@@ -26,6 +28,14 @@ export interface FaithListenOptions extends PortOptions, Partial<FaithSocketOpti
   address?: string
   /** How many connections may wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
   backlog?: number
+  /** Closes the listener when it is aborted, as `close()` does. Default: only `close()` does. */
+  signal?: AbortSignal
+}
+
+/** How connections are iterated over. */
+export interface FaithIterationOptions {
+  /** Ends the iteration with an `AbortError` when it is aborted. Default: it goes on until the listener closes. */
+  signal?: AbortSignal
 }
 
 /** The events of a {@link FaithListener}. */
@@ -39,10 +49,6 @@ export interface FaithListenerEvents {
 }
 
 const WAITING_LIMIT = 64
-
-type Step = IteratorResult<FaithSocket, undefined>
-
-const DONE: Step = { done: true, value: undefined }
 
 /**
  * A faith listener: it accepts the connections captured on its ports.
@@ -65,7 +71,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   readonly #socketOptions: FaithSocketOptions
   readonly #released: (listener: FaithListener) => void
   readonly #waiting: NativeConnection[] = []
-  readonly #takers: ((step: Step) => void)[] = []
+  readonly #takers: Taker[] = []
   #native: NativeListener | undefined
   #attached: ((socket: FaithSocket) => void) | undefined
   #held = false
@@ -101,14 +107,17 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
       allowHalfOpen: read.boolean('allowHalfOpen', true),
       pauseOnConnect: read.boolean('pauseOnConnect', false),
     }
+    const signal = read.signal('signal')
     read.end()
 
-    const listener = new FaithListener(faith.name, socketOptions, released)
-    listener.#native = unwrap(
-      await faith.listen({ ports, backlog, ...address }, (batch) => listener.#accept(batch)),
-    )
-    listener.#regulate()
-    return listener
+    return await openUntil(signal, async () => {
+      const listener = new FaithListener(faith.name, socketOptions, released)
+      listener.#native = unwrap(
+        await faith.listen({ ports, backlog, ...address }, (batch) => listener.#accept(batch)),
+      )
+      listener.#regulate()
+      return listener
+    })
   }
 
   /**
@@ -236,32 +245,39 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * listener closes; leaving the loop does not close the listener.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<FaithSocket, undefined> {
-    const own = new Set<(step: Step) => void>()
-    let ended = false
-    const iterator: AsyncIterableIterator<FaithSocket, undefined> = {
-      next: () => {
-        if (ended || this.#closing !== undefined) return Promise.resolve(DONE)
-        return new Promise<Step>((resolve) => {
-          const take = (step: Step): void => {
-            own.delete(take)
-            resolve(step)
-          }
-          own.add(take)
-          this.#takers.push(take)
-          this.#deliver()
-        })
+    return this.connections()
+  }
+
+  /**
+   * The captured connections, as by iterating over the listener itself, until a signal is aborted. The loop then fails
+   * with an `AbortError`, and the listener stays open.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`
+   *
+   * @example
+   * ```ts
+   * try {
+   *   for await (const socket of listener.connections({ signal: AbortSignal.timeout(60_000) })) {
+   *     socket.end('you are in time\n')
+   *   }
+   * } catch (error) {
+   *   if (!(error instanceof Error) || error.name !== 'AbortError') throw error
+   * }
+   * ```
+   */
+  connections(options: FaithIterationOptions = {}): AsyncIterableIterator<FaithSocket, undefined> {
+    const read = new OptionReader('listener.connections', options)
+    const signal = read.signal('signal')
+    read.end()
+    const source: Source = {
+      isClosed: () => this.#closing !== undefined,
+      wait: (taker) => {
+        this.#takers.push(taker)
+        this.#deliver()
       },
-      return: () => {
-        ended = true
-        for (const take of own) {
-          this.#takers.splice(this.#takers.indexOf(take), 1)
-          take(DONE)
-        }
-        return Promise.resolve(DONE)
-      },
-      [Symbol.asyncIterator]: () => iterator,
+      leave: (taker) => void this.#takers.splice(this.#takers.indexOf(taker), 1),
     }
-    return iterator
+    return iterate(source, signal)
   }
 
   #accept(batch: NativeConnection[]): void {

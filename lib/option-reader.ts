@@ -79,6 +79,12 @@ export class OptionReader {
     return choice
   }
 
+  signal(name: string): AbortSignal | undefined {
+    const value = this.unchecked(name)
+    if (value === undefined || value instanceof AbortSignal) return value
+    throw this.refuse(name, 'an AbortSignal', value)
+  }
+
   /** Refuses every option that was given and not taken. */
   end(): void {
     for (const name of this.#options.keys()) {

@@ -126,6 +126,9 @@ export interface FaithRelayOptions extends PortOptions {
    * {@link FaithRelay.stats} counts them all the same.
    */
   sessionEvents?: boolean
+
+  /** Closes the relay when it is aborted, as `close()` does without drain. Default: only `close()` does. */
+  signal?: AbortSignal
 }
 
 /** @internal The most the addon takes for a number, whatever it counts. */
@@ -139,11 +142,15 @@ const TIMER_MS = { min: 1, max: 2_147_483_647 }
 const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
 
 /** @internal What `faith.relay` was given, checked, with defaults filled in. */
-export function readRelayOptions(options: unknown): {
+export interface RelayOptions {
   settings: NativeRelayOptions & { routeTimeoutMs: number }
   sessionEvents: boolean
   route: FaithRoute | undefined
-} {
+  signal: AbortSignal | undefined
+}
+
+/** @internal */
+export function readRelayOptions(options: unknown): RelayOptions {
   const call = 'faith.relay'
   const read = new OptionReader(call, options)
   const accessList = read.unchecked('accessList')
@@ -177,8 +184,9 @@ export function readRelayOptions(options: unknown): {
   }
   const sessionEvents = read.boolean('sessionEvents', true)
   const route = readRoute(read)
+  const signal = read.signal('signal')
   read.end()
-  return { settings, sessionEvents, route }
+  return { settings, sessionEvents, route, signal }
 }
 
 function readMapping(read: OptionReader, mapping: unknown): string {

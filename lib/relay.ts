@@ -3,11 +3,17 @@
  * and, where there is a `route`, their beginnings.
  */
 import { EventEmitter } from 'node:events'
+import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { closedError, type FaithError, unwrap } from './errors.js'
 import type { NativeInterface, NativeQuestion, NativeRelay, NativeSession } from './native.js'
 import { OptionReader } from './option-reader.js'
-import { type FaithRelayOptions, MOST, readRelayOptions } from './relay-options.js'
+import {
+  type FaithRelayOptions,
+  MOST,
+  readRelayOptions,
+  type RelayOptions,
+} from './relay-options.js'
 import { Router } from './route.js'
 import { type FaithRelayStats, type FaithSession, toRelayStats, toSession } from './session.js'
 
@@ -92,8 +98,15 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     options: FaithRelayOptions,
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
-    const { settings, sessionEvents, route } = readRelayOptions(options)
+    const { signal, ...wanted } = readRelayOptions(options)
+    return await openUntil(signal, () => FaithRelay.#start(faith, wanted, released))
+  }
 
+  static async #start(
+    faith: NativeInterface,
+    { settings, sessionEvents, route }: Omit<RelayOptions, 'signal'>,
+    released: (relay: FaithRelay) => void,
+  ): Promise<FaithRelay> {
     // Sessions that end before whoever opens the relay can ask for them wait for the loop to turn, and so do
     // connections that come before there is a relay to answer by.
     const early: NativeSession[] = []

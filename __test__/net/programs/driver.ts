@@ -10,6 +10,7 @@
  */
 import { createInterface } from 'node:readline'
 import type { FaithError } from '../../../index.js'
+import { abortVerbs } from './abort-verbs.js'
 import { attachVerbs } from './attach-verbs.js'
 import { faithVerbs } from './faith-verbs.js'
 import { socketVerbs } from './socket-verbs.js'
@@ -24,7 +25,7 @@ const processVerbs = {
   },
 }
 
-const verbs = { ...attachVerbs, ...faithVerbs, ...socketVerbs, ...processVerbs }
+const verbs = { ...abortVerbs, ...attachVerbs, ...faithVerbs, ...socketVerbs, ...processVerbs }
 
 /** What can be asked of the program. */
 export type Verbs = typeof verbs

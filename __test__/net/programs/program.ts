@@ -105,7 +105,8 @@ export class Program implements AsyncDisposable {
   }
 }
 
-class Remote implements AsyncDisposable {
+/** What stays in the program, by its number. */
+export class Remote implements AsyncDisposable {
   protected readonly program: Program
   readonly id: number
 

@@ -1,0 +1,65 @@
+import { EventEmitter, getEventListeners } from 'node:events'
+import test from 'ava'
+import { openUntil } from '../lib/abort.js'
+
+/** Something that opens, notes that it closes, and says so. */
+class Closable extends EventEmitter {
+  closed = 0
+
+  close(): Promise<void> {
+    this.closed += 1
+    if (this.closed === 1) process.nextTick(() => this.emit('close'))
+    return Promise.resolve()
+  }
+}
+
+const reason = new Error('enough')
+const abortError = { name: 'AbortError', code: 'ABORT_ERR', message: 'The operation was aborted' }
+
+test('what is opened without a signal is simply opened', async (t) => {
+  const opened = new Closable()
+  t.is(await openUntil(undefined, () => Promise.resolve(opened)), opened)
+  t.is(opened.closed, 0)
+})
+
+test('with a signal that is aborted already nothing is opened', async (t) => {
+  const open = () => t.fail() as never
+  const error = await t.throwsAsync(openUntil(AbortSignal.abort(reason), open), abortError)
+  t.is(error.cause, reason)
+})
+
+test('what opens while the signal is aborted is closed, and nobody gets it', async (t) => {
+  const controller = new AbortController()
+  const opened = new Closable()
+  const opening = openUntil(controller.signal, async () => {
+    controller.abort(reason)
+    return opened
+  })
+  const error = await t.throwsAsync(opening, abortError)
+  t.is(error.cause, reason)
+  t.is(opened.closed, 1)
+})
+
+test('what is open is closed when the signal is aborted', async (t) => {
+  const controller = new AbortController()
+  const opened = await openUntil(controller.signal, () => Promise.resolve(new Closable()))
+  t.is(opened.closed, 0)
+  controller.abort()
+  t.is(opened.closed, 1)
+})
+
+test('what is closed has let go of the signal', async (t) => {
+  const { signal } = new AbortController()
+  const opened = await openUntil(signal, () => Promise.resolve(new Closable()))
+  t.is(getEventListeners(signal, 'abort').length, 1)
+  const closed = new Promise((resolve) => opened.once('close', resolve))
+  await opened.close()
+  await closed
+  t.is(getEventListeners(signal, 'abort').length, 0)
+})
+
+test('what cannot be opened fails as it would', async (t) => {
+  const { signal } = new AbortController()
+  const opening = openUntil<Closable>(signal, () => Promise.reject(reason))
+  t.is(await t.throwsAsync(opening), reason)
+})
