@@ -44,6 +44,7 @@ export {
 export type { FaithMapping, FaithRelayOptions } from './lib/relay-options.js'
 export type {
   FaithEndReason,
+  FaithLiveSession,
   FaithRelayStats,
   FaithSession,
   FaithSessionDestination,

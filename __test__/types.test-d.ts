@@ -21,6 +21,7 @@ import {
   FaithInterface,
   FaithListener,
   type FaithListenOptions,
+  type FaithLiveSession,
   type FaithPrefixes,
   FaithRelay,
   type FaithRelayOptions,
@@ -177,6 +178,19 @@ export function sessions(session: FaithSession, stats: FaithRelayStats): void {
   take(stats.ended.timeout)
   // @ts-expect-error no reason is spelt so
   take(session.reason === 'reset')
+}
+
+export async function liveSessions(): Promise<void> {
+  for await (const session of relay.sessions()) {
+    same<typeof session, FaithLiveSession>(true)
+    same<typeof session.source, FaithEndpoint>(true)
+    same<ReturnType<typeof relay.end>, boolean>(true)
+    relay.end(session.id)
+    // @ts-expect-error it has not ended
+    take(session.reason)
+  }
+  // @ts-expect-error an id is a number
+  relay.end('1')
 }
 
 export async function answers(check: FaithSupportCheck): Promise<void> {

@@ -15,6 +15,7 @@ export type {
   NativeInterfaceOptions,
   NativeInterfaceStats,
   NativeListener,
+  NativeLiveSession,
   NativePortRange,
   NativeQuestion,
   NativeRelay,

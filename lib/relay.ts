@@ -5,9 +5,9 @@
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
-import { closedError, type FaithError, unwrap } from './errors.js'
+import { closedError, FaithError, unwrap } from './errors.js'
 import type { NativeInterface, NativeQuestion, NativeRelay, NativeSession } from './native.js'
-import { OptionReader } from './option-reader.js'
+import { OptionReader, show } from './option-reader.js'
 import {
   type FaithRelayOptions,
   MOST,
@@ -15,7 +15,14 @@ import {
   type RelayOptions,
 } from './relay-options.js'
 import { Router } from './route.js'
-import { type FaithRelayStats, type FaithSession, toRelayStats, toSession } from './session.js'
+import { liveSessions } from './live.js'
+import {
+  type FaithLiveSession,
+  type FaithRelayStats,
+  type FaithSession,
+  toRelayStats,
+  toSession,
+} from './session.js'
 
 /** What a new access list means for sessions and loopback. */
 export interface FaithSetAccessListOptions {
@@ -155,6 +162,43 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    */
   stats(): FaithRelayStats {
     return toRelayStats(this.#native.stats())
+  }
+
+  /**
+   * The sessions that go on, the oldest first: those that began before the iteration, and have not ended when it comes
+   * to them. Attempts that have no server yet are not among them. They are looked at a few hundred at a time, and in
+   * between the event loop turns, so that a relay with very many goes on working. A closed relay has none.
+   *
+   * @example
+   * ```ts
+   * for await (const { id, source, ageMs, bytesDown } of relay.sessions()) {
+   *   console.log(`${id}: ${source.address}, ${bytesDown} bytes in ${ageMs} ms`)
+   * }
+   * ```
+   */
+  sessions(): AsyncIterableIterator<FaithLiveSession, undefined> {
+    return liveSessions(this.#native)
+  }
+
+  /**
+   * Ends a session: its client and its server are reset, and it ends as `aborted`.
+   *
+   * @param id - its id, as {@link FaithRelay.sessions} has it
+   * @returns whether there was such a session
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when the id is no number
+   *
+   * @example
+   * ```ts
+   * for await (const { id, source } of relay.sessions()) {
+   *   if (source.address === '2001:db8::bad') relay.end(id)
+   * }
+   * ```
+   */
+  end(id: number): boolean {
+    if (Number.isSafeInteger(id) && id >= 0) return this.#native.end(id)
+    throw new FaithError('ERR_FAITH_ARGUMENT', `relay.end: \`id\` must be an id, got ${show(id)}`, {
+      hint: 'take it from relay.sessions()',
+    })
   }
 
   /**

@@ -1,5 +1,10 @@
 /** What a relay tells about its sessions, one by one as they end and in sums. */
-import type { NativeQuestion, NativeRelayStats, NativeSession } from './native.js'
+import type {
+  NativeLiveSession,
+  NativeQuestion,
+  NativeRelayStats,
+  NativeSession,
+} from './native.js'
 import type { FaithDestination, FaithEndpoint } from './socket.js'
 
 /**
@@ -17,7 +22,7 @@ import type { FaithDestination, FaithEndpoint } from './socket.js'
  * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient` or `maxUndecided` was reached |
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
  * | `client-gone`, `server-gone` | that side vanished: it answers neither data nor keep-alive probes |
- * | `aborted` | the relay was closed, a new access list denies it, or the client never completed its handshake |
+ * | `aborted` | the relay was closed, `relay.end` or a new access list ended it, or the client never completed its handshake |
  * | `error` | anything else, a `route` that gave no verdict included |
  */
 export type FaithEndReason =
@@ -81,6 +86,12 @@ export interface FaithSession {
   reason: FaithEndReason
 }
 
+/** A session of a relay that goes on, as it was when it was looked at. */
+export interface FaithLiveSession extends Omit<FaithSession, 'durationMs' | 'reason'> {
+  /** From `startedAt` to now, in milliseconds. */
+  ageMs: number
+}
+
 /** What a relay has done since it was opened. */
 export interface FaithRelayStats {
   /** Sessions there are now. */
@@ -103,19 +114,34 @@ export interface FaithRelayStats {
 /** @internal The record of the addon, in the public shape. */
 export function toSession(record: NativeSession): FaithSession {
   return {
-    id: record.id,
-    source: { address: record.source, port: record.sourcePort },
-    destination: toDestination(record),
-    bytesUp: record.bytesUp,
-    bytesDown: record.bytesDown,
-    startedAt: new Date(record.startedAtMs),
+    ...toPart(record),
     durationMs: record.durationMs,
     reason: END_REASONS.find((reason) => reason === record.reason) ?? 'error',
   }
 }
 
+/** @internal A session that goes on, in the public shape. */
+export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
+  return { ...toPart(session), ageMs: session.ageMs }
+}
+
+function toPart(
+  session: NativeLiveSession | NativeSession,
+): Omit<FaithSession, 'durationMs' | 'reason'> {
+  return {
+    id: session.id,
+    source: { address: session.source, port: session.sourcePort },
+    destination: toDestination(session),
+    bytesUp: session.bytesUp,
+    bytesDown: session.bytesDown,
+    startedAt: new Date(session.startedAtMs),
+  }
+}
+
 /** @internal What was dialled, and the server it means. */
-export function toDestination(record: NativeQuestion | NativeSession): FaithSessionDestination {
+export function toDestination(
+  record: NativeLiveSession | NativeQuestion | NativeSession,
+): FaithSessionDestination {
   return {
     address: record.destination,
     port: record.destinationPort,

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod interface;
 mod keep_alive;
 pub mod listener;
+pub mod live;
 pub mod options;
 pub mod relay;
 pub mod relay_options;

@@ -14,10 +14,11 @@ use crate::batch::Batch;
 use crate::failure::NativeFailure;
 use crate::failure::{Outcome, blocking};
 use crate::keep_alive::KeepAlive;
+use crate::live::{self, NativeLiveSessions};
 use crate::options::NativeRelayOptions;
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeQuestion, NativeVerdict};
-use crate::stats::number;
+use crate::stats::{milliseconds, number};
 
 /// Ended sessions that may wait for the event loop; more are counted and forgotten.
 const WAITING: usize = 65_536;
@@ -109,10 +110,6 @@ fn session(record: SessionRecord) -> NativeSession {
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
-}
-
 /// What a relay is prepared with on the JavaScript thread, before it is opened on another.
 pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
@@ -179,6 +176,21 @@ impl NativeRelay {
         }
         asking.give_up(id);
         None
+    }
+
+    /// The sessions after `id` that go on, `most` of them, in the order of their ids.
+    #[napi]
+    #[must_use]
+    pub fn sessions(&self, id: f64, most: u32) -> NativeLiveSessions {
+        live::list(&self.relay, id, most)
+    }
+
+    /// Resets both sides of a session; whether it went on.
+    #[napi]
+    #[must_use]
+    pub fn end(&self, id: f64) -> bool {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
+        self.relay.end(id as u64)
     }
 
     /// What it has counted.

@@ -1,6 +1,7 @@
 //! Counters as JavaScript reads them. Numbers are exact up to 2^53.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use faith_packet::classify::DropReason;
 use faith_stack::FaithInterface;
@@ -39,6 +40,10 @@ pub struct NativeInterfaceStats {
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, which no counter reaches")]
 pub(crate) fn number(count: u64) -> f64 {
     count as f64
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 pub(crate) fn of_interface(interface: &FaithInterface) -> NativeInterfaceStats {

@@ -13,6 +13,7 @@ import type { FaithError } from '../../../index.js'
 import { abortVerbs } from './abort-verbs.js'
 import { attachVerbs } from './attach-verbs.js'
 import { faithVerbs } from './faith-verbs.js'
+import { relayVerbs } from './relay-verbs.js'
 import { socketVerbs } from './socket-verbs.js'
 
 const processVerbs = {
@@ -25,7 +26,14 @@ const processVerbs = {
   },
 }
 
-const verbs = { ...abortVerbs, ...attachVerbs, ...faithVerbs, ...socketVerbs, ...processVerbs }
+const verbs = {
+  ...abortVerbs,
+  ...attachVerbs,
+  ...faithVerbs,
+  ...relayVerbs,
+  ...socketVerbs,
+  ...processVerbs,
+}
 
 /** What can be asked of the program. */
 export type Verbs = typeof verbs

@@ -11,7 +11,6 @@ import {
   setKeepfaith,
   type FaithInterfaceOptions,
   type FaithListenOptions,
-  type FaithRelayOptions,
   type FaithSocketDestination,
 } from '../../../index.js'
 import { happened, keep, recall } from './kept.js'
@@ -117,9 +116,6 @@ export const faithVerbs = {
   resume: (id: number): void => void listener(id).resume(),
   unref: (id: number): void => void listener(id).unref(),
   ref: (id: number): void => void listener(id).ref(),
-
-  relay: async (id: number, options: FaithRelayOptions): Promise<number> =>
-    keep(await faith(id).relay(options)),
 
   /** Closes an interface, a listener or a relay. */
   async close(id: number): Promise<void> {

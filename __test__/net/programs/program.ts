@@ -7,7 +7,9 @@ import {
   type FaithInterfaceOptions,
   type FaithInterfaceStats,
   type FaithListenOptions,
+  type FaithLiveSession,
   type FaithRelayOptions,
+  type FaithSession,
 } from '../../../index.js'
 import { fileURLToPath } from 'node:url'
 import { nodeCommand, waitFor, type Exit, type Host, type LabProcess } from '../../../lab/index.js'
@@ -136,8 +138,8 @@ export class Faith extends Remote {
     return new Listener(this.program, await this.program.ask('listen', this.id, options, ...rest))
   }
 
-  async relay(options: FaithRelayOptions): Promise<Remote> {
-    return new Remote(this.program, await this.program.ask('relay', this.id, options))
+  async relay(options: FaithRelayOptions): Promise<Relay> {
+    return new Relay(this.program, await this.program.ask('relay', this.id, options))
   }
 
   stats(): Promise<FaithInterfaceStats> {
@@ -154,6 +156,24 @@ export class Faith extends Remote {
 
   deletePrefix(prefix: string): Promise<void> {
     return this.program.ask('deletePrefix', this.id, prefix)
+  }
+}
+
+/** A relay. */
+export class Relay extends Remote {
+  /** The sessions that go on. */
+  sessions(): Promise<FaithLiveSession[]> {
+    return this.program.ask('sessions', this.id)
+  }
+
+  /** Ends a session. */
+  endSession(session: number): Promise<boolean> {
+    return this.program.ask('endSession', this.id, session)
+  }
+
+  /** What its events have told so far. */
+  told(event: 'session'): Promise<FaithSession[]> {
+    return this.program.ask('told', this.id, event)
   }
 }
 

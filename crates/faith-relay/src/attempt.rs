@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::clients::Place;
 use crate::engine::Engine;
+use crate::live::Live;
 use crate::pairing::Tuple;
 use crate::record::{EndReason, SessionRecord};
 use crate::tasks::Peers;
@@ -17,12 +18,7 @@ use crate::upstream::Refusal;
 pub(crate) struct Attempt {
     engine: Arc<Engine>,
     worker: usize,
-    id: u64,
-    client: SocketAddrV6,
-    destination: SocketAddrV6,
-    started: Instant,
-    bytes_up: u64,
-    bytes_down: u64,
+    live: Arc<Live>,
     pub(crate) server: Option<SocketAddrV4>,
     /// Whether a router chose the server, so that the access list has no say.
     pub(crate) routed: bool,
@@ -41,12 +37,7 @@ impl Attempt {
         Self {
             engine: Arc::clone(engine),
             worker,
-            id: engine.enter(),
-            client,
-            destination,
-            started: Instant::now(),
-            bytes_up: 0,
-            bytes_down: 0,
+            live: Arc::new(Live::new(engine.enter(), client, destination)),
             server: None,
             routed: false,
             place: None,
@@ -55,23 +46,23 @@ impl Attempt {
     }
 
     pub(crate) fn id(&self) -> u64 {
-        self.id
+        self.live.id
     }
 
     pub(crate) fn peers(&self) -> Peers {
-        Peers { id: self.id, client: *self.client.ip(), server: self.server, routed: self.routed }
+        Peers { live: Arc::clone(&self.live), server: self.server, routed: self.routed }
     }
 
     pub(crate) fn tuple(&self) -> Tuple {
-        Tuple::new(&self.client, &self.destination)
+        Tuple::new(&self.live.client, &self.live.destination)
     }
 
     pub(crate) fn client(&self) -> &SocketAddrV6 {
-        &self.client
+        &self.live.client
     }
 
     pub(crate) fn destination(&self) -> &SocketAddrV6 {
-        &self.destination
+        &self.live.destination
     }
 
     /// Ends it.
@@ -89,15 +80,14 @@ impl Attempt {
 
     /// Goes on on another worker's thread, whose counters it uses from now on.
     pub(crate) fn move_to(&mut self, worker: usize) {
-        self.engine.forget_task(self.worker, self.id);
+        self.engine.forget_task(self.worker, self.id());
         self.worker = worker;
     }
 
     /// Counts bytes that were handed to the server and to the client.
     #[inline]
     pub(crate) fn moved(&mut self, up: u64, down: u64) {
-        self.bytes_up += up;
-        self.bytes_down += down;
+        self.live.moved(up, down);
         self.engine.counters(self.worker).moved(up, down);
     }
 }
@@ -105,14 +95,14 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         let now = Instant::now();
-        let duration = now.saturating_duration_since(self.started);
+        let duration = now.saturating_duration_since(self.live.started);
         let record = SessionRecord {
-            id: self.id,
-            client: self.client,
-            destination: self.destination,
+            id: self.id(),
+            client: self.live.client,
+            destination: self.live.destination,
             server: self.server,
-            bytes_up: self.bytes_up,
-            bytes_down: self.bytes_down,
+            bytes_up: self.live.bytes_up(),
+            bytes_down: self.live.bytes_down(),
             // The wall clock may have been set since; its reading at the start is not worth 16 bytes a
             // session.
             started: SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),

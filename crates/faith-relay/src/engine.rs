@@ -33,6 +33,7 @@ use crate::attempt::Attempt;
 use crate::clock::Clock;
 use crate::counters::{Counters, RelayStats};
 use crate::leg::Leg;
+use crate::live::LiveSession;
 use crate::options::RelayOptions;
 use crate::pairing::{Pairing, Tuple, Waiting};
 use crate::record::{EndReason, Observer, SessionRecord};
@@ -179,7 +180,7 @@ impl Engine {
             }
         };
         let engine = Arc::clone(self);
-        self.spawn(worker, &attempt.peers(), false, async move {
+        self.spawn(worker, attempt.peers(), false, async move {
             let class = || Some(syn.traffic_class());
             let mut given_up = pin!(syn.given_up());
             let reached = tokio::select! {
@@ -292,7 +293,7 @@ impl Engine {
     ) {
         let mut attempt = Attempt::new(self, worker, client, destination);
         let engine = Arc::clone(self);
-        self.spawn(worker, &attempt.peers(), false, async move {
+        self.spawn(worker, attempt.peers(), false, async move {
             match engine.reach(&mut attempt, None, || source::saved_traffic_class(&leg)).await {
                 Ok(upstream) => engine.relay(worker, leg, Leg::new(upstream, false), attempt),
                 Err(refusal) => attempt.fail(&refusal),
@@ -303,11 +304,11 @@ impl Engine {
     fn relay(self: &Arc<Self>, worker: usize, client: Leg, server: Leg, attempt: Attempt) {
         let peers = attempt.peers();
         if self.options.connect_first {
-            self.pairing.live(attempt.tuple(), peers.id);
+            self.pairing.live(attempt.tuple(), attempt.id());
         }
         let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive);
         let session = Session::new(client, server, attempt, clock);
-        self.spawn(worker, &peers, true, session);
+        self.spawn(worker, peers, true, session);
     }
 
     /// Judges by `access` from now on. With `end_denied`, sessions that it does not permit are ended.
@@ -320,7 +321,29 @@ impl Engine {
         }
     }
 
-    fn spawn(&self, worker: usize, peers: &Peers, relaying: bool, task: impl Future<Output = ()> + 'static) {
+    /// The sessions after `after` that go on, in the order of their ids, `most` of them.
+    pub(crate) fn sessions(&self, after: u64, most: usize) -> Vec<LiveSession> {
+        let now = Instant::now();
+        let mut sessions = Vec::new();
+        for worker in &self.workers {
+            worker.tasks.list(after, most, now, &mut sessions);
+        }
+        sessions.sort_unstable_by_key(|session| session.id);
+        sessions.truncate(most);
+        sessions
+    }
+
+    /// The id of the last session or attempt that began; 0 before there is one.
+    pub(crate) fn newest(&self) -> u64 {
+        self.next_id.load(Ordering::Relaxed) - 1
+    }
+
+    /// Ends a session that goes on; whether there is one.
+    pub(crate) fn end(&self, id: u64) -> bool {
+        self.workers.iter().any(|worker| worker.tasks.abort(id))
+    }
+
+    fn spawn(&self, worker: usize, peers: Peers, relaying: bool, task: impl Future<Output = ()> + 'static) {
         let handle = spawn_local(task).abort_handle();
         self.worker(worker).tasks.insert(peers, handle.clone(), relaying);
         // Whoever moves the stage on looks for tasks afterwards, so one of us two sees the other.

@@ -14,7 +14,7 @@
 //! | `relay`, `options`, `record`, `counters` | the public surface |
 //! | `admission`, `clients`, `route` | who may go where |
 //! | `engine` | what becomes of a SYN and of an accepted connection; the relay's end |
-//! | `attempt`, `tasks`, `pairing` | what is known of a session from outside it |
+//! | `attempt`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
 //! | `upstream` | connecting, and what a failure means |
 //! | `session`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
 //!
@@ -31,6 +31,7 @@ mod counters;
 mod direction;
 mod engine;
 mod leg;
+mod live;
 mod options;
 mod pairing;
 mod pipes;
@@ -47,6 +48,7 @@ mod tests;
 
 pub use clients::ClientLimits;
 pub use counters::RelayStats;
+pub use live::LiveSession;
 pub use options::RelayOptions;
 pub use record::{EndReason, Observer, SessionRecord};
 pub use relay::Relay;

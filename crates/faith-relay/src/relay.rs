@@ -15,6 +15,7 @@ use faith_sys::{source, tcp};
 use crate::admission::Router;
 use crate::counters::RelayStats;
 use crate::engine::Engine;
+use crate::live::LiveSession;
 use crate::options::RelayOptions;
 use crate::record::Observer;
 
@@ -79,6 +80,26 @@ impl Relay {
     /// permit are reset on both sides ([`EndReason::Aborted`](crate::EndReason::Aborted)).
     pub fn set_access(&self, access: AccessList, end_denied: bool) {
         self.engine.set_access(access, end_denied);
+    }
+
+    /// The sessions with an id above `after` that go on, in the order of their ids, `most` of them. Whoever asks
+    /// again after the last of them gets the next, and no session twice.
+    ///
+    /// Attempts that have no server yet are not among them.
+    #[must_use]
+    pub fn sessions(&self, after: u64, most: usize) -> Vec<LiveSession> {
+        self.engine.sessions(after, most)
+    }
+
+    /// The id of the last session or attempt that began; 0 before there is one.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.engine.newest()
+    }
+
+    /// Resets both sides of a session ([`EndReason::Aborted`](crate::EndReason::Aborted)). Whether it went on.
+    pub fn end(&self, id: u64) -> bool {
+        self.engine.end(id)
     }
 
     /// The counters at this moment.

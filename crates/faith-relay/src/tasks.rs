@@ -1,16 +1,19 @@
-//! The tasks of one worker, so that another thread can end them.
+//! The tasks of one worker, so that another thread can look at them and end them.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddrV4};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
+use crate::live::{Live, LiveSession};
+
 /// Which session a task is of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Peers {
-    pub(crate) id: u64,
-    pub(crate) client: Ipv6Addr,
+    pub(crate) live: Arc<Live>,
     pub(crate) server: Option<SocketAddrV4>,
     /// Whether the server is none of the access list's business.
     pub(crate) routed: bool,
@@ -22,16 +25,17 @@ struct Task {
     peers: Peers,
 }
 
-/// Handles by session id. Locked when a session begins and ends, never while it runs.
+/// Handles by session id, in whose order sessions are listed. Locked when a session begins and ends, and while some are
+/// listed, never for moving bytes.
 #[derive(Default)]
 pub(crate) struct Tasks {
-    by_id: Mutex<FxHashMap<u64, Task>>,
+    by_id: Mutex<BTreeMap<u64, Task>>,
 }
 
 impl Tasks {
     /// Enters a session's task, in place of the one that session had before.
-    pub(crate) fn insert(&self, peers: &Peers, handle: AbortHandle, relaying: bool) {
-        self.lock().insert(peers.id, Task { handle, relaying, peers: *peers });
+    pub(crate) fn insert(&self, peers: Peers, handle: AbortHandle, relaying: bool) {
+        self.lock().insert(peers.live.id, Task { handle, relaying, peers });
     }
 
     pub(crate) fn remove(&self, id: u64) {
@@ -47,11 +51,28 @@ impl Tasks {
     /// asks again.
     pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddrV4) -> bool) {
         for task in self.lock().values() {
-            let Peers { client, server, routed, .. } = task.peers;
-            if !routed && server.is_none_or(|server| !permitted(client, server)) {
+            let Peers { live, server, routed } = &task.peers;
+            if !routed && server.is_none_or(|server| !permitted(*live.client.ip(), server)) {
                 task.handle.abort();
             }
         }
+    }
+
+    /// Ends the task of session `id`, if it relays.
+    pub(crate) fn abort(&self, id: u64) -> bool {
+        let tasks = self.lock();
+        let task = tasks.get(&id).filter(|task| task.relaying);
+        if let Some(task) = task {
+            task.handle.abort();
+        }
+        task.is_some()
+    }
+
+    /// Adds the sessions after `id` that relay, `most` of them, in order.
+    pub(crate) fn list(&self, id: u64, most: usize, now: Instant, sessions: &mut Vec<LiveSession>) {
+        let tasks = self.lock();
+        let relaying = tasks.range((Bound::Excluded(id), Bound::Unbounded)).filter(|(_, task)| task.relaying);
+        sessions.extend(relaying.take(most).map(|(_, task)| task.peers.live.look(task.peers.server, now)));
     }
 
     /// Ends every task. Its thread drops it, which resets both sides.
@@ -64,7 +85,7 @@ impl Tasks {
         self.lock().values().filter(|task| task.relaying).count()
     }
 
-    fn lock(&self) -> MutexGuard<'_, FxHashMap<u64, Task>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Task>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

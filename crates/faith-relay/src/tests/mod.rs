@@ -8,6 +8,7 @@ mod half_close;
 mod idle;
 mod leaks;
 mod limits;
+mod live;
 mod reset;
 mod route;
 mod transfer;

@@ -1,0 +1,68 @@
+//! What is known of a session while it goes on, to its worker and to whoever asks from another thread.
+
+use std::net::{SocketAddrV4, SocketAddrV6};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// A session that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveSession {
+    /// As in its [`SessionRecord`](crate::SessionRecord), when it has ended.
+    pub id: u64,
+    /// Who connected.
+    pub client: SocketAddrV6,
+    /// What the client dialled.
+    pub destination: SocketAddrV6,
+    /// The server.
+    pub server: Option<SocketAddrV4>,
+    /// Bytes passed from the client to the server so far.
+    pub bytes_up: u64,
+    /// Bytes passed from the server to the client so far.
+    pub bytes_down: u64,
+    /// How long ago it began, with the client's SYN or the accepted connection.
+    pub age: Duration,
+}
+
+/// The part of a session that two threads see. Only the worker's thread writes.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) id: u64,
+    pub(crate) client: SocketAddrV6,
+    pub(crate) destination: SocketAddrV6,
+    pub(crate) started: Instant,
+    bytes_up: AtomicU64,
+    bytes_down: AtomicU64,
+}
+
+impl Live {
+    pub(crate) fn new(id: u64, client: SocketAddrV6, destination: SocketAddrV6) -> Self {
+        let (bytes_up, bytes_down) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { id, client, destination, started: Instant::now(), bytes_up, bytes_down }
+    }
+
+    #[inline]
+    pub(crate) fn moved(&self, up: u64, down: u64) {
+        self.bytes_up.store(self.bytes_up() + up, Relaxed);
+        self.bytes_down.store(self.bytes_down() + down, Relaxed);
+    }
+
+    pub(crate) fn bytes_up(&self) -> u64 {
+        self.bytes_up.load(Relaxed)
+    }
+
+    pub(crate) fn bytes_down(&self) -> u64 {
+        self.bytes_down.load(Relaxed)
+    }
+
+    pub(crate) fn look(&self, server: Option<SocketAddrV4>, now: Instant) -> LiveSession {
+        LiveSession {
+            id: self.id,
+            client: self.client,
+            destination: self.destination,
+            server,
+            bytes_up: self.bytes_up(),
+            bytes_down: self.bytes_down(),
+            age: now.saturating_duration_since(self.started),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Sessions as they are seen and ended from another thread.
+
+use std::io::Write;
+
+use super::{Caller, DeafServer, Lab, PATIENCE, eventually, options, read_exactly, read_to_reset};
+use crate::record::EndReason;
+
+const ALL: usize = 100;
+
+#[test]
+fn a_session_shows_who_it_is_of_and_what_it_has_moved() {
+    let lab = Lab::new(options());
+    let (mut client, mut server) = lab.session();
+    client.write_all(b"hello").unwrap();
+    read_exactly(&mut server, 5);
+    server.write_all(b"good day").unwrap();
+    read_exactly(&mut client, 8);
+    eventually("the bytes are counted", || lab.engine.stats().bytes_down == 8);
+
+    let [session] = lab.engine.sessions(0, ALL).try_into().unwrap();
+    assert_eq!(session.id, lab.engine.newest());
+    assert_eq!(session.client.port(), client.local_addr().unwrap().port());
+    assert_eq!(session.destination, lab.destination);
+    assert_eq!(session.server.map(Into::into), Some(server.local_addr().unwrap()));
+    assert_eq!((session.bytes_up, session.bytes_down), (5, 8));
+    assert!(session.age < PATIENCE);
+
+    drop((client, server));
+    let record = lab.ended();
+    assert_eq!((record.id, record.bytes_up, record.bytes_down), (session.id, 5, 8));
+    assert_eq!(lab.engine.sessions(0, ALL), []);
+}
+
+#[test]
+fn sessions_come_in_order_a_batch_at_a_time() {
+    let lab = Lab::new(options());
+    let mut sessions: Vec<_> = (0..5).map(|_| lab.session()).collect();
+    let ids = |after, most| -> Vec<u64> {
+        lab.engine.sessions(after, most).iter().map(|session| session.id).collect()
+    };
+    assert_eq!(ids(0, 2), [1, 2]);
+    assert_eq!(ids(2, 2), [3, 4]);
+    drop(sessions.remove(4));
+    lab.ended();
+    drop(lab.session());
+    lab.ended();
+    assert_eq!(ids(4, 2), []);
+    assert_eq!(ids(0, ALL), [1, 2, 3, 4]);
+    assert_eq!(lab.engine.newest(), 6);
+}
+
+#[test]
+fn a_session_is_ended_by_its_id_and_no_other() {
+    let lab = Lab::new(options());
+    let (mut first, mut second) = (lab.session(), lab.session());
+    let ids: Vec<u64> = lab.engine.sessions(0, ALL).iter().map(|session| session.id).collect();
+    assert!(lab.engine.end(ids[0]));
+    read_to_reset(&mut first.0);
+    read_to_reset(&mut first.1);
+    let record = lab.ended();
+    assert_eq!((record.id, record.reason), (ids[0], EndReason::Aborted));
+    assert!(!lab.engine.end(ids[0]), "it has ended");
+    assert!(!lab.engine.end(1000), "there is none");
+
+    second.0.write_all(b"still here").unwrap();
+    assert_eq!(read_exactly(&mut second.1, 10), b"still here");
+}
+
+#[test]
+fn an_attempt_is_not_a_session_yet() {
+    let lab = Lab::new(options());
+    let deaf = DeafServer::new();
+    let (mut syn, fate) = lab.syn(Caller::new().address);
+    syn.destination = deaf.destination();
+    lab.offer(syn);
+    assert_eq!(lab.engine.stats().active, 1);
+    assert_eq!(lab.engine.sessions(0, ALL), []);
+    assert!(!lab.engine.end(lab.engine.newest()));
+    assert!(lab.nothing_ended());
+    assert!(fate.try_recv().is_err(), "its client still waits");
+}
