@@ -17,6 +17,7 @@ export {
   type FaithInjectionServer,
   type FaithServer,
 } from './lib/attach.js'
+export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics.js'
 export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
 export {
   createFaithInterface,
@@ -34,7 +35,7 @@ export {
   type FaithListenOptions,
 } from './lib/listener.js'
 export type { PortOptions, PortSpec } from './lib/ports.js'
-export type { FaithPrefixes } from './lib/prefixes.js'
+export type { FaithPrefixChange, FaithPrefixes } from './lib/prefixes.js'
 export {
   FaithRelay,
   type FaithRelayCloseOptions,
@@ -45,6 +46,7 @@ export type { FaithMapping, FaithRelayOptions } from './lib/relay-options.js'
 export type {
   FaithEndReason,
   FaithLiveSession,
+  FaithRefusal,
   FaithRelayStats,
   FaithSession,
   FaithSessionDestination,

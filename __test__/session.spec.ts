@@ -13,6 +13,7 @@ const record = {
   startedAtMs: 0,
   durationMs: 1500,
   reason: 'closed',
+  joined: true,
 }
 
 const line = (server: object): string => sessionLine(toSession({ ...record, ...server }))

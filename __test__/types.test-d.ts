@@ -23,6 +23,7 @@ import {
   type FaithListenOptions,
   type FaithLiveSession,
   type FaithPrefixes,
+  type FaithRefusal,
   FaithRelay,
   type FaithRelayOptions,
   type FaithRelayStats,
@@ -138,11 +139,22 @@ export function servers(): void {
 
 export function relayEvents(): void {
   relay.on('session', (session) => same<typeof session, FaithSession>(true))
+  relay.on('refused', (refusal) => {
+    same<typeof refusal, FaithRefusal>(true)
+    same<typeof refusal.reason, FaithEndReason>(true)
+    // @ts-expect-error it has carried nothing
+    take(refusal.bytesUp)
+  })
   relay.on('exhausted', (message) => same<typeof message, string>(true))
   relay.once('error', (error) => same<typeof error, FaithError>(true))
   relay.on('close', (...nothing) => same<typeof nothing, []>(true))
   // @ts-expect-error a relay has no connections
   relay.on('connection', (taken: FaithSocket) => taken.end())
+  faith.on('prefix', ({ action, prefix }) => {
+    same<typeof action, 'add' | 'delete'>(true)
+    same<typeof prefix, string>(true)
+  })
+  faith.on('keepfaith', (on) => same<typeof on, boolean>(true))
   faith.on('error', (error) => same<typeof error, FaithError>(true))
   // @ts-expect-error an interface has no sessions
   faith.on('session', (session: FaithSession) => session.id)

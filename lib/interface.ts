@@ -3,8 +3,9 @@
  */
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
+import { publish } from './diagnostics.js'
 import { closedError, toFaithError, unwrap, type FaithError } from './errors.js'
-import { requireKeepfaith } from './keepfaith.js'
+import { onKeepfaith, requireKeepfaith } from './keepfaith.js'
 import { FaithListener, type FaithListenOptions } from './listener.js'
 import {
   type NativeFailure,
@@ -13,7 +14,7 @@ import {
   native,
 } from './native.js'
 import { OptionReader } from './option-reader.js'
-import { FaithPrefixes } from './prefixes.js'
+import { type FaithPrefixChange, FaithPrefixes } from './prefixes.js'
 import { FaithRelay } from './relay.js'
 import type { FaithRelayOptions } from './relay-options.js'
 
@@ -85,6 +86,10 @@ export interface FaithInterfaceStats {
 export interface FaithInterfaceEvents {
   /** The interface is lost: somebody deleted it, or it cannot go on. It closes itself, and `close` follows. */
   error: [error: FaithError]
+  /** Keepfaith was switched, by this thread; from now on the interface captures, or does not. */
+  keepfaith: [on: boolean]
+  /** A prefix was added to it, or deleted. */
+  prefix: [change: FaithPrefixChange]
   /** The interface is gone, and its listeners and relays with it. */
   close: []
 }
@@ -111,13 +116,20 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   readonly prefixes: FaithPrefixes
   readonly #native: NativeInterface
   readonly #dependents = new Set<{ close(): Promise<void> }>()
+  readonly #forget: () => void
   #closing: Promise<void> | undefined
 
   private constructor(nativeInterface: NativeInterface) {
     super()
     this.#native = nativeInterface
     this.name = nativeInterface.name
-    this.prefixes = FaithPrefixes.of(nativeInterface, () => this.#requireOpen())
+    this.prefixes = FaithPrefixes.of(
+      nativeInterface,
+      () => this.#requireOpen(),
+      (change) => this.#changed(change),
+    )
+    // On a turn of its own: what a listener throws is not the fault of whoever switched.
+    this.#forget = onKeepfaith((on) => process.nextTick(() => this.emit('keepfaith', on)))
   }
 
   /** @internal */
@@ -238,6 +250,13 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     if (this.#closing !== undefined) throw closedError(this.name)
   }
 
+  #changed(change: FaithPrefixChange): void {
+    process.nextTick(() => {
+      this.emit('prefix', change)
+      publish('faithd:prefix', () => ({ interface: this.name, ...change }))
+    })
+  }
+
   #lose(failure: NativeFailure): void {
     if (this.#closing !== undefined) return
     void this.close()
@@ -245,6 +264,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   async #shut(): Promise<void> {
+    this.#forget()
     await Promise.all([...this.#dependents].map((dependent) => dependent.close()))
     await this.#native.close()
     process.nextTick(() => this.emit('close'))

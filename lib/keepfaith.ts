@@ -1,6 +1,15 @@
+import { publish } from './diagnostics.js'
 import { FaithError } from './errors.js'
 import { native } from './native.js'
 import { show } from './option-reader.js'
+
+const told = new Set<(on: boolean) => void>()
+
+/** @internal Has `tell` called whenever keepfaith is switched by this thread, until what is returned is called. */
+export function onKeepfaith(tell: (on: boolean) => void): () => void {
+  told.add(tell)
+  return () => void told.delete(tell)
+}
 
 /**
  * Switches capturing on or off for every faith interface of this process, at once.
@@ -26,7 +35,10 @@ export function setKeepfaith(on: boolean): void {
       `setKeepfaith: \`on\` must be true or false, got ${show(on)}`,
     )
   }
+  if (native.getKeepfaith() === on) return
   native.setKeepfaith(on)
+  for (const tell of told) tell(on)
+  publish('faithd:keepfaith', () => ({ on }))
 }
 
 /**

@@ -12,6 +12,7 @@ import { closeSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { openUntil } from './abort.js'
 import { type FaithAttachment, type FaithServer, giverTo } from './attach.js'
+import { publish } from './diagnostics.js'
 import { closedError, FaithError, unwrap } from './errors.js'
 import { DONE, iterate, type Source, type Taker } from './iteration.js'
 import type { NativeConnection, NativeInterface, NativeListener } from './native.js'
@@ -317,6 +318,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
       this.emit('error', error instanceof Error ? error : new Error(String(error)))
       return
     }
+    publish('faithd:connection', () => ({ interface: this.#interface, socket }))
     if (!this.emit('connection', socket)) this.#takers.shift()?.({ done: false, value: socket })
   }
 

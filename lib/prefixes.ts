@@ -2,6 +2,14 @@ import { FaithError, unwrap } from './errors.js'
 import type { NativeInterface } from './native.js'
 import { show } from './option-reader.js'
 
+/** A prefix that an interface has now, or has no longer. */
+export interface FaithPrefixChange {
+  /** What was done. */
+  action: 'add' | 'delete'
+  /** The prefix in RFC 5952 form: `64:ff9b::/96`. */
+  prefix: string
+}
+
 /**
  * The prefixes of a faith interface. They can change while connections are captured.
  *
@@ -14,15 +22,25 @@ import { show } from './option-reader.js'
 export class FaithPrefixes implements Iterable<string> {
   readonly #native: NativeInterface
   readonly #requireOpen: () => void
+  readonly #changed: (change: FaithPrefixChange) => void
 
   /** @internal Those of one interface. */
-  static of(native: NativeInterface, requireOpen: () => void): FaithPrefixes {
-    return new FaithPrefixes(native, requireOpen)
+  static of(
+    native: NativeInterface,
+    requireOpen: () => void,
+    changed: (change: FaithPrefixChange) => void,
+  ): FaithPrefixes {
+    return new FaithPrefixes(native, requireOpen, changed)
   }
 
-  private constructor(native: NativeInterface, requireOpen: () => void) {
+  private constructor(
+    native: NativeInterface,
+    requireOpen: () => void,
+    changed: (change: FaithPrefixChange) => void,
+  ) {
     this.#native = native
     this.#requireOpen = requireOpen
+    this.#changed = changed
   }
 
   /**
@@ -38,7 +56,8 @@ export class FaithPrefixes implements Iterable<string> {
    */
   async add(prefix: string): Promise<void> {
     this.#requireOpen()
-    unwrap(await this.#native.addPrefix(readPrefix(prefix)))
+    const added = unwrap(await this.#native.addPrefix(readPrefix(prefix)))
+    this.#changed({ action: 'add', prefix: added })
   }
 
   /**
@@ -53,7 +72,8 @@ export class FaithPrefixes implements Iterable<string> {
    */
   async delete(prefix: string): Promise<void> {
     this.#requireOpen()
-    unwrap(await this.#native.removePrefix(readPrefix(prefix)))
+    const deleted = unwrap(await this.#native.removePrefix(readPrefix(prefix)))
+    this.#changed({ action: 'delete', prefix: deleted })
   }
 
   /** The prefixes there are now, in RFC 5952 form: `64:ff9b::/96`. */

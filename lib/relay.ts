@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
+import { isHeard, publish } from './diagnostics.js'
 import { closedError, FaithError, unwrap } from './errors.js'
 import type { NativeInterface, NativeQuestion, NativeRelay, NativeSession } from './native.js'
 import { OptionReader, show } from './option-reader.js'
@@ -18,8 +19,10 @@ import { Router } from './route.js'
 import { liveSessions } from './live.js'
 import {
   type FaithLiveSession,
+  type FaithRefusal,
   type FaithRelayStats,
   type FaithSession,
+  toRefusal,
   toRelayStats,
   toSession,
 } from './session.js'
@@ -43,8 +46,13 @@ export interface FaithRelayCloseOptions {
 
 /** The events of a {@link FaithRelay}. */
 export interface FaithRelayEvents {
-  /** A session has ended. */
+  /** A session has ended, or an attempt at one. */
   session: [session: FaithSession]
+  /**
+   * A connection has ended without a session; `session` tells of it as well. Those that are `denied` or beyond a limit
+   * are told a bounded number of times a second; `stats().ended` counts all, `stats().eventsDropped` the rest.
+   */
+  refused: [refusal: FaithRefusal]
   /**
    * The host ran out of something, as the message says: descriptors, memory, source ports. New connections wait in
    * the kernel's queue, or are refused and end as `exhausted`; sessions go on, and all is well again by itself when
@@ -81,6 +89,7 @@ export interface FaithRelayEvents {
  */
 export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncDisposable {
   readonly #native: NativeRelay
+  readonly #interface: string
   readonly #released: (relay: FaithRelay) => void
   #allowLoopback: boolean
   #setting: Promise<unknown> = Promise.resolve()
@@ -90,11 +99,13 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
 
   private constructor(
     native: NativeRelay,
+    name: string,
     allowLoopback: boolean,
     released: (relay: FaithRelay) => void,
   ) {
     super()
     this.#native = native
+    this.#interface = name
     this.#allowLoopback = allowLoopback
     this.#released = released
   }
@@ -131,20 +142,23 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       (errors) => exhausted(errors),
     )
     const native = unwrap(opened)
-    const relay = new FaithRelay(native, settings.allowLoopback, released)
+    const relay = new FaithRelay(native, faith.name, settings.allowLoopback, released)
     if (route) {
       const report = (error: FaithError): void => relay.#report(error)
       relay.#router = new Router(route, settings.routeTimeoutMs, native, report)
     }
     setImmediate(() => {
       exhausted = (errors) => {
-        for (const error of errors) relay.emit('exhausted', error)
+        for (const message of errors) {
+          relay.emit('exhausted', message)
+          publish('faithd:exhausted', () => ({ interface: relay.#interface, message }))
+        }
       }
       exhausted(unheard)
       ask = (batch) => relay.#router?.ask(batch)
       ask(unasked)
       tell = (batch) => {
-        for (const record of batch) relay.emit('session', toSession(record))
+        for (const record of batch) relay.#tell(record)
       }
       tell(early)
     })
@@ -287,6 +301,18 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     if (this.#closing !== undefined) throw closedError('the relay', 'open another one')
     unwrap(await this.#native.setAccessList(text, LIST, allowLoopback, endDenied))
     this.#allowLoopback = allowLoopback
+  }
+
+  #tell(record: NativeSession): void {
+    const session = toSession(record)
+    const origin = { interface: this.#interface }
+    this.emit('session', session)
+    publish('faithd:session', () => ({ ...origin, session }))
+    if (record.joined) return
+    if (this.listenerCount('refused') === 0 && !isHeard('faithd:refused')) return
+    const refusal = toRefusal(session)
+    this.emit('refused', refusal)
+    publish('faithd:refused', () => ({ ...origin, refusal }))
   }
 
   #report(error: FaithError): void {

@@ -66,7 +66,7 @@ export interface FaithSessionDestination extends FaithDestination {
   ipv4Port?: number
 }
 
-/** One ended session of a relay. */
+/** One ended session of a relay, or one attempt at it. */
 export interface FaithSession {
   /** Counts up from the first session of the relay. */
   id: number
@@ -83,6 +83,12 @@ export interface FaithSession {
   /** From then to the end, in milliseconds. */
   durationMs: number
   /** How it ended. */
+  reason: FaithEndReason
+}
+
+/** A connection that ended without a session: its client and a server were never joined. */
+export interface FaithRefusal extends Omit<FaithSession, 'bytesUp' | 'bytesDown'> {
+  /** Why; also `client-reset`, where the client gave up before it had a server. */
   reason: FaithEndReason
 }
 
@@ -118,6 +124,12 @@ export function toSession(record: NativeSession): FaithSession {
     durationMs: record.durationMs,
     reason: END_REASONS.find((reason) => reason === record.reason) ?? 'error',
   }
+}
+
+/** @internal The same, without the bytes that it did not carry. */
+export function toRefusal(attempt: FaithSession): FaithRefusal {
+  const { id, source, destination, startedAt, durationMs, reason } = attempt
+  return { id, source, destination, startedAt, durationMs, reason }
 }
 
 /** @internal A session that goes on, in the public shape. */

@@ -79,24 +79,34 @@ impl NativeInterface {
         self.interface.prefixes().iter().map(ToString::to_string).collect()
     }
 
-    /// Captures a prefix too.
+    /// Captures a prefix too; gives it in RFC 5952 form.
     ///
     /// # Errors
     /// When the environment is closing.
-    #[napi(ts_return_type = "Promise<NativeFailure | null>")]
-    pub async fn add_prefix(&self, prefix: String) -> napi::Result<Outcome<()>> {
+    #[napi(ts_return_type = "Promise<NativeFailure | string>")]
+    pub async fn add_prefix(&self, prefix: String) -> napi::Result<Outcome<String>> {
         let interface = Arc::clone(&self.interface);
-        blocking(move || Ok(interface.add_prefix(options::prefix(&prefix)?)?)).await
+        blocking(move || {
+            let prefix = options::prefix(&prefix)?;
+            interface.add_prefix(prefix)?;
+            Ok(prefix.to_string())
+        })
+        .await
     }
 
-    /// Captures a prefix no more.
+    /// Captures a prefix no more; gives it in RFC 5952 form.
     ///
     /// # Errors
     /// When the environment is closing.
-    #[napi(ts_return_type = "Promise<NativeFailure | null>")]
-    pub async fn remove_prefix(&self, prefix: String) -> napi::Result<Outcome<()>> {
+    #[napi(ts_return_type = "Promise<NativeFailure | string>")]
+    pub async fn remove_prefix(&self, prefix: String) -> napi::Result<Outcome<String>> {
         let interface = Arc::clone(&self.interface);
-        blocking(move || Ok(interface.remove_prefix(options::prefix(&prefix)?)?)).await
+        blocking(move || {
+            let prefix = options::prefix(&prefix)?;
+            interface.remove_prefix(prefix)?;
+            Ok(prefix.to_string())
+        })
+        .await
     }
 
     /// Takes connections and hands them to `onConnections`.

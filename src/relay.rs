@@ -50,6 +50,8 @@ pub struct NativeSession {
     pub duration_ms: f64,
     /// How it ended.
     pub reason: String,
+    /// Whether it was a session.
+    pub joined: bool,
 }
 
 /// What a relay has counted.
@@ -107,6 +109,7 @@ fn session(record: SessionRecord) -> NativeSession {
         started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
         duration_ms: milliseconds(record.duration),
         reason: record.reason.name().to_owned(),
+        joined: record.joined,
     }
 }
 

@@ -59,7 +59,7 @@ test.serial('a session shows who it is of, its age and what it has carried', asy
   near.ends()
   far.ends()
   await waitFor('no session', async () => (await relay.sessions()).length === 0)
-  const [ended] = await relay.told('session')
+  const [ended] = (await relay.told()).session
   t.like(ended, { id: 1, bytesUp: 5, bytesDown: 8, reason: 'closed' })
 })
 
@@ -71,7 +71,7 @@ test.serial('a session is ended by its id, and no other', async (t) => {
   t.true(await relay.endSession(id))
   await one.near.sees('ECONNRESET')
   await one.far.sees('ECONNRESET')
-  const ended = await waitFor('the end', async () => (await relay.told('session'))[0])
+  const ended = await waitFor('the end', async () => (await relay.told()).session[0])
   t.like(ended, { id, reason: 'aborted' })
   t.false(await relay.endSession(id), 'it has ended')
 

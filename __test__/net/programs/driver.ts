@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline'
 import type { FaithError } from '../../../index.js'
 import { abortVerbs } from './abort-verbs.js'
 import { attachVerbs } from './attach-verbs.js'
+import { eventVerbs } from './event-verbs.js'
 import { faithVerbs } from './faith-verbs.js'
 import { relayVerbs } from './relay-verbs.js'
 import { socketVerbs } from './socket-verbs.js'
@@ -29,6 +30,7 @@ const processVerbs = {
 const verbs = {
   ...abortVerbs,
   ...attachVerbs,
+  ...eventVerbs,
   ...faithVerbs,
   ...relayVerbs,
   ...socketVerbs,

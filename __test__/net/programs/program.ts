@@ -9,12 +9,12 @@ import {
   type FaithListenOptions,
   type FaithLiveSession,
   type FaithRelayOptions,
-  type FaithSession,
 } from '../../../index.js'
 import { fileURLToPath } from 'node:url'
 import { nodeCommand, waitFor, type Exit, type Host, type LabProcess } from '../../../lab/index.js'
 import type { Arrived } from '../../../lab/programs/stream.js'
 import type { Identity, Kind } from './attach-verbs.js'
+import type { Told } from './relay-verbs.js'
 import type { SentError, Verbs } from './driver.js'
 import type { Accepted, Greeting } from './faith-verbs.js'
 
@@ -150,6 +150,15 @@ export class Faith extends Remote {
     return this.program.ask('prefixes', this.id)
   }
 
+  /** The events `prefix` and `keepfaith` from now on. */
+  watch(): Promise<void> {
+    return this.program.ask('watch', this.id)
+  }
+
+  watched(): Promise<unknown[]> {
+    return this.program.ask('watched', this.id)
+  }
+
   addPrefix(prefix: string): Promise<void> {
     return this.program.ask('addPrefix', this.id, prefix)
   }
@@ -172,8 +181,8 @@ export class Relay extends Remote {
   }
 
   /** What its events have told so far. */
-  told(event: 'session'): Promise<FaithSession[]> {
-    return this.program.ask('told', this.id, event)
+  told(): Promise<Told> {
+    return this.program.ask('told', this.id)
   }
 }
 

@@ -3,12 +3,19 @@ import {
   FaithInterface,
   FaithRelay,
   type FaithLiveSession,
+  type FaithRefusal,
   type FaithRelayOptions,
   type FaithSession,
 } from '../../../index.js'
 import { keep, recall } from './kept.js'
 
-const told = new Map<number, { session: FaithSession[] }>()
+/** What the events of a relay have told. */
+export interface Told {
+  session: FaithSession[]
+  refused: FaithRefusal[]
+}
+
+const told = new Map<number, Told>()
 
 const relay = (id: number): FaithRelay => recall(id, FaithRelay)
 
@@ -16,14 +23,19 @@ export const relayVerbs = {
   /** Opens a relay, and keeps what its events tell. */
   async relay(id: number, options: FaithRelayOptions): Promise<number> {
     const opened = await recall(id, FaithInterface).relay(options)
-    const session: FaithSession[] = []
-    opened.on('session', (ended) => session.push(ended))
+    const events: Told = { session: [], refused: [] }
+    opened.on('session', (session) => events.session.push(session))
+    opened.on('refused', (refusal) => events.refused.push(refusal))
     const kept = keep(opened)
-    told.set(kept, { session })
+    told.set(kept, events)
     return kept
   },
 
-  told: (id: number, event: 'session'): FaithSession[] => told.get(id)?.[event] ?? [],
+  told(id: number): Told {
+    const events = told.get(id)
+    if (events === undefined) throw new Error(`${id} is no relay`)
+    return events
+  },
 
   async sessions(id: number): Promise<FaithLiveSession[]> {
     const sessions: FaithLiveSession[] = []

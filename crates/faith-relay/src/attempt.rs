@@ -25,6 +25,8 @@ pub(crate) struct Attempt {
     /// Its place among the sessions of its client, where these are limited.
     pub(crate) place: Option<Place>,
     pub(crate) reason: EndReason,
+    /// Whether client and server have been joined.
+    pub(crate) joined: bool,
 }
 
 impl Attempt {
@@ -42,6 +44,7 @@ impl Attempt {
             routed: false,
             place: None,
             reason: EndReason::Aborted,
+            joined: false,
         }
     }
 
@@ -108,6 +111,7 @@ impl Drop for Attempt {
             started: SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),
             duration,
             reason: self.reason,
+            joined: self.joined,
         };
         self.engine.leave(self.worker, &self.tuple(), record, now);
     }

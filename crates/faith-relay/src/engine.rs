@@ -301,7 +301,8 @@ impl Engine {
         });
     }
 
-    fn relay(self: &Arc<Self>, worker: usize, client: Leg, server: Leg, attempt: Attempt) {
+    fn relay(self: &Arc<Self>, worker: usize, client: Leg, server: Leg, mut attempt: Attempt) {
+        attempt.joined = true;
         let peers = attempt.peers();
         if self.options.connect_first {
             self.pairing.live(attempt.tuple(), attempt.id());

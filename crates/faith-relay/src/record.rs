@@ -116,6 +116,8 @@ pub struct SessionRecord {
     pub duration: Duration,
     /// How it ended.
     pub reason: EndReason,
+    /// Whether it was a session: client and server had been joined.
+    pub joined: bool,
 }
 
 /// Who is told how sessions ended.

@@ -28,6 +28,7 @@ fn a_session_shows_who_it_is_of_and_what_it_has_moved() {
     drop((client, server));
     let record = lab.ended();
     assert_eq!((record.id, record.bytes_up, record.bytes_down), (session.id, 5, 8));
+    assert!(record.joined);
     assert_eq!(lab.engine.sessions(0, ALL), []);
 }
 

@@ -1,0 +1,137 @@
+/** What an interface and its relays tell of themselves: to the program that has them, and to whoever observes it. */
+import test from 'ava'
+import { addresses, captured, waitFor } from '../../lab/index.js'
+import { Sockets } from './fixtures/sockets.js'
+import { Program, type Relay } from './programs/program.js'
+import { stage } from './programs/stage.js'
+
+const { lab, router, client: caller } = await stage()
+
+const client = Sockets.of(lab.client)
+const server = Sockets.of(lab.server)
+const accessList = '::/0 permit 198.51.100.0/24\n'
+
+/** What a relay has told, once a refusal is among it. */
+async function refusal(relay: Relay) {
+  return await waitFor('a refusal', async () => {
+    const told = await relay.told()
+    return told.refused.length > 0 ? told : undefined
+  })
+}
+
+test.serial('a connection that came to nothing is told as refused, and why', async (t) => {
+  await using faith = await router.create()
+  await using relay = await faith.relay({ ports: 'all', accessList })
+  const near = client.dial(captured(), 7301)
+  await near.sees('ECONNREFUSED')
+  const { refused, session } = await refusal(relay)
+  const [told] = refused
+  t.deepEqual(told, {
+    id: 1,
+    source: { address: addresses.client, port: told?.source.port },
+    destination: {
+      address: '64:ff9b::c633:6402',
+      port: 7301,
+      ipv4: addresses.server,
+      ipv4Port: 7301,
+    },
+    startedAt: told?.startedAt,
+    durationMs: told?.durationMs,
+    reason: 'refused',
+  })
+  t.deepEqual(session, [{ ...told, bytesUp: 0, bytesDown: 0 }], 'and as an end like any other')
+})
+
+test.serial('so is one that the access list denies', async (t) => {
+  await using faith = await router.create()
+  await using relay = await faith.relay({ ports: 'all', accessList: '::/0 deny 0.0.0.0/0\n' })
+  await client.dial(captured(), 7302).sees('EACCES')
+  const { refused } = await refusal(relay)
+  t.deepEqual(
+    refused.map(({ reason }) => reason),
+    ['denied'],
+  )
+})
+
+test.serial('a session that was is not refused, however it ends', async (t) => {
+  await using faith = await router.create()
+  await using relay = await faith.relay({ ports: 'all', accessList })
+  const listening = await server.listen(7303)
+  const near = await client.connect(captured(), 7303)
+  await listening.accept()
+  near.resets()
+  await waitFor('its end', async () => (await relay.told()).session.length === 1)
+  await client.dial(captured(), 7304).sees('ECONNREFUSED')
+  const { refused, session } = await refusal(relay)
+  t.deepEqual(
+    refused.map(({ destination }) => destination.port),
+    [7304],
+  )
+  t.deepEqual(
+    session.map(({ reason }) => reason),
+    ['client-reset', 'refused'],
+  )
+})
+
+test.serial('an interface tells that its prefixes have changed', async (t) => {
+  await using faith = await router.create()
+  await faith.watch()
+  await faith.addPrefix('2001:DB8:64:0::/96')
+  await t.throwsAsync(faith.addPrefix('2001:db8:64::/96'), { code: 'ERR_FAITH_PREFIX' })
+  await faith.deletePrefix('2001:db8:64::/96')
+  await waitFor('both', async () => (await faith.watched()).length >= 2)
+  t.deepEqual(await faith.watched(), [
+    { action: 'add', prefix: '2001:db8:64::/96' },
+    { action: 'delete', prefix: '2001:db8:64::/96' },
+  ])
+})
+
+test.serial('every interface tells that keepfaith was switched, until it is closed', async (t) => {
+  await using program = await Program.start(lab.router)
+  const one = await program.create({ name: 'faith0' })
+  const other = await program.create({ name: 'faith1', prefixes: ['2001:db8:64::/96'] })
+  await one.watch()
+  await other.watch()
+  await program.keepfaith(true)
+  await program.keepfaith(true)
+  await one.close()
+  await program.keepfaith(false)
+  await waitFor('both', async () => (await other.watched()).length >= 2)
+  t.deepEqual(await other.watched(), [true, false])
+  t.deepEqual(await one.watched(), [true])
+})
+
+test.serial('observers hear of all this on channels of their own', async (t) => {
+  await using program = await Program.start(lab.router)
+  await program.ask(
+    'subscribe',
+    'faithd:session',
+    'faithd:refused',
+    'faithd:connection',
+    'faithd:prefix',
+    'faithd:keepfaith',
+  )
+  await program.keepfaith(true)
+  await using faith = await program.create()
+  await faith.addPrefix('2001:db8:64::/96')
+  await faith.listen({ port: 81 }, 'here')
+  await caller.greeting(captured(), 81)
+  await using relay = await faith.relay({ port: 82, accessList })
+  await client.dial(captured(), 82).sees('ECONNREFUSED')
+  const { refused, session } = await refusal(relay)
+
+  const published = await program.ask('published')
+  const origin = { interface: 'faith0' }
+  t.deepEqual(
+    published.map(([channel]) => channel),
+    ['faithd:keepfaith', 'faithd:prefix', 'faithd:connection', 'faithd:session', 'faithd:refused'],
+  )
+  const [, , connection, ...rest] = published.map(([, message]) => message)
+  t.deepEqual(published[0]?.[1], { on: true })
+  t.deepEqual(published[1]?.[1], { ...origin, action: 'add', prefix: '2001:db8:64::/96' })
+  t.like(connection, { ...origin, socket: { address: '64:ff9b::c633:6402', port: 81 } })
+  t.deepEqual(rest, [
+    { ...origin, session: session[0] },
+    { ...origin, refusal: refused[0] },
+  ])
+})

@@ -1,0 +1,40 @@
+/** Events of interfaces, and channels of `node:diagnostics_channel`, as the driver notes them. */
+import { subscribe } from 'node:diagnostics_channel'
+import { FaithInterface, FaithSocket, type FaithDiagnostics } from '../../../index.js'
+import { recall } from './kept.js'
+
+/** A message, with a socket by its destination. */
+export type Published = [channel: string, message: object]
+
+const published: Published[] = []
+const watched = new Map<number, unknown[]>()
+
+function plain(message: object): object {
+  const entries = Object.entries(message).map(([name, value]: [string, unknown]) => [
+    name,
+    value instanceof FaithSocket ? value.destination : value,
+  ])
+  return Object.fromEntries(entries) as object
+}
+
+export const eventVerbs = {
+  /** Notes what is published on these channels from now on. */
+  subscribe(...channels: (keyof FaithDiagnostics)[]): void {
+    for (const name of channels) {
+      subscribe(name, (message) => published.push([name, plain(message as object)]))
+    }
+  },
+
+  published: (): Published[] => published,
+
+  /** Notes the events `prefix` and `keepfaith` from now on. */
+  watch(id: number): void {
+    const events: unknown[] = []
+    recall(id, FaithInterface)
+      .on('prefix', (change) => events.push(change))
+      .on('keepfaith', (on) => events.push(on))
+    watched.set(id, events)
+  },
+
+  watched: (id: number): unknown[] => watched.get(id) ?? [],
+}

@@ -1,0 +1,71 @@
+/** What observability tools hear without a part in the program: channels of `node:diagnostics_channel`. */
+import { channel } from 'node:diagnostics_channel'
+import type { FaithPrefixChange } from './prefixes.js'
+import type { FaithRefusal, FaithSession } from './session.js'
+import type { FaithSocket } from './socket.js'
+
+/** What concerns one faith interface. */
+export interface FaithDiagnosticsOrigin {
+  /** The interface's name: `faith0`. */
+  interface: string
+}
+
+/**
+ * The channels, and what is published on each. Messages are made only while a channel has subscribers, and the
+ * subscribers are called as the event is emitted.
+ *
+ * Subscribe by `diagnostics_channel.subscribe('faithd:session', …)`, which gives the message as `unknown`:
+ * `message as FaithDiagnostics['faithd:session']`.
+ */
+export interface FaithDiagnostics {
+  /** A relay tells of an end, as by its `session` event, and as that not without `sessionEvents`. */
+  'faithd:session': FaithDiagnosticsOrigin & {
+    /** As in the event. */
+    session: FaithSession
+  }
+  /** A relay tells of an end without a session, as by its `refused` event. */
+  'faithd:refused': FaithDiagnosticsOrigin & {
+    /** As in the event. */
+    refusal: FaithRefusal
+  }
+  /** A relay tells that the host ran out of something, as by its `exhausted` event. */
+  'faithd:exhausted': FaithDiagnosticsOrigin & {
+    /** As in the event. */
+    message: string
+  }
+  /** A listener's connection has become a socket. */
+  'faithd:connection': FaithDiagnosticsOrigin & {
+    /** The socket, which nobody has yet. */
+    socket: FaithSocket
+  }
+  /** A prefix was added or deleted. */
+  'faithd:prefix': FaithDiagnosticsOrigin & FaithPrefixChange
+  /** Keepfaith was switched. */
+  'faithd:keepfaith': {
+    /** Whether faith interfaces capture from now on. */
+    on: boolean
+  }
+}
+
+/** Held here, as a channel that nobody holds may be forgotten with its subscribers. */
+const channels = {
+  'faithd:session': channel('faithd:session'),
+  'faithd:refused': channel('faithd:refused'),
+  'faithd:exhausted': channel('faithd:exhausted'),
+  'faithd:connection': channel('faithd:connection'),
+  'faithd:prefix': channel('faithd:prefix'),
+  'faithd:keepfaith': channel('faithd:keepfaith'),
+} satisfies Record<keyof FaithDiagnostics, unknown>
+
+/** @internal Whether somebody listens on a channel. */
+export function isHeard(name: keyof FaithDiagnostics): boolean {
+  return channels[name].hasSubscribers
+}
+
+/** @internal Publishes what `message` makes, where somebody listens. */
+export function publish<Name extends keyof FaithDiagnostics>(
+  name: Name,
+  message: () => FaithDiagnostics[Name],
+): void {
+  if (isHeard(name)) channels[name].publish(message())
+}
