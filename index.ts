@@ -18,6 +18,7 @@ export {
   type FaithServer,
 } from './lib/attach.js'
 export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics.js'
+export type { FaithDrops } from './lib/drops.js'
 export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
 export {
   createFaithInterface,

@@ -154,6 +154,10 @@ export function relayEvents(): void {
     same<typeof action, 'add' | 'delete'>(true)
     same<typeof prefix, string>(true)
   })
+  faith.on('drop', ({ packets, intervalMs }) => {
+    same<typeof packets, Record<string, number>>(true)
+    same<typeof intervalMs, number>(true)
+  })
   faith.on('keepfaith', (on) => same<typeof on, boolean>(true))
   faith.on('error', (error) => same<typeof error, FaithError>(true))
   // @ts-expect-error an interface has no sessions

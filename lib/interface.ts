@@ -4,6 +4,7 @@
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { publish } from './diagnostics.js'
+import { DropWatch, type FaithDrops } from './drops.js'
 import { closedError, toFaithError, unwrap, type FaithError } from './errors.js'
 import { onKeepfaith, requireKeepfaith } from './keepfaith.js'
 import { FaithListener, type FaithListenOptions } from './listener.js'
@@ -90,6 +91,11 @@ export interface FaithInterfaceEvents {
   keepfaith: [on: boolean]
   /** A prefix was added to it, or deleted. */
   prefix: [change: FaithPrefixChange]
+  /**
+   * Packets were dropped: told about once a second, in sums, and not where none were. They are counted from when the
+   * first handler is added.
+   */
+  drop: [drops: FaithDrops]
   /** The interface is gone, and its listeners and relays with it. */
   close: []
 }
@@ -117,6 +123,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   readonly #native: NativeInterface
   readonly #dependents = new Set<{ close(): Promise<void> }>()
   readonly #forget: () => void
+  readonly #drops: DropWatch
   #closing: Promise<void> | undefined
 
   private constructor(nativeInterface: NativeInterface) {
@@ -128,6 +135,13 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       () => this.#requireOpen(),
       (change) => this.#changed(change),
     )
+    this.#drops = new DropWatch(
+      () => nativeInterface.stats().drops,
+      (drops) => this.#dropped(drops),
+    )
+    ;(this as EventEmitter).on('newListener', (event) => {
+      if (event === 'drop' && this.#closing === undefined) this.#drops.start()
+    })
     // On a turn of its own: what a listener throws is not the fault of whoever switched.
     this.#forget = onKeepfaith((on) => process.nextTick(() => this.emit('keepfaith', on)))
   }
@@ -250,6 +264,12 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     if (this.#closing !== undefined) throw closedError(this.name)
   }
 
+  #dropped(drops: FaithDrops): boolean {
+    const wanted = this.listenerCount('drop') > 0
+    if (wanted && Object.keys(drops.packets).length > 0) this.emit('drop', drops)
+    return wanted
+  }
+
   #changed(change: FaithPrefixChange): void {
     process.nextTick(() => {
       this.emit('prefix', change)
@@ -265,6 +285,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   async #shut(): Promise<void> {
     this.#forget()
+    this.#drops.stop()
     await Promise.all([...this.#dependents].map((dependent) => dependent.close()))
     await this.#native.close()
     process.nextTick(() => this.emit('close'))

@@ -11,6 +11,12 @@ const client = Sockets.of(lab.client)
 const server = Sockets.of(lab.server)
 const accessList = '::/0 permit 198.51.100.0/24\n'
 
+const sum = (numbers: number[]) => numbers.reduce((one, other) => one + other, 0)
+
+function dialTwenty(port: number): void {
+  for (let count = 0; count < 20; count += 1) client.dial(captured(), port)
+}
+
 /** What a relay has told, once a refusal is among it. */
 async function refusal(relay: Relay) {
   return await waitFor('a refusal', async () => {
@@ -99,6 +105,27 @@ test.serial('every interface tells that keepfaith was switched, until it is clos
   await waitFor('both', async () => (await other.watched()).length >= 2)
   t.deepEqual(await other.watched(), [true, false])
   t.deepEqual(await one.watched(), [true])
+})
+
+test.serial('an interface tells what it has dropped, in sums', async (t) => {
+  await using program = await Program.start(lab.router)
+  const faith = await program.create()
+  const counted = async () => (await faith.stats()).drops['keepfaith'] ?? 0
+  const told = async () => {
+    const drops = await program.ask('dropped', faith.id)
+    return drops.map(({ packets }) => packets['keepfaith'] ?? 0)
+  }
+  dialTwenty(7305)
+  await waitFor('packets to be dropped', async () => (await counted()) >= 20)
+  await program.ask('watchDrops', faith.id)
+  dialTwenty(7306)
+  const sums = await waitFor('what was dropped to be told', async () => {
+    const all = await told()
+    return sum(all) >= 20 ? all : undefined
+  })
+  t.true(sum(sums) <= (await counted()) - 20, 'and not what was dropped before')
+  t.true(sums.length < 20)
+  t.true(sums.every((packets) => packets > 0))
 })
 
 test.serial('observers hear of all this on channels of their own', async (t) => {

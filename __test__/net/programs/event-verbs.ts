@@ -1,12 +1,18 @@
 /** Events of interfaces, and channels of `node:diagnostics_channel`, as the driver notes them. */
 import { subscribe } from 'node:diagnostics_channel'
-import { FaithInterface, FaithSocket, type FaithDiagnostics } from '../../../index.js'
+import {
+  FaithInterface,
+  FaithSocket,
+  type FaithDiagnostics,
+  type FaithDrops,
+} from '../../../index.js'
 import { recall } from './kept.js'
 
 /** A message, with a socket by its destination. */
 export type Published = [channel: string, message: object]
 
 const published: Published[] = []
+const dropped = new Map<number, FaithDrops[]>()
 const watched = new Map<number, unknown[]>()
 
 function plain(message: object): object {
@@ -35,6 +41,15 @@ export const eventVerbs = {
       .on('keepfaith', (on) => events.push(on))
     watched.set(id, events)
   },
+
+  /** Notes the events `drop` from now on. */
+  watchDrops(id: number): void {
+    const drops: FaithDrops[] = []
+    recall(id, FaithInterface).on('drop', (some) => drops.push(some))
+    dropped.set(id, drops)
+  },
+
+  dropped: (id: number): FaithDrops[] => dropped.get(id) ?? [],
 
   watched: (id: number): unknown[] => watched.get(id) ?? [],
 }

@@ -1,0 +1,55 @@
+/** Telling of dropped packets: not one by one, as whoever floods an interface would flood its program, but in sums. */
+
+/** The packets that an interface has dropped in about a second. */
+export interface FaithDrops {
+  /** How many, by the reasons of {@link FaithInterfaceStats.drops}; those that have not occurred are not there. */
+  packets: Record<string, number>
+  /** Within how long, in milliseconds. */
+  intervalMs: number
+}
+
+/** @internal Looks at the counters now and then, while somebody wants to hear. */
+export class DropWatch {
+  readonly #count: () => Record<string, number>
+  readonly #tell: (drops: FaithDrops) => boolean
+  readonly #intervalMs: number
+  #timer: NodeJS.Timeout | undefined
+  #counted: Record<string, number> = {}
+  #at = 0
+
+  /** @param tell - says whether there is still somebody to tell */
+  constructor(
+    count: () => Record<string, number>,
+    tell: (drops: FaithDrops) => boolean,
+    intervalMs = 1000,
+  ) {
+    this.#count = count
+    this.#tell = tell
+    this.#intervalMs = intervalMs
+  }
+
+  /** Begins to count, unless it has begun. */
+  start(): void {
+    if (this.#timer !== undefined) return
+    this.#counted = this.#count()
+    this.#at = performance.now()
+    this.#timer = setInterval(() => this.#look(), this.#intervalMs).unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  #look(): void {
+    const [before, since] = [this.#counted, this.#at]
+    this.#counted = this.#count()
+    this.#at = performance.now()
+    const packets: Record<string, number> = {}
+    for (const [reason, count] of Object.entries(this.#counted)) {
+      const more = count - (before[reason] ?? 0)
+      if (more > 0) packets[reason] = more
+    }
+    if (!this.#tell({ packets, intervalMs: this.#at - since })) this.stop()
+  }
+}
