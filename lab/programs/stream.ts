@@ -67,7 +67,7 @@ export class Reader {
         this.#rest = this.#rest.subarray(end + 1)
         return line
       }
-      const chunk = await this.#next()
+      const chunk = await this.#arrive()
       if (chunk === undefined) return undefined
       this.#rest = Buffer.concat([this.#rest, chunk])
     }
@@ -101,6 +101,10 @@ export class Reader {
       this.#rest = Buffer.alloc(0)
       return rest
     }
+    return await this.#arrive()
+  }
+
+  async #arrive(): Promise<Buffer | undefined> {
     const { value, done } = await this.#chunks.next()
     return done ? undefined : value
   }
