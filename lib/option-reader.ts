@@ -4,6 +4,9 @@
  */
 import { FaithError } from './errors.js'
 
+/** The most the addon takes for a number, whatever it counts. */
+export const MOST = 4_294_967_295
+
 /**
  * Reads the options object of one call: each method takes one option, checks it and fills in its default;
  * {@link OptionReader.end} then refuses the options nobody took.

@@ -3,9 +3,10 @@ import { isIPv4 } from 'node:net'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener.js'
 import type { NativeRelayOptions } from './native.js'
-import { OptionReader } from './option-reader.js'
+import { MOST, OptionReader } from './option-reader.js'
 import { type PortOptions, readPorts } from './ports.js'
 import type { FaithRoute } from './route.js'
+import { readConnectTimeout, readLastingTimeouts } from './server.js'
 
 /** One explicit mapping of IPv6 addresses to IPv4. */
 export interface FaithMapping {
@@ -131,15 +132,10 @@ export interface FaithRelayOptions extends PortOptions {
   signal?: AbortSignal
 }
 
-/** @internal The most the addon takes for a number, whatever it counts. */
-export const MOST = 4_294_967_295
-
 const ANY = { min: 0, max: MOST }
 const SOME = { min: 1, max: MOST }
 /** setTimeout() takes no more. */
 const TIMER_MS = { min: 1, max: 2_147_483_647 }
-/** The kernel takes 32767 seconds at most for the half of it that goes by before the first probe (tcp(7)). */
-const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
 
 /** @internal What `faith.relay` was given, checked, with defaults filled in. */
 export interface RelayOptions {
@@ -167,9 +163,8 @@ export function readRelayOptions(options: unknown): RelayOptions {
     connectFirst: read.boolean('connectFirst', true),
     maxHeld: read.integer('maxHeld', SOME, 4096),
     maxHeldPerClient: read.integer('maxHeldPerClient', SOME, 256),
-    connectTimeoutMs: read.integer('connectTimeout', SOME, 10_000),
-    idleTimeoutMs: read.integer('idleTimeout', ANY, 1_800_000),
-    keepAliveMs: read.integer('keepAlive', KEEP_ALIVE_MS, 120_000),
+    ...readConnectTimeout(read),
+    ...readLastingTimeouts(read),
     maxSessions: read.integer('maxSessions', ANY, 0),
     maxSessionsPerClient: read.integer('maxSessionsPerClient', ANY, 0),
     maxRatePerClient: read.integer('maxRatePerClient', ANY, 0),

@@ -8,13 +8,8 @@ import { type AccessList, accessListText, LIST } from './access-list.js'
 import { isHeard, publish } from './diagnostics.js'
 import { closedError, FaithError, unwrap } from './errors.js'
 import type { NativeInterface, NativeQuestion, NativeRelay, NativeSession } from './native.js'
-import { OptionReader, show } from './option-reader.js'
-import {
-  type FaithRelayOptions,
-  MOST,
-  readRelayOptions,
-  type RelayOptions,
-} from './relay-options.js'
+import { MOST, OptionReader, show } from './option-reader.js'
+import { type FaithRelayOptions, readRelayOptions, type RelayOptions } from './relay-options.js'
 import { Router } from './route.js'
 import { liveSessions } from './live.js'
 import {

@@ -6,11 +6,10 @@
  * The addon keeps the same time limit by itself, so that a busy event loop leaves no client hanging; what is answered
  * after it is for nobody. Ours is there so that whoever wrote the route hears of it.
  */
-import { lookup } from 'node:dns/promises'
-import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { FaithError, unwrap } from './errors.js'
 import type { NativeQuestion, NativeRelay, NativeVerdict } from './native.js'
 import { OptionReader, show } from './option-reader.js'
+import { readServer, resolve } from './server.js'
 import { type FaithSessionDestination, toDestination } from './session.js'
 import type { FaithEndpoint } from './socket.js'
 
@@ -170,24 +169,9 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
     return { reject }
   }
 
-  const host = read.string('host')
-  const port = read.integer('port', { min: 1, max: 65_535 })
-  const source = read.unchecked('source')
-  if (source !== undefined && !(typeof source === 'string' && isIPv4(source))) {
-    throw read.refuse('source', 'an IPv4 address', source)
-  }
-  const proxyProtocol =
-    read.unchecked('proxyProtocol') === undefined ? undefined : read.oneOf('proxyProtocol', [1, 2])
+  const server = readServer(read)
   read.end()
-  if (host === '' || isIPv6(host)) {
-    throw read.refuse('host', 'an IPv4 address or a host name', host)
-  }
-  return {
-    host: isIP(host) === 4 ? host : (await lookup(host, { family: 4 })).address,
-    port,
-    ...(source === undefined ? {} : { source }),
-    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
-  }
+  return await resolve(server)
 }
 
 function routeError(question: NativeQuestion, cause: unknown): FaithError {

@@ -1,0 +1,55 @@
+/** Servers that connections are sent to by whoever uses the library: how they are named, and how long they may take. */
+import { lookup } from 'node:dns/promises'
+import { isIP, isIPv4, isIPv6 } from 'node:net'
+import { MOST, type OptionReader } from './option-reader.js'
+
+/** A server as it was named, checked. */
+export interface NamedServer {
+  host: string
+  port: number
+  source?: string
+  proxyProtocol?: 1 | 2
+}
+
+/** The kernel takes 32767 seconds at most for the half of it that goes by before the first probe (tcp(7)). */
+const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
+
+export function readServer(read: OptionReader): NamedServer {
+  const host = read.string('host')
+  const port = read.integer('port', { min: 1, max: 65_535 })
+  const source = read.unchecked('source')
+  if (source !== undefined && !(typeof source === 'string' && isIPv4(source))) {
+    throw read.refuse('source', 'an IPv4 address', source)
+  }
+  const proxyProtocol =
+    read.unchecked('proxyProtocol') === undefined ? undefined : read.oneOf('proxyProtocol', [1, 2])
+  if (host === '' || isIPv6(host)) {
+    throw read.refuse('host', 'an IPv4 address or a host name', host)
+  }
+  return {
+    host,
+    port,
+    ...(source === undefined ? {} : { source }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+  }
+}
+
+/** The same server with its address for its name. */
+export async function resolve(server: NamedServer): Promise<NamedServer> {
+  if (isIP(server.host) === 4) return server
+  return { ...server, host: (await lookup(server.host, { family: 4 })).address }
+}
+
+export function readConnectTimeout(read: OptionReader): { connectTimeoutMs: number } {
+  return { connectTimeoutMs: read.integer('connectTimeout', { min: 1, max: MOST }, 10_000) }
+}
+
+export function readLastingTimeouts(read: OptionReader): {
+  idleTimeoutMs: number
+  keepAliveMs: number
+} {
+  return {
+    idleTimeoutMs: read.integer('idleTimeout', { min: 0, max: MOST }, 1_800_000),
+    keepAliveMs: read.integer('keepAlive', KEEP_ALIVE_MS, 120_000),
+  }
+}
