@@ -97,6 +97,12 @@ impl Direction {
         }
     }
 
+    /// One that hands on `bytes` before it takes anything from its source.
+    pub(crate) fn beginning_with(bytes: Vec<u8>) -> Self {
+        let kept = (!bytes.is_empty()).then(|| Box::new(Kept { bytes, sent: 0, urgent: false }));
+        Self { kept, ..Self::new() }
+    }
+
     /// Whether the source's end was passed on.
     pub(crate) fn has_ended(&self) -> bool {
         self.stream == Stream::Ended

@@ -140,6 +140,7 @@ impl Engine {
         options.idle_timeout = options.idle_timeout.map(|timeout| timeout.min(FAR));
         options.keep_alive = options.keep_alive.min(FAR);
         let workers = workers.max(1);
+        let spares = Spares::new(options.connect_first);
         let admission = Admission::new(&mut options, router);
         Arc::new(Self {
             options,
@@ -151,7 +152,7 @@ impl Engine {
             next_id: AtomicU64::new(1),
             active: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Open as u8),
-            spares: Spares::new(),
+            spares,
             exhausted_in: AtomicU64::new(0),
             empty: Notify::new(),
         })
@@ -344,7 +345,13 @@ impl Engine {
         self.workers.iter().any(|worker| worker.tasks.abort(id))
     }
 
-    fn spawn(&self, worker: usize, peers: Peers, relaying: bool, task: impl Future<Output = ()> + 'static) {
+    pub(crate) fn spawn(
+        &self,
+        worker: usize,
+        peers: Peers,
+        relaying: bool,
+        task: impl Future<Output = ()> + 'static,
+    ) {
         let handle = spawn_local(task).abort_handle();
         self.worker(worker).tasks.insert(peers, handle.clone(), relaying);
         // Whoever moves the stage on looks for tasks afterwards, so one of us two sees the other.
@@ -498,6 +505,6 @@ fn refuse<H: Held>(syn: H, attempt: Attempt, refusal: Refusal) {
 }
 
 /// Registers a connection with this thread's runtime.
-fn leg_of(connection: Connection) -> Result<Leg, Refusal> {
+pub(crate) fn leg_of(connection: Connection) -> Result<Leg, Refusal> {
     reactor::register(connection).map(|fd| Leg::new(fd, true)).map_err(|error| Refusal::from_error(&error))
 }

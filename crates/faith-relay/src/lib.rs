@@ -16,6 +16,7 @@
 //! | `engine` | what becomes of a SYN and of an accepted connection; the relay's end |
 //! | `attempt`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
 //! | `upstream` | connecting, and what a failure means |
+//! | `splice` | sessions of connections that JavaScript accepted |
 //! | `session`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
 //!
 //! Its worker threads must run tokio with I/O and time enabled, inside a `LocalSet`, and the process must
@@ -40,6 +41,7 @@ mod relay;
 mod route;
 mod session;
 mod spares;
+mod splice;
 mod tasks;
 mod upstream;
 
@@ -53,3 +55,4 @@ pub use options::RelayOptions;
 pub use record::{EndReason, Observer, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
+pub use splice::{Connection, Server, Splice, Splices, take};

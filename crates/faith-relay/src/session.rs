@@ -50,6 +50,11 @@ impl Session {
         Self { client, server, up: Direction::new(), down: Direction::new(), clock, attempt }
     }
 
+    /// What was read before there was a session: the server is sent `up` first, and the client `down`.
+    pub(crate) fn beginning_with(self, up: Vec<u8>, down: Vec<u8>) -> Self {
+        Self { up: Direction::beginning_with(up), down: Direction::beginning_with(down), ..self }
+    }
+
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<EndReason> {
         if self.client.take_edges(cx).and_then(|()| self.server.take_edges(cx)).is_err() {
             return Poll::Ready(EndReason::Aborted);

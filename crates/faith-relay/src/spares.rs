@@ -26,8 +26,10 @@ struct Pool {
 }
 
 impl Spares {
-    pub(crate) fn new() -> Self {
-        Self { nowhere: File::open("/dev/null").ok().map(Into::into), pool: Mutex::default() }
+    /// `wanted` is whether servers wait for their clients at all.
+    pub(crate) fn new(wanted: bool) -> Self {
+        let nowhere = wanted.then(|| File::open("/dev/null").ok()).flatten();
+        Self { nowhere: nowhere.map(Into::into), pool: Mutex::default() }
     }
 
     /// Keeps a descriptor until the guard is dropped.
@@ -75,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_server_that_waits_has_one() {
-        let spares = Spares::new();
+        let spares = Spares::new(true);
         let (first, second) = (spares.keep().unwrap(), spares.keep().unwrap());
         assert_eq!(kept(&spares), 2);
         drop(first);
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn one_that_was_spent_is_not_taken_from_another_server() {
-        let spares = Spares::new();
+        let spares = Spares::new(true);
         let (first, _second) = (spares.keep().unwrap(), spares.keep().unwrap());
         assert!(spares.spend());
         drop(first);

@@ -77,6 +77,8 @@ impl Refusal {
             // one.
             ErrorKind::PermissionDenied => Self::DENIED,
             ErrorKind::TimedOut => Self::TIMEOUT,
+            // The send queue did not take the header whole.
+            ErrorKind::WriteZero => Self::new(EndReason::Exhausted, Answer::Reset),
             _ => Self::new(EndReason::Error, Answer::Reset),
         }
     }
@@ -113,26 +115,33 @@ pub(crate) async fn connect(
     target: &Target,
     connect_timeout: Duration,
 ) -> Result<AsyncFd<Connection>, Refusal> {
-    let begun = begin(target).map_err(|error| Refusal::from_error(&error))?;
+    open(target, connect_timeout).await.map_err(|error| Refusal::from_error(&error))
+}
+
+/// As [`connect`], for whoever has no client to tell.
+///
+/// # Errors
+///
+/// Those of socket(2), bind(2) and connect(2); `ETIMEDOUT` after `connect_timeout` too.
+pub(crate) async fn open(target: &Target, connect_timeout: Duration) -> io::Result<AsyncFd<Connection>> {
+    let begun = begin(target)?;
     match timeout(connect_timeout, begun.writable()).await {
         // The readiness stays set: a connected socket is writable, and the session starts from that.
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => return Err(Refusal::from_error(&error)),
-        Err(_) => return Err(Refusal::TIMEOUT),
+        Ok(ready) => drop(ready?),
+        Err(_) => return Err(tcp::timed_out()),
     }
-    match tcp::take_error(&begun) {
-        Ok(None) => introduce(target, &begun).map(|()| begun),
-        Ok(Some(error)) | Err(error) => Err(Refusal::from_error(&error)),
+    match tcp::take_error(&begun)? {
+        None => introduce(target, &begun).map(|()| begun),
+        Some(error) => Err(error),
     }
 }
 
 /// Sends the header. The send queue of a new connection has room for all of it.
-fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> Result<(), Refusal> {
+fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> io::Result<()> {
     let Some(header) = &target.header else { return Ok(()) };
-    match tcp::transmit(connection, header) {
-        Ok(sent) if sent == header.len() => Ok(()),
-        Ok(_) => Err(Refusal::new(EndReason::Exhausted, Answer::Reset)),
-        Err(error) => Err(Refusal::from_error(&error)),
+    match tcp::transmit(connection, header)? {
+        sent if sent == header.len() => Ok(()),
+        _ => Err(ErrorKind::WriteZero.into()),
     }
 }
 

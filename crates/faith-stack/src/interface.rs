@@ -56,7 +56,7 @@ impl Shared {
 /// A faith interface. It, its routes and its namespace are gone when it is dropped, or the process ends.
 pub struct FaithInterface {
     shared: Arc<Shared>,
-    workers: Arc<Workers>,
+    pub(crate) workers: Arc<Workers>,
     namespace: Arc<Namespace>,
     own: OwnAddresses,
     device: Device,

@@ -17,6 +17,7 @@ mod pump;
 mod service;
 mod steer;
 mod support;
+mod work;
 mod worker;
 
 pub use counters::InterfaceStats;

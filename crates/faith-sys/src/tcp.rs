@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddrV4};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -191,6 +191,29 @@ pub fn prepare_leg(socket: impl AsFd) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_out_of_band_inline(true)?;
     socket.set_linger(Some(Duration::ZERO))
+}
+
+/// A second descriptor of the socket that somebody else has `descriptor` of: the connection goes on when they close
+/// theirs.
+///
+/// # Errors
+///
+/// `EMFILE`, or `EBADF` where there is no such descriptor.
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+pub fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: it takes and gives integers, and touches nothing of ours.
+    let second = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0) };
+    if second < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made it, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(second) })
+}
+
+/// What connect(2) says when nobody answers, for whoever waits no longer than it does.
+#[must_use]
+pub fn timed_out() -> io::Error {
+    Errno::TIMEDOUT.into()
 }
 
 /// A TCP socket that was readied with [`prepare_leg`], or accepted from a listener that was: it closes with a RST,

@@ -11,6 +11,7 @@ mod limits;
 mod live;
 mod reset;
 mod route;
+mod splice;
 mod transfer;
 mod urgent;
 
