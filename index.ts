@@ -66,6 +66,7 @@ export {
   type FaithSocketDestination,
   type FaithSocketOptions,
 } from './lib/socket.js'
+export type { FaithSplice, FaithSpliceServer, FaithSpliceStats } from './lib/splice.js'
 export {
   checkSupport,
   type FaithSupport,

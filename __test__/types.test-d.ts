@@ -5,7 +5,7 @@
 import type { EventEmitter } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import { createSecureServer } from 'node:http2'
-import { createServer, type Socket } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import {
   checkSupport,
@@ -34,6 +34,8 @@ import {
   type FaithSessionDestination,
   FaithSocket,
   type FaithSocketDestination,
+  type FaithSplice,
+  type FaithSpliceStats,
   type FaithSupportCheck,
   type PortSpec,
   type readAccessList,
@@ -162,6 +164,30 @@ export function relayEvents(): void {
   faith.on('error', (error) => same<typeof error, FaithError>(true))
   // @ts-expect-error an interface has no sessions
   faith.on('session', (session: FaithSession) => session.id)
+}
+
+export async function splices(): Promise<void> {
+  const spliced = await socket.spliceTo({ host: '192.0.2.1', port: 80 })
+  same<typeof spliced, FaithSplice>(true)
+  same<typeof spliced.bytesUp, number>(true)
+  same<typeof spliced.reason, FaithEndReason>(true)
+  await socket.spliceTo(new Socket())
+  await socket.spliceTo(socket)
+  await socket.spliceTo({ host: 'web', port: 80, source: '192.0.2.2', proxyProtocol: 2 })
+  await socket.spliceTo({
+    host: 'web',
+    port: 80,
+    connectTimeout: 1,
+    idleTimeout: 0,
+    keepAlive: 2000,
+  })
+  same<ReturnType<typeof faith.stats>['splices'], FaithSpliceStats>(true)
+  // @ts-expect-error a server needs its port
+  await socket.spliceTo({ host: '192.0.2.1' })
+  // @ts-expect-error a name is no server
+  await socket.spliceTo('192.0.2.1')
+  // @ts-expect-error not to a listener
+  await socket.spliceTo(listener)
 }
 
 export function sockets(): void {

@@ -20,6 +20,7 @@ import type { NativeFailure } from './native.js'
  * | `ERR_FAITH_PORT` | a port, a range or a list of ports that is malformed, empty or out of range |
  * | `ERR_FAITH_PREFIX` | a prefix that is malformed, has host bits, an illegal length, or overlaps another |
  * | `ERR_FAITH_ROUTE` | a relay's `route` gave no verdict on a connection; `cause` says why |
+ * | `ERR_FAITH_SOCKET` | a socket that cannot be spliced: closed, ended, spliced already, not plain TCP |
  * | `EADDRINUSE` | another faith listener or relay has the port |
  * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface |
  * | `EEXIST` | an interface of that name exists |
@@ -36,6 +37,7 @@ export type FaithErrorCode =
   | 'ERR_FAITH_PORT'
   | 'ERR_FAITH_PREFIX'
   | 'ERR_FAITH_ROUTE'
+  | 'ERR_FAITH_SOCKET'
 
 /** The parts of a {@link FaithError} beside its code and message. */
 export interface FaithErrorDetails {

@@ -18,6 +18,8 @@ import { OptionReader } from './option-reader.js'
 import { type FaithPrefixChange, FaithPrefixes } from './prefixes.js'
 import { FaithRelay } from './relay.js'
 import type { FaithRelayOptions } from './relay-options.js'
+import { toEnded } from './session.js'
+import type { FaithSpliceStats } from './splice.js'
 
 /** How a faith interface is made; every option has a default. */
 export interface FaithInterfaceOptions {
@@ -81,6 +83,8 @@ export interface FaithInterfaceStats {
   steering: 'sk_lookup' | 'on-demand'
   /** Threads that capture and relay. */
   workers: number
+  /** What became of the sockets that {@link FaithSocket.spliceTo} gave back. */
+  splices: FaithSpliceStats
 }
 
 /** The events of a {@link FaithInterface}. */
@@ -222,7 +226,11 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    */
   stats(): FaithInterfaceStats {
     const stats = this.#native.stats()
-    return { ...stats, steering: stats.steering === 'sk_lookup' ? 'sk_lookup' : 'on-demand' }
+    return {
+      ...stats,
+      steering: stats.steering === 'sk_lookup' ? 'sk_lookup' : 'on-demand',
+      splices: { ...stats.splices, ended: toEnded(stats.splices.ended) },
+    }
   }
 
   /**

@@ -68,7 +68,7 @@ const WAITING_LIMIT = 64
  * ```
  */
 export class FaithListener extends EventEmitter<FaithListenerEvents> implements AsyncDisposable {
-  readonly #interface: string
+  readonly #interface: NativeInterface
   readonly #socketOptions: FaithSocketOptions
   readonly #released: (listener: FaithListener) => void
   readonly #waiting: NativeConnection[] = []
@@ -80,12 +80,12 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   #closing: Promise<void> | undefined
 
   private constructor(
-    name: string,
+    faith: NativeInterface,
     options: FaithSocketOptions,
     released: (listener: FaithListener) => void,
   ) {
     super()
-    this.#interface = name
+    this.#interface = faith
     this.#socketOptions = options
     this.#released = released
     ;(this as EventEmitter).on('newListener', (event) => {
@@ -112,7 +112,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     read.end()
 
     return await openUntil(signal, async () => {
-      const listener = new FaithListener(faith.name, socketOptions, released)
+      const listener = new FaithListener(faith, socketOptions, released)
       listener.#native = unwrap(
         await faith.listen({ ports, backlog, ...address }, (batch) => listener.#accept(batch)),
       )
@@ -318,7 +318,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
       this.emit('error', error instanceof Error ? error : new Error(String(error)))
       return
     }
-    publish('faithd:connection', () => ({ interface: this.#interface, socket }))
+    publish('faithd:connection', () => ({ interface: this.#interface.name, socket }))
     if (!this.emit('connection', socket)) this.#takers.shift()?.({ done: false, value: socket })
   }
 

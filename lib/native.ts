@@ -14,6 +14,7 @@ export type {
   NativeInterface,
   NativeInterfaceOptions,
   NativeInterfaceStats,
+  NativeLeg,
   NativeListener,
   NativeLiveSession,
   NativePortRange,

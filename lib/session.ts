@@ -122,7 +122,7 @@ export function toSession(record: NativeSession): FaithSession {
   return {
     ...toPart(record),
     durationMs: record.durationMs,
-    reason: END_REASONS.find((reason) => reason === record.reason) ?? 'error',
+    reason: toEndReason(record.reason),
   }
 }
 
@@ -165,13 +165,23 @@ export function toDestination(
 /** @internal The counters of the addon, in the public shape. */
 export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
   const { active, accepted, bytesUp, bytesDown, eventsDropped } = stats
-  const ended = END_REASONS.map((reason) => [reason, stats.ended[reason] ?? 0])
   return {
     active,
     accepted,
-    ended: Object.fromEntries(ended) as Record<FaithEndReason, number>,
+    ended: toEnded(stats.ended),
     bytesUp,
     bytesDown,
     eventsDropped,
   }
+}
+
+/** @internal How a session ended, as the addon says it. */
+export function toEndReason(name: string): FaithEndReason {
+  return END_REASONS.find((reason) => reason === name) ?? 'error'
+}
+
+/** @internal How many ended, by reason, and every reason. */
+export function toEnded(ended: Record<string, number>): Record<FaithEndReason, number> {
+  const counts = END_REASONS.map((reason) => [reason, ended[reason] ?? 0])
+  return Object.fromEntries(counts) as Record<FaithEndReason, number>
 }

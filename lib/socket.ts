@@ -1,5 +1,6 @@
 import { Socket, type SocketConstructorOpts } from 'node:net'
-import type { NativeConnection } from './native.js'
+import type { NativeConnection, NativeInterface } from './native.js'
+import { type FaithSplice, type FaithSpliceServer, splice } from './splice.js'
 
 /** An address and a TCP port. */
 export interface FaithEndpoint {
@@ -58,17 +59,24 @@ export class FaithSocket extends Socket {
   override readonly remotePort: number
   override readonly remoteFamily = 'IPv6'
 
+  readonly #faith: NativeInterface
+  readonly #connection: NativeConnection
+
   /** @internal The socket of a connection, whose `fd` it takes over. */
   static adopt(
     connection: NativeConnection,
-    faith: string,
+    faith: NativeInterface,
     options: FaithSocketOptions,
   ): FaithSocket {
     return new FaithSocket(connection, faith, options)
   }
 
   // Private rather than internal: what is internal is not declared at all, and then the constructor of `Socket` is.
-  private constructor(connection: NativeConnection, faith: string, options: FaithSocketOptions) {
+  private constructor(
+    connection: NativeConnection,
+    faith: NativeInterface,
+    options: FaithSocketOptions,
+  ) {
     const settings: SocketConstructorOpts & { pauseOnCreate: boolean } = {
       fd: connection.fd,
       readable: true,
@@ -77,6 +85,8 @@ export class FaithSocket extends Socket {
       pauseOnCreate: options.pauseOnConnect,
     }
     super(settings)
+    this.#faith = faith
+    this.#connection = connection
 
     const { address, port, prefix, ipv4 } = connection
     this.destination = {
@@ -84,11 +94,48 @@ export class FaithSocket extends Socket {
       port,
       ...(ipv4 === undefined ? {} : { ipv4 }),
       prefix,
-      interface: faith,
+      interface: faith.name,
     }
     this.localAddress = address
     this.localPort = port
     this.remoteAddress = connection.remoteAddress
     this.remotePort = connection.remotePort
+  }
+
+  /**
+   * Gives the connection back: it is connected with an IPv4 server, or with the peer of another socket, and the kernel
+   * carries the rest, both ways, half-close and resets included. Resolves when that has ended, however it did.
+   *
+   * The server gets first what this socket has read and nobody has consumed, so whoever has looked at the beginning
+   * puts it back with `unshift()`; and the client gets first what was written before. The bytes of another socket are
+   * treated likewise. Whoever reads has to stop before, as a `data` listener does that removes itself and pauses.
+   *
+   * While the server is being connected nothing is read, and the socket remains what it is: when the promise rejects, it
+   * can be read, written, ended, destroyed or spliced elsewhere. It flows again only if it has `data` listeners.
+   *
+   * Then Node is done with it. It is destroyed, so that nothing can be written; its `data` listeners are removed; its
+   * addresses stay; and `close` is emitted when the splice has ended. Until that the splice keeps the process running.
+   * It ends with the interface, which resets both sides (`aborted`); nothing else can end it from here.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`; `ERR_FAITH_SOCKET` when one of the sockets is closed, not connected,
+   * has ended writing, has an encoding, is not plain TCP or is spliced already; `ERR_FAITH_CLOSED`; `ECONNREFUSED`,
+   * `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EACCES`, `EADDRNOTAVAIL` (`source`), `EMFILE` and others of connect(2);
+   * `ENOTFOUND` and others of getaddrinfo(3)
+   *
+   * @example
+   * ```ts
+   * listener.on('connection', (socket) => {
+   *   socket.once('data', async (head) => {
+   *     socket.pause()
+   *     socket.unshift(head)
+   *     const host = /^host: blue\.example/im.test(head.toString('latin1')) ? '192.0.2.1' : '192.0.2.2'
+   *     const { bytesDown } = await socket.spliceTo({ host, port: 80 })
+   *     console.log(`${host} answered with ${bytesDown} bytes`)
+   *   })
+   * })
+   * ```
+   */
+  spliceTo(target: FaithSpliceServer | Socket): Promise<FaithSplice> {
+    return splice(this.#faith, this.#connection, this, target)
   }
 }

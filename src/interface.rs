@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use faith_packet::classify::Unsupported;
+use faith_relay::Splices;
 use faith_stack::{FaithInterface, InterfaceOptions, ListenOptions, Steering};
 use napi::Env;
 use napi::bindgen_prelude::{Function, PromiseRaw};
@@ -19,7 +20,8 @@ use crate::stats::{self, NativeInterfaceStats};
 /// A faith interface.
 #[napi]
 pub struct NativeInterface {
-    interface: Arc<FaithInterface>,
+    pub(crate) interface: Arc<FaithInterface>,
+    pub(crate) splices: Splices,
 }
 
 /// Makes a faith interface. `onLost` is called when somebody else deleted it.
@@ -42,7 +44,8 @@ pub fn create_interface<'env>(
             lost.push(error.into());
         });
         let interface = Arc::new(FaithInterface::create(options, lost)?);
-        Ok(NativeInterface { interface })
+        let splices = Splices::new(&interface);
+        Ok(NativeInterface { interface, splices })
     }))
 }
 
@@ -169,7 +172,7 @@ impl NativeInterface {
     #[napi]
     #[must_use]
     pub fn stats(&self) -> NativeInterfaceStats {
-        stats::of_interface(&self.interface)
+        stats::of_interface(&self.interface, &self.splices.stats())
     }
 
     /// Ends it and everything on it.

@@ -16,6 +16,7 @@ pub mod options;
 pub mod relay;
 pub mod relay_options;
 pub mod route;
+pub mod splice;
 pub mod stats;
 pub mod support;
 

@@ -33,10 +33,12 @@ pub struct NativeConnection {
     pub ipv4: Option<String>,
     /// The prefix that `address` is inside.
     pub prefix: String,
+    /// The worker that its packets come by.
+    pub worker: u32,
 }
 
 /// What hands connections to JavaScript.
-pub(crate) type Connections = Batch<Captured, Vec<NativeConnection>>;
+pub(crate) type Connections = Batch<(usize, Captured), Vec<NativeConnection>>;
 
 /// The service of a JavaScript listener: it passes connections on, and lets accepting rest while the event loop
 /// has not kept up.
@@ -71,8 +73,10 @@ impl Flow {
 }
 
 impl Service for Handing {
-    fn accepted(self: Arc<Self>, _worker: usize, connection: Captured) {
-        if self.connections.push(connection) >= WAITING && !self.flow.behind.swap(true, Ordering::SeqCst) {
+    fn accepted(self: Arc<Self>, worker: usize, connection: Captured) {
+        if self.connections.push((worker, connection)) >= WAITING
+            && !self.flow.behind.swap(true, Ordering::SeqCst)
+        {
             self.flow.apply();
         }
     }
@@ -101,10 +105,10 @@ impl Prepared {
     ) -> napi::Result<Self> {
         let flow = Arc::new(Flow::default());
         let (resumed, faith) = (Arc::clone(&flow), Arc::downgrade(interface));
-        let connections = Batch::new(callback, move |captured: Vec<Captured>| {
+        let connections = Batch::new(callback, move |captured: Vec<(usize, Captured)>| {
             resumed.caught_up();
             let prefixes = faith.upgrade().map(|faith| faith.prefixes()).unwrap_or_default();
-            let describe = |captured: Captured| {
+            let describe = |(worker, captured): (usize, Captured)| {
                 let address = *captured.destination.ip();
                 let prefix = prefixes.find(&address);
                 NativeConnection {
@@ -117,6 +121,7 @@ impl Prepared {
                         .and_then(|prefix| rfc6052::extract(prefix, address))
                         .map(|ipv4| ipv4.to_string()),
                     prefix: prefix.map(ToString::to_string).unwrap_or_default(),
+                    worker: u32::try_from(worker).unwrap_or_default(),
                 }
             };
             captured.into_iter().map(describe).collect()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use faith_relay::{EndReason, Observer, Relay, Routing, SessionRecord};
+use faith_relay::{Observer, Relay, Routing, SessionRecord};
 use faith_stack::FaithInterface;
 use napi::Env;
 use napi::bindgen_prelude::Function;
@@ -18,7 +18,7 @@ use crate::live::{self, NativeLiveSessions};
 use crate::options::NativeRelayOptions;
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeQuestion, NativeVerdict};
-use crate::stats::{milliseconds, number};
+use crate::stats::{ended, milliseconds, number};
 
 /// Ended sessions that may wait for the event loop; more are counted and forgotten.
 const WAITING: usize = 65_536;
@@ -201,15 +201,10 @@ impl NativeRelay {
     #[must_use]
     pub fn stats(&self) -> NativeRelayStats {
         let stats = self.relay.stats();
-        let ended = EndReason::ALL
-            .iter()
-            .zip(stats.ended)
-            .map(|(reason, count)| (reason.name().to_owned(), number(count)))
-            .collect();
         NativeRelayStats {
             active: number(stats.active),
             accepted: number(stats.accepted),
-            ended,
+            ended: ended(&stats),
             bytes_up: number(stats.bytes_up),
             bytes_down: number(stats.bytes_down),
             events_dropped: number(self.dropped.load(Ordering::Relaxed) + stats.unreported),

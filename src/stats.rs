@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use faith_packet::classify::DropReason;
+use faith_relay::{EndReason, RelayStats};
 use faith_stack::FaithInterface;
 use napi_derive::napi;
 
@@ -35,6 +36,21 @@ pub struct NativeInterfaceStats {
     pub steering: String,
     /// Worker threads.
     pub workers: u32,
+    /// Sockets given back.
+    pub splices: NativeSpliceStats,
+}
+
+/// What became of sockets that were given back.
+#[napi(object)]
+pub struct NativeSpliceStats {
+    /// Splices that go on.
+    pub active: f64,
+    /// Splices that ended, by reason.
+    pub ended: HashMap<String, f64>,
+    /// From clients to servers.
+    pub bytes_up: f64,
+    /// From servers to clients.
+    pub bytes_down: f64,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, which no counter reaches")]
@@ -46,7 +62,13 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-pub(crate) fn of_interface(interface: &FaithInterface) -> NativeInterfaceStats {
+/// How many ended, by reason.
+pub(crate) fn ended(stats: &RelayStats) -> HashMap<String, f64> {
+    let ended = EndReason::ALL.iter().zip(stats.ended);
+    ended.map(|(reason, count)| (reason.name().to_owned(), number(count))).collect()
+}
+
+pub(crate) fn of_interface(interface: &FaithInterface, splices: &RelayStats) -> NativeInterfaceStats {
     let stats = interface.stats();
     let drops = DropReason::ALL
         .iter()
@@ -68,5 +90,11 @@ pub(crate) fn of_interface(interface: &FaithInterface) -> NativeInterfaceStats {
         drops,
         steering: if interface.is_steered() { "sk_lookup" } else { "on-demand" }.to_owned(),
         workers: u32::try_from(interface.workers()).unwrap_or(u32::MAX),
+        splices: NativeSpliceStats {
+            active: number(splices.active),
+            ended: ended(splices),
+            bytes_up: number(splices.bytes_up),
+            bytes_down: number(splices.bytes_down),
+        },
     }
 }

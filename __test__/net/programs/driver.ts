@@ -16,6 +16,7 @@ import { eventVerbs } from './event-verbs.js'
 import { faithVerbs } from './faith-verbs.js'
 import { relayVerbs } from './relay-verbs.js'
 import { socketVerbs } from './socket-verbs.js'
+import { spliceVerbs } from './splice-verbs.js'
 
 const processVerbs = {
   /** Ends the program: by process.exit(), or by an error that nobody catches. */
@@ -34,6 +35,7 @@ const verbs = {
   ...faithVerbs,
   ...relayVerbs,
   ...socketVerbs,
+  ...spliceVerbs,
   ...processVerbs,
 }
 

@@ -9,6 +9,8 @@ import {
   type FaithListenOptions,
   type FaithLiveSession,
   type FaithRelayOptions,
+  type FaithSplice,
+  type FaithSpliceServer,
 } from '../../../index.js'
 import { fileURLToPath } from 'node:url'
 import { nodeCommand, waitFor, type Exit, type Host, type LabProcess } from '../../../lab/index.js'
@@ -207,6 +209,11 @@ export class Listener extends Remote {
     return this.program.ask('detach', this.id)
   }
 
+  /** Splices so many connections once their clients have said something; counts how that ended. */
+  spliceEach(server: FaithSpliceServer, count: number): Promise<Record<string, number>> {
+    return this.program.ask('spliceEach', this.id, server, count)
+  }
+
   async accept(): Promise<AcceptedConnection> {
     return new AcceptedConnection(this.program, await this.program.ask('accept', this.id))
   }
@@ -280,5 +287,16 @@ export class AcceptedConnection extends Connection {
   constructor(program: Program, { id, ...facts }: Accepted) {
     super(program, id)
     this.facts = facts
+  }
+
+  /** Reads what comes first, and puts it back. */
+  peek(): Promise<string> {
+    return this.program.ask('peek', this.id)
+  }
+
+  spliceTo(target: FaithSpliceServer | Connection): Promise<FaithSplice> {
+    return target instanceof Connection
+      ? this.program.ask('spliceToSocket', this.id, target.id)
+      : this.program.ask('spliceTo', this.id, target)
   }
 }

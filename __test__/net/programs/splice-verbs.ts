@@ -1,0 +1,86 @@
+/** Sockets that are given back, one at a time or as they come. */
+import { connect, Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import {
+  FaithListener,
+  FaithSocket,
+  type FaithSplice,
+  type FaithSpliceServer,
+} from '../../../index.js'
+import { Reader } from '../../../lab/programs/stream.js'
+import { recall } from './kept.js'
+
+const faithSocket = (id: number): FaithSocket => recall(id, FaithSocket)
+
+/** What comes first, which is there to be read again afterwards. */
+async function peek(socket: Socket): Promise<string> {
+  for (;;) {
+    const head = socket.read() as Buffer | null
+    if (head !== null) {
+      socket.unshift(head)
+      return head.toString('latin1')
+    }
+    await new Promise((resolve) => socket.once('readable', resolve))
+  }
+}
+
+async function echoed(address: string, port: number, text: string): Promise<boolean> {
+  const socket = connect({ host: address, port, allowHalfOpen: true })
+  socket.on('error', () => undefined)
+  socket.end(`${text}\n`)
+  return (await new Reader(socket).line()) === text
+}
+
+export const spliceVerbs = {
+  peek: (id: number): Promise<string> => peek(recall(id, Socket)),
+
+  spliceTo: (id: number, server: FaithSpliceServer): Promise<FaithSplice> =>
+    faithSocket(id).spliceTo(server),
+
+  spliceToSocket: (id: number, other: number): Promise<FaithSplice> =>
+    faithSocket(id).spliceTo(recall(other, Socket)),
+
+  /** Peeks at what comes on each of so many connections, and splices them; counts how they ended. */
+  async spliceEach(id: number, server: FaithSpliceServer, count: number) {
+    const splices: Promise<FaithSplice>[] = []
+    for await (const socket of recall(id, FaithListener)) {
+      socket.on('error', () => undefined)
+      splices.push(peek(socket).then(() => socket.spliceTo(server)))
+      if (splices.length === count) break
+    }
+    const counts: Record<string, number> = {}
+    for (const { reason } of await Promise.all(splices)) counts[reason] = (counts[reason] ?? 0) + 1
+    return counts
+  },
+
+  /** How many of so many connections at once are told what they have said. */
+  async echoes(address: string, port: number, count: number): Promise<number> {
+    const texts = Array.from({ length: count }, (_, index) => `this is ${index} of ${count}`)
+    const answers = await Promise.all(texts.map((text) => echoed(address, port, text)))
+    return answers.filter(Boolean).length
+  },
+
+  /** Writes until nothing more is taken, because the other side does not read; tells how much waits to be sent. */
+  async fill(id: number, text: string): Promise<number> {
+    const socket = recall(id, Socket)
+    let still = 0
+    for (let before = -1; still < 10; before = socket.writableLength) {
+      still = socket.writableLength === before && before > 0 ? still + 1 : 0
+      while (socket.writableLength === 0) socket.write(text)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    return socket.writableLength
+  },
+
+  setEncoding: (id: number): void => void recall(id, Socket).setEncoding('utf8'),
+
+  /** Bytes that JavaScript holds, once all is collected that can be. */
+  memory(): number {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    collect()
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  },
+}

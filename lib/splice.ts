@@ -1,0 +1,134 @@
+/** Captured sockets given back: JavaScript has seen enough, and Rust carries the rest. */
+import { Socket } from 'node:net'
+import { FaithError, unwrap } from './errors.js'
+import { Handover } from './handover.js'
+import { type NativeConnection, type NativeInterface, type NativeLeg, native } from './native.js'
+import { OptionReader } from './option-reader.js'
+import {
+  type NamedServer,
+  readConnectTimeout,
+  readLastingTimeouts,
+  readServer,
+  resolve,
+} from './server.js'
+import { type FaithEndReason, toEndReason } from './session.js'
+
+/** The server a socket is spliced to, and how. No access list is asked: whoever splices has decided. */
+export interface FaithSpliceServer {
+  /** An IPv4 address, or a host name, whose first IPv4 address is taken, looked up as `dns.lookup` does. */
+  host: string
+  /** Its port, 1 to 65535. */
+  port: number
+  /** The IPv4 address of this host that the connection comes from. Default: what the routing table chooses. */
+  source?: string
+  /**
+   * The version of the PROXY protocol in which the server is told the client's IPv6 address and the one it dialled.
+   * Default: it is not told.
+   */
+  proxyProtocol?: 1 | 2
+  /** How long the server may take to answer, in milliseconds. Default 10000. */
+  connectTimeout?: number
+  /** How long the splice may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
+  idleTimeout?: number
+  /**
+   * How long a peer may leave keep-alive probes unanswered before it counts as gone, in milliseconds, 2000 to 64800000;
+   * kept to the second. Default 120000, two minutes.
+   */
+  keepAlive?: number
+}
+
+/** A splice that has ended. */
+export interface FaithSplice {
+  /** Bytes carried from the client to the server, those included that JavaScript had read and not consumed. */
+  bytesUp: number
+  /** Bytes carried from the server to the client; what JavaScript wrote before is not among them. */
+  bytesDown: number
+  /** How it ended: `closed` when both sides had said all they had to say. */
+  reason: FaithEndReason
+  /** From when Rust had both connections to the end, in milliseconds. */
+  durationMs: number
+}
+
+/** What became of the sockets that were given back. */
+export interface FaithSpliceStats {
+  /** Splices there are now. */
+  active: number
+  /** Ended splices by reason; reasons that have not occurred are 0. */
+  ended: Record<FaithEndReason, number>
+  /** Bytes carried from clients to servers. */
+  bytesUp: number
+  /** Bytes carried from servers to clients. */
+  bytesDown: number
+}
+
+const CALL = 'socket.spliceTo'
+const NOTHING = Buffer.alloc(0)
+
+/** A server to connect to, or a socket, and what the splice goes by. */
+interface Target {
+  server: (NamedServer & { connectTimeoutMs: number }) | Socket
+  timeouts: { idleTimeoutMs: number; keepAliveMs: number }
+}
+
+/** @internal Splices a captured socket to its end. */
+export async function splice(
+  faith: NativeInterface,
+  captured: NativeConnection,
+  socket: Socket,
+  target: FaithSpliceServer | Socket,
+): Promise<FaithSplice> {
+  const { server, timeouts } = readTarget(target)
+  if (server === socket) throw wrong('a socket cannot be spliced to itself')
+  const leaving: Handover[] = []
+  const connected: NativeLeg[] = []
+  try {
+    leaving.push(new Handover(CALL, socket))
+    if (server instanceof Socket) leaving.push(new Handover(CALL, server))
+    else connected.push(await connect(faith, captured, server))
+
+    const busy = (): Handover[] => leaving.filter((one) => one.isBusy())
+    for (let waiting = busy(); waiting.length > 0; waiting = busy()) {
+      await Promise.all(waiting.map((one) => one.written()))
+    }
+    // Nothing may come between here and the end of the sockets: neither a byte to be read nor one to be written.
+    const taken = unwrap(native.takeSockets(leaving.map((one) => one.descriptor)))
+    const [up = NOTHING, down = NOTHING] = leaving.map((one) => one.rest())
+    const ended = faith.splice(captured, { ...timeouts, up, down }, [...taken, ...connected])
+    for (const one of leaving) one.leave(ended)
+
+    const { bytesUp, bytesDown, durationMs, reason } = unwrap(await ended)
+    return { bytesUp, bytesDown, reason: toEndReason(reason), durationMs }
+  } catch (error) {
+    for (const leg of connected) leg.close()
+    for (const one of leaving) one.cancel()
+    throw error
+  }
+}
+
+function readTarget(target: unknown): Target {
+  if (target instanceof Socket) {
+    return { server: target, timeouts: readLastingTimeouts(new OptionReader(CALL, {})) }
+  }
+  const read = new OptionReader(CALL, target)
+  const server = { ...readServer(read), ...readConnectTimeout(read) }
+  const timeouts = readLastingTimeouts(read)
+  read.end()
+  return { server, timeouts }
+}
+
+async function connect(
+  faith: NativeInterface,
+  captured: NativeConnection,
+  server: NamedServer & { connectTimeoutMs: number },
+): Promise<NativeLeg> {
+  const { connectTimeoutMs } = server
+  const resolved = await resolve(server).catch((cause: NodeJS.ErrnoException) => {
+    const { code = 'ENOTFOUND', syscall } = cause
+    throw new FaithError(code, `${CALL}: ${cause.message}`, { syscall, cause })
+  })
+  return unwrap(await faith.connect(captured, { ...resolved, connectTimeoutMs }))
+}
+
+function wrong(message: string): FaithError {
+  return new FaithError('ERR_FAITH_ARGUMENT', `${CALL}: ${message}`)
+}

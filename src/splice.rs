@@ -1,0 +1,230 @@
+//! Captured sockets that JavaScript gives back.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use faith_packet::proxy;
+use faith_relay::{Connection, Server, SessionRecord, Splice, take};
+use faith_stack::StackError;
+use napi::Env;
+use napi::bindgen_prelude::{Buffer, ClassInstance, PromiseRaw};
+use napi_derive::napi;
+
+use crate::failure::{NativeFailure, Outcome, outcome};
+use crate::interface::NativeInterface;
+use crate::stats::{milliseconds, number};
+
+/// One of the two connections of a splice to be. It is reset when it is closed, or forgotten.
+#[napi]
+pub struct NativeLeg {
+    connection: Mutex<Option<Connection>>,
+}
+
+impl NativeLeg {
+    fn new(connection: Connection) -> Self {
+        Self { connection: Mutex::new(Some(connection)) }
+    }
+
+    fn take(&self) -> Option<Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[napi]
+impl NativeLeg {
+    /// Resets it, if it was not spliced.
+    #[napi]
+    pub fn close(&self) {
+        drop(self.take());
+    }
+}
+
+/// Which captured connection it is about.
+#[napi(object)]
+pub struct NativeCaptured {
+    /// What the client dialled.
+    pub address: String,
+    /// What the client dialled.
+    pub port: u16,
+    /// Who connected.
+    pub remote_address: String,
+    /// Who connected.
+    pub remote_port: u16,
+    /// The worker that its packets come by.
+    pub worker: u32,
+}
+
+/// A server that is to be connected to.
+#[napi(object)]
+pub struct NativeServer {
+    /// An IPv4 address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The IPv4 address that the connection comes from.
+    pub source: Option<String>,
+    /// 1 or 2.
+    pub proxy_protocol: Option<u8>,
+    /// In milliseconds.
+    pub connect_timeout_ms: u32,
+}
+
+/// How two connections are spliced.
+#[napi(object)]
+pub struct NativeSpliceOptions {
+    /// In milliseconds; 0 is never.
+    pub idle_timeout_ms: u32,
+    /// In milliseconds.
+    pub keep_alive_ms: u32,
+    /// What the client has said already.
+    pub up: Buffer,
+    /// What the server has said already.
+    pub down: Buffer,
+}
+
+/// A splice that has ended.
+#[napi(object)]
+pub struct NativeSpliced {
+    /// From client to server.
+    pub bytes_up: f64,
+    /// From server to client.
+    pub bytes_down: f64,
+    /// How long it lasted.
+    pub duration_ms: f64,
+    /// How it ended.
+    pub reason: String,
+}
+
+/// Takes the connections of these sockets, all or none. Whoever has them closes them next, and the connections go on.
+#[napi(ts_return_type = "NativeFailure | NativeLeg[]")]
+#[must_use]
+pub fn take_sockets(descriptors: Vec<i32>) -> Outcome<Vec<NativeLeg>> {
+    let taken = take(&descriptors).map(|taken| taken.into_iter().map(NativeLeg::new).collect());
+    outcome(taken.map_err(|error| refused("take the socket".to_owned(), "fcntl", error)))
+}
+
+#[napi]
+impl NativeInterface {
+    /// Connects to a server for a captured connection.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi(ts_return_type = "Promise<NativeFailure | NativeLeg>")]
+    pub fn connect<'env>(
+        &self,
+        env: &'env Env,
+        captured: NativeCaptured,
+        server: NativeServer,
+    ) -> napi::Result<PromiseRaw<'env, Outcome<NativeLeg>>> {
+        let name = self.interface.name().to_owned();
+        let begun = read_server(&captured, &server)
+            .map(|server| (server.address, self.splices.connect(captured.worker as usize, server)));
+        env.spawn_future(async move {
+            let (address, connected) = match begun {
+                Ok(begun) => begun,
+                Err(failure) => return Ok(outcome(Err(failure))),
+            };
+            Ok(outcome(match connected.await {
+                Some(Ok(connection)) => Ok(NativeLeg::new(connection)),
+                Some(Err(error)) => Err(refused(format!("connect to {address}"), "connect", error)),
+                None => Err(StackError::Closed(name).into()),
+            }))
+        })
+    }
+
+    /// Makes one of two connections, the client's first, until it ends; neither can be used again.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi(ts_return_type = "Promise<NativeFailure | NativeSpliced>")]
+    pub fn splice<'env>(
+        &self,
+        env: &'env Env,
+        captured: NativeCaptured,
+        options: NativeSpliceOptions,
+        #[napi(ts_arg_type = "NativeLeg[]")] legs: Vec<ClassInstance<'env, NativeLeg>>,
+    ) -> napi::Result<PromiseRaw<'env, Outcome<NativeSpliced>>> {
+        let name = self.interface.name().to_owned();
+        let begun = read_splice(&captured, &options, legs.iter().map(|leg| leg.take()).collect())
+            .map(|splice| self.splices.begin(captured.worker as usize, splice));
+        // The interface must not be held by what waits for the end: it is closed when JavaScript forgets it.
+        env.spawn_future(async move {
+            Ok(outcome(match begun {
+                Ok(ended) => ended.await.map(spliced).ok_or_else(|| StackError::Closed(name).into()),
+                Err(failure) => Err(failure),
+            }))
+        })
+    }
+}
+
+fn spliced(record: SessionRecord) -> NativeSpliced {
+    NativeSpliced {
+        bytes_up: number(record.bytes_up),
+        bytes_down: number(record.bytes_down),
+        duration_ms: milliseconds(record.duration),
+        reason: record.reason.name().to_owned(),
+    }
+}
+
+fn read_server(captured: &NativeCaptured, server: &NativeServer) -> Result<Server, NativeFailure> {
+    let version = match server.proxy_protocol {
+        None => None,
+        Some(1) => Some(proxy::Version::V1),
+        Some(2) => Some(proxy::Version::V2),
+        Some(other) => return Err(wrong(format!("proxyProtocol is 1 or 2, not {other}"))),
+    };
+    let (source, destination) = ends(captured)?;
+    Ok(Server {
+        address: SocketAddrV4::new(ipv4(&server.host)?, server.port),
+        source: server.source.as_deref().map(ipv4).transpose()?,
+        header: version.map(|version| proxy::header(version, source, destination)),
+        connect_timeout: Duration::from_millis(server.connect_timeout_ms.into()),
+    })
+}
+
+fn read_splice(
+    captured: &NativeCaptured,
+    options: &NativeSpliceOptions,
+    legs: Option<Vec<Connection>>,
+) -> Result<Splice, NativeFailure> {
+    let (source, destination) = ends(captured)?;
+    let [client, server] = legs
+        .and_then(|legs| legs.try_into().ok())
+        .ok_or_else(|| wrong("not two connections that are still to be spliced".to_owned()))?;
+    let idle = Duration::from_millis(options.idle_timeout_ms.into());
+    Ok(Splice {
+        source,
+        destination,
+        client,
+        server,
+        up: options.up.to_vec(),
+        down: options.down.to_vec(),
+        idle_timeout: (!idle.is_zero()).then_some(idle),
+        keep_alive: Duration::from_millis(options.keep_alive_ms.into()),
+    })
+}
+
+/// Who connected, and what they dialled.
+fn ends(captured: &NativeCaptured) -> Result<(SocketAddrV6, SocketAddrV6), NativeFailure> {
+    let NativeCaptured { address, port, remote_address, remote_port, .. } = captured;
+    Ok((end(remote_address, *remote_port)?, end(address, *port)?))
+}
+
+fn end(address: &str, port: u16) -> Result<SocketAddrV6, NativeFailure> {
+    let address = address.parse().map_err(|_| wrong(format!("`{address}` is not an IPv6 address")))?;
+    Ok(SocketAddrV6::new(address, port, 0, 0))
+}
+
+fn ipv4(text: &str) -> Result<Ipv4Addr, NativeFailure> {
+    text.parse().map_err(|_| wrong(format!("`{text}` is not an IPv4 address")))
+}
+
+fn wrong(message: String) -> NativeFailure {
+    NativeFailure::new("ERR_FAITH_ARGUMENT", message)
+}
+
+fn refused(what: String, syscall: &'static str, source: io::Error) -> NativeFailure {
+    StackError::System { what, syscall, source, hint: None }.into()
+}
