@@ -1,0 +1,88 @@
+/**
+ * Sends TLS connections to servers by the name that their clients ask for (SNI, RFC 6066), and decrypts nothing:
+ *
+ *   node examples/sni-router.mjs blue.example=192.0.2.1 green.example=192.0.2.2:8443
+ *
+ * JavaScript sees the first record of each connection and never a byte more. It needs what the faithd command needs,
+ * and connections of port 443 routed here.
+ */
+import { createFaithInterface, setKeepfaith } from 'faithd'
+
+/** How long a client may take to say whom it wants, in milliseconds. */
+const PATIENCE = 10_000
+/** The most that a record may hold (RFC 8446 section 5.1), behind its header. */
+const RECORD = 5 + 2 ** 14
+
+const servers = new Map(
+  process.argv.slice(2).map((argument) => {
+    const [name = '', server = ''] = argument.split('=')
+    const [host = '', port = '443'] = server.split(':')
+    return [name.toLowerCase(), { host, port: Number(port) }]
+  }),
+)
+
+/**
+ * The first TLS record, which stays where it is; `undefined` when there will not be one.
+ *
+ * @param {import('faithd').FaithSocket} socket
+ */
+async function firstRecord(socket) {
+  let head = Buffer.alloc(0)
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    head = Buffer.concat([head, chunk])
+    const length = head.length < 5 ? RECORD : 5 + head.readUInt16BE(3)
+    if (length > RECORD || head[0] !== 22) return undefined
+    if (head.length < length) continue
+    // The server gets it first.
+    socket.unshift(head)
+    return head.subarray(0, length)
+  }
+  return undefined
+}
+
+/**
+ * The name in a ClientHello (RFC 8446 section 4.1.2), if there is one. What is malformed throws a RangeError.
+ *
+ * @param {Buffer} record
+ */
+function nameOf(record) {
+  // Record header, handshake header, version and random.
+  let at = 5 + 4 + 2 + 32
+  at += 1 + record.readUInt8(at) // session id
+  at += 2 + record.readUInt16BE(at) // cipher suites
+  at += 1 + record.readUInt8(at) // compression methods
+  const end = at + 2 + record.readUInt16BE(at)
+  for (at += 2; at < end; at += 4 + record.readUInt16BE(at + 2)) {
+    const isServerName = record.readUInt16BE(at) === 0
+    if (!isServerName) continue
+    const length = record.readUInt16BE(at + 7)
+    return record.toString('latin1', at + 9, at + 9 + length).toLowerCase()
+  }
+  return undefined
+}
+
+/** @param {import('faithd').FaithSocket} socket */
+async function route(socket) {
+  // The splice ends this timer with the socket.
+  socket.setTimeout(PATIENCE, () => socket.destroy())
+  const record = await firstRecord(socket)
+  const name = record && nameOf(record)
+  const server = servers.get(name ?? '')
+  if (server === undefined) throw new Error(`no server for ${name}`)
+  const { bytesUp, bytesDown, reason } = await socket.spliceTo(server)
+  console.log(`${name}: ${bytesUp} bytes up, ${bytesDown} down, ${reason}`)
+}
+
+setKeepfaith(true)
+const faith = await createFaithInterface()
+const listener = await faith.listen({ port: 443 })
+listener.on('connection', (socket) => {
+  // Whatever fails here fails below too.
+  socket.on('error', () => undefined)
+  route(socket).catch((error) => {
+    console.log(`${socket.remoteAddress}: ${error.message}`)
+    socket.resetAndDestroy()
+  })
+})
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => faith.close())
+console.log('ready')
