@@ -42,14 +42,20 @@ const ava = 'node_modules/.bin/ava'
 const labFiles = Math.max(1, Math.floor(availableParallelism() / 4))
 /** What is Node's business: the library. The command and the relay behind it are the same on each. */
 const librarySpecs = [
+  'abort',
+  'attach',
   'errors',
+  'events',
   'interface',
   'isolation',
   'keepfaith',
   'lifecycle',
   'listener',
   'route',
+  'sessions',
   'socket',
+  'splice-lifecycle',
+  'splice-to',
   'support',
 ].map((name) => `__test__/net/${name}.spec.ts`)
 
