@@ -234,3 +234,73 @@ impl Drop for Place {
         self.hold.total.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    const SYN: u8 = 0x02;
+    const RST: u8 = 0x04;
+
+    /// Looking once is all it takes: it was told, or it was not.
+    fn is_told(notify: &Notify) -> bool {
+        let notified = pin!(notify.notified());
+        notified.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn flow() -> Flow {
+        let end = |address: &str, port| SocketAddrV6::new(address.parse().unwrap(), port, 0, 0);
+        Flow { client: end("2001:db8::1", 1024), destination: end("64:ff9b::c633:6402", 80) }
+    }
+
+    fn segment(flags: u8, sequence: u32) -> Vec<u8> {
+        let mut packet = vec![0; 60];
+        packet[0] = 6 << 4;
+        packet[5] = 20;
+        packet[6] = 6;
+        packet[44..48].copy_from_slice(&sequence.to_be_bytes());
+        packet[52] = 5 << 4;
+        packet[53] = flags;
+        packet
+    }
+
+    fn frame(packet: &[u8]) -> Vec<u8> {
+        [&[0; VIRTIO_HEADER], packet].concat()
+    }
+
+    #[test]
+    fn a_rst_with_the_next_sequence_number_gives_up_before_the_release_and_after_it() {
+        for released in [false, true] {
+            let mut table = HeldTable::default();
+            let given_up = table.enter(flow(), &frame(&segment(SYN, u32::MAX))).unwrap();
+            if released {
+                table.release(&flow());
+            }
+            table.reset(&flow(), &segment(RST, 0));
+            assert!(is_told(&given_up), "released: {released}");
+        }
+    }
+
+    #[test]
+    fn a_rst_that_was_guessed_or_is_of_another_flow_changes_nothing() {
+        let mut table = HeldTable::default();
+        let given_up = table.enter(flow(), &frame(&segment(SYN, 7))).unwrap();
+        table.reset(&flow(), &segment(RST, 7));
+        table.reset(&flow(), &segment(RST, 9));
+        let mut other = flow();
+        other.client.set_port(1025);
+        table.reset(&other, &segment(RST, 8));
+        assert!(!is_told(&given_up));
+        assert_eq!(table.holding(&flow()), Some(Holding::Undecided));
+    }
+
+    #[test]
+    fn a_flow_is_held_once() {
+        let mut table = HeldTable::default();
+        assert!(table.enter(flow(), &frame(&segment(SYN, 7))).is_some());
+        assert!(table.enter(flow(), &frame(&segment(SYN, 7))).is_none());
+    }
+}
