@@ -228,6 +228,29 @@ for (const [steering, too] of steerings) {
   })
 }
 
+test('a client whose server is silent is answered by nothing, and nothing is left of it', async (t) => {
+  const args = [...permitted, '--connect-timeout', '1']
+  const faithd = await startFaithd(lab, args, 'by itself', { name: 'faith3', prefix: '3fff:66::' })
+  const port = freshPort()
+  await silence(port)
+  await nft(
+    lab.client,
+    `table inet answers {
+      counter answers {}
+      chain input {
+        type filter hook input priority filter
+        ip6 saddr 3fff:66::/96 counter name answers
+      }
+    }`,
+  )
+  const { descriptors } = faithd
+  const near = client.dial(faithd.address(), port)
+  t.like(await faithd.sessionTo(port), { reason: 'connect-timeout' })
+  await waitFor('nothing to be left', () => faithd.descriptors <= descriptors)
+  t.is(await packets(lab.client, 'inet answers', 'answers'), 0)
+  t.deepEqual(near.history, [])
+})
+
 test('without connect-first, a client is connected before its server answers', async (t) => {
   const port = freshPort()
   const silent = await silence(port)
