@@ -300,14 +300,16 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
 
   #tell(record: NativeSession): void {
     const session = toSession(record)
-    const origin = { interface: this.#interface }
     this.emit('session', session)
-    publish('faithd:session', () => ({ ...origin, session }))
+    // There may be very many, and nothing is made for nobody.
+    if (isHeard('faithd:session')) {
+      publish('faithd:session', () => ({ interface: this.#interface, session }))
+    }
     if (record.joined) return
     if (this.listenerCount('refused') === 0 && !isHeard('faithd:refused')) return
     const refusal = toRefusal(session)
     this.emit('refused', refusal)
-    publish('faithd:refused', () => ({ ...origin, refusal }))
+    publish('faithd:refused', () => ({ interface: this.#interface, refusal }))
   }
 
   #report(error: FaithError): void {

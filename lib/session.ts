@@ -117,10 +117,15 @@ export interface FaithRelayStats {
   eventsDropped: number
 }
 
-/** @internal The record of the addon, in the public shape. */
+/** @internal The record of the addon, in the public shape. There may be very many: one literal is all that is made. */
 export function toSession(record: NativeSession): FaithSession {
   return {
-    ...toPart(record),
+    id: record.id,
+    source: { address: record.source, port: record.sourcePort },
+    destination: toDestination(record),
+    bytesUp: record.bytesUp,
+    bytesDown: record.bytesDown,
+    startedAt: new Date(record.startedAtMs),
     durationMs: record.durationMs,
     reason: toEndReason(record.reason),
   }
@@ -134,12 +139,6 @@ export function toRefusal(attempt: FaithSession): FaithRefusal {
 
 /** @internal A session that goes on, in the public shape. */
 export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
-  return { ...toPart(session), ageMs: session.ageMs }
-}
-
-function toPart(
-  session: NativeLiveSession | NativeSession,
-): Omit<FaithSession, 'durationMs' | 'reason'> {
   return {
     id: session.id,
     source: { address: session.source, port: session.sourcePort },
@@ -147,6 +146,7 @@ function toPart(
     bytesUp: session.bytesUp,
     bytesDown: session.bytesDown,
     startedAt: new Date(session.startedAtMs),
+    ageMs: session.ageMs,
   }
 }
 
