@@ -71,8 +71,10 @@ export interface FaithInterfaceStats {
   unreachableSent: number
   /** SYNs held until their server was connected (`connectFirst`). */
   synsHeld: number
-  /** SYNs answered at once all the same, because as many were held as `maxHeld` or `maxHeldPerClient` allows. */
+  /** SYNs answered at once all the same, because as many were held as `maxHeld` allows. */
   synsBeyondHold: number
+  /** SYNs answered at once because as many of their client were held as `maxHeldPerClient` allows. */
+  synsBeyondClientHold: number
   /**
    * Packets dropped, by reason: `malformed`, `keepfaith` (it is off), `martian` (an address that cannot be),
    * `extension` and `fragment` (headers out of bounds), `icmp` (not about a captured connection), `unsupported` (not

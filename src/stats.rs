@@ -28,8 +28,10 @@ pub struct NativeInterfaceStats {
     pub unreachable_sent: f64,
     /// SYNs offered to a relay before the kernel saw them.
     pub syns_held: f64,
-    /// SYNs that went straight on because too many were held.
+    /// SYNs that went straight on because too many were held in all.
     pub syns_beyond_hold: f64,
+    /// SYNs that went straight on because too many of their client were held.
+    pub syns_beyond_client_hold: f64,
     /// Packets dropped, by reason.
     pub drops: HashMap<String, f64>,
     /// `sk_lookup` or `on-demand`.
@@ -87,6 +89,7 @@ pub(crate) fn of_interface(interface: &FaithInterface, splices: &RelayStats) -> 
         unreachable_sent: number(stats.unreachable_sent),
         syns_held: number(stats.syns_held),
         syns_beyond_hold: number(stats.syns_beyond_hold),
+        syns_beyond_client_hold: number(stats.syns_beyond_client_hold),
         drops,
         steering: if interface.is_steered() { "sk_lookup" } else { "on-demand" }.to_owned(),
         workers: u32::try_from(interface.workers()).unwrap_or(u32::MAX),

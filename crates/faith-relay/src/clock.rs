@@ -17,6 +17,9 @@ const SETTLED: u32 = 8;
 /// How often, in the time that a silent peer is given, it is looked for.
 const LOOKS: u32 = 4;
 
+/// The least time that a silent peer is given.
+const LEAST: Duration = Duration::from_secs(1);
+
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -40,6 +43,8 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new(idle_timeout: Option<Duration>, keep_alive: Duration) -> Self {
+        // The kernel's own keep-alive counts in seconds; and who looks all the time does nothing else.
+        let keep_alive = keep_alive.max(LEAST);
         let now = Instant::now();
         let look_at = now + keep_alive / SETTLED;
         let first = idle_timeout.map_or(look_at, |timeout| look_at.min(now + timeout));

@@ -3,9 +3,9 @@
 //! Connect-first: the SYN waits while the server is connected to. A refusal goes back as the network would
 //! say it. Otherwise the server's socket is put where the accepted connection will look for it, *then* the
 //! SYN goes on to the kernel, and this task stays with both until they have met, or drops the server's socket
-//! after [`PAIRING_TIMEOUT`], and at once when the client has given up. An accepted connection for which nothing waits (accept-first, a SYN past the
-//! bounds of holding, or one of a dead server's client that dialled again) is connected now, and reset if
-//! that fails.
+//! after [`PAIRING_TIMEOUT`], and at once when the client has given up. An accepted connection for which nothing
+//! waits (accept-first, a SYN past the bounds of holding, or one of a dead server's client that dialled again) is
+//! connected now, and reset if that fails.
 //!
 //! The engine knows workers by number and sockets by descriptor, and nothing of how either came to be, so
 //! that its tests run over loopback sockets.
@@ -19,8 +19,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
-use faith_packet::icmpv6::Unreachable;
-use faith_stack::{Captured, HeldSyn, Released, Service};
+use faith_stack::{Captured, HeldSyn, Service};
 use faith_sys::tcp::Connection;
 use faith_sys::{reactor, source, tcp};
 use tokio::io::unix::AsyncFd;
@@ -32,6 +31,7 @@ use crate::admission::{Admission, Router};
 use crate::attempt::Attempt;
 use crate::clock::Clock;
 use crate::counters::{Counters, RelayStats};
+use crate::held::Held;
 use crate::leg::Leg;
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
@@ -48,51 +48,6 @@ const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longer timeouts are this long: sums of times must not overflow.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-
-/// A SYN that waits for a decision, as [`HeldSyn`].
-pub(crate) trait Held: 'static {
-    /// What keeps its place until the connection is accepted.
-    type Released: 'static;
-    fn client(&self) -> SocketAddrV6;
-    fn destination(&self) -> SocketAddrV6;
-    fn traffic_class(&self) -> u8;
-    fn given_up(&self) -> impl Future<Output = ()> + use<Self> + 'static;
-    fn release(self) -> Self::Released;
-    fn reset(self);
-    fn unreachable(self, code: Unreachable);
-}
-
-impl Held for HeldSyn {
-    type Released = Released;
-
-    fn client(&self) -> SocketAddrV6 {
-        HeldSyn::client(self)
-    }
-
-    fn destination(&self) -> SocketAddrV6 {
-        HeldSyn::destination(self)
-    }
-
-    fn traffic_class(&self) -> u8 {
-        HeldSyn::traffic_class(self)
-    }
-
-    fn given_up(&self) -> impl Future<Output = ()> + use<> + 'static {
-        HeldSyn::given_up(self)
-    }
-
-    fn release(self) -> Released {
-        HeldSyn::release(self)
-    }
-
-    fn reset(self) {
-        HeldSyn::reset(self);
-    }
-
-    fn unreachable(self, code: Unreachable) {
-        HeldSyn::unreachable(self, code);
-    }
-}
 
 /// How far a relay's end has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -31,6 +31,7 @@ mod clock;
 mod counters;
 mod direction;
 mod engine;
+mod held;
 mod leg;
 mod live;
 mod options;

@@ -30,6 +30,7 @@ pub(crate) struct Counters {
     pub(crate) unreachable_sent: Counter,
     pub(crate) syns_held: Counter,
     pub(crate) syns_beyond_hold: Counter,
+    pub(crate) syns_beyond_client_hold: Counter,
     drops: [Counter; DropReason::COUNT],
 }
 
@@ -56,8 +57,10 @@ pub struct InterfaceStats {
     pub unreachable_sent: u64,
     /// SYNs offered to a service before the kernel saw them.
     pub syns_held: u64,
-    /// SYNs that went straight on because too many were held.
+    /// SYNs that went straight on because too many were held in all.
     pub syns_beyond_hold: u64,
+    /// SYNs that went straight on because too many of their client were held.
+    pub syns_beyond_client_hold: u64,
     /// Packets dropped, by [`DropReason::index`].
     pub drops: [u64; DropReason::COUNT],
 }
@@ -72,6 +75,7 @@ impl InterfaceStats {
             unreachable_sent: 0,
             syns_held: 0,
             syns_beyond_hold: 0,
+            syns_beyond_client_hold: 0,
             drops: [0; DropReason::COUNT],
         };
         for worker in workers {
@@ -82,6 +86,7 @@ impl InterfaceStats {
             sum.unreachable_sent += worker.unreachable_sent.get();
             sum.syns_held += worker.syns_held.get();
             sum.syns_beyond_hold += worker.syns_beyond_hold.get();
+            sum.syns_beyond_client_hold += worker.syns_beyond_client_hold.get();
             for (total, counter) in sum.drops.iter_mut().zip(&worker.drops) {
                 *total += counter.get();
             }

@@ -58,12 +58,13 @@ impl HeldTable {
         }
     }
 
-    fn enter(&mut self, flow: Flow, frame: &[u8]) -> Option<Rc<Notify>> {
-        let MapEntry::Vacant(vacant) = self.0.entry(flow) else { return None };
+    /// Enters a flow that is not held yet.
+    fn enter(&mut self, flow: Flow, frame: &[u8]) -> Rc<Notify> {
         let next_sequence = frame.get(VIRTIO_HEADER..).and_then(tcp::sequence).map(|it| it.wrapping_add(1));
         let given_up = Rc::new(Notify::new());
-        vacant.insert(Line { holding: Holding::Undecided, next_sequence, given_up: Rc::clone(&given_up) });
-        Some(given_up)
+        let line = Line { holding: Holding::Undecided, next_sequence, given_up: Rc::clone(&given_up) };
+        self.0.insert(flow, line);
+        given_up
     }
 
     fn release(&mut self, flow: &Flow) {
@@ -90,10 +91,10 @@ impl HeldSyn {
         hold: &Arc<Hold>,
         flow: Flow,
         frame: &[u8],
-    ) -> Option<Self> {
+    ) -> Result<Self, Beyond> {
         let place = Place::take(hold, flow.client.ip())?;
-        let given_up = pump.held.borrow_mut().enter(flow, frame)?;
-        Some(Self {
+        let given_up = pump.held.borrow_mut().enter(flow, frame);
+        Ok(Self {
             entry: Entry { pump: Rc::clone(pump), flow, given_up, _place: place },
             listener: Arc::clone(listener),
             frame: frame.into(),
@@ -195,6 +196,13 @@ impl Hold {
     }
 }
 
+/// Which of the limits forbids to hold another SYN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    Total,
+    Client,
+}
+
 /// One place among the held SYNs, free again when dropped.
 #[derive(Debug)]
 struct Place {
@@ -203,22 +211,22 @@ struct Place {
 }
 
 impl Place {
-    fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Option<Self> {
+    fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Result<Self, Beyond> {
         let network = network_of(*client, hold.limits.client_prefix_length);
         let mut clients = hold.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if hold.total.load(Ordering::Relaxed) >= hold.limits.total {
-            return None;
+            return Err(Beyond::Total);
         }
         let count = clients.entry(network).or_default();
         if *count >= hold.limits.per_client {
             if *count == 0 {
                 clients.remove(&network);
             }
-            return None;
+            return Err(Beyond::Client);
         }
         *count += 1;
         hold.total.fetch_add(1, Ordering::Relaxed);
-        Some(Self { hold: Arc::clone(hold), network })
+        Ok(Self { hold: Arc::clone(hold), network })
     }
 }
 
@@ -275,7 +283,7 @@ mod tests {
     fn a_rst_with_the_next_sequence_number_gives_up_before_the_release_and_after_it() {
         for released in [false, true] {
             let mut table = HeldTable::default();
-            let given_up = table.enter(flow(), &frame(&segment(SYN, u32::MAX))).unwrap();
+            let given_up = table.enter(flow(), &frame(&segment(SYN, u32::MAX)));
             if released {
                 table.release(&flow());
             }
@@ -287,7 +295,7 @@ mod tests {
     #[test]
     fn a_rst_that_was_guessed_or_is_of_another_flow_changes_nothing() {
         let mut table = HeldTable::default();
-        let given_up = table.enter(flow(), &frame(&segment(SYN, 7))).unwrap();
+        let given_up = table.enter(flow(), &frame(&segment(SYN, 7)));
         table.reset(&flow(), &segment(RST, 7));
         table.reset(&flow(), &segment(RST, 9));
         let mut other = flow();
@@ -295,12 +303,5 @@ mod tests {
         table.reset(&other, &segment(RST, 8));
         assert!(!is_told(&given_up));
         assert_eq!(table.holding(&flow()), Some(Holding::Undecided));
-    }
-
-    #[test]
-    fn a_flow_is_held_once() {
-        let mut table = HeldTable::default();
-        assert!(table.enter(flow(), &frame(&segment(SYN, 7))).is_some());
-        assert!(table.enter(flow(), &frame(&segment(SYN, 7))).is_none());
     }
 }

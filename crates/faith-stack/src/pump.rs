@@ -27,7 +27,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::counters::Counters;
-use crate::held::{HeldSyn, HeldTable, Holding};
+use crate::held::{Beyond, HeldSyn, HeldTable, Holding};
 use crate::interface::Shared;
 use crate::keepfaith::keepfaith;
 use crate::listener::{Listener, Reach};
@@ -127,13 +127,17 @@ impl Pump {
             Some(Holding::Undecided) => self.counters().drop(DropReason::Hold),
             Some(Holding::Released) => self.show_syn(listener, flow, frame),
             None => {
-                if let Some(syn) = HeldSyn::hold(self, listener, hold, flow, frame) {
-                    self.counters().syns_held.add(1);
-                    Arc::clone(&listener.service).offered(self.worker, syn);
-                } else {
-                    self.counters().syns_beyond_hold.add(1);
-                    self.show_syn(listener, flow, frame);
-                }
+                let counters = self.counters();
+                let beyond = match HeldSyn::hold(self, listener, hold, flow, frame) {
+                    Ok(syn) => {
+                        counters.syns_held.add(1);
+                        return Arc::clone(&listener.service).offered(self.worker, syn);
+                    }
+                    Err(Beyond::Total) => &counters.syns_beyond_hold,
+                    Err(Beyond::Client) => &counters.syns_beyond_client_hold,
+                };
+                beyond.add(1);
+                self.show_syn(listener, flow, frame);
             }
         }
     }

@@ -33,7 +33,8 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::admission::Router;
-use crate::engine::{Engine, Held};
+use crate::engine::Engine;
+use crate::held::Held;
 use crate::options::RelayOptions;
 use crate::record::{EndReason, Observer, SessionRecord};
 
