@@ -66,8 +66,10 @@ test('the last of repeated options counts', (t) => {
 })
 
 test('flags turn off what is on', (t) => {
-  const options = parseOptions(['--no-routes', '--no-connect-first', '--allow-loopback'])
+  const flags = ['--no-routes', '--no-shortcut', '--no-connect-first', '--allow-loopback']
+  const options = parseOptions(flags)
   t.false(options.routes)
+  t.false(options.shortcut)
   t.false(options.relay.connectFirst)
   t.true(options.relay.allowLoopback)
 })

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles steer.bpf.c to steer.bpf.o, which is checked in so that faithd builds without clang.
+# Compiles each NAME.bpf.c to NAME.bpf.o, which is checked in so that faithd builds without clang.
 #
 #   bpf/build.sh           compile, unless the object on record was made from this very source
 #   bpf/build.sh --force   compile in any case
@@ -7,14 +7,13 @@
 #
 # The object holds no path and no DWARF, so one version of clang makes the same bytes wherever it runs,
 # and --check asks for exactly those. Versions differ in the instructions they choose for the same
-# source, so under another clang --check compares hashes with steer.bpf.record instead: of the source
+# source, so under another clang --check compares hashes with NAME.bpf.record instead: of the source
 # and options the object was made from, and of the object. A changed source or object is found either way.
 #
 # Needs clang, llvm and libbpf-dev. CLANG names another compiler.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-source=steer.bpf.c object=steer.bpf.o record=steer.bpf.record
 clang=${CLANG:-clang}
 # -mcpu is fixed because clang's default grew from v1 to v3 over time; bpfel, and not bpf, because the
 # latter would mean the byte order of the machine that compiles.
@@ -40,21 +39,18 @@ compile() {
 
 version() { "$clang" -dumpversion; }
 
-case "${1-}" in
-'' | --force)
-	if [ "${1-}" = '' ] && on_record; then
+build() {
+	if [ "$1" = '' ] && on_record; then
 		echo "bpf: $object is up to date"
-		exit 0
+		return
 	fi
-	trap 'rm -f "$object.new"' EXIT
-	compile "$object.new"
-	mv "$object.new" "$object"
+	compile "$scratch/$object"
+	mv "$scratch/$object" "$object"
 	printf 'clang %s\nsource %s\nobject %s\n' "$(version)" "$(made_from)" "$(hash_of "$object")" >"$record"
 	echo "bpf: wrote $object with clang $(version)"
-	;;
---check)
-	scratch=$(mktemp -d)
-	trap 'rm -rf "$scratch"' EXIT
+}
+
+check() {
 	compile "$scratch/$object"
 	on_record || fail "$object and $source do not belong together by $record; run bpf/build.sh --force and commit all three"
 	if cmp -s "$object" "$scratch/$object"; then
@@ -64,8 +60,15 @@ case "${1-}" in
 	else
 		echo "bpf: $object and $source agree with $record; bytes not compared, clang is $(version) here and was $(recorded clang) there"
 	fi
-	;;
-*)
-	fail "usage: bpf/build.sh [--force | --check]"
-	;;
+}
+
+case "${1-}" in
+'' | --force | --check) ;;
+*) fail "usage: bpf/build.sh [--force | --check]" ;;
 esac
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+for source in *.bpf.c; do
+	object=${source%.c}.o record=${source%.c}.record
+	if [ "${1-}" = --check ]; then check; else build "${1-}"; fi
+done

@@ -55,6 +55,7 @@ async function serve(options: FaithdOptions, log: Logger): Promise<number> {
     name: options.interface,
     prefixes: options.prefixes,
     routes: options.routes,
+    shortcut: options.shortcut,
     unsupported: options.unsupported,
   })
   const lost = new Promise<FaithError>((resolve) => faith.once('error', resolve))
@@ -103,9 +104,9 @@ async function openRelay(
 function announce(faith: library.FaithInterface, options: FaithdOptions, log: Logger): void {
   const prefixes = [...faith.prefixes]
   const ports = formatPorts(options.ports)
-  const { steering, workers } = faith.stats()
+  const { steering, shortcut, workers } = faith.stats()
   log.info(
-    { interface: faith.name, prefixes, ports, steering, workers },
+    { interface: faith.name, prefixes, ports, steering, shortcut, workers },
     `${faith.name} captures ${prefixes.join(', ')}, ports ${ports}, steering by ${steering}`,
   )
   if (!forwardsIPv6()) {

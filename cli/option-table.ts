@@ -70,6 +70,11 @@ export const GROUPS: readonly OptionGroup[] = [
         set: (options) => (options.routes = false),
       },
       {
+        long: 'no-shortcut',
+        help: 'let every packet pass through faithd and the interface queue',
+        set: (options) => (options.shortcut = false),
+      },
+      {
         long: 'unsupported',
         value: 'unreachable|drop',
         help: 'answer to UDP and the like: ICMPv6, or silence',

@@ -11,6 +11,7 @@ export interface FaithdOptions {
   keepfaith: boolean
   unsupported: 'unreachable' | 'drop'
   routes: boolean
+  shortcut: boolean
   /** The rules that the command line gives itself; they go before those of the file. */
   rules: AccessRule[]
   accessListFile: string | undefined
@@ -67,6 +68,7 @@ export function defaults(): FaithdOptions {
     keepfaith: false,
     unsupported: 'unreachable',
     routes: true,
+    shortcut: true,
     rules: [],
     accessListFile: undefined,
     endDenied: false,

@@ -49,6 +49,13 @@ export interface FaithInterfaceOptions {
    * kernel and privileges allow it, else on demand. `on-demand`: by a listener made when a port's first SYN comes.
    */
   steering?: 'auto' | 'on-demand'
+  /**
+   * Whether the packets of established connections stay in the kernel (Linux 6.6, and privileges as for sk_lookup)
+   * instead of going through this process. Default `true`: where it is possible, by a veth pair beside the interface.
+   * They are routed to and from the interface all the same, and firewalls see them, but its own queue does not: packet
+   * captures, counters and traffic control of the interface miss those to the stack.
+   */
+  shortcut?: boolean
   /** Closes the interface when it is aborted, as `close()` does. Default: only `close()` does. */
   signal?: AbortSignal
 }
@@ -83,6 +90,8 @@ export interface FaithInterfaceStats {
   drops: Record<string, number>
   /** How listeners on many ports get their connections. */
   steering: 'sk_lookup' | 'on-demand'
+  /** Whether the packets of established connections stay in the kernel. */
+  shortcut: boolean
   /** Threads that capture and relay. */
   workers: number
   /** What became of the sockets that {@link FaithSocket.spliceTo} gave back. */
@@ -163,6 +172,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       routes: read.boolean('routes', true),
       unsupported: read.oneOf('unsupported', ['unreachable', 'drop'], 'unreachable'),
       steering: read.oneOf('steering', ['auto', 'on-demand'], 'auto'),
+      shortcut: read.boolean('shortcut', true),
       ...workers,
     }
     const signal = read.signal('signal')

@@ -44,6 +44,11 @@ export interface FaithSupport {
    */
   skLookup: FaithSupportCheck
   /**
+   * Keeping the packets of established connections in the kernel: Linux 6.6 with veth, and privileges as for sk_lookup.
+   * Without it they go through the process; see `shortcut` of {@link FaithInterfaceOptions}.
+   */
+  shortcut: FaithSupportCheck
+  /**
    * IPv6 forwarding, the sysctl `net.ipv6.conf.all.forwarding`. Without it only connections that this host itself makes
    * come to a faith interface.
    */
@@ -59,7 +64,7 @@ export interface FaithSupport {
  * Finds out what this machine and this process can do, and how to mend what they cannot. What is missing is told, never
  * thrown.
  *
- * TUN, namespaces and sk_lookup are tried, in a network namespace that ends with the trial, which takes some
+ * TUN, namespaces and what needs BPF are tried, in a network namespace that ends with the trial, which takes some
  * milliseconds; nothing of it stays, and no device shows on the host.
  *
  * @example
@@ -82,6 +87,7 @@ export async function checkSupport(): Promise<FaithSupport> {
     tun: answer(tried.tun, 'TUN devices can be made'),
     namespace: answer(tried.namespace, 'network namespaces can be made'),
     skLookup: answer(tried.skLookup, 'sk_lookup programs can be attached'),
+    shortcut: answer(tried.shortcut, 'packets of connections can stay in the kernel'),
     forwarding,
     descriptors,
   }

@@ -53,6 +53,7 @@ const librarySpecs = [
   'listener',
   'route',
   'sessions',
+  'shortcut',
   'socket',
   'splice-lifecycle',
   'splice-to',
@@ -81,7 +82,7 @@ const suites = [
   },
   {
     name: 'bpf',
-    covers: 'the sk_lookup object is what its source says',
+    covers: 'the BPF objects are what their sources say',
     needs: [() => ensurePrograms(bpfPrograms)],
     command: () => ['bpf/build.sh', '--check'],
   },

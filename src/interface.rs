@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use faith_packet::classify::Unsupported;
 use faith_relay::Splices;
-use faith_stack::{FaithInterface, InterfaceOptions, ListenOptions, Steering};
+use faith_stack::{FaithInterface, InterfaceOptions, ListenOptions, ShortcutUse, Steering};
 use napi::Env;
 use napi::bindgen_prelude::{Function, PromiseRaw};
 use napi_derive::napi;
@@ -50,7 +50,8 @@ pub fn create_interface<'env>(
 }
 
 fn interface_options(options: NativeInterfaceOptions) -> Result<InterfaceOptions, NativeFailure> {
-    let NativeInterfaceOptions { name, prefixes, mtu, routes, unsupported, workers, steering } = options;
+    let NativeInterfaceOptions { name, prefixes, mtu, routes, unsupported, workers, steering, shortcut } =
+        options;
     let prefixes = prefixes.iter().map(|text| options::prefix(text)).collect::<Result<_, _>>()?;
     let unsupported = options::one_of(
         "unsupported",
@@ -62,8 +63,9 @@ fn interface_options(options: NativeInterfaceOptions) -> Result<InterfaceOptions
         &steering,
         &[("auto", Steering::Auto), ("on-demand", Steering::OnDemand)],
     )?;
+    let shortcut = if shortcut { ShortcutUse::Auto } else { ShortcutUse::Off };
     let workers = workers.map(|workers| workers as usize);
-    Ok(InterfaceOptions { name, prefixes, mtu, routes, unsupported, workers, steering })
+    Ok(InterfaceOptions { name, prefixes, mtu, routes, unsupported, workers, steering, shortcut })
 }
 
 #[napi]

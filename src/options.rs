@@ -23,6 +23,8 @@ pub struct NativeInterfaceOptions {
     pub workers: Option<u32>,
     /// `auto` or `on-demand`.
     pub steering: String,
+    /// Whether established TCP goes past the pump where that is possible.
+    pub shortcut: bool,
 }
 
 /// Ports from `first` to `last`.

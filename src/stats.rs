@@ -36,6 +36,8 @@ pub struct NativeInterfaceStats {
     pub drops: HashMap<String, f64>,
     /// `sk_lookup` or `on-demand`.
     pub steering: String,
+    /// Whether established TCP goes past the pump.
+    pub shortcut: bool,
     /// Worker threads.
     pub workers: u32,
     /// Sockets given back.
@@ -92,6 +94,7 @@ pub(crate) fn of_interface(interface: &FaithInterface, splices: &RelayStats) -> 
         syns_beyond_client_hold: number(stats.syns_beyond_client_hold),
         drops,
         steering: if interface.is_steered() { "sk_lookup" } else { "on-demand" }.to_owned(),
+        shortcut: interface.has_shortcut(),
         workers: u32::try_from(interface.workers()).unwrap_or(u32::MAX),
         splices: NativeSpliceStats {
             active: number(splices.active),

@@ -12,6 +12,8 @@ pub struct NativeSupport {
     pub namespace: Option<NativeObstacle>,
     /// Of steering by `sk_lookup`.
     pub sk_lookup: Option<NativeObstacle>,
+    /// Of a shortcut for established TCP.
+    pub shortcut: Option<NativeObstacle>,
 }
 
 /// Why something cannot be done.
@@ -30,8 +32,13 @@ pub struct NativeObstacle {
 #[napi]
 pub async fn probe_support() -> napi::Result<NativeSupport> {
     napi::bindgen_prelude::spawn_blocking(|| {
-        let Support { tun, namespace, sk_lookup } = Support::probe();
-        NativeSupport { tun: obstacle(tun), namespace: obstacle(namespace), sk_lookup: obstacle(sk_lookup) }
+        let Support { tun, namespace, sk_lookup, shortcut } = Support::probe();
+        NativeSupport {
+            tun: obstacle(tun),
+            namespace: obstacle(namespace),
+            sk_lookup: obstacle(sk_lookup),
+            shortcut: obstacle(shortcut),
+        }
     })
     .await
     .map_err(|error| napi::Error::from_reason(error.to_string()))

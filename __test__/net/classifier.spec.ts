@@ -38,11 +38,19 @@ interface Passed {
   given: number
 }
 
-/** As the kernel counted them on the device. */
+interface Link {
+  ifname: string
+  stats64: Record<'rx' | 'tx', { packets: number }>
+}
+
+/** As the kernel counted them on the device, and on the shortcut's where there is one. */
 async function device(): Promise<Passed> {
-  const { stdout } = await lab.router.run('ip', ['-j', '-s', 'link', 'show', 'dev', 'faith0'])
-  const [link] = JSON.parse(stdout) as { stats64: Record<'rx' | 'tx', { packets: number }> }[]
-  return { taken: link?.stats64.tx.packets ?? 0, given: link?.stats64.rx.packets ?? 0 }
+  const { stdout } = await lab.router.run('ip', ['-j', '-s', 'link', 'show'])
+  const links = JSON.parse(stdout) as Link[]
+  const counts = links.filter(({ ifname }) => /^(?:faith0$|shortcut)/.test(ifname))
+  const sum = (way: 'rx' | 'tx') =>
+    counts.reduce((packets, { stats64 }) => packets + stats64[way].packets, 0)
+  return { taken: sum('tx'), given: sum('rx') }
 }
 
 /** As the interface tells what became of them. */

@@ -148,32 +148,39 @@ test.serial('one interface has several prefixes', async (t) => {
   t.like(await client.greeting('2001:db8:1c0:2:21::', 80), { ipv4: '192.0.2.33' })
 })
 
-test.serial('the device and the routes to it are all that the host sees', async (t) => {
-  const before = await configuration()
-  await using faith = await router.create({ prefixes: ['64:ff9b::/96', '64:ff9b:1::/48'] })
-  await faith.listen({ ports: 'all' }, 'here')
-  await client.greeting(server, 80)
+for (const shortcut of [true, false]) {
+  const devices = shortcut ? 'the device, its shortcut' : 'without shortcut, the device'
+  test.serial(`${devices} and the routes are all that the host sees`, async (t) => {
+    const before = await configuration()
+    const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48']
+    await using faith = await router.create({ prefixes, shortcut })
+    await faith.listen({ ports: 'all' }, 'here')
+    await client.greeting(server, 80)
 
-  const during = await configuration()
-  const lines = { before: new Set(before), during: new Set(during) }
-  const added = during.filter((line) => !lines.before.has(line))
-  t.deepEqual(
-    added.filter((line) => !/\bfaith0\b/.test(line)),
-    [],
-    'whatever is new is of the device',
-  )
-  t.deepEqual(
-    before.filter((line) => !lines.during.has(line)),
-    [],
-    'nothing is changed',
-  )
-  const routes = await ip('route', 'show', 'dev', 'faith0')
-  t.deepEqual(routes.match(/^\S+/gm)?.toSorted(), ['64:ff9b:1::/48', '64:ff9b::/96'])
-  t.is(await output(lab.router, 'ip', '-o', 'addr', 'show', 'dev', 'faith0'), '', 'no address')
+    const during = await configuration()
+    const lines = { before: new Set(before), during: new Set(during) }
+    const added = during.filter((line) => !lines.before.has(line))
+    const ours = (await faith.stats()).shortcut ? /\b(?:faith0|shortcut\d+)\b/ : /\bfaith0\b/
+    t.deepEqual(
+      added.filter((line) => !ours.test(line)),
+      [],
+      'whatever is new is of the device',
+    )
+    t.deepEqual(
+      before.filter((line) => !lines.during.has(line)),
+      [],
+      'nothing is changed',
+    )
+    const routes = await ip('route', 'show')
+    const toIt = routes.match(/^\S+(?= dev faith0\b)/gm)
+    t.deepEqual(toIt?.toSorted(), ['64:ff9b:1::/48', '64:ff9b::/96'])
+    t.notRegex(await ip('route', 'show', 'table', 'all'), /\bshortcut/)
+    t.notRegex(await output(lab.router, 'ip', '-o', 'addr', 'show'), /\b(?:faith|shortcut)\d/)
 
-  await faith.close()
-  t.deepEqual(await configuration(), before)
-})
+    await faith.close()
+    t.deepEqual(await configuration(), before)
+  })
+}
 
 test.serial('without routes nothing comes until an administrator routes it', async (t) => {
   await using faith = await router.create({ routes: false })

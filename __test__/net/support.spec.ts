@@ -37,11 +37,11 @@ const withDevNet = (script: string) => {
 
 test.serial('in the router everything is there, and nothing needs mending', async (t) => {
   const { support } = await find(lab.router)
-  const { skLookup, ...others } = support
+  const { skLookup, shortcut, ...others } = support
   t.like(others, { ok: true, tun: { ok: true }, namespace: { ok: true } })
   t.like(others.forwarding, { ok: true, detail: 'net.ipv6.conf.all.forwarding is 1' })
   for (const check of [others.tun, others.namespace, others.forwarding]) t.false('hint' in check)
-  t.is(typeof skLookup.detail, 'string')
+  for (const check of [skLookup, shortcut]) t.is(typeof check.detail, 'string')
 })
 
 test.serial('sk_lookup is there exactly where interfaces steer by it', async (t) => {
@@ -49,15 +49,24 @@ test.serial('sk_lookup is there exactly where interfaces steer by it', async (t)
   t.is(steering, support.skLookup.ok ? 'sk_lookup' : 'on-demand')
 })
 
+test.serial('a shortcut is there exactly where interfaces have one', async (t) => {
+  const { support, shortcut } = await find(lab.router, [], ['--steering'])
+  t.is(shortcut, support.shortcut.ok)
+})
+
 test.serial(
-  'where bpf(2) is forbidden only sk_lookup lacks, and interfaces can be made',
+  'where bpf(2) is forbidden only sk_lookup and the shortcut lack, and interfaces can be made',
   async (t) => {
-    const { support, steering } = await find(lab.router, ['python3', withoutBpf], ['--steering'])
+    const found = await find(lab.router, ['python3', withoutBpf], ['--steering'])
+    const { support, steering, shortcut } = found
     t.like(support, { ok: true, tun: { ok: true }, namespace: { ok: true } })
     t.false(support.skLookup.ok)
     t.regex(support.skLookup.detail, /sk_lookup program: .*Linux 5\.9/)
     t.regex(support.skLookup.hint ?? '', /CAP_BPF/)
+    t.false(support.shortcut.ok)
+    t.regex(support.shortcut.detail, /shortcut program: .*Linux 6\.6/)
     t.is(steering, 'on-demand')
+    t.false(shortcut)
   },
 )
 
@@ -87,9 +96,10 @@ test.serial('an ordinary user is told of everything that lacks', async (t) => {
     tun: { ok: false },
     namespace: { ok: false },
     skLookup: { ok: false },
+    shortcut: { ok: false },
   })
   t.true(support.forwarding.ok)
-  for (const check of [support.tun, support.namespace, support.skLookup]) {
+  for (const check of [support.tun, support.namespace, support.skLookup, support.shortcut]) {
     t.true(check.detail.length > 0 && !check.detail.includes('\n'), 'one line')
     t.regex(check.hint ?? '', /CAP_/)
   }

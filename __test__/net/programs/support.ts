@@ -10,6 +10,8 @@ export interface Found {
   threads: string[]
   /** How an interface of this process steers, or why there is none. */
   steering: string
+  /** Whether it has a shortcut. */
+  shortcut: boolean
 }
 
 const descriptors = () => readdirSync('/proc/self/fd').length
@@ -18,12 +20,13 @@ const threads = () =>
     readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim(),
   )
 
-async function steering(): Promise<string> {
+async function made(): Promise<Pick<Found, 'steering' | 'shortcut'>> {
   try {
     await using faith = await createFaithInterface({ name: 'faith7', routes: false })
-    return faith.stats().steering
+    const { steering, shortcut } = faith.stats()
+    return { steering, shortcut }
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    return { steering: error instanceof Error ? error.message : String(error), shortcut: false }
   }
 }
 
@@ -35,6 +38,8 @@ const found: Found = {
   support,
   descriptors: descriptors() - before.descriptors,
   threads: threads().filter((name) => name.startsWith('faith')),
-  steering: process.argv.includes('--steering') ? await steering() : 'not asked',
+  ...(process.argv.includes('--steering')
+    ? await made()
+    : { steering: 'not asked', shortcut: false }),
 }
 process.stdout.write(`${JSON.stringify(found)}\n`)

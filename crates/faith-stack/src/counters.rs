@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use faith_packet::classify::DropReason;
 
+use crate::shortcut::Passed;
+
 /// A number that one thread raises and any thread reads.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -66,17 +68,20 @@ pub struct InterfaceStats {
 }
 
 impl InterfaceStats {
-    pub(crate) fn sum<'a>(workers: impl Iterator<Item = &'a Counters>) -> Self {
+    /// What the workers have counted, and what went past them.
+    pub(crate) fn sum<'a>(workers: impl Iterator<Item = &'a Counters>, passed: Passed) -> Self {
+        let mut drops = [0; DropReason::COUNT];
+        drops[DropReason::Outbound.index()] = passed.outbound[0];
         let mut sum = Self {
-            captured_packets: 0,
-            captured_bytes: 0,
-            returned_packets: 0,
-            returned_bytes: 0,
+            captured_packets: passed.captured[0],
+            captured_bytes: passed.captured[1],
+            returned_packets: passed.returned[0],
+            returned_bytes: passed.returned[1],
             unreachable_sent: 0,
             syns_held: 0,
             syns_beyond_hold: 0,
             syns_beyond_client_hold: 0,
-            drops: [0; DropReason::COUNT],
+            drops,
         };
         for worker in workers {
             sum.captured_packets += worker.captured_packets.get();

@@ -13,14 +13,16 @@ use crate::counters::{Counters, InterfaceStats};
 use crate::error::StackError;
 use crate::handle::ListenerHandle;
 use crate::held::Hold;
-use crate::keepfaith::keepfaith;
+use crate::keepfaith::{follow_keepfaith, keepfaith};
 use crate::listener::{Listener, Listeners, Reach, State, accept};
 use crate::namespace::{AcceptQueue, Namespace, QUEUE, listening_group, tun_failed};
+use crate::netlink::watch::Watch;
 use crate::netlink::{Device, Netlink};
 use crate::on_demand::OnDemand;
-use crate::options::{InterfaceOptions, Steering};
+use crate::options::{InterfaceOptions, ShortcutUse, Steering};
 use crate::own_addresses::OwnAddresses;
 use crate::service::{ListenOptions, Service};
+use crate::shortcut::Shortcut;
 use crate::steer::RuleId;
 use crate::worker::Workers;
 
@@ -58,6 +60,8 @@ pub struct FaithInterface {
     shared: Arc<Shared>,
     pub(crate) workers: Arc<Workers>,
     namespace: Arc<Namespace>,
+    shortcut: Option<Arc<Shortcut>>,
+    guard: Option<Watch>,
     own: OwnAddresses,
     device: Device,
     routes: bool,
@@ -76,7 +80,7 @@ impl FaithInterface {
     pub fn create(options: InterfaceOptions, lost: LostCallback) -> Result<Self, StackError> {
         let set = options.check()?;
         let queues = options.queues();
-        let InterfaceOptions { name, mtu, routes, unsupported, steering, .. } = options;
+        let InterfaceOptions { name, mtu, routes, unsupported, steering, shortcut, .. } = options;
         let netlink = Netlink::connect()
             .map_err(|error| StackError::system(format!("create {name}: netlink"), "socket", error))?;
         if netlink
@@ -102,11 +106,20 @@ impl FaithInterface {
             .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
         let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
         let own = OwnAddresses::watch(&name).map_err(started)?;
+        let (shortcut, guard) = match shortcut {
+            ShortcutUse::Auto => Shortcut::make(&name, mtu, &netlink, &namespace)
+                .inspect_err(|error| tracing::debug!(interface = %name, %error, "no shortcut"))
+                .ok(),
+            ShortcutUse::Off => None,
+        }
+        .unzip();
         let workers = Workers::start(&shared, outer.into_iter().zip(inner).collect()).map_err(started)?;
         let interface = Self {
             shared,
             workers: Arc::new(workers),
             namespace,
+            shortcut,
+            guard,
             own,
             device,
             routes,
@@ -116,6 +129,9 @@ impl FaithInterface {
         };
         for prefix in &set {
             interface.add_prefix(*prefix)?;
+        }
+        if let Some(shortcut) = &interface.shortcut {
+            follow_keepfaith(Arc::downgrade(shortcut));
         }
         Ok(interface)
     }
@@ -138,6 +154,12 @@ impl FaithInterface {
         self.steered
     }
 
+    /// Whether established TCP goes past the pump.
+    #[must_use]
+    pub fn has_shortcut(&self) -> bool {
+        self.shortcut.as_ref().is_some_and(|shortcut| shortcut.is_taken())
+    }
+
     /// The prefixes it has now.
     #[must_use]
     pub fn prefixes(&self) -> PrefixSet {
@@ -153,7 +175,8 @@ impl FaithInterface {
     /// What it has counted.
     #[must_use]
     pub fn stats(&self) -> InterfaceStats {
-        InterfaceStats::sum(self.shared.counters.iter())
+        let passed = self.shortcut.as_ref().map(|shortcut| shortcut.passed()).unwrap_or_default();
+        InterfaceStats::sum(self.shared.counters.iter(), passed)
     }
 
     fn opened(&self) -> Result<MutexGuard<'_, bool>, StackError> {
@@ -178,10 +201,17 @@ impl FaithInterface {
         let mut prefixes = self.prefixes();
         prefixes.insert(prefix)?;
         self.inside(prefix, "make local", "RTM_NEWROUTE", super::namespace::Inside::add_prefix)?;
+        let passes = self.shortcut.as_ref().map_or(Ok(()), |shortcut| shortcut.add_prefix(&prefix));
+        if let Err(error) = passes {
+            let _ = self.namespace.run(move |inside| inside.remove_prefix(&prefix));
+            let what = format!("let {prefix} pass by the shortcut of {}", self.shared.name);
+            return Err(StackError::system(what, "bpf", error));
+        }
         if self.routes
             && let Err(error) = self.route(&prefix, Netlink::add_route)
         {
             // The route's error is what the caller can do something about.
+            self.stop_passing(&prefix);
             let _ = self.namespace.run(move |inside| inside.remove_prefix(&prefix));
             let hint = (error.kind() == std::io::ErrorKind::AlreadyExists)
                 .then_some("remove that route, or set up routes by hand (routes: false, --no-routes)");
@@ -210,8 +240,17 @@ impl FaithInterface {
             // An administrator may have removed it before us.
             let _ = self.route(&prefix, Netlink::remove_route);
         }
+        self.stop_passing(&prefix);
         self.classify(prefixes);
         self.inside(prefix, "make foreign", "RTM_DELROUTE", super::namespace::Inside::remove_prefix)
+    }
+
+    fn stop_passing(&self, prefix: &FaithPrefix) {
+        if let Some(shortcut) = &self.shortcut
+            && let Err(error) = shortcut.remove_prefix(prefix)
+        {
+            tracing::warn!(%prefix, %error, "a prefix still passes by the shortcut");
+        }
     }
 
     fn classify(&self, prefixes: PrefixSet) {
@@ -346,7 +385,15 @@ impl FaithInterface {
         for listener in self.shared.listeners.swap(Arc::default()).iter() {
             listener.close();
         }
+        if let Some(guard) = &self.guard {
+            guard.stop();
+        }
         self.workers.stop();
+        if let Some(shortcut) = &self.shortcut {
+            // Sockets that JavaScript has still hold the namespace, and it the pair.
+            self.namespace.run(|inside| inside.leave_shortcut());
+            shortcut.leave();
+        }
         self.namespace.stop();
         self.own.stop();
     }

@@ -2,6 +2,7 @@
 //! captured connections, and the pump between them. `ARCHITECTURE.md` has the picture.
 
 mod counters;
+mod ebpf;
 mod error;
 mod handle;
 mod held;
@@ -15,6 +16,7 @@ mod options;
 mod own_addresses;
 mod pump;
 mod service;
+mod shortcut;
 mod steer;
 mod support;
 mod work;
@@ -26,6 +28,6 @@ pub use handle::ListenerHandle;
 pub use held::{HeldSyn, Released};
 pub use interface::{FaithInterface, LostCallback};
 pub use keepfaith::{keepfaith, set_keepfaith};
-pub use options::{InterfaceOptions, Steering};
+pub use options::{InterfaceOptions, ShortcutUse, Steering};
 pub use service::{Captured, HoldLimits, ListenOptions, Prepare, Service};
 pub use support::{Obstacle, Support};

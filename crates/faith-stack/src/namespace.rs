@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
@@ -19,10 +19,18 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::error::{NEEDS, StackError};
 use crate::netlink::{Device, Netlink};
 use crate::service::Prepare;
+use crate::shortcut::MAC;
 use crate::steer::Steering;
 
 /// The stack's device, inside.
 pub(crate) const STACK: &str = "stack0";
+
+/// The end of the shortcut's pair, inside.
+const SHORTCUT: &str = "shortcut0";
+
+/// Metrics of the default routes inside, of which the lower one is taken while it is there.
+const BY_SHORTCUT: u32 = 512;
+const BY_PUMP: u32 = 1024;
 
 /// Frames the kernel may queue for us: the default of a TUN, 500, drops under load.
 pub(crate) const QUEUE: u32 = 10_000;
@@ -112,7 +120,7 @@ impl Inside {
         let netlink = Netlink::connect().map_err(failed("socket"))?;
         let loopback = netlink.loopback_up().map_err(failed("RTM_NEWLINK"))?;
         let stack = netlink.bring_up(STACK, mtu, QUEUE).map_err(failed("RTM_NEWLINK"))?;
-        netlink.add_default_route(stack).map_err(failed("RTM_NEWROUTE"))?;
+        netlink.add_default_route(stack, BY_PUMP).map_err(failed("RTM_NEWROUTE"))?;
         let steering = if steer {
             let here = netns::current().map_err(failed("open"))?;
             Steering::attach(here.as_fd()).ok()
@@ -120,6 +128,24 @@ impl Inside {
             None
         };
         Ok((Self { netlink, loopback, steering }, tuns))
+    }
+
+    /// Makes a pair whose other end, `name`, is in the namespace `host`.
+    pub(crate) fn make_pair(&self, name: &str, host: BorrowedFd<'_>, mtu: u32) -> io::Result<()> {
+        self.netlink.add_pair(SHORTCUT, name, host, MAC)?;
+        self.netlink.bring_up(SHORTCUT, mtu, QUEUE)?;
+        Ok(())
+    }
+
+    /// Sends whatever leaves by the pair.
+    pub(crate) fn take_shortcut(&self) -> io::Result<()> {
+        self.netlink.add_default_route(self.netlink.device(SHORTCUT)?, BY_SHORTCUT)
+    }
+
+    /// Sends whatever leaves by the pump again, and takes the pair away, on the host too.
+    pub(crate) fn leave_shortcut(&self) {
+        // It may be gone already, and then there is nothing to do.
+        let _ = self.netlink.remove(SHORTCUT);
     }
 
     /// Makes every address of `prefix` the namespace's own.

@@ -15,6 +15,15 @@ pub enum Steering {
     OnDemand,
 }
 
+/// Whether established TCP goes past the pump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShortcutUse {
+    /// Where kernel (6.6) and privileges (`CAP_BPF`, or `CAP_SYS_ADMIN`, outside of any user namespace) allow it.
+    Auto,
+    /// Every packet goes through the pump, and so through the faith interface's queue.
+    Off,
+}
+
 /// What a faith interface is made of.
 #[derive(Debug, Clone)]
 pub struct InterfaceOptions {
@@ -32,6 +41,8 @@ pub struct InterfaceOptions {
     pub workers: Option<usize>,
     /// How listeners of several ports are reached.
     pub steering: Steering,
+    /// Whether established TCP goes past the pump.
+    pub shortcut: ShortcutUse,
 }
 
 impl InterfaceOptions {
@@ -46,6 +57,7 @@ impl InterfaceOptions {
             unsupported: Unsupported::Unreachable,
             workers: None,
             steering: Steering::Auto,
+            shortcut: ShortcutUse::Auto,
         }
     }
 

@@ -2,14 +2,11 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::runtime::Builder;
-use tokio::sync::oneshot;
 
-use crate::netlink::watch_own_ipv4;
+use crate::netlink::watch::{Watch, own_ipv4_changes};
 
 /// Ranges sorted by their first address, none inside another.
 type Ranges = Vec<(u32, u32)>;
@@ -17,29 +14,26 @@ type Ranges = Vec<(u32, u32)>;
 /// The host's own IPv4 addresses, followed by a thread of their own.
 pub(crate) struct OwnAddresses {
     ranges: Arc<ArcSwap<Ranges>>,
-    watching: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    watch: Watch,
 }
 
 impl OwnAddresses {
     /// Reads them for the calling thread's network namespace, and follows their changes.
     pub(crate) fn watch(interface: &str) -> io::Result<Self> {
         let ranges = Arc::new(ArcSwap::from_pointee(Ranges::new()));
-        let (stop, stopped) = oneshot::channel::<()>();
         let (first, read) = std::sync::mpsc::channel();
-        let runtime = Builder::new_current_thread().enable_io().build()?;
         let shared = Arc::clone(&ranges);
-        let thread = std::thread::Builder::new().name(format!("{interface}/own")).spawn(move || {
+        let watch = Watch::start(format!("{interface}/own"), move || async move {
             let changed = |own: Vec<(Ipv4Addr, u8)>| {
                 shared.store(Arc::new(merge(own)));
                 let _ = first.send(Ok(()));
             };
-            let stopped = async { drop(stopped.await) };
-            if let Err(error) = runtime.block_on(watch_own_ipv4(changed, stopped)) {
+            if let Err(error) = own_ipv4_changes(changed).await {
                 let _ = first.send(Err(error));
             }
         })?;
         read.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
-        Ok(Self { ranges, watching: Mutex::new(Some((stop, thread))) })
+        Ok(Self { ranges, watch })
     }
 
     /// Whether `address` is one of them.
@@ -52,11 +46,7 @@ impl OwnAddresses {
 
     /// Ends the thread.
     pub(crate) fn stop(&self) {
-        let watching = self.watching.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((stop, thread)) = watching {
-            let _ = stop.send(());
-            let _ = thread.join();
-        }
+        self.watch.stop();
     }
 }
 

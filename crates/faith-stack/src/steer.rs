@@ -14,8 +14,6 @@
 //! its near end. So a lookup finds all of a path or none of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
@@ -23,9 +21,11 @@ use std::os::fd::BorrowedFd;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, MapData, MapError, SockMap};
-use aya::programs::{ProgramError, SkLookup};
+use aya::programs::SkLookup;
 use aya::{Ebpf, EbpfLoader};
 use faith_packet::ports::PortSet;
+
+use crate::ebpf::{Refusal, program, refused_entry, refused_load, take_map};
 
 #[cfg(test)]
 mod tests;
@@ -48,15 +48,10 @@ const BPF_ANY: u64 = 0;
 pub(crate) enum SteerError {
     /// The kernel is too old, built without it, or keeps it from this user.
     #[error(
-        "cannot {step} the sk_lookup program: {cause}; it takes Linux 5.9, and CAP_BPF and \
-         CAP_NET_ADMIN outside of any user namespace"
+        "{}; it takes Linux 5.9, and CAP_BPF and CAP_NET_ADMIN outside of any user namespace",
+        .0.of("sk_lookup")
     )]
-    Unavailable {
-        /// `load` or `attach`.
-        step: &'static str,
-        /// What the kernel or the loader said.
-        cause: String,
-    },
+    Unavailable(Refusal),
     /// A map has no room for the rule.
     #[error("cannot steer to another faith listener: at most {limit} {of} fit")]
     Full {
@@ -104,23 +99,23 @@ impl Steering {
     /// # Errors
     /// [`SteerError::Unavailable`]: use on-demand listeners instead.
     pub(crate) fn attach(netns: BorrowedFd<'_>) -> Result<Self, SteerError> {
+        Self::load(netns).map_err(SteerError::Unavailable)
+    }
+
+    fn load(netns: BorrowedFd<'_>) -> Result<Self, Refusal> {
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("addresses", MAX_RULES)
             .map_max_entries("ports", MAX_PORT_BLOCKS)
             .map_max_entries("listeners", MAX_RULES)
             .load(OBJECT)
-            .map_err(|error| unavailable("load", &error))?;
+            .map_err(|error| Refusal::new("load", &error))?;
         let addresses = take_map(&mut ebpf, "addresses")?;
         let ports = take_map(&mut ebpf, "ports")?;
         let listeners = take_map(&mut ebpf, "listeners")?;
 
-        let program: &mut SkLookup = ebpf
-            .program_mut("steer")
-            .ok_or(ProgramError::NotLoaded)
-            .and_then(TryInto::try_into)
-            .map_err(|error| unavailable("load", &error))?;
-        program.load().map_err(refused_load)?;
-        program.attach(netns).map_err(|error| unavailable("attach", &error))?;
+        let steer: &mut SkLookup = program(&mut ebpf, "steer")?;
+        steer.load().map_err(refused_load)?;
+        steer.attach(netns).map_err(|error| Refusal::new("attach", &error))?;
 
         Ok(Self { addresses, ports, listeners, rules: BTreeMap::new(), next_rule: 0, _program: ebpf })
     }
@@ -255,61 +250,17 @@ fn lowest_free(first: u32, taken: impl Iterator<Item = u32>) -> u32 {
     ascending.into_iter().fold(first, |free, number| if number == free { free + 1 } else { free })
 }
 
-fn take_map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, SteerError>
-where
-    M: TryFrom<aya::maps::Map, Error = MapError>,
-{
-    ebpf.take_map(name)
-        .ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
-        .and_then(TryInto::try_into)
-        .map_err(|error| unavailable("load", &error))
-}
-
-fn unavailable(step: &'static str, error: &dyn Error) -> SteerError {
-    SteerError::Unavailable { step, cause: with_sources(error) }
-}
-
-fn refused_load(error: ProgramError) -> SteerError {
-    // The verifier's log has many lines, and an error is one.
-    if let ProgramError::LoadError { io_error, verifier_log } = error {
-        tracing::debug!(%verifier_log, "the kernel refused the sk_lookup program");
-        return unavailable("load", &io_error);
-    }
-    unavailable("load", &error)
-}
-
 fn refused(map: &'static str, error: MapError) -> SteerError {
-    let source = match error {
-        MapError::SyscallError(error) => error.io_error,
-        error => io::Error::other(error),
-    };
-    SteerError::Map { map, source }
+    SteerError::Map { map, source: refused_entry(error) }
 }
 
 /// An entry that is left behind would steer to whatever gets its slot next, so it must not go unseen.
 fn warn_unless_absent(map: &'static str, removed: Result<(), MapError>) {
     let Err(error) = removed else { return };
-    let SteerError::Map { source, .. } = refused(map, error) else {
-        return;
-    };
+    let error = refused_entry(error);
     // A socket that was closed has left `listeners` by itself, and the kernel says EINVAL of an empty slot.
-    let absent = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput);
+    let absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput);
     if !absent {
-        tracing::warn!(map, error = %source, "cannot remove a faith listener from an sk_lookup map");
+        tracing::warn!(map, %error, "cannot remove a faith listener from an sk_lookup map");
     }
-}
-
-/// An error and what caused it, on one line. aya repeats some causes in its own messages and not others.
-fn with_sources(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !line.contains(&text) {
-            // Writing to a String does not fail.
-            let _ = write!(line, ": {text}");
-        }
-        next = cause.source();
-    }
-    line
 }

@@ -1,15 +1,16 @@
 //! What this host lets a faith interface do, found out by trying it where nothing of it stays.
 //!
 //! A thread of its own asks whether it may make a device here, moves into a new network namespace, makes the stack's
-//! device and attaches the `sk_lookup` program there, and ends. The kernel takes all of it down with the thread.
+//! device and attaches the programs there, and ends. The kernel takes all of it down with the thread.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use faith_sys::netns;
 use faith_sys::tun::{Tun, TunError};
 
 use crate::namespace::{STACK, tun_failed};
+use crate::shortcut::Shortcut;
 use crate::steer::Steering;
 
 /// What can be done, and what stands in the way of what cannot.
@@ -21,6 +22,8 @@ pub struct Support {
     pub namespace: Result<(), Obstacle>,
     /// Steering by `sk_lookup`: Linux 5.9, `CAP_BPF` and `CAP_NET_ADMIN` outside of any user namespace.
     pub sk_lookup: Result<(), Obstacle>,
+    /// A shortcut for established TCP: Linux 6.6 with veth, `CAP_BPF` and `CAP_NET_ADMIN` outside of any user namespace.
+    pub shortcut: Result<(), Obstacle>,
 }
 
 /// Why something cannot be done.
@@ -50,7 +53,12 @@ impl Support {
                 format!("nothing could be tried, for want of a thread: {error}"),
                 "raise the limits of processes and memory (ulimit -u, the cgroup's pids.max)",
             );
-            Self { tun: Err(obstacle.clone()), namespace: Err(obstacle.clone()), sk_lookup: Err(obstacle) }
+            Self {
+                tun: Err(obstacle.clone()),
+                namespace: Err(obstacle.clone()),
+                sk_lookup: Err(obstacle.clone()),
+                shortcut: Err(obstacle),
+            }
         })
     }
 
@@ -59,27 +67,29 @@ impl Support {
         if let Err(error) = netns::unshare_network() {
             let obstacle = no_namespace(&error);
             let untried = format!("not tried, because it takes a network namespace: {error}");
-            let sk_lookup = Err(Obstacle::new(untried, &obstacle.hint));
-            return Self { tun, namespace: Err(obstacle), sk_lookup };
+            let rest = Err(Obstacle::new(untried, &obstacle.hint));
+            return Self { tun, namespace: Err(obstacle), sk_lookup: rest.clone(), shortcut: rest };
         }
         // Why there can be no device is the other answer's to say.
         let namespace = if tun.is_ok() { Tun::create(STACK, 1).map(drop).map_err(no_tun) } else { Ok(()) };
-        Self { tun, namespace, sk_lookup: attach_sk_lookup() }
+        let here = netns::current().map_err(|error| {
+            Obstacle::new(format!("cannot open the network namespace: {error}"), "mount /proc")
+        });
+        let attached = |attach: fn(BorrowedFd<'_>) -> Result<(), String>| {
+            let here = here.as_ref().map_err(Obstacle::clone)?;
+            attach(here.as_fd()).map_err(|message| Obstacle::new(message, BPF_HINT))
+        };
+        Self {
+            tun,
+            namespace,
+            sk_lookup: attached(|here| Steering::attach(here).map(drop).map_err(|error| error.to_string())),
+            shortcut: attached(|here| Shortcut::probe(here).map_err(|error| error.to_string())),
+        }
     }
 }
 
-fn attach_sk_lookup() -> Result<(), Obstacle> {
-    let here = netns::current().map_err(|error| {
-        Obstacle::new(format!("cannot open the network namespace: {error}"), "mount /proc")
-    })?;
-    Steering::attach(here.as_fd()).map(drop).map_err(|error| {
-        Obstacle::new(
-            error.to_string(),
-            "run as root, or give CAP_BPF and CAP_NET_ADMIN (before Linux 5.8: CAP_SYS_ADMIN), outside of any user \
-             namespace",
-        )
-    })
-}
+const BPF_HINT: &str = "run as root, or give CAP_BPF and CAP_NET_ADMIN (before Linux 5.8: CAP_SYS_ADMIN), outside \
+                        of any user namespace";
 
 fn no_tun(error: TunError) -> Obstacle {
     let forbidden = matches!(&error, TunError::Attach(why) if why.kind() == io::ErrorKind::PermissionDenied);

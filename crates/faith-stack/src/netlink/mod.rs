@@ -1,17 +1,21 @@
 //! Everything asked of the kernel by rtnetlink(7), for whichever network namespace the calling thread is in.
 //!
 //! Set-up is a handful of requests, so each call blocks until the kernel has answered; nothing here runs on a
-//! worker.
+//! worker. What is followed from then on is in [`watch`].
+
+pub(crate) mod watch;
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use faith_packet::prefix::FaithPrefix;
 use futures_util::StreamExt as _;
-use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteScope, RouteType};
-use rtnetlink::{Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder};
+use rtnetlink::packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo,
+};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 use tokio::runtime::{Builder, Runtime};
 
 /// `RT_TABLE_LOCAL`: the kernel's own table of local addresses.
@@ -34,6 +38,11 @@ impl Netlink {
             handle
         };
         Ok(Self { runtime, handle })
+    }
+
+    /// The interface of that name.
+    pub(crate) fn device(&self, name: &str) -> io::Result<Device> {
+        self.index(name).map(Device)
     }
 
     fn index(&self, name: &str) -> io::Result<u32> {
@@ -73,6 +82,37 @@ impl Netlink {
         Ok(Device(index))
     }
 
+    /// `ip link add NAME type veth peer name PEER netns NETNS`, each with the link-layer address `mac`; neither asks
+    /// for the other's, nor joins multicast groups.
+    pub(crate) fn add_pair(
+        &self,
+        name: &str,
+        peer: &str,
+        netns: BorrowedFd<'_>,
+        mac: [u8; 6],
+    ) -> io::Result<()> {
+        let quiet = |name: &str| {
+            LinkMessageBuilder::<LinkUnspec>::new()
+                .name(name)
+                .address(mac.to_vec())
+                .arp(false)
+                .multicast(false)
+        };
+        let peer = quiet(peer).setns_by_fd(netns.as_raw_fd()).build();
+        let mut pair = quiet(name).build();
+        pair.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]));
+        self.runtime.block_on(self.handle.link().add(pair).execute()).map_err(to_io)
+    }
+
+    /// `ip link del NAME`.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        let index = self.index(name)?;
+        self.runtime.block_on(self.handle.link().del(index).execute()).map_err(to_io)
+    }
+
     /// `ip link set lo up`.
     pub(crate) fn loopback_up(&self) -> io::Result<Device> {
         let index = self.index("lo")?;
@@ -83,41 +123,49 @@ impl Netlink {
 
     /// `ip -6 route add PREFIX dev NAME`.
     pub(crate) fn add_route(&self, prefix: &FaithPrefix, device: Device) -> io::Result<()> {
-        self.add(unicast(prefix.address(), prefix.length(), device))
+        self.add_route_message(unicast(prefix.address(), prefix.length(), device))
     }
 
     /// `ip -6 route del PREFIX dev NAME`.
     pub(crate) fn remove_route(&self, prefix: &FaithPrefix, device: Device) -> io::Result<()> {
-        self.remove(unicast(prefix.address(), prefix.length(), device))
+        self.remove_route_message(unicast(prefix.address(), prefix.length(), device))
     }
 
-    /// `ip -6 route add default dev NAME`.
-    pub(crate) fn add_default_route(&self, device: Device) -> io::Result<()> {
-        self.add(unicast(Ipv6Addr::UNSPECIFIED, 0, device))
+    /// `ip -6 route add default dev NAME metric METRIC`; of two the one with the lower metric is taken.
+    pub(crate) fn add_default_route(&self, device: Device, metric: u32) -> io::Result<()> {
+        let mut route = unicast(Ipv6Addr::UNSPECIFIED, 0, device);
+        route.attributes.push(RouteAttribute::Priority(metric));
+        self.add_route_message(route)
     }
 
     /// `ip -6 route add local PREFIX dev lo`: every address of the prefix is the namespace's own.
     pub(crate) fn add_local(&self, prefix: &FaithPrefix, loopback: Device) -> io::Result<()> {
-        self.add(local(prefix, loopback))
+        self.add_route_message(local(prefix, loopback))
     }
 
     /// `ip -6 route del local PREFIX dev lo`.
     pub(crate) fn remove_local(&self, prefix: &FaithPrefix, loopback: Device) -> io::Result<()> {
-        self.remove(local(prefix, loopback))
+        self.remove_route_message(local(prefix, loopback))
     }
 
-    fn add(&self, route: RouteMessage) -> io::Result<()> {
+    fn add_route_message(&self, route: RouteMessage) -> io::Result<()> {
         self.runtime.block_on(self.handle.route().add(route).execute()).map_err(to_io)
     }
 
-    fn remove(&self, route: RouteMessage) -> io::Result<()> {
+    fn remove_route_message(&self, route: RouteMessage) -> io::Result<()> {
         self.runtime.block_on(self.handle.route().del(route).execute()).map_err(to_io)
     }
 }
 
 /// The index of an interface.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Device(u32);
+
+impl Device {
+    pub(crate) fn index(self) -> u32 {
+        self.0
+    }
+}
 
 fn unicast(address: Ipv6Addr, length: u8, device: Device) -> RouteMessage {
     RouteMessageBuilder::<Ipv6Addr>::new()
@@ -133,59 +181,6 @@ fn local(prefix: &FaithPrefix, loopback: Device) -> RouteMessage {
         .kind(RouteType::Local)
         .table_id(TABLE_LOCAL.into())
         .build()
-}
-
-/// Calls `changed` with every IPv4 range that is the host's own (`ip -4 route show table local`), now and after
-/// each change, until it returns `false` or `stop` resolves.
-///
-/// The table is read anew after a change rather than patched: a lost notification then costs nothing.
-pub(crate) async fn watch_own_ipv4(
-    mut changed: impl FnMut(Vec<(Ipv4Addr, u8)>),
-    stop: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let (connection, handle, mut notices) =
-        rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv4Route, MulticastGroup::Ipv4Ifaddr])?;
-    let connection = tokio::spawn(connection);
-    let (dump_connection, dump_handle, _) = rtnetlink::new_connection_with_strict_check()?;
-    let dump_connection = tokio::spawn(dump_connection);
-    drop(handle);
-    let mut stop = std::pin::pin!(stop);
-    let result = loop {
-        match own_ipv4(&dump_handle).await {
-            Ok(ranges) => changed(ranges),
-            Err(error) => break Err(error),
-        }
-        tokio::select! {
-            () = &mut stop => break Ok(()),
-            notice = notices.next() => if notice.is_none() { break Ok(()) },
-        }
-        while notices.try_recv().is_ok() {}
-    };
-    connection.abort();
-    dump_connection.abort();
-    result
-}
-
-async fn own_ipv4(handle: &Handle) -> io::Result<Vec<(Ipv4Addr, u8)>> {
-    let mut request = RouteMessage::default();
-    request.header.address_family = AddressFamily::Inet;
-    request.header.table = TABLE_LOCAL;
-    request.header.kind = RouteType::Unspec;
-    request.header.scope = RouteScope::Universe;
-    let mut routes = std::pin::pin!(handle.route().get(request).execute());
-    let mut own = Vec::new();
-    while let Some(route) = routes.next().await {
-        let route = route.map_err(to_io)?;
-        if !matches!(route.header.kind, RouteType::Local | RouteType::Broadcast) {
-            continue;
-        }
-        for attribute in &route.attributes {
-            if let RouteAttribute::Destination(RouteAddress::Inet(address)) = attribute {
-                own.push((*address, route.header.destination_prefix_length));
-            }
-        }
-    }
-    Ok(own)
 }
 
 fn to_io(error: rtnetlink::Error) -> io::Error {

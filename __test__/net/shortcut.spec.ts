@@ -1,0 +1,223 @@
+/**
+ * The shortcut: packets of established connections stay in the kernel, and neither the two ends nor the host's
+ * administrator can tell, but for what the interface itself counts.
+ */
+import test from 'ava'
+import { captured, waitFor, type Host } from '../../lab/index.js'
+import { nft, packets } from './fixtures/nft.js'
+import { Program, type Faith } from './programs/program.js'
+import { stage } from './programs/stage.js'
+
+const { lab, router, client } = await stage()
+
+const server = captured()
+const MiB = 2 ** 20
+
+/** Whether the kernel lets this process have one; where it does not, there is nothing of it to be seen. */
+let possible: boolean
+
+test.before(async () => {
+  await using faith = await router.create({ name: 'asked', routes: false })
+  possible = (await faith.stats()).shortcut
+})
+
+/** Bytes that a device of the host has been given to send. */
+async function sentBy(host: Host, device: string): Promise<number> {
+  const { stdout } = await host.run('ip', ['-j', '-s', 'link', 'show', 'dev', device])
+  const [link] = JSON.parse(stdout) as { stats64: { tx: { bytes: number } } }[]
+  return link?.stats64.tx.bytes ?? Number.NaN
+}
+
+/** The names of the pairs' ends on the router. */
+async function pairs(): Promise<string[]> {
+  const { stdout } = await lab.router.run('ip', ['-o', 'link', 'show', 'type', 'veth'])
+  return [...stdout.matchAll(/\b(shortcut\d+)@/g)].map(([, name]) => name ?? '')
+}
+
+/** A connection and what is needed to send something by it. */
+async function connection(faith: Faith, port: number) {
+  const listener = await faith.listen({ port })
+  const dialled = await client.dial(server, port)
+  const accepted = await listener.accept()
+  return {
+    accepted,
+    dialled,
+    /** Bytes both ways at once, and whether they arrived as they were sent. */
+    async exchange(bytes: number): Promise<boolean> {
+      const [up, upArrived, down, downArrived] = await Promise.all([
+        dialled.send('up', bytes),
+        accepted.receive(bytes),
+        accepted.send('down', bytes),
+        dialled.receive(bytes),
+      ])
+      return up === upArrived.sha256 && down === downArrived.sha256
+    },
+  }
+}
+
+test.serial('it is there where the kernel permits it, and can be done without', async (t) => {
+  await using faith = await router.create({ shortcut: false })
+  t.false((await faith.stats()).shortcut)
+  t.deepEqual(await pairs(), [])
+  await using second = await router.create({ name: 'second', prefixes: ['64:ff9b:1::/48'] })
+  t.is((await second.stats()).shortcut, possible)
+  t.is((await pairs()).length, possible ? 1 : 0)
+})
+
+for (const shortcut of [true, false]) {
+  const withOrWithout = shortcut ? 'with it' : 'without it'
+
+  test.serial(
+    `${withOrWithout}, all that is captured is counted, and ${shortcut ? 'little' : 'all'} of it by the device`,
+    async (t) => {
+      await using faith = await router.create({ shortcut })
+      const { exchange } = await connection(faith, 80)
+      t.true(await exchange(8 * MiB))
+      const { captured: taken, returned } = await faith.stats()
+      t.true(taken.bytes > 8 * MiB && taken.bytes < 10 * MiB, `${taken.bytes}`)
+      t.true(returned.bytes > 8 * MiB && returned.bytes < 10 * MiB, `${returned.bytes}`)
+      const seen = await sentBy(lab.router, 'faith0')
+      if (shortcut && possible) t.true(seen < 64 * 1024, `${seen}`)
+      else t.true(seen >= taken.bytes, `${seen}, ${taken.bytes}`)
+    },
+  )
+
+  test.serial(
+    `${withOrWithout}, the host's firewall sees packets to and from the interface`,
+    async (t) => {
+      await using faith = await router.create({ shortcut })
+      await nft(
+        lab.router,
+        `table inet seen {
+          counter in { }
+          counter out { }
+          counter elsewhere { }
+          chain forward {
+            type filter hook forward priority filter
+            iifname faith0 counter name in
+            oifname faith0 counter name out
+            iifname shortcut* counter name elsewhere
+            oifname shortcut* counter name elsewhere
+          }
+          chain strict {
+            type filter hook prerouting priority filter
+            fib saddr . iif oif missing drop
+          }
+        }`,
+      )
+      try {
+        const { exchange } = await connection(faith, 81)
+        t.true(await exchange(MiB), 'a strict filter of reverse paths lets them pass')
+        const { captured: taken, returned } = await faith.stats()
+        const count = (name: string) => packets(lab.router, 'inet seen', name)
+        t.is(await count('out'), taken.packets)
+        t.is(await count('in'), returned.packets)
+        t.is(await count('elsewhere'), 0)
+      } finally {
+        await nft(lab.router, 'delete table inet seen')
+      }
+    },
+  )
+
+  test.serial(`${withOrWithout}, a firewall rule holds for connections there are`, async (t) => {
+    await using faith = await router.create({ shortcut })
+    const { dialled, accepted } = await connection(faith, 82)
+    await dialled.write('one\n')
+    t.is(await accepted.line(), 'one')
+    await nft(
+      lab.router,
+      `table inet closed {
+        counter dropped { }
+        chain forward {
+          type filter hook forward priority filter
+          oifname faith0 counter name dropped drop
+        }
+      }`,
+    )
+    try {
+      await dialled.write('two\n')
+      await waitFor('the packet to be dropped, and again', async () => {
+        return (await packets(lab.router, 'inet closed', 'dropped')) >= 2
+      })
+      t.like(await accepted.look(), { bytesRead: 4 })
+    } finally {
+      await nft(lab.router, 'delete table inet closed')
+    }
+    t.is(await accepted.line(), 'two')
+  })
+
+  test.serial(`${withOrWithout}, a prefix that is removed stalls, and added goes on`, async (t) => {
+    await using faith = await router.create({ shortcut, prefixes: ['64:ff9b:1::/48'] })
+    await faith.addPrefix('64:ff9b::/96')
+    const { dialled, accepted } = await connection(faith, 83)
+    await dialled.write('one\n')
+    t.is(await accepted.line(), 'one')
+
+    await faith.deletePrefix('64:ff9b::/96')
+    await lab.router.run('ip', ['-6', 'route', 'add', '64:ff9b::/96', 'dev', 'faith0'])
+    const martians = async () => (await faith.stats()).drops['martian'] ?? 0
+    const before = await martians()
+    await dialled.write('two\n')
+    await waitFor('the packet, and again', async () => (await martians()) >= before + 2)
+    t.like(await accepted.look(), { bytesRead: 4 })
+
+    await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b::/96', 'dev', 'faith0'])
+    await faith.addPrefix('64:ff9b::/96')
+    t.is(await accepted.line(), 'two')
+  })
+}
+
+for (const [what, how] of [
+  ['deleted', ['link', 'del']],
+  ['down', ['link', 'set', 'down', 'dev']],
+] as const) {
+  test.serial(`when its pair is ${what}, connections go on by the pump`, async (t) => {
+    await using faith = await router.create()
+    const { exchange, dialled, accepted } = await connection(faith, 84)
+    t.true(await exchange(MiB))
+    for (const name of await pairs()) await lab.router.run('ip', [...how, name])
+    await dialled.write('one\n')
+    t.is(await accepted.line(), 'one')
+    await accepted.write('two\n')
+    t.is(await dialled.line(), 'two')
+    await waitFor('it to be left', async () => !(await faith.stats()).shortcut)
+    t.deepEqual(await pairs(), [])
+
+    const before = await sentBy(lab.router, 'faith0')
+    const taken = (await faith.stats()).captured.bytes
+    const { exchange: again } = await connection(faith, 85)
+    t.true(await again(MiB))
+    t.true((await sentBy(lab.router, 'faith0')) >= before + MiB)
+    t.true((await faith.stats()).captured.bytes >= taken + MiB, 'the count goes on')
+  })
+}
+
+test.serial(
+  'what carries no ACK, or comes from where no client is, goes to the pump',
+  async (t) => {
+    await using faith = await router.create()
+    await faith.listen({ port: 86 }, 'here')
+    t.like(await client.greeting(server, 86), { from: 'here' })
+    const device = await sentBy(lab.router, 'faith0')
+    t.true(device >= 60, 'the SYN')
+    // A hairpin: from a captured address, with which the router spoofs.
+    await lab.router.run('ip', ['-6', 'addr', 'add', '64:ff9b::1/128', 'dev', 'lo', 'nodad'])
+    try {
+      await lab.router.run('nc', ['-w', '1', '-s', '64:ff9b::1', server, '86'], { input: 'x' })
+      t.true(((await faith.stats()).drops['martian'] ?? 0) > 0)
+    } finally {
+      await lab.router.run('ip', ['-6', 'addr', 'del', '64:ff9b::1/128', 'dev', 'lo'])
+    }
+  },
+)
+
+test.serial('a process that is killed leaves no pair behind', async (t) => {
+  await using doomed = await Program.start(lab.router)
+  await doomed.keepfaith(true)
+  const faith = await doomed.create({ name: 'doomed' })
+  await faith.listen({ port: 87 }, 'here')
+  t.like(await client.greeting(server, 87), { from: 'here' })
+  t.is((await pairs()).length, possible ? 1 : 0)
+  await doomed.process.stop('SIGKILL')
+  await waitFor('the pair to go', async () => (await pairs()).length === 0)
+})

@@ -1,0 +1,209 @@
+//! The shortcut: established TCP goes past the pump, by the programs of `bpf/shortcut.bpf.c`.
+//!
+//! A veth pair joins the host's namespace and the private one. A program at the egress of the faith interface
+//! sends segments of connections by it that the pump would only pass on; whatever else goes to the pump, and
+//! to it alone what opens or refuses connections. In the other direction the private namespace's default
+//! route leads by the pair, where another program lets out what the pump would, as if it came from the faith
+//! interface.
+//!
+//! Both programs are attached by links, which end with the process; the pair ends with the private namespace,
+//! or before it, in [`Inside::leave_shortcut`](crate::namespace::Inside::leave_shortcut). Without programs the
+//! pair carries nothing: its end on the host has no addresses and takes no packets.
+
+mod programs;
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use faith_packet::prefix::FaithPrefix;
+use faith_sys::netns;
+
+use crate::ebpf::Refusal;
+use crate::namespace::{Namespace, QUEUE};
+use crate::netlink::watch::{Watch, pair_taken_away};
+use crate::netlink::{Device, Netlink};
+
+use programs::{Loaded, Programs};
+pub(crate) use programs::{MAC, Passed};
+
+/// The shortcut of an interface, from when it is made until it is left for good.
+pub(crate) struct Shortcut(Mutex<State>);
+
+enum State {
+    Taken(Box<Programs>),
+    Left(Passed),
+}
+
+/// Why there is no shortcut.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShortcutError {
+    /// The kernel is too old, built without it, or keeps it from this user.
+    #[error(
+        "{}; it takes Linux 6.6, and CAP_BPF and CAP_NET_ADMIN outside of any user namespace",
+        .0.of("shortcut")
+    )]
+    Unavailable(Refusal),
+    /// The pair of devices cannot be made, or led by.
+    #[error("cannot {step}: {source}")]
+    Pair {
+        /// What was tried.
+        step: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl From<Refusal> for ShortcutError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unavailable(refusal)
+    }
+}
+
+fn cannot(step: &'static str) -> impl Fn(io::Error) -> ShortcutError {
+    move |source| ShortcutError::Pair { step, source }
+}
+
+/// The devices a shortcut is made of, on the host.
+struct Ends<'a> {
+    interface: &'a str,
+    faith: Device,
+    name: String,
+    mtu: u32,
+}
+
+impl Shortcut {
+    /// Makes the shortcut of `interface`, which is in the network namespace of the calling thread, and watches it.
+    /// It knows no prefixes yet. Minimum kernel version: 6.6 (`BPF_LINK_TYPE_TCX`).
+    ///
+    /// # Errors
+    /// [`ShortcutError`]: do without. Nothing remains then.
+    pub(crate) fn make(
+        interface: &str,
+        mtu: u32,
+        netlink: &Netlink,
+        namespace: &Arc<Namespace>,
+    ) -> Result<(Arc<Self>, Watch), ShortcutError> {
+        let loaded = Loaded::load()?;
+        let faith = netlink.device(interface).map_err(cannot("find the interface"))?;
+        // No two interfaces have an index at the same time, and few have one after the other.
+        let ends = Ends { interface, faith, name: format!("shortcut{}", faith.index()), mtu };
+        let (name, host) =
+            (ends.name.clone(), netns::current().map_err(cannot("open the network namespace"))?);
+        namespace
+            .run(move |inside| inside.make_pair(&name, host.as_fd(), mtu))
+            .unwrap_or_else(gone)
+            .map_err(cannot("make the pair of the shortcut"))?;
+        let made = Self::lead_by(loaded, &ends, netlink, namespace);
+        if made.is_err() {
+            namespace.run(|inside| inside.leave_shortcut());
+        }
+        made
+    }
+
+    fn lead_by(
+        loaded: Loaded,
+        ends: &Ends<'_>,
+        netlink: &Netlink,
+        namespace: &Arc<Namespace>,
+    ) -> Result<(Arc<Self>, Watch), ShortcutError> {
+        let &Ends { interface, faith, ref name, mtu } = ends;
+        // Whatever comes out of it is for the program alone, also when there is none any more. A read-only /proc/sys
+        // leaves it open to what the private namespace, which is the process's own, might send then.
+        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
+        let pair = netlink.bring_up(name, mtu, QUEUE).map_err(cannot("bring the shortcut up"))?;
+        let programs = loaded.attach((interface, faith), (name, pair))?;
+        let shortcut = Arc::new(Self(Mutex::new(State::Taken(Box::new(programs)))));
+        let guard =
+            shortcut.guard((interface, faith), pair, namespace).map_err(cannot("watch the shortcut"))?;
+        namespace
+            .run(|inside| inside.take_shortcut())
+            .unwrap_or_else(gone)
+            .map_err(cannot("route by the shortcut"))?;
+        Ok((shortcut, guard))
+    }
+
+    /// Makes one between two ends in `here`, the network namespace of the calling thread, which is to end soon.
+    ///
+    /// # Errors
+    /// Why [`make`](Self::make) would fail.
+    pub(crate) fn probe(here: BorrowedFd<'_>) -> Result<(), ShortcutError> {
+        let loaded = Loaded::load()?;
+        let netlink = Netlink::connect().map_err(cannot("ask the kernel"))?;
+        let [one, other] = ["one", "other"];
+        netlink.add_pair(one, other, here, MAC).map_err(cannot("make the pair of the shortcut"))?;
+        let device = |name| netlink.device(name).map_err(cannot("find the pair of the shortcut"));
+        loaded.attach((one, device(one)?), (other, device(other)?))?;
+        Ok(())
+    }
+
+    /// Sends everything through the pump again, for good, once somebody has taken the pair or the interface away: what
+    /// the programs redirect to a device that is gone is lost.
+    fn guard(
+        self: &Arc<Self>,
+        (interface, faith): (&str, Device),
+        pair: Device,
+        namespace: &Arc<Namespace>,
+    ) -> io::Result<Watch> {
+        let (shortcut, namespace, name) = (Arc::clone(self), Arc::clone(namespace), interface.to_owned());
+        Watch::start(format!("{interface}/pair"), move || async move {
+            match pair_taken_away(pair, faith).await {
+                Ok(()) => tracing::warn!(interface = %name, "somebody took the shortcut away"),
+                Err(error) => tracing::warn!(interface = %name, %error, "the shortcut cannot be watched"),
+            }
+            shortcut.leave();
+            namespace.post(|inside| inside.leave_shortcut());
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets packets to and from `prefix` pass.
+    pub(crate) fn add_prefix(&self, prefix: &FaithPrefix) -> io::Result<()> {
+        match &mut *self.state() {
+            State::Taken(programs) => programs.add_prefix(prefix),
+            State::Left(_) => Ok(()),
+        }
+    }
+
+    /// Lets packets to and from `prefix` pass no more.
+    pub(crate) fn remove_prefix(&self, prefix: &FaithPrefix) -> io::Result<()> {
+        match &mut *self.state() {
+            State::Taken(programs) => programs.remove_prefix(prefix),
+            State::Left(_) => Ok(()),
+        }
+    }
+
+    /// While it is off the pump gets every packet, and drops it.
+    pub(crate) fn keepfaith(&self, on: bool) {
+        if let State::Taken(programs) = &mut *self.state() {
+            programs.open(on);
+        }
+    }
+
+    /// Whether packets go by it while keepfaith is set.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(*self.state(), State::Taken(_))
+    }
+
+    /// Takes the programs away.
+    pub(crate) fn leave(&self) {
+        let passed = self.passed();
+        *self.state() = State::Left(passed);
+    }
+
+    /// What has gone by it.
+    pub(crate) fn passed(&self) -> Passed {
+        match &*self.state() {
+            State::Taken(programs) => programs.passed(),
+            State::Left(passed) => *passed,
+        }
+    }
+}
+
+fn gone<T>() -> io::Result<T> {
+    Err(io::ErrorKind::BrokenPipe.into())
+}

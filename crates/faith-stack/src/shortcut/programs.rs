@@ -1,0 +1,123 @@
+//! The programs of `bpf/shortcut.bpf.c` and their maps, of which this is the only writer.
+
+use std::io;
+
+use aya::Ebpf;
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, MapData, PerCpuArray};
+use aya::programs::tc::TcAttachOptions;
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
+use faith_packet::prefix::FaithPrefix;
+
+use crate::ebpf::{Refusal, program, refused_entry, refused_load, take_map};
+use crate::netlink::Device;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../bpf/shortcut.bpf.o");
+
+/// The link-layer address of both ends of the pair, which the program to the stack writes.
+pub(crate) const MAC: [u8; 6] = [0x02, 0xfa, 0x17, 0xfa, 0x17, 0xd0];
+
+/// Any flags a map update could have: create or replace.
+const BPF_ANY: u64 = 0;
+
+/// `enum way`, and what is written to close one.
+const TO_STACK: u32 = 0;
+const TO_HOST: u32 = 1;
+const CLOSED: u32 = 0;
+
+/// `enum fate`.
+const CAPTURED: u32 = 0;
+const RETURNED: u32 = 1;
+const OUTBOUND: u32 = 2;
+
+/// `struct count`: packets and bytes.
+type Count = [u64; 2];
+
+/// What went by the shortcut.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Passed {
+    pub(crate) captured: Count,
+    pub(crate) returned: Count,
+    pub(crate) outbound: Count,
+}
+
+/// The two programs, which the kernel has taken, without a place.
+pub(super) struct Loaded(Ebpf);
+
+/// The two programs at their places until this is dropped.
+pub(super) struct Programs {
+    prefixes: LpmTrie<MapData, [u8; 16], u32>,
+    ways: Array<MapData, u32>,
+    counts: PerCpuArray<MapData, Count>,
+    pair: Device,
+    /// Owns the programs and their links, which the kernel detaches when the last descriptor is closed.
+    _ebpf: Ebpf,
+}
+
+impl Loaded {
+    pub(super) fn load() -> Result<Self, Refusal> {
+        let mut ebpf = Ebpf::load(OBJECT).map_err(|error| Refusal::new("load", &error))?;
+        for name in ["to_stack", "to_host"] {
+            program::<SchedClassifier>(&mut ebpf, name)?.load().map_err(refused_load)?;
+        }
+        Ok(Self(ebpf))
+    }
+
+    /// Attaches them to the faith interface and to the end of the pair on the host, in the network namespace of the
+    /// calling thread. No prefix may pass yet, and the way to the stack is closed.
+    pub(super) fn attach(
+        self,
+        (interface, faith): (&str, Device),
+        (end, pair): (&str, Device),
+    ) -> Result<Programs, Refusal> {
+        let Self(mut ebpf) = self;
+        let mut ways: Array<MapData, u32> = take_map(&mut ebpf, "ways")?;
+        let prefixes = take_map(&mut ebpf, "prefixes")?;
+        let counts = take_map(&mut ebpf, "counts")?;
+        ways.set(TO_HOST, faith.index(), BPF_ANY).map_err(|error| Refusal::new("attach", &error))?;
+        for (name, device, hook) in
+            [("to_stack", interface, TcAttachType::Egress), ("to_host", end, TcAttachType::Ingress)]
+        {
+            program::<SchedClassifier>(&mut ebpf, name)?
+                .attach_with_options(device, hook, TcAttachOptions::TcxOrder(LinkOrder::default()))
+                .map_err(|error| Refusal::new("attach", &error))?;
+        }
+        Ok(Programs { prefixes, ways, counts, pair, _ebpf: ebpf })
+    }
+}
+
+impl Programs {
+    /// Opens the way to the stack, or closes it: the pump gets everything then.
+    pub(super) fn open(&mut self, open: bool) {
+        let way = if open { self.pair.index() } else { CLOSED };
+        if let Err(error) = self.ways.set(TO_STACK, way, BPF_ANY) {
+            // The kernel has no reason to refuse an index that is in bounds.
+            tracing::error!(error = %refused_entry(error), "cannot switch the shortcut of a faith interface");
+        }
+    }
+
+    /// Lets packets to and from `prefix` pass.
+    pub(super) fn add_prefix(&mut self, prefix: &FaithPrefix) -> io::Result<()> {
+        self.prefixes.insert(&key(prefix), 0, BPF_ANY).map_err(refused_entry)
+    }
+
+    /// Lets packets to and from `prefix` pass no more.
+    pub(super) fn remove_prefix(&mut self, prefix: &FaithPrefix) -> io::Result<()> {
+        self.prefixes.remove(&key(prefix)).map_err(refused_entry)
+    }
+
+    /// What has passed, on all processors.
+    pub(super) fn passed(&self) -> Passed {
+        let sum = |fate| {
+            let Ok(each) = self.counts.get(&fate, 0) else { return Count::default() };
+            each.iter().fold(Count::default(), |[packets, bytes], [more, larger]| {
+                [packets.wrapping_add(*more), bytes.wrapping_add(*larger)]
+            })
+        };
+        Passed { captured: sum(CAPTURED), returned: sum(RETURNED), outbound: sum(OUTBOUND) }
+    }
+}
+
+fn key(prefix: &FaithPrefix) -> Key<[u8; 16]> {
+    Key::new(prefix.length().into(), prefix.address().octets())
+}
