@@ -57,6 +57,7 @@ export type {
   FaithRouteConnection,
   FaithRouteReject,
   FaithRouteServer,
+  FaithRouteSocket,
   FaithRouteVerdict,
 } from './lib/route.js'
 export {

@@ -209,6 +209,22 @@ test.serial('failures that nobody listens for are one warning of the process', a
   t.regex(ours[0]?.message ?? '', /40001 .*as told$/)
 })
 
+test('a connection that nobody takes is refused, and reported', async (t) => {
+  const { relay, answers, ask } = await open({ route: () => ({ socket: true }) })
+  await turn()
+  ask(question(1))
+  const [error] = (await once(relay, 'error')) as [FaithError]
+  t.like(error, { code: 'ERR_FAITH_ROUTE', hint: "listen to the relay's `connection` event" })
+  t.regex(error.message, /nobody takes connections$/)
+  relay.on('connection', () => undefined)
+  ask(question(2))
+  await turn()
+  t.deepEqual(answers, [
+    [1, null],
+    [2, { socket: true }],
+  ])
+})
+
 test('each failure is told to whoever listens', async (t) => {
   const { ask, errors, listen } = await open({
     route: () => {
@@ -265,6 +281,7 @@ test('a closed relay answers and reports no more', async (t) => {
 const verdicts: [answer: object | undefined, verdict: NativeVerdict][] = [
   [undefined, {}],
   [{ reject: 'drop' }, { reject: 'drop' }],
+  [{ socket: true }, { socket: true }],
   [
     { host: '192.0.2.1', port: 80 },
     { host: '192.0.2.1', port: 80 },
@@ -303,6 +320,10 @@ const malformed: [answer: unknown, complaint: RegExp][] = [
   [{ host: '192.0.2.1', port: 80, source: '::1' }, /`source` must be an IPv4 address, got '::1'/],
   [{ host: '192.0.2.1', port: 80, proxyProtocol: 3 }, /`proxyProtocol` must be 1 or 2, got 3/],
   [{ host: '192.0.2.1', port: 80, prot: 1 }, /unknown option `prot`/],
+  [{ socket: false }, /`socket` must be true, got false/],
+  [{ socket: 1 }, /`socket` must be true or false, got 1/],
+  [{ socket: true, host: '192.0.2.1', port: 80 }, /unknown option `host`/],
+  [{ reject: 'drop', socket: true }, /unknown option `socket`/],
   [{ reject: 'denied' }, /`reject` must be 'refused' or/],
   [{ reject: 'drop', host: '192.0.2.1', port: 80 }, /unknown option `host`/],
 ]

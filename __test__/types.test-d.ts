@@ -29,6 +29,7 @@ import {
   type FaithRelayStats,
   type FaithRouteReject,
   type FaithRouteServer,
+  type FaithRouteSocket,
   type FaithRouteVerdict,
   type FaithSession,
   type FaithSessionDestination,
@@ -56,6 +57,7 @@ export function routeAnswers(verdict: FaithRouteVerdict): void {
   take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80 })
   take<FaithRouteVerdict>({ host: 'web', port: 80, source: '192.0.2.1', proxyProtocol: 2 })
   take<FaithRouteVerdict>({ reject: 'refused' })
+  take<FaithRouteVerdict>({ socket: true })
   // @ts-expect-error a server needs its port
   take<FaithRouteVerdict>({ host: '10.0.0.7' })
   // @ts-expect-error a port is a number
@@ -64,12 +66,19 @@ export function routeAnswers(verdict: FaithRouteVerdict): void {
   take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80, proxyProtocol: 3 })
   // @ts-expect-error it goes somewhere or nowhere
   take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80, reject: 'refused' })
+  // @ts-expect-error this program has it, or a server
+  take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80, socket: true })
+  // @ts-expect-error this program has it, or nobody
+  take<FaithRouteVerdict>({ reject: 'refused', socket: true })
+  // @ts-expect-error not to have it is no verdict
+  take<FaithRouteVerdict>({ socket: false })
   // @ts-expect-error not a way to reject
   take<FaithRouteVerdict>({ reject: 'deny' })
   // @ts-expect-error no verdict is undefined, not an empty one
   take<FaithRouteVerdict>({})
 
   if (verdict.reject !== undefined) same<typeof verdict, FaithRouteReject>(true)
+  else if (verdict.socket) same<typeof verdict, FaithRouteSocket>(true)
   else same<typeof verdict, FaithRouteServer>(true)
 }
 
@@ -150,8 +159,7 @@ export function relayEvents(): void {
   relay.on('exhausted', (message) => same<typeof message, string>(true))
   relay.once('error', (error) => same<typeof error, FaithError>(true))
   relay.on('close', (...nothing) => same<typeof nothing, []>(true))
-  // @ts-expect-error a relay has no connections
-  relay.on('connection', (taken: FaithSocket) => taken.end())
+  relay.on('connection', (taken) => same<typeof taken, FaithSocket>(true))
   faith.on('prefix', ({ action, prefix }) => {
     same<typeof action, 'add' | 'delete'>(true)
     same<typeof prefix, string>(true)

@@ -33,7 +33,7 @@ export interface FaithDiagnostics {
     /** As in the event. */
     message: string
   }
-  /** A listener's connection has become a socket. */
+  /** A connection has become a socket, by a listener or for a {@link FaithRouteSocket}. */
   'faithd:connection': FaithDiagnosticsOrigin & {
     /** The socket, which nobody has yet. */
     socket: FaithSocket

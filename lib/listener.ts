@@ -314,7 +314,6 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     try {
       socket = FaithSocket.adopt(connection, this.#interface, this.#socketOptions)
     } catch (error) {
-      closeSync(connection.fd)
       this.emit('error', error instanceof Error ? error : new Error(String(error)))
       return
     }

@@ -97,7 +97,8 @@ export interface FaithRelayOptions extends PortOptions {
   copyDscp?: boolean
 
   /**
-   * Decides, for each connection, where it goes or how it is turned away, while its SYN is held. Default: mappings and
+   * Decides, for each connection, where it goes or how it is turned away, while its SYN is held; or that this program
+   * has it itself. Default: mappings and
    * access list decide, and no JavaScript runs per connection.
    *
    * ```ts
@@ -106,10 +107,12 @@ export interface FaithRelayOptions extends PortOptions {
    *   ports: 'all',
    *   route: async ({ source, destination }) => {
    *     if (destination.port === 25) return { reject: 'prohibited' }
+   *     if (destination.port === 79) return { socket: true }
    *     const tenant = tenants.get(source.address)
    *     return tenant && { host: tenant.gateway, port: destination.port, proxyProtocol: 2 }
    *   },
    * })
+   * relay.on('connection', (socket) => socket.end(`nobody is at ${socket.destination.ipv4}\n`))
    * relay.on('error', (error) => console.error(error.message, error.cause))
    * ```
    */

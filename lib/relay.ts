@@ -7,11 +7,18 @@ import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { isHeard, publish } from './diagnostics.js'
 import { closedError, FaithError, unwrap } from './errors.js'
-import type { NativeInterface, NativeQuestion, NativeRelay, NativeSession } from './native.js'
+import type {
+  NativeConnection,
+  NativeInterface,
+  NativeQuestion,
+  NativeRelay,
+  NativeSession,
+} from './native.js'
 import { MOST, OptionReader, show } from './option-reader.js'
 import { type FaithRelayOptions, readRelayOptions, type RelayOptions } from './relay-options.js'
-import { Router } from './route.js'
+import { routeError, Router, unheard } from './route.js'
 import { liveSessions } from './live.js'
+import { FaithSocket, type FaithSocketOptions } from './socket.js'
 import {
   type FaithLiveSession,
   type FaithRefusal,
@@ -21,6 +28,8 @@ import {
   toRelayStats,
   toSession,
 } from './session.js'
+
+const AS_ACCEPTED: FaithSocketOptions = { allowHalfOpen: true, pauseOnConnect: false }
 
 /** What a new access list means for sessions and loopback. */
 export interface FaithSetAccessListOptions {
@@ -48,6 +57,11 @@ export interface FaithRelayEvents {
    * are told a bounded number of times a second; `stats().ended` counts all, `stats().eventsDropped` the rest.
    */
   refused: [refusal: FaithRefusal]
+  /**
+   * A connection that `route` wanted to have itself, by the verdict `{ socket: true }`. It is a socket like those of a
+   * {@link FaithListener}: half-open, reading from the start, and no longer the relay's.
+   */
+  connection: [socket: FaithSocket]
   /**
    * The host ran out of something, as the message says: descriptors, memory, source ports. New connections wait in
    * the kernel's queue, or are refused and end as `exhausted`; sessions go on, and all is well again by itself when
@@ -84,7 +98,7 @@ export interface FaithRelayEvents {
  */
 export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncDisposable {
   readonly #native: NativeRelay
-  readonly #interface: string
+  readonly #faith: NativeInterface
   readonly #released: (relay: FaithRelay) => void
   #allowLoopback: boolean
   #setting: Promise<unknown> = Promise.resolve()
@@ -94,13 +108,13 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
 
   private constructor(
     native: NativeRelay,
-    name: string,
+    faith: NativeInterface,
     allowLoopback: boolean,
     released: (relay: FaithRelay) => void,
   ) {
     super()
     this.#native = native
-    this.#interface = name
+    this.#faith = faith
     this.#allowLoopback = allowLoopback
     this.#released = released
   }
@@ -128,28 +142,35 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     const unasked: NativeQuestion[] = []
     let ask = (batch: NativeQuestion[]): void => void unasked.push(...batch)
     const onQuestions = (batch: NativeQuestion[]): void => ask(batch)
-    const unheard: string[] = []
-    let exhausted = (errors: string[]): void => void unheard.push(...errors)
+    const onConnections = (batch: NativeConnection[]): void => {
+      // Each by itself, so that what a listener throws does not lose the others.
+      for (const connection of batch) process.nextTick(() => relay.#give(connection))
+    }
+    const unsaid: string[] = []
+    let exhausted = (errors: string[]): void => void unsaid.push(...errors)
     const opened = await faith.relay(
       settings,
       sessionEvents ? onSessions : undefined,
       route && onQuestions,
+      route && onConnections,
       (errors) => exhausted(errors),
     )
     const native = unwrap(opened)
-    const relay = new FaithRelay(native, faith.name, settings.allowLoopback, released)
+    const relay = new FaithRelay(native, faith, settings.allowLoopback, released)
     if (route) {
-      const report = (error: FaithError): void => relay.#report(error)
-      relay.#router = new Router(route, settings.routeTimeoutMs, native, report)
+      relay.#router = new Router(route, settings.routeTimeoutMs, native, {
+        isHeard: () => relay.listenerCount('connection') > 0,
+        report: (error) => relay.#report(error),
+      })
     }
     setImmediate(() => {
       exhausted = (errors) => {
         for (const message of errors) {
           relay.emit('exhausted', message)
-          publish('faithd:exhausted', () => ({ interface: relay.#interface, message }))
+          publish('faithd:exhausted', () => ({ interface: faith.name, message }))
         }
       }
-      exhausted(unheard)
+      exhausted(unsaid)
       ask = (batch) => relay.#router?.ask(batch)
       ask(unasked)
       tell = (batch) => {
@@ -266,7 +287,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
 
   /**
    * Stops capturing, lets sessions go on for as long as `drain` says, aborts the rest, and resolves when none is left;
-   * `close` is emitted after. Closing again waits for the same end.
+   * `close` is emitted after. Sockets that were given to this program live on for as long as the interface does. Closing again waits for the same end.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drain` is not a number of milliseconds
    *
@@ -303,13 +324,30 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     this.emit('session', session)
     // There may be very many, and nothing is made for nobody.
     if (isHeard('faithd:session')) {
-      publish('faithd:session', () => ({ interface: this.#interface, session }))
+      publish('faithd:session', () => ({ interface: this.#faith.name, session }))
     }
     if (record.joined) return
     if (this.listenerCount('refused') === 0 && !isHeard('faithd:refused')) return
     const refusal = toRefusal(session)
     this.emit('refused', refusal)
-    publish('faithd:refused', () => ({ interface: this.#interface, refusal }))
+    publish('faithd:refused', () => ({ interface: this.#faith.name, refusal }))
+  }
+
+  #give(connection: NativeConnection): void {
+    const { address, port, remoteAddress, remotePort } = connection
+    const source = { address: remoteAddress, port: remotePort }
+    const ends = { source, destination: { address, port } }
+    let socket: FaithSocket
+    try {
+      socket = FaithSocket.adopt(connection, this.#faith, AS_ACCEPTED)
+    } catch (cause) {
+      return this.#report(routeError(ends, cause))
+    }
+    publish('faithd:connection', () => ({ interface: this.#faith.name, socket }))
+    if (this.emit('connection', socket)) return
+    // Somebody listened when the verdict was given.
+    socket.resetAndDestroy()
+    this.#report(routeError(ends, unheard()))
   }
 
   #report(error: FaithError): void {

@@ -1,5 +1,5 @@
 /**
- * Relays whose connections JavaScript sends on their way.
+ * Relays whose connections JavaScript sends on their way, or takes itself.
  *
  * Theory of operation: the addon holds the client's SYN and asks, many questions to a call, each by its number. Every
  * one gets exactly one answer of ours: what `route` said, or, if that came to nothing, none, which refuses the client.
@@ -36,6 +36,8 @@ export interface FaithRouteServer {
   proxyProtocol?: 1 | 2
   /** Tells it from a {@link FaithRouteReject}. */
   reject?: never
+  /** Tells it from a {@link FaithRouteSocket}. */
+  socket?: never
 }
 
 /** A connection goes nowhere. */
@@ -56,6 +58,25 @@ export interface FaithRouteReject {
   reject: 'refused' | 'unreachable' | 'prohibited' | 'drop'
   /** Tells it from a {@link FaithRouteServer}. */
   host?: never
+  /** Tells it from a {@link FaithRouteSocket}. */
+  socket?: never
+}
+
+/**
+ * A connection is this program's: it is accepted, and comes to the `connection` event of {@link FaithRelayEvents} as a
+ * {@link FaithSocket}, like those of a listener. No server is connected.
+ *
+ * It is no session. Neither the access list nor the limits of the relay are asked, nor is it counted by them; it is told
+ * by no `session` event, and `stats().handedOver` counts it. When the relay closes it lives on, for as long as the
+ * interface does. Where nobody listens to `connection`, this is no verdict, and the client is refused.
+ */
+export interface FaithRouteSocket {
+  /** Always `true`. */
+  socket: true
+  /** Tells it from a {@link FaithRouteServer}. */
+  host?: never
+  /** Tells it from a {@link FaithRouteReject}. */
+  reject?: never
 }
 
 const REJECTS: readonly FaithRouteReject['reject'][] = [
@@ -66,7 +87,7 @@ const REJECTS: readonly FaithRouteReject['reject'][] = [
 ]
 
 /** What becomes of a connection. */
-export type FaithRouteVerdict = FaithRouteServer | FaithRouteReject
+export type FaithRouteVerdict = FaithRouteServer | FaithRouteReject | FaithRouteSocket
 
 /**
  * Decides where a connection goes; `undefined` leaves it to the relay's mappings and access list.
@@ -82,24 +103,26 @@ export type FaithRoute = (
 /** @internal What a {@link Router} needs of the addon. */
 export type Answering = Pick<NativeRelay, 'answer'>
 
+/** @internal What a {@link Router} needs of the relay. */
+export interface Routed {
+  /** Whether somebody takes connections. */
+  isHeard(): boolean
+  report(error: FaithError): void
+}
+
 /** @internal Puts the questions of one relay to its route, and hands on the answers. */
 export class Router {
   readonly #route: FaithRoute
   readonly #timeoutMs: number
   readonly #relay: Answering
-  readonly #report: (error: FaithError) => void
+  readonly #routed: Routed
   #closed = false
 
-  constructor(
-    route: FaithRoute,
-    timeoutMs: number,
-    relay: Answering,
-    report: (error: FaithError) => void,
-  ) {
+  constructor(route: FaithRoute, timeoutMs: number, relay: Answering, routed: Routed) {
     this.#route = route
     this.#timeoutMs = timeoutMs
     this.#relay = relay
-    this.#report = report
+    this.#routed = routed
   }
 
   /** Asks for each. Returns at once; nothing is thrown, whatever becomes of them. */
@@ -113,26 +136,22 @@ export class Router {
   }
 
   async #settle(question: NativeQuestion): Promise<void> {
+    const connection = describe(question)
     try {
-      const verdict = await this.#withinLimit(() => this.#decide(question))
+      const verdict = await this.#withinLimit(() => this.#decide(connection))
+      if (verdict.socket && !this.#routed.isHeard()) throw unheard()
       if (!this.#closed) unwrap(this.#relay.answer(question.id, verdict))
     } catch (cause) {
       if (this.#closed) return
       this.#relay.answer(question.id, null)
-      this.#report(routeError(question, cause))
+      this.#routed.report(routeError(connection, cause))
     }
   }
 
-  async #decide(question: NativeQuestion): Promise<NativeVerdict> {
-    const { source, sourcePort } = question
+  async #decide(connection: FaithRouteConnection): Promise<NativeVerdict> {
     // Called on its own, so that the router is not its `this`.
     const route = this.#route
-    return await readVerdict(
-      await route({
-        source: { address: source, port: sourcePort },
-        destination: toDestination(question),
-      }),
-    )
+    return await readVerdict(await route(connection))
   }
 
   async #withinLimit<T>(decide: () => Promise<T>): Promise<T> {
@@ -154,6 +173,13 @@ export class Router {
   }
 }
 
+function describe(question: NativeQuestion): FaithRouteConnection {
+  return {
+    source: { address: question.source, port: question.sourcePort },
+    destination: toDestination(question),
+  }
+}
+
 /** @internal What a route answered, checked, as the addon takes it, with the address for the name. */
 export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
   if (answer === undefined) return {}
@@ -169,14 +195,33 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
     return { reject }
   }
 
+  if (read.unchecked('socket') !== undefined) {
+    const socket = read.boolean('socket', true)
+    if (!socket) throw read.refuse('socket', 'true', socket)
+    read.end()
+    return { socket: true }
+  }
+
   const server = readServer(read)
   read.end()
   return await resolve(server)
 }
 
-function routeError(question: NativeQuestion, cause: unknown): FaithError {
-  const { source, sourcePort, destination, destinationPort } = question
-  const which = `[${source}]:${sourcePort} to [${destination}]:${destinationPort}`
+/** @internal The error of connections that nobody takes. */
+export function unheard(): FaithError {
+  return new FaithError('ERR_FAITH_ARGUMENT', 'nobody takes connections', {
+    hint: "listen to the relay's `connection` event",
+  })
+}
+
+/** @internal What a client was refused for. */
+export function routeError(
+  { source, destination }: Record<'source' | 'destination', FaithEndpoint>,
+  cause: unknown,
+): FaithError {
+  const which = [source, destination]
+    .map(({ address, port }) => `[${address}]:${port}`)
+    .join(' to ')
   const why = cause instanceof Error ? cause.message : `${show(cause)} was thrown`
   return new FaithError('ERR_FAITH_ROUTE', `route: refused ${which}: ${why}`, {
     hint: cause instanceof FaithError ? cause.hint : undefined,

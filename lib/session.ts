@@ -107,6 +107,8 @@ export interface FaithRelayStats {
    * it shows in `ended` alone.
    */
   accepted: number
+  /** Connections given to this program because `route` said so; neither sessions nor among those that ended. */
+  handedOver: number
   /** Ended sessions by reason; reasons that have not occurred are 0. */
   ended: Record<FaithEndReason, number>
   /** Bytes carried from clients to servers. */
@@ -164,10 +166,11 @@ export function toDestination(
 
 /** @internal The counters of the addon, in the public shape. */
 export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
-  const { active, accepted, bytesUp, bytesDown, eventsDropped } = stats
+  const { active, accepted, handedOver, bytesUp, bytesDown, eventsDropped } = stats
   return {
     active,
     accepted,
+    handedOver,
     ended: toEnded(stats.ended),
     bytesUp,
     bytesDown,

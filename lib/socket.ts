@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs'
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { NativeConnection, NativeInterface } from './native.js'
 import { type FaithSplice, type FaithSpliceServer, splice } from './splice.js'
@@ -38,7 +39,7 @@ export interface FaithSocketOptions {
 /**
  * A captured connection: a real `net.Socket`, already connected, whose local address is the one the client dialled.
  *
- * Listeners make it; there is no `connect` event. `localAddress`, `localPort`, `remoteAddress` and `remotePort` are
+ * Listeners make it, and relays for a {@link FaithRouteSocket}; there is no `connect` event. `localAddress`, `localPort`, `remoteAddress` and `remotePort` are
  * known from the start and stay known after the socket is closed.
  *
  * @example
@@ -62,13 +63,18 @@ export class FaithSocket extends Socket {
   readonly #faith: NativeInterface
   readonly #connection: NativeConnection
 
-  /** @internal The socket of a connection, whose `fd` it takes over. */
+  /** @internal The socket of a connection, whose `fd` it takes over, or closes where there can be none. */
   static adopt(
     connection: NativeConnection,
     faith: NativeInterface,
     options: FaithSocketOptions,
   ): FaithSocket {
-    return new FaithSocket(connection, faith, options)
+    try {
+      return new FaithSocket(connection, faith, options)
+    } catch (error) {
+      closeSync(connection.fd)
+      throw error
+    }
   }
 
   // Private rather than internal: what is internal is not declared at all, and then the constructor of `Socket` is.

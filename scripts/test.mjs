@@ -52,6 +52,7 @@ const librarySpecs = [
   'lifecycle',
   'listener',
   'route',
+  'route-socket',
   'sessions',
   'shortcut',
   'socket',

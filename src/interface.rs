@@ -10,10 +10,11 @@ use napi::bindgen_prelude::{Function, PromiseRaw};
 use napi_derive::napi;
 
 use crate::batch::Batch;
+use crate::connection::NativeConnection;
 use crate::failure::{NativeFailure, Outcome, blocking};
-use crate::listener::{NativeConnection, NativeListener, Prepared};
+use crate::listener::{NativeListener, Prepared};
 use crate::options::{self, NativeInterfaceOptions, NativeListenOptions, NativeRelayOptions};
-use crate::relay::{NativeRelay, NativeSession, PreparedRelay};
+use crate::relay::{NativeRelay, NativeSession, PreparedRelay, RelayCallbacks};
 use crate::route::NativeQuestion;
 use crate::stats::{self, NativeInterfaceStats};
 
@@ -144,7 +145,8 @@ impl NativeInterface {
     }
 
     /// Relays connections to IPv4, tells `onSessions` of those that have ended, and asks `onQuestions` where each
-    /// goes; the answer is `NativeRelay.answer`. `onExhausted` hears, at most once a minute, that descriptors or memory
+    /// goes; the answer is `NativeRelay.answer`, and connections that JavaScript answers to have itself come to
+    /// `onConnections`, without which questions are not asked. `onExhausted` hears, at most once a minute, that descriptors or memory
     /// ran out and accepting rests.
     ///
     /// # Errors
@@ -160,13 +162,21 @@ impl NativeInterface {
         #[napi(ts_arg_type = "(batch: NativeQuestion[]) => void")] on_questions: Option<
             Function<'_, Vec<NativeQuestion>, ()>,
         >,
+        #[napi(ts_arg_type = "(batch: NativeConnection[]) => void")] on_connections: Option<
+            Function<'_, Vec<NativeConnection>, ()>,
+        >,
         #[napi(ts_arg_type = "(errors: string[]) => void")] on_exhausted: Option<
             Function<'_, Vec<String>, ()>,
         >,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeRelay>>> {
         let interface = Arc::clone(&self.interface);
-        let prepared =
-            PreparedRelay::new(env, on_sessions.as_ref(), on_questions.as_ref(), on_exhausted.as_ref())?;
+        let callbacks = RelayCallbacks {
+            sessions: on_sessions,
+            questions: on_questions,
+            connections: on_connections,
+            exhausted: on_exhausted,
+        };
+        let prepared = PreparedRelay::new(env, &interface, &callbacks)?;
         env.spawn_future(blocking(move || prepared.open(interface, options)))
     }
 

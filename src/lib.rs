@@ -7,6 +7,7 @@
 
 pub mod addresses;
 mod batch;
+pub mod connection;
 pub mod failure;
 pub mod interface;
 mod keep_alive;

@@ -1,44 +1,18 @@
-//! Captured connections, accepted in Rust and handed to JavaScript as descriptors.
+//! Faith listeners: captured connections, accepted in Rust and handed to JavaScript.
 
-use std::os::fd::IntoRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use faith_packet::rfc6052;
 use faith_stack::{Captured, FaithInterface, ListenOptions, ListenerHandle, Service};
 use napi::Env;
 use napi_derive::napi;
 
-use crate::batch::Batch;
+use crate::connection::{Connections, NativeConnection};
 use crate::failure::NativeFailure;
 use crate::keep_alive::KeepAlive;
 
 /// Connections that may wait for the event loop before accepting rests.
 const WAITING: usize = 512;
-
-/// A captured connection. Whoever gets it owns the descriptor.
-#[napi(object)]
-pub struct NativeConnection {
-    /// A non-blocking TCP socket.
-    pub fd: i32,
-    /// What the client dialled.
-    pub address: String,
-    /// What the client dialled.
-    pub port: u16,
-    /// Who connected.
-    pub remote_address: String,
-    /// Who connected.
-    pub remote_port: u16,
-    /// The IPv4 address inside `address` (RFC 6052).
-    pub ipv4: Option<String>,
-    /// The prefix that `address` is inside.
-    pub prefix: String,
-    /// The worker that its packets come by.
-    pub worker: u32,
-}
-
-/// What hands connections to JavaScript.
-pub(crate) type Connections = Batch<(usize, Captured), Vec<NativeConnection>>;
 
 /// The service of a JavaScript listener: it passes connections on, and lets accepting rest while the event loop
 /// has not kept up.
@@ -74,7 +48,7 @@ impl Flow {
 
 impl Service for Handing {
     fn accepted(self: Arc<Self>, worker: usize, connection: Captured) {
-        if self.connections.push((worker, connection)) >= WAITING
+        if self.connections.push(worker, connection) >= WAITING
             && !self.flow.behind.swap(true, Ordering::SeqCst)
         {
             self.flow.apply();
@@ -104,28 +78,8 @@ impl Prepared {
         callback: &napi::bindgen_prelude::Function<'_, Vec<NativeConnection>, ()>,
     ) -> napi::Result<Self> {
         let flow = Arc::new(Flow::default());
-        let (resumed, faith) = (Arc::clone(&flow), Arc::downgrade(interface));
-        let connections = Batch::new(callback, move |captured: Vec<(usize, Captured)>| {
-            resumed.caught_up();
-            let prefixes = faith.upgrade().map(|faith| faith.prefixes()).unwrap_or_default();
-            let describe = |(worker, captured): (usize, Captured)| {
-                let address = *captured.destination.ip();
-                let prefix = prefixes.find(&address);
-                NativeConnection {
-                    fd: captured.socket.into_raw_fd(),
-                    address: address.to_string(),
-                    port: captured.destination.port(),
-                    remote_address: captured.client.ip().to_string(),
-                    remote_port: captured.client.port(),
-                    ipv4: prefix
-                        .and_then(|prefix| rfc6052::extract(prefix, address))
-                        .map(|ipv4| ipv4.to_string()),
-                    prefix: prefix.map(ToString::to_string).unwrap_or_default(),
-                    worker: u32::try_from(worker).unwrap_or_default(),
-                }
-            };
-            captured.into_iter().map(describe).collect()
-        })?;
+        let resumed = Arc::clone(&flow);
+        let connections = Connections::new(interface, callback, move || resumed.caught_up())?;
         let handing = Arc::new(Handing { connections, flow: Arc::clone(&flow) });
         Ok(Self { handing, flow, alive: KeepAlive::new(env)? })
     }

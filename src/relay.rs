@@ -11,6 +11,7 @@ use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 
 use crate::batch::Batch;
+use crate::connection::NativeConnection;
 use crate::failure::NativeFailure;
 use crate::failure::{Outcome, blocking};
 use crate::keep_alive::KeepAlive;
@@ -61,6 +62,8 @@ pub struct NativeRelayStats {
     pub active: f64,
     /// Connections accepted.
     pub accepted: f64,
+    /// Connections given to JavaScript.
+    pub handed_over: f64,
     /// Sessions and attempts that ended, by reason.
     pub ended: std::collections::HashMap<String, f64>,
     /// From clients to servers.
@@ -121,24 +124,39 @@ pub(crate) struct PreparedRelay {
     alive: KeepAlive,
 }
 
+/// What a relay calls, of all that it may.
+pub(crate) struct RelayCallbacks<'scope> {
+    pub(crate) sessions: Option<Function<'scope, Vec<NativeSession>, ()>>,
+    pub(crate) questions: Option<Function<'scope, Vec<NativeQuestion>, ()>>,
+    pub(crate) connections: Option<Function<'scope, Vec<NativeConnection>, ()>>,
+    pub(crate) exhausted: Option<Function<'scope, Vec<String>, ()>>,
+}
+
 impl PreparedRelay {
     pub(crate) fn new(
         env: &Env,
-        callback: Option<&Function<'_, Vec<NativeSession>, ()>>,
-        on_questions: Option<&Function<'_, Vec<NativeQuestion>, ()>>,
-        on_exhausted: Option<&Function<'_, Vec<String>, ()>>,
+        interface: &Arc<FaithInterface>,
+        callbacks: &RelayCallbacks<'_>,
     ) -> napi::Result<Self> {
         let dropped = Arc::new(AtomicU64::new(0));
-        let sessions = callback
+        let sessions = callbacks
+            .sessions
+            .as_ref()
             .map(|callback| {
                 Batch::new(callback, |records: Vec<SessionRecord>| records.into_iter().map(session).collect())
             })
             .transpose()?;
-        let exhausted = on_exhausted.map(|callback| Batch::new(callback, |errors| errors)).transpose()?;
+        let exhausted =
+            callbacks.exhausted.as_ref().map(|callback| Batch::new(callback, |errors| errors)).transpose()?;
         let observer = (sessions.is_some() || exhausted.is_some()).then(|| -> Arc<dyn Observer> {
             Arc::new(Telling { sessions, exhausted, dropped: Arc::clone(&dropped) })
         });
-        let asking = on_questions.map(Asking::new).transpose()?;
+        let asking = callbacks
+            .questions
+            .as_ref()
+            .zip(callbacks.connections.as_ref())
+            .map(|(questions, connections)| Asking::new(interface, questions, connections))
+            .transpose()?;
         Ok(Self { observer, dropped, asking, alive: KeepAlive::new(env)? })
     }
 
@@ -204,6 +222,7 @@ impl NativeRelay {
         NativeRelayStats {
             active: number(stats.active),
             accepted: number(stats.accepted),
+            handed_over: number(stats.handed_over),
             ended: ended(&stats),
             bytes_up: number(stats.bytes_up),
             bytes_down: number(stats.bytes_down),

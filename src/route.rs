@@ -1,5 +1,6 @@
 //! Asking JavaScript where connections go. Questions go out in batches and are answered by number, so that a
-//! decision may take its time without anything of JavaScript's being held on a worker.
+//! decision may take its time without anything of JavaScript's being held on a worker. Connections that JavaScript wants to
+//! have itself come to it as those of a listener do.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -8,10 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use faith_packet::proxy::Version;
 use faith_relay::{Question, Reject, Route, Verdict};
+use faith_stack::{Captured, FaithInterface};
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 
 use crate::batch::Batch;
+use crate::connection::{Connections, NativeConnection};
 use crate::failure::NativeFailure;
 use crate::options;
 use crate::stats::number;
@@ -35,8 +38,8 @@ pub struct NativeQuestion {
     pub ipv4_port: Option<u16>,
 }
 
-/// An answer: with `host`, where it goes; with `reject`, that it does not; with neither, what mappings and access
-/// list say.
+/// An answer: with `host`, where it goes; with `reject`, that it does not; with `socket`, that JavaScript takes it; with
+/// none of them, what mappings and access list say.
 #[napi(object)]
 pub struct NativeVerdict {
     /// An IPv4 address.
@@ -49,26 +52,35 @@ pub struct NativeVerdict {
     pub proxy_protocol: Option<u8>,
     /// `refused`, `unreachable`, `prohibited` or `drop`.
     pub reject: Option<String>,
+    /// Whether JavaScript takes it.
+    pub socket: Option<bool>,
 }
 
 /// The open questions of a relay.
 pub(crate) struct Asking {
     open: Arc<Mutex<HashMap<u64, Question>>>,
     questions: Batch<u64, Vec<NativeQuestion>>,
+    connections: Connections,
     next: AtomicU64,
 }
 
 impl Asking {
-    pub(crate) fn new(callback: &Function<'_, Vec<NativeQuestion>, ()>) -> napi::Result<Arc<Self>> {
+    pub(crate) fn new(
+        interface: &Arc<FaithInterface>,
+        on_questions: &Function<'_, Vec<NativeQuestion>, ()>,
+        on_connections: &Function<'_, Vec<NativeConnection>, ()>,
+    ) -> napi::Result<Arc<Self>> {
         let open = Arc::<Mutex<HashMap<u64, Question>>>::default();
         let asked = Arc::clone(&open);
-        let questions = Batch::new(callback, move |ids: Vec<u64>| {
+        let questions = Batch::new(on_questions, move |ids: Vec<u64>| {
             let asked = lock(&asked);
             // Nobody is asked what nobody waits to hear.
             let open = |id: &u64| asked.get(id).filter(|question| !question.is_late());
             ids.into_iter().filter_map(|id| open(&id).map(|question| describe(id, question))).collect()
         })?;
-        Ok(Arc::new(Self { open, questions, next: AtomicU64::new(1) }))
+        // Nothing needs to rest until they are taken: there are no more than JavaScript has found the time to ask for.
+        let connections = Connections::new(interface, on_connections, || {})?;
+        Ok(Arc::new(Self { open, questions, connections, next: AtomicU64::new(1) }))
     }
 
     /// Answers question `id`; it is a failure when nobody waits for the answer any more.
@@ -106,6 +118,10 @@ impl Route for Asking {
         drop(open);
         self.questions.push(id);
     }
+
+    fn take(&self, worker: usize, connection: Captured) {
+        self.connections.push(worker, connection);
+    }
 }
 
 fn lock(open: &Mutex<HashMap<u64, Question>>) -> MutexGuard<'_, HashMap<u64, Question>> {
@@ -133,6 +149,9 @@ fn verdict_of(verdict: &NativeVerdict) -> Result<Verdict, NativeFailure> {
     ];
     if let Some(reject) = &verdict.reject {
         return options::one_of("reject", reject, REJECTS).map(Verdict::Reject);
+    }
+    if verdict.socket == Some(true) {
+        return Ok(Verdict::HandOver);
     }
     let Some(host) = &verdict.host else { return Ok(Verdict::Default) };
     let wrong = |message: String| NativeFailure::new("ERR_FAITH_ARGUMENT", message);

@@ -15,6 +15,7 @@ import { attachVerbs } from './attach-verbs.js'
 import { eventVerbs } from './event-verbs.js'
 import { faithVerbs } from './faith-verbs.js'
 import { relayVerbs } from './relay-verbs.js'
+import { routeVerbs } from './route-verbs.js'
 import { socketVerbs } from './socket-verbs.js'
 import { spliceVerbs } from './splice-verbs.js'
 
@@ -34,6 +35,7 @@ const verbs = {
   ...eventVerbs,
   ...faithVerbs,
   ...relayVerbs,
+  ...routeVerbs,
   ...socketVerbs,
   ...spliceVerbs,
   ...processVerbs,

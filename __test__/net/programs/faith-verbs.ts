@@ -58,10 +58,15 @@ function greet(socket: FaithSocket, from: string): void {
 type Queue = AsyncIterator<[FaithSocket], undefined>
 const queues = new Map<number, Queue>()
 
-function queueOf(opened: FaithListener): Queue {
+function queueOf(id: number): Queue {
+  const known = queues.get(id)
+  if (known) return known
+  const opened = recall(id, EventEmitter)
   // One that fails while it waits here must not end the program.
-  opened.on('connection', (socket) => socket.on('error', () => undefined))
-  return on(opened, 'connection') as unknown as Queue
+  opened.on('connection', (socket: FaithSocket) => socket.on('error', () => undefined))
+  const queue = on(opened, 'connection') as unknown as Queue
+  queues.set(id, queue)
+  return queue
 }
 
 export const faithVerbs = {
@@ -93,11 +98,12 @@ export const faithVerbs = {
     return keep(opened)
   },
 
+  /** Listens to the `connection` event of a listener or a relay, from now on. */
+  take: (id: number): void => void queueOf(id),
+
   /** The next connection that the `connection` event brings; the first call adds the handler. */
   async accept(id: number): Promise<Accepted> {
-    const queue = queues.get(id) ?? queueOf(listener(id))
-    queues.set(id, queue)
-    const step = await queue.next()
+    const step = await queueOf(id).next()
     if (step.done) throw new Error('there are no more')
     return accept(step.value[0])
   },

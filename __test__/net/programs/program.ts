@@ -9,6 +9,7 @@ import {
   type FaithListenOptions,
   type FaithLiveSession,
   type FaithRelayOptions,
+  type FaithRelayStats,
   type FaithSplice,
   type FaithSpliceServer,
 } from '../../../index.js'
@@ -19,6 +20,7 @@ import type { Identity, Kind } from './attach-verbs.js'
 import type { Told } from './relay-verbs.js'
 import type { SentError, Verbs } from './driver.js'
 import type { Accepted, Greeting } from './faith-verbs.js'
+import type { Route } from './route-verbs.js'
 
 export type { Accepted, Greeting }
 
@@ -144,6 +146,11 @@ export class Faith extends Remote {
     return new Relay(this.program, await this.program.ask('relay', this.id, options))
   }
 
+  /** A relay whose route answers so; `waits` are ports about which it does when it is told. */
+  async route(options: FaithRelayOptions, route: Route): Promise<Relay> {
+    return new Relay(this.program, await this.program.ask('routingRelay', this.id, options, route))
+  }
+
   stats(): Promise<FaithInterfaceStats> {
     return this.program.ask('stats', this.id)
   }
@@ -180,6 +187,19 @@ export class Relay extends Remote {
   /** Ends a session. */
   endSession(session: number): Promise<boolean> {
     return this.program.ask('endSession', this.id, session)
+  }
+
+  stats(): Promise<FaithRelayStats> {
+    return this.program.ask('relayStats', this.id)
+  }
+
+  /** Listens to its connections from now on. */
+  take(): Promise<void> {
+    return this.program.ask('take', this.id)
+  }
+
+  async accept(): Promise<AcceptedConnection> {
+    return new AcceptedConnection(this.program, await this.program.ask('accept', this.id))
   }
 
   /** What its events have told so far. */
@@ -280,7 +300,7 @@ export class Connection extends Remote {
   }
 }
 
-/** A FaithSocket that a listener gave, and what it said of itself. */
+/** A FaithSocket that a listener or a relay gave, and what it said of itself. */
 export class AcceptedConnection extends Connection {
   readonly facts: Omit<Accepted, 'id'>
 

@@ -5,6 +5,7 @@ import {
   type FaithLiveSession,
   type FaithRefusal,
   type FaithRelayOptions,
+  type FaithRelayStats,
   type FaithSession,
 } from '../../../index.js'
 import { keep, recall } from './kept.js'
@@ -30,6 +31,8 @@ export const relayVerbs = {
     told.set(kept, events)
     return kept
   },
+
+  relayStats: (id: number): FaithRelayStats => relay(id).stats(),
 
   told(id: number): Told {
     const events = told.get(id)

@@ -99,5 +99,11 @@ export const socketVerbs = {
   destroy: (id: number): void => void socket(id).destroy(),
 
   drop: (id: number): void => drop(socket(id)),
+
+  /** Waits until it is closed on this side. */
+  async closed(id: number): Promise<void> {
+    if (!socket(id).closed) await once(socket(id), 'close')
+  },
+
   dropAll: (): void => all(Socket).forEach(drop),
 }

@@ -8,12 +8,21 @@ use faith_packet::access::{AccessList, Decision};
 use faith_packet::mapping::Mappings;
 use faith_packet::prefix::FaithPrefix;
 use faith_packet::proxy::{Version, header};
+use faith_stack::Captured;
 
 use crate::attempt::Attempt;
 use crate::clients::Clients;
 use crate::options::RelayOptions;
 use crate::route::{Questions, Verdict};
 use crate::upstream::{Refusal, Source, Target};
+
+/// Where an attempt goes that may go on.
+#[derive(Debug)]
+pub(crate) enum Way {
+    Server(Target),
+    /// To whoever routes.
+    HandOver,
+}
 
 /// What is asked of the router a relay runs on.
 pub(crate) trait Router: Send + Sync + 'static {
@@ -86,18 +95,30 @@ impl Admission {
         attempt: &mut Attempt,
         active: u64,
         traffic_class: impl FnOnce() -> Option<u8>,
-    ) -> Result<Target, Refusal> {
-        let Some(questions) = &self.questions else { return self.admit(attempt, active, traffic_class) };
+    ) -> Result<Way, Refusal> {
+        let Some(questions) = &self.questions else {
+            return self.admit(attempt, active, traffic_class).map(Way::Server);
+        };
         let (client, destination) = (*attempt.client(), *attempt.destination());
         match questions.ask(client, destination, self.server_of(destination)).await? {
             Verdict::Connect { server, source, proxy } => {
                 attempt.server = Some(server);
                 attempt.routed = true;
                 self.enter(attempt, active)?;
-                Ok(self.target(attempt, server, source, proxy.or(self.proxy), traffic_class))
+                let proxy = proxy.or(self.proxy);
+                Ok(Way::Server(self.target(attempt, server, source, proxy, traffic_class)))
             }
+            Verdict::HandOver => Ok(Way::HandOver),
             Verdict::Reject(reject) => Err(reject.into()),
-            Verdict::Default => self.admit(attempt, active, traffic_class),
+            Verdict::Default => self.admit(attempt, active, traffic_class).map(Way::Server),
+        }
+    }
+
+    /// Gives a connection to whoever routes.
+    pub(crate) fn hand_over(&self, worker: usize, connection: Captured) {
+        // Nobody else gives the verdict.
+        if let Some(questions) = &self.questions {
+            questions.hand_over(worker, connection);
         }
     }
 

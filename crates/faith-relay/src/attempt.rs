@@ -14,7 +14,7 @@ use crate::tasks::Peers;
 use crate::upstream::Refusal;
 
 /// A place among the relay's sessions. Dropping it frees the place, counts the end and writes the record;
-/// unless somebody set another reason, it was [`EndReason::Aborted`].
+/// unless somebody set another reason, it was [`EndReason::Aborted`]. What is handed over has no end here, and no record.
 pub(crate) struct Attempt {
     engine: Arc<Engine>,
     worker: usize,
@@ -27,6 +27,7 @@ pub(crate) struct Attempt {
     pub(crate) reason: EndReason,
     /// Whether client and server have been joined.
     pub(crate) joined: bool,
+    handed_over: bool,
 }
 
 impl Attempt {
@@ -45,6 +46,7 @@ impl Attempt {
             place: None,
             reason: EndReason::Aborted,
             joined: false,
+            handed_over: false,
         }
     }
 
@@ -81,6 +83,11 @@ impl Attempt {
         self.end(refusal.reason);
     }
 
+    /// Ends it because the connection is somebody else's from now on.
+    pub(crate) fn hand_over(mut self) {
+        self.handed_over = true;
+    }
+
     /// Goes on on another worker's thread, whose counters it uses from now on.
     pub(crate) fn move_to(&mut self, worker: usize) {
         self.engine.forget_task(self.worker, self.id());
@@ -97,6 +104,9 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
+        if self.handed_over {
+            return self.engine.let_go(self.worker, self.id());
+        }
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.live.started);
         let record = SessionRecord {

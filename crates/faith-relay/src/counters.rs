@@ -15,6 +15,8 @@ pub struct RelayStats {
     pub active: u64,
     /// Connections accepted for the relay.
     pub accepted: u64,
+    /// Connections given to whoever routes, which are neither sessions nor among those that ended.
+    pub handed_over: u64,
     /// Sessions and attempts that ended, by [`EndReason::index`].
     pub ended: [u64; EndReason::COUNT],
     /// Bytes passed from clients to servers.
@@ -30,6 +32,7 @@ pub struct RelayStats {
 #[repr(align(128))]
 pub(crate) struct Counters {
     accepted: AtomicU64,
+    handed_over: AtomicU64,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
     ended: [AtomicU64; EndReason::COUNT],
@@ -41,6 +44,10 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn accepted(&self) {
         add(&self.accepted, 1);
+    }
+
+    pub(crate) fn handed_over(&self) {
+        add(&self.handed_over, 1);
     }
 
     #[inline]
@@ -71,6 +78,7 @@ impl Counters {
 
     pub(crate) fn add_to(&self, stats: &mut RelayStats) {
         stats.accepted += self.accepted.load(Relaxed);
+        stats.handed_over += self.handed_over.load(Relaxed);
         stats.bytes_up += self.bytes_up.load(Relaxed);
         stats.bytes_down += self.bytes_down.load(Relaxed);
         stats.unreported += self.unreported.load(Relaxed);

@@ -7,6 +7,9 @@
 //! waits (accept-first, a SYN past the bounds of holding, or one of a dead server's client that dialled again) is
 //! connected now, and reset if that fails.
 //!
+//! A connection that whoever routes wants to have takes the same way without a server: its SYN goes on, and what is
+//! accepted is given away.
+//!
 //! The engine knows workers by number and sockets by descriptor, and nothing of how either came to be, so
 //! that its tests run over loopback sockets.
 
@@ -22,12 +25,11 @@ use faith_packet::access::AccessList;
 use faith_stack::{Captured, HeldSyn, Service};
 use faith_sys::tcp::Connection;
 use faith_sys::{reactor, source, tcp};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-use crate::admission::{Admission, Router};
+use crate::admission::{Admission, Router, Way};
 use crate::attempt::Attempt;
 use crate::clock::Clock;
 use crate::counters::{Counters, RelayStats};
@@ -35,7 +37,7 @@ use crate::held::Held;
 use crate::leg::Leg;
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
-use crate::pairing::{Pairing, Tuple, Waiting};
+use crate::pairing::{Far, Pairing, Tuple, Waiting};
 use crate::record::{EndReason, Observer, SessionRecord};
 use crate::session::Session;
 use crate::spares::Spares;
@@ -61,15 +63,15 @@ pub(crate) enum Stage {
 }
 
 #[derive(Default)]
-struct Worker {
-    counters: Counters,
-    tasks: Tasks,
+pub(crate) struct Worker {
+    pub(crate) counters: Counters,
+    pub(crate) tasks: Tasks,
 }
 
 /// A relay without the interface that feeds it.
 pub(crate) struct Engine {
     options: RelayOptions,
-    admission: Admission,
+    pub(crate) admission: Admission,
     observer: Option<Arc<dyn Observer>>,
     workers: Box<[Worker]>,
     pairing: Pairing,
@@ -144,36 +146,39 @@ impl Engine {
                 () = &mut given_up => Err(Refusal::GIVEN_UP),
             };
             match reached {
-                Ok(upstream) => engine.pair(worker, syn, upstream, attempt, given_up).await,
+                Ok(far) => engine.pair(worker, syn, far, attempt, given_up).await,
                 Err(refusal) => refuse(syn, attempt, refusal),
             }
         });
     }
 
-    /// Connects to where the attempt goes; `admitted` says where when that is known already.
+    /// Connects to where the attempt goes, if that is a server; `admitted` says where when that is known already.
     async fn reach(
         &self,
         attempt: &mut Attempt,
         admitted: Option<Target>,
         traffic_class: impl FnOnce() -> Option<u8>,
-    ) -> Result<AsyncFd<Connection>, Refusal> {
-        let target = match admitted {
-            Some(target) => target,
+    ) -> Result<Far, Refusal> {
+        let way = match admitted {
+            Some(target) => Way::Server(target),
             None => self.admission.decide(attempt, self.active(), traffic_class).await?,
         };
-        connect(&target, self.options.connect_timeout).await
+        match way {
+            Way::Server(target) => connect(&target, self.options.connect_timeout).await.map(Far::Server),
+            Way::HandOver => Ok(Far::Route),
+        }
     }
 
     fn active(&self) -> u64 {
         self.active.load(Ordering::Relaxed)
     }
 
-    /// Lets a connected server wait for its client, who may still give up.
+    /// Lets a connected server, or whoever routes, wait for the client, who may still give up.
     async fn pair<H: Held>(
         &self,
         worker: usize,
         syn: H,
-        upstream: AsyncFd<Connection>,
+        far: Far,
         attempt: Attempt,
         given_up: impl Future<Output = ()>,
     ) {
@@ -183,7 +188,7 @@ impl Engine {
         };
         let (id, tuple) = (attempt.id(), attempt.tuple());
         let (paired, met) = oneshot::channel();
-        let waiting = Box::new(Waiting { upstream, worker, attempt, paired });
+        let waiting = Box::new(Waiting { far, worker, attempt, paired });
         let taken = self.pairing.wait(tuple, waiting);
         let _withdrawal = Withdrawal { pairing: &self.pairing, tuple, id };
         // The place among the held SYNs is kept as long as the server waits.
@@ -225,15 +230,19 @@ impl Engine {
         }
     }
 
-    /// Begins the session of a client whose server is connected.
+    /// Begins the session of a client whose server is connected, or gives the client to whoever waits for it.
     fn join(self: &Arc<Self>, worker: usize, client: Leg, waiting: Waiting) {
-        let Waiting { upstream, worker: owner, mut attempt, paired } = waiting;
+        let Waiting { far, worker: owner, mut attempt, paired } = waiting;
         drop(paired);
         if owner == worker {
-            return self.relay(worker, client, Leg::new(upstream, false), attempt);
+            return self.serve(worker, client, far, attempt);
         }
         attempt.move_to(worker);
-        match leg_of(upstream.into_inner()) {
+        let upstream = match far {
+            Far::Server(upstream) => upstream.into_inner(),
+            Far::Route => return self.hand_over(worker, client, attempt),
+        };
+        match leg_of(upstream) {
             Ok(server) => self.relay(worker, client, server, attempt),
             Err(refusal) => attempt.fail(&refusal),
         }
@@ -251,10 +260,18 @@ impl Engine {
         let engine = Arc::clone(self);
         self.spawn(worker, attempt.peers(), false, async move {
             match engine.reach(&mut attempt, None, || source::saved_traffic_class(&leg)).await {
-                Ok(upstream) => engine.relay(worker, leg, Leg::new(upstream, false), attempt),
+                Ok(far) => engine.serve(worker, leg, far, attempt),
                 Err(refusal) => attempt.fail(&refusal),
             }
         });
+    }
+
+    /// Joins a client with what answers for it on this worker.
+    fn serve(self: &Arc<Self>, worker: usize, client: Leg, far: Far, attempt: Attempt) {
+        match far {
+            Far::Server(upstream) => self.relay(worker, client, Leg::new(upstream, false), attempt),
+            Far::Route => self.hand_over(worker, client, attempt),
+        }
     }
 
     fn relay(self: &Arc<Self>, worker: usize, client: Leg, server: Leg, mut attempt: Attempt) {
@@ -323,11 +340,12 @@ impl Engine {
 
     /// Ends the place of a session that began on this worker.
     pub(crate) fn leave(&self, worker: usize, tuple: &Tuple, record: SessionRecord, now: Instant) {
+        let id = record.id;
         if self.options.connect_first {
-            self.pairing.ended(tuple, record.id);
+            self.pairing.ended(tuple, id);
         }
         let Worker { counters, tasks } = self.worker(worker);
-        tasks.remove(record.id);
+        tasks.remove(id);
         counters.ended(record.reason);
         if let Some(observer) = &self.observer {
             let cheap = matches!(record.reason, EndReason::Denied | EndReason::Limit);
@@ -335,6 +353,10 @@ impl Engine {
                 observer.ended(record);
             }
         }
+        self.vacate();
+    }
+
+    pub(crate) fn vacate(&self) {
         if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.empty.notify_waiters();
         }
@@ -405,7 +427,7 @@ impl Engine {
 
     /// The state of a worker. A number past the end would be the stack's mistake; it costs speed, not
     /// sessions.
-    fn worker(&self, worker: usize) -> &Worker {
+    pub(crate) fn worker(&self, worker: usize) -> &Worker {
         &self.workers[worker % self.workers.len()]
     }
 

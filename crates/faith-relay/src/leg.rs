@@ -105,6 +105,11 @@ impl Leg {
         }
     }
 
+    /// The connection alone, which the runtime of this thread has no more to do with.
+    pub(crate) fn into_connection(self) -> Connection {
+        self.fd.into_inner()
+    }
+
     /// Lets the socket close with a FIN, not a RST.
     pub(crate) fn close_in_order(&self) {
         self.fd.get_ref().close_in_order();

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `relay`, `options`, `record`, `counters` | the public surface |
 //! | `admission`, `clients`, `route` | who may go where |
-//! | `engine` | what becomes of a SYN and of an accepted connection; the relay's end |
+//! | `engine`, `handover` | what becomes of a SYN and of an accepted connection; the relay's end |
 //! | `attempt`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
 //! | `upstream` | connecting, and what a failure means |
 //! | `splice` | sessions of connections that JavaScript accepted |
@@ -31,6 +31,7 @@ mod clock;
 mod counters;
 mod direction;
 mod engine;
+mod handover;
 mod held;
 mod leg;
 mod live;

@@ -3,7 +3,7 @@
 //! The server has been connected to before the client's handshake completes, so its socket waits here, by the
 //! client's 4-tuple, for the moment between SYN and accept. What the server says or does in that time, to its
 //! FIN or RST, waits in the socket. The table also knows which 4-tuples have a session, whose SYNs are the
-//! kernel's to answer.
+//! kernel's to answer. Whoever routes waits here likewise for a connection that is to be handed over.
 //!
 //! Both halves come to the same worker as a rule, but nothing promises it, so the table is the relay's, cut
 //! into shards to keep workers out of each other's way. Clients choose the keys, hence a keyed hash.
@@ -36,10 +36,19 @@ impl Tuple {
     }
 }
 
-/// A server's connection whose client has not been accepted yet.
+/// What answers for a client.
+#[derive(Debug)]
+pub(crate) enum Far {
+    /// A server, connected from the thread of a worker.
+    Server(AsyncFd<Connection>),
+    /// Whoever routes, who is given the connection.
+    Route,
+}
+
+/// What a client that has not been accepted yet will be joined with.
 pub(crate) struct Waiting {
-    pub(crate) upstream: AsyncFd<Connection>,
-    /// The worker whose runtime the socket is registered with.
+    pub(crate) far: Far,
+    /// The worker whose runtime a server's socket is registered with.
     pub(crate) worker: usize,
     pub(crate) attempt: Attempt,
     /// Tells the task that waits with it, by being dropped.

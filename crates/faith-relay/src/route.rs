@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::proxy::Version;
+use faith_stack::Captured;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -46,6 +47,8 @@ pub enum Verdict {
     },
     /// It goes nowhere.
     Reject(Reject),
+    /// It is given to the [`Route`], whatever limits and access list say: no session comes of it.
+    HandOver,
 }
 
 /// A connection that waits for a [`Verdict`].
@@ -78,6 +81,10 @@ pub trait Route: Send + Sync {
     /// Decides, at once or later. Called on a worker's thread, between packets: it must return in microseconds and
     /// never block.
     fn ask(&self, question: Question);
+
+    /// Takes a connection that it wanted to have by [`Verdict::HandOver`]. Called on the thread of the worker that its
+    /// packets come by, likewise. Its socket is an ordinary one, and known to no runtime.
+    fn take(&self, worker: usize, connection: Captured);
 }
 
 /// Who is asked, and within which bounds.
@@ -107,6 +114,11 @@ pub(crate) struct Questions {
 impl Questions {
     pub(crate) fn new(routing: Routing) -> Self {
         Self { routing, open: AtomicU32::new(0) }
+    }
+
+    /// Gives a connection to whoever is asked.
+    pub(crate) fn hand_over(&self, worker: usize, connection: Captured) {
+        self.routing.route.take(worker, connection);
     }
 
     /// Asks, and waits for the answer.

@@ -193,6 +193,14 @@ pub fn prepare_leg(socket: impl AsFd) -> io::Result<()> {
     socket.set_linger(Some(Duration::ZERO))
 }
 
+/// Undoes [`prepare_leg`]: the socket is as socket(2) makes it.
+fn restore(socket: impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(&socket);
+    socket.set_tcp_nodelay(false)?;
+    socket.set_out_of_band_inline(false)?;
+    socket.set_linger(None)
+}
+
 /// A second descriptor of the socket that somebody else has `descriptor` of: the connection goes on when they close
 /// theirs.
 ///
@@ -232,6 +240,16 @@ impl Connection {
     pub fn close_in_order(&self) {
         // It can only fail on something that is no socket.
         let _ = SockRef::from(&self.0).set_linger(None);
+    }
+
+    /// Gives it up to somebody who knows nothing of legs: from now on it is an ordinary TCP socket.
+    ///
+    /// # Errors
+    ///
+    /// Those of setsockopt(2); none is expected of a TCP socket.
+    pub fn give_up(self) -> io::Result<OwnedFd> {
+        restore(&self.0)?;
+        Ok(self.0)
     }
 }
 

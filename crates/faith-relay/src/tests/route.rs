@@ -1,29 +1,60 @@
 //! Somebody else decides where a connection goes.
 
 use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
+use faith_stack::Captured;
 
-use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly};
+use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, reset};
 use crate::options::RelayOptions;
 use crate::record::EndReason;
-use crate::{Question, Reject, Route, Routing, Verdict};
+use crate::{Question, Reject, RelayStats, Route, Routing, Verdict};
 
-struct Says<F>(F);
+struct Says<F>(F, Sender<Captured>);
 
 impl<F: Fn(Question) + Send + Sync> Route for Says<F> {
     fn ask(&self, question: Question) {
         self.0(question);
     }
+
+    fn take(&self, _worker: usize, connection: Captured) {
+        self.1.send(connection).unwrap();
+    }
 }
 
 fn asking(timeout: Duration, max_undecided: u32, says: impl Fn(Question) + Send + Sync + 'static) -> Lab {
-    let routing = Routing { route: Arc::new(Says(says)), timeout, max_undecided };
+    let (given, _) = channel();
+    let routing = Routing { route: Arc::new(Says(says, given)), timeout, max_undecided };
     Lab::new(RelayOptions { routing: Some(routing), ..options() })
+}
+
+/// A relay whose route wants every connection, and what it gets.
+fn handing(options: RelayOptions) -> (Lab, Receiver<Captured>) {
+    let (given, taken) = channel();
+    let wants = |question: Question| question.answer(Verdict::HandOver);
+    let routing = Routing { route: Arc::new(Says(wants, given)), timeout: PATIENCE, max_undecided: 1 };
+    (Lab::new(RelayOptions { routing: Some(routing), ..options }), taken)
+}
+
+fn is_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>) {
+    let connection = taken.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(SocketAddr::V6(connection.client), client.local_addr().unwrap());
+    assert_eq!(connection.destination, lab.destination);
+    let mut far = TcpStream::from(connection.socket);
+    far.set_nonblocking(false).unwrap();
+    client.write_all(b"up").unwrap();
+    assert_eq!(read_exactly(&mut far, 2), b"up");
+    far.write_all(b"down").unwrap();
+    drop(far);
+    assert_eq!(read_to_end(client), b"down", "it ends as an ordinary socket does");
+    let RelayStats { active, accepted, handed_over, ended, .. } = lab.engine.stats();
+    assert_eq!((active, accepted, handed_over, ended), (0, 1, 1, [0; EndReason::COUNT]));
+    assert!(lab.nothing_ended() && lab.nobody_came());
 }
 
 fn fate_of(lab: &Lab) -> Fate {
@@ -54,7 +85,7 @@ fn a_route_may_leave_it_to_the_mapping() {
 #[test]
 fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let std::net::SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
+    let SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
     let verdict = Verdict::Connect { server, source: None, proxy: None };
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict));
     let mut client = lab.dial();
@@ -69,7 +100,7 @@ fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
 #[test]
 fn a_route_may_send_a_client_elsewhere() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let std::net::SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
+    let SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
     let verdict = Verdict::Connect { server, source: None, proxy: None };
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict));
     assert_eq!(fate_of(&lab), Fate::Released);
@@ -97,4 +128,34 @@ fn open_questions_are_bounded() {
     assert_eq!(lab.ended().reason, EndReason::Limit);
     question.answer(Verdict::Default);
     assert_eq!(first.recv_timeout(PATIENCE), Ok(Fate::Released));
+}
+
+#[test]
+fn a_route_may_have_a_held_connection_itself() {
+    let (lab, taken) = handing(RelayOptions { connect_first: true, max_sessions: Some(0), ..options() });
+    let caller = Caller::new();
+    let (syn, fate) = lab.syn(caller.address);
+    lab.offer(syn);
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+    is_handed_over(&lab, &mut caller.dial(&lab), &taken);
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
+    assert_eq!(lab.engine.pairing().len(), 0);
+}
+
+#[test]
+fn a_route_may_have_a_connection_itself_that_was_accepted_first() {
+    let (lab, taken) = handing(options());
+    is_handed_over(&lab, &mut lab.dial(), &taken);
+}
+
+#[test]
+fn a_client_that_is_gone_is_not_handed_over() {
+    let (keep, kept) = channel();
+    let lab = asking(PATIENCE, 1, move |question| keep.send(question).unwrap());
+    let client = lab.dial();
+    let question = kept.recv_timeout(PATIENCE).unwrap();
+    reset(client);
+    question.answer(Verdict::HandOver);
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert_eq!(lab.engine.stats().handed_over, 0);
 }

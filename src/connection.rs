@@ -1,0 +1,73 @@
+//! Captured connections on their way to JavaScript, which gets them as descriptors.
+
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+
+use faith_packet::rfc6052;
+use faith_stack::{Captured, FaithInterface};
+use napi::bindgen_prelude::Function;
+use napi_derive::napi;
+
+use crate::batch::Batch;
+
+/// A captured connection. Whoever gets it owns the descriptor.
+#[napi(object)]
+pub struct NativeConnection {
+    /// A non-blocking TCP socket.
+    pub fd: i32,
+    /// What the client dialled.
+    pub address: String,
+    /// What the client dialled.
+    pub port: u16,
+    /// Who connected.
+    pub remote_address: String,
+    /// Who connected.
+    pub remote_port: u16,
+    /// The IPv4 address inside `address` (RFC 6052).
+    pub ipv4: Option<String>,
+    /// The prefix that `address` is inside.
+    pub prefix: String,
+    /// The worker that its packets come by.
+    pub worker: u32,
+}
+
+/// Connections on their way to a callback. Those that never get there are closed.
+pub(crate) struct Connections(Batch<(usize, Captured), Vec<NativeConnection>>);
+
+impl Connections {
+    /// Calls `callback` with connections of `interface`, and `taken` before each time.
+    pub(crate) fn new(
+        interface: &Arc<FaithInterface>,
+        callback: &Function<'_, Vec<NativeConnection>, ()>,
+        taken: impl Fn() + Send + 'static,
+    ) -> napi::Result<Self> {
+        let interface = Arc::downgrade(interface);
+        let batch = Batch::new(callback, move |captured: Vec<(usize, Captured)>| {
+            taken();
+            let prefixes = interface.upgrade().map(|interface| interface.prefixes()).unwrap_or_default();
+            let describe = |(worker, captured): (usize, Captured)| {
+                let address = *captured.destination.ip();
+                let prefix = prefixes.find(&address);
+                NativeConnection {
+                    fd: captured.socket.into_raw_fd(),
+                    address: address.to_string(),
+                    port: captured.destination.port(),
+                    remote_address: captured.client.ip().to_string(),
+                    remote_port: captured.client.port(),
+                    ipv4: prefix
+                        .and_then(|prefix| rfc6052::extract(prefix, address))
+                        .map(|ipv4| ipv4.to_string()),
+                    prefix: prefix.map(ToString::to_string).unwrap_or_default(),
+                    worker: u32::try_from(worker).unwrap_or_default(),
+                }
+            };
+            captured.into_iter().map(describe).collect()
+        })?;
+        Ok(Self(batch))
+    }
+
+    /// Hands over a connection whose packets come by `worker`; how many wait now.
+    pub(crate) fn push(&self, worker: usize, connection: Captured) -> usize {
+        self.0.push((worker, connection))
+    }
+}
