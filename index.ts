@@ -67,7 +67,12 @@ export {
   type FaithSocketDestination,
   type FaithSocketOptions,
 } from './lib/socket.js'
-export type { FaithSplice, FaithSpliceServer, FaithSpliceStats } from './lib/splice.js'
+export type {
+  FaithSplice,
+  FaithSpliceOptions,
+  FaithSpliceServer,
+  FaithSpliceStats,
+} from './lib/splice.js'
 export {
   checkSupport,
   type FaithSupport,

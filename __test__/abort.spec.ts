@@ -1,6 +1,6 @@
 import { EventEmitter, getEventListeners } from 'node:events'
 import test from 'ava'
-import { openUntil } from '../lib/abort.js'
+import { onAbort, openUntil, unlessAborted } from '../lib/abort.js'
 
 /** Something that opens, notes that it closes, and says so. */
 class Closable extends EventEmitter {
@@ -62,4 +62,43 @@ test('what cannot be opened fails as it would', async (t) => {
   const { signal } = new AbortController()
   const opening = openUntil<Closable>(signal, () => Promise.reject(reason))
   t.is(await t.throwsAsync(opening), reason)
+})
+
+test('however many wait for a signal, it has one listener, and none when nobody waits', (t) => {
+  const { signal } = new AbortController()
+  const listeners = (): number => getEventListeners(signal, 'abort').length
+  const forget = Array.from({ length: 100 }, () => onAbort(signal, () => undefined))
+  t.is(listeners(), 1)
+  for (const one of forget) one()
+  t.is(listeners(), 0)
+  onAbort(signal, () => undefined)
+  t.is(listeners(), 1)
+})
+
+test('whoever waits for a signal is told once, and whoever waits no more is not', (t) => {
+  const controller = new AbortController()
+  const told: string[] = []
+  const forget = onAbort(controller.signal, () => told.push('forgotten'))
+  const other = onAbort(controller.signal, () => told.push('waiting'))
+  forget()
+  controller.abort()
+  controller.abort()
+  other()
+  t.deepEqual(told, ['waiting'])
+})
+
+test('what takes long is not waited for when the signal is aborted', async (t) => {
+  const controller = new AbortController()
+  const waiting = unlessAborted(controller.signal, new Promise<never>(() => undefined))
+  controller.abort(reason)
+  t.is((await t.throwsAsync(waiting, abortError)).cause, reason)
+  const late = unlessAborted(controller.signal, new Promise<never>(() => undefined))
+  await t.throwsAsync(late, abortError)
+})
+
+test('what is done before the signal is aborted counts as it is', async (t) => {
+  const { signal } = new AbortController()
+  t.is(await unlessAborted(signal, Promise.resolve(7)), 7)
+  t.is(await t.throwsAsync(unlessAborted(signal, Promise.reject(reason))), reason)
+  t.is(getEventListeners(signal, 'abort').length, 0)
 })

@@ -190,6 +190,15 @@ export async function splices(): Promise<void> {
     keepAlive: 2000,
   })
   same<ReturnType<typeof faith.stats>['splices'], FaithSpliceStats>(true)
+  const { signal } = new AbortController()
+  await socket.spliceTo({ host: 'web', port: 80, signal })
+  await socket.spliceTo(new Socket(), { signal, idleTimeout: 0, keepAlive: 2000 })
+  // @ts-expect-error the options of a server are given with it
+  await socket.spliceTo({ host: 'web', port: 80 }, { signal })
+  // @ts-expect-error a socket is connected already
+  await socket.spliceTo(new Socket(), { connectTimeout: 1 })
+  // @ts-expect-error what has the signal does not do
+  await socket.spliceTo({ host: 'web', port: 80, signal: new AbortController() })
   // @ts-expect-error a server needs its port
   await socket.spliceTo({ host: '192.0.2.1' })
   // @ts-expect-error a name is no server

@@ -11,6 +11,61 @@ export class AbortError extends Error {
   }
 }
 
+const everyone = new WeakMap<AbortSignal, Waiting>()
+
+/** Those that wait for a signal. */
+class Waiting {
+  readonly #signal: AbortSignal
+  readonly #callbacks = new Set<() => void>()
+  readonly #tell = (): void => {
+    for (const callback of this.#callbacks) callback()
+  }
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+  }
+
+  add(callback: () => void): void {
+    if (this.#callbacks.size === 0) this.#signal.addEventListener('abort', this.#tell)
+    this.#callbacks.add(callback)
+  }
+
+  delete(callback: () => void): void {
+    this.#callbacks.delete(callback)
+    if (this.#callbacks.size === 0) this.#signal.removeEventListener('abort', this.#tell)
+  }
+}
+
+/**
+ * @internal Calls back once the signal is aborted, unless what it gives is called before. Node warns of more than ten
+ * listeners, but one signal may be for thousands of connections; so they have one between them.
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  const waiting = everyone.get(signal) ?? new Waiting(signal)
+  everyone.set(signal, waiting)
+  waiting.add(callback)
+  return () => waiting.delete(callback)
+}
+
+/** @internal What comes of `work`, unless the signal is aborted before. */
+export async function unlessAborted<T>(
+  signal: AbortSignal | undefined,
+  work: Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return await work
+  let abort: (() => void) | undefined
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(new AbortError(signal))
+  })
+  const forget = onAbort(signal, () => abort?.())
+  if (signal.aborted) abort?.()
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    forget()
+  }
+}
+
 /** @internal What `open` opens, until the signal closes it. */
 export async function openUntil<T extends EventEmitter & { close(): Promise<void> }>(
   signal: AbortSignal | undefined,
@@ -23,9 +78,10 @@ export async function openUntil<T extends EventEmitter & { close(): Promise<void
     await opened.close()
     throw new AbortError(signal)
   }
-  const close = (): void => void opened.close()
-  signal.addEventListener('abort', close, { once: true })
   // A signal may be for many, and outlive them.
-  opened.once('close', () => signal.removeEventListener('abort', close))
+  opened.once(
+    'close',
+    onAbort(signal, () => void opened.close()),
+  )
   return opened
 }

@@ -1,5 +1,5 @@
 /** Taking connections one at a time, by async iteration. */
-import { AbortError } from './abort.js'
+import { AbortError, onAbort } from './abort.js'
 import type { FaithSocket } from './socket.js'
 
 /** A connection, or that there are no more. */
@@ -29,7 +29,7 @@ export function iterate(
   function wait(resolve: Taker, reject: (error: Error) => void): void {
     const forget = (): void => {
       own.delete(take)
-      signal?.removeEventListener('abort', abort)
+      ignore?.()
     }
     const take = (step: Step): void => {
       forget()
@@ -42,7 +42,7 @@ export function iterate(
       if (signal) reject(new AbortError(signal))
     }
     own.add(take)
-    signal?.addEventListener('abort', abort, { once: true })
+    const ignore = signal && onAbort(signal, abort)
     source.wait(take)
   }
 

@@ -23,6 +23,7 @@ export type {
   NativeRelayOptions,
   NativeRelayStats,
   NativeSession,
+  NativeStop,
   NativeVerdict,
 } from '#native'
 

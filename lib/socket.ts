@@ -1,7 +1,12 @@
 import { closeSync } from 'node:fs'
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { NativeConnection, NativeInterface } from './native.js'
-import { type FaithSplice, type FaithSpliceServer, splice } from './splice.js'
+import {
+  type FaithSplice,
+  type FaithSpliceOptions,
+  type FaithSpliceServer,
+  splice,
+} from './splice.js'
 
 /** An address and a TCP port. */
 export interface FaithEndpoint {
@@ -121,15 +126,19 @@ export class FaithSocket extends Socket {
    *
    * Then Node is done with it. It is destroyed, so that nothing can be written; its `data` listeners are removed; its
    * addresses stay; and `close` is emitted when the splice has ended. Until that the splice keeps the process running.
-   * It ends with the interface, which resets both sides (`aborted`); nothing else can end it from here.
+   * It ends with the interface, or when its `signal` is aborted; either resets both sides (`aborted`).
    *
+   * @param to - a server, with the options of the splice; or a socket that is connected already, and the options after it
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`; `ERR_FAITH_SOCKET` when one of the sockets is closed, not connected,
    * has ended writing, has an encoding, is not plain TCP or is spliced already; `ERR_FAITH_CLOSED`; `ECONNREFUSED`,
    * `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EACCES`, `EADDRNOTAVAIL` (`source`), `EMFILE` and others of connect(2);
    * `ENOTFOUND` and others of getaddrinfo(3)
+   * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the splice has begun
    *
    * @example
    * ```ts
+   * import { connect } from 'node:net'
+   *
    * listener.on('connection', (socket) => {
    *   socket.once('data', async (head) => {
    *     socket.pause()
@@ -139,9 +148,19 @@ export class FaithSocket extends Socket {
    *     console.log(`${host} answered with ${bytesDown} bytes`)
    *   })
    * })
+   *
+   * // into a socket, for an hour at most
+   * const upstream = connect(80, '192.0.2.1', () => {
+   *   void socket.spliceTo(upstream, { signal: AbortSignal.timeout(3_600_000) })
+   * })
    * ```
    */
-  spliceTo(target: FaithSpliceServer | Socket): Promise<FaithSplice> {
-    return splice(this.#faith, this.#connection, this, target)
+  spliceTo(
+    ...to:
+      | [target: FaithSpliceServer | Socket, options?: undefined]
+      | [target: Socket, options: FaithSpliceOptions]
+  ): Promise<FaithSplice> {
+    const [target, options] = to
+    return splice(this.#faith, this.#connection, this, target, options)
   }
 }

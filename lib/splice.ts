@@ -1,8 +1,15 @@
 /** Captured sockets given back: JavaScript has seen enough, and Rust carries the rest. */
 import { Socket } from 'node:net'
+import { AbortError, onAbort, unlessAborted } from './abort.js'
 import { FaithError, unwrap } from './errors.js'
 import { Handover } from './handover.js'
-import { type NativeConnection, type NativeInterface, type NativeLeg, native } from './native.js'
+import {
+  type NativeConnection,
+  type NativeInterface,
+  type NativeLeg,
+  type NativeStop,
+  native,
+} from './native.js'
 import { OptionReader } from './option-reader.js'
 import {
   type NamedServer,
@@ -13,8 +20,25 @@ import {
 } from './server.js'
 import { type FaithEndReason, toEndReason } from './session.js'
 
+/** How a splice goes on, and until when. */
+export interface FaithSpliceOptions {
+  /** How long the splice may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
+  idleTimeout?: number
+  /**
+   * How long a peer may leave keep-alive probes unanswered before it counts as gone, in milliseconds, 2000 to 64800000;
+   * kept to the second. Default 120000, two minutes.
+   */
+  keepAlive?: number
+  /**
+   * Ends the splice when it is aborted: both sides are reset, and it ends as `aborted`. Before it has begun, as while its
+   * server is connected, the promise is rejected with an `AbortError` and the socket remains what it is. Default: it goes
+   * on until either side ends, or the interface.
+   */
+  signal?: AbortSignal
+}
+
 /** The server a socket is spliced to, and how. No access list is asked: whoever splices has decided. */
-export interface FaithSpliceServer {
+export interface FaithSpliceServer extends FaithSpliceOptions {
   /** An IPv4 address, or a host name, whose first IPv4 address is taken, looked up as `dns.lookup` does. */
   host: string
   /** Its port, 1 to 65535. */
@@ -28,13 +52,6 @@ export interface FaithSpliceServer {
   proxyProtocol?: 1 | 2
   /** How long the server may take to answer, in milliseconds. Default 10000. */
   connectTimeout?: number
-  /** How long the splice may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
-  idleTimeout?: number
-  /**
-   * How long a peer may leave keep-alive probes unanswered before it counts as gone, in milliseconds, 2000 to 64800000;
-   * kept to the second. Default 120000, two minutes.
-   */
-  keepAlive?: number
 }
 
 /** A splice that has ended. */
@@ -68,6 +85,15 @@ const NOTHING = Buffer.alloc(0)
 interface Target {
   server: (NamedServer & { connectTimeoutMs: number }) | Socket
   timeouts: { idleTimeoutMs: number; keepAliveMs: number }
+  signal: AbortSignal | undefined
+}
+
+/** A splice that is on its way, or goes on. */
+interface Splicing {
+  faith: NativeInterface
+  captured: NativeConnection
+  target: Target
+  stop: NativeStop
 }
 
 /** @internal Splices a captured socket to its end. */
@@ -75,58 +101,87 @@ export async function splice(
   faith: NativeInterface,
   captured: NativeConnection,
   socket: Socket,
-  target: FaithSpliceServer | Socket,
+  given: FaithSpliceServer | Socket,
+  options: FaithSpliceOptions | undefined,
 ): Promise<FaithSplice> {
-  const { server, timeouts } = readTarget(target)
+  const target = readTarget(given, options)
+  const { server, signal } = target
   if (server === socket) throw wrong('a socket cannot be spliced to itself')
+  if (signal?.aborted) throw new AbortError(signal)
+
+  const stop = new native.NativeStop()
+  const forget = signal && onAbort(signal, () => stop.stop())
+  try {
+    const ended = await begin({ faith, captured, target, stop }, socket)
+    const { bytesUp, bytesDown, durationMs, reason } = unwrap(await ended.promise)
+    return { bytesUp, bytesDown, reason: toEndReason(reason), durationMs }
+  } finally {
+    forget?.()
+  }
+}
+
+/** Takes what is to be spliced from Node, and begins. What it gives is no promise, so as not to be waited for here. */
+async function begin(
+  { faith, captured, target, stop }: Splicing,
+  socket: Socket,
+): Promise<{ promise: ReturnType<NativeInterface['splice']> }> {
+  const { server, timeouts, signal } = target
   const leaving: Handover[] = []
   const connected: NativeLeg[] = []
   try {
     leaving.push(new Handover(CALL, socket))
     if (server instanceof Socket) leaving.push(new Handover(CALL, server))
-    else connected.push(await connect(faith, captured, server))
+    else connected.push(await connect({ faith, captured, target, stop }, server))
 
     const busy = (): Handover[] => leaving.filter((one) => one.isBusy())
     for (let waiting = busy(); waiting.length > 0; waiting = busy()) {
-      await Promise.all(waiting.map((one) => one.written()))
+      await unlessAborted(signal, Promise.all(waiting.map((one) => one.written())))
     }
+    if (signal?.aborted) throw new AbortError(signal)
     // Nothing may come between here and the end of the sockets: neither a byte to be read nor one to be written.
     const taken = unwrap(native.takeSockets(leaving.map((one) => one.descriptor)))
     const [up = NOTHING, down = NOTHING] = leaving.map((one) => one.rest())
-    const ended = faith.splice(captured, { ...timeouts, up, down }, [...taken, ...connected])
-    for (const one of leaving) one.leave(ended)
-
-    const { bytesUp, bytesDown, durationMs, reason } = unwrap(await ended)
-    return { bytesUp, bytesDown, reason: toEndReason(reason), durationMs }
+    const legs = [...taken, ...connected]
+    const promise = faith.splice(captured, { ...timeouts, up, down }, legs, stop)
+    for (const one of leaving) one.leave(promise)
+    return { promise }
   } catch (error) {
     for (const leg of connected) leg.close()
     for (const one of leaving) one.cancel()
-    throw error
+    // What was stopped failed in some way of its own.
+    throw signal?.aborted ? new AbortError(signal) : error
   }
 }
 
-function readTarget(target: unknown): Target {
+function readTarget(target: unknown, options?: unknown): Target {
   if (target instanceof Socket) {
-    return { server: target, timeouts: readLastingTimeouts(new OptionReader(CALL, {})) }
+    const read = new OptionReader(CALL, options ?? {})
+    return { server: target, ...readOptions(read) }
   }
+  if (options !== undefined) throw wrong('the options of a server are given with it')
   const read = new OptionReader(CALL, target)
   const server = { ...readServer(read), ...readConnectTimeout(read) }
+  return { server, ...readOptions(read) }
+}
+
+function readOptions(read: OptionReader): Omit<Target, 'server'> {
   const timeouts = readLastingTimeouts(read)
+  const signal = read.signal('signal')
   read.end()
-  return { server, timeouts }
+  return { timeouts, signal }
 }
 
 async function connect(
-  faith: NativeInterface,
-  captured: NativeConnection,
+  { faith, captured, target, stop }: Splicing,
   server: NamedServer & { connectTimeoutMs: number },
 ): Promise<NativeLeg> {
   const { connectTimeoutMs } = server
-  const resolved = await resolve(server).catch((cause: NodeJS.ErrnoException) => {
+  const found = resolve(server).catch((cause: NodeJS.ErrnoException) => {
     const { code = 'ENOTFOUND', syscall } = cause
     throw new FaithError(code, `${CALL}: ${cause.message}`, { syscall, cause })
   })
-  return unwrap(await faith.connect(captured, { ...resolved, connectTimeoutMs }))
+  const resolved = await unlessAborted(target.signal, found)
+  return unwrap(await faith.connect(captured, { ...resolved, connectTimeoutMs }, stop))
 }
 
 function wrong(message: string): FaithError {

@@ -56,6 +56,7 @@ const librarySpecs = [
   'sessions',
   'shortcut',
   'socket',
+  'splice-abort',
   'splice-lifecycle',
   'splice-to',
   'support',

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use faith_packet::proxy;
-use faith_relay::{Connection, Server, SessionRecord, Splice, take};
+use faith_relay::{Connection, Server, SessionRecord, Splice, Stop, take};
 use faith_stack::StackError;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, ClassInstance, PromiseRaw};
@@ -97,6 +97,29 @@ pub struct NativeSpliced {
     pub reason: String,
 }
 
+/// What ends a splice, or the connecting for it.
+#[napi]
+#[derive(Default)]
+pub struct NativeStop {
+    stop: Stop,
+}
+
+#[napi]
+impl NativeStop {
+    /// Of one that is still to begin.
+    #[napi(constructor)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends it now, or as soon as it begins.
+    #[napi]
+    pub fn stop(&self) {
+        self.stop.stop();
+    }
+}
+
 /// Takes the connections of these sockets, all or none. Whoever has them closes them next, and the connections go on.
 #[napi(ts_return_type = "NativeFailure | NativeLeg[]")]
 #[must_use]
@@ -107,7 +130,7 @@ pub fn take_sockets(descriptors: Vec<i32>) -> Outcome<Vec<NativeLeg>> {
 
 #[napi]
 impl NativeInterface {
-    /// Connects to a server for a captured connection.
+    /// Connects to a server for a captured connection. One that is stopped gives a failure that means nothing.
     ///
     /// # Errors
     /// When the environment is closing.
@@ -117,10 +140,13 @@ impl NativeInterface {
         env: &'env Env,
         captured: NativeCaptured,
         server: NativeServer,
+        #[napi(ts_arg_type = "NativeStop")] stop: &NativeStop,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeLeg>>> {
         let name = self.interface.name().to_owned();
-        let begun = read_server(&captured, &server)
-            .map(|server| (server.address, self.splices.connect(captured.worker as usize, server)));
+        let begun = read_server(&captured, &server).map(|server| {
+            let stop = stop.stop.clone();
+            (server.address, self.splices.connect(captured.worker as usize, server, stop))
+        });
         env.spawn_future(async move {
             let (address, connected) = match begun {
                 Ok(begun) => begun,
@@ -145,10 +171,11 @@ impl NativeInterface {
         captured: NativeCaptured,
         options: NativeSpliceOptions,
         #[napi(ts_arg_type = "NativeLeg[]")] legs: Vec<ClassInstance<'env, NativeLeg>>,
+        #[napi(ts_arg_type = "NativeStop")] stop: &NativeStop,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeSpliced>>> {
         let name = self.interface.name().to_owned();
         let begun = read_splice(&captured, &options, legs.iter().map(|leg| leg.take()).collect())
-            .map(|splice| self.splices.begin(captured.worker as usize, splice));
+            .map(|splice| self.splices.begin(captured.worker as usize, splice, stop.stop.clone()));
         // The interface must not be held by what waits for the end: it is closed when JavaScript forgets it.
         env.spawn_future(async move {
             Ok(outcome(match begun {

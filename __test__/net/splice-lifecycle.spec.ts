@@ -3,9 +3,8 @@ import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
-import { nft, packets } from './fixtures/nft.js'
 import { Sockets } from './fixtures/sockets.js'
-import { closes, connection, spliced } from './fixtures/splices.js'
+import { closes, connection, silence, spliced } from './fixtures/splices.js'
 import { Program } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
@@ -16,22 +15,6 @@ test.before(() => lab.server.echo(echo))
 
 const inThread = fileURLToPath(new URL('programs/splice-in-thread.ts', import.meta.url))
 const descriptors = (): number => readdirSync(`/proc/${router.process.pid}/fd`).length
-
-/** Has the server say nothing to whoever dials the port; gives what waits for somebody to do so. */
-async function silence(port: number): Promise<() => Promise<boolean>> {
-  await nft(
-    lab.server,
-    `table inet silent${port} {
-      counter called {}
-      chain input {
-        type filter hook input priority filter
-        tcp dport ${port} counter name called drop
-      }
-    }`,
-  )
-  const calls = (): Promise<number> => packets(lab.server, `inet silent${port}`, 'called')
-  return () => waitFor('somebody to dial', async () => (await calls()) > 0)
-}
 
 test.serial('closing the interface ends its splices, and resets both sides', async (t) => {
   await using faith = await router.create()
@@ -48,7 +31,7 @@ test.serial('closing the interface ends its splices, and resets both sides', asy
 test.serial('an interface that is closed while a server is connected says so', async (t) => {
   await using faith = await router.create()
   const { accepted, host, port } = await connection(faith, client)
-  const called = await silence(port)
+  const called = await silence(lab.server, port)
   const connecting = accepted.spliceTo({ host, port })
   connecting.catch(() => undefined)
   await called()

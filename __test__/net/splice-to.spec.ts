@@ -1,9 +1,8 @@
 /** A captured socket that is given back is carried by the kernel, to a server or to another socket. */
 import test from 'ava'
-import { addresses, waitFor } from '../../lab/index.js'
-import { nft, packets } from './fixtures/nft.js'
+import { addresses } from '../../lab/index.js'
 import { Sockets } from './fixtures/sockets.js'
-import { closes, connection, spliced } from './fixtures/splices.js'
+import { closes, connection, silence, spliced } from './fixtures/splices.js'
 import type { AcceptedConnection } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
@@ -12,22 +11,6 @@ const servers = Sockets.of(lab.server)
 const echo = { host: addresses.server, port: 7 }
 const peer = { host: addresses.server, port: 7000 }
 test.before(() => Promise.all([lab.server.echo(echo), lab.server.peer(peer)]))
-
-/** Has the server say nothing to whoever dials the port; gives what waits for somebody to do so. */
-async function silence(port: number): Promise<() => Promise<boolean>> {
-  await nft(
-    lab.server,
-    `table inet silent${port} {
-      counter called {}
-      chain input {
-        type filter hook input priority filter
-        tcp dport ${port} counter name called drop
-      }
-    }`,
-  )
-  const calls = (): Promise<number> => packets(lab.server, `inet silent${port}`, 'called')
-  return () => waitFor('somebody to dial', async () => (await calls()) > 0)
-}
 
 test.serial(
   'what was read and put back goes first, and a gibibyte after it is whole',
@@ -162,7 +145,7 @@ test.serial('a socket whose server refused can be spliced to another', async (t)
 test.serial('a server that does not answer is given up after connectTimeout', async (t) => {
   await using faith = await router.create()
   const { accepted, host, port } = await connection(faith, client)
-  await silence(port)
+  await silence(lab.server, port)
   const connecting = accepted.spliceTo({ host, port, connectTimeout: 100 })
   await t.throwsAsync(connecting, { code: 'ETIMEDOUT' })
   t.like(await accepted.look(), { destroyed: false })

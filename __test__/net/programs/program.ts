@@ -230,8 +230,12 @@ export class Listener extends Remote {
   }
 
   /** Splices so many connections once their clients have said something; counts how that ended. */
-  spliceEach(server: FaithSpliceServer, count: number): Promise<Record<string, number>> {
-    return this.program.ask('spliceEach', this.id, server, count)
+  spliceEach(
+    server: FaithSpliceServer,
+    count: number,
+    ...signal: [name?: string]
+  ): Promise<Record<string, number>> {
+    return this.program.ask('spliceEach', this.id, server, count, ...signal)
   }
 
   async accept(): Promise<AcceptedConnection> {
@@ -314,9 +318,13 @@ export class AcceptedConnection extends Connection {
     return this.program.ask('peek', this.id)
   }
 
-  spliceTo(target: FaithSpliceServer | Connection): Promise<FaithSplice> {
+  /** Splices to a server or a socket, until the signal of that name is aborted. */
+  spliceTo(
+    target: FaithSpliceServer | Connection,
+    ...signal: [name?: string]
+  ): Promise<FaithSplice> {
     return target instanceof Connection
-      ? this.program.ask('spliceToSocket', this.id, target.id)
-      : this.program.ask('spliceTo', this.id, target)
+      ? this.program.ask('spliceToSocket', this.id, target.id, {}, ...signal)
+      : this.program.ask('spliceTo', this.id, target, ...signal)
   }
 }

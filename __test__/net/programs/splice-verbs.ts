@@ -6,10 +6,21 @@ import {
   FaithListener,
   FaithSocket,
   type FaithSplice,
+  type FaithSpliceOptions,
   type FaithSpliceServer,
 } from '../../../index.js'
 import { Reader } from '../../../lab/programs/stream.js'
 import { recall } from './kept.js'
+
+const controllers = new Map<string, AbortController>()
+
+/** The signal of that name, as an option; none without a name. */
+function until(name?: string): { signal?: AbortSignal } {
+  if (name === undefined) return {}
+  const controller = controllers.get(name) ?? new AbortController()
+  controllers.set(name, controller)
+  return { signal: controller.signal }
+}
 
 const faithSocket = (id: number): FaithSocket => recall(id, FaithSocket)
 
@@ -35,18 +46,34 @@ async function echoed(address: string, port: number, text: string): Promise<bool
 export const spliceVerbs = {
   peek: (id: number): Promise<string> => peek(recall(id, Socket)),
 
-  spliceTo: (id: number, server: FaithSpliceServer): Promise<FaithSplice> =>
-    faithSocket(id).spliceTo(server),
+  /** Splices to a server, until the signal of that name is aborted. */
+  spliceTo: (id: number, server: FaithSpliceServer, signal?: string): Promise<FaithSplice> =>
+    faithSocket(id).spliceTo({ ...server, ...until(signal) }),
 
-  spliceToSocket: (id: number, other: number): Promise<FaithSplice> =>
-    faithSocket(id).spliceTo(recall(other, Socket)),
+  /** The same into a socket. */
+  spliceToSocket: (
+    id: number,
+    other: number,
+    options: FaithSpliceOptions,
+    signal?: string,
+  ): Promise<FaithSplice> =>
+    faithSocket(id).spliceTo(recall(other, Socket), { ...options, ...until(signal) }),
 
-  /** Peeks at what comes on each of so many connections, and splices them; counts how they ended. */
-  async spliceEach(id: number, server: FaithSpliceServer, count: number) {
+  /** Aborts the signal of that name, whether there are splices that have it or will be. */
+  abortSplices(name: string): void {
+    until(name)
+    controllers.get(name)?.abort(new Error('as told'))
+  },
+
+  /**
+   * Peeks at what comes on each of so many connections, and splices them, until the signal of that name is aborted;
+   * counts how they ended.
+   */
+  async spliceEach(id: number, server: FaithSpliceServer, count: number, signal?: string) {
     const splices: Promise<FaithSplice>[] = []
     for await (const socket of recall(id, FaithListener)) {
       socket.on('error', () => undefined)
-      splices.push(peek(socket).then(() => socket.spliceTo(server)))
+      splices.push(peek(socket).then(() => socket.spliceTo({ ...server, ...until(signal) })))
       if (splices.length === count) break
     }
     const counts: Record<string, number> = {}

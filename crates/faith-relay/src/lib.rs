@@ -57,4 +57,4 @@ pub use options::RelayOptions;
 pub use record::{EndReason, Observer, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
-pub use splice::{Connection, Server, Splice, Splices, take};
+pub use splice::{Connection, Server, Splice, Splices, Stop, take};

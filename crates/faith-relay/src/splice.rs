@@ -16,7 +16,7 @@ use faith_stack::FaithInterface;
 use faith_sys::tcp;
 pub use faith_sys::tcp::Connection;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 
 use crate::attempt::Attempt;
@@ -74,6 +74,22 @@ pub struct Splice {
     pub keep_alive: Duration,
 }
 
+/// Ends one splice, or the connecting for it, before the end that it would have. What is told before there is something
+/// to end is kept.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<Notify>);
+
+impl Stop {
+    /// Ends it.
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
+
+    async fn stopped(&self) {
+        self.0.notified().await;
+    }
+}
+
 /// The splices of an interface. They run on its workers, and end with it.
 pub struct Splices {
     engine: Arc<Engine>,
@@ -93,11 +109,13 @@ impl Splices {
         Self { engine, interface, ends }
     }
 
-    /// Connects to a server from the thread of a worker; `None` when the interface is closed before that is decided.
+    /// Connects to a server from the thread of a worker; `None` when the interface is closed before that is decided, or it
+    /// is stopped.
     pub fn connect(
         &self,
         worker: usize,
         server: Server,
+        stop: Stop,
     ) -> impl Future<Output = Option<io::Result<Connection>>> + Send + use<> {
         let (decided, connected) = oneshot::channel();
         self.run_on(worker, move || {
@@ -105,24 +123,30 @@ impl Splices {
                 let Server { address, source, header, connect_timeout } = server;
                 let source = source.map_or(Source::Any, Source::Address);
                 let target = Target { server: address, source, traffic_class: None, header };
-                let opened = open(&target, connect_timeout).await.map(AsyncFd::into_inner);
-                // When nobody waits for it any more it is closed.
-                let _ = decided.send(opened);
+                tokio::select! {
+                    opened = open(&target, connect_timeout) => {
+                        // When nobody waits for it any more it is closed.
+                        let _ = decided.send(opened.map(AsyncFd::into_inner));
+                    }
+                    () = stop.stopped() => {}
+                }
             });
         });
         async { connected.await.ok() }
     }
 
-    /// Splices on the thread of a worker until either of them or the interface ends. The record is told; `None`, and
-    /// both are reset, when the interface was closed before.
+    /// Splices on the thread of a worker until either of them or the interface ends, or it is stopped, which resets both
+    /// ([`EndReason::Aborted`](crate::EndReason::Aborted)). The record is told; `None`, and both are reset, when the
+    /// interface was closed before.
     pub fn begin(
         &self,
         worker: usize,
         splice: Splice,
+        stop: Stop,
     ) -> impl Future<Output = Option<SessionRecord>> + Send + use<> {
         let (ended, record) = oneshot::channel();
         let (engine, ends) = (Arc::clone(&self.engine), Arc::clone(&self.ends));
-        self.run_on(worker, move || engine.splice(worker, splice, |id| ends.expect(id, ended)));
+        self.run_on(worker, move || engine.splice(worker, splice, stop, |id| ends.expect(id, ended)));
         async { record.await.ok() }
     }
 
@@ -141,7 +165,13 @@ impl Splices {
 
 impl Engine {
     /// Splices on this worker's thread. `begun` is told the id of its record before that can be written.
-    pub(crate) fn splice(self: &Arc<Self>, worker: usize, splice: Splice, begun: impl FnOnce(u64)) {
+    pub(crate) fn splice(
+        self: &Arc<Self>,
+        worker: usize,
+        splice: Splice,
+        stop: Stop,
+        begun: impl FnOnce(u64),
+    ) {
         let Splice { source, destination, client, server, up, down, idle_timeout, keep_alive } = splice;
         let mut attempt = Attempt::new(self, worker, source, destination);
         attempt.joined = true;
@@ -151,7 +181,14 @@ impl Engine {
                 let peers = attempt.peers();
                 let clock = Clock::new(idle_timeout, keep_alive);
                 let session = Session::new(client, server, attempt, clock).beginning_with(up, down);
-                self.spawn(worker, peers, true, session);
+                self.spawn(worker, peers, true, async move {
+                    tokio::select! {
+                        // Asked first, as it is hardly ever stopped.
+                        biased;
+                        () = session => {}
+                        () = stop.stopped() => {}
+                    }
+                });
             }
             Err(refusal) => attempt.fail(&refusal),
         }

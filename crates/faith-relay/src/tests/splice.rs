@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::mpsc::channel;
 
 use super::*;
-use crate::splice::{Splice, take};
+use crate::splice::{Splice, Stop, take};
 
 /// A connection, as somebody else has it, and its peer.
 fn connected() -> (TcpStream, TcpStream) {
@@ -19,6 +19,10 @@ fn connected() -> (TcpStream, TcpStream) {
 
 /// Splices what two owners have; gives both peers, once it goes on.
 fn spliced(lab: &Lab, up: &[u8], down: &[u8]) -> (TcpStream, TcpStream) {
+    stoppable(lab, up, down, Stop::default())
+}
+
+fn stoppable(lab: &Lab, up: &[u8], down: &[u8], stop: Stop) -> (TcpStream, TcpStream) {
     let ((client, client_peer), (server, server_peer)) = (connected(), connected());
     let legs = take(&[client.as_raw_fd(), server.as_raw_fd()]).unwrap();
     // Whose owners close theirs.
@@ -35,7 +39,7 @@ fn spliced(lab: &Lab, up: &[u8], down: &[u8]) -> (TcpStream, TcpStream) {
         keep_alive: PATIENCE,
     };
     let (told, begun) = channel();
-    lab.on_worker(move |engine| engine.splice(0, splice, |id| told.send(id).unwrap()));
+    lab.on_worker(move |engine| engine.splice(0, splice, stop, |id| told.send(id).unwrap()));
     assert!(begun.recv_timeout(PATIENCE).unwrap() > 0);
     (client_peer, server_peer)
 }
@@ -94,4 +98,29 @@ fn what_is_no_socket_is_not_taken() {
     assert!(take(&[socket.as_raw_fd(), file.as_raw_fd()]).is_err());
     (&socket).write_all(b"still here").unwrap();
     assert_eq!(read_exactly(&mut peer, 10), b"still here");
+}
+
+#[test]
+fn one_that_is_stopped_resets_both_sides_and_the_others_go_on() {
+    let lab = Lab::new(options());
+    let stop = Stop::default();
+    let (mut client, mut server) = stoppable(&lab, b"", b"", stop.clone());
+    let (mut other, mut far) = spliced(&lab, b"", b"");
+    stop.stop();
+    read_to_reset(&mut client);
+    read_to_reset(&mut server);
+    assert_eq!(lab.ended().reason, EndReason::Aborted);
+    other.write_all(b"still here").unwrap();
+    assert_eq!(read_exactly(&mut far, 10), b"still here");
+}
+
+#[test]
+fn one_that_is_stopped_before_it_begins_ends_as_it_does() {
+    let lab = Lab::new(options());
+    let stop = Stop::default();
+    stop.stop();
+    let (mut client, mut server) = stoppable(&lab, b"", b"", stop);
+    read_to_reset(&mut client);
+    read_to_reset(&mut server);
+    assert_eq!(lab.ended().reason, EndReason::Aborted);
 }
