@@ -146,8 +146,7 @@ impl Direction {
                 self.fill(source, sink, buffer)?;
             } else {
                 let received = self.copy(source, sink, buffer)?;
-                // Less than asked for was all there was, and what comes next is an edge (epoll(7)), unless it is
-                // the end, whose edge may have come with the last bytes'.
+                // Less than asked for was all there was, and what comes next is an edge (epoll(7)).
                 if (1..buffer.len()).contains(&received) && !source.read_closed {
                     source.readable = false;
                 }
@@ -215,8 +214,8 @@ impl Direction {
         };
         self.bulk |= received == buffer.len();
         let message = &buffer[..received];
-        // What ended with these bytes can leave with them, in one packet.
-        let ends = source.read_closed && !source.failed && received < buffer.len();
+        // Nothing is behind these bytes but the end, which can leave with them, in one packet.
+        let ends = source.read_closed && !source.failed && !source.mark_ahead && received < buffer.len();
         let sent = match if ends { tcp::transmit_before_more } else { tcp::transmit }(&*sink, message) {
             Ok(sent) => sent,
             Err(error) => {
@@ -227,6 +226,9 @@ impl Direction {
         self.bytes += sent as u64;
         if sent < received {
             self.keep(&message[sent..], false);
+        }
+        if ends {
+            self.stream = Stream::Ending;
         }
         Ok(received)
     }

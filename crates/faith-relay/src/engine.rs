@@ -483,5 +483,5 @@ fn refuse<H: Held>(syn: H, attempt: Attempt, refusal: Refusal) {
 
 /// Registers a connection with this thread's runtime.
 pub(crate) fn leg_of(connection: Connection) -> Result<Leg, Refusal> {
-    reactor::register(connection).map(|fd| Leg::new(fd, true)).map_err(|error| Refusal::from_error(&error))
+    reactor::register(connection).map(|fd| Leg::new(fd, false)).map_err(|error| Refusal::from_error(&error))
 }

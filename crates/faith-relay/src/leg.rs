@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use faith_sys::tcp::{self, Connection};
+use faith_sys::tcp::Connection;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
@@ -74,11 +74,14 @@ impl Leg {
             self.writable = true;
             self.write_closed = guard.ready().is_write_closed();
             guard.clear_ready();
-            if self.write_closed && tcp::has_error(&self.fd) {
-                self.failed = true;
-            }
+            self.failed |= self.write_closed && self.has_error();
         }
         Ok(())
+    }
+
+    /// Whether epoll has told of an error (`EPOLLERR`). It is there for the call that will report it.
+    fn has_error(&self) -> bool {
+        self.fd.try_io(Interest::ERROR, |_| Ok(())).is_ok()
     }
 
     /// Whether an urgent byte has come: it makes the socket readable and exceptional at once.

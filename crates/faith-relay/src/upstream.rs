@@ -125,15 +125,15 @@ pub(crate) async fn connect(
 /// Those of socket(2), bind(2) and connect(2); `ETIMEDOUT` after `connect_timeout` too.
 pub(crate) async fn open(target: &Target, connect_timeout: Duration) -> io::Result<AsyncFd<Connection>> {
     let begun = begin(target)?;
-    match timeout(connect_timeout, begun.writable()).await {
+    let failed = match timeout(connect_timeout, begun.writable()).await {
         // The readiness stays set: a connected socket is writable, and the session starts from that.
-        Ok(ready) => drop(ready?),
+        Ok(ready) => ready?.ready().is_write_closed(),
         Err(_) => return Err(tcp::timed_out()),
+    };
+    if failed && let Some(error) = tcp::take_error(&begun)? {
+        return Err(error);
     }
-    match tcp::take_error(&begun)? {
-        None => introduce(target, &begun).map(|()| begun),
-        Some(error) => Err(error),
-    }
+    introduce(target, &begun).map(|()| begun)
 }
 
 /// Sends the header. The send queue of a new connection has room for all of it.
