@@ -1,5 +1,4 @@
 /** What becomes of packets that are no TCP connection, or no honest one, as the network sees it. */
-import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import {
   addresses,
@@ -11,6 +10,7 @@ import {
   udp,
   waitFor,
 } from '../../lab/index.js'
+import { probeFrom, type ProbeOptions } from './fixtures/probe.js'
 import { Program, type Faith } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
@@ -21,16 +21,9 @@ const server = captured()
 /** How many packets were dropped for that reason. */
 const dropped = async (faith: Faith, reason: string) => (await faith.stats()).drops[reason] ?? 0
 
-async function probe(
-  kind: string,
-  options: { address?: string; count?: number; port?: number } = {},
-) {
-  const file = fileURLToPath(new URL('programs/probe.py', import.meta.url))
-  const args = Object.entries({ source: addresses.client, address: server, ...options })
-  const flags = args.flatMap(([name, value]) => [`--${name}`, String(value)])
-  const { code, stderr } = await lab.client.run('python3', [file, kind, ...flags])
-  if (code !== 0) throw new Error(stderr)
-}
+/** Sends such packets from the client to a captured address. */
+const probe = (kind: string, options: ProbeOptions = {}) =>
+  probeFrom(lab.client, kind, { source: addresses.client, address: server, ...options })
 
 /** Packets that faithd took from the host, and gave to it. */
 interface Passed {

@@ -3,8 +3,9 @@
  * administrator can tell, but for what the interface itself counts.
  */
 import test from 'ava'
-import { captured, waitFor, type Host } from '../../lab/index.js'
+import { addresses, captured, waitFor, type Host } from '../../lab/index.js'
 import { nft, packets } from './fixtures/nft.js'
+import { probeFrom } from './fixtures/probe.js'
 import { Program, type Faith } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
@@ -192,24 +193,51 @@ for (const [what, how] of [
   })
 }
 
-test.serial(
-  'what carries no ACK, or comes from where no client is, goes to the pump',
-  async (t) => {
-    await using faith = await router.create()
-    await faith.listen({ port: 86 }, 'here')
-    t.like(await client.greeting(server, 86), { from: 'here' })
-    const device = await sentBy(lab.router, 'faith0')
-    t.true(device >= 60, 'the SYN')
-    // A hairpin: from a captured address, with which the router spoofs.
-    await lab.router.run('ip', ['-6', 'addr', 'add', '64:ff9b::1/128', 'dev', 'lo', 'nodad'])
-    try {
-      await lab.router.run('nc', ['-w', '1', '-s', '64:ff9b::1', server, '86'], { input: 'x' })
-      t.true(((await faith.stats()).drops['martian'] ?? 0) > 0)
-    } finally {
-      await lab.router.run('ip', ['-6', 'addr', 'del', '64:ff9b::1/128', 'dev', 'lo'])
+/** Sends many such segments to a port of a captured address. */
+const probe = (kind: string, address = server) =>
+  probeFrom(lab.client, kind, { source: addresses.client, address, port: 86, count: many })
+
+// Of martians an interface gets a few by itself: the kernel reports its multicast groups.
+const many = 50
+
+for (const shortcut of [true, false]) {
+  const withOrWithout = shortcut ? 'with it' : 'without it'
+
+  test.serial(`${withOrWithout}, segments of no connection are reset by the stack`, async (t) => {
+    await using faith = await router.create({ shortcut })
+    for (const kind of ['acks', 'optional-acks']) {
+      const before = await faith.stats()
+      await probe(kind)
+      await waitFor('the resets', async () => {
+        return (await faith.stats()).returned.packets === before.returned.packets + many
+      })
+      t.is((await faith.stats()).captured.packets, before.captured.packets + many)
     }
-  },
-)
+    // Headers between the two are for the pump to follow.
+    const seen = await sentBy(lab.router, 'faith0')
+    const length = { plain: 60, optional: 68 }
+    const least = many * (length.optional + (shortcut && possible ? 0 : length.plain))
+    t.true(seen >= least && seen < least + many * length.plain, `${seen}, ${least}`)
+  })
+
+  test.serial(`${withOrWithout}, segments that claim a wrong length are malformed`, async (t) => {
+    await using faith = await router.create({ shortcut })
+    const malformed = async () => (await faith.stats()).drops['malformed'] ?? 0
+    await probe('short-acks')
+    await waitFor('those that are too short', async () => (await malformed()) === many)
+    await probe('long-acks')
+    await waitFor('those that are too long', async () => (await malformed()) === 2 * many)
+    t.like(await faith.stats(), { captured: { packets: 0 }, returned: { packets: 0 } })
+  })
+
+  test.serial(`${withOrWithout}, segments from inside a prefix are martian`, async (t) => {
+    await using faith = await router.create({ shortcut, prefixes: ['2001:db8::/32'] })
+    const martian = async () => (await faith.stats()).drops['martian'] ?? 0
+    await probe('acks', '2001:db8:c000:221::')
+    await waitFor('all of them', async () => (await martian()) >= many)
+    t.like(await faith.stats(), { captured: { packets: 0 }, returned: { packets: 0 } })
+  })
+}
 
 test.serial('a process that is killed leaves no pair behind', async (t) => {
   await using doomed = await Program.start(lab.router)

@@ -5,6 +5,10 @@
   probe.py syns ...                                        SYNs, of connections that nobody goes on with
   probe.py fragments ...                                   a SYN with data in it, in two fragments
   probe.py options ...                                     a SYN behind a destination options header
+  probe.py acks ...                                        ACKs, of connections that there are not
+  probe.py optional-acks ...                               the same behind a destination options header
+  probe.py short-acks ...                                  the same with TCP headers that claim too few bytes
+  probe.py long-acks ...                                   the same with TCP headers that claim more than there is
   probe.py datagrams ...                                   UDP datagrams, as fast as they go
 
 It waits for no answer: what becomes of them is in the counters of whoever gets them.
@@ -14,6 +18,7 @@ import argparse
 import socket
 import struct
 
+SYN, ACK = 0x02, 0x10
 TCP, FRAGMENT, DESTINATION_OPTIONS, ICMPV6 = 6, 44, 60, 58
 
 
@@ -40,7 +45,10 @@ class Probe:
 
     def syn(self, number, data=b""):
         """A SYN without options, of a source port that nobody listens to."""
-        head = struct.pack("!HHIIBBH", 20000 + number, self.port, 1, 0, 5 << 4, 0x02, 65535)
+        return self.segment(number, SYN, data)
+
+    def segment(self, number, flags, data=b"", words=5):
+        head = struct.pack("!HHIIBBH", 20000 + number, self.port, 1, 1, words << 4, flags, 65535)
         sum_ = checksum(self.source, self.destination, TCP, head + b"\0\0\0\0" + data)
         return head + sum_ + b"\0\0" + data
 
@@ -60,6 +68,18 @@ class Probe:
     def options(self, number):
         self.send(DESTINATION_OPTIONS, bytes([TCP, 0, 1, 4, 0, 0, 0, 0]) + self.syn(number))
 
+    def acks(self, number):
+        self.send(TCP, self.segment(number, ACK))
+
+    def optional_acks(self, number):
+        self.send(DESTINATION_OPTIONS, bytes([TCP, 0, 1, 4, 0, 0, 0, 0]) + self.segment(number, ACK))
+
+    def short_acks(self, number):
+        self.send(TCP, self.segment(number, ACK, words=4))
+
+    def long_acks(self, number):
+        self.send(TCP, self.segment(number, ACK, words=6))
+
     def datagrams(self, number):
         if number == 1:
             self.udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
@@ -68,7 +88,8 @@ class Probe:
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["echo", "syns", "fragments", "options", "datagrams"])
+    acks = ["acks", "optional-acks", "short-acks", "long-acks"]
+    parser.add_argument("kind", choices=["echo", "syns", "fragments", "options", "datagrams", *acks])
     parser.add_argument("--source", required=True)
     parser.add_argument("--address", required=True)
     parser.add_argument("--port", type=int, default=80)
@@ -76,7 +97,7 @@ def main():
     options = parser.parse_args()
     probe = Probe(options)
     for number in range(1, options.count + 1):
-        getattr(probe, options.kind)(number)
+        getattr(probe, options.kind.replace("-", "_"))(number)
 
 
 main()
