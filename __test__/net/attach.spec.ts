@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { addresses, captured } from '../../lab/index.js'
+import { addresses, captured, waitFor } from '../../lab/index.js'
 import type { Answer, Identity, Kind } from './programs/attach-verbs.js'
 import { stage } from './programs/stage.js'
 
@@ -144,7 +144,9 @@ test.serial('a closed listener takes no server', async (t) => {
 
 test.serial('when the listener closes, the server keeps what it has and goes on', async (t) => {
   await using one = await attached('half-open net')
+  await router.ask('subscribe', 'faithd:connection')
   await using dialled = await client.dial(captured(), 80)
+  await waitFor('the server to have it', async () => (await router.ask('published')).length > 0)
   await one.server.listen(8080)
   await dialled.write('still there?')
   await one.listener.close()
