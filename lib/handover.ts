@@ -112,6 +112,8 @@ export class Handover {
 
   #requireUsable(): void {
     const { destroyed, errored, writableEnded } = this.#socket
+    // Of an interface that is closed there is no socket left to splice.
+    if (errored instanceof FaithError && errored.code === 'ERR_FAITH_CLOSED') throw errored
     if (destroyed) throw this.#refuse('it is closed', undefined, errored ?? undefined)
     if (writableEnded) throw this.#refuse('it has ended writing')
   }

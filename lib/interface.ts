@@ -19,6 +19,7 @@ import { type FaithPrefixChange, FaithPrefixes } from './prefixes.js'
 import { FaithRelay } from './relay.js'
 import type { FaithRelayOptions } from './relay-options.js'
 import { toEnded } from './session.js'
+import { FaithSocket } from './socket.js'
 import type { FaithSpliceStats } from './splice.js'
 
 /** How a faith interface is made; every option has a default. */
@@ -247,8 +248,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   /**
    * Closes its listeners, aborts what its relays still carry (close them first, with `drain`, to let it end), and
-   * removes the interface and its routes; `close` is emitted after. Sockets of its listeners lose their network with
-   * it. Closing again waits for the same end.
+   * removes the interface and its routes; `close` is emitted after. Sockets that are still open are destroyed with
+   * `ERR_FAITH_CLOSED`: see {@link FaithSocket}. Closing again waits for the same end.
    *
    * @example
    * ```ts
@@ -299,14 +300,16 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   #lose(failure: NativeFailure): void {
     if (this.#closing !== undefined) return
-    void this.close()
+    this.#closing = this.#shut(() => toFaithError(failure))
     this.emit('error', toFaithError(failure))
   }
 
-  async #shut(): Promise<void> {
+  async #shut(reason = () => closedError(this.name)): Promise<void> {
     this.#forget()
     this.#drops.stop()
     await Promise.all([...this.#dependents].map((dependent) => dependent.close()))
+    // While its workers still carry what is to be said to the clients.
+    FaithSocket.cutOff(this.#native, reason)
     await this.#native.close()
     process.nextTick(() => this.emit('close'))
   }

@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs'
 import { Socket, type SocketConstructorOpts } from 'node:net'
+import type { FaithError } from './errors.js'
 import type { NativeConnection, NativeInterface } from './native.js'
 import {
   type FaithSplice,
@@ -41,11 +42,18 @@ export interface FaithSocketOptions {
   pauseOnConnect: boolean
 }
 
+/** The open sockets of each interface. Node holds them too, as long as they are open. */
+const open = new WeakMap<NativeInterface, Set<FaithSocket>>()
+
 /**
  * A captured connection: a real `net.Socket`, already connected, whose local address is the one the client dialled.
  *
  * Listeners make it, and relays for a {@link FaithRouteSocket}; there is no `connect` event. `localAddress`, `localPort`, `remoteAddress` and `remotePort` are
  * known from the start and stay known after the socket is closed.
+ *
+ * It lives no longer than its interface: when that is closed, or deleted by somebody else, the socket is destroyed with
+ * a {@link FaithError} `ERR_FAITH_CLOSED`, and its client is reset unless it was told the end before. Where nobody listens
+ * to its `error` event this is no exception: whoever closes an interface must not be ended by that.
  *
  * @example
  * ```ts
@@ -67,6 +75,7 @@ export class FaithSocket extends Socket {
 
   readonly #faith: NativeInterface
   readonly #connection: NativeConnection
+  #cutOffBy: FaithError | undefined
 
   /** @internal The socket of a connection, whose `fd` it takes over, or closes where there can be none. */
   static adopt(
@@ -74,12 +83,22 @@ export class FaithSocket extends Socket {
     faith: NativeInterface,
     options: FaithSocketOptions,
   ): FaithSocket {
+    let socket: FaithSocket
     try {
-      return new FaithSocket(connection, faith, options)
+      socket = new FaithSocket(connection, faith, options)
     } catch (error) {
       closeSync(connection.fd)
       throw error
     }
+    const others = open.get(faith) ?? new Set()
+    open.set(faith, others)
+    if (!socket.destroyed) others.add(socket)
+    return socket
+  }
+
+  /** @internal Ends the open sockets of an interface that is about to be gone; each for a reason of its own. */
+  static cutOff(faith: NativeInterface, reason: () => FaithError): void {
+    for (const socket of open.get(faith) ?? []) socket.#cutOff(reason())
   }
 
   // Private rather than internal: what is internal is not declared at all, and then the constructor of `Socket` is.
@@ -111,6 +130,27 @@ export class FaithSocket extends Socket {
     this.localPort = port
     this.remoteAddress = connection.remoteAddress
     this.remotePort = connection.remotePort
+  }
+
+  /* oxlint-disable eslint/no-underscore-dangle -- that is what streams call it */
+  /** @internal */
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    // Node may give up a socket while it makes it.
+    if (!(#faith in this)) return super._destroy(error, callback)
+    open.get(this.#faith)?.delete(this)
+    super._destroy(this.#cutOffBy ?? error, callback)
+  }
+  /* oxlint-enable eslint/no-underscore-dangle */
+
+  #cutOff(reason: FaithError): void {
+    if (this.listenerCount('error') === 0) this.once('error', () => undefined)
+    if (this.writableEnded && this.writableLength === 0) {
+      this.destroy(reason)
+    } else {
+      // A stream that is cut short must not look complete.
+      this.#cutOffBy = reason
+      this.resetAndDestroy()
+    }
   }
 
   /**

@@ -56,6 +56,7 @@ const librarySpecs = [
   'sessions',
   'shortcut',
   'socket',
+  'socket-lifetime',
   'splice-abort',
   'splice-lifecycle',
   'splice-to',

@@ -55,6 +55,8 @@ function greet(socket: FaithSocket, from: string): void {
   socket.resume().end(`${JSON.stringify(greeting)}\n`)
 }
 
+const ignored: FaithSocket[] = []
+
 type Queue = AsyncIterator<[FaithSocket], undefined>
 const queues = new Map<number, Queue>()
 
@@ -117,6 +119,17 @@ export const faithVerbs = {
     }
     return taken
   },
+
+  /** Takes the connections of a listener from now on, and listens to nothing of theirs. */
+  ignore: (id: number): void =>
+    void listener(id).on('connection', (socket) => ignored.push(socket)),
+
+  /** What became of those: whether they are closed, and by which error. */
+  ignored: () =>
+    ignored.map(({ closed, errored }) => ({
+      closed,
+      code: (errored as NodeJS.ErrnoException | null)?.code,
+    })),
 
   pause: (id: number): void => void listener(id).pause(),
   resume: (id: number): void => void listener(id).resume(),
