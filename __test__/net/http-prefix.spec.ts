@@ -1,0 +1,66 @@
+/** examples/http-prefix.mjs does what it says. */
+import test from 'ava'
+import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
+import { startExample } from './fixtures/examples.js'
+import { Sockets } from './fixtures/sockets.js'
+
+const lab = await createLab()
+test.after.always(() => lab.close())
+
+/** What curl gets from each of these, a line of each. */
+async function curl(...urls: string[]): Promise<string[]> {
+  const args = ['-sS', '--max-time', '15', ...urls]
+  const { code, stdout, stderr } = await lab.client.run('curl', args)
+  if (code !== 0) throw new Error(`curl: ${code}: ${stderr}`)
+  return stdout.trimEnd().split('\n')
+}
+
+test.serial('every address of the well-known prefix answers, and says which it is', async (t) => {
+  await using server = await startExample(lab.router, 'http-prefix')
+  const last = Array.from({ length: 50 }, (_, index) => index)
+  const urls = last.map((byte) => `http://[${captured(`192.0.2.${byte}`)}]/`)
+  t.deepEqual(
+    await curl(...urls),
+    last.map((byte) => {
+      const address = `64:ff9b::c000:2${byte.toString(16).padStart(2, '0')}`
+      return `you dialled ${address} port 80, which means 192.0.2.${byte}`
+    }),
+  )
+  t.like(await server.process.stop('SIGTERM'), { code: 0 })
+})
+
+test.serial(
+  'so does every address of the prefixes it is given, on the port it is given',
+  async (t) => {
+    const args = ['--port', '8080', '2001:db8:64::/96', '3fff:64::/32']
+    await using server = await startExample(lab.router, 'http-prefix', args)
+    t.deepEqual(
+      await curl('http://[2001:db8:64::198.51.100.2]:8080/', 'http://[3fff:64:c633:6402::]:8080/'),
+      [
+        `you dialled 2001:db8:64::c633:6402 port 8080, which means ${addresses.server}`,
+        `you dialled 3fff:64:c633:6402:: port 8080, which means ${addresses.server}`,
+      ],
+    )
+    t.is(
+      await Sockets.of(lab.client).dial('2001:db8:64::198.51.100.2', 80).outcome(),
+      'ECONNREFUSED',
+      'and on no other',
+    )
+    t.like(await server.process.stop('SIGINT'), { code: 0 })
+  },
+)
+
+test.serial('what it says it is ready for is what it answers to', async (t) => {
+  await using server = await startExample(lab.router, 'http-prefix', ['--port', '81'])
+  const [url = ''] = /http:\S+/.exec(await server.process.line(/^ready/)) ?? []
+  t.deepEqual(await curl(url), ['you dialled 64:ff9b::c000:221 port 81, which means 192.0.2.33'])
+})
+
+test.serial('a client that keeps its connection is told when the server ends', async (t) => {
+  await using server = await startExample(lab.router, 'http-prefix')
+  const client = await Sockets.of(lab.client).connect(captured(), 80)
+  client.says('GET / HTTP/1.1\r\nHost: faith\r\n\r\n')
+  await waitFor('the answer', async () => (await client.status()).text.includes('you dialled'))
+  t.like(await server.process.stop('SIGTERM'), { code: 0 })
+  await client.sees('end')
+})
