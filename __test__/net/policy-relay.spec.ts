@@ -1,0 +1,167 @@
+/** examples/policy-relay.mjs does what it says. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
+import type { FaithSession } from '../../index.js'
+import { type Example, exampleFile, startExample } from './fixtures/examples.js'
+import { Sockets } from './fixtures/sockets.js'
+
+/** Addresses of the public internet, which the lab's server has. */
+const [here, there] = ['93.184.215.14', '93.184.216.34']
+
+const lab = await createLab()
+test.after.always(() => lab.close())
+
+const client = Sockets.of(lab.client)
+const servers = Sockets.of(lab.server)
+
+test.before(async () => {
+  for (const address of [here, there]) {
+    await lab.server.run('ip', ['addr', 'add', `${address}/32`, 'dev', 'eth0'])
+    await lab.router.run('ip', ['route', 'add', address, 'via', addresses.server])
+  }
+})
+
+const file = join(lab.directory, 'blocked.txt')
+const block = (...lines: string[]) => writeFileSync(file, lines.map((line) => `${line}\n`).join(''))
+const dial = (ipv4: string, port: number) => client.dial(captured(ipv4), port).outcome()
+
+interface Line extends FaithSession {
+  event: string
+  blocked?: number
+  because?: string
+}
+
+/** Starts the relay with a list of these lines. */
+async function start(lines: readonly string[], args: readonly string[] = []): Promise<Example> {
+  block(...lines)
+  return await startExample(lab.router, 'policy-relay', [...args, file])
+}
+
+/** Has it read its list again, and gives what it says about that. */
+async function reload(relay: Example): Promise<Line> {
+  const said = () => relay.log.filter(({ event }) => event === 'reloaded' || event === 'kept')
+  const before = said().length
+  relay.process.kill('SIGHUP')
+  return (await waitFor('an answer to SIGHUP', () => said()[before])) as unknown as Line
+}
+
+let ports = 7700
+
+/** A session through the relay, of which both ends are at hand. */
+async function session(ipv4: string) {
+  ports += 1
+  const listening = await servers.listen(ports)
+  const near = await client.connect(captured(ipv4), ports)
+  return { port: ports, near, far: await listening.accept() }
+}
+
+test.serial('networks and ports that are blocked are prohibited, and nothing else', async (t) => {
+  const lines = ['# a country', '', '93.184.216.0/24   # a provider', '203.0.114.0/24']
+  await using relay = await start(lines, ['--block-port', '25', '--block-port', '7000-7002'])
+  t.like(await relay.logs<Line>(({ event }) => event === 'ready'), { blocked: 2 })
+  await Promise.all([25, 7001, 7003].map((port) => servers.listen(port)))
+
+  t.is(await dial(here, 7003), 'connected')
+  t.is(await dial(there, 7003), 'EACCES')
+  t.is(await dial(here, 25), 'EACCES')
+  t.is(await dial(here, 7001), 'EACCES')
+  t.like(await relay.process.stop('SIGTERM'), { code: 0 })
+})
+
+test.serial('each session and each refusal is a line of its own', async (t) => {
+  await using relay = await start([there])
+  const { port, near, far } = await session(here)
+  near.says('hello')
+  await far.hears('hello')
+  near.ends()
+  far.ends()
+  t.is(await dial(there, port), 'EACCES')
+  t.like(await relay.logs<Line>(({ reason }) => reason === 'closed'), {
+    event: 'session',
+    source: { address: addresses.client, port: await near.port() },
+    destination: { address: '64:ff9b::5db8:d70e', port, ipv4: here, ipv4Port: port },
+    bytesUp: 5,
+    bytesDown: 0,
+  })
+  const denied = await relay.logs<Line>(({ reason }) => reason === 'denied')
+  t.like(denied, { event: 'session', destination: { ipv4: there, port } })
+  t.is(relay.log.filter(({ event }) => event === 'session').length, 2)
+  t.like(await relay.process.stop('SIGINT'), { code: 0 })
+})
+
+test.serial('a list that is read again is for new sessions, and drops none', async (t) => {
+  await using relay = await start([there])
+  const { port, near, far } = await session(here)
+  block(here, '192.0.3.0/24')
+  t.like(await reload(relay), { event: 'reloaded', blocked: 2 })
+
+  t.is(await dial(here, port), 'EACCES')
+  t.is(await dial(there, port), 'connected')
+  near.says('still here')
+  await far.hears('still here')
+  far.says('so am I')
+  await near.hears('so am I')
+  near.ends()
+  far.ends()
+})
+
+test.serial('the ports that are blocked stay so when the list is read again', async (t) => {
+  await servers.listen(2525)
+  await using relay = await start([], ['--block-port', '2525'])
+  t.like(await reload(relay), { event: 'reloaded', blocked: 0 })
+  t.is(await dial(here, 2525), 'EACCES')
+})
+
+test.serial('when it ends, sessions may come to theirs', async (t) => {
+  await using relay = await start([])
+  const { port, near, far } = await session(here)
+  relay.process.kill('SIGTERM')
+  await waitFor('nobody to capture', async () => (await dial(here, port)) === 'ECONNREFUSED')
+  near.says('goodbye')
+  await far.hears('goodbye')
+  near.ends()
+  far.ends()
+  t.like(await relay.process.exited, { code: 0 })
+  t.like(await relay.logs<Line>(({ event }) => event === 'session'), { reason: 'closed' })
+})
+
+test.serial('a bad list is not put in force, and its lines are named', async (t) => {
+  await using relay = await start([there])
+  const { port, near, far } = await session(here)
+  block('# ours', here, '93.184.216.300', '', '93.184.216.0/33')
+  const { because } = await reload(relay)
+  t.regex(because ?? '', new RegExp(`^${file}:3: .*\n${file}:5: `))
+  t.is(await dial(here, port), 'connected')
+  t.is(await dial(there, port), 'EACCES')
+  near.says('still here')
+  await far.hears('still here')
+  near.ends()
+  far.ends()
+})
+
+for (const [what, line] of [
+  ['no network', 'Atlantis'],
+  ['a network of IPv6', '2001:db8::/32'],
+  ['a network with host bits', '93.184.216.34/24'],
+  ['more than a network', '93.184.216.0/24 port 80'],
+] as const) {
+  test.serial(`with a line that is ${what} it does not start, and names it`, async (t) => {
+    block('# ours', here, line)
+    const { code, stdout, stderr } = await lab.router.run(process.execPath, [
+      exampleFile('policy-relay'),
+      file,
+    ])
+    t.is(code, 78)
+    t.is(stdout, '')
+    t.regex(stderr, new RegExp(`^${file}:3: .+\n$`))
+  })
+}
+
+test.serial('without its file it does not start', async (t) => {
+  const args = [exampleFile('policy-relay'), '/nobody.txt']
+  const { code, stderr } = await lab.router.run(process.execPath, args)
+  t.is(code, 78)
+  t.regex(stderr, /^ENOENT: .*nobody\.txt'\n$/)
+})

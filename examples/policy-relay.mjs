@@ -1,0 +1,103 @@
+/**
+ * A relay with a policy: some ports and some networks are blocked, and everything that ends is logged.
+ *
+ *   node examples/policy-relay.mjs --block-port 25 --block-port 6881-6999 blocked.txt
+ *   kill -HUP PID    reads the file again, and drops no session
+ *
+ * The file has a network of IPv4 to a line, as lists of countries have, and `#` before comments. A rule of the
+ * relay's access list is made of each, so that Rust decides, and JavaScript only hears of it. It needs what the
+ * faithd command needs, and connections routed here.
+ */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { checkAccessList, createFaithInterface, setKeepfaith } from 'faithd'
+
+const USAGE = 'usage: node examples/policy-relay.mjs [--block-port PORT[-PORT] ...] FILE'
+/** How long sessions may go on when the relay ends, in milliseconds. */
+const DRAIN = 3_000
+
+/** @param {number} code one of sysexits.h @param {string} why @returns {never} */
+function quit(code, why) {
+  console.error(why)
+  process.exit(code)
+}
+
+/** @param {import('faithd').FaithError} error @returns {never} */
+function unavailable({ message, hint }) {
+  return quit(69, hint ? `${message}; ${hint}` : message)
+}
+
+/** @param {string} event @param {object} [details] */
+function log(event, details) {
+  console.log(JSON.stringify({ event, ...details }))
+}
+
+/** The file, and the rules that block ports. */
+function readArguments() {
+  try {
+    const { values, positionals } = parseArgs({
+      options: { 'block-port': { type: 'string', multiple: true, default: [] } },
+      allowPositionals: true,
+    })
+    const [file, ...more] = positionals
+    if (file === undefined || more.length > 0) throw new Error('name one file')
+    const ports = values['block-port'].map((port) => `::/0 deny 0.0.0.0/0 port ${port}`)
+    checkAccessList(ports.join('\n'), '--block-port')
+    return { file, ports }
+  } catch (error) {
+    return quit(64, `${/** @type {Error} */ (error).message}\n${USAGE}`)
+  }
+}
+
+const { file, ports } = readArguments()
+
+/** The access list. What is wrong with the file is thrown, each line with its number. */
+function readPolicy() {
+  const networks = readFileSync(file, 'utf8')
+    .split('\n')
+    .map((line, index) => {
+      const network = line.replace(/#.*/, '').trim()
+      // The access list would take more for ports, or for an address to connect from.
+      if (/\s/.test(network))
+        throw new Error(`${file}:${index + 1}: more than a network: ${network}`)
+      return network && `::/0 deny ${network}`
+    })
+  // A rule is on the line of its network, which is what errors name.
+  const blocked = checkAccessList(networks.join('\n'), file)
+  return { blocked, accessList: [...networks, ...ports, '::/0 permit 0.0.0.0/0'].join('\n') }
+}
+
+function policyOrQuit() {
+  try {
+    return readPolicy()
+  } catch (error) {
+    return quit(78, /** @type {Error} */ (error).message)
+  }
+}
+
+const { blocked, accessList } = policyOrQuit()
+setKeepfaith(true)
+const faith = await createFaithInterface().catch(unavailable)
+faith.on('error', unavailable)
+const relay = await faith.relay({ ports: 'all', accessList })
+// It hears of refusals as well: their `reason` is `denied`, `refused`, `unreachable` …
+relay.on('session', (session) => log('session', session))
+relay.on('exhausted', (message) => log('exhausted', { message }))
+
+async function reload() {
+  try {
+    const policy = readPolicy()
+    await relay.setAccessList(policy.accessList)
+    log('reloaded', { blocked: policy.blocked })
+  } catch (error) {
+    log('kept', { because: /** @type {Error} */ (error).message })
+  }
+}
+
+async function stop() {
+  await relay.close({ drain: DRAIN })
+  await faith.close()
+}
+process.on('SIGHUP', reload)
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop)
+log('ready', { blocked })
