@@ -1,0 +1,155 @@
+/** examples/honeypot.mjs does what it says. */
+import test from 'ava'
+import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
+import { type Example, startExample } from './fixtures/examples.js'
+import { Sockets } from './fixtures/sockets.js'
+
+const lab = await createLab()
+test.after.always(() => lab.close())
+
+const client = Sockets.of(lab.client)
+
+interface Guest {
+  event: string
+  came: string
+  source: { address: string; port: number }
+  destination: { address: string; port: number; ipv4: string }
+  ended: string
+  heard: string
+}
+
+/** What it has logged of the guest of a port. */
+const guestOf = (honeypot: Example, port: number) =>
+  honeypot.logs<Guest>(({ event, destination }) => event === 'guest' && destination.port === port)
+
+const other = 'ready\r\n'
+const greetings = new Map([
+  [1, other],
+  [21, '220 FTP server ready\r\n'],
+  [22, 'SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n'],
+  [23, 'login: '],
+  [25, '220 mail ESMTP\r\n'],
+  [143, '* OK IMAP4rev1 ready\r\n'],
+  [3306, other],
+  [65535, other],
+])
+
+test.serial('every port greets, those of services as they do, at every address', async (t) => {
+  await using honeypot = await startExample(lab.router, 'honeypot', [
+    '64:ff9b::/96',
+    '2001:db8:64::/96',
+  ])
+  for (const address of [captured(), captured('203.0.113.7'), '2001:db8:64::192.0.2.1']) {
+    for (const [port, greeting] of greetings) {
+      const guest = await client.connect(address, port)
+      await guest.hears(greeting)
+      guest.ends()
+      await guest.sees('end')
+    }
+  }
+  const count = 3 * greetings.size
+  await waitFor('all of them', () => honeypot.log.length === 1 + count)
+  t.like(await honeypot.process.stop('SIGTERM'), { code: 0 })
+})
+
+test.serial('what guests say is logged, and answered by nothing of it', async (t) => {
+  await using honeypot = await startExample(lab.router, 'honeypot')
+  const guest = await client.connect(captured(), 23)
+  await guest.hears('login: ')
+  guest.says('root\r\ncat /etc/shadow\r\n')
+  guest.ends()
+  await guest.sees('end')
+  const { came, ...logged } = await guestOf(honeypot, 23)
+  t.deepEqual(logged, {
+    event: 'guest',
+    source: { address: addresses.client, port: await guest.port() },
+    destination: {
+      address: '64:ff9b::c633:6402',
+      port: 23,
+      ipv4: addresses.server,
+      prefix: '64:ff9b::/96',
+      interface: 'faith0',
+    },
+    ended: 'by itself',
+    heard: 'root\r\ncat /etc/shadow\r\n',
+  } as never)
+  t.true(Math.abs(Date.parse(came) - Date.now()) < 60_000)
+  t.is((await guest.status()).text, 'login: ')
+})
+
+test.serial('a web client is answered when it has asked, and forbidden everything', async (t) => {
+  await using honeypot = await startExample(lab.router, 'honeypot')
+  const args = ['-sS', '-o', '/dev/null', '-w', '%{http_code}', `http://[${captured()}]/admin`]
+  t.is((await lab.client.run('curl', args)).stdout, '403')
+  t.regex((await guestOf(honeypot, 80)).heard, /^GET \/admin HTTP\/1\.1\r\n/)
+})
+
+test.serial('TLS clients are listened to in silence', async (t) => {
+  await using honeypot = await startExample(lab.router, 'honeypot')
+  const guest = await client.connect(captured(), 443)
+  guest.says('\u0016\u0003\u0001')
+  guest.ends()
+  await guest.sees('end')
+  t.is((await guestOf(honeypot, 443)).heard, '\u0016\u0003\u0001')
+  t.is((await guest.status()).received, 0)
+})
+
+test.serial('whoever says more than a guest may is reset, and no more of it is kept', async (t) => {
+  await using honeypot = await startExample(lab.router, 'honeypot', ['--bytes', '10'])
+  for (const port of [22, 80]) {
+    const guest = await client.connect(captured(), port)
+    guest.says('0123456789abcdef')
+    await guest.sees('ECONNRESET')
+    t.like(await guestOf(honeypot, port), { ended: 'bytes', heard: '0123456789' })
+  }
+})
+
+test.serial('whoever stays for longer is reset, however busy', async (t) => {
+  await using honeypot = await startExample(lab.router, 'honeypot', ['--seconds', '1'])
+  const guest = await client.connect(captured(), 22)
+  await waitFor('the end of it', () => {
+    guest.says('.')
+    return guest.history.includes('ECONNRESET') || guest.history.includes('EPIPE')
+  })
+  t.like(await guestOf(honeypot, 22), { ended: 'time' })
+})
+
+test.serial('no more guests come in than there may be, and the next when one leaves', async (t) => {
+  await using honeypot = await startExample(lab.router, 'honeypot', ['--guests', '2'])
+  const all = await Promise.all([22, 23, 25].map((port) => client.connect(captured(), port)))
+  const greeted = async () => {
+    const statuses = await Promise.all(all.map((guest) => guest.status()))
+    return all.filter((_, index) => statuses[index]?.received)
+  }
+  const [one] = await waitFor('two of them', async () => {
+    const some = await greeted()
+    return some.length === 2 ? some : undefined
+  })
+  const left = Date.now()
+  one?.ends()
+  await waitFor('the third', async () => (await greeted()).length === 3)
+  for (const guest of all) guest.ends()
+  await waitFor('all to leave', () => honeypot.log.length === 4)
+  const later = honeypot.log.filter(({ came }) => Date.parse(String(came)) >= left)
+  t.is(later.length, 1)
+})
+
+test.serial('what could command a terminal is logged in other words', async (t) => {
+  await using honeypot = await startExample(lab.router, 'honeypot')
+  const guest = await client.connect(captured(), 22)
+  guest.says('\u{1B}\u{7F}\u{9B}')
+  guest.ends()
+  const { heard } = await guestOf(honeypot, 22)
+  // The last of them has two bytes in UTF-8, and bytes are logged as Latin-1.
+  t.is(heard, '\u{1B}\u{7F}\u{C2}\u{9B}')
+  const commands = [...honeypot.process.stdout].filter((char) => /\p{Cc}/u.test(char))
+  t.deepEqual([...new Set(commands)], ['\n'])
+})
+
+test.serial('when it ends, its guests are told', async (t) => {
+  await using honeypot = await startExample(lab.router, 'honeypot')
+  const guest = await client.connect(captured(), 22)
+  await waitFor('the greeting', async () => (await guest.status()).received > 0)
+  t.like(await honeypot.process.stop('SIGINT'), { code: 0 })
+  await guest.sees('ECONNRESET')
+})
