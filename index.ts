@@ -35,6 +35,7 @@ export {
   type FaithListenerEvents,
   type FaithListenOptions,
 } from './lib/listener.js'
+export type { FaithMapping, MappingOptions } from './lib/mapping.js'
 export type { PortOptions, PortSpec } from './lib/ports.js'
 export type { FaithPrefixChange, FaithPrefixes } from './lib/prefixes.js'
 export {
@@ -43,7 +44,7 @@ export {
   type FaithRelayEvents,
   type FaithSetAccessListOptions,
 } from './lib/relay.js'
-export type { FaithMapping, FaithRelayOptions } from './lib/relay-options.js'
+export type { FaithRelayOptions } from './lib/relay-options.js'
 export type {
   FaithEndReason,
   FaithLiveSession,

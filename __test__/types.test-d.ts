@@ -101,6 +101,9 @@ export async function routes(): Promise<void> {
 
 export async function options(): Promise<void> {
   take<FaithListenOptions>({ ports: [22, '8000-8999'] as const })
+  take<FaithListenOptions>({ port: 80, mapping: 'low32', mappings: ['::1=192.0.2.1:80'] })
+  // @ts-expect-error no such mapping
+  take<FaithListenOptions>({ port: 80, mapping: 'rfc3142' })
   take<readonly PortSpec[]>([22, 'all'])
   take<AccessRule>({ action: 'deny', destination: '10.0.0.0/8', ports: 25 })
   // @ts-expect-error a rule permits or denies
@@ -213,6 +216,7 @@ export function sockets(): void {
   same<typeof socket.remotePort, number>(true)
   same<typeof socket.localFamily, 'IPv6'>(true)
   same<typeof socket.destination.ipv4, string | undefined>(true)
+  same<typeof socket.destination.ipv4Port, number | undefined>(true)
   same<typeof socket.destination.interface, string>(true)
   // @ts-expect-error it is what the client dialled
   socket.destination = { address: '::1', port: 80, prefix: '::/96', interface: 'faith0' }

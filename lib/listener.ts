@@ -15,13 +15,15 @@ import { type FaithAttachment, type FaithServer, giverTo } from './attach.js'
 import { publish } from './diagnostics.js'
 import { closedError, FaithError, unwrap } from './errors.js'
 import { DONE, iterate, type Source, type Taker } from './iteration.js'
+import { type MappingOptions, readMappings } from './mapping.js'
 import type { NativeConnection, NativeInterface, NativeListener } from './native.js'
 import { OptionReader } from './option-reader.js'
 import { type PortOptions, readPorts } from './ports.js'
 import { FaithSocket, type FaithSocketOptions } from './socket.js'
 
 /** Where a listener listens, and how it makes its sockets. */
-export interface FaithListenOptions extends PortOptions, Partial<FaithSocketOptions> {
+export interface FaithListenOptions
+  extends PortOptions, MappingOptions, Partial<FaithSocketOptions> {
   /**
    * One address inside a prefix of the interface. Default: every address of every prefix. A listener on one address
    * goes before one on all of them.
@@ -100,10 +102,12 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     options: FaithListenOptions,
     released: (listener: FaithListener) => void,
   ): Promise<FaithListener> {
-    const read = new OptionReader('faith.listen', options)
+    const call = 'faith.listen'
+    const read = new OptionReader(call, options)
     const ports = readPorts(read)
     const address = readAddress(read)
     const backlog = read.integer('backlog', { min: 1, max: 65_535 }, 4096)
+    const mappings = readMappings(call, read)
     const socketOptions = {
       allowHalfOpen: read.boolean('allowHalfOpen', true),
       pauseOnConnect: read.boolean('pauseOnConnect', false),
@@ -114,7 +118,9 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     return await openUntil(signal, async () => {
       const listener = new FaithListener(faith, socketOptions, released)
       listener.#native = unwrap(
-        await faith.listen({ ports, backlog, ...address }, (batch) => listener.#accept(batch)),
+        await faith.listen({ ports, backlog, ...address, ...mappings }, (batch) =>
+          listener.#accept(batch),
+        ),
       )
       listener.#regulate()
       return listener

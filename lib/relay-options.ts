@@ -2,43 +2,20 @@
 import { isIPv4 } from 'node:net'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener.js'
+import { type MappingOptions, readMappings } from './mapping.js'
 import type { NativeRelayOptions } from './native.js'
 import { MOST, OptionReader } from './option-reader.js'
 import { type PortOptions, readPorts } from './ports.js'
 import type { FaithRoute } from './route.js'
 import { readConnectTimeout, readLastingTimeouts } from './server.js'
 
-/** One explicit mapping of IPv6 addresses to IPv4. */
-export interface FaithMapping {
-  /** An IPv6 prefix such as `2001:db8:64:a::/120`, or one address. */
-  ipv6: string
-  /** An IPv4 prefix with as many addresses; for one address also a server with its port, `198.51.100.80:8080`. */
-  ipv4: string
-}
-
 /** How a relay captures, judges and carries connections. */
-export interface FaithRelayOptions extends PortOptions {
+export interface FaithRelayOptions extends PortOptions, MappingOptions {
   /** One address inside a prefix of the interface. Default: every address of every prefix. */
   address?: string
   /** How many connections may wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
   backlog?: number
 
-  /**
-   * Where the IPv4 address is inside the IPv6 one. `rfc6052` (default): as RFC 6052 says for the prefix's length.
-   * `low32`: the last 32 bits whatever the length, as RFC 3142 and BSD's faithd have it. On a /96 both agree.
-   */
-  mapping?: 'rfc6052' | 'low32'
-  /**
-   * Addresses that mean another IPv4 address than the one inside them, in the manner of RFC 7757; they go before
-   * `mapping`, and of several that hold an address the longest IPv6 prefix decides. Default: none.
-   *
-   * ```text
-   * 2001:db8:64:a::/120=198.51.100.0/24     256 addresses, whose last 8 bits are kept
-   * 2001:db8:64::25=198.51.100.25           one address
-   * 2001:db8:64::80=198.51.100.80:8080      one address, and this port whatever port is dialled
-   * ```
-   */
-  mappings?: readonly string[] | readonly FaithMapping[]
   /** Who may be relayed where. Default: every client, to public addresses. */
   accessList?: AccessList
   /** Whether 127.0.0.0/8, the router's own loopback, may be a destination. Default `false`. */
@@ -157,8 +134,7 @@ export function readRelayOptions(options: unknown): RelayOptions {
     ports: readPorts(read),
     ...readAddress(read),
     backlog: read.integer('backlog', { min: 1, max: 65_535 }, 4096),
-    mapping: read.oneOf('mapping', ['rfc6052', 'low32'], 'rfc6052'),
-    mappings: read.list('mappings', [], (mapping) => readMapping(read, mapping)),
+    ...readMappings(call, read),
     // Only a list that was left out is empty: one that got lost on its way here must not permit everything.
     accessList: accessList === undefined ? '' : accessListText(call, accessList),
     accessListName: LIST,
@@ -185,17 +161,6 @@ export function readRelayOptions(options: unknown): RelayOptions {
   const signal = read.signal('signal')
   read.end()
   return { settings, sessionEvents, route, signal }
-}
-
-function readMapping(read: OptionReader, mapping: unknown): string {
-  if (typeof mapping === 'string') return mapping
-  if (typeof mapping !== 'object' || mapping === null) {
-    throw read.refuse('mappings', 'an array of strings or { ipv6, ipv4 }', mapping)
-  }
-  const pair = new OptionReader('faith.relay: a mapping of `mappings`', mapping)
-  const text = `${pair.string('ipv6')}=${pair.string('ipv4')}`
-  pair.end()
-  return text
 }
 
 function readSource(read: OptionReader, source: unknown): string {

@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs'
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { FaithError } from './errors.js'
 import type { NativeConnection, NativeInterface } from './native.js'
+import type { FaithSessionDestination } from './session.js'
 import {
   type FaithSplice,
   type FaithSpliceOptions,
@@ -19,12 +20,12 @@ export interface FaithEndpoint {
 
 /** What the client of a captured connection wanted to reach. */
 export interface FaithDestination extends FaithEndpoint {
-  /** The IPv4 address inside `address` (RFC 6052), where the mapping finds one. */
+  /** The IPv4 address that `address` means, where `mappings` and `mapping` find one. */
   ipv4?: string
 }
 
 /** The destination of a captured connection, and what captured it. */
-export interface FaithSocketDestination extends FaithDestination {
+export interface FaithSocketDestination extends FaithSessionDestination {
   /** The faith prefix the address is inside of: `64:ff9b::/96`. */
   prefix: string
   /** The name of the faith interface: `faith0`. */
@@ -118,11 +119,12 @@ export class FaithSocket extends Socket {
     this.#faith = faith
     this.#connection = connection
 
-    const { address, port, prefix, ipv4 } = connection
+    const { address, port, prefix, ipv4, ipv4Port } = connection
     this.destination = {
       address,
       port,
       ...(ipv4 === undefined ? {} : { ipv4 }),
+      ...(ipv4Port === undefined ? {} : { ipv4Port }),
       prefix,
       interface: faith.name,
     }

@@ -57,6 +57,7 @@ const librarySpecs = [
   'shortcut',
   'socket',
   'socket-lifetime',
+  'socket-mapping',
   'splice-abort',
   'splice-lifecycle',
   'splice-to',

@@ -1,9 +1,9 @@
 //! Captured connections on their way to JavaScript, which gets them as descriptors.
 
 use std::os::fd::IntoRawFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use faith_packet::rfc6052;
+use faith_packet::mapping::Mappings;
 use faith_stack::{Captured, FaithInterface};
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
@@ -23,8 +23,10 @@ pub struct NativeConnection {
     pub remote_address: String,
     /// Who connected.
     pub remote_port: u16,
-    /// The IPv4 address inside `address` (RFC 6052).
+    /// The server that the mappings say.
     pub ipv4: Option<String>,
+    /// The server's port.
+    pub ipv4_port: Option<u16>,
     /// The prefix that `address` is inside.
     pub prefix: String,
     /// The worker that its packets come by.
@@ -32,7 +34,10 @@ pub struct NativeConnection {
 }
 
 /// Connections on their way to a callback. Those that never get there are closed.
-pub(crate) struct Connections(Batch<(usize, Captured), Vec<NativeConnection>>);
+pub(crate) struct Connections {
+    batch: Batch<(usize, Captured), Vec<NativeConnection>>,
+    mappings: Arc<OnceLock<Mappings>>,
+}
 
 impl Connections {
     /// Calls `callback` with connections of `interface`, and `taken` before each time.
@@ -42,32 +47,42 @@ impl Connections {
         taken: impl Fn() + Send + 'static,
     ) -> napi::Result<Self> {
         let interface = Arc::downgrade(interface);
+        let mappings = Arc::<OnceLock<Mappings>>::default();
+        let mapped = Arc::clone(&mappings);
         let batch = Batch::new(callback, move |captured: Vec<(usize, Captured)>| {
             taken();
             let prefixes = interface.upgrade().map(|interface| interface.prefixes()).unwrap_or_default();
             let describe = |(worker, captured): (usize, Captured)| {
                 let address = *captured.destination.ip();
                 let prefix = prefixes.find(&address);
+                let server = prefix
+                    .zip(mapped.get())
+                    .and_then(|(prefix, mappings)| mappings.resolve(prefix, captured.destination));
                 NativeConnection {
                     fd: captured.socket.into_raw_fd(),
                     address: address.to_string(),
                     port: captured.destination.port(),
                     remote_address: captured.client.ip().to_string(),
                     remote_port: captured.client.port(),
-                    ipv4: prefix
-                        .and_then(|prefix| rfc6052::extract(prefix, address))
-                        .map(|ipv4| ipv4.to_string()),
+                    ipv4: server.map(|server| server.ip().to_string()),
+                    ipv4_port: server.map(|server| server.port()),
                     prefix: prefix.map(ToString::to_string).unwrap_or_default(),
                     worker: u32::try_from(worker).unwrap_or_default(),
                 }
             };
             captured.into_iter().map(describe).collect()
         })?;
-        Ok(Self(batch))
+        Ok(Self { batch, mappings })
+    }
+
+    /// Says which servers they mean, before the first of them comes.
+    pub(crate) fn map_by(&self, mappings: Mappings) {
+        // They are read later than this is made, and once.
+        let _ = self.mappings.set(mappings);
     }
 
     /// Hands over a connection whose packets come by `worker`; how many wait now.
     pub(crate) fn push(&self, worker: usize, connection: Captured) -> usize {
-        self.0.push((worker, connection))
+        self.batch.push((worker, connection))
     }
 }

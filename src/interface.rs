@@ -15,6 +15,7 @@ use crate::failure::{NativeFailure, Outcome, blocking};
 use crate::listener::{NativeListener, Prepared};
 use crate::options::{self, NativeInterfaceOptions, NativeListenOptions, NativeRelayOptions};
 use crate::relay::{NativeRelay, NativeSession, PreparedRelay, RelayCallbacks};
+use crate::relay_options::mappings;
 use crate::route::NativeQuestion;
 use crate::stats::{self, NativeInterfaceStats};
 
@@ -133,6 +134,7 @@ impl NativeInterface {
         let interface = Arc::clone(&self.interface);
         let prepared = Prepared::new(env, &interface, &on_connections)?;
         env.spawn_future(blocking(move || {
+            let mappings = mappings(&options.mapping, &options.mappings)?;
             let options = ListenOptions {
                 ports: options::ports(&options.ports)?,
                 address: options::address(options.address.as_ref())?,
@@ -140,7 +142,7 @@ impl NativeInterface {
                 prepare: |_| Ok(()),
                 hold: None,
             };
-            prepared.open(&interface, options)
+            prepared.open(&interface, options, mappings)
         }))
     }
 

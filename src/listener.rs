@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+use faith_packet::mapping::Mappings;
 use faith_stack::{Captured, FaithInterface, ListenOptions, ListenerHandle, Service};
 use napi::Env;
 use napi_derive::napi;
@@ -88,7 +89,9 @@ impl Prepared {
         self,
         interface: &FaithInterface,
         options: ListenOptions,
+        mappings: Mappings,
     ) -> Result<NativeListener, NativeFailure> {
+        self.handing.connections.map_by(mappings);
         let handle = Arc::new(interface.listen(options, self.handing)?);
         // The only one to set it.
         let _ = self.flow.handle.set(Arc::downgrade(&handle));

@@ -45,6 +45,10 @@ pub struct NativeListenOptions {
     pub address: Option<String>,
     /// Length of the accept queue.
     pub backlog: u32,
+    /// `rfc6052` or `low32`.
+    pub mapping: String,
+    /// Explicit mappings, as `2001:db8:64::80=198.51.100.80:8080`.
+    pub mappings: Vec<String>,
 }
 
 /// How a relay works.

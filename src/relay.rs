@@ -171,6 +171,9 @@ impl PreparedRelay {
             timeout: Duration::from_millis(options.route_timeout_ms.unwrap_or(5000).into()),
             max_undecided: options.max_undecided.unwrap_or(1024),
         });
+        if let Some(asking) = &self.asking {
+            asking.map_by(wanted.mappings.clone());
+        }
         let relay = Arc::new(Relay::start(interface, wanted, self.observer)?);
         Ok(NativeRelay { relay, dropped: self.dropped, asking: self.asking, alive: self.alive })
     }

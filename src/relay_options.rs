@@ -31,7 +31,7 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
         ports: options::ports(&options.ports)?,
         address: options::address(options.address.as_ref())?,
         backlog: options.backlog,
-        mappings: mappings(options)?,
+        mappings: mappings(&options.mapping, &options.mappings)?,
         access,
         routing: None,
         sources: parse_each("source", &options.sources)?,
@@ -72,13 +72,10 @@ fn access_list_failure(errors: AccessListErrors) -> NativeFailure {
     NativeFailure::new("ERR_FAITH_ACCESS_LIST", errors)
 }
 
-fn mappings(options: &NativeRelayOptions) -> Result<Mappings, NativeFailure> {
-    let otherwise = options::one_of(
-        "mapping",
-        &options.mapping,
-        &[("rfc6052", Mapping::Rfc6052), ("low32", Mapping::Low32)],
-    )?;
-    Mappings::new(otherwise, parse_each("mapping", &options.mappings)?)
+pub(crate) fn mappings(mapping: &str, explicit: &[String]) -> Result<Mappings, NativeFailure> {
+    let otherwise =
+        options::one_of("mapping", mapping, &[("rfc6052", Mapping::Rfc6052), ("low32", Mapping::Low32)])?;
+    Mappings::new(otherwise, parse_each("mapping", explicit)?)
         .map_err(|error| NativeFailure::new("ERR_FAITH_ARGUMENT", error))
 }
 

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
 use faith_relay::{Question, Reject, Route, Verdict};
 use faith_stack::{Captured, FaithInterface};
@@ -81,6 +82,11 @@ impl Asking {
         // Nothing needs to rest until they are taken: there are no more than JavaScript has found the time to ask for.
         let connections = Connections::new(interface, on_connections, || {})?;
         Ok(Arc::new(Self { open, questions, connections, next: AtomicU64::new(1) }))
+    }
+
+    /// Says which servers its connections mean, before the first of them comes.
+    pub(crate) fn map_by(&self, mappings: Mappings) {
+        self.connections.map_by(mappings);
     }
 
     /// Answers question `id`; it is a failure when nobody waits for the answer any more.

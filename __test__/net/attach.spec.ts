@@ -65,7 +65,14 @@ for (const { kind, scheme, options, wrapped } of overHttp) {
       for (const { host, port, address, ipv4 } of destinations) {
         t.deepEqual(await curl(`${scheme}://${host}:${port}/`, ...options), {
           server: kind,
-          destination: { address, port, ipv4, prefix: '64:ff9b::/96', interface: 'faith0' },
+          destination: {
+            address,
+            port,
+            ipv4,
+            ipv4Port: port,
+            prefix: '64:ff9b::/96',
+            interface: 'faith0',
+          },
           wrapped,
         })
       }

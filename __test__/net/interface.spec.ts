@@ -131,6 +131,7 @@ for (const [prefix, dialled] of lengths) {
       address: dialled,
       port: 80,
       ipv4: '192.0.2.33',
+      ipv4Port: 80,
       prefix,
       interface: 'faith0',
     })

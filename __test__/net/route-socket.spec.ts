@@ -42,6 +42,7 @@ for (const [how, options] of [
         address: '64:ff9b::c633:6402',
         port: mine,
         ipv4: addresses.server,
+        ipv4Port: mine,
         prefix: '64:ff9b::/96',
         interface: 'faith0',
       },

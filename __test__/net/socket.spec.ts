@@ -30,6 +30,7 @@ test.serial('it is a net.Socket that knows both its ends and the destination', a
       address: '64:ff9b::c633:6402',
       port: 80,
       ipv4: addresses.server,
+      ipv4Port: 80,
       prefix: '64:ff9b::/96',
       interface: 'faith0',
     },
