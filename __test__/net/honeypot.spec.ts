@@ -96,8 +96,12 @@ test.serial('TLS clients are listened to in silence', async (t) => {
 
 test.serial('whoever says more than a guest may is reset, and no more of it is kept', async (t) => {
   await using honeypot = await startExample(lab.router, 'honeypot', ['--bytes', '10'])
-  for (const port of [22, 80]) {
+  for (const [port, greeting] of [
+    [23, 'login: '],
+    [80, ''],
+  ] as const) {
     const guest = await client.connect(captured(), port)
+    await guest.hears(greeting)
     guest.says('0123456789abcdef')
     await guest.sees('ECONNRESET')
     t.like(await guestOf(honeypot, port), { ended: 'bytes', heard: '0123456789' })
