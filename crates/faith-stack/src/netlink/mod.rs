@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo,
 };
-use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 use tokio::runtime::{Builder, Runtime};
 
@@ -131,9 +131,15 @@ impl Netlink {
         self.remove_route_message(unicast(prefix.address(), prefix.length(), device))
     }
 
-    /// `ip -6 route add default dev NAME metric METRIC`; of two the one with the lower metric is taken.
+    /// `ip -6 route add default via fe80::1 dev NAME metric METRIC`; of two the one with the lower metric is taken.
+    ///
+    /// Nobody has that address, and nobody is asked for it: the devices do without neighbours (`IFF_NOARP`). With it
+    /// there is one entry of the kernel's table of neighbours, which all network namespaces share, and not one for
+    /// each client (`rt6_nexthop()`).
     pub(crate) fn add_default_route(&self, device: Device, metric: u32) -> io::Result<()> {
         let mut route = unicast(Ipv6Addr::UNSPECIFIED, 0, device);
+        let gateway = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        route.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet6(gateway)));
         route.attributes.push(RouteAttribute::Priority(metric));
         self.add_route_message(route)
     }

@@ -97,10 +97,12 @@ async fn own_ipv4(handle: &Handle) -> io::Result<Vec<(Ipv4Addr, u8)>> {
     Ok(own)
 }
 
-/// Resolves when a pair's end on the host is not there, or is down, or the faith interface has left.
-pub(crate) async fn pair_taken_away(pair: Device, faith: Device) -> io::Result<()> {
+/// Resolves when a pair's end on the host is not there, or is down, or the faith interface has left; calls `watching`
+/// once nothing of it will be missed.
+pub(crate) async fn pair_taken_away(pair: Device, faith: Device, watching: impl FnOnce()) -> io::Result<()> {
     let (connection, handle, mut notices) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
     let connection = tokio::spawn(connection);
+    watching();
     // Whatever happened before the notices begin shows now.
     if is_up(&handle, pair).await {
         while let Some((notice, _)) = notices.next().await {
