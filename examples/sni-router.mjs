@@ -13,13 +13,27 @@ const PATIENCE = 10_000
 /** The most that a record may hold (RFC 8446 section 5.1), behind its header. */
 const RECORD = 5 + 2 ** 14
 
-const servers = new Map(
-  process.argv.slice(2).map((argument) => {
-    const [name = '', server = ''] = argument.split('=')
-    const [host = '', port = '443'] = server.split(':')
-    return [name.toLowerCase(), { host, port: Number(port) }]
-  }),
-)
+const USAGE = 'usage: node examples/sni-router.mjs NAME=ADDRESS[:PORT] ...'
+
+/** @param {number} code one of sysexits.h @param {string} why @returns {never} */
+function quit(code, why) {
+  console.error(why)
+  process.exit(code)
+}
+
+/** @param {import('faithd').FaithError} error @returns {never} */
+function unavailable({ message, hint }) {
+  return quit(69, hint ? `${message}; ${hint}` : message)
+}
+
+/** @type {Map<string, import('faithd').FaithSpliceServer>} */
+const servers = new Map()
+for (const argument of process.argv.slice(2)) {
+  const [, name, host, port = '443'] = /^([^=]+)=([^:]+)(?::(\d{1,5}))?$/.exec(argument) ?? []
+  if (!name || !host) quit(64, `${argument} is no NAME=ADDRESS[:PORT]\n${USAGE}`)
+  servers.set(name.toLowerCase(), { host, port: Number(port) })
+}
+if (servers.size === 0) quit(64, `name a server\n${USAGE}`)
 
 /**
  * The first TLS record, which stays where it is; `undefined` when there will not be one.
@@ -74,7 +88,8 @@ async function route(socket) {
 }
 
 setKeepfaith(true)
-const faith = await createFaithInterface()
+const faith = await createFaithInterface().catch(unavailable)
+faith.on('error', unavailable)
 const listener = await faith.listen({ port: 443 })
 listener.on('connection', (socket) => {
   // Whatever fails here fails below too.

@@ -1,13 +1,12 @@
 /** examples/sni-router.mjs does what it says. */
-import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
+import { startExample } from './fixtures/examples.js'
 import { Sockets } from './fixtures/sockets.js'
 
 const lab = await createLab()
 test.after.always(() => lab.close())
 
-const example = fileURLToPath(new URL('../../examples/sni-router.mjs', import.meta.url))
 const dial = `
   const [host, servername] = process.argv.slice(1)
   require('node:tls').connect({ host, port: 443, servername }).on('error', (error) => {
@@ -23,8 +22,8 @@ test('each client comes to the server whose name it asks for, or is reset', asyn
     ['green.example', 4432],
   ])
   const args = [...named].map(([name, port]) => `${name}=${addresses.server}:${port}`)
-  const router = lab.router.spawn(process.execPath, [example, ...args])
-  await router.line(/^ready$/)
+  await using example = await startExample(lab.router, 'sni-router', args)
+  const router = example.process
 
   for (const [name, port] of named) {
     const listening = await servers.listen(port)
@@ -40,6 +39,5 @@ test('each client comes to the server whose name it asks for, or is reset', asyn
   const stranger = asks('red.example')
   await stranger.line(/^ECONNRESET$/)
   await router.line(/no server for red\.example$/)
-  await router.stop('SIGTERM')
-  t.like(await router.exited, { code: 0 })
+  t.like(await router.stop('SIGTERM'), { code: 0 })
 })
