@@ -53,6 +53,7 @@ const librarySpecs = [
   'listener',
   'route',
   'route-socket',
+  'rounds',
   'sessions',
   'shortcut',
   'socket',

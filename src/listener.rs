@@ -1,7 +1,7 @@
 //! Faith listeners: captured connections, accepted in Rust and handed to JavaScript.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use faith_packet::mapping::Mappings;
 use faith_stack::{Captured, FaithInterface, ListenOptions, ListenerHandle, Service};
@@ -60,7 +60,9 @@ impl Service for Handing {
 /// A faith listener.
 #[napi]
 pub struct NativeListener {
-    handle: Arc<ListenerHandle>,
+    /// What the interface has of it, until it is closed: it has the callback too, which holds what holds this, and neither
+    /// would ever be collected.
+    handle: Mutex<Option<Arc<ListenerHandle>>>,
     flow: Arc<Flow>,
     alive: KeepAlive,
 }
@@ -97,6 +99,7 @@ impl Prepared {
         let _ = self.flow.handle.set(Arc::downgrade(&handle));
         // Connections may have come before there was a handle to pause.
         self.flow.apply();
+        let handle = Mutex::new(Some(handle));
         Ok(NativeListener { handle, flow: self.flow, alive: self.alive })
     }
 }
@@ -138,8 +141,9 @@ impl NativeListener {
     /// When the environment is closing.
     #[napi]
     pub async fn close(&self) -> napi::Result<()> {
-        let handle = Arc::clone(&self.handle);
-        let closed = napi::bindgen_prelude::spawn_blocking(move || handle.close()).await;
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let close = move || handle.inspect(|handle| handle.close());
+        let closed = napi::bindgen_prelude::spawn_blocking(close).await.map(drop);
         self.alive.release();
         closed.map_err(|error| napi::Error::from_reason(error.to_string()))
     }

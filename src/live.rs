@@ -36,6 +36,7 @@ pub struct NativeLiveSession {
 
 /// Some of the sessions that go on.
 #[napi(object)]
+#[derive(Default)]
 pub struct NativeLiveSessions {
     /// In the order of their ids.
     pub sessions: Vec<NativeLiveSession>,

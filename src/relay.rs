@@ -1,10 +1,10 @@
 //! The native relay.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use faith_relay::{Observer, Relay, Routing, SessionRecord};
+use faith_relay::{Observer, Relay, RelayStats, Routing, SessionRecord};
 use faith_stack::FaithInterface;
 use napi::Env;
 use napi::bindgen_prelude::Function;
@@ -175,17 +175,44 @@ impl PreparedRelay {
             asking.map_by(wanted.mappings.clone());
         }
         let relay = Arc::new(Relay::start(interface, wanted, self.observer)?);
-        Ok(NativeRelay { relay, dropped: self.dropped, asking: self.asking, alive: self.alive })
+        let state = Mutex::new(State::Open { relay, asking: self.asking });
+        Ok(NativeRelay { state, dropped: self.dropped, alive: self.alive })
     }
 }
 
 /// A relay.
 #[napi]
 pub struct NativeRelay {
-    relay: Arc<Relay>,
+    state: Mutex<State>,
     dropped: Arc<AtomicU64>,
-    asking: Option<Arc<Asking>>,
     alive: KeepAlive,
+}
+
+/// What a relay is to JavaScript. A closed one has let go of its callbacks: they hold what holds it, and neither would
+/// ever be collected.
+enum State {
+    Open { relay: Arc<Relay>, asking: Option<Arc<Asking>> },
+    Closed(RelayStats),
+}
+
+impl NativeRelay {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn relay(&self) -> Option<Arc<Relay>> {
+        match &*self.state() {
+            State::Open { relay, .. } => Some(Arc::clone(relay)),
+            State::Closed(_) => None,
+        }
+    }
+
+    fn asking(&self) -> Option<Arc<Asking>> {
+        match &*self.state() {
+            State::Open { asking, .. } => asking.clone(),
+            State::Closed(_) => None,
+        }
+    }
 }
 
 #[napi]
@@ -194,7 +221,7 @@ impl NativeRelay {
     #[napi(ts_return_type = "NativeFailure | null")]
     #[must_use]
     pub fn answer(&self, id: f64, verdict: Option<NativeVerdict>) -> Option<NativeFailure> {
-        let asking = self.asking.as_ref()?;
+        let asking = self.asking()?;
         if let Some(verdict) = verdict {
             return asking.answer(id, &verdict).err();
         }
@@ -206,7 +233,7 @@ impl NativeRelay {
     #[napi]
     #[must_use]
     pub fn sessions(&self, id: f64, most: u32) -> NativeLiveSessions {
-        live::list(&self.relay, id, most)
+        self.relay().map(|relay| live::list(&relay, id, most)).unwrap_or_default()
     }
 
     /// Resets both sides of a session; whether it went on.
@@ -214,14 +241,17 @@ impl NativeRelay {
     #[must_use]
     pub fn end(&self, id: f64) -> bool {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
-        self.relay.end(id as u64)
+        self.relay().is_some_and(|relay| relay.end(id as u64))
     }
 
     /// What it has counted.
     #[napi]
     #[must_use]
     pub fn stats(&self) -> NativeRelayStats {
-        let stats = self.relay.stats();
+        let stats = match &*self.state() {
+            State::Open { relay, .. } => relay.stats(),
+            State::Closed(stats) => *stats,
+        };
         NativeRelayStats {
             active: number(stats.active),
             accepted: number(stats.accepted),
@@ -245,9 +275,12 @@ impl NativeRelay {
         allow_loopback: bool,
         end_denied: bool,
     ) -> napi::Result<Outcome<()>> {
-        let relay = Arc::clone(&self.relay);
+        let relay = self.relay();
         blocking(move || {
-            relay.set_access(access_list(&text, &name, allow_loopback)?, end_denied);
+            let access = access_list(&text, &name, allow_loopback)?;
+            if let Some(relay) = relay {
+                relay.set_access(access, end_denied);
+            }
             Ok(())
         })
         .await
@@ -274,7 +307,12 @@ impl NativeRelay {
     /// When the environment is closing.
     #[napi]
     pub async fn close(&self, drain_ms: u32) -> napi::Result<()> {
-        self.relay.close(Duration::from_millis(drain_ms.into())).await;
+        if let Some(relay) = self.relay() {
+            relay.close(Duration::from_millis(drain_ms.into())).await;
+            let closed = State::Closed(relay.stats());
+            let open = std::mem::replace(&mut *self.state(), closed);
+            drop(open);
+        }
         self.alive.release();
         Ok(())
     }

@@ -14,6 +14,7 @@ import { abortVerbs } from './abort-verbs.js'
 import { attachVerbs } from './attach-verbs.js'
 import { eventVerbs } from './event-verbs.js'
 import { faithVerbs } from './faith-verbs.js'
+import { loadVerbs } from './load-verbs.js'
 import { relayVerbs } from './relay-verbs.js'
 import { routeVerbs } from './route-verbs.js'
 import { socketVerbs } from './socket-verbs.js'
@@ -34,6 +35,7 @@ const verbs = {
   ...attachVerbs,
   ...eventVerbs,
   ...faithVerbs,
+  ...loadVerbs,
   ...relayVerbs,
   ...routeVerbs,
   ...socketVerbs,

@@ -1,0 +1,64 @@
+/** What is opened and closed again and again leaves neither descriptors nor memory behind. */
+import { readdirSync, readFileSync } from 'node:fs'
+import test from 'ava'
+import { captured, waitFor } from '../../lab/index.js'
+import { Program } from './programs/program.js'
+import { stage } from './programs/stage.js'
+
+const { lab, client } = await stage()
+const MiB = 2 ** 20
+
+const descriptors = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
+const tasks = (pid: number): number => readdirSync(`/proc/${pid}/task`).length
+
+function resident(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
+}
+
+/** Does something twice, and holds what the second time has left against what the first has. */
+async function rounds(program: Program, many: () => Promise<void>) {
+  const { pid } = program.process
+  // What a process makes once and keeps, the heap too, it has made after the first time.
+  await many()
+  const before = {
+    heap: await program.ask('memory'),
+    descriptors: descriptors(pid),
+    tasks: tasks(pid),
+    resident: resident(pid),
+  }
+  await many()
+  // What is forgotten is collected in rounds too: a native object lets go of what it holds after the first.
+  await program.ask('memory')
+  const heap = (await program.ask('memory')) - before.heap
+  await waitFor('the descriptors to be closed', () => descriptors(pid) <= before.descriptors)
+  await waitFor('the threads to end', () => tasks(pid) <= before.tasks)
+  return { heap, resident: resident(pid) - before.resident }
+}
+
+test.serial('two thousand listeners and relays leave nothing', async (t) => {
+  await using program = await Program.start(lab.router)
+  await program.keepfaith(true)
+  await using faith = await program.create()
+  const grown = await rounds(program, async () => {
+    for (let hundred = 0; hundred < 10; hundred += 1) {
+      await program.ask('listenRounds', faith.id, 100)
+    }
+  })
+  t.true(grown.heap < MiB / 2, `${grown.heap} bytes more in JavaScript`)
+  t.true(grown.resident < 16 * MiB, `${grown.resident} bytes more in memory`)
+  await faith.listen({ port: 80 }, 'here')
+  t.like(await client.greeting(captured(), 80), { from: 'here' })
+})
+
+test.serial('two hundred interfaces leave nothing', async (t) => {
+  await using program = await Program.start(lab.router)
+  await program.keepfaith(true)
+  const grown = await rounds(program, async () => {
+    for (let ten = 0; ten < 10; ten += 1) await program.ask('createRounds', 10)
+  })
+  t.true(grown.heap < MiB / 2, `${grown.heap} bytes more in JavaScript`)
+  t.true(grown.resident < 16 * MiB, `${grown.resident} bytes more in memory`)
+  const { stdout } = await lab.router.run('ip', ['-o', 'link', 'show', 'type', 'tun'])
+  t.is(stdout, '')
+})
