@@ -58,6 +58,7 @@ const librarySpecs = [
   'shortcut',
   'socket',
   'socket-lifetime',
+  'socket-load',
   'socket-mapping',
   'splice-abort',
   'splice-lifecycle',
