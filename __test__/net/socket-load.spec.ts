@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 import { captured, waitFor } from '../../lab/index.js'
 import { Sockets } from './fixtures/sockets.js'
-import type { Faith } from './programs/program.js'
+import { Program, type Faith } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
 const { lab, router, client } = await stage()
@@ -99,3 +99,32 @@ test.serial('garbage collection takes nothing that is at work', async (t) => {
   }
   await router.ask('collect', false)
 })
+
+for (const [how, exit] of [
+  ['exit', { code: 3, signal: null }],
+  ['throw', { code: 1, signal: null }],
+] as const) {
+  test.serial(
+    `a process ends by ${how} while traffic flows, and crashes over nothing`,
+    async (t) => {
+      await using program = await Program.start(lab.router)
+      await program.keepfaith(true)
+      const name = `busy${how.length}`
+      const faith = await program.create({ name, prefixes: [`64:ff9b:1:${how.length}::/96`] })
+      const listener = await faith.listen({ ports: 'all' })
+      await program.ask('echoEach', listener.id)
+      const near = Sockets.of(lab.client)
+      const ends = await Promise.all(
+        [80, 81, 82, 83].map((port) => near.connect(`64:ff9b:1:${how.length}::1`, port)),
+      )
+      for (const end of ends) end.floods()
+      await waitFor('traffic both ways', async () => {
+        const status = await Promise.all(ends.map((end) => end.status()))
+        return status.every(({ received }) => received > MiB)
+      })
+      await program.ask('die', how)
+      t.deepEqual(await program.ended(), exit)
+      await near.stop()
+    },
+  )
+}
