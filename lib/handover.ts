@@ -86,8 +86,14 @@ export class Handover {
   rest(): Buffer {
     // Whoever listened would see it, as read() emits it.
     this.#socket.removeAllListeners('data')
-    const rest: unknown = this.#socket.readableLength > 0 ? this.#socket.read() : null
-    return Buffer.isBuffer(rest) ? rest : NOTHING
+    const rest: Buffer[] = []
+    // Since Node 26 it gives one buffer at a time; with nothing left it would ask for more.
+    while (this.#socket.readableLength > 0) {
+      const buffer: unknown = this.#socket.read()
+      if (!Buffer.isBuffer(buffer)) break
+      rest.push(buffer)
+    }
+    return Buffer.concat(rest)
   }
 
   /** Ends the socket, which emits `close` when `ended` is settled. */

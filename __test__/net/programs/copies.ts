@@ -38,7 +38,7 @@ async function greetByCopy(index: number, file: string): Promise<void> {
   const copy = createRequire(import.meta.url)(file) as typeof addon
   if (copy.getKeepfaith()) throw new Error('it is not a copy')
   copy.setKeepfaith(true)
-  const more = { mtu: 65_535, routes: true, unsupported: 'drop', steering: 'auto' }
+  const more = { mtu: 65_535, routes: true, unsupported: 'drop', steering: 'auto', shortcut: true }
   const faith = await copy.createInterface({ ...settings(index), ...more }, () => undefined)
   if (!('listen' in faith)) throw new Error(faith.message)
   const ports = [{ first: 80, last: 80 }]

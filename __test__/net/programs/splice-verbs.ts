@@ -24,12 +24,13 @@ function until(name?: string): { signal?: AbortSignal } {
 
 const faithSocket = (id: number): FaithSocket => recall(id, FaithSocket)
 
-/** What comes first, which is there to be read again afterwards. */
+/** What comes first, which is there to be read again afterwards, in pieces: Node keeps it as it was put back. */
 async function peek(socket: Socket): Promise<string> {
   for (;;) {
     const head = socket.read() as Buffer | null
     if (head !== null) {
-      socket.unshift(head)
+      socket.unshift(head.subarray(1))
+      socket.unshift(head.subarray(0, 1))
       return head.toString('latin1')
     }
     await new Promise((resolve) => socket.once('readable', resolve))
