@@ -1,0 +1,141 @@
+/**
+ * The way out for sandboxes that have no other: what the rules name may be reached, everything else is prohibited, and
+ * a sandbox that has used up its bytes is cut off. Each connection, and each refusal, is a line of JSON.
+ *
+ *   node examples/egress-gateway.mjs --quota 1000000000 registry.npmjs.org:443 198.51.100.0/24:80,8000-8999
+ *
+ * Rules become the relay's access list, so that Rust decides, and JavaScript only counts. A name is worth what its DNS is
+ * worth: the addresses it has are opened, whosever they are. Sandboxes are told apart by their /64. It needs what the
+ * faithd command needs, and sandboxes whose only route is 64:ff9b::/96 by way of this host, with DNS64 for names.
+ */
+import { lookup } from 'node:dns/promises'
+import { parseArgs } from 'node:util'
+import { checkAccessList, createFaithInterface, setKeepfaith } from 'faithd'
+
+const USAGE = 'usage: node examples/egress-gateway.mjs [--quota BYTES] HOST-or-NETWORK:PORTS ...'
+/** How often bytes are counted, in milliseconds: a sandbox may carry on for so long. */
+const COUNTING = 500
+/** How often names are looked up, in milliseconds; on SIGHUP as well. */
+const LOOKING_UP = 60_000
+
+/** @param {number} code one of sysexits.h @param {string} why @returns {never} */
+function quit(code, why) {
+  console.error(why)
+  process.exit(code)
+}
+
+/** @param {import('faithd').FaithError} error @returns {never} */
+function unavailable({ message, hint }) {
+  return quit(69, hint ? `${message}; ${hint}` : message)
+}
+
+/** @param {string} event @param {object} [details] */
+function log(event, details) {
+  console.log(JSON.stringify({ event, ...details }))
+}
+
+/** @param {string} network @param {string} ports */
+const permit = (network, ports) => `::/0 permit ${network} port ${ports}`
+
+function readArguments() {
+  try {
+    const options = /** @type {const} */ ({ quota: { type: 'string', default: 'Infinity' } })
+    const { values, positionals } = parseArgs({ options, allowPositionals: true })
+    const quota = Number(values.quota)
+    if (!(quota > 0)) throw new Error(`${values.quota} is no number of bytes`)
+    if (positionals.length === 0) throw new Error('name what may be reached')
+    const rules = positionals.map((rule) => {
+      const [, host = '', ports = ''] = /^([\w./-]+):([\d,-]+)$/.exec(rule) ?? []
+      const isName = !/^[\d./]*$/.test(host)
+      checkAccessList(permit(isName ? '192.0.2.1' : host, ports), rule)
+      return { host, ports, isName, networks: isName ? [] : [host] }
+    })
+    return { quota, rules }
+  } catch (error) {
+    return quit(64, `${/** @type {Error} */ (error).message}\n${USAGE}`)
+  }
+}
+
+const { quota, rules } = readArguments()
+
+async function lookUp() {
+  for (const rule of rules.filter(({ isName }) => isName)) {
+    try {
+      const found = await lookup(rule.host, { all: true, family: 4 })
+      rule.networks = found.map(({ address }) => address)
+    } catch (error) {
+      // It keeps those it had.
+      log('unknown', { host: rule.host, because: /** @type {Error} */ (error).message })
+    }
+  }
+}
+
+/** What each sandbox has carried, in bytes. @type {Map<string, number>} */
+const used = new Map()
+/** How much of it is of each session that goes on. @type {Map<number, number>} */
+const counted = new Map()
+
+/** @param {Pick<import('faithd').FaithSession, 'id' | 'source' | 'bytesUp' | 'bytesDown'>} session */
+function count({ id, source, bytesUp, bytesDown }) {
+  // A sandbox can give itself any address of its /64.
+  const [head = [], tail = []] = source.address.split('::').map((part) => part.match(/\w+/g) ?? [])
+  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0')
+  const sandbox = `${[...head, ...zeros, ...tail].slice(0, 4).join(':')}::/64`
+  const bytes = bytesUp + bytesDown
+  const total = (used.get(sandbox) ?? 0) + bytes - (counted.get(id) ?? 0)
+  // Of those that are refused nothing is kept, whatever addresses they make up.
+  if (bytes > 0) {
+    used.set(sandbox, total)
+    counted.set(id, bytes)
+  }
+  return total
+}
+
+function accessList() {
+  const spent = [...used].filter(([, bytes]) => bytes > quota)
+  const denied = spent.map(([sandbox]) => `${sandbox} deny 0.0.0.0/0`)
+  const permitted = rules.flatMap(({ networks, ports }) =>
+    networks.map((one) => permit(one, ports)),
+  )
+  // Without the last there may be no rule at all, and an empty list permits everything.
+  return [...denied, ...permitted, '::/0 deny 0.0.0.0/0'].join('\n')
+}
+
+async function enforce() {
+  for await (const session of relay.sessions()) {
+    if (count(session) > quota) relay.end(session.id)
+  }
+  const list = accessList()
+  if (list === inForce) return
+  await relay.setAccessList(list)
+  inForce = list
+  log('rules', { rules: list.split('\n') })
+}
+
+setKeepfaith(true)
+await lookUp()
+let inForce = accessList()
+const faith = await createFaithInterface().catch(unavailable)
+faith.on('error', unavailable)
+const relay = await faith.relay({ ports: 'all', accessList: inForce })
+relay.on('session', (session) => {
+  count(session)
+  counted.delete(session.id)
+  log('session', session)
+})
+let ending = false
+const timers = [
+  // While it ends there is nothing to enforce any more; otherwise a gateway that cannot must not go on.
+  setInterval(() => enforce().catch((error) => ending || unavailable(error)), COUNTING),
+  setInterval(lookUp, LOOKING_UP),
+]
+
+async function stop() {
+  ending = true
+  for (const timer of timers) clearInterval(timer)
+  await faith.close()
+  log('ended', relay.stats())
+}
+process.on('SIGHUP', lookUp)
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop)
+log('ready', { rules: inForce.split('\n') })
