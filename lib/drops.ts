@@ -8,6 +8,30 @@ export interface FaithDrops {
   intervalMs: number
 }
 
+/** An emitter with an event `drop`, whatever others it has. */
+interface DropTeller {
+  listenerCount(event: 'drop'): number
+  emit(event: 'drop', drops: FaithDrops): boolean
+  on(event: 'newListener', listener: (event: string | symbol) => void): unknown
+}
+
+/** @internal Emits `drop` on whoever has handlers for it, from when the first is added until it is closed. */
+export function tellDrops(
+  teller: DropTeller,
+  count: () => Record<string, number>,
+  isClosed: () => boolean,
+): DropWatch {
+  const watch = new DropWatch(count, (drops) => {
+    const wanted = teller.listenerCount('drop') > 0
+    if (wanted && Object.keys(drops.packets).length > 0) teller.emit('drop', drops)
+    return wanted
+  })
+  teller.on('newListener', (event) => {
+    if (event === 'drop' && !isClosed()) watch.start()
+  })
+  return watch
+}
+
 /** @internal Looks at the counters now and then, while somebody wants to hear. */
 export class DropWatch {
   readonly #count: () => Record<string, number>

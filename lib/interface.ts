@@ -4,7 +4,7 @@
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { publish } from './diagnostics.js'
-import { DropWatch, type FaithDrops } from './drops.js'
+import { type DropWatch, type FaithDrops, tellDrops } from './drops.js'
 import { closedError, toFaithError, unwrap, type FaithError } from './errors.js'
 import { onKeepfaith, requireKeepfaith } from './keepfaith.js'
 import { FaithListener, type FaithListenOptions } from './listener.js'
@@ -151,13 +151,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       () => this.#requireOpen(),
       (change) => this.#changed(change),
     )
-    this.#drops = new DropWatch(
-      () => nativeInterface.stats().drops,
-      (drops) => this.#dropped(drops),
-    )
-    ;(this as EventEmitter).on('newListener', (event) => {
-      if (event === 'drop' && this.#closing === undefined) this.#drops.start()
-    })
+    const isClosed = (): boolean => this.#closing !== undefined
+    this.#drops = tellDrops(this, () => nativeInterface.stats().drops, isClosed)
     // On a turn of its own: what a listener throws is not the fault of whoever switched.
     this.#forget = onKeepfaith((on) => process.nextTick(() => this.emit('keepfaith', on)))
   }
@@ -283,12 +278,6 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   #requireOpen(): void {
     if (this.#closing !== undefined) throw closedError(this.name)
-  }
-
-  #dropped(drops: FaithDrops): boolean {
-    const wanted = this.listenerCount('drop') > 0
-    if (wanted && Object.keys(drops.packets).length > 0) this.emit('drop', drops)
-    return wanted
   }
 
   #changed(change: FaithPrefixChange): void {
