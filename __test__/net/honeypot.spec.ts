@@ -67,6 +67,7 @@ test.serial('what guests say is logged, and answered by nothing of it', async (t
       address: '64:ff9b::c633:6402',
       port: 23,
       ipv4: addresses.server,
+      ipv4Port: 23,
       prefix: '64:ff9b::/96',
       interface: 'faith0',
     },

@@ -31,6 +31,9 @@ async function greet(index: number) {
   return faith
 }
 
+/** What ends when it is collected, as nothing of the library holds it. */
+const kept: object[] = []
+
 /** The same by another copy of the addon's file, which has no TypeScript around it. */
 async function greetByCopy(index: number, file: string): Promise<void> {
   const original = readdirSync(root).find((name) => name.endsWith('.node'))
@@ -43,9 +46,11 @@ async function greetByCopy(index: number, file: string): Promise<void> {
   if (!('listen' in faith)) throw new Error(faith.message)
   const ports = [{ first: 80, last: 80 }]
   const options = { ports, backlog: 16, mapping: 'rfc6052', mappings: [] }
-  await faith.listen(options, (batch) => {
+  const listener = await faith.listen(options, (batch) => {
     for (const { fd } of batch) new Socket({ fd }).end(`${faith.name}\n`)
   })
+  if (!('close' in listener)) throw new Error(listener.message)
+  kept.push(faith, listener)
 }
 
 if (isMainThread) {

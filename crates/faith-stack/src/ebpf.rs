@@ -5,9 +5,9 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 
-use aya::Ebpf;
 use aya::maps::{Map, MapError};
 use aya::programs::{Program, ProgramError};
+use aya::{Ebpf, EbpfLoader};
 
 /// The kernel is too old for a program, built without it, or keeps it from this user.
 #[derive(Debug)]
@@ -27,6 +27,14 @@ impl Refusal {
         let Self { step, cause } = self;
         format!("cannot {step} the {program} program: {cause}")
     }
+}
+
+/// A loader that leaves the kernel's own type information alone: no program asks for it, and reading it takes tens of
+/// megabytes for a moment.
+pub(crate) fn loader<'a>() -> EbpfLoader<'a> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
 }
 
 /// A map of a loaded object.

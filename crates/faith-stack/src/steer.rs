@@ -19,13 +19,13 @@ use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 
+use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, MapData, MapError, SockMap};
 use aya::programs::SkLookup;
-use aya::{Ebpf, EbpfLoader};
 use faith_packet::ports::PortSet;
 
-use crate::ebpf::{Refusal, program, refused_entry, refused_load, take_map};
+use crate::ebpf::{Refusal, loader, program, refused_entry, refused_load, take_map};
 
 #[cfg(test)]
 mod tests;
@@ -103,7 +103,7 @@ impl Steering {
     }
 
     fn load(netns: BorrowedFd<'_>) -> Result<Self, Refusal> {
-        let mut ebpf = EbpfLoader::new()
+        let mut ebpf = loader()
             .map_max_entries("addresses", MAX_RULES)
             .map_max_entries("ports", MAX_PORT_BLOCKS)
             .map_max_entries("listeners", MAX_RULES)

@@ -9,7 +9,7 @@ use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use faith_packet::prefix::FaithPrefix;
 
-use crate::ebpf::{Refusal, program, refused_entry, refused_load, take_map};
+use crate::ebpf::{Refusal, loader, program, refused_entry, refused_load, take_map};
 use crate::netlink::Device;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../bpf/shortcut.bpf.o");
@@ -56,7 +56,7 @@ pub(super) struct Programs {
 
 impl Loaded {
     pub(super) fn load() -> Result<Self, Refusal> {
-        let mut ebpf = Ebpf::load(OBJECT).map_err(|error| Refusal::new("load", &error))?;
+        let mut ebpf = loader().load(OBJECT).map_err(|error| Refusal::new("load", &error))?;
         for name in ["to_stack", "to_host"] {
             program::<SchedClassifier>(&mut ebpf, name)?.load().map_err(refused_load)?;
         }
