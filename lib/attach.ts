@@ -9,7 +9,7 @@
 import type { Socket } from 'node:net'
 import { FaithError } from './errors.js'
 import { show } from './option-reader.js'
-import { FaithSocket, type FaithSocketDestination } from './socket.js'
+import { FaithSocket, type FaithSocketDestination, whenDestroyed } from './socket.js'
 
 /** A server that takes connections by its `connection` event, as those of `net`, `tls`, `http`, `https` and `http2`. */
 export interface FaithConnectionServer {
@@ -86,7 +86,7 @@ function remember(socket: FaithSocket): void {
   const { destination } = socket
   const ends = endsOf(socket)
   given.set(ends, destination)
-  socket.once('close', () => {
+  whenDestroyed(socket, () => {
     // The client may have dialled again from the same port in the meantime.
     if (given.get(ends) === destination) given.delete(ends)
   })

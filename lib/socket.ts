@@ -46,6 +46,18 @@ export interface FaithSocketOptions {
 /** The open sockets of each interface. Node holds them too, as long as they are open. */
 const open = new WeakMap<NativeInterface, Set<FaithSocket>>()
 
+/** What is to be done when a socket is destroyed. */
+const atEnd = new WeakMap<FaithSocket, () => void>()
+
+/**
+ * @internal Does something when a socket is destroyed. Unlike a handler of its `close` event, nobody who has the socket
+ * takes that away: smtp-server removes all handlers before STARTTLS.
+ */
+export function whenDestroyed(socket: FaithSocket, call: () => void): void {
+  if (socket.destroyed) call()
+  else atEnd.set(socket, call)
+}
+
 /**
  * A captured connection: a real `net.Socket`, already connected, whose local address is the one the client dialled.
  *
@@ -140,6 +152,7 @@ export class FaithSocket extends Socket {
     // Node may give up a socket while it makes it.
     if (!(#faith in this)) return super._destroy(error, callback)
     open.get(this.#faith)?.delete(this)
+    atEnd.get(this)?.()
     super._destroy(this.#cutOffBy ?? error, callback)
   }
   /* oxlint-enable eslint/no-underscore-dangle */
