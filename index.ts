@@ -14,6 +14,7 @@ export {
   destinationOf,
   type FaithAttachment,
   type FaithConnectionServer,
+  type FaithEnds,
   type FaithInjectionServer,
   type FaithServer,
 } from './lib/attach.js'

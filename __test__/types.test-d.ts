@@ -17,6 +17,7 @@ import {
   type AccessRule,
   type FaithEndpoint,
   type FaithEndReason,
+  type FaithEnds,
   type FaithErrorCode,
   FaithInterface,
   FaithListener,
@@ -149,6 +150,12 @@ export function servers(): void {
   // @ts-expect-error it takes nothing
   listener.attach({})
   same<ReturnType<typeof destinationOf>, FaithSocketDestination | undefined>(true)
+  same<Parameters<typeof destinationOf>, [FaithEnds]>(true)
+  const near = { localAddress: '64:ff9b::1', localPort: 25 }
+  take<FaithEnds>({ ...near, remoteAddress: '2001:db8::1', remotePort: 1025 })
+  take<FaithEnds>(socket)
+  // @ts-expect-error one end is not enough
+  take<FaithEnds>(near)
 }
 
 export function relayEvents(): void {

@@ -34,13 +34,17 @@ export interface FaithAttachment extends Disposable {
   detach(): void
 }
 
+/** The ends of a connection, as sockets have them, and as some servers tell them in place of the socket. */
+export type FaithEnds = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>
+
 /** The open sockets that were given to servers, by their ends. */
 const given = new Map<string, FaithSocketDestination>()
 
 /**
  * What the client of a connection wanted to reach, for the socket that an attached server has: the captured one
- * itself, or the TLS socket around it. `undefined` for a socket that no listener has captured, and for a TLS socket
- * that is closed: a log that is written then has to have asked before.
+ * itself, or the TLS socket around it. Where a server tells nothing but addresses, as the session of smtp-server does,
+ * that will do. `undefined` for a connection that no listener has captured, and, unless asked by the captured socket
+ * itself, for one that is closed: a log that is written then has to have asked before.
  *
  * @example
  * ```ts
@@ -53,7 +57,7 @@ const given = new Map<string, FaithSocketDestination>()
  * listener.attach(server)
  * ```
  */
-export function destinationOf(socket: Socket): FaithSocketDestination | undefined {
+export function destinationOf(socket: FaithEnds): FaithSocketDestination | undefined {
   return socket instanceof FaithSocket ? socket.destination : given.get(endsOf(socket))
 }
 
@@ -92,6 +96,6 @@ function remember(socket: FaithSocket): void {
   })
 }
 
-function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: FaithEnds): string {
   return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`
 }
