@@ -17,6 +17,7 @@ export {
   type FaithEnds,
   type FaithInjectionServer,
   type FaithServer,
+  type FaithWrappingServer,
 } from './lib/attach.js'
 export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics.js'
 export type { FaithDrops } from './lib/drops.js'

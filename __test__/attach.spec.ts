@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { Socket } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import test from 'ava'
 import { destinationOf, type FaithServer, type FaithSocket } from '../index.js'
 import { giverTo } from '../lib/attach.js'
@@ -20,7 +20,10 @@ function given(to: FaithServer): Given {
 }
 
 function server(settings: object): EventEmitter {
-  return Object.assign(new EventEmitter(), settings)
+  return Object.assign(
+    new EventEmitter().on('connection', () => undefined),
+    settings,
+  )
 }
 
 test('a socket is set up as the server sets up its own', (t) => {
@@ -30,6 +33,24 @@ test('a socket is set up as the server sets up its own', (t) => {
   t.deepEqual([web.allowHalfOpen, web.calls], [false, [['setNoDelay', true]]])
   const slow = given(server({ allowHalfOpen: true, noDelay: false }))
   t.deepEqual([slow.allowHalfOpen, slow.calls], [true, []])
+})
+
+test('a server around one of Node’s has that one take the connection, and say how', (t) => {
+  const taken: unknown[] = []
+  const inside = createServer({ allowHalfOpen: true, noDelay: true })
+  inside.on('connection', (socket) => taken.push(socket))
+  const around = Object.assign(server({ allowHalfOpen: false }), { server: inside })
+  around.on('connection', () => t.fail('this is of something else'))
+  const socket = given(around)
+  t.deepEqual([socket.allowHalfOpen, socket.calls], [true, [['setNoDelay', true]]])
+  t.deepEqual(taken, [socket])
+})
+
+test('what has something else for a `server` is one itself', (t) => {
+  const taken: unknown[] = []
+  const cluster = server({ server: 'sts-1' }).on('connection', (socket) => taken.push(socket))
+  const socket = given(cluster)
+  t.deepEqual(taken, [socket])
 })
 
 test('a socket that no listener has captured has no destination', (t) => {

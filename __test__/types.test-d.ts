@@ -145,10 +145,13 @@ export function servers(): void {
   listener.attach(createSecureServer())
   listener.attach(createTlsServer())
   listener.attach({ injectSocket: (taken: Socket) => taken.resume() })
+  listener.attach({ server: createServer() })
   // @ts-expect-error a port is no server
   listener.attach(80)
   // @ts-expect-error it takes nothing
   listener.attach({})
+  // @ts-expect-error no server inside
+  listener.attach({ server: 'inside' })
   same<ReturnType<typeof destinationOf>, FaithSocketDestination | undefined>(true)
   same<Parameters<typeof destinationOf>, [FaithEnds]>(true)
   const near = { localAddress: '64:ff9b::1', localPort: 25 }

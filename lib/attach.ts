@@ -5,8 +5,11 @@
  * who emits it. What a server would have done to the socket before that is done here, as the server's own settings
  * say. A TLS server puts a socket of its own around the captured one and tells nobody which; both have the same ends,
  * though, and by these {@link destinationOf} finds the one from the other.
+ *
+ * Servers from npm are mostly made around one of Node's, and their own `connection` event, if they have any, tells of
+ * something else. Either they have a method that takes a socket (ssh2), or the server inside is theirs to show.
  */
-import type { Socket } from 'node:net'
+import { Server, type Socket } from 'node:net'
 import { FaithError } from './errors.js'
 import { show } from './option-reader.js'
 import { FaithSocket, type FaithSocketDestination, whenDestroyed } from './socket.js'
@@ -23,8 +26,14 @@ export interface FaithInjectionServer {
   injectSocket(socket: FaithSocket): unknown
 }
 
+/** A server around one of Node's, which takes the connections for it, as smtp-server's. */
+export interface FaithWrappingServer {
+  /** The server inside. */
+  readonly server: Server
+}
+
 /** A server that {@link FaithListener.attach} can give connections to. */
-export type FaithServer = FaithConnectionServer | FaithInjectionServer
+export type FaithServer = FaithConnectionServer | FaithInjectionServer | FaithWrappingServer
 
 /** A server that gets the connections of a listener, for as long as it is not detached. */
 export interface FaithAttachment extends Disposable {
@@ -63,9 +72,10 @@ export function destinationOf(socket: FaithEnds): FaithSocketDestination | undef
 
 /** @internal What gives a socket to the server; throws where that cannot take one. */
 export function giverTo(server: FaithServer): (socket: FaithSocket) => void {
-  const take = takerOf(server)
+  const taking = innermost(server)
+  const take = takerOf(taking)
   return (socket) => {
-    const { allowHalfOpen, noDelay } = server as { allowHalfOpen?: unknown; noDelay?: unknown }
+    const { allowHalfOpen, noDelay } = taking as { allowHalfOpen?: unknown; noDelay?: unknown }
     if (typeof allowHalfOpen === 'boolean') socket.allowHalfOpen = allowHalfOpen
     if (noDelay === true) socket.setNoDelay(true)
     remember(socket)
@@ -73,9 +83,15 @@ export function giverTo(server: FaithServer): (socket: FaithSocket) => void {
   }
 }
 
+/** The server that takes the connections: inside of what was given, or that itself. */
+function innermost(server: unknown): unknown {
+  const { injectSocket, server: inside } = propertiesOf(server)
+  const itself = server instanceof Server || typeof injectSocket === 'function'
+  return !itself && inside instanceof Server ? inside : server
+}
+
 function takerOf(server: unknown): (socket: FaithSocket) => void {
-  const able = (typeof server === 'object' && server !== null) || typeof server === 'function'
-  const { emit, injectSocket } = (able ? server : {}) as Record<string, unknown>
+  const { emit, injectSocket } = propertiesOf(server)
   // First, as a server that has it emits `connection` too, with something of its own.
   if (typeof injectSocket === 'function') return (socket) => injectSocket.call(server, socket)
   if (typeof emit === 'function') return (socket) => emit.call(server, 'connection', socket)
@@ -84,6 +100,11 @@ function takerOf(server: unknown): (socket: FaithSocket) => void {
     `listener.attach: \`server\` must be a server, got ${show(server)}`,
     { hint: 'give it what createServer() of net, tls, http, https or http2 returns' },
   )
+}
+
+function propertiesOf(server: unknown): Record<string, unknown> {
+  const able = (typeof server === 'object' && server !== null) || typeof server === 'function'
+  return (able ? server : {}) as Record<string, unknown>
 }
 
 function remember(socket: FaithSocket): void {

@@ -161,10 +161,16 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * Gives every connection to a server, as if it had listened on these ports itself: one of `net`, `tls`, `http`,
-   * `https` or `http2`, or any other that takes connections by its `connection` event or by `injectSocket`. The socket
-   * is a {@link FaithSocket}, half-open and without delay (Nagle) as the server's `allowHalfOpen` and `noDelay` say.
-   * Behind TLS, {@link destinationOf} tells what was dialled.
+   * Gives every connection to a server, as if it had listened on these ports itself.
+   *
+   * | server                                 | what to pass                                                          |
+   * | -------------------------------------- | --------------------------------------------------------------------- |
+   * | `net`, `tls`, `http`, `https`, `http2` | what `createServer()` returns                                         |
+   * | one with a method for it, as ssh2's    | one that has an `injectSocket()`                                      |
+   * | smtp-server                            | its `SMTPServer`; or any other that has one of Node's as its `server` |
+   *
+   * The socket is a {@link FaithSocket}, half-open and without delay (Nagle) as the server's `allowHalfOpen` and `noDelay`
+   * say. {@link destinationOf} tells what was dialled, behind TLS too.
    *
    * A listener has one server at a time. Neither closes the other: when the listener closes, the server gets no more
    * connections and keeps those it has; a server that closes is still given connections, unless it is detached. The

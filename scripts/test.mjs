@@ -44,6 +44,7 @@ const labFiles = Math.max(1, Math.floor(availableParallelism() / 4))
 const librarySpecs = [
   'abort',
   'attach',
+  'attach-smtp',
   'copies',
   'errors',
   'events',
