@@ -27,12 +27,17 @@ function server(settings: object): EventEmitter {
 }
 
 test('a socket is set up as the server sets up its own', (t) => {
-  const bare = given(server({}))
-  t.deepEqual([bare.allowHalfOpen, bare.calls], [true, []])
   const web = given(server({ allowHalfOpen: false, noDelay: true }))
   t.deepEqual([web.allowHalfOpen, web.calls], [false, [['setNoDelay', true]]])
   const slow = given(server({ allowHalfOpen: true, noDelay: false }))
   t.deepEqual([slow.allowHalfOpen, slow.calls], [true, []])
+})
+
+test('and as Node sets up its own where the server does not say', (t) => {
+  for (const silent of [server({}), { injectSocket: () => undefined }]) {
+    const socket = given(silent)
+    t.deepEqual([socket.allowHalfOpen, socket.calls], [false, []])
+  }
 })
 
 test('a server around one of Node’s has that one take the connection, and say how', (t) => {

@@ -76,7 +76,8 @@ export function giverTo(server: FaithServer): (socket: FaithSocket) => void {
   const take = takerOf(taking)
   return (socket) => {
     const { allowHalfOpen, noDelay } = taking as { allowHalfOpen?: unknown; noDelay?: unknown }
-    if (typeof allowHalfOpen === 'boolean') socket.allowHalfOpen = allowHalfOpen
+    // One that has no such setting was written for the sockets that Node makes of itself.
+    socket.allowHalfOpen = allowHalfOpen === true
     if (noDelay === true) socket.setNoDelay(true)
     remember(socket)
     take(socket)

@@ -45,6 +45,7 @@ const librarySpecs = [
   'abort',
   'attach',
   'attach-smtp',
+  'attach-ssh',
   'copies',
   'errors',
   'events',
