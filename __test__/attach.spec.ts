@@ -58,6 +58,13 @@ test('what has something else for a `server` is one itself', (t) => {
   t.deepEqual(taken, [socket])
 })
 
+test('what nobody listens to is refused, unless Node made it to be a server', (t) => {
+  const error = t.throws(() => giverTo(new EventEmitter()), { code: 'ERR_FAITH_ARGUMENT' })
+  const message = 'listener.attach: nothing listens to the `connection` event of `server`'
+  t.is(error.message, message)
+  t.notThrows(() => giverTo(createServer()))
+})
+
 test('a socket that no listener has captured has no destination', (t) => {
   t.is(destinationOf(new Socket()), undefined)
 })

@@ -95,17 +95,28 @@ function takerOf(server: unknown): (socket: FaithSocket) => void {
   const { emit, injectSocket } = propertiesOf(server)
   // First, as a server that has it emits `connection` too, with something of its own.
   if (typeof injectSocket === 'function') return (socket) => injectSocket.call(server, socket)
-  if (typeof emit === 'function') return (socket) => emit.call(server, 'connection', socket)
-  throw new FaithError(
-    'ERR_FAITH_ARGUMENT',
-    `listener.attach: \`server\` must be a server, got ${show(server)}`,
-    { hint: 'give it what createServer() of net, tls, http, https or http2 returns' },
-  )
+  if (typeof emit !== 'function') throw refusal(`\`server\` must be a server, got ${show(server)}`)
+  if (isDeaf(server)) throw refusal('nothing listens to the `connection` event of `server`')
+  return (socket) => emit.call(server, 'connection', socket)
+}
+
+/** Whether clients would be connected, and wait for ever, because what is emitted is lost. */
+function isDeaf(server: unknown): boolean {
+  // Node's own may be told later who listens.
+  if (server instanceof Server) return false
+  const { listenerCount } = propertiesOf(server)
+  return typeof listenerCount === 'function' && listenerCount.call(server, 'connection') === 0
 }
 
 function propertiesOf(server: unknown): Record<string, unknown> {
   const able = (typeof server === 'object' && server !== null) || typeof server === 'function'
   return (able ? server : {}) as Record<string, unknown>
+}
+
+function refusal(why: string): FaithError {
+  return new FaithError('ERR_FAITH_ARGUMENT', `listener.attach: ${why}`, {
+    hint: 'give it what createServer() of net, tls, http, https or http2 returns',
+  })
 }
 
 function remember(socket: FaithSocket): void {

@@ -179,7 +179,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * `server.close()` these connections are not there. An HTTP server enforces `headersTimeout` and `requestTimeout` only
    * while it listens, somewhere, and `server.setTimeout()` always.
    *
-   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when it is no server, or another is attached; `ERR_FAITH_CLOSED`
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when it is no server or takes no connections, or another is attached;
+   * `ERR_FAITH_CLOSED`
    *
    * @example
    * ```ts
