@@ -49,6 +49,7 @@ const librarySpecs = [
   'copies',
   'errors',
   'events',
+  'exhausted',
   'interface',
   'isolation',
   'keepfaith',

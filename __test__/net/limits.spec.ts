@@ -3,6 +3,7 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
+import { leaveDescriptors } from './fixtures/descriptors.js'
 import { permitted, startFaithd } from './fixtures/faithd.js'
 import type { Faithd } from './fixtures/faithd.js'
 import { Sockets } from './fixtures/sockets.js'
@@ -164,16 +165,6 @@ test('without limits nobody is refused', async (t) => {
   t.deepEqual(new Set(outcomes), new Set(['connected']))
 })
 
-/** Leaves faithd no more descriptors than it has, and so many more. */
-async function leave(faithd: Faithd, more: number): Promise<void> {
-  const limit = faithd.descriptors + more
-  const { code, stderr } = await lab.router.run('prlimit', [
-    `--pid=${faithd.pid}`,
-    `--nofile=${limit}:4096`,
-  ])
-  if (code !== 0) throw new Error(stderr)
-}
-
 for (const [mode, args] of modes) {
   test(`out of descriptors, faithd loses no session, says so once and recovers by itself${mode}`, async (t) => {
     const faithd = await faithdWith(...args)
@@ -181,7 +172,7 @@ for (const [mode, args] of modes) {
     // What a session needs beside its own descriptors is there.
     const warm = dial()
     await warm.sees('connected')
-    await leave(faithd, 12)
+    await leaveDescriptors(lab.router, faithd.pid, 12)
 
     const clients = Array.from({ length: 100 }, () => dial())
     await Promise.all(clients.map((end) => end.outcome()))

@@ -14,6 +14,7 @@ import { keep, recall } from './kept.js'
 export interface Told {
   session: FaithSession[]
   refused: FaithRefusal[]
+  exhausted: string[]
 }
 
 const told = new Map<number, Told>()
@@ -24,9 +25,10 @@ export const relayVerbs = {
   /** Opens a relay, and keeps what its events tell. */
   async relay(id: number, options: FaithRelayOptions): Promise<number> {
     const opened = await recall(id, FaithInterface).relay(options)
-    const events: Told = { session: [], refused: [] }
+    const events: Told = { session: [], refused: [], exhausted: [] }
     opened.on('session', (session) => events.session.push(session))
     opened.on('refused', (refusal) => events.refused.push(refusal))
+    opened.on('exhausted', (message) => events.exhausted.push(message))
     const kept = keep(opened)
     told.set(kept, events)
     return kept
