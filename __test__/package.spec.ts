@@ -39,13 +39,17 @@ const modules = join(project, 'node_modules')
 const installed = join(modules, 'faithd')
 test.after.always(() => rmSync(project, { recursive: true, force: true }))
 
-test.before(() => {
-  mkdirSync(installed, { recursive: true })
+/** Has npm pack the package of a folder, and unpacks it into another one. */
+function unpack(folder: string, into: string): void {
+  mkdirSync(into, { recursive: true })
   const options = ['--ignore-scripts', '--json', '--pack-destination', project]
-  const packed = execFileSync('npm', ['pack', ...options], { cwd: root, encoding: 'utf8' })
+  const packed = execFileSync('npm', ['pack', ...options], { cwd: folder, encoding: 'utf8' })
   const [{ filename } = { filename: '' }] = JSON.parse(packed) as { filename: string }[]
-  const archive = join(project, filename)
-  execFileSync('tar', ['-xzf', archive, '-C', installed, '--strip-components=1'])
+  execFileSync('tar', ['-xzf', join(project, filename), '-C', into, '--strip-components=1'])
+}
+
+test.before(() => {
+  unpack(root, installed)
   writeFileSync(join(project, 'package.json'), '{ "name": "project", "private": true }\n')
   // A registry is more than a test may need.
   for (const name of Object.keys(manifest.dependencies)) link(name)
@@ -170,5 +174,16 @@ test('there is a package for the addon of every platform, which it looks for', (
     t.deepEqual(engines, manifest.engines)
     t.is(main, `faithd.${platform}.node`)
     t.true(loader.includes(`require('${name}')`), name)
+  }
+})
+
+test('each of them has the texts of its licences, word for word', (t) => {
+  for (const platform of readdirSync(join(root, 'npm'))) {
+    const unpacked = join(project, platform)
+    unpack(join(root, 'npm', platform), unpacked)
+    for (const text of ['LICENSE', 'LICENSE-APACHE', 'LICENSE-MIT']) {
+      const [published, own] = [unpacked, root].map((folder) => readFileSync(join(folder, text)))
+      t.deepEqual(published, own, `${platform}/${text}`)
+    }
   }
 })
