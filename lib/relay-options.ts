@@ -43,7 +43,10 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    */
   keepAlive?: number
 
-  /** How many sessions there may be at once; 0 (default) for any number. */
+  /**
+   * How many sessions there may be at once; 0 (default) for any number. Held SYNs count: where this is not above
+   * `maxHeld`, a flood of forged ones can have every real client refused.
+   */
   maxSessions?: number
   /** How many sessions one client may have at once; 0 (default) for any number. */
   maxSessionsPerClient?: number
