@@ -115,7 +115,10 @@ export interface FaithRelayStats {
   bytesUp: number
   /** Bytes carried from servers to clients. */
   bytesDown: number
-  /** `session` events lost because JavaScript did not keep up. */
+  /**
+   * Ends that were not told by a `session` event, because JavaScript did not keep up or because they were `denied` or
+   * beyond a limit, which are told a bounded number of times a second. 0 without `sessionEvents`.
+   */
   eventsDropped: number
 }
 

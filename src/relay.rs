@@ -77,17 +77,16 @@ pub struct NativeRelayStats {
 type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
 
 struct Telling {
-    sessions: Option<Sessions>,
+    sessions: Option<(Sessions, Arc<AtomicU64>)>,
     exhausted: Option<Batch<String, Vec<String>>>,
-    dropped: Arc<AtomicU64>,
 }
 
 impl Observer for Telling {
     fn ended(&self, record: SessionRecord) {
-        if let Some(sessions) = &self.sessions
+        if let Some((sessions, dropped)) = &self.sessions
             && !sessions.push_within(WAITING, record)
         {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -119,7 +118,7 @@ fn session(record: SessionRecord) -> NativeSession {
 /// What a relay is prepared with on the JavaScript thread, before it is opened on another.
 pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
-    dropped: Arc<AtomicU64>,
+    dropped: Option<Arc<AtomicU64>>,
     asking: Option<Arc<Asking>>,
     alive: KeepAlive,
 }
@@ -138,7 +137,6 @@ impl PreparedRelay {
         interface: &Arc<FaithInterface>,
         callbacks: &RelayCallbacks<'_>,
     ) -> napi::Result<Self> {
-        let dropped = Arc::new(AtomicU64::new(0));
         let sessions = callbacks
             .sessions
             .as_ref()
@@ -148,9 +146,10 @@ impl PreparedRelay {
             .transpose()?;
         let exhausted =
             callbacks.exhausted.as_ref().map(|callback| Batch::new(callback, |errors| errors)).transpose()?;
-        let observer = (sessions.is_some() || exhausted.is_some()).then(|| -> Arc<dyn Observer> {
-            Arc::new(Telling { sessions, exhausted, dropped: Arc::clone(&dropped) })
-        });
+        let dropped = sessions.is_some().then(|| Arc::new(AtomicU64::new(0)));
+        let sessions = sessions.zip(dropped.clone());
+        let observer = (sessions.is_some() || exhausted.is_some())
+            .then(|| -> Arc<dyn Observer> { Arc::new(Telling { sessions, exhausted }) });
         let asking = callbacks
             .questions
             .as_ref()
@@ -184,7 +183,8 @@ impl PreparedRelay {
 #[napi]
 pub struct NativeRelay {
     state: Mutex<State>,
-    dropped: Arc<AtomicU64>,
+    /// Ends that came too fast to be told; none where they are not asked for.
+    dropped: Option<Arc<AtomicU64>>,
     alive: KeepAlive,
 }
 
@@ -252,6 +252,8 @@ impl NativeRelay {
             State::Open { relay, .. } => relay.stats(),
             State::Closed(stats) => *stats,
         };
+        // What the relay itself did not report counts only where somebody asked for reports.
+        let dropped = self.dropped.as_ref().map(|dropped| dropped.load(Ordering::Relaxed) + stats.unreported);
         NativeRelayStats {
             active: number(stats.active),
             accepted: number(stats.accepted),
@@ -259,7 +261,7 @@ impl NativeRelay {
             ended: ended(&stats),
             bytes_up: number(stats.bytes_up),
             bytes_down: number(stats.bytes_down),
-            events_dropped: number(self.dropped.load(Ordering::Relaxed) + stats.unreported),
+            events_dropped: number(dropped.unwrap_or(0)),
         }
     }
 

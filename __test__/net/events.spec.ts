@@ -79,6 +79,25 @@ test.serial('a session that was is not refused, however it ends', async (t) => {
   )
 })
 
+test.serial('events that nobody asked for are not counted as dropped', async (t) => {
+  await using faith = await router.create({ workers: 1 })
+  const denying = { accessList: '::/0 deny 0.0.0.0/0\n' }
+  await using heard = await faith.relay({ ...denying, ports: '20001-20300' })
+  await using unheard = await faith.relay({
+    ...denying,
+    ports: '20301-20600',
+    sessionEvents: false,
+  })
+  const ports = Array.from({ length: 600 }, (_, index) => 20_001 + index)
+  const dropped = await waitFor('more than is told in a second', async () => {
+    await client.dialAll(captured(), ports)
+    return (await heard.stats()).eventsDropped
+  })
+  const { ended, eventsDropped } = await unheard.stats()
+  t.true(ended.denied > dropped, 'there were as many')
+  t.is(eventsDropped, 0)
+})
+
 test.serial('an interface tells that its prefixes have changed', async (t) => {
   await using faith = await router.create()
   await faith.watch()
