@@ -164,6 +164,14 @@ test('a file is read as it is', async (t) => {
   t.is(await readAccessList(await file('good.conf', content)), content)
 })
 
+test('a name that is none is refused', (t) => {
+  const error = t.throws(() => checkAccessList('', 5 as never), { instanceOf: FaithError })
+  t.like(error, {
+    code: 'ERR_FAITH_ARGUMENT',
+    message: 'checkAccessList: `name` must be a string, got 5',
+  })
+})
+
 test('a malformed file is refused by its name and line', async (t) => {
   const path = await file('bad.conf', '# ours\n\n::/0 permit 198.51.100.0/24 prot 80\n')
   const error = await t.throwsAsync(readAccessList(path), { instanceOf: FaithError })

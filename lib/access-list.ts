@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { getSystemErrorMap } from 'node:util'
 import { FaithError, unwrap } from './errors.js'
 import { native } from './native.js'
-import { OptionReader, show } from './option-reader.js'
+import { OptionReader, readText, show } from './option-reader.js'
 import type { PortSpec } from './ports.js'
 
 /** One line of an access list. */
@@ -46,9 +46,9 @@ export type AccessList = string | readonly AccessRule[]
 /**
  * How many rules an access list has, provided that it can be read; nothing else is done with it.
  *
- * @param name - what errors call it, before the number of the line
+ * @param name - what errors call it, before the number of the line. Default `accessList`
  * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule as `NAME:LINE: what is wrong`;
- * `ERR_FAITH_ARGUMENT` for what is neither a text nor rules
+ * `ERR_FAITH_ARGUMENT` for what is neither a text nor rules, and for a name that is no string
  *
  * @example
  * ```ts
@@ -56,30 +56,35 @@ export type AccessList = string | readonly AccessRule[]
  * ```
  */
 export function checkAccessList(list: AccessList, name: string = LIST): number {
-  return unwrap(native.checkAccessList(accessListText('checkAccessList', list), name))
+  const text = accessListText('checkAccessList', list)
+  return unwrap(native.checkAccessList(text, readText('checkAccessList', 'name', name)))
 }
 
 /**
  * The text of a file in the grammar of faithd.conf(5), read and checked. A file that is missing, unreadable or
  * malformed is an error, never an empty list that permits everything.
  *
- * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST`, which names the file and, of a malformed rule, its line
+ * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST`, which names the file and, of a malformed rule, its line;
+ * `ERR_FAITH_ARGUMENT` when `path` is no string
  *
  * @example
  * ```ts
- * const relay = await faith.relay({ ports: 'all', accessList: await readAccessList('/etc/faithd.conf') })
- * process.on('SIGHUP', async () => relay.setAccessList(await readAccessList('/etc/faithd.conf')))
+ * const relay = await faith.relay({ ports: 'all', accessList: await readAccessList('faithd.conf') })
+ * process.on('SIGHUP', async () => {
+ *   try {
+ *     await relay.setAccessList(await readAccessList('faithd.conf'))
+ *   } catch (error) {
+ *     console.error(error) // and the list is what it was
+ *   }
+ * })
  * ```
  */
 export async function readAccessList(path: string): Promise<string> {
-  if (typeof path !== 'string') {
-    const message = `readAccessList: \`path\` must be a string, got ${show(path)}`
-    throw new FaithError('ERR_FAITH_ARGUMENT', message)
-  }
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw unreadable(path, error)
+  const file = readText('readAccessList', 'path', path)
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw unreadable(file, error)
   })
-  checkAccessList(text, path)
+  checkAccessList(text, file)
   return text
 }
 

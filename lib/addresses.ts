@@ -1,7 +1,7 @@
 /** IPv4 addresses inside IPv6 ones, as RFC 6052 puts them there. */
-import { FaithError, unwrap } from './errors.js'
+import { unwrap } from './errors.js'
 import { native } from './native.js'
-import { show } from './option-reader.js'
+import { readText } from './option-reader.js'
 
 /**
  * The IPv6 address inside `prefix` that means an IPv4 address: what a client dials to reach that server through a
@@ -14,8 +14,9 @@ import { show } from './option-reader.js'
  * @param ipv4 - a dotted IPv4 address: `198.51.100.2`
  * @param prefix - a prefix of 32, 40, 48, 56, 64 or 96 bits: `64:ff9b::/96`
  * @returns the address in RFC 5952 form
- * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `ipv4` is no IPv4 address; `ERR_FAITH_PREFIX` when `prefix` is
- * malformed, has host bits or an illegal length, or is no global or unique local address space
+ * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `ipv4` is no IPv4 address or `prefix` no string;
+ * `ERR_FAITH_PREFIX` when `prefix` is malformed, has host bits or an illegal length, or is no global or unique local
+ * address space
  *
  * @example
  * ```ts
@@ -24,7 +25,7 @@ import { show } from './option-reader.js'
  * ```
  */
 export function embed(ipv4: string, prefix: string): string {
-  return unwrap(native.embed(text('embed', 'ipv4', ipv4), text('embed', 'prefix', prefix)))
+  return unwrap(native.embed(readText('embed', 'ipv4', ipv4), readText('embed', 'prefix', prefix)))
 }
 
 /**
@@ -35,7 +36,8 @@ export function embed(ipv4: string, prefix: string): string {
  *
  * @param ipv6 - an IPv6 address without a zone, its end dotted or not: `64:ff9b::c000:221`, `64:ff9b::192.0.2.33`
  * @param prefix - a prefix of 32, 40, 48, 56, 64 or 96 bits: `64:ff9b::/96`
- * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `ipv6` is no IPv6 address; `ERR_FAITH_PREFIX` as {@link embed}
+ * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `ipv6` is no IPv6 address or `prefix` no string;
+ * `ERR_FAITH_PREFIX` as {@link embed}
  *
  * @example
  * ```ts
@@ -44,12 +46,6 @@ export function embed(ipv4: string, prefix: string): string {
  * ```
  */
 export function extract(ipv6: string, prefix: string): string | undefined {
-  const found = native.extract(text('extract', 'ipv6', ipv6), text('extract', 'prefix', prefix))
-  return unwrap(found) ?? undefined
-}
-
-function text(call: string, name: string, value: unknown): string {
-  if (typeof value === 'string') return value
-  const message = `${call}: \`${name}\` must be a string, got ${show(value)}`
-  throw new FaithError('ERR_FAITH_ARGUMENT', message)
+  const address = readText('extract', 'ipv6', ipv6)
+  return unwrap(native.extract(address, readText('extract', 'prefix', prefix))) ?? undefined
 }

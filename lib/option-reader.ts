@@ -109,6 +109,13 @@ export class OptionReader {
   }
 }
 
+/** An argument of `call` that must be text. */
+export function readText(call: string, name: string, value: unknown): string {
+  if (typeof value === 'string') return value
+  const message = `${call}: \`${name}\` must be a string, got ${show(value)}`
+  throw new FaithError('ERR_FAITH_ARGUMENT', message)
+}
+
 /** A value as it can stand in an error message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
