@@ -39,6 +39,17 @@ export type FaithServer = FaithConnectionServer | FaithInjectionServer | FaithWr
 export interface FaithAttachment extends Disposable {
   /**
    * Gives it no more connections: they wait in the listener until somebody else takes them. Those it has it keeps.
+   *
+   * @example
+   * ```ts
+   * import { createServer } from 'node:net'
+   *
+   * const draining = listener.attach(createServer((socket) => socket.end('come back later\n')))
+   * process.once('SIGUSR1', () => {
+   *   draining.detach()
+   *   listener.attach(createServer((socket) => socket.end('here we are\n')))
+   * })
+   * ```
    */
   detach(): void
 }
@@ -57,10 +68,12 @@ const given = new Map<string, FaithSocketDestination>()
  *
  * @example
  * ```ts
+ * import { readFileSync } from 'node:fs'
  * import { createServer } from 'node:https'
  * import { destinationOf } from 'faithd'
  *
- * const server = createServer({ key: '…', cert: '…' }, (request, response) => {
+ * const identity = { key: readFileSync('key.pem'), cert: readFileSync('cert.pem') }
+ * const server = createServer(identity, (request, response) => {
  *   response.end(`you dialled ${destinationOf(request.socket)?.ipv4}\n`)
  * })
  * listener.attach(server)

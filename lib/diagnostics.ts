@@ -14,8 +14,16 @@ export interface FaithDiagnosticsOrigin {
  * The channels, and what is published on each. Messages are made only while a channel has subscribers, and the
  * subscribers are called as the event is emitted.
  *
- * Subscribe by `diagnostics_channel.subscribe('faithd:session', …)`, which gives the message as `unknown`:
- * `message as FaithDiagnostics['faithd:session']`.
+ * @example
+ * ```ts
+ * import { subscribe } from 'node:diagnostics_channel'
+ * import type { FaithDiagnostics } from 'faithd'
+ *
+ * subscribe('faithd:session', (message) => {
+ *   const { interface: name, session } = message as FaithDiagnostics['faithd:session']
+ *   console.log(`${name}: ${session.bytesUp} bytes up, ${session.bytesDown} bytes down`)
+ * })
+ * ```
  */
 export interface FaithDiagnostics {
   /** A relay tells of an end, as by its `session` event, and as that not without `sessionEvents`. */
@@ -23,7 +31,7 @@ export interface FaithDiagnostics {
     /** As in the event. */
     session: FaithSession
   }
-  /** A relay tells of an end without a session, as by its `refused` event. */
+  /** A relay tells of an end without a session, as by its `refused` event, and not without `sessionEvents` either. */
   'faithd:refused': FaithDiagnosticsOrigin & {
     /** As in the event. */
     refusal: FaithRefusal

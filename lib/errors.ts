@@ -14,7 +14,7 @@ import type { NativeFailure } from './native.js'
  * |---|---|
  * | `ERR_FAITH_ACCESS_LIST` | an access list with malformed rules, or whose file cannot be read |
  * | `ERR_FAITH_ARGUMENT` | an option is missing, unknown, of the wrong type or out of range |
- * | `ERR_FAITH_CLOSED` | the faith interface was closed, or deleted by somebody else |
+ * | `ERR_FAITH_CLOSED` | the faith interface, the listener or the relay is closed; or somebody else deleted the interface |
  * | `ERR_FAITH_KEEPFAITH` | keepfaith is off, so nothing would be captured |
  * | `ERR_FAITH_NAME` | an interface name that Linux does not take |
  * | `ERR_FAITH_PORT` | a port, a range or a list of ports that is malformed, empty or out of range |
@@ -22,11 +22,13 @@ import type { NativeFailure } from './native.js'
  * | `ERR_FAITH_ROUTE` | a relay's `route` gave no verdict on a connection; `cause` says why |
  * | `ERR_FAITH_SOCKET` | a socket that cannot be spliced: closed, ended, spliced already, not plain TCP |
  * | `EADDRINUSE` | another faith listener or relay has the port |
- * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface |
- * | `EEXIST` | an interface of that name exists |
+ * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface; or `source` of a splice is not this host's |
+ * | `EEXIST` | an interface of that name exists; or a prefix is routed elsewhere already |
  * | `ENOENT` | the interface does not have that prefix; or there is no /dev/net/tun |
- * | `EPERM`, `EACCES` | a capability or a permission is missing; `hint` names it |
- * | any other errno | as in errno(3) |
+ * | `EPERM`, `EACCES` | a capability or a permission is missing, and `hint` names it; or a splice's server is prohibited |
+ * | any other errno | as in errno(3); of a name that is not found, as `ENOTFOUND`, as in getaddrinfo(3) |
+ *
+ * What an `AbortSignal` stops is no failure: it rejects with an `AbortError`, whose `code` is `ABORT_ERR` as in Node.
  */
 export type FaithErrorCode =
   | 'ERR_FAITH_ACCESS_LIST'
@@ -75,6 +77,19 @@ export class FaithError extends Error {
   /** What to do about it, where that is known. */
   readonly hint: string | undefined
 
+  /**
+   * Errors are made by this package; others make them to test what they do about them.
+   *
+   * @param code - one of {@link FaithErrorCode}, or the name of an errno
+   * @param message - what failed, and on what
+   * @param details - the other parts; each is `undefined` where it is left out
+   *
+   * @example
+   * ```ts
+   * const error = new FaithError('EPERM', 'cannot create faith0', { hint: 'run as root' })
+   * console.log(`${error.code}: ${error.message}; ${error.hint}`)
+   * ```
+   */
   constructor(code: string, message: string, details: FaithErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code

@@ -194,7 +194,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    *
    * @throws {@link FaithError} `ERR_FAITH_KEEPFAITH` before `setKeepfaith(true)`; `ERR_FAITH_PORT`;
    * `ERR_FAITH_ARGUMENT`; `EADDRINUSE` when another faith listener or relay has a port; `EADDRNOTAVAIL` when
-   * `address` is inside no prefix; `ERR_FAITH_CLOSED`
+   * `address` is inside no prefix; `ERR_FAITH_CLOSED` when the interface is closed
    * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the listener is open
    *
    * @example
@@ -256,7 +256,17 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     return this.#closing
   }
 
-  /** As {@link FaithInterface.close}: `await using faith = await createFaithInterface()`. */
+  /**
+   * As {@link FaithInterface.close}.
+   *
+   * @example
+   * ```ts
+   * {
+   *   await using lasting = await createFaithInterface()
+   *   console.log(`${lasting.name} captures ${[...lasting.prefixes].join(', ')}`)
+   * } // and is closed
+   * ```
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
@@ -310,8 +320,9 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
  * It needs CAP_NET_ADMIN and CAP_SYS_ADMIN (root, or a user namespace with a network of its own) and /dev/net/tun.
  *
  * @throws {@link FaithError} `EPERM` or `EACCES` when a capability or a permission is missing; `ENOENT` without
- * /dev/net/tun; `EEXIST` when an interface of that name exists; `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`;
- * `ERR_FAITH_ARGUMENT`
+ * /dev/net/tun; `EEXIST` when an interface of that name exists, or a prefix is routed elsewhere already (`routes: false`
+ * leaves routes alone); `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`; `ERR_FAITH_ARGUMENT`; `ERR_FAITH_CLOSED` when somebody
+ * deletes the interface while it is made
  * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the interface is there
  *
  * @example

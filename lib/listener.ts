@@ -265,7 +265,20 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     return this.#closing
   }
 
-  /** As {@link FaithListener.close}: `await using listener = await faith.listen(…)`. */
+  /**
+   * As {@link FaithListener.close}.
+   *
+   * @example
+   * ```ts
+   * {
+   *   await using listener = await faith.listen({ port: 80 })
+   *   for await (const socket of listener) {
+   *     socket.end('you are the only one\n')
+   *     break
+   *   }
+   * } // and port 80 is refused again
+   * ```
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
@@ -273,6 +286,11 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   /**
    * The captured connections, one at a time: the next is taken when the loop asks for it. The iteration ends when the
    * listener closes; leaving the loop does not close the listener.
+   *
+   * @example
+   * ```ts
+   * for await (const socket of listener) socket.end('one after the other\n')
+   * ```
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<FaithSocket, undefined> {
     return this.connections()
@@ -282,7 +300,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * The captured connections, as by iterating over the listener itself, until a signal is aborted. The loop then fails
    * with an `AbortError`, and the listener stays open.
    *
-   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `signal` is no signal
+   * @throws an `AbortError` with the `code` `ABORT_ERR`, from the iteration, when `signal` is aborted
    *
    * @example
    * ```ts

@@ -47,7 +47,7 @@ export class FaithPrefixes implements Iterable<string> {
    * Captures `prefix` too, and routes it to the interface where the interface has routes.
    *
    * @throws {@link FaithError} `ERR_FAITH_PREFIX` when it is malformed, has host bits, an illegal length, or overlaps
-   * another; `ERR_FAITH_CLOSED`
+   * another; `EEXIST` when it is routed elsewhere already; `ERR_FAITH_CLOSED`
    *
    * @example
    * ```ts
@@ -67,7 +67,7 @@ export class FaithPrefixes implements Iterable<string> {
    *
    * @example
    * ```ts
-   * await faith.prefixes.delete('2001:db8:64::/96')
+   * await faith.prefixes.delete('64:ff9b::/96')
    * ```
    */
   async delete(prefix: string): Promise<void> {
@@ -76,7 +76,14 @@ export class FaithPrefixes implements Iterable<string> {
     this.#changed({ action: 'delete', prefix: deleted })
   }
 
-  /** The prefixes there are now, in RFC 5952 form: `64:ff9b::/96`. */
+  /**
+   * The prefixes there are now, in RFC 5952 form: `64:ff9b::/96`.
+   *
+   * @example
+   * ```ts
+   * for (const prefix of faith.prefixes) console.log(embed('192.0.2.33', prefix))
+   * ```
+   */
   [Symbol.iterator](): Iterator<string> {
     return this.#native.prefixes().values()
   }

@@ -106,8 +106,9 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
   maxUndecided?: number
 
   /**
-   * Whether `session` events are emitted. Default `true`. A relay for very many short sessions is faster without, and
-   * {@link FaithRelay.stats} counts them all the same.
+   * Whether `session` and `refused` events are emitted, and told on the channels `faithd:session` and `faithd:refused`.
+   * Default `true`. A relay for very many short sessions is faster without, and {@link FaithRelay.stats} counts them all
+   * the same.
    */
   sessionEvents?: boolean
 

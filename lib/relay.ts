@@ -51,11 +51,12 @@ export interface FaithRelayCloseOptions {
 
 /** The events of a {@link FaithRelay}. */
 export interface FaithRelayEvents {
-  /** A session has ended, or an attempt at one. */
+  /** A session has ended, or an attempt at one; attempts are told as often as `refused` tells of them. */
   session: [session: FaithSession]
   /**
-   * A connection has ended without a session; `session` tells of it as well. Those that are `denied` or beyond a limit
-   * are told a bounded number of times a second; `stats().ended` counts all, `stats().eventsDropped` the rest.
+   * A connection has ended without a session; `session` tells of it as well, and without `sessionEvents` neither does.
+   * Those that are `denied` or beyond a limit are told a bounded number of times a second; `stats().ended` counts all,
+   * `stats().eventsDropped` the rest.
    */
   refused: [refusal: FaithRefusal]
   /**
@@ -245,7 +246,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * A list that is refused changes nothing.
    *
    * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule; `ERR_FAITH_ARGUMENT`;
-   * `ERR_FAITH_CLOSED`
+   * `ERR_FAITH_CLOSED` when the relay is closed
    *
    * @example
    * ```ts
@@ -313,7 +314,17 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     await this.#closing
   }
 
-  /** As {@link FaithRelay.close} without drain: `await using relay = await faith.relay(…)`. */
+  /**
+   * As {@link FaithRelay.close} without drain.
+   *
+   * @example
+   * ```ts
+   * {
+   *   await using relay = await faith.relay({ port: 80, sessionEvents: false })
+   *   console.log(`${relay.stats().active} sessions`)
+   * } // and port 80 is refused again
+   * ```
+   */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

@@ -61,8 +61,9 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
 /**
  * A captured connection: a real `net.Socket`, already connected, whose local address is the one the client dialled.
  *
- * Listeners make it, and relays for a {@link FaithRouteSocket}; there is no `connect` event. `localAddress`, `localPort`, `remoteAddress` and `remotePort` are
- * known from the start and stay known after the socket is closed.
+ * Listeners make it, and relays for a {@link FaithRouteSocket}; there is no `connect` event. `localAddress`, `localPort`,
+ * `remoteAddress` and `remotePort` are known from the start and stay known after the socket is closed. As of any
+ * `net.Socket`, an `error` that nobody listens to, such as the client's reset, is an exception.
  *
  * It lives no longer than its interface: when that is closed, or deleted by somebody else, the socket is destroyed with
  * a {@link FaithError} `ERR_FAITH_CLOSED`, and its client is reset unless it was told the end before. Where nobody listens
@@ -72,6 +73,7 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
  * ```ts
  * listener.on('connection', (socket) => {
  *   const { address, port, ipv4 } = socket.destination
+ *   socket.on('error', () => socket.destroy()) // the client has reset it
  *   socket.end(`you dialled ${address} port ${port}, which is ${ipv4}\n`)
  * })
  * ```
@@ -79,11 +81,17 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
 export class FaithSocket extends Socket {
   /** What the client wanted to reach: getsockname(2) of the captured connection. */
   readonly destination: FaithSocketDestination
+  /** The IPv6 address that the client dialled, in RFC 5952 form. */
   override readonly localAddress: string
+  /** The port that the client dialled. */
   override readonly localPort: number
+  /** Always `IPv6`. */
   override readonly localFamily = 'IPv6'
+  /** The client's IPv6 address, in RFC 5952 form. */
   override readonly remoteAddress: string
+  /** The client's port. */
   override readonly remotePort: number
+  /** Always `IPv6`. */
   override readonly remoteFamily = 'IPv6'
 
   readonly #faith: NativeInterface
@@ -195,18 +203,27 @@ export class FaithSocket extends Socket {
    * import { connect } from 'node:net'
    *
    * listener.on('connection', (socket) => {
+   *   socket.on('error', () => socket.destroy())
    *   socket.once('data', async (head) => {
    *     socket.pause()
    *     socket.unshift(head)
    *     const host = /^host: blue\.example/im.test(head.toString('latin1')) ? '192.0.2.1' : '192.0.2.2'
-   *     const { bytesDown } = await socket.spliceTo({ host, port: 80 })
-   *     console.log(`${host} answered with ${bytesDown} bytes`)
+   *     try {
+   *       const { bytesDown } = await socket.spliceTo({ host, port: 80 })
+   *       console.log(`${host} answered with ${bytesDown} bytes`)
+   *     } catch (error) {
+   *       console.error(error)
+   *       socket.destroy() // or answer in its place
+   *     }
    *   })
    * })
    *
    * // into a socket, for an hour at most
-   * const upstream = connect(80, '192.0.2.1', () => {
-   *   void socket.spliceTo(upstream, { signal: AbortSignal.timeout(3_600_000) })
+   * const upstream = connect(80, '192.0.2.1')
+   * upstream.on('error', () => socket.destroy())
+   * upstream.on('connect', () => {
+   *   const signal = AbortSignal.timeout(3_600_000)
+   *   socket.spliceTo(upstream, { signal }).catch(() => socket.destroy())
    * })
    * ```
    */
