@@ -1,58 +1,30 @@
 /**
  * The examples of the README and of TSDoc: each compiles as a program of its own against the public API, under the
- * compiler's settings for this project, and those that need no interface run.
+ * compiler's settings for this project, and what it says that it gives it gives. All of them run over the lab, in
+ * net/documented-examples.spec.ts.
  */
-import { readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { readFileSync } from 'node:fs'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import ts from 'typescript'
 import * as faithd from '../index.js'
-
-const root = fileURLToPath(new URL('..', import.meta.url))
-
-interface Example {
-  where: string
-  code: string
-}
-
-/** The blocks of TypeScript in a file, those of comments without their stars. */
-function examplesOf(file: string): Example[] {
-  const text = readFileSync(`${root}${file}`, 'utf8')
-  return [...text.matchAll(/^( *(?:\* )?)```ts\n([\s\S]*?)^ *(?:\* )?```$/gm)].map((block) => ({
-    where: `${file}:${text.slice(0, block.index).split('\n').length}`,
-    code: (block[2] ?? '').replaceAll(/^ *\*(?: |$)/gm, ''),
-  }))
-}
-
-const sources = readdirSync(`${root}lib`).map((name) => `lib/${name}`)
-const examples = ['README.md', ...sources].flatMap(examplesOf)
-
-/** What an example may use without having made it. */
-const given: Record<string, string> = {
-  faith: 'FaithInterface',
-  listener: 'FaithListener',
-  relay: 'FaithRelay',
-  socket: 'FaithSocket',
-}
-
-const names = Object.keys(faithd)
-const uses = (code: string, name: string) => new RegExp(`\\b${name}\\b`).test(code)
-const makes = (code: string, name: string) => new RegExp(`\\b(?:const|using) ${name}\\b`).test(code)
-
-/** The names of `given` that an example uses and does not make. */
-function needs(code: string): string[] {
-  return Object.keys(given).filter((name) => uses(code, name) && !makes(code, name))
-}
+import {
+  examples,
+  given,
+  leftOut,
+  names,
+  needs,
+  root,
+  sources,
+  type Example,
+} from './fixtures/documented.js'
 
 /** An example as a module: with the imports and declarations that its reader takes for granted. */
 function asModule(code: string, from: string): string {
-  const imports = names.filter((name) => uses(code, name))
-  const head = code.includes('import ') ? '' : `import { ${imports.join(', ')} } from '${from}'\n`
   const declared = needs(code).map(
     (name) => `declare const ${name}: import('${from}').${given[name]}\n`,
   )
-  return `${head}${declared.join('')}${code}\nexport {}\n`
+  return `${leftOut(code, from)}${declared.join('')}${code}\nexport {}\n`
 }
 
 function problems(modules: ReadonlyMap<string, string>): string[] {
@@ -115,7 +87,15 @@ test('what examples say they give is what they give', (t) => {
   }
 })
 
-/** The functions of the public API, its classes and their methods, each with the comment before it. */
+/** What is exported as a type; a class that nobody is to make is among it. */
+const types = new Set(
+  Array.from(
+    readFileSync(`${root}index.ts`, 'utf8').matchAll(/\btype (\w+)|export type \{([^}]*)\}/g),
+    ([, one = '', several = '']) => `${one},${several}`.split(/[,\s]+/),
+  ).flat(),
+)
+
+/** The functions of the public API, its classes and all their methods, each with the comment before it. */
 function documented(): { name: string; comment: string }[] {
   return sources.flatMap((path) => {
     const text = readFileSync(`${root}${path}`, 'utf8')
@@ -125,27 +105,37 @@ function documented(): { name: string; comment: string }[] {
       comment: text.slice(node.getFullStart(), node.getStart(file)),
     })
     return file.statements.flatMap((node) => {
-      if (!ts.isFunctionDeclaration(node) && !ts.isClassDeclaration(node)) return []
+      const isFunction = ts.isFunctionDeclaration(node)
+      if (!isFunction && !ts.isClassDeclaration(node) && !ts.isInterfaceDeclaration(node)) return []
       const name = node.name?.text ?? ''
-      if (!names.includes(name)) return []
-      const members = ts.isClassDeclaration(node) ? node.members : []
-      const methods = members.filter(
-        (member) => ts.isMethodDeclaration(member) && ts.isIdentifier(member.name),
-      )
+      if (!names.includes(name) && !types.has(name)) return []
+      const methods = isFunction ? [] : node.members.filter(isCallable)
+      const itself = ts.isInterfaceDeclaration(node) ? [] : [found(name, node)]
       return [
-        found(name, node),
-        ...methods.map((method) => found(`${name}.${method.name?.getText(file)}`, method)),
+        ...itself,
+        ...methods.map((method) =>
+          found(`${name}.${method.name?.getText(file) ?? 'constructor'}`, method),
+        ),
       ].filter(({ comment }) => !comment.includes('@internal'))
     })
   })
 }
 
-test('every public function, class and method has an example', (t) => {
+/** Whether it is a method or a constructor that others can call. */
+function isCallable(member: ts.Node): member is ts.ClassElement | ts.TypeElement {
+  if (ts.isMethodSignature(member)) return true
+  if (!ts.isMethodDeclaration(member) && !ts.isConstructorDeclaration(member)) return false
+  if (member.name !== undefined && ts.isPrivateIdentifier(member.name)) return false
+  return (ts.getCombinedModifierFlags(member) & ts.ModifierFlags.Private) === 0
+}
+
+test('every public function, class, constructor and method has an example', (t) => {
   const all = documented()
-  t.true(all.length >= 25, 'they are found')
+  t.true(all.length >= 45, 'they are found')
   const without = all.filter(({ comment }) => !comment.includes('```ts'))
   t.deepEqual(
     without.map(({ name }) => name),
-    [],
+    // Servers of others have them.
+    ['FaithConnectionServer.emit', 'FaithInjectionServer.injectSocket'],
   )
 })

@@ -1,5 +1,9 @@
-/** What TSDoc owes to whoever reads it in an editor: the default of every option, and codes that exist. */
+/**
+ * What TSDoc owes to whoever reads it in an editor: the default of every option, and codes that exist and that
+ * something throws.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import test from 'ava'
 import ts from 'typescript'
 
@@ -45,4 +49,26 @@ test('every code that is written anywhere in the library is in the table and in 
   )
   t.deepEqual([...table].toSorted(), [...written].toSorted())
   t.deepEqual([...typed].toSorted(), [...written].toSorted())
+})
+
+/** What is written as a code in all these places. */
+function codes(places: Iterable<RegExpMatchArray>): Set<string> {
+  return new Set(Array.from(places, ([place]) => place.match(/`[A-Z_]+`/g) ?? []).flat())
+}
+
+test('what functions say they throw is in the table, and the table has no more', (t) => {
+  const text = sources.map((file) => file.text).join('\n')
+  const table = codes(text.matchAll(/^ \* \| `E.*? \|/gm))
+  const thrown = codes(text.matchAll(/@throws \{@link FaithError\}(?:(?!\n *\* @|\*\/).)*/gs))
+  t.true(table.size >= 14 && thrown.size >= 14, 'they are found')
+  const unsaid = [...table].filter((code) => !thrown.has(code))
+  // That is told by an event.
+  t.deepEqual(unsaid, ['`ERR_FAITH_ROUTE`'])
+  const unknown = [...thrown].filter((code) => !table.has(code))
+  const errnos = new Set(Object.keys(constants.errno).map((name) => `\`${name}\``))
+  // Any other errno is in the table as such; this one is of getaddrinfo(3).
+  t.deepEqual(
+    unknown.filter((code) => !errnos.has(code)),
+    ['`ENOTFOUND`'],
+  )
 })

@@ -35,6 +35,10 @@ test('nothing public is any', (t) => {
   t.deepEqual(loose(report), [])
 })
 
+test('nothing public is undocumented', (t) => {
+  t.notRegex(report, /\(undocumented\)/)
+})
+
 test('a type that is any is found, wherever it stands', (t) => {
   for (const declaration of [
     'export function embed(ipv4: any): string;',

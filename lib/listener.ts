@@ -134,8 +134,9 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * @example
    * ```ts
    * listener.on('connection', (socket) => {
-   *   listener.pause()
-   *   socket.once('close', () => listener.resume()) // one at a time
+   *   listener.pause() // one at a time
+   *   socket.once('close', () => listener.resume())
+   *   socket.end('it is your turn\n')
    * })
    * ```
    */

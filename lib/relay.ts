@@ -319,10 +319,12 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    *
    * @example
    * ```ts
+   * import { once } from 'node:events'
+   *
    * {
-   *   await using relay = await faith.relay({ port: 80, sessionEvents: false })
-   *   console.log(`${relay.stats().active} sessions`)
-   * } // and port 80 is refused again
+   *   await using relay = await faith.relay({ port: 80 })
+   *   await once(relay, 'session')
+   * } // after the first one port 80 is refused again
    * ```
    */
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,88 @@
+/**
+ * Every example of the README and of TSDoc runs, as its reader would paste it: nothing goes uncaught, and whoever dials
+ * what it serves is answered, by it or by the server behind. None is named here: what is added runs as well.
+ */
+import test from 'ava'
+import ts from 'typescript'
+import { examples } from '../fixtures/documented.js'
+import { ExampleStage, goesOn, greeting, type Outcome } from './fixtures/example-stage.js'
+
+const [one, other, lonely] = await Promise.all([
+  ExampleStage.create({ hasServers: true }),
+  ExampleStage.create({ hasServers: true }),
+  ExampleStage.create({ hasServers: false }),
+])
+test.after.always(() => Promise.all([one, other, lonely].map((stage) => stage.close())))
+
+/** What an example may say: its texts, with anything where it has placeholders. */
+function textsOf(code: string): RegExp[] {
+  const texts: RegExp[] = []
+  const visit = (node: ts.Node): void => {
+    if (ts.isStringLiteralLike(node)) texts.push(pattern([node.text]))
+    if (ts.isTemplateExpression(node)) {
+      texts.push(
+        pattern([node.head.text, ...node.templateSpans.map(({ literal }) => literal.text)]),
+      )
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile('example.ts', code, ts.ScriptTarget.ES2022))
+  return texts
+}
+
+function pattern(pieces: string[]): RegExp {
+  const escaped = pieces.map((piece) => piece.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`^${escaped.join('(?!undefined)[^\\n]+')}$`)
+}
+
+/** What is wrong with how an example went. */
+function faults(code: string, outcome: Outcome): string[] {
+  const { stderr, lasted, endsItself, exit } = outcome
+  const found: string[] = []
+  const isWell = exit.code === 0 || (lasted && !endsItself && exit.signal === 'SIGTERM')
+  if (!isWell) found.push(`it ended with ${exit.signal ?? exit.code}`)
+  if (goesOn(code) && !lasted) found.push('it did not go on')
+  if (/^Node\.js v|Warning:/m.test(stderr)) found.push('something was uncaught')
+  if (stderr !== '' && !/console\.(?:error|warn)/.test(code)) found.push('it complained')
+  if (/\bundefined\b/.test(outcome.stdout)) found.push('it printed undefined')
+  return found.length > 0 ? [...found, stderr, outcome.stdout] : []
+}
+
+/** Which of the ports that it serves give no answer, or one that nobody has said. */
+function unanswered(code: string, { answers }: Outcome): string[] {
+  const texts = [...textsOf(code), pattern([greeting])]
+  return [...answers]
+    .filter(([, answer]) => !texts.some((text) => text.test(answer)))
+    .filter(([, answer]) => answer !== '' || !code.includes('reject:'))
+    .map(([port, answer]) => `port ${port} answered ${JSON.stringify(answer)}`)
+}
+
+for (const [index, { where, code }] of examples.entries()) {
+  test(`${where} runs`, async (t) => {
+    const outcome = await (index % 2 === 0 ? one : other).perform(code)
+    t.deepEqual([...faults(code, outcome), ...unanswered(code, outcome)], [])
+    if (![...outcome.answers.values()].includes(greeting)) return
+    t.deepEqual(faults(code, await lonely.perform(code)), [], 'where its servers refuse')
+  })
+}
+
+const wrong = {
+  'that rejects': "void Promise.reject(new Error('nobody hears'))",
+  'that fails': 'const faith = await createFaithInterface()\nawait faith.listen({ port: 80 })',
+  'whose server may not refuse': `listener.on('connection', (socket) => {
+  void socket.spliceTo({ host: '192.0.2.1', port: 80 })
+})`,
+}
+
+for (const [what, code] of Object.entries(wrong)) {
+  test(`an example ${what} is found`, async (t) => {
+    t.not(faults(code, await lonely.perform(code)).length, 0)
+  })
+}
+
+test('an example that says what it does not know is found', async (t) => {
+  const code = `listener.on('connection', (socket) => socket.end(\`to \${socket.nothing}\\n\`))`
+  const outcome = await one.perform(code)
+  t.deepEqual(faults(code, outcome), [])
+  t.deepEqual(unanswered(code, outcome), ['port 7001 answered "to undefined\\n"'])
+})

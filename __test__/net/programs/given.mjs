@@ -1,0 +1,110 @@
+/**
+ * What is there before an example begins: the names that it takes for granted, as `GIVEN` lists them, and somebody who
+ * tells what it does, a line of JSON on standard output each:
+ *
+ *   {"serves":[80],"prefix":"64:ff9b::/96"}    connections to these ports are taken, or relayed
+ *   {"holds":7000,"prefix":…}                  a client is to come to this port, and to stay
+ *   {"closes":true}                            a relay waits for its sessions to end: that client may go
+ *   {"ready":true}                             all of it has run, or it waits for connections one by one
+ *   {"listens":"SIGTERM"}, {"heard":"SIGTERM"}
+ */
+import { once } from 'node:events'
+import { writeSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+import { createFaithInterface, FaithInterface, FaithRelay, setKeepfaith } from 'faithd'
+
+/** @param {object} what */
+function say(what) {
+  writeSync(1, `${JSON.stringify(what)}\n`)
+}
+
+/**
+ * The ports that options name; of a range the first one, and of all that of HTTP.
+ *
+ * @param {import('faithd').FaithListenOptions} options
+ */
+function portsOf({ port, ports }) {
+  const several = [port ?? ports ?? []].flat()
+  return several.map((spec) => (spec === 'all' ? 80 : Number.parseInt(`${spec}`, 10)))
+}
+
+const { listen, relay } = FaithInterface.prototype
+
+/** @param {import('faithd').FaithListenOptions} options */
+FaithInterface.prototype.listen = async function tellingListen(options) {
+  const listener = await listen.call(this, options)
+  const serves = { serves: portsOf(options), prefix: [...this.prefixes][0] }
+  /** @type {import('node:events').EventEmitter} */
+  const emitter = listener
+  emitter.on('newListener', (event) => {
+    if (event === 'connection') say(serves)
+  })
+  const connections = listener.connections.bind(listener)
+  listener.connections = (iteration) => {
+    say(serves)
+    say({ ready: true })
+    return connections(iteration)
+  }
+  return listener
+}
+
+/** @param {import('faithd').FaithRelayOptions} options */
+FaithInterface.prototype.relay = async function tellingRelay(options) {
+  const opened = await relay.call(this, options)
+  say({ serves: portsOf(options), prefix: [...this.prefixes][0] })
+  return opened
+}
+
+const { close } = FaithRelay.prototype
+
+/** @param {import('faithd').FaithRelayCloseOptions} [options] */
+FaithRelay.prototype.close = function tellingClose(options) {
+  say({ closes: true })
+  return close.call(this, options)
+}
+
+/**
+ * How each name is made, of an interface.
+ *
+ * @type {Record<string, (faith: FaithInterface) => Promise<unknown>>}
+ */
+const makers = {
+  faith: (faith) => Promise.resolve(faith),
+
+  listener: (faith) => faith.listen({ port: 7001 }),
+
+  /** A relay with a session. */
+  async relay(faith) {
+    const opened = await relay.call(faith, {
+      port: 7000,
+      accessList: '::/0 permit 198.51.100.0/24',
+    })
+    say({ holds: 7000, prefix: [...faith.prefixes][0] })
+    while ((await opened.sessions().next()).done) await setTimeout(10)
+    return opened
+  },
+
+  /** A captured connection. */
+  async socket(faith) {
+    const listener = await faith.listen({ port: 7002 })
+    const [socket] = await once(listener, 'connection')
+    return socket
+  },
+}
+
+const heard = new Set()
+process.on('newListener', (event) => {
+  if (!`${String(event)}`.startsWith('SIG') || heard.has(event)) return
+  heard.add(event)
+  say({ listens: event })
+  process.on(event, () => say({ heard: event }))
+})
+
+const names = (process.env['GIVEN'] ?? '').split(' ').filter(Boolean)
+const there = { ready: () => say({ ready: true }) }
+if (names.length > 0) {
+  setKeepfaith(true)
+  const faith = await createFaithInterface()
+  for (const name of names) Object.assign(there, { [name]: await makers[name]?.(faith) })
+}
+Object.assign(globalThis, there)
