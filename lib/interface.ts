@@ -248,7 +248,11 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    *
    * @example
    * ```ts
-   * process.once('SIGTERM', () => faith.close())
+   * const relay = await faith.relay({ ports: 'all' })
+   * process.once('SIGTERM', async () => {
+   *   await relay.close({ drain: 5_000 })
+   *   await faith.close()
+   * })
    * ```
    */
   close(): Promise<void> {
