@@ -23,6 +23,7 @@ use crate::options::{InterfaceOptions, ShortcutUse, Steering};
 use crate::own_addresses::OwnAddresses;
 use crate::service::{ListenOptions, Service};
 use crate::shortcut::Shortcut;
+use crate::spread::spread;
 use crate::steer::RuleId;
 use crate::worker::Workers;
 
@@ -92,6 +93,11 @@ impl FaithInterface {
         let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
         let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto)?;
         let namespace = Arc::new(namespace);
+        if queues > 1
+            && let Err(error) = spread([&outer, &inner])
+        {
+            tracing::debug!(interface = %name, error = error.of("queue"), "the kernel spreads flows over queues");
+        }
         let steered = namespace.run(|inside| inside.steering.is_some()).unwrap_or(false);
 
         let shared = Arc::new(Shared {

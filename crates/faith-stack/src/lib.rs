@@ -17,6 +17,7 @@ mod own_addresses;
 mod pump;
 mod service;
 mod shortcut;
+mod spread;
 mod steer;
 mod support;
 mod work;

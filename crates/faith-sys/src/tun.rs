@@ -80,6 +80,22 @@ impl Tun {
         Ok(Self(file.into()))
     }
 
+    /// Has a loaded program of type `BPF_PROG_TYPE_SOCKET_FILTER` choose the queue of every packet that is sent to
+    /// the device this is a queue of: what it returns, modulo the number of queues (`TUNSETSTEERINGEBPF`, Linux
+    /// 4.16). The device keeps the program.
+    ///
+    /// # Errors
+    /// `EINVAL` before Linux 4.16, or for a program of another type.
+    #[allow(unsafe_code, reason = "the crate of unsafe")]
+    pub fn steer(&self, program: BorrowedFd<'_>) -> io::Result<()> {
+        let program = program.as_raw_fd();
+        // SAFETY: TUNSETSTEERINGEBPF reads one int, which outlives the call.
+        if unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TUNSETSTEERINGEBPF as _, &raw const program) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
     /// Reads one frame (virtio header and packet); its length.
     ///
     /// # Errors
