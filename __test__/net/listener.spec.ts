@@ -1,4 +1,5 @@
 /** How a program gets its connections from a listener. */
+import { readdirSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
 import { Program, type Connection } from './programs/program.js'
@@ -7,6 +8,18 @@ import { stage } from './programs/stage.js'
 const { lab, router, client } = await stage()
 
 const server = captured()
+
+const descriptors = (): number => readdirSync(`/proc/${router.process.pid}/fd`).length
+
+/** How many connections wait in the kernel to be accepted. */
+async function backlog(): Promise<number> {
+  const script = `for task in /proc/${router.process.pid}/task/*; do
+    grep -q /stack $task/comm && exec nsenter --net=$task/ns/net ss -Hltn
+  done`
+  const { stdout } = await lab.router.run('sh', ['-c', script])
+  const lines = stdout.trimEnd().split('\n')
+  return lines.reduce((sum, line) => sum + Number(line.split(/\s+/)[1]), 0)
+}
 
 test.serial('each connection is an event', async (t) => {
   await using faith = await router.create()
@@ -37,7 +50,10 @@ test.serial(
     await using faith = await router.create()
     await using listener = await faith.listen({ port: 80 })
     const count = 600
+    const before = descriptors()
     const dialled = await Promise.all(Array.from({ length: count }, () => client.dial(server, 80)))
+    await waitFor('most to wait in the kernel', async () => (await backlog()) > count / 2)
+    t.true(descriptors() < before + count / 2, `${descriptors()}, and ${before} before`)
     const remotes = new Set<string>()
     for (let index = 0; index < count; index += 1)
       remotes.add((await listener.accept()).facts.remote)

@@ -64,6 +64,36 @@ test.serial('bytes arrive as they were sent, both ways at once', async (t) => {
   t.not(up, down)
 })
 
+test.serial(
+  'as web streams it carries the same bytes, and closing one ends that way',
+  async (t) => {
+    await using faith = await router.create()
+    const { dialled, accepted } = await connection(faith)
+    const bytes = 16 * 2 ** 20
+    const streams = router.ask('viaWebStreams', accepted.id, 'down', bytes)
+    const [up, downArrived] = await Promise.all([dialled.send('up', bytes), dialled.receive()])
+    t.like(await accepted.look(), { destroyed: false }, 'the other way is still open')
+    await dialled.end()
+    const { received, sent } = await streams
+    t.deepEqual(downArrived, { bytes, sha256: sent })
+    t.deepEqual(received, { bytes, sha256: up })
+  },
+)
+
+test.serial(
+  'setTimeout tells of a silent client, and leaves the connection as it is',
+  async (t) => {
+    await using faith = await router.create()
+    const { dialled, accepted } = await connection(faith)
+    await router.ask('timesOut', accepted.id, 50)
+    t.deepEqual(await accepted.happened(), [])
+    await dialled.write('still here\n')
+    t.is(await accepted.line(), 'still here')
+    await accepted.write('here too\n')
+    t.is(await dialled.line(), 'here too')
+  },
+)
+
 test.serial('it stays writable after its client has ended', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)
@@ -107,6 +137,15 @@ test.serial('a client that resets is an ECONNRESET', async (t) => {
   await dialled.reset()
   await t.throwsAsync(reading, { code: 'ECONNRESET' })
   t.deepEqual(await accepted.happened(), ['error ECONNRESET', 'close'])
+})
+
+test.serial('destroy ends the connection in order, and is no error', async (t) => {
+  await using faith = await router.create()
+  const { dialled, accepted } = await connection(faith)
+  await router.ask('destroy', accepted.id)
+  t.like(await dialled.receive(), { bytes: 0 })
+  await router.ask('closed', accepted.id)
+  t.deepEqual(await accepted.happened(), ['close'])
 })
 
 test.serial('resetAndDestroy resets the client', async (t) => {

@@ -1,7 +1,9 @@
 /** Plain TCP, for the clients of a lab and for the sockets that a faith listener gave. */
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, Socket } from 'node:net'
-import { Reader, send, type Arrived } from '../../../lab/programs/stream.js'
+import { Duplex } from 'node:stream'
+import { generate, Reader, send, type Arrived } from '../../../lab/programs/stream.js'
 import type { Greeting } from './faith-verbs.js'
 import { all, keep, recall } from './kept.js'
 
@@ -42,6 +44,30 @@ async function greeting(address: string, port: number): Promise<Greeting> {
   } finally {
     dialled.destroy()
   }
+}
+
+/** Reads a web stream to its end. */
+async function drain(readable: AsyncIterable<Uint8Array>): Promise<Arrived> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  for await (const chunk of readable) {
+    bytes += chunk.length
+    hash.update(chunk)
+  }
+  return { bytes, sha256: hash.digest('hex') }
+}
+
+/** Writes a generated stream to a web stream, and closes that; gives its hash. */
+async function fill(writable: WritableStream, name: string, bytes: number): Promise<string> {
+  const hash = createHash('sha256')
+  const writer = writable.getWriter()
+  for (const chunk of generate(name, bytes)) {
+    hash.update(chunk)
+    await writer.ready
+    void writer.write(chunk)
+  }
+  await writer.close()
+  return hash.digest('hex')
 }
 
 export const socketVerbs = {
@@ -97,6 +123,20 @@ export const socketVerbs = {
   end: (id: number): void => void socket(id).end(),
   reset: (id: number): void => void socket(id).resetAndDestroy(),
   destroy: (id: number): void => void socket(id).destroy(),
+
+  /** Waits until a socket has carried nothing for so many milliseconds, and no longer looks for that. */
+  async timesOut(id: number, ms: number): Promise<void> {
+    socket(id).setTimeout(ms)
+    await once(socket(id), 'timeout')
+    socket(id).setTimeout(0)
+  },
+
+  /** Reads all there is and writes a stream of that name and size, through web streams. */
+  async viaWebStreams(id: number, name: string, bytes: number) {
+    const { readable, writable } = Duplex.toWeb(socket(id))
+    const [received, sent] = await Promise.all([drain(readable), fill(writable, name, bytes)])
+    return { received, sent }
+  },
 
   drop: (id: number): void => drop(socket(id)),
 
