@@ -1,0 +1,123 @@
+/** Captured connections come from the addon in batches, and what befalls one of a batch harms no other. */
+import { execFileSync } from 'node:child_process'
+import { constants, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import type { FaithSocket } from '../index.js'
+import { FaithListener } from '../lib/listener.js'
+import type { NativeConnection, NativeInterface } from '../lib/native.js'
+import { FaithRelay } from '../lib/relay.js'
+
+type Give = (batch: NativeConnection[]) => void
+
+const directory = mkdtempSync(join(tmpdir(), 'faithd-batches-'))
+test.after.always(() => rmSync(directory, { recursive: true, force: true }))
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** An addon, and what gives the connections of the test to whatever was opened of it. */
+function addon() {
+  let given: Give | undefined
+  const open = (onConnections: Give): Promise<object> => {
+    given = onConnections
+    return Promise.resolve({ close: () => Promise.resolve() })
+  }
+  const faith = {
+    name: 'faith0',
+    listen: (_options: unknown, onConnections: Give) => open(onConnections),
+    relay: (_options: unknown, _sessions: unknown, _questions: unknown, onConnections: Give) =>
+      open(onConnections),
+  } as unknown as NativeInterface
+  return { faith, give: (batch: NativeConnection[]): void => given?.(batch) }
+}
+
+const subjects = {
+  listener: (faith: NativeInterface) =>
+    FaithListener.open(faith, { ports: 'all' }, () => undefined),
+  relay: (faith: NativeInterface) =>
+    FaithRelay.open(faith, { ports: 'all', route: () => ({ socket: true }) }, () => undefined),
+}
+
+function connection(port: number, fd: number): NativeConnection {
+  return {
+    fd,
+    address: '64:ff9b::c633:6402',
+    port,
+    remoteAddress: '2001:db8:1::2',
+    remotePort: 40_000 + port,
+    prefix: '64:ff9b::/96',
+    worker: 0,
+  }
+}
+
+/** A descriptor that Node makes a socket of, and has not got yet. */
+function good(port: number): NativeConnection {
+  const path = join(mkdtempSync(join(directory, 'pipe-')), 'fifo')
+  execFileSync('mkfifo', [path])
+  // For both, so that opening does not wait for the other end.
+  return connection(port, openSync(path, constants.O_RDWR | constants.O_NONBLOCK))
+}
+
+/** A descriptor that Node makes no socket of. */
+function bad(port: number): NativeConnection {
+  return connection(port, openSync(import.meta.filename, 'r'))
+}
+
+for (const [name, open] of Object.entries(subjects)) {
+  test.serial(
+    `what can be no socket is closed and reported by a ${name}, and the next delivered`,
+    async (t) => {
+      const { faith, give } = addon()
+      const opened = await open(faith)
+      const errors: NodeJS.ErrnoException[] = []
+      const taken: FaithSocket[] = []
+      t.teardown(() => taken.forEach((socket) => socket.destroy()))
+      opened.on('error', (error: Error) => errors.push(error))
+      opened.on('connection', (socket: FaithSocket) => taken.push(socket))
+      await turn()
+      const [wrong, right] = [bad(1), good(2)]
+      give([wrong, right])
+      await turn()
+      t.throws(() => fstatSync(wrong.fd), { code: 'EBADF' })
+      t.deepEqual(
+        taken.map(({ destination }) => destination.port),
+        [2],
+      )
+      t.false(taken[0]?.destroyed)
+      const code = 'ERR_INVALID_FD_TYPE'
+      const expected = name === 'listener' ? [code] : ['ERR_FAITH_ROUTE', code]
+      const [error, ...others] = errors
+      const cause = error?.cause as NodeJS.ErrnoException | undefined
+      t.deepEqual([error?.code, ...(cause ? [cause.code] : [])], expected)
+      t.deepEqual(others, [])
+      await opened.close()
+    },
+  )
+
+  test.serial(`a handler of a ${name} that throws loses no other connection`, async (t) => {
+    const { faith, give } = addon()
+    const opened = await open(faith)
+    const thrown: string[] = []
+    process.setUncaughtExceptionCaptureCallback(({ message }) => void thrown.push(message))
+    t.teardown(() => process.setUncaughtExceptionCaptureCallback(null))
+    const taken: FaithSocket[] = []
+    t.teardown(() => taken.forEach((socket) => socket.destroy()))
+    opened.on('connection', (socket: FaithSocket) => {
+      taken.push(socket)
+      if (socket.destination.port !== 3) throw new Error(`as told, ${socket.destination.port}`)
+    })
+    await turn()
+    const batch = [good(1), good(2), good(3)]
+    // By itself, as the addon calls.
+    setImmediate(() => give(batch))
+    await turn()
+    await turn()
+    t.deepEqual(thrown, ['as told, 1', 'as told, 2'])
+    t.deepEqual(
+      taken.map(({ destination }) => destination.port),
+      [1, 2, 3],
+    )
+    await opened.close()
+  })
+}
