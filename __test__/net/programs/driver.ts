@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline'
 import type { FaithError } from '../../../index.js'
 import { abortVerbs } from './abort-verbs.js'
 import { attachVerbs } from './attach-verbs.js'
+import { blockingVerbs } from './blocking-verbs.js'
 import { eventVerbs } from './event-verbs.js'
 import { faithVerbs } from './faith-verbs.js'
 import { loadVerbs } from './load-verbs.js'
@@ -33,6 +34,7 @@ const processVerbs = {
 const verbs = {
   ...abortVerbs,
   ...attachVerbs,
+  ...blockingVerbs,
   ...eventVerbs,
   ...faithVerbs,
   ...loadVerbs,

@@ -1,0 +1,43 @@
+/** A relay without a route needs no JavaScript for its connections: they go on while it stands still. */
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+import { addresses, captured, waitFor } from '../../lab/index.js'
+import { stage } from './programs/stage.js'
+
+const { lab, router, client } = await stage()
+const echo = { host: addresses.server, port: 7 }
+const accessList = '::/0 permit 198.51.100.0/24\n'
+const count = 100
+test.before(() => lab.server.echo(echo))
+
+for (const [what, sessionEvents, told] of [
+  ['whose ends it is told of afterwards', true, count],
+  ['whose ends it is never told of', false, 0],
+] as const) {
+  test.serial(
+    `a hundred connections come and go while JavaScript is blocked, ${what}`,
+    async (t) => {
+      await using faith = await router.create()
+      await using relay = await faith.relay({ ports: 'all', accessList, sessionEvents })
+      const [begun, over] = [
+        join(lab.directory, `begun ${told}`),
+        join(lab.directory, `over ${told}`),
+      ]
+      const blocked = router.ask('block', relay.id, begun, over)
+      await waitFor('JavaScript to stand still', () => existsSync(begun))
+      t.is(await client.ask('echoes', captured(), echo.port, count), count)
+      writeFileSync(over, '')
+      const meanwhile = await blocked
+      t.like(meanwhile, {
+        told: 0,
+        stats: { accepted: count, active: 0, ended: { closed: count } },
+      })
+
+      // A relay has told all that it ever will when it is closed.
+      await relay.close()
+      const { session, refused } = await relay.told()
+      t.deepEqual([session.length, refused.length], [told, 0])
+    },
+  )
+}
