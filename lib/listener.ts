@@ -171,8 +171,9 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * | smtp-server                            | its `SMTPServer`; or any other that has one of Node's as its `server` |
    *
    * The socket is a {@link FaithSocket}, half-open and without delay (Nagle) as the server's `allowHalfOpen` and `noDelay`
-   * say; neither, where it does not say. {@link destinationOf} tells what was dialled, behind TLS too. To the sessions of
-   * ssh2 nothing tells it, unless each connection has a server of its own, as below.
+   * say; neither, where it does not say. {@link destinationOf} tells what was dialled, behind TLS too. The sessions of
+   * ssh2 show neither socket nor addresses: where they are to know, pass an object whose `injectSocket(socket)` makes a
+   * `Server` for each socket and has it take that one.
    *
    * A listener has one server at a time. Neither closes the other: when the listener closes, the server gets no more
    * connections and keeps those it has; a server that closes is still given connections, unless it is detached. The
@@ -193,21 +194,6 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * })
    * const attachment = listener.attach(server)
    * process.once('SIGUSR1', () => attachment.detach())
-   * ```
-   *
-   * @example
-   * ```ts
-   * import ssh2 from 'ssh2'
-   *
-   * listener.attach({
-   *   injectSocket(socket) {
-   *     const server = new ssh2.Server({ hostKeys: ['…'] }, (client) => {
-   *       console.log(`a client of ${socket.destination.address}`)
-   *       client.on('authentication', (attempt) => attempt.reject())
-   *     })
-   *     server.injectSocket(socket)
-   *   },
-   * })
    * ```
    */
   attach(server: FaithServer): FaithAttachment {

@@ -65,7 +65,7 @@ for (const [how, options] of [
 
     t.like(await relay.stats(), { active: 0, accepted: 1, handedOver: 1, bytesUp: 0 })
     t.is(await ends(relay), 0)
-    t.deepEqual(await relay.told(), { session: [], refused: [] })
+    t.deepEqual(await relay.told(), { session: [], refused: [], exhausted: [] })
     t.is((await faith.stats()).synsHeld, 'connectFirst' in options ? 0 : 1)
   })
 
