@@ -92,6 +92,11 @@ export class Program implements AsyncDisposable {
     return connection
   }
 
+  /** A connection that is not plain TCP, with what sends back everything in the same program. */
+  async dialItself(kind: 'tls' | 'unix'): Promise<Connection> {
+    return new Connection(this, await this.ask('dialItself', kind))
+  }
+
   greeting(address: string, port: number): Promise<Greeting> {
     return this.ask('greeting', address, port)
   }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { generate, Reader, send, type Arrived } from '../../../lab/programs/stream.js'
 import type { Greeting } from './faith-verbs.js'
 import { all, keep, recall } from './kept.js'
@@ -29,8 +30,9 @@ function dial(address: string, port: number): Socket {
 
 /** Ends a socket so that nothing of it is sent ever again. */
 function drop(dropped: Socket): void {
+  const isPlainTcp = dropped.remotePort !== undefined && !(dropped instanceof TLSSocket)
   // One that still connects would be reset only when it has.
-  if (dropped.connecting) dropped.destroy()
+  if (dropped.connecting || !isPlainTcp) dropped.destroy()
   else dropped.resetAndDestroy()
 }
 

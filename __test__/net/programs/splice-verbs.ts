@@ -1,5 +1,7 @@
 /** Sockets that are given back, one at a time or as they come. */
-import { connect, Socket } from 'node:net'
+import { once } from 'node:events'
+import { connect, createServer, type Server, Socket } from 'node:net'
+import * as tls from 'node:tls'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import {
@@ -10,7 +12,7 @@ import {
   type FaithSpliceServer,
 } from '../../../index.js'
 import { Reader } from '../../../lab/programs/stream.js'
-import { recall } from './kept.js'
+import { keep, recall } from './kept.js'
 
 const controllers = new Map<string, AbortController>()
 
@@ -44,7 +46,52 @@ async function echoed(address: string, port: number, text: string): Promise<bool
   return (await new Reader(socket).line()) === text
 }
 
+/** TLS by a key that both have, so that nobody needs a certificate. */
+const shared = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const
+const key = Buffer.alloc(32, 'faith')
+
+async function listens(server: Server, at: number | string): Promise<Server> {
+  server.unref().listen(at)
+  await once(server, 'listening')
+  return server
+}
+
+/** A connection of this program with itself: one end, and the other sends back everything. */
+const itself = {
+  async tls(): Promise<Socket> {
+    const options = { ...shared, pskCallback: () => key }
+    const server = await listens(
+      tls.createServer(options, (one) => one.pipe(one)),
+      0,
+    )
+    const { port } = server.address() as { port: number }
+    const socket = tls.connect({
+      ...shared,
+      port,
+      pskCallback: () => ({ psk: key, identity: 'faith' }),
+      checkServerIdentity: () => undefined,
+    })
+    await once(socket, 'secureConnect')
+    return socket
+  },
+
+  async unix(): Promise<Socket> {
+    // An abstract one, which belongs to the network namespace and leaves no file.
+    const path = '\0faithd'
+    await listens(
+      createServer((one) => one.pipe(one)),
+      path,
+    )
+    const socket = connect(path)
+    await once(socket, 'connect')
+    return socket
+  },
+}
+
 export const spliceVerbs = {
+  /** Makes a connection of this program with itself, which sends back everything. */
+  dialItself: async (kind: keyof typeof itself): Promise<number> => keep(await itself[kind]()),
+
   peek: (id: number): Promise<string> => peek(recall(id, Socket)),
 
   /** Splices to a server, until the signal of that name is aborted. */
