@@ -1,6 +1,9 @@
 /** Where a captured socket is given back to: how its server is named, told and bound to, and why it fails. */
+import { createHash } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import test from 'ava'
-import { addresses } from '../../lab/index.js'
+import { addresses, captured } from '../../lab/index.js'
 import { Sockets } from './fixtures/sockets.js'
 import { connection, spliced } from './fixtures/splices.js'
 import { stage } from './programs/stage.js'
@@ -32,6 +35,40 @@ test.serial('a server may be named as this host names it', async (t) => {
   await caller.end()
   server.ends()
   t.like(await ended, { bytesUp: 6, reason: 'closed' })
+})
+
+/** Says its own name, and how much was sent to it with which hash. */
+const serve = `
+  const [name, port] = process.argv.slice(1)
+  require('node:http').createServer(async (request, response) => {
+    const hash = require('node:crypto').createHash('sha256')
+    let bytes = 0
+    for await (const chunk of request) bytes += hash.update(chunk) && chunk.length
+    response.end([name, request.url, bytes, hash.digest('hex')].join(' '))
+  }).listen(port, () => console.log('listening'))`
+
+test.serial('an HTTP request may decide it, and comes there whole', async (t) => {
+  const [file, bytes] = [join(lab.directory, 'upload'), Buffer.alloc(2 ** 20, 'faith')]
+  writeFileSync(file, bytes)
+  const named = { 'blue.example': 8081, 'green.example': 8082 }
+  const targets: Record<string, { host: string; port: number }> = {}
+  for (const [name, port] of Object.entries(named)) {
+    const server = lab.server.spawn(process.execPath, ['-e', serve, name, String(port)])
+    await server.line(/^listening$/)
+    targets[name] = { host: addresses.server, port }
+  }
+  await using faith = await router.create()
+  await using listener = await faith.listen({ port: 80 })
+  const splicing = router.ask('spliceByHost', listener.id, targets)
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  for (const name of Object.keys(named)) {
+    const upload = ['--data-binary', `@${file}`, '-H', `Host: ${name}`]
+    const url = `http://[${captured()}]/some/where`
+    const { stdout } = await lab.client.run('curl', ['-sS', ...upload, url])
+    t.is(stdout, `${name} /some/where ${bytes.length} ${sha256}`)
+  }
+  await listener.close()
+  await splicing
 })
 
 test.serial('the server sees the source that was asked for', async (t) => {

@@ -39,6 +39,26 @@ async function peek(socket: Socket): Promise<string> {
   }
 }
 
+/** The head of an HTTP request, which stays where it is. */
+async function headOf(socket: Socket): Promise<string> {
+  let head = Buffer.alloc(0)
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    head = Buffer.concat([head, chunk as Buffer])
+    if (head.includes('\r\n\r\n')) break
+  }
+  socket.unshift(head)
+  return head.toString('latin1')
+}
+
+async function spliceByHost(
+  socket: FaithSocket,
+  servers: Record<string, FaithSpliceServer>,
+): Promise<void> {
+  const server = servers[/^host: (\S+)/im.exec(await headOf(socket))?.[1] ?? '']
+  if (server === undefined) socket.resetAndDestroy()
+  else await socket.spliceTo(server)
+}
+
 async function echoed(address: string, port: number, text: string): Promise<boolean> {
   const socket = connect({ host: address, port, allowHalfOpen: true })
   socket.on('error', () => undefined)
@@ -127,6 +147,14 @@ export const spliceVerbs = {
     const counts: Record<string, number> = {}
     for (const { reason } of await Promise.all(splices)) counts[reason] = (counts[reason] ?? 0) + 1
     return counts
+  },
+
+  /** Splices the connections of a listener by the host that their HTTP requests name. */
+  async spliceByHost(id: number, servers: Record<string, FaithSpliceServer>): Promise<void> {
+    for await (const socket of recall(id, FaithListener)) {
+      socket.on('error', () => undefined)
+      void spliceByHost(socket, servers)
+    }
   },
 
   /** How many of so many connections at once are told what they have said. */
