@@ -312,7 +312,7 @@ impl FaithInterface {
             let address = address.map_or_else(|| "[::]".to_owned(), |address| address.to_string());
             return Err(StackError::PortTaken { address, ports });
         }
-        let (group, reach, rule) = self.reach(address, &ports, AcceptQueue { backlog, prepare })?;
+        let (reach, rule) = self.reach(address, &ports, AcceptQueue { backlog, prepare })?;
         let listener = Arc::new(Listener {
             address,
             ports,
@@ -321,7 +321,7 @@ impl FaithInterface {
             reach,
             state: watch::Sender::new(State::Accepting),
         });
-        for (worker, socket) in group.into_iter().enumerate() {
+        for (worker, socket) in listener.sockets().into_iter().enumerate() {
             let listener = Arc::clone(&listener);
             self.workers.run(worker, move |_| {
                 tokio::task::spawn_local(accept(listener, worker, socket, None));
@@ -343,13 +343,13 @@ impl FaithInterface {
         address: Option<std::net::Ipv6Addr>,
         ports: &faith_packet::ports::PortSet,
         queue: AcceptQueue,
-    ) -> Result<(Vec<socket2::Socket>, Reach, Option<RuleId>), StackError> {
+    ) -> Result<(Reach, Option<RuleId>), StackError> {
         let count = self.workers.count();
         let single = ports.is_single();
         if !self.steered && single.is_none() {
             let (namespace, workers) = (Arc::clone(&self.namespace), Arc::clone(&self.workers));
             let sockets = OnDemand::new(namespace, workers, address, queue);
-            return Ok((Vec::new(), Reach::OnDemand(sockets), None));
+            return Ok((Reach::OnDemand(sockets), None));
         }
         let wanted = ports.clone();
         let made = self.namespace.run(move |inside| {
@@ -376,7 +376,7 @@ impl FaithInterface {
             Ok((group, rule))
         });
         let (group, rule) = made.ok_or_else(|| self.closed())??;
-        Ok((group, Reach::Always, rule))
+        Ok((Reach::Always(Mutex::new(group)), rule))
     }
 
     /// Ends every listener and worker, with whatever connections are left, and takes the interface away. Blocks

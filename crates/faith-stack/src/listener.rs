@@ -1,8 +1,8 @@
 //! Faith listeners: which ports and addresses are whose, and the loops that accept for them.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddrV6};
-use std::sync::Arc;
+use std::net::{Ipv6Addr, Shutdown, SocketAddrV6};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use faith_packet::ports::PortSet;
@@ -35,19 +35,34 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Ends the accept loops; what waits in the kernel's queues is reset.
+    /// Ends the accept loops. No SYN is answered any more when this returns; what waits in the kernel's queues is
+    /// reset.
     pub(crate) fn close(&self) {
         self.state.send_replace(State::Closed);
-        if let Reach::OnDemand(sockets) = &self.reach {
-            sockets.close();
+        match &self.reach {
+            Reach::Always(group) => lock(group).drain(..).for_each(|socket| stop(&socket)),
+            Reach::OnDemand(sockets) => sockets.close(),
+        }
+    }
+
+    /// Those of its sockets that there always are, a worker's each.
+    pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
+        match &self.reach {
+            Reach::Always(group) => lock(group).clone(),
+            Reach::OnDemand(_) => Vec::new(),
         }
     }
 }
 
+fn lock(group: &Mutex<Vec<Arc<Socket>>>) -> MutexGuard<'_, Vec<Arc<Socket>>> {
+    group.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// How a SYN comes to a listening socket.
 pub(crate) enum Reach {
-    /// There is always one: bound to the port, or steered to by the `sk_lookup` program.
-    Always,
+    /// There is always one: bound to the port, or steered to by the `sk_lookup` program. These are they, a worker's
+    /// each, until the listener is closed.
+    Always(Mutex<Vec<Arc<Socket>>>),
     /// One is made when the first SYN to a port comes.
     OnDemand(Arc<OnDemand>),
 }
@@ -93,11 +108,17 @@ impl Listeners {
     }
 }
 
+/// Has a socket listen no more, at once: its accept loop has it too, and closes it when its worker comes to that.
+pub(crate) fn stop(socket: &Socket) {
+    // One that has failed listens no more either.
+    let _ = socket.shutdown(Shutdown::Read);
+}
+
 /// Accepts on `socket` for `listener` until it is closed or `evicted`'s sender is dropped.
 pub(crate) async fn accept(
     listener: Arc<Listener>,
     worker: usize,
-    socket: Socket,
+    socket: Arc<Socket>,
     mut evicted: Option<watch::Receiver<()>>,
 ) {
     let Ok(socket) = register_for(socket, Interest::READABLE) else { return };
@@ -147,7 +168,7 @@ pub(crate) async fn accept(
     }
 }
 
-fn accept_one(socket: &AsyncFd<Socket>) -> io::Result<Captured> {
+fn accept_one(socket: &AsyncFd<Arc<Socket>>) -> io::Result<Captured> {
     let (connection, client) =
         rustix::net::acceptfrom_with(socket.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     let client = client.ok_or(io::ErrorKind::NotConnected)?.try_into()?;

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use faith_packet::prefix::FaithPrefix;
@@ -173,7 +173,7 @@ pub(crate) fn listening_group(
     port: u16,
     queue: AcceptQueue,
     count: usize,
-) -> io::Result<Vec<Socket>> {
+) -> io::Result<Vec<Arc<Socket>>> {
     let mut bound = SocketAddrV6::new(address, port, 0, 0);
     let mut group = Vec::with_capacity(count);
     for _ in 0..count {
@@ -189,7 +189,7 @@ pub(crate) fn listening_group(
         {
             bound = address;
         }
-        group.push(socket);
+        group.push(Arc::new(socket));
     }
     for socket in &group {
         (queue.prepare)(socket.as_fd())?;

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
+use socket2::Socket;
 use tokio::sync::watch;
 
-use crate::listener::{Listener, accept};
+use crate::listener::{Listener, accept, stop};
 use crate::namespace::{AcceptQueue, Namespace, listening_group};
 use crate::worker::Workers;
 
@@ -35,7 +36,7 @@ enum Port {
     /// Being opened; these frames wait, each with its worker.
     Opening(Vec<(usize, Box<[u8]>)>),
     /// Open; its accept loops end when `_evict` is dropped.
-    Open { used: Instant, _evict: watch::Sender<()> },
+    Open { used: Instant, group: Vec<Arc<Socket>>, _evict: watch::Sender<()> },
 }
 
 impl OnDemand {
@@ -99,13 +100,13 @@ impl OnDemand {
             return;
         };
         let (evict, evicted) = watch::channel(());
-        for (worker, socket) in group.into_iter().enumerate() {
+        for (worker, socket) in group.iter().map(Arc::clone).enumerate() {
             let (listener, evicted) = (Arc::clone(listener), evicted.clone());
             self.workers.run(worker, move |_| {
                 tokio::task::spawn_local(accept(listener, worker, socket, Some(evicted)));
             });
         }
-        let opened = Port::Open { used: Instant::now(), _evict: evict };
+        let opened = Port::Open { used: Instant::now(), group, _evict: evict };
         if let Some(Port::Opening(waiting)) = ports.insert(port, opened) {
             for (worker, frame) in waiting {
                 self.workers.run(worker, move |pump| pump.to_stack(&frame));
@@ -127,6 +128,12 @@ impl OnDemand {
 
     /// Closes every port.
     pub(crate) fn close(&self) {
-        self.ports().clear();
+        for (_, port) in self.ports().drain() {
+            if let Port::Open { group, .. } = port {
+                for socket in &group {
+                    stop(socket);
+                }
+            }
+        }
     }
 }

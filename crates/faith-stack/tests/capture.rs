@@ -46,6 +46,25 @@ fn a_port_that_no_listener_wants_is_refused() {
 }
 
 #[test]
+fn a_listener_that_is_closed_refuses_at_once() {
+    for ports in [PortSet::single(80).unwrap(), PortSet::all()] {
+        for steering in [Steering::Auto, Steering::OnDemand] {
+            let ports = ports.clone();
+            in_a_namespace(move || {
+                let faith = faith(|options| options.steering = steering).unwrap();
+                for round in 0..100 {
+                    let listener = listen(&faith, ports.clone(), &Arc::<Echo>::default()).unwrap();
+                    greet("64:ff9b::1", 80).unwrap();
+                    drop(listener);
+                    let error = greet("64:ff9b::1", 80).unwrap_err();
+                    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "round {round}");
+                }
+            });
+        }
+    }
+}
+
+#[test]
 fn a_held_syn_is_answered_as_its_service_says() {
     in_a_namespace(|| {
         let faith = faith(|_| {}).unwrap();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 use socket2::Socket;
 use tokio::io::Interest;
@@ -27,6 +28,10 @@ unsafe impl Descriptor for Tun {}
 // SAFETY: as for `OwnedFd`, of which it is made.
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Descriptor for Socket {}
+
+// SAFETY: nothing inside of an `Arc` is exchanged while there is one.
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+unsafe impl<D: Descriptor> Descriptor for Arc<D> {}
 
 /// Registers `descriptor` for reading, writing and urgent data with the current tokio runtime.
 ///
