@@ -16,7 +16,7 @@ function resident(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
 }
 
-/** Does something twice, and holds what the second time has left against what the first has. */
+/** Does something three times, and holds what the last two have left against what the first has. */
 async function rounds(program: Program, many: () => Promise<void>) {
   const { pid } = program.process
   // What a process makes once and keeps, the heap too, it has made after the first time.
@@ -27,16 +27,21 @@ async function rounds(program: Program, many: () => Promise<void>) {
     tasks: tasks(pid),
     resident: resident(pid),
   }
-  await many()
-  // What is forgotten is collected in rounds too: a native object lets go of what it holds after the first.
-  await program.ask('memory')
+  const again = async (): Promise<number> => {
+    await many()
+    // What is forgotten is collected in rounds too: a native object lets go of what it holds after the first.
+    await program.ask('memory')
+    return resident(pid)
+  }
+  // What leaks is there each time; pages that an allocator has not given back yet go with the next.
+  const after = Math.min(await again(), await again())
   const heap = (await program.ask('memory')) - before.heap
   await waitFor('the descriptors to be closed', () => descriptors(pid) <= before.descriptors)
   await waitFor('the threads to end', () => tasks(pid) <= before.tasks)
-  return { heap, resident: resident(pid) - before.resident }
+  return { heap, resident: after - before.resident }
 }
 
-test.serial('two thousand listeners and relays leave nothing', async (t) => {
+test.serial('three thousand listeners and relays leave nothing', async (t) => {
   await using program = await Program.start(lab.router)
   await program.keepfaith(true)
   await using faith = await program.create()
@@ -55,10 +60,10 @@ test.serial('two hundred interfaces leave nothing', async (t) => {
   await using program = await Program.start(lab.router)
   await program.keepfaith(true)
   const grown = await rounds(program, async () => {
-    for (let ten = 0; ten < 10; ten += 1) await program.ask('createRounds', 10)
+    for (let ten = 0; ten < 7; ten += 1) await program.ask('createRounds', 10)
   })
   t.true(grown.heap < MiB / 2, `${grown.heap} bytes more in JavaScript`)
-  t.true(grown.resident < 16 * MiB, `${grown.resident} bytes more in memory`)
+  t.true(grown.resident < 11 * MiB, `${grown.resident} bytes more in memory`)
   const { stdout } = await lab.router.run('ip', ['-o', 'link', 'show', 'type', 'tun'])
   t.is(stdout, '')
 })

@@ -19,7 +19,7 @@ const descriptors = (): number => readdirSync(`/proc/${router.process.pid}/fd`).
 test.serial('closing the interface ends its splices, and resets both sides', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, server, ended } = await spliced(faith, client, servers)
-  t.like((await faith.stats()).splices, { active: 1 })
+  await waitFor('the splice to begin', async () => (await faith.stats()).splices.active === 1)
   const reading = caller.receive()
   await faith.close()
   t.like(await ended, { reason: 'aborted' })
