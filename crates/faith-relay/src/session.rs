@@ -7,6 +7,9 @@
 //!   without waiting, then both sockets are reset;
 //! * when no byte has moved for the idle timeout, or a peer has vanished (`clock`).
 //!
+//! The server learns that it is connected by the client's first bytes where these have come already, which spares
+//! both hosts a packet and the server a wake-up, and otherwise by an ACK: it may be the one to speak first.
+//!
 //! However the task ends, by being dropped too, both sockets close and the record is written: an orderly end
 //! is what has to be asked for.
 
@@ -35,19 +38,31 @@ enum Side {
     Server,
 }
 
+/// How the last packet of the server's handshake, which waits for bytes to go with, comes to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handshake {
+    /// Whether the client has sent any is not known before the runtime has looked.
+    Unseen,
+    /// The runtime has looked.
+    Seen,
+    Complete,
+}
+
 /// A client's connection and the server's that answers for it, relayed until the future ends or is dropped.
 pub(crate) struct Session {
     client: Leg,
     server: Leg,
     up: Direction,
     down: Direction,
+    handshake: Handshake,
     clock: Clock,
     attempt: Attempt,
 }
 
 impl Session {
     pub(crate) fn new(client: Leg, server: Leg, attempt: Attempt, clock: Clock) -> Self {
-        Self { client, server, up: Direction::new(), down: Direction::new(), clock, attempt }
+        let (up, down) = (Direction::new(), Direction::new());
+        Self { client, server, up, down, handshake: Handshake::Unseen, clock, attempt }
     }
 
     /// What was read before there was a session: the server is sent `up` first, and the client `down`.
@@ -70,12 +85,24 @@ impl Session {
             Err(reason) => Poll::Ready(reason),
             Ok((Flow::Ended, Flow::Ended)) => Poll::Ready(EndReason::Closed),
             Ok((up, down)) => {
-                if up == Flow::Again || down == Flow::Again {
+                if self.greet() || up == Flow::Again || down == Flow::Again {
                     wake_after_io(cx);
                 }
                 Poll::Pending
             }
         }
+    }
+
+    /// Completes the server's handshake; whether to be asked again once the runtime has looked after its sockets.
+    #[inline]
+    fn greet(&mut self) -> bool {
+        let again = self.handshake == Handshake::Unseen && self.up.bytes == 0;
+        if self.handshake == Handshake::Seen && self.up.bytes == 0 {
+            // If it fails, it leaves by itself.
+            let _ = tcp::acknowledge(&self.server);
+        }
+        self.handshake = if again { Handshake::Seen } else { Handshake::Complete };
+        again
     }
 
     fn advance(&mut self, buffer: &mut [u8]) -> Result<(Flow, Flow), EndReason> {

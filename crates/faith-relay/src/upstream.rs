@@ -106,7 +106,8 @@ pub(crate) struct Target {
     pub(crate) header: Option<Header>,
 }
 
-/// Connects to a server from the namespace of this thread.
+/// Connects to a server from the namespace of this thread. Until the first bytes for it, or [`tcp::acknowledge`], the server
+/// may not know that it is connected (see [`tcp::acknowledge_with_data`]).
 ///
 /// # Errors
 ///
@@ -157,6 +158,7 @@ fn begin(target: &Target) -> io::Result<AsyncFd<Connection>> {
     if let Some(traffic_class) = target.traffic_class {
         source::set_dscp(&connection, traffic_class)?;
     }
+    tcp::acknowledge_with_data(&connection)?;
     tcp::begin_connect(&connection, target.server)?;
     reactor::register(connection)
 }

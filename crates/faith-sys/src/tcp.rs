@@ -25,6 +25,25 @@ pub fn begin_connect(socket: impl AsFd, server: SocketAddrV4) -> io::Result<()> 
     }
 }
 
+/// Before [`begin_connect`]: the last packet of the handshake waits for the first bytes and leaves with them, after 200 ms
+/// at the latest (`TCP_QUICKACK` off, tcp(7); `tcp_rcv_synsent_state_process()`). [`acknowledge`] sends it at once.
+///
+/// # Errors
+///
+/// Those of setsockopt(2); none is expected of a TCP socket.
+pub fn acknowledge_with_data(socket: impl AsFd) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_quickack(false)
+}
+
+/// Sends the acknowledgement that waits, if one does, and lets none wait for now (`TCP_QUICKACK`, tcp(7)).
+///
+/// # Errors
+///
+/// Those of setsockopt(2); none is expected of a TCP socket.
+pub fn acknowledge(socket: impl AsFd) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_quickack(true)
+}
+
 /// What this host has run out of, if that is what an error of socket(2), bind(2), connect(2), accept(2) or
 /// epoll_ctl(2) says, and what there would be more by.
 #[must_use]

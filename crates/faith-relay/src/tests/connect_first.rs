@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
@@ -36,6 +36,33 @@ fn a_client_meets_the_server_that_was_connected_for_it() {
     drop((client, server));
     assert_eq!(lab.ended().reason, EndReason::Closed);
     eventually("the 4-tuple is forgotten", || lab.engine.pairing().len() == 0);
+}
+
+#[test]
+fn a_server_hears_of_a_client_when_the_client_is_there() {
+    // The kernel completes the handshake by itself after 200 ms, so a try that took longer shows nothing.
+    let held_back = (0..20).any(|_| {
+        let lab = Lab::new(connect_first());
+        let caller = Caller::new();
+        let (syn, fate) = lab.syn(caller.address);
+        lab.offer(syn);
+        assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+        lab.nobody_came()
+    });
+    assert!(held_back);
+}
+
+#[test]
+fn a_server_that_speaks_first_hears_of_a_silent_client_at_once() {
+    let lab = Lab::new(options());
+    // Without an ACK of its own a client is heard of after 200 ms, never earlier.
+    let soon = (0..20).any(|_| {
+        let dialled = Instant::now();
+        let _client = lab.dial();
+        drop(lab.answer());
+        dialled.elapsed() < Duration::from_millis(150)
+    });
+    assert!(soon);
 }
 
 #[test]
