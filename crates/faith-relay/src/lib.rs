@@ -19,7 +19,7 @@
 //! | `splice` | sessions of connections that JavaScript accepted |
 //! | `session`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
 //!
-//! Its worker threads must run tokio with I/O and time enabled, inside a `LocalSet`, and the process must
+//! Its worker threads must run tokio with I/O and time enabled, in a `LocalRuntime`, and the process must
 //! ignore `SIGPIPE`.
 
 #![forbid(unsafe_code)]

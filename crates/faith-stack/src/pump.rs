@@ -25,6 +25,7 @@ use faith_sys::reactor::register_for;
 use faith_sys::tun::{MAX_FRAME, Tun, VIRTIO_HEADER};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
 
 use crate::counters::Counters;
 use crate::held::{Beyond, HeldSyn, HeldTable, Holding};
@@ -43,6 +44,8 @@ pub(crate) struct Pump {
     pub(crate) worker: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) held: RefCell<HeldTable>,
+    /// Told of every SYN.
+    pub(crate) syns: Notify,
     outer: AsyncFd<Tun>,
     inner: AsyncFd<Tun>,
     errors: Allowance,
@@ -55,6 +58,7 @@ impl Pump {
             worker,
             shared,
             held: RefCell::default(),
+            syns: Notify::new(),
             outer: register_for(outer, Interest::READABLE | Interest::ERROR)?,
             inner: register_for(inner, Interest::READABLE | Interest::ERROR)?,
             errors: Allowance::new(ERRORS_PER_SECOND),
@@ -94,7 +98,10 @@ impl Pump {
         let Some(packet) = frame.get(VIRTIO_HEADER..) else { return };
         match classifier.to_stack(packet, keepfaith()) {
             ToStack::Tcp | ToStack::Icmp | ToStack::Fragment => self.to_stack(frame),
-            ToStack::Syn(flow) => self.syn(flow, frame),
+            ToStack::Syn(flow) => {
+                self.syns.notify_one();
+                self.syn(flow, frame);
+            }
             ToStack::Reset(flow) => {
                 self.to_stack(frame);
                 self.held.borrow().reset(&flow, packet);

@@ -1,7 +1,7 @@
 //! The seam between the stack and whatever serves captured connections.
 //!
 //! A [`Service`] is called on the thread of the worker that owns the packet or the socket, inside that
-//! worker's tokio `LocalSet`: it may `tokio::task::spawn_local` at will and must never block.
+//! worker's tokio `LocalRuntime`: it may `tokio::task::spawn_local` at will and must never block.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};

@@ -5,16 +5,20 @@ use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use faith_sys::tun::Tun;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::LocalSet;
+use tokio::time::sleep;
 
 use crate::interface::Shared;
 use crate::pump::Pump;
 
-/// Something to do on a worker's thread, inside its `LocalSet`.
+/// Shorter than the timeouts of connections, unless somebody sets them to less.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// Something to do on a worker's thread, inside its `LocalRuntime`.
 pub(crate) type Job = Box<dyn FnOnce(&Rc<Pump>) + Send>;
 
 /// The workers of an interface.
@@ -37,22 +41,21 @@ impl Workers {
             let (sender, receiver) = mpsc::unbounded_channel();
             let (stop, stopped) = oneshot::channel();
             let shared = Arc::clone(shared);
-            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let (told, is_up) = std::sync::mpsc::channel();
             let thread =
                 std::thread::Builder::new().name(format!("{}/{index}", shared.name)).spawn(move || {
-                    let pump = {
-                        let _context = runtime.enter();
-                        match Pump::new(index, Arc::clone(&shared), outer, inner) {
-                            Ok(pump) => pump,
-                            Err(_) => return shared.lost(),
-                        }
+                    let (runtime, pump) = match begin(index, shared, outer, inner) {
+                        Ok(begun) => begun,
+                        // Who started it waits for this.
+                        Err(error) => return drop(told.send(Err(error))),
                     };
-                    let local = LocalSet::new();
-                    local.block_on(&runtime, serve(Rc::clone(&pump), receiver, stopped));
+                    let _ = told.send(Ok(()));
+                    runtime.block_on(serve(Rc::clone(&pump), receiver, stopped));
                     // Ends the tasks, and with them their sockets.
-                    drop(local);
+                    drop(runtime);
                     pump.flush();
                 })?;
+            is_up.recv().map_err(io::Error::other)??;
             jobs.push(sender);
             running.push(Running { stop, thread });
         }
@@ -86,9 +89,30 @@ impl Workers {
     }
 }
 
+/// A worker's runtime, which belongs to its thread, and the pump registered with it.
+fn begin(index: usize, shared: Arc<Shared>, outer: Tun, inner: Tun) -> io::Result<(LocalRuntime, Rc<Pump>)> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let pump = {
+        let _context = runtime.enter();
+        Pump::new(index, shared, outer, inner)?
+    };
+    Ok((runtime, pump))
+}
+
+/// Has a timer pending that is due before those of connections, as long as there are new ones. For a timer that is due
+/// before all that were pending when the runtime last slept, tokio writes to its own eventfd and sleeps one time less;
+/// among connections that come and go each of them would be such a timer.
+async fn pulse(pump: Rc<Pump>) {
+    loop {
+        pump.syns.notified().await;
+        sleep(PULSE).await;
+    }
+}
+
 async fn serve(pump: Rc<Pump>, mut jobs: mpsc::UnboundedReceiver<Job>, mut stopped: oneshot::Receiver<()>) {
     tokio::task::spawn_local(Rc::clone(&pump).capture());
     tokio::task::spawn_local(Rc::clone(&pump).give_back());
+    tokio::task::spawn_local(pulse(Rc::clone(&pump)));
     loop {
         tokio::select! {
             _ = &mut stopped => return,

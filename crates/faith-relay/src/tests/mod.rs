@@ -108,8 +108,9 @@ impl Lab {
         let (jobs, mut queue) = unbounded_channel::<Job>();
         let on_worker = Arc::clone(&engine);
         let worker = spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            tokio::task::LocalSet::new().block_on(&runtime, async {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_all().build_local(tokio::runtime::LocalOptions::default()).unwrap();
+            runtime.block_on(async {
                 listener.set_nonblocking(true).unwrap();
                 let listener = reactor::register(Socket::from(listener)).unwrap();
                 loop {
