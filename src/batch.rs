@@ -3,7 +3,7 @@
 //! Workers push; the first item of a batch wakes the event loop, which takes all there is by then. So a busy relay
 //! costs one call per turn of the loop, and an item costs a lock that is hardly ever contended.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::Status;
 use napi::bindgen_prelude::{Function, JsValuesTupleIntoVec};
@@ -47,7 +47,25 @@ impl<T: Send + 'static, A: 'static + JsValuesTupleIntoVec> Batch<T, A> {
 
     /// Adds an item; how many wait now.
     pub(crate) fn push(&self, item: T) -> usize {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        self.add(self.pending(), item)
+    }
+
+    /// Adds an item unless `limit` wait already.
+    pub(crate) fn push_within(&self, limit: usize, item: T) -> bool {
+        let pending = self.pending();
+        // Other workers push meanwhile, so the place that was seen is only there as long as the lock is held.
+        let room = pending.items.len() < limit;
+        if room {
+            self.add(pending, item);
+        }
+        room
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending<T>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, mut pending: MutexGuard<'_, Pending<T>>, item: T) -> usize {
         pending.items.push(item);
         let waiting = pending.items.len();
         let wake = !std::mem::replace(&mut pending.woken, true);
@@ -57,14 +75,5 @@ impl<T: Send + 'static, A: 'static + JsValuesTupleIntoVec> Batch<T, A> {
             self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
         waiting
-    }
-
-    /// Adds an item unless `limit` wait already.
-    pub(crate) fn push_within(&self, limit: usize, item: T) -> bool {
-        if self.pending.lock().unwrap_or_else(PoisonError::into_inner).items.len() >= limit {
-            return false;
-        }
-        self.push(item);
-        true
     }
 }

@@ -1,5 +1,4 @@
 /** A flood of forged SYNs: what faithd holds for them, and what it asks of servers, stays within bounds. */
-import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
@@ -7,10 +6,10 @@ import type { FaithInterfaceStats } from '../../index.js'
 import type { Host, Lab } from '../../lab/index.js'
 import { permitted, startFaithd } from './fixtures/faithd.js'
 import type { Faithd } from './fixtures/faithd.js'
+import { floodEnded, startFlood } from './fixtures/flood.js'
 import { nft } from './fixtures/nft.js'
 import { Sockets } from './fixtures/sockets.js'
 
-const flooding = fileURLToPath(new URL('programs/flood.py', import.meta.url))
 const maxHeld = 40
 const maxHeldPerClient = 10
 const bounds = ['--max-held', `${maxHeld}`, '--max-held-per-client', `${maxHeldPerClient}`]
@@ -63,12 +62,10 @@ async function flood(
   { port, networks, count = 4000 }: { port: number; networks: number; count?: number },
   look: () => Promise<void>,
 ): Promise<void> {
-  const options = { address: faithd.address(), port, networks, count }
-  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
-  const python = lab.client.spawn('python3', [flooding, ...flags])
-  while (python.running) await look()
-  const { code } = await python.exited
-  if (code !== 0) throw new Error(python.output)
+  const address = faithd.address()
+  const flooding = startFlood(lab.client, { address, port, networks, count })
+  while (flooding.running) await look()
+  await floodEnded(flooding)
   await look()
 }
 

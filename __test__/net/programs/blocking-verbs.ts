@@ -1,4 +1,5 @@
 /** JavaScript that stands still while the rest of the process goes on, as the driver has it. */
+import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { FaithRelay, type FaithRelayStats } from '../../../index.js'
 import { recall } from './kept.js'
@@ -24,5 +25,13 @@ export const blockingVerbs = {
     writeFileSync(begun, '')
     blockUntil(() => existsSync(over) && relay.stats().active === 0)
     return { stats: relay.stats(), told: relayVerbs.told(id).session.length }
+  },
+
+  /** Stands still until so many ends of a relay were dropped; how many waited, as they are told in one go. */
+  async blockUntilDropped(id: number, count: number): Promise<number> {
+    const relay = recall(id, FaithRelay)
+    blockUntil(() => relay.stats().eventsDropped >= count)
+    await once(relay, 'session')
+    return relayVerbs.told(id).session.length
   },
 }

@@ -42,6 +42,9 @@ export const relayVerbs = {
     return events
   },
 
+  /** How many ends its events have told so far, where there are too many to tell them all again. */
+  toldEnds: (id: number): number => relayVerbs.told(id).session.length,
+
   async sessions(id: number): Promise<FaithLiveSession[]> {
     const sessions: FaithLiveSession[] = []
     for await (const session of relay(id).sessions()) sessions.push(session)
