@@ -1,6 +1,7 @@
 /** What an interface and its relays tell of themselves: to the program that has them, and to whoever observes it. */
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
+import { floodEnded, startFlood } from './fixtures/flood.js'
 import { Sockets } from './fixtures/sockets.js'
 import { Program, type Relay } from './programs/program.js'
 import { stage } from './programs/stage.js'
@@ -96,6 +97,24 @@ test.serial('events that nobody asked for are not counted as dropped', async (t)
   const { ended, eventsDropped } = await unheard.stats()
   t.true(ended.denied > dropped, 'there were as many')
   t.is(eventsDropped, 0)
+})
+
+test.serial('under a flood a bounded number is told, and the rest is counted', async (t) => {
+  await using faith = await router.create()
+  const { workers } = await faith.stats()
+  const begun = performance.now()
+  await using relay = await faith.relay({ ports: 'all', accessList: '::/0 deny 0.0.0.0/0\n' })
+  const flood = { address: captured(), port: 7308, networks: 4000, count: 10_000 }
+  await floodEnded(startFlood(lab.client, flood))
+  await relay.close()
+  const seconds = Math.ceil((performance.now() - begun) / 1000)
+  const { ended, eventsDropped } = await relay.stats()
+  const { refused } = await relay.told()
+  t.is(refused.length + eventsDropped, ended.denied)
+  // A worker begins to count anew with each second, of which a part is one too.
+  const bound = 100 * workers * (seconds + 1)
+  t.true(refused.length > 0 && refused.length <= bound, `${refused.length}, ${bound}`)
+  t.true(eventsDropped > 0)
 })
 
 test.serial('an interface tells that its prefixes have changed', async (t) => {
