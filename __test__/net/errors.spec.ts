@@ -156,6 +156,26 @@ test.serial('a prefix that is routed elsewhere is refused, and nothing is left',
   await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b:1::/48', 'dev', 'lan0'])
 })
 
+test.serial('nor can such a prefix be added, until the route is gone', async (t) => {
+  const prefix = '64:ff9b:1::/48'
+  const inside = '64:ff9b:1:c000:2:2100::'
+  const theirs = [prefix, 'via', addresses.client, 'dev', 'lan0']
+  await using faith = await router.create()
+  await faith.listen({ port: 80 }, 'here')
+  await lab.router.run('ip', ['-6', 'route', 'add', ...theirs])
+  const before = await devices()
+  const error = await fails(t, faith.addPrefix(prefix), 'EEXIST')
+  t.regex(error.message, /route 64:ff9b:1::\/48 to faith0/)
+  t.regex(error.hint ?? '', /remove that route/)
+  t.deepEqual(await faith.prefixes(), ['64:ff9b::/96'])
+  t.is(await devices(), before, 'the route is theirs as it was')
+  t.like(await client.greeting(server, 80), { from: 'here' })
+
+  await lab.router.run('ip', ['-6', 'route', 'del', ...theirs])
+  await faith.addPrefix(prefix)
+  t.like(await client.greeting(inside, 80), { from: 'here', ipv4: '192.0.2.33' })
+})
+
 for (const [prefix, code] of [
   ['64:ff9b::/32', 'ERR_FAITH_PREFIX'],
   ['64:ff9b::/96', 'ERR_FAITH_PREFIX'],
