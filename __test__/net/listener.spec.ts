@@ -11,14 +11,23 @@ const server = captured()
 
 const descriptors = (): number => readdirSync(`/proc/${router.process.pid}/fd`).length
 
-/** How many connections wait in the kernel to be accepted. */
-async function backlog(): Promise<number> {
+/** The listening sockets of the stack: how many connections wait in each, and how many may. */
+async function acceptQueues(): Promise<{ waiting: number; backlog: number }[]> {
   const script = `for task in /proc/${router.process.pid}/task/*; do
     grep -q /stack $task/comm && exec nsenter --net=$task/ns/net ss -Hltn
   done`
   const { stdout } = await lab.router.run('sh', ['-c', script])
-  const lines = stdout.trimEnd().split('\n')
-  return lines.reduce((sum, line) => sum + Number(line.split(/\s+/)[1]), 0)
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => {
+      const [, waiting, backlog] = line.split(/\s+/)
+      return { waiting: Number(waiting), backlog: Number(backlog) }
+    })
+}
+
+async function waitingInKernel(): Promise<number> {
+  return (await acceptQueues()).reduce((sum, { waiting }) => sum + waiting, 0)
 }
 
 test.serial('each connection is an event', async (t) => {
@@ -52,7 +61,7 @@ test.serial(
     const count = 600
     const before = descriptors()
     const dialled = await Promise.all(Array.from({ length: count }, () => client.dial(server, 80)))
-    await waitFor('most to wait in the kernel', async () => (await backlog()) > count / 2)
+    await waitFor('most to wait in the kernel', async () => (await waitingInKernel()) > count / 2)
     t.true(descriptors() < before + count / 2, `${descriptors()}, and ${before} before`)
     const remotes = new Set<string>()
     for (let index = 0; index < count; index += 1)
@@ -149,6 +158,23 @@ test.serial('paused, a listener takes nothing, and resumed all that came', async
   await listener.resume()
   for (const each of dialled) t.regex((await each.line()) ?? '', /"from":"here"/)
 })
+
+for (const [which, options, length] of [
+  ['is 4096 unless another is given', {}, 4096],
+  // More than the kernel allows by itself.
+  ['may be longer', { backlog: 5000 }, 5000],
+  ['may be shorter', { backlog: 3 }, 3],
+] as const) {
+  test.serial(`a backlog ${which}, for a listener and a relay`, async (t) => {
+    await using faith = await router.create({ workers: 2 })
+    for (const call of ['listen', 'relay'] as const) {
+      await using opened = await faith[call]({ port: 80, ...options })
+      const backlogs = (await acceptQueues()).map(({ backlog }) => backlog)
+      t.deepEqual(backlogs, [length, length], `each worker of ${call}`)
+      await opened.close()
+    }
+  })
+}
 
 test.serial('when the backlog of a paused listener is full, SYNs go unanswered', async (t) => {
   await using faith = await router.create({ workers: 1 })
