@@ -168,6 +168,7 @@ test.serial('garbage from the network is dropped and counted, and nobody notices
   await using dialled = await client.dial(server, 80)
   await using accepted = await listener.accept()
 
+  await router.ask('watchDrops', faith.id)
   const bytes = 16 * 2 ** 20
   const transfer = Promise.all([dialled.send('up', bytes), accepted.receive(bytes)])
   const { kinds } = await garbage(lab.client, { address: server, port: 79, count: 300 })
@@ -182,6 +183,13 @@ test.serial('garbage from the network is dropped and counted, and nobody notices
 
   const [sha256, arrived] = await transfer
   t.deepEqual(arrived, { bytes, sha256 })
+  await waitFor('all of it to be told, by the same reasons', async () => {
+    const events = await router.ask('dropped', faith.id)
+    const sum = (reason: string) =>
+      events.reduce((packets, event) => packets + (event.packets[reason] ?? 0), 0)
+    const reasons = ['malformed', 'extension', 'fragment', 'icmp', 'unsupported']
+    return reasons.every((reason) => sum(reason) >= (drops[reason] ?? 0))
+  })
   await using another = await client.dial(server, 81)
   t.truthy(another)
 })
@@ -210,6 +218,36 @@ test.serial(
     t.truthy(another)
   },
 )
+
+test.serial('a SYN that comes again while it is held is dropped', async (t) => {
+  await using faith = await router.create()
+  await using relay = await faith.route({ ports: 'all' }, { verdicts: {}, waits: [80] })
+  await probe('syns')
+  await waitFor('the route to be asked', async () => (await router.ask('undecided', 80)) > 0)
+  await probe('syns')
+  await waitFor('the SYN', async () => (await dropped(faith, 'hold')) > 0)
+  t.is(await dropped(faith, 'hold'), 1)
+  t.like(await faith.stats(), { synsHeld: 1, captured: { packets: 0 } })
+  await relay.close()
+})
+
+for (const shortcut of [true, false]) {
+  const how = shortcut ? 'by the shortcut where there is one' : 'without shortcut'
+  test.serial(`what comes from a prefix that was deleted is dropped, ${how}`, async (t) => {
+    const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48']
+    await using faith = await router.create({ prefixes, shortcut })
+    await using listener = await faith.listen({ port: 80 })
+    await using dialled = await client.dial(server, 80)
+    await using accepted = await listener.accept()
+    t.is(await dropped(faith, 'outbound'), 0)
+    await faith.deletePrefix('64:ff9b::/96')
+    const { returned } = await faith.stats()
+    await accepted.write('anyone there?\n')
+    await waitFor('it to be dropped', async () => (await dropped(faith, 'outbound')) > 0)
+    t.deepEqual((await faith.stats()).returned, returned)
+    t.like(await dialled.look(), { bytesRead: 0 })
+  })
+}
 
 test.serial('the counters agree with the kernel’s after ordinary traffic', async (t) => {
   await using faith = await router.create()
