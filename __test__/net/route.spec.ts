@@ -254,24 +254,32 @@ test.serial('clients beyond maxUndecided are refused, those before are not', asy
   for (const end of near) await end.sees('connected')
 })
 
-test.serial(
-  'a route chooses the source, and whether the server is told of the client',
-  async (t) => {
-    await using relay = await Relay.start()
+test.serial('a route chooses source and PROXY protocol, or leaves both to the relay', async (t) => {
+  const [ofRelay, ofRoute] = ['198.51.100.8', '198.51.100.9'] as const
+  for (const address of [ofRelay, ofRoute]) {
+    await lab.router.run('ip', ['addr', 'add', `${address}/24`, 'dev', 'wan0'])
+  }
+  await using relay = await Relay.start({ sources: [ofRelay], proxyProtocol: 2 })
+  const connect = async (choice: { source?: string; proxyProtocol?: 1 | 2 }) => {
     const port = freshPort()
-    const source = '198.51.100.9'
-    await lab.router.run('ip', ['addr', 'add', `${source}/24`, 'dev', 'wan0'])
     const listening = await server.listen(port)
-    const verdict = { host: addresses.server, port, source, proxyProtocol: 1 } as const
-    await relay.routes(port, { verdict })
+    await relay.routes(port, { verdict: { host: addresses.server, port, ...choice } })
     const near = await client.connect(captured(), port)
     const far = await listening.accept()
-    const from = `${addresses.client} 64:ff9b::c633:6402 ${await near.port()} ${port}`
-    await far.hears(`PROXY TCP6 ${from}\r\n`)
-    const { stdout } = await lab.server.run('ss', ['-Htn', `sport = :${port}`])
-    t.regex(stdout, new RegExp(` ${source.replaceAll('.', '\\.')}:${await far.port()}\\b`))
-  },
-)
+    return { far, ends: `64:ff9b::c633:6402 ${await near.port()} ${port}` }
+  }
+
+  const chosen = await connect({ source: ofRoute, proxyProtocol: 1 })
+  t.is(await chosen.far.address(), ofRoute)
+  await chosen.far.hears(`PROXY TCP6 ${addresses.client} ${chosen.ends}\r\n`)
+
+  const { far } = await connect({})
+  t.is(await far.address(), ofRelay)
+  await waitFor('a header of version 2', async () => {
+    const { text } = await far.status()
+    return text.startsWith('\r\n\r\n\0\r\nQUIT\n')
+  })
+})
 
 test.serial('without connect-first, a client that is rejected is reset', async (t) => {
   await using relay = await Relay.start({ connectFirst: false })
