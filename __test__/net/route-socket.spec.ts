@@ -76,6 +76,8 @@ for (const [how, options] of [
     await relay.take()
     const caller = await client.begin(captured(), mine)
     await undecided(mine)
+    // One that does not know yet that it is connected would say good-bye by a FIN.
+    if ('connectFirst' in options) await caller.connected()
     await client.ask('drop', caller.id)
     await client.ask('closed', caller.id)
     if ('connectFirst' in options) {
