@@ -217,3 +217,14 @@ test.serial('it lives on when its relay closes, which does not wait for it', asy
   await accepted.write('so am I\n')
   t.is(await caller.line(), 'so am I')
 })
+
+test.serial('observers hear of it on the channel of connections', async (t) => {
+  await router.ask('subscribe', 'faithd:connection')
+  await using faith = await router.create()
+  await using relay = await faith.route({ ports: 'all', accessList }, { verdicts })
+  await relay.take()
+  await client.dial(captured(), mine)
+  const { facts } = await relay.accept()
+  const message = { interface: 'faith0', socket: facts.destination }
+  t.deepEqual(await router.ask('published'), [['faithd:connection', message]])
+})
