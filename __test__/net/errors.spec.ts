@@ -156,24 +156,39 @@ test.serial('a prefix that is routed elsewhere is refused, and nothing is left',
   await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b:1::/48', 'dev', 'lan0'])
 })
 
-test.serial('nor can such a prefix be added, until the route is gone', async (t) => {
-  const prefix = '64:ff9b:1::/48'
-  const inside = '64:ff9b:1:c000:2:2100::'
-  const theirs = [prefix, 'via', addresses.client, 'dev', 'lan0']
+for (const [whose, metric] of [
+  ['an administrator', '1024'],
+  ['a routing daemon, which goes before all others', '20'],
+] as const) {
+  test.serial(`nor can one be added that is routed by ${whose}, until it is not`, async (t) => {
+    const prefix = '64:ff9b:1::/48'
+    const inside = '64:ff9b:1:c000:2:2100::'
+    const theirs = [prefix, 'via', addresses.client, 'dev', 'lan0', 'metric', metric]
+    await using faith = await router.create()
+    await faith.listen({ port: 80 }, 'here')
+    await lab.router.run('ip', ['-6', 'route', 'add', ...theirs])
+    const before = await devices()
+    const error = await fails(t, faith.addPrefix(prefix), 'EEXIST')
+    t.regex(error.message, /route 64:ff9b:1::\/48 to faith0/)
+    t.regex(error.hint ?? '', /remove that route/)
+    t.deepEqual(await faith.prefixes(), ['64:ff9b::/96'])
+    t.is(await devices(), before, 'the route is theirs as it was')
+    t.like(await client.greeting(server, 80), { from: 'here' })
+
+    await lab.router.run('ip', ['-6', 'route', 'del', ...theirs])
+    await faith.addPrefix(prefix)
+    t.like(await client.greeting(inside, 80), { from: 'here', ipv4: '192.0.2.33' })
+  })
+}
+
+test.serial('a route that goes after the interface’s own is nobody’s harm', async (t) => {
+  const theirs = ['64:ff9b::/96', 'via', addresses.client, 'dev', 'lan0', 'metric', '2000']
+  await lab.router.run('ip', ['-6', 'route', 'add', ...theirs])
   await using faith = await router.create()
   await faith.listen({ port: 80 }, 'here')
-  await lab.router.run('ip', ['-6', 'route', 'add', ...theirs])
-  const before = await devices()
-  const error = await fails(t, faith.addPrefix(prefix), 'EEXIST')
-  t.regex(error.message, /route 64:ff9b:1::\/48 to faith0/)
-  t.regex(error.hint ?? '', /remove that route/)
-  t.deepEqual(await faith.prefixes(), ['64:ff9b::/96'])
-  t.is(await devices(), before, 'the route is theirs as it was')
   t.like(await client.greeting(server, 80), { from: 'here' })
-
-  await lab.router.run('ip', ['-6', 'route', 'del', ...theirs])
-  await faith.addPrefix(prefix)
-  t.like(await client.greeting(inside, 80), { from: 'here', ipv4: '192.0.2.33' })
+  const { code } = await lab.router.run('ip', ['-6', 'route', 'del', ...theirs])
+  t.is(code, 0, 'it is there still')
 })
 
 for (const [prefix, code] of [

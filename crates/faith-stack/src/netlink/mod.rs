@@ -11,15 +11,19 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use faith_packet::prefix::FaithPrefix;
 use futures_util::StreamExt as _;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo,
 };
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 use tokio::runtime::{Builder, Runtime};
 
 /// `RT_TABLE_LOCAL`: the kernel's own table of local addresses.
 const TABLE_LOCAL: u8 = 255;
+
+/// `IP6_RT_PRIO_USER`: the metric of a route for which none is given.
+const METRIC: u32 = 1024;
 
 /// A connection to the kernel of one network namespace.
 pub(crate) struct Netlink {
@@ -121,9 +125,38 @@ impl Netlink {
         Ok(Device(index))
     }
 
-    /// `ip -6 route add PREFIX dev NAME`.
+    /// `ip -6 route add PREFIX dev NAME`, unless another route of that prefix goes before it.
     pub(crate) fn add_route(&self, prefix: &FaithPrefix, device: Device) -> io::Result<()> {
+        if self.is_routed_before_us(prefix)? {
+            return Err(rustix::io::Errno::EXIST.into());
+        }
         self.add_route_message(unicast(prefix.address(), prefix.length(), device))
+    }
+
+    /// Whether the main table has a route of exactly that prefix with a lower metric than ours, as routing daemons'
+    /// have. It would keep the packets, and the kernel refuses only one with the same metric (fib6_add_rt2node()).
+    fn is_routed_before_us(&self, prefix: &FaithPrefix) -> io::Result<bool> {
+        let mut main = RouteMessage::default();
+        main.header.address_family = AddressFamily::Inet6;
+        main.header.table = RouteHeader::RT_TABLE_MAIN;
+        let destination = RouteAttribute::Destination(RouteAddress::Inet6(prefix.address()));
+        let goes_before = |attribute: &RouteAttribute| match attribute {
+            RouteAttribute::Priority(metric) => *metric < METRIC,
+            _ => false,
+        };
+        self.runtime.block_on(async {
+            let mut routes = std::pin::pin!(self.handle.route().get(main).execute());
+            while let Some(route) = routes.next().await {
+                let RouteMessage { header, attributes, .. } = route.map_err(to_io)?;
+                if header.destination_prefix_length == prefix.length()
+                    && attributes.contains(&destination)
+                    && attributes.iter().any(goes_before)
+                {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
     }
 
     /// `ip -6 route del PREFIX dev NAME`.
