@@ -2,8 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
+import type { FaithEnds } from '../../index.js'
 import { addresses, captured, waitFor } from '../../lab/index.js'
+import { closes } from './fixtures/splices.js'
 import type { Answer, Identity, Kind } from './programs/attach-verbs.js'
+import type { Connection } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
 const { lab, router, client } = await stage()
@@ -181,4 +184,54 @@ test.serial('an HTTP server answers many requests on one connection', async (t) 
   const { stdout } = await lab.client.run('curl', args)
   const connects = stdout.split('\n').filter((line) => /^\d$/.test(line))
   t.deepEqual(connects, ['1', ...Array.from({ length: 19 }, () => '0')])
+})
+
+/** A connection as a server has it that was not told which socket it is: by its ends. */
+async function endsOf(dialled: Connection): Promise<Required<FaithEnds>> {
+  const { local, remote } = await dialled.look()
+  const { address: localAddress = '', port: localPort = 0 } = remote
+  const { address: remoteAddress = '', port: remotePort = 0 } = local
+  return { localAddress, localPort, remoteAddress, remotePort }
+}
+
+test.serial('destinations are known until their connections end, and no longer', async (t) => {
+  await using one = await attached('half-open net')
+  const ports = Array.from({ length: 50 }, (_, index) => 8000 + index)
+  const dialled = await Promise.all(ports.map((port) => client.dial(captured(), port)))
+  const ends = await Promise.all(dialled.map(endsOf))
+  const known = (): Promise<number[]> => router.ask('destinationsOf', ends)
+  await waitFor('the server to have them', async () => (await known()).length === ports.length)
+  t.deepEqual(await known(), ports)
+
+  const [ended = [], left = []] = [dialled.slice(0, 40), ports.slice(40)]
+  for (const each of ended) await each.end()
+  await waitFor('them to be forgotten', async () => (await known()).length <= left.length)
+  t.deepEqual(await known(), left)
+  await one[Symbol.asyncDispose]()
+  t.deepEqual(await known(), [], 'with the interface the rest are')
+})
+
+test.serial('the end of a connection takes nothing from the next with the same ends', async (t) => {
+  await using faith = await router.create()
+  // What nobody reads does not hear that its client is gone.
+  const listener = await faith.listen({ port: 80, pauseOnConnect: true })
+  await listener.attach(await router.makeServer('half-open net', identity))
+  await router.ask('take', listener.id)
+  const dialled = await client.dial(captured(), 80)
+  const ends = await endsOf(dialled)
+  const before = await listener.accept()
+  await dialled.reset()
+  await closes(dialled)
+  await client.dial(captured(), 80, ends.remotePort)
+  const after = await listener.accept()
+  t.is(after.facts.remote, before.facts.remote)
+
+  const known = (): Promise<number[]> => router.ask('destinationsOf', [ends])
+  t.like(await before.look(), { destroyed: false })
+  await before.close()
+  await closes(before)
+  t.deepEqual(await known(), [80])
+  await after.close()
+  await closes(after)
+  t.deepEqual(await known(), [])
 })

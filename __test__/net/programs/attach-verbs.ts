@@ -9,6 +9,7 @@ import {
   destinationOf,
   FaithListener,
   type FaithAttachment,
+  type FaithEnds,
   type FaithServer,
   type FaithSocketDestination,
 } from '../../../index.js'
@@ -109,6 +110,10 @@ export const attachVerbs = {
   },
 
   detach: (listener: number): void => attachments.get(listener)?.detach(),
+
+  /** The ports that were dialled, of those connections that a server has now, by their ends. */
+  destinationsOf: (connections: FaithEnds[]): number[] =>
+    connections.flatMap((ends) => destinationOf(ends)?.port ?? []),
 
   /** Lets a server listen on its own address too. */
   async listenItself(server: number, port: number): Promise<void> {

@@ -81,13 +81,13 @@ export class Program implements AsyncDisposable {
   }
 
   /** A connection on its way, whatever becomes of it. */
-  async begin(address: string, port: number): Promise<Connection> {
-    return new Connection(this, await this.ask('dial', address, port))
+  async begin(address: string, port: number, ...from: [localPort?: number]): Promise<Connection> {
+    return new Connection(this, await this.ask('dial', address, port, ...from))
   }
 
   /** A connection; an error with the system's code when there is none to be had. */
-  async dial(address: string, port: number): Promise<Connection> {
-    const connection = await this.begin(address, port)
+  async dial(address: string, port: number, ...from: [localPort?: number]): Promise<Connection> {
+    const connection = await this.begin(address, port, ...from)
     await connection.connected()
     return connection
   }

@@ -18,8 +18,9 @@ function reader(id: number): Reader {
   return known
 }
 
-function dial(address: string, port: number): Socket {
-  const dialled = connect({ host: address, port, allowHalfOpen: true })
+function dial(address: string, port: number, localPort?: number): Socket {
+  const from = localPort === undefined ? {} : { localPort }
+  const dialled = connect({ host: address, port, ...from, allowHalfOpen: true })
   const outcome = once(dialled, 'connect').then(() => undefined)
   // Whoever asks for the outcome sees the failure; before that it must not end the program.
   outcome.catch(() => undefined)
@@ -73,8 +74,9 @@ async function fill(writable: WritableStream, name: string, bytes: number): Prom
 }
 
 export const socketVerbs = {
-  /** Begins to connect. */
-  dial: (address: string, port: number): number => keep(dial(address, port)),
+  /** Begins to connect, from a port of its own choice or from that one. */
+  dial: (address: string, port: number, localPort?: number): number =>
+    keep(dial(address, port, localPort)),
 
   /** Waits until the connection is there, or fails as it failed. */
   async connected(id: number): Promise<void> {
