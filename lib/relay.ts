@@ -391,7 +391,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     await this.#native.close(drainMs)
     this.#router?.close()
     // The records of the last sessions were queued before the promise was resolved, but on another queue of the event
-    // loop; both are empty once the loop has turned.
+    // loop, and this turn may have looked at that before; it is empty after a whole turn.
+    await new Promise(setImmediate)
     await new Promise(setImmediate)
     this.#released(this)
     process.nextTick(() => this.emit('close'))

@@ -54,6 +54,7 @@ const librarySpecs = [
   'isolation',
   'keepfaith',
   'lifecycle',
+  'lifetime',
   'listener',
   'route',
   'route-socket',

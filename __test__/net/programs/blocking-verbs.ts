@@ -1,9 +1,10 @@
 /** JavaScript that stands still while the rest of the process goes on, as the driver has it. */
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
-import { FaithRelay, type FaithRelayStats } from '../../../index.js'
+import { setImmediate } from 'node:timers/promises'
+import { FaithInterface, FaithRelay, type FaithRelayStats } from '../../../index.js'
 import { recall } from './kept.js'
-import { relayVerbs } from './relay-verbs.js'
+import { endsOf, relayVerbs } from './relay-verbs.js'
 
 const clock = new Int32Array(new SharedArrayBuffer(4))
 
@@ -33,5 +34,26 @@ export const blockingVerbs = {
     blockUntil(() => relay.stats().eventsDropped >= count)
     await once(relay, 'session')
     return relayVerbs.told(id).session.length
+  },
+
+  /**
+   * Closes a relay, and makes a file when no JavaScript runs any more, until its sessions have ended; what it has emitted
+   * by the time it is closed.
+   */
+  async blockClosing(id: number, faith: number, begun: string): Promise<string[]> {
+    const relay = recall(id, FaithRelay)
+    const emitted = endsOf(relay)
+    // A turn of the event loop looks for ended sessions, and then resolves the addon's promises one after the other: what
+    // ends while the first of two goes on is told in the next turn, though the second is resolved in this one.
+    const first = recall(faith, FaithInterface).prefixes.add('2001:db8:100::/40')
+    const closing = relay.close({ drain: 60_000 })
+    await first
+    writeFileSync(begun, '')
+    blockUntil(() => relay.stats().active === 0)
+    // Nothing shows when the addon has seen it too, and a longer wait would only find more.
+    Atomics.wait(clock, 0, 0, 50)
+    await closing
+    await setImmediate()
+    return emitted
   },
 }

@@ -1,9 +1,11 @@
 /** The calls of relays, as the driver offers them. */
+import { setImmediate } from 'node:timers/promises'
 import {
   FaithInterface,
   FaithRelay,
   type FaithLiveSession,
   type FaithRefusal,
+  type FaithRelayCloseOptions,
   type FaithRelayOptions,
   type FaithRelayStats,
   type FaithSession,
@@ -20,6 +22,14 @@ export interface Told {
 const told = new Map<number, Told>()
 
 const relay = (id: number): FaithRelay => recall(id, FaithRelay)
+
+/** How its sessions end from now on, and that it is closed, in the order in which it tells so. */
+export function endsOf(one: FaithRelay): string[] {
+  const emitted: string[] = []
+  one.on('session', ({ reason }) => emitted.push(reason))
+  one.on('close', () => emitted.push('close'))
+  return emitted
+}
 
 export const relayVerbs = {
   /** Opens a relay, and keeps what its events tell. */
@@ -52,4 +62,14 @@ export const relayVerbs = {
   },
 
   endSession: (id: number, session: number): boolean => relay(id).end(session),
+
+  /** Closes a relay, closes it again meanwhile and once more after; what it has emitted by then. */
+  async closeAgain(id: number, options: FaithRelayCloseOptions): Promise<string[]> {
+    const emitted = endsOf(relay(id))
+    await Promise.all([relay(id).close(options), relay(id).close()])
+    await relay(id).close()
+    // What comes now would be one too many.
+    await setImmediate()
+    return emitted
+  },
 }
