@@ -1,9 +1,9 @@
-/** Interfaces, listeners and relays live until they are closed. */
+/** Listeners and relays live until they are closed, and keep their process until then. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
-import type { Faith } from './programs/program.js'
+import { Program, type Faith, type Listener, type Relay } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
 const { lab, router, client } = await stage()
@@ -11,6 +11,46 @@ const server = captured()
 const echo = { host: addresses.server, port: 7 }
 const accessList = '::/0 permit 198.51.100.0/24\n'
 test.before(() => lab.server.echo(echo))
+
+/** Whether a client on that port is told what it has said. */
+async function echoes(port: number): Promise<boolean> {
+  await using dialled = await client.dial(server, port)
+  await dialled.write('there?\n')
+  return (await dialled.line()) === 'there?'
+}
+
+const kinds = {
+  async listener(faith: Faith, program: Program, port: number): Promise<Listener> {
+    const listener = await faith.listen({ port })
+    await program.ask('echoEach', listener.id)
+    return listener
+  },
+  // By a route, so that it takes a running program to serve its clients.
+  relay: (faith: Faith, _: Program, port: number): Promise<Relay> =>
+    faith.route({ port }, { verdicts: { [port]: echo } }),
+}
+
+for (const [what, open] of Object.entries(kinds)) {
+  test.serial(`an open ${what} keeps its process running, unless it is unref’d`, async (t) => {
+    await using program = await Program.start(lab.router)
+    await program.keepfaith(true)
+    const faith = await program.create()
+    const first = await open(faith, program, 80)
+    await program.ask('rest')
+    t.true(await echoes(80))
+    t.true(await echoes(80), 'from the start')
+
+    const second = await open(faith, program, 81)
+    await second.unref()
+    await second.ref()
+    await first.close()
+    t.true(await echoes(81))
+    t.true(await echoes(81), 'and once more when it is ref’d again')
+
+    await second.unref()
+    t.deepEqual(await program.ended(), { code: 0, signal: null }, 'but not when it is unref’d')
+  })
+}
 
 /** A relay with sessions, and their clients. */
 async function relaying(faith: Faith) {

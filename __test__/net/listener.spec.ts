@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
-import { Program, type Connection } from './programs/program.js'
+import type { Connection } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
 const { lab, router, client } = await stage()
@@ -197,29 +197,4 @@ test.serial('when the backlog of a paused listener is full, SYNs go unanswered',
 
   await listener.resume()
   for (const each of begun) t.regex((await each.line()) ?? '', /"from":"here"/)
-})
-
-test.serial('an open listener keeps its process running', async (t) => {
-  await using holding = await Program.start(lab.router)
-  await holding.keepfaith(true)
-  const faith = await holding.create()
-  await faith.listen({ port: 80 }, 'here')
-  holding.process.stdin.end()
-  // It takes no more requests, and goes on to greet.
-  for (let round = 0; round < 20; round += 1) {
-    t.like(await client.greeting(server, 80), { from: 'here' })
-  }
-  t.true(holding.process.running)
-})
-
-test.serial('an open listener that is unref’d does not', async (t) => {
-  await using holding = await Program.start(lab.router)
-  await holding.keepfaith(true)
-  const faith = await holding.create()
-  const listener = await faith.listen({ port: 80 })
-  await listener.unref()
-  await listener.ref()
-  await listener.unref()
-  holding.process.stdin.end()
-  t.deepEqual(await holding.ended(), { code: 0, signal: null })
 })

@@ -22,6 +22,9 @@ import { socketVerbs } from './socket-verbs.js'
 import { spliceVerbs } from './splice-verbs.js'
 
 const processVerbs = {
+  /** From now on, that more may be asked does not keep the program running. */
+  rest: (): void => void process.stdin.unref(),
+
   /** Ends the program: by process.exit(), or by an error that nobody catches. */
   die(how: 'exit' | 'throw'): void {
     setImmediate(() => {

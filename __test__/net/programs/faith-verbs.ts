@@ -18,6 +18,13 @@ import { happened, keep, recall } from './kept.js'
 const faith = (id: number): FaithInterface => recall(id, FaithInterface)
 const listener = (id: number): FaithListener => recall(id, FaithListener)
 
+/** What keeps the process running while it is open. */
+function lasting(id: number): FaithListener | FaithRelay {
+  const opened = recall(id, EventEmitter)
+  if (opened instanceof FaithListener || opened instanceof FaithRelay) return opened
+  throw new Error(`${id} is neither a listener nor a relay`)
+}
+
 /** A connection that a listener gave. */
 export interface Accepted {
   id: number
@@ -133,8 +140,8 @@ export const faithVerbs = {
 
   pause: (id: number): void => void listener(id).pause(),
   resume: (id: number): void => void listener(id).resume(),
-  unref: (id: number): void => void listener(id).unref(),
-  ref: (id: number): void => void listener(id).ref(),
+  unref: (id: number): void => void lasting(id).unref(),
+  ref: (id: number): void => void lasting(id).ref(),
 
   /** Closes an interface, a listener or a relay. */
   async close(id: number): Promise<void> {

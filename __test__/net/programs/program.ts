@@ -182,8 +182,19 @@ export class Faith extends Remote {
   }
 }
 
+/** What keeps its program running while it is open. */
+class Lasting extends Remote {
+  ref(): Promise<void> {
+    return this.program.ask('ref', this.id)
+  }
+
+  unref(): Promise<void> {
+    return this.program.ask('unref', this.id)
+  }
+}
+
 /** A relay. */
-export class Relay extends Remote {
+export class Relay extends Lasting {
   /** The sessions that go on. */
   sessions(): Promise<FaithLiveSession[]> {
     return this.program.ask('sessions', this.id)
@@ -225,7 +236,7 @@ export class AttachableServer extends Remote {
 }
 
 /** A faith listener. */
-export class Listener extends Remote {
+export class Listener extends Lasting {
   attach(server: AttachableServer): Promise<void> {
     return this.program.ask('attach', this.id, server.id)
   }
@@ -258,14 +269,6 @@ export class Listener extends Remote {
 
   resume(): Promise<void> {
     return this.program.ask('resume', this.id)
-  }
-
-  ref(): Promise<void> {
-    return this.program.ask('ref', this.id)
-  }
-
-  unref(): Promise<void> {
-    return this.program.ask('unref', this.id)
   }
 }
 
