@@ -220,12 +220,16 @@ test.serial('close can be called again, and at once', async (t) => {
   t.deepEqual(await faith.happened(), ['close'])
 })
 
-test.serial('`await using` closes the interface at the end of the block', async (t) => {
+test.serial('`await using` closes the interface, however its block is left', async (t) => {
   const before = await configuration()
   await using program = await Program.start(lab.router)
-  const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48']
-  t.is(await program.ask('createForBlock', { prefixes }), 2)
-  t.is(await configuration(), before)
+  for (const [how, thrown] of [
+    ['ends', null],
+    ['throws', 'as told'],
+  ] as const) {
+    t.deepEqual(await program.ask('createForBlock', {}, how), { thrown, happened: ['close'] })
+    t.is(await configuration(), before)
+  }
 })
 
 test.serial('an interface closes while clients go on dialling', async (t) => {

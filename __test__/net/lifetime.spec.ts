@@ -1,8 +1,12 @@
-/** Listeners and relays live until they are closed, and keep their process until then. */
+/**
+ * Listeners and relays live until they are closed, and no longer than a block that has them by `using`; they keep their
+ * process until then.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
+import type { Answer } from './programs/attach-verbs.js'
 import { Program, type Faith, type Listener, type Relay } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
@@ -10,6 +14,7 @@ const { lab, router, client } = await stage()
 const server = captured()
 const echo = { host: addresses.server, port: 7 }
 const accessList = '::/0 permit 198.51.100.0/24\n'
+const none = { key: '', cert: '' }
 test.before(() => lab.server.echo(echo))
 
 /** Whether a client on that port is told what it has said. */
@@ -17,6 +22,12 @@ async function echoes(port: number): Promise<boolean> {
   await using dialled = await client.dial(server, port)
   await dialled.write('there?\n')
   return (await dialled.line()) === 'there?'
+}
+
+/** Which attached server answers on port 80. */
+async function answering(): Promise<string> {
+  await using dialled = await client.dial(server, 80)
+  return (JSON.parse((await dialled.line()) ?? '') as Answer).server
 }
 
 const kinds = {
@@ -49,6 +60,30 @@ for (const [what, open] of Object.entries(kinds)) {
 
     await second.unref()
     t.deepEqual(await program.ended(), { code: 0, signal: null }, 'but not when it is unref’d')
+  })
+}
+
+for (const [how, thrown] of [
+  ['ends', null],
+  ['throws', 'as told'],
+] as const) {
+  test.serial(`what is opened by \`using\` is closed when its block ${how}`, async (t) => {
+    await using faith = await router.create()
+    const left = { thrown, happened: ['close'] }
+    t.deepEqual(await router.ask('listenForBlock', faith.id, { port: 80 }, how), left, 'listener')
+    t.deepEqual(await router.ask('relayForBlock', faith.id, { port: 80 }, how), left, 'relay')
+
+    // Their port is free again.
+    await using listener = await faith.listen({ port: 80 })
+    const [one, next] = [
+      await router.makeServer('net', none),
+      await router.makeServer('injected', none),
+    ]
+    const leaving = router.ask('attachForBlock', listener.id, one.id, how)
+    t.is(await answering(), 'net')
+    t.deepEqual(await leaving, { thrown, happened: [] }, 'the listener itself is open')
+    await listener.attach(next)
+    t.is(await answering(), 'injected')
   })
 }
 

@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline'
 import type { FaithError } from '../../../index.js'
 import { abortVerbs } from './abort-verbs.js'
 import { attachVerbs } from './attach-verbs.js'
+import { blockVerbs } from './block-verbs.js'
 import { blockingVerbs } from './blocking-verbs.js'
 import { eventVerbs } from './event-verbs.js'
 import { faithVerbs } from './faith-verbs.js'
@@ -37,6 +38,7 @@ const processVerbs = {
 const verbs = {
   ...abortVerbs,
   ...attachVerbs,
+  ...blockVerbs,
   ...blockingVerbs,
   ...eventVerbs,
   ...faithVerbs,

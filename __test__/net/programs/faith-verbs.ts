@@ -89,12 +89,6 @@ export const faithVerbs = {
     return keep(await createFaithInterface(options))
   },
 
-  /** Creates an interface that ends with a block, and counts the prefixes it had inside. */
-  async createForBlock(options: FaithInterfaceOptions): Promise<number> {
-    await using inside = await createFaithInterface(options)
-    return [...inside.prefixes].length
-  },
-
   stats: (id: number) => faith(id).stats(),
   prefixes: (id: number): string[] => [...faith(id).prefixes],
   addPrefix: (id: number, prefix: string): Promise<void> => faith(id).prefixes.add(prefix),
