@@ -1,6 +1,6 @@
 /**
- * Listeners and relays live until they are closed, and no longer than a block that has them by `using`; they keep their
- * process until then.
+ * Interfaces, listeners and relays live until they are closed, whether or not somebody keeps them, and no longer than a
+ * block that has them by `using`; listeners and relays keep their process until then.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -121,4 +121,68 @@ test.serial('a relay of a busy program tells of its last sessions, and then clos
   await waitFor('the program to be busy', () => existsSync(begun))
   await end()
   t.deepEqual(await closing, [...callers.map(() => 'closed'), 'close'])
+})
+
+test.serial('what a program does not keep goes on, and is collected when it is over', async (t) => {
+  await router.ask('openUnkept', accessList)
+  await router.ask('collect', true)
+  await waitFor('what is over to be collected', async () => {
+    return !(await router.ask('uncollected')).includes('what nobody has')
+  })
+
+  for (const _ of [1, 2, 3]) {
+    for (const [port, from] of [
+      [80, 'handler'],
+      [81, 'loop'],
+      [82, 'route'],
+    ] as const) {
+      t.like(await client.greeting(server, port), { from })
+    }
+    t.true(await echoes(7))
+    await t.throwsAsync(client.dial(server, 83), { code: 'ECONNREFUSED' })
+  }
+  await router.keepfaith(false)
+  await router.keepfaith(true)
+
+  const noted = async (what: string, times: number): Promise<void> => {
+    await waitFor(`"${what}"`, async () => ((await router.ask('noted'))[what] ?? 0) >= times)
+  }
+  await router.ask('abortUnkept')
+  await noted('iterated listener: close', 1)
+  await t.throwsAsync(client.dial(server, 81), { code: 'ECONNREFUSED' })
+
+  await noted('relay: client-reset', 3)
+  await noted('relay: refused', 3)
+  const last = await client.dial(server, 7)
+  await last.write('still there?\n')
+  t.is(await last.line(), 'still there?')
+  for (const [device, name] of [
+    ['faith0', 'interface'],
+    ['faith1', 'bare interface'],
+  ] as const) {
+    t.like(await lab.router.run('ip', ['link', 'del', device]), { code: 0 })
+    await noted(`${name}: close`, 1)
+  }
+  t.deepEqual(await router.ask('noted'), {
+    'route: 7': 4,
+    'route: 82': 3,
+    'route: 83': 3,
+    'relay: client-reset': 3,
+    'relay: refused': 3,
+    'relay: aborted': 1,
+    'relay: close': 1,
+    'listener: close': 1,
+    'iterated listener: close': 1,
+    'loop: done': 1,
+    'interface: keepfaith false': 1,
+    'interface: keepfaith true': 1,
+    'interface: ERR_FAITH_CLOSED': 1,
+    'interface: close': 1,
+    'bare interface: keepfaith false': 1,
+    'bare interface: keepfaith true': 1,
+    'bare interface: ERR_FAITH_CLOSED': 1,
+    'bare interface: close': 1,
+  })
+  await waitFor('all to be collected', async () => (await router.ask('uncollected')).length === 0)
+  await router.ask('collect', false)
 })

@@ -21,6 +21,7 @@ import { relayVerbs } from './relay-verbs.js'
 import { routeVerbs } from './route-verbs.js'
 import { socketVerbs } from './socket-verbs.js'
 import { spliceVerbs } from './splice-verbs.js'
+import { unkeptVerbs } from './unkept-verbs.js'
 
 const processVerbs = {
   /** From now on, that more may be asked does not keep the program running. */
@@ -47,6 +48,7 @@ const verbs = {
   ...routeVerbs,
   ...socketVerbs,
   ...spliceVerbs,
+  ...unkeptVerbs,
   ...processVerbs,
 }
 
