@@ -1,7 +1,8 @@
 /** Nothing of a faith interface remains on the host, however it or its process ends. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 import { captured, waitFor } from '../../lab/index.js'
+import { configuration, gone, inhabited, privateNamespaces, tasks } from './fixtures/remains.js'
 import { Program, type Faith } from './programs/program.js'
 import { settled, stage } from './programs/stage.js'
 
@@ -10,51 +11,9 @@ test.before(() => settled(lab.router))
 
 const server = captured()
 
-/** What a directory of /proc has; nothing when its process has ended meanwhile. */
-function entries(path: string): string[] {
-  try {
-    return readdirSync(path)
-  } catch {
-    return []
-  }
-}
-
-function networkOf(task: string): string | undefined {
-  try {
-    return readlinkSync(`${task}/ns/net`)
-  } catch {
-    return undefined
-  }
-}
-
-const tasks = (pid: number | string) =>
-  entries(`/proc/${pid}/task`).map((id) => `/proc/${pid}/task/${id}`)
-
-/** The network namespaces that threads of the process are in, beside its own. */
-function privateNamespaces(pid: number): string[] {
-  const own = networkOf(`/proc/${pid}`)
-  const networks = tasks(pid).map(networkOf)
-  return [...new Set(networks.filter((each) => each !== undefined && each !== own))] as string[]
-}
-
-/** Whether any thread of the machine is in one of these. */
-function inhabited(networks: string[]): boolean {
-  const processes = entries('/proc').filter((name) => /^\d+$/.test(name))
-  return processes.flatMap(tasks).some((task) => networks.includes(networkOf(task) ?? ''))
-}
-
 /** The names of its threads; how many there are of a pool is the pool's business. */
 const threads = (pid: number) =>
   new Set(tasks(pid).map((task) => readFileSync(`${task}/comm`, 'utf8').trim()))
-
-/** What the router has that could remain. */
-async function configuration(): Promise<string> {
-  const { stdout } = await lab.router.run('sh', [
-    '-c',
-    'ip -o link; ip -o addr; ip -6 route show table all; ip -4 route show table all; ip -6 rule',
-  ])
-  return stdout
-}
 
 interface Busy {
   program: Program
@@ -86,20 +45,14 @@ async function busy(): Promise<Busy> {
   return { program, faith, networks: privateNamespaces(program.process.pid) }
 }
 
-/** Waits until the host is as it was, and no private namespace is left. */
-async function gone(before: string, networks: string[]): Promise<void> {
-  await waitFor('devices and routes to go', async () => (await configuration()) === before)
-  await waitFor('the private namespaces to go', () => !inhabited(networks))
-}
-
 test.serial(
   'while it is there an interface has a private namespace, and shows on the host',
   async (t) => {
-    const before = await configuration()
+    const before = await configuration(lab.router)
     const { program, networks } = await busy()
     t.is(networks.length, 2)
     t.true(inhabited(networks))
-    const during = await configuration()
+    const during = await configuration(lab.router)
     for (const mark of [
       /\bbusy0\b/,
       /\bbusy1\b/,
@@ -110,7 +63,7 @@ test.serial(
       t.notRegex(before, mark)
     }
     await program[Symbol.asyncDispose]()
-    await gone(before, networks)
+    await gone(lab.router, before, networks)
   },
 )
 
@@ -128,40 +81,44 @@ const endings: [how: string, end: (program: Program) => Promise<unknown> | void,
 
 for (const [how, end, exit] of endings) {
   test.serial(`nothing remains when the process ${how}`, async (t) => {
-    const before = await configuration()
+    const before = await configuration(lab.router)
     const { program, networks } = await busy()
     await end(program)
     t.deepEqual(await program.ended(), exit as never)
-    await t.notThrowsAsync(gone(before, networks))
+    await t.notThrowsAsync(gone(lab.router, before, networks))
   })
 }
 
 test.serial('nothing remains when the process has no more to do', async (t) => {
-  const before = await configuration()
+  const before = await configuration(lab.router)
   const program = await Program.start(lab.router)
   await program.create({ name: 'idle0' })
   const networks = privateNamespaces(program.process.pid)
   t.is(networks.length, 1)
   program.process.stdin.end()
   t.deepEqual(await program.ended(), { code: 0, signal: null })
-  await t.notThrowsAsync(gone(before, networks))
+  await t.notThrowsAsync(gone(lab.router, before, networks))
 })
 
 test.serial(
   'nothing remains when the process is killed while it creates an interface',
   async (t) => {
-    const before = await configuration()
+    const before = await configuration(lab.router)
     for (const round of [1, 2, 3, 4, 5]) {
       await using program = await Program.start(lab.router)
       const created = program.create({ name: `early${round}` })
       created.catch(() => undefined)
-      await waitFor('the device', async () => (await configuration()).includes(`early${round}`), {
-        interval: 0,
-      })
+      await waitFor(
+        'the device',
+        async () => (await configuration(lab.router)).includes(`early${round}`),
+        {
+          interval: 0,
+        },
+      )
       const networks = privateNamespaces(program.process.pid)
       program.process.kill('SIGKILL')
       await program.ended()
-      await t.notThrowsAsync(gone(before, networks))
+      await t.notThrowsAsync(gone(lab.router, before, networks))
     }
   },
 )
@@ -183,12 +140,12 @@ test.serial('close leaves the process as it was before', async (t) => {
   // What a process makes once and keeps, it has made after the first time.
   await use()
   const before = {
-    configuration: await configuration(),
+    configuration: await configuration(lab.router),
     descriptors: descriptors(),
     threads: threads(pid),
   }
   for (let round = 0; round < 20; round += 1) await use()
-  t.is(await configuration(), before.configuration)
+  t.is(await configuration(lab.router), before.configuration)
   t.deepEqual(privateNamespaces(pid), [])
   await waitFor('the descriptors of sockets to go', () => descriptors() <= before.descriptors)
   t.deepEqual(
@@ -201,12 +158,12 @@ test.serial('close leaves the process as it was before', async (t) => {
 test.serial(
   'close takes the device, the routes and the namespace away before it is done',
   async (t) => {
-    const before = await configuration()
+    const before = await configuration(lab.router)
     await using program = await Program.start(lab.router)
     const faith = await program.create({ prefixes: ['64:ff9b::/96', '64:ff9b:1::/48'] })
-    t.not(await configuration(), before)
+    t.not(await configuration(lab.router), before)
     await faith.close()
-    t.is(await configuration(), before)
+    t.is(await configuration(lab.router), before)
     t.deepEqual(privateNamespaces(program.process.pid), [])
     t.deepEqual(await faith.happened(), ['close'])
   },
@@ -221,14 +178,14 @@ test.serial('close can be called again, and at once', async (t) => {
 })
 
 test.serial('`await using` closes the interface, however its block is left', async (t) => {
-  const before = await configuration()
+  const before = await configuration(lab.router)
   await using program = await Program.start(lab.router)
   for (const [how, thrown] of [
     ['ends', null],
     ['throws', 'as told'],
   ] as const) {
     t.deepEqual(await program.ask('createForBlock', {}, how), { thrown, happened: ['close'] })
-    t.is(await configuration(), before)
+    t.is(await configuration(lab.router), before)
   }
 })
 
