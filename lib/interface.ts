@@ -3,6 +3,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
+import { onExit } from './at-exit.js'
 import { publish } from './diagnostics.js'
 import { type DropWatch, type FaithDrops, tellDrops } from './drops.js'
 import { closedError, toFaithError, unwrap, type FaithError } from './errors.js'
@@ -120,8 +121,9 @@ export interface FaithInterfaceEvents {
  * A faith interface: IPv6 TCP connections that the host routes to it are captured, whatever their address, and go to
  * the listener or the relay that has their port; where there is none, the client is refused.
  *
- * It exists until it is closed or the process ends, however the process ends. It does not keep the process running;
- * its listeners and relays do.
+ * It exists until it is closed or the process ends, however the process ends. Where Node emits `exit` (after
+ * `process.exit()` or an uncaught exception) it is closed first, so that clients are reset; those of a process that a
+ * signal ends may be told nothing, and wait. It does not keep the process running; its listeners and relays do.
  *
  * Source: faith(4).
  *
@@ -139,6 +141,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   readonly #native: NativeInterface
   readonly #dependents = new Set<{ close(): Promise<void> }>()
   readonly #forget: () => void
+  readonly #gone: () => void
   readonly #drops: DropWatch
   #closing: Promise<void> | undefined
 
@@ -155,6 +158,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     this.#drops = tellDrops(this, () => nativeInterface.stats().drops, isClosed)
     // On a turn of its own: what a listener throws is not the fault of whoever switched.
     this.#forget = onKeepfaith((on) => process.nextTick(() => this.emit('keepfaith', on)))
+    this.#gone = onExit(() => this.#shutSync())
   }
 
   /** @internal */
@@ -314,7 +318,15 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     // While its workers still carry what is to be said to the clients.
     FaithSocket.cutOff(this.#native, reason)
     await this.#native.close()
+    this.#gone()
     process.nextTick(() => this.emit('close'))
+  }
+
+  /** The same where nothing can be waited for. Nobody hears of it: what would be emitted is emitted later. */
+  #shutSync(): void {
+    this.#closing ??= Promise.resolve()
+    FaithSocket.cutOff(this.#native, () => closedError(this.name))
+    this.#native.closeSync()
   }
 }
 

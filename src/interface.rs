@@ -189,6 +189,13 @@ impl NativeInterface {
         stats::of_interface(&self.interface, &self.splices.stats())
     }
 
+    /// As [`close`](Self::close), and returns when that is done, some milliseconds later: for a process that ends, whose
+    /// event loop turns no more.
+    #[napi]
+    pub fn close_sync(&self) {
+        self.interface.close();
+    }
+
     /// Ends it and everything on it.
     ///
     /// # Errors

@@ -1,0 +1,39 @@
+/** A process that exits while traffic flows leaves nothing behind, and nobody waiting. */
+import test from 'ava'
+import { configuration, gone, privateNamespaces } from './fixtures/remains.js'
+import { Sockets } from './fixtures/sockets.js'
+import { traffic } from './fixtures/traffic.js'
+import { Program } from './programs/program.js'
+import { settled, stage } from './programs/stage.js'
+
+const { lab } = await stage()
+const clients = Sockets.of(lab.client)
+test.before(() => Promise.all([settled(lab.router), lab.server.echo()]))
+
+for (const [how, what, exit, stderr] of [
+  ['exit', 'calls process.exit', { code: 3, signal: null }, /^$/],
+  [
+    'throw',
+    'dies of an uncaught error',
+    { code: 1, signal: null },
+    /^\S+\/driver\.ts:\d+\n[^]+\n\nError: as told\n(?: {4}at .+\n)+\nNode\.js v[\d.]+\n$/,
+  ],
+] as const) {
+  test.serial(`a process that ${what} takes nobody by surprise`, async (t) => {
+    const before = await configuration(lab.router)
+    const program = await Program.start(lab.router)
+    await program.keepfaith(true)
+    const { busy, quiet, held } = await traffic(program, clients)
+    const networks = privateNamespaces(program.process.pid)
+    t.is(networks.length, 2)
+    await program.ask('die', how)
+    t.deepEqual(await program.ended(), exit)
+    t.regex(program.process.stderr, stderr)
+    await t.notThrowsAsync(gone(lab.router, before, networks))
+    for (const end of quiet) await end.sees('ECONNRESET')
+    // Node itself takes a reset behind a short read for an end (libuv, uv__stream_io).
+    for (const end of busy) await end.sees('(?:end|ECONNRESET|EPIPE)')
+    // Their SYNs come again, and there is no route for them any more.
+    for (const end of held) t.is(await end.outcome(), 'ENETUNREACH')
+  })
+}
