@@ -100,6 +100,12 @@ export interface FaithInterfaceStats {
   splices: FaithSpliceStats
 }
 
+/** What lives on an interface. */
+interface Dependent {
+  close(): Promise<void>
+  closeWaiting?(): void
+}
+
 /** The events of a {@link FaithInterface}. */
 export interface FaithInterfaceEvents {
   /** The interface is lost: somebody deleted it, or it cannot go on. It closes itself, and `close` follows. */
@@ -139,7 +145,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   /** The prefixes it captures; they can be added and deleted at run time. */
   readonly prefixes: FaithPrefixes
   readonly #native: NativeInterface
-  readonly #dependents = new Set<{ close(): Promise<void> }>()
+  readonly #dependents = new Set<Dependent>()
   readonly #forget: () => void
   readonly #gone: () => void
   readonly #drops: DropWatch
@@ -279,7 +285,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     return this.close()
   }
 
-  async #open<T extends { close(): Promise<void> }>(
+  async #open<T extends Dependent>(
     call: string,
     open: (released: (dependent: T) => void) => Promise<T>,
   ): Promise<T> {
@@ -325,6 +331,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   /** The same where nothing can be waited for. Nobody hears of it: what would be emitted is emitted later. */
   #shutSync(): void {
     this.#closing ??= Promise.resolve()
+    for (const dependent of this.#dependents) dependent.closeWaiting?.()
     FaithSocket.cutOff(this.#native, () => closedError(this.name))
     this.#native.closeSync()
   }

@@ -316,6 +316,11 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     return iterate(source, signal)
   }
 
+  /** @internal Closes the connections nobody has taken. */
+  closeWaiting(): void {
+    for (const { fd } of this.#waiting.splice(0)) closeSync(fd)
+  }
+
   #accept(batch: NativeConnection[]): void {
     if (this.#closing !== undefined) {
       for (const { fd } of batch) closeSync(fd)
@@ -368,7 +373,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   async #shut(): Promise<void> {
     for (const take of this.#takers.splice(0)) take(DONE)
     await this.#native?.close()
-    for (const { fd } of this.#waiting.splice(0)) closeSync(fd)
+    this.closeWaiting()
     this.#released(this)
     process.nextTick(() => this.emit('close'))
   }

@@ -76,4 +76,11 @@ impl<T: Send + 'static, A: 'static + JsValuesTupleIntoVec> Batch<T, A> {
         }
         waiting
     }
+
+    /// Forgets what waits.
+    pub(crate) fn discard(&self) {
+        let items = std::mem::take(&mut self.pending().items);
+        // Not under the lock: dropping may take its time.
+        drop(items);
+    }
 }

@@ -85,4 +85,9 @@ impl Connections {
     pub(crate) fn push(&self, worker: usize, connection: Captured) -> usize {
         self.batch.push((worker, connection))
     }
+
+    /// Closes those that wait.
+    pub(crate) fn discard(&self) {
+        self.batch.discard();
+    }
 }

@@ -55,6 +55,10 @@ impl Service for Handing {
             self.flow.apply();
         }
     }
+
+    fn closing(&self) {
+        self.connections.discard();
+    }
 }
 
 /// A faith listener.

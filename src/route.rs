@@ -128,6 +128,10 @@ impl Route for Asking {
     fn take(&self, worker: usize, connection: Captured) {
         self.connections.push(worker, connection);
     }
+
+    fn closing(&self) {
+        self.connections.discard();
+    }
 }
 
 fn lock(open: &Mutex<HashMap<u64, Question>>) -> MutexGuard<'_, HashMap<u64, Question>> {

@@ -1,5 +1,9 @@
 /** A process that exits while traffic flows leaves nothing behind, and nobody waiting. */
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import test from 'ava'
+import { captured, waitFor } from '../../lab/index.js'
+import { descriptorsOf } from './fixtures/descriptors.js'
 import { configuration, gone, privateNamespaces } from './fixtures/remains.js'
 import { Sockets } from './fixtures/sockets.js'
 import { traffic } from './fixtures/traffic.js'
@@ -37,3 +41,36 @@ for (const [how, what, exit, stderr] of [
     for (const end of held) t.is(await end.outcome(), 'ENETUNREACH')
   })
 }
+
+test.serial(
+  'connections that nobody has taken yet are ended by a process that exits',
+  async (t) => {
+    const program = await Program.start(lab.router)
+    await program.keepfaith(true)
+    const faith = await program.create({ shortcut: false })
+    await faith.listen({ port: 80 })
+    const verdicts = { 81: { socket: true } } as const
+    const relay = await faith.route({ port: 81 }, { verdicts, waits: [81] })
+    await relay.take()
+
+    const { pid } = program.process
+    const before = descriptorsOf(pid)
+    const told = await clients.connect(captured(), 80)
+    await waitFor('it to come', () => descriptorsOf(pid) > before)
+    const routed = clients.dial(captured(), 81)
+    await waitFor('the route to be asked', async () => (await program.ask('undecided', 81)) > 0)
+
+    // JavaScript has been told of the first one, and will be of no other.
+    const [begun, over] = [join(lab.directory, 'begun'), join(lab.directory, 'over')]
+    for (const asked of [program.ask('decide', 81), program.ask('exitFromBlock', begun, over)])
+      asked.catch(() => undefined)
+    await waitFor('JavaScript to stand still', () => existsSync(begun))
+    const late = await clients.connect(captured(), 80)
+    await routed.sees('connected')
+    await waitFor('all to come', () => descriptorsOf(pid) >= before + 3)
+
+    writeFileSync(over, '')
+    t.deepEqual(await program.ended(), { code: 3, signal: null })
+    for (const end of [told, routed, late]) await t.notThrowsAsync(end.sees('(?:end|ECONNRESET)'))
+  },
+)

@@ -1,7 +1,7 @@
 /** JavaScript that stands still while the rest of the process goes on, as the driver has it. */
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { FaithInterface, FaithRelay, type FaithRelayStats } from '../../../index.js'
 import { recall } from './kept.js'
 import { endsOf, relayVerbs } from './relay-verbs.js'
@@ -53,7 +53,19 @@ export const blockingVerbs = {
     // Nothing shows when the addon has seen it too, and a longer wait would only find more.
     Atomics.wait(clock, 0, 0, 50)
     await closing
-    await setImmediate()
+    await nextTurn()
     return emitted
+  },
+
+  /**
+   * Makes a file when no JavaScript runs any more, and exits as soon as there is another: nothing runs in between. What
+   * was asked for just before is done.
+   */
+  exitFromBlock(begun: string, over: string): void {
+    setImmediate(() => {
+      writeFileSync(begun, '')
+      blockUntil(() => existsSync(over))
+      process.exit(3)
+    })
   },
 }

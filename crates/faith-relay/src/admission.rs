@@ -122,6 +122,13 @@ impl Admission {
         }
     }
 
+    /// Tells whoever routes that the interface closes.
+    pub(crate) fn closing(&self) {
+        if let Some(questions) = &self.questions {
+            questions.closing();
+        }
+    }
+
     fn enter(&self, attempt: &mut Attempt, active: u64) -> Result<(), Refusal> {
         if active > self.max_sessions {
             return Err(Refusal::LIMIT);

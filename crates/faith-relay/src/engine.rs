@@ -452,6 +452,10 @@ impl Service for Engine {
         self.accept(worker, connection);
     }
 
+    fn closing(&self) {
+        self.admission.closing();
+    }
+
     fn exhausted(&self, error: &io::Error) -> bool {
         self.ran_out(error);
         self.spares.spend()

@@ -85,6 +85,9 @@ pub trait Route: Send + Sync {
     /// Takes a connection that it wanted to have by [`Verdict::HandOver`]. Called on the thread of the worker that its
     /// packets come by, likewise. Its socket is an ordinary one, and known to no runtime.
     fn take(&self, worker: usize, connection: Captured);
+
+    /// The interface closes: see [`Service::closing`](faith_stack::Service::closing).
+    fn closing(&self) {}
 }
 
 /// Who is asked, and within which bounds.
@@ -119,6 +122,10 @@ impl Questions {
     /// Gives a connection to whoever is asked.
     pub(crate) fn hand_over(&self, worker: usize, connection: Captured) {
         self.routing.route.take(worker, connection);
+    }
+
+    pub(crate) fn closing(&self) {
+        self.routing.route.closing();
     }
 
     /// Asks, and waits for the answer.

@@ -390,6 +390,7 @@ impl FaithInterface {
         drop(self.shared.take_lost());
         for listener in self.shared.listeners.swap(Arc::default()).iter() {
             listener.close();
+            listener.service.closing();
         }
         if let Some(guard) = &self.guard {
             guard.stop();

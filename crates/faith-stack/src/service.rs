@@ -35,6 +35,10 @@ pub trait Service: Send + Sync + 'static {
     /// A connection was accepted.
     fn accepted(self: Arc<Self>, worker: usize, connection: Captured);
 
+    /// The interface closes. Connections that wait to be passed on are to be closed now: soon nothing of theirs reaches
+    /// their clients any more.
+    fn closing(&self) {}
+
     /// Descriptors or memory ran out. `true` says that some was given up, and accepting is tried again at once;
     /// otherwise it rests for a moment. Nothing is lost, connections wait in the kernel's queue. Called each time,
     /// so whoever reports it must see to it that it is said once.
