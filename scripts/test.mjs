@@ -69,6 +69,7 @@ const librarySpecs = [
   'splice-target',
   'splice-to',
   'support',
+  'worker-thread',
 ].map((name) => `__test__/net/${name}.spec.ts`)
 
 /** @type {readonly Suite[]} */

@@ -24,7 +24,8 @@ import type { Route } from './route-verbs.js'
 
 export type { Accepted, Greeting }
 
-const file = fileURLToPath(new URL('driver.ts', import.meta.url))
+const driver = fileURLToPath(new URL('driver.ts', import.meta.url))
+const driverInThread = fileURLToPath(new URL('driver-in-thread.ts', import.meta.url))
 
 /** An error as it was thrown in the other process. */
 function revive({ name, message, code, ...details }: SentError): Error {
@@ -43,9 +44,17 @@ export class Program implements AsyncDisposable {
 
   /** Starts one; `before` is a command that is to run it, such as setpriv with its options. */
   static async start(host: Host, before: readonly string[] = []): Promise<Program> {
-    const [node, args] = nodeCommand(file, [])
+    const [node, args] = nodeCommand(driver, [])
     const [command = node, ...rest] = [...before, node, ...args]
-    const process = host.spawn(command, rest)
+    return await Program.#ready(host.spawn(command, rest))
+  }
+
+  /** Starts one that is in a worker thread: see driver-in-thread.ts for what the main thread does. */
+  static async startInThread(host: Host): Promise<Program> {
+    return await Program.#ready(host.node(driverInThread))
+  }
+
+  static async #ready(process: LabProcess): Promise<Program> {
     await process.line(/^\{"ready":true\}$/)
     return new Program(process)
   }
