@@ -102,10 +102,10 @@ test.serial('servers wait for clients whose SYNs were forged', async (t) => {
   const port = ports
   await server.listen(port)
   const descriptors = faithd.descriptors
-  let waiting = 0
-  await flood(faithd, { port, networks: 4000 }, async () => {
-    waiting = await connections(lab.server, 'state', 'established', `sport = :${port}`)
-  })
+  // They hear of nobody for 200 ms, in which a true client would have come.
+  const heard = () => connections(lab.server, 'state', 'established', `sport = :${port}`)
+  await flood(faithd, { port, networks: 4000 }, async () => void (await heard()))
+  const waiting = await waitFor('servers to wait', heard)
   deserted = { faithd, port, descriptors, waiting }
   t.true(waiting > 0 && waiting <= maxHeld, `${waiting}`)
   t.true(faithd.descriptors >= descriptors + waiting, `${faithd.descriptors}, ${descriptors}`)
