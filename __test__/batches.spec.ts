@@ -1,6 +1,6 @@
 /** Captured connections come from the addon in batches, and what befalls one of a batch harms no other. */
 import { execFileSync } from 'node:child_process'
-import { constants, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
@@ -41,7 +41,7 @@ const subjects = {
 
 function connection(port: number, fd: number): NativeConnection {
   return {
-    fd,
+    socket: { take: () => fd, close: () => closeSync(fd) },
     address: '64:ff9b::c633:6402',
     port,
     remoteAddress: '2001:db8:1::2',
@@ -60,9 +60,7 @@ function good(port: number): NativeConnection {
 }
 
 /** A descriptor that Node makes no socket of. */
-function bad(port: number): NativeConnection {
-  return connection(port, openSync(import.meta.filename, 'r'))
-}
+const bad = (): number => openSync(import.meta.filename, 'r')
 
 for (const [name, open] of Object.entries(subjects)) {
   test.serial(
@@ -76,10 +74,10 @@ for (const [name, open] of Object.entries(subjects)) {
       opened.on('error', (error: Error) => errors.push(error))
       opened.on('connection', (socket: FaithSocket) => taken.push(socket))
       await turn()
-      const [wrong, right] = [bad(1), good(2)]
-      give([wrong, right])
+      const wrong = bad()
+      give([connection(1, wrong), good(2)])
       await turn()
-      t.throws(() => fstatSync(wrong.fd), { code: 'EBADF' })
+      t.throws(() => fstatSync(wrong), { code: 'EBADF' })
       t.deepEqual(
         taken.map(({ destination }) => destination.port),
         [2],

@@ -8,7 +8,6 @@
  * when the listener closes is closed with it.
  */
 import { EventEmitter } from 'node:events'
-import { closeSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { openUntil } from './abort.js'
 import { type FaithAttachment, type FaithServer, giverTo } from './attach.js'
@@ -318,12 +317,12 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
 
   /** @internal Closes the connections nobody has taken. */
   closeWaiting(): void {
-    for (const { fd } of this.#waiting.splice(0)) closeSync(fd)
+    for (const { socket } of this.#waiting.splice(0)) socket.close()
   }
 
   #accept(batch: NativeConnection[]): void {
     if (this.#closing !== undefined) {
-      for (const { fd } of batch) closeSync(fd)
+      for (const { socket } of batch) socket.close()
       return
     }
     this.#waiting.push(...batch)

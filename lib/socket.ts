@@ -98,17 +98,18 @@ export class FaithSocket extends Socket {
   readonly #connection: NativeConnection
   #cutOffBy: FaithError | undefined
 
-  /** @internal The socket of a connection, whose `fd` it takes over, or closes where there can be none. */
+  /** @internal The socket of a connection, which it takes over, or closes where there can be none. */
   static adopt(
     connection: NativeConnection,
     faith: NativeInterface,
     options: FaithSocketOptions,
   ): FaithSocket {
+    const fd = connection.socket.take()
     let socket: FaithSocket
     try {
-      socket = new FaithSocket(connection, faith, options)
+      socket = new FaithSocket(fd, connection, faith, options)
     } catch (error) {
-      closeSync(connection.fd)
+      closeSync(fd)
       throw error
     }
     const others = open.get(faith) ?? new Set()
@@ -124,12 +125,13 @@ export class FaithSocket extends Socket {
 
   // Private rather than internal: what is internal is not declared at all, and then the constructor of `Socket` is.
   private constructor(
+    fd: number,
     connection: NativeConnection,
     faith: NativeInterface,
     options: FaithSocketOptions,
   ) {
     const settings: SocketConstructorOpts & { pauseOnCreate: boolean } = {
-      fd: connection.fd,
+      fd,
       readable: true,
       writable: true,
       allowHalfOpen: options.allowHalfOpen,

@@ -1,6 +1,6 @@
-//! Captured connections on their way to JavaScript, which gets them as descriptors.
+//! Captured connections on their way to JavaScript, where a socket of Node's takes their descriptors.
 
-use std::os::fd::IntoRawFd;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use faith_packet::mapping::Mappings;
@@ -10,11 +10,37 @@ use napi_derive::napi;
 
 use crate::batch::Batch;
 
-/// A captured connection. Whoever gets it owns the descriptor.
-#[napi(object)]
+/// A non-blocking TCP socket. Nobody else has its descriptor until it is taken; before, it is closed with this, by the end
+/// of the environment too.
+#[napi]
+pub struct NativeSocket {
+    socket: Option<OwnedFd>,
+}
+
+#[napi]
+impl NativeSocket {
+    /// Gives the descriptor away.
+    ///
+    /// # Errors
+    /// When it was taken or closed before.
+    #[napi]
+    pub fn take(&mut self) -> napi::Result<i32> {
+        let socket = self.socket.take().ok_or_else(|| napi::Error::from_reason("taken before"))?;
+        Ok(socket.into_raw_fd())
+    }
+
+    /// Closes it, unless it was taken.
+    #[napi]
+    pub fn close(&mut self) {
+        drop(self.socket.take());
+    }
+}
+
+/// A captured connection.
+#[napi(object, object_from_js = false)]
 pub struct NativeConnection {
-    /// A non-blocking TCP socket.
-    pub fd: i32,
+    /// What it is made of.
+    pub socket: NativeSocket,
     /// What the client dialled.
     pub address: String,
     /// What the client dialled.
@@ -59,7 +85,7 @@ impl Connections {
                     .zip(mapped.get())
                     .and_then(|(prefix, mappings)| mappings.resolve(prefix, captured.destination));
                 NativeConnection {
-                    fd: captured.socket.into_raw_fd(),
+                    socket: NativeSocket { socket: Some(captured.socket) },
                     address: address.to_string(),
                     port: captured.destination.port(),
                     remote_address: captured.client.ip().to_string(),

@@ -27,7 +27,7 @@ for (const [how, what, exit, stderr] of [
     const before = await configuration(lab.router)
     const program = await Program.start(lab.router)
     await program.keepfaith(true)
-    const { busy, quiet, held } = await traffic(program, clients)
+    const { busy, quiet, held, waiting } = await traffic(program, clients)
     const networks = privateNamespaces(program.process.pid)
     t.is(networks.length, 2)
     await program.ask('die', how)
@@ -36,7 +36,7 @@ for (const [how, what, exit, stderr] of [
     await t.notThrowsAsync(gone(lab.router, before, networks))
     for (const end of quiet) await end.sees('ECONNRESET')
     // Node itself takes a reset behind a short read for an end (libuv, uv__stream_io).
-    for (const end of busy) await end.sees('(?:end|ECONNRESET|EPIPE)')
+    for (const end of [...busy, ...waiting]) await end.sees('(?:end|ECONNRESET|EPIPE)')
     // Their SYNs come again, and there is no route for them any more.
     for (const end of held) t.is(await end.outcome(), 'ENETUNREACH')
   })

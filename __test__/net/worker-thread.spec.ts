@@ -53,7 +53,7 @@ test.serial(
     const program = await Program.startInThread(lab.router)
     const own = privateNamespaces(program.process.pid)
     const before = await configuration(lab.router)
-    const { busy, quiet, held } = await traffic(program, clients)
+    const { busy, quiet, held, waiting } = await traffic(program, clients)
     const networks = privateNamespaces(program.process.pid).filter((each) => !own.includes(each))
     t.is(networks.length, 2)
 
@@ -61,7 +61,7 @@ test.serial(
     await program.process.line(/^terminated$/)
     await t.notThrowsAsync(gone(lab.router, before, networks))
     // Node has closed those in JavaScript as at the end of what they have to say.
-    for (const end of [...quiet, ...busy]) await end.sees('(?:end|ECONNRESET|EPIPE)')
+    for (const end of [...quiet, ...busy, ...waiting]) await end.sees('(?:end|ECONNRESET|EPIPE)')
     // Their SYNs come again, and there is no route for them any more.
     for (const end of held) t.is(await end.outcome(), 'ENETUNREACH')
     t.is(await greetedByMain(), 'main0')

@@ -47,7 +47,7 @@ async function greetByCopy(index: number, file: string): Promise<void> {
   const ports = [{ first: 80, last: 80 }]
   const options = { ports, backlog: 16, mapping: 'rfc6052', mappings: [] }
   const listener = await faith.listen(options, (batch) => {
-    for (const { fd } of batch) new Socket({ fd }).end(`${faith.name}\n`)
+    for (const { socket } of batch) new Socket({ fd: socket.take() }).end(`${faith.name}\n`)
   })
   if (!('close' in listener)) throw new Error(listener.message)
   kept.push(faith, listener)
