@@ -7,6 +7,7 @@
  *   {"closes":true}                            a relay waits for its sessions to end: that client may go
  *   {"ready":true}                             all of it has run, or it waits for connections one by one
  *   {"listens":"SIGTERM"}, {"heard":"SIGTERM"}
+ *   {"exits":true}                             it ends, and what is open is closed after this
  */
 import { once } from 'node:events'
 import { writeSync } from 'node:fs'
@@ -101,6 +102,8 @@ process.on('newListener', (event) => {
 })
 
 const names = (process.env['GIVEN'] ?? '').split(' ').filter(Boolean)
+process.on('exit', () => say({ exits: true }))
+
 const there = { ready: () => say({ ready: true }) }
 if (names.length > 0) {
   setKeepfaith(true)
