@@ -36,6 +36,15 @@ use crate::listener::{Listener, Reach};
 /// Frames moved before other tasks of the worker get their turn.
 const BATCH: usize = 64;
 
+/// How long closed sockets may go on talking to their peers.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
+/// Sockets and peers that have said nothing for this long have nothing to say.
+const QUIET: Duration = Duration::from_millis(5);
+
+/// As [`QUIET`], where some have talked: an answer may take its time on a busy path.
+const TALKED: Duration = Duration::from_millis(25);
+
 /// Answers of our own to packets nobody wants, per worker and second: RFC 4443 section 2.4(f) asks for a limit.
 const ERRORS_PER_SECOND: u32 = 1000;
 
@@ -85,12 +94,36 @@ impl Pump {
         self.shared.lost();
     }
 
-    /// Sends on what the stack has still to say: the resets of the sockets that were just closed.
-    pub(crate) fn flush(&self) {
+    /// Lets sockets that were just closed have their last word, when the tasks have ended: moves packets both ways until
+    /// none has come for a moment, for [`LAST_WORD`] at most. A reset may still be on its way to the device; one that
+    /// overtook lost data is answered with a challenge (RFC 5961 section 3.2), to which the stack owes another; and what
+    /// JavaScript has closed in order may have bytes to send before its FIN.
+    pub(crate) fn flush(self: &Rc<Self>) {
+        let (outer, inner) = (self.outer.get_ref(), self.inner.get_ref());
         let classifier = self.shared.classifier.load();
         let mut frame = vec![0; MAX_FRAME];
-        while let Ok(length) = self.inner.get_ref().read(&mut frame) {
-            self.give_back_frame(&classifier, &frame[..length]);
+        let end = Instant::now() + LAST_WORD;
+        let (mut woken, mut quiet) = (false, QUIET);
+        while Instant::now() < end {
+            let mut moved = false;
+            if let Ok(length) = inner.read(&mut frame) {
+                self.give_back_frame(&classifier, &frame[..length]);
+                moved = true;
+            }
+            // No listener is left, so the stack answers a SYN with a RST.
+            if let Ok(length) = outer.read(&mut frame) {
+                self.capture_frame(&classifier, &frame[..length]);
+                moved = true;
+            }
+            if moved {
+                (woken, quiet) = (false, TALKED);
+                continue;
+            }
+            // One that wakes and has nothing to read is gone.
+            if woken || !Tun::wait(outer, inner, quiet).is_ok_and(|ready| ready) {
+                return;
+            }
+            woken = true;
         }
     }
 

@@ -8,6 +8,9 @@ use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// `struct virtio_net_hdr`: what stands before every packet read or written. Passed on unchanged it carries
 /// partial checksums and 64 KiB segments from one device to another; all zero it says "complete packet".
@@ -102,6 +105,16 @@ impl Tun {
     /// `EAGAIN` when the queue is empty, `EBADFD` when the device was deleted.
     pub fn read(&self, frame: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::read(&self.0, frame)?)
+    }
+
+    /// Waits until one of two queues has a frame to read, or its device is gone; whether that was within `limit`.
+    ///
+    /// # Errors
+    /// Those of poll(2), `EINTR` among them.
+    pub fn wait(one: &Self, other: &Self, limit: Duration) -> io::Result<bool> {
+        let mut queues = [PollFd::new(&one.0, PollFlags::IN), PollFd::new(&other.0, PollFlags::IN)];
+        let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+        Ok(poll(&mut queues, Some(&limit))? > 0)
     }
 
     /// Writes one frame (virtio header and packet). The kernel has received the packet, up to the wake-up of
