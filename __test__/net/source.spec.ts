@@ -167,7 +167,8 @@ async function typesOfService(faithd: Faithd, trafficClass: number): Promise<str
   await sniffer.line(/length 5$/)
   await Promise.all([sniffer.stop('SIGKILL'), python.stop('SIGKILL')])
   const types = sniffer.lines.flatMap((line) => /^tos (0x[0-9a-f]+)/.exec(line)?.[1] ?? [])
-  if (types.length < 3) throw new Error(`no SYN, ACK and data in:\n${sniffer.output}`)
+  // The word goes with the last packet of the handshake, or after it.
+  if (types.length < 2) throw new Error(`no SYN and data in:\n${sniffer.output}`)
   return [...new Set(types)]
 }
 
