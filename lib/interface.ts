@@ -129,7 +129,9 @@ export interface FaithInterfaceEvents {
  *
  * It exists until it is closed or the process ends, however the process ends. Where Node emits `exit` (after
  * `process.exit()` or an uncaught exception) it is closed first, so that clients are reset; those of a process that a
- * signal ends may be told nothing, and wait. It does not keep the process running; its listeners and relays do.
+ * signal ends may be told nothing, and wait. Of a worker thread that is terminated Node closes the sockets as if they had
+ * been ended, and the interface goes 200 ms later at the latest: who reads too slowly to have all by then may be told
+ * nothing either. It does not keep the process running; its listeners and relays do.
  *
  * Source: faith(4).
  *
