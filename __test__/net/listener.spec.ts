@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
 import type { Connection } from './programs/program.js'
+import { inPrivateNamespace } from './fixtures/private-namespace.js'
 import { stage } from './programs/stage.js'
 
 const { lab, router, client } = await stage()
@@ -13,10 +14,7 @@ const descriptors = (): number => readdirSync(`/proc/${router.process.pid}/fd`).
 
 /** The listening sockets of the stack: how many connections wait in each, and how many may. */
 async function acceptQueues(): Promise<{ waiting: number; backlog: number }[]> {
-  const script = `for task in /proc/${router.process.pid}/task/*; do
-    grep -q /stack $task/comm && exec nsenter --net=$task/ns/net ss -Hltn
-  done`
-  const { stdout } = await lab.router.run('sh', ['-c', script])
+  const stdout = await inPrivateNamespace(lab.router, router.process.pid, 'ss -Hltn')
   return stdout
     .split('\n')
     .filter(Boolean)

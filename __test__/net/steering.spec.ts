@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
+import { inPrivateNamespace } from './fixtures/private-namespace.js'
 import { stage } from './programs/stage.js'
 
 const { lab, router, client } = await stage()
@@ -44,10 +45,7 @@ test.serial('on-demand does not use sk_lookup', async (t) => {
 
 /** The ports on which the private namespace of the program's one interface listens. */
 async function openPorts(): Promise<Set<string>> {
-  const script = `for task in /proc/${router.process.pid}/task/*; do
-    grep -q /stack $task/comm && exec nsenter --net=$task/ns/net ss -Hltn
-  done`
-  const { stdout } = await lab.router.run('sh', ['-c', script])
+  const stdout = await inPrivateNamespace(lab.router, router.process.pid, 'ss -Hltn')
   return new Set(Array.from(stdout.matchAll(/:(\d+)\s/g), ([, port]) => String(port)))
 }
 

@@ -20,6 +20,7 @@ mod shortcut;
 mod spread;
 mod steer;
 mod support;
+mod tcp_settings;
 mod work;
 mod worker;
 

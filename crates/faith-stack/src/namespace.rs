@@ -21,6 +21,7 @@ use crate::netlink::{Device, Netlink};
 use crate::service::Prepare;
 use crate::shortcut::MAC;
 use crate::steer::Steering;
+use crate::tcp_settings::TcpSettings;
 
 /// The stack's device, inside.
 pub(crate) const STACK: &str = "stack0";
@@ -51,8 +52,9 @@ pub(crate) struct Inside {
 }
 
 impl Namespace {
-    /// Makes the namespace with `queues` queues of the stack's device, which are returned. `steer` loads the
-    /// `sk_lookup` program where kernel and privileges allow it.
+    /// Makes the namespace with `queues` queues of the stack's device, which are returned. TCP is set there as it is in
+    /// the network namespace of the calling thread. `steer` loads the `sk_lookup` program where kernel and privileges
+    /// allow it.
     pub(crate) fn create(
         interface: &str,
         mtu: u32,
@@ -62,9 +64,10 @@ impl Namespace {
         let (jobs, receiver) = mpsc::channel::<Job>();
         let (answer, made) = mpsc::channel();
         let name = interface.to_owned();
+        let settings = TcpSettings::of_this_namespace();
         let thread = std::thread::Builder::new()
             .name(format!("{interface}/stack"))
-            .spawn(move || match Inside::make(&name, mtu, queues, steer) {
+            .spawn(move || match Inside::make(&name, mtu, queues, steer, &settings) {
                 Ok((mut inside, tuns)) => {
                     let _ = answer.send(Ok(tuns));
                     for job in receiver {
@@ -108,7 +111,13 @@ impl Namespace {
 }
 
 impl Inside {
-    fn make(interface: &str, mtu: u32, queues: usize, steer: bool) -> Result<(Self, Vec<Tun>), StackError> {
+    fn make(
+        interface: &str,
+        mtu: u32,
+        queues: usize,
+        steer: bool,
+        settings: &TcpSettings,
+    ) -> Result<(Self, Vec<Tun>), StackError> {
         let failed = |syscall: &'static str| {
             move |error: io::Error| {
                 StackError::system(format!("make the private namespace of {interface}"), syscall, error)
@@ -116,6 +125,7 @@ impl Inside {
         };
         netns::unshare_network().map_err(failed("unshare"))?;
         let tuns = Tun::create(STACK, queues).map_err(|error| tun_failed(interface, error))?;
+        settings.apply();
         tune();
         let netlink = Netlink::connect().map_err(failed("socket"))?;
         let loopback = netlink.loopback_up().map_err(failed("RTM_NEWLINK"))?;
