@@ -67,6 +67,7 @@ export class Bed implements AsyncDisposable {
     const bed = new Bed(lab, subject, tools)
     made(bed)
     try {
+      await bed.#setCongestionControl(tools.congestion)
       if (subject.kind !== 'node') await bed.#startServer()
       await subject.start(bed)
       await bed.#answers()
@@ -118,7 +119,7 @@ export class Bed implements AsyncDisposable {
   }
 
   /** Sets what is below /proc/sys/net for one host. */
-  async setSysctl(host: Host, path: string, value: number): Promise<void> {
+  async setSysctl(host: Host, path: string, value: number | string): Promise<void> {
     await this.configure(host, 'sh', ['-c', `echo ${value} >/proc/sys/${path}`])
   }
 
@@ -173,6 +174,13 @@ export class Bed implements AsyncDisposable {
     await this.close()
   }
 
+  async #setCongestionControl(name: string): Promise<void> {
+    const { client, router, server } = this.lab
+    for (const host of [client, router, server]) {
+      await this.setSysctl(host, 'net/ipv4/tcp_congestion_control', name)
+    }
+  }
+
   async #startServer(): Promise<void> {
     const args = ['--ports', httpPortRange, '--threads', String(this.threads.server)]
     const { server } = this.lab
@@ -212,6 +220,7 @@ export class Bed implements AsyncDisposable {
 /** What every bed of a run shares. */
 export interface Tools {
   machine: Machine
+  congestion: string
   programs: Programs
   accounts: Accounts
 }

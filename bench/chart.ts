@@ -155,7 +155,7 @@ function footer({ machine, settings, versions, date, leftOut }: Report): string[
   const others = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   const lines = [
     `${rounds} on ${date}, least to most as lines; × is the ratio to faithd. Dashed: limits, not relays one would run.`,
-    `${machine.cores} cores (${machine.cpu}, ${machine.architecture}) for client, router and server together; ${machine.memoryGiB} GiB; Linux ${machine.kernel}.`,
+    `${machine.cores} cores (${machine.cpu}, ${machine.architecture}) for client, router and server together; ${machine.memoryGiB} GiB; Linux ${machine.kernel}, ${settings.congestion}.`,
     `${others.join(', ')}.`,
   ]
   if (machine.loadAverage > quiet) {

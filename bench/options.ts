@@ -8,6 +8,8 @@ export interface Options {
   quick: boolean
   rounds: number
   seconds: number
+  /** TCP congestion control of all hosts. */
+  congestion: string
   subjects: Subject[]
   works: Work[]
   /** Work items that `--quick` leaves out unless they are named. */
@@ -35,6 +37,8 @@ export class UsageError extends Refusal {
 }
 
 const full = { rounds: 3, seconds: 3 }
+/** What the kernel takes unless it is told otherwise. */
+const congestion = 'cubic'
 const quick = { rounds: 1, seconds: 0.5 }
 /** Only a whole run replaces the figures that are checked in. */
 const published = 'bench/results'
@@ -54,6 +58,7 @@ export function parse(
     quick: values.quick ?? false,
     rounds: integer('--rounds', values.rounds, usual.rounds),
     seconds: positive('--seconds', values.seconds, usual.seconds),
+    congestion: values.congestion ?? congestion,
     subjects: pick('--subjects', subjects, values.subjects),
     works: some ? asked.filter((work) => work.quick) : asked,
     skipped: some ? asked.filter((work) => !work.quick) : [],
@@ -72,6 +77,7 @@ function read(args: readonly string[]) {
         quick: { type: 'boolean' },
         rounds: { type: 'string' },
         seconds: { type: 'string' },
+        congestion: { type: 'string' },
         subjects: { type: 'string' },
         work: { type: 'string' },
         json: { type: 'string' },
@@ -128,6 +134,7 @@ Options:
   --quick           end within 2 minutes: 1 round, short loads, less work; to see that it works
   --rounds N        rounds; medians are taken over them [${full.rounds}]
   --seconds N       how long each load lasts [${full.seconds}]
+  --congestion NAME TCP congestion control of all hosts, like bbr [${congestion}]
   --subjects A,B    only these subjects; ratios need the one they are to
   --work A,B        only these work items
   --out DIR         where results.json and results.svg go [${published}; ${unpublished} for part of it]

@@ -44,7 +44,7 @@ export interface WorkReport {
 export interface Report {
   format: 1
   date: string
-  settings: Settings & { rounds: number }
+  settings: Settings & { rounds: number; congestion: string }
   machine: Machine
   /** How CPU time was counted. */
   accounting: string

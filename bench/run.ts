@@ -16,7 +16,7 @@ import { Bed } from './bed.js'
 import type { Tools } from './bed.js'
 import { draw } from './chart.js'
 import { compile } from './compile.js'
-import { describeMachine, quiet, versions } from './machine.js'
+import { congestionControls, describeMachine, quiet, versions } from './machine.js'
 import { Refusal, UsageError, help, parse } from './options.js'
 import type { Options } from './options.js'
 import { Clock, plan } from './plan.js'
@@ -64,6 +64,13 @@ async function measure(options: Options): Promise<Report> {
       'measuring needs root, for network namespaces, TUN devices and cgroups; run: sudo npm run bench',
     )
   }
+  const { congestion } = options
+  const known = congestionControls()
+  if (!known.includes(congestion)) {
+    throw new Refusal(
+      `--congestion: this kernel has ${known.join(', ')}, not '${congestion}'; modprobe tcp_${congestion} may add it`,
+    )
+  }
   const machine = describeMachine()
   const settings: Settings = {
     seconds: options.seconds,
@@ -84,7 +91,7 @@ async function measure(options: Options): Promise<Report> {
     if (why !== undefined) leftOut.push({ what: subject.title, why })
     return why === undefined
   })
-  const tools = { machine, programs: await compile(), accounts: new Accounts() }
+  const tools = { machine, congestion, programs: await compile(), accounts: new Accounts() }
   process.on('exit', () => tools.accounts.close())
 
   const sittings = plan(options.rounds, options.works, able)
@@ -96,7 +103,7 @@ async function measure(options: Options): Promise<Report> {
   return {
     format: 1,
     date: new Date().toISOString().slice(0, 10),
-    settings: { ...settings, rounds: options.rounds },
+    settings: { ...settings, rounds: options.rounds, congestion },
     machine,
     accounting: tools.accounts.method,
     versions: versions(able),
