@@ -7,7 +7,7 @@
  * The pump carries every packet between the faith interface and the private namespace through user
  * space, and must: it holds SYNs, counts refusals and answers what cannot be captured. Of a segment
  * in the middle of a connection it asks nothing that a program in the kernel could not ask, and such
- * segments are nearly all there are. A veth pair joins the host's namespace and the private one
+ * segments are nearly all there are; of a SYN neither, where nobody holds any. A veth pair joins the host's namespace and the private one
  * beside the two TUN devices, and two programs send the segments by it:
  *
  *   to_stack   at the egress of the faith interface, before its queue: segments for the stack
@@ -33,7 +33,9 @@
 #define NEXT_FRAGMENT 44
 #define NEXT_ICMPV6 58
 
+#define TCP_FIN 0x01
 #define TCP_SYN 0x02
+#define TCP_RST 0x04
 #define TCP_ACK 0x10
 
 struct address {
@@ -82,8 +84,8 @@ struct {
 	__type(value, __u32);
 } prefixes SEC(".maps");
 
-/* Interface indices; 0 is closed. */
-enum way { TO_STACK, TO_HOST, WAYS };
+/* Interface indices, and whether SYNs pass; 0 is closed. */
+enum way { TO_STACK, TO_HOST, SYNS, WAYS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -146,6 +148,18 @@ static __always_inline struct ipv6 *header(struct __sk_buff *skb, __u32 offset, 
 	return start + offset;
 }
 
+static __always_inline int may_pass(__u8 flags)
+{
+	switch (flags & (TCP_SYN | TCP_ACK)) {
+	case TCP_ACK:
+		return 1;
+	case TCP_SYN:
+		return !(flags & (TCP_FIN | TCP_RST)) && way(SYNS);
+	default:
+		return 0;
+	}
+}
+
 SEC("classifier")
 int to_stack(struct __sk_buff *skb)
 {
@@ -167,7 +181,7 @@ int to_stack(struct __sk_buff *skb)
 	if (sizeof(*ip) + bpf_ntohs(ip->payload_len) != bytes)
 		return TC_ACT_UNSPEC;
 	tcp = (void *)(ip + 1);
-	if ((tcp->flags & (TCP_SYN | TCP_ACK)) != TCP_ACK)
+	if (!may_pass(tcp->flags))
 		return TC_ACT_UNSPEC;
 	if (tcp->offset >> 4 < 5 || sizeof(*ip) + (tcp->offset >> 4) * 4 > bytes)
 		return TC_ACT_UNSPEC;

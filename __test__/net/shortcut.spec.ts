@@ -22,11 +22,11 @@ test.before(async () => {
   possible = (await faith.stats()).shortcut
 })
 
-/** Bytes that a device of the host has been given to send. */
-async function sentBy(host: Host, device: string): Promise<number> {
+/** What a device of the host has been given to send. */
+async function sentBy(host: Host, device: string): Promise<{ bytes: number; packets: number }> {
   const { stdout } = await host.run('ip', ['-j', '-s', 'link', 'show', 'dev', device])
-  const [link] = JSON.parse(stdout) as { stats64: { tx: { bytes: number } } }[]
-  return link?.stats64.tx.bytes ?? Number.NaN
+  const [link] = JSON.parse(stdout) as { stats64: { tx: { bytes: number; packets: number } } }[]
+  return link?.stats64.tx ?? { bytes: Number.NaN, packets: Number.NaN }
 }
 
 /** The names of the pairs' ends on the router. */
@@ -77,7 +77,7 @@ for (const shortcut of [true, false]) {
       const { captured: taken, returned } = await faith.stats()
       t.true(taken.bytes > 8 * MiB && taken.bytes < 10 * MiB, `${taken.bytes}`)
       t.true(returned.bytes > 8 * MiB && returned.bytes < 10 * MiB, `${returned.bytes}`)
-      const seen = await sentBy(lab.router, 'faith0')
+      const { bytes: seen } = await sentBy(lab.router, 'faith0')
       if (shortcut && possible) t.true(seen < 64 * 1024, `${seen}`)
       else t.true(seen >= taken.bytes, `${seen}, ${taken.bytes}`)
     },
@@ -184,11 +184,11 @@ for (const [what, how] of [
     await waitFor('it to be left', async () => !(await faith.stats()).shortcut)
     t.deepEqual(await pairs(), [])
 
-    const before = await sentBy(lab.router, 'faith0')
+    const { bytes: before } = await sentBy(lab.router, 'faith0')
     const taken = (await faith.stats()).captured.bytes
     const { exchange: again } = await connection(faith, 85)
     t.true(await again(MiB))
-    t.true((await sentBy(lab.router, 'faith0')) >= before + MiB)
+    t.true((await sentBy(lab.router, 'faith0')).bytes >= before + MiB)
     t.true((await faith.stats()).captured.bytes >= taken + MiB, 'the count goes on')
   })
 }
@@ -214,7 +214,7 @@ for (const shortcut of [true, false]) {
       t.is((await faith.stats()).captured.packets, before.captured.packets + many)
     }
     // Headers between the two are for the pump to follow.
-    const seen = await sentBy(lab.router, 'faith0')
+    const { bytes: seen } = await sentBy(lab.router, 'faith0')
     const length = { plain: 60, optional: 68 }
     const least = many * (length.optional + (shortcut && possible ? 0 : length.plain))
     t.true(seen >= least && seen < least + many * length.plain, `${seen}, ${least}`)
@@ -238,6 +238,29 @@ for (const shortcut of [true, false]) {
     t.like(await faith.stats(), { captured: { packets: 0 }, returned: { packets: 0 } })
   })
 }
+
+test.serial('SYNs pass by it too, while no relay holds them', async (t) => {
+  const clients = 20
+  await using faith = await router.create()
+  await faith.listen({ port: 80 }, 'web')
+  /** Packets that the device, and so the pump, was given while so many clients came and went. */
+  const pumped = async () => {
+    const before = await sentBy(lab.router, 'faith0')
+    for (let count = 0; count < clients; count += 1) await client.greeting(server, 80)
+    const after = await sentBy(lab.router, 'faith0')
+    return after.packets - before.packets
+  }
+  // The host itself may say something about multicast meanwhile.
+  const few = clients / 2
+  const alone = await pumped()
+  t.is(alone < few, possible, `${alone}`)
+  const relay = await faith.relay({ ports: [81] })
+  const beside = await pumped()
+  t.true(beside >= clients, `${beside}`)
+  await relay.close()
+  const again = await pumped()
+  t.is(again < few, possible, `${again}`)
+})
 
 test.serial('a process that is killed leaves no pair behind', async (t) => {
   await using doomed = await Program.start(lab.router)

@@ -38,8 +38,7 @@ impl ListenerHandle {
 
     /// Takes no more connections; those not accepted yet are reset. Accepted ones go on.
     pub fn close(&self) {
-        let removed = self.shared.listeners.rcu(|listeners| listeners.without(&self.listener));
-        drop(removed);
+        self.shared.relist(|listeners| listeners.without(&self.listener));
         if let Some(rule) = self.rule.lock().unwrap_or_else(PoisonError::into_inner).take() {
             self.namespace.run(move |inside| {
                 if let Some(steering) = &mut inside.steering {

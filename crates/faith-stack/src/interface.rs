@@ -1,6 +1,7 @@
 //! The faith interface: its device on the host, its private namespace, and everything that runs between them.
 
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) classifier: Arc<ArcSwap<Classifier>>,
     pub(crate) listeners: ArcSwap<Listeners>,
     pub(crate) counters: Vec<Counters>,
+    shortcut: Option<Arc<Shortcut>>,
     lost: Mutex<Option<LostCallback>>,
 }
 
@@ -44,6 +46,14 @@ impl Shared {
     pub(crate) fn lost(&self) {
         if let Some(callback) = self.take_lost() {
             callback(StackError::Deleted(self.name.clone()));
+        }
+    }
+
+    /// Changes who listens, and with it whether SYNs may pass by the shortcut.
+    pub(crate) fn relist(&self, change: impl Fn(&Listeners) -> Listeners) {
+        drop(self.listeners.rcu(|listeners| change(listeners)));
+        if let Some(shortcut) = &self.shortcut {
+            shortcut.pass_syns(|| !self.listeners.load().look_at_syns());
         }
     }
 
@@ -61,7 +71,6 @@ pub struct FaithInterface {
     shared: Arc<Shared>,
     pub(crate) workers: Arc<Workers>,
     namespace: Arc<Namespace>,
-    shortcut: Option<Arc<Shortcut>>,
     guard: Option<Watch>,
     own: OwnAddresses,
     device: Device,
@@ -100,13 +109,6 @@ impl FaithInterface {
         }
         let steered = namespace.run(|inside| inside.steering.is_some()).unwrap_or(false);
 
-        let shared = Arc::new(Shared {
-            name: name.clone(),
-            classifier: Arc::new(ArcSwap::from_pointee(Classifier::new(PrefixSet::new(), unsupported))),
-            listeners: ArcSwap::default(),
-            counters: (0..queues).map(|_| Counters::default()).collect(),
-            lost: Mutex::new(Some(lost)),
-        });
         let device = netlink
             .bring_up(&name, mtu, QUEUE)
             .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
@@ -119,12 +121,19 @@ impl FaithInterface {
             ShortcutUse::Off => None,
         }
         .unzip();
+        let shared = Arc::new(Shared {
+            name: name.clone(),
+            classifier: Arc::new(ArcSwap::from_pointee(Classifier::new(PrefixSet::new(), unsupported))),
+            listeners: ArcSwap::default(),
+            counters: (0..queues).map(|_| Counters::default()).collect(),
+            shortcut,
+            lost: Mutex::new(Some(lost)),
+        });
         let workers = Workers::start(&shared, outer.into_iter().zip(inner).collect()).map_err(started)?;
         let interface = Self {
             shared,
             workers: Arc::new(workers),
             namespace,
-            shortcut,
             guard,
             own,
             device,
@@ -136,7 +145,7 @@ impl FaithInterface {
         for prefix in &set {
             interface.add_prefix(*prefix)?;
         }
-        if let Some(shortcut) = &interface.shortcut {
+        if let Some(shortcut) = &interface.shared.shortcut {
             follow_keepfaith(Arc::downgrade(shortcut));
         }
         Ok(interface)
@@ -163,7 +172,7 @@ impl FaithInterface {
     /// Whether established TCP goes past the pump.
     #[must_use]
     pub fn has_shortcut(&self) -> bool {
-        self.shortcut.as_ref().is_some_and(|shortcut| shortcut.is_taken())
+        self.shared.shortcut.as_ref().is_some_and(|shortcut| shortcut.is_taken())
     }
 
     /// The prefixes it has now.
@@ -181,7 +190,7 @@ impl FaithInterface {
     /// What it has counted.
     #[must_use]
     pub fn stats(&self) -> InterfaceStats {
-        let passed = self.shortcut.as_ref().map(|shortcut| shortcut.passed()).unwrap_or_default();
+        let passed = self.shared.shortcut.as_ref().map(|shortcut| shortcut.passed()).unwrap_or_default();
         InterfaceStats::sum(self.shared.counters.iter(), passed)
     }
 
@@ -207,7 +216,7 @@ impl FaithInterface {
         let mut prefixes = self.prefixes();
         prefixes.insert(prefix)?;
         self.inside(prefix, "make local", "RTM_NEWROUTE", super::namespace::Inside::add_prefix)?;
-        let passes = self.shortcut.as_ref().map_or(Ok(()), |shortcut| shortcut.add_prefix(&prefix));
+        let passes = self.shared.shortcut.as_ref().map_or(Ok(()), |shortcut| shortcut.add_prefix(&prefix));
         if let Err(error) = passes {
             let _ = self.namespace.run(move |inside| inside.remove_prefix(&prefix));
             let what = format!("let {prefix} pass by the shortcut of {}", self.shared.name);
@@ -252,7 +261,7 @@ impl FaithInterface {
     }
 
     fn stop_passing(&self, prefix: &FaithPrefix) {
-        if let Some(shortcut) = &self.shortcut
+        if let Some(shortcut) = &self.shared.shortcut
             && let Err(error) = shortcut.remove_prefix(prefix)
         {
             tracing::warn!(%prefix, %error, "a prefix still passes by the shortcut");
@@ -323,11 +332,12 @@ impl FaithInterface {
         });
         for (worker, socket) in listener.sockets().into_iter().enumerate() {
             let listener = Arc::clone(&listener);
-            self.workers.run(worker, move |_| {
-                tokio::task::spawn_local(accept(listener, worker, socket, None));
+            self.workers.run(worker, move |pump| {
+                tokio::task::spawn_local(accept(Rc::clone(pump), listener, socket, None));
             });
         }
-        self.shared.listeners.store(Arc::new(listeners.with(&listener)));
+        // Others may be closed meanwhile.
+        self.shared.relist(|listeners| listeners.with(&listener));
         drop(open);
         Ok(ListenerHandle {
             listener,
@@ -396,7 +406,7 @@ impl FaithInterface {
             guard.stop();
         }
         self.workers.stop();
-        if let Some(shortcut) = &self.shortcut {
+        if let Some(shortcut) = &self.shared.shortcut {
             // Sockets that JavaScript has still hold the namespace, and it the pair.
             self.namespace.run(|inside| inside.leave_shortcut());
             shortcut.leave();

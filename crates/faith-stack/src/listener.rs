@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv6Addr, Shutdown, SocketAddrV6};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::held::Hold;
 use crate::on_demand::OnDemand;
+use crate::pump::Pump;
 use crate::service::{Captured, Service};
 
 /// Connections accepted before other tasks of the worker get their turn.
@@ -43,6 +45,11 @@ impl Listener {
             Reach::Always(group) => lock(group).drain(..).for_each(|socket| stop(&socket)),
             Reach::OnDemand(sockets) => sockets.close(),
         }
+    }
+
+    /// Whether the pump has anything to do with its SYNs but to pass them on.
+    fn looks_at_syns(&self) -> bool {
+        self.hold.is_some() || matches!(self.reach, Reach::OnDemand(_))
     }
 
     /// Those of its sockets that there always are, a worker's each.
@@ -103,6 +110,11 @@ impl Listeners {
         Self(self.0.iter().filter(|other| !Arc::ptr_eq(other, listener)).cloned().collect())
     }
 
+    /// Whether the pump has anything to do with SYNs but to pass them on.
+    pub(crate) fn look_at_syns(&self) -> bool {
+        self.0.iter().any(|listener| listener.looks_at_syns())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Listener>> {
         self.0.iter()
     }
@@ -116,13 +128,14 @@ pub(crate) fn stop(socket: &Socket) {
 
 /// Accepts on `socket` for `listener` until it is closed or `evicted`'s sender is dropped.
 pub(crate) async fn accept(
+    pump: Rc<Pump>,
     listener: Arc<Listener>,
-    worker: usize,
     socket: Arc<Socket>,
     mut evicted: Option<watch::Receiver<()>>,
 ) {
     let Ok(socket) = register_for(socket, Interest::READABLE) else { return };
     let mut state = listener.state.subscribe();
+    let worker = pump.worker;
     loop {
         match state.wait_for(|state| *state != State::Paused).await.map(|state| *state) {
             Ok(State::Accepting) => {}
@@ -145,6 +158,7 @@ pub(crate) async fn accept(
             }
             ready = socket.readable() => {
                 let Ok(mut ready) = ready else { return };
+                pump.newcomers.notify_one();
                 for _ in 0..BATCH {
                     match accept_one(&socket) {
                         Ok(connection) => Arc::clone(&listener.service).accepted(worker, connection),

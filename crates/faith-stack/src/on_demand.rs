@@ -6,6 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::net::Ipv6Addr;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -102,8 +103,8 @@ impl OnDemand {
         let (evict, evicted) = watch::channel(());
         for (worker, socket) in group.iter().map(Arc::clone).enumerate() {
             let (listener, evicted) = (Arc::clone(listener), evicted.clone());
-            self.workers.run(worker, move |_| {
-                tokio::task::spawn_local(accept(listener, worker, socket, Some(evicted)));
+            self.workers.run(worker, move |pump| {
+                tokio::task::spawn_local(accept(Rc::clone(pump), listener, socket, Some(evicted)));
             });
         }
         let opened = Port::Open { used: Instant::now(), group, _evict: evict };

@@ -53,8 +53,8 @@ pub(crate) struct Pump {
     pub(crate) worker: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) held: RefCell<HeldTable>,
-    /// Told of every SYN.
-    pub(crate) syns: Notify,
+    /// Told when connections begin.
+    pub(crate) newcomers: Notify,
     outer: AsyncFd<Tun>,
     inner: AsyncFd<Tun>,
     errors: Allowance,
@@ -67,7 +67,7 @@ impl Pump {
             worker,
             shared,
             held: RefCell::default(),
-            syns: Notify::new(),
+            newcomers: Notify::new(),
             outer: register_for(outer, Interest::READABLE | Interest::ERROR)?,
             inner: register_for(inner, Interest::READABLE | Interest::ERROR)?,
             errors: Allowance::new(ERRORS_PER_SECOND),
@@ -132,7 +132,7 @@ impl Pump {
         match classifier.to_stack(packet, keepfaith()) {
             ToStack::Tcp | ToStack::Icmp | ToStack::Fragment => self.to_stack(frame),
             ToStack::Syn(flow) => {
-                self.syns.notify_one();
+                self.newcomers.notify_one();
                 self.syn(flow, frame);
             }
             ToStack::Reset(flow) => {

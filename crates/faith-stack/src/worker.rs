@@ -104,7 +104,7 @@ fn begin(index: usize, shared: Arc<Shared>, outer: Tun, inner: Tun) -> io::Resul
 /// among connections that come and go each of them would be such a timer.
 async fn pulse(pump: Rc<Pump>) {
     loop {
-        pump.syns.notified().await;
+        pump.newcomers.notified().await;
         sleep(PULSE).await;
     }
 }

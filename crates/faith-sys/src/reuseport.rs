@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 /// Makes the group that `socket` belongs to choose its member by the receive queue of the packet: queue `n`
 /// goes to the `n`th socket that listened (`SO_ATTACH_REUSEPORT_CBPF`, Linux 4.5). A packet whose queue has
-/// no socket falls back to the kernel's hash.
+/// no socket, or that came through none, falls back to the kernel's hash.
 ///
 /// # Errors
 /// `EINVAL` when the socket is not in a group.
@@ -13,15 +13,14 @@ use std::os::fd::{AsFd, AsRawFd};
 pub fn select_by_queue(socket: impl AsFd) -> io::Result<()> {
     // linux/filter.h: ancillary data is loaded from negative offsets.
     const QUEUE_MAPPING: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_QUEUE).cast_unsigned();
-    // skb_record_rx_queue() stores the queue plus one; zero is a packet that came through no queue.
+    // skb_record_rx_queue() stores the queue plus one; no queue, zero, becomes a number that no socket has.
     let mut code = [
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, QUEUE_MAPPING, 0),
-        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1),
-        statement(libc::BPF_ALU | libc::BPF_SUB | libc::BPF_K, 1, 0),
-        statement(libc::BPF_RET | libc::BPF_A, 0, 0),
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, QUEUE_MAPPING),
+        statement(libc::BPF_ALU | libc::BPF_SUB | libc::BPF_K, 1),
+        statement(libc::BPF_RET | libc::BPF_A, 0),
     ];
     let program = libc::sock_fprog {
-        #[expect(clippy::cast_possible_truncation, reason = "two instructions")]
+        #[expect(clippy::cast_possible_truncation, reason = "three instructions")]
         len: code.len() as u16,
         filter: code.as_mut_ptr(),
     };
@@ -40,6 +39,37 @@ pub fn select_by_queue(socket: impl AsFd) -> io::Result<()> {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "classic BPF opcodes are 16 bits wide")]
-fn statement(code: u32, k: u32, skip_if_true: u8) -> libc::sock_filter {
-    libc::sock_filter { code: code as u16, jt: skip_if_true, jf: 0, k }
+fn statement(code: u32, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv6Addr, SocketAddr, TcpStream};
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    fn listener(port: u16) -> Socket {
+        let socket = Socket::new(Domain::IPV6, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_port(true).expect("the option");
+        socket.bind(&SocketAddr::from((Ipv6Addr::LOCALHOST, port)).into()).expect("a free port");
+        socket.listen(64).expect("a listener");
+        socket.set_nonblocking(true).expect("the mode");
+        socket
+    }
+
+    #[test]
+    fn connections_that_came_through_no_queue_are_shared_by_hash() {
+        let first = listener(0);
+        let address = first.local_addr().expect("its address").as_socket().expect("of IPv6");
+        let second = listener(address.port());
+        select_by_queue(&first).expect("a group");
+        let _clients: Vec<_> = (0..64).map(|_| TcpStream::connect(address).expect("a connection")).collect();
+        for member in [&first, &second] {
+            // That the hash has one member take all 64 is a matter of 2^-63.
+            member.accept().expect("a connection of its share");
+        }
+    }
 }

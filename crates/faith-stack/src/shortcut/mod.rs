@@ -1,8 +1,8 @@
 //! The shortcut: established TCP goes past the pump, by the programs of `bpf/shortcut.bpf.c`.
 //!
 //! A veth pair joins the host's namespace and the private one. A program at the egress of the faith interface
-//! sends segments of connections by it that the pump would only pass on; whatever else goes to the pump, and
-//! to it alone what opens or refuses connections. In the other direction the private namespace's default
+//! sends segments of connections by it that the pump would only pass on, and SYNs where no listener asks for them; whatever
+//! else goes to the pump, and to it alone what refuses connections. In the other direction the private namespace's default
 //! route leads by the pair, where another program lets out what the pump would, as if it came from the faith
 //! interface.
 //!
@@ -189,6 +189,13 @@ impl Shortcut {
     pub(crate) fn keepfaith(&self, on: bool) {
         if let State::Taken(programs) = &mut *self.state() {
             programs.open(on);
+        }
+    }
+
+    /// Lets SYNs pass as well if `nobody_looks` says so, which is asked when nobody else can change it.
+    pub(crate) fn pass_syns(&self, nobody_looks: impl FnOnce() -> bool) {
+        if let State::Taken(programs) = &mut *self.state() {
+            programs.pass_syns(nobody_looks());
         }
     }
 

@@ -20,10 +20,12 @@ pub(crate) const MAC: [u8; 6] = [0x02, 0xfa, 0x17, 0xfa, 0x17, 0xd0];
 /// Any flags a map update could have: create or replace.
 const BPF_ANY: u64 = 0;
 
-/// `enum way`, and what is written to close one.
+/// `enum way`, and what is written to close one, and to open the one that is no interface.
 const TO_STACK: u32 = 0;
 const TO_HOST: u32 = 1;
+const SYNS: u32 = 2;
 const CLOSED: u32 = 0;
+const OPEN: u32 = 1;
 
 /// `enum fate`.
 const CAPTURED: u32 = 0;
@@ -89,8 +91,16 @@ impl Loaded {
 impl Programs {
     /// Opens the way to the stack, or closes it: the pump gets everything then.
     pub(super) fn open(&mut self, open: bool) {
-        let way = if open { self.pair.index() } else { CLOSED };
-        if let Err(error) = self.ways.set(TO_STACK, way, BPF_ANY) {
+        self.set(TO_STACK, if open { self.pair.index() } else { CLOSED });
+    }
+
+    /// Lets SYNs take the way to the stack too, or leaves them to the pump.
+    pub(super) fn pass_syns(&mut self, pass: bool) {
+        self.set(SYNS, if pass { OPEN } else { CLOSED });
+    }
+
+    fn set(&mut self, way: u32, value: u32) {
+        if let Err(error) = self.ways.set(way, value, BPF_ANY) {
             // The kernel has no reason to refuse an index that is in bounds.
             tracing::error!(error = %refused_entry(error), "cannot switch the shortcut of a faith interface");
         }
