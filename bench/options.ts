@@ -37,9 +37,9 @@ export class UsageError extends Refusal {
 }
 
 const full = { rounds: 3, seconds: 3 }
+const quick = { rounds: 1, seconds: 0.5 }
 /** What the kernel takes unless it is told otherwise. */
 const congestion = 'cubic'
-const quick = { rounds: 1, seconds: 0.5 }
 /** Only a whole run replaces the figures that are checked in. */
 const published = 'bench/results'
 const unpublished = 'target/bench'

@@ -7,8 +7,9 @@
  * The pump carries every packet between the faith interface and the private namespace through user
  * space, and must: it holds SYNs, counts refusals and answers what cannot be captured. Of a segment
  * in the middle of a connection it asks nothing that a program in the kernel could not ask, and such
- * segments are nearly all there are; of a SYN neither, where nobody holds any. A veth pair joins the host's namespace and the private one
- * beside the two TUN devices, and two programs send the segments by it:
+ * segments are nearly all there are; of a SYN neither, where nobody holds any. A veth pair joins the
+ * host's namespace and the private one beside the two TUN devices, and two programs send the segments
+ * by it:
  *
  *   to_stack   at the egress of the faith interface, before its queue: segments for the stack
  *   to_host    at the ingress of the pair's end on the host: all that the stack sends

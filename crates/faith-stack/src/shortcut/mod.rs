@@ -1,10 +1,9 @@
 //! The shortcut: established TCP goes past the pump, by the programs of `bpf/shortcut.bpf.c`.
 //!
-//! A veth pair joins the host's namespace and the private one. A program at the egress of the faith interface
-//! sends segments of connections by it that the pump would only pass on, and SYNs where no listener asks for them; whatever
-//! else goes to the pump, and to it alone what refuses connections. In the other direction the private namespace's default
-//! route leads by the pair, where another program lets out what the pump would, as if it came from the faith
-//! interface.
+//! A veth pair joins the host's namespace and the private one. A program at the egress of the faith interface sends by
+//! it what the pump would only pass on: segments of connections, and SYNs as long as no listener asks for them.
+//! Whatever else goes to the pump. In the other direction the private namespace's default route leads by the pair,
+//! where another program lets out what the pump would, as if it came from the faith interface.
 //!
 //! Both programs are attached by links, which end with the process; the pair ends with the private namespace,
 //! or before it, in [`Inside::leave_shortcut`](crate::namespace::Inside::leave_shortcut). Without programs the
