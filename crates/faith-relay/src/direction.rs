@@ -22,11 +22,18 @@ use faith_sys::{splice, tcp};
 use crate::leg::Leg;
 use crate::pipes::Loan;
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes of the shared buffer: at this much, copying costs about what two splices do.
 pub(crate) const MESSAGE: usize = 16 * 1024;
 
 /// The most taken into a pipe at a time, and so the most that a stopped sink pins down.
 const BULK: usize = 512 * 1024;
+
+/// Bytes of bulk that a sink may hold unsent. What waits for its peer's window or its congestion control longer than
+/// that waits at its source, where it is not cold yet when it moves on. What is under way has no such bound.
+const UNSENT: u32 = 128 * 1024;
 
 /// Reads in a row before the other sessions of the thread have a turn.
 const ROUNDS: u32 = 8;
@@ -78,6 +85,8 @@ pub(crate) struct Direction {
     piped: usize,
     stream: Stream,
     bulk: bool,
+    /// The sink has been told of [`UNSENT`].
+    bounded: bool,
     /// The sockets or the process cannot splice.
     copy_only: bool,
     ahead: u8,
@@ -92,6 +101,7 @@ impl Direction {
             piped: 0,
             stream: Stream::Open,
             bulk: false,
+            bounded: false,
             copy_only: false,
             ahead: 0,
         }
@@ -212,7 +222,10 @@ impl Direction {
                 return Ok(0);
             }
         };
-        self.bulk |= received == buffer.len();
+        if received == buffer.len() {
+            self.bulk = true;
+            self.bound(sink);
+        }
         let message = &buffer[..received];
         // Nothing is behind these bytes but the end, which can leave with them, in one packet.
         let ends = source.read_closed && !source.failed && !source.mark_ahead && received < buffer.len();
@@ -231,6 +244,14 @@ impl Direction {
             self.stream = Stream::Ending;
         }
         Ok(received)
+    }
+
+    /// Lets the sink take no more than [`UNSENT`] before it has sent some.
+    fn bound(&mut self, sink: &Leg) {
+        if !std::mem::replace(&mut self.bounded, true) {
+            // A connection that is gone is about to be noticed without it.
+            let _ = tcp::bound_unsent(sink, UNSENT);
+        }
     }
 
     /// One read that looks for the urgent mark first: the urgent byte goes on as urgent, by itself. recv(2) never
@@ -317,136 +338,5 @@ fn blocked(error: io::Error, ready: &mut bool) -> io::Result<()> {
         }
         io::ErrorKind::Interrupted => Ok(()),
         _ => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::Future;
-    use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, TcpListener, TcpStream};
-
-    use faith_sys::reactor;
-    use faith_sys::tcp::Connection;
-    use socket2::SockRef;
-
-    use super::*;
-
-    fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        near.set_nonblocking(true).unwrap();
-        tcp::prepare_leg(&near).unwrap();
-        (near, listener.accept().unwrap().0)
-    }
-
-    /// A leg whose peer's end, or reset, has arrived.
-    async fn leg_at_its_end(stream: TcpStream) -> Leg {
-        let fd = reactor::register(Connection::new(stream.into())).unwrap();
-        loop {
-            let mut ready = fd.readable().await.unwrap();
-            if ready.ready().is_read_closed() {
-                break;
-            }
-            ready.clear_ready();
-        }
-        let mut leg = Leg::new(fd, true);
-        leg.read_closed = true;
-        leg
-    }
-
-    fn leg(stream: TcpStream) -> Leg {
-        Leg::new(reactor::register(Connection::new(stream.into())).unwrap(), true)
-    }
-
-    fn in_runtime(test: impl Future<Output = ()>) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
-    }
-
-    fn to_its_end(source: &mut Leg, sink: &mut Leg) -> Flow {
-        let mut direction = Direction::new();
-        loop {
-            let flow = direction.advance(source, sink, &mut [0; MESSAGE], false).unwrap();
-            if flow != Flow::Again {
-                return flow;
-            }
-        }
-    }
-
-    /// Reads `ordinary` bytes, then the urgent one.
-    fn hears_urgent_behind(receiver: &mut TcpStream, ordinary: usize) {
-        SockRef::from(&*receiver).set_out_of_band_inline(true).unwrap();
-        let mut bytes = vec![0; ordinary];
-        receiver.read_exact(&mut bytes).unwrap();
-        assert!(bytes.iter().all(|&byte| byte == b'.'));
-        // The byte that is behind them is there before it is asked about.
-        assert_eq!(receiver.peek(&mut [0]).unwrap(), 1);
-        assert!(tcp::at_mark(&*receiver), "the byte is no longer urgent");
-        let mut urgent = [0];
-        receiver.read_exact(&mut urgent).unwrap();
-        assert_eq!(&urgent, b"!");
-        assert!(!tcp::at_mark(&*receiver));
-    }
-
-    #[test]
-    fn an_urgent_byte_in_front_of_the_end_of_bulk_is_not_lost() {
-        in_runtime(async {
-            let ((source, sender), (sink, mut receiver)) = (pair(), pair());
-            SockRef::from(&receiver).set_out_of_band_inline(true).unwrap();
-            SockRef::from(&sender).send_out_of_band(b"!").unwrap();
-            drop(sender);
-            let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
-            let mut direction = Direction { bulk: true, ..Direction::new() };
-            let flow = direction.advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
-            assert_eq!(flow, Flow::Ended);
-            let mut bytes = Vec::new();
-            receiver.read_to_end(&mut bytes).unwrap();
-            assert_eq!(bytes, b"!");
-        });
-    }
-
-    #[test]
-    fn an_urgent_byte_that_comes_before_any_other_stays_urgent() {
-        in_runtime(async {
-            let ((source, sender), (sink, mut receiver)) = (pair(), pair());
-            SockRef::from(&sender).send_out_of_band(b"!").unwrap();
-            (&sender).write_all(b"after").unwrap();
-            drop(sender);
-            let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
-            assert_eq!(to_its_end(&mut source, &mut sink), Flow::Ended);
-            hears_urgent_behind(&mut receiver, 0);
-        });
-    }
-
-    #[test]
-    fn an_urgent_byte_behind_the_last_little_of_bulk_stays_urgent() {
-        in_runtime(async {
-            let ((source, sender), (sink, mut receiver)) = (pair(), pair());
-            (&sender).write_all(&vec![b'.'; MESSAGE + 100]).unwrap();
-            SockRef::from(&sender).send_out_of_band(b"!").unwrap();
-            (&sender).write_all(b"after").unwrap();
-            drop(sender);
-            let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
-            source.mark_ahead = true;
-            assert_eq!(to_its_end(&mut source, &mut sink), Flow::Ended);
-            hears_urgent_behind(&mut receiver, MESSAGE + 100);
-        });
-    }
-
-    #[test]
-    fn a_reset_that_was_reported_before_is_not_taken_for_an_end() {
-        in_runtime(async {
-            let ((source, sender), (sink, receiver)) = (pair(), pair());
-            tcp::prepare_leg(&sender).unwrap();
-            drop(sender);
-            let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
-            assert!(tcp::take_error(&source).unwrap().is_some());
-            source.failed = true;
-            let flow = Direction::new().advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
-            assert_eq!(flow, Flow::Waiting);
-            receiver.set_nonblocking(true).unwrap();
-            let heard = (&receiver).read(&mut [0]).expect_err("a FIN was sent");
-            assert_eq!(heard.kind(), io::ErrorKind::WouldBlock);
-        });
     }
 }

@@ -212,6 +212,16 @@ pub fn prepare_leg(socket: impl AsFd) -> io::Result<()> {
     socket.set_linger(Some(Duration::ZERO))
 }
 
+/// Has the socket take no more than `bytes`, and report room only below half of them, that it has not sent
+/// (`TCP_NOTSENT_LOWAT`, Linux 3.12). What is on its way to the peer does not count.
+///
+/// # Errors
+///
+/// Those of setsockopt(2); none is expected of a TCP socket.
+pub fn bound_unsent(socket: impl AsFd, bytes: u32) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_notsent_lowat(bytes)
+}
+
 /// Undoes [`prepare_leg`]: the socket is as socket(2) makes it.
 fn restore(socket: impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(&socket);

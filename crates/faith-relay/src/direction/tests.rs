@@ -1,0 +1,142 @@
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use faith_sys::reactor;
+use faith_sys::tcp::Connection;
+use socket2::SockRef;
+
+use super::*;
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    near.set_nonblocking(true).unwrap();
+    tcp::prepare_leg(&near).unwrap();
+    (near, listener.accept().unwrap().0)
+}
+
+/// A leg whose peer's end, or reset, has arrived.
+async fn leg_at_its_end(stream: TcpStream) -> Leg {
+    let fd = reactor::register(Connection::new(stream.into())).unwrap();
+    loop {
+        let mut ready = fd.readable().await.unwrap();
+        if ready.ready().is_read_closed() {
+            break;
+        }
+        ready.clear_ready();
+    }
+    let mut leg = Leg::new(fd, true);
+    leg.read_closed = true;
+    leg
+}
+
+fn leg(stream: TcpStream) -> Leg {
+    Leg::new(reactor::register(Connection::new(stream.into())).unwrap(), true)
+}
+
+fn in_runtime(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+fn to_its_end(source: &mut Leg, sink: &mut Leg) -> Flow {
+    let mut direction = Direction::new();
+    loop {
+        let flow = direction.advance(source, sink, &mut [0; MESSAGE], false).unwrap();
+        if flow != Flow::Again {
+            return flow;
+        }
+    }
+}
+
+/// Reads `ordinary` bytes, then the urgent one.
+fn hears_urgent_behind(receiver: &mut TcpStream, ordinary: usize) {
+    SockRef::from(&*receiver).set_out_of_band_inline(true).unwrap();
+    let mut bytes = vec![0; ordinary];
+    receiver.read_exact(&mut bytes).unwrap();
+    assert!(bytes.iter().all(|&byte| byte == b'.'));
+    // The byte that is behind them is there before it is asked about.
+    assert_eq!(receiver.peek(&mut [0]).unwrap(), 1);
+    assert!(tcp::at_mark(&*receiver), "the byte is no longer urgent");
+    let mut urgent = [0];
+    receiver.read_exact(&mut urgent).unwrap();
+    assert_eq!(&urgent, b"!");
+    assert!(!tcp::at_mark(&*receiver));
+}
+
+#[test]
+fn an_urgent_byte_in_front_of_the_end_of_bulk_is_not_lost() {
+    in_runtime(async {
+        let ((source, sender), (sink, mut receiver)) = (pair(), pair());
+        SockRef::from(&receiver).set_out_of_band_inline(true).unwrap();
+        SockRef::from(&sender).send_out_of_band(b"!").unwrap();
+        drop(sender);
+        let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
+        let mut direction = Direction { bulk: true, ..Direction::new() };
+        let flow = direction.advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
+        assert_eq!(flow, Flow::Ended);
+        let mut bytes = Vec::new();
+        receiver.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, b"!");
+    });
+}
+
+#[test]
+fn an_urgent_byte_that_comes_before_any_other_stays_urgent() {
+    in_runtime(async {
+        let ((source, sender), (sink, mut receiver)) = (pair(), pair());
+        SockRef::from(&sender).send_out_of_band(b"!").unwrap();
+        (&sender).write_all(b"after").unwrap();
+        drop(sender);
+        let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
+        assert_eq!(to_its_end(&mut source, &mut sink), Flow::Ended);
+        hears_urgent_behind(&mut receiver, 0);
+    });
+}
+
+#[test]
+fn an_urgent_byte_behind_the_last_little_of_bulk_stays_urgent() {
+    in_runtime(async {
+        let ((source, sender), (sink, mut receiver)) = (pair(), pair());
+        (&sender).write_all(&vec![b'.'; MESSAGE + 100]).unwrap();
+        SockRef::from(&sender).send_out_of_band(b"!").unwrap();
+        (&sender).write_all(b"after").unwrap();
+        drop(sender);
+        let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
+        source.mark_ahead = true;
+        assert_eq!(to_its_end(&mut source, &mut sink), Flow::Ended);
+        hears_urgent_behind(&mut receiver, MESSAGE + 100);
+    });
+}
+
+#[test]
+fn a_reset_that_was_reported_before_is_not_taken_for_an_end() {
+    in_runtime(async {
+        let ((source, sender), (sink, receiver)) = (pair(), pair());
+        tcp::prepare_leg(&sender).unwrap();
+        drop(sender);
+        let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
+        assert!(tcp::take_error(&source).unwrap().is_some());
+        source.failed = true;
+        let flow = Direction::new().advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
+        assert_eq!(flow, Flow::Waiting);
+        receiver.set_nonblocking(true).unwrap();
+        let heard = (&receiver).read(&mut [0]).expect_err("a FIN was sent");
+        assert_eq!(heard.kind(), io::ErrorKind::WouldBlock);
+    });
+}
+
+#[test]
+fn a_sink_of_bulk_holds_little_unsent_and_one_of_messages_as_much_as_it_likes() {
+    in_runtime(async {
+        for (length, bound) in [(MESSAGE - 1, 0), (MESSAGE, UNSENT)] {
+            let ((source, mut sender), (sink, _receiver)) = (pair(), pair());
+            sender.write_all(&vec![b'.'; length]).unwrap();
+            let (mut source, mut sink) = (leg(source), leg(sink));
+            let mut direction = Direction::new();
+            direction.advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
+            assert_eq!(direction.bytes, length as u64);
+            assert_eq!(SockRef::from(&sink).tcp_notsent_lowat().unwrap(), bound);
+        }
+    });
+}
