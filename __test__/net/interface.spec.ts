@@ -1,4 +1,5 @@
 /** A faith interface: what it is made of, what of it the host sees, and what it captures. */
+import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor, type Host } from '../../lab/index.js'
 import { Program } from './programs/program.js'
@@ -62,6 +63,27 @@ test.serial('connections that start on the router itself are captured too', asyn
   await faith.listen({ port: 80 }, 'here')
   t.like(await router.greeting(server, 80), { from: 'here', ipv4: addresses.server })
 })
+
+test.serial(
+  'its workers interrupt nobody when they wake, and the other threads are as they were',
+  async (t) => {
+    await using _faith = await router.create()
+    const SCHED_BATCH = 3
+    const threads = `/proc/${router.process.pid}/task`
+    const workers = []
+    for (const thread of readdirSync(threads)) {
+      // Its name in parentheses is the second field of stat, the policy the 41st (proc_pid_stat(5)).
+      const [, name, rest] =
+        /\((.*)\) (.*)/s.exec(readFileSync(`${threads}/${thread}/stat`, 'utf8')) ?? []
+      if (Number(rest?.split(' ')[38]) === SCHED_BATCH) workers.push(name)
+    }
+    t.deepEqual(
+      workers.toSorted(),
+      Array.from({ length: workers.length }, (_, worker) => `faith0/${worker}`),
+    )
+    t.true(workers.length > 0)
+  },
+)
 
 test.serial('without a listener for its port a connection is refused', async (t) => {
   await using faith = await router.create()

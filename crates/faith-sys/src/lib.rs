@@ -6,6 +6,7 @@ pub mod netns;
 pub mod pipe;
 pub mod reactor;
 pub mod reuseport;
+pub mod sched;
 pub mod source;
 pub mod splice;
 pub mod tcp;
