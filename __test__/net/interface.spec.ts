@@ -223,6 +223,26 @@ test.serial('an administrator may route less than the prefix', async (t) => {
   await t.throwsAsync(client.dial(captured(addresses.serverSecond), 80), { code: 'ENETUNREACH' })
 })
 
+test.serial('an interface that was down is routed to again when it is up', async (t) => {
+  await using faith = await router.create()
+  await faith.listen({ port: 80 }, 'here')
+  await faith.addPrefix('64:ff9b:1::/48')
+  await faith.addPrefix('64:ff9b:2::/48')
+  await faith.deletePrefix('64:ff9b:1::/48')
+  const routed = async () =>
+    (await ip('route', 'show', 'dev', 'faith0')).split('\n').filter(Boolean).toSorted()
+  const before = await routed()
+  t.is(before.length, 2)
+  for (let time = 0; time < 3; time++) {
+    await ip('link', 'set', 'faith0', 'down')
+    t.deepEqual(await routed(), [])
+    await ip('link', 'set', 'faith0', 'up')
+    await waitFor('the routes', async () => (await routed()).length === before.length)
+    t.deepEqual(await routed(), before)
+    t.like(await client.greeting(server, 80), { from: 'here' })
+  }
+})
+
 test.serial(
   'routes that an administrator has removed do not keep an interface from closing',
   async (t) => {

@@ -1,5 +1,6 @@
 //! The faith interface: its device on the host, its private namespace, and everything that runs between them.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use crate::netlink::{Device, Netlink};
 use crate::on_demand::OnDemand;
 use crate::options::{InterfaceOptions, ShortcutUse, Steering};
 use crate::own_addresses::OwnAddresses;
+use crate::routes;
 use crate::service::{ListenOptions, Service};
 use crate::shortcut::Shortcut;
 use crate::spread::spread;
@@ -75,9 +77,12 @@ pub struct FaithInterface {
     own: OwnAddresses,
     device: Device,
     routes: bool,
+    /// Keeps the host's routes, where they are ours.
+    router: Option<Watch>,
     unsupported: Unsupported,
     steered: bool,
-    open: Mutex<bool>,
+    /// Locked while prefixes change.
+    open: Arc<Mutex<bool>>,
 }
 
 impl FaithInterface {
@@ -130,6 +135,8 @@ impl FaithInterface {
             lost: Mutex::new(Some(lost)),
         });
         let workers = Workers::start(&shared, outer.into_iter().zip(inner).collect()).map_err(started)?;
+        let open = Arc::new(Mutex::new(true));
+        let router = routes.then(|| routes::keep(&shared, device, &open)).transpose().map_err(started)?;
         let interface = Self {
             shared,
             workers: Arc::new(workers),
@@ -138,9 +145,10 @@ impl FaithInterface {
             own,
             device,
             routes,
+            router,
             unsupported,
             steered,
-            open: Mutex::new(true),
+            open,
         };
         for prefix in &set {
             interface.add_prefix(*prefix)?;
@@ -228,7 +236,7 @@ impl FaithInterface {
             // The route's error is what the caller can do something about.
             self.stop_passing(&prefix);
             let _ = self.namespace.run(move |inside| inside.remove_prefix(&prefix));
-            let hint = (error.kind() == std::io::ErrorKind::AlreadyExists)
+            let hint = (error.kind() == io::ErrorKind::AlreadyExists)
                 .then_some("remove that route, or set up routes by hand (routes: false, --no-routes)");
             return Err(StackError::System {
                 what: format!("route {prefix} to {}", self.shared.name),
@@ -275,8 +283,8 @@ impl FaithInterface {
     fn route(
         &self,
         prefix: &FaithPrefix,
-        change: impl Fn(&Netlink, &FaithPrefix, Device) -> std::io::Result<()>,
-    ) -> std::io::Result<()> {
+        change: impl Fn(&Netlink, &FaithPrefix, Device) -> io::Result<()>,
+    ) -> io::Result<()> {
         change(&Netlink::connect()?, prefix, self.device)
     }
 
@@ -285,7 +293,7 @@ impl FaithInterface {
         prefix: FaithPrefix,
         what: &str,
         request: &'static str,
-        change: impl FnOnce(&crate::namespace::Inside, &FaithPrefix) -> std::io::Result<()> + Send + 'static,
+        change: impl FnOnce(&crate::namespace::Inside, &FaithPrefix) -> io::Result<()> + Send + 'static,
     ) -> Result<(), StackError> {
         self.namespace.run(move |inside| change(inside, &prefix)).ok_or_else(|| self.closed())?.map_err(
             |error| {
@@ -377,7 +385,7 @@ impl FaithInterface {
                     let socket = std::os::fd::AsFd::as_fd(socket);
                     let rule = steering.add(address, &wanted, socket).map_err(|error| {
                         let what = format!("steer ports {wanted}: {error}");
-                        StackError::system(what, "bpf", std::io::ErrorKind::StorageFull)
+                        StackError::system(what, "bpf", io::ErrorKind::StorageFull)
                     })?;
                     Some(rule)
                 }
@@ -392,6 +400,10 @@ impl FaithInterface {
     /// Ends every listener and worker, with whatever connections are left, and takes the interface away. Blocks
     /// until that is done; closing it again does nothing.
     pub fn close(&self) {
+        // It may be about to lock that.
+        if let Some(router) = &self.router {
+            router.stop();
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if !*open {
             return;

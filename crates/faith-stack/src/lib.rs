@@ -15,6 +15,7 @@ mod on_demand;
 mod options;
 mod own_addresses;
 mod pump;
+mod routes;
 mod service;
 mod shortcut;
 mod spread;

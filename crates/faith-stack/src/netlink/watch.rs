@@ -97,6 +97,40 @@ async fn own_ipv4(handle: &Handle) -> io::Result<Vec<(Ipv4Addr, u8)>> {
     Ok(own)
 }
 
+/// Waits for `again` each time the device, which is up, has been down and is up again; resolves when it has left. Calls
+/// `watching` once nothing of it will be missed.
+pub(crate) async fn comes_up_again(
+    device: Device,
+    watching: impl FnOnce(),
+    mut again: impl AsyncFnMut(),
+) -> io::Result<()> {
+    let (connection, _handle, mut notices) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
+    let connection = tokio::spawn(connection);
+    watching();
+    let mut was_up = true;
+    while let Some((notice, _)) = notices.next().await {
+        match notice.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link))
+                if link.header.index == device.index() =>
+            {
+                let is_up = link.header.flags.contains(LinkFlags::Up);
+                if is_up && !was_up {
+                    again().await;
+                }
+                was_up = is_up;
+            }
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link))
+                if link.header.index == device.index() =>
+            {
+                break;
+            }
+            _ => {}
+        }
+    }
+    connection.abort();
+    Ok(())
+}
+
 /// Resolves when a pair's end on the host is not there, or is down, or the faith interface has left; calls `watching`
 /// once nothing of it will be missed.
 pub(crate) async fn pair_taken_away(pair: Device, faith: Device, watching: impl FnOnce()) -> io::Result<()> {
