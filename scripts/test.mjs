@@ -56,6 +56,7 @@ const librarySpecs = [
   'lifecycle',
   'lifetime',
   'listener',
+  'prefixes',
   'route',
   'route-socket',
   'sessions',
