@@ -29,6 +29,11 @@ async function sessionTo(relay: Relay, port: number, bytesDown = 0) {
   })
 }
 
+/** How the first session that has ended did so. */
+async function sessionEnd(relay: Relay) {
+  return await waitFor('its end to be told', async () => (await relay.told()).session[0])
+}
+
 test.serial('a session shows who it is of, its age and what it has carried', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
@@ -58,8 +63,9 @@ test.serial('a session shows who it is of, its age and what it has carried', asy
 
   near.ends()
   far.ends()
+  // Of a session that is no longer there it is told a moment later.
   await waitFor('no session', async () => (await relay.sessions()).length === 0)
-  const [ended] = (await relay.told()).session
+  const ended = await sessionEnd(relay)
   t.like(ended, { id: 1, bytesUp: 5, bytesDown: 8, reason: 'closed' })
 })
 
@@ -71,7 +77,7 @@ test.serial('a session is ended by its id, and no other', async (t) => {
   t.true(await relay.endSession(id))
   await one.near.sees('ECONNRESET')
   await one.far.sees('ECONNRESET')
-  const ended = await waitFor('the end', async () => (await relay.told()).session[0])
+  const ended = await sessionEnd(relay)
   t.like(ended, { id, reason: 'aborted' })
   t.false(await relay.endSession(id), 'it has ended')
 

@@ -3,6 +3,7 @@
  * for both outputs and exits with 7, `repeat` gives back what it reads. The first argument says which server is attached:
  * `one` for all connections, or one for `each`, which can tell what was dialled. A line of JSON tells of every command.
  */
+import { generateKeyPairSync } from 'node:crypto'
 import ssh2, { type Connection, type ServerChannel } from 'ssh2'
 import {
   createFaithInterface,
@@ -18,8 +19,13 @@ export interface Command {
   destination?: FaithSocketDestination
 }
 
-const { private: key } = ssh2.utils.generateKeyPairSync('ed25519')
-const settings = { hostKeys: [key], ident: 'faith' }
+// Node's own key: of those that ssh2 makes it cannot read each again.
+const { privateKey } = generateKeyPairSync('ec', {
+  namedCurve: 'prime256v1',
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+  privateKeyEncoding: { type: 'sec1', format: 'pem' },
+})
+const settings = { hostKeys: [privateKey], ident: 'faith' }
 const [which] = process.argv.slice(2)
 
 function run(channel: ServerChannel, { command, destination }: Command): void {
