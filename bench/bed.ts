@@ -49,6 +49,7 @@ export class Bed implements AsyncDisposable {
   readonly programs: Programs
   readonly accounts: Accounts
   readonly phases: Phase[] = []
+  readonly #watch: Tools['watch']
 
   /** What must not end before it is told to, by the program's name. */
   readonly #running: [program: string, process: LabProcess][] = []
@@ -59,6 +60,7 @@ export class Bed implements AsyncDisposable {
     this.machine = tools.machine
     this.programs = tools.programs
     this.accounts = tools.accounts
+    this.#watch = tools.watch
   }
 
   /** Makes a lab, tells `made` of it at once, and starts server and subject. */
@@ -125,6 +127,15 @@ export class Bed implements AsyncDisposable {
 
   /** Takes the CPU time of everybody while something goes on. */
   async phase<T>(name: string, threads: Threads, work: () => Promise<T>): Promise<[T, CpuTime]> {
+    const watched = await this.#watch?.(name)
+    try {
+      return await this.#counted(name, threads, work)
+    } finally {
+      await watched?.()
+    }
+  }
+
+  async #counted<T>(name: string, threads: Threads, work: () => Promise<T>): Promise<[T, CpuTime]> {
     const before = this.accounts.usage()
     const start = performance.now()
     const result = await work()
@@ -217,12 +228,14 @@ export class Bed implements AsyncDisposable {
   }
 }
 
-/** What every bed of a run shares. */
+/** What a bed is made with. */
 export interface Tools {
   machine: Machine
   congestion: string
   programs: Programs
   accounts: Accounts
+  /** Told when a phase begins, and by what it returns when it has ended. */
+  watch?: (phase: string) => Promise<() => Promise<void>>
 }
 
 export interface Footprint {

@@ -5,6 +5,7 @@
 import { quiet } from './machine.js'
 import type { MetricReport, Report, WorkReport } from './results.js'
 import { format } from './table.js'
+import { escape, round } from './xml.js'
 
 /** What is drawn, where it was measured: work item, figure, and what it says above the bars. */
 const wanted: readonly [work: string, metric: string, title: string][] = [
@@ -179,9 +180,3 @@ function label(text: string, x: number, y: number, kind: string, anchor = 'start
   const attributes = [kind && ` class="${kind}"`, anchor === 'end' && ' text-anchor="end"']
   return `<text x="${x}" y="${y}"${attributes.filter(Boolean).join('')}>${escape(text)}</text>`
 }
-
-function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
-}
-
-const round = (value: number) => Math.round(value * 10) / 10

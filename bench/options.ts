@@ -17,6 +17,8 @@ export interface Options {
   /** Where the JSON goes beside the folder. */
   json: string | undefined
   out: string
+  /** Call stacks are taken meanwhile, and drawn. */
+  profile: boolean
   /** A report to print and draw again, instead of measuring. */
   from: string | undefined
   help: boolean
@@ -38,6 +40,7 @@ export class UsageError extends Refusal {
 
 const full = { rounds: 3, seconds: 3 }
 const quick = { rounds: 1, seconds: 0.5 }
+const watched = { rounds: 1 }
 /** What the kernel takes unless it is told otherwise. */
 const congestion = 'cubic'
 /** Only a whole run replaces the figures that are checked in. */
@@ -50,10 +53,11 @@ export function parse(
   works: readonly Work[],
 ): Options {
   const values = read(args)
-  const usual = values.quick ? quick : full
+  const usual = { ...(values.quick ? quick : full), ...(values.profile ? watched : {}) }
   const some = values.work === undefined && values.quick
   const asked = pick('--work', works, values.work)
-  const partial = values.quick || values.subjects !== undefined || values.work !== undefined
+  const partial =
+    values.quick || values.profile || values.subjects !== undefined || values.work !== undefined
   return {
     quick: values.quick ?? false,
     rounds: integer('--rounds', values.rounds, usual.rounds),
@@ -63,6 +67,7 @@ export function parse(
     works: some ? asked.filter((work) => work.quick) : asked,
     skipped: some ? asked.filter((work) => !work.quick) : [],
     json: values.json,
+    profile: values.profile ?? false,
     out: values.out ?? (partial ? unpublished : published),
     from: values.from,
     help: values.help ?? false,
@@ -81,6 +86,7 @@ function read(args: readonly string[]) {
         subjects: { type: 'string' },
         work: { type: 'string' },
         json: { type: 'string' },
+        profile: { type: 'boolean' },
         out: { type: 'string' },
         from: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
@@ -138,6 +144,8 @@ Options:
   --subjects A,B    only these subjects; ratios need the one they are to
   --work A,B        only these work items
   --out DIR         where results.json and results.svg go [${published}; ${unpublished} for part of it]
+  --profile         where the time goes: call stacks, taken by perf meanwhile, and a flame graph of each
+                    load in DIR/profiles; 1 round; figures suffer from it, and no results are written
   --json FILE       a copy of results.json
   --from FILE       print and draw an earlier results.json again, instead of measuring
   -h, --help        print this help
@@ -152,6 +160,8 @@ Examples:
   npm run bench -- --quick
   npm run bench -- --work bulk,connections --subjects haproxy,faithd --rounds 5
       what an optimisation gave, before and after, beside a peer that has not changed
+  npm run bench -- --profile --work connections --subjects haproxy,faithd
+      where the time goes
   npm run bench -- --from bench/results/results.json
 
 docs/performance.md tells how it is measured and how to read it.

@@ -21,6 +21,7 @@ import { Refusal, UsageError, help, parse } from './options.js'
 import type { Options } from './options.js'
 import { Clock, plan } from './plan.js'
 import type { Sitting } from './plan.js'
+import { Profiles } from './profiles.js'
 import { summarize } from './results.js'
 import type { Report, Sample } from './results.js'
 import { allSubjects } from './subject.js'
@@ -95,7 +96,10 @@ async function measure(options: Options): Promise<Report> {
   process.on('exit', () => tools.accounts.close())
 
   const sittings = plan(options.rounds, options.works, able)
-  const samples = await sit(sittings, settings, tools)
+  const profiles = options.profile
+    ? new Profiles(join(resolve(root, options.out), 'profiles'), machine)
+    : undefined
+  const samples = await sit(sittings, settings, tools, profiles)
   const failed = samples.filter((sample) => sample.failure !== undefined)
   for (const { subject, work, round, failure } of failed) {
     leftOut.push({ what: `${subject}, ${work}, round ${round}`, why: failure ?? '' })
@@ -130,6 +134,7 @@ async function sit(
   sittings: readonly Sitting[],
   settings: Settings,
   tools: Tools,
+  profiles: Profiles | undefined,
 ): Promise<Sample[]> {
   const samples: Sample[] = []
   const clock = new Clock(settings)
@@ -143,7 +148,7 @@ async function sit(
     }
     const start = performance.now()
     const sample = await shown(sitting, `[${index + 1}/${sittings.length}]`, clock, left, () =>
-      once(sitting, settings, tools),
+      once(sitting, settings, profiles === undefined ? tools : watched(sitting, tools, profiles)),
     )
     clock.took(sitting.work, (performance.now() - start) / 1000)
     samples.push(sample)
@@ -189,6 +194,10 @@ function headline({ work }: Sitting, { values }: Sample, settings: Settings): st
   return parts.join(', ') || 'done'
 }
 
+function watched(sitting: Sitting, tools: Tools, profiles: Profiles): Tools {
+  return { ...tools, watch: async (phase) => await profiles.watch(sitting, phase) }
+}
+
 async function once(sitting: Sitting, settings: Settings, tools: Tools): Promise<Sample> {
   const { work, subject } = sitting
   try {
@@ -218,7 +227,9 @@ function empty({ round, work, subject }: Sitting, failure?: string): Sample {
   return failure === undefined ? sample : { ...sample, failure }
 }
 
-function save(report: Report, { out, json, from }: Options): void {
+function save(report: Report, { out, json, from, profile }: Options): void {
+  // Figures that were taken while perf was at work are no results.
+  if (profile) return
   const folder = resolve(root, from === undefined ? out : dirname(resolve(from)))
   mkdirSync(folder, { recursive: true })
   const text = `${JSON.stringify(report, undefined, 1)}\n`

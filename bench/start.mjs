@@ -38,7 +38,8 @@ await runScript('bench', async () => {
   }
   checkTools()
   if (measures) {
-    await ensurePrograms(benchPrograms)
+    const profiler = args.includes('--profile') ? /** @type {const} */ (['perf']) : []
+    await ensurePrograms([...benchPrograms, ...profiler])
     await ensurePeers()
   }
   await ensureNodeModules()

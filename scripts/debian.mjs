@@ -34,6 +34,7 @@ const packages = {
   nginx: 'nginx',
   nmap: 'nmap',
   openssl: 'openssl',
+  perf: 'linux-perf',
   ps: 'procps',
   python3: 'python3',
   setpriv: 'util-linux',
