@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Chooses the queue of a TUN device, and so the worker, that a packet goes to. Minimum kernel: 4.16
- * (TUNSETSTEERINGEBPF).
+ * Chooses the queue of a TUN device, and so the worker, that a packet goes to. Minimum kernel: 5.5
+ * (TUNSETSTEERINGEBPF, BPF_F_MMAPABLE).
  *
  * Theory of operation
  *
@@ -14,6 +14,13 @@
  *
  * Clients choose addresses and ports, and one that knew the constants could have all its connections
  * on one worker. So both are drawn by the loader.
+ *
+ * Where the rest of a connection passes the device by (shortcut.bpf.c), whoever gets its SYN has all
+ * of it, and none of its packets has to come to that queue. So of two queues, which the flow chooses, a
+ * SYN goes to the one with the smaller backlog: SYNs that its worker has been given since it last saw
+ * the queue empty. A worker that waits for a processor, or is at something long, gets few then, and
+ * one that has nothing to do gets more. Two choices are nearly as good as looking at all queues
+ * (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001).
  */
 #include <linux/bpf.h>
 
@@ -21,8 +28,12 @@
 
 #define NEXT_TCP 6
 
-/* Overwritten by the loader; the factor with an odd number. */
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
+
+/* Overwritten by the loader; the factor with an odd number. Without `queues` SYNs go where their flow goes. */
 volatile const __u64 addend = 0, factor = 1;
+volatile const __u32 queues = 0;
 
 /* An IPv6 header from its next-header field on, and the ports of a TCP header right behind it. */
 struct flow {
@@ -32,6 +43,21 @@ struct flow {
 } __attribute__((packed));
 
 #define FLOW_OFFSET 6
+#define TCP_FLAGS_OFFSET (40 + 13)
+
+/* A cache line for each of two writers: this program, and the worker. */
+struct backlog {
+	__u64 given, line[7];
+	__u64 seen, other_line[7];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* a queue each: overwritten by the loader */
+	__type(key, __u32);
+	__type(value, struct backlog);
+} backlogs SEC(".maps");
 
 /* A product carries only upwards, so what is in the upper half is brought down; and with one product alone, some
  * factors leave ports that follow each other on few queues. */
@@ -40,6 +66,33 @@ static __u64 mix(__u64 key)
 	key = (key ^ key >> 32) * factor;
 	key = (key ^ key >> 29) * factor;
 	return key ^ key >> 32;
+}
+
+static int begins_connection(struct __sk_buff *skb)
+{
+	__u8 flags;
+
+	if (bpf_skb_load_bytes(skb, TCP_FLAGS_OFFSET, &flags, sizeof(flags)))
+		return 0;
+	return (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* The one of two different queues with the smaller backlog. The halves of the key choose them. */
+static __u32 readier(__u64 key)
+{
+	__u32 first = (__u32)key % queues;
+	__u32 second = (first + 1 + (__u32)(key >> 32) % (queues - 1)) % queues;
+	struct backlog *one = bpf_map_lookup_elem(&backlogs, &first);
+	struct backlog *other = bpf_map_lookup_elem(&backlogs, &second);
+
+	if (!one || !other)
+		return first;
+	if (other->given - other->seen < one->given - one->seen) {
+		first = second;
+		one = other;
+	}
+	__sync_fetch_and_add(&one->given, 1);
+	return first;
 }
 
 SEC("socket")
@@ -52,8 +105,11 @@ int queue(struct __sk_buff *skb)
 		return 0; /* too short for TCP */
 	key = mix((flow.source[0] ^ flow.destination[0]) + addend);
 	key = mix(key ^ flow.source[1] ^ flow.destination[1]);
-	if (flow.next == NEXT_TCP)
+	if (flow.next == NEXT_TCP) {
 		key = mix(key ^ flow.ports[0] ^ flow.ports[1]);
+		if (queues > 1 && begins_connection(skb))
+			return readier(key);
+	}
 	/* The device takes the remainder by the number of its queues. */
 	return key & 0x7fffffff;
 }

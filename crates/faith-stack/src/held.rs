@@ -1,16 +1,19 @@
 //! SYNs held in the pump until their service decides.
 //!
-//! A worker's table says of each held flow whether its SYN is still undecided (then retransmissions are
-//! swallowed) or was released (then they go on to the kernel, whose SYN-ACK may have been lost). An entry lives
-//! as long as the [`HeldSyn`] or the [`Released`] that owns it, and so does its place within [`HoldLimits`]:
-//! a forged SYN whose server answers takes up a place until whoever waits for the connection gives up, so a
-//! flood of them can make no more outgoing connections than there are places.
+//! A table says of each held flow whether its SYN is still undecided (then retransmissions are swallowed) or was
+//! released (then they go on to the kernel, whose SYN-ACK may have been lost). A SYN goes to whichever worker has
+//! fewest waiting, and what the client sends next may come to another, so the table is the interface's, cut into
+//! shards to keep workers out of each other's way. An entry lives as long as the [`HeldSyn`] or the [`Released`]
+//! that owns it, and so does its place within [`HoldLimits`]: a forged SYN whose server answers takes up a place
+//! until whoever waits for the connection gives up, so a flood of them can make no more outgoing connections than
+//! there are places.
 
 use std::collections::hash_map::Entry as MapEntry;
+use std::hash::BuildHasher as _;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
@@ -18,59 +21,98 @@ use faith_packet::prefix::network_of;
 use faith_packet::tcp;
 use faith_sys::source::traffic_class;
 use faith_sys::tun::VIRTIO_HEADER;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use tokio::sync::Notify;
 
 use crate::listener::Listener;
 use crate::pump::Pump;
 use crate::service::HoldLimits;
 
-/// What a worker does with another SYN of a flow in its table.
+/// Shards per worker: enough that two workers rarely want the same one.
+const SHARDS_PER_WORKER: usize = 4;
+
+/// What is done with another SYN of a flow in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holding {
     Undecided,
     Released,
 }
 
-/// The held flows of one worker.
-#[derive(Default)]
-pub(crate) struct HeldTable(FxHashMap<Flow, Line>);
+/// Why a SYN is not held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotHeld {
+    /// Its flow is in the table already.
+    Known(Holding),
+    /// No more may be held in all.
+    BeyondTotal,
+    /// No more may be held of this client's.
+    BeyondClient,
+}
+
+type Lines = FxHashMap<Flow, Line>;
+
+/// The held flows of an interface.
+pub(crate) struct HeldTable(Box<[Mutex<Lines>]>);
 
 struct Line {
     holding: Holding,
     /// What a RST must carry that is about this SYN and no guess (RFC 5961 section 3.2).
     next_sequence: Option<u32>,
-    given_up: Rc<Notify>,
+    given_up: Arc<Notify>,
 }
 
 impl HeldTable {
-    pub(crate) fn holding(&self, flow: &Flow) -> Option<Holding> {
-        self.0.get(flow).map(|line| line.holding)
+    pub(crate) fn new(workers: usize) -> Self {
+        let shards = workers.max(1).saturating_mul(SHARDS_PER_WORKER);
+        Self((0..shards).map(|_| Mutex::default()).collect())
+    }
+
+    fn lines(&self, flow: &Flow) -> MutexGuard<'_, Lines> {
+        // Bits that the maps do not choose their places by.
+        let hash = FxBuildHasher.hash_one(flow) >> 32;
+        let shard = hash as usize % self.0.len();
+        self.0[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of a RST that acknowledges nothing: of a held SYN, or in answer to the SYN-ACK that came too
     /// late.
     pub(crate) fn reset(&self, flow: &Flow, packet: &[u8]) {
-        if let Some(line) = self.0.get(flow)
+        if let Some(line) = self.lines(flow).get(flow)
             && tcp::sequence(packet) == line.next_sequence
         {
             line.given_up.notify_one();
         }
     }
 
-    /// Enters a flow that is not held yet.
-    fn enter(&mut self, flow: Flow, frame: &[u8]) -> Rc<Notify> {
-        let next_sequence = frame.get(VIRTIO_HEADER..).and_then(tcp::sequence).map(|it| it.wrapping_add(1));
-        let given_up = Rc::new(Notify::new());
-        let line = Line { holding: Holding::Undecided, next_sequence, given_up: Rc::clone(&given_up) };
-        self.0.insert(flow, line);
-        given_up
+    /// Enters a flow that is not held yet and for which there is a place.
+    fn enter(
+        &self,
+        flow: Flow,
+        frame: &[u8],
+        place: impl FnOnce() -> Result<Place, NotHeld>,
+    ) -> Result<(Place, Arc<Notify>), NotHeld> {
+        match self.lines(&flow).entry(flow) {
+            MapEntry::Occupied(line) => Err(NotHeld::Known(line.get().holding)),
+            MapEntry::Vacant(vacant) => {
+                let place = place()?;
+                let next_sequence =
+                    frame.get(VIRTIO_HEADER..).and_then(tcp::sequence).map(|it| it.wrapping_add(1));
+                let given_up = Arc::new(Notify::new());
+                let (holding, told) = (Holding::Undecided, Arc::clone(&given_up));
+                vacant.insert(Line { holding, next_sequence, given_up });
+                Ok((place, told))
+            }
+        }
     }
 
-    fn release(&mut self, flow: &Flow) {
-        if let Some(line) = self.0.get_mut(flow) {
+    fn release(&self, flow: &Flow) {
+        if let Some(line) = self.lines(flow).get_mut(flow) {
             line.holding = Holding::Released;
         }
+    }
+
+    fn leave(&self, flow: &Flow) {
+        self.lines(flow).remove(flow);
     }
 }
 
@@ -84,16 +126,16 @@ pub struct HeldSyn {
 }
 
 impl HeldSyn {
-    /// Takes `flow` into the worker's table, unless that would go past the listener's limits.
+    /// Takes `flow` into the table, unless it is there or that would go past the listener's limits.
     pub(crate) fn hold(
         pump: &Rc<Pump>,
         listener: &Arc<Listener>,
         hold: &Arc<Hold>,
         flow: Flow,
         frame: &[u8],
-    ) -> Result<Self, Beyond> {
-        let place = Place::take(hold, flow.client.ip())?;
-        let given_up = pump.held.borrow_mut().enter(flow, frame);
+    ) -> Result<Self, NotHeld> {
+        let place = || Place::take(hold, flow.client.ip());
+        let (place, given_up) = pump.shared.held.enter(flow, frame, place)?;
         Ok(Self {
             entry: Entry { pump: Rc::clone(pump), flow, given_up, _place: place },
             listener: Arc::clone(listener),
@@ -122,7 +164,7 @@ impl HeldSyn {
     /// Ends when the client has said by a RST that it wants the connection no more: of the SYN, or of the SYN-ACK
     /// after [`release`](Self::release).
     pub fn given_up(&self) -> impl Future<Output = ()> + use<> {
-        let given_up = Rc::clone(&self.entry.given_up);
+        let given_up = Arc::clone(&self.entry.given_up);
         async move { given_up.notified().await }
     }
 
@@ -133,7 +175,7 @@ impl HeldSyn {
     /// kernel, until it is dropped: hold it as long as something waits for this connection to be accepted.
     pub fn release(self) -> Released {
         let Self { entry, listener, frame } = self;
-        entry.pump.held.borrow_mut().release(&entry.flow);
+        entry.pump.shared.held.release(&entry.flow);
         entry.pump.show_syn(&listener, entry.flow, &frame);
         Released { _entry: entry }
     }
@@ -168,17 +210,17 @@ impl std::fmt::Debug for Released {
     }
 }
 
-/// A flow's line in the table of its worker.
+/// A flow's line in the table.
 struct Entry {
     pump: Rc<Pump>,
     flow: Flow,
-    given_up: Rc<Notify>,
+    given_up: Arc<Notify>,
     _place: Place,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.pump.held.borrow_mut().0.remove(&self.flow);
+        self.pump.shared.held.leave(&self.flow);
     }
 }
 
@@ -196,13 +238,6 @@ impl Hold {
     }
 }
 
-/// Which of the limits forbids to hold another SYN.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Beyond {
-    Total,
-    Client,
-}
-
 /// One place among the held SYNs, free again when dropped.
 #[derive(Debug)]
 struct Place {
@@ -211,18 +246,18 @@ struct Place {
 }
 
 impl Place {
-    fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Result<Self, Beyond> {
+    fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Result<Self, NotHeld> {
         let network = network_of(*client, hold.limits.client_prefix_length);
         let mut clients = hold.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if hold.total.load(Ordering::Relaxed) >= hold.limits.total {
-            return Err(Beyond::Total);
+            return Err(NotHeld::BeyondTotal);
         }
         let count = clients.entry(network).or_default();
         if *count >= hold.limits.per_client {
             if *count == 0 {
                 clients.remove(&network);
             }
-            return Err(Beyond::Client);
+            return Err(NotHeld::BeyondClient);
         }
         *count += 1;
         hold.total.fetch_add(1, Ordering::Relaxed);
@@ -264,6 +299,14 @@ mod tests {
         Flow { client: end("2001:db8::1", 1024), destination: end("64:ff9b::c633:6402", 80) }
     }
 
+    fn limits() -> HoldLimits {
+        HoldLimits { total: 2, per_client: 2, client_prefix_length: 64 }
+    }
+
+    fn place() -> Result<Place, NotHeld> {
+        Place::take(&Hold::new(limits()), &Ipv6Addr::LOCALHOST)
+    }
+
     fn segment(flags: u8, sequence: u32) -> Vec<u8> {
         let mut packet = vec![0; 60];
         packet[0] = 6 << 4;
@@ -282,8 +325,8 @@ mod tests {
     #[test]
     fn a_rst_with_the_next_sequence_number_gives_up_before_the_release_and_after_it() {
         for released in [false, true] {
-            let mut table = HeldTable::default();
-            let given_up = table.enter(flow(), &frame(&segment(SYN, u32::MAX)));
+            let table = HeldTable::new(2);
+            let (_place, given_up) = table.enter(flow(), &frame(&segment(SYN, u32::MAX)), place).unwrap();
             if released {
                 table.release(&flow());
             }
@@ -294,14 +337,32 @@ mod tests {
 
     #[test]
     fn a_rst_that_was_guessed_or_is_of_another_flow_changes_nothing() {
-        let mut table = HeldTable::default();
-        let given_up = table.enter(flow(), &frame(&segment(SYN, 7)));
+        let table = HeldTable::new(2);
+        let (_place, given_up) = table.enter(flow(), &frame(&segment(SYN, 7)), place).unwrap();
         table.reset(&flow(), &segment(RST, 7));
         table.reset(&flow(), &segment(RST, 9));
         let mut other = flow();
         other.client.set_port(1025);
         table.reset(&other, &segment(RST, 8));
         assert!(!is_told(&given_up));
-        assert_eq!(table.holding(&flow()), Some(Holding::Undecided));
+    }
+
+    #[test]
+    fn a_flow_is_held_once_and_takes_one_place_until_it_leaves() {
+        let hold = Hold::new(limits());
+        let take = || Place::take(&hold, &Ipv6Addr::LOCALHOST);
+        let table = HeldTable::new(2);
+        let syn = frame(&segment(SYN, 7));
+        let entered = table.enter(flow(), &syn, take).unwrap();
+        let again = table.enter(flow(), &syn, take).map(drop);
+        assert_eq!(again, Err(NotHeld::Known(Holding::Undecided)));
+        table.release(&flow());
+        let again = table.enter(flow(), &syn, take).map(drop);
+        assert_eq!(again, Err(NotHeld::Known(Holding::Released)));
+        assert_eq!(hold.total.load(Ordering::Relaxed), 1);
+        table.leave(&flow());
+        drop(entered);
+        assert_eq!(hold.total.load(Ordering::Relaxed), 0);
+        assert!(table.enter(flow(), &syn, take).is_ok());
     }
 }

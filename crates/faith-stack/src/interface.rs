@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use faith_packet::classify::{Classifier, Unsupported};
 use faith_packet::prefix::{FaithPrefix, PrefixSet};
+use faith_sys::backlog::Backlogs;
 use faith_sys::tun::Tun;
 use tokio::sync::watch;
 
 use crate::counters::{Counters, InterfaceStats};
 use crate::error::StackError;
 use crate::handle::ListenerHandle;
-use crate::held::Hold;
+use crate::held::{HeldTable, Hold};
 use crate::keepfaith::{follow_keepfaith, keepfaith};
 use crate::listener::{Listener, Listeners, Reach, State, accept};
 use crate::namespace::{AcceptQueue, Namespace, QUEUE, listening_group, tun_failed};
@@ -26,7 +27,7 @@ use crate::own_addresses::OwnAddresses;
 use crate::routes;
 use crate::service::{ListenOptions, Service};
 use crate::shortcut::Shortcut;
-use crate::spread::spread;
+use crate::spread::{Syns, spread};
 use crate::steer::RuleId;
 use crate::worker::Workers;
 
@@ -39,11 +40,21 @@ pub(crate) struct Shared {
     pub(crate) classifier: Arc<ArcSwap<Classifier>>,
     pub(crate) listeners: ArcSwap<Listeners>,
     pub(crate) counters: Vec<Counters>,
+    pub(crate) held: HeldTable,
+    /// Where a program chooses the queues.
+    backlogs: Option<Backlogs>,
     shortcut: Option<Arc<Shortcut>>,
     lost: Mutex<Option<LostCallback>>,
 }
 
 impl Shared {
+    /// Says that a worker has nothing left in its queue of the host's device.
+    pub(crate) fn seen(&self, worker: usize) {
+        if let Some(backlogs) = &self.backlogs {
+            backlogs.seen(worker);
+        }
+    }
+
     /// Reports that a queue can be read no more: somebody deleted its device.
     pub(crate) fn lost(&self) {
         if let Some(callback) = self.take_lost() {
@@ -107,11 +118,6 @@ impl FaithInterface {
         let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
         let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto)?;
         let namespace = Arc::new(namespace);
-        if queues > 1
-            && let Err(error) = spread([&outer, &inner])
-        {
-            tracing::debug!(interface = %name, error = error.of("queue"), "the kernel spreads flows over queues");
-        }
         let steered = namespace.run(|inside| inside.steering.is_some()).unwrap_or(false);
 
         let device = netlink
@@ -126,11 +132,20 @@ impl FaithInterface {
             ShortcutUse::Off => None,
         }
         .unzip();
+        let syns = if shortcut.is_some() { Syns::ByBacklog } else { Syns::ByFlow };
+        let backlogs =
+            (queues > 1).then(|| spread([&outer, &inner], syns)).transpose().unwrap_or_else(|error| {
+                let error = error.of("queue");
+                tracing::debug!(interface = %name, error, "the kernel spreads flows over queues");
+                None
+            });
         let shared = Arc::new(Shared {
             name: name.clone(),
             classifier: Arc::new(ArcSwap::from_pointee(Classifier::new(PrefixSet::new(), unsupported))),
             listeners: ArcSwap::default(),
             counters: (0..queues).map(|_| Counters::default()).collect(),
+            held: HeldTable::new(queues),
+            backlogs,
             shortcut,
             lost: Mutex::new(Some(lost)),
         });

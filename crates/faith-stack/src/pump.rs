@@ -1,9 +1,9 @@
 //! The pump: what moves packets between the host's device and the stack's.
 //!
 //! Every worker owns one queue of each device and passes frames from one to the other with their virtio header
-//! unchanged, so that 64 KiB segments and partial checksums cross in one read and one write. The kernel spreads
-//! flows over the queues of a TUN by a hash that is the same for both directions and both devices
-//! (`__skb_get_hash_symmetric`), so a flow stays with its worker, both ways, without any table of ours.
+//! unchanged, so that 64 KiB segments and partial checksums cross in one read and one write. A flow's packets come
+//! to one queue, the same of both devices and in both directions, without any table of ours; its SYN may come to
+//! another where the shortcut takes the others (see [`spread`](crate::spread)).
 //!
 //! host → stack: the classifier decides; an initial SYN for a listener that holds SYNs is offered to its
 //! service first (see [`held`](crate::held)), and one for a port that has no socket yet waits for it to be
@@ -11,7 +11,7 @@
 //!
 //! stack → host: TCP and ICMPv6 errors from inside a prefix; nothing else leaves.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
 use crate::counters::Counters;
-use crate::held::{Beyond, HeldSyn, HeldTable, Holding};
+use crate::held::{HeldSyn, Holding, NotHeld};
 use crate::interface::Shared;
 use crate::keepfaith::keepfaith;
 use crate::listener::{Listener, Reach};
@@ -52,7 +52,6 @@ const ERRORS_PER_SECOND: u32 = 1000;
 pub(crate) struct Pump {
     pub(crate) worker: usize,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) held: RefCell<HeldTable>,
     /// Told when connections begin.
     pub(crate) newcomers: Notify,
     outer: AsyncFd<Tun>,
@@ -66,7 +65,6 @@ impl Pump {
         Ok(Rc::new(Self {
             worker,
             shared,
-            held: RefCell::default(),
             newcomers: Notify::new(),
             outer: register_for(outer, Interest::READABLE | Interest::ERROR)?,
             inner: register_for(inner, Interest::READABLE | Interest::ERROR)?,
@@ -82,7 +80,9 @@ impl Pump {
     pub(crate) async fn capture(self: Rc<Self>) {
         let mut classifier = Cache::new(Arc::clone(&self.shared.classifier));
         let mut frame = vec![0; MAX_FRAME];
-        drain(&self.outer, &mut frame, |frame| self.capture_frame(classifier.load(), frame)).await;
+        let each = |frame: &[u8]| self.capture_frame(classifier.load(), frame);
+        let seen = || self.shared.seen(self.worker);
+        drain(&self.outer, &mut frame, each, seen).await;
         self.shared.lost();
     }
 
@@ -90,7 +90,8 @@ impl Pump {
     pub(crate) async fn give_back(self: Rc<Self>) {
         let mut classifier = Cache::new(Arc::clone(&self.shared.classifier));
         let mut frame = vec![0; MAX_FRAME];
-        drain(&self.inner, &mut frame, |frame| self.give_back_frame(classifier.load(), frame)).await;
+        let each = |frame: &[u8]| self.give_back_frame(classifier.load(), frame);
+        drain(&self.inner, &mut frame, each, || {}).await;
         self.shared.lost();
     }
 
@@ -137,7 +138,7 @@ impl Pump {
             }
             ToStack::Reset(flow) => {
                 self.to_stack(frame);
-                self.held.borrow().reset(&flow, packet);
+                self.shared.held.reset(&flow, packet);
             }
             ToStack::Unreachable => {
                 self.counters().drop(DropReason::Unsupported);
@@ -162,24 +163,18 @@ impl Pump {
         let listeners = self.shared.listeners.load();
         let Some(listener) = listeners.find(&flow.destination) else { return self.to_stack(frame) };
         let Some(hold) = &listener.hold else { return self.show_syn(listener, flow, frame) };
-        let holding = self.held.borrow().holding(&flow);
-        match holding {
-            Some(Holding::Undecided) => self.counters().drop(DropReason::Hold),
-            Some(Holding::Released) => self.show_syn(listener, flow, frame),
-            None => {
-                let counters = self.counters();
-                let beyond = match HeldSyn::hold(self, listener, hold, flow, frame) {
-                    Ok(syn) => {
-                        counters.syns_held.add(1);
-                        return Arc::clone(&listener.service).offered(self.worker, syn);
-                    }
-                    Err(Beyond::Total) => &counters.syns_beyond_hold,
-                    Err(Beyond::Client) => &counters.syns_beyond_client_hold,
-                };
-                beyond.add(1);
-                self.show_syn(listener, flow, frame);
+        let counters = self.counters();
+        match HeldSyn::hold(self, listener, hold, flow, frame) {
+            Ok(syn) => {
+                counters.syns_held.add(1);
+                return Arc::clone(&listener.service).offered(self.worker, syn);
             }
+            Err(NotHeld::Known(Holding::Undecided)) => return counters.drop(DropReason::Hold),
+            Err(NotHeld::Known(Holding::Released)) => {}
+            Err(NotHeld::BeyondTotal) => counters.syns_beyond_hold.add(1),
+            Err(NotHeld::BeyondClient) => counters.syns_beyond_client_hold.add(1),
         }
+        self.show_syn(listener, flow, frame);
     }
 
     /// Hands a SYN to the kernel, once a socket is there to take it.
@@ -240,8 +235,8 @@ impl Pump {
     }
 }
 
-/// Reads frames as they come, until the device is gone.
-async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8])) {
+/// Reads frames as they come, until the device is gone. `empty` is told when none is left.
+async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8]), empty: impl Fn()) {
     loop {
         // A device that was deleted reports an error and is never readable again (tun_chr_poll()).
         let Ok(mut ready) = queue.ready(Interest::READABLE | Interest::ERROR).await else { return };
@@ -251,6 +246,7 @@ async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8
                 Ok(length) => each(&frame[..length]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();
+                    empty();
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -1,40 +1,60 @@
-//! Which worker's queue a flow goes to: the program of `bpf/queue.bpf.c`, for both TUN devices of an interface.
+//! Which worker's queue a packet goes to: the program of `bpf/queue.bpf.c`, for both TUN devices of an interface.
 
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
+use aya::maps::{Map, MapError};
 use aya::programs::SocketFilter;
+use faith_sys::backlog::Backlogs;
 use faith_sys::tun::Tun;
 
 use crate::ebpf::{Refusal, loader, program, refused_load};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/queue.bpf.o");
 
+/// Whom a connection's first packet goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Syns {
+    /// The worker that gets its other packets.
+    ByFlow,
+    /// The one of two workers with the smaller backlog, for connections whose other packets pass the queues by.
+    ByBacklog,
+}
+
 /// Has the program choose among the queues of each of `devices`, alike in both directions of a flow. The devices keep
-/// it from then on.
+/// it from then on. Workers that see that they have nothing left to do are to say so to what is returned.
 ///
 /// # Errors
-/// The kernel will have no program; then it spreads flows by itself, as well and at more cost.
-pub(crate) fn spread(devices: [&[Tun]; 2]) -> Result<(), Refusal> {
-    let mut ebpf = load()?;
+/// The kernel will have no program; then it spreads flows by itself, at more cost.
+pub(crate) fn spread(devices: [&[Tun]; 2], syns: Syns) -> Result<Backlogs, Refusal> {
+    let queues = devices[0].len();
+    let (mut ebpf, backlogs) = load(queues, syns)?;
     let queue = loaded(&mut ebpf)?.fd().map_err(|error| Refusal::new("load", &error))?;
     for device in devices.into_iter().filter_map(<[Tun]>::first) {
         device.steer(queue.as_fd()).map_err(|error| Refusal::new("attach", &error))?;
     }
-    Ok(())
+    Ok(backlogs)
 }
 
-fn load() -> Result<Ebpf, Refusal> {
+fn load(queues: usize, syns: Syns) -> Result<(Ebpf, Backlogs), Refusal> {
     let random = RandomState::new();
     let (addend, factor) = (random.hash_one(0), random.hash_one(1) | 1);
+    let entries = u32::try_from(queues).map_err(|error| Refusal::new("load", &error))?;
+    let chosen_from = if syns == Syns::ByBacklog { entries } else { 0 };
     let mut ebpf = loader()
         .override_global("addend", &addend, true)
         .override_global("factor", &factor, true)
+        .override_global("queues", &chosen_from, true)
+        .map_max_entries("backlogs", entries)
         .load(OBJECT)
         .map_err(|error| Refusal::new("load", &error))?;
     loaded(&mut ebpf)?.load().map_err(refused_load)?;
-    Ok(ebpf)
+    let Some(Map::Array(map)) = ebpf.take_map("backlogs") else {
+        return Err(Refusal::new("load", &MapError::InvalidName { name: "backlogs".to_owned() }));
+    };
+    let backlogs = Backlogs::map(map.fd(), queues).map_err(|error| Refusal::new("load", &error))?;
+    Ok((ebpf, backlogs))
 }
 
 fn loaded(ebpf: &mut Ebpf) -> Result<&mut SocketFilter, Refusal> {
@@ -52,9 +72,9 @@ mod tests {
 
     /// Runs `test` with a program of its own; where the kernel refuses that to this user it says so and passes, except
     /// in CI.
-    fn with_program(test: impl FnOnce(&SocketFilter)) {
-        match load() {
-            Ok(mut ebpf) => test(loaded(&mut ebpf).unwrap()),
+    fn with_program(syns: Syns, test: impl FnOnce(&SocketFilter, &Backlogs)) {
+        match load(QUEUES as usize, syns) {
+            Ok((mut ebpf, backlogs)) => test(loaded(&mut ebpf).unwrap(), &backlogs),
             Err(error) => {
                 let error = error.of("queue");
                 assert!(std::env::var_os("CI").is_none(), "in CI this must run: {error}");
@@ -84,7 +104,7 @@ mod tests {
 
     #[test]
     fn both_directions_of_a_flow_come_to_one_queue() {
-        with_program(|program| {
+        with_program(Syns::ByFlow, |program, _| {
             for next in [6, 58] {
                 for port in 0..64 {
                     let (client, server) = ((1, port), (2, 443));
@@ -97,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_connections_of_one_client_come_to_all_queues_alike() {
-        with_program(|program| {
+        with_program(Syns::ByFlow, |program, _| {
             let mut flows = [0; QUEUES as usize];
             for port in 0..FLOWS {
                 flows[queue_of(program, &packet(6, (1, 1024 + port), (2, 443))) as usize] += 1;
@@ -109,11 +129,78 @@ mod tests {
 
     #[test]
     fn what_is_not_tcp_goes_by_its_addresses_alone() {
-        with_program(|program| {
+        with_program(Syns::ByFlow, |program, _| {
             let queue = queue_of(program, &packet(58, (1, 0), (2, 0)));
             assert!((0..64).all(|port| queue_of(program, &packet(58, (1, port), (2, 0))) == queue));
             let queues = (0..64).map(|address| queue_of(program, &packet(58, (address, 0), (2, 0))));
             assert!(queues.collect::<std::collections::HashSet<_>>().len() == QUEUES as usize);
+        });
+    }
+
+    /// The first packet of a connection, or, with `flags`, another one.
+    fn segment(flags: u8, port: u16) -> [u8; 60] {
+        let mut packet = packet(6, (1, port), (2, 443));
+        packet[53] = flags;
+        packet
+    }
+
+    const SYN: u8 = 0x02;
+    const SYN_ACK: u8 = 0x12;
+    const ACK: u8 = 0x10;
+
+    /// How many of so many SYNs come to each queue.
+    fn shares(program: &SocketFilter, ports: impl Iterator<Item = u16>) -> [u32; QUEUES as usize] {
+        let mut shares = [0; QUEUES as usize];
+        for port in ports {
+            shares[queue_of(program, &segment(SYN, port)) as usize] += 1;
+        }
+        shares
+    }
+
+    #[test]
+    fn a_worker_that_sees_nothing_gets_no_more_syns_than_others_that_see_nothing() {
+        with_program(Syns::ByBacklog, |program, _| {
+            let shares = shares(program, 0..1000);
+            // By flow alone, one in thirty would be further from 250 than this.
+            assert!(shares.iter().all(|share| (246..=254).contains(share)), "{shares:?}");
+        });
+    }
+
+    #[test]
+    fn a_worker_that_sees_its_syns_gets_those_of_others_that_do_not() {
+        with_program(Syns::ByBacklog, |program, backlogs| {
+            let mut to_first = 0;
+            for port in 0..1000 {
+                if queue_of(program, &segment(SYN, port)) == 0 {
+                    to_first += 1;
+                    backlogs.seen(0);
+                }
+            }
+            // One of the two that are compared, half of the time.
+            assert!((400..600).contains(&to_first), "{to_first}");
+            // When all are seen there is nothing between them.
+            (0..QUEUES as usize).for_each(|worker| backlogs.seen(worker));
+            let before = shares(program, std::iter::once(1));
+            (0..QUEUES as usize).for_each(|worker| backlogs.seen(worker));
+            assert_eq!(before, shares(program, std::iter::once(1)));
+        });
+    }
+
+    #[test]
+    fn only_syns_go_by_backlog() {
+        with_program(Syns::ByBacklog, |program, _| {
+            let queues = |flags, port| queue_of(program, &segment(flags, port));
+            for port in 0..64 {
+                let queue = queues(ACK, port);
+                shares(program, 0..8);
+                assert_eq!((queues(ACK, port), queues(SYN_ACK, port)), (queue, queue));
+            }
+        });
+        with_program(Syns::ByFlow, |program, _| {
+            for port in 0..64 {
+                let syn = queue_of(program, &segment(SYN, port));
+                assert_eq!(syn, queue_of(program, &segment(ACK, port)));
+            }
         });
     }
 
@@ -122,11 +209,15 @@ mod tests {
         let choice = |program: &SocketFilter| {
             (0..64).map(|port| queue_of(program, &packet(6, (1, port), (2, 443)))).collect::<Vec<_>>()
         };
-        with_program(|one| with_program(|other| assert_ne!(choice(one), choice(other))));
+        with_program(Syns::ByFlow, |one, _| {
+            with_program(Syns::ByFlow, |other, _| assert_ne!(choice(one), choice(other)));
+        });
     }
 
     #[test]
     fn a_packet_too_short_for_tcp_goes_to_the_first_queue() {
-        with_program(|program| assert_eq!(queue_of(program, &packet(6, (1, 1), (2, 2))[..30]), 0));
+        with_program(Syns::ByFlow, |program, _| {
+            assert_eq!(queue_of(program, &packet(6, (1, 1), (2, 2))[..30]), 0);
+        });
     }
 }

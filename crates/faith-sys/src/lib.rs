@@ -2,6 +2,7 @@
 //! rustix nor socket2 offer. All of faithd's `unsafe` is here, each block with the reason it is sound, and
 //! each function names the kernel it needs.
 
+pub mod backlog;
 pub mod netns;
 pub mod pipe;
 pub mod reactor;

@@ -1,0 +1,87 @@
+//! Memory that a BPF program and workers share: how much each worker has been given, and has seen of it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number on a cache line of its own: the program writes one of a worker's two, the worker the other.
+#[repr(C, align(64))]
+struct Line(AtomicU64);
+
+/// `struct backlog` of the program.
+#[repr(C)]
+struct Backlog {
+    given: Line,
+    seen: Line,
+}
+
+/// The bytes of an entry.
+pub const ENTRY: usize = size_of::<Backlog>();
+
+/// The entries of an array map, one for each worker, until this is dropped.
+#[derive(Debug)]
+pub struct Backlogs {
+    entries: NonNull<Backlog>,
+    count: usize,
+}
+
+// SAFETY: what it points to is made of atomics, and belongs to no thread.
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+unsafe impl Send for Backlogs {}
+// SAFETY: likewise.
+#[allow(unsafe_code, reason = "the crate of unsafe")]
+unsafe impl Sync for Backlogs {}
+
+impl Backlogs {
+    /// Maps the `count` entries of `map`, a `BPF_MAP_TYPE_ARRAY` of [`ENTRY`] bytes each that has `BPF_F_MMAPABLE`
+    /// (Linux 5.5).
+    ///
+    /// # Errors
+    /// Those of mmap(2): `ENODEV` or `EINVAL` for a map of another kind or size.
+    #[allow(unsafe_code, reason = "the crate of unsafe")]
+    pub fn map(map: impl AsFd, count: usize) -> io::Result<Self> {
+        let length = count.checked_mul(ENTRY).ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: the kernel chooses the place, so nothing is mapped over.
+        let place = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                map.as_fd().as_raw_fd(),
+                0,
+            )
+        };
+        if place == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let entries = NonNull::new(place.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { entries, count })
+    }
+
+    /// Says that `worker` has seen all that it had been given; a worker that has no entry says nothing.
+    ///
+    /// What is on its way at this moment may be taken for seen: the numbers advise, and nothing depends on them.
+    #[inline]
+    pub fn seen(&self, worker: usize) {
+        if let Some(backlog) = self.entries().get(worker) {
+            backlog.seen.0.store(backlog.given.0.load(Relaxed), Relaxed);
+        }
+    }
+
+    #[allow(unsafe_code, reason = "the crate of unsafe")]
+    fn entries(&self) -> &[Backlog] {
+        // SAFETY: the kernel has mapped so many entries, page-aligned, until this is dropped; any bytes are an entry,
+        // and the program changes them one atomic number at a time.
+        unsafe { std::slice::from_raw_parts(self.entries.as_ptr(), self.count) }
+    }
+}
+
+impl Drop for Backlogs {
+    #[allow(unsafe_code, reason = "the crate of unsafe")]
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map`, with this length, and no reference outlives `self`.
+        unsafe { libc::munmap(self.entries.as_ptr().cast(), self.count * ENTRY) };
+    }
+}
