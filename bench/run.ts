@@ -46,6 +46,8 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(help(subjects, works))
     return
   }
+  // Before anything is measured: figures that find no place are lost.
+  if (options.from === undefined) mkdirSync(folderOf(options), { recursive: true })
   const report = options.from === undefined ? await measure(options) : load(options.from)
   if (interruption !== undefined) return
   const width = Math.max(80, process.stdout.columns ?? 120)
@@ -227,11 +229,14 @@ function empty({ round, work, subject }: Sitting, failure?: string): Sample {
   return failure === undefined ? sample : { ...sample, failure }
 }
 
+function folderOf({ out, from }: Pick<Options, 'out' | 'from'>): string {
+  return resolve(root, from === undefined ? out : dirname(resolve(from)))
+}
+
 function save(report: Report, { out, json, from, profile }: Options): void {
   // Figures that were taken while perf was at work are no results.
   if (profile) return
-  const folder = resolve(root, from === undefined ? out : dirname(resolve(from)))
-  mkdirSync(folder, { recursive: true })
+  const folder = folderOf({ out, from })
   const text = `${JSON.stringify(report, undefined, 1)}\n`
   const files: [string, string][] = [[join(folder, 'results.svg'), draw(report)]]
   if (from === undefined) files.unshift([join(folder, 'results.json'), text])

@@ -21,7 +21,7 @@ options=(-O2 -g -target bpfel -mcpu=v2 -Wall -Wextra -Werror -fdebug-compilation
 
 fail() { echo "bpf: $*" >&2; exit 1; }
 
-made_from() { { printf '%s\n' "${options[@]}"; cat "$source"; } | sha256sum | cut -d' ' -f1; }
+made_from() { { printf '%s\n' "${options[@]}"; cat ./*.h "$source"; } | sha256sum | cut -d' ' -f1; }
 hash_of() { sha256sum <"$1" | cut -d' ' -f1; }
 recorded() { sed -n "s/^$1 //p" "$record" 2>/dev/null || true; }
 on_record() { [ "$(recorded source)" = "$(made_from)" ] && [ -f "$object" ] && [ "$(recorded object)" = "$(hash_of "$object")" ]; }

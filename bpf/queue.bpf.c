@@ -16,24 +16,22 @@
  * on one worker. So both are drawn by the loader.
  *
  * Where the rest of a connection passes the device by (shortcut.bpf.c), whoever gets its SYN has all
- * of it, and none of its packets has to come to that queue. So of two queues, which the flow chooses, a
- * SYN goes to the one with the smaller backlog: SYNs that its worker has been given since it last saw
- * the queue empty. A worker that waits for a processor, or is at something long, gets few then, and
- * one that has nothing to do gets more. Two choices are nearly as good as looking at all queues
- * (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001).
+ * of it, and none of its packets has to come to that queue. So a SYN goes to the readier of two workers,
+ * which the flow chooses (backlog.h): the one with fewer SYNs since it last saw its queue empty.
  */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
+
+#include "backlog.h"
 
 #define NEXT_TCP 6
 
 #define TCP_SYN 0x02
 #define TCP_ACK 0x10
 
-/* Overwritten by the loader; the factor with an odd number. Without `queues` SYNs go where their flow goes. */
+/* Overwritten by the loader; the factor with an odd number. */
 volatile const __u64 addend = 0, factor = 1;
-volatile const __u32 queues = 0;
 
 /* An IPv6 header from its next-header field on, and the ports of a TCP header right behind it. */
 struct flow {
@@ -44,20 +42,6 @@ struct flow {
 
 #define FLOW_OFFSET 6
 #define TCP_FLAGS_OFFSET (40 + 13)
-
-/* A cache line for each of two writers: this program, and the worker. */
-struct backlog {
-	__u64 given, line[7];
-	__u64 seen, other_line[7];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* a queue each: overwritten by the loader */
-	__type(key, __u32);
-	__type(value, struct backlog);
-} backlogs SEC(".maps");
 
 /* A product carries only upwards, so what is in the upper half is brought down; and with one product alone, some
  * factors leave ports that follow each other on few queues. */
@@ -77,24 +61,6 @@ static int begins_connection(struct __sk_buff *skb)
 	return (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/* The one of two different queues with the smaller backlog. The halves of the key choose them. */
-static __u32 readier(__u64 key)
-{
-	__u32 first = (__u32)key % queues;
-	__u32 second = (first + 1 + (__u32)(key >> 32) % (queues - 1)) % queues;
-	struct backlog *one = bpf_map_lookup_elem(&backlogs, &first);
-	struct backlog *other = bpf_map_lookup_elem(&backlogs, &second);
-
-	if (!one || !other)
-		return first;
-	if (other->given - other->seen < one->given - one->seen) {
-		first = second;
-		one = other;
-	}
-	__sync_fetch_and_add(&one->given, 1);
-	return first;
-}
-
 SEC("socket")
 int queue(struct __sk_buff *skb)
 {
@@ -107,7 +73,7 @@ int queue(struct __sk_buff *skb)
 	key = mix(key ^ flow.source[1] ^ flow.destination[1]);
 	if (flow.next == NEXT_TCP) {
 		key = mix(key ^ flow.ports[0] ^ flow.ports[1]);
-		if (queues > 1 && begins_connection(skb))
+		if (workers > 1 && begins_connection(skb))
 			return readier(key);
 	}
 	/* The device takes the remainder by the number of its queues. */

@@ -9,9 +9,10 @@
  * in the middle of a connection it asks nothing that a program in the kernel could not ask, and such
  * segments are nearly all there are; of a SYN neither, where nobody holds any. A veth pair joins the
  * host's namespace and the private one beside the two TUN devices, and two programs send the segments
- * by it:
+ * by it; a third one has SYNs come to a worker:
  *
  *   to_stack   at the egress of the faith interface, before its queue: segments for the stack
+ *   to_worker  at the ingress of the pair's end inside, where there are several workers
  *   to_host    at the ingress of the pair's end on the host: all that the stack sends
  *
  * On the host everything looks as it does with the pump: packets are routed to the faith interface,
@@ -20,12 +21,18 @@
  * to_stack takes only what the classifier of crates/faith-packet would capture as plain TCP without
  * a second look, and leaves the rest to the device's queue and so to the pump: it may take too
  * little, never too much. to_host has nobody behind it, and drops what the classifier would drop.
+ *
+ * to_worker has the readier of two workers get a connection (backlog.h), by the receive queue that
+ * SYNs claim to have come by: listening sockets are chosen by that. What counts as seen here is
+ * accepted.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+
+#include "backlog.h"
 
 #define ETH_P_IPV6 0x86dd
 #define ETH_HLEN 14
@@ -198,6 +205,23 @@ int to_stack(struct __sk_buff *skb)
 	bpf_skb_store_bytes(skb, 0, &link, sizeof(link), 0);
 	count(CAPTURED, bytes);
 	return bpf_redirect(there, 0);
+}
+
+SEC("classifier")
+int to_worker(struct __sk_buff *skb)
+{
+	struct ipv6 *ip = header(skb, ETH_HLEN, sizeof(struct ipv6) + sizeof(struct tcp));
+	struct tcp *tcp = (void *)(ip + 1);
+
+	if (workers < 2 || !ip || ip->next != NEXT_TCP)
+		return TC_ACT_UNSPEC;
+	if ((tcp->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		__u64 random = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+
+		/* As skb_record_rx_queue() does: 0 is no queue. */
+		skb->queue_mapping = readier(random) + 1;
+	}
+	return TC_ACT_UNSPEC;
 }
 
 static __always_inline int may_leave(struct __sk_buff *skb)

@@ -8,6 +8,7 @@ use std::io;
 use aya::maps::{Map, MapError};
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
+use faith_sys::backlog::Backlogs;
 
 /// The kernel is too old for a program, built without it, or keeps it from this user.
 #[derive(Debug)]
@@ -46,6 +47,15 @@ where
         .ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
         .and_then(TryInto::try_into)
         .map_err(|error| Refusal::new("load", &error))
+}
+
+/// The map of `bpf/backlog.h`, which has an entry for each of so many workers.
+pub(crate) fn take_backlogs(ebpf: &mut Ebpf, workers: u32) -> Result<Backlogs, Refusal> {
+    const NAME: &str = "backlogs";
+    let Some(Map::Array(map)) = ebpf.take_map(NAME) else {
+        return Err(Refusal::new("load", &MapError::InvalidName { name: NAME.to_owned() }));
+    };
+    Backlogs::map(map.fd(), workers).map_err(|error| Refusal::new("load", &error))
 }
 
 /// A program of a loaded object, which the kernel has not seen yet.

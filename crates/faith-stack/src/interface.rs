@@ -48,6 +48,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Says that a worker has accepted all that there is to accept.
+    pub(crate) fn accepted(&self, worker: usize) {
+        if let Some(shortcut) = &self.shortcut {
+            shortcut.accepted(worker);
+        }
+    }
+
     /// Says that a worker has nothing left in its queue of the host's device.
     pub(crate) fn seen(&self, worker: usize) {
         if let Some(backlogs) = &self.backlogs {
@@ -126,7 +133,7 @@ impl FaithInterface {
         let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
         let own = OwnAddresses::watch(&name).map_err(started)?;
         let (shortcut, guard) = match shortcut {
-            ShortcutUse::Auto => Shortcut::make(&name, mtu, &netlink, &namespace)
+            ShortcutUse::Auto => Shortcut::make(&name, queues, mtu, &netlink, &namespace)
                 .inspect_err(|error| tracing::debug!(interface = %name, %error, "no shortcut"))
                 .ok(),
             ShortcutUse::Off => None,

@@ -164,6 +164,7 @@ pub(crate) async fn accept(
                         Ok(connection) => Arc::clone(&listener.service).accepted(worker, connection),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                             ready.clear_ready();
+                            pump.shared.accepted(worker);
                             break;
                         }
                         Err(error) if exhausted(&error) => {

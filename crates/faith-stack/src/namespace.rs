@@ -27,7 +27,7 @@ use crate::tcp_settings::TcpSettings;
 pub(crate) const STACK: &str = "stack0";
 
 /// The end of the shortcut's pair, inside.
-const SHORTCUT: &str = "shortcut0";
+pub(crate) const END_INSIDE: &str = "shortcut0";
 
 /// Metrics of the default routes inside, of which the lower one is taken while it is there.
 const BY_SHORTCUT: u32 = 512;
@@ -142,20 +142,20 @@ impl Inside {
 
     /// Makes a pair whose other end, `name`, is in the namespace `host`.
     pub(crate) fn make_pair(&self, name: &str, host: BorrowedFd<'_>, mtu: u32) -> io::Result<()> {
-        self.netlink.add_pair(SHORTCUT, name, host, MAC)?;
-        self.netlink.bring_up(SHORTCUT, mtu, QUEUE)?;
+        self.netlink.add_pair(END_INSIDE, name, host, MAC)?;
+        self.netlink.bring_up(END_INSIDE, mtu, QUEUE)?;
         Ok(())
     }
 
     /// Sends whatever leaves by the pair.
     pub(crate) fn take_shortcut(&self) -> io::Result<()> {
-        self.netlink.add_default_route(self.netlink.device(SHORTCUT)?, BY_SHORTCUT)
+        self.netlink.add_default_route(self.netlink.device(END_INSIDE)?, BY_SHORTCUT)
     }
 
     /// Sends whatever leaves by the pump again, and takes the pair away, on the host too.
     pub(crate) fn leave_shortcut(&self) {
         // It may be gone already, and then there is nothing to do.
-        let _ = self.netlink.remove(SHORTCUT);
+        let _ = self.netlink.remove(END_INSIDE);
     }
 
     /// Makes every address of `prefix` the namespace's own.

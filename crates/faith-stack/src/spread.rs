@@ -4,12 +4,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
-use aya::maps::{Map, MapError};
 use aya::programs::SocketFilter;
 use faith_sys::backlog::Backlogs;
 use faith_sys::tun::Tun;
 
-use crate::ebpf::{Refusal, loader, program, refused_load};
+use crate::ebpf::{Refusal, loader, program, refused_load, take_backlogs};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/queue.bpf.o");
 
@@ -28,7 +27,7 @@ pub(crate) enum Syns {
 /// # Errors
 /// The kernel will have no program; then it spreads flows by itself, at more cost.
 pub(crate) fn spread(devices: [&[Tun]; 2], syns: Syns) -> Result<Backlogs, Refusal> {
-    let queues = devices[0].len();
+    let queues = u32::try_from(devices[0].len()).map_err(|error| Refusal::new("load", &error))?;
     let (mut ebpf, backlogs) = load(queues, syns)?;
     let queue = loaded(&mut ebpf)?.fd().map_err(|error| Refusal::new("load", &error))?;
     for device in devices.into_iter().filter_map(<[Tun]>::first) {
@@ -37,23 +36,19 @@ pub(crate) fn spread(devices: [&[Tun]; 2], syns: Syns) -> Result<Backlogs, Refus
     Ok(backlogs)
 }
 
-fn load(queues: usize, syns: Syns) -> Result<(Ebpf, Backlogs), Refusal> {
+fn load(queues: u32, syns: Syns) -> Result<(Ebpf, Backlogs), Refusal> {
     let random = RandomState::new();
     let (addend, factor) = (random.hash_one(0), random.hash_one(1) | 1);
-    let entries = u32::try_from(queues).map_err(|error| Refusal::new("load", &error))?;
-    let chosen_from = if syns == Syns::ByBacklog { entries } else { 0 };
+    let choice = if syns == Syns::ByBacklog { queues } else { 0 };
     let mut ebpf = loader()
         .override_global("addend", &addend, true)
         .override_global("factor", &factor, true)
-        .override_global("queues", &chosen_from, true)
-        .map_max_entries("backlogs", entries)
+        .override_global("workers", &choice, true)
+        .map_max_entries("backlogs", queues)
         .load(OBJECT)
         .map_err(|error| Refusal::new("load", &error))?;
     loaded(&mut ebpf)?.load().map_err(refused_load)?;
-    let Some(Map::Array(map)) = ebpf.take_map("backlogs") else {
-        return Err(Refusal::new("load", &MapError::InvalidName { name: "backlogs".to_owned() }));
-    };
-    let backlogs = Backlogs::map(map.fd(), queues).map_err(|error| Refusal::new("load", &error))?;
+    let backlogs = take_backlogs(&mut ebpf, queues)?;
     Ok((ebpf, backlogs))
 }
 
@@ -73,7 +68,7 @@ mod tests {
     /// Runs `test` with a program of its own; where the kernel refuses that to this user it says so and passes, except
     /// in CI.
     fn with_program(syns: Syns, test: impl FnOnce(&SocketFilter, &Backlogs)) {
-        match load(QUEUES as usize, syns) {
+        match load(QUEUES, syns) {
             Ok((mut ebpf, backlogs)) => test(loaded(&mut ebpf).unwrap(), &backlogs),
             Err(error) => {
                 let error = error.of("queue");

@@ -9,15 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[repr(C, align(64))]
 struct Line(AtomicU64);
 
-/// `struct backlog` of the program.
+/// `struct backlog` of `bpf/backlog.h`.
 #[repr(C)]
 struct Backlog {
     given: Line,
     seen: Line,
 }
-
-/// The bytes of an entry.
-pub const ENTRY: usize = size_of::<Backlog>();
 
 /// The entries of an array map, one for each worker, until this is dropped.
 #[derive(Debug)]
@@ -34,14 +31,15 @@ unsafe impl Send for Backlogs {}
 unsafe impl Sync for Backlogs {}
 
 impl Backlogs {
-    /// Maps the `count` entries of `map`, a `BPF_MAP_TYPE_ARRAY` of [`ENTRY`] bytes each that has `BPF_F_MMAPABLE`
-    /// (Linux 5.5).
+    /// Maps the `count` entries of `map`, a `BPF_MAP_TYPE_ARRAY` of 128 bytes each that has `BPF_F_MMAPABLE` (Linux
+    /// 5.5).
     ///
     /// # Errors
     /// Those of mmap(2): `ENODEV` or `EINVAL` for a map of another kind or size.
     #[allow(unsafe_code, reason = "the crate of unsafe")]
-    pub fn map(map: impl AsFd, count: usize) -> io::Result<Self> {
-        let length = count.checked_mul(ENTRY).ok_or(io::ErrorKind::InvalidInput)?;
+    pub fn map(map: impl AsFd, count: u32) -> io::Result<Self> {
+        let count = count as usize;
+        let length = count.checked_mul(size_of::<Backlog>()).ok_or(io::ErrorKind::InvalidInput)?;
         // SAFETY: the kernel chooses the place, so nothing is mapped over.
         let place = unsafe {
             libc::mmap(
@@ -82,6 +80,6 @@ impl Drop for Backlogs {
     #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn drop(&mut self) {
         // SAFETY: mapped by `map`, with this length, and no reference outlives `self`.
-        unsafe { libc::munmap(self.entries.as_ptr().cast(), self.count * ENTRY) };
+        unsafe { libc::munmap(self.entries.as_ptr().cast(), self.count * size_of::<Backlog>()) };
     }
 }

@@ -3,9 +3,10 @@
 //! A veth pair joins the host's namespace and the private one. A program at the egress of the faith interface sends by
 //! it what the pump would only pass on: segments of connections, and SYNs as long as no listener asks for them.
 //! Whatever else goes to the pump. In the other direction the private namespace's default route leads by the pair,
-//! where another program lets out what the pump would, as if it came from the faith interface.
+//! where another program lets out what the pump would, as if it came from the faith interface. A third has each
+//! connection that comes this way go to a worker that is ready for it.
 //!
-//! Both programs are attached by links, which end with the process; the pair ends with the private namespace,
+//! The programs are attached by links, which end with the process; the pair ends with the private namespace,
 //! or before it, in [`Inside::leave_shortcut`](crate::namespace::Inside::leave_shortcut). Without programs the
 //! pair carries nothing: its end on the host has no addresses and takes no packets.
 
@@ -17,10 +18,11 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use faith_packet::prefix::FaithPrefix;
+use faith_sys::backlog::Backlogs;
 use faith_sys::netns;
 
 use crate::ebpf::Refusal;
-use crate::namespace::{Namespace, QUEUE};
+use crate::namespace::{END_INSIDE, Namespace, QUEUE};
 use crate::netlink::watch::{Watch, pair_taken_away};
 use crate::netlink::{Device, Netlink};
 
@@ -28,7 +30,10 @@ use programs::{Loaded, Programs};
 pub(crate) use programs::{MAC, Passed};
 
 /// The shortcut of an interface, from when it is made until it is left for good.
-pub(crate) struct Shortcut(Mutex<State>);
+pub(crate) struct Shortcut {
+    state: Mutex<State>,
+    backlogs: Backlogs,
+}
 
 enum State {
     Taken(Box<Programs>),
@@ -80,11 +85,12 @@ impl Shortcut {
     /// [`ShortcutError`]: do without. Nothing remains then.
     pub(crate) fn make(
         interface: &str,
+        workers: usize,
         mtu: u32,
         netlink: &Netlink,
         namespace: &Arc<Namespace>,
     ) -> Result<(Arc<Self>, Watch), ShortcutError> {
-        let loaded = Loaded::load()?;
+        let loaded = Loaded::load(workers)?;
         let faith = netlink.device(interface).map_err(cannot("find the interface"))?;
         // No two interfaces have an index at the same time, and few have one after the other.
         let ends = Ends { interface, faith, name: format!("shortcut{}", faith.index()), mtu };
@@ -112,8 +118,11 @@ impl Shortcut {
         // leaves it open to what the private namespace, which is the process's own, might send then.
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
         let pair = netlink.bring_up(name, mtu, QUEUE).map_err(cannot("bring the shortcut up"))?;
-        let programs = loaded.attach((interface, faith), (name, pair))?;
-        let shortcut = Arc::new(Self(Mutex::new(State::Taken(Box::new(programs)))));
+        let inside = namespace.run(|_| loaded.attach_inside(END_INSIDE));
+        let loaded =
+            inside.ok_or_else(|| cannot("enter the namespace")(io::ErrorKind::BrokenPipe.into()))??;
+        let (programs, backlogs) = loaded.attach((interface, faith), (name, pair))?;
+        let shortcut = Arc::new(Self { state: Mutex::new(State::Taken(Box::new(programs))), backlogs });
         let guard =
             shortcut.guard((interface, faith), pair, namespace).map_err(cannot("watch the shortcut"))?;
         namespace
@@ -128,12 +137,12 @@ impl Shortcut {
     /// # Errors
     /// Why [`make`](Self::make) would fail.
     pub(crate) fn probe(here: BorrowedFd<'_>) -> Result<(), ShortcutError> {
-        let loaded = Loaded::load()?;
+        let loaded = Loaded::load(2)?;
         let netlink = Netlink::connect().map_err(cannot("ask the kernel"))?;
         let [one, other] = ["one", "other"];
         netlink.add_pair(one, other, here, MAC).map_err(cannot("make the pair of the shortcut"))?;
         let device = |name| netlink.device(name).map_err(cannot("find the pair of the shortcut"));
-        loaded.attach((one, device(one)?), (other, device(other)?))?;
+        loaded.attach_inside(other)?.attach((one, device(one)?), (other, device(other)?))?;
         Ok(())
     }
 
@@ -165,7 +174,7 @@ impl Shortcut {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets packets to and from `prefix` pass.
@@ -196,6 +205,11 @@ impl Shortcut {
         if let State::Taken(programs) = &mut *self.state() {
             programs.pass_syns(nobody_looks());
         }
+    }
+
+    /// Says that a worker has accepted all that came by it.
+    pub(crate) fn accepted(&self, worker: usize) {
+        self.backlogs.seen(worker);
     }
 
     /// Whether packets go by it while keepfaith is set.

@@ -8,8 +8,9 @@ use aya::maps::{Array, MapData, PerCpuArray};
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use faith_packet::prefix::FaithPrefix;
+use faith_sys::backlog::Backlogs;
 
-use crate::ebpf::{Refusal, loader, program, refused_entry, refused_load, take_map};
+use crate::ebpf::{Refusal, loader, program, refused_entry, refused_load, take_backlogs, take_map};
 use crate::netlink::Device;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../bpf/shortcut.bpf.o");
@@ -43,10 +44,13 @@ pub(crate) struct Passed {
     pub(crate) outbound: Count,
 }
 
-/// The two programs, which the kernel has taken, without a place.
-pub(super) struct Loaded(Ebpf);
+/// The programs, which the kernel has taken, without a place.
+pub(super) struct Loaded {
+    ebpf: Ebpf,
+    workers: u32,
+}
 
-/// The two programs at their places until this is dropped.
+/// The programs at their places until this is dropped.
 pub(super) struct Programs {
     prefixes: LpmTrie<MapData, [u8; 16], u32>,
     ways: Array<MapData, u32>,
@@ -57,35 +61,53 @@ pub(super) struct Programs {
 }
 
 impl Loaded {
-    pub(super) fn load() -> Result<Self, Refusal> {
-        let mut ebpf = loader().load(OBJECT).map_err(|error| Refusal::new("load", &error))?;
-        for name in ["to_stack", "to_host"] {
+    /// For an interface of so many workers.
+    pub(super) fn load(workers: usize) -> Result<Self, Refusal> {
+        let workers = u32::try_from(workers).map_err(|error| Refusal::new("load", &error))?;
+        let mut ebpf = loader()
+            .override_global("workers", &workers, true)
+            .map_max_entries("backlogs", workers)
+            .load(OBJECT)
+            .map_err(|error| Refusal::new("load", &error))?;
+        for name in ["to_stack", "to_worker", "to_host"] {
             program::<SchedClassifier>(&mut ebpf, name)?.load().map_err(refused_load)?;
         }
-        Ok(Self(ebpf))
+        Ok(Self { ebpf, workers })
     }
 
-    /// Attaches them to the faith interface and to the end of the pair on the host, in the network namespace of the
+    /// Attaches the one that chooses workers, where there are several, to the pair's end inside, in the network
+    /// namespace of the calling thread.
+    pub(super) fn attach_inside(mut self, end: &str) -> Result<Self, Refusal> {
+        if self.workers > 1 {
+            attach(&mut self.ebpf, "to_worker", end, TcAttachType::Ingress)?;
+        }
+        Ok(self)
+    }
+
+    /// Attaches the others to the faith interface and to the end of the pair on the host, in the network namespace of the
     /// calling thread. No prefix may pass yet, and the way to the stack is closed.
     pub(super) fn attach(
         self,
         (interface, faith): (&str, Device),
         (end, pair): (&str, Device),
-    ) -> Result<Programs, Refusal> {
-        let Self(mut ebpf) = self;
+    ) -> Result<(Programs, Backlogs), Refusal> {
+        let Self { mut ebpf, workers } = self;
         let mut ways: Array<MapData, u32> = take_map(&mut ebpf, "ways")?;
         let prefixes = take_map(&mut ebpf, "prefixes")?;
         let counts = take_map(&mut ebpf, "counts")?;
         ways.set(TO_HOST, faith.index(), BPF_ANY).map_err(|error| Refusal::new("attach", &error))?;
-        for (name, device, hook) in
-            [("to_stack", interface, TcAttachType::Egress), ("to_host", end, TcAttachType::Ingress)]
-        {
-            program::<SchedClassifier>(&mut ebpf, name)?
-                .attach_with_options(device, hook, TcAttachOptions::TcxOrder(LinkOrder::default()))
-                .map_err(|error| Refusal::new("attach", &error))?;
-        }
-        Ok(Programs { prefixes, ways, counts, pair, _ebpf: ebpf })
+        let backlogs = take_backlogs(&mut ebpf, workers)?;
+        attach(&mut ebpf, "to_stack", interface, TcAttachType::Egress)?;
+        attach(&mut ebpf, "to_host", end, TcAttachType::Ingress)?;
+        Ok((Programs { prefixes, ways, counts, pair, _ebpf: ebpf }, backlogs))
     }
+}
+
+fn attach(ebpf: &mut Ebpf, name: &str, device: &str, hook: TcAttachType) -> Result<(), Refusal> {
+    program::<SchedClassifier>(ebpf, name)?
+        .attach_with_options(device, hook, TcAttachOptions::TcxOrder(LinkOrder::default()))
+        .map(drop)
+        .map_err(|error| Refusal::new("attach", &error))
 }
 
 impl Programs {
