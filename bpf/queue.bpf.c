@@ -74,7 +74,7 @@ int queue(struct __sk_buff *skb)
 	if (flow.next == NEXT_TCP) {
 		key = mix(key ^ flow.ports[0] ^ flow.ports[1]);
 		if (workers > 1 && begins_connection(skb))
-			return readier(key);
+			return readier(key, 0); /* a worker reads all of its queue */
 	}
 	/* The device takes the remainder by the number of its queues. */
 	return key & 0x7fffffff;

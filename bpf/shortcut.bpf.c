@@ -76,6 +76,9 @@ struct ethernet {
 	__be16 protocol;
 } __attribute__((packed));
 
+/* After a second nobody is about to accept what has come: it was refused, or forged. */
+#define PATIENCE 1000000000ull
+
 /* Both ends of the pair have this address, so that either takes what is sent to it for its own. */
 #define MAC { 0x02, 0xfa, 0x17, 0xfa, 0x17, 0xd0 }
 
@@ -219,7 +222,7 @@ int to_worker(struct __sk_buff *skb)
 		__u64 random = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 
 		/* As skb_record_rx_queue() does: 0 is no queue. */
-		skb->queue_mapping = readier(random) + 1;
+		skb->queue_mapping = readier(random, PATIENCE) + 1;
 	}
 	return TC_ACT_UNSPEC;
 }

@@ -34,21 +34,15 @@ async function sentAgain(host: Host): Promise<number> {
   return Number(values?.[names?.indexOf('TCPSynRetrans') ?? -1])
 }
 
-/** Has one of the two workers of a new interface stand still, as one does that gets no processor. */
-async function withOneAtRest() {
-  const faith = await router.create({ workers: 2 })
-  const { shortcut } = await faith.stats()
-  const stopping = lab.router.spawn('python3', [program, thread('faith0/0')])
+/** Has a worker of faith0 stand still, as one does that gets no processor, until it is told to go on. */
+async function atRest(worker: number): Promise<{ goOn: () => Promise<void> } & AsyncDisposable> {
+  const stopping = lab.router.spawn('python3', [program, thread(`faith0/${worker}`)])
   await stopping.line(/^stopped$/)
   const goOn = async () => {
     stopping.stdin.end()
     await stopping.exited
   }
-  const end = async () => {
-    await goOn()
-    await faith.close()
-  }
-  return { faith, shortcut, goOn, [Symbol.asyncDispose]: end }
+  return { goOn, [Symbol.asyncDispose]: goOn }
 }
 
 /** Whether it has what it says sent back. */
@@ -58,42 +52,65 @@ async function isEchoed(caller: Connection, text: string): Promise<boolean> {
 }
 
 test.serial('connections come to a worker that is ready for them', async (t) => {
-  await using rest = await withOneAtRest()
-  await using relay = await rest.faith.relay({ ports: 'all', accessList })
+  await using faith = await router.create({ workers: 2 })
+  await using relay = await faith.relay({ ports: 'all', accessList })
+  await using rest = await atRest(0)
+  const { shortcut } = await faith.stats()
   const before = await sentAgain(lab.client)
   const callers = []
   for (let dialled = 0; dialled < 20; dialled += 1) {
     const caller = await client.begin(captured(), 7)
     callers.push(caller)
     // Without the shortcut every other one waits for the worker that stands still.
-    if (rest.shortcut) await caller.connected()
+    if (shortcut) await caller.connected()
   }
   // The first that comes to the one that stands still tells that it does.
-  if (rest.shortcut) t.true((await sentAgain(lab.client)) - before <= 1)
+  if (shortcut) t.true((await sentAgain(lab.client)) - before <= 1)
   await rest.goOn()
   for (const [index, caller] of callers.entries()) {
     await caller.connected()
     t.true(await isEchoed(caller, `${index}`))
   }
-  await relay.close()
+  t.like(await relay.stats(), { accepted: callers.length })
 })
 
-test.serial('without connect-first they do so too', async (t) => {
-  await using rest = await withOneAtRest()
-  await using relay = await rest.faith.relay({ ports: 'all', accessList, connectFirst: false })
-  let answered = 0
-  const answers = []
-  for (let dialled = 0; dialled < 20; dialled += 1) {
-    const caller = await client.begin(captured(), 7)
-    const answer = caller.connected().then(() => isEchoed(caller, `${dialled}`))
-    answers.push(answer)
-    void answer.then(() => (answered += 1))
-    if (rest.shortcut) await waitFor('all but one to be answered', () => answered >= dialled)
-  }
-  await rest.goOn()
-  t.deepEqual(new Set(await Promise.all(answers)), new Set([true]))
-  await relay.close()
-})
+for (const [scanned, ports] of [
+  ['', 0],
+  [', after a scan of closed ports too', 500],
+] as const) {
+  test.serial(`without connect-first they do so too${scanned}`, async (t) => {
+    await using faith = await router.create({ workers: 2 })
+    await using relay = await faith.relay({ ports: '7', accessList, connectFirst: false })
+    const { shortcut } = await faith.stats()
+    const refused = Array.from({ length: ports }, (_, index) =>
+      t.throwsAsync(client.dial(captured(), 1000 + index), { code: 'ECONNREFUSED' }),
+    )
+    await Promise.all(refused)
+    // What has not been accepted by then never will be.
+    const scannedAt = performance.now()
+    await waitFor('a second to pass', () => ports === 0 || performance.now() - scannedAt > 1000)
+
+    for (const worker of [0, 1]) {
+      await using rest = await atRest(worker)
+      const begun = performance.now()
+      let answered = 0
+      const answers = []
+      for (let dialled = 0; dialled < 20; dialled += 1) {
+        const caller = await client.begin(captured(), 7)
+        const answer = caller.connected().then(() => isEchoed(caller, `${dialled}`))
+        answers.push(answer)
+        void answer.then(() => (answered += 1))
+        // The one that stands still gets one to begin with, and is tried once more each second.
+        const waiting = () => 1 + Math.floor((performance.now() - begun) / 1000)
+        if (shortcut) await waitFor('the answer', () => answered > dialled - waiting())
+      }
+      if (shortcut) t.true(answers.length - answered <= 5, `${answered} are answered`)
+      await rest.goOn()
+      t.deepEqual(new Set(await Promise.all(answers)), new Set([true]))
+    }
+    t.like(await relay.stats(), { accepted: 40 })
+  })
+}
 
 test.serial('whichever worker hears more of a client, it knows whose SYN is held', async (t) => {
   const port = 7900

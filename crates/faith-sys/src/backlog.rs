@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number on a cache line of its own: the program writes one of a worker's two, the worker the other.
+/// A cache line that begins with a number: the program writes one of a worker's two, the worker the other.
 #[repr(C, align(64))]
 struct Line(AtomicU64);
 
