@@ -88,8 +88,11 @@ impl Attempt {
         self.handed_over = true;
     }
 
-    /// Goes on on another worker's thread, whose counters it uses from now on.
+    /// Goes on on the thread of this worker, whose counters it uses from now on.
     pub(crate) fn move_to(&mut self, worker: usize) {
+        if self.worker == worker {
+            return;
+        }
         self.engine.forget_task(self.worker, self.id());
         self.worker = worker;
     }

@@ -1,21 +1,10 @@
-//! What becomes of an offered SYN and of an accepted connection.
-//!
-//! Connect-first: the SYN waits while the server is connected to. A refusal goes back as the network would
-//! say it. Otherwise the server's socket is put where the accepted connection will look for it, *then* the
-//! SYN goes on to the kernel, and this task stays with both until they have met, or drops the server's socket
-//! after [`PAIRING_TIMEOUT`], and at once when the client has given up. An accepted connection for which nothing
-//! waits (accept-first, a SYN past the bounds of holding, or one of a dead server's client that dialled again) is
-//! connected now, and reset if that fails.
-//!
-//! A connection that whoever routes wants to have takes the same way without a server: its SYN goes on, and what is
-//! accepted is given away.
+//! A relay: its workers, its sessions and what it keeps of them, until its end.
 //!
 //! The engine knows workers by number and sockets by descriptor, and nothing of how either came to be, so
 //! that its tests run over loopback sockets.
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddrV6;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -23,30 +12,19 @@ use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
 use faith_stack::{Captured, HeldSyn, Service};
-use faith_sys::tcp::Connection;
-use faith_sys::{reactor, source, tcp};
-use tokio::sync::{Notify, oneshot};
+use faith_sys::tcp;
+use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-use crate::admission::{Admission, Router, Way};
-use crate::attempt::Attempt;
-use crate::clock::Clock;
+use crate::admission::{Admission, Router};
 use crate::counters::{Counters, RelayStats};
-use crate::held::Held;
-use crate::leg::Leg;
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
-use crate::pairing::{Far, Pairing, Tuple, Waiting};
+use crate::pairing::{Pairing, Tuple};
 use crate::record::{EndReason, Observer, SessionRecord};
-use crate::session::Session;
 use crate::spares::Spares;
 use crate::tasks::{Peers, Tasks};
-use crate::upstream::{Answer, Refusal, Target, connect};
-
-/// How long a connected server waits for the client's handshake to complete. A client whose SYN-ACK or ACK
-/// was lost tries again after 1, 3, 7 and 15 s.
-const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longer timeouts are this long: sums of times must not overflow.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
@@ -70,16 +48,16 @@ pub(crate) struct Worker {
 
 /// A relay without the interface that feeds it.
 pub(crate) struct Engine {
-    options: RelayOptions,
+    pub(crate) options: RelayOptions,
     pub(crate) admission: Admission,
     observer: Option<Arc<dyn Observer>>,
     workers: Box<[Worker]>,
-    pairing: Pairing,
+    pub(crate) pairing: Pairing,
     epoch: Instant,
     next_id: AtomicU64,
     active: AtomicU64,
     stage: AtomicU8,
-    spares: Spares,
+    pub(crate) spares: Spares,
     /// The minute in which the lack of descriptors or memory was last told.
     exhausted_in: AtomicU64,
     /// Told when the last session of a relay that is closing has ended.
@@ -115,174 +93,8 @@ impl Engine {
         })
     }
 
-    /// Decides on a SYN.
-    pub(crate) fn offer<H: Held>(self: &Arc<Self>, worker: usize, syn: H) {
-        if self.is_at(Stage::Draining) {
-            return syn.reset();
-        }
-        let (client, destination) = (syn.client(), syn.destination());
-        if self.pairing.knows(&Tuple::new(&client, &destination)) {
-            // A retransmission, or a client that has forgotten its connection: the kernel knows what to say.
-            drop(syn.release());
-            return;
-        }
-        let mut attempt = Attempt::new(self, worker, client, destination);
-        // A flood of denied SYNs is not worth a task each, so only who must wait for the answer does.
-        let admitted = if self.admission.asks() {
-            None
-        } else {
-            let class = || Some(syn.traffic_class());
-            match self.admission.admit(&mut attempt, self.active(), class) {
-                Ok(target) => Some(target),
-                Err(refusal) => return refuse(syn, attempt, refusal),
-            }
-        };
-        let engine = Arc::clone(self);
-        self.spawn(worker, attempt.peers(), false, async move {
-            let class = || Some(syn.traffic_class());
-            let mut given_up = pin!(syn.given_up());
-            let reached = tokio::select! {
-                reached = engine.reach(&mut attempt, admitted, class) => reached,
-                () = &mut given_up => Err(Refusal::GIVEN_UP),
-            };
-            match reached {
-                Ok(far) => engine.pair(worker, syn, far, attempt, given_up).await,
-                Err(refusal) => refuse(syn, attempt, refusal),
-            }
-        });
-    }
-
-    /// Connects to where the attempt goes, if that is a server; `admitted` says where when that is known already.
-    async fn reach(
-        &self,
-        attempt: &mut Attempt,
-        admitted: Option<Target>,
-        traffic_class: impl FnOnce() -> Option<u8>,
-    ) -> Result<Far, Refusal> {
-        let way = match admitted {
-            Some(target) => Way::Server(target),
-            None => self.admission.decide(attempt, self.active(), traffic_class).await?,
-        };
-        match way {
-            Way::Server(target) => connect(&target, self.options.connect_timeout).await.map(Far::Server),
-            Way::HandOver => Ok(Far::Route),
-        }
-    }
-
-    fn active(&self) -> u64 {
+    pub(crate) fn active(&self) -> u64 {
         self.active.load(Ordering::Relaxed)
-    }
-
-    /// Lets a connected server, or whoever routes, wait for the client, who may still give up.
-    async fn pair<H: Held>(
-        &self,
-        worker: usize,
-        syn: H,
-        far: Far,
-        attempt: Attempt,
-        given_up: impl Future<Output = ()>,
-    ) {
-        let _spare = match self.spares.keep() {
-            Ok(spare) => spare,
-            Err(error) => return refuse(syn, attempt, Refusal::from_error(&error)),
-        };
-        let (id, tuple) = (attempt.id(), attempt.tuple());
-        let (paired, met) = oneshot::channel();
-        let waiting = Box::new(Waiting { far, worker, attempt, paired });
-        let taken = self.pairing.wait(tuple, waiting);
-        let _withdrawal = Withdrawal { pairing: &self.pairing, tuple, id };
-        // The place among the held SYNs is kept as long as the server waits.
-        let _place = syn.release();
-        if taken.is_ok() {
-            tokio::select! {
-                // However it ends there is nothing left to do: what was not paired is withdrawn.
-                _ = timeout(PAIRING_TIMEOUT, met) => {}
-                () = given_up => {
-                    if let Some(waiting) = self.pairing.withdraw(&tuple, id) {
-                        waiting.attempt.end(EndReason::ClientReset);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Serves an accepted connection, whose socket is prepared as a leg.
-    pub(crate) fn accept(self: &Arc<Self>, worker: usize, captured: Captured) {
-        let Captured { socket, client, destination } = captured;
-        self.counters(worker).accepted();
-        let connection = Connection::new(socket);
-        if self.is_at(Stage::Draining) {
-            return;
-        }
-        let leg = match leg_of(connection) {
-            Ok(leg) => leg,
-            Err(refusal) => {
-                return Attempt::new(self, worker, client, destination).fail(&refusal);
-            }
-        };
-        match self.pairing.take(&Tuple::new(&client, &destination)) {
-            Some(waiting) => self.join(worker, leg, *waiting),
-            // Accepted, and reset in the meantime: not worth a server's while.
-            None if tcp::has_error(&leg) => {
-                Attempt::new(self, worker, client, destination).end(EndReason::ClientReset);
-            }
-            None => self.accept_first(worker, leg, client, destination),
-        }
-    }
-
-    /// Begins the session of a client whose server is connected, or gives the client to whoever waits for it.
-    fn join(self: &Arc<Self>, worker: usize, client: Leg, waiting: Waiting) {
-        let Waiting { far, worker: owner, mut attempt, paired } = waiting;
-        drop(paired);
-        if owner == worker {
-            return self.serve(worker, client, far, attempt);
-        }
-        attempt.move_to(worker);
-        let upstream = match far {
-            Far::Server(upstream) => upstream.into_inner(),
-            Far::Route => return self.hand_over(worker, client, attempt),
-        };
-        match leg_of(upstream) {
-            Ok(server) => self.relay(worker, client, server, attempt),
-            Err(refusal) => attempt.fail(&refusal),
-        }
-    }
-
-    /// Connects for a client that has been told already that it is connected.
-    fn accept_first(
-        self: &Arc<Self>,
-        worker: usize,
-        leg: Leg,
-        client: SocketAddrV6,
-        destination: SocketAddrV6,
-    ) {
-        let mut attempt = Attempt::new(self, worker, client, destination);
-        let engine = Arc::clone(self);
-        self.spawn(worker, attempt.peers(), false, async move {
-            match engine.reach(&mut attempt, None, || source::saved_traffic_class(&leg)).await {
-                Ok(far) => engine.serve(worker, leg, far, attempt),
-                Err(refusal) => attempt.fail(&refusal),
-            }
-        });
-    }
-
-    /// Joins a client with what answers for it on this worker.
-    fn serve(self: &Arc<Self>, worker: usize, client: Leg, far: Far, attempt: Attempt) {
-        match far {
-            Far::Server(upstream) => self.relay(worker, client, Leg::new(upstream, false), attempt),
-            Far::Route => self.hand_over(worker, client, attempt),
-        }
-    }
-
-    fn relay(self: &Arc<Self>, worker: usize, client: Leg, server: Leg, mut attempt: Attempt) {
-        attempt.joined = true;
-        let peers = attempt.peers();
-        if self.options.connect_first {
-            self.pairing.live(attempt.tuple(), attempt.id());
-        }
-        let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive);
-        let session = Session::new(client, server, attempt, clock);
-        self.spawn(worker, peers, true, session);
     }
 
     /// Judges by `access` from now on. With `end_denied`, sessions that it does not permit are ended.
@@ -431,11 +243,6 @@ impl Engine {
         &self.workers[worker % self.workers.len()]
     }
 
-    #[cfg(test)]
-    pub(crate) fn pairing(&self) -> &Pairing {
-        &self.pairing
-    }
-
     /// How many sessions have both of their sides.
     #[cfg(test)]
     pub(crate) fn relaying(&self) -> usize {
@@ -460,32 +267,4 @@ impl Service for Engine {
         self.ran_out(error);
         self.spares.spend()
     }
-}
-
-/// Takes a server's socket out of the table again, unless its client has come for it.
-struct Withdrawal<'a> {
-    pairing: &'a Pairing,
-    tuple: Tuple,
-    id: u64,
-}
-
-impl Drop for Withdrawal<'_> {
-    fn drop(&mut self) {
-        drop(self.pairing.withdraw(&self.tuple, self.id));
-    }
-}
-
-/// Ends an attempt and tells its client.
-fn refuse<H: Held>(syn: H, attempt: Attempt, refusal: Refusal) {
-    attempt.fail(&refusal);
-    match refusal.answer {
-        Answer::Silence => drop(syn),
-        Answer::Reset => syn.reset(),
-        Answer::Unreachable(code) => syn.unreachable(code),
-    }
-}
-
-/// Registers a connection with this thread's runtime.
-pub(crate) fn leg_of(connection: Connection) -> Result<Leg, Refusal> {
-    reactor::register(connection).map(|fd| Leg::new(fd, false)).map_err(|error| Refusal::from_error(&error))
 }

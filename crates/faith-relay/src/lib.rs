@@ -26,9 +26,11 @@
 
 mod admission;
 mod attempt;
+mod begin;
 mod clients;
 mod clock;
 mod counters;
+mod course;
 mod direction;
 mod engine;
 mod handover;

@@ -6,11 +6,10 @@
 //! kernel's to answer. Whoever routes waits here likewise for a connection that is to be handed over.
 //!
 //! Both halves come to the same worker as a rule, but nothing promises it, so the table is the relay's, cut
-//! into shards to keep workers out of each other's way. Clients choose the keys, hence a keyed hash.
+//! into shards to keep workers out of each other's way. Clients choose the keys, hence maps with a keyed hash.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
-use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use crate::attempt::Attempt;
+use crate::session::Session;
 
 /// Shards per worker: enough that two workers rarely want the same one.
 const SHARDS_PER_WORKER: usize = 4;
@@ -51,8 +51,8 @@ pub(crate) struct Waiting {
     /// The worker whose runtime a server's socket is registered with.
     pub(crate) worker: usize,
     pub(crate) attempt: Attempt,
-    /// Tells the task that waits with it, by being dropped.
-    pub(crate) paired: oneshot::Sender<()>,
+    /// Gives the session to the task that waits with it, or tells it by being dropped that there is none for it.
+    pub(crate) joined: oneshot::Sender<Session>,
 }
 
 enum Entry {
@@ -66,13 +66,12 @@ type Shard = Mutex<HashMap<Tuple, Entry>>;
 /// The upstreams that wait and the sessions that live, by 4-tuple.
 pub(crate) struct Pairing {
     shards: Box<[Shard]>,
-    hasher: RandomState,
 }
 
 impl Pairing {
     pub(crate) fn new(workers: usize) -> Self {
         let shards = workers.max(1).saturating_mul(SHARDS_PER_WORKER);
-        Self { shards: (0..shards).map(|_| Shard::default()).collect(), hasher: RandomState::new() }
+        Self { shards: (0..shards).map(|_| Shard::default()).collect() }
     }
 
     /// Whether an upstream waits for this 4-tuple or a session has it.
@@ -91,15 +90,21 @@ impl Pairing {
         }
     }
 
-    /// Takes the upstream that waits for this 4-tuple.
+    /// Takes the upstream that waits for this 4-tuple. If that is a server, its session has the 4-tuple from now on.
     pub(crate) fn take(&self, tuple: &Tuple) -> Option<Box<Waiting>> {
         let mut shard = self.shard(tuple);
-        match shard.remove(tuple)? {
-            Entry::Waiting(waiting) => Some(waiting),
-            live @ Entry::Live(_) => {
-                shard.insert(*tuple, live);
-                None
+        let entry = shard.get_mut(tuple)?;
+        let Entry::Waiting(waiting) = entry else { return None };
+        let taken = match waiting.far {
+            Far::Server(_) => {
+                let id = waiting.attempt.id();
+                std::mem::replace(entry, Entry::Live(id))
             }
+            Far::Route => shard.remove(tuple)?,
+        };
+        match taken {
+            Entry::Waiting(waiting) => Some(waiting),
+            Entry::Live(_) => None,
         }
     }
 
@@ -139,9 +144,8 @@ impl Pairing {
     }
 
     fn shard(&self, tuple: &Tuple) -> MutexGuard<'_, HashMap<Tuple, Entry>> {
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
-        let hash = self.hasher.hash_one(tuple) as usize;
-        lock(&self.shards[hash % self.shards.len()])
+        // Who chooses ports to meet in one shard waits for a lock now and then.
+        lock(&self.shards[usize::from(tuple.client.1) % self.shards.len()])
     }
 }
 

@@ -3,12 +3,15 @@
 //! A server's connection that waits for its client will need one more descriptor, the client's. If servers could
 //! take all there are, no client would be accepted, no session begin, none end and none be given back. So each
 //! server that waits has a descriptor in reserve that leads nowhere; when accept(2) finds none left, one of these
-//! is closed for it.
+//! is closed for it. A few stay for servers to come, which spares each of them two system calls.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many more than servers that wait stay.
+const MORE: usize = 6;
 
 /// The descriptors in reserve.
 pub(crate) struct Spares {
@@ -21,7 +24,7 @@ pub(crate) struct Spares {
 struct Pool {
     /// How many servers wait.
     owed: usize,
-    /// At most as many as are owed.
+    /// At most [`MORE`] than are owed.
     kept: Vec<OwnedFd>,
 }
 
@@ -37,10 +40,13 @@ impl Spares {
     /// # Errors
     /// There is none left.
     pub(crate) fn keep(&self) -> io::Result<Spare<'_>> {
-        let kept = self.nowhere.as_ref().map(OwnedFd::try_clone).transpose()?;
         let mut pool = self.pool();
+        if pool.kept.len() <= pool.owed
+            && let Some(nowhere) = &self.nowhere
+        {
+            pool.kept.push(nowhere.try_clone()?);
+        }
         pool.owed += 1;
-        pool.kept.extend(kept);
         Ok(Spare(self))
     }
 
@@ -62,8 +68,8 @@ impl Drop for Spare<'_> {
         let mut pool = self.0.pool();
         pool.owed -= 1;
         // The one that was spent was ours, then, or is not missed by anybody.
-        let owed = pool.owed;
-        pool.kept.truncate(owed);
+        let most = pool.owed + MORE;
+        pool.kept.truncate(most);
     }
 }
 
@@ -75,24 +81,48 @@ mod tests {
         spares.pool().kept.len()
     }
 
+    fn waiting(spares: &Spares, servers: usize) -> Vec<Spare<'_>> {
+        (0..servers).map(|_| spares.keep().unwrap()).collect()
+    }
+
     #[test]
     fn every_server_that_waits_has_one() {
         let spares = Spares::new(true);
-        let (first, second) = (spares.keep().unwrap(), spares.keep().unwrap());
-        assert_eq!(kept(&spares), 2);
-        drop(first);
-        assert_eq!(kept(&spares), 1);
-        drop(second);
+        let mut servers = waiting(&spares, 2 * MORE);
+        assert_eq!(kept(&spares), 2 * MORE);
+        servers.truncate(MORE);
+        assert_eq!(kept(&spares), 2 * MORE);
+        servers.pop();
+        assert_eq!(kept(&spares), 2 * MORE - 1);
+    }
+
+    #[test]
+    fn those_that_stay_are_for_servers_to_come() {
+        let spares = Spares::new(true);
+        drop(waiting(&spares, 2 * MORE));
+        assert_eq!(kept(&spares), MORE);
+        let _servers = waiting(&spares, MORE);
+        assert_eq!(kept(&spares), MORE);
+        assert!((0..MORE).all(|_| spares.spend()));
         assert!(!spares.spend());
     }
 
     #[test]
     fn one_that_was_spent_is_not_taken_from_another_server() {
         let spares = Spares::new(true);
-        let (first, _second) = (spares.keep().unwrap(), spares.keep().unwrap());
+        let mut servers = waiting(&spares, 2);
         assert!(spares.spend());
-        drop(first);
+        servers.pop();
         assert!(spares.spend());
         assert!(!spares.spend());
+    }
+
+    #[test]
+    fn a_server_has_one_of_its_own_after_another_one_was_spent() {
+        let spares = Spares::new(true);
+        let _one = spares.keep().unwrap();
+        assert!(spares.spend());
+        let _other = spares.keep().unwrap();
+        assert_eq!(kept(&spares), 1);
     }
 }

@@ -20,9 +20,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 
 use crate::attempt::Attempt;
+use crate::begin::leg_of;
 use crate::clock::Clock;
 use crate::counters::RelayStats;
-use crate::engine::{Engine, leg_of};
+use crate::engine::Engine;
 use crate::options::RelayOptions;
 use crate::record::{Observer, SessionRecord};
 use crate::session::Session;

@@ -33,9 +33,17 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Enters a session's task, in place of the one that session had before.
+    /// Enters a session's task.
     pub(crate) fn insert(&self, peers: Peers, handle: AbortHandle, relaying: bool) {
         self.lock().insert(peers.live.id, Task { handle, relaying, peers });
+    }
+
+    /// Takes note that the task of session `id` relays from now on, and to which server.
+    pub(crate) fn relays(&self, id: u64, server: Option<SocketAddrV4>, routed: bool) {
+        if let Some(task) = self.lock().get_mut(&id) {
+            task.relaying = true;
+            (task.peers.server, task.peers.routed) = (server, routed);
+        }
     }
 
     pub(crate) fn remove(&self, id: u64) {

@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry as MapEntry;
 use std::hash::BuildHasher as _;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use faith_packet::classify::Flow;
@@ -55,10 +55,22 @@ type Lines = FxHashMap<Flow, Line>;
 pub(crate) struct HeldTable(Box<[Mutex<Lines>]>);
 
 struct Line {
-    holding: Holding,
     /// What a RST must carry that is about this SYN and no guess (RFC 5961 section 3.2).
     next_sequence: Option<u32>,
-    given_up: Arc<Notify>,
+    fate: Arc<Fate>,
+}
+
+/// What has become of a held SYN, to its worker and to whoever gets what its client sends next.
+#[derive(Default)]
+struct Fate {
+    released: AtomicBool,
+    given_up: Notify,
+}
+
+impl Fate {
+    fn holding(&self) -> Holding {
+        if self.released.load(Ordering::Relaxed) { Holding::Released } else { Holding::Undecided }
+    }
 }
 
 impl HeldTable {
@@ -80,7 +92,7 @@ impl HeldTable {
         if let Some(line) = self.lines(flow).get(flow)
             && tcp::sequence(packet) == line.next_sequence
         {
-            line.given_up.notify_one();
+            line.fate.given_up.notify_one();
         }
     }
 
@@ -90,24 +102,17 @@ impl HeldTable {
         flow: Flow,
         frame: &[u8],
         place: impl FnOnce() -> Result<Place, NotHeld>,
-    ) -> Result<(Place, Arc<Notify>), NotHeld> {
+    ) -> Result<(Place, Arc<Fate>), NotHeld> {
         match self.lines(&flow).entry(flow) {
-            MapEntry::Occupied(line) => Err(NotHeld::Known(line.get().holding)),
+            MapEntry::Occupied(line) => Err(NotHeld::Known(line.get().fate.holding())),
             MapEntry::Vacant(vacant) => {
                 let place = place()?;
                 let next_sequence =
                     frame.get(VIRTIO_HEADER..).and_then(tcp::sequence).map(|it| it.wrapping_add(1));
-                let given_up = Arc::new(Notify::new());
-                let (holding, told) = (Holding::Undecided, Arc::clone(&given_up));
-                vacant.insert(Line { holding, next_sequence, given_up });
-                Ok((place, told))
+                let fate = Arc::<Fate>::default();
+                vacant.insert(Line { next_sequence, fate: Arc::clone(&fate) });
+                Ok((place, fate))
             }
-        }
-    }
-
-    fn release(&self, flow: &Flow) {
-        if let Some(line) = self.lines(flow).get_mut(flow) {
-            line.holding = Holding::Released;
         }
     }
 
@@ -135,9 +140,9 @@ impl HeldSyn {
         frame: &[u8],
     ) -> Result<Self, NotHeld> {
         let place = || Place::take(hold, flow.client.ip());
-        let (place, given_up) = pump.shared.held.enter(flow, frame, place)?;
+        let (place, fate) = pump.shared.held.enter(flow, frame, place)?;
         Ok(Self {
-            entry: Entry { pump: Rc::clone(pump), flow, given_up, _place: place },
+            entry: Entry { pump: Rc::clone(pump), flow, fate, _place: place },
             listener: Arc::clone(listener),
             frame: frame.into(),
         })
@@ -164,8 +169,8 @@ impl HeldSyn {
     /// Ends when the client has said by a RST that it wants the connection no more: of the SYN, or of the SYN-ACK
     /// after [`release`](Self::release).
     pub fn given_up(&self) -> impl Future<Output = ()> + use<> {
-        let given_up = Arc::clone(&self.entry.given_up);
-        async move { given_up.notified().await }
+        let fate = Arc::clone(&self.entry.fate);
+        async move { fate.given_up.notified().await }
     }
 
     /// Lets the SYN go on to the kernel, which completes the handshake; the connection then arrives at
@@ -175,7 +180,7 @@ impl HeldSyn {
     /// kernel, until it is dropped: hold it as long as something waits for this connection to be accepted.
     pub fn release(self) -> Released {
         let Self { entry, listener, frame } = self;
-        entry.pump.shared.held.release(&entry.flow);
+        entry.fate.released.store(true, Ordering::Relaxed);
         entry.pump.show_syn(&listener, entry.flow, &frame);
         Released { _entry: entry }
     }
@@ -214,7 +219,7 @@ impl std::fmt::Debug for Released {
 struct Entry {
     pump: Rc<Pump>,
     flow: Flow,
-    given_up: Arc<Notify>,
+    fate: Arc<Fate>,
     _place: Place,
 }
 
@@ -326,25 +331,25 @@ mod tests {
     fn a_rst_with_the_next_sequence_number_gives_up_before_the_release_and_after_it() {
         for released in [false, true] {
             let table = HeldTable::new(2);
-            let (_place, given_up) = table.enter(flow(), &frame(&segment(SYN, u32::MAX)), place).unwrap();
+            let (_place, fate) = table.enter(flow(), &frame(&segment(SYN, u32::MAX)), place).unwrap();
             if released {
-                table.release(&flow());
+                fate.released.store(true, Ordering::Relaxed);
             }
             table.reset(&flow(), &segment(RST, 0));
-            assert!(is_told(&given_up), "released: {released}");
+            assert!(is_told(&fate.given_up), "released: {released}");
         }
     }
 
     #[test]
     fn a_rst_that_was_guessed_or_is_of_another_flow_changes_nothing() {
         let table = HeldTable::new(2);
-        let (_place, given_up) = table.enter(flow(), &frame(&segment(SYN, 7)), place).unwrap();
+        let (_place, fate) = table.enter(flow(), &frame(&segment(SYN, 7)), place).unwrap();
         table.reset(&flow(), &segment(RST, 7));
         table.reset(&flow(), &segment(RST, 9));
         let mut other = flow();
         other.client.set_port(1025);
         table.reset(&other, &segment(RST, 8));
-        assert!(!is_told(&given_up));
+        assert!(!is_told(&fate.given_up));
     }
 
     #[test]
@@ -356,7 +361,7 @@ mod tests {
         let entered = table.enter(flow(), &syn, take).unwrap();
         let again = table.enter(flow(), &syn, take).map(drop);
         assert_eq!(again, Err(NotHeld::Known(Holding::Undecided)));
-        table.release(&flow());
+        entered.1.released.store(true, Ordering::Relaxed);
         let again = table.enter(flow(), &syn, take).map(drop);
         assert_eq!(again, Err(NotHeld::Known(Holding::Released)));
         assert_eq!(hold.total.load(Ordering::Relaxed), 1);

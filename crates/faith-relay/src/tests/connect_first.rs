@@ -35,7 +35,7 @@ fn a_client_meets_the_server_that_was_connected_for_it() {
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
     drop((client, server));
     assert_eq!(lab.ended().reason, EndReason::Closed);
-    eventually("the 4-tuple is forgotten", || lab.engine.pairing().len() == 0);
+    eventually("the 4-tuple is forgotten", || lab.engine.pairing.len() == 0);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_client_that_gives_up_after_its_syn_was_released_lets_the_server_go() {
     read_to_reset(&mut server);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
     assert_eq!(lab.ended().reason, EndReason::ClientReset);
-    assert_eq!(lab.engine.pairing().len(), 0);
+    assert_eq!(lab.engine.pairing.len(), 0);
 }
 
 #[test]
@@ -178,5 +178,5 @@ fn a_server_whose_client_never_comes_is_let_go_when_the_relay_closes() {
     read_to_reset(&mut server);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
     assert_eq!(lab.ended().reason, EndReason::Aborted);
-    assert_eq!(lab.engine.pairing().len(), 0);
+    assert_eq!(lab.engine.pairing.len(), 0);
 }

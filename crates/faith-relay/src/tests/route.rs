@@ -139,7 +139,7 @@ fn a_route_may_have_a_held_connection_itself() {
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
     is_handed_over(&lab, &mut caller.dial(&lab), &taken);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
-    assert_eq!(lab.engine.pairing().len(), 0);
+    assert_eq!(lab.engine.pairing.len(), 0);
 }
 
 #[test]
