@@ -21,18 +21,13 @@ impl OwnAddresses {
     /// Reads them for the calling thread's network namespace, and follows their changes.
     pub(crate) fn watch(interface: &str) -> io::Result<Self> {
         let ranges = Arc::new(ArcSwap::from_pointee(Ranges::new()));
-        let (first, read) = std::sync::mpsc::channel();
-        let shared = Arc::clone(&ranges);
-        let watch = Watch::start(format!("{interface}/own"), move || async move {
-            let changed = |own: Vec<(Ipv4Addr, u8)>| {
-                shared.store(Arc::new(merge(own)));
-                let _ = first.send(Ok(()));
-            };
-            if let Err(error) = own_ipv4_changes(changed).await {
-                let _ = first.send(Err(error));
-            }
+        let (shared, name) = (Arc::clone(&ranges), interface.to_owned());
+        let watch = Watch::start(format!("{interface}/own"), move |begun| async move {
+            let changed = |own: Vec<(Ipv4Addr, u8)>| shared.store(Arc::new(merge(own)));
+            own_ipv4_changes(begun, changed).await.inspect_err(|error| {
+                tracing::warn!(interface = %name, %error, "cannot follow which addresses are this host's own");
+            })
         })?;
-        read.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
         Ok(Self { ranges, watch })
     }
 

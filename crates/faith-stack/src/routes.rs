@@ -1,7 +1,7 @@
 //! The host's routes to a faith interface, where they are ours to make.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::interface::Shared;
 use crate::netlink::watch::{Watch, comes_up_again};
@@ -11,24 +11,14 @@ use crate::netlink::{Device, Netlink};
 /// that goes down. While prefixes change, somebody else has `open` locked; it says whether the interface is.
 pub(crate) fn keep(shared: &Arc<Shared>, device: Device, open: &Arc<Mutex<bool>>) -> io::Result<Watch> {
     let (shared, open) = (Arc::clone(shared), Arc::clone(open));
-    let (begun, watching) = mpsc::channel();
-    let watch = Watch::start(format!("{}/routes", shared.name), move || async move {
-        let watching_begins = move || {
-            // Whoever makes the interface waits for it.
-            let _ = begun.send(());
-        };
+    Watch::start(format!("{}/routes", shared.name), move |begun| async move {
         let again = async || {
             let (shared, open) = (Arc::clone(&shared), Arc::clone(&open));
             // Nothing ends this task early but the end of its runtime.
             let _ = tokio::task::spawn_blocking(move || restore(&shared, device, &open)).await;
         };
-        if let Err(error) = comes_up_again(device, watching_begins, again).await {
-            tracing::warn!(interface = %shared.name, %error, "cannot be watched: if it goes down, its routes are lost");
-        }
-    })?;
-    // Fails when it cannot be watched, which the log has told.
-    let _ = watching.recv();
-    Ok(watch)
+        comes_up_again(device, begun, again).await
+    })
 }
 
 fn restore(shared: &Shared, device: Device, open: &Mutex<bool>) {

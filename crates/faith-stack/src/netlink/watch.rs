@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use futures_util::StreamExt as _;
@@ -19,22 +19,39 @@ use super::{Device, TABLE_LOCAL, to_io};
 /// A thread that follows something, in the network namespace of the thread that started it.
 pub(crate) struct Watch(Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>);
 
+/// Whom to tell that nothing of what is followed will be missed from now on.
+pub(crate) struct Begun(mpsc::Sender<io::Result<()>>);
+
+impl Begun {
+    pub(crate) fn tell(self) {
+        // Who started it waits for this.
+        let _ = self.0.send(Ok(()));
+    }
+}
+
 impl Watch {
-    /// Runs what `follow` gives, until it ends or is stopped.
-    pub(crate) fn start<F: Future<Output = ()>>(
+    /// Runs what `follow` gives, until it ends or is stopped. Returns once nothing will be missed.
+    ///
+    /// # Errors
+    /// The thread cannot be started, or `follow` ended before it had begun. What goes wrong later is for `follow` to tell.
+    pub(crate) fn start<F: Future<Output = io::Result<()>>>(
         name: String,
-        follow: impl FnOnce() -> F + Send + 'static,
+        follow: impl FnOnce(Begun) -> F + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel::<()>();
+        let (told, begun) = mpsc::channel();
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = follow() => {}
+                    result = follow(Begun(told.clone())) => {
+                        let _ = told.send(result);
+                    }
                     _ = stopped => {}
                 }
             });
         })?;
+        begun.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
         Ok(Self(Mutex::new(Some((stop, thread)))))
     }
 
@@ -49,21 +66,28 @@ impl Watch {
     }
 }
 
-/// Calls `changed` with every IPv4 range that is the host's own (`ip -4 route show table local`), now and after
-/// each change.
+/// Calls `changed` with every IPv4 range that is the host's own (`ip -4 route show table local`), before it has begun and
+/// after each change.
 ///
 /// The table is read anew after a change rather than patched: a lost notification then costs nothing.
-pub(crate) async fn own_ipv4_changes(mut changed: impl FnMut(Vec<(Ipv4Addr, u8)>)) -> io::Result<()> {
+pub(crate) async fn own_ipv4_changes(
+    begun: Begun,
+    mut changed: impl FnMut(Vec<(Ipv4Addr, u8)>),
+) -> io::Result<()> {
     let (connection, handle, mut notices) =
         rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv4Route, MulticastGroup::Ipv4Ifaddr])?;
     let connection = tokio::spawn(connection);
     let (dump_connection, dump_handle, _) = rtnetlink::new_connection_with_strict_check()?;
     let dump_connection = tokio::spawn(dump_connection);
     drop(handle);
+    let mut begun = Some(begun);
     let result = loop {
         match own_ipv4(&dump_handle).await {
             Ok(ranges) => changed(ranges),
             Err(error) => break Err(error),
+        }
+        if let Some(begun) = begun.take() {
+            begun.tell();
         }
         if notices.next().await.is_none() {
             break Ok(());
@@ -97,16 +121,15 @@ async fn own_ipv4(handle: &Handle) -> io::Result<Vec<(Ipv4Addr, u8)>> {
     Ok(own)
 }
 
-/// Waits for `again` each time the device, which is up, has been down and is up again; resolves when it has left. Calls
-/// `watching` once nothing of it will be missed.
+/// Waits for `again` each time the device, which is up, has been down and is up again; resolves when it has left.
 pub(crate) async fn comes_up_again(
     device: Device,
-    watching: impl FnOnce(),
+    begun: Begun,
     mut again: impl AsyncFnMut(),
 ) -> io::Result<()> {
     let (connection, _handle, mut notices) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
     let connection = tokio::spawn(connection);
-    watching();
+    begun.tell();
     let mut was_up = true;
     while let Some((notice, _)) = notices.next().await {
         match notice.payload {
@@ -131,12 +154,11 @@ pub(crate) async fn comes_up_again(
     Ok(())
 }
 
-/// Resolves when a pair's end on the host is not there, or is down, or the faith interface has left; calls `watching`
-/// once nothing of it will be missed.
-pub(crate) async fn pair_taken_away(pair: Device, faith: Device, watching: impl FnOnce()) -> io::Result<()> {
+/// Resolves when a pair's end on the host is not there, or is down, or the faith interface has left.
+pub(crate) async fn pair_taken_away(pair: Device, faith: Device, begun: Begun) -> io::Result<()> {
     let (connection, handle, mut notices) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])?;
     let connection = tokio::spawn(connection);
-    watching();
+    begun.tell();
     // Whatever happened before the notices begin shows now.
     if is_up(&handle, pair).await {
         while let Some((notice, _)) = notices.next().await {

@@ -15,7 +15,7 @@ mod programs;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use faith_packet::prefix::FaithPrefix;
 use faith_sys::backlog::Backlogs;
@@ -155,22 +155,13 @@ impl Shortcut {
         namespace: &Arc<Namespace>,
     ) -> io::Result<Watch> {
         let (shortcut, namespace, name) = (Arc::clone(self), Arc::clone(namespace), interface.to_owned());
-        let (begun, watching) = mpsc::channel();
-        let watch = Watch::start(format!("{interface}/pair"), move || async move {
-            let watching_begins = move || {
-                // Whoever makes the interface waits for it.
-                let _ = begun.send(());
-            };
-            match pair_taken_away(pair, faith, watching_begins).await {
-                Ok(()) => tracing::warn!(interface = %name, "somebody took the shortcut away"),
-                Err(error) => tracing::warn!(interface = %name, %error, "the shortcut cannot be watched"),
-            }
+        Watch::start(format!("{interface}/pair"), move |begun| async move {
+            pair_taken_away(pair, faith, begun).await?;
+            tracing::warn!(interface = %name, "somebody took the shortcut away");
             shortcut.leave();
             namespace.post(|inside| inside.leave_shortcut());
-        })?;
-        // Fails when it cannot be watched, and then the shortcut is left at once.
-        let _ = watching.recv();
-        Ok(watch)
+            Ok(())
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
