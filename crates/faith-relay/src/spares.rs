@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many more than servers that wait stay.
+/// How many stay beside those of servers that wait.
 const MORE: usize = 6;
 
 /// The descriptors in reserve.
@@ -24,7 +24,7 @@ pub(crate) struct Spares {
 struct Pool {
     /// How many servers wait.
     owed: usize,
-    /// At most [`MORE`] than are owed.
+    /// At most [`MORE`] more than are owed.
     kept: Vec<OwnedFd>,
 }
 
