@@ -57,6 +57,7 @@ const librarySpecs = [
   'lifetime',
   'listener',
   'prefixes',
+  'reading',
   'route',
   'route-socket',
   'sessions',

@@ -17,6 +17,7 @@ import { blockingVerbs } from './blocking-verbs.js'
 import { eventVerbs } from './event-verbs.js'
 import { faithVerbs } from './faith-verbs.js'
 import { loadVerbs } from './load-verbs.js'
+import { readingVerbs } from './reading-verbs.js'
 import { relayVerbs } from './relay-verbs.js'
 import { routeVerbs } from './route-verbs.js'
 import { socketVerbs } from './socket-verbs.js'
@@ -44,6 +45,7 @@ const verbs = {
   ...eventVerbs,
   ...faithVerbs,
   ...loadVerbs,
+  ...readingVerbs,
   ...relayVerbs,
   ...routeVerbs,
   ...socketVerbs,
