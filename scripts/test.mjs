@@ -40,6 +40,8 @@ const addon = [ensureNodeModules, ensureBuilt]
 const ava = 'node_modules/.bin/ava'
 /** Files at a time in the lab. Its specs load both ends of every connection and what is in between. */
 const labFiles = Math.max(1, Math.floor(availableParallelism() / 4))
+const labOptions = ['--timeout=3m', `--concurrency=${labFiles}`]
+const specs = '__test__/*.spec.ts'
 /** What is Node's business: the library. The command and the relay behind it are the same on each. */
 const librarySpecs = [
   'abort',
@@ -115,33 +117,49 @@ const suites = [
     name: 'specs',
     covers: 'ava, without a lab',
     needs: addon,
-    command: () => [ava, '__test__/*.spec.ts'],
+    command: () => [ava, specs],
     count: countAva,
   },
   {
     name: 'lab',
     covers: 'ava, in network namespaces',
     needs: [() => ensurePrograms(labPrograms), ...addon],
-    command: () =>
-      inLab([ava, '--timeout=3m', `--concurrency=${labFiles}`, '__test__/net/*.spec.ts']),
+    command: () => inLab([ava, ...labOptions, '__test__/net/*.spec.ts']),
     count: countAva,
   },
-  ...otherNodes.map((version) => ({
-    name: `node${version.split('.')[0]}`,
-    covers: `the library on Node ${version}`,
-    needs: [() => ensureNode(version), () => ensurePrograms(labPrograms), ...addon],
-    command: () => {
-      const args = [
-        '--timeout=3m',
-        `--concurrency=${labFiles}`,
-        '__test__/*.spec.ts',
-        ...librarySpecs,
-      ]
-      return inLab([nodeProgram(version), 'node_modules/ava/entrypoints/cli.mjs', ...args])
+  ...otherNodes.flatMap((version) => [
+    {
+      name: `specs${major(version)}`,
+      covers: `ava, without a lab, on Node ${version}`,
+      needs: [() => ensureNode(version), ...addon],
+      command: () => onNode(version, [specs]),
+      count: countAva,
     },
-    count: countAva,
-  })),
+    {
+      name: `node${major(version)}`,
+      covers: `the library on Node ${version}, in network namespaces`,
+      needs: [() => ensureNode(version), () => ensurePrograms(labPrograms), ...addon],
+      command: () => inLab(onNode(version, [...labOptions, ...librarySpecs])),
+      count: countAva,
+    },
+  ]),
 ]
+
+/** @param {string} version */
+function major(version) {
+  return version.split('.')[0]
+}
+
+/**
+ * ava on another Node.
+ *
+ * @param {string} version
+ * @param {readonly string[]} args
+ * @returns {Command}
+ */
+function onNode(version, args) {
+  return [nodeProgram(version), 'node_modules/ava/entrypoints/cli.mjs', ...args]
+}
 
 /** @param {string} output @returns {Counts} */
 function countCargo(output) {
