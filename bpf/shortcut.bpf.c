@@ -25,6 +25,13 @@
  * to_worker has the readier of two workers get a connection (backlog.h), by the receive queue that
  * SYNs claim to have come by: listening sockets are chosen by that. What counts as seen here is
  * accepted.
+ *
+ * The faith interface and these programs go with the process that holds them, whatever it dies of. Its
+ * sockets then say their last, and as long as TCP repeats it for want of an answer, minutes perhaps,
+ * they hold the private namespace, and that the pair. So the pair itself holds a fourth program, behind
+ * to_host, which packets come to when that is no more:
+ *
+ *   to_nobody  answers for their peers, by a RST
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -60,10 +67,11 @@ struct ipv6 {
 };
 
 struct tcp {
-	__u8 ports_and_numbers[12];
+	__be16 source, destination;
+	__be32 number, acknowledged;
 	__u8 offset; /* in the upper half, in words of four bytes */
 	__u8 flags;
-	__u8 rest[6];
+	__be16 window, checksum, urgent;
 };
 
 struct fragment {
@@ -76,7 +84,7 @@ struct ethernet {
 	__be16 protocol;
 } __attribute__((packed));
 
-/* After a second nobody is about to accept what has come: it was refused, or forged. */
+/* After that nobody is about to accept what has come: it was refused, or forged. */
 #define PATIENCE 1000000000ull
 
 /* Both ends of the pair have this address, so that either takes what is sent to it for its own. */
@@ -260,6 +268,56 @@ int to_host(struct __sk_buff *skb)
 	}
 	count(RETURNED, bytes);
 	return bpf_redirect(there, BPF_F_INGRESS);
+}
+
+static __always_inline __be16 checksum(struct ipv6 *ip, struct tcp *tcp)
+{
+	/* The rest of what RFC 8200, section 8.1, has in the sum. */
+	__be32 behind[2] = { bpf_htonl(sizeof(*tcp)), bpf_htonl(NEXT_TCP) };
+	__u64 sum = bpf_csum_diff(0, 0, (__be32 *)&ip->source, 2 * sizeof(struct address), 0);
+
+	sum = bpf_csum_diff(0, 0, behind, sizeof(behind), sum);
+	sum = bpf_csum_diff(0, 0, (__be32 *)tcp, sizeof(*tcp), sum);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* Sends a segment back as the RST that its peer would have sent, had it known nothing of the connection. */
+SEC("classifier")
+int to_nobody(struct __sk_buff *skb)
+{
+	const __u32 length = sizeof(struct ipv6) + sizeof(struct tcp);
+	struct ipv6 *ip = header(skb, ETH_HLEN, length);
+	struct tcp *tcp = (void *)(ip + 1);
+	struct address address;
+	__be16 port;
+
+	if (!ip || ip->next != NEXT_TCP || (tcp->flags & (TCP_RST | TCP_ACK)) != TCP_ACK)
+		return TC_ACT_SHOT;
+	if (bpf_skb_change_tail(skb, ETH_HLEN + length, 0))
+		return TC_ACT_SHOT;
+	ip = header(skb, ETH_HLEN, length);
+	if (!ip)
+		return TC_ACT_SHOT;
+	tcp = (void *)(ip + 1);
+
+	address = ip->source;
+	ip->source = ip->destination;
+	ip->destination = address;
+	ip->payload_len = bpf_htons(sizeof(*tcp));
+	port = tcp->source;
+	tcp->source = tcp->destination;
+	tcp->destination = port;
+	tcp->number = tcp->acknowledged;
+	tcp->acknowledged = 0;
+	tcp->offset = sizeof(*tcp) / 4 << 4;
+	tcp->flags = TCP_RST;
+	tcp->window = 0;
+	tcp->urgent = 0;
+	tcp->checksum = 0;
+	tcp->checksum = checksum(ip, tcp);
+	return bpf_redirect(skb->ifindex, 0);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

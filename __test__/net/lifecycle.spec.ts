@@ -89,6 +89,25 @@ for (const [how, end, exit] of endings) {
   })
 }
 
+for (const shortcut of [true, false]) {
+  const without = shortcut ? '' : ', without a shortcut'
+  test.serial(`of a killed process its open sockets do not remain either${without}`, async (t) => {
+    const before = await configuration(lab.router)
+    const program = await Program.start(lab.router)
+    await program.keepfaith(true)
+    const faith = await program.create({ name: 'killed0', shortcut })
+    const listener = await faith.listen({ port: 80 })
+    const dialled = await client.dial(server, 80)
+    const accepted = await listener.accept()
+    await accepted.write('what the client has heard\n')
+    t.is(await dialled.line(), 'what the client has heard')
+    const networks = privateNamespaces(program.process.pid)
+    program.process.kill('SIGKILL')
+    await program.ended()
+    await t.notThrowsAsync(gone(lab.router, before, networks))
+  })
+}
+
 test.serial('nothing remains when the process has no more to do', async (t) => {
   const before = await configuration(lab.router)
   const program = await Program.start(lab.router)

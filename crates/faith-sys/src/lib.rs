@@ -11,4 +11,5 @@ pub mod sched;
 pub mod source;
 pub mod splice;
 pub mod tcp;
+pub mod tcx;
 pub mod tun;

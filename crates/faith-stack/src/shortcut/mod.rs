@@ -8,7 +8,8 @@
 //!
 //! The programs are attached by links, which end with the process; the pair ends with the private namespace,
 //! or before it, in [`Inside::leave_shortcut`](crate::namespace::Inside::leave_shortcut). Without programs the
-//! pair carries nothing: its end on the host has no addresses and takes no packets.
+//! pair carries nothing: its end on the host has no addresses and takes no packets. Sockets that a killed process leaves
+//! behind keep the namespace, until a fourth program, which is the pair's own, has reset them.
 
 mod programs;
 

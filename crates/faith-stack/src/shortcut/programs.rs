@@ -9,6 +9,7 @@ use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use faith_packet::prefix::FaithPrefix;
 use faith_sys::backlog::Backlogs;
+use faith_sys::tcx;
 
 use crate::ebpf::{Refusal, loader, program, refused_entry, refused_load, take_backlogs, take_map};
 use crate::netlink::Device;
@@ -50,7 +51,7 @@ pub(super) struct Loaded {
     workers: u32,
 }
 
-/// The programs at their places until this is dropped.
+/// The programs at their places until this is dropped, but for one, which stays for as long as the pair.
 pub(super) struct Programs {
     prefixes: LpmTrie<MapData, [u8; 16], u32>,
     ways: Array<MapData, u32>,
@@ -69,7 +70,7 @@ impl Loaded {
             .map_max_entries("backlogs", workers)
             .load(OBJECT)
             .map_err(|error| Refusal::new("load", &error))?;
-        for name in ["to_stack", "to_worker", "to_host"] {
+        for name in ["to_stack", "to_worker", "to_host", "to_nobody"] {
             program::<SchedClassifier>(&mut ebpf, name)?.load().map_err(refused_load)?;
         }
         Ok(Self { ebpf, workers })
@@ -99,6 +100,7 @@ impl Loaded {
         let backlogs = take_backlogs(&mut ebpf, workers)?;
         attach(&mut ebpf, "to_stack", interface, TcAttachType::Egress)?;
         attach(&mut ebpf, "to_host", end, TcAttachType::Ingress)?;
+        attach_for_good(&mut ebpf, "to_nobody", pair)?;
         Ok((Programs { prefixes, ways, counts, pair, _ebpf: ebpf }, backlogs))
     }
 }
@@ -108,6 +110,13 @@ fn attach(ebpf: &mut Ebpf, name: &str, device: &str, hook: TcAttachType) -> Resu
         .attach_with_options(device, hook, TcAttachOptions::TcxOrder(LinkOrder::default()))
         .map(drop)
         .map_err(|error| Refusal::new("attach", &error))
+}
+
+/// Attaches a program where nothing but the end of the device takes it away.
+fn attach_for_good(ebpf: &mut Ebpf, name: &str, device: Device) -> Result<(), Refusal> {
+    let program = program::<SchedClassifier>(ebpf, name)?;
+    let descriptor = program.fd().map_err(|error| Refusal::new("attach", &error))?;
+    tcx::attach_to_ingress(descriptor, device.index()).map_err(|error| Refusal::new("attach", &error))
 }
 
 impl Programs {
