@@ -159,8 +159,11 @@ impl Shortcut {
         Watch::start(format!("{interface}/pair"), move |begun| async move {
             pair_taken_away(pair, faith, begun).await?;
             tracing::warn!(interface = %name, "somebody took the shortcut away");
-            shortcut.leave();
-            namespace.post(|inside| inside.leave_shortcut());
+            namespace.post(move |inside| {
+                // First, as what comes to the pair without programs is answered as if nobody were there.
+                inside.leave_shortcut();
+                shortcut.leave();
+            });
             Ok(())
         })
     }
