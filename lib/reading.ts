@@ -3,50 +3,56 @@
  *
  * Theory of operation: for each read Node allocates 64 KiB and cuts them down to what has come, which for a small
  * message costs more than all else that streams do about it. With `onread` it reads into memory of ours. Reading and
- * telling of it are one step, so one block does for all sockets: what has come is copied out of it, which is cheap while
- * it is little. A socket whose read has filled the block has a block of its own for its next one, and what comes there
- * is handed on as it is, unless that would hold far more memory than it has bytes.
+ * telling of it are one step, so one block does for all sockets, and what has come is copied out of it.
+ *
+ * It is the same block for ever. Node would take another one for the next read, in what is called when a read is done;
+ * but where anything throws while that is called, a listener or what was put off to the next tick, and the process goes
+ * on all the same, it forgets the new block and reads to the old one, which somebody may have by then.
+ *
+ * A chunk goes by `push`, after which a stream has itself called back to see whether it should read on. Of a socket that
+ * flows and has nothing stored the answer is known, so its chunks are emitted at once: an echo is done a tenth faster.
  */
+import type { Readable } from 'node:stream'
 
-/** The `onread` of `net.Socket`: where it reads to, and who is told. */
+/** The `onread` of `net.Socket`. */
 export interface Reading {
-  /** Asked before the first read and after each: where the next one goes. Without an answer, where the last one went. */
-  buffer(): Buffer | undefined
+  /** Where each read goes. */
+  buffer: Uint8Array
   /** Takes what has come; whether more is wanted. */
-  callback(length: number, block: Uint8Array): boolean
+  callback(length: number): boolean
 }
 
-/** As much as Node reads at a time. */
-const BLOCK = 65_536
-
-const shared = Buffer.allocUnsafeSlow(BLOCK)
+/** As long as what Node reads at a time. */
+const shared = Buffer.allocUnsafeSlow(65_536)
 const sharedMemory = shared.buffer
 
-/** @internal The reading of a socket, whose `push` is that of its stream. */
-export function readingBy(push: (chunk: Buffer) => boolean): Reading {
-  let next: Buffer | undefined = shared
+/** @internal The reading of a socket, which there is none of before it has read. */
+export function readingOf(socket: () => Readable): Reading {
   return {
-    buffer: () => {
-      const block = next
-      next = undefined
-      return block
-    },
-    callback: (length, block) => {
-      const own = block === shared ? undefined : (block as Buffer)
-      if (length === BLOCK) next = Buffer.allocUnsafeSlow(BLOCK)
-      else if (own !== undefined) next = shared
-      return push(own === undefined ? copied(sharedMemory, length) : trimmed(own, length))
-    },
+    buffer: shared,
+    callback: (length) => handOn(socket(), copied(length)),
   }
 }
 
-/** The beginning of a block that nobody else will read to. */
-function trimmed(block: Buffer, length: number): Buffer {
-  return length < BLOCK / 2 ? copied(block.buffer, length) : block.subarray(0, length)
+/**
+ * Gives a stream its next chunk, where it is not destroyed and has not ended; whether it wants more. The first one is
+ * pushed, so that the stream knows that it has been read.
+ */
+function handOn(stream: Readable, chunk: Buffer): boolean {
+  const flows =
+    stream.readableFlowing === true &&
+    stream.readableLength === 0 &&
+    stream.readableDidRead &&
+    stream.readableEncoding === null &&
+    stream.listenerCount('data') > 0
+  if (!flows) return stream.push(chunk)
+  stream.emit('data', chunk)
+  return true
 }
 
-function copied(memory: ArrayBufferLike, length: number): Buffer {
+/** The beginning of what was read last. */
+function copied(length: number): Buffer {
   const chunk = Buffer.allocUnsafe(length)
-  chunk.set(new Uint8Array(memory, 0, length))
+  chunk.set(new Uint8Array(sharedMemory, 0, length))
   return chunk
 }

@@ -3,7 +3,7 @@ import { Socket, type SocketConstructorOpts } from 'node:net'
 import { Duplex, type DuplexOptions } from 'node:stream'
 import type { FaithError } from './errors.js'
 import type { NativeConnection, NativeInterface } from './native.js'
-import { type Reading, readingBy } from './reading.js'
+import { type Reading, readingOf } from './reading.js'
 import type { FaithSessionDestination } from './session.js'
 import {
   type FaithSplice,
@@ -146,7 +146,7 @@ export class FaithSocket extends Socket {
       writable: true,
       allowHalfOpen: options.allowHalfOpen,
       pauseOnCreate: options.pauseOnConnect,
-      onread: readingBy((chunk) => this.push(chunk)),
+      onread: readingOf(() => this),
       // Node sets these itself, to just that. Where its copy of this object does not have them yet, V8 makes a new shape
       // of object for every socket, and what looks at it later knows none of them: a fifth of a short connection's time.
       emitClose: false,

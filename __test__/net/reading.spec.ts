@@ -30,6 +30,48 @@ test.serial('what one socket has read stays as it is while it and others read on
   for (const { sent, received } of await Promise.all(streams)) t.is(received, sent)
 })
 
+test.serial('what was read stays as it is when its listener throws', async (t) => {
+  await using faith = await router.create()
+  const { dialled, accepted } = await connection(faith)
+  const bytes = 1024 * KiB + 1
+  const reading = router.ask('throwing', accepted.id, bytes)
+  const sent = await dialled.send('thrown at', bytes)
+  const { sha256, thrown, told } = await reading
+  t.is(sha256, sent)
+  t.true(thrown > 0)
+  t.is(told, thrown)
+})
+
+test.serial(
+  'one that is paused at each chunk reads all, and no more meanwhile than it may',
+  async (t) => {
+    await using faith = await router.create()
+    const { dialled, accepted } = await connection(faith)
+    for (const bytes of [100, 4096 * KiB, 1, 100]) {
+      const reading = router.ask('pausing', accepted.id, bytes)
+      const sent = await dialled.send(`paused ${bytes}`, bytes)
+      const { sha256, most } = await reading
+      t.is(sha256, sent)
+      t.true(most <= 256 * KiB, `${most} bytes`)
+    }
+  },
+)
+
+test.serial(
+  'one that is given an encoding after it has flowed decodes what comes next',
+  async (t) => {
+    await using faith = await router.create()
+    const { dialled, accepted } = await connection(faith)
+    const before = router.ask('chunks', accepted.id, 5)
+    await dialled.send('five bytes', 5)
+    await before
+    const reading = router.ask('text', accepted.id)
+    for (const piece of ['a', 'bc', 'def', 'g']) await dialled.write(piece)
+    await dialled.end()
+    t.is(await reading, Buffer.from('abcdefg').toString('base64'))
+  },
+)
+
 test.serial('what was read holds little more memory than it has bytes', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)

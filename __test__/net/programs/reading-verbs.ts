@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { FaithSocket } from '../../../index.js'
+import { waitFor } from '../../../lab/index.js'
 import { recall } from './kept.js'
 
 const socket = (id: number): FaithSocket => recall(id, FaithSocket)
@@ -14,6 +15,17 @@ const pool = Buffer.allocUnsafe(1).buffer.byteLength
 interface Chunk {
   bytes: number
   memory: number
+}
+
+function hashOf(chunks: readonly Buffer[]): string {
+  const hash = createHash('sha256')
+  for (const chunk of chunks) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+/** Waits for so many turns of the event loop. */
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await setImmediate()
 }
 
 export const readingVerbs = {
@@ -28,17 +40,71 @@ export const readingVerbs = {
         read.push(chunk)
         missing -= chunk.length
         if (missing > 0) return
-        socket(id).off('data', keep)
+        // What comes before the next one who listens must not be lost.
+        socket(id).off('data', keep).pause()
         resolve()
       }
-      socket(id).on('data', keep)
+      socket(id).on('data', keep).resume()
     })
-    const hash = createHash('sha256')
-    for (const chunk of read) hash.update(chunk)
     const chunks = read.map(({ length, buffer }) => {
       return { bytes: length, memory: buffer.byteLength === pool ? length : buffer.byteLength }
     })
-    return { sha256: hash.digest('hex'), chunks }
+    return { sha256: hashOf(read), chunks }
+  },
+
+  /** Keeps so many bytes as they come, by a listener after which every third time something throws, or the next tick. */
+  async throwing(
+    id: number,
+    bytes: number,
+  ): Promise<{ sha256: string; thrown: number; told: number }> {
+    const read: Buffer[] = []
+    let [missing, thrown, told] = [bytes, 0, 0]
+    const fail = (): never => {
+      thrown += 1
+      throw new Error('what a listener throws')
+    }
+    const note = (): void => void (told += 1)
+    process.on('uncaughtException', note)
+    socket(id).on('data', (chunk: Buffer) => {
+      read.push(chunk)
+      missing -= chunk.length
+      if (read.length % 3 === 1) process.nextTick(fail)
+      if (read.length % 3 === 2) fail()
+    })
+    await waitFor('the bytes', () => missing <= 0)
+    process.off('uncaughtException', note)
+    return { sha256: hashOf(read), thrown, told }
+  },
+
+  /** Reads so many bytes by a listener that pauses at each chunk; the most that was stored meanwhile. */
+  async pausing(id: number, bytes: number): Promise<{ sha256: string; most: number }> {
+    const read: Buffer[] = []
+    let [missing, most] = [bytes, 0]
+    const rest = async (): Promise<void> => {
+      socket(id).pause()
+      await turns(read.length % 20)
+      most = Math.max(most, socket(id).readableLength)
+      if (missing > 0) socket(id).resume()
+    }
+    const keep = (chunk: Buffer): void => {
+      read.push(chunk)
+      missing -= chunk.length
+      void rest()
+    }
+    socket(id).on('data', keep).resume()
+    await waitFor('the bytes', () => missing <= 0)
+    socket(id).off('data', keep)
+    return { sha256: hashOf(read), most }
+  },
+
+  /** Reads to the end as base64, of which no piece but the last ends within three bytes. */
+  async text(id: number): Promise<string> {
+    let text = ''
+    socket(id).setEncoding('base64')
+    socket(id).on('data', (chunk: string) => (text += chunk))
+    socket(id).resume()
+    await once(socket(id), 'end')
+    return text
   },
 
   /** Reads so many times a byte, with turns of the event loop in between; the most that was read and not consumed. */
