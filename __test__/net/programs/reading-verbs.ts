@@ -52,7 +52,7 @@ export const readingVerbs = {
     return { sha256: hashOf(read), chunks }
   },
 
-  /** Keeps so many bytes as they come, by a listener after which every third time something throws, or the next tick. */
+  /** Keeps so many bytes as they come, by a listener that throws every third time, and every third time later, in a tick. */
   async throwing(
     id: number,
     bytes: number,
