@@ -22,8 +22,8 @@
 
 #include <bpf/bpf_helpers.h>
 
-/* How many workers there are to choose from, from 2 on. Overwritten by the loader. */
-volatile const __u32 workers = 0;
+/* How many workers there are to choose from, from 2 on. Set by the loader. */
+__u32 workers SEC(".data.workers") = 0;
 
 /* A cache line for each of two writers: programs, and the worker. */
 struct backlog {

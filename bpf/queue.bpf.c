@@ -30,8 +30,10 @@
 #define TCP_SYN 0x02
 #define TCP_ACK 0x10
 
-/* Overwritten by the loader; the factor with an odd number. */
-volatile const __u64 addend = 0, factor = 1;
+/* Set by the loader; the factor to an odd number. */
+struct {
+	__u64 addend, factor;
+} mixing SEC(".data.mixing") = { 0, 1 };
 
 /* An IPv6 header from its next-header field on, and the ports of a TCP header right behind it. */
 struct flow {
@@ -47,8 +49,8 @@ struct flow {
  * factors leave ports that follow each other on few queues. */
 static __u64 mix(__u64 key)
 {
-	key = (key ^ key >> 32) * factor;
-	key = (key ^ key >> 29) * factor;
+	key = (key ^ key >> 32) * mixing.factor;
+	key = (key ^ key >> 29) * mixing.factor;
 	return key ^ key >> 32;
 }
 
@@ -69,7 +71,7 @@ int queue(struct __sk_buff *skb)
 
 	if (bpf_skb_load_bytes(skb, FLOW_OFFSET, &flow, sizeof(flow)))
 		return 0; /* too short for TCP */
-	key = mix((flow.source[0] ^ flow.destination[0]) + addend);
+	key = mix((flow.source[0] ^ flow.destination[0]) + mixing.addend);
 	key = mix(key ^ flow.source[1] ^ flow.destination[1]);
 	if (flow.next == NEXT_TCP) {
 		key = mix(key ^ flow.ports[0] ^ flow.ports[1]);

@@ -10,7 +10,7 @@ const MiB = 2 ** 20
 
 /**
  * One arena, and large blocks by mmap(2), both given back when they are free: with an arena for each of its threads, as
- * by default, the C library keeps up to 100 MB that nobody uses, and comes to that in the first round or in the third.
+ * by default, the C library keeps some megabytes that nobody uses, in one run more than in another.
  */
 const givingBack = [
   'env',
@@ -70,7 +70,7 @@ test.serial('three thousand listeners and relays leave nothing', async (t) => {
 })
 
 test.serial('two hundred interfaces leave nothing', async (t) => {
-  await using program = await Program.start(lab.router, givingBack)
+  await using program = await Program.start(lab.router)
   await program.keepfaith(true)
   const grown = await rounds(program, async () => {
     for (let ten = 0; ten < 7; ten += 1) await program.ask('createRounds', 10)

@@ -4,11 +4,15 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-use aya::maps::{Map, MapError};
+use aya::maps::{Array, Map, MapError};
 use aya::programs::{Program, ProgramError};
-use aya::{Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader, Pod};
 use faith_sys::backlog::Backlogs;
+
+/// Any flags a map update could have: create or replace.
+pub(crate) const BPF_ANY: u64 = 0;
 
 /// The kernel is too old for a program, built without it, or keeps it from this user.
 #[derive(Debug)]
@@ -30,30 +34,56 @@ impl Refusal {
     }
 }
 
-/// A loader that leaves the kernel's own type information alone: no program asks for it, and reading it takes tens of
-/// megabytes for a moment.
-pub(crate) fn loader<'a>() -> EbpfLoader<'a> {
+/// A new loader reads the kernel's own type information, which no program asks for: that takes 12 ms and, for a moment,
+/// 17 MB. So there is one for all objects.
+static LOADER: LazyLock<Mutex<EbpfLoader<'static>>> = LazyLock::new(|| {
     let mut loader = EbpfLoader::new();
     loader.btf(None);
-    loader
+    Mutex::new(loader)
+});
+
+/// Makes the maps of an object, some of which have as many entries as said here and not in the source.
+pub(crate) fn load(object: &[u8], entries: &[(&'static str, u32)]) -> Result<Ebpf, Refusal> {
+    let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
+    for &(map, count) in entries {
+        loader.map_max_entries(map, count);
+    }
+    loader.load(object).map_err(|error| Refusal::new("load", &error))
 }
 
-/// A map of a loaded object.
+/// Sets the variable that a section of data consists of.
+pub(crate) fn set<V: Pod>(ebpf: &mut Ebpf, section: &'static str, value: V) -> Result<(), Refusal> {
+    let data = ebpf.map_mut(section).ok_or_else(|| no_such_map(section))?;
+    Array::try_from(data)
+        .and_then(|mut data| data.set(0, value, BPF_ANY))
+        .map_err(|error| Refusal::new("load", &error))
+}
+
+fn no_such_map(name: &str) -> Refusal {
+    Refusal::new("load", &MapError::InvalidName { name: name.to_owned() })
+}
+
+/// A map of a loaded object, which its programs, where they refer to it, have to be loaded before.
 pub(crate) fn take_map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, Refusal>
 where
     M: TryFrom<Map, Error = MapError>,
 {
-    ebpf.take_map(name)
-        .ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
-        .and_then(TryInto::try_into)
-        .map_err(|error| Refusal::new("load", &error))
+    let map = ebpf.take_map(name).ok_or_else(|| no_such_map(name))?;
+    map.try_into().map_err(|error| Refusal::new("load", &error))
 }
 
-/// The map of `bpf/backlog.h`, which has an entry for each of so many workers.
+/// The map of `bpf/backlog.h`, which [`load`] is to give an entry for each worker.
+pub(crate) const BACKLOGS: &str = "backlogs";
+
+/// How many workers `bpf/backlog.h` has to choose from.
+pub(crate) fn set_workers(ebpf: &mut Ebpf, workers: u32) -> Result<(), Refusal> {
+    set(ebpf, ".data.workers", workers)
+}
+
+/// Takes [`BACKLOGS`], of so many workers.
 pub(crate) fn take_backlogs(ebpf: &mut Ebpf, workers: u32) -> Result<Backlogs, Refusal> {
-    const NAME: &str = "backlogs";
-    let Some(Map::Array(map)) = ebpf.take_map(NAME) else {
-        return Err(Refusal::new("load", &MapError::InvalidName { name: NAME.to_owned() }));
+    let Some(Map::Array(map)) = ebpf.take_map(BACKLOGS) else {
+        return Err(no_such_map(BACKLOGS));
     };
     Backlogs::map(map.fd(), workers).map_err(|error| Refusal::new("load", &error))
 }

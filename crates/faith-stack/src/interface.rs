@@ -439,12 +439,13 @@ impl FaithInterface {
         if let Some(guard) = &self.guard {
             guard.stop();
         }
-        self.workers.stop();
-        if let Some(shortcut) = &self.shared.shortcut {
-            // Sockets that JavaScript has still hold the namespace, and it the pair.
-            self.namespace.run(|inside| inside.leave_shortcut());
-            shortcut.leave();
-        }
+        self.workers.stop(|| {
+            if let Some(shortcut) = &self.shared.shortcut {
+                // Sockets that JavaScript has still hold the namespace, and it the pair.
+                self.namespace.run(|inside| inside.leave_shortcut());
+                shortcut.leave();
+            }
+        });
         self.namespace.stop();
         self.own.stop();
     }

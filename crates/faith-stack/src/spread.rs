@@ -8,7 +8,7 @@ use aya::programs::SocketFilter;
 use faith_sys::backlog::Backlogs;
 use faith_sys::tun::Tun;
 
-use crate::ebpf::{Refusal, loader, program, refused_load, take_backlogs};
+use crate::ebpf::{self, BACKLOGS, Refusal, program, refused_load, set_workers, take_backlogs};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/queue.bpf.o");
 
@@ -40,13 +40,9 @@ fn load(queues: u32, syns: Syns) -> Result<(Ebpf, Backlogs), Refusal> {
     let random = RandomState::new();
     let (addend, factor) = (random.hash_one(0), random.hash_one(1) | 1);
     let choice = if syns == Syns::ByBacklog { queues } else { 0 };
-    let mut ebpf = loader()
-        .override_global("addend", &addend, true)
-        .override_global("factor", &factor, true)
-        .override_global("workers", &choice, true)
-        .map_max_entries("backlogs", queues)
-        .load(OBJECT)
-        .map_err(|error| Refusal::new("load", &error))?;
+    let mut ebpf = ebpf::load(OBJECT, &[(BACKLOGS, queues)])?;
+    ebpf::set(&mut ebpf, ".data.mixing", [addend, factor])?;
+    set_workers(&mut ebpf, choice)?;
     loaded(&mut ebpf)?.load().map_err(refused_load)?;
     let backlogs = take_backlogs(&mut ebpf, queues)?;
     Ok((ebpf, backlogs))

@@ -25,7 +25,7 @@ use aya::maps::{HashMap, MapData, MapError, SockMap};
 use aya::programs::SkLookup;
 use faith_packet::ports::PortSet;
 
-use crate::ebpf::{Refusal, loader, program, refused_entry, refused_load, take_map};
+use crate::ebpf::{self, BPF_ANY, Refusal, program, refused_entry, refused_load, take_map};
 
 #[cfg(test)]
 mod tests;
@@ -39,9 +39,6 @@ const MAX_PORT_BLOCKS: u32 = 16384;
 
 /// The table of rules that name no address. The program knows this number.
 const WILDCARD_TABLE: u32 = 0;
-
-/// Any flags a map update could have: create or replace.
-const BPF_ANY: u64 = 0;
 
 /// Why connections cannot be steered.
 #[derive(Debug, thiserror::Error)]
@@ -103,12 +100,8 @@ impl Steering {
     }
 
     fn load(netns: BorrowedFd<'_>) -> Result<Self, Refusal> {
-        let mut ebpf = loader()
-            .map_max_entries("addresses", MAX_RULES)
-            .map_max_entries("ports", MAX_PORT_BLOCKS)
-            .map_max_entries("listeners", MAX_RULES)
-            .load(OBJECT)
-            .map_err(|error| Refusal::new("load", &error))?;
+        let entries = [("addresses", MAX_RULES), ("ports", MAX_PORT_BLOCKS), ("listeners", MAX_RULES)];
+        let mut ebpf = ebpf::load(OBJECT, &entries)?;
         let addresses = take_map(&mut ebpf, "addresses")?;
         let ports = take_map(&mut ebpf, "ports")?;
         let listeners = take_map(&mut ebpf, "listeners")?;

@@ -4,6 +4,7 @@
 //! A worker interrupts nobody when it wakes (`SCHED_BATCH`): whoever sends or receives beside it finishes what it is at,
 //! and the worker finds more to do at once. Many flows are up to a fifth faster for it, and short exchanges as fast.
 
+use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,8 @@ pub(crate) struct Workers {
 
 struct Running {
     stop: oneshot::Sender<()>,
+    /// Tells by its end that the tasks have ended.
+    ended: std::sync::mpsc::Receiver<Infallible>,
     thread: JoinHandle<()>,
 }
 
@@ -46,6 +49,7 @@ impl Workers {
             let (stop, stopped) = oneshot::channel();
             let shared = Arc::clone(shared);
             let (told, is_up) = std::sync::mpsc::channel();
+            let (at_work, ended) = std::sync::mpsc::channel();
             let thread =
                 std::thread::Builder::new().name(format!("{}/{index}", shared.name)).spawn(move || {
                     if let Err(error) = sched::run_in_batches() {
@@ -61,10 +65,11 @@ impl Workers {
                     // Ends the tasks, and with them their sockets.
                     drop(runtime);
                     pump.flush();
+                    drop(at_work);
                 })?;
             is_up.recv().map_err(io::Error::other)??;
             jobs.push(sender);
-            running.push(Running { stop, thread });
+            running.push(Running { stop, ended, thread });
         }
         Ok(Self { jobs, running: Mutex::new(running) })
     }
@@ -81,16 +86,23 @@ impl Workers {
         }
     }
 
-    /// Stops them, and with them every task they run; returns when they have ended.
-    pub(crate) fn stop(&self) {
+    /// Stops them, and with them every task they run; returns when they have ended. `meanwhile` is run when the tasks
+    /// have ended and the workers close their devices, for which the kernel takes its time.
+    pub(crate) fn stop(&self, meanwhile: impl FnOnce()) {
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
-        let (stops, threads): (Vec<_>, Vec<_>) =
-            running.into_iter().map(|worker| (worker.stop, worker.thread)).unzip();
-        for stop in stops {
-            // Fails when the worker has ended by itself.
-            let _ = stop.send(());
+        let closing: Vec<_> = running
+            .into_iter()
+            .map(|Running { stop, ended, thread }| {
+                // Fails when the worker has ended by itself.
+                let _ = stop.send(());
+                (ended, thread)
+            })
+            .collect();
+        for (ended, _) in &closing {
+            let _ = ended.recv();
         }
-        for thread in threads {
+        meanwhile();
+        for (_, thread) in closing {
             let _ = thread.join();
         }
     }

@@ -77,8 +77,13 @@ impl Netlink {
             LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
                 In6AddrGenMode::None,
             )])]);
-        let quiet = LinkUnspec::new_with_index(index).append_extra_attribute(no_address).build();
-        let up = LinkUnspec::new_with_index(index).mtu(mtu).txqueuelen(queue).up().build();
+        // The kernel stops a device that is up, and waits, to change the length.
+        let quiet = LinkUnspec::new_with_index(index)
+            .mtu(mtu)
+            .txqueuelen(queue)
+            .append_extra_attribute(no_address)
+            .build();
+        let up = LinkUnspec::new_with_index(index).up().build();
         self.runtime.block_on(async {
             self.handle.link().change(quiet).execute().await.map_err(to_io)?;
             self.handle.link().change(up).execute().await.map_err(to_io)

@@ -11,16 +11,16 @@ use faith_packet::prefix::FaithPrefix;
 use faith_sys::backlog::Backlogs;
 use faith_sys::tcx;
 
-use crate::ebpf::{Refusal, loader, program, refused_entry, refused_load, take_backlogs, take_map};
+use crate::ebpf::{
+    self, BACKLOGS, BPF_ANY, Refusal, program, refused_entry, refused_load, set_workers, take_backlogs,
+    take_map,
+};
 use crate::netlink::Device;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../bpf/shortcut.bpf.o");
 
 /// The link-layer address of both ends of the pair, which the program to the stack writes.
 pub(crate) const MAC: [u8; 6] = [0x02, 0xfa, 0x17, 0xfa, 0x17, 0xd0];
-
-/// Any flags a map update could have: create or replace.
-const BPF_ANY: u64 = 0;
 
 /// `enum way`, and what is written to close one, and to open the one that is no interface.
 const TO_STACK: u32 = 0;
@@ -65,11 +65,8 @@ impl Loaded {
     /// For an interface of so many workers.
     pub(super) fn load(workers: usize) -> Result<Self, Refusal> {
         let workers = u32::try_from(workers).map_err(|error| Refusal::new("load", &error))?;
-        let mut ebpf = loader()
-            .override_global("workers", &workers, true)
-            .map_max_entries("backlogs", workers)
-            .load(OBJECT)
-            .map_err(|error| Refusal::new("load", &error))?;
+        let mut ebpf = ebpf::load(OBJECT, &[(BACKLOGS, workers)])?;
+        set_workers(&mut ebpf, workers)?;
         for name in ["to_stack", "to_worker", "to_host", "to_nobody"] {
             program::<SchedClassifier>(&mut ebpf, name)?.load().map_err(refused_load)?;
         }
