@@ -38,8 +38,11 @@ import {
 
 const addon = [ensureNodeModules, ensureBuilt]
 const ava = 'node_modules/.bin/ava'
-/** Files at a time in the lab. Its specs load both ends of every connection and what is in between. */
-const labFiles = Math.max(1, Math.floor(availableParallelism() / 4))
+/**
+ * Files at a time in the lab. Its specs load both ends of every connection and what is in between, but wait most of
+ * the time: for the kernel to make and take away devices, and for timeouts.
+ */
+const labFiles = Math.max(2, Math.floor(availableParallelism() / 4))
 const labOptions = ['--timeout=3m', `--concurrency=${labFiles}`]
 const specs = '__test__/*.spec.ts'
 /** What is Node's business: the library. The command and the relay behind it are the same on each. */

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor, type Host } from '../../lab/index.js'
+import { descriptorsOf } from './fixtures/descriptors.js'
 import { Program } from './programs/program.js'
 import { settled, stage } from './programs/stage.js'
 
@@ -274,7 +275,10 @@ test.serial('what an interface has counted can be read after it is closed', asyn
 test.serial('closing ends the connections that nobody has taken', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 })
+  const before = descriptorsOf(router.process.pid)
   await using waiting = await client.dial(server, 80)
+  // Until then it is the kernel that ends it.
+  await waitFor('it to be accepted', () => descriptorsOf(router.process.pid) > before)
   await faith.close()
   t.like(await waiting.receive(), { bytes: 0 })
 })

@@ -25,7 +25,13 @@ test.before(async () => {
 
 const file = join(lab.directory, 'blocked.txt')
 const block = (...lines: string[]) => writeFileSync(file, lines.map((line) => `${line}\n`).join(''))
-const dial = (ipv4: string, port: number) => client.dial(captured(ipv4), port).outcome()
+/** Dials, and lets go of what is connected: sessions that stay have the relay wait for them when it ends. */
+async function dial(ipv4: string, port: number): Promise<string> {
+  const near = client.dial(captured(ipv4), port)
+  const outcome = await near.outcome()
+  if (outcome === 'connected') near.resets()
+  return outcome
+}
 
 interface Line extends FaithSession {
   event: string

@@ -88,9 +88,13 @@ for (const [steering, too] of steerings) {
   test.serial(`20,000 short sessions leave no descriptor and no memory behind${too}`, async (t) => {
     const faithd = faithds[steering]
     const target = { address: faithd.address(), port: echoPort }
+    const records = (count: number) =>
+      waitFor('a record of every one', () => faithd.sessions.length >= count)
+    const first = short + faithd.sessions.length
     // What is made once and kept, such as the heap, is made by the first ones.
-    t.like(await churn(lab.client, { ...target, count: 3000 }), { done: 3000 })
+    t.like(await churn(lab.client, { ...target, count: short }), { done: short })
     await isOver()
+    await records(first)
     const before = { descriptors: faithd.descriptors, memory: faithd.memory }
     const told = faithd.sessions.length
 
@@ -99,8 +103,9 @@ for (const [steering, too] of steerings) {
     await isOver()
     await waitFor('the descriptors to be closed', () => faithd.descriptors <= before.descriptors)
     const grown = faithd.memory - before.memory
-    t.true(grown < 16 * MiB, `it has grown by ${(grown / MiB).toFixed(1)} MiB`)
-    await waitFor('a record of every one', () => faithd.sessions.length >= told + short)
+    // JavaScript's heap varies by the half of this; so many sessions that were kept would take twice as much.
+    t.true(grown < 24 * MiB, `it has grown by ${(grown / MiB).toFixed(1)} MiB`)
+    await records(told + short)
     t.is(faithd.sessions.length, told + short)
   })
 
