@@ -4,15 +4,19 @@ usage: segments.py DEVICE PORT
 
   {"at": SECONDS, "way": "in", "flags": "SA", "seq": 1, "ack": 2, "window": 65535, "options": "0204…", "data": "…"}
 
-`at` is CLOCK_MONOTONIC, the same for every process of the machine. It runs for faithd's own device too, by
+`at` is CLOCK_MONOTONIC, the same for every process of the machine, of when the kernel saw the segment and not of when
+this program came to read it. It runs for faithd's own device too, by
 nsenter(1) in the private namespace.
 """
 
 import json
 import socket
+import struct
 import sys
 import time
 
+SO_TIMESTAMPNS = 35
+TIMESPEC = struct.Struct("=qq")
 ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
 PACKET_OUTGOING = 4
 NAMES = "FSRPAUEC"
@@ -31,10 +35,13 @@ def main() -> None:
     # What leaves is shown to sockets of every protocol alone.
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
     packets.bind((device, ETH_P_ALL))
+    packets.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     print("watching", flush=True)
     while True:
-        packet, address = packets.recvfrom(65536)
-        at = time.monotonic()
+        packet, [(_, _, stamp)], _, address = packets.recvmsg(65536, socket.CMSG_SPACE(TIMESPEC.size))
+        seconds, nanoseconds = TIMESPEC.unpack(stamp)
+        ago = time.time_ns() - (seconds * 10**9 + nanoseconds)
+        at = (time.monotonic_ns() - ago) / 1e9
         segment = segment_of(address[1], packet)
         if len(segment) < 20:
             continue

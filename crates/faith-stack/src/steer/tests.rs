@@ -4,7 +4,6 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
-use std::process::Command;
 use std::time::Duration;
 
 use faith_packet::ports::PortSet;
@@ -12,6 +11,7 @@ use faith_sys::netns;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::*;
+use crate::netlink::Netlink;
 
 const DOCUMENTATION: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0xc633, 0x6402);
 const OTHER: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0xcb00, 0x7109);
@@ -25,8 +25,7 @@ fn with_steering(test: impl FnOnce(Steering) + Send + 'static) {
         if let Err(error) = netns::unshare_network() {
             return skip(&format!("cannot make a network namespace: {error}"));
         }
-        ip("link set lo up");
-        ip("-6 route add local 64:ff9b::/96 dev lo");
+        make_local("64:ff9b::/96");
         let netns = netns::current().expect("/proc is mounted");
         match Steering::attach(netns.as_fd()) {
             Ok(steering) => test(steering),
@@ -43,9 +42,12 @@ fn skip(why: &str) {
     eprintln!("not run: {why}");
 }
 
-fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().expect("iproute2 is installed");
-    assert!(status.success(), "ip {arguments}: {status}");
+/// Not by ip(8): a child has a copy of all descriptors until it becomes another program, so that what another test
+/// closes at that moment stays open a little longer.
+fn make_local(prefix: &str) {
+    let netlink = Netlink::connect().expect("a netlink socket");
+    let loopback = netlink.loopback_up().expect("lo is there");
+    netlink.add_local(&prefix.parse().expect("a prefix"), loopback).expect("nobody has that route");
 }
 
 fn ports<const N: usize>(ranges: [(u16, u16); N]) -> PortSet {
