@@ -172,6 +172,8 @@ for (const [mode, args] of modes) {
     // What a session needs beside its own descriptors is there.
     const warm = dial()
     await warm.sees('connected')
+    // A client that is answered first may be connected before its server is.
+    await waitFor('its server to have it', () => listening.accepted === 1)
     await leaveDescriptors(lab.router, faithd.pid, 12)
 
     const clients = Array.from({ length: 100 }, () => dial())
