@@ -103,8 +103,7 @@ for (const [steering, too] of steerings) {
     await isOver()
     await waitFor('the descriptors to be closed', () => faithd.descriptors <= before.descriptors)
     const grown = faithd.memory - before.memory
-    // JavaScript's heap varies by the half of this; so many sessions that were kept would take twice as much.
-    t.true(grown < 24 * MiB, `it has grown by ${(grown / MiB).toFixed(1)} MiB`)
+    t.true(grown < 16 * MiB, `it has grown by ${(grown / MiB).toFixed(1)} MiB`)
     await records(told + short)
     t.is(faithd.sessions.length, told + short)
   })
