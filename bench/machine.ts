@@ -37,12 +37,6 @@ export function describeMachine(): Machine {
   }
 }
 
-/** The congestion controls that hosts can be told to have. */
-export function congestionControls(): string[] {
-  const file = '/proc/sys/net/ipv4/tcp_available_congestion_control'
-  return readFileSync(file, 'utf8').trim().split(' ')
-}
-
 /** The versions of the subjects' programs, by package, and of faithd itself. */
 export function versions(subjects: readonly Subject[]): Record<string, string> {
   const names = subjects.flatMap((subject) => subject.package ?? subject.needs?.[0]?.package ?? [])

@@ -16,7 +16,8 @@ import { Bed } from './bed.js'
 import type { Tools } from './bed.js'
 import { draw } from './chart.js'
 import { compile } from './compile.js'
-import { congestionControls, describeMachine, quiet, versions } from './machine.js'
+import { allowCongestionControl } from './congestion.js'
+import { describeMachine, quiet, versions } from './machine.js'
 import { Refusal, UsageError, help, parse } from './options.js'
 import type { Options } from './options.js'
 import { Clock, plan } from './plan.js'
@@ -68,12 +69,7 @@ async function measure(options: Options): Promise<Report> {
     )
   }
   const { congestion } = options
-  const known = congestionControls()
-  if (!known.includes(congestion)) {
-    throw new Refusal(
-      `--congestion: this kernel has ${known.join(', ')}, not '${congestion}'; modprobe tcp_${congestion} may add it`,
-    )
-  }
+  allowCongestionControl(congestion)
   const machine = describeMachine()
   const settings: Settings = {
     seconds: options.seconds,
