@@ -8,7 +8,9 @@
 //! * when no byte has moved for the idle timeout, or a peer has vanished (`clock`).
 //!
 //! The server learns that it is connected by the client's first bytes where these have come already, which spares
-//! both hosts a packet and the server a wake-up, and otherwise by an ACK: it may be the one to speak first.
+//! both hosts a packet and the server a wake-up, and otherwise by an ACK: it may be the one to speak first. What it says
+//! first is acknowledged at once, unless that is all it says: an answer in pieces is held back by Nagle's algorithm until
+//! its first piece is.
 //!
 //! However the task ends, by being dropped too, both sockets close and the record is written: an orderly end
 //! is what has to be asked for.
@@ -38,14 +40,18 @@ enum Side {
     Server,
 }
 
-/// How the last packet of the server's handshake, which waits for bytes to go with, comes to leave.
+/// What the server has been told by an ACK that carries nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Handshake {
-    /// Whether the client has sent any is not known before the runtime has looked.
-    Unseen,
-    /// The runtime has looked.
-    Seen,
-    Complete,
+enum Acknowledged {
+    /// Nothing: whether the client has sent bytes, which complete the handshake, is not known before the runtime has
+    /// looked.
+    Nothing,
+    /// Nothing, and the runtime has looked.
+    NothingYet,
+    /// That it is connected, if no bytes have said so.
+    Handshake,
+    /// That its first bytes have come.
+    Answer,
 }
 
 /// A client's connection and the server's that answers for it, relayed until the future ends or is dropped.
@@ -54,7 +60,7 @@ pub(crate) struct Session {
     server: Leg,
     up: Direction,
     down: Direction,
-    handshake: Handshake,
+    acknowledged: Acknowledged,
     clock: Clock,
     attempt: Attempt,
 }
@@ -62,7 +68,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(client: Leg, server: Leg, attempt: Attempt, clock: Clock) -> Self {
         let (up, down) = (Direction::new(), Direction::new());
-        Self { client, server, up, down, handshake: Handshake::Unseen, clock, attempt }
+        Self { client, server, up, down, acknowledged: Acknowledged::Nothing, clock, attempt }
     }
 
     /// What was read before there was a session: the server is sent `up` first, and the client `down`.
@@ -93,16 +99,27 @@ impl Session {
         }
     }
 
-    /// Completes the server's handshake; whether to be asked again once the runtime has looked after its sockets.
+    /// Acknowledges what the server may wait to have acknowledged. Whether to be asked again once the runtime has looked
+    /// after its sockets.
+    ///
+    /// The kernel takes whoever sends soon after receiving for one that answers each time, and lets acknowledgements
+    /// wait 40 ms for bytes to go with (`tcp_event_data_sent()`). To complete the handshake by bytes looks like that.
     #[inline]
     fn greet(&mut self) -> bool {
-        let again = self.handshake == Handshake::Unseen && self.up.bytes == 0;
-        if self.handshake == Handshake::Seen && self.up.bytes == 0 {
+        let silent = self.up.bytes == 0;
+        let (next, now) = match self.acknowledged {
+            Acknowledged::Answer => return false,
+            Acknowledged::Nothing if silent => (Acknowledged::NothingYet, false),
+            Acknowledged::NothingYet if silent => (Acknowledged::Handshake, true),
+            _ if self.down.bytes > 0 => (Acknowledged::Answer, !self.server.read_closed),
+            _ => (Acknowledged::Handshake, false),
+        };
+        self.acknowledged = next;
+        if now {
             // If it fails, it leaves by itself.
             let _ = tcp::acknowledge(&self.server);
         }
-        self.handshake = if again { Handshake::Seen } else { Handshake::Complete };
-        again
+        next == Acknowledged::NothingYet
     }
 
     fn advance(&mut self, buffer: &mut [u8]) -> Result<(Flow, Flow), EndReason> {

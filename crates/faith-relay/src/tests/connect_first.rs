@@ -66,6 +66,33 @@ fn a_server_that_speaks_first_hears_of_a_silent_client_at_once() {
 }
 
 #[test]
+fn a_server_that_answers_in_pieces_waits_for_no_acknowledgement() {
+    for early in [false, true] {
+        // Nagle's algorithm holds the second piece back until the first one is acknowledged, which the kernel leaves for
+        // 40 ms to bytes that could carry it.
+        let soon = (0..20).any(|_| {
+            let lab = Lab::new(options());
+            let mut client = lab.dial();
+            let mut server = if early {
+                client.write_all(b"question").unwrap();
+                lab.answer()
+            } else {
+                let server = lab.answer();
+                client.write_all(b"question").unwrap();
+                server
+            };
+            assert_eq!(read_exactly(&mut server, 8), b"question");
+            let asked = Instant::now();
+            server.write_all(b"one").unwrap();
+            server.write_all(b"other").unwrap();
+            assert_eq!(read_exactly(&mut client, 8), b"oneother");
+            asked.elapsed() < Duration::from_millis(30)
+        });
+        assert!(soon, "{early}");
+    }
+}
+
+#[test]
 fn what_a_server_says_before_the_client_is_there_reaches_it() {
     let lab = Lab::new(connect_first());
     let caller = Caller::new();
