@@ -32,7 +32,10 @@ export interface FaithInterfaceOptions {
    * well-known prefix, `64:ff9b::/96`.
    */
   prefixes?: readonly string[]
-  /** The interface's MTU in bytes, 1280 to 65535. Default 65535, so that it is never the narrow link. */
+  /**
+   * The interface's MTU in bytes, 1280 to 65535. Default 65535, so that it is never the narrow link. Clients are told of
+   * segments of 60 bytes less, or as long as the largest MTU among the host's other devices allows, if that is less.
+   */
   mtu?: number
   /**
    * Whether the host's main routing table gets a route to the interface for each prefix. Default `true`; without, an

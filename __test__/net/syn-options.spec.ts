@@ -84,6 +84,13 @@ for (const [steering, too] of steerings) {
     },
   )
 
+  test.serial(`a client is told of segments as long as the host's links carry${too}`, async (t) => {
+    const { synAck } = await view(faithds[steering])
+    // The links of the lab carry 1500 bytes, faithd's own devices 65535.
+    const [, mss] = /^0204([0-9a-f]{4})/.exec(synAck.options) ?? []
+    t.is(Number(`0x${mss}`), 1440)
+  })
+
   test.serial(`options that a client does without stay away${too}`, async (t) => {
     const off = ['tcp_window_scaling', 'tcp_sack', 'tcp_timestamps'].map(
       (name) => `net.ipv4.${name}`,

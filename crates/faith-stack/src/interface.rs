@@ -29,6 +29,7 @@ use crate::service::{ListenOptions, Service};
 use crate::shortcut::Shortcut;
 use crate::spread::{Syns, spread};
 use crate::steer::RuleId;
+use crate::tcp_settings::TcpSettings;
 use crate::worker::Workers;
 
 /// Called once, from a worker, when the interface was taken away from under us.
@@ -123,7 +124,9 @@ impl FaithInterface {
             return Err(StackError::Exists(name));
         }
         let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
-        let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto)?;
+        let settings = TcpSettings::of_this_namespace(&netlink)
+            .map_err(|error| StackError::system("look at the host's devices", "RTM_GETLINK", error))?;
+        let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto, settings)?;
         let namespace = Arc::new(namespace);
         let steered = namespace.run(|inside| inside.steering.is_some()).unwrap_or(false);
 

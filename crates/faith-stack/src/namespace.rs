@@ -48,26 +48,27 @@ pub(crate) struct Namespace {
 pub(crate) struct Inside {
     netlink: Netlink,
     loopback: Device,
+    mss: u32,
     pub(crate) steering: Option<Steering>,
 }
 
 impl Namespace {
-    /// Makes the namespace with `queues` queues of the stack's device, which are returned. TCP is set there as it is in
-    /// the network namespace of the calling thread. `steer` loads the `sk_lookup` program where kernel and privileges
+    /// Makes the namespace with `queues` queues of the stack's device, which are returned. TCP is set there as `host` has
+    /// it. `steer` loads the `sk_lookup` program where kernel and privileges
     /// allow it.
     pub(crate) fn create(
         interface: &str,
         mtu: u32,
         queues: usize,
         steer: bool,
+        host: TcpSettings,
     ) -> Result<(Self, Vec<Tun>), StackError> {
         let (jobs, receiver) = mpsc::channel::<Job>();
         let (answer, made) = mpsc::channel();
         let name = interface.to_owned();
-        let settings = TcpSettings::of_this_namespace();
         let thread = std::thread::Builder::new()
             .name(format!("{interface}/stack"))
-            .spawn(move || match Inside::make(&name, mtu, queues, steer, &settings) {
+            .spawn(move || match Inside::make(&name, mtu, queues, steer, &host) {
                 Ok((mut inside, tuns)) => {
                     let _ = answer.send(Ok(tuns));
                     for job in receiver {
@@ -116,7 +117,7 @@ impl Inside {
         mtu: u32,
         queues: usize,
         steer: bool,
-        settings: &TcpSettings,
+        host: &TcpSettings,
     ) -> Result<(Self, Vec<Tun>), StackError> {
         let failed = |syscall: &'static str| {
             move |error: io::Error| {
@@ -125,19 +126,20 @@ impl Inside {
         };
         netns::unshare_network().map_err(failed("unshare"))?;
         let tuns = Tun::create(STACK, queues).map_err(|error| tun_failed(interface, error))?;
-        settings.apply();
+        host.apply();
         tune();
         let netlink = Netlink::connect().map_err(failed("socket"))?;
         let loopback = netlink.loopback_up().map_err(failed("RTM_NEWLINK"))?;
         let stack = netlink.bring_up(STACK, mtu, QUEUE).map_err(failed("RTM_NEWLINK"))?;
-        netlink.add_default_route(stack, BY_PUMP).map_err(failed("RTM_NEWROUTE"))?;
+        let mss = host.mss(mtu);
+        netlink.add_default_route(stack, BY_PUMP, mss).map_err(failed("RTM_NEWROUTE"))?;
         let steering = if steer {
             let here = netns::current().map_err(failed("open"))?;
             Steering::attach(here.as_fd()).ok()
         } else {
             None
         };
-        Ok((Self { netlink, loopback, steering }, tuns))
+        Ok((Self { netlink, loopback, mss, steering }, tuns))
     }
 
     /// Makes a pair whose other end, `name`, is in the namespace `host`.
@@ -149,7 +151,7 @@ impl Inside {
 
     /// Sends whatever leaves by the pair.
     pub(crate) fn take_shortcut(&self) -> io::Result<()> {
-        self.netlink.add_default_route(self.netlink.device(END_INSIDE)?, BY_SHORTCUT)
+        self.netlink.add_default_route(self.netlink.device(END_INSIDE)?, BY_SHORTCUT, self.mss)
     }
 
     /// Sends whatever leaves by the pump again, and takes the pair away, on the host too.

@@ -31,7 +31,8 @@ pub struct InterfaceOptions {
     pub name: String,
     /// What it captures; at least one.
     pub prefixes: Vec<FaithPrefix>,
-    /// In bytes, 1280 to 65535. The largest keeps the interface from ever being the narrow link.
+    /// In bytes, 1280 to 65535. The largest keeps the interface from ever being the narrow link; clients are told of
+    /// segments that the host's other devices can carry.
     pub mtu: u32,
     /// Whether to route each prefix to the interface in the host's main table.
     pub routes: bool,
@@ -66,7 +67,7 @@ impl InterfaceOptions {
         if !legal(&self.name) {
             return Err(StackError::Name(self.name.clone()));
         }
-        if !(1280..=65_535).contains(&self.mtu) {
+        if !(MINIMUM_MTU..=65_535).contains(&self.mtu) {
             return Err(StackError::Mtu(self.mtu));
         }
         let mut set = PrefixSet::new();
@@ -82,6 +83,9 @@ impl InterfaceOptions {
         self.workers.unwrap_or_else(cores).clamp(1, MAX_WORKERS)
     }
 }
+
+/// What every link of IPv6 carries (RFC 8200 section 5).
+pub(crate) const MINIMUM_MTU: u32 = 1280;
 
 /// A TUN may have 256 queues (MAX_TAP_QUEUES); each costs a thread, and more threads than cores gain nothing.
 const MAX_WORKERS: usize = 64;

@@ -14,8 +14,11 @@ use futures_util::StreamExt as _;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo,
+    LinkLayerType, LinkMessage,
 };
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteType,
+};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 use tokio::runtime::{Builder, Runtime};
 
@@ -67,6 +70,19 @@ impl Netlink {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// The largest MTU of the devices that lead to other hosts: of those with a link layer of their own, which TUN
+    /// devices lack, and without the address `except`.
+    pub(crate) fn largest_mtu(&self, except: [u8; 6]) -> io::Result<Option<u32>> {
+        let mut largest = None;
+        self.runtime.block_on(async {
+            let mut links = std::pin::pin!(self.handle.link().get().execute());
+            while let Some(link) = links.next().await {
+                largest = largest.max(mtu_to_others(&link.map_err(to_io)?, except));
+            }
+            Ok(largest)
+        })
     }
 
     /// `ip link set NAME up`, with an MTU and a transmit queue length in packets, and with no address of its
@@ -169,16 +185,18 @@ impl Netlink {
         self.remove_route_message(unicast(prefix.address(), prefix.length(), device))
     }
 
-    /// `ip -6 route add default via fe80::1 dev NAME metric METRIC`; of two the one with the lower metric is taken.
+    /// `ip -6 route add default via fe80::1 dev NAME metric METRIC advmss MSS`; of two the one with the lower metric is
+    /// taken. Peers are told that segments may be as long as `mss`.
     ///
     /// Nobody has that address, and nobody is asked for it: the devices do without neighbours (`IFF_NOARP`). With it
     /// there is one entry of the kernel's table of neighbours, which all network namespaces share, and not one for
     /// each client (`rt6_nexthop()`).
-    pub(crate) fn add_default_route(&self, device: Device, metric: u32) -> io::Result<()> {
+    pub(crate) fn add_default_route(&self, device: Device, metric: u32, mss: u32) -> io::Result<()> {
         let mut route = unicast(Ipv6Addr::UNSPECIFIED, 0, device);
         let gateway = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
         route.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet6(gateway)));
         route.attributes.push(RouteAttribute::Priority(metric));
+        route.attributes.push(RouteAttribute::Metrics(vec![RouteMetric::Advmss(mss)]));
         self.add_route_message(route)
     }
 
@@ -209,6 +227,19 @@ impl Device {
     pub(crate) fn index(self) -> u32 {
         self.0
     }
+}
+
+fn mtu_to_others(link: &LinkMessage, except: [u8; 6]) -> Option<u32> {
+    let mut mtu = None;
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::Mtu(bytes) => mtu = Some(*bytes),
+            LinkAttribute::Address(address) if *address == except => return None,
+            _ => {}
+        }
+    }
+    let leads_nowhere = matches!(link.header.link_layer_type, LinkLayerType::Loopback | LinkLayerType::None);
+    mtu.filter(|_| !leads_nowhere)
 }
 
 fn unicast(address: Ipv6Addr, length: u8, device: Device) -> RouteMessage {
