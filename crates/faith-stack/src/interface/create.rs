@@ -1,0 +1,104 @@
+//! How an interface is made.
+
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use faith_packet::classify::Classifier;
+use faith_packet::prefix::PrefixSet;
+use faith_sys::tun::Tun;
+
+use super::{FaithInterface, LostCallback, Shared};
+use crate::counters::Counters;
+use crate::error::StackError;
+use crate::held::HeldTable;
+use crate::keepfaith::follow_keepfaith;
+use crate::namespace::{Namespace, QUEUE, tun_failed};
+use crate::netlink::Netlink;
+use crate::options::{InterfaceOptions, ShortcutUse, Steering};
+use crate::own_addresses::OwnAddresses;
+use crate::routes;
+use crate::shortcut::Shortcut;
+use crate::spread::{Syns, spread};
+use crate::tcp_settings::TcpSettings;
+use crate::worker::Workers;
+
+impl FaithInterface {
+    /// Makes the interface in the network namespace of the calling thread, and starts its workers. Blocks for
+    /// some milliseconds.
+    ///
+    /// # Errors
+    /// An illegal or taken name, no prefixes or overlapping ones, a bad MTU, a missing /dev/net/tun, missing
+    /// privileges, or a prefix that is routed elsewhere already.
+    pub fn create(options: InterfaceOptions, lost: LostCallback) -> Result<Self, StackError> {
+        let set = options.check()?;
+        let queues = options.queues();
+        let InterfaceOptions { name, mtu, routes, unsupported, steering, shortcut, .. } = options;
+        let netlink = Netlink::connect()
+            .map_err(|error| StackError::system(format!("create {name}: netlink"), "socket", error))?;
+        if netlink
+            .exists(&name)
+            .map_err(|error| StackError::system(format!("look up {name}"), "RTM_GETLINK", error))?
+        {
+            return Err(StackError::Exists(name));
+        }
+        let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
+        let settings = TcpSettings::of_this_namespace(&netlink)
+            .map_err(|error| StackError::system("look at the host's devices", "RTM_GETLINK", error))?;
+        let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto, settings)?;
+        let namespace = Arc::new(namespace);
+        let steered = namespace.run(|inside| inside.steering.is_some()).unwrap_or(false);
+
+        let device = netlink
+            .bring_up(&name, mtu, QUEUE)
+            .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
+        let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
+        let own = OwnAddresses::watch(&name).map_err(started)?;
+        let (shortcut, guard) = match shortcut {
+            ShortcutUse::Auto => Shortcut::make(&name, queues, mtu, &netlink, &namespace)
+                .inspect_err(|error| tracing::debug!(interface = %name, %error, "no shortcut"))
+                .ok(),
+            ShortcutUse::Off => None,
+        }
+        .unzip();
+        let syns = if shortcut.is_some() { Syns::ByBacklog } else { Syns::ByFlow };
+        let backlogs =
+            (queues > 1).then(|| spread([&outer, &inner], syns)).transpose().unwrap_or_else(|error| {
+                let error = error.of("queue");
+                tracing::debug!(interface = %name, error, "the kernel spreads flows over queues");
+                None
+            });
+        let shared = Arc::new(Shared {
+            name: name.clone(),
+            classifier: Arc::new(ArcSwap::from_pointee(Classifier::new(PrefixSet::new(), unsupported))),
+            listeners: ArcSwap::default(),
+            counters: (0..queues).map(|_| Counters::default()).collect(),
+            held: HeldTable::new(queues),
+            backlogs,
+            shortcut,
+            lost: Mutex::new(Some(lost)),
+        });
+        let workers = Workers::start(&shared, outer.into_iter().zip(inner).collect()).map_err(started)?;
+        let open = Arc::new(Mutex::new(true));
+        let router = routes.then(|| routes::keep(&shared, device, &open)).transpose().map_err(started)?;
+        let interface = Self {
+            shared,
+            workers: Arc::new(workers),
+            namespace,
+            guard,
+            own,
+            device,
+            routes,
+            router,
+            unsupported,
+            steered,
+            open,
+        };
+        for prefix in &set {
+            interface.add_prefix(*prefix)?;
+        }
+        if let Some(shortcut) = &interface.shared.shortcut {
+            follow_keepfaith(Arc::downgrade(shortcut));
+        }
+        Ok(interface)
+    }
+}

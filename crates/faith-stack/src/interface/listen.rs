@@ -1,0 +1,116 @@
+//! How listeners come to an interface.
+
+use std::io;
+use std::net::Ipv6Addr;
+use std::os::fd::AsFd as _;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use faith_packet::ports::PortSet;
+use tokio::sync::watch;
+
+use super::FaithInterface;
+use crate::error::StackError;
+use crate::handle::ListenerHandle;
+use crate::held::Hold;
+use crate::keepfaith::keepfaith;
+use crate::listener::{Listener, Reach, State, accept};
+use crate::namespace::{AcceptQueue, listening_group};
+use crate::on_demand::OnDemand;
+use crate::service::{ListenOptions, Service};
+use crate::steer::RuleId;
+
+impl FaithInterface {
+    /// Takes connections for `service` from now on. Blocks shortly.
+    ///
+    /// # Errors
+    /// keepfaith is off, a port is another listener's, the address is inside no prefix, sockets or steering
+    /// rules ran out, or the interface is closed.
+    pub fn listen(
+        &self,
+        options: ListenOptions,
+        service: Arc<dyn Service>,
+    ) -> Result<ListenerHandle, StackError> {
+        let open = self.opened()?;
+        if !keepfaith() {
+            return Err(StackError::Keepfaith);
+        }
+        let ListenOptions { ports, address, backlog, prepare, hold } = options;
+        if let Some(address) = address
+            && self.prefixes().find(&address).is_none()
+        {
+            let interface = self.shared.name.clone();
+            return Err(StackError::AddressOutside { interface, address });
+        }
+        let listeners = self.shared.listeners.load_full();
+        if listeners.taken(address, &ports) {
+            let address = address.map_or_else(|| "[::]".to_owned(), |address| address.to_string());
+            return Err(StackError::PortTaken { address, ports });
+        }
+        let (reach, rule) = self.reach(address, &ports, AcceptQueue { backlog, prepare })?;
+        let listener = Arc::new(Listener {
+            address,
+            ports,
+            hold: hold.map(Hold::new),
+            service,
+            reach,
+            state: watch::Sender::new(State::Accepting),
+        });
+        for (worker, socket) in listener.sockets().into_iter().enumerate() {
+            let listener = Arc::clone(&listener);
+            self.workers.run(worker, move |pump| {
+                tokio::task::spawn_local(accept(Rc::clone(pump), listener, socket, None));
+            });
+        }
+        // Others may be closed meanwhile.
+        self.shared.relist(|listeners| listeners.with(&listener));
+        drop(open);
+        Ok(ListenerHandle {
+            listener,
+            rule: Mutex::new(rule),
+            shared: Arc::clone(&self.shared),
+            namespace: Arc::clone(&self.namespace),
+        })
+    }
+
+    /// Makes the sockets of a listener, or what will make them.
+    fn reach(
+        &self,
+        address: Option<Ipv6Addr>,
+        ports: &PortSet,
+        queue: AcceptQueue,
+    ) -> Result<(Reach, Option<RuleId>), StackError> {
+        let count = self.workers.count();
+        let single = ports.is_single();
+        if !self.steered && single.is_none() {
+            let (namespace, workers) = (Arc::clone(&self.namespace), Arc::clone(&self.workers));
+            let sockets = OnDemand::new(namespace, workers, address, queue);
+            return Ok((Reach::OnDemand(sockets), None));
+        }
+        let wanted = ports.clone();
+        let made = self.namespace.run(move |inside| {
+            let Some(steering) = &mut inside.steering else {
+                let bound = address.unwrap_or(Ipv6Addr::UNSPECIFIED);
+                return listening_group(bound, single.unwrap_or(0), queue, count)
+                    .map(|group| (group, None))
+                    .map_err(|error| StackError::system("listen inside the namespace", "bind", error));
+            };
+            // Bound to loopback, so that nothing but steering leads to them.
+            let group = listening_group(Ipv6Addr::LOCALHOST, 0, queue, count)
+                .map_err(|error| StackError::system("listen inside the namespace", "bind", error))?;
+            let rule = match group.first() {
+                Some(socket) => {
+                    let rule = steering.add(address, &wanted, socket.as_fd()).map_err(|error| {
+                        let what = format!("steer ports {wanted}: {error}");
+                        StackError::system(what, "bpf", io::ErrorKind::StorageFull)
+                    })?;
+                    Some(rule)
+                }
+                None => None,
+            };
+            Ok((group, rule))
+        });
+        let (group, rule) = made.ok_or_else(|| self.closed())??;
+        Ok((Reach::Always(Mutex::new(group)), rule))
+    }
+}

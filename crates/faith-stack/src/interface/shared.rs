@@ -1,0 +1,66 @@
+//! What the threads of an interface share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use faith_packet::classify::Classifier;
+use faith_sys::backlog::Backlogs;
+
+use super::LostCallback;
+use crate::counters::Counters;
+use crate::error::StackError;
+use crate::held::HeldTable;
+use crate::listener::Listeners;
+use crate::shortcut::Shortcut;
+
+/// What an interface's threads share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) classifier: Arc<ArcSwap<Classifier>>,
+    pub(crate) listeners: ArcSwap<Listeners>,
+    pub(crate) counters: Vec<Counters>,
+    pub(crate) held: HeldTable,
+    /// Where a program chooses the queues.
+    pub(super) backlogs: Option<Backlogs>,
+    pub(super) shortcut: Option<Arc<Shortcut>>,
+    pub(super) lost: Mutex<Option<LostCallback>>,
+}
+
+impl Shared {
+    /// Says that a worker has accepted all that there is to accept.
+    pub(crate) fn accepted(&self, worker: usize) {
+        if let Some(shortcut) = &self.shortcut {
+            shortcut.accepted(worker);
+        }
+    }
+
+    /// Says that a worker has nothing left in its queue of the host's device.
+    pub(crate) fn seen(&self, worker: usize) {
+        if let Some(backlogs) = &self.backlogs {
+            backlogs.seen(worker);
+        }
+    }
+
+    /// Reports that a queue can be read no more: somebody deleted its device.
+    pub(crate) fn lost(&self) {
+        if let Some(callback) = self.take_lost() {
+            callback(StackError::Deleted(self.name.clone()));
+        }
+    }
+
+    /// Changes who listens, and with it whether SYNs may pass by the shortcut.
+    pub(crate) fn relist(&self, change: impl Fn(&Listeners) -> Listeners) {
+        drop(self.listeners.rcu(|listeners| change(listeners)));
+        if let Some(shortcut) = &self.shortcut {
+            shortcut.pass_syns(|| !self.listeners.load().look_at_syns());
+        }
+    }
+
+    pub(super) fn take_lost(&self) -> Option<LostCallback> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
