@@ -15,13 +15,15 @@ use std::path::{Path, PathBuf};
 
 use crate::netlink::Netlink;
 use crate::options::MINIMUM_MTU;
-use crate::shortcut::MAC;
 
 const SETTINGS: &str = "/proc/sys/net/ipv4";
 
 /// Looking for a socket before a route is a gain where packets are delivered, and a loss where they are forwarded: a
 /// router may have it off, for what it forwards.
 const OF_ROUTERS: &str = "tcp_early_demux";
+
+/// No wire carries more; what says so leads nowhere, or is made up, as loopback, VRFs and our own devices.
+const LARGEST: u32 = 16 * 1024;
 
 /// What Ethernet carries, for a host of which no device says more.
 const ETHERNET: u32 = 1500;
@@ -45,7 +47,7 @@ impl TcpSettings {
         let entries = fs::read_dir(SETTINGS).into_iter().flatten().flatten();
         let settings = entries.map(|entry| entry.path()).filter(|path| is_copied(path));
         let files = settings.filter_map(|path| fs::read(&path).ok().map(|value| (path, value))).collect();
-        Ok(Self { files, largest_mtu: netlink.largest_mtu(MAC)? })
+        Ok(Self { files, largest_mtu: netlink.largest_mtu(LARGEST)? })
     }
 
     /// What peers of a stack whose own devices have this MTU are told of the segments they may send: what this host's

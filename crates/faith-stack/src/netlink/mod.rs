@@ -14,7 +14,6 @@ use futures_util::StreamExt as _;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo,
-    LinkLayerType, LinkMessage,
 };
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteType,
@@ -72,14 +71,17 @@ impl Netlink {
         }
     }
 
-    /// The largest MTU of the devices that lead to other hosts: of those with a link layer of their own, which TUN
-    /// devices lack, and without the address `except`.
-    pub(crate) fn largest_mtu(&self, except: [u8; 6]) -> io::Result<Option<u32>> {
+    /// The largest MTU that any device has, of those up to `most`.
+    pub(crate) fn largest_mtu(&self, most: u32) -> io::Result<Option<u32>> {
         let mut largest = None;
         self.runtime.block_on(async {
             let mut links = std::pin::pin!(self.handle.link().get().execute());
             while let Some(link) = links.next().await {
-                largest = largest.max(mtu_to_others(&link.map_err(to_io)?, except));
+                let mtu = link.map_err(to_io)?.attributes.into_iter().find_map(|attribute| match attribute {
+                    LinkAttribute::Mtu(mtu) => Some(mtu),
+                    _ => None,
+                });
+                largest = largest.max(mtu.filter(|mtu| *mtu <= most));
             }
             Ok(largest)
         })
@@ -227,19 +229,6 @@ impl Device {
     pub(crate) fn index(self) -> u32 {
         self.0
     }
-}
-
-fn mtu_to_others(link: &LinkMessage, except: [u8; 6]) -> Option<u32> {
-    let mut mtu = None;
-    for attribute in &link.attributes {
-        match attribute {
-            LinkAttribute::Mtu(bytes) => mtu = Some(*bytes),
-            LinkAttribute::Address(address) if *address == except => return None,
-            _ => {}
-        }
-    }
-    let leads_nowhere = matches!(link.header.link_layer_type, LinkLayerType::Loopback | LinkLayerType::None);
-    mtu.filter(|_| !leads_nowhere)
 }
 
 fn unicast(address: Ipv6Addr, length: u8, device: Device) -> RouteMessage {
