@@ -4,7 +4,7 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { startBoth, steerings } from './fixtures/faithd.js'
+import { permitted, startBoth, startFaithd, steerings } from './fixtures/faithd.js'
 import type { Faithd, Steering } from './fixtures/faithd.js'
 import { Watch, isSyn, isSynAck } from './fixtures/segments.js'
 import type { Segment } from './fixtures/segments.js'
@@ -72,6 +72,20 @@ async function view(faithd: Faithd): Promise<{ ss: string; synAck: Segment; syn:
   return { ss: stdout, synAck, syn }
 }
 
+/** The maximum segment size that a SYN tells of (RFC 9293 section 3.2). */
+function segmentSize({ options }: Segment): number {
+  const [, size] = /^0204([0-9a-f]{4})/.exec(options) ?? []
+  return Number(`0x${size}`)
+}
+
+/** Sets the MTU of the router's links. */
+async function narrow(mtu: number): Promise<void> {
+  for (const device of ['lan0', 'wan0']) {
+    const { code, stderr } = await lab.router.run('ip', ['link', 'set', device, 'mtu', String(mtu)])
+    if (code !== 0) throw new Error(stderr)
+  }
+}
+
 for (const [steering, too] of steerings) {
   test.serial(
     `window scale, SACK, timestamps and MSS are negotiated with a held SYN${too}`,
@@ -87,8 +101,7 @@ for (const [steering, too] of steerings) {
   test.serial(`a client is told of segments as long as the host's links carry${too}`, async (t) => {
     const { synAck } = await view(faithds[steering])
     // The links of the lab carry 1500 bytes, faithd's own devices 65535.
-    const [, mss] = /^0204([0-9a-f]{4})/.exec(synAck.options) ?? []
-    t.is(Number(`0x${mss}`), 1440)
+    t.is(segmentSize(synAck), 1440)
   })
 
   test.serial(`options that a client does without stay away${too}`, async (t) => {
@@ -217,3 +230,15 @@ for (const [steering, too] of steerings) {
     },
   )
 }
+
+test.serial(
+  "links that carry less than Ethernet's 1500 bytes are told of as they are",
+  async (t) => {
+    // What is there already, faithd's devices among it, has larger ones.
+    await narrow(1400)
+    const place = { name: 'faith9', prefix: '3fff:69::' }
+    const { synAck } = await view(await startFaithd(lab, permitted, 'by itself', place))
+    await narrow(1500)
+    t.is(segmentSize(synAck), 1340)
+  },
+)

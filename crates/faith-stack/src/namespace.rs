@@ -54,8 +54,7 @@ pub(crate) struct Inside {
 
 impl Namespace {
     /// Makes the namespace with `queues` queues of the stack's device, which are returned. TCP is set there as `host` has
-    /// it. `steer` loads the `sk_lookup` program where kernel and privileges
-    /// allow it.
+    /// it. `steer` loads the `sk_lookup` program where kernel and privileges allow it.
     pub(crate) fn create(
         interface: &str,
         mtu: u32,

@@ -41,9 +41,10 @@ impl FaithInterface {
         {
             return Err(StackError::Exists(name));
         }
-        let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
+        // Before there is a device of ours, which has an MTU of its own at first.
         let settings = TcpSettings::of_this_namespace(&netlink)
             .map_err(|error| StackError::system("look at the host's devices", "RTM_GETLINK", error))?;
+        let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
         let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto, settings)?;
         let namespace = Arc::new(namespace);
         let steered = namespace.run(|inside| inside.steering.is_some()).unwrap_or(false);
