@@ -20,16 +20,17 @@ use faith_stack::Captured;
 use faith_sys::tcp::Connection;
 use faith_sys::{reactor, source, tcp};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use crate::admission::Way;
+use crate::alarm::Alarm;
 use crate::attempt::Attempt;
 use crate::clock::Clock;
 use crate::course::Course;
 use crate::engine::{Engine, Stage};
 use crate::held::Held;
 use crate::leg::Leg;
-use crate::pairing::{Far, Pairing, Tuple, Waiting};
+use crate::pairing::{Far, Met, Pairing, Tuple, Waiting};
 use crate::record::EndReason;
 use crate::session::Session;
 use crate::upstream::{Answer, Refusal, Target, connect};
@@ -81,7 +82,7 @@ impl Engine {
             () = &mut given_up => Err(Refusal::GIVEN_UP),
         };
         match reached {
-            Ok(far) => self.pair(worker, syn, far, attempt, given_up).await,
+            Ok((far, alarm)) => self.pair(worker, syn, far, alarm, attempt, given_up).await,
             Err(refusal) => {
                 refuse(syn, attempt, refusal);
                 None
@@ -89,20 +90,23 @@ impl Engine {
         }
     }
 
-    /// Connects to where the attempt goes, if that is a server; `admitted` says where when that is known already.
+    /// Connects to where the attempt goes, if that is a server; `admitted` says where when that is known already. The
+    /// alarm is for what comes of it.
     async fn reach(
         &self,
         attempt: &mut Attempt,
         admitted: Option<Target>,
         traffic_class: impl FnOnce() -> Option<u8>,
-    ) -> Result<Far, Refusal> {
+    ) -> Result<(Far, Alarm), Refusal> {
         let way = match admitted {
             Some(target) => Way::Server(target),
             None => self.admission.decide(attempt, self.active(), traffic_class).await?,
         };
         match way {
-            Way::Server(target) => connect(&target, self.options.connect_timeout).await.map(Far::Server),
-            Way::HandOver => Ok(Far::Route),
+            Way::Server(target) => connect(&target, self.options.connect_timeout)
+                .await
+                .map(|(upstream, alarm)| (Far::Server(upstream), alarm)),
+            Way::HandOver => Ok((Far::Route, Alarm::new(Instant::now() + PAIRING_TIMEOUT))),
         }
     }
 
@@ -113,6 +117,7 @@ impl Engine {
         worker: usize,
         syn: H,
         far: Far,
+        mut alarm: Alarm,
         attempt: Attempt,
         given_up: impl Future<Output = ()>,
     ) -> Option<Session> {
@@ -134,12 +139,13 @@ impl Engine {
         tokio::select! {
             // Who has been accepted, and gives up in the same moment, has a session that is reset.
             biased;
-            met = timeout(PAIRING_TIMEOUT, met) => {
-                // When the time is up it is withdrawn.
-                let session = met.ok()?;
+            met = met => {
                 withdrawal.is_needed = false;
-                session.ok()
+                let Met { client, server, attempt } = met.ok()?;
+                Some(self.session(client, server, attempt, Some(alarm)))
             }
+            // It is withdrawn.
+            () = alarm.until(Instant::now() + PAIRING_TIMEOUT) => None,
             () = given_up => {
                 if let Some(waiting) = self.pairing.withdraw(&tuple, id) {
                     waiting.attempt.end(EndReason::ClientReset);
@@ -178,16 +184,17 @@ impl Engine {
         let Waiting { far, worker: owner, mut attempt, joined } = waiting;
         match far {
             Far::Server(upstream) if owner == worker => {
-                let session = self.session(worker, client, Leg::new(upstream, false), attempt);
+                self.joined(worker, &mut attempt);
                 // The task that waited goes on as the session; if it has been ended meanwhile, so is the session.
-                drop(joined.send(session));
+                drop(joined.send(Met { client, server: Leg::new(upstream, false), attempt }));
             }
             Far::Server(upstream) => {
                 attempt.move_to(worker);
                 match leg_of(upstream.into_inner()) {
                     Ok(server) => {
                         let peers = attempt.peers();
-                        let session = self.session(worker, client, server, attempt);
+                        self.joined(worker, &mut attempt);
+                        let session = self.session(client, server, attempt, None);
                         self.spawn(worker, peers, true, session);
                     }
                     Err(refusal) => attempt.fail(&refusal),
@@ -213,13 +220,14 @@ impl Engine {
         let peers = attempt.peers();
         let attempt = async move {
             match engine.reach(&mut attempt, None, || source::saved_traffic_class(&leg)).await {
-                Ok(Far::Server(upstream)) => {
+                Ok((Far::Server(upstream), alarm)) => {
                     if engine.options.connect_first {
                         engine.pairing.live(attempt.tuple(), attempt.id());
                     }
-                    return Some(engine.session(worker, leg, Leg::new(upstream, false), attempt));
+                    engine.joined(worker, &mut attempt);
+                    return Some(engine.session(leg, Leg::new(upstream, false), attempt, Some(alarm)));
                 }
-                Ok(Far::Route) => engine.hand_over(worker, leg, attempt),
+                Ok((Far::Route, _)) => engine.hand_over(worker, leg, attempt),
                 Err(refusal) => attempt.fail(&refusal),
             }
             None
@@ -227,11 +235,15 @@ impl Engine {
         self.spawn(worker, peers, false, Course::new(attempt));
     }
 
-    /// The session of an attempt whose server is connected and whose client is accepted.
-    fn session(&self, worker: usize, client: Leg, server: Leg, mut attempt: Attempt) -> Session {
+    /// Takes note that the server of an attempt is connected and its client accepted.
+    fn joined(&self, worker: usize, attempt: &mut Attempt) {
         attempt.joined = true;
         self.worker(worker).tasks.relays(attempt.id(), attempt.server, attempt.routed);
-        let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive);
+    }
+
+    /// The session of an attempt that is joined.
+    fn session(&self, client: Leg, server: Leg, attempt: Attempt, alarm: Option<Alarm>) -> Session {
+        let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive, alarm);
         Session::new(client, server, attempt, clock)
     }
 }

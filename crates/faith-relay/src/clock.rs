@@ -1,15 +1,15 @@
 //! What time does to a session: a peer that vanished is noticed, and a session without a byte ends.
 //!
 //! One timer serves both, and is not touched per byte: bytes leave a time stamp, and a timer that fires early is
-//! set again from it. Keep-alive is set up only when a session has lasted a while, because short sessions have no
-//! use for it, and six system calls are a good part of what they cost.
+//! set again from it (`alarm`). Keep-alive is set up only when a session has lasted a while, because short
+//! sessions have no use for it, and six system calls are a good part of what they cost.
 
-use std::future::Future as _;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use crate::alarm::Alarm;
 
 /// A session lasts a while when it has lasted this much of the time a silent peer is given.
 const SETTLED: u32 = 8;
@@ -38,43 +38,29 @@ pub(crate) struct Clock {
     settled: bool,
     look_at: Instant,
     pub(crate) last_moved: Instant,
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
 }
 
 impl Clock {
-    pub(crate) fn new(idle_timeout: Option<Duration>, keep_alive: Duration) -> Self {
+    /// A clock that begins now. `alarm` is what the attempt was timed by, where that was on this thread.
+    pub(crate) fn new(idle_timeout: Option<Duration>, keep_alive: Duration, alarm: Option<Alarm>) -> Self {
         // The kernel's own keep-alive counts in seconds; and who looks all the time does nothing else.
         let keep_alive = keep_alive.max(LEAST);
         let now = Instant::now();
         let look_at = now + keep_alive / SETTLED;
-        let first = idle_timeout.map_or(look_at, |timeout| look_at.min(now + timeout));
-        Self {
-            idle_timeout,
-            keep_alive,
-            settled: false,
-            look_at,
-            last_moved: now,
-            timer: Box::pin(sleep_until(first)),
-        }
+        let alarm = alarm.unwrap_or_else(|| Alarm::new(look_at));
+        Self { idle_timeout, keep_alive, settled: false, look_at, last_moved: now, alarm }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
-        loop {
-            ready!(self.timer.as_mut().poll(cx));
-            let now = Instant::now();
-            let idle_at = self.idle_timeout.map(|timeout| self.last_moved + timeout);
-            if idle_at.is_some_and(|deadline| deadline <= now) {
-                return Poll::Ready(Due::Idle);
-            }
-            let is_due = self.look_at <= now;
-            if is_due {
-                self.look_at = now + self.keep_alive / LOOKS;
-            }
-            self.timer.as_mut().reset(idle_at.map_or(self.look_at, |deadline| deadline.min(self.look_at)));
-            if is_due {
-                let before = std::mem::replace(&mut self.settled, true);
-                return Poll::Ready(if before { Due::Look } else { Due::KeepAlive }(self.keep_alive));
-            }
+        let idle_at = self.idle_timeout.map(|timeout| self.last_moved + timeout);
+        if let Some(deadline) = idle_at.filter(|deadline| *deadline <= self.look_at) {
+            ready!(self.alarm.poll_until(deadline, cx));
+            return Poll::Ready(Due::Idle);
         }
+        ready!(self.alarm.poll_until(self.look_at, cx));
+        self.look_at = Instant::now() + self.keep_alive / LOOKS;
+        let before = std::mem::replace(&mut self.settled, true);
+        Poll::Ready(if before { Due::Look } else { Due::KeepAlive }(self.keep_alive))
     }
 }

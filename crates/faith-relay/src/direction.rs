@@ -77,6 +77,7 @@ struct Kept {
 
 /// What is on its way from a source to a sink.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one direction")]
 pub(crate) struct Direction {
     /// Bytes handed to the sink so far.
     pub(crate) bytes: u64,
@@ -85,6 +86,9 @@ pub(crate) struct Direction {
     piped: usize,
     stream: Stream,
     bulk: bool,
+    /// The sink sends small writes at once (`TCP_NODELAY`). The first one leaves at once anyway, and is all that many short
+    /// connections write.
+    prompt: bool,
     /// The sink has been told of [`UNSENT`].
     bounded: bool,
     /// The sockets or the process cannot splice.
@@ -93,7 +97,8 @@ pub(crate) struct Direction {
 }
 
 impl Direction {
-    pub(crate) fn new() -> Self {
+    /// One whose sink sends small writes at once already, or, if not `prompt`, is to be told when there is more than one.
+    pub(crate) fn new(prompt: bool) -> Self {
         Self {
             bytes: 0,
             kept: None,
@@ -101,16 +106,17 @@ impl Direction {
             piped: 0,
             stream: Stream::Open,
             bulk: false,
+            prompt,
             bounded: false,
             copy_only: false,
             ahead: 0,
         }
     }
 
-    /// One that hands on `bytes` before it takes anything from its source.
-    pub(crate) fn beginning_with(bytes: Vec<u8>) -> Self {
+    /// The same, but it hands on `bytes` before it takes anything from its source.
+    pub(crate) fn beginning_with(self, bytes: Vec<u8>) -> Self {
         let kept = (!bytes.is_empty()).then(|| Box::new(Kept { bytes, sent: 0, urgent: false }));
-        Self { kept, ..Self::new() }
+        Self { kept, ..self }
     }
 
     /// Whether the source's end was passed on.
@@ -171,6 +177,7 @@ impl Direction {
             if !sink.writable {
                 return Ok(false);
             }
+            hasten(&mut self.prompt, self.bytes, sink);
             let left = &kept.bytes[kept.sent..];
             let sent = match (kept.urgent, left) {
                 (true, &[byte]) => tcp::transmit_urgent(&*sink, byte),
@@ -191,6 +198,7 @@ impl Direction {
             if !sink.writable {
                 return Ok(false);
             }
+            hasten(&mut self.prompt, self.bytes, sink);
             let Some(pipe) = self.loan.as_ref().and_then(Loan::pipe) else { break };
             match splice::drain(pipe, &*sink, self.piped) {
                 Ok(sent) => {
@@ -229,6 +237,7 @@ impl Direction {
         let message = &buffer[..received];
         // Nothing is behind these bytes but the end, which can leave with them, in one packet.
         let ends = source.read_closed && !source.failed && !source.mark_ahead && received < buffer.len();
+        hasten(&mut self.prompt, self.bytes, sink);
         let sent = match if ends { tcp::transmit_before_more } else { tcp::transmit }(&*sink, message) {
             Ok(sent) => sent,
             Err(error) => {
@@ -326,6 +335,14 @@ impl Direction {
         {
             loan.give_back();
         }
+    }
+}
+
+/// Has a sink that has been handed `before` bytes send small writes at once, unless they were none.
+fn hasten(prompt: &mut bool, before: u64, sink: &Leg) {
+    if before > 0 && !std::mem::replace(prompt, true) {
+        // A connection that is gone is about to be noticed without it.
+        let _ = tcp::send_at_once(sink);
     }
 }
 

@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod alarm;
 mod attempt;
 mod begin;
 mod clients;

@@ -18,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use crate::attempt::Attempt;
-use crate::session::Session;
+use crate::leg::Leg;
 
 /// Shards per worker: enough that two workers rarely want the same one.
 const SHARDS_PER_WORKER: usize = 4;
@@ -51,8 +51,15 @@ pub(crate) struct Waiting {
     /// The worker whose runtime a server's socket is registered with.
     pub(crate) worker: usize,
     pub(crate) attempt: Attempt,
-    /// Gives the session to the task that waits with it, or tells it by being dropped that there is none for it.
-    pub(crate) joined: oneshot::Sender<Session>,
+    /// Gives both to the task that waits with it, or tells it by being dropped that they are not for it.
+    pub(crate) joined: oneshot::Sender<Met>,
+}
+
+/// A client that has been accepted and its server.
+pub(crate) struct Met {
+    pub(crate) client: Leg,
+    pub(crate) server: Leg,
+    pub(crate) attempt: Attempt,
 }
 
 enum Entry {

@@ -32,12 +32,13 @@ impl Router for Weak<FaithInterface> {
 
 /// What every accepted leg is to inherit.
 fn prepare(listener: BorrowedFd<'_>) -> io::Result<()> {
-    tcp::prepare_leg(listener)
+    tcp::prepare_leg(listener)?;
+    tcp::send_at_once(listener)
 }
 
 /// The same, for a relay that looks at the SYN of connections it accepted first.
 fn prepare_and_save_syn(listener: BorrowedFd<'_>) -> io::Result<()> {
-    tcp::prepare_leg(listener)?;
+    prepare(listener)?;
     source::save_syn(listener)
 }
 

@@ -67,13 +67,14 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(client: Leg, server: Leg, attempt: Attempt, clock: Clock) -> Self {
-        let (up, down) = (Direction::new(), Direction::new());
+        // What is accepted inherits from its listener that it sends at once.
+        let (up, down) = (Direction::new(false), Direction::new(true));
         Self { client, server, up, down, acknowledged: Acknowledged::Nothing, clock, attempt }
     }
 
     /// What was read before there was a session: the server is sent `up` first, and the client `down`.
     pub(crate) fn beginning_with(self, up: Vec<u8>, down: Vec<u8>) -> Self {
-        Self { up: Direction::beginning_with(up), down: Direction::beginning_with(down), ..self }
+        Self { up: self.up.beginning_with(up), down: self.down.beginning_with(down), ..self }
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<EndReason> {

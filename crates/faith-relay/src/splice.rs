@@ -15,7 +15,6 @@ use faith_packet::proxy::Header;
 use faith_stack::FaithInterface;
 use faith_sys::tcp;
 pub use faith_sys::tcp::Connection;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 
@@ -37,7 +36,10 @@ use crate::upstream::{Source, Target, open};
 pub fn take(descriptors: &[RawFd]) -> io::Result<Vec<Connection>> {
     let duplicates = descriptors.iter().map(|fd| tcp::duplicate(*fd)).collect::<io::Result<Vec<_>>>()?;
     // Not before there is nothing left to run out of: these options stay with a socket that is not taken.
-    duplicates.iter().try_for_each(tcp::prepare_leg)?;
+    duplicates.iter().try_for_each(|duplicate| {
+        tcp::prepare_leg(duplicate)?;
+        tcp::send_at_once(duplicate)
+    })?;
     Ok(duplicates.into_iter().map(Connection::new).collect())
 }
 
@@ -127,7 +129,7 @@ impl Splices {
                 tokio::select! {
                     opened = open(&target, connect_timeout) => {
                         // When nobody waits for it any more it is closed.
-                        let _ = decided.send(opened.map(AsyncFd::into_inner));
+                        let _ = decided.send(opened.map(|(connection, _)| connection.into_inner()));
                     }
                     () = stop.stopped() => {}
                 }
@@ -180,7 +182,7 @@ impl Engine {
         match leg_of(client).and_then(|client| Ok((client, leg_of(server)?))) {
             Ok((client, server)) => {
                 let peers = attempt.peers();
-                let clock = Clock::new(idle_timeout, keep_alive);
+                let clock = Clock::new(idle_timeout, keep_alive, None);
                 let session = Session::new(client, server, attempt, clock).beginning_with(up, down);
                 self.spawn(worker, peers, true, async move {
                     tokio::select! {

@@ -10,8 +10,9 @@ use faith_sys::tcp::{self, Connection};
 use faith_sys::{reactor, source};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
+use crate::alarm::Alarm;
 use crate::record::EndReason;
 
 /// How a client is told that there will be no session.
@@ -107,7 +108,7 @@ pub(crate) struct Target {
 }
 
 /// Connects to a server from the namespace of this thread. Until the first bytes for it, or [`tcp::acknowledge`], the server
-/// may not know that it is connected (see [`tcp::acknowledge_with_data`]).
+/// may not know that it is connected (see [`tcp::acknowledge_with_data`]). The alarm it was timed by goes with it.
 ///
 /// # Errors
 ///
@@ -115,7 +116,7 @@ pub(crate) struct Target {
 pub(crate) async fn connect(
     target: &Target,
     connect_timeout: Duration,
-) -> Result<AsyncFd<Connection>, Refusal> {
+) -> Result<(AsyncFd<Connection>, Alarm), Refusal> {
     open(target, connect_timeout).await.map_err(|error| Refusal::from_error(&error))
 }
 
@@ -124,24 +125,32 @@ pub(crate) async fn connect(
 /// # Errors
 ///
 /// Those of socket(2), bind(2) and connect(2); `ETIMEDOUT` after `connect_timeout` too.
-pub(crate) async fn open(target: &Target, connect_timeout: Duration) -> io::Result<AsyncFd<Connection>> {
+pub(crate) async fn open(
+    target: &Target,
+    connect_timeout: Duration,
+) -> io::Result<(AsyncFd<Connection>, Alarm)> {
     let begun = begin(target)?;
-    let failed = match timeout(connect_timeout, begun.writable()).await {
+    let deadline = Instant::now() + connect_timeout;
+    let mut alarm = Alarm::new(deadline);
+    let failed = tokio::select! {
+        biased;
         // The readiness stays set: a connected socket is writable, and the session starts from that.
-        Ok(ready) => ready?.ready().is_write_closed(),
-        Err(_) => return Err(tcp::timed_out()),
+        ready = begun.writable() => ready?.ready().is_write_closed(),
+        () = alarm.until(deadline) => return Err(tcp::timed_out()),
     };
     if failed && let Some(error) = tcp::take_error(&begun)? {
         return Err(error);
     }
-    introduce(target, &begun).map(|()| begun)
+    introduce(target, &begun)?;
+    Ok((begun, alarm))
 }
 
-/// Sends the header. The send queue of a new connection has room for all of it.
+/// Sends the header, and has what comes next leave at once all the same. The send queue of a new connection has room for
+/// all of it.
 fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> io::Result<()> {
     let Some(header) = &target.header else { return Ok(()) };
     match tcp::transmit(connection, header)? {
-        sent if sent == header.len() => Ok(()),
+        sent if sent == header.len() => tcp::send_at_once(connection),
         _ => Err(ErrorKind::WriteZero.into()),
     }
 }

@@ -197,9 +197,8 @@ pub fn end_stream(socket: impl AsFd) -> io::Result<()> {
     SockRef::from(&socket).shutdown(Shutdown::Write)
 }
 
-/// Readies one leg of a relay, or a listener for the legs it will accept: small writes leave at once
-/// (`TCP_NODELAY`), urgent bytes stay in the stream where they were sent (`SO_OOBINLINE`), and closing it is a RST
-/// (`SO_LINGER`) unless [`Connection::close_in_order`] says otherwise: also when the process is killed, so that
+/// Readies one leg of a relay, or a listener for the legs it will accept: urgent bytes stay in the stream where they were
+/// sent (`SO_OOBINLINE`), and closing it is a RST (`SO_LINGER`) unless [`Connection::close_in_order`] says otherwise: also when the process is killed, so that
 /// what is cut short never looks complete, and no orphaned socket keeps its network namespace.
 ///
 /// # Errors
@@ -207,9 +206,17 @@ pub fn end_stream(socket: impl AsFd) -> io::Result<()> {
 /// Those of setsockopt(2); none is expected of a TCP socket.
 pub fn prepare_leg(socket: impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(&socket);
-    socket.set_tcp_nodelay(true)?;
     socket.set_out_of_band_inline(true)?;
     socket.set_linger(Some(Duration::ZERO))
+}
+
+/// Has small writes leave at once, also while an earlier small one is not acknowledged (`TCP_NODELAY`).
+///
+/// # Errors
+///
+/// Those of setsockopt(2); none is expected of a TCP socket.
+pub fn send_at_once(socket: impl AsFd) -> io::Result<()> {
+    SockRef::from(&socket).set_tcp_nodelay(true)
 }
 
 /// Has the socket take no more than `bytes`, and report room only below half of them, that it has not sent
@@ -222,7 +229,7 @@ pub fn bound_unsent(socket: impl AsFd, bytes: u32) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_notsent_lowat(bytes)
 }
 
-/// Undoes [`prepare_leg`]: the socket is as socket(2) makes it.
+/// Undoes [`prepare_leg`] and [`send_at_once`]: the socket is as socket(2) makes it.
 fn restore(socket: impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(&socket);
     socket.set_tcp_nodelay(false)?;

@@ -1,6 +1,7 @@
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::task::Poll;
 
 use faith_sys::reactor;
 use faith_sys::tcp::Connection;
@@ -40,7 +41,7 @@ fn in_runtime(test: impl Future<Output = ()>) {
 }
 
 fn to_its_end(source: &mut Leg, sink: &mut Leg) -> Flow {
-    let mut direction = Direction::new();
+    let mut direction = Direction::new(true);
     loop {
         let flow = direction.advance(source, sink, &mut [0; MESSAGE], false).unwrap();
         if flow != Flow::Again {
@@ -72,7 +73,7 @@ fn an_urgent_byte_in_front_of_the_end_of_bulk_is_not_lost() {
         SockRef::from(&sender).send_out_of_band(b"!").unwrap();
         drop(sender);
         let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
-        let mut direction = Direction { bulk: true, ..Direction::new() };
+        let mut direction = Direction { bulk: true, ..Direction::new(true) };
         let flow = direction.advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
         assert_eq!(flow, Flow::Ended);
         let mut bytes = Vec::new();
@@ -118,7 +119,7 @@ fn a_reset_that_was_reported_before_is_not_taken_for_an_end() {
         let (mut source, mut sink) = (leg_at_its_end(source).await, leg(sink));
         assert!(tcp::take_error(&source).unwrap().is_some());
         source.failed = true;
-        let flow = Direction::new().advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
+        let flow = Direction::new(true).advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
         assert_eq!(flow, Flow::Waiting);
         receiver.set_nonblocking(true).unwrap();
         let heard = (&receiver).read(&mut [0]).expect_err("a FIN was sent");
@@ -133,10 +134,31 @@ fn a_sink_of_bulk_holds_little_unsent_and_one_of_messages_as_much_as_it_likes() 
             let ((source, mut sender), (sink, _receiver)) = (pair(), pair());
             sender.write_all(&vec![b'.'; length]).unwrap();
             let (mut source, mut sink) = (leg(source), leg(sink));
-            let mut direction = Direction::new();
+            let mut direction = Direction::new(true);
             direction.advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
             assert_eq!(direction.bytes, length as u64);
             assert_eq!(SockRef::from(&sink).tcp_notsent_lowat().unwrap(), bound);
+        }
+    });
+}
+
+#[test]
+fn a_sink_sends_small_writes_at_once_from_the_second_on() {
+    in_runtime(async {
+        let ((near_source, mut sender), (near_sink, mut receiver)) = (pair(), pair());
+        let (mut source, mut sink) = (leg(near_source), leg(near_sink));
+        source.readable = false;
+        let mut direction = Direction::new(false);
+        for (message, at_once) in [(b"one", false), (b"two", true)] {
+            sender.write_all(message).unwrap();
+            poll_fn(|cx| {
+                source.take_edges(cx).unwrap();
+                if source.readable { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            direction.advance(&mut source, &mut sink, &mut [0; MESSAGE], false).unwrap();
+            receiver.read_exact(&mut [0; 3]).unwrap();
+            assert_eq!(SockRef::from(&sink).tcp_nodelay().unwrap(), at_once);
         }
     });
 }

@@ -123,6 +123,7 @@ impl Lab {
                             Ok(Ok((socket, client))) => {
                                 socket.set_nonblocking(true).unwrap();
                                 tcp::prepare_leg(&socket).unwrap();
+                                tcp::send_at_once(&socket).unwrap();
                                 let client = v6(client.as_socket().unwrap());
                                 on_worker.accept(0, Captured { socket: socket.into(), client, destination });
                             }
