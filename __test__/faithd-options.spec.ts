@@ -125,6 +125,7 @@ const misunderstood: [args: string[], complaint: string][] = [
   [['--deny', '64:ff9b::/96'], "--deny: '64:ff9b::/96' is not an IPv4 prefix"],
   [['--mapping', 'rfc9999'], "--mapping: 'rfc9999' is not one of rfc6052, low32"],
   [['--unsupported', 'ignore'], "--unsupported: 'ignore' is not one of unreachable, drop"],
+  [['--mtu', '1279'], "--mtu: '1279' is not a whole number from 1280 to 65535"],
   [['--connect-timeout', '0'], "--connect-timeout: '0' is not a positive number of seconds"],
   [['--idle-timeout', 'soon'], "--idle-timeout: 'soon' is not a zero or positive number"],
   [['--drain', '1e9'], "--drain: '1e9' is not a zero or positive number"],

@@ -56,6 +56,7 @@ async function serve(options: FaithdOptions, log: Logger): Promise<number> {
     name: options.interface,
     prefixes: options.prefixes,
     routes: options.routes,
+    mtu: options.mtu,
     shortcut: options.shortcut,
     unsupported: options.unsupported,
   })

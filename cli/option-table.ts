@@ -70,6 +70,13 @@ export const GROUPS: readonly OptionGroup[] = [
         set: (options) => (options.routes = false),
       },
       {
+        long: 'mtu',
+        value: 'BYTES',
+        help: 'MTU of the interface: segments are at least 60 shorter',
+        fallback: String(DEFAULTS.mtu),
+        set: (options, value) => (options.mtu = wholeNumber(value, 1280, 65_535)),
+      },
+      {
         long: 'no-shortcut',
         help: 'let every packet pass through faithd and the interface queue',
         set: (options) => (options.shortcut = false),

@@ -11,6 +11,7 @@ export interface FaithdOptions {
   keepfaith: boolean
   unsupported: 'unreachable' | 'drop'
   routes: boolean
+  mtu: number
   shortcut: boolean
   /** The rules that the command line gives itself; they go before those of the file. */
   rules: AccessRule[]
@@ -68,6 +69,7 @@ export function defaults(): FaithdOptions {
     keepfaith: false,
     unsupported: 'unreachable',
     routes: true,
+    mtu: 65_535,
     shortcut: true,
     rules: [],
     accessListFile: undefined,

@@ -242,3 +242,22 @@ test.serial(
     t.is(segmentSize(synAck), 1340)
   },
 )
+
+test.serial('--mtu bounds the segments of both directions', async (t) => {
+  const place = { name: 'faith8', prefix: '3fff:68::' }
+  const faithd = await startFaithd(lab, [...permitted, '--mtu', '1300'], 'by itself', place)
+  const port = freshPort()
+  const listening = await server.listen(port)
+  const watch = await Watch.on(lab.client, 'eth0', port)
+  const near = Sockets.of(lab.client).dial(faithd.address(), port)
+  const far = await listening.accept()
+  t.is(segmentSize(await watch.sees(isSynAck)), 1240)
+  const long = 'all of it, '.repeat(1000)
+  far.says(long)
+  await near.hears(long)
+  const { stdout } = await lab.client.run('ss', ['-Htino', `dport = :${port}`])
+  // What it sends and what it was sent, without the 12 bytes of timestamps.
+  t.regex(stdout, /\bmss:1228\b/)
+  t.regex(stdout, /\brcvmss:1228\b/)
+  await watch.stop()
+})
