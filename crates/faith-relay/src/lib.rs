@@ -34,6 +34,7 @@ mod counters;
 mod course;
 mod direction;
 mod engine;
+mod first_word;
 mod handover;
 mod held;
 mod leg;

@@ -7,8 +7,9 @@
 //!   without waiting, then both sockets are reset;
 //! * when no byte has moved for the idle timeout, or a peer has vanished (`clock`).
 //!
-//! The server learns that it is connected by the client's first bytes where these have come already, which spares
-//! both hosts a packet and the server a wake-up, and otherwise by an ACK: it may be the one to speak first. What it says
+//! The server learns that it is connected by the client's first bytes where these have come already, or where it has left
+//! the first word to its clients so far (`first_word`), which spares both hosts a packet and the server a wake-up; and
+//! otherwise by an ACK: it may be the one to speak first. What it says
 //! first is acknowledged at once, unless that is all it says: an answer in pieces is held back by Nagle's algorithm until
 //! its first piece is.
 //!
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use crate::attempt::Attempt;
 use crate::clock::{Clock, Due};
 use crate::direction::{Direction, Failure, Flow, MESSAGE};
+use crate::first_word::{self, is_left_to_clients};
 use crate::leg::Leg;
 use crate::record::EndReason;
 
@@ -48,7 +50,7 @@ enum Acknowledged {
     Nothing,
     /// Nothing, and the runtime has looked.
     NothingYet,
-    /// That it is connected, if no bytes have said so.
+    /// That it is connected, if bytes have not said so or are to.
     Handshake,
     /// That its first bytes have come.
     Answer,
@@ -85,6 +87,9 @@ impl Session {
         let turn = BUFFER.with_borrow_mut(|buffer| self.advance(buffer));
         let moved = (self.up.bytes - before.0, self.down.bytes - before.1);
         if moved != (0, 0) {
+            if let (0, 0, Some(server)) = (before.0, before.1, self.attempt.server) {
+                first_word::was_taken(server, moved.1 == 0);
+            }
             self.attempt.moved(moved.0, moved.1);
             self.clock.last_moved = Instant::now();
         }
@@ -110,6 +115,9 @@ impl Session {
         let silent = self.up.bytes == 0;
         let (next, now) = match self.acknowledged {
             Acknowledged::Answer => return false,
+            Acknowledged::Nothing if silent && self.attempt.server.is_some_and(is_left_to_clients) => {
+                (Acknowledged::Handshake, false)
+            }
             Acknowledged::Nothing if silent => (Acknowledged::NothingYet, false),
             Acknowledged::NothingYet if silent => (Acknowledged::Handshake, true),
             _ if self.down.bytes > 0 => (Acknowledged::Answer, !self.server.read_closed),

@@ -66,6 +66,32 @@ fn a_server_that_speaks_first_hears_of_a_silent_client_at_once() {
 }
 
 #[test]
+fn a_server_whose_clients_speak_first_hears_of_a_silent_one_later_until_it_speaks_first_itself() {
+    // As above: a try that took 200 ms shows nothing.
+    let as_expected = (0..20).any(|_| {
+        let lab = Lab::new(options());
+        for _ in 0..20 {
+            let mut client = lab.dial();
+            client.write_all(b"question").unwrap();
+            assert_eq!(read_exactly(&mut lab.answer(), 8), b"question");
+            drop(client);
+            lab.ended();
+        }
+        let mut silent = lab.dial();
+        eventually("the client is accepted", || lab.engine.relaying() > 0);
+        let later = lab.nobody_came();
+        lab.server.set_nonblocking(false).unwrap();
+        lab.answer().write_all(b"220 ready").unwrap();
+        assert_eq!(read_exactly(&mut silent, 9), b"220 ready");
+        let dialled = Instant::now();
+        let _client = lab.dial();
+        drop(lab.answer());
+        later && dialled.elapsed() < Duration::from_millis(150)
+    });
+    assert!(as_expected);
+}
+
+#[test]
 fn a_server_that_answers_in_pieces_waits_for_no_acknowledgement() {
     for early in [false, true] {
         // Nagle's algorithm holds the second piece back until the first one is acknowledged, which the kernel leaves for
