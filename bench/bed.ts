@@ -12,14 +12,16 @@ import { difference } from './accounts.js'
 import type { Accounts, CpuTime, Party } from './accounts.js'
 import type { Programs } from './compile.js'
 import type { Machine } from './machine.js'
+import type { Sitting } from './plan.js'
 import type { Subject } from './subject.js'
 
-/** Ports of the server, and of every relay: iperf3's, and the small exchanges'. */
+/** Ports of the server, and of every relay: iperf3's, the one for so many bytes, and the small exchanges'. */
 export const iperfPort = 5201
+export const transferPort = 5202
 export const httpPorts = [8000, 8001, 8002, 8003] as const
-export const relayedPorts = [iperfPort, ...httpPorts] as const
-/** As options of programs take them. */
-export const httpPortRange = `${httpPorts[0]}-${httpPorts.at(-1)}`
+export const relayedPorts = [iperfPort, transferPort, ...httpPorts] as const
+/** As an option of a program takes them. */
+const httpPortRange = `${httpPorts[0]}-${httpPorts.at(-1)}`
 /** The server's addresses; each is another 60,000 ports for whoever connects. */
 export const serverAddresses = [addresses.server, addresses.serverSecond] as const
 
@@ -64,8 +66,12 @@ export class Bed implements AsyncDisposable {
   }
 
   /** Makes a lab, tells `made` of it at once, and starts server and subject. */
-  static async make(subject: Subject, tools: Tools, made: (bed: Bed) => void): Promise<Bed> {
-    const lab = await createLab(subject.lab)
+  static async make(
+    { subject, work }: Sitting,
+    tools: Tools,
+    made: (bed: Bed) => void,
+  ): Promise<Bed> {
+    const lab = await createLab({ ...subject.lab, ...work.lab })
     const bed = new Bed(lab, subject, tools)
     made(bed)
     try {
@@ -197,6 +203,8 @@ export class Bed implements AsyncDisposable {
     const { server } = this.lab
     const http = this.#start('server', server, this.programs.httpServer, args)
     this.#start('server', server, 'iperf3', ['-s', '-p', String(iperfPort)])
+    const transfer = ['--serve', String(transferPort)]
+    await this.#start('server', server, this.programs.transfer, transfer).line(/^listening$/)
     await http.line(/^listening$/)
     await waitFor('iperf3 to listen', () => server.listening(iperfPort))
   }

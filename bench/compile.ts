@@ -11,12 +11,16 @@ export interface Programs {
   tcpLoad: string
   httpServer: string
   spliceRelay: string
+  transfer: string
+  way: string
 }
 
 const sources: Programs = {
   tcpLoad: 'load/tcp-load.c',
   httpServer: 'load/http-server.c',
   spliceRelay: 'relay/splice-relay.c',
+  transfer: 'load/transfer.c',
+  way: 'load/way.c',
 }
 
 const options = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread']

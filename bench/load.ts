@@ -1,6 +1,6 @@
-/** The loads: our own program for connections and small exchanges, iperf3 for bulk. */
+/** The loads: our own programs for connections, small exchanges and so many bytes, iperf3 for bulk. */
 import type { LabProcess } from '../lab/index.js'
-import { iperfPort, serverAddresses } from './bed.js'
+import { iperfPort, serverAddresses, transferPort } from './bed.js'
 import type { Bed } from './bed.js'
 import type { CpuTime } from './accounts.js'
 
@@ -125,6 +125,25 @@ export async function bulk(
     gigabytes: (one.bytes + (other?.bytes ?? 0)) / 1e9,
     cpu,
   }
+}
+
+export type Way = Exclude<Direction, 'both'>
+
+/** How long it takes until so many bytes have come, over a new connection each time; milliseconds. */
+export async function transfers(
+  bed: Bed,
+  way: Way,
+  bytes: number,
+  count: number,
+): Promise<number[]> {
+  const where = ['--target', bed.dial(serverAddresses[0]), '--port', transferPort]
+  const args = [...where, '--way', way, '--bytes', bytes, '--times', count].map(String)
+  const name = `${bytes / 1e6} MB ${way}`
+  const [output] = await bed.phase(name, { load: 1, server: 1 }, async () => {
+    return await finished(bed.load(bed.programs.transfer, args), 60)
+  })
+  bed.check()
+  return (JSON.parse(output) as { times: number[] }).times
 }
 
 /** iperf3 counts whole seconds. */

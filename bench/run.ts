@@ -197,11 +197,10 @@ function watched(sitting: Sitting, tools: Tools, profiles: Profiles): Tools {
 }
 
 async function once(sitting: Sitting, settings: Settings, tools: Tools): Promise<Sample> {
-  const { work, subject } = sitting
   try {
-    const bed = await Bed.make(subject, tools, (made) => (current = made))
+    const bed = await Bed.make(sitting, tools, (made) => (current = made))
     try {
-      const values = await work.run(bed, settings)
+      const values = await sitting.work.run(bed, settings)
       return { ...empty(sitting), values, phases: bed.phases }
     } finally {
       await bed.close()

@@ -2,6 +2,7 @@
  * What subjects are measured by. A work item is a file in works/ whose default export is a {@link Work};
  * adding a file adds it to the run, the help, the tables and the JSON.
  */
+import type { LabOptions } from '../lab/index.js'
 import type { Bed } from './bed.js'
 import { defaultExports } from './subject.js'
 import type { SubjectKind } from './subject.js'
@@ -43,6 +44,8 @@ export interface Work {
   kinds: readonly SubjectKind[]
   /** The subject that ratios are to. */
   reference: string
+  /** The lab it needs, where that is not the usual one; the subject's needs are met too. */
+  lab?: LabOptions
   /** Whether `--quick` does it without being asked to. */
   quick: boolean
   metrics(settings: Settings): Metric[]
@@ -62,6 +65,7 @@ const order = [
   'connections',
   'keepalive',
   'latency',
+  'distance',
   'idle',
   'cost',
   'growth',

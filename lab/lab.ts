@@ -10,9 +10,11 @@ import { build, nameHosts, namespaces, remove } from './topology.js'
 import type { Role } from './topology.js'
 
 export interface LabOptions {
+  /** Puts a router between the client and the router. */
+  edge?: boolean
   /**
-   * Puts a router between the client and the router, with a link of this MTU to the client. The client
-   * announces the MSS of a 1500-byte link all the same, so that the path MTU must be discovered.
+   * The same, with a link of this MTU to the client. The client announces the MSS of a 1500-byte link all the
+   * same, so that the path MTU must be discovered.
    */
   clientMtu?: number
   /** Gives the client an IPv4 address and lets the router forward it, to measure plain forwarding. */
@@ -29,7 +31,7 @@ export class Lab implements AsyncDisposable {
   readonly client: Host
   readonly router: Router
   readonly server: ServerHost
-  /** The router between client and router, in labs made with `clientMtu`. */
+  /** The router between client and router, in labs made with `edge` or `clientMtu`. */
   readonly edge: Host | undefined
 
   readonly #names: Map<Role, string>
@@ -51,11 +53,6 @@ export class Lab implements AsyncDisposable {
 
   /** @internal */
   static async create(options: LabOptions): Promise<Lab> {
-    if (options.clientMtu !== undefined && options.ipv4Client) {
-      throw new Error(
-        'cannot make the lab: clientMtu and ipv4Client exclude each other; the edge router has no IPv4',
-      )
-    }
     const parent = options.temporary ?? tmpdir()
     remove(stale(namespaces()))
     removeStaleFolders(parent)

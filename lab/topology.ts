@@ -5,7 +5,7 @@
  *   client eth0 ──────────────────────── lan0 router wan0 ──────── eth0 server
  *   2001:db8:1::2          2001:db8:1::1      198.51.100.1         198.51.100.2, .3
  *
- * and with `clientMtu` one more router, whose link to the client is the narrow one:
+ * and with `edge` one more router, whose link to the client is a narrow one with `clientMtu`:
  *
  *   client eth0 ── lan0 edge wan0 ────── lan0 router
  *   2001:db8:1::2  2001:db8:1::1 2001:db8:2::2  2001:db8:2::1
@@ -16,12 +16,12 @@ import { threadId } from 'node:worker_threads'
 import { runNow } from './run-now.js'
 import { mine } from './stale.js'
 
-/** The lab's fixed addresses: documentation ranges of RFC 3849 and RFC 5737. */
+/** The lab's fixed addresses: documentation ranges of RFC 3849 and RFC 5737, and one for benchmarks of RFC 2544. */
 export const addresses = {
   client: '2001:db8:1::2',
-  /** The next hop of the client; with `clientMtu` this is the edge router's. */
+  /** The next hop of the client; with an edge router this is that one's. */
   gateway: '2001:db8:1::1',
-  /** The client's and the router's IPv4 addresses on their link, with `ipv4Client`. */
+  /** The client's IPv4 address and its next hop's, with `ipv4Client`. */
   clientIPv4: '192.0.2.2',
   gatewayIPv4: '192.0.2.1',
   routerIPv4: '198.51.100.1',
@@ -38,6 +38,7 @@ export function captured(ipv4: string = addresses.server): string {
 }
 
 export interface Topology {
+  edge?: boolean
   clientMtu?: number
   ipv4Client?: boolean
 }
@@ -51,15 +52,30 @@ interface HostPlan {
   commands: string[]
 }
 
+/** The link between the edge router and the router. */
+const between = {
+  edge: '2001:db8:2::2',
+  router: '2001:db8:2::1',
+  edgeIPv4: '198.18.0.2',
+  routerIPv4: '198.18.0.1',
+} as const
+
 let made = 0
+
+/** Whether there is a router between client and router. */
+function hasEdge({ edge = false, clientMtu }: Topology): boolean {
+  return edge || clientMtu !== undefined
+}
 
 /** Namespaces of a new lab by role; the names are of this process, this thread and this lab alone. */
 export function nameHosts(options: Topology): Map<Role, string> {
   made += 1
-  const roles: Role[] =
-    options.clientMtu === undefined
-      ? ['client', 'router', 'server']
-      : ['client', 'edge', 'router', 'server']
+  const roles: Role[] = [
+    'client',
+    ...(hasEdge(options) ? (['edge'] as const) : []),
+    'router',
+    'server',
+  ]
   return new Map(roles.map((role) => [role, `${mine}${threadId}-${made}-${role}`]))
 }
 
@@ -130,12 +146,22 @@ const everyHost = {
   'net/ipv4/tcp_tw_reuse': 1,
 }
 
-function plan({ clientMtu, ipv4Client = false }: Topology): Record<Role, HostPlan> {
-  const viaEdge = clientMtu !== undefined
-  const narrow = viaEdge ? [`link set LINK mtu ${clientMtu}`] : []
-  const narrowed = (device: string) => narrow.map((command) => command.replace('LINK', device))
+function plan(options: Topology): Record<Role, HostPlan> {
+  const { clientMtu, ipv4Client = false } = options
+  const viaEdge = hasEdge(options)
+  const forwarding = {
+    'net/ipv6/conf/all/forwarding': 1,
+    'net/ipv4/ip_forward': ipv4Client ? 1 : 0,
+  }
+  const withIPv4 = (...commands: string[]) => (ipv4Client ? commands : [])
+  const narrow = clientMtu !== undefined
+  const narrowed = (device: string) => (narrow ? [`link set ${device} mtu ${clientMtu}`] : [])
   // The client must not give the narrow link away in the MSS it announces, or nobody needs to discover it.
-  const advertised = viaEdge ? ' advmss 1440' : ''
+  const advertised = narrow ? ' advmss 1440' : ''
+  const atGateway = [
+    `addr add ${addresses.gateway}/64 dev lan0 nodad`,
+    ...withIPv4(`addr add ${addresses.gatewayIPv4}/24 dev lan0`),
+  ]
   return {
     client: {
       commands: [
@@ -143,38 +169,43 @@ function plan({ clientMtu, ipv4Client = false }: Topology): Record<Role, HostPla
         'link set eth0 up',
         `addr add ${addresses.client}/64 dev eth0 nodad`,
         `route add ::/0 via ${addresses.gateway}${advertised}`,
-        ...(ipv4Client
-          ? [
-              `addr add ${addresses.clientIPv4}/24 dev eth0`,
-              `route add default via ${addresses.gatewayIPv4}`,
-            ]
-          : []),
+        ...withIPv4(
+          `addr add ${addresses.clientIPv4}/24 dev eth0`,
+          `route add default via ${addresses.gatewayIPv4}`,
+        ),
       ],
     },
     edge: {
-      sysctls: { 'net/ipv6/conf/all/forwarding': 1 },
+      sysctls: forwarding,
       commands: [
         ...narrowed('lan0'),
         'link set lan0 up',
         'link set wan0 up',
-        `addr add ${addresses.gateway}/64 dev lan0 nodad`,
-        'addr add 2001:db8:2::2/64 dev wan0 nodad',
-        'route add ::/0 via 2001:db8:2::1',
+        ...atGateway,
+        `addr add ${between.edge}/64 dev wan0 nodad`,
+        `route add ::/0 via ${between.router}`,
+        ...withIPv4(
+          `addr add ${between.edgeIPv4}/30 dev wan0`,
+          `route add default via ${between.routerIPv4}`,
+        ),
       ],
     },
     router: {
-      sysctls: { 'net/ipv6/conf/all/forwarding': 1, 'net/ipv4/ip_forward': ipv4Client ? 1 : 0 },
+      sysctls: forwarding,
       commands: [
         'link set lan0 up',
         'link set wan0 up',
         ...(viaEdge
           ? [
-              'addr add 2001:db8:2::1/64 dev lan0 nodad',
-              'route add 2001:db8:1::/64 via 2001:db8:2::2',
+              `addr add ${between.router}/64 dev lan0 nodad`,
+              `route add 2001:db8:1::/64 via ${between.edge}`,
+              ...withIPv4(
+                `addr add ${between.routerIPv4}/30 dev lan0`,
+                `route add 192.0.2.0/24 via ${between.edgeIPv4}`,
+              ),
             ]
-          : [`addr add ${addresses.gateway}/64 dev lan0 nodad`]),
+          : atGateway),
         `addr add ${addresses.routerIPv4}/24 dev wan0`,
-        ...(ipv4Client ? [`addr add ${addresses.gatewayIPv4}/24 dev lan0`] : []),
       ],
     },
     server: {
@@ -183,7 +214,7 @@ function plan({ clientMtu, ipv4Client = false }: Topology): Record<Role, HostPla
         `addr add ${addresses.server}/24 dev eth0`,
         `addr add ${addresses.serverSecond}/24 dev eth0`,
         // The real internet knows no way back to an IPv6-only network; only the forwarding baseline needs one.
-        ...(ipv4Client ? [`route add 192.0.2.0/24 via ${addresses.routerIPv4}`] : []),
+        ...withIPv4(`route add 192.0.2.0/24 via ${addresses.routerIPv4}`),
       ],
     },
   }

@@ -45,12 +45,14 @@ test('the router reaches the server at both its addresses', async (t) => {
   }
 })
 
-test('a client with IPv4 is forwarded to the server', async (t) => {
-  await using lab = await createLab({ ipv4Client: true })
-  await lab.server.nginx()
-  const page = await lab.client.run('curl', ['-sS', `http://${addresses.server}/whoami`])
-  t.is(page.stdout, `${addresses.clientIPv4}\n`, page.stderr)
-})
+for (const edge of [false, true]) {
+  test(`a client with IPv4 is forwarded to the server${edge ? ', over two routers' : ''}`, async (t) => {
+    await using lab = await createLab({ ipv4Client: true, edge })
+    await lab.server.nginx()
+    const page = await lab.client.run('curl', ['-sS', `http://${addresses.server}/whoami`])
+    t.is(page.stdout, `${addresses.clientIPv4}\n`, page.stderr)
+  })
+}
 
 test('behind a narrow link the path MTU must be discovered, and is', async (t) => {
   await using lab = await createLab({ clientMtu: 1300 })

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { captured } from '../../lab/index.js'
-import { httpPortRange, iperfPort, serverAddresses } from '../bed.js'
+import { relayedPorts, serverAddresses } from '../bed.js'
 import type { Bed } from '../bed.js'
 import type { Subject } from '../subject.js'
 
@@ -31,7 +31,7 @@ function configuration({ machine }: Bed): string {
   const listeners = serverAddresses.map(
     (address, index) => `
 listen server${index}
-  bind [${captured(address)}]:${iperfPort},[${captured(address)}]:${httpPortRange}
+  bind ${relayedPorts.map((port) => `[${captured(address)}]:${port}`).join(',')}
   server server${index} ${address}
 `,
   )

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { captured } from '../../lab/index.js'
-import { httpPortRange, iperfPort, serverAddresses } from '../bed.js'
+import { relayedPorts, serverAddresses } from '../bed.js'
 import type { Bed } from '../bed.js'
 import type { Subject } from '../subject.js'
 
@@ -29,9 +29,10 @@ export default {
 function configuration({ machine }: Bed, home: string): string {
   const descriptors = Math.min(200_000, machine.descriptors)
   const servers = serverAddresses.map((address) => {
-    const listen = (port: number | string) =>
-      `listen [${captured(address)}]:${port} reuseport backlog=4096;`
-    return `server { ${listen(iperfPort)} ${listen(httpPortRange)} proxy_pass ${address}:$server_port; }`
+    const listen = relayedPorts.map(
+      (port) => `listen [${captured(address)}]:${port} reuseport backlog=4096;`,
+    )
+    return `server { ${listen.join(' ')} proxy_pass ${address}:$server_port; }`
   })
   return `
 load_module ${streamModule};
