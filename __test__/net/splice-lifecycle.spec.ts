@@ -73,6 +73,8 @@ test.serial('a worker thread that ends takes its splices along, and nothing else
   const caller = await client.dial(captured(), 80)
   const reading = caller.receive()
   const server = await listening.accept()
+  await program.line(/^splicing$/)
+  program.stdin.write('terminate\n')
   await program.line(/^terminated$/)
   await t.throwsAsync(reading, { code: 'ECONNRESET' })
   await server.sees('ECONNRESET')

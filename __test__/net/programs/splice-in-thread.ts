@@ -1,7 +1,7 @@
 /**
- * A splice in a worker thread, which is ended as soon as it goes on. It takes a captured connection on port 80 and gives
- * it to the server and the port that its arguments name; it says `listening`, `terminated`, and nothing more, but ends
- * when it is told to.
+ * A splice in a worker thread. It takes a captured connection on port 80 and gives it to the server and the port that its
+ * arguments name. It says `listening`, and `splicing` once it does; when it is told a line it ends the thread, and says
+ * `terminated`.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { fileURLToPath } from 'node:url'
@@ -37,10 +37,9 @@ if (isMainThread) {
   const thread = new Worker(fileURLToPath(import.meta.url), {
     workerData: { host, port: Number(port) },
   })
-  process.stdin.resume()
-  thread.on('message', (message: string) => {
-    if (message === 'listening') process.stdout.write('listening\n')
-    else void thread.terminate().then(() => process.stdout.write('terminated\n'))
+  thread.on('message', (message: string) => void process.stdout.write(`${message}\n`))
+  process.stdin.on('data', () => {
+    void thread.terminate().then(() => process.stdout.write('terminated\n'))
   })
 } else {
   await spliceOne(workerData as Server)
