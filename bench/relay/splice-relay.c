@@ -4,7 +4,7 @@
  * configured. It shows how far any relay made of kernel sockets could get on a local route, and so how
  * much of a figure is the kernel's and how much the relay's.
  *
- *   splice-relay --ports 5201,8000-8003 [--threads 1] [--pipe 262144]
+ *   splice-relay --ports 5201,8000-8003 [--threads 1] [--pipe 262144] [--listen-in /proc/PID/ns/net]
  *
  * Theory of operation
  *
@@ -20,11 +20,15 @@
  * A direction holds a pipe only while bytes are in it; what a send() leaves over goes into one, too. An
  * end of file is passed on by shutdown() once the pipe is empty, any error by resetting both sides.
  * Sockets are watched edge-triggered for everything, once and for all, so there is nothing to re-arm.
+ *
+ * With --listen-in clients are accepted in another network namespace, and their packets are forwarded to it and from it.
+ * Servers are connected in the relay's own.
  */
 #include "../load/program.h"
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -318,6 +322,17 @@ static void listen_on(uint16_t port, void *with)
 	watch(with, fd, EPOLLIN, (void *)((uintptr_t)fd << 1 | LISTENER));
 }
 
+/* New sockets of this thread are made in that network namespace from now on; gives the one it was in. */
+static int enter(int namespace)
+{
+	int before = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (before < 0 || setns(namespace, CLONE_NEWNET) < 0)
+		die("cannot enter a network namespace: %s", strerror(errno));
+	close(namespace);
+	return before;
+}
+
 static void *serve(void *with)
 {
 	struct thread *thread = with;
@@ -349,6 +364,7 @@ int main(int count, char **arguments)
 	(void)count;
 	unsigned threads = (unsigned)number(arguments, "threads", "1");
 	const char *ports = option(arguments, "ports", NULL);
+	const char *elsewhere = option(arguments, "listen-in", "/proc/self/ns/net");
 	struct rlimit files;
 
 	/* splice() knows no MSG_NOSIGNAL. */
@@ -359,11 +375,13 @@ int main(int count, char **arguments)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	struct thread *all = allocate(threads, sizeof(*all));
+	int own = enter(open(elsewhere, O_RDONLY | O_CLOEXEC));
 
 	for (unsigned index = 0; index < threads; index++) {
 		all[index].epoll = epoll_create1(EPOLL_CLOEXEC);
 		each_port(ports, listen_on, &all[index]);
 	}
+	close(enter(own));
 	for (unsigned index = 0; index < threads; index++)
 		if (pthread_create(&all[index].id, NULL, serve, &all[index]) != 0)
 			die("cannot start a thread");
