@@ -20,7 +20,7 @@ pub enum DropReason {
     Unsupported,
     /// The stack sent something that belongs to no captured connection.
     Outbound,
-    /// The device on the other side had no room. Given by the pump.
+    /// The device on the other side was down, or had no room. Given by the pump.
     Backpressure,
     /// A SYN that connect-first is holding, or has given up on. Given by the pump.
     Hold,
