@@ -63,6 +63,7 @@ for (const shortcut of [true, false]) {
     await ip(lab.router, 'link', 'set', 'faith0', 'netns', lab.client.namespace)
     await ip(lab.client, 'link', 'set', 'faith0', 'up')
     await ip(lab.client, 'route', 'add', '64:ff9b::/96', 'dev', 'faith0')
+    await waitFor('the shortcut to be left', async () => !(await faith.stats()).shortcut)
     await dialled.write('here I am\n')
     t.is(await accepted.line(), 'here I am')
     await accepted.write('so you are\n')
