@@ -15,7 +15,6 @@ import { createLog, sessionLine, totalsLine } from './log.js'
 import { parseOptions } from './options.js'
 import type { FaithdOptions } from './settings.js'
 import { Hangups, stopSignal } from './signals.js'
-import { warningsAbout } from './warnings.js'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -111,7 +110,6 @@ function announce(faith: library.FaithInterface, options: FaithdOptions, log: Lo
     { interface: faith.name, prefixes, ports, steering, shortcut, workers },
     `${faith.name} captures ${prefixes.join(', ')}, ports ${ports}, steering by ${steering}`,
   )
-  for (const warning of warningsAbout(options)) log.warn(warning)
   if (!forwardsIPv6()) {
     log.warn(
       'IPv6 forwarding is off, so only connections of this host are captured; ' +

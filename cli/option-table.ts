@@ -214,7 +214,7 @@ export const GROUPS: readonly OptionGroup[] = [
       {
         long: 'max-sessions',
         value: 'N',
-        help: 'sessions and held SYNs at once; 0 for any number',
+        help: 'sessions at once; 0 for any number',
         fallback: `${RELAY.maxSessions}`,
         set: ({ relay }, value) => (relay.maxSessions = wholeNumber(value)),
       },

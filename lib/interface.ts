@@ -85,7 +85,10 @@ export interface FaithInterfaceStats {
   synsHeld: number
   /** SYNs answered at once all the same, because as many were held as `maxHeld` allows. */
   synsBeyondHold: number
-  /** SYNs answered at once because as many of their client were held as `maxHeldPerClient` allows. */
+  /**
+   * SYNs answered at once because as many of their client were held as `maxHeldPerClient` allows, or had been within a
+   * second as `maxRatePerClient` allows.
+   */
   synsBeyondClientHold: number
   /**
    * Packets dropped, by reason: `malformed`, `keepfaith` (it is off), `martian` (an address that cannot be),

@@ -27,8 +27,8 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    */
   connectFirst?: boolean
   /**
-   * How many SYNs may be held while their servers are connected, 1 to 4294967295; further ones are answered at once.
-   * Default 4096.
+   * How many SYNs may be held while their servers are connected, 1 to 4294967295; further ones are answered at once,
+   * and their servers are connected when the client has completed its handshake. Default 4096.
    */
   maxHeld?: number
   /** How many of them may come from one client. Default 256. */
@@ -44,13 +44,17 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
   keepAlive?: number
 
   /**
-   * How many sessions there may be at once; 0 (default) for any number. Held SYNs count: where this is not above
-   * `maxHeld`, a flood of forged ones can have every real client refused.
+   * How many sessions there may be at once; 0 (default) for any number. A client takes its place when it has completed
+   * its handshake: held SYNs, which may be forged, take none. So a client that finds no place is refused, or is reset
+   * right after it was connected where others took the last places in between.
    */
   maxSessions?: number
-  /** How many sessions one client may have at once; 0 (default) for any number. */
+  /** How many sessions one client may have at once, counted likewise; 0 (default) for any number. */
   maxSessionsPerClient?: number
-  /** How many sessions one client may begin per second; 0 (default) for any number. */
+  /**
+   * How many sessions one client may begin per second, counted likewise; 0 (default) for any number. As many of its SYNs
+   * are held per second; further ones are answered at once.
+   */
   maxRatePerClient?: number
   /**
    * How many leading bits of their IPv6 addresses make two clients one for `maxSessionsPerClient`, `maxRatePerClient`

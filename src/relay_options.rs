@@ -42,6 +42,7 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
         hold: HoldLimits {
             total: options.max_held,
             per_client: options.max_held_per_client,
+            per_second: limit(options.max_rate_per_client),
             client_prefix_length: options.client_prefix_length,
         },
         connect_timeout: Duration::from_millis(options.connect_timeout_ms.into()),

@@ -30,7 +30,7 @@ pub struct NativeInterfaceStats {
     pub syns_held: f64,
     /// SYNs that went straight on because too many were held in all.
     pub syns_beyond_hold: f64,
-    /// SYNs that went straight on because too many of their client were held.
+    /// SYNs that went straight on because too many of their client were held, at a time or in a second.
     pub syns_beyond_client_hold: f64,
     /// Packets dropped, by reason.
     pub drops: HashMap<String, f64>,

@@ -136,19 +136,6 @@ test('with --no-routes the routes are the administrator’s', async (t) => {
   t.is(await client.dial(faithd.address(), 80).outcome(), 'ENETUNREACH')
 })
 
-test('it warns at its start where held SYNs can take all places of sessions, and goes on', async (t) => {
-  const warnings = async (...args: string[]) => {
-    const faithd = await start('--drain', '0', ...args)
-    t.is(await client.dial(faithd.address(), 80).outcome(), 'connected')
-    await faithd.stop()
-    return faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
-  }
-  const [warning, ...others] = await warnings('--max-sessions', '100')
-  t.regex(warning ?? '', /^--max-sessions 100 is not above --max-held 4096: .*; lower --max-held /)
-  t.deepEqual(others, [])
-  t.deepEqual(await warnings('--max-sessions', '100', '--max-held', '99'), [])
-})
-
 test('-d tells more', async (t) => {
   const place = freshPlace()
   const args = ['-k', '-i', place.name, '-P', `${place.prefix}/96`]

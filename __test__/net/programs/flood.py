@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Sends forged SYNs from a host of the lab, as many as asked, each of another flow.
 
-  flood.py --address ADDRESS --port PORT --count COUNT --networks N
+  flood.py --address ADDRESS --port PORT --count COUNT --networks N [--source NETWORK]
 
-The sources are addresses of N networks of length 64, 2001:db8:f000::/64 and those that follow it, in turn.
+The sources are addresses of N networks of length 64 in turn: NETWORK, or 2001:db8:f000::, and those that follow it.
 """
 
 import argparse
@@ -11,6 +11,8 @@ import socket
 import struct
 
 TCP = 6
+# So many have been sent when it says that it is under way.
+UNDER_WAY = 1000
 
 
 def checksum(data):
@@ -26,18 +28,22 @@ def main():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--networks", type=int, required=True)
+    parser.add_argument("--source", default="2001:db8:f000::")
     options = parser.parse_args()
     raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
     destination = socket.inet_pton(socket.AF_INET6, options.address)
-    first = socket.inet_pton(socket.AF_INET6, "2001:db8:f000::")
+    first = socket.inet_pton(socket.AF_INET6, options.source)
+    lowest = struct.unpack("!H", first[6:8])[0]
     for number in range(options.count):
         host, network = divmod(number, options.networks)
-        source = first[:6] + struct.pack("!HQ", network, host + 1)
+        source = first[:6] + struct.pack("!HQ", lowest + network, host + 1)
         syn = struct.pack("!HHIIBBHHH", 1024 + number % 60000, options.port, number, 0, 5 << 4, 0x02, 65535, 0, 0)
         sum_ = checksum(source + destination + struct.pack("!II", len(syn), TCP) + syn)
         segment = syn[:16] + struct.pack("!H", sum_) + syn[18:]
         header = struct.pack("!IHBB", 6 << 28, len(segment), TCP, 64)
         raw.sendto(header + source + destination + segment, (options.address, 0))
+        if number == UNDER_WAY:
+            print("under way", flush=True)
 
 
 main()

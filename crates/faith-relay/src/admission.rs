@@ -10,7 +10,7 @@ use faith_packet::prefix::FaithPrefix;
 use faith_packet::proxy::{Version, header};
 use faith_stack::Captured;
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Began};
 use crate::clients::Clients;
 use crate::options::RelayOptions;
 use crate::route::{Questions, Verdict};
@@ -38,7 +38,6 @@ pub(crate) struct Admission {
     mappings: Mappings,
     access: ArcSwap<AccessList>,
     clients: Arc<Clients>,
-    max_sessions: u64,
     sources: Vec<Ipv4Addr>,
     privileged_source: bool,
     proxy: Option<Version>,
@@ -52,8 +51,7 @@ impl Admission {
             router: Box::new(router),
             mappings: std::mem::take(&mut options.mappings),
             access: ArcSwap::from_pointee(std::mem::take(&mut options.access)),
-            clients: Clients::new(options.clients),
-            max_sessions: options.max_sessions.map_or(u64::MAX, u64::from),
+            clients: Clients::new(options.max_sessions, options.clients),
             sources: std::mem::take(&mut options.sources),
             privileged_source: options.privileged_source,
             proxy: options.proxy,
@@ -67,14 +65,13 @@ impl Admission {
         self.questions.is_some()
     }
 
-    /// Where an attempt goes, if it may, of `active` in all. The attempt counts already.
+    /// Where an attempt goes, if it may.
     ///
     /// # Errors
     /// What to tell the client.
     pub(crate) fn admit(
         &self,
         attempt: &mut Attempt,
-        active: u64,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Result<Target, Refusal> {
         let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_ROUTE)?;
@@ -82,7 +79,7 @@ impl Admission {
         let Decision::Permit { outgoing } = self.judge(*attempt.client().ip(), server) else {
             return Err(Refusal::DENIED);
         };
-        self.enter(attempt, active)?;
+        self.pass(attempt)?;
         Ok(self.target(attempt, server, outgoing, self.proxy, traffic_class))
     }
 
@@ -93,24 +90,23 @@ impl Admission {
     pub(crate) async fn decide(
         &self,
         attempt: &mut Attempt,
-        active: u64,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Result<Way, Refusal> {
         let Some(questions) = &self.questions else {
-            return self.admit(attempt, active, traffic_class).map(Way::Server);
+            return self.admit(attempt, traffic_class).map(Way::Server);
         };
         let (client, destination) = (*attempt.client(), *attempt.destination());
         match questions.ask(client, destination, self.server_of(destination)).await? {
             Verdict::Connect { server, source, proxy } => {
                 attempt.server = Some(server);
                 attempt.routed = true;
-                self.enter(attempt, active)?;
+                self.pass(attempt)?;
                 let proxy = proxy.or(self.proxy);
                 Ok(Way::Server(self.target(attempt, server, source, proxy, traffic_class)))
             }
             Verdict::HandOver => Ok(Way::HandOver),
             Verdict::Reject(reject) => Err(reject.into()),
-            Verdict::Default => self.admit(attempt, active, traffic_class).map(Way::Server),
+            Verdict::Default => self.admit(attempt, traffic_class).map(Way::Server),
         }
     }
 
@@ -129,10 +125,19 @@ impl Admission {
         }
     }
 
-    fn enter(&self, attempt: &mut Attempt, active: u64) -> Result<(), Refusal> {
-        if active > self.max_sessions {
-            return Err(Refusal::LIMIT);
+    /// Lets an attempt on if the limits allow it. A SYN may be forged and takes no place; see [`enter`](Self::enter).
+    fn pass(&self, attempt: &mut Attempt) -> Result<(), Refusal> {
+        match attempt.began {
+            Began::WithSyn => self.clients.look(attempt.client().ip()).map_err(|_| Refusal::LIMIT),
+            Began::Accepted => self.enter(attempt),
         }
+    }
+
+    /// Takes the place among the sessions of an attempt whose client has been accepted, if the limits allow one more.
+    ///
+    /// # Errors
+    /// What to tell the client.
+    pub(crate) fn enter(&self, attempt: &mut Attempt) -> Result<(), Refusal> {
         attempt.place = self.clients.enter(attempt.client().ip()).map_err(|_| Refusal::LIMIT)?;
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::record::{EndReason, SessionRecord};
 use crate::tasks::Peers;
 use crate::upstream::Refusal;
 
-/// A place among the relay's sessions. Dropping it frees the place, counts the end and writes the record;
+/// A session or the attempt at one. Dropping it frees its place, counts the end and writes the record;
 /// unless somebody set another reason, it was [`EndReason::Aborted`]. What is handed over has no end here, and no record.
 pub(crate) struct Attempt {
     engine: Arc<Engine>,
@@ -22,12 +22,22 @@ pub(crate) struct Attempt {
     pub(crate) server: Option<SocketAddrV4>,
     /// Whether a router chose the server, so that the access list has no say.
     pub(crate) routed: bool,
-    /// Its place among the sessions of its client, where these are limited.
+    pub(crate) began: Began,
+    /// Its place among the sessions, where these are limited, from when its client has been accepted.
     pub(crate) place: Option<Place>,
     pub(crate) reason: EndReason,
     /// Whether client and server have been joined.
     pub(crate) joined: bool,
     handed_over: bool,
+}
+
+/// What the client had shown of itself when an attempt began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Began {
+    /// A SYN, which any host can forge.
+    WithSyn,
+    /// A complete handshake.
+    Accepted,
 }
 
 impl Attempt {
@@ -43,6 +53,7 @@ impl Attempt {
             live: Arc::new(Live::new(engine.enter(), client, destination)),
             server: None,
             routed: false,
+            began: Began::WithSyn,
             place: None,
             reason: EndReason::Aborted,
             joined: false,
@@ -110,6 +121,8 @@ impl Drop for Attempt {
         if self.handed_over {
             return self.engine.let_go(self.worker, self.id());
         }
+        // A client that is told of this end, or reads of it, finds the place free.
+        drop(self.place.take());
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.live.started);
         let record = SessionRecord {

@@ -7,6 +7,9 @@
 //! waits (accept-first, a SYN past the bounds of holding, or one of a dead server's client that dialled again) is
 //! connected now, and reset if that fails.
 //!
+//! Limits of sessions count clients that were accepted. A SYN is refused at once when they are used up; a client that
+//! finds them used up when it is accepted is reset.
+//!
 //! A connection that whoever routes wants to have takes the same way without a server: its SYN goes on, and what is
 //! accepted is given away.
 
@@ -24,7 +27,7 @@ use tokio::time::Instant;
 
 use crate::admission::Way;
 use crate::alarm::Alarm;
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Began};
 use crate::clock::Clock;
 use crate::course::Course;
 use crate::engine::{Engine, Stage};
@@ -57,7 +60,7 @@ impl Engine {
             None
         } else {
             let class = || Some(syn.traffic_class());
-            match self.admission.admit(&mut attempt, self.active(), class) {
+            match self.admission.admit(&mut attempt, class) {
                 Ok(target) => Some(target),
                 Err(refusal) => return refuse(syn, attempt, refusal),
             }
@@ -100,7 +103,7 @@ impl Engine {
     ) -> Result<(Far, Alarm), Refusal> {
         let way = match admitted {
             Some(target) => Way::Server(target),
-            None => self.admission.decide(attempt, self.active(), traffic_class).await?,
+            None => self.admission.decide(attempt, traffic_class).await?,
         };
         match way {
             Way::Server(target) => connect(&target, self.options.connect_timeout)
@@ -182,6 +185,12 @@ impl Engine {
     /// Begins the session of a client whose server is connected, or gives the client to whoever waits for it.
     fn join(self: &Arc<Self>, worker: usize, client: Leg, waiting: Waiting) {
         let Waiting { far, worker: owner, mut attempt, joined } = waiting;
+        if matches!(far, Far::Server(_))
+            && let Err(refusal) = self.admission.enter(&mut attempt)
+        {
+            attempt.move_to(worker);
+            return attempt.fail(&refusal);
+        }
         match far {
             Far::Server(upstream) if owner == worker => {
                 self.joined(worker, &mut attempt);
@@ -216,6 +225,7 @@ impl Engine {
         destination: SocketAddrV6,
     ) {
         let mut attempt = Attempt::new(self, worker, client, destination);
+        attempt.began = Began::Accepted;
         let engine = Arc::clone(self);
         let peers = attempt.peers();
         let attempt = async move {

@@ -1,8 +1,13 @@
-//! What one client may take up: sessions at a time, and new ones per second. A client is a network of a given
-//! length, as one subscriber has a /64 of addresses to come from (RFC 6177).
+//! Places for sessions: how many there may be in all, how many one client may have at a time, and how many new ones per
+//! second. A client is a network of a given length, as one subscriber has a /64 of addresses to come from (RFC 6177).
+//!
+//! A client takes a place once its handshake is proven, never by a SYN: any host can forge one, and a client would lose
+//! its places to the forger. A SYN only looks for a place, so that a client that has used up its places is refused
+//! before a server hears of it.
 
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +18,9 @@ use faith_packet::prefix::network_of;
 pub struct ClientLimits {
     /// Bits of an address that make one client, 0 to 128; 64.
     pub prefix_length: u8,
-    /// Sessions and attempts at a time; `None`, the default, is no limit.
+    /// Accepted connections at a time; `None`, the default, is no limit.
     pub max_sessions: Option<u32>,
-    /// New sessions and attempts per second; `None`, the default, is no limit.
+    /// Connections accepted per second; `None`, the default, is no limit.
     pub per_second: Option<u32>,
 }
 
@@ -30,10 +35,14 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Clients are forgotten once there are this many that have neither sessions nor anything begun within a second.
 const SWEEP: usize = 1024;
 
-/// The clients of a relay. Locked when a session begins and ends, and not at all without limits.
+/// The clients of a relay and their places. Locked when a session begins and ends, and not at all without limits per
+/// client.
 #[derive(Debug)]
 pub(crate) struct Clients {
+    max_sessions: Option<u32>,
     limits: ClientLimits,
+    /// Places taken in all; counted where there is a limit.
+    taken: AtomicU32,
     table: Mutex<Table>,
 }
 
@@ -53,44 +62,74 @@ struct Client {
 
 impl Client {
     fn is_forgettable(&self, now: Instant) -> bool {
-        self.active == 0 && now.saturating_duration_since(self.since) >= SECOND
+        self.active == 0 && self.begun_lately(now) == 0
+    }
+
+    /// How many sessions it has begun in the second that `now` falls into.
+    fn begun_lately(&self, now: Instant) -> u32 {
+        if now.saturating_duration_since(self.since) < SECOND { self.begun } else { 0 }
+    }
+
+    /// Whether it may begin another session.
+    fn may_begin(&self, limits: ClientLimits, now: Instant) -> Result<(), Full> {
+        if limits.max_sessions.is_some_and(|most| self.active >= most) {
+            return Err(Full::Sessions);
+        }
+        if limits.per_second.is_some_and(|most| self.begun_lately(now) >= most) {
+            return Err(Full::Rate);
+        }
+        Ok(())
     }
 }
 
 impl Clients {
-    pub(crate) fn new(limits: ClientLimits) -> Arc<Self> {
-        Arc::new(Self { limits, table: Mutex::new(Table { clients: HashMap::new(), sweep_at: SWEEP }) })
+    pub(crate) fn new(max_sessions: Option<u32>, limits: ClientLimits) -> Arc<Self> {
+        let table = Mutex::new(Table { clients: HashMap::new(), sweep_at: SWEEP });
+        Arc::new(Self { max_sessions, limits, taken: AtomicU32::new(0), table })
     }
 
-    /// Takes a place for a session of `client`, to be held as long as it lasts.
+    /// Says whether there is a place for a session of `client`, and takes none.
     ///
     /// # Errors
-    /// The client has as much as it may have.
+    /// The relay or the client has as much as it may have.
+    pub(crate) fn look(&self, client: &Ipv6Addr) -> Result<(), Full> {
+        if self.max_sessions.is_some_and(|most| self.taken.load(Ordering::Relaxed) >= most) {
+            return Err(Full::Relay);
+        }
+        let Some(key) = self.key(client) else { return Ok(()) };
+        let table = self.table();
+        let Some(client) = table.clients.get(&key) else { return Ok(()) };
+        client.may_begin(self.limits, Instant::now())
+    }
+
+    /// Takes a place for a session of `client`, whose handshake is complete, to be held as long as the session lasts.
+    ///
+    /// # Errors
+    /// The relay or the client has as much as it may have.
     pub(crate) fn enter(self: &Arc<Self>, client: &Ipv6Addr) -> Result<Option<Place>, Full> {
-        let ClientLimits { prefix_length, max_sessions, per_second } = self.limits;
-        if max_sessions.is_none() && per_second.is_none() {
+        let key = self.key(client);
+        if self.max_sessions.is_none() && key.is_none() {
             return Ok(None);
         }
-        let key = network_of(*client, prefix_length);
-        let now = Instant::now();
-        let mut table = self.table();
-        let client = table.clients.entry(key).or_insert(Client { active: 0, begun: 0, since: now });
-        if now.saturating_duration_since(client.since) >= SECOND {
-            client.since = now;
-            client.begun = 0;
+        if let Some(most) = self.max_sessions {
+            let one_more = |taken| if taken < most { Some(taken + 1) } else { None };
+            self.taken
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+                .map_err(|_| Full::Relay)?;
         }
-        if max_sessions.is_some_and(|most| client.active >= most)
-            || per_second.is_some_and(|most| client.begun >= most)
-        {
-            return Err(Full);
+        // From here on its drop gives back what was taken.
+        let mut place = Place { clients: Arc::clone(self), key: None };
+        if let Some(key) = key {
+            self.table().enter(key, self.limits, Instant::now())?;
+            place.key = Some(key);
         }
-        client.active += 1;
-        client.begun += 1;
-        if table.clients.len() > table.sweep_at {
-            table.clients.retain(|_, client| !client.is_forgettable(now));
-            table.sweep_at = SWEEP.max(2 * table.clients.len());
-        }
-        Ok(Some(Place { clients: Arc::clone(self), key }))
+        Ok(Some(place))
+    }
+
+    /// The client's place in the table, where clients are limited.
+    fn key(&self, client: &Ipv6Addr) -> Option<u128> {
+        let ClientLimits { prefix_length, max_sessions, per_second } = self.limits;
+        (max_sessions.is_some() || per_second.is_some()).then(|| network_of(*client, prefix_length))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -98,20 +137,51 @@ impl Clients {
     }
 }
 
-/// A client has as much as it may have.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+impl Table {
+    fn enter(&mut self, key: u128, limits: ClientLimits, now: Instant) -> Result<(), Full> {
+        let client = self.clients.entry(key).or_insert(Client { active: 0, begun: 0, since: now });
+        client.may_begin(limits, now)?;
+        client.begun = client.begun_lately(now);
+        if client.begun == 0 {
+            client.since = now;
+        }
+        client.active += 1;
+        client.begun += 1;
+        if self.clients.len() > self.sweep_at {
+            self.clients.retain(|_, client| !client.is_forgettable(now));
+            self.sweep_at = SWEEP.max(2 * self.clients.len());
+        }
+        Ok(())
+    }
+}
 
-/// A session's place among those of its client.
+/// There is no place for another session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// The relay has as many sessions as it may have.
+    Relay,
+    /// The client has as many sessions as it may have.
+    Sessions,
+    /// The client has begun as many sessions in this second as it may.
+    Rate,
+}
+
+/// A session's place among those of the relay and of its client.
 #[derive(Debug)]
 pub(crate) struct Place {
     clients: Arc<Clients>,
-    key: u128,
+    /// Where clients are limited.
+    key: Option<u128>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(client) = self.clients.table().clients.get_mut(&self.key) {
+        if self.clients.max_sessions.is_some() {
+            self.clients.taken.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(key) = self.key
+            && let Some(client) = self.clients.table().clients.get_mut(&key)
+        {
             client.active = client.active.saturating_sub(1);
         }
     }
@@ -122,7 +192,11 @@ mod tests {
     use super::*;
 
     fn clients(max_sessions: Option<u32>, per_second: Option<u32>) -> Arc<Clients> {
-        Clients::new(ClientLimits { max_sessions, per_second, ..ClientLimits::default() })
+        Clients::new(None, ClientLimits { max_sessions, per_second, ..ClientLimits::default() })
+    }
+
+    fn relay(max_sessions: u32) -> Arc<Clients> {
+        Clients::new(Some(max_sessions), ClientLimits::default())
     }
 
     fn address(text: &str) -> Ipv6Addr {
@@ -133,7 +207,7 @@ mod tests {
     fn a_client_is_a_network_and_others_are_not_its_business() {
         let clients = clients(Some(1), None);
         let place = clients.enter(&address("2001:db8::1")).unwrap();
-        assert_eq!(clients.enter(&address("2001:db8::2")).unwrap_err(), Full);
+        assert_eq!(clients.enter(&address("2001:db8::2")).unwrap_err(), Full::Sessions);
         assert!(clients.enter(&address("2001:db8:0:1::1")).is_ok());
         drop(place);
         assert!(clients.enter(&address("2001:db8::2")).is_ok());
@@ -145,7 +219,7 @@ mod tests {
         for _ in 0..2 {
             drop(clients.enter(&address("2001:db8::1")).unwrap());
         }
-        assert_eq!(clients.enter(&address("2001:db8::1")).unwrap_err(), Full);
+        assert_eq!(clients.enter(&address("2001:db8::1")).unwrap_err(), Full::Rate);
     }
 
     #[test]
@@ -153,7 +227,49 @@ mod tests {
         let clients = clients(None, Some(1));
         drop(clients.enter(&address("2001:db8::1")).unwrap());
         clients.table().clients.values_mut().for_each(|client| client.since -= SECOND);
+        assert_eq!(clients.look(&address("2001:db8::1")), Ok(()));
         assert!(clients.enter(&address("2001:db8::1")).is_ok());
+    }
+
+    #[test]
+    fn looking_tells_what_entering_would_and_takes_nothing() {
+        let client = address("2001:db8::1");
+        for (clients, full) in [
+            (relay(1), Full::Relay),
+            (clients(Some(1), None), Full::Sessions),
+            (clients(None, Some(1)), Full::Rate),
+        ] {
+            for _ in 0..1000 {
+                assert_eq!(clients.look(&client), Ok(()));
+            }
+            assert!(clients.table().clients.is_empty());
+            let _place = clients.enter(&client).unwrap();
+            assert_eq!(clients.look(&client), Err(full));
+            assert_eq!(clients.enter(&client).unwrap_err(), full);
+        }
+    }
+
+    #[test]
+    fn a_relay_has_places_for_so_many_whoever_they_are_of() {
+        let clients = relay(2);
+        let place = clients.enter(&address("2001:db8::1"));
+        let other = clients.enter(&address("2001:db8:0:1::1"));
+        assert_eq!(clients.enter(&address("2001:db8:0:2::1")).unwrap_err(), Full::Relay);
+        drop(place);
+        assert!(clients.enter(&address("2001:db8:0:2::1")).is_ok());
+        drop(other);
+        assert_eq!(clients.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_client_that_is_refused_takes_no_place_of_the_relay() {
+        let limits = ClientLimits { max_sessions: Some(1), ..ClientLimits::default() };
+        let clients = Clients::new(Some(2), limits);
+        let _place = clients.enter(&address("2001:db8::1")).unwrap();
+        for _ in 0..10 {
+            assert_eq!(clients.enter(&address("2001:db8::1")).unwrap_err(), Full::Sessions);
+        }
+        assert!(clients.enter(&address("2001:db8:0:1::1")).is_ok());
     }
 
     #[test]

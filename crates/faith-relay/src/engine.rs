@@ -93,10 +93,6 @@ impl Engine {
         })
     }
 
-    pub(crate) fn active(&self) -> u64 {
-        self.active.load(Ordering::Relaxed)
-    }
-
     /// Judges by `access` from now on. With `end_denied`, sessions that it does not permit are ended.
     pub(crate) fn set_access(&self, access: AccessList, end_denied: bool) {
         self.admission.set_access(access);
@@ -144,13 +140,13 @@ impl Engine {
         }
     }
 
-    /// Begins a session's place in the relay, and gives its id.
+    /// Begins a session or an attempt at one, and gives its id.
     pub(crate) fn enter(&self) -> u64 {
         self.active.fetch_add(1, Ordering::Relaxed);
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Ends the place of a session that began on this worker.
+    /// Ends a session or an attempt that began on this worker.
     pub(crate) fn leave(&self, worker: usize, tuple: &Tuple, record: SessionRecord, now: Instant) {
         let id = record.id;
         if self.options.connect_first {

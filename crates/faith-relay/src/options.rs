@@ -46,7 +46,7 @@ pub struct RelayOptions {
     pub idle_timeout: Option<Duration>,
     /// How long a peer may be silent to keep-alive probes before it counts as gone; 2 min, whole seconds.
     pub keep_alive: Duration,
-    /// Sessions and attempts at a time; `None`, the default, is as many as descriptors last.
+    /// Accepted connections at a time; `None`, the default, is as many as descriptors last.
     pub max_sessions: Option<u32>,
     /// What one client may take up; no limit.
     pub clients: ClientLimits,

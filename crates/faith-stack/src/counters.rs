@@ -61,7 +61,7 @@ pub struct InterfaceStats {
     pub syns_held: u64,
     /// SYNs that went straight on because too many were held in all.
     pub syns_beyond_hold: u64,
-    /// SYNs that went straight on because too many of their client were held.
+    /// SYNs that went straight on because too many of their client were held, at a time or in a second.
     pub syns_beyond_client_hold: u64,
     /// Packets dropped, by [`DropReason::index`].
     pub drops: [u64; DropReason::COUNT],

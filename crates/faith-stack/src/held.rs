@@ -14,6 +14,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
@@ -24,6 +25,7 @@ use faith_sys::tun::VIRTIO_HEADER;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use tokio::sync::Notify;
 
+use crate::allowance::ClientAllowances;
 use crate::listener::Listener;
 use crate::pump::Pump;
 use crate::service::HoldLimits;
@@ -45,7 +47,7 @@ pub(crate) enum NotHeld {
     Known(Holding),
     /// No more may be held in all.
     BeyondTotal,
-    /// No more may be held of this client's.
+    /// No more may be held of this client's, at a time or in this second.
     BeyondClient,
 }
 
@@ -234,12 +236,23 @@ impl Drop for Entry {
 pub(crate) struct Hold {
     limits: HoldLimits,
     total: AtomicU32,
-    clients: Mutex<FxHashMap<u128, u32>>,
+    clients: Mutex<HoldingClients>,
+}
+
+/// What each client has, and has had lately.
+#[derive(Debug)]
+struct HoldingClients {
+    held: FxHashMap<u128, u32>,
+    lately: Option<ClientAllowances>,
 }
 
 impl Hold {
     pub(crate) fn new(limits: HoldLimits) -> Arc<Self> {
-        Arc::new(Self { limits, total: AtomicU32::new(0), clients: Mutex::default() })
+        let clients = HoldingClients {
+            held: FxHashMap::default(),
+            lately: limits.per_second.map(ClientAllowances::new),
+        };
+        Arc::new(Self { limits, total: AtomicU32::new(0), clients: Mutex::new(clients) })
     }
 }
 
@@ -257,14 +270,13 @@ impl Place {
         if hold.total.load(Ordering::Relaxed) >= hold.limits.total {
             return Err(NotHeld::BeyondTotal);
         }
-        let count = clients.entry(network).or_default();
-        if *count >= hold.limits.per_client {
-            if *count == 0 {
-                clients.remove(&network);
-            }
+        let HoldingClients { held, lately } = &mut *clients;
+        if held.get(&network).copied().unwrap_or(0) >= hold.limits.per_client
+            || lately.as_mut().is_some_and(|lately| !lately.take(network, Instant::now()))
+        {
             return Err(NotHeld::BeyondClient);
         }
-        *count += 1;
+        *held.entry(network).or_default() += 1;
         hold.total.fetch_add(1, Ordering::Relaxed);
         Ok(Self { hold: Arc::clone(hold), network })
     }
@@ -273,7 +285,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut clients = self.hold.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let MapEntry::Occupied(mut count) = clients.entry(self.network) {
+        if let MapEntry::Occupied(mut count) = clients.held.entry(self.network) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -305,7 +317,7 @@ mod tests {
     }
 
     fn limits() -> HoldLimits {
-        HoldLimits { total: 2, per_client: 2, client_prefix_length: 64 }
+        HoldLimits { total: 2, per_client: 2, per_second: None, client_prefix_length: 64 }
     }
 
     fn place() -> Result<Place, NotHeld> {
@@ -350,6 +362,24 @@ mod tests {
         other.client.set_port(1025);
         table.reset(&other, &segment(RST, 8));
         assert!(!is_told(&fate.given_up));
+    }
+
+    #[test]
+    fn a_client_may_have_so_many_held_at_a_time_and_so_many_in_a_second() {
+        let [one, other] = ["2001:db8::1", "2001:db8:0:1::1"].map(|it| it.parse::<Ipv6Addr>().unwrap());
+        let limits = HoldLimits { total: 100, per_client: 2, ..limits() };
+        let hold = Hold::new(limits);
+        let places: Vec<_> = (0..2).map(|_| Place::take(&hold, &one).unwrap()).collect();
+        assert_eq!(Place::take(&hold, &one).map(drop), Err(NotHeld::BeyondClient));
+        assert!(Place::take(&hold, &other).is_ok());
+        drop(places);
+        assert!(Place::take(&hold, &one).is_ok());
+
+        let hold = Hold::new(HoldLimits { per_second: Some(3), ..limits });
+        let again = (0..100).filter(|_| Place::take(&hold, &one).is_ok()).count();
+        // Three, and one more for each third of a second that it took.
+        assert!((3..100).contains(&again), "{again}");
+        assert!(Place::take(&hold, &other).is_ok());
     }
 
     #[test]

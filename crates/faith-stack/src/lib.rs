@@ -1,6 +1,7 @@
 //! The faith interface: a TUN on the host, a TUN inside a private network namespace whose kernel terminates the
 //! captured connections, and the pump between them. `ARCHITECTURE.md` has the picture.
 
+mod allowance;
 mod counters;
 mod ebpf;
 mod error;

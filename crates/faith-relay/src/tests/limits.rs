@@ -1,8 +1,9 @@
-//! Limits per client, and peers that vanish.
+//! Limits of sessions, which forged SYNs take nothing of, and peers that vanish.
 
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use super::{Lab, eventually, options, read_to_reset};
+use super::{Caller, DeafServer, Fate, Lab, PATIENCE, eventually, options, read_to_reset};
 use crate::ClientLimits;
 use crate::options::RelayOptions;
 use crate::record::EndReason;
@@ -17,6 +18,91 @@ fn a_client_with_as_many_sessions_as_it_may_have_is_reset() {
     drop((first, server));
     lab.ended();
     drop(lab.session());
+}
+
+/// Every limit, with room for one session; the last is of a second, of which more may pass on a busy machine.
+fn limited() -> impl Iterator<Item = RelayOptions> {
+    let limits = ClientLimits::default();
+    let options = || RelayOptions { connect_first: true, ..options() };
+    [
+        RelayOptions { max_sessions: Some(1), ..options() },
+        RelayOptions { clients: ClientLimits { max_sessions: Some(1), ..limits }, ..options() },
+        RelayOptions { clients: ClientLimits { per_second: Some(1), ..limits }, ..options() },
+    ]
+    .into_iter()
+}
+
+#[test]
+fn forged_syns_take_no_place_whether_their_server_answers_or_not() {
+    for options in limited() {
+        for deaf in [None, Some(DeafServer::new())] {
+            let lab = Lab::new(options.clone());
+            let forged: Vec<_> = (0..50)
+                .map(|_| {
+                    let (mut syn, fate) = lab.syn(Caller::new().address);
+                    if let Some(deaf) = &deaf {
+                        syn.destination = deaf.destination();
+                    }
+                    lab.offer(syn);
+                    fate
+                })
+                .collect();
+            if deaf.is_none() {
+                for fate in &forged {
+                    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+                }
+            }
+            let caller = Caller::new();
+            let (syn, fate) = lab.syn(caller.address);
+            lab.offer(syn);
+            assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+            let _client = caller.dial(&lab);
+            eventually("the client has its session", || lab.engine.relaying() == 1);
+            assert_eq!(lab.count(EndReason::Limit), 0);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_has_used_up_its_places_is_refused_before_its_server_hears_of_it() {
+    for options in limited().take(2) {
+        let lab = Lab::new(options);
+        let _first = lab.session();
+        let (syn, fate) = lab.syn(Caller::new().address);
+        lab.offer(syn);
+        assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
+        assert_eq!(lab.ended().reason, EndReason::Limit);
+        assert!(lab.nobody_came());
+    }
+}
+
+#[test]
+fn of_clients_that_are_accepted_at_once_those_beyond_the_limit_are_reset() {
+    for options in limited().take(2) {
+        let lab = Lab::new(options);
+        let callers: Vec<_> = (0..3)
+            .map(|_| {
+                let caller = Caller::new();
+                let (syn, fate) = lab.syn(caller.address);
+                lab.offer(syn);
+                assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
+                (caller, fate)
+            })
+            .collect();
+        let mut clients = callers.into_iter().map(|(caller, fate)| {
+            let client = caller.dial(&lab);
+            assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
+            (client, fate)
+        });
+        let _served = clients.next();
+        for (mut client, fate) in clients {
+            assert!(read_to_reset(&mut client).is_empty());
+            assert_eq!(fate.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+            assert_eq!(lab.ended().reason, EndReason::Limit);
+        }
+        assert_eq!(lab.engine.relaying(), 1);
+        assert_eq!(lab.engine.stats().active, 1);
+    }
 }
 
 #[test]
