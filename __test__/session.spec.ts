@@ -42,7 +42,14 @@ test('the log names the port of the server only where it is another', (t) => {
 for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as const) {
   test(`${reason} is a reason, and is counted as itself`, (t) => {
     t.is(toSession({ ...record, reason }).reason, reason)
-    const counters = { active: 0, accepted: 3, handedOver: 0, bytesUp: 0, bytesDown: 0 }
+    const counters = {
+      active: 0,
+      accepted: 3,
+      handedOver: 0,
+      bytesUp: 0,
+      bytesDown: 0,
+      sourceFallbacks: 0,
+    }
     const stats = { ...counters, eventsDropped: 0, ended: { [reason]: 3 } }
     t.is(toRelayStats(stats).ended[reason], 3)
   })

@@ -148,13 +148,13 @@ export const GROUPS: readonly OptionGroup[] = [
       {
         long: 'source',
         value: 'ADDRESS',
-        help: 'IPv4 address to connect from; repeated, they take turns',
+        help: 'IPv4 address to connect from; repeated, each client keeps one',
         set: ({ relay }, value) => relay.sources.push(ipv4Address(value)),
       },
       {
         long: 'privileged-source',
         short: 'p',
-        help: 'connect from a port below 1024',
+        help: 'connect from a port from 600 to 1023',
         set: ({ relay }) => (relay.privilegedSource = true),
       },
       {

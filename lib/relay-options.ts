@@ -58,7 +58,7 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
   maxRatePerClient?: number
   /**
    * How many leading bits of their IPv6 addresses make two clients one for `maxSessionsPerClient`, `maxRatePerClient`
-   * and `maxHeldPerClient`, 0 to 128. Default 64, what one subscriber has (RFC 6177).
+   * and `maxHeldPerClient`, and have one of `sources`, 0 to 128. Default 64, what one subscriber has (RFC 6177).
    */
   clientPrefixLength?: number
 
@@ -68,13 +68,19 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    */
   proxyProtocol?: 1 | 2
   /**
-   * IPv4 addresses of this host that connections come from, in turn, where the access list names none. Default: what
-   * the routing table chooses.
+   * IPv4 addresses of this host that connections come from, where the access list names none. Default: what the routing
+   * table chooses.
+   *
+   * A client, which is a network of `clientPrefixLength` bits, keeps one of them (RFC 6888 REQ-2), also after the relay
+   * was opened anew. When that one has no port left towards a server, or is not the host's any more, the connection
+   * comes from the next address in the client's own order, and `stats().sourceFallbacks` counts it. Each address has
+   * the ports of `net.ipv4.ip_local_port_range` towards each server, whoever of the clients uses them.
    */
   sources?: readonly string[]
   /**
    * Whether connections come from a port below 1024, as rsh and old NFS servers ask for; it needs CAP_NET_BIND_SERVICE.
-   * There are 424 such ports, 600 to 1023 (rresvport(3)). Default `false`.
+   * Each source has 424 such ports towards each server, 600 to 1023 (rresvport(3)), less those that local programs
+   * listen on. Default `false`.
    */
   privilegedSource?: boolean
   /** Whether what goes to the server has the DSCP (RFC 2474) of the client's SYN. Default `false`. */

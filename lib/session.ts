@@ -120,6 +120,11 @@ export interface FaithRelayStats {
    * beyond a limit, which are told a bounded number of times a second. 0 without `sessionEvents`.
    */
   eventsDropped: number
+  /**
+   * Connections to servers that came from another of the relay's `sources` than their client's own, which had no port
+   * left towards the server or was not the host's.
+   */
+  sourceFallbacks: number
 }
 
 /** @internal The record of the addon, in the public shape. There may be very many: one literal is all that is made. */
@@ -169,7 +174,7 @@ export function toDestination(
 
 /** @internal The counters of the addon, in the public shape. */
 export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
-  const { active, accepted, handedOver, bytesUp, bytesDown, eventsDropped } = stats
+  const { active, accepted, handedOver, bytesUp, bytesDown, eventsDropped, sourceFallbacks } = stats
   return {
     active,
     accepted,
@@ -178,6 +183,7 @@ export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
     bytesUp,
     bytesDown,
     eventsDropped,
+    sourceFallbacks,
   }
 }
 

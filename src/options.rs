@@ -92,7 +92,7 @@ pub struct NativeRelayOptions {
     pub max_rate_per_client: u32,
     /// 0 is none; or version 1 or 2.
     pub proxy_protocol: u8,
-    /// IPv4 addresses that connections come from in turn.
+    /// IPv4 addresses that connections come from, of which a client keeps one.
     pub sources: Vec<String>,
     /// Whether connections come from privileged ports.
     pub privileged_source: bool,

@@ -72,6 +72,8 @@ pub struct NativeRelayStats {
     pub bytes_down: f64,
     /// Ends that were not told.
     pub events_dropped: f64,
+    /// Connections from another source than their client's own.
+    pub source_fallbacks: f64,
 }
 
 type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
@@ -262,6 +264,7 @@ impl NativeRelay {
             bytes_up: number(stats.bytes_up),
             bytes_down: number(stats.bytes_down),
             events_dropped: number(dropped.unwrap_or(0)),
+            source_fallbacks: number(stats.source_fallbacks),
         }
     }
 

@@ -94,12 +94,6 @@ test('a source is where every connection comes from', async (t) => {
   t.deepEqual(tally(seen), { [one]: 3 })
 })
 
-test('several sources take turns', async (t) => {
-  const args = others.flatMap((address) => ['--source', address])
-  const seen = await sources(await faithdWith(...permitted, ...args), 9)
-  t.deepEqual(tally(seen), { [one]: 3, [two]: 3, [three]: 3 })
-})
-
 test('the outgoing address of a rule goes before the sources', async (t) => {
   const [ruled, unruled] = [freshPort(), freshPort()]
   const list = join(lab.directory, 'outgoing.conf')

@@ -14,7 +14,8 @@ use crate::attempt::{Attempt, Began};
 use crate::clients::Clients;
 use crate::options::RelayOptions;
 use crate::route::{Questions, Verdict};
-use crate::upstream::{Refusal, Source, Target};
+use crate::source::{Address, Source, Sources};
+use crate::upstream::{Refusal, Target};
 
 /// Where an attempt goes that may go on.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(crate) struct Admission {
     mappings: Mappings,
     access: ArcSwap<AccessList>,
     clients: Arc<Clients>,
-    sources: Vec<Ipv4Addr>,
+    sources: Arc<Sources>,
     privileged_source: bool,
     proxy: Option<Version>,
     copy_dscp: bool,
@@ -52,7 +53,7 @@ impl Admission {
             mappings: std::mem::take(&mut options.mappings),
             access: ArcSwap::from_pointee(std::mem::take(&mut options.access)),
             clients: Clients::new(options.max_sessions, options.clients),
-            sources: std::mem::take(&mut options.sources),
+            sources: Sources::new(std::mem::take(&mut options.sources), options.clients.prefix_length),
             privileged_source: options.privileged_source,
             proxy: options.proxy,
             copy_dscp: options.copy_dscp,
@@ -152,7 +153,7 @@ impl Admission {
     ) -> Target {
         Target {
             server,
-            source: self.source(source, attempt.id()),
+            source: self.source(source, attempt),
             traffic_class: if self.copy_dscp { traffic_class() } else { None },
             header: proxy.map(|version| header(version, *attempt.client(), *attempt.destination())),
         }
@@ -175,17 +176,18 @@ impl Admission {
         self.access.store(Arc::new(access));
     }
 
-    /// What a rule says, or else each of the relay's own addresses in turn.
-    fn source(&self, ruled: Option<Ipv4Addr>, id: u64) -> Source {
+    /// How many connections came from another of the relay's own addresses than the first of their client.
+    pub(crate) fn source_fallbacks(&self) -> u64 {
+        self.sources.fallbacks()
+    }
+
+    /// What a rule or a route says, or else the one of the relay's own addresses that the client has.
+    fn source(&self, ruled: Option<Ipv4Addr>, attempt: &Attempt) -> Source {
         #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
-        let turn = id as usize;
-        let in_turn = || self.sources.get(turn.checked_rem(self.sources.len())?).copied();
-        match ruled.or_else(in_turn) {
-            address if self.privileged_source => {
-                Source::Reserved(address.unwrap_or(Ipv4Addr::UNSPECIFIED), turn)
-            }
-            Some(address) => Source::Address(address),
-            None => Source::Any,
+        let turn = attempt.id() as usize;
+        Source {
+            address: ruled.map_or_else(|| self.sources.of(*attempt.client().ip()), Address::Fixed),
+            privileged: self.privileged_source.then_some(turn),
         }
     }
 }

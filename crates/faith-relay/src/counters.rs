@@ -25,6 +25,9 @@ pub struct RelayStats {
     pub bytes_down: u64,
     /// Ended attempts that the observer was not told of, to bound its work.
     pub unreported: u64,
+    /// Connections that came from another of [`sources`](crate::RelayOptions::sources) than their client's own, which was
+    /// out of ports towards the server or not the host's.
+    pub source_fallbacks: u64,
 }
 
 /// One worker's part. Only that worker's thread writes, so an addition is a load and a store; others read.

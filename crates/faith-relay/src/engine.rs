@@ -198,6 +198,7 @@ impl Engine {
             worker.counters.add_to(&mut stats);
         }
         stats.active = self.active.load(Ordering::Relaxed);
+        stats.source_fallbacks = self.admission.source_fallbacks();
         stats
     }
 

@@ -15,7 +15,7 @@
 //! | `admission`, `clients`, `route` | who may go where |
 //! | `engine`, `handover` | what becomes of a SYN and of an accepted connection; the relay's end |
 //! | `attempt`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
-//! | `upstream` | connecting, and what a failure means |
+//! | `upstream`, `source` | connecting, where from, and what a failure means |
 //! | `splice` | sessions of connections that JavaScript accepted |
 //! | `session`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
 //!
@@ -46,6 +46,7 @@ mod record;
 mod relay;
 mod route;
 mod session;
+mod source;
 mod spares;
 mod splice;
 mod tasks;

@@ -25,8 +25,9 @@ pub struct RelayOptions {
     pub mappings: Mappings,
     /// Who may be relayed where; everybody to public addresses.
     pub access: AccessList,
-    /// The IPv4 addresses that connections come from in turn, where the access list names none; none is the routing
-    /// table's choice.
+    /// The IPv4 addresses that connections come from, where neither the access list nor a route names one; none is the
+    /// routing table's choice. A client, its network of [`ClientLimits::prefix_length`], keeps one of them as long as it
+    /// serves.
     pub sources: Vec<Ipv4Addr>,
     /// Connect from a privileged port (rresvport(3)); false.
     pub privileged_source: bool,

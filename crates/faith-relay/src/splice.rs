@@ -26,7 +26,8 @@ use crate::engine::Engine;
 use crate::options::RelayOptions;
 use crate::record::{Observer, SessionRecord};
 use crate::session::Session;
-use crate::upstream::{Source, Target, open};
+use crate::source::{Address, Source};
+use crate::upstream::{Target, open};
 
 /// Takes connected TCP sockets from whoever has these descriptors, and closes them next: the connections go on. All of
 /// them are taken or none.
@@ -124,7 +125,8 @@ impl Splices {
         self.run_on(worker, move || {
             spawn_local(async move {
                 let Server { address, source, header, connect_timeout } = server;
-                let source = source.map_or(Source::Any, Source::Address);
+                let source =
+                    Source { address: source.map_or(Address::Any, Address::Fixed), privileged: None };
                 let target = Target { server: address, source, traffic_class: None, header };
                 tokio::select! {
                     opened = open(&target, connect_timeout) => {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::record::EndReason;
+use crate::source::{Source, does_not_serve};
 
 /// How a client is told that there will be no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,17 +86,6 @@ impl Refusal {
     }
 }
 
-/// The source of a connection to a server.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Source {
-    /// What the routing table says.
-    Any,
-    /// This address, and a port of the kernel's choice.
-    Address(Ipv4Addr),
-    /// A privileged port of this address, tried from the nth on.
-    Reserved(Ipv4Addr, usize),
-}
-
 /// A server, and how it is connected to.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -156,20 +146,47 @@ fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> io::Result<()
 }
 
 fn begin(target: &Target) -> io::Result<AsyncFd<Connection>> {
+    let connection = target.source.address.each(|address| match target.source.privileged {
+        None => begin_from(target, address),
+        Some(turn) => begin_from_privileged(target, address, turn),
+    })?;
+    reactor::register(connection)
+}
+
+fn begin_from(target: &Target, address: Option<Ipv4Addr>) -> io::Result<Connection> {
+    let connection = socket(target)?;
+    if let Some(address) = address {
+        source::bind_address(&connection, address)?;
+    }
+    tcp::begin_connect(&connection, target.server)?;
+    Ok(connection)
+}
+
+/// As [`begin_from`], by the first privileged port that is free towards the server. Only connect(2) tells, and a bound
+/// socket keeps its port, so each port takes a socket.
+fn begin_from_privileged(target: &Target, address: Option<Ipv4Addr>, turn: usize) -> io::Result<Connection> {
+    let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let mut ports = source::reserved_ports(turn);
+    loop {
+        let connection = socket(target)?;
+        source::bind_first(&connection, address, &mut ports)?;
+        match tcp::begin_connect(&connection, target.server) {
+            Err(error) if does_not_serve(&error) => {}
+            begun => return begun.map(|()| connection),
+        }
+    }
+}
+
+/// A socket with its options, neither bound nor connected.
+fn socket(target: &Target) -> io::Result<Connection> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     let connection = Connection::new(socket.into());
     tcp::prepare_leg(&connection)?;
-    match target.source {
-        Source::Any => {}
-        Source::Address(address) => source::bind_address(&connection, address)?,
-        Source::Reserved(address, attempt) => source::bind_reserved(&connection, address, attempt)?,
-    }
     if let Some(traffic_class) = target.traffic_class {
         source::set_dscp(&connection, traffic_class)?;
     }
     tcp::acknowledge_with_data(&connection)?;
-    tcp::begin_connect(&connection, target.server)?;
-    reactor::register(connection)
+    Ok(connection)
 }
 
 #[cfg(test)]

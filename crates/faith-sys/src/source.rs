@@ -21,21 +21,34 @@ pub fn bind_address(socket: impl AsFd, address: Ipv4Addr) -> io::Result<()> {
     Ok(bind(socket, &SocketAddrV4::new(address, 0))?)
 }
 
-/// Binds to a privileged port of `address` (rresvport(3)), the `attempt`th from the top first.
+/// The privileged ports in the order they are to be tried, the `turn`th from the top first.
+pub fn reserved_ports(turn: usize) -> impl Iterator<Item = u16> {
+    RESERVED.rev().cycle().skip(turn % RESERVED.len()).take(RESERVED.len())
+}
+
+/// Binds to the first of `ports` that can be bound to, and takes it and those before it out of them.
+///
+/// A port that other connections come from can be (`SO_REUSEADDR`): towards different servers it serves them all. So
+/// connect(2) may still fail with `EADDRNOTAVAIL`. `IP_LOCAL_PORT_RANGE` would leave the choice to connect(2), but it only
+/// narrows the range of the host, net.ipv4.ip_local_port_range, which has no privileged ports.
 ///
 /// # Errors
-/// `EACCES` without `CAP_NET_BIND_SERVICE`, `EADDRINUSE` when every one of them is taken.
-pub fn bind_reserved(socket: impl AsFd, address: Ipv4Addr, attempt: usize) -> io::Result<()> {
-    // Towards different servers one port may serve many connections.
+/// `EACCES` without `CAP_NET_BIND_SERVICE` for a port below net.ipv4.ip_unprivileged_port_start; `EADDRNOTAVAIL` when the
+/// address is not the host's or no port is left.
+pub fn bind_first(
+    socket: impl AsFd,
+    address: Ipv4Addr,
+    ports: &mut impl Iterator<Item = u16>,
+) -> io::Result<()> {
     SockRef::from(&socket).set_reuse_address(true)?;
-    let skip = attempt % RESERVED.len();
-    for port in RESERVED.rev().cycle().skip(skip).take(RESERVED.len()) {
+    for port in ports {
         match bind(&socket, &SocketAddrV4::new(address, port)) {
+            // Somebody listens there, or does not share it.
             Err(Errno::ADDRINUSE) => {}
-            other => return Ok(other?),
+            bound => return Ok(bound?),
         }
     }
-    Err(Errno::ADDRINUSE.into())
+    Err(Errno::ADDRNOTAVAIL.into())
 }
 
 /// Gives what the socket sends the DSCP of `traffic_class` (RFC 2474); the ECN bits stay TCP's own (RFC 3168).

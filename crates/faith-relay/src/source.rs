@@ -1,0 +1,266 @@
+//! Where connections to servers come from: which of the relay's own addresses, and which port.
+//!
+//! A client keeps its address (RFC 6888 REQ-2, the paired pooling of RFC 4787 REQ-2), because what belongs together must
+//! come from one: the control and data connections of passive FTP, a login that is bound to an address. Nothing is
+//! kept per client. A hash ranks the addresses for each client (rendezvous hashing), so every worker, and the relay
+//! after a restart, finds the same one. An address that is added or removed moves only the clients it gains or loses.
+//!
+//! A client is its network, as it is for the limits. A host changes its temporary addresses (RFC 8981) while a login
+//! lasts, and the machines of a household share an address behind IPv4 NAT as well.
+//!
+//! An address that does not serve, out of ports towards the server or no longer the host's, gives way to the next in
+//! the client's order. So a client that has many connections to one server still gets the ports of every address.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use faith_packet::prefix::network_of;
+
+/// The addresses that a relay connects from, and what became of them.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    addresses: Box<[Ipv4Addr]>,
+    client_prefix_length: u8,
+    fallbacks: AtomicU64,
+    epoch: Instant,
+    /// The minute in which a fallback was last told.
+    told_in: AtomicU64,
+}
+
+/// The source of a connection to a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) address: Address,
+    /// A privileged port, the nth from the top first; `None` is a port of the kernel's choice.
+    pub(crate) privileged: Option<usize>,
+}
+
+/// The address of a [`Source`].
+#[derive(Debug, Clone)]
+pub(crate) enum Address {
+    /// The routing table's choice.
+    Any,
+    /// This one alone.
+    Fixed(Ipv4Addr),
+    /// One of these, in the order of the client in this network.
+    Own(Arc<Sources>, u128),
+}
+
+impl Sources {
+    /// Takes the addresses in any order. `client_prefix_length` is how many bits of an IPv6 address make one client.
+    pub(crate) fn new(mut addresses: Vec<Ipv4Addr>, client_prefix_length: u8) -> Arc<Self> {
+        addresses.sort_unstable();
+        addresses.dedup();
+        Arc::new(Self {
+            addresses: addresses.into_boxed_slice(),
+            client_prefix_length,
+            fallbacks: AtomicU64::new(0),
+            epoch: Instant::now(),
+            told_in: AtomicU64::new(0),
+        })
+    }
+
+    /// The address that a client's connections come from.
+    pub(crate) fn of(self: &Arc<Self>, client: Ipv6Addr) -> Address {
+        if self.addresses.is_empty() {
+            return Address::Any;
+        }
+        Address::Own(Arc::clone(self), network_of(client, self.client_prefix_length))
+    }
+
+    /// How many connections came from another address than the first of their client.
+    pub(crate) fn fallbacks(&self) -> u64 {
+        self.fallbacks.load(Ordering::Relaxed)
+    }
+
+    /// Every address, the one that the client in `network` prefers first.
+    fn ranked(&self, network: u128) -> impl Iterator<Item = Ipv4Addr> {
+        let mut last = None;
+        std::iter::from_fn(move || {
+            let scored = self.addresses.iter().map(|address| (score(network, *address), *address));
+            last = scored.filter(|next| last.is_none_or(|last| *next < last)).max();
+            last.map(|(_, address)| address)
+        })
+    }
+
+    /// Counts a connection that did not come from `address`, and tells of it once a minute.
+    fn fell_back(&self, address: Ipv4Addr, error: &io::Error) {
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+        // Counted from 1, as 0 is never.
+        let minute = self.epoch.elapsed().as_secs() / 60 + 1;
+        if self.told_in.swap(minute, Ordering::Relaxed) != minute {
+            tracing::warn!(%address, %error, "a source address does not serve: connections come from the next one");
+        }
+    }
+}
+
+impl Address {
+    /// Has `connect` begin from one address after the other until one serves.
+    ///
+    /// # Errors
+    /// What `connect` says of an address that serves, or of the client's first one when none does.
+    pub(crate) fn each<T>(
+        &self,
+        mut connect: impl FnMut(Option<Ipv4Addr>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let (sources, network) = match self {
+            Self::Any => return connect(None),
+            Self::Fixed(address) => return connect(Some(*address)),
+            Self::Own(sources, network) => (sources, *network),
+        };
+        let mut first = None;
+        for address in sources.ranked(network) {
+            match connect(Some(address)) {
+                Err(error) if does_not_serve(&error) => first = first.or(Some((address, error))),
+                outcome => {
+                    if let (Ok(_), Some((first, error))) = (&outcome, &first) {
+                        sources.fell_back(*first, error);
+                    }
+                    return outcome;
+                }
+            }
+        }
+        // There is at least one address.
+        Err(first.map_or_else(|| ErrorKind::AddrNotAvailable.into(), |(_, error)| error))
+    }
+}
+
+/// Whether another address may do where this error was met: the host does not have the address, or each of its ports is
+/// taken towards the server.
+pub(crate) fn does_not_serve(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable
+}
+
+/// How much the client in `network` prefers `address`. It must never change: clients would move. It has no key, as a
+/// client that finds others with the same address gains nothing by it.
+#[expect(clippy::cast_possible_truncation, reason = "each half has 64 bits")]
+fn score(network: u128, address: Ipv4Addr) -> u64 {
+    let [high, low] = [network >> 64, network].map(|half| half as u64);
+    mix(mix(mix(address.to_bits().into()) ^ high) ^ low)
+}
+
+/// The finalizer of SplitMix64: each bit of the input changes half of the output's.
+fn mix(key: u64) -> u64 {
+    let key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let key = (key ^ key >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let key = (key ^ key >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    key ^ key >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const CLIENTS: u32 = 4000;
+
+    fn address(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(198, 51, 100, last)
+    }
+
+    fn sources(last: impl IntoIterator<Item = u8>) -> Arc<Sources> {
+        Sources::new(last.into_iter().map(address).collect(), 64)
+    }
+
+    fn client(number: u32) -> Ipv6Addr {
+        Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number) << 64 | 1)
+    }
+
+    fn first(sources: &Arc<Sources>, client: Ipv6Addr) -> Ipv4Addr {
+        sources.of(client).each(|address| Ok(address.unwrap())).unwrap()
+    }
+
+    fn unavailable<T>() -> io::Result<T> {
+        Err(ErrorKind::AddrNotAvailable.into())
+    }
+
+    #[test]
+    fn a_client_keeps_its_address_whatever_the_order_they_are_named_in() {
+        let (one, other) = (sources([1, 2, 3, 4]), sources([3, 1, 4, 2, 3]));
+        assert!((0..CLIENTS).all(|number| first(&one, client(number)) == first(&other, client(number))));
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one_client_and_networks_are_of_the_length_asked_for() {
+        let same_network = |number: u32| Ipv6Addr::from_bits(client(7).to_bits() + u128::from(number));
+        let whole = sources(1..=16);
+        assert!((0..CLIENTS).all(|number| first(&whole, same_network(number)) == first(&whole, client(7))));
+        let single = Sources::new((1..=16).map(address).collect(), 128);
+        assert!((0..CLIENTS).any(|number| first(&single, same_network(number)) != first(&single, client(7))));
+    }
+
+    #[test]
+    fn clients_are_spread_evenly() {
+        let sources = sources(1..=8);
+        let mut shares = HashMap::<_, u32>::new();
+        (0..CLIENTS).for_each(|number| *shares.entry(first(&sources, client(number))).or_default() += 1);
+        assert_eq!(shares.len(), 8);
+        assert!(shares.values().all(|share| (400..600).contains(share)), "{shares:?}");
+    }
+
+    #[test]
+    fn an_address_that_is_removed_moves_its_own_clients_alone() {
+        let (all, fewer) = (sources(1..=8), sources(2..=8));
+        let mut moved = 0;
+        for number in 0..CLIENTS {
+            let (before, after) = (first(&all, client(number)), first(&fewer, client(number)));
+            assert!(before == after || before == address(1), "{before} to {after}");
+            moved += u32::from(before != after);
+        }
+        assert!((400..600).contains(&moved), "{moved}");
+    }
+
+    #[test]
+    fn an_address_that_does_not_serve_gives_way_to_the_next_and_that_is_counted() {
+        let (all, fewer, lost) = (sources(1..=4), sources(2..=4), address(1));
+        for number in 0..CLIENTS {
+            let serves = |address: Option<Ipv4Addr>| match address {
+                Some(address) if address != lost => Ok(address),
+                _ => unavailable(),
+            };
+            let chosen = all.of(client(number)).each(serves).unwrap();
+            assert_eq!(chosen, first(&fewer, client(number)), "as if the host had never had it");
+        }
+        let moved = (0..CLIENTS).filter(|number| first(&all, client(*number)) == lost).count();
+        assert_eq!(all.fallbacks(), moved as u64);
+    }
+
+    #[test]
+    fn each_address_is_tried_once_and_the_first_ones_error_is_told() {
+        let all = sources(1..=5);
+        let mut tried = Vec::new();
+        let failed: io::Result<()> = all.of(client(1)).each(|address| {
+            tried.push(address.unwrap());
+            Err(io::Error::new(ErrorKind::AddrNotAvailable, address.unwrap().to_string()))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), tried[0].to_string());
+        tried.sort_unstable();
+        assert_eq!(tried, (1..=5).map(address).collect::<Vec<_>>());
+        assert_eq!(all.fallbacks(), 0);
+    }
+
+    #[test]
+    fn an_error_of_the_server_or_the_network_is_no_reason_for_another_address() {
+        let all = sources(1..=5);
+        let mut tried = 0;
+        let error = all.of(client(1)).each(|_| {
+            tried += 1;
+            io::Result::<()>::Err(ErrorKind::NetworkUnreachable.into())
+        });
+        assert_eq!((error.unwrap_err().kind(), tried), (ErrorKind::NetworkUnreachable, 1));
+    }
+
+    #[test]
+    fn a_fixed_address_has_no_other() {
+        let mut tried = Vec::new();
+        let error = Address::Fixed(address(9)).each(|address| {
+            tried.push(address);
+            unavailable::<()>()
+        });
+        assert_eq!((error.unwrap_err().kind(), tried), (ErrorKind::AddrNotAvailable, vec![Some(address(9))]));
+    }
+}
