@@ -37,6 +37,25 @@ test('nothing but ports is a relay with the documented defaults', (t) => {
   })
 })
 
+const route = (): undefined => undefined
+
+test('what a route leaves undecided fits its time limit, and takes no place from what it has decided', (t) => {
+  t.like(settingsOf({ route }), { maxUndecided: 1024, maxHeld: 5120, maxHeldPerClient: 1280 })
+  t.like(settingsOf({ route, routeTimeout: 250 }), { maxUndecided: 1024 })
+  t.like(settingsOf({ route, routeTimeout: 5001 }), { maxUndecided: 2048, maxHeldPerClient: 2304 })
+  t.like(settingsOf({ route, routeTimeout: 2_147_483_647 }), {
+    maxUndecided: 16_384,
+    maxHeld: 20_480,
+  })
+  t.like(settingsOf({ route, maxUndecided: 10 }), { maxHeld: 4106, maxHeldPerClient: 266 })
+  t.like(settingsOf({ route, maxUndecided: 4_294_967_295 }), { maxHeld: 20_480 })
+  t.like(settingsOf({ route, maxHeld: 5, maxHeldPerClient: 6 }), {
+    maxHeld: 5,
+    maxHeldPerClient: 6,
+  })
+  t.like(settingsOf({ routeTimeout: 60_000 }), { maxHeld: 4096, maxHeldPerClient: 256 })
+})
+
 const taken: [options: object, settings: object][] = [
   [
     { maxHeld: 1, maxHeldPerClient: 2 },

@@ -86,15 +86,16 @@ export interface FaithInterfaceStats {
   /** SYNs answered at once all the same, because as many were held as `maxHeld` allows. */
   synsBeyondHold: number
   /**
-   * SYNs answered at once because as many of their client were held as `maxHeldPerClient` allows, or had been within a
-   * second as `maxRatePerClient` allows.
+   * SYNs not held because as many of their client were held as `maxHeldPerClient` allows, or had been within a second as
+   * `maxRatePerClient` allows. They were answered at once, or dropped as `hold` while the `route` of their relay kept the
+   * others waiting.
    */
   synsBeyondClientHold: number
   /**
    * Packets dropped, by reason: `malformed`, `keepfaith` (it is off), `martian` (an address that cannot be),
    * `extension` and `fragment` (headers out of bounds), `icmp` (not about a captured connection), `unsupported` (not
    * TCP), `outbound` (not from a faith prefix), `backpressure` (a device was down, or had no room), `hold` (a SYN that
-   * is held).
+   * is held, or waits for a place).
    */
   drops: Record<string, number>
   /** How listeners on many ports get their connections. */

@@ -28,10 +28,15 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
   connectFirst?: boolean
   /**
    * How many SYNs may be held while their servers are connected, 1 to 4294967295; further ones are answered at once,
-   * and their servers are connected when the client has completed its handshake. Default 4096.
+   * and their servers are connected when the client has completed its handshake. Default 4096, and with a `route` those
+   * of `maxUndecided` besides.
    */
   maxHeld?: number
-  /** How many of them may come from one client. Default 256. */
+  /**
+   * How many of them may come from one client; further ones are answered at once. While `route` takes its time over most
+   * of them, further ones are dropped instead: the client's kernel sends them again after 1, 3 and 7 seconds, and so
+   * they wait until the route has decided. Default 256, and with a `route` those of `maxUndecided` besides.
+   */
   maxHeldPerClient?: number
   /** How long a server may take to answer, in milliseconds. Default 10000. */
   connectTimeout?: number
@@ -107,11 +112,15 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    * ```
    */
   route?: FaithRoute
-  /** How long `route` may take over one connection, in milliseconds, 1 to 2147483647. Default 5000. */
+  /**
+   * How long `route` may take over one connection, in milliseconds, 1 to 2147483647. Default 5000. Forged SYNs keep a
+   * place among `maxUndecided` for that long, so a route had better decide soon.
+   */
   routeTimeout?: number
   /**
    * How many connections may wait for `route` at once, 1 to 4294967295; the clients of further ones are refused, and
-   * their sessions end as `limit`. Default 1024.
+   * their sessions end as `limit`. Default 1024 for every 5 seconds of `routeTimeout`, 16384 at the most: about 200 new
+   * connections a second, if each takes its time.
    */
   maxUndecided?: number
 
@@ -131,6 +140,9 @@ const SOME = { min: 1, max: MOST }
 /** setTimeout() takes no more. */
 const TIMER_MS = { min: 1, max: 2_147_483_647 }
 
+/** Each takes some kilobytes. */
+const MOST_UNDECIDED = 16_384
+
 /** @internal What `faith.relay` was given, checked, with defaults filled in. */
 export interface RelayOptions {
   settings: NativeRelayOptions & { routeTimeoutMs: number }
@@ -144,6 +156,11 @@ export function readRelayOptions(options: unknown): RelayOptions {
   const call = 'faith.relay'
   const read = new OptionReader(call, options)
   const accessList = read.unchecked('accessList')
+  const route = readRoute(read)
+  const routeTimeoutMs = read.integer('routeTimeout', TIMER_MS, 5000)
+  const maxUndecided = read.integer('maxUndecided', SOME, undecidedWithin(routeTimeoutMs))
+  // Whoever waits for the route has no server yet, and takes no place from those that have.
+  const undecided = route === undefined ? 0 : Math.min(maxUndecided, MOST_UNDECIDED)
   const settings = {
     ports: readPorts(read),
     ...readAddress(read),
@@ -154,8 +171,8 @@ export function readRelayOptions(options: unknown): RelayOptions {
     accessListName: LIST,
     allowLoopback: read.boolean('allowLoopback', false),
     connectFirst: read.boolean('connectFirst', true),
-    maxHeld: read.integer('maxHeld', SOME, 4096),
-    maxHeldPerClient: read.integer('maxHeldPerClient', SOME, 256),
+    maxHeld: read.integer('maxHeld', SOME, 4096 + undecided),
+    maxHeldPerClient: read.integer('maxHeldPerClient', SOME, 256 + undecided),
     ...readConnectTimeout(read),
     ...readLastingTimeouts(read),
     maxSessions: read.integer('maxSessions', ANY, 0),
@@ -167,14 +184,18 @@ export function readRelayOptions(options: unknown): RelayOptions {
     sources: read.list('sources', [], (source) => readSource(read, source)),
     privilegedSource: read.boolean('privilegedSource', false),
     copyDscp: read.boolean('copyDscp', false),
-    routeTimeoutMs: read.integer('routeTimeout', TIMER_MS, 5000),
-    maxUndecided: read.integer('maxUndecided', SOME, 1024),
+    routeTimeoutMs,
+    maxUndecided,
   }
   const sessionEvents = read.boolean('sessionEvents', true)
-  const route = readRoute(read)
   const signal = read.signal('signal')
   read.end()
   return { settings, sessionEvents, route, signal }
+}
+
+/** How many connections come within a route's time limit at a rate of 1024 in 5 seconds. */
+function undecidedWithin(routeTimeoutMs: number): number {
+  return Math.min(1024 * Math.ceil(routeTimeoutMs / 5000), MOST_UNDECIDED)
 }
 
 function readSource(read: OptionReader, source: unknown): string {

@@ -52,8 +52,9 @@ export interface FaithRouteReject {
    * | `prohibited` | ICMPv6 administratively prohibited | `EACCES` | `denied` |
    * | `drop` | nothing | `ETIMEDOUT`, after its last SYN | `denied` |
    *
-   * A client whose handshake was answered first, for want of `connectFirst` or of room among the held, is reset.
-   * A dropped client sends its SYN again, and each is a connection for the route to decide.
+   * A client whose handshake was answered first, for want of `connectFirst` or of room within `maxHeld`, was told that it
+   * is connected, and is reset. A client without room within `maxHeldPerClient` waits with its SYN instead, while the
+   * route takes its time. A dropped client sends its SYN again, and each is a connection for the route to decide.
    */
   reject: 'refused' | 'unreachable' | 'prohibited' | 'drop'
   /** Tells it from a {@link FaithRouteServer}. */
@@ -92,7 +93,8 @@ export type FaithRouteVerdict = FaithRouteServer | FaithRouteReject | FaithRoute
 /**
  * Decides where a connection goes; `undefined` leaves it to the relay's mappings and access list.
  *
- * Questions are put side by side, however long each takes. A route that throws, rejects, does not answer within
+ * Questions are put side by side, however long each takes, up to `maxUndecided`. Meanwhile the client waits: the relay
+ * holds its SYN and answers nothing. A route that throws, rejects, does not answer within
  * `routeTimeout` or answers what is no verdict refuses that client alone, and is reported: see the `error` event of
  * {@link FaithRelayEvents}.
  */

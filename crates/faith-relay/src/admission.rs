@@ -66,6 +66,11 @@ impl Admission {
         self.questions.is_some()
     }
 
+    /// Whether a SYN past the `held` ones of its client waits for a place, as [`Questions::waits`].
+    pub(crate) fn waits(&self, held: u32) -> bool {
+        self.questions.as_ref().is_some_and(|questions| questions.waits(held))
+    }
+
     /// Where an attempt goes, if it may.
     ///
     /// # Errors

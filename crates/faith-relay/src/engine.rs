@@ -252,6 +252,10 @@ impl Service for Engine {
         self.offer(worker, syn);
     }
 
+    fn waits(&self, held: u32) -> bool {
+        self.admission.waits(held)
+    }
+
     fn accepted(self: Arc<Self>, worker: usize, connection: Captured) {
         self.accept(worker, connection);
     }

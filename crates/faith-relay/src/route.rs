@@ -128,6 +128,16 @@ impl Questions {
         self.routing.route.closing();
     }
 
+    /// Whether a SYN whose client has `held` SYNs held, as many as it may, waits for a place among them.
+    ///
+    /// It does while so many questions are open that they may make up most of the client's places. These come free within
+    /// the time limit, and a client that is accepted meanwhile is told that it is connected before the route has
+    /// decided so. Otherwise the places are of SYNs that are connected or not heard of again, forged ones
+    /// perhaps, and losing a SYN would shut out a real client of the same network: it is accepted first.
+    pub(crate) fn waits(&self, held: u32) -> bool {
+        u64::from(self.open.load(Ordering::Relaxed)) * 2 >= u64::from(held)
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors

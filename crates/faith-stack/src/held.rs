@@ -234,7 +234,7 @@ impl Drop for Entry {
 /// A listener's held SYNs, counted over all workers.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    limits: HoldLimits,
+    pub(crate) limits: HoldLimits,
     total: AtomicU32,
     clients: Mutex<HoldingClients>,
 }

@@ -172,7 +172,12 @@ impl Pump {
             Err(NotHeld::Known(Holding::Undecided)) => return counters.drop(DropReason::Hold),
             Err(NotHeld::Known(Holding::Released)) => {}
             Err(NotHeld::BeyondTotal) => counters.syns_beyond_hold.add(1),
-            Err(NotHeld::BeyondClient) => counters.syns_beyond_client_hold.add(1),
+            Err(NotHeld::BeyondClient) => {
+                counters.syns_beyond_client_hold.add(1);
+                if listener.service.waits(hold.limits.per_client) {
+                    return counters.drop(DropReason::Hold);
+                }
+            }
         }
         self.show_syn(listener, flow, frame);
     }

@@ -26,10 +26,18 @@ pub struct Captured {
 /// What serves the connections of one faith listener.
 pub trait Service: Send + Sync + 'static {
     /// A SYN that this listener would take, before the kernel sees it. Only called for listeners made with
-    /// [`ListenOptions::hold`]; past its bounds SYNs go on to the kernel unoffered (accept-first).
+    /// [`ListenOptions::hold`]; past its bounds SYNs go on to the kernel unoffered (accept-first), but see
+    /// [`waits`](Self::waits).
     fn offered(self: Arc<Self>, worker: usize, syn: HeldSyn) {
         let _ = worker;
         drop(syn.release());
+    }
+
+    /// Asks what becomes of a SYN whose client has `held` SYNs held, as many as it may. `true` loses it, as a full
+    /// backlog would: the client sends it again, and it may find a place then. `false` has the kernel answer it.
+    fn waits(&self, held: u32) -> bool {
+        let _ = held;
+        false
     }
 
     /// A connection was accepted.

@@ -22,7 +22,7 @@ pub enum DropReason {
     Outbound,
     /// The device on the other side was down, or had no room. Given by the pump.
     Backpressure,
-    /// A SYN that connect-first is holding, or has given up on. Given by the pump.
+    /// A SYN that connect-first is holding, has given up on, or has no place for yet. Given by the pump.
     Hold,
 }
 

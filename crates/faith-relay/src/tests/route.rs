@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
-use faith_stack::Captured;
+use faith_stack::{Captured, Service as _};
 
 use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, reset};
 use crate::options::RelayOptions;
@@ -128,6 +128,30 @@ fn open_questions_are_bounded() {
     assert_eq!(lab.ended().reason, EndReason::Limit);
     question.answer(Verdict::Default);
     assert_eq!(first.recv_timeout(PATIENCE), Ok(Fate::Released));
+}
+
+#[test]
+fn a_syn_past_the_bound_waits_while_most_of_the_places_may_be_undecided() {
+    let (keep, kept) = channel();
+    let lab = asking(PATIENCE, 4, move |question| keep.send(question).unwrap());
+    assert!(!lab.engine.waits(4), "nothing is undecided");
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let (syn, fate) = lab.syn(Caller::new().address);
+        lab.offer(syn);
+        asked.push((kept.recv_timeout(PATIENCE).unwrap(), fate));
+    }
+    assert!(lab.engine.waits(4) && !lab.engine.waits(5));
+    for (question, fate) in asked {
+        question.answer(Verdict::Reject(Reject::Refused));
+        assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
+    }
+    assert!(!lab.engine.waits(4), "what was decided is no reason to wait");
+}
+
+#[test]
+fn without_a_route_no_syn_waits() {
+    assert!(!Lab::new(options()).engine.waits(1));
 }
 
 #[test]
