@@ -83,3 +83,4 @@ export {
   type FaithSupported,
   type FaithUnsupported,
 } from './lib/support.js'
+export type { FaithWarning, FaithWarningCode } from './lib/warning.js'

@@ -60,6 +60,7 @@ async function serve(options: FaithdOptions, log: Logger): Promise<number> {
     unsupported: options.unsupported,
   })
   const lost = new Promise<FaithError>((resolve) => faith.once('error', resolve))
+  faith.on('warning', ({ code, message }) => log.warn({ code }, message))
   const relay = await openRelay(faith, accessList, options, log)
   announce(faith, options, log)
   if (options.accessListFile !== undefined) tellRules(log, options.accessListFile, accessList.rules)

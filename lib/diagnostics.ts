@@ -3,6 +3,7 @@ import { channel } from 'node:diagnostics_channel'
 import type { FaithPrefixChange } from './prefixes.js'
 import type { FaithRefusal, FaithSession } from './session.js'
 import type { FaithSocket } from './socket.js'
+import type { FaithWarning } from './warning.js'
 
 /** What concerns one faith interface. */
 export interface FaithDiagnosticsOrigin {
@@ -48,6 +49,8 @@ export interface FaithDiagnostics {
   }
   /** A prefix was added or deleted. */
   'faithd:prefix': FaithDiagnosticsOrigin & FaithPrefixChange
+  /** An interface goes on, but not as it did, as told by its `warning` event. */
+  'faithd:warning': FaithDiagnosticsOrigin & FaithWarning
   /** Keepfaith was switched. */
   'faithd:keepfaith': {
     /** Whether faith interfaces capture from now on. */
@@ -62,6 +65,7 @@ const channels = {
   'faithd:exhausted': channel('faithd:exhausted'),
   'faithd:connection': channel('faithd:connection'),
   'faithd:prefix': channel('faithd:prefix'),
+  'faithd:warning': channel('faithd:warning'),
   'faithd:keepfaith': channel('faithd:keepfaith'),
 } satisfies Record<keyof FaithDiagnostics, unknown>
 

@@ -13,6 +13,7 @@ import {
   type NativeFailure,
   type NativeInterface,
   type NativeInterfaceOptions,
+  type NativeWarning,
   native,
 } from './native.js'
 import { OptionReader } from './option-reader.js'
@@ -22,6 +23,7 @@ import type { FaithRelayOptions } from './relay-options.js'
 import { toEnded } from './session.js'
 import { FaithSocket } from './socket.js'
 import type { FaithSpliceStats } from './splice.js'
+import type { FaithWarning } from './warning.js'
 
 /** How a faith interface is made; every option has a default. */
 export interface FaithInterfaceOptions {
@@ -127,6 +129,11 @@ export interface FaithInterfaceEvents {
    * first handler is added.
    */
   drop: [drops: FaithDrops]
+  /**
+   * The interface goes on, but not as it was asked to or as it did before: the shortcut was lost, a route was put back, a
+   * worker is stuck. Warnings from before the interface was there come in the first turn of the event loop after.
+   */
+  warning: [warning: FaithWarning]
   /** The interface is gone, and its listeners and relays with it. */
   close: []
 }
@@ -199,8 +206,19 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   static async #make(settings: NativeInterfaceOptions): Promise<FaithInterface> {
     let lostEarly: NativeFailure | undefined
     let lose = (failure: NativeFailure): void => void (lostEarly = failure)
-    const created = await native.createInterface(settings, (failure) => lose(failure))
+    let warn = (warnings: NativeWarning[]): void => void early.push(...warnings)
+    const early: NativeWarning[] = []
+    const created = await native.createInterface(
+      settings,
+      (failure) => lose(failure),
+      (warnings) => warn(warnings),
+    )
     const faith = new FaithInterface(unwrap(created))
+    // Once the caller, who waits for the interface, can have added a handler.
+    setImmediate(() => {
+      warn = (warnings) => faith.#warn(warnings)
+      warn(early)
+    })
     lose = (failure) => faith.#lose(failure)
     if (lostEarly !== undefined) {
       await faith.close()
@@ -319,6 +337,14 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       this.emit('prefix', change)
       publish('faithd:prefix', () => ({ interface: this.name, ...change }))
     })
+  }
+
+  #warn(warnings: readonly NativeWarning[]): void {
+    for (const warning of warnings as readonly FaithWarning[]) {
+      if (this.#closing !== undefined) return
+      this.emit('warning', warning)
+      publish('faithd:warning', () => ({ interface: this.name, ...warning }))
+    }
   }
 
   #lose(failure: NativeFailure): void {

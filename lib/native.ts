@@ -25,6 +25,7 @@ export type {
   NativeSession,
   NativeStop,
   NativeVerdict,
+  NativeWarning,
 } from '#native'
 
 export { native }

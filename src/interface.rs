@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use faith_packet::classify::Unsupported;
 use faith_relay::Splices;
-use faith_stack::{FaithInterface, InterfaceOptions, ListenOptions, ShortcutUse, Steering};
+use faith_stack::{FaithInterface, InterfaceOptions, ListenOptions, ShortcutUse, Steering, Warning};
 use napi::Env;
 use napi::bindgen_prelude::{Function, PromiseRaw};
 use napi_derive::napi;
@@ -19,6 +19,15 @@ use crate::relay_options::mappings;
 use crate::route::NativeQuestion;
 use crate::stats::{self, NativeInterfaceStats};
 
+/// The interface goes on, but not as it was asked to or as it did before.
+#[napi(object)]
+pub struct NativeWarning {
+    /// What programs test.
+    pub code: String,
+    /// What people read.
+    pub message: String,
+}
+
 /// A faith interface.
 #[napi]
 pub struct NativeInterface {
@@ -26,7 +35,8 @@ pub struct NativeInterface {
     pub(crate) splices: Splices,
 }
 
-/// Makes a faith interface. `onLost` is called when somebody else deleted it.
+/// Makes a faith interface. `onLost` is called when it cannot go on, `onWarnings` when it goes on, but not as it did; both
+/// perhaps before it is there.
 ///
 /// # Errors
 /// When the environment is closing; every other failure is the value the promise gives.
@@ -35,17 +45,29 @@ pub fn create_interface<'env>(
     env: &'env Env,
     options: NativeInterfaceOptions,
     #[napi(ts_arg_type = "(failure: NativeFailure) => void")] on_lost: Function<'_, NativeFailure, ()>,
+    #[napi(ts_arg_type = "(batch: NativeWarning[]) => void")] on_warnings: Function<
+        '_,
+        Vec<NativeWarning>,
+        (),
+    >,
 ) -> napi::Result<PromiseRaw<'env, Outcome<NativeInterface>>> {
     let lost = Batch::new(&on_lost, |mut failures: Vec<NativeFailure>| {
         // There is one: an interface is lost once.
         failures.pop().unwrap_or_else(|| NativeFailure::new("ERR_FAITH_CLOSED", "the interface is gone"))
+    })?;
+    let warnings = Batch::new(&on_warnings, |warnings: Vec<Warning>| {
+        let native = |it: Warning| NativeWarning { code: it.code().to_owned(), message: it.to_string() };
+        warnings.into_iter().map(native).collect()
     })?;
     env.spawn_future(blocking(move || {
         let options = interface_options(options)?;
         let lost = Box::new(move |error: faith_stack::StackError| {
             lost.push(error.into());
         });
-        let interface = Arc::new(FaithInterface::create(options, lost)?);
+        let warned = Box::new(move |warning| {
+            warnings.push(warning);
+        });
+        let interface = Arc::new(FaithInterface::create(options, lost, warned)?);
         let splices = Splices::new(&interface);
         Ok(NativeInterface { interface, splices })
     }))

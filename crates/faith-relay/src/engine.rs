@@ -181,7 +181,6 @@ impl Engine {
         let minute = self.epoch.elapsed().as_secs() / 60 + 1;
         if self.exhausted_in.swap(minute, Ordering::Relaxed) != minute {
             let what = tcp::exhaustion(error).unwrap_or("resources");
-            tracing::warn!(%error, "out of {what}: new connections wait or are refused");
             if let Some(observer) = &self.observer {
                 observer.exhausted(what, error);
             }

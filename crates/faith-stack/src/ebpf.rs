@@ -101,10 +101,16 @@ where
 
 /// What the kernel said of a program that was to be loaded.
 pub(crate) fn refused_load(error: ProgramError) -> Refusal {
-    // The verifier's log has many lines, and an error is one.
+    // The verifier's log has many lines, of which the last but for a summary says why; and an error is one line.
     if let ProgramError::LoadError { io_error, verifier_log } = error {
-        tracing::debug!(%verifier_log, "the kernel refused a program");
-        return Refusal::new("load", &io_error);
+        let mut refusal = Refusal::new("load", &io_error);
+        let log = verifier_log.to_string();
+        let is_reason = |line: &&str| !line.trim().is_empty() && !line.starts_with("processed ");
+        if let Some(reason) = log.lines().rfind(is_reason) {
+            // Writing to a String does not fail.
+            let _ = write!(refusal.cause, ": {}", reason.trim());
+        }
+        return refusal;
     }
     Refusal::new("load", &error)
 }

@@ -59,6 +59,14 @@ pub enum StackError {
     /// The interface was closed.
     #[error("{0} is closed")]
     Closed(String),
+    /// A worker's thread has ended by itself.
+    #[error("worker {worker} of {interface} has ended by itself")]
+    Worker {
+        /// Whose.
+        interface: String,
+        /// Which, counted from 0.
+        worker: usize,
+    },
     /// The kernel refused a step.
     #[error("cannot {what}: {source}")]
     System {
@@ -100,6 +108,7 @@ impl StackError {
             Self::PortTaken { .. } => "EADDRINUSE",
             Self::AddressOutside { .. } => "EADDRNOTAVAIL",
             Self::Closed(_) | Self::Deleted(_) => "ERR_FAITH_CLOSED",
+            Self::Worker { .. } => "ERR_FAITH_WORKER",
             Self::System { source, .. } => errno_name(source),
         }
     }
@@ -115,6 +124,7 @@ impl StackError {
             Self::PortTaken { .. } => Some("close that listener, or leave its ports out"),
             Self::AddressOutside { .. } => Some("name an address inside a prefix of the interface, or none"),
             Self::Deleted(_) => Some("create it again; deleting its device ends a faith interface"),
+            Self::Worker { .. } => Some("this is a bug of faithd: report what it printed before"),
             Self::System { hint, .. } => *hint,
             _ => None,
         }

@@ -6,6 +6,7 @@ use crate::interface::Shared;
 use crate::listener::{Listener, State};
 use crate::namespace::Namespace;
 use crate::steer::RuleId;
+use crate::warning::What;
 
 /// A faith listener, closed when it is dropped.
 pub struct ListenerHandle {
@@ -40,11 +41,12 @@ impl ListenerHandle {
     pub fn close(&self) {
         self.shared.relist(|listeners| listeners.without(&self.listener));
         if let Some(rule) = self.rule.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            self.namespace.run(move |inside| {
-                if let Some(steering) = &mut inside.steering {
-                    steering.remove(rule);
-                }
-            });
+            let removed = self
+                .namespace
+                .run(move |inside| inside.steering.as_mut().map_or(Ok(()), |steering| steering.remove(rule)));
+            if let Some(Err(error)) = removed {
+                self.shared.warnings.send(What::SteeringStuck(error.to_string()));
+            }
         }
         self.listener.close();
     }

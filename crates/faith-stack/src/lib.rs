@@ -23,6 +23,9 @@ mod spread;
 mod steer;
 mod support;
 mod tcp_settings;
+mod warning;
+mod watch;
+mod watchdog;
 mod work;
 mod worker;
 
@@ -35,3 +38,4 @@ pub use keepfaith::{keepfaith, set_keepfaith};
 pub use options::{InterfaceOptions, ShortcutUse, Steering};
 pub use service::{Captured, HoldLimits, ListenOptions, Prepare, Service};
 pub use support::{Obstacle, Support};
+pub use warning::{Warning, WarningCallback};

@@ -1,48 +1,42 @@
 //! Which IPv4 addresses are the host's own, kept up to date: a relay must not lead back to the router.
 
-use std::io;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-
-use crate::netlink::watch::{Watch, own_ipv4_changes};
 
 /// Ranges sorted by their first address, none inside another.
 type Ranges = Vec<(u32, u32)>;
 
-/// The host's own IPv4 addresses, followed by a thread of their own.
-pub(crate) struct OwnAddresses {
-    ranges: Arc<ArcSwap<Ranges>>,
-    watch: Watch,
-}
+/// The host's own IPv4 addresses, as the watch (see [`watch`](crate::watch)) last saw them.
+pub(crate) struct OwnAddresses(ArcSwap<Ranges>);
 
 impl OwnAddresses {
-    /// Reads them for the calling thread's network namespace, and follows their changes.
-    pub(crate) fn watch(interface: &str) -> io::Result<Self> {
-        let ranges = Arc::new(ArcSwap::from_pointee(Ranges::new()));
-        let (shared, name) = (Arc::clone(&ranges), interface.to_owned());
-        let watch = Watch::start(format!("{interface}/own"), move |begun| async move {
-            let changed = |own: Vec<(Ipv4Addr, u8)>| shared.store(Arc::new(merge(own)));
-            own_ipv4_changes(begun, changed).await.inspect_err(|error| {
-                tracing::warn!(interface = %name, %error, "cannot follow which addresses are this host's own");
-            })
-        })?;
-        Ok(Self { ranges, watch })
+    /// Nothing is known yet: see [`forget`](Self::forget).
+    pub(crate) fn unknown() -> Self {
+        Self(ArcSwap::from_pointee(everything()))
+    }
+
+    /// These ranges are the host's own, and no others.
+    pub(crate) fn learn(&self, own: Vec<(Ipv4Addr, u8)>) {
+        self.0.store(merge(own).into());
+    }
+
+    /// Takes every address for the host's own: one that is not known to be another's must not be connected to.
+    pub(crate) fn forget(&self) {
+        self.0.store(everything().into());
     }
 
     /// Whether `address` is one of them.
     pub(crate) fn contains(&self, address: Ipv4Addr) -> bool {
         let address = address.to_bits();
-        let ranges = self.ranges.load();
+        let ranges = self.0.load();
         let before = ranges.partition_point(|(first, _)| *first <= address);
         before.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, last)| address <= *last)
     }
+}
 
-    /// Ends the thread.
-    pub(crate) fn stop(&self) {
-        self.watch.stop();
-    }
+fn everything() -> Ranges {
+    vec![(0, u32::MAX)]
 }
 
 fn merge(own: Vec<(Ipv4Addr, u8)>) -> Ranges {
@@ -66,7 +60,18 @@ fn merge(own: Vec<(Ipv4Addr, u8)>) -> Ranges {
 
 #[cfg(test)]
 mod tests {
-    use super::merge;
+    use super::*;
+
+    #[test]
+    fn while_they_are_unknown_every_address_is_taken_for_one() {
+        let own = OwnAddresses::unknown();
+        let elsewhere = Ipv4Addr::new(198, 51, 100, 2);
+        assert!([Ipv4Addr::UNSPECIFIED, elsewhere, Ipv4Addr::BROADCAST].iter().all(|it| own.contains(*it)));
+        own.learn(vec![(Ipv4Addr::new(192, 0, 2, 1), 32)]);
+        assert!(own.contains(Ipv4Addr::new(192, 0, 2, 1)) && !own.contains(elsewhere));
+        own.forget();
+        assert!(own.contains(elsewhere));
+    }
 
     #[test]
     fn ranges_that_overlap_become_one() {

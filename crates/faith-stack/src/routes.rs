@@ -1,44 +1,194 @@
-//! The host's routes to a faith interface, where they are ours to make.
+//! What the host has of a faith interface's making, and may lose: the routes of its prefixes, where they are faithd's to
+//! make, and the interface's own address.
+//!
+//! The kernel forgets both when the device goes down, its IPv6 is switched off, or its MTU falls below 1280; and any
+//! program may delete them. They are put back when they are found missing, but not without end: of two programs that
+//! contradict each other one has to give in.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::{Duration, Instant};
+
+use faith_packet::prefix::FaithPrefix;
+use rustix::io::Errno;
 
 use crate::interface::Shared;
-use crate::netlink::watch::{Watch, comes_up_again};
-use crate::netlink::{Device, Netlink};
+use crate::netlink::notices::Subject;
+use crate::netlink::{Device, METRIC, Netlink};
+use crate::warning::What;
 
-/// Makes the routes anew each time the device comes up again, until it is stopped: the kernel forgets those of a device
-/// that goes down. While prefixes change, somebody else has `open` locked; it says whether the interface is.
-pub(crate) fn keep(shared: &Arc<Shared>, device: Device, open: &Arc<Mutex<bool>>) -> io::Result<Watch> {
-    let (shared, open) = (Arc::clone(shared), Arc::clone(open));
-    Watch::start(format!("{}/routes", shared.name), move |begun| async move {
-        let again = async || {
-            let (shared, open) = (Arc::clone(&shared), Arc::clone(&open));
-            // Nothing ends this task early but the end of its runtime.
-            let _ = tokio::task::spawn_blocking(move || restore(&shared, device, &open)).await;
-        };
-        comes_up_again(device, begun, again).await
-    })
+/// Routes are put back so often within a [`WINDOW`].
+const MOST: u32 = 5;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// When prefixes change at the moment of a look, the look comes later.
+const SOON: Duration = Duration::from_millis(50);
+
+/// The routes of one interface.
+pub(crate) struct Routes {
+    shared: Arc<Shared>,
+    device: Device,
+    /// Locked while prefixes change; says whether the interface is open.
+    open: Arc<Mutex<bool>>,
+    /// Whether the routes are faithd's to make.
+    ours: bool,
+    /// Those that are not there, and that was said.
+    lost: Vec<FaithPrefix>,
+    allowance: Allowance,
+    /// When to look although nothing has changed.
+    due: Option<Instant>,
 }
 
-fn restore(shared: &Shared, device: Device, open: &Mutex<bool>) {
-    let open = open.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*open {
-        return;
+impl Routes {
+    pub(crate) fn new(shared: &Arc<Shared>, device: Device, open: &Arc<Mutex<bool>>, ours: bool) -> Self {
+        let (shared, open) = (Arc::clone(shared), Arc::clone(open));
+        Self { shared, device, open, ours, lost: Vec::new(), allowance: Allowance::default(), due: None }
     }
-    let routed = Netlink::connect().and_then(|netlink| {
-        shared.classifier.load().prefixes().iter().try_for_each(|prefix| {
-            match netlink.add_route(prefix, device) {
-                // Somebody was faster, or has another for it.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                other => other,
+
+    /// Whether a notice is a reason to look.
+    pub(crate) fn concerns(&self, subject: Subject<'_>) -> bool {
+        match subject {
+            Subject::Link(index) => index == self.device.index(),
+            Subject::Route(..) => {
+                let classifier = self.shared.classifier.load();
+                self.ours && classifier.prefixes().iter().any(|prefix| subject.is_route_of(prefix))
             }
-        })
-    });
-    match routed {
-        Ok(()) => tracing::warn!(interface = %shared.name, "was down; its prefixes are routed to it again"),
-        Err(error) => {
-            tracing::warn!(interface = %shared.name, %error, "was down; its prefixes are not routed to it again");
         }
+    }
+
+    /// How long until the next look is due although nothing has changed.
+    pub(crate) fn due(&self) -> Duration {
+        self.due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Puts back what is missing.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked. What it refuses is a warning.
+    pub(crate) fn look(&mut self, netlink: &Netlink) -> io::Result<()> {
+        let open = Arc::clone(&self.open);
+        let open = match open.try_lock() {
+            Ok(open) => open,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.due = Some(Instant::now() + SOON);
+                return Ok(());
+            }
+        };
+        self.due = None;
+        if !*open || netlink.is_up(self.device)?.is_none() {
+            return Ok(());
+        }
+        if !self.ours {
+            return Ok(());
+        }
+        if let Err(rest) = self.allowance.is_left(Instant::now()) {
+            self.due = Some(Instant::now() + rest);
+            return Ok(());
+        }
+        let classifier = self.shared.classifier.load();
+        let (mut restored, mut lost, mut why) = (Vec::new(), Vec::new(), None);
+        for prefix in classifier.prefixes().iter() {
+            let was_lost = self.lost.contains(prefix);
+            match self.restore(netlink, prefix)? {
+                Found::There if !was_lost => {}
+                Found::There | Found::Restored => restored.push(*prefix),
+                Found::Refused(because) => {
+                    lost.push(*prefix);
+                    if !was_lost {
+                        why.get_or_insert(because);
+                    }
+                }
+            }
+        }
+        drop(open);
+        self.lost.clone_from(&lost);
+        if let Some(why) = why {
+            self.shared.warnings.send(What::RoutesLost { prefixes: lost, why });
+        }
+        if !restored.is_empty() {
+            self.shared.warnings.send(What::RoutesRestored(restored));
+            if self.allowance.take(Instant::now()) {
+                self.shared.warnings.send(What::RoutesContested(WINDOW));
+            }
+        }
+        Ok(())
+    }
+
+    fn restore(&self, netlink: &Netlink, prefix: &FaithPrefix) -> io::Result<Found> {
+        let elsewhere = || Found::Refused("another route of it goes before".to_owned());
+        match netlink.routed_to(prefix)? {
+            Some((_, Some(device))) if device == self.device => return Ok(Found::There),
+            Some((metric, _)) if metric <= METRIC => return Ok(elsewhere()),
+            _ => {}
+        }
+        Ok(match netlink.put_route(prefix, self.device) {
+            Ok(()) => Found::Restored,
+            Err(error) => match Errno::from_io_error(&error) {
+                // Another program was faster.
+                Some(Errno::EXIST) => elsewhere(),
+                Some(Errno::ACCESS) => Found::Refused(format!(
+                    "IPv6 is disabled on the interface (sysctl net.ipv6.conf.{}.disable_ipv6)",
+                    self.shared.name
+                )),
+                Some(Errno::NETDOWN) => Found::Refused("the interface is down".to_owned()),
+                Some(_) => Found::Refused(format!("{error}; IPv6 takes an MTU of 1280 or more")),
+                None => return Err(error),
+            },
+        })
+    }
+}
+
+/// What a look finds of a route.
+enum Found {
+    There,
+    Restored,
+    Refused(String),
+}
+
+/// How often routes may still be put back.
+#[derive(Default)]
+struct Allowance {
+    since: Option<Instant>,
+    taken: u32,
+}
+
+impl Allowance {
+    /// Or how long until there is one again.
+    fn is_left(&mut self, now: Instant) -> Result<(), Duration> {
+        let end = self.since.map(|since| since + WINDOW).filter(|end| *end > now);
+        if end.is_none() {
+            *self = Self::default();
+        }
+        match end {
+            Some(end) if self.taken >= MOST => Err(end - now),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one; whether it was the last.
+    fn take(&mut self, now: Instant) -> bool {
+        self.since.get_or_insert(now);
+        self.taken += 1;
+        self.taken == MOST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_put_back_so_often_and_then_again_after_a_while() {
+        let mut allowance = Allowance::default();
+        let begun = Instant::now();
+        for taken in 1..=MOST {
+            assert_eq!(allowance.is_left(begun), Ok(()));
+            assert_eq!(allowance.take(begun), taken == MOST);
+        }
+        assert_eq!(allowance.is_left(begun), Err(WINDOW));
+        assert_eq!(allowance.is_left(begun + WINDOW / 2), Err(WINDOW / 2));
+        assert_eq!(allowance.is_left(begun + WINDOW), Ok(()));
+        assert!(!allowance.take(begun + WINDOW));
     }
 }

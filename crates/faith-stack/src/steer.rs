@@ -135,7 +135,8 @@ impl Steering {
             blocks: self.blocks_for(ports)?,
         };
         if let Err(error) = self.write(&rule, socket) {
-            self.erase(&rule);
+            // The first error is the one to tell.
+            let _ = self.erase(&rule);
             return Err(error);
         }
         let id = RuleId(self.next_rule);
@@ -145,10 +146,11 @@ impl Steering {
     }
 
     /// Stops steering by a rule. Connections it has brought go on. An id that was removed is ignored.
-    pub(crate) fn remove(&mut self, id: RuleId) {
-        if let Some(rule) = self.rules.remove(&id) {
-            self.erase(&rule);
-        }
+    ///
+    /// # Errors
+    /// [`SteerError::Map`]: an entry that is left behind would steer to the listener that gets its slot next.
+    pub(crate) fn remove(&mut self, id: RuleId) -> Result<(), SteerError> {
+        self.rules.remove(&id).map_or(Ok(()), |rule| self.erase(&rule))
     }
 
     fn table_for(&self, address: Option<Ipv6Addr>) -> u32 {
@@ -194,17 +196,19 @@ impl Steering {
     }
 
     /// Takes `rule`, which is not among the rules (any more, or yet), out of the maps. What a failed
-    /// [`write`](Self::write) did not reach is not there to be taken out, and that is no error.
-    fn erase(&mut self, rule: &Rule) {
+    /// [`write`](Self::write) did not reach is not there to be taken out, and that is no error. Takes out all that it
+    /// can, and gives the first error.
+    fn erase(&mut self, rule: &Rule) -> Result<(), SteerError> {
+        let mut erased = Ok(());
         if let Some(address) = rule.address
             && !self.rules.values().any(|other| other.address == rule.address)
         {
-            warn_unless_absent("addresses", self.addresses.remove(&address.octets()));
+            erased = erased.and(unless_absent("addresses", self.addresses.remove(&address.octets())));
         }
         for block in &rule.blocks {
-            warn_unless_absent("ports", self.ports.remove(&block.key(rule.table)));
+            erased = erased.and(unless_absent("ports", self.ports.remove(&block.key(rule.table))));
         }
-        warn_unless_absent("listeners", self.listeners.clear_index(&rule.slot));
+        erased.and(unless_absent("listeners", self.listeners.clear_index(&rule.slot)))
     }
 }
 
@@ -247,13 +251,12 @@ fn refused(map: &'static str, error: MapError) -> SteerError {
     SteerError::Map { map, source: refused_entry(error) }
 }
 
-/// An entry that is left behind would steer to whatever gets its slot next, so it must not go unseen.
-fn warn_unless_absent(map: &'static str, removed: Result<(), MapError>) {
-    let Err(error) = removed else { return };
-    let error = refused_entry(error);
+fn unless_absent(map: &'static str, removed: Result<(), MapError>) -> Result<(), SteerError> {
+    let Err(error) = removed else { return Ok(()) };
+    let source = refused_entry(error);
     // A socket that was closed has left `listeners` by itself, and the kernel says EINVAL of an empty slot.
-    let absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput);
-    if !absent {
-        tracing::warn!(map, %error, "cannot remove a faith listener from an sk_lookup map");
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => Ok(()),
+        _ => Err(SteerError::Map { map, source }),
     }
 }

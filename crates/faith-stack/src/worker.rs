@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,10 +17,12 @@ use faith_sys::sched;
 use faith_sys::tun::Tun;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::interface::Shared;
 use crate::pump::Pump;
+use crate::warning::What;
 
 /// Shorter than the timeouts of connections, unless somebody sets them to less.
 const PULSE: Duration = Duration::from_secs(1);
@@ -53,8 +56,10 @@ impl Workers {
             let (at_work, ended) = std::sync::mpsc::channel();
             let thread =
                 std::thread::Builder::new().name(format!("{}/{index}", shared.name)).spawn(move || {
-                    if let Err(error) = sched::run_in_batches() {
-                        tracing::debug!(interface = %shared.name, %error, "workers are scheduled as any thread");
+                    if let Err(error) = sched::run_in_batches()
+                        && index == 0
+                    {
+                        shared.warnings.send(What::NotBatched(Arc::new(error)));
                     }
                     let (runtime, pump) = match begin(index, shared, outer, inner) {
                         Ok(begun) => begun,
@@ -77,6 +82,12 @@ impl Workers {
 
     pub(crate) fn count(&self) -> usize {
         self.jobs.len()
+    }
+
+    /// A worker whose thread has ended although nobody stopped it.
+    pub(crate) fn ended(&self) -> Option<usize> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.iter().position(|worker| worker.thread.is_finished())
     }
 
     /// Runs `job` on worker `index` soon; not at all when it has stopped.
@@ -130,12 +141,19 @@ async fn pulse(pump: Rc<Pump>) {
 }
 
 async fn serve(pump: Rc<Pump>, mut jobs: mpsc::UnboundedReceiver<Job>, mut stopped: oneshot::Receiver<()>) {
-    tokio::task::spawn_local(Rc::clone(&pump).capture());
-    tokio::task::spawn_local(Rc::clone(&pump).give_back());
+    let mut pumping = JoinSet::new();
+    pumping.spawn_local(Rc::clone(&pump).capture());
+    pumping.spawn_local(Rc::clone(&pump).give_back());
     tokio::task::spawn_local(pulse(Rc::clone(&pump)));
     loop {
         tokio::select! {
             _ = &mut stopped => return,
+            // A half of the pump that ends in order has told of the device's end; with one that panicked ends the worker.
+            Some(Err(error)) = pumping.join_next() => {
+                if let Ok(panic) = error.try_into_panic() {
+                    resume_unwind(panic);
+                }
+            }
             job = jobs.recv() => match job {
                 Some(job) => job(&pump),
                 None => return,

@@ -131,6 +131,7 @@ fn the_owner_is_told_when_the_interface_is_deleted() {
         let faith = faith_stack::FaithInterface::create(
             options,
             Box::new(move |error| lost.send(error.code()).unwrap()),
+            Box::new(|_| {}),
         )
         .unwrap();
         ip("link del faith0");

@@ -16,20 +16,27 @@ use crate::namespace::{Namespace, QUEUE, tun_failed};
 use crate::netlink::Netlink;
 use crate::options::{InterfaceOptions, ShortcutUse, Steering};
 use crate::own_addresses::OwnAddresses;
-use crate::routes;
+use crate::routes::Routes;
 use crate::shortcut::Shortcut;
 use crate::spread::{Syns, spread};
 use crate::tcp_settings::TcpSettings;
+use crate::warning::{WarningCallback, Warnings, What};
+use crate::watch::{Watch, Watched};
+use crate::watchdog::Watchdog;
 use crate::worker::Workers;
 
 impl FaithInterface {
     /// Makes the interface in the network namespace of the calling thread, and starts its workers. Blocks for
-    /// some milliseconds.
+    /// some milliseconds. `lost` is called when it cannot go on, and `warned` when it goes on, but not as it did.
     ///
     /// # Errors
     /// An illegal or taken name, no prefixes or overlapping ones, a bad MTU, a missing /dev/net/tun, missing
     /// privileges, or a prefix that is routed elsewhere already.
-    pub fn create(options: InterfaceOptions, lost: LostCallback) -> Result<Self, StackError> {
+    pub fn create(
+        options: InterfaceOptions,
+        lost: LostCallback,
+        warned: WarningCallback,
+    ) -> Result<Self, StackError> {
         let set = options.check()?;
         let queues = options.queues();
         let InterfaceOptions { name, mtu, routes, unsupported, steering, shortcut, .. } = options;
@@ -53,10 +60,10 @@ impl FaithInterface {
             .bring_up(&name, mtu, QUEUE)
             .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
         let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
-        let own = OwnAddresses::watch(&name).map_err(started)?;
+        let warnings = Warnings::new(&name, warned);
         let (shortcut, guard) = match shortcut {
-            ShortcutUse::Auto => Shortcut::make(&name, queues, mtu, &netlink, &namespace)
-                .inspect_err(|error| tracing::debug!(interface = %name, %error, "no shortcut"))
+            ShortcutUse::Auto => Shortcut::make(&name, queues, mtu, &netlink, &namespace, &warnings)
+                .inspect_err(|error| warnings.send(What::NoShortcut(error.to_string())))
                 .ok(),
             ShortcutUse::Off => None,
         }
@@ -64,8 +71,7 @@ impl FaithInterface {
         let syns = if shortcut.is_some() { Syns::ByBacklog } else { Syns::ByFlow };
         let backlogs =
             (queues > 1).then(|| spread([&outer, &inner], syns)).transpose().unwrap_or_else(|error| {
-                let error = error.of("queue");
-                tracing::debug!(interface = %name, error, "the kernel spreads flows over queues");
+                warnings.send(What::NoSpread(error.of("queue")));
                 None
             });
         let shared = Arc::new(Shared {
@@ -76,24 +82,24 @@ impl FaithInterface {
             held: HeldTable::new(queues),
             backlogs,
             shortcut,
+            warnings: warnings.clone(),
             lost: Mutex::new(Some(lost)),
         });
-        let workers = Workers::start(&shared, outer.into_iter().zip(inner).collect()).map_err(started)?;
+        let queues = outer.into_iter().zip(inner).collect();
+        let workers = Arc::new(Workers::start(&shared, queues).map_err(started)?);
         let open = Arc::new(Mutex::new(true));
-        let router = routes.then(|| routes::keep(&shared, device, &open)).transpose().map_err(started)?;
-        let interface = Self {
-            shared,
-            workers: Arc::new(workers),
-            namespace,
+        let own = Arc::new(OwnAddresses::unknown());
+        let watched = Watched {
+            own: Arc::clone(&own),
             guard,
-            own,
-            device,
-            routes,
-            router,
-            unsupported,
-            steered,
-            open,
+            routes: Routes::new(&shared, device, &open, routes),
+            watchdog: Watchdog::new(&shared, &workers),
+            warnings,
         };
+        let watch = Watch::start(&name, watched)
+            .map_err(|error| StackError::system(format!("follow the changes of {name}"), "socket", error))?;
+        let interface =
+            Self { shared, workers, namespace, own, watch, device, routes, unsupported, steered, open };
         for prefix in &set {
             interface.add_prefix(*prefix)?;
         }

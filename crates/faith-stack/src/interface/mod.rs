@@ -15,8 +15,8 @@ use crate::counters::InterfaceStats;
 use crate::error::StackError;
 use crate::namespace::Namespace;
 use crate::netlink::Device;
-use crate::netlink::watch::Watch;
 use crate::own_addresses::OwnAddresses;
+use crate::watch::Watch;
 use crate::worker::Workers;
 
 pub(crate) use shared::Shared;
@@ -29,12 +29,10 @@ pub struct FaithInterface {
     shared: Arc<Shared>,
     pub(crate) workers: Arc<Workers>,
     namespace: Arc<Namespace>,
-    guard: Option<Watch>,
-    own: OwnAddresses,
+    own: Arc<OwnAddresses>,
+    watch: Watch,
     device: Device,
     routes: bool,
-    /// Keeps the host's routes, where they are ours.
-    router: Option<Watch>,
     unsupported: Unsupported,
     steered: bool,
     /// Locked while prefixes change.
@@ -101,10 +99,6 @@ impl FaithInterface {
     /// Ends every listener and worker, with whatever connections are left, and takes the interface away. Blocks
     /// until that is done; closing it again does nothing.
     pub fn close(&self) {
-        // It may be about to lock that.
-        if let Some(router) = &self.router {
-            router.stop();
-        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if !*open {
             return;
@@ -115,9 +109,8 @@ impl FaithInterface {
             listener.close();
             listener.service.closing();
         }
-        if let Some(guard) = &self.guard {
-            guard.stop();
-        }
+        // Before the devices go, which it would take for somebody else's doing.
+        self.watch.stop();
         self.workers.stop(|| {
             if let Some(shortcut) = &self.shared.shortcut {
                 // Sockets that JavaScript has still hold the namespace, and it the pair.
@@ -126,7 +119,6 @@ impl FaithInterface {
             }
         });
         self.namespace.stop();
-        self.own.stop();
     }
 }
 

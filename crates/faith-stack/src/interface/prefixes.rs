@@ -66,10 +66,8 @@ impl FaithInterface {
     }
 
     fn stop_passing(&self, prefix: &FaithPrefix) {
-        if let Some(shortcut) = &self.shared.shortcut
-            && let Err(error) = shortcut.remove_prefix(prefix)
-        {
-            tracing::warn!(%prefix, %error, "a prefix still passes by the shortcut");
+        if let Some(shortcut) = &self.shared.shortcut {
+            shortcut.remove_prefix(prefix);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::error::StackError;
 use crate::held::HeldTable;
 use crate::listener::Listeners;
 use crate::shortcut::Shortcut;
+use crate::warning::Warnings;
 
 /// What an interface's threads share.
 pub(crate) struct Shared {
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     /// Where a program chooses the queues.
     pub(super) backlogs: Option<Backlogs>,
     pub(super) shortcut: Option<Arc<Shortcut>>,
+    pub(crate) warnings: Warnings,
     pub(super) lost: Mutex<Option<LostCallback>>,
 }
 
@@ -43,8 +45,13 @@ impl Shared {
 
     /// Reports that a queue can be read no more: somebody deleted its device.
     pub(crate) fn lost(&self) {
+        self.lost_by(StackError::Deleted(self.name.clone()));
+    }
+
+    /// Reports why the interface cannot go on.
+    pub(crate) fn lost_by(&self, error: StackError) {
         if let Some(callback) = self.take_lost() {
-            callback(StackError::Deleted(self.name.clone()));
+            callback(error);
         }
     }
 

@@ -1,22 +1,23 @@
 //! Everything asked of the kernel by rtnetlink(7), for whichever network namespace the calling thread is in.
 //!
 //! Set-up is a handful of requests, so each call blocks until the kernel has answered; nothing here runs on a
-//! worker. What is followed from then on is in [`watch`].
+//! worker. [`notices`] says when to look again.
 
-pub(crate) mod watch;
+pub(crate) mod notices;
 
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use faith_packet::prefix::FaithPrefix;
 use futures_util::StreamExt as _;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags,
+    LinkInfo,
 };
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteType,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteScope, RouteType,
 };
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
 use tokio::runtime::{Builder, Runtime};
@@ -25,7 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 const TABLE_LOCAL: u8 = 255;
 
 /// `IP6_RT_PRIO_USER`: the metric of a route for which none is given.
-const METRIC: u32 = 1024;
+pub(crate) const METRIC: u32 = 1024;
 
 /// A connection to the kernel of one network namespace.
 pub(crate) struct Netlink {
@@ -58,6 +59,43 @@ impl Netlink {
                 Some(link) => Ok(link.map_err(to_io)?.header.index),
                 None => Err(io::ErrorKind::NotFound.into()),
             }
+        })
+    }
+
+    /// Whether the device is up; `None` where it is not in this namespace any more.
+    pub(crate) fn is_up(&self, device: Device) -> io::Result<Option<bool>> {
+        self.runtime.block_on(async {
+            let mut links = std::pin::pin!(self.handle.link().get().match_index(device.0).execute());
+            match links.next().await.transpose().map_err(to_io) {
+                Ok(link) => Ok(link.map(|link| link.header.flags.contains(LinkFlags::Up))),
+                Err(error) if error.raw_os_error() == Some(libc_enodev()) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// The IPv4 ranges that are the host's own (`ip -4 route show table local`).
+    pub(crate) fn own_ipv4(&self) -> io::Result<Vec<(Ipv4Addr, u8)>> {
+        let mut request = RouteMessage::default();
+        request.header.address_family = AddressFamily::Inet;
+        request.header.table = TABLE_LOCAL;
+        request.header.kind = RouteType::Unspec;
+        request.header.scope = RouteScope::Universe;
+        self.runtime.block_on(async {
+            let mut routes = std::pin::pin!(self.handle.route().get(request).execute());
+            let mut own = Vec::new();
+            while let Some(route) = routes.next().await {
+                let route = route.map_err(to_io)?;
+                if !matches!(route.header.kind, RouteType::Local | RouteType::Broadcast) {
+                    continue;
+                }
+                for attribute in &route.attributes {
+                    if let RouteAttribute::Destination(RouteAddress::Inet(address)) = attribute {
+                        own.push((*address, route.header.destination_prefix_length));
+                    }
+                }
+            }
+            Ok(own)
         })
     }
 
@@ -148,37 +186,48 @@ impl Netlink {
         Ok(Device(index))
     }
 
-    /// `ip -6 route add PREFIX dev NAME`, unless another route of that prefix goes before it.
+    /// `ip -6 route add PREFIX dev NAME`, unless another route of that prefix goes before it. The kernel itself refuses
+    /// only one with the same metric (`fib6_add_rt2node()`).
     pub(crate) fn add_route(&self, prefix: &FaithPrefix, device: Device) -> io::Result<()> {
-        if self.is_routed_before_us(prefix)? {
+        if self.routed_to(prefix)?.is_some_and(|(metric, _)| metric < METRIC) {
             return Err(rustix::io::Errno::EXIST.into());
         }
+        self.put_route(prefix, device)
+    }
+
+    /// `ip -6 route add PREFIX dev NAME`.
+    pub(crate) fn put_route(&self, prefix: &FaithPrefix, device: Device) -> io::Result<()> {
         self.add_route_message(unicast(prefix.address(), prefix.length(), device))
     }
 
-    /// Whether the main table has a route of exactly that prefix with a lower metric than ours, as routing daemons'
-    /// have. It would keep the packets, and the kernel refuses only one with the same metric (fib6_add_rt2node()).
-    fn is_routed_before_us(&self, prefix: &FaithPrefix) -> io::Result<bool> {
+    /// The route of exactly that prefix in the main table that has the lowest metric: its metric and its device, where
+    /// it leads to one.
+    pub(crate) fn routed_to(&self, prefix: &FaithPrefix) -> io::Result<Option<(u32, Option<Device>)>> {
         let mut main = RouteMessage::default();
         main.header.address_family = AddressFamily::Inet6;
         main.header.table = RouteHeader::RT_TABLE_MAIN;
         let destination = RouteAttribute::Destination(RouteAddress::Inet6(prefix.address()));
-        let goes_before = |attribute: &RouteAttribute| match attribute {
-            RouteAttribute::Priority(metric) => *metric < METRIC,
-            _ => false,
-        };
         self.runtime.block_on(async {
             let mut routes = std::pin::pin!(self.handle.route().get(main).execute());
+            let mut best: Option<(u32, Option<Device>)> = None;
             while let Some(route) = routes.next().await {
                 let RouteMessage { header, attributes, .. } = route.map_err(to_io)?;
-                if header.destination_prefix_length == prefix.length()
-                    && attributes.contains(&destination)
-                    && attributes.iter().any(goes_before)
-                {
-                    return Ok(true);
+                if header.destination_prefix_length != prefix.length() || !attributes.contains(&destination) {
+                    continue;
+                }
+                let (mut metric, mut device) = (0, None);
+                for attribute in &attributes {
+                    match attribute {
+                        RouteAttribute::Priority(value) => metric = *value,
+                        RouteAttribute::Oif(index) => device = Some(Device(*index)),
+                        _ => {}
+                    }
+                }
+                if best.is_none_or(|(lowest, _)| metric < lowest) {
+                    best = Some((metric, device));
                 }
             }
-            Ok(false)
+            Ok(best)
         })
     }
 

@@ -24,8 +24,8 @@ use faith_sys::netns;
 
 use crate::ebpf::Refusal;
 use crate::namespace::{END_INSIDE, Namespace, QUEUE};
-use crate::netlink::watch::{Watch, pair_taken_away};
 use crate::netlink::{Device, Netlink};
+use crate::warning::{Warnings, What};
 
 use programs::{Loaded, Programs};
 pub(crate) use programs::{MAC, Passed};
@@ -34,6 +34,7 @@ pub(crate) use programs::{MAC, Passed};
 pub(crate) struct Shortcut {
     state: Mutex<State>,
     backlogs: Backlogs,
+    warnings: Warnings,
 }
 
 enum State {
@@ -76,11 +77,12 @@ struct Ends<'a> {
     faith: Device,
     name: String,
     mtu: u32,
+    warnings: &'a Warnings,
 }
 
 impl Shortcut {
-    /// Makes the shortcut of `interface`, which is in the network namespace of the calling thread, and watches it.
-    /// It knows no prefixes yet. Minimum kernel version: 6.6 (`BPF_LINK_TYPE_TCX`).
+    /// Makes the shortcut of `interface`, which is in the network namespace of the calling thread, and what is to watch
+    /// it. It knows no prefixes yet. Minimum kernel version: 6.6 (`BPF_LINK_TYPE_TCX`).
     ///
     /// # Errors
     /// [`ShortcutError`]: do without. Nothing remains then.
@@ -90,11 +92,12 @@ impl Shortcut {
         mtu: u32,
         netlink: &Netlink,
         namespace: &Arc<Namespace>,
-    ) -> Result<(Arc<Self>, Watch), ShortcutError> {
+        warnings: &Warnings,
+    ) -> Result<(Arc<Self>, Guard), ShortcutError> {
         let loaded = Loaded::load(workers)?;
         let faith = netlink.device(interface).map_err(cannot("find the interface"))?;
         // No two interfaces have an index at the same time, and few have one after the other.
-        let ends = Ends { interface, faith, name: format!("shortcut{}", faith.index()), mtu };
+        let ends = Ends { interface, faith, name: format!("shortcut{}", faith.index()), mtu, warnings };
         let (name, host) =
             (ends.name.clone(), netns::current().map_err(cannot("open the network namespace"))?);
         namespace
@@ -113,8 +116,8 @@ impl Shortcut {
         ends: &Ends<'_>,
         netlink: &Netlink,
         namespace: &Arc<Namespace>,
-    ) -> Result<(Arc<Self>, Watch), ShortcutError> {
-        let &Ends { interface, faith, ref name, mtu } = ends;
+    ) -> Result<(Arc<Self>, Guard), ShortcutError> {
+        let &Ends { interface, faith, ref name, mtu, warnings } = ends;
         // Whatever comes out of it is for the program alone, also when there is none any more. A read-only /proc/sys
         // leaves it open to what the private namespace, which is the process's own, might send then.
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
@@ -123,9 +126,9 @@ impl Shortcut {
         let loaded =
             inside.ok_or_else(|| cannot("enter the namespace")(io::ErrorKind::BrokenPipe.into()))??;
         let (programs, backlogs) = loaded.attach((interface, faith), (name, pair))?;
-        let shortcut = Arc::new(Self { state: Mutex::new(State::Taken(Box::new(programs))), backlogs });
-        let guard =
-            shortcut.guard((interface, faith), pair, namespace).map_err(cannot("watch the shortcut"))?;
+        let state = Mutex::new(State::Taken(Box::new(programs)));
+        let shortcut = Arc::new(Self { state, backlogs, warnings: warnings.clone() });
+        let guard = Guard { shortcut: Arc::clone(&shortcut), namespace: Arc::clone(namespace), pair, faith };
         namespace
             .run(|inside| inside.take_shortcut())
             .unwrap_or_else(gone)
@@ -147,27 +150,6 @@ impl Shortcut {
         Ok(())
     }
 
-    /// Sends everything through the pump again, for good, once somebody has taken the pair or the interface away: what
-    /// the programs redirect to a device that is gone is lost.
-    fn guard(
-        self: &Arc<Self>,
-        (interface, faith): (&str, Device),
-        pair: Device,
-        namespace: &Arc<Namespace>,
-    ) -> io::Result<Watch> {
-        let (shortcut, namespace, name) = (Arc::clone(self), Arc::clone(namespace), interface.to_owned());
-        Watch::start(format!("{interface}/pair"), move |begun| async move {
-            pair_taken_away(pair, faith, begun).await?;
-            tracing::warn!(interface = %name, "somebody took the shortcut away");
-            namespace.post(move |inside| {
-                // First, as what comes to the pair without programs is answered as if nobody were there.
-                inside.leave_shortcut();
-                shortcut.leave();
-            });
-            Ok(())
-        })
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -181,24 +163,30 @@ impl Shortcut {
     }
 
     /// Lets packets to and from `prefix` pass no more.
-    pub(crate) fn remove_prefix(&self, prefix: &FaithPrefix) -> io::Result<()> {
-        match &mut *self.state() {
-            State::Taken(programs) => programs.remove_prefix(prefix),
-            State::Left(_) => Ok(()),
+    pub(crate) fn remove_prefix(&self, prefix: &FaithPrefix) {
+        if let State::Taken(programs) = &mut *self.state() {
+            self.warn_of(format!("take {prefix} from"), programs.remove_prefix(prefix));
         }
     }
 
     /// While it is off the pump gets every packet, and drops it.
     pub(crate) fn keepfaith(&self, on: bool) {
         if let State::Taken(programs) = &mut *self.state() {
-            programs.open(on);
+            self.warn_of(if on { "open" } else { "close" }, programs.open(on));
+        }
+    }
+
+    /// Warns of what the kernel has no reason to refuse.
+    fn warn_of(&self, what: impl Into<String>, done: io::Result<()>) {
+        if let Err(error) = done {
+            self.warnings.send(What::ShortcutStuck { what: what.into(), error: Arc::new(error) });
         }
     }
 
     /// Lets SYNs pass as well if `nobody_looks` says so, which is asked when nobody else can change it.
     pub(crate) fn pass_syns(&self, nobody_looks: impl FnOnce() -> bool) {
         if let State::Taken(programs) = &mut *self.state() {
-            programs.pass_syns(nobody_looks());
+            self.warn_of("switch SYNs of", programs.pass_syns(nobody_looks()));
         }
     }
 
@@ -224,6 +212,39 @@ impl Shortcut {
             State::Taken(programs) => programs.passed(),
             State::Left(passed) => *passed,
         }
+    }
+}
+
+/// Sees that the devices of a shortcut are there.
+pub(crate) struct Guard {
+    shortcut: Arc<Shortcut>,
+    namespace: Arc<Namespace>,
+    pair: Device,
+    faith: Device,
+}
+
+impl Guard {
+    /// Whether the pair or the interface was taken away. Then everything goes through the pump again, for good: what the
+    /// programs redirect to a device that is gone is lost.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub(crate) fn is_over(&self, netlink: &Netlink) -> io::Result<bool> {
+        let faith_is_here = netlink.is_up(self.faith)?.is_some();
+        let why = match netlink.is_up(self.pair)? {
+            _ if !faith_is_here => "the interface has left this network namespace",
+            Some(true) => return Ok(false),
+            Some(false) => "its veth pair is down",
+            None => "its veth pair was removed",
+        };
+        let (shortcut, namespace) = (Arc::clone(&self.shortcut), &self.namespace);
+        namespace.post(move |inside| {
+            // First, as what comes to the pair without programs is answered as if nobody were there.
+            inside.leave_shortcut();
+            shortcut.leave();
+            shortcut.warnings.send(What::ShortcutLost(why));
+        });
+        Ok(true)
     }
 }
 

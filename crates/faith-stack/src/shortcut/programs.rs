@@ -118,20 +118,17 @@ fn attach_for_good(ebpf: &mut Ebpf, name: &str, device: Device) -> Result<(), Re
 
 impl Programs {
     /// Opens the way to the stack, or closes it: the pump gets everything then.
-    pub(super) fn open(&mut self, open: bool) {
-        self.set(TO_STACK, if open { self.pair.index() } else { CLOSED });
+    pub(super) fn open(&mut self, open: bool) -> io::Result<()> {
+        self.set(TO_STACK, if open { self.pair.index() } else { CLOSED })
     }
 
     /// Lets SYNs take the way to the stack too, or leaves them to the pump.
-    pub(super) fn pass_syns(&mut self, pass: bool) {
-        self.set(SYNS, if pass { OPEN } else { CLOSED });
+    pub(super) fn pass_syns(&mut self, pass: bool) -> io::Result<()> {
+        self.set(SYNS, if pass { OPEN } else { CLOSED })
     }
 
-    fn set(&mut self, way: u32, value: u32) {
-        if let Err(error) = self.ways.set(way, value, BPF_ANY) {
-            // The kernel has no reason to refuse an index that is in bounds.
-            tracing::error!(error = %refused_entry(error), "cannot switch the shortcut of a faith interface");
-        }
+    fn set(&mut self, way: u32, value: u32) -> io::Result<()> {
+        self.ways.set(way, value, BPF_ANY).map_err(refused_entry)
     }
 
     /// Lets packets to and from `prefix` pass.

@@ -194,15 +194,15 @@ fn rules_of_one_address_share_its_table_until_the_last_is_removed() {
         assert_reaches(OTHER, 80, &web);
         assert_reaches(OTHER, 22, &shell);
 
-        steering.remove(web_rule);
+        steering.remove(web_rule).unwrap();
         assert_reaches(OTHER, 80, &wildcard);
         assert_reaches(OTHER, 22, &shell);
 
-        steering.remove(shell_rule);
+        steering.remove(shell_rule).unwrap();
         assert_reaches(OTHER, 22, &wildcard);
         assert_eq!(steering.addresses.keys().count(), 0);
 
-        steering.remove(all);
+        steering.remove(all).unwrap();
         assert_empty(&steering);
     });
 }
@@ -215,12 +215,12 @@ fn a_removed_rule_steers_no_more_and_its_connections_go_on() {
         let mut client = dial(DOCUMENTATION, 80).expect("a connection");
         let (mut accepted, _) = only.accept().expect("that connection");
 
-        steering.remove(rule);
+        steering.remove(rule).unwrap();
         assert_refused(DOCUMENTATION, 80);
         client.write_all(b"x").expect("room to send");
         accepted.read_exact(&mut [0]).expect("what was sent");
 
-        steering.remove(rule);
+        steering.remove(rule).unwrap();
         steering.add(None, &ports([(80, 80)]), only.as_fd()).expect("room for a rule");
         assert_reaches(DOCUMENTATION, 80, &only);
     });
@@ -258,7 +258,7 @@ fn a_closed_listener_is_refused_and_its_rule_can_still_be_removed() {
         let rule = steering.add(Some(OTHER), &PortSet::all(), gone.as_fd()).expect("room for a rule");
         drop(gone);
         assert_refused(OTHER, 80);
-        steering.remove(rule);
+        steering.remove(rule).unwrap();
         assert_empty(&steering);
     });
 }
@@ -335,14 +335,14 @@ fn too_many_listeners_are_reported_with_the_limit_and_room_comes_back() {
         let error = steering.add(None, &https, every.as_fd()).expect_err("no room");
         assert_eq!(error.to_string(), "cannot steer to another faith listener: at most 1024 listeners fit");
 
-        steering.remove(rules[500]);
+        steering.remove(rules[500]).unwrap();
         let again = steering.add(address(5000), &https, every.as_fd()).expect("the room of the removed");
         assert_reaches(address(5000).expect("an address"), 443, &every);
         assert_refused(address(500).expect("an address"), 443);
 
-        steering.remove(again);
+        steering.remove(again).unwrap();
         for rule in rules {
-            steering.remove(rule);
+            steering.remove(rule).unwrap();
         }
         assert_empty(&steering);
     });

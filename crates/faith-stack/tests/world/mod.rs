@@ -46,7 +46,7 @@ pub(crate) fn faith(change: impl FnOnce(&mut InterfaceOptions)) -> Result<FaithI
     let mut options = InterfaceOptions::new("faith0", vec![PREFIX.parse().unwrap()]);
     options.workers = Some(2);
     change(&mut options);
-    FaithInterface::create(options, Box::new(|_| {}))
+    FaithInterface::create(options, Box::new(|_| {}), Box::new(|_| {}))
 }
 
 /// What becomes of a held SYN.

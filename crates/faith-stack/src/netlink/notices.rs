@@ -1,0 +1,286 @@
+//! Notices: the kernel says by rtnetlink(7) multicast that something has changed.
+//!
+//! A notice is only a reason to look: nothing is learnt from it, so a notice that was lost, or that this module cannot
+//! read, costs one look too many and never a stale view. The kernel drops notices while the socket's buffer is full and
+//! says so once (`ENOBUFS`), until the buffer has been read empty (`netlink_overrun()`); so [`Notices::wait`] returns
+//! only when it is empty, and every change after that is a new notice.
+
+use std::io;
+use std::ops::BitOr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use faith_packet::prefix::FaithPrefix;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+
+/// Bits of `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_ROUTE` and `_IPV6_IFINFO`.
+const GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 10 | 1 << 11;
+
+/// The longest datagram that the kernel makes of notices (`NLMSG_GOODSIZE`), and more.
+const DATAGRAM: usize = 32 * 1024;
+
+/// `struct nlmsghdr` and its alignment.
+const HEADER: usize = 16;
+const ALIGNMENT: usize = 4;
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
+
+const AF_INET: u8 = 2;
+const TABLE_LOCAL: u8 = 255;
+
+/// `struct rtmsg`, and the attribute of a route's destination.
+const ROUTE_MESSAGE: usize = 12;
+const RTA_DST: u16 = 1;
+
+/// What may have changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// The host's IPv4 addresses.
+    pub(crate) own: bool,
+    /// Devices.
+    pub(crate) links: bool,
+    /// IPv6 routes of the prefixes.
+    pub(crate) routes: bool,
+}
+
+impl Changes {
+    pub(crate) const NONE: Self = Self { own: false, links: false, routes: false };
+    pub(crate) const ALL: Self = Self { own: true, links: true, routes: true };
+}
+
+impl BitOr for Changes {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self {
+            own: self.own || other.own,
+            links: self.links || other.links,
+            routes: self.routes || other.routes,
+        }
+    }
+}
+
+/// What a notice is about, to ask whether that is a reason to look at the routes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Subject<'a> {
+    /// The device with this index.
+    Link(u32),
+    /// A route with a destination of this length.
+    Route(u8, &'a [u8]),
+}
+
+impl Subject<'_> {
+    /// Whether it is the route of `prefix`.
+    pub(crate) fn is_route_of(&self, prefix: &FaithPrefix) -> bool {
+        matches!(*self, Self::Route(length, destination)
+            if length == prefix.length() && destination == prefix.address().octets())
+    }
+}
+
+/// Why a wait ended.
+pub(crate) enum Woken {
+    /// The other descriptor became readable.
+    Stopped,
+    /// Something may have changed; [`Changes::NONE`] when the time is up.
+    Changed(Changes),
+}
+
+/// A subscription of the calling thread's network namespace.
+pub(crate) struct Notices {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Notices {
+    pub(crate) fn subscribe() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
+        Ok(Self { socket, buffer: vec![0; DATAGRAM] })
+    }
+
+    /// Waits until something may have changed, `stop` is readable, or `limit` has passed. `routes` says which notices
+    /// are a reason to look at the routes: a router with the routes of the whole Internet has many others.
+    ///
+    /// # Errors
+    /// The socket cannot be read any more.
+    pub(crate) fn wait(
+        &mut self,
+        stop: BorrowedFd<'_>,
+        limit: Duration,
+        routes: impl Fn(Subject<'_>) -> bool,
+    ) -> io::Result<Woken> {
+        let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+        let mut ready =
+            [PollFd::from_borrowed_fd(stop, PollFlags::IN), PollFd::new(&self.socket, PollFlags::IN)];
+        match poll(&mut ready, Some(&limit)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if !ready[0].revents().is_empty() {
+            return Ok(Woken::Stopped);
+        }
+        let mut changes = Changes::NONE;
+        loop {
+            match recv(self.socket.as_fd(), &mut self.buffer[..], RecvFlags::TRUNC) {
+                Ok((read, length)) if length <= read => {
+                    changes = changes | all(&self.buffer[..length], &routes);
+                }
+                // A notice was longer than the buffer, or the kernel had no room for one.
+                Ok(_) | Err(Errno::NOBUFS) => changes = Changes::ALL,
+                Err(Errno::WOULDBLOCK) => return Ok(Woken::Changed(changes)),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// What the messages of a datagram say may have changed.
+fn all(mut datagram: &[u8], asked: &impl Fn(Subject<'_>) -> bool) -> Changes {
+    let mut changes = Changes::NONE;
+    while let Some((&[l0, l1, l2, l3, t0, t1, ..], _)) = datagram.split_first_chunk::<HEADER>() {
+        let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
+        let Some(body) = datagram.get(HEADER..length) else { return Changes::ALL };
+        changes = changes | one(u16::from_ne_bytes([t0, t1]), body, asked);
+        datagram = datagram.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
+    }
+    changes
+}
+
+fn one(kind: u16, body: &[u8], asked: &impl Fn(Subject<'_>) -> bool) -> Changes {
+    let family = body.first().copied();
+    match kind {
+        RTM_NEWLINK | RTM_DELLINK => {
+            let Some(&[_, _, _, _, i0, i1, i2, i3]) = body.first_chunk::<8>() else { return Changes::ALL };
+            let routes = asked(Subject::Link(u32::from_ne_bytes([i0, i1, i2, i3])));
+            Changes { links: true, routes, ..Changes::NONE }
+        }
+        RTM_NEWADDR | RTM_DELADDR => Changes { own: family == Some(AF_INET), ..Changes::NONE },
+        RTM_NEWROUTE | RTM_DELROUTE => {
+            let Some(&[family, length, _, _, table, ..]) = body.first_chunk::<ROUTE_MESSAGE>() else {
+                return Changes::ALL;
+            };
+            if family == AF_INET {
+                return Changes { own: table == TABLE_LOCAL, ..Changes::NONE };
+            }
+            let attributes = body.get(ROUTE_MESSAGE..).unwrap_or_default();
+            let routes =
+                destination(attributes).is_some_and(|address| asked(Subject::Route(length, address)));
+            Changes { routes, ..Changes::NONE }
+        }
+        _ => Changes::NONE,
+    }
+}
+
+/// A route's destination, among its attributes.
+fn destination(mut attributes: &[u8]) -> Option<&[u8]> {
+    while let Some((&[l0, l1, t0, t1], _)) = attributes.split_first_chunk() {
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let value = attributes.get(4..length)?;
+        if u16::from_ne_bytes([t0, t1]) == RTA_DST {
+            return Some(value);
+        }
+        attributes = attributes.get(length.next_multiple_of(ALIGNMENT)..)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREFIX: &str = "64:ff9b::/96";
+    const DEVICE: u32 = 7;
+
+    fn link(index: u32) -> Vec<u8> {
+        [[0; 4], index.to_ne_bytes()].concat()
+    }
+
+    fn message(kind: u16, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(HEADER + body.len()).unwrap();
+        let mut message = length.to_ne_bytes().to_vec();
+        message.extend(kind.to_ne_bytes());
+        message.resize(HEADER, 0);
+        message.extend(body);
+        message.resize(message.len().next_multiple_of(ALIGNMENT), 0);
+        message
+    }
+
+    fn route(family: u8, length: u8, table: u8, destination: &[u8]) -> Vec<u8> {
+        let mut body = vec![family, length, 0, 0, table, 0, 0, 0, 0, 0, 0, 0];
+        // An attribute of another type comes first, with an odd length.
+        body.extend(5_u16.to_ne_bytes());
+        body.extend(9_u16.to_ne_bytes());
+        body.extend([7, 0, 0, 0]);
+        body.extend(u16::try_from(4 + destination.len()).unwrap().to_ne_bytes());
+        body.extend(RTA_DST.to_ne_bytes());
+        body.extend(destination);
+        body
+    }
+
+    fn read(datagram: &[u8]) -> Changes {
+        let prefix: FaithPrefix = PREFIX.parse().unwrap();
+        all(datagram, &|subject: Subject<'_>| match subject {
+            Subject::Link(index) => index == DEVICE,
+            route @ Subject::Route(..) => route.is_route_of(&prefix),
+        })
+    }
+
+    fn v6(address: &str) -> [u8; 16] {
+        address.parse::<std::net::Ipv6Addr>().unwrap().octets()
+    }
+
+    #[test]
+    fn only_routes_of_the_prefixes_and_of_the_hosts_own_addresses_are_a_reason_to_look() {
+        let routes = Changes { routes: true, ..Changes::NONE };
+        let own = Changes { own: true, ..Changes::NONE };
+        let prefix = v6("64:ff9b::");
+        assert_eq!(read(&message(RTM_DELROUTE, &route(10, 96, 254, &prefix))), routes);
+        assert_eq!(read(&message(RTM_DELROUTE, &route(10, 95, 254, &prefix))), Changes::NONE);
+        assert_eq!(read(&message(RTM_NEWROUTE, &route(10, 96, 254, &v6("2001:db8::")))), Changes::NONE);
+        assert_eq!(read(&message(RTM_NEWROUTE, &route(AF_INET, 32, TABLE_LOCAL, &[192, 0, 2, 1]))), own);
+        assert_eq!(read(&message(RTM_NEWROUTE, &route(AF_INET, 24, 254, &[192, 0, 2, 0]))), Changes::NONE);
+        assert_eq!(read(&message(RTM_DELADDR, &[AF_INET])), own);
+        assert_eq!(read(&message(RTM_DELADDR, &[10])), Changes::NONE);
+        let links = Changes { links: true, ..Changes::NONE };
+        assert_eq!(read(&message(RTM_NEWLINK, &link(DEVICE + 1))), links);
+        assert_eq!(read(&message(RTM_NEWLINK, &link(DEVICE))), Changes { routes: true, ..links });
+    }
+
+    #[test]
+    fn each_message_of_a_datagram_counts() {
+        let odd = message(RTM_NEWADDR, &[10, 0, 0]);
+        let datagram = [odd, message(RTM_DELLINK, &link(DEVICE)), message(RTM_DELADDR, &[AF_INET])].concat();
+        assert_eq!(read(&datagram), Changes::ALL);
+    }
+
+    #[test]
+    fn a_message_that_is_cut_short_is_a_reason_to_look_at_everything() {
+        let whole = message(RTM_DELROUTE, &route(10, 96, 254, &v6("64:ff9b::")));
+        for length in HEADER..whole.len() {
+            assert_eq!(read(&whole[..length]), Changes::ALL, "{length}");
+        }
+        assert_eq!(read(&message(RTM_DELROUTE, &[10, 96])), Changes::ALL);
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic_or_loop() {
+        for seed in 0..2000_u32 {
+            let byte = |place: u32| (seed.wrapping_mul(2_654_435_761).rotate_left(place) & 0xff) as u8;
+            let noise: Vec<u8> = (0..64).map(byte).collect();
+            read(&noise);
+            read(&message(RTM_NEWROUTE, &noise));
+        }
+        // A length of less than a header must not be read again and again.
+        read(&[0; 64]);
+    }
+}

@@ -1,0 +1,120 @@
+//! Warnings: the interface goes on, but not as it was asked to, or not as it did before.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faith_packet::prefix::FaithPrefix;
+
+/// Called with every warning, from any thread of the interface. It must not block.
+pub type WarningCallback = Box<dyn Fn(Warning) + Send + Sync>;
+
+/// What has changed about an interface that goes on. [`code`](Self::code) is stable and what programs test; the
+/// message is for people.
+#[derive(Debug, Clone)]
+pub struct Warning {
+    interface: Arc<str>,
+    what: What,
+}
+
+impl Warning {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match &self.what {
+            What::NoShortcut(_) => "shortcut-unavailable",
+            What::NoSpread(_) => "queues-unavailable",
+            What::NotBatched(_) => "batches-unavailable",
+            What::ShortcutLost(_) => "shortcut-lost",
+            What::ShortcutStuck { .. } => "shortcut-stuck",
+            What::SteeringStuck(_) => "steering-stuck",
+            What::RoutesLost { .. } => "routes-lost",
+            What::RoutesRestored(_) => "routes-restored",
+            What::RoutesContested(_) => "routes-contested",
+            What::Unwatched(_) => "watch-lost",
+            What::Watched => "watch-restored",
+            What::WorkerStuck { .. } => "worker-stuck",
+            What::WorkerRuns { .. } => "worker-runs",
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.interface)?;
+        match &self.what {
+            What::NoShortcut(why) => {
+                write!(f, "there is no shortcut, so every packet goes through this process: {why}")
+            }
+            What::NoSpread(why) => write!(f, "the kernel spreads packets over the workers by itself: {why}"),
+            What::NotBatched(error) => write!(f, "workers are scheduled as any thread: {error}"),
+            What::ShortcutLost(why) => {
+                write!(f, "the shortcut is disabled, so every packet goes through this process: {why}")
+            }
+            What::ShortcutStuck { what, error } => write!(f, "cannot {what} the shortcut: {error}"),
+            What::SteeringStuck(error) => write!(f, "a closed listener is still steered to: {error}"),
+            What::RoutesLost { prefixes, why } => {
+                write!(f, "the host no longer routes {} here: {why}", list(prefixes))
+            }
+            What::RoutesRestored(prefixes) => {
+                write!(f, "the host had lost the route of {}; faithd has put it back", list(prefixes))
+            }
+            What::RoutesContested(pause) => write!(
+                f,
+                "something deletes the routes as often as faithd puts them back; faithd waits {} s: stop the other \
+                 program, or route by hand (routes: false, --no-routes)",
+                pause.as_secs()
+            ),
+            What::Unwatched(error) => write!(
+                f,
+                "cannot follow the host's addresses, links and routes: {error}; until faithd can, it takes every IPv4 \
+                 address for the host's own and denies it"
+            ),
+            What::Watched => f.write_str("the host's addresses, links and routes are followed again"),
+            What::WorkerStuck { worker, waited } => {
+                write!(f, "worker {worker} has done nothing for {} s although work waits", waited.as_secs())
+            }
+            What::WorkerRuns { worker } => write!(f, "worker {worker} works again"),
+        }
+    }
+}
+
+/// The kinds of warnings.
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    NoShortcut(String),
+    NoSpread(String),
+    NotBatched(Arc<io::Error>),
+    ShortcutLost(&'static str),
+    ShortcutStuck { what: String, error: Arc<io::Error> },
+    SteeringStuck(String),
+    RoutesLost { prefixes: Vec<FaithPrefix>, why: String },
+    RoutesRestored(Vec<FaithPrefix>),
+    RoutesContested(Duration),
+    Unwatched(Arc<io::Error>),
+    Watched,
+    WorkerStuck { worker: usize, waited: Duration },
+    WorkerRuns { worker: usize },
+}
+
+/// Where the threads of an interface send their warnings.
+#[derive(Clone)]
+pub(crate) struct Warnings {
+    interface: Arc<str>,
+    callback: Arc<WarningCallback>,
+}
+
+impl Warnings {
+    pub(crate) fn new(interface: &str, callback: WarningCallback) -> Self {
+        Self { interface: interface.into(), callback: Arc::new(callback) }
+    }
+
+    pub(crate) fn send(&self, what: What) {
+        (self.callback)(Warning { interface: Arc::clone(&self.interface), what });
+    }
+}
+
+fn list(prefixes: &[FaithPrefix]) -> String {
+    prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,211 @@
+//! The watch: one thread of an interface that sees what changes on the host, and whether the workers work.
+//!
+//! It looks at everything once, and again when the kernel says that something may have changed (see
+//! [`notices`](crate::netlink::notices)): at the host's own addresses, the shortcut's pair, and the routes. When it
+//! cannot look any more, nothing is known of the host's addresses, so that all are denied; it tries again until it can.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use crate::netlink::Netlink;
+use crate::netlink::notices::{Changes, Notices, Woken};
+use crate::own_addresses::OwnAddresses;
+use crate::routes::Routes;
+use crate::shortcut::Guard;
+use crate::warning::{Warnings, What};
+use crate::watchdog::Watchdog;
+
+/// How long the watch rests before it tries again, at first and at most.
+const REST: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+
+/// The thread, in the network namespace of the thread that started it.
+pub(crate) struct Watch {
+    stop: OwnedFd,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Everything that is looked at.
+pub(crate) struct Watched {
+    pub(crate) own: Arc<OwnAddresses>,
+    pub(crate) guard: Option<Guard>,
+    pub(crate) routes: Routes,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) warnings: Warnings,
+}
+
+impl Watch {
+    /// Starts the thread; returns once it has looked at everything.
+    ///
+    /// # Errors
+    /// The thread cannot be started, or cannot look. What goes wrong later is a warning.
+    pub(crate) fn start(name: &str, mut watched: Watched) -> io::Result<Self> {
+        let stop = eventfd(0, EventfdFlags::CLOEXEC)?;
+        let stopped = stop.try_clone()?;
+        let (begun, told) = mpsc::channel();
+        let thread = std::thread::Builder::new().name(format!("{name}/watch")).spawn(move || {
+            let mut state = State::new(Arc::clone(&watched.own), watched.warnings.clone(), begun);
+            persist(stopped.as_fd(), &mut state, |state| watched.follow(stopped.as_fd(), state));
+        })?;
+        told.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
+        Ok(Self { stop, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // The counter of an eventfd that is written to once has room.
+            let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Watched {
+    /// Looks again and again, until it is stopped.
+    fn follow(&mut self, stop: BorrowedFd<'_>, state: &mut State) -> io::Result<()> {
+        let mut notices = Notices::subscribe()?;
+        let netlink = Netlink::connect()?;
+        let mut changes = Changes::ALL;
+        loop {
+            if changes.own {
+                self.own.learn(netlink.own_ipv4()?);
+            }
+            if changes.links
+                && let Some(guard) = &self.guard
+                && guard.is_over(&netlink)?
+            {
+                self.guard = None;
+            }
+            if changes.routes || self.routes.due().is_zero() {
+                self.routes.look(&netlink)?;
+            }
+            state.looked();
+            let limit = self.watchdog.look().min(self.routes.due());
+            match notices.wait(stop, limit, |subject| self.routes.concerns(subject))? {
+                Woken::Stopped => return Ok(()),
+                Woken::Changed(some) => changes = some,
+            }
+        }
+    }
+}
+
+/// Whether the watch can look.
+struct State {
+    own: Arc<OwnAddresses>,
+    warnings: Warnings,
+    /// Who started the thread waits for this.
+    begun: Option<mpsc::Sender<io::Result<()>>>,
+    blind: bool,
+}
+
+impl State {
+    fn new(own: Arc<OwnAddresses>, warnings: Warnings, begun: mpsc::Sender<io::Result<()>>) -> Self {
+        Self { own, warnings, begun: Some(begun), blind: false }
+    }
+
+    fn looked(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            let _ = begun.send(Ok(()));
+        }
+        if std::mem::take(&mut self.blind) {
+            self.warnings.send(What::Watched);
+        }
+    }
+
+    /// Whether it is worth trying again.
+    fn failed(&mut self, error: io::Error) -> bool {
+        self.own.forget();
+        if let Some(begun) = self.begun.take() {
+            let _ = begun.send(Err(error));
+            return false;
+        }
+        if !std::mem::replace(&mut self.blind, true) {
+            self.warnings.send(What::Unwatched(Arc::new(error)));
+        }
+        true
+    }
+}
+
+/// Runs `follow` until it ends in order: anew whenever it fails, at growing distances.
+fn persist(stop: BorrowedFd<'_>, state: &mut State, mut follow: impl FnMut(&mut State) -> io::Result<()>) {
+    let [first, most] = REST;
+    let mut rest = first;
+    while let Err(error) = follow(state) {
+        // It has failed again before it could look once, or it had worked.
+        rest = if state.blind { (rest * 2).min(most) } else { first };
+        if !state.failed(error) || is_readable_within(stop, rest) {
+            return;
+        }
+    }
+}
+
+fn is_readable_within(descriptor: BorrowedFd<'_>, limit: Duration) -> bool {
+    let limit = Timespec::try_from(limit).ok();
+    poll(&mut [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)], limit.as_ref())
+        .is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+
+    /// Runs a watch whose attempts do what `attempts` say; the codes of its warnings.
+    fn run(attempts: &mut dyn Iterator<Item = &dyn Fn(&mut State) -> io::Result<()>>) -> Vec<&'static str> {
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let warnings = Warnings::new(
+            "faith0",
+            Box::new(move |warning| tell.lock().unwrap().send(warning.code()).unwrap()),
+        );
+        let (begun, _begun) = mpsc::channel();
+        let mut state = State::new(Arc::new(OwnAddresses::unknown()), warnings, begun);
+        let stop = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        persist(stop.as_fd(), &mut state, |state| attempts.next().expect("no further attempt")(state));
+        drop(state);
+        told.try_iter().collect()
+    }
+
+    fn look(state: &mut State) {
+        state.own.learn(vec![(Ipv4Addr::LOCALHOST, 32)]);
+        state.looked();
+        assert!(!state.own.contains(ELSEWHERE));
+    }
+
+    #[test]
+    fn a_watch_that_goes_blind_denies_everything_until_it_sees_again_and_says_both_once() {
+        let broke = || Err(io::Error::other("the socket broke"));
+        let works_then_breaks = |state: &mut State| {
+            look(state);
+            broke()
+        };
+        let cannot_begin = |state: &mut State| {
+            assert!(state.own.contains(ELSEWHERE), "nothing is known, so nothing is permitted");
+            broke()
+        };
+        let works = |state: &mut State| {
+            assert!(state.own.contains(ELSEWHERE));
+            look(state);
+            Ok(())
+        };
+        let attempts: [&dyn Fn(&mut State) -> io::Result<()>; 4] =
+            [&works_then_breaks, &cannot_begin, &cannot_begin, &works];
+        assert_eq!(run(&mut attempts.into_iter()), ["watch-lost", "watch-restored"]);
+    }
+
+    #[test]
+    fn a_watch_that_cannot_begin_is_not_tried_again() {
+        let cannot_begin = |_: &mut State| Err(io::Error::other("no socket"));
+        let attempts: [&dyn Fn(&mut State) -> io::Result<()>; 1] = [&cannot_begin];
+        assert_eq!(run(&mut attempts.into_iter()), [""; 0]);
+    }
+}

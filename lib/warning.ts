@@ -1,0 +1,43 @@
+/** Warnings: an interface goes on, but not as it was asked to or not as it did before. */
+
+/**
+ * The codes of {@link FaithWarning}.
+ *
+ * | code | meaning |
+ * |---|---|
+ * | `batches-unavailable` | the kernel does not let the workers run as batches, so they interrupt other threads |
+ * | `queues-unavailable` | the kernel takes no program for the queues, and spreads packets over the workers by itself |
+ * | `shortcut-unavailable` | the interface has no shortcut, so every packet goes through the process |
+ * | `shortcut-lost` | the shortcut was taken away, so every packet goes through the process from now on |
+ * | `shortcut-stuck` | the kernel refused to change the shortcut |
+ * | `steering-stuck` | the kernel refused to forget a closed listener |
+ * | `routes-lost` | the host no longer routes prefixes to the interface, and the route cannot be put back yet |
+ * | `routes-restored` | the host had lost the route of a prefix, and faithd has put it back |
+ * | `routes-contested` | another program deletes the routes again and again, so faithd waits a minute |
+ * | `watch-lost` | the host's addresses cannot be followed, so every IPv4 destination is denied as the host's own |
+ * | `watch-restored` | the host's addresses, links and routes are followed again |
+ * | `worker-stuck` | a worker has done nothing for seconds although work waits |
+ * | `worker-runs` | a worker that was stuck works again |
+ */
+export type FaithWarningCode =
+  | 'batches-unavailable'
+  | 'queues-unavailable'
+  | 'shortcut-unavailable'
+  | 'shortcut-lost'
+  | 'shortcut-stuck'
+  | 'steering-stuck'
+  | 'routes-lost'
+  | 'routes-restored'
+  | 'routes-contested'
+  | 'watch-lost'
+  | 'watch-restored'
+  | 'worker-stuck'
+  | 'worker-runs'
+
+/** What has changed about an interface that goes on. */
+export interface FaithWarning {
+  /** What programs test. */
+  code: FaithWarningCode
+  /** What people read: the interface, what has changed, and why. */
+  message: string
+}
