@@ -22,7 +22,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use faith_sys::tcp;
+use faith_sys::{peer, tcp};
 use tokio::time::Instant;
 
 use crate::attempt::Attempt;
@@ -180,11 +180,11 @@ impl Future for Session {
                 Due::KeepAlive(limit) => {
                     for leg in [&session.client, &session.server] {
                         // A connection that is gone is about to be noticed without it.
-                        let _ = tcp::keep_alive(leg, limit);
+                        let _ = peer::keep_alive(leg, limit);
                     }
                 }
                 Due::Look(limit) => {
-                    let gone = |leg| tcp::unanswered(leg).is_some_and(|time| time >= limit);
+                    let gone = |leg| peer::unanswered(leg).is_some_and(|time| time >= limit);
                     if gone(&session.server) {
                         break EndReason::ServerGone;
                     }

@@ -4,6 +4,7 @@
 
 pub mod backlog;
 pub mod netns;
+pub mod peer;
 pub mod pipe;
 pub mod reactor;
 pub mod reuseport;
