@@ -14,13 +14,16 @@
 //! for when epoll has told of it, where it has not been asked yet, and where splice(2) stopped; a message that
 //! was read short of the buffer's length ended at what was there or at a mark, and nothing is read after it
 //! before epoll tells of more.
+//!
+//! Where splice(2) is refused, by a seccomp filter for example, bulk is copied as messages are. What a pipe holds at that
+//! moment is read out of it.
 
 use std::io;
 
 use faith_sys::{splice, tcp};
 
 use crate::leg::Leg;
-use crate::pipes::Loan;
+use crate::pipes::{self, Loan};
 
 #[cfg(test)]
 mod tests;
@@ -91,7 +94,7 @@ pub(crate) struct Direction {
     prompt: bool,
     /// The sink has been told of [`UNSENT`].
     bounded: bool,
-    /// The sockets or the process cannot splice.
+    /// The sockets cannot be spliced, or the thread may not.
     copy_only: bool,
     ahead: u8,
 }
@@ -173,6 +176,12 @@ impl Direction {
 
     /// Hands everything on its way to the sink; false when the sink does not take it all.
     fn flush(&mut self, sink: &mut Leg) -> Result<bool, Failure> {
+        // Where splice(2) is refused, what was piped is kept next.
+        Ok(self.send_kept(sink)? && self.send_piped(sink)? && self.send_kept(sink)?)
+    }
+
+    /// Sends what is kept; false when the sink does not take it all.
+    fn send_kept(&mut self, sink: &mut Leg) -> Result<bool, Failure> {
         while let Some(kept) = &mut self.kept {
             if !sink.writable {
                 return Ok(false);
@@ -194,6 +203,11 @@ impl Direction {
                 Err(error) => blocked(error, &mut sink.writable).map_err(Failure::Sink)?,
             }
         }
+        Ok(true)
+    }
+
+    /// Sends what is piped, or keeps it where splice(2) is refused; false when the sink does not take it all.
+    fn send_piped(&mut self, sink: &mut Leg) -> Result<bool, Failure> {
         while self.piped > 0 {
             if !sink.writable {
                 return Ok(false);
@@ -204,6 +218,9 @@ impl Direction {
                 Ok(sent) => {
                     self.piped -= sent;
                     self.bytes += sent as u64;
+                }
+                Err(error) if splice::is_refusal(&error) => {
+                    return self.unpipe().map(|()| true).map_err(Failure::Sink);
                 }
                 Err(error) => blocked(error, &mut sink.writable).map_err(Failure::Sink)?,
             }
@@ -294,6 +311,30 @@ impl Direction {
         self.kept = Some(Box::new(Kept { bytes: bytes.to_vec(), sent: 0, urgent }));
     }
 
+    /// Keeps what is piped, and copies from now on.
+    fn unpipe(&mut self) -> io::Result<()> {
+        self.refuse_splice();
+        let mut bytes = vec![0; std::mem::take(&mut self.piped)];
+        let mut taken = 0;
+        if let Some(pipe) = self.loan.as_ref().and_then(Loan::pipe) {
+            while taken < bytes.len() {
+                match splice::take_out(pipe, &mut bytes[taken..])? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    more => taken += more,
+                }
+            }
+        }
+        self.kept = Some(Box::new(Kept { bytes, sent: 0, urgent: false }));
+        self.rest();
+        Ok(())
+    }
+
+    /// Copies from now on, and has the other directions of this thread do so too when they come to bulk.
+    fn refuse_splice(&mut self) {
+        self.copy_only = true;
+        pipes::lend_no_more();
+    }
+
     /// One splice into a pipe, which is empty at this point; the next flush takes it out again.
     fn fill(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<(), Failure> {
         let wants_large = self.ahead >= AHEAD;
@@ -319,6 +360,10 @@ impl Direction {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 self.copy_only = true;
+                self.rest();
+            }
+            Err(error) if splice::is_refusal(&error) => {
+                self.refuse_splice();
                 self.rest();
             }
             Err(error) => return Err(Failure::Source(error)),

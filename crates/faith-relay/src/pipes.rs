@@ -32,6 +32,8 @@ struct Pipes {
     /// The kernel refused to grow a pipe: this user is at the soft limit, and asking again costs a pipe each
     /// time.
     cannot_grow: bool,
+    /// splice(2) is refused on this thread, so pipes are of no use.
+    useless: bool,
 }
 
 /// An empty pipe on loan, or one with bytes in it, which dies with its loan.
@@ -42,7 +44,8 @@ pub(crate) struct Loan {
 }
 
 impl Loan {
-    /// Borrows a pipe, a large one if it can be had; `None` when the process is out of descriptors.
+    /// Borrows a pipe, a large one if it can be had; `None` when the process is out of descriptors, or after
+    /// [`lend_no_more`].
     pub(crate) fn take(large: bool) -> Option<Self> {
         PIPES.with_borrow_mut(|pipes| pipes.take(large))
     }
@@ -65,6 +68,20 @@ impl Loan {
     }
 }
 
+/// Lends no pipe any more on this thread, and closes those that are idle: splice(2) is refused.
+pub(crate) fn lend_no_more() {
+    PIPES.with_borrow_mut(|pipes| {
+        if !std::mem::replace(&mut pipes.useless, true) {
+            tracing::warn!(
+                "splice(2) is refused, by a seccomp filter perhaps: bulk is copied, which takes more processor time"
+            );
+        }
+        pipes.large_made -= pipes.large.len();
+        pipes.small.clear();
+        pipes.large.clear();
+    });
+}
+
 impl Drop for Loan {
     fn drop(&mut self) {
         // During the thread's own end the stock may be gone already.
@@ -76,6 +93,9 @@ impl Drop for Loan {
 
 impl Pipes {
     fn take(&mut self, large: bool) -> Option<Loan> {
+        if self.useless {
+            return None;
+        }
         if large && let Some(loan) = self.take_large() {
             return Some(loan);
         }
@@ -102,7 +122,7 @@ impl Pipes {
 
     fn give(&mut self, pipe: Pipe, large: bool) {
         let stock = if large { &mut self.large } else { &mut self.small };
-        if stock.len() < STOCK {
+        if stock.len() < STOCK && !self.useless {
             stock.push(pipe);
         } else if large {
             self.large_made -= 1;
@@ -140,6 +160,17 @@ mod tests {
     fn a_pipe_that_is_dropped_is_not_lent_again() {
         drop(Loan::take(true).unwrap());
         assert_eq!((stock(), large()), (0, 0));
+    }
+
+    #[test]
+    fn none_is_lent_once_splices_are_refused() {
+        let [large, small] = [true, false].map(|size| Loan::take(size).unwrap());
+        Loan::take(false).unwrap().give_back();
+        lend_no_more();
+        large.give_back();
+        small.give_back();
+        assert_eq!((stock(), self::large()), (0, 0));
+        assert!(Loan::take(false).is_none());
     }
 
     #[test]

@@ -6,9 +6,17 @@
 use std::io;
 use std::os::fd::AsFd;
 
+use rustix::io::{Errno, read};
 use rustix::pipe::{SpliceFlags, splice};
 
 use crate::pipe::Pipe;
+
+/// Whether an error of [`fill`] or [`drain`] says that this thread may not call splice(2): a seccomp filter or another
+/// policy forbids it, and does so each time. No socket or pipe gives these errors.
+#[must_use]
+pub fn is_refusal(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::ACCESS | Errno::NOSYS))
+}
 
 /// Moves up to `len` bytes from a socket's receive queue into a pipe, and returns how many.
 ///
@@ -37,4 +45,13 @@ pub fn fill(socket: impl AsFd, pipe: &Pipe, len: usize) -> io::Result<usize> {
 pub fn drain(pipe: &Pipe, socket: impl AsFd, len: usize) -> io::Result<usize> {
     let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
     Ok(splice(&pipe.read, None, socket, None, len, flags)?)
+}
+
+/// Takes up to the buffer's length out of a pipe by read(2), and returns how much, for who may not [`drain`] it.
+///
+/// # Errors
+///
+/// Those of read(2); `EAGAIN` when the pipe is empty.
+pub fn take_out(pipe: &Pipe, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(read(&pipe.read, buffer)?)
 }
