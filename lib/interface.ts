@@ -97,7 +97,7 @@ export interface FaithInterfaceStats {
    * Packets dropped, by reason: `malformed`, `keepfaith` (it is off), `martian` (an address that cannot be),
    * `extension` and `fragment` (headers out of bounds), `icmp` (not about a captured connection), `unsupported` (not
    * TCP), `outbound` (not from a faith prefix), `backpressure` (a device was down, or had no room), `hold` (a SYN that
-   * is held, or waits for a place).
+   * is held, or waits for a place, or whose server did not answer).
    */
   drops: Record<string, number>
   /** How listeners on many ports get their connections. */

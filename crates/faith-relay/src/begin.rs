@@ -278,7 +278,7 @@ impl Drop for Withdrawal<'_> {
 fn refuse<H: Held>(syn: H, attempt: Attempt, refusal: Refusal) {
     attempt.fail(&refusal);
     match refusal.answer {
-        Answer::Silence => drop(syn),
+        Answer::Silence => syn.ignore(),
         Answer::Reset => syn.reset(),
         Answer::Unreachable(code) => syn.unreachable(code),
     }

@@ -16,6 +16,7 @@ pub(crate) trait Held: 'static {
     fn release(self) -> Self::Released;
     fn reset(self);
     fn unreachable(self, code: Unreachable);
+    fn ignore(self);
 }
 
 impl Held for HeldSyn {
@@ -47,5 +48,9 @@ impl Held for HeldSyn {
 
     fn unreachable(self, code: Unreachable) {
         HeldSyn::unreachable(self, code);
+    }
+
+    fn ignore(self) {
+        HeldSyn::ignore(self);
     }
 }

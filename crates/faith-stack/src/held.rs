@@ -6,7 +6,8 @@
 //! shards to keep workers out of each other's way. An entry lives as long as the [`HeldSyn`] or the [`Released`]
 //! that owns it, and so does its place within [`HoldLimits`]: a forged SYN whose server answers takes up a place
 //! until whoever waits for the connection gives up, so a flood of them can make no more outgoing connections than
-//! there are places.
+//! there are places. The answer to a SYN stays behind for its retransmissions (see [`answered`](crate::answered)), and
+//! takes up no place.
 
 use std::collections::hash_map::Entry as MapEntry;
 use std::hash::BuildHasher as _;
@@ -26,6 +27,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use tokio::sync::Notify;
 
 use crate::allowance::ClientAllowances;
+use crate::answered::{Answer, Answered};
 use crate::listener::Listener;
 use crate::pump::Pump;
 use crate::service::HoldLimits;
@@ -45,6 +47,8 @@ pub(crate) enum Holding {
 pub(crate) enum NotHeld {
     /// Its flow is in the table already.
     Known(Holding),
+    /// It is the retransmission of one that has been answered.
+    Answered(Answer),
     /// No more may be held in all.
     BeyondTotal,
     /// No more may be held of this client's, at a time or in this second.
@@ -53,12 +57,16 @@ pub(crate) enum NotHeld {
 
 type Lines = FxHashMap<Flow, Line>;
 
-/// The held flows of an interface.
-pub(crate) struct HeldTable(Box<[Mutex<Lines>]>);
+/// The held flows of an interface, and the answers to those that were held.
+pub(crate) struct HeldTable(Box<[Mutex<Shard>]>);
+
+struct Shard {
+    lines: Lines,
+    answered: Answered,
+}
 
 struct Line {
-    /// What a RST must carry that is about this SYN and no guess (RFC 5961 section 3.2).
-    next_sequence: Option<u32>,
+    sequence: Option<u32>,
     fate: Arc<Fate>,
 }
 
@@ -78,10 +86,11 @@ impl Fate {
 impl HeldTable {
     pub(crate) fn new(workers: usize) -> Self {
         let shards = workers.max(1).saturating_mul(SHARDS_PER_WORKER);
-        Self((0..shards).map(|_| Mutex::default()).collect())
+        let shard = || Mutex::new(Shard { lines: Lines::default(), answered: Answered::new(shards) });
+        Self((0..shards).map(|_| shard()).collect())
     }
 
-    fn lines(&self, flow: &Flow) -> MutexGuard<'_, Lines> {
+    fn shard(&self, flow: &Flow) -> MutexGuard<'_, Shard> {
         // Bits that the maps do not choose their places by.
         let hash = FxBuildHasher.hash_one(flow) >> 32;
         let shard = hash as usize % self.0.len();
@@ -91,8 +100,9 @@ impl HeldTable {
     /// Takes note of a RST that acknowledges nothing: of a held SYN, or in answer to the SYN-ACK that came too
     /// late.
     pub(crate) fn reset(&self, flow: &Flow, packet: &[u8]) {
-        if let Some(line) = self.lines(flow).get(flow)
-            && tcp::sequence(packet) == line.next_sequence
+        // A RST that is about this SYN and no guess carries the next number (RFC 5961 section 3.2).
+        if let Some(line) = self.shard(flow).lines.get(flow)
+            && tcp::sequence(packet) == line.sequence.map(|it| it.wrapping_add(1))
         {
             line.fate.given_up.notify_one();
         }
@@ -105,27 +115,37 @@ impl HeldTable {
         frame: &[u8],
         place: impl FnOnce() -> Result<Place, NotHeld>,
     ) -> Result<(Place, Arc<Fate>), NotHeld> {
-        match self.lines(&flow).entry(flow) {
+        let Shard { lines, answered } = &mut *self.shard(&flow);
+        match lines.entry(flow) {
             MapEntry::Occupied(line) => Err(NotHeld::Known(line.get().fate.holding())),
             MapEntry::Vacant(vacant) => {
+                let sequence = frame.get(VIRTIO_HEADER..).and_then(tcp::sequence);
+                if let Some(answer) = answered.to(&(flow, sequence), Instant::now) {
+                    return Err(NotHeld::Answered(answer));
+                }
                 let place = place()?;
-                let next_sequence =
-                    frame.get(VIRTIO_HEADER..).and_then(tcp::sequence).map(|it| it.wrapping_add(1));
                 let fate = Arc::<Fate>::default();
-                vacant.insert(Line { next_sequence, fate: Arc::clone(&fate) });
+                vacant.insert(Line { sequence, fate: Arc::clone(&fate) });
                 Ok((place, fate))
             }
         }
     }
 
-    fn leave(&self, flow: &Flow) {
-        self.lines(flow).remove(flow);
+    /// Lets a flow go, and keeps the answer that its SYN was given for its retransmissions.
+    fn leave(&self, flow: &Flow, answer: Option<Answer>) {
+        let Shard { lines, answered } = &mut *self.shard(flow);
+        if let Some(Line { sequence, .. }) = lines.remove(flow)
+            && let Some(answer) = answer
+        {
+            answered.keep(&(*flow, sequence), answer, Instant::now());
+        }
     }
 }
 
 /// A client's SYN, taken off the wire and not yet shown to the kernel.
 ///
-/// Dropping it answers nothing, as a network that loses packets: the client's retransmission is offered anew.
+/// Dropping it answers nothing, as a network that loses packets: the client's retransmission is offered anew. To the
+/// retransmissions of a SYN that was answered the pump gives the same answer by itself for a while.
 pub struct HeldSyn {
     entry: Entry,
     listener: Arc<Listener>,
@@ -144,7 +164,7 @@ impl HeldSyn {
         let place = || Place::take(hold, flow.client.ip());
         let (place, fate) = pump.shared.held.enter(flow, frame, place)?;
         Ok(Self {
-            entry: Entry { pump: Rc::clone(pump), flow, fate, _place: place },
+            entry: Entry { pump: Rc::clone(pump), flow, fate, answer: None, _place: place },
             listener: Arc::clone(listener),
             frame: frame.into(),
         })
@@ -189,12 +209,22 @@ impl HeldSyn {
 
     /// Answers with RST: the client sees `ECONNREFUSED`.
     pub fn reset(self) {
-        self.entry.pump.send_reset(&self.frame);
+        self.answer(Answer::Reset);
     }
 
     /// Answers with ICMPv6 Destination Unreachable that quotes the SYN.
     pub fn unreachable(self, code: Unreachable) {
-        self.entry.pump.send_unreachable(code, &self.frame);
+        self.answer(Answer::Unreachable(code));
+    }
+
+    /// Answers nothing, and nothing to the retransmissions either.
+    pub fn ignore(self) {
+        self.answer(Answer::Silence);
+    }
+
+    fn answer(mut self, answer: Answer) {
+        self.entry.answer = Some(answer);
+        self.entry.pump.answer_syn(answer, &self.frame);
     }
 }
 
@@ -222,12 +252,14 @@ struct Entry {
     pump: Rc<Pump>,
     flow: Flow,
     fate: Arc<Fate>,
+    /// What the client was told, if it was.
+    answer: Option<Answer>,
     _place: Place,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.pump.shared.held.leave(&self.flow);
+        self.pump.shared.held.leave(&self.flow, self.answer);
     }
 }
 
@@ -395,9 +427,25 @@ mod tests {
         let again = table.enter(flow(), &syn, take).map(drop);
         assert_eq!(again, Err(NotHeld::Known(Holding::Released)));
         assert_eq!(hold.total.load(Ordering::Relaxed), 1);
-        table.leave(&flow());
+        table.leave(&flow(), None);
         drop(entered);
         assert_eq!(hold.total.load(Ordering::Relaxed), 0);
         assert!(table.enter(flow(), &syn, take).is_ok());
+    }
+
+    #[test]
+    fn the_retransmission_of_an_answered_syn_takes_no_place_and_a_new_syn_does() {
+        let table = HeldTable::new(2);
+        let syn = frame(&segment(SYN, 7));
+        for answer in [Answer::Reset, Answer::Unreachable(Unreachable::NoRoute), Answer::Silence] {
+            drop(table.enter(flow(), &syn, place).unwrap());
+            table.leave(&flow(), Some(answer));
+            let never = || unreachable!("it needs no place");
+            assert_eq!(table.enter(flow(), &syn, never).map(drop), Err(NotHeld::Answered(answer)));
+            assert!(table.enter(flow(), &frame(&segment(SYN, 8)), place).is_ok());
+            table.leave(&flow(), None);
+            // Another answer takes the place of this one.
+            *table.shard(&flow()) = Shard { lines: Lines::default(), answered: Answered::new(8) };
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! captured connections, and the pump between them. `ARCHITECTURE.md` has the picture.
 
 mod allowance;
+mod answered;
 mod counters;
 mod ebpf;
 mod error;

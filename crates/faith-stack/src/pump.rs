@@ -27,6 +27,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
+use crate::answered::Answer;
 use crate::counters::Counters;
 use crate::held::{HeldSyn, Holding, NotHeld};
 use crate::interface::Shared;
@@ -171,6 +172,12 @@ impl Pump {
             }
             Err(NotHeld::Known(Holding::Undecided)) => return counters.drop(DropReason::Hold),
             Err(NotHeld::Known(Holding::Released)) => {}
+            Err(NotHeld::Answered(answer)) => {
+                if answer == Answer::Silence {
+                    counters.drop(DropReason::Hold);
+                }
+                return self.answer_syn(answer, frame);
+            }
             Err(NotHeld::BeyondTotal) => counters.syns_beyond_hold.add(1),
             Err(NotHeld::BeyondClient) => {
                 counters.syns_beyond_client_hold.add(1);
@@ -211,13 +218,19 @@ impl Pump {
         written
     }
 
-    /// Answers the SYN in `frame` with RST.
-    pub(crate) fn send_reset(&self, frame: &[u8]) {
-        self.answer(frame, tcp::build_reset);
+    /// Gives the SYN in `frame` an answer.
+    pub(crate) fn answer_syn(&self, answer: Answer, frame: &[u8]) {
+        match answer {
+            Answer::Reset => {
+                self.answer(frame, tcp::build_reset);
+            }
+            Answer::Unreachable(code) => self.send_unreachable(code, frame),
+            Answer::Silence => {}
+        }
     }
 
     /// Answers the packet in `frame` with ICMPv6 Destination Unreachable, if the limit of such answers allows.
-    pub(crate) fn send_unreachable(&self, code: Unreachable, frame: &[u8]) {
+    fn send_unreachable(&self, code: Unreachable, frame: &[u8]) {
         if !self.errors.take() {
             return;
         }

@@ -201,6 +201,7 @@ fn a_client_that_gives_up_while_its_syn_is_held_is_answered_no_more() {
     lab.offer(syn);
     given_up.notify_one();
     assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Ignored));
     assert_eq!(fate.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
 }
 

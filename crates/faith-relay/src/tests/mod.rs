@@ -240,6 +240,7 @@ pub(crate) enum Fate {
     Released,
     Reset,
     Unreachable(Unreachable),
+    Ignored,
     /// A released one's place is free again.
     PlaceFree,
 }
@@ -291,6 +292,10 @@ impl Held for Syn {
 
     fn unreachable(self, code: Unreachable) {
         self.fate.send(Fate::Unreachable(code)).unwrap();
+    }
+
+    fn ignore(self) {
+        self.fate.send(Fate::Ignored).unwrap();
     }
 }
 
