@@ -1,5 +1,6 @@
 import test from 'ava'
 import { UsageError } from '../cli/exit.js'
+import { TABLE } from '../cli/option-table.js'
 import { parseOptions } from '../cli/options.js'
 import { readRelayOptions } from '../lib/relay-options.js'
 
@@ -61,9 +62,35 @@ test('short options may be joined, and the service stands anywhere', (t) => {
   t.deepEqual(options.ports, [{ first: 8080, last: 8080 }])
 })
 
-test('the last of repeated options counts', (t) => {
-  t.is(parseOptions(['-i', 'faith1', '-i', 'faith2']).interface, 'faith2')
+test('flags may be repeated: they say the same again', (t) => {
+  t.true(parseOptions(['-k', '-k', '--keepfaith']).keepfaith)
 })
+
+/** Two values for each option that does not take numbers like 1 and 2. */
+const values: Record<string, [string, string]> = {
+  interface: ['faith1', 'faith2'],
+  mtu: ['1280', '1500'],
+  unsupported: ['drop', 'unreachable'],
+  mapping: ['low32', 'rfc6052'],
+  acl: ['one.conf', 'other.conf'],
+  'keep-alive': ['30', '60'],
+  'log-format': ['json', 'text'],
+  'log-level': ['warn', 'info'],
+}
+
+for (const { long, value, repeatable } of TABLE) {
+  if (value === undefined || repeatable === true) continue
+  test(`--${long} takes one value: two are an error that names it`, (t) => {
+    const [first, second] = values[long] ?? ['1', '2']
+    const twice = [`--${long}=${first}`, `--${long}=${second}`]
+    const error = t.throws(() => parseOptions(twice), { instanceOf: UsageError })
+    t.is(
+      error.message,
+      `--${long}: it takes one ${value}, and was given '${first}' before '${second}'; see faithd --help`,
+    )
+    t.notThrows(() => parseOptions(twice.slice(0, 1)))
+  })
+}
 
 test('flags turn off what is on', (t) => {
   const flags = ['--no-routes', '--no-shortcut', '--no-connect-first', '--allow-loopback']
@@ -110,7 +137,9 @@ test('-f names the access list, and --end-denied what reading it again does', (t
 const misunderstood: [args: string[], complaint: string][] = [
   [['--frobnicate'], "unknown option '--frobnicate'"],
   [['-x'], "unknown option '-x'"],
-  [['-i'], 'argument missing'],
+  [['-i'], '-i: argument missing: NAME'],
+  [['-i', '-k'], "-i: argument missing: NAME, before '-k'"],
+  [['--drain', '--no-routes'], "--drain: argument missing: SECONDS, before '--no-routes'"],
   [['--no-routes=yes'], 'does not take an argument'],
   [['70000'], "port '70000' is out of range"],
   [['22,'], "'' is not a port"],
@@ -128,6 +157,9 @@ const misunderstood: [args: string[], complaint: string][] = [
   [['--mtu', '1279'], "--mtu: '1279' is not a whole number from 1280 to 65535"],
   [['--connect-timeout', '0'], "--connect-timeout: '0' is not a positive number of seconds"],
   [['--idle-timeout', 'soon'], "--idle-timeout: 'soon' is not a zero or positive number"],
+  [['--drain', '-1'], "--drain: '-1' is not a zero or positive number of seconds"],
+  [['--drain=-1'], "--drain: '-1' is not a zero or positive number of seconds"],
+  [['--max-held', '-5'], "--max-held: '-5' is not a whole number from 1 to"],
   [['--drain', '1e9'], "--drain: '1e9' is not a zero or positive number"],
   [['--max-sessions', '1.5'], "--max-sessions: '1.5' is not a whole number"],
   [['--max-held', '0'], "--max-held: '0' is not a whole number from 1 to"],

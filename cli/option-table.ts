@@ -25,6 +25,8 @@ export interface Option {
   help: string
   /** The default, as the help shows it. */
   fallback?: string
+  /** Whether it may be given several times, and each counts; any other takes one value. */
+  repeatable?: boolean
   set(options: FaithdOptions, value: string): void
 }
 
@@ -62,6 +64,7 @@ export const GROUPS: readonly OptionGroup[] = [
         value: 'PREFIX',
         help: 'IPv6 prefix to capture; may be repeated',
         fallback: WELL_KNOWN_PREFIX,
+        repeatable: true,
         set: (options, value) => options.prefixes.push(ipv6Prefix(value)),
       },
       {
@@ -104,6 +107,7 @@ export const GROUPS: readonly OptionGroup[] = [
         long: 'map',
         value: 'IPV6=IPV4',
         help: 'map an address or a prefix by hand, see below; may be repeated',
+        repeatable: true,
         set: ({ relay }, value) => relay.mappings.push(mapping(value)),
       },
     ],
@@ -115,12 +119,14 @@ export const GROUPS: readonly OptionGroup[] = [
         long: 'permit',
         value: 'CIDR',
         help: 'permit these IPv4 destinations; may be repeated',
+        repeatable: true,
         set: ({ rules }, value) => rules.push({ action: 'permit', destination: ipv4Prefix(value) }),
       },
       {
         long: 'deny',
         value: 'CIDR',
         help: 'deny these IPv4 destinations; may be repeated',
+        repeatable: true,
         set: ({ rules }, value) => rules.push({ action: 'deny', destination: ipv4Prefix(value) }),
       },
       {
@@ -149,6 +155,7 @@ export const GROUPS: readonly OptionGroup[] = [
         long: 'source',
         value: 'ADDRESS',
         help: 'IPv4 address to connect from; repeated, each client keeps one',
+        repeatable: true,
         set: ({ relay }, value) => relay.sources.push(ipv4Address(value)),
       },
       {

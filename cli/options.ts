@@ -6,7 +6,7 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import type { PortRange } from '../lib/ports.js'
 import { explain, UsageError } from './exit.js'
-import { TABLE } from './option-table.js'
+import { type Option, TABLE } from './option-table.js'
 import { parseService } from './services.js'
 import { defaults, type FaithdOptions, WELL_KNOWN_PREFIX } from './settings.js'
 
@@ -18,14 +18,21 @@ import { defaults, type FaithdOptions, WELL_KNOWN_PREFIX } from './settings.js'
 export function parseOptions(args: readonly string[]): FaithdOptions {
   const options = defaults()
   const services: string[] = []
+  const given = new Map<Option, string>()
 
   for (const token of tokenize(args)) {
     if (token.kind === 'positional') services.push(token.value)
     if (token.kind !== 'option') continue
     const entry = TABLE.find(({ long }) => long === token.name)
-    if (entry === undefined) continue
+    if (entry === undefined) throw new UsageError(`unknown option '${token.rawName}'`)
     try {
-      entry.set(options, token.value ?? '')
+      const value = valueOf(entry, token)
+      const before = given.get(entry)
+      if (before !== undefined && !entry.repeatable && entry.value !== undefined) {
+        throw new Error(`it takes one ${entry.value}, and was given '${before}' before '${value}'`)
+      }
+      given.set(entry, value)
+      entry.set(options, value)
     } catch (error) {
       throw new UsageError(`${token.rawName}: ${explain(error)}`)
     }
@@ -43,17 +50,25 @@ export function parseOptions(args: readonly string[]): FaithdOptions {
   return options
 }
 
-function tokenize(args: readonly string[]): NonNullable<ReturnType<typeof parse>['tokens']> {
-  try {
-    return parse(args).tokens
-  } catch (error) {
-    // "Unknown option '-x'. To specify a positional argument …": the advice is not ours.
-    const [first = 'bad option'] = explain(error).split(/\. |\n/)
-    throw new UsageError(first.charAt(0).toLowerCase() + first.slice(1).replace(/\.$/, ''))
+type Token = ReturnType<typeof tokenize>[number]
+
+/** The value of an option as it stands on the line; `''` for one that takes none. */
+function valueOf({ value: called }: Option, token: Extract<Token, { kind: 'option' }>): string {
+  const { value, inlineValue } = token
+  if (called === undefined) {
+    if (value !== undefined) throw new Error('does not take an argument')
+    return ''
   }
+  if (value === undefined) throw new Error(`argument missing: ${called}`)
+  // What looks like an option is one, whose own value was forgotten; a negative number is a value, if a wrong one.
+  if (!inlineValue && /^-\D/.test(value)) {
+    throw new Error(`argument missing: ${called}, before '${value}'`)
+  }
+  return value
 }
 
-function parse(args: readonly string[]) {
+/** The parts of the line. Not strict, as what is wrong with it is said here, by the option's own words. */
+function tokenize(args: readonly string[]) {
   const options: NonNullable<ParseArgsConfig['options']> = {}
   for (const entry of TABLE) {
     options[entry.long] = {
@@ -61,7 +76,7 @@ function parse(args: readonly string[]) {
       ...(entry.short === undefined ? {} : { short: entry.short }),
     }
   }
-  return parseArgs({ args: [...args], options, allowPositionals: true, tokens: true })
+  return parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens
 }
 
 function ports(service: string): PortRange[] {
