@@ -48,12 +48,15 @@ export {
 } from './lib/relay.js'
 export type { FaithRelayOptions } from './lib/relay-options.js'
 export type {
+  FaithCause,
   FaithEndReason,
   FaithLiveSession,
   FaithRefusal,
+  FaithRefusals,
   FaithRelayStats,
   FaithSession,
   FaithSessionDestination,
+  FaithUntold,
 } from './lib/session.js'
 export type {
   FaithRoute,

@@ -1,5 +1,7 @@
 import test from 'ava'
-import { sessionLine } from '../cli/log.js'
+import { sessionLine, totalsLine, untoldLine } from '../cli/session-lines.js'
+import type { FaithInterfaceStats } from '../index.js'
+import type { NativeSession } from '../lib/native.js'
 import { toRelayStats, toSession } from '../lib/session.js'
 
 const record = {
@@ -50,7 +52,117 @@ for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as cons
       bytesDown: 0,
       sourceFallbacks: 0,
     }
-    const stats = { ...counters, eventsDropped: 0, ended: { [reason]: 3 } }
+    const stats = { ...counters, untold: [], ended: [{ reason, joined: true, count: 3 }] }
     t.is(toRelayStats(stats).ended[reason], 3)
   })
 }
+
+/** An attempt that came to nothing. */
+const attempt = (facts: Partial<NativeSession>): NativeSession => ({
+  ...record,
+  bytesUp: 0,
+  bytesDown: 0,
+  durationMs: 3,
+  joined: false,
+  ipv4: '198.51.100.2',
+  ipv4Port: 80,
+  ...facts,
+})
+
+test('an attempt says what turned it away, by cause and by error', (t) => {
+  const denied = toSession(attempt({ reason: 'denied', cause: 'denied-by-rule' }))
+  t.like(denied, { joined: false, reason: 'denied', cause: 'denied-by-rule' })
+  t.false('code' in denied)
+  const refused = toSession(attempt({ reason: 'refused', errno: 111 }))
+  t.like(refused, { reason: 'refused', code: 'ECONNREFUSED' })
+  t.false('cause' in refused)
+  const session = toSession(record)
+  t.true(session.joined)
+  t.false('cause' in session || 'code' in session)
+})
+
+for (const [facts, why] of [
+  [{ reason: 'refused', errno: 111 }, 'refused'],
+  [{ reason: 'unreachable', errno: 113 }, 'unreachable (EHOSTUNREACH)'],
+  [{ reason: 'connect-timeout' }, 'connect-timeout'],
+  [{ reason: 'denied', cause: 'denied-by-rule' }, 'denied: a rule denies it'],
+  [{ reason: 'denied', cause: 'denied-no-match' }, 'denied: no rule permits it'],
+  [
+    { reason: 'denied', cause: 'special-purpose' },
+    'denied: a special-purpose address that no rule opens',
+  ],
+  [
+    { reason: 'denied', cause: 'own-address' },
+    'denied: an address of the router itself that no rule opens',
+  ],
+  [{ reason: 'denied', cause: 'loopback' }, 'denied: a loopback address, without --allow-loopback'],
+  [
+    { reason: 'denied', cause: 'prohibited-by-host', errno: 1 },
+    'denied: the firewall or the routing table of this host prohibits it (EPERM)',
+  ],
+  [
+    { reason: 'limit', cause: 'max-sessions-per-client' },
+    'limit: as many sessions of the client as --max-sessions-per-client allows',
+  ],
+  [
+    { reason: 'error', cause: 'no-source', errno: 99 },
+    'error: it cannot come from its source address (EADDRNOTAVAIL)',
+  ],
+] as const) {
+  test(`the log says of an attempt: ${why}`, (t) => {
+    t.is(
+      sessionLine(toSession(attempt(facts))),
+      `[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80 (198.51.100.2): no session after 0.003 s, ${why}`,
+    )
+  })
+}
+
+const idle = { active: 0, accepted: 0, handedOver: 0, bytesUp: 0, bytesDown: 0 }
+const captured = (packets: number) =>
+  ({ captured: { packets, bytes: 0 }, drops: {} }) as unknown as FaithInterfaceStats
+
+test('the totals tell sessions from attempts, and one from many', (t) => {
+  const ended = [
+    { reason: 'closed', joined: true, count: 1 },
+    { reason: 'denied', cause: 'denied-by-rule', joined: false, count: 2 },
+    { reason: 'refused', joined: false, count: 1 },
+  ]
+  const stats = toRelayStats({ ...idle, bytesUp: 1, ended, untold: [] })
+  t.is(
+    totalsLine(stats, captured(1)),
+    '1 session (1 closed), 3 attempts refused (2 denied-by-rule, 1 refused), 1 byte up, 0 down; ' +
+      '1 packet captured, 0 dropped',
+  )
+  const none = toRelayStats({ ...idle, ended: [], untold: [] })
+  t.is(
+    totalsLine(none, captured(2)),
+    '0 sessions, 0 bytes up, 0 down; 2 packets captured, 0 dropped',
+  )
+})
+
+test('statistics say the same of an end, by reason, as a session and as an attempt', (t) => {
+  const ended = [
+    { reason: 'aborted', joined: true, count: 4 },
+    { reason: 'aborted', joined: false, count: 2 },
+    { reason: 'aborted', cause: 'no-handshake', joined: false, count: 1 },
+  ]
+  const untold = [{ reason: 'aborted', joined: false, count: 2 }]
+  const { ended: all, sessions, refused, ...rest } = toRelayStats({ ...idle, ended, untold })
+  t.like(all, { aborted: 7, closed: 0 })
+  t.deepEqual(sessions, { aborted: 4 })
+  t.deepEqual(refused, { aborted: 2, 'no-handshake': 1 })
+  t.like(rest, { eventsDropped: 2, untold: { sessions: 0, refused: { aborted: 2 } } })
+})
+
+test('ends without lines of their own are one line, by what they were', (t) => {
+  const refused = { refused: 4185, 'denied-by-rule': 12 }
+  t.is(
+    untoldLine({ sessions: 0, refused }, 10_003),
+    '4197 more attempts refused (4185 refused, 12 denied-by-rule) in 10.0 s',
+  )
+  t.is(untoldLine({ sessions: 1, refused: {} }, 500), '1 more session in 0.5 s')
+  t.is(
+    untoldLine({ sessions: 2, refused: { refused: 1 } }, 10_000),
+    '2 more sessions and 1 more attempt refused (1 refused) in 10.0 s',
+  )
+})

@@ -22,7 +22,7 @@ import type { NativeFailure } from './native.js'
  * | `ERR_FAITH_ROUTE` | a relay's `route` gave no verdict on a connection; `cause` says why |
  * | `ERR_FAITH_SOCKET` | a socket that cannot be spliced: closed, ended, spliced already, not plain TCP |
  * | `EADDRINUSE` | another faith listener or relay has the port |
- * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface; or `source` of a splice is not this host's |
+ * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface; or a source address of a relay or a splice is not this host's |
  * | `EEXIST` | an interface of that name exists; or a prefix is routed elsewhere already |
  * | `ENOENT` | the interface does not have that prefix; or there is no /dev/net/tun |
  * | `EPERM`, `EACCES` | a capability or a permission is missing, and `hint` names it; or a splice's server is prohibited |

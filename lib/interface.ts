@@ -249,7 +249,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * Opens a relay: captured connections on its ports are carried to IPv4. JavaScript has no part in it, unless a `route`
    * is given, which then decides where each connection goes; its bytes never pass through JavaScript.
    *
-   * @throws {@link FaithError} as {@link FaithInterface.listen}, and `ERR_FAITH_ACCESS_LIST` with every malformed rule
+   * @throws {@link FaithError} as {@link FaithInterface.listen}; `ERR_FAITH_ACCESS_LIST` with every malformed rule;
+   * `EADDRNOTAVAIL` when one of `sources` is no address of this host; `EACCES` when `privilegedSource` needs a capability
    * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the relay is open
    *
    * @example

@@ -10,11 +10,13 @@ import native from '#native'
 
 export type {
   NativeConnection,
+  NativeEnds,
   NativeFailure,
   NativeInterface,
   NativeInterfaceOptions,
   NativeInterfaceStats,
   NativeLeg,
+  NativeLineWriter,
   NativeListener,
   NativeLiveSession,
   NativePortRange,

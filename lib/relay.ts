@@ -51,12 +51,12 @@ export interface FaithRelayCloseOptions {
 
 /** The events of a {@link FaithRelay}. */
 export interface FaithRelayEvents {
-  /** A session has ended, or an attempt at one; attempts are told as often as `refused` tells of them. */
+  /** A session has ended, or an attempt at one, whose `joined` is `false` and which is told as often as `refused` is. */
   session: [session: FaithSession]
   /**
    * A connection has ended without a session; `session` tells of it as well, and without `sessionEvents` neither does.
-   * Those that are `denied` or beyond a limit are told a bounded number of times a second; `stats().ended` counts all,
-   * `stats().eventsDropped` the rest.
+   * Such a connection may have cost its sender one packet, so at most 50 of each reason are told per second:
+   * `stats().ended` counts all, `stats().untold` the rest.
    */
   refused: [refusal: FaithRefusal]
   /**
@@ -65,9 +65,10 @@ export interface FaithRelayEvents {
    */
   connection: [socket: FaithSocket]
   /**
-   * The host ran out of something, as the message says: descriptors, memory, source ports. New connections wait in
-   * the kernel's queue, or are refused and end as `exhausted`; sessions go on, and all is well again by itself when
-   * there is more. Told at most once a minute.
+   * The host lacks something that new connections need, as the message says: descriptors, memory, source ports, or a
+   * source address. New connections wait in the kernel's queue, or are refused and end as `exhausted`, for want of an
+   * address as `error` with the cause `no-source`; sessions go on, and all is well again by itself when there is more.
+   * Told at most once a minute for each.
    */
   exhausted: [message: string]
   /**

@@ -1,5 +1,7 @@
 /** What a relay tells about its sessions, one by one as they end and in sums. */
+import { getSystemErrorName } from 'node:util'
 import type {
+  NativeEnds,
   NativeLiveSession,
   NativeQuestion,
   NativeRelayStats,
@@ -23,7 +25,7 @@ import type { FaithDestination, FaithEndpoint } from './socket.js'
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
  * | `client-gone`, `server-gone` | that side vanished: it answers neither data nor keep-alive probes |
  * | `aborted` | the relay was closed, `relay.end` or a new access list ended it, or the client never completed its handshake |
- * | `error` | anything else, a `route` that gave no verdict included |
+ * | `error` | anything else, as a `route` that gave no verdict, or a source address that the host lacks |
  */
 export type FaithEndReason =
   | 'closed'
@@ -60,6 +62,69 @@ const NO_ENDS: Readonly<Record<FaithEndReason, 0>> = {
 }
 const END_REASONS = Object.keys(NO_ENDS) as readonly FaithEndReason[]
 
+/**
+ * What turned an attempt away, where its reason leaves that open.
+ *
+ * | reason | cause | meaning |
+ * |---|---|---|
+ * | `denied` | `denied-by-rule` | a rule of the access list denies it |
+ * | | `denied-no-match` | no rule of the access list permits it |
+ * | | `special-purpose` | the server's address is no public one, and no rule opens it |
+ * | | `own-address` | the server's address is the router's own, and no rule opens it |
+ * | | `loopback` | the server's address is a loopback one, and `allowLoopback` is off |
+ * | | `prohibited-by-host` | the host's firewall or routing table prohibits it (`EACCES`, `EPERM`) |
+ * | `denied`, `refused`, `unreachable` | `rejected-by-route` | `route` said so |
+ * | `limit` | `max-sessions` | the relay has `maxSessions` |
+ * | | `max-sessions-per-client` | the client has `maxSessionsPerClient` |
+ * | | `max-rate-per-client` | the client has begun `maxRatePerClient` in this second |
+ * | | `max-undecided` | `maxUndecided` connections wait for `route` |
+ * | `unreachable` | `no-mapping` | what was dialled means no IPv4 address |
+ * | `error` | `no-source` | the host lacks the source address, or the privilege for its port |
+ * | | `no-verdict` | `route` gave no verdict |
+ * | `client-reset` | `client-gave-up` | the client reset the connection before it had a server |
+ * | `aborted` | `no-handshake` | the client was answered, and did not complete its handshake |
+ */
+export type FaithCause =
+  | 'denied-by-rule'
+  | 'denied-no-match'
+  | 'special-purpose'
+  | 'own-address'
+  | 'loopback'
+  | 'prohibited-by-host'
+  | 'rejected-by-route'
+  | 'max-sessions'
+  | 'max-sessions-per-client'
+  | 'max-rate-per-client'
+  | 'max-undecided'
+  | 'no-mapping'
+  | 'no-source'
+  | 'no-verdict'
+  | 'client-gave-up'
+  | 'no-handshake'
+
+/** A record has to name every one, which a list need not. */
+const CAUSES: Readonly<Record<FaithCause, true>> = {
+  'denied-by-rule': true,
+  'denied-no-match': true,
+  'special-purpose': true,
+  'own-address': true,
+  loopback: true,
+  'prohibited-by-host': true,
+  'rejected-by-route': true,
+  'max-sessions': true,
+  'max-sessions-per-client': true,
+  'max-rate-per-client': true,
+  'max-undecided': true,
+  'no-mapping': true,
+  'no-source': true,
+  'no-verdict': true,
+  'client-gave-up': true,
+  'no-handshake': true,
+}
+
+/** Counts of attempts by cause, or by reason where they have none; those that have not occurred are not there. */
+export type FaithRefusals = Partial<Record<FaithCause | FaithEndReason, number>>
+
 /** What a client dialled, and the server that it meant. */
 export interface FaithSessionDestination extends FaithDestination {
   /** The server's port; it differs from `port` by an explicit mapping or by `route`. */
@@ -84,16 +149,25 @@ export interface FaithSession {
   durationMs: number
   /** How it ended. */
   reason: FaithEndReason
+  /** Whether it was a session: client and server had been joined. An attempt came to none. */
+  joined: boolean
+  /** What turned an attempt away, where `reason` leaves that open. */
+  cause?: FaithCause
+  /** The error that turned an attempt away, where the kernel reported one: `ECONNREFUSED`. */
+  code?: string
 }
 
 /** A connection that ended without a session: its client and a server were never joined. */
-export interface FaithRefusal extends Omit<FaithSession, 'bytesUp' | 'bytesDown'> {
+export interface FaithRefusal extends Omit<FaithSession, 'bytesUp' | 'bytesDown' | 'joined'> {
   /** Why; also `client-reset`, where the client gave up before it had a server. */
   reason: FaithEndReason
 }
 
 /** A session of a relay that goes on, as it was when it was looked at. */
-export interface FaithLiveSession extends Omit<FaithSession, 'durationMs' | 'reason'> {
+export interface FaithLiveSession extends Omit<
+  FaithSession,
+  'durationMs' | 'reason' | 'joined' | 'cause' | 'code'
+> {
   /** From `startedAt` to now, in milliseconds. */
   ageMs: number
 }
@@ -109,17 +183,23 @@ export interface FaithRelayStats {
   accepted: number
   /** Connections given to this program because `route` said so; neither sessions nor among those that ended. */
   handedOver: number
-  /** Ended sessions by reason; reasons that have not occurred are 0. */
+  /** Ended sessions and attempts by reason; reasons that have not occurred are 0. */
   ended: Record<FaithEndReason, number>
+  /** The sessions among them, by reason; reasons that have not occurred are not there. */
+  sessions: Partial<Record<FaithEndReason, number>>
+  /** The attempts among them, which came to no session. */
+  refused: FaithRefusals
   /** Bytes carried from clients to servers. */
   bytesUp: number
   /** Bytes carried from servers to clients. */
   bytesDown: number
   /**
-   * Ends that were not told by a `session` event, because JavaScript did not keep up or because they were `denied` or
-   * beyond a limit, which are told a bounded number of times a second. 0 without `sessionEvents`.
+   * Ends that were not told by a `session` event: attempts beyond the number that is told a second, or any where
+   * JavaScript did not keep up. 0 without `sessionEvents`.
    */
   eventsDropped: number
+  /** The same, by what they were: with the events that were told they make all of `ended`. */
+  untold: FaithUntold
   /**
    * Connections to servers that came from another of the relay's `sources` than their client's own, which had no port
    * left towards the server or was not the host's.
@@ -127,9 +207,17 @@ export interface FaithRelayStats {
   sourceFallbacks: number
 }
 
+/** Ends that no event told. */
+export interface FaithUntold {
+  /** Sessions. */
+  sessions: number
+  /** Attempts. */
+  refused: FaithRefusals
+}
+
 /** @internal The record of the addon, in the public shape. There may be very many: one literal is all that is made. */
 export function toSession(record: NativeSession): FaithSession {
-  return {
+  const session: FaithSession = {
     id: record.id,
     source: { address: record.source, port: record.sourcePort },
     destination: toDestination(record),
@@ -138,13 +226,18 @@ export function toSession(record: NativeSession): FaithSession {
     startedAt: new Date(record.startedAtMs),
     durationMs: record.durationMs,
     reason: toEndReason(record.reason),
+    joined: record.joined,
   }
+  const { cause, errno } = record
+  if (cause !== undefined && isCause(cause)) session.cause = cause
+  if (errno !== undefined) session.code = getSystemErrorName(-errno)
+  return session
 }
 
 /** @internal The same, without the bytes that it did not carry. */
 export function toRefusal(attempt: FaithSession): FaithRefusal {
-  const { id, source, destination, startedAt, durationMs, reason } = attempt
-  return { id, source, destination, startedAt, durationMs, reason }
+  const { bytesUp: _up, bytesDown: _down, joined: _joined, ...refusal } = attempt
+  return refusal
 }
 
 /** @internal A session that goes on, in the public shape. */
@@ -174,17 +267,42 @@ export function toDestination(
 
 /** @internal The counters of the addon, in the public shape. */
 export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
-  const { active, accepted, handedOver, bytesUp, bytesDown, eventsDropped, sourceFallbacks } = stats
+  const { active, accepted, handedOver, bytesUp, bytesDown, sourceFallbacks } = stats
+  const ended: Record<FaithEndReason, number> = { ...NO_ENDS }
+  for (const { reason, count } of stats.ended) ended[toEndReason(reason)] += count
   return {
     active,
     accepted,
     handedOver,
-    ended: toEnded(stats.ended),
+    ended,
+    sessions: countBy(stats.ended.filter(({ joined }) => joined)),
+    refused: countBy(stats.ended.filter(({ joined }) => !joined)),
     bytesUp,
     bytesDown,
-    eventsDropped,
+    eventsDropped: sum(stats.untold),
+    untold: {
+      sessions: sum(stats.untold.filter(({ joined }) => joined)),
+      refused: countBy(stats.untold.filter(({ joined }) => !joined)),
+    },
     sourceFallbacks,
   }
+}
+
+function countBy(ends: readonly NativeEnds[]): FaithRefusals {
+  const counts: FaithRefusals = {}
+  for (const { reason, cause, count } of ends) {
+    const why = cause !== undefined && isCause(cause) ? cause : toEndReason(reason)
+    counts[why] = (counts[why] ?? 0) + count
+  }
+  return counts
+}
+
+function sum(ends: readonly NativeEnds[]): number {
+  return ends.reduce((total, { count }) => total + count, 0)
+}
+
+function isCause(name: string): name is FaithCause {
+  return Object.hasOwn(CAUSES, name)
 }
 
 /** @internal How a session ended, as the addon says it. */

@@ -11,6 +11,7 @@ pub mod connection;
 pub mod failure;
 pub mod interface;
 mod keep_alive;
+pub mod line_writer;
 pub mod listener;
 pub mod live;
 pub mod options;

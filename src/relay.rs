@@ -1,6 +1,7 @@
 //! The native relay.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -19,7 +20,7 @@ use crate::live::{self, NativeLiveSessions};
 use crate::options::NativeRelayOptions;
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeQuestion, NativeVerdict};
-use crate::stats::{ended, milliseconds, number};
+use crate::stats::{NativeEnds, ends, milliseconds, number};
 
 /// Ended sessions that may wait for the event loop; more are counted and forgotten.
 const WAITING: usize = 65_536;
@@ -51,6 +52,10 @@ pub struct NativeSession {
     pub duration_ms: f64,
     /// How it ended.
     pub reason: String,
+    /// What turned an attempt away, where there is more to say.
+    pub cause: Option<String>,
+    /// The error behind it (errno(3)).
+    pub errno: Option<i32>,
     /// Whether it was a session.
     pub joined: bool,
 }
@@ -64,14 +69,14 @@ pub struct NativeRelayStats {
     pub accepted: f64,
     /// Connections given to JavaScript.
     pub handed_over: f64,
-    /// Sessions and attempts that ended, by reason.
-    pub ended: std::collections::HashMap<String, f64>,
+    /// Sessions and attempts that ended.
+    pub ended: Vec<NativeEnds>,
     /// From clients to servers.
     pub bytes_up: f64,
     /// From servers to clients.
     pub bytes_down: f64,
-    /// Ends that were not told.
-    pub events_dropped: f64,
+    /// Those of them that were not told, where any is.
+    pub untold: Vec<NativeEnds>,
     /// Connections from another source than their client's own.
     pub source_fallbacks: f64,
 }
@@ -79,23 +84,35 @@ pub struct NativeRelayStats {
 type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
 
 struct Telling {
-    sessions: Option<(Sessions, Arc<AtomicU64>)>,
+    sessions: Option<Sessions>,
     exhausted: Option<Batch<String, Vec<String>>>,
 }
 
-impl Observer for Telling {
-    fn ended(&self, record: SessionRecord) {
-        if let Some((sessions, dropped)) = &self.sessions
-            && !sessions.push_within(WAITING, record)
-        {
-            dropped.fetch_add(1, Ordering::Relaxed);
+impl Telling {
+    fn lacks(&self, message: String) {
+        if let Some(exhausted) = &self.exhausted {
+            exhausted.push(message);
         }
+    }
+}
+
+impl Observer for Telling {
+    fn ended(&self, record: SessionRecord) -> bool {
+        self.sessions.as_ref().is_none_or(|sessions| sessions.push_within(WAITING, record))
     }
 
     fn exhausted(&self, what: &str, error: &std::io::Error) {
-        if let Some(exhausted) = &self.exhausted {
-            exhausted.push(format!("out of {what}: {error}"));
-        }
+        self.lacks(format!("out of {what}: {error}"));
+    }
+
+    fn unusable_source(&self, source: Ipv4Addr, error: &std::io::Error) {
+        let source =
+            if source.is_unspecified() { "a privileged port".to_owned() } else { source.to_string() };
+        let why = match error.kind() {
+            ErrorKind::AddrNotAvailable => ", an address that this host does not have",
+            _ => "",
+        };
+        self.lacks(format!("cannot connect from {source}{why}: {error}"));
     }
 }
 
@@ -113,6 +130,8 @@ fn session(record: SessionRecord) -> NativeSession {
         started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
         duration_ms: milliseconds(record.duration),
         reason: record.reason.name().to_owned(),
+        cause: record.cause.map(|cause| cause.name().to_owned()),
+        errno: record.errno,
         joined: record.joined,
     }
 }
@@ -120,7 +139,8 @@ fn session(record: SessionRecord) -> NativeSession {
 /// What a relay is prepared with on the JavaScript thread, before it is opened on another.
 pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
-    dropped: Option<Arc<AtomicU64>>,
+    /// Whether anybody is told of ends.
+    tells: bool,
     asking: Option<Arc<Asking>>,
     alive: KeepAlive,
 }
@@ -148,8 +168,7 @@ impl PreparedRelay {
             .transpose()?;
         let exhausted =
             callbacks.exhausted.as_ref().map(|callback| Batch::new(callback, |errors| errors)).transpose()?;
-        let dropped = sessions.is_some().then(|| Arc::new(AtomicU64::new(0)));
-        let sessions = sessions.zip(dropped.clone());
+        let tells = sessions.is_some();
         let observer = (sessions.is_some() || exhausted.is_some())
             .then(|| -> Arc<dyn Observer> { Arc::new(Telling { sessions, exhausted }) });
         let asking = callbacks
@@ -158,7 +177,7 @@ impl PreparedRelay {
             .zip(callbacks.connections.as_ref())
             .map(|(questions, connections)| Asking::new(interface, questions, connections))
             .transpose()?;
-        Ok(Self { observer, dropped, asking, alive: KeepAlive::new(env)? })
+        Ok(Self { observer, tells, asking, alive: KeepAlive::new(env)? })
     }
 
     pub(crate) fn open(
@@ -177,7 +196,7 @@ impl PreparedRelay {
         }
         let relay = Arc::new(Relay::start(interface, wanted, self.observer)?);
         let state = Mutex::new(State::Open { relay, asking: self.asking });
-        Ok(NativeRelay { state, dropped: self.dropped, alive: self.alive })
+        Ok(NativeRelay { state, tells: self.tells, alive: self.alive })
     }
 }
 
@@ -185,8 +204,8 @@ impl PreparedRelay {
 #[napi]
 pub struct NativeRelay {
     state: Mutex<State>,
-    /// Ends that came too fast to be told; none where they are not asked for.
-    dropped: Option<Arc<AtomicU64>>,
+    /// Whether JavaScript is told of ends.
+    tells: bool,
     alive: KeepAlive,
 }
 
@@ -194,7 +213,7 @@ pub struct NativeRelay {
 /// ever be collected.
 enum State {
     Open { relay: Arc<Relay>, asking: Option<Arc<Asking>> },
-    Closed(RelayStats),
+    Closed(Box<RelayStats>),
 }
 
 impl NativeRelay {
@@ -252,18 +271,16 @@ impl NativeRelay {
     pub fn stats(&self) -> NativeRelayStats {
         let stats = match &*self.state() {
             State::Open { relay, .. } => relay.stats(),
-            State::Closed(stats) => *stats,
+            State::Closed(stats) => **stats,
         };
-        // What the relay itself did not report counts only where somebody asked for reports.
-        let dropped = self.dropped.as_ref().map(|dropped| dropped.load(Ordering::Relaxed) + stats.unreported);
         NativeRelayStats {
             active: number(stats.active),
             accepted: number(stats.accepted),
             handed_over: number(stats.handed_over),
-            ended: ended(&stats),
+            ended: ends(&stats.ended),
             bytes_up: number(stats.bytes_up),
             bytes_down: number(stats.bytes_down),
-            events_dropped: number(dropped.unwrap_or(0)),
+            untold: if self.tells { ends(&stats.untold) } else { Vec::new() },
             source_fallbacks: number(stats.source_fallbacks),
         }
     }
@@ -314,7 +331,7 @@ impl NativeRelay {
     pub async fn close(&self, drain_ms: u32) -> napi::Result<()> {
         if let Some(relay) = self.relay() {
             relay.close(Duration::from_millis(drain_ms.into())).await;
-            let closed = State::Closed(relay.stats());
+            let closed = State::Closed(Box::new(relay.stats()));
             let open = std::mem::replace(&mut *self.state(), closed);
             drop(open);
         }

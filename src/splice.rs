@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use faith_packet::proxy;
-use faith_relay::{Connection, Server, SessionRecord, Splice, Stop, take};
+use faith_relay::{ConnectError, Connection, Server, SessionRecord, Splice, Stop, take};
 use faith_stack::StackError;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, ClassInstance, PromiseRaw};
@@ -154,7 +154,7 @@ impl NativeInterface {
             };
             Ok(outcome(match connected.await {
                 Some(Ok(connection)) => Ok(NativeLeg::new(connection)),
-                Some(Err(error)) => Err(refused(format!("connect to {address}"), "connect", error)),
+                Some(Err(error)) => Err(not_connected(address, error)),
                 None => Err(StackError::Closed(name).into()),
             }))
         })
@@ -250,6 +250,13 @@ fn ipv4(text: &str) -> Result<Ipv4Addr, NativeFailure> {
 
 fn wrong(message: String) -> NativeFailure {
     NativeFailure::new("ERR_FAITH_ARGUMENT", message)
+}
+
+fn not_connected(server: SocketAddrV4, error: ConnectError) -> NativeFailure {
+    match error {
+        ConnectError::Source { address, error } => refused(format!("connect from {address}"), "bind", error),
+        ConnectError::Other(error) => refused(format!("connect to {server}"), "connect", error),
+    }
 }
 
 fn refused(what: String, syscall: &'static str, source: io::Error) -> NativeFailure {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use faith_packet::classify::DropReason;
-use faith_relay::{EndReason, RelayStats};
+use faith_relay::{End, EndReason, RelayStats, Tally};
 use faith_stack::FaithInterface;
 use napi_derive::napi;
 
@@ -62,14 +62,39 @@ pub(crate) fn number(count: u64) -> f64 {
     count as f64
 }
 
+/// To the microsecond: more digits say nothing, and read as noise.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+    number(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)) / 1000.0
 }
 
 /// How many ended, by reason.
 pub(crate) fn ended(stats: &RelayStats) -> HashMap<String, f64> {
-    let ended = EndReason::ALL.iter().zip(stats.ended);
-    ended.map(|(reason, count)| (reason.name().to_owned(), number(count))).collect()
+    let ended = EndReason::ALL.iter().map(|reason| (reason.name().to_owned(), stats.ended.of(*reason)));
+    ended.map(|(reason, count)| (reason, number(count))).collect()
+}
+
+/// Sessions and attempts that ended in the same way.
+#[napi(object)]
+pub struct NativeEnds {
+    /// Why.
+    pub reason: String,
+    /// What turned attempts away, where there is more to say.
+    pub cause: Option<String>,
+    /// Whether they were sessions.
+    pub joined: bool,
+    /// How many.
+    pub count: f64,
+}
+
+/// How many ended, by how; without those that did not.
+pub(crate) fn ends(tally: &Tally) -> Vec<NativeEnds> {
+    let ends = tally.iter().map(|(End { reason, cause, joined }, count)| NativeEnds {
+        reason: reason.name().to_owned(),
+        cause: cause.map(|cause| cause.name().to_owned()),
+        joined,
+        count: number(count),
+    });
+    ends.collect()
 }
 
 pub(crate) fn of_interface(interface: &FaithInterface, splices: &RelayStats) -> NativeInterfaceStats {

@@ -45,8 +45,10 @@ test.serial('a connection that came to nothing is told as refused, and why', asy
     startedAt: told?.startedAt,
     durationMs: told?.durationMs,
     reason: 'refused',
+    code: 'ECONNREFUSED',
   })
-  t.deepEqual(session, [{ ...told, bytesUp: 0, bytesDown: 0 }], 'and as an end like any other')
+  const end = { ...told, bytesUp: 0, bytesDown: 0, joined: false }
+  t.deepEqual(session, [end], 'and as an end like any other')
 })
 
 test.serial('so is one that the access list denies', async (t) => {
@@ -99,23 +101,31 @@ test.serial('events that nobody asked for are not counted as dropped', async (t)
   t.is(eventsDropped, 0)
 })
 
-test.serial('under a flood a bounded number is told, and the rest is counted', async (t) => {
-  await using faith = await router.create()
-  const { workers } = await faith.stats()
-  const begun = performance.now()
-  await using relay = await faith.relay({ ports: 'all', accessList: '::/0 deny 0.0.0.0/0\n' })
-  const flood = { address: captured(), port: 7308, networks: 4000, count: 10_000 }
-  await floodEnded(startFlood(lab.client, flood))
-  await relay.close()
-  const seconds = Math.ceil((performance.now() - begun) / 1000)
-  const { ended, eventsDropped } = await relay.stats()
-  const { refused } = await relay.told()
-  t.is(refused.length + eventsDropped, ended.denied)
-  // A worker begins to count anew with each second, of which a part is one too.
-  const bound = 100 * workers * (seconds + 1)
-  t.true(refused.length > 0 && refused.length <= bound, `${refused.length}, ${bound}`)
-  t.true(eventsDropped > 0)
-})
+for (const [reason, cause, relayed] of [
+  ['denied', 'denied-by-rule', '::/0 deny 0.0.0.0/0\n'],
+  ['refused', 'refused', accessList],
+] as const) {
+  test.serial(
+    `under a flood of what is ${reason} a bounded number is told, and the rest is counted`,
+    async (t) => {
+      await using faith = await router.create()
+      const begun = performance.now()
+      await using relay = await faith.relay({ ports: 'all', accessList: relayed })
+      const flood = { address: captured(), port: 7308, networks: 4000, count: 10_000 }
+      await floodEnded(startFlood(lab.client, flood))
+      await relay.close()
+      const seconds = Math.ceil((performance.now() - begun) / 1000)
+      const stats = await relay.stats()
+      const told = (await relay.told()).refused.filter((one) => one.reason === reason)
+      t.is(told.length + (stats.untold.refused[cause] ?? 0), stats.ended[reason])
+      t.is(stats.refused[cause], stats.ended[reason])
+      // Each second begins the count anew, and a part of one is one too.
+      const bound = 50 * (seconds + 1)
+      t.true(told.length > 0 && told.length <= bound, `${told.length}, ${bound}`)
+      t.true(stats.eventsDropped > 0)
+    },
+  )
+}
 
 test.serial('an interface tells that its prefixes have changed', async (t) => {
   await using faith = await router.create()

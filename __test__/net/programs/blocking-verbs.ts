@@ -6,6 +6,8 @@ import { FaithInterface, FaithRelay, type FaithRelayStats } from '../../../index
 import { recall } from './kept.js'
 import { endsOf, relayVerbs } from './relay-verbs.js'
 
+let toldAtOnce: Promise<number> = Promise.resolve(0)
+
 const clock = new Int32Array(new SharedArrayBuffer(4))
 
 /** Waits without a turn of the event loop. */
@@ -28,12 +30,16 @@ export const blockingVerbs = {
     return { stats: relay.stats(), told: relayVerbs.told(id).session.length }
   },
 
-  /** Stands still until so many ends of a relay were dropped; how many waited, as they are told in one go. */
-  async blockUntilDropped(id: number, count: number): Promise<number> {
+  /** Answers, and then stands still until so many ends of a relay were dropped. */
+  blockUntilDropped(id: number, count: number): void {
     const relay = recall(id, FaithRelay)
-    blockUntil(() => relay.stats().eventsDropped >= count)
-    await once(relay, 'session')
-    return relayVerbs.told(id).session.length
+    setImmediate(() => blockUntil(() => relay.stats().eventsDropped >= count))
+    toldAtOnce = once(relay, 'session').then(() => relayVerbs.told(id).session.length)
+  },
+
+  /** How many ends waited meanwhile, as they are told in one go. */
+  waited(): Promise<number> {
+    return toldAtOnce
   },
 
   /**

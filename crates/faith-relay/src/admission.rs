@@ -14,6 +14,7 @@ use crate::attempt::{Attempt, Began};
 use crate::clients::Clients;
 use crate::options::RelayOptions;
 use crate::route::{Questions, Verdict};
+use crate::shortage::Shortages;
 use crate::source::{Address, Source, Sources};
 use crate::upstream::{Refusal, Target};
 
@@ -47,13 +48,17 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    pub(crate) fn new(options: &mut RelayOptions, router: impl Router) -> Self {
+    pub(crate) fn new(options: &mut RelayOptions, router: impl Router, shortages: Arc<Shortages>) -> Self {
         Self {
             router: Box::new(router),
             mappings: std::mem::take(&mut options.mappings),
             access: ArcSwap::from_pointee(std::mem::take(&mut options.access)),
             clients: Clients::new(options.max_sessions, options.clients),
-            sources: Sources::new(std::mem::take(&mut options.sources), options.clients.prefix_length),
+            sources: Sources::new(
+                std::mem::take(&mut options.sources),
+                options.clients.prefix_length,
+                shortages,
+            ),
             privileged_source: options.privileged_source,
             proxy: options.proxy,
             copy_dscp: options.copy_dscp,
@@ -80,10 +85,11 @@ impl Admission {
         attempt: &mut Attempt,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Result<Target, Refusal> {
-        let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_ROUTE)?;
+        let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_MAPPING)?;
         attempt.server = Some(server);
-        let Decision::Permit { outgoing } = self.judge(*attempt.client().ip(), server) else {
-            return Err(Refusal::DENIED);
+        let outgoing = match self.judge(*attempt.client().ip(), server) {
+            Decision::Permit { outgoing } => outgoing,
+            Decision::Deny(reason) => return Err(Refusal::denied(reason.into())),
         };
         self.pass(attempt)?;
         Ok(self.target(attempt, server, outgoing, self.proxy, traffic_class))
@@ -134,7 +140,9 @@ impl Admission {
     /// Lets an attempt on if the limits allow it. A SYN may be forged and takes no place; see [`enter`](Self::enter).
     fn pass(&self, attempt: &mut Attempt) -> Result<(), Refusal> {
         match attempt.began {
-            Began::WithSyn => self.clients.look(attempt.client().ip()).map_err(|_| Refusal::LIMIT),
+            Began::WithSyn => {
+                self.clients.look(attempt.client().ip()).map_err(|full| Refusal::limit(full.into()))
+            }
             Began::Accepted => self.enter(attempt),
         }
     }
@@ -144,7 +152,8 @@ impl Admission {
     /// # Errors
     /// What to tell the client.
     pub(crate) fn enter(&self, attempt: &mut Attempt) -> Result<(), Refusal> {
-        attempt.place = self.clients.enter(attempt.client().ip()).map_err(|_| Refusal::LIMIT)?;
+        attempt.place =
+            self.clients.enter(attempt.client().ip()).map_err(|full| Refusal::limit(full.into()))?;
         Ok(())
     }
 

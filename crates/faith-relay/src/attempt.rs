@@ -5,6 +5,7 @@ use std::net::{SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use crate::cause::Cause;
 use crate::clients::Place;
 use crate::engine::Engine;
 use crate::live::Live;
@@ -26,6 +27,8 @@ pub(crate) struct Attempt {
     /// Its place among the sessions, where these are limited, from when its client has been accepted.
     pub(crate) place: Option<Place>,
     pub(crate) reason: EndReason,
+    cause: Option<Cause>,
+    errno: Option<i32>,
     /// Whether client and server have been joined.
     pub(crate) joined: bool,
     handed_over: bool,
@@ -56,6 +59,8 @@ impl Attempt {
             began: Began::WithSyn,
             place: None,
             reason: EndReason::Aborted,
+            cause: None,
+            errno: None,
             joined: false,
             handed_over: false,
         }
@@ -81,17 +86,17 @@ impl Attempt {
         &self.live.destination
     }
 
-    /// Ends it.
-    pub(crate) fn end(mut self, reason: EndReason) {
-        self.reason = reason;
-    }
-
     /// Ends it without a session.
-    pub(crate) fn fail(self, refusal: &Refusal) {
-        if let Some(errno) = refusal.exhausted {
-            self.engine.ran_out(&io::Error::from_raw_os_error(errno));
+    pub(crate) fn fail(mut self, refusal: &Refusal) {
+        let Refusal { reason, cause, errno, source, .. } = *refusal;
+        if let Some(error) = errno.map(io::Error::from_raw_os_error) {
+            match source {
+                Some(source) => self.engine.cannot_use(source, &error),
+                None if reason == EndReason::Exhausted => self.engine.ran_out(&error),
+                None => {}
+            }
         }
-        self.end(refusal.reason);
+        (self.reason, self.cause, self.errno) = (reason, cause, errno);
     }
 
     /// Ends it because the connection is somebody else's from now on.
@@ -137,6 +142,8 @@ impl Drop for Attempt {
             started: SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),
             duration,
             reason: self.reason,
+            cause: self.cause,
+            errno: self.errno,
             joined: self.joined,
         };
         self.engine.leave(self.worker, &self.tuple(), record, now);

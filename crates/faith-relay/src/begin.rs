@@ -34,7 +34,6 @@ use crate::engine::{Engine, Stage};
 use crate::held::Held;
 use crate::leg::Leg;
 use crate::pairing::{Far, Met, Pairing, Tuple, Waiting};
-use crate::record::EndReason;
 use crate::session::Session;
 use crate::upstream::{Answer, Refusal, Target, connect};
 
@@ -147,11 +146,15 @@ impl Engine {
                 let Met { client, server, attempt } = met.ok()?;
                 Some(self.session(client, server, attempt, Some(alarm)))
             }
-            // It is withdrawn.
-            () = alarm.until(Instant::now() + PAIRING_TIMEOUT) => None,
+            () = alarm.until(Instant::now() + PAIRING_TIMEOUT) => {
+                if let Some(waiting) = self.pairing.withdraw(&tuple, id) {
+                    waiting.attempt.fail(&Refusal::NO_HANDSHAKE);
+                }
+                None
+            }
             () = given_up => {
                 if let Some(waiting) = self.pairing.withdraw(&tuple, id) {
-                    waiting.attempt.end(EndReason::ClientReset);
+                    waiting.attempt.fail(&Refusal::GIVEN_UP);
                 }
                 None
             }
@@ -176,7 +179,7 @@ impl Engine {
             Some(waiting) => self.join(worker, leg, *waiting),
             // Accepted, and reset in the meantime: not worth a server's while.
             None if tcp::has_error(&leg) => {
-                Attempt::new(self, worker, client, destination).end(EndReason::ClientReset);
+                Attempt::new(self, worker, client, destination).fail(&Refusal::GIVEN_UP);
             }
             None => self.accept_first(worker, leg, client, destination),
         }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use faith_packet::prefix::network_of;
 
+use crate::cause::Cause;
+
 /// Limits for each client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientLimits {
@@ -164,6 +166,16 @@ pub(crate) enum Full {
     Sessions,
     /// The client has begun as many sessions in this second as it may.
     Rate,
+}
+
+impl From<Full> for Cause {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Relay => Self::MaxSessions,
+            Full::Sessions => Self::MaxSessionsPerClient,
+            Full::Rate => Self::MaxRatePerClient,
+        }
+    }
 }
 
 /// A session's place among those of the relay and of its client.

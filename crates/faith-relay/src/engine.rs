@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -12,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
 use faith_stack::{Captured, HeldSyn, Service};
-use faith_sys::tcp;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -22,8 +22,11 @@ use crate::counters::{Counters, RelayStats};
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
 use crate::pairing::{Pairing, Tuple};
-use crate::record::{EndReason, Observer, SessionRecord};
+use crate::record::{Observer, SessionRecord};
+use crate::reports::Reports;
+use crate::shortage::Shortages;
 use crate::spares::Spares;
+use crate::tally::End;
 use crate::tasks::{Peers, Tasks};
 
 /// Longer timeouts are this long: sums of times must not overflow.
@@ -53,13 +56,12 @@ pub(crate) struct Engine {
     observer: Option<Arc<dyn Observer>>,
     workers: Box<[Worker]>,
     pub(crate) pairing: Pairing,
-    epoch: Instant,
     next_id: AtomicU64,
     active: AtomicU64,
     stage: AtomicU8,
     pub(crate) spares: Spares,
-    /// The minute in which the lack of descriptors or memory was last told.
-    exhausted_in: AtomicU64,
+    reports: Reports,
+    shortages: Arc<Shortages>,
     /// Told when the last session of a relay that is closing has ended.
     empty: Notify,
 }
@@ -75,20 +77,22 @@ impl Engine {
         options.idle_timeout = options.idle_timeout.map(|timeout| timeout.min(FAR));
         options.keep_alive = options.keep_alive.min(FAR);
         let workers = workers.max(1);
+        let epoch = Instant::now();
         let spares = Spares::new(options.connect_first);
-        let admission = Admission::new(&mut options, router);
+        let shortages = Arc::new(Shortages::new(epoch, observer.clone()));
+        let admission = Admission::new(&mut options, router, Arc::clone(&shortages));
         Arc::new(Self {
             options,
             admission,
             observer,
             workers: (0..workers).map(|_| Worker::default()).collect(),
             pairing: Pairing::new(workers),
-            epoch: Instant::now(),
             next_id: AtomicU64::new(1),
             active: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Open as u8),
             spares,
-            exhausted_in: AtomicU64::new(0),
+            reports: Reports::new(epoch),
+            shortages,
             empty: Notify::new(),
         })
     }
@@ -154,11 +158,12 @@ impl Engine {
         }
         let Worker { counters, tasks } = self.worker(worker);
         tasks.remove(id);
-        counters.ended(record.reason);
+        let end = End::from(&record);
+        counters.ended(end);
         if let Some(observer) = &self.observer {
-            let cheap = matches!(record.reason, EndReason::Denied | EndReason::Limit);
-            if !cheap || counters.may_report(self.epoch, now) {
-                observer.ended(record);
+            let told = (record.joined || self.reports.admit(record.reason, now)) && observer.ended(record);
+            if !told {
+                counters.untold(end);
             }
         }
         self.vacate();
@@ -177,14 +182,12 @@ impl Engine {
 
     /// Tells, once a minute, that this host has run out of something.
     pub(crate) fn ran_out(&self, error: &io::Error) {
-        // Counted from 1, as 0 is never.
-        let minute = self.epoch.elapsed().as_secs() / 60 + 1;
-        if self.exhausted_in.swap(minute, Ordering::Relaxed) != minute {
-            let what = tcp::exhaustion(error).unwrap_or("resources");
-            if let Some(observer) = &self.observer {
-                observer.exhausted(what, error);
-            }
-        }
+        self.shortages.ran_out(error);
+    }
+
+    /// Tells, once a minute, that connections cannot come from an address.
+    pub(crate) fn cannot_use(&self, source: Ipv4Addr, error: &io::Error) {
+        self.shortages.cannot_use(source, error);
     }
 
     pub(crate) fn counters(&self, worker: usize) -> &Counters {

@@ -9,7 +9,6 @@ use faith_sys::tcp;
 use crate::attempt::Attempt;
 use crate::engine::{Engine, Worker};
 use crate::leg::Leg;
-use crate::record::EndReason;
 use crate::upstream::Refusal;
 
 impl Engine {
@@ -17,7 +16,7 @@ impl Engine {
     pub(crate) fn hand_over(&self, worker: usize, leg: Leg, attempt: Attempt) {
         // Accepted, and reset in the meantime: there is nothing to be had from it.
         if tcp::has_error(&leg) {
-            return attempt.end(EndReason::ClientReset);
+            return attempt.fail(&Refusal::GIVEN_UP);
         }
         let (client, destination) = (*attempt.client(), *attempt.destination());
         match leg.into_connection().give_up() {

@@ -11,9 +11,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `relay`, `options`, `record`, `counters` | the public surface |
+//! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
 //! | `admission`, `clients`, `route` | who may go where |
-//! | `engine`, `handover` | what becomes of a SYN and of an accepted connection; the relay's end |
+//! | `engine`, `handover`, `reports` | what becomes of a SYN and of an accepted connection; the relay's end |
 //! | `attempt`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
 //! | `upstream`, `source` | connecting, where from, and what a failure means |
 //! | `splice` | sessions of connections that JavaScript accepted |
@@ -28,6 +28,7 @@ mod admission;
 mod alarm;
 mod attempt;
 mod begin;
+mod cause;
 mod clients;
 mod clock;
 mod counters;
@@ -44,17 +45,21 @@ mod pairing;
 mod pipes;
 mod record;
 mod relay;
+mod reports;
 mod route;
 mod session;
+mod shortage;
 mod source;
 mod spares;
 mod splice;
+mod tally;
 mod tasks;
 mod upstream;
 
 #[cfg(test)]
 mod tests;
 
+pub use cause::Cause;
 pub use clients::ClientLimits;
 pub use counters::RelayStats;
 pub use live::LiveSession;
@@ -63,3 +68,5 @@ pub use record::{EndReason, Observer, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
 pub use splice::{Connection, Server, Splice, Splices, Stop, take};
+pub use tally::{End, Tally};
+pub use upstream::ConnectError;

@@ -71,11 +71,7 @@ impl Loan {
 /// Lends no pipe any more on this thread, and closes those that are idle: splice(2) is refused.
 pub(crate) fn lend_no_more() {
     PIPES.with_borrow_mut(|pipes| {
-        if !std::mem::replace(&mut pipes.useless, true) {
-            tracing::warn!(
-                "splice(2) is refused, by a seccomp filter perhaps: bulk is copied, which takes more processor time"
-            );
-        }
+        pipes.useless = true;
         pipes.large_made -= pipes.large.len();
         pipes.small.clear();
         pipes.large.clear();

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
 use std::time::{Duration, SystemTime};
+
+use crate::cause::Cause;
 
 /// Why a session, or the attempt at one, ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,7 +27,7 @@ pub enum EndReason {
     Unreachable,
     /// Policy, or this host's own firewall, forbids the destination.
     Denied,
-    /// There were as many sessions as the relay may have.
+    /// The relay or the client had as many sessions as it may have.
     Limit,
     /// This host ran out of descriptors, memory or source ports.
     Exhausted,
@@ -43,7 +45,7 @@ impl EndReason {
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// Every reason, in the order of [`RelayStats::ended`](crate::RelayStats::ended).
+    /// Every reason, in the order of [`index`](Self::index).
     pub const ALL: [Self; 14] = [
         Self::Closed,
         Self::ClientReset,
@@ -116,6 +118,10 @@ pub struct SessionRecord {
     pub duration: Duration,
     /// How it ended.
     pub reason: EndReason,
+    /// What turned an attempt away, where there is more to say than the reason does; a session has none.
+    pub cause: Option<Cause>,
+    /// The error that turned an attempt away (errno(3)), where the kernel reported one.
+    pub errno: Option<i32>,
     /// Whether it was a session: client and server had been joined.
     pub joined: bool,
 }
@@ -123,16 +129,22 @@ pub struct SessionRecord {
 /// Who is told how sessions ended.
 pub trait Observer: Send + Sync {
     /// A session or an attempt at one ended. Called on the worker's thread, between packets: it must return
-    /// in microseconds and never block.
+    /// in microseconds and never block. Whether it was taken: what was not counts as
+    /// [untold](crate::RelayStats::untold).
     ///
-    /// Attempts that cost their sender one packet, [`Denied`](EndReason::Denied) and
-    /// [`Limit`](EndReason::Limit), are told a bounded number of times a second;
-    /// [`RelayStats::unreported`](crate::RelayStats::unreported) counts the rest.
-    fn ended(&self, record: SessionRecord);
+    /// Every session is told. Attempts, which cost their sender one packet, are told a bounded number of times a second
+    /// for each [`EndReason`]; the rest is untold too.
+    fn ended(&self, record: SessionRecord) -> bool;
 
     /// This host has run out of `what`, which also says what there would be more by. New connections wait in the
     /// kernel's queue, or are refused; sessions go on. Told once a minute at most, on the worker's thread.
     fn exhausted(&self, what: &str, error: &io::Error) {
         let _ = (what, error);
+    }
+
+    /// Connections cannot come from `source`, as a rule because this host does not have that address (any more); those
+    /// that were to are refused. Told likewise, for each address.
+    fn unusable_source(&self, source: Ipv4Addr, error: &io::Error) {
+        let _ = (source, error);
     }
 }

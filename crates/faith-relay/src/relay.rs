@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
 use crate::record::Observer;
+use crate::upstream::{ConnectError, check_source};
 
 /// Weak, as the interface holds the listener, which holds the engine.
 impl Router for Weak<FaithInterface> {
@@ -42,6 +43,31 @@ fn prepare_and_save_syn(listener: BorrowedFd<'_>) -> io::Result<()> {
     source::save_syn(listener)
 }
 
+/// Checks the sources that connections may come from, where the access list names none.
+fn check_sources(options: &RelayOptions) -> Result<(), StackError> {
+    let any = options.sources.is_empty().then_some(None);
+    let mut sources = options.sources.iter().copied().map(Some).chain(any);
+    sources.try_for_each(|source| check_source(source, options.privileged_source).map_err(unusable))
+}
+
+fn unusable(error: ConnectError) -> StackError {
+    let (what, syscall, source) = match error {
+        ConnectError::Source { address, error } if address.is_unspecified() => {
+            ("connect from a privileged port".to_owned(), "bind", error)
+        }
+        ConnectError::Source { address, error } => (format!("connect from {address}"), "bind", error),
+        ConnectError::Other(error) => ("make a socket for servers".to_owned(), "socket", error),
+    };
+    let hint = match source.kind() {
+        io::ErrorKind::AddrNotAvailable => Some(
+            "this host does not have that address: give it to an interface, or let net.ipv4.ip_nonlocal_bind have it used",
+        ),
+        io::ErrorKind::PermissionDenied => Some("run as root, or give CAP_NET_BIND_SERVICE"),
+        _ => None,
+    };
+    StackError::System { what, syscall, source, hint }
+}
+
 /// A relay that runs: it takes the connections of its ports and passes them on to the IPv4 servers they mean.
 ///
 /// Dropping it stops the listener; sessions go on until they end or the interface is closed.
@@ -57,7 +83,8 @@ impl Relay {
     /// # Errors
     ///
     /// Those of [`FaithInterface::listen`]: keepfaith is off, a port is taken, the address is in no prefix,
-    /// the interface is closed, or the kernel refuses.
+    /// the interface is closed, or the kernel refuses. `EADDRNOTAVAIL` where the host lacks one of the sources, `EACCES`
+    /// where a privileged one needs a capability.
     #[expect(clippy::needless_pass_by_value, reason = "callers share it as an Arc")]
     pub fn start(
         interface: Arc<FaithInterface>,
@@ -71,6 +98,7 @@ impl Relay {
             prepare: if options.copy_dscp { prepare_and_save_syn } else { prepare },
             hold: options.connect_first.then_some(options.hold),
         };
+        check_sources(&options)?;
         let workers = interface.workers();
         let engine = Engine::new(options, Arc::downgrade(&interface), workers, observer);
         let listener = interface.listen(listen, Arc::clone(&engine) as _)?;

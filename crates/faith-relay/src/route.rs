@@ -15,6 +15,7 @@ use faith_stack::Captured;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::cause::Cause;
 use crate::record::EndReason;
 use crate::upstream::{Answer, Refusal};
 
@@ -165,7 +166,11 @@ struct Open<'a>(&'a AtomicU32);
 impl<'a> Open<'a> {
     fn enter(open: &'a AtomicU32, most: u32) -> Result<Self, Refusal> {
         let entered = Self(open);
-        if open.fetch_add(1, Ordering::Relaxed) >= most { Err(Refusal::LIMIT) } else { Ok(entered) }
+        if open.fetch_add(1, Ordering::Relaxed) >= most {
+            Err(Refusal::limit(Cause::MaxUndecided))
+        } else {
+            Ok(entered)
+        }
     }
 }
 
@@ -185,6 +190,6 @@ impl From<Reject> for Refusal {
             Reject::Prohibited => (EndReason::Denied, Answer::Unreachable(Unreachable::Prohibited)),
             Reject::Drop => (EndReason::Denied, Answer::Silence),
         };
-        Self::new(reason, answer)
+        Self::rejected(reason, answer)
     }
 }

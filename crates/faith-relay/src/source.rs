@@ -11,13 +11,15 @@
 //! An address that does not serve, out of ports towards the server or no longer the host's, gives way to the next in
 //! the client's order. So a client that has many connections to one server still gets the ports of every address.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use faith_packet::prefix::network_of;
+
+use crate::shortage::Shortages;
+use crate::upstream::ConnectError;
 
 /// The addresses that a relay connects from, and what became of them.
 #[derive(Debug)]
@@ -25,9 +27,8 @@ pub(crate) struct Sources {
     addresses: Box<[Ipv4Addr]>,
     client_prefix_length: u8,
     fallbacks: AtomicU64,
-    epoch: Instant,
-    /// The minute in which a fallback was last told.
-    told_in: AtomicU64,
+    /// Told of an address that is no longer the host's.
+    shortages: Arc<Shortages>,
 }
 
 /// The source of a connection to a server.
@@ -51,15 +52,18 @@ pub(crate) enum Address {
 
 impl Sources {
     /// Takes the addresses in any order. `client_prefix_length` is how many bits of an IPv6 address make one client.
-    pub(crate) fn new(mut addresses: Vec<Ipv4Addr>, client_prefix_length: u8) -> Arc<Self> {
+    pub(crate) fn new(
+        mut addresses: Vec<Ipv4Addr>,
+        client_prefix_length: u8,
+        shortages: Arc<Shortages>,
+    ) -> Arc<Self> {
         addresses.sort_unstable();
         addresses.dedup();
         Arc::new(Self {
             addresses: addresses.into_boxed_slice(),
             client_prefix_length,
             fallbacks: AtomicU64::new(0),
-            epoch: Instant::now(),
-            told_in: AtomicU64::new(0),
+            shortages,
         })
     }
 
@@ -86,13 +90,11 @@ impl Sources {
         })
     }
 
-    /// Counts a connection that did not come from `address`, and tells of it once a minute.
-    fn fell_back(&self, address: Ipv4Addr, error: &io::Error) {
+    /// Counts a connection that did not come from its client's own address.
+    fn fell_back(&self, error: &ConnectError) {
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
-        // Counted from 1, as 0 is never.
-        let minute = self.epoch.elapsed().as_secs() / 60 + 1;
-        if self.told_in.swap(minute, Ordering::Relaxed) != minute {
-            tracing::warn!(%address, %error, "a source address does not serve: connections come from the next one");
+        if let ConnectError::Source { address, error } = error {
+            self.shortages.cannot_use(*address, error);
         }
     }
 }
@@ -104,8 +106,8 @@ impl Address {
     /// What `connect` says of an address that serves, or of the client's first one when none does.
     pub(crate) fn each<T>(
         &self,
-        mut connect: impl FnMut(Option<Ipv4Addr>) -> io::Result<T>,
-    ) -> io::Result<T> {
+        mut connect: impl FnMut(Option<Ipv4Addr>) -> Result<T, ConnectError>,
+    ) -> Result<T, ConnectError> {
         let (sources, network) = match self {
             Self::Any => return connect(None),
             Self::Fixed(address) => return connect(Some(*address)),
@@ -114,23 +116,24 @@ impl Address {
         let mut first = None;
         for address in sources.ranked(network) {
             match connect(Some(address)) {
-                Err(error) if does_not_serve(&error) => first = first.or(Some((address, error))),
+                Err(error) if does_not_serve(&error) => first = first.or(Some(error)),
                 outcome => {
-                    if let (Ok(_), Some((first, error))) = (&outcome, &first) {
-                        sources.fell_back(*first, error);
+                    if let (Ok(_), Some(error)) = (&outcome, &first) {
+                        sources.fell_back(error);
                     }
                     return outcome;
                 }
             }
         }
         // There is at least one address.
-        Err(first.map_or_else(|| ErrorKind::AddrNotAvailable.into(), |(_, error)| error))
+        Err(first.unwrap_or_else(|| ConnectError::Other(ErrorKind::AddrNotAvailable.into())))
     }
 }
 
 /// Whether another address may do where this error was met: the host does not have the address, or each of its ports is
 /// taken towards the server.
-pub(crate) fn does_not_serve(error: &io::Error) -> bool {
+pub(crate) fn does_not_serve(error: &ConnectError) -> bool {
+    let (ConnectError::Source { error, .. } | ConnectError::Other(error)) = error;
     error.kind() == ErrorKind::AddrNotAvailable
 }
 
@@ -153,6 +156,8 @@ fn mix(key: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::io;
+    use std::time::Instant;
 
     use super::*;
 
@@ -163,7 +168,12 @@ mod tests {
     }
 
     fn sources(last: impl IntoIterator<Item = u8>) -> Arc<Sources> {
-        Sources::new(last.into_iter().map(address).collect(), 64)
+        of_length(64, last)
+    }
+
+    fn of_length(length: u8, last: impl IntoIterator<Item = u8>) -> Arc<Sources> {
+        let shortages = Arc::new(Shortages::new(Instant::now(), None));
+        Sources::new(last.into_iter().map(address).collect(), length, shortages)
     }
 
     fn client(number: u32) -> Ipv6Addr {
@@ -174,8 +184,17 @@ mod tests {
         sources.of(client).each(|address| Ok(address.unwrap())).unwrap()
     }
 
-    fn unavailable<T>() -> io::Result<T> {
-        Err(ErrorKind::AddrNotAvailable.into())
+    fn failed(error: impl Into<io::Error>) -> ConnectError {
+        ConnectError::Other(error.into())
+    }
+
+    fn io_error(error: ConnectError) -> io::Error {
+        let (ConnectError::Source { error, .. } | ConnectError::Other(error)) = error;
+        error
+    }
+
+    fn unavailable<T>() -> Result<T, ConnectError> {
+        Err(failed(ErrorKind::AddrNotAvailable))
     }
 
     #[test]
@@ -189,7 +208,7 @@ mod tests {
         let same_network = |number: u32| Ipv6Addr::from_bits(client(7).to_bits() + u128::from(number));
         let whole = sources(1..=16);
         assert!((0..CLIENTS).all(|number| first(&whole, same_network(number)) == first(&whole, client(7))));
-        let single = Sources::new((1..=16).map(address).collect(), 128);
+        let single = of_length(128, 1..=16);
         assert!((0..CLIENTS).any(|number| first(&single, same_network(number)) != first(&single, client(7))));
     }
 
@@ -233,11 +252,11 @@ mod tests {
     fn each_address_is_tried_once_and_the_first_ones_error_is_told() {
         let all = sources(1..=5);
         let mut tried = Vec::new();
-        let failed: io::Result<()> = all.of(client(1)).each(|address| {
+        let outcome: Result<(), _> = all.of(client(1)).each(|address| {
             tried.push(address.unwrap());
-            Err(io::Error::new(ErrorKind::AddrNotAvailable, address.unwrap().to_string()))
+            Err(failed(io::Error::new(ErrorKind::AddrNotAvailable, address.unwrap().to_string())))
         });
-        assert_eq!(failed.unwrap_err().to_string(), tried[0].to_string());
+        assert_eq!(io_error(outcome.unwrap_err()).to_string(), tried[0].to_string());
         tried.sort_unstable();
         assert_eq!(tried, (1..=5).map(address).collect::<Vec<_>>());
         assert_eq!(all.fallbacks(), 0);
@@ -249,9 +268,9 @@ mod tests {
         let mut tried = 0;
         let error = all.of(client(1)).each(|_| {
             tried += 1;
-            io::Result::<()>::Err(ErrorKind::NetworkUnreachable.into())
+            Err::<(), _>(failed(ErrorKind::NetworkUnreachable))
         });
-        assert_eq!((error.unwrap_err().kind(), tried), (ErrorKind::NetworkUnreachable, 1));
+        assert_eq!((io_error(error.unwrap_err()).kind(), tried), (ErrorKind::NetworkUnreachable, 1));
     }
 
     #[test]
@@ -261,6 +280,7 @@ mod tests {
             tried.push(address);
             unavailable::<()>()
         });
-        assert_eq!((error.unwrap_err().kind(), tried), (ErrorKind::AddrNotAvailable, vec![Some(address(9))]));
+        let kind = io_error(error.unwrap_err()).kind();
+        assert_eq!((kind, tried), (ErrorKind::AddrNotAvailable, vec![Some(address(9))]));
     }
 }

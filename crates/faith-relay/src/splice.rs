@@ -27,7 +27,7 @@ use crate::options::RelayOptions;
 use crate::record::{Observer, SessionRecord};
 use crate::session::Session;
 use crate::source::{Address, Source};
-use crate::upstream::{Target, open};
+use crate::upstream::{ConnectError, Target, open};
 
 /// Takes connected TCP sockets from whoever has these descriptors, and closes them next: the connections go on. All of
 /// them are taken or none.
@@ -120,7 +120,7 @@ impl Splices {
         worker: usize,
         server: Server,
         stop: Stop,
-    ) -> impl Future<Output = Option<io::Result<Connection>>> + Send + use<> {
+    ) -> impl Future<Output = Option<Result<Connection, ConnectError>>> + Send + use<> {
         let (decided, connected) = oneshot::channel();
         self.run_on(worker, move || {
             spawn_local(async move {
@@ -215,10 +215,9 @@ impl Ends {
 }
 
 impl Observer for Ends {
-    fn ended(&self, record: SessionRecord) {
-        if let Some(ended) = self.lock().remove(&record.id) {
-            // Nobody waits when the environment of JavaScript is gone.
-            let _ = ended.send(record);
-        }
+    fn ended(&self, record: SessionRecord) -> bool {
+        let ended = self.lock().remove(&record.id);
+        // Nobody waits when the environment of JavaScript is gone.
+        ended.is_some_and(|ended| ended.send(record).is_ok())
     }
 }

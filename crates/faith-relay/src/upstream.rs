@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use faith_packet::icmpv6::Unreachable;
@@ -13,8 +14,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
+use crate::cause::Cause;
 use crate::record::EndReason;
-use crate::source::{Source, does_not_serve};
+use crate::source::Source;
 
 /// How a client is told that there will be no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,58 +33,114 @@ pub(crate) enum Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) reason: EndReason,
+    pub(crate) cause: Option<Cause>,
     pub(crate) answer: Answer,
-    /// Which error said that this host has run out of something (errno(3)).
-    pub(crate) exhausted: Option<i32>,
+    /// The error behind it (errno(3)), where there is one.
+    pub(crate) errno: Option<i32>,
+    /// The address that the connection cannot come from, where that is why.
+    pub(crate) source: Option<Ipv4Addr>,
 }
 
 impl Refusal {
     pub(crate) const fn new(reason: EndReason, answer: Answer) -> Self {
-        Self { reason, answer, exhausted: None }
+        Self { reason, cause: None, answer, errno: None, source: None }
+    }
+
+    const fn because(self, cause: Cause) -> Self {
+        Self { cause: Some(cause), ..self }
     }
 
     /// Policy, this host's or the relay's.
-    pub(crate) const DENIED: Self =
-        Self::new(EndReason::Denied, Answer::Unreachable(Unreachable::Prohibited));
-
-    /// The destination maps to no IPv4 address.
-    pub(crate) const NO_ROUTE: Self =
-        Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::NoRoute));
+    pub(crate) const fn denied(cause: Cause) -> Self {
+        Self::new(EndReason::Denied, Answer::Unreachable(Unreachable::Prohibited)).because(cause)
+    }
 
     /// As many sessions as there may be.
-    pub(crate) const LIMIT: Self = Self::new(EndReason::Limit, Answer::Reset);
+    pub(crate) const fn limit(cause: Cause) -> Self {
+        Self::new(EndReason::Limit, Answer::Reset).because(cause)
+    }
 
-    /// Whoever was asked where it goes did not say.
-    pub(crate) const UNDECIDED: Self = Self::new(EndReason::Error, Answer::Reset);
+    /// The [`Route`](crate::Route) said so.
+    pub(crate) const fn rejected(reason: EndReason, answer: Answer) -> Self {
+        Self::new(reason, answer).because(Cause::RejectedByRoute)
+    }
+
+    /// The destination maps to no IPv4 address.
+    pub(crate) const NO_MAPPING: Self =
+        Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::NoRoute))
+            .because(Cause::NoMapping);
+
+    /// The [`Route`](crate::Route) gave no verdict.
+    pub(crate) const UNDECIDED: Self = Self::new(EndReason::Error, Answer::Reset).because(Cause::NoVerdict);
 
     /// The client wants the connection no more.
-    pub(crate) const GIVEN_UP: Self = Self::new(EndReason::ClientReset, Answer::Silence);
+    pub(crate) const GIVEN_UP: Self =
+        Self::new(EndReason::ClientReset, Answer::Silence).because(Cause::ClientGaveUp);
 
-    /// The server did not answer in time.
-    pub(crate) const TIMEOUT: Self = Self::new(EndReason::ConnectTimeout, Answer::Silence);
+    /// The client was answered, and did not complete its handshake.
+    pub(crate) const NO_HANDSHAKE: Self =
+        Self::new(EndReason::Aborted, Answer::Silence).because(Cause::NoHandshake);
 
     /// What an error of socket(2) or connect(2) means.
     pub(crate) fn from_error(error: &io::Error) -> Self {
+        Self { errno: error.raw_os_error(), ..Self::meaning_of(error) }
+    }
+
+    fn meaning_of(error: &io::Error) -> Self {
         if tcp::exhaustion(error).is_some() {
-            let exhausted = error.raw_os_error();
-            return Self { exhausted, ..Self::new(EndReason::Exhausted, Answer::Reset) };
+            return Self::new(EndReason::Exhausted, Answer::Reset);
         }
         match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
                 Self::new(EndReason::Refused, Answer::Reset)
             }
-            ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => Self::NO_ROUTE,
+            ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+                Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::NoRoute))
+            }
             ErrorKind::HostUnreachable => {
                 Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::AddressUnreachable))
             }
             // EPERM and EACCES: a local firewall, or an address that may not be dialled, such as a broadcast
             // one.
-            ErrorKind::PermissionDenied => Self::DENIED,
-            ErrorKind::TimedOut => Self::TIMEOUT,
+            ErrorKind::PermissionDenied => Self::denied(Cause::ProhibitedByHost),
+            ErrorKind::TimedOut => Self::new(EndReason::ConnectTimeout, Answer::Silence),
             // The send queue did not take the header whole.
             ErrorKind::WriteZero => Self::new(EndReason::Exhausted, Answer::Reset),
             _ => Self::new(EndReason::Error, Answer::Reset),
         }
+    }
+}
+
+impl From<&ConnectError> for Refusal {
+    fn from(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Source { address, error } => Self {
+                errno: error.raw_os_error(),
+                source: Some(*address),
+                ..Self::new(EndReason::Error, Answer::Reset).because(Cause::NoSource)
+            },
+            ConnectError::Other(error) => Self::from_error(error),
+        }
+    }
+}
+
+/// Why a server could not be connected to.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// bind(2) does not let the connection come from this address.
+    Source {
+        /// The address; unspecified where only the port was chosen.
+        address: Ipv4Addr,
+        /// Why.
+        error: io::Error,
+    },
+    /// Any other error of socket(2), bind(2) or connect(2); `ETIMEDOUT` too where the server took too long to answer.
+    Other(io::Error),
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error)
     }
 }
 
@@ -107,18 +165,18 @@ pub(crate) async fn connect(
     target: &Target,
     connect_timeout: Duration,
 ) -> Result<(AsyncFd<Connection>, Alarm), Refusal> {
-    open(target, connect_timeout).await.map_err(|error| Refusal::from_error(&error))
+    open(target, connect_timeout).await.map_err(|error| Refusal::from(&error))
 }
 
 /// As [`connect`], for whoever has no client to tell.
 ///
 /// # Errors
 ///
-/// Those of socket(2), bind(2) and connect(2); `ETIMEDOUT` after `connect_timeout` too.
+/// [`ConnectError`], `ETIMEDOUT` after `connect_timeout` included.
 pub(crate) async fn open(
     target: &Target,
     connect_timeout: Duration,
-) -> io::Result<(AsyncFd<Connection>, Alarm)> {
+) -> Result<(AsyncFd<Connection>, Alarm), ConnectError> {
     let begun = begin(target)?;
     let deadline = Instant::now() + connect_timeout;
     let mut alarm = Alarm::new(deadline);
@@ -126,10 +184,10 @@ pub(crate) async fn open(
         biased;
         // The readiness stays set: a connected socket is writable, and the session starts from that.
         ready = begun.writable() => ready?.ready().is_write_closed(),
-        () = alarm.until(deadline) => return Err(tcp::timed_out()),
+        () = alarm.until(deadline) => return Err(tcp::timed_out().into()),
     };
     if failed && let Some(error) = tcp::take_error(&begun)? {
-        return Err(error);
+        return Err(error.into());
     }
     introduce(target, &begun)?;
     Ok((begun, alarm))
@@ -145,48 +203,70 @@ fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> io::Result<()
     }
 }
 
-fn begin(target: &Target) -> io::Result<AsyncFd<Connection>> {
-    let connection = target.source.address.each(|address| match target.source.privileged {
-        None => begin_from(target, address),
-        Some(turn) => begin_from_privileged(target, address, turn),
-    })?;
-    reactor::register(connection)
-}
-
-fn begin_from(target: &Target, address: Option<Ipv4Addr>) -> io::Result<Connection> {
-    let connection = socket(target)?;
-    if let Some(address) = address {
-        source::bind_address(&connection, address)?;
-    }
-    tcp::begin_connect(&connection, target.server)?;
-    Ok(connection)
-}
-
-/// As [`begin_from`], by the first privileged port that is free towards the server. Only connect(2) tells, and a bound
-/// socket keeps its port, so each port takes a socket.
-fn begin_from_privileged(target: &Target, address: Option<Ipv4Addr>, turn: usize) -> io::Result<Connection> {
-    let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    let mut ports = source::reserved_ports(turn);
-    loop {
-        let connection = socket(target)?;
-        source::bind_first(&connection, address, &mut ports)?;
-        match tcp::begin_connect(&connection, target.server) {
-            Err(error) if does_not_serve(&error) => {}
-            begun => return begun.map(|()| connection),
+fn begin(target: &Target) -> Result<AsyncFd<Connection>, ConnectError> {
+    let Source { address, privileged } = &target.source;
+    let connection = address.each(|address| {
+        // Only connect(2) tells that a port is taken towards the server, and a bound socket keeps its port, so each port
+        // takes a socket.
+        let mut ports = privileged.map(source::reserved_ports);
+        loop {
+            let connection = socket(target)?;
+            bind(&connection, address, ports.as_mut())?;
+            match tcp::begin_connect(&connection, target.server) {
+                Err(error) if ports.is_some() && error.kind() == ErrorKind::AddrNotAvailable => {}
+                begun => return Ok(begun.map(|()| connection)?),
+            }
         }
-    }
+    })?;
+    Ok(reactor::register(connection)?)
 }
 
 /// A socket with its options, neither bound nor connected.
 fn socket(target: &Target) -> io::Result<Connection> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    let connection = Connection::new(socket.into());
+    let connection = Connection::new(plain_socket()?.into());
     tcp::prepare_leg(&connection)?;
     if let Some(traffic_class) = target.traffic_class {
         source::set_dscp(&connection, traffic_class)?;
     }
     tcp::acknowledge_with_data(&connection)?;
     Ok(connection)
+}
+
+fn plain_socket() -> io::Result<Socket> {
+    Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))
+}
+
+/// Binds to `address`, if there is one, and to the first of `ports` that can be bound to, where there are any.
+fn bind(
+    socket: impl AsFd,
+    address: Option<Ipv4Addr>,
+    ports: Option<&mut impl Iterator<Item = u16>>,
+) -> Result<(), ConnectError> {
+    let bound = match (address, ports) {
+        (None, None) => return Ok(()),
+        (Some(address), None) => source::bind_address(socket, address),
+        (_, Some(ports)) => source::bind_first(socket, address.unwrap_or(Ipv4Addr::UNSPECIFIED), ports),
+    };
+    bound.map_err(|error| match error.kind() {
+        ErrorKind::AddrNotAvailable | ErrorKind::PermissionDenied => {
+            ConnectError::Source { address: address.unwrap_or(Ipv4Addr::UNSPECIFIED), error }
+        }
+        ErrorKind::AddrInUse => ConnectError::Other(source::out_of_ports()),
+        _ => ConnectError::Other(error),
+    })
+}
+
+/// Checks that connections can come from `address`, if there is one, and from a privileged port, if that is wanted.
+///
+/// # Errors
+///
+/// [`ConnectError`]; that every privileged port is taken at the moment is none.
+pub(crate) fn check_source(address: Option<Ipv4Addr>, privileged: bool) -> Result<(), ConnectError> {
+    let mut ports = privileged.then(|| source::reserved_ports(0));
+    match bind(plain_socket()?, address, ports.as_mut()) {
+        Err(ConnectError::Other(error)) if error.kind() == ErrorKind::AddrNotAvailable => Ok(()),
+        checked => checked,
+    }
 }
 
 #[cfg(test)]
@@ -211,7 +291,37 @@ mod tests {
     fn running_out_of_descriptors_is_no_fault_of_the_server() {
         const EMFILE: i32 = 24;
         let refusal = Refusal::from_error(&io::Error::from_raw_os_error(EMFILE));
-        assert_eq!((refusal.reason, refusal.exhausted), (EndReason::Exhausted, Some(EMFILE)));
+        assert_eq!((refusal.reason, refusal.errno), (EndReason::Exhausted, Some(EMFILE)));
+    }
+
+    const EADDRNOTAVAIL: i32 = 99;
+    /// An address that no host has (RFC 5737).
+    const FOREIGN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 77);
+
+    #[test]
+    fn an_address_that_the_host_lacks_is_not_a_host_that_ran_out_of_ports() {
+        for privileged in [false, true] {
+            let error = check_source(Some(FOREIGN), privileged).unwrap_err();
+            assert!(matches!(error, ConnectError::Source { address: FOREIGN, .. }), "{error:?}");
+            let refusal = Refusal::from(&error);
+            assert_eq!((refusal.reason, refusal.cause), (EndReason::Error, Some(Cause::NoSource)));
+            assert_eq!(refusal.source, Some(FOREIGN));
+        }
+        // connect(2) says the same where every port is taken.
+        let ports = Refusal::from(&ConnectError::Other(io::Error::from_raw_os_error(EADDRNOTAVAIL)));
+        assert_eq!((ports.reason, ports.source), (EndReason::Exhausted, None));
+    }
+
+    #[test]
+    fn addresses_of_the_host_can_be_sources() {
+        check_source(None, false).unwrap();
+        check_source(Some(Ipv4Addr::LOCALHOST), false).unwrap();
+    }
+
+    #[test]
+    fn a_prohibited_destination_is_told_apart_from_the_rules_of_the_access_list() {
+        let refusal = meaning(ErrorKind::PermissionDenied);
+        assert_eq!((refusal.reason, refusal.cause), (EndReason::Denied, Some(Cause::ProhibitedByHost)));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn reserved_ports(turn: usize) -> impl Iterator<Item = u16> {
 ///
 /// # Errors
 /// `EACCES` without `CAP_NET_BIND_SERVICE` for a port below net.ipv4.ip_unprivileged_port_start; `EADDRNOTAVAIL` when the
-/// address is not the host's or no port is left.
+/// address is not the host's; `EADDRINUSE` when no port is left.
 pub fn bind_first(
     socket: impl AsFd,
     address: Ipv4Addr,
@@ -48,7 +48,13 @@ pub fn bind_first(
             bound => return Ok(bound?),
         }
     }
-    Err(Errno::ADDRNOTAVAIL.into())
+    Err(Errno::ADDRINUSE.into())
+}
+
+/// The error by which connect(2) tells that every port is taken towards a server.
+#[must_use]
+pub fn out_of_ports() -> io::Error {
+    Errno::ADDRNOTAVAIL.into()
 }
 
 /// Gives what the socket sends the DSCP of `traffic_class` (RFC 2474); the ECN bits stay TCP's own (RFC 3168).

@@ -53,8 +53,10 @@ pub fn exhaustion(error: &io::Error) -> Option<&'static str> {
         Errno::NFILE => Some("descriptors of the host (fs.file-max)"),
         Errno::NOBUFS | Errno::NOMEM => Some("memory"),
         Errno::NOSPC => Some("epoll watches (fs.epoll.max_user_watches)"),
-        // connect(2) reports either of them when every port is taken towards a server; bind(2) the first one for an
-        // address that the host does not have.
+        // bind(2), where each of a few ports is asked for by its number.
+        Errno::ADDRINUSE => Some("privileged source ports (600 to 1023)"),
+        // connect(2) reports either of them when every port is taken towards a server. From bind(2) the first one means that
+        // the host lacks the address: callers of bind(2) tell that apart.
         Errno::ADDRNOTAVAIL | Errno::AGAIN => {
             Some("source addresses or ports (net.ipv4.ip_local_port_range, or more addresses)")
         }

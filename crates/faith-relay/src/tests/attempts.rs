@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use faith_packet::access::AccessList;
@@ -15,6 +15,7 @@ use super::{
     Caller, DeafServer, Fate, Lab, OWN_ADDRESS, PATIENCE, TestRouter, eventually, faith, options,
     read_to_reset,
 };
+use crate::cause::Cause;
 use crate::engine::Engine;
 use crate::options::RelayOptions;
 use crate::record::{EndReason, Observer, SessionRecord};
@@ -122,10 +123,110 @@ fn a_flood_of_denied_syns_is_counted_whole_and_told_in_part() {
         lab.offer(lab.syn(caller.address).0);
     }
     let stats = lab.engine.stats();
-    assert_eq!(stats.ended[EndReason::Denied.index()], 2000);
+    assert_eq!(stats.ended.of(EndReason::Denied), 2000);
     let told = lab.records().count() as u64;
-    assert_eq!(told + stats.unreported, 2000);
-    assert!(stats.unreported > 0);
+    assert_eq!(told + stats.untold.of(EndReason::Denied), 2000);
+    assert!(told > 0 && stats.untold.sum() > 0);
+}
+
+#[test]
+fn a_flood_of_refused_syns_is_counted_whole_and_told_in_part() {
+    let mut lab = Lab::new(options());
+    lab.refuse();
+    let callers: Vec<Caller> = (0..300).map(|_| Caller::new()).collect();
+    let fates: Vec<_> = callers
+        .iter()
+        .map(|caller| {
+            let (syn, fate) = lab.syn(caller.address);
+            lab.offer(syn);
+            fate
+        })
+        .collect();
+    for fate in fates {
+        assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
+    }
+    eventually("all have ended", || lab.engine.stats().active == 0);
+    let stats = lab.engine.stats();
+    assert_eq!(stats.ended.of(EndReason::Refused), 300);
+    let told = lab.records().count() as u64;
+    assert_eq!(told + stats.untold.of(EndReason::Refused), 300);
+    assert!(told > 0 && stats.untold.sum() > 0, "{told}");
+}
+
+#[test]
+fn every_session_is_told() {
+    let lab = Lab::new(options());
+    for _ in 0..200 {
+        drop(lab.session());
+        assert!(lab.ended().joined);
+    }
+    assert_eq!(lab.engine.stats().untold.sum(), 0);
+}
+
+/// Why the access list turns a connection to `destination` away.
+fn denial(rules: &str, destination: Ipv4Addr) -> Option<Cause> {
+    let access = AccessList::parse(rules, "test").unwrap();
+    let lab = Lab::new(RelayOptions { access, ..options() });
+    let (mut syn, _fate) = lab.syn(Caller::new().address);
+    syn.destination = faith(destination, 80);
+    lab.offer(syn);
+    let record = lab.ended();
+    assert_eq!((record.reason, record.joined), (EndReason::Denied, false));
+    record.cause
+}
+
+#[test]
+fn a_denial_says_what_denied() {
+    let public = Ipv4Addr::new(1, 1, 1, 1);
+    assert_eq!(denial("::/0 deny 1.0.0.0/8\n", public), Some(Cause::DeniedByRule));
+    assert_eq!(denial("::/0 permit 2.0.0.0/8\n", public), Some(Cause::DeniedNoMatch));
+    assert_eq!(denial("", Ipv4Addr::new(10, 0, 0, 1)), Some(Cause::SpecialPurpose));
+    assert_eq!(denial("", OWN_ADDRESS), Some(Cause::OwnAddress));
+    assert_eq!(denial("::/0 permit 127.0.0.1/32\n", Ipv4Addr::LOCALHOST), Some(Cause::Loopback));
+}
+
+#[test]
+fn a_refused_server_is_told_with_its_errno() {
+    const ECONNREFUSED: i32 = 111;
+    let mut lab = Lab::new(options());
+    lab.refuse();
+    lab.offer(lab.syn(Caller::new().address).0);
+    let record = lab.ended();
+    assert_eq!((record.cause, record.errno), (None, Some(ECONNREFUSED)));
+}
+
+#[test]
+fn a_source_that_the_host_lacks_is_told_by_its_address() {
+    struct Sources(Mutex<Vec<Ipv4Addr>>);
+
+    impl Observer for Sources {
+        fn ended(&self, _: SessionRecord) -> bool {
+            true
+        }
+
+        fn exhausted(&self, what: &str, _: &io::Error) {
+            panic!("nothing ran out, {what} least of all");
+        }
+
+        fn unusable_source(&self, source: Ipv4Addr, _: &io::Error) {
+            self.0.lock().unwrap().push(source);
+        }
+    }
+
+    // An address for documentation (RFC 5737).
+    let foreign = Ipv4Addr::new(203, 0, 113, 77);
+    let sources = Arc::new(Sources(Mutex::default()));
+    let options = RelayOptions { sources: vec![foreign], ..options() };
+    let lab = Lab::watched(options, Arc::clone(&sources) as _);
+    for _ in 0..3 {
+        let (syn, fate) = lab.syn(Caller::new().address);
+        lab.offer(syn);
+        assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
+    }
+    let told = sources.0.lock().unwrap();
+    assert_eq!(told.first(), Some(&foreign));
+    // The minute may turn meanwhile.
+    assert!(told.len() <= 2, "{told:?}");
 }
 
 #[test]
@@ -133,7 +234,9 @@ fn a_lack_of_descriptors_is_told_once_and_not_each_time() {
     struct Count(AtomicU32);
 
     impl Observer for Count {
-        fn ended(&self, _: SessionRecord) {}
+        fn ended(&self, _: SessionRecord) -> bool {
+            true
+        }
 
         fn exhausted(&self, _: &str, _: &io::Error) {
             self.0.fetch_add(1, Ordering::Relaxed);

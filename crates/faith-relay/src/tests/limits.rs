@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Caller, DeafServer, Fate, Lab, PATIENCE, eventually, options, read_to_reset};
 use crate::ClientLimits;
+use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::record::EndReason;
 
@@ -14,7 +15,8 @@ fn a_client_with_as_many_sessions_as_it_may_have_is_reset() {
     let lab = Lab::new(RelayOptions { clients: limits, ..options() });
     let (first, server) = lab.session();
     assert!(read_to_reset(&mut lab.dial()).is_empty());
-    assert_eq!(lab.ended().reason, EndReason::Limit);
+    let record = lab.ended();
+    assert_eq!((record.reason, record.cause), (EndReason::Limit, Some(Cause::MaxSessionsPerClient)));
     drop((first, server));
     lab.ended();
     drop(lab.session());

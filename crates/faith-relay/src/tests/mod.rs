@@ -72,9 +72,9 @@ impl Router for TestRouter {
 struct Told(Sender<SessionRecord>);
 
 impl Observer for Told {
-    fn ended(&self, record: SessionRecord) {
+    fn ended(&self, record: SessionRecord) -> bool {
         // A test that is over needs no more records.
-        let _ = self.0.send(record);
+        self.0.send(record).is_ok()
     }
 }
 
@@ -98,10 +98,17 @@ pub(crate) fn options() -> RelayOptions {
 impl Lab {
     /// A relay of these options whose clients all dial the one server.
     pub(crate) fn new(options: RelayOptions) -> Self {
+        let (told, records) = channel();
+        let mut lab = Self::watched(options, Arc::new(Told(told)));
+        lab.records = records;
+        lab
+    }
+
+    /// One whose ends an observer of the test's own is told of.
+    pub(crate) fn watched(options: RelayOptions, observer: Arc<dyn Observer>) -> Self {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let destination = faith(Ipv4Addr::LOCALHOST, server.local_addr().unwrap().port());
-        let (told, records) = channel();
-        let engine = Engine::new(options, TestRouter, 1, Some(Arc::new(Told(told))));
+        let engine = Engine::new(options, TestRouter, 1, Some(observer));
 
         let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
         let capture = listener.local_addr().unwrap();
@@ -134,6 +141,7 @@ impl Lab {
                 }
             });
         });
+        let (_, records) = channel();
         Self { engine, server, destination, capture, records, jobs: Some(jobs), worker: Some(worker) }
     }
 
@@ -220,7 +228,7 @@ impl Lab {
     }
 
     pub(crate) fn count(&self, reason: EndReason) -> u64 {
-        self.engine.stats().ended[reason.index()]
+        self.engine.stats().ended.of(reason)
     }
 }
 

@@ -1,0 +1,119 @@
+//! Why an attempt came to no session, more precisely than its [`EndReason`](crate::EndReason) says.
+
+use faith_packet::access::DenyReason;
+
+/// What turned an attempt away. An attempt has none where its reason says all, as `refused` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Cause {
+    /// A rule of the access list denies it.
+    DeniedByRule,
+    /// No rule of the access list permits it.
+    DeniedNoMatch,
+    /// The destination is a special-purpose address that no rule opens.
+    SpecialPurpose,
+    /// The destination is an address of the router itself that no rule opens.
+    OwnAddress,
+    /// The destination is the router's loopback, and loopback is not allowed.
+    Loopback,
+    /// This host's own firewall or routing table prohibits it (`EACCES`, `EPERM`).
+    ProhibitedByHost,
+    /// The [`Route`](crate::Route) rejected it.
+    RejectedByRoute,
+    /// The [`Route`](crate::Route) gave no verdict.
+    NoVerdict,
+    /// The destination maps to no IPv4 address.
+    NoMapping,
+    /// The connection cannot come from the source address that was chosen for it: this host does not have it.
+    NoSource,
+    /// The relay has as many sessions as it may have.
+    MaxSessions,
+    /// The client has as many sessions as it may have.
+    MaxSessionsPerClient,
+    /// The client has begun as many sessions in this second as it may begin.
+    MaxRatePerClient,
+    /// As many connections as may wait for the [`Route`](crate::Route) do.
+    MaxUndecided,
+    /// The client gave up before it was answered.
+    ClientGaveUp,
+    /// The client did not complete its handshake, although it was answered.
+    NoHandshake,
+}
+
+impl Cause {
+    /// How many causes there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Every cause, in the order of [`index`](Self::index).
+    pub const ALL: [Self; 16] = [
+        Self::DeniedByRule,
+        Self::DeniedNoMatch,
+        Self::SpecialPurpose,
+        Self::OwnAddress,
+        Self::Loopback,
+        Self::ProhibitedByHost,
+        Self::RejectedByRoute,
+        Self::NoVerdict,
+        Self::NoMapping,
+        Self::NoSource,
+        Self::MaxSessions,
+        Self::MaxSessionsPerClient,
+        Self::MaxRatePerClient,
+        Self::MaxUndecided,
+        Self::ClientGaveUp,
+        Self::NoHandshake,
+    ];
+
+    /// The cause's name in statistics and logs, in kebab case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DeniedByRule => "denied-by-rule",
+            Self::DeniedNoMatch => "denied-no-match",
+            Self::SpecialPurpose => "special-purpose",
+            Self::OwnAddress => "own-address",
+            Self::Loopback => "loopback",
+            Self::ProhibitedByHost => "prohibited-by-host",
+            Self::RejectedByRoute => "rejected-by-route",
+            Self::NoVerdict => "no-verdict",
+            Self::NoMapping => "no-mapping",
+            Self::NoSource => "no-source",
+            Self::MaxSessions => "max-sessions",
+            Self::MaxSessionsPerClient => "max-sessions-per-client",
+            Self::MaxRatePerClient => "max-rate-per-client",
+            Self::MaxUndecided => "max-undecided",
+            Self::ClientGaveUp => "client-gave-up",
+            Self::NoHandshake => "no-handshake",
+        }
+    }
+
+    /// Its place in [`ALL`](Self::ALL).
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl From<DenyReason> for Cause {
+    fn from(reason: DenyReason) -> Self {
+        match reason {
+            DenyReason::Rule => Self::DeniedByRule,
+            DenyReason::NoMatch => Self::DeniedNoMatch,
+            DenyReason::SpecialPurpose => Self::SpecialPurpose,
+            DenyReason::OwnAddress => Self::OwnAddress,
+            DenyReason::Loopback => Self::Loopback,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_at_its_own_place() {
+        for (place, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!(cause.index(), place, "{}", cause.name());
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Lines for a descriptor whose reader may not read, such as a log.
+//!
+//! Callers never wait: a line goes into a bounded queue, or it is lost and counted. A thread takes what is in the queue and
+//! writes it with a blocking write(2), because a descriptor that is made non-blocking is so for every process that shares
+//! it. A thread that is stuck in write(2) does not keep the process from exiting.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, write};
+
+/// A pipe takes a write of this length whole (`PIPE_BUF`, pipe(7)), so that lines of several writers are not mixed.
+const WHOLE: usize = 4096;
+
+/// How long the thread waits before it tries again what the kernel refused, as on a full disk.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Writes lines to a descriptor, as fast as they are read there.
+#[derive(Debug)]
+pub struct LineWriter {
+    shared: Arc<Shared>,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when there is something for the thread to do.
+    wanted: Condvar,
+    /// Told when the thread has written all there was, or cannot.
+    rested: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<u8>,
+    lost: u64,
+    thread: Thread,
+    /// Whether the writer was dropped.
+    ended: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Thread {
+    #[default]
+    Idle,
+    Writing,
+    /// The kernel refuses what it writes for now.
+    Failing,
+    /// The reader is gone: nothing is written any more.
+    Gone,
+}
+
+impl LineWriter {
+    /// Starts the thread. At most `limit` bytes wait in the queue, and as many are being written.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when no thread can be made.
+    pub fn start(sink: impl AsFd + Send + 'static, limit: usize) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let writing = Arc::clone(&shared);
+        std::thread::Builder::new().name("faithd-log".to_owned()).spawn(move || writing.run(&sink))?;
+        Ok(Self { shared, limit })
+    }
+
+    /// Has a line written, which ends in a line feed. Whether it was taken: without room it is lost. Where the reader is
+    /// gone it is forgotten, and counts as taken.
+    #[must_use]
+    pub fn write(&self, line: &str) -> bool {
+        let mut state = self.shared.lock();
+        if state.thread == Thread::Gone {
+            return true;
+        }
+        if state.waiting.len() + line.len() > self.limit {
+            state.lost += 1;
+            return false;
+        }
+        state.waiting.extend_from_slice(line.as_bytes());
+        if state.thread == Thread::Idle {
+            self.shared.wanted.notify_one();
+        }
+        true
+    }
+
+    /// How many lines were lost since this was last asked, once half of the queue is free; 0 before.
+    #[must_use]
+    pub fn take_lost(&self) -> u64 {
+        let mut state = self.shared.lock();
+        if state.waiting.len() > self.limit / 2 { 0 } else { std::mem::take(&mut state.lost) }
+    }
+
+    /// Waits until all is written, `limit` at most, and not while the kernel refuses it. Whether all is.
+    #[must_use]
+    pub fn flush(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut state = self.shared.lock();
+        loop {
+            match state.thread {
+                Thread::Gone => return true,
+                Thread::Idle if state.waiting.is_empty() => return true,
+                Thread::Failing => return false,
+                Thread::Idle | Thread::Writing => {}
+            }
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return false;
+            }
+            state = self.shared.rested.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for LineWriter {
+    fn drop(&mut self) {
+        self.shared.lock().ended = true;
+        self.shared.wanted.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, thread: Thread) {
+        self.lock().thread = thread;
+        self.rested.notify_all();
+    }
+
+    fn run(&self, sink: &impl AsFd) {
+        let mut taken = Vec::new();
+        while self.take(&mut taken) {
+            let mut rest = taken.as_slice();
+            while !rest.is_empty() {
+                match write(sink, whole_lines(rest)) {
+                    Ok(written) => {
+                        rest = rest.get(written..).unwrap_or_default();
+                        self.enter(Thread::Writing);
+                    }
+                    Err(Errno::INTR) => {}
+                    // Another process has made the descriptor non-blocking.
+                    Err(Errno::AGAIN) => {
+                        let _ = poll(&mut [PollFd::new(sink, PollFlags::OUT)], None);
+                    }
+                    Err(Errno::PIPE | Errno::BADF) => {
+                        self.lock().waiting = Vec::new();
+                        return self.enter(Thread::Gone);
+                    }
+                    Err(_) => {
+                        self.enter(Thread::Failing);
+                        std::thread::sleep(PAUSE);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for lines and takes all there are; false when there will be none.
+    fn take(&self, taken: &mut Vec<u8>) -> bool {
+        taken.clear();
+        let mut state = self.lock();
+        if state.waiting.is_empty() {
+            state.thread = Thread::Idle;
+            self.rested.notify_all();
+        }
+        while state.waiting.is_empty() {
+            if state.ended {
+                return false;
+            }
+            state = self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut state.waiting, taken);
+        state.thread = Thread::Writing;
+        true
+    }
+}
+
+/// As many whole lines as may be written at once, or the first one where that is longer.
+fn whole_lines(lines: &[u8]) -> &[u8] {
+    let Some(head) = lines.get(..WHOLE) else { return lines };
+    let end = head.iter().rposition(|byte| *byte == b'\n');
+    let end = end.or_else(|| lines.iter().position(|byte| *byte == b'\n'));
+    end.and_then(|end| lines.get(..=end)).unwrap_or(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeReader, Read, pipe};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn writer(limit: usize) -> (LineWriter, PipeReader) {
+        let (reader, sink) = pipe().unwrap();
+        (LineWriter::start(sink, limit).unwrap(), reader)
+    }
+
+    fn read_all(mut reader: PipeReader) -> String {
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        read
+    }
+
+    #[test]
+    fn lines_are_written_in_their_order() {
+        let (writer, reader) = writer(1 << 20);
+        let lines: Vec<String> = (0..10_000).map(|number| format!("line {number}\n")).collect();
+        let reading = std::thread::spawn(move || read_all(reader));
+        assert!(lines.iter().all(|line| writer.write(line)));
+        assert!(writer.flush(PATIENCE));
+        drop(writer);
+        assert_eq!(reading.join().unwrap(), lines.concat());
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_costs_lines_and_no_time() {
+        let (writer, reader) = writer(10_000);
+        let line = format!("{}\n", "x".repeat(99));
+        // A pipe holds 64 KiB, and the thread as much as the queue.
+        let taken = (0..5000).filter(|_| writer.write(&line)).count() as u64;
+        assert!(taken < 1000, "{taken}");
+        assert!(!writer.flush(Duration::ZERO));
+        assert_eq!(writer.take_lost(), 0, "there is no room yet to tell of it");
+
+        let reading = std::thread::spawn(move || read_all(reader));
+        assert!(writer.flush(PATIENCE));
+        assert_eq!(writer.take_lost(), 5000 - taken);
+        assert_eq!(writer.take_lost(), 0);
+        assert!(writer.write("the last\n"));
+        drop(writer);
+        let read = reading.join().unwrap();
+        assert_eq!(read.lines().count() as u64, taken + 1);
+        assert!(read.lines().take(usize::try_from(taken).unwrap()).all(|read| read.len() == 99));
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_error() {
+        let (writer, reader) = writer(100);
+        drop(reader);
+        assert!(writer.write("the write of this one fails\n"));
+        assert!(writer.flush(PATIENCE));
+        assert!((0..1000).all(|_| writer.write("nobody reads this\n")));
+        assert_eq!(writer.take_lost(), 0);
+    }
+
+    #[test]
+    fn a_descriptor_that_does_not_block_is_waited_for() {
+        let (reader, sink) = pipe().unwrap();
+        rustix::io::ioctl_fionbio(&sink, true).unwrap();
+        let writer = LineWriter::start(sink, 1 << 20).unwrap();
+        let line = format!("{}\n", "x".repeat(9999));
+        assert!((0..50).all(|_| writer.write(&line)));
+        let reading = std::thread::spawn(move || read_all(reader));
+        assert!(writer.flush(PATIENCE));
+        drop(writer);
+        assert_eq!(reading.join().unwrap(), line.repeat(50));
+    }
+
+    #[test]
+    fn a_disk_that_is_full_keeps_no_process_from_ending() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let writer = LineWriter::start(full, 100).unwrap();
+        assert!(writer.write("there is no room for this\n"));
+        assert!(!writer.flush(PATIENCE));
+        while writer.write("and for this neither\n") {}
+    }
+
+    #[test]
+    fn what_is_written_at_once_ends_with_a_line() {
+        assert_eq!(whole_lines(b"one\ntwo\n"), b"one\ntwo\n");
+        let many = "seven!\n".repeat(1000);
+        assert_eq!(whole_lines(many.as_bytes()).len(), 4095);
+        let long = format!("{}\nshort\n", "x".repeat(5000));
+        assert_eq!(whole_lines(long.as_bytes()).len(), 5001);
+    }
+}
