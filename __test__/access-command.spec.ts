@@ -1,11 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
 import test from 'ava'
-import { pino } from 'pino'
 import { loadAccessList, reloadAccessList } from '../cli/access-list.js'
 import { UsageError } from '../cli/exit.js'
+import { createLog as createLogger } from '../cli/log.js'
 import { parseOptions } from '../cli/options.js'
 import { FaithError, type FaithRelay } from '../index.js'
 
@@ -31,13 +30,10 @@ interface Line {
 /** A log whose lines can be looked at. */
 function createLog() {
   const lines: Line[] = []
-  const stream = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      lines.push(JSON.parse(chunk.toString()) as Line)
-      done()
-    },
-  })
-  return { log: pino(stream), lines }
+  const log = createLogger({ logFormat: 'json', logLevel: 'info' }, (line) =>
+    lines.push(JSON.parse(line) as Line),
+  )
+  return { log, lines }
 }
 
 /** A relay that only remembers the lists it is given. */
@@ -138,4 +134,15 @@ test('SIGHUP without a file changes nothing, and says what would', async (t) => 
   t.deepEqual(set, [])
   t.is(lines.length, 1)
   t.regex(lines[0]?.msg ?? '', /-f names one$/)
+})
+
+test('SIGHUP warns of loopback rules in a file that have no effect', async (t) => {
+  const { log, lines } = createLog()
+  const path = await file('::/0 permit 127.0.0.1/32\n')
+  await reloadAccessList(createRelay().relay, parseOptions(['-f', path]), log)
+  t.deepEqual(
+    lines.map(({ level }) => level),
+    [30, 40],
+  )
+  t.regex(lines[1]?.msg ?? '', /permits 127\.0\.0\.1\/32, .*--allow-loopback$/)
 })

@@ -1,9 +1,10 @@
 /** The access list of faithd: the rules of the command line, then those of a file that can be read again. */
-import type { Logger } from 'pino'
 import { checkAccessList, type FaithRelay, readAccessList } from '../index.js'
 import { FaithError } from '../lib/errors.js'
 import { explain, UsageError } from './exit.js'
+import type { Logger } from './log.js'
 import type { FaithdOptions } from './settings.js'
+import { loopbackWarnings } from './warnings.js'
 
 type Given = Pick<FaithdOptions, 'rules' | 'accessListFile'>
 
@@ -28,7 +29,7 @@ export async function loadAccessList({ rules, accessListFile }: Given): Promise<
 /** Reads the file again, and puts it in force or keeps what is; says which, and never fails. */
 export async function reloadAccessList(
   relay: FaithRelay,
-  options: Given & Pick<FaithdOptions, 'endDenied'>,
+  options: Given & Pick<FaithdOptions, 'endDenied' | 'relay'>,
   log: Logger,
 ): Promise<void> {
   const { accessListFile, endDenied } = options
@@ -40,6 +41,7 @@ export async function reloadAccessList(
     const { text, rules } = await loadAccessList(options)
     await relay.setAccessList(text, { endDenied })
     tellRules(log, `SIGHUP: ${accessListFile} read again`, rules)
+    for (const warning of loopbackWarnings(text, options)) log.warn(warning)
   } catch (error) {
     const code = error instanceof FaithError ? error.code : undefined
     log.error({ code }, `SIGHUP: the access list in force is kept: ${explain(error)}`)

@@ -23,7 +23,10 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [Exit.unavailable, '/dev/net/tun or a kernel feature is missing, or the interface was lost'],
   [Exit.software, 'a bug in faithd'],
   [Exit.permission, 'not permitted; the message names the capability'],
-  [Exit.config, 'configuration: keepfaith is not set, bad rules, or the interface exists'],
+  [
+    Exit.config,
+    'configuration: keepfaith is not set, bad rules, no such source, or the interface exists',
+  ],
   [130, 'ended at once by a second SIGINT; 143 by a second SIGTERM'],
 ]
 
@@ -64,6 +67,7 @@ export function exitCodeOf(error: unknown): number {
     case 'ERR_FAITH_ACCESS_LIST':
     case 'EEXIST':
     case 'EADDRINUSE':
+    case 'EADDRNOTAVAIL':
       return Exit.config
     default:
       return Exit.unavailable

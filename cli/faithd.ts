@@ -3,18 +3,22 @@
  * faithd: the daemon. It reads the command line, makes a faith interface, relays until it is told to stop, lets the
  * sessions drain, and says what it did.
  */
+import { answerUserSignals, refuseInspector } from './user-signals.js'
 import { readFileSync } from 'node:fs'
-import type { Logger } from 'pino'
 import type * as library from '../index.js'
 import { FaithError } from '../lib/errors.js'
 import { formatPorts } from '../lib/ports.js'
 import type * as lists from './access-list.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
 import { helpText } from './help.js'
-import { createLog, sessionLine, totalsLine } from './log.js'
+import { createLog, type Logger } from './log.js'
+import { LogLines, QUEUE_BYTES, writeNow } from './log-lines.js'
 import { parseOptions } from './options.js'
+import { sessionLine, totalsLine } from './session-lines.js'
 import type { FaithdOptions } from './settings.js'
 import { Hangups, stopSignal } from './signals.js'
+import { UntoldSums } from './untold.js'
+import { loopbackWarnings } from './warnings.js'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -23,29 +27,35 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     options = parseOptions(args)
   } catch (error) {
-    process.stderr.write(`faithd: ${explain(error)}\n`)
+    writeNow(`faithd: ${explain(error)}\n`)
     return exitCodeOf(error)
   }
   if (options.help) return print(helpText())
   if (options.version) return print(`faithd ${version()}\n`)
 
-  const log = createLog(options)
+  const lines = new LogLines()
+  const log = createLog(options, lines.write)
+  logTrouble(log)
   log.debug({ options }, `options: ${JSON.stringify(options)}`)
   try {
-    return await serve(options, log)
+    return await serve(options, lines, log)
   } catch (error) {
     log.fatal({ code: codeOf(error) }, explain(error))
     return exitCodeOf(error)
+  } finally {
+    await lines.end()
   }
 }
 
-async function serve(options: FaithdOptions, log: Logger): Promise<number> {
+async function serve(options: FaithdOptions, lines: LogLines, log: Logger): Promise<number> {
   if (!options.keepfaith) {
     const why = 'keepfaith is 0, so nothing would be captured; set it to 1 with -k'
     throw new ExitError(Exit.config, why)
   }
+  await refuseInspector()
   const { createFaithInterface, setKeepfaith, loadAccessList, reloadAccessList, tellRules } =
-    await loadLibrary()
+    await loadLibrary(lines, log)
+  await refuseInspector()
   const stopped = stopSignal()
   const hangups = new Hangups()
 
@@ -62,11 +72,21 @@ async function serve(options: FaithdOptions, log: Logger): Promise<number> {
   const lost = new Promise<FaithError>((resolve) => faith.once('error', resolve))
   faith.on('warning', ({ code, message }) => log.warn({ code }, message))
   const relay = await openRelay(faith, accessList, options, log)
-  announce(faith, options, log)
+  const untold = new UntoldSums(() => relay.stats(), log)
+  announce(faith, options, accessList.text, log)
   if (options.accessListFile !== undefined) tellRules(log, options.accessListFile, accessList.rules)
   hangups.answerBy(() => reloadAccessList(relay, options, log))
+  answerUserSignals((signal) => {
+    const sofar = { relay: relay.stats(), interface: faith.stats() }
+    const going = `${sofar.relay.active} active; so far`
+    log.info(
+      { signal, ...sofar },
+      `${signal}: ${going} ${totalsLine(sofar.relay, sofar.interface)}`,
+    )
+  })
 
   const end = await Promise.race([stopped, lost])
+  const { shortcut } = faith.stats()
   if (end instanceof FaithError) {
     log.fatal({ code: end.code }, explain(end))
   } else {
@@ -75,7 +95,9 @@ async function serve(options: FaithdOptions, log: Logger): Promise<number> {
   }
   await faith.close()
 
-  const totals = { relay: relay.stats(), interface: faith.stats() }
+  untold.end()
+  // The shortcut ends with the interface; the line tells of what was.
+  const totals = { relay: relay.stats(), interface: { ...faith.stats(), shortcut } }
   log.info(totals, `ended: ${totalsLine(totals.relay, totals.interface)}`)
   return end instanceof FaithError ? Exit.unavailable : Exit.ok
 }
@@ -103,7 +125,12 @@ async function openRelay(
   return relay
 }
 
-function announce(faith: library.FaithInterface, options: FaithdOptions, log: Logger): void {
+function announce(
+  faith: library.FaithInterface,
+  options: FaithdOptions,
+  accessList: string,
+  log: Logger,
+): void {
   const prefixes = [...faith.prefixes]
   const ports = formatPorts(options.ports)
   const { steering, shortcut, workers } = faith.stats()
@@ -111,6 +138,7 @@ function announce(faith: library.FaithInterface, options: FaithdOptions, log: Lo
     { interface: faith.name, prefixes, ports, steering, shortcut, workers },
     `${faith.name} captures ${prefixes.join(', ')}, ports ${ports}, steering by ${steering}`,
   )
+  for (const warning of loopbackWarnings(accessList, options)) log.warn(warning)
   if (!forwardsIPv6()) {
     log.warn(
       'IPv6 forwarding is off, so only connections of this host are captured; ' +
@@ -119,9 +147,13 @@ function announce(faith: library.FaithInterface, options: FaithdOptions, log: Lo
   }
 }
 
-/** The library, loaded only now: help and usage errors need no addon. */
-async function loadLibrary(): Promise<typeof library & typeof lists> {
+/** The library, loaded only now: help and usage errors need no addon. From now on a thread of it writes the log. */
+async function loadLibrary(lines: LogLines, log: Logger): Promise<typeof library & typeof lists> {
   try {
+    const { native } = await import('../lib/native.js')
+    lines.useThread(new native.NativeLineWriter(QUEUE_BYTES), (lost) =>
+      log.error({ lost }, `${lost} lines of this log were lost: its reader did not keep up`),
+    )
     return { ...(await import('../index.js')), ...(await import('./access-list.js')) }
   } catch (error) {
     const [why] = explain(error).split('\n')
@@ -130,6 +162,16 @@ async function loadLibrary(): Promise<typeof library & typeof lists> {
       `cannot load the native addon: ${why}; npm run build builds it`,
     )
   }
+}
+
+/** Has the log tell what Node would write to stderr itself, and wait there for a reader. */
+function logTrouble(log: Logger): void {
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) => log.warn(`${name}: ${message}`))
+  process.on('uncaughtException', (error) => {
+    log.fatal({ code: codeOf(error) }, `a bug in faithd: ${error.stack ?? explain(error)}`)
+    process.exit(Exit.software)
+  })
 }
 
 function codeOf(error: unknown): string | undefined {
@@ -151,6 +193,8 @@ function version(): string {
 }
 
 function print(text: string): number {
+  // A reader that has seen enough, as head(1) may have, is no error.
+  process.stdout.on('error', () => {})
   process.stdout.write(text)
   return Exit.ok
 }

@@ -51,6 +51,11 @@ Examples:
   faithd -k -f /etc/faithd.conf --max-sessions-per-client 500 --max-rate-per-client 50
       let a file say who may go where, and no client take up too much
 
+Signals:
+  SIGINT, SIGTERM   stop: sessions may go on for as long as --drain says; a second one stops at once
+  SIGHUP            read the file of --acl again
+  SIGUSR1, SIGUSR2  log what was relayed so far
+
 Exit codes:
 ${codes.join('\n')}
 `

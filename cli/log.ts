@@ -1,73 +1,74 @@
-/**
- * The log of faithd, on stderr. Each line is a sentence for people; its facts are fields of the JSON form. Writing is
- * synchronous, so that the last line before an exit is not the one that is missing.
- */
+/** The log of faithd. Each line is a sentence for people; its facts are fields of the JSON form. */
 import { isatty } from 'node:tty'
-import { pino, type Logger } from 'pino'
-import { build as prettify } from 'pino-pretty'
-import type { FaithInterfaceStats } from '../lib/interface.js'
-import type { FaithRelayStats, FaithSession } from '../lib/session.js'
-import type { FaithEndpoint } from '../lib/socket.js'
 import type { FaithdOptions } from './settings.js'
 
 const STDERR = 2
 
-/** The log that the options ask for. */
-export function createLog({ logFormat, logLevel }: FaithdOptions): Logger {
-  const destination =
-    logFormat === 'json'
-      ? pino.destination({ dest: STDERR, sync: true })
-      : prettify({
-          destination: STDERR,
-          sync: true,
-          colorize: isatty(STDERR),
-          translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
-          ignore: 'pid,hostname',
-          hideObject: true,
-        })
-  return pino(
-    { level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    destination,
-  )
+/** The numbers are those of many JSON logs for Node: the higher, the more important. */
+const LEVELS = { fatal: 60, error: 50, warn: 40, info: 30, debug: 20 } as const
+type Level = keyof typeof LEVELS
+
+const COLOURS: Record<Level, number> = { fatal: 41, error: 31, warn: 33, info: 32, debug: 34 }
+
+/** Writes a line of one level: with facts, which are the fields of the JSON form, or without. */
+interface Write {
+  (message: string): void
+  (facts: object, message: string): void
 }
 
-/** One ended session in one line. */
-export function sessionLine(session: FaithSession): string {
-  const { source, destination, bytesUp, bytesDown, durationMs, reason } = session
-  const server = destination.ipv4 === undefined ? '' : ` (${serverOf(destination)})`
-  const seconds = (durationMs / 1000).toFixed(3)
-  return (
-    `${endpoint(source)} to ${endpoint(destination)}${server}: ` +
-    `${bytesUp} bytes up, ${bytesDown} down in ${seconds} s, ${reason}`
-  )
+/** A log with a method for each level. */
+export interface Logger extends Readonly<Record<Level, Write>> {
+  /** Whether lines of this level are written. */
+  isLevelEnabled(level: Level): boolean
 }
 
-/** What was relayed, captured and dropped, in one line. */
-export function totalsLine(relay: FaithRelayStats, faith: FaithInterfaceStats): string {
-  return (
-    `${sum(relay.ended)} sessions${byReason(relay.ended)}, ` +
-    `${relay.bytesUp} bytes up, ${relay.bytesDown} down; ` +
-    `${faith.captured.packets} packets captured, ${sum(faith.drops)} dropped${byReason(faith.drops)}`
-  )
+/** Makes a line, without its line feed. */
+type Format = (level: Level, facts: object, message: string) => string
+
+/** The log that the options ask for; each line goes to `write`, and ends in a line feed. */
+export function createLog(
+  { logFormat, logLevel }: Pick<FaithdOptions, 'logFormat' | 'logLevel'>,
+  write: (line: string) => void,
+): Logger {
+  const least = logLevel === 'silent' ? Infinity : LEVELS[logLevel]
+  const format = logFormat === 'json' ? json : text(isatty(STDERR) && !process.env['NO_COLOR'])
+  const isLevelEnabled = (level: Level): boolean => LEVELS[level] >= least
+  const writing = (level: Level): Write => {
+    if (!isLevelEnabled(level)) return () => {}
+    return (...[facts, message]: [string] | [string | object, string]) => {
+      const line =
+        typeof facts === 'string' ? format(level, {}, facts) : format(level, facts, message ?? '')
+      write(`${line}\n`)
+    }
+  }
+  return {
+    fatal: writing('fatal'),
+    error: writing('error'),
+    warn: writing('warn'),
+    info: writing('info'),
+    debug: writing('debug'),
+    isLevelEnabled,
+  }
 }
 
-function byReason(counts: Record<string, number>): string {
-  const some = Object.entries(counts)
-    .filter(([, count]) => count > 0)
-    .toSorted(([, one], [, other]) => other - one)
-  if (some.length === 0) return ''
-  return ` (${some.map(([reason, count]) => `${count} ${reason}`).join(', ')})`
+const json: Format = (level, facts, msg) =>
+  JSON.stringify({ level: LEVELS[level], time: new Date().toISOString(), ...facts, msg })
+
+/** As `[2026-11-29 14:03:07.123] INFO: message`, in local time. */
+function text(colourful: boolean): Format {
+  return (level, _facts, message) => {
+    const name = level.toUpperCase()
+    const shown = colourful ? `\u001B[${COLOURS[level]}m${name}\u001B[0m` : name
+    return `[${localTime(new Date())}] ${shown}: ${message}`
+  }
 }
 
-function sum(counts: Record<string, number>): number {
-  return Object.values(counts).reduce((total, count) => total + count, 0)
+function localTime(now: Date): string {
+  const date = [now.getFullYear(), pad(now.getMonth() + 1), pad(now.getDate())].join('-')
+  const time = [pad(now.getHours()), pad(now.getMinutes()), pad(now.getSeconds())].join(':')
+  return `${date} ${time}.${pad(now.getMilliseconds(), 3)}`
 }
 
-/** The server, with its port where it is not the one that was dialled. */
-function serverOf({ port, ipv4, ipv4Port = port }: FaithSession['destination']): string {
-  return ipv4Port === port ? `${ipv4}` : `${ipv4}:${ipv4Port}`
-}
-
-function endpoint({ address, port }: FaithEndpoint): string {
-  return `[${address}]:${port}`
+function pad(number: number, length = 2): string {
+  return String(number).padStart(length, '0')
 }

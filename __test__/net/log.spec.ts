@@ -53,7 +53,7 @@ test('a session is one line at its end: who, where to, bytes each way, how long,
 
   await faithd.stop()
   t.deepEqual(linesOf(port), [line])
-  t.regex(faithd.stderr, /INFO: ended: 1 sessions \(1 closed\), 12 bytes up, 17 down; /)
+  t.regex(faithd.stderr, /INFO: ended: 1 session \(1 closed\), 12 bytes up, 17 down; /)
 })
 
 test('every session has its line, however it ended', async (t) => {
@@ -136,10 +136,42 @@ test('the JSON form has the facts as fields', async (t) => {
     bytesUp: 3,
     bytesDown: 5,
     reason: 'closed',
+    joined: true,
   })
   t.is(id, 1)
   t.true(Date.parse(startedAt) >= before - 1 && Date.parse(startedAt) <= Date.now())
   t.true(durationMs > 0 && durationMs <= Date.now() - before + 1)
+  t.regex(`${durationMs}`, /^\d+(\.\d{1,3})?$/, 'to the microsecond')
   await waitFor('the line itself', () => faithd.log.some(({ msg }) => msg.endsWith(' s, closed')))
+  await faithd.stop()
   for (const line of faithd.process.lines) t.notThrows(() => JSON.parse(line) as unknown)
+  const started = faithd.log.find(({ steering }) => steering !== undefined)
+  const ended = faithd.log.find(({ msg }) => msg.startsWith('ended: '))
+  t.is(typeof started?.shortcut, 'boolean')
+  const running = { interface: { shortcut: started?.shortcut } }
+  t.like(ended, running as object, 'the shortcut that there was')
+})
+
+test('an attempt that came to no session says so, and what turned it away', async (t) => {
+  const place = { name: 'log2', prefix: '3fff:3::' }
+  const rules = [...permitted, '--deny', '203.0.113.0/24', '--permit', '127.0.0.1']
+  const faithd = await startFaithd(lab, rules, 'by itself', place)
+  const ways = [
+    [7301, addresses.server, 'ECONNREFUSED', { reason: 'refused', code: 'ECONNREFUSED' }],
+    [7302, '203.0.113.1', 'EACCES', { reason: 'denied', cause: 'denied-by-rule' }],
+    [7303, '1.1.1.1', 'EACCES', { reason: 'denied', cause: 'denied-no-match' }],
+    [7304, '10.0.0.1', 'EACCES', { reason: 'denied', cause: 'special-purpose' }],
+    [7305, addresses.routerIPv4, 'EACCES', { reason: 'denied', cause: 'own-address' }],
+    [7306, '127.0.0.1', 'EACCES', { reason: 'denied', cause: 'loopback' }],
+  ] as const
+  for (const [port, ipv4, outcome, facts] of ways) {
+    t.is(await client.dial(faithd.address(ipv4), port).outcome(), outcome)
+    t.like(await faithd.sessionTo(port), { joined: false, ...facts })
+  }
+  const warnings = faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  t.true(warnings.some((msg) => /permits 127\.0\.0\.1\/32, .*--allow-loopback$/.test(msg)))
+
+  await faithd.stop()
+  const { msg } = faithd.log.at(-1) ?? {}
+  t.regex(msg ?? '', /^ended: 0 sessions, 6 attempts refused \((1 [-a-z]+(, )?){6}\), 0 bytes up, /)
 })

@@ -6,7 +6,7 @@ import test from 'ava'
 
 import { addresses, createLab } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
+import { permitted, runFaithd, startFaithd } from './fixtures/faithd.js'
 import type { Faithd } from './fixtures/faithd.js'
 import { Sockets } from './fixtures/sockets.js'
 
@@ -126,12 +126,69 @@ test('a privileged source is of the address that is asked for', async (t) => {
   )
 })
 
-test('a source that the router does not have connects nobody, and the client is told', async (t) => {
-  const faithd = await faithdWith(...permitted, '--source', '198.51.100.200')
+test('faithd does not start with a source that the router does not have, and names it', async (t) => {
+  for (const more of [[], ['-p'], ['--source', one]]) {
+    const args = ['-k', '-i', 'foreign', '-P', '3fff:ffff::/96', '--source', '198.51.100.200']
+    const { code, stderr } = await runFaithd(lab, [...args, ...more])
+    t.is(code, 78)
+    t.regex(
+      stderr,
+      /FATAL: cannot connect from 198\.51\.100\.200: .*; this host does not have that/,
+    )
+    t.is(stderr.split('\n').length, 2, 'one line')
+  }
+})
+
+const nonlocal = (on: 0 | 1) => lab.router.run('sysctl', ['-qw', `net.ipv4.ip_nonlocal_bind=${on}`])
+
+// Alone, as it is about the whole router.
+test.serial(
+  'it starts where the kernel lets addresses be used that are not there yet',
+  async (t) => {
+    await nonlocal(1)
+    try {
+      await t.notThrowsAsync(faithdWith(...permitted, '--source', '198.51.100.200'))
+    } finally {
+      await nonlocal(0)
+    }
+  },
+)
+
+test('without the capability for a privileged source faithd does not start, and names it', async (t) => {
+  const capability = 'net_bind_service'
+  const without = ['setpriv', `--inh-caps=-${capability}`, `--bounding-set=-${capability}`]
+  const args = ['-k', '-i', 'unprivileged', '-P', '3fff:fffe::/96', '-p']
+  const { code, stderr } = await runFaithd(lab, args, without)
+  t.is(code, 77)
+  t.regex(stderr, /FATAL: cannot connect from a privileged port: .*CAP_NET_BIND_SERVICE/)
+})
+
+test('a source that goes is named, and so is it in the attempts that it would have been for', async (t) => {
+  const leaving = '198.51.100.14'
+  const address = (does: 'add' | 'del') =>
+    lab.router.run('ip', ['addr', does, `${leaving}/24`, 'dev', 'wan0'])
+  await address('add')
+  const faithd = await faithdWith(...permitted, '--source', leaving)
+  t.deepEqual(tally(await sources(faithd, 2)), { [leaving]: 2 })
+  await address('del')
   const port = freshPort()
   const listening = await server.listen(port)
-  t.is(await client.dial(faithd.address(), port).outcome(), 'ECONNREFUSED')
+  for (let dialled = 0; dialled < 3; dialled += 1) {
+    t.is(await client.dial(faithd.address(), port).outcome(), 'ECONNREFUSED')
+  }
   t.is(listening.accepted, 0)
+  const attempt = await faithd.sessionTo(port)
+  t.like(attempt, { joined: false, reason: 'error', cause: 'no-source', code: 'EADDRNOTAVAIL' })
+  const warnings = faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  const warning = warnings.find((msg) => msg.includes(leaving)) ?? ''
+  t.regex(
+    warning,
+    /^cannot connect from 198\.51\.100\.14, an address that this host does not have: /,
+  )
+  t.false(warnings.some((msg) => msg.includes('ports')))
+
+  await address('add')
+  t.is(await client.dial(faithd.address(), port).outcome(), 'connected')
 })
 
 const sniff = fileURLToPath(new URL('programs/sniff.py', import.meta.url))

@@ -1,0 +1,121 @@
+/** The lines of faithd's log, and what becomes of them when they are not read. */
+import test from 'ava'
+import { createLog, type Logger } from '../cli/log.js'
+import { LogLines, type LineThread } from '../cli/log-lines.js'
+import type { FaithdOptions } from '../cli/settings.js'
+
+type Form = Pick<FaithdOptions, 'logFormat' | 'logLevel'>
+
+function logOf(form: Form): { log: Logger; lines: string[] } {
+  const lines: string[] = []
+  return { log: createLog(form, (line) => void lines.push(line)), lines }
+}
+
+test('a line of text is a time, a level and a sentence', (t) => {
+  const { log, lines } = logOf({ logFormat: 'text', logLevel: 'debug' })
+  log.info({ rules: 2 }, 'two rules')
+  log.fatal('the end')
+  const time = String.raw`\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\]`
+  t.regex(lines[0] ?? '', new RegExp(`^${time} INFO: two rules\n$`))
+  t.regex(lines[1] ?? '', new RegExp(`^${time} FATAL: the end\n$`))
+})
+
+test('a line of JSON has the facts as fields', (t) => {
+  const { log, lines } = logOf({ logFormat: 'json', logLevel: 'info' })
+  const before = Date.now()
+  log.warn({ rules: 2, code: undefined }, 'two rules')
+  log.info('no facts')
+  const [one, two] = lines.map((line) => JSON.parse(line) as { time: string })
+  t.deepEqual(one, { level: 40, time: one?.time ?? '', rules: 2, msg: 'two rules' } as object)
+  t.like(two, { level: 30, msg: 'no facts' } as object)
+  const time = Date.parse(one?.time ?? '')
+  t.true(time >= before && time <= Date.now())
+  t.true(lines.every((line) => line.endsWith('}\n')))
+})
+
+test('lines below the level are not written, and silence is all of them', (t) => {
+  for (const [logLevel, written] of [
+    ['debug', 5],
+    ['info', 4],
+    ['warn', 3],
+    ['error', 2],
+    ['fatal', 1],
+    ['silent', 0],
+  ] as const) {
+    const { log, lines } = logOf({ logFormat: 'text', logLevel })
+    for (const level of ['fatal', 'error', 'warn', 'info', 'debug'] as const) log[level](level)
+    t.is(lines.length, written, logLevel)
+    t.is(log.isLevelEnabled('info'), written >= 4)
+  }
+})
+
+/** A thread whose queue holds some lines until the test reads them. */
+class Thread implements LineThread {
+  readonly read: string[] = []
+  #waiting: string[] = []
+  #lost = 0
+  readonly #room: number
+
+  constructor(room: number) {
+    this.#room = room
+  }
+
+  write(line: string): boolean {
+    const taken = this.#waiting.length < this.#room
+    if (taken) this.#waiting.push(line)
+    else this.#lost += 1
+    return taken
+  }
+
+  takeLost(): number {
+    if (this.#waiting.length > 0) return 0
+    const lost = this.#lost
+    this.#lost = 0
+    return lost
+  }
+
+  flush(): boolean {
+    return this.#waiting.length === 0
+  }
+
+  reads(): void {
+    this.read.push(...this.#waiting)
+    this.#waiting = []
+  }
+}
+
+function linesTo(thread: Thread): LogLines {
+  const lines = new LogLines()
+  lines.useThread(thread, (lost) => lines.write(`${lost} lost\n`))
+  return lines
+}
+
+test('lines that are lost are counted where they are missing, once there is room', (t) => {
+  const thread = new Thread(2)
+  const lines = linesTo(thread)
+  for (const line of ['1', '2', '3', '4', '5']) lines.write(line)
+  thread.reads()
+  lines.write('6')
+  thread.reads()
+  t.deepEqual(thread.read, ['1', '2', '3 lost\n', '6'])
+})
+
+test('lines that are lost are told although no other line comes', async (t) => {
+  const thread = new Thread(1)
+  const lines = linesTo(thread)
+  lines.write('1')
+  lines.write('2')
+  thread.reads()
+  const ended = lines.end()
+  const reading = setInterval(() => thread.reads(), 1)
+  await ended
+  clearInterval(reading)
+  t.deepEqual(thread.read, ['1', '1 lost\n'])
+})
+
+test('a reader that does not read keeps the end waiting for a bounded time', async (t) => {
+  const lines = linesTo(new Thread(1))
+  lines.write('1')
+  lines.write('2')
+  await t.notThrowsAsync(lines.end())
+})
