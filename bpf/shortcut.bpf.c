@@ -243,6 +243,8 @@ static __always_inline int may_leave(struct __sk_buff *skb)
 
 	if (!ip || ip->version >> 4 != 6 || !is_inside(&ip->source))
 		return 0;
+	if (ETH_HLEN + sizeof(*ip) + bpf_ntohs(ip->payload_len) != skb->len)
+		return 0;
 	behind = (void *)(ip + 1);
 	switch (ip->next) {
 	case NEXT_TCP:
@@ -293,7 +295,9 @@ int to_nobody(struct __sk_buff *skb)
 	struct address address;
 	__be16 port;
 
-	if (!ip || ip->next != NEXT_TCP || (tcp->flags & (TCP_RST | TCP_ACK)) != TCP_ACK)
+	if (!ip || ip->version >> 4 != 6 || ip->next != NEXT_TCP)
+		return TC_ACT_SHOT;
+	if ((tcp->flags & (TCP_RST | TCP_ACK)) != TCP_ACK)
 		return TC_ACT_SHOT;
 	if (bpf_skb_change_tail(skb, ETH_HLEN + length, 0))
 		return TC_ACT_SHOT;

@@ -16,6 +16,8 @@ mod netlink;
 mod on_demand;
 mod options;
 mod own_addresses;
+#[cfg(test)]
+mod packets;
 mod pump;
 mod routes;
 mod service;

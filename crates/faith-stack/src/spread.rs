@@ -55,8 +55,12 @@ fn loaded(ebpf: &mut Ebpf) -> Result<&mut SocketFilter, Refusal> {
 #[cfg(test)]
 mod tests {
     use aya::programs::{TestRun as _, TestRunOptions};
+    use faith_packet::classify::ToStack;
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::packets::builder::classifier;
+    use crate::packets::{each, short_packet, turned};
 
     const QUEUES: u32 = 4;
     const FLOWS: u16 = 4096;
@@ -193,6 +197,37 @@ mod tests {
                 assert_eq!(syn, queue_of(program, &segment(ACK, port)));
             }
         });
+    }
+
+    /// What the other side sends in the same flow.
+    fn answer_to(packet: &[u8]) -> Vec<u8> {
+        let mut answer = turned(packet.to_vec());
+        if let (6, Some(ports)) = (packet[6], answer.get_mut(40..44)) {
+            ports.rotate_left(2);
+        }
+        answer
+    }
+
+    #[test]
+    fn whatever_the_packet_is_the_one_that_answers_it_comes_to_its_queue() {
+        let packets = short_packet().prop_filter("a header", |packet| packet.len() >= 40);
+        for syns in [Syns::ByFlow, Syns::ByBacklog] {
+            with_program(syns, |program, _| {
+                each(&packets, |packet| {
+                    let queue = queue_of(program, &packet);
+                    let begins = packet[6] == 6 && packet.get(53).is_some_and(|it| it & SYN_ACK == SYN);
+                    if syns == Syns::ByFlow || !begins {
+                        prop_assert_eq!(queue, queue_of(program, &answer_to(&packet)));
+                        prop_assert_eq!(queue, queue_of(program, &packet), "and so does the next");
+                    }
+                    // Only connections that can be held are spread, and malformed ones, which nobody waits for.
+                    let plain =
+                        packet[6] == 6 && matches!(classifier().to_stack(&packet, true), ToStack::Syn(_));
+                    prop_assert!(begins || !plain);
+                    Ok(())
+                });
+            });
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use etherparse::TcpHeader;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::builder::{
+use super::builder::{
     self, CLIENT, Extension, ICMPV6, OTHER_SERVER, SERVER, extend, fix_length, icmpv6, ipv6,
 };
 

@@ -17,6 +17,9 @@ use crate::ebpf::{
 };
 use crate::netlink::Device;
 
+#[cfg(test)]
+mod tests;
+
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../bpf/shortcut.bpf.o");
 
 /// The link-layer address of both ends of the pair, which the program to the stack writes.

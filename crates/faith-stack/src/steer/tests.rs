@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use faith_packet::ports::PortSet;
 use faith_sys::netns;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::*;
@@ -362,5 +364,63 @@ fn ports_too_scattered_for_the_map_are_reported_with_the_limit() {
         steering.add(None, &half.expect("legal ports"), odd.as_fd()).expect("16384 blocks");
         assert_reaches(OTHER, 32767, &odd);
         assert_refused(OTHER, 32766);
+    });
+}
+
+/// Few ranges of any width, next to each other and far apart; perhaps none.
+fn any_ports() -> impl Strategy<Value = Vec<(u16, u16)>> {
+    let edge = prop_oneof![
+        2 => 1..=u16::MAX,
+        1 => prop::sample::select(vec![1, 2, 255, 256, 1023, 1024, 32_767, 32_768, 65_534, 65_535]),
+    ];
+    let width = prop_oneof![Just(0), 1..20_u16, any::<u16>()];
+    let range = (edge, width).prop_map(|(first, width)| (first, first.saturating_add(width)));
+    prop::collection::vec(range, 0..4)
+}
+
+#[test]
+fn whatever_the_port_sets_each_port_goes_where_they_say() {
+    with_steering(|steering| {
+        let steering = std::cell::RefCell::new(steering);
+        let listeners = [listener(0), listener(0), listener(0)];
+        let tables = [None, Some(DOCUMENTATION), Some(OTHER)];
+        let third = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 1);
+        let config = ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() };
+        let sets = (any_ports(), any_ports(), any_ports(), prop::collection::vec(1..=u16::MAX, 3));
+        let outcome = TestRunner::new(config).run(&sets, |(all, one, other, chance)| {
+            let sets = [all, one, other].map(|ranges| PortSet::from_ranges(ranges).ok());
+            let rules: Vec<RuleId> = (0..3)
+                .filter_map(|place| {
+                    let ports = sets[place].as_ref()?;
+                    let mut steering = steering.borrow_mut();
+                    Some(
+                        steering
+                            .add(tables[place], ports, listeners[place].as_fd())
+                            .expect("room for a rule"),
+                    )
+                })
+                .collect();
+            let edges = sets.iter().flatten().flat_map(PortSet::ranges).flat_map(|range| {
+                let (first, last) = (*range.start(), *range.end());
+                [first.saturating_sub(1).max(1), first, last, last.saturating_add(1)]
+            });
+            let has = |place: usize, port| sets[place].as_ref().is_some_and(|ports| ports.contains(port));
+            for port in edges.chain(chance) {
+                for (address, table) in [(DOCUMENTATION, 1), (OTHER, 2), (third, 0)] {
+                    match [table, 0].into_iter().find(|place| has(*place, port)) {
+                        Some(place) => assert_reaches(address, port, &listeners[place]),
+                        None => assert_refused(address, port),
+                    }
+                }
+            }
+            for rule in rules {
+                steering.borrow_mut().remove(rule);
+            }
+            assert_empty(&steering.borrow());
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            panic!("{error}");
+        }
     });
 }
