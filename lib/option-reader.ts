@@ -25,7 +25,7 @@ export class OptionReader {
       )
     }
     this.#call = call
-    this.#options = new Map(Object.entries(options))
+    this.#options = entries(call, options)
   }
 
   /** The option as it was given; `undefined` where it was not. */
@@ -106,6 +106,15 @@ export class OptionReader {
       'ERR_FAITH_ARGUMENT',
       `${this.#call}: \`${name}\` must be ${expected}, got ${show(value)}`,
     )
+  }
+}
+
+/** The options once, so that a getter is asked once; one that throws is an error of this call's. */
+function entries(call: string, options: object): ReadonlyMap<string, unknown> {
+  try {
+    return new Map(Object.entries(options))
+  } catch (cause) {
+    throw new FaithError('ERR_FAITH_ARGUMENT', `${call}: the options cannot be read`, { cause })
   }
 }
 

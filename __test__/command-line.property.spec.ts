@@ -1,0 +1,155 @@
+/** A command line is understood, or refused by a message that names what is wrong with it. */
+import * as fc from 'fast-check'
+import test from 'ava'
+import { exitCodeOf, UsageError } from '../cli/exit.js'
+import { TABLE, type Option } from '../cli/option-table.js'
+import { parseOptions } from '../cli/options.js'
+import { LOG_FORMATS, LOG_LEVELS } from '../cli/settings.js'
+import { readRelayOptions } from '../lib/relay-options.js'
+import { cases } from './fixtures/cases.js'
+
+/** Values that some option takes, or nearly. */
+const value = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'binary' }),
+  fc.integer().map(String),
+  fc.double().map(String),
+  fc.ipV4(),
+  fc.ipV6(),
+  fc.tuple(fc.ipV4(), fc.integer({ min: -1, max: 40 })).map(([ip, length]) => `${ip}/${length}`),
+  fc.tuple(fc.ipV6(), fc.integer({ min: -1, max: 140 })).map(([ip, length]) => `${ip}/${length}`),
+  fc.tuple(fc.ipV6(), fc.ipV4(), fc.nat(70_000)).map(([from, to, port]) => `${from}=${to}:${port}`),
+  fc.constantFrom('', '0', '-0', '1e3', '0x10', ' 1', '1 ', '1.5', '.5', '007', 'Infinity', 'NaN'),
+  fc.constantFrom('rfc6052', 'low32', 'drop', 'json', 'debug', '__proto__', 'toString', '--'),
+)
+
+const option = fc.constantFrom(...TABLE)
+
+const written = ({ long, short }: Option): string[] => [
+  `--${long}`,
+  ...(short === undefined ? [] : [`-${short}`]),
+]
+
+/** An argument or two: an option in one of its forms, with a value or without, or none. */
+const argument = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.tuple(
+      option.chain((one) => fc.constantFrom(...written(one))),
+      value,
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(option, value).map(([{ long }, text]) => [`--${long}=${text}`]),
+  },
+  { weight: 1, arbitrary: fc.tuple(option, value).map(([one, text]) => [`-${one.short}${text}`]) },
+  { weight: 2, arbitrary: option.map(({ long }) => [`--${long}`]) },
+  { weight: 1, arbitrary: value.map((text) => [text]) },
+)
+
+test('any arguments are understood, or are a usage error that says why', (t) => {
+  fc.assert(
+    fc.property(fc.array(argument, { maxLength: 5 }), (groups) => {
+      const args = groups.flat()
+      try {
+        const { relay } = parseOptions(args)
+        // The library refuses nothing but what only it can judge.
+        readRelayOptions({ ...relay, ports: 'all' })
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error
+        if (exitCodeOf(error) !== 64) throw error
+        if (!/^.{3,}; see faithd --help$/s.test(error.message)) throw error
+      }
+    }),
+    cases,
+  )
+  t.pass()
+})
+
+test('a value that an option refuses is refused in the name of that option', (t) => {
+  const options = TABLE.filter((one) => one.value !== undefined)
+  const refused = new Set<string>()
+  fc.assert(
+    fc.property(fc.constantFrom(...options), value, (one, text) => {
+      try {
+        parseOptions([`--${one.long}=${text}`])
+      } catch (error) {
+        if (!(error instanceof UsageError)) throw error
+        if (!error.message.startsWith(`--${one.long}: `)) throw error
+        refused.add(one.long)
+      }
+    }),
+    cases,
+  )
+  // Every text is a name of an interface or of a file, so far as the command line can tell.
+  const unrefused = options.map(({ long }) => long).filter((long) => !refused.has(long))
+  t.deepEqual(unrefused, ['interface', 'acl'])
+})
+
+test('what is written as the help says is what is read', (t) => {
+  const count = fc.integer({ min: 1, max: 999_999_999 })
+  const prefix = fc.tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 }))
+  const asked = fc.record({
+    keepfaith: fc.boolean(),
+    prefixes: fc.array(
+      prefix.map(([address, length]) => `${address}/${length}`),
+      { minLength: 1, maxLength: 3 },
+    ),
+    sources: fc.array(fc.ipV4(), { maxLength: 3 }),
+    denied: fc.array(fc.ipV4(), { maxLength: 3 }),
+    mtu: fc.integer({ min: 1280, max: 65_535 }),
+    idleTimeout: fc.integer({ min: 0, max: 4_294_967_295 }),
+    maxHeld: count,
+    maxSessionsPerClient: count,
+    clientPrefixLength: fc.integer({ min: 0, max: 128 }),
+    proxyProtocol: fc.constantFrom(1, 2),
+    logFormat: fc.constantFrom(...LOG_FORMATS),
+    logLevel: fc.constantFrom(...LOG_LEVELS),
+    ports: fc
+      .tuple(fc.integer({ min: 1, max: 65_535 }), fc.integer({ min: 1, max: 65_535 }))
+      .map(([one, other]) => ({ first: Math.min(one, other), last: Math.max(one, other) })),
+  })
+  fc.assert(
+    fc.property(asked, fc.boolean(), (wanted, joined) => {
+      const given = (long: string, text: string | number): string[] =>
+        joined ? [`--${long}=${text}`] : [`--${long}`, String(text)]
+      const options = parseOptions([
+        ...(wanted.keepfaith ? ['-k'] : []),
+        ...wanted.prefixes.flatMap((text) => given('prefix', text)),
+        ...wanted.sources.flatMap((text) => given('source', text)),
+        ...wanted.denied.flatMap((text) => given('deny', text)),
+        ...given('mtu', wanted.mtu),
+        ...given('idle-timeout', wanted.idleTimeout / 1000),
+        ...given('max-held', wanted.maxHeld),
+        ...given('max-sessions-per-client', wanted.maxSessionsPerClient),
+        ...given('client-prefix-length', wanted.clientPrefixLength),
+        ...given('proxy-protocol', wanted.proxyProtocol),
+        ...given('log-format', wanted.logFormat),
+        ...given('log-level', wanted.logLevel),
+        `${wanted.ports.first}-${wanted.ports.last}`,
+      ])
+      const { relay } = options
+      const read = {
+        keepfaith: options.keepfaith,
+        prefixes: options.prefixes,
+        sources: relay.sources,
+        denied: options.rules.map(({ destination }) => destination.replace(/\/32$/, '')),
+        mtu: options.mtu,
+        idleTimeout: relay.idleTimeout,
+        maxHeld: relay.maxHeld,
+        maxSessionsPerClient: relay.maxSessionsPerClient,
+        clientPrefixLength: relay.clientPrefixLength,
+        proxyProtocol: relay.proxyProtocol,
+        logFormat: options.logFormat,
+        logLevel: options.logLevel,
+        ports: options.ports[0],
+      }
+      if (JSON.stringify(read) !== JSON.stringify(wanted)) {
+        throw new Error(`${JSON.stringify(wanted)} was read as ${JSON.stringify(read)}`)
+      }
+    }),
+    cases,
+  )
+  t.pass()
+})

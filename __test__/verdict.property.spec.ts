@@ -1,0 +1,151 @@
+/** A route's answer is a verdict, or an error of the library's that says what is wrong with it. */
+import * as fc from 'fast-check'
+import test from 'ava'
+import { FaithError } from '../index.js'
+import type { NativeVerdict } from '../lib/native.js'
+import { readVerdict } from '../lib/route.js'
+import { cases } from './fixtures/cases.js'
+
+const REJECTS = ['refused', 'unreachable', 'prohibited', 'drop'] as const
+const port = fc.integer({ min: 1, max: 65_535 })
+
+/** Anything that JavaScript has, functions, symbols and objects without a prototype included. */
+const anything = fc.oneof(
+  fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true }),
+  fc.anything({
+    withSet: true,
+    withTypedArray: true,
+    withSparseArray: true,
+    withBoxedValues: true,
+  }),
+  fc.constantFrom(
+    Symbol('one'),
+    () => undefined,
+    Map,
+    -0,
+    Number.NaN,
+    [undefined],
+    new Proxy({}, {}),
+  ),
+)
+
+/** Verdicts, nearly: their names, with values that fit and others. No host is a name, so no resolver is asked. */
+const nearly = fc.record(
+  {
+    host: fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('', 7, null), nothingToResolve()),
+    port: fc.oneof(port, fc.integer(), fc.double(), anything),
+    source: fc.oneof(fc.ipV4(), fc.ipV6(), anything),
+    proxyProtocol: fc.oneof(fc.constantFrom(1, 2, 3, '1', null), anything),
+    reject: fc.oneof(fc.constantFrom(...REJECTS), anything),
+    socket: fc.oneof(fc.boolean(), anything),
+    ports: anything,
+  },
+  { requiredKeys: [] },
+)
+
+/** Anything but text, which would be a name to look up. */
+function nothingToResolve() {
+  return anything.filter((one) => typeof one !== 'string')
+}
+
+async function read(answer: unknown): Promise<NativeVerdict | FaithError> {
+  try {
+    return await readVerdict(answer)
+  } catch (error) {
+    if (error instanceof FaithError) return error
+    throw new Error(`no error of the library's: ${String(error)}`, { cause: error })
+  }
+}
+
+/** What the addon takes, and nothing besides. */
+function isVerdict(verdict: NativeVerdict): boolean {
+  const names = Object.keys(verdict).toSorted().join(' ')
+  const { host = '', port: to = 0 } = verdict
+  if (names === '' || names === 'socket') return verdict.socket !== false
+  if (names === 'reject') return REJECTS.some((one) => one === verdict.reject)
+  return (
+    /^host port( proxyProtocol)?( source)?$/.test(
+      Object.keys(verdict)
+        .filter((name) => verdict[name as keyof NativeVerdict] !== undefined)
+        .toSorted()
+        .join(' '),
+    ) &&
+    /^\d+\.\d+\.\d+\.\d+$/.test(host) &&
+    Number.isInteger(to) &&
+    to > 0 &&
+    to < 65_536
+  )
+}
+
+test('anything is a verdict that the addon takes, or an error with a code and a message', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(fc.oneof({ weight: 3, arbitrary: nearly }, anything), async (answer) => {
+      const verdict = await read(answer)
+      if (verdict instanceof FaithError) {
+        if (!/^the verdict\b.{5,}/s.test(verdict.message)) throw verdict
+        if (verdict.code !== 'ERR_FAITH_ARGUMENT') throw verdict
+      } else if (!isVerdict(verdict)) {
+        throw new Error(`no verdict: ${JSON.stringify(verdict)}`)
+      }
+    }),
+    cases,
+  )
+  t.pass()
+})
+
+test('an object whose property cannot be read is an error of its own', async (t) => {
+  const thrown = new Error('on purpose')
+  const answer = {
+    host: '192.0.2.1',
+    get port(): number {
+      throw thrown
+    },
+  }
+  const error = await t.throwsAsync(readVerdict(answer), { instanceOf: FaithError })
+  t.is(error?.cause, thrown)
+})
+
+test('a legal verdict is read as it is', async (t) => {
+  const server = fc.record(
+    {
+      host: fc.ipV4(),
+      port,
+      source: fc.ipV4(),
+      proxyProtocol: fc.constantFrom<(1 | 2)[]>(1, 2),
+    },
+    { requiredKeys: ['host', 'port'] },
+  )
+  const legal = fc.oneof(
+    server,
+    fc.constantFrom(...REJECTS).map((reject) => ({ reject })),
+    fc.constant({ socket: true }),
+  )
+  await fc.assert(
+    fc.asyncProperty(legal, async (verdict) => {
+      const given = await read(verdict)
+      if (JSON.stringify(given, Object.keys(verdict)) !== JSON.stringify(verdict)) {
+        throw new Error(`${JSON.stringify(verdict)} was read as ${JSON.stringify(given)}`)
+      }
+    }),
+    cases,
+  )
+  t.pass()
+})
+
+test('a verdict of two kinds is refused, whatever they are', async (t) => {
+  const kinds = fc.record({
+    reject: fc.constantFrom(...REJECTS),
+    socket: fc.constant(true),
+    host: fc.ipV4(),
+  })
+  const two = fc.tuple(kinds, fc.subarray(['reject', 'socket', 'host'], { minLength: 2 }))
+  await fc.assert(
+    fc.asyncProperty(two, port, async ([all, chosen], to) => {
+      const given = Object.entries(all).filter(([name]) => chosen.includes(name))
+      const answer = await read(Object.fromEntries([...given, ['port', to]]))
+      if (!(answer instanceof FaithError)) throw new Error(`taken: ${JSON.stringify(answer)}`)
+    }),
+    cases,
+  )
+  t.pass()
+})
