@@ -156,11 +156,7 @@ async function loadLibrary(lines: LogLines, log: Logger): Promise<typeof library
     )
     return { ...(await import('../index.js')), ...(await import('./access-list.js')) }
   } catch (error) {
-    const [why] = explain(error).split('\n')
-    throw new ExitError(
-      Exit.unavailable,
-      `cannot load the native addon: ${why}; npm run build builds it`,
-    )
+    throw new ExitError(Exit.unavailable, explain(error))
   }
 }
 

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { getSystemErrorMap } from 'node:util'
 import { FaithError, unwrap } from './errors.js'
 import { native } from './native.js'
-import { OptionReader, readText, show } from './option-reader.js'
+import { isArray, itemsOf, OptionReader, readText, show } from './option-reader.js'
 import type { PortSpec } from './ports.js'
 
 /** One line of an access list. */
@@ -94,11 +94,11 @@ export const LIST = 'accessList'
 /** @internal The list as text. A rule is a line, so that the lines of errors count rules. */
 export function accessListText(call: string, list: unknown): string {
   if (typeof list === 'string') return list
-  if (!Array.isArray(list)) {
+  if (!isArray(list)) {
     const message = `${call}: an access list must be a text or an array of rules, got ${show(list)}`
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
-  return list
+  return itemsOf(`${call}: ${LIST}`, list)
     .map((rule, index) => ruleText(new OptionReader(`${call}: ${LIST}:${index + 1}`, rule)))
     .join('\n')
 }
@@ -112,7 +112,7 @@ function ruleText(read: OptionReader): string {
   ]
   const ports = read.unchecked('ports')
   if (ports !== undefined) {
-    const list = Array.isArray(ports) ? ports : [ports]
+    const list = isArray(ports) ? itemsOf(`the ports of a rule`, ports) : [ports]
     const items = list.map((item) => (typeof item === 'number' ? `${item}` : item))
     if (items.length === 0) throw read.refuse('ports', 'at least one port', ports)
     words.push('port', items.map((item) => word(read, 'ports', item)).join(','))

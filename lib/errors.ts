@@ -17,6 +17,7 @@ import type { NativeFailure } from './native.js'
  * | `ERR_FAITH_CLOSED` | the faith interface, the listener or the relay is closed; or somebody else deleted the interface |
  * | `ERR_FAITH_KEEPFAITH` | keepfaith is off, so nothing would be captured |
  * | `ERR_FAITH_NAME` | an interface name that Linux does not take |
+ * | `ERR_FAITH_PLATFORM` | there is no addon for this platform; or this runtime cannot take over sockets, as Bun cannot |
  * | `ERR_FAITH_PORT` | a port, a range or a list of ports that is malformed, empty or out of range |
  * | `ERR_FAITH_PREFIX` | a prefix that is malformed, has host bits, an illegal length, or overlaps another |
  * | `ERR_FAITH_ROUTE` | a relay's `route` gave no verdict on a connection; `cause` says why |
@@ -36,6 +37,7 @@ export type FaithErrorCode =
   | 'ERR_FAITH_CLOSED'
   | 'ERR_FAITH_KEEPFAITH'
   | 'ERR_FAITH_NAME'
+  | 'ERR_FAITH_PLATFORM'
   | 'ERR_FAITH_PORT'
   | 'ERR_FAITH_PREFIX'
   | 'ERR_FAITH_ROUTE'
@@ -91,12 +93,23 @@ export class FaithError extends Error {
    * ```
    */
   constructor(code: string, message: string, details: FaithErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    const { cause, errno, syscall, hint } = details ?? {}
+    super(message, cause === undefined ? undefined : { cause })
     this.code = code
-    this.errno = details.errno
-    this.syscall = details.syscall
-    this.hint = details.hint
+    this.errno = errno
+    this.syscall = syscall
+    this.hint = hint
   }
+}
+
+/** @internal What the constructors of classes that only this package makes are called with. */
+export const INSIDE: unique symbol = Symbol('inside faithd')
+
+/** @internal Refuses to construct what another call makes. */
+export function requireInside(key: unknown, name: string, maker: string): asserts key is symbol {
+  if (key === INSIDE) return
+  const message = `${name} cannot be constructed`
+  throw new FaithError('ERR_FAITH_ARGUMENT', message, { hint: `${maker} makes it` })
 }
 
 /** @internal The exception for a failure the addon returned. */

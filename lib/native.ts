@@ -5,8 +5,12 @@
  * of package.json finds them there from the sources and from `dist/` alike. Nothing else may import `#native`:
  * what passes through here is loosely typed (strings for unions, failures as values) and must not reach the
  * public surface unread.
+ *
+ * It is loaded by `require`, so that an addon that is missing is an error of this package, and a short one.
  */
-import native from '#native'
+import { createRequire } from 'node:module'
+import type addon from '#native'
+import { FaithError } from './errors.js'
 
 export type {
   NativeConnection,
@@ -30,4 +34,38 @@ export type {
   NativeWarning,
 } from '#native'
 
-export { native }
+export const native = load()
+
+function load(): typeof addon {
+  try {
+    return createRequire(import.meta.url)('#native') as typeof addon
+  } catch (error) {
+    throw unavailable(error)
+  }
+}
+
+/** The error of an addon that cannot be loaded. */
+function unavailable(error: unknown): FaithError {
+  const { platform, arch } = process
+  // The loader tries several files, and chains what became of each.
+  const errors: NodeJS.ErrnoException[] = []
+  for (let cause = error; cause instanceof Error && !errors.includes(cause); cause = cause.cause) {
+    errors.push(cause)
+  }
+  const broken = errors.find(({ code }) => code === 'ERR_DLOPEN_FAILED')
+  const [why] = broken?.message.split('\n') ?? []
+  const message = `cannot load the native addon of faithd for ${platform}-${arch}`
+  const missing = new FaithError(
+    'ERR_FAITH_PLATFORM',
+    `${message}: ${why ?? 'it is not installed'}`,
+    {
+      hint:
+        platform === 'linux'
+          ? 'install faithd again with its optional dependencies, or build it in a clone by `npm run build`'
+          : 'faithd runs on Linux only',
+    },
+  )
+  // Where nothing catches it, Node prints this: how the loader was called helps nobody.
+  missing.stack = `${missing.name}: ${missing.message}; ${missing.hint}`
+  return missing
+}

@@ -18,14 +18,14 @@ export class OptionReader {
 
   /** @param call - the function whose options these are, for the messages: `faith.listen` */
   constructor(call: string, options: unknown) {
-    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    if (typeof options !== 'object' || options === null || isArray(options)) {
       throw new FaithError(
         'ERR_FAITH_ARGUMENT',
         `${call}: options must be an object, got ${show(options)}`,
       )
     }
     this.#call = call
-    this.#options = entries(call, options)
+    this.#options = new Map(readable(`${call}: the options`, () => Object.entries(options)))
   }
 
   /** The option as it was given; `undefined` where it was not. */
@@ -50,8 +50,8 @@ export class OptionReader {
   /** An array whose items `read` checks one by one. */
   list<T>(name: string, fallback: readonly T[], read: (item: unknown) => T): T[] {
     const value = this.unchecked(name) ?? fallback
-    if (!Array.isArray(value)) throw this.refuse(name, 'an array', value)
-    return value.map(read)
+    if (!isArray(value)) throw this.refuse(name, 'an array', value)
+    return itemsOf(`${this.#call}: \`${name}\``, value).map(read)
   }
 
   boolean(name: string, fallback: boolean): boolean {
@@ -84,7 +84,7 @@ export class OptionReader {
 
   signal(name: string): AbortSignal | undefined {
     const value = this.unchecked(name)
-    if (value === undefined || value instanceof AbortSignal) return value
+    if (value === undefined || isSignal(value)) return value
     throw this.refuse(name, 'an AbortSignal', value)
   }
 
@@ -109,15 +109,6 @@ export class OptionReader {
   }
 }
 
-/** The options once, so that a getter is asked once; one that throws is an error of this call's. */
-function entries(call: string, options: object): ReadonlyMap<string, unknown> {
-  try {
-    return new Map(Object.entries(options))
-  } catch (cause) {
-    throw new FaithError('ERR_FAITH_ARGUMENT', `${call}: the options cannot be read`, { cause })
-  }
-}
-
 /** An argument of `call` that must be text. */
 export function readText(call: string, name: string, value: unknown): string {
   if (typeof value === 'string') return value
@@ -125,10 +116,43 @@ export function readText(call: string, name: string, value: unknown): string {
   throw new FaithError('ERR_FAITH_ARGUMENT', message)
 }
 
+/** The items of an array that a program gave, holes included, as they are now. */
+export function itemsOf(what: string, array: readonly unknown[]): unknown[] {
+  return readable(what, () => Array.from(array))
+}
+
+/** What `read` reads from an object that a program gave. Its getters and traps may throw. */
+export function readable<T>(what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (cause instanceof FaithError) throw cause
+    throw new FaithError('ERR_FAITH_ARGUMENT', `${what} cannot be read`, { cause })
+  }
+}
+
+/** Whether a value is an array; a proxy that was revoked is none. */
+export function isArray(value: unknown): value is unknown[] {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
+/** Whether it is a signal, and not only an object with the prototype of one. */
+function isSignal(value: unknown): value is AbortSignal {
+  try {
+    return value instanceof AbortSignal && typeof value.aborted === 'boolean'
+  } catch {
+    return false
+  }
+}
+
 /** A value as it can stand in an error message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
-  if (Array.isArray(value)) return 'an array'
+  if (isArray(value)) return 'an array'
   if (typeof value === 'object' && value !== null) return 'an object'
   if (typeof value === 'function') return 'a function'
   return String(value)

@@ -1,6 +1,6 @@
 /** Ports as people write them, read into legal ranges; the addon sorts and joins them. */
 import { FaithError } from './errors.js'
-import { type OptionReader, show } from './option-reader.js'
+import { isArray, itemsOf, type OptionReader, show } from './option-reader.js'
 
 /** One port (`22` or `'22'`), a range (`'8000-8999'`, both ends included) or every port (`'all'`). */
 export type PortSpec = number | string
@@ -27,7 +27,8 @@ const HIGHEST = 65_535
  * @throws {@link FaithError} `ERR_FAITH_PORT` when one of them is malformed or out of range, or there are none
  */
 export function parsePorts(ports: unknown): PortRange[] {
-  const ranges = (Array.isArray(ports) ? ports : [ports]).map(parseRange)
+  const list = isArray(ports) ? itemsOf('the list of ports', ports) : [ports]
+  const ranges = list.map(parseRange)
   if (ranges.length === 0) {
     throw new FaithError('ERR_FAITH_PORT', 'the list of ports is empty', {
       hint: "name at least one port, or 'all'",

@@ -10,7 +10,7 @@ import {
   type NativeStop,
   native,
 } from './native.js'
-import { OptionReader } from './option-reader.js'
+import { OptionReader, readable } from './option-reader.js'
 import {
   type NamedServer,
   readConnectTimeout,
@@ -154,7 +154,7 @@ async function begin(
 }
 
 function readTarget(target: unknown, options?: unknown): Target {
-  if (target instanceof Socket) {
+  if (isSocket(target)) {
     const read = new OptionReader(CALL, options ?? {})
     return { server: target, ...readOptions(read) }
   }
@@ -162,6 +162,10 @@ function readTarget(target: unknown, options?: unknown): Target {
   const read = new OptionReader(CALL, target)
   const server = { ...readServer(read), ...readConnectTimeout(read) }
   return { server, ...readOptions(read) }
+}
+
+function isSocket(target: unknown): target is Socket {
+  return readable(`${CALL}: the target`, () => target instanceof Socket)
 }
 
 function readOptions(read: OptionReader): Omit<Target, 'server'> {
