@@ -9,10 +9,18 @@
  * Servers from npm are mostly made around one of Node's, and their own `connection` event, if they have any, tells of
  * something else. Either they have a method that takes a socket (ssh2), or the server inside is theirs to show.
  */
-import { Server, type Socket } from 'node:net'
+import { type BlockList, Server, type Socket } from 'node:net'
 import { FaithError } from './errors.js'
-import { show } from './option-reader.js'
-import { FaithSocket, type FaithSocketDestination, whenDestroyed } from './socket.js'
+import { count, isFull, openToCaptured } from './inside-node.js'
+import type { NativeConnection } from './native.js'
+import { readable, show } from './option-reader.js'
+import {
+  FaithSocket,
+  type FaithSocketDestination,
+  type FaithSocketOptions,
+  type SocketMaking,
+  whenDestroyed,
+} from './socket.js'
 
 /** A server that takes connections by its `connection` event, as those of `net`, `tls`, `http`, `https` and `http2`. */
 export interface FaithConnectionServer {
@@ -80,21 +88,81 @@ const given = new Map<string, FaithSocketDestination>()
  * ```
  */
 export function destinationOf(socket: FaithEnds): FaithSocketDestination | undefined {
-  return socket instanceof FaithSocket ? socket.destination : given.get(endsOf(socket))
+  if (typeof socket !== 'object' || socket === null) {
+    const message = `destinationOf: \`socket\` must be a socket or its ends, got ${show(socket)}`
+    throw new FaithError('ERR_FAITH_ARGUMENT', message)
+  }
+  return readable('destinationOf: `socket`', () =>
+    socket instanceof FaithSocket ? socket.destination : given.get(endsOf(socket)),
+  )
 }
 
-/** @internal What gives a socket to the server; throws where that cannot take one. */
-export function giverTo(server: FaithServer): (socket: FaithSocket) => void {
-  const taking = innermost(server)
-  const take = takerOf(taking)
-  return (socket) => {
-    const { allowHalfOpen, noDelay } = taking as { allowHalfOpen?: unknown; noDelay?: unknown }
-    // One that has no such setting was written for the sockets that Node makes of itself.
-    socket.allowHalfOpen = allowHalfOpen === true
-    if (noDelay === true) socket.setNoDelay(true)
-    remember(socket)
-    take(socket)
+/** @internal A server that connections are given to, and how it wants them. */
+export interface Taking {
+  /** Whether it takes another connection; tells the server of one that it does not take. */
+  admits(connection: NativeConnection): boolean
+  /** How its sockets are made, by a listener with options of its own. */
+  making(options: FaithSocketOptions): SocketMaking
+  take(socket: FaithSocket): void
+}
+
+/** The settings of `net.Server` that concern the sockets it accepts. */
+interface Settings {
+  allowHalfOpen?: unknown
+  blockList?: BlockList
+  highWaterMark?: unknown
+  keepAlive?: unknown
+  /** In seconds. */
+  keepAliveInitialDelay?: unknown
+  noDelay?: unknown
+  pauseOnConnect?: unknown
+}
+
+/** @internal How a server takes connections; throws where it cannot take any. */
+export function takingBy(attached: FaithServer): Taking {
+  const [taking, emit] = readable('listener.attach: `server`', () => {
+    const inside = innermost(attached)
+    return [inside, takerOf(inside)] as const
+  })
+  const server = taking instanceof Server ? taking : undefined
+  // One that has no such settings was written for the sockets that Node makes of itself.
+  const settings = taking as Settings
+  if (server) openToCaptured(server)
+  return {
+    admits: (connection) => server === undefined || admits(server, settings, connection),
+    making: ({ pauseOnConnect }) => ({
+      allowHalfOpen: settings.allowHalfOpen === true,
+      pauseOnConnect: pauseOnConnect || settings.pauseOnConnect === true,
+      highWaterMark:
+        typeof settings.highWaterMark === 'number' ? settings.highWaterMark : undefined,
+    }),
+    take(socket) {
+      if (settings.noDelay === true) socket.setNoDelay(true)
+      if (settings.keepAlive === true) {
+        socket.setKeepAlive(true, Number(settings.keepAliveInitialDelay) * 1_000)
+      }
+      if (server) count(server, socket)
+      remember(socket)
+      emit(socket)
+    },
   }
+}
+
+/** As Node asks of what it accepts: there is no more than `maxConnections`, and the client is not on the block list. */
+function admits(server: Server, { blockList }: Settings, connection: NativeConnection): boolean {
+  const { address, port, remoteAddress, remotePort } = connection
+  if (isFull(server)) {
+    server.emit('drop', {
+      localAddress: address,
+      localPort: port,
+      localFamily: 'IPv6',
+      remoteAddress,
+      remotePort,
+      remoteFamily: 'IPv6',
+    })
+    return false
+  }
+  return !blockList?.check(remoteAddress, 'ipv6')
 }
 
 /** The server that takes the connections: inside of what was given, or that itself. */

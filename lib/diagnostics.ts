@@ -69,6 +69,14 @@ const channels = {
   'faithd:keepfaith': channel('faithd:keepfaith'),
 } satisfies Record<keyof FaithDiagnostics, unknown>
 
+/** Node's own, by which observers hear of every socket of a server. */
+const accepted = channel('net.server.socket')
+
+/** @internal Publishes a socket that a program was given, as Node does for those that it accepts. */
+export function publishAccepted(socket: FaithSocket): void {
+  if (accepted.hasSubscribers) accepted.publish({ socket })
+}
+
 /** @internal Whether somebody listens on a channel. */
 export function isHeard(name: keyof FaithDiagnostics): boolean {
   return channels[name].hasSubscribers

@@ -5,22 +5,12 @@
  * sent, must change hands at one moment, between two turns of the event loop. Until then the socket is Node's, and
  * usable again when nothing comes of it: reading rests, so that what the client says stays in the kernel, and what was
  * written is waited for. Then a second descriptor is taken, the readable buffer with it, and the socket destroyed: Node
- * closes its own descriptor, which says nothing to the peer as long as there is another.
- *
- * All that this package knows of Node's insides is here: `_handle`, its `fd` and its `reading`, `readStop()` and
- * `readStart()`, and that `close()` calls back before the socket emits `close`.
+ * closes its own descriptor, which says nothing to the peer as long as there is another. The `close()` of a handle calls
+ * back before the socket emits `close`.
  */
 import type { Socket } from 'node:net'
 import { FaithError } from './errors.js'
-
-/** The libuv stream of a socket, as `lib/net.js` of Node uses it. */
-interface Handle {
-  fd: number
-  reading: boolean
-  readStart(): number
-  readStop(): number
-  close(callback?: () => void): void
-}
+import { type Handle, handleOf } from './inside-node.js'
 
 const NOTHING = Buffer.alloc(0)
 const leaving = new WeakSet<Socket>()
@@ -44,7 +34,7 @@ export class Handover {
     this.#requireUsable()
     // The bytes cannot be had back from the decoder.
     if (socket.readableEncoding !== null) throw this.#refuse('it has an encoding')
-    const { _handle: handle } = socket as unknown as { _handle: Handle | null }
+    const handle = handleOf(socket)
     if (socket.connecting) throw this.#refuse('it is not connected yet', 'wait for its `connect`')
     // What TLS and pipes have there is called otherwise, and is not the connection or not TCP.
     if (handle === null || handle.constructor.name !== 'TCP' || handle.fd < 0) {

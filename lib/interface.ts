@@ -6,7 +6,14 @@ import { openUntil } from './abort.js'
 import { onExit } from './at-exit.js'
 import { publish } from './diagnostics.js'
 import { type DropWatch, type FaithDrops, tellDrops } from './drops.js'
-import { closedError, toFaithError, unwrap, type FaithError } from './errors.js'
+import {
+  closedError,
+  type FaithError,
+  INSIDE,
+  requireInside,
+  toFaithError,
+  unwrap,
+} from './errors.js'
 import { onKeepfaith, requireKeepfaith } from './keepfaith.js'
 import { FaithListener, type FaithListenOptions } from './listener.js'
 import {
@@ -168,7 +175,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   readonly #drops: DropWatch
   #closing: Promise<void> | undefined
 
-  private constructor(nativeInterface: NativeInterface) {
+  private constructor(key: typeof INSIDE, nativeInterface: NativeInterface) {
+    requireInside(key, 'FaithInterface', 'createFaithInterface()')
     super()
     this.#native = nativeInterface
     this.name = nativeInterface.name
@@ -213,7 +221,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       (failure) => lose(failure),
       (warnings) => warn(warnings),
     )
-    const faith = new FaithInterface(unwrap(created))
+    const faith = new FaithInterface(INSIDE, unwrap(created))
     // Once the caller, who waits for the interface, can have added a handler.
     setImmediate(() => {
       warn = (warnings) => faith.#warn(warnings)

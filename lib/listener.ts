@@ -10,15 +10,15 @@
 import { EventEmitter } from 'node:events'
 import { isIPv6 } from 'node:net'
 import { openUntil } from './abort.js'
-import { type FaithAttachment, type FaithServer, giverTo } from './attach.js'
-import { publish } from './diagnostics.js'
-import { closedError, FaithError, unwrap } from './errors.js'
+import { type FaithAttachment, type FaithServer, type Taking, takingBy } from './attach.js'
+import { publish, publishAccepted } from './diagnostics.js'
+import { closedError, FaithError, INSIDE, requireInside, unwrap } from './errors.js'
 import { DONE, iterate, type Source, type Taker } from './iteration.js'
 import { type MappingOptions, readMappings } from './mapping.js'
 import type { NativeConnection, NativeInterface, NativeListener } from './native.js'
 import { OptionReader } from './option-reader.js'
 import { type PortOptions, readPorts } from './ports.js'
-import { FaithSocket, type FaithSocketOptions } from './socket.js'
+import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
 
 /** Where a listener listens, and how it makes its sockets. */
 export interface FaithListenOptions
@@ -75,16 +75,19 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   readonly #waiting: NativeConnection[] = []
   readonly #takers: Taker[] = []
   #native: NativeListener | undefined
-  #attached: ((socket: FaithSocket) => void) | undefined
+  #attached: Taking | undefined
+  #turns = 0
   #held = false
   #throttled = false
   #closing: Promise<void> | undefined
 
   private constructor(
+    key: typeof INSIDE,
     faith: NativeInterface,
     options: FaithSocketOptions,
     released: (listener: FaithListener) => void,
   ) {
+    requireInside(key, 'FaithListener', 'faith.listen()')
     super()
     this.#interface = faith
     this.#socketOptions = options
@@ -102,6 +105,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     released: (listener: FaithListener) => void,
   ): Promise<FaithListener> {
     const call = 'faith.listen'
+    requireSockets(call)
     const read = new OptionReader(call, options)
     const ports = readPorts(read)
     const address = readAddress(read)
@@ -115,7 +119,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     read.end()
 
     return await openUntil(signal, async () => {
-      const listener = new FaithListener(faith, socketOptions, released)
+      const listener = new FaithListener(INSIDE, faith, socketOptions, released)
       listener.#native = unwrap(
         await faith.listen({ ports, backlog, ...address, ...mappings }, (batch) =>
           listener.#accept(batch),
@@ -197,16 +201,16 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    */
   attach(server: FaithServer): FaithAttachment {
     if (this.#closing !== undefined) throw closedError('the listener', 'open another one')
-    const give = giverTo(server)
+    const taking = takingBy(server)
     if (this.#attached !== undefined) {
       const message = 'listener.attach: another server is attached'
       throw new FaithError('ERR_FAITH_ARGUMENT', message, { hint: 'detach it first' })
     }
-    this.#attached = give
-    this.on('connection', give)
+    this.#attached = taking
+    this.on('connection', taking.take)
     const detach = (): void => {
-      if (this.#attached === give) this.#attached = undefined
-      this.off('connection', give)
+      if (this.#attached === taking) this.#attached = undefined
+      this.off('connection', taking.take)
     }
     return { detach, [Symbol.dispose]: detach }
   }
@@ -334,35 +338,64 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     return this.#takers.length > 0 || this.listenerCount('connection') > 0
   }
 
+  /**
+   * Takers of an iteration run no code of the program when they get their socket. Handlers do, and what they leave to be
+   * done at once, by promises or `process.nextTick`, is done before the next connection, as in Node. So each connection
+   * has a turn of its own: the first one this turn, and the others an immediate each, between which Node does all that.
+   */
   #deliver(): void {
+    while (this.#takers.length > 0 && this.listenerCount('connection') === 0) {
+      if (!this.#handNext()) break
+    }
+    const atOnce = this.#turns === 0 ? 1 : 0
+    while (this.#turns + atOnce < this.#waiting.length && this.#wanted()) this.#takeTurn()
     try {
-      while (this.#wanted()) {
-        const connection = this.#waiting.shift()
-        if (connection === undefined) break
-        this.#hand(connection)
-      }
+      if (atOnce > 0) this.#handNext()
     } finally {
       this.#regulate()
-      // Only a handler that threw leaves wanted connections behind; they must not wait for the next batch.
-      if (this.#waiting.length > 0 && this.#wanted()) process.nextTick(() => this.#deliver())
     }
   }
 
+  #takeTurn(): void {
+    this.#turns += 1
+    setImmediate(() => {
+      this.#turns -= 1
+      try {
+        this.#handNext()
+      } finally {
+        this.#regulate()
+      }
+    })
+  }
+
+  /** Hands over one connection, if there is one and it is wanted. */
+  #handNext(): boolean {
+    const connection = this.#wanted() ? this.#waiting.shift() : undefined
+    if (connection !== undefined) this.#hand(connection)
+    return connection !== undefined
+  }
+
   #hand(connection: NativeConnection): void {
+    const attached = this.#attached
+    if (attached?.admits(connection) === false) return connection.socket.close()
+    const options = attached?.making(this.#socketOptions) ?? this.#socketOptions
     let socket: FaithSocket
     try {
-      socket = FaithSocket.adopt(connection, this.#interface, this.#socketOptions)
+      socket = FaithSocket.adopt(connection, this.#interface, options)
     } catch (error) {
       this.emit('error', error instanceof Error ? error : new Error(String(error)))
       return
     }
     publish('faithd:connection', () => ({ interface: this.#interface.name, socket }))
     if (!this.emit('connection', socket)) this.#takers.shift()?.({ done: false, value: socket })
+    publishAccepted(socket)
   }
 
   #regulate(): void {
-    const throttle = this.#held || this.#waiting.length >= (this.#throttled ? 1 : WAITING_LIMIT)
     if (this.#native === undefined || this.#closing !== undefined) return
+    // Those that are wanted have their turn before the addon gives more.
+    const waiting = this.#wanted() ? 0 : this.#waiting.length
+    const throttle = this.#held || waiting >= (this.#throttled ? 1 : WAITING_LIMIT)
     if (throttle === this.#throttled) return
     this.#throttled = throttle
     if (throttle) this.#native.pause()

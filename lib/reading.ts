@@ -2,37 +2,25 @@
  * How captured sockets read.
  *
  * Theory of operation: for each read Node allocates 64 KiB and cuts them down to what has come, which for a small
- * message costs more than all else that streams do about it. With `onread` it reads into memory of ours. Reading and
- * telling of it are one step, so one block does for all sockets, and what has come is copied out of it.
+ * message costs more than all else that streams do about it. Captured sockets read into memory of ours, and a read and
+ * the call that tells of it are one step. So one block serves all sockets, and each chunk is copied out of it.
  *
- * It is the same block for ever. Node would take another one for the next read, in what is called when a read is done;
- * but where anything throws while that is called, a listener or what was put off to the next tick, and the process goes
- * on all the same, it forgets the new block and reads to the old one, which somebody may have by then.
+ * A chunk has memory of its own, as those of Node's sockets have: the program may transfer it to a thread, or to a byte
+ * stream, and nothing else goes with it.
  *
  * A chunk goes by `push`, after which a stream has itself called back to see whether it should read on. Of a socket that
  * flows and has nothing stored the answer is known, so its chunks are emitted at once: an echo is done a tenth faster.
+ * Where `push` or `read` is not Node's, because a tool observes them, each chunk is pushed.
  */
 import type { Readable } from 'node:stream'
-
-/** The `onread` of `net.Socket`. */
-export interface Reading {
-  /** Where each read goes. */
-  buffer: Uint8Array
-  /** Takes what has come; whether more is wanted. */
-  callback(length: number): boolean
-}
+import { lender, readsUnobserved } from './inside-node.js'
 
 /** As long as what Node reads at a time. */
 const shared = Buffer.allocUnsafeSlow(65_536)
 const sharedMemory = shared.buffer
 
-/** @internal The reading of a socket, which there is none of before it has read. */
-export function readingOf(socket: () => Readable): Reading {
-  return {
-    buffer: shared,
-    callback: (length) => handOn(socket(), copied(length)),
-  }
-}
+/** @internal How captured sockets read; `undefined` where they read as Node has them read. */
+export const reading = lender(shared, (socket, length) => handOn(socket, copied(length)))
 
 /**
  * Gives a stream its next chunk, where it is not destroyed and has not ended; whether it wants more. The first one is
@@ -44,7 +32,8 @@ function handOn(stream: Readable, chunk: Buffer): boolean {
     stream.readableLength === 0 &&
     stream.readableDidRead &&
     stream.readableEncoding === null &&
-    stream.listenerCount('data') > 0
+    stream.listenerCount('data') > 0 &&
+    readsUnobserved(stream)
   if (!flows) return stream.push(chunk)
   stream.emit('data', chunk)
   return true
@@ -52,7 +41,7 @@ function handOn(stream: Readable, chunk: Buffer): boolean {
 
 /** The beginning of what was read last. */
 function copied(length: number): Buffer {
-  const chunk = Buffer.allocUnsafe(length)
+  const chunk = Buffer.allocUnsafeSlow(length)
   chunk.set(new Uint8Array(sharedMemory, 0, length))
   return chunk
 }

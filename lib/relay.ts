@@ -5,9 +5,9 @@
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
-import { isHeard, publish } from './diagnostics.js'
+import { isHeard, publish, publishAccepted } from './diagnostics.js'
 import { type DropWatch, type FaithDrops, tellDrops } from './drops.js'
-import { closedError, FaithError, unwrap } from './errors.js'
+import { closedError, FaithError, INSIDE, requireInside, unwrap } from './errors.js'
 import type {
   NativeConnection,
   NativeInterface,
@@ -116,11 +116,13 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   #closing: Promise<void> | undefined
 
   private constructor(
+    key: typeof INSIDE,
     native: NativeRelay,
     faith: NativeInterface,
     allowLoopback: boolean,
     released: (relay: FaithRelay) => void,
   ) {
+    requireInside(key, 'FaithRelay', 'faith.relay()')
     super()
     this.#native = native
     this.#faith = faith
@@ -154,8 +156,9 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     let ask = (batch: NativeQuestion[]): void => void unasked.push(...batch)
     const onQuestions = (batch: NativeQuestion[]): void => ask(batch)
     const onConnections = (batch: NativeConnection[]): void => {
-      // Each by itself, so that what a listener throws does not lose the others.
-      for (const connection of batch) process.nextTick(() => relay.#give(connection))
+      // Each on a turn of its own: what a listener throws does not lose the others, and what it leaves to be done at once
+      // is done before the next.
+      for (const connection of batch) setImmediate(() => relay.#give(connection))
     }
     const unsaid: string[] = []
     let exhausted = (errors: string[]): void => void unsaid.push(...errors)
@@ -167,7 +170,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       (errors) => exhausted(errors),
     )
     const native = unwrap(opened)
-    const relay = new FaithRelay(native, faith, settings.allowLoopback, released)
+    const relay = new FaithRelay(INSIDE, native, faith, settings.allowLoopback, released)
     if (route) {
       relay.#router = new Router(route, settings.routeTimeoutMs, native, {
         isHeard: () => relay.listenerCount('connection') > 0,
@@ -367,7 +370,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       return this.#report(routeError(ends, cause))
     }
     publish('faithd:connection', () => ({ interface: this.#faith.name, socket }))
-    if (this.emit('connection', socket)) return
+    if (this.emit('connection', socket)) return publishAccepted(socket)
     // Somebody listened when the verdict was given.
     socket.resetAndDestroy()
     this.#report(routeError(ends, unheard()))

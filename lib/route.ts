@@ -11,7 +11,7 @@ import type { NativeQuestion, NativeRelay, NativeVerdict } from './native.js'
 import { OptionReader, show } from './option-reader.js'
 import { readServer, resolve } from './server.js'
 import { type FaithSessionDestination, toDestination } from './session.js'
-import type { FaithEndpoint } from './socket.js'
+import { type FaithEndpoint, requireSockets } from './socket.js'
 
 /** A connection whose way a {@link FaithRoute} decides; its client still waits for the answer to its SYN. */
 export interface FaithRouteConnection {
@@ -141,6 +141,7 @@ export class Router {
     const connection = describe(question)
     try {
       const verdict = await this.#withinLimit(() => this.#decide(connection))
+      if (verdict.socket) requireSockets('route')
       if (verdict.socket && !this.#routed.isHeard()) throw unheard()
       if (!this.#closed) unwrap(this.#relay.answer(question.id, verdict))
     } catch (cause) {

@@ -1,9 +1,10 @@
 import { closeSync } from 'node:fs'
 import { Socket, type SocketConstructorOpts } from 'node:net'
-import { Duplex, type DuplexOptions } from 'node:stream'
-import type { FaithError } from './errors.js'
+import type { DuplexOptions } from 'node:stream'
+import { FaithError, INSIDE, requireInside } from './errors.js'
+import { type Handle, type Lender, watchHandles } from './inside-node.js'
 import type { NativeConnection, NativeInterface } from './native.js'
-import { type Reading, readingOf } from './reading.js'
+import { reading } from './reading.js'
 import type { FaithSessionDestination } from './session.js'
 import {
   type FaithSplice,
@@ -45,12 +46,30 @@ export interface FaithSocketOptions {
   pauseOnConnect: boolean
 }
 
+/** @internal How a socket is made: as its listener says, or the server that it is for. */
+export interface SocketMaking extends FaithSocketOptions {
+  /** In bytes, of either direction; Node's default where it is left out. */
+  highWaterMark?: number | undefined
+}
+
 /** What the constructor of `Socket` takes; not all of it is in its types. */
-type SocketSettings = SocketConstructorOpts &
-  Pick<DuplexOptions, 'emitClose' | 'autoDestroy' | 'decodeStrings'> & {
+type SocketSettings = Pick<SocketConstructorOpts, 'fd' | 'readable' | 'writable'> &
+  Pick<DuplexOptions, 'allowHalfOpen' | 'emitClose' | 'autoDestroy' | 'decodeStrings'> & {
+    readableHighWaterMark: number | undefined
+    writableHighWaterMark: number | undefined
     pauseOnCreate: boolean
-    onread: Reading
+    onread: Lender['onread'] | undefined
   }
+
+/** What Node's own sockets find out by themselves. */
+const ENDS = [
+  'localAddress',
+  'localPort',
+  'localFamily',
+  'remoteAddress',
+  'remotePort',
+  'remoteFamily',
+] as const
 
 /** The open sockets of each interface. Node holds them too, as long as they are open. */
 const open = new WeakMap<NativeInterface, Set<FaithSocket>>()
@@ -72,8 +91,9 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
  *
  * Listeners make it, and relays for a {@link FaithRouteSocket}; there is no `connect` event. `localAddress`, `localPort`,
  * `remoteAddress` and `remotePort` are known from the start and stay known after the socket is closed. As of any
- * `net.Socket`, an `error` that nobody listens to, such as the client's reset, is an exception. What it reads comes in
- * buffers that may be parts of larger memory, as those of `Buffer.allocUnsafe()`.
+ * `net.Socket`, an `error` that nobody listens to, such as the client's reset, is an exception. It is closed when both
+ * sides have ended, and hears of the client's end only if somebody reads: a program that does not want what the client
+ * says calls `resume()`, and `setTimeout()` where a client may say nothing for ever.
  *
  * It lives no longer than its interface: when that is closed, or deleted by somebody else, the socket is destroyed with
  * a {@link FaithError} `ERR_FAITH_CLOSED`, and its client is reset unless it was told the end before. Where nobody listens
@@ -104,20 +124,28 @@ export class FaithSocket extends Socket {
   /** Always `IPv6`. */
   override readonly remoteFamily = 'IPv6'
 
+  static {
+    watchHandles(FaithSocket.prototype, (socket, handle) => {
+      // Its first handle a socket gets while it is made.
+      if (#faith in socket) socket.#changeHandle(handle)
+    })
+  }
+
   readonly #faith: NativeInterface
   readonly #connection: NativeConnection
+  #isCaptured = true
   #cutOffBy: FaithError | undefined
 
   /** @internal The socket of a connection, which it takes over, or closes where there can be none. */
   static adopt(
     connection: NativeConnection,
     faith: NativeInterface,
-    options: FaithSocketOptions,
+    options: SocketMaking,
   ): FaithSocket {
     const fd = connection.socket.take()
     let socket: FaithSocket
     try {
-      socket = new FaithSocket(fd, connection, faith, options)
+      socket = new FaithSocket(INSIDE, fd, connection, faith, options)
     } catch (error) {
       closeSync(fd)
       throw error
@@ -135,25 +163,30 @@ export class FaithSocket extends Socket {
 
   // Private rather than internal: what is internal is not declared at all, and then the constructor of `Socket` is.
   private constructor(
+    key: typeof INSIDE,
     fd: number,
     connection: NativeConnection,
     faith: NativeInterface,
-    options: FaithSocketOptions,
+    options: SocketMaking,
   ) {
+    requireInside(key, 'FaithSocket', 'the `connection` event of a listener')
     const settings: SocketSettings = {
       fd,
       readable: true,
       writable: true,
       allowHalfOpen: options.allowHalfOpen,
+      readableHighWaterMark: options.highWaterMark,
+      writableHighWaterMark: options.highWaterMark,
       pauseOnCreate: options.pauseOnConnect,
-      onread: readingOf(() => this),
+      onread: reading?.onread,
       // Node sets these itself, to just that. Where its copy of this object does not have them yet, V8 makes a new shape
       // of object for every socket, and what looks at it later knows none of them: a fifth of a short connection's time.
       emitClose: false,
       autoDestroy: true,
       decodeStrings: false,
     }
-    super(settings)
+    super(settings as SocketConstructorOpts)
+    reading?.adopt(this)
     this.#faith = faith
     this.#connection = connection
 
@@ -172,31 +205,31 @@ export class FaithSocket extends Socket {
     this.remotePort = connection.remotePort
   }
 
-  // With `onread` those of `Socket` start and stop reading by themselves: one that is paused would not hear of a reset,
-  // and one that is read in small pieces would take in ever more. With these it reads as every other socket does.
-  /** @internal */
-  override read(size?: number): unknown {
-    return Duplex.prototype.read.call(this, size)
-  }
-  /** @internal */
-  override pause(): this {
-    return Duplex.prototype.pause.call(this) as this
-  }
-  /** @internal */
-  override resume(): this {
-    return Duplex.prototype.resume.call(this) as this
-  }
-
   /* oxlint-disable eslint/no-underscore-dangle -- that is what streams call it */
   /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     // Node may give up a socket while it makes it.
     if (!(#faith in this)) return super._destroy(error, callback)
-    open.get(this.#faith)?.delete(this)
-    atEnd.get(this)?.()
+    this.#forget()
     super._destroy(this.#cutOffBy ?? error, callback)
   }
   /* oxlint-enable eslint/no-underscore-dangle */
+
+  /** Nobody has to end it any more. */
+  #forget(): void {
+    open.get(this.#faith)?.delete(this)
+    atEnd.get(this)?.()
+    atEnd.delete(this)
+  }
+
+  #changeHandle(handle: Handle | null): void {
+    // A socket that is destroyed has lost its handle, and keeps its addresses.
+    if (handle === null && this.destroyed) return
+    this.#isCaptured = false
+    this.#forget()
+    if (handle === null) return
+    for (const end of ENDS) Reflect.deleteProperty(this, end)
+  }
 
   #cutOff(reason: FaithError): void {
     if (this.listenerCount('error') === 0) this.once('error', () => undefined)
@@ -266,6 +299,21 @@ export class FaithSocket extends Socket {
       | [target: Socket, options: FaithSpliceOptions]
   ): Promise<FaithSplice> {
     const [target, options] = to
+    if (!this.#isCaptured) return Promise.reject(notCaptured())
     return splice(this.#faith, this.#connection, this, target, options)
   }
+}
+
+/** @internal Refuses a call that needs captured connections to become sockets, where the runtime has none for them. */
+export function requireSockets(call: string): void {
+  if (process.versions['bun'] === undefined) return
+  const message = `${call}: Bun cannot make sockets of captured connections`
+  throw new FaithError('ERR_FAITH_PLATFORM', message, {
+    hint: 'let faith.relay() carry them, which Bun can, or run this program on Node',
+  })
+}
+
+function notCaptured(): FaithError {
+  const message = 'socket.spliceTo: the socket cannot be spliced: it has another connection by now'
+  return new FaithError('ERR_FAITH_SOCKET', message)
 }

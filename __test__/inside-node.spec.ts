@@ -1,0 +1,55 @@
+/** This Node has inside what the package looks for there; where one has it no longer, this says which part. */
+import { createServer as createWebServer } from 'node:http'
+import { createSecureServer } from 'node:http2'
+import { createServer as createSecureWebServer } from 'node:https'
+import { createServer, Socket } from 'node:net'
+import test from 'ava'
+import { count, lender, openToCaptured, readsUnobserved, watchHandles } from '../lib/inside-node.js'
+
+test('a socket keeps by two known keys what it reads into', (t) => {
+  t.not(
+    lender(new Uint8Array(1), () => true),
+    undefined,
+  )
+})
+
+test('its handle is an accessor that a class can watch', (t) => {
+  class Watched extends Socket {}
+  const seen: unknown[] = []
+  watchHandles(Watched.prototype, (_socket, handle) => seen.push(handle))
+  const socket = new Watched()
+  Reflect.set(socket, '_handle', null)
+  t.deepEqual(seen, [null])
+})
+
+test('its methods are Node’s by their source, and others are not', (t) => {
+  const socket = new Socket()
+  t.true(readsUnobserved(socket))
+  const { push } = socket
+  socket.push = (...args) => push.apply(socket, args)
+  t.false(readsUnobserved(socket))
+})
+
+test('servers count their connections, and tell when there are none', (t) => {
+  const server = createServer()
+  openToCaptured(server)
+  count(server, new Socket())
+  t.is(Reflect.get(server, '_connections'), 1)
+  t.true(Object.hasOwn(server, '_emitCloseIfDrained'))
+})
+
+const web = {
+  http: createWebServer(),
+  https: createSecureWebServer({}),
+  http2: createSecureServer({ allowHTTP1: true }),
+}
+
+for (const [kind, server] of Object.entries(web)) {
+  test(`servers of ${kind} track their connections once they have one`, (t) => {
+    const known = Object.getOwnPropertySymbols(server).length
+    openToCaptured(server)
+    count(server, new Socket())
+    t.true(Object.getOwnPropertySymbols(server).length > known)
+    server.close()
+  })
+}

@@ -1,0 +1,222 @@
+/**
+ * All that this package knows of Node's insides: what Node's sockets and servers do and its documentation does not say.
+ *
+ * Everything here is looked for before it is used. Where a release of Node has it no longer, captured sockets and attached
+ * servers do without, and nothing fails; __test__/inside-node.spec.ts then tells which part is missing.
+ */
+/* oxlint-disable eslint/no-underscore-dangle -- that is what Node calls its insides */
+import { type Server, Socket } from 'node:net'
+import { Readable } from 'node:stream'
+
+/** The libuv stream of a socket, as `lib/net.js` of Node uses it. */
+export interface Handle {
+  fd: number
+  reading: boolean
+  onread: Onread
+  readStart(): number
+  readStop(): number
+  close(callback?: () => void): void
+}
+
+type Onread = (this: Handle, ...data: unknown[]) => unknown
+type Keyed = Record<symbol, unknown>
+
+/** The handle of a socket; `null` where it has none, or none any more. */
+export function handleOf(socket: Socket): Handle | null {
+  return (socket as unknown as { _handle?: Handle | null })._handle ?? null
+}
+
+/**
+ * Calls `changed` when a socket of a class gets another handle, or none. Node takes away the handle of a socket that it
+ * sends to another process, and makes a new one when a socket connects again.
+ */
+export function watchHandles<T extends Socket>(
+  prototype: T,
+  changed: (socket: T, handle: Handle | null) => void,
+): void {
+  const { get, set } = Object.getOwnPropertyDescriptor(Socket.prototype, '_handle') ?? {}
+  if (get === undefined || set === undefined) return
+  Object.defineProperty(prototype, '_handle', {
+    configurable: true,
+    get,
+    set(this: T, handle: Handle | null) {
+      set.call(this, handle)
+      changed(this, handle)
+    },
+  })
+}
+
+/** How sockets read into memory of ours. */
+export interface Lender {
+  /** The option `onread` of a new socket. */
+  onread: { buffer: Uint8Array; callback(this: Socket, length: number): boolean }
+  /** Makes the new socket one that is lent the memory. */
+  adopt(socket: Socket): void
+}
+
+/**
+ * Lends memory to sockets whenever they read, so that they are otherwise like all others.
+ *
+ * A socket with the option `onread` reads into the memory that the option names, but its `pause()`, `resume()` and
+ * `read()` do more than those of other sockets, and a socket that takes over its handle reads nothing. All of that goes
+ * by two properties of the socket, which Node needs only while it hands on what was read. So a socket has them only
+ * then: its handle calls a function of ours, which lends them to the socket that the handle belongs to now.
+ *
+ * @param take - takes the first `length` bytes of `memory`, which a socket has read; whether the socket wants more
+ */
+export function lender(
+  memory: Uint8Array,
+  take: (socket: Socket, length: number) => boolean,
+): Lender | undefined {
+  const bare = new Socket()
+  const buffer = keyOf(bare, 'kBuffer')
+  const callback = keyOf(bare, 'kBufferCb')
+  if (buffer === undefined || callback === undefined) return undefined
+  const inner = Symbol('onread')
+  let owner: symbol | undefined
+
+  function taken(this: Socket, length: number): boolean {
+    if (owner !== undefined) keyed(this)[buffer as symbol] = null
+    return take(this, length)
+  }
+
+  function readLent(this: Handle, ...data: unknown[]): unknown {
+    const handle = keyed(this)
+    const onread = handle[inner] as Onread
+    const socket = handle[owner as symbol] as Keyed | undefined
+    // The next owner may be no socket, or have memory of its own.
+    if (socket?.[buffer as symbol] !== null) return onread.apply(this, data)
+    socket[buffer as symbol] = memory
+    socket[callback as symbol] ??= taken
+    try {
+      return onread.call(this)
+    } finally {
+      socket[buffer as symbol] = null
+    }
+  }
+
+  // A socket that takes over the handle, or gives it up, says so by setting this.
+  const property: PropertyDescriptor = {
+    configurable: true,
+    get(this: Handle) {
+      return keyed(this)[inner]
+    },
+    set(this: Handle, onread: Onread) {
+      keyed(this)[inner] = onread
+    },
+  }
+
+  return {
+    onread: { buffer: memory, callback: taken },
+    adopt(socket) {
+      const handle = handleOf(socket)
+      if (handle === null) return
+      owner ??= keyOf(handle, 'owner_symbol')
+      if (owner === undefined) return
+      keyed(handle)[inner] = handle.onread
+      handle.onread = readLent
+      Object.defineProperty(handle, 'onread', property)
+      keyed(socket)[buffer] = null
+    },
+  }
+}
+
+/**
+ * Whether a method of streams is the one that Node made. Its source names what only Node's own modules can call; what
+ * others put in its place, as tools that observe programs do, has another source.
+ */
+function isNodes(method: unknown, mark: string): boolean {
+  return typeof method === 'function' && Function.prototype.toString.call(method).includes(mark)
+}
+
+const { push } = Readable.prototype
+const { read } = Socket.prototype
+const areNodes = isNodes(push, 'readableAddChunk') && isNodes(read, 'tryReadStart')
+
+/** Whether a socket takes in what is read by Node's own methods, so that nothing sees whether they are called. */
+export function readsUnobserved(stream: Readable): boolean {
+  return areNodes && stream.push === push && stream.read === read
+}
+
+/** What Node's servers have beside what they show. */
+interface ServerInside extends Server {
+  _handle: unknown
+  _connections: number
+  _connectionKey: string | undefined
+  _emitCloseIfDrained(): void
+  /** In seconds. */
+  keepAliveInitialDelay?: number
+}
+
+/** The servers that were told to close and have connections yet. */
+const closing = new WeakSet<Server>()
+/** The HTTP servers that keep a list of their connections, and look through it for those that take too long. */
+const tracking = new WeakSet<Server>()
+const TRACKING = 'setupConnectionsTracking'
+let keys = 0
+
+/**
+ * Has a server close as if it listened to what is captured for it.
+ *
+ * Node takes a server that does not listen for a closed one. It emits `close` each time its last connection ends, and
+ * tells who closes it that it was not running. This server emits `close` only after it was told to close.
+ */
+export function openToCaptured(server: Server): void {
+  if (Object.hasOwn(server, '_emitCloseIfDrained')) return
+  const inside = server as ServerInside
+  const { close, _emitCloseIfDrained: emitCloseIfDrained } = inside
+  if (typeof emitCloseIfDrained !== 'function') return
+  // Names the sockets of this server to the processes that they are sent to.
+  inside._connectionKey ??= `faith:${(keys += 1)}`
+  define(inside, 'close', function closeAttached(this: ServerInside, callback?: () => void) {
+    closing.add(this)
+    tracking.delete(this)
+    if (this.listening || typeof callback !== 'function') return close.call(this, callback)
+    this.once('close', () => callback())
+    return close.call(this)
+  })
+  define(inside, '_emitCloseIfDrained', function emitClose(this: ServerInside) {
+    if (!this.listening && !closing.has(this)) return
+    if (this._connections === 0) closing.delete(this)
+    emitCloseIfDrained.call(this)
+  })
+}
+
+/** Whether a server has as many connections as it takes. */
+export function isFull(server: Server): boolean {
+  const { maxConnections, _connections: connections } = server as ServerInside
+  // Node 20 takes 0 for no limit.
+  if (typeof maxConnections !== 'number' || (maxConnections === 0 && !isSince(22))) return false
+  return connections >= maxConnections
+}
+
+/** Counts a socket for a server, until the socket is destroyed, as if the server had accepted it. */
+export function count(server: Server, socket: Socket): void {
+  if (!server.listening && !tracking.has(server)) {
+    tracking.add(server)
+    const start = server.listeners('listening').find(({ name }) => name === TRACKING)
+    start?.call(server)
+  }
+  const inside = server as ServerInside
+  if (typeof inside._connections !== 'number') return
+  inside._connections += 1
+  const counted = socket as Socket & { server: Server; _server: Server }
+  counted.server = server
+  counted._server = server
+}
+
+function isSince(major: number): boolean {
+  return Number.parseInt(process.versions.node, 10) >= major
+}
+
+function define(object: object, name: string, value: unknown): void {
+  Object.defineProperty(object, name, { value, configurable: true, writable: true })
+}
+
+function keyed(object: object): Keyed {
+  return object as Keyed
+}
+
+function keyOf(object: object, description: string): symbol | undefined {
+  return Object.getOwnPropertySymbols(object).find((key) => key.description === description)
+}
