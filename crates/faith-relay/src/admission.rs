@@ -66,11 +66,6 @@ impl Admission {
         }
     }
 
-    /// Whether somebody else is asked, so that [`decide`](Self::decide) takes time.
-    pub(crate) fn asks(&self) -> bool {
-        self.questions.is_some()
-    }
-
     /// Whether a SYN past the `held` ones of its client waits for a place, as [`Questions::waits`].
     pub(crate) fn waits(&self, held: u32) -> bool {
         self.questions.as_ref().is_some_and(|questions| questions.waits(held))
@@ -95,6 +90,23 @@ impl Admission {
         Ok(self.target(attempt, server, outgoing, self.proxy, traffic_class))
     }
 
+    /// As [`admit`](Self::admit), where no route is asked; otherwise the question counts from now on, so that the next
+    /// SYN of a burst goes by it, and [`decide`](Self::decide) tells.
+    ///
+    /// # Errors
+    /// What to tell the client; too many may wait for the route.
+    pub(crate) fn at_once(
+        &self,
+        attempt: &mut Attempt,
+        traffic_class: impl FnOnce() -> Option<u8>,
+    ) -> Result<Option<Target>, Refusal> {
+        if let Some(questions) = &self.questions {
+            attempt.question = Some(questions.enter()?);
+            return Ok(None);
+        }
+        self.admit(attempt, traffic_class).map(Some)
+    }
+
     /// As [`admit`](Self::admit), for a relay that asks somebody else first.
     ///
     /// # Errors
@@ -108,7 +120,8 @@ impl Admission {
             return self.admit(attempt, traffic_class).map(Way::Server);
         };
         let (client, destination) = (*attempt.client(), *attempt.destination());
-        match questions.ask(client, destination, self.server_of(destination)).await? {
+        let open = attempt.question.take().map_or_else(|| questions.enter(), Ok)?;
+        match questions.ask(open, client, destination, self.server_of(destination)).await? {
             Verdict::Connect { server, source, proxy } => {
                 attempt.server = Some(server);
                 attempt.routed = true;

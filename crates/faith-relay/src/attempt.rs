@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::live::Live;
 use crate::pairing::Tuple;
 use crate::record::{EndReason, SessionRecord};
+use crate::route::Open;
 use crate::tasks::Peers;
 use crate::upstream::Refusal;
 
@@ -24,6 +25,8 @@ pub(crate) struct Attempt {
     /// Whether a router chose the server, so that the access list has no say.
     pub(crate) routed: bool,
     pub(crate) began: Began,
+    /// Its place among the open questions, where a route is still to be asked.
+    pub(crate) question: Option<Open>,
     /// Its place among the sessions, where these are limited, from when its client has been accepted.
     pub(crate) place: Option<Place>,
     pub(crate) reason: EndReason,
@@ -57,6 +60,7 @@ impl Attempt {
             server: None,
             routed: false,
             began: Began::WithSyn,
+            question: None,
             place: None,
             reason: EndReason::Aborted,
             cause: None,

@@ -55,14 +55,10 @@ impl Engine {
         }
         let mut attempt = Attempt::new(self, worker, client, destination);
         // A flood of denied SYNs is not worth a task each, so only who must wait for the answer does.
-        let admitted = if self.admission.asks() {
-            None
-        } else {
-            let class = || Some(syn.traffic_class());
-            match self.admission.admit(&mut attempt, class) {
-                Ok(target) => Some(target),
-                Err(refusal) => return refuse(syn, attempt, refusal),
-            }
+        let class = || Some(syn.traffic_class());
+        let admitted = match self.admission.at_once(&mut attempt, class) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refuse(syn, attempt, refusal),
         };
         let peers = attempt.peers();
         let attempt = Arc::clone(self).attempt(worker, syn, attempt, admitted);

@@ -112,12 +112,12 @@ impl fmt::Debug for Routing {
 #[derive(Debug)]
 pub(crate) struct Questions {
     routing: Routing,
-    open: AtomicU32,
+    open: Arc<AtomicU32>,
 }
 
 impl Questions {
     pub(crate) fn new(routing: Routing) -> Self {
-        Self { routing, open: AtomicU32::new(0) }
+        Self { routing, open: Arc::default() }
     }
 
     /// Gives a connection to whoever is asked.
@@ -139,17 +139,31 @@ impl Questions {
         u64::from(self.open.load(Ordering::Relaxed)) * 2 >= u64::from(held)
     }
 
+    /// Takes a place among the open questions, for one that is about to be asked.
+    ///
+    /// # Errors
+    /// There are as many as there may be.
+    pub(crate) fn enter(&self) -> Result<Open, Refusal> {
+        let entered = Open(Arc::clone(&self.open));
+        let before = self.open.fetch_add(1, Ordering::Relaxed);
+        if before >= self.routing.max_undecided {
+            Err(Refusal::limit(Cause::MaxUndecided))
+        } else {
+            Ok(entered)
+        }
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors
     /// What to tell the client when there is none, or when it says no.
     pub(crate) async fn ask(
         &self,
+        _open: Open,
         client: SocketAddrV6,
         destination: SocketAddrV6,
         server: Option<SocketAddrV4>,
     ) -> Result<Verdict, Refusal> {
-        let _open = Open::enter(&self.open, self.routing.max_undecided)?;
         let (answer, verdict) = oneshot::channel();
         self.routing.route.ask(Question { client, destination, server, answer });
         match timeout(self.routing.timeout, verdict).await {
@@ -160,21 +174,11 @@ impl Questions {
     }
 }
 
-/// A place among the open questions.
-struct Open<'a>(&'a AtomicU32);
+/// A place among the open questions, free again when dropped.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<AtomicU32>);
 
-impl<'a> Open<'a> {
-    fn enter(open: &'a AtomicU32, most: u32) -> Result<Self, Refusal> {
-        let entered = Self(open);
-        if open.fetch_add(1, Ordering::Relaxed) >= most {
-            Err(Refusal::limit(Cause::MaxUndecided))
-        } else {
-            Ok(entered)
-        }
-    }
-}
-
-impl Drop for Open<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
