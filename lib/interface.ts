@@ -90,6 +90,11 @@ export interface FaithInterfaceStats {
   returned: FaithCounters
   /** ICMPv6 Destination Unreachable messages sent. */
   unreachableSent: number
+  /**
+   * Those that were not sent: a worker thread sends 200 a second to one network of length 64, and 10000 in all
+   * (RFC 4443 section 2.4).
+   */
+  unreachableLimited: number
   /** SYNs held until their server was connected (`connectFirst`). */
   synsHeld: number
   /** SYNs answered at once all the same, because as many were held as `maxHeld` allows. */

@@ -26,6 +26,8 @@ pub struct NativeInterfaceStats {
     pub returned: NativeCounters,
     /// ICMPv6 Destination Unreachable messages sent.
     pub unreachable_sent: f64,
+    /// Those that were not sent because of their limit.
+    pub unreachable_limited: f64,
     /// SYNs offered to a relay before the kernel saw them.
     pub syns_held: f64,
     /// SYNs that went straight on because too many were held in all.
@@ -114,6 +116,7 @@ pub(crate) fn of_interface(interface: &FaithInterface, splices: &RelayStats) -> 
             bytes: number(stats.returned_bytes),
         },
         unreachable_sent: number(stats.unreachable_sent),
+        unreachable_limited: number(stats.unreachable_limited),
         syns_held: number(stats.syns_held),
         syns_beyond_hold: number(stats.syns_beyond_hold),
         syns_beyond_client_hold: number(stats.syns_beyond_client_hold),

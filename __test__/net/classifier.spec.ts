@@ -101,9 +101,10 @@ test.serial(
     const { taken } = await balanced(faith)
     t.true(taken > count / 2, 'the network lost less than half')
     const unsupported = await dropped(faith, 'unsupported')
-    const { unreachableSent } = await faith.stats()
+    const { unreachableSent, unreachableLimited } = await faith.stats()
     t.true(unsupported > count / 2)
     t.true(unreachableSent > 0 && unreachableSent < unsupported / 2, `${unreachableSent}`)
+    t.is(unreachableSent + unreachableLimited, unsupported)
   },
 )
 

@@ -135,7 +135,7 @@ for (const limit of [
         networks: 1,
         count: 10_000,
       })
-      await flooding.line(/^under way$/)
+      await flooding.line(/^half of them$/)
       for (let visit = 0; visit < 3; visit += 1) {
         const near = client.dial(faithd.address(), lively)
         await near.hears('welcome')

@@ -11,8 +11,6 @@ import socket
 import struct
 
 TCP = 6
-# So many have been sent when it says that it is under way.
-UNDER_WAY = 1000
 
 
 def checksum(data):
@@ -42,8 +40,8 @@ def main():
         segment = syn[:16] + struct.pack("!H", sum_) + syn[18:]
         header = struct.pack("!IHBB", 6 << 28, len(segment), TCP, 64)
         raw.sendto(header + source + destination + segment, (options.address, 0))
-        if number == UNDER_WAY:
-            print("under way", flush=True)
+        if number == options.count // 2:
+            print("half of them", flush=True)
 
 
 main()

@@ -1,6 +1,7 @@
 //! ICMPv6 Destination Unreachable (RFC 4443 section 3.1), which tells a client at once that its
 //! packet will never get an answer.
 
+use crate::prefix::network_of;
 use crate::{checksum, ipv6};
 
 /// The longest reply: an ICMPv6 error stays within the minimum MTU (RFC 4443 section 2.4(c)).
@@ -32,6 +33,13 @@ impl Unreachable {
     pub fn code(self) -> u8 {
         self as u8
     }
+}
+
+/// The network of length 64 that an error about `offending` goes to.
+#[must_use]
+pub fn client_network(offending: &[u8]) -> Option<u128> {
+    let (header, _) = ipv6::Header::parse(offending)?;
+    Some(network_of(header.source.into(), 64))
 }
 
 /// Writes the Destination Unreachable that answers `offending`, an IPv6 packet, and returns its

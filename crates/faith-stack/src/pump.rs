@@ -11,7 +11,7 @@
 //!
 //! stack → host: TCP and ICMPv6 errors from inside a prefix; nothing else leaves.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
+use crate::allowance::{Allowance, ClientAllowances};
 use crate::answered::Answer;
 use crate::counters::Counters;
 use crate::held::{HeldSyn, Holding, NotHeld};
@@ -46,8 +47,11 @@ const QUIET: Duration = Duration::from_millis(5);
 /// As [`QUIET`], where some have talked: an answer may take its time on a busy path.
 const TALKED: Duration = Duration::from_millis(25);
 
-/// Answers of our own to packets nobody wants, per worker and second: RFC 4443 section 2.4(f) asks for a limit.
-const ERRORS_PER_SECOND: u32 = 1000;
+/// ICMPv6 errors per worker and second: RFC 4443 section 2.4(f) asks for a limit.
+const ERRORS: u32 = 10_000;
+
+/// Of these, to one network of length 64: a flooder uses up its own, and other clients are told as before.
+const ERRORS_PER_CLIENT: u32 = 200;
 
 /// One worker's two queues, and what it knows of the packets on them.
 pub(crate) struct Pump {
@@ -57,7 +61,7 @@ pub(crate) struct Pump {
     pub(crate) newcomers: Notify,
     outer: AsyncFd<Tun>,
     inner: AsyncFd<Tun>,
-    errors: Allowance,
+    errors: RefCell<ErrorLimit>,
 }
 
 impl Pump {
@@ -69,7 +73,7 @@ impl Pump {
             newcomers: Notify::new(),
             outer: register_for(outer, Interest::READABLE | Interest::ERROR)?,
             inner: register_for(inner, Interest::READABLE | Interest::ERROR)?,
-            errors: Allowance::new(ERRORS_PER_SECOND),
+            errors: RefCell::new(ErrorLimit::new()),
         }))
     }
 
@@ -229,10 +233,11 @@ impl Pump {
         }
     }
 
-    /// Answers the packet in `frame` with ICMPv6 Destination Unreachable, if the limit of such answers allows.
+    /// Answers the packet in `frame` with ICMPv6 Destination Unreachable, if the limit of such errors allows.
     fn send_unreachable(&self, code: Unreachable, frame: &[u8]) {
-        if !self.errors.take() {
-            return;
+        let Some(client) = frame.get(VIRTIO_HEADER..).and_then(icmpv6::client_network) else { return };
+        if !self.errors.borrow_mut().take(client, Instant::now()) {
+            return self.counters().unreachable_limited.add(1);
         }
         if self.answer(frame, |offending, out| icmpv6::build_unreachable(code, offending, out)) {
             self.counters().unreachable_sent.add(1);
@@ -250,6 +255,23 @@ impl Pump {
         let Some(out) = answer.last_chunk_mut() else { return false };
         let Some(length) = build(packet, out) else { return false };
         self.to_host(&answer[..VIRTIO_HEADER + length])
+    }
+}
+
+/// How many ICMPv6 errors may be sent.
+struct ErrorLimit {
+    all: Allowance,
+    clients: ClientAllowances,
+}
+
+impl ErrorLimit {
+    fn new() -> Self {
+        Self { all: Allowance::new(Instant::now()), clients: ClientAllowances::new(ERRORS_PER_CLIENT) }
+    }
+
+    /// Takes one to `client`, if there is one.
+    fn take(&mut self, client: u128, now: Instant) -> bool {
+        self.clients.take(client, now) && self.all.take(ERRORS, now)
     }
 }
 
@@ -276,30 +298,5 @@ async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8
                 moved = 0;
             }
         }
-    }
-}
-
-/// A token bucket that holds one second's worth.
-struct Allowance {
-    per_second: u32,
-    left: Cell<u32>,
-    since: Cell<Instant>,
-}
-
-impl Allowance {
-    fn new(per_second: u32) -> Self {
-        Self { per_second, left: Cell::new(per_second), since: Cell::new(Instant::now()) }
-    }
-
-    fn take(&self) -> bool {
-        if self.left.get() == 0 {
-            if self.since.get().elapsed() < Duration::from_secs(1) {
-                return false;
-            }
-            self.left.set(self.per_second);
-            self.since.set(Instant::now());
-        }
-        self.left.set(self.left.get() - 1);
-        true
     }
 }

@@ -1,0 +1,86 @@
+/** ICMPv6 errors are limited by whom they go to: one flooder leaves the others theirs. */
+import test from 'ava'
+
+import { addresses, createLab, waitFor } from '../../lab/index.js'
+import type { FaithInterfaceStats } from '../../index.js'
+import type { Lab } from '../../lab/index.js'
+import { permitted, startFaithd } from './fixtures/faithd.js'
+import { floodEnded, startFlood } from './fixtures/flood.js'
+import { nft, packets } from './fixtures/nft.js'
+import { Sockets } from './fixtures/sockets.js'
+
+/** A destination that faithd denies. */
+const denied = '10.0.0.1'
+const port = 7650
+
+let lab: Lab
+let client: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  client = Sockets.of(lab.client)
+  // Answers to forged sources go to the client, which drops what is not its own.
+  const route = ['route', 'add', '2001:db8:f000::/48', 'via', addresses.client]
+  const { code, stderr } = await lab.router.run('ip', route)
+  if (code !== 0) throw new Error(stderr)
+  await nft(
+    lab.client,
+    `table inet counted {
+      counter asked {}
+      counter told {}
+      chain output {
+        type filter hook output priority filter
+        ip6 saddr ${addresses.client} tcp dport ${port} tcp flags syn counter name asked
+      }
+      chain input {
+        type filter hook input priority filter
+        ip6 daddr ${addresses.client} icmpv6 type destination-unreachable counter name told
+      }
+    }`,
+  )
+})
+
+test.after.always(() => lab.close())
+
+let started = 0
+
+for (const [way, args] of [
+  ['', []],
+  [', without the shortcut', ['--no-shortcut']],
+] as const) {
+  test.serial(`a client is told at once while another network floods${way}`, async (t) => {
+    started += 1
+    const place = { name: `errors${started}`, prefix: `3fff:${started}::` }
+    const faithd = await startFaithd(lab, [...permitted, ...args], 'by itself', place)
+    const flooding = startFlood(lab.client, {
+      address: faithd.address(denied),
+      port,
+      networks: 1,
+      // Less than the queue of the device takes, so that none is lost.
+      count: 8000,
+    })
+    await flooding.line(/^half of them$/)
+    const dials = 10
+    for (let dial = 0; dial < dials; dial += 1) {
+      t.is(await client.dial(faithd.address(denied), port).outcome(), 'EACCES')
+    }
+    await floodEnded(flooding)
+    await waitFor('an error for each SYN', async () => {
+      const [asked, told] = await Promise.all(
+        ['asked', 'told'].map((counter) => packets(lab.client, 'inet counted', counter)),
+      )
+      return asked === told
+    })
+
+    await faithd.stop()
+    const last = await waitFor('the totals', () =>
+      faithd.log.find((line): line is { msg: string; interface: FaithInterfaceStats } =>
+        line.msg.startsWith('ended: '),
+      ),
+    )
+    const { unreachableSent, unreachableLimited, synsHeld } = last.interface
+    t.true(unreachableLimited > synsHeld / 2, `${unreachableLimited} of ${synsHeld}`)
+    t.true(unreachableSent >= dials)
+    t.true(unreachableSent + unreachableLimited <= synsHeld)
+  })
+}
