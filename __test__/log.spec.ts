@@ -60,11 +60,12 @@ class Thread implements LineThread {
     this.#room = room
   }
 
-  write(line: string): boolean {
-    const taken = this.#waiting.length < this.#room
-    if (taken) this.#waiting.push(line)
-    else this.#lost += 1
-    return taken
+  write(lines: string): boolean {
+    const all = lines.split('\n').slice(0, -1)
+    const taken = all.slice(0, this.#room - this.#waiting.length)
+    this.#waiting.push(...taken)
+    this.#lost += all.length - taken.length
+    return taken.length === all.length
   }
 
   takeLost(): number {
@@ -90,32 +91,57 @@ function linesTo(thread: Thread): LogLines {
   return lines
 }
 
-test('lines that are lost are counted where they are missing, once there is room', (t) => {
+/** Lets the lines of a turn go to the thread. */
+const turn = () => Promise.resolve()
+
+test('the lines of a turn go to the thread together, in their order', async (t) => {
+  const thread = new Thread(9)
+  const handed: string[] = []
+  const lines = linesTo(thread)
+  const write = thread.write.bind(thread)
+  thread.write = (text) => {
+    handed.push(text)
+    return write(text)
+  }
+  lines.write('1\n')
+  lines.write('2\n')
+  await turn()
+  lines.write('3\n')
+  await turn()
+  t.deepEqual(handed, ['1\n2\n', '3\n'])
+})
+
+test('lines that are lost are counted where they are missing, once there is room', async (t) => {
   const thread = new Thread(2)
   const lines = linesTo(thread)
-  for (const line of ['1', '2', '3', '4', '5']) lines.write(line)
+  for (const line of ['1\n', '2\n', '3\n', '4\n']) lines.write(line)
+  await turn()
+  lines.write('5\n')
+  await turn()
   thread.reads()
-  lines.write('6')
+  lines.write('6\n')
+  await turn()
   thread.reads()
-  t.deepEqual(thread.read, ['1', '2', '3 lost\n', '6'])
+  t.deepEqual(thread.read, ['1', '2', '3 lost', '6'])
 })
 
 test('lines that are lost are told although no other line comes', async (t) => {
   const thread = new Thread(1)
   const lines = linesTo(thread)
-  lines.write('1')
-  lines.write('2')
+  lines.write('1\n')
+  lines.write('2\n')
+  await turn()
   thread.reads()
   const ended = lines.end()
   const reading = setInterval(() => thread.reads(), 1)
   await ended
   clearInterval(reading)
-  t.deepEqual(thread.read, ['1', '1 lost\n'])
+  t.deepEqual(thread.read, ['1', '1 lost'])
 })
 
 test('a reader that does not read keeps the end waiting for a bounded time', async (t) => {
   const lines = linesTo(new Thread(1))
-  lines.write('1')
-  lines.write('2')
+  lines.write('1\n')
+  lines.write('2\n')
   await t.notThrowsAsync(lines.end())
 })

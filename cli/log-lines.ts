@@ -2,8 +2,9 @@
  * Where the lines of the log go: to stderr, which may be a pipe that is not read.
  *
  * A thread of the addon writes them, so that this thread, which handles signals, never waits. The thread has a bounded
- * queue: lines beyond it are lost, and their number is told as soon as there is room. Before the addon is loaded there are
- * a line or two, and nothing is relayed yet: they are written at once.
+ * queue: lines beyond it are lost, and their number is told as soon as there is room. Sessions end in batches, so the lines
+ * of a batch are handed to the thread together. Before the addon is loaded there are a line or two, and nothing is relayed
+ * yet: they are written at once.
  */
 import { writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -18,8 +19,8 @@ const EXIT_MS = 100
 
 /** A thread that writes lines. */
 export interface LineThread {
-  /** Has a line written, or loses it. */
-  write(line: string): boolean
+  /** Has lines written; `false` where some are lost. */
+  write(lines: string): boolean
   /** How many were lost since this was last asked; 0 as long as there is no room to tell. */
   takeLost(): number
   /** Waits until all is written, at most for so long; whether all is. */
@@ -30,14 +31,16 @@ export interface LineThread {
 export class LogLines {
   #thread: LineThread | undefined
   #tellLost: (lost: number) => void = () => {}
+  /** Lines of this turn that the thread does not have yet. */
+  #lines = ''
+  /** Runs while lines were lost that were not told. */
   #timer: NodeJS.Timeout | undefined
   #gaveUp = false
 
   readonly write = (line: string): void => {
     if (this.#thread === undefined) return writeNow(line)
-    if (this.#timer !== undefined) this.#look()
-    if (!this.#thread.write(line))
-      this.#timer ??= setInterval(() => this.#look(), LOOK_AGAIN_MS).unref()
+    if (this.#lines === '') queueMicrotask(() => this.#handOver())
+    this.#lines += line
   }
 
   /** Has a thread write from now on. `tellLost` writes a line about those that were lost. */
@@ -45,6 +48,7 @@ export class LogLines {
     this.#thread = thread
     this.#tellLost = tellLost
     process.on('exit', () => {
+      this.#handOver()
       if (!this.#gaveUp) thread.flush(EXIT_MS)
     })
   }
@@ -54,22 +58,35 @@ export class LogLines {
     const thread = this.#thread
     if (thread === undefined) return
     const deadline = performance.now() + END_MS
+    this.#handOver()
     while (!thread.flush(0) || this.#timer !== undefined) {
       if (performance.now() >= deadline) {
         this.#gaveUp = true
         return
       }
-      this.#look()
+      this.#handOver()
       await sleep(1)
     }
   }
 
+  #handOver(): void {
+    if (this.#timer !== undefined) this.#look()
+    const lines = this.#lines
+    this.#lines = ''
+    if (lines === '' || this.#thread?.write(lines) !== false) return
+    this.#timer ??= setInterval(() => this.#handOver(), LOOK_AGAIN_MS).unref()
+  }
+
+  /** Tells of lines that were lost before those that wait here, if there is room. */
   #look(): void {
     const lost = this.#thread?.takeLost() ?? 0
     if (lost === 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
+    const later = this.#lines
+    this.#lines = ''
     this.#tellLost(lost)
+    this.#lines += later
   }
 }
 

@@ -27,11 +27,11 @@ impl NativeLineWriter {
         Ok(Self { writer })
     }
 
-    /// Has a line written, which ends in a line feed; `false` where it is lost.
+    /// Has lines written, each of which ends in a line feed; `false` where some are lost.
     #[napi]
     #[must_use]
-    pub fn write(&self, line: String) -> bool {
-        self.writer.write(&line)
+    pub fn write(&self, lines: String) -> bool {
+        self.writer.write(&lines)
     }
 
     /// How many lines were lost since this was last asked; 0 as long as there is no room to tell.

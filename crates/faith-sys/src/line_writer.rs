@@ -67,23 +67,24 @@ impl LineWriter {
         Ok(Self { shared, limit })
     }
 
-    /// Has a line written, which ends in a line feed. Whether it was taken: without room it is lost. Where the reader is
-    /// gone it is forgotten, and counts as taken.
+    /// Has lines written, each of which ends in a line feed. Whether all were taken: those that there is no room for are
+    /// lost. Where the reader is gone they are forgotten, and count as taken.
     #[must_use]
-    pub fn write(&self, line: &str) -> bool {
+    pub fn write(&self, lines: &str) -> bool {
         let mut state = self.shared.lock();
         if state.thread == Thread::Gone {
             return true;
         }
-        if state.waiting.len() + line.len() > self.limit {
-            state.lost += 1;
-            return false;
+        let room = self.limit.saturating_sub(state.waiting.len());
+        let (taken, lost) = divide(lines.as_bytes(), room);
+        if !taken.is_empty() {
+            state.waiting.extend_from_slice(taken);
+            if state.thread == Thread::Idle {
+                self.shared.wanted.notify_one();
+            }
         }
-        state.waiting.extend_from_slice(line.as_bytes());
-        if state.thread == Thread::Idle {
-            self.shared.wanted.notify_one();
-        }
-        true
+        state.lost += lost.iter().filter(|byte| **byte == b'\n').count() as u64;
+        lost.is_empty()
     }
 
     /// How many lines were lost since this was last asked, once half of the queue is free; 0 before.
@@ -179,6 +180,13 @@ impl Shared {
     }
 }
 
+/// The whole lines that fit into `room`, and the others.
+fn divide(lines: &[u8], room: usize) -> (&[u8], &[u8]) {
+    let Some(head) = lines.get(..room) else { return (lines, &[]) };
+    let end = head.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    lines.split_at(end)
+}
+
 /// As many whole lines as may be written at once, or the first one where that is longer.
 fn whole_lines(lines: &[u8]) -> &[u8] {
     let Some(head) = lines.get(..WHOLE) else { return lines };
@@ -268,6 +276,20 @@ mod tests {
         assert!(writer.write("there is no room for this\n"));
         assert!(!writer.flush(PATIENCE));
         while writer.write("and for this neither\n") {}
+    }
+
+    #[test]
+    fn of_lines_that_come_together_as_many_are_taken_as_there_is_room_for() {
+        let lines = b"one\ntwo\nthree\n";
+        assert_eq!(divide(lines, 100), (&lines[..], &b""[..]));
+        assert_eq!(divide(lines, lines.len()), (&lines[..], &b""[..]));
+        assert_eq!(divide(lines, 9), (&b"one\ntwo\n"[..], &b"three\n"[..]));
+        assert_eq!(divide(lines, 0), (&b""[..], &lines[..]));
+
+        let (writer, _reader) = writer(9);
+        assert!(!writer.write("one\ntwo\nthree\nfour\n"));
+        assert!(writer.flush(PATIENCE));
+        assert_eq!(writer.take_lost(), 2);
     }
 
     #[test]
