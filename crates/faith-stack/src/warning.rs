@@ -26,6 +26,7 @@ impl Warning {
             What::NoShortcut(_) => "shortcut-unavailable",
             What::NoSpread(_) => "queues-unavailable",
             What::NotBatched(_) => "batches-unavailable",
+            What::NoSplice(_) => "splice-unavailable",
             What::ShortcutLost(_) => "shortcut-lost",
             What::ShortcutStuck { .. } => "shortcut-stuck",
             What::SteeringStuck(_) => "steering-stuck",
@@ -49,6 +50,11 @@ impl fmt::Display for Warning {
             }
             What::NoSpread(why) => write!(f, "the kernel spreads packets over the workers by itself: {why}"),
             What::NotBatched(error) => write!(f, "workers are scheduled as any thread: {error}"),
+            What::NoSplice(error) => write!(
+                f,
+                "splice(2) is refused, by a seccomp filter perhaps: {error}; the relay copies bulk, which takes more \
+                 processor time"
+            ),
             What::ShortcutLost(why) => {
                 write!(f, "the shortcut is disabled, so every packet goes through this process: {why}")
             }
@@ -86,6 +92,7 @@ pub(crate) enum What {
     NoShortcut(String),
     NoSpread(String),
     NotBatched(Arc<io::Error>),
+    NoSplice(Arc<io::Error>),
     ShortcutLost(&'static str),
     ShortcutStuck { what: String, error: Arc<io::Error> },
     SteeringStuck(String),

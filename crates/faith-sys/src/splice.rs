@@ -18,6 +18,17 @@ pub fn is_refusal(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::ACCESS | Errno::NOSYS))
 }
 
+/// Asks the kernel whether this thread may call splice(2), by moving no byte.
+///
+/// # Errors
+///
+/// One that [`is_refusal`] knows where a seccomp filter or another policy forbids the call; `EMFILE` and `ENFILE`.
+pub fn probe() -> io::Result<()> {
+    let (from, to) = (Pipe::new()?, Pipe::new()?);
+    splice(&from.read, None, &to.write, None, 0, SpliceFlags::NONBLOCK)?;
+    Ok(())
+}
+
 /// Moves up to `len` bytes from a socket's receive queue into a pipe, and returns how many.
 ///
 /// 0 and `EAGAIN` say less than recv(2)'s: the kernel stops in front of an urgent byte whether or not

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
 use faith_packet::prefix::PrefixSet;
+use faith_sys::splice;
 use faith_sys::tun::Tun;
 
 use super::{FaithInterface, LostCallback, Shared};
@@ -61,6 +62,11 @@ impl FaithInterface {
             .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
         let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
         let warnings = Warnings::new(&name, warned);
+        if let Err(error) = splice::probe()
+            && splice::is_refusal(&error)
+        {
+            warnings.send(What::NoSplice(Arc::new(error)));
+        }
         let (shortcut, guard) = match shortcut {
             ShortcutUse::Auto => Shortcut::make(&name, queues, mtu, &netlink, &namespace, &warnings)
                 .inspect_err(|error| warnings.send(What::NoShortcut(error.to_string())))
