@@ -95,6 +95,11 @@ export interface FaithInterfaceStats {
    * (RFC 4443 section 2.4).
    */
   unreachableLimited: number
+  /**
+   * Link-local multicast that the host itself sent to the interface, as it does on each of its links: reports of
+   * multicast groups, router solicitations. It is from no client, so it is not among `drops`.
+   */
+  hostMulticast: number
   /** SYNs held until their server was connected (`connectFirst`). */
   synsHeld: number
   /** SYNs answered at once all the same, because as many were held as `maxHeld` allows. */
@@ -107,9 +112,9 @@ export interface FaithInterfaceStats {
   synsBeyondClientHold: number
   /**
    * Packets dropped, by reason: `malformed`, `keepfaith` (it is off), `martian` (an address that cannot be),
-   * `extension` and `fragment` (headers out of bounds), `icmp` (not about a captured connection), `unsupported` (not
-   * TCP), `outbound` (not from a faith prefix), `backpressure` (a device was down, or had no room), `hold` (a SYN that
-   * is held, or waits for a place, or whose server did not answer).
+   * `extension` and `fragment` (headers out of bounds), `icmp` (not about a captured connection, and no ping),
+   * `unsupported` (not TCP), `outbound` (not from a faith prefix), `backpressure` (a device was down, or had no room),
+   * `hold` (a SYN that is held, or waits for a place, or whose server did not answer).
    */
   drops: Record<string, number>
   /** How listeners on many ports get their connections. */

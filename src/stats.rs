@@ -28,6 +28,8 @@ pub struct NativeInterfaceStats {
     pub unreachable_sent: f64,
     /// Those that were not sent because of their limit.
     pub unreachable_limited: f64,
+    /// Link-local multicast that the host itself sent.
+    pub host_multicast: f64,
     /// SYNs offered to a relay before the kernel saw them.
     pub syns_held: f64,
     /// SYNs that went straight on because too many were held in all.
@@ -117,6 +119,7 @@ pub(crate) fn of_interface(interface: &FaithInterface, splices: &RelayStats) -> 
         },
         unreachable_sent: number(stats.unreachable_sent),
         unreachable_limited: number(stats.unreachable_limited),
+        host_multicast: number(stats.host_multicast),
         syns_held: number(stats.syns_held),
         syns_beyond_hold: number(stats.syns_beyond_hold),
         syns_beyond_client_hold: number(stats.syns_beyond_client_hold),

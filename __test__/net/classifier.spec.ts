@@ -48,10 +48,11 @@ async function device(): Promise<Passed> {
 
 /** As the interface tells what became of them. */
 async function told(faith: Faith): Promise<Passed> {
-  const { captured: on, returned, unreachableSent, drops } = await faith.stats()
+  const { captured: on, returned, unreachableSent, hostMulticast, drops } = await faith.stats()
   const { outbound: fromStack = 0, ...reasons } = drops
   const all = Object.values(reasons).reduce((sum, count) => sum + count, fromStack)
-  return { taken: on.packets + all - fromStack, given: returned.packets + unreachableSent }
+  const taken = on.packets + all - fromStack + hostMulticast
+  return { taken, given: returned.packets + unreachableSent }
 }
 
 /** Waits until the two agree: the kernel counts a packet a moment before faithd has judged it. */
@@ -108,12 +109,41 @@ test.serial(
   },
 )
 
-test.serial('ICMPv6 echo is dropped in silence', async (t) => {
+/** ICMPv6 Destination Unreachable messages that the client's host has got. */
+async function unreachables(): Promise<number> {
+  const { stdout } = await lab.client.run('cat', ['/proc/net/snmp6'])
+  return Number(/^Icmp6InDestUnreachs\s+(\d+)$/m.exec(stdout)?.[1])
+}
+
+test.serial('a ping is told at once that it is prohibited', async (t) => {
   await using faith = await router.create()
+  const before = await unreachables()
   await probe('echo', { count: 3 })
-  await waitFor('the echo requests', async () => (await dropped(faith, 'icmp')) >= 3)
-  t.is(await dropped(faith, 'icmp'), 3)
+  await waitFor('the answers', async () => (await unreachables()) >= before + 3)
+  t.is(await unreachables(), before + 3)
+  t.is(await dropped(faith, 'unsupported'), 3)
+  t.is((await faith.stats()).unreachableSent, 3)
+})
+
+test.serial('with `unsupported: drop` a ping hears nothing', async (t) => {
+  await using faith = await router.create({ unsupported: 'drop' })
+  await probe('echo', { count: 3 })
+  await waitFor('the echo requests', async () => (await dropped(faith, 'unsupported')) >= 3)
   t.like(await balanced(faith), { given: 0 })
+})
+
+test.serial('what the host says on its own links is counted apart and is no drop', async (t) => {
+  await using faith = await router.create()
+  // The kernel looks for duplicates of the address, and reports the group that it belongs to.
+  await lab.router.run('ip', ['-6', 'addr', 'add', 'fe80::77/64', 'dev', 'faith0'])
+  await waitFor('the report', async () => (await faith.stats()).hostMulticast > 0)
+  await balanced(faith)
+  const { drops, unreachableSent } = await faith.stats()
+  t.true(
+    Object.values(drops).every((count) => count === 0),
+    JSON.stringify(drops),
+  )
+  t.is(unreachableSent, 0)
 })
 
 test.serial('a SYN in fragments is captured, and answered when it is whole', async (t) => {
@@ -133,7 +163,6 @@ test.serial('a SYN behind extension headers is captured', async (t) => {
   t.is(await dropped(faith, 'extension'), 0)
 })
 
-// Of martians an interface gets a few by itself: the kernel reports its multicast groups.
 const many = 50
 
 test.serial('a client inside a faith prefix gets nothing', async (t) => {

@@ -197,7 +197,6 @@ for (const [what, how] of [
 const probe = (kind: string, address = server) =>
   probeFrom(lab.client, kind, { source: addresses.client, address, port: 86, count: many })
 
-// Of martians an interface gets a few by itself: the kernel reports its multicast groups.
 const many = 50
 
 for (const shortcut of [true, false]) {

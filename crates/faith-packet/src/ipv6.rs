@@ -5,6 +5,9 @@ pub(crate) const TCP: u8 = 6;
 /// ICMPv6's protocol number.
 pub(crate) const ICMPV6: u8 = 58;
 
+/// The ICMPv6 type of a ping (RFC 4443 section 4.1).
+pub(crate) const ECHO_REQUEST: u8 = 128;
+
 /// The length of the fixed header.
 pub(crate) const HEADER_LEN: usize = 40;
 
@@ -58,6 +61,12 @@ impl Header {
 #[inline]
 pub(crate) fn is_martian_source(address: u128) -> bool {
     address >> 32 == 0xffff || address <= 1 || address >> 120 == 0xff
+}
+
+/// Whether `address` is a multicast group of one link (`ff02::/16`; RFC 4291 section 2.7).
+#[inline]
+pub(crate) fn is_link_local_multicast(address: u128) -> bool {
+    address >> 112 == 0xff02
 }
 
 /// Writes a fixed header with hop limit 64, and no traffic class or flow label.

@@ -31,6 +31,7 @@ pub(crate) struct Counters {
     pub(crate) returned_bytes: Counter,
     pub(crate) unreachable_sent: Counter,
     pub(crate) unreachable_limited: Counter,
+    pub(crate) host_multicast: Counter,
     pub(crate) syns_held: Counter,
     pub(crate) syns_beyond_hold: Counter,
     pub(crate) syns_beyond_client_hold: Counter,
@@ -60,6 +61,8 @@ pub struct InterfaceStats {
     pub unreachable_sent: u64,
     /// Those that were not sent, because their client, or all clients together, had had as many in a second.
     pub unreachable_limited: u64,
+    /// Link-local multicast that the host sent to the interface, as to each of its links.
+    pub host_multicast: u64,
     /// SYNs offered to a service before the kernel saw them.
     pub syns_held: u64,
     /// SYNs that went straight on because too many were held in all.
@@ -82,6 +85,7 @@ impl InterfaceStats {
             returned_bytes: passed.returned[1],
             unreachable_sent: 0,
             unreachable_limited: 0,
+            host_multicast: 0,
             syns_held: 0,
             syns_beyond_hold: 0,
             syns_beyond_client_hold: 0,
@@ -94,6 +98,7 @@ impl InterfaceStats {
             sum.returned_bytes += worker.returned_bytes.get();
             sum.unreachable_sent += worker.unreachable_sent.get();
             sum.unreachable_limited += worker.unreachable_limited.get();
+            sum.host_multicast += worker.host_multicast.get();
             sum.syns_held += worker.syns_held.get();
             sum.syns_beyond_hold += worker.syns_beyond_hold.get();
             sum.syns_beyond_client_hold += worker.syns_beyond_client_hold.get();

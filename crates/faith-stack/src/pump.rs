@@ -149,6 +149,7 @@ impl Pump {
                 self.counters().drop(DropReason::Unsupported);
                 self.send_unreachable(Unreachable::Prohibited, frame);
             }
+            ToStack::Multicast => self.counters().host_multicast.add(1),
             ToStack::Drop(reason) => self.counters().drop(reason),
         }
     }

@@ -8,11 +8,12 @@
 //!
 //! 1. Is it an IPv6 packet of the length it claims? (`malformed`)
 //! 2. Is keepfaith set? (`keepfaith`)
-//! 3. Can it come from a client, and is it for us? (`martian`)
+//! 3. Can it come from a client, and is it for us? (`martian`) Link-local multicast, which only the host
+//!    itself can send here, is nobody's connection and no drop.
 //! 4. Can its header chain be followed within bounds? (`extension`, `fragment`)
 //! 5. TCP is captured. So are the ICMPv6 errors about our own TCP packets, on which path MTU
-//!    discovery depends; other ICMPv6 is not (`icmp`).
-//! 6. Anything else is answered or ignored, as the interface says (`unsupported`).
+//!    discovery depends; other ICMPv6 than echo requests is not (`icmp`).
+//! 6. Anything else, and a ping, is answered or ignored, as the interface says (`unsupported`).
 //!
 //! From the stack to the host only what belongs to captured connections leaves (`outbound`).
 
@@ -66,6 +67,9 @@ pub enum ToStack {
     /// prohibited; RFC 4443 section 2.4(e) permits it here. Counts as
     /// [`DropReason::Unsupported`].
     Unreachable,
+    /// Ignored: link-local multicast, with which the host talks on each of its links: reports of multicast
+    /// listeners, router solicitations, mDNS. Routers do not pass it on, so it is from no client.
+    Multicast,
     /// Dropped in silence.
     Drop(DropReason),
 }
@@ -115,14 +119,14 @@ impl Classifier {
             return ToStack::Drop(DropReason::Malformed);
         };
         if !keepfaith {
-            return ToStack::Drop(DropReason::Keepfaith);
+            return astray(&header, DropReason::Keepfaith);
         }
         // A source inside a prefix is a hairpin: a captured connection to a captured address.
         if !self.prefixes.contains(header.destination)
             || ipv6::is_martian_source(header.source)
             || self.prefixes.contains(header.source)
         {
-            return ToStack::Drop(DropReason::Martian);
+            return astray(&header, DropReason::Martian);
         }
         match chain::walk(header.next, payload) {
             Ok(chain) => match chain.fragment {
@@ -166,7 +170,7 @@ impl Classifier {
                 None => ToStack::Drop(DropReason::Malformed),
             },
             ipv6::ICMPV6 if quotes_our_tcp(header, chain.payload) => ToStack::Icmp,
-            ipv6::ICMPV6 => ToStack::Drop(DropReason::Icmp),
+            ipv6::ICMPV6 => self.other_icmpv6(chain.payload),
             _ => self.unsupported_protocol(),
         }
     }
@@ -185,11 +189,22 @@ impl Classifier {
             (ipv6::TCP, true) if Segment::parse(chain.payload).is_none() => {
                 ToStack::Drop(DropReason::Fragment)
             }
-            (ipv6::ICMPV6, true) if !quotes_our_tcp(header, chain.payload) => ToStack::Drop(DropReason::Icmp),
+            (ipv6::ICMPV6, true) if !quotes_our_tcp(header, chain.payload) => {
+                self.other_icmpv6(chain.payload)
+            }
             (ipv6::TCP | ipv6::ICMPV6, _) => ToStack::Fragment,
             // One answer for a packet in pieces is enough.
             (_, true) => self.unsupported_protocol(),
             (_, false) => ToStack::Drop(DropReason::Unsupported),
+        }
+    }
+
+    /// A ping is a question that can be answered like a datagram. Other messages are no questions to us, and errors
+    /// must not be answered with errors (RFC 4443 section 2.4(e)).
+    fn other_icmpv6(&self, message: &[u8]) -> ToStack {
+        match message {
+            [ipv6::ECHO_REQUEST, _, _, _, _, _, _, _, ..] => self.unsupported_protocol(),
+            _ => ToStack::Drop(DropReason::Icmp),
         }
     }
 
@@ -199,6 +214,11 @@ impl Classifier {
             Unsupported::Drop => ToStack::Drop(DropReason::Unsupported),
         }
     }
+}
+
+/// What becomes of a packet that is not to be captured, for that reason unless it is the host's own.
+fn astray(header: &Header, reason: DropReason) -> ToStack {
+    if ipv6::is_link_local_multicast(header.destination) { ToStack::Multicast } else { ToStack::Drop(reason) }
 }
 
 fn flow(header: &Header, segment: Segment) -> Flow {

@@ -14,9 +14,9 @@ pub enum DropReason {
     Extension,
     /// A fragment that can never be part of a captured packet.
     Fragment,
-    /// ICMPv6 that is not an error about a TCP packet of ours.
+    /// ICMPv6 that is neither an error about a TCP packet of ours nor a ping.
     Icmp,
-    /// A protocol that cannot be captured, whether or not the client was told.
+    /// A protocol that cannot be captured, or a ping, whether or not the client was told.
     Unsupported,
     /// The stack sent something that belongs to no captured connection.
     Outbound,

@@ -159,10 +159,25 @@ fn a_captured_address_that_dials_a_captured_address_is_a_martian() {
 
 #[test]
 fn a_destination_outside_the_prefixes_is_a_martian() {
-    for destination in ["64:ff9b::1:0:0", "2001:db8:65::", "ff02::16", "::1"] {
+    for destination in ["64:ff9b::1:0:0", "2001:db8:65::", "ff05::2", "ff0e::1", "::1"] {
         let packet = tcp(CLIENT, address(destination), tcp_header(), &[]);
         assert_eq!(verdict(&packet), MARTIAN, "{destination}");
     }
+}
+
+#[test]
+fn what_the_host_says_on_its_links_is_no_drop_with_keepfaith_or_without() {
+    for source in ["::", "fe80::1", "2001:db8::1"] {
+        for (group, kind) in [("ff02::16", 143), ("ff02::2", 133), ("ff02::1:ff00:1", 135)] {
+            let packet = icmpv6(address(source), address(group), kind, 0, &[]);
+            let report = extend(&packet, &[Extension::HopByHop(0)]);
+            assert_eq!(verdict(&report), ToStack::Multicast, "{source} to {group}");
+            assert_eq!(classifier().to_stack(&report, false), ToStack::Multicast);
+        }
+    }
+    let mdns = udp(address("fe80::1"), address("ff02::fb"), b"who is there?");
+    assert_eq!(verdict(&mdns), ToStack::Multicast);
+    assert_eq!(verdict(&mdns[..50]), MALFORMED);
 }
 
 #[test]

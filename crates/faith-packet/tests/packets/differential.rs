@@ -44,6 +44,7 @@ proptest! {
                 let length = usize::from(u16::from_be_bytes([packet[4], packet[5]]));
                 packet[0] >> 4 != 6 || packet.len() != 40 + length
             } => malformed,
+            ToStack::Multicast => ToStack::Multicast,
             _ => ToStack::Drop(DropReason::Keepfaith),
         };
         prop_assert_eq!(classifier().to_stack(&packet, false), expected);
@@ -63,7 +64,7 @@ fn the_generated_packets_meet_every_verdict() {
             reasons.insert(reason.name());
         }
     }
-    assert_eq!(verdicts.len(), 7);
+    assert_eq!(verdicts.len(), 8);
     let mut reasons: Vec<&str> = reasons.into_iter().collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["extension", "fragment", "icmp", "malformed", "martian", "unsupported"]);

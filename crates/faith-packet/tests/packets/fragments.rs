@@ -78,6 +78,6 @@ fn a_fragmented_icmpv6_error_is_captured_when_its_first_fragment_quotes_our_segm
     let error = icmpv6(CLIENT, SERVER, 1, 0, &answer());
     assert_eq!(verdict(&fragment(&error, 0, 64, true)), ToStack::Fragment);
     assert_eq!(verdict(&fragment(&error, 64, 64, false)), ToStack::Fragment);
-    let echo = icmpv6(CLIENT, SERVER, 128, 0, &[0; 200]);
-    assert_eq!(verdict(&fragment(&echo, 0, 64, true)), ToStack::Drop(DropReason::Icmp));
+    let reply = icmpv6(CLIENT, SERVER, 129, 0, &[0; 200]);
+    assert_eq!(verdict(&fragment(&reply, 0, 64, true)), ToStack::Drop(DropReason::Icmp));
 }

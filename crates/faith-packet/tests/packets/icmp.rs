@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 use faith_packet::classify::{DropReason, ToStack};
 
 use crate::builder::{
-    CLIENT, Extension, OTHER_SERVER, SERVER, answer, classifier, extend, icmpv6, syn, tcp, tcp_header, udp,
+    self, CLIENT, Extension, OTHER_SERVER, SERVER, answer, classifier, extend, fragment, icmpv6, ipv6,
+    silent_classifier, syn, tcp, tcp_header, udp,
 };
 
 /// A router on the client's side.
@@ -20,8 +21,33 @@ fn verdict(kind: u8, quote: &[u8]) -> ToStack {
 #[test]
 fn unreachable_too_big_and_time_exceeded_about_our_segment_are_captured() {
     for kind in 0..=255 {
-        let expected = if (1..=3).contains(&kind) { ToStack::Icmp } else { DROPPED };
+        let expected = match kind {
+            1..=3 => ToStack::Icmp,
+            128 => ToStack::Unreachable,
+            _ => DROPPED,
+        };
         assert_eq!(verdict(kind, &answer()), expected, "type {kind}");
+    }
+}
+
+#[test]
+fn a_ping_is_answered_or_not_as_the_interface_says_once_where_it_comes_in_pieces() {
+    let ping = icmpv6(CLIENT, SERVER, 128, 0, &[7; 2000]);
+    assert_eq!(classifier().to_stack(&ping, true), ToStack::Unreachable);
+    let silence = ToStack::Drop(DropReason::Unsupported);
+    assert_eq!(silent_classifier().to_stack(&ping, true), silence);
+    let first = fragment(&ping, 0, 1232, true);
+    assert_eq!(classifier().to_stack(&first, true), ToStack::Unreachable);
+    assert_eq!(silent_classifier().to_stack(&first, true), silence);
+    // The kernel never gets the first, and so never completes it.
+    assert_eq!(classifier().to_stack(&fragment(&ping, 1232, 768, false), true), ToStack::Fragment);
+}
+
+#[test]
+fn a_message_that_is_cut_short_is_no_ping() {
+    for length in 0..8 {
+        let cut = ipv6(CLIENT, SERVER, builder::ICMPV6, &[128, 0, 0, 0, 0, 0, 0][..length.min(7)]);
+        assert_eq!(classifier().to_stack(&cut, true), DROPPED, "{length} octets");
     }
 }
 

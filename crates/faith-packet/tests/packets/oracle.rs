@@ -90,6 +90,10 @@ fn quotes_our_tcp(destination: Ipv6Addr, message: &[u8]) -> bool {
         && walked.payload.len() >= 8
 }
 
+fn is_ping(message: &[u8]) -> bool {
+    Icmpv6Slice::from_slice(message).is_ok_and(|message| message.type_u8() == 128)
+}
+
 fn whole_header(packet: &[u8]) -> Option<Ipv6HeaderSlice<'_>> {
     let header = Ipv6HeaderSlice::from_slice(packet).ok()?;
     (packet.len() == 40 + usize::from(header.payload_length())).then_some(header)
@@ -109,7 +113,10 @@ pub(crate) fn to_stack(classifier: &Classifier, packet: &[u8]) -> ToStack {
         || source.is_loopback()
         || source.to_ipv4_mapped().is_some();
     if unusable || is_captured(classifier, source) || !is_captured(classifier, destination) {
-        return ToStack::Drop(DropReason::Martian);
+        return match destination.segments() {
+            [0xff02, ..] => ToStack::Multicast,
+            _ => ToStack::Drop(DropReason::Martian),
+        };
     }
     let walked = match walk(header.next_header().0, &packet[40..]) {
         Ok(walked) => walked,
@@ -133,6 +140,7 @@ pub(crate) fn to_stack(classifier: &Classifier, packet: &[u8]) -> ToStack {
                 }
             },
             ICMPV6 if quotes_our_tcp(destination, walked.payload) => ToStack::Icmp,
+            ICMPV6 if is_ping(walked.payload) => unsupported,
             ICMPV6 => ToStack::Drop(DropReason::Icmp),
             _ => unsupported,
         };
@@ -148,7 +156,11 @@ pub(crate) fn to_stack(classifier: &Classifier, packet: &[u8]) -> ToStack {
             ToStack::Drop(DropReason::Fragment)
         }
         ICMPV6 if offset == 0 && !quotes_our_tcp(destination, walked.payload) => {
-            ToStack::Drop(DropReason::Icmp)
+            if is_ping(walked.payload) {
+                unsupported
+            } else {
+                ToStack::Drop(DropReason::Icmp)
+            }
         }
         TCP | ICMPV6 => ToStack::Fragment,
         _ if offset == 0 => unsupported,

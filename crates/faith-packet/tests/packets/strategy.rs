@@ -26,6 +26,7 @@ fn destination() -> impl Strategy<Value = Ipv6Addr> {
         12 => Just(SERVER),
         4 => Just(OTHER_SERVER),
         1 => Just(CLIENT),
+        1 => any::<u8>().prop_map(|group| Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, group.into())),
         1 => any::<u128>().prop_map(Ipv6Addr::from_bits),
     ]
 }
