@@ -207,6 +207,12 @@ int to_stack(struct __sk_buff *skb)
 	/* Unspecified, loopback and IPv4-mapped sources begin with eight zeros, multicast ones with 0xff. */
 	if (!ip->source.high || *(__u8 *)&ip->source == 0xff)
 		return TC_ACT_UNSPEC;
+	/*
+	 * The kernel ties a connection from a link-local address to the device its SYN came by, which is the
+	 * pump's where SYNs are held. Such connections are the host's own, of a host without other addresses.
+	 */
+	if ((bpf_ntohs(*(__be16 *)&ip->source) & 0xffc0) == 0xfe80)
+		return TC_ACT_UNSPEC;
 	/* The stack keeps to its prefixes by itself, by its routes, so prefixes may change one by one. */
 	if (!is_inside(&ip->destination) || is_inside(&ip->source))
 		return TC_ACT_UNSPEC;

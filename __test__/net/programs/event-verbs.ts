@@ -6,6 +6,7 @@ import {
   FaithSocket,
   type FaithDiagnostics,
   type FaithDrops,
+  type FaithWarning,
 } from '../../../index.js'
 import { recall } from './kept.js'
 
@@ -14,6 +15,7 @@ export type Published = [channel: string, message: object]
 
 const published: Published[] = []
 const dropped = new Map<number, FaithDrops[]>()
+const warnings = new Map<number, FaithWarning[]>()
 const watched = new Map<number, unknown[]>()
 
 function plain(message: object): object {
@@ -42,6 +44,15 @@ export const eventVerbs = {
       .on('keepfaith', (on) => events.push(on))
     watched.set(id, events)
   },
+
+  /** Notes the events `warning` from now on. */
+  watchWarnings(id: number): void {
+    const some: FaithWarning[] = []
+    recall(id, FaithInterface).on('warning', (warning) => some.push(warning))
+    warnings.set(id, some)
+  },
+
+  warnings: (id: number): FaithWarning[] => warnings.get(id) ?? [],
 
   /** Notes the events `drop` from now on. */
   watchDrops(id: number): void {

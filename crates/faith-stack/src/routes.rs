@@ -21,8 +21,8 @@ use crate::warning::What;
 const MOST: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// When prefixes change at the moment of a look, the look comes later.
-const SOON: Duration = Duration::from_millis(50);
+/// From a change to the look at it: `ip route flush` deletes in rounds, until it finds nothing more.
+const SOON: Duration = Duration::from_millis(100);
 
 /// The routes of one interface.
 pub(crate) struct Routes {
@@ -35,14 +35,22 @@ pub(crate) struct Routes {
     /// Those that are not there, and that was said.
     lost: Vec<FaithPrefix>,
     allowance: Allowance,
-    /// When to look although nothing has changed.
+    /// When to look next.
     due: Option<Instant>,
 }
 
 impl Routes {
     pub(crate) fn new(shared: &Arc<Shared>, device: Device, open: &Arc<Mutex<bool>>, ours: bool) -> Self {
         let (shared, open) = (Arc::clone(shared), Arc::clone(open));
-        Self { shared, device, open, ours, lost: Vec::new(), allowance: Allowance::default(), due: None }
+        Self {
+            shared,
+            device,
+            open,
+            ours,
+            lost: Vec::new(),
+            allowance: Allowance::default(),
+            due: Some(Instant::now()),
+        }
     }
 
     /// Whether a notice is a reason to look.
@@ -56,7 +64,12 @@ impl Routes {
         }
     }
 
-    /// How long until the next look is due although nothing has changed.
+    /// Takes note that something may have changed.
+    pub(crate) fn changed(&mut self) {
+        self.due.get_or_insert_with(|| Instant::now() + SOON);
+    }
+
+    /// How long until the next look is due.
     pub(crate) fn due(&self) -> Duration {
         self.due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()))
     }
@@ -71,6 +84,7 @@ impl Routes {
             Ok(open) => open,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
+                // Prefixes are changing.
                 self.due = Some(Instant::now() + SOON);
                 return Ok(());
             }
@@ -79,6 +93,8 @@ impl Routes {
         if !*open || netlink.is_up(self.device)?.is_none() {
             return Ok(());
         }
+        // Refused while the device has no IPv6, like the routes, which say so.
+        let _ = netlink.add_own_address(self.device);
         if !self.ours {
             return Ok(());
         }

@@ -82,7 +82,10 @@ impl Watched {
             {
                 self.guard = None;
             }
-            if changes.routes || self.routes.due().is_zero() {
+            if changes.routes {
+                self.routes.changed();
+            }
+            if self.routes.due().is_zero() {
                 self.routes.look(&netlink)?;
             }
             state.looked();

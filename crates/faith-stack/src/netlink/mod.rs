@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use faith_packet::prefix::FaithPrefix;
 use futures_util::StreamExt as _;
 use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags,
     LinkInfo,
@@ -27,6 +28,11 @@ const TABLE_LOCAL: u8 = 255;
 
 /// `IP6_RT_PRIO_USER`: the metric of a route for which none is given.
 pub(crate) const METRIC: u32 = 1024;
+
+/// What the host itself dials from by a faith interface when it has no address of wider scope: one of another link would
+/// be chosen otherwise, to which no answer can come by this interface. Where there are others RFC 6724 prefers them
+/// (section 5, rule 2).
+pub(crate) const OWN_ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfa17);
 
 /// A connection to the kernel of one network namespace.
 pub(crate) struct Netlink {
@@ -57,7 +63,7 @@ impl Netlink {
             let mut links = std::pin::pin!(self.handle.link().get().match_name(name).execute());
             match links.next().await {
                 Some(link) => Ok(link.map_err(to_io)?.header.index),
-                None => Err(io::ErrorKind::NotFound.into()),
+                None => Err(rustix::io::Errno::NODEV.into()),
             }
         })
     }
@@ -104,7 +110,6 @@ impl Netlink {
         match self.index(name) {
             Ok(_) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc_enodev()) => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -145,6 +150,17 @@ impl Netlink {
             self.handle.link().change(up).execute().await.map_err(to_io)
         })?;
         Ok(Device(index))
+    }
+
+    /// `ip -6 addr add ADDRESS dev NAME nodad noprefixroute`, unless it is there. See [`OWN_ADDRESS`].
+    pub(crate) fn add_own_address(&self, device: Device) -> io::Result<()> {
+        let mut request = self.handle.address().add(device.0, OWN_ADDRESS.into(), 128);
+        let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
+        request.message_mut().attributes.push(AddressAttribute::Flags(flags));
+        match self.runtime.block_on(request.execute()).map_err(to_io) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
     }
 
     /// `ip link add NAME type veth peer name PEER netns NETNS`, each with the link-layer address `mac`; neither asks
