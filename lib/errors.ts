@@ -15,6 +15,7 @@ import type { NativeFailure } from './native.js'
  * | `ERR_FAITH_ACCESS_LIST` | an access list with malformed rules, or whose file cannot be read |
  * | `ERR_FAITH_ARGUMENT` | an option is missing, unknown, of the wrong type or out of range |
  * | `ERR_FAITH_CLOSED` | the faith interface, the listener or the relay is closed; or somebody else deleted the interface |
+ * | `ERR_FAITH_IPV6` | IPv6 is disabled: the kernel runs without it, or a sysctl that `message` names switches it off |
  * | `ERR_FAITH_KEEPFAITH` | keepfaith is off, so nothing would be captured |
  * | `ERR_FAITH_NAME` | an interface name that Linux does not take |
  * | `ERR_FAITH_PLATFORM` | there is no addon for this platform; or this runtime cannot take over sockets, as Bun cannot |
@@ -22,11 +23,14 @@ import type { NativeFailure } from './native.js'
  * | `ERR_FAITH_PREFIX` | a prefix that is malformed, has host bits, an illegal length, or overlaps another |
  * | `ERR_FAITH_ROUTE` | a relay's `route` gave no verdict on a connection; `cause` says why |
  * | `ERR_FAITH_SOCKET` | a socket that cannot be spliced: closed, ended, spliced already, not plain TCP |
+ * | `ERR_FAITH_WORKER` | a thread of the interface has ended by itself: a bug, and the interface is lost |
  * | `EADDRINUSE` | another faith listener or relay has the port |
  * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface; or a source address of a relay or a splice is not this host's |
  * | `EEXIST` | an interface of that name exists; or a prefix is routed elsewhere already |
  * | `ENOENT` | the interface does not have that prefix; or there is no /dev/net/tun |
  * | `EPERM`, `EACCES` | a capability or a permission is missing, and `hint` names it; or a splice's server is prohibited |
+ * | `ENOSPC` | no more listeners, or ranges of ports, fit on the interface |
+ * | `EIO` | what failed has no errno |
  * | any other errno | as in errno(3); of a name that is not found, as `ENOTFOUND`, as in getaddrinfo(3) |
  *
  * What an `AbortSignal` stops is no failure: it rejects with an `AbortError`, whose `code` is `ABORT_ERR` as in Node.
@@ -35,6 +39,7 @@ export type FaithErrorCode =
   | 'ERR_FAITH_ACCESS_LIST'
   | 'ERR_FAITH_ARGUMENT'
   | 'ERR_FAITH_CLOSED'
+  | 'ERR_FAITH_IPV6'
   | 'ERR_FAITH_KEEPFAITH'
   | 'ERR_FAITH_NAME'
   | 'ERR_FAITH_PLATFORM'
@@ -42,6 +47,7 @@ export type FaithErrorCode =
   | 'ERR_FAITH_PREFIX'
   | 'ERR_FAITH_ROUTE'
   | 'ERR_FAITH_SOCKET'
+  | 'ERR_FAITH_WORKER'
 
 /** The parts of a {@link FaithError} beside its code and message. */
 export interface FaithErrorDetails {

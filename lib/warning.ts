@@ -8,6 +8,7 @@
  * | `batches-unavailable` | the kernel does not let the workers run as batches, so they interrupt other threads |
  * | `queues-unavailable` | the kernel takes no program for the queues, and spreads packets over the workers by itself |
  * | `splice-unavailable` | splice(2) is refused, so the relay copies bulk, which takes more processor time |
+ * | `steering-unavailable` | listeners of several ports are made on demand, as the kernel takes no sk_lookup program |
  * | `shortcut-unavailable` | the interface has no shortcut, so every packet goes through the process |
  * | `shortcut-lost` | the shortcut was taken away, so every packet goes through the process from now on |
  * | `shortcut-stuck` | the kernel refused to change the shortcut |
@@ -24,6 +25,7 @@ export type FaithWarningCode =
   | 'batches-unavailable'
   | 'queues-unavailable'
   | 'splice-unavailable'
+  | 'steering-unavailable'
   | 'shortcut-unavailable'
   | 'shortcut-lost'
   | 'shortcut-stuck'

@@ -8,6 +8,8 @@ use napi_derive::napi;
 pub struct NativeSupport {
     /// Of TUN devices.
     pub tun: Option<NativeObstacle>,
+    /// Of IPv6.
+    pub ipv6: Option<NativeObstacle>,
     /// Of network namespaces.
     pub namespace: Option<NativeObstacle>,
     /// Of steering by `sk_lookup`.
@@ -32,9 +34,10 @@ pub struct NativeObstacle {
 #[napi]
 pub async fn probe_support() -> napi::Result<NativeSupport> {
     napi::bindgen_prelude::spawn_blocking(|| {
-        let Support { tun, namespace, sk_lookup, shortcut } = Support::probe();
+        let Support { tun, ipv6, namespace, sk_lookup, shortcut } = Support::probe();
         NativeSupport {
             tun: obstacle(tun),
+            ipv6: obstacle(ipv6),
             namespace: obstacle(namespace),
             sk_lookup: obstacle(sk_lookup),
             shortcut: obstacle(shortcut),

@@ -214,6 +214,19 @@ test.serial('a prefix that the interface does not have cannot be deleted', async
   t.deepEqual(await faith.prefixes(), ['64:ff9b::/96'])
 })
 
+test.serial('one listener more than fit is told the limit', async (t) => {
+  await using faith = await router.create()
+  if ((await faith.stats()).steering !== 'sk_lookup') {
+    t.pass('it is another one then')
+    return
+  }
+  const most = 1024
+  for (let port = 1000; port < 1000 + most; port += 1) await faith.listen({ port }, 'here')
+  const error = await fails(t, faith.listen({ port: 5000 }), 'ENOSPC')
+  t.regex(error.message, /steer ports 5000: at most 1024 listeners fit/)
+  t.regex(error.hint ?? '', /close a listener/)
+})
+
 const outside: [what: string, options: FaithListenOptions, code: string][] = [
   ['port 0', { port: 0 }, 'ERR_FAITH_PORT'],
   ['port 65536', { port: 65_536 }, 'ERR_FAITH_PORT'],

@@ -164,8 +164,8 @@ for (const shortcut of [true, false]) {
     const toIt = routes.match(/^\S+(?= dev faith0\b)/gm)
     t.deepEqual(toIt?.toSorted(), ['64:ff9b:1::/48', '64:ff9b::/96'])
     t.notRegex(await ip('route', 'show', 'table', 'all'), /\bshortcut/)
-    const addresses = await output(lab.router, 'ip', '-o', 'addr', 'show')
-    const onOurs = addresses.match(/(?<=\b(?:faith|shortcut)\d+ +)inet.*?\/\d+/g)
+    const shown = await output(lab.router, 'ip', '-o', 'addr', 'show')
+    const onOurs = shown.match(/(?<=\b(?:faith|shortcut)\d+ +)inet.*?\/\d+/g)
     t.deepEqual(onOurs, ['inet6 fe80::fa17/128'])
 
     await faith.close()

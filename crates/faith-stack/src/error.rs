@@ -7,6 +7,8 @@ use faith_packet::ports::PortSet;
 use faith_packet::prefix::{FaithPrefix, PrefixSetError};
 use rustix::io::Errno;
 
+use crate::errno;
+
 /// An operation on a faith interface that failed. [`code`](Self::code) is stable and what programs test;
 /// the message is for people.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,14 @@ pub enum StackError {
         /// Which, counted from 0.
         worker: usize,
     },
+    /// The host has no IPv6.
+    #[error("IPv6 is disabled: {what}")]
+    Ipv6 {
+        /// Where.
+        what: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// The kernel refused a step.
     #[error("cannot {what}: {source}")]
     System {
@@ -88,11 +98,20 @@ impl StackError {
         source: impl Into<io::Error>,
     ) -> Self {
         let source = source.into();
-        let hint = match source.kind() {
-            io::ErrorKind::PermissionDenied => Some(NEEDS),
+        let hint = match Errno::from_io_error(&source) {
+            Some(Errno::PERM | Errno::ACCESS) => Some(NEEDS),
+            Some(Errno::AGAIN) if syscall == "clone" => Some(MORE_THREADS),
+            Some(Errno::MFILE) => {
+                Some("raise the limit of descriptors: ulimit -n, or LimitNOFILE= of a service")
+            }
             _ => None,
         };
         Self::System { what: what.into(), syscall, source, hint }
+    }
+
+    /// A thread could not be started.
+    pub fn threads(what: impl Into<String>, source: io::Error) -> Self {
+        Self::system(what, "clone", source)
     }
 
     /// The stable code: an errno's name where the kernel refused, else one of faithd's own.
@@ -109,7 +128,8 @@ impl StackError {
             Self::AddressOutside { .. } => "EADDRNOTAVAIL",
             Self::Closed(_) | Self::Deleted(_) => "ERR_FAITH_CLOSED",
             Self::Worker { .. } => "ERR_FAITH_WORKER",
-            Self::System { source, .. } => errno_name(source),
+            Self::Ipv6 { .. } => "ERR_FAITH_IPV6",
+            Self::System { source, .. } => errno::name(source),
         }
     }
 
@@ -125,6 +145,7 @@ impl StackError {
             Self::AddressOutside { .. } => Some("name an address inside a prefix of the interface, or none"),
             Self::Deleted(_) => Some("create it again; deleting its device ends a faith interface"),
             Self::Worker { .. } => Some("this is a bug of faithd: report what it printed before"),
+            Self::Ipv6 { hint, .. } => Some(hint),
             Self::System { hint, .. } => *hint,
             _ => None,
         }
@@ -152,36 +173,6 @@ impl StackError {
 pub(crate) const NEEDS: &str =
     "run as root, or give CAP_NET_ADMIN (the interface) and CAP_SYS_ADMIN (its network namespace)";
 
-fn errno_name(error: &io::Error) -> &'static str {
-    let Some(errno) = Errno::from_io_error(error) else { return "EIO" };
-    NAMES.iter().find(|(known, _)| *known == errno).map_or("EIO", |(_, name)| name)
-}
-
-const NAMES: &[(Errno, &str)] = &[
-    (Errno::ACCESS, "EACCES"),
-    (Errno::ADDRINUSE, "EADDRINUSE"),
-    (Errno::ADDRNOTAVAIL, "EADDRNOTAVAIL"),
-    (Errno::BADFD, "EBADFD"),
-    (Errno::BUSY, "EBUSY"),
-    (Errno::CONNREFUSED, "ECONNREFUSED"),
-    (Errno::CONNRESET, "ECONNRESET"),
-    (Errno::EXIST, "EEXIST"),
-    (Errno::HOSTUNREACH, "EHOSTUNREACH"),
-    (Errno::INVAL, "EINVAL"),
-    (Errno::MFILE, "EMFILE"),
-    (Errno::NETDOWN, "ENETDOWN"),
-    (Errno::NETUNREACH, "ENETUNREACH"),
-    (Errno::NFILE, "ENFILE"),
-    (Errno::NOBUFS, "ENOBUFS"),
-    (Errno::NODEV, "ENODEV"),
-    (Errno::NOENT, "ENOENT"),
-    (Errno::NOMEM, "ENOMEM"),
-    (Errno::NOSPC, "ENOSPC"),
-    (Errno::NOSYS, "ENOSYS"),
-    (Errno::NOTSUP, "ENOTSUP"),
-    (Errno::NXIO, "ENXIO"),
-    (Errno::OPNOTSUPP, "EOPNOTSUPP"),
-    (Errno::PERM, "EPERM"),
-    (Errno::TIMEDOUT, "ETIMEDOUT"),
-    (Errno::AGAIN, "EAGAIN"),
-];
+/// What to do where clone(2) gives `EAGAIN`.
+pub(crate) const MORE_THREADS: &str = "raise the limit of threads: pids.max of the cgroup (TasksMax= of a systemd service), \
+                                ulimit -u, or kernel.threads-max";

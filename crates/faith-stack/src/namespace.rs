@@ -17,6 +17,7 @@ use faith_sys::{netns, reuseport};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::error::{NEEDS, StackError};
+use crate::ipv6;
 use crate::netlink::{Device, Netlink};
 use crate::service::Prepare;
 use crate::shortcut::MAC;
@@ -50,11 +51,14 @@ pub(crate) struct Inside {
     loopback: Device,
     mss: u32,
     pub(crate) steering: Option<Steering>,
+    /// Why there is no steering although it was asked for.
+    pub(crate) unsteered: Option<String>,
 }
 
 impl Namespace {
     /// Makes the namespace with `queues` queues of the stack's device, which are returned. TCP is set there as `host` has
-    /// it. `steer` loads the `sk_lookup` program where kernel and privileges allow it.
+    /// it. `steer` loads the `sk_lookup` program where kernel and privileges allow it; why they do not is in
+    /// [`unsteered`](Inside::unsteered).
     pub(crate) fn create(
         interface: &str,
         mtu: u32,
@@ -78,7 +82,9 @@ impl Namespace {
                     let _ = answer.send(Err(error));
                 }
             })
-            .map_err(|error| StackError::system("start a thread", "clone", error))?;
+            .map_err(|error| {
+                StackError::system(format!("start the threads of {interface}"), "clone", error)
+            })?;
         let tuns = made.recv().map_err(|_| StackError::Closed(interface.to_owned()))??;
         Ok((Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) }, tuns))
     }
@@ -127,18 +133,22 @@ impl Inside {
         let tuns = Tun::create(STACK, queues).map_err(|error| tun_failed(interface, error))?;
         host.apply();
         tune();
+        ipv6::enable(STACK)?;
         let netlink = Netlink::connect().map_err(failed("socket"))?;
         let loopback = netlink.loopback_up().map_err(failed("RTM_NEWLINK"))?;
         let stack = netlink.bring_up(STACK, mtu, QUEUE).map_err(failed("RTM_NEWLINK"))?;
         let mss = host.mss(mtu);
         netlink.add_default_route(stack, BY_PUMP, mss).map_err(failed("RTM_NEWROUTE"))?;
-        let steering = if steer {
-            let here = netns::current().map_err(failed("open"))?;
-            Steering::attach(here.as_fd()).ok()
-        } else {
-            None
+        let steered = steer.then(|| {
+            let here = netns::current().map_err(|error| no_proc(&error))?;
+            Steering::attach(here.as_fd()).map_err(|error| error.to_string())
+        });
+        let (steering, unsteered) = match steered {
+            Some(Ok(steering)) => (Some(steering), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
         };
-        Ok((Self { netlink, loopback, mss, steering }, tuns))
+        Ok((Self { netlink, loopback, mss, steering, unsteered }, tuns))
     }
 
     /// Makes a pair whose other end, `name`, is in the namespace `host`.
@@ -226,6 +236,13 @@ fn tune() {
     ] {
         let _ = fs::write(format!("/proc/sys/net/{setting}"), value);
     }
+}
+
+/// What it means that a network namespace cannot be named.
+pub(crate) fn no_proc(error: &io::Error) -> String {
+    format!(
+        "cannot open /proc/thread-self/ns/net, by which programs get into a network namespace: {error}; mount /proc"
+    )
 }
 
 /// Says of a device that could not be made what that means.

@@ -24,8 +24,10 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, MapData, MapError, SockMap};
 use aya::programs::SkLookup;
 use faith_packet::ports::PortSet;
+use rustix::io::Errno;
 
 use crate::ebpf::{self, BPF_ANY, Refusal, program, refused_entry, refused_load, take_map};
+use crate::error::StackError;
 
 #[cfg(test)]
 mod tests;
@@ -50,7 +52,7 @@ pub(crate) enum SteerError {
     )]
     Unavailable(Refusal),
     /// A map has no room for the rule.
-    #[error("cannot steer to another faith listener: at most {limit} {of} fit")]
+    #[error("at most {limit} {of} fit on an interface")]
     Full {
         /// What there are too many of.
         of: &'static str,
@@ -65,6 +67,27 @@ pub(crate) enum SteerError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl SteerError {
+    /// As the error of an interface, of a listener of `ports`.
+    pub(crate) fn of_ports(self, ports: &PortSet) -> StackError {
+        let what = format!("steer ports {ports}");
+        match self {
+            Self::Map { map, source } => {
+                StackError::system(format!("{what} by the sk_lookup map `{map}`"), "bpf", source)
+            }
+            Self::Full { .. } => StackError::System {
+                what: format!("{what}: {self}"),
+                syscall: "bpf",
+                source: Errno::NOSPC.into(),
+                hint: Some("close a listener, or have one listen on several ports"),
+            },
+            Self::Unavailable(refusal) => {
+                StackError::system(what, "bpf", io::Error::other(refusal.of("sk_lookup")))
+            }
+        }
+    }
 }
 
 /// Names a rule until it is removed; never given out twice.

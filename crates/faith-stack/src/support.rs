@@ -9,7 +9,9 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use faith_sys::netns;
 use faith_sys::tun::{Tun, TunError};
 
-use crate::namespace::{STACK, tun_failed};
+use crate::error::MORE_THREADS;
+use crate::ipv6;
+use crate::namespace::{STACK, no_proc, tun_failed};
 use crate::shortcut::Shortcut;
 use crate::steer::Steering;
 
@@ -18,6 +20,8 @@ use crate::steer::Steering;
 pub struct Support {
     /// TUN devices in the calling thread's network namespace: /dev/net/tun and `CAP_NET_ADMIN`.
     pub tun: Result<(), Obstacle>,
+    /// IPv6: that the kernel has it, and not every interface is without.
+    pub ipv6: Result<(), Obstacle>,
     /// Network namespaces, with a device inside where devices can be made at all: `CAP_SYS_ADMIN`.
     pub namespace: Result<(), Obstacle>,
     /// Steering by `sk_lookup`: Linux 5.9, `CAP_BPF` and `CAP_NET_ADMIN` outside of any user namespace.
@@ -49,12 +53,11 @@ impl Support {
         let tried =
             thread.and_then(|thread| thread.join().map_err(|_| io::Error::other("the probe panicked")));
         tried.unwrap_or_else(|error| {
-            let obstacle = Obstacle::new(
-                format!("nothing could be tried, for want of a thread: {error}"),
-                "raise the limits of processes and memory (ulimit -u, the cgroup's pids.max)",
-            );
+            let obstacle =
+                Obstacle::new(format!("nothing could be tried, for want of a thread: {error}"), MORE_THREADS);
             Self {
                 tun: Err(obstacle.clone()),
+                ipv6: Err(obstacle.clone()),
                 namespace: Err(obstacle.clone()),
                 sk_lookup: Err(obstacle.clone()),
                 shortcut: Err(obstacle),
@@ -64,23 +67,24 @@ impl Support {
 
     fn try_all() -> Self {
         let tun = Tun::may_create().map_err(no_tun);
+        let ipv6 = ipv6::check_host()
+            .map_err(|error| Obstacle::new(error.to_string(), error.hint().unwrap_or_default()));
         if let Err(error) = netns::unshare_network() {
             let obstacle = no_namespace(&error);
             let untried = format!("not tried, because it takes a network namespace: {error}");
             let rest = Err(Obstacle::new(untried, &obstacle.hint));
-            return Self { tun, namespace: Err(obstacle), sk_lookup: rest.clone(), shortcut: rest };
+            return Self { tun, ipv6, namespace: Err(obstacle), sk_lookup: rest.clone(), shortcut: rest };
         }
         // Why there can be no device is the other answer's to say.
         let namespace = if tun.is_ok() { Tun::create(STACK, 1).map(drop).map_err(no_tun) } else { Ok(()) };
-        let here = netns::current().map_err(|error| {
-            Obstacle::new(format!("cannot open the network namespace: {error}"), "mount /proc")
-        });
+        let here = netns::current().map_err(|error| Obstacle::new(no_proc(&error), "mount /proc"));
         let attached = |attach: fn(BorrowedFd<'_>) -> Result<(), String>| {
             let here = here.as_ref().map_err(Obstacle::clone)?;
             attach(here.as_fd()).map_err(|message| Obstacle::new(message, BPF_HINT))
         };
         Self {
             tun,
+            ipv6,
             namespace,
             sk_lookup: attached(|here| Steering::attach(here).map(drop).map_err(|error| error.to_string())),
             shortcut: attached(|here| Shortcut::probe(here).map_err(|error| error.to_string())),

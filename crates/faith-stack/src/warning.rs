@@ -24,6 +24,7 @@ impl Warning {
     pub fn code(&self) -> &'static str {
         match &self.what {
             What::NoShortcut(_) => "shortcut-unavailable",
+            What::NoSteering(_) => "steering-unavailable",
             What::NoSpread(_) => "queues-unavailable",
             What::NotBatched(_) => "batches-unavailable",
             What::NoSplice(_) => "splice-unavailable",
@@ -48,6 +49,10 @@ impl fmt::Display for Warning {
             What::NoShortcut(why) => {
                 write!(f, "there is no shortcut, so every packet goes through this process: {why}")
             }
+            What::NoSteering(why) => write!(
+                f,
+                "listeners of several ports are made on demand, so the first connection to a port waits: {why}"
+            ),
             What::NoSpread(why) => write!(f, "the kernel spreads packets over the workers by itself: {why}"),
             What::NotBatched(error) => write!(f, "workers are scheduled as any thread: {error}"),
             What::NoSplice(error) => write!(
@@ -79,7 +84,11 @@ impl fmt::Display for Warning {
             ),
             What::Watched => f.write_str("the host's addresses, links and routes are followed again"),
             What::WorkerStuck { worker, waited } => {
-                write!(f, "worker {worker} has done nothing for {} s although work waits", waited.as_secs())
+                write!(
+                    f,
+                    "worker {worker} has done nothing for more than {} s although work waits",
+                    waited.as_secs()
+                )
             }
             What::WorkerRuns { worker } => write!(f, "worker {worker} works again"),
         }
@@ -90,6 +99,7 @@ impl fmt::Display for Warning {
 #[derive(Debug, Clone)]
 pub(crate) enum What {
     NoShortcut(String),
+    NoSteering(String),
     NoSpread(String),
     NotBatched(Arc<io::Error>),
     NoSplice(Arc<io::Error>),

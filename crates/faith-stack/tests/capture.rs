@@ -141,6 +141,38 @@ fn the_owner_is_told_when_the_interface_is_deleted() {
 }
 
 #[test]
+fn the_owner_is_told_when_a_worker_has_died() {
+    in_a_namespace(|| {
+        let (lost, told) = std::sync::mpsc::channel();
+        let options = faith_stack::InterfaceOptions::new("faith0", vec![world::PREFIX.parse().unwrap()]);
+        let faith = faith_stack::FaithInterface::create(
+            options,
+            Box::new(move |error| lost.send(error.code()).unwrap()),
+            Box::new(|_| {}),
+        )
+        .unwrap();
+        faith.run_on(0, || panic!("a worker dies in this test"));
+        assert_eq!(told.recv().unwrap(), "ERR_FAITH_WORKER");
+        faith.close();
+        assert!(!ip("link").contains("faith0"));
+    });
+}
+
+#[test]
+fn routes_that_the_host_loses_are_put_back() {
+    in_a_namespace(|| {
+        let faith = faith(|_| {}).unwrap();
+        let routed = || ip("-6 route show 64:ff9b::/96").contains("faith0");
+        for _ in 0..3 {
+            ip("-6 route del 64:ff9b::/96 dev faith0");
+            eventually("the route is back", routed);
+        }
+        faith.close();
+        assert!(!routed());
+    });
+}
+
+#[test]
 fn the_routers_own_addresses_are_known_as_they_change() {
     in_a_namespace(|| {
         let faith = faith(|_| {}).unwrap();

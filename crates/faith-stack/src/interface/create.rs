@@ -12,8 +12,9 @@ use super::{FaithInterface, LostCallback, Shared};
 use crate::counters::Counters;
 use crate::error::StackError;
 use crate::held::HeldTable;
+use crate::ipv6;
 use crate::keepfaith::follow_keepfaith;
-use crate::namespace::{Namespace, QUEUE, tun_failed};
+use crate::namespace::{Inside, Namespace, QUEUE, tun_failed};
 use crate::netlink::Netlink;
 use crate::options::{InterfaceOptions, ShortcutUse, Steering};
 use crate::own_addresses::OwnAddresses;
@@ -49,24 +50,30 @@ impl FaithInterface {
         {
             return Err(StackError::Exists(name));
         }
+        ipv6::check_host()?;
         // Before there is a device of ours, which has an MTU of its own at first.
         let settings = TcpSettings::of_this_namespace(&netlink)
             .map_err(|error| StackError::system("look at the host's devices", "RTM_GETLINK", error))?;
         let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
         let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto, settings)?;
         let namespace = Arc::new(namespace);
-        let steered = namespace.run(|inside| inside.steering.is_some()).unwrap_or(false);
-
-        let device = netlink
-            .bring_up(&name, mtu, QUEUE)
-            .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
-        let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
         let warnings = Warnings::new(&name, warned);
         if let Err(error) = splice::probe()
             && splice::is_refusal(&error)
         {
             warnings.send(What::NoSplice(Arc::new(error)));
         }
+        let unsteered = |inside: &mut Inside| (inside.steering.is_some(), inside.unsteered.take());
+        let (steered, unsteered) = namespace.run(unsteered).unwrap_or_default();
+        if let Some(why) = unsteered {
+            warnings.send(What::NoSteering(why));
+        }
+
+        ipv6::enable(&name)?;
+        let device = netlink
+            .bring_up(&name, mtu, QUEUE)
+            .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
+        let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
         let (shortcut, guard) = match shortcut {
             ShortcutUse::Auto => Shortcut::make(&name, queues, mtu, &netlink, &namespace, &warnings)
                 .inspect_err(|error| warnings.send(What::NoShortcut(error.to_string())))
@@ -103,7 +110,7 @@ impl FaithInterface {
             warnings,
         };
         let watch = Watch::start(&name, watched)
-            .map_err(|error| StackError::system(format!("follow the changes of {name}"), "socket", error))?;
+            .map_err(|error| StackError::system(format!("watch the host for {name}"), "clone", error))?;
         let interface =
             Self { shared, workers, namespace, own, watch, device, routes, unsupported, steered, open };
         for prefix in &set {

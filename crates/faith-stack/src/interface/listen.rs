@@ -1,6 +1,5 @@
 //! How listeners come to an interface.
 
-use std::io;
 use std::net::Ipv6Addr;
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
@@ -100,11 +99,8 @@ impl FaithInterface {
                 .map_err(|error| StackError::system("listen inside the namespace", "bind", error))?;
             let rule = match group.first() {
                 Some(socket) => {
-                    let rule = steering.add(address, &wanted, socket.as_fd()).map_err(|error| {
-                        let what = format!("steer ports {wanted}: {error}");
-                        StackError::system(what, "bpf", io::ErrorKind::StorageFull)
-                    })?;
-                    Some(rule)
+                    let rule = steering.add(address, &wanted, socket.as_fd());
+                    Some(rule.map_err(|error| error.of_ports(&wanted))?)
                 }
                 None => None,
             };

@@ -23,7 +23,7 @@ use faith_sys::backlog::Backlogs;
 use faith_sys::netns;
 
 use crate::ebpf::Refusal;
-use crate::namespace::{END_INSIDE, Namespace, QUEUE};
+use crate::namespace::{END_INSIDE, Namespace, QUEUE, no_proc};
 use crate::netlink::{Device, Netlink};
 use crate::warning::{Warnings, What};
 
@@ -51,6 +51,9 @@ pub(crate) enum ShortcutError {
         .0.of("shortcut")
     )]
     Unavailable(Refusal),
+    /// The network namespaces have no names.
+    #[error("{0}")]
+    NoProc(String),
     /// The pair of devices cannot be made, or led by.
     #[error("cannot {step}: {source}")]
     Pair {
@@ -99,7 +102,7 @@ impl Shortcut {
         // No two interfaces have an index at the same time, and few have one after the other.
         let ends = Ends { interface, faith, name: format!("shortcut{}", faith.index()), mtu, warnings };
         let (name, host) =
-            (ends.name.clone(), netns::current().map_err(cannot("open the network namespace"))?);
+            (ends.name.clone(), netns::current().map_err(|error| ShortcutError::NoProc(no_proc(&error)))?);
         namespace
             .run(move |inside| inside.make_pair(&name, host.as_fd(), mtu))
             .unwrap_or_else(gone)
