@@ -226,6 +226,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     let lose = (failure: NativeFailure): void => void (lostEarly = failure)
     let warn = (warnings: NativeWarning[]): void => void early.push(...warnings)
     const early: NativeWarning[] = []
+    const unready = native.unready()
+    if (unready) throw toFaithError(unready)
     const created = await native.createInterface(
       settings,
       (failure) => lose(failure),
@@ -399,7 +401,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
  *
  * @throws {@link FaithError} `EPERM` or `EACCES` when a capability or a permission is missing; `ENOENT` without
  * /dev/net/tun; `EEXIST` when an interface of that name exists, or a prefix is routed elsewhere already (`routes: false`
- * leaves routes alone); `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`; `ERR_FAITH_ARGUMENT`; `ERR_FAITH_CLOSED` when somebody
+ * leaves routes alone); `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`; `ERR_FAITH_ARGUMENT`; `ERR_FAITH_IPV6` when IPv6 is disabled;
+ * `EAGAIN` at a limit of threads; `ERR_FAITH_CLOSED` when somebody
  * deletes the interface while it is made
  * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the interface is there
  *

@@ -30,6 +30,7 @@ export type {
   NativeRelayStats,
   NativeSession,
   NativeStop,
+  NativeSupport,
   NativeVerdict,
   NativeWarning,
 } from '#native'

@@ -5,7 +5,7 @@
  * setting is read from /proc.
  */
 import { readFile } from 'node:fs/promises'
-import { native } from './native.js'
+import { native, type NativeSupport } from './native.js'
 
 /** Something that works. */
 export interface FaithSupported {
@@ -32,10 +32,12 @@ export type FaithSupportCheck = FaithSupported | FaithUnsupported
 
 /** What {@link checkSupport} found. */
 export interface FaithSupport {
-  /** Whether a faith interface can be created: `tun` and `namespace`. What else is missing only limits it. */
+  /** Whether a faith interface can be created: `tun`, `ipv6` and `namespace`. What else is missing only limits it. */
   ok: boolean
   /** TUN devices in this network namespace: /dev/net/tun can be opened, and CAP_NET_ADMIN is there. */
   tun: FaithSupportCheck
+  /** IPv6: the kernel has it, and it is not switched off on every interface. */
+  ipv6: FaithSupportCheck
   /** Private network namespaces, with a device inside: CAP_SYS_ADMIN. */
   namespace: FaithSupportCheck
   /**
@@ -78,18 +80,32 @@ export interface FaithSupport {
  */
 export async function checkSupport(): Promise<FaithSupport> {
   const [tried, forwarding, descriptors] = await Promise.all([
-    native.probeSupport(),
+    probe(),
     checkForwarding(),
     checkDescriptors(),
   ])
   return {
-    ok: !tried.tun && !tried.namespace,
+    ok: !tried.tun && !tried.ipv6 && !tried.namespace,
     tun: answer(tried.tun, 'TUN devices can be made'),
+    ipv6: answer(tried.ipv6, 'IPv6 is there'),
     namespace: answer(tried.namespace, 'network namespaces can be made'),
     skLookup: answer(tried.skLookup, 'sk_lookup programs can be attached'),
     shortcut: answer(tried.shortcut, 'packets of connections can stay in the kernel'),
     forwarding,
     descriptors,
+  }
+}
+
+async function probe(): Promise<NativeSupport> {
+  const unready = native.unready()
+  if (!unready) return await native.probeSupport()
+  const obstacle = { message: unready.message, hint: unready.hint ?? '' }
+  return {
+    tun: obstacle,
+    ipv6: obstacle,
+    namespace: obstacle,
+    skLookup: obstacle,
+    shortcut: obstacle,
   }
 }
 

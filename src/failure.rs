@@ -6,6 +6,7 @@ use napi_derive::napi;
 
 /// An operation that failed; `lib/errors.ts` makes a `FaithError` of it.
 #[napi(object)]
+#[derive(Clone)]
 pub struct NativeFailure {
     /// Always `true`: tells a failure from what the operation would have given.
     pub failed: bool,

@@ -21,6 +21,7 @@ pub mod route;
 pub mod splice;
 pub mod stats;
 pub mod support;
+pub mod threads;
 
 use napi_derive::napi;
 

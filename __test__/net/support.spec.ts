@@ -157,7 +157,8 @@ test.serial('nothing of it stays in the process, and no device shows on the host
   const { support, descriptors, threads } = await find(lab.router)
   t.true(support.ok)
   t.is(descriptors, 0)
-  t.deepEqual(threads, [])
+  // Those that calls are worked on by are there from when the addon is loaded.
+  t.deepEqual(new Set(threads), new Set(['faith/calls']))
 
   await toggle('after0')
   await monitor.line(/^Deleted .*\bafter0\b/)

@@ -34,6 +34,8 @@ async function greet(index: number) {
 /** What ends when it is collected, as nothing of the library holds it. */
 const kept: object[] = []
 
+const nothing = () => undefined
+
 /** The same by another copy of the addon's file, which has no TypeScript around it. */
 async function greetByCopy(index: number, file: string): Promise<void> {
   const original = readdirSync(root).find((name) => name.endsWith('.node'))
@@ -42,7 +44,7 @@ async function greetByCopy(index: number, file: string): Promise<void> {
   if (copy.getKeepfaith()) throw new Error('it is not a copy')
   copy.setKeepfaith(true)
   const more = { mtu: 65_535, routes: true, unsupported: 'drop', steering: 'auto', shortcut: true }
-  const faith = await copy.createInterface({ ...settings(index), ...more }, () => undefined)
+  const faith = await copy.createInterface({ ...settings(index), ...more }, nothing, nothing)
   if (!('listen' in faith)) throw new Error(faith.message)
   const ports = [{ first: 80, last: 80 }]
   const options = { ports, backlog: 16, mapping: 'rfc6052', mappings: [] }

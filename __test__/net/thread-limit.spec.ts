@@ -1,0 +1,117 @@
+/** A limit of threads (pids.max of a cgroup, as TasksMax= of systemd sets it): faithd says so, or ends in order. */
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { captured, createLab, waitFor } from '../../lab/index.js'
+import { faithdCommand, permitted, startFaithd } from './fixtures/faithd.js'
+import { Sockets } from './fixtures/sockets.js'
+import { Program } from './programs/program.js'
+
+const lab = await createLab()
+const folder = mkdtempSync(join(tmpdir(), 'faith-threads-'))
+const group = join('/sys/fs/cgroup/pids', `faith-${process.pid}`)
+
+/** Whether there are cgroups to try it in: the controller of version 1, where this user may write. */
+const possible = (() => {
+  try {
+    mkdirSync(group)
+    return existsSync(join(group, 'pids.max'))
+  } catch {
+    return false
+  }
+})()
+
+test.after.always(async () => {
+  await lab.close()
+  rmSync(folder, { recursive: true })
+  if (possible) rmdirSync(group)
+})
+
+const limited = possible ? test.serial : test.serial.skip
+
+/** Lets a process have no more threads than it has. */
+function limit(pid: number): void {
+  writeFileSync(join(group, 'pids.max'), 'max')
+  writeFileSync(join(group, 'cgroup.procs'), `${pid}`)
+  writeFileSync(join(group, 'pids.max'), `${threads(pid).length}`)
+}
+
+const threads = (pid: number): string[] => readdirSync(`/proc/${pid}/task`)
+
+limited(
+  'at the limit the access list is read again, sessions drain, and the end is in order',
+  async (t) => {
+    const file = join(folder, 'access')
+    writeFileSync(file, '::/0 permit 198.51.100.0/24\n')
+    const [near, far] = [Sockets.of(lab.client), Sockets.of(lab.server)]
+    const listening = await far.listen(7950)
+    const faithd = await startFaithd(lab, ['-f', file, '--drain', '20'])
+    limit(faithd.pid)
+    const client = await near.connect(faithd.address(), 7950)
+    const server = await listening.accept()
+
+    writeFileSync(file, '::/0 permit 198.51.100.0/25\n')
+    process.kill(faithd.pid, 'SIGHUP')
+    await faithd.process.line(/SIGHUP: .* read again: 1 rule in force/)
+
+    process.kill(faithd.pid, 'SIGTERM')
+    await waitFor('the drain', () => faithd.log.some(({ msg }) => /draining/.test(msg)))
+    client.says('still here')
+    await server.hears('still here')
+    client.ends()
+    server.ends()
+    t.deepEqual(await faithd.end(), { code: 0, signal: null })
+    t.regex(faithd.log.at(-1)?.msg ?? '', /^ended: /)
+  },
+)
+
+limited('started near the limit faithd begins, or says what to raise', async (t) => {
+  const script = `echo $$ >${group}/cgroup.procs && exec "$@"`
+  // Below this Node itself ends; from the other end on there is room for all.
+  for (let most = 12; most <= 20; most += 1) {
+    writeFileSync(join(group, 'pids.max'), `${most}`)
+    const args = ['-c', script, 'sh', process.execPath, faithdCommand, '-k', ...permitted]
+    const faithd = lab.router.spawn('sh', args)
+    const said = await faithd.line(/captures|FATAL|abort/i)
+    if (said.includes('captures')) {
+      process.kill(faithd.pid, 'SIGTERM')
+      t.deepEqual(await faithd.exited, { code: 0, signal: null }, `${most}`)
+    } else if (said.includes('FATAL')) {
+      t.regex(said, /: Resource temporarily unavailable .*pids\.max/)
+      t.is((await faithd.exited).code, 69, `${most}`)
+    }
+  }
+  t.is((await lab.router.run('ip', ['-o', 'link', 'show', 'type', 'tun'])).stdout, '')
+})
+
+test.serial('a thousand listeners are closed by a few threads', async (t) => {
+  const router = await Program.start(lab.router)
+  await router.keepfaith(true)
+  await using faith = await router.create()
+  const ports = Array.from({ length: 1000 }, (_, index) => 1000 + index)
+  const listeners = []
+  for (const port of ports) listeners.push(await faith.listen({ port }, 'here'))
+  const before = threads(router.process.pid).length
+  let most = before
+  let closed = false
+  const closing = Promise.all(listeners.map((listener) => listener.close())).then(
+    () => (closed = true),
+  )
+  await waitFor('all to be closed', () => {
+    most = Math.max(most, threads(router.process.pid).length)
+    return closed
+  })
+  await closing
+  t.true(most <= before + 4, `${before}, then ${most}`)
+  const client = await Program.start(lab.client)
+  await t.throwsAsync(client.dial(captured(), 1000), { code: 'ECONNREFUSED' })
+})

@@ -1,0 +1,89 @@
+//! The threads that calls of JavaScript are worked on by.
+//!
+//! They are all there from when the addon is loaded: what closes an interface or a listener, reads an access list anew
+//! or lets sessions drain must not depend on whether the host has a thread left by then (pids.max, ulimit -u). More are
+//! started while there is much to block on, up to [`BLOCKING`], and where none can be, the work waits its turn.
+
+use std::panic::catch_unwind;
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use faith_stack::StackError;
+use napi::bindgen_prelude::{Object, create_custom_tokio_runtime};
+use napi_derive::napi;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::failure::NativeFailure;
+
+/// One for what waits (drains, splices), and so many for what blocks. A runtime always has the first of either.
+const WAITING: usize = 1;
+const BLOCKING: usize = 4;
+
+/// Why there are no threads, if there are none.
+static FAILURE: OnceLock<Option<NativeFailure>> = OnceLock::new();
+
+/// Before anything of the addon is called, napi's own runtime is replaced: it panics where threads run out. Each
+/// environment that loads the addon comes here, and all have the same threads.
+#[napi(module_exports)]
+pub fn init(_exports: Object<'_>) -> napi::Result<()> {
+    FAILURE.get_or_init(start);
+    Ok(())
+}
+
+fn start() -> Option<NativeFailure> {
+    let mut failure = None;
+    // tokio panics too when it cannot start a thread, and says so on stderr; so it is tried first.
+    let made = try_threads(WAITING + 1).and_then(|()| {
+        catch_unwind(runtime).unwrap_or_else(|_| Err(std::io::Error::from_raw_os_error(EAGAIN)))
+    });
+    let runtime = made.or_else(|error| {
+        failure = Some(StackError::threads("start the threads of faithd", error).into());
+        // napi wants one, and this one has no thread; `ready` keeps everybody from asking it for anything.
+        Builder::new_current_thread().build()
+    });
+    if let Ok(runtime) = runtime {
+        create_custom_tokio_runtime(runtime);
+    }
+    failure
+}
+
+const EAGAIN: i32 = 11;
+
+fn runtime() -> std::io::Result<Runtime> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(WAITING)
+        .max_blocking_threads(BLOCKING)
+        .thread_keep_alive(Duration::MAX)
+        .thread_name("faith/calls")
+        .enable_time()
+        .build()?;
+    // The first of those that block. With it there is one for all that comes.
+    runtime.spawn_blocking(|| {});
+    Ok(runtime)
+}
+
+/// Whether so many threads can be started.
+fn try_threads(count: usize) -> std::io::Result<()> {
+    let tried: Vec<(Sender<()>, JoinHandle<()>)> = (0..count)
+        .map(|_| {
+            let (end, ended) = channel::<()>();
+            // It ends when the sender is dropped.
+            let wait = move || drop(ended.recv());
+            std::thread::Builder::new().spawn(wait).map(|thread| (end, thread))
+        })
+        .collect::<Result<_, _>>()?;
+    for (end, thread) in tried {
+        drop(end);
+        let _ = thread.join();
+    }
+    Ok(())
+}
+
+/// Why nothing can be asked of the addon; `null` where it can. No promise of it is settled otherwise.
+#[napi(ts_return_type = "NativeFailure | null")]
+#[must_use]
+pub fn unready() -> Option<NativeFailure> {
+    FAILURE.get().cloned().flatten()
+}
