@@ -14,7 +14,7 @@
  * | `shortcut-stuck` | the kernel refused to change the shortcut |
  * | `steering-stuck` | the kernel refused to forget a closed listener |
  * | `routes-lost` | the host no longer routes prefixes to the interface, and the route cannot be put back yet |
- * | `routes-restored` | the host had lost the route of a prefix, and faithd has put it back |
+ * | `routes-restored` | the host had lost the route of a prefix, and has it again: mostly because faithd put it back |
  * | `routes-contested` | another program deletes the routes again and again, so faithd waits a minute |
  * | `watch-lost` | the host's addresses cannot be followed, so every IPv4 destination is denied as the host's own |
  * | `watch-restored` | the host's addresses, links and routes are followed again |

@@ -42,7 +42,7 @@ mod tests {
         // `EWOULDBLOCK` and `EDEADLOCK` are other names of two errnos, and their numbers are free.
         let numbers = (1..=133).filter(|number| ![41, 58].contains(number));
         let mut names: Vec<_> = numbers.map(|number| name(&io::Error::from_raw_os_error(number))).collect();
-        assert_eq!((names[0], names[4], names[12], names[94]), ("EPERM", "EIO", "EACCES", "ESOCKTNOSUPPORT"));
+        assert_eq!((names[0], names[4], names[12]), ("EPERM", "EIO", "EACCES"));
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), 131);

@@ -21,7 +21,7 @@ pub(crate) fn check_host() -> Result<(), StackError> {
         });
     }
     // Interfaces may have it although it was switched off for all: then only ours is to have it too.
-    let nowhere = fs::read("/proc/net/if_inet6").is_ok_and(|addresses| addresses.is_empty());
+    let nowhere = fs::read("/proc/thread-self/net/if_inet6").is_ok_and(|addresses| addresses.is_empty());
     if nowhere && setting("all").is_some_and(|setting| setting != "0") {
         return Err(StackError::Ipv6 {
             what: "net.ipv6.conf.all.disable_ipv6 is 1".to_owned(),

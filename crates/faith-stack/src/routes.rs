@@ -103,12 +103,16 @@ impl Routes {
             return Ok(());
         }
         let classifier = self.shared.classifier.load();
-        let (mut restored, mut lost, mut why) = (Vec::new(), Vec::new(), None);
-        for prefix in classifier.prefixes().iter() {
+        let (mut restored, mut lost, mut why, mut put) = (Vec::new(), Vec::new(), None, false);
+        for prefix in classifier.prefixes() {
             let was_lost = self.lost.contains(prefix);
             match self.restore(netlink, prefix)? {
                 Found::There if !was_lost => {}
-                Found::There | Found::Restored => restored.push(*prefix),
+                Found::There => restored.push(*prefix),
+                Found::Restored => {
+                    put = true;
+                    restored.push(*prefix);
+                }
                 Found::Refused(because) => {
                     lost.push(*prefix);
                     if !was_lost {
@@ -124,9 +128,9 @@ impl Routes {
         }
         if !restored.is_empty() {
             self.shared.warnings.send(What::RoutesRestored(restored));
-            if self.allowance.take(Instant::now()) {
-                self.shared.warnings.send(What::RoutesContested(WINDOW));
-            }
+        }
+        if put && self.allowance.take(Instant::now()) {
+            self.shared.warnings.send(What::RoutesContested(WINDOW));
         }
         Ok(())
     }

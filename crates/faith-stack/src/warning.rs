@@ -69,7 +69,7 @@ impl fmt::Display for Warning {
                 write!(f, "the host no longer routes {} here: {why}", list(prefixes))
             }
             What::RoutesRestored(prefixes) => {
-                write!(f, "the host had lost the route of {}; faithd has put it back", list(prefixes))
+                write!(f, "the host had lost its route here for {}, and has it again", list(prefixes))
             }
             What::RoutesContested(pause) => write!(
                 f,

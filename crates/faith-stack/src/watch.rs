@@ -162,8 +162,10 @@ mod tests {
 
     const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 
+    type Attempt<'a> = &'a dyn Fn(&mut State) -> io::Result<()>;
+
     /// Runs a watch whose attempts do what `attempts` say; the codes of its warnings.
-    fn run(attempts: &mut dyn Iterator<Item = &dyn Fn(&mut State) -> io::Result<()>>) -> Vec<&'static str> {
+    fn run(attempts: &mut dyn Iterator<Item = Attempt<'_>>) -> Vec<&'static str> {
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
         let warnings = Warnings::new(
@@ -200,15 +202,14 @@ mod tests {
             look(state);
             Ok(())
         };
-        let attempts: [&dyn Fn(&mut State) -> io::Result<()>; 4] =
-            [&works_then_breaks, &cannot_begin, &cannot_begin, &works];
+        let attempts: [Attempt<'_>; 4] = [&works_then_breaks, &cannot_begin, &cannot_begin, &works];
         assert_eq!(run(&mut attempts.into_iter()), ["watch-lost", "watch-restored"]);
     }
 
     #[test]
     fn a_watch_that_cannot_begin_is_not_tried_again() {
         let cannot_begin = |_: &mut State| Err(io::Error::other("no socket"));
-        let attempts: [&dyn Fn(&mut State) -> io::Result<()>; 1] = [&cannot_begin];
+        let attempts: [Attempt<'_>; 1] = [&cannot_begin];
         assert_eq!(run(&mut attempts.into_iter()), [""; 0]);
     }
 }

@@ -335,7 +335,7 @@ fn too_many_listeners_are_reported_with_the_limit_and_room_comes_back() {
         assert_reaches(OTHER, 443, &every);
 
         let error = steering.add(None, &https, every.as_fd()).expect_err("no room");
-        assert_eq!(error.to_string(), "cannot steer to another faith listener: at most 1024 listeners fit");
+        assert_eq!(error.to_string(), "at most 1024 listeners fit on an interface");
 
         steering.remove(rules[500]).unwrap();
         let again = steering.add(address(5000), &https, every.as_fd()).expect("the room of the removed");
@@ -358,7 +358,7 @@ fn ports_too_scattered_for_the_map_are_reported_with_the_limit() {
             PortSet::from_ranges((1..=u16::MAX).step_by(2).map(|port| (port, port))).expect("legal ports");
         let error = steering.add(None, &every_other, odd.as_fd()).expect_err("32768 blocks");
         let text = error.to_string();
-        assert_eq!(text, "cannot steer to another faith listener: at most 16384 blocks of ports fit");
+        assert_eq!(text, "at most 16384 blocks of ports fit on an interface");
 
         let half = PortSet::from_ranges((1..=32767).step_by(2).map(|port| (port, port)));
         steering.add(None, &half.expect("legal ports"), odd.as_fd()).expect("16384 blocks");
