@@ -44,7 +44,8 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
   idleTimeout?: number
   /**
    * How long a client or a server may leave keep-alive probes unanswered before it counts as gone, in milliseconds,
-   * 2000 to 64800000; kept to the second. Default 120000, two minutes.
+   * 2000 to 64800000; kept to the second. When one side has reset, the other may take nothing of what is left for it for
+   * as long. Default 120000, two minutes.
    */
   keepAlive?: number
 

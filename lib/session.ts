@@ -15,7 +15,7 @@ import type { FaithDestination, FaithEndpoint } from './socket.js'
  * | reason | meaning |
  * |---|---|
  * | `closed` | both sides had said all they had to say |
- * | `client-reset`, `server-reset` | that side aborted with RST, and the other was reset |
+ * | `client-reset`, `server-reset` | that side aborted with RST, and the other was reset once it had all that was said before |
  * | `idle-timeout` | nothing was carried for as long as `idleTimeout` |
  * | `connect-timeout` | the server did not answer within `connectTimeout` |
  * | `refused` | the server, or `route`, refused the connection |

@@ -26,7 +26,8 @@ export interface FaithSpliceOptions {
   idleTimeout?: number
   /**
    * How long a peer may leave keep-alive probes unanswered before it counts as gone, in milliseconds, 2000 to 64800000;
-   * kept to the second. Default 120000, two minutes.
+   * kept to the second. When one peer has reset, the other may take nothing of what is left for it for as long. Default
+   * 120000, two minutes.
    */
   keepAlive?: number
   /**

@@ -82,6 +82,9 @@ async function shell(host: Host, line: string): Promise<void> {
   if (code !== 0) throw new Error(`${line}: ${stderr}`)
 }
 
+/** Node takes a reset that it sees together with bytes for an end (uv__stream_io() of libuv). */
+const resetBehindBytes = '(?:ECONNRESET|end)'
+
 let ports = 7100
 
 /** A connection through faithd, with either end in hand, on a port of its own. */
@@ -154,24 +157,52 @@ for (const [steering, too] of steerings) {
     t.like(await record(), { reason: 'server-reset' })
   })
 
-  test(`a blocked client's reset reaches a server that does not read${too}`, async (t) => {
-    const { near, far, port, record } = await connection(faithds[steering])
+  test(`a blocked client's reset reaches a server behind its bytes${too}`, async (t) => {
+    const { near, far, record } = await connection(faithds[steering])
     far.pauses()
     near.floods()
     await near.isBlocked()
     near.resets()
-    t.like(await record(), { reason: 'client-reset' })
-    await isReset(lab.server, `sport = :${port}`)
+    far.resumes()
+    await far.sees(resetBehindBytes)
+    const { received } = await far.status()
+    t.like(await record(), { reason: 'client-reset', bytesUp: received })
   })
 
-  test(`a blocked server's reset reaches a client that does not read${too}`, async (t) => {
-    const { near, far, port, record } = await connection(faithds[steering])
+  test(`a blocked server's reset reaches a client behind its bytes${too}`, async (t) => {
+    const { near, far, record } = await connection(faithds[steering])
     near.pauses()
     far.floods()
     await far.isBlocked()
     far.resets()
-    t.like(await record(), { reason: 'server-reset' })
-    await isReset(lab.client, `dport = :${port}`)
+    near.resumes()
+    await near.sees(resetBehindBytes)
+    const { received } = await near.status()
+    t.like(await record(), { reason: 'server-reset', bytesDown: received })
+  })
+
+  test(`a blocked peer's reset reaches one that does not read at last${too}`, async (t) => {
+    const place =
+      steering === 'by itself'
+        ? { name: 'deaf0', prefix: '3fff:67::' }
+        : { name: 'deaf1', prefix: '3fff:68::' }
+    const args = ['--permit', '198.51.100.0/24', '--keep-alive', '2']
+    const faithd = await startFaithd(lab, args, steering, place)
+    const up = await connection(faithd)
+    const down = await connection(faithd)
+    up.far.pauses()
+    up.near.floods()
+    down.near.pauses()
+    down.far.floods()
+    await up.near.isBlocked()
+    await down.far.isBlocked()
+    up.near.resets()
+    down.far.resets()
+    t.like(await up.record(), { reason: 'client-reset' })
+    t.like(await down.record(), { reason: 'server-reset' })
+    await isReset(lab.server, `sport = :${up.port}`)
+    await isReset(lab.client, `dport = :${down.port}`)
+    await faithd.stop()
   })
 
   test(`a reset is passed on after an end, from either side${too}`, async (t) => {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use faith_stack::Captured;
 use faith_sys::tcp::Connection;
-use faith_sys::{reactor, source, tcp};
+use faith_sys::{reactor, source};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -173,8 +173,8 @@ impl Engine {
         };
         match self.pairing.take(&Tuple::new(&client, &destination)) {
             Some(waiting) => self.join(worker, leg, *waiting),
-            // Accepted, and reset in the meantime: not worth a server's while.
-            None if tcp::has_error(&leg) => {
+            // The client has reset it in the meantime, and has said nothing that a server should hear.
+            None if leg.is_spent() => {
                 Attempt::new(self, worker, client, destination).fail(&Refusal::GIVEN_UP);
             }
             None => self.accept_first(worker, leg, client, destination),

@@ -3,13 +3,20 @@
 //! One timer serves both, and is not touched per byte: bytes leave a time stamp, and a timer that fires early is
 //! set again from it (`alarm`). Keep-alive is set up only when a session has lasted a while, because short
 //! sessions have no use for it, and six system calls are a good part of what they cost.
+//!
+//! The process may be stopped, by a signal, a debugger or with its machine, and meanwhile bytes and answers wait in
+//! queues that it has to read. A timer that fires far too late shows that. The time before then is no peer's silence, and
+//! an idle session has a moment more, in which what waits is read. The kernel is no judge of a settled session: it would
+//! count probes that nothing carried (`peer::keep_alive`).
 
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use faith_sys::peer;
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
+use crate::leg::Leg;
 
 /// A session lasts a while when it has lasted this much of the time a silent peer is given.
 const SETTLED: u32 = 8;
@@ -20,13 +27,19 @@ const LOOKS: u32 = 4;
 /// The least time that a silent peer is given.
 const LEAST: Duration = Duration::from_secs(1);
 
+/// A timer that is so much too late shows that the process was stopped. Less than a look comes after another.
+const LATE: Duration = Duration::from_millis(200);
+
+/// How long the process reads what has waited while it was stopped, before a session counts as idle.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
     /// Ask both peers from now on whether they are there, and count them as gone after this much silence.
     KeepAlive(Duration),
-    /// Count a peer as gone that has left what it was sent unacknowledged for this long.
-    Look(Duration),
+    /// See whether a peer [is lost](Clock::has_lost).
+    Look,
     /// No byte has moved for the idle timeout.
     Idle,
 }
@@ -38,6 +51,8 @@ pub(crate) struct Clock {
     settled: bool,
     look_at: Instant,
     pub(crate) last_moved: Instant,
+    /// When the session began, or the process went on after it was stopped.
+    awake_since: Instant,
     alarm: Alarm,
 }
 
@@ -49,18 +64,56 @@ impl Clock {
         let now = Instant::now();
         let look_at = now + keep_alive / SETTLED;
         let alarm = alarm.unwrap_or_else(|| Alarm::new(look_at));
-        Self { idle_timeout, keep_alive, settled: false, look_at, last_moved: now, alarm }
+        Self { idle_timeout, keep_alive, settled: false, look_at, last_moved: now, awake_since: now, alarm }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
-        let idle_at = self.idle_timeout.map(|timeout| self.last_moved + timeout);
-        if let Some(deadline) = idle_at.filter(|deadline| *deadline <= self.look_at) {
-            ready!(self.alarm.poll_until(deadline, cx));
-            return Poll::Ready(Due::Idle);
+        while let Some(deadline) = self.idle_at().filter(|deadline| *deadline <= self.look_at) {
+            if ready!(self.poll_until(deadline, cx)) {
+                return Poll::Ready(Due::Idle);
+            }
         }
-        ready!(self.alarm.poll_until(self.look_at, cx));
+        ready!(self.poll_until(self.look_at, cx));
         self.look_at = Instant::now() + self.keep_alive / LOOKS;
         let before = std::mem::replace(&mut self.settled, true);
-        Poll::Ready(if before { Due::Look } else { Due::KeepAlive }(self.keep_alive))
+        Poll::Ready(if before { Due::Look } else { Due::KeepAlive(self.keep_alive) })
+    }
+
+    /// Ready once `deadline` has passed; whether it was on time, or else the process has been stopped.
+    pub(crate) fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<bool> {
+        ready!(self.alarm.poll_until(deadline, cx));
+        Poll::Ready(self.is_on_time(deadline))
+    }
+
+    /// Whether a deadline that the alarm is set for has not passed for long, or else the process has been stopped.
+    pub(crate) fn is_on_time(&mut self, deadline: Instant) -> bool {
+        let now = Instant::now();
+        let on_time = now.saturating_duration_since(deadline) < LATE;
+        if !on_time {
+            self.awake_since = now;
+        }
+        on_time
+    }
+
+    /// Whether the peer of a leg has left what it was sent unacknowledged for too long.
+    pub(crate) fn has_lost(&self, leg: &Leg) -> bool {
+        peer::unanswered(leg)
+            .is_some_and(|silence| silence.min(self.awake_since.elapsed()) >= self.keep_alive)
+    }
+
+    /// Whether a peer that has acknowledged nothing since then is to be waited for no more.
+    pub(crate) fn is_over(&self, since: Instant) -> bool {
+        let limit = self.idle_timeout.map_or(self.keep_alive, |timeout| timeout.min(self.keep_alive));
+        since.max(self.awake_since).elapsed() >= limit
+    }
+
+    /// Whether both peers are asked whether they are there.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    fn idle_at(&self) -> Option<Instant> {
+        self.idle_timeout
+            .map(|timeout| (self.last_moved + timeout).max(self.awake_since + MOMENT.min(timeout)))
     }
 }

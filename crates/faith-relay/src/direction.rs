@@ -127,12 +127,23 @@ impl Direction {
         self.stream == Stream::Ended
     }
 
+    /// Whether nothing that was taken from the source waits for the sink.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.is_none() && self.piped == 0
+    }
+
+    /// Forgets what waits for a sink that is gone.
+    pub(crate) fn abandon(&mut self) {
+        (self.kept, self.loan, self.piped) = (None, None, 0);
+    }
+
     /// Passes on what the legs' readiness allows. For the `last` direction of a session that goes on, the source's
     /// end is passed on by closing the sink, which is the session's to do.
     ///
     /// # Errors
     ///
-    /// Which leg failed, and how. After that the direction must not be used again.
+    /// Which leg failed, and how. After that of its sink the direction must not be used again. After that of its source
+    /// it is empty, and all that the source had to say has been passed on.
     pub(crate) fn advance(
         &mut self,
         source: &mut Leg,

@@ -4,7 +4,6 @@
 //! and no place among those that are limited.
 
 use faith_stack::Captured;
-use faith_sys::tcp;
 
 use crate::attempt::Attempt;
 use crate::engine::{Engine, Worker};
@@ -14,8 +13,8 @@ use crate::upstream::Refusal;
 impl Engine {
     /// Gives a client's connection to whoever routes.
     pub(crate) fn hand_over(&self, worker: usize, leg: Leg, attempt: Attempt) {
-        // Accepted, and reset in the meantime: there is nothing to be had from it.
-        if tcp::has_error(&leg) {
+        // The client has reset it in the meantime, and has said nothing before.
+        if leg.is_spent() {
             return attempt.fail(&Refusal::GIVEN_UP);
         }
         let (client, destination) = (*attempt.client(), *attempt.destination());

@@ -16,9 +16,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use faith_sys::tcp::Connection;
+use faith_sys::tcp::{self, Connection};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
+
+/// Reads that [`Leg::ignore`] does in a row, before the other sessions of the thread have a turn.
+const IGNORED: u32 = 8;
 
 /// One connection of a session.
 #[derive(Debug)]
@@ -77,6 +80,38 @@ impl Leg {
             self.failed |= self.write_closed && self.has_error();
         }
         Ok(())
+    }
+
+    /// Takes note that the connection is gone. What the peer sent before is in the receive queue, to which nothing is
+    /// added any more; so it is to be read to its end, whatever epoll has told so far.
+    pub(crate) fn fail(&mut self) {
+        (self.failed, self.readable, self.read_closed, self.mark_ahead) = (true, true, true, true);
+    }
+
+    /// Receives what is there and throws it away; whether there is more.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub(crate) fn ignore(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        for _ in 0..IGNORED {
+            if !self.readable {
+                return Ok(false);
+            }
+            match tcp::discard(&*self, buffer) {
+                Ok(0) => self.readable = false,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.readable)
+    }
+
+    /// Whether the connection is gone and has left nothing to read.
+    pub(crate) fn is_spent(&self) -> bool {
+        tcp::has_error(self) && !tcp::peek(self).unwrap_or(false)
     }
 
     /// Whether epoll has told of an error (`EPOLLERR`). It is there for the call that will report it.

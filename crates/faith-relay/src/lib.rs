@@ -17,7 +17,7 @@
 //! | `attempt`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
 //! | `upstream`, `source` | connecting, where from, and what a failure means |
 //! | `splice` | sessions of connections that JavaScript accepted |
-//! | `session`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
+//! | `session`, `ending`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
 //!
 //! Its worker threads must run tokio with I/O and time enabled, in a `LocalRuntime`, and the process must
 //! ignore `SIGPIPE`.
@@ -34,6 +34,7 @@ mod clock;
 mod counters;
 mod course;
 mod direction;
+mod ending;
 mod engine;
 mod first_word;
 mod handover;

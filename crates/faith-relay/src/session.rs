@@ -3,8 +3,8 @@
 //! Each time an edge of either leg wakes the task, both directions do what they can. The session ends
 //!
 //! * in order, when both directions have passed their source's end on;
-//! * at once, when either leg fails: what the failed peer had sent before is handed on as far as it goes
-//!   without waiting, then both sockets are reset;
+//! * by resetting both sockets, when either leg has failed and the other peer has everything that the failed one had
+//!   said (below);
 //! * when no byte has moved for the idle timeout, or a peer has vanished (`clock`).
 //!
 //! The server learns that it is connected by the client's first bytes where these have come already, or where it has left
@@ -12,6 +12,23 @@
 //! otherwise by an ACK: it may be the one to speak first. What it says
 //! first is acknowledged at once, unless that is all it says: an answer in pieces is held back by Nagle's algorithm until
 //! its first piece is.
+//!
+//! # Last words
+//!
+//! A peer that resets its connection has said something before: why it takes no more of an upload, for example. Linux
+//! leaves that in the receive queue of our leg, readable, and adds nothing to it. So a session one of whose legs has
+//! failed, in whatever way that was noticed, goes on as an `Ending`, in which
+//!
+//! * the direction towards the peer that is gone is dead: it is never advanced again, and what the survivor still says
+//!   is received and thrown away, because a survivor that is stuck in sending might never read;
+//! * the direction from it is advanced until the receive queue is empty, whatever readiness was taken before;
+//! * the survivor is reset not before it has acknowledged every byte: a RST has the kernels on both sides drop what is
+//!   under way. Nothing wakes the task for that, so a timer does;
+//! * the survivor has its time as long as it acknowledges more and more. One that does not for the idle timeout or for as
+//!   long as a silent peer is given, whichever is less, is reset. One that fails too ends the session at once.
+//!
+//! Where the survivor has everything already, which one system call tells, nothing is waited for. The reason is that of the
+//! leg that failed first. A session that is aborted or idle ends at once.
 //!
 //! However the task ends, by being dropped too, both sockets close and the record is written: an orderly end
 //! is what has to be asked for.
@@ -28,6 +45,7 @@ use tokio::time::Instant;
 use crate::attempt::Attempt;
 use crate::clock::{Clock, Due};
 use crate::direction::{Direction, Failure, Flow, MESSAGE};
+use crate::ending::Ending;
 use crate::first_word::{self, is_left_to_clients};
 use crate::leg::Leg;
 use crate::record::EndReason;
@@ -37,9 +55,16 @@ thread_local! {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     Client,
     Server,
+}
+
+/// Whose leg has failed, and what that says of the session.
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    side: Side,
+    reason: EndReason,
 }
 
 /// What the server has been told by an ACK that carries nothing else.
@@ -63,6 +88,7 @@ pub(crate) struct Session {
     up: Direction,
     down: Direction,
     acknowledged: Acknowledged,
+    ending: Option<Box<Ending>>,
     clock: Clock,
     attempt: Attempt,
 }
@@ -71,7 +97,8 @@ impl Session {
     pub(crate) fn new(client: Leg, server: Leg, attempt: Attempt, clock: Clock) -> Self {
         // What is accepted inherits from its listener that it sends at once.
         let (up, down) = (Direction::new(false), Direction::new(true));
-        Self { client, server, up, down, acknowledged: Acknowledged::Nothing, clock, attempt }
+        let acknowledged = Acknowledged::Nothing;
+        Self { client, server, up, down, acknowledged, ending: None, clock, attempt }
     }
 
     /// What was read before there was a session: the server is sent `up` first, and the client `down`.
@@ -94,7 +121,7 @@ impl Session {
             self.clock.last_moved = Instant::now();
         }
         match turn {
-            Err(reason) => Poll::Ready(reason),
+            Err(fault) => self.last_words(cx, fault),
             Ok((Flow::Ended, Flow::Ended)) => Poll::Ready(EndReason::Closed),
             Ok((up, down)) => {
                 if self.greet() || up == Flow::Again || down == Flow::Again {
@@ -131,38 +158,98 @@ impl Session {
         next == Acknowledged::NothingYet
     }
 
-    fn advance(&mut self, buffer: &mut [u8]) -> Result<(Flow, Flow), EndReason> {
-        let up = self.up.advance(&mut self.client, &mut self.server, buffer, self.down.has_ended());
-        let mut end = up.as_ref().err().map(|failure| match failure {
-            Failure::Source(error) => end_of(Side::Client, error),
-            Failure::Sink(error) => end_of(Side::Server, error),
-        });
-        match &up {
-            Err(Failure::Source(_)) => self.client.failed = true,
-            Err(Failure::Sink(_)) => self.server.failed = true,
-            Ok(_) => {}
-        }
-        // With one leg gone the other direction still has what the failed peer sent last.
-        let down = self.down.advance(&mut self.server, &mut self.client, buffer, self.up.has_ended());
-        end = end.or(down.as_ref().err().map(|failure| match failure {
-            Failure::Source(error) => end_of(Side::Server, error),
-            Failure::Sink(error) => end_of(Side::Client, error),
-        }));
-        if let Some(end) = end {
-            return Err(end);
-        }
+    fn advance(&mut self, buffer: &mut [u8]) -> Result<(Flow, Flow), Fault> {
+        let up = self
+            .up
+            .advance(&mut self.client, &mut self.server, buffer, self.down.has_ended())
+            .map_err(|failure| Fault::of(Side::Client, Side::Server, &failure))?;
+        let down = self
+            .down
+            .advance(&mut self.server, &mut self.client, buffer, self.up.has_ended())
+            .map_err(|failure| Fault::of(Side::Server, Side::Client, &failure))?;
         for (leg, side) in [(&self.client, Side::Client), (&self.server, Side::Server)] {
             if leg.failed {
-                return Err(match tcp::take_error(leg) {
+                let reason = match tcp::take_error(leg) {
                     Ok(Some(error)) | Err(error) => end_of(side, &error),
                     Ok(None) => reset_by(side),
-                });
+                };
+                return Err(Fault { side, reason });
             }
         }
-        match (up, down) {
-            (Ok(up), Ok(down)) => Ok((up, down)),
-            _ => Err(EndReason::Error),
+        Ok((up, down))
+    }
+
+    /// The peer that has vanished, if one has.
+    fn lost(&self) -> Option<Fault> {
+        if self.clock.has_lost(&self.server) {
+            Some(Fault { side: Side::Server, reason: EndReason::ServerGone })
+        } else if self.clock.has_lost(&self.client) {
+            Some(Fault { side: Side::Client, reason: EndReason::ClientGone })
+        } else {
+            None
         }
+    }
+
+    /// Lets the peer that is not gone have what the other one has said.
+    fn last_words(&mut self, cx: &mut Context<'_>, fault: Fault) -> Poll<EndReason> {
+        let Fault { side, reason } = fault;
+        if reason == EndReason::Error {
+            return Poll::Ready(reason);
+        }
+        let (leg, dead) = match side {
+            Side::Client => (&mut self.client, &mut self.down),
+            Side::Server => (&mut self.server, &mut self.up),
+        };
+        leg.fail();
+        dead.abandon();
+        self.ending = Some(Box::new(Ending::new(side, reason)));
+        self.poll_ending(cx)
+    }
+
+    /// Ready when the survivor has acknowledged everything, or is not waited for any more.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<EndReason> {
+        let Some(ending) = &mut self.ending else { return Poll::Pending };
+        // Takes note of a pause before anything is judged by the time.
+        self.clock.is_on_time(ending.look_at);
+        let (gone, survivor, direction) = match ending.gone {
+            Side::Client => (&mut self.client, &mut self.server, &mut self.up),
+            Side::Server => (&mut self.server, &mut self.client, &mut self.down),
+        };
+        if survivor.take_edges(cx).is_err() {
+            return Poll::Ready(EndReason::Aborted);
+        }
+        let before = direction.bytes;
+        let flow = BUFFER.with_borrow_mut(|buffer| direction.advance(gone, survivor, buffer, false));
+        match (direction.bytes - before, ending.gone) {
+            (0, _) => {}
+            (moved, Side::Client) => self.attempt.moved(moved, 0),
+            (moved, Side::Server) => self.attempt.moved(0, moved),
+        }
+        if survivor.failed || matches!(flow, Err(Failure::Sink(_))) {
+            return Poll::Ready(ending.reason);
+        }
+        let again = matches!(flow, Ok(Flow::Again));
+        let all = direction.is_empty() && !again;
+        if ending.look(survivor, direction.bytes, all) || self.clock.is_over(ending.heard_at) {
+            return Poll::Ready(ending.reason);
+        }
+        match BUFFER.with_borrow_mut(|buffer| survivor.ignore(buffer)) {
+            Ok(more) if more || again => wake_after_io(cx),
+            Ok(_) => {}
+            Err(_) => return Poll::Ready(ending.reason),
+        }
+        Poll::Pending
+    }
+}
+
+impl Fault {
+    /// The fault of a direction between these sides.
+    fn of(source: Side, sink: Side, failure: &Failure) -> Self {
+        let (side, error) = match failure {
+            Failure::Source(error) => (source, error),
+            Failure::Sink(error) => (sink, error),
+        };
+        Self { side, reason: end_of(side, error) }
     }
 }
 
@@ -172,8 +259,16 @@ impl Future for Session {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let session = &mut *self;
         let reason = loop {
-            if let Poll::Ready(reason) = session.poll_relay(cx) {
+            let turn = match session.ending {
+                None => session.poll_relay(cx),
+                Some(_) => session.poll_ending(cx),
+            };
+            if let Poll::Ready(reason) = turn {
                 break reason;
+            }
+            if let Some(ending) = &session.ending {
+                ready!(session.clock.poll_until(ending.look_at, cx));
+                continue;
             }
             match ready!(session.clock.poll(cx)) {
                 Due::Idle => break EndReason::IdleTimeout,
@@ -183,20 +278,23 @@ impl Future for Session {
                         let _ = peer::keep_alive(leg, limit);
                     }
                 }
-                Due::Look(limit) => {
-                    let gone = |leg| peer::unanswered(leg).is_some_and(|time| time >= limit);
-                    if gone(&session.server) {
-                        break EndReason::ServerGone;
-                    }
-                    if gone(&session.client) {
-                        break EndReason::ClientGone;
+                Due::Look => {
+                    if let Some(fault) = session.lost()
+                        && let Poll::Ready(reason) = session.last_words(cx, fault)
+                    {
+                        break reason;
                     }
                 }
             }
         };
         if reason == EndReason::Closed {
-            session.client.close_in_order();
-            session.server.close_in_order();
+            for leg in [&session.client, &session.server] {
+                if session.clock.is_settled() {
+                    // It can only fail on something that is no socket.
+                    let _ = peer::leave_to_kernel(leg);
+                }
+                leg.close_in_order();
+            }
         }
         session.attempt.reason = reason;
         Poll::Ready(())

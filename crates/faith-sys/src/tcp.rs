@@ -84,6 +84,17 @@ pub fn peek(socket: impl AsFd) -> io::Result<bool> {
     Ok(there > 0)
 }
 
+/// As [`receive`], but throws away what it receives: `MSG_TRUNC` has the kernel copy nothing (tcp(7)). The buffer says
+/// how much at most.
+///
+/// # Errors
+///
+/// Those of recv(2); `EAGAIN` when the queue of a non-blocking socket is empty.
+pub fn discard(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (_, received) = recv(socket, buffer, RecvFlags::DONTWAIT | RecvFlags::TRUNC)?;
+    Ok(received)
+}
+
 /// Sends as much as the send queue takes, without `SIGPIPE`.
 ///
 /// # Errors

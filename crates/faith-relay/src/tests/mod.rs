@@ -6,6 +6,7 @@ mod close;
 mod connect_first;
 mod half_close;
 mod idle;
+mod last_words;
 mod leaks;
 mod limits;
 mod live;

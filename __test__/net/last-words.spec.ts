@@ -1,0 +1,141 @@
+/**
+ * A peer that resets its connection has said something before: a server why it takes no more of an upload, a client its
+ * last bytes. The other peer hears all of it, then the reset.
+ */
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import type { ExecutionContext } from 'ava'
+
+import { addresses, captured, createLab } from '../../lab/index.js'
+import type { Lab, LabProcess } from '../../lab/index.js'
+import { permitted, startFaithd } from './fixtures/faithd.js'
+import type { Faithd } from './fixtures/faithd.js'
+import { slowDown } from './fixtures/slow-link.js'
+import { Program } from './programs/program.js'
+
+const program = fileURLToPath(new URL('programs/last-words.py', import.meta.url))
+
+const lengths = [1, 200, 8_000, 60_000, 1_000_000]
+/** How often each: it takes one time in three to lose them. */
+const times = 5
+/** A million bytes take 8 s on a link of 1 Mbit/s, and an upload goes on beside them. */
+const patience = 90_000
+
+interface Heard {
+  heard: number
+  unchanged: boolean
+  end: string
+}
+
+/** A lab's client and server, and an address by which the one reaches the other. */
+class Talk {
+  readonly #lab: Lab
+  readonly #address: string
+  readonly #port: number
+  readonly #server: LabProcess
+
+  private constructor(lab: Lab, address: string, port: number, server: LabProcess) {
+    this.#lab = lab
+    this.#address = address
+    this.#port = port
+    this.#server = server
+  }
+
+  static async to(lab: Lab, address: string, port: number): Promise<Talk> {
+    const server = lab.server.spawn('python3', [program, 'serve', String(port)])
+    await server.line(/^listening$/)
+    return new Talk(lab, address, port, server)
+  }
+
+  async #run(order: string, length: number): Promise<string> {
+    const args = [program, order, this.#address, String(this.#port), String(length)]
+    const { code, stdout, stderr } = await this.#lab.client.run('python3', args, {
+      timeout: patience,
+    })
+    if (code !== 0) throw new Error(stderr)
+    return stdout
+  }
+
+  async end(): Promise<void> {
+    await this.#server.stop()
+  }
+
+  /** What a client hears of a server that answers its upload early. */
+  async early(length: number): Promise<Heard> {
+    return JSON.parse(await this.#run('early', length)) as Heard
+  }
+
+  /** What the server hears of a client that aborts. The lengths of one talk must differ. */
+  async abort(length: number): Promise<Heard> {
+    await this.#run('abort', length)
+    const told = await this.#server.line(new RegExp(`"heard": ${length},`), { timeout: patience })
+    return JSON.parse(told) as Heard
+  }
+}
+
+/** What was heard, without how the reset was noticed: an upload may be told of it first. */
+async function hearsAll(t: ExecutionContext, talk: Talk, length: number): Promise<void> {
+  t.like(await talk.early(length), { heard: length, unchanged: true })
+}
+
+async function isHeard(t: ExecutionContext, talk: Talk, length: number): Promise<void> {
+  t.deepEqual(await talk.abort(length), { heard: length, unchanged: true, end: 'ECONNRESET' })
+}
+
+for (const [way, args] of [
+  ['', []],
+  [', without the shortcut', ['--no-shortcut']],
+] as const) {
+  test.serial(`what a peer says before it resets arrives${way}`, async (t) => {
+    await using lab = await createLab()
+    const faithd = await startFaithd(lab, [...permitted, ...args])
+    for (let round = 0; round < times; round += 1) {
+      const talk = await Talk.to(lab, faithd.address(), 8300)
+      for (const length of lengths) {
+        await hearsAll(t, talk, length)
+        await isHeard(t, talk, length)
+      }
+      await talk.end()
+    }
+    hasReset(t, faithd, times * lengths.length)
+  })
+
+  test.serial(`what a peer says before it resets arrives by a slow link${way}`, async (t) => {
+    await using lab = await createLab({ ipv4Client: true })
+    await slowDown(lab, { client: 20, server: 1 }, 1_000_000)
+    const faithd = await startFaithd(lab, [...permitted, ...args])
+    const talk = await Talk.to(lab, faithd.address(), 8400)
+    for (const length of lengths) await hearsAll(t, talk, length)
+    for (const length of lengths) await isHeard(t, talk, length)
+    hasReset(t, faithd, lengths.length)
+  })
+
+  test.serial(`what a peer of a spliced socket says before it resets arrives${way}`, async (t) => {
+    await using lab = await createLab()
+    const router = await Program.start(lab.router)
+    await router.keepfaith(true)
+    const shortcut = args.length === 0
+    await using faith = await router.create({ shortcut })
+    const port = 8500
+    const listener = await faith.listen({ port })
+    const count = times * lengths.length
+    const spliced = listener.spliceEach({ host: addresses.server, port }, 2 * count)
+    for (let round = 0; round < times; round += 1) {
+      const talk = await Talk.to(lab, captured(), port)
+      for (const length of lengths) {
+        await hearsAll(t, talk, length)
+        await isHeard(t, talk, length)
+      }
+      await talk.end()
+    }
+    t.deepEqual(await spliced, { 'server-reset': count, 'client-reset': count })
+  })
+}
+
+/** Sees that so many sessions of either kind have ended by the reset. */
+function hasReset(t: ExecutionContext, faithd: Faithd, count: number): void {
+  for (const reason of ['server-reset', 'client-reset']) {
+    const sessions = faithd.sessions.filter((session) => session.reason === reason)
+    t.is(sessions.length, count, reason)
+  }
+}

@@ -1,0 +1,240 @@
+//! What a peer has said before its reset arrives first, then the reset.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread::spawn;
+use std::time::Duration;
+
+use faith_sys::tcp::at_mark;
+use socket2::SockRef;
+
+use super::reset::{fill, was_reset};
+use super::*;
+use crate::record::EndReason;
+
+const LENGTHS: [usize; 5] = [1, 200, 8_000, 60_000, 1 << 20];
+
+/// As much as the relay takes from a peer for one that reads nothing and has little room.
+const WAITING: usize = 120_000;
+
+/// Has all that the peer sends wait in the relay's sockets, or at the peer: it reads nothing, and has little room.
+fn narrow(reader: &TcpStream) {
+    SockRef::from(reader).set_recv_buffer_size(16 * 1024).unwrap();
+}
+
+/// Bytes that show what is missing, doubled or moved.
+fn speech(length: usize) -> Vec<u8> {
+    (0..).flat_map(|number: u32| number.to_be_bytes()).take(length).collect()
+}
+
+fn hears_before_any_error(mut listener: &TcpStream, words: &[u8]) {
+    let mut heard = vec![0; words.len()];
+    listener.read_exact(&mut heard).unwrap();
+    assert!(heard == words, "the words came changed");
+}
+
+/// Reads to the reset; this much must have come before, whatever the error that told of the reset.
+fn hears(mut listener: TcpStream, words: &[u8]) {
+    hears_before_any_error(&listener, words);
+    assert!(listener.read(&mut [0]).is_err(), "no reset came behind the words");
+}
+
+/// Closes a connection that has bytes to read, as a server that has heard enough: the kernel resets it. The kernel may
+/// still have words to send, and drops them; so they wait until the relay has them.
+fn leave_unread(speaker: TcpStream) {
+    eventually("the relay has the words", || unacknowledged(&speaker) == 0);
+    assert!(speaker.peek(&mut [0]).unwrap() > 0, "nothing is left unread");
+    drop(speaker);
+}
+
+/// Waits until the relay knows that the other peer of `survivor` is gone: it then takes everything, for nobody.
+fn is_noticed_by(survivor: &mut TcpStream) {
+    survivor.write_all(&vec![b'?'; 64 << 20]).unwrap();
+}
+
+/// Aborts a connection whose words the relay has.
+fn abort(speaker: TcpStream) {
+    eventually("the relay has the words", || unacknowledged(&speaker) == 0);
+    reset(speaker);
+}
+
+fn unacknowledged(stream: &TcpStream) -> u64 {
+    faith_sys::peer::unacknowledged(stream)
+}
+
+#[test]
+fn a_server_that_answers_early_and_leaves_an_upload_unread_is_heard() {
+    for length in LENGTHS {
+        let lab = Lab::new(options());
+        let (client, mut server) = lab.session();
+        let mut uploading = client.try_clone().unwrap();
+        // The client learns of the reset from this write, and reads the answer all the same.
+        let chunk = vec![b'u'; 64 * 1024];
+        let upload = spawn(move || while uploading.write_all(&chunk).is_ok() {});
+        read_exactly(&mut server, 1000);
+        let hearing = spawn(move || hears_before_any_error(&client, &speech(length)));
+        server.write_all(&speech(length)).unwrap();
+        leave_unread(server);
+        hearing.join().unwrap();
+        upload.join().unwrap();
+        let record = lab.ended();
+        assert_eq!((record.reason, record.bytes_down), (EndReason::ServerReset, length as u64));
+    }
+}
+
+#[test]
+fn a_server_is_heard_by_a_client_that_sends_all_of_its_upload_before_it_reads() {
+    let lab = Lab::new(options());
+    let (mut client, mut server) = lab.session();
+    narrow(&client);
+    client.write_all(b"upload").unwrap();
+    server.peek(&mut [0]).unwrap();
+    let words = speech(WAITING);
+    server.write_all(&words).unwrap();
+    leave_unread(server);
+    is_noticed_by(&mut client);
+    hears(client, &words);
+    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+}
+
+#[test]
+fn a_client_that_aborts_is_heard() {
+    for length in LENGTHS {
+        let lab = Lab::new(options());
+        let (mut client, server) = lab.session();
+        let words = speech(length);
+        client.write_all(&words).unwrap();
+        let hearing = spawn(move || {
+            hears(server, &speech(length));
+        });
+        abort(client);
+        hearing.join().unwrap();
+        let record = lab.ended();
+        assert_eq!((record.reason, record.bytes_up), (EndReason::ClientReset, length as u64));
+    }
+}
+
+#[test]
+fn a_peer_that_takes_its_time_hears_everything() {
+    let lab = Lab::new(options());
+    let (mut client, mut server) = lab.session();
+    narrow(&client);
+    let words = speech(WAITING);
+    server.write_all(&words).unwrap();
+    abort(server);
+    is_noticed_by(&mut client);
+    assert!(!was_reset(&client));
+    assert!(lab.nothing_ended());
+    hears(client, &words);
+    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+}
+
+#[test]
+fn words_are_heard_behind_an_end_that_was_passed_on() {
+    let lab = Lab::new(options());
+    let (mut client, mut server) = lab.session();
+    narrow(&server);
+    let words = speech(WAITING);
+    client.write_all(&words).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    eventually("the relay has the words", || unacknowledged(&client) == 0);
+    reset(client);
+    let mut heard = read_exactly(&mut server, words.len());
+    // Either the client's end or its reset comes next.
+    assert!(!matches!(server.read(&mut [0]), Ok(1..)));
+    heard.truncate(words.len());
+    assert!(heard == words);
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+}
+
+#[test]
+fn an_urgent_word_stays_urgent_and_the_ones_behind_it_are_heard() {
+    let lab = Lab::new(options());
+    let (mut client, mut server) = lab.session();
+    SockRef::from(&server).set_out_of_band_inline(true).unwrap();
+    client.write_all(b"before").unwrap();
+    SockRef::from(&client).send_out_of_band(b"!").unwrap();
+    client.write_all(b"after").unwrap();
+    abort(client);
+    assert_eq!(read_exactly(&mut server, 6), b"before");
+    eventually("the byte arrives", || server.peek(&mut [0]).unwrap() == 1);
+    assert!(at_mark(&server));
+    assert_eq!(read_exactly(&mut server, 1), b"!");
+    hears(server, b"after");
+}
+
+#[test]
+fn a_survivor_that_takes_nothing_is_reset_after_the_time_of_a_silent_peer() {
+    let limit = Duration::from_secs(1);
+    let lab = Lab::new(RelayOptions { keep_alive: limit, ..options() });
+    let (mut client, server) = lab.narrow_session();
+    fill(&mut client);
+    reset(client);
+    eventually("the server is reset", || was_reset(&server));
+    let record = lab.ended();
+    assert_eq!(record.reason, EndReason::ClientReset);
+    assert!(record.duration >= limit);
+}
+
+#[test]
+fn a_survivor_that_takes_nothing_is_reset_after_the_idle_timeout_where_that_is_less() {
+    let limit = Duration::from_millis(300);
+    let lab = Lab::new(RelayOptions { idle_timeout: Some(limit), ..options() });
+    let (mut client, server) = lab.narrow_session();
+    fill(&mut client);
+    reset(client);
+    eventually("the server is reset", || was_reset(&server));
+    lab.ended();
+}
+
+#[test]
+fn a_survivor_that_resets_too_ends_the_session_at_once() {
+    let lab = Lab::new(options());
+    let (mut client, mut server) = lab.narrow_session();
+    fill(&mut client);
+    reset(client);
+    is_noticed_by(&mut server);
+    reset(server);
+    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+}
+
+#[test]
+fn a_relay_that_drains_waits_for_last_words_and_one_that_aborts_does_not() {
+    for drain in [PATIENCE, Duration::ZERO] {
+        let lab = Lab::new(options());
+        let (client, mut server) = lab.session();
+        narrow(&client);
+        let words = speech(WAITING);
+        server.write_all(&words).unwrap();
+        abort(server);
+        let engine = &lab.engine;
+        std::thread::scope(|scope| {
+            let closing = scope.spawn(move || close::close(engine, drain));
+            if drain.is_zero() {
+                closing.join().unwrap();
+                assert_eq!(lab.ended().reason, EndReason::Aborted);
+            } else {
+                hears(client, &words);
+                assert_eq!(lab.ended().reason, EndReason::ServerReset);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_client_that_says_something_and_resets_before_it_is_accepted_is_heard() {
+    for length in [1, 60_000] {
+        let lab = Lab::new(options());
+        let words = speech(length);
+        // The worker accepts nobody before it is told to go on.
+        let (go_on, told) = channel::<()>();
+        let stop: Job = Box::new(move |_| told.recv().unwrap());
+        assert!(lab.jobs.as_ref().unwrap().send(stop).is_ok());
+        let mut client = lab.dial();
+        client.write_all(&words).unwrap();
+        abort(client);
+        go_on.send(()).unwrap();
+        hears(lab.answer(), &words);
+        assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    }
+}
