@@ -1,5 +1,8 @@
-//! The TCP header, and the reset a closed port answers a SYN with.
+//! The TCP header, and segments of our own: the reset a closed port answers a SYN with, and what cuts a connection.
 
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+use crate::classify::Flow;
 use crate::{chain, checksum, icmpv6, ipv6};
 
 /// The length of a TCP header without options.
@@ -16,6 +19,7 @@ pub(crate) struct Segment {
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
     sequence: u32,
+    acknowledged: u32,
     flags: u8,
     data_len: usize,
 }
@@ -24,7 +28,7 @@ impl Segment {
     /// Reads a segment whose header is whole: at least five words, and inside the octets.
     #[inline]
     pub(crate) fn parse(octets: &[u8]) -> Option<Self> {
-        let (&[s0, s1, d0, d1, q0, q1, q2, q3, _, _, _, _, offset, flags, ..], _) =
+        let (&[s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, ..], _) =
             octets.split_first_chunk::<HEADER_LEN>()?;
         let header_len = usize::from(offset >> 4) * 4;
         if header_len < HEADER_LEN {
@@ -34,6 +38,7 @@ impl Segment {
             source_port: u16::from_be_bytes([s0, s1]),
             destination_port: u16::from_be_bytes([d0, d1]),
             sequence: u32::from_be_bytes([q0, q1, q2, q3]),
+            acknowledged: u32::from_be_bytes([a0, a1, a2, a3]),
             flags,
             data_len: octets.len().checked_sub(header_len)?,
         })
@@ -50,6 +55,16 @@ impl Segment {
     #[inline]
     pub(crate) fn is_bare_reset(self) -> bool {
         self.flags & (SYN | ACK | RST | FIN) == RST
+    }
+
+    /// Whether this resets its connection.
+    fn is_reset(self) -> bool {
+        self.flags & RST != 0
+    }
+
+    /// Whether this carries nothing but an acknowledgement.
+    fn is_bare_acknowledgement(self) -> bool {
+        self.flags & (SYN | ACK | RST | FIN) == ACK && self.data_len == 0
     }
 }
 
@@ -81,20 +96,131 @@ pub fn build_reset(syn: &[u8], out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize>
     }
 
     let data_len = u32::try_from(segment.data_len).ok()?;
-    let acknowledgement = segment.sequence.wrapping_add(data_len).wrapping_add(1);
-    let [s0, s1] = segment.destination_port.to_be_bytes();
-    let [d0, d1] = segment.source_port.to_be_bytes();
-    let [a0, a1, a2, a3] = acknowledgement.to_be_bytes();
-    let reset = |checksum: u16| -> [u8; HEADER_LEN] {
-        let [c0, c1] = checksum.to_be_bytes();
-        let (offset, flags) = (5 << 4, RST | ACK);
-        [s0, s1, d0, d1, 0, 0, 0, 0, a0, a1, a2, a3, offset, flags, 0, 0, c0, c1, 0, 0]
+    let reset = Bare {
+        from: end(header.destination, segment.destination_port),
+        to: end(header.source, segment.source_port),
+        sequence: 0,
+        acknowledged: segment.sequence.wrapping_add(data_len).wrapping_add(1),
+        flags: RST | ACK,
     };
-    let sum = checksum::ipv6(header.destination, header.source, ipv6::TCP, &reset(0));
+    reset.write(out)
+}
 
-    let (fixed, behind) = out.split_first_chunk_mut()?;
-    let length = u16::try_from(HEADER_LEN).ok()?;
-    ipv6::write_header(fixed, length, ipv6::TCP, header.destination, header.source);
-    *behind.first_chunk_mut()? = reset(sum);
-    Some(ipv6::HEADER_LEN + HEADER_LEN)
+/// Where the two directions of a connection stand, by the word of the captured end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The next octet to the client.
+    pub sent: u32,
+    /// The next octet expected from the client.
+    pub received: u32,
+}
+
+/// Writes an ACK of the client's with that sequence number, and returns its length. Where the number is outside of the
+/// window, the captured end answers with an ACK (RFC 9293 section 3.10.7.4), of which [`standing`] reads.
+#[must_use]
+pub fn build_question(flow: &Flow, sequence: u32, out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
+    let Flow { client: from, destination: to } = *flow;
+    Bare { from, to, sequence, acknowledged: 0, flags: ACK }.write(out)
+}
+
+/// What an ACK of the captured end that carries no data says: of which connection, and where that stands.
+#[must_use]
+pub fn standing(packet: &[u8]) -> Option<(Flow, Standing)> {
+    let (header, segment) = whole_segment(packet)?;
+    segment.is_bare_acknowledgement().then(|| {
+        let flow = Flow {
+            client: end(header.destination, segment.destination_port),
+            destination: end(header.source, segment.source_port),
+        };
+        (flow, Standing { sent: segment.sequence, received: segment.acknowledged })
+    })
+}
+
+/// Writes the reset that tells the client that its connection is cut, and returns its length.
+#[must_use]
+pub fn build_client_reset(flow: &Flow, at: Standing, out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
+    let Flow { client: to, destination: from } = *flow;
+    Bare { from, to, sequence: at.sent, acknowledged: at.received, flags: RST | ACK }.write(out)
+}
+
+/// Writes the client's reset to the captured end, and returns its length.
+#[must_use]
+pub fn build_stack_reset(flow: &Flow, at: Standing, out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
+    let Flow { client: from, destination: to } = *flow;
+    Bare { from, to, sequence: at.received, acknowledged: at.sent, flags: RST | ACK }.write(out)
+}
+
+/// Writes the reset in `packet` anew, with a checksum that is complete, and returns its length; `None` where it is none.
+#[must_use]
+pub fn rebuild_reset(packet: &[u8], out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
+    let (header, segment) = whole_segment(packet)?;
+    segment.is_reset().then_some(())?;
+    let reset = Bare {
+        from: end(header.source, segment.source_port),
+        to: end(header.destination, segment.destination_port),
+        sequence: segment.sequence,
+        acknowledged: segment.acknowledged,
+        flags: segment.flags & (RST | ACK),
+    };
+    reset.write(out)
+}
+
+/// Writes the reset with which a host answers `packet`, a segment of a connection that it does not have, and returns its
+/// length: RST, with the sequence number that the segment acknowledges (RFC 9293 section 3.10.7.1). `None` for segments
+/// that acknowledge nothing, for resets, and for a source address that cannot be answered.
+#[must_use]
+pub fn build_refusal(packet: &[u8], out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
+    let (header, segment) = whole_segment(packet)?;
+    if segment.is_reset() || segment.flags & ACK == 0 || ipv6::is_martian_source(header.source) {
+        return None;
+    }
+    let reset = Bare {
+        from: end(header.destination, segment.destination_port),
+        to: end(header.source, segment.source_port),
+        sequence: segment.acknowledged,
+        acknowledged: 0,
+        flags: RST,
+    };
+    reset.write(out)
+}
+
+/// The destination of an IPv6 packet.
+#[must_use]
+pub fn destination(packet: &[u8]) -> Option<Ipv6Addr> {
+    ipv6::Header::parse(packet).map(|(header, _)| header.destination.into())
+}
+
+/// A segment without data and options, and with a window of 0.
+struct Bare {
+    from: SocketAddrV6,
+    to: SocketAddrV6,
+    sequence: u32,
+    acknowledged: u32,
+    flags: u8,
+}
+
+impl Bare {
+    fn write(&self, out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
+        let (source, destination) = (self.from.ip().to_bits(), self.to.ip().to_bits());
+        let [s0, s1] = self.from.port().to_be_bytes();
+        let [d0, d1] = self.to.port().to_be_bytes();
+        let [q0, q1, q2, q3] = self.sequence.to_be_bytes();
+        let [a0, a1, a2, a3] = self.acknowledged.to_be_bytes();
+        let segment = |checksum: u16| -> [u8; HEADER_LEN] {
+            let [c0, c1] = checksum.to_be_bytes();
+            let (offset, flags) = (5 << 4, self.flags);
+            [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, 0, 0, c0, c1, 0, 0]
+        };
+        let sum = checksum::ipv6(source, destination, ipv6::TCP, &segment(0));
+
+        let (fixed, behind) = out.split_first_chunk_mut()?;
+        let length = u16::try_from(HEADER_LEN).ok()?;
+        ipv6::write_header(fixed, length, ipv6::TCP, source, destination);
+        *behind.first_chunk_mut()? = segment(sum);
+        Some(ipv6::HEADER_LEN + HEADER_LEN)
+    }
+}
+
+fn end(address: u128, port: u16) -> SocketAddrV6 {
+    SocketAddrV6::new(address.into(), port, 0, 0)
 }

@@ -1,10 +1,11 @@
 //! The packets faithd sends of its own accord, read back by etherparse.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
 
 use etherparse::{Icmpv6Slice, Ipv6HeaderSlice, TcpSlice};
+use faith_packet::classify::Flow;
 use faith_packet::icmpv6::{self, Unreachable, build_unreachable};
-use faith_packet::tcp::build_reset;
+use faith_packet::tcp::{self as segments, build_reset};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -162,5 +163,91 @@ proptest! {
         let syn = tcp(CLIENT, SERVER, header, &data);
         assert_reset(&syn, acknowledgement, source, destination);
         assert_unreachable(Unreachable::Prohibited, &syn);
+    }
+}
+
+/// The connection that cuts are about, and where it stands.
+const FLOW: Flow = Flow {
+    client: SocketAddrV6::new(CLIENT, 40_000, 0, 0),
+    destination: SocketAddrV6::new(SERVER, 80, 0, 0),
+};
+
+fn built(build: impl FnOnce(&mut [u8; icmpv6::MAX_LEN]) -> Option<usize>) -> Option<Vec<u8>> {
+    let mut out = [0xaa; icmpv6::MAX_LEN];
+    let length = build(&mut out)?;
+    Some(out[..length].to_vec())
+}
+
+/// The header of a segment that carries nothing, and who sent it to whom.
+fn bare(packet: &[u8]) -> (Ipv6Addr, Ipv6Addr, etherparse::TcpHeader) {
+    let header = Ipv6HeaderSlice::from_slice(packet).unwrap();
+    let (source, destination) = (header.source_addr(), header.destination_addr());
+    let segment = TcpSlice::from_slice(&packet[40..]).unwrap();
+    let tcp = segment.to_header();
+    assert!(segment.payload().is_empty());
+    let checksum = tcp.calc_checksum_ipv6_raw(source.octets(), destination.octets(), &[]);
+    assert_eq!(tcp.checksum, checksum.unwrap());
+    (source, destination, tcp)
+}
+
+/// An ACK of the captured end's, with options if it has any.
+fn acknowledgement(sent: u32, received: u32, payload: &[u8]) -> Vec<u8> {
+    let mut header = etherparse::TcpHeader::new(80, 40_000, sent, 1000);
+    (header.ack, header.acknowledgment_number) = (true, received);
+    let builder = etherparse::PacketBuilder::ipv6(SERVER.octets(), CLIENT.octets(), 64).tcp_header(header);
+    let mut packet = Vec::new();
+    builder.write(&mut packet, payload).unwrap();
+    packet
+}
+
+proptest! {
+    #[test]
+    fn an_acknowledgement_becomes_a_reset_for_either_end(sent: u32, received: u32) {
+        let (flow, at) = segments::standing(&acknowledgement(sent, received, &[])).unwrap();
+        prop_assert_eq!(flow, FLOW);
+        let (from, to, reset) = bare(&built(|out| segments::build_client_reset(&flow, at, out)).unwrap());
+        prop_assert_eq!((from, to), (SERVER, CLIENT));
+        prop_assert_eq!((reset.source_port, reset.destination_port), (80, 40_000));
+        prop_assert_eq!((reset.sequence_number, reset.acknowledgment_number), (sent, received));
+        prop_assert!(reset.rst && reset.ack && !reset.syn && !reset.fin);
+        let (from, to, reset) = bare(&built(|out| segments::build_stack_reset(&flow, at, out)).unwrap());
+        prop_assert_eq!((from, to), (CLIENT, SERVER));
+        prop_assert_eq!((reset.source_port, reset.destination_port), (40_000, 80));
+        prop_assert_eq!((reset.sequence_number, reset.acknowledgment_number), (received, sent));
+        prop_assert!(reset.rst && reset.ack && !reset.syn && !reset.fin);
+    }
+
+    #[test]
+    fn a_question_is_a_bare_ack_of_the_clients(sequence: u32) {
+        let (from, to, question) = bare(&built(|out| segments::build_question(&FLOW, sequence, out)).unwrap());
+        prop_assert_eq!((from, to), (CLIENT, SERVER));
+        prop_assert_eq!(question.sequence_number, sequence);
+        prop_assert!(question.ack && !question.rst && !question.syn && !question.fin);
+    }
+
+    #[test]
+    fn a_segment_of_an_unknown_connection_is_refused_with_the_number_it_names(
+        sent: u32, received: u32, payload in vec(any::<u8>(), 0..50),
+    ) {
+        let packet = acknowledgement(sent, received, &payload);
+        let (from, to, reset) = bare(&built(|out| segments::build_refusal(&packet, out)).unwrap());
+        prop_assert_eq!((from, to), (CLIENT, SERVER));
+        prop_assert_eq!(reset.sequence_number, received);
+        prop_assert!(reset.rst && !reset.ack && !reset.syn && !reset.fin);
+        // A reset is answered with nothing, and sent on as it is.
+        let (_, at) = segments::standing(&acknowledgement(sent, received, &[])).unwrap();
+        let mut cut = built(|out| segments::build_client_reset(&FLOW, at, out)).unwrap();
+        prop_assert_eq!(built(|out| segments::build_refusal(&cut, out)), None);
+        let whole = cut.clone();
+        cut[56] ^= 0xff;
+        prop_assert_eq!(built(|out| segments::rebuild_reset(&cut, out)), Some(whole));
+        prop_assert_eq!(built(|out| segments::rebuild_reset(&packet, out)), None);
+    }
+
+    #[test]
+    fn a_segment_with_data_says_nothing_of_where_its_connection_stands(
+        sent: u32, payload in vec(any::<u8>(), 1..50),
+    ) {
+        prop_assert_eq!(segments::standing(&acknowledgement(sent, 0, &payload)), None);
     }
 }

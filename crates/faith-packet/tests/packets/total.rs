@@ -2,7 +2,7 @@
 
 use faith_packet::checksum;
 use faith_packet::icmpv6::{self, Unreachable, build_unreachable};
-use faith_packet::tcp::build_reset;
+use faith_packet::tcp::{build_refusal, build_reset, destination, rebuild_reset, standing};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -19,9 +19,12 @@ fn try_everything(octets: &[u8]) {
     if let Some(length) = build_unreachable(Unreachable::Prohibited, octets, &mut out) {
         assert!(length <= out.len());
     }
-    if let Some(length) = build_reset(octets, &mut out) {
-        assert_eq!(length, 60);
+    for build in [build_reset, build_refusal, rebuild_reset] {
+        if let Some(length) = build(octets, &mut out) {
+            assert_eq!(length, 60);
+        }
     }
+    let _ = (destination(octets), standing(octets));
 }
 
 fn config() -> ProptestConfig {
