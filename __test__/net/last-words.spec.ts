@@ -10,7 +10,7 @@ import { addresses, captured, createLab } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
 import { permitted, startFaithd } from './fixtures/faithd.js'
 import type { Faithd } from './fixtures/faithd.js'
-import { slowDown } from './fixtures/slow-link.js'
+import { narrowClient } from './fixtures/slow-link.js'
 import { Program } from './programs/program.js'
 
 const program = fileURLToPath(new URL('programs/last-words.py', import.meta.url))
@@ -101,8 +101,8 @@ for (const [way, args] of [
   })
 
   test.serial(`what a peer says before it resets arrives by a slow link${way}`, async (t) => {
-    await using lab = await createLab({ ipv4Client: true })
-    await slowDown(lab, { client: 20, server: 1 }, 1_000_000)
+    await using lab = await createLab()
+    await narrowClient(lab, { bitsPerSecond: 1_000_000, queue: 62_500 })
     const faithd = await startFaithd(lab, [...permitted, ...args])
     const talk = await Talk.to(lab, faithd.address(), 8400)
     for (const length of lengths) await hearsAll(t, talk, length)

@@ -1,9 +1,9 @@
 """A link between two hosts on which everything takes its time: two TUN devices, and this program in between.
 
-usage: slow-link.py DEVICE DEVICE MILLISECONDS [BITS_PER_SECOND]
+usage: slow-link.py DEVICE DEVICE MILLISECONDS [BITS_PER_SECOND QUEUE]
 
-Every packet that goes into one device comes out of the other so much later. With a rate, packets of either way follow
-each other as the rate has it, and of those that would have to queue too long the last are lost. Both devices are made here; either may
+Every packet that goes into one device comes out of the other so much later, and where it takes its turn at that rate,
+behind at most QUEUE bytes: what finds more waiting is lost. Both devices are made here; either may
 then be moved to another network namespace. netem(8) would do, but not every kernel has it.
 """
 
@@ -16,9 +16,6 @@ import struct
 import sys
 import time
 
-# Seconds that a packet may queue where there is a rate.
-QUEUE = 0.5
-
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 
@@ -28,30 +25,46 @@ def tun(name: str) -> int:
     return device
 
 
+class Way:
+    """From one device to the other."""
+
+    def __init__(self, to: int, rate: float, queue: float) -> None:
+        self.to, self.rate, self.queue = to, rate, queue
+        self.free = 0.0
+
+    def leaves(self, now: float, length: int) -> float | None:
+        """When the last bit of a packet that comes now has left; None where there is no room for it."""
+        self.free = max(self.free, now)
+        if (self.free - now) * self.rate / 8 > self.queue:
+            return None
+        self.free += length * 8 / self.rate
+        return self.free
+
+
 def main() -> None:
     first, second = tun(sys.argv[1]), tun(sys.argv[2])
     delay = int(sys.argv[3]) / 1000
-    seconds_per_byte = 8 / int(sys.argv[4]) if len(sys.argv) > 4 else 0.0
-    other = {first: second, second: first}
-    # The delay is the same for all of a way, so the first to come is the first to go.
+    rate, queue = map(float, sys.argv[4:6] or ("inf", "inf"))
+    ways = {first: Way(second, rate, queue), second: Way(first, rate, queue)}
+    # Each way has an order of its own, as one may be behind its queue and the other not.
     travelling: dict[int, collections.deque[tuple[float, bytes]]] = {
-        device: collections.deque() for device in other
+        first: collections.deque(),
+        second: collections.deque(),
     }
-    # When the last packet that came in by a device has left it.
-    left = dict.fromkeys(other, 0.0)
     print("linked", flush=True)
     while True:
-        due = [way[0][0] for way in travelling.values() if way]
-        rest = max(0.0, min(due) - time.monotonic()) if due else None
+        dues = [queued[0][0] for queued in travelling.values() if queued]
+        rest = max(0.0, min(dues) - time.monotonic()) if dues else None
         for device in select.select([first, second], [], [], rest)[0]:
             packet, now = os.read(device, 65536), time.monotonic()
-            if left[device] - now <= QUEUE:
-                left[device] = max(left[device], now) + len(packet) * seconds_per_byte
-                travelling[device].append((left[device] + delay, packet))
-        for device, way in travelling.items():
-            while way and way[0][0] <= time.monotonic():
-                with contextlib.suppress(OSError):  # A device that is not up takes nothing.
-                    os.write(other[device], way.popleft()[1])
+            leaves = ways[device].leaves(now, len(packet))
+            if leaves is not None:
+                travelling[device].append((leaves + delay, packet))
+        for device, queued in travelling.items():
+            while queued and queued[0][0] <= time.monotonic():
+                # A device that is down takes nothing.
+                with contextlib.suppress(OSError):
+                    os.write(ways[device].to, queued.popleft()[1])
 
 
 main()
