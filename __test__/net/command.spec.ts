@@ -150,7 +150,8 @@ test('-d tells more', async (t) => {
 /** What is wrong, and what faithd ends with and says of it. */
 const failures: [what: string, args: string[], code: number, says: RegExp][] = [
   ['an unknown option', ['--frobnicate'], 64, /unknown option '--frobnicate'/],
-  ['an option without its value', ['-i'], 64, /-i/],
+  ['an option without its value', ['-i'], 64, /-i: argument missing: NAME/],
+  ['an option given twice', ['--mtu=1280', '--mtu=1500'], 64, /--mtu: it takes one BYTES, /],
   ['two services', ['ssh', 'http'], 64, /'http' is one argument too many/],
   ['an unknown service', ['no-such-service'], 64, /'no-such-service'/],
   ['port 0', ['0'], 64, /'0' is out of range/],
@@ -177,7 +178,8 @@ for (const [what, args, code, says] of failures) {
   test(`${what} ends faithd with ${code} and one line`, async (t) => {
     const { name, prefix } = freshPlace()
     if (what === 'a route that exists') await ip('route', 'add', '3fff:ffff::/96', 'dev', 'lan0')
-    const failed = await runFaithd(lab, ['-k', '-i', name, '-P', `${prefix}/96`, ...args])
+    const named = args.includes('-i') ? [] : ['-i', name]
+    const failed = await runFaithd(lab, ['-k', ...named, '-P', `${prefix}/96`, ...args])
     assertFailure(t, failed, code, says)
     t.is(await ip('link', 'show', name), '')
   })
