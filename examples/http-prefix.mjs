@@ -53,7 +53,6 @@ const server = createServer((request, response) => {
   response.setHeader('content-type', 'text/plain')
   response.end(`you dialled ${dialled?.address} port ${dialled?.port}${means}\n`)
 })
-// The one timeout that also goes for connections which the server has not accepted itself.
 server.setTimeout(PATIENCE)
 
 setKeepfaith(true)
@@ -62,17 +61,10 @@ faith.on('error', unavailable)
 const listener = await faith.listen({ port })
 listener.attach(server)
 
-/** @type {Set<import('faithd').FaithSocket>} */
-const open = new Set()
-listener.on('connection', (socket) => {
-  open.add(socket)
-  socket.once('close', () => open.delete(socket))
-})
-
 async function stop() {
   await listener.close()
   // Before the interface goes, as nobody could tell the clients without it.
-  for (const socket of open) socket.destroy()
+  server.closeAllConnections()
   await faith.close()
 }
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop)

@@ -52,10 +52,16 @@ export interface FaithAttachment extends Disposable {
    * ```ts
    * import { createServer } from 'node:net'
    *
-   * const draining = listener.attach(createServer((socket) => socket.end('come back later\n')))
+   * const say = (text: string) =>
+   *   createServer((socket) => {
+   *     socket.on('error', () => socket.destroy()).resume()
+   *     socket.setTimeout(30_000, () => socket.destroy())
+   *     socket.end(text)
+   *   })
+   * const draining = listener.attach(say('come back later\n'))
    * process.once('SIGUSR1', () => {
    *   draining.detach()
-   *   listener.attach(createServer((socket) => socket.end('here we are\n')))
+   *   listener.attach(say('here we are\n'))
    * })
    * ```
    */

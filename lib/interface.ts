@@ -252,13 +252,18 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    *
    * @throws {@link FaithError} `ERR_FAITH_KEEPFAITH` before `setKeepfaith(true)`; `ERR_FAITH_PORT`;
    * `ERR_FAITH_ARGUMENT`; `EADDRINUSE` when another faith listener or relay has a port; `EADDRNOTAVAIL` when
-   * `address` is inside no prefix; `ERR_FAITH_CLOSED` when the interface is closed
+   * `address` is inside no prefix; `ERR_FAITH_CLOSED` when the interface is closed; `ERR_FAITH_PLATFORM` under Bun, whose
+   * sockets cannot take over a connection
    * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the listener is open
    *
    * @example
    * ```ts
    * const listener = await faith.listen({ port: 80 })
-   * listener.on('connection', (socket) => socket.end(`${socket.destination.ipv4} is not here\n`))
+   * listener.on('connection', (socket) => {
+   *   socket.on('error', () => socket.destroy()).resume()
+   *   socket.setTimeout(30_000, () => socket.destroy())
+   *   socket.end(`${socket.destination.ipv4} is not here\n`)
+   * })
    * ```
    */
   listen(options: FaithListenOptions): Promise<FaithListener> {

@@ -64,6 +64,8 @@ const WAITING_LIMIT = 64
  * ```ts
  * const listener = await faith.listen({ ports: [22, '8000-8999'] })
  * for await (const socket of listener) {
+ *   socket.on('error', () => socket.destroy()).resume()
+ *   socket.setTimeout(30_000, () => socket.destroy())
  *   socket.end(`no ${socket.destination.port} here\n`)
  * }
  * ```
@@ -139,6 +141,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * listener.on('connection', (socket) => {
    *   listener.pause() // one at a time
    *   socket.once('close', () => listener.resume())
+   *   socket.on('error', () => socket.destroy()).resume()
+   *   socket.setTimeout(30_000, () => socket.destroy())
    *   socket.end('it is your turn\n')
    * })
    * ```
@@ -173,16 +177,18 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * | ssh2                                   | its `Server`; or any other that has an `injectSocket()`               |
    * | smtp-server                            | its `SMTPServer`; or any other that has one of Node's as its `server` |
    *
-   * The socket is a {@link FaithSocket}, half-open and without delay (Nagle) as the server's `allowHalfOpen` and `noDelay`
-   * say; neither, where it does not say. {@link destinationOf} tells what was dialled, behind TLS too. The sessions of
-   * ssh2 show neither socket nor addresses: where they are to know, pass an object whose `injectSocket(socket)` makes a
-   * `Server` for each socket and has it take that one.
+   * The socket is a {@link FaithSocket}, made as the server makes its own: its `allowHalfOpen`, `highWaterMark`, `keepAlive`,
+   * `keepAliveInitialDelay`, `noDelay` and `pauseOnConnect` apply, and `socket.server` is the server.
+   * {@link destinationOf} tells what was dialled, behind TLS too. The sessions of ssh2 show neither socket nor addresses:
+   * where they are to know, pass an object whose `injectSocket(socket)` makes a `Server` for each socket and has it take
+   * that one.
+   *
+   * The server need not listen. It counts these connections among its own: `getConnections()`, `maxConnections` and its
+   * `drop` event include them, `server.close()` waits for them, and an HTTP server's timeouts, `closeAllConnections()` and
+   * `closeIdleConnections()` reach them.
    *
    * A listener has one server at a time. Neither closes the other: when the listener closes, the server gets no more
-   * connections and keeps those it has; a server that closes is still given connections, unless it is detached. The
-   * server need not listen. It counts only what it has accepted itself: for `maxConnections` and the end of
-   * `server.close()` these connections are not there. An HTTP server enforces `headersTimeout` and `requestTimeout` only
-   * while it listens, somewhere, and `server.setTimeout()` always.
+   * connections and keeps those it has; a server that closes is still given connections, unless it is detached before.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when it is no server or takes no connections, or another is attached;
    * `ERR_FAITH_CLOSED`
@@ -263,6 +269,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * {
    *   await using listener = await faith.listen({ port: 80 })
    *   for await (const socket of listener) {
+   *     socket.on('error', () => socket.destroy()).resume()
    *     socket.end('you are the only one\n')
    *     break
    *   }
@@ -279,7 +286,11 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    *
    * @example
    * ```ts
-   * for await (const socket of listener) socket.end('one after the other\n')
+   * for await (const socket of listener) {
+   *   socket.on('error', () => socket.destroy()).resume()
+   *   socket.setTimeout(30_000, () => socket.destroy())
+   *   socket.end('one after the other\n')
+   * }
    * ```
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<FaithSocket, undefined> {
@@ -297,6 +308,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * ```ts
    * try {
    *   for await (const socket of listener.connections({ signal: AbortSignal.timeout(60_000) })) {
+   *     socket.on('error', () => socket.destroy()).resume()
+   *     socket.setTimeout(30_000, () => socket.destroy())
    *     socket.end('you are in time\n')
    *   }
    * } catch (error) {

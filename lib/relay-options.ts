@@ -108,7 +108,11 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    *     return tenant && { host: tenant.gateway, port: destination.port, proxyProtocol: 2 }
    *   },
    * })
-   * relay.on('connection', (socket) => socket.end(`nobody is at ${socket.destination.ipv4}\n`))
+   * relay.on('connection', (socket) => {
+   *   socket.on('error', () => socket.destroy()).resume()
+   *   socket.setTimeout(30_000, () => socket.destroy())
+   *   socket.end(`nobody is at ${socket.destination.ipv4}\n`)
+   * })
    * relay.on('error', (error) => console.error(error.message, error.cause))
    * ```
    */

@@ -104,6 +104,8 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
  * listener.on('connection', (socket) => {
  *   const { address, port, ipv4 } = socket.destination
  *   socket.on('error', () => socket.destroy()) // the client has reset it
+ *   socket.setTimeout(30_000, () => socket.destroy()) // or stays and says nothing
+ *   socket.resume() // what it says does not matter, but its end does
  *   socket.end(`you dialled ${address} port ${port}, which is ${ipv4}\n`)
  * })
  * ```
@@ -270,6 +272,8 @@ export class FaithSocket extends Socket {
    *
    * listener.on('connection', (socket) => {
    *   socket.on('error', () => socket.destroy())
+   *   socket.on('end', () => socket.destroy()) // before it has said anything
+   *   socket.setTimeout(30_000, () => socket.destroy())
    *   socket.once('data', async (head) => {
    *     socket.pause()
    *     socket.unshift(head)

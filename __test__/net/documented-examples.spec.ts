@@ -37,7 +37,7 @@ function pattern(pieces: string[]): RegExp {
 
 /** What is wrong with how an example went. */
 function faults(code: string, outcome: Outcome): string[] {
-  const { stderr, lasted, endsItself, exit } = outcome
+  const { stderr, lasted, endsItself, exit, leaks } = outcome
   const found: string[] = []
   const isWell = exit.code === 0 || (lasted && !endsItself && exit.signal === 'SIGTERM')
   if (!isWell) found.push(`it ended with ${exit.signal ?? exit.code}`)
@@ -45,6 +45,7 @@ function faults(code: string, outcome: Outcome): string[] {
   if (/^Node\.js v|Warning:/m.test(stderr)) found.push('something was uncaught')
   if (stderr !== '' && !/console\.(?:error|warn)/.test(code)) found.push('it complained')
   if (/\bundefined\b/.test(outcome.stdout)) found.push('it printed undefined')
+  for (const [port, left] of leaks) found.push(`port ${port} has leaked ${left} descriptors`)
   return found.length > 0 ? [...found, stderr, outcome.stdout] : []
 }
 
@@ -66,6 +67,16 @@ for (const [index, { where, code }] of examples.entries()) {
   })
 }
 
+const leaking = `listener.on('connection', (socket) => {
+  socket.on('error', () => socket.destroy())
+  socket.end('goodbye\\n')
+})`
+
+test('an example that leaks a descriptor per client is found', async (t) => {
+  const { leaks } = await one.perform(leaking)
+  t.true((leaks.get(7001) ?? 0) >= 200)
+})
+
 const wrong = {
   'that rejects': "void Promise.reject(new Error('nobody hears'))",
   'that fails': 'const faith = await createFaithInterface()\nawait faith.listen({ port: 80 })',
@@ -81,7 +92,10 @@ for (const [what, code] of Object.entries(wrong)) {
 }
 
 test('an example that says what it does not know is found', async (t) => {
-  const code = `listener.on('connection', (socket) => socket.end(\`to \${socket.nothing}\\n\`))`
+  const code = `listener.on('connection', (socket) => {
+  socket.on('error', () => socket.destroy()).resume()
+  socket.end(\`to \${socket.nothing}\\n\`)
+})`
   const outcome = await one.perform(code)
   t.deepEqual(faults(code, outcome), [])
   t.deepEqual(unanswered(code, outcome), ['port 7001 answered "to undefined\\n"'])

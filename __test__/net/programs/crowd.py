@@ -1,0 +1,41 @@
+"""Connects many times and leaves again, and tells how many of those connections were made.
+
+usage: crowd.py ADDRESS PORT COUNT half|silent
+
+half: each client says a little, ends its side, and waits for the end of the other.
+silent: each closes without a byte.
+"""
+
+import asyncio
+import socket
+import sys
+
+
+async def visit(address: str, port: int, manner: str, places: asyncio.Semaphore) -> int:
+    async with places:
+        loop = asyncio.get_running_loop()
+        client = socket.socket(socket.AF_INET6)
+        client.setblocking(False)
+        try:
+            await loop.sock_connect(client, (address, port))
+            if manner == "half":
+                await loop.sock_sendall(client, b"hello\r\n\r\n")
+                client.shutdown(socket.SHUT_WR)
+                while await loop.sock_recv(client, 65536):
+                    pass
+            return 1
+        except OSError:
+            return 0
+        finally:
+            client.close()
+
+
+async def main() -> None:
+    address, port, count, manner = sys.argv[1:]
+    # No more at once than wait in any queue.
+    places = asyncio.Semaphore(50)
+    visits = [visit(address, int(port), manner, places) for _ in range(int(count))]
+    print(sum(await asyncio.gather(*visits)))
+
+
+asyncio.run(main())
