@@ -199,6 +199,17 @@ alike('a server that goes on emits no close between two connections', 0, async (
   return closes
 })
 
+test.serial('a socket that another handler has destroyed is not counted', async (t) => {
+  const place = await CapturedPlace.create()
+  const server = createServer()
+  place.listener.on('connection', (socket) => socket.destroy())
+  await place.serve(server)
+  const { client } = await connection(place, server)
+  client.destroy()
+  t.is(await connections(server), 0)
+  place.close()
+})
+
 test.serial('one that was closed serves on while it is attached, and closes again', async (t) => {
   const place = await CapturedPlace.create()
   const server = createServer()

@@ -198,7 +198,8 @@ export function count(server: Server, socket: Socket): void {
     start?.call(server)
   }
   const inside = server as ServerInside
-  if (typeof inside._connections !== 'number') return
+  // One that is destroyed would not be subtracted any more.
+  if (typeof inside._connections !== 'number' || socket.destroyed) return
   inside._connections += 1
   const counted = socket as Socket & { server: Server; _server: Server }
   counted.server = server
