@@ -117,7 +117,7 @@ for (const [facts, why] of [
   })
 }
 
-const idle = { active: 0, accepted: 0, handedOver: 0, bytesUp: 0, bytesDown: 0 }
+const idle = { active: 0, accepted: 0, handedOver: 0, bytesUp: 0, bytesDown: 0, sourceFallbacks: 0 }
 const captured = (packets: number) =>
   ({ captured: { packets, bytes: 0 }, drops: {} }) as unknown as FaithInterfaceStats
 

@@ -414,7 +414,7 @@ fn whatever_the_port_sets_each_port_goes_where_they_say() {
                 }
             }
             for rule in rules {
-                steering.borrow_mut().remove(rule);
+                steering.borrow_mut().remove(rule).unwrap();
             }
             assert_empty(&steering.borrow());
             Ok(())

@@ -66,7 +66,7 @@ impl Egress {
         for prefix in &prefixes() {
             programs.add_prefix(prefix).expect("room for a prefix");
         }
-        programs.open(true);
+        programs.open(true).unwrap();
         let raw = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::from(255))).expect("a raw socket");
         raw.set_header_included_v6(true).expect("IPV6_HDRINCL");
         Ok(Self { programs, tun, raw })
@@ -123,7 +123,7 @@ fn may_be_taken(packet: &[u8], syns: bool) -> bool {
 fn the_shortcut_to_the_stack_takes_plain_tcp_that_the_classifier_captures_and_nothing_else() {
     with_egress(|mut egress| {
         for syns in [false, true] {
-            egress.programs.pass_syns(syns);
+            egress.programs.pass_syns(syns).unwrap();
             // A raw socket sends no less than a header, and the kernel sends no multicast of the node's own away.
             let sendable =
                 packet().prop_filter("sendable", |packet| packet.len() >= HEADER && packet[24] != 0xff);
@@ -139,7 +139,7 @@ fn the_shortcut_to_the_stack_takes_plain_tcp_that_the_classifier_captures_and_no
 fn every_combination_of_flags_goes_where_the_pump_would_have_it() {
     with_egress(|mut egress| {
         for syns in [false, true] {
-            egress.programs.pass_syns(syns);
+            egress.programs.pass_syns(syns).unwrap();
             for flags in 0..=u8::MAX {
                 let mut segment = builder::syn();
                 segment[HEADER + 13] = flags;
@@ -161,9 +161,9 @@ fn a_shortcut_that_is_closed_or_knows_no_prefix_takes_nothing() {
         let mut segment = builder::syn();
         segment[HEADER + 13] = ACK;
         assert!(egress.takes(&segment));
-        egress.programs.open(false);
+        egress.programs.open(false).unwrap();
         assert!(!egress.takes(&segment));
-        egress.programs.open(true);
+        egress.programs.open(true).unwrap();
         for prefix in &prefixes() {
             egress.programs.remove_prefix(prefix).expect("it is there");
         }
