@@ -83,7 +83,7 @@ impl LineWriter {
                 self.shared.wanted.notify_one();
             }
         }
-        state.lost += lost.iter().filter(|byte| **byte == b'\n').count() as u64;
+        state.lost += lost.split_inclusive(|byte| *byte == b'\n').count() as u64;
         lost.is_empty()
     }
 
