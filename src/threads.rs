@@ -26,6 +26,9 @@ static FAILURE: OnceLock<Option<NativeFailure>> = OnceLock::new();
 
 /// Before anything of the addon is called, napi's own runtime is replaced: it panics where threads run out. Each
 /// environment that loads the addon comes here, and all have the same threads.
+///
+/// # Errors
+/// None: what fails is told by [`unready`], as an error here would leave napi to its own runtime.
 #[napi(module_exports)]
 pub fn init(_exports: Object<'_>) -> napi::Result<()> {
     FAILURE.get_or_init(start);
@@ -70,7 +73,9 @@ fn try_threads(count: usize) -> std::io::Result<()> {
         .map(|_| {
             let (end, ended) = channel::<()>();
             // It ends when the sender is dropped.
-            let wait = move || drop(ended.recv());
+            let wait = move || {
+                let _ = ended.recv();
+            };
             std::thread::Builder::new().spawn(wait).map(|thread| (end, thread))
         })
         .collect::<Result<_, _>>()?;
