@@ -30,8 +30,7 @@ import type { NativeFailure } from './native.js'
  * | `ENOENT` | the interface does not have that prefix; or there is no /dev/net/tun |
  * | `EPERM`, `EACCES` | a capability or a permission is missing, and `hint` names it; or a splice's server is prohibited |
  * | `ENOSPC` | no more listeners, or ranges of ports, fit on the interface |
- * | `EIO` | what failed has no errno |
- * | any other errno | as in errno(3); of a name that is not found, as `ENOTFOUND`, as in getaddrinfo(3) |
+ * | any other errno | as in errno(3), and `EIO` of what has no errno; of a name that is not found, as `ENOTFOUND`, as in getaddrinfo(3) |
  *
  * What an `AbortSignal` stops is no failure: it rejects with an `AbortError`, whose `code` is `ABORT_ERR` as in Node.
  */
