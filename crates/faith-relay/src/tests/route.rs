@@ -10,7 +10,9 @@ use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
 use faith_stack::{Captured, Service as _};
 
-use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, reset};
+use super::{
+    Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset, reset,
+};
 use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::record::EndReason;
@@ -186,4 +188,20 @@ fn a_client_that_is_gone_is_not_handed_over() {
     question.answer(Verdict::HandOver);
     assert_eq!(lab.ended().reason, EndReason::ClientReset);
     assert_eq!(lab.engine.stats().handed_over, 0);
+}
+
+#[test]
+fn a_client_that_is_gone_and_has_said_something_is_handed_over_with_it() {
+    let (keep, kept) = channel();
+    let (given, taken) = channel();
+    let says = move |question| keep.send(question).unwrap();
+    let routing = Routing { route: Arc::new(Says(says, given)), timeout: PATIENCE, max_undecided: 1 };
+    let lab = Lab::new(RelayOptions { routing: Some(routing), ..options() });
+    let mut client = lab.dial();
+    let question: Question = kept.recv_timeout(PATIENCE).unwrap();
+    client.write_all(b"last words").unwrap();
+    reset(client);
+    question.answer(Verdict::HandOver);
+    let mut far = TcpStream::from(taken.recv_timeout(PATIENCE).unwrap().socket);
+    assert_eq!(read_to_reset(&mut far), b"last words");
 }
