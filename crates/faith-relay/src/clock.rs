@@ -27,8 +27,12 @@ const LOOKS: u32 = 4;
 /// The least time that a silent peer is given.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// A timer that is so much too late shows that the process was stopped. Less than a look comes after another.
-const LATE: Duration = Duration::from_millis(200);
+/// A timer that is late by this part of the time a silent peer is given shows that the process was stopped. A shorter
+/// stop leaves a peer time to answer; and a busy machine's timers are always somewhat late.
+const LATE: u32 = 8;
+
+/// A session's idleness is noticed this late at most, or else the process was stopped.
+const IDLE_LATE: Duration = Duration::from_millis(200);
 
 /// How long the process reads what has waited while it was stopped, before a session counts as idle.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -69,26 +73,31 @@ impl Clock {
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         while let Some(deadline) = self.idle_at().filter(|deadline| *deadline <= self.look_at) {
-            if ready!(self.poll_until(deadline, cx)) {
+            ready!(self.alarm.poll_until(deadline, cx));
+            if self.is_on_time(deadline, IDLE_LATE) {
                 return Poll::Ready(Due::Idle);
             }
         }
         ready!(self.poll_until(self.look_at, cx));
+        self.notice_pause(self.look_at);
         self.look_at = Instant::now() + self.keep_alive / LOOKS;
         let before = std::mem::replace(&mut self.settled, true);
         Poll::Ready(if before { Due::Look } else { Due::KeepAlive(self.keep_alive) })
     }
 
-    /// Ready once `deadline` has passed; whether it was on time, or else the process has been stopped.
-    pub(crate) fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<bool> {
-        ready!(self.alarm.poll_until(deadline, cx));
-        Poll::Ready(self.is_on_time(deadline))
+    /// Ready once `deadline` has passed.
+    pub(crate) fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.alarm.poll_until(deadline, cx)
     }
 
-    /// Whether a deadline that the alarm is set for has not passed for long, or else the process has been stopped.
-    pub(crate) fn is_on_time(&mut self, deadline: Instant) -> bool {
+    /// Sees by a deadline that the alarm is set for whether the process has been stopped.
+    pub(crate) fn notice_pause(&mut self, deadline: Instant) {
+        self.is_on_time(deadline, self.limit() / LATE);
+    }
+
+    fn is_on_time(&mut self, deadline: Instant, late: Duration) -> bool {
         let now = Instant::now();
-        let on_time = now.saturating_duration_since(deadline) < LATE;
+        let on_time = now.saturating_duration_since(deadline) < late;
         if !on_time {
             self.awake_since = now;
         }
@@ -103,8 +112,12 @@ impl Clock {
 
     /// Whether a peer that has acknowledged nothing since then is to be waited for no more.
     pub(crate) fn is_over(&self, since: Instant) -> bool {
-        let limit = self.idle_timeout.map_or(self.keep_alive, |timeout| timeout.min(self.keep_alive));
-        since.max(self.awake_since).elapsed() >= limit
+        since.max(self.awake_since).elapsed() >= self.limit()
+    }
+
+    /// How long a peer may acknowledge nothing, when it alone is waited for.
+    fn limit(&self) -> Duration {
+        self.idle_timeout.map_or(self.keep_alive, |timeout| timeout.min(self.keep_alive))
     }
 
     /// Whether both peers are asked whether they are there.

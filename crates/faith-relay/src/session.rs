@@ -210,7 +210,7 @@ impl Session {
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<EndReason> {
         let Some(ending) = &mut self.ending else { return Poll::Pending };
         // Takes note of a pause before anything is judged by the time.
-        self.clock.is_on_time(ending.look_at);
+        self.clock.notice_pause(ending.look_at);
         let (gone, survivor, direction) = match ending.gone {
             Side::Client => (&mut self.client, &mut self.server, &mut self.up),
             Side::Server => (&mut self.server, &mut self.client, &mut self.down),
