@@ -1,4 +1,5 @@
 /** This Node has inside what the package looks for there; where one has it no longer, this says which part. */
+import { spawnSync } from 'node:child_process'
 import { createServer as createWebServer } from 'node:http'
 import { createSecureServer } from 'node:http2'
 import { createServer as createSecureWebServer } from 'node:https'
@@ -28,6 +29,24 @@ test('its methods are Node’s by their source, and others are not', (t) => {
   const { push } = socket
   socket.push = (...args) => push.apply(socket, args)
   t.false(readsUnobserved(socket))
+})
+
+test('nor are those that were replaced before the library was loaded', (t) => {
+  const inside = new URL('../dist/lib/inside-node.js', import.meta.url).href
+  const program = `
+    import { Socket } from 'node:net'
+    import { Readable } from 'node:stream'
+    const { push } = Readable.prototype
+    if (process.argv[1] === 'replaced') {
+      Readable.prototype.push = function observed(...args) { return push.apply(this, args) }
+    }
+    const { readsUnobserved } = await import('${inside}')
+    console.log(readsUnobserved(new Socket()))`
+  const answers = ['', 'replaced'].map((how) => {
+    const args = ['--input-type=module', '-e', program, how]
+    return spawnSync(process.execPath, args, { encoding: 'utf8' }).stdout.trim()
+  })
+  t.deepEqual(answers, ['true', 'false'])
 })
 
 test('servers count their connections, and tell when there are none', (t) => {
