@@ -1,6 +1,6 @@
 import test from 'ava'
 import { parseOptions } from '../cli/options.js'
-import { loopbackWarnings } from '../cli/warnings.js'
+import { limitWarnings, loopbackWarnings } from '../cli/warnings.js'
 
 const rules = (...lines: string[]) => loopbackWarnings(lines.join('\n'), parseOptions([]))
 
@@ -31,3 +31,24 @@ test('rules that permit more than loopback, or deny it, are not', (t) => {
 test('rules that permit loopback where it is allowed are not', (t) => {
   t.deepEqual(loopbackWarnings('::/0 permit 127.0.0.1/32', parseOptions(['--allow-loopback'])), [])
 })
+
+const effective = { maxHeld: 200, maxSessions: 400 }
+const warnings = (...args: string[]) => limitWarnings(parseOptions(args), effective)
+
+test('limits that descriptors do not allow are warned of, with what to do', (t) => {
+  t.deepEqual(warnings('--max-sessions', '1000'), [
+    'the limit of descriptors allows 200 held SYNs, not --max-held 4096; further clients are answered before their ' +
+      'servers; raise it by ulimit -n, or LimitNOFILE= of systemd',
+    'the limit of descriptors allows 400 sessions, not --max-sessions 1000; raise it by ulimit -n, or LimitNOFILE= of systemd',
+  ])
+})
+
+for (const args of [
+  ['--max-held', '200'],
+  ['--max-held', '200', '--max-sessions', '400'],
+  ['--no-connect-first'],
+]) {
+  test(`nothing is to be warned of: faithd ${args.join(' ')}`, (t) => {
+    t.deepEqual(warnings(...args), [])
+  })
+}

@@ -44,15 +44,10 @@ test('the log names the port of the server only where it is another', (t) => {
 for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as const) {
   test(`${reason} is a reason, and is counted as itself`, (t) => {
     t.is(toSession({ ...record, reason }).reason, reason)
-    const counters = {
-      active: 0,
-      accepted: 3,
-      handedOver: 0,
-      bytesUp: 0,
-      bytesDown: 0,
-      sourceFallbacks: 0,
-    }
-    const stats = { ...counters, untold: [], ended: [{ reason, joined: true, count: 3 }] }
+    const counters = { active: 0, accepted: 3, handedOver: 0, bytesUp: 0, bytesDown: 0 }
+    const limits = { maxHeld: 4096, maxSessions: 0, sourceFallbacks: 0 }
+    const ended = [{ reason, joined: true, count: 3 }]
+    const stats = { ...counters, ...limits, untold: [], ended }
     t.is(toRelayStats(stats).ended[reason], 3)
   })
 }
@@ -117,7 +112,16 @@ for (const [facts, why] of [
   })
 }
 
-const idle = { active: 0, accepted: 0, handedOver: 0, bytesUp: 0, bytesDown: 0, sourceFallbacks: 0 }
+const idle = {
+  active: 0,
+  accepted: 0,
+  handedOver: 0,
+  bytesUp: 0,
+  bytesDown: 0,
+  sourceFallbacks: 0,
+  maxHeld: 4096,
+  maxSessions: 0,
+}
 const captured = (packets: number) =>
   ({ captured: { packets, bytes: 0 }, drops: {} }) as unknown as FaithInterfaceStats
 

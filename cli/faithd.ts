@@ -18,7 +18,7 @@ import { sessionLine, totalsLine } from './session-lines.js'
 import type { FaithdOptions } from './settings.js'
 import { Hangups, stopSignal } from './signals.js'
 import { UntoldSums } from './untold.js'
-import { loopbackWarnings } from './warnings.js'
+import { limitWarnings, loopbackWarnings } from './warnings.js'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -74,6 +74,7 @@ async function serve(options: FaithdOptions, lines: LogLines, log: Logger): Prom
   const relay = await openRelay(faith, accessList, options, log)
   const untold = new UntoldSums(() => relay.stats(), log)
   announce(faith, options, accessList.text, log)
+  for (const warning of limitWarnings(options, relay.stats())) log.warn(warning)
   if (options.accessListFile !== undefined) tellRules(log, options.accessListFile, accessList.rules)
   hangups.answerBy(() => reloadAccessList(relay, options, log))
   answerUserSignals((signal) => {

@@ -28,7 +28,8 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
   connectFirst?: boolean
   /**
    * How many SYNs may be held while their servers are connected, 1 to 4294967295; further ones are answered at once,
-   * and their servers are connected when the client has completed its handshake. Default 4096, and with a `route` those
+   * and their servers are connected when the client has completed its handshake. They get half of the descriptors that the
+   * process may open at most: `relay.stats().maxHeld` says how many there may be. Default 4096, and with a `route` those
    * of `maxUndecided` besides.
    */
   maxHeld?: number

@@ -205,6 +205,10 @@ export interface FaithRelayStats {
    * left towards the server or was not the host's.
    */
   sourceFallbacks: number
+  /** How many SYNs may be held at once: `maxHeld`, or fewer where the process may have too few descriptors for as many. */
+  maxHeld: number
+  /** How many sessions there may be at once: `maxSessions`, or fewer likewise; 0 for any number. */
+  maxSessions: number
 }
 
 /** Ends that no event told. */
@@ -267,7 +271,16 @@ export function toDestination(
 
 /** @internal The counters of the addon, in the public shape. */
 export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
-  const { active, accepted, handedOver, bytesUp, bytesDown, sourceFallbacks } = stats
+  const {
+    active,
+    accepted,
+    handedOver,
+    bytesUp,
+    bytesDown,
+    sourceFallbacks,
+    maxHeld,
+    maxSessions,
+  } = stats
   const ended: Record<FaithEndReason, number> = { ...NO_ENDS }
   for (const { reason, count } of stats.ended) ended[toEndReason(reason)] += count
   return {
@@ -285,6 +298,8 @@ export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
       refused: countBy(stats.untold.filter(({ joined }) => !joined)),
     },
     sourceFallbacks,
+    maxHeld,
+    maxSessions,
   }
 }
 

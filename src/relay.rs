@@ -79,6 +79,10 @@ pub struct NativeRelayStats {
     pub untold: Vec<NativeEnds>,
     /// Connections from another source than their client's own.
     pub source_fallbacks: f64,
+    /// How many SYNs may be held.
+    pub max_held: u32,
+    /// How many sessions there may be; 0 is no limit.
+    pub max_sessions: u32,
 }
 
 type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
@@ -282,6 +286,8 @@ impl NativeRelay {
             bytes_down: number(stats.bytes_down),
             untold: if self.tells { ends(&stats.untold) } else { Vec::new() },
             source_fallbacks: number(stats.source_fallbacks),
+            max_held: stats.max_held,
+            max_sessions: stats.max_sessions.unwrap_or(0),
         }
     }
 

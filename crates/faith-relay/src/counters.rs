@@ -24,6 +24,10 @@ pub struct RelayStats {
     /// Connections that came from another of [`sources`](crate::RelayOptions::sources) than their client's own, which was
     /// out of ports towards the server or not the host's.
     pub source_fallbacks: u64,
+    /// How many SYNs may be held: as the options say, or as descriptors allow.
+    pub max_held: u32,
+    /// How many sessions there may be, likewise; `None` is no limit.
+    pub max_sessions: Option<u32>,
 }
 
 /// One worker's part. Only that worker's thread writes, so an addition is a load and a store; others read.

@@ -201,6 +201,7 @@ impl Engine {
         }
         stats.active = self.active.load(Ordering::Relaxed);
         stats.source_fallbacks = self.admission.source_fallbacks();
+        (stats.max_held, stats.max_sessions) = (self.options.hold.total, self.options.max_sessions);
         stats
     }
 

@@ -12,7 +12,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
-//! | `admission`, `clients`, `route` | who may go where |
+//! | `admission`, `clients`, `room`, `route` | who may go where |
 //! | `engine`, `handover`, `reports` | what becomes of a SYN and of an accepted connection; the relay's end |
 //! | `attempt`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
 //! | `upstream`, `source` | connecting, where from, and what a failure means |
@@ -47,6 +47,7 @@ mod pipes;
 mod record;
 mod relay;
 mod reports;
+mod room;
 mod route;
 mod session;
 mod shortage;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::{FaithInterface, ListenOptions, ListenerHandle, StackError};
-use faith_sys::{source, tcp};
+use faith_sys::{descriptors, source, tcp};
 
 use crate::admission::Router;
 use crate::counters::RelayStats;
@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
 use crate::record::Observer;
+use crate::room;
 use crate::upstream::{ConnectError, check_source};
 
 /// Weak, as the interface holds the listener, which holds the engine.
@@ -78,7 +79,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts a relay. `observer` is told of every session's end. Blocks shortly, while the listener is made.
+    /// Starts a relay. `observer` is told of every session's end. Limits that the process has too few descriptors for are
+    /// lowered ([`RelayStats::max_held`]). Blocks shortly, while the listener is made.
     ///
     /// # Errors
     ///
@@ -88,9 +90,10 @@ impl Relay {
     #[expect(clippy::needless_pass_by_value, reason = "callers share it as an Arc")]
     pub fn start(
         interface: Arc<FaithInterface>,
-        options: RelayOptions,
+        mut options: RelayOptions,
         observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self, StackError> {
+        room::fit(&mut options, descriptors::left());
         let listen = ListenOptions {
             ports: options.ports.clone(),
             address: options.address,

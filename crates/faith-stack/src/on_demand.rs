@@ -2,7 +2,7 @@
 //!
 //! A listener of many ports cannot hold a socket for each. So the first SYN to a port waits in the pump while
 //! the thread inside the namespace makes a group of sockets for it, one per worker, and goes on to the kernel
-//! when they listen. At most [`PORTS`] ports are open; past that the least recently used one is closed.
+//! when they listen. At most [`PORTS`] ports are open, fewer where there are few descriptors; past that the least recently used one is closed.
 
 use std::collections::hash_map::Entry;
 use std::net::Ipv6Addr;
@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use faith_sys::descriptors;
 use rustc_hash::FxHashMap;
 use socket2::Socket;
 use tokio::sync::watch;
@@ -18,7 +19,8 @@ use crate::listener::{Listener, accept, stop};
 use crate::namespace::{AcceptQueue, Namespace, listening_group};
 use crate::worker::Workers;
 
-/// Ports open at a time. Each takes a descriptor per worker.
+/// Ports open at a time, where there are descriptors enough. Each takes a descriptor per worker, and all together take a
+/// quarter of them at most.
 const PORTS: usize = 512;
 
 /// SYNs that wait for one port; more are left to their retransmission.
@@ -30,6 +32,7 @@ pub(crate) struct OnDemand {
     workers: Arc<Workers>,
     address: Option<Ipv6Addr>,
     queue: AcceptQueue,
+    most: usize,
     ports: Mutex<FxHashMap<u16, Port>>,
 }
 
@@ -47,7 +50,9 @@ impl OnDemand {
         address: Option<Ipv6Addr>,
         queue: AcceptQueue,
     ) -> Arc<Self> {
-        Arc::new(Self { namespace, workers, address, queue, ports: Mutex::default() })
+        let left = usize::try_from(descriptors::left()).unwrap_or(usize::MAX);
+        let most = PORTS.min(left / 4 / workers.count().max(1)).max(1);
+        Arc::new(Self { namespace, workers, address, queue, most, ports: Mutex::default() })
     }
 
     fn ports(&self) -> MutexGuard<'_, FxHashMap<u16, Port>> {
@@ -113,7 +118,7 @@ impl OnDemand {
                 self.workers.run(worker, move |pump| pump.to_stack(&frame));
             }
         }
-        if ports.len() > PORTS {
+        if ports.len() > self.most {
             let idlest = ports
                 .iter()
                 .filter_map(|(port, state)| match state {

@@ -3,6 +3,7 @@
 //! each function names the kernel it needs.
 
 pub mod backlog;
+pub mod descriptors;
 pub mod line_writer;
 pub mod netns;
 pub mod peer;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
 use faith_packet::prefix::PrefixSet;
+use faith_sys::descriptors;
 use faith_sys::splice;
 use faith_sys::tun::Tun;
 
@@ -42,6 +43,8 @@ impl FaithInterface {
         let set = options.check()?;
         let queues = options.queues();
         let InterfaceOptions { name, mtu, routes, unsupported, steering, shortcut, .. } = options;
+        // Where the limit stays as it is, relays fit theirs to it, and say so.
+        let _ = descriptors::raise_limit();
         let netlink = Netlink::connect()
             .map_err(|error| StackError::system(format!("create {name}: netlink"), "socket", error))?;
         if netlink

@@ -1,0 +1,113 @@
+/** A process that may have few descriptors: forged SYNs leave the sessions theirs. */
+import test from 'ava'
+
+import { addresses, createLab, waitFor } from '../../lab/index.js'
+import type { FaithRelayStats } from '../../index.js'
+import type { Lab } from '../../lab/index.js'
+import { Faithd, faithdCommand, permitted } from './fixtures/faithd.js'
+import { floodEnded, startFlood } from './fixtures/flood.js'
+import { nft } from './fixtures/nft.js'
+import { Sockets } from './fixtures/sockets.js'
+
+const limit = 300
+
+/** The port at which the server is silent, and the one at which it is not. */
+const silent = 4444
+const lively = 4445
+
+let lab: Lab
+let client: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  // Answers to forged sources go to the client, which drops what is not its own.
+  const route = ['route', 'add', '2001:db8:f000::/48', 'via', addresses.client]
+  const { code, stderr } = await lab.router.run('ip', route)
+  if (code !== 0) throw new Error(stderr)
+  await nft(
+    lab.server,
+    `table inet filter {
+      chain input {
+        type filter hook input priority filter
+        tcp dport ${silent} drop
+      }
+    }`,
+  )
+  client = Sockets.of(lab.client)
+  await Sockets.of(lab.server).listen(lively, { greet: 'welcome' })
+})
+
+test.after.always(() => lab.close())
+
+let started = 0
+
+/** One that may have so few descriptors, whatever it asks for. */
+async function faithdWith(...args: string[]): Promise<Faithd> {
+  started += 1
+  const place = { name: `few${started}`, prefix: `3fff:${started}::` }
+  const own = ['-k', '--log-format', 'json', '-i', place.name, '-P', `${place.prefix}/96`]
+  const command = [process.execPath, faithdCommand, ...own, ...permitted, ...args]
+  const faithd = new Faithd(
+    lab.router.spawn('prlimit', [`--nofile=${limit}:${limit}`, ...command]),
+    place,
+  )
+  await faithd.process.line(/\bcaptures\b/)
+  return faithd
+}
+
+/** How many answers of the server the router waits for. */
+async function awaited(): Promise<number> {
+  const filter = ['state', 'syn-sent', `dport = :${silent}`]
+  const { stdout } = await lab.router.run('ss', ['-Htn', ...filter])
+  return stdout.split('\n').filter(Boolean).length
+}
+
+const warnings = ({ log }: Faithd) => log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+
+for (const [way, args] of [
+  ['', []],
+  [', without the shortcut', ['--no-shortcut']],
+] as const) {
+  test.serial(`SYNs to a silent server leave sessions their descriptors${way}`, async (t) => {
+    const faithd = await faithdWith('--connect-timeout', '30', '--drain', '0', ...args)
+    const [warning = '', ...others] = await waitFor('the warning', () => {
+      return warnings(faithd).length > 0 ? warnings(faithd) : undefined
+    })
+    const held = Number(/allows (\d+) held SYNs, not --max-held 4096/.exec(warning)?.[1])
+    t.true(held > 0 && held <= limit / 4, warning)
+    t.deepEqual(others, [])
+
+    const address = faithd.address()
+    const flood = { address, port: silent, networks: 4000, count: 4000 }
+    await floodEnded(startFlood(lab.client, flood))
+    await waitFor('all places to be taken', async () => (await awaited()) === held)
+
+    // More at a time than there are SYNs that may be held.
+    const sessions = Array.from({ length: 70 }, () => client.dial(address, lively))
+    for (const session of sessions) await session.hears('welcome')
+    t.is(await awaited(), held)
+    t.true(faithd.descriptors <= limit)
+    for (const { history } of sessions) t.deepEqual(history, ['connected'])
+
+    await faithd.stop()
+    const last = faithd.log.find((line): line is { msg: string; relay: FaithRelayStats } => {
+      return line.msg.startsWith('ended: ')
+    })
+    t.like(last?.relay, { maxHeld: held, maxSessions: 0 })
+    t.is(last?.relay.ended.exhausted, 0)
+    t.is(warnings(faithd).length, 1)
+  })
+}
+
+test.serial(
+  'more sessions than descriptors allow are limited to as many, and told of',
+  async (t) => {
+    const faithd = await faithdWith('--max-held', '1', '--max-sessions', '1000')
+    const [warning = ''] = await waitFor('the warning', () => {
+      return warnings(faithd).length > 0 ? warnings(faithd) : undefined
+    })
+    const most = Number(/allows (\d+) sessions, not --max-sessions 1000/.exec(warning)?.[1])
+    t.true(most > 0 && most <= limit / 2, warning)
+    await faithd.stop()
+  },
+)

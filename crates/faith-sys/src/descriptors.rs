@@ -1,0 +1,55 @@
+//! How many descriptors this process may have (`RLIMIT_NOFILE`, getrlimit(2)).
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// How many are taken to be open where /proc does not tell.
+const OPEN: usize = 64;
+
+/// Raises the soft limit to the hard one. Node does so by itself at its start; other hosts of this library may not.
+///
+/// # Errors
+/// Those of setrlimit(2); none is expected, as every process may do this.
+pub fn raise_limit() -> io::Result<()> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return Ok(());
+    }
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+/// How many more descriptors this process may open now.
+#[must_use]
+pub fn left() -> u32 {
+    let open = std::fs::read_dir("/proc/self/fd").map_or(OPEN, Iterator::count) as u64;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    u32::try_from(limit.saturating_sub(open)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_is_raised_to_the_hard_one() {
+        let before = getrlimit(Resource::Nofile);
+        let lower = Rlimit { current: Some(512), ..before };
+        setrlimit(Resource::Nofile, lower).unwrap();
+        assert!(left() < 512);
+        raise_limit().unwrap();
+        assert_eq!(getrlimit(Resource::Nofile), Rlimit { current: before.maximum, ..before });
+        setrlimit(Resource::Nofile, before).unwrap();
+    }
+
+    #[test]
+    fn descriptors_that_are_open_are_not_left() {
+        let files: Vec<_> = (0..100).map(|_| File::open("/dev/null").unwrap()).collect();
+        let without = left();
+        drop(files);
+        // Other tests open and close some meanwhile.
+        assert!(left() > without + 50 || left() == u32::MAX);
+    }
+}
