@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_has_places_for_so_many_whoever_they_are_of() {
+    fn a_relay_has_so_many_places_for_all_clients_together() {
         let clients = relay(2);
         let place = clients.enter(&address("2001:db8::1"));
         let other = clients.enter(&address("2001:db8:0:1::1"));

@@ -55,7 +55,7 @@ pub(crate) struct Answered {
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// The hash of the SYN, which stands for it: nobody can find another one with the same.
+    /// The keyed hash of the SYN, which stands for it: no client can find another SYN with the same hash.
     mark: u64,
     /// Seconds since the epoch; 0 where there is no answer.
     until: u32,
