@@ -27,6 +27,7 @@ export {
   FaithInterface,
   type FaithCounters,
   type FaithInterfaceEvents,
+  type FaithInterfaceCloseOptions,
   type FaithInterfaceOptions,
   type FaithInterfaceStats,
 } from './lib/interface.js'

@@ -94,7 +94,8 @@ async function serve(options: FaithdOptions, lines: LogLines, log: Logger): Prom
     log.info({ signal: end, drainMs: options.drain }, `${end}: no longer capturing, draining`)
     await relay.close({ drain: options.drain })
   }
-  await faith.close()
+  // What the drain was for is delivered, or late.
+  await faith.close({ drain: 0 })
 
   untold.end()
   // The shortcut ends with the interface; the line tells of what was.

@@ -6,14 +6,26 @@
  * `process.exit()`, an exception that nobody caught and the last thing to do, not after a signal or
  * `worker.terminate()`.
  */
-const endings = new Set<() => void>()
+const endings = new Set<(drainMs: number) => void>()
 
-function endAll(): void {
-  for (const end of endings) end()
+/** @internal How long clients have to acknowledge what they were sent, unless told otherwise. */
+export const DRAIN_MS = 5000
+
+/** The same after a crash, or where the process is in a hurry: an exit code other than 0 says so. */
+const SHORTLY_MS = 200
+
+function endAll(code: number): void {
+  const begun = performance.now()
+  const drainMs = code === 0 ? DRAIN_MS : SHORTLY_MS
+  // All of them have that time together.
+  for (const end of endings) end(Math.max(0, Math.ceil(begun + drainMs - performance.now())))
 }
 
-/** @internal Has `end` called when this process or this thread ends, until what is returned is called. */
-export function onExit(end: () => void): () => void {
+/**
+ * @internal Has `end` called when this process or this thread ends, until what is returned is called. It may block for
+ * as long as it is told.
+ */
+export function onExit(end: (drainMs: number) => void): () => void {
   // One handler for all: Node warns of more than ten.
   if (endings.size === 0) process.on('exit', endAll)
   endings.add(end)

@@ -3,7 +3,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
-import { onExit } from './at-exit.js'
+import { DRAIN_MS, onExit } from './at-exit.js'
 import { publish } from './diagnostics.js'
 import { type DropWatch, type FaithDrops, tellDrops } from './drops.js'
 import {
@@ -23,7 +23,7 @@ import {
   type NativeWarning,
   native,
 } from './native.js'
-import { OptionReader } from './option-reader.js'
+import { MOST, OptionReader } from './option-reader.js'
 import { type FaithPrefixChange, FaithPrefixes } from './prefixes.js'
 import { FaithRelay } from './relay.js'
 import type { FaithRelayOptions } from './relay-options.js'
@@ -72,6 +72,15 @@ export interface FaithInterfaceOptions {
   shortcut?: boolean
   /** Closes the interface when it is aborted, as `close()` does. Default: only `close()` does. */
   signal?: AbortSignal
+}
+
+/** How an interface is closed. */
+export interface FaithInterfaceCloseOptions {
+  /**
+   * How long clients may take to acknowledge what connections that have ended sent them, in milliseconds. Default 5000;
+   * with 0 they are reset at once.
+   */
+  drain?: number
 }
 
 /** Packets and their bytes, IPv6 headers included. */
@@ -159,11 +168,13 @@ export interface FaithInterfaceEvents {
  * A faith interface: IPv6 TCP connections that the host routes to it are captured, whatever their address, and go to
  * the listener or the relay that has their port; where there is none, the client is refused.
  *
- * It exists until it is closed or the process ends, however the process ends. Where Node emits `exit` (after
- * `process.exit()` or an uncaught exception) it is closed first, so that clients are reset; those of a process that a
- * signal ends may be told nothing, and wait. Of a worker thread that is terminated Node closes the sockets as if they had
- * been ended, and the interface goes 200 ms later at the latest: who reads too slowly to have all by then may be told
- * nothing either. It does not keep the process running; its listeners and relays do.
+ * It exists until it is closed or the process ends, however the process ends. Where Node emits `exit` (when nothing is
+ * left to do, after `process.exit()` or an uncaught exception) it is closed first: clients get what connections that have
+ * ended sent them, within five seconds where the exit code is 0 and within 200 ms otherwise, for which the process waits,
+ * and the others are reset. What Node has not handed to the kernel by then is lost, and its client is reset too. Clients
+ * of a process that a signal ends may be told nothing, and wait. Of a worker thread that is terminated Node closes the
+ * sockets as if they had been ended, and clients have 200 ms. It does not keep the process running; its listeners and
+ * relays do.
  *
  * Source: faith(4).
  *
@@ -199,7 +210,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     this.#drops = tellDrops(this, () => nativeInterface.stats().drops, isClosed)
     // On a turn of its own: what a listener throws is not the fault of whoever switched.
     this.#forget = onKeepfaith((on) => process.nextTick(() => this.emit('keepfaith', on)))
-    this.#gone = onExit(() => this.#shutSync())
+    this.#gone = onExit((drainMs) => this.#shutSync(drainMs))
   }
 
   /** @internal */
@@ -307,21 +318,29 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   /**
    * Closes its listeners, aborts what its relays still carry (close them first, with `drain`, to let it end), and
-   * removes the interface and its routes; `close` is emitted after. Sockets that are still open are destroyed with
-   * `ERR_FAITH_CLOSED`: see {@link FaithSocket}. Closing again waits for the same end.
+   * removes the interface and its routes; `close` is emitted after. Clients of connections that have ended get the rest
+   * of what they were sent, within `drain`, and are reset when that is over; sockets that have called `end()` are among
+   * them. All other sockets are destroyed at once with `ERR_FAITH_CLOSED`: see {@link FaithSocket}. Where clients are reset
+   * that miss something, it takes up to three seconds more until they all have heard of it. Closing again waits for the
+   * same end.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drain` is not a number of milliseconds
    *
    * @example
    * ```ts
    * const relay = await faith.relay({ ports: 'all' })
    * process.once('SIGTERM', async () => {
    *   await relay.close({ drain: 5_000 })
-   *   await faith.close()
+   *   await faith.close({ drain: 1_000 })
    * })
    * ```
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#shut()
-    return this.#closing
+  async close(options: FaithInterfaceCloseOptions = {}): Promise<void> {
+    const read = new OptionReader('faith.close', options)
+    const drainMs = read.integer('drain', { min: 0, max: MOST }, DRAIN_MS)
+    read.end()
+    this.#closing ??= this.#shut(drainMs)
+    await this.#closing
   }
 
   /**
@@ -375,15 +394,22 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   #lose(failure: NativeFailure): void {
     if (this.#closing !== undefined) return
-    this.#closing = this.#shut(() => toFaithError(failure))
+    // Nothing of what clients answer comes any more.
+    this.#closing = this.#shut(0, () => toFaithError(failure))
     this.emit('error', toFaithError(failure))
   }
 
-  async #shut(reason = () => closedError(this.name)): Promise<void> {
+  async #shut(drainMs: number, reason = () => closedError(this.name)): Promise<void> {
+    const begun = performance.now()
+    const left = (): number => Math.max(0, Math.ceil(begun + drainMs - performance.now()))
     this.#forget()
     this.#drops.stop()
     await Promise.all([...this.#dependents].map((dependent) => dependent.close()))
-    // While its workers still carry what is to be said to the clients.
+    // While its workers still carry what is to be said to the clients. Those that have ended are destroyed later: what
+    // their clients have sent and nobody has read would make it a reset.
+    FaithSocket.cutOff(this.#native, reason, (socket) => drainMs > 0 && socket.writableEnded)
+    await FaithSocket.handOver(this.#native, left())
+    await this.#native.deliver(left())
     FaithSocket.cutOff(this.#native, reason)
     await this.#native.close()
     this.#gone()
@@ -391,10 +417,13 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   /** The same where nothing can be waited for. Nobody hears of it: what would be emitted is emitted later. */
-  #shutSync(): void {
+  #shutSync(drainMs: number): void {
     this.#closing ??= Promise.resolve()
     for (const dependent of this.#dependents) dependent.closeWaiting?.()
-    FaithSocket.cutOff(this.#native, () => closedError(this.name))
+    const reason = (): FaithError => closedError(this.name)
+    FaithSocket.cutOff(this.#native, reason, (socket) => socket.writableFinished)
+    this.#native.deliverSync(drainMs)
+    FaithSocket.cutOff(this.#native, reason)
     this.#native.closeSync()
   }
 }

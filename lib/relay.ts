@@ -45,7 +45,10 @@ export interface FaithSetAccessListOptions {
 
 /** How a relay is closed. */
 export interface FaithRelayCloseOptions {
-  /** How long sessions may go on before they are aborted, in milliseconds. Default 0. */
+  /**
+   * How long sessions may go on before they are aborted, and clients of those that have ended may take to acknowledge
+   * what they were sent, in milliseconds. Default 0.
+   */
   drain?: number
 }
 
@@ -300,8 +303,10 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * Stops capturing, lets sessions go on for as long as `drain` says, aborts the rest, and resolves when none is left;
-   * `close` is emitted after. Sockets that were given to this program live on for as long as the interface does. Closing again waits for the same end.
+   * Stops capturing, lets sessions go on for as long as `drain` says, aborts the rest, and resolves when none is left and
+   * clients have what they were sent; `close` is emitted after. Clients that have not when `drain` is over get the rest
+   * while the interface is open. Sockets that were given to this program live on for as long as the interface does.
+   * Closing again waits for the same end.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drain` is not a number of milliseconds
    *

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs'
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { DuplexOptions } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { FaithError, INSIDE, requireInside } from './errors.js'
 import { type Handle, type Lender, watchHandles } from './inside-node.js'
 import type { NativeConnection, NativeInterface } from './native.js'
@@ -71,6 +72,9 @@ const ENDS = [
   'remoteFamily',
 ] as const
 
+/** More is 1 ms to `setTimeout`. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 /** The open sockets of each interface. Node holds them too, as long as they are open. */
 const open = new WeakMap<NativeInterface, Set<FaithSocket>>()
 
@@ -96,7 +100,8 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
  * says calls `resume()`, and `setTimeout()` where a client may say nothing for ever.
  *
  * It lives no longer than its interface: when that is closed, or deleted by somebody else, the socket is destroyed with
- * a {@link FaithError} `ERR_FAITH_CLOSED`, and its client is reset unless it was told the end before. Where nobody listens
+ * a {@link FaithError} `ERR_FAITH_CLOSED`. Its client is reset, unless it was told the end before: a socket that has ended
+ * writing has until the end of the drain to tell it ({@link FaithInterface.close}). Where nobody listens
  * to its `error` event this is no exception: whoever closes an interface must not be ended by that.
  *
  * @example
@@ -158,9 +163,32 @@ export class FaithSocket extends Socket {
     return socket
   }
 
-  /** @internal Ends the open sockets of an interface that is about to be gone; each for a reason of its own. */
-  static cutOff(faith: NativeInterface, reason: () => FaithError): void {
-    for (const socket of open.get(faith) ?? []) socket.#cutOff(reason())
+  /**
+   * @internal Ends the open sockets of an interface that is about to be gone, but for those that `spare` asks for; each
+   * for a reason of its own.
+   */
+  static cutOff(
+    faith: NativeInterface,
+    reason: () => FaithError,
+    spare: (socket: FaithSocket) => boolean = () => false,
+  ): void {
+    const cut = [...(open.get(faith) ?? [])].filter((socket) => !spare(socket))
+    if (cut.length > 0) faith.beforeResets()
+    for (const socket of cut) socket.#cutOff(reason())
+  }
+
+  /**
+   * @internal Resolves when the open sockets of an interface that have ended writing have handed everything to the
+   * kernel, or are closed; after `withinMs` at the latest.
+   */
+  static async handOver(faith: NativeInterface, withinMs: number): Promise<void> {
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), Math.min(withinMs, LONGEST_TIMER_MS))
+    const handing = [...(open.get(faith) ?? [])]
+      .filter((socket) => socket.writableEnded && !socket.writableFinished)
+      .map((socket) => finished(socket, { readable: false, signal: late.signal }))
+    await Promise.allSettled(handing)
+    clearTimeout(timer)
   }
 
   // Private rather than internal: what is internal is not declared at all, and then the constructor of `Socket` is.

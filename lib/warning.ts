@@ -18,6 +18,8 @@
  * | `routes-contested` | another program deletes the routes again and again, so faithd waits a minute |
  * | `watch-lost` | the host's addresses cannot be followed, so every IPv4 destination is denied as the host's own |
  * | `watch-restored` | the host's addresses, links and routes are followed again |
+ * | `connections-unknown` | the kernel does not list connections, so a close may cut clients off without telling them |
+ * | `clients-untold` | the interface was deleted, and its clients cannot be told, which takes CAP_NET_RAW |
  * | `worker-stuck` | a worker has done nothing for seconds although work waits |
  * | `worker-runs` | a worker that was stuck works again |
  */
@@ -35,6 +37,8 @@ export type FaithWarningCode =
   | 'routes-contested'
   | 'watch-lost'
   | 'watch-restored'
+  | 'connections-unknown'
+  | 'clients-untold'
   | 'worker-stuck'
   | 'worker-runs'
 

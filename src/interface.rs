@@ -1,6 +1,7 @@
 //! Faith interfaces.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use faith_packet::classify::Unsupported;
 use faith_relay::Splices;
@@ -211,8 +212,30 @@ impl NativeInterface {
         stats::of_interface(&self.interface, &self.splices.stats())
     }
 
-    /// As [`close`](Self::close), and returns when that is done, some milliseconds later: for a process that ends, whose
-    /// event loop turns no more.
+    /// Notes how long clients may take to object to their resets, before sockets are reset. Blocks shortly.
+    #[napi]
+    pub fn before_resets(&self) {
+        self.interface.before_resets();
+    }
+
+    /// Waits until clients have acknowledged all that closed sockets have sent them, `withinMs` at most.
+    ///
+    /// # Errors
+    /// When the environment is closing.
+    #[napi]
+    pub async fn deliver(&self, within_ms: u32) -> napi::Result<()> {
+        let interface = Arc::clone(&self.interface);
+        on_a_thread(move || interface.deliver(Duration::from_millis(within_ms.into()))).await
+    }
+
+    /// As [`deliver`](Self::deliver), and returns when that is done: for a process that ends, whose event loop turns no
+    /// more.
+    #[napi]
+    pub fn deliver_sync(&self, within_ms: u32) {
+        self.interface.deliver(Duration::from_millis(within_ms.into()));
+    }
+
+    /// As [`close`](Self::close), and returns when that is done.
     #[napi]
     pub fn close_sync(&self) {
         self.interface.close();
@@ -225,8 +248,13 @@ impl NativeInterface {
     #[napi]
     pub async fn close(&self) -> napi::Result<()> {
         let interface = Arc::clone(&self.interface);
-        napi::bindgen_prelude::spawn_blocking(move || interface.close())
-            .await
-            .map_err(|error| napi::Error::from_reason(error.to_string()))
+        on_a_thread(move || interface.close()).await
     }
+}
+
+/// Does what blocks where nothing else waits for it.
+async fn on_a_thread(work: impl FnOnce() + Send + 'static) -> napi::Result<()> {
+    napi::bindgen_prelude::spawn_blocking(work)
+        .await
+        .map_err(|error| napi::Error::from_reason(error.to_string()))
 }

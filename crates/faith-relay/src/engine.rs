@@ -205,13 +205,15 @@ impl Engine {
         stats
     }
 
-    /// Ends the relay; [`Relay::close`](crate::Relay::close) says how.
-    pub(crate) async fn close(&self, drain: Duration) {
+    /// Ends the relay; [`Relay::close`](crate::Relay::close) says how. `before_resets` is called before sessions are
+    /// aborted.
+    pub(crate) async fn close(&self, drain: Duration, before_resets: impl FnOnce()) {
         self.advance_to(Stage::Draining);
         self.workers.iter().for_each(|worker| worker.tasks.abort_attempts());
         if timeout(drain, self.drained()).await.is_ok() {
             return;
         }
+        before_resets();
         self.advance_to(Stage::Aborting);
         self.workers.iter().for_each(|worker| worker.tasks.abort_all());
         self.drained().await;

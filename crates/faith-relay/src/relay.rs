@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
@@ -142,13 +142,17 @@ impl Relay {
 
     /// Ends the relay: nothing new is taken, attempts that have no session yet are given up, sessions have up
     /// to `drain` to end by themselves, and what is left then is reset on both sides
-    /// ([`EndReason::Aborted`](crate::EndReason::Aborted)). Resolves when every session has ended.
+    /// ([`EndReason::Aborted`](crate::EndReason::Aborted)). Resolves when every session has ended, and the clients have
+    /// acknowledged all that they were sent or `drain` is over. The stack goes on sending what they have not, for as long
+    /// as the interface is open.
     ///
     /// It may be called again, also while it runs, and then resolves likewise; the shortest `drain` counts.
     /// It needs a tokio runtime with time enabled, any one, and the interface's workers to be running.
     pub async fn close(&self, drain: Duration) {
+        let begun = Instant::now();
         self.listener.close();
-        self.engine.close(drain).await;
+        self.engine.close(drain, || self.listener.before_resets()).await;
+        self.listener.delivered(drain.saturating_sub(begun.elapsed())).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the owner of a faith listener holds.
 
+use std::net::SocketAddrV6;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::interface::Shared;
 use crate::listener::{Listener, State};
@@ -35,6 +37,26 @@ impl ListenerHandle {
             }
             changes
         });
+    }
+
+    /// Waits until clients have acknowledged all that closed sockets of these addresses and ports have sent them, `within`
+    /// at most. A connection that is open is not waited for. It needs a tokio runtime with time enabled.
+    pub async fn delivered(&self, within: Duration) {
+        self.namespace.delivered(within, &self.shared.warnings, self.ours()).await;
+    }
+
+    /// Notes how long clients may take to object to a reset, before accepted connections are reset:
+    /// [`FaithInterface::close`](crate::FaithInterface::close) stays for that. Blocks shortly.
+    pub fn before_resets(&self) {
+        self.namespace.before_resets(&self.shared, self.ours());
+    }
+
+    fn ours(&self) -> impl Fn(&SocketAddrV6) -> bool + Clone + Send + use<> {
+        let listener = Arc::clone(&self.listener);
+        move |local| {
+            listener.ports.contains(local.port())
+                && listener.address.is_none_or(|address| address == *local.ip())
+        }
     }
 
     /// Takes no more connections; those not accepted yet are reset. Accepted ones go on.

@@ -11,11 +11,11 @@
 //!
 //! stack → host: TCP and ICMPv6 errors from inside a prefix; nothing else leaves.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::Cache;
 use faith_packet::classify::{Classifier, DropReason, Flow, ToStack};
@@ -30,22 +30,16 @@ use tokio::sync::Notify;
 use crate::allowance::{Allowance, ClientAllowances};
 use crate::answered::Answer;
 use crate::counters::Counters;
+use crate::cut::Frame;
 use crate::held::{HeldSyn, Holding, NotHeld};
 use crate::interface::Shared;
 use crate::keepfaith::keepfaith;
 use crate::listener::{Listener, Reach};
+use crate::stand_in::StandIn;
+use crate::warning::What;
 
 /// Frames moved before other tasks of the worker get their turn.
 const BATCH: usize = 64;
-
-/// How long closed sockets may go on talking to their peers.
-const LAST_WORD: Duration = Duration::from_millis(200);
-
-/// Sockets and peers that have said nothing for this long have nothing to say.
-const QUIET: Duration = Duration::from_millis(5);
-
-/// As [`QUIET`], where some have talked: an answer may take its time on a busy path.
-const TALKED: Duration = Duration::from_millis(25);
 
 /// ICMPv6 errors per worker and second: RFC 4443 section 2.4(f) asks for a limit.
 const ERRORS: u32 = 10_000;
@@ -59,8 +53,10 @@ pub(crate) struct Pump {
     pub(crate) shared: Arc<Shared>,
     /// Told when connections begin.
     pub(crate) newcomers: Notify,
-    outer: AsyncFd<Tun>,
-    inner: AsyncFd<Tun>,
+    pub(crate) outer: AsyncFd<Tun>,
+    pub(crate) inner: AsyncFd<Tun>,
+    /// Once the host's device has been deleted; `None` where it cannot be had.
+    pub(crate) stand_in: OnceCell<Option<StandIn>>,
     errors: RefCell<ErrorLimit>,
 }
 
@@ -73,6 +69,7 @@ impl Pump {
             newcomers: Notify::new(),
             outer: register_for(outer, Interest::READABLE | Interest::ERROR)?,
             inner: register_for(inner, Interest::READABLE | Interest::ERROR)?,
+            stand_in: OnceCell::new(),
             errors: RefCell::new(ErrorLimit::new()),
         }))
     }
@@ -88,6 +85,8 @@ impl Pump {
         let each = |frame: &[u8]| self.capture_frame(classifier.load(), frame);
         let seen = || self.shared.seen(self.worker);
         drain(&self.outer, &mut frame, each, seen).await;
+        // Before connections are reset, as clients may answer.
+        self.stand_in();
         self.shared.lost();
     }
 
@@ -100,40 +99,7 @@ impl Pump {
         self.shared.lost();
     }
 
-    /// Lets sockets that were just closed have their last word, when the tasks have ended: moves packets both ways until
-    /// none has come for a moment, for [`LAST_WORD`] at most. A reset may still be on its way to the device; one that
-    /// overtook lost data is answered with a challenge (RFC 5961 section 3.2), to which the stack owes another; and what
-    /// JavaScript has closed in order may have bytes to send before its FIN.
-    pub(crate) fn flush(self: &Rc<Self>) {
-        let (outer, inner) = (self.outer.get_ref(), self.inner.get_ref());
-        let classifier = self.shared.classifier.load();
-        let mut frame = vec![0; MAX_FRAME];
-        let end = Instant::now() + LAST_WORD;
-        let (mut woken, mut quiet) = (false, QUIET);
-        while Instant::now() < end {
-            let mut moved = false;
-            if let Ok(length) = inner.read(&mut frame) {
-                self.give_back_frame(&classifier, &frame[..length]);
-                moved = true;
-            }
-            // No listener is left, so the stack answers a SYN with a RST.
-            if let Ok(length) = outer.read(&mut frame) {
-                self.capture_frame(&classifier, &frame[..length]);
-                moved = true;
-            }
-            if moved {
-                (woken, quiet) = (false, TALKED);
-                continue;
-            }
-            // One that wakes and has nothing to read is gone.
-            if woken || !Tun::wait(outer, inner, quiet).is_ok_and(|ready| ready) {
-                return;
-            }
-            woken = true;
-        }
-    }
-
-    fn capture_frame(self: &Rc<Self>, classifier: &Classifier, frame: &[u8]) {
+    pub(crate) fn capture_frame(self: &Rc<Self>, classifier: &Classifier, frame: &[u8]) {
         let Some(packet) = frame.get(VIRTIO_HEADER..) else { return };
         match classifier.to_stack(packet, keepfaith()) {
             ToStack::Tcp | ToStack::Icmp | ToStack::Fragment => self.to_stack(frame),
@@ -154,7 +120,7 @@ impl Pump {
         }
     }
 
-    fn give_back_frame(&self, classifier: &Classifier, frame: &[u8]) {
+    pub(crate) fn give_back_frame(&self, classifier: &Classifier, frame: &[u8]) {
         let Some(packet) = frame.get(VIRTIO_HEADER..) else { return };
         if let Some(reason) = classifier.to_host(packet) {
             self.counters().drop(reason);
@@ -215,12 +181,27 @@ impl Pump {
         }
     }
 
-    fn to_host(&self, frame: &[u8]) -> bool {
-        let written = self.outer.get_ref().write(frame).is_ok();
+    pub(crate) fn to_host(&self, frame: &[u8]) -> bool {
+        let written = match self.outer.get_ref().write(frame) {
+            Ok(()) => true,
+            Err(error) if Tun::is_deleted(&error) => self.stand_in().is_some_and(|it| it.send(frame)),
+            Err(_) => false,
+        };
         if !written {
             self.counters().drop(DropReason::Backpressure);
         }
         written
+    }
+
+    fn stand_in(&self) -> Option<&StandIn> {
+        let open = || {
+            StandIn::open(self.worker == 0)
+                .inspect_err(|error| {
+                    self.shared.warnings.send(What::ClientsUntold(error.to_string()));
+                })
+                .ok()
+        };
+        self.stand_in.get_or_init(open).as_ref()
     }
 
     /// Gives the SYN in `frame` an answer.
@@ -245,17 +226,14 @@ impl Pump {
         }
     }
 
-    /// Sends what `build` makes of the packet in `frame`; an all-zero virtio header says it is complete.
+    /// Sends what `build` makes of the packet in `frame`.
     fn answer(
         &self,
         frame: &[u8],
         build: impl FnOnce(&[u8], &mut [u8; icmpv6::MAX_LEN]) -> Option<usize>,
     ) -> bool {
-        let mut answer = [0; VIRTIO_HEADER + icmpv6::MAX_LEN];
         let Some(packet) = frame.get(VIRTIO_HEADER..) else { return false };
-        let Some(out) = answer.last_chunk_mut() else { return false };
-        let Some(length) = build(packet, out) else { return false };
-        self.to_host(&answer[..VIRTIO_HEADER + length])
+        Frame::build(|out| build(packet, out)).is_some_and(|answer| self.to_host(answer.octets()))
     }
 }
 

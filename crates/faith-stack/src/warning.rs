@@ -36,6 +36,8 @@ impl Warning {
             What::RoutesContested(_) => "routes-contested",
             What::Unwatched(_) => "watch-lost",
             What::Watched => "watch-restored",
+            What::ConnectionsUnknown(_) => "connections-unknown",
+            What::ClientsUntold(_) => "clients-untold",
             What::WorkerStuck { .. } => "worker-stuck",
             What::WorkerRuns { .. } => "worker-runs",
         }
@@ -83,6 +85,14 @@ impl fmt::Display for Warning {
                  address for the host's own and denies it"
             ),
             What::Watched => f.write_str("the host's addresses, links and routes are followed again"),
+            What::ConnectionsUnknown(error) => write!(
+                f,
+                "cannot list the connections that end: {error}; clients may be cut off, and not be told"
+            ),
+            What::ClientsUntold(why) => write!(
+                f,
+                "the interface was deleted, and its clients are not told, which takes CAP_NET_RAW: {why}"
+            ),
             What::WorkerStuck { worker, waited } => {
                 write!(
                     f,
@@ -111,6 +121,8 @@ pub(crate) enum What {
     RoutesContested(Duration),
     Unwatched(Arc<io::Error>),
     Watched,
+    ConnectionsUnknown(Arc<io::Error>),
+    ClientsUntold(String),
     WorkerStuck { worker: usize, waited: Duration },
     WorkerRuns { worker: usize },
 }

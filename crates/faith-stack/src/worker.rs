@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::cut::Cut;
 use crate::interface::Shared;
 use crate::pump::Pump;
 use crate::warning::What;
@@ -38,8 +39,12 @@ pub(crate) struct Workers {
 
 struct Running {
     stop: oneshot::Sender<()>,
-    /// Tells by its end that the tasks have ended.
-    ended: std::sync::mpsc::Receiver<Infallible>,
+    /// Tells by its end that the tasks have ended, and with them their sockets.
+    idle: std::sync::mpsc::Receiver<Infallible>,
+    /// Tells what to cut, when the tasks of all workers have ended.
+    cut: std::sync::mpsc::Sender<Arc<Cut>>,
+    /// Tells by its end that the last packets have been moved.
+    silent: std::sync::mpsc::Receiver<Infallible>,
     thread: JoinHandle<()>,
 }
 
@@ -53,7 +58,9 @@ impl Workers {
             let (stop, stopped) = oneshot::channel();
             let shared = Arc::clone(shared);
             let (told, is_up) = std::sync::mpsc::channel();
-            let (at_work, ended) = std::sync::mpsc::channel();
+            let (at_work, idle) = std::sync::mpsc::channel();
+            let (cut, left) = std::sync::mpsc::channel::<Arc<Cut>>();
+            let (talking, silent) = std::sync::mpsc::channel();
             let thread =
                 std::thread::Builder::new().name(format!("{}/{index}", shared.name)).spawn(move || {
                     if let Err(error) = sched::run_in_batches()
@@ -70,12 +77,13 @@ impl Workers {
                     runtime.block_on(serve(Rc::clone(&pump), receiver, stopped));
                     // Ends the tasks, and with them their sockets.
                     drop(runtime);
-                    pump.flush();
                     drop(at_work);
+                    pump.flush(&left.recv().unwrap_or_default());
+                    drop(talking);
                 })?;
             is_up.recv().map_err(io::Error::other)??;
             jobs.push(sender);
-            running.push(Running { stop, ended, thread });
+            running.push(Running { stop, idle, cut, silent, thread });
         }
         Ok(Self { jobs, running: Mutex::new(running) })
     }
@@ -98,23 +106,34 @@ impl Workers {
         }
     }
 
-    /// Stops them, and with them every task they run; returns when they have ended. `meanwhile` is run when the tasks
-    /// have ended and the workers close their devices, for which the kernel takes its time.
-    pub(crate) fn stop(&self, meanwhile: impl FnOnce()) {
+    /// Stops them, and with them every task they run; returns when they have ended. `left` is asked when the tasks have
+    /// ended, and gives what they leave behind that is to be cut. `meanwhile` is run when the last packets have been moved
+    /// and the workers close their devices, for which the kernel takes its time.
+    pub(crate) fn stop(&self, left: impl FnOnce() -> Cut, meanwhile: impl FnOnce()) {
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         let closing: Vec<_> = running
             .into_iter()
-            .map(|Running { stop, ended, thread }| {
+            .map(|Running { stop, idle, cut, silent, thread }| {
                 // Fails when the worker has ended by itself.
                 let _ = stop.send(());
-                (ended, thread)
+                (idle, cut, silent, thread)
             })
             .collect();
-        for (ended, _) in &closing {
-            let _ = ended.recv();
+        if closing.is_empty() {
+            return;
+        }
+        for (idle, ..) in &closing {
+            let _ = idle.recv();
+        }
+        let left = Arc::new(left());
+        for (_, cut, ..) in &closing {
+            let _ = cut.send(Arc::clone(&left));
+        }
+        for (_, _, silent, _) in &closing {
+            let _ = silent.recv();
         }
         meanwhile();
-        for (_, thread) in closing {
+        for (.., thread) in closing {
             let _ = thread.join();
         }
     }

@@ -102,19 +102,26 @@ impl Tun {
     /// Reads one frame (virtio header and packet); its length.
     ///
     /// # Errors
-    /// `EAGAIN` when the queue is empty, `EBADFD` when the device was deleted.
+    /// `EAGAIN` when the queue is empty, `EBADFD` when the device was deleted: [`is_deleted`](Self::is_deleted) tells.
     pub fn read(&self, frame: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::read(&self.0, frame)?)
     }
 
-    /// Waits until one of two queues has a frame to read, or its device is gone; whether that was within `limit`.
+    /// Waits until this queue has a frame to read, or `other` has something, or the device of either is gone; whether that
+    /// was within `limit`.
     ///
     /// # Errors
     /// Those of poll(2), `EINTR` among them.
-    pub fn wait(one: &Self, other: &Self, limit: Duration) -> io::Result<bool> {
-        let mut queues = [PollFd::new(&one.0, PollFlags::IN), PollFd::new(&other.0, PollFlags::IN)];
+    pub fn wait(&self, other: &impl AsFd, limit: Duration) -> io::Result<bool> {
+        let mut queues = [PollFd::new(&self.0, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
         let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
         Ok(poll(&mut queues, Some(&limit))? > 0)
+    }
+
+    /// Whether an error of [`read`](Self::read) or [`write`](Self::write) says that the device was deleted.
+    #[must_use]
+    pub fn is_deleted(error: &io::Error) -> bool {
+        error.raw_os_error() == Some(libc::EBADFD)
     }
 
     /// Writes one frame (virtio header and packet). The kernel has received the packet, up to the wake-up of

@@ -10,7 +10,7 @@ use crate::record::EndReason;
 
 pub(crate) fn close(engine: &Engine, drain: Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(engine.close(drain));
+    runtime.block_on(engine.close(drain, || ()));
 }
 
 #[test]

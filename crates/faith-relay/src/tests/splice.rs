@@ -85,7 +85,7 @@ fn a_relay_that_is_aborted_resets_both() {
     let lab = Lab::new(options());
     let (mut client, mut server) = spliced(&lab, b"", b"");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(lab.engine.close(Duration::ZERO));
+    runtime.block_on(lab.engine.close(Duration::ZERO, || ()));
     read_to_reset(&mut client);
     read_to_reset(&mut server);
     assert_eq!(lab.ended().reason, EndReason::Aborted);

@@ -28,6 +28,22 @@ use crate::watch::{Watch, Watched};
 use crate::watchdog::Watchdog;
 use crate::worker::Workers;
 
+/// Has the stack's packets come to the pump before `lost` has connections reset: the shortcut leads nowhere.
+fn leave_shortcut_first(
+    namespace: &Arc<Namespace>,
+    shortcut: Option<&Arc<Shortcut>>,
+    lost: LostCallback,
+) -> LostCallback {
+    let (namespace, shortcut) = (Arc::clone(namespace), shortcut.cloned());
+    Box::new(move |error| {
+        if let Some(shortcut) = shortcut {
+            namespace.run(|inside| inside.leave_shortcut());
+            shortcut.leave();
+        }
+        lost(error);
+    })
+}
+
 impl FaithInterface {
     /// Makes the interface in the network namespace of the calling thread, and starts its workers. Blocks for
     /// some milliseconds. `lost` is called when it cannot go on, and `warned` when it goes on, but not as it did.
@@ -90,6 +106,7 @@ impl FaithInterface {
                 warnings.send(What::NoSpread(error.of("queue")));
                 None
             });
+        let lost = leave_shortcut_first(&namespace, shortcut.as_ref(), lost);
         let shared = Arc::new(Shared {
             name: name.clone(),
             classifier: Arc::new(ArcSwap::from_pointee(Classifier::new(PrefixSet::new(), unsupported))),
@@ -100,6 +117,7 @@ impl FaithInterface {
             shortcut,
             warnings: warnings.clone(),
             lost: Mutex::new(Some(lost)),
+            objections: Mutex::default(),
         });
         let queues = outer.into_iter().zip(inner).collect();
         let workers = Arc::new(Workers::start(&shared, queues).map_err(started)?);
@@ -114,8 +132,19 @@ impl FaithInterface {
         };
         let watch = Watch::start(&name, watched)
             .map_err(|error| StackError::system(format!("watch the host for {name}"), "clone", error))?;
-        let interface =
-            Self { shared, workers, namespace, own, watch, device, routes, unsupported, steered, open };
+        let interface = Self {
+            shared,
+            workers,
+            namespace,
+            own,
+            watch,
+            device,
+            routes,
+            unsupported,
+            steered,
+            open,
+            closing: Mutex::default(),
+        };
         for prefix in &set {
             interface.add_prefix(*prefix)?;
         }

@@ -7,11 +7,13 @@ mod shared;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use faith_packet::classify::Unsupported;
 use faith_packet::prefix::PrefixSet;
 
 use crate::counters::InterfaceStats;
+use crate::cut::Cut;
 use crate::error::StackError;
 use crate::namespace::Namespace;
 use crate::netlink::Device;
@@ -23,6 +25,9 @@ pub(crate) use shared::Shared;
 
 /// Called once, from a worker, when the interface was taken away from under us.
 pub type LostCallback = Box<dyn FnOnce(StackError) + Send>;
+
+/// How long an interface that is dropped waits for its clients.
+const SHORTLY: Duration = Duration::from_millis(200);
 
 /// A faith interface. It, its routes and its namespace are gone when it is dropped, or the process ends.
 pub struct FaithInterface {
@@ -37,6 +42,8 @@ pub struct FaithInterface {
     steered: bool,
     /// Locked while prefixes change.
     open: Arc<Mutex<bool>>,
+    /// Locked while it is being closed.
+    closing: Mutex<()>,
 }
 
 impl FaithInterface {
@@ -96,14 +103,31 @@ impl FaithInterface {
         StackError::Closed(self.shared.name.clone())
     }
 
-    /// Ends every listener and worker, with whatever connections are left, and takes the interface away. Blocks
-    /// until that is done; closing it again does nothing.
+    /// Waits until clients have acknowledged all that closed sockets have sent them, `within` at most. Blocks; a
+    /// connection that is open is not waited for. An interface that is lost, or closed, delivers nothing any more.
+    pub fn deliver(&self, within: Duration) {
+        if !self.shared.is_lost() {
+            self.namespace.deliver(within, &self.shared.warnings);
+        }
+    }
+
+    /// Notes how long clients may take to object to a reset, before connections are reset: [`close`](Self::close) stays
+    /// for that. Blocks shortly.
+    pub fn before_resets(&self) {
+        self.namespace.before_resets(&self.shared, |_| true);
+    }
+
+    /// Ends every listener and worker, with whatever connections are left, and takes the interface away. Clients that
+    /// have not acknowledged everything are reset: [`deliver`](Self::deliver) waits for them. Blocks until that is done,
+    /// some milliseconds, or where clients are reset up to three seconds; closing it again waits for the same end.
     pub fn close(&self) {
+        let _closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if !*open {
             return;
         }
         *open = false;
+        self.before_resets();
         drop(self.shared.take_lost());
         for listener in self.shared.listeners.swap(Arc::default()).iter() {
             listener.close();
@@ -111,19 +135,35 @@ impl FaithInterface {
         }
         // Before the devices go, which it would take for somebody else's doing.
         self.watch.stop();
-        self.workers.stop(|| {
-            if let Some(shortcut) = &self.shared.shortcut {
-                // Sockets that JavaScript has still hold the namespace, and it the pair.
-                self.namespace.run(|inside| inside.leave_shortcut());
-                shortcut.leave();
-            }
-        });
+        self.workers.stop(
+            || self.left(),
+            // Sockets that JavaScript has still hold the namespace, and it the pair.
+            || self.leave_shortcut(),
+        );
         self.namespace.stop();
+    }
+
+    /// The connections that sockets without an owner, or with an owner outside of this process, leave behind.
+    fn left(&self) -> Cut {
+        let sockets = self.namespace.unfinished(&self.shared.warnings);
+        if !sockets.is_empty() {
+            // The pump is to see what the stack says last.
+            self.leave_shortcut();
+        }
+        Cut::new(&sockets, self.shared.objections())
+    }
+
+    fn leave_shortcut(&self) {
+        if let Some(shortcut) = &self.shared.shortcut {
+            self.namespace.run(|inside| inside.leave_shortcut());
+            shortcut.leave();
+        }
     }
 }
 
 impl Drop for FaithInterface {
     fn drop(&mut self) {
+        self.deliver(SHORTLY);
         self.close();
     }
 }

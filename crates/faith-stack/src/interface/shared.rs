@@ -1,6 +1,7 @@
 //! What the threads of an interface share.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(super) shortcut: Option<Arc<Shortcut>>,
     pub(crate) warnings: Warnings,
     pub(super) lost: Mutex<Option<LostCallback>>,
+    /// Until when clients may object to resets that they were sent.
+    pub(super) objections: Mutex<Option<Instant>>,
 }
 
 impl Shared {
@@ -53,6 +56,21 @@ impl Shared {
         if let Some(callback) = self.take_lost() {
             callback(error);
         }
+    }
+
+    /// Says that connections are about to be reset whose clients may take so long to object.
+    pub(crate) fn expect_objections(&self, patience: Duration) {
+        if !patience.is_zero() {
+            let until = Instant::now().checked_add(patience);
+            let mut objections = self.objections.lock().unwrap_or_else(PoisonError::into_inner);
+            *objections = (*objections).max(until);
+        }
+    }
+
+    /// How long clients may go on objecting.
+    pub(super) fn objections(&self) -> Duration {
+        let until = *self.objections.lock().unwrap_or_else(PoisonError::into_inner);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// Changes who listens, and with it whether SYNs may pass by the shortcut.

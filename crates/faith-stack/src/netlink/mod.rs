@@ -1,8 +1,9 @@
 //! Everything asked of the kernel by rtnetlink(7), for whichever network namespace the calling thread is in.
 //!
 //! Set-up is a handful of requests, so each call blocks until the kernel has answered; nothing here runs on a
-//! worker. [`notices`] says when to look again.
+//! worker. [`notices`] says when to look again, and [`diag`] lists sockets.
 
+pub(crate) mod diag;
 pub(crate) mod notices;
 
 use std::io;

@@ -1,0 +1,125 @@
+/**
+ * Clients of a relay get what sessions that have ended sent them, although their link takes its time and faithd ends; those
+ * that do not get it are told by a reset.
+ */
+import test from 'ava'
+import { captured, createLab, waitFor } from '../../lab/index.js'
+import { Download, narrowStage, links } from './fixtures/download.js'
+import { permitted, startFaithd } from './fixtures/faithd.js'
+import { Sockets } from './fixtures/sockets.js'
+import { narrowServer } from './fixtures/slow-link.js'
+
+const paths = [
+  ['by the shortcut', []],
+  ['by the pump', ['--no-shortcut']],
+] as const
+const large = 1_000_000
+/** What takes each link some seconds, and is not all on its way at once. */
+const enough = { 'a patient link': large, 'a lossy link': 400_000 } as const
+
+for (const [path, args] of paths) {
+  for (const bytes of [1, 20_000, large]) {
+    test.serial(`the last of ${bytes} bytes arrive within --drain, ${path}`, async (t) => {
+      await using stage = await narrowStage('a patient link')
+      const faithd = await startFaithd(stage.lab, [...permitted, '--drain', '30', ...args])
+      const send = await stage.serve(bytes, 'ends')
+      const download = await Download.begin(stage.lab.client, { half: true })
+      await send()
+      t.is((await faithd.sessionTo(80)).reason, 'closed')
+      if (bytes === large) t.true(download.bytes < bytes, 'a good part is on its way')
+
+      faithd.process.kill('SIGTERM')
+
+      t.deepEqual(await download.outcome(), { bytes, end: 'end' })
+      t.deepEqual(await faithd.end(), { code: 0, signal: null })
+    })
+  }
+
+  for (const link of Object.keys(links) as (keyof typeof links)[]) {
+    test.serial(
+      `a client that does not get all within --drain is reset, ${path}, on ${link}`,
+      async (t) => {
+        await using stage = await narrowStage(link)
+        const faithd = await startFaithd(stage.lab, [...permitted, '--drain', '0.2', ...args])
+        const send = await stage.serve(enough[link], 'ends')
+        const download = await Download.begin(stage.lab.client, { half: true })
+        await send()
+        t.is((await faithd.sessionTo(80)).reason, 'closed')
+
+        faithd.process.kill('SIGTERM')
+
+        t.deepEqual(await faithd.end(), { code: 0, signal: null })
+        const { bytes, end } = await download.outcome()
+        t.is(end, 'ECONNRESET')
+        t.true(bytes < enough[link])
+      },
+    )
+
+    test.serial(`a session that is aborted resets its client, ${path}, on ${link}`, async (t) => {
+      await using stage = await narrowStage(link)
+      const faithd = await startFaithd(stage.lab, [...permitted, '--drain', '0.2', ...args])
+      const send = await stage.serve(enough[link], 'goes on')
+      const download = await Download.begin(stage.lab.client)
+      const far = await send()
+      await download.flows()
+
+      faithd.process.kill('SIGTERM')
+
+      t.deepEqual(await faithd.end(), { code: 0, signal: null })
+      t.is((await faithd.sessionTo(80)).reason, 'aborted')
+      const { bytes, end } = await download.outcome()
+      t.is(end, 'ECONNRESET')
+      t.true(bytes < enough[link])
+      await far.sees('(?:ECONNRESET|EPIPE)')
+    })
+
+    test.serial(
+      `clients are reset when the interface is deleted, ${path}, on ${link}`,
+      async (t) => {
+        await using stage = await narrowStage(link)
+        const faithd = await startFaithd(stage.lab, [...permitted, ...args])
+        const send = await stage.serve(enough[link], 'ends')
+        const ended = await Download.begin(stage.lab.client, { half: true })
+        await send()
+        await waitFor('one session to end', () => faithd.sessions.length > 0)
+        const open = await Download.begin(stage.lab.client)
+        const far = await send('floods')
+        await open.flows()
+
+        await stage.lab.router.run('ip', ['link', 'del', faithd.name])
+
+        t.deepEqual(await faithd.end(), { code: 69, signal: null })
+        t.is((await open.outcome()).end, 'ECONNRESET')
+        await far.sees('(?:ECONNRESET|EPIPE)')
+        // All of it may have been in the queue of the link.
+        const { bytes, end } = await ended.outcome()
+        t.is(end, bytes === enough[link] ? 'end' : 'ECONNRESET')
+      },
+    )
+  }
+}
+
+test.serial(
+  'what a client has sent last reaches a server on a slow link after faithd has ended',
+  async (t) => {
+    await using lab = await createLab()
+    await narrowServer(lab, links['a patient link'])
+    const [clients, servers] = [Sockets.of(lab.client), Sockets.of(lab.server)]
+    const faithd = await startFaithd(lab, [...permitted, '--drain', '0'])
+    const listening = await servers.listen(80)
+    const near = await clients.connect(captured(), 80)
+    const far = await listening.accept()
+    far.ends()
+    near.says('z'.repeat(large))
+    near.ends()
+    t.is((await faithd.sessionTo(80)).reason, 'closed')
+    t.true((await far.status()).received < large)
+
+    faithd.process.kill('SIGTERM')
+
+    t.deepEqual(await faithd.end(), { code: 0, signal: null })
+    await far.sees('end', { timeout: 30_000 })
+    t.is((await far.status()).received, large)
+    t.deepEqual(far.history, ['accepted', 'end'])
+  },
+)

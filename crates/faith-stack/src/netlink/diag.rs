@@ -1,0 +1,252 @@
+//! The TCP sockets of the network namespace of the calling thread, those without a descriptor too: asked of the kernel by
+//! sock_diag(7), or read from /proc where the kernel is built without `inet_diag`.
+//!
+//! sock_diag passes over connections in other states, and there may be very many in `TIME_WAIT`; /proc formats each.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::time::Duration;
+
+use faith_packet::classify::Flow;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send};
+
+/// States of TCP connections, as a set of bits: 1 << `TCP_ESTABLISHED` and so on (linux/tcp_states.h).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct States(u32);
+
+impl States {
+    /// The connection has been closed on our side, and its peer has not acknowledged all that it was sent: `FIN_WAIT1`,
+    /// `LAST_ACK`, `CLOSING`.
+    pub(crate) const DELIVERING: Self = Self(1 << 4 | 1 << 9 | 1 << 11);
+
+    /// The peer has not been told the end, or has not acknowledged it: the same, `ESTABLISHED` and `CLOSE_WAIT`.
+    pub(crate) const UNFINISHED: Self = Self(Self::DELIVERING.0 | 1 << 1 | 1 << 8);
+
+    fn contains(self, state: u32) -> bool {
+        state < u32::BITS && self.0 & (1 << state) != 0
+    }
+}
+
+/// One socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TcpSocket {
+    /// Its peer, and its own address.
+    pub(crate) flow: Flow,
+    /// How long the kernel waits for an acknowledgement before it sends again (`RTO`, RFC 6298); zero where nothing is on
+    /// its way.
+    pub(crate) timeout: Duration,
+}
+
+/// The sockets in these states.
+///
+/// # Errors
+/// Those of socket(2), send(2) and recv(2), and of reading /proc.
+pub(crate) fn sockets(states: States) -> io::Result<Vec<TcpSocket>> {
+    match by_diag(states) {
+        Err(Errno::NOENT | Errno::PROTONOSUPPORT) => by_proc(states),
+        answer => Ok(answer?),
+    }
+}
+
+/// `struct nlmsghdr`, with the length first.
+const HEADER: usize = 16;
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLM_F_REQUEST_DUMP: u16 = 0x301;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+
+/// `struct inet_diag_req_v2`.
+const REQUEST: usize = 56;
+
+/// `struct inet_diag_msg`, which attributes follow; the one with `struct tcp_info`, and how that is asked for.
+const MESSAGE: usize = 72;
+const INET_DIAG_INFO: u16 = 2;
+const WITH_INFO: u8 = 1 << (INET_DIAG_INFO - 1);
+const AF_INET6: u8 = 10;
+const IPPROTO_TCP: u8 = 6;
+
+/// The kind of timer that waits for an acknowledgement; others are about keep-alive and windows.
+const RETRANSMISSION: u8 = 1;
+
+fn by_diag(states: States) -> Result<Vec<TcpSocket>, Errno> {
+    let kernel = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        Some(netlink::SOCK_DIAG),
+    )?;
+    let mut request = Vec::with_capacity(HEADER + REQUEST);
+    request.extend(u32::try_from(HEADER + REQUEST).unwrap_or_default().to_ne_bytes());
+    request.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    request.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
+    request.extend([0; 8]);
+    request.extend([AF_INET6, IPPROTO_TCP, WITH_INFO, 0]);
+    request.extend(states.0.to_ne_bytes());
+    request.resize(HEADER + REQUEST, 0);
+    send(&kernel, &request, SendFlags::empty())?;
+
+    let mut sockets = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let (_, length) = retry_on_intr(|| recv(&kernel, &mut buffer[..], RecvFlags::empty()))?;
+        let mut messages = &buffer[..length.min(buffer.len())];
+        while let Some((&header, _)) = messages.split_first_chunk::<HEADER>() {
+            let [l0, l1, l2, l3, t0, t1, ..] = header;
+            let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
+            let body = messages.get(HEADER..length).ok_or(Errno::PROTO)?;
+            match u16::from_ne_bytes([t0, t1]) {
+                NLMSG_DONE => return Ok(sockets),
+                NLMSG_ERROR => return Err(refusal(body)),
+                _ => sockets.extend(read_message(body)),
+            }
+            messages = messages.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+    }
+}
+
+/// `struct nlmsgerr`: a negative error number first.
+fn refusal(body: &[u8]) -> Errno {
+    let number = body.first_chunk().map_or(0, |number| i32::from_ne_bytes(*number));
+    Errno::from_raw_os_error(number.saturating_neg())
+}
+
+/// `struct inet_diag_msg`: family, state, kind of the timer and an octet, then `struct inet_diag_sockid`.
+fn read_message(body: &[u8]) -> Option<TcpSocket> {
+    let kind = *body.get(2)?;
+    let ports = body.get(4..8)?.first_chunk::<4>()?;
+    let [s0, s1, d0, d1] = *ports;
+    let source = Ipv6Addr::from(*body.get(8..)?.first_chunk::<16>()?);
+    let destination = Ipv6Addr::from(*body.get(24..)?.first_chunk::<16>()?);
+    let timeout = if kind == RETRANSMISSION { read_timeout(body.get(MESSAGE..)?)? } else { Duration::ZERO };
+    Some(TcpSocket {
+        flow: Flow {
+            client: SocketAddrV6::new(destination, u16::from_be_bytes([d0, d1]), 0, 0),
+            destination: SocketAddrV6::new(source, u16::from_be_bytes([s0, s1]), 0, 0),
+        },
+        timeout,
+    })
+}
+
+/// `struct tcp_info` has it behind eight octets, in microseconds.
+fn read_timeout(mut attributes: &[u8]) -> Option<Duration> {
+    loop {
+        let &[l0, l1, t0, t1] = attributes.first_chunk::<4>()?;
+        let length = usize::from(u16::from_ne_bytes([l0, l1])).max(4);
+        if u16::from_ne_bytes([t0, t1]) == INET_DIAG_INFO {
+            let timeout = attributes.get(4 + 8..)?.first_chunk::<4>()?;
+            return Some(Duration::from_micros(u32::from_ne_bytes(*timeout).into()));
+        }
+        attributes = attributes.get(length.next_multiple_of(4)..)?;
+    }
+}
+
+fn by_proc(states: States) -> io::Result<Vec<TcpSocket>> {
+    let table = fs::read_to_string("/proc/thread-self/net/tcp6")?;
+    // The first line names the columns.
+    Ok(table.lines().skip(1).filter_map(|line| read_line(line, states)).collect())
+}
+
+/// A line of /proc/net/tcp6: number, local and remote address, state, queues, timer after its kind, six more, and the
+/// timeout in ticks of 10 ms.
+fn read_line(line: &str, states: States) -> Option<TcpSocket> {
+    let mut words = line.split_ascii_whitespace().skip(1);
+    let (local, remote) = (words.next()?, words.next()?);
+    let state = u32::from_str_radix(words.next()?, 16).ok()?;
+    if !states.contains(state) {
+        return None;
+    }
+    let (kind, _) = words.nth(1)?.split_once(':')?;
+    let ticks = words.nth(6)?.parse::<u64>().ok()?;
+    let is_waiting = u8::from_str_radix(kind, 16).ok()? == RETRANSMISSION;
+    let timeout = if is_waiting { Duration::from_millis(ticks.saturating_mul(10)) } else { Duration::ZERO };
+    let flow = Flow { client: read_end(remote)?, destination: read_end(local)? };
+    Some(TcpSocket { flow, timeout })
+}
+
+/// An address as four numbers of the host's byte order, and a port.
+fn read_end(text: &str) -> Option<SocketAddrV6> {
+    let (address, port) = text.split_once(':')?;
+    let mut octets = [0; 16];
+    for (index, word) in octets.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let digits = address.get(index * 8..index * 8 + 8)?;
+        *word = u32::from_str_radix(digits, 16).ok()?.to_ne_bytes();
+    }
+    Some(SocketAddrV6::new(octets.into(), u16::from_str_radix(port, 16).ok()?, 0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::process::Command;
+
+    use faith_sys::netns;
+
+    use super::*;
+
+    fn ip(arguments: &str) {
+        assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
+    }
+
+    fn flow(near: &TcpStream) -> Flow {
+        let [client, destination] = [near.peer_addr(), near.local_addr()].map(|end| match end {
+            Ok(std::net::SocketAddr::V6(end)) => end,
+            other => panic!("{other:?}"),
+        });
+        Flow { client, destination }
+    }
+
+    fn listed(mut sockets: Vec<TcpSocket>) -> Vec<Flow> {
+        sockets.sort_by_key(|socket| (socket.flow.client, socket.flow.destination));
+        sockets.iter().map(|socket| socket.flow).collect()
+    }
+
+    #[test]
+    fn both_ways_list_the_same_sockets() {
+        std::thread::spawn(|| {
+            if let Err(error) = netns::unshare_network() {
+                assert!(std::env::var_os("CI").is_none(), "cannot make a network namespace: {error}");
+                return;
+            }
+            ip("link set lo up");
+            let listener = TcpListener::bind("[::1]:0").unwrap();
+            let dial = || {
+                let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                (near, listener.accept().unwrap().0)
+            };
+            let (open, peer) = dial();
+            let (ended, reader) = dial();
+            ended.shutdown(Shutdown::Write).unwrap();
+            // The acknowledgement of its FIN may be a delayed one.
+            while !by_diag(States::DELIVERING).unwrap().is_empty() {
+                std::thread::yield_now();
+            }
+            for list in [|states| Ok(by_diag(states)?), by_proc] {
+                let unfinished = list(States::UNFINISHED).unwrap();
+                assert!(unfinished.iter().all(|socket| socket.timeout.is_zero()));
+                // The end that was shut down is in FIN_WAIT2, and its peer in CLOSE_WAIT.
+                let mut expected = vec![flow(&open), flow(&peer), flow(&reader)];
+                expected.sort_by_key(|flow| (flow.client, flow.destination));
+                assert_eq!(listed(unfinished), expected);
+                assert_eq!(list(States::DELIVERING).unwrap(), []);
+            }
+
+            // Nothing is acknowledged any more.
+            ip("link set lo down");
+            let lost = flow(&open);
+            (&open).write_all(b"lost").unwrap();
+            drop(open);
+            let [by_diag, by_proc] =
+                [by_diag(States::DELIVERING).unwrap(), by_proc(States::DELIVERING).unwrap()];
+            assert_eq!(listed(by_diag.clone()), [lost]);
+            // One tells microseconds, and the other ticks.
+            let difference = by_diag[0].timeout.abs_diff(by_proc[0].timeout);
+            assert!(difference < Duration::from_millis(20), "{by_diag:?} {by_proc:?}");
+            assert_eq!(listed(by_proc), [lost]);
+        })
+        .join()
+        .unwrap();
+    }
+}
