@@ -209,7 +209,7 @@ export const GROUPS: readonly OptionGroup[] = [
       {
         long: 'drain',
         value: 'SECONDS',
-        help: 'how long sessions and their last bytes have after SIGINT or SIGTERM',
+        help: 'left to sessions and last bytes after SIGINT or SIGTERM',
         fallback: seconds(DEFAULTS.drain),
         set: (options, value) => (options.drain = milliseconds(value, 'zero or positive')),
       },
