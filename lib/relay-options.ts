@@ -120,13 +120,14 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
   route?: FaithRoute
   /**
    * How long `route` may take over one connection, in milliseconds, 1 to 2147483647. Default 5000. Forged SYNs keep a
-   * place among `maxUndecided` for that long, so a route had better decide soon.
+   * place among `maxUndecided` for that long, and clients past it are answered before the route has decided.
    */
   routeTimeout?: number
   /**
-   * How many connections may wait for `route` at once, 1 to 4294967295; the clients of further ones are refused, and
-   * their sessions end as `limit`. Default 1024 for every 5 seconds of `routeTimeout`, 16384 at the most: about 200 new
-   * connections a second, if each takes its time.
+   * How many SYNs may wait for `route` at once, 1 to 4294967295. The clients of further ones are answered first, which
+   * proves that their SYNs are not forged, and then wait for the route: as many again, and further ones are reset and end
+   * as `limit`. Default 1024 for every 5 seconds of `routeTimeout`, 16384 at the most: about 200 new connections a second,
+   * if each takes its time.
    */
   maxUndecided?: number
 

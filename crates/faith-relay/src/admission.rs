@@ -11,6 +11,7 @@ use faith_packet::proxy::{Version, header};
 use faith_stack::Captured;
 
 use crate::attempt::{Attempt, Began};
+use crate::cause::Cause;
 use crate::clients::Clients;
 use crate::options::RelayOptions;
 use crate::route::{Questions, Verdict};
@@ -90,21 +91,9 @@ impl Admission {
         Ok(self.target(attempt, server, outgoing, self.proxy, traffic_class))
     }
 
-    /// As [`admit`](Self::admit), where no route is asked; otherwise the question counts from now on, so that the next
-    /// SYN of a burst goes by it, and [`decide`](Self::decide) tells.
-    ///
-    /// # Errors
-    /// What to tell the client; too many may wait for the route.
-    pub(crate) fn at_once(
-        &self,
-        attempt: &mut Attempt,
-        traffic_class: impl FnOnce() -> Option<u8>,
-    ) -> Result<Option<Target>, Refusal> {
-        if let Some(questions) = &self.questions {
-            attempt.question = Some(questions.enter()?);
-            return Ok(None);
-        }
-        self.admit(attempt, traffic_class).map(Some)
+    /// The questions that a route is asked, if there is one: [`decide`](Self::decide) takes time then.
+    pub(crate) fn questions(&self) -> Option<&Questions> {
+        self.questions.as_ref()
     }
 
     /// As [`admit`](Self::admit), for a relay that asks somebody else first.
@@ -120,7 +109,8 @@ impl Admission {
             return self.admit(attempt, traffic_class).map(Way::Server);
         };
         let (client, destination) = (*attempt.client(), *attempt.destination());
-        let open = attempt.question.take().map_or_else(|| questions.enter(), Ok)?;
+        let open = attempt.question.take().or_else(|| questions.enter(attempt.began));
+        let open = open.ok_or(Refusal::limit(Cause::MaxUndecided))?;
         match questions.ask(open, client, destination, self.server_of(destination)).await? {
             Verdict::Connect { server, source, proxy } => {
                 attempt.server = Some(server);

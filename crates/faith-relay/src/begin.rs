@@ -53,12 +53,25 @@ impl Engine {
             drop(syn.release());
             return;
         }
+        // Counted from here on, so that the next SYN of a burst goes by it.
+        let question = match self.admission.questions() {
+            Some(questions) => match questions.enter(Began::WithSyn) {
+                None => return drop(syn.release()),
+                question => question,
+            },
+            None => None,
+        };
         let mut attempt = Attempt::new(self, worker, client, destination);
+        attempt.question = question;
         // A flood of denied SYNs is not worth a task each, so only who must wait for the answer does.
-        let class = || Some(syn.traffic_class());
-        let admitted = match self.admission.at_once(&mut attempt, class) {
-            Ok(admitted) => admitted,
-            Err(refusal) => return refuse(syn, attempt, refusal),
+        let admitted = if attempt.question.is_some() {
+            None
+        } else {
+            let class = || Some(syn.traffic_class());
+            match self.admission.admit(&mut attempt, class) {
+                Ok(target) => Some(target),
+                Err(refusal) => return refuse(syn, attempt, refusal),
+            }
         };
         let peers = attempt.peers();
         let attempt = Arc::clone(self).attempt(worker, syn, attempt, admitted);

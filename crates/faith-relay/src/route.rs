@@ -15,7 +15,7 @@ use faith_stack::Captured;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::cause::Cause;
+use crate::attempt::Began;
 use crate::record::EndReason;
 use crate::upstream::{Answer, Refusal};
 
@@ -98,7 +98,8 @@ pub struct Routing {
     pub route: Arc<dyn Route>,
     /// How long an answer may take.
     pub timeout: Duration,
-    /// How many questions may be open; beyond, clients are reset.
+    /// How many questions about SYNs may be open, and how many about clients that were accepted. Beyond, a SYN goes on to
+    /// the kernel, and its client is asked about when it has been accepted; a client is reset.
     pub max_undecided: u32,
 }
 
@@ -112,12 +113,15 @@ impl fmt::Debug for Routing {
 #[derive(Debug)]
 pub(crate) struct Questions {
     routing: Routing,
+    /// About SYNs, which any host can forge.
     open: Arc<AtomicU32>,
+    /// About clients that have completed their handshake.
+    proven: Arc<AtomicU32>,
 }
 
 impl Questions {
     pub(crate) fn new(routing: Routing) -> Self {
-        Self { routing, open: Arc::default() }
+        Self { routing, open: Arc::default(), proven: Arc::default() }
     }
 
     /// Gives a connection to whoever is asked.
@@ -139,18 +143,16 @@ impl Questions {
         u64::from(self.open.load(Ordering::Relaxed)) * 2 >= u64::from(held)
     }
 
-    /// Takes a place among the open questions, for one that is about to be asked.
-    ///
-    /// # Errors
-    /// There are as many as there may be.
-    pub(crate) fn enter(&self) -> Result<Open, Refusal> {
-        let entered = Open(Arc::clone(&self.open));
-        let before = self.open.fetch_add(1, Ordering::Relaxed);
-        if before >= self.routing.max_undecided {
-            Err(Refusal::limit(Cause::MaxUndecided))
-        } else {
-            Ok(entered)
-        }
+    /// Takes a place among the open questions, for one that is about to be asked; `None` when there are as many as there
+    /// may be. SYNs and clients that have completed their handshake have as many places each, so that a flood of forged
+    /// SYNs takes up none of the clients'.
+    pub(crate) fn enter(&self, began: Began) -> Option<Open> {
+        let places = match began {
+            Began::WithSyn => &self.open,
+            Began::Accepted => &self.proven,
+        };
+        let entered = Open(Arc::clone(places));
+        (places.fetch_add(1, Ordering::Relaxed) < self.routing.max_undecided).then_some(entered)
     }
 
     /// Asks, and waits for the answer.

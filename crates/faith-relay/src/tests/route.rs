@@ -123,16 +123,28 @@ fn a_route_that_is_late_or_says_nothing_refuses_that_client() {
 }
 
 #[test]
-fn open_questions_are_bounded() {
+fn past_the_bound_of_questions_a_client_proves_itself_and_then_has_a_bound_of_its_own() {
     let (keep, kept) = channel();
     let lab = asking(PATIENCE, 1, move |question| keep.send(question).unwrap());
     let (syn, first) = lab.syn(Caller::new().address);
     lab.offer(syn);
-    let question = kept.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(fate_of(&lab), Fate::Reset);
+    let forged = kept.recv_timeout(PATIENCE).unwrap();
+
+    let caller = Caller::new();
+    let (syn, second) = lab.syn(caller.address);
+    lab.offer(syn);
+    assert_eq!(second.recv_timeout(PATIENCE), Ok(Fate::Released), "the kernel answers it");
+    let _served = caller.dial(&lab);
+    let proven = kept.recv_timeout(PATIENCE).unwrap();
+
+    let mut refused = Caller::new().dial(&lab);
+    assert!(read_to_reset(&mut refused).is_empty());
     let record = lab.ended();
     assert_eq!((record.reason, record.cause), (EndReason::Limit, Some(Cause::MaxUndecided)));
-    question.answer(Verdict::Default);
+
+    proven.answer(Verdict::Default);
+    eventually("the proven client has its session", || lab.engine.relaying() == 1);
+    forged.answer(Verdict::Default);
     assert_eq!(first.recv_timeout(PATIENCE), Ok(Fate::Released));
 }
 
