@@ -107,12 +107,14 @@ fn with_egress(test: impl FnOnce(Egress) + Send + 'static) {
 }
 
 /// Whether `to_stack` is to take a packet. All that it may take the classifier captures as TCP, and it leaves alone what
-/// has extension headers, what the pump looks at, and sources that begin with eight zeros.
+/// has extension headers, what the pump looks at, and sources that begin with eight zeros or are link-local.
 fn may_be_taken(packet: &[u8], syns: bool) -> bool {
     let captured =
         matches!(classifier().to_stack(packet, true), ToStack::Tcp | ToStack::Syn(_) | ToStack::Reset(_));
     let plain = captured && next_header(packet) == TCP && packet[8..16] != [0; 8];
+    let is_link_local = |packet: &[u8]| packet[8] == 0xfe && packet[9] & 0xc0 == 0x80;
     plain
+        && !is_link_local(packet)
         && match packet[HEADER + 13] & (SYN | ACK | RST | FIN) {
             SYN => syns,
             flags => flags & (SYN | ACK) == ACK,
@@ -263,5 +265,5 @@ fn the_packets_are_taken_and_left_for_every_reason() {
         let answer = answer().new_tree(&mut runner).unwrap().current();
         leaving += u32::from(classifier().to_host(&answer).is_none());
     }
-    assert!(taken > 300 && syns > 50 && left > 300 && leaving > 300, "{taken} {syns} {left} {leaving}");
+    assert!(taken > 200 && syns > 50 && left > 300 && leaving > 300, "{taken} {syns} {left} {leaving}");
 }
