@@ -54,7 +54,7 @@ export interface FaithRouteReject {
    *
    * A client whose handshake was answered first, for want of `connectFirst` or of room within `maxHeld`, was told that it
    * is connected, and is reset. A client without room within `maxHeldPerClient` waits with its SYN instead, while the
-   * route takes its time. A dropped client sends its SYN again, and each is a connection for the route to decide.
+   * route takes its time. A dropped client sends its SYN again for two minutes or so, of which the route is not asked.
    */
   reject: 'refused' | 'unreachable' | 'prohibited' | 'drop'
   /** Tells it from a {@link FaithRouteServer}. */

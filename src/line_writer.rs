@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use faith_stack::StackError;
 use faith_sys::line_writer::LineWriter;
 use napi_derive::napi;
 
@@ -22,8 +23,11 @@ impl NativeLineWriter {
     /// When no thread can be made.
     #[napi(constructor)]
     pub fn new(limit: u32) -> napi::Result<Self> {
-        let writer = LineWriter::start(io::stderr(), limit as usize)
-            .map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        let writer = LineWriter::start(io::stderr(), limit as usize).map_err(|error| {
+            let error = StackError::threads("start the thread that writes the log", error);
+            let hint = error.hint().unwrap_or_default();
+            napi::Error::from_reason(format!("{error}; {hint}"))
+        })?;
         Ok(Self { writer })
     }
 

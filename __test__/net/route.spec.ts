@@ -5,6 +5,7 @@ import test from 'ava'
 import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
 import type { FaithRouteConnection, FaithSession } from '../../index.js'
+import { nft, packets } from './fixtures/nft.js'
 import { Sockets } from './fixtures/sockets.js'
 import type { Answer, Order, Settings } from './programs/route-relay.js'
 
@@ -157,12 +158,21 @@ for (const [reject, error, reason] of [
   })
 }
 
-test.serial('a client that is dropped is told nothing, each time it asks', async (t) => {
+test.serial('a client that is dropped is told nothing, and asked about once', async (t) => {
   await using relay = await Relay.start()
   const port = freshPort()
   await relay.routes(port, { verdict: { reject: 'drop' } })
+  const table = `inet dropped${port}`
+  const rule = `tcp dport ${port} tcp flags syn counter name syns accept`
+  const chain = `chain output { type filter hook output priority filter\n${rule}\n}`
+  await nft(lab.client, `table ${table} {\ncounter syns {}\n${chain}\n}`)
   const near = client.dial(captured(), port)
-  await waitFor('its SYN to come again', () => relay.happenings('asked', port).length >= 2)
+  await waitFor('its SYN to go again', async () => (await packets(lab.client, table, 'syns')) >= 2)
+  // What comes after that SYN is asked about.
+  const other = freshPort()
+  await relay.routes(other, { verdict: { reject: 'refused' } })
+  t.is(await client.dial(captured(), other).outcome(), 'ECONNREFUSED')
+  t.is(relay.happenings('asked', port).length, 1)
   t.deepEqual(near.history, [])
   near.resets()
 })

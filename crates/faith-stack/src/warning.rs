@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use faith_packet::prefix::FaithPrefix;
@@ -131,16 +131,29 @@ pub(crate) enum What {
 #[derive(Clone)]
 pub(crate) struct Warnings {
     interface: Arc<str>,
-    callback: Arc<WarningCallback>,
+    /// Until the interface is closed.
+    callback: Arc<Mutex<Option<WarningCallback>>>,
 }
 
 impl Warnings {
     pub(crate) fn new(interface: &str, callback: WarningCallback) -> Self {
-        Self { interface: interface.into(), callback: Arc::new(callback) }
+        Self { interface: interface.into(), callback: Arc::new(Mutex::new(Some(callback))) }
     }
 
     pub(crate) fn send(&self, what: What) {
-        (self.callback)(Warning { interface: Arc::clone(&self.interface), what });
+        if let Some(callback) = &*self.callback() {
+            callback(Warning { interface: Arc::clone(&self.interface), what });
+        }
+    }
+
+    /// Lets go of the callback, and of what it keeps alive.
+    pub(crate) fn end(&self) {
+        let callback = self.callback().take();
+        drop(callback);
+    }
+
+    fn callback(&self) -> MutexGuard<'_, Option<WarningCallback>> {
+        self.callback.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

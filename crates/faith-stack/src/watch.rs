@@ -24,9 +24,12 @@ use crate::watchdog::Watchdog;
 const REST: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
 /// The thread, in the network namespace of the thread that started it.
-pub(crate) struct Watch {
+pub(crate) struct Watch(Mutex<Option<Running>>);
+
+struct Running {
+    /// An eventfd that the thread looks at.
     stop: OwnedFd,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: JoinHandle<()>,
 }
 
 /// Everything that is looked at.
@@ -52,15 +55,15 @@ impl Watch {
             persist(stopped.as_fd(), &mut state, |state| watched.follow(stopped.as_fd(), state));
         })?;
         told.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
-        Ok(Self { stop, thread: Mutex::new(Some(thread)) })
+        Ok(Self(Mutex::new(Some(Running { stop, thread }))))
     }
 
     /// Ends the thread.
     pub(crate) fn stop(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { stop, thread }) = running {
             // The counter of an eventfd that is written to once has room.
-            let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
+            let _ = rustix::io::write(&stop, &1_u64.to_ne_bytes());
             let _ = thread.join();
         }
     }

@@ -141,6 +141,7 @@ impl FaithInterface {
             || self.leave_shortcut(),
         );
         self.namespace.stop();
+        self.shared.warnings.end();
     }
 
     /// The connections that sockets without an owner, or with an owner outside of this process, leave behind.
