@@ -3,26 +3,31 @@
 //! Set-up is a handful of requests, so each call blocks until the kernel has answered; nothing here runs on a
 //! worker. [`notices`] says when to look again, and [`diag`] lists sockets.
 
+mod answers;
 pub(crate) mod diag;
 pub(crate) mod notices;
 
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use faith_packet::prefix::FaithPrefix;
-use futures_util::StreamExt as _;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags,
-    LinkInfo,
+    LinkInfo, LinkMessage,
 };
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteScope, RouteType,
 };
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, RouteMessageBuilder};
+use rustix::io::Errno;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use answers::{all, cut_short, one, to_io};
 
 /// `RT_TABLE_LOCAL`: the kernel's own table of local addresses.
 const TABLE_LOCAL: u8 = 255;
@@ -38,6 +43,7 @@ pub(crate) const OWN_ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0,
 /// A connection to the kernel of one network namespace.
 pub(crate) struct Netlink {
     runtime: Runtime,
+    connection: JoinHandle<()>,
     handle: Handle,
 }
 
@@ -45,13 +51,25 @@ impl Netlink {
     /// Connects from the calling thread's network namespace.
     pub(crate) fn connect() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().build()?;
-        let handle = {
+        let (mut connection, handle, _) = {
             let _context = runtime.enter();
-            let (connection, handle, _) = rtnetlink::new_connection_with_strict_check()?;
-            runtime.spawn(connection);
-            handle
+            rtnetlink::new_connection_with_strict_check()?
         };
-        Ok(Self { runtime, handle })
+        // For [`all`].
+        connection.set_forward_done(true);
+        let connection = runtime.spawn(connection);
+        Ok(Self { runtime, connection, handle })
+    }
+
+    /// Waits for `outcome`, which counts only if the connection lives on: a request ends in the same way when its
+    /// acknowledgement has come and when none can come any more.
+    fn wait<T>(&self, outcome: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let outcome = self.runtime.block_on(outcome)?;
+        if self.connection.is_finished() { Err(cut_short()) } else { Ok(outcome) }
+    }
+
+    fn change(&self, outcome: impl Future<Output = Result<(), rtnetlink::Error>>) -> io::Result<()> {
+        self.wait(async { outcome.await.map_err(to_io) })
     }
 
     /// The interface of that name.
@@ -60,25 +78,16 @@ impl Netlink {
     }
 
     fn index(&self, name: &str) -> io::Result<u32> {
-        self.runtime.block_on(async {
-            let mut links = std::pin::pin!(self.handle.link().get().match_name(name).execute());
-            match links.next().await {
-                Some(link) => Ok(link.map_err(to_io)?.header.index),
-                None => Err(rustix::io::Errno::NODEV.into()),
-            }
-        })
+        Ok(self.wait(one(self.handle.link().get().match_name(name).execute()))?.header.index)
     }
 
     /// Whether the device is up; `None` where it is not in this namespace any more.
     pub(crate) fn is_up(&self, device: Device) -> io::Result<Option<bool>> {
-        self.runtime.block_on(async {
-            let mut links = std::pin::pin!(self.handle.link().get().match_index(device.0).execute());
-            match links.next().await.transpose().map_err(to_io) {
-                Ok(link) => Ok(link.map(|link| link.header.flags.contains(LinkFlags::Up))),
-                Err(error) if error.raw_os_error() == Some(libc_enodev()) => Ok(None),
-                Err(error) => Err(error),
-            }
-        })
+        match self.wait(one(self.handle.link().get().match_index(device.0).execute())) {
+            Ok(link) => Ok(Some(link.header.flags.contains(LinkFlags::Up))),
+            Err(error) if is(&error, Errno::NODEV) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The IPv4 ranges that are the host's own (`ip -4 route show table local`).
@@ -88,29 +97,29 @@ impl Netlink {
         request.header.table = TABLE_LOCAL;
         request.header.kind = RouteType::Unspec;
         request.header.scope = RouteScope::Universe;
-        self.runtime.block_on(async {
-            let mut routes = std::pin::pin!(self.handle.route().get(request).execute());
-            let mut own = Vec::new();
-            while let Some(route) = routes.next().await {
-                let route = route.map_err(to_io)?;
-                if !matches!(route.header.kind, RouteType::Local | RouteType::Broadcast) {
-                    continue;
-                }
-                for attribute in &route.attributes {
-                    if let RouteAttribute::Destination(RouteAddress::Inet(address)) = attribute {
-                        own.push((*address, route.header.destination_prefix_length));
-                    }
+        let mut own = Vec::new();
+        let each = |route: RouteMessage| {
+            if !matches!(route.header.kind, RouteType::Local | RouteType::Broadcast) {
+                return;
+            }
+            for attribute in &route.attributes {
+                if let RouteAttribute::Destination(RouteAddress::Inet(address)) = attribute {
+                    own.push((*address, route.header.destination_prefix_length));
                 }
             }
-            Ok(own)
-        })
+        };
+        match self.wait(all(self.handle.route().get(request).execute(), each)) {
+            // There is no such table before there is an address, of the loopback device either.
+            Err(error) if is(&error, Errno::NOENT) => Ok(Vec::new()),
+            outcome => outcome.map(|()| own),
+        }
     }
 
     /// Whether an interface of that name exists.
     pub(crate) fn exists(&self, name: &str) -> io::Result<bool> {
         match self.index(name) {
             Ok(_) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc_enodev()) => Ok(false),
+            Err(error) if is(&error, Errno::NODEV) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -118,17 +127,15 @@ impl Netlink {
     /// The largest MTU that any device has, of those up to `most`.
     pub(crate) fn largest_mtu(&self, most: u32) -> io::Result<Option<u32>> {
         let mut largest = None;
-        self.runtime.block_on(async {
-            let mut links = std::pin::pin!(self.handle.link().get().execute());
-            while let Some(link) = links.next().await {
-                let mtu = link.map_err(to_io)?.attributes.into_iter().find_map(|attribute| match attribute {
-                    LinkAttribute::Mtu(mtu) => Some(mtu),
-                    _ => None,
-                });
-                largest = largest.max(mtu.filter(|mtu| *mtu <= most));
-            }
-            Ok(largest)
-        })
+        let each = |link: LinkMessage| {
+            let mtu = link.attributes.into_iter().find_map(|attribute| match attribute {
+                LinkAttribute::Mtu(mtu) => Some(mtu),
+                _ => None,
+            });
+            largest = largest.max(mtu.filter(|mtu| *mtu <= most));
+        };
+        self.wait(all(self.handle.link().get().execute(), each))?;
+        Ok(largest)
     }
 
     /// `ip link set NAME up`, with an MTU and a transmit queue length in packets, and with no address of its
@@ -146,10 +153,8 @@ impl Netlink {
             .append_extra_attribute(no_address)
             .build();
         let up = LinkUnspec::new_with_index(index).up().build();
-        self.runtime.block_on(async {
-            self.handle.link().change(quiet).execute().await.map_err(to_io)?;
-            self.handle.link().change(up).execute().await.map_err(to_io)
-        })?;
+        self.change(self.handle.link().change(quiet).execute())?;
+        self.change(self.handle.link().change(up).execute())?;
         Ok(Device(index))
     }
 
@@ -158,7 +163,7 @@ impl Netlink {
         let mut request = self.handle.address().add(device.0, OWN_ADDRESS.into(), 128);
         let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
         request.message_mut().attributes.push(AddressAttribute::Flags(flags));
-        match self.runtime.block_on(request.execute()).map_err(to_io) {
+        match self.change(request.execute()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -186,20 +191,20 @@ impl Netlink {
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
         ]));
-        self.runtime.block_on(self.handle.link().add(pair).execute()).map_err(to_io)
+        self.change(self.handle.link().add(pair).execute())
     }
 
     /// `ip link del NAME`.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         let index = self.index(name)?;
-        self.runtime.block_on(self.handle.link().del(index).execute()).map_err(to_io)
+        self.change(self.handle.link().del(index).execute())
     }
 
     /// `ip link set lo up`.
     pub(crate) fn loopback_up(&self) -> io::Result<Device> {
         let index = self.index("lo")?;
         let up = LinkUnspec::new_with_index(index).up().build();
-        self.runtime.block_on(self.handle.link().change(up).execute()).map_err(to_io)?;
+        self.change(self.handle.link().change(up).execute())?;
         Ok(Device(index))
     }
 
@@ -207,7 +212,7 @@ impl Netlink {
     /// only one with the same metric (`fib6_add_rt2node()`).
     pub(crate) fn add_route(&self, prefix: &FaithPrefix, device: Device) -> io::Result<()> {
         if self.routed_to(prefix)?.is_some_and(|(metric, _)| metric < METRIC) {
-            return Err(rustix::io::Errno::EXIST.into());
+            return Err(Errno::EXIST.into());
         }
         self.put_route(prefix, device)
     }
@@ -224,28 +229,25 @@ impl Netlink {
         main.header.address_family = AddressFamily::Inet6;
         main.header.table = RouteHeader::RT_TABLE_MAIN;
         let destination = RouteAttribute::Destination(RouteAddress::Inet6(prefix.address()));
-        self.runtime.block_on(async {
-            let mut routes = std::pin::pin!(self.handle.route().get(main).execute());
-            let mut best: Option<(u32, Option<Device>)> = None;
-            while let Some(route) = routes.next().await {
-                let RouteMessage { header, attributes, .. } = route.map_err(to_io)?;
-                if header.destination_prefix_length != prefix.length() || !attributes.contains(&destination) {
-                    continue;
-                }
-                let (mut metric, mut device) = (0, None);
-                for attribute in &attributes {
-                    match attribute {
-                        RouteAttribute::Priority(value) => metric = *value,
-                        RouteAttribute::Oif(index) => device = Some(Device(*index)),
-                        _ => {}
-                    }
-                }
-                if best.is_none_or(|(lowest, _)| metric < lowest) {
-                    best = Some((metric, device));
+        let mut best: Option<(u32, Option<Device>)> = None;
+        let each = |RouteMessage { header, attributes, .. }: RouteMessage| {
+            if header.destination_prefix_length != prefix.length() || !attributes.contains(&destination) {
+                return;
+            }
+            let (mut metric, mut device) = (0, None);
+            for attribute in &attributes {
+                match attribute {
+                    RouteAttribute::Priority(value) => metric = *value,
+                    RouteAttribute::Oif(index) => device = Some(Device(*index)),
+                    _ => {}
                 }
             }
-            Ok(best)
-        })
+            if best.is_none_or(|(lowest, _)| metric < lowest) {
+                best = Some((metric, device));
+            }
+        };
+        self.wait(all(self.handle.route().get(main).execute(), each))?;
+        Ok(best)
     }
 
     /// `ip -6 route del PREFIX dev NAME`.
@@ -279,11 +281,11 @@ impl Netlink {
     }
 
     fn add_route_message(&self, route: RouteMessage) -> io::Result<()> {
-        self.runtime.block_on(self.handle.route().add(route).execute()).map_err(to_io)
+        self.change(self.handle.route().add(route).execute())
     }
 
     fn remove_route_message(&self, route: RouteMessage) -> io::Result<()> {
-        self.runtime.block_on(self.handle.route().del(route).execute()).map_err(to_io)
+        self.change(self.handle.route().del(route).execute())
     }
 }
 
@@ -313,13 +315,9 @@ fn local(prefix: &FaithPrefix, loopback: Device) -> RouteMessage {
         .build()
 }
 
-fn to_io(error: rtnetlink::Error) -> io::Error {
-    match error {
-        rtnetlink::Error::NetlinkError(message) => message.to_io(),
-        other => io::Error::other(other.to_string()),
-    }
+fn is(error: &io::Error, errno: Errno) -> bool {
+    Errno::from_io_error(error) == Some(errno)
 }
 
-fn libc_enodev() -> i32 {
-    rustix::io::Errno::NODEV.raw_os_error()
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+use faith_sys::netns;
+
+use super::*;
+
+fn in_a_namespace(test: fn()) {
+    std::thread::spawn(move || match netns::unshare_network() {
+        Ok(()) => test(),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "cannot make a network namespace: {error}");
+        }
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn a_host_without_addresses_is_told_from_one_that_cannot_be_asked() {
+    in_a_namespace(|| {
+        let netlink = Netlink::connect().unwrap();
+        assert_eq!(netlink.own_ipv4().unwrap(), []);
+        netlink.loopback_up().unwrap();
+        assert!(netlink.own_ipv4().unwrap().contains(&(Ipv4Addr::new(127, 0, 0, 0), 8)));
+    });
+}
+
+#[test]
+fn a_connection_that_breaks_tells_nothing() {
+    in_a_namespace(|| {
+        let netlink = Netlink::connect().unwrap();
+        let loopback = netlink.loopback_up().unwrap();
+        // The next request is on its way to the connection's task when that ends.
+        netlink.connection.abort();
+        assert_eq!(netlink.own_ipv4().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(netlink.own_ipv4().is_err());
+
+        let broken = || {
+            let netlink = Netlink::connect().unwrap();
+            netlink.connection.abort();
+            netlink
+        };
+        assert!(broken().is_up(loopback).is_err());
+        assert!(broken().exists("lo").is_err());
+        assert!(broken().largest_mtu(u32::MAX).is_err());
+        assert!(broken().routed_to(&"64:ff9b::/96".parse().unwrap()).is_err());
+        let prefix = "64:ff9b::/96".parse().unwrap();
+        assert!(broken().add_local(&prefix, loopback).is_err());
+    });
+}
