@@ -138,6 +138,15 @@ impl State {
     }
 }
 
+/// A watch that panics sees nothing any more, and will not see again.
+impl Drop for State {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.failed(io::Error::other("the thread that does so has panicked; create the interface again"));
+        }
+    }
+}
+
 /// Runs `follow` until it ends in order: anew whenever it fails, at growing distances.
 fn persist(stop: BorrowedFd<'_>, state: &mut State, mut follow: impl FnMut(&mut State) -> io::Result<()>) {
     let [first, most] = REST;
@@ -160,15 +169,22 @@ fn is_readable_within(descriptor: BorrowedFd<'_>, limit: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 
     use super::*;
 
     const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 
+    struct OnPurpose;
+
     type Attempt<'a> = &'a dyn Fn(&mut State) -> io::Result<()>;
 
     /// Runs a watch whose attempts do what `attempts` say; the codes of its warnings.
     fn run(attempts: &mut dyn Iterator<Item = Attempt<'_>>) -> Vec<&'static str> {
+        run_on(&Arc::new(OwnAddresses::unknown()), attempts)
+    }
+
+    fn run_on(own: &Arc<OwnAddresses>, attempts: &mut dyn Iterator<Item = Attempt<'_>>) -> Vec<&'static str> {
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
         let warnings = Warnings::new(
@@ -176,10 +192,17 @@ mod tests {
             Box::new(move |warning| tell.lock().unwrap().send(warning.code()).unwrap()),
         );
         let (begun, _begun) = mpsc::channel();
-        let mut state = State::new(Arc::new(OwnAddresses::unknown()), warnings, begun);
+        let mut state = State::new(Arc::clone(own), warnings, begun);
         let stop = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
-        persist(stop.as_fd(), &mut state, |state| attempts.next().expect("no further attempt")(state));
-        drop(state);
+        let watch = AssertUnwindSafe(move || {
+            persist(stop.as_fd(), &mut state, |state| attempts.next().expect("no further attempt")(state));
+        });
+        // Only what a test does on purpose is no failure of it.
+        if let Err(panic) = catch_unwind(watch)
+            && !panic.is::<OnPurpose>()
+        {
+            resume_unwind(panic);
+        }
         told.try_iter().collect()
     }
 
@@ -214,5 +237,28 @@ mod tests {
         let cannot_begin = |_: &mut State| Err(io::Error::other("no socket"));
         let attempts: [Attempt<'_>; 1] = [&cannot_begin];
         assert_eq!(run(&mut attempts.into_iter()), [""; 0]);
+    }
+
+    #[test]
+    fn a_watch_that_panics_denies_everything_and_says_so() {
+        let own = Arc::new(OwnAddresses::unknown());
+        let panics = |state: &mut State| {
+            look(state);
+            panic_any(OnPurpose)
+        };
+        let attempts: [Attempt<'_>; 1] = [&panics];
+        assert_eq!(run_on(&own, &mut attempts.into_iter()), ["watch-lost"]);
+        assert!(own.contains(ELSEWHERE));
+    }
+
+    #[test]
+    fn a_watch_that_is_stopped_has_nothing_to_say() {
+        let own = Arc::new(OwnAddresses::unknown());
+        let works = |state: &mut State| {
+            look(state);
+            Ok(())
+        };
+        let attempts: [Attempt<'_>; 1] = [&works];
+        assert_eq!(run_on(&own, &mut attempts.into_iter()), [""; 0]);
     }
 }
