@@ -2,8 +2,8 @@
 //!
 //! A notice is only a reason to look: nothing is learnt from it, so a notice that was lost, or that this module cannot
 //! read, costs one look too many and never a stale view. The kernel drops notices while the socket's buffer is full and
-//! says so once (`ENOBUFS`), until the buffer has been read empty (`netlink_overrun()`); so [`Notices::wait`] returns
-//! only when it is empty, and every change after that is a new notice.
+//! says so once (`ENOBUFS`), until the buffer has been read empty (`netlink_overrun()`); until then every
+//! [`wait`](Notices::wait) says that everything may have changed.
 
 use std::io;
 use std::ops::BitOr;
@@ -21,6 +21,10 @@ const GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 10 | 1 << 11;
 
 /// The longest datagram that the kernel makes of notices (`NLMSG_GOODSIZE`), and more.
 const DATAGRAM: usize = 32 * 1024;
+
+/// Datagrams read before the caller looks, and sees whether it is to stop: in a storm of notices (a routing daemon that
+/// loads its table) there is always another.
+const BATCH: usize = 128;
 
 /// `struct nlmsghdr` and its alignment.
 const HEADER: usize = 16;
@@ -97,6 +101,8 @@ pub(crate) enum Woken {
 pub(crate) struct Notices {
     socket: OwnedFd,
     buffer: Vec<u8>,
+    /// Whether the kernel may have dropped notices since the buffer was read empty last.
+    lossy: bool,
 }
 
 impl Notices {
@@ -104,11 +110,12 @@ impl Notices {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
         bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
-        Ok(Self { socket, buffer: vec![0; DATAGRAM] })
+        Ok(Self { socket, buffer: vec![0; DATAGRAM], lossy: false })
     }
 
     /// Waits until something may have changed, `stop` is readable, or `limit` has passed. `routes` says which notices
-    /// are a reason to look at the routes: a router with the routes of the whole Internet has many others.
+    /// are a reason to look at the routes: a router with the routes of the whole Internet has many others. Reads at most
+    /// [`BATCH`] datagrams; the next wait reads those that are left, unless `stop` is readable.
     ///
     /// # Errors
     /// The socket cannot be read any more.
@@ -128,19 +135,27 @@ impl Notices {
         if !ready[0].revents().is_empty() {
             return Ok(Woken::Stopped);
         }
-        let mut changes = Changes::NONE;
-        loop {
+        let mut changes = if self.lossy { Changes::ALL } else { Changes::NONE };
+        for _ in 0..BATCH {
             match recv(self.socket.as_fd(), &mut self.buffer[..], RecvFlags::TRUNC) {
                 Ok((read, length)) if length <= read => {
                     changes = changes | all(&self.buffer[..length], &routes);
                 }
-                // A notice was longer than the buffer, or the kernel had no room for one.
-                Ok(_) | Err(Errno::NOBUFS) => changes = Changes::ALL,
-                Err(Errno::WOULDBLOCK) => return Ok(Woken::Changed(changes)),
+                // The notice was longer than the buffer.
+                Ok(_) => changes = Changes::ALL,
+                Err(Errno::NOBUFS) => {
+                    self.lossy = true;
+                    changes = Changes::ALL;
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    self.lossy = false;
+                    break;
+                }
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(Woken::Changed(changes))
     }
 }
 
@@ -196,7 +211,11 @@ fn destination(mut attributes: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use faith_sys::netns;
+    use rustix::event::{EventfdFlags, eventfd};
+
     use super::*;
+    use crate::netlink::Netlink;
 
     const PREFIX: &str = "64:ff9b::/96";
     const DEVICE: u32 = 7;
@@ -282,5 +301,70 @@ mod tests {
         }
         // A length of less than a header must not be read again and again.
         read(&[0; 64]);
+    }
+
+    /// Makes so many notices of routes in a namespace of its own, has `read` read them, which may make more.
+    fn after_changes(count: usize, read: fn(&mut Notices, &dyn Fn(usize))) {
+        let test = move || {
+            if let Err(error) = netns::unshare_network() {
+                assert!(std::env::var_os("CI").is_none(), "cannot make a network namespace: {error}");
+                return;
+            }
+            let netlink = Netlink::connect().unwrap();
+            let loopback = netlink.loopback_up().unwrap();
+            let change = |count: usize| {
+                let prefixes = (0..count).map(|index| format!("64:ff9b:{index:x}::/48").parse().unwrap());
+                let prefixes: Vec<FaithPrefix> = prefixes.collect();
+                for prefix in &prefixes {
+                    netlink.add_local(prefix, loopback).unwrap();
+                }
+                for prefix in &prefixes {
+                    netlink.remove_local(prefix, loopback).unwrap();
+                }
+            };
+            let mut notices = Notices::subscribe().unwrap();
+            change(count / 2);
+            read(&mut notices, &change);
+        };
+        std::thread::spawn(test).join().unwrap();
+    }
+
+    fn stop() -> OwnedFd {
+        eventfd(0, EventfdFlags::CLOEXEC).unwrap()
+    }
+
+    /// What a wait that does not wait says has changed; `None` when it is stopped.
+    fn wait(notices: &mut Notices, stop: &OwnedFd) -> Option<Changes> {
+        match notices.wait(stop.as_fd(), Duration::ZERO, |_| true).unwrap() {
+            Woken::Changed(changes) => Some(changes),
+            Woken::Stopped => None,
+        }
+    }
+
+    const ROUTES: Changes = Changes { routes: true, ..Changes::NONE };
+
+    #[test]
+    fn a_storm_of_notices_is_read_in_rounds_between_which_stop_is_seen() {
+        after_changes(BATCH + 20, |notices, _| {
+            let end = stop();
+            assert_eq!(wait(notices, &end), Some(ROUTES));
+            rustix::io::write(&end, &1_u64.to_ne_bytes()).unwrap();
+            assert_eq!(wait(notices, &end), None);
+            // There are still some.
+            assert_eq!(wait(notices, &stop()), Some(ROUTES));
+            assert_eq!(wait(notices, &stop()), Some(Changes::NONE));
+        });
+    }
+
+    #[test]
+    fn after_a_loss_each_round_says_so_until_there_is_nothing_left_to_read() {
+        after_changes(4000, |notices, change| {
+            let never = stop();
+            let rounds = std::iter::from_fn(|| wait(notices, &never).filter(|it| *it != Changes::NONE));
+            let rounds: Vec<Changes> = rounds.collect();
+            assert!(rounds.len() > 1 && rounds.iter().all(|it| *it == Changes::ALL), "{rounds:?}");
+            change(1);
+            assert_eq!(wait(notices, &never), Some(ROUTES));
+        });
     }
 }
