@@ -2,12 +2,15 @@
  * Clients of a relay get what sessions that have ended sent them, although their link takes its time and faithd ends; those
  * that do not get it are told by a reset.
  */
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { captured, createLab, waitFor } from '../../lab/index.js'
 import { Download, narrowStage, links } from './fixtures/download.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
+import { permitted, startFaithd, startWrapped } from './fixtures/faithd.js'
 import { Sockets } from './fixtures/sockets.js'
 import { narrowServer } from './fixtures/slow-link.js'
+
+const withoutSockDiag = fileURLToPath(new URL('programs/without-sock-diag.py', import.meta.url))
 
 const paths = [
   ['by the shortcut', []],
@@ -97,6 +100,25 @@ for (const [path, args] of paths) {
       },
     )
   }
+}
+
+for (const error of ['EPERM', 'EACCES', 'EPROTONOSUPPORT']) {
+  test.serial(`where sock_diag(7) gives ${error}, the last bytes arrive as well`, async (t) => {
+    await using stage = await narrowStage('a patient link')
+    const args = [...permitted, '--drain', '30']
+    const faithd = await startWrapped(stage.lab, [withoutSockDiag, error], args)
+    const send = await stage.serve(large, 'ends')
+    const download = await Download.begin(stage.lab.client, { half: true })
+    await send()
+    t.is((await faithd.sessionTo(80)).reason, 'closed')
+    t.true(download.bytes < large, 'a good part is on its way')
+
+    faithd.process.kill('SIGTERM')
+
+    t.deepEqual(await download.outcome(), { bytes: large, end: 'end' })
+    t.deepEqual(await faithd.end(), { code: 0, signal: null })
+    t.false(faithd.log.some(({ msg }) => msg.includes('cannot list the connections')))
+  })
 }
 
 test.serial(

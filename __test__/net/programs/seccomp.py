@@ -20,16 +20,18 @@ def number(x86_64: int, aarch64: int) -> int:
     return {"x86_64": x86_64, "aarch64": aarch64}[platform.machine()]
 
 
-def forbid(call: int, error: int, argument: int | None = None, least: int = 0) -> None:
-    """Has a system call fail with `error`; if an argument is named, only where that is less than `least`."""
+def forbid(
+    call: int, error: int, argument: int | None = None, least: int = 0, equal: int | None = None
+) -> None:
+    """Has a system call fail with `error`; if an argument is named, only where that is less than `least`, or `equal`."""
     refused = [
         (RETURN, 0, 0, SECCOMP_RET_ERRNO | error),
         (RETURN, 0, 0, SECCOMP_RET_ALLOW),
     ]
     if argument is not None:
         # The lower half of an argument, which is what both machines have first.
-        compared = [(LOAD, 0, 0, 16 + 8 * argument), (JUMP_UNLESS_LESS, 1, 0, least)]
-        refused = compared + refused
+        compare = (JUMP_UNLESS_LESS, 1, 0, least) if equal is None else (JUMP_IF_EQUAL, 0, 1, equal)
+        refused = [(LOAD, 0, 0, 16 + 8 * argument), compare] + refused
     # The number of the system call is the first word of seccomp_data.
     program = [(LOAD, 0, 0, 0), (JUMP_IF_EQUAL, 0, len(refused) - 1, call)] + refused
     encoded = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)

@@ -1,5 +1,6 @@
 //! The TCP sockets of the network namespace of the calling thread, those without a descriptor too: asked of the kernel by
-//! sock_diag(7), or read from /proc where the kernel is built without `inet_diag`.
+//! sock_diag(7), or read from /proc where that is refused: the kernel may be built without `inet_diag`, and a seccomp
+//! filter may forbid it.
 //!
 //! sock_diag passes over connections in other states, and there may be very many in `TIME_WAIT`; /proc formats each.
 
@@ -42,13 +43,15 @@ pub(crate) struct TcpSocket {
 /// The sockets in these states.
 ///
 /// # Errors
-/// Those of socket(2), send(2) and recv(2), and of reading /proc.
+/// Both ways fail: those of socket(2), send(2), recv(2) and the kernel's answer, and of reading /proc.
 pub(crate) fn sockets(states: States) -> io::Result<Vec<TcpSocket>> {
-    match by_diag(states) {
-        Err(Errno::NOENT | Errno::PROTONOSUPPORT) => by_proc(states),
-        answer => Ok(answer?),
-    }
+    by_diag(states).or_else(|refusal| {
+        let both = |error| io::Error::other(format!("sock_diag(7): {refusal}; {TABLE}: {error}"));
+        by_proc(states).map_err(both)
+    })
 }
+
+const TABLE: &str = "/proc/thread-self/net/tcp6";
 
 /// `struct nlmsghdr`, with the length first.
 const HEADER: usize = 16;
@@ -97,8 +100,9 @@ fn by_diag(states: States) -> Result<Vec<TcpSocket>, Errno> {
             let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
             let body = messages.get(HEADER..length).ok_or(Errno::PROTO)?;
             match u16::from_ne_bytes([t0, t1]) {
-                NLMSG_DONE => return Ok(sockets),
-                NLMSG_ERROR => return Err(refusal(body)),
+                // A kernel without `tcp_diag` says so at the end.
+                NLMSG_DONE => return errno(body).map_or(Ok(sockets), Err),
+                NLMSG_ERROR => return Err(errno(body).unwrap_or(Errno::PROTO)),
                 _ => sockets.extend(read_message(body)),
             }
             messages = messages.get(length.next_multiple_of(4)..).unwrap_or_default();
@@ -106,10 +110,10 @@ fn by_diag(states: States) -> Result<Vec<TcpSocket>, Errno> {
     }
 }
 
-/// `struct nlmsgerr`: a negative error number first.
-fn refusal(body: &[u8]) -> Errno {
+/// `struct nlmsgerr`, and what ends a dump: a negative error number first, or 0.
+fn errno(body: &[u8]) -> Option<Errno> {
     let number = body.first_chunk().map_or(0, |number| i32::from_ne_bytes(*number));
-    Errno::from_raw_os_error(number.saturating_neg())
+    (number != 0).then(|| Errno::from_raw_os_error(number.saturating_neg()))
 }
 
 /// `struct inet_diag_msg`: family, state, kind of the timer and an octet, then `struct inet_diag_sockid`.
@@ -143,7 +147,7 @@ fn read_timeout(mut attributes: &[u8]) -> Option<Duration> {
 }
 
 fn by_proc(states: States) -> io::Result<Vec<TcpSocket>> {
-    let table = fs::read_to_string("/proc/thread-self/net/tcp6")?;
+    let table = fs::read_to_string(TABLE)?;
     // The first line names the columns.
     Ok(table.lines().skip(1).filter_map(|line| read_line(line, states)).collect())
 }
@@ -248,5 +252,12 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn an_error_at_the_end_of_a_dump_is_one() {
+        assert_eq!(errno(&(-2_i32).to_ne_bytes()), Some(Errno::NOENT));
+        assert_eq!(errno(&0_i32.to_ne_bytes()), None);
+        assert_eq!(errno(&[]), None);
     }
 }
