@@ -72,16 +72,16 @@ impl Connections {
         callback: &Function<'_, Vec<NativeConnection>, ()>,
         taken: impl Fn() + Send + 'static,
     ) -> napi::Result<Self> {
-        let interface = Arc::downgrade(interface);
+        let guide = interface.guide();
         let mappings = Arc::<OnceLock<Mappings>>::default();
         let mapped = Arc::clone(&mappings);
         let batch = Batch::new(callback, move |captured: Vec<(usize, Captured)>| {
             taken();
-            let prefixes = interface.upgrade().map(|interface| interface.prefixes()).unwrap_or_default();
             let describe = |(worker, captured): (usize, Captured)| {
                 let address = *captured.destination.ip();
-                let prefix = prefixes.find(&address);
+                let prefix = guide.prefix_of(&address);
                 let server = prefix
+                    .as_ref()
                     .zip(mapped.get())
                     .and_then(|(prefix, mappings)| mappings.resolve(prefix, captured.destination));
                 NativeConnection {
@@ -92,7 +92,7 @@ impl Connections {
                     remote_port: captured.client.port(),
                     ipv4: server.map(|server| server.ip().to_string()),
                     ipv4_port: server.map(|server| server.port()),
-                    prefix: prefix.map(ToString::to_string).unwrap_or_default(),
+                    prefix: prefix.map(|prefix| prefix.to_string()).unwrap_or_default(),
                     worker: u32::try_from(worker).unwrap_or_default(),
                 }
             };

@@ -4,12 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
-use faith_stack::{FaithInterface, ListenOptions, ListenerHandle, StackError};
+use faith_stack::{FaithInterface, Guide, ListenOptions, ListenerHandle, StackError};
 use faith_sys::{descriptors, source, tcp};
 
 use crate::admission::Router;
@@ -21,14 +21,14 @@ use crate::record::Observer;
 use crate::room;
 use crate::upstream::{ConnectError, check_source};
 
-/// Weak, as the interface holds the listener, which holds the engine.
-impl Router for Weak<FaithInterface> {
+/// Not the interface, which holds the listener, which holds the engine.
+impl Router for Guide {
     fn is_own_ipv4(&self, address: Ipv4Addr) -> bool {
-        self.upgrade().is_none_or(|interface| interface.is_own_ipv4(address))
+        self.is_own_ipv4(address)
     }
 
     fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix> {
-        self.upgrade()?.prefixes().find(&address).copied()
+        self.prefix_of(&address)
     }
 }
 
@@ -103,7 +103,7 @@ impl Relay {
         };
         check_sources(&options)?;
         let workers = interface.workers();
-        let engine = Engine::new(options, Arc::downgrade(&interface), workers, observer);
+        let engine = Engine::new(options, interface.guide(), workers, observer);
         let listener = interface.listen(listen, Arc::clone(&engine) as _)?;
         Ok(Self { engine, listener })
     }

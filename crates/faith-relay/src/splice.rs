@@ -107,10 +107,9 @@ impl Splices {
     pub fn new(interface: &Arc<FaithInterface>) -> Self {
         let ends = Arc::new(Ends::default());
         let observer: Arc<dyn Observer> = Arc::clone(&ends) as _;
-        let (interface, workers) = (Arc::downgrade(interface), interface.workers());
         let options = RelayOptions { connect_first: false, ..RelayOptions::new(PortSet::all()) };
-        let engine = Engine::new(options, Weak::clone(&interface), workers, Some(observer));
-        Self { engine, interface, ends }
+        let engine = Engine::new(options, interface.guide(), interface.workers(), Some(observer));
+        Self { engine, interface: Arc::downgrade(interface), ends }
     }
 
     /// Connects to a server from the thread of a worker; `None` when the interface is closed before that is decided, or it

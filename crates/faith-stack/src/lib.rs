@@ -42,7 +42,7 @@ pub use counters::InterfaceStats;
 pub use error::StackError;
 pub use handle::ListenerHandle;
 pub use held::{HeldSyn, Released};
-pub use interface::{FaithInterface, LostCallback};
+pub use interface::{FaithInterface, Guide, LostCallback};
 pub use keepfaith::{keepfaith, set_keepfaith};
 pub use options::{InterfaceOptions, ShortcutUse, Steering};
 pub use service::{Captured, HoldLimits, ListenOptions, Prepare, Service};

@@ -176,13 +176,16 @@ fn routes_that_the_host_loses_are_put_back() {
 fn the_routers_own_addresses_are_known_as_they_change() {
     in_a_namespace(|| {
         let faith = faith(|_| {}).unwrap();
-        let own = |address: &str| faith.is_own_ipv4(address.parse().unwrap());
+        let guide = faith.guide();
+        let own = |address: &str| guide.is_own_ipv4(address.parse().unwrap());
         assert!(own("127.0.0.1"));
         assert!(!own("192.0.2.1"));
         ip("addr add 192.0.2.1/24 dev lo");
         eventually("the new address is known", || own("192.0.2.1"));
         ip("addr del 192.0.2.1/24 dev lo");
         eventually("the old address is forgotten", || !own("192.0.2.1"));
+        drop(faith);
+        assert!(own("192.0.2.1"), "nothing is known any more");
     });
 }
 

@@ -1,11 +1,11 @@
 //! The faith interface: its device on the host, its private namespace, and everything that runs between them.
 
 mod create;
+mod guide;
 mod listen;
 mod prefixes;
 mod shared;
 
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::own_addresses::OwnAddresses;
 use crate::watch::Watch;
 use crate::worker::Workers;
 
+pub use guide::Guide;
 pub(crate) use shared::Shared;
 
 /// Called once, from a worker, when the interface was taken away from under us.
@@ -75,12 +76,6 @@ impl FaithInterface {
     #[must_use]
     pub fn prefixes(&self) -> PrefixSet {
         self.shared.classifier.load().prefixes().clone()
-    }
-
-    /// Whether `address` is the host's own: of any of its interfaces, or routed to itself.
-    #[must_use]
-    pub fn is_own_ipv4(&self, address: Ipv4Addr) -> bool {
-        self.own.contains(address)
     }
 
     /// What it has counted.
@@ -142,6 +137,8 @@ impl FaithInterface {
         );
         self.namespace.stop();
         self.shared.warnings.end();
+        // The watch no longer keeps them up to date.
+        self.own.forget();
     }
 
     /// The connections that sockets without an owner, or with an owner outside of this process, leave behind.
