@@ -7,7 +7,7 @@ use faith_packet::classify::Unsupported;
 use faith_relay::Splices;
 use faith_stack::{FaithInterface, InterfaceOptions, ListenOptions, ShortcutUse, Steering, Warning};
 use napi::Env;
-use napi::bindgen_prelude::{Function, PromiseRaw};
+use napi::bindgen_prelude::{Function, PromiseRaw, spawn_blocking};
 use napi_derive::napi;
 
 use crate::batch::Batch;
@@ -224,8 +224,8 @@ impl NativeInterface {
     /// When the environment is closing.
     #[napi]
     pub async fn deliver(&self, within_ms: u32) -> napi::Result<()> {
-        let interface = Arc::clone(&self.interface);
-        on_a_thread(move || interface.deliver(Duration::from_millis(within_ms.into()))).await
+        self.interface.delivered(Duration::from_millis(within_ms.into())).await;
+        Ok(())
     }
 
     /// As [`deliver`](Self::deliver), and returns when that is done: for a process that ends, whose event loop turns no
@@ -248,13 +248,8 @@ impl NativeInterface {
     #[napi]
     pub async fn close(&self) -> napi::Result<()> {
         let interface = Arc::clone(&self.interface);
-        on_a_thread(move || interface.close()).await
+        spawn_blocking(move || interface.close())
+            .await
+            .map_err(|error| napi::Error::from_reason(error.to_string()))
     }
-}
-
-/// Does what blocks where nothing else waits for it.
-async fn on_a_thread(work: impl FnOnce() + Send + 'static) -> napi::Result<()> {
-    napi::bindgen_prelude::spawn_blocking(work)
-        .await
-        .map_err(|error| napi::Error::from_reason(error.to_string()))
 }

@@ -5,10 +5,13 @@
 //! now and then, and only while something closes.
 
 use std::fs;
+use std::future::{Future, ready};
 use std::net::SocketAddrV6;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 use crate::cut::patience;
@@ -45,38 +48,51 @@ impl Iterator for Pauses {
     }
 }
 
-impl Namespace {
-    /// Waits until clients have acknowledged all that closed sockets have sent them, `within` at most.
-    pub(crate) fn deliver(&self, within: Duration, warnings: &Warnings) {
-        for pause in Pauses::new(within) {
-            let warnings = warnings.clone();
-            if !self.run(move |_| is_delivering(&warnings, |_| true)).unwrap_or(false) {
-                return;
-            }
-            std::thread::sleep(pause);
+/// Looks again and again until nothing is being delivered, `within` at most.
+async fn until_delivered<L: Future<Output = bool>, R: Future>(
+    within: Duration,
+    is_delivering: impl Fn() -> L,
+    rest: impl Fn(Duration) -> R,
+) {
+    for pause in Pauses::new(within) {
+        if !is_delivering().await {
+            return;
         }
+        rest(pause).await;
     }
+}
 
-    /// The same for sockets with a local address that is `ours`, for tasks of any tokio runtime with time enabled.
+impl Namespace {
+    /// Waits until clients have acknowledged all that closed sockets with a local address that is `ours` have sent them,
+    /// `within` at most. For tasks of any tokio runtime with time enabled.
     pub(crate) async fn delivered(
         &self,
         within: Duration,
         warnings: &Warnings,
         ours: impl Fn(&SocketAddrV6) -> bool + Clone + Send + 'static,
     ) {
-        for pause in Pauses::new(within) {
+        let is_delivering = || {
             let (answer, told) = oneshot::channel();
             let (ours, warnings) = (ours.clone(), warnings.clone());
             // Fails when the caller has stopped waiting.
             let look = move |_: &mut Inside| answer.send(is_delivering(&warnings, ours)).unwrap_or_default();
-            if !self.post(look) || !told.await.unwrap_or(false) {
-                return;
-            }
-            tokio::time::sleep(pause).await;
-        }
+            let posted = self.post(look);
+            async move { posted && told.await.unwrap_or(false) }
+        };
+        until_delivered(within, is_delivering, tokio::time::sleep).await;
     }
 
-    /// Before open connections are reset whose local address is `ours`: notes how long their clients may take to object.
+    /// The same for all sockets, on a thread that it blocks.
+    pub(crate) fn deliver(&self, within: Duration, warnings: &Warnings) {
+        let is_delivering = || {
+            let warnings = warnings.clone();
+            ready(self.run(move |_| is_delivering(&warnings, |_| true)).unwrap_or(false))
+        };
+        // It has come to its end when it is polled once, as none of its parts waits otherwise than by blocking.
+        until_delivered(within, is_delivering, |pause| ready(thread::sleep(pause))).now_or_never();
+    }
+
+    /// Notes how long clients may object, before connections with a local address that is `ours` are reset.
     pub(crate) fn before_resets(
         &self,
         shared: &Shared,

@@ -24,7 +24,7 @@ use crate::worker::Workers;
 pub use guide::Guide;
 pub(crate) use shared::Shared;
 
-/// Called once, from a worker, when the interface was taken away from under us.
+/// Called once, from a thread of the interface, when the interface cannot go on: its device was deleted, or a worker died.
 pub type LostCallback = Box<dyn FnOnce(StackError) + Send>;
 
 /// How long an interface that is dropped waits for its clients.
@@ -98,8 +98,16 @@ impl FaithInterface {
         StackError::Closed(self.shared.name.clone())
     }
 
-    /// Waits until clients have acknowledged all that closed sockets have sent them, `within` at most. Blocks; a
-    /// connection that is open is not waited for. An interface that is lost, or closed, delivers nothing any more.
+    /// Waits until clients have acknowledged all that closed sockets have sent them, `within` at most. A connection that is
+    /// open is not waited for. An interface that is lost, or closed, delivers nothing any more. It needs a tokio runtime
+    /// with time enabled.
+    pub async fn delivered(&self, within: Duration) {
+        if !self.shared.is_lost() {
+            self.namespace.delivered(within, &self.shared.warnings, |_| true).await;
+        }
+    }
+
+    /// As [`delivered`](Self::delivered), and blocks until that is done.
     pub fn deliver(&self, within: Duration) {
         if !self.shared.is_lost() {
             self.namespace.deliver(within, &self.shared.warnings);
@@ -113,7 +121,7 @@ impl FaithInterface {
     }
 
     /// Ends every listener and worker, with whatever connections are left, and takes the interface away. Clients that
-    /// have not acknowledged everything are reset: [`deliver`](Self::deliver) waits for them. Blocks until that is done,
+    /// have not acknowledged everything are reset: [`delivered`](Self::delivered) waits for them. Blocks until that is done,
     /// some milliseconds, or where clients are reset up to three seconds; closing it again waits for the same end.
     pub fn close(&self) {
         let _closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +136,7 @@ impl FaithInterface {
             listener.close();
             listener.service.closing();
         }
-        // Before the devices go, which it would take for somebody else's doing.
+        // Before the devices go: the watch would report their loss.
         self.watch.stop();
         self.workers.stop(
             || self.left(),
