@@ -75,7 +75,7 @@ pub struct NativeRelayStats {
     pub bytes_up: f64,
     /// From servers to clients.
     pub bytes_down: f64,
-    /// Those of them that were not told, where any is.
+    /// Ended sessions and attempts that JavaScript was not told of, where it listens to ends.
     pub untold: Vec<NativeEnds>,
     /// Connections from another source than their client's own.
     pub source_fallbacks: f64,
@@ -143,7 +143,7 @@ fn session(record: SessionRecord) -> NativeSession {
 /// What a relay is prepared with on the JavaScript thread, before it is opened on another.
 pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
-    /// Whether anybody is told of ends.
+    /// JavaScript listens to ends.
     tells: bool,
     asking: Option<Arc<Asking>>,
     alive: KeepAlive,
@@ -208,7 +208,7 @@ impl PreparedRelay {
 #[napi]
 pub struct NativeRelay {
     state: Mutex<State>,
-    /// Whether JavaScript is told of ends.
+    /// JavaScript listens to ends.
     tells: bool,
     alive: KeepAlive,
 }

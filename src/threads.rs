@@ -43,7 +43,7 @@ fn start() -> Option<NativeFailure> {
     });
     let runtime = made.or_else(|error| {
         failure = Some(StackError::threads("start the threads of faithd", error).into());
-        // napi wants one, and this one has no thread; `ready` keeps everybody from asking it for anything.
+        // napi wants one, and this one has no thread; [`unready`] keeps callers from asking it for anything.
         Builder::new_current_thread().build()
     });
     if let Ok(runtime) = runtime {

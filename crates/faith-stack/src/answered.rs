@@ -24,7 +24,7 @@ const TOLD: u32 = 5;
 /// Seconds that a SYN is ignored for: Linux sends it for 127 s (`tcp_syn_retries` is 6).
 const IGNORED: u32 = 127;
 
-/// What a client was told of its SYN.
+/// The answer that a client's SYN got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Reset,

@@ -187,7 +187,7 @@ fn accept_one(socket: &AsyncFd<Arc<Socket>>) -> io::Result<Captured> {
     let (connection, client) =
         rustix::net::acceptfrom_with(socket.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     let mut client: SocketAddrV6 = client.ok_or(io::ErrorKind::NotConnected)?.try_into()?;
-    // A link-local one names the stack's device, which is no matter of others, and not in the SYN that was held.
+    // The scope of a link-local client names the stack's device; the held SYN has none.
     client.set_scope_id(0);
     let destination = rustix::net::getsockname(&connection)?.try_into()?;
     Ok(Captured { socket: connection, client, destination })

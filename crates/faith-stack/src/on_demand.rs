@@ -2,7 +2,8 @@
 //!
 //! A listener of many ports cannot hold a socket for each. So the first SYN to a port waits in the pump while
 //! the thread inside the namespace makes a group of sockets for it, one per worker, and goes on to the kernel
-//! when they listen. At most [`PORTS`] ports are open, fewer where there are few descriptors; past that the least recently used one is closed.
+//! when they listen. At most [`PORTS`] ports are open, fewer where there are few descriptors; past that the least
+//! recently used one is closed.
 
 use std::collections::hash_map::Entry;
 use std::net::Ipv6Addr;

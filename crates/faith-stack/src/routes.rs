@@ -1,5 +1,6 @@
-//! What the host has of a faith interface's making, and may lose: the routes of its prefixes, where they are faithd's to
-//! make, and the interface's own address.
+//! Puts back what the host may lose of a faith interface: its prefixes' routes and its own address.
+//!
+//! It leaves routes alone where they are not faithd's to make.
 //!
 //! The kernel forgets both when the device goes down, its IPv6 is switched off, or its MTU falls below 1280; and any
 //! program may delete them. They are put back when they are found missing, but not without end: of two programs that
@@ -34,7 +35,7 @@ pub(crate) struct Routes {
     ours: bool,
     /// Those that are not there, and that was said.
     lost: Vec<FaithPrefix>,
-    allowance: Allowance,
+    restorations: Restorations,
     /// When to look next.
     due: Option<Instant>,
 }
@@ -48,7 +49,7 @@ impl Routes {
             open,
             ours,
             lost: Vec::new(),
-            allowance: Allowance::default(),
+            restorations: Restorations::default(),
             due: Some(Instant::now()),
         }
     }
@@ -98,7 +99,7 @@ impl Routes {
         if !self.ours {
             return Ok(());
         }
-        if let Err(rest) = self.allowance.is_left(Instant::now()) {
+        if let Err(rest) = self.restorations.is_left(Instant::now()) {
             self.due = Some(Instant::now() + rest);
             return Ok(());
         }
@@ -129,7 +130,7 @@ impl Routes {
         if !restored.is_empty() {
             self.shared.warnings.send(What::RoutesRestored(restored));
         }
-        if put && self.allowance.take(Instant::now()) {
+        if put && self.restorations.take(Instant::now()) {
             self.shared.warnings.send(What::RoutesContested(WINDOW));
         }
         Ok(())
@@ -168,12 +169,12 @@ enum Found {
 
 /// How often routes may still be put back.
 #[derive(Default)]
-struct Allowance {
+struct Restorations {
     since: Option<Instant>,
     taken: u32,
 }
 
-impl Allowance {
+impl Restorations {
     /// Or how long until there is one again.
     fn is_left(&mut self, now: Instant) -> Result<(), Duration> {
         let end = self.since.map(|since| since + WINDOW).filter(|end| *end > now);
@@ -200,15 +201,15 @@ mod tests {
 
     #[test]
     fn routes_are_put_back_so_often_and_then_again_after_a_while() {
-        let mut allowance = Allowance::default();
+        let mut restorations = Restorations::default();
         let begun = Instant::now();
         for taken in 1..=MOST {
-            assert_eq!(allowance.is_left(begun), Ok(()));
-            assert_eq!(allowance.take(begun), taken == MOST);
+            assert_eq!(restorations.is_left(begun), Ok(()));
+            assert_eq!(restorations.take(begun), taken == MOST);
         }
-        assert_eq!(allowance.is_left(begun), Err(WINDOW));
-        assert_eq!(allowance.is_left(begun + WINDOW / 2), Err(WINDOW / 2));
-        assert_eq!(allowance.is_left(begun + WINDOW), Ok(()));
-        assert!(!allowance.take(begun + WINDOW));
+        assert_eq!(restorations.is_left(begun), Err(WINDOW));
+        assert_eq!(restorations.is_left(begun + WINDOW / 2), Err(WINDOW / 2));
+        assert_eq!(restorations.is_left(begun + WINDOW), Ok(()));
+        assert!(!restorations.take(begun + WINDOW));
     }
 }

@@ -1,4 +1,4 @@
-//! What resets clients when the faith interface was deleted, and neither has a way to the other.
+//! Resets clients after the faith interface was deleted, when no packets pass any more.
 //!
 //! Resets leave by a raw socket in the host's namespace, as if the host itself had sent them. A client that has lost
 //! something on the way objects to its reset (RFC 5961 section 3.2), and the host has no route any more for what it says;
@@ -67,7 +67,7 @@ impl StandIn {
     }
 }
 
-/// What it hears by, if it does; nothing comes by the other one.
+/// The packet socket, or the raw one, which never receives.
 impl AsFd for StandIn {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ear.as_ref().unwrap_or(&self.sender).as_fd()

@@ -19,7 +19,7 @@ const CALM: Duration = Duration::from_secs(5);
 /// Between two looks at a worker that has a job.
 const TURN: Duration = Duration::from_secs(1);
 
-/// So many looks in vain, and a worker counts as stuck.
+/// A worker is stuck after this many looks without progress.
 const PATIENCE: u32 = 5;
 
 /// The workers of one interface.

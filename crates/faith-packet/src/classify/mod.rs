@@ -9,7 +9,7 @@
 //! 1. Is it an IPv6 packet of the length it claims? (`malformed`)
 //! 2. Is keepfaith set? (`keepfaith`)
 //! 3. Can it come from a client, and is it for us? (`martian`) Link-local multicast, which only the host
-//!    itself can send here, is nobody's connection and no drop.
+//!    itself can send here, belongs to no connection and does not count as a drop.
 //! 4. Can its header chain be followed within bounds? (`extension`, `fragment`)
 //! 5. TCP is captured. So are the ICMPv6 errors about our own TCP packets, on which path MTU
 //!    discovery depends; other ICMPv6 than echo requests is not (`icmp`).

@@ -35,9 +35,8 @@ const TABLE_LOCAL: u8 = 255;
 /// `IP6_RT_PRIO_USER`: the metric of a route for which none is given.
 pub(crate) const METRIC: u32 = 1024;
 
-/// What the host itself dials from by a faith interface when it has no address of wider scope: one of another link would
-/// be chosen otherwise, to which no answer can come by this interface. Where there are others RFC 6724 prefers them
-/// (section 5, rule 2).
+/// The host dials from this address when it has only link-local ones: it would choose one of another link otherwise, to
+/// which no answer can come by a faith interface. Where there are others RFC 6724 prefers them (section 5, rule 2).
 pub(crate) const OWN_ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfa17);
 
 /// A connection to the kernel of one network namespace.

@@ -242,7 +242,7 @@ impl Guard {
         };
         let (shortcut, namespace) = (Arc::clone(&self.shortcut), &self.namespace);
         namespace.post(move |inside| {
-            // First, as what comes to the pair without programs is answered as if nobody were there.
+            // First: without programs the host refuses what comes to the pair.
             inside.leave_shortcut();
             shortcut.leave();
             shortcut.warnings.send(What::ShortcutLost(why));
