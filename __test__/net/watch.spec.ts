@@ -5,7 +5,7 @@ import test from 'ava'
 import type { FaithInterfaceOptions, FaithWarningCode } from '../../index.js'
 import { captured, waitFor } from '../../lab/index.js'
 import { permitted, startFaithd } from './fixtures/faithd.js'
-import type { Faith } from './programs/program.js'
+import { Program, type Faith } from './programs/program.js'
 import { stage } from './programs/stage.js'
 
 const { lab, router, client } = await stage()
@@ -221,6 +221,28 @@ test.serial('a worker that stands still is noticed, and that it goes on', async 
     ['worker-stuck', 'worker-runs'],
   )
 })
+
+for (const [what, before, codes] of [
+  ['is no warning', [], []],
+  [
+    'is one where clients cannot be told, and only one',
+    ['setpriv', '--bounding-set=-net_raw', '--inh-caps=-net_raw'],
+    ['clients-untold'],
+  ],
+] as const) {
+  test.serial(`that the interface is deleted ${what}`, async (t) => {
+    await using program = await Program.start(lab.router, before)
+    await program.keepfaith(true)
+    const faith = await program.create({ workers: 3 })
+    await program.ask('watchWarnings', faith.id)
+    await on('ip', 'link', 'del', 'faith0')
+    await waitFor('its end', async () => (await faith.happened()).includes('close'))
+    t.deepEqual(
+      (await program.ask('warnings', faith.id)).map(({ code }) => code),
+      [...codes],
+    )
+  })
+}
 
 test.serial('warnings are published as well', async (t) => {
   await router.ask('subscribe', 'faithd:warning')

@@ -197,7 +197,8 @@ impl Pump {
         let open = || {
             StandIn::open(self.worker == 0)
                 .inspect_err(|error| {
-                    self.shared.warnings.send(What::ClientsUntold(error.to_string()));
+                    let warn = || self.shared.warnings.send(What::ClientsUntold(error.to_string()));
+                    self.shared.untold.call_once(warn);
                 })
                 .ok()
         };

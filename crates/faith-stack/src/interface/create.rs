@@ -1,6 +1,6 @@
 //! How an interface is made.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
@@ -94,7 +94,7 @@ impl FaithInterface {
             .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
         let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
         let (shortcut, guard) = match shortcut {
-            ShortcutUse::Auto => Shortcut::make(&name, queues, mtu, &netlink, &namespace, &warnings)
+            ShortcutUse::Auto => Shortcut::make(&name, &outer, mtu, &netlink, &namespace, &warnings)
                 .inspect_err(|error| warnings.send(What::NoShortcut(error.to_string())))
                 .ok(),
             ShortcutUse::Off => None,
@@ -116,6 +116,7 @@ impl FaithInterface {
             backlogs,
             shortcut,
             warnings: warnings.clone(),
+            untold: Once::new(),
             lost: Mutex::new(Some(lost)),
             objections: Mutex::default(),
         });

@@ -1,6 +1,6 @@
 //! What the threads of an interface share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(super) backlogs: Option<Backlogs>,
     pub(super) shortcut: Option<Arc<Shortcut>>,
     pub(crate) warnings: Warnings,
+    /// The warning that clients cannot be told of the interface's end, which each worker finds out.
+    pub(crate) untold: Once,
     pub(super) lost: Mutex<Option<LostCallback>>,
     /// Until when clients may object to resets that they were sent.
     pub(super) objections: Mutex<Option<Instant>>,

@@ -15,12 +15,14 @@ mod programs;
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use faith_packet::prefix::FaithPrefix;
 use faith_sys::backlog::Backlogs;
 use faith_sys::netns;
+use faith_sys::tun::Tun;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::ebpf::Refusal;
 use crate::namespace::{END_INSIDE, Namespace, QUEUE, no_proc};
@@ -78,36 +80,41 @@ fn cannot(step: &'static str) -> impl Fn(io::Error) -> ShortcutError {
 struct Ends<'a> {
     interface: &'a str,
     faith: Device,
+    queue: OwnedFd,
     name: String,
     mtu: u32,
     warnings: &'a Warnings,
 }
 
 impl Shortcut {
-    /// Makes the shortcut of `interface`, which is in the network namespace of the calling thread, and what is to watch
-    /// it. It knows no prefixes yet. Minimum kernel version: 6.6 (`BPF_LINK_TYPE_TCX`).
+    /// Makes the shortcut of `interface`, which has these queues and is in the network namespace of the calling thread, and
+    /// what is to watch it. It knows no prefixes yet. Minimum kernel version: 6.6 (`BPF_LINK_TYPE_TCX`).
     ///
     /// # Errors
     /// [`ShortcutError`]: do without. Nothing remains then.
     pub(crate) fn make(
         interface: &str,
-        workers: usize,
+        queues: &[Tun],
         mtu: u32,
         netlink: &Netlink,
         namespace: &Arc<Namespace>,
         warnings: &Warnings,
     ) -> Result<(Arc<Self>, Guard), ShortcutError> {
-        let loaded = Loaded::load(workers)?;
+        let loaded = Loaded::load(queues.len())?;
         let faith = netlink.device(interface).map_err(cannot("find the interface"))?;
         // No two interfaces have an index at the same time, and few have one after the other.
-        let ends = Ends { interface, faith, name: format!("shortcut{}", faith.index()), mtu, warnings };
+        let name = format!("shortcut{}", faith.index());
+        let queue = queues.first().ok_or_else(|| io::ErrorKind::NotFound.into());
+        let queue = queue.and_then(|queue| queue.as_fd().try_clone_to_owned());
+        let queue = queue.map_err(cannot("watch the interface"))?;
+        let ends = Ends { interface, faith, queue, name, mtu, warnings };
         let (name, host) =
             (ends.name.clone(), netns::current().map_err(|error| ShortcutError::NoProc(no_proc(&error)))?);
         namespace
             .run(move |inside| inside.make_pair(&name, host.as_fd(), mtu))
             .unwrap_or_else(gone)
             .map_err(cannot("make the pair of the shortcut"))?;
-        let made = Self::lead_by(loaded, &ends, netlink, namespace);
+        let made = Self::lead_by(loaded, ends, netlink, namespace);
         if made.is_err() {
             namespace.run(|inside| inside.leave_shortcut());
         }
@@ -116,22 +123,23 @@ impl Shortcut {
 
     fn lead_by(
         loaded: Loaded,
-        ends: &Ends<'_>,
+        ends: Ends<'_>,
         netlink: &Netlink,
         namespace: &Arc<Namespace>,
     ) -> Result<(Arc<Self>, Guard), ShortcutError> {
-        let &Ends { interface, faith, ref name, mtu, warnings } = ends;
+        let Ends { interface, faith, queue, name, mtu, warnings } = ends;
         // Whatever comes out of it is for the program alone, also when there is none any more. A read-only /proc/sys
         // leaves it open to what the private namespace, which is the process's own, might send then.
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
-        let pair = netlink.bring_up(name, mtu, QUEUE).map_err(cannot("bring the shortcut up"))?;
+        let pair = netlink.bring_up(&name, mtu, QUEUE).map_err(cannot("bring the shortcut up"))?;
         let inside = namespace.run(|_| loaded.attach_inside(END_INSIDE));
         let loaded =
             inside.ok_or_else(|| cannot("enter the namespace")(io::ErrorKind::BrokenPipe.into()))??;
-        let (programs, backlogs) = loaded.attach((interface, faith), (name, pair))?;
+        let (programs, backlogs) = loaded.attach((interface, faith), (&name, pair))?;
         let state = Mutex::new(State::Taken(Box::new(programs)));
         let shortcut = Arc::new(Self { state, backlogs, warnings: warnings.clone() });
-        let guard = Guard { shortcut: Arc::clone(&shortcut), namespace: Arc::clone(namespace), pair, faith };
+        let guard =
+            Guard { shortcut: Arc::clone(&shortcut), namespace: Arc::clone(namespace), pair, faith, queue };
         namespace
             .run(|inside| inside.take_shortcut())
             .unwrap_or_else(gone)
@@ -224,11 +232,14 @@ pub(crate) struct Guard {
     namespace: Arc<Namespace>,
     pair: Device,
     faith: Device,
+    /// A queue of the interface.
+    queue: OwnedFd,
 }
 
 impl Guard {
     /// Whether the pair or the interface was taken away. Then everything goes through the pump again, for good: what the
-    /// programs redirect to a device that is gone is lost.
+    /// programs redirect to a device that is gone is lost. Where the interface was deleted nothing goes any way, which
+    /// the workers report.
     ///
     /// # Errors
     /// The kernel cannot be asked.
@@ -240,14 +251,23 @@ impl Guard {
             Some(false) => "its veth pair is down",
             None => "its veth pair was removed",
         };
-        let (shortcut, namespace) = (Arc::clone(&self.shortcut), &self.namespace);
-        namespace.post(move |inside| {
+        let is_news = !self.is_deleted();
+        let shortcut = Arc::clone(&self.shortcut);
+        self.namespace.post(move |inside| {
             // First: without programs the host refuses what comes to the pair.
             inside.leave_shortcut();
             shortcut.leave();
-            shortcut.warnings.send(What::ShortcutLost(why));
+            if is_news {
+                shortcut.warnings.send(What::ShortcutLost(why));
+            }
         });
         Ok(true)
+    }
+
+    /// Whether the interface is in no network namespace any more (`tun_chr_poll()`).
+    fn is_deleted(&self) -> bool {
+        let mut queue = [PollFd::new(&self.queue, PollFlags::empty())];
+        poll(&mut queue, Some(&Timespec::default())).is_ok() && queue[0].revents().contains(PollFlags::ERR)
     }
 }
 
