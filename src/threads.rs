@@ -1,12 +1,11 @@
 //! The threads that calls of JavaScript are worked on by.
 //!
-//! They are all there from when the addon is loaded: what closes an interface or a listener, reads an access list anew
-//! or lets sessions drain must not depend on whether the host has a thread left by then (pids.max, ulimit -u). More are
-//! started while there is much to block on, up to [`BLOCKING`], and where none can be, the work waits its turn.
+//! They are all there from when the addon is loaded, and stay: what closes an interface or a listener, reads an access
+//! list anew or lets sessions drain must not depend on whether the host has a thread left by then (pids.max, ulimit -u).
 
 use std::panic::catch_unwind;
-use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,9 +16,12 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::NativeFailure;
 
-/// One for what waits (drains, splices), and so many for what blocks. A runtime always has the first of either.
+/// One for what waits (drains, splices), and so many for what blocks; more of that waits its turn.
 const WAITING: usize = 1;
 const BLOCKING: usize = 4;
+
+/// How long the threads may take to start.
+const START: Duration = Duration::from_secs(1);
 
 /// Why there are no threads, if there are none.
 static FAILURE: OnceLock<Option<NativeFailure>> = OnceLock::new();
@@ -38,7 +40,7 @@ pub fn init(_exports: Object<'_>) -> napi::Result<()> {
 fn start() -> Option<NativeFailure> {
     let mut failure = None;
     // tokio panics too when it cannot start a thread, and says so on stderr; so it is tried first.
-    let made = try_threads(WAITING + 1).and_then(|()| {
+    let made = try_threads(WAITING + BLOCKING).and_then(|()| {
         catch_unwind(runtime).unwrap_or_else(|_| Err(std::io::Error::from_raw_os_error(EAGAIN)))
     });
     let runtime = made.or_else(|error| {
@@ -62,9 +64,24 @@ fn runtime() -> std::io::Result<Runtime> {
         .thread_name("faith/calls")
         .enable_time()
         .build()?;
-    // The first of those that block. With it there is one for all that comes.
-    runtime.spawn_blocking(|| {});
+    start_blocking(&runtime);
     Ok(runtime)
+}
+
+/// Has the runtime start each thread that blocks: it does while all others are busy.
+fn start_blocking(runtime: &Runtime) {
+    let started = Arc::new((Mutex::new(0), Condvar::new()));
+    for _ in 0..BLOCKING {
+        let started = Arc::clone(&started);
+        runtime.spawn_blocking(move || {
+            let (count, all) = &*started;
+            let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+            *count += 1;
+            all.notify_all();
+            // Where a thread is missing all the same, those that are there go to work.
+            drop(all.wait_timeout_while(count, START, |count| *count < BLOCKING));
+        });
+    }
 }
 
 /// Whether so many threads can be started.
