@@ -58,7 +58,7 @@ test.serial(
   },
 )
 
-test.serial('forged SYNs of its network do not keep a client out', async (t) => {
+test.serial('forged SYNs of its network and of others do not keep a client out', async (t) => {
   const [forged, port] = [7952, 7953]
   const network = ['2001:db8:f000::/48', 'via', addresses.client, 'dev', 'lan0']
   await lab.router.run('ip', ['-6', 'route', 'add', ...network])
@@ -69,14 +69,20 @@ test.serial('forged SYNs of its network do not keep a client out', async (t) => 
   await using faith = await router.create()
   const accessList = '::/0 permit 198.51.100.0/24\n'
   const options = { ports: 'all', accessList, maxHeldPerClient: 10 } as const
-  await using relay = await faith.route(options, { verdicts: {} })
+  await using relay = await faith.route(options, { verdicts, waits: [slow] })
   const flood = { address: captured(), port: forged, networks: 1, count: 200 }
   await floodEnded(startFlood(lab.client, flood))
   // The places are taken, and the servers wait for clients that never come.
   await waitFor('the bound', async () => (await faith.stats()).synsBeyondClientHold >= 100)
+  // What the route has not decided about other networks is no reason to wait.
+  const others = { address: captured(), port: slow, networks: 50, count: 200 }
+  await floodEnded(startFlood(lab.client, { ...others, source: '2001:db8:f000:1::' }))
+  await undecided(200)
+  const before = (await faith.stats()).drops
   const client = lab.client.spawn('python3', [mirror, 'dial', captured(), String(port)])
   client.stdin.write('2001:db8:f000::abcd 20\n')
   await waitFor('the client to be served', () => client.lines.length === 20)
   for (const line of client.lines) t.like(JSON.parse(line), { seen: addresses.routerIPv4 })
+  t.deepEqual((await faith.stats()).drops, before)
   t.like((await relay.stats()).ended, { refused: 0, limit: 0, error: 0 })
 })

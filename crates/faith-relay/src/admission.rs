@@ -63,13 +63,16 @@ impl Admission {
             privileged_source: options.privileged_source,
             proxy: options.proxy,
             copy_dscp: options.copy_dscp,
-            questions: options.routing.take().map(Questions::new),
+            questions: options
+                .routing
+                .take()
+                .map(|routing| Questions::new(routing, options.clients.prefix_length)),
         }
     }
 
-    /// Whether a SYN past the `held` ones of its client waits for a place, as [`Questions::waits`].
-    pub(crate) fn waits(&self, held: u32) -> bool {
-        self.questions.as_ref().is_some_and(|questions| questions.waits(held))
+    /// Tells whether a SYN past the `held` ones of its client waits for a place, as [`Questions::waits`].
+    pub(crate) fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
+        self.questions.as_ref().is_some_and(|questions| questions.waits(client, held))
     }
 
     /// Where an attempt goes, if it may.
@@ -109,7 +112,7 @@ impl Admission {
             return self.admit(attempt, traffic_class).map(Way::Server);
         };
         let (client, destination) = (*attempt.client(), *attempt.destination());
-        let open = attempt.question.take().or_else(|| questions.enter(attempt.began));
+        let open = attempt.question.take().or_else(|| questions.enter(attempt.began, client.ip()));
         let open = open.ok_or(Refusal::limit(Cause::MaxUndecided))?;
         match questions.ask(open, client, destination, self.server_of(destination)).await? {
             Verdict::Connect { server, source, proxy } => {

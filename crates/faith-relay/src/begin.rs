@@ -55,7 +55,7 @@ impl Engine {
         }
         // Counted from here on, so that the next SYN of a burst goes by it.
         let question = match self.admission.questions() {
-            Some(questions) => match questions.enter(Began::WithSyn) {
+            Some(questions) => match questions.enter(Began::WithSyn, client.ip()) {
                 None => return drop(syn.release()),
                 question => question,
             },

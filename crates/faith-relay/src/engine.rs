@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -257,8 +257,8 @@ impl Service for Engine {
         self.offer(worker, syn);
     }
 
-    fn waits(&self, held: u32) -> bool {
-        self.admission.waits(held)
+    fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
+        self.admission.waits(client, held)
     }
 
     fn accepted(self: Arc<Self>, worker: usize, connection: Captured) {

@@ -3,13 +3,15 @@
 //! An answer may come from any thread, late, or never. So a question has a time limit, there is a bound on how many
 //! are open, and one that is dropped unanswered refuses its client and nobody else.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use faith_packet::icmpv6::Unreachable;
+use faith_packet::prefix::network_of;
 use faith_packet::proxy::Version;
 use faith_stack::Captured;
 use tokio::sync::oneshot;
@@ -113,15 +115,25 @@ impl fmt::Debug for Routing {
 #[derive(Debug)]
 pub(crate) struct Questions {
     routing: Routing,
+    client_prefix_length: u8,
+    open: Arc<Mutex<Counts>>,
+}
+
+/// How many questions are open.
+#[derive(Debug, Default)]
+struct Counts {
     /// About SYNs, which any host can forge.
-    open: Arc<AtomicU32>,
+    syns: u32,
+    /// About SYNs of each client network that has any. Clients choose the keys, hence a keyed hash.
+    networks: HashMap<u128, u32>,
     /// About clients that have completed their handshake.
-    proven: Arc<AtomicU32>,
+    proven: u32,
 }
 
 impl Questions {
-    pub(crate) fn new(routing: Routing) -> Self {
-        Self { routing, open: Arc::default(), proven: Arc::default() }
+    /// `client_prefix_length` is how many bits of an address make one client.
+    pub(crate) fn new(routing: Routing, client_prefix_length: u8) -> Self {
+        Self { routing, client_prefix_length, open: Arc::default() }
     }
 
     /// Gives a connection to whoever is asked.
@@ -133,26 +145,28 @@ impl Questions {
         self.routing.route.closing();
     }
 
-    /// Whether a SYN whose client has `held` SYNs held, as many as it may, waits for a place among them.
+    /// Tells whether a SYN of `client` waits for a place where its network has `held` SYNs held, as many as it may.
     ///
-    /// It does while so many questions are open that they may make up most of the client's places. These come free within
-    /// the time limit, and a client that is accepted meanwhile is told that it is connected before the route has
-    /// decided so. Otherwise the places are of SYNs that are connected or not heard of again, forged ones
-    /// perhaps, and losing a SYN would shut out a real client of the same network: it is accepted first.
-    pub(crate) fn waits(&self, held: u32) -> bool {
-        u64::from(self.open.load(Ordering::Relaxed)) * 2 >= u64::from(held)
+    /// It waits while open questions make up half of these places or more: the places come free within the time limit,
+    /// and accepting the client would tell it that it is connected before the route has decided. Otherwise the places
+    /// belong to SYNs whose servers are connected, or to forged SYNs. Dropping the SYN would then shut a real client of
+    /// the network out, so the kernel accepts it first. Questions about other networks change nothing.
+    pub(crate) fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
+        let network = network_of(*client, self.client_prefix_length);
+        let undecided = lock(&self.open).networks.get(&network).copied().unwrap_or(0);
+        u64::from(undecided) * 2 >= u64::from(held)
     }
 
     /// Takes a place among the open questions, for one that is about to be asked; `None` when there are as many as there
     /// may be. SYNs and clients that have completed their handshake have as many places each, so that a flood of forged
     /// SYNs takes up none of the clients'.
-    pub(crate) fn enter(&self, began: Began) -> Option<Open> {
-        let places = match began {
-            Began::WithSyn => &self.open,
-            Began::Accepted => &self.proven,
+    pub(crate) fn enter(&self, began: Began, client: &Ipv6Addr) -> Option<Open> {
+        let network = match began {
+            Began::WithSyn => Some(network_of(*client, self.client_prefix_length)),
+            Began::Accepted => None,
         };
-        let entered = Open(Arc::clone(places));
-        (places.fetch_add(1, Ordering::Relaxed) < self.routing.max_undecided).then_some(entered)
+        let entered = lock(&self.open).enter(network, self.routing.max_undecided);
+        entered.then(|| Open { counts: Arc::clone(&self.open), network })
     }
 
     /// Asks, and waits for the answer.
@@ -176,13 +190,50 @@ impl Questions {
     }
 }
 
+impl Counts {
+    /// Counts one more question, about a SYN of this network or about a proven client, unless there are `most`.
+    fn enter(&mut self, network: Option<u128>, most: u32) -> bool {
+        let places = if network.is_some() { &mut self.syns } else { &mut self.proven };
+        if *places >= most {
+            return false;
+        }
+        *places += 1;
+        if let Some(network) = network {
+            *self.networks.entry(network).or_default() += 1;
+        }
+        true
+    }
+
+    fn leave(&mut self, network: Option<u128>) {
+        let Some(network) = network else {
+            self.proven -= 1;
+            return;
+        };
+        self.syns -= 1;
+        if let Entry::Occupied(mut count) = self.networks.entry(network) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A place among the open questions, free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Open(Arc<AtomicU32>);
+pub(crate) struct Open {
+    counts: Arc<Mutex<Counts>>,
+    /// The network of the client, where the question is about a SYN.
+    network: Option<u128>,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.counts).leave(self.network);
     }
 }
 

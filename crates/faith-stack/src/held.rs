@@ -51,8 +51,10 @@ pub(crate) enum NotHeld {
     Answered(Answer),
     /// No more may be held in all.
     BeyondTotal,
-    /// No more may be held of this client's, at a time or in this second.
+    /// The client's network has as many held as it may have at a time.
     BeyondClient,
+    /// The client's network has had as many held as it may have in a second.
+    BeyondRate,
 }
 
 type Lines = FxHashMap<Flow, Line>;
@@ -303,10 +305,11 @@ impl Place {
             return Err(NotHeld::BeyondTotal);
         }
         let HoldingClients { held, lately } = &mut *clients;
-        if held.get(&network).copied().unwrap_or(0) >= hold.limits.per_client
-            || lately.as_mut().is_some_and(|lately| !lately.take(network, Instant::now()))
-        {
+        if held.get(&network).copied().unwrap_or(0) >= hold.limits.per_client {
             return Err(NotHeld::BeyondClient);
+        }
+        if lately.as_mut().is_some_and(|lately| !lately.take(network, Instant::now())) {
+            return Err(NotHeld::BeyondRate);
         }
         *held.entry(network).or_default() += 1;
         hold.total.fetch_add(1, Ordering::Relaxed);
@@ -408,9 +411,11 @@ mod tests {
         assert!(Place::take(&hold, &one).is_ok());
 
         let hold = Hold::new(HoldLimits { per_second: Some(3), ..limits });
-        let again = (0..100).filter(|_| Place::take(&hold, &one).is_ok()).count();
+        let taken: Vec<_> = (0..100).map(|_| Place::take(&hold, &one).map(drop)).collect();
+        let again = taken.iter().filter(|taken| taken.is_ok()).count();
         // Three, and one more for each third of a second that it took.
         assert!((3..100).contains(&again), "{again}");
+        assert!(taken.iter().all(|taken| matches!(taken, Ok(()) | Err(NotHeld::BeyondRate))), "{taken:?}");
         assert!(Place::take(&hold, &other).is_ok());
     }
 

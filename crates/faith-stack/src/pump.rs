@@ -152,10 +152,11 @@ impl Pump {
             Err(NotHeld::BeyondTotal) => counters.syns_beyond_hold.add(1),
             Err(NotHeld::BeyondClient) => {
                 counters.syns_beyond_client_hold.add(1);
-                if listener.service.waits(hold.limits.per_client) {
+                if listener.service.waits(flow.client.ip(), hold.limits.per_client) {
                     return counters.drop(DropReason::Hold);
                 }
             }
+            Err(NotHeld::BeyondRate) => counters.syns_beyond_client_hold.add(1),
         }
         self.show_syn(listener, flow, frame);
     }

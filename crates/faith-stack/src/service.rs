@@ -33,10 +33,11 @@ pub trait Service: Send + Sync + 'static {
         drop(syn.release());
     }
 
-    /// Asks what becomes of a SYN whose client has `held` SYNs held, as many as it may. `true` loses it, as a full
-    /// backlog would: the client sends it again, and it may find a place then. `false` has the kernel answer it.
-    fn waits(&self, held: u32) -> bool {
-        let _ = held;
+    /// Asks what becomes of a SYN of `client`, whose network has `held` SYNs held, as many at a time as it may. `true`
+    /// drops it, as a full backlog would: the client sends it again, and it may find a place then. `false` has the kernel
+    /// answer it. A SYN past [`HoldLimits::per_second`] always goes on to the kernel.
+    fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
+        let _ = (client, held);
         false
     }
 

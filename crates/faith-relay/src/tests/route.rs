@@ -1,7 +1,7 @@
 //! Somebody else decides where a connection goes.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -152,24 +152,44 @@ fn past_the_bound_of_questions_a_client_proves_itself_and_then_has_a_bound_of_it
 fn a_syn_past_the_bound_waits_while_most_of_the_places_may_be_undecided() {
     let (keep, kept) = channel();
     let lab = asking(PATIENCE, 4, move |question| keep.send(question).unwrap());
-    assert!(!lab.engine.waits(4), "nothing is undecided");
+    let [client, other] = [Ipv6Addr::LOCALHOST, "2001:db8::1".parse().unwrap()];
+    assert!(!lab.engine.waits(&client, 4), "nothing is undecided");
     let mut asked = Vec::new();
     for _ in 0..2 {
         let (syn, fate) = lab.syn(Caller::new().address);
         lab.offer(syn);
         asked.push((kept.recv_timeout(PATIENCE).unwrap(), fate));
     }
-    assert!(lab.engine.waits(4) && !lab.engine.waits(5));
+    assert!(lab.engine.waits(&client, 4) && !lab.engine.waits(&client, 5));
+    assert!(!lab.engine.waits(&other, 1), "questions about other networks are no reason to wait");
     for (question, fate) in asked {
         question.answer(Verdict::Reject(Reject::Refused));
         assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
     }
-    assert!(!lab.engine.waits(4), "what was decided is no reason to wait");
+    assert!(!lab.engine.waits(&client, 4), "what was decided is no reason to wait");
+}
+
+#[test]
+fn forged_syns_of_many_networks_fill_the_questions_and_make_no_other_client_wait() {
+    let (keep, kept) = channel();
+    let lab = asking(PATIENCE, 8, move |question| keep.send(question).unwrap());
+    let mut forged = Vec::new();
+    for network in 0..8_u128 {
+        let from = Ipv6Addr::from_bits(0x2001_0db8 << 96 | network << 64 | 1);
+        let (syn, fate) = lab.syn(SocketAddrV6::new(from, 1024, 0, 0));
+        lab.offer(syn);
+        forged.push((kept.recv_timeout(PATIENCE).unwrap(), fate));
+        assert!(lab.engine.waits(&from, 2) && !lab.engine.waits(&from, 3));
+    }
+    assert!(!lab.engine.waits(&Ipv6Addr::LOCALHOST, 1));
+    let (syn, fate) = lab.syn(Caller::new().address);
+    lab.offer(syn);
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released), "the bound of all questions still holds");
 }
 
 #[test]
 fn without_a_route_no_syn_waits() {
-    assert!(!Lab::new(options()).engine.waits(1));
+    assert!(!Lab::new(options()).engine.waits(&Ipv6Addr::LOCALHOST, 1));
 }
 
 #[test]
