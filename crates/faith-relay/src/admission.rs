@@ -10,7 +10,8 @@ use faith_packet::prefix::FaithPrefix;
 use faith_packet::proxy::{Version, header};
 use faith_stack::Captured;
 
-use crate::attempt::{Attempt, Began};
+use crate::attempt::Attempt;
+use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Clients;
 use crate::options::RelayOptions;

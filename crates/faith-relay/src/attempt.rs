@@ -5,6 +5,7 @@ use std::net::{SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Place;
 use crate::engine::Engine;
@@ -35,15 +36,6 @@ pub(crate) struct Attempt {
     /// Whether client and server have been joined.
     pub(crate) joined: bool,
     handed_over: bool,
-}
-
-/// What the client had shown of itself when an attempt began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Began {
-    /// A SYN, which any host can forge.
-    WithSyn,
-    /// A complete handshake.
-    Accepted,
 }
 
 impl Attempt {

@@ -27,7 +27,8 @@ use tokio::time::Instant;
 
 use crate::admission::Way;
 use crate::alarm::Alarm;
-use crate::attempt::{Attempt, Began};
+use crate::attempt::Attempt;
+use crate::began::Began;
 use crate::clock::Clock;
 use crate::course::Course;
 use crate::engine::{Engine, Stage};

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::leg::Leg;
 use crate::record::EndReason;
-use crate::session::Side;
+use crate::side::Side;
 
 /// The survivor is looked at again after this part of the time it has taken so far, because the kernel tells of no
 /// acknowledgement. The reset comes so much too late at most.

@@ -14,10 +14,10 @@
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
 //! | `admission`, `clients`, `room`, `route` | who may go where |
 //! | `engine`, `handover`, `reports` | what becomes of a SYN and of an accepted connection; the relay's end |
-//! | `attempt`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
-//! | `upstream`, `source` | connecting, where from, and what a failure means |
+//! | `attempt`, `began`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
+//! | `upstream`, `source`, `connect_error` | connecting, where from, and what a failure means |
 //! | `splice` | sessions of connections that JavaScript accepted |
-//! | `session`, `ending`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
+//! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
 //!
 //! Its worker threads must run tokio with I/O and time enabled, in a `LocalRuntime`, and the process must
 //! ignore `SIGPIPE`.
@@ -27,10 +27,12 @@
 mod admission;
 mod alarm;
 mod attempt;
+mod began;
 mod begin;
 mod cause;
 mod clients;
 mod clock;
+mod connect_error;
 mod counters;
 mod course;
 mod direction;
@@ -51,6 +53,7 @@ mod room;
 mod route;
 mod session;
 mod shortage;
+mod side;
 mod source;
 mod spares;
 mod splice;
@@ -63,6 +66,7 @@ mod tests;
 
 pub use cause::Cause;
 pub use clients::ClientLimits;
+pub use connect_error::ConnectError;
 pub use counters::RelayStats;
 pub use live::LiveSession;
 pub use options::RelayOptions;
@@ -71,4 +75,3 @@ pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
 pub use splice::{Connection, Server, Splice, Splices, Stop, take};
 pub use tally::{End, Tally};
-pub use upstream::ConnectError;

@@ -13,13 +13,14 @@ use faith_stack::{FaithInterface, Guide, ListenOptions, ListenerHandle, StackErr
 use faith_sys::{descriptors, source, tcp};
 
 use crate::admission::Router;
+use crate::connect_error::ConnectError;
 use crate::counters::RelayStats;
 use crate::engine::Engine;
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
 use crate::record::Observer;
 use crate::room;
-use crate::upstream::{ConnectError, check_source};
+use crate::upstream::check_source;
 
 /// Not the interface, which holds the listener, which holds the engine.
 impl Router for Guide {

@@ -17,7 +17,7 @@ use faith_stack::Captured;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::attempt::Began;
+use crate::began::Began;
 use crate::record::EndReason;
 use crate::upstream::{Answer, Refusal};
 

@@ -16,8 +16,8 @@
 //! # Last words
 //!
 //! A peer that resets its connection has said something before: why it takes no more of an upload, for example. Linux
-//! leaves that in the receive queue of our leg, readable, and adds nothing to it. So a session one of whose legs has
-//! failed, in whatever way that was noticed, goes on as an `Ending`, in which
+//! leaves that in the receive queue of our leg, readable, and adds nothing to it. So when a leg fails, the session becomes
+//! an `Ending`:
 //!
 //! * the direction towards the peer that is gone is dead: it is never advanced again, and what the survivor still says
 //!   is received and thrown away, because a survivor that is stuck in sending might never read;
@@ -49,15 +49,10 @@ use crate::ending::Ending;
 use crate::first_word::{self, is_left_to_clients};
 use crate::leg::Leg;
 use crate::record::EndReason;
+use crate::side::Side;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MESSAGE].into());
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Client,
-    Server,
 }
 
 /// Whose leg has failed, and what that says of the session.

@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use faith_packet::prefix::network_of;
 
+use crate::connect_error::ConnectError;
 use crate::shortage::Shortages;
-use crate::upstream::ConnectError;
 
 /// The addresses that a relay connects from, and what became of them.
 #[derive(Debug)]

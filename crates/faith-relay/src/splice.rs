@@ -21,13 +21,14 @@ use tokio::task::spawn_local;
 use crate::attempt::Attempt;
 use crate::begin::leg_of;
 use crate::clock::Clock;
+use crate::connect_error::ConnectError;
 use crate::counters::RelayStats;
 use crate::engine::Engine;
 use crate::options::RelayOptions;
 use crate::record::{Observer, SessionRecord};
 use crate::session::Session;
 use crate::source::{Address, Source};
-use crate::upstream::{ConnectError, Target, open};
+use crate::upstream::{Target, open};
 
 /// Takes connected TCP sockets from whoever has these descriptors, and closes them next: the connections go on. All of
 /// them are taken or none.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::cause::Cause;
+use crate::connect_error::ConnectError;
 use crate::record::EndReason;
 use crate::source::Source;
 
@@ -121,26 +122,6 @@ impl From<&ConnectError> for Refusal {
             },
             ConnectError::Other(error) => Self::from_error(error),
         }
-    }
-}
-
-/// Why a server could not be connected to.
-#[derive(Debug)]
-pub enum ConnectError {
-    /// bind(2) does not let the connection come from this address.
-    Source {
-        /// The address; unspecified where only the port was chosen.
-        address: Ipv4Addr,
-        /// Why.
-        error: io::Error,
-    },
-    /// Any other error of socket(2), bind(2) or connect(2); `ETIMEDOUT` too where the server took too long to answer.
-    Other(io::Error),
-}
-
-impl From<io::Error> for ConnectError {
-    fn from(error: io::Error) -> Self {
-        Self::Other(error)
     }
 }
 
