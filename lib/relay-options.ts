@@ -34,9 +34,9 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    */
   maxHeld?: number
   /**
-   * How many of them may come from one client; further ones are answered at once. While `route` takes its time over most
-   * of them, further ones are dropped instead: the client's kernel sends them again after 1, 3 and 7 seconds, and so
-   * they wait until the route has decided. Default 256, and with a `route` those of `maxUndecided` besides.
+   * How many of them may come from one client; further ones are answered at once. While `route` has not decided about half
+   * of them or more, further ones are dropped instead: the client's kernel sends them again after 1, 3 and 7 seconds, and
+   * so they wait until the route has decided. Default 256, and with a `route` those of `maxUndecided` besides.
    */
   maxHeldPerClient?: number
   /** How long a server may take to answer, in milliseconds. Default 10000. */
@@ -81,7 +81,8 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    * A client, which is a network of `clientPrefixLength` bits, keeps one of them (RFC 6888 REQ-2), also after the relay
    * was opened anew. When that one has no port left towards a server, or is not the host's any more, the connection
    * comes from the next address in the client's own order, and `stats().sourceFallbacks` counts it. Each address has
-   * the ports of `net.ipv4.ip_local_port_range` towards each server, whoever of the clients uses them.
+   * the ports of `net.ipv4.ip_local_port_range` towards each server. All clients share each address's ports towards a
+   * server.
    */
   sources?: readonly string[]
   /**
@@ -166,7 +167,7 @@ export function readRelayOptions(options: unknown): RelayOptions {
   const route = readRoute(read)
   const routeTimeoutMs = read.integer('routeTimeout', TIMER_MS, 5000)
   const maxUndecided = read.integer('maxUndecided', SOME, undecidedWithin(routeTimeoutMs))
-  // Whoever waits for the route has no server yet, and takes no place from those that have.
+  // A client that waits for the route has no server yet, so it must not use a place of `maxHeld`.
   const undecided = route === undefined ? 0 : Math.min(maxUndecided, MOST_UNDECIDED)
   const settings = {
     ports: readPorts(read),

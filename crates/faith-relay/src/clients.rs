@@ -37,8 +37,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Clients are forgotten once there are this many that have neither sessions nor anything begun within a second.
 const SWEEP: usize = 1024;
 
-/// The clients of a relay and their places. Locked when a session begins and ends, and not at all without limits per
-/// client.
+/// The clients of a relay and their places. Locked for each SYN, and when a session begins and ends; not at all without
+/// limits per client.
 #[derive(Debug)]
 pub(crate) struct Clients {
     max_sessions: Option<u32>,

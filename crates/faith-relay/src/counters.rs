@@ -19,7 +19,7 @@ pub struct RelayStats {
     pub bytes_up: u64,
     /// Bytes passed from servers to clients.
     pub bytes_down: u64,
-    /// Those of them that the observer was not told of, or did not take.
+    /// Those of [`ended`](Self::ended) that the observer was not told of, or did not take.
     pub untold: Tally,
     /// Connections that came from another of [`sources`](crate::RelayOptions::sources) than their client's own, which was
     /// out of ports towards the server or not the host's.

@@ -1,4 +1,4 @@
-//! What this host lacks for new connections, told once a minute each.
+//! Reports each resource that this host lacks, once a minute.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -43,7 +43,7 @@ pub fn bind_first(
     SockRef::from(&socket).set_reuse_address(true)?;
     for port in ports {
         match bind(&socket, &SocketAddrV4::new(address, port)) {
-            // Somebody listens there, or does not share it.
+            // A listener has the port, or its socket does not share it.
             Err(Errno::ADDRINUSE) => {}
             bound => return Ok(bound?),
         }
