@@ -31,8 +31,9 @@ const LEAST: Duration = Duration::from_secs(1);
 /// stop leaves a peer time to answer; and a busy machine's timers are always somewhat late.
 const LATE: u32 = 8;
 
-/// A session's idleness is noticed this late at most, or else the process was stopped.
-const IDLE_LATE: Duration = Duration::from_millis(200);
+/// No timer counts as late before this. Otherwise each look on a busy machine would show a stop where the timeout is short,
+/// and put the end of an idle session off for ever. The idle timer itself counts as late from here on.
+const LATE_AT_LEAST: Duration = Duration::from_millis(200);
 
 /// How long the process reads what has waited while it was stopped, before a session counts as idle.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -74,7 +75,7 @@ impl Clock {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         while let Some(deadline) = self.idle_at().filter(|deadline| *deadline <= self.look_at) {
             ready!(self.alarm.poll_until(deadline, cx));
-            if self.is_on_time(deadline, IDLE_LATE) {
+            if self.is_on_time(deadline, LATE_AT_LEAST) {
                 return Poll::Ready(Due::Idle);
             }
         }
@@ -92,7 +93,7 @@ impl Clock {
 
     /// Sees by a deadline that the alarm is set for whether the process has been stopped.
     pub(crate) fn notice_pause(&mut self, deadline: Instant) {
-        self.is_on_time(deadline, self.limit() / LATE);
+        self.is_on_time(deadline, (self.limit() / LATE).max(LATE_AT_LEAST));
     }
 
     fn is_on_time(&mut self, deadline: Instant, late: Duration) -> bool {
@@ -128,5 +129,33 @@ impl Clock {
     fn idle_at(&self) -> Option<Instant> {
         self.idle_timeout
             .map(|timeout| (self.last_moved + timeout).max(self.awake_since + MOMENT.min(timeout)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Looks after the time for it by this much, and tells whether that counts as a pause.
+    fn is_pause(idle_timeout: Duration, late: Duration) -> bool {
+        let mut clock = Clock::new(Some(idle_timeout), 60 * SECOND, None);
+        let before = clock.awake_since;
+        clock.notice_pause(Instant::now() - late);
+        clock.awake_since != before
+    }
+
+    #[tokio::test]
+    async fn a_look_that_a_busy_machine_delays_is_no_pause_however_short_the_idle_timeout() {
+        // An eighth of this timeout is 12 ms. What is left to 200 ms is for the machine that runs the test.
+        assert!(!is_pause(SECOND / 10, SECOND / 50));
+        assert!(is_pause(SECOND / 10, SECOND / 5));
+    }
+
+    #[tokio::test]
+    async fn a_longer_timeout_leaves_an_eighth_of_it_to_busy_machines() {
+        assert!(!is_pause(40 * SECOND, SECOND));
+        assert!(is_pause(40 * SECOND, 5 * SECOND));
     }
 }
