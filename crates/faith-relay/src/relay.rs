@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
 use crate::record::Observer;
-use crate::room;
+use crate::room::{PROMISED, Room};
 use crate::upstream::check_source;
 
 /// Not the interface, which holds the listener, which holds the engine.
@@ -77,11 +77,12 @@ fn unusable(error: ConnectError) -> StackError {
 pub struct Relay {
     engine: Arc<Engine>,
     listener: ListenerHandle,
+    room: Room<'static>,
 }
 
 impl Relay {
-    /// Starts a relay. `observer` is told of every session's end. Limits that the process has too few descriptors for are
-    /// lowered ([`RelayStats::max_held`]). Blocks shortly, while the listener is made.
+    /// Starts a relay. `observer` is told of every session's end. Limits that the process has too few descriptors for,
+    /// less those that its other relays may hold SYNs by, are lowered ([`RelayStats::max_held`]). Blocks shortly, while the listener is made.
     ///
     /// # Errors
     ///
@@ -94,7 +95,7 @@ impl Relay {
         mut options: RelayOptions,
         observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self, StackError> {
-        room::fit(&mut options, descriptors::left());
+        let room = PROMISED.fit(&mut options, descriptors::left());
         let listen = ListenOptions {
             ports: options.ports.clone(),
             address: options.address,
@@ -106,7 +107,7 @@ impl Relay {
         let workers = interface.workers();
         let engine = Engine::new(options, interface.guide(), workers, observer);
         let listener = interface.listen(listen, Arc::clone(&engine) as _)?;
-        Ok(Self { engine, listener })
+        Ok(Self { engine, listener, room })
     }
 
     /// Judges new connections by `access` from now on. Sessions go on, or with `end_denied` those that it does not
@@ -153,6 +154,7 @@ impl Relay {
         let begun = Instant::now();
         self.listener.close();
         self.engine.close(drain, || self.listener.before_resets()).await;
+        self.room.give_back();
         self.listener.delivered(drain.saturating_sub(begun.elapsed())).await;
     }
 }

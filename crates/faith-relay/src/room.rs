@@ -1,20 +1,65 @@
 //! Fits a relay's limits to the descriptors that its process may have.
 //!
 //! A held SYN has a descriptor for its server, and when that is connected another one in reserve for its client. SYNs
-//! may be forged, so that all held ones together get half of the descriptors at most. The other half is for clients that
+//! may be forged, so a relay's held SYNs together get half of the descriptors at most. The other half is for clients that
 //! are there: a SYN past the bound goes on to the kernel, and its client is accepted and connected from that half.
+//!
+//! The relays of a process share its descriptors. Each one promises its held SYNs what they may take, and the next one has
+//! half of what is left then.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::options::RelayOptions;
 
 /// Descriptors of a session, and of a held SYN at most.
 const EACH: u32 = 2;
 
-/// Lowers the limits that `left` descriptors do not allow.
-pub(crate) fn fit(options: &mut RelayOptions, left: u32) {
-    let held = (left / 2 / EACH).max(1);
-    options.hold.total = options.hold.total.min(held);
-    let sessions = (left / EACH).max(1);
-    options.max_sessions = options.max_sessions.map(|most| most.min(sessions));
+/// Descriptors that the open relays of a process have promised to their held SYNs.
+#[derive(Debug, Default)]
+pub(crate) struct Promised(Mutex<u32>);
+
+/// Those of this process.
+pub(crate) static PROMISED: Promised = Promised(Mutex::new(0));
+
+impl Promised {
+    fn lock(&self) -> MutexGuard<'_, u32> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lowers the limits that are too high for `left` descriptors less the promised ones, and promises the held SYNs
+    /// theirs.
+    pub(crate) fn fit(&self, options: &mut RelayOptions, left: u32) -> Room<'_> {
+        let mut promised = self.lock();
+        let left = left.saturating_sub(*promised);
+        let held = (left / 2 / EACH).max(1);
+        options.hold.total = options.hold.total.min(held);
+        let sessions = (left / EACH).max(1);
+        options.max_sessions = options.max_sessions.map(|most| most.min(sessions));
+        let own = if options.connect_first { options.hold.total * EACH } else { 0 };
+        *promised += own;
+        Room { promised: self, own: Mutex::new(own) }
+    }
+}
+
+/// What a relay has promised to its held SYNs, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    promised: &'a Promised,
+    own: Mutex<u32>,
+}
+
+impl Room<'_> {
+    /// Gives it back now, once: the relay holds no SYN any more.
+    pub(crate) fn give_back(&self) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.promised.lock() -= std::mem::take(&mut *own);
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
 }
 
 #[cfg(test)]
@@ -23,23 +68,71 @@ mod tests {
 
     use super::*;
 
+    fn limited() -> RelayOptions {
+        RelayOptions { max_sessions: Some(1000), ..RelayOptions::new(PortSet::all()) }
+    }
+
+    /// The limits of a relay that is opened now.
+    fn open(promised: &Promised, left: u32) -> (Room<'_>, u32, Option<u32>) {
+        let mut options = limited();
+        let room = promised.fit(&mut options, left);
+        (room, options.hold.total, options.max_sessions)
+    }
+
     #[test]
     fn held_syns_get_half_of_few_descriptors_and_sessions_the_rest() {
-        let mut options = RelayOptions { max_sessions: Some(1000), ..RelayOptions::new(PortSet::all()) };
-        fit(&mut options, 1000);
-        assert_eq!((options.hold.total, options.max_sessions), (250, Some(500)));
-        fit(&mut options, 0);
-        assert_eq!((options.hold.total, options.max_sessions), (1, Some(1)));
+        for (left, expected) in [(1000, (250, Some(500))), (0, (1, Some(1)))] {
+            let promised = Promised::default();
+            let (_room, held, sessions) = open(&promised, left);
+            assert_eq!((held, sessions), expected);
+        }
     }
 
     #[test]
     fn limits_that_descriptors_allow_stay() {
-        let mut options = RelayOptions { max_sessions: Some(1000), ..RelayOptions::new(PortSet::all()) };
+        let promised = Promised::default();
+        let mut options = limited();
         let before = options.hold;
-        fit(&mut options, 1_000_000);
+        drop(promised.fit(&mut options, 1_000_000));
         assert_eq!((options.hold, options.max_sessions), (before, Some(1000)));
         options.max_sessions = None;
-        fit(&mut options, 100);
+        drop(promised.fit(&mut options, 100));
         assert_eq!(options.max_sessions, None);
+    }
+
+    #[test]
+    fn a_relay_leaves_alone_what_another_has_promised_until_that_is_closed_or_dropped() {
+        let promised = Promised::default();
+        let (first, held, _) = open(&promised, 1000);
+        assert_eq!(held, 250);
+        let (second, held, sessions) = open(&promised, 1000);
+        assert_eq!((held, sessions), (125, Some(250)), "half of the other 500");
+        first.give_back();
+        drop(first);
+        drop(second);
+        assert_eq!(*promised.lock(), 0, "each gives its own back once");
+        assert_eq!(open(&promised, 1000).1, 250);
+    }
+
+    #[test]
+    fn a_relay_that_holds_no_syns_promises_nothing() {
+        let promised = Promised::default();
+        let mut options = RelayOptions { connect_first: false, ..limited() };
+        let _room = promised.fit(&mut options, 1000);
+        assert_eq!(open(&promised, 1000).1, 250);
+    }
+
+    #[test]
+    fn however_many_relays_there_are_each_holds_a_syn_at_least() {
+        let promised = Promised::default();
+        let rooms: Vec<_> = (0..1000).map(|_| open(&promised, 1000)).collect();
+        assert!(rooms.iter().all(|(_, held, _)| *held >= 1));
+        let most = [u32::MAX; 3].map(|left| {
+            let mut options = limited();
+            options.hold.total = u32::MAX;
+            promised.fit(&mut options, left)
+        });
+        drop((most, rooms));
+        assert_eq!(*promised.lock(), 0);
     }
 }
