@@ -15,7 +15,7 @@
 //! | `admission`, `clients`, `room`, `route` | who may go where |
 //! | `engine`, `handover`, `reports` | what becomes of a SYN and of an accepted connection; the relay's end |
 //! | `attempt`, `began`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
-//! | `upstream`, `source`, `connect_error` | connecting, where from, and what a failure means |
+//! | `upstream`, `source`, `taken_ports`, `connect_error` | connecting, where from, and what a failure means |
 //! | `splice` | sessions of connections that JavaScript accepted |
 //! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
 //!
@@ -57,6 +57,7 @@ mod side;
 mod source;
 mod spares;
 mod splice;
+mod taken_ports;
 mod tally;
 mod tasks;
 mod upstream;

@@ -18,6 +18,7 @@ use crate::cause::Cause;
 use crate::connect_error::ConnectError;
 use crate::record::EndReason;
 use crate::source::Source;
+use crate::taken_ports;
 
 /// How a client is told that there will be no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,20 +187,24 @@ fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> io::Result<()
 
 fn begin(target: &Target) -> Result<AsyncFd<Connection>, ConnectError> {
     let Source { address, privileged } = &target.source;
-    let connection = address.each(|address| {
-        // Only connect(2) tells that a port is taken towards the server, and a bound socket keeps its port, so each port
-        // takes a socket.
-        let mut ports = privileged.map(source::reserved_ports);
-        loop {
-            let connection = socket(target)?;
-            bind(&connection, address, ports.as_mut())?;
-            match tcp::begin_connect(&connection, target.server) {
-                Err(error) if ports.is_some() && error.kind() == ErrorKind::AddrNotAvailable => {}
-                begun => return Ok(begun.map(|()| connection)?),
-            }
-        }
+    let connection = address.each(|address| match privileged {
+        None => begin_from(target, address, None),
+        Some(turn) => taken_ports::pass_over(address, target.server, *turn, |ports| {
+            begin_from(target, address, Some(ports))
+        }),
     })?;
     Ok(reactor::register(connection)?)
+}
+
+fn begin_from(
+    target: &Target,
+    address: Option<Ipv4Addr>,
+    ports: Option<&mut dyn Iterator<Item = u16>>,
+) -> Result<Connection, ConnectError> {
+    let connection = socket(target)?;
+    bind(&connection, address, ports)?;
+    tcp::begin_connect(&connection, target.server)?;
+    Ok(connection)
 }
 
 /// A socket with its options, neither bound nor connected.
@@ -221,12 +226,14 @@ fn plain_socket() -> io::Result<Socket> {
 fn bind(
     socket: impl AsFd,
     address: Option<Ipv4Addr>,
-    ports: Option<&mut impl Iterator<Item = u16>>,
+    ports: Option<&mut dyn Iterator<Item = u16>>,
 ) -> Result<(), ConnectError> {
     let bound = match (address, ports) {
         (None, None) => return Ok(()),
         (Some(address), None) => source::bind_address(socket, address),
-        (_, Some(ports)) => source::bind_first(socket, address.unwrap_or(Ipv4Addr::UNSPECIFIED), ports),
+        (_, Some(mut ports)) => {
+            source::bind_first(socket, address.unwrap_or(Ipv4Addr::UNSPECIFIED), &mut ports)
+        }
     };
     bound.map_err(|error| match error.kind() {
         ErrorKind::AddrNotAvailable | ErrorKind::PermissionDenied => {
@@ -244,7 +251,7 @@ fn bind(
 /// [`ConnectError`]; that every privileged port is taken at the moment is none.
 pub(crate) fn check_source(address: Option<Ipv4Addr>, privileged: bool) -> Result<(), ConnectError> {
     let mut ports = privileged.then(|| source::reserved_ports(0));
-    match bind(plain_socket()?, address, ports.as_mut()) {
+    match bind(plain_socket()?, address, ports.as_mut().map(|ports| ports as _)) {
         Err(ConnectError::Other(error)) if error.kind() == ErrorKind::AddrNotAvailable => Ok(()),
         checked => checked,
     }

@@ -1,0 +1,229 @@
+//! Finds a privileged port that is free towards a server.
+//!
+//! Only connect(2) tells that a port is taken towards the server, and a bound socket keeps its port, so each port that is
+//! tried costs a socket: thousands of system calls where all are taken. Clients can have each SYN do that, so each thread
+//! remembers for a moment which ports it found taken, and passes over them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use faith_sys::source;
+
+use crate::connect_error::ConnectError;
+
+/// How long a port that is taken is passed over. One that becomes free meanwhile is missed for so long at most.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// The most pairs of address and server whose ports are remembered, each in a kilobyte. Further ones are not, until some
+/// are forgotten: a client needs hundreds of connections from a pair to have its ports taken.
+const PAIRS: usize = 256;
+
+thread_local! {
+    static TAKEN: RefCell<TakenPorts> = RefCell::default();
+}
+
+/// The address that connections come from, `None` where the routing table chooses it, and the server.
+type Pair = (Option<Ipv4Addr>, SocketAddrV4);
+
+/// Has `connect` try privileged ports, the `turn`th from the top first, until one serves. It takes the ports that it tries
+/// from the iterator, the one that it binds to last.
+///
+/// # Errors
+/// What `connect` says of a port that is not taken, or that all are taken.
+pub(crate) fn pass_over<T>(
+    address: Option<Ipv4Addr>,
+    server: SocketAddrV4,
+    turn: usize,
+    connect: impl FnMut(&mut dyn Iterator<Item = u16>) -> Result<T, ConnectError>,
+) -> Result<T, ConnectError> {
+    let now = Instant::now();
+    TAKEN.with_borrow_mut(|taken| taken.pass_over((address, server), turn, now, connect))
+}
+
+// Clients choose the servers, hence a keyed hash.
+#[derive(Default)]
+struct TakenPorts(HashMap<Pair, Taken>);
+
+/// The ports that are taken towards one server.
+#[derive(Clone, Copy)]
+struct Taken {
+    until: Instant,
+    ports: [bool; 1024],
+}
+
+impl TakenPorts {
+    fn pass_over<T>(
+        &mut self,
+        pair: Pair,
+        turn: usize,
+        now: Instant,
+        mut connect: impl FnMut(&mut dyn Iterator<Item = u16>) -> Result<T, ConnectError>,
+    ) -> Result<T, ConnectError> {
+        let known = self.0.get(&pair).filter(|taken| now < taken.until).copied();
+        let mut taken = known.unwrap_or(Taken { until: now + MOMENT, ports: [false; 1024] });
+        let mut last = 0;
+        let is_free = |port: &u16| {
+            last = usize::from(*port);
+            taken.ports.get_mut(last).is_some_and(|taken| !std::mem::replace(taken, true))
+        };
+        let mut ports = source::reserved_ports(turn).filter(is_free).peekable();
+        let outcome = loop {
+            if ports.peek().is_none() {
+                break None;
+            }
+            match connect(&mut ports) {
+                Err(ConnectError::Other(error)) if error.kind() == ErrorKind::AddrNotAvailable => {}
+                outcome => break Some(outcome),
+            }
+        };
+        drop(ports);
+        if outcome.is_some()
+            && let Some(tried) = taken.ports.get_mut(last)
+        {
+            *tried = false;
+        }
+        if taken.ports.contains(&true) {
+            self.remember(pair, &taken, now);
+        }
+        outcome.unwrap_or_else(|| Err(source::out_of_ports().into()))
+    }
+
+    fn remember(&mut self, pair: Pair, taken: &Taken, now: Instant) {
+        if self.0.len() >= PAIRS {
+            self.0.retain(|_, taken| now < taken.until);
+        }
+        if self.0.len() < PAIRS || self.0.contains_key(&pair) {
+            self.0.insert(pair, *taken);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    const PORTS: usize = 424;
+
+    fn pair(server: u8) -> Pair {
+        (None, SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, server), 514))
+    }
+
+    fn taken<T>() -> Result<T, ConnectError> {
+        Err(source::out_of_ports().into())
+    }
+
+    fn kind<T>(outcome: Result<T, ConnectError>) -> Option<ErrorKind> {
+        let (ConnectError::Source { error, .. } | ConnectError::Other(error)) = outcome.err()?;
+        Some(error.kind())
+    }
+
+    /// Connects where these ports are taken; the port, and how many were tried.
+    fn attempt(
+        ports: &mut TakenPorts,
+        pair: Pair,
+        turn: usize,
+        now: Instant,
+        is_taken: impl Fn(u16) -> bool,
+    ) -> (Option<u16>, usize) {
+        let mut tried = 0;
+        let port = ports.pass_over(pair, turn, now, |ports| {
+            tried += 1;
+            let port = ports.next().unwrap();
+            if is_taken(port) { taken() } else { Ok(port) }
+        });
+        (port.ok(), tried)
+    }
+
+    #[test]
+    fn ports_that_are_all_taken_are_tried_once_in_a_moment() {
+        let mut ports = TakenPorts::default();
+        let now = Instant::now();
+        let mut flood =
+            |now| (0..1000).map(|turn| attempt(&mut ports, pair(1), turn, now, |_| true).1).sum::<usize>();
+        assert_eq!(flood(now), PORTS);
+        assert_eq!(flood(now + MOMENT / 2), 0);
+        assert_eq!(flood(now + MOMENT), PORTS);
+    }
+
+    #[test]
+    fn of_few_free_ports_each_is_found_and_the_taken_ones_are_tried_once() {
+        let mut ports = TakenPorts::default();
+        let now = Instant::now();
+        let mut tried = 0;
+        for turn in 0..1000 {
+            let (port, count) = attempt(&mut ports, pair(1), turn, now, |port| port != 700);
+            assert_eq!(port, Some(700));
+            tried += count;
+        }
+        assert_eq!(tried, PORTS - 1 + 1000);
+    }
+
+    #[test]
+    fn a_port_that_is_free_again_is_found_a_moment_later() {
+        let mut ports = TakenPorts::default();
+        let now = Instant::now();
+        assert_eq!(attempt(&mut ports, pair(1), 0, now, |_| true).0, None);
+        assert_eq!(attempt(&mut ports, pair(1), 0, now + MOMENT, |port| port != 600).0, Some(600));
+    }
+
+    #[test]
+    fn another_server_or_address_has_its_own_ports() {
+        let mut ports = TakenPorts::default();
+        let now = Instant::now();
+        attempt(&mut ports, pair(1), 0, now, |_| true);
+        let other_address = (Some(Ipv4Addr::LOCALHOST), pair(1).1);
+        for pair in [pair(2), other_address] {
+            assert_eq!(attempt(&mut ports, pair, 0, now, |_| false), (Some(1023), 1));
+        }
+    }
+
+    #[test]
+    fn ports_that_bind_passes_over_are_taken_and_the_one_it_binds_to_is_not() {
+        let mut ports = TakenPorts::default();
+        let now = Instant::now();
+        let third = ports.pass_over(pair(1), 0, now, |ports| Ok(ports.nth(2).unwrap()));
+        assert_eq!(third.unwrap(), 1021);
+        assert_eq!(attempt(&mut ports, pair(1), 0, now, |_| false), (Some(1021), 1));
+    }
+
+    #[test]
+    fn an_error_of_another_kind_takes_no_port() {
+        let mut ports = TakenPorts::default();
+        let now = Instant::now();
+        let missing = || io::Error::from(ErrorKind::AddrNotAvailable);
+        let outcome = ports.pass_over(pair(1), 0, now, |ports| {
+            ports.next();
+            Err::<(), _>(ConnectError::Source { address: Ipv4Addr::LOCALHOST, error: missing() })
+        });
+        assert_eq!(kind(outcome), Some(ErrorKind::AddrNotAvailable));
+        let outcome = ports.pass_over(pair(1), 0, now, |ports| {
+            ports.next();
+            Err::<(), _>(ConnectError::Other(ErrorKind::NetworkUnreachable.into()))
+        });
+        assert_eq!(kind(outcome), Some(ErrorKind::NetworkUnreachable));
+        assert!(ports.0.is_empty());
+    }
+
+    #[test]
+    fn no_more_pairs_are_remembered_than_there_may_be_and_old_ones_make_room() {
+        let mut ports = TakenPorts::default();
+        let now = Instant::now();
+        let mut fill = |port, now| {
+            for server in 0..=u8::MAX {
+                let (address, server) = pair(server);
+                let pair = (address, SocketAddrV4::new(*server.ip(), port));
+                attempt(&mut ports, pair, 0, now, |_| true);
+            }
+            let new = ports.0.values().filter(|taken| taken.until == now + MOMENT).count();
+            (ports.0.len(), new)
+        };
+        assert_eq!(fill(1, now), (PAIRS, PAIRS));
+        assert_eq!(fill(2, now + MOMENT / 2), (PAIRS, 0));
+        assert_eq!(fill(3, now + MOMENT), (PAIRS, PAIRS));
+    }
+}
