@@ -2,6 +2,7 @@
  * A faith interface: the device that captures, its prefixes, and the listeners and relays that live on it.
  */
 import { EventEmitter } from 'node:events'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { openUntil } from './abort.js'
 import { DRAIN_MS, onExit } from './at-exit.js'
 import { publish } from './diagnostics.js'
@@ -157,7 +158,8 @@ export interface FaithInterfaceEvents {
   drop: [drops: FaithDrops]
   /**
    * The interface goes on, but not as it was asked to or as it did before: the shortcut was lost, a route was put back, a
-   * worker is stuck. Warnings from before the interface was there come in the first turn of the event loop after.
+   * worker is stuck. Warnings from before the interface was there come in the first turn of the event loop after; those
+   * about its end come before `close`.
    */
   warning: [warning: FaithWarning]
   /** The interface is gone, and its listeners and relays with it. */
@@ -195,6 +197,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   readonly #gone: () => void
   readonly #drops: DropWatch
   #closing: Promise<void> | undefined
+  #isClosed = false
 
   private constructor(key: typeof INSIDE, nativeInterface: NativeInterface) {
     requireInside(key, 'FaithInterface', 'createFaithInterface()')
@@ -386,7 +389,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   #warn(warnings: readonly NativeWarning[]): void {
     for (const warning of warnings as readonly FaithWarning[]) {
-      if (this.#closing !== undefined) return
+      if (this.#isClosed) return
       this.emit('warning', warning)
       publish('faithd:warning', () => ({ interface: this.name, ...warning }))
     }
@@ -413,7 +416,11 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     FaithSocket.cutOff(this.#native, reason)
     await this.#native.close()
     this.#gone()
-    process.nextTick(() => this.emit('close'))
+    await warningsTold()
+    process.nextTick(() => {
+      this.#isClosed = true
+      this.emit('close')
+    })
   }
 
   /** The same where nothing can be waited for. Nobody hears of it: what would be emitted is emitted later. */
@@ -450,6 +457,15 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
  */
 export function createFaithInterface(options: FaithInterfaceOptions = {}): Promise<FaithInterface> {
   return FaithInterface.create(options)
+}
+
+/**
+ * Waits until the event loop has looked for warnings once more. Those about a close were sent before the close was done,
+ * but the loop may look for them before it hears of that, and then looks again a turn later.
+ */
+async function warningsTold(): Promise<void> {
+  await nextTurn()
+  await nextTurn()
 }
 
 function readWorkers(read: OptionReader): number {

@@ -1,11 +1,13 @@
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 import { addresses, createLab, transfer, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
+import { permitted, startFaithd, startWrapped } from './fixtures/faithd.js'
 import type { Faithd } from './fixtures/faithd.js'
 import { Sockets } from './fixtures/sockets.js'
 
+const withoutRaw = fileURLToPath(new URL('programs/relay-without-raw.py', import.meta.url))
 const MiB = 2 ** 20
 
 let lab: Lab
@@ -200,4 +202,14 @@ test('faithd ends with 69 and says why when its interface is deleted', async (t)
   t.regex(fatal[0]?.msg ?? '', new RegExp(`^${faithd.name}\\b.*deleted`))
   await far.sees('ECONNRESET')
   await leavesNothing(faithd, tied)
+})
+
+test('where raw sockets are forbidden, it warns that clients of the deleted interface are not told', async (t) => {
+  const place = { name: 'untold0', prefix: '3fff:beef::' }
+  const faithd = await startWrapped(lab, [withoutRaw], permitted, place)
+  await established(faithd)
+  await lab.router.run('ip', ['link', 'del', faithd.name])
+  t.deepEqual(await faithd.end(), { code: 69, signal: null })
+  const warned = faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  t.true(warned.some((msg) => msg.startsWith('untold0: ') && msg.includes('CAP_NET_RAW')))
 })

@@ -1,0 +1,46 @@
+/** Programs hear of what a close, or a loss, could not do, before they hear that it is done. */
+import test from 'ava'
+import type { FaithInterface } from '../index.js'
+import { interfaceOver } from './fixtures/interfaces.js'
+
+const unknown = { code: 'connections-unknown', message: 'the kernel does not list connections' }
+const untold = { code: 'clients-untold', message: 'clients cannot be told' }
+
+/** The events of an interface, in order. */
+function events(faith: FaithInterface): string[] {
+  const log: string[] = []
+  faith.on('warning', ({ code }) => log.push(code))
+  faith.on('error', ({ code }) => log.push(code))
+  faith.on('close', () => log.push('close'))
+  return log
+}
+
+test.serial('warnings about a close come before `close`, and none after', async (t) => {
+  let warn = (): void => undefined
+  const { faith, ...addon } = await interfaceOver({
+    beforeResets: () => undefined,
+    deliver: () => Promise.resolve(warn()),
+    // The loop may hear of a warning a turn after it hears that the close is done.
+    close: () => Promise.resolve(void setImmediate(() => warn())),
+  })
+  warn = () => addon.warn([unknown])
+  const log = events(faith)
+  const closed = new Promise((resolve) => faith.once('close', resolve))
+  await faith.close()
+  await closed
+  warn()
+  t.deepEqual(log, ['connections-unknown', 'connections-unknown', 'close'])
+})
+
+test.serial('a loss does not hide that clients could not be told', async (t) => {
+  const { faith, lose, warn } = await interfaceOver({
+    deliver: () => Promise.resolve(),
+    close: () => Promise.resolve(warn([untold])),
+  })
+  const log = events(faith)
+  const closed = new Promise((resolve) => faith.once('close', resolve))
+  await new Promise(setImmediate)
+  lose({ failed: true, code: 'ERR_FAITH_CLOSED', message: 'faith0 was deleted' } as never)
+  await closed
+  t.deepEqual(log, ['ERR_FAITH_CLOSED', 'clients-untold', 'close'])
+})
