@@ -1,6 +1,7 @@
 /** Programs hear of what a close, or a loss, could not do, before they hear that it is done. */
 import test from 'ava'
 import type { FaithInterface } from '../index.js'
+import type { NativeWarning } from '../lib/native.js'
 import { interfaceOver } from './fixtures/interfaces.js'
 
 const unknown = { code: 'connections-unknown', message: 'the kernel does not list connections' }
@@ -16,19 +17,19 @@ function events(faith: FaithInterface): string[] {
 }
 
 test.serial('warnings about a close come before `close`, and none after', async (t) => {
-  let warn = (): void => undefined
-  const { faith, ...addon } = await interfaceOver({
+  const addon = { warn: (_warnings: NativeWarning[]): void => undefined }
+  const { faith, warn } = await interfaceOver({
     beforeResets: () => undefined,
-    deliver: () => Promise.resolve(warn()),
+    deliver: () => Promise.resolve(addon.warn([unknown])),
     // The loop may hear of a warning a turn after it hears that the close is done.
-    close: () => Promise.resolve(void setImmediate(() => warn())),
+    close: () => Promise.resolve(void setImmediate(() => addon.warn([unknown]))),
   })
-  warn = () => addon.warn([unknown])
+  addon.warn = warn
   const log = events(faith)
-  const closed = new Promise((resolve) => faith.once('close', resolve))
+  const closed = new Promise<void>((resolve) => faith.once('close', resolve))
   await faith.close()
   await closed
-  warn()
+  warn([unknown])
   t.deepEqual(log, ['connections-unknown', 'connections-unknown', 'close'])
 })
 
@@ -38,7 +39,7 @@ test.serial('a loss does not hide that clients could not be told', async (t) => 
     close: () => Promise.resolve(warn([untold])),
   })
   const log = events(faith)
-  const closed = new Promise((resolve) => faith.once('close', resolve))
+  const closed = new Promise<void>((resolve) => faith.once('close', resolve))
   await new Promise(setImmediate)
   lose({ failed: true, code: 'ERR_FAITH_CLOSED', message: 'faith0 was deleted' } as never)
   await closed

@@ -3,9 +3,18 @@ import { spawnSync } from 'node:child_process'
 import { createServer as createWebServer } from 'node:http'
 import { createSecureServer } from 'node:http2'
 import { createServer as createSecureWebServer } from 'node:https'
-import { createServer, Socket } from 'node:net'
+import { connect, createServer, type AddressInfo, Socket } from 'node:net'
+import { once } from 'node:events'
+import { TLSSocket } from 'node:tls'
 import test from 'ava'
-import { count, lender, openToCaptured, readsUnobserved, watchHandles } from '../lib/inside-node.js'
+import {
+  count,
+  lender,
+  openToCaptured,
+  readsUnobserved,
+  tlsAround,
+  watchHandles,
+} from '../lib/inside-node.js'
 
 test('a socket keeps by two known keys what it reads into', (t) => {
   t.not(
@@ -47,6 +56,22 @@ test('nor are those that were replaced before the library was loaded', (t) => {
     return spawnSync(process.execPath, args, { encoding: 'utf8' }).stdout.trim()
   })
   t.deepEqual(answers, ['true', 'false'])
+})
+
+test('a TLS socket is found from the socket inside, which goes on as before', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const accepted = once(server, 'connection') as Promise<[Socket]>
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [socket] = await accepted
+  socket.on('error', () => t.fail('an error that is none'))
+  t.is(tlsAround(socket), undefined)
+  const secure = new TLSSocket(socket, { isServer: true })
+  t.is(tlsAround(socket), secure)
+  t.false(secure.destroyed)
+  secure.destroy()
+  client.destroy()
+  server.close()
 })
 
 test('servers count their connections, and tell when there are none', (t) => {

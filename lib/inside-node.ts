@@ -5,8 +5,10 @@
  * servers do without, and nothing fails; __test__/inside-node.spec.ts then tells which part is missing.
  */
 /* oxlint-disable eslint/no-underscore-dangle -- that is what Node calls its insides */
+import { createRequire } from 'node:module'
 import { type Server, Socket } from 'node:net'
 import { Readable } from 'node:stream'
+import type * as tls from 'node:tls'
 
 /** The libuv stream of a socket, as `lib/net.js` of Node uses it. */
 export interface Handle {
@@ -136,6 +138,39 @@ const areNodes = isNodes(push, 'readableAddChunk') && isNodes(read, 'tryReadStar
 /** Whether a socket takes in what is read by Node's own methods, so that nothing sees whether they are called. */
 export function readsUnobserved(stream: Readable): boolean {
   return areNodes && stream.push === push && stream.read === read
+}
+
+/** What Node's TLS sockets have beside what they show. */
+interface TlsInside {
+  _emitTLSError?: (this: Socket, error?: Error) => void
+}
+
+const TLS_ERROR = '_emitTLSError'
+
+/**
+ * Finds the TLS socket that encrypts for a socket, if there is one.
+ *
+ * Node tells it only one way: the TLS socket knows the other one. But it handles the errors of that one by a function that
+ * calls a method of the TLS socket. So this puts another method in its place for as long as it calls the function.
+ */
+export function tlsAround(socket: Socket): Socket | undefined {
+  const handlers = socket.listeners('error').filter((handler) => isNodes(handler, TLS_ERROR))
+  if (handlers.length === 0) return undefined
+  // Loaded already where there is such a socket; elsewhere nothing needs it.
+  const { TLSSocket } = createRequire(import.meta.url)('node:tls') as typeof tls
+  const inside = TLSSocket.prototype as unknown as TlsInside
+  const method = inside[TLS_ERROR]
+  if (typeof method !== 'function') return undefined
+  const found: Socket[] = []
+  try {
+    inside[TLS_ERROR] = function find() {
+      found.push(this)
+    }
+    for (const handler of handlers) handler()
+  } finally {
+    inside[TLS_ERROR] = method
+  }
+  return found[0]
 }
 
 /** What Node's servers have beside what they show. */

@@ -323,7 +323,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * Closes its listeners, aborts what its relays still carry (close them first, with `drain`, to let it end), and
    * removes the interface and its routes; `close` is emitted after. Clients of connections that have ended get the rest
    * of what they were sent, within `drain`, and are reset when that is over; sockets that have called `end()` are among
-   * them. All other sockets are destroyed at once with `ERR_FAITH_CLOSED`: see {@link FaithSocket}. Where clients are reset
+   * them, and those inside TLS sockets that have. An HTTP server calls it once a response that ends its connection is written.
+   * To let responses end, close the listener and the server before, and wait for the server's `close`. All other sockets are destroyed at once with `ERR_FAITH_CLOSED`: see {@link FaithSocket}. Where clients are reset
    * that miss something, it takes up to three seconds more until they all have heard of it. Closing again waits for the
    * same end.
    *
@@ -410,7 +411,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     await Promise.all([...this.#dependents].map((dependent) => dependent.close()))
     // While its workers still carry what is to be said to the clients. Those that have ended are destroyed later: what
     // their clients have sent and nobody has read would make it a reset.
-    FaithSocket.cutOff(this.#native, reason, (socket) => drainMs > 0 && socket.writableEnded)
+    FaithSocket.cutOff(this.#native, reason, (writer) => drainMs > 0 && writer.writableEnded)
     await FaithSocket.handOver(this.#native, left())
     await this.#native.deliver(left())
     FaithSocket.cutOff(this.#native, reason)
@@ -428,7 +429,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     this.#closing ??= Promise.resolve()
     for (const dependent of this.#dependents) dependent.closeWaiting?.()
     const reason = (): FaithError => closedError(this.name)
-    FaithSocket.cutOff(this.#native, reason, (socket) => socket.writableFinished)
+    FaithSocket.cutOff(this.#native, reason, (writer) => writer.writableFinished)
     this.#native.deliverSync(drainMs)
     FaithSocket.cutOff(this.#native, reason)
     this.#native.closeSync()

@@ -3,7 +3,7 @@ import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { DuplexOptions } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { FaithError, INSIDE, requireInside } from './errors.js'
-import { type Handle, type Lender, watchHandles } from './inside-node.js'
+import { type Handle, type Lender, tlsAround, watchHandles } from './inside-node.js'
 import type { NativeConnection, NativeInterface } from './native.js'
 import { reading } from './reading.js'
 import type { FaithSessionDestination } from './session.js'
@@ -164,27 +164,29 @@ export class FaithSocket extends Socket {
   }
 
   /**
-   * @internal Ends the open sockets of an interface that is about to be gone, but for those that `spare` asks for; each
-   * for a reason of its own.
+   * @internal Ends the open sockets of an interface that is about to be gone, each for a reason of its own. `spare` gets
+   * the socket that the program writes to, which may be a TLS socket around the captured one, and says whether to leave
+   * it open.
    */
   static cutOff(
     faith: NativeInterface,
     reason: () => FaithError,
-    spare: (socket: FaithSocket) => boolean = () => false,
+    spare: (writer: Socket) => boolean = () => false,
   ): void {
-    const cut = [...(open.get(faith) ?? [])].filter((socket) => !spare(socket))
+    const cut = [...(open.get(faith) ?? [])].filter((socket) => !spare(socket.#writer))
     if (cut.length > 0) faith.beforeResets()
     for (const socket of cut) socket.#cutOff(reason())
   }
 
   /**
-   * @internal Resolves when the open sockets of an interface that have ended writing have handed everything to the
-   * kernel, or are closed; after `withinMs` at the latest.
+   * @internal Resolves when the open sockets of an interface that have ended writing, by a TLS socket around them too, have
+   * handed everything to the kernel, or are closed; after `withinMs` at the latest.
    */
   static async handOver(faith: NativeInterface, withinMs: number): Promise<void> {
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(), Math.min(withinMs, LONGEST_TIMER_MS))
     const handing = [...(open.get(faith) ?? [])]
+      .map((socket) => socket.#writer)
       .filter((socket) => socket.writableEnded && !socket.writableFinished)
       .map((socket) => finished(socket, { readable: false, signal: late.signal }))
     await Promise.allSettled(handing)
@@ -261,9 +263,17 @@ export class FaithSocket extends Socket {
     for (const end of ENDS) Reflect.deleteProperty(this, end)
   }
 
+  /** The socket that the program writes to: the TLS socket around this one, if there is one, or this one. */
+  get #writer(): Socket {
+    return tlsAround(this) ?? this
+  }
+
   #cutOff(reason: FaithError): void {
+    const writer = this.#writer
     if (this.listenerCount('error') === 0) this.once('error', () => undefined)
-    if (this.writableEnded && this.writableLength === 0) {
+    // A TLS socket has something to say after its last byte.
+    const hasSaidAll = writer === this ? writer.writableLength === 0 : writer.writableFinished
+    if (writer.writableEnded && hasSaidAll) {
       this.destroy(reason)
     } else {
       // A stream that is cut short must not look complete.
