@@ -243,3 +243,48 @@ test.serial('one that listens as well closes when both have ended', async (t) =>
   await waitFor('it to close', () => isClosed)
   place.close()
 })
+
+/** The code of the error that `close()` has for its callback. */
+async function closeCode(server: Server): Promise<string | undefined> {
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    server.close(resolve)
+  })
+  return error?.code
+}
+
+test.serial('detached, it closes with its connections, and is Node’s own after them', async (t) => {
+  const place = await CapturedPlace.create()
+  const other = await CapturedPlace.create()
+  const server = createServer()
+  const close = server.close
+  let closes = 0
+  server.on('close', () => (closes += 1))
+  const attachment = place.listener.attach(server)
+  const elsewhere = other.listener.attach(server)
+  const { socket, client } = await connection(place, server)
+
+  attachment.detach()
+  attachment.detach()
+  const gone = once(socket, 'close')
+  client.destroy()
+  socket.destroy()
+  await gone
+  t.is(await closeCode(server), undefined, 'it is attached elsewhere')
+  t.is(closes, 1)
+
+  const last = await connection(other, server)
+  elsewhere.detach()
+  const closed = closeCode(server)
+  last.client.destroy()
+  last.socket.destroy()
+  t.is(await closed, undefined, 'it had a connection')
+  t.is(await closeCode(server), 'ERR_SERVER_NOT_RUNNING')
+  t.is(server.close, close)
+
+  const again = place.listener.attach(server)
+  t.is(await closeCode(server), undefined, 'it is attached again')
+  again.detach()
+  t.is(await closeCode(server), 'ERR_SERVER_NOT_RUNNING')
+  place.close()
+  other.close()
+})

@@ -46,7 +46,8 @@ export type FaithServer = FaithConnectionServer | FaithInjectionServer | FaithWr
 /** A server that gets the connections of a listener, for as long as it is not detached. */
 export interface FaithAttachment extends Disposable {
   /**
-   * Gives it no more connections: they wait in the listener until somebody else takes them. Those it has it keeps.
+   * Gives it no more connections: they wait in the listener until they are taken otherwise. The server keeps those it has.
+   * Once they have ended, and unless it listens or is attached elsewhere, it is a server that is not running.
    *
    * @example
    * ```ts
@@ -105,6 +106,8 @@ export function destinationOf(socket: FaithEnds): FaithSocketDestination | undef
 
 /** @internal A server that connections are given to, and how it wants them. */
 export interface Taking {
+  /** Prepares the server for connections, until what this returns is called. */
+  begin(): () => void
   /** Whether it takes another connection; tells the server of one that it does not take. */
   admits(connection: NativeConnection): boolean
   /** How its sockets are made, by a listener with options of its own. */
@@ -133,8 +136,8 @@ export function takingBy(attached: FaithServer): Taking {
   const server = taking instanceof Server ? taking : undefined
   // One that has no such settings was written for the sockets that Node makes of itself.
   const settings = taking as Settings
-  if (server) openToCaptured(server)
   return {
+    begin: () => (server === undefined ? () => undefined : openToCaptured(server)),
     admits: (connection) => server === undefined || admits(server, settings, connection),
     making: ({ pauseOnConnect }) => ({
       allowHalfOpen: settings.allowHalfOpen === true,

@@ -190,31 +190,64 @@ const tracking = new WeakSet<Server>()
 const TRACKING = 'setupConnectionsTracking'
 let keys = 0
 
+/** Servers that close as if they listened: how many attachments want that, and how it is undone. */
+const opened = new WeakMap<Server, { attachments: number; undo(): void }>()
+
 /**
- * Has a server close as if it listened to what is captured for it.
+ * Has a server close as if it listened to what is captured for it, until it is told otherwise by what this returns and its
+ * last connection has ended.
  *
  * Node takes a server that does not listen for a closed one. It emits `close` each time its last connection ends, and
  * tells who closes it that it was not running. This server emits `close` only after it was told to close.
  */
-export function openToCaptured(server: Server): void {
-  if (Object.hasOwn(server, '_emitCloseIfDrained')) return
+export function openToCaptured(server: Server): () => void {
   const inside = server as ServerInside
-  const { close, _emitCloseIfDrained: emitCloseIfDrained } = inside
-  if (typeof emitCloseIfDrained !== 'function') return
+  const open = opened.get(server) ?? { attachments: 0, undo: actOpen(inside) }
+  opened.set(server, open)
+  open.attachments += 1
+  let isAttached = true
+  return () => {
+    if (!isAttached) return
+    isAttached = false
+    open.attachments -= 1
+    undoUnused(inside)
+  }
+}
+
+function undoUnused(server: ServerInside): void {
+  const open = opened.get(server)
+  if (open === undefined || open.attachments > 0 || server._connections > 0) return
+  opened.delete(server)
+  open.undo()
+}
+
+function actOpen(server: ServerInside): () => void {
+  const { close, _emitCloseIfDrained: emitCloseIfDrained } = server
+  if (typeof emitCloseIfDrained !== 'function') return () => undefined
   // Names the sockets of this server to the processes that they are sent to.
-  inside._connectionKey ??= `faith:${(keys += 1)}`
-  define(inside, 'close', function closeAttached(this: ServerInside, callback?: () => void) {
-    closing.add(this)
-    tracking.delete(this)
-    if (this.listening || typeof callback !== 'function') return close.call(this, callback)
-    this.once('close', () => callback())
-    return close.call(this)
+  server._connectionKey ??= `faith:${(keys += 1)}`
+  const undoClose = override(
+    server,
+    'close',
+    function closeAttached(this: ServerInside, callback?: () => void) {
+      closing.add(this)
+      tracking.delete(this)
+      if (this.listening || typeof callback !== 'function') return close.call(this, callback)
+      this.once('close', () => callback())
+      return close.call(this)
+    },
+  )
+  const undoEmit = override(server, '_emitCloseIfDrained', function emitClose(this: ServerInside) {
+    if (this.listening || closing.has(this)) {
+      if (this._connections === 0) closing.delete(this)
+      emitCloseIfDrained.call(this)
+    }
+    undoUnused(this)
   })
-  define(inside, '_emitCloseIfDrained', function emitClose(this: ServerInside) {
-    if (!this.listening && !closing.has(this)) return
-    if (this._connections === 0) closing.delete(this)
-    emitCloseIfDrained.call(this)
-  })
+  return () => {
+    undoClose()
+    undoEmit()
+  }
 }
 
 /** Whether a server has as many connections as it takes. */
@@ -245,8 +278,15 @@ function isSince(major: number): boolean {
   return Number.parseInt(process.versions.node, 10) >= major
 }
 
-function define(object: object, name: string, value: unknown): void {
+/** Gives an object another method; what it returns undoes that, unless the method was replaced once more. */
+function override(object: object, name: string, value: unknown): () => void {
+  const before = Object.getOwnPropertyDescriptor(object, name)
   Object.defineProperty(object, name, { value, configurable: true, writable: true })
+  return () => {
+    if (Reflect.get(object, name) !== value) return
+    Reflect.deleteProperty(object, name)
+    if (before !== undefined) Object.defineProperty(object, name, before)
+  }
 }
 
 function keyed(object: object): Keyed {

@@ -212,11 +212,13 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
       const message = 'listener.attach: another server is attached'
       throw new FaithError('ERR_FAITH_ARGUMENT', message, { hint: 'detach it first' })
     }
+    const end = taking.begin()
     this.#attached = taking
     this.on('connection', taking.take)
     const detach = (): void => {
       if (this.#attached === taking) this.#attached = undefined
       this.off('connection', taking.take)
+      end()
     }
     return { detach, [Symbol.dispose]: detach }
   }
