@@ -89,7 +89,11 @@ impl Namespace {
             ready(self.run(move |_| is_delivering(&warnings, |_| true)).unwrap_or(false))
         };
         // It has come to its end when it is polled once, as none of its parts waits otherwise than by blocking.
-        until_delivered(within, is_delivering, |pause| ready(thread::sleep(pause))).now_or_never();
+        until_delivered(within, is_delivering, |pause| {
+            thread::sleep(pause);
+            ready(())
+        })
+        .now_or_never();
     }
 
     /// Notes how long clients may object, before connections with a local address that is `ours` are reset.
