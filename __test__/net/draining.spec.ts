@@ -12,7 +12,7 @@ test('an interface can be changed and listened on while others wait for their cl
   const draining = await Promise.all(
     indices.map(async (index) => {
       const prefixes = [`3fff:${index}::/96`]
-      const faith = await router.create({ name: `drains${index}`, prefixes, drain: 60_000 })
+      const faith = await router.create({ name: `drains${index}`, prefixes })
       const listener = await faith.listen({ port: 80 })
       await client.dial(`3fff:${index}::1`, 80)
       return { faith, accepted: await listener.accept() }
@@ -21,13 +21,18 @@ test('an interface can be changed and listened on while others wait for their cl
   // The clients acknowledge nothing any more.
   await nft(
     lab.client,
-    'table ip6 deaf { chain input { type filter hook input priority filter; tcp sport 80 drop; } }',
+    `table ip6 deaf {
+      chain input {
+        type filter hook input priority filter
+        tcp sport 80 drop
+      }
+    }`,
   )
   let closed = 0
   const closing = draining.map(async ({ faith, accepted }) => {
     await accepted.write('the last word\n')
     await accepted.end()
-    await faith.close()
+    await router.ask('closeWithin', faith.id, 60_000)
     closed += 1
   })
   for (let round = 0; round < 50; round += 1) {

@@ -149,6 +149,10 @@ export const faithVerbs = {
     }
   },
 
+  /** Closes an interface, and waits for its clients for so many milliseconds. */
+  closeWithin: async (id: number, drain: number): Promise<void> =>
+    await recall(id, FaithInterface).close({ drain }),
+
   happened,
 
   /** An ordinary server on every address of the host, in the process that has the faith listeners. */

@@ -9,6 +9,26 @@ use rustix::io::Errno;
 
 use crate::errno;
 
+/// A system call or netlink request that failed, on its way to the operation that needed it.
+#[derive(Debug)]
+pub(crate) struct FailedCall {
+    pub(crate) call: &'static str,
+    pub(crate) error: io::Error,
+}
+
+impl FailedCall {
+    /// Names the call of an error.
+    pub(crate) fn of<E: Into<io::Error>>(call: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self { call, error: error.into() }
+    }
+}
+
+impl From<FailedCall> for io::Error {
+    fn from(failed: FailedCall) -> Self {
+        failed.error
+    }
+}
+
 /// An operation on a faith interface that failed. [`code`](Self::code) is stable and what programs test;
 /// the message is for people.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +127,10 @@ impl StackError {
             _ => None,
         };
         Self::System { what: what.into(), syscall, source, hint }
+    }
+
+    pub(crate) fn failed(what: impl Into<String>, FailedCall { call, error }: FailedCall) -> Self {
+        Self::system(what, call, error)
     }
 
     /// A thread could not be started.

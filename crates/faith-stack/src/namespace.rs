@@ -134,7 +134,7 @@ impl Inside {
         host.apply();
         tune();
         ipv6::enable(STACK)?;
-        let netlink = Netlink::connect().map_err(failed("socket"))?;
+        let netlink = Netlink::connect().map_err(|it| failed(it.call)(it.error))?;
         let loopback = netlink.loopback_up().map_err(failed("RTM_NEWLINK"))?;
         let stack = netlink.bring_up(STACK, mtu, QUEUE).map_err(failed("RTM_NEWLINK"))?;
         let mss = host.mss(mtu);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
+use crate::error::FailedCall;
 use crate::netlink::Netlink;
 use crate::netlink::notices::{Changes, Notices, Woken};
 use crate::own_addresses::OwnAddresses;
@@ -46,15 +47,16 @@ impl Watch {
     ///
     /// # Errors
     /// The thread cannot be started, or cannot look. What goes wrong later is a warning.
-    pub(crate) fn start(name: &str, mut watched: Watched) -> io::Result<Self> {
-        let stop = eventfd(0, EventfdFlags::CLOEXEC)?;
-        let stopped = stop.try_clone()?;
+    pub(crate) fn start(name: &str, mut watched: Watched) -> Result<Self, FailedCall> {
+        let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(FailedCall::of("eventfd"))?;
+        let stopped = stop.try_clone().map_err(FailedCall::of("fcntl"))?;
         let (begun, told) = mpsc::channel();
         let thread = std::thread::Builder::new().name(format!("{name}/watch")).spawn(move || {
             let mut state = State::new(Arc::clone(&watched.own), watched.warnings.clone(), begun);
             persist(stopped.as_fd(), &mut state, |state| watched.follow(stopped.as_fd(), state));
-        })?;
-        told.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
+        });
+        let thread = thread.map_err(FailedCall::of("clone"))?;
+        told.recv().map_err(|ended| FailedCall::of("clone")(io::Error::other(ended)))??;
         Ok(Self(Mutex::new(Some(Running { stop, thread }))))
     }
 
@@ -71,17 +73,17 @@ impl Watch {
 
 impl Watched {
     /// Looks again and again, until it is stopped.
-    fn follow(&mut self, stop: BorrowedFd<'_>, state: &mut State) -> io::Result<()> {
+    fn follow(&mut self, stop: BorrowedFd<'_>, state: &mut State) -> Result<(), FailedCall> {
         let mut notices = Notices::subscribe()?;
         let netlink = Netlink::connect()?;
         let mut changes = Changes::ALL;
         loop {
             if changes.own {
-                self.own.learn(netlink.own_ipv4()?);
+                self.own.learn(netlink.own_ipv4().map_err(FailedCall::of("RTM_GETROUTE"))?);
             }
             if changes.links
                 && let Some(guard) = &self.guard
-                && guard.is_over(&netlink)?
+                && guard.is_over(&netlink).map_err(FailedCall::of("RTM_GETLINK"))?
             {
                 self.guard = None;
             }
@@ -89,11 +91,12 @@ impl Watched {
                 self.routes.changed();
             }
             if self.routes.due().is_zero() {
-                self.routes.look(&netlink)?;
+                self.routes.look(&netlink).map_err(FailedCall::of("RTM_GETROUTE"))?;
             }
             state.looked();
             let limit = self.watchdog.look().min(self.routes.due());
-            match notices.wait(stop, limit, |subject| self.routes.concerns(subject))? {
+            let woken = notices.wait(stop, limit, |subject| self.routes.concerns(subject));
+            match woken.map_err(FailedCall::of("recvfrom"))? {
                 Woken::Stopped => return Ok(()),
                 Woken::Changed(some) => changes = some,
             }
@@ -106,12 +109,12 @@ struct State {
     own: Arc<OwnAddresses>,
     warnings: Warnings,
     /// Who started the thread waits for this.
-    begun: Option<mpsc::Sender<io::Result<()>>>,
+    begun: Option<mpsc::Sender<Result<(), FailedCall>>>,
     blind: bool,
 }
 
 impl State {
-    fn new(own: Arc<OwnAddresses>, warnings: Warnings, begun: mpsc::Sender<io::Result<()>>) -> Self {
+    fn new(own: Arc<OwnAddresses>, warnings: Warnings, begun: mpsc::Sender<Result<(), FailedCall>>) -> Self {
         Self { own, warnings, begun: Some(begun), blind: false }
     }
 
@@ -125,14 +128,14 @@ impl State {
     }
 
     /// Whether it is worth trying again.
-    fn failed(&mut self, error: io::Error) -> bool {
+    fn failed(&mut self, failed: FailedCall) -> bool {
         self.own.forget();
         if let Some(begun) = self.begun.take() {
-            let _ = begun.send(Err(error));
+            let _ = begun.send(Err(failed));
             return false;
         }
         if !std::mem::replace(&mut self.blind, true) {
-            self.warnings.send(What::Unwatched(Arc::new(error)));
+            self.warnings.send(What::Unwatched(Arc::new(failed.error)));
         }
         true
     }
@@ -142,19 +145,24 @@ impl State {
 impl Drop for State {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.failed(io::Error::other("the thread that does so has panicked; create the interface again"));
+            let panic = "the thread that does so has panicked; create the interface again";
+            self.failed(FailedCall::of("clone")(io::Error::other(panic)));
         }
     }
 }
 
 /// Runs `follow` until it ends in order: anew whenever it fails, at growing distances.
-fn persist(stop: BorrowedFd<'_>, state: &mut State, mut follow: impl FnMut(&mut State) -> io::Result<()>) {
+fn persist(
+    stop: BorrowedFd<'_>,
+    state: &mut State,
+    mut follow: impl FnMut(&mut State) -> Result<(), FailedCall>,
+) {
     let [first, most] = REST;
     let mut rest = first;
-    while let Err(error) = follow(state) {
+    while let Err(failed) = follow(state) {
         // It has failed again before it could look once, or it had worked.
         rest = if state.blind { (rest * 2).min(most) } else { first };
-        if !state.failed(error) || is_readable_within(stop, rest) {
+        if !state.failed(failed) || is_readable_within(stop, rest) {
             return;
         }
     }
@@ -177,7 +185,7 @@ mod tests {
 
     struct OnPurpose;
 
-    type Attempt<'a> = &'a dyn Fn(&mut State) -> io::Result<()>;
+    type Attempt<'a> = &'a dyn Fn(&mut State) -> Result<(), FailedCall>;
 
     /// Runs a watch whose attempts do what `attempts` say; the codes of its warnings.
     fn run(attempts: &mut dyn Iterator<Item = Attempt<'_>>) -> Vec<&'static str> {
@@ -214,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_watch_that_goes_blind_denies_everything_until_it_sees_again_and_says_both_once() {
-        let broke = || Err(io::Error::other("the socket broke"));
+        let broke = || Err(FailedCall::of("recvfrom")(io::Error::other("the socket broke")));
         let works_then_breaks = |state: &mut State| {
             look(state);
             broke()
@@ -234,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_watch_that_cannot_begin_is_not_tried_again() {
-        let cannot_begin = |_: &mut State| Err(io::Error::other("no socket"));
+        let cannot_begin = |_: &mut State| Err(FailedCall::of("socket")(io::Error::other("no socket")));
         let attempts: [Attempt<'_>; 1] = [&cannot_begin];
         assert_eq!(run(&mut attempts.into_iter()), [""; 0]);
     }

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::cut::Cut;
+use crate::error::FailedCall;
 use crate::interface::Shared;
 use crate::pump::Pump;
 use crate::warning::What;
@@ -50,7 +51,7 @@ struct Running {
 
 impl Workers {
     /// Starts a worker for each pair of queues, in the network namespace of the calling thread.
-    pub(crate) fn start(shared: &Arc<Shared>, queues: Vec<(Tun, Tun)>) -> io::Result<Self> {
+    pub(crate) fn start(shared: &Arc<Shared>, queues: Vec<(Tun, Tun)>) -> Result<Self, FailedCall> {
         let mut jobs = Vec::new();
         let mut running = Vec::new();
         for (index, (outer, inner)) in queues.into_iter().enumerate() {
@@ -80,8 +81,9 @@ impl Workers {
                     drop(at_work);
                     pump.flush(&left.recv().unwrap_or_default());
                     drop(talking);
-                })?;
-            is_up.recv().map_err(io::Error::other)??;
+                });
+            let thread = thread.map_err(FailedCall::of("clone"))?;
+            is_up.recv().map_err(|ended| FailedCall::of("clone")(io::Error::other(ended)))??;
             jobs.push(sender);
             running.push(Running { stop, idle, cut, silent, thread });
         }
@@ -140,11 +142,17 @@ impl Workers {
 }
 
 /// A worker's runtime, which belongs to its thread, and the pump registered with it.
-fn begin(index: usize, shared: Arc<Shared>, outer: Tun, inner: Tun) -> io::Result<(LocalRuntime, Rc<Pump>)> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+fn begin(
+    index: usize,
+    shared: Arc<Shared>,
+    outer: Tun,
+    inner: Tun,
+) -> Result<(LocalRuntime, Rc<Pump>), FailedCall> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let runtime = runtime.map_err(FailedCall::of("epoll_create1"))?;
     let pump = {
         let _context = runtime.enter();
-        Pump::new(index, shared, outer, inner)?
+        Pump::new(index, shared, outer, inner).map_err(FailedCall::of("epoll_ctl"))?
     };
     Ok((runtime, pump))
 }

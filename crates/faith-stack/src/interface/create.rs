@@ -62,7 +62,7 @@ impl FaithInterface {
         // Where the limit stays as it is, relays fit theirs to it, and say so.
         let _ = descriptors::raise_limit();
         let netlink = Netlink::connect()
-            .map_err(|error| StackError::system(format!("create {name}: netlink"), "socket", error))?;
+            .map_err(|failed| StackError::failed(format!("create {name}: netlink"), failed))?;
         if netlink
             .exists(&name)
             .map_err(|error| StackError::system(format!("look up {name}"), "RTM_GETLINK", error))?
@@ -92,7 +92,7 @@ impl FaithInterface {
         let device = netlink
             .bring_up(&name, mtu, QUEUE)
             .map_err(|error| StackError::system(format!("bring {name} up"), "RTM_NEWLINK", error))?;
-        let started = |error| StackError::system(format!("start the workers of {name}"), "clone", error);
+        let started = |failed| StackError::failed(format!("start the workers of {name}"), failed);
         let (shortcut, guard) = match shortcut {
             ShortcutUse::Auto => Shortcut::make(&name, &outer, mtu, &netlink, &namespace, &warnings)
                 .inspect_err(|error| warnings.send(What::NoShortcut(error.to_string())))
@@ -132,7 +132,7 @@ impl FaithInterface {
             warnings,
         };
         let watch = Watch::start(&name, watched)
-            .map_err(|error| StackError::system(format!("watch the host for {name}"), "clone", error))?;
+            .map_err(|failed| StackError::failed(format!("watch the host for {name}"), failed))?;
         let interface = Self {
             shared,
             workers,

@@ -27,6 +27,7 @@ use rustix::io::Errno;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
+use crate::error::FailedCall;
 use answers::{all, cut_short, one, to_io};
 
 /// `RT_TABLE_LOCAL`: the kernel's own table of local addresses.
@@ -48,11 +49,12 @@ pub(crate) struct Netlink {
 
 impl Netlink {
     /// Connects from the calling thread's network namespace.
-    pub(crate) fn connect() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_io().build()?;
+    pub(crate) fn connect() -> Result<Self, FailedCall> {
+        let runtime =
+            Builder::new_current_thread().enable_io().build().map_err(FailedCall::of("epoll_create1"))?;
         let (mut connection, handle, _) = {
             let _context = runtime.enter();
-            rtnetlink::new_connection_with_strict_check()?
+            rtnetlink::new_connection_with_strict_check().map_err(FailedCall::of("socket"))?
         };
         // For [`all`].
         connection.set_forward_done(true);

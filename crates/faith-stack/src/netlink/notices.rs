@@ -16,6 +16,8 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
+use crate::error::FailedCall;
+
 /// Bits of `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_ROUTE` and `_IPV6_IFINFO`.
 const GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 10 | 1 << 11;
 
@@ -106,10 +108,11 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    pub(crate) fn subscribe() -> io::Result<Self> {
+    pub(crate) fn subscribe() -> Result<Self, FailedCall> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-        bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)
+            .map_err(FailedCall::of("socket"))?;
+        bind(&socket, &SocketAddrNetlink::new(0, GROUPS)).map_err(FailedCall::of("bind"))?;
         Ok(Self { socket, buffer: vec![0; DATAGRAM], lossy: false })
     }
 

@@ -153,7 +153,7 @@ impl Shortcut {
     /// Why [`make`](Self::make) would fail.
     pub(crate) fn probe(here: BorrowedFd<'_>) -> Result<(), ShortcutError> {
         let loaded = Loaded::load(2)?;
-        let netlink = Netlink::connect().map_err(cannot("ask the kernel"))?;
+        let netlink = Netlink::connect().map_err(|failed| cannot("ask the kernel")(failed.into()))?;
         let [one, other] = ["one", "other"];
         netlink.add_pair(one, other, here, MAC).map_err(cannot("make the pair of the shortcut"))?;
         let device = |name| netlink.device(name).map_err(cannot("find the pair of the shortcut"));
