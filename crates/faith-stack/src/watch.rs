@@ -56,7 +56,14 @@ impl Watch {
             persist(stopped.as_fd(), &mut state, |state| watched.follow(stopped.as_fd(), state));
         });
         let thread = thread.map_err(FailedCall::of("clone"))?;
-        told.recv().map_err(|ended| FailedCall::of("clone")(io::Error::other(ended)))??;
+        let begun = told.recv();
+        if let Err(failed) =
+            begun.unwrap_or_else(|ended| Err(FailedCall::of("clone")(io::Error::other(ended))))
+        {
+            // The thread lets go of what it watches.
+            let _ = thread.join();
+            return Err(failed);
+        }
         Ok(Self(Mutex::new(Some(Running { stop, thread }))))
     }
 

@@ -52,8 +52,8 @@ struct Running {
 impl Workers {
     /// Starts a worker for each pair of queues, in the network namespace of the calling thread.
     pub(crate) fn start(shared: &Arc<Shared>, queues: Vec<(Tun, Tun)>) -> Result<Self, FailedCall> {
-        let mut jobs = Vec::new();
-        let mut running = Vec::new();
+        // Dropped with those that have started where one cannot be.
+        let mut workers = Self { jobs: Vec::new(), running: Mutex::default() };
         for (index, (outer, inner)) in queues.into_iter().enumerate() {
             let (sender, receiver) = mpsc::unbounded_channel();
             let (stop, stopped) = oneshot::channel();
@@ -83,11 +83,18 @@ impl Workers {
                     drop(talking);
                 });
             let thread = thread.map_err(FailedCall::of("clone"))?;
-            is_up.recv().map_err(|ended| FailedCall::of("clone")(io::Error::other(ended)))??;
-            jobs.push(sender);
+            let up = is_up.recv();
+            if let Err(failed) =
+                up.unwrap_or_else(|ended| Err(FailedCall::of("clone")(io::Error::other(ended))))
+            {
+                let _ = thread.join();
+                return Err(failed);
+            }
+            workers.jobs.push(sender);
+            let running = workers.running.get_mut().unwrap_or_else(PoisonError::into_inner);
             running.push(Running { stop, idle, cut, silent, thread });
         }
-        Ok(Self { jobs, running: Mutex::new(running) })
+        Ok(workers)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -138,6 +145,13 @@ impl Workers {
         for (.., thread) in closing {
             let _ = thread.join();
         }
+    }
+}
+
+/// An interface that cannot be made leaves no device behind, which workers hold; one that is closed has stopped its own.
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop(Cut::default, || {});
     }
 }
 
