@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import test from 'ava'
 import { Hangups } from '../cli/signals.js'
 
@@ -54,3 +55,25 @@ test.serial(
     t.is(work.begun, 3)
   },
 )
+
+const built = (file: string): string => new URL(`../dist/${file}`, import.meta.url).href
+
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  test(`a second ${signal} waits for nothing that is to be done at an exit`, (t) => {
+    const program = `
+      import { onExit } from '${built('lib/at-exit.js')}'
+      import { stopSignal } from '${built('cli/signals.js')}'
+      onExit(() => console.log('waited'))
+      setInterval(() => {}, 60_000)
+      const stopped = stopSignal()
+      process.kill(process.pid, '${signal}')
+      console.log(await stopped)
+      process.kill(process.pid, '${signal}')`
+    const args = ['--input-type=module', '-e', program]
+    const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    t.deepEqual([status, stdout], [code, `${signal}\n`])
+  })
+}

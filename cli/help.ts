@@ -52,7 +52,8 @@ Examples:
       let a file say who may go where, and no client take up too much
 
 Signals:
-  SIGINT, SIGTERM   stop: sessions may go on for as long as --drain says; a second one stops at once
+  SIGINT, SIGTERM   stop: sessions may go on for as long as --drain says; a second one stops at
+                    once, and clients may not hear of it
   SIGHUP            read the file of --acl again
   SIGUSR1, SIGUSR2  log what was relayed so far
 

@@ -1,11 +1,15 @@
 /** What faithd does when it is told something: SIGINT and SIGTERM stop it, SIGHUP has it read its rules again. */
+import { exitAtOnce } from '../lib/at-exit.js'
 
-/** The first SIGINT or SIGTERM; a second one ends the process at once, with the shell's code for it. */
+/**
+ * The first SIGINT or SIGTERM. A second one ends the process at once, with the shell's code for it: what clients would
+ * still have been told, their resets included, may be lost.
+ */
 export function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let asked = false
     const stop = (signal: NodeJS.Signals, number: number): void => {
-      if (asked) process.exit(128 + number)
+      if (asked) exitAtOnce(128 + number)
       asked = true
       resolve(signal)
     }

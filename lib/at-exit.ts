@@ -34,3 +34,9 @@ export function onExit(end: (drainMs: number) => void): () => void {
     if (endings.size === 0) process.off('exit', endAll)
   }
 }
+
+/** @internal Exits without telling any client: what `onExit` was given is not called. */
+export function exitAtOnce(code: number): never {
+  endings.clear()
+  process.exit(code)
+}
