@@ -94,7 +94,7 @@ async function serve(options: FaithdOptions, lines: LogLines, log: Logger): Prom
     log.info({ signal: end, drainMs: options.drain }, `${end}: no longer capturing, draining`)
     await relay.close({ drain: options.drain })
   }
-  // What the drain was for is delivered, or late.
+  // The drain of the relay is over: its clients have their bytes, or are too late.
   await faith.close({ drain: 0 })
 
   untold.end()

@@ -23,7 +23,7 @@ export interface LineThread {
   write(lines: string): boolean
   /** How many were lost since this was last asked; 0 as long as there is no room to tell. */
   takeLost(): number
-  /** Waits until all is written, at most for so long; whether all is. */
+  /** Waits until all is written, at most for so long. Gives `true` if it is. */
   flush(limitMs: number): boolean
 }
 

@@ -18,7 +18,7 @@ interface Write {
 
 /** A log with a method for each level. */
 export interface Logger extends Readonly<Record<Level, Write>> {
-  /** Whether lines of this level are written. */
+  /** Tells if lines of this level are written. */
   isLevelEnabled(level: Level): boolean
 }
 

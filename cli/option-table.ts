@@ -25,7 +25,7 @@ export interface Option {
   help: string
   /** The default, as the help shows it. */
   fallback?: string
-  /** Whether it may be given several times, and each counts; any other takes one value. */
+  /** `true` for an option that may be given several times, each of which counts; any other takes one value. */
   repeatable?: boolean
   set(options: FaithdOptions, value: string): void
 }
@@ -209,7 +209,7 @@ export const GROUPS: readonly OptionGroup[] = [
       {
         long: 'drain',
         value: 'SECONDS',
-        help: 'left to sessions and last bytes after SIGINT or SIGTERM',
+        help: 'time for sessions and last bytes after SIGINT or SIGTERM',
         fallback: seconds(DEFAULTS.drain),
         set: (options, value) => (options.drain = milliseconds(value, 'zero or positive')),
       },

@@ -60,14 +60,14 @@ function valueOf({ value: called }: Option, token: Extract<Token, { kind: 'optio
     return ''
   }
   if (value === undefined) throw new Error(`argument missing: ${called}`)
-  // What looks like an option is one, whose own value was forgotten; a negative number is a value, if a wrong one.
+  // A value that begins like an option means that the value is missing; a negative number is a (wrong) value.
   if (!inlineValue && /^-\D/.test(value)) {
     throw new Error(`argument missing: ${called}, before '${value}'`)
   }
   return value
 }
 
-/** The parts of the line. Not strict, as what is wrong with it is said here, by the option's own words. */
+/** The parts of the line. Not strict: this file reports the errors, in the option's own words. */
 function tokenize(args: readonly string[]) {
   const options: NonNullable<ParseArgsConfig['options']> = {}
   for (const entry of TABLE) {

@@ -1,11 +1,11 @@
-/** The sums of what has no line of its own: with the lines they make all that the statistics count. */
+/** Sums of the sessions and attempts without a line of their own. The statistics count lines and sums together. */
 import type { FaithRelayStats, FaithUntold } from '../lib/session.js'
 import type { Logger } from './log.js'
 import { untoldLine } from './session-lines.js'
 
 const INTERVAL_MS = 10_000
 
-/** Writes a line for each interval in which there was more than lines. */
+/** Writes a line for each interval in which sessions or attempts had none. */
 export class UntoldSums {
   readonly #stats: () => FaithRelayStats
   readonly #log: Logger
@@ -19,7 +19,7 @@ export class UntoldSums {
     this.#timer = setInterval(() => this.tell(), INTERVAL_MS).unref()
   }
 
-  /** Tells the last of them. */
+  /** Writes the last sums. */
   end(): void {
     clearInterval(this.#timer)
     this.tell()

@@ -11,7 +11,7 @@ let answer: (signal: UserSignal) => void = () => {}
 process.on('SIGUSR1', () => answer('SIGUSR1'))
 process.on('SIGUSR2', () => answer('SIGUSR2'))
 
-/** Has them answered from now on; before, nothing is done. */
+/** Sets the answer to both signals. Before, they do nothing. */
 export function answerUserSignals(by: (signal: UserSignal) => void): void {
   answer = by
 }
@@ -33,7 +33,7 @@ export async function refuseInspector(): Promise<void> {
   )
 }
 
-/** Whether the inspector was asked for, by `--inspect` and the like. */
+/** Tells if the inspector was asked for, by `--inspect` and the like. */
 function isInspected(): boolean {
   const given = [...process.execArgv, process.env['NODE_OPTIONS'] ?? '']
   return given.some((option) => option.includes('--inspect'))

@@ -108,7 +108,7 @@ export function destinationOf(socket: FaithEnds): FaithSocketDestination | undef
 export interface Taking {
   /** Prepares the server for connections, until what this returns is called. */
   begin(): () => void
-  /** Whether it takes another connection; tells the server of one that it does not take. */
+  /** Tells if it takes another connection; tells the server of one that it does not take. */
   admits(connection: NativeConnection): boolean
   /** How its sockets are made, by a listener with options of its own. */
   making(options: FaithSocketOptions): SocketMaking
@@ -134,7 +134,7 @@ export function takingBy(attached: FaithServer): Taking {
     return [inside, takerOf(inside)] as const
   })
   const server = taking instanceof Server ? taking : undefined
-  // One that has no such settings was written for the sockets that Node makes of itself.
+  // A server without such settings expects sockets with Node's defaults.
   const settings = taking as Settings
   return {
     begin: () => (server === undefined ? () => undefined : openToCaptured(server)),

@@ -64,7 +64,8 @@ export interface Lender {
  * by two properties of the socket, which Node needs only while it hands on what was read. So a socket has them only
  * then: its handle calls a function of ours, which lends them to the socket that the handle belongs to now.
  *
- * @param take - takes the first `length` bytes of `memory`, which a socket has read; whether the socket wants more
+ * @param take - takes the first `length` bytes of `memory`, which a socket has read; gives `true` if the socket wants
+ *   more
  */
 export function lender(
   memory: Uint8Array,
@@ -124,8 +125,8 @@ export function lender(
 }
 
 /**
- * Whether a method of streams is the one that Node made. Its source names what only Node's own modules can call; what
- * others put in its place, as tools that observe programs do, has another source.
+ * Tells if a method of streams is the one that Node made. Its source names functions that only Node's own modules can
+ * call; a method that a tool puts in its place, to observe programs, has another source.
  */
 function isNodes(method: unknown, mark: string): boolean {
   return typeof method === 'function' && Function.prototype.toString.call(method).includes(mark)
@@ -135,7 +136,7 @@ const { push } = Readable.prototype
 const { read } = Socket.prototype
 const areNodes = isNodes(push, 'readableAddChunk') && isNodes(read, 'tryReadStart')
 
-/** Whether a socket takes in what is read by Node's own methods, so that nothing sees whether they are called. */
+/** Tells if a socket takes in chunks by Node's own methods, so that nothing observes the calls. */
 export function readsUnobserved(stream: Readable): boolean {
   return areNodes && stream.push === push && stream.read === read
 }
@@ -198,7 +199,7 @@ const opened = new WeakMap<Server, { attachments: number; undo(): void }>()
  * last connection has ended.
  *
  * Node takes a server that does not listen for a closed one. It emits `close` each time its last connection ends, and
- * tells who closes it that it was not running. This server emits `close` only after it was told to close.
+ * gives the caller of `close()` an error: it was not running. This server emits `close` only after it was told to close.
  */
 export function openToCaptured(server: Server): () => void {
   const inside = server as ServerInside
@@ -250,7 +251,7 @@ function actOpen(server: ServerInside): () => void {
   }
 }
 
-/** Whether a server has as many connections as it takes. */
+/** Tells if a server has as many connections as it takes. */
 export function isFull(server: Server): boolean {
   const { maxConnections, _connections: connections } = server as ServerInside
   // Node 20 takes 0 for no limit.

@@ -145,7 +145,7 @@ interface Dependent {
 
 /** The events of a {@link FaithInterface}. */
 export interface FaithInterfaceEvents {
-  /** The interface is lost: somebody deleted it, or it cannot go on. It closes itself, and `close` follows. */
+  /** The interface is lost: it was deleted, or it cannot go on. It closes itself, and `close` follows. */
   error: [error: FaithError]
   /** Keepfaith was switched, by this thread; from now on the interface captures, or does not. */
   keepfaith: [on: boolean]
@@ -171,12 +171,12 @@ export interface FaithInterfaceEvents {
  * the listener or the relay that has their port; where there is none, the client is refused.
  *
  * It exists until it is closed or the process ends, however the process ends. Where Node emits `exit` (when nothing is
- * left to do, after `process.exit()` or an uncaught exception) it is closed first: clients get what connections that have
- * ended sent them, within five seconds where the exit code is 0 and within 200 ms otherwise, for which the process waits,
- * and the others are reset. What Node has not handed to the kernel by then is lost, and its client is reset too. Clients
- * of a process that a signal ends may be told nothing, and wait. Of a worker thread that is terminated Node closes the
- * sockets as if they had been ended, and clients have 200 ms. It does not keep the process running; its listeners and
- * relays do.
+ * left to do, after `process.exit()` or an uncaught exception) it is closed first: clients get what connections that
+ * have ended sent them, within five seconds where the exit code is 0 and within 200 ms otherwise, for which the
+ * process waits, and the others are reset. What Node has not handed to the kernel by then is lost, and its client is
+ * reset too. Clients of a process that a signal ends may be told nothing, and wait. When a worker thread is
+ * terminated, Node closes its sockets as if they had been ended, and clients have 200 ms. It does not keep the process
+ * running; its listeners and relays do.
  *
  * Source: faith(4).
  *
@@ -321,12 +321,12 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   /**
    * Closes its listeners, aborts what its relays still carry (close them first, with `drain`, to let it end), and
-   * removes the interface and its routes; `close` is emitted after. Clients of connections that have ended get the rest
-   * of what they were sent, within `drain`, and are reset when that is over; sockets that have called `end()` are among
-   * them, and those inside TLS sockets that have. An HTTP server calls it once a response that ends its connection is written.
-   * To let responses end, close the listener and the server before, and wait for the server's `close`. All other sockets are destroyed at once with `ERR_FAITH_CLOSED`: see {@link FaithSocket}. Where clients are reset
-   * that miss something, it takes up to three seconds more until they all have heard of it. Closing again waits for the
-   * same end.
+   * removes the interface and its routes; `close` is emitted after. Clients of connections that have ended get the
+   * rest of what they were sent, within `drain`, and are reset when that is over; sockets that have called `end()` are
+   * among them, and those inside TLS sockets that have. An HTTP server calls it once a response that ends its
+   * connection is written. To let responses end, close the listener and the server before, and wait for the server's
+   * `close`. All other sockets are destroyed at once with `ERR_FAITH_CLOSED`: see {@link FaithSocket}. Resets of
+   * clients that miss something may take up to three seconds more. Closing again waits for the same end.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drain` is not a number of milliseconds
    *
@@ -398,7 +398,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   #lose(failure: NativeFailure): void {
     if (this.#closing !== undefined) return
-    // Nothing of what clients answer comes any more.
+    // The clients' answers do not arrive any more.
     this.#closing = this.#shut(0, () => toFaithError(failure))
     this.emit('error', toFaithError(failure))
   }
@@ -409,8 +409,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     this.#forget()
     this.#drops.stop()
     await Promise.all([...this.#dependents].map((dependent) => dependent.close()))
-    // While its workers still carry what is to be said to the clients. Those that have ended are destroyed later: what
-    // their clients have sent and nobody has read would make it a reset.
+    // The workers still carry packets to the clients now. Sockets that have ended are destroyed later, because bytes that
+    // their clients sent and the program has not read would turn the end into a reset.
     FaithSocket.cutOff(this.#native, reason, (writer) => drainMs > 0 && writer.writableEnded)
     await FaithSocket.handOver(this.#native, left())
     await this.#native.deliver(left())
@@ -424,7 +424,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     })
   }
 
-  /** The same where nothing can be waited for. Nobody hears of it: what would be emitted is emitted later. */
+  /** The same where nothing can be waited for. No event is emitted any more. */
   #shutSync(drainMs: number): void {
     this.#closing ??= Promise.resolve()
     for (const dependent of this.#dependents) dependent.closeWaiting?.()
@@ -443,9 +443,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
  *
  * @throws {@link FaithError} `EPERM` or `EACCES` when a capability or a permission is missing; `ENOENT` without
  * /dev/net/tun; `EEXIST` when an interface of that name exists, or a prefix is routed elsewhere already (`routes: false`
- * leaves routes alone); `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`; `ERR_FAITH_ARGUMENT`; `ERR_FAITH_IPV6` when IPv6 is disabled;
- * `EAGAIN` at a limit of threads; `ERR_FAITH_CLOSED` when somebody
- * deletes the interface while it is made
+ * leaves routes alone); `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`; `ERR_FAITH_ARGUMENT`; `ERR_FAITH_IPV6` when IPv6 is
+ * disabled; `EAGAIN` at a limit of threads; `ERR_FAITH_CLOSED` when the interface is deleted while it is made
  * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the interface is there
  *
  * @example

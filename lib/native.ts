@@ -6,7 +6,7 @@
  * what passes through here is loosely typed (strings for unions, failures as values) and must not reach the
  * public surface unread.
  *
- * It is loaded by `require`, so that an addon that is missing is an error of this package, and a short one.
+ * It is loaded by `require`, so that an addon that is missing gives a short error of this package.
  */
 import { createRequire } from 'node:module'
 import type addon from '#native'
@@ -66,7 +66,7 @@ function unavailable(error: unknown): FaithError {
           : 'faithd runs on Linux only',
     },
   )
-  // Where nothing catches it, Node prints this: how the loader was called helps nobody.
+  // Node prints this where nothing catches the error: the loader's stack would not help.
   missing.stack = `${missing.name}: ${missing.message}; ${missing.hint}`
   return missing
 }

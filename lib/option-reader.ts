@@ -131,7 +131,7 @@ export function readable<T>(what: string, read: () => T): T {
   }
 }
 
-/** Whether a value is an array; a proxy that was revoked is none. */
+/** Tells if a value is an array; a proxy that was revoked is none. */
 export function isArray(value: unknown): value is unknown[] {
   try {
     return Array.isArray(value)
@@ -140,7 +140,7 @@ export function isArray(value: unknown): value is unknown[] {
   }
 }
 
-/** Whether it is a signal, and not only an object with the prototype of one. */
+/** Tells if it is a signal, and not only an object with the prototype of one. */
 function isSignal(value: unknown): value is AbortSignal {
   try {
     return value instanceof AbortSignal && typeof value.aborted === 'boolean'

@@ -8,8 +8,8 @@
  * A chunk has memory of its own, as those of Node's sockets have: the program may transfer it to a thread, or to a byte
  * stream, and nothing else goes with it.
  *
- * A chunk goes by `push`, after which a stream has itself called back to see whether it should read on. Of a socket that
- * flows and has nothing stored the answer is known, so its chunks are emitted at once: an echo is done a tenth faster.
+ * A chunk goes by `push`, after which a stream has itself called back to see whether it should read on. A flowing
+ * socket with an empty buffer always wants more, so its chunks are emitted at once: an echo is done a tenth faster.
  * Where `push` or `read` is not Node's, because a tool observes them, each chunk is pushed.
  */
 import type { Readable } from 'node:stream'

@@ -63,7 +63,7 @@ const NO_ENDS: Readonly<Record<FaithEndReason, 0>> = {
 const END_REASONS = Object.keys(NO_ENDS) as readonly FaithEndReason[]
 
 /**
- * What turned an attempt away, where its reason leaves that open.
+ * The cause that turned an attempt away, where its reason leaves that open.
  *
  * | reason | cause | meaning |
  * |---|---|---|
@@ -149,7 +149,7 @@ export interface FaithSession {
   durationMs: number
   /** How it ended. */
   reason: FaithEndReason
-  /** Whether it was a session: client and server had been joined. An attempt came to none. */
+  /** `true` for a session: client and server were joined. `false` for an attempt that did not get so far. */
   joined: boolean
   /** What turned an attempt away, where `reason` leaves that open. */
   cause?: FaithCause
@@ -174,11 +174,11 @@ export interface FaithLiveSession extends Omit<
 
 /** What a relay has done since it was opened. */
 export interface FaithRelayStats {
-  /** Sessions there are now. */
+  /** Sessions that go on, and attempts: connections without a server yet, and held SYNs. */
   active: number
   /**
-   * Connections accepted, those included. With `connectFirst`, what is denied or cannot be connected is never accepted:
-   * it shows in `ended` alone.
+   * Connections accepted, those that go on included. With `connectFirst`, what is denied or cannot be connected is
+   * never accepted: it shows in `ended` alone.
    */
   accepted: number
   /** Connections given to this program because `route` said so; neither sessions nor among those that ended. */

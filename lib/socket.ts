@@ -40,7 +40,7 @@ export interface FaithSocketDestination extends FaithSessionDestination {
 export interface FaithSocketOptions {
   /**
    * Whether the socket stays writable after the client has ended its side. Default `true`: half-close is passed on
-   * by a relay of one's own, and `end()` is called by whoever is done writing.
+   * by a relay of one's own, and the program calls `end()` when it is done writing.
    */
   allowHalfOpen: boolean
   /** Whether nothing is read until `resume()`. Default `false`. */
@@ -82,8 +82,8 @@ const open = new WeakMap<NativeInterface, Set<FaithSocket>>()
 const atEnd = new WeakMap<FaithSocket, () => void>()
 
 /**
- * @internal Does something when a socket is destroyed. Unlike a handler of its `close` event, nobody who has the socket
- * takes that away: smtp-server removes all handlers before STARTTLS.
+ * @internal Does something when a socket is destroyed. Unlike a handler of its `close` event, no user of the socket can
+ * take that away: smtp-server removes all handlers before STARTTLS.
  */
 export function whenDestroyed(socket: FaithSocket, call: () => void): void {
   if (socket.destroyed) call()
@@ -93,16 +93,16 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
 /**
  * A captured connection: a real `net.Socket`, already connected, whose local address is the one the client dialled.
  *
- * Listeners make it, and relays for a {@link FaithRouteSocket}; there is no `connect` event. `localAddress`, `localPort`,
- * `remoteAddress` and `remotePort` are known from the start and stay known after the socket is closed. As of any
- * `net.Socket`, an `error` that nobody listens to, such as the client's reset, is an exception. It is closed when both
- * sides have ended, and hears of the client's end only if somebody reads: a program that does not want what the client
- * says calls `resume()`, and `setTimeout()` where a client may say nothing for ever.
+ * Listeners make it, and relays for a {@link FaithRouteSocket}; there is no `connect` event. `localAddress`,
+ * `localPort`, `remoteAddress` and `remotePort` are known from the start and stay known after the socket is closed. As
+ * with any `net.Socket`, an `error` without a handler, such as the client's reset, is an exception. It is closed when
+ * both sides have ended, and learns of the client's end only while it is read: a program that does not want what the
+ * client says calls `resume()`, and `setTimeout()` where a client may say nothing for ever.
  *
- * It lives no longer than its interface: when that is closed, or deleted by somebody else, the socket is destroyed with
- * a {@link FaithError} `ERR_FAITH_CLOSED`. Its client is reset, unless it was told the end before: a socket that has ended
- * writing has until the end of the drain to tell it ({@link FaithInterface.close}). Where nobody listens
- * to its `error` event this is no exception: whoever closes an interface must not be ended by that.
+ * It lives no longer than its interface: when that is closed or deleted, the socket is destroyed with a
+ * {@link FaithError} `ERR_FAITH_CLOSED`. Its client is reset, unless it was told the end before: a socket that has ended
+ * writing has until the end of the drain to tell it ({@link FaithInterface.close}). Without a handler of its `error`
+ * event this is no exception, so that closing an interface does not end the program.
  *
  * @example
  * ```ts
@@ -133,7 +133,7 @@ export class FaithSocket extends Socket {
 
   static {
     watchHandles(FaithSocket.prototype, (socket, handle) => {
-      // Its first handle a socket gets while it is made.
+      // The constructor sets the first handle.
       if (#faith in socket) socket.#changeHandle(handle)
     })
   }
@@ -247,7 +247,7 @@ export class FaithSocket extends Socket {
   }
   /* oxlint-enable eslint/no-underscore-dangle */
 
-  /** Nobody has to end it any more. */
+  /** Removes the socket from those that the interface ends. */
   #forget(): void {
     open.get(this.#faith)?.delete(this)
     atEnd.get(this)?.()
