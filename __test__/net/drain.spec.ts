@@ -140,7 +140,7 @@ test.serial(
     faithd.process.kill('SIGTERM')
 
     t.deepEqual(await faithd.end(), { code: 0, signal: null })
-    await far.sees('end', { timeout: 30_000 })
+    await far.sees('end', { timeout: 90_000 })
     t.is((await far.status()).received, large)
     t.deepEqual(far.history, ['accepted', 'end'])
   },

@@ -37,7 +37,7 @@ async function play(
   // One that has only been told to end is not over, and a client that goes on sending must not change that.
   const download = await Download.begin(lab.client, { half: when !== 'ended' })
   if (when === 'spliced') await send()
-  await leaving.line(/^served$/, { timeout: 30_000 })
+  await leaving.line(/^served$/, { timeout: 90_000 })
   const before = download.bytes
   leaving.stdin.write('leave\n')
   return { before, leaving, download }
