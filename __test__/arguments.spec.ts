@@ -28,7 +28,7 @@ const trap = new Proxy({}, { get: fail, has: fail, ownKeys: fail, getPrototypeOf
 const getter = Object.defineProperty({}, 'port', { enumerable: true, get: fail })
 const item = Object.defineProperty([0], 0, { get: fail })
 
-/** What nobody would give on purpose, by what it is. */
+/** Values that no program gives on purpose, by name. */
 const odd: Record<string, unknown> = {
   null: null,
   true: true,

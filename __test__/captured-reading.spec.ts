@@ -1,4 +1,4 @@
-/** Captured sockets show whoever observes how they read what Node's own sockets show. */
+/** Observers of how captured sockets read see the same as of Node's own. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, Socket } from 'node:net'
 import { Readable } from 'node:stream'

@@ -277,7 +277,7 @@ alike('a silent client is a timeout, and no end', ['timeout'], async (place) => 
 })
 
 alike(
-  'a reset is an error of whoever reads or writes',
+  'a reset is an error of the socket that reads or writes',
   ['error ECONNRESET', 'close'],
   async (place) => {
     const { socket, client } = await pair(place)

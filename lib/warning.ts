@@ -42,9 +42,9 @@ export type FaithWarningCode =
   | 'worker-stuck'
   | 'worker-runs'
 
-/** What has changed about an interface that goes on. */
+/** A change of an interface that goes on. */
 export interface FaithWarning {
-  /** What programs test. */
+  /** The stable code that programs test. */
   code: FaithWarningCode
   /** What people read: the interface, what has changed, and why. */
   message: string

@@ -10,11 +10,11 @@ use napi_derive::napi;
 pub struct NativeFailure {
     /// Always `true`: tells a failure from what the operation would have given.
     pub failed: bool,
-    /// What programs test.
+    /// The stable code that programs test.
     pub code: String,
-    /// What people read.
+    /// The text that people read.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub hint: Option<String>,
     /// Where the kernel refused: why.
     pub errno: Option<i32>,

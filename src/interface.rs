@@ -23,9 +23,9 @@ use crate::stats::{self, NativeInterfaceStats};
 /// The interface goes on, but not as it was asked to or as it did before.
 #[napi(object)]
 pub struct NativeWarning {
-    /// What programs test.
+    /// The stable code that programs test.
     pub code: String,
-    /// What people read.
+    /// The text that people read.
     pub message: String,
 }
 

@@ -52,7 +52,7 @@ pub struct NativeSession {
     pub duration_ms: f64,
     /// How it ended.
     pub reason: String,
-    /// What turned an attempt away, where there is more to say.
+    /// The cause that turned an attempt away, where the reason does not say all.
     pub cause: Option<String>,
     /// The error behind it (errno(3)).
     pub errno: Option<i32>,

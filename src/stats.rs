@@ -82,7 +82,7 @@ pub(crate) fn ended(stats: &RelayStats) -> HashMap<String, f64> {
 pub struct NativeEnds {
     /// Why.
     pub reason: String,
-    /// What turned attempts away, where there is more to say.
+    /// The cause that turned attempts away, where the reason does not say all.
     pub cause: Option<String>,
     /// Whether they were sessions.
     pub joined: bool,

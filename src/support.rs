@@ -23,7 +23,7 @@ pub struct NativeSupport {
 pub struct NativeObstacle {
     /// What failed, and why.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub hint: String,
 }
 

@@ -1,4 +1,4 @@
-/** faithd is stopped for longer than its time limits, and goes on: nobody was silent, but nobody listened. */
+/** faithd is stopped for longer than its time limits, and goes on: its peers were not silent, it was not listening. */
 import test from 'ava'
 
 import { createLab, waitFor } from '../../lab/index.js'

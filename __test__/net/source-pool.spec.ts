@@ -42,7 +42,7 @@ async function localPorts(range: string): Promise<string> {
   return before.trim()
 }
 
-/** An address of the nth client, whose network of length 64 nobody else has. */
+/** An address of the nth client, with a network of length 64 of its own. */
 function client(number: number, host = 1): string {
   return `2001:db8:f000:${number.toString(16)}::${host.toString(16)}`
 }

@@ -123,7 +123,7 @@ pub fn build_question(flow: &Flow, sequence: u32, out: &mut [u8; icmpv6::MAX_LEN
     Bare { from, to, sequence, acknowledged: 0, flags: ACK }.write(out)
 }
 
-/// What an ACK of the captured end that carries no data says: of which connection, and where that stands.
+/// The connection of an ACK without data from the captured end, and its sequence numbers.
 #[must_use]
 pub fn standing(packet: &[u8]) -> Option<(Flow, Standing)> {
     let (header, segment) = whole_segment(packet)?;

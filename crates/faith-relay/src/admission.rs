@@ -202,7 +202,7 @@ impl Admission {
         self.sources.fallbacks()
     }
 
-    /// What a rule or a route says, or else the one of the relay's own addresses that the client has.
+    /// The address that a rule or a route gives, or else the client's own of the relay's addresses.
     fn source(&self, ruled: Option<Ipv4Addr>, attempt: &Attempt) -> Source {
         #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
         let turn = attempt.id() as usize;

@@ -2,7 +2,7 @@
 
 use faith_packet::access::DenyReason;
 
-/// What turned an attempt away. An attempt has none where its reason says all, as `refused` does.
+/// The cause that turned an attempt away. An attempt has none where its reason says all, as `refused` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Cause {

@@ -118,7 +118,7 @@ pub struct SessionRecord {
     pub duration: Duration,
     /// How it ended.
     pub reason: EndReason,
-    /// What turned an attempt away, where there is more to say than the reason does; a session has none.
+    /// The cause that turned an attempt away, where the reason does not say all; a session has none.
     pub cause: Option<Cause>,
     /// The error that turned an attempt away (errno(3)), where the kernel reported one.
     pub errno: Option<i32>,

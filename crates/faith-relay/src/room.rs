@@ -41,7 +41,7 @@ impl Promised {
     }
 }
 
-/// What a relay has promised to its held SYNs, given back when dropped.
+/// The descriptors promised to a relay's held SYNs, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
     promised: &'a Promised,

@@ -103,7 +103,7 @@ impl Address {
     /// Has `connect` begin from one address after the other until one serves.
     ///
     /// # Errors
-    /// What `connect` says of an address that serves, or of the client's first one when none does.
+    /// The error of `connect` for an address that serves, or for the client's first one when none does.
     pub(crate) fn each<T>(
         &self,
         mut connect: impl FnMut(Option<Ipv4Addr>) -> Result<T, ConnectError>,

@@ -217,7 +217,7 @@ impl Ends {
 impl Observer for Ends {
     fn ended(&self, record: SessionRecord) -> bool {
         let ended = self.lock().remove(&record.id);
-        // Nobody waits when the environment of JavaScript is gone.
+        // No caller waits when the environment of JavaScript is gone.
         ended.is_some_and(|ended| ended.send(record).is_ok())
     }
 }

@@ -32,7 +32,7 @@ type Pair = (Option<Ipv4Addr>, SocketAddrV4);
 /// from the iterator, the one that it binds to last.
 ///
 /// # Errors
-/// What `connect` says of a port that is not taken, or that all are taken.
+/// The error of `connect` for a port that is not taken, or that all are taken.
 pub(crate) fn pass_over<T>(
     address: Option<Ipv4Addr>,
     server: SocketAddrV4,

@@ -13,7 +13,7 @@ const KINDS: usize = 2 + Cause::COUNT;
 pub struct End {
     /// Why it ended.
     pub reason: EndReason,
-    /// What turned an attempt away, where there is more to say than the reason does.
+    /// The cause that turned an attempt away, where the reason does not say all.
     pub cause: Option<Cause>,
     /// Whether it was a session: client and server had been joined.
     pub joined: bool,

@@ -67,7 +67,7 @@ impl Cut {
         })
     }
 
-    /// What to make of a packet of the stack's: a reset for the client, and one for the socket.
+    /// Makes of a packet of the stack's a reset for the client, and one for the socket.
     pub(crate) fn answer(&self, packet: &[u8]) -> Option<(Frame, Frame)> {
         let (flow, at) = tcp::standing(packet)?;
         if !self.flows.contains(&flow) {
@@ -86,7 +86,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// What `build` writes, if it writes something.
+    /// The packet that `build` writes, if it writes one.
     pub(crate) fn build(build: impl FnOnce(&mut [u8; MAX_LEN]) -> Option<usize>) -> Option<Self> {
         let mut octets = [0; VIRTIO_HEADER + MAX_LEN];
         let length = VIRTIO_HEADER + build(octets.last_chunk_mut()?)?;

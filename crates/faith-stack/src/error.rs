@@ -94,7 +94,7 @@ pub enum StackError {
     Ipv6 {
         /// Where.
         what: String,
-        /// What to do about it.
+        /// The remedy.
         hint: &'static str,
     },
     /// The kernel refused a step.
@@ -106,7 +106,7 @@ pub enum StackError {
         syscall: &'static str,
         /// Why.
         source: io::Error,
-        /// What to do about it.
+        /// The remedy.
         hint: Option<&'static str>,
     },
 }
@@ -157,7 +157,7 @@ impl StackError {
         }
     }
 
-    /// What to do about it.
+    /// The remedy.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -197,6 +197,6 @@ impl StackError {
 pub(crate) const NEEDS: &str =
     "run as root, or give CAP_NET_ADMIN (the interface) and CAP_SYS_ADMIN (its network namespace)";
 
-/// What to do where clone(2) gives `EAGAIN`.
+/// The remedy where clone(2) gives `EAGAIN`.
 pub(crate) const MORE_THREADS: &str = "raise the limit of threads: pids.max of the cgroup (TasksMax= of a systemd service), \
                                 ulimit -u, or kernel.threads-max";

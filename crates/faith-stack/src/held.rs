@@ -254,7 +254,7 @@ struct Entry {
     pump: Rc<Pump>,
     flow: Flow,
     fate: Arc<Fate>,
-    /// What the client was told, if it was.
+    /// The answer that the client got, if it got one.
     answer: Option<Answer>,
     _place: Place,
 }
@@ -273,7 +273,7 @@ pub(crate) struct Hold {
     clients: Mutex<HoldingClients>,
 }
 
-/// What each client has, and has had lately.
+/// The tokens that each client has left.
 #[derive(Debug)]
 struct HoldingClients {
     held: FxHashMap<u128, u32>,

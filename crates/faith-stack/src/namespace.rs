@@ -238,7 +238,7 @@ fn tune() {
     }
 }
 
-/// What it means that a network namespace cannot be named.
+/// Explains why a network namespace cannot be named.
 pub(crate) fn no_proc(error: &io::Error) -> String {
     format!(
         "cannot open /proc/thread-self/ns/net, by which programs get into a network namespace: {error}; mount /proc"

@@ -160,7 +160,7 @@ impl Routes {
     }
 }
 
-/// What a look finds of a route.
+/// The state in which a look finds a route.
 enum Found {
     There,
     Restored,

@@ -199,7 +199,7 @@ mod tests {
         });
     }
 
-    /// What the other side sends in the same flow.
+    /// The packets that the other side sends in the same flow.
     fn answer_to(packet: &[u8]) -> Vec<u8> {
         let mut answer = turned(packet.to_vec());
         if let (6, Some(ports)) = (packet[6], answer.get_mut(40..44)) {
@@ -220,7 +220,7 @@ mod tests {
                         prop_assert_eq!(queue, queue_of(program, &answer_to(&packet)));
                         prop_assert_eq!(queue, queue_of(program, &packet), "and so does the next");
                     }
-                    // Only connections that can be held are spread, and malformed ones, which nobody waits for.
+                    // Only connections that can be held are spread, and malformed ones, which no client waits for.
                     let plain =
                         packet[6] == 6 && matches!(classifier().to_stack(&packet, true), ToStack::Syn(_));
                     prop_assert!(begins || !plain);

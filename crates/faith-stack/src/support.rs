@@ -35,7 +35,7 @@ pub struct Support {
 pub struct Obstacle {
     /// What failed, and why.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub hint: String,
 }
 

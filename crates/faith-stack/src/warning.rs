@@ -10,7 +10,7 @@ use faith_packet::prefix::FaithPrefix;
 /// Called with every warning, from any thread of the interface. It must not block.
 pub type WarningCallback = Box<dyn Fn(Warning) + Send + Sync>;
 
-/// What has changed about an interface that goes on. [`code`](Self::code) is stable and what programs test; the
+/// A change of an interface that goes on. [`code`](Self::code) is stable and what programs test; the
 /// message is for people.
 #[derive(Debug, Clone)]
 pub struct Warning {

@@ -30,7 +30,7 @@ pub(crate) struct Watchdog {
     next: Instant,
 }
 
-/// What is known of one worker.
+/// The watchdog's knowledge of one worker.
 #[derive(Default)]
 struct Pulse {
     given: u64,
@@ -38,7 +38,7 @@ struct Pulse {
     looks: u32,
 }
 
-/// What has come of a look.
+/// The result of a look.
 #[derive(Debug, PartialEq, Eq)]
 enum Finding {
     Works,

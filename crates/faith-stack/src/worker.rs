@@ -101,7 +101,7 @@ impl Workers {
         self.jobs.len()
     }
 
-    /// A worker whose thread has ended although nobody stopped it.
+    /// A worker whose thread has ended without having been stopped.
     pub(crate) fn ended(&self) -> Option<usize> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.iter().position(|worker| worker.thread.is_finished())

@@ -1,4 +1,4 @@
-//! What TCP knows of the peer of a connection: whether it is there, and what it has acknowledged.
+//! Asks TCP about the peer of a connection: whether it is there, and what it has acknowledged.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

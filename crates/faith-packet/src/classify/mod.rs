@@ -216,7 +216,7 @@ impl Classifier {
     }
 }
 
-/// What becomes of a packet that is not to be captured, for that reason unless it is the host's own.
+/// Drops a packet for that reason, unless it is the host's own multicast.
 fn astray(header: &Header, reason: DropReason) -> ToStack {
     if ipv6::is_link_local_multicast(header.destination) { ToStack::Multicast } else { ToStack::Drop(reason) }
 }

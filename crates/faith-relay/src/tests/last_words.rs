@@ -1,4 +1,4 @@
-//! What a peer has said before its reset arrives first, then the reset.
+//! The bytes that a peer sent before its reset arrive first, then the reset.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -47,7 +47,7 @@ fn leave_unread(speaker: TcpStream) {
     drop(speaker);
 }
 
-/// Waits until the relay knows that the other peer of `survivor` is gone: it then takes everything, for nobody.
+/// Waits until the relay knows that the other peer of `survivor` is gone: it then takes everything, and throws it away.
 fn is_noticed_by(survivor: &mut TcpStream) {
     survivor.write_all(&vec![b'?'; 64 << 20]).unwrap();
 }
@@ -226,7 +226,7 @@ fn a_client_that_says_something_and_resets_before_it_is_accepted_is_heard() {
     for length in [1, 60_000] {
         let lab = Lab::new(options());
         let words = speech(length);
-        // The worker accepts nobody before it is told to go on.
+        // The worker accepts no connection before it is told to go on.
         let (go_on, told) = channel::<()>();
         let stop: Job = Box::new(move |_| told.recv().unwrap());
         assert!(lab.jobs.as_ref().unwrap().send(stop).is_ok());

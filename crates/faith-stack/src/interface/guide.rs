@@ -1,4 +1,4 @@
-//! What a relay asks of an interface for each connection.
+//! Answers what a relay asks of an interface for each connection.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl Guide {
 }
 
 impl FaithInterface {
-    /// What tasks on its workers ask it.
+    /// A handle for tasks on its workers.
     #[must_use]
     pub fn guide(&self) -> Guide {
         Guide { own: Arc::clone(&self.own), classifier: Arc::clone(&self.shared.classifier) }

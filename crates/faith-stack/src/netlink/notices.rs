@@ -46,7 +46,7 @@ const TABLE_LOCAL: u8 = 255;
 const ROUTE_MESSAGE: usize = 12;
 const RTA_DST: u16 = 1;
 
-/// What may have changed.
+/// The parts that may have changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     /// The host's IPv4 addresses.
@@ -74,7 +74,7 @@ impl BitOr for Changes {
     }
 }
 
-/// What a notice is about, to ask whether that is a reason to look at the routes.
+/// The subject of a notice, to ask whether it is a reason to look at the routes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Subject<'a> {
     /// The device with this index.
@@ -162,7 +162,7 @@ impl Notices {
     }
 }
 
-/// What the messages of a datagram say may have changed.
+/// Reads from the messages of a datagram which parts may have changed.
 fn all(mut datagram: &[u8], asked: &impl Fn(Subject<'_>) -> bool) -> Changes {
     let mut changes = Changes::NONE;
     while let Some((&[l0, l1, l2, l3, t0, t1, ..], _)) = datagram.split_first_chunk::<HEADER>() {
@@ -336,7 +336,7 @@ mod tests {
         eventfd(0, EventfdFlags::CLOEXEC).unwrap()
     }
 
-    /// What a wait that does not wait says has changed; `None` when it is stopped.
+    /// The changes that a wait without patience reports; `None` when it is stopped.
     fn wait(notices: &mut Notices, stop: &OwnedFd) -> Option<Changes> {
         match notices.wait(stop.as_fd(), Duration::ZERO, |_| true).unwrap() {
             Woken::Changed(changes) => Some(changes),

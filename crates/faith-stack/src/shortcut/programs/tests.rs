@@ -189,7 +189,7 @@ fn with_loaded(test: impl FnOnce(&mut Ebpf)) {
     }
 }
 
-/// What a program says of a packet that comes to its end of the pair, and what it makes of it.
+/// The verdict of a program on a packet that comes to its end of the pair, and the packet after it.
 fn run(ebpf: &mut Ebpf, name: &str, packet: &[u8]) -> (u32, Vec<u8>) {
     let frame = [&[0; 12], &[0x86, 0xdd][..], packet].concat();
     let mut out = vec![0; frame.len()];
