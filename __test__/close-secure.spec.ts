@@ -68,14 +68,3 @@ for (const [what, serve] of Object.entries(servers)) {
     t.deepEqual(await hear(serve), { end: 'end', all: true })
   })
 }
-
-function writeOnly(close: () => void): Server {
-  return tls.createServer(identity, (socket) => {
-    socket.on('error', () => undefined)
-    socket.write(body, () => close())
-  })
-}
-
-test.serial('a TLS socket that could say more is reset', async (t) => {
-  t.is((await hear(writeOnly)).end, 'ECONNRESET')
-})

@@ -45,19 +45,22 @@ impl Allowance {
 #[derive(Debug)]
 pub(crate) struct ClientAllowances {
     per_second: u32,
-    places: Box<[(u128, Allowance)]>,
+    /// None before the first is taken.
+    places: Vec<(u128, Allowance)>,
     hasher: RandomState,
 }
 
 impl ClientAllowances {
     /// `per_second` for each of them.
     pub(crate) fn new(per_second: u32) -> Self {
-        let none = (0, Allowance::new(Instant::now()));
-        Self { per_second, places: vec![none; CLIENTS].into(), hasher: RandomState::new() }
+        Self { per_second, places: Vec::new(), hasher: RandomState::new() }
     }
 
     /// Takes one of the allowance of a client, if there is one.
     pub(crate) fn take(&mut self, client: u128, now: Instant) -> bool {
+        if self.places.is_empty() {
+            self.places = vec![(0, Allowance::new(now)); CLIENTS];
+        }
         let hash = self.hasher.hash_one(client);
         #[expect(clippy::cast_possible_truncation, reason = "any part of a hash is one")]
         let both = [hash, hash >> 32].map(|bits| bits as usize % CLIENTS);

@@ -48,7 +48,9 @@ pub(crate) type Syn = (Flow, Option<u32>);
 /// The answers of one shard of the table.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    places: Box<[Place]>,
+    /// None before the first answer: most interfaces of a process that makes many have no use for them.
+    places: Vec<Place>,
+    size: usize,
     hasher: RandomState,
     epoch: Instant,
 }
@@ -65,13 +67,15 @@ struct Place {
 impl Answered {
     /// One of so many shards.
     pub(crate) fn new(shards: usize) -> Self {
-        let none = Place { mark: 0, until: 0, answer: Answer::Silence };
-        let places = vec![none; ANSWERS.div_ceil(shards.max(1))].into();
-        Self { places, hasher: RandomState::new(), epoch: Instant::now() }
+        let size = ANSWERS.div_ceil(shards.max(1));
+        Self { places: Vec::new(), size, hasher: RandomState::new(), epoch: Instant::now() }
     }
 
     /// Keeps the answer to a SYN.
     pub(crate) fn keep(&mut self, syn: &Syn, answer: Answer, now: Instant) {
+        if self.places.is_empty() {
+            self.places = vec![Place { mark: 0, until: 0, answer: Answer::Silence }; self.size];
+        }
         let mark = self.hasher.hash_one(syn);
         let until = self.seconds(now) + answer.seconds();
         *self.place(mark) = Place { mark, until, answer };
@@ -79,6 +83,9 @@ impl Answered {
 
     /// The answer to a SYN that is a retransmission; `now` is asked for where there is one.
     pub(crate) fn to(&mut self, syn: &Syn, now: impl FnOnce() -> Instant) -> Option<Answer> {
+        if self.places.is_empty() {
+            return None;
+        }
         let mark = self.hasher.hash_one(syn);
         let place = *self.place(mark);
         (place.mark == mark && self.seconds(now()) < place.until).then_some(place.answer)
@@ -135,7 +142,7 @@ mod tests {
     #[test]
     fn a_flood_of_answers_takes_no_more_room() {
         let mut answered = Answered::new(4);
-        let (now, room) = (answered.epoch, answered.places.len());
+        let (now, room) = (answered.epoch, answered.size);
         for sequence in 0..100_000 {
             answered.keep(&syn(1024, sequence), Answer::Silence, now);
         }
