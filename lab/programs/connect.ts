@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 
 import type { ConnectResult } from '../programs.js'
 import { options, print } from './dial.js'
+import { Ending } from './ending.js'
 
 // `watch`: stay after connecting, until the other side says something or ends. `timeout` in milliseconds.
 const { address, port, watch, timeout } = options({ port: 80, watch: 0, timeout: 10_000 })
@@ -10,6 +11,7 @@ const { address, port, watch, timeout } = options({ port: 80, watch: 0, timeout:
 const start = performance.now()
 const result: ConnectResult = { connected: false, milliseconds: 0 }
 const socket = connect({ host: address, port })
+const ending = new Ending(socket)
 const timer = setTimeout(() => finish('ETIMEDOUT'), timeout)
 
 let finished = false
@@ -28,7 +30,7 @@ socket.on('connect', () => {
   if (!watch) finish()
 })
 socket.on('data', () => finish('data'))
-socket.on('end', () => finish('end'))
+socket.prependListener('end', () => finish(ending.event))
 socket.on('error', ({ code, message }: NodeJS.ErrnoException) => {
   if (!result.connected) result.milliseconds = performance.now() - start
   finish(code ?? message)

@@ -4,6 +4,7 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import type { Ending } from './ending.js'
 
 const chunkSize = 256 * 1024
 
@@ -52,10 +53,13 @@ export interface Arrived {
  */
 export class Reader {
   readonly #chunks: AsyncIterator<Buffer>
+  readonly #ending: Ending | undefined
   #rest: Buffer = Buffer.alloc(0)
 
-  constructor(socket: Socket) {
+  /** With the `ending` of the socket, a reset that Node takes for an end is an error as well. */
+  constructor(socket: Socket, ending?: Ending) {
     this.#chunks = socket.iterator({ destroyOnReturn: false })
+    this.#ending = ending
   }
 
   /** One line without its end, or undefined when the stream has ended. */
@@ -106,6 +110,8 @@ export class Reader {
 
   async #arrive(): Promise<Buffer | undefined> {
     const { value, done } = await this.#chunks.next()
-    return done ? undefined : value
+    if (!done) return value
+    if (this.#ending?.wasReset) throw Object.assign(new Error('reset'), { code: 'ECONNRESET' })
+    return undefined
   }
 }

@@ -16,6 +16,8 @@ import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 
+import { Ending } from '../../../lab/programs/ending.js'
+
 interface Order {
   do: string
   id: string
@@ -55,7 +57,8 @@ function follow(id: string, socket: Socket): void {
     end.received += data.length
     if (end.text.length < textLimit) end.text += data.toString('latin1')
   })
-  socket.on('end', () => say({ id, event: 'end' }))
+  const ending = new Ending(socket)
+  socket.on('end', () => say({ id, event: ending.event }))
   socket.on('error', ({ code, message }: NodeJS.ErrnoException) => {
     say({ id, event: code ?? message })
   })

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { connect, Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
+import { Ending } from '../../../lab/programs/ending.js'
 import { generate, Reader, send, type Arrived } from '../../../lab/programs/stream.js'
 import type { Greeting } from './faith-verbs.js'
 import { all, keep, recall } from './kept.js'
@@ -11,9 +12,10 @@ import { all, keep, recall } from './kept.js'
 const socket = (id: number): Socket => recall(id, Socket)
 const outcomes = new WeakMap<Socket, Promise<void>>()
 const readers = new WeakMap<Socket, Reader>()
+const endings = new WeakMap<Socket, Ending>()
 
 function reader(id: number): Reader {
-  const known = readers.get(socket(id)) ?? new Reader(socket(id))
+  const known = readers.get(socket(id)) ?? new Reader(socket(id), endings.get(socket(id)))
   readers.set(socket(id), known)
   return known
 }
@@ -26,6 +28,7 @@ function dial(address: string, port: number, localPort?: number): Socket {
   outcome.catch(() => undefined)
   dialled.on('error', () => undefined)
   outcomes.set(dialled, outcome)
+  endings.set(dialled, new Ending(dialled))
   return dialled
 }
 
