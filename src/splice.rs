@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use faith_packet::proxy;
-use faith_relay::{ConnectError, Connection, Server, SessionRecord, Splice, Stop, take};
+use faith_relay::{ConnectError, Connection, Server, SessionRecord, Splice, Stop, take_back};
 use faith_stack::StackError;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, ClassInstance, PromiseRaw};
@@ -124,7 +124,7 @@ impl NativeStop {
 #[napi(ts_return_type = "NativeFailure | NativeLeg[]")]
 #[must_use]
 pub fn take_sockets(descriptors: Vec<i32>) -> Outcome<Vec<NativeLeg>> {
-    let taken = take(&descriptors).map(|taken| taken.into_iter().map(NativeLeg::new).collect());
+    let taken = take_back(&descriptors).map(|taken| taken.into_iter().map(NativeLeg::new).collect());
     outcome(taken.map_err(|error| refused("take the socket".to_owned(), "fcntl", error)))
 }
 

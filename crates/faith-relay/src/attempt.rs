@@ -5,21 +5,24 @@ use std::net::{SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use faith_sys::tcp::Connection;
+use tokio::sync::oneshot;
+
 use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Place;
-use crate::engine::Engine;
+use crate::ledger::Ledger;
 use crate::live::Live;
-use crate::pairing::Tuple;
+use crate::pairing::{Pairing, Tuple};
 use crate::record::{EndReason, SessionRecord};
 use crate::route::Open;
 use crate::tasks::Peers;
 use crate::upstream::Refusal;
 
-/// A session or the attempt at one. Dropping it frees its place, counts the end and writes the record;
-/// unless somebody set another reason, it was [`EndReason::Aborted`]. What is handed over has no end here, and no record.
+/// A session or the attempt at one. Dropping it frees its place and its 4-tuple, counts the end and writes the record;
+/// where no other reason is set, it was [`EndReason::Aborted`]. What is handed over has no end here, and no record.
 pub(crate) struct Attempt {
-    engine: Arc<Engine>,
+    ledger: Arc<Ledger>,
     worker: usize,
     live: Arc<Live>,
     pub(crate) server: Option<SocketAddrV4>,
@@ -33,22 +36,24 @@ pub(crate) struct Attempt {
     pub(crate) reason: EndReason,
     cause: Option<Cause>,
     errno: Option<i32>,
+    /// Where it has its 4-tuple, if it does.
+    pairing: Option<Arc<Pairing>>,
     /// Whether client and server have been joined.
-    pub(crate) joined: bool,
+    joined: bool,
     handed_over: bool,
 }
 
 impl Attempt {
     pub(crate) fn new(
-        engine: &Arc<Engine>,
+        ledger: &Arc<Ledger>,
         worker: usize,
         client: SocketAddrV6,
         destination: SocketAddrV6,
     ) -> Self {
         Self {
-            engine: Arc::clone(engine),
+            ledger: Arc::clone(ledger),
             worker,
-            live: Arc::new(Live::new(engine.enter(), client, destination)),
+            live: Arc::new(Live::new(ledger.enter(), client, destination)),
             server: None,
             routed: false,
             began: Began::WithSyn,
@@ -57,6 +62,7 @@ impl Attempt {
             reason: EndReason::Aborted,
             cause: None,
             errno: None,
+            pairing: None,
             joined: false,
             handed_over: false,
         }
@@ -82,45 +88,63 @@ impl Attempt {
         &self.live.destination
     }
 
+    /// Waits for the client's connection, which [`Pairing::take`] finds the way to; `None` when the 4-tuple is taken.
+    pub(crate) fn wait(&mut self, pairing: &Arc<Pairing>) -> Option<oneshot::Receiver<Connection>> {
+        let accepted = pairing.wait(self.tuple(), self.id())?;
+        self.pairing = Some(Arc::clone(pairing));
+        Some(accepted)
+    }
+
+    /// Waits no more; `false` if the client's connection is on its way.
+    pub(crate) fn withdraw(&self) -> bool {
+        self.pairing.as_ref().is_some_and(|pairing| pairing.withdraw(&self.tuple(), self.id()))
+    }
+
+    /// Takes the 4-tuple of a client that has been accepted.
+    pub(crate) fn live(&mut self, pairing: &Arc<Pairing>) {
+        pairing.live(self.tuple(), self.id());
+        self.pairing = Some(Arc::clone(pairing));
+    }
+
+    /// Takes note that the server is connected and the client accepted.
+    pub(crate) fn join(&mut self) {
+        self.joined = true;
+        self.ledger.tasks(self.worker).relays(self.id(), self.server, self.routed);
+    }
+
     /// Ends it without a session.
     pub(crate) fn fail(mut self, refusal: &Refusal) {
         let Refusal { reason, cause, errno, source, .. } = *refusal;
         if let Some(error) = errno.map(io::Error::from_raw_os_error) {
             match source {
-                Some(source) => self.engine.cannot_use(source, &error),
-                None if reason == EndReason::Exhausted => self.engine.ran_out(&error),
+                Some(source) => self.ledger.shortages.cannot_use(source, &error),
+                None if reason == EndReason::Exhausted => self.ledger.shortages.ran_out(&error),
                 None => {}
             }
         }
         (self.reason, self.cause, self.errno) = (reason, cause, errno);
     }
 
-    /// Ends it because the connection is somebody else's from now on.
+    /// Ends it because the connection is the route's from now on.
     pub(crate) fn hand_over(mut self) {
         self.handed_over = true;
-    }
-
-    /// Goes on on the thread of this worker, whose counters it uses from now on.
-    pub(crate) fn move_to(&mut self, worker: usize) {
-        if self.worker == worker {
-            return;
-        }
-        self.engine.forget_task(self.worker, self.id());
-        self.worker = worker;
     }
 
     /// Counts bytes that were handed to the server and to the client.
     #[inline]
     pub(crate) fn moved(&mut self, up: u64, down: u64) {
         self.live.moved(up, down);
-        self.engine.counters(self.worker).moved(up, down);
+        self.ledger.counters(self.worker).moved(up, down);
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
+        if let Some(pairing) = self.pairing.take() {
+            pairing.ended(&self.tuple(), self.id());
+        }
         if self.handed_over {
-            return self.engine.let_go(self.worker, self.id());
+            return self.ledger.hand_over(self.worker, self.id());
         }
         // A client that is told of this end, or reads of it, finds the place free.
         drop(self.place.take());
@@ -142,6 +166,6 @@ impl Drop for Attempt {
             errno: self.errno,
             joined: self.joined,
         };
-        self.engine.leave(self.worker, &self.tuple(), record, now);
+        self.ledger.leave(self.worker, record, now);
     }
 }

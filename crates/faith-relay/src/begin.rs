@@ -1,28 +1,30 @@
 //! What becomes of an offered SYN and of an accepted connection.
 //!
 //! Connect-first: the SYN waits while the server is connected to. A refusal goes back as the network would
-//! say it. Otherwise the server's socket is put where the accepted connection will look for it, *then* the
-//! SYN goes on to the kernel, and this task stays with both until they have met, or drops the server's socket
-//! after [`PAIRING_TIMEOUT`], and at once when the client has given up. An accepted connection for which nothing
-//! waits (accept-first, a SYN past the bounds of holding, or one of a dead server's client that dialled again) is
+//! say it. Otherwise the attempt takes the 4-tuple, where the accepted connection will look for it, *then* the
+//! SYN goes on to the kernel, and the attempt waits for that connection, or drops the server's socket
+//! after [`PAIRING_TIMEOUT`], and at once when the client has given up. An accepted connection that no attempt waits for
+//! (accept-first, a SYN past the bounds of holding, or one of a dead server's client that dialled again) is
 //! connected now, and reset if that fails.
 //!
 //! Limits of sessions count clients that were accepted. A SYN is refused at once when they are used up; a client that
 //! finds them used up when it is accepted is reset.
 //!
-//! A connection that whoever routes wants to have takes the same way without a server: its SYN goes on, and what is
-//! accepted is given away.
+//! A connection that the route wants to have takes the same way without a server: its SYN goes on, and what is
+//! accepted is handed over. It is none of the relay's then: no session, no record, and no place among those that are
+//! limited.
 
 use std::future::Future;
-use std::net::SocketAddrV6;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faith_stack::Captured;
+use faith_stack::{Captured, HeldSyn, Service};
+use faith_sys::source;
 use faith_sys::tcp::Connection;
-use faith_sys::{reactor, source};
-use tokio::sync::oneshot;
+use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use crate::admission::Way;
@@ -31,10 +33,11 @@ use crate::attempt::Attempt;
 use crate::began::Began;
 use crate::clock::Clock;
 use crate::course::Course;
-use crate::engine::{Engine, Stage};
-use crate::held::Held;
-use crate::leg::Leg;
-use crate::pairing::{Far, Met, Pairing, Tuple, Waiting};
+use crate::engine::Engine;
+use crate::ledger::Stage;
+use crate::leg::{self, Leg};
+use crate::offered::Offered;
+use crate::pairing::Tuple;
 use crate::session::Session;
 use crate::upstream::{Answer, Refusal, Target, connect};
 
@@ -42,10 +45,18 @@ use crate::upstream::{Answer, Refusal, Target, connect};
 /// was lost tries again after 1, 3, 7 and 15 s.
 const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What answers for a client.
+enum Far {
+    /// A server, connected from this thread.
+    Server(AsyncFd<Connection>),
+    /// The route, which is given the client's connection.
+    Route,
+}
+
 impl Engine {
     /// Decides on a SYN.
-    pub(crate) fn offer<H: Held>(self: &Arc<Self>, worker: usize, syn: H) {
-        if self.is_at(Stage::Draining) {
+    pub(crate) fn offer<H: Offered>(self: &Arc<Self>, worker: usize, syn: H) {
+        if self.ledger.is_at(Stage::Draining) {
             return syn.reset();
         }
         let (client, destination) = (syn.client(), syn.destination());
@@ -62,7 +73,7 @@ impl Engine {
             },
             None => None,
         };
-        let mut attempt = Attempt::new(self, worker, client, destination);
+        let mut attempt = Attempt::new(&self.ledger, worker, client, destination);
         attempt.question = question;
         // A flood of denied SYNs is not worth a task each, so only who must wait for the answer does.
         let admitted = if attempt.question.is_some() {
@@ -76,11 +87,11 @@ impl Engine {
         };
         let peers = attempt.peers();
         let attempt = Arc::clone(self).attempt(worker, syn, attempt, admitted);
-        self.spawn(worker, peers, false, Course::new(attempt));
+        self.ledger.spawn(worker, peers, false, Course::new(attempt));
     }
 
     /// Connects for a client whose SYN is held, and waits for it then; its session.
-    async fn attempt<H: Held>(
+    async fn attempt<H: Offered>(
         self: Arc<Self>,
         worker: usize,
         syn: H,
@@ -122,15 +133,15 @@ impl Engine {
         }
     }
 
-    /// Lets a connected server, or whoever routes, wait for the client, who may still give up. Its session, if that is
-    /// this worker's.
-    async fn pair<H: Held>(
+    /// Waits for the client of a connected server, or of the route; the client may still give up. Its session, if one comes
+    /// of it.
+    async fn pair<H: Offered>(
         &self,
         worker: usize,
         syn: H,
         far: Far,
         mut alarm: Alarm,
-        attempt: Attempt,
+        mut attempt: Attempt,
         given_up: impl Future<Output = ()>,
     ) -> Option<Session> {
         let _spare = match self.spares.keep() {
@@ -140,32 +151,45 @@ impl Engine {
                 return None;
             }
         };
-        let (id, tuple) = (attempt.id(), attempt.tuple());
-        let (joined, met) = oneshot::channel();
-        let waiting = Box::new(Waiting { far, worker, attempt, joined });
-        let taken = self.pairing.wait(tuple, waiting);
-        let mut withdrawal = Withdrawal { pairing: &self.pairing, tuple, id, is_needed: true };
+        let accepted = attempt.wait(&self.pairing);
         // The place among the held SYNs is kept as long as the server waits.
         let _place = syn.release();
-        taken.ok()?;
-        tokio::select! {
-            // Who has been accepted, and gives up in the same moment, has a session that is reset.
+        let mut accepted = accepted?;
+        let refusal = tokio::select! {
+            // If accept and reset race, there is a session, which is reset.
             biased;
-            met = met => {
-                withdrawal.is_needed = false;
-                let Met { client, server, attempt } = met.ok()?;
-                Some(self.session(client, server, attempt, Some(alarm)))
+            client = &mut accepted => return self.meet(worker, client.ok()?, far, attempt, alarm),
+            () = alarm.until(Instant::now() + PAIRING_TIMEOUT) => Refusal::NO_HANDSHAKE,
+            () = given_up => Refusal::GIVEN_UP,
+        };
+        if attempt.withdraw() {
+            attempt.fail(&refusal);
+            return None;
+        }
+        self.meet(worker, accepted.await.ok()?, far, attempt, alarm)
+    }
+
+    /// Joins a client that has been accepted with its server, or hands it over; its session, if one comes of it.
+    fn meet(
+        &self,
+        worker: usize,
+        client: Connection,
+        far: Far,
+        mut attempt: Attempt,
+        alarm: Alarm,
+    ) -> Option<Session> {
+        let server = match far {
+            Far::Server(server) => server,
+            Far::Route => {
+                self.hand_over(worker, client, attempt);
+                return None;
             }
-            () = alarm.until(Instant::now() + PAIRING_TIMEOUT) => {
-                if let Some(waiting) = self.pairing.withdraw(&tuple, id) {
-                    waiting.attempt.fail(&Refusal::NO_HANDSHAKE);
-                }
-                None
-            }
-            () = given_up => {
-                if let Some(waiting) = self.pairing.withdraw(&tuple, id) {
-                    waiting.attempt.fail(&Refusal::GIVEN_UP);
-                }
+        };
+        let client = Leg::register(client).map_err(|error| Refusal::from_error(&error));
+        match client.and_then(|client| self.admission.enter(&mut attempt).map(|()| client)) {
+            Ok(client) => Some(self.session(client, server, attempt, alarm)),
+            Err(refusal) => {
+                attempt.fail(&refusal);
                 None
             }
         }
@@ -174,58 +198,15 @@ impl Engine {
     /// Serves an accepted connection, whose socket is prepared as a leg.
     pub(crate) fn accept(self: &Arc<Self>, worker: usize, captured: Captured) {
         let Captured { socket, client, destination } = captured;
-        self.counters(worker).accepted();
+        self.ledger.counters(worker).accepted();
         let connection = Connection::new(socket);
-        if self.is_at(Stage::Draining) {
+        if self.ledger.is_at(Stage::Draining) {
             return;
         }
-        let leg = match leg_of(connection) {
-            Ok(leg) => leg,
-            Err(refusal) => {
-                return Attempt::new(self, worker, client, destination).fail(&refusal);
-            }
-        };
         match self.pairing.take(&Tuple::new(&client, &destination)) {
-            Some(waiting) => self.join(worker, leg, *waiting),
-            // The client has reset it in the meantime, and has said nothing that a server should hear.
-            None if leg.is_spent() => {
-                Attempt::new(self, worker, client, destination).fail(&Refusal::GIVEN_UP);
-            }
-            None => self.accept_first(worker, leg, client, destination),
-        }
-    }
-
-    /// Begins the session of a client whose server is connected, or gives the client to whoever waits for it.
-    fn join(self: &Arc<Self>, worker: usize, client: Leg, waiting: Waiting) {
-        let Waiting { far, worker: owner, mut attempt, joined } = waiting;
-        if matches!(far, Far::Server(_))
-            && let Err(refusal) = self.admission.enter(&mut attempt)
-        {
-            attempt.move_to(worker);
-            return attempt.fail(&refusal);
-        }
-        match far {
-            Far::Server(upstream) if owner == worker => {
-                self.joined(worker, &mut attempt);
-                // The task that waited goes on as the session; if it has been ended meanwhile, so is the session.
-                drop(joined.send(Met { client, server: Leg::new(upstream, false), attempt }));
-            }
-            Far::Server(upstream) => {
-                attempt.move_to(worker);
-                match leg_of(upstream.into_inner()) {
-                    Ok(server) => {
-                        let peers = attempt.peers();
-                        self.joined(worker, &mut attempt);
-                        let session = self.session(client, server, attempt, None);
-                        self.spawn(worker, peers, true, session);
-                    }
-                    Err(refusal) => attempt.fail(&refusal),
-                }
-            }
-            Far::Route => {
-                attempt.move_to(worker);
-                self.hand_over(worker, client, attempt);
-            }
+            // An attempt that was ended in the meantime takes it no more, which resets it.
+            Some(waits) => drop(waits.send(connection)),
+            None => self.accept_first(worker, connection, client, destination),
         }
     }
 
@@ -233,71 +214,97 @@ impl Engine {
     fn accept_first(
         self: &Arc<Self>,
         worker: usize,
-        leg: Leg,
+        connection: Connection,
         client: SocketAddrV6,
         destination: SocketAddrV6,
     ) {
-        let mut attempt = Attempt::new(self, worker, client, destination);
+        let mut attempt = Attempt::new(&self.ledger, worker, client, destination);
+        // The client has reset it in the meantime, and has said nothing that a server should hear.
+        if leg::is_spent(&connection) {
+            return attempt.fail(&Refusal::GIVEN_UP);
+        }
+        let leg = match Leg::register(connection) {
+            Ok(leg) => leg,
+            Err(error) => return attempt.fail(&Refusal::from_error(&error)),
+        };
         attempt.began = Began::Accepted;
         let engine = Arc::clone(self);
         let peers = attempt.peers();
         let attempt = async move {
             match engine.reach(&mut attempt, None, || source::saved_traffic_class(&leg)).await {
-                Ok((Far::Server(upstream), alarm)) => {
+                Ok((Far::Server(server), alarm)) => {
                     if engine.options.connect_first {
-                        engine.pairing.live(attempt.tuple(), attempt.id());
+                        attempt.live(&engine.pairing);
                     }
-                    engine.joined(worker, &mut attempt);
-                    return Some(engine.session(leg, Leg::new(upstream, false), attempt, Some(alarm)));
+                    return Some(engine.session(leg, server, attempt, alarm));
                 }
-                Ok((Far::Route, _)) => engine.hand_over(worker, leg, attempt),
+                Ok((Far::Route, _)) => engine.hand_over(worker, leg.into_connection(), attempt),
                 Err(refusal) => attempt.fail(&refusal),
             }
             None
         };
-        self.spawn(worker, peers, false, Course::new(attempt));
+        self.ledger.spawn(worker, peers, false, Course::new(attempt));
     }
 
-    /// Takes note that the server of an attempt is connected and its client accepted.
-    fn joined(&self, worker: usize, attempt: &mut Attempt) {
-        attempt.joined = true;
-        self.worker(worker).tasks.relays(attempt.id(), attempt.server, attempt.routed);
+    /// Joins a client that has been accepted with its server.
+    fn session(
+        &self,
+        client: Leg,
+        server: AsyncFd<Connection>,
+        mut attempt: Attempt,
+        alarm: Alarm,
+    ) -> Session {
+        attempt.join();
+        let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive, Some(alarm));
+        Session::new(client, Leg::new(server, false), attempt, clock)
     }
 
-    /// The session of an attempt that is joined.
-    fn session(&self, client: Leg, server: Leg, attempt: Attempt, alarm: Option<Alarm>) -> Session {
-        let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive, alarm);
-        Session::new(client, server, attempt, clock)
-    }
-}
-
-/// Takes a server's socket out of the table again, unless its client has come for it.
-struct Withdrawal<'a> {
-    pairing: &'a Pairing,
-    tuple: Tuple,
-    id: u64,
-    is_needed: bool,
-}
-
-impl Drop for Withdrawal<'_> {
-    fn drop(&mut self) {
-        if self.is_needed {
-            drop(self.pairing.withdraw(&self.tuple, self.id));
+    /// Gives a client's connection to the route.
+    fn hand_over(&self, worker: usize, connection: Connection, attempt: Attempt) {
+        // The client has reset it in the meantime, and has said nothing before.
+        if leg::is_spent(&connection) {
+            return attempt.fail(&Refusal::GIVEN_UP);
+        }
+        let (client, destination) = (*attempt.client(), *attempt.destination());
+        match connection.give_up() {
+            Ok(socket) => {
+                attempt.hand_over();
+                self.admission.hand_over(worker, Captured { socket, client, destination });
+            }
+            Err(error) => attempt.fail(&Refusal::from_error(&error)),
         }
     }
 }
 
+impl Service for Engine {
+    fn offered(self: Arc<Self>, worker: usize, syn: HeldSyn) {
+        self.offer(worker, syn);
+    }
+
+    fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
+        self.admission.waits(client, held)
+    }
+
+    fn accepted(self: Arc<Self>, worker: usize, connection: Captured) {
+        self.accept(worker, connection);
+    }
+
+    fn closing(&self) {
+        self.admission.closing();
+    }
+
+    fn exhausted(&self, error: &io::Error) -> bool {
+        self.ledger.shortages.ran_out(error);
+        self.spares.spend()
+    }
+}
+
 /// Ends an attempt and tells its client.
-fn refuse<H: Held>(syn: H, attempt: Attempt, refusal: Refusal) {
+fn refuse<H: Offered>(syn: H, attempt: Attempt, refusal: Refusal) {
     attempt.fail(&refusal);
     match refusal.answer {
         Answer::Silence => syn.ignore(),
         Answer::Reset => syn.reset(),
         Answer::Unreachable(code) => syn.unreachable(code),
     }
-}
-
-/// Registers a connection with this thread's runtime.
-pub(crate) fn leg_of(connection: Connection) -> Result<Leg, Refusal> {
-    reactor::register(connection).map(|fd| Leg::new(fd, false)).map_err(|error| Refusal::from_error(&error))
 }

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
+use faith_sys::reactor;
 use faith_sys::tcp::{self, Connection};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
@@ -54,6 +55,15 @@ impl Leg {
             read_closed: false,
             write_closed: false,
         }
+    }
+
+    /// Registers a connection with this thread's runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`reactor::register`].
+    pub(crate) fn register(connection: Connection) -> io::Result<Self> {
+        Ok(Self::new(reactor::register(connection)?, false))
     }
 
     /// Takes the edges that came since the last time and asks to be woken by the next.
@@ -109,11 +119,6 @@ impl Leg {
         Ok(self.readable)
     }
 
-    /// Whether the connection is gone and has left nothing to read.
-    pub(crate) fn is_spent(&self) -> bool {
-        tcp::has_error(self) && !tcp::peek(self).unwrap_or(false)
-    }
-
     /// Whether epoll has told of an error (`EPOLLERR`). It is there for the call that will report it.
     fn has_error(&self) -> bool {
         self.fd.try_io(Interest::ERROR, |_| Ok(())).is_ok()
@@ -158,4 +163,9 @@ impl AsFd for Leg {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Tells whether a connection is gone and has left nothing to read.
+pub(crate) fn is_spent(connection: &Connection) -> bool {
+    tcp::has_error(connection) && !tcp::peek(connection).unwrap_or(false)
 }

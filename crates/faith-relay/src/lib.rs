@@ -13,11 +13,12 @@
 //! |---|---|
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
 //! | `admission`, `clients`, `room`, `route` | who may go where |
-//! | `engine`, `handover`, `reports` | what becomes of a SYN and of an accepted connection; the relay's end |
-//! | `attempt`, `began`, `live`, `tasks`, `pairing` | what is known of a session from outside it |
+//! | `engine`, `begin`, `offered`, `course` | a relay's rules; what becomes of a SYN and of an accepted connection |
+//! | `ledger`, `tasks`, `live`, `reports`, `shortage` | sessions as they are known from outside; the relay's end; who is told what |
+//! | `attempt`, `began`, `pairing`, `spares` | a session before it is one, its 4-tuple and its descriptor |
 //! | `upstream`, `source`, `taken_ports`, `connect_error` | connecting, where from, and what a failure means |
 //! | `splice` | sessions of connections that JavaScript accepted |
-//! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock` | moving bytes, half-close, reset, idle |
+//! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock`, `alarm`, `first_word` | moving bytes, half-close, reset, idle |
 //!
 //! Its worker threads must run tokio with I/O and time enabled, in a `LocalRuntime`, and the process must
 //! ignore `SIGPIPE`.
@@ -39,10 +40,10 @@ mod direction;
 mod ending;
 mod engine;
 mod first_word;
-mod handover;
-mod held;
+mod ledger;
 mod leg;
 mod live;
+mod offered;
 mod options;
 mod pairing;
 mod pipes;
@@ -74,5 +75,5 @@ pub use options::RelayOptions;
 pub use record::{EndReason, Observer, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
-pub use splice::{Connection, Server, Splice, Splices, Stop, take};
+pub use splice::{Connection, Server, Splice, Splices, Stop, take_back};
 pub use tally::{End, Tally};

@@ -1,24 +1,20 @@
-//! Where a connect-first upstream and the client's accepted connection meet.
+//! The 4-tuples that are taken: by an attempt that waits for its client's connection, or by a session.
 //!
-//! The server has been connected to before the client's handshake completes, so its socket waits here, by the
-//! client's 4-tuple, for the moment between SYN and accept. What the server says or does in that time, to its
-//! FIN or RST, waits in the socket. The table also knows which 4-tuples have a session, whose SYNs are the
-//! kernel's to answer. Whoever routes waits here likewise for a connection that is to be handed over.
+//! A connect-first attempt has connected its server before the client's handshake completes, and waits for the moment
+//! between SYN and accept. What the server says or does in that time, to its FIN or RST, waits in the server's socket.
+//! The accepted connection finds the attempt here, by the 4-tuple of its client. A 4-tuple stays taken as long as its
+//! session lasts, and SYNs of it are the kernel's to answer.
 //!
-//! Both halves come to the same worker as a rule, but nothing promises it, so the table is the relay's, cut
+//! SYN and accept happen on the same worker as a rule, but nothing promises it, so the table is the relay's, cut
 //! into shards to keep workers out of each other's way. Clients choose the keys, hence maps with a keyed hash.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as MapEntry;
+use std::collections::hash_map::Entry;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use faith_sys::tcp::Connection;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
-
-use crate::attempt::Attempt;
-use crate::leg::Leg;
 
 /// Shards per worker: enough that two workers rarely want the same one.
 const SHARDS_PER_WORKER: usize = 4;
@@ -36,41 +32,16 @@ impl Tuple {
     }
 }
 
-/// What answers for a client.
-#[derive(Debug)]
-pub(crate) enum Far {
-    /// A server, connected from the thread of a worker.
-    Server(AsyncFd<Connection>),
-    /// Whoever routes, who is given the connection.
-    Route,
+/// The attempt or session that has a 4-tuple.
+struct Holder {
+    id: u64,
+    /// Gives the client's connection to the attempt that waits for it; a session has none.
+    waits: Option<oneshot::Sender<Connection>>,
 }
 
-/// What a client that has not been accepted yet will be joined with.
-pub(crate) struct Waiting {
-    pub(crate) far: Far,
-    /// The worker whose runtime a server's socket is registered with.
-    pub(crate) worker: usize,
-    pub(crate) attempt: Attempt,
-    /// Gives both to the task that waits with it, or tells it by being dropped that they are not for it.
-    pub(crate) joined: oneshot::Sender<Met>,
-}
+type Shard = Mutex<HashMap<Tuple, Holder>>;
 
-/// A client that has been accepted and its server.
-pub(crate) struct Met {
-    pub(crate) client: Leg,
-    pub(crate) server: Leg,
-    pub(crate) attempt: Attempt,
-}
-
-enum Entry {
-    Waiting(Box<Waiting>),
-    /// A session, by its id.
-    Live(u64),
-}
-
-type Shard = Mutex<HashMap<Tuple, Entry>>;
-
-/// The upstreams that wait and the sessions that live, by 4-tuple.
+/// The attempts that wait and the sessions that live, by 4-tuple.
 pub(crate) struct Pairing {
     shards: Box<[Shard]>,
 }
@@ -81,81 +52,121 @@ impl Pairing {
         Self { shards: (0..shards).map(|_| Shard::default()).collect() }
     }
 
-    /// Whether an upstream waits for this 4-tuple or a session has it.
+    /// Tells whether an attempt or a session has this 4-tuple.
     pub(crate) fn knows(&self, tuple: &Tuple) -> bool {
         self.shard(tuple).contains_key(tuple)
     }
 
-    /// Lets an upstream wait; gives it back when the 4-tuple is taken.
-    pub(crate) fn wait(&self, tuple: Tuple, waiting: Box<Waiting>) -> Result<(), Box<Waiting>> {
+    /// Lets attempt `id` wait for its client's connection; `None` when the 4-tuple is taken.
+    pub(crate) fn wait(&self, tuple: Tuple, id: u64) -> Option<oneshot::Receiver<Connection>> {
         match self.shard(&tuple).entry(tuple) {
-            MapEntry::Occupied(_) => Err(waiting),
-            MapEntry::Vacant(vacant) => {
-                vacant.insert(Entry::Waiting(waiting));
-                Ok(())
+            Entry::Occupied(_) => None,
+            Entry::Vacant(vacant) => {
+                let (waits, accepted) = oneshot::channel();
+                vacant.insert(Holder { id, waits: Some(waits) });
+                Some(accepted)
             }
         }
     }
 
-    /// Takes the upstream that waits for this 4-tuple. If that is a server, its session has the 4-tuple from now on.
-    pub(crate) fn take(&self, tuple: &Tuple) -> Option<Box<Waiting>> {
-        let mut shard = self.shard(tuple);
-        let entry = shard.get_mut(tuple)?;
-        let Entry::Waiting(waiting) = entry else { return None };
-        let taken = match waiting.far {
-            Far::Server(_) => {
-                let id = waiting.attempt.id();
-                std::mem::replace(entry, Entry::Live(id))
-            }
-            Far::Route => shard.remove(tuple)?,
-        };
-        match taken {
-            Entry::Waiting(waiting) => Some(waiting),
-            Entry::Live(_) => None,
-        }
+    /// Gives what takes the client's connection to the attempt that waits for it, if one does. The attempt keeps the
+    /// 4-tuple.
+    pub(crate) fn take(&self, tuple: &Tuple) -> Option<oneshot::Sender<Connection>> {
+        self.shard(tuple).get_mut(tuple)?.waits.take()
     }
 
-    /// Takes the upstream that waits for this 4-tuple, if it is that of session `id`.
-    pub(crate) fn withdraw(&self, tuple: &Tuple, id: u64) -> Option<Box<Waiting>> {
+    /// Lets attempt `id` wait no more; `false` if it waits no more already, because its client has been accepted.
+    pub(crate) fn withdraw(&self, tuple: &Tuple, id: u64) -> bool {
         let mut shard = self.shard(tuple);
-        match shard.get(tuple)? {
-            Entry::Waiting(waiting) if waiting.attempt.id() == id => {}
-            _ => return None,
-        }
-        match shard.remove(tuple)? {
-            Entry::Waiting(waiting) => Some(waiting),
-            Entry::Live(_) => None,
-        }
+        let holder = shard.get_mut(tuple).filter(|holder| holder.id == id);
+        holder.is_some_and(|holder| holder.waits.take().is_some())
     }
 
     /// Notes that session `id` has this 4-tuple.
     pub(crate) fn live(&self, tuple: Tuple, id: u64) {
         // A session the kernel has let go of, and whose 4-tuple the client uses again, makes room for the new
         // one.
-        let before = self.shard(&tuple).insert(tuple, Entry::Live(id));
+        let before = self.shard(&tuple).insert(tuple, Holder { id, waits: None });
         drop(before);
     }
 
-    /// Forgets that session `id` has this 4-tuple.
+    /// Forgets that `id` has this 4-tuple.
     pub(crate) fn ended(&self, tuple: &Tuple, id: u64) {
         let mut shard = self.shard(tuple);
-        if matches!(shard.get(tuple), Some(Entry::Live(live)) if *live == id) {
+        if shard.get(tuple).is_some_and(|holder| holder.id == id) {
             shard.remove(tuple);
         }
     }
 
-    /// How many upstreams wait and sessions live.
+    /// How many 4-tuples are taken.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
-    fn shard(&self, tuple: &Tuple) -> MutexGuard<'_, HashMap<Tuple, Entry>> {
-        // Who chooses ports to meet in one shard waits for a lock now and then.
+    fn shard(&self, tuple: &Tuple) -> MutexGuard<'_, HashMap<Tuple, Holder>> {
+        // A client that chooses ports to meet in one shard waits for a lock now and then.
         lock(&self.shards[usize::from(tuple.client.1) % self.shards.len()])
     }
 }
 
-fn lock(shard: &Shard) -> MutexGuard<'_, HashMap<Tuple, Entry>> {
+fn lock(shard: &Shard) -> MutexGuard<'_, HashMap<Tuple, Holder>> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    fn tuple() -> Tuple {
+        let end = |port| SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0);
+        Tuple::new(&end(1024), &end(80))
+    }
+
+    fn connection() -> Connection {
+        Connection::new(File::open("/dev/null").unwrap().into())
+    }
+
+    #[test]
+    fn an_attempt_whose_client_is_on_its_way_gets_it_and_cannot_withdraw() {
+        let pairing = Pairing::new(2);
+        let mut accepted = pairing.wait(tuple(), 1).unwrap();
+        let waits = pairing.take(&tuple()).unwrap();
+        assert!(!pairing.withdraw(&tuple(), 1));
+        waits.send(connection()).unwrap();
+        assert!(accepted.try_recv().is_ok());
+        assert!(pairing.knows(&tuple()), "its session has the 4-tuple");
+    }
+
+    #[test]
+    fn an_attempt_that_has_withdrawn_is_given_no_client() {
+        let pairing = Pairing::new(2);
+        let _accepted = pairing.wait(tuple(), 1).unwrap();
+        assert!(pairing.withdraw(&tuple(), 1));
+        assert!(pairing.take(&tuple()).is_none());
+    }
+
+    #[test]
+    fn a_4_tuple_is_one_attempts_at_a_time_and_free_after_its_end_alone() {
+        let pairing = Pairing::new(2);
+        let _accepted = pairing.wait(tuple(), 1).unwrap();
+        assert!(pairing.wait(tuple(), 2).is_none());
+        pairing.ended(&tuple(), 2);
+        assert!(pairing.knows(&tuple()));
+        pairing.ended(&tuple(), 1);
+        assert!(pairing.wait(tuple(), 2).is_some());
+    }
+
+    #[test]
+    fn a_client_that_uses_its_4_tuple_again_takes_it_from_the_session_that_had_it() {
+        let pairing = Pairing::new(2);
+        pairing.live(tuple(), 1);
+        pairing.live(tuple(), 2);
+        pairing.ended(&tuple(), 1);
+        assert!(pairing.knows(&tuple()));
+        pairing.ended(&tuple(), 2);
+        assert_eq!(pairing.len(), 0);
+    }
 }

@@ -122,18 +122,18 @@ impl Relay {
     /// Attempts that have no server yet are not among them.
     #[must_use]
     pub fn sessions(&self, after: u64, most: usize) -> Vec<LiveSession> {
-        self.engine.sessions(after, most)
+        self.engine.ledger.sessions(after, most)
     }
 
     /// The id of the last session or attempt that began; 0 before there is one.
     #[must_use]
     pub fn newest(&self) -> u64 {
-        self.engine.newest()
+        self.engine.ledger.newest()
     }
 
     /// Resets both sides of a session ([`EndReason::Aborted`](crate::EndReason::Aborted)). Whether it went on.
     pub fn end(&self, id: u64) -> bool {
-        self.engine.end(id)
+        self.engine.ledger.end(id)
     }
 
     /// The counters at this moment.
@@ -153,7 +153,7 @@ impl Relay {
     pub async fn close(&self, drain: Duration) {
         let begun = Instant::now();
         self.listener.close();
-        self.engine.close(drain, || self.listener.before_resets()).await;
+        self.engine.ledger.close(drain, || self.listener.before_resets()).await;
         self.room.give_back();
         self.listener.delivered(drain.saturating_sub(begun.elapsed())).await;
     }

@@ -1,7 +1,7 @@
-//! Sessions of connections that somebody else has accepted, read from and given up.
+//! Sessions of connections that come back from JavaScript, which has accepted them, read from them and given them up.
 //!
-//! Where they go was decided there, so nothing is mapped, admitted, held or paired. An engine without a listener
-//! counts them, keeps their tasks, and tells their ends.
+//! JavaScript has decided where they go, so nothing is mapped, admitted, held or paired. A ledger of their own counts
+//! them, keeps their tasks, and tells their ends.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +10,6 @@ use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use faith_packet::ports::PortSet;
 use faith_packet::proxy::Header;
 use faith_stack::FaithInterface;
 use faith_sys::tcp;
@@ -19,23 +18,22 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 
 use crate::attempt::Attempt;
-use crate::begin::leg_of;
 use crate::clock::Clock;
 use crate::connect_error::ConnectError;
 use crate::counters::RelayStats;
-use crate::engine::Engine;
-use crate::options::RelayOptions;
+use crate::ledger::Ledger;
+use crate::leg::Leg;
 use crate::record::{Observer, SessionRecord};
 use crate::session::Session;
 use crate::source::{Address, Source};
-use crate::upstream::{Target, open};
+use crate::upstream::{Refusal, Target, open};
 
-/// Takes connected TCP sockets from whoever has these descriptors, and closes them next: the connections go on. All of
-/// them are taken or none.
+/// Takes back connected TCP sockets from JavaScript, which has these descriptors and closes them next: the connections
+/// go on. All of them are taken or none.
 ///
 /// # Errors
 /// `EMFILE`; `EBADF` or `EOPNOTSUPP` for what is no TCP socket.
-pub fn take(descriptors: &[RawFd]) -> io::Result<Vec<Connection>> {
+pub fn take_back(descriptors: &[RawFd]) -> io::Result<Vec<Connection>> {
     let duplicates = descriptors.iter().map(|fd| tcp::duplicate(*fd)).collect::<io::Result<Vec<_>>>()?;
     // Not before there is nothing left to run out of: these options stay with a socket that is not taken.
     duplicates.iter().try_for_each(|duplicate| {
@@ -97,7 +95,7 @@ impl Stop {
 
 /// The splices of an interface. They run on its workers, and end with it.
 pub struct Splices {
-    engine: Arc<Engine>,
+    ledger: Arc<Ledger>,
     interface: Weak<FaithInterface>,
     ends: Arc<Ends>,
 }
@@ -108,9 +106,8 @@ impl Splices {
     pub fn new(interface: &Arc<FaithInterface>) -> Self {
         let ends = Arc::new(Ends::default());
         let observer: Arc<dyn Observer> = Arc::clone(&ends) as _;
-        let options = RelayOptions { connect_first: false, ..RelayOptions::new(PortSet::all()) };
-        let engine = Engine::new(options, interface.guide(), interface.workers(), Some(observer));
-        Self { engine, interface: Arc::downgrade(interface), ends }
+        let ledger = Ledger::new(interface.workers(), Some(observer));
+        Self { ledger, interface: Arc::downgrade(interface), ends }
     }
 
     /// Connects to a server from the thread of a worker; `None` when the interface is closed before that is decided, or it
@@ -150,15 +147,15 @@ impl Splices {
         stop: Stop,
     ) -> impl Future<Output = Option<SessionRecord>> + Send + use<> {
         let (ended, record) = oneshot::channel();
-        let (engine, ends) = (Arc::clone(&self.engine), Arc::clone(&self.ends));
-        self.run_on(worker, move || engine.splice(worker, splice, stop, |id| ends.expect(id, ended)));
+        let (ledger, ends) = (Arc::clone(&self.ledger), Arc::clone(&self.ends));
+        self.run_on(worker, move || splice.begin(&ledger, worker, stop, |id| ends.expect(id, ended)));
         async { record.await.ok() }
     }
 
     /// The counters at this moment.
     #[must_use]
     pub fn stats(&self) -> RelayStats {
-        self.engine.stats()
+        self.ledger.stats()
     }
 
     fn run_on(&self, worker: usize, job: impl FnOnce() + Send + 'static) {
@@ -168,25 +165,19 @@ impl Splices {
     }
 }
 
-impl Engine {
+impl Splice {
     /// Splices on this worker's thread. `begun` is told the id of its record before that can be written.
-    pub(crate) fn splice(
-        self: &Arc<Self>,
-        worker: usize,
-        splice: Splice,
-        stop: Stop,
-        begun: impl FnOnce(u64),
-    ) {
-        let Splice { source, destination, client, server, up, down, idle_timeout, keep_alive } = splice;
-        let mut attempt = Attempt::new(self, worker, source, destination);
-        attempt.joined = true;
+    pub(crate) fn begin(self, ledger: &Arc<Ledger>, worker: usize, stop: Stop, begun: impl FnOnce(u64)) {
+        let Self { source, destination, client, server, up, down, idle_timeout, keep_alive } = self;
+        let mut attempt = Attempt::new(ledger, worker, source, destination);
         begun(attempt.id());
-        match leg_of(client).and_then(|client| Ok((client, leg_of(server)?))) {
+        attempt.join();
+        match Leg::register(client).and_then(|client| Ok((client, Leg::register(server)?))) {
             Ok((client, server)) => {
                 let peers = attempt.peers();
                 let clock = Clock::new(idle_timeout, keep_alive, None);
                 let session = Session::new(client, server, attempt, clock).beginning_with(up, down);
-                self.spawn(worker, peers, true, async move {
+                ledger.spawn(worker, peers, true, async move {
                     tokio::select! {
                         // Asked first, as it is hardly ever stopped.
                         biased;
@@ -195,7 +186,7 @@ impl Engine {
                     }
                 });
             }
-            Err(refusal) => attempt.fail(&refusal),
+            Err(error) => attempt.fail(&Refusal::from_error(&error)),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Tally {
     }
 }
 
-/// One worker's part of a [`Tally`]; see [`Counters`](crate::counters::Counters) for who writes it.
+/// One worker's part of a [`Tally`]. Only that worker's thread writes, so an addition is a load and a store.
 #[derive(Debug, Default)]
 pub(crate) struct LiveTally([[AtomicU64; KINDS]; EndReason::COUNT]);
 

@@ -5,12 +5,13 @@ use std::thread::scope;
 use std::time::Duration;
 
 use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset};
-use crate::engine::{Engine, Stage};
+use crate::engine::Engine;
+use crate::ledger::Stage;
 use crate::record::EndReason;
 
 pub(crate) fn close(engine: &Engine, drain: Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(engine.close(drain, || ()));
+    runtime.block_on(engine.ledger.close(drain, || ()));
 }
 
 #[test]
@@ -37,7 +38,7 @@ fn closing_with_a_drain_lets_a_session_end_by_itself() {
     let engine = &lab.engine;
     scope(|scope| {
         let closing = scope.spawn(|| close(engine, PATIENCE));
-        eventually("the relay begins to close", || engine.is_at(Stage::Draining));
+        eventually("the relay begins to close", || engine.ledger.is_at(Stage::Draining));
         read_to_reset(&mut lab.dial());
         assert!(!closing.is_finished());
         client.write_all(b"still here").unwrap();

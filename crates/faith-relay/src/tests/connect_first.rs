@@ -78,7 +78,7 @@ fn a_server_whose_clients_speak_first_hears_of_a_silent_one_later_until_it_speak
             lab.ended();
         }
         let mut silent = lab.dial();
-        eventually("the client is accepted", || lab.engine.relaying() > 0);
+        eventually("the client is accepted", || lab.engine.ledger.relaying() > 0);
         let later = lab.nobody_came();
         lab.server.set_nonblocking(false).unwrap();
         lab.answer().write_all(b"220 ready").unwrap();

@@ -59,7 +59,7 @@ fn forged_syns_take_no_place_whether_their_server_answers_or_not() {
             lab.offer(syn);
             assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
             let _client = caller.dial(&lab);
-            eventually("the client has its session", || lab.engine.relaying() == 1);
+            eventually("the client has its session", || lab.engine.ledger.relaying() == 1);
             assert_eq!(lab.count(EndReason::Limit), 0);
         }
     }
@@ -102,7 +102,7 @@ fn of_clients_that_are_accepted_at_once_those_beyond_the_limit_are_reset() {
             assert_eq!(fate.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
             assert_eq!(lab.ended().reason, EndReason::Limit);
         }
-        assert_eq!(lab.engine.relaying(), 1);
+        assert_eq!(lab.engine.ledger.relaying(), 1);
         assert_eq!(lab.engine.stats().active, 1);
     }
 }

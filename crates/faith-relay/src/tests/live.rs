@@ -17,8 +17,8 @@ fn a_session_shows_who_it_is_of_and_what_it_has_moved() {
     read_exactly(&mut client, 8);
     eventually("the bytes are counted", || lab.engine.stats().bytes_down == 8);
 
-    let [session] = lab.engine.sessions(0, ALL).try_into().unwrap();
-    assert_eq!(session.id, lab.engine.newest());
+    let [session] = lab.engine.ledger.sessions(0, ALL).try_into().unwrap();
+    assert_eq!(session.id, lab.engine.ledger.newest());
     assert_eq!(session.client.port(), client.local_addr().unwrap().port());
     assert_eq!(session.destination, lab.destination);
     assert_eq!(session.server.map(Into::into), Some(server.local_addr().unwrap()));
@@ -29,7 +29,7 @@ fn a_session_shows_who_it_is_of_and_what_it_has_moved() {
     let record = lab.ended();
     assert_eq!((record.id, record.bytes_up, record.bytes_down), (session.id, 5, 8));
     assert!(record.joined);
-    assert_eq!(lab.engine.sessions(0, ALL), []);
+    assert_eq!(lab.engine.ledger.sessions(0, ALL), []);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn sessions_come_in_order_a_batch_at_a_time() {
     let lab = Lab::new(options());
     let mut sessions: Vec<_> = (0..5).map(|_| lab.session()).collect();
     let ids = |after, most| -> Vec<u64> {
-        lab.engine.sessions(after, most).iter().map(|session| session.id).collect()
+        lab.engine.ledger.sessions(after, most).iter().map(|session| session.id).collect()
     };
     assert_eq!(ids(0, 2), [1, 2]);
     assert_eq!(ids(2, 2), [3, 4]);
@@ -47,21 +47,21 @@ fn sessions_come_in_order_a_batch_at_a_time() {
     lab.ended();
     assert_eq!(ids(4, 2), []);
     assert_eq!(ids(0, ALL), [1, 2, 3, 4]);
-    assert_eq!(lab.engine.newest(), 6);
+    assert_eq!(lab.engine.ledger.newest(), 6);
 }
 
 #[test]
 fn a_session_is_ended_by_its_id_and_no_other() {
     let lab = Lab::new(options());
     let (mut first, mut second) = (lab.session(), lab.session());
-    let ids: Vec<u64> = lab.engine.sessions(0, ALL).iter().map(|session| session.id).collect();
-    assert!(lab.engine.end(ids[0]));
+    let ids: Vec<u64> = lab.engine.ledger.sessions(0, ALL).iter().map(|session| session.id).collect();
+    assert!(lab.engine.ledger.end(ids[0]));
     read_to_reset(&mut first.0);
     read_to_reset(&mut first.1);
     let record = lab.ended();
     assert_eq!((record.id, record.reason), (ids[0], EndReason::Aborted));
-    assert!(!lab.engine.end(ids[0]), "it has ended");
-    assert!(!lab.engine.end(1000), "there is none");
+    assert!(!lab.engine.ledger.end(ids[0]), "it has ended");
+    assert!(!lab.engine.ledger.end(1000), "there is none");
 
     second.0.write_all(b"still here").unwrap();
     assert_eq!(read_exactly(&mut second.1, 10), b"still here");
@@ -75,8 +75,8 @@ fn an_attempt_is_not_a_session_yet() {
     syn.destination = deaf.destination();
     lab.offer(syn);
     assert_eq!(lab.engine.stats().active, 1);
-    assert_eq!(lab.engine.sessions(0, ALL), []);
-    assert!(!lab.engine.end(lab.engine.newest()));
+    assert_eq!(lab.engine.ledger.sessions(0, ALL), []);
+    assert!(!lab.engine.ledger.end(lab.engine.ledger.newest()));
     assert!(lab.nothing_ended());
     assert!(fate.try_recv().is_err(), "its client still waits");
 }

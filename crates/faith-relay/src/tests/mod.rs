@@ -35,7 +35,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::admission::Router;
 use crate::engine::Engine;
-use crate::held::Held;
+use crate::offered::Offered;
 use crate::options::RelayOptions;
 use crate::record::{EndReason, Observer, SessionRecord};
 
@@ -192,10 +192,10 @@ impl Lab {
     }
 
     fn joined(&self, dial: impl FnOnce() -> TcpStream) -> (TcpStream, TcpStream) {
-        let before = self.engine.relaying();
+        let before = self.engine.ledger.relaying();
         let client = dial();
         let server = self.answer();
-        eventually("client and server have been joined", || self.engine.relaying() > before);
+        eventually("client and server have been joined", || self.engine.ledger.relaying() > before);
         (patient(client), server)
     }
 
@@ -270,7 +270,7 @@ impl Drop for Place {
     }
 }
 
-impl Held for Syn {
+impl Offered for Syn {
     type Released = Place;
 
     fn client(&self) -> SocketAddrV6 {

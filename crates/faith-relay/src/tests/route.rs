@@ -94,7 +94,7 @@ fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict));
     let mut client = lab.dial();
     let (mut far, _) = elsewhere.accept().unwrap();
-    eventually("the session has begun", || lab.engine.relaying() == 1);
+    eventually("the session has begun", || lab.engine.ledger.relaying() == 1);
     let nobody = AccessList::parse("::/0 deny 0.0.0.0/0\n", "test").unwrap();
     lab.engine.set_access(nobody, true);
     client.write_all(b"still here").unwrap();
@@ -143,7 +143,7 @@ fn past_the_bound_of_questions_a_client_proves_itself_and_then_has_a_bound_of_it
     assert_eq!((record.reason, record.cause), (EndReason::Limit, Some(Cause::MaxUndecided)));
 
     proven.answer(Verdict::Default);
-    eventually("the proven client has its session", || lab.engine.relaying() == 1);
+    eventually("the proven client has its session", || lab.engine.ledger.relaying() == 1);
     forged.answer(Verdict::Default);
     assert_eq!(first.recv_timeout(PATIENCE), Ok(Fate::Released));
 }

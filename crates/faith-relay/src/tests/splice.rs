@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::mpsc::channel;
 
 use super::*;
-use crate::splice::{Splice, Stop, take};
+use crate::splice::{Splice, Stop, take_back};
 
 /// A connection, as somebody else has it, and its peer.
 fn connected() -> (TcpStream, TcpStream) {
@@ -24,7 +24,7 @@ fn spliced(lab: &Lab, up: &[u8], down: &[u8]) -> (TcpStream, TcpStream) {
 
 fn stoppable(lab: &Lab, up: &[u8], down: &[u8], stop: Stop) -> (TcpStream, TcpStream) {
     let ((client, client_peer), (server, server_peer)) = (connected(), connected());
-    let legs = take(&[client.as_raw_fd(), server.as_raw_fd()]).unwrap();
+    let legs = take_back(&[client.as_raw_fd(), server.as_raw_fd()]).unwrap();
     // Whose owners close theirs.
     drop((client, server));
     let [client, server] = legs.try_into().unwrap();
@@ -39,7 +39,7 @@ fn stoppable(lab: &Lab, up: &[u8], down: &[u8], stop: Stop) -> (TcpStream, TcpSt
         keep_alive: PATIENCE,
     };
     let (told, begun) = channel();
-    lab.on_worker(move |engine| engine.splice(0, splice, stop, |id| told.send(id).unwrap()));
+    lab.on_worker(move |engine| splice.begin(&engine.ledger, 0, stop, |id| told.send(id).unwrap()));
     assert!(begun.recv_timeout(PATIENCE).unwrap() > 0);
     (client_peer, server_peer)
 }
@@ -85,7 +85,7 @@ fn a_relay_that_is_aborted_resets_both() {
     let lab = Lab::new(options());
     let (mut client, mut server) = spliced(&lab, b"", b"");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(lab.engine.close(Duration::ZERO, || ()));
+    runtime.block_on(lab.engine.ledger.close(Duration::ZERO, || ()));
     read_to_reset(&mut client);
     read_to_reset(&mut server);
     assert_eq!(lab.ended().reason, EndReason::Aborted);
@@ -95,7 +95,7 @@ fn a_relay_that_is_aborted_resets_both() {
 fn what_is_no_socket_is_not_taken() {
     let file = std::fs::File::open("/dev/null").unwrap();
     let (socket, mut peer) = connected();
-    assert!(take(&[socket.as_raw_fd(), file.as_raw_fd()]).is_err());
+    assert!(take_back(&[socket.as_raw_fd(), file.as_raw_fd()]).is_err());
     (&socket).write_all(b"still here").unwrap();
     assert_eq!(read_exactly(&mut peer, 10), b"still here");
 }

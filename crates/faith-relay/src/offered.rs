@@ -1,4 +1,4 @@
-//! What the engine asks of a held SYN, so that its tests can do without a stack.
+//! The SYNs that the stack offers, as far as the engine asks about them, so that its tests can do without a stack.
 
 use std::net::SocketAddrV6;
 
@@ -6,7 +6,7 @@ use faith_packet::icmpv6::Unreachable;
 use faith_stack::{HeldSyn, Released};
 
 /// A SYN that waits for a decision, as [`HeldSyn`].
-pub(crate) trait Held: 'static {
+pub(crate) trait Offered: 'static {
     /// What keeps its place until the connection is accepted.
     type Released: 'static;
     fn client(&self) -> SocketAddrV6;
@@ -19,7 +19,7 @@ pub(crate) trait Held: 'static {
     fn ignore(self);
 }
 
-impl Held for HeldSyn {
+impl Offered for HeldSyn {
     type Released = Released;
 
     fn client(&self) -> SocketAddrV6 {

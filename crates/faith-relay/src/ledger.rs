@@ -1,0 +1,209 @@
+//! The ledger of a relay's sessions: their ids, tasks, counts and ends, until the relay itself ends.
+//!
+//! An attempt enters when it begins, and leaves when it is dropped, as the session that came of it does. The ledger does not
+//! know where connections come from or go to.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use crate::counters::{Counters, RelayStats};
+use crate::live::LiveSession;
+use crate::record::{Observer, SessionRecord};
+use crate::reports::Reports;
+use crate::shortage::Shortages;
+use crate::tally::End;
+use crate::tasks::{Peers, Tasks};
+
+/// How far a relay's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    Open,
+    /// Sessions go on, nothing new begins.
+    Draining,
+    /// Nothing goes on.
+    Aborting,
+}
+
+#[derive(Default)]
+struct Worker {
+    counters: Counters,
+    tasks: Tasks,
+}
+
+/// The sessions of a relay and the attempts at them.
+pub(crate) struct Ledger {
+    observer: Option<Arc<dyn Observer>>,
+    workers: Box<[Worker]>,
+    next_id: AtomicU64,
+    active: AtomicU64,
+    stage: AtomicU8,
+    reports: Reports,
+    pub(crate) shortages: Arc<Shortages>,
+    /// Told when the last session of a relay that is closing has ended.
+    empty: Notify,
+}
+
+impl Ledger {
+    pub(crate) fn new(workers: usize, observer: Option<Arc<dyn Observer>>) -> Arc<Self> {
+        let epoch = Instant::now();
+        Arc::new(Self {
+            shortages: Arc::new(Shortages::new(epoch, observer.clone())),
+            observer,
+            workers: (0..workers.max(1)).map(|_| Worker::default()).collect(),
+            next_id: AtomicU64::new(1),
+            active: AtomicU64::new(0),
+            stage: AtomicU8::new(Stage::Open as u8),
+            reports: Reports::new(epoch),
+            empty: Notify::new(),
+        })
+    }
+
+    /// Begins a session or an attempt at one, and gives its id.
+    pub(crate) fn enter(&self) -> u64 {
+        self.active.fetch_add(1, Ordering::Relaxed);
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Ends a session or an attempt that began on this worker.
+    pub(crate) fn leave(&self, worker: usize, record: SessionRecord, now: Instant) {
+        let Worker { counters, tasks } = self.worker(worker);
+        tasks.remove(record.id);
+        let end = End::from(&record);
+        counters.ended(end);
+        if let Some(observer) = &self.observer {
+            let told = (record.joined || self.reports.admit(record.reason, now)) && observer.ended(record);
+            if !told {
+                counters.untold(end);
+            }
+        }
+        self.vacate();
+    }
+
+    /// Ends an attempt that began on this worker and whose connection was handed over: it has no record.
+    pub(crate) fn hand_over(&self, worker: usize, id: u64) {
+        let Worker { counters, tasks } = self.worker(worker);
+        tasks.remove(id);
+        counters.handed_over();
+        self.vacate();
+    }
+
+    fn vacate(&self) {
+        if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.empty.notify_waiters();
+        }
+    }
+
+    /// Runs the task of a session, or of an attempt that is not `relaying` yet, on this worker's thread.
+    pub(crate) fn spawn(
+        &self,
+        worker: usize,
+        peers: Peers,
+        relaying: bool,
+        task: impl Future<Output = ()> + 'static,
+    ) {
+        let handle = spawn_local(task).abort_handle();
+        self.tasks(worker).insert(peers, handle.clone(), relaying);
+        // close() looks for tasks after it has moved the stage on, so either it sees this one, or this one sees the stage.
+        if self.is_at(if relaying { Stage::Aborting } else { Stage::Draining }) {
+            handle.abort();
+        }
+    }
+
+    pub(crate) fn counters(&self, worker: usize) -> &Counters {
+        &self.worker(worker).counters
+    }
+
+    pub(crate) fn tasks(&self, worker: usize) -> &Tasks {
+        &self.worker(worker).tasks
+    }
+
+    /// The tasks of every worker.
+    pub(crate) fn all_tasks(&self) -> impl Iterator<Item = &Tasks> {
+        self.workers.iter().map(|worker| &worker.tasks)
+    }
+
+    /// The state of a worker. A number past the end would be the stack's mistake; it costs speed, not
+    /// sessions.
+    fn worker(&self, worker: usize) -> &Worker {
+        &self.workers[worker % self.workers.len()]
+    }
+
+    /// The sessions after `after` that go on, in the order of their ids, `most` of them.
+    pub(crate) fn sessions(&self, after: u64, most: usize) -> Vec<LiveSession> {
+        let now = Instant::now();
+        let mut sessions = Vec::new();
+        for tasks in self.all_tasks() {
+            tasks.list(after, most, now, &mut sessions);
+        }
+        sessions.sort_unstable_by_key(|session| session.id);
+        sessions.truncate(most);
+        sessions
+    }
+
+    /// The id of the last session or attempt that began; 0 before there is one.
+    pub(crate) fn newest(&self) -> u64 {
+        self.next_id.load(Ordering::Relaxed) - 1
+    }
+
+    /// Ends a session that goes on; tells whether there is one.
+    pub(crate) fn end(&self, id: u64) -> bool {
+        self.all_tasks().any(|tasks| tasks.abort(id))
+    }
+
+    /// The counters at this moment. The ledger knows neither limits nor sources, which stay at their defaults.
+    pub(crate) fn stats(&self) -> RelayStats {
+        let mut stats = RelayStats { active: self.active.load(Ordering::Relaxed), ..RelayStats::default() };
+        for worker in &self.workers {
+            worker.counters.add_to(&mut stats);
+        }
+        stats
+    }
+
+    /// Ends the relay; [`Relay::close`](crate::Relay::close) says how. `before_resets` is called before sessions are
+    /// aborted.
+    pub(crate) async fn close(&self, drain: Duration, before_resets: impl FnOnce()) {
+        self.advance_to(Stage::Draining);
+        self.all_tasks().for_each(Tasks::abort_attempts);
+        if timeout(drain, self.drained()).await.is_ok() {
+            return;
+        }
+        before_resets();
+        self.advance_to(Stage::Aborting);
+        self.all_tasks().for_each(Tasks::abort_all);
+        self.drained().await;
+    }
+
+    async fn drained(&self) {
+        loop {
+            let mut ended = pin!(self.empty.notified());
+            ended.as_mut().enable();
+            if self.active.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Tells whether the relay's end has come this far.
+    pub(crate) fn is_at(&self, stage: Stage) -> bool {
+        self.stage.load(Ordering::SeqCst) >= stage as u8
+    }
+
+    fn advance_to(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::SeqCst);
+    }
+
+    /// How many sessions have both of their sides.
+    #[cfg(test)]
+    pub(crate) fn relaying(&self) -> usize {
+        self.all_tasks().map(Tasks::relaying).sum()
+    }
+}
