@@ -1,20 +1,18 @@
 //! SYNs held in the pump until their service decides.
 //!
 //! A table says of each held flow whether its SYN is still undecided (then retransmissions are swallowed) or was
-//! released (then they go on to the kernel, whose SYN-ACK may have been lost). A SYN goes to whichever worker has
-//! fewest waiting, and what the client sends next may come to another, so the table is the interface's, cut into
-//! shards to keep workers out of each other's way. An entry lives as long as the [`HeldSyn`] or the [`Released`]
-//! that owns it, and so does its place within [`HoldLimits`]: a forged SYN whose server answers takes up a place
-//! until whoever waits for the connection gives up, so a flood of them can make no more outgoing connections than
-//! there are places. The answer to a SYN stays behind for its retransmissions (see [`answered`](crate::answered)), and
-//! takes up no place.
+//! released (then they go on to the kernel, whose SYN-ACK may have been lost). A SYN goes to the worker that has
+//! fewer waiting, and the client's next packet may come to another one, so the table belongs to the interface. An entry
+//! lives as long as the [`HeldSyn`] or the [`Released`] that owns it, and so does its place within [`HoldLimits`]: a
+//! forged SYN whose server answers takes up a place until the service stops waiting for the connection, so a flood of
+//! them can make no more outgoing connections than there are places. The answer to a SYN stays behind for its
+//! retransmissions (see [`answered`](crate::answered)), and takes up no place.
 
 use std::collections::hash_map::Entry as MapEntry;
-use std::hash::BuildHasher as _;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use faith_packet::classify::Flow;
@@ -23,17 +21,16 @@ use faith_packet::prefix::network_of;
 use faith_packet::tcp;
 use faith_sys::source::traffic_class;
 use faith_sys::tun::VIRTIO_HEADER;
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use crate::allowance::ClientAllowances;
 use crate::answered::{Answer, Answered};
+use crate::flow_table::FlowTable;
 use crate::listener::Listener;
 use crate::pump::Pump;
 use crate::service::HoldLimits;
-
-/// Shards per worker: enough that two workers rarely want the same one.
-const SHARDS_PER_WORKER: usize = 4;
 
 /// What is done with another SYN of a flow in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,15 +54,8 @@ pub(crate) enum NotHeld {
     BeyondRate,
 }
 
-type Lines = FxHashMap<Flow, Line>;
-
 /// The held flows of an interface, and the answers to those that were held.
-pub(crate) struct HeldTable(Box<[Mutex<Shard>]>);
-
-struct Shard {
-    lines: Lines,
-    answered: Answered,
-}
+pub(crate) struct HeldTable(FlowTable<Line, Answered>);
 
 struct Line {
     sequence: Option<u32>,
@@ -87,23 +77,14 @@ impl Fate {
 
 impl HeldTable {
     pub(crate) fn new(workers: usize) -> Self {
-        let shards = workers.max(1).saturating_mul(SHARDS_PER_WORKER);
-        let shard = || Mutex::new(Shard { lines: Lines::default(), answered: Answered::new(shards) });
-        Self((0..shards).map(|_| shard()).collect())
-    }
-
-    fn shard(&self, flow: &Flow) -> MutexGuard<'_, Shard> {
-        // Bits that the maps do not choose their places by.
-        let hash = FxBuildHasher.hash_one(flow) >> 32;
-        let shard = hash as usize % self.0.len();
-        self.0[shard].lock().unwrap_or_else(PoisonError::into_inner)
+        Self(FlowTable::beside(workers, Answered::new))
     }
 
     /// Takes note of a RST that acknowledges nothing: of a held SYN, or in answer to the SYN-ACK that came too
     /// late.
     pub(crate) fn reset(&self, flow: &Flow, packet: &[u8]) {
         // A RST that is about this SYN and no guess carries the next number (RFC 5961 section 3.2).
-        if let Some(line) = self.shard(flow).lines.get(flow)
+        if let Some(line) = self.0.at(flow).get()
             && tcp::sequence(packet) == line.sequence.map(|it| it.wrapping_add(1))
         {
             line.fate.given_up.notify_one();
@@ -117,29 +98,27 @@ impl HeldTable {
         frame: &[u8],
         place: impl FnOnce() -> Result<Place, NotHeld>,
     ) -> Result<(Place, Arc<Fate>), NotHeld> {
-        let Shard { lines, answered } = &mut *self.shard(&flow);
-        match lines.entry(flow) {
-            MapEntry::Occupied(line) => Err(NotHeld::Known(line.get().fate.holding())),
-            MapEntry::Vacant(vacant) => {
-                let sequence = frame.get(VIRTIO_HEADER..).and_then(tcp::sequence);
-                if let Some(answer) = answered.to(&(flow, sequence), Instant::now) {
-                    return Err(NotHeld::Answered(answer));
-                }
-                let place = place()?;
-                let fate = Arc::<Fate>::default();
-                vacant.insert(Line { sequence, fate: Arc::clone(&fate) });
-                Ok((place, fate))
-            }
+        let mut slot = self.0.at(&flow);
+        if let Some(line) = slot.get() {
+            return Err(NotHeld::Known(line.fate.holding()));
         }
+        let sequence = frame.get(VIRTIO_HEADER..).and_then(tcp::sequence);
+        if let Some(answer) = slot.beside_mut().to(&(flow, sequence), Instant::now) {
+            return Err(NotHeld::Answered(answer));
+        }
+        let place = place()?;
+        let fate = Arc::<Fate>::default();
+        slot.insert(Line { sequence, fate: Arc::clone(&fate) });
+        Ok((place, fate))
     }
 
     /// Lets a flow go, and keeps the answer that its SYN was given for its retransmissions.
     fn leave(&self, flow: &Flow, answer: Option<Answer>) {
-        let Shard { lines, answered } = &mut *self.shard(flow);
-        if let Some(Line { sequence, .. }) = lines.remove(flow)
+        let mut slot = self.0.at(flow);
+        if let Some(Line { sequence, .. }) = slot.remove()
             && let Some(answer) = answer
         {
-            answered.keep(&(*flow, sequence), answer, Instant::now());
+            slot.beside_mut().keep(&(*flow, sequence), answer, Instant::now());
         }
     }
 }
@@ -300,7 +279,7 @@ struct Place {
 impl Place {
     fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Result<Self, NotHeld> {
         let network = network_of(*client, hold.limits.client_prefix_length);
-        let mut clients = hold.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = hold.clients.lock();
         if hold.total.load(Ordering::Relaxed) >= hold.limits.total {
             return Err(NotHeld::BeyondTotal);
         }
@@ -319,7 +298,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut clients = self.hold.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.hold.clients.lock();
         if let MapEntry::Occupied(mut count) = clients.held.entry(self.network) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -450,7 +429,7 @@ mod tests {
             assert!(table.enter(flow(), &frame(&segment(SYN, 8)), place).is_ok());
             table.leave(&flow(), None);
             // Another answer takes the place of this one.
-            *table.shard(&flow()) = Shard { lines: Lines::default(), answered: Answered::new(8) };
+            *table.0.at(&flow()).beside_mut() = Answered::new(8);
         }
     }
 }

@@ -9,6 +9,7 @@ mod deliver;
 mod ebpf;
 mod errno;
 mod error;
+mod flow_table;
 mod flush;
 mod handle;
 mod held;
@@ -40,6 +41,7 @@ mod worker;
 
 pub use counters::InterfaceStats;
 pub use error::StackError;
+pub use flow_table::{FlowTable, Slot};
 pub use handle::ListenerHandle;
 pub use held::{HeldSyn, Released};
 pub use interface::{FaithInterface, Guide, LostCallback};
