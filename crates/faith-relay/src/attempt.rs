@@ -5,6 +5,7 @@ use std::net::{SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use faith_packet::classify::Flow;
 use faith_sys::tcp::Connection;
 use tokio::sync::oneshot;
 
@@ -13,7 +14,7 @@ use crate::cause::Cause;
 use crate::clients::Place;
 use crate::ledger::Ledger;
 use crate::live::Live;
-use crate::pairing::{Pairing, Tuple};
+use crate::pairing::Pairing;
 use crate::record::{EndReason, SessionRecord};
 use crate::route::Open;
 use crate::tasks::Peers;
@@ -76,8 +77,8 @@ impl Attempt {
         Peers { live: Arc::clone(&self.live), server: self.server, routed: self.routed }
     }
 
-    pub(crate) fn tuple(&self) -> Tuple {
-        Tuple::new(&self.live.client, &self.live.destination)
+    fn flow(&self) -> Flow {
+        Flow { client: self.live.client, destination: self.live.destination }
     }
 
     pub(crate) fn client(&self) -> &SocketAddrV6 {
@@ -90,19 +91,19 @@ impl Attempt {
 
     /// Waits for the client's connection, which [`Pairing::take`] finds the way to; `None` when the 4-tuple is taken.
     pub(crate) fn wait(&mut self, pairing: &Arc<Pairing>) -> Option<oneshot::Receiver<Connection>> {
-        let accepted = pairing.wait(self.tuple(), self.id())?;
+        let accepted = pairing.wait(&self.flow(), self.id())?;
         self.pairing = Some(Arc::clone(pairing));
         Some(accepted)
     }
 
     /// Waits no more; `false` if the client's connection is on its way.
     pub(crate) fn withdraw(&self) -> bool {
-        self.pairing.as_ref().is_some_and(|pairing| pairing.withdraw(&self.tuple(), self.id()))
+        self.pairing.as_ref().is_some_and(|pairing| pairing.withdraw(&self.flow(), self.id()))
     }
 
     /// Takes the 4-tuple of a client that has been accepted.
     pub(crate) fn live(&mut self, pairing: &Arc<Pairing>) {
-        pairing.live(self.tuple(), self.id());
+        pairing.live(&self.flow(), self.id());
         self.pairing = Some(Arc::clone(pairing));
     }
 
@@ -141,7 +142,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if let Some(pairing) = self.pairing.take() {
-            pairing.ended(&self.tuple(), self.id());
+            pairing.ended(&self.flow(), self.id());
         }
         if self.handed_over {
             return self.ledger.hand_over(self.worker, self.id());

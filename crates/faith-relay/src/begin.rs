@@ -21,6 +21,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use faith_packet::classify::Flow;
 use faith_stack::{Captured, HeldSyn, Service};
 use faith_sys::source;
 use faith_sys::tcp::Connection;
@@ -37,7 +38,6 @@ use crate::engine::Engine;
 use crate::ledger::Stage;
 use crate::leg::{self, Leg};
 use crate::offered::Offered;
-use crate::pairing::Tuple;
 use crate::session::Session;
 use crate::upstream::{Answer, Refusal, Target, connect};
 
@@ -60,7 +60,7 @@ impl Engine {
             return syn.reset();
         }
         let (client, destination) = (syn.client(), syn.destination());
-        if self.pairing.knows(&Tuple::new(&client, &destination)) {
+        if self.pairing.knows(&Flow { client, destination }) {
             // A retransmission, or a client that has forgotten its connection: the kernel knows what to say.
             drop(syn.release());
             return;
@@ -203,7 +203,7 @@ impl Engine {
         if self.ledger.is_at(Stage::Draining) {
             return;
         }
-        match self.pairing.take(&Tuple::new(&client, &destination)) {
+        match self.pairing.take(&Flow { client, destination }) {
             // An attempt that was ended in the meantime takes it no more, which resets it.
             Some(waits) => drop(waits.send(connection)),
             None => self.accept_first(worker, connection, client, destination),
