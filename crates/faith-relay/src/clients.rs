@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use faith_packet::prefix::network_of;
+use parking_lot::Mutex;
 
 use crate::cause::Cause;
 
@@ -99,7 +100,7 @@ impl Clients {
             return Err(Full::Relay);
         }
         let Some(key) = self.key(client) else { return Ok(()) };
-        let table = self.table();
+        let table = self.table.lock();
         let Some(client) = table.clients.get(&key) else { return Ok(()) };
         client.may_begin(self.limits, Instant::now())
     }
@@ -122,7 +123,7 @@ impl Clients {
         // From here on its drop gives back what was taken.
         let mut place = Place { clients: Arc::clone(self), key: None };
         if let Some(key) = key {
-            self.table().enter(key, self.limits, Instant::now())?;
+            self.table.lock().enter(key, self.limits, Instant::now())?;
             place.key = Some(key);
         }
         Ok(Some(place))
@@ -132,10 +133,6 @@ impl Clients {
     fn key(&self, client: &Ipv6Addr) -> Option<u128> {
         let ClientLimits { prefix_length, max_sessions, per_second } = self.limits;
         (max_sessions.is_some() || per_second.is_some()).then(|| network_of(*client, prefix_length))
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,7 +189,7 @@ impl Drop for Place {
             self.clients.taken.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(key) = self.key
-            && let Some(client) = self.clients.table().clients.get_mut(&key)
+            && let Some(client) = self.clients.table.lock().clients.get_mut(&key)
         {
             client.active = client.active.saturating_sub(1);
         }
@@ -238,7 +235,7 @@ mod tests {
     fn a_second_later_there_is_room_again() {
         let clients = clients(None, Some(1));
         drop(clients.enter(&address("2001:db8::1")).unwrap());
-        clients.table().clients.values_mut().for_each(|client| client.since -= SECOND);
+        clients.table.lock().clients.values_mut().for_each(|client| client.since -= SECOND);
         assert_eq!(clients.look(&address("2001:db8::1")), Ok(()));
         assert!(clients.enter(&address("2001:db8::1")).is_ok());
     }
@@ -254,7 +251,7 @@ mod tests {
             for _ in 0..1000 {
                 assert_eq!(clients.look(&client), Ok(()));
             }
-            assert!(clients.table().clients.is_empty());
+            assert!(clients.table.lock().clients.is_empty());
             let _place = clients.enter(&client).unwrap();
             assert_eq!(clients.look(&client), Err(full));
             assert_eq!(clients.enter(&client).unwrap_err(), full);
@@ -289,18 +286,18 @@ mod tests {
         let clients = clients(Some(1), None);
         for network in 0..10 * SWEEP as u128 {
             drop(clients.enter(&Ipv6Addr::from_bits(network << 64)).unwrap());
-            clients.table().clients.values_mut().for_each(|client| client.since -= SECOND);
+            clients.table.lock().clients.values_mut().for_each(|client| client.since -= SECOND);
             if network > 2 * SWEEP as u128 {
                 break;
             }
         }
-        assert!(clients.table().clients.len() <= SWEEP + 1);
+        assert!(clients.table.lock().clients.len() <= SWEEP + 1);
     }
 
     #[test]
     fn without_limits_nothing_is_remembered() {
         let clients = clients(None, None);
         assert!(clients.enter(&address("2001:db8::1")).unwrap().is_none());
-        assert!(clients.table().clients.is_empty());
+        assert!(clients.table.lock().clients.is_empty());
     }
 }

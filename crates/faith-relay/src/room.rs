@@ -7,7 +7,7 @@
 //! The relays of a process share its descriptors. Each one promises its held SYNs what they may take, and the next one has
 //! half of what is left then.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 use crate::options::RelayOptions;
 
@@ -22,14 +22,10 @@ pub(crate) struct Promised(Mutex<u32>);
 pub(crate) static PROMISED: Promised = Promised(Mutex::new(0));
 
 impl Promised {
-    fn lock(&self) -> MutexGuard<'_, u32> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Lowers the limits that are too high for `left` descriptors less the promised ones, and promises the held SYNs
     /// theirs.
     pub(crate) fn fit(&self, options: &mut RelayOptions, left: u32) -> Room<'_> {
-        let mut promised = self.lock();
+        let mut promised = self.0.lock();
         let left = left.saturating_sub(*promised);
         let held = (left / 2 / EACH).max(1);
         options.hold.total = options.hold.total.min(held);
@@ -51,8 +47,8 @@ pub(crate) struct Room<'a> {
 impl Room<'_> {
     /// Gives it back now, once: the relay holds no SYN any more.
     pub(crate) fn give_back(&self) {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        *self.promised.lock() -= std::mem::take(&mut *own);
+        let mut own = self.own.lock();
+        *self.promised.0.lock() -= std::mem::take(&mut *own);
     }
 }
 
@@ -110,7 +106,7 @@ mod tests {
         first.give_back();
         drop(first);
         drop(second);
-        assert_eq!(*promised.lock(), 0, "each gives its own back once");
+        assert_eq!(*promised.0.lock(), 0, "each gives its own back once");
         assert_eq!(open(&promised, 1000).1, 250);
     }
 
@@ -133,6 +129,6 @@ mod tests {
             promised.fit(&mut options, left)
         });
         drop((most, rooms));
-        assert_eq!(*promised.lock(), 0);
+        assert_eq!(*promised.0.lock(), 0);
     }
 }

@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::prefix::network_of;
 use faith_packet::proxy::Version;
 use faith_stack::Captured;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -153,7 +154,7 @@ impl Questions {
     /// the network out, so the kernel accepts it first. Questions about other networks change nothing.
     pub(crate) fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
         let network = network_of(*client, self.client_prefix_length);
-        let undecided = lock(&self.open).networks.get(&network).copied().unwrap_or(0);
+        let undecided = self.open.lock().networks.get(&network).copied().unwrap_or(0);
         u64::from(undecided) * 2 >= u64::from(held)
     }
 
@@ -165,7 +166,7 @@ impl Questions {
             Began::WithSyn => Some(network_of(*client, self.client_prefix_length)),
             Began::Accepted => None,
         };
-        let entered = lock(&self.open).enter(network, self.routing.max_undecided);
+        let entered = self.open.lock().enter(network, self.routing.max_undecided);
         entered.then(|| Open { counts: Arc::clone(&self.open), network })
     }
 
@@ -219,10 +220,6 @@ impl Counts {
     }
 }
 
-fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A place among the open questions, free again when dropped.
 #[derive(Debug)]
 pub(crate) struct Open {
@@ -233,7 +230,7 @@ pub(crate) struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        lock(&self.counts).leave(self.network);
+        self.counts.lock().leave(self.network);
     }
 }
 

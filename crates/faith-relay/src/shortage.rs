@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use faith_sys::tcp;
+use parking_lot::Mutex;
 
 use crate::record::Observer;
 
@@ -54,7 +55,7 @@ impl Shortages {
     /// Whether this one was not told yet in the minute that `now` falls into; it counts as told then.
     fn is_news(&self, shortage: Shortage, now: Instant) -> bool {
         let minute = now.saturating_duration_since(self.epoch).as_secs() / 60;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         if minute > told.0 {
             *told = (minute, HashSet::new());
         }

@@ -8,7 +8,8 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 /// How many stay beside those of servers that wait.
 const MORE: usize = 6;
@@ -40,7 +41,7 @@ impl Spares {
     /// # Errors
     /// There is none left.
     pub(crate) fn keep(&self) -> io::Result<Spare<'_>> {
-        let mut pool = self.pool();
+        let mut pool = self.pool.lock();
         if pool.kept.len() <= pool.owed
             && let Some(nowhere) = &self.nowhere
         {
@@ -52,11 +53,7 @@ impl Spares {
 
     /// Gives one up for a connection that is to be accepted; `false` when there is none.
     pub(crate) fn spend(&self) -> bool {
-        self.pool().kept.pop().is_some()
-    }
-
-    fn pool(&self) -> MutexGuard<'_, Pool> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pool.lock().kept.pop().is_some()
     }
 }
 
@@ -65,7 +62,7 @@ pub(crate) struct Spare<'a>(&'a Spares);
 
 impl Drop for Spare<'_> {
     fn drop(&mut self) {
-        let mut pool = self.0.pool();
+        let mut pool = self.0.pool.lock();
         pool.owed -= 1;
         // The one that was spent was ours, then, or is not missed by anybody.
         let most = pool.owed + MORE;
@@ -78,7 +75,7 @@ mod tests {
     use super::*;
 
     fn kept(spares: &Spares) -> usize {
-        spares.pool().kept.len()
+        spares.pool.lock().kept.len()
     }
 
     fn waiting(spares: &Spares, servers: usize) -> Vec<Spare<'_>> {

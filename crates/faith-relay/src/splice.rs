@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use faith_packet::proxy::Header;
 use faith_stack::FaithInterface;
 use faith_sys::tcp;
 pub use faith_sys::tcp::Connection;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 
@@ -191,23 +192,19 @@ impl Splice {
     }
 }
 
-/// Who waits for the end of which splice.
+/// The callers that wait for the end of a splice, by its id.
 #[derive(Default)]
 struct Ends(Mutex<HashMap<u64, oneshot::Sender<SessionRecord>>>);
 
 impl Ends {
     fn expect(&self, id: u64, ended: oneshot::Sender<SessionRecord>) {
-        self.lock().insert(id, ended);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<SessionRecord>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().insert(id, ended);
     }
 }
 
 impl Observer for Ends {
     fn ended(&self, record: SessionRecord) -> bool {
-        let ended = self.lock().remove(&record.id);
+        let ended = self.0.lock().remove(&record.id);
         // No caller waits when the environment of JavaScript is gone.
         ended.is_some_and(|ended| ended.send(record).is_ok())
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddrV4};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::live::{Live, LiveSession};
@@ -35,30 +36,30 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// Enters a session's task.
     pub(crate) fn insert(&self, peers: Peers, handle: AbortHandle, relaying: bool) {
-        self.lock().insert(peers.live.id, Task { handle, relaying, peers });
+        self.by_id.lock().insert(peers.live.id, Task { handle, relaying, peers });
     }
 
     /// Takes note that the task of session `id` relays from now on, and to which server.
     pub(crate) fn relays(&self, id: u64, server: Option<SocketAddrV4>, routed: bool) {
-        if let Some(task) = self.lock().get_mut(&id) {
+        if let Some(task) = self.by_id.lock().get_mut(&id) {
             task.relaying = true;
             (task.peers.server, task.peers.routed) = (server, routed);
         }
     }
 
     pub(crate) fn remove(&self, id: u64) {
-        self.lock().remove(&id);
+        self.by_id.lock().remove(&id);
     }
 
     /// Ends every task that does not relay yet.
     pub(crate) fn abort_attempts(&self) {
-        self.lock().values().filter(|task| !task.relaying).for_each(|task| task.handle.abort());
+        self.by_id.lock().values().filter(|task| !task.relaying).for_each(|task| task.handle.abort());
     }
 
     /// Ends every task whose client and server are not permitted, or whose server is not known yet: that client
     /// asks again.
     pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddrV4) -> bool) {
-        for task in self.lock().values() {
+        for task in self.by_id.lock().values() {
             let Peers { live, server, routed } = &task.peers;
             if !routed && server.is_none_or(|server| !permitted(*live.client.ip(), server)) {
                 task.handle.abort();
@@ -68,7 +69,7 @@ impl Tasks {
 
     /// Ends the task of session `id`, if it relays.
     pub(crate) fn abort(&self, id: u64) -> bool {
-        let tasks = self.lock();
+        let tasks = self.by_id.lock();
         let task = tasks.get(&id).filter(|task| task.relaying);
         if let Some(task) = task {
             task.handle.abort();
@@ -78,22 +79,18 @@ impl Tasks {
 
     /// Adds the sessions after `id` that relay, `most` of them, in order.
     pub(crate) fn list(&self, id: u64, most: usize, now: Instant, sessions: &mut Vec<LiveSession>) {
-        let tasks = self.lock();
+        let tasks = self.by_id.lock();
         let relaying = tasks.range((Bound::Excluded(id), Bound::Unbounded)).filter(|(_, task)| task.relaying);
         sessions.extend(relaying.take(most).map(|(_, task)| task.peers.live.look(task.peers.server, now)));
     }
 
     /// Ends every task. Its thread drops it, which resets both sides.
     pub(crate) fn abort_all(&self) {
-        self.lock().values().for_each(|task| task.handle.abort());
+        self.by_id.lock().values().for_each(|task| task.handle.abort());
     }
 
     #[cfg(test)]
     pub(crate) fn relaying(&self) -> usize {
-        self.lock().values().filter(|task| task.relaying).count()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Task>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_id.lock().values().filter(|task| task.relaying).count()
     }
 }
