@@ -30,7 +30,7 @@ pub enum Cause {
     MaxSessions,
     /// The client has as many sessions as it may have.
     MaxSessionsPerClient,
-    /// The client has begun as many sessions in this second as it may begin.
+    /// The client has begun as many sessions lately as it may begin in a second.
     MaxRatePerClient,
     /// As many connections as may wait for the [`Route`](crate::Route) do.
     MaxUndecided,

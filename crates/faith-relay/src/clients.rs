@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use faith_packet::prefix::network_of;
+use faith_stack::Allowance;
 use parking_lot::Mutex;
 
 use crate::cause::Cause;
@@ -23,7 +24,7 @@ pub struct ClientLimits {
     pub prefix_length: u8,
     /// Accepted connections at a time; `None`, the default, is no limit.
     pub max_sessions: Option<u32>,
-    /// Connections accepted per second; `None`, the default, is no limit.
+    /// Connections accepted per second, so many at once too; `None`, the default, is no limit.
     pub per_second: Option<u32>,
 }
 
@@ -33,9 +34,7 @@ impl Default for ClientLimits {
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// Clients are forgotten once there are this many that have neither sessions nor anything begun within a second.
+/// Clients are forgotten once there are this many that have neither sessions nor used up any of their rate.
 const SWEEP: usize = 1024;
 
 /// The clients of a relay and their places. Locked for each SYN, and when a session begins and ends; not at all without
@@ -59,18 +58,13 @@ struct Table {
 #[derive(Debug)]
 struct Client {
     active: u32,
-    begun: u32,
-    since: Instant,
+    /// What it may still begin.
+    allowance: Allowance,
 }
 
 impl Client {
     fn is_forgettable(&self, now: Instant) -> bool {
-        self.active == 0 && self.begun_lately(now) == 0
-    }
-
-    /// How many sessions it has begun in the second that `now` falls into.
-    fn begun_lately(&self, now: Instant) -> u32 {
-        if now.saturating_duration_since(self.since) < SECOND { self.begun } else { 0 }
+        self.active == 0 && self.allowance.is_whole(now)
     }
 
     /// Whether it may begin another session.
@@ -78,7 +72,7 @@ impl Client {
         if limits.max_sessions.is_some_and(|most| self.active >= most) {
             return Err(Full::Sessions);
         }
-        if limits.per_second.is_some_and(|most| self.begun_lately(now) >= most) {
+        if limits.per_second.is_some_and(|most| !self.allowance.has(most, now)) {
             return Err(Full::Rate);
         }
         Ok(())
@@ -138,14 +132,12 @@ impl Clients {
 
 impl Table {
     fn enter(&mut self, key: u128, limits: ClientLimits, now: Instant) -> Result<(), Full> {
-        let client = self.clients.entry(key).or_insert(Client { active: 0, begun: 0, since: now });
+        let client = self.clients.entry(key).or_insert(Client { active: 0, allowance: Allowance::new(now) });
         client.may_begin(limits, now)?;
-        client.begun = client.begun_lately(now);
-        if client.begun == 0 {
-            client.since = now;
-        }
         client.active += 1;
-        client.begun += 1;
+        if let Some(most) = limits.per_second {
+            client.allowance.take(most, now);
+        }
         if self.clients.len() > self.sweep_at {
             self.clients.retain(|_, client| !client.is_forgettable(now));
             self.sweep_at = SWEEP.max(2 * self.clients.len());
@@ -161,7 +153,7 @@ pub(crate) enum Full {
     Relay,
     /// The client has as many sessions as it may have.
     Sessions,
-    /// The client has begun as many sessions in this second as it may.
+    /// The client has begun as many sessions lately as it may in a second.
     Rate,
 }
 
@@ -198,7 +190,11 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn clients(max_sessions: Option<u32>, per_second: Option<u32>) -> Arc<Clients> {
         Clients::new(None, ClientLimits { max_sessions, per_second, ..ClientLimits::default() })
@@ -234,10 +230,16 @@ mod tests {
     #[test]
     fn a_second_later_there_is_room_again() {
         let clients = clients(None, Some(1));
+        let before = Instant::now();
         drop(clients.enter(&address("2001:db8::1")).unwrap());
-        clients.table.lock().clients.values_mut().for_each(|client| client.since -= SECOND);
-        assert_eq!(clients.look(&address("2001:db8::1")), Ok(()));
-        assert!(clients.enter(&address("2001:db8::1")).is_ok());
+        let after = Instant::now();
+        let key = clients.key(&address("2001:db8::1")).unwrap();
+        let mut table = clients.table.lock();
+        let may_begin = |table: &Table, now| table.clients[&key].may_begin(clients.limits, now);
+        assert_eq!(may_begin(&table, before + SECOND / 2), Err(Full::Rate));
+        assert_eq!(may_begin(&table, after + SECOND), Ok(()));
+        assert_eq!(table.enter(key, clients.limits, after + SECOND), Ok(()));
+        assert_eq!(may_begin(&table, after + SECOND), Err(Full::Rate));
     }
 
     #[test]
@@ -283,15 +285,14 @@ mod tests {
 
     #[test]
     fn clients_that_are_gone_are_forgotten() {
-        let clients = clients(Some(1), None);
-        for network in 0..10 * SWEEP as u128 {
-            drop(clients.enter(&Ipv6Addr::from_bits(network << 64)).unwrap());
-            clients.table.lock().clients.values_mut().for_each(|client| client.since -= SECOND);
-            if network > 2 * SWEEP as u128 {
-                break;
-            }
+        let clients = clients(None, Some(1));
+        let mut table = clients.table.lock();
+        let begun = Instant::now();
+        for (network, second) in (0..3 * SWEEP as u128).zip(0..) {
+            table.enter(network, clients.limits, begun + second * SECOND).unwrap();
+            table.clients.get_mut(&network).unwrap().active = 0;
         }
-        assert!(clients.table.lock().clients.len() <= SWEEP + 1);
+        assert!(table.clients.len() <= SWEEP + 1);
     }
 
     #[test]

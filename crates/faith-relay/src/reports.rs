@@ -1,40 +1,27 @@
 //! Which attempts the observer is told of, so that packets that cost their sender nothing cost little here.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
+
+use faith_stack::Allowance;
+use parking_lot::Mutex;
 
 use crate::record::EndReason;
 
 /// How many attempts of one reason are told per second.
-pub(crate) const REPORTS_PER_SECOND: u64 = 50;
+pub(crate) const REPORTS_PER_SECOND: u32 = 50;
 
-/// How many were told, in the low bits, of the second in the high bits.
-const COUNT_BITS: u32 = 16;
-const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
-
-/// The attempts that were told in this second. Each reason has a share of its own, so that a flood of one hides no other.
+/// The attempts that may be told. Each reason has an allowance of its own, so that a flood of one hides no other.
 #[derive(Debug)]
-pub(crate) struct Reports {
-    epoch: Instant,
-    told: [AtomicU64; EndReason::COUNT],
-}
+pub(crate) struct Reports([Mutex<Allowance>; EndReason::COUNT]);
 
 impl Reports {
-    pub(crate) fn new(epoch: Instant) -> Self {
-        Self { epoch, told: Default::default() }
+    pub(crate) fn new(now: Instant) -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(Allowance::new(now))))
     }
 
-    /// Whether one more attempt may be told in the second that `now` falls into; it counts as told then.
+    /// Tells whether one more attempt may be told; it counts as told then.
     pub(crate) fn admit(&self, reason: EndReason, now: Instant) -> bool {
-        let second = now.saturating_duration_since(self.epoch).as_secs() << COUNT_BITS;
-        // A worker may have read its clock before another one moved on to the next second, whose share it then takes of.
-        let next = |told: u64| {
-            let told = told.max(second);
-            (told & COUNT_MASK < REPORTS_PER_SECOND).then_some(told + 1)
-        };
-        let told = &self.told[reason.index()];
-        // Under a flood nearly all are past the bound, which a look tells.
-        next(told.load(Relaxed)).is_some() && told.fetch_update(Relaxed, Relaxed, next).is_ok()
+        self.0[reason.index()].lock().take(REPORTS_PER_SECOND, now)
     }
 }
 
@@ -44,8 +31,8 @@ mod tests {
 
     use super::*;
 
-    fn told(reports: &Reports, reason: EndReason, now: Instant) -> u64 {
-        (0..1000).filter(|_| reports.admit(reason, now)).count() as u64
+    fn told(reports: &Reports, reason: EndReason, now: Instant) -> u32 {
+        (0..1000).map(|_| u32::from(reports.admit(reason, now))).sum()
     }
 
     #[test]

@@ -17,27 +17,42 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// One allowance, as the generic cell rate algorithm keeps it: by the moment when it is whole again.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Allowance {
+pub struct Allowance {
     whole_at: Instant,
 }
 
 impl Allowance {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// A whole one.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
         Self { whole_at: now }
     }
 
     /// Takes one of `per_second`, if there is one.
-    pub(crate) fn take(&mut self, per_second: u32, now: Instant) -> bool {
-        let whole_at = self.whole_at.max(now) + SECOND / per_second.max(1);
-        let there_is = whole_at.saturating_duration_since(now) <= SECOND;
-        if there_is {
-            self.whole_at = whole_at;
+    pub fn take(&mut self, per_second: u32, now: Instant) -> bool {
+        let next = self.next(per_second, now);
+        if let Some(next) = next {
+            *self = next;
         }
-        there_is
+        next.is_some()
     }
 
-    fn is_whole(&self, now: Instant) -> bool {
+    /// Tells whether [`take`](Self::take) would take one.
+    #[must_use]
+    pub fn has(&self, per_second: u32, now: Instant) -> bool {
+        self.next(per_second, now).is_some()
+    }
+
+    /// Tells whether it is as if none had been taken.
+    #[must_use]
+    pub fn is_whole(&self, now: Instant) -> bool {
         self.whole_at <= now
+    }
+
+    /// What is left after one of `per_second` is taken, if there is one.
+    fn next(&self, per_second: u32, now: Instant) -> Option<Self> {
+        let whole_at = self.whole_at.max(now) + SECOND / per_second.max(1);
+        (whole_at.saturating_duration_since(now) <= SECOND).then_some(Self { whole_at })
     }
 }
 
@@ -84,7 +99,15 @@ mod tests {
         let now = Instant::now();
         for per_second in [1, 3, 1000] {
             let mut allowance = Allowance::new(now);
-            let mut taken = |now| (0..5000).filter(|_| allowance.take(per_second, now)).count();
+            let mut taken = |now| {
+                (0..5000)
+                    .filter(|_| {
+                        let has = allowance.has(per_second, now);
+                        assert_eq!(allowance.take(per_second, now), has);
+                        has
+                    })
+                    .count()
+            };
             assert_eq!(taken(now), per_second as usize);
             assert_eq!(taken(now), 0);
             assert_eq!(taken(now + SECOND), per_second as usize);

@@ -39,6 +39,7 @@ mod watchdog;
 mod work;
 mod worker;
 
+pub use allowance::Allowance;
 pub use counters::InterfaceStats;
 pub use error::StackError;
 pub use flow_table::{FlowTable, Slot};
