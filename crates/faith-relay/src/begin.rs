@@ -256,7 +256,7 @@ impl Engine {
     ) -> Session {
         attempt.join();
         let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive, Some(alarm));
-        Session::new(client, Leg::new(server, false), attempt, clock)
+        Session::new(client, Leg::new(server), attempt, clock)
     }
 
     /// Gives a client's connection to the route.

@@ -11,9 +11,8 @@
 //!
 //! An urgent byte stays where it was sent, and is sent on as urgent. Both legs have it inline (`SO_OOBINLINE`),
 //! as BSD's faithd had, so a read that begins at its mark would take it for an ordinary one. The mark is looked
-//! for when epoll has told of it, where it has not been asked yet, and where splice(2) stopped; a message that
-//! was read short of the buffer's length ended at what was there or at a mark, and nothing is read after it
-//! before epoll tells of more.
+//! for when epoll has told of it, and where splice(2) stopped; a message that was read short of the buffer's
+//! length ended at what was there or at a mark, and nothing is read after it before epoll tells of more.
 //!
 //! Where splice(2) is refused, by a seccomp filter for example, bulk is copied as messages are. What a pipe holds at that
 //! moment is read out of it.

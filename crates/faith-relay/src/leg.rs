@@ -43,15 +43,14 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
-    /// A leg of a connected socket. `ask` tries to read before epoll says so, which is a gain where bytes are
-    /// likely and epoll has not been asked yet, about an urgent one neither.
-    pub(crate) fn new(fd: AsyncFd<Connection>, ask: bool) -> Self {
+    /// A leg of a connected socket. It is read from when epoll has told of bytes.
+    pub(crate) fn new(fd: AsyncFd<Connection>) -> Self {
         Self {
             fd,
-            readable: ask,
+            readable: false,
             writable: true,
             failed: false,
-            mark_ahead: ask,
+            mark_ahead: false,
             read_closed: false,
             write_closed: false,
         }
@@ -63,7 +62,7 @@ impl Leg {
     ///
     /// Those of [`reactor::register`].
     pub(crate) fn register(connection: Connection) -> io::Result<Self> {
-        Ok(Self::new(reactor::register(connection)?, false))
+        Ok(Self::new(reactor::register(connection)?))
     }
 
     /// Takes the edges that came since the last time and asks to be woken by the next.

@@ -106,7 +106,7 @@ impl Pipes {
         if self.cannot_grow || self.large_made >= LARGE {
             return None;
         }
-        let mut pipe = self.small.pop().or_else(|| Pipe::new().ok())?;
+        let pipe = self.small.pop().or_else(|| Pipe::new().ok())?;
         if pipe.grow(LARGE_CAPACITY).is_err() {
             self.cannot_grow = true;
             self.give(pipe, false);

@@ -6,9 +6,6 @@ use std::sync::OnceLock;
 
 use rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with};
 
-/// Pages of a new pipe (pipe(7)), where the kernel does not say.
-const DEFAULT_CAPACITY: usize = 16 * 4096;
-
 /// What `/proc/sys/fs/pipe-max-size` holds unless somebody changed it (pipe(7)).
 const DEFAULT_MAX_CAPACITY: usize = 1 << 20;
 
@@ -20,7 +17,6 @@ const DEFAULT_MAX_CAPACITY: usize = 1 << 20;
 pub struct Pipe {
     pub(crate) read: OwnedFd,
     pub(crate) write: OwnedFd,
-    capacity: usize,
 }
 
 impl Pipe {
@@ -34,35 +30,28 @@ impl Pipe {
     /// `EMFILE` and `ENFILE`: out of descriptors, of which a pipe takes two.
     pub fn new() -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let capacity = fcntl_getpipe_size(&write).unwrap_or(DEFAULT_CAPACITY);
-        Ok(Self { read, write, capacity })
+        Ok(Self { read, write })
     }
 
-    /// The capacity in bytes, if every slot holds one full page.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    /// Grows the pipe to `bytes`, cut down to [`max_capacity`]. When it fails the pipe stays as it was.
+    /// Grows the pipe to `bytes`, cut down to what an unprivileged process may give a pipe. When it fails the pipe stays as
+    /// it was.
     ///
     /// Minimum kernel version: 2.6.35.
     ///
     /// # Errors
     ///
     /// `EPERM` past the user's soft or hard limit of pipe pages, `ENOMEM`.
-    pub fn grow(&mut self, bytes: usize) -> io::Result<()> {
+    pub fn grow(&self, bytes: usize) -> io::Result<()> {
         let bytes = bytes.min(max_capacity());
-        if bytes > self.capacity {
-            self.capacity = fcntl_setpipe_size(&self.write, bytes)?;
+        if bytes > fcntl_getpipe_size(&self.write)? {
+            fcntl_setpipe_size(&self.write, bytes)?;
         }
         Ok(())
     }
 }
 
 /// The most an unprivileged process may give a pipe: `/proc/sys/fs/pipe-max-size`, read once.
-#[must_use]
-pub fn max_capacity() -> usize {
+fn max_capacity() -> usize {
     static MAX: OnceLock<usize> = OnceLock::new();
     *MAX.get_or_init(|| {
         std::fs::read_to_string("/proc/sys/fs/pipe-max-size")

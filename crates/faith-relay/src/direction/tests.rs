@@ -27,13 +27,19 @@ async fn leg_at_its_end(stream: TcpStream) -> Leg {
         }
         ready.clear_ready();
     }
-    let mut leg = Leg::new(fd, true);
+    let mut leg = to_be_read(Leg::new(fd));
     leg.read_closed = true;
     leg
 }
 
 fn leg(stream: TcpStream) -> Leg {
-    Leg::new(reactor::register(Connection::new(stream.into())).unwrap(), true)
+    to_be_read(Leg::register(Connection::new(stream.into())).unwrap())
+}
+
+/// A leg of which epoll has told that there are bytes, and maybe an urgent one.
+fn to_be_read(mut leg: Leg) -> Leg {
+    (leg.readable, leg.mark_ahead) = (true, true);
+    leg
 }
 
 fn in_runtime(test: impl Future<Output = ()>) {
