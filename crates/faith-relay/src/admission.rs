@@ -15,10 +15,11 @@ use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Clients;
 use crate::options::RelayOptions;
+use crate::refusal::Refusal;
 use crate::route::{Questions, Verdict};
 use crate::shortage::Shortages;
 use crate::source::{Address, Source, Sources};
-use crate::upstream::{Refusal, Target};
+use crate::upstream::Target;
 
 /// Where an attempt goes that may go on.
 #[derive(Debug)]

@@ -16,9 +16,9 @@ use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::pairing::Pairing;
 use crate::record::{EndReason, SessionRecord};
+use crate::refusal::Refusal;
 use crate::route::Open;
 use crate::tasks::Peers;
-use crate::upstream::Refusal;
 
 /// A session or the attempt at one. Dropping it frees its place and its 4-tuple, counts the end and writes the record;
 /// where no other reason is set, it was [`EndReason::Aborted`]. What is handed over has no end here, and no record.

@@ -38,8 +38,9 @@ use crate::engine::Engine;
 use crate::ledger::Stage;
 use crate::leg::{self, Leg};
 use crate::offered::Offered;
+use crate::refusal::{Answer, Refusal};
 use crate::session::Session;
-use crate::upstream::{Answer, Refusal, Target, connect};
+use crate::upstream::{Target, connect};
 
 /// How long a connected server waits for the client's handshake to complete. A client whose SYN-ACK or ACK
 /// was lost tries again after 1, 3, 7 and 15 s.

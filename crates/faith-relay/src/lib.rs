@@ -16,7 +16,7 @@
 //! | `engine`, `begin`, `offered`, `course` | a relay's rules; what becomes of a SYN and of an accepted connection |
 //! | `ledger`, `tasks`, `live`, `reports`, `shortage` | sessions as they are known from outside; the relay's end; who is told what |
 //! | `attempt`, `began`, `pairing`, `spares` | a session before it is one, its 4-tuple and its descriptor |
-//! | `upstream`, `source`, `taken_ports`, `connect_error` | connecting, where from, and what a failure means |
+//! | `upstream`, `source`, `taken_ports`, `connect_error`, `refusal` | connecting, where from, and what a failure means |
 //! | `splice` | sessions of connections that JavaScript accepted |
 //! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock`, `alarm`, `first_word` | moving bytes, half-close, reset, idle |
 //!
@@ -48,6 +48,7 @@ mod options;
 mod pairing;
 mod pipes;
 mod record;
+mod refusal;
 mod relay;
 mod reports;
 mod room;

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::began::Began;
 use crate::record::EndReason;
-use crate::upstream::{Answer, Refusal};
+use crate::refusal::{Answer, Refusal};
 
 /// A client that is not let through, and what it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,9 +25,10 @@ use crate::counters::RelayStats;
 use crate::ledger::Ledger;
 use crate::leg::Leg;
 use crate::record::{Observer, SessionRecord};
+use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::source::{Address, Source};
-use crate::upstream::{Refusal, Target, open};
+use crate::upstream::{Target, open};
 
 /// Takes back connected TCP sockets from JavaScript, which has these descriptors and closes them next: the connections
 /// go on. All of them are taken or none.

@@ -1,11 +1,10 @@
-//! Connecting to the IPv4 server, and what a failure means to the client.
+//! Connecting to the IPv4 server.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use faith_packet::icmpv6::Unreachable;
 use faith_packet::proxy::Header;
 use faith_sys::tcp::{self, Connection};
 use faith_sys::{reactor, source};
@@ -14,117 +13,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
-use crate::cause::Cause;
 use crate::connect_error::ConnectError;
-use crate::record::EndReason;
+use crate::refusal::Refusal;
 use crate::source::Source;
 use crate::taken_ports;
-
-/// How a client is told that there will be no session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Not at all: the network lost its SYN.
-    Silence,
-    /// A RST.
-    Reset,
-    /// ICMPv6 Destination Unreachable.
-    Unreachable(Unreachable),
-}
-
-/// Why there will be no session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) reason: EndReason,
-    pub(crate) cause: Option<Cause>,
-    pub(crate) answer: Answer,
-    /// The error behind it (errno(3)), where there is one.
-    pub(crate) errno: Option<i32>,
-    /// The address that the connection cannot come from, where that is why.
-    pub(crate) source: Option<Ipv4Addr>,
-}
-
-impl Refusal {
-    pub(crate) const fn new(reason: EndReason, answer: Answer) -> Self {
-        Self { reason, cause: None, answer, errno: None, source: None }
-    }
-
-    const fn because(self, cause: Cause) -> Self {
-        Self { cause: Some(cause), ..self }
-    }
-
-    /// Policy, this host's or the relay's.
-    pub(crate) const fn denied(cause: Cause) -> Self {
-        Self::new(EndReason::Denied, Answer::Unreachable(Unreachable::Prohibited)).because(cause)
-    }
-
-    /// As many sessions as there may be.
-    pub(crate) const fn limit(cause: Cause) -> Self {
-        Self::new(EndReason::Limit, Answer::Reset).because(cause)
-    }
-
-    /// The [`Route`](crate::Route) said so.
-    pub(crate) const fn rejected(reason: EndReason, answer: Answer) -> Self {
-        Self::new(reason, answer).because(Cause::RejectedByRoute)
-    }
-
-    /// The destination maps to no IPv4 address.
-    pub(crate) const NO_MAPPING: Self =
-        Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::NoRoute))
-            .because(Cause::NoMapping);
-
-    /// The [`Route`](crate::Route) gave no verdict.
-    pub(crate) const UNDECIDED: Self = Self::new(EndReason::Error, Answer::Reset).because(Cause::NoVerdict);
-
-    /// The client wants the connection no more.
-    pub(crate) const GIVEN_UP: Self =
-        Self::new(EndReason::ClientReset, Answer::Silence).because(Cause::ClientGaveUp);
-
-    /// The client was answered, and did not complete its handshake.
-    pub(crate) const NO_HANDSHAKE: Self =
-        Self::new(EndReason::Aborted, Answer::Silence).because(Cause::NoHandshake);
-
-    /// What an error of socket(2) or connect(2) means.
-    pub(crate) fn from_error(error: &io::Error) -> Self {
-        Self { errno: error.raw_os_error(), ..Self::meaning_of(error) }
-    }
-
-    fn meaning_of(error: &io::Error) -> Self {
-        if tcp::exhaustion(error).is_some() {
-            return Self::new(EndReason::Exhausted, Answer::Reset);
-        }
-        match error.kind() {
-            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
-                Self::new(EndReason::Refused, Answer::Reset)
-            }
-            ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
-                Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::NoRoute))
-            }
-            ErrorKind::HostUnreachable => {
-                Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::AddressUnreachable))
-            }
-            // EPERM and EACCES: a local firewall, or an address that may not be dialled, such as a broadcast
-            // one.
-            ErrorKind::PermissionDenied => Self::denied(Cause::ProhibitedByHost),
-            ErrorKind::TimedOut => Self::new(EndReason::ConnectTimeout, Answer::Silence),
-            // The send queue did not take the header whole.
-            ErrorKind::WriteZero => Self::new(EndReason::Exhausted, Answer::Reset),
-            _ => Self::new(EndReason::Error, Answer::Reset),
-        }
-    }
-}
-
-impl From<&ConnectError> for Refusal {
-    fn from(error: &ConnectError) -> Self {
-        match error {
-            ConnectError::Source { address, error } => Self {
-                errno: error.raw_os_error(),
-                source: Some(*address),
-                ..Self::new(EndReason::Error, Answer::Reset).because(Cause::NoSource)
-            },
-            ConnectError::Other(error) => Self::from_error(error),
-        }
-    }
-}
 
 /// A server, and how it is connected to.
 #[derive(Debug)]
@@ -260,27 +152,8 @@ pub(crate) fn check_source(address: Option<Ipv4Addr>, privileged: bool) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn meaning(kind: ErrorKind) -> Refusal {
-        Refusal::from_error(&kind.into())
-    }
-
-    #[test]
-    fn errors_of_connect_are_told_as_what_they_are() {
-        let reason = |kind| meaning(kind).reason;
-        assert_eq!(reason(ErrorKind::ConnectionRefused), EndReason::Refused);
-        assert_eq!(reason(ErrorKind::NetworkUnreachable), EndReason::Unreachable);
-        assert_eq!(reason(ErrorKind::HostUnreachable), EndReason::Unreachable);
-        assert_eq!(reason(ErrorKind::PermissionDenied), EndReason::Denied);
-        assert_eq!(reason(ErrorKind::TimedOut), EndReason::ConnectTimeout);
-    }
-
-    #[test]
-    fn running_out_of_descriptors_is_no_fault_of_the_server() {
-        const EMFILE: i32 = 24;
-        let refusal = Refusal::from_error(&io::Error::from_raw_os_error(EMFILE));
-        assert_eq!((refusal.reason, refusal.errno), (EndReason::Exhausted, Some(EMFILE)));
-    }
+    use crate::cause::Cause;
+    use crate::record::EndReason;
 
     const EADDRNOTAVAIL: i32 = 99;
     /// An address that no host has (RFC 5737).
@@ -304,22 +177,5 @@ mod tests {
     fn addresses_of_the_host_can_be_sources() {
         check_source(None, false).unwrap();
         check_source(Some(Ipv4Addr::LOCALHOST), false).unwrap();
-    }
-
-    #[test]
-    fn a_prohibited_destination_is_told_apart_from_the_rules_of_the_access_list() {
-        let refusal = meaning(ErrorKind::PermissionDenied);
-        assert_eq!((refusal.reason, refusal.cause), (EndReason::Denied, Some(Cause::ProhibitedByHost)));
-    }
-
-    #[test]
-    fn a_missing_route_and_a_missing_host_differ() {
-        let answer = |kind| meaning(kind).answer;
-        assert_ne!(answer(ErrorKind::NetworkUnreachable), answer(ErrorKind::HostUnreachable));
-    }
-
-    #[test]
-    fn a_server_that_does_not_answer_is_answered_with_silence() {
-        assert_eq!(meaning(ErrorKind::TimedOut).answer, Answer::Silence);
     }
 }
