@@ -25,6 +25,10 @@ pub(crate) fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
         }
         ip("link set lo up");
         ip("-6 addr add 2001:db8::1/128 dev lo nodad");
+        // The kernel routes an address to itself a moment after it was added (addrconf_dad_work()).
+        while !ip("-6 route show table local").contains("2001:db8::1 ") {
+            std::thread::yield_now();
+        }
         faith_stack::set_keepfaith(true);
         test();
     })
