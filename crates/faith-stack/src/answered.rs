@@ -24,16 +24,18 @@ const TOLD: u32 = 5;
 /// Seconds that a SYN is ignored for: Linux sends it for 127 s (`tcp_syn_retries` is 6).
 const IGNORED: u32 = 127;
 
-/// The answer that a client's SYN got.
+/// The answer that a client's SYN gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum SynAnswer {
+    /// RST.
     Reset,
+    /// ICMPv6 Destination Unreachable that quotes the SYN.
     Unreachable(Unreachable),
     /// Nothing: its server did not answer either.
     Silence,
 }
 
-impl Answer {
+impl SynAnswer {
     fn seconds(self) -> u32 {
         match self {
             Self::Reset | Self::Unreachable(_) => TOLD,
@@ -61,7 +63,7 @@ struct Place {
     mark: u64,
     /// Seconds since the epoch; 0 where there is no answer.
     until: u32,
-    answer: Answer,
+    answer: SynAnswer,
 }
 
 impl Answered {
@@ -72,9 +74,9 @@ impl Answered {
     }
 
     /// Keeps the answer to a SYN.
-    pub(crate) fn keep(&mut self, syn: &Syn, answer: Answer, now: Instant) {
+    pub(crate) fn keep(&mut self, syn: &Syn, answer: SynAnswer, now: Instant) {
         if self.places.is_empty() {
-            self.places = vec![Place { mark: 0, until: 0, answer: Answer::Silence }; self.size];
+            self.places = vec![Place { mark: 0, until: 0, answer: SynAnswer::Silence }; self.size];
         }
         let mark = self.hasher.hash_one(syn);
         let until = self.seconds(now) + answer.seconds();
@@ -82,7 +84,7 @@ impl Answered {
     }
 
     /// The answer to a SYN that is a retransmission; `now` is asked for where there is one.
-    pub(crate) fn to(&mut self, syn: &Syn, now: impl FnOnce() -> Instant) -> Option<Answer> {
+    pub(crate) fn to(&mut self, syn: &Syn, now: impl FnOnce() -> Instant) -> Option<SynAnswer> {
         if self.places.is_empty() {
             return None;
         }
@@ -121,8 +123,8 @@ mod tests {
         let mut answered = Answered::new(4);
         let now = answered.epoch;
         assert_eq!(answered.to(&syn(1024, 7), || now), None);
-        answered.keep(&syn(1024, 7), Answer::Reset, now);
-        assert_eq!(answered.to(&syn(1024, 7), || now), Some(Answer::Reset));
+        answered.keep(&syn(1024, 7), SynAnswer::Reset, now);
+        assert_eq!(answered.to(&syn(1024, 7), || now), Some(SynAnswer::Reset));
         assert_eq!(answered.to(&syn(1024, 8), || now), None);
         assert_eq!(answered.to(&syn(1025, 7), || now), None);
     }
@@ -131,7 +133,8 @@ mod tests {
     fn an_answer_is_kept_for_seconds_and_silence_for_as_long_as_clients_try() {
         let mut answered = Answered::new(4);
         let now = answered.epoch + Duration::from_secs(1000);
-        for answer in [Answer::Reset, Answer::Unreachable(Unreachable::Prohibited), Answer::Silence] {
+        for answer in [SynAnswer::Reset, SynAnswer::Unreachable(Unreachable::Prohibited), SynAnswer::Silence]
+        {
             answered.keep(&syn(1024, 7), answer, now);
             let after = |seconds: u32| now + Duration::from_secs(seconds.into());
             assert_eq!(answered.to(&syn(1024, 7), || after(answer.seconds() - 1)), Some(answer));
@@ -144,9 +147,9 @@ mod tests {
         let mut answered = Answered::new(4);
         let (now, room) = (answered.epoch, answered.size);
         for sequence in 0..100_000 {
-            answered.keep(&syn(1024, sequence), Answer::Silence, now);
+            answered.keep(&syn(1024, sequence), SynAnswer::Silence, now);
         }
         assert_eq!(answered.places.len(), room);
-        assert_eq!(answered.to(&syn(1024, 99_999), || now), Some(Answer::Silence));
+        assert_eq!(answered.to(&syn(1024, 99_999), || now), Some(SynAnswer::Silence));
     }
 }

@@ -1,11 +1,9 @@
 //! Counters of the pump. Each worker has its own and is their only writer, so that counting costs no lock and
-//! no atomic read-modify-write; whoever reads them adds the workers up.
+//! no atomic read-modify-write; a reader adds the workers up.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use faith_packet::classify::DropReason;
-
-use crate::shortcut::Passed;
 
 /// A number that one thread raises and any thread reads.
 #[derive(Debug, Default)]
@@ -44,6 +42,17 @@ impl Counters {
             counter.add(1);
         }
     }
+}
+
+/// Packets and bytes, as `struct count` of `bpf/shortcut.bpf.c`.
+pub(crate) type Count = [u64; 2];
+
+/// What went by the shortcut.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Passed {
+    pub(crate) captured: Count,
+    pub(crate) returned: Count,
+    pub(crate) outbound: Count,
 }
 
 /// What an interface has counted since it was made.

@@ -15,9 +15,9 @@ use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 use crate::cut::patience;
-use crate::interface::Shared;
 use crate::namespace::{Inside, Namespace};
 use crate::netlink::diag::{States, TcpSocket, sockets};
+use crate::shared::Shared;
 use crate::warning::{Warnings, What};
 
 /// Time between the first two looks, which doubles up to [`LONGEST`].

@@ -4,12 +4,13 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 use aya::maps::{Array, Map, MapError};
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader, Pod};
 use faith_sys::backlog::Backlogs;
+use parking_lot::Mutex;
 
 /// Any flags a map update could have: create or replace.
 pub(crate) const BPF_ANY: u64 = 0;
@@ -44,7 +45,7 @@ static LOADER: LazyLock<Mutex<EbpfLoader<'static>>> = LazyLock::new(|| {
 
 /// Makes the maps of an object, some of which have as many entries as said here and not in the source.
 pub(crate) fn load(object: &[u8], entries: &[(&'static str, u32)]) -> Result<Ebpf, Refusal> {
-    let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loader = LOADER.lock();
     for &(map, count) in entries {
         loader.map_max_entries(map, count);
     }

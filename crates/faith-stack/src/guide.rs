@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
 use faith_packet::prefix::FaithPrefix;
 
-use super::FaithInterface;
 use crate::own_addresses::OwnAddresses;
 
 /// The host's own addresses and the prefixes of an interface, as they are at the moment.
@@ -16,8 +15,8 @@ use crate::own_addresses::OwnAddresses;
 /// dropped by them, which would wait for the worker it is on.
 #[derive(Clone)]
 pub struct Guide {
-    own: Arc<OwnAddresses>,
-    classifier: Arc<ArcSwap<Classifier>>,
+    pub(crate) own: Arc<OwnAddresses>,
+    pub(crate) classifier: Arc<ArcSwap<Classifier>>,
 }
 
 impl Guide {
@@ -32,13 +31,5 @@ impl Guide {
     #[must_use]
     pub fn prefix_of(&self, address: &Ipv6Addr) -> Option<FaithPrefix> {
         self.classifier.load().prefixes().find(address).copied()
-    }
-}
-
-impl FaithInterface {
-    /// A handle for tasks on its workers.
-    #[must_use]
-    pub fn guide(&self) -> Guide {
-        Guide { own: Arc::clone(&self.own), classifier: Arc::clone(&self.shared.classifier) }
     }
 }

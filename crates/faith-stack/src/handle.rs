@@ -1,12 +1,14 @@
 //! What the owner of a faith listener holds.
 
 use std::net::SocketAddrV6;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::interface::Shared;
+use parking_lot::Mutex;
+
 use crate::listener::{Listener, State};
 use crate::namespace::Namespace;
+use crate::shared::Shared;
 use crate::steer::RuleId;
 use crate::warning::What;
 
@@ -62,7 +64,7 @@ impl ListenerHandle {
     /// Takes no more connections; those not accepted yet are reset. Accepted ones go on.
     pub fn close(&self) {
         self.shared.relist(|listeners| listeners.without(&self.listener));
-        if let Some(rule) = self.rule.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(rule) = self.rule.lock().take() {
             let removed = self
                 .namespace
                 .run(move |inside| inside.steering.as_mut().map_or(Ok(()), |steering| steering.remove(rule)));

@@ -3,34 +3,28 @@
 //! A table says of each held flow whether its SYN is still undecided (then retransmissions are swallowed) or was
 //! released (then they go on to the kernel, whose SYN-ACK may have been lost). A SYN goes to the worker that has
 //! fewer waiting, and the client's next packet may come to another one, so the table belongs to the interface. An entry
-//! lives as long as the [`HeldSyn`] or the [`Released`] that owns it, and so does its place within [`HoldLimits`]: a
-//! forged SYN whose server answers takes up a place until the service stops waiting for the connection, so a flood of
-//! them can make no more outgoing connections than there are places. The answer to a SYN stays behind for its
-//! retransmissions (see [`answered`](crate::answered)), and takes up no place.
+//! lives as long as the [`HeldSyn`] or the [`Released`] that owns it, and so does its place among the held SYNs (see
+//! [`hold`](crate::hold)): a forged SYN whose server answers takes up a place until the service stops waiting for the
+//! connection, so a flood of them can make no more outgoing connections than there are places. The answer to a SYN stays
+//! behind for its retransmissions (see [`answered`](crate::answered)), and takes up no place.
 
-use std::collections::hash_map::Entry as MapEntry;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::fmt;
+use std::net::SocketAddrV6;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
-use faith_packet::prefix::network_of;
 use faith_packet::tcp;
 use faith_sys::source::traffic_class;
 use faith_sys::tun::VIRTIO_HEADER;
-use parking_lot::Mutex;
-use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
-use crate::allowance::ClientAllowances;
-use crate::answered::{Answer, Answered};
+use crate::answered::{Answered, SynAnswer};
 use crate::flow_table::FlowTable;
-use crate::listener::Listener;
-use crate::pump::Pump;
-use crate::service::HoldLimits;
+use crate::hold::{Beyond, Hold, Place};
 
 /// What is done with another SYN of a flow in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +39,9 @@ pub(crate) enum NotHeld {
     /// Its flow is in the table already.
     Known(Holding),
     /// It is the retransmission of one that has been answered.
-    Answered(Answer),
-    /// No more may be held in all.
-    BeyondTotal,
-    /// The client's network has as many held as it may have at a time.
-    BeyondClient,
-    /// The client's network has had as many held as it may have in a second.
-    BeyondRate,
+    Answered(SynAnswer),
+    /// No place is left for it.
+    Beyond(Beyond),
 }
 
 /// The held flows of an interface, and the answers to those that were held.
@@ -62,8 +52,8 @@ struct Line {
     fate: Arc<Fate>,
 }
 
-/// What has become of a held SYN, to its worker and to whoever gets what its client sends next.
-#[derive(Default)]
+/// The state of a held SYN, shared by its owner and the worker that gets the client's next packet.
+#[derive(Debug, Default)]
 struct Fate {
     released: AtomicBool,
     given_up: Notify,
@@ -96,7 +86,7 @@ impl HeldTable {
         &self,
         flow: Flow,
         frame: &[u8],
-        place: impl FnOnce() -> Result<Place, NotHeld>,
+        place: impl FnOnce() -> Result<Place, Beyond>,
     ) -> Result<(Place, Arc<Fate>), NotHeld> {
         let mut slot = self.0.at(&flow);
         if let Some(line) = slot.get() {
@@ -106,14 +96,14 @@ impl HeldTable {
         if let Some(answer) = slot.beside_mut().to(&(flow, sequence), Instant::now) {
             return Err(NotHeld::Answered(answer));
         }
-        let place = place()?;
+        let place = place().map_err(NotHeld::Beyond)?;
         let fate = Arc::<Fate>::default();
         slot.insert(Line { sequence, fate: Arc::clone(&fate) });
         Ok((place, fate))
     }
 
     /// Lets a flow go, and keeps the answer that its SYN was given for its retransmissions.
-    fn leave(&self, flow: &Flow, answer: Option<Answer>) {
+    pub(crate) fn leave(&self, flow: &Flow, answer: Option<SynAnswer>) {
         let mut slot = self.0.at(flow);
         if let Some(Line { sequence, .. }) = slot.remove()
             && let Some(answer) = answer
@@ -123,32 +113,61 @@ impl HeldTable {
     }
 }
 
+/// Gives a held SYN its answer, on the thread that holds it. A worker's lane does so; a test of a service may have an
+/// answerer of its own.
+pub trait Answerer {
+    /// Lets the SYN in `frame`, behind its virtio header, go on to the kernel.
+    fn release(&self, flow: &Flow, frame: &[u8]);
+
+    /// Gives the SYN in `frame` an answer.
+    fn answer(&self, answer: SynAnswer, frame: &[u8]);
+
+    /// Lets the flow go: the SYN was answered or dropped, or was released and is awaited no more.
+    fn leave(&self, flow: &Flow, answer: Option<SynAnswer>);
+}
+
 /// A client's SYN, taken off the wire and not yet shown to the kernel.
 ///
 /// Dropping it answers nothing, as a network that loses packets: the client's retransmission is offered anew. To the
 /// retransmissions of a SYN that was answered the pump gives the same answer by itself for a while.
 pub struct HeldSyn {
     entry: Entry,
-    listener: Arc<Listener>,
     frame: Box<[u8]>,
 }
 
+/// Tells the owner of a [`HeldSyn`] that its client has given up.
+#[derive(Debug)]
+pub struct GiveUp(Arc<Fate>);
+
+impl GiveUp {
+    /// Ends [`HeldSyn::given_up`].
+    pub fn tell(&self) {
+        self.0.given_up.notify_one();
+    }
+}
+
 impl HeldSyn {
-    /// Takes `flow` into the table, unless it is there or that would go past the listener's limits.
+    /// A SYN that is in no table and takes up no place, for tests of a service. `frame` is the SYN behind its virtio
+    /// header, and may be empty.
+    #[must_use]
+    pub fn new(answerer: Rc<dyn Answerer>, flow: Flow, frame: Box<[u8]>) -> (Self, GiveUp) {
+        let fate = Arc::<Fate>::default();
+        let give_up = GiveUp(Arc::clone(&fate));
+        (Self { entry: Entry { answerer, flow, fate, answer: None, _place: None }, frame }, give_up)
+    }
+
+    /// Takes `flow` into the table, unless it is there or that would go past the listener's limits. `answerer` is to
+    /// have [`leave`](HeldTable::leave) called for it in the end.
     pub(crate) fn hold(
-        pump: &Rc<Pump>,
-        listener: &Arc<Listener>,
+        table: &HeldTable,
+        answerer: Rc<dyn Answerer>,
         hold: &Arc<Hold>,
         flow: Flow,
         frame: &[u8],
     ) -> Result<Self, NotHeld> {
-        let place = || Place::take(hold, flow.client.ip());
-        let (place, fate) = pump.shared.held.enter(flow, frame, place)?;
-        Ok(Self {
-            entry: Entry { pump: Rc::clone(pump), flow, fate, answer: None, _place: place },
-            listener: Arc::clone(listener),
-            frame: frame.into(),
-        })
+        let (place, fate) = table.enter(flow, frame, || Place::take(hold, flow.client.ip()))?;
+        let entry = Entry { answerer, flow, fate, answer: None, _place: Some(place) };
+        Ok(Self { entry, frame: frame.into() })
     }
 
     /// Who connects.
@@ -182,139 +201,76 @@ impl HeldSyn {
     /// The returned guard keeps the place among the held SYNs, and lets the SYN's retransmissions go on to the
     /// kernel, until it is dropped: hold it as long as something waits for this connection to be accepted.
     pub fn release(self) -> Released {
-        let Self { entry, listener, frame } = self;
+        let Self { entry, frame } = self;
         entry.fate.released.store(true, Ordering::Relaxed);
-        entry.pump.show_syn(&listener, entry.flow, &frame);
+        entry.answerer.release(&entry.flow, &frame);
         Released { _entry: entry }
     }
 
     /// Answers with RST: the client sees `ECONNREFUSED`.
     pub fn reset(self) {
-        self.answer(Answer::Reset);
+        self.answer(SynAnswer::Reset);
     }
 
     /// Answers with ICMPv6 Destination Unreachable that quotes the SYN.
     pub fn unreachable(self, code: Unreachable) {
-        self.answer(Answer::Unreachable(code));
+        self.answer(SynAnswer::Unreachable(code));
     }
 
     /// Answers nothing, and nothing to the retransmissions either.
     pub fn ignore(self) {
-        self.answer(Answer::Silence);
+        self.answer(SynAnswer::Silence);
     }
 
-    fn answer(mut self, answer: Answer) {
+    fn answer(mut self, answer: SynAnswer) {
         self.entry.answer = Some(answer);
-        self.entry.pump.answer_syn(answer, &self.frame);
+        self.entry.answerer.answer(answer, &self.frame);
     }
 }
 
-impl std::fmt::Debug for HeldSyn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for HeldSyn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldSyn").field("flow", &self.entry.flow).finish_non_exhaustive()
     }
 }
 
 /// A SYN that went on to the kernel and whose connection is still awaited: it counts within
-/// [`HoldLimits`] until it is dropped.
+/// [`HoldLimits`](crate::HoldLimits) until it is dropped.
 #[must_use = "dropping it frees the place among the held SYNs"]
 pub struct Released {
     _entry: Entry,
 }
 
-impl std::fmt::Debug for Released {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Released")
     }
 }
 
 /// A flow's line in the table.
 struct Entry {
-    pump: Rc<Pump>,
+    answerer: Rc<dyn Answerer>,
     flow: Flow,
     fate: Arc<Fate>,
     /// The answer that the client got, if it got one.
-    answer: Option<Answer>,
-    _place: Place,
+    answer: Option<SynAnswer>,
+    _place: Option<Place>,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.pump.shared.held.leave(&self.flow, self.answer);
-    }
-}
-
-/// A listener's held SYNs, counted over all workers.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    pub(crate) limits: HoldLimits,
-    total: AtomicU32,
-    clients: Mutex<HoldingClients>,
-}
-
-/// The tokens that each client has left.
-#[derive(Debug)]
-struct HoldingClients {
-    held: FxHashMap<u128, u32>,
-    lately: Option<ClientAllowances>,
-}
-
-impl Hold {
-    pub(crate) fn new(limits: HoldLimits) -> Arc<Self> {
-        let clients = HoldingClients {
-            held: FxHashMap::default(),
-            lately: limits.per_second.map(ClientAllowances::new),
-        };
-        Arc::new(Self { limits, total: AtomicU32::new(0), clients: Mutex::new(clients) })
-    }
-}
-
-/// One place among the held SYNs, free again when dropped.
-#[derive(Debug)]
-struct Place {
-    hold: Arc<Hold>,
-    network: u128,
-}
-
-impl Place {
-    fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Result<Self, NotHeld> {
-        let network = network_of(*client, hold.limits.client_prefix_length);
-        let mut clients = hold.clients.lock();
-        if hold.total.load(Ordering::Relaxed) >= hold.limits.total {
-            return Err(NotHeld::BeyondTotal);
-        }
-        let HoldingClients { held, lately } = &mut *clients;
-        if held.get(&network).copied().unwrap_or(0) >= hold.limits.per_client {
-            return Err(NotHeld::BeyondClient);
-        }
-        if lately.as_mut().is_some_and(|lately| !lately.take(network, Instant::now())) {
-            return Err(NotHeld::BeyondRate);
-        }
-        *held.entry(network).or_default() += 1;
-        hold.total.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { hold: Arc::clone(hold), network })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut clients = self.hold.clients.lock();
-        if let MapEntry::Occupied(mut count) = clients.held.entry(self.network) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-        self.hold.total.fetch_sub(1, Ordering::Relaxed);
+        self.answerer.leave(&self.flow, self.answer);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
     use std::pin::pin;
     use std::task::{Context, Waker};
 
     use super::*;
+    use crate::hold::HoldLimits;
 
     const SYN: u8 = 0x02;
     const RST: u8 = 0x04;
@@ -334,7 +290,7 @@ mod tests {
         HoldLimits { total: 2, per_client: 2, per_second: None, client_prefix_length: 64 }
     }
 
-    fn place() -> Result<Place, NotHeld> {
+    fn place() -> Result<Place, Beyond> {
         Place::take(&Hold::new(limits()), &Ipv6Addr::LOCALHOST)
     }
 
@@ -379,26 +335,6 @@ mod tests {
     }
 
     #[test]
-    fn a_client_may_have_so_many_held_at_a_time_and_so_many_in_a_second() {
-        let [one, other] = ["2001:db8::1", "2001:db8:0:1::1"].map(|it| it.parse::<Ipv6Addr>().unwrap());
-        let limits = HoldLimits { total: 100, per_client: 2, ..limits() };
-        let hold = Hold::new(limits);
-        let places: Vec<_> = (0..2).map(|_| Place::take(&hold, &one).unwrap()).collect();
-        assert_eq!(Place::take(&hold, &one).map(drop), Err(NotHeld::BeyondClient));
-        assert!(Place::take(&hold, &other).is_ok());
-        drop(places);
-        assert!(Place::take(&hold, &one).is_ok());
-
-        let hold = Hold::new(HoldLimits { per_second: Some(3), ..limits });
-        let taken: Vec<_> = (0..100).map(|_| Place::take(&hold, &one).map(drop)).collect();
-        let again = taken.iter().filter(|taken| taken.is_ok()).count();
-        // Three, and one more for each third of a second that it took.
-        assert!((3..100).contains(&again), "{again}");
-        assert!(taken.iter().all(|taken| matches!(taken, Ok(()) | Err(NotHeld::BeyondRate))), "{taken:?}");
-        assert!(Place::take(&hold, &other).is_ok());
-    }
-
-    #[test]
     fn a_flow_is_held_once_and_takes_one_place_until_it_leaves() {
         let hold = Hold::new(limits());
         let take = || Place::take(&hold, &Ipv6Addr::LOCALHOST);
@@ -410,10 +346,10 @@ mod tests {
         entered.1.released.store(true, Ordering::Relaxed);
         let again = table.enter(flow(), &syn, take).map(drop);
         assert_eq!(again, Err(NotHeld::Known(Holding::Released)));
-        assert_eq!(hold.total.load(Ordering::Relaxed), 1);
+        assert_eq!(hold.taken(), 1);
         table.leave(&flow(), None);
         drop(entered);
-        assert_eq!(hold.total.load(Ordering::Relaxed), 0);
+        assert_eq!(hold.taken(), 0);
         assert!(table.enter(flow(), &syn, take).is_ok());
     }
 
@@ -421,7 +357,7 @@ mod tests {
     fn the_retransmission_of_an_answered_syn_takes_no_place_and_a_new_syn_does() {
         let table = HeldTable::new(2);
         let syn = frame(&segment(SYN, 7));
-        for answer in [Answer::Reset, Answer::Unreachable(Unreachable::NoRoute), Answer::Silence] {
+        for answer in [SynAnswer::Reset, SynAnswer::Unreachable(Unreachable::NoRoute), SynAnswer::Silence] {
             drop(table.enter(flow(), &syn, place).unwrap());
             table.leave(&flow(), Some(answer));
             let never = || unreachable!("it needs no place");

@@ -1,7 +1,9 @@
 //! The switch BSD had as `net.inet6.ip6.keepfaith`: one for the process, off until set.
 
+use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, Weak};
+
+use parking_lot::Mutex;
 
 use crate::shortcut::Shortcut;
 
@@ -14,7 +16,7 @@ static FOLLOWERS: Mutex<Vec<Weak<Shortcut>>> = Mutex::new(Vec::new());
 /// captured, and connections captured before stall until it is on again.
 pub fn set_keepfaith(on: bool) {
     // Under the lock, so that of two switches at once everybody follows the same.
-    let mut followers = FOLLOWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut followers = FOLLOWERS.lock();
     KEEPFAITH.store(on, Ordering::Relaxed);
     followers.retain(|follower| follower.upgrade().inspect(|shortcut| shortcut.keepfaith(on)).is_some());
 }
@@ -27,7 +29,7 @@ pub fn keepfaith() -> bool {
 
 /// Tells a shortcut of keepfaith, now and whenever it is switched.
 pub(crate) fn follow_keepfaith(follower: Weak<Shortcut>) {
-    let mut followers = FOLLOWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut followers = FOLLOWERS.lock();
     if let Some(shortcut) = follower.upgrade() {
         shortcut.keepfaith(keepfaith());
         followers.retain(|follower| follower.strong_count() > 0);

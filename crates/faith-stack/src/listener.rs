@@ -1,30 +1,16 @@
-//! Faith listeners: which ports and addresses are whose, and the loops that accept for them.
+//! Faith listeners: which ports and addresses are whose.
 
-use std::io;
-use std::net::{Ipv6Addr, Shutdown, SocketAddrV6};
-use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::sync::Arc;
 
 use faith_packet::ports::PortSet;
-use faith_sys::reactor::register_for;
-use rustix::net::SocketFlags;
+use parking_lot::Mutex;
 use socket2::Socket;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
-use crate::held::Hold;
-use crate::on_demand::OnDemand;
-use crate::pump::Pump;
-use crate::service::{Captured, Service};
-
-/// Connections accepted before other tasks of the worker get their turn.
-const BATCH: usize = 64;
-
-/// How long accepting rests when the process is out of descriptors or memory; the connections wait in the
-/// kernel's queue.
-const REST: Duration = Duration::from_millis(50);
+use crate::hold::Hold;
+use crate::service::Service;
+use crate::sockets::stop;
 
 /// One listener of an interface.
 pub(crate) struct Listener {
@@ -42,8 +28,8 @@ impl Listener {
     pub(crate) fn close(&self) {
         self.state.send_replace(State::Closed);
         match &self.reach {
-            Reach::Always(group) => lock(group).drain(..).for_each(|socket| stop(&socket)),
-            Reach::OnDemand(sockets) => sockets.close(),
+            Reach::Always(group) => group.lock().drain(..).for_each(|socket| stop(&socket)),
+            Reach::OnDemand(opener) => opener.close(),
         }
     }
 
@@ -55,14 +41,10 @@ impl Listener {
     /// Those of its sockets that there always are, a worker's each.
     pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
         match &self.reach {
-            Reach::Always(group) => lock(group).clone(),
+            Reach::Always(group) => group.lock().clone(),
             Reach::OnDemand(_) => Vec::new(),
         }
     }
-}
-
-fn lock(group: &Mutex<Vec<Arc<Socket>>>) -> MutexGuard<'_, Vec<Arc<Socket>>> {
-    group.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a SYN comes to a listening socket.
@@ -71,7 +53,19 @@ pub(crate) enum Reach {
     /// each, until the listener is closed.
     Always(Mutex<Vec<Arc<Socket>>>),
     /// One is made when the first SYN to a port comes.
-    OnDemand(Arc<OnDemand>),
+    OnDemand(Arc<dyn Opener>),
+}
+
+/// Makes the sockets of a listener when they are needed.
+pub(crate) trait Opener: Send + Sync {
+    /// Whether a SYN to `port` finds a socket.
+    fn is_open(&self, port: u16) -> bool;
+
+    /// Opens `port` for `listener`, and hands the SYN in `frame` to the kernel, by `worker`, when it is open.
+    fn open_for(self: Arc<Self>, listener: &Arc<Listener>, worker: usize, port: u16, frame: &[u8]);
+
+    /// Closes every port.
+    fn close(&self);
 }
 
 /// What the accept loops of a listener do.
@@ -118,83 +112,4 @@ impl Listeners {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Listener>> {
         self.0.iter()
     }
-}
-
-/// Has a socket listen no more, at once: its accept loop has it too, and closes it when its worker comes to that.
-pub(crate) fn stop(socket: &Socket) {
-    // One that has failed listens no more either.
-    let _ = socket.shutdown(Shutdown::Read);
-}
-
-/// Accepts on `socket` for `listener` until it is closed or `evicted`'s sender is dropped.
-pub(crate) async fn accept(
-    pump: Rc<Pump>,
-    listener: Arc<Listener>,
-    socket: Arc<Socket>,
-    mut evicted: Option<watch::Receiver<()>>,
-) {
-    let Ok(socket) = register_for(socket, Interest::READABLE) else { return };
-    let mut state = listener.state.subscribe();
-    let worker = pump.worker;
-    loop {
-        match state.wait_for(|state| *state != State::Paused).await.map(|state| *state) {
-            Ok(State::Accepting) => {}
-            _ => return,
-        }
-        let evicting = async {
-            match &mut evicted {
-                Some(evicted) => while evicted.changed().await.is_ok() {},
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = state.changed() => {}
-            () = evicting => {
-                // What the kernel has accepted for this port is still ours.
-                while let Ok(connection) = accept_one(&socket) {
-                    Arc::clone(&listener.service).accepted(worker, connection);
-                }
-                return;
-            }
-            ready = socket.readable() => {
-                let Ok(mut ready) = ready else { return };
-                pump.newcomers.notify_one();
-                for _ in 0..BATCH {
-                    match accept_one(&socket) {
-                        Ok(connection) => Arc::clone(&listener.service).accepted(worker, connection),
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                            ready.clear_ready();
-                            pump.shared.accepted(worker);
-                            break;
-                        }
-                        Err(error) if exhausted(&error) => {
-                            if !listener.service.exhausted(&error) {
-                                tokio::time::sleep(REST).await;
-                                break;
-                            }
-                        }
-                        // The client gave up before it was accepted (accept(2)): the next one may not have.
-                        Err(_) => {}
-                    }
-                }
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-}
-
-fn accept_one(socket: &AsyncFd<Arc<Socket>>) -> io::Result<Captured> {
-    let (connection, client) =
-        rustix::net::acceptfrom_with(socket.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-    let mut client: SocketAddrV6 = client.ok_or(io::ErrorKind::NotConnected)?.try_into()?;
-    // The scope of a link-local client names the stack's device; the held SYN has none.
-    client.set_scope_id(0);
-    let destination = rustix::net::getsockname(&connection)?.try_into()?;
-    Ok(Captured { socket: connection, client, destination })
-}
-
-fn exhausted(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    Errno::from_io_error(error)
-        .is_some_and(|errno| matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }

@@ -6,36 +6,25 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use faith_packet::prefix::FaithPrefix;
-use faith_sys::tun::{Tun, TunError};
-use faith_sys::{netns, reuseport};
-use socket2::{Domain, SockAddr, Socket, Type};
+use faith_sys::netns;
+use faith_sys::tun::Tun;
+use parking_lot::Mutex;
 
-use crate::error::{NEEDS, StackError};
+use crate::devices::{END_INSIDE, MAC, QUEUE, STACK, tun_failed};
+use crate::error::StackError;
 use crate::ipv6;
 use crate::netlink::{Device, Netlink};
-use crate::service::Prepare;
-use crate::shortcut::MAC;
 use crate::steer::Steering;
 use crate::tcp_settings::TcpSettings;
-
-/// The stack's device, inside.
-pub(crate) const STACK: &str = "stack0";
-
-/// The end of the shortcut's pair, inside.
-pub(crate) const END_INSIDE: &str = "shortcut0";
 
 /// Metrics of the default routes inside, of which the lower one is taken while it is there.
 const BY_SHORTCUT: u32 = 512;
 const BY_PUMP: u32 = 1024;
-
-/// Frames the kernel may queue for us: the default of a TUN, 500, drops under load.
-pub(crate) const QUEUE: u32 = 10_000;
 
 type Job = Box<dyn FnOnce(&mut Inside) + Send>;
 
@@ -91,7 +80,7 @@ impl Namespace {
 
     /// Runs `job` inside, soon; `false` when the namespace is gone.
     pub(crate) fn post(&self, job: impl FnOnce(&mut Inside) + Send + 'static) -> bool {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = self.jobs.lock();
         jobs.as_ref().is_some_and(|jobs| jobs.send(Box::new(job)).is_ok())
     }
 
@@ -109,8 +98,8 @@ impl Namespace {
 
     /// Ends the thread.
     pub(crate) fn stop(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        drop(self.jobs.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
             let _ = thread.join();
         }
     }
@@ -180,50 +169,6 @@ impl Inside {
     }
 }
 
-/// How a listening socket is set up.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AcceptQueue {
-    pub(crate) backlog: u32,
-    pub(crate) prepare: Prepare,
-}
-
-/// Makes an `SO_REUSEPORT` group of `count` listening sockets on `address` and `port` (0: any port, the same
-/// for all), of which the kernel picks the one with the number of the queue a connection came in on.
-pub(crate) fn listening_group(
-    address: Ipv6Addr,
-    port: u16,
-    queue: AcceptQueue,
-    count: usize,
-) -> io::Result<Vec<Arc<Socket>>> {
-    let mut bound = SocketAddrV6::new(address, port, 0, 0);
-    let mut group = Vec::with_capacity(count);
-    for _ in 0..count {
-        let socket = Socket::new(Domain::IPV6, Type::STREAM.nonblocking().cloexec(), None)?;
-        socket.set_only_v6(true)?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
-        // The addresses of a `local` route are not of any interface, which bind() asks for otherwise.
-        socket.set_freebind_v6(true)?;
-        socket.bind(&SockAddr::from(bound))?;
-        if bound.port() == 0
-            && let Some(address) = socket.local_addr()?.as_socket_ipv6()
-        {
-            bound = address;
-        }
-        group.push(Arc::new(socket));
-    }
-    for socket in &group {
-        (queue.prepare)(socket.as_fd())?;
-        socket.listen(i32::try_from(queue.backlog).unwrap_or(i32::MAX))?;
-    }
-    // Only now: a socket that has a program when it begins to listen takes a listener of the same port on another
-    // address for a conflict (inet_csk_bind_conflict()).
-    if let [first, _, ..] = &group[..] {
-        reuseport::select_by_queue(first)?;
-    }
-    Ok(group)
-}
-
 /// Settings of the namespace that netlink has no message for. A read-only /proc/sys (a container's) leaves the
 /// kernel's defaults, with which everything works but for accept queues shorter than asked for.
 fn tune() {
@@ -243,37 +188,4 @@ pub(crate) fn no_proc(error: &io::Error) -> String {
     format!(
         "cannot open /proc/thread-self/ns/net, by which programs get into a network namespace: {error}; mount /proc"
     )
-}
-
-/// Says of a device that could not be made what that means.
-pub(crate) fn tun_failed(interface: &str, error: TunError) -> StackError {
-    let what = |step: &str| format!("create {interface}: {step}");
-    match error {
-        TunError::Open(source) => {
-            let hint = match source.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    Some("run as root, or make /dev/net/tun readable and writable for this user")
-                }
-                _ => Some("load the tun module (modprobe tun), or give the container /dev/net/tun"),
-            };
-            StackError::System { what: what("/dev/net/tun"), syscall: "open", source, hint }
-        }
-        // Somebody made it between our look and our try (IFF_TUN_EXCL).
-        TunError::Attach(source) if source.kind() == io::ErrorKind::ResourceBusy => {
-            StackError::Exists(interface.to_owned())
-        }
-        TunError::Attach(source) => {
-            let hint = match source.kind() {
-                io::ErrorKind::PermissionDenied => Some(NEEDS),
-                _ => None,
-            };
-            StackError::System { what: what("TUNSETIFF"), syscall: "ioctl", source, hint }
-        }
-        TunError::Offload(source) => StackError::System {
-            what: what("TUNSETOFFLOAD"),
-            syscall: "ioctl",
-            source,
-            hint: Some("segmentation offload needs Linux 3.8 or later"),
-        },
-    }
 }

@@ -8,16 +8,19 @@
 use std::collections::hash_map::Entry;
 use std::net::Ipv6Addr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use faith_sys::descriptors;
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 use socket2::Socket;
 use tokio::sync::watch;
 
-use crate::listener::{Listener, accept, stop};
-use crate::namespace::{AcceptQueue, Namespace, listening_group};
+use crate::accept::accept;
+use crate::listener::{Listener, Opener};
+use crate::namespace::Namespace;
+use crate::sockets::{AcceptQueue, listening_group, stop};
 use crate::worker::Workers;
 
 /// Ports open at a time, where there are descriptors enough. Each takes a descriptor per worker, and all together take a
@@ -57,43 +60,7 @@ impl OnDemand {
     }
 
     fn ports(&self) -> MutexGuard<'_, FxHashMap<u16, Port>> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a SYN to `port` finds a socket.
-    pub(crate) fn ready(&self, port: u16) -> bool {
-        match self.ports().get_mut(&port) {
-            Some(Port::Open { used, .. }) => {
-                *used = Instant::now();
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Opens `port` for `listener` and hands the SYN in `frame` to the kernel when it is open.
-    pub(crate) fn open_for(
-        self: &Arc<Self>,
-        listener: &Arc<Listener>,
-        worker: usize,
-        port: u16,
-        frame: &[u8],
-    ) {
-        match self.ports().entry(port) {
-            Entry::Occupied(mut entry) => {
-                if let Port::Opening(waiting) = entry.get_mut()
-                    && waiting.len() < WAITING
-                {
-                    waiting.push((worker, frame.into()));
-                }
-                return;
-            }
-            Entry::Vacant(entry) => {
-                entry.insert(Port::Opening(vec![(worker, frame.into())]));
-            }
-        }
-        let (sockets, listener) = (Arc::clone(self), Arc::clone(listener));
-        self.namespace.post(move |_| sockets.open(&listener, port));
+        self.ports.lock()
     }
 
     /// Runs inside the namespace.
@@ -109,14 +76,14 @@ impl OnDemand {
         let (evict, evicted) = watch::channel(());
         for (worker, socket) in group.iter().map(Arc::clone).enumerate() {
             let (listener, evicted) = (Arc::clone(listener), evicted.clone());
-            self.workers.run(worker, move |pump| {
-                tokio::task::spawn_local(accept(Rc::clone(pump), listener, socket, Some(evicted)));
+            self.workers.run(worker, move |lane| {
+                tokio::task::spawn_local(accept(Rc::clone(lane), listener, socket, Some(evicted)));
             });
         }
         let opened = Port::Open { used: Instant::now(), group, _evict: evict };
         if let Some(Port::Opening(waiting)) = ports.insert(port, opened) {
             for (worker, frame) in waiting {
-                self.workers.run(worker, move |pump| pump.to_stack(&frame));
+                self.workers.run(worker, move |lane| lane.to_stack(&frame));
             }
         }
         if ports.len() > self.most {
@@ -132,9 +99,38 @@ impl OnDemand {
             }
         }
     }
+}
 
-    /// Closes every port.
-    pub(crate) fn close(&self) {
+impl Opener for OnDemand {
+    fn is_open(&self, port: u16) -> bool {
+        match self.ports().get_mut(&port) {
+            Some(Port::Open { used, .. }) => {
+                *used = Instant::now();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn open_for(self: Arc<Self>, listener: &Arc<Listener>, worker: usize, port: u16, frame: &[u8]) {
+        match self.ports().entry(port) {
+            Entry::Occupied(mut entry) => {
+                if let Port::Opening(waiting) = entry.get_mut()
+                    && waiting.len() < WAITING
+                {
+                    waiting.push((worker, frame.into()));
+                }
+                return;
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Port::Opening(vec![(worker, frame.into())]));
+            }
+        }
+        let (namespace, listener) = (Arc::clone(&self.namespace), Arc::clone(listener));
+        namespace.post(move |_| self.open(&listener, port));
+    }
+
+    fn close(&self) {
         for (_, port) in self.ports().drain() {
             if let Port::Open { group, .. } = port {
                 for socket in &group {

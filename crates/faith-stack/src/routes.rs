@@ -7,15 +7,16 @@
 //! contradict each other one has to give in.
 
 use std::io;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faith_packet::prefix::FaithPrefix;
+use parking_lot::Mutex;
 use rustix::io::Errno;
 
-use crate::interface::Shared;
 use crate::netlink::notices::Subject;
 use crate::netlink::{Device, METRIC, Netlink};
+use crate::shared::Shared;
 use crate::warning::What;
 
 /// Routes are put back so often within a [`WINDOW`].
@@ -81,14 +82,10 @@ impl Routes {
     /// The kernel cannot be asked. What it refuses is a warning.
     pub(crate) fn look(&mut self, netlink: &Netlink) -> io::Result<()> {
         let open = Arc::clone(&self.open);
-        let open = match open.try_lock() {
-            Ok(open) => open,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                // Prefixes are changing.
-                self.due = Some(Instant::now() + SOON);
-                return Ok(());
-            }
+        let Some(open) = open.try_lock() else {
+            // Prefixes are changing.
+            self.due = Some(Instant::now() + SOON);
+            return Ok(());
         };
         self.due = None;
         if !*open || netlink.is_up(self.device)?.is_none() {

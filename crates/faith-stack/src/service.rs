@@ -11,6 +11,7 @@ use std::sync::Arc;
 use faith_packet::ports::PortSet;
 
 use crate::held::HeldSyn;
+use crate::hold::HoldLimits;
 
 /// A connection that the private namespace has accepted for a faith listener.
 #[derive(Debug)]
@@ -54,26 +55,6 @@ pub trait Service: Send + Sync + 'static {
     fn exhausted(&self, error: &io::Error) -> bool {
         let _ = error;
         false
-    }
-}
-
-/// How many SYNs may be held while their service decides. They may be forged: past these bounds no client is refused, but
-/// its SYN goes on to the kernel, and the client shows by its handshake that it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HoldLimits {
-    /// In all, over every client and worker of the listener.
-    pub total: u32,
-    /// Per client.
-    pub per_client: u32,
-    /// How many SYNs of one client may be held in a second; `None`, the default, is no limit.
-    pub per_second: Option<u32>,
-    /// Bits of an address that make one client, 0 to 128; 64, what one subscriber has (RFC 6177).
-    pub client_prefix_length: u8,
-}
-
-impl Default for HoldLimits {
-    fn default() -> Self {
-        Self { total: 4096, per_client: 256, per_second: None, client_prefix_length: 64 }
     }
 }
 

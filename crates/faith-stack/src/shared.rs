@@ -1,19 +1,22 @@
 //! What the threads of an interface share.
 
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
 use faith_sys::backlog::Backlogs;
+use parking_lot::Mutex;
 
-use super::LostCallback;
 use crate::counters::Counters;
 use crate::error::StackError;
 use crate::held::HeldTable;
 use crate::listener::Listeners;
 use crate::shortcut::Shortcut;
 use crate::warning::Warnings;
+
+/// Called once, from a thread of the interface, when the interface cannot go on: its device was deleted, or a worker died.
+pub type LostCallback = Box<dyn FnOnce(StackError) + Send>;
 
 /// What an interface's threads share.
 pub(crate) struct Shared {
@@ -23,14 +26,14 @@ pub(crate) struct Shared {
     pub(crate) counters: Vec<Counters>,
     pub(crate) held: HeldTable,
     /// Where a program chooses the queues.
-    pub(super) backlogs: Option<Backlogs>,
-    pub(super) shortcut: Option<Arc<Shortcut>>,
+    pub(crate) backlogs: Option<Backlogs>,
+    pub(crate) shortcut: Option<Arc<Shortcut>>,
     pub(crate) warnings: Warnings,
     /// The warning that clients cannot be told of the interface's end, which each worker finds out.
     pub(crate) untold: Once,
-    pub(super) lost: Mutex<Option<LostCallback>>,
+    pub(crate) lost: Mutex<Option<LostCallback>>,
     /// Until when clients may object to resets that they were sent.
-    pub(super) objections: Mutex<Option<Instant>>,
+    pub(crate) objections: Mutex<Option<Instant>>,
 }
 
 impl Shared {
@@ -48,7 +51,7 @@ impl Shared {
         }
     }
 
-    /// Reports that a queue can be read no more: somebody deleted its device.
+    /// Reports that a queue can be read no more: another program deleted its device.
     pub(crate) fn lost(&self) {
         self.lost_by(StackError::Deleted(self.name.clone()));
     }
@@ -64,14 +67,14 @@ impl Shared {
     pub(crate) fn expect_objections(&self, patience: Duration) {
         if !patience.is_zero() {
             let until = Instant::now().checked_add(patience);
-            let mut objections = self.objections.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut objections = self.objections.lock();
             *objections = (*objections).max(until);
         }
     }
 
     /// How long clients may go on objecting.
-    pub(super) fn objections(&self) -> Duration {
-        let until = *self.objections.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn objections(&self) -> Duration {
+        let until = *self.objections.lock();
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
@@ -83,11 +86,11 @@ impl Shared {
         }
     }
 
-    pub(super) fn take_lost(&self) -> Option<LostCallback> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn take_lost(&self) -> Option<LostCallback> {
+        self.lost.lock().take()
     }
 
-    pub(super) fn is_lost(&self) -> bool {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.lock().is_none()
     }
 }

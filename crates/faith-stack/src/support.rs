@@ -9,9 +9,10 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use faith_sys::netns;
 use faith_sys::tun::{Tun, TunError};
 
+use crate::devices::{STACK, tun_failed};
 use crate::error::MORE_THREADS;
 use crate::ipv6;
-use crate::namespace::{STACK, no_proc, tun_failed};
+use crate::namespace::no_proc;
 use crate::shortcut::Shortcut;
 use crate::steer::Steering;
 

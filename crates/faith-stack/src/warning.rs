@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use faith_packet::prefix::FaithPrefix;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Called with every warning, from any thread of the interface. It must not block.
 pub type WarningCallback = Box<dyn Fn(Warning) + Send + Sync>;
@@ -153,7 +154,7 @@ impl Warnings {
     }
 
     fn callback(&self) -> MutexGuard<'_, Option<WarningCallback>> {
-        self.callback.lock().unwrap_or_else(PoisonError::into_inner)
+        self.callback.lock()
     }
 }
 

@@ -6,10 +6,11 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::error::FailedCall;
@@ -69,7 +70,7 @@ impl Watch {
 
     /// Ends the thread.
     pub(crate) fn stop(&self) {
-        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let running = self.0.lock().take();
         if let Some(Running { stop, thread }) = running {
             // The counter of an eventfd that is written to once has room.
             let _ = rustix::io::write(&stop, &1_u64.to_ne_bytes());
@@ -202,10 +203,8 @@ mod tests {
     fn run_on(own: &Arc<OwnAddresses>, attempts: &mut dyn Iterator<Item = Attempt<'_>>) -> Vec<&'static str> {
         let (tell, told) = mpsc::channel();
         let tell = Mutex::new(tell);
-        let warnings = Warnings::new(
-            "faith0",
-            Box::new(move |warning| tell.lock().unwrap().send(warning.code()).unwrap()),
-        );
+        let warnings =
+            Warnings::new("faith0", Box::new(move |warning| tell.lock().send(warning.code()).unwrap()));
         let (begun, _begun) = mpsc::channel();
         let mut state = State::new(Arc::clone(own), warnings, begun);
         let stop = eventfd(0, EventfdFlags::CLOEXEC).unwrap();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::StackError;
-use crate::interface::Shared;
+use crate::shared::Shared;
 use crate::warning::What;
 use crate::worker::Workers;
 

@@ -9,12 +9,13 @@ use std::convert::Infallible;
 use std::io;
 use std::panic::resume_unwind;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use faith_sys::sched;
 use faith_sys::tun::Tun;
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -22,15 +23,17 @@ use tokio::time::sleep;
 
 use crate::cut::Cut;
 use crate::error::FailedCall;
-use crate::interface::Shared;
-use crate::pump::Pump;
+use crate::flush::flush;
+use crate::lane::Lane;
+use crate::pump;
+use crate::shared::Shared;
 use crate::warning::What;
 
 /// Shorter than the timeouts of connections, unless somebody sets them to less.
 const PULSE: Duration = Duration::from_secs(1);
 
 /// Something to do on a worker's thread, inside its `LocalRuntime`.
-pub(crate) type Job = Box<dyn FnOnce(&Rc<Pump>) + Send>;
+pub(crate) type Job = Box<dyn FnOnce(&Rc<Lane>) + Send>;
 
 /// The workers of an interface.
 pub(crate) struct Workers {
@@ -69,17 +72,17 @@ impl Workers {
                     {
                         shared.warnings.send(What::NotBatched(Arc::new(error)));
                     }
-                    let (runtime, pump) = match begin(index, shared, outer, inner) {
+                    let (runtime, lane) = match begin(index, shared, outer, inner) {
                         Ok(begun) => begun,
                         // Who started it waits for this.
                         Err(error) => return drop(told.send(Err(error))),
                     };
                     let _ = told.send(Ok(()));
-                    runtime.block_on(serve(Rc::clone(&pump), receiver, stopped));
+                    runtime.block_on(serve(Rc::clone(&lane), receiver, stopped));
                     // Ends the tasks, and with them their sockets.
                     drop(runtime);
                     drop(at_work);
-                    pump.flush(&left.recv().unwrap_or_default());
+                    flush(&lane, &left.recv().unwrap_or_default());
                     drop(talking);
                 });
             let thread = thread.map_err(FailedCall::of("clone"))?;
@@ -91,7 +94,7 @@ impl Workers {
                 return Err(failed);
             }
             workers.jobs.push(sender);
-            let running = workers.running.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let running = workers.running.get_mut();
             running.push(Running { stop, idle, cut, silent, thread });
         }
         Ok(workers)
@@ -103,12 +106,12 @@ impl Workers {
 
     /// A worker whose thread has ended without having been stopped.
     pub(crate) fn ended(&self) -> Option<usize> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.running.lock();
         running.iter().position(|worker| worker.thread.is_finished())
     }
 
     /// Runs `job` on worker `index` soon; not at all when it has stopped.
-    pub(crate) fn run(&self, index: usize, job: impl FnOnce(&Rc<Pump>) + Send + 'static) {
+    pub(crate) fn run(&self, index: usize, job: impl FnOnce(&Rc<Lane>) + Send + 'static) {
         if let Some(jobs) = self.jobs.get(index) {
             // A worker that has stopped has nothing left to do the job for.
             let _ = jobs.send(Box::new(job));
@@ -119,7 +122,7 @@ impl Workers {
     /// ended, and gives what they leave behind that is to be cut. `meanwhile` is run when the last packets have been moved
     /// and the workers close their devices, for which the kernel takes its time.
     pub(crate) fn stop(&self, left: impl FnOnce() -> Cut, meanwhile: impl FnOnce()) {
-        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let running = std::mem::take(&mut *self.running.lock());
         let closing: Vec<_> = running
             .into_iter()
             .map(|Running { stop, idle, cut, silent, thread }| {
@@ -155,37 +158,37 @@ impl Drop for Workers {
     }
 }
 
-/// A worker's runtime, which belongs to its thread, and the pump registered with it.
+/// A worker's runtime, which belongs to its thread, and the lane registered with it.
 fn begin(
     index: usize,
     shared: Arc<Shared>,
     outer: Tun,
     inner: Tun,
-) -> Result<(LocalRuntime, Rc<Pump>), FailedCall> {
+) -> Result<(LocalRuntime, Rc<Lane>), FailedCall> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = runtime.map_err(FailedCall::of("epoll_create1"))?;
-    let pump = {
+    let lane = {
         let _context = runtime.enter();
-        Pump::new(index, shared, outer, inner).map_err(FailedCall::of("epoll_ctl"))?
+        Lane::new(index, shared, outer, inner).map_err(FailedCall::of("epoll_ctl"))?
     };
-    Ok((runtime, pump))
+    Ok((runtime, lane))
 }
 
 /// Has a timer pending that is due before those of connections, as long as there are new ones. For a timer that is due
 /// before all that were pending when the runtime last slept, tokio writes to its own eventfd and sleeps one time less;
 /// among connections that come and go each of them would be such a timer.
-async fn pulse(pump: Rc<Pump>) {
+async fn pulse(lane: Rc<Lane>) {
     loop {
-        pump.newcomers.notified().await;
+        lane.newcomers.notified().await;
         sleep(PULSE).await;
     }
 }
 
-async fn serve(pump: Rc<Pump>, mut jobs: mpsc::UnboundedReceiver<Job>, mut stopped: oneshot::Receiver<()>) {
+async fn serve(lane: Rc<Lane>, mut jobs: mpsc::UnboundedReceiver<Job>, mut stopped: oneshot::Receiver<()>) {
     let mut pumping = JoinSet::new();
-    pumping.spawn_local(Rc::clone(&pump).capture());
-    pumping.spawn_local(Rc::clone(&pump).give_back());
-    tokio::task::spawn_local(pulse(Rc::clone(&pump)));
+    pumping.spawn_local(pump::capture(Rc::clone(&lane)));
+    pumping.spawn_local(pump::give_back(Rc::clone(&lane)));
+    tokio::task::spawn_local(pulse(Rc::clone(&lane)));
     loop {
         tokio::select! {
             _ = &mut stopped => return,
@@ -196,7 +199,7 @@ async fn serve(pump: Rc<Pump>, mut jobs: mpsc::UnboundedReceiver<Job>, mut stopp
                 }
             }
             job = jobs.recv() => match job {
-                Some(job) => job(&pump),
+                Some(job) => job(&lane),
                 None => return,
             },
         }

@@ -1,6 +1,6 @@
 //! How an interface is made.
 
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Once};
 
 use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
@@ -8,18 +8,21 @@ use faith_packet::prefix::PrefixSet;
 use faith_sys::descriptors;
 use faith_sys::splice;
 use faith_sys::tun::Tun;
+use parking_lot::Mutex;
 
-use super::{FaithInterface, LostCallback, Shared};
+use super::FaithInterface;
 use crate::counters::Counters;
+use crate::devices::{QUEUE, tun_failed};
 use crate::error::StackError;
 use crate::held::HeldTable;
 use crate::ipv6;
 use crate::keepfaith::follow_keepfaith;
-use crate::namespace::{Inside, Namespace, QUEUE, tun_failed};
+use crate::namespace::{Inside, Namespace};
 use crate::netlink::Netlink;
 use crate::options::{InterfaceOptions, ShortcutUse, Steering};
 use crate::own_addresses::OwnAddresses;
 use crate::routes::Routes;
+use crate::shared::{LostCallback, Shared};
 use crate::shortcut::Shortcut;
 use crate::spread::{Syns, spread};
 use crate::tcp_settings::TcpSettings;

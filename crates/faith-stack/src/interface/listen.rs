@@ -3,20 +3,22 @@
 use std::net::Ipv6Addr;
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use faith_packet::ports::PortSet;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::FaithInterface;
+use crate::accept::accept;
 use crate::error::StackError;
 use crate::handle::ListenerHandle;
-use crate::held::Hold;
+use crate::hold::Hold;
 use crate::keepfaith::keepfaith;
-use crate::listener::{Listener, Reach, State, accept};
-use crate::namespace::{AcceptQueue, listening_group};
+use crate::listener::{Listener, Reach, State};
 use crate::on_demand::OnDemand;
 use crate::service::{ListenOptions, Service};
+use crate::sockets::{AcceptQueue, listening_group};
 use crate::steer::RuleId;
 
 impl FaithInterface {
@@ -57,8 +59,8 @@ impl FaithInterface {
         });
         for (worker, socket) in listener.sockets().into_iter().enumerate() {
             let listener = Arc::clone(&listener);
-            self.workers.run(worker, move |pump| {
-                tokio::task::spawn_local(accept(Rc::clone(pump), listener, socket, None));
+            self.workers.run(worker, move |lane| {
+                tokio::task::spawn_local(accept(Rc::clone(lane), listener, socket, None));
             });
         }
         // Others may be closed meanwhile.

@@ -1,31 +1,26 @@
 //! The faith interface: its device on the host, its private namespace, and everything that runs between them.
 
 mod create;
-mod guide;
 mod listen;
 mod prefixes;
-mod shared;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use faith_packet::classify::Unsupported;
 use faith_packet::prefix::PrefixSet;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::counters::InterfaceStats;
 use crate::cut::Cut;
 use crate::error::StackError;
+use crate::guide::Guide;
 use crate::namespace::Namespace;
 use crate::netlink::Device;
 use crate::own_addresses::OwnAddresses;
+use crate::shared::Shared;
 use crate::watch::Watch;
 use crate::worker::Workers;
-
-pub use guide::Guide;
-pub(crate) use shared::Shared;
-
-/// Called once, from a thread of the interface, when the interface cannot go on: its device was deleted, or a worker died.
-pub type LostCallback = Box<dyn FnOnce(StackError) + Send>;
 
 /// How long an interface that is dropped waits for its clients.
 const SHORTLY: Duration = Duration::from_millis(200);
@@ -85,8 +80,14 @@ impl FaithInterface {
         InterfaceStats::sum(self.shared.counters.iter(), passed)
     }
 
+    /// A handle for tasks on its workers.
+    #[must_use]
+    pub fn guide(&self) -> Guide {
+        Guide { own: Arc::clone(&self.own), classifier: Arc::clone(&self.shared.classifier) }
+    }
+
     fn opened(&self) -> Result<MutexGuard<'_, bool>, StackError> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.open.lock();
         match *open {
             true if self.shared.is_lost() => Err(StackError::Deleted(self.shared.name.clone())),
             true => Ok(open),
@@ -124,8 +125,8 @@ impl FaithInterface {
     /// have not acknowledged everything are reset: [`delivered`](Self::delivered) waits for them. Blocks until that is done,
     /// some milliseconds, or where clients are reset up to three seconds; closing it again waits for the same end.
     pub fn close(&self) {
-        let _closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let _closing = self.closing.lock();
+        let mut open = self.open.lock();
         if !*open {
             return;
         }

@@ -16,21 +16,23 @@ mod programs;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use faith_packet::prefix::FaithPrefix;
 use faith_sys::backlog::Backlogs;
 use faith_sys::netns;
 use faith_sys::tun::Tun;
+use parking_lot::{Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::counters::Passed;
+use crate::devices::{END_INSIDE, MAC, QUEUE};
 use crate::ebpf::Refusal;
-use crate::namespace::{END_INSIDE, Namespace, QUEUE, no_proc};
+use crate::namespace::{Namespace, no_proc};
 use crate::netlink::{Device, Netlink};
 use crate::warning::{Warnings, What};
 
 use programs::{Loaded, Programs};
-pub(crate) use programs::{MAC, Passed};
 
 /// The shortcut of an interface, from when it is made until it is left for good.
 pub(crate) struct Shortcut {
@@ -162,7 +164,7 @@ impl Shortcut {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Lets packets to and from `prefix` pass.

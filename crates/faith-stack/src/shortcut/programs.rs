@@ -11,6 +11,7 @@ use faith_packet::prefix::FaithPrefix;
 use faith_sys::backlog::Backlogs;
 use faith_sys::tcx;
 
+use crate::counters::{Count, Passed};
 use crate::ebpf::{
     self, BACKLOGS, BPF_ANY, Refusal, program, refused_entry, refused_load, set_workers, take_backlogs,
     take_map,
@@ -21,9 +22,6 @@ use crate::netlink::Device;
 mod tests;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../bpf/shortcut.bpf.o");
-
-/// The link-layer address of both ends of the pair, which the program to the stack writes.
-pub(crate) const MAC: [u8; 6] = [0x02, 0xfa, 0x17, 0xfa, 0x17, 0xd0];
 
 /// `enum way`, and what is written to close one, and to open the one that is no interface.
 const TO_STACK: u32 = 0;
@@ -36,17 +34,6 @@ const OPEN: u32 = 1;
 const CAPTURED: u32 = 0;
 const RETURNED: u32 = 1;
 const OUTBOUND: u32 = 2;
-
-/// `struct count`: packets and bytes.
-type Count = [u64; 2];
-
-/// What went by the shortcut.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Passed {
-    pub(crate) captured: Count,
-    pub(crate) returned: Count,
-    pub(crate) outbound: Count,
-}
 
 /// The programs, which the kernel has taken, without a place.
 pub(super) struct Loaded {

@@ -14,6 +14,7 @@ use proptest::test_runner::TestRunner;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::*;
+use crate::devices::MAC;
 use crate::netlink::Netlink;
 use crate::packets::builder::{self, SERVER, TCP, classifier, prefixes};
 use crate::packets::{each, packet, short_packet, turned};

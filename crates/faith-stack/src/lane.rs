@@ -1,0 +1,180 @@
+//! A worker's lane: its queue of each device, and everything that is written to them.
+//!
+//! The pump reads from it. Held SYNs are released and answered by it, accept loops and the flush at the end work on it.
+
+use std::cell::{OnceCell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use faith_packet::classify::{DropReason, Flow};
+use faith_packet::icmpv6::{self, Unreachable};
+use faith_packet::tcp;
+use faith_sys::reactor::register_for;
+use faith_sys::tun::{Tun, VIRTIO_HEADER};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+
+use crate::allowance::{Allowance, ClientAllowances};
+use crate::answered::SynAnswer;
+use crate::counters::Counters;
+use crate::cut::Frame;
+use crate::held::Answerer;
+use crate::listener::{Listener, Reach};
+use crate::shared::Shared;
+use crate::stand_in::StandIn;
+use crate::warning::What;
+
+/// ICMPv6 errors per worker and second: RFC 4443 section 2.4(f) asks for a limit.
+const ERRORS: u32 = 10_000;
+
+/// Of these, to one network of length 64: a flooder uses up its own, and other clients are told as before.
+const ERRORS_PER_CLIENT: u32 = 200;
+
+/// One worker's two queues, and what it takes to write to them.
+pub(crate) struct Lane {
+    pub(crate) worker: usize,
+    pub(crate) shared: Arc<Shared>,
+    /// Told when connections begin.
+    pub(crate) newcomers: Notify,
+    pub(crate) outer: AsyncFd<Tun>,
+    pub(crate) inner: AsyncFd<Tun>,
+    /// Once the host's device has been deleted; `None` where it cannot be had.
+    stand_in: OnceCell<Option<StandIn>>,
+    errors: RefCell<ErrorLimit>,
+}
+
+impl Lane {
+    /// Registers both queues with the current tokio runtime.
+    pub(crate) fn new(worker: usize, shared: Arc<Shared>, outer: Tun, inner: Tun) -> io::Result<Rc<Self>> {
+        Ok(Rc::new(Self {
+            worker,
+            shared,
+            newcomers: Notify::new(),
+            outer: register_for(outer, Interest::READABLE | Interest::ERROR)?,
+            inner: register_for(inner, Interest::READABLE | Interest::ERROR)?,
+            stand_in: OnceCell::new(),
+            errors: RefCell::new(ErrorLimit::new()),
+        }))
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters[self.worker]
+    }
+
+    /// Hands a SYN to the kernel, once `listener` has a socket to take it.
+    pub(crate) fn show_syn(&self, listener: &Arc<Listener>, flow: &Flow, frame: &[u8]) {
+        match &listener.reach {
+            Reach::OnDemand(opener) if !opener.is_open(flow.destination.port()) => {
+                Arc::clone(opener).open_for(listener, self.worker, flow.destination.port(), frame);
+            }
+            _ => self.to_stack(frame),
+        }
+    }
+
+    /// Writes a captured frame into the stack.
+    pub(crate) fn to_stack(&self, frame: &[u8]) {
+        match self.inner.get_ref().write(frame) {
+            Ok(()) => {
+                self.counters().captured_packets.add(1);
+                self.counters().captured_bytes.add((frame.len() - VIRTIO_HEADER) as u64);
+            }
+            Err(_) => self.counters().drop(DropReason::Backpressure),
+        }
+    }
+
+    /// Writes a frame to the host; whether that was possible.
+    pub(crate) fn to_host(&self, frame: &[u8]) -> bool {
+        let written = match self.outer.get_ref().write(frame) {
+            Ok(()) => true,
+            Err(error) if Tun::is_deleted(&error) => self.stand_in().is_some_and(|it| it.send(frame)),
+            Err(_) => false,
+        };
+        if !written {
+            self.counters().drop(DropReason::Backpressure);
+        }
+        written
+    }
+
+    /// Opens the stand-in for a deleted device, once.
+    pub(crate) fn stand_in(&self) -> Option<&StandIn> {
+        let open = || {
+            StandIn::open(self.worker == 0)
+                .inspect_err(|error| {
+                    let warn = || self.shared.warnings.send(What::ClientsUntold(error.to_string()));
+                    self.shared.untold.call_once(warn);
+                })
+                .ok()
+        };
+        self.stand_in.get_or_init(open).as_ref()
+    }
+
+    /// The stand-in for a deleted device, if one was opened.
+    pub(crate) fn opened_stand_in(&self) -> Option<&StandIn> {
+        self.stand_in.get().and_then(Option::as_ref)
+    }
+
+    /// Answers the packet in `frame` with ICMPv6 Destination Unreachable, if the limit of such errors allows.
+    pub(crate) fn send_unreachable(&self, code: Unreachable, frame: &[u8]) {
+        let Some(client) = frame.get(VIRTIO_HEADER..).and_then(icmpv6::client_network) else { return };
+        if !self.errors.borrow_mut().take(client, Instant::now()) {
+            return self.counters().unreachable_limited.add(1);
+        }
+        if self.reply(frame, |offending, out| icmpv6::build_unreachable(code, offending, out)) {
+            self.counters().unreachable_sent.add(1);
+        }
+    }
+
+    /// Sends what `build` makes of the packet in `frame`.
+    fn reply(
+        &self,
+        frame: &[u8],
+        build: impl FnOnce(&[u8], &mut [u8; icmpv6::MAX_LEN]) -> Option<usize>,
+    ) -> bool {
+        let Some(packet) = frame.get(VIRTIO_HEADER..) else { return false };
+        Frame::build(|out| build(packet, out)).is_some_and(|answer| self.to_host(answer.octets()))
+    }
+}
+
+impl Answerer for Lane {
+    fn release(&self, flow: &Flow, frame: &[u8]) {
+        // Listeners may have come and gone since the SYN was held.
+        match self.shared.listeners.load().find(&flow.destination) {
+            Some(listener) => self.show_syn(listener, flow, frame),
+            None => self.to_stack(frame),
+        }
+    }
+
+    fn answer(&self, answer: SynAnswer, frame: &[u8]) {
+        match answer {
+            SynAnswer::Reset => {
+                self.reply(frame, tcp::build_reset);
+            }
+            SynAnswer::Unreachable(code) => self.send_unreachable(code, frame),
+            SynAnswer::Silence => {}
+        }
+    }
+
+    fn leave(&self, flow: &Flow, answer: Option<SynAnswer>) {
+        self.shared.held.leave(flow, answer);
+    }
+}
+
+/// How many ICMPv6 errors may be sent.
+struct ErrorLimit {
+    all: Allowance,
+    clients: ClientAllowances,
+}
+
+impl ErrorLimit {
+    fn new() -> Self {
+        Self { all: Allowance::new(Instant::now()), clients: ClientAllowances::new(ERRORS_PER_CLIENT) }
+    }
+
+    /// Takes one to `client`, if there is one.
+    fn take(&mut self, client: u128, now: Instant) -> bool {
+        self.clients.take(client, now) && self.all.take(ERRORS, now)
+    }
+}
