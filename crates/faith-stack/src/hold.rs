@@ -10,7 +10,7 @@ use faith_packet::prefix::network_of;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use crate::allowance::ClientAllowances;
+use crate::allowance::{ClientAllowances, Rate};
 
 /// How many SYNs may be held while their service decides. They may be forged: past these bounds no client is refused, but
 /// its SYN goes on to the kernel, and the client shows by its handshake that it is there.
@@ -51,7 +51,7 @@ impl Hold {
     pub(crate) fn new(limits: HoldLimits) -> Arc<Self> {
         let clients = HoldingClients {
             held: FxHashMap::default(),
-            lately: limits.per_second.map(ClientAllowances::new),
+            lately: limits.per_second.map(Rate::per_second).map(ClientAllowances::new),
         };
         Arc::new(Self { limits, total: AtomicU32::new(0), clients: Mutex::new(clients) })
     }

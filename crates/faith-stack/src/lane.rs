@@ -17,7 +17,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
-use crate::allowance::{Allowance, ClientAllowances};
+use crate::allowance::{Allowance, ClientAllowances, Rate};
 use crate::answered::SynAnswer;
 use crate::counters::Counters;
 use crate::cut::Frame;
@@ -28,10 +28,10 @@ use crate::stand_in::StandIn;
 use crate::warning::What;
 
 /// ICMPv6 errors per worker and second: RFC 4443 section 2.4(f) asks for a limit.
-const ERRORS: u32 = 10_000;
+const ERRORS: Rate = Rate::per_second(10_000);
 
 /// Of these, to one network of length 64: a flooder uses up its own, and other clients are told as before.
-const ERRORS_PER_CLIENT: u32 = 200;
+const ERRORS_PER_CLIENT: Rate = Rate::per_second(200);
 
 /// One worker's two queues, and what it takes to write to them.
 pub(crate) struct Lane {
@@ -170,7 +170,7 @@ struct ErrorLimit {
 
 impl ErrorLimit {
     fn new() -> Self {
-        Self { all: Allowance::new(Instant::now()), clients: ClientAllowances::new(ERRORS_PER_CLIENT) }
+        Self { all: Allowance::default(), clients: ClientAllowances::new(ERRORS_PER_CLIENT) }
     }
 
     /// Takes one to `client`, if there is one.

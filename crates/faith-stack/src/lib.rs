@@ -46,6 +46,7 @@ mod watchdog;
 mod work;
 mod worker;
 
+pub use allowance::{Allowance, Rate};
 pub use answered::SynAnswer;
 pub use counters::InterfaceStats;
 pub use error::StackError;

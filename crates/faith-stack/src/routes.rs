@@ -14,6 +14,7 @@ use faith_packet::prefix::FaithPrefix;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
+use crate::allowance::{Allowance, Rate};
 use crate::netlink::notices::Subject;
 use crate::netlink::{Device, METRIC, Netlink};
 use crate::shared::Shared;
@@ -22,6 +23,7 @@ use crate::warning::What;
 /// Routes are put back so often within a [`WINDOW`].
 const MOST: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(60);
+const RESTORATIONS: Rate = Rate::new(MOST, WINDOW);
 
 /// From a change to the look at it: `ip route flush` deletes in rounds, until it finds nothing more.
 const SOON: Duration = Duration::from_millis(100);
@@ -36,7 +38,7 @@ pub(crate) struct Routes {
     ours: bool,
     /// Those that are not there, and that was said.
     lost: Vec<FaithPrefix>,
-    restorations: Restorations,
+    restorations: Allowance,
     /// When to look next.
     due: Option<Instant>,
 }
@@ -50,7 +52,7 @@ impl Routes {
             open,
             ours,
             lost: Vec::new(),
-            restorations: Restorations::default(),
+            restorations: Allowance::default(),
             due: Some(Instant::now()),
         }
     }
@@ -96,8 +98,9 @@ impl Routes {
         if !self.ours {
             return Ok(());
         }
-        if let Err(rest) = self.restorations.is_left(Instant::now()) {
-            self.due = Some(Instant::now() + rest);
+        let now = Instant::now();
+        if !self.restorations.is_left(RESTORATIONS, now) {
+            self.due = Some(now + self.restorations.whole_in(now));
             return Ok(());
         }
         let classifier = self.shared.classifier.load();
@@ -127,7 +130,7 @@ impl Routes {
         if !restored.is_empty() {
             self.shared.warnings.send(What::RoutesRestored(restored));
         }
-        if put && self.restorations.take(Instant::now()) {
+        if put && is_last(&self.restorations, Instant::now()) {
             self.shared.warnings.send(What::RoutesContested(WINDOW));
         }
         Ok(())
@@ -164,32 +167,10 @@ enum Found {
     Refused(String),
 }
 
-/// How often routes may still be put back.
-#[derive(Default)]
-struct Restorations {
-    since: Option<Instant>,
-    taken: u32,
-}
-
-impl Restorations {
-    /// Or how long until there is one again.
-    fn is_left(&mut self, now: Instant) -> Result<(), Duration> {
-        let end = self.since.map(|since| since + WINDOW).filter(|end| *end > now);
-        if end.is_none() {
-            *self = Self::default();
-        }
-        match end {
-            Some(end) if self.taken >= MOST => Err(end - now),
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes one; whether it was the last.
-    fn take(&mut self, now: Instant) -> bool {
-        self.since.get_or_insert(now);
-        self.taken += 1;
-        self.taken == MOST
-    }
+/// Takes one restoration; whether it was the last for now.
+fn is_last(restorations: &Allowance, now: Instant) -> bool {
+    restorations.take(RESTORATIONS, now);
+    !restorations.is_left(RESTORATIONS, now)
 }
 
 #[cfg(test)]
@@ -198,15 +179,15 @@ mod tests {
 
     #[test]
     fn routes_are_put_back_so_often_and_then_again_after_a_while() {
-        let mut restorations = Restorations::default();
+        let restorations = Allowance::default();
         let begun = Instant::now();
         for taken in 1..=MOST {
-            assert_eq!(restorations.is_left(begun), Ok(()));
-            assert_eq!(restorations.take(begun), taken == MOST);
+            assert!(restorations.is_left(RESTORATIONS, begun));
+            assert_eq!(is_last(&restorations, begun), taken == MOST);
         }
-        assert_eq!(restorations.is_left(begun), Err(WINDOW));
-        assert_eq!(restorations.is_left(begun + WINDOW / 2), Err(WINDOW / 2));
-        assert_eq!(restorations.is_left(begun + WINDOW), Ok(()));
-        assert!(!restorations.take(begun + WINDOW));
+        assert!(!restorations.is_left(RESTORATIONS, begun));
+        assert_eq!(restorations.whole_in(begun), WINDOW);
+        assert_eq!(restorations.whole_in(begun + WINDOW / 2), WINDOW / 2);
+        assert!(!is_last(&restorations, begun + WINDOW));
     }
 }
