@@ -40,6 +40,7 @@ mod stand_in;
 mod steer;
 mod support;
 mod tcp_settings;
+mod thread;
 mod warning;
 mod watch;
 mod watchdog;

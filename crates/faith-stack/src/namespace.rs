@@ -21,6 +21,7 @@ use crate::ipv6;
 use crate::netlink::{Device, Netlink};
 use crate::steer::Steering;
 use crate::tcp_settings::TcpSettings;
+use crate::thread::{self, Begun};
 
 /// Metrics of the default routes inside, of which the lower one is taken while it is there.
 const BY_SHORTCUT: u32 = 512;
@@ -56,25 +57,19 @@ impl Namespace {
         host: TcpSettings,
     ) -> Result<(Self, Vec<Tun>), StackError> {
         let (jobs, receiver) = mpsc::channel::<Job>();
-        let (answer, made) = mpsc::channel();
         let name = interface.to_owned();
-        let thread = std::thread::Builder::new()
-            .name(format!("{interface}/stack"))
-            .spawn(move || match Inside::make(&name, mtu, queues, steer, &host) {
-                Ok((mut inside, tuns)) => {
-                    let _ = answer.send(Ok(tuns));
-                    for job in receiver {
-                        job(&mut inside);
-                    }
-                }
-                Err(error) => {
-                    let _ = answer.send(Err(error));
-                }
-            })
-            .map_err(|error| {
-                StackError::system(format!("start the threads of {interface}"), "clone", error)
-            })?;
-        let tuns = made.recv().map_err(|_| StackError::Closed(interface.to_owned()))??;
+        let body = move |begun: Begun<Vec<Tun>, StackError>| {
+            let (mut inside, tuns) = match Inside::make(&name, mtu, queues, steer, &host) {
+                Ok(made) => made,
+                Err(error) => return drop(begun.send(Err(error))),
+            };
+            let _ = begun.send(Ok(tuns));
+            for job in receiver {
+                job(&mut inside);
+            }
+        };
+        let failed = |failed| StackError::failed(format!("start the threads of {interface}"), failed);
+        let (tuns, thread) = thread::start(format!("{interface}/stack"), failed, body)?;
         Ok((Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) }, tuns))
     }
 

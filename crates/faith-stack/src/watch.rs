@@ -4,9 +4,10 @@
 //! [`notices`](crate::netlink::notices)): at the host's own addresses, the shortcut's pair, and the routes. When it
 //! cannot look any more, nothing is known of the host's addresses, so that all are denied; it tries again until it can.
 
+use std::convert::identity;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::netlink::notices::{Changes, Notices, Woken};
 use crate::own_addresses::OwnAddresses;
 use crate::routes::Routes;
 use crate::shortcut::Guard;
+use crate::thread::{self, Begun};
 use crate::warning::{Warnings, What};
 use crate::watchdog::Watchdog;
 
@@ -51,20 +53,11 @@ impl Watch {
     pub(crate) fn start(name: &str, mut watched: Watched) -> Result<Self, FailedCall> {
         let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(FailedCall::of("eventfd"))?;
         let stopped = stop.try_clone().map_err(FailedCall::of("fcntl"))?;
-        let (begun, told) = mpsc::channel();
-        let thread = std::thread::Builder::new().name(format!("{name}/watch")).spawn(move || {
+        let body = move |begun| {
             let mut state = State::new(Arc::clone(&watched.own), watched.warnings.clone(), begun);
             persist(stopped.as_fd(), &mut state, |state| watched.follow(stopped.as_fd(), state));
-        });
-        let thread = thread.map_err(FailedCall::of("clone"))?;
-        let begun = told.recv();
-        if let Err(failed) =
-            begun.unwrap_or_else(|ended| Err(FailedCall::of("clone")(io::Error::other(ended))))
-        {
-            // The thread lets go of what it watches.
-            let _ = thread.join();
-            return Err(failed);
-        }
+        };
+        let ((), thread) = thread::start(format!("{name}/watch"), identity, body)?;
         Ok(Self(Mutex::new(Some(Running { stop, thread }))))
     }
 
@@ -116,13 +109,13 @@ impl Watched {
 struct State {
     own: Arc<OwnAddresses>,
     warnings: Warnings,
-    /// Who started the thread waits for this.
-    begun: Option<mpsc::Sender<Result<(), FailedCall>>>,
+    /// Until the first look.
+    begun: Option<Begun<(), FailedCall>>,
     blind: bool,
 }
 
 impl State {
-    fn new(own: Arc<OwnAddresses>, warnings: Warnings, begun: mpsc::Sender<Result<(), FailedCall>>) -> Self {
+    fn new(own: Arc<OwnAddresses>, warnings: Warnings, begun: Begun<(), FailedCall>) -> Self {
         Self { own, warnings, begun: Some(begun), blind: false }
     }
 
@@ -186,6 +179,7 @@ fn is_readable_within(descriptor: BorrowedFd<'_>, limit: Duration) -> bool {
 mod tests {
     use std::net::Ipv4Addr;
     use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
+    use std::sync::mpsc;
 
     use super::*;
 
