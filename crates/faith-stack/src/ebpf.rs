@@ -17,12 +17,12 @@ pub(crate) const BPF_ANY: u64 = 0;
 
 /// The kernel is too old for a program, built without it, or keeps it from this user.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ProgramRefused {
     step: &'static str,
     cause: String,
 }
 
-impl Refusal {
+impl ProgramRefused {
     /// `step` completes the sentence "cannot … the program".
     pub(crate) fn new(step: &'static str, error: &dyn Error) -> Self {
         Self { step, cause: with_sources(error) }
@@ -44,76 +44,76 @@ static LOADER: LazyLock<Mutex<EbpfLoader<'static>>> = LazyLock::new(|| {
 });
 
 /// Makes the maps of an object, some of which have as many entries as said here and not in the source.
-pub(crate) fn load(object: &[u8], entries: &[(&'static str, u32)]) -> Result<Ebpf, Refusal> {
+pub(crate) fn load(object: &[u8], entries: &[(&'static str, u32)]) -> Result<Ebpf, ProgramRefused> {
     let mut loader = LOADER.lock();
     for &(map, count) in entries {
         loader.map_max_entries(map, count);
     }
-    loader.load(object).map_err(|error| Refusal::new("load", &error))
+    loader.load(object).map_err(|error| ProgramRefused::new("load", &error))
 }
 
 /// Sets the variable that a section of data consists of.
-pub(crate) fn set<V: Pod>(ebpf: &mut Ebpf, section: &'static str, value: V) -> Result<(), Refusal> {
+pub(crate) fn set<V: Pod>(ebpf: &mut Ebpf, section: &'static str, value: V) -> Result<(), ProgramRefused> {
     let data = ebpf.map_mut(section).ok_or_else(|| no_such_map(section))?;
     Array::try_from(data)
         .and_then(|mut data| data.set(0, value, BPF_ANY))
-        .map_err(|error| Refusal::new("load", &error))
+        .map_err(|error| ProgramRefused::new("load", &error))
 }
 
-fn no_such_map(name: &str) -> Refusal {
-    Refusal::new("load", &MapError::InvalidName { name: name.to_owned() })
+fn no_such_map(name: &str) -> ProgramRefused {
+    ProgramRefused::new("load", &MapError::InvalidName { name: name.to_owned() })
 }
 
 /// A map of a loaded object, which its programs, where they refer to it, have to be loaded before.
-pub(crate) fn take_map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, Refusal>
+pub(crate) fn take_map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, ProgramRefused>
 where
     M: TryFrom<Map, Error = MapError>,
 {
     let map = ebpf.take_map(name).ok_or_else(|| no_such_map(name))?;
-    map.try_into().map_err(|error| Refusal::new("load", &error))
+    map.try_into().map_err(|error| ProgramRefused::new("load", &error))
 }
 
 /// The map of `bpf/backlog.h`, which [`load`] is to give an entry for each worker.
 pub(crate) const BACKLOGS: &str = "backlogs";
 
 /// How many workers `bpf/backlog.h` has to choose from.
-pub(crate) fn set_workers(ebpf: &mut Ebpf, workers: u32) -> Result<(), Refusal> {
+pub(crate) fn set_workers(ebpf: &mut Ebpf, workers: u32) -> Result<(), ProgramRefused> {
     set(ebpf, ".data.workers", workers)
 }
 
 /// Takes [`BACKLOGS`], of so many workers.
-pub(crate) fn take_backlogs(ebpf: &mut Ebpf, workers: u32) -> Result<Backlogs, Refusal> {
+pub(crate) fn take_backlogs(ebpf: &mut Ebpf, workers: u32) -> Result<Backlogs, ProgramRefused> {
     let Some(Map::Array(map)) = ebpf.take_map(BACKLOGS) else {
         return Err(no_such_map(BACKLOGS));
     };
-    Backlogs::map(map.fd(), workers).map_err(|error| Refusal::new("load", &error))
+    Backlogs::map(map.fd(), workers).map_err(|error| ProgramRefused::new("load", &error))
 }
 
 /// A program of a loaded object, which the kernel has not seen yet.
-pub(crate) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Refusal>
+pub(crate) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, ProgramRefused>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {
     ebpf.program_mut(name)
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)
-        .map_err(|error| Refusal::new("load", &error))
+        .map_err(|error| ProgramRefused::new("load", &error))
 }
 
 /// What the kernel said of a program that was to be loaded.
-pub(crate) fn refused_load(error: ProgramError) -> Refusal {
+pub(crate) fn refused_load(error: ProgramError) -> ProgramRefused {
     // The verifier's log has many lines, of which the last but for a summary says why; and an error is one line.
     if let ProgramError::LoadError { io_error, verifier_log } = error {
-        let mut refusal = Refusal::new("load", &io_error);
+        let mut refused = ProgramRefused::new("load", &io_error);
         let log = verifier_log.to_string();
         let is_reason = |line: &&str| !line.trim().is_empty() && !line.starts_with("processed ");
         if let Some(reason) = log.lines().rfind(is_reason) {
             // Writing to a String does not fail.
-            let _ = write!(refusal.cause, ": {}", reason.trim());
+            let _ = write!(refused.cause, ": {}", reason.trim());
         }
-        return refusal;
+        return refused;
     }
-    Refusal::new("load", &error)
+    ProgramRefused::new("load", &error)
 }
 
 /// What the kernel said of a map's entry.

@@ -8,7 +8,7 @@ use aya::programs::SocketFilter;
 use faith_sys::backlog::Backlogs;
 use faith_sys::tun::Tun;
 
-use crate::ebpf::{self, BACKLOGS, Refusal, program, refused_load, set_workers, take_backlogs};
+use crate::ebpf::{self, BACKLOGS, ProgramRefused, program, refused_load, set_workers, take_backlogs};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/queue.bpf.o");
 
@@ -26,17 +26,17 @@ pub(crate) enum Syns {
 ///
 /// # Errors
 /// The kernel will have no program; then it spreads flows by itself, at more cost.
-pub(crate) fn spread(devices: [&[Tun]; 2], syns: Syns) -> Result<Backlogs, Refusal> {
-    let queues = u32::try_from(devices[0].len()).map_err(|error| Refusal::new("load", &error))?;
+pub(crate) fn spread(devices: [&[Tun]; 2], syns: Syns) -> Result<Backlogs, ProgramRefused> {
+    let queues = u32::try_from(devices[0].len()).map_err(|error| ProgramRefused::new("load", &error))?;
     let (mut ebpf, backlogs) = load(queues, syns)?;
-    let queue = loaded(&mut ebpf)?.fd().map_err(|error| Refusal::new("load", &error))?;
+    let queue = loaded(&mut ebpf)?.fd().map_err(|error| ProgramRefused::new("load", &error))?;
     for device in devices.into_iter().filter_map(<[Tun]>::first) {
-        device.steer(queue.as_fd()).map_err(|error| Refusal::new("attach", &error))?;
+        device.steer(queue.as_fd()).map_err(|error| ProgramRefused::new("attach", &error))?;
     }
     Ok(backlogs)
 }
 
-fn load(queues: u32, syns: Syns) -> Result<(Ebpf, Backlogs), Refusal> {
+fn load(queues: u32, syns: Syns) -> Result<(Ebpf, Backlogs), ProgramRefused> {
     let random = RandomState::new();
     let (addend, factor) = (random.hash_one(0), random.hash_one(1) | 1);
     let choice = if syns == Syns::ByBacklog { queues } else { 0 };
@@ -48,7 +48,7 @@ fn load(queues: u32, syns: Syns) -> Result<(Ebpf, Backlogs), Refusal> {
     Ok((ebpf, backlogs))
 }
 
-fn loaded(ebpf: &mut Ebpf) -> Result<&mut SocketFilter, Refusal> {
+fn loaded(ebpf: &mut Ebpf) -> Result<&mut SocketFilter, ProgramRefused> {
     program(ebpf, "queue")
 }
 

@@ -26,7 +26,7 @@ use aya::programs::SkLookup;
 use faith_packet::ports::PortSet;
 use rustix::io::Errno;
 
-use crate::ebpf::{self, BPF_ANY, Refusal, program, refused_entry, refused_load, take_map};
+use crate::ebpf::{self, BPF_ANY, ProgramRefused, program, refused_entry, refused_load, take_map};
 use crate::error::StackError;
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ pub(crate) enum SteerError {
         "{}; it takes Linux 5.9, and CAP_BPF and CAP_NET_ADMIN outside of any user namespace",
         .0.of("sk_lookup")
     )]
-    Unavailable(Refusal),
+    Unavailable(ProgramRefused),
     /// A map has no room for the rule.
     #[error("at most {limit} {of} fit on an interface")]
     Full {
@@ -83,8 +83,8 @@ impl SteerError {
                 source: Errno::NOSPC.into(),
                 hint: Some("close a listener, or have one listen on several ports"),
             },
-            Self::Unavailable(refusal) => {
-                StackError::system(what, "bpf", io::Error::other(refusal.of("sk_lookup")))
+            Self::Unavailable(refused) => {
+                StackError::system(what, "bpf", io::Error::other(refused.of("sk_lookup")))
             }
         }
     }
@@ -122,7 +122,7 @@ impl Steering {
         Self::load(netns).map_err(SteerError::Unavailable)
     }
 
-    fn load(netns: BorrowedFd<'_>) -> Result<Self, Refusal> {
+    fn load(netns: BorrowedFd<'_>) -> Result<Self, ProgramRefused> {
         let entries = [("addresses", MAX_RULES), ("ports", MAX_PORT_BLOCKS), ("listeners", MAX_RULES)];
         let mut ebpf = ebpf::load(OBJECT, &entries)?;
         let addresses = take_map(&mut ebpf, "addresses")?;
@@ -131,7 +131,7 @@ impl Steering {
 
         let steer: &mut SkLookup = program(&mut ebpf, "steer")?;
         steer.load().map_err(refused_load)?;
-        steer.attach(netns).map_err(|error| Refusal::new("attach", &error))?;
+        steer.attach(netns).map_err(|error| ProgramRefused::new("attach", &error))?;
 
         Ok(Self { addresses, ports, listeners, rules: BTreeMap::new(), next_rule: 0, _program: ebpf })
     }

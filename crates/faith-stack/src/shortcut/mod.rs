@@ -27,7 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::counters::Passed;
 use crate::devices::{END_INSIDE, MAC, QUEUE};
-use crate::ebpf::Refusal;
+use crate::ebpf::ProgramRefused;
 use crate::namespace::{Namespace, no_proc};
 use crate::netlink::{Device, Netlink};
 use crate::warning::{Warnings, What};
@@ -54,7 +54,7 @@ pub(crate) enum ShortcutError {
         "{}; it takes Linux 6.6, and CAP_BPF and CAP_NET_ADMIN outside of any user namespace",
         .0.of("shortcut")
     )]
-    Unavailable(Refusal),
+    Unavailable(ProgramRefused),
     /// The network namespaces have no names.
     #[error("{0}")]
     NoProc(String),
@@ -68,9 +68,9 @@ pub(crate) enum ShortcutError {
     },
 }
 
-impl From<Refusal> for ShortcutError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Unavailable(refusal)
+impl From<ProgramRefused> for ShortcutError {
+    fn from(refused: ProgramRefused) -> Self {
+        Self::Unavailable(refused)
     }
 }
 

@@ -13,8 +13,8 @@ use faith_sys::tcx;
 
 use crate::counters::{Count, Passed};
 use crate::ebpf::{
-    self, BACKLOGS, BPF_ANY, Refusal, program, refused_entry, refused_load, set_workers, take_backlogs,
-    take_map,
+    self, BACKLOGS, BPF_ANY, ProgramRefused, program, refused_entry, refused_load, set_workers,
+    take_backlogs, take_map,
 };
 use crate::netlink::Device;
 
@@ -53,8 +53,8 @@ pub(super) struct Programs {
 
 impl Loaded {
     /// For an interface of so many workers.
-    pub(super) fn load(workers: usize) -> Result<Self, Refusal> {
-        let workers = u32::try_from(workers).map_err(|error| Refusal::new("load", &error))?;
+    pub(super) fn load(workers: usize) -> Result<Self, ProgramRefused> {
+        let workers = u32::try_from(workers).map_err(|error| ProgramRefused::new("load", &error))?;
         let mut ebpf = ebpf::load(OBJECT, &[(BACKLOGS, workers)])?;
         set_workers(&mut ebpf, workers)?;
         for name in ["to_stack", "to_worker", "to_host", "to_nobody"] {
@@ -65,7 +65,7 @@ impl Loaded {
 
     /// Attaches the one that chooses workers, where there are several, to the pair's end inside, in the network
     /// namespace of the calling thread.
-    pub(super) fn attach_inside(mut self, end: &str) -> Result<Self, Refusal> {
+    pub(super) fn attach_inside(mut self, end: &str) -> Result<Self, ProgramRefused> {
         if self.workers > 1 {
             attach(&mut self.ebpf, "to_worker", end, TcAttachType::Ingress)?;
         }
@@ -78,12 +78,12 @@ impl Loaded {
         self,
         (interface, faith): (&str, Device),
         (end, pair): (&str, Device),
-    ) -> Result<(Programs, Backlogs), Refusal> {
+    ) -> Result<(Programs, Backlogs), ProgramRefused> {
         let Self { mut ebpf, workers } = self;
         let mut ways: Array<MapData, u32> = take_map(&mut ebpf, "ways")?;
         let prefixes = take_map(&mut ebpf, "prefixes")?;
         let counts = take_map(&mut ebpf, "counts")?;
-        ways.set(TO_HOST, faith.index(), BPF_ANY).map_err(|error| Refusal::new("attach", &error))?;
+        ways.set(TO_HOST, faith.index(), BPF_ANY).map_err(|error| ProgramRefused::new("attach", &error))?;
         let backlogs = take_backlogs(&mut ebpf, workers)?;
         attach(&mut ebpf, "to_stack", interface, TcAttachType::Egress)?;
         attach(&mut ebpf, "to_host", end, TcAttachType::Ingress)?;
@@ -92,18 +92,18 @@ impl Loaded {
     }
 }
 
-fn attach(ebpf: &mut Ebpf, name: &str, device: &str, hook: TcAttachType) -> Result<(), Refusal> {
+fn attach(ebpf: &mut Ebpf, name: &str, device: &str, hook: TcAttachType) -> Result<(), ProgramRefused> {
     program::<SchedClassifier>(ebpf, name)?
         .attach_with_options(device, hook, TcAttachOptions::TcxOrder(LinkOrder::default()))
         .map(drop)
-        .map_err(|error| Refusal::new("attach", &error))
+        .map_err(|error| ProgramRefused::new("attach", &error))
 }
 
 /// Attaches a program where nothing but the end of the device takes it away.
-fn attach_for_good(ebpf: &mut Ebpf, name: &str, device: Device) -> Result<(), Refusal> {
+fn attach_for_good(ebpf: &mut Ebpf, name: &str, device: Device) -> Result<(), ProgramRefused> {
     let program = program::<SchedClassifier>(ebpf, name)?;
-    let descriptor = program.fd().map_err(|error| Refusal::new("attach", &error))?;
-    tcx::attach_to_ingress(descriptor, device.index()).map_err(|error| Refusal::new("attach", &error))
+    let descriptor = program.fd().map_err(|error| ProgramRefused::new("attach", &error))?;
+    tcx::attach_to_ingress(descriptor, device.index()).map_err(|error| ProgramRefused::new("attach", &error))
 }
 
 impl Programs {

@@ -54,7 +54,7 @@ struct Egress {
 
 impl Egress {
     /// In a network namespace of its own, that of the calling thread.
-    fn make() -> Result<Self, Refusal> {
+    fn make() -> Result<Self, ProgramRefused> {
         let netlink = Netlink::connect().expect("a netlink socket");
         netlink.loopback_up().expect("lo is there");
         let tun = Tun::create("egress", 1).expect("a TUN device").pop().expect("a queue");
