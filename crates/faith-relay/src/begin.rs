@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faith_packet::classify::Flow;
-use faith_stack::{Captured, HeldSyn, Service};
+use faith_stack::{Captured, HeldSyn, Service, SynAnswer};
 use faith_sys::source;
 use faith_sys::tcp::Connection;
 use tokio::io::unix::AsyncFd;
@@ -37,8 +37,7 @@ use crate::course::Course;
 use crate::engine::Engine;
 use crate::ledger::Stage;
 use crate::leg::{self, Leg};
-use crate::offered::Offered;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::upstream::{Target, connect};
 
@@ -56,7 +55,7 @@ enum Far {
 
 impl Engine {
     /// Decides on a SYN.
-    pub(crate) fn offer<H: Offered>(self: &Arc<Self>, worker: usize, syn: H) {
+    pub(crate) fn offer(self: &Arc<Self>, worker: usize, syn: HeldSyn) {
         if self.ledger.is_at(Stage::Draining) {
             return syn.reset();
         }
@@ -92,10 +91,10 @@ impl Engine {
     }
 
     /// Connects for a client whose SYN is held, and waits for it then; its session.
-    async fn attempt<H: Offered>(
+    async fn attempt(
         self: Arc<Self>,
         worker: usize,
-        syn: H,
+        syn: HeldSyn,
         mut attempt: Attempt,
         admitted: Option<Target>,
     ) -> Option<Session> {
@@ -136,10 +135,10 @@ impl Engine {
 
     /// Waits for the client of a connected server, or of the route; the client may still give up. Its session, if one comes
     /// of it.
-    async fn pair<H: Offered>(
+    async fn pair(
         &self,
         worker: usize,
-        syn: H,
+        syn: HeldSyn,
         far: Far,
         mut alarm: Alarm,
         mut attempt: Attempt,
@@ -301,11 +300,11 @@ impl Service for Engine {
 }
 
 /// Ends an attempt and tells its client.
-fn refuse<H: Offered>(syn: H, attempt: Attempt, refusal: Refusal) {
+fn refuse(syn: HeldSyn, attempt: Attempt, refusal: Refusal) {
     attempt.fail(&refusal);
     match refusal.answer {
-        Answer::Silence => syn.ignore(),
-        Answer::Reset => syn.reset(),
-        Answer::Unreachable(code) => syn.unreachable(code),
+        SynAnswer::Silence => syn.ignore(),
+        SynAnswer::Reset => syn.reset(),
+        SynAnswer::Unreachable(code) => syn.unreachable(code),
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use faith_packet::prefix::network_of;
-use faith_stack::Allowance;
+use faith_stack::{Allowance, Rate};
 use parking_lot::Mutex;
 
 use crate::cause::Cause;
@@ -64,7 +64,7 @@ struct Client {
 
 impl Client {
     fn is_forgettable(&self, now: Instant) -> bool {
-        self.active == 0 && self.allowance.is_whole(now)
+        self.active == 0 && self.allowance.whole_in(now).is_zero()
     }
 
     /// Whether it may begin another session.
@@ -72,7 +72,7 @@ impl Client {
         if limits.max_sessions.is_some_and(|most| self.active >= most) {
             return Err(Full::Sessions);
         }
-        if limits.per_second.is_some_and(|most| !self.allowance.has(most, now)) {
+        if limits.per_second.is_some_and(|most| !self.allowance.is_left(Rate::per_second(most), now)) {
             return Err(Full::Rate);
         }
         Ok(())
@@ -132,11 +132,11 @@ impl Clients {
 
 impl Table {
     fn enter(&mut self, key: u128, limits: ClientLimits, now: Instant) -> Result<(), Full> {
-        let client = self.clients.entry(key).or_insert(Client { active: 0, allowance: Allowance::new(now) });
+        let client = self.clients.entry(key).or_insert(Client { active: 0, allowance: Allowance::default() });
         client.may_begin(limits, now)?;
         client.active += 1;
         if let Some(most) = limits.per_second {
-            client.allowance.take(most, now);
+            client.allowance.take(Rate::per_second(most), now);
         }
         if self.clients.len() > self.sweep_at {
             self.clients.retain(|_, client| !client.is_forgettable(now));

@@ -53,15 +53,14 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(workers: usize, observer: Option<Arc<dyn Observer>>) -> Arc<Self> {
-        let epoch = Instant::now();
         Arc::new(Self {
-            shortages: Arc::new(Shortages::new(epoch, observer.clone())),
+            shortages: Arc::new(Shortages::new(observer.clone())),
             observer,
             workers: (0..workers.max(1)).map(|_| Worker::default()).collect(),
             next_id: AtomicU64::new(1),
             active: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Open as u8),
-            reports: Reports::new(epoch),
+            reports: Reports::default(),
             empty: Notify::new(),
         })
     }

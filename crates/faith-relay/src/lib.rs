@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
 //! | `admission`, `clients`, `room`, `route` | who may go where |
-//! | `engine`, `begin`, `offered`, `course` | a relay's rules; what becomes of a SYN and of an accepted connection |
+//! | `engine`, `begin`, `course` | a relay's rules; what becomes of a SYN and of an accepted connection |
 //! | `ledger`, `tasks`, `live`, `reports`, `shortage` | sessions as they are known from outside; the relay's end; who is told what |
 //! | `attempt`, `began`, `pairing`, `spares` | a session before it is one, its 4-tuple and its descriptor |
 //! | `upstream`, `source`, `taken_ports`, `connect_error`, `refusal` | connecting, where from, and what a failure means |
@@ -43,7 +43,6 @@ mod first_word;
 mod ledger;
 mod leg;
 mod live;
-mod offered;
 mod options;
 mod pairing;
 mod pipes;

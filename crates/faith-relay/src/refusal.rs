@@ -4,29 +4,19 @@ use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
 
 use faith_packet::icmpv6::Unreachable;
+use faith_stack::SynAnswer;
 use faith_sys::tcp;
 
 use crate::cause::Cause;
 use crate::connect_error::ConnectError;
 use crate::record::EndReason;
 
-/// How a client is told that there will be no session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Not at all: the network lost its SYN.
-    Silence,
-    /// A RST.
-    Reset,
-    /// ICMPv6 Destination Unreachable.
-    Unreachable(Unreachable),
-}
-
 /// Why there will be no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) reason: EndReason,
     pub(crate) cause: Option<Cause>,
-    pub(crate) answer: Answer,
+    pub(crate) answer: SynAnswer,
     /// The error behind it (errno(3)), where there is one.
     pub(crate) errno: Option<i32>,
     /// The address that the connection cannot come from, where that is why.
@@ -34,7 +24,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) const fn new(reason: EndReason, answer: Answer) -> Self {
+    pub(crate) const fn new(reason: EndReason, answer: SynAnswer) -> Self {
         Self { reason, cause: None, answer, errno: None, source: None }
     }
 
@@ -44,34 +34,35 @@ impl Refusal {
 
     /// Policy, this host's or the relay's.
     pub(crate) const fn denied(cause: Cause) -> Self {
-        Self::new(EndReason::Denied, Answer::Unreachable(Unreachable::Prohibited)).because(cause)
+        Self::new(EndReason::Denied, SynAnswer::Unreachable(Unreachable::Prohibited)).because(cause)
     }
 
     /// As many sessions as there may be.
     pub(crate) const fn limit(cause: Cause) -> Self {
-        Self::new(EndReason::Limit, Answer::Reset).because(cause)
+        Self::new(EndReason::Limit, SynAnswer::Reset).because(cause)
     }
 
     /// The [`Route`](crate::Route) said so.
-    pub(crate) const fn rejected(reason: EndReason, answer: Answer) -> Self {
+    pub(crate) const fn rejected(reason: EndReason, answer: SynAnswer) -> Self {
         Self::new(reason, answer).because(Cause::RejectedByRoute)
     }
 
     /// The destination maps to no IPv4 address.
     pub(crate) const NO_MAPPING: Self =
-        Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::NoRoute))
+        Self::new(EndReason::Unreachable, SynAnswer::Unreachable(Unreachable::NoRoute))
             .because(Cause::NoMapping);
 
     /// The [`Route`](crate::Route) gave no verdict.
-    pub(crate) const UNDECIDED: Self = Self::new(EndReason::Error, Answer::Reset).because(Cause::NoVerdict);
+    pub(crate) const UNDECIDED: Self =
+        Self::new(EndReason::Error, SynAnswer::Reset).because(Cause::NoVerdict);
 
     /// The client wants the connection no more.
     pub(crate) const GIVEN_UP: Self =
-        Self::new(EndReason::ClientReset, Answer::Silence).because(Cause::ClientGaveUp);
+        Self::new(EndReason::ClientReset, SynAnswer::Silence).because(Cause::ClientGaveUp);
 
     /// The client was answered, and did not complete its handshake.
     pub(crate) const NO_HANDSHAKE: Self =
-        Self::new(EndReason::Aborted, Answer::Silence).because(Cause::NoHandshake);
+        Self::new(EndReason::Aborted, SynAnswer::Silence).because(Cause::NoHandshake);
 
     /// What an error of socket(2) or connect(2) means.
     pub(crate) fn from_error(error: &io::Error) -> Self {
@@ -80,25 +71,25 @@ impl Refusal {
 
     fn meaning_of(error: &io::Error) -> Self {
         if tcp::exhaustion(error).is_some() {
-            return Self::new(EndReason::Exhausted, Answer::Reset);
+            return Self::new(EndReason::Exhausted, SynAnswer::Reset);
         }
         match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
-                Self::new(EndReason::Refused, Answer::Reset)
+                Self::new(EndReason::Refused, SynAnswer::Reset)
             }
             ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
-                Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::NoRoute))
+                Self::new(EndReason::Unreachable, SynAnswer::Unreachable(Unreachable::NoRoute))
             }
             ErrorKind::HostUnreachable => {
-                Self::new(EndReason::Unreachable, Answer::Unreachable(Unreachable::AddressUnreachable))
+                Self::new(EndReason::Unreachable, SynAnswer::Unreachable(Unreachable::AddressUnreachable))
             }
             // EPERM and EACCES: a local firewall, or an address that may not be dialled, such as a broadcast
             // one.
             ErrorKind::PermissionDenied => Self::denied(Cause::ProhibitedByHost),
-            ErrorKind::TimedOut => Self::new(EndReason::ConnectTimeout, Answer::Silence),
+            ErrorKind::TimedOut => Self::new(EndReason::ConnectTimeout, SynAnswer::Silence),
             // The send queue did not take the header whole.
-            ErrorKind::WriteZero => Self::new(EndReason::Exhausted, Answer::Reset),
-            _ => Self::new(EndReason::Error, Answer::Reset),
+            ErrorKind::WriteZero => Self::new(EndReason::Exhausted, SynAnswer::Reset),
+            _ => Self::new(EndReason::Error, SynAnswer::Reset),
         }
     }
 }
@@ -109,7 +100,7 @@ impl From<&ConnectError> for Refusal {
             ConnectError::Source { address, error } => Self {
                 errno: error.raw_os_error(),
                 source: Some(*address),
-                ..Self::new(EndReason::Error, Answer::Reset).because(Cause::NoSource)
+                ..Self::new(EndReason::Error, SynAnswer::Reset).because(Cause::NoSource)
             },
             ConnectError::Other(error) => Self::from_error(error),
         }
@@ -155,6 +146,6 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_answer_is_answered_with_silence() {
-        assert_eq!(meaning(ErrorKind::TimedOut).answer, Answer::Silence);
+        assert_eq!(meaning(ErrorKind::TimedOut).answer, SynAnswer::Silence);
     }
 }

@@ -2,26 +2,22 @@
 
 use std::time::Instant;
 
-use faith_stack::Allowance;
-use parking_lot::Mutex;
+use faith_stack::{Allowance, Rate};
 
 use crate::record::EndReason;
 
 /// How many attempts of one reason are told per second.
-pub(crate) const REPORTS_PER_SECOND: u32 = 50;
+const REPORTS_PER_SECOND: u32 = 50;
+const REPORTS: Rate = Rate::per_second(REPORTS_PER_SECOND);
 
 /// The attempts that may be told. Each reason has an allowance of its own, so that a flood of one hides no other.
-#[derive(Debug)]
-pub(crate) struct Reports([Mutex<Allowance>; EndReason::COUNT]);
+#[derive(Debug, Default)]
+pub(crate) struct Reports([Allowance; EndReason::COUNT]);
 
 impl Reports {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self(std::array::from_fn(|_| Mutex::new(Allowance::new(now))))
-    }
-
     /// Tells whether one more attempt may be told; it counts as told then.
     pub(crate) fn admit(&self, reason: EndReason, now: Instant) -> bool {
-        self.0[reason.index()].lock().take(REPORTS_PER_SECOND, now)
+        self.0[reason.index()].take(REPORTS, now)
     }
 }
 
@@ -38,7 +34,7 @@ mod tests {
     #[test]
     fn each_second_tells_a_bounded_number() {
         let epoch = Instant::now();
-        let reports = Reports::new(epoch);
+        let reports = Reports::default();
         for second in [0, 1, 2, 100_000] {
             let now = epoch + Duration::from_secs(second);
             assert_eq!(told(&reports, EndReason::Refused, now), REPORTS_PER_SECOND);
@@ -49,7 +45,7 @@ mod tests {
     #[test]
     fn a_flood_of_one_reason_hides_no_other() {
         let epoch = Instant::now();
-        let reports = Reports::new(epoch);
+        let reports = Reports::default();
         assert_eq!(told(&reports, EndReason::Refused, epoch), REPORTS_PER_SECOND);
         assert!(reports.admit(EndReason::Denied, epoch));
     }
@@ -57,7 +53,7 @@ mod tests {
     #[test]
     fn a_clock_that_a_worker_read_earlier_gives_no_second_share() {
         let epoch = Instant::now();
-        let reports = Reports::new(epoch);
+        let reports = Reports::default();
         let later = epoch + Duration::from_secs(1);
         assert_eq!(told(&reports, EndReason::Limit, later), REPORTS_PER_SECOND);
         assert_eq!(told(&reports, EndReason::Limit, epoch), 0);

@@ -13,14 +13,14 @@ use std::time::Duration;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::prefix::network_of;
 use faith_packet::proxy::Version;
-use faith_stack::Captured;
+use faith_stack::{Captured, SynAnswer};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::began::Began;
 use crate::record::EndReason;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::Refusal;
 
 /// A client that is not let through, and what it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,12 +237,12 @@ impl Drop for Open {
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Self {
         let (reason, answer) = match reject {
-            Reject::Refused => (EndReason::Refused, Answer::Reset),
+            Reject::Refused => (EndReason::Refused, SynAnswer::Reset),
             Reject::Unreachable => {
-                (EndReason::Unreachable, Answer::Unreachable(Unreachable::AddressUnreachable))
+                (EndReason::Unreachable, SynAnswer::Unreachable(Unreachable::AddressUnreachable))
             }
-            Reject::Prohibited => (EndReason::Denied, Answer::Unreachable(Unreachable::Prohibited)),
-            Reject::Drop => (EndReason::Denied, Answer::Silence),
+            Reject::Prohibited => (EndReason::Denied, SynAnswer::Unreachable(Unreachable::Prohibited)),
+            Reject::Drop => (EndReason::Denied, SynAnswer::Silence),
         };
         Self::rejected(reason, answer)
     }

@@ -1,16 +1,20 @@
 //! Reports each resource that this host lacks, once a minute.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use faith_stack::{Allowance, Rate};
 use faith_sys::tcp;
 use parking_lot::Mutex;
 
 use crate::record::Observer;
+
+/// How often each shortage is told.
+const REPORTS: Rate = Rate::new(1, Duration::from_secs(60));
 
 /// Something that connections need and this host does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,16 +25,15 @@ enum Shortage {
     Source(Ipv4Addr),
 }
 
-/// The shortages that were told in this minute. Locked only where there is one.
+/// The shortages that were told lately. Locked only where there is one.
 pub(crate) struct Shortages {
-    epoch: Instant,
     observer: Option<Arc<dyn Observer>>,
-    told: Mutex<(u64, HashSet<Shortage>)>,
+    told: Mutex<HashMap<Shortage, Allowance>>,
 }
 
 impl Shortages {
-    pub(crate) fn new(epoch: Instant, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { epoch, observer, told: Mutex::default() }
+    pub(crate) fn new(observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { observer, told: Mutex::default() }
     }
 
     /// Tells, once a minute, that this host has run out of something.
@@ -52,14 +55,11 @@ impl Shortages {
         }
     }
 
-    /// Whether this one was not told yet in the minute that `now` falls into; it counts as told then.
+    /// Tells whether this one was not told within a minute; it counts as told then.
     fn is_news(&self, shortage: Shortage, now: Instant) -> bool {
-        let minute = now.saturating_duration_since(self.epoch).as_secs() / 60;
         let mut told = self.told.lock();
-        if minute > told.0 {
-            *told = (minute, HashSet::new());
-        }
-        told.1.insert(shortage)
+        told.retain(|_, allowance| !allowance.whole_in(now).is_zero());
+        told.entry(shortage).or_default().take(REPORTS, now)
     }
 }
 
@@ -71,14 +71,12 @@ impl fmt::Debug for Shortages {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn each_shortage_is_told_once_a_minute() {
         let epoch = Instant::now();
-        let shortages = Shortages::new(epoch, None);
+        let shortages = Shortages::new(None);
         let (memory, source) = (Shortage::Resource("memory"), Shortage::Source(Ipv4Addr::LOCALHOST));
         for minute in 0..3 {
             let now = epoch + Duration::from_secs(60 * minute);

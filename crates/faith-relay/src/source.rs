@@ -157,7 +157,6 @@ fn mix(key: u64) -> u64 {
 mod tests {
     use std::collections::HashMap;
     use std::io;
-    use std::time::Instant;
 
     use super::*;
 
@@ -172,7 +171,7 @@ mod tests {
     }
 
     fn of_length(length: u8, last: impl IntoIterator<Item = u8>) -> Arc<Sources> {
-        let shortages = Arc::new(Shortages::new(Instant::now(), None));
+        let shortages = Arc::new(Shortages::new(None));
         Sources::new(last.into_iter().map(address).collect(), length, shortages)
     }
 

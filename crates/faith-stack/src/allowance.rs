@@ -71,12 +71,6 @@ impl Allowance {
     pub fn whole_in(&self, now: Instant) -> Duration {
         Duration::from_nanos(self.whole_at.load(Relaxed).saturating_sub(since_epoch(now)))
     }
-
-    /// What is left after one of `per_second` is taken, if there is one.
-    fn next(&self, per_second: u32, now: Instant) -> Option<Self> {
-        let whole_at = self.whole_at.max(now) + SECOND / per_second.max(1);
-        (whole_at.saturating_duration_since(now) <= SECOND).then_some(Self { whole_at })
-    }
 }
 
 /// When the allowance is whole again after one more is taken; `None` if there is none.

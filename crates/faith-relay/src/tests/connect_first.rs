@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -180,11 +179,10 @@ fn a_connection_nobody_waits_for_is_connected_now() {
 fn a_client_that_gives_up_after_its_syn_was_released_lets_the_server_go() {
     let lab = Lab::new(connect_first());
     let (syn, fate) = lab.syn(Caller::new().address);
-    let given_up = Arc::clone(&syn.given_up);
-    lab.offer(syn);
+    let give_up = lab.offer(syn);
     let mut server = lab.answer();
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
-    given_up.notify_one();
+    give_up.tell();
     read_to_reset(&mut server);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
     assert_eq!(lab.ended().reason, EndReason::ClientReset);
@@ -197,9 +195,8 @@ fn a_client_that_gives_up_while_its_syn_is_held_is_answered_no_more() {
     let (mut syn, fate) = lab.syn(Caller::new().address);
     let deaf = DeafServer::new();
     syn.destination = deaf.destination();
-    let given_up = Arc::clone(&syn.given_up);
-    lab.offer(syn);
-    given_up.notify_one();
+    let give_up = lab.offer(syn);
+    give_up.tell();
     assert_eq!(lab.ended().reason, EndReason::ClientReset);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Ignored));
     assert_eq!(fate.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));

@@ -18,24 +18,24 @@ mod urgent;
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
+use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::ports::PortSet;
 use faith_packet::prefix::FaithPrefix;
-use faith_stack::Captured;
+use faith_stack::{Answerer, Captured, GiveUp, HeldSyn, SynAnswer};
 use faith_sys::{reactor, tcp};
 use socket2::{Domain, SockRef, Socket, Type};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::admission::Router;
 use crate::engine::Engine;
-use crate::offered::Offered;
 use crate::options::RelayOptions;
 use crate::record::{EndReason, Observer, SessionRecord};
 
@@ -221,11 +221,18 @@ impl Lab {
     /// A SYN to be offered, and what becomes of it.
     pub(crate) fn syn(&self, client: SocketAddrV6) -> (Syn, Receiver<Fate>) {
         let (fate, told) = channel();
-        (Syn { client, destination: self.destination, fate, given_up: Arc::default() }, told)
+        (Syn { client, destination: self.destination, fate }, told)
     }
 
-    pub(crate) fn offer(&self, syn: Syn) {
-        self.on_worker(|engine| engine.offer(0, syn));
+    /// Offers a SYN; its client may give up.
+    pub(crate) fn offer(&self, syn: Syn) -> GiveUp {
+        let Syn { client, destination, fate } = syn;
+        self.on_worker(move |engine| {
+            let flow = Flow { client, destination };
+            let (syn, give_up) = HeldSyn::new(Rc::new(Teller(fate)), flow, Box::default());
+            engine.offer(0, syn);
+            give_up
+        })
     }
 
     pub(crate) fn count(&self, reason: EndReason) -> u64 {
@@ -254,57 +261,40 @@ pub(crate) enum Fate {
     PlaceFree,
 }
 
+/// A SYN that is to be offered.
 pub(crate) struct Syn {
     client: SocketAddrV6,
     pub(crate) destination: SocketAddrV6,
     fate: Sender<Fate>,
-    /// Told when the client's RST comes.
-    pub(crate) given_up: Arc<Notify>,
 }
 
-pub(crate) struct Place(Sender<Fate>);
+/// Tells the test what becomes of a SYN.
+struct Teller(Sender<Fate>);
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = self.0.send(Fate::PlaceFree);
+impl Teller {
+    fn tell(&self, fate: Fate) {
+        // A test that is over needs to know no more.
+        let _ = self.0.send(fate);
     }
 }
 
-impl Offered for Syn {
-    type Released = Place;
-
-    fn client(&self) -> SocketAddrV6 {
-        self.client
+impl Answerer for Teller {
+    fn release(&self, _: &Flow, _: &[u8]) {
+        self.tell(Fate::Released);
     }
 
-    fn destination(&self) -> SocketAddrV6 {
-        self.destination
+    fn answer(&self, answer: SynAnswer, _: &[u8]) {
+        self.tell(match answer {
+            SynAnswer::Reset => Fate::Reset,
+            SynAnswer::Unreachable(code) => Fate::Unreachable(code),
+            SynAnswer::Silence => Fate::Ignored,
+        });
     }
 
-    fn traffic_class(&self) -> u8 {
-        0
-    }
-
-    fn given_up(&self) -> impl Future<Output = ()> + use<> + 'static {
-        let given_up = Arc::clone(&self.given_up);
-        async move { given_up.notified().await }
-    }
-
-    fn release(self) -> Place {
-        self.fate.send(Fate::Released).unwrap();
-        Place(self.fate)
-    }
-
-    fn reset(self) {
-        self.fate.send(Fate::Reset).unwrap();
-    }
-
-    fn unreachable(self, code: Unreachable) {
-        self.fate.send(Fate::Unreachable(code)).unwrap();
-    }
-
-    fn ignore(self) {
-        self.fate.send(Fate::Ignored).unwrap();
+    fn leave(&self, _: &Flow, answer: Option<SynAnswer>) {
+        if answer.is_none() {
+            self.tell(Fate::PlaceFree);
+        }
     }
 }
 
