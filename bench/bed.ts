@@ -7,13 +7,11 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { basename } from 'node:path'
 
 import { addresses, captured, createLab, faithPrefix, waitFor } from '../lab/index.js'
-import type { Host, Lab, LabProcess } from '../lab/index.js'
+import type { Host, Lab, LabOptions, LabProcess } from '../lab/index.js'
 import { difference } from './accounts.js'
 import type { Accounts, CpuTime, Party } from './accounts.js'
 import type { Programs } from './compile.js'
 import type { Machine } from './machine.js'
-import type { Sitting } from './plan.js'
-import type { Subject } from './subject.js'
 
 /** Ports of the server, and of every relay: iperf3's, the one for so many bytes, and the small exchanges'. */
 export const iperfPort = 5201
@@ -24,6 +22,20 @@ export const relayedPorts = [iperfPort, transferPort, ...httpPorts] as const
 const httpPortRange = `${httpPorts[0]}-${httpPorts.at(-1)}`
 /** The server's addresses; each is another 60,000 ports for whoever connects. */
 export const serverAddresses = [addresses.server, addresses.serverSecond] as const
+
+/** The part of a subject that a bed deals with. */
+export interface Occupant {
+  /** `node` is itself the server that the client dials. */
+  kind: string
+  /** The lab it needs, where that is not the usual one. */
+  lab?: LabOptions
+  /** How many sessions it may be asked to hold, where a session costs it a process, say. */
+  sessionsAtMost?: number
+  /** What the client dials to reach an IPv4 address; by default the address inside the well-known prefix. */
+  dial?(ipv4: string): string
+  /** Sets it up on the router. Whether it answers yet is found out by asking it. */
+  start(bed: Bed): void | Promise<void>
+}
 
 /** A part of a work item during which CPU time was taken. */
 export interface Phase {
@@ -46,7 +58,7 @@ const complaint = /alert|emerg|error|cannot|fatal| E /i
 
 export class Bed implements AsyncDisposable {
   readonly lab: Lab
-  readonly subject: Subject
+  readonly subject: Occupant
   readonly machine: Machine
   readonly programs: Programs
   readonly accounts: Accounts
@@ -56,7 +68,7 @@ export class Bed implements AsyncDisposable {
   /** What must not end before it is told to, by the program's name. */
   readonly #running: [program: string, process: LabProcess][] = []
 
-  private constructor(lab: Lab, subject: Subject, tools: Tools) {
+  private constructor(lab: Lab, subject: Occupant, tools: Tools) {
     this.lab = lab
     this.subject = subject
     this.machine = tools.machine
@@ -67,7 +79,7 @@ export class Bed implements AsyncDisposable {
 
   /** Makes a lab, tells `made` of it at once, and starts server and subject. */
   static async make(
-    { subject, work }: Sitting,
+    { subject, work }: { subject: Occupant; work: { lab?: LabOptions } },
     tools: Tools,
     made: (bed: Bed) => void,
   ): Promise<Bed> {

@@ -3,8 +3,6 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 
-import type { Subject } from './subject.js'
-
 export interface Machine {
   cpu: string
   architecture: string
@@ -37,10 +35,9 @@ export function describeMachine(): Machine {
   }
 }
 
-/** The versions of the subjects' programs, by package, and of faithd itself. */
-export function versions(subjects: readonly Subject[]): Record<string, string> {
-  const names = subjects.flatMap((subject) => subject.package ?? subject.needs?.[0]?.package ?? [])
-  const found = [...new Set([...names, 'iperf3'])].map((name) => [name, debianVersion(name)])
+/** The versions of Debian's packages, by name, and of faithd itself. */
+export function versions(packages: readonly string[]): Record<string, string> {
+  const found = [...new Set([...packages, 'iperf3'])].map((name) => [name, debianVersion(name)])
   return { faithd: faithdVersion(), ...(Object.fromEntries(found) as Record<string, string>) }
 }
 

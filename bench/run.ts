@@ -108,7 +108,9 @@ async function measure(options: Options): Promise<Report> {
     settings: { ...settings, rounds: options.rounds, congestion },
     machine,
     accounting: tools.accounts.method,
-    versions: versions(able),
+    versions: versions(
+      able.flatMap((subject) => subject.package ?? subject.needs?.[0]?.package ?? []),
+    ),
     subjects: Object.fromEntries(
       able.map(({ name, title, kind, about }) => [name, { title, kind, about }]),
     ),

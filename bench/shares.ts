@@ -5,7 +5,7 @@
  */
 import { parties } from './accounts.js'
 import type { Report, WorkReport } from './results.js'
-import type { Style } from './table.js'
+import type { Style } from './style.js'
 
 const columns = [...parties, 'kernel'] as const
 

@@ -4,8 +4,7 @@
  */
 import { readdirSync } from 'node:fs'
 
-import type { LabOptions } from '../lab/index.js'
-import type { Bed } from './bed.js'
+import type { Occupant } from './bed.js'
 
 /**
  * `limit`: what no relay can pass. `peer`: what people use instead. `faithd`: ours. `node`: a server in
@@ -20,7 +19,7 @@ export interface Need {
   package: string
 }
 
-export interface Subject {
+export interface Subject extends Occupant {
   /** What `--subjects` takes. */
   name: string
   /** What tables and drawings say. */
@@ -31,14 +30,6 @@ export interface Subject {
   needs?: readonly Need[]
   /** The package whose version is reported; by default the first one needed. */
   package?: string
-  /** The lab it needs, where that is not the usual one. */
-  lab?: LabOptions
-  /** How many sessions it may be asked to hold, where a session costs it a process, say. */
-  sessionsAtMost?: number
-  /** What the client dials to reach an IPv4 address; by default the address inside the well-known prefix. */
-  dial?(ipv4: string): string
-  /** Sets it up on the router. Whether it answers yet is found out by asking it. */
-  start(bed: Bed): void | Promise<void>
 }
 
 const kinds: readonly SubjectKind[] = ['limit', 'peer', 'faithd', 'node', 'rules']

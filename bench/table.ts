@@ -1,13 +1,7 @@
 /** The report as text: a table for each group of figures, then what must be said about them. */
 import type { MetricReport, Report, Score, WorkReport } from './results.js'
 import { shareTable } from './shares.js'
-
-/** How the text is set off, which depends on where it is printed. */
-export interface Style {
-  bold: (text: string) => string
-  dim: (text: string) => string
-  width: number
-}
+import type { Style } from './style.js'
 
 interface Column {
   head: string

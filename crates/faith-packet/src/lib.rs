@@ -22,6 +22,7 @@ pub mod checksum;
 pub mod cidr;
 pub mod classify;
 mod excerpt;
+mod flow;
 pub mod icmpv6;
 mod ipv6;
 pub mod mapping;

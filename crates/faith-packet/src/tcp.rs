@@ -2,7 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
-use crate::classify::Flow;
+use crate::flow::Flow;
 use crate::{chain, checksum, icmpv6, ipv6};
 
 /// The length of a TCP header without options.

@@ -26,6 +26,7 @@ use crate::ipv6::{self, Header};
 use crate::prefix::PrefixSet;
 use crate::tcp::Segment;
 
+pub use crate::flow::Flow;
 pub use reason::DropReason;
 
 /// What becomes of packets of protocols that cannot be captured.
@@ -37,15 +38,6 @@ pub enum Unsupported {
     Unreachable,
     /// Silence, as on BSD.
     Drop,
-}
-
-/// The two ends of a captured connection, with neither scope nor flow label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Flow {
-    /// Where the connection comes from.
-    pub client: SocketAddrV6,
-    /// What the client dialled.
-    pub destination: SocketAddrV6,
 }
 
 /// What becomes of a packet from the host.
