@@ -14,6 +14,11 @@ const line = (version) => version.split('.')[0]
 /** Those of the lines that this script does not run on itself, so that there are specs on each. */
 export const otherNodes = nodes.filter((version) => line(version) !== line(process.versions.node))
 
+/** The oldest and the newest of them are in every run of the tests, as far as they are others. */
+export const outermostNodes = otherNodes.filter(
+  (version) => version === nodes[0] || version === nodes.at(-1),
+)
+
 /** @param {string} version */
 const folder = (version) => join(root, 'target', 'node', version)
 

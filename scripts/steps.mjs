@@ -138,7 +138,7 @@ export async function attempt(title, command, args, { env = {}, summary, killabl
   })
   running.set(child, killable)
   let output = ''
-  const shown = progress(title, elapsed, () => lastLine(output))
+  const progressed = progress(title, elapsed, () => lastLine(output))
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
       output += text
@@ -146,14 +146,14 @@ export async function attempt(title, command, args, { env = {}, summary, killabl
   }
   const problem = await ended(child)
   running.delete(child)
-  shown.stop()
+  progressed.stop()
   const seconds = elapsed()
   if (interruption !== undefined) throw new Failure('interrupted')
   if (problem === undefined) {
     const said = summary?.(output)
     print(`${green('✓')} ${title}${said ? `: ${said}` : ''} ${dim(duration(seconds))}`)
   } else {
-    process.stdout.write(output.endsWith('\n') || output === '' ? output : `${output}\n`)
+    if (output !== '') print(output.replace(/\n$/, ''))
     print(`${red('✗')} ${title}: ${problem} ${dim(duration(seconds))}`)
   }
   return { ok: problem === undefined, output, seconds }
@@ -185,8 +185,31 @@ export async function become([command, ...args], env = {}) {
   })
 }
 
-/** Whether the last line on the terminal is one that `progress` rewrites. */
+/** Whether the last line on the terminal is one that `draw` rewrites. */
 let live = false
+
+/**
+ * What goes on, and says so.
+ *
+ * @type {Set<{ title: string, elapsed: () => number, detail: () => string }>}
+ */
+const shown = new Set()
+/** @type {NodeJS.Timeout | undefined} */
+let drawing
+const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
+let drawn = 0
+
+/** One line for all that goes on: each title with its time, and the detail of the first. */
+function draw() {
+  drawn += 1
+  const width = process.stdout.columns || 80
+  const titles = [...shown].map(({ title, elapsed }) => `${title} ${duration(elapsed())}`)
+  const head = `${frames[drawn % frames.length]} ${titles.join(' · ')}  `
+  const [first] = shown
+  const tail = (first?.detail() ?? '').slice(0, Math.max(0, width - head.length - 1))
+  process.stdout.write(`${eraseLive()}${head.slice(0, width - 1)}${dim(tail)}`)
+  live = true
+}
 
 function eraseLive() {
   const erase = live ? '\r\u001B[2K' : ''
@@ -214,22 +237,20 @@ export function duration(seconds) {
  * @param {() => string} detail
  */
 export function progress(title, elapsed, detail) {
-  const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
-  let drawn = 0
-  const draw = () => {
-    drawn += 1
-    const width = process.stdout.columns || 80
-    const head = `${frames[drawn % frames.length]} ${title} ${duration(elapsed())}  `
-    const tail = detail().slice(0, Math.max(0, width - head.length - 1))
-    process.stdout.write(`${eraseLive()}${head.slice(0, width - 1)}${dim(tail)}`)
-    live = true
-  }
+  const item = { title, elapsed, detail }
+  shown.add(item)
+  if (terminal) drawing ??= setInterval(draw, 100)
   const timer = terminal
-    ? setInterval(draw, 100)
+    ? undefined
     : setInterval(() => print(`… ${title} ${duration(elapsed())}  ${detail()}`), 30_000)
   return {
     stop() {
+      shown.delete(item)
       clearInterval(timer)
+      if (shown.size === 0) {
+        clearInterval(drawing)
+        drawing = undefined
+      }
       process.stdout.write(eraseLive())
     },
   }

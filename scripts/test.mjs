@@ -1,15 +1,15 @@
 // Everything that must hold: `npm test`. Installs and builds what is missing first.
 //
-//   node scripts/test.mjs                      every suite
-//   node scripts/test.mjs lab rust             these suites
-//   node scripts/test.mjs lab -- --match='*reset*'   and what follows goes to the suite's own command
+// `npm test -- --help` says what it takes. First all that the suites need is installed and built, one after the other.
+// Then the suites whose tests depend on time run one after the other, and beside them, with what they leave of the
+// processors, those that read the sources.
 //
 // With CI set nothing may be skipped: a skipped or ignored test fails its suite.
 import { availableParallelism } from 'node:os'
 
 import { bpfPrograms, ensurePrograms, labPrograms } from './debian.mjs'
 import { inLab } from './namespaces.mjs'
-import { ensureNode, nodeProgram, otherNodes } from './nodes.mjs'
+import { ensureNode, nodeProgram, otherNodes, outermostNodes } from './nodes.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules, ensureRustComponents } from './prepare.mjs'
 import {
   Failure,
@@ -32,11 +32,14 @@ import {
  * @property {string} name
  * @property {string} covers
  * @property {readonly (() => Promise<unknown>)[]} needs what must be there, in order
+ * @property {boolean} [readsSources] runs beside the others, and gives way to them
+ * @property {string} [node] the version of Node that it runs on, where that is another
  * @property {() => Command} command
  * @property {(output: string) => Counts} [count] for suites of counted tests
  */
 
 const addon = [ensureNodeModules, ensureBuilt]
+const labTools = () => ensurePrograms(labPrograms)
 const ava = 'node_modules/.bin/ava'
 /**
  * Files at a time in the lab. Its specs load both ends of every connection and what is in between, but wait most of
@@ -84,24 +87,28 @@ const suites = [
   {
     name: 'format',
     covers: 'rustfmt',
+    readsSources: true,
     needs: [ensureRustComponents],
     command: () => ['cargo', 'fmt', '--all', '--check'],
   },
   {
     name: 'lint',
-    covers: 'prettier, oxlint, tsc, typedoc, the public API',
+    covers: 'prettier, oxlint, circles of imports, tsc, typedoc, the public API',
+    readsSources: true,
     needs: addon,
     command: () => ['npm', 'run', 'lint'],
   },
   {
     name: 'clippy',
     covers: 'every crate and target',
+    readsSources: true,
     needs: [ensureRustComponents],
     command: () => ['cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'],
   },
   {
     name: 'bpf',
     covers: 'the BPF objects are what their sources say',
+    readsSources: true,
     needs: [() => ensurePrograms(bpfPrograms)],
     command: () => ['bpf/build.sh', '--check'],
   },
@@ -109,10 +116,7 @@ const suites = [
     name: 'rust',
     covers: 'cargo test',
     // What needs the network comes before the lab, which has none.
-    needs: [
-      () => ensurePrograms(labPrograms),
-      () => step('Rust tests built', 'cargo', ['test', '--workspace', '--no-run']),
-    ],
+    needs: [labTools, () => step('Rust tests built', 'cargo', ['test', '--workspace', '--no-run'])],
     command: () => inLab(['cargo', '--offline', 'test', '--workspace']),
     count: countCargo,
   },
@@ -126,7 +130,7 @@ const suites = [
   {
     name: 'lab',
     covers: 'ava, in network namespaces',
-    needs: [() => ensurePrograms(labPrograms), ...addon],
+    needs: [labTools, ...addon],
     command: () => inLab([ava, ...labOptions, '__test__/net/*.spec.ts']),
     count: countAva,
   },
@@ -134,6 +138,7 @@ const suites = [
     {
       name: `specs${major(version)}`,
       covers: `ava, without a lab, on Node ${version}`,
+      node: version,
       needs: [() => ensureNode(version), ...addon],
       command: () => onNode(version, [specs]),
       count: countAva,
@@ -141,7 +146,8 @@ const suites = [
     {
       name: `node${major(version)}`,
       covers: `the library on Node ${version}, in network namespaces`,
-      needs: [() => ensureNode(version), () => ensurePrograms(labPrograms), ...addon],
+      node: version,
+      needs: [() => ensureNode(version), labTools, ...addon],
       command: () => inLab(onNode(version, [...labOptions, ...librarySpecs])),
       count: countAva,
     },
@@ -198,13 +204,48 @@ function countAva(output) {
  * @property {number} seconds
  */
 
+/**
+ * Installs and builds what the suites need, each thing once; gives those that lack something.
+ *
+ * @param {readonly Suite[]} chosen
+ * @returns {Promise<Row[]>}
+ */
+async function prepare(chosen) {
+  /** @type {Map<() => Promise<unknown>, string | undefined>} */
+  const problems = new Map()
+  const rows = []
+  for (const suite of chosen) {
+    const start = performance.now()
+    for (const need of suite.needs) {
+      if (!problems.has(need)) problems.set(need, await problemOf(need))
+      const problem = problems.get(need)
+      if (problem === undefined) continue
+      print(`${red('✗')} ${suite.name}: ${problem}`)
+      rows.push({ suite, seconds: (performance.now() - start) / 1000, problem })
+      break
+    }
+  }
+  return rows
+}
+
+/** @param {() => Promise<unknown>} need */
+async function problemOf(need) {
+  try {
+    await need()
+    return undefined
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return error.message
+  }
+}
+
 /** @param {Suite} suite @param {readonly string[]} extra @returns {Promise<Row>} */
 async function run(suite, extra) {
   const start = performance.now()
   const seconds = () => (performance.now() - start) / 1000
   try {
-    for (const need of suite.needs) await need()
-    const [program, ...args] = suite.command()
+    const command = suite.command()
+    const [program, ...args] = suite.readsSources ? ['nice', '-n', '19', ...command] : command
     const { ok, output } = await attempt(suite.name, program, [...args, ...extra], {
       summary: (text) => describe(suite.count?.(text)),
     })
@@ -217,6 +258,13 @@ async function run(suite, extra) {
     print(`${red('✗')} ${suite.name}: ${error.message}`)
     return { suite, seconds: seconds(), problem: error.message }
   }
+}
+
+/** @param {readonly Suite[]} chosen @param {readonly string[]} extra @returns {Promise<Row[]>} */
+async function runInTurn(chosen, extra) {
+  const rows = []
+  for (const suite of chosen) rows.push(await run(suite, extra))
+  return rows
 }
 
 /** @param {Counts | undefined} counts */
@@ -252,22 +300,56 @@ function table(rows) {
   }
 }
 
-await runScript('test', async () => {
-  const args = process.argv.slice(2)
-  const end = args.indexOf('--')
-  const names = end < 0 ? args : args.slice(0, end)
-  const extra = end < 0 ? [] : args.slice(end + 1)
+function help() {
+  const width = Math.max(...suites.map(({ name }) => name.length))
+  return `npm test -- [--all-nodes] [SUITE …] [-- ARGUMENT …]
+
+Installs and builds what is missing, and runs these suites, or without a name all of them:
+
+${suites.map(({ name, covers }) => `  ${name.padEnd(width)}  ${covers}`).join('\n')}
+
+  --all-nodes  every supported line of Node; otherwise the oldest and the newest, and the one that runs this
+  -- …         what follows goes to the suites' own commands: npm test -- lab -- --match='*reset*'
+
+With CI set a test that is skipped fails its suite.`
+}
+
+/** @param {readonly string[]} names @param {boolean} allNodes */
+function choose(names, allNodes) {
   const unknown = names.filter((name) => !suites.some((suite) => suite.name === name))
   if (unknown.length > 0) {
     throw new Failure(
       `no suite ${unknown.join(', ')}; there are ${suites.map(({ name }) => name).join(', ')}`,
     )
   }
+  const usual = (/** @type {Suite} */ { node }) =>
+    node === undefined || allNodes || outermostNodes.includes(node)
+  return suites.filter((suite) => (names.length > 0 ? names.includes(suite.name) : usual(suite)))
+}
+
+await runScript('test', async () => {
+  const args = process.argv.slice(2)
+  const end = args.indexOf('--')
+  const own = end < 0 ? args : args.slice(0, end)
+  const extra = end < 0 ? [] : args.slice(end + 1)
+  if (own.includes('--help')) return print(help())
+  const names = own.filter((argument) => argument !== '--all-nodes')
+  const chosen = choose(names, names.length < own.length)
   checkTools()
-  const rows = []
-  for (const suite of suites) {
-    if (names.length === 0 || names.includes(suite.name)) rows.push(await run(suite, extra))
-  }
-  table(rows)
-  return rows.some(({ problem }) => problem !== undefined) ? 1 : 0
+  const unprepared = await prepare(chosen)
+  const ready = chosen.filter((suite) => unprepared.every((row) => row.suite !== suite))
+  const rows = await Promise.all([
+    runInTurn(
+      ready.filter(({ readsSources }) => !readsSources),
+      extra,
+    ),
+    runInTurn(
+      ready.filter(({ readsSources }) => readsSources),
+      extra,
+    ),
+  ])
+  const all = [...unprepared, ...rows.flat()]
+  const places = new Map(suites.map((suite, place) => [suite, place]))
+  table(all.toSorted((one, other) => (places.get(one.suite) ?? 0) - (places.get(other.suite) ?? 0)))
+  return all.some(({ problem }) => problem !== undefined) ? 1 : 0
 })
