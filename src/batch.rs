@@ -3,11 +3,12 @@
 //! Workers push; the first item of a batch wakes the event loop, which takes all there is by then. So a busy relay
 //! costs one call per turn of the loop, and an item costs a lock that is hardly ever contended.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use napi::Status;
 use napi::bindgen_prelude::{Function, JsValuesTupleIntoVec};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use parking_lot::{Mutex, MutexGuard};
 
 /// Does not keep the event loop alive: see [`KeepAlive`](crate::keep_alive::KeepAlive).
 type Wake<A> = ThreadsafeFunction<(), (), A, Status, false, true>;
@@ -36,7 +37,7 @@ impl<T: Send + 'static, A: 'static + JsValuesTupleIntoVec> Batch<T, A> {
             .callee_handled::<false>()
             .weak::<true>()
             .build_callback(move |_| {
-                let mut pending = taken.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut pending = taken.lock();
                 pending.woken = false;
                 let items = std::mem::take(&mut pending.items);
                 drop(pending);
@@ -62,7 +63,7 @@ impl<T: Send + 'static, A: 'static + JsValuesTupleIntoVec> Batch<T, A> {
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending<T>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 
     fn add(&self, mut pending: MutexGuard<'_, Pending<T>>, item: T) -> usize {

@@ -1,9 +1,8 @@
 //! What keeps the event loop running while something is open.
 
-use std::sync::{Mutex, PoisonError};
-
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Env, Status};
+use parking_lot::Mutex;
 
 /// Never called: while it exists the event loop goes on.
 type Reason = ThreadsafeFunction<(), (), (), Status, false, false>;
@@ -24,11 +23,11 @@ impl KeepAlive {
             .build_threadsafe_function::<()>()
             .callee_handled::<false>()
             .build_callback(|_| Ok(()))?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        *self.0.lock() = Some(reason);
         Ok(())
     }
 
     pub(crate) fn release(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.0.lock().take());
     }
 }

@@ -37,10 +37,3 @@ pub fn set_keepfaith(on: bool) {
 pub fn get_keepfaith() -> bool {
     faith_stack::keepfaith()
 }
-
-/// The version of the addon.
-#[napi]
-#[must_use]
-pub fn version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
-}

@@ -1,12 +1,13 @@
 //! Faith listeners: captured connections, accepted in Rust and handed to JavaScript.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use faith_packet::mapping::Mappings;
 use faith_stack::{Captured, FaithInterface, ListenOptions, ListenerHandle, Service};
 use napi::Env;
 use napi_derive::napi;
+use parking_lot::Mutex;
 
 use crate::connection::{Connections, NativeConnection};
 use crate::failure::NativeFailure;
@@ -145,7 +146,7 @@ impl NativeListener {
     /// When the environment is closing.
     #[napi]
     pub async fn close(&self) -> napi::Result<()> {
-        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let handle = self.handle.lock().take();
         let close = move || handle.inspect(|handle| handle.close());
         let closed = napi::bindgen_prelude::spawn_blocking(close).await.map(drop);
         self.alive.release();

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use faith_relay::{Observer, Relay, RelayStats, Routing, SessionRecord};
@@ -10,6 +10,7 @@ use faith_stack::FaithInterface;
 use napi::Env;
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::batch::Batch;
 use crate::connection::NativeConnection;
@@ -222,7 +223,7 @@ enum State {
 
 impl NativeRelay {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn relay(&self) -> Option<Arc<Relay>> {

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
@@ -13,6 +13,7 @@ use faith_relay::{Question, Reject, Route, Verdict};
 use faith_stack::{Captured, FaithInterface};
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::batch::Batch;
 use crate::connection::{Connections, NativeConnection};
@@ -135,7 +136,7 @@ impl Route for Asking {
 }
 
 fn lock(open: &Mutex<HashMap<u64, Question>>) -> MutexGuard<'_, HashMap<u64, Question>> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
+    open.lock()
 }
 
 fn describe(id: u64, question: &Question) -> NativeQuestion {

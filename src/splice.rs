@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use faith_packet::proxy;
@@ -11,6 +10,7 @@ use faith_stack::StackError;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, ClassInstance, PromiseRaw};
 use napi_derive::napi;
+use parking_lot::Mutex;
 
 use crate::failure::{NativeFailure, Outcome, outcome};
 use crate::interface::NativeInterface;
@@ -28,7 +28,7 @@ impl NativeLeg {
     }
 
     fn take(&self) -> Option<Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.connection.lock().take()
     }
 }
 

@@ -5,13 +5,14 @@
 
 use std::panic::catch_unwind;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use faith_stack::StackError;
 use napi::bindgen_prelude::{Object, create_custom_tokio_runtime};
 use napi_derive::napi;
+use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::NativeFailure;
@@ -75,11 +76,11 @@ fn start_blocking(runtime: &Runtime) {
         let started = Arc::clone(&started);
         runtime.spawn_blocking(move || {
             let (count, all) = &*started;
-            let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut count = count.lock();
             *count += 1;
             all.notify_all();
             // Where a thread is missing all the same, those that are there go to work.
-            drop(all.wait_timeout_while(count, START, |count| *count < BLOCKING));
+            all.wait_while_for(&mut count, |count| *count < BLOCKING, START);
         });
     }
 }
