@@ -43,44 +43,13 @@ const labTools = () => ensurePrograms(labPrograms)
 const ava = 'node_modules/.bin/ava'
 /**
  * Files at a time in the lab. Its specs load both ends of every connection and what is in between, but wait most of
- * the time: for the kernel to make and take away devices, and for timeouts.
+ * the time: for the kernel to make and take away devices, and for timeouts. Four keep two processors busy.
  */
-const labFiles = Math.max(2, Math.floor(availableParallelism() / 4))
+const labFiles = Math.max(4, Math.floor(availableParallelism() / 4))
 const labOptions = ['--timeout=3m', `--concurrency=${labFiles}`]
 const specs = '__test__/*.spec.ts'
 /** What is Node's business: the library. The command and the relay behind it are the same on each. */
-const librarySpecs = [
-  'abort',
-  'attach',
-  'attach-smtp',
-  'attach-ssh',
-  'copies',
-  'errors',
-  'events',
-  'exhausted',
-  'interface',
-  'isolation',
-  'keepfaith',
-  'lifecycle',
-  'lifetime',
-  'listener',
-  'prefixes',
-  'reading',
-  'route',
-  'route-socket',
-  'sessions',
-  'sni-router',
-  'socket',
-  'socket-lifetime',
-  'socket-load',
-  'socket-mapping',
-  'splice-abort',
-  'splice-lifecycle',
-  'splice-target',
-  'splice-to',
-  'support',
-  'worker-thread',
-].map((name) => `__test__/net/${name}.spec.ts`)
+const librarySpecs = '__test__/net/library/*.spec.ts'
 
 /** @type {readonly Suite[]} */
 const suites = [
@@ -131,7 +100,7 @@ const suites = [
     name: 'lab',
     covers: 'ava, in network namespaces',
     needs: [labTools, ...addon],
-    command: () => inLab([ava, ...labOptions, '__test__/net/*.spec.ts']),
+    command: () => inLab([ava, ...labOptions, '__test__/net/**/*.spec.ts']),
     count: countAva,
   },
   ...otherNodes.flatMap((version) => [
@@ -148,7 +117,7 @@ const suites = [
       covers: `the library on Node ${version}, in network namespaces`,
       node: version,
       needs: [() => ensureNode(version), labTools, ...addon],
-      command: () => inLab(onNode(version, [...labOptions, ...librarySpecs])),
+      command: () => inLab(onNode(version, [...labOptions, librarySpecs])),
       count: countAva,
     },
   ]),

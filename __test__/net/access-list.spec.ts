@@ -5,9 +5,9 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { runFaithd, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
+import { runFaithd, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 /** A client of another network; it dials `addresses.serverSecond`, the first one `addresses.server`. */
 const stranger = '2001:db8:9::2'

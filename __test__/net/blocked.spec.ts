@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { addresses, captured, churn, waitFor } from '../../lab/index.js'
-import { stage } from './programs/stage.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 const echo = { host: addresses.server, port: 7 }

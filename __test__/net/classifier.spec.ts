@@ -10,9 +10,9 @@ import {
   udp,
   waitFor,
 } from '../../lab/index.js'
-import { probeFrom, type ProbeOptions } from './fixtures/probe.js'
-import { Program, type Faith } from './programs/program.js'
-import { stage } from './programs/stage.js'
+import { probeFrom, type ProbeOptions } from '../fixtures/probe.js'
+import { Program, type Faith } from '../programs/program.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 

@@ -5,10 +5,10 @@ import type { ExecutionContext } from 'ava'
 
 import { addresses, createLab, udp } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, runFaithd, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { nft } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { nft } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 let lab: Lab
 let client: Sockets

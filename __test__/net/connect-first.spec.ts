@@ -2,10 +2,10 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, startBoth, startFaithd, steerings } from './fixtures/faithd.js'
-import type { Faithd, Steering } from './fixtures/faithd.js'
-import { nft, packets } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, startBoth, startFaithd, steerings } from '../fixtures/faithd.js'
+import type { Faithd, Steering } from '../fixtures/faithd.js'
+import { nft, packets } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 const banner = '220 mail.example ESMTP\r\n'
 

@@ -1,7 +1,7 @@
 /** What an administrator may do to the device of an interface, as ip(8) does it, while connections go through it. */
 import test from 'ava'
 import { captured, waitFor, type Host } from '../../lab/index.js'
-import { stage } from './programs/stage.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 

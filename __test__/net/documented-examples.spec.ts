@@ -5,7 +5,7 @@
 import test from 'ava'
 import ts from 'typescript'
 import { examples } from '../fixtures/documented.js'
-import { ExampleStage, goesOn, greeting, type Outcome } from './fixtures/example-stage.js'
+import { ExampleStage, goesOn, greeting, type Outcome } from '../fixtures/example-stage.js'
 
 const [one, other, lonely] = await Promise.all([
   ExampleStage.create({ hasServers: true }),

@@ -5,12 +5,12 @@
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { captured, createLab, waitFor } from '../../lab/index.js'
-import { Download, narrowStage, links } from './fixtures/download.js'
-import { permitted, startFaithd, startWrapped } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
-import { narrowServer } from './fixtures/slow-link.js'
+import { Download, narrowStage, links } from '../fixtures/download.js'
+import { permitted, startFaithd, startWrapped } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
+import { narrowServer } from '../fixtures/slow-link.js'
 
-const withoutSockDiag = fileURLToPath(new URL('programs/without-sock-diag.py', import.meta.url))
+const withoutSockDiag = fileURLToPath(new URL('../programs/without-sock-diag.py', import.meta.url))
 
 const paths = [
   ['by the shortcut', []],

@@ -1,7 +1,7 @@
 /** Interfaces that wait for their clients, as many as there are threads for what blocks, keep nothing else waiting. */
 import test from 'ava'
-import { nft } from './fixtures/nft.js'
-import { stage } from './programs/stage.js'
+import { nft } from '../fixtures/nft.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 

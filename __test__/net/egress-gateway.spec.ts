@@ -5,8 +5,8 @@ import test from 'ava'
 import type { FaithSession } from '../../index.js'
 import { addresses, captured, createLab, faithPrefix, udp, waitFor } from '../../lab/index.js'
 import type { Host } from '../../lab/index.js'
-import { type Example, startExample } from './fixtures/examples.js'
-import { Sockets } from './fixtures/sockets.js'
+import { type Example, startExample } from '../fixtures/examples.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 /** Sandboxes by their addresses, and what each dials: the first two are of one /64. */
 const sandboxes = [

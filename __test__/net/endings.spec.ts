@@ -2,10 +2,10 @@ import test from 'ava'
 
 import { addresses, createLab, halfClose, reset, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { startBoth, startFaithd, steerings } from './fixtures/faithd.js'
-import type { Faithd, Steering } from './fixtures/faithd.js'
-import { nft, packets } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
+import { startBoth, startFaithd, steerings } from '../fixtures/faithd.js'
+import type { Faithd, Steering } from '../fixtures/faithd.js'
+import { nft, packets } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 let lab: Lab
 let faithds: Record<Steering, Faithd>

@@ -3,7 +3,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import test from 'ava'
 import { createLab } from '../../lab/index.js'
-import { exampleFile, startExample } from './fixtures/examples.js'
+import { exampleFile, startExample } from '../fixtures/examples.js'
 
 const lab = await createLab()
 test.after.always(() => lab.close())

@@ -3,12 +3,12 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { captured, waitFor } from '../../lab/index.js'
-import { descriptorsOf } from './fixtures/descriptors.js'
-import { configuration, gone, privateNamespaces } from './fixtures/remains.js'
-import { Sockets } from './fixtures/sockets.js'
-import { traffic } from './fixtures/traffic.js'
-import { Program } from './programs/program.js'
-import { settled, stage } from './programs/stage.js'
+import { descriptorsOf } from '../fixtures/descriptors.js'
+import { configuration, gone, privateNamespaces } from '../fixtures/remains.js'
+import { Sockets } from '../fixtures/sockets.js'
+import { traffic } from '../fixtures/traffic.js'
+import { Program } from '../programs/program.js'
+import { settled, stage } from '../programs/stage.js'
 
 const { lab } = await stage()
 const clients = Sockets.of(lab.client)

@@ -4,10 +4,10 @@ import test from 'ava'
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { FaithRelayStats } from '../../index.js'
 import type { Lab } from '../../lab/index.js'
-import { Faithd, faithdCommand, permitted } from './fixtures/faithd.js'
-import { floodEnded, startFlood } from './fixtures/flood.js'
-import { nft } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
+import { Faithd, faithdCommand, permitted } from '../fixtures/faithd.js'
+import { floodEnded, startFlood } from '../fixtures/flood.js'
+import { nft } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 const limit = 300
 

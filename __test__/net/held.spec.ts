@@ -4,11 +4,11 @@ import test from 'ava'
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { FaithInterfaceStats } from '../../index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { floodEnded, startFlood } from './fixtures/flood.js'
-import { nft } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { floodEnded, startFlood } from '../fixtures/flood.js'
+import { nft } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 const maxHeld = 40
 const maxHeldPerClient = 10

@@ -1,8 +1,8 @@
 /** examples/honeypot.mjs does what it says. */
 import test from 'ava'
 import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
-import { type Example, startExample } from './fixtures/examples.js'
-import { Sockets } from './fixtures/sockets.js'
+import { type Example, startExample } from '../fixtures/examples.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 const lab = await createLab()
 test.after.always(() => lab.close())

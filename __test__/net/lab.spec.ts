@@ -159,7 +159,7 @@ interface Left {
 
 /** Starts a process that makes a lab, and gives what that lab consists of. */
 async function runner(ending: string) {
-  const file = fileURLToPath(new URL('fixtures/lab-runner.ts', import.meta.url))
+  const file = fileURLToPath(new URL('../fixtures/lab-runner.ts', import.meta.url))
   const [command, args] = nodeCommand(file, [ending])
   const child = spawn(command, args)
   let complaint = ''

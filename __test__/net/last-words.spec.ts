@@ -8,12 +8,12 @@ import type { ExecutionContext } from 'ava'
 
 import { addresses, captured, createLab } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { narrowClient } from './fixtures/slow-link.js'
-import { Program } from './programs/program.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { narrowClient } from '../fixtures/slow-link.js'
+import { Program } from '../programs/program.js'
 
-const program = fileURLToPath(new URL('programs/last-words.py', import.meta.url))
+const program = fileURLToPath(new URL('../programs/last-words.py', import.meta.url))
 
 const lengths = [1, 200, 8_000, 60_000, 1_000_000]
 /** How often each: it takes one time in three to lose them. */

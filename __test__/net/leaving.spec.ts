@@ -5,9 +5,9 @@
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { LabProcess } from '../../lab/index.js'
-import { Download, narrowStage } from './fixtures/download.js'
+import { Download, narrowStage } from '../fixtures/download.js'
 
-const program = fileURLToPath(new URL('programs/leaving.ts', import.meta.url))
+const program = fileURLToPath(new URL('../programs/leaving.ts', import.meta.url))
 const large = 1_000_000
 /** What takes the lossy link some seconds, of which a good part is the kernel’s before a socket closes. */
 const cut = 400_000

@@ -3,10 +3,10 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { leaveDescriptors } from './fixtures/descriptors.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { type End, Sockets } from './fixtures/sockets.js'
+import { leaveDescriptors } from '../fixtures/descriptors.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { type End, Sockets } from '../fixtures/sockets.js'
 
 /**
  * Addresses of the server. Which of them the client dials decides which of its own it dials from: its only

@@ -1,8 +1,8 @@
 /** Hosts that have little IPv6: only link-local addresses, or none because it is switched off. */
 import test from 'ava'
 import { captured, createLab, waitFor } from '../../lab/index.js'
-import { faithdCommand, permitted, runFaithd, startFaithd } from './fixtures/faithd.js'
-import { Program } from './programs/program.js'
+import { faithdCommand, permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
+import { Program } from '../programs/program.js'
 
 const lab = await createLab()
 const router = await Program.start(lab.router)

@@ -2,9 +2,9 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import { nft } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import { nft } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 let lab: Lab
 let client: Sockets

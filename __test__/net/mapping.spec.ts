@@ -2,8 +2,8 @@ import test from 'ava'
 
 import { addresses, createLab } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
+import { startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
 
 /** The server's address, that of RFC 6052's examples. */
 const ipv4 = '192.0.2.33'

@@ -1,9 +1,9 @@
 /** What an interface could not be created for is named by the system call that failed. */
 import test from 'ava'
 import type { FaithError } from '../../index.js'
-import { descriptorsOf } from './fixtures/descriptors.js'
-import { Faith, Program } from './programs/program.js'
-import { stage } from './programs/stage.js'
+import { descriptorsOf } from '../fixtures/descriptors.js'
+import { Faith, Program } from '../programs/program.js'
+import { stage } from '../programs/stage.js'
 
 const { lab } = await stage()
 

@@ -2,8 +2,8 @@
 import test from 'ava'
 import { addresses, captured, createLab } from '../../lab/index.js'
 import { Project } from '../fixtures/installed.js'
-import { permitted } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 const [lab, project] = await Promise.all([createLab(), Project.create('by name')])
 test.after.always(async () => {

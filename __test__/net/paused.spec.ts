@@ -3,11 +3,11 @@ import test from 'ava'
 
 import { createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { nft } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
-import type { End } from './fixtures/sockets.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { nft } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
+import type { End } from '../fixtures/sockets.js'
 
 const lengths = [1, 1_000, 60_000, 1_000_000]
 const long = { timeout: 45_000 }

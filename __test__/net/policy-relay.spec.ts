@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import test from 'ava'
 import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
 import type { FaithSession } from '../../index.js'
-import { type Example, exampleFile, startExample } from './fixtures/examples.js'
-import { Sockets } from './fixtures/sockets.js'
+import { type Example, exampleFile, startExample } from '../fixtures/examples.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 /** Addresses of the public internet, which the lab's server has. */
 const [here, there] = ['93.184.215.14', '93.184.216.34']

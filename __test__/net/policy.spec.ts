@@ -2,9 +2,9 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
+import { startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 /** Addresses of the public internet that the lab's server has. */
 const publicly = '93.184.215.14'

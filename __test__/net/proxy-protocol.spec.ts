@@ -5,9 +5,9 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 /** Ports at which a server tells whom it takes for its client, and what for the address that was dialled. */
 const ports = { haproxy: 8001, nginx: 8002, strict: 8003 } as const

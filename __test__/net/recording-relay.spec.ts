@@ -4,8 +4,8 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path'
 import test from 'ava'
 import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
-import { type Example, startExample } from './fixtures/examples.js'
-import { Sockets } from './fixtures/sockets.js'
+import { type Example, startExample } from '../fixtures/examples.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 const lab = await createLab()
 test.after.always(() => lab.close())

@@ -6,8 +6,8 @@ import test from 'ava'
 
 import { addresses, createLab } from '../../lab/index.js'
 import type { Lab, NginxServer } from '../../lab/index.js'
-import { startBoth, steerings } from './fixtures/faithd.js'
-import type { Faithd, Steering } from './fixtures/faithd.js'
+import { startBoth, steerings } from '../fixtures/faithd.js'
+import type { Faithd, Steering } from '../fixtures/faithd.js'
 
 const pageSize = 48 * 2 ** 20
 const page = randomBytes(pageSize)

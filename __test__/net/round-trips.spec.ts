@@ -5,12 +5,12 @@ import type { ExecutionContext } from 'ava'
 
 import { addresses, createLab } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { Watch, isSyn, isSynAck } from './fixtures/segments.js'
-import type { Segment } from './fixtures/segments.js'
-import { slowDown } from './fixtures/slow-link.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { Watch, isSyn, isSynAck } from '../fixtures/segments.js'
+import type { Segment } from '../fixtures/segments.js'
+import { slowDown } from '../fixtures/slow-link.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 /** Milliseconds one way: far more than a busy machine takes for its own part. */
 const delays = { client: 100, server: 150 }
@@ -45,7 +45,7 @@ function freshPort(): number {
   return ports
 }
 
-const dial = fileURLToPath(new URL('programs/dial.py', import.meta.url))
+const dial = fileURLToPath(new URL('../programs/dial.py', import.meta.url))
 
 interface Dialled {
   outcome: string

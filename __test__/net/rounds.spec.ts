@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 import { captured, waitFor } from '../../lab/index.js'
-import { Program } from './programs/program.js'
-import { stage } from './programs/stage.js'
+import { Program } from '../programs/program.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, client } = await stage()
 const MiB = 2 ** 20

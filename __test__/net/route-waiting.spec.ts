@@ -3,11 +3,11 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 import { addresses, captured, waitFor } from '../../lab/index.js'
-import { floodEnded, startFlood } from './fixtures/flood.js'
-import { Sockets, type End } from './fixtures/sockets.js'
-import { stage } from './programs/stage.js'
+import { floodEnded, startFlood } from '../fixtures/flood.js'
+import { Sockets, type End } from '../fixtures/sockets.js'
+import { stage } from '../programs/stage.js'
 
-const mirror = fileURLToPath(new URL('programs/mirror.py', import.meta.url))
+const mirror = fileURLToPath(new URL('../programs/mirror.py', import.meta.url))
 const { lab, router } = await stage()
 const near = Sockets.of(lab.client)
 

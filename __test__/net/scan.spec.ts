@@ -3,10 +3,10 @@ import test from 'ava'
 
 import { addresses, createLab } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { nft } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { nft } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 const open = [7901, 7902, 7903]
 const closed = [7911, 7912, 7913]

@@ -4,10 +4,10 @@
  */
 import test from 'ava'
 import { addresses, captured, waitFor, type Host } from '../../lab/index.js'
-import { nft, packets } from './fixtures/nft.js'
-import { probeFrom } from './fixtures/probe.js'
-import { Program, type Faith } from './programs/program.js'
-import { stage } from './programs/stage.js'
+import { nft, packets } from '../fixtures/nft.js'
+import { probeFrom } from '../fixtures/probe.js'
+import { Program, type Faith } from '../programs/program.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 

@@ -3,11 +3,11 @@ import test from 'ava'
 
 import { addresses, createLab, transfer, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, startFaithd, startWrapped } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, startFaithd, startWrapped } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
 
-const withoutRaw = fileURLToPath(new URL('programs/relay-without-raw.py', import.meta.url))
+const withoutRaw = fileURLToPath(new URL('../programs/relay-without-raw.py', import.meta.url))
 const MiB = 2 ** 20
 
 let lab: Lab

@@ -4,8 +4,8 @@ import test from 'ava'
 
 import { addresses, waitFor, type LabProcess } from '../../lab/index.js'
 import type { FaithRelayOptions } from '../../index.js'
-import { Program, type Relay } from './programs/program.js'
-import { stage } from './programs/stage.js'
+import { Program, type Relay } from '../programs/program.js'
+import { stage } from '../programs/stage.js'
 
 const others = ['198.51.100.11', '198.51.100.12', '198.51.100.13'] as const
 const [one, two] = others
@@ -14,7 +14,7 @@ const [one, two] = others
 const FEW = { first: 40_000, last: 40_007 }
 const FEW_PORTS = FEW.last - FEW.first + 1
 
-const mirror = fileURLToPath(new URL('programs/mirror.py', import.meta.url))
+const mirror = fileURLToPath(new URL('../programs/mirror.py', import.meta.url))
 
 const { lab } = await stage()
 

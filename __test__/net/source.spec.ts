@@ -6,9 +6,9 @@ import test from 'ava'
 
 import { addresses, createLab } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, runFaithd, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 /** Addresses of the router beside the one that its routing table chooses. */
 const others = ['198.51.100.11', '198.51.100.12', '198.51.100.13'] as const
@@ -191,7 +191,7 @@ test('a source that goes is named, and so is it in the attempts that it would ha
   t.is(await client.dial(faithd.address(), port).outcome(), 'connected')
 })
 
-const sniff = fileURLToPath(new URL('programs/sniff.py', import.meta.url))
+const sniff = fileURLToPath(new URL('../programs/sniff.py', import.meta.url))
 
 /** Connects with a traffic class, and sends a word. */
 const marked = `

@@ -3,15 +3,15 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { captured, waitFor, type Host } from '../../lab/index.js'
-import { nft } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
-import type { Connection } from './programs/program.js'
-import { stage } from './programs/stage.js'
+import { nft } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
+import type { Connection } from '../programs/program.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 const server = Sockets.of(lab.server)
 const accessList = '::/0 permit 198.51.100.0/24\n'
-const program = fileURLToPath(new URL('programs/stop-thread.py', import.meta.url))
+const program = fileURLToPath(new URL('../programs/stop-thread.py', import.meta.url))
 test.before(() => lab.server.echo({ port: 7 }))
 
 /** The id of a thread of the router's program. */

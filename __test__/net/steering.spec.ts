@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
-import { inPrivateNamespace } from './fixtures/private-namespace.js'
-import { stage } from './programs/stage.js'
+import { inPrivateNamespace } from '../fixtures/private-namespace.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 

@@ -4,14 +4,14 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { permitted, startBoth, startFaithd, steerings } from './fixtures/faithd.js'
-import type { Faithd, Steering } from './fixtures/faithd.js'
-import { Watch, isSyn, isSynAck } from './fixtures/segments.js'
-import type { Segment } from './fixtures/segments.js'
-import { nft } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, startBoth, startFaithd, steerings } from '../fixtures/faithd.js'
+import type { Faithd, Steering } from '../fixtures/faithd.js'
+import { Watch, isSyn, isSynAck } from '../fixtures/segments.js'
+import type { Segment } from '../fixtures/segments.js'
+import { nft } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
 
-const send = fileURLToPath(new URL('programs/syn.py', import.meta.url))
+const send = fileURLToPath(new URL('../programs/syn.py', import.meta.url))
 
 let lab: Lab
 let faithds: Record<Steering, Faithd>

@@ -1,8 +1,8 @@
 /** The router's settings of TCP hold for its clients' connections, too. */
 import test from 'ava'
 import { captured } from '../../lab/index.js'
-import { inPrivateNamespace } from './fixtures/private-namespace.js'
-import { stage } from './programs/stage.js'
+import { inPrivateNamespace } from '../fixtures/private-namespace.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 

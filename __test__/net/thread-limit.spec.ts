@@ -12,9 +12,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { captured, createLab, waitFor } from '../../lab/index.js'
-import { faithdCommand, permitted, startFaithd } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
-import { Program } from './programs/program.js'
+import { faithdCommand, permitted, startFaithd } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
+import { Program } from '../programs/program.js'
 
 const lab = await createLab()
 const folder = mkdtempSync(join(tmpdir(), 'faith-threads-'))

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import test from 'ava'
 import { churn, createLab, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
-import { faithdCommand, permitted } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
+import { faithdCommand, permitted } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 let lab: Lab
 

@@ -5,10 +5,10 @@ import test from 'ava'
 
 import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
-import { startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
+import { startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
 
-const program = fileURLToPath(new URL('programs/urgent.py', import.meta.url))
+const program = fileURLToPath(new URL('../programs/urgent.py', import.meta.url))
 const MiB = 2 ** 20
 
 let lab: Lab

@@ -2,8 +2,8 @@
 import test from 'ava'
 import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, runFaithd, startFaithd } from './fixtures/faithd.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 let lab: Lab
 

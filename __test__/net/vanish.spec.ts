@@ -3,10 +3,10 @@ import test from 'ava'
 
 import { createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import type { Faithd } from './fixtures/faithd.js'
-import { nft } from './fixtures/nft.js'
-import { Sockets } from './fixtures/sockets.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import type { Faithd } from '../fixtures/faithd.js'
+import { nft } from '../fixtures/nft.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 const keepAlive = ['--keep-alive', '4']
 const long = { timeout: 45_000 }

@@ -4,15 +4,15 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { FaithInterfaceOptions, FaithWarningCode } from '../../index.js'
 import { captured, waitFor } from '../../lab/index.js'
-import { permitted, startFaithd } from './fixtures/faithd.js'
-import { Program, type Faith } from './programs/program.js'
-import { stage } from './programs/stage.js'
+import { permitted, startFaithd } from '../fixtures/faithd.js'
+import { Program, type Faith } from '../programs/program.js'
+import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 
 const server = captured()
 const prefix = '64:ff9b::/96'
-const stopThread = fileURLToPath(new URL('programs/stop-thread.py', import.meta.url))
+const stopThread = fileURLToPath(new URL('../programs/stop-thread.py', import.meta.url))
 
 async function on(command: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await lab.router.run(command, args)

@@ -4,9 +4,9 @@ import test from 'ava'
 
 import { createLab, transfer } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, startWrapped } from './fixtures/faithd.js'
+import { permitted, startWrapped } from '../fixtures/faithd.js'
 
-const refusing = fileURLToPath(new URL('programs/relay-without-splice.py', import.meta.url))
+const refusing = fileURLToPath(new URL('../programs/relay-without-splice.py', import.meta.url))
 const size = 32 * 2 ** 20
 
 let lab: Lab

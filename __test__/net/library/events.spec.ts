@@ -1,0 +1,229 @@
+/** What an interface and its relays tell of themselves: to the program that has them, and to whoever observes it. */
+import test from 'ava'
+import { addresses, captured, waitFor } from '../../../lab/index.js'
+import { floodEnded, startFlood } from '../../fixtures/flood.js'
+import { Sockets } from '../../fixtures/sockets.js'
+import { Program, type Relay } from '../../programs/program.js'
+import { stage } from '../../programs/stage.js'
+
+const { lab, router, client: caller } = await stage()
+
+const client = Sockets.of(lab.client)
+const server = Sockets.of(lab.server)
+const accessList = '::/0 permit 198.51.100.0/24\n'
+
+const sum = (numbers: number[]) => numbers.reduce((one, other) => one + other, 0)
+
+function dialTwenty(port: number): void {
+  for (let count = 0; count < 20; count += 1) client.dial(captured(), port)
+}
+
+/** What a relay has told, once a refusal is among it. */
+async function refusal(relay: Relay) {
+  return await waitFor('a refusal', async () => {
+    const told = await relay.told()
+    return told.refused.length > 0 ? told : undefined
+  })
+}
+
+test.serial('a connection that came to nothing is told as refused, and why', async (t) => {
+  await using faith = await router.create()
+  await using relay = await faith.relay({ ports: 'all', accessList })
+  const near = client.dial(captured(), 7301)
+  await near.sees('ECONNREFUSED')
+  const { refused, session } = await refusal(relay)
+  const [told] = refused
+  t.deepEqual(told, {
+    id: 1,
+    source: { address: addresses.client, port: told?.source.port },
+    destination: {
+      address: '64:ff9b::c633:6402',
+      port: 7301,
+      ipv4: addresses.server,
+      ipv4Port: 7301,
+    },
+    startedAt: told?.startedAt,
+    durationMs: told?.durationMs,
+    reason: 'refused',
+    code: 'ECONNREFUSED',
+  })
+  const end = { ...told, bytesUp: 0, bytesDown: 0, joined: false }
+  t.deepEqual(session, [end], 'and as an end like any other')
+})
+
+test.serial('so is one that the access list denies', async (t) => {
+  await using faith = await router.create()
+  await using relay = await faith.relay({ ports: 'all', accessList: '::/0 deny 0.0.0.0/0\n' })
+  await client.dial(captured(), 7302).sees('EACCES')
+  const { refused } = await refusal(relay)
+  t.deepEqual(
+    refused.map(({ reason }) => reason),
+    ['denied'],
+  )
+})
+
+test.serial('a session that was is not refused, however it ends', async (t) => {
+  await using faith = await router.create()
+  await using relay = await faith.relay({ ports: 'all', accessList })
+  const listening = await server.listen(7303)
+  const near = await client.connect(captured(), 7303)
+  await listening.accept()
+  near.resets()
+  await waitFor('its end', async () => (await relay.told()).session.length === 1)
+  await client.dial(captured(), 7304).sees('ECONNREFUSED')
+  const { refused, session } = await refusal(relay)
+  t.deepEqual(
+    refused.map(({ destination }) => destination.port),
+    [7304],
+  )
+  t.deepEqual(
+    session.map(({ reason }) => reason),
+    ['client-reset', 'refused'],
+  )
+})
+
+test.serial('events that nobody asked for are not counted as dropped', async (t) => {
+  await using faith = await router.create({ workers: 1 })
+  const denying = { accessList: '::/0 deny 0.0.0.0/0\n' }
+  await using heard = await faith.relay({ ...denying, ports: '20001-20300' })
+  await using unheard = await faith.relay({
+    ...denying,
+    ports: '20301-20600',
+    sessionEvents: false,
+  })
+  const ports = Array.from({ length: 600 }, (_, index) => 20_001 + index)
+  const dropped = await waitFor('more than is told in a second', async () => {
+    await client.dialAll(captured(), ports)
+    return (await heard.stats()).eventsDropped
+  })
+  const { ended, eventsDropped } = await unheard.stats()
+  t.true(ended.denied > dropped, 'there were as many')
+  t.is(eventsDropped, 0)
+})
+
+for (const [reason, cause, relayed] of [
+  ['denied', 'denied-by-rule', '::/0 deny 0.0.0.0/0\n'],
+  ['refused', 'refused', accessList],
+] as const) {
+  test.serial(
+    `under a flood of what is ${reason} a bounded number is told, and the rest is counted`,
+    async (t) => {
+      await using faith = await router.create()
+      const begun = performance.now()
+      await using relay = await faith.relay({ ports: 'all', accessList: relayed })
+      const flood = { address: captured(), port: 7308, networks: 4000, count: 10_000 }
+      await floodEnded(startFlood(lab.client, flood))
+      await relay.close()
+      const seconds = Math.ceil((performance.now() - begun) / 1000)
+      const stats = await relay.stats()
+      const told = (await relay.told()).refused.filter((one) => one.reason === reason)
+      t.is(told.length + (stats.untold.refused[cause] ?? 0), stats.ended[reason])
+      t.is(stats.refused[cause], stats.ended[reason])
+      // Each second begins the count anew, and a part of one is one too.
+      const bound = 50 * (seconds + 1)
+      t.true(told.length > 0 && told.length <= bound, `${told.length}, ${bound}`)
+      t.true(stats.eventsDropped > 0)
+    },
+  )
+}
+
+test.serial('an interface tells that its prefixes have changed', async (t) => {
+  await using faith = await router.create()
+  await faith.watch()
+  await faith.addPrefix('2001:DB8:64:0::/96')
+  await t.throwsAsync(faith.addPrefix('2001:db8:64::/96'), { code: 'ERR_FAITH_PREFIX' })
+  await faith.deletePrefix('2001:db8:64::/96')
+  await waitFor('both', async () => (await faith.watched()).length >= 2)
+  t.deepEqual(await faith.watched(), [
+    { action: 'add', prefix: '2001:db8:64::/96' },
+    { action: 'delete', prefix: '2001:db8:64::/96' },
+  ])
+})
+
+test.serial('every interface tells that keepfaith was switched, until it is closed', async (t) => {
+  await using program = await Program.start(lab.router)
+  const one = await program.create({ name: 'faith0' })
+  const other = await program.create({ name: 'faith1', prefixes: ['2001:db8:64::/96'] })
+  await one.watch()
+  await other.watch()
+  await program.keepfaith(true)
+  await program.keepfaith(true)
+  await one.close()
+  await program.keepfaith(false)
+  await waitFor('both', async () => (await other.watched()).length >= 2)
+  t.deepEqual(await other.watched(), [true, false])
+  t.deepEqual(await one.watched(), [true])
+})
+
+test.serial('an interface tells what it has dropped, in sums', async (t) => {
+  await using program = await Program.start(lab.router)
+  const faith = await program.create()
+  const counted = async () => (await faith.stats()).drops['keepfaith'] ?? 0
+  const told = async () => {
+    const drops = await program.ask('dropped', faith.id)
+    return drops.map(({ packets }) => packets['keepfaith'] ?? 0)
+  }
+  dialTwenty(7305)
+  await waitFor('packets to be dropped', async () => (await counted()) >= 20)
+  await program.ask('watchDrops', faith.id)
+  dialTwenty(7306)
+  const sums = await waitFor('what was dropped to be told', async () => {
+    const all = await told()
+    return sum(all) >= 20 ? all : undefined
+  })
+  t.true(sum(sums) <= (await counted()) - 20, 'and not what was dropped before')
+  t.true(sums.length < 20)
+  t.true(sums.every((packets) => packets > 0))
+})
+
+test.serial('a relay tells of what its interface has dropped', async (t) => {
+  await using program = await Program.start(lab.router)
+  await program.keepfaith(true)
+  const faith = await program.create()
+  const relay = await faith.relay({ ports: 'all', accessList })
+  await program.ask('watchRelayDrops', relay.id)
+  await program.keepfaith(false)
+  dialTwenty(7307)
+  const told = async () => {
+    const drops = await program.ask('dropped', relay.id)
+    return sum(drops.map(({ packets }) => packets['keepfaith'] ?? 0))
+  }
+  await waitFor('what was dropped to be told', async () => (await told()) >= 20)
+  const counted = (await faith.stats()).drops['keepfaith'] ?? 0
+  t.true((await told()) <= counted)
+})
+
+test.serial('observers hear of all this on channels of their own', async (t) => {
+  await using program = await Program.start(lab.router)
+  await program.ask(
+    'subscribe',
+    'faithd:session',
+    'faithd:refused',
+    'faithd:connection',
+    'faithd:prefix',
+    'faithd:keepfaith',
+  )
+  await program.keepfaith(true)
+  await using faith = await program.create()
+  await faith.addPrefix('2001:db8:64::/96')
+  await faith.listen({ port: 81 }, 'here')
+  await caller.greeting(captured(), 81)
+  await using relay = await faith.relay({ port: 82, accessList })
+  await client.dial(captured(), 82).sees('ECONNREFUSED')
+  const { refused, session } = await refusal(relay)
+
+  const published = await program.ask('published')
+  const origin = { interface: 'faith0' }
+  t.deepEqual(
+    published.map(([channel]) => channel),
+    ['faithd:keepfaith', 'faithd:prefix', 'faithd:connection', 'faithd:session', 'faithd:refused'],
+  )
+  const [, , connection, ...rest] = published.map(([, message]) => message)
+  t.deepEqual(published[0]?.[1], { on: true })
+  t.deepEqual(published[1]?.[1], { ...origin, action: 'add', prefix: '2001:db8:64::/96' })
+  t.like(connection, { ...origin, socket: { address: '64:ff9b::c633:6402', port: 81 } })
+  t.deepEqual(rest, [
+    { ...origin, session: session[0] },
+    { ...origin, refusal: refused[0] },
+  ])
+})

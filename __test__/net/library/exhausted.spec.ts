@@ -1,0 +1,44 @@
+/** What a program is told when the host has no more descriptors for its relay. */
+import test from 'ava'
+import { captured, waitFor } from '../../../lab/index.js'
+import { leaveDescriptors } from '../../fixtures/descriptors.js'
+import { Sockets } from '../../fixtures/sockets.js'
+import { Program } from '../../programs/program.js'
+import { stage } from '../../programs/stage.js'
+
+const { lab } = await stage()
+
+const client = Sockets.of(lab.client)
+const server = Sockets.of(lab.server)
+const accessList = '::/0 permit 198.51.100.0/24\n'
+
+test.serial('a relay tells that descriptors ran out, and so does a channel, once', async (t) => {
+  await using program = await Program.start(lab.router)
+  await program.ask('subscribe', 'faithd:exhausted')
+  await program.keepfaith(true)
+  await using faith = await program.create()
+  const relay = await faith.relay({ ports: 'all', accessList })
+  await server.listen(7401, { greet: 'welcome' })
+  // What a session needs beside its own descriptors is there.
+  const first = await client.connect(captured(), 7401)
+  await first.hears('welcome')
+  t.deepEqual(await program.ask('published'), [])
+
+  await leaveDescriptors(lab.router, program.process.pid, 12)
+  const others = Array.from({ length: 100 }, () => client.dial(captured(), 7401))
+  const outcomes = await Promise.all(others.map((end) => end.outcome()))
+  t.true(outcomes.includes('ECONNREFUSED'), `${outcomes.join(' ')}`)
+  const [message] = await waitFor('it to be told', async () => {
+    const { exhausted } = await relay.told()
+    return exhausted.length > 0 ? exhausted : undefined
+  })
+  t.regex(message ?? '', /^out of descriptors of the process \(ulimit -n\): Too many open files/)
+
+  for (const end of [first, ...others]) end.resets()
+  const served = async () => (await client.dial(captured(), 7401).outcome()) === 'connected'
+  await waitFor('clients to be served again', served)
+  t.deepEqual((await relay.told()).exhausted, [message])
+  t.deepEqual(await program.ask('published'), [
+    ['faithd:exhausted', { interface: 'faith0', message }],
+  ])
+})

@@ -1,0 +1,322 @@
+import { fileURLToPath } from 'node:url'
+
+import test from 'ava'
+
+import { addresses, captured, createLab, waitFor } from '../../../lab/index.js'
+import type { Lab, LabProcess } from '../../../lab/index.js'
+import type { FaithRouteConnection, FaithSession } from '../../../index.js'
+import { nft, packets } from '../../fixtures/nft.js'
+import { Sockets } from '../../fixtures/sockets.js'
+import type { Answer, Order, Settings } from '../../programs/route-relay.js'
+
+const program = fileURLToPath(new URL('../../programs/route-relay.ts', import.meta.url))
+
+type Happening = { event: string; code?: string; message?: string } & Partial<
+  FaithRouteConnection & FaithSession
+>
+
+/** programs/route-relay.ts at work in the router. */
+class Relay implements AsyncDisposable {
+  readonly #process: LabProcess
+
+  private constructor(process: LabProcess) {
+    this.#process = process
+  }
+
+  static async start(settings: Settings = {}): Promise<Relay> {
+    const relay = new Relay(
+      lab.router.node(program, [JSON.stringify({ ports: 'all', ...settings })]),
+    )
+    await relay.#process.line(/"event":"ready"/)
+    return relay
+  }
+
+  #order(order: Order): void {
+    this.#process.stdin.write(`${JSON.stringify(order)}\n`)
+  }
+
+  /** Has the route do so about connections to a port. */
+  async routes(port: number, answer: Answer): Promise<void> {
+    this.#order({ port, answer })
+    await this.#process.line(new RegExp(`"event":"told","port":${port}}`))
+  }
+
+  /** Lets the route answer for a port, where it waits to be told. */
+  decides(port: number): void {
+    this.#order({ port, decide: true })
+  }
+
+  happenings(event: string, port: number): Happening[] {
+    const all = this.#process.stdout.split('\n').slice(0, -1)
+    return all
+      .map((line) => JSON.parse(line) as Happening)
+      .filter((one) => one.event === event)
+      .filter(({ destination, message }) =>
+        destination ? destination.port === port : message?.includes(`]:${port}: `),
+      )
+  }
+
+  /** The first event of that name about a port. */
+  async happens(event: string, port: number): Promise<Happening> {
+    return await waitFor(`${event} about ${port}`, () => this.happenings(event, port)[0])
+  }
+
+  get stderr(): string {
+    return this.#process.stderr
+  }
+
+  /** Ends it in order; gives its exit code. */
+  async closes(): Promise<number | null> {
+    this.#order({ close: true })
+    await this.#process.line(/"event":"closed"/)
+    this.#process.stdin.end()
+    return (await this.#process.exited).code
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process.stop('SIGKILL')
+  }
+}
+
+let lab: Lab
+let client: Sockets
+let server: Sockets
+let router: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  client = Sockets.of(lab.client)
+  server = Sockets.of(lab.server)
+  router = Sockets.of(lab.router)
+})
+
+test.after.always(() => lab.close())
+
+let ports = 7700
+
+function freshPort(): number {
+  ports += 1
+  return ports
+}
+
+test.serial('a connection goes where the route says, whatever was dialled', async (t) => {
+  await using relay = await Relay.start()
+  const [dialled, port] = [freshPort(), freshPort()]
+  const listening = await server.listen(port)
+  await relay.routes(dialled, { verdict: { host: addresses.serverSecond, port } })
+  const near = await client.connect(captured('192.0.2.99'), dialled)
+  const far = await listening.accept()
+  near.says('up')
+  await far.hears('up')
+  far.says('down')
+  await near.hears('down')
+  near.ends()
+  far.ends()
+
+  const { source, destination } = await relay.happens('asked', dialled)
+  t.deepEqual(source, { address: addresses.client, port: await near.port() })
+  t.deepEqual(destination, {
+    address: captured('192.0.2.99').replace('192.0.2.99', 'c000:263'),
+    port: dialled,
+    ipv4: '192.0.2.99',
+    ipv4Port: dialled,
+  })
+  t.like(await relay.happens('session', dialled), {
+    destination: { ipv4: addresses.serverSecond, ipv4Port: port },
+    bytesUp: 2,
+    bytesDown: 4,
+    reason: 'closed',
+  })
+})
+
+test.serial('a host name means its first IPv4 address', async (t) => {
+  await using relay = await Relay.start()
+  const [dialled, port] = [freshPort(), freshPort()]
+  await router.listen(port, { greet: 'here', leave: 'end' })
+  await relay.routes(dialled, { verdict: { host: 'localhost', port } })
+  const near = await client.connect(captured(), dialled)
+  await near.hears('here')
+  near.ends()
+  const { destination } = await relay.happens('session', dialled)
+  t.is(destination?.ipv4, '127.0.0.1')
+})
+
+for (const [reject, error, reason] of [
+  ['refused', 'ECONNREFUSED', 'refused'],
+  ['unreachable', 'EHOSTUNREACH', 'unreachable'],
+  ['prohibited', 'EACCES', 'denied'],
+] as const) {
+  test.serial(`a client that is rejected as ${reject} sees ${error}`, async (t) => {
+    await using relay = await Relay.start()
+    const port = freshPort()
+    const listening = await server.listen(port)
+    await relay.routes(port, { verdict: { reject } })
+    t.is(await client.dial(captured(), port).outcome(), error)
+    t.is((await relay.happens('session', port)).reason, reason)
+    t.is(relay.happenings('asked', port).length, 1)
+    t.is(listening.accepted, 0)
+  })
+}
+
+test.serial('a client that is dropped is told nothing, and asked about once', async (t) => {
+  await using relay = await Relay.start()
+  const port = freshPort()
+  await relay.routes(port, { verdict: { reject: 'drop' } })
+  const table = `inet dropped${port}`
+  const rule = `tcp dport ${port} tcp flags syn counter name syns accept`
+  const chain = `chain output { type filter hook output priority filter\n${rule}\n}`
+  await nft(lab.client, `table ${table} {\ncounter syns {}\n${chain}\n}`)
+  const near = client.dial(captured(), port)
+  await waitFor('its SYN to go again', async () => (await packets(lab.client, table, 'syns')) >= 2)
+  // What comes after that SYN is asked about.
+  const other = freshPort()
+  await relay.routes(other, { verdict: { reject: 'refused' } })
+  t.is(await client.dial(captured(), other).outcome(), 'ECONNREFUSED')
+  t.is(relay.happenings('asked', port).length, 1)
+  t.deepEqual(near.history, [])
+  near.resets()
+})
+
+test.serial('undefined leaves it to mapping and access list', async (t) => {
+  await using relay = await Relay.start()
+  const port = freshPort()
+  await server.listen(port, { greet: 'here', leave: 'end' })
+  const near = await client.connect(captured(), port)
+  await near.hears('here')
+  near.ends()
+  t.is(await client.dial(captured('192.0.2.99'), port).outcome(), 'EACCES')
+  await waitFor('both to be asked about', () => relay.happenings('asked', port).length === 2)
+})
+
+test.serial('a client waits for a route that takes its time, and others do not', async (t) => {
+  await using relay = await Relay.start()
+  const [slow, port] = [freshPort(), freshPort()]
+  const listening = await server.listen(port)
+  await relay.routes(slow, { verdict: { host: addresses.server, port }, when: 'told' })
+  const near = client.dial(captured(), slow)
+  await relay.happens('asked', slow)
+  await client.connect(captured(), port)
+  await listening.accept()
+  t.deepEqual(near.history, [])
+  relay.decides(slow)
+  await near.sees('connected')
+  await listening.accept()
+  t.deepEqual(relay.happenings('error', slow), [])
+})
+
+test.serial('a client whose route is late is refused, and its route is reported', async (t) => {
+  await using relay = await Relay.start({ routeTimeout: 1500 })
+  const port = freshPort()
+  const listening = await server.listen(port)
+  await relay.routes(port, { when: 'told' })
+  t.is(await client.dial(captured(), port).outcome(), 'ECONNREFUSED')
+  const { code, message } = await relay.happens('error', port)
+  t.is(code, 'ERR_FAITH_ROUTE')
+  t.regex(message ?? '', /no answer within 1500 ms$/)
+  t.is((await relay.happens('session', port)).reason, 'error')
+  relay.decides(port)
+
+  await relay.routes(port, {})
+  await client.connect(captured(), port)
+  await listening.accept()
+  t.is(listening.accepted, 1)
+})
+
+for (const fail of ['throws', 'rejects'] as const) {
+  test.serial(`a client whose route ${fail} is refused, and others are not`, async (t) => {
+    await using relay = await Relay.start()
+    const [bad, good] = [freshPort(), freshPort()]
+    await server.listen(good)
+    await relay.routes(bad, { fail })
+    const [refused, connected] = [client.dial(captured(), bad), client.dial(captured(), good)]
+    t.is(await refused.outcome(), 'ECONNREFUSED')
+    t.is(await connected.outcome(), 'connected')
+    t.like(await relay.happens('error', bad), { code: 'ERR_FAITH_ROUTE' })
+    t.is((await relay.happens('session', bad)).reason, 'error')
+  })
+}
+
+test.serial(
+  'failures that nobody listens for are one warning, and the relay goes on',
+  async (t) => {
+    await using relay = await Relay.start({ listens: false })
+    const [bad, good] = [freshPort(), freshPort()]
+    await server.listen(good)
+    await relay.routes(bad, { fail: 'throws' })
+    t.deepEqual(await client.dialAll(captured(), [bad, bad, bad]), { ECONNREFUSED: 3 })
+    t.is(await client.dial(captured(), good).outcome(), 'connected')
+    const warned = (): number => relay.stderr.split('[ERR_FAITH_ROUTE] FaithWarning').length - 1
+    await waitFor('the warning', () => warned() > 0)
+    t.is(warned(), 1, relay.stderr)
+  },
+)
+
+test.serial(
+  'clients beyond maxUndecided are answered first, and refused beyond as many again',
+  async (t) => {
+    await using relay = await Relay.start({ maxUndecided: 2 })
+    const port = freshPort()
+    await server.listen(port)
+    await relay.routes(port, { when: 'told' })
+    const asked = (): number => relay.happenings('asked', port).length
+    const near = [client.dial(captured(), port), client.dial(captured(), port)]
+    await waitFor('both to be asked about', () => asked() === 2)
+    near.push(client.dial(captured(), port), client.dial(captured(), port))
+    await waitFor('those that were answered first, too', () => asked() === 4)
+    client.dial(captured(), port)
+    t.is((await relay.happens('session', port)).reason, 'limit')
+    relay.decides(port)
+    for (const end of near) await end.sees('connected')
+  },
+)
+
+test.serial('a route chooses source and PROXY protocol, or leaves both to the relay', async (t) => {
+  const [ofRelay, ofRoute] = ['198.51.100.8', '198.51.100.9'] as const
+  for (const address of [ofRelay, ofRoute]) {
+    await lab.router.run('ip', ['addr', 'add', `${address}/24`, 'dev', 'wan0'])
+  }
+  await using relay = await Relay.start({ sources: [ofRelay], proxyProtocol: 2 })
+  const connect = async (choice: { source?: string; proxyProtocol?: 1 | 2 }) => {
+    const port = freshPort()
+    const listening = await server.listen(port)
+    await relay.routes(port, { verdict: { host: addresses.server, port, ...choice } })
+    const near = await client.connect(captured(), port)
+    const far = await listening.accept()
+    return { far, ends: `64:ff9b::c633:6402 ${await near.port()} ${port}` }
+  }
+
+  const chosen = await connect({ source: ofRoute, proxyProtocol: 1 })
+  t.is(await chosen.far.address(), ofRoute)
+  await chosen.far.hears(`PROXY TCP6 ${addresses.client} ${chosen.ends}\r\n`)
+
+  const { far } = await connect({})
+  t.is(await far.address(), ofRelay)
+  await waitFor('a header of version 2', async () => {
+    const { text } = await far.status()
+    return text.startsWith('\r\n\r\n\0\r\nQUIT\n')
+  })
+})
+
+test.serial('without connect-first, a client that is rejected is reset', async (t) => {
+  await using relay = await Relay.start({ connectFirst: false })
+  const [dialled, rejected, port] = [freshPort(), freshPort(), freshPort()]
+  await server.listen(port, { greet: 'here', leave: 'end' })
+  await relay.routes(dialled, { verdict: { host: addresses.server, port } })
+  await relay.routes(rejected, { verdict: { reject: 'prohibited' } })
+  const near = await client.connect(captured(), dialled)
+  await near.hears('here')
+  near.ends()
+  await client.dial(captured(), rejected).sees('ECONNRESET')
+  t.is((await relay.happens('session', rejected)).reason, 'denied')
+})
+
+test.serial('a relay closes and its process ends while connections are undecided', async (t) => {
+  await using relay = await Relay.start()
+  const port = freshPort()
+  await relay.routes(port, { when: 'told' })
+  const near = client.dial(captured(), port)
+  await relay.happens('asked', port)
+  t.is(await relay.closes(), 0)
+  near.resets()
+  t.deepEqual(relay.happenings('error', port), [])
+})

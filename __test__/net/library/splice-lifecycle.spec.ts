@@ -1,0 +1,107 @@
+/** Splices end with what they live on, keep the process until then, and leave nothing behind. */
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import { addresses, captured, waitFor } from '../../../lab/index.js'
+import { Sockets } from '../../fixtures/sockets.js'
+import { closes, connection, silence, spliced } from '../../fixtures/splices.js'
+import { Program } from '../../programs/program.js'
+import { stage } from '../../programs/stage.js'
+
+const { lab, router, client } = await stage()
+const servers = Sockets.of(lab.server)
+const echo = { host: addresses.server, port: 7 }
+test.before(() => lab.server.echo(echo))
+
+const inThread = fileURLToPath(new URL('../../programs/splice-in-thread.ts', import.meta.url))
+const descriptors = (): number => readdirSync(`/proc/${router.process.pid}/fd`).length
+
+test.serial('closing the interface ends its splices, and resets both sides', async (t) => {
+  await using faith = await router.create()
+  const { caller, accepted, server, ended } = await spliced(faith, client, servers)
+  await waitFor('the splice to begin', async () => (await faith.stats()).splices.active === 1)
+  const reading = caller.receive()
+  await faith.close()
+  t.like(await ended, { reason: 'aborted' })
+  await t.throwsAsync(reading, { code: 'ECONNRESET' })
+  await server.sees('ECONNRESET')
+  await closes(accepted)
+})
+
+test.serial('an interface that is closed while a server is connected says so', async (t) => {
+  await using faith = await router.create()
+  const { accepted, host, port } = await connection(faith, client)
+  const called = await silence(lab.server, port)
+  const connecting = accepted.spliceTo({ host, port })
+  connecting.catch(() => undefined)
+  await called()
+  await faith.close()
+  await t.throwsAsync(connecting, { code: 'ERR_FAITH_CLOSED' })
+  await t.throwsAsync(accepted.spliceTo(echo), { code: 'ERR_FAITH_CLOSED' })
+})
+
+test.serial('a process with nothing left but a splice runs until that has ended', async (t) => {
+  await using program = await Program.start(lab.router)
+  await program.keepfaith(true)
+  const faith = await program.create()
+  const { listener, caller, server } = await spliced(faith, client, servers)
+  await listener.close()
+  program.process.stdin.end()
+  await caller.write('there?\n')
+  await server.hears('there?\n')
+  server.says('here\n')
+  t.is(await caller.line(), 'here')
+  t.true(program.process.running)
+  await caller.end()
+  server.ends()
+  t.deepEqual(await program.ended(), { code: 0, signal: null })
+})
+
+test.serial('a process that exits resets the server, and crashes over nothing', async (t) => {
+  await using program = await Program.start(lab.router)
+  await program.keepfaith(true)
+  const { server } = await spliced(await program.create(), client, servers)
+  await program.ask('die', 'exit')
+  t.deepEqual(await program.ended(), { code: 3, signal: null })
+  await t.notThrowsAsync(server.sees('ECONNRESET'))
+})
+
+test.serial('a worker thread that ends takes its splices along, and nothing else', async (t) => {
+  const listening = await servers.listen(7299)
+  const program = lab.router.node(inThread, [addresses.server, '7299'])
+  await program.line(/^listening$/)
+  const caller = await client.dial(captured(), 80)
+  const reading = caller.receive()
+  const server = await listening.accept()
+  await program.line(/^splicing$/)
+  program.stdin.write('terminate\n')
+  await program.line(/^terminated$/)
+  await t.throwsAsync(reading, { code: 'ECONNRESET' })
+  await server.sees('ECONNRESET')
+  t.true(program.running)
+  await program.stop()
+})
+
+test.serial('five hundred at once leave neither descriptors nor memory behind', async (t) => {
+  const round = async () => {
+    await using faith = await router.create()
+    const listener = await faith.listen({ port: 80 })
+    const counting = listener.spliceEach(echo, 500)
+    t.is(await client.ask('echoes', captured(), 80, 500), 500)
+    t.deepEqual(await counting, { closed: 500 })
+    // Its end is told before the last one has left.
+    const splices = await waitFor('the last one to have left', async () => {
+      const { splices: counted } = await faith.stats()
+      return counted.active === 0 ? counted : undefined
+    })
+    t.like(splices, { ended: { closed: 500 } })
+    t.is(splices.bytesUp, splices.bytesDown)
+  }
+  await round()
+  const before = { descriptors: descriptors(), memory: await router.ask('memory') }
+  await round()
+  await round()
+  await waitFor('the descriptors to be closed', () => descriptors() <= before.descriptors)
+  const grown = (await router.ask('memory')) - before.memory
+  t.true(grown < 2 ** 21, `JavaScript holds ${grown} bytes more`)
+})

@@ -1,0 +1,347 @@
+/**
+ * The driver, as a spec holds it: each object here stands for one of the library's, or for a socket, in a process
+ * inside a host of the lab.
+ */
+import {
+  FaithError,
+  type FaithInterfaceOptions,
+  type FaithInterfaceStats,
+  type FaithListenOptions,
+  type FaithLiveSession,
+  type FaithRelayOptions,
+  type FaithRelayStats,
+  type FaithSplice,
+  type FaithSpliceServer,
+} from '../../index.js'
+import { fileURLToPath } from 'node:url'
+import { nodeCommand, waitFor, type Exit, type Host, type LabProcess } from '../../lab/index.js'
+import type { Arrived } from '../../lab/programs/stream.js'
+import type { Identity, Kind } from './attach-verbs.js'
+import type { Told } from './relay-verbs.js'
+import type { SentError, Verbs } from './driver.js'
+import type { Accepted, Greeting } from './faith-verbs.js'
+import type { Route } from './route-verbs.js'
+
+export type { Accepted, Greeting }
+
+const driver = fileURLToPath(new URL('driver.ts', import.meta.url))
+const driverInThread = fileURLToPath(new URL('driver-in-thread.ts', import.meta.url))
+
+/** An error as it was thrown in the other process. */
+function revive({ name, message, code, ...details }: SentError): Error {
+  if (name === 'FaithError') return new FaithError(code, message, details)
+  return Object.assign(new Error(message), { code })
+}
+
+/** A process with the library in it. */
+export class Program implements AsyncDisposable {
+  readonly process: LabProcess
+  #asked = 0
+
+  private constructor(process: LabProcess) {
+    this.process = process
+  }
+
+  /** Starts one; `before` is a command that is to run it, such as setpriv with its options. */
+  static async start(host: Host, before: readonly string[] = []): Promise<Program> {
+    const [node, args] = nodeCommand(driver, [])
+    const [command = node, ...rest] = [...before, node, ...args]
+    return await Program.#ready(host.spawn(command, rest))
+  }
+
+  /** Starts one that is in a worker thread: see driver-in-thread.ts for what the main thread does. */
+  static async startInThread(host: Host): Promise<Program> {
+    return await Program.#ready(host.node(driverInThread))
+  }
+
+  static async #ready(process: LabProcess): Promise<Program> {
+    await process.line(/^\{"ready":true\}$/)
+    return new Program(process)
+  }
+
+  async ask<Verb extends keyof Verbs>(
+    verb: Verb,
+    ...args: Parameters<Verbs[Verb]>
+  ): Promise<Awaited<ReturnType<Verbs[Verb]>>> {
+    this.#asked += 1
+    const id = this.#asked
+    this.process.stdin.write(`${JSON.stringify({ id, verb, args })}\n`)
+    const line = await this.process.line(new RegExp(`^\\{"id":${id}[,}]`)).catch(() => {
+      // Its output is all the answers so far, and longer than helpful.
+      const { running, stderr } = this.process
+      const why = running ? 'is not answered' : 'ended the program'
+      throw new Error(`${verb}(${JSON.stringify(args).slice(1, -1)}) ${why}: ${stderr}`)
+    })
+    const { value, error } = JSON.parse(line) as { value: never; error?: SentError }
+    if (error) throw revive(error)
+    return value
+  }
+
+  async makeServer(kind: Kind, identity: Identity): Promise<AttachableServer> {
+    return new AttachableServer(this, await this.ask('makeServer', kind, identity))
+  }
+
+  keepfaith(value?: boolean): Promise<boolean> {
+    return value === undefined ? this.ask('keepfaith') : this.ask('keepfaith', value)
+  }
+
+  async create(options: FaithInterfaceOptions = {}): Promise<Faith> {
+    return new Faith(this, await this.ask('create', options))
+  }
+
+  /** A connection on its way, whatever becomes of it. */
+  async begin(address: string, port: number, ...from: [localPort?: number]): Promise<Connection> {
+    return new Connection(this, await this.ask('dial', address, port, ...from))
+  }
+
+  /** A connection; an error with the system's code when there is none to be had. */
+  async dial(address: string, port: number, ...from: [localPort?: number]): Promise<Connection> {
+    const connection = await this.begin(address, port, ...from)
+    await connection.connected()
+    return connection
+  }
+
+  /** A connection that is not plain TCP, with what sends back everything in the same program. */
+  async dialItself(kind: 'tls' | 'unix'): Promise<Connection> {
+    return new Connection(this, await this.ask('dialItself', kind))
+  }
+
+  greeting(address: string, port: number): Promise<Greeting> {
+    return this.ask('greeting', address, port)
+  }
+
+  greetings(address: string, ports: number[]): Promise<(Greeting | string)[]> {
+    return this.ask('greetings', address, ports)
+  }
+
+  /** Waits for the process to end, and tells how it did. */
+  async ended(): Promise<Exit> {
+    await waitFor(`${this.process.command} to end`, () => !this.process.running)
+    return await this.process.exited
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process.stop('SIGKILL')
+  }
+}
+
+/** What stays in the program, by its number. */
+export class Remote implements AsyncDisposable {
+  protected readonly program: Program
+  readonly id: number
+
+  constructor(program: Program, id: number) {
+    this.program = program
+    this.id = id
+  }
+
+  /** Its events so far: `error CODE` and `close`. */
+  happened(): Promise<string[]> {
+    return this.program.ask('happened', this.id)
+  }
+
+  close(): Promise<void> {
+    return this.program.ask('close', this.id)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.program.process.running) await this.close()
+  }
+}
+
+/** A faith interface. */
+export class Faith extends Remote {
+  async listen(options: FaithListenOptions, greeting?: string): Promise<Listener> {
+    const rest: [string?] = greeting === undefined ? [] : [greeting]
+    return new Listener(this.program, await this.program.ask('listen', this.id, options, ...rest))
+  }
+
+  async relay(options: FaithRelayOptions): Promise<Relay> {
+    return new Relay(this.program, await this.program.ask('relay', this.id, options))
+  }
+
+  /** A relay whose route answers so; `waits` are ports about which it does when it is told. */
+  async route(options: FaithRelayOptions, route: Route): Promise<Relay> {
+    return new Relay(this.program, await this.program.ask('routingRelay', this.id, options, route))
+  }
+
+  stats(): Promise<FaithInterfaceStats> {
+    return this.program.ask('stats', this.id)
+  }
+
+  prefixes(): Promise<string[]> {
+    return this.program.ask('prefixes', this.id)
+  }
+
+  /** The events `prefix` and `keepfaith` from now on. */
+  watch(): Promise<void> {
+    return this.program.ask('watch', this.id)
+  }
+
+  watched(): Promise<unknown[]> {
+    return this.program.ask('watched', this.id)
+  }
+
+  addPrefix(prefix: string): Promise<void> {
+    return this.program.ask('addPrefix', this.id, prefix)
+  }
+
+  deletePrefix(prefix: string): Promise<void> {
+    return this.program.ask('deletePrefix', this.id, prefix)
+  }
+}
+
+/** What keeps its program running while it is open. */
+class Lasting extends Remote {
+  ref(): Promise<void> {
+    return this.program.ask('ref', this.id)
+  }
+
+  unref(): Promise<void> {
+    return this.program.ask('unref', this.id)
+  }
+}
+
+/** A relay. */
+export class Relay extends Lasting {
+  /** The sessions that go on. */
+  sessions(): Promise<FaithLiveSession[]> {
+    return this.program.ask('sessions', this.id)
+  }
+
+  /** Ends a session. */
+  endSession(session: number): Promise<boolean> {
+    return this.program.ask('endSession', this.id, session)
+  }
+
+  stats(): Promise<FaithRelayStats> {
+    return this.program.ask('relayStats', this.id)
+  }
+
+  /** Listens to its connections from now on. */
+  take(): Promise<void> {
+    return this.program.ask('take', this.id)
+  }
+
+  async accept(): Promise<AcceptedConnection> {
+    return new AcceptedConnection(this.program, await this.program.ask('accept', this.id))
+  }
+
+  /** What its events have told so far. */
+  told(): Promise<Told> {
+    return this.program.ask('told', this.id)
+  }
+}
+
+/** A server of Node's own, or one like them. */
+export class AttachableServer extends Remote {
+  listen(port: number): Promise<void> {
+    return this.program.ask('listenItself', this.id, port)
+  }
+
+  override close(): Promise<void> {
+    return this.program.ask('closeServer', this.id)
+  }
+}
+
+/** A faith listener. */
+export class Listener extends Lasting {
+  attach(server: AttachableServer): Promise<void> {
+    return this.program.ask('attach', this.id, server.id)
+  }
+
+  detach(): Promise<void> {
+    return this.program.ask('detach', this.id)
+  }
+
+  /** Splices so many connections once their clients have said something; counts how that ended. */
+  spliceEach(
+    server: FaithSpliceServer,
+    count: number,
+    ...signal: [name?: string]
+  ): Promise<Record<string, number>> {
+    return this.program.ask('spliceEach', this.id, server, count, ...signal)
+  }
+
+  async accept(): Promise<AcceptedConnection> {
+    return new AcceptedConnection(this.program, await this.program.ask('accept', this.id))
+  }
+
+  async iterate(count: number): Promise<AcceptedConnection[]> {
+    const taken = await this.program.ask('iterate', this.id, count)
+    return taken.map((accepted) => new AcceptedConnection(this.program, accepted))
+  }
+
+  pause(): Promise<void> {
+    return this.program.ask('pause', this.id)
+  }
+
+  resume(): Promise<void> {
+    return this.program.ask('resume', this.id)
+  }
+}
+
+/** A TCP socket. */
+export class Connection extends Remote {
+  connected(): Promise<void> {
+    return this.program.ask('connected', this.id)
+  }
+
+  look() {
+    return this.program.ask('look', this.id)
+  }
+
+  write(text: string): Promise<void> {
+    return this.program.ask('write', this.id, text)
+  }
+
+  line(): Promise<string | undefined> {
+    return this.program.ask('line', this.id)
+  }
+
+  send(name: string, bytes: number): Promise<string> {
+    return this.program.ask('send', this.id, name, bytes)
+  }
+
+  receive(bytes?: number): Promise<Arrived> {
+    const rest: [number?] = bytes === undefined ? [] : [bytes]
+    return this.program.ask('receive', this.id, ...rest)
+  }
+
+  end(): Promise<void> {
+    return this.program.ask('end', this.id)
+  }
+
+  reset(): Promise<void> {
+    return this.program.ask('reset', this.id)
+  }
+
+  override close(): Promise<void> {
+    return this.program.ask('drop', this.id)
+  }
+}
+
+/** A FaithSocket that a listener or a relay gave, and what it said of itself. */
+export class AcceptedConnection extends Connection {
+  readonly facts: Omit<Accepted, 'id'>
+
+  constructor(program: Program, { id, ...facts }: Accepted) {
+    super(program, id)
+    this.facts = facts
+  }
+
+  /** Reads what comes first, and puts it back. */
+  peek(): Promise<string> {
+    return this.program.ask('peek', this.id)
+  }
+
+  /** Splices to a server or a socket, until the signal of that name is aborted. */
+  spliceTo(
+    target: FaithSpliceServer | Connection,
+    ...signal: [name?: string]
+  ): Promise<FaithSplice> {
+    return target instanceof Connection
+      ? this.program.ask('spliceToSocket', this.id, target.id, {}, ...signal)
+      : this.program.ask('spliceTo', this.id, target, ...signal)
+  }
+}

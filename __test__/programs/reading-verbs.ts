@@ -1,0 +1,121 @@
+/** How a captured socket reads, as the driver sees it. */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
+import { FaithSocket } from '../../index.js'
+import { waitFor } from '../../lab/index.js'
+import { recall } from './kept.js'
+
+const socket = (id: number): FaithSocket => recall(id, FaithSocket)
+
+/** How large the memory is that Node cuts small buffers from. */
+const pool = Buffer.allocUnsafe(1).buffer.byteLength
+
+/** A chunk that was read: its bytes, and those of the memory that it holds for itself. */
+interface Chunk {
+  bytes: number
+  memory: number
+}
+
+function hashOf(chunks: readonly Buffer[]): string {
+  const hash = createHash('sha256')
+  for (const chunk of chunks) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+/** Waits for so many turns of the event loop. */
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await setImmediate()
+}
+
+export const readingVerbs = {
+  pauseSocket: (id: number): void => void socket(id).pause(),
+
+  /** Keeps so many bytes as they come, and looks at them when they are all there. */
+  async chunks(id: number, bytes: number): Promise<{ sha256: string; chunks: Chunk[] }> {
+    const read: Buffer[] = []
+    await new Promise<void>((resolve) => {
+      let missing = bytes
+      const keep = (chunk: Buffer): void => {
+        read.push(chunk)
+        missing -= chunk.length
+        if (missing > 0) return
+        // What comes before the next one who listens must not be lost.
+        socket(id).off('data', keep).pause()
+        resolve()
+      }
+      socket(id).on('data', keep).resume()
+    })
+    const chunks = read.map(({ length, buffer }) => {
+      return { bytes: length, memory: buffer.byteLength === pool ? length : buffer.byteLength }
+    })
+    return { sha256: hashOf(read), chunks }
+  },
+
+  /** Keeps so many bytes as they come, by a listener that throws every third time, and every third time later, in a tick. */
+  async throwing(
+    id: number,
+    bytes: number,
+  ): Promise<{ sha256: string; thrown: number; told: number }> {
+    const read: Buffer[] = []
+    let [missing, thrown, told] = [bytes, 0, 0]
+    const fail = (): never => {
+      thrown += 1
+      throw new Error('what a listener throws')
+    }
+    const note = (): void => void (told += 1)
+    process.on('uncaughtException', note)
+    socket(id).on('data', (chunk: Buffer) => {
+      read.push(chunk)
+      missing -= chunk.length
+      if (read.length % 3 === 1) process.nextTick(fail)
+      if (read.length % 3 === 2) fail()
+    })
+    await waitFor('the bytes', () => missing <= 0)
+    process.off('uncaughtException', note)
+    return { sha256: hashOf(read), thrown, told }
+  },
+
+  /** Reads so many bytes by a listener that pauses at each chunk; the most that was stored meanwhile. */
+  async pausing(id: number, bytes: number): Promise<{ sha256: string; most: number }> {
+    const read: Buffer[] = []
+    let [missing, most] = [bytes, 0]
+    const rest = async (): Promise<void> => {
+      socket(id).pause()
+      await turns(read.length % 20)
+      most = Math.max(most, socket(id).readableLength)
+      if (missing > 0) socket(id).resume()
+    }
+    const keep = (chunk: Buffer): void => {
+      read.push(chunk)
+      missing -= chunk.length
+      void rest()
+    }
+    socket(id).on('data', keep).resume()
+    await waitFor('the bytes', () => missing <= 0)
+    socket(id).off('data', keep)
+    return { sha256: hashOf(read), most }
+  },
+
+  /** Reads to the end as base64, of which no piece but the last ends within three bytes. */
+  async text(id: number): Promise<string> {
+    let text = ''
+    socket(id).setEncoding('base64')
+    socket(id).on('data', (chunk: string) => (text += chunk))
+    socket(id).resume()
+    await once(socket(id), 'end')
+    return text
+  },
+
+  /** Reads so many times a byte, with turns of the event loop in between; the most that was read and not consumed. */
+  async nibble(id: number, times: number): Promise<number> {
+    await once(socket(id), 'readable')
+    let most = 0
+    for (let index = 0; index < times; index += 1) {
+      socket(id).read(1)
+      await setImmediate()
+      most = Math.max(most, socket(id).readableLength)
+    }
+    return most
+  },
+}

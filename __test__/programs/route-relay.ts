@@ -1,0 +1,78 @@
+/**
+ * A relay on faith0 whose route does what a spec tells it to. Its options are its first argument, as JSON; then it reads
+ * a line of JSON for each port, `{"port":80,"answer":{…}}`, and writes one for everything that happens:
+ *
+ *   {"event":"told","port":80}      {"event":"asked","source":{…},"destination":{…}}
+ *   {"event":"error","code":…}      {"event":"session",…}      {"event":"closed"}
+ */
+import { createInterface } from 'node:readline'
+import {
+  createFaithInterface,
+  setKeepfaith,
+  type FaithRelayOptions,
+  type FaithRouteVerdict,
+} from '../../index.js'
+
+/** What the route does about connections to a port. */
+export type Answer =
+  /** It answers: at once, or when the program is told so by `decide`. */
+  | { verdict?: FaithRouteVerdict; when?: 'at once' | 'told' }
+  /** It throws, or gives a promise that rejects. */
+  | { fail: 'throws' | 'rejects' }
+
+/** What the program can be told. */
+export type Order =
+  { port: number; answer: Answer } | { port: number; decide: true } | { close: true }
+
+/** Options as JSON has them; `listens` is whether somebody listens to `error`. */
+export type Settings = Omit<FaithRelayOptions, 'route'> & { listens?: boolean }
+
+const { listens = true, ...options } = JSON.parse(process.argv[2] ?? '{}') as Settings
+const answers = new Map<number, Answer>()
+const waiting: { port: number; decide: () => void }[] = []
+
+function say(event: string, more: object = {}): void {
+  process.stdout.write(`${JSON.stringify({ event, ...more })}\n`)
+}
+
+function decide(
+  port: number,
+): FaithRouteVerdict | undefined | Promise<FaithRouteVerdict | undefined> {
+  const answer = answers.get(port)
+  if (answer === undefined) return undefined
+  if ('fail' in answer) {
+    if (answer.fail === 'rejects') return Promise.reject(new Error('as told'))
+    throw new Error('as told')
+  }
+  const { verdict, when = 'at once' } = answer
+  if (when === 'at once') return verdict
+  return new Promise((resolve) => waiting.push({ port, decide: () => resolve(verdict) }))
+}
+
+setKeepfaith(true)
+const faith = await createFaithInterface()
+const relay = await faith.relay({
+  ports: 'all',
+  accessList: [{ action: 'permit', destination: '198.51.100.0/24' }],
+  ...options,
+  route: (connection) => {
+    say('asked', connection)
+    return decide(connection.destination.port)
+  },
+})
+relay.on('session', (session) => say('session', session))
+relay.on('close', () => say('closed'))
+if (listens) relay.on('error', ({ code, message }) => say('error', { code, message }))
+
+createInterface({ input: process.stdin }).on('line', (line) => {
+  const order = JSON.parse(line) as Order
+  if ('close' in order) {
+    void faith.close()
+  } else if ('answer' in order) {
+    answers.set(order.port, order.answer)
+    say('told', { port: order.port })
+  } else {
+    for (const { port, decide: now } of waiting) if (port === order.port) now()
+  }
+})
+say('ready')

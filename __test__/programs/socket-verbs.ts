@@ -1,0 +1,156 @@
+/** Plain TCP, for the clients of a lab and for the sockets that a faith listener gave. */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
+import { Ending } from '../../lab/programs/ending.js'
+import { generate, Reader, send, type Arrived } from '../../lab/programs/stream.js'
+import type { Greeting } from './faith-verbs.js'
+import { all, keep, recall } from './kept.js'
+
+const socket = (id: number): Socket => recall(id, Socket)
+const outcomes = new WeakMap<Socket, Promise<void>>()
+const readers = new WeakMap<Socket, Reader>()
+const endings = new WeakMap<Socket, Ending>()
+
+function reader(id: number): Reader {
+  const known = readers.get(socket(id)) ?? new Reader(socket(id), endings.get(socket(id)))
+  readers.set(socket(id), known)
+  return known
+}
+
+function dial(address: string, port: number, localPort?: number): Socket {
+  const from = localPort === undefined ? {} : { localPort }
+  const dialled = connect({ host: address, port, ...from, allowHalfOpen: true })
+  const outcome = once(dialled, 'connect').then(() => undefined)
+  // Whoever asks for the outcome sees the failure; before that it must not end the program.
+  outcome.catch(() => undefined)
+  dialled.on('error', () => undefined)
+  outcomes.set(dialled, outcome)
+  endings.set(dialled, new Ending(dialled))
+  return dialled
+}
+
+/** Ends a socket so that nothing of it is sent ever again. */
+function drop(dropped: Socket): void {
+  const isPlainTcp = dropped.remotePort !== undefined && !(dropped instanceof TLSSocket)
+  // One that still connects would be reset only when it has.
+  if (dropped.connecting || !isPlainTcp) dropped.destroy()
+  else dropped.resetAndDestroy()
+}
+
+async function greeting(address: string, port: number): Promise<Greeting> {
+  const dialled = dial(address, port)
+  try {
+    await outcomes.get(dialled)
+    const line = await new Reader(dialled).line()
+    if (line === undefined) throw Object.assign(new Error('no greeting'), { code: 'EOF' })
+    return JSON.parse(line) as Greeting
+  } finally {
+    dialled.destroy()
+  }
+}
+
+/** Reads a web stream to its end. */
+async function drain(readable: AsyncIterable<Uint8Array>): Promise<Arrived> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  for await (const chunk of readable) {
+    bytes += chunk.length
+    hash.update(chunk)
+  }
+  return { bytes, sha256: hash.digest('hex') }
+}
+
+/** Writes a generated stream to a web stream, and closes that; gives its hash. */
+async function fill(writable: WritableStream, name: string, bytes: number): Promise<string> {
+  const hash = createHash('sha256')
+  const writer = writable.getWriter()
+  for (const chunk of generate(name, bytes)) {
+    hash.update(chunk)
+    await writer.ready
+    void writer.write(chunk)
+  }
+  await writer.close()
+  return hash.digest('hex')
+}
+
+export const socketVerbs = {
+  /** Begins to connect, from a port of its own choice or from that one. */
+  dial: (address: string, port: number, localPort?: number): number =>
+    keep(dial(address, port, localPort)),
+
+  /** Waits until the connection is there, or fails as it failed. */
+  async connected(id: number): Promise<void> {
+    await outcomes.get(socket(id))
+  },
+
+  /** What the listener on the other side says; the connection ends with it. */
+  greeting,
+
+  /** What the listeners on the other side say, port by port, or the code of the error. */
+  async greetings(address: string, ports: number[]): Promise<(Greeting | string)[]> {
+    const answers: (Greeting | string)[] = []
+    const next = ports.entries()
+    const lane = async (): Promise<void> => {
+      for (const [index, port] of next) {
+        answers[index] = await greeting(address, port).catch(
+          (error: NodeJS.ErrnoException) => error.code ?? error.message,
+        )
+      }
+    }
+    await Promise.all(Array.from({ length: 16 }, lane))
+    return answers
+  },
+
+  /** Where a socket stands. */
+  look(id: number) {
+    const { connecting, bytesRead, bytesWritten, destroyed } = socket(id)
+    const { localAddress, remoteAddress, localPort, remotePort } = socket(id)
+    return {
+      connecting,
+      destroyed,
+      bytesRead,
+      bytesWritten,
+      local: { address: localAddress, port: localPort },
+      remote: { address: remoteAddress, port: remotePort },
+    }
+  },
+
+  write: (id: number, text: string): void => void socket(id).write(text),
+  line: (id: number): Promise<string | undefined> => reader(id).line(),
+
+  /** Writes a stream of that name and size; gives its hash. */
+  send: (id: number, name: string, bytes: number): Promise<string> => send(socket(id), name, bytes),
+
+  /** Reads that many bytes, or what there is before the other side ends. */
+  receive: (id: number, bytes?: number): Promise<Arrived> => reader(id).hash(bytes),
+
+  end: (id: number): void => void socket(id).end(),
+  reset: (id: number): void => void socket(id).resetAndDestroy(),
+  destroy: (id: number): void => void socket(id).destroy(),
+
+  /** Waits until a socket has carried nothing for so many milliseconds, and no longer looks for that. */
+  async timesOut(id: number, ms: number): Promise<void> {
+    socket(id).setTimeout(ms)
+    await once(socket(id), 'timeout')
+    socket(id).setTimeout(0)
+  },
+
+  /** Reads all there is and writes a stream of that name and size, through web streams. */
+  async viaWebStreams(id: number, name: string, bytes: number) {
+    const { readable, writable } = Duplex.toWeb(socket(id))
+    const [received, sent] = await Promise.all([drain(readable), fill(writable, name, bytes)])
+    return { received, sent }
+  },
+
+  drop: (id: number): void => drop(socket(id)),
+
+  /** Waits until it is closed on this side. */
+  async closed(id: number): Promise<void> {
+    if (!socket(id).closed) await once(socket(id), 'close')
+  },
+
+  dropAll: (): void => all(Socket).forEach(drop),
+}

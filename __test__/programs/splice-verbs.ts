@@ -1,0 +1,189 @@
+/** Sockets that are given back, one at a time or as they come. */
+import { once } from 'node:events'
+import { connect, createServer, type Server, Socket } from 'node:net'
+import * as tls from 'node:tls'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import {
+  FaithListener,
+  FaithSocket,
+  type FaithSplice,
+  type FaithSpliceOptions,
+  type FaithSpliceServer,
+} from '../../index.js'
+import { Reader } from '../../lab/programs/stream.js'
+import { keep, recall } from './kept.js'
+
+const controllers = new Map<string, AbortController>()
+
+/** The signal of that name, as an option; none without a name. */
+function until(name?: string): { signal?: AbortSignal } {
+  if (name === undefined) return {}
+  const controller = controllers.get(name) ?? new AbortController()
+  controllers.set(name, controller)
+  return { signal: controller.signal }
+}
+
+const faithSocket = (id: number): FaithSocket => recall(id, FaithSocket)
+
+/** What comes first, which is there to be read again afterwards, in pieces: Node keeps it as it was put back. */
+async function peek(socket: Socket): Promise<string> {
+  for (;;) {
+    const head = socket.read() as Buffer | null
+    if (head !== null) {
+      socket.unshift(head.subarray(1))
+      socket.unshift(head.subarray(0, 1))
+      return head.toString('latin1')
+    }
+    await new Promise((resolve) => socket.once('readable', resolve))
+  }
+}
+
+/** The head of an HTTP request, which stays where it is. */
+async function headOf(socket: Socket): Promise<string> {
+  let head = Buffer.alloc(0)
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    head = Buffer.concat([head, chunk as Buffer])
+    if (head.includes('\r\n\r\n')) break
+  }
+  socket.unshift(head)
+  return head.toString('latin1')
+}
+
+async function spliceByHost(
+  socket: FaithSocket,
+  servers: Record<string, FaithSpliceServer>,
+): Promise<void> {
+  const server = servers[/^host: (\S+)/im.exec(await headOf(socket))?.[1] ?? '']
+  if (server === undefined) socket.resetAndDestroy()
+  else await socket.spliceTo(server)
+}
+
+async function echoed(address: string, port: number, text: string): Promise<boolean> {
+  const socket = connect({ host: address, port, allowHalfOpen: true })
+  socket.on('error', () => undefined)
+  socket.end(`${text}\n`)
+  return (await new Reader(socket).line()) === text
+}
+
+/** TLS by a key that both have, so that nobody needs a certificate. */
+const shared = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const
+const key = Buffer.alloc(32, 'faith')
+
+async function listens(server: Server, at: number | string): Promise<Server> {
+  server.unref().listen(at)
+  await once(server, 'listening')
+  return server
+}
+
+/** A connection of this program with itself: one end, and the other sends back everything. */
+const itself = {
+  async tls(): Promise<Socket> {
+    const options = { ...shared, pskCallback: () => key }
+    const server = await listens(
+      tls.createServer(options, (one) => one.pipe(one)),
+      0,
+    )
+    const { port } = server.address() as { port: number }
+    const socket = tls.connect({
+      ...shared,
+      port,
+      pskCallback: () => ({ psk: key, identity: 'faith' }),
+      checkServerIdentity: () => undefined,
+    })
+    await once(socket, 'secureConnect')
+    return socket
+  },
+
+  async unix(): Promise<Socket> {
+    // An abstract one, which belongs to the network namespace and leaves no file.
+    const path = '\0faithd'
+    await listens(
+      createServer((one) => one.pipe(one)),
+      path,
+    )
+    const socket = connect(path)
+    await once(socket, 'connect')
+    return socket
+  },
+}
+
+export const spliceVerbs = {
+  /** Makes a connection of this program with itself, which sends back everything. */
+  dialItself: async (kind: keyof typeof itself): Promise<number> => keep(await itself[kind]()),
+
+  peek: (id: number): Promise<string> => peek(recall(id, Socket)),
+
+  /** Splices to a server, until the signal of that name is aborted. */
+  spliceTo: (id: number, server: FaithSpliceServer, signal?: string): Promise<FaithSplice> =>
+    faithSocket(id).spliceTo({ ...server, ...until(signal) }),
+
+  /** The same into a socket. */
+  spliceToSocket: (
+    id: number,
+    other: number,
+    options: FaithSpliceOptions,
+    signal?: string,
+  ): Promise<FaithSplice> =>
+    faithSocket(id).spliceTo(recall(other, Socket), { ...options, ...until(signal) }),
+
+  /** Aborts the signal of that name, whether there are splices that have it or will be. */
+  abortSplices(name: string): void {
+    until(name)
+    controllers.get(name)?.abort(new Error('as told'))
+  },
+
+  /**
+   * Peeks at what comes on each of so many connections, and splices them, until the signal of that name is aborted;
+   * counts how they ended.
+   */
+  async spliceEach(id: number, server: FaithSpliceServer, count: number, signal?: string) {
+    const splices: Promise<FaithSplice>[] = []
+    for await (const socket of recall(id, FaithListener)) {
+      socket.on('error', () => undefined)
+      splices.push(peek(socket).then(() => socket.spliceTo({ ...server, ...until(signal) })))
+      if (splices.length === count) break
+    }
+    const counts: Record<string, number> = {}
+    for (const { reason } of await Promise.all(splices)) counts[reason] = (counts[reason] ?? 0) + 1
+    return counts
+  },
+
+  /** Splices the connections of a listener by the host that their HTTP requests name. */
+  async spliceByHost(id: number, servers: Record<string, FaithSpliceServer>): Promise<void> {
+    for await (const socket of recall(id, FaithListener)) {
+      socket.on('error', () => undefined)
+      void spliceByHost(socket, servers)
+    }
+  },
+
+  /** How many of so many connections at once are told what they have said. */
+  async echoes(address: string, port: number, count: number): Promise<number> {
+    const texts = Array.from({ length: count }, (_, index) => `this is ${index} of ${count}`)
+    const answers = await Promise.all(texts.map((text) => echoed(address, port, text)))
+    return answers.filter(Boolean).length
+  },
+
+  /** Writes until nothing more is taken, because the other side does not read; tells how much waits to be sent. */
+  async fill(id: number, text: string): Promise<number> {
+    const socket = recall(id, Socket)
+    let still = 0
+    for (let before = -1; still < 10; before = socket.writableLength) {
+      still = socket.writableLength === before && before > 0 ? still + 1 : 0
+      while (socket.writableLength === 0) socket.write(text)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    return socket.writableLength
+  },
+
+  setEncoding: (id: number): void => void recall(id, Socket).setEncoding('utf8'),
+
+  /** Bytes that JavaScript holds, once all is collected that can be. */
+  memory(): number {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    collect()
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  },
+}

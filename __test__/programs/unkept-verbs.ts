@@ -1,0 +1,86 @@
+/** What the driver opens and does not keep: the program has nothing of it but what its handlers note. */
+import type { EventEmitter } from 'node:events'
+import {
+  createFaithInterface,
+  type FaithListener,
+  type FaithRoute,
+  type FaithRouteVerdict,
+  type FaithSocket,
+} from '../../index.js'
+
+const noted: Record<string, number> = {}
+const opened = new Map<string, WeakRef<object>>()
+const controller = new AbortController()
+
+function note(what: string): void {
+  noted[what] = (noted[what] ?? 0) + 1
+}
+
+/** Has its end noted, and whether it is collected. */
+function watch(name: string, emitter: EventEmitter): void {
+  opened.set(name, new WeakRef(emitter))
+  emitter.on('error', ({ code }: NodeJS.ErrnoException) => note(`${name}: ${code}`))
+  emitter.on('close', () => note(`${name}: close`))
+}
+
+const greetFrom = (from: string) => (socket: FaithSocket) => {
+  socket.on('error', () => undefined)
+  socket.resume().end(`${JSON.stringify({ from })}\n`)
+}
+
+async function greetEach(listener: FaithListener): Promise<void> {
+  for await (const socket of listener) greetFrom('loop')(socket)
+  note('loop: done')
+}
+
+const verdicts: Record<number, FaithRouteVerdict> = {
+  82: { socket: true },
+  83: { reject: 'refused' },
+}
+
+const route: FaithRoute = ({ destination: { port } }) => {
+  note(`route: ${port}`)
+  return verdicts[port]
+}
+
+export const unkeptVerbs = {
+  /**
+   * Opens faith0 with listeners on port 80, for a handler, and 81, for a loop until {@link unkeptVerbs.abortUnkept}, and a
+   * relay on the others, whose route takes connections to port 82 and refuses those to 83. faith1 has nothing on it.
+   */
+  async openUnkept(accessList: string): Promise<void> {
+    const nobodys = {}
+    opened.set('what nobody has', new WeakRef(nobodys))
+
+    const faith = await createFaithInterface()
+    watch('interface', faith)
+    faith.on('keepfaith', (on) => note(`interface: keepfaith ${on}`))
+
+    const listener = await faith.listen({ port: 80 })
+    watch('listener', listener)
+    listener.on('connection', greetFrom('handler'))
+
+    const signal = AbortSignal.any([controller.signal])
+    const iterated = await faith.listen({ port: 81, signal })
+    watch('iterated listener', iterated)
+    void greetEach(iterated)
+
+    const relay = await faith.relay({ ports: [7, 82, 83], accessList, route })
+    watch('relay', relay)
+    relay.on('session', ({ reason }) => note(`relay: ${reason}`))
+    relay.on('connection', greetFrom('route'))
+
+    const bare = await createFaithInterface({ name: 'faith1', prefixes: ['64:ff9b:1::/96'] })
+    watch('bare interface', bare)
+    bare.on('keepfaith', (on) => note(`bare interface: keepfaith ${on}`))
+  },
+
+  /** How often the handlers have been told what. */
+  noted: (): Record<string, number> => noted,
+
+  /** What of it has not been collected. */
+  uncollected: (): string[] =>
+    [...opened].filter(([, one]) => one.deref() !== undefined).map(([name]) => name),
+
+  abortUnkept: (): void => controller.abort(),
+}
