@@ -21,6 +21,7 @@ export {
 } from './lib/attach.js'
 export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics.js'
 export type { FaithDrops } from './lib/drops.js'
+export type { FaithDestination, FaithEndpoint, FaithSessionDestination } from './lib/endpoint.js'
 export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
 export {
   createFaithInterface,
@@ -56,7 +57,6 @@ export type {
   FaithRefusals,
   FaithRelayStats,
   FaithSession,
-  FaithSessionDestination,
   FaithUntold,
 } from './lib/session.js'
 export type {
@@ -67,13 +67,7 @@ export type {
   FaithRouteSocket,
   FaithRouteVerdict,
 } from './lib/route.js'
-export {
-  FaithSocket,
-  type FaithDestination,
-  type FaithEndpoint,
-  type FaithSocketDestination,
-  type FaithSocketOptions,
-} from './lib/socket.js'
+export { FaithSocket, type FaithSocketDestination, type FaithSocketOptions } from './lib/socket.js'
 export type {
   FaithSplice,
   FaithSpliceOptions,

@@ -1,5 +1,6 @@
 import test from 'ava'
-import { FaithError, toFaithError, unwrap } from '../lib/errors.js'
+import { FaithError } from '../lib/errors.js'
+import { toFaithError, unwrap } from '../lib/failure.js'
 
 const failure = {
   failed: true as const,

@@ -1,4 +1,5 @@
 /** Sessions, attempts and their sums, each in one line of the log. */
+import type { FaithEndpoint } from '../lib/endpoint.js'
 import type { FaithInterfaceStats } from '../lib/interface.js'
 import type {
   FaithCause,
@@ -7,7 +8,6 @@ import type {
   FaithSession,
   FaithUntold,
 } from '../lib/session.js'
-import type { FaithEndpoint } from '../lib/socket.js'
 
 /** Causes in words that fit behind a reason and a colon. */
 const CAUSES: Readonly<Record<FaithCause, string>> = {

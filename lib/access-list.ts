@@ -4,7 +4,8 @@
  */
 import { readFile } from 'node:fs/promises'
 import { getSystemErrorMap } from 'node:util'
-import { FaithError, unwrap } from './errors.js'
+import { FaithError } from './errors.js'
+import { unwrap } from './failure.js'
 import { native } from './native.js'
 import { isArray, itemsOf, OptionReader, readText, show } from './option-reader.js'
 import type { PortSpec } from './ports.js'

@@ -1,5 +1,5 @@
 /** IPv4 addresses inside IPv6 ones, as RFC 6052 puts them there. */
-import { unwrap } from './errors.js'
+import { unwrap } from './failure.js'
 import { native } from './native.js'
 import { readText } from './option-reader.js'
 

@@ -1,10 +1,4 @@
-/**
- * How everything in this package fails: one error class, one table of codes.
- *
- * A promise of the addon can reject only with an error that has no code, so the addon returns its failures as
- * values; {@link unwrap} is where they become exceptions.
- */
-import type { NativeFailure } from './native.js'
+/** How everything in this package fails: one error class, one table of codes. */
 
 /**
  * What the package's own codes mean. Where the kernel refused, `code` is the name of the errno instead, and
@@ -117,25 +111,10 @@ export function requireInside(key: unknown, name: string, maker: string): assert
   throw new FaithError('ERR_FAITH_ARGUMENT', message, { hint: `${maker} makes it` })
 }
 
-/** @internal The exception for a failure the addon returned. */
-export function toFaithError(failure: NativeFailure): FaithError {
-  return new FaithError(failure.code, failure.message, failure)
-}
-
-/** @internal What the addon returned, unless it is a failure: that is thrown as a {@link FaithError}. */
-export function unwrap<T>(result: T | NativeFailure): T {
-  if (isFailure(result)) throw toFaithError(result)
-  return result
-}
-
 /** @internal The error of using `what` after it was closed. */
 export function closedError(
   what: string,
   hint: string = 'create a new faith interface',
 ): FaithError {
   return new FaithError('ERR_FAITH_CLOSED', `${what} is closed`, { hint })
-}
-
-function isFailure(result: unknown): result is NativeFailure {
-  return typeof result === 'object' && result !== null && 'failed' in result
 }

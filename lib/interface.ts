@@ -7,14 +7,8 @@ import { openUntil } from './abort.js'
 import { DRAIN_MS, onExit } from './at-exit.js'
 import { publish } from './diagnostics.js'
 import { type DropWatch, type FaithDrops, tellDrops } from './drops.js'
-import {
-  closedError,
-  type FaithError,
-  INSIDE,
-  requireInside,
-  toFaithError,
-  unwrap,
-} from './errors.js'
+import { closedError, type FaithError, INSIDE, requireInside } from './errors.js'
+import { toFaithError, unwrap } from './failure.js'
 import { onKeepfaith, requireKeepfaith } from './keepfaith.js'
 import { FaithListener, type FaithListenOptions } from './listener.js'
 import {

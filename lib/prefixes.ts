@@ -1,4 +1,5 @@
-import { FaithError, unwrap } from './errors.js'
+import { FaithError } from './errors.js'
+import { unwrap } from './failure.js'
 import type { NativeInterface } from './native.js'
 import { show } from './option-reader.js'
 

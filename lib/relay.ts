@@ -7,7 +7,8 @@ import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { isHeard, publish, publishAccepted } from './diagnostics.js'
 import { type DropWatch, type FaithDrops, tellDrops } from './drops.js'
-import { closedError, FaithError, INSIDE, requireInside, unwrap } from './errors.js'
+import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
+import { unwrap } from './failure.js'
 import type {
   NativeConnection,
   NativeInterface,

@@ -6,12 +6,14 @@
  * The addon keeps the same time limit by itself, so that a busy event loop leaves no client hanging; what is answered
  * after it is for nobody. Ours is there so that whoever wrote the route hears of it.
  */
-import { FaithError, unwrap } from './errors.js'
+import type { FaithEndpoint, FaithSessionDestination } from './endpoint.js'
+import { FaithError } from './errors.js'
+import { unwrap } from './failure.js'
 import type { NativeQuestion, NativeRelay, NativeVerdict } from './native.js'
 import { OptionReader, show } from './option-reader.js'
 import { readServer, resolve } from './server.js'
-import { type FaithSessionDestination, toDestination } from './session.js'
-import { type FaithEndpoint, requireSockets } from './socket.js'
+import { toDestination } from './session.js'
+import { requireSockets } from './socket.js'
 
 /** A connection whose way a {@link FaithRoute} decides; its client still waits for the answer to its SYN. */
 export interface FaithRouteConnection {

@@ -1,5 +1,6 @@
 /** What a relay tells about its sessions, one by one as they end and in sums. */
 import { getSystemErrorName } from 'node:util'
+import type { FaithEndpoint, FaithSessionDestination } from './endpoint.js'
 import type {
   NativeEnds,
   NativeLiveSession,
@@ -7,7 +8,6 @@ import type {
   NativeRelayStats,
   NativeSession,
 } from './native.js'
-import type { FaithDestination, FaithEndpoint } from './socket.js'
 
 /**
  * How a session ended.
@@ -124,12 +124,6 @@ const CAUSES: Readonly<Record<FaithCause, true>> = {
 
 /** Counts of attempts by cause, or by reason where they have none; those that have not occurred are not there. */
 export type FaithRefusals = Partial<Record<FaithCause | FaithEndReason, number>>
-
-/** What a client dialled, and the server that it meant. */
-export interface FaithSessionDestination extends FaithDestination {
-  /** The server's port; it differs from `port` by an explicit mapping or by `route`. */
-  ipv4Port?: number
-}
 
 /** One ended session of a relay, or one attempt at it. */
 export interface FaithSession {

@@ -2,31 +2,17 @@ import { closeSync } from 'node:fs'
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { DuplexOptions } from 'node:stream'
 import { finished } from 'node:stream/promises'
+import type { FaithSessionDestination } from './endpoint.js'
 import { FaithError, INSIDE, requireInside } from './errors.js'
 import { type Handle, type Lender, tlsAround, watchHandles } from './inside-node.js'
 import type { NativeConnection, NativeInterface } from './native.js'
 import { reading } from './reading.js'
-import type { FaithSessionDestination } from './session.js'
 import {
   type FaithSplice,
   type FaithSpliceOptions,
   type FaithSpliceServer,
   splice,
 } from './splice.js'
-
-/** An address and a TCP port. */
-export interface FaithEndpoint {
-  /** An IPv6 address in RFC 5952 form, or a dotted IPv4 address. */
-  address: string
-  /** A TCP port, 1 to 65535. */
-  port: number
-}
-
-/** What the client of a captured connection wanted to reach. */
-export interface FaithDestination extends FaithEndpoint {
-  /** The IPv4 address that `address` means, where `mappings` and `mapping` find one. */
-  ipv4?: string
-}
 
 /** The destination of a captured connection, and what captured it. */
 export interface FaithSocketDestination extends FaithSessionDestination {

@@ -1,7 +1,8 @@
 /** Captured sockets given back: JavaScript has seen enough, and Rust carries the rest. */
 import { Socket } from 'node:net'
 import { AbortError, onAbort, unlessAborted } from './abort.js'
-import { FaithError, unwrap } from './errors.js'
+import { FaithError } from './errors.js'
+import { unwrap } from './failure.js'
 import { Handover } from './handover.js'
 import {
   type NativeConnection,

@@ -1,0 +1,21 @@
+/**
+ * Failures of the addon as exceptions. A promise of the addon can reject only with an error that has no code, so the
+ * addon returns its failures as values.
+ */
+import { FaithError } from './errors.js'
+import type { NativeFailure } from './native.js'
+
+/** @internal The exception for a failure the addon returned. */
+export function toFaithError(failure: NativeFailure): FaithError {
+  return new FaithError(failure.code, failure.message, failure)
+}
+
+/** @internal Gives what the addon returned, unless it is a failure: that is thrown as a {@link FaithError}. */
+export function unwrap<T>(result: T | NativeFailure): T {
+  if (isFailure(result)) throw toFaithError(result)
+  return result
+}
+
+function isFailure(result: unknown): result is NativeFailure {
+  return typeof result === 'object' && result !== null && 'failed' in result
+}
