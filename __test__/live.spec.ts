@@ -5,8 +5,8 @@ import type { NativeLiveSession } from '../lib/native.js'
 function session(id: number): NativeLiveSession {
   return {
     id,
-    source: '2001:db8::1',
-    sourcePort: 1024 + id,
+    client: '2001:db8::1',
+    clientPort: 1024 + id,
     destination: '64:ff9b::c633:6402',
     destinationPort: 80,
     ipv4: '198.51.100.2',
@@ -39,7 +39,7 @@ test('a session has the public shape', async (t) => {
     done: false,
     value: {
       id: 1,
-      source: { address: '2001:db8::1', port: 1025 },
+      client: { address: '2001:db8::1', port: 1025 },
       destination: {
         address: '64:ff9b::c633:6402',
         port: 80,

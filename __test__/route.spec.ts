@@ -19,8 +19,8 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 function question(id: number, more: Partial<NativeQuestion> = {}): NativeQuestion {
   return {
     id,
-    source: '2001:db8:1::2',
-    sourcePort: 40_000 + id,
+    client: '2001:db8:1::2',
+    clientPort: 40_000 + id,
     destination: '64:ff9b::c633:6402',
     destinationPort: 80,
     ipv4: '198.51.100.2',
@@ -101,7 +101,7 @@ test('a route is told who dials what, and what that means', async (t) => {
   ask(question(1, { ipv4Port: 8080 }), unmapped)
   t.deepEqual(seen, [
     {
-      source: { address: '2001:db8:1::2', port: 40_001 },
+      client: { address: '2001:db8:1::2', port: 40_001 },
       destination: {
         address: '64:ff9b::c633:6402',
         port: 80,
@@ -110,7 +110,7 @@ test('a route is told who dials what, and what that means', async (t) => {
       },
     },
     {
-      source: { address: '2001:db8:1::2', port: 40_002 },
+      client: { address: '2001:db8:1::2', port: 40_002 },
       destination: { address: '3fff::1', port: 80 },
     },
   ])
@@ -119,7 +119,7 @@ test('a route is told who dials what, and what that means', async (t) => {
 test('a slow decision holds up nobody else', async (t) => {
   const { decision, decide } = pending()
   const { answers, ask } = await open({
-    route: ({ source }) => (source.port === 40_001 ? decision : { host: '192.0.2.1', port: 81 }),
+    route: ({ client }) => (client.port === 40_001 ? decision : { host: '192.0.2.1', port: 81 }),
   })
   await turn()
   ask(question(1), question(2))
@@ -167,7 +167,7 @@ for (const [how, route, why] of failing) {
   test(`a route that ${how} refuses that client, and is reported`, async (t) => {
     const { relay, answers, ask } = await open({
       routeTimeout: 500,
-      route: ({ source }) => (source.port === 40_001 ? route() : undefined),
+      route: ({ client }) => (client.port === 40_001 ? route() : undefined),
     })
     await turn()
     ask(question(1), question(2))

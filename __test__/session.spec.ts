@@ -6,8 +6,8 @@ import { toRelayStats, toSession } from '../lib/session.js'
 
 const record = {
   id: 7,
-  source: '2001:db8::1',
-  sourcePort: 40_000,
+  client: '2001:db8::1',
+  clientPort: 40_000,
   destination: '64:ff9b::c633:6402',
   destinationPort: 80,
   bytesUp: 12,

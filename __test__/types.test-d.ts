@@ -86,8 +86,8 @@ export function routeAnswers(verdict: FaithRouteVerdict): void {
 export async function routes(): Promise<void> {
   await faith.relay({
     port: 80,
-    route: ({ source, destination }) => {
-      same<typeof source, FaithEndpoint>(true)
+    route: ({ client, destination }) => {
+      same<typeof client, FaithEndpoint>(true)
       same<typeof destination, FaithSessionDestination>(true)
       same<typeof destination.ipv4, string | undefined>(true)
       return destination.ipv4 === undefined ? undefined : { host: destination.ipv4, port: 80 }
@@ -256,7 +256,7 @@ export function sessions(session: FaithSession, stats: FaithRelayStats): void {
 export async function liveSessions(): Promise<void> {
   for await (const session of relay.sessions()) {
     same<typeof session, FaithLiveSession>(true)
-    same<typeof session.source, FaithEndpoint>(true)
+    same<typeof session.client, FaithEndpoint>(true)
     same<ReturnType<typeof relay.end>, boolean>(true)
     relay.end(session.id)
     // @ts-expect-error it has not ended

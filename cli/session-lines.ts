@@ -31,9 +31,9 @@ const CAUSES: Readonly<Record<FaithCause, string>> = {
 
 /** One ended session, or one attempt that came to none. */
 export function sessionLine(session: FaithSession): string {
-  const { source, destination, bytesUp, bytesDown, durationMs, joined } = session
+  const { client, destination, bytesUp, bytesDown, durationMs, joined } = session
   const server = destination.ipv4 === undefined ? '' : ` (${serverOf(destination)})`
-  const ends = `${endpoint(source)} to ${endpoint(destination)}${server}`
+  const ends = `${endpoint(client)} to ${endpoint(destination)}${server}`
   const seconds = (durationMs / 1000).toFixed(3)
   return joined
     ? `${ends}: ${count(bytesUp, 'byte')} up, ${bytesDown} down in ${seconds} s, ${session.reason}`

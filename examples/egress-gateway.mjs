@@ -75,10 +75,10 @@ const used = new Map()
 /** How much of it is of each session that goes on. @type {Map<number, number>} */
 const counted = new Map()
 
-/** @param {Pick<import('faithd').FaithSession, 'id' | 'source' | 'bytesUp' | 'bytesDown'>} session */
-function count({ id, source, bytesUp, bytesDown }) {
+/** @param {Pick<import('faithd').FaithSession, 'id' | 'client' | 'bytesUp' | 'bytesDown'>} session */
+function count({ id, client, bytesUp, bytesDown }) {
   // A sandbox can give itself any address of its /64.
-  const [head = [], tail = []] = source.address.split('::').map((part) => part.match(/\w+/g) ?? [])
+  const [head = [], tail = []] = client.address.split('::').map((part) => part.match(/\w+/g) ?? [])
   const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0')
   const sandbox = `${[...head, ...zeros, ...tail].slice(0, 4).join(':')}::/64`
   const bytes = bytesUp + bytesDown

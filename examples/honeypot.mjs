@@ -102,8 +102,8 @@ function entertain(socket) {
     guests.delete(socket)
     listener.resume()
     clearTimeout(timer)
-    const source = { address: remoteAddress, port: remotePort }
-    log('guest', { came, source, destination, ended, heard: heard.toString('latin1', 0, length) })
+    const client = { address: remoteAddress, port: remotePort }
+    log('guest', { came, client, destination, ended, heard: heard.toString('latin1', 0, length) })
   })
 }
 

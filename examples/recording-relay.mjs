@@ -112,8 +112,8 @@ listener.on('connection', async (client) => {
     () => 'closed',
     ({ code, message }) => code ?? message,
   )
-  const source = { address: client.remoteAddress, port: client.remotePort }
-  console.log(JSON.stringify({ name, came, source, destination: client.destination, ended }))
+  const { remoteAddress: address, remotePort: port, destination } = client
+  console.log(JSON.stringify({ name, came, client: { address, port }, destination, ended }))
 })
 
 async function stop() {

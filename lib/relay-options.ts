@@ -103,10 +103,10 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    * const tenants = new Map([['2001:db8:1::7', { gateway: '10.0.0.7' }]])
    * const relay = await faith.relay({
    *   ports: 'all',
-   *   route: async ({ source, destination }) => {
+   *   route: async ({ client, destination }) => {
    *     if (destination.port === 25) return { reject: 'prohibited' }
    *     if (destination.port === 79) return { socket: true }
-   *     const tenant = tenants.get(source.address)
+   *     const tenant = tenants.get(client.address)
    *     return tenant && { host: tenant.gateway, port: destination.port, proxyProtocol: 2 }
    *   },
    * })

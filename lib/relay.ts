@@ -103,8 +103,8 @@ export interface FaithRelayEvents {
  *   ports: 'all',
  *   accessList: [{ action: 'permit', destination: '198.51.100.0/24' }],
  * })
- * relay.on('session', ({ source, destination, reason }) =>
- *   console.log(`${source.address} to ${destination.ipv4}: ${reason}`),
+ * relay.on('session', ({ client, destination, reason }) =>
+ *   console.log(`${client.address} to ${destination.ipv4}: ${reason}`),
  * )
  * ```
  */
@@ -219,8 +219,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    *
    * @example
    * ```ts
-   * for await (const { id, source, ageMs, bytesDown } of relay.sessions()) {
-   *   console.log(`${id}: ${source.address}, ${bytesDown} bytes in ${ageMs} ms`)
+   * for await (const { id, client, ageMs, bytesDown } of relay.sessions()) {
+   *   console.log(`${id}: ${client.address}, ${bytesDown} bytes in ${ageMs} ms`)
    * }
    * ```
    */
@@ -237,8 +237,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    *
    * @example
    * ```ts
-   * for await (const { id, source } of relay.sessions()) {
-   *   if (source.address === '2001:db8::bad') relay.end(id)
+   * for await (const { id, client } of relay.sessions()) {
+   *   if (client.address === '2001:db8::bad') relay.end(id)
    * }
    * ```
    */
@@ -367,8 +367,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
 
   #give(connection: NativeConnection): void {
     const { address, port, remoteAddress, remotePort } = connection
-    const source = { address: remoteAddress, port: remotePort }
-    const ends = { source, destination: { address, port } }
+    const client = { address: remoteAddress, port: remotePort }
+    const ends = { client, destination: { address, port } }
     let socket: FaithSocket
     try {
       socket = FaithSocket.adopt(connection, this.#faith, AS_ACCEPTED)

@@ -18,7 +18,7 @@ import { requireSockets } from './socket.js'
 /** A connection whose way a {@link FaithRoute} decides; its client still waits for the answer to its SYN. */
 export interface FaithRouteConnection {
   /** The client. */
-  source: FaithEndpoint
+  client: FaithEndpoint
   /** What the client dialled, and the server that `mappings` and `mapping` find in it, if they find one. */
   destination: FaithSessionDestination
 }
@@ -180,7 +180,7 @@ export class Router {
 
 function describe(question: NativeQuestion): FaithRouteConnection {
   return {
-    source: { address: question.source, port: question.sourcePort },
+    client: { address: question.client, port: question.clientPort },
     destination: toDestination(question),
   }
 }
@@ -221,10 +221,10 @@ export function unheard(): FaithError {
 
 /** @internal What a client was refused for. */
 export function routeError(
-  { source, destination }: Record<'source' | 'destination', FaithEndpoint>,
+  { client, destination }: Record<'client' | 'destination', FaithEndpoint>,
   cause: unknown,
 ): FaithError {
-  const which = [source, destination]
+  const which = [client, destination]
     .map(({ address, port }) => `[${address}]:${port}`)
     .join(' to ')
   const why = cause instanceof Error ? cause.message : `${show(cause)} was thrown`

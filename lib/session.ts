@@ -130,7 +130,7 @@ export interface FaithSession {
   /** Counts up from the first session of the relay. */
   id: number
   /** The client. */
-  source: FaithEndpoint
+  client: FaithEndpoint
   /** What the client dialled, and the IPv4 address that was connected for it. */
   destination: FaithSessionDestination
   /** Bytes carried from the client to the server. */
@@ -217,7 +217,7 @@ export interface FaithUntold {
 export function toSession(record: NativeSession): FaithSession {
   const session: FaithSession = {
     id: record.id,
-    source: { address: record.source, port: record.sourcePort },
+    client: { address: record.client, port: record.clientPort },
     destination: toDestination(record),
     bytesUp: record.bytesUp,
     bytesDown: record.bytesDown,
@@ -242,7 +242,7 @@ export function toRefusal(attempt: FaithSession): FaithRefusal {
 export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
   return {
     id: session.id,
-    source: { address: session.source, port: session.sourcePort },
+    client: { address: session.client, port: session.clientPort },
     destination: toDestination(session),
     bytesUp: session.bytesUp,
     bytesDown: session.bytesDown,

@@ -13,9 +13,9 @@ pub struct NativeLiveSession {
     /// Unique within the relay.
     pub id: f64,
     /// Who connected.
-    pub source: String,
+    pub client: String,
     /// Who connected.
-    pub source_port: u16,
+    pub client_port: u16,
     /// What the client dialled.
     pub destination: String,
     /// What the client dialled.
@@ -51,8 +51,8 @@ pub(crate) fn list(relay: &Relay, id: f64, most: u32) -> NativeLiveSessions {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let describe = |session: LiveSession| NativeLiveSession {
         id: number(session.id),
-        source: session.client.ip().to_string(),
-        source_port: session.client.port(),
+        client: session.client.ip().to_string(),
+        client_port: session.client.port(),
         destination: session.destination.ip().to_string(),
         destination_port: session.destination.port(),
         ipv4: session.server.map(|server| server.ip().to_string()),

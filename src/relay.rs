@@ -32,9 +32,9 @@ pub struct NativeSession {
     /// Unique within the relay.
     pub id: f64,
     /// Who connected.
-    pub source: String,
+    pub client: String,
     /// Who connected.
-    pub source_port: u16,
+    pub client_port: u16,
     /// What the client dialled.
     pub destination: String,
     /// What the client dialled.
@@ -124,8 +124,8 @@ impl Observer for Telling {
 fn session(record: SessionRecord) -> NativeSession {
     NativeSession {
         id: number(record.id),
-        source: record.client.ip().to_string(),
-        source_port: record.client.port(),
+        client: record.client.ip().to_string(),
+        client_port: record.client.port(),
         destination: record.destination.ip().to_string(),
         destination_port: record.destination.port(),
         ipv4: record.server.map(|server| server.ip().to_string()),

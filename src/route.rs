@@ -27,9 +27,9 @@ pub struct NativeQuestion {
     /// What it is answered by.
     pub id: f64,
     /// Who connects.
-    pub source: String,
+    pub client: String,
     /// Who connects.
-    pub source_port: u16,
+    pub client_port: u16,
     /// What the client dialled.
     pub destination: String,
     /// What the client dialled.
@@ -142,8 +142,8 @@ fn lock(open: &Mutex<HashMap<u64, Question>>) -> MutexGuard<'_, HashMap<u64, Que
 fn describe(id: u64, question: &Question) -> NativeQuestion {
     NativeQuestion {
         id: number(id),
-        source: question.client.ip().to_string(),
-        source_port: question.client.port(),
+        client: question.client.ip().to_string(),
+        client_port: question.client.port(),
         destination: question.destination.ip().to_string(),
         destination_port: question.destination.port(),
         ipv4: question.server.map(|server| server.ip().to_string()),

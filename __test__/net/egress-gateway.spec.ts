@@ -121,7 +121,7 @@ test.serial('each session and each refusal is a line, and so is what came of all
   near.ends()
   far.ends()
   t.like(await sessionTo(gateway, port), {
-    source: { address: addresses.client, port: await near.port() },
+    client: { address: addresses.client, port: await near.port() },
     destination: { address: '64:ff9b::c633:6402', port, ipv4: one, ipv4Port: port },
     bytesUp: 5,
     bytesDown: 8,

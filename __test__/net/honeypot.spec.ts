@@ -12,7 +12,7 @@ const client = Sockets.of(lab.client)
 interface Guest {
   event: string
   came: string
-  source: { address: string; port: number }
+  client: { address: string; port: number }
   destination: { address: string; port: number; ipv4: string }
   ended: string
   heard: string
@@ -62,7 +62,7 @@ test.serial('what guests say is logged, and answered by nothing of it', async (t
   const { came, ...logged } = await guestOf(honeypot, 23)
   t.deepEqual(logged, {
     event: 'guest',
-    source: { address: addresses.client, port: await guest.port() },
+    client: { address: addresses.client, port: await guest.port() },
     destination: {
       address: '64:ff9b::c633:6402',
       port: 23,
@@ -136,8 +136,8 @@ test.serial('no more guests come in than there may be, and the next when one lea
   for (const guest of all) guest.ends()
   await waitFor('all to leave', () => honeypot.log.length === 4)
   const third = await all.find((guest) => !two.includes(guest))?.port()
-  const { came } = await honeypot.logs<Guest>(({ event, source }) => {
-    return event === 'guest' && source.port === third
+  const { came } = await honeypot.logs<Guest>(({ event, client }) => {
+    return event === 'guest' && client.port === third
   })
   t.true(Date.parse(came) >= left, `${came}, ${new Date(left).toISOString()}`)
 })

@@ -126,7 +126,7 @@ test('the JSON form has the facts as fields', async (t) => {
 
   const { id, startedAt, durationMs, ...facts } = await faithd.sessionTo(7201)
   t.deepEqual(facts, {
-    source: { address: addresses.client, port: await near.port() },
+    client: { address: addresses.client, port: await near.port() },
     destination: {
       address: '3fff:2::c633:6402',
       port: 7201,

@@ -86,7 +86,7 @@ test.serial('each session and each refusal is a line of its own', async (t) => {
   t.is(await dial(there, port), 'EACCES')
   t.like(await relay.logs<Line>(({ reason }) => reason === 'closed'), {
     event: 'session',
-    source: { address: addresses.client, port: await near.port() },
+    client: { address: addresses.client, port: await near.port() },
     destination: { address: '64:ff9b::5db8:d70e', port, ipv4: here, ipv4Port: port },
     bytesUp: 5,
     bytesDown: 0,

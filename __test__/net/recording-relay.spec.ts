@@ -15,7 +15,7 @@ const servers = Sockets.of(lab.server)
 
 interface Record {
   name: string
-  source: { address: string; port: number }
+  client: { address: string; port: number }
   destination: { address: string; port: number; ipv4: string }
   ended: string
 }
@@ -111,8 +111,8 @@ test.serial(
       await near.hears(`answer ${port}`)
       near.ends()
       far.ends()
-      const { name, source, destination, ended } = await recordOf(run.relay, port)
-      t.deepEqual(source, { address: addresses.client, port: await near.port() })
+      const { name, client, destination, ended } = await recordOf(run.relay, port)
+      t.deepEqual(client, { address: addresses.client, port: await near.port() })
       t.like(destination, { port, ipv4: addresses.server })
       t.is(ended, 'closed')
       t.is(readFileSync(run.file(name, 'up'), 'latin1'), `question ${port}`)

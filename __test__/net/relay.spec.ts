@@ -154,10 +154,10 @@ for (const [steering, too] of steerings) {
   test.serial(`connections of the router itself are captured${too}`, async (t) => {
     const { stdout, stderr } = await lab.router.run('curl', ['-sS', url('/whoami')])
     t.is(stdout, `${addresses.routerIPv4}\n`, stderr)
-    const { source } = await faithds[steering].session(
-      (session) => session.source.address !== addresses.client,
+    const { client } = await faithds[steering].session(
+      (session) => session.client.address !== addresses.client,
     )
-    const { stdout: own } = await lab.router.run('ip', ['-6', 'addr', 'show', 'to', source.address])
+    const { stdout: own } = await lab.router.run('ip', ['-6', 'addr', 'show', 'to', client.address])
     t.not(own, '')
   })
 }

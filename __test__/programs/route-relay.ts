@@ -2,7 +2,7 @@
  * A relay on faith0 whose route does what a spec tells it to. Its options are its first argument, as JSON; then it reads
  * a line of JSON for each port, `{"port":80,"answer":{…}}`, and writes one for everything that happens:
  *
- *   {"event":"told","port":80}      {"event":"asked","source":{…},"destination":{…}}
+ *   {"event":"told","port":80}      {"event":"asked","client":{…},"destination":{…}}
  *   {"event":"error","code":…}      {"event":"session",…}      {"event":"closed"}
  */
 import { createInterface } from 'node:readline'

@@ -35,7 +35,7 @@ test.serial('a connection that came to nothing is told as refused, and why', asy
   const [told] = refused
   t.deepEqual(told, {
     id: 1,
-    source: { address: addresses.client, port: told?.source.port },
+    client: { address: addresses.client, port: told?.client.port },
     destination: {
       address: '64:ff9b::c633:6402',
       port: 7301,

@@ -113,8 +113,8 @@ test.serial('a connection goes where the route says, whatever was dialled', asyn
   near.ends()
   far.ends()
 
-  const { source, destination } = await relay.happens('asked', dialled)
-  t.deepEqual(source, { address: addresses.client, port: await near.port() })
+  const { client: asker, destination } = await relay.happens('asked', dialled)
+  t.deepEqual(asker, { address: addresses.client, port: await near.port() })
   t.deepEqual(destination, {
     address: captured('192.0.2.99').replace('192.0.2.99', 'c000:263'),
     port: dialled,

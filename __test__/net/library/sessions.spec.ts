@@ -47,7 +47,7 @@ test.serial('a session shows who it is of, its age and what it has carried', asy
   const { startedAt, ageMs, ...session } = await sessionTo(relay, port, 8)
   t.deepEqual(session, {
     id: 1,
-    source: { address: addresses.client, port: await near.port() },
+    client: { address: addresses.client, port: await near.port() },
     destination: {
       address: '64:ff9b::c633:6402',
       port,
