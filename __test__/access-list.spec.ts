@@ -22,7 +22,7 @@ async function file(name: string, content: string): Promise<string> {
 const written: [rule: object, line: string][] = [
   [{ action: 'permit', destination: '0.0.0.0/0' }, '::/0 permit 0.0.0.0/0'],
   [
-    { action: 'deny', source: '2001:db8:1::/48', destination: '198.51.100.2' },
+    { action: 'deny', client: '2001:db8:1::/48', destination: '198.51.100.2' },
     '2001:db8:1::/48 deny 198.51.100.2',
   ],
   [{ action: 'deny', destination: '0.0.0.0/0', ports: 25 }, '::/0 deny 0.0.0.0/0 port 25'],
@@ -30,10 +30,10 @@ const written: [rule: object, line: string][] = [
   [
     {
       action: 'permit',
-      source: '2001:db8::1',
+      client: '2001:db8::1',
       destination: '10.0.0.0/8',
       ports: [80, '443', '8000-8999'],
-      outgoing: '192.0.2.1',
+      localAddress: '192.0.2.1',
     },
     '2001:db8::1 permit 10.0.0.0/8 port 80,443,8000-8999 192.0.2.1',
   ],
@@ -67,7 +67,7 @@ const malformed: [what: string, list: AccessList, complaint: RegExp][] = [
   ],
   [
     'a source of IPv4',
-    [{ action: 'deny', source: '10.0.0.0/8', destination: '10.0.0.0/8' }],
+    [{ action: 'deny', client: '10.0.0.0/8', destination: '10.0.0.0/8' }],
     /^accessList:1: source: /,
   ],
   [
@@ -87,7 +87,7 @@ const malformed: [what: string, list: AccessList, complaint: RegExp][] = [
   ],
   [
     'a denial with an outgoing address',
-    [{ action: 'deny', destination: '10.0.0.0/8', outgoing: '192.0.2.1' }],
+    [{ action: 'deny', destination: '10.0.0.0/8', localAddress: '192.0.2.1' }],
     /^accessList:1: .*192\.0\.2\.1/,
   ],
   [
@@ -129,13 +129,13 @@ test('every malformed line is told, each on a line of its own', (t) => {
 const smuggled: [what: string, rule: object][] = [
   ['a second rule in a destination', { destination: '10.0.0.0/8\n::/0 permit 0.0.0.0/0' }],
   ['ports in a destination', { destination: '10.0.0.0/8 port 80' }],
-  ['a comment in a source', { source: '::/0#', destination: '10.0.0.0/8' }],
-  ['nothing as a source', { source: '', destination: '10.0.0.0/8' }],
-  ['null as a source', { source: null, destination: '10.0.0.0/8' }],
+  ['a comment in a client', { client: '::/0#', destination: '10.0.0.0/8' }],
+  ['nothing as a client', { client: '', destination: '10.0.0.0/8' }],
+  ['null as a client', { client: null, destination: '10.0.0.0/8' }],
   ['an address behind the ports', { destination: '10.0.0.0/8', ports: '80 192.0.2.1' }],
   ['an empty list of ports', { destination: '10.0.0.0/8', ports: [] }],
   ['null as ports', { destination: '10.0.0.0/8', ports: null }],
-  ['null as the outgoing address', { destination: '10.0.0.0/8', outgoing: null }],
+  ['null as the local address', { destination: '10.0.0.0/8', localAddress: null }],
   ['no destination', {}],
   ['an action that is none', { action: 'allow', destination: '10.0.0.0/8' }],
   ['an option that rules do not have', { destination: '10.0.0.0/8', port: 80 }],

@@ -105,7 +105,7 @@ const calls: Record<string, Call> = {
     (options) =>
       FaithRelay.open(native, { signal: aborted, port: 80, ...options }, () => undefined),
   ),
-  ...each('action source destination outgoing', (rule) =>
+  ...each('action client destination localAddress', (rule) =>
     faithd.checkAccessList([{ action: 'permit', destination: '192.0.2.1', ...rule } as never]),
   ),
 }

@@ -287,8 +287,8 @@ const verdicts: [answer: object | undefined, verdict: NativeVerdict][] = [
     { host: '192.0.2.1', port: 80 },
   ],
   [
-    { host: '192.0.2.1', port: 65_535, source: '192.0.2.2', proxyProtocol: 2 },
-    { host: '192.0.2.1', port: 65_535, source: '192.0.2.2', proxyProtocol: 2 },
+    { host: '192.0.2.1', port: 65_535, localAddress: '192.0.2.2', proxyProtocol: 2 },
+    { host: '192.0.2.1', port: 65_535, localAddress: '192.0.2.2', proxyProtocol: 2 },
   ],
   [
     { host: 'localhost', port: 80 },
@@ -303,7 +303,7 @@ for (const [answer, verdict] of verdicts) {
 }
 
 test('what a verdict has as undefined it does not have', async (t) => {
-  const verdict = { host: '192.0.2.1', port: 80, source: undefined, reject: undefined }
+  const verdict = { host: '192.0.2.1', port: 80, localAddress: undefined, reject: undefined }
   t.deepEqual(await readVerdict(verdict), { host: '192.0.2.1', port: 80 })
 })
 
@@ -317,7 +317,10 @@ const malformed: [answer: unknown, complaint: RegExp][] = [
   [{ host: '192.0.2.1', port: '80' }, /`port` .* got '80'/],
   [{ host: '', port: 80 }, /`host`/],
   [{ host: '2001:db8::1', port: 80 }, /`host` must be an IPv4 address or a host name/],
-  [{ host: '192.0.2.1', port: 80, source: '::1' }, /`source` must be an IPv4 address, got '::1'/],
+  [
+    { host: '192.0.2.1', port: 80, localAddress: '::1' },
+    /`localAddress` must be an IPv4 address, got '::1'/,
+  ],
   [{ host: '192.0.2.1', port: 80, proxyProtocol: 3 }, /`proxyProtocol` must be 1 or 2, got 3/],
   [{ host: '192.0.2.1', port: 80, prot: 1 }, /unknown option `prot`/],
   [{ socket: false }, /`socket` must be true, got false/],

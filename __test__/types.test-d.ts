@@ -56,7 +56,7 @@ declare const socket: FaithSocket
 
 export function routeAnswers(verdict: FaithRouteVerdict): void {
   take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80 })
-  take<FaithRouteVerdict>({ host: 'web', port: 80, source: '192.0.2.1', proxyProtocol: 2 })
+  take<FaithRouteVerdict>({ host: 'web', port: 80, localAddress: '192.0.2.1', proxyProtocol: 2 })
   take<FaithRouteVerdict>({ reject: 'refused' })
   take<FaithRouteVerdict>({ socket: true })
   // @ts-expect-error a server needs its port
@@ -194,7 +194,7 @@ export async function splices(): Promise<void> {
   same<typeof spliced.reason, FaithEndReason>(true)
   await socket.spliceTo(new Socket())
   await socket.spliceTo(socket)
-  await socket.spliceTo({ host: 'web', port: 80, source: '192.0.2.2', proxyProtocol: 2 })
+  await socket.spliceTo({ host: 'web', port: 80, localAddress: '192.0.2.2', proxyProtocol: 2 })
   await socket.spliceTo({
     host: 'web',
     port: 80,

@@ -34,7 +34,7 @@ const nearly = fc.record(
   {
     host: fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('', 7, null), nothingToResolve()),
     port: fc.oneof(port, fc.integer(), fc.double(), anything),
-    source: fc.oneof(fc.ipV4(), fc.ipV6(), anything),
+    localAddress: fc.oneof(fc.ipV4(), fc.ipV6(), anything),
     proxyProtocol: fc.oneof(fc.constantFrom(1, 2, 3, '1', null), anything),
     reject: fc.oneof(fc.constantFrom(...REJECTS), anything),
     socket: fc.oneof(fc.boolean(), anything),
@@ -64,7 +64,7 @@ function isVerdict(verdict: NativeVerdict): boolean {
   if (names === '' || names === 'socket') return verdict.socket !== false
   if (names === 'reject') return REJECTS.some((one) => one === verdict.reject)
   return (
-    /^host port( proxyProtocol)?( source)?$/.test(
+    /^host( localAddress)? port( proxyProtocol)?$/.test(
       Object.keys(verdict)
         .filter((name) => verdict[name as keyof NativeVerdict] !== undefined)
         .toSorted()
@@ -110,7 +110,7 @@ test('a legal verdict is read as it is', async (t) => {
     {
       host: fc.ipV4(),
       port,
-      source: fc.ipV4(),
+      localAddress: fc.ipV4(),
       proxyProtocol: fc.constantFrom<(1 | 2)[]>(1, 2),
     },
     { requiredKeys: ['host', 'port'] },

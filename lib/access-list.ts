@@ -15,16 +15,16 @@ export interface AccessRule {
   /** What a match means. */
   action: 'permit' | 'deny'
   /** The clients it matches: an IPv6 prefix such as `2001:db8:1::/48`, or one address. Default: every client. */
-  source?: string
+  client?: string
   /** The IPv4 destinations it matches: a prefix such as `198.51.100.0/24`, or one address. */
   destination: string
   /** The destination ports it matches: a port, a range such as `'8000-8999'`, or a list of both. Default: every port. */
   ports?: PortSpec | readonly PortSpec[]
   /**
-   * The IPv4 address of this host that the connections it permits come from. Default: one of the relay's `sources`,
+   * The IPv4 address of this host that the connections it permits come from. Default: one of the relay's `localAddresses`,
    * or what the routing table chooses.
    */
-  outgoing?: string
+  localAddress?: string
 }
 
 /**
@@ -105,9 +105,9 @@ export function accessListText(call: string, list: unknown): string {
 }
 
 function ruleText(read: OptionReader): string {
-  const source = read.unchecked('source')
+  const client = read.unchecked('client')
   const words = [
-    source === undefined ? '::/0' : word(read, 'source', source),
+    client === undefined ? '::/0' : word(read, 'client', client),
     read.oneOf('action', ['permit', 'deny']),
     word(read, 'destination', read.unchecked('destination')),
   ]
@@ -118,8 +118,8 @@ function ruleText(read: OptionReader): string {
     if (items.length === 0) throw read.refuse('ports', 'at least one port', ports)
     words.push('port', items.map((item) => word(read, 'ports', item)).join(','))
   }
-  const outgoing = read.unchecked('outgoing')
-  if (outgoing !== undefined) words.push(word(read, 'outgoing', outgoing))
+  const localAddress = read.unchecked('localAddress')
+  if (localAddress !== undefined) words.push(word(read, 'localAddress', localAddress))
   read.end()
   return words.join(' ')
 }

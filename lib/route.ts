@@ -32,8 +32,8 @@ export interface FaithRouteServer {
   host: string
   /** Its port, 1 to 65535. */
   port: number
-  /** The IPv4 address of this host that the connection comes from. Default: one of the relay's `sources`. */
-  source?: string
+  /** The IPv4 address of this host that the connection comes from. Default: one of the relay's `localAddresses`. */
+  localAddress?: string
   /** The version of the PROXY protocol in which the server is told of the client. Default: as the relay's. */
   proxyProtocol?: 1 | 2
   /** Tells it from a {@link FaithRouteReject}. */

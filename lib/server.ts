@@ -7,7 +7,7 @@ import { MOST, type OptionReader } from './option-reader.js'
 export interface NamedServer {
   host: string
   port: number
-  source?: string
+  localAddress?: string
   proxyProtocol?: 1 | 2
 }
 
@@ -17,9 +17,9 @@ const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
 export function readServer(read: OptionReader): NamedServer {
   const host = read.string('host')
   const port = read.integer('port', { min: 1, max: 65_535 })
-  const source = read.unchecked('source')
-  if (source !== undefined && !(typeof source === 'string' && isIPv4(source))) {
-    throw read.refuse('source', 'an IPv4 address', source)
+  const localAddress = read.unchecked('localAddress')
+  if (localAddress !== undefined && !(typeof localAddress === 'string' && isIPv4(localAddress))) {
+    throw read.refuse('localAddress', 'an IPv4 address', localAddress)
   }
   const proxyProtocol =
     read.unchecked('proxyProtocol') === undefined ? undefined : read.oneOf('proxyProtocol', [1, 2])
@@ -29,7 +29,7 @@ export function readServer(read: OptionReader): NamedServer {
   return {
     host,
     port,
-    ...(source === undefined ? {} : { source }),
+    ...(localAddress === undefined ? {} : { localAddress }),
     ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
   }
 }

@@ -286,7 +286,7 @@ export class FaithSocket extends Socket {
    * @param to - a server, with the options of the splice; or a socket that is connected already, and the options after it
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`; `ERR_FAITH_SOCKET` when one of the sockets is closed, not connected,
    * has ended writing, has an encoding, is not plain TCP or is spliced already; `ERR_FAITH_CLOSED`; `ECONNREFUSED`,
-   * `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EACCES`, `EADDRNOTAVAIL` (`source`), `EMFILE` and others of connect(2);
+   * `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EACCES`, `EADDRNOTAVAIL` (`localAddress`), `EMFILE` and others of connect(2);
    * `ENOTFOUND` and others of getaddrinfo(3)
    * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the splice has begun
    *

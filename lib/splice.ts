@@ -46,7 +46,7 @@ export interface FaithSpliceServer extends FaithSpliceOptions {
   /** Its port, 1 to 65535. */
   port: number
   /** The IPv4 address of this host that the connection comes from. Default: what the routing table chooses. */
-  source?: string
+  localAddress?: string
   /**
    * The version of the PROXY protocol in which the server is told the client's IPv6 address and the one it dialled.
    * Default: it is not told.

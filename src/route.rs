@@ -49,7 +49,7 @@ pub struct NativeVerdict {
     /// Its port.
     pub port: Option<u32>,
     /// The IPv4 address that the connection comes from.
-    pub source: Option<String>,
+    pub local_address: Option<String>,
     /// 1 or 2.
     pub proxy_protocol: Option<u8>,
     /// `refused`, `unreachable`, `prohibited` or `drop`.
@@ -179,7 +179,7 @@ fn verdict_of(verdict: &NativeVerdict) -> Result<Verdict, NativeFailure> {
     };
     Ok(Verdict::Connect {
         server: SocketAddrV4::new(ipv4(host)?, port),
-        source: verdict.source.as_ref().map(ipv4).transpose()?,
+        source: verdict.local_address.as_ref().map(ipv4).transpose()?,
         proxy,
     })
 }

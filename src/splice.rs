@@ -64,7 +64,7 @@ pub struct NativeServer {
     /// Its port.
     pub port: u16,
     /// The IPv4 address that the connection comes from.
-    pub source: Option<String>,
+    pub local_address: Option<String>,
     /// 1 or 2.
     pub proxy_protocol: Option<u8>,
     /// In milliseconds.
@@ -205,7 +205,7 @@ fn read_server(captured: &NativeCaptured, server: &NativeServer) -> Result<Serve
     let (source, destination) = ends(captured)?;
     Ok(Server {
         address: SocketAddrV4::new(ipv4(&server.host)?, server.port),
-        source: server.source.as_deref().map(ipv4).transpose()?,
+        source: server.local_address.as_deref().map(ipv4).transpose()?,
         header: version.map(|version| proxy::header(version, source, destination)),
         connect_timeout: Duration::from_millis(server.connect_timeout_ms.into()),
     })

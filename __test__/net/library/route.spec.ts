@@ -276,7 +276,7 @@ test.serial('a route chooses source and PROXY protocol, or leaves both to the re
     await lab.router.run('ip', ['addr', 'add', `${address}/24`, 'dev', 'wan0'])
   }
   await using relay = await Relay.start({ sources: [ofRelay], proxyProtocol: 2 })
-  const connect = async (choice: { source?: string; proxyProtocol?: 1 | 2 }) => {
+  const connect = async (choice: { localAddress?: string; proxyProtocol?: 1 | 2 }) => {
     const port = freshPort()
     const listening = await server.listen(port)
     await relay.routes(port, { verdict: { host: addresses.server, port, ...choice } })
@@ -285,7 +285,7 @@ test.serial('a route chooses source and PROXY protocol, or leaves both to the re
     return { far, ends: `64:ff9b::c633:6402 ${await near.port()} ${port}` }
   }
 
-  const chosen = await connect({ source: ofRoute, proxyProtocol: 1 })
+  const chosen = await connect({ localAddress: ofRoute, proxyProtocol: 1 })
   t.is(await chosen.far.address(), ofRoute)
   await chosen.far.hears(`PROXY TCP6 ${addresses.client} ${chosen.ends}\r\n`)
 

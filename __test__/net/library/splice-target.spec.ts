@@ -75,7 +75,7 @@ test.serial('the server sees the source that was asked for', async (t) => {
   await using faith = await router.create()
   const { accepted, host, port } = await connection(faith, client)
   const listening = await servers.listen(port)
-  const ended = accepted.spliceTo({ host, port, source: own.address })
+  const ended = accepted.spliceTo({ host, port, localAddress: own.address })
   const server = await listening.accept()
   t.is(await server.address(), own.address)
   server.resets()
@@ -107,9 +107,9 @@ test.serial('the header of version 2 is what PROXY says, byte for byte', async (
   t.like(await ended, { bytesUp: 6, reason: 'closed' })
 })
 
-const failing: [what: string, server: { host: string; source?: string }, code: string][] = [
+const failing: [what: string, server: { host: string; localAddress?: string }, code: string][] = [
   ['a name that nobody has', { host: 'nobody..invalid' }, 'ENOTFOUND'],
-  ['a source of some other host', { host: addresses.server, source: own.foreign }, 'EADDRNOTAVAIL'],
+  ['a source of some other host', { host: addresses.server, localAddress: own.foreign }, 'EADDRNOTAVAIL'],
   ['a server that cannot be reached', { host: away.unreachable }, 'EHOSTUNREACH'],
   ['a server in a network without a route', { host: away.noRoute }, 'ENETUNREACH'],
   ['a server that the routing table forbids', { host: away.prohibited }, 'EACCES'],

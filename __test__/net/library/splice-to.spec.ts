@@ -257,7 +257,7 @@ test.serial('malformed targets are refused, and the socket left alone', async (t
     { host },
     { host, port: 0 },
     { host: '2001:db8::1', port },
-    { host, port, source: '::1' },
+    { host, port, localAddress: '::1' },
     { host, port, proxyProtocol: 3 },
     { host, port, idleTimeout: -1 },
     { host, port, tls: true },
