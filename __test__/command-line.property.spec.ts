@@ -133,7 +133,7 @@ test('what is written as the help says is what is read', (t) => {
       const read = {
         keepfaith: options.keepfaith,
         prefixes: options.prefixes,
-        sources: relay.sources,
+        sources: relay.localAddresses,
         denied: options.rules.map(({ destination }) => destination.replace(/\/32$/, '')),
         mtu: options.mtu,
         idleTimeout: relay.idleTimeout,

@@ -44,7 +44,7 @@ test('one command line leaves nothing behind for the next', (t) => {
   t.deepEqual(rules, [])
   t.is(accessListFile, undefined)
   t.deepEqual(relay.mappings, [])
-  t.deepEqual(relay.sources, [])
+  t.deepEqual(relay.localAddresses, [])
   t.is(relay.proxyProtocol, undefined)
 })
 
@@ -108,11 +108,11 @@ test('--map and --source may be repeated, and keep their order', (t) => {
     ...maps.flatMap((map) => ['--map', map]),
     ...sources.flatMap((source) => ['--source', source]),
   ]
-  t.like(parseOptions(args).relay, { mappings: maps, sources })
+  t.like(parseOptions(args).relay, { mappings: maps, localAddresses: sources })
 })
 
 const settings: [args: string[], settings: object][] = [
-  [['-p'], { privilegedSource: true }],
+  [['-p'], { privilegedLocalPort: true }],
   [['--copy-dscp'], { copyDscp: true }],
   [['--proxy-protocol', '1'], { proxyProtocol: 1 }],
   [['--proxy-protocol', '2'], { proxyProtocol: 2 }],

@@ -45,7 +45,7 @@ for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as cons
   test(`${reason} is a reason, and is counted as itself`, (t) => {
     t.is(toSession({ ...record, reason }).reason, reason)
     const counters = { active: 0, accepted: 3, handedOver: 0, bytesUp: 0, bytesDown: 0 }
-    const limits = { maxHeld: 4096, maxSessions: 0, sourceFallbacks: 0 }
+    const limits = { maxHeld: 4096, maxSessions: 0, localAddressFallbacks: 0 }
     const ended = [{ reason, joined: true, count: 3 }]
     const stats = { ...counters, ...limits, untold: [], ended }
     t.is(toRelayStats(stats).ended[reason], 3)
@@ -118,7 +118,7 @@ const idle = {
   handedOver: 0,
   bytesUp: 0,
   bytesDown: 0,
-  sourceFallbacks: 0,
+  localAddressFallbacks: 0,
   maxHeld: 4096,
   maxSessions: 0,
 }

@@ -156,13 +156,13 @@ export const GROUPS: readonly OptionGroup[] = [
         value: 'ADDRESS',
         help: 'IPv4 address to connect from; repeated, each client keeps one',
         repeatable: true,
-        set: ({ relay }, value) => relay.sources.push(ipv4Address(value)),
+        set: ({ relay }, value) => relay.localAddresses.push(ipv4Address(value)),
       },
       {
         long: 'privileged-source',
         short: 'p',
         help: 'connect from a port from 600 to 1023',
-        set: ({ relay }) => (relay.privilegedSource = true),
+        set: ({ relay }) => (relay.privilegedLocalPort = true),
       },
       {
         long: 'proxy-protocol',

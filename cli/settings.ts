@@ -42,12 +42,12 @@ export interface RelaySettings extends Required<
     | 'maxSessionsPerClient'
     | 'maxRatePerClient'
     | 'clientPrefixLength'
-    | 'privilegedSource'
+    | 'privilegedLocalPort'
     | 'copyDscp'
   >
 > {
   mappings: string[]
-  sources: string[]
+  localAddresses: string[]
   proxyProtocol?: 1 | 2
 }
 
@@ -88,8 +88,8 @@ export function defaults(): FaithdOptions {
       maxSessionsPerClient: 0,
       maxRatePerClient: 0,
       clientPrefixLength: 64,
-      sources: [],
-      privilegedSource: false,
+      localAddresses: [],
+      privilegedLocalPort: false,
       copyDscp: false,
     },
     drain: 5_000,

@@ -19,7 +19,7 @@
  * | `ERR_FAITH_SOCKET` | a socket that cannot be spliced: closed, ended, spliced already, not plain TCP |
  * | `ERR_FAITH_WORKER` | a thread of the interface has ended by itself: a bug, and the interface is lost |
  * | `EADDRINUSE` | another faith listener or relay has the port |
- * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface; or a source address of a relay or a splice is not this host's |
+ * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface; or a `localAddress` of a relay or a splice is not this host's |
  * | `EEXIST` | an interface of that name exists; or a prefix is routed elsewhere already |
  * | `ENOENT` | the interface does not have that prefix; or there is no /dev/net/tun |
  * | `EPERM`, `EACCES` | a capability or a permission is missing, and `hint` names it; or a splice's server is prohibited |

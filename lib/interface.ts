@@ -283,7 +283,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * is given, which then decides where each connection goes; its bytes never pass through JavaScript.
    *
    * @throws {@link FaithError} as {@link FaithInterface.listen}; `ERR_FAITH_ACCESS_LIST` with every malformed rule;
-   * `EADDRNOTAVAIL` when one of `sources` is no address of this host; `EACCES` when `privilegedSource` needs a capability
+   * `EADDRNOTAVAIL` when one of `localAddresses` is no address of this host; `EACCES` when `privilegedLocalPort` needs a capability
    * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the relay is open
    *
    * @example

@@ -65,7 +65,7 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
   maxRatePerClient?: number
   /**
    * How many leading bits of their IPv6 addresses make two clients one for `maxSessionsPerClient`, `maxRatePerClient`
-   * and `maxHeldPerClient`, and have one of `sources`, 0 to 128. Default 64, what one subscriber has (RFC 6177).
+   * and `maxHeldPerClient`, and have one of `localAddresses`, 0 to 128. Default 64, what one subscriber has (RFC 6177).
    */
   clientPrefixLength?: number
 
@@ -80,17 +80,17 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    *
    * A client, which is a network of `clientPrefixLength` bits, keeps one of them (RFC 6888 REQ-2), also after the relay
    * was opened anew. When that one has no port left towards a server, or is not the host's any more, the connection
-   * comes from the next address in the client's own order, and `stats().sourceFallbacks` counts it. Each address has
+   * comes from the next address in the client's own order, and `stats().localAddressFallbacks` counts it. Each address has
    * the ports of `net.ipv4.ip_local_port_range` towards each server. All clients share each address's ports towards a
    * server.
    */
-  sources?: readonly string[]
+  localAddresses?: readonly string[]
   /**
    * Whether connections come from a port below 1024, as rsh and old NFS servers ask for; it needs CAP_NET_BIND_SERVICE.
-   * Each source has 424 such ports towards each server, 600 to 1023 (rresvport(3)), less those that local programs
+   * Each local address has 424 such ports towards each server, 600 to 1023 (rresvport(3)), less those that local programs
    * listen on. Default `false`.
    */
-  privilegedSource?: boolean
+  privilegedLocalPort?: boolean
   /** Whether what goes to the server has the DSCP (RFC 2474) of the client's SYN. Default `false`. */
   copyDscp?: boolean
 
@@ -189,8 +189,8 @@ export function readRelayOptions(options: unknown): RelayOptions {
     clientPrefixLength: read.integer('clientPrefixLength', { min: 0, max: 128 }, 64),
     proxyProtocol:
       read.unchecked('proxyProtocol') === undefined ? 0 : read.oneOf('proxyProtocol', [1, 2]),
-    sources: read.list('sources', [], (source) => readSource(read, source)),
-    privilegedSource: read.boolean('privilegedSource', false),
+    localAddresses: read.list('localAddresses', [], (address) => readLocalAddress(read, address)),
+    privilegedLocalPort: read.boolean('privilegedLocalPort', false),
     copyDscp: read.boolean('copyDscp', false),
     routeTimeoutMs,
     maxUndecided,
@@ -206,9 +206,9 @@ function undecidedWithin(routeTimeoutMs: number): number {
   return Math.min(1024 * Math.ceil(routeTimeoutMs / 5000), MOST_UNDECIDED)
 }
 
-function readSource(read: OptionReader, source: unknown): string {
-  if (typeof source === 'string' && isIPv4(source)) return source
-  throw read.refuse('sources', 'an array of IPv4 addresses', source)
+function readLocalAddress(read: OptionReader, address: unknown): string {
+  if (typeof address === 'string' && isIPv4(address)) return address
+  throw read.refuse('localAddresses', 'an array of IPv4 addresses', address)
 }
 
 function readRoute(read: OptionReader): FaithRoute | undefined {

@@ -25,7 +25,7 @@ import type {
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
  * | `client-gone`, `server-gone` | that side vanished: it answers neither data nor keep-alive probes |
  * | `aborted` | the relay was closed, `relay.end` or a new access list ended it, or the client never completed its handshake |
- * | `error` | anything else, as a `route` that gave no verdict, or a source address that the host lacks |
+ * | `error` | anything else, as a `route` that gave no verdict, or a local address that the host lacks |
  */
 export type FaithEndReason =
   | 'closed'
@@ -79,7 +79,7 @@ const END_REASONS = Object.keys(NO_ENDS) as readonly FaithEndReason[]
  * | | `max-rate-per-client` | the client has begun `maxRatePerClient` in this second |
  * | | `max-undecided` | `maxUndecided` connections wait for `route` |
  * | `unreachable` | `no-mapping` | what was dialled means no IPv4 address |
- * | `error` | `no-source` | the host lacks the source address, or the privilege for its port |
+ * | `error` | `no-source` | the host lacks the local address, or the privilege for its port |
  * | | `no-verdict` | `route` gave no verdict |
  * | `client-reset` | `client-gave-up` | the client reset the connection before it had a server |
  * | `aborted` | `no-handshake` | the client was answered, and did not complete its handshake |
@@ -195,10 +195,10 @@ export interface FaithRelayStats {
   /** The same, by what they were: with the events that were told they make all of `ended`. */
   untold: FaithUntold
   /**
-   * Connections to servers that came from another of the relay's `sources` than their client's own, which had no port
+   * Connections to servers that came from another of the relay's `localAddresses` than their client's own, which had no port
    * left towards the server or was not the host's.
    */
-  sourceFallbacks: number
+  localAddressFallbacks: number
   /** How many SYNs may be held at once: `maxHeld`, or fewer where the process may have too few descriptors for as many. */
   maxHeld: number
   /** How many sessions there may be at once: `maxSessions`, or fewer likewise; 0 for any number. */
@@ -271,7 +271,7 @@ export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
     handedOver,
     bytesUp,
     bytesDown,
-    sourceFallbacks,
+    localAddressFallbacks,
     maxHeld,
     maxSessions,
   } = stats
@@ -291,7 +291,7 @@ export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
       sessions: sum(stats.untold.filter(({ joined }) => joined)),
       refused: countBy(stats.untold.filter(({ joined }) => !joined)),
     },
-    sourceFallbacks,
+    localAddressFallbacks,
     maxHeld,
     maxSessions,
   }

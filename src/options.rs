@@ -93,9 +93,9 @@ pub struct NativeRelayOptions {
     /// 0 is none; or version 1 or 2.
     pub proxy_protocol: u8,
     /// IPv4 addresses that connections come from, of which a client keeps one.
-    pub sources: Vec<String>,
+    pub local_addresses: Vec<String>,
     /// Whether connections come from privileged ports.
-    pub privileged_source: bool,
+    pub privileged_local_port: bool,
     /// Whether the server's side gets the DSCP of the client's.
     pub copy_dscp: bool,
     /// How long an answer of `onQuestions` may take, in milliseconds; 5000.

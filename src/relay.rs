@@ -78,8 +78,8 @@ pub struct NativeRelayStats {
     pub bytes_down: f64,
     /// Ended sessions and attempts that JavaScript was not told of, where it listens to ends.
     pub untold: Vec<NativeEnds>,
-    /// Connections from another source than their client's own.
-    pub source_fallbacks: f64,
+    /// Connections from another local address than their client's own.
+    pub local_address_fallbacks: f64,
     /// How many SYNs may be held.
     pub max_held: u32,
     /// How many sessions there may be; 0 is no limit.
@@ -286,7 +286,7 @@ impl NativeRelay {
             bytes_up: number(stats.bytes_up),
             bytes_down: number(stats.bytes_down),
             untold: if self.tells { ends(&stats.untold) } else { Vec::new() },
-            source_fallbacks: number(stats.source_fallbacks),
+            local_address_fallbacks: number(stats.source_fallbacks),
             max_held: stats.max_held,
             max_sessions: stats.max_sessions.unwrap_or(0),
         }

@@ -134,7 +134,7 @@ function tally(all: readonly Seen[]): Record<string, number> {
 }
 
 test.serial('a client keeps one of several sources, and clients together have all', async (t) => {
-  await using pool = await Pool.open({ sources: others })
+  await using pool = await Pool.open({ localAddresses: others })
   const chosen: string[] = []
   for (let number = 0; number < 30; number += 1) {
     const sources = Object.keys(tally(await pool.dial(client(number), 5)))
@@ -144,21 +144,21 @@ test.serial('a client keeps one of several sources, and clients together have al
   t.deepEqual([...new Set(chosen)].toSorted(), [...others])
 
   // A relay that is opened anew, with the sources in another order, gives each client what it had.
-  await using again = await Pool.open({ sources: others.toReversed() })
+  await using again = await Pool.open({ localAddresses: others.toReversed() })
   for (const [number, source] of chosen.entries()) {
     t.is(await again.source(client(number)), source, client(number))
   }
-  t.is((await pool.relay.stats()).sourceFallbacks, 0)
+  t.is((await pool.relay.stats()).localAddressFallbacks, 0)
 })
 
 test.serial('addresses of one network of clientPrefixLength have one source', async (t) => {
-  await using pool = await Pool.open({ sources: others })
+  await using pool = await Pool.open({ localAddresses: others })
   const seen = await Promise.all(
     Array.from({ length: 20 }, (_, host) => pool.dial(client(3, host + 1))),
   )
   t.is(Object.keys(tally(seen.flat())).length, 1)
 
-  await using single = await Pool.open({ sources: others, clientPrefixLength: 128 })
+  await using single = await Pool.open({ localAddresses: others, clientPrefixLength: 128 })
   const each = await Promise.all(
     Array.from({ length: 20 }, (_, host) => single.dial(client(3, host + 1))),
   )
@@ -166,7 +166,7 @@ test.serial('addresses of one network of clientPrefixLength have one source', as
 })
 
 test.serial('a source without a port left gives way, so each adds its ports', async (t) => {
-  await using pool = await Pool.open({ sources: [one, two] })
+  await using pool = await Pool.open({ localAddresses: [one, two] })
   const before = await localPorts(`${FEW.first} ${FEW.last}`)
   try {
     const seen = await pool.dial(client(1), 2 * FEW_PORTS + 1)
@@ -175,7 +175,7 @@ test.serial('a source without a port left gives way, so each adds its ports', as
     t.deepEqual(tally(seen), { [one]: FEW_PORTS, [two]: FEW_PORTS, ECONNREFUSED: 1 })
     t.deepEqual(tally(seen.slice(0, FEW_PORTS)), { [own]: FEW_PORTS })
     const stats = await pool.relay.stats()
-    t.like(stats, { sourceFallbacks: FEW_PORTS })
+    t.like(stats, { localAddressFallbacks: FEW_PORTS })
     t.is(stats.ended.exhausted, 1)
     for (const { port: from = 0 } of seen.slice(0, -1)) {
       t.true(from >= FEW.first && from <= FEW.last, String(from))
@@ -186,12 +186,12 @@ test.serial('a source without a port left gives way, so each adds its ports', as
 })
 
 test.serial('a source that the router loses gives way until it is back', async (t) => {
-  await using pool = await Pool.open({ sources: [one, two] })
+  await using pool = await Pool.open({ localAddresses: [one, two] })
   const own = await pool.clientOf(one)
   await addressOfRouter('del', one)
   try {
     t.is(await pool.source(own), two)
-    t.like(await pool.relay.stats(), { sourceFallbacks: 1 })
+    t.like(await pool.relay.stats(), { localAddressFallbacks: 1 })
   } finally {
     await addressOfRouter('add', one)
   }
@@ -200,7 +200,7 @@ test.serial('a source that the router loses gives way until it is back', async (
 
 test.serial('a source that a rule names has no other', async (t) => {
   const accessList = `::/0 permit 198.51.100.0/24 ${one}\n`
-  await using pool = await Pool.open({ sources: [two], accessList })
+  await using pool = await Pool.open({ localAddresses: [two], accessList })
   t.is(await pool.source(client(1)), one)
   await addressOfRouter('del', one)
   try {
@@ -214,7 +214,7 @@ test.serial('a source that a rule names has no other', async (t) => {
 const PRIVILEGED = 424
 
 test.serial('each source has 424 privileged ports towards a server, and no more', async (t) => {
-  await using pool = await Pool.open({ sources: [one, two], privilegedSource: true })
+  await using pool = await Pool.open({ localAddresses: [one, two], privilegedLocalPort: true })
   const seen = await pool.dial(client(1), 2 * PRIVILEGED + 1)
   t.deepEqual(tally(seen), { [one]: PRIVILEGED, [two]: PRIVILEGED, ECONNREFUSED: 1 })
   t.is((await pool.relay.stats()).ended.exhausted, 1)
@@ -228,7 +228,7 @@ test.serial('each source has 424 privileged ports towards a server, and no more'
 })
 
 test.serial('a privileged port that is in use is passed over, however often', async (t) => {
-  await using pool = await Pool.open({ sources: [one], privilegedSource: true })
+  await using pool = await Pool.open({ localAddresses: [one], privilegedLocalPort: true })
   const kept = await pool.dial(client(1), 3)
   // So many that the turn comes to each of those ports again.
   const passing = await pool.dial(client(2), PRIVILEGED + 10, 'close')
@@ -238,10 +238,10 @@ test.serial('a privileged port that is in use is passed over, however often', as
 })
 
 test.serial('one privileged port serves connections to different servers', async (t) => {
-  await using first = await Pool.open({ sources: [one], privilegedSource: true })
+  await using first = await Pool.open({ localAddresses: [one], privilegedLocalPort: true })
   const before = await first.dial(client(1), PRIVILEGED)
   t.deepEqual(tally(before), { [one]: PRIVILEGED })
-  await using second = await Pool.open({ sources: [one], privilegedSource: true })
+  await using second = await Pool.open({ localAddresses: [one], privilegedLocalPort: true })
   t.deepEqual(tally(await second.dial(client(1), 10)), { [one]: 10 })
 })
 
@@ -249,7 +249,7 @@ test.serial('a privileged port on which a local program listens is passed over',
   const listener = lab.router.spawn('python3', ['-c', listenOn(1020)])
   await listener.line(/^listening/)
   try {
-    await using pool = await Pool.open({ sources: [one], privilegedSource: true })
+    await using pool = await Pool.open({ localAddresses: [one], privilegedLocalPort: true })
     const seen = await pool.dial(client(1), PRIVILEGED)
     t.deepEqual(tally(seen), { [one]: PRIVILEGED - 1, ECONNREFUSED: 1 })
     t.false(seen.some(({ port: from }) => from === 1020))

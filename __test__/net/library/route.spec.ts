@@ -275,7 +275,7 @@ test.serial('a route chooses source and PROXY protocol, or leaves both to the re
   for (const address of [ofRelay, ofRoute]) {
     await lab.router.run('ip', ['addr', 'add', `${address}/24`, 'dev', 'wan0'])
   }
-  await using relay = await Relay.start({ sources: [ofRelay], proxyProtocol: 2 })
+  await using relay = await Relay.start({ localAddresses: [ofRelay], proxyProtocol: 2 })
   const connect = async (choice: { localAddress?: string; proxyProtocol?: 1 | 2 }) => {
     const port = freshPort()
     const listening = await server.listen(port)

@@ -109,7 +109,11 @@ test.serial('the header of version 2 is what PROXY says, byte for byte', async (
 
 const failing: [what: string, server: { host: string; localAddress?: string }, code: string][] = [
   ['a name that nobody has', { host: 'nobody..invalid' }, 'ENOTFOUND'],
-  ['a source of some other host', { host: addresses.server, localAddress: own.foreign }, 'EADDRNOTAVAIL'],
+  [
+    'a source of some other host',
+    { host: addresses.server, localAddress: own.foreign },
+    'EADDRNOTAVAIL',
+  ],
   ['a server that cannot be reached', { host: away.unreachable }, 'EHOSTUNREACH'],
   ['a server in a network without a route', { host: away.noRoute }, 'ENETUNREACH'],
   ['a server that the routing table forbids', { host: away.prohibited }, 'EACCES'],
