@@ -1,6 +1,8 @@
 /**
  * faithd: capture IPv6 connections by prefix, and relay them to IPv4.
  *
+ * Every duration that is taken or given is in milliseconds, and its name ends in `Ms`.
+ *
  * @packageDocumentation
  */
 export {

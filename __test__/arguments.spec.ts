@@ -101,7 +101,7 @@ const calls: Record<string, Call> = {
       FaithListener.open(native, { signal: aborted, port: 80, ...options }, () => undefined),
   ),
   ...each(
-    'accessList connectFirst maxHeld connectTimeout idleTimeout keepAlive maxSessions localAddresses route proxyProtocol',
+    'accessList connectFirst maxHeld connectTimeoutMs idleTimeoutMs keepAliveTimeoutMs maxSessions localAddresses route proxyProtocol',
     (options) =>
       FaithRelay.open(native, { signal: aborted, port: 80, ...options }, () => undefined),
   ),

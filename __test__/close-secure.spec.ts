@@ -29,7 +29,7 @@ async function hear(serve: (close: () => void) => Server) {
   const addon = { beforeResets: () => undefined, deliver: () => gone }
   const { faith } = await interfaceOver(Object.assign(place.addon, addon))
   let closed: Promise<void> = Promise.resolve()
-  await place.serve(serve(() => (closed = faith.close({ drain: 60_000 }))))
+  await place.serve(serve(() => (closed = faith.close({ drainMs: 60_000 }))))
   const client = tls.connect({ host: '127.0.0.1', port: place.port, rejectUnauthorized: false })
   let bytes = 0
   client.on('data', (chunk: Buffer) => (bytes += chunk.length))

@@ -129,5 +129,5 @@ test.serial('--log-level silent says nothing, and the exit code still tells', as
 
 test.serial('-d shows the options in effect', async (t) => {
   const { stderr } = await faithd('-d', '--drain', '2.5')
-  t.regex(stderr, /DEBUG: options: .*"drain":2500/)
+  t.regex(stderr, /DEBUG: options: .*"drainMs":2500/)
 })

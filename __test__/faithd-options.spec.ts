@@ -10,11 +10,11 @@ test('nothing asked for is every port of the well-known prefix, with the documen
   t.deepEqual(options.prefixes, ['64:ff9b::/96'])
   t.is(options.interface, 'faith0')
   t.false(options.keepfaith)
-  t.is(options.relay.connectTimeout, 10_000)
-  t.is(options.relay.idleTimeout, 30 * 60_000)
-  t.is(options.relay.keepAlive, 120_000)
+  t.is(options.relay.connectTimeoutMs, 10_000)
+  t.is(options.relay.idleTimeoutMs, 30 * 60_000)
+  t.is(options.relay.keepAliveTimeoutMs, 120_000)
   t.is(options.relay.clientPrefixLength, 64)
-  t.is(options.drain, 5_000)
+  t.is(options.drainMs, 5_000)
 })
 
 test('what the command line leaves out is what the library does by itself', (t) => {
@@ -50,8 +50,8 @@ test('one command line leaves nothing behind for the next', (t) => {
 
 test('seconds may be decimal and are kept in milliseconds', (t) => {
   const args = ['--connect-timeout', '0.5', '--idle-timeout', '0', '--drain', '12']
-  const { relay, drain } = parseOptions(args)
-  t.deepEqual([relay.connectTimeout, relay.idleTimeout, drain], [500, 0, 12_000])
+  const { relay, drainMs } = parseOptions(args)
+  t.deepEqual([relay.connectTimeoutMs, relay.idleTimeoutMs, drainMs], [500, 0, 12_000])
 })
 
 test('short options may be joined, and the service stands anywhere', (t) => {
@@ -117,7 +117,7 @@ const settings: [args: string[], settings: object][] = [
   [['--proxy-protocol', '1'], { proxyProtocol: 1 }],
   [['--proxy-protocol', '2'], { proxyProtocol: 2 }],
   [['--max-held', '100', '--max-held-per-client', '10'], { maxHeld: 100, maxHeldPerClient: 10 }],
-  [['--keep-alive', '30'], { keepAlive: 30_000 }],
+  [['--keep-alive', '30'], { keepAliveTimeoutMs: 30_000 }],
   [['--max-sessions-per-client', '100'], { maxSessionsPerClient: 100 }],
   [['--max-rate-per-client', '20'], { maxRatePerClient: 20 }],
   [['--client-prefix-length', '128'], { clientPrefixLength: 128 }],

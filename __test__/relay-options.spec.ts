@@ -19,7 +19,7 @@ test('nothing but ports is a relay with the documented defaults', (t) => {
       maxHeldPerClient: 256,
       connectTimeoutMs: 10_000,
       idleTimeoutMs: 1_800_000,
-      keepAliveMs: 120_000,
+      keepAliveTimeoutMs: 120_000,
       maxSessions: 0,
       maxSessionsPerClient: 0,
       maxRatePerClient: 0,
@@ -41,9 +41,12 @@ const route = (): undefined => undefined
 
 test('what a route leaves undecided fits its time limit, and takes no place from what it has decided', (t) => {
   t.like(settingsOf({ route }), { maxUndecided: 1024, maxHeld: 5120, maxHeldPerClient: 1280 })
-  t.like(settingsOf({ route, routeTimeout: 250 }), { maxUndecided: 1024 })
-  t.like(settingsOf({ route, routeTimeout: 5001 }), { maxUndecided: 2048, maxHeldPerClient: 2304 })
-  t.like(settingsOf({ route, routeTimeout: 2_147_483_647 }), {
+  t.like(settingsOf({ route, routeTimeoutMs: 250 }), { maxUndecided: 1024 })
+  t.like(settingsOf({ route, routeTimeoutMs: 5001 }), {
+    maxUndecided: 2048,
+    maxHeldPerClient: 2304,
+  })
+  t.like(settingsOf({ route, routeTimeoutMs: 2_147_483_647 }), {
     maxUndecided: 16_384,
     maxHeld: 20_480,
   })
@@ -53,7 +56,7 @@ test('what a route leaves undecided fits its time limit, and takes no place from
     maxHeld: 5,
     maxHeldPerClient: 6,
   })
-  t.like(settingsOf({ routeTimeout: 60_000 }), { maxHeld: 4096, maxHeldPerClient: 256 })
+  t.like(settingsOf({ routeTimeoutMs: 60_000 }), { maxHeld: 4096, maxHeldPerClient: 256 })
 })
 
 const taken: [options: object, settings: object][] = [
@@ -61,7 +64,7 @@ const taken: [options: object, settings: object][] = [
     { maxHeld: 1, maxHeldPerClient: 2 },
     { maxHeld: 1, maxHeldPerClient: 2 },
   ],
-  [{ keepAlive: 30_000 }, { keepAliveMs: 30_000 }],
+  [{ keepAliveTimeoutMs: 30_000 }, { keepAliveTimeoutMs: 30_000 }],
   [
     { maxSessionsPerClient: 100, maxRatePerClient: 10 },
     { maxSessionsPerClient: 100, maxRatePerClient: 10 },
@@ -75,7 +78,7 @@ const taken: [options: object, settings: object][] = [
     { privilegedLocalPort: true, copyDscp: true },
   ],
   [
-    { routeTimeout: 250, maxUndecided: 10 },
+    { routeTimeoutMs: 250, maxUndecided: 10 },
     { routeTimeoutMs: 250, maxUndecided: 10 },
   ],
   [
@@ -102,8 +105,11 @@ for (const [options, settings] of taken) {
 const refused: [options: object, complaint: RegExp][] = [
   [{ maxHeld: 0 }, /`maxHeld` must be an integer from 1 /],
   [{ maxHeldPerClient: 0 }, /`maxHeldPerClient` must be an integer from 1 /],
-  [{ keepAlive: 1999 }, /`keepAlive` must be an integer from 2000 to 64800000, got 1999/],
-  [{ keepAlive: 0 }, /`keepAlive`/],
+  [
+    { keepAliveTimeoutMs: 1999 },
+    /`keepAliveTimeoutMs` must be an integer from 2000 to 64800000, got 1999/,
+  ],
+  [{ keepAliveTimeoutMs: 0 }, /`keepAliveTimeoutMs`/],
   [{ maxSessionsPerClient: -1 }, /`maxSessionsPerClient`/],
   [{ maxRatePerClient: 0.5 }, /`maxRatePerClient`/],
   [{ clientPrefixLength: 129 }, /`clientPrefixLength` must be an integer from 0 to 128, got 129/],
@@ -121,7 +127,7 @@ const refused: [options: object, complaint: RegExp][] = [
   [{ mappings: [{ ipv6: '2001:db8::1' }] }, /a mapping of `mappings`: `ipv4` must be a string/],
   [{ mappings: [{ ipv6: '2001:db8::1', ipv4: '192.0.2.1', port: 80 }] }, /unknown option `port`/],
   [{ route: 'direct' }, /`route` must be a function, got 'direct'/],
-  [{ routeTimeout: 0 }, /`routeTimeout` must be an integer from 1 to 2147483647, got 0/],
+  [{ routeTimeoutMs: 0 }, /`routeTimeoutMs` must be an integer from 1 to 2147483647, got 0/],
   [{ maxUndecided: 0 }, /`maxUndecided` must be an integer from 1 /],
   [{ accessList: null }, /an access list must be a text or an array of rules, got null/],
   [{ accessList: Promise.resolve('') }, /an access list must be .* got an object/],

@@ -81,7 +81,7 @@ test('without a route the addon is given nobody to ask', async (t) => {
 })
 
 test('the bounds are handed on', async (t) => {
-  const { given } = await open({ route: () => undefined, routeTimeout: 250, maxUndecided: 9 })
+  const { given } = await open({ route: () => undefined, routeTimeoutMs: 250, maxUndecided: 9 })
   t.like(given, { routeTimeoutMs: 250, maxUndecided: 9 })
 })
 
@@ -166,7 +166,7 @@ const failing: [how: string, route: () => never, why: string][] = [
 for (const [how, route, why] of failing) {
   test(`a route that ${how} refuses that client, and is reported`, async (t) => {
     const { relay, answers, ask } = await open({
-      routeTimeout: 500,
+      routeTimeoutMs: 500,
       route: ({ client }) => (client.port === 40_001 ? route() : undefined),
     })
     await turn()
@@ -240,7 +240,7 @@ test('each failure is told to whoever listens', async (t) => {
 
 test('a decision that comes after its time limit is answered no more', async (t) => {
   const { decision, decide } = pending()
-  const { relay, answers, ask } = await open({ routeTimeout: 1, route: () => decision })
+  const { relay, answers, ask } = await open({ routeTimeoutMs: 1, route: () => decision })
   await turn()
   ask(question(1))
   await once(relay, 'error')

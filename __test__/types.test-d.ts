@@ -118,7 +118,7 @@ export async function options(): Promise<void> {
   // @ts-expect-error an IPv4 address is no rule
   take<FaithRelayOptions>({ port: 80, accessList: ['10.0.0.1'] })
   // @ts-expect-error milliseconds are a number
-  take<FaithRelayOptions>({ port: 80, idleTimeout: '30m' })
+  take<FaithRelayOptions>({ port: 80, idleTimeoutMs: '30m' })
   // @ts-expect-error not 0 or 1
   setKeepfaith(1)
 }
@@ -198,18 +198,18 @@ export async function splices(): Promise<void> {
   await socket.spliceTo({
     host: 'web',
     port: 80,
-    connectTimeout: 1,
-    idleTimeout: 0,
-    keepAlive: 2000,
+    connectTimeoutMs: 1,
+    idleTimeoutMs: 0,
+    keepAliveTimeoutMs: 2000,
   })
   same<ReturnType<typeof faith.stats>['splices'], FaithSpliceStats>(true)
   const { signal } = new AbortController()
   await socket.spliceTo({ host: 'web', port: 80, signal })
-  await socket.spliceTo(new Socket(), { signal, idleTimeout: 0, keepAlive: 2000 })
+  await socket.spliceTo(new Socket(), { signal, idleTimeoutMs: 0, keepAliveTimeoutMs: 2000 })
   // @ts-expect-error the options of a server are given with it
   await socket.spliceTo({ host: 'web', port: 80 }, { signal })
   // @ts-expect-error a socket is connected already
-  await socket.spliceTo(new Socket(), { connectTimeout: 1 })
+  await socket.spliceTo(new Socket(), { connectTimeoutMs: 1 })
   // @ts-expect-error what has the signal does not do
   await socket.spliceTo({ host: 'web', port: 80, signal: new AbortController() })
   // @ts-expect-error a server needs its port

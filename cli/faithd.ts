@@ -91,11 +91,11 @@ async function serve(options: FaithdOptions, lines: LogLines, log: Logger): Prom
   if (end instanceof FaithError) {
     log.fatal({ code: end.code }, explain(end))
   } else {
-    log.info({ signal: end, drainMs: options.drain }, `${end}: no longer capturing, draining`)
-    await relay.close({ drain: options.drain })
+    log.info({ signal: end, drainMs: options.drainMs }, `${end}: no longer capturing, draining`)
+    await relay.close({ drainMs: options.drainMs })
   }
   // The drain of the relay is over: its clients have their bytes, or are too late.
-  await faith.close({ drain: 0 })
+  await faith.close({ drainMs: 0 })
 
   untold.end()
   // The shortcut ends with the interface; the line tells of what was.

@@ -19,7 +19,7 @@ export interface FaithdOptions {
   /** Whether a file that is read again ends the sessions it denies. */
   endDenied: boolean
   relay: RelaySettings
-  drain: number
+  drainMs: number
   logFormat: LogFormat
   logLevel: LogLevel
   help: boolean
@@ -35,9 +35,9 @@ export interface RelaySettings extends Required<
     | 'connectFirst'
     | 'maxHeld'
     | 'maxHeldPerClient'
-    | 'connectTimeout'
-    | 'idleTimeout'
-    | 'keepAlive'
+    | 'connectTimeoutMs'
+    | 'idleTimeoutMs'
+    | 'keepAliveTimeoutMs'
     | 'maxSessions'
     | 'maxSessionsPerClient'
     | 'maxRatePerClient'
@@ -81,9 +81,9 @@ export function defaults(): FaithdOptions {
       connectFirst: true,
       maxHeld: 4096,
       maxHeldPerClient: 256,
-      connectTimeout: 10_000,
-      idleTimeout: 1_800_000,
-      keepAlive: 120_000,
+      connectTimeoutMs: 10_000,
+      idleTimeoutMs: 1_800_000,
+      keepAliveTimeoutMs: 120_000,
       maxSessions: 0,
       maxSessionsPerClient: 0,
       maxRatePerClient: 0,
@@ -92,7 +92,7 @@ export function defaults(): FaithdOptions {
       privilegedLocalPort: false,
       copyDscp: false,
     },
-    drain: 5_000,
+    drainMs: 5_000,
     logFormat: 'text',
     logLevel: 'info',
     help: false,

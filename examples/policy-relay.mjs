@@ -95,7 +95,7 @@ async function reload() {
 }
 
 async function stop() {
-  await relay.close({ drain: DRAIN })
+  await relay.close({ drainMs: DRAIN })
   await faith.close()
 }
 process.on('SIGHUP', reload)

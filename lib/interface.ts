@@ -75,7 +75,7 @@ export interface FaithInterfaceCloseOptions {
    * How long clients may take to acknowledge what connections that have ended sent them, in milliseconds. Default 5000;
    * with 0 they are reset at once.
    */
-  drain?: number
+  drainMs?: number
 }
 
 /** Packets and their bytes, IPv6 headers included. */
@@ -288,7 +288,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    *
    * @example
    * ```ts
-   * const relay = await faith.relay({ ports: 'all', idleTimeout: 600_000 })
+   * const relay = await faith.relay({ ports: 'all', idleTimeoutMs: 600_000 })
    * ```
    */
   relay(options: FaithRelayOptions): Promise<FaithRelay> {
@@ -314,28 +314,28 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   /**
-   * Closes its listeners, aborts what its relays still carry (close them first, with `drain`, to let it end), and
+   * Closes its listeners, aborts what its relays still carry (close them first, with `drainMs`, to let it end), and
    * removes the interface and its routes; `close` is emitted after. Clients of connections that have ended get the
-   * rest of what they were sent, within `drain`, and are reset when that is over; sockets that have called `end()` are
+   * rest of what they were sent, within `drainMs`, and are reset when that is over; sockets that have called `end()` are
    * among them, and those inside TLS sockets that have. An HTTP server calls it once a response that ends its
    * connection is written. To let responses end, close the listener and the server before, and wait for the server's
    * `close`. All other sockets are destroyed at once with `ERR_FAITH_CLOSED`: see {@link FaithSocket}. Resets of
    * clients that miss something may take up to three seconds more. Closing again waits for the same end.
    *
-   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drain` is not a number of milliseconds
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drainMs` is not a number of milliseconds
    *
    * @example
    * ```ts
    * const relay = await faith.relay({ ports: 'all' })
    * process.once('SIGTERM', async () => {
-   *   await relay.close({ drain: 5_000 })
-   *   await faith.close({ drain: 1_000 })
+   *   await relay.close({ drainMs: 5_000 })
+   *   await faith.close({ drainMs: 1_000 })
    * })
    * ```
    */
   async close(options: FaithInterfaceCloseOptions = {}): Promise<void> {
     const read = new OptionReader('faith.close', options)
-    const drainMs = read.integer('drain', { min: 0, max: MOST }, DRAIN_MS)
+    const drainMs = read.integer('drainMs', { min: 0, max: MOST }, DRAIN_MS)
     read.end()
     this.#closing ??= this.#shut(drainMs)
     await this.#closing

@@ -9,7 +9,7 @@ import { type PortOptions, readPorts } from './ports.js'
 import type { FaithRoute } from './route.js'
 import { readConnectTimeout, readLastingTimeouts } from './server.js'
 
-/** How a relay captures, judges and carries connections. */
+/** How a relay captures, judges and carries connections. Every duration is in milliseconds, and its name ends in `Ms`. */
 export interface FaithRelayOptions extends PortOptions, MappingOptions {
   /** One address inside a prefix of the interface. Default: every address of every prefix. */
   address?: string
@@ -40,15 +40,15 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    */
   maxHeldPerClient?: number
   /** How long a server may take to answer, in milliseconds. Default 10000. */
-  connectTimeout?: number
+  connectTimeoutMs?: number
   /** How long a session may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
-  idleTimeout?: number
+  idleTimeoutMs?: number
   /**
-   * How long a client or a server may leave keep-alive probes unanswered before it counts as gone, in milliseconds,
-   * 2000 to 64800000; kept to the second. When one side has reset, the other may take nothing of what is left for it for
-   * as long. Default 120000, two minutes.
+   * Declare a silent peer dead after this long: a client or a server that leaves keep-alive probes unanswered, in
+   * milliseconds, 2000 to 64800000; kept to the second. When one side has reset, the other may take nothing of what is
+   * left for it for as long. Default 120000, two minutes.
    */
-  keepAlive?: number
+  keepAliveTimeoutMs?: number
 
   /**
    * How many sessions there may be at once; 0 (default) for any number. A client takes its place when it has completed
@@ -123,11 +123,11 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
    * How long `route` may take over one connection, in milliseconds, 1 to 2147483647. Default 5000. Forged SYNs keep a
    * place among `maxUndecided` for that long, and clients past it are answered before the route has decided.
    */
-  routeTimeout?: number
+  routeTimeoutMs?: number
   /**
    * How many SYNs may wait for `route` at once, 1 to 4294967295. The clients of further ones are answered first, which
    * proves that their SYNs are not forged, and then wait for the route: as many again, and further ones are reset and end
-   * as `limit`. Default 1024 for every 5 seconds of `routeTimeout`, 16384 at the most: about 200 new connections a second,
+   * as `limit`. Default 1024 for every 5 seconds of `routeTimeoutMs`, 16384 at the most: about 200 new connections a second,
    * if each takes its time.
    */
   maxUndecided?: number
@@ -165,7 +165,7 @@ export function readRelayOptions(options: unknown): RelayOptions {
   const read = new OptionReader(call, options)
   const accessList = read.unchecked('accessList')
   const route = readRoute(read)
-  const routeTimeoutMs = read.integer('routeTimeout', TIMER_MS, 5000)
+  const routeTimeoutMs = read.integer('routeTimeoutMs', TIMER_MS, 5000)
   const maxUndecided = read.integer('maxUndecided', SOME, undecidedWithin(routeTimeoutMs))
   // A client that waits for the route has no server yet, so it must not use a place of `maxHeld`.
   const undecided = route === undefined ? 0 : Math.min(maxUndecided, MOST_UNDECIDED)

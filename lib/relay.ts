@@ -50,7 +50,7 @@ export interface FaithRelayCloseOptions {
    * How long sessions may go on before they are aborted, and clients of those that have ended may take to acknowledge
    * what they were sent, in milliseconds. Default 0.
    */
-  drain?: number
+  drainMs?: number
 }
 
 /** The events of a {@link FaithRelay}. */
@@ -304,21 +304,21 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * Stops capturing, lets sessions go on for as long as `drain` says, aborts the rest, and resolves when none is left and
-   * clients have what they were sent; `close` is emitted after. Clients that have not when `drain` is over get the rest
+   * Stops capturing, lets sessions go on for as long as `drainMs` says, aborts the rest, and resolves when none is left and
+   * clients have what they were sent; `close` is emitted after. Clients that have not when the drain is over get the rest
    * while the interface is open. Sockets that were given to this program live on for as long as the interface does.
    * Closing again waits for the same end.
    *
-   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drain` is not a number of milliseconds
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drainMs` is not a number of milliseconds
    *
    * @example
    * ```ts
-   * await relay.close({ drain: 30_000 }) // half a minute for those that are at it
+   * await relay.close({ drainMs: 30_000 }) // half a minute for those that are at it
    * ```
    */
   async close(options: FaithRelayCloseOptions = {}): Promise<void> {
     const read = new OptionReader('relay.close', options)
-    const drainMs = read.integer('drain', { min: 0, max: MOST }, 0)
+    const drainMs = read.integer('drainMs', { min: 0, max: MOST }, 0)
     read.end()
     this.#closing ??= this.#shut(drainMs)
     await this.#closing

@@ -27,7 +27,7 @@ export interface FaithRouteConnection {
 export interface FaithRouteServer {
   /**
    * The server: an IPv4 address, or a host name, whose first IPv4 address is taken. Names are looked up as
-   * `dns.lookup` does, within `routeTimeout`.
+   * `dns.lookup` does, within `routeTimeoutMs`.
    */
   host: string
   /** Its port, 1 to 65535. */
@@ -97,7 +97,7 @@ export type FaithRouteVerdict = FaithRouteServer | FaithRouteReject | FaithRoute
  *
  * Questions are put side by side, however long each takes, up to `maxUndecided`. Meanwhile the client waits: the relay
  * holds its SYN and answers nothing. A route that throws, rejects, does not answer within
- * `routeTimeout` or answers what is no verdict refuses that client alone, and is reported: see the `error` event of
+ * `routeTimeoutMs` or answers what is no verdict refuses that client alone, and is reported: see the `error` event of
  * {@link FaithRelayEvents}.
  */
 export type FaithRoute = (

@@ -41,15 +41,15 @@ export async function resolve(server: NamedServer): Promise<NamedServer> {
 }
 
 export function readConnectTimeout(read: OptionReader): { connectTimeoutMs: number } {
-  return { connectTimeoutMs: read.integer('connectTimeout', { min: 1, max: MOST }, 10_000) }
+  return { connectTimeoutMs: read.integer('connectTimeoutMs', { min: 1, max: MOST }, 10_000) }
 }
 
 export function readLastingTimeouts(read: OptionReader): {
   idleTimeoutMs: number
-  keepAliveMs: number
+  keepAliveTimeoutMs: number
 } {
   return {
-    idleTimeoutMs: read.integer('idleTimeout', { min: 0, max: MOST }, 1_800_000),
-    keepAliveMs: read.integer('keepAlive', KEEP_ALIVE_MS, 120_000),
+    idleTimeoutMs: read.integer('idleTimeoutMs', { min: 0, max: MOST }, 1_800_000),
+    keepAliveTimeoutMs: read.integer('keepAliveTimeoutMs', KEEP_ALIVE_MS, 120_000),
   }
 }

@@ -16,8 +16,8 @@ import type {
  * |---|---|
  * | `closed` | both sides had said all they had to say |
  * | `client-reset`, `server-reset` | that side aborted with RST, and the other was reset once it had all that was said before |
- * | `idle-timeout` | nothing was carried for as long as `idleTimeout` |
- * | `connect-timeout` | the server did not answer within `connectTimeout` |
+ * | `idle-timeout` | nothing was carried for as long as `idleTimeoutMs` |
+ * | `connect-timeout` | the server did not answer within `connectTimeoutMs` |
  * | `refused` | the server, or `route`, refused the connection |
  * | `unreachable` | no route leads to the server, or a router, or `route`, said it cannot be reached |
  * | `denied` | the access list, the default policy, `route` or the host's own firewall forbids the destination |

@@ -24,13 +24,13 @@ import { type FaithEndReason, toEndReason } from './session.js'
 /** How a splice goes on, and until when. */
 export interface FaithSpliceOptions {
   /** How long the splice may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
-  idleTimeout?: number
+  idleTimeoutMs?: number
   /**
-   * How long a peer may leave keep-alive probes unanswered before it counts as gone, in milliseconds, 2000 to 64800000;
-   * kept to the second. When one peer has reset, the other may take nothing of what is left for it for as long. Default
-   * 120000, two minutes.
+   * Declare a silent peer dead after this long: one that leaves keep-alive probes unanswered, in milliseconds, 2000 to
+   * 64800000; kept to the second. When one peer has reset, the other may take nothing of what is left for it for as long.
+   * Default 120000, two minutes.
    */
-  keepAlive?: number
+  keepAliveTimeoutMs?: number
   /**
    * Ends the splice when it is aborted: both sides are reset, and it ends as `aborted`. Before it has begun, as while its
    * server is connected, the promise is rejected with an `AbortError` and the socket remains what it is. Default: it goes
@@ -53,7 +53,7 @@ export interface FaithSpliceServer extends FaithSpliceOptions {
    */
   proxyProtocol?: 1 | 2
   /** How long the server may take to answer, in milliseconds. Default 10000. */
-  connectTimeout?: number
+  connectTimeoutMs?: number
 }
 
 /** A splice that has ended. */
@@ -86,7 +86,7 @@ const NOTHING = Buffer.alloc(0)
 /** A server to connect to, or a socket, and what the splice goes by. */
 interface Target {
   server: (NamedServer & { connectTimeoutMs: number }) | Socket
-  timeouts: { idleTimeoutMs: number; keepAliveMs: number }
+  timeouts: { idleTimeoutMs: number; keepAliveTimeoutMs: number }
   signal: AbortSignal | undefined
 }
 

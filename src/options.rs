@@ -81,7 +81,7 @@ pub struct NativeRelayOptions {
     /// In milliseconds; 0 is never.
     pub idle_timeout_ms: u32,
     /// In milliseconds.
-    pub keep_alive_ms: u32,
+    pub keep_alive_timeout_ms: u32,
     /// 0 is no limit.
     pub max_sessions: u32,
     /// Bits of an address that make one client.

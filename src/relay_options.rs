@@ -47,7 +47,7 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
         },
         connect_timeout: Duration::from_millis(options.connect_timeout_ms.into()),
         idle_timeout: (!idle.is_zero()).then_some(idle),
-        keep_alive: Duration::from_millis(options.keep_alive_ms.into()),
+        keep_alive: Duration::from_millis(options.keep_alive_timeout_ms.into()),
         max_sessions: limit(options.max_sessions),
         clients: ClientLimits {
             prefix_length: options.client_prefix_length,

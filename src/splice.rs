@@ -77,7 +77,7 @@ pub struct NativeSpliceOptions {
     /// In milliseconds; 0 is never.
     pub idle_timeout_ms: u32,
     /// In milliseconds.
-    pub keep_alive_ms: u32,
+    pub keep_alive_timeout_ms: u32,
     /// What the client has said already.
     pub up: Buffer,
     /// What the server has said already.
@@ -229,7 +229,7 @@ fn read_splice(
         up: options.up.to_vec(),
         down: options.down.to_vec(),
         idle_timeout: (!idle.is_zero()).then_some(idle),
-        keep_alive: Duration::from_millis(options.keep_alive_ms.into()),
+        keep_alive: Duration::from_millis(options.keep_alive_timeout_ms.into()),
     })
 }
 

@@ -30,7 +30,7 @@ const away = {
 
 /** The port at which the server is silent. */
 const silent = 4444
-const connectTimeout = 1.5
+const connectTimeoutMs = 1.5
 
 test.before(async () => {
   lab = await createLab()
@@ -71,7 +71,7 @@ test.before(async () => {
   faithds = await startBoth(lab, [
     ...permits.flatMap((block) => ['--permit', block]),
     '--connect-timeout',
-    String(connectTimeout),
+    String(connectTimeoutMs),
   ])
 })
 
@@ -255,7 +255,7 @@ for (const [steering, too] of steerings) {
     const { durationMs, reason, bytesUp } = await faithd.sessionTo(silent)
 
     t.deepEqual({ reason, bytesUp }, { reason: 'connect-timeout', bytesUp: 0 })
-    t.true(durationMs >= connectTimeout * 1000, `${durationMs} ms`)
+    t.true(durationMs >= connectTimeoutMs * 1000, `${durationMs} ms`)
     t.deepEqual(near.history, [])
     t.is(await packets(lab.client, 'inet heard', 'answers'), 0)
     near.resets()

@@ -52,7 +52,7 @@ export const blockingVerbs = {
     // A turn of the event loop looks for ended sessions, and then resolves the addon's promises one after the other: what
     // ends while the first of two goes on is told in the next turn, though the second is resolved in this one.
     const first = recall(faith, FaithInterface).prefixes.add('2001:db8:100::/40')
-    const closing = relay.close({ drain: 60_000 })
+    const closing = relay.close({ drainMs: 60_000 })
     await first
     writeFileSync(begun, '')
     blockUntil(() => relay.stats().active === 0)

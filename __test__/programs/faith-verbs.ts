@@ -150,8 +150,8 @@ export const faithVerbs = {
   },
 
   /** Closes an interface, and waits for its clients for so many milliseconds. */
-  closeWithin: async (id: number, drain: number): Promise<void> =>
-    await recall(id, FaithInterface).close({ drain }),
+  closeWithin: async (id: number, drainMs: number): Promise<void> =>
+    await recall(id, FaithInterface).close({ drainMs }),
 
   happened,
 

@@ -29,7 +29,7 @@ async function serve(socket: FaithSocket): Promise<void> {
 
 async function leave(): Promise<void> {
   if (how === 'close') {
-    await faith.close(drain === '-' ? {} : { drain: Number(drain) })
+    await faith.close(drain === '-' ? {} : { drainMs: Number(drain) })
     console.log('interface closed')
   } else if (how === 'rest') {
     await listener.close()

@@ -98,17 +98,17 @@ async function relaying(faith: Faith) {
   return { relay, callers, end }
 }
 
-for (const [drain, reason] of [
+for (const [drainMs, reason] of [
   [0, 'aborted'],
   [60_000, 'closed'],
 ] as const) {
   test.serial(`closed again, a relay ends once, after sessions that are ${reason}`, async (t) => {
     await using faith = await router.create()
     const { relay, callers, end } = await relaying(faith)
-    const closing = router.ask('closeAgain', relay.id, { drain })
+    const closing = router.ask('closeAgain', relay.id, { drainMs })
     // What is asked later is answered when it closes.
     await relay.stats()
-    if (drain > 0) await end()
+    if (drainMs > 0) await end()
     t.deepEqual(await closing, [...callers.map(() => reason), 'close'])
   })
 }

@@ -205,7 +205,7 @@ test.serial('a client waits for a route that takes its time, and others do not',
 })
 
 test.serial('a client whose route is late is refused, and its route is reported', async (t) => {
-  await using relay = await Relay.start({ routeTimeout: 1500 })
+  await using relay = await Relay.start({ routeTimeoutMs: 1500 })
   const port = freshPort()
   const listening = await server.listen(port)
   await relay.routes(port, { when: 'told' })

@@ -106,7 +106,7 @@ test.serial('one into a socket has options of its own', async (t) => {
 
   const other = await connection(faith, client)
   const { id } = await router.dial(echo.host, echo.port)
-  const idle = router.ask('spliceToSocket', other.accepted.id, id, { idleTimeout: 50 })
+  const idle = router.ask('spliceToSocket', other.accepted.id, id, { idleTimeoutMs: 50 })
   t.like(await idle, { reason: 'idle-timeout' })
 })
 
@@ -114,7 +114,7 @@ test.serial('malformed options are refused, and the socket left alone', async (t
   await using faith = await router.create()
   const { caller, accepted } = await connection(faith, client)
   const { id } = await router.dial(echo.host, echo.port)
-  for (const options of [{ signal: 'soon' }, { connectTimeout: 1 }, { idleTimeout: -1 }]) {
+  for (const options of [{ signal: 'soon' }, { connectTimeoutMs: 1 }, { idleTimeoutMs: -1 }]) {
     const splicing = router.ask('spliceToSocket', accepted.id, id, options as object)
     await t.throwsAsync(splicing, { code: 'ERR_FAITH_ARGUMENT' })
   }

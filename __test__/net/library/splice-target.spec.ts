@@ -170,12 +170,12 @@ test.serial('durationMs are the milliseconds that the splice went on', async (t)
 
 // The last one: the client has no link afterwards.
 test.serial(
-  'after keepAlive without an answer the client is gone, and the server reset',
+  'after keepAliveTimeoutMs without an answer the client is gone, and the server reset',
   async (t) => {
     await using faith = await router.create()
     const { accepted, host, port } = await connection(faith, client)
     const listening = await servers.listen(port)
-    const ended = accepted.spliceTo({ host, port, keepAlive: 2000 })
+    const ended = accepted.spliceTo({ host, port, keepAliveTimeoutMs: 2000 })
     const server = await listening.accept()
     const { code, stderr } = await lab.client.run('ip', ['link', 'set', 'eth0', 'down'])
     t.is(code, 0, stderr)

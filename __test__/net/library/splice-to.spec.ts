@@ -142,20 +142,20 @@ test.serial('a socket whose server refused can be spliced to another', async (t)
   t.like(await ended, { bytesUp: 15, bytesDown: 15, reason: 'closed' })
 })
 
-test.serial('a server that does not answer is given up after connectTimeout', async (t) => {
+test.serial('a server that does not answer is given up after connectTimeoutMs', async (t) => {
   await using faith = await router.create()
   const { accepted, host, port } = await connection(faith, client)
   await silence(lab.server, port)
-  const connecting = accepted.spliceTo({ host, port, connectTimeout: 100 })
+  const connecting = accepted.spliceTo({ host, port, connectTimeoutMs: 100 })
   await t.throwsAsync(connecting, { code: 'ETIMEDOUT' })
   t.like(await accepted.look(), { destroyed: false })
 })
 
-test.serial('a splice that carries nothing ends after idleTimeout', async (t) => {
+test.serial('a splice that carries nothing ends after idleTimeoutMs', async (t) => {
   await using faith = await router.create()
   const { caller, accepted } = await connection(faith, client)
   const reading = caller.receive()
-  t.like(await accepted.spliceTo({ ...echo, idleTimeout: 50 }), { reason: 'idle-timeout' })
+  t.like(await accepted.spliceTo({ ...echo, idleTimeoutMs: 50 }), { reason: 'idle-timeout' })
   await t.throwsAsync(reading, { code: 'ECONNRESET' })
 })
 
@@ -259,7 +259,7 @@ test.serial('malformed targets are refused, and the socket left alone', async (t
     { host: '2001:db8::1', port },
     { host, port, localAddress: '::1' },
     { host, port, proxyProtocol: 3 },
-    { host, port, idleTimeout: -1 },
+    { host, port, idleTimeoutMs: -1 },
     { host, port, tls: true },
   ]
   for (const target of targets) {
