@@ -5,6 +5,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
 use std::time::{Duration, SystemTime};
 
+use faith_sys::tcp::Resource;
+
 use crate::cause::Cause;
 
 /// Why a session, or the attempt at one, ended.
@@ -136,9 +138,9 @@ pub trait Observer: Send + Sync {
     /// for each [`EndReason`]; the rest is untold too.
     fn ended(&self, record: SessionRecord) -> bool;
 
-    /// This host has run out of `what`, which also says what there would be more by. New connections wait in the
+    /// This host has run out of `what`. New connections wait in the
     /// kernel's queue, or are refused; sessions go on. Told once a minute at most, on the worker's thread.
-    fn exhausted(&self, what: &str, error: &io::Error) {
+    fn exhausted(&self, what: Resource, error: &io::Error) {
         let _ = (what, error);
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faith_stack::{Allowance, Rate};
-use faith_sys::tcp;
+use faith_sys::tcp::{self, Resource};
 use parking_lot::Mutex;
 
 use crate::record::Observer;
@@ -20,25 +20,27 @@ const REPORTS: Rate = Rate::new(1, Duration::from_secs(60));
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Shortage {
     /// As [`exhaustion`](tcp::exhaustion) says.
-    Resource(&'static str),
+    Resource(Resource),
     /// A source address.
     Source(Ipv4Addr),
 }
 
 /// The shortages that were told lately. Locked only where there is one.
-pub(crate) struct Shortages {
+pub struct Shortages {
     observer: Option<Arc<dyn Observer>>,
     told: Mutex<HashMap<Shortage, Allowance>>,
 }
 
 impl Shortages {
-    pub(crate) fn new(observer: Option<Arc<dyn Observer>>) -> Self {
+    /// With an observer that is told; none has been told yet.
+    #[must_use]
+    pub fn new(observer: Option<Arc<dyn Observer>>) -> Self {
         Self { observer, told: Mutex::default() }
     }
 
-    /// Tells, once a minute, that this host has run out of something.
-    pub(crate) fn ran_out(&self, error: &io::Error) {
-        let what = tcp::exhaustion(error).unwrap_or("resources");
+    /// Tells, once a minute, that this host has run out of something, if `error` says so.
+    pub fn ran_out(&self, error: &io::Error) {
+        let Some(what) = tcp::exhaustion(error) else { return };
         if self.is_news(Shortage::Resource(what), Instant::now())
             && let Some(observer) = &self.observer
         {
@@ -77,7 +79,7 @@ mod tests {
     fn each_shortage_is_told_once_a_minute() {
         let epoch = Instant::now();
         let shortages = Shortages::new(None);
-        let (memory, source) = (Shortage::Resource("memory"), Shortage::Source(Ipv4Addr::LOCALHOST));
+        let (memory, source) = (Shortage::Resource(Resource::Memory), Shortage::Source(Ipv4Addr::LOCALHOST));
         for minute in 0..3 {
             let now = epoch + Duration::from_secs(60 * minute);
             assert!(shortages.is_news(memory, now));

@@ -1,5 +1,6 @@
 //! What a relay does to TCP sockets, without copies, allocation or signals.
 
+use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -44,22 +45,65 @@ pub fn acknowledge(socket: impl AsFd) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_quickack(true)
 }
 
-/// What this host has run out of, if that is what an error of socket(2), bind(2), connect(2), accept(2) or
-/// epoll_ctl(2) says, and what there would be more by.
+/// Something that connections need and that a host can run out of. It is shown with what there would be more by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// Descriptors that the process may have.
+    Descriptors,
+    /// Descriptors that all processes may have.
+    HostDescriptors,
+    /// Memory.
+    Memory,
+    /// Descriptors that epoll(7) may watch.
+    EpollWatches,
+    /// Privileged ports to connect from.
+    PrivilegedPorts,
+    /// Ports to connect from, towards one server.
+    Ports,
+}
+
+impl Resource {
+    /// Its name in events, in kebab case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Descriptors => "descriptors",
+            Self::HostDescriptors => "host-descriptors",
+            Self::Memory => "memory",
+            Self::EpollWatches => "epoll-watches",
+            Self::PrivilegedPorts => "privileged-ports",
+            Self::Ports => "ports",
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Descriptors => "descriptors of the process (ulimit -n)",
+            Self::HostDescriptors => "descriptors of the host (fs.file-max)",
+            Self::Memory => "memory",
+            Self::EpollWatches => "epoll watches (fs.epoll.max_user_watches)",
+            Self::PrivilegedPorts => "privileged source ports (600 to 1023)",
+            Self::Ports => "source addresses or ports (net.ipv4.ip_local_port_range, or more addresses)",
+        })
+    }
+}
+
+/// Finds what this host has run out of, if that is what an error of socket(2), bind(2), connect(2), accept(2) or
+/// epoll_ctl(2) says.
 #[must_use]
-pub fn exhaustion(error: &io::Error) -> Option<&'static str> {
+pub fn exhaustion(error: &io::Error) -> Option<Resource> {
     match Errno::from_io_error(error)? {
-        Errno::MFILE => Some("descriptors of the process (ulimit -n)"),
-        Errno::NFILE => Some("descriptors of the host (fs.file-max)"),
-        Errno::NOBUFS | Errno::NOMEM => Some("memory"),
-        Errno::NOSPC => Some("epoll watches (fs.epoll.max_user_watches)"),
+        Errno::MFILE => Some(Resource::Descriptors),
+        Errno::NFILE => Some(Resource::HostDescriptors),
+        Errno::NOBUFS | Errno::NOMEM => Some(Resource::Memory),
+        Errno::NOSPC => Some(Resource::EpollWatches),
         // bind(2), where each of a few ports is asked for by its number.
-        Errno::ADDRINUSE => Some("privileged source ports (600 to 1023)"),
+        Errno::ADDRINUSE => Some(Resource::PrivilegedPorts),
         // connect(2) reports either of them when every port is taken towards a server. From bind(2) the first one means that
         // the host lacks the address: callers of bind(2) tell that apart.
-        Errno::ADDRNOTAVAIL | Errno::AGAIN => {
-            Some("source addresses or ports (net.ipv4.ip_local_port_range, or more addresses)")
-        }
+        Errno::ADDRNOTAVAIL | Errno::AGAIN => Some(Resource::Ports),
         _ => None,
     }
 }

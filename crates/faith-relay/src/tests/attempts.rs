@@ -10,6 +10,7 @@ use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::ports::PortSet;
 use faith_stack::Service;
+use faith_sys::tcp::Resource;
 
 use super::{
     Caller, DeafServer, Fate, Lab, OWN_ADDRESS, PATIENCE, TestRouter, eventually, faith, options,
@@ -204,7 +205,7 @@ fn a_source_that_the_host_lacks_is_told_by_its_address() {
             true
         }
 
-        fn exhausted(&self, what: &str, _: &io::Error) {
+        fn exhausted(&self, what: Resource, _: &io::Error) {
             panic!("nothing ran out, {what} least of all");
         }
 
@@ -238,15 +239,16 @@ fn a_lack_of_descriptors_is_told_once_and_not_each_time() {
             true
         }
 
-        fn exhausted(&self, _: &str, _: &io::Error) {
+        fn exhausted(&self, _: Resource, _: &io::Error) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
+    const EMFILE: i32 = 24;
     let count = Arc::new(Count(AtomicU32::new(0)));
     let engine = Engine::new(options(), TestRouter, 1, Some(Arc::clone(&count) as _));
     for _ in 0..100 {
-        engine.exhausted(&io::Error::other("too many open files"));
+        engine.exhausted(&io::Error::from_raw_os_error(EMFILE));
     }
     // The minute may turn meanwhile.
     assert!((1..=2).contains(&count.0.load(Ordering::Relaxed)));
