@@ -26,11 +26,11 @@ const NAMES: &[(Errno, &str)] = named!(
         SPIPE SRCH SRMNT STALE STRPIPE TIME TIMEDOUT TOOMANYREFS TXTBSY UCLEAN UNATCH USERS XDEV XFULL
 );
 
-/// The name of an error's errno; `EIO` of one that has none, because no system call has failed.
-pub(crate) fn name(error: &io::Error) -> &'static str {
-    let Some(errno) = Errno::from_io_error(error) else { return "EIO" };
+/// The name of an error's errno; `None` of one that is in no table, or where no system call has failed.
+pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
+    let errno = Errno::from_io_error(error)?;
     let mut all = NAMES.iter().chain(OTHERS);
-    all.find(|(known, _)| *known == errno).map_or("EIO", |(_, name)| name)
+    all.find(|(known, _)| *known == errno).map(|(_, name)| *name)
 }
 
 #[cfg(test)]
@@ -41,10 +41,17 @@ mod tests {
     fn every_errno_of_linux_has_a_name_of_its_own() {
         // `EWOULDBLOCK` and `EDEADLOCK` are other names of two errnos, and their numbers are free.
         let numbers = (1..=133).filter(|number| ![41, 58].contains(number));
-        let mut names: Vec<_> = numbers.map(|number| name(&io::Error::from_raw_os_error(number))).collect();
+        let mut names: Vec<_> =
+            numbers.filter_map(|number| name(&io::Error::from_raw_os_error(number))).collect();
         assert_eq!((names[0], names[4], names[12]), ("EPERM", "EIO", "EACCES"));
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), 131);
+    }
+
+    #[test]
+    fn no_name_is_made_up() {
+        assert_eq!(name(&io::Error::from_raw_os_error(511)), None);
+        assert_eq!(name(&io::Error::other("no system call has failed")), None);
     }
 }

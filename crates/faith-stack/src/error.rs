@@ -97,6 +97,9 @@ pub enum StackError {
         /// The remedy.
         hint: &'static str,
     },
+    /// No more listeners, or ranges of ports, fit on the interface.
+    #[error("cannot {0}")]
+    Full(String),
     /// The kernel refused a step.
     #[error("cannot {what}: {source}")]
     System {
@@ -138,10 +141,11 @@ impl StackError {
         Self::system(what, "clone", source)
     }
 
-    /// The stable code: an errno's name where the kernel refused, else one of faithd's own.
+    /// The stable code: an errno's name where the kernel refused, else one of faithd's own. `None` of an
+    /// [`errno`](Self::errno) that has no name here; `ERR_FAITH_SYSTEM` where the system failed without an errno.
     #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
+    pub fn code(&self) -> Option<&'static str> {
+        Some(match self {
             Self::Name(_) => "ERR_FAITH_NAME",
             Self::Exists(_) => "EEXIST",
             Self::NoPrefix(_) | Self::Prefix(_) => "ERR_FAITH_PREFIX",
@@ -153,8 +157,10 @@ impl StackError {
             Self::Closed(_) | Self::Deleted(_) => "ERR_FAITH_CLOSED",
             Self::Worker { .. } => "ERR_FAITH_WORKER",
             Self::Ipv6 { .. } => "ERR_FAITH_IPV6",
-            Self::System { source, .. } => errno::name(source),
-        }
+            Self::Full(_) => "ENOSPC",
+            Self::System { source, .. } if source.raw_os_error().is_none() => "ERR_FAITH_SYSTEM",
+            Self::System { source, .. } => return errno::name(source),
+        })
     }
 
     /// The remedy.
@@ -170,6 +176,7 @@ impl StackError {
             Self::Deleted(_) => Some("create it again; deleting its device ends a faith interface"),
             Self::Worker { .. } => Some("this is a bug of faithd: report what it printed before"),
             Self::Ipv6 { hint, .. } => Some(hint),
+            Self::Full(_) => Some("close a listener, or have one listen on several ports"),
             Self::System { hint, .. } => *hint,
             _ => None,
         }
@@ -200,3 +207,22 @@ pub(crate) const NEEDS: &str =
 /// The remedy where clone(2) gives `EAGAIN`.
 pub(crate) const MORE_THREADS: &str = "raise the limit of threads: pids.max of the cgroup (TasksMax= of a systemd service), \
                                 ulimit -u, or kernel.threads-max";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(source: io::Error) -> StackError {
+        StackError::system("do it", "bpf", source)
+    }
+
+    #[test]
+    fn a_code_and_an_errno_are_what_the_kernel_gave() {
+        let known = failed(Errno::PERM.into());
+        assert_eq!((known.code(), known.errno()), (Some("EPERM"), Some(1)));
+        let unknown = failed(io::Error::from_raw_os_error(511));
+        assert_eq!((unknown.code(), unknown.errno()), (None, Some(511)));
+        let without = failed(io::Error::other("the answer makes no sense"));
+        assert_eq!((without.code(), without.errno()), (Some("ERR_FAITH_SYSTEM"), None));
+    }
+}

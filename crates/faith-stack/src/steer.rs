@@ -24,7 +24,6 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, MapData, MapError, SockMap};
 use aya::programs::SkLookup;
 use faith_packet::ports::PortSet;
-use rustix::io::Errno;
 
 use crate::ebpf::{self, BPF_ANY, ProgramRefused, program, refused_entry, refused_load, take_map};
 use crate::error::StackError;
@@ -77,12 +76,7 @@ impl SteerError {
             Self::Map { map, source } => {
                 StackError::system(format!("{what} by the sk_lookup map `{map}`"), "bpf", source)
             }
-            Self::Full { .. } => StackError::System {
-                what: format!("{what}: {self}"),
-                syscall: "bpf",
-                source: Errno::NOSPC.into(),
-                hint: Some("close a listener, or have one listen on several ports"),
-            },
+            Self::Full { .. } => StackError::Full(format!("{what}: {self}")),
             Self::Unavailable(refused) => {
                 StackError::system(what, "bpf", io::Error::other(refused.of("sk_lookup")))
             }

@@ -135,7 +135,7 @@ fn the_owner_is_told_when_the_interface_is_deleted() {
         )
         .unwrap();
         ip("link del faith0");
-        assert_eq!(told.recv().unwrap(), "ERR_FAITH_CLOSED");
+        assert_eq!(told.recv().unwrap(), Some("ERR_FAITH_CLOSED"));
         assert!(matches!(faith.add_prefix("2001:db8:64::/64".parse().unwrap()), Err(StackError::Deleted(_))));
     });
 }
@@ -152,7 +152,7 @@ fn the_owner_is_told_when_a_worker_has_died() {
         )
         .unwrap();
         faith.run_on(0, || panic!("a worker dies in this test"));
-        assert_eq!(told.recv().unwrap(), "ERR_FAITH_WORKER");
+        assert_eq!(told.recv().unwrap(), Some("ERR_FAITH_WORKER"));
         faith.close();
         assert!(!ip("link").contains("faith0"));
     });
