@@ -184,7 +184,7 @@ test('a file that is missing is an error, and no empty list', async (t) => {
   const error = await t.throwsAsync(readAccessList(path), { instanceOf: FaithError })
   t.is(error?.code, 'ERR_FAITH_ACCESS_LIST')
   t.is(error?.message, `cannot read the access list ${path}: no such file or directory`)
-  t.is(error?.errno, 2)
+  t.is(error?.errno, -2)
   t.is(error?.syscall, 'open')
 })
 

@@ -1,3 +1,4 @@
+import { getSystemErrorName } from 'node:util'
 import test from 'ava'
 import { FaithError } from '../lib/errors.js'
 import { toFaithError, unwrap } from '../lib/failure.js'
@@ -7,7 +8,7 @@ const failure = {
   code: 'EPERM',
   message: 'cannot create faith0: operation not permitted',
   hint: 'give CAP_NET_ADMIN',
-  errno: 1,
+  errno: -1,
   syscall: 'ioctl',
 }
 
@@ -23,6 +24,17 @@ test('an error is an Error whose stack leads to the caller', (t) => {
   t.true(error instanceof Error)
   t.regex(error.stack ?? '', /FaithError: cannot create faith0/)
   t.regex(error.stack ?? '', /errors\.spec\.ts/)
+})
+
+test('an errno without a name keeps its number, and has the code that Node gives it', (t) => {
+  const { code: _code, ...nameless } = failure
+  t.like(toFaithError({ ...nameless, errno: -511 }), {
+    errno: -511,
+    code: getSystemErrorName(-511),
+  })
+  t.like(toFaithError({ ...nameless, errno: -2 }), { errno: -2, code: 'ENOENT' })
+  const { errno: _errno, ...without } = nameless
+  t.like(toFaithError(without), { errno: undefined, code: 'ERR_FAITH_SYSTEM' })
 })
 
 test('what is not a failure passes', (t) => {

@@ -68,7 +68,7 @@ test('an attempt says what turned it away, by cause and by error', (t) => {
   const denied = toSession(attempt({ reason: 'denied', cause: 'denied-by-rule' }))
   t.like(denied, { joined: false, reason: 'denied', cause: 'denied-by-rule' })
   t.false('code' in denied)
-  const refused = toSession(attempt({ reason: 'refused', errno: 111 }))
+  const refused = toSession(attempt({ reason: 'refused', errno: -111 }))
   t.like(refused, { reason: 'refused', code: 'ECONNREFUSED' })
   t.false('cause' in refused)
   const session = toSession(record)
@@ -77,8 +77,8 @@ test('an attempt says what turned it away, by cause and by error', (t) => {
 })
 
 for (const [facts, why] of [
-  [{ reason: 'refused', errno: 111 }, 'refused'],
-  [{ reason: 'unreachable', errno: 113 }, 'unreachable (EHOSTUNREACH)'],
+  [{ reason: 'refused', errno: -111 }, 'refused'],
+  [{ reason: 'unreachable', errno: -113 }, 'unreachable (EHOSTUNREACH)'],
   [{ reason: 'connect-timeout' }, 'connect-timeout'],
   [{ reason: 'denied', cause: 'denied-by-rule' }, 'denied: a rule denies it'],
   [{ reason: 'denied', cause: 'denied-no-match' }, 'denied: no rule permits it'],
@@ -92,7 +92,7 @@ for (const [facts, why] of [
   ],
   [{ reason: 'denied', cause: 'loopback' }, 'denied: a loopback address, without --allow-loopback'],
   [
-    { reason: 'denied', cause: 'prohibited-by-host', errno: 1 },
+    { reason: 'denied', cause: 'prohibited-by-host', errno: -1 },
     'denied: the firewall or the routing table of this host prohibits it (EPERM)',
   ],
   [
@@ -100,7 +100,7 @@ for (const [facts, why] of [
     'limit: as many sessions of the client as --max-sessions-per-client allows',
   ],
   [
-    { reason: 'error', cause: 'no-source', errno: 99 },
+    { reason: 'error', cause: 'no-source', errno: -99 },
     'error: it cannot come from its source address (EADDRNOTAVAIL)',
   ],
 ] as const) {

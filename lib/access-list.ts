@@ -136,6 +136,6 @@ function unreadable(path: string, error: unknown): FaithError {
   return new FaithError(
     'ERR_FAITH_ACCESS_LIST',
     `cannot read the access list ${path}: ${reason ?? message}`,
-    { errno: errno === undefined ? undefined : -errno, syscall },
+    { errno, syscall },
   )
 }

@@ -2,7 +2,7 @@
 
 /**
  * What the package's own codes mean. Where the kernel refused, `code` is the name of the errno instead, and
- * `errno` and `syscall` are set as in Node's system errors.
+ * `errno` (negative) and `syscall` are set as in Node's system errors.
  *
  * | code | meaning |
  * |---|---|
@@ -17,6 +17,7 @@
  * | `ERR_FAITH_PREFIX` | a prefix that is malformed, has host bits, an illegal length, or overlaps another |
  * | `ERR_FAITH_ROUTE` | a relay's `route` gave no verdict on a connection; `cause` says why |
  * | `ERR_FAITH_SOCKET` | a socket that cannot be spliced: closed, ended, spliced already, not plain TCP |
+ * | `ERR_FAITH_SYSTEM` | the system failed in a way that has no errno, as `message` says |
  * | `ERR_FAITH_WORKER` | a thread of the interface has ended by itself: a bug, and the interface is lost |
  * | `EADDRINUSE` | another faith listener or relay has the port |
  * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface; or a `localAddress` of a relay or a splice is not this host's |
@@ -24,7 +25,7 @@
  * | `ENOENT` | the interface does not have that prefix; or there is no /dev/net/tun |
  * | `EPERM`, `EACCES` | a capability or a permission is missing, and `hint` names it; or a splice's server is prohibited |
  * | `ENOSPC` | no more listeners, or ranges of ports, fit on the interface |
- * | any other errno | as in errno(3), and `EIO` of what has no errno; of a name that is not found, as `ENOTFOUND`, as in getaddrinfo(3) |
+ * | any other errno | as in errno(3), and `Unknown system error -N` of one without a name, as in Node; of a name that is not found, as `ENOTFOUND`, as in getaddrinfo(3) |
  *
  * What an `AbortSignal` stops is no failure: it rejects with an `AbortError`, whose `code` is `ABORT_ERR` as in Node.
  */
@@ -40,13 +41,14 @@ export type FaithErrorCode =
   | 'ERR_FAITH_PREFIX'
   | 'ERR_FAITH_ROUTE'
   | 'ERR_FAITH_SOCKET'
+  | 'ERR_FAITH_SYSTEM'
   | 'ERR_FAITH_WORKER'
 
 /** The parts of a {@link FaithError} beside its code and message. */
 export interface FaithErrorDetails {
   /** What to do about it, in one phrase. */
   hint?: string | undefined
-  /** The kernel's error number, positive as in errno(3), where the kernel refused. */
+  /** The kernel's error number, negative as in Node, where the kernel refused. */
   errno?: number | undefined
   /** The system call or netlink request the kernel refused. */
   syscall?: string | undefined
@@ -71,7 +73,7 @@ export class FaithError extends Error {
   override readonly name = 'FaithError'
   /** One of {@link FaithErrorCode}, or the name of an errno such as `EPERM`. */
   readonly code: FaithErrorCode | (string & {})
-  /** The kernel's error number, where the kernel refused. */
+  /** The kernel's error number, negative as in Node, where the kernel refused. */
   readonly errno: number | undefined
   /** The system call or netlink request the kernel refused. */
   readonly syscall: string | undefined

@@ -438,7 +438,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
  * @throws {@link FaithError} `EPERM` or `EACCES` when a capability or a permission is missing; `ENOENT` without
  * /dev/net/tun; `EEXIST` when an interface of that name exists, or a prefix is routed elsewhere already (`routes: false`
  * leaves routes alone); `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`; `ERR_FAITH_ARGUMENT`; `ERR_FAITH_IPV6` when IPv6 is
- * disabled; `EAGAIN` at a limit of threads; `ERR_FAITH_CLOSED` when the interface is deleted while it is made
+ * disabled; `EAGAIN` at a limit of threads; `ERR_FAITH_SYSTEM`; `ERR_FAITH_CLOSED` when the interface is deleted while it is made
  * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the interface is there
  *
  * @example

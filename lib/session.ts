@@ -228,7 +228,7 @@ export function toSession(record: NativeSession): FaithSession {
   }
   const { cause, errno } = record
   if (cause !== undefined && isCause(cause)) session.cause = cause
-  if (errno !== undefined) session.code = getSystemErrorName(-errno)
+  if (errno !== undefined) session.code = getSystemErrorName(errno)
   return session
 }
 

@@ -183,8 +183,8 @@ async function connect(
 ): Promise<NativeLeg> {
   const { connectTimeoutMs } = server
   const found = resolve(server).catch((cause: NodeJS.ErrnoException) => {
-    const { code = 'ENOTFOUND', syscall } = cause
-    throw new FaithError(code, `${CALL}: ${cause.message}`, { syscall, cause })
+    const { code = 'ENOTFOUND', errno, syscall } = cause
+    throw new FaithError(code, `${CALL}: ${cause.message}`, { errno, syscall, cause })
   })
   const resolved = await unlessAborted(target.signal, found)
   return unwrap(await faith.connect(captured, { ...resolved, connectTimeoutMs }, stop))

@@ -10,13 +10,13 @@ use napi_derive::napi;
 pub struct NativeFailure {
     /// Always `true`: tells a failure from what the operation would have given.
     pub failed: bool,
-    /// The stable code that programs test.
-    pub code: String,
+    /// The stable code that programs test; none of an errno that has no name here.
+    pub code: Option<String>,
     /// The text that people read.
     pub message: String,
     /// The remedy.
     pub hint: Option<String>,
-    /// Where the kernel refused: why.
+    /// Where the kernel refused: why, negative as in Node.
     pub errno: Option<i32>,
     /// Where the kernel refused: what.
     pub syscall: Option<String>,
@@ -26,7 +26,7 @@ impl NativeFailure {
     pub(crate) fn new(code: &str, message: impl ToString) -> Self {
         Self {
             failed: true,
-            code: code.to_owned(),
+            code: Some(code.to_owned()),
             message: message.to_string(),
             hint: None,
             errno: None,
@@ -39,10 +39,10 @@ impl From<StackError> for NativeFailure {
     fn from(error: StackError) -> Self {
         Self {
             failed: true,
-            code: error.code().to_owned(),
+            code: error.code().map(str::to_owned),
             message: error.to_string(),
             hint: error.hint().map(str::to_owned),
-            errno: error.errno(),
+            errno: error.errno().map(i32::wrapping_neg),
             syscall: error.syscall().map(str::to_owned),
         }
     }

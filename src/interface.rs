@@ -18,6 +18,7 @@ use crate::options::{self, NativeInterfaceOptions, NativeListenOptions, NativeRe
 use crate::relay::{NativeRelay, NativeSession, PreparedRelay, RelayCallbacks};
 use crate::relay_options::mappings;
 use crate::route::NativeQuestion;
+use crate::shortage::NativeShortage;
 use crate::stats::{self, NativeInterfaceStats};
 
 /// The interface goes on, but not as it was asked to or as it did before.
@@ -139,7 +140,8 @@ impl NativeInterface {
         .await
     }
 
-    /// Takes connections and hands them to `onConnections`.
+    /// Takes connections and hands them to `onConnections`. `onShortages` hears what this host lacks to accept more, at most
+    /// once a minute for each.
     ///
     /// # Errors
     /// When the environment is closing.
@@ -153,9 +155,14 @@ impl NativeInterface {
             Vec<NativeConnection>,
             (),
         >,
+        #[napi(ts_arg_type = "(batch: NativeShortage[]) => void")] on_shortages: Function<
+            '_,
+            Vec<NativeShortage>,
+            (),
+        >,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeListener>>> {
         let interface = Arc::clone(&self.interface);
-        let prepared = Prepared::new(env, &interface, &on_connections)?;
+        let prepared = Prepared::new(env, &interface, &on_connections, &on_shortages)?;
         env.spawn_future(blocking(move || {
             let mappings = mappings(&options.mapping, &options.mappings)?;
             let options = ListenOptions {
@@ -171,8 +178,8 @@ impl NativeInterface {
 
     /// Relays connections to IPv4, tells `onSessions` of those that have ended, and asks `onQuestions` where each
     /// goes; the answer is `NativeRelay.answer`, and connections that JavaScript answers to have itself come to
-    /// `onConnections`, without which questions are not asked. `onExhausted` hears, at most once a minute, that descriptors or memory
-    /// ran out and accepting rests.
+    /// `onConnections`, without which questions are not asked. `onShortages` hears what this host
+    /// lacks, at most once a minute for each.
     ///
     /// # Errors
     /// When the environment is closing.
@@ -190,8 +197,8 @@ impl NativeInterface {
         #[napi(ts_arg_type = "(batch: NativeConnection[]) => void")] on_connections: Option<
             Function<'_, Vec<NativeConnection>, ()>,
         >,
-        #[napi(ts_arg_type = "(errors: string[]) => void")] on_exhausted: Option<
-            Function<'_, Vec<String>, ()>,
+        #[napi(ts_arg_type = "(batch: NativeShortage[]) => void")] on_shortages: Option<
+            Function<'_, Vec<NativeShortage>, ()>,
         >,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeRelay>>> {
         let interface = Arc::clone(&self.interface);
@@ -199,7 +206,7 @@ impl NativeInterface {
             sessions: on_sessions,
             questions: on_questions,
             connections: on_connections,
-            exhausted: on_exhausted,
+            shortages: on_shortages,
         };
         let prepared = PreparedRelay::new(env, &interface, &callbacks)?;
         env.spawn_future(blocking(move || prepared.open(interface, options)))

@@ -18,6 +18,7 @@ pub mod options;
 pub mod relay;
 pub mod relay_options;
 pub mod route;
+mod shortage;
 pub mod splice;
 pub mod stats;
 pub mod support;

@@ -1,17 +1,23 @@
 //! Faith listeners: captured connections, accepted in Rust and handed to JavaScript.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use faith_packet::mapping::Mappings;
+use faith_relay::{Observer, SessionRecord, Shortages};
 use faith_stack::{Captured, FaithInterface, ListenOptions, ListenerHandle, Service};
+use faith_sys::tcp::Resource;
 use napi::Env;
+use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 use parking_lot::Mutex;
 
 use crate::connection::{Connections, NativeConnection};
 use crate::failure::NativeFailure;
 use crate::keep_alive::KeepAlive;
+use crate::shortage::{NativeShortage, ShortageBatch};
 
 /// Connections that may wait for the event loop before accepting rests.
 const WAITING: usize = 512;
@@ -20,7 +26,21 @@ const WAITING: usize = 512;
 /// has not kept up.
 struct Handing {
     connections: Connections,
+    shortages: Shortages,
     flow: Arc<Flow>,
+}
+
+/// Tells JavaScript of shortages; a listener has no sessions.
+struct Telling(ShortageBatch);
+
+impl Observer for Telling {
+    fn ended(&self, _: SessionRecord) -> bool {
+        true
+    }
+
+    fn exhausted(&self, what: Resource, error: &io::Error) {
+        self.0.exhausted(what, error);
+    }
 }
 
 /// Who wants accepting to rest.
@@ -60,6 +80,11 @@ impl Service for Handing {
     fn closing(&self) {
         self.connections.discard();
     }
+
+    fn exhausted(&self, error: &io::Error) -> bool {
+        self.shortages.ran_out(error);
+        false
+    }
 }
 
 /// A faith listener.
@@ -83,12 +108,15 @@ impl Prepared {
     pub(crate) fn new(
         env: &Env,
         interface: &Arc<FaithInterface>,
-        callback: &napi::bindgen_prelude::Function<'_, Vec<NativeConnection>, ()>,
+        on_connections: &Function<'_, Vec<NativeConnection>, ()>,
+        on_shortages: &Function<'_, Vec<NativeShortage>, ()>,
     ) -> napi::Result<Self> {
         let flow = Arc::new(Flow::default());
         let resumed = Arc::clone(&flow);
-        let connections = Connections::new(interface, callback, move || resumed.caught_up())?;
-        let handing = Arc::new(Handing { connections, flow: Arc::clone(&flow) });
+        let connections = Connections::new(interface, on_connections, move || resumed.caught_up())?;
+        let telling = Arc::new(Telling(ShortageBatch::new(on_shortages)?));
+        let shortages = Shortages::new(Instant::now(), Some(telling));
+        let handing = Arc::new(Handing { connections, shortages, flow: Arc::clone(&flow) });
         Ok(Self { handing, flow, alive: KeepAlive::new(env)? })
     }
 

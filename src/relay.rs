@@ -1,12 +1,13 @@
 //! The native relay.
 
-use std::io::ErrorKind;
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use faith_relay::{Observer, Relay, RelayStats, Routing, SessionRecord};
 use faith_stack::FaithInterface;
+use faith_sys::tcp::Resource;
 use napi::Env;
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
@@ -21,6 +22,7 @@ use crate::live::{self, NativeLiveSessions};
 use crate::options::NativeRelayOptions;
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeQuestion, NativeVerdict};
+use crate::shortage::{NativeShortage, ShortageBatch};
 use crate::stats::{NativeEnds, ends, milliseconds, number};
 
 /// Ended sessions that may wait for the event loop; more are counted and forgotten.
@@ -55,7 +57,7 @@ pub struct NativeSession {
     pub reason: String,
     /// The cause that turned an attempt away, where the reason does not say all.
     pub cause: Option<String>,
-    /// The error behind it (errno(3)).
+    /// The error behind it, negative as in Node.
     pub errno: Option<i32>,
     /// Whether it was a session.
     pub joined: bool,
@@ -90,15 +92,7 @@ type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
 
 struct Telling {
     sessions: Option<Sessions>,
-    exhausted: Option<Batch<String, Vec<String>>>,
-}
-
-impl Telling {
-    fn lacks(&self, message: String) {
-        if let Some(exhausted) = &self.exhausted {
-            exhausted.push(message);
-        }
-    }
+    shortages: Option<ShortageBatch>,
 }
 
 impl Observer for Telling {
@@ -106,18 +100,16 @@ impl Observer for Telling {
         self.sessions.as_ref().is_none_or(|sessions| sessions.push_within(WAITING, record))
     }
 
-    fn exhausted(&self, what: &str, error: &std::io::Error) {
-        self.lacks(format!("out of {what}: {error}"));
+    fn exhausted(&self, what: Resource, error: &io::Error) {
+        if let Some(shortages) = &self.shortages {
+            shortages.exhausted(what, error);
+        }
     }
 
-    fn unusable_source(&self, source: Ipv4Addr, error: &std::io::Error) {
-        let source =
-            if source.is_unspecified() { "a privileged port".to_owned() } else { source.to_string() };
-        let why = match error.kind() {
-            ErrorKind::AddrNotAvailable => ", an address that this host does not have",
-            _ => "",
-        };
-        self.lacks(format!("cannot connect from {source}{why}: {error}"));
+    fn unusable_source(&self, source: Ipv4Addr, error: &io::Error) {
+        if let Some(shortages) = &self.shortages {
+            shortages.unusable_source(source, error);
+        }
     }
 }
 
@@ -136,7 +128,7 @@ fn session(record: SessionRecord) -> NativeSession {
         duration_ms: milliseconds(record.duration),
         reason: record.reason.name().to_owned(),
         cause: record.cause.map(|cause| cause.name().to_owned()),
-        errno: record.errno,
+        errno: record.errno.map(i32::wrapping_neg),
         joined: record.joined,
     }
 }
@@ -155,7 +147,7 @@ pub(crate) struct RelayCallbacks<'scope> {
     pub(crate) sessions: Option<Function<'scope, Vec<NativeSession>, ()>>,
     pub(crate) questions: Option<Function<'scope, Vec<NativeQuestion>, ()>>,
     pub(crate) connections: Option<Function<'scope, Vec<NativeConnection>, ()>>,
-    pub(crate) exhausted: Option<Function<'scope, Vec<String>, ()>>,
+    pub(crate) shortages: Option<Function<'scope, Vec<NativeShortage>, ()>>,
 }
 
 impl PreparedRelay {
@@ -171,11 +163,10 @@ impl PreparedRelay {
                 Batch::new(callback, |records: Vec<SessionRecord>| records.into_iter().map(session).collect())
             })
             .transpose()?;
-        let exhausted =
-            callbacks.exhausted.as_ref().map(|callback| Batch::new(callback, |errors| errors)).transpose()?;
+        let shortages = callbacks.shortages.as_ref().map(ShortageBatch::new).transpose()?;
         let tells = sessions.is_some();
-        let observer = (sessions.is_some() || exhausted.is_some())
-            .then(|| -> Arc<dyn Observer> { Arc::new(Telling { sessions, exhausted }) });
+        let observer = (sessions.is_some() || shortages.is_some())
+            .then(|| -> Arc<dyn Observer> { Arc::new(Telling { sessions, shortages }) });
         let asking = callbacks
             .questions
             .as_ref()
@@ -265,7 +256,7 @@ impl NativeRelay {
     /// Resets both sides of a session; whether it went on.
     #[napi]
     #[must_use]
-    pub fn end(&self, id: f64) -> bool {
+    pub fn abort(&self, id: f64) -> bool {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
         self.relay().is_some_and(|relay| relay.end(id as u64))
     }
