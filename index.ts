@@ -22,7 +22,7 @@ export {
   type FaithWrappingServer,
 } from './lib/attach.js'
 export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics.js'
-export type { FaithDrops } from './lib/drops.js'
+export type { FaithDropReason, FaithDrops } from './lib/drops.js'
 export type { FaithDestination, FaithEndpoint, FaithSessionDestination } from './lib/endpoint.js'
 export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
 export {

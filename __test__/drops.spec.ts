@@ -1,10 +1,10 @@
 import test from 'ava'
 import { waitFor } from '../lab/index.js'
-import { DropWatch, type FaithDrops } from '../lib/drops.js'
+import { DropWatch, type FaithDrops, toDrops } from '../lib/drops.js'
 
 /** A watch over counters that a test sets. */
 function watch() {
-  const counters: Record<string, number> = { malformed: 5, hold: 1 }
+  const counters = toDrops({ malformed: 5, hold: 1 })
   const told: FaithDrops[] = []
   const state = { wanted: true, looks: 0 }
   const watching = new DropWatch(

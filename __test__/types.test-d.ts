@@ -15,6 +15,7 @@ import {
   type extract,
   type FaithError,
   type AccessRule,
+  type FaithDropReason,
   type FaithEndpoint,
   type FaithEndReason,
   type FaithEnds,
@@ -178,7 +179,9 @@ export function relayEvents(): void {
     same<typeof prefix, string>(true)
   })
   faith.on('drop', ({ packets, intervalMs }) => {
-    same<typeof packets, Record<string, number>>(true)
+    same<typeof packets, Partial<Record<FaithDropReason, number>>>(true)
+    // @ts-expect-error not a reason
+    take(packets.misspelt)
     same<typeof intervalMs, number>(true)
   })
   faith.on('keepfaith', (on) => same<typeof on, boolean>(true))

@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { openUntil } from './abort.js'
 import { DRAIN_MS, onExit } from './at-exit.js'
 import { publish } from './diagnostics.js'
-import { type DropWatch, type FaithDrops, tellDrops } from './drops.js'
+import { DropWatch, type FaithDropReason, type FaithDrops, toDrops } from './drops.js'
 import { closedError, type FaithError, INSIDE, requireInside } from './errors.js'
 import { toFaithError, unwrap } from './failure.js'
 import { onKeepfaith, requireKeepfaith } from './keepfaith.js'
@@ -114,13 +114,8 @@ export interface FaithInterfaceStats {
    * others waiting.
    */
   synsBeyondClientHold: number
-  /**
-   * Packets dropped, by reason: `malformed`, `keepfaith` (it is off), `martian` (an address that cannot be),
-   * `extension` and `fragment` (headers out of bounds), `icmp` (not about a captured connection, and no ping),
-   * `unsupported` (not TCP), `outbound` (not from a faith prefix), `backpressure` (a device was down, or had no room),
-   * `hold` (a SYN that is held, or waits for a place, or whose server did not answer).
-   */
-  drops: Record<string, number>
+  /** Packets dropped, by reason; reasons that have not occurred are 0. */
+  drops: Record<FaithDropReason, number>
   /** How listeners on many ports get their connections. */
   steering: 'sk_lookup' | 'on-demand'
   /** Whether the packets of established connections stay in the kernel. */
@@ -203,8 +198,13 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       () => this.#requireOpen(),
       (change) => this.#changed(change),
     )
-    const isClosed = (): boolean => this.#closing !== undefined
-    this.#drops = tellDrops(this, () => nativeInterface.stats().drops, isClosed)
+    this.#drops = new DropWatch(
+      () => toDrops(nativeInterface.stats().drops),
+      (drops) => this.#dropped(drops),
+    )
+    ;(this as EventEmitter).on('newListener', (event) => {
+      if (event === 'drop' && this.#closing === undefined) this.#drops.start()
+    })
     // On a turn of its own: what a listener throws is not the fault of whoever switched.
     this.#forget = onKeepfaith((on) => process.nextTick(() => this.emit('keepfaith', on)))
     this.#gone = onExit((drainMs) => this.#shutSync(drainMs))
@@ -301,7 +301,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * @example
    * ```ts
    * const { captured, drops } = faith.stats()
-   * console.log(`${captured.packets} packets captured, ${drops['unsupported']} not TCP`)
+   * console.log(`${captured.packets} packets captured, ${drops.unsupported} not TCP`)
    * ```
    */
   stats(): FaithInterfaceStats {
@@ -309,6 +309,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     return {
       ...stats,
       steering: stats.steering === 'sk_lookup' ? 'sk_lookup' : 'on-demand',
+      drops: toDrops(stats.drops),
       splices: { ...stats.splices, ended: toEnded(stats.splices.ended) },
     }
   }
@@ -388,6 +389,13 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       this.emit('warning', warning)
       publish('faithd:warning', () => ({ interface: this.name, ...warning }))
     }
+  }
+
+  /** Tells of dropped packets, and tells if there is still a listener. */
+  #dropped(drops: FaithDrops): boolean {
+    const wanted = this.listenerCount('drop') > 0
+    if (wanted && Object.keys(drops.packets).length > 0) this.emit('drop', drops)
+    return wanted
   }
 
   #lose(failure: NativeFailure): void {

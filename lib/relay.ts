@@ -6,7 +6,6 @@ import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { isHeard, publish, publishAccepted } from './diagnostics.js'
-import { type DropWatch, type FaithDrops, tellDrops } from './drops.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
 import { unwrap } from './failure.js'
 import type {
@@ -81,11 +80,6 @@ export interface FaithRelayEvents {
    * not end the process. The first one is a process warning then, and the rest show in `stats().ended.error`.
    */
   error: [error: FaithError]
-  /**
-   * Packets were dropped, which belong to no connection and so to no relay in particular: the relay's interface tells of
-   * them by its own `drop` event, and this is the same for whoever has the relay at hand.
-   */
-  drop: [drops: FaithDrops]
   /** The relay is closed, by `close()` or with its interface; every session has ended and been told. */
   close: []
 }
@@ -112,7 +106,6 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   readonly #native: NativeRelay
   readonly #faith: NativeInterface
   readonly #released: (relay: FaithRelay) => void
-  readonly #drops: DropWatch
   #allowLoopback: boolean
   #setting: Promise<unknown> = Promise.resolve()
   #router: Router | undefined
@@ -132,8 +125,6 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     this.#faith = faith
     this.#allowLoopback = allowLoopback
     this.#released = released
-    const isClosed = (): boolean => this.#closing !== undefined
-    this.#drops = tellDrops(this, () => faith.stats().drops, isClosed)
   }
 
   /** @internal */
@@ -397,7 +388,6 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   async #shut(drainMs: number): Promise<void> {
-    this.#drops.stop()
     await this.#native.close(drainMs)
     this.#router?.close()
     // The records of the last sessions were queued before the promise was resolved, but on another queue of the event

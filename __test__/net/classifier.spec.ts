@@ -10,6 +10,7 @@ import {
   udp,
   waitFor,
 } from '../../lab/index.js'
+import type { FaithDropReason } from '../../index.js'
 import { probeFrom, type ProbeOptions } from '../fixtures/probe.js'
 import { Program, type Faith } from '../programs/program.js'
 import { stage } from '../programs/stage.js'
@@ -19,7 +20,7 @@ const { lab, router, client } = await stage()
 const server = captured()
 
 /** How many packets were dropped for that reason. */
-const dropped = async (faith: Faith, reason: string) => (await faith.stats()).drops[reason] ?? 0
+const dropped = async (faith: Faith, reason: FaithDropReason) => (await faith.stats()).drops[reason]
 
 /** Sends such packets from the client to a captured address. */
 const probe = (kind: string, options: ProbeOptions = {}) =>
@@ -215,10 +216,10 @@ test.serial('garbage from the network is dropped and counted, and nobody notices
   t.deepEqual(arrived, { bytes, sha256 })
   await waitFor('all of it to be told, by the same reasons', async () => {
     const events = await router.ask('dropped', faith.id)
-    const sum = (reason: string) =>
+    const sum = (reason: FaithDropReason) =>
       events.reduce((packets, event) => packets + (event.packets[reason] ?? 0), 0)
-    const reasons = ['malformed', 'extension', 'fragment', 'icmp', 'unsupported']
-    return reasons.every((reason) => sum(reason) >= (drops[reason] ?? 0))
+    const reasons = ['malformed', 'extension', 'fragment', 'icmp', 'unsupported'] as const
+    return reasons.every((reason) => sum(reason) >= drops[reason])
   })
   await using another = await client.dial(server, 81)
   t.truthy(another)

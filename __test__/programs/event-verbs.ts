@@ -2,7 +2,6 @@
 import { subscribe } from 'node:diagnostics_channel'
 import {
   FaithInterface,
-  FaithRelay,
   FaithSocket,
   type FaithDiagnostics,
   type FaithDrops,
@@ -58,13 +57,6 @@ export const eventVerbs = {
   watchDrops(id: number): void {
     const drops: FaithDrops[] = []
     recall(id, FaithInterface).on('drop', (some) => drops.push(some))
-    dropped.set(id, drops)
-  },
-
-  /** The same of a relay. */
-  watchRelayDrops(id: number): void {
-    const drops: FaithDrops[] = []
-    recall(id, FaithRelay).on('drop', (some) => drops.push(some))
     dropped.set(id, drops)
   },
 

@@ -176,23 +176,6 @@ test.serial('an interface tells what it has dropped, in sums', async (t) => {
   t.true(sums.every((packets) => packets > 0))
 })
 
-test.serial('a relay tells of what its interface has dropped', async (t) => {
-  await using program = await Program.start(lab.router)
-  await program.keepfaith(true)
-  const faith = await program.create()
-  const relay = await faith.relay({ ports: 'all', accessList })
-  await program.ask('watchRelayDrops', relay.id)
-  await program.keepfaith(false)
-  dialTwenty(7307)
-  const told = async () => {
-    const drops = await program.ask('dropped', relay.id)
-    return sum(drops.map(({ packets }) => packets['keepfaith'] ?? 0))
-  }
-  await waitFor('what was dropped to be told', async () => (await told()) >= 20)
-  const counted = (await faith.stats()).drops['keepfaith'] ?? 0
-  t.true((await told()) <= counted)
-})
-
 test.serial('observers hear of all this on channels of their own', async (t) => {
   await using program = await Program.start(lab.router)
   await program.ask(

@@ -1,0 +1,14 @@
+import { readFileSync } from 'node:fs'
+import test from 'ava'
+import { DROP_REASONS } from '../lib/drops.js'
+
+/** The names that a function `name` of the crates gives, in its order. */
+function namesIn(path: string): string[] {
+  const text = readFileSync(new URL(`../crates/${path}`, import.meta.url), 'utf8')
+  const [, names = ''] = /fn name\(self\) -> &'static str \{(.*?)\n {4}\}/s.exec(text) ?? []
+  return Array.from(names.matchAll(/=> "(.+?)"/g), ([, name = '']) => name)
+}
+
+test('the reasons of drops are those that the addon counts by', (t) => {
+  t.deepEqual(DROP_REASONS, namesIn('faith-packet/src/classify/reason.rs'))
+})
