@@ -260,13 +260,13 @@ export async function liveSessions(): Promise<void> {
   for await (const session of relay.sessions()) {
     same<typeof session, FaithLiveSession>(true)
     same<typeof session.client, FaithEndpoint>(true)
-    same<ReturnType<typeof relay.end>, boolean>(true)
-    relay.end(session.id)
+    same<ReturnType<typeof relay.abort>, boolean>(true)
+    relay.abort(session.id)
     // @ts-expect-error it has not ended
     take(session.reason)
   }
   // @ts-expect-error an id is a number
-  relay.end('1')
+  relay.abort('1')
 }
 
 export async function answers(check: FaithSupportCheck): Promise<void> {

@@ -103,7 +103,7 @@ function accessList() {
 
 async function enforce() {
   for await (const session of relay.sessions()) {
-    if (count(session) > quota) relay.end(session.id)
+    if (count(session) > quota) relay.abort(session.id)
   }
   const list = accessList()
   if (list === inForce) return

@@ -220,7 +220,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * Ends a session: its client and its server are reset, and it ends as `aborted`.
+   * Resets the client and the server of a session, which ends as `aborted`.
    *
    * @param id - its id, as {@link FaithRelay.sessions} has it
    * @returns whether there was such a session
@@ -229,15 +229,19 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * @example
    * ```ts
    * for await (const { id, client } of relay.sessions()) {
-   *   if (client.address === '2001:db8::bad') relay.end(id)
+   *   if (client.address === '2001:db8::bad') relay.abort(id)
    * }
    * ```
    */
-  end(id: number): boolean {
-    if (Number.isSafeInteger(id) && id >= 0) return this.#native.end(id)
-    throw new FaithError('ERR_FAITH_ARGUMENT', `relay.end: \`id\` must be an id, got ${show(id)}`, {
-      hint: 'take it from relay.sessions()',
-    })
+  abort(id: number): boolean {
+    if (Number.isSafeInteger(id) && id >= 0) return this.#native.abort(id)
+    throw new FaithError(
+      'ERR_FAITH_ARGUMENT',
+      `relay.abort: \`id\` must be an id, got ${show(id)}`,
+      {
+        hint: 'take it from relay.sessions()',
+      },
+    )
   }
 
   /**

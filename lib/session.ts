@@ -24,7 +24,7 @@ import type {
  * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient` or `maxUndecided` was reached |
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
  * | `client-gone`, `server-gone` | that side vanished: it answers neither data nor keep-alive probes |
- * | `aborted` | the relay was closed, `relay.end` or a new access list ended it, or the client never completed its handshake |
+ * | `aborted` | the relay was closed, `relay.abort` or a new access list ended it, or the client never completed its handshake |
  * | `error` | anything else, as a `route` that gave no verdict, or a local address that the host lacks |
  */
 export type FaithEndReason =

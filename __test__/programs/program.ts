@@ -210,8 +210,8 @@ export class Relay extends Lasting {
   }
 
   /** Ends a session. */
-  endSession(session: number): Promise<boolean> {
-    return this.program.ask('endSession', this.id, session)
+  abortSession(session: number): Promise<boolean> {
+    return this.program.ask('abortSession', this.id, session)
   }
 
   stats(): Promise<FaithRelayStats> {

@@ -61,7 +61,7 @@ export const relayVerbs = {
     return sessions
   },
 
-  endSession: (id: number, session: number): boolean => relay(id).end(session),
+  abortSession: (id: number, session: number): boolean => relay(id).abort(session),
 
   /** Closes a relay, closes it again meanwhile and once more after; what it has emitted by then. */
   async closeAgain(id: number, options: FaithRelayCloseOptions): Promise<string[]> {

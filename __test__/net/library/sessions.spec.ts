@@ -74,12 +74,12 @@ test.serial('a session is ended by its id, and no other', async (t) => {
   await using relay = await faith.relay({ ports: 'all', accessList })
   const [one, other] = [await connection(), await connection()]
   const { id } = await sessionTo(relay, one.port)
-  t.true(await relay.endSession(id))
+  t.true(await relay.abortSession(id))
   await one.near.sees('ECONNRESET')
   await one.far.sees('ECONNRESET')
   const ended = await sessionEnd(relay)
   t.like(ended, { id, reason: 'aborted' })
-  t.false(await relay.endSession(id), 'it has ended')
+  t.false(await relay.abortSession(id), 'it has ended')
 
   other.near.says('still here')
   await other.far.hears('still here')
@@ -89,13 +89,13 @@ test.serial('a session is ended by its id, and no other', async (t) => {
 test.serial('what is no session is not ended', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
-  t.false(await relay.endSession(0))
-  t.false(await relay.endSession(1000))
+  t.false(await relay.abortSession(0))
+  t.false(await relay.abortSession(1000))
   for (const wrong of ['1', -1, 0.5, null]) {
-    const ending = relay.endSession(wrong as number)
+    const ending = relay.abortSession(wrong as number)
     await t.throwsAsync(ending, {
       code: 'ERR_FAITH_ARGUMENT',
-      message: /^relay\.end: `id` must be/,
+      message: /^relay\.abort: `id` must be/,
     })
   }
 })
@@ -130,5 +130,5 @@ test.serial('a closed relay has no sessions', async (t) => {
   await relay.close()
   await near.sees('ECONNRESET')
   t.deepEqual(await relay.sessions(), [])
-  t.false(await relay.endSession(id))
+  t.false(await relay.abortSession(id))
 })
