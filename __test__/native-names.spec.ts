@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { DROP_REASONS } from '../lib/drops.js'
+import type { FaithResource } from '../index.js'
 
 /** The names that a function `name` of the crates gives, in its order. */
 function namesIn(path: string): string[] {
@@ -11,4 +12,17 @@ function namesIn(path: string): string[] {
 
 test('the reasons of drops are those that the addon counts by', (t) => {
   t.deepEqual(DROP_REASONS, namesIn('faith-packet/src/classify/reason.rs'))
+})
+
+test('what a host can run out of is what the addon names', (t) => {
+  const resources: Record<FaithResource, true> = {
+    descriptors: true,
+    'host-descriptors': true,
+    memory: true,
+    'epoll-watches': true,
+    'privileged-ports': true,
+    ports: true,
+    'local-address': true,
+  }
+  t.deepEqual(Object.keys(resources), [...namesIn('faith-sys/src/tcp.rs'), 'local-address'])
 })

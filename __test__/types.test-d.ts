@@ -29,12 +29,14 @@ import {
   FaithRelay,
   type FaithRelayOptions,
   type FaithRelayStats,
+  type FaithResource,
   type FaithRouteReject,
   type FaithRouteServer,
   type FaithRouteSocket,
   type FaithRouteVerdict,
   type FaithSession,
   type FaithSessionDestination,
+  type FaithShortage,
   FaithSocket,
   type FaithSocketDestination,
   type FaithSplice,
@@ -170,7 +172,8 @@ export function relayEvents(): void {
     // @ts-expect-error it has carried nothing
     take(refusal.bytesUp)
   })
-  relay.on('exhausted', (message) => same<typeof message, string>(true))
+  relay.on('exhausted', (shortage) => same<typeof shortage, FaithShortage>(true))
+  listener.on('exhausted', ({ resource }) => same<typeof resource, FaithResource>(true))
   relay.once('error', (error) => same<typeof error, FaithError>(true))
   relay.on('close', (...nothing) => same<typeof nothing, []>(true))
   relay.on('connection', (taken) => same<typeof taken, FaithSocket>(true))

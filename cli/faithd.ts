@@ -118,8 +118,8 @@ async function openRelay(
     accessList: accessList.text,
     sessionEvents,
   })
-  relay.on('exhausted', (message) =>
-    log.warn(`${message}; new connections wait or are refused, sessions go on`),
+  relay.on('exhausted', ({ resource, message }) =>
+    log.warn({ resource }, `${message}; new connections wait or are refused, sessions go on`),
   )
   if (sessionEvents) {
     relay.on('session', (session) => log.info({ session }, sessionLine(session)))

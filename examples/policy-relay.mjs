@@ -82,7 +82,7 @@ faith.on('error', unavailable)
 const relay = await faith.relay({ ports: 'all', accessList })
 // It hears of refusals as well: their `reason` is `denied`, `refused`, `unreachable` …
 relay.on('session', (session) => log('session', session))
-relay.on('exhausted', (message) => log('exhausted', { message }))
+relay.on('exhausted', (shortage) => log('exhausted', shortage))
 
 async function reload() {
   try {

@@ -1,5 +1,7 @@
 /** What observability tools hear without a part in the program: channels of `node:diagnostics_channel`. */
 import { channel } from 'node:diagnostics_channel'
+import type { FaithShortage } from './exhausted.js'
+import type { NativeShortage } from './native.js'
 import type { FaithPrefixChange } from './prefixes.js'
 import type { FaithRefusal, FaithSession } from './session.js'
 import type { FaithSocket } from './socket.js'
@@ -37,11 +39,8 @@ export interface FaithDiagnostics {
     /** As in the event. */
     refusal: FaithRefusal
   }
-  /** A relay tells that the host ran out of something, as by its `exhausted` event. */
-  'faithd:exhausted': FaithDiagnosticsOrigin & {
-    /** As in the event. */
-    message: string
-  }
+  /** A relay or a listener tells that the host lacks something, as by its `exhausted` event. */
+  'faithd:exhausted': FaithDiagnosticsOrigin & FaithShortage
   /** A connection has become a socket, by a listener or for a {@link FaithRouteSocket}. */
   'faithd:connection': FaithDiagnosticsOrigin & {
     /** The socket, which nobody has yet. */
@@ -80,6 +79,18 @@ export function publishAccepted(socket: FaithSocket): void {
 /** @internal Whether somebody listens on a channel. */
 export function isHeard(name: keyof FaithDiagnostics): boolean {
   return channels[name].hasSubscribers
+}
+
+/** @internal Tells by an event and on a channel what the host lacks. */
+export function tellShortages(
+  teller: { emit(event: 'exhausted', shortage: FaithShortage): unknown },
+  name: string,
+  shortages: readonly NativeShortage[],
+): void {
+  for (const shortage of shortages as readonly FaithShortage[]) {
+    teller.emit('exhausted', shortage)
+    publish('faithd:exhausted', () => ({ interface: name, ...shortage }))
+  }
 }
 
 /** @internal Publishes what `message` makes, where somebody listens. */

@@ -11,12 +11,14 @@ import { EventEmitter } from 'node:events'
 import { isIPv6 } from 'node:net'
 import { openUntil } from './abort.js'
 import { type FaithAttachment, type FaithServer, type Taking, takingBy } from './attach.js'
-import { publish, publishAccepted } from './diagnostics.js'
+import { publish, publishAccepted, tellShortages } from './diagnostics.js'
+import { Early } from './early.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
+import type { FaithShortage } from './exhausted.js'
 import { unwrap } from './failure.js'
 import { DONE, iterate, type Source, type Taker } from './iteration.js'
 import { type MappingOptions, readMappings } from './mapping.js'
-import type { NativeConnection, NativeInterface, NativeListener } from './native.js'
+import type { NativeConnection, NativeInterface, NativeListener, NativeShortage } from './native.js'
 import { OptionReader } from './option-reader.js'
 import { type PortOptions, readPorts } from './ports.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
@@ -47,6 +49,12 @@ export interface FaithListenerEvents {
   connection: [socket: FaithSocket]
   /** A captured connection could not be made a socket, and was closed; the listener goes on. */
   error: [error: Error]
+  /**
+   * The host lacks descriptors or memory to accept more. Connections wait in the kernel's queue, sockets go on, and all is
+   * well again by itself when there is more. Told at most once a minute for each resource, and on the channel
+   * `faithd:exhausted`.
+   */
+  exhausted: [shortage: FaithShortage]
   /** The listener is closed, by `close()` or with its interface. */
   close: []
 }
@@ -123,12 +131,18 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
 
     return await openUntil(signal, async () => {
       const listener = new FaithListener(INSIDE, faith, socketOptions, released)
+      const shortages = new Early<NativeShortage>()
       listener.#native = unwrap(
-        await faith.listen({ ports, backlog, ...address, ...mappings }, (batch) =>
-          listener.#accept(batch),
+        await faith.listen(
+          { ports, backlog, ...address, ...mappings },
+          (batch) => listener.#accept(batch),
+          shortages.push,
         ),
       )
       listener.#regulate()
+      setImmediate(() => {
+        shortages.open((batch) => tellShortages(listener, faith.name, batch))
+      })
       return listener
     })
   }

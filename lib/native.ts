@@ -29,6 +29,7 @@ export type {
   NativeRelayOptions,
   NativeRelayStats,
   NativeSession,
+  NativeShortage,
   NativeStop,
   NativeSupport,
   NativeVerdict,

@@ -5,8 +5,10 @@
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
-import { isHeard, publish, publishAccepted } from './diagnostics.js'
+import { isHeard, publish, publishAccepted, tellShortages } from './diagnostics.js'
+import { Early } from './early.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
+import type { FaithShortage } from './exhausted.js'
 import { unwrap } from './failure.js'
 import type {
   NativeConnection,
@@ -14,6 +16,7 @@ import type {
   NativeQuestion,
   NativeRelay,
   NativeSession,
+  NativeShortage,
 } from './native.js'
 import { MOST, OptionReader, show } from './option-reader.js'
 import { type FaithRelayOptions, readRelayOptions, type RelayOptions } from './relay-options.js'
@@ -68,12 +71,12 @@ export interface FaithRelayEvents {
    */
   connection: [socket: FaithSocket]
   /**
-   * The host lacks something that new connections need, as the message says: descriptors, memory, source ports, or a
-   * source address. New connections wait in the kernel's queue, or are refused and end as `exhausted`, for want of an
+   * The host lacks something that new connections need: descriptors, memory, ports to connect from, or a local
+   * address. New connections wait in the kernel's queue, or are refused and end as `exhausted`, for want of an
    * address as `error` with the cause `no-source`; sessions go on, and all is well again by itself when there is more.
-   * Told at most once a minute for each.
+   * Told at most once a minute for each, and on the channel `faithd:exhausted`.
    */
-  exhausted: [message: string]
+  exhausted: [shortage: FaithShortage]
   /**
    * `route` gave no verdict on a connection, whose client was refused: `ERR_FAITH_ROUTE`, with the reason as its
    * `cause`. The relay goes on. Where nobody listens this is no exception, unlike other `error` events: one client must
@@ -142,27 +145,21 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     { settings, sessionEvents, route }: Omit<RelayOptions, 'signal'>,
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
-    // Sessions that end before whoever opens the relay can ask for them wait for the loop to turn, and so do
-    // connections that come before there is a relay to answer by.
-    const early: NativeSession[] = []
-    let tell = (batch: NativeSession[]): void => void early.push(...batch)
-    const onSessions = (batch: NativeSession[]): void => tell(batch)
-    const unasked: NativeQuestion[] = []
-    let ask = (batch: NativeQuestion[]): void => void unasked.push(...batch)
-    const onQuestions = (batch: NativeQuestion[]): void => ask(batch)
+    const sessions = new Early<NativeSession>()
+    // Connections that come before there is a relay to answer by wait too.
+    const questions = new Early<NativeQuestion>()
+    const shortages = new Early<NativeShortage>()
     const onConnections = (batch: NativeConnection[]): void => {
       // Each on a turn of its own: what a listener throws does not lose the others, and what it leaves to be done at once
       // is done before the next.
       for (const connection of batch) setImmediate(() => relay.#give(connection))
     }
-    const unsaid: string[] = []
-    let exhausted = (errors: string[]): void => void unsaid.push(...errors)
     const opened = await faith.relay(
       settings,
-      sessionEvents ? onSessions : undefined,
-      route && onQuestions,
+      sessionEvents ? sessions.push : undefined,
+      route && questions.push,
       route && onConnections,
-      (errors) => exhausted(errors),
+      shortages.push,
     )
     const native = unwrap(opened)
     const relay = new FaithRelay(INSIDE, native, faith, settings.allowLoopback, released)
@@ -173,19 +170,11 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       })
     }
     setImmediate(() => {
-      exhausted = (errors) => {
-        for (const message of errors) {
-          relay.emit('exhausted', message)
-          publish('faithd:exhausted', () => ({ interface: faith.name, message }))
-        }
-      }
-      exhausted(unsaid)
-      ask = (batch) => relay.#router?.ask(batch)
-      ask(unasked)
-      tell = (batch) => {
+      shortages.open((batch) => tellShortages(relay, faith.name, batch))
+      questions.open((batch) => relay.#router?.ask(batch))
+      sessions.open((batch) => {
         for (const record of batch) relay.#tell(record)
-      }
-      tell(early)
+      })
     })
     return relay
   }

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
 
 use faith_packet::mapping::Mappings;
 use faith_relay::{Observer, SessionRecord, Shortages};
@@ -115,7 +114,7 @@ impl Prepared {
         let resumed = Arc::clone(&flow);
         let connections = Connections::new(interface, on_connections, move || resumed.caught_up())?;
         let telling = Arc::new(Telling(ShortageBatch::new(on_shortages)?));
-        let shortages = Shortages::new(Instant::now(), Some(telling));
+        let shortages = Shortages::new(Some(telling));
         let handing = Arc::new(Handing { connections, shortages, flow: Arc::clone(&flow) });
         Ok(Self { handing, flow, alive: KeepAlive::new(env)? })
     }

@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { createFaithInterface, setKeepfaith } from '../../index.js'
-import type { native as addon } from '../../lib/native.js'
+import type { native as addon, NativeConnection } from '../../lib/native.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -48,9 +48,10 @@ async function greetByCopy(index: number, file: string): Promise<void> {
   if (!('listen' in faith)) throw new Error(faith.message)
   const ports = [{ first: 80, last: 80 }]
   const options = { ports, backlog: 16, mapping: 'rfc6052', mappings: [] }
-  const listener = await faith.listen(options, (batch) => {
+  const greet = (batch: NativeConnection[]): void => {
     for (const { socket } of batch) new Socket({ fd: socket.take() }).end(`${faith.name}\n`)
-  })
+  }
+  const listener = await faith.listen(options, greet, nothing)
   if (!('close' in listener)) throw new Error(listener.message)
   kept.push(faith, listener)
 }

@@ -2,6 +2,7 @@
 import { subscribe } from 'node:diagnostics_channel'
 import {
   FaithInterface,
+  FaithListener,
   FaithSocket,
   type FaithDiagnostics,
   type FaithDrops,
@@ -41,6 +42,13 @@ export const eventVerbs = {
     recall(id, FaithInterface)
       .on('prefix', (change) => events.push(change))
       .on('keepfaith', (on) => events.push(on))
+    watched.set(id, events)
+  },
+
+  /** Notes the events `exhausted` of a listener from now on. */
+  watchShortages(id: number): void {
+    const events: unknown[] = []
+    recall(id, FaithListener).on('exhausted', (shortage) => events.push(shortage))
     watched.set(id, events)
   },
 

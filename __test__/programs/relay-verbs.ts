@@ -9,6 +9,7 @@ import {
   type FaithRelayOptions,
   type FaithRelayStats,
   type FaithSession,
+  type FaithShortage,
 } from '../../index.js'
 import { keep, recall } from './kept.js'
 
@@ -16,7 +17,7 @@ import { keep, recall } from './kept.js'
 export interface Told {
   session: FaithSession[]
   refused: FaithRefusal[]
-  exhausted: string[]
+  exhausted: FaithShortage[]
 }
 
 const told = new Map<number, Told>()
@@ -38,7 +39,7 @@ export const relayVerbs = {
     const events: Told = { session: [], refused: [], exhausted: [] }
     opened.on('session', (session) => events.session.push(session))
     opened.on('refused', (refusal) => events.refused.push(refusal))
-    opened.on('exhausted', (message) => events.exhausted.push(message))
+    opened.on('exhausted', (shortage) => events.exhausted.push(shortage))
     const kept = keep(opened)
     told.set(kept, events)
     return kept

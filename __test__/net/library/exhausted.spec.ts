@@ -1,4 +1,4 @@
-/** What a program is told when the host has no more descriptors for its relay. */
+/** What a program is told when the host has no more descriptors for its relay or its listener. */
 import test from 'ava'
 import { captured, waitFor } from '../../../lab/index.js'
 import { leaveDescriptors } from '../../fixtures/descriptors.js'
@@ -28,17 +28,46 @@ test.serial('a relay tells that descriptors ran out, and so does a channel, once
   const others = Array.from({ length: 100 }, () => client.dial(captured(), 7401))
   const outcomes = await Promise.all(others.map((end) => end.outcome()))
   t.true(outcomes.includes('ECONNREFUSED'), `${outcomes.join(' ')}`)
-  const [message] = await waitFor('it to be told', async () => {
+  const [shortage] = await waitFor('it to be told', async () => {
     const { exhausted } = await relay.told()
     return exhausted.length > 0 ? exhausted : undefined
   })
-  t.regex(message ?? '', /^out of descriptors of the process \(ulimit -n\): Too many open files/)
+  t.is(shortage?.resource, 'descriptors')
+  t.regex(
+    shortage?.message ?? '',
+    /^out of descriptors of the process \(ulimit -n\): Too many open files/,
+  )
 
   for (const end of [first, ...others]) end.resets()
   const served = async () => (await client.dial(captured(), 7401).outcome()) === 'connected'
   await waitFor('clients to be served again', served)
-  t.deepEqual((await relay.told()).exhausted, [message])
+  t.deepEqual((await relay.told()).exhausted, [shortage])
   t.deepEqual(await program.ask('published'), [
-    ['faithd:exhausted', { interface: 'faith0', message }],
+    ['faithd:exhausted', { interface: 'faith0', ...shortage }],
+  ])
+})
+
+test.serial('a listener tells that descriptors ran out, once, and goes on', async (t) => {
+  await using program = await Program.start(lab.router)
+  await program.ask('subscribe', 'faithd:exhausted')
+  await program.keepfaith(true)
+  await using faith = await program.create()
+  const listener = await faith.listen({ port: 7402 })
+  await program.ask('watchShortages', listener.id)
+
+  await leaveDescriptors(lab.router, program.process.pid, 8)
+  const clients = Array.from({ length: 40 }, () => client.dial(captured(), 7402))
+  const told = () => program.ask('watched', listener.id)
+  await waitFor('it to be told', async () => (await told()).length > 0)
+  const shortage = {
+    resource: 'descriptors',
+    message: 'out of descriptors of the process (ulimit -n): Too many open files (os error 24)',
+  }
+  await leaveDescriptors(lab.router, program.process.pid, 100)
+  const accepted = await listener.iterate(clients.length)
+  t.is(accepted.length, clients.length, 'those that waited are accepted then')
+  t.deepEqual(await told(), [shortage])
+  t.deepEqual(await program.ask('published'), [
+    ['faithd:exhausted', { interface: 'faith0', ...shortage }],
   ])
 })
