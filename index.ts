@@ -41,9 +41,10 @@ export {
   type FaithIterationOptions,
   type FaithListenerEvents,
   type FaithListenOptions,
+  type FaithListenSettings,
 } from './lib/listener.js'
 export type { FaithMapping, MappingOptions } from './lib/mapping.js'
-export type { PortOptions, PortSpec } from './lib/ports.js'
+export type { OnePortOption, PortOptions, PortSpec, SeveralPortsOption } from './lib/ports.js'
 export type { FaithPrefixChange, FaithPrefixes } from './lib/prefixes.js'
 export {
   FaithRelay,
@@ -51,7 +52,7 @@ export {
   type FaithRelayEvents,
   type FaithSetAccessListOptions,
 } from './lib/relay.js'
-export type { FaithRelayOptions } from './lib/relay-options.js'
+export type { FaithRelayOptions, FaithRelaySettings } from './lib/relay-options.js'
 export type {
   FaithCause,
   FaithEndReason,

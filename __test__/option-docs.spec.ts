@@ -17,7 +17,7 @@ const sources = readdirSync(directory).map((name) => {
 const options = sources.flatMap((file) =>
   file.statements
     .filter((node) => ts.isInterfaceDeclaration(node))
-    .filter(({ name }) => /Options$|^AccessRule$/.test(name.text))
+    .filter(({ name }) => /(?:Options|Settings)$|^AccessRule$/.test(name.text))
     .flatMap(({ name, members }) =>
       members
         .filter(({ questionToken }) => questionToken !== undefined)
@@ -33,8 +33,7 @@ test('every option says what it is when it is left out', (t) => {
   const silent = options.filter(({ comment }) => !/\bdefault\b/i.test(comment))
   t.deepEqual(
     silent.map(({ name }) => name),
-    // One of the two must be given: neither has a default.
-    ['PortOptions.port', 'PortOptions.ports'],
+    [],
   )
 })
 

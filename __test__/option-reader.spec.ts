@@ -1,8 +1,18 @@
 import test from 'ava'
 import { FaithError } from '../lib/errors.js'
 import { OptionReader } from '../lib/option-reader.js'
+import { closest } from '../lib/spelling.js'
 
-const reader = (options: unknown): OptionReader => new OptionReader('call', options)
+const NAMES = {
+  name: true,
+  prefixes: true,
+  mtu: true,
+  routes: true,
+  mapping: true,
+  signal: true,
+} as const
+
+const reader = (options: unknown) => new OptionReader('call', NAMES, options)
 
 test('an option that is absent or undefined gets its default', (t) => {
   const read = reader({ mtu: undefined })
@@ -66,12 +76,46 @@ for (const [what, read, complaint] of wrong) {
   })
 }
 
-test('a misspelt option is refused, and the error lists the right ones', (t) => {
-  const read = reader({ prefix: '64:ff9b::/96' })
-  read.strings('prefixes', [])
-  read.string('name', 'faith0')
-  const error = t.throws(() => read.end(), { instanceOf: FaithError })
+test('an option that there is not is refused first, and the error lists the right ones', (t) => {
+  const error = t.throws(() => reader({ mtu: -1, prefix: '64:ff9b::/96' }), {
+    instanceOf: FaithError,
+  })
   t.is(error.code, 'ERR_FAITH_ARGUMENT')
-  t.is(error.message, 'call: unknown option `prefix`')
-  t.is(error.hint, 'its options are name, prefixes')
+  t.is(error.message, 'call: `prefix` is no option; did you mean `prefixes`?')
+  t.is(error.hint, 'its options are mapping, mtu, name, prefixes, routes, signal')
+  t.throws(() => reader({ colour: 1 }), { message: 'call: `colour` is no option' })
 })
+
+test('what every object has is no option', (t) => {
+  t.throws(() => reader({ constructor: 1 }), { message: 'call: `constructor` is no option' })
+})
+
+test('options beside one that goes with no others are refused', (t) => {
+  const error = t.throws(() => reader({ name: 'faith0', mtu: 1500 }).alone('name'))
+  t.is(error.message, 'call: `mtu` does not go with `name`')
+  t.notThrows(() => reader({ name: 'faith0' }).alone('name'))
+})
+
+const meant: [given: string, names: string[], guess: string | undefined][] = [
+  ['prot', ['ports', 'address', 'port'], 'port'],
+  ['drain', ['drainMs'], 'drainMs'],
+  ['keepAlive', ['idleTimeoutMs', 'keepAliveTimeoutMs'], 'keepAliveTimeoutMs'],
+  ['idleTimeout', ['idleTimeoutMs', 'keepAliveTimeoutMs'], 'idleTimeoutMs'],
+  ['routeTimeoutMS', ['routeTimeoutMs'], 'routeTimeoutMs'],
+  ['acceslist', ['accessList'], 'accessList'],
+  ['maxSesions', ['maxSessions', 'maxSessionsPerClient'], 'maxSessions'],
+  ['source', ['action', 'client', 'localAddress'], 'client'],
+  ['source', ['host', 'localAddress', 'port'], 'localAddress'],
+  ['outgoing', ['action', 'client', 'localAddress'], 'localAddress'],
+  ['sources', ['address', 'localAddresses'], 'localAddresses'],
+  ['privilegedSource', ['port', 'privilegedLocalPort'], 'privilegedLocalPort'],
+  ['tun', ['mtu', 'name'], undefined],
+  ['', ['port'], undefined],
+  ['constructor', ['port'], undefined],
+]
+
+for (const [given, names, guess] of meant) {
+  test(`\`${given}\` among ${names.join(', ')} means ${guess ?? 'nothing'}`, (t) => {
+    t.is(closest(given, names), guess)
+  })
+}

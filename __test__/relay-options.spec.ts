@@ -125,7 +125,10 @@ const refused: [options: object, complaint: RegExp][] = [
   [{ mappings: '2001:db8::/120=192.0.2.0/24' }, /`mappings` must be an array/],
   [{ mappings: [7] }, /`mappings` must be an array of strings or \{ ipv6, ipv4 \}, got 7/],
   [{ mappings: [{ ipv6: '2001:db8::1' }] }, /a mapping of `mappings`: `ipv4` must be a string/],
-  [{ mappings: [{ ipv6: '2001:db8::1', ipv4: '192.0.2.1', port: 80 }] }, /unknown option `port`/],
+  [
+    { mappings: [{ ipv6: '2001:db8::1', ipv4: '192.0.2.1', port: 80 }] },
+    /a mapping of `mappings`: `port` is no option/,
+  ],
   [{ route: 'direct' }, /`route` must be a function, got 'direct'/],
   [{ routeTimeoutMs: 0 }, /`routeTimeoutMs` must be an integer from 1 to 2147483647, got 0/],
   [{ maxUndecided: 0 }, /`maxUndecided` must be an integer from 1 /],

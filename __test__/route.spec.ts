@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import test from 'ava'
-import { FaithError, type FaithRelayOptions } from '../index.js'
+import { FaithError, type FaithRelaySettings } from '../index.js'
 import type {
   NativeFailure,
   NativeInterface,
@@ -46,7 +46,7 @@ function pending() {
 
 /** A relay over an addon that asks what the test says, `early` before it is there, and notes the answers. */
 async function open(
-  options: Partial<FaithRelayOptions>,
+  options: FaithRelaySettings,
   early: NativeQuestion[] = [],
   refusal: NativeFailure | null = null,
 ) {
@@ -322,13 +322,16 @@ const malformed: [answer: unknown, complaint: RegExp][] = [
     /`localAddress` must be an IPv4 address, got '::1'/,
   ],
   [{ host: '192.0.2.1', port: 80, proxyProtocol: 3 }, /`proxyProtocol` must be 1 or 2, got 3/],
-  [{ host: '192.0.2.1', port: 80, prot: 1 }, /unknown option `prot`/],
+  [
+    { host: '192.0.2.1', port: 80, prot: 1 },
+    /the verdict: `prot` is no option; did you mean `port`\?/,
+  ],
   [{ socket: false }, /`socket` must be true, got false/],
   [{ socket: 1 }, /`socket` must be true or false, got 1/],
-  [{ socket: true, host: '192.0.2.1', port: 80 }, /unknown option `host`/],
-  [{ reject: 'drop', socket: true }, /unknown option `socket`/],
+  [{ socket: true, host: '192.0.2.1', port: 80 }, /`host` does not go with `socket`/],
+  [{ reject: 'drop', socket: true }, /`socket` does not go with `reject`/],
   [{ reject: 'denied' }, /`reject` must be 'refused' or/],
-  [{ reject: 'drop', host: '192.0.2.1', port: 80 }, /unknown option `host`/],
+  [{ reject: 'drop', host: '192.0.2.1', port: 80 }, /`host` does not go with `reject`/],
 ]
 
 for (const [answer, complaint] of malformed) {

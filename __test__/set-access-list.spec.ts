@@ -1,5 +1,5 @@
 import test from 'ava'
-import { FaithError, type FaithRelayOptions } from '../index.js'
+import { FaithError, type FaithRelaySettings } from '../index.js'
 import type { NativeFailure, NativeInterface } from '../lib/native.js'
 import { FaithRelay } from '../lib/relay.js'
 
@@ -12,7 +12,7 @@ const malformed: NativeFailure = {
 }
 
 /** A relay over an addon that notes what it is given, and answers when the test says so. */
-async function open(options: Partial<FaithRelayOptions> = {}) {
+async function open(options: FaithRelaySettings = {}) {
   const given: Given[] = []
   const answers: ((failure: NativeFailure | null) => void)[] = []
   const addon = {
@@ -88,7 +88,7 @@ test('a list that is none never reaches the relay', async (t) => {
   }
   const misspelt = relay.setAccessList('', { endDenyed: true } as never)
   const error = await t.throwsAsync(misspelt, { instanceOf: FaithError })
-  t.is(error?.message, 'relay.setAccessList: unknown option `endDenyed`')
+  t.is(error?.message, 'relay.setAccessList: `endDenyed` is no option; did you mean `endDenied`?')
   t.deepEqual(given, [])
 })
 

@@ -106,6 +106,16 @@ export async function routes(): Promise<void> {
 export async function options(): Promise<void> {
   take<FaithListenOptions>({ ports: [22, '8000-8999'] as const })
   take<FaithListenOptions>({ port: 80, mapping: 'low32', mappings: ['::1=192.0.2.1:80'] })
+  // @ts-expect-error no ports
+  await faith.listen({})
+  // @ts-expect-error one port and several
+  await faith.listen({ port: 80, ports: [81] })
+  // @ts-expect-error no ports
+  await faith.relay({ idleTimeoutMs: 0 })
+  // @ts-expect-error one port and several
+  await faith.relay({ port: 80, ports: 'all' })
+  // @ts-expect-error a misspelt option
+  await faith.listen({ prot: 5 })
   // @ts-expect-error no such mapping
   take<FaithListenOptions>({ port: 80, mapping: 'rfc3142' })
   take<readonly PortSpec[]>([22, 'all'])

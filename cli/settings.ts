@@ -1,5 +1,5 @@
 /** What the command line can ask for, and what is done where it says nothing. */
-import type { AccessRule, FaithRelayOptions } from '../index.js'
+import type { AccessRule, FaithRelaySettings } from '../index.js'
 import type { PortRange } from '../lib/ports.js'
 import { parseService } from './services.js'
 
@@ -29,7 +29,7 @@ export interface FaithdOptions {
 /** The options that are the library's own. */
 export interface RelaySettings extends Required<
   Pick<
-    FaithRelayOptions,
+    FaithRelaySettings,
     | 'mapping'
     | 'allowLoopback'
     | 'connectFirst'

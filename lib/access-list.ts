@@ -7,7 +7,14 @@ import { getSystemErrorMap } from 'node:util'
 import { FaithError } from './errors.js'
 import { unwrap } from './failure.js'
 import { native } from './native.js'
-import { isArray, itemsOf, OptionReader, readText, show } from './option-reader.js'
+import {
+  isArray,
+  itemsOf,
+  type OptionNames,
+  OptionReader,
+  readText,
+  show,
+} from './option-reader.js'
 import type { PortSpec } from './ports.js'
 
 /** One line of an access list. */
@@ -89,6 +96,16 @@ export async function readAccessList(path: string): Promise<string> {
   return text
 }
 
+const RULE: OptionNames<AccessRule> = {
+  action: true,
+  client: true,
+  destination: true,
+  ports: true,
+  localAddress: true,
+}
+
+type RuleReader = OptionReader<keyof AccessRule>
+
 /** @internal What errors call a list that has no file. */
 export const LIST = 'accessList'
 
@@ -100,11 +117,11 @@ export function accessListText(call: string, list: unknown): string {
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
   return itemsOf(`${call}: ${LIST}`, list)
-    .map((rule, index) => ruleText(new OptionReader(`${call}: ${LIST}:${index + 1}`, rule)))
+    .map((rule, index) => ruleText(new OptionReader(`${call}: ${LIST}:${index + 1}`, RULE, rule)))
     .join('\n')
 }
 
-function ruleText(read: OptionReader): string {
+function ruleText(read: RuleReader): string {
   const client = read.unchecked('client')
   const words = [
     client === undefined ? '::/0' : word(read, 'client', client),
@@ -120,12 +137,11 @@ function ruleText(read: OptionReader): string {
   }
   const localAddress = read.unchecked('localAddress')
   if (localAddress !== undefined) words.push(word(read, 'localAddress', localAddress))
-  read.end()
   return words.join(' ')
 }
 
 /** Text that cannot become another word, a comment or a second rule. */
-function word(read: OptionReader, name: string, value: unknown): string {
+function word(read: RuleReader, name: keyof AccessRule, value: unknown): string {
   if (typeof value === 'string' && /^[^\s#]+$/.test(value)) return value
   throw read.refuse(name, 'text without blanks', value)
 }

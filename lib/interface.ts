@@ -18,7 +18,7 @@ import {
   type NativeWarning,
   native,
 } from './native.js'
-import { MOST, OptionReader } from './option-reader.js'
+import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import { type FaithPrefixChange, FaithPrefixes } from './prefixes.js'
 import { FaithRelay } from './relay.js'
 import type { FaithRelayOptions } from './relay-options.js'
@@ -77,6 +77,19 @@ export interface FaithInterfaceCloseOptions {
    */
   drainMs?: number
 }
+
+const OPTIONS: OptionNames<FaithInterfaceOptions> = {
+  name: true,
+  prefixes: true,
+  mtu: true,
+  routes: true,
+  unsupported: true,
+  workers: true,
+  steering: true,
+  shortcut: true,
+  signal: true,
+}
+const CLOSE: OptionNames<FaithInterfaceCloseOptions> = { drainMs: true }
 
 /** Packets and their bytes, IPv6 headers included. */
 export interface FaithCounters {
@@ -212,7 +225,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   /** @internal */
   static async create(options: FaithInterfaceOptions): Promise<FaithInterface> {
-    const read = new OptionReader('createFaithInterface', options)
+    const read = new OptionReader('createFaithInterface', OPTIONS, options)
     const workers = read.unchecked('workers') === undefined ? {} : { workers: readWorkers(read) }
     const settings = {
       name: read.string('name', 'faith0'),
@@ -225,7 +238,6 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       ...workers,
     }
     const signal = read.signal('signal')
-    read.end()
     return await openUntil(signal, () => FaithInterface.#make(settings))
   }
 
@@ -335,9 +347,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * ```
    */
   async close(options: FaithInterfaceCloseOptions = {}): Promise<void> {
-    const read = new OptionReader('faith.close', options)
+    const read = new OptionReader('faith.close', CLOSE, options)
     const drainMs = read.integer('drainMs', { min: 0, max: MOST }, DRAIN_MS)
-    read.end()
     this.#closing ??= this.#shut(drainMs)
     await this.#closing
   }
@@ -470,6 +481,6 @@ async function warningsTold(): Promise<void> {
   await nextTurn()
 }
 
-function readWorkers(read: OptionReader): number {
+function readWorkers(read: OptionReader<'workers'>): number {
   return read.integer('workers', { min: 1, max: 64 }, 1)
 }

@@ -17,15 +17,14 @@ import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
 import type { FaithShortage } from './exhausted.js'
 import { unwrap } from './failure.js'
 import { DONE, iterate, type Source, type Taker } from './iteration.js'
-import { type MappingOptions, readMappings } from './mapping.js'
+import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
 import type { NativeConnection, NativeInterface, NativeListener, NativeShortage } from './native.js'
-import { OptionReader } from './option-reader.js'
-import { type PortOptions, readPorts } from './ports.js'
+import { type OptionNames, OptionReader } from './option-reader.js'
+import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
 
-/** Where a listener listens, and how it makes its sockets. */
-export interface FaithListenOptions
-  extends PortOptions, MappingOptions, Partial<FaithSocketOptions> {
+/** Where a listener listens, and how it makes its sockets: everything but its ports. */
+export interface FaithListenSettings extends MappingOptions, Partial<FaithSocketOptions> {
   /**
    * One address inside a prefix of the interface. Default: every address of every prefix. A listener on one address
    * goes before one on all of them.
@@ -35,6 +34,19 @@ export interface FaithListenOptions
   backlog?: number
   /** Closes the listener when it is aborted, as `close()` does. Default: only `close()` does. */
   signal?: AbortSignal
+}
+
+/** Where a listener listens, on which ports, and how it makes its sockets. */
+export type FaithListenOptions = FaithListenSettings & PortOptions
+
+const OPTIONS: OptionNames<FaithListenOptions> = {
+  ...PORT_OPTIONS,
+  ...MAPPING_OPTIONS,
+  address: true,
+  backlog: true,
+  allowHalfOpen: true,
+  pauseOnConnect: true,
+  signal: true,
 }
 
 /** How connections are iterated over. */
@@ -117,7 +129,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   ): Promise<FaithListener> {
     const call = 'faith.listen'
     requireSockets(call)
-    const read = new OptionReader(call, options)
+    const read = new OptionReader(call, OPTIONS, options)
     const ports = readPorts(read)
     const address = readAddress(read)
     const backlog = read.integer('backlog', { min: 1, max: 65_535 }, 4096)
@@ -127,7 +139,6 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
       pauseOnConnect: read.boolean('pauseOnConnect', false),
     }
     const signal = read.signal('signal')
-    read.end()
 
     return await openUntil(signal, async () => {
       const listener = new FaithListener(INSIDE, faith, socketOptions, released)
@@ -335,9 +346,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * ```
    */
   connections(options: FaithIterationOptions = {}): AsyncIterableIterator<FaithSocket, undefined> {
-    const read = new OptionReader('listener.connections', options)
+    const read = new OptionReader('listener.connections', { signal: true }, options)
     const signal = read.signal('signal')
-    read.end()
     const source: Source = {
       isClosed: () => this.#closing !== undefined,
       wait: (taker) => {
@@ -442,7 +452,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
 }
 
 /** The `address` option, for the addon: absent, or an IPv6 address. */
-export function readAddress(read: OptionReader): { address?: string } {
+export function readAddress(read: OptionReader<'address'>): { address?: string } {
   const address = read.unchecked('address')
   if (address === undefined) return {}
   if (typeof address !== 'string' || !isIPv6(address) || address.includes('%')) {

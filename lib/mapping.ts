@@ -1,5 +1,5 @@
 /** Which IPv4 servers captured addresses mean: the options that say so. */
-import { OptionReader } from './option-reader.js'
+import { type OptionNames, OptionReader } from './option-reader.js'
 
 /** One explicit mapping of IPv6 addresses to IPv4. */
 export interface FaithMapping {
@@ -32,6 +32,14 @@ export interface MappingOptions {
   mappings?: readonly string[] | readonly FaithMapping[]
 }
 
+/** The names of {@link MappingOptions}. */
+export const MAPPING_OPTIONS: OptionNames<MappingOptions> = { mapping: true, mappings: true }
+
+/** The names of a {@link FaithMapping}. */
+const PAIR: OptionNames<FaithMapping> = { ipv6: true, ipv4: true }
+
+type MappingReader = OptionReader<keyof MappingOptions>
+
 /** What the addon takes for them. */
 export interface Mappings {
   mapping: string
@@ -39,20 +47,19 @@ export interface Mappings {
 }
 
 /** The options of `call`, for the addon. */
-export function readMappings(call: string, read: OptionReader): Mappings {
+export function readMappings(call: string, read: MappingReader): Mappings {
   return {
     mapping: read.oneOf('mapping', ['rfc6052', 'low32'], 'rfc6052'),
     mappings: read.list('mappings', [], (mapping) => readMapping(call, read, mapping)),
   }
 }
 
-function readMapping(call: string, read: OptionReader, mapping: unknown): string {
+function readMapping(call: string, read: MappingReader, mapping: unknown): string {
   if (typeof mapping === 'string') return mapping
   if (typeof mapping !== 'object' || mapping === null) {
     throw read.refuse('mappings', 'an array of strings or { ipv6, ipv4 }', mapping)
   }
-  const pair = new OptionReader(`${call}: a mapping of \`mappings\``, mapping)
+  const pair = new OptionReader(`${call}: a mapping of \`mappings\``, PAIR, mapping)
   const text = `${pair.string('ipv6')}=${pair.string('ipv4')}`
-  pair.end()
   return text
 }

@@ -1,23 +1,29 @@
 /**
- * Options are read once, at the public edge, into values that cannot be wrong. Whoever calls from JavaScript gets
- * the same clear errors that the compiler gives to TypeScript, a misspelt option included.
+ * Options are read once, at the public edge, into values that cannot be wrong. Programs in JavaScript get the same clear
+ * errors that the compiler gives to TypeScript, a misspelt option included.
  */
 import { FaithError } from './errors.js'
+import { closest } from './spelling.js'
 
 /** The most the addon takes for a number, whatever it counts. */
 export const MOST = 4_294_967_295
 
+/** The names that an options object of type `T` may have. A record has to name every one, which a list need not. */
+export type OptionNames<T> = Readonly<Record<keyof T, true>>
+
 /**
- * Reads the options object of one call: each method takes one option, checks it and fills in its default;
- * {@link OptionReader.end} then refuses the options nobody took.
+ * Reads the options object of one call. Options that are not among the names of the call are refused first; then each
+ * method reads one option, checks it and fills in its default.
  */
-export class OptionReader {
+export class OptionReader<Name extends string = string> {
   readonly #call: string
   readonly #options: ReadonlyMap<string, unknown>
-  readonly #taken = new Set<string>()
 
-  /** @param call - the function whose options these are, for the messages: `faith.listen` */
-  constructor(call: string, options: unknown) {
+  /**
+   * @param call - the function whose options these are, for the messages: `faith.listen`
+   * @param names - the options that there are
+   */
+  constructor(call: string, names: Readonly<Record<Name, true>>, options: unknown) {
     if (typeof options !== 'object' || options === null || isArray(options)) {
       throw new FaithError(
         'ERR_FAITH_ARGUMENT',
@@ -26,21 +32,31 @@ export class OptionReader {
     }
     this.#call = call
     this.#options = new Map(readable(`${call}: the options`, () => Object.entries(options)))
+    for (const name of this.#options.keys()) {
+      if (!Object.hasOwn(names, name)) throw unknownOption(call, name, Object.keys(names))
+    }
+  }
+
+  /** Refuses every option but `name`, which does not go with others. */
+  alone(name: Name): void {
+    const other = [...this.#options.keys()].find((one) => one !== name)
+    if (other === undefined) return
+    const message = `${this.#call}: \`${other}\` does not go with \`${name}\``
+    throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
 
   /** The option as it was given; `undefined` where it was not. */
-  unchecked(name: string): unknown {
-    this.#taken.add(name)
+  unchecked(name: Name): unknown {
     return this.#options.get(name)
   }
 
-  string(name: string, fallback?: string): string {
+  string(name: Name, fallback?: string): string {
     const value = this.unchecked(name) ?? fallback
     if (typeof value !== 'string') throw this.refuse(name, 'a string', value)
     return value
   }
 
-  strings(name: string, fallback: readonly string[]): string[] {
+  strings(name: Name, fallback: readonly string[]): string[] {
     return this.list(name, fallback, (value) => {
       if (typeof value !== 'string') throw this.refuse(name, 'an array of strings', value)
       return value
@@ -48,19 +64,19 @@ export class OptionReader {
   }
 
   /** An array whose items `read` checks one by one. */
-  list<T>(name: string, fallback: readonly T[], read: (item: unknown) => T): T[] {
+  list<T>(name: Name, fallback: readonly T[], read: (item: unknown) => T): T[] {
     const value = this.unchecked(name) ?? fallback
     if (!isArray(value)) throw this.refuse(name, 'an array', value)
     return itemsOf(`${this.#call}: \`${name}\``, value).map(read)
   }
 
-  boolean(name: string, fallback: boolean): boolean {
+  boolean(name: Name, fallback: boolean): boolean {
     const value = this.unchecked(name) ?? fallback
     if (typeof value !== 'boolean') throw this.refuse(name, 'true or false', value)
     return value
   }
 
-  integer(name: string, range: { min: number; max: number }, fallback?: number): number {
+  integer(name: Name, range: { min: number; max: number }, fallback?: number): number {
     const value = this.unchecked(name) ?? fallback
     if (
       typeof value !== 'number' ||
@@ -73,7 +89,7 @@ export class OptionReader {
     return value
   }
 
-  oneOf<const T extends string | number>(name: string, choices: readonly T[], fallback?: T): T {
+  oneOf<const T extends string | number>(name: Name, choices: readonly T[], fallback?: T): T {
     const value = this.unchecked(name) ?? fallback
     const choice = choices.find((candidate) => candidate === value)
     if (choice === undefined) {
@@ -82,31 +98,28 @@ export class OptionReader {
     return choice
   }
 
-  signal(name: string): AbortSignal | undefined {
+  signal(name: Name): AbortSignal | undefined {
     const value = this.unchecked(name)
     if (value === undefined || isSignal(value)) return value
     throw this.refuse(name, 'an AbortSignal', value)
   }
 
-  /** Refuses every option that was given and not taken. */
-  end(): void {
-    for (const name of this.#options.keys()) {
-      if (!this.#taken.has(name)) {
-        const known = [...this.#taken].toSorted().join(', ')
-        throw new FaithError('ERR_FAITH_ARGUMENT', `${this.#call}: unknown option \`${name}\``, {
-          hint: `its options are ${known}`,
-        })
-      }
-    }
-  }
-
   /** The error for an option that is not what it must be. */
-  refuse(name: string, expected: string, value: unknown): FaithError {
+  refuse(name: Name, expected: string, value: unknown): FaithError {
     return new FaithError(
       'ERR_FAITH_ARGUMENT',
       `${this.#call}: \`${name}\` must be ${expected}, got ${show(value)}`,
     )
   }
+}
+
+function unknownOption(call: string, name: string, names: readonly string[]): FaithError {
+  const meant = closest(name, names)
+  const guess = meant === undefined ? '' : `; did you mean \`${meant}\`?`
+  const message = `${call}: \`${name}\` is no option${guess}`
+  return new FaithError('ERR_FAITH_ARGUMENT', message, {
+    hint: `its options are ${names.toSorted().join(', ')}`,
+  })
 }
 
 /** An argument of `call` that must be text. */

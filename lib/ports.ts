@@ -1,6 +1,6 @@
 /** Ports as people write them, read into legal ranges; the addon sorts and joins them. */
 import { FaithError } from './errors.js'
-import { isArray, itemsOf, type OptionReader, show } from './option-reader.js'
+import { isArray, itemsOf, type OptionNames, type OptionReader, show } from './option-reader.js'
 
 /** One port (`22` or `'22'`), a range (`'8000-8999'`, both ends included) or every port (`'all'`). */
 export type PortSpec = number | string
@@ -11,13 +11,27 @@ export interface PortRange {
   last: number
 }
 
-/** Which ports a listener or a relay takes: `port` for one, `ports` for several. Exactly one of them is given. */
-export interface PortOptions {
+/** One port that a listener or a relay takes. */
+export interface OnePortOption {
   /** One TCP port, 1 to 65535. */
-  port?: number
-  /** A port, a range such as `'8000-8999'`, a list of both, or `'all'`. */
-  ports?: PortSpec | readonly PortSpec[]
+  port: number
+  /** Tells it from a {@link SeveralPortsOption}. */
+  ports?: never
 }
+
+/** Several ports that a listener or a relay takes. */
+export interface SeveralPortsOption {
+  /** A port, a range such as `'8000-8999'`, a list of both, or `'all'`. */
+  ports: PortSpec | readonly PortSpec[]
+  /** Tells it from a {@link OnePortOption}. */
+  port?: never
+}
+
+/** Which ports a listener or a relay takes: `port` for one, `ports` for several. Exactly one of them is given. */
+export type PortOptions = OnePortOption | SeveralPortsOption
+
+/** The names of {@link PortOptions}. */
+export const PORT_OPTIONS: OptionNames<PortOptions> = { port: true, ports: true }
 
 const HIGHEST = 65_535
 
@@ -38,7 +52,7 @@ export function parsePorts(ports: unknown): PortRange[] {
 }
 
 /** The ports an options object names by `port` or `ports`. */
-export function readPorts(read: OptionReader): PortRange[] {
+export function readPorts(read: OptionReader<'port' | 'ports'>): PortRange[] {
   const port = read.unchecked('port')
   const ports = read.unchecked('ports')
   if ((port === undefined) === (ports === undefined)) {

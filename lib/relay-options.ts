@@ -2,15 +2,23 @@
 import { isIPv4 } from 'node:net'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener.js'
-import { type MappingOptions, readMappings } from './mapping.js'
+import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
 import type { NativeRelayOptions } from './native.js'
-import { MOST, OptionReader } from './option-reader.js'
-import { type PortOptions, readPorts } from './ports.js'
+import { MOST, type OptionNames, OptionReader } from './option-reader.js'
+import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
 import type { FaithRoute } from './route.js'
-import { readConnectTimeout, readLastingTimeouts } from './server.js'
+import {
+  CONNECT_OPTIONS,
+  LASTING_OPTIONS,
+  readConnectTimeout,
+  readLastingTimeouts,
+} from './server.js'
 
-/** How a relay captures, judges and carries connections. Every duration is in milliseconds, and its name ends in `Ms`. */
-export interface FaithRelayOptions extends PortOptions, MappingOptions {
+/**
+ * How a relay captures, judges and carries connections: everything but its ports. Every duration is in milliseconds, and
+ * its name ends in `Ms`.
+ */
+export interface FaithRelaySettings extends MappingOptions {
   /** One address inside a prefix of the interface. Default: every address of every prefix. */
   address?: string
   /** How many connections may wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
@@ -143,6 +151,36 @@ export interface FaithRelayOptions extends PortOptions, MappingOptions {
   signal?: AbortSignal
 }
 
+/** Which ports a relay takes, and how it captures, judges and carries connections. */
+export type FaithRelayOptions = FaithRelaySettings & PortOptions
+
+const OPTIONS: OptionNames<FaithRelayOptions> = {
+  ...PORT_OPTIONS,
+  ...MAPPING_OPTIONS,
+  ...CONNECT_OPTIONS,
+  ...LASTING_OPTIONS,
+  address: true,
+  backlog: true,
+  accessList: true,
+  allowLoopback: true,
+  connectFirst: true,
+  maxHeld: true,
+  maxHeldPerClient: true,
+  maxSessions: true,
+  maxSessionsPerClient: true,
+  maxRatePerClient: true,
+  clientPrefixLength: true,
+  proxyProtocol: true,
+  localAddresses: true,
+  privilegedLocalPort: true,
+  copyDscp: true,
+  route: true,
+  routeTimeoutMs: true,
+  maxUndecided: true,
+  sessionEvents: true,
+  signal: true,
+}
+
 const ANY = { min: 0, max: MOST }
 const SOME = { min: 1, max: MOST }
 /** setTimeout() takes no more. */
@@ -162,7 +200,7 @@ export interface RelayOptions {
 /** @internal */
 export function readRelayOptions(options: unknown): RelayOptions {
   const call = 'faith.relay'
-  const read = new OptionReader(call, options)
+  const read = new OptionReader(call, OPTIONS, options)
   const accessList = read.unchecked('accessList')
   const route = readRoute(read)
   const routeTimeoutMs = read.integer('routeTimeoutMs', TIMER_MS, 5000)
@@ -197,7 +235,6 @@ export function readRelayOptions(options: unknown): RelayOptions {
   }
   const sessionEvents = read.boolean('sessionEvents', true)
   const signal = read.signal('signal')
-  read.end()
   return { settings, sessionEvents, route, signal }
 }
 
@@ -206,12 +243,12 @@ function undecidedWithin(routeTimeoutMs: number): number {
   return Math.min(1024 * Math.ceil(routeTimeoutMs / 5000), MOST_UNDECIDED)
 }
 
-function readLocalAddress(read: OptionReader, address: unknown): string {
+function readLocalAddress(read: OptionReader<'localAddresses'>, address: unknown): string {
   if (typeof address === 'string' && isIPv4(address)) return address
   throw read.refuse('localAddresses', 'an array of IPv4 addresses', address)
 }
 
-function readRoute(read: OptionReader): FaithRoute | undefined {
+function readRoute(read: OptionReader<'route'>): FaithRoute | undefined {
   const route = read.unchecked('route')
   if (route === undefined || typeof route === 'function') return route as FaithRoute | undefined
   throw read.refuse('route', 'a function', route)

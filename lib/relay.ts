@@ -18,7 +18,7 @@ import type {
   NativeSession,
   NativeShortage,
 } from './native.js'
-import { MOST, OptionReader, show } from './option-reader.js'
+import { MOST, type OptionNames, OptionReader, show } from './option-reader.js'
 import { type FaithRelayOptions, readRelayOptions, type RelayOptions } from './relay-options.js'
 import { routeError, Router, unheard } from './route.js'
 import { liveSessions } from './live.js'
@@ -54,6 +54,12 @@ export interface FaithRelayCloseOptions {
    */
   drainMs?: number
 }
+
+const LIST_OPTIONS: OptionNames<FaithSetAccessListOptions> = {
+  allowLoopback: true,
+  endDenied: true,
+}
+const CLOSE: OptionNames<FaithRelayCloseOptions> = { drainMs: true }
 
 /** The events of a {@link FaithRelay}. */
 export interface FaithRelayEvents {
@@ -248,11 +254,10 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   async setAccessList(list: AccessList, options: FaithSetAccessListOptions = {}): Promise<void> {
     const call = 'relay.setAccessList'
     const text = accessListText(call, list)
-    const read = new OptionReader(call, options)
+    const read = new OptionReader(call, LIST_OPTIONS, options)
     const same = read.unchecked('allowLoopback') === undefined
     const allowLoopback = same ? undefined : read.boolean('allowLoopback', false)
     const endDenied = read.boolean('endDenied', false)
-    read.end()
     // The addon reads lists on threads of its own; what was asked for last must come last.
     const setting = this.#setting.then(() =>
       this.#replaceAccessList(text, allowLoopback, endDenied),
@@ -301,9 +306,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * ```
    */
   async close(options: FaithRelayCloseOptions = {}): Promise<void> {
-    const read = new OptionReader('relay.close', options)
+    const read = new OptionReader('relay.close', CLOSE, options)
     const drainMs = read.integer('drainMs', { min: 0, max: MOST }, 0)
-    read.end()
     this.#closing ??= this.#shut(drainMs)
     await this.#closing
   }

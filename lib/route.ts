@@ -10,8 +10,8 @@ import type { FaithEndpoint, FaithSessionDestination } from './endpoint.js'
 import { FaithError } from './errors.js'
 import { unwrap } from './failure.js'
 import type { NativeQuestion, NativeRelay, NativeVerdict } from './native.js'
-import { OptionReader, show } from './option-reader.js'
-import { readServer, resolve } from './server.js'
+import { type OptionNames, OptionReader, show } from './option-reader.js'
+import { readServer, resolve, SERVER_OPTIONS } from './server.js'
 import { toDestination } from './session.js'
 import { requireSockets } from './socket.js'
 
@@ -91,6 +91,8 @@ const REJECTS: readonly FaithRouteReject['reject'][] = [
 
 /** What becomes of a connection. */
 export type FaithRouteVerdict = FaithRouteServer | FaithRouteReject | FaithRouteSocket
+
+const VERDICT: OptionNames<FaithRouteServer> = { ...SERVER_OPTIONS, reject: true, socket: true }
 
 /**
  * Decides where a connection goes; `undefined` leaves it to the relay's mappings and access list.
@@ -192,24 +194,21 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
     const message = `the verdict must be an object or undefined, got ${show(answer)}`
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
-  const read = new OptionReader('the verdict', answer)
+  const read = new OptionReader('the verdict', VERDICT, answer)
+  // One that says two things is a mistake, and not to be taken for either.
   if (read.unchecked('reject') !== undefined) {
-    const reject = read.oneOf('reject', REJECTS)
-    // One that says both is a mistake, and not to be taken for either.
-    read.end()
-    return { reject }
+    read.alone('reject')
+    return { reject: read.oneOf('reject', REJECTS) }
   }
 
   if (read.unchecked('socket') !== undefined) {
     const socket = read.boolean('socket', true)
     if (!socket) throw read.refuse('socket', 'true', socket)
-    read.end()
+    read.alone('socket')
     return { socket: true }
   }
 
-  const server = readServer(read)
-  read.end()
-  return await resolve(server)
+  return await resolve(readServer(read))
 }
 
 /** @internal The error of connections that nobody takes. */

@@ -1,7 +1,7 @@
 /** Servers that connections are sent to by whoever uses the library: how they are named, and how long they may take. */
 import { lookup } from 'node:dns/promises'
 import { isIP, isIPv4, isIPv6 } from 'node:net'
-import { MOST, type OptionReader } from './option-reader.js'
+import { MOST, type OptionNames, type OptionReader } from './option-reader.js'
 
 /** A server as it was named, checked. */
 export interface NamedServer {
@@ -11,10 +11,22 @@ export interface NamedServer {
   proxyProtocol?: 1 | 2
 }
 
+/** The names of a server's options. */
+export const SERVER_OPTIONS: OptionNames<NamedServer> = {
+  host: true,
+  port: true,
+  localAddress: true,
+  proxyProtocol: true,
+}
+/** The names of what says how long a server may take to answer. */
+export const CONNECT_OPTIONS = { connectTimeoutMs: true } as const
+/** The names of what says how long connections may go on without a sign of life. */
+export const LASTING_OPTIONS = { idleTimeoutMs: true, keepAliveTimeoutMs: true } as const
+
 /** The kernel takes 32767 seconds at most for the half of it that goes by before the first probe (tcp(7)). */
 const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
 
-export function readServer(read: OptionReader): NamedServer {
+export function readServer(read: OptionReader<keyof NamedServer>): NamedServer {
   const host = read.string('host')
   const port = read.integer('port', { min: 1, max: 65_535 })
   const localAddress = read.unchecked('localAddress')
@@ -40,11 +52,13 @@ export async function resolve(server: NamedServer): Promise<NamedServer> {
   return { ...server, host: (await lookup(server.host, { family: 4 })).address }
 }
 
-export function readConnectTimeout(read: OptionReader): { connectTimeoutMs: number } {
+export function readConnectTimeout(read: OptionReader<keyof typeof CONNECT_OPTIONS>): {
+  connectTimeoutMs: number
+} {
   return { connectTimeoutMs: read.integer('connectTimeoutMs', { min: 1, max: MOST }, 10_000) }
 }
 
-export function readLastingTimeouts(read: OptionReader): {
+export function readLastingTimeouts(read: OptionReader<keyof typeof LASTING_OPTIONS>): {
   idleTimeoutMs: number
   keepAliveTimeoutMs: number
 } {

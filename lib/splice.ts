@@ -11,13 +11,16 @@ import {
   type NativeStop,
   native,
 } from './native.js'
-import { OptionReader, readable } from './option-reader.js'
+import { type OptionNames, OptionReader, readable } from './option-reader.js'
 import {
+  CONNECT_OPTIONS,
+  LASTING_OPTIONS,
   type NamedServer,
   readConnectTimeout,
   readLastingTimeouts,
   readServer,
   resolve,
+  SERVER_OPTIONS,
 } from './server.js'
 import { type FaithEndReason, toEndReason } from './session.js'
 
@@ -81,6 +84,12 @@ export interface FaithSpliceStats {
 }
 
 const CALL = 'socket.spliceTo'
+const OPTIONS: OptionNames<FaithSpliceOptions> = { ...LASTING_OPTIONS, signal: true }
+const TO_SERVER: OptionNames<FaithSpliceServer> = {
+  ...SERVER_OPTIONS,
+  ...CONNECT_OPTIONS,
+  ...OPTIONS,
+}
 const NOTHING = Buffer.alloc(0)
 
 /** A server to connect to, or a socket, and what the splice goes by. */
@@ -157,11 +166,11 @@ async function begin(
 
 function readTarget(target: unknown, options?: unknown): Target {
   if (isSocket(target)) {
-    const read = new OptionReader(CALL, options ?? {})
+    const read = new OptionReader(CALL, OPTIONS, options ?? {})
     return { server: target, ...readOptions(read) }
   }
   if (options !== undefined) throw wrong('the options of a server are given with it')
-  const read = new OptionReader(CALL, target)
+  const read = new OptionReader(CALL, TO_SERVER, target)
   const server = { ...readServer(read), ...readConnectTimeout(read) }
   return { server, ...readOptions(read) }
 }
@@ -170,10 +179,9 @@ function isSocket(target: unknown): target is Socket {
   return readable(`${CALL}: the target`, () => target instanceof Socket)
 }
 
-function readOptions(read: OptionReader): Omit<Target, 'server'> {
+function readOptions(read: OptionReader<keyof FaithSpliceOptions>): Omit<Target, 'server'> {
   const timeouts = readLastingTimeouts(read)
   const signal = read.signal('signal')
-  read.end()
   return { timeouts, signal }
 }
 

@@ -205,7 +205,7 @@ test('with --end-denied, sessions that are no longer permitted are ended, and th
   permitted.says('still here')
   await permittedFar.hears('still here')
   t.deepEqual(permitted.history, ['connected'])
-  const ended = await faithd.session(({ client }) => client.address === stranger)
+  const ended = await faithd.session((session) => session.client.address === stranger)
   t.is(ended.reason, 'aborted')
   t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
 })

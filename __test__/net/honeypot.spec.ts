@@ -136,8 +136,8 @@ test.serial('no more guests come in than there may be, and the next when one lea
   for (const guest of all) guest.ends()
   await waitFor('all to leave', () => honeypot.log.length === 4)
   const third = await all.find((guest) => !two.includes(guest))?.port()
-  const { came } = await honeypot.logs<Guest>(({ event, client }) => {
-    return event === 'guest' && client.port === third
+  const { came } = await honeypot.logs<Guest>((guest) => {
+    return guest.event === 'guest' && guest.client.port === third
   })
   t.true(Date.parse(came) >= left, `${came}, ${new Date(left).toISOString()}`)
 })

@@ -78,8 +78,8 @@ async function busyPort(faithd: Faithd) {
     // resolved, has asked again.
     reasons: () => {
       const ended = new Map<string, string>()
-      for (const { client, destination, reason } of faithd.sessions) {
-        if (destination.port === port) ended.set(`${client.address} ${client.port}`, reason)
+      for (const { client: from, destination, reason } of faithd.sessions) {
+        if (destination.port === port) ended.set(`${from.address} ${from.port}`, reason)
       }
       return Array.from(ended.values())
     },

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 import { addresses, waitFor, type LabProcess } from '../../lab/index.js'
-import type { FaithRelayOptions } from '../../index.js'
+import type { FaithRelaySettings } from '../../index.js'
 import { Program, type Relay } from '../programs/program.js'
 import { stage } from '../programs/stage.js'
 
@@ -71,7 +71,7 @@ class Pool implements AsyncDisposable {
     this.#clients = clients
   }
 
-  static async open(options: Partial<FaithRelayOptions>): Promise<Pool> {
+  static async open(options: FaithRelaySettings): Promise<Pool> {
     port += 1
     const server = lab.server.spawn('python3', [mirror, 'serve', String(port)])
     await server.line(/^serving/)

@@ -48,10 +48,10 @@ async function greetByCopy(index: number, file: string): Promise<void> {
   if (!('listen' in faith)) throw new Error(faith.message)
   const ports = [{ first: 80, last: 80 }]
   const options = { ports, backlog: 16, mapping: 'rfc6052', mappings: [] }
-  const greet = (batch: NativeConnection[]): void => {
+  const answer = (batch: NativeConnection[]): void => {
     for (const { socket } of batch) new Socket({ fd: socket.take() }).end(`${faith.name}\n`)
   }
-  const listener = await faith.listen(options, greet, nothing)
+  const listener = await faith.listen(options, answer, nothing)
   if (!('close' in listener)) throw new Error(listener.message)
   kept.push(faith, listener)
 }

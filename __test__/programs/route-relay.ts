@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import {
   createFaithInterface,
   setKeepfaith,
-  type FaithRelayOptions,
+  type FaithRelaySettings,
   type FaithRouteVerdict,
 } from '../../index.js'
 
@@ -25,7 +25,7 @@ export type Order =
   { port: number; answer: Answer } | { port: number; decide: true } | { close: true }
 
 /** Options as JSON has them; `listens` is whether somebody listens to `error`. */
-export type Settings = Omit<FaithRelayOptions, 'route'> & { listens?: boolean }
+export type Settings = Omit<FaithRelaySettings, 'route'> & { listens?: boolean }
 
 const { listens = true, ...options } = JSON.parse(process.argv[2] ?? '{}') as Settings
 const answers = new Map<number, Answer>()

@@ -228,7 +228,7 @@ test.serial('one listener more than fit is told the limit', async (t) => {
   t.regex(error.hint ?? '', /close a listener/)
 })
 
-const outside: [what: string, options: FaithListenOptions, code: string][] = [
+const outside: [what: string, options: object, code: string][] = [
   ['port 0', { port: 0 }, 'ERR_FAITH_PORT'],
   ['port 65536', { port: 65_536 }, 'ERR_FAITH_PORT'],
   ['port -1', { port: -1 }, 'ERR_FAITH_PORT'],
@@ -253,7 +253,11 @@ for (const call of ['listen', 'relay'] as const) {
     await using faith = await router.create()
     await faith.listen({ port: 8080 }, 'here')
     for (const [what, options, code] of outside) {
-      const error = await t.throwsAsync(faith[call](options), { instanceOf: FaithError }, what)
+      const error = await t.throwsAsync(
+        faith[call](options as FaithListenOptions),
+        { instanceOf: FaithError },
+        what,
+      )
       t.is(error?.code, code, what)
     }
     t.like(await client.greeting(server, 8080), { from: 'here' })
