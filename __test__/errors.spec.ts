@@ -1,4 +1,4 @@
-import { getSystemErrorName } from 'node:util'
+import { getSystemErrorName, inspect } from 'node:util'
 import test from 'ava'
 import { FaithError } from '../lib/errors.js'
 import { toFaithError, unwrap } from '../lib/failure.js'
@@ -42,6 +42,25 @@ test('what is not a failure passes', (t) => {
   t.is(unwrap(value), value)
   t.is(unwrap(null), null)
   t.is(unwrap(undefined), undefined)
+})
+
+test('a hint is printed with the stack, and with the error, once', (t) => {
+  const error = toFaithError(failure)
+  const [line] = error.stack?.split('\n') ?? []
+  t.is(line, 'FaithError: cannot create faith0: operation not permitted; give CAP_NET_ADMIN')
+  t.is(error.message, failure.message)
+  const printed = inspect(error)
+  t.is(printed.split(failure.hint).length - 1, 1)
+  t.regex(printed, /^FaithError: .*; give CAP_NET_ADMIN\n +at .*errno: -1,\n/s)
+  t.regex(inspect(new Error('outer', { cause: error })), /give CAP_NET_ADMIN/)
+})
+
+test('an error without a hint is printed as it is', (t) => {
+  const error = new FaithError('ERR_FAITH_CLOSED', 'faith0 is closed')
+  t.regex(
+    inspect(error),
+    /^FaithError: faith0 is closed\n +at .*\{\n {2}code: 'ERR_FAITH_CLOSED'\n\}$/s,
+  )
 })
 
 test('an error of our own needs no errno', (t) => {

@@ -17,7 +17,9 @@ const sources = readdirSync(directory).map((name) => {
 const options = sources.flatMap((file) =>
   file.statements
     .filter((node) => ts.isInterfaceDeclaration(node))
-    .filter(({ name }) => /(?:Options|Settings)$|^AccessRule$/.test(name.text))
+    .filter(({ name }) =>
+      /^Faith\w+(?:Options|Settings)$|^(?:MappingOptions|AccessRule)$/.test(name.text),
+    )
     .flatMap(({ name, members }) =>
       members
         .filter(({ questionToken }) => questionToken !== undefined)

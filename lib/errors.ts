@@ -74,11 +74,11 @@ export class FaithError extends Error {
   /** One of {@link FaithErrorCode}, or the name of an errno such as `EPERM`. */
   readonly code: FaithErrorCode | (string & {})
   /** The kernel's error number, negative as in Node, where the kernel refused. */
-  readonly errno: number | undefined
+  declare readonly errno: number | undefined
   /** The system call or netlink request the kernel refused. */
-  readonly syscall: string | undefined
-  /** What to do about it, where that is known. */
-  readonly hint: string | undefined
+  declare readonly syscall: string | undefined
+  /** What to do about it, where that is known. `stack` has it behind the message, and so it is printed with the error. */
+  declare readonly hint: string | undefined
 
   /**
    * Errors are made by this package; others make them to test what they do about them.
@@ -97,9 +97,15 @@ export class FaithError extends Error {
     const { cause, errno, syscall, hint } = details ?? {}
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
-    this.errno = errno
-    this.syscall = syscall
-    this.hint = hint
+    if (errno !== undefined) this.errno = errno
+    if (syscall !== undefined) this.syscall = syscall
+    if (hint === undefined) return
+    // Not enumerable, so that it is printed once, by the stack.
+    Object.defineProperty(this, 'hint', { value: hint })
+    const header = `${this.name}: ${message}`
+    // Only now: the stack of the constructor above begins with the name of its own class.
+    Error.captureStackTrace(this)
+    this.stack = String(this.stack).replace(header, () => `${header}; ${hint}`)
   }
 }
 

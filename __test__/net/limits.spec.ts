@@ -78,8 +78,8 @@ async function busyPort(faithd: Faithd) {
     // resolved, has asked again.
     reasons: () => {
       const ended = new Map<string, string>()
-      for (const { client: from, destination, reason } of faithd.sessions) {
-        if (destination.port === port) ended.set(`${from.address} ${from.port}`, reason)
+      for (const { client: caller, destination, reason } of faithd.sessions) {
+        if (destination.port === port) ended.set(`${caller.address} ${caller.port}`, reason)
       }
       return Array.from(ended.values())
     },
