@@ -39,6 +39,7 @@ export { getKeepfaith, setKeepfaith } from './lib/keepfaith.js'
 export {
   FaithListener,
   type FaithIterationOptions,
+  type FaithListenerCloseOptions,
   type FaithListenerEvents,
   type FaithListenOptions,
   type FaithListenSettings,

@@ -19,7 +19,7 @@ import { unwrap } from './failure.js'
 import { DONE, iterate, type Source, type Taker } from './iteration.js'
 import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
 import type { NativeConnection, NativeInterface, NativeListener, NativeShortage } from './native.js'
-import { type OptionNames, OptionReader } from './option-reader.js'
+import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
 
@@ -54,6 +54,17 @@ export interface FaithIterationOptions {
   /** Ends the iteration with an `AbortError` when it is aborted. Default: it goes on until the listener closes. */
   signal?: AbortSignal
 }
+
+/** How a listener is closed. */
+export interface FaithListenerCloseOptions {
+  /**
+   * How long the sockets that it gave may stay open, in milliseconds. Those that are open then are ended as by the close of
+   * their interface. Default: they live on for as long as the interface does, and are not waited for.
+   */
+  drainMs?: number
+}
+
+const CLOSE: OptionNames<FaithListenerCloseOptions> = { drainMs: true }
 
 /** The events of a {@link FaithListener}. */
 export interface FaithListenerEvents {
@@ -276,21 +287,32 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * Stops capturing on these ports and closes the connections nobody has taken; `close` is emitted after. Sockets
-   * already taken live on for as long as the interface does. Closing again waits for the same end.
+   * Stops capturing on these ports and closes the connections that wait to be taken; `close` is emitted after. Sockets that
+   * were taken live on for as long as the interface does, or, with `drainMs`, for as long as that says: this waits until
+   * none is open, and those that are open then are destroyed with `ERR_FAITH_CLOSED` and their clients reset, as
+   * {@link FaithSocket} says of its interface. Sockets that were spliced are left alone. Closing again waits for the same
+   * end.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drainMs` is not a number of milliseconds
    *
    * @example
    * ```ts
-   * process.once('SIGTERM', () => listener.close())
+   * process.once('SIGTERM', async () => {
+   *   await listener.close({ drainMs: 5_000 })
+   *   await faith.close()
+   * })
    * ```
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#shut()
-    return this.#closing
+  async close(options: FaithListenerCloseOptions = {}): Promise<void> {
+    const read = new OptionReader('listener.close', CLOSE, options)
+    const waits = read.unchecked('drainMs') !== undefined
+    const drainMs = waits ? read.integer('drainMs', { min: 0, max: MOST }) : undefined
+    this.#closing ??= this.#shut(drainMs)
+    await this.#closing
   }
 
   /**
-   * As {@link FaithListener.close}.
+   * As {@link FaithListener.close} without `drainMs`.
    *
    * @example
    * ```ts
@@ -421,7 +443,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     const options = attached?.making(this.#socketOptions) ?? this.#socketOptions
     let socket: FaithSocket
     try {
-      socket = FaithSocket.adopt(connection, this.#interface, options)
+      socket = FaithSocket.adopt(connection, this.#interface, this, options)
     } catch (error) {
       this.emit('error', error instanceof Error ? error : new Error(String(error)))
       return
@@ -442,11 +464,15 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     else this.#native.resume()
   }
 
-  async #shut(): Promise<void> {
+  async #shut(drainMs: number | undefined): Promise<void> {
     for (const take of this.#takers.splice(0)) take(DONE)
     await this.#native?.close()
     this.closeWaiting()
+    // From now on the interface need not wait for the drain: it ends the sockets when it is closed itself.
     this.#released(this)
+    if (drainMs !== undefined) {
+      await FaithSocket.drain(this.#interface, this, drainMs, () => closedError('the listener'))
+    }
     process.nextTick(() => this.emit('close'))
   }
 }

@@ -359,7 +359,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     const ends = { client, destination: { address, port } }
     let socket: FaithSocket
     try {
-      socket = FaithSocket.adopt(connection, this.#faith, AS_ACCEPTED)
+      socket = FaithSocket.adopt(connection, this.#faith, this, AS_ACCEPTED)
     } catch (cause) {
       return this.#report(routeError(ends, cause))
     }

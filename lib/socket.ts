@@ -67,6 +67,9 @@ const open = new WeakMap<NativeInterface, Set<FaithSocket>>()
 /** What is to be done when a socket is destroyed. */
 const atEnd = new WeakMap<FaithSocket, () => void>()
 
+/** The drains that go on. Each is told of every socket that an interface does not have to end any more. */
+const drains = new Set<(socket: FaithSocket) => void>()
+
 /**
  * @internal Does something when a socket is destroyed. Unlike a handler of its `close` event, no user of the socket can
  * take that away: smtp-server removes all handlers before STARTTLS.
@@ -125,20 +128,25 @@ export class FaithSocket extends Socket {
   }
 
   readonly #faith: NativeInterface
+  readonly #giver: object
   readonly #connection: NativeConnection
   #isCaptured = true
   #cutOffBy: FaithError | undefined
 
-  /** @internal The socket of a connection, which it takes over, or closes where there can be none. */
+  /**
+   * @internal The socket of a connection, which it takes over, or closes where there can be none. `giver` is the listener
+   * or the relay that gives it to the program.
+   */
   static adopt(
     connection: NativeConnection,
     faith: NativeInterface,
+    giver: object,
     options: SocketMaking,
   ): FaithSocket {
     const fd = connection.socket.take()
     let socket: FaithSocket
     try {
-      socket = new FaithSocket(INSIDE, fd, connection, faith, options)
+      socket = new FaithSocket(INSIDE, fd, connection, faith, giver, options)
     } catch (error) {
       closeSync(fd)
       throw error
@@ -157,11 +165,38 @@ export class FaithSocket extends Socket {
   static cutOff(
     faith: NativeInterface,
     reason: () => FaithError,
-    spare: (writer: Socket) => boolean = () => false,
+    spare: (writer: Socket, socket: FaithSocket) => boolean = () => false,
   ): void {
-    const cut = [...(open.get(faith) ?? [])].filter((socket) => !spare(socket.#writer))
+    const cut = [...(open.get(faith) ?? [])].filter((socket) => !spare(socket.#writer, socket))
     if (cut.length > 0) faith.beforeResets()
     for (const socket of cut) socket.#cutOff(reason())
+  }
+
+  /**
+   * @internal Resolves when none of the sockets that `giver` gave is open; those that are after `withinMs` it ends, each
+   * for a reason of its own.
+   */
+  static async drain(
+    faith: NativeInterface,
+    giver: object,
+    withinMs: number,
+    reason: () => FaithError,
+  ): Promise<void> {
+    const left = new Set([...(open.get(faith) ?? [])].filter((socket) => socket.#giver === giver))
+    if (left.size === 0) return
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        drains.delete(forget)
+        resolve()
+      }
+      const forget = (socket: FaithSocket): void => {
+        if (left.delete(socket) && left.size === 0) done()
+      }
+      const timer = setTimeout(done, Math.min(withinMs, LONGEST_TIMER_MS))
+      drains.add(forget)
+    })
+    if (left.size > 0) FaithSocket.cutOff(faith, reason, (_writer, socket) => !left.has(socket))
   }
 
   /**
@@ -185,6 +220,7 @@ export class FaithSocket extends Socket {
     fd: number,
     connection: NativeConnection,
     faith: NativeInterface,
+    giver: object,
     options: SocketMaking,
   ) {
     requireInside(key, 'FaithSocket', 'the `connection` event of a listener')
@@ -206,6 +242,7 @@ export class FaithSocket extends Socket {
     super(settings as SocketConstructorOpts)
     reading?.adopt(this)
     this.#faith = faith
+    this.#giver = giver
     this.#connection = connection
 
     const { address, port, prefix, ipv4, ipv4Port } = connection
@@ -236,6 +273,7 @@ export class FaithSocket extends Socket {
   /** Removes the socket from those that the interface ends. */
   #forget(): void {
     open.get(this.#faith)?.delete(this)
+    if (drains.size > 0) for (const forget of drains) forget(this)
     atEnd.get(this)?.()
     atEnd.delete(this)
   }

@@ -150,6 +150,9 @@ export const faithVerbs = {
   },
 
   /** Closes an interface, and waits for its clients for so many milliseconds. */
+  /** Closes a listener, and gives its sockets so long. */
+  drainListener: (id: number, drainMs: number): Promise<void> => listener(id).close({ drainMs }),
+
   closeWithin: async (id: number, drainMs: number): Promise<void> =>
     await recall(id, FaithInterface).close({ drainMs }),
 

@@ -112,6 +112,68 @@ test.serial('a closed listener refuses its port and says that it is closed', asy
   await t.throwsAsync(client.dial(server, 80), { code: 'ECONNREFUSED' })
 })
 
+test.serial('a listener that drains refuses its port, and waits for its sockets', async (t) => {
+  await using faith = await router.create()
+  await using other = await faith.listen({ port: 81 }, 'other')
+  const listener = await faith.listen({ port: 80 })
+  await using dialled = await client.dial(server, 80)
+  await using accepted = await listener.accept()
+  const closing = router.ask('drainListener', listener.id, 60_000)
+  await waitFor('its port to be refused', async () => {
+    return await client.dial(server, 80).then(
+      () => false,
+      ({ code }: { code?: string }) => code === 'ECONNREFUSED',
+    )
+  })
+  t.deepEqual(await listener.happened(), [], 'it is not closed yet')
+  const sent = await dialled.send('up', 1000)
+  await dialled.end()
+  t.is((await accepted.receive()).sha256, sent, 'its socket goes on')
+  await accepted.end()
+  await closing
+  t.deepEqual(await listener.happened(), ['close'])
+  t.deepEqual(await accepted.happened(), ['close'])
+  t.like(await client.greeting(server, 81), { from: 'other' })
+  t.truthy(other)
+})
+
+test.serial('sockets that are open when the drain is over are reset, and no others', async (t) => {
+  await using faith = await router.create()
+  await using other = await faith.listen({ port: 81 })
+  const listener = await faith.listen({ port: 80 })
+  await using dialled = await client.dial(server, 80)
+  await using accepted = await listener.accept()
+  await using another = await client.dial(server, 81)
+  await using kept = await other.accept()
+  await router.ask('drainListener', listener.id, 100)
+  await waitFor('its socket to be closed', async () => (await accepted.happened()).length > 1)
+  t.deepEqual(await accepted.happened(), ['error ERR_FAITH_CLOSED', 'close'])
+  await waitFor('the client to be reset', async () => {
+    return (await dialled.happened()).includes('error ECONNRESET')
+  })
+  const sent = await another.send('up', 1000)
+  await another.end()
+  t.is((await kept.receive()).sha256, sent, 'the socket of another listener goes on')
+})
+
+test.serial('an interface that is closed ends the drain of its listeners', async (t) => {
+  const faith = await router.create()
+  const listener = await faith.listen({ port: 80 })
+  await using dialled = await client.dial(server, 80)
+  const accepted = await listener.accept()
+  const draining = router.ask('drainListener', listener.id, 600_000)
+  await waitFor('its port to be refused', async () => {
+    return await client.dial(server, 80).then(
+      () => false,
+      ({ code }: { code?: string }) => code === 'ECONNREFUSED',
+    )
+  })
+  await faith.close()
+  await draining
+  t.deepEqual(await accepted.happened(), ['error ERR_FAITH_CLOSED', 'close'])
+  t.truthy(dialled)
+})
+
 test.serial('connections that were taken live on when their listener is closed', async (t) => {
   await using faith = await router.create()
   const listener = await faith.listen({ port: 80 })
