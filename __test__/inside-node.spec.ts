@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { TLSSocket } from 'node:tls'
 import test from 'ava'
 import {
+  adoptsDescriptors,
   count,
   lender,
   openToCaptured,
@@ -21,6 +22,11 @@ test('a socket keeps by two known keys what it reads into', (t) => {
     lender(new Uint8Array(1), () => true),
     undefined,
   )
+})
+
+test('a socket looks at the descriptor that it is given', (t) => {
+  t.true(adoptsDescriptors())
+  t.false(adoptsDescriptors(() => new Socket()))
 })
 
 test('its handle is an accessor that a class can watch', (t) => {

@@ -5,8 +5,10 @@
  * servers do without, and nothing fails; __test__/inside-node.spec.ts then tells which part is missing.
  */
 /* oxlint-disable eslint/no-underscore-dangle -- that is what Node calls its insides */
+import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type Server, Socket } from 'node:net'
+import { devNull } from 'node:os'
 import { Readable } from 'node:stream'
 import type * as tls from 'node:tls'
 
@@ -46,6 +48,27 @@ export function watchHandles<T extends Socket>(
       changed(this, handle)
     },
   })
+}
+
+/** Makes a socket of a descriptor, as Node's constructor does. */
+type MakeSocket = (fd: number) => Socket
+
+/**
+ * Tells if this runtime makes sockets of descriptors. Node looks at a descriptor, and refuses one that is no socket. A
+ * runtime that makes a socket of it all the same ignores it, and its sockets would be dead.
+ */
+export function adoptsDescriptors(make: MakeSocket = (fd) => new Socket({ fd })): boolean {
+  const fd = openSync(devNull, 'r')
+  try {
+    make(fd)
+      .on('error', () => undefined)
+      .destroy()
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ERR_INVALID_FD_TYPE'
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** How sockets read into memory of ours. */

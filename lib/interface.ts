@@ -273,7 +273,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * @throws {@link FaithError} `ERR_FAITH_KEEPFAITH` before `setKeepfaith(true)`; `ERR_FAITH_PORT`;
    * `ERR_FAITH_ARGUMENT`; `EADDRINUSE` when another faith listener or relay has a port; `EADDRNOTAVAIL` when
    * `address` is inside no prefix; `ENOSPC` when no more listeners fit; `ERR_FAITH_CLOSED` when the interface is closed;
-   * `ERR_FAITH_PLATFORM` under Bun, whose sockets cannot take over a connection
+   * `ERR_FAITH_PLATFORM` on a runtime whose sockets cannot take over a connection, as Bun
    * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the listener is open
    *
    * @example

@@ -22,7 +22,7 @@ import { MOST, type OptionNames, OptionReader, show } from './option-reader.js'
 import { type FaithRelayOptions, readRelayOptions, type RelayOptions } from './relay-options.js'
 import { routeError, Router, unheard } from './route.js'
 import { liveSessions } from './live.js'
-import { FaithSocket, type FaithSocketOptions } from './socket.js'
+import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
 import {
   type FaithLiveSession,
   type FaithRefusal,
@@ -73,7 +73,8 @@ export interface FaithRelayEvents {
   refused: [refusal: FaithRefusal]
   /**
    * A connection that `route` wanted to have itself, by the verdict `{ socket: true }`. It is a socket like those of a
-   * {@link FaithListener}: half-open, reading from the start, and no longer the relay's.
+   * {@link FaithListener}: half-open, reading from the start, and no longer the relay's. Adding a handler throws
+   * `ERR_FAITH_PLATFORM` where {@link FaithInterface.listen} does.
    */
   connection: [socket: FaithSocket]
   /**
@@ -134,6 +135,9 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     this.#faith = faith
     this.#allowLoopback = allowLoopback
     this.#released = released
+    ;(this as EventEmitter).on('newListener', (event) => {
+      if (event === 'connection') requireSockets("relay.on('connection')")
+    })
   }
 
   /** @internal */

@@ -4,7 +4,13 @@ import type { DuplexOptions } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import type { FaithSessionDestination } from './endpoint.js'
 import { FaithError, INSIDE, requireInside } from './errors.js'
-import { type Handle, type Lender, tlsAround, watchHandles } from './inside-node.js'
+import {
+  adoptsDescriptors,
+  type Handle,
+  type Lender,
+  tlsAround,
+  watchHandles,
+} from './inside-node.js'
 import type { NativeConnection, NativeInterface } from './native.js'
 import { reading } from './reading.js'
 import {
@@ -372,12 +378,16 @@ export class FaithSocket extends Socket {
 
 /** @internal Refuses a call that needs captured connections to become sockets, where the runtime has none for them. */
 export function requireSockets(call: string): void {
-  if (process.versions['bun'] === undefined) return
-  const message = `${call}: Bun cannot make sockets of captured connections`
+  isCapable ??= adoptsDescriptors()
+  if (isCapable) return
+  const message = `${call}: this runtime, as Bun, cannot make sockets of captured connections`
   throw new FaithError('ERR_FAITH_PLATFORM', message, {
-    hint: 'let faith.relay() carry them, which Bun can, or run this program on Node',
+    hint: 'let faith.relay() carry them, or run this program on Node',
   })
 }
+
+/** Whether this runtime has sockets for captured connections; found out when it is first asked. */
+let isCapable: boolean | undefined
 
 function notCaptured(): FaithError {
   const message = 'socket.spliceTo: the socket cannot be spliced: it has another connection by now'
