@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * faithd: capture IPv6 connections by prefix, and relay them to IPv4.
  *

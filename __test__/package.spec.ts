@@ -140,6 +140,18 @@ for (const [name, options] of Object.entries(compilers)) {
   })
 }
 
+test('the types of Node come with it, and are found where no tsconfig names them', async (t) => {
+  t.true(readdirSync(project.modules('@types')).includes('node'))
+  const compilerOptions = { module: 'nodenext', target: 'es2022', strict: true, noEmit: true }
+  const config = { compilerOptions: { ...compilerOptions, types: [] }, files: ['imports.mts'] }
+  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
+  const args = [tsc, '-p', project.file('untold.json', JSON.stringify(config))]
+  const complaints = await execute(process.execPath, args).catch(
+    ({ stdout }: { stdout: string }) => stdout,
+  )
+  t.deepEqual(complaints, { stdout: '', stderr: '' })
+})
+
 test('there is a package for the addon of every platform, which it looks for', (t) => {
   const loader = readFileSync(join(root, 'native.cjs'), 'utf8')
   t.is(platforms.length, manifest.napi.targets.length)
