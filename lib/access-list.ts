@@ -17,7 +17,11 @@ import {
 } from './option-reader.js'
 import type { PortSpec } from './ports.js'
 
-/** One line of an access list. */
+/**
+ * One line of an access list.
+ *
+ * @group Access lists
+ */
 export interface AccessRule {
   /** What a match means. */
   action: 'permit' | 'deny'
@@ -48,6 +52,8 @@ export interface AccessRule {
  *
  * Special-purpose IPv4 blocks (private, link-local, multicast …) and this host's own addresses are denied unless a
  * rule names the block or a part of it, or that very address: `permit 0.0.0.0/0` does not open them.
+ *
+ * @group Access lists
  */
 export type AccessList = string | readonly AccessRule[]
 
@@ -62,6 +68,8 @@ export type AccessList = string | readonly AccessRule[]
  * ```ts
  * checkAccessList('::/0 permit 198.51.100.0/24 port 80\n') // 1
  * ```
+ *
+ * @group Access lists
  */
 export function checkAccessList(list: AccessList, name: string = LIST): number {
   const text = accessListText('checkAccessList', list)
@@ -86,6 +94,8 @@ export function checkAccessList(list: AccessList, name: string = LIST): number {
  *   }
  * })
  * ```
+ *
+ * @group Access lists
  */
 export async function readAccessList(path: string): Promise<string> {
   const file = readText('readAccessList', 'path', path)

@@ -23,6 +23,8 @@ import { readText } from './option-reader.js'
  * embed('192.0.2.33', '64:ff9b::/96') // '64:ff9b::c000:221'
  * embed('192.0.2.33', '2001:db8:122::/48') // '2001:db8:122:c000:2:2100::'
  * ```
+ *
+ * @group Interface
  */
 export function embed(ipv4: string, prefix: string): string {
   return unwrap(native.embed(readText('embed', 'ipv4', ipv4), readText('embed', 'prefix', prefix)))
@@ -44,6 +46,8 @@ export function embed(ipv4: string, prefix: string): string {
  * extract('64:ff9b::c000:221', '64:ff9b::/96') // '192.0.2.33'
  * extract('2001:db8::1', '64:ff9b::/96') // undefined
  * ```
+ *
+ * @group Interface
  */
 export function extract(ipv6: string, prefix: string): string | undefined {
   const address = readText('extract', 'ipv6', ipv6)

@@ -22,28 +22,48 @@ import {
   whenDestroyed,
 } from './socket.js'
 
-/** A server that takes connections by its `connection` event, as those of `net`, `tls`, `http`, `https` and `http2`. */
+/**
+ * A server that takes connections by its `connection` event, as those of `net`, `tls`, `http`, `https` and `http2`.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithConnectionServer {
   /** Emits `connection`. */
   emit(event: 'connection', socket: FaithSocket): boolean
 }
 
-/** A server that takes connections by a method, as ssh2's, whose `connection` event means something else. */
+/**
+ * A server that takes connections by a method, as ssh2's, whose `connection` event means something else.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithInjectionServer {
   /** Takes a connection. */
   injectSocket(socket: FaithSocket): unknown
 }
 
-/** A server around one of Node's, which takes the connections for it, as smtp-server's. */
+/**
+ * A server around one of Node's, which takes the connections for it, as smtp-server's.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithWrappingServer {
   /** The server inside. */
   readonly server: Server
 }
 
-/** A server that {@link FaithListener.attach} can give connections to. */
+/**
+ * A server that {@link FaithListener.attach} can give connections to.
+ *
+ * @group Listener and sockets
+ */
 export type FaithServer = FaithConnectionServer | FaithInjectionServer | FaithWrappingServer
 
-/** A server that gets the connections of a listener, for as long as it is not detached. */
+/**
+ * A server that gets the connections of a listener, for as long as it is not detached.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithAttachment extends Disposable {
   /**
    * Gives it no more connections: they wait in the listener until they are taken otherwise. The server keeps those it has.
@@ -69,7 +89,11 @@ export interface FaithAttachment extends Disposable {
   detach(): void
 }
 
-/** The ends of a connection, as sockets have them, and as some servers tell them in place of the socket. */
+/**
+ * The ends of a connection, as sockets have them, and as some servers tell them in place of the socket.
+ *
+ * @group Listener and sockets
+ */
 export type FaithEnds = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>
 
 /** The open sockets that were given to servers, by their ends. */
@@ -93,6 +117,8 @@ const given = new Map<string, FaithSocketDestination>()
  * })
  * listener.attach(server)
  * ```
+ *
+ * @group Listener and sockets
  */
 export function destinationOf(socket: FaithEnds): FaithSocketDestination | undefined {
   if (typeof socket !== 'object' || socket === null) {

@@ -7,7 +7,11 @@ import type { FaithRefusal, FaithSession } from './session.js'
 import type { FaithSocket } from './socket.js'
 import type { FaithWarning } from './warning.js'
 
-/** What concerns one faith interface. */
+/**
+ * What concerns one faith interface.
+ *
+ * @group Diagnostics
+ */
 export interface FaithDiagnosticsOrigin {
   /** The interface's name: `faith0`. */
   interface: string
@@ -27,6 +31,8 @@ export interface FaithDiagnosticsOrigin {
  *   console.log(`${name}: ${session.bytesUp} bytes up, ${session.bytesDown} bytes down`)
  * })
  * ```
+ *
+ * @group Diagnostics
  */
 export interface FaithDiagnostics {
   /** A relay tells of an end, as by its `session` event, and as that not without `sessionEvents`. */

@@ -17,6 +17,8 @@
  * | `outbound` | it is not from a faith prefix |
  * | `backpressure` | a device was down, or had no room |
  * | `hold` | it is a SYN that is held, or waits for a place, or whose server did not answer |
+ *
+ * @group Diagnostics
  */
 export type FaithDropReason =
   | 'malformed'
@@ -30,7 +32,11 @@ export type FaithDropReason =
   | 'backpressure'
   | 'hold'
 
-/** The packets that an interface has dropped in about a second. */
+/**
+ * The packets that an interface has dropped in about a second.
+ *
+ * @group Diagnostics
+ */
 export interface FaithDrops {
   /** How many, by reason; reasons that have not occurred are not there. */
   packets: Partial<Record<FaithDropReason, number>>

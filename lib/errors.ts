@@ -28,6 +28,8 @@
  * | any other errno | as in errno(3), and `Unknown system error -N` of one without a name, as in Node; of a name that is not found, as `ENOTFOUND`, as in getaddrinfo(3) |
  *
  * What an `AbortSignal` stops is no failure: it rejects with an `AbortError`, whose `code` is `ABORT_ERR` as in Node.
+ *
+ * @group Errors
  */
 export type FaithErrorCode =
   | 'ERR_FAITH_ACCESS_LIST'
@@ -44,7 +46,11 @@ export type FaithErrorCode =
   | 'ERR_FAITH_SYSTEM'
   | 'ERR_FAITH_WORKER'
 
-/** The parts of a {@link FaithError} beside its code and message. */
+/**
+ * The parts of a {@link FaithError} beside its code and message.
+ *
+ * @group Errors
+ */
 export interface FaithErrorDetails {
   /** What to do about it, in one phrase. */
   hint?: string | undefined
@@ -67,6 +73,8 @@ export interface FaithErrorDetails {
  *   if (error instanceof FaithError && error.code === 'EPERM') console.error(error.hint)
  * }
  * ```
+ *
+ * @group Errors
  */
 export class FaithError extends Error {
   /** Always `FaithError`, whatever the code is. */

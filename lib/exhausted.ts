@@ -12,6 +12,8 @@
  * | `ports` | ports, or addresses, to connect from towards a server |
  * | `privileged-ports` | ports to connect from with `privilegedLocalPort` |
  * | `local-address` | a `localAddress` that the host does not have |
+ *
+ * @group Diagnostics
  */
 export type FaithResource =
   | 'descriptors'
@@ -22,7 +24,11 @@ export type FaithResource =
   | 'privileged-ports'
   | 'local-address'
 
-/** A lack of something that new connections need. */
+/**
+ * A lack of something that new connections need.
+ *
+ * @group Diagnostics
+ */
 export interface FaithShortage {
   /** What is lacking. */
   resource: FaithResource

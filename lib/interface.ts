@@ -27,7 +27,11 @@ import { FaithSocket } from './socket.js'
 import type { FaithSpliceStats } from './splice.js'
 import type { FaithWarning } from './warning.js'
 
-/** How a faith interface is made; every option has a default. */
+/**
+ * How a faith interface is made; every option has a default.
+ *
+ * @group Interface
+ */
 export interface FaithInterfaceOptions {
   /** The interface's name, 1 to 15 bytes. Default `faith0`. */
   name?: string
@@ -69,7 +73,11 @@ export interface FaithInterfaceOptions {
   signal?: AbortSignal
 }
 
-/** How an interface is closed. */
+/**
+ * How an interface is closed.
+ *
+ * @group Interface
+ */
 export interface FaithInterfaceCloseOptions {
   /**
    * How long clients may take to acknowledge what connections that have ended sent them, in milliseconds. Default 5000;
@@ -91,7 +99,11 @@ const OPTIONS: OptionNames<FaithInterfaceOptions> = {
 }
 const CLOSE: OptionNames<FaithInterfaceCloseOptions> = { drainMs: true }
 
-/** Packets and their bytes, IPv6 headers included. */
+/**
+ * Packets and their bytes, IPv6 headers included.
+ *
+ * @group Interface
+ */
 export interface FaithCounters {
   /** Packets; one of several merged segments counts once. */
   packets: number
@@ -99,7 +111,11 @@ export interface FaithCounters {
   bytes: number
 }
 
-/** What a faith interface has done since it was made. */
+/**
+ * What a faith interface has done since it was made.
+ *
+ * @group Interface
+ */
 export interface FaithInterfaceStats {
   /** From the host into the stack that ends the connections. */
   captured: FaithCounters
@@ -145,7 +161,11 @@ interface Dependent {
   closeWaiting?(): void
 }
 
-/** The events of a {@link FaithInterface}. */
+/**
+ * The events of a {@link FaithInterface}.
+ *
+ * @group Interface
+ */
 export interface FaithInterfaceEvents {
   /** The interface is lost: it was deleted, or it cannot go on. It closes itself, and `close` follows. */
   error: [error: FaithError]
@@ -187,6 +207,8 @@ export interface FaithInterfaceEvents {
  * faith.on('error', (error) => console.error(`${faith.name} is lost: ${error.message}`))
  * for (const prefix of faith.prefixes) console.log(`${faith.name} captures ${prefix}`)
  * ```
+ *
+ * @group Interface
  */
 export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implements AsyncDisposable {
   /** The interface's name: `faith0`. */
@@ -467,6 +489,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
  * const relay = await faith.relay({ ports: 'all' })
  * process.once('SIGTERM', () => faith.close())
  * ```
+ *
+ * @group Interface
  */
 export function createFaithInterface(options: FaithInterfaceOptions = {}): Promise<FaithInterface> {
   return FaithInterface.create(options)

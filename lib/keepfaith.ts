@@ -27,6 +27,8 @@ export function onKeepfaith(tell: (on: boolean) => void): () => void {
  * ```ts
  * setKeepfaith(true)
  * ```
+ *
+ * @group Interface
  */
 export function setKeepfaith(on: boolean): void {
   if (typeof on !== 'boolean') {
@@ -48,6 +50,8 @@ export function setKeepfaith(on: boolean): void {
  * ```ts
  * if (!getKeepfaith()) console.warn('nothing is captured')
  * ```
+ *
+ * @group Interface
  */
 export function getKeepfaith(): boolean {
   return native.getKeepfaith()

@@ -23,7 +23,11 @@ import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
 
-/** Where a listener listens, and how it makes its sockets: everything but its ports. */
+/**
+ * Where a listener listens, and how it makes its sockets: everything but its ports.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithListenSettings extends MappingOptions, Partial<FaithSocketOptions> {
   /**
    * One address inside a prefix of the interface. Default: every address of every prefix. A listener on one address
@@ -36,7 +40,11 @@ export interface FaithListenSettings extends MappingOptions, Partial<FaithSocket
   signal?: AbortSignal
 }
 
-/** Where a listener listens, on which ports, and how it makes its sockets. */
+/**
+ * Where a listener listens, on which ports, and how it makes its sockets.
+ *
+ * @group Listener and sockets
+ */
 export type FaithListenOptions = FaithListenSettings & PortOptions
 
 const OPTIONS: OptionNames<FaithListenOptions> = {
@@ -49,13 +57,21 @@ const OPTIONS: OptionNames<FaithListenOptions> = {
   signal: true,
 }
 
-/** How connections are iterated over. */
+/**
+ * How connections are iterated over.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithIterationOptions {
   /** Ends the iteration with an `AbortError` when it is aborted. Default: it goes on until the listener closes. */
   signal?: AbortSignal
 }
 
-/** How a listener is closed. */
+/**
+ * How a listener is closed.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithListenerCloseOptions {
   /**
    * How long the sockets that it gave may stay open, in milliseconds. Those that are open then are ended as by the close of
@@ -66,7 +82,11 @@ export interface FaithListenerCloseOptions {
 
 const CLOSE: OptionNames<FaithListenerCloseOptions> = { drainMs: true }
 
-/** The events of a {@link FaithListener}. */
+/**
+ * The events of a {@link FaithListener}.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithListenerEvents {
   /** A connection was captured. */
   connection: [socket: FaithSocket]
@@ -101,6 +121,8 @@ const WAITING_LIMIT = 64
  *   socket.end(`no ${socket.destination.port} here\n`)
  * }
  * ```
+ *
+ * @group Listener and sockets
  */
 export class FaithListener extends EventEmitter<FaithListenerEvents> implements AsyncDisposable {
   readonly #interface: NativeInterface

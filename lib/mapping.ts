@@ -1,7 +1,11 @@
 /** Which IPv4 servers captured addresses mean: the options that say so. */
 import { type OptionNames, OptionReader } from './option-reader.js'
 
-/** One explicit mapping of IPv6 addresses to IPv4. */
+/**
+ * One explicit mapping of IPv6 addresses to IPv4.
+ *
+ * @group Interface
+ */
 export interface FaithMapping {
   /** An IPv6 prefix such as `2001:db8:64:a::/120`, or one address. */
   ipv6: string
@@ -12,6 +16,8 @@ export interface FaithMapping {
 /**
  * Which IPv4 servers captured addresses mean: where a relay takes connections, and what `destination` of a
  * {@link FaithSocket} says.
+ *
+ * @group Interface
  */
 export interface MappingOptions {
   /**

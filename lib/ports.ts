@@ -2,7 +2,11 @@
 import { FaithError } from './errors.js'
 import { isArray, itemsOf, type OptionNames, type OptionReader, show } from './option-reader.js'
 
-/** One port (`22` or `'22'`), a range (`'8000-8999'`, both ends included) or every port (`'all'`). */
+/**
+ * One port (`22` or `'22'`), a range (`'8000-8999'`, both ends included) or every port (`'all'`).
+ *
+ * @group Interface
+ */
 export type PortSpec = number | string
 
 /** The ports from `first` to `last`, both included. */
@@ -11,7 +15,11 @@ export interface PortRange {
   last: number
 }
 
-/** One port that a listener or a relay takes. */
+/**
+ * One port that a listener or a relay takes.
+ *
+ * @group Interface
+ */
 export interface OnePortOption {
   /** One TCP port, 1 to 65535. */
   port: number
@@ -19,7 +27,11 @@ export interface OnePortOption {
   ports?: never
 }
 
-/** Several ports that a listener or a relay takes. */
+/**
+ * Several ports that a listener or a relay takes.
+ *
+ * @group Interface
+ */
 export interface SeveralPortsOption {
   /** A port, a range such as `'8000-8999'`, a list of both, or `'all'`. */
   ports: PortSpec | readonly PortSpec[]
@@ -27,7 +39,11 @@ export interface SeveralPortsOption {
   port?: never
 }
 
-/** Which ports a listener or a relay takes: `port` for one, `ports` for several. Exactly one of them is given. */
+/**
+ * Which ports a listener or a relay takes: `port` for one, `ports` for several. Exactly one of them is given.
+ *
+ * @group Interface
+ */
 export type PortOptions = OnePortOption | SeveralPortsOption
 
 /** The names of {@link PortOptions}. */

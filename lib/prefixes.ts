@@ -3,7 +3,11 @@ import { unwrap } from './failure.js'
 import type { NativeInterface } from './native.js'
 import { show } from './option-reader.js'
 
-/** A prefix that an interface has now, or has no longer. */
+/**
+ * A prefix that an interface has now, or has no longer.
+ *
+ * @group Interface
+ */
 export interface FaithPrefixChange {
   /** What was done. */
   action: 'add' | 'delete'
@@ -19,6 +23,8 @@ export interface FaithPrefixChange {
  * await faith.prefixes.add('2001:db8:64::/96')
  * console.log([...faith.prefixes])
  * ```
+ *
+ * @group Interface
  */
 export class FaithPrefixes implements Iterable<string> {
   readonly #native: NativeInterface

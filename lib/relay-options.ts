@@ -17,6 +17,8 @@ import {
 /**
  * How a relay captures, judges and carries connections: everything but its ports. Every duration is in milliseconds, and
  * its name ends in `Ms`.
+ *
+ * @group Relay and route
  */
 export interface FaithRelaySettings extends MappingOptions {
   /** One address inside a prefix of the interface. Default: every address of every prefix. */
@@ -151,7 +153,11 @@ export interface FaithRelaySettings extends MappingOptions {
   signal?: AbortSignal
 }
 
-/** Which ports a relay takes, and how it captures, judges and carries connections. */
+/**
+ * Which ports a relay takes, and how it captures, judges and carries connections.
+ *
+ * @group Relay and route
+ */
 export type FaithRelayOptions = FaithRelaySettings & PortOptions
 
 const OPTIONS: OptionNames<FaithRelayOptions> = {

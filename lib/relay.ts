@@ -35,9 +35,13 @@ import {
 
 const AS_ACCEPTED: FaithSocketOptions = { allowHalfOpen: true, pauseOnConnect: false }
 
-/** What a new access list means for sessions and loopback. */
+/**
+ * What a new access list means for sessions and loopback.
+ *
+ * @group Relay and route
+ */
 export interface FaithSetAccessListOptions {
-  /** As {@link FaithRelayOptions.allowLoopback}. Default: as before. */
+  /** As {@link FaithRelaySettings.allowLoopback}. Default: as before. */
   allowLoopback?: boolean
   /**
    * Whether sessions that it does not permit end, as `aborted`; those to servers that `route` chose are judged too.
@@ -46,7 +50,11 @@ export interface FaithSetAccessListOptions {
   endDenied?: boolean
 }
 
-/** How a relay is closed. */
+/**
+ * How a relay is closed.
+ *
+ * @group Relay and route
+ */
 export interface FaithRelayCloseOptions {
   /**
    * How long sessions may go on before they are aborted, and clients of those that have ended may take to acknowledge
@@ -61,7 +69,11 @@ const LIST_OPTIONS: OptionNames<FaithSetAccessListOptions> = {
 }
 const CLOSE: OptionNames<FaithRelayCloseOptions> = { drainMs: true }
 
-/** The events of a {@link FaithRelay}. */
+/**
+ * The events of a {@link FaithRelay}.
+ *
+ * @group Relay and route
+ */
 export interface FaithRelayEvents {
   /** A session has ended, or an attempt at one, whose `joined` is `false` and which is told as often as `refused` is. */
   session: [session: FaithSession]
@@ -111,6 +123,8 @@ export interface FaithRelayEvents {
  *   console.log(`${client.address} to ${destination.ipv4}: ${reason}`),
  * )
  * ```
+ *
+ * @group Relay and route
  */
 export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncDisposable {
   readonly #native: NativeRelay

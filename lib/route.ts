@@ -15,7 +15,11 @@ import { readServer, resolve, SERVER_OPTIONS } from './server.js'
 import { toDestination } from './session.js'
 import { requireSockets } from './socket.js'
 
-/** A connection whose way a {@link FaithRoute} decides; its client still waits for the answer to its SYN. */
+/**
+ * A connection whose way a {@link FaithRoute} decides; its client still waits for the answer to its SYN.
+ *
+ * @group Relay and route
+ */
 export interface FaithRouteConnection {
   /** The client. */
   client: FaithEndpoint
@@ -23,7 +27,11 @@ export interface FaithRouteConnection {
   destination: FaithSessionDestination
 }
 
-/** A connection goes to this server. Neither the access list nor `allowLoopback` is asked: the route has decided. */
+/**
+ * A connection goes to this server. Neither the access list nor `allowLoopback` is asked: the route has decided.
+ *
+ * @group Relay and route
+ */
 export interface FaithRouteServer {
   /**
    * The server: an IPv4 address, or a host name, whose first IPv4 address is taken. Names are looked up as
@@ -42,7 +50,11 @@ export interface FaithRouteServer {
   socket?: never
 }
 
-/** A connection goes nowhere. */
+/**
+ * A connection goes nowhere.
+ *
+ * @group Relay and route
+ */
 export interface FaithRouteReject {
   /**
    * What the client is told.
@@ -72,6 +84,8 @@ export interface FaithRouteReject {
  * It is no session. Neither the access list nor the limits of the relay are asked, nor is it counted by them; it is told
  * by no `session` event, and `stats().handedOver` counts it. When the relay closes it lives on, for as long as the
  * interface does. Where nobody listens to `connection`, this is no verdict, and the client is refused.
+ *
+ * @group Relay and route
  */
 export interface FaithRouteSocket {
   /** Always `true`. */
@@ -89,7 +103,11 @@ const REJECTS: readonly FaithRouteReject['reject'][] = [
   'drop',
 ]
 
-/** What becomes of a connection. */
+/**
+ * What becomes of a connection.
+ *
+ * @group Relay and route
+ */
 export type FaithRouteVerdict = FaithRouteServer | FaithRouteReject | FaithRouteSocket
 
 const VERDICT: OptionNames<FaithRouteServer> = { ...SERVER_OPTIONS, reject: true, socket: true }
@@ -101,6 +119,8 @@ const VERDICT: OptionNames<FaithRouteServer> = { ...SERVER_OPTIONS, reject: true
  * holds its SYN and answers nothing. A route that throws, rejects, does not answer within
  * `routeTimeoutMs` or answers what is no verdict refuses that client alone, and is reported: see the `error` event of
  * {@link FaithRelayEvents}.
+ *
+ * @group Relay and route
  */
 export type FaithRoute = (
   connection: FaithRouteConnection,

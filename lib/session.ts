@@ -26,6 +26,8 @@ import type {
  * | `client-gone`, `server-gone` | that side vanished: it answers neither data nor keep-alive probes |
  * | `aborted` | the relay was closed, `relay.abort` or a new access list ended it, or the client never completed its handshake |
  * | `error` | anything else, as a `route` that gave no verdict, or a local address that the host lacks |
+ *
+ * @group Relay and route
  */
 export type FaithEndReason =
   | 'closed'
@@ -83,6 +85,8 @@ const END_REASONS = Object.keys(NO_ENDS) as readonly FaithEndReason[]
  * | | `no-verdict` | `route` gave no verdict |
  * | `client-reset` | `client-gave-up` | the client reset the connection before it had a server |
  * | `aborted` | `no-handshake` | the client was answered, and did not complete its handshake |
+ *
+ * @group Relay and route
  */
 export type FaithCause =
   | 'denied-by-rule'
@@ -122,10 +126,18 @@ const CAUSES: Readonly<Record<FaithCause, true>> = {
   'no-handshake': true,
 }
 
-/** Counts of attempts by cause, or by reason where they have none; those that have not occurred are not there. */
+/**
+ * Counts of attempts by cause, or by reason where they have none; those that have not occurred are not there.
+ *
+ * @group Relay and route
+ */
 export type FaithRefusals = Partial<Record<FaithCause | FaithEndReason, number>>
 
-/** One ended session of a relay, or one attempt at it. */
+/**
+ * One ended session of a relay, or one attempt at it.
+ *
+ * @group Relay and route
+ */
 export interface FaithSession {
   /** Counts up from the first session of the relay. */
   id: number
@@ -151,13 +163,21 @@ export interface FaithSession {
   code?: string
 }
 
-/** A connection that ended without a session: its client and a server were never joined. */
+/**
+ * A connection that ended without a session: its client and a server were never joined.
+ *
+ * @group Relay and route
+ */
 export interface FaithRefusal extends Omit<FaithSession, 'bytesUp' | 'bytesDown' | 'joined'> {
   /** Why; also `client-reset`, where the client gave up before it had a server. */
   reason: FaithEndReason
 }
 
-/** A session of a relay that goes on, as it was when it was looked at. */
+/**
+ * A session of a relay that goes on, as it was when it was looked at.
+ *
+ * @group Relay and route
+ */
 export interface FaithLiveSession extends Omit<
   FaithSession,
   'durationMs' | 'reason' | 'joined' | 'cause' | 'code'
@@ -166,7 +186,11 @@ export interface FaithLiveSession extends Omit<
   ageMs: number
 }
 
-/** What a relay has done since it was opened. */
+/**
+ * What a relay has done since it was opened.
+ *
+ * @group Relay and route
+ */
 export interface FaithRelayStats {
   /** Sessions that go on, and attempts: connections without a server yet, and held SYNs. */
   active: number
@@ -205,7 +229,11 @@ export interface FaithRelayStats {
   maxSessions: number
 }
 
-/** Ends that no event told. */
+/**
+ * Ends that no event told.
+ *
+ * @group Relay and route
+ */
 export interface FaithUntold {
   /** Sessions. */
   sessions: number

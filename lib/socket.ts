@@ -20,7 +20,11 @@ import {
   splice,
 } from './splice.js'
 
-/** The destination of a captured connection, and what captured it. */
+/**
+ * The destination of a captured connection, and what captured it.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithSocketDestination extends FaithSessionDestination {
   /** The faith prefix the address is inside of: `64:ff9b::/96`. */
   prefix: string
@@ -28,7 +32,11 @@ export interface FaithSocketDestination extends FaithSessionDestination {
   interface: string
 }
 
-/** How a listener makes its sockets; both as in `net.createServer`. */
+/**
+ * How a listener makes its sockets; both as in `net.createServer`.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithSocketOptions {
   /**
    * Whether the socket stays writable after the client has ended its side. Default `true`: half-close is passed on
@@ -109,6 +117,8 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
  *   socket.end(`you dialled ${address} port ${port}, which is ${ipv4}\n`)
  * })
  * ```
+ *
+ * @group Listener and sockets
  */
 export class FaithSocket extends Socket {
   /** What the client wanted to reach: getsockname(2) of the captured connection. */

@@ -24,7 +24,11 @@ import {
 } from './server.js'
 import { type FaithEndReason, toEndReason } from './session.js'
 
-/** How a splice goes on, and until when. */
+/**
+ * How a splice goes on, and until when.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithSpliceOptions {
   /** How long the splice may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
   idleTimeoutMs?: number
@@ -42,7 +46,11 @@ export interface FaithSpliceOptions {
   signal?: AbortSignal
 }
 
-/** The server a socket is spliced to, and how. No access list is asked: whoever splices has decided. */
+/**
+ * The server a socket is spliced to, and how. No access list is asked: whoever splices has decided.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithSpliceServer extends FaithSpliceOptions {
   /** An IPv4 address, or a host name, whose first IPv4 address is taken, looked up as `dns.lookup` does. */
   host: string
@@ -59,7 +67,11 @@ export interface FaithSpliceServer extends FaithSpliceOptions {
   connectTimeoutMs?: number
 }
 
-/** A splice that has ended. */
+/**
+ * A splice that has ended.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithSplice {
   /** Bytes carried from the client to the server, those included that JavaScript had read and not consumed. */
   bytesUp: number
@@ -71,7 +83,11 @@ export interface FaithSplice {
   durationMs: number
 }
 
-/** What became of the sockets that were given back. */
+/**
+ * What became of the sockets that were given back.
+ *
+ * @group Listener and sockets
+ */
 export interface FaithSpliceStats {
   /** Splices there are now. */
   active: number

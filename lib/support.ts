@@ -7,7 +7,11 @@
 import { readFile } from 'node:fs/promises'
 import { native, type NativeSupport } from './native.js'
 
-/** Something that works. */
+/**
+ * Something that works.
+ *
+ * @group Diagnostics
+ */
 export interface FaithSupported {
   /** It works. */
   ok: true
@@ -17,7 +21,11 @@ export interface FaithSupported {
   hint?: never
 }
 
-/** Something that does not work. */
+/**
+ * Something that does not work.
+ *
+ * @group Diagnostics
+ */
 export interface FaithUnsupported {
   /** It does not work. */
   ok: false
@@ -27,10 +35,18 @@ export interface FaithUnsupported {
   hint: string
 }
 
-/** Something works, or does not and then `hint` says what to do about it. */
+/**
+ * Something works, or does not and then `hint` says what to do about it.
+ *
+ * @group Diagnostics
+ */
 export type FaithSupportCheck = FaithSupported | FaithUnsupported
 
-/** What {@link checkSupport} found. */
+/**
+ * What {@link checkSupport} found.
+ *
+ * @group Diagnostics
+ */
 export interface FaithSupport {
   /** Whether a faith interface can be created: `tun`, `ipv6` and `namespace`. What else is missing only limits it. */
   ok: boolean
@@ -77,6 +93,8 @@ export interface FaithSupport {
  * }
  * process.exitCode = ok ? 0 : 69
  * ```
+ *
+ * @group Diagnostics
  */
 export async function checkSupport(): Promise<FaithSupport> {
   const [tried, forwarding, descriptors] = await Promise.all([

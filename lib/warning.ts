@@ -22,6 +22,8 @@
  * | `clients-untold` | the interface was deleted, and its clients cannot be told, which takes CAP_NET_RAW |
  * | `worker-stuck` | a worker has done nothing for seconds although work waits |
  * | `worker-runs` | a worker that was stuck works again |
+ *
+ * @group Diagnostics
  */
 export type FaithWarningCode =
   | 'batches-unavailable'
@@ -42,7 +44,11 @@ export type FaithWarningCode =
   | 'worker-stuck'
   | 'worker-runs'
 
-/** A change of an interface that goes on. */
+/**
+ * A change of an interface that goes on.
+ *
+ * @group Diagnostics
+ */
 export interface FaithWarning {
   /** The stable code that programs test. */
   code: FaithWarningCode
