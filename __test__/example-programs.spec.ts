@@ -1,6 +1,7 @@
 /** The programs of examples/: each has a spec over the lab that runs it, and tells whoever calls it wrongly how to. */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
@@ -57,9 +58,11 @@ function run(program: string, args: readonly string[]) {
 
 test('each is run by a spec of its name, over the lab', (t) => {
   t.true(programs.length >= 6, 'they are found')
+  const specs = readdirSync(`${root}__test__/net`, { recursive: true, encoding: 'utf8' })
   for (const program of programs) {
     const name = program.replace(/\.mjs$/, '')
-    const spec = readFileSync(`${root}__test__/net/${name}.spec.ts`, 'utf8')
+    const file = specs.find((path) => basename(path) === `${name}.spec.ts`)
+    const spec = readFileSync(`${root}__test__/net/${file}`, 'utf8')
     t.regex(spec, new RegExp(`'${name}'`), 'which starts it')
   }
 })
