@@ -164,7 +164,7 @@ Examples:
       where the time goes
   npm run bench -- --from bench/results/results.json
 
-docs/performance.md tells how it is measured and how to read it.
+bench/README.md says how it is measured and how to read it.
 `
 }
 
