@@ -6,10 +6,10 @@ export const patience = 20_000
 /**
  * Asks again and again until `condition` gives something truthy, and returns that.
  *
- * @param what - completes the sentence "gave up waiting for …"
+ * @param what - completes the sentence "gave up waiting for …"; a function is called at the end of the wait
  */
 export async function waitFor<T>(
-  what: string,
+  what: string | (() => string),
   condition: () => T | Promise<T>,
   { timeout = patience, interval = 10 }: { timeout?: number; interval?: number } = {},
 ): Promise<NonNullable<T>> {
@@ -17,8 +17,10 @@ export async function waitFor<T>(
   for (;;) {
     const answer = await condition()
     if (answer) return answer
-    if (performance.now() > deadline)
-      throw new Error(`gave up waiting for ${what} after ${timeout} ms`)
+    if (performance.now() > deadline) {
+      const missing = typeof what === 'string' ? what : what()
+      throw new Error(`gave up waiting for ${missing} after ${timeout} ms`)
+    }
     await pause(interval)
   }
 }

@@ -22,7 +22,7 @@ test.before(async () => {
   server = Sockets.of(lab.server)
   await Promise.all([lab.server.sshd(), lab.server.nginx()])
   faithds = await startBoth(lab)
-  const args = [...permitted, '--no-connect-first', '--connect-timeout', '3']
+  const args = [...permitted, '--no-connect-first', '--connect-timeout', '10']
   const place = { name: 'faith2', prefix: '3fff:65::' }
   acceptFirst = await startFaithd(lab, args, 'by itself', place)
 })

@@ -68,11 +68,13 @@ for (const [steering, too] of steerings) {
     const result = await sessions(lab.client, { address, port: echoPort, count: 2000 })
     t.like(result, { before: 2000, after: 2000, errors: {} })
 
-    const records = await waitFor('2,000 records', () => {
-      const ended = faithd.sessions.filter(
-        ({ destination }) => destination.ipv4 === addresses.serverSecond,
-      )
-      return ended.length === 2000 ? ended : undefined
+    const ended = () =>
+      faithd.sessions.filter(({ destination }) => destination.ipv4 === addresses.serverSecond)
+    const others = () => JSON.stringify(faithd.log.filter(({ session }) => session === undefined))
+    const missing = () => `2,000 records; there are ${ended().length}, and ${others()}`
+    const records = await waitFor(missing, () => {
+      const all = ended()
+      return all.length === 2000 ? all : undefined
     })
     t.deepEqual(
       records.filter(({ bytesUp, bytesDown, reason }) => {
@@ -81,8 +83,11 @@ for (const [steering, too] of steerings) {
       [],
     )
     const starts = records.map(({ startedAt }) => Date.parse(startedAt))
-    const ends = records.map(({ durationMs }, index) => (starts[index] ?? 0) + durationMs)
-    t.true(Math.max(...starts) < Math.min(...ends), 'there was a moment when all of them were open')
+    const finishes = records.map(({ durationMs }, index) => (starts[index] ?? 0) + durationMs)
+    t.true(
+      Math.max(...starts) < Math.min(...finishes),
+      'there was a moment when all of them were open',
+    )
   })
 
   test.serial(`20,000 short sessions leave no descriptor and no memory behind${too}`, async (t) => {
