@@ -291,6 +291,14 @@ const verdicts: [answer: object | undefined, verdict: NativeVerdict][] = [
     { host: '192.0.2.1', port: 65_535, localAddress: '192.0.2.2', proxyProtocol: 2 },
   ],
   [
+    { host: '192.0.2.1', port: 80, allowAny: true },
+    { host: '192.0.2.1', port: 80, allowAny: true },
+  ],
+  [
+    { host: '192.0.2.1', port: 80, allowAny: false },
+    { host: '192.0.2.1', port: 80 },
+  ],
+  [
     { host: 'localhost', port: 80 },
     { host: '127.0.0.1', port: 80 },
   ],
@@ -326,6 +334,8 @@ const malformed: [answer: unknown, complaint: RegExp][] = [
     { host: '192.0.2.1', port: 80, prot: 1 },
     /the verdict: `prot` is no option; did you mean `port`\?/,
   ],
+  [{ host: '192.0.2.1', port: 80, allowAny: 1 }, /`allowAny` must be true or false, got 1/],
+  [{ allowAny: true, reject: 'drop' }, /`allowAny` does not go with `reject`/],
   [{ socket: false }, /`socket` must be true, got false/],
   [{ socket: 1 }, /`socket` must be true or false, got 1/],
   [{ socket: true, host: '192.0.2.1', port: 80 }, /`host` does not go with `socket`/],

@@ -218,6 +218,9 @@ export async function splices(): Promise<void> {
     idleTimeoutMs: 0,
     keepAliveTimeoutMs: 2000,
   })
+  await socket.spliceTo({ host: '10.0.0.7', port: 80, allowAny: true })
+  // @ts-expect-error whoever opened the other socket has decided
+  await socket.spliceTo(new Socket(), { allowAny: true })
   same<ReturnType<typeof faith.stats>['splices'], FaithSpliceStats>(true)
   const { signal } = new AbortController()
   await socket.spliceTo({ host: 'web', port: 80, signal })

@@ -34,6 +34,7 @@ const nearly = fc.record(
   {
     host: fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('', 7, null), nothingToResolve()),
     port: fc.oneof(port, fc.integer(), fc.double(), anything),
+    allowAny: fc.oneof(fc.boolean(), anything),
     localAddress: fc.oneof(fc.ipV4(), fc.ipV6(), anything),
     proxyProtocol: fc.oneof(fc.constantFrom(1, 2, 3, '1', null), anything),
     reject: fc.oneof(fc.constantFrom(...REJECTS), anything),
@@ -64,7 +65,7 @@ function isVerdict(verdict: NativeVerdict): boolean {
   if (names === '' || names === 'socket') return verdict.socket !== false
   if (names === 'reject') return REJECTS.some((one) => one === verdict.reject)
   return (
-    /^host( localAddress)? port( proxyProtocol)?$/.test(
+    /^(allowAny )?host( localAddress)? port( proxyProtocol)?$/.test(
       Object.keys(verdict)
         .filter((name) => verdict[name as keyof NativeVerdict] !== undefined)
         .toSorted()
@@ -110,6 +111,7 @@ test('a legal verdict is read as it is', async (t) => {
     {
       host: fc.ipV4(),
       port,
+      allowAny: fc.constant(true),
       localAddress: fc.ipV4(),
       proxyProtocol: fc.constantFrom<(1 | 2)[]>(1, 2),
     },

@@ -31,7 +31,8 @@ const servers = new Map()
 for (const argument of process.argv.slice(2)) {
   const [, name, host, port = '443'] = /^([^=]+)=([^:]+)(?::(\d{1,5}))?$/.exec(argument) ?? []
   if (!name || !host) quit(64, `${argument} is no NAME=ADDRESS[:PORT]\n${USAGE}`)
-  servers.set(name.toLowerCase(), { host, port: Number(port) })
+  // Clients choose among these, and cannot name others.
+  servers.set(name.toLowerCase(), { host, port: Number(port), allowAny: true })
 }
 if (servers.size === 0) quit(64, `name a server\n${USAGE}`)
 

@@ -9,6 +9,7 @@
  * | `ERR_FAITH_ACCESS_LIST` | an access list with malformed rules, or whose file cannot be read |
  * | `ERR_FAITH_ARGUMENT` | an option is missing, unknown, of the wrong type or out of range |
  * | `ERR_FAITH_CLOSED` | the faith interface, the listener or the relay is closed; or somebody else deleted the interface |
+ * | `ERR_FAITH_DENIED` | a server that a splice may not go to: its address is special-purpose, this host's own or loopback, as `message` says; `allowAny: true` permits it |
  * | `ERR_FAITH_IPV6` | IPv6 is disabled: the kernel runs without it, or a sysctl that `message` names switches it off |
  * | `ERR_FAITH_KEEPFAITH` | keepfaith is off, so nothing would be captured |
  * | `ERR_FAITH_NAME` | an interface name that Linux does not take |
@@ -35,6 +36,7 @@ export type FaithErrorCode =
   | 'ERR_FAITH_ACCESS_LIST'
   | 'ERR_FAITH_ARGUMENT'
   | 'ERR_FAITH_CLOSED'
+  | 'ERR_FAITH_DENIED'
   | 'ERR_FAITH_IPV6'
   | 'ERR_FAITH_KEEPFAITH'
   | 'ERR_FAITH_NAME'

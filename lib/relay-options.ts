@@ -117,7 +117,9 @@ export interface FaithRelaySettings extends MappingOptions {
    *     if (destination.port === 25) return { reject: 'prohibited' }
    *     if (destination.port === 79) return { socket: true }
    *     const tenant = tenants.get(client.address)
-   *     return tenant && { host: tenant.gateway, port: destination.port, proxyProtocol: 2 }
+   *     if (tenant === undefined) return undefined
+   *     // The gateway has a private address, and no client chooses it.
+   *     return { host: tenant.gateway, port: destination.port, allowAny: true, proxyProtocol: 2 }
    *   },
    * })
    * relay.on('connection', (socket) => {

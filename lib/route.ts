@@ -28,7 +28,11 @@ export interface FaithRouteConnection {
 }
 
 /**
- * A connection goes to this server. Neither the access list nor `allowLoopback` is asked: the route has decided.
+ * A connection goes to this server. The route has decided, so no rule of the access list denies it. But a client must not
+ * reach the router or its private networks because a route passed on the address that the client dialled. So the client is
+ * denied a special-purpose address (cause `special-purpose`), an address of this host (`own-address`) and a loopback
+ * address without `allowLoopback` (`loopback`), unless a rule of the access list opens it to that client, or `allowAny` is
+ * `true`.
  *
  * @group Relay and route
  */
@@ -40,6 +44,11 @@ export interface FaithRouteServer {
   host: string
   /** Its port, 1 to 65535. */
   port: number
+  /**
+   * Whether the server may have any address: a private or another special-purpose one, one of this host's own, or a loopback
+   * one. Set it where clients cannot choose `host`. Default `false`.
+   */
+  allowAny?: boolean
   /** The IPv4 address of this host that the connection comes from. Default: one of the relay's `localAddresses`. */
   localAddress?: string
   /** The version of the PROXY protocol in which the server is told of the client. Default: as the relay's. */

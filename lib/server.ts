@@ -7,6 +7,7 @@ import { MOST, type OptionNames, type OptionReader } from './option-reader.js'
 export interface NamedServer {
   host: string
   port: number
+  allowAny?: true
   localAddress?: string
   proxyProtocol?: 1 | 2
 }
@@ -15,6 +16,7 @@ export interface NamedServer {
 export const SERVER_OPTIONS: OptionNames<NamedServer> = {
   host: true,
   port: true,
+  allowAny: true,
   localAddress: true,
   proxyProtocol: true,
 }
@@ -41,6 +43,7 @@ export function readServer(read: OptionReader<keyof NamedServer>): NamedServer {
   return {
     host,
     port,
+    ...(read.boolean('allowAny', false) ? { allowAny: true } : {}),
     ...(localAddress === undefined ? {} : { localAddress }),
     ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
   }

@@ -339,7 +339,8 @@ export class FaithSocket extends Socket {
    *
    * @param to - a server, with the options of the splice; or a socket that is connected already, and the options after it
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`; `ERR_FAITH_SOCKET` when one of the sockets is closed, not connected,
-   * has ended writing, has an encoding, is not plain TCP or is spliced already; `ERR_FAITH_CLOSED`; `ECONNREFUSED`,
+   * has ended writing, has an encoding, is not plain TCP or is spliced already; `ERR_FAITH_DENIED` when the server has a
+   * special-purpose, own or loopback address and `allowAny` is not `true`; `ERR_FAITH_CLOSED`; `ECONNREFUSED`,
    * `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EACCES`, `EADDRNOTAVAIL` (`localAddress`), `EMFILE` and others of connect(2);
    * `ENOTFOUND` and others of getaddrinfo(3)
    * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the splice has begun
@@ -355,9 +356,10 @@ export class FaithSocket extends Socket {
    *   socket.once('data', async (head) => {
    *     socket.pause()
    *     socket.unshift(head)
-   *     const host = /^host: blue\.example/im.test(head.toString('latin1')) ? '192.0.2.1' : '192.0.2.2'
+   *     const host = /^host: blue\.example/im.test(head.toString('latin1')) ? '10.0.0.7' : '10.0.0.8'
+   *     // Both addresses are private, and no client can name another.
    *     try {
-   *       const { bytesDown } = await socket.spliceTo({ host, port: 80 })
+   *       const { bytesDown } = await socket.spliceTo({ host, port: 80, allowAny: true })
    *       console.log(`${host} answered with ${bytesDown} bytes`)
    *     } catch (error) {
    *       console.error(error)

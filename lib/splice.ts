@@ -47,7 +47,8 @@ export interface FaithSpliceOptions {
 }
 
 /**
- * The server a socket is spliced to, and how. No access list is asked: whoever splices has decided.
+ * The server a socket is spliced to, and how. The program has decided, so no access list is asked. A special-purpose address,
+ * an address of this host and a loopback address are denied with `ERR_FAITH_DENIED`, unless `allowAny` is `true`.
  *
  * @group Listener and sockets
  */
@@ -56,6 +57,11 @@ export interface FaithSpliceServer extends FaithSpliceOptions {
   host: string
   /** Its port, 1 to 65535. */
   port: number
+  /**
+   * Whether the server may have any address: a private or another special-purpose one, one of this host's own, or a loopback
+   * one. Set it where clients cannot choose `host`. Default `false`.
+   */
+  allowAny?: boolean
   /** The IPv4 address of this host that the connection comes from. Default: what the routing table chooses. */
   localAddress?: string
   /**

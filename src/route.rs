@@ -40,7 +40,7 @@ pub struct NativeQuestion {
     pub ipv4_port: Option<u16>,
 }
 
-/// An answer: with `host`, where it goes; with `reject`, that it does not; with `socket`, that JavaScript takes it; with
+/// An answer: with `host`, where it goes, any address with `allowAny`; with `reject`, that it does not; with `socket`, that JavaScript takes it; with
 /// none of them, what mappings and access list say.
 #[napi(object)]
 pub struct NativeVerdict {
@@ -48,6 +48,8 @@ pub struct NativeVerdict {
     pub host: Option<String>,
     /// Its port.
     pub port: Option<u32>,
+    /// Whether it may be a special-purpose address, one of the host's own or a loopback one.
+    pub allow_any: Option<bool>,
     /// The IPv4 address that the connection comes from.
     pub local_address: Option<String>,
     /// 1 or 2.
@@ -179,6 +181,7 @@ fn verdict_of(verdict: &NativeVerdict) -> Result<Verdict, NativeFailure> {
     };
     Ok(Verdict::Connect {
         server: SocketAddrV4::new(ipv4(host)?, port),
+        allow_any: verdict.allow_any == Some(true),
         source: verdict.local_address.as_ref().map(ipv4).transpose()?,
         proxy,
     })

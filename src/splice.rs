@@ -4,8 +4,9 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
 use std::time::Duration;
 
+use faith_packet::access::DenyReason;
 use faith_packet::proxy;
-use faith_relay::{ConnectError, Connection, Server, SessionRecord, Splice, Stop, take_back};
+use faith_relay::{ConnectError, Connection, NoServer, Server, SessionRecord, Splice, Stop, take_back};
 use faith_stack::StackError;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, ClassInstance, PromiseRaw};
@@ -67,6 +68,8 @@ pub struct NativeServer {
     pub local_address: Option<String>,
     /// 1 or 2.
     pub proxy_protocol: Option<u8>,
+    /// Whether it may be a special-purpose address, one of the host's own or a loopback one.
+    pub allow_any: Option<bool>,
     /// In milliseconds.
     pub connect_timeout_ms: u32,
 }
@@ -154,7 +157,8 @@ impl NativeInterface {
             };
             Ok(outcome(match connected.await {
                 Some(Ok(connection)) => Ok(NativeLeg::new(connection)),
-                Some(Err(error)) => Err(not_connected(address, error)),
+                Some(Err(NoServer::Denied(reason))) => Err(denied(address, reason)),
+                Some(Err(NoServer::Failed(error))) => Err(not_connected(address, error)),
                 None => Err(StackError::Closed(name).into()),
             }))
         })
@@ -205,6 +209,7 @@ fn read_server(captured: &NativeCaptured, server: &NativeServer) -> Result<Serve
     let (source, destination) = ends(captured)?;
     Ok(Server {
         address: SocketAddrV4::new(ipv4(&server.host)?, server.port),
+        allow_any: server.allow_any == Some(true),
         source: server.local_address.as_deref().map(ipv4).transpose()?,
         header: version.map(|version| proxy::header(version, source, destination)),
         connect_timeout: Duration::from_millis(server.connect_timeout_ms.into()),
@@ -250,6 +255,22 @@ fn ipv4(text: &str) -> Result<Ipv4Addr, NativeFailure> {
 
 fn wrong(message: String) -> NativeFailure {
     NativeFailure::new("ERR_FAITH_ARGUMENT", message)
+}
+
+fn denied(server: SocketAddrV4, reason: DenyReason) -> NativeFailure {
+    let address = server.ip();
+    let why = match reason {
+        DenyReason::OwnAddress => "is one of this host's own addresses",
+        DenyReason::Loopback => "is a loopback address",
+        _ => "is a special-purpose address, not a public one",
+    };
+    let message = format!(
+        "cannot connect to {server}: {address} {why} ({}); `allowAny: true` permits it",
+        reason.name()
+    );
+    let mut failure = NativeFailure::new("ERR_FAITH_DENIED", message);
+    failure.hint = Some("give allowAny: true only if clients cannot choose the address".into());
+    failure
 }
 
 fn not_connected(server: SocketAddrV4, error: ConnectError) -> NativeFailure {

@@ -56,7 +56,7 @@ async function spliceByHost(
 ): Promise<void> {
   const server = servers[/^host: (\S+)/im.exec(await headOf(socket))?.[1] ?? '']
   if (server === undefined) socket.resetAndDestroy()
-  else await socket.spliceTo(server)
+  else await socket.spliceTo({ allowAny: true, ...server })
 }
 
 async function echoed(address: string, port: number, text: string): Promise<boolean> {
@@ -114,9 +114,9 @@ export const spliceVerbs = {
 
   peek: (id: number): Promise<string> => peek(recall(id, Socket)),
 
-  /** Splices to a server, until the signal of that name is aborted. */
+  /** Splices to a server, which may have any address, until the signal of that name is aborted. */
   spliceTo: (id: number, server: FaithSpliceServer, signal?: string): Promise<FaithSplice> =>
-    faithSocket(id).spliceTo({ ...server, ...until(signal) }),
+    faithSocket(id).spliceTo({ allowAny: true, ...server, ...until(signal) }),
 
   /** The same into a socket. */
   spliceToSocket: (
@@ -141,7 +141,9 @@ export const spliceVerbs = {
     const splices: Promise<FaithSplice>[] = []
     for await (const socket of recall(id, FaithListener)) {
       socket.on('error', () => undefined)
-      splices.push(peek(socket).then(() => socket.spliceTo({ ...server, ...until(signal) })))
+      splices.push(
+        peek(socket).then(() => socket.spliceTo({ allowAny: true, ...server, ...until(signal) })),
+      )
       if (splices.length === count) break
     }
     const counts: Record<string, number> = {}

@@ -12,7 +12,7 @@ import { stage } from '../../programs/stage.js'
 
 const { lab, router, client } = await stage()
 const server = captured()
-const echo = { host: addresses.server, port: 7 }
+const echo = { host: addresses.server, port: 7, allowAny: true }
 const accessList = '::/0 permit 198.51.100.0/24\n'
 const none = { key: '', cert: '' }
 test.before(() => lab.server.echo(echo))

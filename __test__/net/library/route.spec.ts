@@ -133,12 +133,54 @@ test.serial('a host name means its first IPv4 address', async (t) => {
   await using relay = await Relay.start()
   const [dialled, port] = [freshPort(), freshPort()]
   await router.listen(port, { greet: 'here', leave: 'end' })
-  await relay.routes(dialled, { verdict: { host: 'localhost', port } })
+  await relay.routes(dialled, { verdict: { host: 'localhost', port, allowAny: true } })
   const near = await client.connect(captured(), dialled)
   await near.hears('here')
   near.ends()
   const { destination } = await relay.happens('session', dialled)
   t.is(destination?.ipv4, '127.0.0.1')
+})
+
+for (const [address, cause] of [
+  ['127.0.0.1', 'loopback'],
+  [addresses.routerIPv4, 'own-address'],
+  ['10.0.0.7', 'special-purpose'],
+] as const) {
+  test.serial(`a route that names ${address} has the client denied: ${cause}`, async (t) => {
+    await using relay = await Relay.start()
+    const [dialled, port] = [freshPort(), freshPort()]
+    const listening = await router.listen(port)
+    await relay.routes(dialled, { verdict: { host: address, port } })
+    t.is(await client.dial(captured(), dialled).outcome(), 'EACCES')
+    t.like(await relay.happens('session', dialled), {
+      reason: 'denied',
+      cause,
+      destination: { ipv4: address, ipv4Port: port },
+    })
+    t.is(listening.accepted, 0)
+  })
+}
+
+test.serial('a route that passes on what was dialled does not open the router', async (t) => {
+  await using relay = await Relay.start({ accessList: [] })
+  const port = freshPort()
+  const listening = await router.listen(port)
+  await relay.routes(port, { verdict: { host: '127.0.0.1', port } })
+  t.is(await client.dial(captured('127.0.0.1'), port).outcome(), 'EACCES')
+  const { cause } = await relay.happens('session', port)
+  t.is(cause, 'loopback')
+  t.is(listening.accepted, 0)
+})
+
+test.serial('with allowAny a route may name the router itself', async (t) => {
+  await using relay = await Relay.start()
+  const [dialled, port] = [freshPort(), freshPort()]
+  await router.listen(port, { greet: 'here', leave: 'end' })
+  await relay.routes(dialled, { verdict: { host: addresses.routerIPv4, port, allowAny: true } })
+  const near = await client.connect(captured(), dialled)
+  await near.hears('here')
+  near.ends()
+  t.is((await relay.happens('session', dialled)).destination?.ipv4, addresses.routerIPv4)
 })
 
 for (const [reject, error, reason] of [

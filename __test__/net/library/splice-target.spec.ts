@@ -37,6 +37,32 @@ test.serial('a server may be named as this host names it', async (t) => {
   t.like(await ended, { bytesUp: 6, reason: 'closed' })
 })
 
+for (const [address, rule] of [
+  [addresses.server, 'special-purpose'],
+  [addresses.routerIPv4, 'own-address'],
+  ['127.0.0.1', 'loopback'],
+] as const) {
+  test.serial(`${address} is denied as ${rule} unless any is allowed`, async (t) => {
+    await using faith = await router.create()
+    const { caller, accepted, port } = await connection(faith, client)
+    const at = address === addresses.server ? servers : Sockets.of(lab.router)
+    const listening = await at.listen(port)
+    const denied = { host: address, port, allowAny: false }
+    const error = await t.throwsAsync(accepted.spliceTo(denied), { code: 'ERR_FAITH_DENIED' })
+    t.regex(error?.message ?? '', new RegExp(`^cannot connect to ${address}:${port}: .*${rule}`))
+    t.regex(error?.message ?? '', /`allowAny: true` permits it/)
+    t.is(listening.accepted, 0)
+
+    const ended = accepted.spliceTo({ ...denied, allowAny: true })
+    const server = await listening.accept()
+    await caller.write('hello\n')
+    await server.hears('hello\n')
+    await caller.end()
+    server.ends()
+    t.like(await ended, { bytesUp: 6, reason: 'closed' })
+  })
+}
+
 /** Says its own name, and how much was sent to it with which hash. */
 const serve = `
   const [name, port] = process.argv.slice(1)

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use faith_packet::access::{AccessList, Decision};
+use faith_packet::access::{AccessList, Basis, Decision};
 use faith_packet::mapping::Mappings;
 use faith_packet::prefix::FaithPrefix;
 use faith_packet::proxy::{Version, header};
@@ -88,10 +88,7 @@ impl Admission {
     ) -> Result<Target, Refusal> {
         let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_MAPPING)?;
         attempt.server = Some(server);
-        let outgoing = match self.judge(*attempt.client().ip(), server) {
-            Decision::Permit { outgoing } => outgoing,
-            Decision::Deny(reason) => return Err(Refusal::denied(reason.into())),
-        };
+        let outgoing = self.judge(Basis::Dialled, attempt, server)?;
         self.pass(attempt)?;
         Ok(self.target(attempt, server, outgoing, self.proxy, traffic_class))
     }
@@ -117,9 +114,12 @@ impl Admission {
         let open = attempt.question.take().or_else(|| questions.enter(attempt.began, client.ip()));
         let open = open.ok_or(Refusal::limit(Cause::MaxUndecided))?;
         match questions.ask(open, client, destination, self.server_of(destination)).await? {
-            Verdict::Connect { server, source, proxy } => {
+            Verdict::Connect { server, allow_any, source, proxy } => {
                 attempt.server = Some(server);
                 attempt.routed = true;
+                if !allow_any {
+                    self.judge(Basis::Named, attempt, server)?;
+                }
                 self.pass(attempt)?;
                 let proxy = proxy.or(self.proxy);
                 Ok(Way::Server(self.target(attempt, server, source, proxy, traffic_class)))
@@ -185,13 +185,30 @@ impl Admission {
         self.mappings.resolve(&self.router.prefix_of(*destination.ip())?, destination)
     }
 
-    fn judge(&self, client: Ipv6Addr, server: SocketAddrV4) -> Decision {
-        self.access.load().decide(client, server, || self.router.is_own_ipv4(*server.ip()))
+    fn decision(&self, basis: Basis, client: Ipv6Addr, server: SocketAddrV4) -> Decision {
+        let access = self.access.load();
+        access.judge(basis, client, server, || self.router.is_own_ipv4(*server.ip())).decision
     }
 
-    /// Whether a session between these two would be let through now.
+    /// The address that the connection to `server` comes from, where a rule names one, if there may be one.
+    ///
+    /// # Errors
+    /// What to tell the client.
+    fn judge(
+        &self,
+        basis: Basis,
+        attempt: &Attempt,
+        server: SocketAddrV4,
+    ) -> Result<Option<Ipv4Addr>, Refusal> {
+        match self.decision(basis, *attempt.client().ip(), server) {
+            Decision::Permit { outgoing } => Ok(outgoing),
+            Decision::Deny(reason) => Err(Refusal::denied(reason.into())),
+        }
+    }
+
+    /// Tells whether a session between these two would be let through now.
     pub(crate) fn permits(&self, client: Ipv6Addr, server: SocketAddrV4) -> bool {
-        matches!(self.judge(client, server), Decision::Permit { .. })
+        matches!(self.decision(Basis::Dialled, client, server), Decision::Permit { .. })
     }
 
     pub(crate) fn set_access(&self, access: AccessList) {

@@ -76,5 +76,5 @@ pub use record::{EndReason, Observer, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
 pub use shortage::Shortages;
-pub use splice::{Connection, Server, Splice, Splices, Stop, take_back};
+pub use splice::{Connection, NoServer, Server, Splice, Splices, Stop, take_back};
 pub use tally::{End, Tally};

@@ -40,10 +40,13 @@ pub enum Reject {
 pub enum Verdict {
     /// What the mappings and the access list say.
     Default,
-    /// It goes to this server, whatever the access list says.
+    /// It goes to this server, whichever rules of the access list deny it.
     Connect {
         /// The server.
         server: SocketAddrV4,
+        /// Whether the server may be a special-purpose address, one of the router's own or a loopback one, although no
+        /// rule of the access list opens it.
+        allow_any: bool,
         /// Where the connection comes from; `None` is the relay's own choice.
         source: Option<Ipv4Addr>,
         /// Whether the server is told who the client is; `None` is the relay's own choice.

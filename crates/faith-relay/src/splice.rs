@@ -1,17 +1,19 @@
 //! Sessions of connections that come back from JavaScript, which has accepted them, read from them and given them up.
 //!
-//! JavaScript has decided where they go, so nothing is mapped, admitted, held or paired. A ledger of their own counts
-//! them, keeps their tasks, and tells their ends.
+//! JavaScript has decided where they go, so nothing is mapped, held or paired, and no access list denies it. A server that
+//! it names is judged as one that a route names, unless it says otherwise. A ledger of their own counts them, keeps their
+//! tasks, and tells their ends.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use faith_packet::access::{AccessList, Basis, Decision, DenyReason};
 use faith_packet::proxy::Header;
-use faith_stack::FaithInterface;
+use faith_stack::{FaithInterface, Guide};
 use faith_sys::tcp;
 pub use faith_sys::tcp::Connection;
 use parking_lot::Mutex;
@@ -50,12 +52,23 @@ pub fn take_back(descriptors: &[RawFd]) -> io::Result<Vec<Connection>> {
 pub struct Server {
     /// Where it is.
     pub address: SocketAddrV4,
+    /// Whether it may be a special-purpose address, one of the router's own or a loopback one.
+    pub allow_any: bool,
     /// Where the connection comes from; `None` is the routing table's choice.
     pub source: Option<Ipv4Addr>,
     /// What it is told first.
     pub header: Option<Header>,
     /// How long it may take to answer.
     pub connect_timeout: Duration,
+}
+
+/// Why a splice has no server.
+#[derive(Debug)]
+pub enum NoServer {
+    /// The server may not be connected to, and [`Server::allow_any`] is off.
+    Denied(DenyReason),
+    /// The server could not be connected to.
+    Failed(ConnectError),
 }
 
 /// Two connections that are to be one.
@@ -119,18 +132,23 @@ impl Splices {
         worker: usize,
         server: Server,
         stop: Stop,
-    ) -> impl Future<Output = Option<Result<Connection, ConnectError>>> + Send + use<> {
+    ) -> impl Future<Output = Option<Result<Connection, NoServer>>> + Send + use<> {
         let (decided, connected) = oneshot::channel();
-        self.run_on(worker, move || {
+        self.run_on(worker, move |guide| {
+            if let Err(reason) = judge(&server, guide) {
+                let _ = decided.send(Err(NoServer::Denied(reason)));
+                return;
+            }
             spawn_local(async move {
-                let Server { address, source, header, connect_timeout } = server;
+                let Server { address, source, header, connect_timeout, .. } = server;
                 let source =
                     Source { address: source.map_or(Address::Any, Address::Fixed), privileged: None };
                 let target = Target { server: address, source, traffic_class: None, header };
                 tokio::select! {
                     opened = open(&target, connect_timeout) => {
                         // When nobody waits for it any more it is closed.
-                        let _ = decided.send(opened.map(|(connection, _)| connection.into_inner()));
+                        let opened = opened.map(|(connection, _)| connection.into_inner());
+                        let _ = decided.send(opened.map_err(NoServer::Failed));
                     }
                     () = stop.stopped() => {}
                 }
@@ -150,7 +168,7 @@ impl Splices {
     ) -> impl Future<Output = Option<SessionRecord>> + Send + use<> {
         let (ended, record) = oneshot::channel();
         let (ledger, ends) = (Arc::clone(&self.ledger), Arc::clone(&self.ends));
-        self.run_on(worker, move || splice.begin(&ledger, worker, stop, |id| ends.expect(id, ended)));
+        self.run_on(worker, move |_| splice.begin(&ledger, worker, stop, |id| ends.expect(id, ended)));
         async { record.await.ok() }
     }
 
@@ -160,10 +178,25 @@ impl Splices {
         self.ledger.stats()
     }
 
-    fn run_on(&self, worker: usize, job: impl FnOnce() + Send + 'static) {
+    fn run_on(&self, worker: usize, job: impl FnOnce(&Guide) + Send + 'static) {
         if let Some(interface) = self.interface.upgrade() {
-            interface.run_on(worker, job);
+            let guide = interface.guide();
+            interface.run_on(worker, move || job(&guide));
         }
+    }
+}
+
+/// Judges a server that a program names, where there is no access list to open it.
+fn judge(server: &Server, guide: &Guide) -> Result<(), DenyReason> {
+    if server.allow_any {
+        return Ok(());
+    }
+    let is_own = || guide.is_own_ipv4(*server.address.ip());
+    // Rules tell clients apart, and there are none.
+    let client = Ipv6Addr::UNSPECIFIED;
+    match AccessList::default().judge(Basis::Named, client, server.address, is_own).decision {
+        Decision::Permit { .. } => Ok(()),
+        Decision::Deny(reason) => Err(reason),
     }
 }
 

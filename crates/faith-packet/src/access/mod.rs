@@ -27,6 +27,9 @@
 //! * **Loopback.** 127.0.0.0/8, and 0.0.0.0, by which Linux's connect(2) means the loopback too,
 //!   are denied whatever the rules say, unless the list allows loopback. Then they are ordinary
 //!   addresses under the rules.
+//!
+//! These two hold for a server that a program names as well ([`Basis::Named`]): a program that
+//! passes on an address which a client chose must not lead that client to the router.
 
 mod index;
 mod parse;
@@ -52,6 +55,25 @@ pub enum Decision {
     },
     /// It may not.
     Deny(DenyReason),
+}
+
+/// How the server of a connection was chosen, and so which rules have a say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Basis {
+    /// The client dialled an address that means it: every rule has a say.
+    Dialled,
+    /// A program named it, so no rule denies it. Special-purpose blocks, the router's own addresses
+    /// and loopback remain closed, unless a rule that permits opens them to the client.
+    Named,
+}
+
+/// A decision, and the rule that it is owed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement<'a> {
+    /// Whether the connection may be relayed.
+    pub decision: Decision,
+    /// The rule that decided; `None` where a default did.
+    pub rule: Option<&'a Rule>,
 }
 
 /// Why a connection may not be relayed.
@@ -133,9 +155,8 @@ impl AccessList {
         &self.rules
     }
 
-    /// Whether `client` may be relayed to `destination`, the server that the address it dialled
-    /// means. `is_own` says whether the server's address is one of the router's own; it is called at
-    /// most once, and only when the answer depends on it.
+    /// Decides whether `client` may be relayed to `destination`, the server that the address it dialled means, as
+    /// [`judge`](Self::judge) does.
     #[must_use]
     pub fn decide(
         &self,
@@ -143,10 +164,24 @@ impl AccessList {
         destination: SocketAddrV4,
         is_own: impl FnOnce() -> bool,
     ) -> Decision {
+        self.judge(Basis::Dialled, client, destination, is_own).decision
+    }
+
+    /// Judges whether `client` may be relayed to `destination`, a server that was chosen on this basis. `is_own` says
+    /// whether the server's address is one of the router's own; it is called at most once, and only when the answer
+    /// depends on it.
+    #[must_use]
+    pub fn judge(
+        &self,
+        basis: Basis,
+        client: Ipv6Addr,
+        destination: SocketAddrV4,
+        is_own: impl FnOnce() -> bool,
+    ) -> Judgement<'_> {
         let (address, port) = (*destination.ip(), destination.port());
         let loopback = address.is_loopback() || address.is_unspecified();
         if loopback && !self.allow_loopback {
-            return Decision::Deny(DenyReason::Loopback);
+            return Judgement { decision: Decision::Deny(DenyReason::Loopback), rule: None };
         }
         let block = if loopback { None } else { special::block_length(address) };
         let is_own = LazyCell::new(|| !loopback && is_own());
@@ -161,14 +196,19 @@ impl AccessList {
         {
             matching = first(32);
         }
-        match matching.map(|rule| rule.action) {
-            Some(Action::Permit { outgoing }) => Decision::Permit { outgoing },
+        // Rules that deny have no say about a named server, and then it is as if none had matched.
+        let rule = matching.filter(|rule| basis == Basis::Dialled || rule.action != Action::Deny);
+        let decision = match rule.map(|rule| rule.action) {
+            Some(Action::Permit { outgoing }) => {
+                Decision::Permit { outgoing: outgoing.filter(|_| basis == Basis::Dialled) }
+            }
             Some(Action::Deny) => Decision::Deny(DenyReason::Rule),
             None if *is_own => Decision::Deny(DenyReason::OwnAddress),
             None if block.is_some() => Decision::Deny(DenyReason::SpecialPurpose),
-            None if self.rules.is_empty() => Decision::Permit { outgoing: None },
+            None if self.rules.is_empty() || basis == Basis::Named => Decision::Permit { outgoing: None },
             None => Decision::Deny(DenyReason::NoMatch),
-        }
+        };
+        Judgement { decision, rule }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use faith_packet::access::{AccessList, Decision, DenyReason, Rule};
+use faith_packet::access::{AccessList, Basis, Decision, DenyReason, Rule};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -43,6 +43,24 @@ proptest! {
         for connection in connections {
             let [ours, theirs] = both(&list, loopback, connection);
             prop_assert_eq!(ours, theirs, "{:?}", connection);
+        }
+    }
+
+    #[test]
+    fn no_rule_denies_a_named_server_and_what_no_rule_opens_is_closed_to_it(
+        rules in vec(rule(), 0..12),
+        loopback in any::<bool>(),
+        connections in vec(connection(), 24),
+    ) {
+        let without_rules = AccessList::default().with_loopback(loopback);
+        let list = AccessList::new(rules).with_loopback(loopback);
+        for Connection { client, destination, is_own } in connections {
+            let named = list.judge(Basis::Named, client, destination, || is_own).decision;
+            let expected = match list.decide(client, destination, || is_own) {
+                Decision::Permit { .. } => Decision::Permit { outgoing: None },
+                Decision::Deny(_) => without_rules.decide(client, destination, || is_own),
+            };
+            prop_assert_eq!(named, expected, "{} to {}, own: {}", client, destination, is_own);
         }
     }
 }

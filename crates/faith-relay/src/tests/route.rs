@@ -1,7 +1,7 @@
 //! Somebody else decides where a connection goes.
 
 use std::io::Write;
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -11,7 +11,8 @@ use faith_packet::icmpv6::Unreachable;
 use faith_stack::{Captured, Service as _};
 
 use super::{
-    Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset, reset,
+    Caller, Fate, Lab, OWN_ADDRESS, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset,
+    reset,
 };
 use crate::cause::Cause;
 use crate::options::RelayOptions;
@@ -90,7 +91,7 @@ fn a_route_may_leave_it_to_the_mapping() {
 fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
-    let verdict = Verdict::Connect { server, source: None, proxy: None };
+    let verdict = Verdict::Connect { server, allow_any: false, source: None, proxy: None };
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict));
     let mut client = lab.dial();
     let (mut far, _) = elsewhere.accept().unwrap();
@@ -105,9 +106,38 @@ fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
 fn a_route_may_send_a_client_elsewhere() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
-    let verdict = Verdict::Connect { server, source: None, proxy: None };
+    let verdict = Verdict::Connect { server, allow_any: false, source: None, proxy: None };
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict));
     assert_eq!(fate_of(&lab), Fate::Released);
+    elsewhere.accept().unwrap();
+}
+
+#[test]
+fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let SocketAddr::V4(loopback) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
+    let own = SocketAddrV4::new(OWN_ADDRESS, 80);
+    let private = "10.0.0.7:80".parse().unwrap();
+    let lab_for = |server, allow_any| {
+        let verdict = Verdict::Connect { server, allow_any, source: None, proxy: None };
+        let (given, _) = channel();
+        let says = move |question: Question| question.answer(verdict);
+        let routing = Routing { route: Arc::new(Says(says, given)), timeout: PATIENCE, max_undecided: 1 };
+        let access = AccessList::parse("::/0 permit 0.0.0.0/0\n", "test").unwrap();
+        Lab::new(RelayOptions { routing: Some(routing), access, ..options() })
+    };
+    for (server, cause) in
+        [(loopback, Cause::Loopback), (own, Cause::OwnAddress), (private, Cause::SpecialPurpose)]
+    {
+        let lab = lab_for(server, false);
+        assert_eq!(fate_of(&lab), Fate::Unreachable(Unreachable::Prohibited));
+        let record = lab.ended();
+        assert_eq!(
+            (record.reason, record.cause, record.server),
+            (EndReason::Denied, Some(cause), Some(server))
+        );
+    }
+    assert_eq!(fate_of(&lab_for(loopback, true)), Fate::Released);
     elsewhere.accept().unwrap();
 }
 

@@ -46,6 +46,31 @@ const EDGES: [(&str, &str, Option<&str>, Option<&str>); 13] = [
     ("0.0.0.1", "0.255.255.255", None, Some("1.0.0.0")),
 ];
 
+fn decide_named(list: &AccessList, destination: &str, is_own: bool) -> Decision {
+    let destination = SocketAddrV4::new(destination.parse().unwrap(), 80);
+    list.judge(Basis::Named, Ipv6Addr::LOCALHOST, destination, || is_own).decision
+}
+
+#[test]
+fn a_named_server_is_denied_where_it_is_special_own_or_loopback() {
+    let list = list(&["+0.0.0.0/0"]);
+    assert_eq!(decide_named(&list, "10.0.0.7", false), SPECIAL);
+    assert_eq!(decide_named(&list, "8.8.8.8", true), OWN);
+    assert_eq!(decide_named(&list, "127.0.0.1", true), LOOPBACK);
+    assert_eq!(decide_named(&list.with_loopback(true), "127.0.0.1", true), PERMIT);
+}
+
+#[test]
+fn rules_open_named_servers_and_deny_none() {
+    let list = list(&["-8.8.8.8/32", "-10.0.0.8/32", "+10.0.0.0/8", "+1.1.1.1/32"]);
+    assert_eq!(decide_named(&list, "8.8.8.8", false), PERMIT);
+    assert_eq!(decide_named(&list, "9.9.9.9", false), PERMIT);
+    assert_eq!(decide_named(&list, "10.0.0.7", false), PERMIT);
+    assert_eq!(decide_named(&list, "10.0.0.8", false), SPECIAL);
+    assert_eq!(decide_named(&list, "1.1.1.1", true), PERMIT);
+    assert_eq!(decide_named(&list, "8.8.8.8", true), OWN);
+}
+
 #[test]
 fn an_empty_list_permits_what_is_not_special() {
     let list = list(&[]);
