@@ -68,6 +68,8 @@ export type {
 export type {
   FaithRoute,
   FaithRouteConnection,
+  FaithRouteOptions,
+  FaithRouteProceed,
   FaithRouteReject,
   FaithRouteServer,
   FaithRouteSocket,

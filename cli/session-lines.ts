@@ -22,6 +22,7 @@ const CAUSES: Readonly<Record<FaithCause, string>> = {
   'max-sessions-per-client': 'as many sessions of the client as --max-sessions-per-client allows',
   'max-rate-per-client': 'as many new sessions of the client as --max-rate-per-client allows',
   'max-undecided': 'as many connections wait for the route as may',
+  'max-bytes': 'as many bytes as the route lets it carry',
   'no-mapping': 'it means no IPv4 address',
   'no-source': 'it cannot come from its source address',
   'no-verdict': 'the route gave no verdict',

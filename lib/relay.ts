@@ -44,8 +44,8 @@ export interface FaithSetAccessListOptions {
   /** As {@link FaithRelaySettings.allowLoopback}. Default: as before. */
   allowLoopback?: boolean
   /**
-   * Whether sessions that it does not permit end, as `aborted`; those to servers that `route` chose are judged too.
-   * Default `false`: they go on.
+   * Whether sessions that it does not permit end, as `aborted`. Sessions to servers that `route` named go on; those that
+   * proceeded are judged. Default `false`: all go on.
    */
   endDenied?: boolean
 }

@@ -11,7 +11,14 @@ import { FaithError } from './errors.js'
 import { unwrap } from './failure.js'
 import type { NativeQuestion, NativeRelay, NativeVerdict } from './native.js'
 import { type OptionNames, OptionReader, show } from './option-reader.js'
-import { readServer, resolve, SERVER_OPTIONS } from './server.js'
+import {
+  IDLE_MS,
+  OUTGOING_OPTIONS,
+  readOutgoing,
+  readServer,
+  resolve,
+  SERVER_OPTIONS,
+} from './server.js'
 import { toDestination } from './session.js'
 import { requireSockets } from './socket.js'
 
@@ -28,6 +35,51 @@ export interface FaithRouteConnection {
 }
 
 /**
+ * How a connection is carried, where a verdict says other than the relay.
+ *
+ * @group Relay and route
+ */
+export interface FaithRouteOptions {
+  /**
+   * The IPv4 address of this host that the connection comes from. Default: the one that the deciding rule of the access list
+   * names, where the rules decide, or else one of the relay's `localAddresses`.
+   */
+  localAddress?: string
+  /** The version of the PROXY protocol in which the server is told of the client. Default: as the relay's. */
+  proxyProtocol?: 1 | 2
+  /** How long the session may carry nothing, in milliseconds; 0 for ever. Default: the relay's `idleTimeoutMs`. */
+  idleTimeoutMs?: number
+  /**
+   * How many bytes the session may carry, both directions together, 1 to 2^53 - 1. When it has carried more, client and
+   * server are reset, and it ends as `limit` with the cause `max-bytes`. It is measured as the kernel moves bytes, so a fast
+   * session may carry some MiB more. Default: any number.
+   */
+  maxBytes?: number
+  /**
+   * A mark that `session` and `refused` events and `relay.sessions()` give back as `tag`: a string of at most 256 bytes in
+   * UTF-8. Default: none.
+   */
+  tag?: string
+}
+
+/**
+ * A connection goes where the address says, as mappings, access list and limits of the relay decide: the same as
+ * `undefined`, but with options.
+ *
+ * @group Relay and route
+ */
+export interface FaithRouteProceed extends FaithRouteOptions {
+  /** Always `true`. */
+  proceed: true
+  /** Tells it from a {@link FaithRouteServer}. */
+  host?: never
+  /** Tells it from a {@link FaithRouteReject}. */
+  reject?: never
+  /** Tells it from a {@link FaithRouteSocket}. */
+  socket?: never
+}
+
+/**
  * A connection goes to this server. The route has decided, so no rule of the access list denies it. But a client must not
  * reach the router or its private networks because a route passed on the address that the client dialled. So the client is
  * denied a special-purpose address (cause `special-purpose`), an address of this host (`own-address`) and a loopback
@@ -36,7 +88,7 @@ export interface FaithRouteConnection {
  *
  * @group Relay and route
  */
-export interface FaithRouteServer {
+export interface FaithRouteServer extends FaithRouteOptions {
   /**
    * The server: an IPv4 address, or a host name, whose first IPv4 address is taken. Names are looked up as
    * `dns.lookup` does, within `routeTimeoutMs`.
@@ -49,10 +101,8 @@ export interface FaithRouteServer {
    * one. Set it where clients cannot choose `host`. Default `false`.
    */
   allowAny?: boolean
-  /** The IPv4 address of this host that the connection comes from. Default: one of the relay's `localAddresses`. */
-  localAddress?: string
-  /** The version of the PROXY protocol in which the server is told of the client. Default: as the relay's. */
-  proxyProtocol?: 1 | 2
+  /** Tells it from a {@link FaithRouteProceed}. */
+  proceed?: never
   /** Tells it from a {@link FaithRouteReject}. */
   reject?: never
   /** Tells it from a {@link FaithRouteSocket}. */
@@ -80,6 +130,10 @@ export interface FaithRouteReject {
    * route takes its time. A dropped client sends its SYN again for two minutes or so, of which the route is not asked.
    */
   reject: 'refused' | 'unreachable' | 'prohibited' | 'drop'
+  /** As {@link FaithRouteOptions.tag}; the `refused` event gives it back. */
+  tag?: string
+  /** Tells it from a {@link FaithRouteProceed}. */
+  proceed?: never
   /** Tells it from a {@link FaithRouteServer}. */
   host?: never
   /** Tells it from a {@link FaithRouteSocket}. */
@@ -99,6 +153,8 @@ export interface FaithRouteReject {
 export interface FaithRouteSocket {
   /** Always `true`. */
   socket: true
+  /** Tells it from a {@link FaithRouteProceed}. */
+  proceed?: never
   /** Tells it from a {@link FaithRouteServer}. */
   host?: never
   /** Tells it from a {@link FaithRouteReject}. */
@@ -117,12 +173,29 @@ const REJECTS: readonly FaithRouteReject['reject'][] = [
  *
  * @group Relay and route
  */
-export type FaithRouteVerdict = FaithRouteServer | FaithRouteReject | FaithRouteSocket
+export type FaithRouteVerdict =
+  FaithRouteProceed | FaithRouteServer | FaithRouteReject | FaithRouteSocket
 
-const VERDICT: OptionNames<FaithRouteServer> = { ...SERVER_OPTIONS, reject: true, socket: true }
+const ROUTE_OPTIONS: OptionNames<FaithRouteOptions> = {
+  ...OUTGOING_OPTIONS,
+  idleTimeoutMs: true,
+  maxBytes: true,
+  tag: true,
+}
+const OPTIONS = Object.keys(ROUTE_OPTIONS) as (keyof FaithRouteOptions)[]
+const VERDICT: OptionNames<FaithRouteServer> = {
+  ...SERVER_OPTIONS,
+  ...ROUTE_OPTIONS,
+  proceed: true,
+  reject: true,
+  socket: true,
+}
+const BYTES = { min: 1, max: Number.MAX_SAFE_INTEGER }
+const LONGEST_TAG = 256
 
 /**
- * Decides where a connection goes; `undefined` leaves it to the relay's mappings and access list.
+ * Decides where a connection goes; `undefined` leaves it to the relay's mappings and access list, as
+ * `{ proceed: true }` does.
  *
  * Questions are put side by side, however long each takes, up to `maxUndecided`. Meanwhile the client waits: the relay
  * holds its SYN and answers nothing. A route that throws, rejects, does not answer within
@@ -226,18 +299,49 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
   const read = new OptionReader('the verdict', VERDICT, answer)
   // One that says two things is a mistake, and not to be taken for either.
   if (read.unchecked('reject') !== undefined) {
-    read.alone('reject')
-    return { reject: read.oneOf('reject', REJECTS) }
+    read.alone('reject', 'tag')
+    return { reject: read.oneOf('reject', REJECTS), ...readTag(read) }
   }
 
   if (read.unchecked('socket') !== undefined) {
-    const socket = read.boolean('socket', true)
-    if (!socket) throw read.refuse('socket', 'true', socket)
+    requireTrue(read, 'socket')
     read.alone('socket')
     return { socket: true }
   }
 
-  return await resolve(readServer(read))
+  if (read.unchecked('proceed') !== undefined) {
+    requireTrue(read, 'proceed')
+    read.alone('proceed', ...OPTIONS)
+    return { ...readOutgoing(read), ...readLimits(read), ...readTag(read) }
+  }
+
+  const server = readServer(read)
+  const options = { ...readLimits(read), ...readTag(read) }
+  return { ...(await resolve(server)), ...options }
+}
+
+type VerdictReader = OptionReader<keyof FaithRouteServer>
+
+function requireTrue(read: VerdictReader, name: 'proceed' | 'socket'): void {
+  const given = read.boolean(name, true)
+  if (!given) throw read.refuse(name, 'true', given)
+}
+
+function readLimits(read: VerdictReader): Pick<NativeVerdict, 'idleTimeoutMs' | 'maxBytes'> {
+  const limits: Pick<NativeVerdict, 'idleTimeoutMs' | 'maxBytes'> = {}
+  if (read.unchecked('idleTimeoutMs') !== undefined) {
+    limits.idleTimeoutMs = read.integer('idleTimeoutMs', IDLE_MS)
+  }
+  if (read.unchecked('maxBytes') !== undefined) limits.maxBytes = read.integer('maxBytes', BYTES)
+  return limits
+}
+
+function readTag(read: VerdictReader): { tag?: string } {
+  if (read.unchecked('tag') === undefined) return {}
+  const tag = read.string('tag')
+  const bytes = Buffer.byteLength(tag)
+  if (bytes <= LONGEST_TAG) return { tag }
+  throw read.refuse('tag', `a string of at most ${LONGEST_TAG} bytes`, `${bytes} bytes`)
 }
 
 /** @internal The error of connections that nobody takes. */

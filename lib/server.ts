@@ -3,40 +3,55 @@ import { lookup } from 'node:dns/promises'
 import { isIP, isIPv4, isIPv6 } from 'node:net'
 import { MOST, type OptionNames, type OptionReader } from './option-reader.js'
 
-/** A server as it was named, checked. */
-export interface NamedServer {
-  host: string
-  port: number
-  allowAny?: true
+/** How a server is connected to, checked. */
+export interface Outgoing {
   localAddress?: string
   proxyProtocol?: 1 | 2
 }
+
+/** A server as it was named, checked. */
+export interface NamedServer extends Outgoing {
+  host: string
+  port: number
+  allowAny?: true
+}
+
+/** The names of {@link Outgoing}. */
+export const OUTGOING_OPTIONS: OptionNames<Outgoing> = { localAddress: true, proxyProtocol: true }
 
 /** The names of a server's options. */
 export const SERVER_OPTIONS: OptionNames<NamedServer> = {
   host: true,
   port: true,
   allowAny: true,
-  localAddress: true,
-  proxyProtocol: true,
+  ...OUTGOING_OPTIONS,
 }
 /** The names of what says how long a server may take to answer. */
 export const CONNECT_OPTIONS = { connectTimeoutMs: true } as const
 /** The names of what says how long connections may go on without a sign of life. */
 export const LASTING_OPTIONS = { idleTimeoutMs: true, keepAliveTimeoutMs: true } as const
 
+/** 0 is for ever. */
+export const IDLE_MS = { min: 0, max: MOST }
 /** The kernel takes 32767 seconds at most for the half of it that goes by before the first probe (tcp(7)). */
 const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
 
-export function readServer(read: OptionReader<keyof NamedServer>): NamedServer {
-  const host = read.string('host')
-  const port = read.integer('port', { min: 1, max: 65_535 })
+export function readOutgoing(read: OptionReader<keyof Outgoing>): Outgoing {
   const localAddress = read.unchecked('localAddress')
   if (localAddress !== undefined && !(typeof localAddress === 'string' && isIPv4(localAddress))) {
     throw read.refuse('localAddress', 'an IPv4 address', localAddress)
   }
   const proxyProtocol =
     read.unchecked('proxyProtocol') === undefined ? undefined : read.oneOf('proxyProtocol', [1, 2])
+  return {
+    ...(localAddress === undefined ? {} : { localAddress }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+  }
+}
+
+export function readServer(read: OptionReader<keyof NamedServer>): NamedServer {
+  const host = read.string('host')
+  const port = read.integer('port', { min: 1, max: 65_535 })
   if (host === '' || isIPv6(host)) {
     throw read.refuse('host', 'an IPv4 address or a host name', host)
   }
@@ -44,13 +59,12 @@ export function readServer(read: OptionReader<keyof NamedServer>): NamedServer {
     host,
     port,
     ...(read.boolean('allowAny', false) ? { allowAny: true } : {}),
-    ...(localAddress === undefined ? {} : { localAddress }),
-    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+    ...readOutgoing(read),
   }
 }
 
 /** The same server with its address for its name. */
-export async function resolve(server: NamedServer): Promise<NamedServer> {
+export async function resolve<T extends NamedServer>(server: T): Promise<T> {
   if (isIP(server.host) === 4) return server
   return { ...server, host: (await lookup(server.host, { family: 4 })).address }
 }
@@ -66,7 +80,7 @@ export function readLastingTimeouts(read: OptionReader<keyof typeof LASTING_OPTI
   keepAliveTimeoutMs: number
 } {
   return {
-    idleTimeoutMs: read.integer('idleTimeoutMs', { min: 0, max: MOST }, 1_800_000),
+    idleTimeoutMs: read.integer('idleTimeoutMs', IDLE_MS, 1_800_000),
     keepAliveTimeoutMs: read.integer('keepAliveTimeoutMs', KEEP_ALIVE_MS, 120_000),
   }
 }

@@ -21,7 +21,7 @@ import type {
  * | `refused` | the server, or `route`, refused the connection |
  * | `unreachable` | no route leads to the server, or a router, or `route`, said it cannot be reached |
  * | `denied` | the access list, the default policy, `route` or the host's own firewall forbids the destination |
- * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient` or `maxUndecided` was reached |
+ * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient` or `maxUndecided` was reached; or a session has carried more than the `maxBytes` of its verdict |
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
  * | `client-gone`, `server-gone` | that side vanished: it answers neither data nor keep-alive probes |
  * | `aborted` | the relay was closed, `relay.abort` or a new access list ended it, or the client never completed its handshake |
@@ -65,14 +65,14 @@ const NO_ENDS: Readonly<Record<FaithEndReason, 0>> = {
 const END_REASONS = Object.keys(NO_ENDS) as readonly FaithEndReason[]
 
 /**
- * The cause that turned an attempt away, where its reason leaves that open.
+ * The cause that turned an attempt away or, as `max-bytes`, cut a session off, where its reason leaves that open.
  *
  * | reason | cause | meaning |
  * |---|---|---|
  * | `denied` | `denied-by-rule` | a rule of the access list denies it |
  * | | `denied-no-match` | no rule of the access list permits it |
- * | | `special-purpose` | the server's address is no public one, and no rule opens it |
- * | | `own-address` | the server's address is the router's own, and no rule opens it |
+ * | | `special-purpose` | the server's address is no public one, and neither a rule nor `allowAny` opens it |
+ * | | `own-address` | the server's address is the router's own, and neither a rule nor `allowAny` opens it |
  * | | `loopback` | the server's address is a loopback one, and `allowLoopback` is off |
  * | | `prohibited-by-host` | the host's firewall or routing table prohibits it (`EACCES`, `EPERM`) |
  * | `denied`, `refused`, `unreachable` | `rejected-by-route` | `route` said so |
@@ -80,6 +80,7 @@ const END_REASONS = Object.keys(NO_ENDS) as readonly FaithEndReason[]
  * | | `max-sessions-per-client` | the client has `maxSessionsPerClient` |
  * | | `max-rate-per-client` | the client has begun `maxRatePerClient` in this second |
  * | | `max-undecided` | `maxUndecided` connections wait for `route` |
+ * | | `max-bytes` | the session has carried more than the `maxBytes` of its verdict |
  * | `unreachable` | `no-mapping` | what was dialled means no IPv4 address |
  * | `error` | `no-source` | the host lacks the local address, or the privilege for its port |
  * | | `no-verdict` | `route` gave no verdict |
@@ -100,6 +101,7 @@ export type FaithCause =
   | 'max-sessions-per-client'
   | 'max-rate-per-client'
   | 'max-undecided'
+  | 'max-bytes'
   | 'no-mapping'
   | 'no-source'
   | 'no-verdict'
@@ -119,6 +121,7 @@ const CAUSES: Readonly<Record<FaithCause, true>> = {
   'max-sessions-per-client': true,
   'max-rate-per-client': true,
   'max-undecided': true,
+  'max-bytes': true,
   'no-mapping': true,
   'no-source': true,
   'no-verdict': true,
@@ -157,10 +160,12 @@ export interface FaithSession {
   reason: FaithEndReason
   /** `true` for a session: client and server were joined. `false` for an attempt that did not get so far. */
   joined: boolean
-  /** What turned an attempt away, where `reason` leaves that open. */
+  /** What turned an attempt away or cut a session off, where `reason` leaves that open. */
   cause?: FaithCause
   /** The error that turned an attempt away, where the kernel reported one: `ECONNREFUSED`. */
   code?: string
+  /** The `tag` of the verdict that `route` gave, if it had one. */
+  tag?: string
 }
 
 /**
@@ -254,9 +259,10 @@ export function toSession(record: NativeSession): FaithSession {
     reason: toEndReason(record.reason),
     joined: record.joined,
   }
-  const { cause, errno } = record
+  const { cause, errno, tag } = record
   if (cause !== undefined && isCause(cause)) session.cause = cause
   if (errno !== undefined) session.code = getSystemErrorName(errno)
+  if (tag !== undefined) session.tag = tag
   return session
 }
 
@@ -276,6 +282,7 @@ export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
     bytesDown: session.bytesDown,
     startedAt: new Date(session.startedAtMs),
     ageMs: session.ageMs,
+    ...(session.tag === undefined ? {} : { tag: session.tag }),
   }
 }
 

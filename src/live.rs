@@ -32,6 +32,8 @@ pub struct NativeLiveSession {
     pub started_at_ms: f64,
     /// How long ago that is.
     pub age_ms: f64,
+    /// The mark that a verdict has given it.
+    pub tag: Option<String>,
 }
 
 /// Some of the sessions that go on.
@@ -61,6 +63,7 @@ pub(crate) fn list(relay: &Relay, id: f64, most: u32) -> NativeLiveSessions {
         bytes_down: number(session.bytes_down),
         started_at_ms: milliseconds(now.saturating_sub(session.age)),
         age_ms: milliseconds(session.age),
+        tag: session.tag.as_deref().map(str::to_owned),
     };
     NativeLiveSessions {
         sessions: sessions.into_iter().map(describe).collect(),

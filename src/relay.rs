@@ -55,12 +55,14 @@ pub struct NativeSession {
     pub duration_ms: f64,
     /// How it ended.
     pub reason: String,
-    /// The cause that turned an attempt away, where the reason does not say all.
+    /// The cause that turned an attempt away or cut a session off, where the reason does not say all.
     pub cause: Option<String>,
     /// The error behind it, negative as in Node.
     pub errno: Option<i32>,
     /// Whether it was a session.
     pub joined: bool,
+    /// The mark that a verdict has given it.
+    pub tag: Option<String>,
 }
 
 /// What a relay has counted.
@@ -130,6 +132,7 @@ fn session(record: SessionRecord) -> NativeSession {
         cause: record.cause.map(|cause| cause.name().to_owned()),
         errno: record.errno.map(i32::wrapping_neg),
         joined: record.joined,
+        tag: record.tag.as_deref().map(str::to_owned),
     }
 }
 

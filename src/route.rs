@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
-use faith_relay::{Question, Reject, Route, Verdict};
+use faith_relay::{Question, Reject, Route, Terms, Verdict};
 use faith_stack::{Captured, FaithInterface};
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
@@ -41,7 +42,7 @@ pub struct NativeQuestion {
 }
 
 /// An answer: with `host`, where it goes, any address with `allowAny`; with `reject`, that it does not; with `socket`, that JavaScript takes it; with
-/// none of them, what mappings and access list say.
+/// none of them, it proceeds as mappings and access list say.
 #[napi(object)]
 pub struct NativeVerdict {
     /// An IPv4 address.
@@ -54,6 +55,12 @@ pub struct NativeVerdict {
     pub local_address: Option<String>,
     /// 1 or 2.
     pub proxy_protocol: Option<u8>,
+    /// In milliseconds; 0 is never.
+    pub idle_timeout_ms: Option<u32>,
+    /// How many bytes it may pass, both directions together.
+    pub max_bytes: Option<f64>,
+    /// What its record is marked with.
+    pub tag: Option<String>,
     /// `refused`, `unreachable`, `prohibited` or `drop`.
     pub reject: Option<String>,
     /// Whether JavaScript takes it.
@@ -161,28 +168,48 @@ fn verdict_of(verdict: &NativeVerdict) -> Result<Verdict, NativeFailure> {
         ("drop", Reject::Drop),
     ];
     if let Some(reject) = &verdict.reject {
-        return options::one_of("reject", reject, REJECTS).map(Verdict::Reject);
+        let tag = verdict.tag.as_deref().map(Arc::from);
+        return options::one_of("reject", reject, REJECTS).map(|reject| Verdict::Reject { reject, tag });
     }
     if verdict.socket == Some(true) {
         return Ok(Verdict::HandOver);
     }
-    let Some(host) = &verdict.host else { return Ok(Verdict::Default) };
-    let wrong = |message: String| NativeFailure::new("ERR_FAITH_ARGUMENT", message);
-    let ipv4 = |text: &String| -> Result<Ipv4Addr, NativeFailure> {
-        text.parse().map_err(|_| wrong(format!("`{text}` is not an IPv4 address")))
-    };
+    let terms = terms_of(verdict)?;
+    let Some(host) = &verdict.host else { return Ok(Verdict::Proceed(terms)) };
     let port = verdict.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     let port = port.ok_or_else(|| wrong(format!("the port for {host} is missing or outside 1-65535")))?;
+    Ok(Verdict::Connect {
+        server: SocketAddrV4::new(ipv4(host)?, port),
+        allow_any: verdict.allow_any == Some(true),
+        terms,
+    })
+}
+
+fn terms_of(verdict: &NativeVerdict) -> Result<Terms, NativeFailure> {
     let proxy = match verdict.proxy_protocol {
         None => None,
         Some(1) => Some(Version::V1),
         Some(2) => Some(Version::V2),
         Some(other) => return Err(wrong(format!("proxyProtocol is 1 or 2, not {other}"))),
     };
-    Ok(Verdict::Connect {
-        server: SocketAddrV4::new(ipv4(host)?, port),
-        allow_any: verdict.allow_any == Some(true),
-        source: verdict.local_address.as_ref().map(ipv4).transpose()?,
+    Ok(Terms {
+        source: verdict.local_address.as_deref().map(ipv4).transpose()?,
         proxy,
+        idle_timeout: verdict.idle_timeout_ms.map(|timeout| Duration::from_millis(timeout.into())),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number of bytes"
+        )]
+        max_bytes: verdict.max_bytes.map(|most| most as u64),
+        tag: verdict.tag.as_deref().map(Arc::from),
     })
+}
+
+fn ipv4(text: &str) -> Result<Ipv4Addr, NativeFailure> {
+    text.parse().map_err(|_| wrong(format!("`{text}` is not an IPv4 address")))
+}
+
+fn wrong(message: String) -> NativeFailure {
+    NativeFailure::new("ERR_FAITH_ARGUMENT", message)
 }

@@ -19,6 +19,7 @@ use crate::refusal::Refusal;
 use crate::route::{Questions, Verdict};
 use crate::shortage::Shortages;
 use crate::source::{Address, Source, Sources};
+use crate::terms::Terms;
 use crate::upstream::Target;
 
 /// Where an attempt goes that may go on.
@@ -90,7 +91,7 @@ impl Admission {
         attempt.server = Some(server);
         let outgoing = self.judge(Basis::Dialled, attempt, server)?;
         self.pass(attempt)?;
-        Ok(self.target(attempt, server, outgoing, self.proxy, traffic_class))
+        Ok(self.target(attempt, server, outgoing, traffic_class))
     }
 
     /// The questions that a route is asked, if there is one: [`decide`](Self::decide) takes time then.
@@ -114,19 +115,25 @@ impl Admission {
         let open = attempt.question.take().or_else(|| questions.enter(attempt.began, client.ip()));
         let open = open.ok_or(Refusal::limit(Cause::MaxUndecided))?;
         match questions.ask(open, client, destination, self.server_of(destination)).await? {
-            Verdict::Connect { server, allow_any, source, proxy } => {
+            Verdict::Connect { server, allow_any, terms } => {
                 attempt.server = Some(server);
                 attempt.routed = true;
+                attempt.treat(terms);
                 if !allow_any {
                     self.judge(Basis::Named, attempt, server)?;
                 }
                 self.pass(attempt)?;
-                let proxy = proxy.or(self.proxy);
-                Ok(Way::Server(self.target(attempt, server, source, proxy, traffic_class)))
+                Ok(Way::Server(self.target(attempt, server, None, traffic_class)))
             }
             Verdict::HandOver => Ok(Way::HandOver),
-            Verdict::Reject(reject) => Err(reject.into()),
-            Verdict::Default => self.admit(attempt, traffic_class).map(Way::Server),
+            Verdict::Reject { reject, tag } => {
+                attempt.treat(Terms { tag, ..Terms::default() });
+                Err(reject.into())
+            }
+            Verdict::Proceed(terms) => {
+                attempt.treat(terms);
+                self.admit(attempt, traffic_class).map(Way::Server)
+            }
         }
     }
 
@@ -169,10 +176,11 @@ impl Admission {
         &self,
         attempt: &Attempt,
         server: SocketAddrV4,
-        source: Option<Ipv4Addr>,
-        proxy: Option<Version>,
+        outgoing: Option<Ipv4Addr>,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Target {
+        let source = attempt.terms().and_then(|terms| terms.source).or(outgoing);
+        let proxy = attempt.terms().and_then(|terms| terms.proxy).or(self.proxy);
         Target {
             server,
             source: self.source(source, attempt),

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use faith_packet::classify::Flow;
 use faith_sys::tcp::Connection;
@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Place;
+use crate::engine::FAR;
 use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::pairing::Pairing;
@@ -19,6 +20,7 @@ use crate::record::{EndReason, SessionRecord};
 use crate::refusal::Refusal;
 use crate::route::Open;
 use crate::tasks::Peers;
+use crate::terms::Terms;
 
 /// A session or the attempt at one. Dropping it frees its place and its 4-tuple, counts the end and writes the record;
 /// where no other reason is set, it was [`EndReason::Aborted`]. What is handed over has no end here, and no record.
@@ -37,6 +39,8 @@ pub(crate) struct Attempt {
     pub(crate) reason: EndReason,
     cause: Option<Cause>,
     errno: Option<i32>,
+    /// How a route wants it treated, where it does.
+    terms: Option<Box<Terms>>,
     /// Where it has its 4-tuple, if it does.
     pairing: Option<Arc<Pairing>>,
     /// Whether client and server have been joined.
@@ -63,6 +67,7 @@ impl Attempt {
             reason: EndReason::Aborted,
             cause: None,
             errno: None,
+            terms: None,
             pairing: None,
             joined: false,
             handed_over: false,
@@ -74,7 +79,38 @@ impl Attempt {
     }
 
     pub(crate) fn peers(&self) -> Peers {
-        Peers { live: Arc::clone(&self.live), server: self.server, routed: self.routed }
+        Peers { live: Arc::clone(&self.live), server: self.server, routed: self.routed, tag: self.tag() }
+    }
+
+    /// Has it treated as a route wants it.
+    pub(crate) fn treat(&mut self, terms: Terms) {
+        self.terms = (terms != Terms::default()).then(|| Box::new(terms));
+    }
+
+    pub(crate) fn terms(&self) -> Option<&Terms> {
+        self.terms.as_deref()
+    }
+
+    fn tag(&self) -> Option<Arc<str>> {
+        self.terms()?.tag.clone()
+    }
+
+    /// How long its session may pass no byte; `otherwise` is the relay's own choice.
+    pub(crate) fn idle_timeout(&self, otherwise: Option<Duration>) -> Option<Duration> {
+        match self.terms().and_then(|terms| terms.idle_timeout) {
+            None => otherwise,
+            Some(timeout) => (!timeout.is_zero()).then_some(timeout.min(FAR)),
+        }
+    }
+
+    /// Tells whether a session that has passed so many bytes has passed more than it may; takes note of the cause then.
+    #[inline]
+    pub(crate) fn is_past_limit(&mut self, bytes: u64) -> bool {
+        let past = self.terms().is_some_and(|terms| terms.max_bytes.is_some_and(|most| bytes > most));
+        if past {
+            self.cause = Some(Cause::MaxBytes);
+        }
+        past
     }
 
     fn flow(&self) -> Flow {
@@ -110,7 +146,7 @@ impl Attempt {
     /// Takes note that the server is connected and the client accepted.
     pub(crate) fn join(&mut self) {
         self.joined = true;
-        self.ledger.tasks(self.worker).relays(self.id(), self.server, self.routed);
+        self.ledger.tasks(self.worker).relays(self.id(), self.server, self.routed, self.tag());
     }
 
     /// Ends it without a session.
@@ -166,6 +202,7 @@ impl Drop for Attempt {
             cause: self.cause,
             errno: self.errno,
             joined: self.joined,
+            tag: self.tag(),
         };
         self.ledger.leave(self.worker, record, now);
     }

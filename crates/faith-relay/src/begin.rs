@@ -255,7 +255,8 @@ impl Engine {
         alarm: Alarm,
     ) -> Session {
         attempt.join();
-        let clock = Clock::new(self.options.idle_timeout, self.options.keep_alive, Some(alarm));
+        let idle_timeout = attempt.idle_timeout(self.options.idle_timeout);
+        let clock = Clock::new(idle_timeout, self.options.keep_alive, Some(alarm));
         Session::new(client, Leg::new(server), attempt, clock)
     }
 

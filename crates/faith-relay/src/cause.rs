@@ -1,8 +1,8 @@
-//! Why an attempt came to no session, more precisely than its [`EndReason`](crate::EndReason) says.
+//! Why an attempt came to no session, or a session was cut off, more precisely than its [`EndReason`](crate::EndReason) says.
 
 use faith_packet::access::DenyReason;
 
-/// The cause that turned an attempt away. An attempt has none where its reason says all, as `refused` does.
+/// The cause that turned an attempt away or cut a session off. An attempt has none where its reason says all, as `refused` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Cause {
@@ -34,6 +34,8 @@ pub enum Cause {
     MaxRatePerClient,
     /// As many connections as may wait for the [`Route`](crate::Route) do.
     MaxUndecided,
+    /// The session has passed more bytes than the [`Route`](crate::Route) lets it pass.
+    MaxBytes,
     /// The client gave up before it was answered.
     ClientGaveUp,
     /// The client did not complete its handshake, although it was answered.
@@ -45,7 +47,7 @@ impl Cause {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every cause, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::DeniedByRule,
         Self::DeniedNoMatch,
         Self::SpecialPurpose,
@@ -60,6 +62,7 @@ impl Cause {
         Self::MaxSessionsPerClient,
         Self::MaxRatePerClient,
         Self::MaxUndecided,
+        Self::MaxBytes,
         Self::ClientGaveUp,
         Self::NoHandshake,
     ];
@@ -82,6 +85,7 @@ impl Cause {
             Self::MaxSessionsPerClient => "max-sessions-per-client",
             Self::MaxRatePerClient => "max-rate-per-client",
             Self::MaxUndecided => "max-undecided",
+            Self::MaxBytes => "max-bytes",
             Self::ClientGaveUp => "client-gave-up",
             Self::NoHandshake => "no-handshake",
         }

@@ -17,7 +17,7 @@ use crate::record::Observer;
 use crate::spares::Spares;
 
 /// Longer timeouts are this long: sums of times must not overflow.
-const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+pub(crate) const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// A relay's rules and its sessions.
 pub(crate) struct Engine {

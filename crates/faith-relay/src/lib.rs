@@ -12,7 +12,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
-//! | `admission`, `clients`, `room`, `route` | who may go where |
+//! | `admission`, `clients`, `room`, `route`, `terms` | who may go where |
 //! | `engine`, `begin`, `course` | a relay's rules; what becomes of a SYN and of an accepted connection |
 //! | `ledger`, `tasks`, `live`, `reports`, `shortage` | sessions as they are known from outside; the relay's end; who is told what |
 //! | `attempt`, `began`, `pairing`, `spares` | a session before it is one, its 4-tuple and its descriptor |
@@ -61,6 +61,7 @@ mod splice;
 mod taken_ports;
 mod tally;
 mod tasks;
+mod terms;
 mod upstream;
 
 #[cfg(test)]
@@ -78,3 +79,4 @@ pub use route::{Question, Reject, Route, Routing, Verdict};
 pub use shortage::Shortages;
 pub use splice::{Connection, NoServer, Server, Splice, Splices, Stop, take_back};
 pub use tally::{End, Tally};
+pub use terms::Terms;

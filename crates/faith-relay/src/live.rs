@@ -1,11 +1,12 @@
 //! What is known of a session while it goes on, to its worker and to whoever asks from another thread.
 
 use std::net::{SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// A session that goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSession {
     /// As in its [`SessionRecord`](crate::SessionRecord), when it has ended.
     pub id: u64,
@@ -21,6 +22,8 @@ pub struct LiveSession {
     pub bytes_down: u64,
     /// How long ago it began, with the client's SYN or the accepted connection.
     pub age: Duration,
+    /// The mark that a [`Route`](crate::Route) has given it.
+    pub tag: Option<Arc<str>>,
 }
 
 /// The part of a session that two threads see. Only the worker's thread writes.
@@ -63,6 +66,7 @@ impl Live {
             bytes_up: self.bytes_up(),
             bytes_down: self.bytes_down(),
             age: now.saturating_duration_since(self.started),
+            tag: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use faith_sys::tcp::Resource;
@@ -29,7 +30,7 @@ pub enum EndReason {
     Unreachable,
     /// Policy, or this host's own firewall, forbids the destination.
     Denied,
-    /// The relay or the client had as many sessions as it may have.
+    /// The relay or the client had as many sessions as it may have, or the session has passed as many bytes as it may.
     Limit,
     /// This host ran out of descriptors, memory or source ports.
     Exhausted,
@@ -120,12 +121,14 @@ pub struct SessionRecord {
     pub duration: Duration,
     /// How it ended.
     pub reason: EndReason,
-    /// The cause that turned an attempt away, where the reason does not say all; a session has none.
+    /// The cause that turned an attempt away or cut a session off, where the reason does not say all.
     pub cause: Option<Cause>,
     /// The error that turned an attempt away (errno(3)), where the kernel reported one.
     pub errno: Option<i32>,
     /// Whether it was a session: client and server had been joined.
     pub joined: bool,
+    /// The mark that a [`Route`](crate::Route) has given it.
+    pub tag: Option<Arc<str>>,
 }
 
 /// Who is told how sessions ended.

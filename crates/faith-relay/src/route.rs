@@ -6,13 +6,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::prefix::network_of;
-use faith_packet::proxy::Version;
 use faith_stack::{Captured, SynAnswer};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -21,6 +20,7 @@ use tokio::time::timeout;
 use crate::began::Began;
 use crate::record::EndReason;
 use crate::refusal::Refusal;
+use crate::terms::Terms;
 
 /// A client that is not let through, and what it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +36,10 @@ pub enum Reject {
 }
 
 /// What becomes of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// What the mappings and the access list say.
-    Default,
+    /// It goes where the mappings and the access list say.
+    Proceed(Terms),
     /// It goes to this server, whichever rules of the access list deny it.
     Connect {
         /// The server.
@@ -47,13 +47,16 @@ pub enum Verdict {
         /// Whether the server may be a special-purpose address, one of the router's own or a loopback one, although no
         /// rule of the access list opens it.
         allow_any: bool,
-        /// Where the connection comes from; `None` is the relay's own choice.
-        source: Option<Ipv4Addr>,
-        /// Whether the server is told who the client is; `None` is the relay's own choice.
-        proxy: Option<Version>,
+        /// How it is treated on its way.
+        terms: Terms,
     },
     /// It goes nowhere.
-    Reject(Reject),
+    Reject {
+        /// What the client is told.
+        reject: Reject,
+        /// As in [`Terms`].
+        tag: Option<Arc<str>>,
+    },
     /// It is given to the [`Route`], whatever limits and access list say: no session comes of it.
     HandOver,
 }
@@ -187,7 +190,6 @@ impl Questions {
         let (answer, verdict) = oneshot::channel();
         self.routing.route.ask(Question { client, destination, server, answer });
         match timeout(self.routing.timeout, verdict).await {
-            Ok(Ok(Verdict::Reject(reject))) => Err(reject.into()),
             Ok(Ok(verdict)) => Ok(verdict),
             Ok(Err(_)) | Err(_) => Err(Refusal::UNDECIDED),
         }

@@ -5,6 +5,7 @@
 //! * in order, when both directions have passed their source's end on;
 //! * by resetting both sockets, when either leg has failed and the other peer has everything that the failed one had
 //!   said (below);
+//! * by resetting both sockets, when more bytes have moved than a route lets it move;
 //! * when no byte has moved for the idle timeout, or a peer has vanished (`clock`).
 //!
 //! The server learns that it is connected by the client's first bytes where these have come already, or where it has left
@@ -114,6 +115,9 @@ impl Session {
             }
             self.attempt.moved(moved.0, moved.1);
             self.clock.last_moved = Instant::now();
+            if self.attempt.is_past_limit(self.up.bytes + self.down.bytes) {
+                return Poll::Ready(EndReason::Limit);
+            }
         }
         match turn {
             Err(fault) => self.last_words(cx, fault),

@@ -18,6 +18,14 @@ pub(crate) struct Peers {
     pub(crate) server: Option<SocketAddrV4>,
     /// Whether the server is none of the access list's business.
     pub(crate) routed: bool,
+    /// The mark that a route has given it.
+    pub(crate) tag: Option<Arc<str>>,
+}
+
+impl Peers {
+    fn look(&self, now: Instant) -> LiveSession {
+        LiveSession { tag: self.tag.clone(), ..self.live.look(self.server, now) }
+    }
 }
 
 struct Task {
@@ -40,10 +48,10 @@ impl Tasks {
     }
 
     /// Takes note that the task of session `id` relays from now on, and to which server.
-    pub(crate) fn relays(&self, id: u64, server: Option<SocketAddrV4>, routed: bool) {
+    pub(crate) fn relays(&self, id: u64, server: Option<SocketAddrV4>, routed: bool, tag: Option<Arc<str>>) {
         if let Some(task) = self.by_id.lock().get_mut(&id) {
             task.relaying = true;
-            (task.peers.server, task.peers.routed) = (server, routed);
+            (task.peers.server, task.peers.routed, task.peers.tag) = (server, routed, tag);
         }
     }
 
@@ -60,7 +68,7 @@ impl Tasks {
     /// asks again.
     pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddrV4) -> bool) {
         for task in self.by_id.lock().values() {
-            let Peers { live, server, routed } = &task.peers;
+            let Peers { live, server, routed, .. } = &task.peers;
             if !routed && server.is_none_or(|server| !permitted(*live.client.ip(), server)) {
                 task.handle.abort();
             }
@@ -81,7 +89,7 @@ impl Tasks {
     pub(crate) fn list(&self, id: u64, most: usize, now: Instant, sessions: &mut Vec<LiveSession>) {
         let tasks = self.by_id.lock();
         let relaying = tasks.range((Bound::Excluded(id), Bound::Unbounded)).filter(|(_, task)| task.relaying);
-        sessions.extend(relaying.take(most).map(|(_, task)| task.peers.live.look(task.peers.server, now)));
+        sessions.extend(relaying.take(most).map(|(_, task)| task.peers.look(now)));
     }
 
     /// Ends every task. Its thread drops it, which resets both sides.

@@ -17,7 +17,7 @@ use super::{
 use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::record::EndReason;
-use crate::{Question, Reject, RelayStats, Route, Routing, Verdict};
+use crate::{Question, Reject, RelayStats, Route, Routing, Terms, Verdict};
 
 struct Says<F>(F, Sender<Captured>);
 
@@ -61,6 +61,10 @@ fn is_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>)
     assert!(lab.nothing_ended() && lab.nobody_came());
 }
 
+fn named(server: SocketAddrV4, allow_any: bool) -> Verdict {
+    Verdict::Connect { server, allow_any, terms: Terms::default() }
+}
+
 fn fate_of(lab: &Lab) -> Fate {
     let (syn, fate) = lab.syn(Caller::new().address);
     lab.offer(syn);
@@ -74,7 +78,7 @@ fn the_client_is_told_what_the_route_says() {
         (Reject::Unreachable, Fate::Unreachable(Unreachable::AddressUnreachable), EndReason::Unreachable),
         (Reject::Prohibited, Fate::Unreachable(Unreachable::Prohibited), EndReason::Denied),
     ] {
-        let lab = asking(PATIENCE, 1, move |question| question.answer(Verdict::Reject(reject)));
+        let lab = asking(PATIENCE, 1, move |question| question.answer(Verdict::Reject { reject, tag: None }));
         assert_eq!(fate_of(&lab), expected);
         let record = lab.ended();
         assert_eq!((record.reason, record.cause), (reason, Some(Cause::RejectedByRoute)));
@@ -83,7 +87,7 @@ fn the_client_is_told_what_the_route_says() {
 
 #[test]
 fn a_route_may_leave_it_to_the_mapping() {
-    let lab = asking(PATIENCE, 1, |question| question.answer(Verdict::Default));
+    let lab = asking(PATIENCE, 1, |question| question.answer(Verdict::Proceed(Terms::default())));
     assert_eq!(fate_of(&lab), Fate::Released);
 }
 
@@ -91,8 +95,8 @@ fn a_route_may_leave_it_to_the_mapping() {
 fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
-    let verdict = Verdict::Connect { server, allow_any: false, source: None, proxy: None };
-    let lab = asking(PATIENCE, 1, move |question| question.answer(verdict));
+    let verdict = named(server, false);
+    let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
     let mut client = lab.dial();
     let (mut far, _) = elsewhere.accept().unwrap();
     eventually("the session has begun", || lab.engine.ledger.relaying() == 1);
@@ -106,8 +110,8 @@ fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
 fn a_route_may_send_a_client_elsewhere() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
-    let verdict = Verdict::Connect { server, allow_any: false, source: None, proxy: None };
-    let lab = asking(PATIENCE, 1, move |question| question.answer(verdict));
+    let verdict = named(server, false);
+    let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
     assert_eq!(fate_of(&lab), Fate::Released);
     elsewhere.accept().unwrap();
 }
@@ -119,9 +123,9 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
     let own = SocketAddrV4::new(OWN_ADDRESS, 80);
     let private = "10.0.0.7:80".parse().unwrap();
     let lab_for = |server, allow_any| {
-        let verdict = Verdict::Connect { server, allow_any, source: None, proxy: None };
+        let verdict = named(server, allow_any);
         let (given, _) = channel();
-        let says = move |question: Question| question.answer(verdict);
+        let says = move |question: Question| question.answer(verdict.clone());
         let routing = Routing { route: Arc::new(Says(says, given)), timeout: PATIENCE, max_undecided: 1 };
         let access = AccessList::parse("::/0 permit 0.0.0.0/0\n", "test").unwrap();
         Lab::new(RelayOptions { routing: Some(routing), access, ..options() })
@@ -137,8 +141,86 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
             (EndReason::Denied, Some(cause), Some(server))
         );
     }
-    assert_eq!(fate_of(&lab_for(loopback, true)), Fate::Released);
+    // A relay that ends resets its connections, and the listener forgets one that it has not accepted.
+    let lab = lab_for(loopback, true);
+    assert_eq!(fate_of(&lab), Fate::Released);
     elsewhere.accept().unwrap();
+}
+
+/// A relay of these options whose route lets every connection proceed on these terms.
+fn proceeding(terms: Terms, options: RelayOptions) -> Lab {
+    let (given, _) = channel();
+    let says = move |question: Question| question.answer(Verdict::Proceed(terms.clone()));
+    let routing = Routing { route: Arc::new(Says(says, given)), timeout: PATIENCE, max_undecided: 1 };
+    Lab::new(RelayOptions { routing: Some(routing), ..options })
+}
+
+#[test]
+fn what_proceeds_is_under_the_rules_of_the_relay() {
+    let access = AccessList::parse("::/0 deny 127.0.0.0/8\n", "test").unwrap().with_loopback(true);
+    let tag: Arc<str> = "tenant 7".into();
+    let terms = Terms { tag: Some(Arc::clone(&tag)), ..Terms::default() };
+    let lab = proceeding(terms, RelayOptions { access, ..options() });
+    assert_eq!(fate_of(&lab), Fate::Unreachable(Unreachable::Prohibited));
+    let record = lab.ended();
+    assert_eq!((record.cause, record.tag), (Some(Cause::DeniedByRule), Some(tag)));
+}
+
+#[test]
+fn an_access_list_ends_what_proceeds_although_there_is_a_route() {
+    let lab = proceeding(Terms::default(), options());
+    let (mut client, _server) = lab.session();
+    lab.engine.set_access(AccessList::parse("::/0 deny 0.0.0.0/0\n", "test").unwrap(), true);
+    assert!(read_to_reset(&mut client).is_empty());
+    assert_eq!(lab.ended().reason, EndReason::Aborted);
+}
+
+#[test]
+fn a_session_may_pass_as_many_bytes_as_the_route_says_and_no_more() {
+    let terms = Terms { max_bytes: Some(8), tag: Some("eight".into()), ..Terms::default() };
+    let lab = proceeding(terms, options());
+    let (mut client, mut server) = lab.session();
+    client.write_all(b"1234").unwrap();
+    assert_eq!(read_exactly(&mut server, 4), b"1234");
+    server.write_all(b"5678").unwrap();
+    assert_eq!(read_exactly(&mut client, 4), b"5678");
+    let live = lab.engine.ledger.sessions(0, 2);
+    assert_eq!(live.len(), 1, "all that it may is not too much");
+    assert_eq!(live[0].tag.as_deref(), Some("eight"));
+    client.write_all(b"9").unwrap();
+    read_to_reset(&mut client);
+    read_to_reset(&mut server);
+    let record = lab.ended();
+    assert_eq!((record.reason, record.cause), (EndReason::Limit, Some(Cause::MaxBytes)));
+    assert_eq!((record.joined, record.bytes_up, record.bytes_down), (true, 5, 4));
+    assert_eq!((record.id, record.tag.as_deref()), (live[0].id, Some("eight")));
+}
+
+#[test]
+fn a_session_of_a_route_has_an_idle_timeout_of_its_own() {
+    let soon = Terms { idle_timeout: Some(Duration::from_millis(50)), ..Terms::default() };
+    let lab = proceeding(soon, options());
+    let (mut client, _server) = lab.session();
+    read_to_reset(&mut client);
+    assert_eq!(lab.ended().reason, EndReason::IdleTimeout);
+
+    let terms = Terms { idle_timeout: Some(Duration::ZERO), ..Terms::default() };
+    let quick = RelayOptions { idle_timeout: Some(Duration::from_millis(50)), ..options() };
+    let (lab, idle) = (proceeding(terms, quick.clone()), Lab::new(quick));
+    let (mut client, mut server) = lab.session();
+    // A session with the relay's own timeout begins later and ends first.
+    let _other = idle.session();
+    assert_eq!(idle.ended().reason, EndReason::IdleTimeout);
+    client.write_all(b"still here").unwrap();
+    assert_eq!(read_exactly(&mut server, 10), b"still here");
+}
+
+#[test]
+fn a_rejected_client_leaves_the_tag_of_the_verdict() {
+    let verdict = Verdict::Reject { reject: Reject::Refused, tag: Some("bad".into()) };
+    let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
+    assert_eq!(fate_of(&lab), Fate::Reset);
+    assert_eq!(lab.ended().tag.as_deref(), Some("bad"));
 }
 
 #[test]
@@ -172,9 +254,9 @@ fn past_the_bound_of_questions_a_client_proves_itself_and_then_has_a_bound_of_it
     let record = lab.ended();
     assert_eq!((record.reason, record.cause), (EndReason::Limit, Some(Cause::MaxUndecided)));
 
-    proven.answer(Verdict::Default);
+    proven.answer(Verdict::Proceed(Terms::default()));
     eventually("the proven client has its session", || lab.engine.ledger.relaying() == 1);
-    forged.answer(Verdict::Default);
+    forged.answer(Verdict::Proceed(Terms::default()));
     assert_eq!(first.recv_timeout(PATIENCE), Ok(Fate::Released));
 }
 
@@ -193,7 +275,7 @@ fn a_syn_past_the_bound_waits_while_most_of_the_places_may_be_undecided() {
     assert!(lab.engine.waits(&client, 4) && !lab.engine.waits(&client, 5));
     assert!(!lab.engine.waits(&other, 1), "questions about other networks are no reason to wait");
     for (question, fate) in asked {
-        question.answer(Verdict::Reject(Reject::Refused));
+        question.answer(Verdict::Reject { reject: Reject::Refused, tag: None });
         assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
     }
     assert!(!lab.engine.waits(&client, 4), "what was decided is no reason to wait");
