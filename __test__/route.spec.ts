@@ -12,6 +12,7 @@ import { FaithRelay } from '../lib/relay.js'
 import { readVerdict } from '../lib/route.js'
 
 type Asking = ((batch: NativeQuestion[]) => void) | undefined
+type Withdrawing = ((ids: number[]) => void) | undefined
 type Answer = [id: number, verdict: NativeVerdict | null | undefined]
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -52,6 +53,7 @@ async function open(
 ) {
   const answers: Answer[] = []
   let asking: Asking
+  let withdrawing: Withdrawing
   let given: NativeRelayOptions | undefined
   const addon = {
     answer: (...answer: Answer) => {
@@ -61,9 +63,17 @@ async function open(
     close: () => Promise.resolve(),
   }
   const faith = {
-    relay: (settings: NativeRelayOptions, _onSessions: unknown, onQuestions: Asking) => {
+    relay: (
+      settings: NativeRelayOptions,
+      _onSessions: unknown,
+      onQuestions: Asking,
+      _onConnections: unknown,
+      _onShortages: unknown,
+      onWithdrawn: Withdrawing,
+    ) => {
       given = settings
       asking = onQuestions
+      withdrawing = onWithdrawn
       onQuestions?.(early)
       return Promise.resolve(addon)
     },
@@ -72,7 +82,8 @@ async function open(
   const errors: FaithError[] = []
   const listen = (): void => void relay.on('error', (error) => errors.push(error))
   const ask = (...batch: NativeQuestion[]): void => asking?.(batch)
-  return { relay, answers, errors, listen, ask, asks: () => asking !== undefined, given }
+  const withdraw = (...ids: number[]): void => withdrawing?.(ids)
+  return { relay, answers, errors, listen, ask, withdraw, asks: () => asking !== undefined, given }
 }
 
 test('without a route the addon is given nobody to ask', async (t) => {
@@ -95,12 +106,13 @@ test('a connection that comes before the relay is there is decided when it is', 
 
 test('a route is told who dials what, and what that means', async (t) => {
   const seen: unknown[] = []
-  const { ask } = await open({ route: (connection) => void seen.push(connection) as undefined })
+  const { ask } = await open({ route: ({ ...own }) => void seen.push(own) as undefined })
   await turn()
   const { ipv4: _, ipv4Port: __, ...unmapped } = question(2, { destination: '3fff::1' })
   ask(question(1, { ipv4Port: 8080 }), unmapped)
   t.deepEqual(seen, [
     {
+      id: 1,
       client: { address: '2001:db8:1::2', port: 40_001 },
       destination: {
         address: '64:ff9b::c633:6402',
@@ -110,6 +122,7 @@ test('a route is told who dials what, and what that means', async (t) => {
       },
     },
     {
+      id: 2,
       client: { address: '2001:db8:1::2', port: 40_002 },
       destination: { address: '3fff::1', port: 80 },
     },
@@ -266,6 +279,82 @@ test('an answer that the addon refuses is reported', async (t) => {
   ])
 })
 
+/** A route that takes its time, and the signals that it is given. */
+function slow() {
+  const { decision, decide, fail } = pending()
+  const signals: AbortSignal[] = []
+  const route = ({ signal }: { signal: AbortSignal }): Promise<undefined> => {
+    signals.push(signal)
+    return decision
+  }
+  return { route, signals, decide, fail }
+}
+
+const reasonOf = (signal: AbortSignal | undefined): string | undefined =>
+  (signal?.reason as Error | undefined)?.message
+
+test('a client that has gone aborts its signal alone, and gets no answer', async (t) => {
+  const { route, signals, fail } = slow()
+  const { answers, errors, listen, ask, withdraw } = await open({ route })
+  listen()
+  await turn()
+  ask(question(1), question(2))
+  withdraw(1, 7)
+  t.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true, false],
+  )
+  t.is(reasonOf(signals[0]), 'the client has gone')
+  fail()
+  await turn()
+  t.deepEqual(answers, [[2, null]])
+  await turn()
+  t.is(errors.length, 1)
+})
+
+test('a signal that is looked at late is aborted as well', async (t) => {
+  const connections: { signal: AbortSignal }[] = []
+  const { decision } = pending()
+  const { ask, withdraw } = await open({
+    route: (connection) => {
+      connections.push(connection)
+      return decision
+    },
+  })
+  await turn()
+  ask(question(1))
+  withdraw(1)
+  t.true(connections[0]?.signal.aborted)
+  t.is(reasonOf(connections[0]?.signal), 'the client has gone')
+})
+
+test('a signal is aborted when the time is up', async (t) => {
+  const { route, signals } = slow()
+  const { relay, ask } = await open({ routeTimeoutMs: 1, route })
+  await turn()
+  ask(question(1))
+  await once(relay, 'error')
+  t.is(reasonOf(signals[0]), 'no answer within 1 ms')
+})
+
+test('a signal is aborted when the relay closes, and not once the verdict is given', async (t) => {
+  const { route, signals } = slow()
+  const given: AbortSignal[] = []
+  const { relay, ask } = await open({
+    route: (connection) => {
+      if (connection.id === 1) return route(connection)
+      given.push(connection.signal)
+      return { reject: 'refused' }
+    },
+  })
+  await turn()
+  ask(question(1), question(2))
+  await turn()
+  await relay.close()
+  t.is(reasonOf(signals[0]), 'the relay is closed')
+  t.false(given[0]?.aborted)
+})
+
 test('a closed relay answers and reports no more', async (t) => {
   const { decision, fail } = pending()
   const { relay, answers, errors, listen, ask } = await open({ route: () => decision })
@@ -281,7 +370,27 @@ test('a closed relay answers and reports no more', async (t) => {
 const verdicts: [answer: object | undefined, verdict: NativeVerdict][] = [
   [undefined, {}],
   [{ reject: 'drop' }, { reject: 'drop' }],
+  [
+    { reject: 'refused', tag: 'bad' },
+    { reject: 'refused', tag: 'bad' },
+  ],
   [{ socket: true }, { socket: true }],
+  [{ proceed: true }, {}],
+  [
+    {
+      proceed: true,
+      localAddress: '192.0.2.2',
+      proxyProtocol: 1,
+      idleTimeoutMs: 0,
+      maxBytes: 1,
+      tag: '',
+    },
+    { localAddress: '192.0.2.2', proxyProtocol: 1, idleTimeoutMs: 0, maxBytes: 1, tag: '' },
+  ],
+  [
+    { host: '192.0.2.1', port: 80, idleTimeoutMs: 1000, maxBytes: 2 ** 40, tag: 'é'.repeat(128) },
+    { host: '192.0.2.1', port: 80, idleTimeoutMs: 1000, maxBytes: 2 ** 40, tag: 'é'.repeat(128) },
+  ],
   [
     { host: '192.0.2.1', port: 80 },
     { host: '192.0.2.1', port: 80 },
@@ -336,6 +445,18 @@ const malformed: [answer: unknown, complaint: RegExp][] = [
   ],
   [{ host: '192.0.2.1', port: 80, allowAny: 1 }, /`allowAny` must be true or false, got 1/],
   [{ allowAny: true, reject: 'drop' }, /`allowAny` does not go with `reject`/],
+  [{ proceed: false }, /`proceed` must be true, got false/],
+  [{ proceed: true, host: '192.0.2.1', port: 80 }, /`host` does not go with `proceed`/],
+  [{ proceed: true, allowAny: true }, /`allowAny` does not go with `proceed`/],
+  [{ proceed: true, maxBytes: 0 }, /`maxBytes` must be an integer from 1 to 9007199254740991/],
+  [{ proceed: true, idleTimeoutMs: -1 }, /`idleTimeoutMs` must be an integer from 0/],
+  [{ proceed: true, tag: 7 }, /`tag` must be a string, got 7/],
+  [
+    { proceed: true, tag: 'é'.repeat(129) },
+    /`tag` must be a string of at most 256 bytes, got '258 bytes'/,
+  ],
+  [{ socket: true, tag: 'mine' }, /`tag` does not go with `socket`/],
+  [{ reject: 'drop', maxBytes: 1 }, /`maxBytes` does not go with `reject`/],
   [{ socket: false }, /`socket` must be true, got false/],
   [{ socket: 1 }, /`socket` must be true or false, got 1/],
   [{ socket: true, host: '192.0.2.1', port: 80 }, /`host` does not go with `socket`/],

@@ -30,6 +30,8 @@ import {
   type FaithRelayOptions,
   type FaithRelayStats,
   type FaithResource,
+  type FaithRouteOptions,
+  type FaithRouteProceed,
   type FaithRouteReject,
   type FaithRouteServer,
   type FaithRouteSocket,
@@ -62,6 +64,7 @@ export function routeAnswers(verdict: FaithRouteVerdict): void {
   take<FaithRouteVerdict>({ host: 'web', port: 80, localAddress: '192.0.2.1', proxyProtocol: 2 })
   take<FaithRouteVerdict>({ reject: 'refused' })
   take<FaithRouteVerdict>({ socket: true })
+  take<FaithRouteVerdict>({ proceed: true, idleTimeoutMs: 0, maxBytes: 1, tag: 'mine' })
   // @ts-expect-error a server needs its port
   take<FaithRouteVerdict>({ host: '10.0.0.7' })
   // @ts-expect-error a port is a number
@@ -83,6 +86,7 @@ export function routeAnswers(verdict: FaithRouteVerdict): void {
 
   if (verdict.reject !== undefined) same<typeof verdict, FaithRouteReject>(true)
   else if (verdict.socket) same<typeof verdict, FaithRouteSocket>(true)
+  else if (verdict.proceed) same<typeof verdict, FaithRouteProceed>(true)
   else same<typeof verdict, FaithRouteServer>(true)
 }
 
@@ -96,7 +100,21 @@ export async function routes(): Promise<void> {
       return destination.ipv4 === undefined ? undefined : { host: destination.ipv4, port: 80 }
     },
   })
-  await faith.relay({ port: 80, route: async () => ({ reject: 'drop' }) })
+  await faith.relay({ port: 80, route: async () => ({ reject: 'drop', tag: 'bad' }) })
+  const terms: FaithRouteOptions = { idleTimeoutMs: 0, maxBytes: 2 ** 20, tag: 'tenant 7' }
+  await faith.relay({
+    port: 80,
+    route: ({ id, signal, destination }) => {
+      same<typeof id, number>(true)
+      same<typeof signal, AbortSignal>(true)
+      if (id === 1) return { host: '10.0.0.7', port: destination.port, allowAny: true, ...terms }
+      return { proceed: true, proxyProtocol: 2, localAddress: '192.0.2.1', ...terms }
+    },
+  })
+  // @ts-expect-error where it goes is the relay's business
+  await faith.relay({ port: 80, route: () => ({ proceed: true, host: '10.0.0.7', port: 80 }) })
+  // @ts-expect-error either it proceeds, or the route says where to
+  await faith.relay({ port: 80, route: () => ({ proceed: false }) })
   // @ts-expect-error a name is no verdict
   await faith.relay({ port: 80, route: () => '10.0.0.7' })
   // @ts-expect-error neither is a promise of one

@@ -37,6 +37,10 @@ const nearly = fc.record(
     allowAny: fc.oneof(fc.boolean(), anything),
     localAddress: fc.oneof(fc.ipV4(), fc.ipV6(), anything),
     proxyProtocol: fc.oneof(fc.constantFrom(1, 2, 3, '1', null), anything),
+    idleTimeoutMs: fc.oneof(fc.nat(), anything),
+    maxBytes: fc.oneof(fc.maxSafeNat(), anything),
+    tag: fc.oneof(fc.string(), anything),
+    proceed: fc.oneof(fc.boolean(), anything),
     reject: fc.oneof(fc.constantFrom(...REJECTS), anything),
     socket: fc.oneof(fc.boolean(), anything),
     ports: anything,
@@ -60,17 +64,16 @@ async function read(answer: unknown): Promise<NativeVerdict | FaithError> {
 
 /** What the addon takes, and nothing besides. */
 function isVerdict(verdict: NativeVerdict): boolean {
-  const names = Object.keys(verdict).toSorted().join(' ')
-  const { host = '', port: to = 0 } = verdict
-  if (names === '' || names === 'socket') return verdict.socket !== false
+  const { host, port: to = 0, idleTimeoutMs, maxBytes, tag, ...others } = verdict
+  if (idleTimeoutMs !== undefined && !(idleTimeoutMs >= 0 && idleTimeoutMs < 2 ** 32)) return false
+  if (maxBytes !== undefined && !(maxBytes >= 1 && Number.isSafeInteger(maxBytes))) return false
+  if (tag !== undefined && Buffer.byteLength(tag) > 256) return false
+  const names = Object.keys(others).toSorted().join(' ')
+  if (names === 'socket') return verdict.socket === true
   if (names === 'reject') return REJECTS.some((one) => one === verdict.reject)
+  if (host === undefined) return /^(localAddress)? ?(proxyProtocol)?$/.test(names)
   return (
-    /^(allowAny )?host( localAddress)? port( proxyProtocol)?$/.test(
-      Object.keys(verdict)
-        .filter((name) => verdict[name as keyof NativeVerdict] !== undefined)
-        .toSorted()
-        .join(' '),
-    ) &&
+    /^(allowAny)? ?(localAddress)? ?(proxyProtocol)?$/.test(names) &&
     /^\d+\.\d+\.\d+\.\d+$/.test(host) &&
     Number.isInteger(to) &&
     to > 0 &&
@@ -107,24 +110,29 @@ test('an object whose property cannot be read is an error of its own', async (t)
 })
 
 test('a legal verdict is read as it is', async (t) => {
+  const options = {
+    localAddress: fc.ipV4(),
+    proxyProtocol: fc.constantFrom<(1 | 2)[]>(1, 2),
+    idleTimeoutMs: fc.nat(),
+    maxBytes: fc.maxSafeNat().filter((bytes) => bytes > 0),
+    tag: fc.string({ maxLength: 64 }),
+  }
   const server = fc.record(
-    {
-      host: fc.ipV4(),
-      port,
-      allowAny: fc.constant(true),
-      localAddress: fc.ipV4(),
-      proxyProtocol: fc.constantFrom<(1 | 2)[]>(1, 2),
-    },
+    { host: fc.ipV4(), port, allowAny: fc.constant(true), ...options },
     { requiredKeys: ['host', 'port'] },
   )
+  const proceed = fc.record(options, { requiredKeys: [] })
   const legal = fc.oneof(
     server,
+    proceed.map((one) => ({ proceed: true, ...one })),
     fc.constantFrom(...REJECTS).map((reject) => ({ reject })),
     fc.constant({ socket: true }),
   )
   await fc.assert(
     fc.asyncProperty(legal, async (verdict) => {
       const given = await read(verdict)
+      // That it proceeds is what the addon takes the rest for.
+      if ('proceed' in verdict) Object.assign(given, { proceed: true })
       if (JSON.stringify(given, Object.keys(verdict)) !== JSON.stringify(verdict)) {
         throw new Error(`${JSON.stringify(verdict)} was read as ${JSON.stringify(given)}`)
       }
@@ -136,11 +144,15 @@ test('a legal verdict is read as it is', async (t) => {
 
 test('a verdict of two kinds is refused, whatever they are', async (t) => {
   const kinds = fc.record({
+    proceed: fc.constant(true),
     reject: fc.constantFrom(...REJECTS),
     socket: fc.constant(true),
     host: fc.ipV4(),
   })
-  const two = fc.tuple(kinds, fc.subarray(['reject', 'socket', 'host'], { minLength: 2 }))
+  const two = fc.tuple(
+    kinds,
+    fc.subarray(['proceed', 'reject', 'socket', 'host'], { minLength: 2 }),
+  )
   await fc.assert(
     fc.asyncProperty(two, port, async ([all, chosen], to) => {
       const given = Object.entries(all).filter(([name]) => chosen.includes(name))

@@ -172,6 +172,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     const sessions = new Early<NativeSession>()
     // Connections that come before there is a relay to answer by wait too.
     const questions = new Early<NativeQuestion>()
+    const withdrawn = new Early<number>()
     const shortages = new Early<NativeShortage>()
     const onConnections = (batch: NativeConnection[]): void => {
       // Each on a turn of its own: what a listener throws does not lose the others, and what it leaves to be done at once
@@ -184,6 +185,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       route && questions.push,
       route && onConnections,
       shortages.push,
+      route && withdrawn.push,
     )
     const native = unwrap(opened)
     const relay = new FaithRelay(INSIDE, native, faith, settings.allowLoopback, released)
@@ -196,6 +198,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     setImmediate(() => {
       shortages.open((batch) => tellShortages(relay, faith.name, batch))
       questions.open((batch) => relay.#router?.ask(batch))
+      withdrawn.open((batch) => relay.#router?.withdraw(batch))
       sessions.open((batch) => {
         for (const record of batch) relay.#tell(record)
       })
@@ -403,8 +406,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   async #shut(drainMs: number): Promise<void> {
-    await this.#native.close(drainMs)
     this.#router?.close()
+    await this.#native.close(drainMs)
     // The records of the last sessions were queued before the promise was resolved, but on another queue of the event
     // loop, and this turn may have looked at that before; it is empty after a whole turn.
     await new Promise(setImmediate)

@@ -3,7 +3,8 @@
  *
  * Theory of operation: the addon holds the client's SYN and asks, many questions to a call, each by its number. Every
  * one gets exactly one answer of ours: what `route` said, or, if that came to nothing, none, which refuses the client.
- * The addon keeps the same time limit by itself, so that a busy event loop leaves no client hanging; what is answered
+ * A question that the addon withdraws, because its client has gone, gets none, and neither do those that are open when the
+ * relay closes. The addon keeps the same time limit by itself, so that a busy event loop leaves no client hanging; what is answered
  * after it is for nobody. Ours is there so that whoever wrote the route hears of it.
  */
 import type { FaithEndpoint, FaithSessionDestination } from './endpoint.js'
@@ -28,10 +29,17 @@ import { requireSockets } from './socket.js'
  * @group Relay and route
  */
 export interface FaithRouteConnection {
+  /** Counts up; the `session` or `refused` event of the connection, and {@link FaithRelay.sessions}, have the same `id`. */
+  readonly id: number
   /** The client. */
   client: FaithEndpoint
   /** What the client dialled, and the server that `mappings` and `mapping` find in it, if they find one. */
   destination: FaithSessionDestination
+  /**
+   * Aborted when the verdict is not needed any more: the client has gone, `routeTimeoutMs` is over, or the relay closes; its
+   * `reason` is an error that says which. It is not aborted once the route has given its verdict.
+   */
+  readonly signal: AbortSignal
 }
 
 /**
@@ -224,6 +232,8 @@ export class Router {
   readonly #timeoutMs: number
   readonly #relay: Answering
   readonly #routed: Routed
+  /** The connections whose clients wait for the verdict, by their ids. */
+  readonly #open = new Map<number, Undecided>()
   #closed = false
 
   constructor(route: FaithRoute, timeoutMs: number, relay: Answering, routed: Routed) {
@@ -235,25 +245,41 @@ export class Router {
 
   /** Asks for each. Returns at once; nothing is thrown, whatever becomes of them. */
   ask(questions: readonly NativeQuestion[]): void {
-    for (const question of questions) void this.#settle(question)
+    if (this.#closed) return
+    for (const question of questions) void this.#settle(new Undecided(question))
   }
 
-  /** Answers and reports no more: nobody waits. */
+  /** Answers and reports these no more: their clients have gone. */
+  withdraw(ids: readonly number[]): void {
+    for (const id of ids) this.#drop(id, 'the client has gone')
+  }
+
+  /** Answers and reports no more: no client waits. */
   close(): void {
     this.#closed = true
+    for (const id of this.#open.keys()) this.#drop(id, 'the relay is closed')
   }
 
-  async #settle(question: NativeQuestion): Promise<void> {
-    const connection = describe(question)
+  #drop(id: number, why: string): void {
+    const connection = this.#open.get(id)
+    this.#open.delete(id)
+    if (connection !== undefined) Undecided.abort(connection, new Error(why))
+  }
+
+  async #settle(connection: Undecided): Promise<void> {
+    const { id } = connection
+    this.#open.set(id, connection)
     try {
-      const verdict = await this.#withinLimit(() => this.#decide(connection))
+      const verdict = await this.#withinLimit(connection)
       if (verdict.socket) requireSockets('route')
       if (verdict.socket && !this.#routed.isHeard()) throw unheard()
-      if (!this.#closed) unwrap(this.#relay.answer(question.id, verdict))
+      if (this.#open.has(id)) unwrap(this.#relay.answer(id, verdict))
     } catch (cause) {
-      if (this.#closed) return
-      this.#relay.answer(question.id, null)
+      if (!this.#open.has(id)) return
+      this.#relay.answer(id, null)
       this.#routed.report(routeError(connection, cause))
+    } finally {
+      this.#open.delete(id)
     }
   }
 
@@ -263,16 +289,20 @@ export class Router {
     return await readVerdict(await route(connection))
   }
 
-  async #withinLimit<T>(decide: () => Promise<T>): Promise<T> {
+  async #withinLimit(connection: Undecided): Promise<NativeVerdict> {
     const limit = this.#timeoutMs
-    const late = (): Error => new Error(`no answer within ${limit} ms`)
+    const late = (): Error => {
+      const error = new Error(`no answer within ${limit} ms`)
+      Undecided.abort(connection, error)
+      return error
+    }
     const began = performance.now()
     let timer: NodeJS.Timeout | undefined
     const over = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(late()), limit).unref()
     })
     try {
-      const decision = await Promise.race([decide(), over])
+      const decision = await Promise.race([this.#decide(connection), over])
       // One that blocks the event loop keeps the timer from going off.
       if (performance.now() - began > limit) throw late()
       return decision
@@ -282,10 +312,33 @@ export class Router {
   }
 }
 
-function describe(question: NativeQuestion): FaithRouteConnection {
-  return {
-    client: { address: question.client, port: question.clientPort },
-    destination: toDestination(question),
+/** A connection that waits for its verdict. The route sees it as {@link FaithRouteConnection}. */
+class Undecided implements FaithRouteConnection {
+  readonly id: number
+  readonly client: FaithEndpoint
+  readonly destination: FaithSessionDestination
+  /** Made when a route asks for it: most do not, and it costs as much as all the rest. */
+  #controller: AbortController | undefined
+  #reason: Error | undefined
+
+  constructor(question: NativeQuestion) {
+    this.id = question.id
+    this.client = { address: question.client, port: question.clientPort }
+    this.destination = toDestination(question)
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason)
+    }
+    return this.#controller.signal
+  }
+
+  /** Aborts its signal; no method of its own, because the route has the object. */
+  static abort(connection: Undecided, reason: Error): void {
+    connection.#reason ??= reason
+    connection.#controller?.abort(reason)
   }
 }
 

@@ -200,11 +200,13 @@ impl NativeInterface {
         #[napi(ts_arg_type = "(batch: NativeShortage[]) => void")] on_shortages: Option<
             Function<'_, Vec<NativeShortage>, ()>,
         >,
+        #[napi(ts_arg_type = "(ids: number[]) => void")] on_withdrawn: Option<Function<'_, Vec<f64>, ()>>,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeRelay>>> {
         let interface = Arc::clone(&self.interface);
         let callbacks = RelayCallbacks {
             sessions: on_sessions,
             questions: on_questions,
+            withdrawn: on_withdrawn,
             connections: on_connections,
             shortages: on_shortages,
         };

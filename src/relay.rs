@@ -149,6 +149,7 @@ pub(crate) struct PreparedRelay {
 pub(crate) struct RelayCallbacks<'scope> {
     pub(crate) sessions: Option<Function<'scope, Vec<NativeSession>, ()>>,
     pub(crate) questions: Option<Function<'scope, Vec<NativeQuestion>, ()>>,
+    pub(crate) withdrawn: Option<Function<'scope, Vec<f64>, ()>>,
     pub(crate) connections: Option<Function<'scope, Vec<NativeConnection>, ()>>,
     pub(crate) shortages: Option<Function<'scope, Vec<NativeShortage>, ()>>,
 }
@@ -173,8 +174,11 @@ impl PreparedRelay {
         let asking = callbacks
             .questions
             .as_ref()
+            .zip(callbacks.withdrawn.as_ref())
             .zip(callbacks.connections.as_ref())
-            .map(|(questions, connections)| Asking::new(interface, questions, connections))
+            .map(|((questions, withdrawn), connections)| {
+                Asking::new(interface, questions, withdrawn, connections)
+            })
             .transpose()?;
         Ok(Self { observer, tells, asking, alive: KeepAlive::new(env)? })
     }

@@ -3,9 +3,9 @@
 //! have itself come to it as those of a listener do.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use faith_packet::mapping::Mappings;
@@ -25,7 +25,7 @@ use crate::stats::number;
 /// A connection whose way JavaScript decides.
 #[napi(object)]
 pub struct NativeQuestion {
-    /// What it is answered by.
+    /// What it is answered by, and the id of its record.
     pub id: f64,
     /// Who connects.
     pub client: String,
@@ -71,27 +71,36 @@ pub struct NativeVerdict {
 pub(crate) struct Asking {
     open: Arc<Mutex<HashMap<u64, Question>>>,
     questions: Batch<u64, Vec<NativeQuestion>>,
+    withdrawn: Batch<u64, Vec<f64>>,
     connections: Connections,
-    next: AtomicU64,
 }
 
 impl Asking {
     pub(crate) fn new(
         interface: &Arc<FaithInterface>,
         on_questions: &Function<'_, Vec<NativeQuestion>, ()>,
+        on_withdrawn: &Function<'_, Vec<f64>, ()>,
         on_connections: &Function<'_, Vec<NativeConnection>, ()>,
     ) -> napi::Result<Arc<Self>> {
         let open = Arc::<Mutex<HashMap<u64, Question>>>::default();
         let asked = Arc::clone(&open);
         let questions = Batch::new(on_questions, move |ids: Vec<u64>| {
-            let asked = lock(&asked);
-            // Nobody is asked what nobody waits to hear.
-            let open = |id: &u64| asked.get(id).filter(|question| !question.is_late());
-            ids.into_iter().filter_map(|id| open(&id).map(|question| describe(id, question))).collect()
+            let mut asked = lock(&asked);
+            // JavaScript is not asked about clients that do not wait any more.
+            let describe = |id: u64| match asked.entry(id) {
+                Entry::Occupied(open) if open.get().is_late() => {
+                    open.remove();
+                    None
+                }
+                Entry::Occupied(open) => Some(describe(open.get())),
+                Entry::Vacant(_) => None,
+            };
+            ids.into_iter().filter_map(describe).collect()
         })?;
+        let withdrawn = Batch::new(on_withdrawn, |ids: Vec<u64>| ids.into_iter().map(number).collect())?;
         // Nothing needs to rest until they are taken: there are no more than JavaScript has found the time to ask for.
         let connections = Connections::new(interface, on_connections, || {})?;
-        Ok(Arc::new(Self { open, questions, connections, next: AtomicU64::new(1) }))
+        Ok(Arc::new(Self { open, questions, withdrawn, connections }))
     }
 
     /// Says which servers its connections mean, before the first of them comes.
@@ -99,18 +108,19 @@ impl Asking {
         self.connections.map_by(mappings);
     }
 
-    /// Answers question `id`; it is a failure when nobody waits for the answer any more.
+    /// Answers question `id`; it is a failure when its time is up. The answer to one that was withdrawn is dropped.
     pub(crate) fn answer(&self, id: f64, verdict: &NativeVerdict) -> Result<(), NativeFailure> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
         let question = lock(&self.open).remove(&(id as u64));
         // An answer that cannot be read drops the question, which refuses the client.
         let verdict = verdict_of(verdict)?;
-        match question.filter(|question| !question.is_late()) {
-            Some(question) => {
+        match question {
+            None => Ok(()),
+            Some(question) if !question.is_late() => {
                 question.answer(verdict);
                 Ok(())
             }
-            None => Err(NativeFailure::new("ETIMEDOUT", "the answer came too late")),
+            Some(_) => Err(NativeFailure::new("ETIMEDOUT", "the answer came too late")),
         }
     }
 
@@ -127,12 +137,15 @@ impl Asking {
 
 impl Route for Asking {
     fn ask(&self, question: Question) {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut open = lock(&self.open);
-        open.retain(|_, question| !question.is_late());
-        open.insert(id, question);
-        drop(open);
+        let id = question.id;
+        lock(&self.open).insert(id, question);
         self.questions.push(id);
+    }
+
+    fn withdraw(&self, id: u64) {
+        if lock(&self.open).remove(&id).is_some() {
+            self.withdrawn.push(id);
+        }
     }
 
     fn take(&self, worker: usize, connection: Captured) {
@@ -148,9 +161,9 @@ fn lock(open: &Mutex<HashMap<u64, Question>>) -> MutexGuard<'_, HashMap<u64, Que
     open.lock()
 }
 
-fn describe(id: u64, question: &Question) -> NativeQuestion {
+fn describe(question: &Question) -> NativeQuestion {
     NativeQuestion {
-        id: number(id),
+        id: number(question.id),
         client: question.client.ip().to_string(),
         client_port: question.client.port(),
         destination: question.destination.ip().to_string(),

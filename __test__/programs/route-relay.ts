@@ -2,8 +2,9 @@
  * A relay on faith0 whose route does what a spec tells it to. Its options are its first argument, as JSON; then it reads
  * a line of JSON for each port, `{"port":80,"answer":{…}}`, and writes one for everything that happens:
  *
- *   {"event":"told","port":80}      {"event":"asked","client":{…},"destination":{…}}
- *   {"event":"error","code":…}      {"event":"session",…}      {"event":"closed"}
+ *   {"event":"told","port":80}      {"event":"asked","id":…,"client":{…},"destination":{…}}
+ *   {"event":"error","code":…}      {"event":"session",…}      {"event":"refused",…}      {"event":"closed"}
+ *   {"event":"aborted","id":…,"destination":{…},"message":…}, when the signal of a connection is
  */
 import { createInterface } from 'node:readline'
 import {
@@ -57,10 +58,15 @@ const relay = await faith.relay({
   ...options,
   route: (connection) => {
     say('asked', connection)
+    const { id, destination, signal } = connection
+    signal.addEventListener('abort', () => {
+      say('aborted', { id, destination, message: (signal.reason as Error).message })
+    })
     return decide(connection.destination.port)
   },
 })
 relay.on('session', (session) => say('session', session))
+relay.on('refused', (refusal) => say('refused', refusal))
 relay.on('close', () => say('closed'))
 if (listens) relay.on('error', ({ code, message }) => say('error', { code, message }))
 

@@ -183,6 +183,81 @@ test.serial('with allowAny a route may name the router itself', async (t) => {
   t.is((await relay.happens('session', dialled)).destination?.ipv4, addresses.routerIPv4)
 })
 
+test.serial('what proceeds goes where the address says, under the access list', async (t) => {
+  await using relay = await Relay.start()
+  const port = freshPort()
+  await server.listen(port, { greet: 'here', leave: 'end' })
+  await relay.routes(port, { verdict: { proceed: true, tag: 'tenant 7' } })
+  const near = await client.connect(captured(), port)
+  await near.hears('here')
+  near.ends()
+  const { id } = await relay.happens('asked', port)
+  t.like(await relay.happens('session', port), { id, tag: 'tenant 7', reason: 'closed' })
+
+  const denied = freshPort()
+  await relay.routes(denied, { verdict: { proceed: true, tag: 'tenant 8' } })
+  t.is(await client.dial(captured('192.0.2.99'), denied).outcome(), 'EACCES')
+  const asked = await relay.happens('asked', denied)
+  t.like(await relay.happens('refused', denied), {
+    id: asked.id,
+    tag: 'tenant 8',
+    cause: 'special-purpose',
+  })
+})
+
+test.serial('a session past the maxBytes of its verdict is reset on both sides', async (t) => {
+  await using relay = await Relay.start()
+  const port = freshPort()
+  const listening = await server.listen(port)
+  await relay.routes(port, { verdict: { proceed: true, maxBytes: 8 } })
+  const near = await client.connect(captured(), port)
+  const far = await listening.accept()
+  near.says('1234')
+  await far.hears('1234')
+  far.says('5678')
+  await near.hears('5678')
+  near.says('9')
+  await near.sees('ECONNRESET')
+  await far.sees('ECONNRESET')
+  t.like(await relay.happens('session', port), {
+    reason: 'limit',
+    cause: 'max-bytes',
+    joined: true,
+    bytesUp: 5,
+    bytesDown: 4,
+  })
+})
+
+test.serial('a verdict has an idle timeout of its own', async (t) => {
+  await using relay = await Relay.start()
+  const [dialled, port] = [freshPort(), freshPort()]
+  await server.listen(port)
+  const verdict = { host: addresses.server, port, idleTimeoutMs: 100 }
+  await relay.routes(dialled, { verdict })
+  const near = await client.connect(captured(), dialled)
+  await near.sees('ECONNRESET')
+  t.is((await relay.happens('session', dialled)).reason, 'idle-timeout')
+})
+
+test.serial('a route is told when its client has gone, and of its time', async (t) => {
+  await using relay = await Relay.start({ connectFirst: false, routeTimeoutMs: 2000 })
+  const port = freshPort()
+  await relay.routes(port, { when: 'told' })
+  const near = client.dial(captured(), port)
+  const { id } = await relay.happens('asked', port)
+  near.resets()
+  t.like(await relay.happens('aborted', port), { id, message: 'the client has gone' })
+  t.like(await relay.happens('refused', port), { id, cause: 'client-gave-up' })
+  relay.decides(port)
+
+  const late = freshPort()
+  await relay.routes(late, { when: 'told' })
+  client.dial(captured(), late)
+  t.like(await relay.happens('aborted', late), { message: 'no answer within 2000 ms' })
+  t.like(await relay.happens('refused', late), { cause: 'no-verdict' })
+  t.deepEqual(relay.happenings('error', port), [])
+})
+
 for (const [reject, error, reason] of [
   ['refused', 'ECONNREFUSED', 'refused'],
   ['unreachable', 'EHOSTUNREACH', 'unreachable'],

@@ -114,7 +114,8 @@ impl Admission {
         let (client, destination) = (*attempt.client(), *attempt.destination());
         let open = attempt.question.take().or_else(|| questions.enter(attempt.began, client.ip()));
         let open = open.ok_or(Refusal::limit(Cause::MaxUndecided))?;
-        match questions.ask(open, client, destination, self.server_of(destination)).await? {
+        let server = self.server_of(destination);
+        match questions.ask(open, attempt.id(), client, destination, server).await? {
             Verdict::Connect { server, allow_any, terms } => {
                 attempt.server = Some(server);
                 attempt.routed = true;

@@ -231,7 +231,18 @@ impl Engine {
         let engine = Arc::clone(self);
         let peers = attempt.peers();
         let attempt = async move {
-            match engine.reach(&mut attempt, None, || source::saved_traffic_class(&leg)).await {
+            let class = || source::saved_traffic_class(&leg);
+            let reached = if engine.admission.questions().is_none() {
+                engine.reach(&mut attempt, None, class).await
+            } else {
+                // A route may take its time, and is told when its client has gone.
+                tokio::select! {
+                    biased;
+                    reached = engine.reach(&mut attempt, None, class) => reached,
+                    () = leg.spent() => Err(Refusal::GIVEN_UP),
+                }
+            };
+            match reached {
                 Ok((Far::Server(server), alarm)) => {
                     if engine.options.connect_first {
                         attempt.live(&engine.pairing);

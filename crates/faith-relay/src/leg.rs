@@ -152,6 +152,22 @@ impl Leg {
         self.fd.into_inner()
     }
 
+    /// Resolves when the connection is gone and has left nothing to read. The leg must not be part of a session yet, which
+    /// asks for the same edges.
+    pub(crate) async fn spent(&self) {
+        while let Ok(mut guard) = self.fd.writable().await {
+            if is_spent(self.fd.get_ref()) {
+                return;
+            }
+            if guard.ready().is_write_closed() {
+                // It has left something to read, and that will not change.
+                break;
+            }
+            guard.clear_ready();
+        }
+        std::future::pending().await
+    }
+
     /// Lets the socket close with a FIN, not a RST.
     pub(crate) fn close_in_order(&self) {
         self.fd.get_ref().close_in_order();

@@ -64,6 +64,8 @@ pub enum Verdict {
 /// A connection that waits for a [`Verdict`].
 #[derive(Debug)]
 pub struct Question {
+    /// The id that the record of the session, or of the attempt, will have.
+    pub id: u64,
     /// Who connects.
     pub client: SocketAddrV6,
     /// What the client dialled.
@@ -91,6 +93,12 @@ pub trait Route: Send + Sync {
     /// Decides, at once or later. Called on a worker's thread, between packets: it must return in microseconds and
     /// never block.
     fn ask(&self, question: Question);
+
+    /// Hears that the answer to question `id` is not needed any more: the client has gone, or the relay closes. It is told so
+    /// neither of questions that have been answered nor of those whose time is up.
+    fn withdraw(&self, id: u64) {
+        let _ = id;
+    }
 
     /// Takes a connection that it wanted to have by [`Verdict::HandOver`]. Called on the thread of the worker that its
     /// packets come by, likewise. Its socket is an ordinary one, and known to no runtime.
@@ -183,15 +191,34 @@ impl Questions {
     pub(crate) async fn ask(
         &self,
         _open: Open,
+        id: u64,
         client: SocketAddrV6,
         destination: SocketAddrV6,
         server: Option<SocketAddrV4>,
     ) -> Result<Verdict, Refusal> {
+        let mut asked = Asked { route: &*self.routing.route, id, waits: true };
         let (answer, verdict) = oneshot::channel();
-        self.routing.route.ask(Question { client, destination, server, answer });
-        match timeout(self.routing.timeout, verdict).await {
+        asked.route.ask(Question { id, client, destination, server, answer });
+        let verdict = timeout(self.routing.timeout, verdict).await;
+        asked.waits = false;
+        match verdict {
             Ok(Ok(verdict)) => Ok(verdict),
             Ok(Err(_)) | Err(_) => Err(Refusal::UNDECIDED),
+        }
+    }
+}
+
+/// A question that was put, withdrawn when it is dropped while its client waits for the answer.
+struct Asked<'a> {
+    route: &'a dyn Route,
+    id: u64,
+    waits: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.waits {
+            self.route.withdraw(self.id);
         }
     }
 }

@@ -21,6 +21,30 @@ use crate::{Question, Reject, RelayStats, Route, Routing, Terms, Verdict};
 
 struct Says<F>(F, Sender<Captured>);
 
+/// A route that keeps every question for the test, and tells which are withdrawn.
+struct Keeps(Sender<Question>, Sender<u64>);
+
+impl Route for Keeps {
+    fn ask(&self, question: Question) {
+        self.0.send(question).unwrap();
+    }
+
+    fn withdraw(&self, id: u64) {
+        // A relay that ends with its test withdraws what is still open.
+        let _ = self.1.send(id);
+    }
+
+    fn take(&self, _worker: usize, _connection: Captured) {
+        unreachable!("no verdict hands a connection over");
+    }
+}
+
+fn keeping(timeout: Duration) -> (Lab, Receiver<Question>, Receiver<u64>) {
+    let ((keep, kept), (tell, withdrawn)) = (channel(), channel());
+    let routing = Routing { route: Arc::new(Keeps(keep, tell)), timeout, max_undecided: 9 };
+    (Lab::new(RelayOptions { routing: Some(routing), ..options() }), kept, withdrawn)
+}
+
 impl<F: Fn(Question) + Send + Sync> Route for Says<F> {
     fn ask(&self, question: Question) {
         self.0(question);
@@ -213,6 +237,82 @@ fn a_session_of_a_route_has_an_idle_timeout_of_its_own() {
     assert_eq!(idle.ended().reason, EndReason::IdleTimeout);
     client.write_all(b"still here").unwrap();
     assert_eq!(read_exactly(&mut server, 10), b"still here");
+}
+
+#[test]
+fn the_record_has_the_id_of_the_question() {
+    let (lab, kept, withdrawn) = keeping(PATIENCE);
+    let (syn, fate) = lab.syn(Caller::new().address);
+    lab.offer(syn);
+    let question = kept.recv_timeout(PATIENCE).unwrap();
+    let id = question.id;
+    question.answer(Verdict::Reject { reject: Reject::Refused, tag: None });
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
+    assert_eq!(lab.ended().id, id);
+    assert!(withdrawn.try_recv().is_err(), "what was answered is not withdrawn");
+}
+
+#[test]
+fn a_question_is_withdrawn_when_its_client_gives_up_its_syn() {
+    let (lab, kept, withdrawn) = keeping(PATIENCE);
+    let (syn, _fate) = lab.syn(Caller::new().address);
+    let give_up = lab.offer(syn);
+    let question = kept.recv_timeout(PATIENCE).unwrap();
+    give_up.tell();
+    assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(question.id));
+    assert!(question.is_late());
+    assert_eq!(lab.ended().cause, Some(Cause::ClientGaveUp));
+}
+
+#[test]
+fn a_question_is_withdrawn_when_its_client_resets_and_has_said_nothing() {
+    let (lab, kept, withdrawn) = keeping(PATIENCE);
+    let client = lab.dial();
+    let question = kept.recv_timeout(PATIENCE).unwrap();
+    reset(client);
+    assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(question.id));
+    assert_eq!(lab.ended().cause, Some(Cause::ClientGaveUp));
+}
+
+#[test]
+fn a_question_is_not_withdrawn_when_its_client_ends_its_side_or_says_something() {
+    let (lab, kept, withdrawn) = keeping(PATIENCE);
+    let (mut talker, mut ender) = (lab.dial(), lab.dial());
+    let questions = [kept.recv_timeout(PATIENCE).unwrap(), kept.recv_timeout(PATIENCE).unwrap()];
+    talker.write_all(b"before the answer").unwrap();
+    ender.shutdown(std::net::Shutdown::Write).unwrap();
+    // Comes after both on the worker, which withdraws it.
+    let last = lab.dial();
+    let gone = kept.recv_timeout(PATIENCE).unwrap();
+    reset(last);
+    assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(gone.id));
+    for question in questions {
+        question.answer(Verdict::Proceed(Terms::default()));
+    }
+    let (mut one, mut other) = (lab.answer(), lab.answer());
+    talker.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut heard = [read_to_end(&mut one), read_to_end(&mut other)];
+    heard.sort();
+    assert_eq!(heard, [b"".to_vec(), b"before the answer".to_vec()]);
+    drop((one, other));
+    assert!(read_to_end(&mut ender).is_empty());
+}
+
+#[test]
+fn a_question_is_withdrawn_when_the_relay_closes_and_not_when_its_time_is_up() {
+    let (lab, kept, withdrawn) = keeping(Duration::from_millis(50));
+    let (syn, fate) = lab.syn(Caller::new().address);
+    lab.offer(syn);
+    let late = kept.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
+    assert!(late.is_late() && withdrawn.try_recv().is_err());
+
+    let (lab, kept, withdrawn) = keeping(PATIENCE);
+    let (syn, _fate) = lab.syn(Caller::new().address);
+    lab.offer(syn);
+    let question = kept.recv_timeout(PATIENCE).unwrap();
+    lab.engine.ledger.all_tasks().for_each(crate::tasks::Tasks::abort_attempts);
+    assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(question.id));
 }
 
 #[test]
