@@ -2,7 +2,6 @@
 import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { FaithInterfaceStats } from '../../index.js'
 import type { Lab } from '../../lab/index.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
@@ -60,16 +59,6 @@ function attempts(faithd: Faithd, port: number): string[] {
   )
 }
 
-/** What faithd counted, which it tells when it ends. */
-async function counted(faithd: Faithd): Promise<FaithInterfaceStats> {
-  await faithd.stop()
-  const last = faithd.log.find((line): line is { msg: string; interface: FaithInterfaceStats } => {
-    return line.msg.startsWith('ended: ')
-  })
-  if (last === undefined) throw new Error(faithd.process.output)
-  return last.interface
-}
-
 for (const [way, args] of [
   ['', []],
   [', without the shortcut', ['--no-shortcut']],
@@ -107,7 +96,7 @@ for (const [way, args] of [
         await client.dial(faithd.address(dead), port).sees(code)
         await waitFor('both to be logged', () => attempts(faithd, port).length >= 2)
         t.deepEqual(attempts(faithd, port), [reason, reason])
-        t.is((await counted(faithd)).synsHeld, 2)
+        t.is((await faithd.counted()).interface.synsHeld, 2)
       },
     )
   }
@@ -126,7 +115,7 @@ for (const [way, args] of [
       await waitFor('both to be logged', () => attempts(faithd, port).length >= 2)
       t.deepEqual(attempts(faithd, port), ['connect-timeout', 'connect-timeout'])
       t.deepEqual(near.history, [])
-      const { drops, synsHeld } = await counted(faithd)
+      const { drops, synsHeld } = (await faithd.counted()).interface
       t.is(synsHeld, 2)
       t.true((drops['hold'] ?? 0) >= 2)
     },

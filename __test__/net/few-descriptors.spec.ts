@@ -1,50 +1,22 @@
 /** A process that may have few descriptors: forged SYNs leave the sessions theirs. */
 import test from 'ava'
 
-import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { FaithRelayStats } from '../../index.js'
-import type { Lab } from '../../lab/index.js'
+import { waitFor } from '../../lab/index.js'
 import { Faithd, faithdCommand, permitted } from '../fixtures/faithd.js'
+import { floodStage, silent } from '../fixtures/flood-stage.js'
 import { floodEnded, startFlood } from '../fixtures/flood.js'
-import { nft } from '../fixtures/nft.js'
-import { Sockets } from '../fixtures/sockets.js'
 
 const limit = 300
 
-/** The port at which the server is silent, and the one at which it is not. */
-const silent = 4444
+/** The port at which the server is not silent. */
 const lively = 4445
 
-let lab: Lab
-let client: Sockets
-
-test.before(async () => {
-  lab = await createLab()
-  // Answers to forged sources go to the client, which drops what is not its own.
-  const route = ['route', 'add', '2001:db8:f000::/48', 'via', addresses.client]
-  const { code, stderr } = await lab.router.run('ip', route)
-  if (code !== 0) throw new Error(stderr)
-  await nft(
-    lab.server,
-    `table inet filter {
-      chain input {
-        type filter hook input priority filter
-        tcp dport ${silent} drop
-      }
-    }`,
-  )
-  client = Sockets.of(lab.client)
-  await Sockets.of(lab.server).listen(lively, { greet: 'welcome' })
-})
-
-test.after.always(() => lab.close())
-
-let started = 0
+const { lab, client, server, nextPlace, awaited } = await floodStage('few')
+test.before(() => server.listen(lively, { greet: 'welcome' }))
 
 /** One that may have so few descriptors, whatever it asks for. */
 async function faithdWith(...args: string[]): Promise<Faithd> {
-  started += 1
-  const place = { name: `few${started}`, prefix: `3fff:${started}::` }
+  const place = nextPlace()
   const own = ['-k', '--log-format', 'json', '-i', place.name, '-P', `${place.prefix}/96`]
   const command = [process.execPath, faithdCommand, ...own, ...permitted, ...args]
   const faithd = new Faithd(
@@ -53,13 +25,6 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
   )
   await faithd.process.line(/\bcaptures\b/)
   return faithd
-}
-
-/** How many answers of the server the router waits for. */
-async function awaited(): Promise<number> {
-  const filter = ['state', 'syn-sent', `dport = :${silent}`]
-  const { stdout } = await lab.router.run('ss', ['-Htn', ...filter])
-  return stdout.split('\n').filter(Boolean).length
 }
 
 const warnings = ({ log }: Faithd) => log.filter(({ level }) => level === 40).map(({ msg }) => msg)
@@ -89,12 +54,9 @@ for (const [way, args] of [
     t.true(faithd.descriptors <= limit)
     for (const { history } of sessions) t.deepEqual(history, ['connected'])
 
-    await faithd.stop()
-    const last = faithd.log.find((line): line is { msg: string; relay: FaithRelayStats } => {
-      return line.msg.startsWith('ended: ')
-    })
-    t.like(last?.relay, { maxHeld: held, maxSessions: 0 })
-    t.is(last?.relay.ended.exhausted, 0)
+    const { relay } = await faithd.counted()
+    t.like(relay, { maxHeld: held, maxSessions: 0 })
+    t.is(relay.ended.exhausted, 0)
     t.is(warnings(faithd).length, 1)
   })
 }

@@ -1,60 +1,18 @@
 /** A flood of forged SYNs: what faithd holds for them, and what it asks of servers, stays within bounds. */
 import test from 'ava'
 
-import { addresses, createLab, waitFor } from '../../lab/index.js'
+import { waitFor } from '../../lab/index.js'
 import type { FaithInterfaceStats } from '../../index.js'
-import type { Host, Lab } from '../../lab/index.js'
-import { permitted, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
+import { connections, floodStage, silent } from '../fixtures/flood-stage.js'
 import { floodEnded, startFlood } from '../fixtures/flood.js'
-import { nft } from '../fixtures/nft.js'
-import { Sockets } from '../fixtures/sockets.js'
 
 const maxHeld = 40
 const maxHeldPerClient = 10
 const bounds = ['--max-held', `${maxHeld}`, '--max-held-per-client', `${maxHeldPerClient}`]
 const MiB = 1024 * 1024
 
-/** The port at which the server is silent. */
-const silent = 4444
-
-let lab: Lab
-let client: Sockets
-let server: Sockets
-
-test.before(async () => {
-  lab = await createLab()
-  // Answers to forged sources go to the client, which drops what is not its own.
-  const { code, stderr } = await lab.router.run('ip', [
-    'route',
-    'add',
-    '2001:db8:f000::/48',
-    'via',
-    addresses.client,
-  ])
-  if (code !== 0) throw new Error(stderr)
-  await nft(
-    lab.server,
-    `table inet filter {
-      chain input {
-        type filter hook input priority filter
-        tcp dport ${silent} drop
-      }
-    }`,
-  )
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
-})
-
-test.after.always(() => lab.close())
-
-let started = 0
-
-async function faithdWith(...args: string[]): Promise<Faithd> {
-  started += 1
-  const place = { name: `held${started}`, prefix: `3fff:${started}::` }
-  return await startFaithd(lab, [...permitted, ...args], 'by itself', place)
-}
+const { lab, client, server, faithdWith, awaited } = await floodStage('held')
 
 /** Sends SYNs of that many networks of length 64, and looks at something all the while. */
 async function flood(
@@ -67,22 +25,6 @@ async function flood(
   while (flooding.running) await look()
   await floodEnded(flooding)
   await look()
-}
-
-/** How many TCP sockets of a host are in a state, at a port. */
-async function connections(host: Host, ...filter: string[]): Promise<number> {
-  const { stdout } = await host.run('ss', ['-Htn', ...filter])
-  return stdout.split('\n').filter(Boolean).length
-}
-
-/** What faithd counted, which it tells when it ends. */
-async function counted(faithd: Faithd): Promise<FaithInterfaceStats> {
-  await faithd.stop()
-  const last = faithd.log.find((line): line is { msg: string; interface: FaithInterfaceStats } => {
-    return line.msg.startsWith('ended: ')
-  })
-  if (last === undefined) throw new Error(faithd.process.output)
-  return last.interface
 }
 
 /** SYNs beyond this bound, and beyond the other one. */
@@ -135,7 +77,7 @@ for (const [who, networks, bound] of [
       t.true(most.descriptors <= descriptors + 2 * bound + 8, `${most.descriptors}, ${descriptors}`)
       t.true(most.memory < memory + 64 * MiB, `${most.memory}, ${memory}`)
 
-      const stats = await counted(faithd)
+      const { interface: stats } = await faithd.counted()
       const { synsHeld } = stats
       const [beyond, other] = beyondBound(stats, bound)
       t.true(synsHeld >= bound, `${synsHeld}`)
@@ -150,15 +92,14 @@ for (const [who, networks, bound] of [
     async (t) => {
       const faithd = await faithdWith(...bounds, '--connect-timeout', '2')
       const descriptors = faithd.descriptors
-      const asked = () => connections(lab.router, 'state', 'syn-sent', `dport = :${silent}`)
       let most = 0
       await flood(faithd, { port: silent, networks }, async () => {
-        most = Math.max(most, await asked())
+        most = Math.max(most, await awaited())
       })
       t.true(most > 0 && most <= bound, `${most}`)
-      await waitFor('the server to be given up', async () => (await asked()) === 0)
+      await waitFor('the server to be given up', async () => (await awaited()) === 0)
       await waitFor('nothing to be left in faithd', () => faithd.descriptors <= descriptors + 8)
-      t.true(beyondBound(await counted(faithd), bound)[0] > 0)
+      t.true(beyondBound((await faithd.counted()).interface, bound)[0] > 0)
     },
   )
 
@@ -177,24 +118,23 @@ for (const [who, networks, bound] of [
     })
     t.true(connected > 0)
     // All places are taken, and will be for as long as a server may take to answer.
-    t.is(await connections(lab.router, 'state', 'syn-sent', `dport = :${silent}`), bound)
+    t.is(await awaited(), bound)
     const late = client.dial(faithd.address(), port)
     await late.sees('connected')
     await late.hears('welcome')
-    t.true(beyondBound(await counted(faithd), bound)[0] > 0)
+    t.true(beyondBound((await faithd.counted()).interface, bound)[0] > 0)
   })
 }
 
 test.serial('how much of an address makes a client whose SYNs are held is a setting', async (t) => {
   const faithd = await faithdWith(...bounds, '--client-prefix-length', '48')
-  const asked = () => connections(lab.router, 'state', 'syn-sent', `dport = :${silent}`)
   let most = 0
   // All of these networks are in one /48.
   await flood(faithd, { port: silent, networks: 4000 }, async () => {
-    most = Math.max(most, await asked())
+    most = Math.max(most, await awaited())
   })
   t.is(most, maxHeldPerClient)
-  t.true((await counted(faithd)).synsBeyondClientHold > 0)
+  t.true((await faithd.counted()).interface.synsBeyondClientHold > 0)
 })
 
 test.serial('servers that nobody came for are let go of when the time is up', async (t) => {
