@@ -57,13 +57,17 @@ export {
 export type { FaithRelayOptions, FaithRelaySettings } from './lib/relay-options.js'
 export type {
   FaithCause,
-  FaithEndReason,
-  FaithLiveSession,
   FaithRefusal,
-  FaithRefusals,
-  FaithRelayStats,
+  FaithRefusalCounts,
+  FaithRefusalReason,
+  FaithRefusalStats,
+} from './lib/refusal.js'
+export type { FaithRelayStats, FaithUntold } from './lib/relay-stats.js'
+export type {
+  FaithLiveSession,
   FaithSession,
-  FaithUntold,
+  FaithSessionEndReason,
+  FaithSessionStats,
 } from './lib/session.js'
 export type {
   FaithRoute,
@@ -76,12 +80,7 @@ export type {
   FaithRouteVerdict,
 } from './lib/route.js'
 export { FaithSocket, type FaithSocketDestination, type FaithSocketOptions } from './lib/socket.js'
-export type {
-  FaithSplice,
-  FaithSpliceOptions,
-  FaithSpliceServer,
-  FaithSpliceStats,
-} from './lib/splice.js'
+export type { FaithSplice, FaithSpliceOptions, FaithSpliceServer } from './lib/splice.js'
 export {
   checkSupport,
   type FaithSupport,

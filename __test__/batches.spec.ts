@@ -26,7 +26,7 @@ function addon() {
   const faith = {
     name: 'faith0',
     listen: (_options: unknown, onConnections: Give) => open(onConnections),
-    relay: (_options: unknown, _sessions: unknown, _questions: unknown, onConnections: Give) =>
+    relay: (...[, , , , onConnections]: [unknown, unknown, unknown, unknown, Give]) =>
       open(onConnections),
   } as unknown as NativeInterface
   return { faith, give: (batch: NativeConnection[]): void => given?.(batch) }

@@ -64,12 +64,15 @@ async function open(
   }
   const faith = {
     relay: (
-      settings: NativeRelayOptions,
-      _onSessions: unknown,
-      onQuestions: Asking,
-      _onConnections: unknown,
-      _onShortages: unknown,
-      onWithdrawn: Withdrawing,
+      ...[settings, , , onQuestions, , , onWithdrawn]: [
+        NativeRelayOptions,
+        unknown,
+        unknown,
+        Asking,
+        unknown,
+        unknown,
+        Withdrawing,
+      ]
     ) => {
       given = settings
       asking = onQuestions

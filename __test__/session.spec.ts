@@ -1,8 +1,16 @@
 import test from 'ava'
-import { sessionLine, totalsLine, untoldLine } from '../cli/session-lines.js'
+import {
+  activeLine,
+  refusalLine,
+  sessionLine,
+  totalsLine,
+  untoldLine,
+} from '../cli/session-lines.js'
 import type { FaithInterfaceStats } from '../index.js'
-import type { NativeSession } from '../lib/native.js'
-import { toRelayStats, toSession } from '../lib/session.js'
+import type { NativeRefusal, NativeRelayStats } from '../lib/native.js'
+import { toRefusal } from '../lib/refusal.js'
+import { toRelayStats } from '../lib/relay-stats.js'
+import { toSession } from '../lib/session.js'
 
 const record = {
   id: 7,
@@ -15,7 +23,20 @@ const record = {
   startedAtMs: 0,
   durationMs: 1500,
   reason: 'closed',
-  joined: true,
+}
+
+const none = { active: 0, begun: 0, ended: {}, bytesUp: 0, bytesDown: 0 }
+const idle: NativeRelayStats = {
+  accepted: 0,
+  handedOver: 0,
+  attempts: 0,
+  sessions: none,
+  refused: [],
+  untoldSessions: 0,
+  untoldRefused: [],
+  localAddressFallbacks: 0,
+  maxHeld: 4096,
+  maxSessions: 0,
 }
 
 const line = (server: object): string => sessionLine(toSession({ ...record, ...server }))
@@ -42,38 +63,32 @@ test('the log names the port of the server only where it is another', (t) => {
 })
 
 for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as const) {
-  test(`${reason} is a reason, and is counted as itself`, (t) => {
+  test(`${reason} is a reason of sessions, and is counted as itself`, (t) => {
     t.is(toSession({ ...record, reason }).reason, reason)
-    const counters = { active: 0, accepted: 3, handedOver: 0, bytesUp: 0, bytesDown: 0 }
-    const limits = { maxHeld: 4096, maxSessions: 0, localAddressFallbacks: 0 }
-    const ended = [{ reason, joined: true, count: 3 }]
-    const stats = { ...counters, ...limits, untold: [], ended }
-    t.is(toRelayStats(stats).ended[reason], 3)
+    const sessions = { ...none, begun: 3, ended: { [reason]: 3 } }
+    t.is(toRelayStats({ ...idle, sessions }).sessions.ended[reason], 3)
   })
 }
 
+const { bytesUp: _up, bytesDown: _down, ...began } = record
+
 /** An attempt that came to nothing. */
-const attempt = (facts: Partial<NativeSession>): NativeSession => ({
-  ...record,
-  bytesUp: 0,
-  bytesDown: 0,
+const attempt = (facts: Partial<NativeRefusal>): NativeRefusal => ({
+  ...began,
   durationMs: 3,
-  joined: false,
   ipv4: '198.51.100.2',
   ipv4Port: 80,
+  reason: 'error',
   ...facts,
 })
 
-test('an attempt says what turned it away, by cause and by error', (t) => {
-  const denied = toSession(attempt({ reason: 'denied', cause: 'denied-by-rule' }))
-  t.like(denied, { joined: false, reason: 'denied', cause: 'denied-by-rule' })
-  t.false('code' in denied)
-  const refused = toSession(attempt({ reason: 'refused', errno: -111 }))
+test('a refusal says what turned the attempt away, by cause and by error', (t) => {
+  const denied = toRefusal(attempt({ reason: 'denied', cause: 'denied-by-rule' }))
+  t.like(denied, { reason: 'denied', cause: 'denied-by-rule' })
+  t.false('code' in denied || 'bytesUp' in denied)
+  const refused = toRefusal(attempt({ reason: 'refused', errno: -111 }))
   t.like(refused, { reason: 'refused', code: 'ECONNREFUSED' })
   t.false('cause' in refused)
-  const session = toSession(record)
-  t.true(session.joined)
-  t.false('cause' in session || 'code' in session)
 })
 
 for (const [facts, why] of [
@@ -104,58 +119,51 @@ for (const [facts, why] of [
     'error: it cannot come from its source address (EADDRNOTAVAIL)',
   ],
 ] as const) {
-  test(`the log says of an attempt: ${why}`, (t) => {
+  test(`the log says of a refusal: ${why}`, (t) => {
     t.is(
-      sessionLine(toSession(attempt(facts))),
+      refusalLine(toRefusal(attempt(facts))),
       `[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80 (198.51.100.2): no session after 0.003 s, ${why}`,
     )
   })
 }
 
-const idle = {
-  active: 0,
-  accepted: 0,
-  handedOver: 0,
-  bytesUp: 0,
-  bytesDown: 0,
-  localAddressFallbacks: 0,
-  maxHeld: 4096,
-  maxSessions: 0,
-}
 const captured = (packets: number) =>
   ({ captured: { packets, bytes: 0 }, drops: {} }) as unknown as FaithInterfaceStats
 
 test('the totals tell sessions from attempts, and one from many', (t) => {
-  const ended = [
-    { reason: 'closed', joined: true, count: 1 },
-    { reason: 'denied', cause: 'denied-by-rule', joined: false, count: 2 },
-    { reason: 'refused', joined: false, count: 1 },
+  const sessions = { ...none, begun: 1, ended: { closed: 1, aborted: 0 }, bytesUp: 1 }
+  const refused = [
+    { reason: 'denied', cause: 'denied-by-rule', count: 2 },
+    { reason: 'refused', count: 1 },
   ]
-  const stats = toRelayStats({ ...idle, bytesUp: 1, ended, untold: [] })
   t.is(
-    totalsLine(stats, captured(1)),
+    totalsLine(toRelayStats({ ...idle, sessions, refused }), captured(1)),
     '1 session (1 closed), 3 attempts refused (2 denied-by-rule, 1 refused), 1 byte up, 0 down; ' +
       '1 packet captured, 0 dropped',
   )
-  const none = toRelayStats({ ...idle, ended: [], untold: [] })
   t.is(
-    totalsLine(none, captured(2)),
+    totalsLine(toRelayStats(idle), captured(2)),
     '0 sessions, 0 bytes up, 0 down; 2 packets captured, 0 dropped',
   )
 })
 
-test('statistics say the same of an end, by reason, as a session and as an attempt', (t) => {
-  const ended = [
-    { reason: 'aborted', joined: true, count: 4 },
-    { reason: 'aborted', joined: false, count: 2 },
-    { reason: 'aborted', cause: 'no-handshake', joined: false, count: 1 },
+test('attempts under way are not called active sessions', (t) => {
+  const stats = toRelayStats({ ...idle, attempts: 1, sessions: { ...none, active: 2 } })
+  t.is(activeLine(stats), '2 sessions active, 1 attempt under way')
+})
+
+test('statistics count refusals by reason, and by cause where they have one', (t) => {
+  const refused = [
+    { reason: 'aborted', count: 2 },
+    { reason: 'aborted', cause: 'no-handshake', count: 1 },
+    { reason: 'denied', cause: 'loopback', count: 4 },
   ]
-  const untold = [{ reason: 'aborted', joined: false, count: 2 }]
-  const { ended: all, sessions, refused, ...rest } = toRelayStats({ ...idle, ended, untold })
-  t.like(all, { aborted: 7, closed: 0 })
-  t.deepEqual(sessions, { aborted: 4 })
-  t.deepEqual(refused, { aborted: 2, 'no-handshake': 1 })
-  t.like(rest, { eventsDropped: 2, untold: { sessions: 0, refused: { aborted: 2 } } })
+  const untold = { untoldSessions: 1, untoldRefused: [{ reason: 'aborted', count: 2 }] }
+  const stats = toRelayStats({ ...idle, refused, ...untold })
+  t.like(stats.refused.byReason, { aborted: 3, denied: 4, refused: 0 })
+  t.deepEqual(stats.refused.byCause, { aborted: 2, 'no-handshake': 1, loopback: 4 })
+  t.deepEqual(stats.untold, { sessions: 1, refused: { aborted: 2 } })
+  t.deepEqual(new Set(Object.values(stats.sessions.ended)), new Set([0]))
 })
 
 test('ends without lines of their own are one line, by what they were', (t) => {

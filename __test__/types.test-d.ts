@@ -17,7 +17,6 @@ import {
   type AccessRule,
   type FaithDropReason,
   type FaithEndpoint,
-  type FaithEndReason,
   type FaithEnds,
   type FaithErrorCode,
   FaithInterface,
@@ -25,7 +24,9 @@ import {
   type FaithListenOptions,
   type FaithLiveSession,
   type FaithPrefixes,
+  type FaithCause,
   type FaithRefusal,
+  type FaithRefusalReason,
   FaithRelay,
   type FaithRelayOptions,
   type FaithRelayStats,
@@ -38,11 +39,12 @@ import {
   type FaithRouteVerdict,
   type FaithSession,
   type FaithSessionDestination,
+  type FaithSessionEndReason,
+  type FaithSessionStats,
   type FaithShortage,
   FaithSocket,
   type FaithSocketDestination,
   type FaithSplice,
-  type FaithSpliceStats,
   type FaithSupportCheck,
   type PortSpec,
   type readAccessList,
@@ -196,9 +198,12 @@ export function relayEvents(): void {
   relay.on('session', (session) => same<typeof session, FaithSession>(true))
   relay.on('refused', (refusal) => {
     same<typeof refusal, FaithRefusal>(true)
-    same<typeof refusal.reason, FaithEndReason>(true)
+    same<typeof refusal.reason, FaithRefusalReason>(true)
+    same<typeof refusal.cause, FaithCause | undefined>(true)
     // @ts-expect-error it has carried nothing
     take(refusal.bytesUp)
+    // @ts-expect-error only a session is closed in order
+    take(refusal.reason === 'closed')
   })
   relay.on('exhausted', (shortage) => same<typeof shortage, FaithShortage>(true))
   listener.on('exhausted', ({ resource }) => same<typeof resource, FaithResource>(true))
@@ -225,7 +230,7 @@ export async function splices(): Promise<void> {
   const spliced = await socket.spliceTo({ host: '192.0.2.1', port: 80 })
   same<typeof spliced, FaithSplice>(true)
   same<typeof spliced.bytesUp, number>(true)
-  same<typeof spliced.reason, FaithEndReason>(true)
+  same<typeof spliced.reason, FaithSessionEndReason>(true)
   await socket.spliceTo(new Socket())
   await socket.spliceTo(socket)
   await socket.spliceTo({ host: 'web', port: 80, localAddress: '192.0.2.2', proxyProtocol: 2 })
@@ -237,9 +242,9 @@ export async function splices(): Promise<void> {
     keepAliveTimeoutMs: 2000,
   })
   await socket.spliceTo({ host: '10.0.0.7', port: 80, allowAny: true })
-  // @ts-expect-error whoever opened the other socket has decided
+  // @ts-expect-error the program that opened the other socket has decided
   await socket.spliceTo(new Socket(), { allowAny: true })
-  same<ReturnType<typeof faith.stats>['splices'], FaithSpliceStats>(true)
+  same<ReturnType<typeof faith.stats>['splices'], FaithSessionStats>(true)
   const { signal } = new AbortController()
   await socket.spliceTo({ host: 'web', port: 80, signal })
   await socket.spliceTo(new Socket(), { signal, idleTimeoutMs: 0, keepAliveTimeoutMs: 2000 })
@@ -280,14 +285,25 @@ export function sockets(): void {
 }
 
 export function sessions(session: FaithSession, stats: FaithRelayStats): void {
-  same<typeof session.reason, FaithEndReason>(true)
+  same<typeof session.reason, FaithSessionEndReason>(true)
   same<typeof session.startedAt, Date>(true)
-  same<keyof typeof stats.ended, FaithEndReason>(true)
-  same<(typeof stats.ended)['idle-timeout'], number>(true)
+  same<typeof stats.sessions, FaithSessionStats>(true)
+  same<keyof typeof stats.sessions.ended, FaithSessionEndReason>(true)
+  same<(typeof stats.sessions.ended)['idle-timeout'], number>(true)
+  same<keyof typeof stats.refused.byReason, FaithRefusalReason>(true)
+  same<keyof typeof stats.refused.byCause, FaithCause | FaithRefusalReason>(true)
+  same<typeof stats.refused.byReason.denied, number>(true)
+  same<typeof stats.refused.byCause.loopback, number | undefined>(true)
   // @ts-expect-error not a reason
-  take(stats.ended.timeout)
+  take(stats.sessions.ended.timeout)
+  // @ts-expect-error no session is denied
+  take(stats.sessions.ended.denied)
   // @ts-expect-error no reason is spelt so
   take(session.reason === 'reset')
+  // @ts-expect-error what was refused is no session
+  take(session.reason === 'refused')
+  // @ts-expect-error a session needs no cause
+  take(session.cause)
 }
 
 export async function liveSessions(): Promise<void> {

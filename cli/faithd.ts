@@ -14,7 +14,7 @@ import { helpText } from './help.js'
 import { createLog, type Logger } from './log.js'
 import { LogLines, QUEUE_BYTES, writeNow } from './log-lines.js'
 import { parseOptions } from './options.js'
-import { sessionLine, totalsLine } from './session-lines.js'
+import { activeLine, refusalLine, sessionLine, totalsLine } from './session-lines.js'
 import type { FaithdOptions } from './settings.js'
 import { Hangups, stopSignal } from './signals.js'
 import { UntoldSums } from './untold.js'
@@ -79,10 +79,9 @@ async function serve(options: FaithdOptions, lines: LogLines, log: Logger): Prom
   hangups.answerBy(() => reloadAccessList(relay, options, log))
   answerUserSignals((signal) => {
     const sofar = { relay: relay.stats(), interface: faith.stats() }
-    const going = `${sofar.relay.active} active; so far`
     log.info(
       { signal, ...sofar },
-      `${signal}: ${going} ${totalsLine(sofar.relay, sofar.interface)}`,
+      `${signal}: ${activeLine(sofar.relay)}; so far ${totalsLine(sofar.relay, sofar.interface)}`,
     )
   })
 
@@ -123,6 +122,7 @@ async function openRelay(
   )
   if (sessionEvents) {
     relay.on('session', (session) => log.info({ session }, sessionLine(session)))
+    relay.on('refused', (refusal) => log.info({ refusal }, refusalLine(refusal)))
   }
   return relay
 }

@@ -83,11 +83,8 @@ function count({ id, client, bytesUp, bytesDown }) {
   const sandbox = `${[...head, ...zeros, ...tail].slice(0, 4).join(':')}::/64`
   const bytes = bytesUp + bytesDown
   const total = (used.get(sandbox) ?? 0) + bytes - (counted.get(id) ?? 0)
-  // Of those that are refused nothing is kept, whatever addresses they make up.
-  if (bytes > 0) {
-    used.set(sandbox, total)
-    counted.set(id, bytes)
-  }
+  used.set(sandbox, total)
+  counted.set(id, bytes)
   return total
 }
 
@@ -123,6 +120,7 @@ relay.on('session', (session) => {
   counted.delete(session.id)
   log('session', session)
 })
+relay.on('refused', (refusal) => log('refused', refusal))
 let ending = false
 const timers = [
   // While it ends there is nothing to enforce any more; otherwise a gateway that cannot must not go on.

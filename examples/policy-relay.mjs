@@ -80,8 +80,9 @@ setKeepfaith(true)
 const faith = await createFaithInterface().catch(unavailable)
 faith.on('error', unavailable)
 const relay = await faith.relay({ ports: 'all', accessList })
-// It hears of refusals as well: their `reason` is `denied`, `refused`, `unreachable` …
 relay.on('session', (session) => log('session', session))
+// The `reason` of a refusal is `denied`, `refused`, `unreachable` …
+relay.on('refused', (refusal) => log('refused', refusal))
 relay.on('exhausted', (shortage) => log('exhausted', shortage))
 
 async function reload() {

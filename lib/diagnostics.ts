@@ -3,7 +3,8 @@ import { channel } from 'node:diagnostics_channel'
 import type { FaithShortage } from './exhausted.js'
 import type { NativeShortage } from './native.js'
 import type { FaithPrefixChange } from './prefixes.js'
-import type { FaithRefusal, FaithSession } from './session.js'
+import type { FaithRefusal } from './refusal.js'
+import type { FaithSession } from './session.js'
 import type { FaithSocket } from './socket.js'
 import type { FaithWarning } from './warning.js'
 
@@ -35,12 +36,12 @@ export interface FaithDiagnosticsOrigin {
  * @group Diagnostics
  */
 export interface FaithDiagnostics {
-  /** A relay tells of an end, as by its `session` event, and as that not without `sessionEvents`. */
+  /** A relay tells of a session that has ended, as by its `session` event, and as that not without `sessionEvents`. */
   'faithd:session': FaithDiagnosticsOrigin & {
     /** As in the event. */
     session: FaithSession
   }
-  /** A relay tells of an end without a session, as by its `refused` event, and not without `sessionEvents` either. */
+  /** A relay tells of an attempt that came to no session, as by its `refused` event, and not without `sessionEvents`. */
   'faithd:refused': FaithDiagnosticsOrigin & {
     /** As in the event. */
     refusal: FaithRefusal

@@ -22,9 +22,8 @@ import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import { type FaithPrefixChange, FaithPrefixes } from './prefixes.js'
 import { FaithRelay } from './relay.js'
 import type { FaithRelayOptions } from './relay-options.js'
-import { toEnded } from './session.js'
+import { type FaithSessionStats, toSessionStats } from './session.js'
 import { FaithSocket } from './socket.js'
-import type { FaithSpliceStats } from './splice.js'
 import type { FaithWarning } from './warning.js'
 
 /**
@@ -151,8 +150,8 @@ export interface FaithInterfaceStats {
   shortcut: boolean
   /** Threads that capture and relay. */
   workers: number
-  /** What became of the sockets that {@link FaithSocket.spliceTo} gave back. */
-  splices: FaithSpliceStats
+  /** What became of the sockets that {@link FaithSocket.spliceTo} gave back, once they were spliced. */
+  splices: FaithSessionStats
 }
 
 /** What lives on an interface. */
@@ -344,7 +343,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       ...stats,
       steering: stats.steering === 'sk_lookup' ? 'sk_lookup' : 'on-demand',
       drops: toDrops(stats.drops),
-      splices: { ...stats.splices, ended: toEnded(stats.splices.ended) },
+      splices: toSessionStats(stats.splices),
     }
   }
 

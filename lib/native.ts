@@ -14,7 +14,6 @@ import { FaithError } from './errors.js'
 
 export type {
   NativeConnection,
-  NativeEnds,
   NativeFailure,
   NativeInterface,
   NativeInterfaceOptions,
@@ -25,10 +24,13 @@ export type {
   NativeLiveSession,
   NativePortRange,
   NativeQuestion,
+  NativeRefusal,
+  NativeRefusalCount,
   NativeRelay,
   NativeRelayOptions,
   NativeRelayStats,
   NativeSession,
+  NativeSessionStats,
   NativeShortage,
   NativeStop,
   NativeSupport,

@@ -14,6 +14,7 @@ import type {
   NativeConnection,
   NativeInterface,
   NativeQuestion,
+  NativeRefusal,
   NativeRelay,
   NativeSession,
   NativeShortage,
@@ -23,15 +24,9 @@ import { type FaithRelayOptions, readRelayOptions, type RelayOptions } from './r
 import { routeError, Router, unheard } from './route.js'
 import { liveSessions } from './live.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
-import {
-  type FaithLiveSession,
-  type FaithRefusal,
-  type FaithRelayStats,
-  type FaithSession,
-  toRefusal,
-  toRelayStats,
-  toSession,
-} from './session.js'
+import { type FaithRefusal, toRefusal } from './refusal.js'
+import { type FaithRelayStats, toRelayStats } from './relay-stats.js'
+import { type FaithLiveSession, type FaithSession, toSession } from './session.js'
 
 const AS_ACCEPTED: FaithSocketOptions = { allowHalfOpen: true, pauseOnConnect: false }
 
@@ -75,12 +70,12 @@ const CLOSE: OptionNames<FaithRelayCloseOptions> = { drainMs: true }
  * @group Relay and route
  */
 export interface FaithRelayEvents {
-  /** A session has ended, or an attempt at one, whose `joined` is `false` and which is told as often as `refused` is. */
+  /** A session has ended: a client and a server that were joined. None is told without `sessionEvents`. */
   session: [session: FaithSession]
   /**
-   * A connection has ended without a session; `session` tells of it as well, and without `sessionEvents` neither does.
-   * Such a connection may have cost its sender one packet, so at most 50 of each reason are told per second:
-   * `stats().ended` counts all, `stats().untold` the rest.
+   * An attempt came to no session: it was denied, refused, timed out, over a limit or given up. No `session` event tells
+   * of it, and none of either is told without `sessionEvents`. An attempt may have cost its sender one packet, so at most
+   * 50 of each reason are told per second: `stats().refused` counts all, `stats().untold` the rest.
    */
   refused: [refusal: FaithRefusal]
   /**
@@ -99,7 +94,8 @@ export interface FaithRelayEvents {
   /**
    * `route` gave no verdict on a connection, whose client was refused: `ERR_FAITH_ROUTE`, with the reason as its
    * `cause`. The relay goes on. Where nobody listens this is no exception, unlike other `error` events: one client must
-   * not end the process. The first one is a process warning then, and the rest show in `stats().ended.error`.
+   * not end the process. The first one is a process warning then, and the rest show in
+   * `stats().refused.byCause`.
    */
   error: [error: FaithError]
   /** The relay is closed, by `close()` or with its interface; every session has ended and been told. */
@@ -170,6 +166,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
     const sessions = new Early<NativeSession>()
+    const refusals = new Early<NativeRefusal>()
     // Connections that come before there is a relay to answer by wait too.
     const questions = new Early<NativeQuestion>()
     const withdrawn = new Early<number>()
@@ -182,6 +179,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     const opened = await faith.relay(
       settings,
       sessionEvents ? sessions.push : undefined,
+      sessionEvents ? refusals.push : undefined,
       route && questions.push,
       route && onConnections,
       shortages.push,
@@ -202,6 +200,9 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       sessions.open((batch) => {
         for (const record of batch) relay.#tell(record)
       })
+      refusals.open((batch) => {
+        for (const record of batch) relay.#tellRefusal(record)
+      })
     })
     return relay
   }
@@ -211,8 +212,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    *
    * @example
    * ```ts
-   * const { active, ended } = relay.stats()
-   * console.log(`${active} sessions, ${ended.refused} refused so far`)
+   * const { sessions, refused } = relay.stats()
+   * console.log(`${sessions.active} sessions, ${refused.byReason.refused} refused so far`)
    * ```
    */
   stats(): FaithRelayStats {
@@ -367,9 +368,11 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     if (isHeard('faithd:session')) {
       publish('faithd:session', () => ({ interface: this.#faith.name, session }))
     }
-    if (record.joined) return
+  }
+
+  #tellRefusal(record: NativeRefusal): void {
     if (this.listenerCount('refused') === 0 && !isHeard('faithd:refused')) return
-    const refusal = toRefusal(session)
+    const refusal = toRefusal(record)
     this.emit('refused', refusal)
     publish('faithd:refused', () => ({ interface: this.#faith.name, refusal }))
   }

@@ -59,7 +59,7 @@ export interface FaithRouteOptions {
   idleTimeoutMs?: number
   /**
    * How many bytes the session may carry, both directions together, 1 to 2^53 - 1. When it has carried more, client and
-   * server are reset, and it ends as `limit` with the cause `max-bytes`. It is measured as the kernel moves bytes, so a fast
+   * server are reset, and it ends as `max-bytes`. It is measured as the kernel moves bytes, so a fast
    * session may carry some MiB more. Default: any number.
    */
   maxBytes?: number

@@ -22,7 +22,7 @@ import {
   resolve,
   SERVER_OPTIONS,
 } from './server.js'
-import { type FaithEndReason, toEndReason } from './session.js'
+import { type FaithSessionEndReason, toSessionEndReason } from './session.js'
 
 /**
  * How a splice goes on, and until when.
@@ -84,25 +84,9 @@ export interface FaithSplice {
   /** Bytes carried from the server to the client; what JavaScript wrote before is not among them. */
   bytesDown: number
   /** How it ended: `closed` when both sides had said all they had to say. */
-  reason: FaithEndReason
+  reason: FaithSessionEndReason
   /** From when Rust had both connections to the end, in milliseconds. */
   durationMs: number
-}
-
-/**
- * What became of the sockets that were given back.
- *
- * @group Listener and sockets
- */
-export interface FaithSpliceStats {
-  /** Splices there are now. */
-  active: number
-  /** Ended splices by reason; reasons that have not occurred are 0. */
-  ended: Record<FaithEndReason, number>
-  /** Bytes carried from clients to servers. */
-  bytesUp: number
-  /** Bytes carried from servers to clients. */
-  bytesDown: number
 }
 
 const CALL = 'socket.spliceTo'
@@ -147,7 +131,7 @@ export async function splice(
   try {
     const ended = await begin({ faith, captured, target, stop }, socket)
     const { bytesUp, bytesDown, durationMs, reason } = unwrap(await ended.promise)
-    return { bytesUp, bytesDown, reason: toEndReason(reason), durationMs }
+    return { bytesUp, bytesDown, reason: toSessionEndReason(reason), durationMs }
   } finally {
     forget?.()
   }

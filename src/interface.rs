@@ -15,7 +15,7 @@ use crate::connection::NativeConnection;
 use crate::failure::{NativeFailure, Outcome, blocking};
 use crate::listener::{NativeListener, Prepared};
 use crate::options::{self, NativeInterfaceOptions, NativeListenOptions, NativeRelayOptions};
-use crate::relay::{NativeRelay, NativeSession, PreparedRelay, RelayCallbacks};
+use crate::relay::{NativeRefusal, NativeRelay, NativeSession, PreparedRelay, RelayCallbacks};
 use crate::relay_options::mappings;
 use crate::route::NativeQuestion;
 use crate::shortage::NativeShortage;
@@ -176,13 +176,18 @@ impl NativeInterface {
         }))
     }
 
-    /// Relays connections to IPv4, tells `onSessions` of those that have ended, and asks `onQuestions` where each
+    /// Relays connections, tells `onSessions` of sessions that have ended and `onRefusals` of attempts that came to none,
+    /// both or neither, and asks `onQuestions` where each
     /// goes; the answer is `NativeRelay.answer`, and connections that JavaScript answers to have itself come to
     /// `onConnections`, without which questions are not asked. `onShortages` hears what this host
     /// lacks, at most once a minute for each.
     ///
     /// # Errors
     /// When the environment is closing.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "JavaScript gives a function for each kind of batch; `expect` would hold for the macro's function too"
+    )]
     #[napi(ts_return_type = "Promise<NativeFailure | NativeRelay>")]
     pub fn relay<'env>(
         &self,
@@ -190,6 +195,9 @@ impl NativeInterface {
         options: NativeRelayOptions,
         #[napi(ts_arg_type = "(batch: NativeSession[]) => void")] on_sessions: Option<
             Function<'_, Vec<NativeSession>, ()>,
+        >,
+        #[napi(ts_arg_type = "(batch: NativeRefusal[]) => void")] on_refusals: Option<
+            Function<'_, Vec<NativeRefusal>, ()>,
         >,
         #[napi(ts_arg_type = "(batch: NativeQuestion[]) => void")] on_questions: Option<
             Function<'_, Vec<NativeQuestion>, ()>,
@@ -205,6 +213,7 @@ impl NativeInterface {
         let interface = Arc::clone(&self.interface);
         let callbacks = RelayCallbacks {
             sessions: on_sessions,
+            refusals: on_refusals,
             questions: on_questions,
             withdrawn: on_withdrawn,
             connections: on_connections,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use faith_packet::mapping::Mappings;
-use faith_relay::{Observer, SessionRecord, Shortages};
+use faith_relay::{Observer, RefusalRecord, SessionRecord, Shortages};
 use faith_stack::{Captured, FaithInterface, ListenOptions, ListenerHandle, Service};
 use faith_sys::tcp::Resource;
 use napi::Env;
@@ -34,6 +34,10 @@ struct Telling(ShortageBatch);
 
 impl Observer for Telling {
     fn ended(&self, _: SessionRecord) -> bool {
+        true
+    }
+
+    fn refused(&self, _: RefusalRecord) -> bool {
         true
     }
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use faith_relay::{Observer, Relay, RelayStats, Routing, SessionRecord};
+use faith_relay::{Observer, RefusalRecord, Relay, RelayStats, Routing, SessionRecord, Untold};
 use faith_stack::FaithInterface;
 use faith_sys::tcp::Resource;
 use napi::Env;
@@ -23,12 +23,12 @@ use crate::options::NativeRelayOptions;
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeQuestion, NativeVerdict};
 use crate::shortage::{NativeShortage, ShortageBatch};
-use crate::stats::{NativeEnds, ends, milliseconds, number};
+use crate::stats::{NativeRefusalCount, NativeSessionStats, milliseconds, number, of_sessions, refusals};
 
-/// Ended sessions that may wait for the event loop; more are counted and forgotten.
+/// Records of a kind that may wait for the event loop; more are counted and forgotten.
 const WAITING: usize = 65_536;
 
-/// A session that ended, or an attempt at one that failed.
+/// A session that ended.
 #[napi(object)]
 pub struct NativeSession {
     /// Unique within the relay.
@@ -55,12 +55,37 @@ pub struct NativeSession {
     pub duration_ms: f64,
     /// How it ended.
     pub reason: String,
-    /// The cause that turned an attempt away or cut a session off, where the reason does not say all.
+    /// The mark that a verdict has given it.
+    pub tag: Option<String>,
+}
+
+/// An attempt that came to no session.
+#[napi(object)]
+pub struct NativeRefusal {
+    /// Unique within the relay, among sessions too.
+    pub id: f64,
+    /// The client's address.
+    pub client: String,
+    /// The client's port.
+    pub client_port: u16,
+    /// The address that the client dialled.
+    pub destination: String,
+    /// The port that the client dialled.
+    pub destination_port: u16,
+    /// The server.
+    pub ipv4: Option<String>,
+    /// The server's port.
+    pub ipv4_port: Option<u16>,
+    /// When it began, in milliseconds since 1970.
+    pub started_at_ms: f64,
+    /// How long it lasted.
+    pub duration_ms: f64,
+    /// Why there was no session.
+    pub reason: String,
+    /// The cause, where the reason does not say all.
     pub cause: Option<String>,
     /// The error behind it, negative as in Node.
     pub errno: Option<i32>,
-    /// Whether it was a session.
-    pub joined: bool,
     /// The mark that a verdict has given it.
     pub tag: Option<String>,
 }
@@ -68,20 +93,20 @@ pub struct NativeSession {
 /// What a relay has counted.
 #[napi(object)]
 pub struct NativeRelayStats {
-    /// Sessions that go on.
-    pub active: f64,
     /// Connections accepted.
     pub accepted: f64,
     /// Connections given to JavaScript.
     pub handed_over: f64,
-    /// Sessions and attempts that ended.
-    pub ended: Vec<NativeEnds>,
-    /// From clients to servers.
-    pub bytes_up: f64,
-    /// From servers to clients.
-    pub bytes_down: f64,
-    /// Ended sessions and attempts that JavaScript was not told of, where it listens to ends.
-    pub untold: Vec<NativeEnds>,
+    /// Attempts that go on.
+    pub attempts: f64,
+    /// Sessions.
+    pub sessions: NativeSessionStats,
+    /// Attempts that came to no session.
+    pub refused: Vec<NativeRefusalCount>,
+    /// Sessions that JavaScript was not told of, where it listens.
+    pub untold_sessions: f64,
+    /// Refusals that it was not told of, likewise.
+    pub untold_refused: Vec<NativeRefusalCount>,
     /// Connections from another local address than their client's own.
     pub local_address_fallbacks: f64,
     /// How many SYNs may be held.
@@ -91,15 +116,21 @@ pub struct NativeRelayStats {
 }
 
 type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
+type Refusals = Batch<RefusalRecord, Vec<NativeRefusal>>;
 
 struct Telling {
     sessions: Option<Sessions>,
+    refusals: Option<Refusals>,
     shortages: Option<ShortageBatch>,
 }
 
 impl Observer for Telling {
     fn ended(&self, record: SessionRecord) -> bool {
         self.sessions.as_ref().is_none_or(|sessions| sessions.push_within(WAITING, record))
+    }
+
+    fn refused(&self, record: RefusalRecord) -> bool {
+        self.refusals.as_ref().is_none_or(|refusals| refusals.push_within(WAITING, record))
     }
 
     fn exhausted(&self, what: Resource, error: &io::Error) {
@@ -129,9 +160,24 @@ fn session(record: SessionRecord) -> NativeSession {
         started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
         duration_ms: milliseconds(record.duration),
         reason: record.reason.name().to_owned(),
+        tag: record.tag.as_deref().map(str::to_owned),
+    }
+}
+
+fn refusal(record: RefusalRecord) -> NativeRefusal {
+    NativeRefusal {
+        id: number(record.id),
+        client: record.client.ip().to_string(),
+        client_port: record.client.port(),
+        destination: record.destination.ip().to_string(),
+        destination_port: record.destination.port(),
+        ipv4: record.server.map(|server| server.ip().to_string()),
+        ipv4_port: record.server.map(|server| server.port()),
+        started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
+        duration_ms: milliseconds(record.duration),
+        reason: record.reason.name().to_owned(),
         cause: record.cause.map(|cause| cause.name().to_owned()),
         errno: record.errno.map(i32::wrapping_neg),
-        joined: record.joined,
         tag: record.tag.as_deref().map(str::to_owned),
     }
 }
@@ -148,6 +194,7 @@ pub(crate) struct PreparedRelay {
 /// What a relay calls, of all that it may.
 pub(crate) struct RelayCallbacks<'scope> {
     pub(crate) sessions: Option<Function<'scope, Vec<NativeSession>, ()>>,
+    pub(crate) refusals: Option<Function<'scope, Vec<NativeRefusal>, ()>>,
     pub(crate) questions: Option<Function<'scope, Vec<NativeQuestion>, ()>>,
     pub(crate) withdrawn: Option<Function<'scope, Vec<f64>, ()>>,
     pub(crate) connections: Option<Function<'scope, Vec<NativeConnection>, ()>>,
@@ -167,10 +214,17 @@ impl PreparedRelay {
                 Batch::new(callback, |records: Vec<SessionRecord>| records.into_iter().map(session).collect())
             })
             .transpose()?;
+        let refusals = callbacks
+            .refusals
+            .as_ref()
+            .map(|callback| {
+                Batch::new(callback, |records: Vec<RefusalRecord>| records.into_iter().map(refusal).collect())
+            })
+            .transpose()?;
         let shortages = callbacks.shortages.as_ref().map(ShortageBatch::new).transpose()?;
         let tells = sessions.is_some();
-        let observer = (sessions.is_some() || shortages.is_some())
-            .then(|| -> Arc<dyn Observer> { Arc::new(Telling { sessions, shortages }) });
+        let observer = (tells || shortages.is_some())
+            .then(|| -> Arc<dyn Observer> { Arc::new(Telling { sessions, refusals, shortages }) });
         let asking = callbacks
             .questions
             .as_ref()
@@ -276,14 +330,15 @@ impl NativeRelay {
             State::Open { relay, .. } => relay.stats(),
             State::Closed(stats) => **stats,
         };
+        let untold = if self.tells { stats.untold } else { Untold::default() };
         NativeRelayStats {
-            active: number(stats.active),
             accepted: number(stats.accepted),
             handed_over: number(stats.handed_over),
-            ended: ends(&stats.ended),
-            bytes_up: number(stats.bytes_up),
-            bytes_down: number(stats.bytes_down),
-            untold: if self.tells { ends(&stats.untold) } else { Vec::new() },
+            attempts: number(stats.attempts),
+            sessions: of_sessions(&stats.sessions),
+            refused: refusals(&stats.refused),
+            untold_sessions: number(untold.sessions),
+            untold_refused: refusals(&untold.refused),
             local_address_fallbacks: number(stats.source_fallbacks),
             max_held: stats.max_held,
             max_sessions: stats.max_sessions.unwrap_or(0),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use faith_packet::classify::DropReason;
-use faith_relay::{End, EndReason, RelayStats, Tally};
+use faith_relay::{RefusalTally, SessionEnd, SessionStats};
 use faith_stack::FaithInterface;
 use napi_derive::napi;
 
@@ -45,15 +45,17 @@ pub struct NativeInterfaceStats {
     /// Worker threads.
     pub workers: u32,
     /// Sockets given back.
-    pub splices: NativeSpliceStats,
+    pub splices: NativeSessionStats,
 }
 
-/// What became of sockets that were given back.
+/// Counters of sessions, or of splices.
 #[napi(object)]
-pub struct NativeSpliceStats {
-    /// Splices that go on.
+pub struct NativeSessionStats {
+    /// Those that go on.
     pub active: f64,
-    /// Splices that ended, by reason.
+    /// Those that have begun.
+    pub begun: f64,
+    /// Those that have ended, by reason.
     pub ended: HashMap<String, f64>,
     /// From clients to servers.
     pub bytes_up: f64,
@@ -71,37 +73,39 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
     number(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)) / 1000.0
 }
 
-/// How many ended, by reason.
-pub(crate) fn ended(stats: &RelayStats) -> HashMap<String, f64> {
-    let ended = EndReason::ALL.iter().map(|reason| (reason.name().to_owned(), stats.ended.of(*reason)));
-    ended.map(|(reason, count)| (reason, number(count))).collect()
+pub(crate) fn of_sessions(sessions: &SessionStats) -> NativeSessionStats {
+    let ended = SessionEnd::ALL.map(|end| (end.name().to_owned(), number(sessions.ended.of(end))));
+    NativeSessionStats {
+        active: number(sessions.active),
+        begun: number(sessions.begun),
+        ended: ended.into(),
+        bytes_up: number(sessions.bytes_up),
+        bytes_down: number(sessions.bytes_down),
+    }
 }
 
-/// Sessions and attempts that ended in the same way.
+/// Attempts that were refused for the same reason and cause.
 #[napi(object)]
-pub struct NativeEnds {
+pub struct NativeRefusalCount {
     /// Why.
     pub reason: String,
-    /// The cause that turned attempts away, where the reason does not say all.
+    /// The cause, where the reason does not say all.
     pub cause: Option<String>,
-    /// Whether they were sessions.
-    pub joined: bool,
     /// How many.
     pub count: f64,
 }
 
-/// How many ended, by how; without those that did not.
-pub(crate) fn ends(tally: &Tally) -> Vec<NativeEnds> {
-    let ends = tally.iter().map(|(End { reason, cause, joined }, count)| NativeEnds {
+/// How many attempts were refused, by why; without those that were not.
+pub(crate) fn refusals(tally: &RefusalTally) -> Vec<NativeRefusalCount> {
+    let counts = tally.iter().map(|(reason, cause, count)| NativeRefusalCount {
         reason: reason.name().to_owned(),
         cause: cause.map(|cause| cause.name().to_owned()),
-        joined,
         count: number(count),
     });
-    ends.collect()
+    counts.collect()
 }
 
-pub(crate) fn of_interface(interface: &FaithInterface, splices: &RelayStats) -> NativeInterfaceStats {
+pub(crate) fn of_interface(interface: &FaithInterface, splices: &SessionStats) -> NativeInterfaceStats {
     let stats = interface.stats();
     let drops = DropReason::ALL
         .iter()
@@ -127,11 +131,6 @@ pub(crate) fn of_interface(interface: &FaithInterface, splices: &RelayStats) -> 
         steering: if interface.is_steered() { "sk_lookup" } else { "on-demand" }.to_owned(),
         shortcut: interface.has_shortcut(),
         workers: u32::try_from(interface.workers()).unwrap_or(u32::MAX),
-        splices: NativeSpliceStats {
-            active: number(splices.active),
-            ended: ended(splices),
-            bytes_up: number(splices.bytes_up),
-            bytes_down: number(splices.bytes_down),
-        },
+        splices: of_sessions(splices),
     }
 }

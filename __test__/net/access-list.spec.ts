@@ -187,9 +187,9 @@ test('a list that is read again is for new sessions, and none is dropped', async
   await deniedFar.hears('still here too')
   deniedFar.says('and so am I')
   await denied.hears('and so am I')
-  await waitFor('the refusal to be logged', () => faithd.sessions.length > 0)
+  await waitFor('the refusal to be logged', () => faithd.refusals.length > 0)
   t.deepEqual(
-    faithd.sessions.map(({ reason }) => reason),
+    faithd.refusals.map(({ reason }) => reason),
     ['denied'],
   )
 })

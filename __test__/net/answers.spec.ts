@@ -54,7 +54,7 @@ async function countedPort(verdict: 'accept' | 'drop') {
 
 /** The attempts that were told of. */
 function attempts(faithd: Faithd, port: number): string[] {
-  return faithd.sessions.flatMap(({ destination, reason }) =>
+  return faithd.refusals.flatMap(({ destination, reason }) =>
     destination.port === port ? [reason] : [],
   )
 }
@@ -107,7 +107,7 @@ for (const [way, args] of [
       const faithd = await faithdWith('--connect-timeout', '0.4', ...args)
       const { port, sent } = await countedPort('drop')
       const near = client.dial(faithd.address(), port)
-      t.is((await faithd.sessionTo(port)).reason, 'connect-timeout')
+      t.is((await faithd.refusalTo(port)).reason, 'connect-timeout')
       await waitFor('it to send its SYN twice more', async () => (await sent()) >= 3)
 
       // It is another client, although it dials the same.

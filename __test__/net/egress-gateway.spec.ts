@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import type { FaithSession } from '../../index.js'
+import type { FaithRefusal, FaithSession } from '../../index.js'
 import { addresses, captured, createLab, faithPrefix, udp, waitFor } from '../../lab/index.js'
 import type { Host } from '../../lab/index.js'
 import { type Example, startExample } from '../fixtures/examples.js'
@@ -49,7 +49,8 @@ async function ip(host: Host, command: string): Promise<void> {
 const dial = (ipv4: string, port: number) => client.dial(captured(ipv4), port).outcome()
 const start = (...args: string[]) => startExample(lab.router, 'egress-gateway', args)
 
-interface Line extends FaithSession {
+interface Line extends Omit<FaithSession, 'reason'> {
+  reason: (FaithSession | FaithRefusal)['reason']
   event: string
   rules?: string[]
   host?: string
@@ -128,9 +129,14 @@ test.serial('each session and each refusal is a line, and so is what came of all
     reason: 'closed',
   })
   t.is(await dial(one, 25), 'EACCES')
-  t.like(await sessionTo(gateway, 25), { destination: { ipv4: one }, reason: 'denied' })
+  const refused = gateway.logs<Line>(({ event }) => event === 'refused')
+  t.like(await refused, { destination: { ipv4: one, port: 25 }, reason: 'denied' })
   t.like(await gateway.process.stop('SIGINT'), { code: 0 })
-  t.like(gateway.log.at(-1), { event: 'ended', accepted: 1, bytesUp: 5, bytesDown: 8 })
+  t.like(gateway.log.at(-1), {
+    event: 'ended',
+    accepted: 1,
+    sessions: { begun: 1, bytesUp: 5, bytesDown: 8 },
+  })
 })
 
 test.serial(

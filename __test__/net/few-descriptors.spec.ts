@@ -56,7 +56,7 @@ for (const [way, args] of [
 
     const { relay } = await faithd.counted()
     t.like(relay, { maxHeld: held, maxSessions: 0 })
-    t.is(relay.ended.exhausted, 0)
+    t.is(relay.refused.byReason.exhausted, 0)
     t.is(warnings(faithd).length, 1)
   })
 }

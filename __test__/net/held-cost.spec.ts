@@ -113,5 +113,5 @@ test.serial('a client that was held when its last place was taken is reset', asy
   const turnedAway = () => near.filter(({ history }) => /ECONN/.test(history.join())).length
   await waitFor('all but one to be turned away', () => turnedAway() === near.length - 1)
   await waitFor('the one to be served', async () => (await heard()) === 1)
-  t.is((await faithd.counted()).relay.ended.limit, near.length - 1)
+  t.is((await faithd.counted()).relay.refused.byReason.limit, near.length - 1)
 })

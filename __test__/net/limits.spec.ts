@@ -78,7 +78,8 @@ async function busyPort(faithd: Faithd) {
     // resolved, has asked again.
     reasons: () => {
       const ended = new Map<string, string>()
-      for (const { client: caller, destination, reason } of faithd.sessions) {
+      const ends = [...faithd.refusals, ...faithd.sessions]
+      for (const { client: caller, destination, reason } of ends) {
         if (destination.port === port) ended.set(`${caller.address} ${caller.port}`, reason)
       }
       return Array.from(ended.values())

@@ -56,7 +56,7 @@ test('a session is one line at its end: who, where to, bytes each way, how long,
   t.regex(faithd.stderr, /INFO: ended: 1 session \(1 closed\), 12 bytes up, 17 down; /)
 })
 
-test('every session has its line, however it ended', async (t) => {
+test('every session and every refusal has its line, however it ended', async (t) => {
   await nft(
     lab.server,
     `table inet filter {
@@ -91,7 +91,7 @@ test('every session has its line, however it ended', async (t) => {
   await client.dial(faithd.address('10.0.0.1'), 7105).outcome()
   ends.set(4444, 'connect-timeout')
   const waiting = client.dial(faithd.address(), 4444)
-  await faithd.sessionTo(4444)
+  await faithd.refusalTo(4444)
   waiting.resets()
   ends.set(7106, 'idle-timeout')
   const idle = await connection(7106)
@@ -101,7 +101,8 @@ test('every session has its line, however it ended', async (t) => {
   t.deepEqual(await faithd.stop(), { code: 0, signal: null })
   await aborted.near.sees('ECONNRESET')
 
-  const logged = faithd.sessions.map(({ destination, reason }) => `${destination.port} ${reason}`)
+  const all = [...faithd.sessions, ...faithd.refusals]
+  const logged = all.map(({ destination, reason }) => `${destination.port} ${reason}`)
   t.deepEqual(
     [...new Set(logged)].toSorted(),
     [...ends].map(([port, reason]) => `${port} ${reason}`).toSorted(),
@@ -136,7 +137,6 @@ test('the JSON form has the facts as fields', async (t) => {
     bytesUp: 3,
     bytesDown: 5,
     reason: 'closed',
-    joined: true,
   })
   t.is(id, 1)
   t.true(Date.parse(startedAt) >= before - 1 && Date.parse(startedAt) <= Date.now())
@@ -166,12 +166,13 @@ test('an attempt that came to no session says so, and what turned it away', asyn
   ] as const
   for (const [port, ipv4, outcome, facts] of ways) {
     t.is(await client.dial(faithd.address(ipv4), port).outcome(), outcome)
-    t.like(await faithd.sessionTo(port), { joined: false, ...facts })
+    t.like(await faithd.refusalTo(port), facts)
   }
   const warnings = faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
   t.true(warnings.some((msg) => /permits 127\.0\.0\.1\/32, .*--allow-loopback$/.test(msg)))
 
   await faithd.stop()
+  t.deepEqual(faithd.sessions, [], 'and is no session')
   const { msg } = faithd.log.at(-1) ?? {}
   t.regex(msg ?? '', /^ended: 0 sessions, 6 attempts refused \((1 [-a-z]+(, )?){6}\), 0 bytes up, /)
 })

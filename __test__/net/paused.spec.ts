@@ -93,7 +93,7 @@ for (const [way, args] of [
       await hasReceived(far, before[1].received + 'still here'.length)
       await hasReceived(near, before[0].received + 'here too'.length)
     }
-    t.deepEqual(faithd.sessions, [])
+    t.deepEqual([...faithd.sessions, ...faithd.refusals], [])
 
     await lose(lab.server, quiet.port)
     await quiet.near.sees('(?:ECONNRESET|ETIMEDOUT)', long)

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
-import type { FaithSession } from '../../index.js'
+import type { FaithRefusal, FaithSession } from '../../index.js'
 import { type Example, exampleFile, startExample } from '../fixtures/examples.js'
 import { Sockets } from '../fixtures/sockets.js'
 
@@ -33,7 +33,8 @@ async function dial(ipv4: string, port: number): Promise<string> {
   return outcome
 }
 
-interface Line extends FaithSession {
+interface Line extends Omit<FaithSession, 'reason'> {
+  reason: (FaithSession | FaithRefusal)['reason']
   event: string
   blocked?: number
   because?: string
@@ -92,8 +93,8 @@ test.serial('each session and each refusal is a line of its own', async (t) => {
     bytesDown: 0,
   })
   const denied = await relay.logs<Line>(({ reason }) => reason === 'denied')
-  t.like(denied, { event: 'session', destination: { ipv4: there, port } })
-  t.is(relay.log.filter(({ event }) => event === 'session').length, 2)
+  t.like(denied, { event: 'refused', destination: { ipv4: there, port } })
+  t.is(relay.log.filter(({ event }) => event === 'session').length, 1)
   t.like(await relay.process.stop('SIGINT'), { code: 0 })
 })
 

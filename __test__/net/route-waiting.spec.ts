@@ -84,5 +84,5 @@ test.serial('forged SYNs of its network and of others do not keep a client out',
   await waitFor('the client to be served', () => client.lines.length === 20)
   for (const line of client.lines) t.like(JSON.parse(line), { seen: addresses.routerIPv4 })
   t.deepEqual((await faith.stats()).drops, before)
-  t.like((await relay.stats()).ended, { refused: 0, limit: 0, error: 0 })
+  t.like((await relay.stats()).refused.byReason, { refused: 0, limit: 0, error: 0 })
 })

@@ -176,7 +176,7 @@ test.serial('a source without a port left gives way, so each adds its ports', as
     t.deepEqual(tally(seen.slice(0, FEW_PORTS)), { [own]: FEW_PORTS })
     const stats = await pool.relay.stats()
     t.like(stats, { localAddressFallbacks: FEW_PORTS })
-    t.is(stats.ended.exhausted, 1)
+    t.is(stats.refused.byReason.exhausted, 1)
     for (const { port: from = 0 } of seen.slice(0, -1)) {
       t.true(from >= FEW.first && from <= FEW.last, String(from))
     }
@@ -217,7 +217,7 @@ test.serial('each source has 424 privileged ports towards a server, and no more'
   await using pool = await Pool.open({ localAddresses: [one, two], privilegedLocalPort: true })
   const seen = await pool.dial(client(1), 2 * PRIVILEGED + 1)
   t.deepEqual(tally(seen), { [one]: PRIVILEGED, [two]: PRIVILEGED, ECONNREFUSED: 1 })
-  t.is((await pool.relay.stats()).ended.exhausted, 1)
+  t.is((await pool.relay.stats()).refused.byReason.exhausted, 1)
   for (const source of [one, two]) {
     const ports = seen.filter(({ seen: from }) => from === source).map(({ port: from = 0 }) => from)
     t.deepEqual(

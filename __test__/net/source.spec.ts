@@ -177,8 +177,8 @@ test('a source that goes is named, and so is it in the attempts that it would ha
     t.is(await client.dial(faithd.address(), port).outcome(), 'ECONNREFUSED')
   }
   t.is(listening.accepted, 0)
-  const attempt = await faithd.sessionTo(port)
-  t.like(attempt, { joined: false, reason: 'error', cause: 'no-source', code: 'EADDRNOTAVAIL' })
+  const attempt = await faithd.refusalTo(port)
+  t.like(attempt, { reason: 'error', cause: 'no-source', code: 'EADDRNOTAVAIL' })
   const warnings = faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
   const warning = warnings.find((msg) => msg.includes(leaving)) ?? ''
   t.regex(

@@ -138,9 +138,9 @@ test.serial('whichever worker hears more of a client, it knows whose SYN is held
   // They answer with a RST when they are told that they are connected.
   for (const { id } of callers) await client.ask('drop', id)
   await nft(lab.server, 'delete table inet silence')
-  const ended = await waitFor('all to have ended', async () => {
+  const { refused } = await waitFor('all to have ended', async () => {
     const stats = await relay.stats()
-    return stats.active === 0 ? stats.ended : undefined
+    return stats.attempts === 0 ? stats : undefined
   })
-  t.is(ended['client-reset'], count)
+  t.is(refused.byReason['client-reset'], count)
 })

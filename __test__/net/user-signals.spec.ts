@@ -24,7 +24,10 @@ test('SIGUSR1 and SIGUSR2 tell what was relayed so far, open nothing and end not
     const { msg } = await waitFor('its line', () =>
       faithd.log.find((line) => line.msg.startsWith(signal)),
     )
-    t.regex(msg, /: 1 active; so far 0 sessions, 0 bytes up, \d+ down; /)
+    t.regex(
+      msg,
+      /: 1 session active, 0 attempts under way; so far 1 session, 0 bytes up, \d+ down; /,
+    )
   }
   t.is((await lab.router.run('ss', ['-Hltn'])).stdout, '', 'nothing listens on the router')
   near.says('still here')

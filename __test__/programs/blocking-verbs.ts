@@ -26,14 +26,14 @@ export const blockingVerbs = {
   block(id: number, begun: string, over: string): Meanwhile {
     const relay = recall(id, FaithRelay)
     writeFileSync(begun, '')
-    blockUntil(() => existsSync(over) && relay.stats().active === 0)
+    blockUntil(() => existsSync(over) && relay.stats().sessions.active === 0)
     return { stats: relay.stats(), told: relayVerbs.told(id).session.length }
   },
 
   /** Answers, and then stands still until so many ends of a relay were dropped. */
   blockUntilDropped(id: number, count: number): void {
     const relay = recall(id, FaithRelay)
-    setImmediate(() => blockUntil(() => relay.stats().eventsDropped >= count))
+    setImmediate(() => blockUntil(() => relay.stats().untold.sessions >= count))
     toldAtOnce = once(relay, 'session').then(() => relayVerbs.told(id).session.length)
   },
 
@@ -55,7 +55,7 @@ export const blockingVerbs = {
     const closing = relay.close({ drainMs: 60_000 })
     await first
     writeFileSync(begun, '')
-    blockUntil(() => relay.stats().active === 0)
+    blockUntil(() => relay.stats().sessions.active === 0)
     // Nothing shows when the addon has seen it too, and a longer wait would only find more.
     Atomics.wait(clock, 0, 0, 50)
     await closing

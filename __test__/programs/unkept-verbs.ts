@@ -68,6 +68,7 @@ export const unkeptVerbs = {
     const relay = await faith.relay({ ports: [7, 82, 83], accessList, route })
     watch('relay', relay)
     relay.on('session', ({ reason }) => note(`relay: ${reason}`))
+    relay.on('refused', ({ reason }) => note(`relay: ${reason}`))
     relay.on('connection', greetFrom('route'))
 
     const bare = await createFaithInterface({ name: 'faith1', prefixes: ['64:ff9b:1::/96'] })

@@ -47,8 +47,7 @@ test.serial('a connection that came to nothing is told as refused, and why', asy
     reason: 'refused',
     code: 'ECONNREFUSED',
   })
-  const end = { ...told, bytesUp: 0, bytesDown: 0, joined: false }
-  t.deepEqual(session, [end], 'and as an end like any other')
+  t.deepEqual(session, [], 'and as no session')
 })
 
 test.serial('so is one that the access list denies', async (t) => {
@@ -60,6 +59,21 @@ test.serial('so is one that the access list denies', async (t) => {
     refused.map(({ reason }) => reason),
     ['denied'],
   )
+})
+
+test.serial('nor does what came to nothing count as a session', async (t) => {
+  await using faith = await router.create()
+  await using relay = await faith.relay({ ports: 'all', accessList })
+  await client.dial(captured(), 7309).sees('ECONNREFUSED')
+  await client.dial(captured('10.0.0.1'), 7310).sees('EACCES')
+  await waitFor('both refusals', async () => (await relay.told()).refused.length === 2)
+  const { sessions, refused, attempts, untold } = await relay.stats()
+  t.like(sessions, { active: 0, begun: 0, bytesUp: 0, bytesDown: 0 })
+  t.deepEqual(new Set(Object.values(sessions.ended)), new Set([0]))
+  t.like(refused.byReason, { refused: 1, denied: 1, limit: 0 })
+  t.deepEqual(refused.byCause, { refused: 1, 'special-purpose': 1 })
+  t.is(attempts, 0)
+  t.deepEqual(untold, { sessions: 0, refused: {} })
 })
 
 test.serial('a session that was is not refused, however it ends', async (t) => {
@@ -78,7 +92,7 @@ test.serial('a session that was is not refused, however it ends', async (t) => {
   )
   t.deepEqual(
     session.map(({ reason }) => reason),
-    ['client-reset', 'refused'],
+    ['client-reset'],
   )
 })
 
@@ -94,11 +108,11 @@ test.serial('events that nobody asked for are not counted as dropped', async (t)
   const ports = Array.from({ length: 600 }, (_, index) => 20_001 + index)
   const dropped = await waitFor('more than is told in a second', async () => {
     await client.dialAll(captured(), ports)
-    return (await heard.stats()).eventsDropped
+    return (await heard.stats()).untold.refused['denied-by-rule']
   })
-  const { ended, eventsDropped } = await unheard.stats()
-  t.true(ended.denied > dropped, 'there were as many')
-  t.is(eventsDropped, 0)
+  const { refused, untold } = await unheard.stats()
+  t.true(refused.byReason.denied > dropped, 'there were as many')
+  t.deepEqual(untold, { sessions: 0, refused: {} })
 })
 
 for (const [reason, cause, relayed] of [
@@ -117,12 +131,13 @@ for (const [reason, cause, relayed] of [
       const seconds = Math.ceil((performance.now() - begun) / 1000)
       const stats = await relay.stats()
       const told = (await relay.told()).refused.filter((one) => one.reason === reason)
-      t.is(told.length + (stats.untold.refused[cause] ?? 0), stats.ended[reason])
-      t.is(stats.refused[cause], stats.ended[reason])
+      t.is(told.length + (stats.untold.refused[cause] ?? 0), stats.refused.byReason[reason])
+      t.is(stats.refused.byCause[cause], stats.refused.byReason[reason])
       // Each second begins the count anew, and a part of one is one too.
       const bound = 50 * (seconds + 1)
       t.true(told.length > 0 && told.length <= bound, `${told.length}, ${bound}`)
-      t.true(stats.eventsDropped > 0)
+      t.true((stats.untold.refused[cause] ?? 0) > 0)
+      t.is(stats.sessions.begun, 0)
     },
   )
 }
@@ -193,20 +208,17 @@ test.serial('observers hear of all this on channels of their own', async (t) => 
   await caller.greeting(captured(), 81)
   await using relay = await faith.relay({ port: 82, accessList })
   await client.dial(captured(), 82).sees('ECONNREFUSED')
-  const { refused, session } = await refusal(relay)
+  const { refused } = await refusal(relay)
 
   const published = await program.ask('published')
   const origin = { interface: 'faith0' }
   t.deepEqual(
     published.map(([channel]) => channel),
-    ['faithd:keepfaith', 'faithd:prefix', 'faithd:connection', 'faithd:session', 'faithd:refused'],
+    ['faithd:keepfaith', 'faithd:prefix', 'faithd:connection', 'faithd:refused'],
   )
   const [, , connection, ...rest] = published.map(([, message]) => message)
   t.deepEqual(published[0]?.[1], { on: true })
   t.deepEqual(published[1]?.[1], { ...origin, action: 'add', prefix: '2001:db8:64::/96' })
   t.like(connection, { ...origin, socket: { address: '64:ff9b::c633:6402', port: 81 } })
-  t.deepEqual(rest, [
-    { ...origin, session: session[0] },
-    { ...origin, refusal: refused[0] },
-  ])
+  t.deepEqual(rest, [{ ...origin, refusal: refused[0] }])
 })

@@ -3,7 +3,6 @@ import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
 import { Sockets } from '../../fixtures/sockets.js'
 import { closes } from '../../fixtures/splices.js'
-import type { Relay } from '../../programs/program.js'
 import { stage } from '../../programs/stage.js'
 
 const { lab, router, client } = await stage()
@@ -16,12 +15,6 @@ test.before(() => lab.server.echo(echo))
 
 const undecided = (port: number): Promise<boolean> =>
   waitFor('the route to be asked', async () => (await router.ask('undecided', port)) > 0)
-
-/** How many ended, whatever way. */
-async function ends(relay: Relay): Promise<number> {
-  const { ended } = await relay.stats()
-  return Object.values(ended).reduce((sum, count) => sum + count, 0)
-}
 
 for (const [how, options] of [
   ['a held SYN', {}],
@@ -63,8 +56,9 @@ for (const [how, options] of [
     t.like(await caller.receive(), { bytes: 0 }, 'an end and no reset')
     await closes(accepted)
 
-    t.like(await relay.stats(), { active: 0, accepted: 1, handedOver: 1, bytesUp: 0 })
-    t.is(await ends(relay), 0)
+    const stats = await relay.stats()
+    t.like(stats, { attempts: 0, accepted: 1, handedOver: 1 })
+    t.like(stats, { sessions: { active: 0, begun: 0, bytesUp: 0 }, refused: { byCause: {} } })
     t.deepEqual(await relay.told(), { session: [], refused: [], exhausted: [] })
     t.is((await faith.stats()).synsHeld, 'connectFirst' in options ? 0 : 1)
   })
@@ -85,12 +79,13 @@ for (const [how, options] of [
       await waitFor('its RST', async () => (await faith.stats()).captured.packets >= 3)
     }
     await router.ask('decide', mine)
-    const { session } = await waitFor('its end to be told', async () => {
+    const { refused, session } = await waitFor('its end to be told', async () => {
       const told = await relay.told()
-      return told.session.length > 0 ? told : undefined
+      return told.refused.length > 0 ? told : undefined
     })
-    t.like(session, [{ reason: 'client-reset', destination: { port: mine } }])
-    t.like(await relay.stats(), { active: 0, handedOver: 0 })
+    t.like(refused, [{ reason: 'client-reset', destination: { port: mine } }])
+    t.deepEqual(session, [])
+    t.like(await relay.stats(), { attempts: 0, handedOver: 0 })
   })
 }
 
@@ -116,7 +111,7 @@ test.serial('where nobody listens the client is refused, and that is reported', 
   await waitFor('the report', async () => (await relay.happened()).length > 0)
   t.deepEqual(await relay.happened(), ['error ERR_FAITH_ROUTE'])
   t.like(await relay.stats(), { handedOver: 0, accepted: 0 })
-  const ended = await waitFor('its end to be told', async () => (await relay.told()).session[0])
+  const ended = await waitFor('its end to be told', async () => (await relay.told()).refused[0])
   t.is(ended.reason, 'error')
   await relay.take()
   await client.dial(captured(), mine)
@@ -169,9 +164,10 @@ test.serial('sockets, servers and rejections do not get into each other’s way'
   t.deepEqual(refused, { ECONNREFUSED: each.length })
   const stats = await waitFor('the sessions to end', async () => {
     const counted = await relay.stats()
-    return counted.active === 0 ? counted : undefined
+    return counted.sessions.active === 0 ? counted : undefined
   })
-  t.like(stats, { handedOver: 50, ended: { closed: 50, refused: 50 } })
+  t.like(stats, { handedOver: 50, sessions: { ended: { closed: 50 } } })
+  t.like(stats, { refused: { byReason: { refused: 50 } } })
   const { session } = await relay.told()
   t.false(session.some(({ destination }) => destination.port === mine))
 })
@@ -187,7 +183,7 @@ test.serial('it is no session: limits neither turn it away nor count it', async 
   await client.dial(captured(), 7902)
   await client.dial(captured(), mine)
   await relay.accept()
-  t.like(await relay.stats(), { active: 1, handedOver: 2 })
+  t.like(await relay.stats(), { sessions: { active: 1 }, handedOver: 2 })
   await t.throwsAsync(client.dial(captured(), 7902), { code: 'ECONNREFUSED' })
 })
 

@@ -4,7 +4,7 @@ import test from 'ava'
 
 import { addresses, captured, createLab, waitFor } from '../../../lab/index.js'
 import type { Lab, LabProcess } from '../../../lab/index.js'
-import type { FaithRouteConnection, FaithSession } from '../../../index.js'
+import type { FaithRefusal, FaithRouteConnection, FaithSession } from '../../../index.js'
 import { nft, packets } from '../../fixtures/nft.js'
 import { Sockets } from '../../fixtures/sockets.js'
 import type { Answer, Order, Settings } from '../../programs/route-relay.js'
@@ -12,7 +12,7 @@ import type { Answer, Order, Settings } from '../../programs/route-relay.js'
 const program = fileURLToPath(new URL('../../programs/route-relay.ts', import.meta.url))
 
 type Happening = { event: string; code?: string; message?: string } & Partial<
-  FaithRouteConnection & FaithSession
+  FaithRouteConnection & Omit<FaithSession, 'reason'> & Pick<FaithSession | FaithRefusal, 'reason'>
 >
 
 /** programs/route-relay.ts at work in the router. */
@@ -152,7 +152,7 @@ for (const [address, cause] of [
     const listening = await router.listen(port)
     await relay.routes(dialled, { verdict: { host: address, port } })
     t.is(await client.dial(captured(), dialled).outcome(), 'EACCES')
-    t.like(await relay.happens('session', dialled), {
+    t.like(await relay.happens('refused', dialled), {
       reason: 'denied',
       cause,
       destination: { ipv4: address, ipv4Port: port },
@@ -167,8 +167,7 @@ test.serial('a route that passes on what was dialled does not open the router', 
   const listening = await router.listen(port)
   await relay.routes(port, { verdict: { host: '127.0.0.1', port } })
   t.is(await client.dial(captured('127.0.0.1'), port).outcome(), 'EACCES')
-  const { cause } = await relay.happens('session', port)
-  t.is(cause, 'loopback')
+  t.like(await relay.happens('refused', port), { cause: 'loopback' })
   t.is(listening.accepted, 0)
 })
 
@@ -220,9 +219,7 @@ test.serial('a session past the maxBytes of its verdict is reset on both sides',
   await near.sees('ECONNRESET')
   await far.sees('ECONNRESET')
   t.like(await relay.happens('session', port), {
-    reason: 'limit',
-    cause: 'max-bytes',
-    joined: true,
+    reason: 'max-bytes',
     bytesUp: 5,
     bytesDown: 4,
   })
@@ -269,7 +266,7 @@ for (const [reject, error, reason] of [
     const listening = await server.listen(port)
     await relay.routes(port, { verdict: { reject } })
     t.is(await client.dial(captured(), port).outcome(), error)
-    t.is((await relay.happens('session', port)).reason, reason)
+    t.is((await relay.happens('refused', port)).reason, reason)
     t.is(relay.happenings('asked', port).length, 1)
     t.is(listening.accepted, 0)
   })
@@ -330,7 +327,7 @@ test.serial('a client whose route is late is refused, and its route is reported'
   const { code, message } = await relay.happens('error', port)
   t.is(code, 'ERR_FAITH_ROUTE')
   t.regex(message ?? '', /no answer within 1500 ms$/)
-  t.is((await relay.happens('session', port)).reason, 'error')
+  t.is((await relay.happens('refused', port)).reason, 'error')
   relay.decides(port)
 
   await relay.routes(port, {})
@@ -349,7 +346,7 @@ for (const fail of ['throws', 'rejects'] as const) {
     t.is(await refused.outcome(), 'ECONNREFUSED')
     t.is(await connected.outcome(), 'connected')
     t.like(await relay.happens('error', bad), { code: 'ERR_FAITH_ROUTE' })
-    t.is((await relay.happens('session', bad)).reason, 'error')
+    t.is((await relay.happens('refused', bad)).reason, 'error')
   })
 }
 
@@ -381,7 +378,7 @@ test.serial(
     near.push(client.dial(captured(), port), client.dial(captured(), port))
     await waitFor('those that were answered first, too', () => asked() === 4)
     client.dial(captured(), port)
-    t.is((await relay.happens('session', port)).reason, 'limit')
+    t.is((await relay.happens('refused', port)).reason, 'limit')
     relay.decides(port)
     for (const end of near) await end.sees('connected')
   },
@@ -424,7 +421,7 @@ test.serial('without connect-first, a client that is rejected is reset', async (
   await near.hears('here')
   near.ends()
   await client.dial(captured(), rejected).sees('ECONNRESET')
-  t.is((await relay.happens('session', rejected)).reason, 'denied')
+  t.is((await relay.happens('refused', rejected)).reason, 'denied')
 })
 
 test.serial('a relay closes and its process ends while connections are undecided', async (t) => {

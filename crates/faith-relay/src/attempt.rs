@@ -1,4 +1,4 @@
-//! A session from the client's first sign of life to its record, whatever becomes of it in between.
+//! An attempt from the client's first sign of life to its record: that of a refusal, or of the session that came of it.
 
 use std::io;
 use std::net::{SocketAddrV4, SocketAddrV6};
@@ -16,14 +16,13 @@ use crate::engine::FAR;
 use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::pairing::Pairing;
-use crate::record::{EndReason, SessionRecord};
+use crate::record::{RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
 use crate::refusal::Refusal;
 use crate::route::Open;
 use crate::tasks::Peers;
 use crate::terms::Terms;
 
-/// A session or the attempt at one. Dropping it frees its place and its 4-tuple, counts the end and writes the record;
-/// where no other reason is set, it was [`EndReason::Aborted`]. What is handed over has no end here, and no record.
+/// A session or the attempt at one. Dropping it frees its place and its 4-tuple, counts its outcome and writes the record.
 pub(crate) struct Attempt {
     ledger: Arc<Ledger>,
     worker: usize,
@@ -36,16 +35,22 @@ pub(crate) struct Attempt {
     pub(crate) question: Option<Open>,
     /// Its place among the sessions, where these are limited, from when its client has been accepted.
     pub(crate) place: Option<Place>,
-    pub(crate) reason: EndReason,
-    cause: Option<Cause>,
-    errno: Option<i32>,
+    outcome: Outcome,
     /// How a route wants it treated, where it does.
     terms: Option<Box<Terms>>,
     /// Where it has its 4-tuple, if it does.
     pairing: Option<Arc<Pairing>>,
-    /// Whether client and server have been joined.
-    joined: bool,
-    handed_over: bool,
+}
+
+/// What an attempt comes to if it is dropped now.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    /// No session.
+    Refused { reason: RefusalReason, cause: Option<Cause>, errno: Option<i32> },
+    /// A session that ends, from when client and server are joined.
+    Ended(SessionEnd),
+    /// A connection of the route's, which has no record.
+    HandedOver,
 }
 
 impl Attempt {
@@ -64,13 +69,9 @@ impl Attempt {
             began: Began::WithSyn,
             question: None,
             place: None,
-            reason: EndReason::Aborted,
-            cause: None,
-            errno: None,
+            outcome: Outcome::Refused { reason: RefusalReason::Aborted, cause: None, errno: None },
             terms: None,
             pairing: None,
-            joined: false,
-            handed_over: false,
         }
     }
 
@@ -103,14 +104,10 @@ impl Attempt {
         }
     }
 
-    /// Tells whether a session that has passed so many bytes has passed more than it may; takes note of the cause then.
+    /// Tells whether a session that has passed so many bytes has passed more than it may.
     #[inline]
-    pub(crate) fn is_past_limit(&mut self, bytes: u64) -> bool {
-        let past = self.terms().is_some_and(|terms| terms.max_bytes.is_some_and(|most| bytes > most));
-        if past {
-            self.cause = Some(Cause::MaxBytes);
-        }
-        past
+    pub(crate) fn is_past_limit(&self, bytes: u64) -> bool {
+        self.terms().is_some_and(|terms| terms.max_bytes.is_some_and(|most| bytes > most))
     }
 
     fn flow(&self) -> Flow {
@@ -143,10 +140,17 @@ impl Attempt {
         self.pairing = Some(Arc::clone(pairing));
     }
 
-    /// Takes note that the server is connected and the client accepted.
+    /// Begins the session: the server is connected and the client accepted. It is [`SessionEnd::Aborted`] unless it
+    /// [`ends`](Self::end) otherwise.
     pub(crate) fn join(&mut self) {
-        self.joined = true;
+        self.outcome = Outcome::Ended(SessionEnd::Aborted);
+        self.ledger.counters(self.worker).begun();
         self.ledger.tasks(self.worker).relays(self.id(), self.server, self.routed, self.tag());
+    }
+
+    /// Says how the session ends.
+    pub(crate) fn end(&mut self, reason: SessionEnd) {
+        self.outcome = Outcome::Ended(reason);
     }
 
     /// Ends it without a session.
@@ -155,16 +159,16 @@ impl Attempt {
         if let Some(error) = errno.map(io::Error::from_raw_os_error) {
             match source {
                 Some(source) => self.ledger.shortages.cannot_use(source, &error),
-                None if reason == EndReason::Exhausted => self.ledger.shortages.ran_out(&error),
+                None if reason == RefusalReason::Exhausted => self.ledger.shortages.ran_out(&error),
                 None => {}
             }
         }
-        (self.reason, self.cause, self.errno) = (reason, cause, errno);
+        self.outcome = Outcome::Refused { reason, cause, errno };
     }
 
     /// Ends it because the connection is the route's from now on.
     pub(crate) fn hand_over(mut self) {
-        self.handed_over = true;
+        self.outcome = Outcome::HandedOver;
     }
 
     /// Counts bytes that were handed to the server and to the client.
@@ -180,30 +184,47 @@ impl Drop for Attempt {
         if let Some(pairing) = self.pairing.take() {
             pairing.ended(&self.flow(), self.id());
         }
-        if self.handed_over {
-            return self.ledger.hand_over(self.worker, self.id());
-        }
         // A client that is told of this end, or reads of it, finds the place free.
         drop(self.place.take());
         let now = Instant::now();
-        let duration = now.saturating_duration_since(self.live.started);
-        let record = SessionRecord {
-            id: self.id(),
-            client: self.live.client,
-            destination: self.live.destination,
-            server: self.server,
-            bytes_up: self.live.bytes_up(),
-            bytes_down: self.live.bytes_down(),
-            // The wall clock may have been set since; its reading at the start is not worth 16 bytes a
-            // session.
-            started: SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),
-            duration,
-            reason: self.reason,
-            cause: self.cause,
-            errno: self.errno,
-            joined: self.joined,
-            tag: self.tag(),
-        };
-        self.ledger.leave(self.worker, record, now);
+        let Live { id, client, destination, started, .. } = *self.live;
+        let duration = now.saturating_duration_since(started);
+        // The wall clock may have been set since; its reading at the start is not worth 16 bytes a session.
+        let started = SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH);
+        let server = self.server;
+        match self.outcome {
+            Outcome::Ended(reason) => {
+                let (bytes_up, bytes_down) = (self.live.bytes_up(), self.live.bytes_down());
+                let record = SessionRecord {
+                    id,
+                    client,
+                    destination,
+                    server,
+                    bytes_up,
+                    bytes_down,
+                    started,
+                    duration,
+                    reason,
+                    tag: self.tag(),
+                };
+                self.ledger.ended(self.worker, record);
+            }
+            Outcome::Refused { reason, cause, errno } => {
+                let record = RefusalRecord {
+                    id,
+                    client,
+                    destination,
+                    server,
+                    started,
+                    duration,
+                    reason,
+                    cause,
+                    errno,
+                    tag: self.tag(),
+                };
+                self.ledger.refused(self.worker, record, now);
+            }
+            Outcome::HandedOver => self.ledger.handed_over(self.worker, id),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Why an attempt came to no session, or a session was cut off, more precisely than its [`EndReason`](crate::EndReason) says.
+//! Why an attempt came to no session, more precisely than its [`RefusalReason`](crate::RefusalReason) says.
 
 use faith_packet::access::DenyReason;
 
@@ -34,8 +34,6 @@ pub enum Cause {
     MaxRatePerClient,
     /// As many connections as may wait for the [`Route`](crate::Route) do.
     MaxUndecided,
-    /// The session has passed more bytes than the [`Route`](crate::Route) lets it pass.
-    MaxBytes,
     /// The client gave up before it was answered.
     ClientGaveUp,
     /// The client did not complete its handshake, although it was answered.
@@ -47,7 +45,7 @@ impl Cause {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every cause, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::DeniedByRule,
         Self::DeniedNoMatch,
         Self::SpecialPurpose,
@@ -62,7 +60,6 @@ impl Cause {
         Self::MaxSessionsPerClient,
         Self::MaxRatePerClient,
         Self::MaxUndecided,
-        Self::MaxBytes,
         Self::ClientGaveUp,
         Self::NoHandshake,
     ];
@@ -85,7 +82,6 @@ impl Cause {
             Self::MaxSessionsPerClient => "max-sessions-per-client",
             Self::MaxRatePerClient => "max-rate-per-client",
             Self::MaxUndecided => "max-undecided",
-            Self::MaxBytes => "max-bytes",
             Self::ClientGaveUp => "client-gave-up",
             Self::NoHandshake => "no-handshake",
         }

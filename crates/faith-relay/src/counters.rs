@@ -2,25 +2,25 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::tally::{End, LiveTally, Tally};
+use crate::cause::Cause;
+use crate::record::{RefusalReason, SessionEnd};
+use crate::tally::{LiveRefusals, LiveSessions, RefusalTally, SessionTally};
 
-/// A relay's counters at one moment. Bytes include those of sessions that still run.
+/// A relay's counters at one moment. What began is a session, refused, handed over, or an attempt still.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RelayStats {
-    /// Sessions and attempts at this moment.
-    pub active: u64,
     /// Connections accepted for the relay.
     pub accepted: u64,
-    /// Connections given to whoever routes, which are neither sessions nor among those that ended.
+    /// Connections given to the [`Route`](crate::Route), which are neither sessions nor refused.
     pub handed_over: u64,
-    /// Sessions and attempts that ended.
-    pub ended: Tally,
-    /// Bytes passed from clients to servers.
-    pub bytes_up: u64,
-    /// Bytes passed from servers to clients.
-    pub bytes_down: u64,
-    /// Those of [`ended`](Self::ended) that the observer was not told of, or did not take.
-    pub untold: Tally,
+    /// Attempts at this moment: SYNs that are held, and accepted clients without a server yet.
+    pub attempts: u64,
+    /// Sessions.
+    pub sessions: SessionStats,
+    /// Attempts that came to no session.
+    pub refused: RefusalTally,
+    /// Records that the observer was not told of, or did not take.
+    pub untold: Untold,
     /// Connections that came from another of [`sources`](crate::RelayOptions::sources) than their client's own, which was
     /// out of ports towards the server or not the host's.
     pub source_fallbacks: u64,
@@ -30,16 +30,43 @@ pub struct RelayStats {
     pub max_sessions: Option<u32>,
 }
 
+/// Counters of sessions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionStats {
+    /// Sessions at this moment.
+    pub active: u64,
+    /// Sessions that began, those that have ended included.
+    pub begun: u64,
+    /// Sessions that ended.
+    pub ended: SessionTally,
+    /// Bytes passed from clients to servers, those of active sessions included.
+    pub bytes_up: u64,
+    /// Bytes passed from servers to clients, likewise.
+    pub bytes_down: u64,
+}
+
+/// Records that the observer has not had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Untold {
+    /// Sessions that ended.
+    pub sessions: u64,
+    /// Attempts that were refused.
+    pub refused: RefusalTally,
+}
+
 /// One worker's part. Only that worker's thread writes, so an addition is a load and a store; others read.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {
     accepted: AtomicU64,
     handed_over: AtomicU64,
+    begun: AtomicU64,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
-    ended: LiveTally,
-    untold: LiveTally,
+    ended: LiveSessions,
+    refused: LiveRefusals,
+    untold_sessions: AtomicU64,
+    untold_refusals: LiveRefusals,
 }
 
 impl Counters {
@@ -57,21 +84,47 @@ impl Counters {
         add(&self.bytes_down, down);
     }
 
-    pub(crate) fn ended(&self, end: End) {
-        self.ended.add(end);
+    pub(crate) fn begun(&self) {
+        add(&self.begun, 1);
     }
 
-    pub(crate) fn untold(&self, end: End) {
-        self.untold.add(end);
+    pub(crate) fn ended(&self, reason: SessionEnd) {
+        self.ended.add(reason);
+    }
+
+    pub(crate) fn refused(&self, reason: RefusalReason, cause: Option<Cause>) {
+        self.refused.add(reason, cause);
+    }
+
+    pub(crate) fn untold_session(&self) {
+        add(&self.untold_sessions, 1);
+    }
+
+    pub(crate) fn untold_refusal(&self, reason: RefusalReason, cause: Option<Cause>) {
+        self.untold_refusals.add(reason, cause);
     }
 
     pub(crate) fn add_to(&self, stats: &mut RelayStats) {
         stats.accepted += self.accepted.load(Relaxed);
         stats.handed_over += self.handed_over.load(Relaxed);
-        stats.bytes_up += self.bytes_up.load(Relaxed);
-        stats.bytes_down += self.bytes_down.load(Relaxed);
-        self.ended.add_to(&mut stats.ended);
-        self.untold.add_to(&mut stats.untold);
+        stats.sessions.bytes_up += self.bytes_up.load(Relaxed);
+        stats.sessions.bytes_down += self.bytes_down.load(Relaxed);
+        self.ended.add_to(&mut stats.sessions.ended);
+        stats.sessions.begun += self.begun.load(Relaxed);
+        self.refused.add_to(&mut stats.refused);
+        stats.untold.sessions += self.untold_sessions.load(Relaxed);
+        self.untold_refusals.add_to(&mut stats.untold.refused);
+    }
+}
+
+impl RelayStats {
+    /// Derives what goes on now from `entered`, the number of attempts that ever began. Other threads count meanwhile, so a
+    /// difference may come out below zero for a moment.
+    pub(crate) fn settle(&mut self, entered: u64) {
+        let Self { sessions, refused, handed_over, .. } = self;
+        sessions.active = sessions.begun.saturating_sub(sessions.ended.sum());
+        let decided = sessions.begun + refused.sum() + *handed_over;
+        self.attempts = entered.saturating_sub(decided);
     }
 }
 

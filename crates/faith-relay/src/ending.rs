@@ -6,7 +6,7 @@ use faith_sys::peer;
 use tokio::time::Instant;
 
 use crate::leg::Leg;
-use crate::record::EndReason;
+use crate::record::SessionEnd;
 use crate::side::Side;
 
 /// The survivor is looked at again after this part of the time it has taken so far, because the kernel tells of no
@@ -19,7 +19,7 @@ const BETWEEN_LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration:
 /// A session of which one peer is gone, and the other has not acknowledged yet what that has said.
 pub(crate) struct Ending {
     pub(crate) gone: Side,
-    pub(crate) reason: EndReason,
+    pub(crate) reason: SessionEnd,
     began: Instant,
     acknowledged: u64,
     /// When the survivor acknowledged more than before.
@@ -29,7 +29,7 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    pub(crate) fn new(gone: Side, reason: EndReason) -> Self {
+    pub(crate) fn new(gone: Side, reason: SessionEnd) -> Self {
         let now = Instant::now();
         Self { gone, reason, began: now, acknowledged: 0, heard_at: now, look_at: now }
     }

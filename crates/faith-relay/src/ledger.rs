@@ -15,10 +15,9 @@ use tokio::time::timeout;
 
 use crate::counters::{Counters, RelayStats};
 use crate::live::LiveSession;
-use crate::record::{Observer, SessionRecord};
+use crate::record::{Observer, RefusalRecord, SessionRecord};
 use crate::reports::Reports;
 use crate::shortage::Shortages;
-use crate::tally::End;
 use crate::tasks::{Peers, Tasks};
 
 /// How far a relay's end has come.
@@ -43,6 +42,7 @@ pub(crate) struct Ledger {
     observer: Option<Arc<dyn Observer>>,
     workers: Box<[Worker]>,
     next_id: AtomicU64,
+    /// Sessions and attempts that have not ended.
     active: AtomicU64,
     stage: AtomicU8,
     reports: Reports,
@@ -65,33 +65,48 @@ impl Ledger {
         })
     }
 
-    /// Begins a session or an attempt at one, and gives its id.
+    /// Opens the account of an attempt, and gives its id.
     pub(crate) fn enter(&self) -> u64 {
         self.active.fetch_add(1, Ordering::Relaxed);
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Ends a session or an attempt that began on this worker.
-    pub(crate) fn leave(&self, worker: usize, record: SessionRecord, now: Instant) {
-        let Worker { counters, tasks } = self.worker(worker);
-        tasks.remove(record.id);
-        let end = End::from(&record);
-        counters.ended(end);
-        if let Some(observer) = &self.observer {
-            let told = (record.joined || self.reports.admit(record.reason, now)) && observer.ended(record);
-            if !told {
-                counters.untold(end);
-            }
+    /// Closes the account of a session that was relayed on this worker.
+    pub(crate) fn ended(&self, worker: usize, record: SessionRecord) {
+        let (id, reason) = (record.id, record.reason);
+        let counters = self.forget(worker, id);
+        counters.ended(reason);
+        if let Some(observer) = &self.observer
+            && !observer.ended(record)
+        {
+            counters.untold_session();
         }
         self.vacate();
     }
 
-    /// Ends an attempt that began on this worker and whose connection was handed over: it has no record.
-    pub(crate) fn hand_over(&self, worker: usize, id: u64) {
+    /// Closes the account of an attempt on this worker that came to no session.
+    pub(crate) fn refused(&self, worker: usize, record: RefusalRecord, now: Instant) {
+        let RefusalRecord { id, reason, cause, .. } = record;
+        let counters = self.forget(worker, id);
+        counters.refused(reason, cause);
+        if let Some(observer) = &self.observer
+            && !(self.reports.admit(reason, now) && observer.refused(record))
+        {
+            counters.untold_refusal(reason, cause);
+        }
+        self.vacate();
+    }
+
+    /// Closes the account of an attempt on this worker whose connection was handed over.
+    pub(crate) fn handed_over(&self, worker: usize, id: u64) {
+        self.forget(worker, id).handed_over();
+        self.vacate();
+    }
+
+    fn forget(&self, worker: usize, id: u64) -> &Counters {
         let Worker { counters, tasks } = self.worker(worker);
         tasks.remove(id);
-        counters.handed_over();
-        self.vacate();
+        counters
     }
 
     fn vacate(&self) {
@@ -159,10 +174,11 @@ impl Ledger {
 
     /// The counters at this moment. The ledger knows neither limits nor sources, which stay at their defaults.
     pub(crate) fn stats(&self) -> RelayStats {
-        let mut stats = RelayStats { active: self.active.load(Ordering::Relaxed), ..RelayStats::default() };
+        let mut stats = RelayStats::default();
         for worker in &self.workers {
             worker.counters.add_to(&mut stats);
         }
+        stats.settle(self.newest());
         stats
     }
 

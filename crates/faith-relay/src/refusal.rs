@@ -9,12 +9,12 @@ use faith_sys::tcp;
 
 use crate::cause::Cause;
 use crate::connect_error::ConnectError;
-use crate::record::EndReason;
+use crate::record::RefusalReason;
 
 /// Why there will be no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    pub(crate) reason: EndReason,
+    pub(crate) reason: RefusalReason,
     pub(crate) cause: Option<Cause>,
     pub(crate) answer: SynAnswer,
     /// The error behind it (errno(3)), where there is one.
@@ -24,7 +24,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) const fn new(reason: EndReason, answer: SynAnswer) -> Self {
+    pub(crate) const fn new(reason: RefusalReason, answer: SynAnswer) -> Self {
         Self { reason, cause: None, answer, errno: None, source: None }
     }
 
@@ -34,35 +34,35 @@ impl Refusal {
 
     /// Policy, this host's or the relay's.
     pub(crate) const fn denied(cause: Cause) -> Self {
-        Self::new(EndReason::Denied, SynAnswer::Unreachable(Unreachable::Prohibited)).because(cause)
+        Self::new(RefusalReason::Denied, SynAnswer::Unreachable(Unreachable::Prohibited)).because(cause)
     }
 
     /// As many sessions as there may be.
     pub(crate) const fn limit(cause: Cause) -> Self {
-        Self::new(EndReason::Limit, SynAnswer::Reset).because(cause)
+        Self::new(RefusalReason::Limit, SynAnswer::Reset).because(cause)
     }
 
     /// The [`Route`](crate::Route) said so.
-    pub(crate) const fn rejected(reason: EndReason, answer: SynAnswer) -> Self {
+    pub(crate) const fn rejected(reason: RefusalReason, answer: SynAnswer) -> Self {
         Self::new(reason, answer).because(Cause::RejectedByRoute)
     }
 
     /// The destination maps to no IPv4 address.
     pub(crate) const NO_MAPPING: Self =
-        Self::new(EndReason::Unreachable, SynAnswer::Unreachable(Unreachable::NoRoute))
+        Self::new(RefusalReason::Unreachable, SynAnswer::Unreachable(Unreachable::NoRoute))
             .because(Cause::NoMapping);
 
     /// The [`Route`](crate::Route) gave no verdict.
     pub(crate) const UNDECIDED: Self =
-        Self::new(EndReason::Error, SynAnswer::Reset).because(Cause::NoVerdict);
+        Self::new(RefusalReason::Error, SynAnswer::Reset).because(Cause::NoVerdict);
 
     /// The client wants the connection no more.
     pub(crate) const GIVEN_UP: Self =
-        Self::new(EndReason::ClientReset, SynAnswer::Silence).because(Cause::ClientGaveUp);
+        Self::new(RefusalReason::ClientReset, SynAnswer::Silence).because(Cause::ClientGaveUp);
 
     /// The client was answered, and did not complete its handshake.
     pub(crate) const NO_HANDSHAKE: Self =
-        Self::new(EndReason::Aborted, SynAnswer::Silence).because(Cause::NoHandshake);
+        Self::new(RefusalReason::Aborted, SynAnswer::Silence).because(Cause::NoHandshake);
 
     /// What an error of socket(2) or connect(2) means.
     pub(crate) fn from_error(error: &io::Error) -> Self {
@@ -71,25 +71,25 @@ impl Refusal {
 
     fn meaning_of(error: &io::Error) -> Self {
         if tcp::exhaustion(error).is_some() {
-            return Self::new(EndReason::Exhausted, SynAnswer::Reset);
+            return Self::new(RefusalReason::Exhausted, SynAnswer::Reset);
         }
         match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
-                Self::new(EndReason::Refused, SynAnswer::Reset)
+                Self::new(RefusalReason::Refused, SynAnswer::Reset)
             }
             ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
-                Self::new(EndReason::Unreachable, SynAnswer::Unreachable(Unreachable::NoRoute))
+                Self::new(RefusalReason::Unreachable, SynAnswer::Unreachable(Unreachable::NoRoute))
             }
             ErrorKind::HostUnreachable => {
-                Self::new(EndReason::Unreachable, SynAnswer::Unreachable(Unreachable::AddressUnreachable))
+                Self::new(RefusalReason::Unreachable, SynAnswer::Unreachable(Unreachable::AddressUnreachable))
             }
             // EPERM and EACCES: a local firewall, or an address that may not be dialled, such as a broadcast
             // one.
             ErrorKind::PermissionDenied => Self::denied(Cause::ProhibitedByHost),
-            ErrorKind::TimedOut => Self::new(EndReason::ConnectTimeout, SynAnswer::Silence),
+            ErrorKind::TimedOut => Self::new(RefusalReason::ConnectTimeout, SynAnswer::Silence),
             // The send queue did not take the header whole.
-            ErrorKind::WriteZero => Self::new(EndReason::Exhausted, SynAnswer::Reset),
-            _ => Self::new(EndReason::Error, SynAnswer::Reset),
+            ErrorKind::WriteZero => Self::new(RefusalReason::Exhausted, SynAnswer::Reset),
+            _ => Self::new(RefusalReason::Error, SynAnswer::Reset),
         }
     }
 }
@@ -100,7 +100,7 @@ impl From<&ConnectError> for Refusal {
             ConnectError::Source { address, error } => Self {
                 errno: error.raw_os_error(),
                 source: Some(*address),
-                ..Self::new(EndReason::Error, SynAnswer::Reset).because(Cause::NoSource)
+                ..Self::new(RefusalReason::Error, SynAnswer::Reset).because(Cause::NoSource)
             },
             ConnectError::Other(error) => Self::from_error(error),
         }
@@ -118,24 +118,24 @@ mod tests {
     #[test]
     fn errors_of_connect_are_told_as_what_they_are() {
         let reason = |kind| meaning(kind).reason;
-        assert_eq!(reason(ErrorKind::ConnectionRefused), EndReason::Refused);
-        assert_eq!(reason(ErrorKind::NetworkUnreachable), EndReason::Unreachable);
-        assert_eq!(reason(ErrorKind::HostUnreachable), EndReason::Unreachable);
-        assert_eq!(reason(ErrorKind::PermissionDenied), EndReason::Denied);
-        assert_eq!(reason(ErrorKind::TimedOut), EndReason::ConnectTimeout);
+        assert_eq!(reason(ErrorKind::ConnectionRefused), RefusalReason::Refused);
+        assert_eq!(reason(ErrorKind::NetworkUnreachable), RefusalReason::Unreachable);
+        assert_eq!(reason(ErrorKind::HostUnreachable), RefusalReason::Unreachable);
+        assert_eq!(reason(ErrorKind::PermissionDenied), RefusalReason::Denied);
+        assert_eq!(reason(ErrorKind::TimedOut), RefusalReason::ConnectTimeout);
     }
 
     #[test]
     fn running_out_of_descriptors_is_no_fault_of_the_server() {
         const EMFILE: i32 = 24;
         let refusal = Refusal::from_error(&io::Error::from_raw_os_error(EMFILE));
-        assert_eq!((refusal.reason, refusal.errno), (EndReason::Exhausted, Some(EMFILE)));
+        assert_eq!((refusal.reason, refusal.errno), (RefusalReason::Exhausted, Some(EMFILE)));
     }
 
     #[test]
     fn a_prohibited_destination_is_told_apart_from_the_rules_of_the_access_list() {
         let refusal = meaning(ErrorKind::PermissionDenied);
-        assert_eq!((refusal.reason, refusal.cause), (EndReason::Denied, Some(Cause::ProhibitedByHost)));
+        assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Denied, Some(Cause::ProhibitedByHost)));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Relay {
     }
 
     /// Judges new connections by `access` from now on. Sessions go on, or with `end_denied` those that it does not
-    /// permit are reset on both sides ([`EndReason::Aborted`](crate::EndReason::Aborted)).
+    /// permit are reset on both sides ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)).
     pub fn set_access(&self, access: AccessList, end_denied: bool) {
         self.engine.set_access(access, end_denied);
     }
@@ -131,7 +131,7 @@ impl Relay {
         self.engine.ledger.newest()
     }
 
-    /// Resets both sides of a session ([`EndReason::Aborted`](crate::EndReason::Aborted)). Whether it went on.
+    /// Resets both sides of a session ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)). Whether it went on.
     pub fn end(&self, id: u64) -> bool {
         self.engine.ledger.end(id)
     }
@@ -144,7 +144,7 @@ impl Relay {
 
     /// Ends the relay: nothing new is taken, attempts that have no session yet are given up, sessions have up
     /// to `drain` to end by themselves, and what is left then is reset on both sides
-    /// ([`EndReason::Aborted`](crate::EndReason::Aborted)). Resolves when every session has ended, and the clients have
+    /// ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)). Resolves when every session has ended, and the clients have
     /// acknowledged all that they were sent or `drain` is over. The stack goes on sending what they have not, for as long
     /// as the interface is open.
     ///

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use faith_stack::{Allowance, Rate};
 
-use crate::record::EndReason;
+use crate::record::RefusalReason;
 
 /// How many attempts of one reason are told per second.
 const REPORTS_PER_SECOND: u32 = 50;
@@ -12,11 +12,11 @@ const REPORTS: Rate = Rate::per_second(REPORTS_PER_SECOND);
 
 /// The attempts that may be told. Each reason has an allowance of its own, so that a flood of one hides no other.
 #[derive(Debug, Default)]
-pub(crate) struct Reports([Allowance; EndReason::COUNT]);
+pub(crate) struct Reports([Allowance; RefusalReason::COUNT]);
 
 impl Reports {
     /// Tells whether one more attempt may be told; it counts as told then.
-    pub(crate) fn admit(&self, reason: EndReason, now: Instant) -> bool {
+    pub(crate) fn admit(&self, reason: RefusalReason, now: Instant) -> bool {
         self.0[reason.index()].take(REPORTS, now)
     }
 }
@@ -27,7 +27,7 @@ mod tests {
 
     use super::*;
 
-    fn told(reports: &Reports, reason: EndReason, now: Instant) -> u32 {
+    fn told(reports: &Reports, reason: RefusalReason, now: Instant) -> u32 {
         (0..1000).map(|_| u32::from(reports.admit(reason, now))).sum()
     }
 
@@ -37,8 +37,8 @@ mod tests {
         let reports = Reports::default();
         for second in [0, 1, 2, 100_000] {
             let now = epoch + Duration::from_secs(second);
-            assert_eq!(told(&reports, EndReason::Refused, now), REPORTS_PER_SECOND);
-            assert_eq!(told(&reports, EndReason::Refused, now), 0);
+            assert_eq!(told(&reports, RefusalReason::Refused, now), REPORTS_PER_SECOND);
+            assert_eq!(told(&reports, RefusalReason::Refused, now), 0);
         }
     }
 
@@ -46,8 +46,8 @@ mod tests {
     fn a_flood_of_one_reason_hides_no_other() {
         let epoch = Instant::now();
         let reports = Reports::default();
-        assert_eq!(told(&reports, EndReason::Refused, epoch), REPORTS_PER_SECOND);
-        assert!(reports.admit(EndReason::Denied, epoch));
+        assert_eq!(told(&reports, RefusalReason::Refused, epoch), REPORTS_PER_SECOND);
+        assert!(reports.admit(RefusalReason::Denied, epoch));
     }
 
     #[test]
@@ -55,7 +55,7 @@ mod tests {
         let epoch = Instant::now();
         let reports = Reports::default();
         let later = epoch + Duration::from_secs(1);
-        assert_eq!(told(&reports, EndReason::Limit, later), REPORTS_PER_SECOND);
-        assert_eq!(told(&reports, EndReason::Limit, epoch), 0);
+        assert_eq!(told(&reports, RefusalReason::Limit, later), REPORTS_PER_SECOND);
+        assert_eq!(told(&reports, RefusalReason::Limit, epoch), 0);
     }
 }

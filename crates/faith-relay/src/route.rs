@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::began::Began;
-use crate::record::EndReason;
+use crate::record::RefusalReason;
 use crate::refusal::Refusal;
 use crate::terms::Terms;
 
@@ -269,12 +269,12 @@ impl Drop for Open {
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Self {
         let (reason, answer) = match reject {
-            Reject::Refused => (EndReason::Refused, SynAnswer::Reset),
+            Reject::Refused => (RefusalReason::Refused, SynAnswer::Reset),
             Reject::Unreachable => {
-                (EndReason::Unreachable, SynAnswer::Unreachable(Unreachable::AddressUnreachable))
+                (RefusalReason::Unreachable, SynAnswer::Unreachable(Unreachable::AddressUnreachable))
             }
-            Reject::Prohibited => (EndReason::Denied, SynAnswer::Unreachable(Unreachable::Prohibited)),
-            Reject::Drop => (EndReason::Denied, SynAnswer::Silence),
+            Reject::Prohibited => (RefusalReason::Denied, SynAnswer::Unreachable(Unreachable::Prohibited)),
+            Reject::Drop => (RefusalReason::Denied, SynAnswer::Silence),
         };
         Self::rejected(reason, answer)
     }

@@ -49,7 +49,7 @@ use crate::direction::{Direction, Failure, Flow, MESSAGE};
 use crate::ending::Ending;
 use crate::first_word::{self, is_left_to_clients};
 use crate::leg::Leg;
-use crate::record::EndReason;
+use crate::record::SessionEnd;
 use crate::side::Side;
 
 thread_local! {
@@ -60,7 +60,7 @@ thread_local! {
 #[derive(Debug, Clone, Copy)]
 struct Fault {
     side: Side,
-    reason: EndReason,
+    reason: SessionEnd,
 }
 
 /// What the server has been told by an ACK that carries nothing else.
@@ -102,9 +102,9 @@ impl Session {
         Self { up: self.up.beginning_with(up), down: self.down.beginning_with(down), ..self }
     }
 
-    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<EndReason> {
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<SessionEnd> {
         if self.client.take_edges(cx).and_then(|()| self.server.take_edges(cx)).is_err() {
-            return Poll::Ready(EndReason::Aborted);
+            return Poll::Ready(SessionEnd::Aborted);
         }
         let before = (self.up.bytes, self.down.bytes);
         let turn = BUFFER.with_borrow_mut(|buffer| self.advance(buffer));
@@ -116,12 +116,12 @@ impl Session {
             self.attempt.moved(moved.0, moved.1);
             self.clock.last_moved = Instant::now();
             if self.attempt.is_past_limit(self.up.bytes + self.down.bytes) {
-                return Poll::Ready(EndReason::Limit);
+                return Poll::Ready(SessionEnd::MaxBytes);
             }
         }
         match turn {
             Err(fault) => self.last_words(cx, fault),
-            Ok((Flow::Ended, Flow::Ended)) => Poll::Ready(EndReason::Closed),
+            Ok((Flow::Ended, Flow::Ended)) => Poll::Ready(SessionEnd::Closed),
             Ok((up, down)) => {
                 if self.greet() || up == Flow::Again || down == Flow::Again {
                     wake_after_io(cx);
@@ -181,18 +181,18 @@ impl Session {
     /// The peer that has vanished, if one has.
     fn lost(&self) -> Option<Fault> {
         if self.clock.has_lost(&self.server) {
-            Some(Fault { side: Side::Server, reason: EndReason::ServerGone })
+            Some(Fault { side: Side::Server, reason: SessionEnd::ServerGone })
         } else if self.clock.has_lost(&self.client) {
-            Some(Fault { side: Side::Client, reason: EndReason::ClientGone })
+            Some(Fault { side: Side::Client, reason: SessionEnd::ClientGone })
         } else {
             None
         }
     }
 
     /// Lets the peer that is not gone have what the other one has said.
-    fn last_words(&mut self, cx: &mut Context<'_>, fault: Fault) -> Poll<EndReason> {
+    fn last_words(&mut self, cx: &mut Context<'_>, fault: Fault) -> Poll<SessionEnd> {
         let Fault { side, reason } = fault;
-        if reason == EndReason::Error {
+        if reason == SessionEnd::Error {
             return Poll::Ready(reason);
         }
         let (leg, dead) = match side {
@@ -206,7 +206,7 @@ impl Session {
     }
 
     /// Ready when the survivor has acknowledged everything, or is not waited for any more.
-    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<EndReason> {
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<SessionEnd> {
         let Some(ending) = &mut self.ending else { return Poll::Pending };
         // Takes note of a pause before anything is judged by the time.
         self.clock.notice_pause(ending.look_at);
@@ -215,7 +215,7 @@ impl Session {
             Side::Server => (&mut self.server, &mut self.client, &mut self.down),
         };
         if survivor.take_edges(cx).is_err() {
-            return Poll::Ready(EndReason::Aborted);
+            return Poll::Ready(SessionEnd::Aborted);
         }
         let before = direction.bytes;
         let flow = BUFFER.with_borrow_mut(|buffer| direction.advance(gone, survivor, buffer, false));
@@ -270,7 +270,7 @@ impl Future for Session {
                 continue;
             }
             match ready!(session.clock.poll(cx)) {
-                Due::Idle => break EndReason::IdleTimeout,
+                Due::Idle => break SessionEnd::IdleTimeout,
                 Due::KeepAlive(limit) => {
                     for leg in [&session.client, &session.server] {
                         // A connection that is gone is about to be noticed without it.
@@ -286,7 +286,7 @@ impl Future for Session {
                 }
             }
         };
-        if reason == EndReason::Closed {
+        if reason == SessionEnd::Closed {
             for leg in [&session.client, &session.server] {
                 if session.clock.is_settled() {
                     // It can only fail on something that is no socket.
@@ -295,21 +295,21 @@ impl Future for Session {
                 leg.close_in_order();
             }
         }
-        session.attempt.reason = reason;
+        session.attempt.end(reason);
         Poll::Ready(())
     }
 }
 
-fn reset_by(side: Side) -> EndReason {
+fn reset_by(side: Side) -> SessionEnd {
     match side {
-        Side::Client => EndReason::ClientReset,
-        Side::Server => EndReason::ServerReset,
+        Side::Client => SessionEnd::ClientReset,
+        Side::Server => SessionEnd::ServerReset,
     }
 }
 
 /// What the error of a leg means. After the peer's FIN a RST reads as `EPIPE`, and a connection that is gone
 /// and has reported its error before as `ENOTCONN`.
-fn end_of(side: Side, error: &io::Error) -> EndReason {
+fn end_of(side: Side, error: &io::Error) -> SessionEnd {
     match error.kind() {
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
@@ -317,11 +317,11 @@ fn end_of(side: Side, error: &io::Error) -> EndReason {
         | io::ErrorKind::NotConnected => reset_by(side),
         io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             match side {
-                Side::Client => EndReason::ClientGone,
-                Side::Server => EndReason::ServerGone,
+                Side::Client => SessionEnd::ClientGone,
+                Side::Server => SessionEnd::ServerGone,
             }
         }
-        _ => EndReason::Error,
+        _ => SessionEnd::Error,
     }
 }
 

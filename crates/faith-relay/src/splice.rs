@@ -23,11 +23,10 @@ use tokio::task::spawn_local;
 use crate::attempt::Attempt;
 use crate::clock::Clock;
 use crate::connect_error::ConnectError;
-use crate::counters::RelayStats;
+use crate::counters::SessionStats;
 use crate::ledger::Ledger;
 use crate::leg::Leg;
-use crate::record::{Observer, SessionRecord};
-use crate::refusal::Refusal;
+use crate::record::{Observer, RefusalRecord, SessionEnd, SessionRecord};
 use crate::session::Session;
 use crate::source::{Address, Source};
 use crate::upstream::{Target, open};
@@ -158,7 +157,7 @@ impl Splices {
     }
 
     /// Splices on the thread of a worker until either of them or the interface ends, or it is stopped, which resets both
-    /// ([`EndReason::Aborted`](crate::EndReason::Aborted)). The record is told; `None`, and both are reset, when the
+    /// ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)). The record is told; `None`, and both are reset, when the
     /// interface was closed before.
     pub fn begin(
         &self,
@@ -174,8 +173,8 @@ impl Splices {
 
     /// The counters at this moment.
     #[must_use]
-    pub fn stats(&self) -> RelayStats {
-        self.ledger.stats()
+    pub fn stats(&self) -> SessionStats {
+        self.ledger.stats().sessions
     }
 
     fn run_on(&self, worker: usize, job: impl FnOnce(&Guide) + Send + 'static) {
@@ -221,7 +220,8 @@ impl Splice {
                     }
                 });
             }
-            Err(error) => attempt.fail(&Refusal::from_error(&error)),
+            // The sockets have left JavaScript, so there is no way back.
+            Err(_) => attempt.end(SessionEnd::Error),
         }
     }
 }
@@ -241,5 +241,10 @@ impl Observer for Ends {
         let ended = self.0.lock().remove(&record.id);
         // No caller waits when the environment of JavaScript is gone.
         ended.is_some_and(|ended| ended.send(record).is_ok())
+    }
+
+    fn refused(&self, _: RefusalRecord) -> bool {
+        // A splice begins with both sides, so there is no attempt at one.
+        true
     }
 }

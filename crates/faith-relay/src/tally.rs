@@ -1,83 +1,118 @@
-//! Counts of ended sessions and attempts, by how they ended.
+//! Counts of ended sessions by reason, and of refused attempts by reason and cause.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::cause::Cause;
-use crate::record::{EndReason, SessionRecord};
+use crate::record::{RefusalReason, SessionEnd};
 
-/// A session, an attempt without a cause, and an attempt of each cause.
-const KINDS: usize = 2 + Cause::COUNT;
+/// An attempt without a cause, and one of each cause.
+const CAUSES: usize = 1 + Cause::COUNT;
 
-/// How something ended: what is counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct End {
-    /// Why it ended.
-    pub reason: EndReason,
-    /// The cause that turned an attempt away, where the reason does not say all.
-    pub cause: Option<Cause>,
-    /// Whether it was a session: client and server had been joined.
-    pub joined: bool,
-}
+/// A place for each reason with each cause.
+const REFUSALS: usize = RefusalReason::COUNT * CAUSES;
 
-impl End {
-    fn kind(self) -> usize {
-        match (self.joined, self.cause) {
-            (true, _) => 0,
-            (false, None) => 1,
-            (false, Some(cause)) => 2 + cause.index(),
-        }
-    }
-}
-
-impl From<&SessionRecord> for End {
-    fn from(record: &SessionRecord) -> Self {
-        Self { reason: record.reason, cause: record.cause, joined: record.joined }
-    }
-}
-
-/// How many ended, by how.
+/// How many sessions ended, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally([[u64; KINDS]; EndReason::COUNT]);
+pub struct SessionTally([u64; SessionEnd::COUNT]);
 
-impl Tally {
-    /// How something ended that has, and how many times.
-    pub fn iter(&self) -> impl Iterator<Item = (End, u64)> {
-        EndReason::ALL.into_iter().zip(&self.0).flat_map(|(reason, kinds)| {
-            let ends = [(true, None), (false, None)]
-                .into_iter()
-                .chain(Cause::ALL.map(|cause| (false, Some(cause))))
-                .map(move |(joined, cause)| End { reason, cause, joined });
-            ends.zip(kinds.iter().copied()).filter(|(_, count)| *count > 0)
-        })
+impl SessionTally {
+    /// How many sessions ended for this reason.
+    #[must_use]
+    pub const fn of(&self, reason: SessionEnd) -> u64 {
+        self.0[reason.index()]
     }
 
-    /// How many there are in all.
+    /// How many sessions ended.
     #[must_use]
     pub fn sum(&self) -> u64 {
-        self.0.as_flattened().iter().sum()
-    }
-
-    /// How many sessions and attempts ended for this reason.
-    #[must_use]
-    pub fn of(&self, reason: EndReason) -> u64 {
-        self.0[reason.index()].iter().sum()
+        self.0.iter().sum()
     }
 }
 
-/// One worker's part of a [`Tally`]. Only that worker's thread writes, so an addition is a load and a store.
-#[derive(Debug, Default)]
-pub(crate) struct LiveTally([[AtomicU64; KINDS]; EndReason::COUNT]);
+/// How many attempts were refused, by reason and cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefusalTally([u64; REFUSALS]);
 
-impl LiveTally {
-    pub(crate) fn add(&self, end: End) {
-        let counter = &self.0[end.reason.index()][end.kind()];
+impl Default for RefusalTally {
+    fn default() -> Self {
+        Self([0; REFUSALS])
+    }
+}
+
+impl RefusalTally {
+    /// Every reason and cause for which attempts were refused, and how many.
+    pub fn iter(&self) -> impl Iterator<Item = (RefusalReason, Option<Cause>, u64)> {
+        let causes = [None].into_iter().chain(Cause::ALL.map(Some));
+        let kinds = RefusalReason::ALL
+            .into_iter()
+            .flat_map(move |reason| causes.clone().map(move |cause| (reason, cause)));
+        // The kinds come in the order of their places.
+        kinds
+            .zip(self.0)
+            .map(|((reason, cause), count)| (reason, cause, count))
+            .filter(|(.., count)| *count > 0)
+    }
+
+    /// How many attempts were refused for this reason, with any cause.
+    #[must_use]
+    pub fn of(&self, reason: RefusalReason) -> u64 {
+        self.0[reason.index() * CAUSES..][..CAUSES].iter().sum()
+    }
+
+    /// How many attempts were refused.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+fn place(reason: RefusalReason, cause: Option<Cause>) -> usize {
+    reason.index() * CAUSES + cause.map_or(0, |cause| 1 + cause.index())
+}
+
+/// One worker's part of a tally. Only that worker's thread writes, so an addition is a load and a store.
+#[derive(Debug)]
+pub(crate) struct LiveTally<const PLACES: usize>([AtomicU64; PLACES]);
+
+pub(crate) type LiveSessions = LiveTally<{ SessionEnd::COUNT }>;
+pub(crate) type LiveRefusals = LiveTally<REFUSALS>;
+
+impl<const PLACES: usize> Default for LiveTally<PLACES> {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; PLACES])
+    }
+}
+
+impl<const PLACES: usize> LiveTally<PLACES> {
+    fn add_at(&self, place: usize) {
+        let counter = &self.0[place];
         counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    pub(crate) fn add_to(&self, tally: &mut Tally) {
-        for (sum, part) in tally.0.as_flattened_mut().iter_mut().zip(self.0.as_flattened()) {
+    fn add_all_to(&self, sums: &mut [u64; PLACES]) {
+        for (sum, part) in sums.iter_mut().zip(&self.0) {
             *sum += part.load(Relaxed);
         }
+    }
+}
+
+impl LiveSessions {
+    pub(crate) fn add(&self, reason: SessionEnd) {
+        self.add_at(reason.index());
+    }
+
+    pub(crate) fn add_to(&self, tally: &mut SessionTally) {
+        self.add_all_to(&mut tally.0);
+    }
+}
+
+impl LiveRefusals {
+    pub(crate) fn add(&self, reason: RefusalReason, cause: Option<Cause>) {
+        self.add_at(place(reason, cause));
+    }
+
+    pub(crate) fn add_to(&self, tally: &mut RefusalTally) {
+        self.add_all_to(&mut tally.0);
     }
 }
 
@@ -86,24 +121,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_is_told_as_it_was() {
-        let ends = [
-            End { reason: EndReason::Closed, cause: None, joined: true },
-            End { reason: EndReason::Aborted, cause: None, joined: true },
-            End { reason: EndReason::Aborted, cause: None, joined: false },
-            End { reason: EndReason::Denied, cause: Some(Cause::DeniedByRule), joined: false },
-            End { reason: EndReason::Denied, cause: Some(Cause::NoHandshake), joined: false },
+    fn refusals_are_told_as_they_were_counted() {
+        let refusals = [
+            (RefusalReason::Refused, None),
+            (RefusalReason::Aborted, None),
+            (RefusalReason::Aborted, Some(Cause::NoHandshake)),
+            (RefusalReason::Denied, Some(Cause::DeniedByRule)),
+            (RefusalReason::Error, Some(Cause::ALL[Cause::COUNT - 1])),
         ];
-        let live = LiveTally::default();
-        for (times, end) in ends.into_iter().enumerate() {
-            (0..=times).for_each(|_| live.add(end));
+        let live = LiveRefusals::default();
+        for (times, (reason, cause)) in refusals.into_iter().enumerate() {
+            (0..=times).for_each(|_| live.add(reason, cause));
         }
-        let mut tally = Tally::default();
+        let mut tally = RefusalTally::default();
         live.add_to(&mut tally);
-        for (times, end) in (1..).zip(ends) {
-            assert!(tally.iter().any(|counted| counted == (end, times)), "{end:?}");
+        for (times, (reason, cause)) in (1..).zip(refusals) {
+            assert!(tally.iter().any(|counted| counted == (reason, cause, times)), "{reason} {cause:?}");
         }
-        assert_eq!(tally.iter().count(), ends.len());
-        assert_eq!((tally.sum(), tally.of(EndReason::Aborted)), (15, 5));
+        assert_eq!(tally.iter().count(), refusals.len());
+        assert_eq!((tally.sum(), tally.of(RefusalReason::Aborted)), (15, 5));
+    }
+
+    #[test]
+    fn sessions_are_told_as_they_were_counted() {
+        let live = LiveSessions::default();
+        for (times, reason) in SessionEnd::ALL.into_iter().enumerate() {
+            (0..times).for_each(|_| live.add(reason));
+        }
+        let mut tally = SessionTally::default();
+        live.add_to(&mut tally);
+        for (times, reason) in (0..).zip(SessionEnd::ALL) {
+            assert_eq!(tally.of(reason), times, "{reason}");
+        }
+        assert_eq!(tally.sum(), (0..).zip(SessionEnd::ALL).map(|(times, _)| times).sum::<u64>());
     }
 }

@@ -16,7 +16,7 @@ pub struct Terms {
     /// How long the session may pass no byte; zero is for ever.
     pub idle_timeout: Option<Duration>,
     /// How many bytes the session may pass, both directions together. A session that has passed more ends as
-    /// [`EndReason::Limit`](crate::EndReason::Limit), with [`Cause::MaxBytes`](crate::Cause::MaxBytes).
+    /// [`SessionEnd::MaxBytes`](crate::SessionEnd::MaxBytes).
     pub max_bytes: Option<u64>,
     /// A mark that the record of the session, or of the attempt, carries.
     pub tag: Option<Arc<str>>,

@@ -153,7 +153,7 @@ pub(crate) fn check_source(address: Option<Ipv4Addr>, privileged: bool) -> Resul
 mod tests {
     use super::*;
     use crate::cause::Cause;
-    use crate::record::EndReason;
+    use crate::record::RefusalReason;
 
     const EADDRNOTAVAIL: i32 = 99;
     /// An address that no host has (RFC 5737).
@@ -165,12 +165,12 @@ mod tests {
             let error = check_source(Some(FOREIGN), privileged).unwrap_err();
             assert!(matches!(error, ConnectError::Source { address: FOREIGN, .. }), "{error:?}");
             let refusal = Refusal::from(&error);
-            assert_eq!((refusal.reason, refusal.cause), (EndReason::Error, Some(Cause::NoSource)));
+            assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Error, Some(Cause::NoSource)));
             assert_eq!(refusal.source, Some(FOREIGN));
         }
         // connect(2) says the same where every port is taken.
         let ports = Refusal::from(&ConnectError::Other(io::Error::from_raw_os_error(EADDRNOTAVAIL)));
-        assert_eq!((ports.reason, ports.source), (EndReason::Exhausted, None));
+        assert_eq!((ports.reason, ports.source), (RefusalReason::Exhausted, None));
     }
 
     #[test]

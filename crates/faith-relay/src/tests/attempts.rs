@@ -17,9 +17,11 @@ use super::{
     read_to_reset,
 };
 use crate::cause::Cause;
+use crate::counters::SessionStats;
 use crate::engine::Engine;
 use crate::options::RelayOptions;
-use crate::record::{EndReason, Observer, SessionRecord};
+use crate::record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
+use crate::tally::RefusalTally;
 
 fn denying() -> RelayOptions {
     RelayOptions { access: AccessList::default(), ..options() }
@@ -30,8 +32,8 @@ fn a_refused_server_resets_the_client_that_was_accepted_first() {
     let mut lab = Lab::new(options());
     lab.refuse();
     read_to_reset(&mut lab.dial());
-    let record = lab.ended();
-    assert_eq!(record.reason, EndReason::Refused);
+    let record = lab.refused();
+    assert_eq!(record.reason, RefusalReason::Refused);
     assert_eq!(record.server.map(|server| *server.ip()), Some(Ipv4Addr::LOCALHOST));
 }
 
@@ -39,7 +41,7 @@ fn a_refused_server_resets_the_client_that_was_accepted_first() {
 fn a_denied_server_resets_the_client_that_was_accepted_first() {
     let lab = Lab::new(denying());
     read_to_reset(&mut lab.dial());
-    assert_eq!(lab.ended().reason, EndReason::Denied);
+    assert_eq!(lab.refused().reason, RefusalReason::Denied);
 }
 
 #[test]
@@ -49,7 +51,7 @@ fn a_refused_server_refuses_the_syn() {
     let (syn, fate) = lab.syn(Caller::new().address);
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
-    assert_eq!(lab.ended().reason, EndReason::Refused);
+    assert_eq!(lab.refused().reason, RefusalReason::Refused);
 }
 
 #[test]
@@ -58,7 +60,7 @@ fn a_denied_server_is_administratively_prohibited() {
     let (syn, fate) = lab.syn(Caller::new().address);
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Unreachable(Unreachable::Prohibited)));
-    assert_eq!(lab.ended().reason, EndReason::Denied);
+    assert_eq!(lab.refused().reason, RefusalReason::Denied);
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn an_address_of_the_router_itself_is_prohibited() {
     syn.destination = faith(OWN_ADDRESS, 22);
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Unreachable(Unreachable::Prohibited)));
-    assert_eq!(lab.ended().server.map(|server| *server.ip()), Some(OWN_ADDRESS));
+    assert_eq!(lab.refused().server.map(|server| *server.ip()), Some(OWN_ADDRESS));
 }
 
 #[test]
@@ -78,8 +80,8 @@ fn an_address_outside_every_prefix_has_no_route() {
     syn.destination = "[2001:db8::1]:80".parse().unwrap();
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Unreachable(Unreachable::NoRoute)));
-    let record = lab.ended();
-    assert_eq!((record.reason, record.server), (EndReason::Unreachable, None));
+    let record = lab.refused();
+    assert_eq!((record.reason, record.server), (RefusalReason::Unreachable, None));
 }
 
 #[test]
@@ -89,7 +91,7 @@ fn a_server_that_does_not_answer_has_its_client_s_syns_ignored() {
     let (mut syn, fate) = lab.syn(Caller::new().address);
     syn.destination = deaf.destination();
     lab.offer(syn);
-    assert_eq!(lab.ended().reason, EndReason::ConnectTimeout);
+    assert_eq!(lab.refused().reason, RefusalReason::ConnectTimeout);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Ignored));
 }
 
@@ -98,12 +100,12 @@ fn one_session_too_many_is_refused_visibly() {
     let lab = Lab::new(RelayOptions { max_sessions: Some(1), ..options() });
     let (_client, _server) = lab.session();
     read_to_reset(&mut lab.dial());
-    assert_eq!(lab.ended().reason, EndReason::Limit);
+    assert_eq!(lab.refused().reason, RefusalReason::Limit);
     let (syn, fate) = lab.syn(Caller::new().address);
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
-    assert_eq!(lab.ended().reason, EndReason::Limit);
-    assert_eq!(lab.count(EndReason::Limit), 2);
+    assert_eq!(lab.refused().reason, RefusalReason::Limit);
+    assert_eq!(lab.count_refused(RefusalReason::Limit), 2);
 }
 
 #[test]
@@ -111,8 +113,8 @@ fn a_session_that_ends_makes_room_for_another() {
     let lab = Lab::new(RelayOptions { max_sessions: Some(1), ..options() });
     for _ in 0..3 {
         drop(lab.session());
-        assert_eq!(lab.ended().reason, EndReason::Closed);
-        eventually("its place is free", || lab.engine.stats().active == 0);
+        assert_eq!(lab.ended().reason, SessionEnd::Closed);
+        eventually("its place is free", || lab.is_idle());
     }
 }
 
@@ -124,10 +126,10 @@ fn a_flood_of_denied_syns_is_counted_whole_and_told_in_part() {
         lab.offer(lab.syn(caller.address).0);
     }
     let stats = lab.engine.stats();
-    assert_eq!(stats.ended.of(EndReason::Denied), 2000);
-    let told = lab.records().count() as u64;
-    assert_eq!(told + stats.untold.of(EndReason::Denied), 2000);
-    assert!(told > 0 && stats.untold.sum() > 0);
+    assert_eq!(stats.refused.of(RefusalReason::Denied), 2000);
+    let told = lab.refusals().count() as u64;
+    assert_eq!(told + stats.untold.refused.of(RefusalReason::Denied), 2000);
+    assert!(told > 0 && stats.untold.refused.sum() > 0);
 }
 
 #[test]
@@ -146,12 +148,36 @@ fn a_flood_of_refused_syns_is_counted_whole_and_told_in_part() {
     for fate in fates {
         assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
     }
-    eventually("all have ended", || lab.engine.stats().active == 0);
+    eventually("all have ended", || lab.is_idle());
     let stats = lab.engine.stats();
-    assert_eq!(stats.ended.of(EndReason::Refused), 300);
-    let told = lab.records().count() as u64;
-    assert_eq!(told + stats.untold.of(EndReason::Refused), 300);
-    assert!(told > 0 && stats.untold.sum() > 0, "{told}");
+    assert_eq!(stats.refused.of(RefusalReason::Refused), 300);
+    let told = lab.refusals().count() as u64;
+    assert_eq!(told + stats.untold.refused.of(RefusalReason::Refused), 300);
+    assert!(told > 0 && stats.untold.refused.sum() > 0, "{told}");
+}
+
+#[test]
+fn an_attempt_that_is_refused_is_nowhere_counted_or_told_as_a_session() {
+    let mut lab = Lab::new(options());
+    lab.refuse();
+    let (syn, fate) = lab.syn(Caller::new().address);
+    lab.offer(syn);
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
+    assert_eq!(lab.refused().reason, RefusalReason::Refused);
+    assert!(lab.nothing_ended());
+    let stats = lab.engine.stats();
+    assert_eq!((stats.sessions, stats.refused.sum()), (SessionStats::default(), 1));
+}
+
+#[test]
+fn a_session_that_ends_is_nowhere_counted_or_told_as_refused() {
+    let lab = Lab::new(options());
+    drop(lab.session());
+    let record = lab.ended();
+    assert!(lab.nothing_ended());
+    let stats = lab.engine.stats();
+    assert_eq!((stats.sessions.begun, stats.sessions.ended.of(record.reason)), (1, 1));
+    assert_eq!(stats.refused, RefusalTally::default());
 }
 
 #[test]
@@ -159,9 +185,9 @@ fn every_session_is_told() {
     let lab = Lab::new(options());
     for _ in 0..200 {
         drop(lab.session());
-        assert!(lab.ended().joined);
+        lab.ended();
     }
-    assert_eq!(lab.engine.stats().untold.sum(), 0);
+    assert_eq!(lab.engine.stats().untold.sessions, 0);
 }
 
 /// Why the access list turns a connection to `destination` away.
@@ -171,8 +197,8 @@ fn denial(rules: &str, destination: Ipv4Addr) -> Option<Cause> {
     let (mut syn, _fate) = lab.syn(Caller::new().address);
     syn.destination = faith(destination, 80);
     lab.offer(syn);
-    let record = lab.ended();
-    assert_eq!((record.reason, record.joined), (EndReason::Denied, false));
+    let record = lab.refused();
+    assert_eq!(record.reason, RefusalReason::Denied);
     record.cause
 }
 
@@ -192,7 +218,7 @@ fn a_refused_server_is_told_with_its_errno() {
     let mut lab = Lab::new(options());
     lab.refuse();
     lab.offer(lab.syn(Caller::new().address).0);
-    let record = lab.ended();
+    let record = lab.refused();
     assert_eq!((record.cause, record.errno), (None, Some(ECONNREFUSED)));
 }
 
@@ -202,6 +228,10 @@ fn a_source_that_the_host_lacks_is_told_by_its_address() {
 
     impl Observer for Sources {
         fn ended(&self, _: SessionRecord) -> bool {
+            true
+        }
+
+        fn refused(&self, _: RefusalRecord) -> bool {
             true
         }
 
@@ -236,6 +266,10 @@ fn a_lack_of_descriptors_is_told_once_and_not_each_time() {
 
     impl Observer for Count {
         fn ended(&self, _: SessionRecord) -> bool {
+            true
+        }
+
+        fn refused(&self, _: RefusalRecord) -> bool {
             true
         }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset};
 use crate::engine::Engine;
 use crate::ledger::Stage;
-use crate::record::EndReason;
+use crate::record::SessionEnd;
 
 pub(crate) fn close(engine: &Engine, drain: Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -21,13 +21,13 @@ fn closing_without_a_drain_resets_both_sides_of_every_session() {
     first.0.write_all(b"hello").unwrap();
     read_exactly(&mut first.1, 5);
     close(&lab.engine, Duration::ZERO);
-    assert_eq!(lab.engine.stats().active, 0);
+    assert!(lab.is_idle());
     for (client, server) in [&mut first, &mut second] {
         read_to_reset(client);
         read_to_reset(server);
     }
     let records = [lab.ended(), lab.ended()];
-    assert!(records.iter().all(|record| record.reason == EndReason::Aborted));
+    assert!(records.iter().all(|record| record.reason == SessionEnd::Aborted));
     assert_eq!(records.iter().map(|record| record.bytes_up).sum::<u64>(), 5);
 }
 
@@ -46,7 +46,7 @@ fn closing_with_a_drain_lets_a_session_end_by_itself() {
         assert_eq!(read_to_end(&mut server), b"still here");
         drop(server);
     });
-    assert_eq!(lab.ended().reason, EndReason::Closed);
+    assert_eq!(lab.ended().reason, SessionEnd::Closed);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn closing_twice_resolves_twice() {
         scope.spawn(|| close(engine, Duration::ZERO));
     });
     close(&lab.engine, PATIENCE);
-    assert_eq!(lab.count(EndReason::Aborted), 1);
+    assert_eq!(lab.count(SessionEnd::Aborted), 1);
 }
 
 #[test]
@@ -78,5 +78,5 @@ fn a_worker_that_goes_away_ends_its_sessions() {
     drop(lab.jobs.take());
     read_to_reset(&mut client);
     read_to_reset(&mut server);
-    assert_eq!(lab.ended().reason, EndReason::Aborted);
+    assert_eq!(lab.ended().reason, SessionEnd::Aborted);
 }

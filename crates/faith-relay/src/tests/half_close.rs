@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use super::{Lab, options, read_exactly, read_to_end};
-use crate::record::EndReason;
+use crate::record::SessionEnd;
 
 #[test]
 fn a_client_that_has_said_everything_still_gets_the_answer() {
@@ -18,7 +18,7 @@ fn a_client_that_has_said_everything_still_gets_the_answer() {
     assert_eq!(read_exactly(&mut client, 6), b"thanks");
     drop(server);
     assert!(read_to_end(&mut client).is_empty());
-    assert_eq!(lab.ended().reason, EndReason::Closed);
+    assert_eq!(lab.ended().reason, SessionEnd::Closed);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_server_that_has_said_everything_still_gets_the_rest() {
     assert_eq!(read_exactly(&mut server, 8), b"one more");
     drop(client);
     assert!(read_to_end(&mut server).is_empty());
-    assert_eq!(lab.ended().reason, EndReason::Closed);
+    assert_eq!(lab.ended().reason, SessionEnd::Closed);
 }
 
 #[test]
@@ -47,5 +47,5 @@ fn the_end_comes_after_every_byte_before_it() {
     });
     assert_eq!(read_to_end(&mut server).len(), 4 << 20);
     drop((sender.join().unwrap(), server));
-    assert_eq!(lab.ended().reason, EndReason::Closed);
+    assert_eq!(lab.ended().reason, SessionEnd::Closed);
 }

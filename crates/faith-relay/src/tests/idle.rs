@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Lab, options, read_exactly, read_to_reset};
 use crate::options::RelayOptions;
-use crate::record::EndReason;
+use crate::record::SessionEnd;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -20,7 +20,7 @@ fn a_session_without_bytes_is_reset_on_both_sides_after_the_idle_timeout() {
     read_to_reset(&mut client);
     read_to_reset(&mut server);
     let record = lab.ended();
-    assert_eq!(record.reason, EndReason::IdleTimeout);
+    assert_eq!(record.reason, SessionEnd::IdleTimeout);
     assert!(record.duration >= SHORT);
 }
 
@@ -35,7 +35,7 @@ fn every_byte_puts_the_idle_timeout_off() {
     }
     read_to_reset(&mut server);
     let record = lab.ended();
-    assert_eq!((record.reason, record.bytes_up), (EndReason::IdleTimeout, 8));
+    assert_eq!((record.reason, record.bytes_up), (SessionEnd::IdleTimeout, 8));
     assert!(record.duration >= 3 * SHORT);
 }
 

@@ -10,7 +10,7 @@ use socket2::SockRef;
 
 use super::reset::{fill, was_reset};
 use super::*;
-use crate::record::EndReason;
+use crate::record::SessionEnd;
 
 const LENGTHS: [usize; 5] = [1, 200, 8_000, 60_000, 1 << 20];
 
@@ -78,7 +78,7 @@ fn a_server_that_answers_early_and_leaves_an_upload_unread_is_heard() {
         hearing.join().unwrap();
         upload.join().unwrap();
         let record = lab.ended();
-        assert_eq!((record.reason, record.bytes_down), (EndReason::ServerReset, length as u64));
+        assert_eq!((record.reason, record.bytes_down), (SessionEnd::ServerReset, length as u64));
     }
 }
 
@@ -94,7 +94,7 @@ fn a_server_is_heard_by_a_client_that_sends_all_of_its_upload_before_it_reads() 
     leave_unread(server);
     is_noticed_by(&mut client);
     hears(client, &words);
-    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+    assert_eq!(lab.ended().reason, SessionEnd::ServerReset);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_client_that_aborts_is_heard() {
         abort(client);
         hearing.join().unwrap();
         let record = lab.ended();
-        assert_eq!((record.reason, record.bytes_up), (EndReason::ClientReset, length as u64));
+        assert_eq!((record.reason, record.bytes_up), (SessionEnd::ClientReset, length as u64));
     }
 }
 
@@ -126,7 +126,7 @@ fn a_peer_that_takes_its_time_hears_everything() {
     assert!(!was_reset(&client));
     assert!(lab.nothing_ended());
     hears(client, &words);
-    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+    assert_eq!(lab.ended().reason, SessionEnd::ServerReset);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn words_are_heard_behind_an_end_that_was_passed_on() {
     assert!(!matches!(server.read(&mut [0]), Ok(1..)));
     heard.truncate(words.len());
     assert!(heard == words);
-    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert_eq!(lab.ended().reason, SessionEnd::ClientReset);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_survivor_that_takes_nothing_is_reset_after_the_time_of_a_silent_peer() {
     reset(client);
     eventually("the server is reset", || was_reset(&server));
     let record = lab.ended();
-    assert_eq!(record.reason, EndReason::ClientReset);
+    assert_eq!(record.reason, SessionEnd::ClientReset);
     assert!(record.duration >= limit);
 }
 
@@ -195,7 +195,7 @@ fn a_survivor_that_resets_too_ends_the_session_at_once() {
     reset(client);
     is_noticed_by(&mut server);
     reset(server);
-    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert_eq!(lab.ended().reason, SessionEnd::ClientReset);
 }
 
 #[test]
@@ -212,10 +212,10 @@ fn a_relay_that_drains_waits_for_last_words_and_one_that_aborts_does_not() {
             let closing = scope.spawn(move || close::close(engine, drain));
             if drain.is_zero() {
                 closing.join().unwrap();
-                assert_eq!(lab.ended().reason, EndReason::Aborted);
+                assert_eq!(lab.ended().reason, SessionEnd::Aborted);
             } else {
                 hears(client, &words);
-                assert_eq!(lab.ended().reason, EndReason::ServerReset);
+                assert_eq!(lab.ended().reason, SessionEnd::ServerReset);
             }
         });
     }
@@ -235,6 +235,6 @@ fn a_client_that_says_something_and_resets_before_it_is_accepted_is_heard() {
         abort(client);
         go_on.send(()).unwrap();
         hears(lab.answer(), &words);
-        assert_eq!(lab.ended().reason, EndReason::ClientReset);
+        assert_eq!(lab.ended().reason, SessionEnd::ClientReset);
     }
 }

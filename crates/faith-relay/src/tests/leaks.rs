@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::{Lab, eventually, options, read_exactly, reset};
 use crate::options::RelayOptions;
-use crate::{pipes, record::EndReason};
+use crate::{pipes, record::SessionEnd};
 
 const ALONE: &str = "FAITH_RELAY_TEST_ALONE";
 
@@ -56,7 +56,7 @@ fn two_thousand_sessions_leave_no_descriptor_and_no_pipe_behind() {
                     }
                 }
             }
-            eventually("every session has ended", || lab.engine.stats().active == 0);
+            eventually("every session has ended", || lab.is_idle());
         };
         batch(0);
         let (before, stock) = (descriptors(), lab.on_worker(|_| pipes::stock()));
@@ -67,7 +67,7 @@ fn two_thousand_sessions_leave_no_descriptor_and_no_pipe_behind() {
         // A pipe that a reset caught with bytes in it is closed and made anew, so the stock may be refilled.
         assert_eq!(after - 2 * stock_after, before - 2 * stock);
         assert_eq!(lab.engine.pairing.len(), 0);
-        assert_eq!(lab.count(EndReason::Aborted), 0);
+        assert_eq!(lab.count(SessionEnd::Aborted), 0);
     });
 }
 

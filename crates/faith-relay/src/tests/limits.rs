@@ -7,7 +7,7 @@ use super::{Caller, DeafServer, Fate, Lab, PATIENCE, eventually, options, read_t
 use crate::ClientLimits;
 use crate::cause::Cause;
 use crate::options::RelayOptions;
-use crate::record::EndReason;
+use crate::record::RefusalReason;
 
 #[test]
 fn a_client_with_as_many_sessions_as_it_may_have_is_reset() {
@@ -15,8 +15,8 @@ fn a_client_with_as_many_sessions_as_it_may_have_is_reset() {
     let lab = Lab::new(RelayOptions { clients: limits, ..options() });
     let (first, server) = lab.session();
     assert!(read_to_reset(&mut lab.dial()).is_empty());
-    let record = lab.ended();
-    assert_eq!((record.reason, record.cause), (EndReason::Limit, Some(Cause::MaxSessionsPerClient)));
+    let record = lab.refused();
+    assert_eq!((record.reason, record.cause), (RefusalReason::Limit, Some(Cause::MaxSessionsPerClient)));
     drop((first, server));
     lab.ended();
     drop(lab.session());
@@ -60,7 +60,7 @@ fn forged_syns_take_no_place_whether_their_server_answers_or_not() {
             assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
             let _client = caller.dial(&lab);
             eventually("the client has its session", || lab.engine.ledger.relaying() == 1);
-            assert_eq!(lab.count(EndReason::Limit), 0);
+            assert_eq!(lab.count_refused(RefusalReason::Limit), 0);
         }
     }
 }
@@ -73,7 +73,7 @@ fn a_client_that_has_used_up_its_places_is_refused_before_its_server_hears_of_it
         let (syn, fate) = lab.syn(Caller::new().address);
         lab.offer(syn);
         assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
-        assert_eq!(lab.ended().reason, EndReason::Limit);
+        assert_eq!(lab.refused().reason, RefusalReason::Limit);
         assert!(lab.nobody_came());
     }
 }
@@ -100,10 +100,10 @@ fn of_clients_that_are_accepted_at_once_those_beyond_the_limit_are_reset() {
         for (mut client, fate) in clients {
             assert!(read_to_reset(&mut client).is_empty());
             assert_eq!(fate.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
-            assert_eq!(lab.ended().reason, EndReason::Limit);
+            assert_eq!(lab.refused().reason, RefusalReason::Limit);
         }
         assert_eq!(lab.engine.ledger.relaying(), 1);
-        assert_eq!(lab.engine.stats().active, 1);
+        assert_eq!(lab.engine.stats().sessions.active, 1);
     }
 }
 

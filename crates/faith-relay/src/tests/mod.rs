@@ -37,7 +37,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::admission::Router;
 use crate::engine::Engine;
 use crate::options::RelayOptions;
-use crate::record::{EndReason, Observer, SessionRecord};
+use crate::record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
 
 /// Longer than anything here takes; only a failing test waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,7 +52,8 @@ pub(crate) struct Lab {
     server: TcpListener,
     destination: SocketAddrV6,
     capture: SocketAddr,
-    records: Receiver<SessionRecord>,
+    sessions: Receiver<SessionRecord>,
+    refusals: Receiver<RefusalRecord>,
     jobs: Option<UnboundedSender<Job>>,
     worker: Option<JoinHandle<()>>,
 }
@@ -70,12 +71,19 @@ impl Router for TestRouter {
     }
 }
 
-struct Told(Sender<SessionRecord>);
+struct Told {
+    sessions: Sender<SessionRecord>,
+    refusals: Sender<RefusalRecord>,
+}
 
 impl Observer for Told {
-    fn ended(&self, record: SessionRecord) -> bool {
-        // A test that is over needs no more records.
-        self.0.send(record).is_ok()
+    // A test that is over needs no more records.
+    fn ended(&self, session: SessionRecord) -> bool {
+        self.sessions.send(session).is_ok()
+    }
+
+    fn refused(&self, refusal: RefusalRecord) -> bool {
+        self.refusals.send(refusal).is_ok()
     }
 }
 
@@ -99,9 +107,9 @@ pub(crate) fn options() -> RelayOptions {
 impl Lab {
     /// A relay of these options whose clients all dial the one server.
     pub(crate) fn new(options: RelayOptions) -> Self {
-        let (told, records) = channel();
-        let mut lab = Self::watched(options, Arc::new(Told(told)));
-        lab.records = records;
+        let ((sessions, ended), (refusals, refused)) = (channel(), channel());
+        let mut lab = Self::watched(options, Arc::new(Told { sessions, refusals }));
+        (lab.sessions, lab.refusals) = (ended, refused);
         lab
     }
 
@@ -142,8 +150,9 @@ impl Lab {
                 }
             });
         });
-        let (_, records) = channel();
-        Self { engine, server, destination, capture, records, jobs: Some(jobs), worker: Some(worker) }
+        let (sessions, refusals) = (channel().1, channel().1);
+        let (jobs, worker) = (Some(jobs), Some(worker));
+        Self { engine, server, destination, capture, sessions, refusals, jobs, worker }
     }
 
     /// Runs something on the worker's thread.
@@ -204,18 +213,29 @@ impl Lab {
         self.server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     }
 
-    /// The next session or attempt to end.
+    /// The next session to end.
     pub(crate) fn ended(&self) -> SessionRecord {
-        self.records.recv_timeout(PATIENCE).unwrap()
+        self.sessions.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// The ends that were told and not looked at yet.
-    pub(crate) fn records(&self) -> impl Iterator<Item = SessionRecord> {
-        self.records.try_iter()
+    /// The next attempt to be refused.
+    pub(crate) fn refused(&self) -> RefusalRecord {
+        self.refusals.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// The refusals that were told and not looked at yet.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = RefusalRecord> {
+        self.refusals.try_iter()
     }
 
     pub(crate) fn nothing_ended(&self) -> bool {
-        self.records().next().is_none()
+        self.sessions.try_iter().next().is_none() && self.refusals().next().is_none()
+    }
+
+    /// Whether neither sessions nor attempts go on.
+    pub(crate) fn is_idle(&self) -> bool {
+        let stats = self.engine.stats();
+        (stats.sessions.active, stats.attempts) == (0, 0)
     }
 
     /// A SYN to be offered, and what becomes of it.
@@ -235,8 +255,12 @@ impl Lab {
         })
     }
 
-    pub(crate) fn count(&self, reason: EndReason) -> u64 {
-        self.engine.stats().ended.of(reason)
+    pub(crate) fn count(&self, reason: SessionEnd) -> u64 {
+        self.engine.stats().sessions.ended.of(reason)
+    }
+
+    pub(crate) fn count_refused(&self, reason: RefusalReason) -> u64 {
+        self.engine.stats().refused.of(reason)
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use socket2::SockRef;
 
 use super::{Lab, eventually, options, read_exactly, read_to_reset, reset};
-use crate::record::EndReason;
+use crate::record::SessionEnd;
 
 /// Writes until nothing between here and a peer that does not read takes any more.
 pub(crate) fn fill(stream: &mut TcpStream) {
@@ -30,7 +30,7 @@ fn a_client_that_resets_resets_the_server() {
     let (client, mut server) = lab.session();
     reset(client);
     assert!(read_to_reset(&mut server).is_empty());
-    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert_eq!(lab.ended().reason, SessionEnd::ClientReset);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_server_that_resets_resets_the_client() {
     let (mut client, server) = lab.session();
     reset(server);
     assert!(read_to_reset(&mut client).is_empty());
-    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+    assert_eq!(lab.ended().reason, SessionEnd::ServerReset);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_client_that_resets_is_noticed_behind_its_bytes_that_wait_for_the_server() {
     reset(client);
     let heard = read_to_reset(&mut server).len() as u64;
     let record = lab.ended();
-    assert_eq!((record.reason, record.bytes_up), (EndReason::ClientReset, heard));
+    assert_eq!((record.reason, record.bytes_up), (SessionEnd::ClientReset, heard));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_server_that_resets_is_noticed_behind_its_bytes_that_wait_for_the_client() {
     reset(server);
     let heard = read_to_reset(&mut client).len() as u64;
     let record = lab.ended();
-    assert_eq!((record.reason, record.bytes_down), (EndReason::ServerReset, heard));
+    assert_eq!((record.reason, record.bytes_down), (SessionEnd::ServerReset, heard));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_server_that_resets_while_bytes_wait_for_it_resets_the_client() {
     fill(&mut client);
     reset(server);
     eventually("the client is reset", || was_reset(&client));
-    assert_eq!(lab.ended().reason, EndReason::ServerReset);
+    assert_eq!(lab.ended().reason, SessionEnd::ServerReset);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_client_that_resets_after_its_end_is_noticed_behind_its_bytes_that_wait() {
     client.set_nonblocking(true).unwrap();
     eventually("the relay holds bytes that the server does not take", || {
         sent += client.write(&chunk).unwrap_or(0) as u64;
-        sent > lab.engine.stats().bytes_up + 1024 * 1024
+        sent > lab.engine.stats().sessions.bytes_up + 1024 * 1024
     });
     client.shutdown(Shutdown::Write).unwrap();
     reset(client);
@@ -105,8 +105,8 @@ fn a_client_that_resets_after_its_end_is_noticed_behind_its_bytes_that_wait() {
     let mut heard = Vec::new();
     let _ = server.read_to_end(&mut heard);
     eventually("the server is reset", || !lab.nothing_ended());
-    assert_eq!(lab.count(EndReason::ClientReset), 1);
-    assert_eq!(lab.engine.stats().bytes_up, heard.len() as u64);
+    assert_eq!(lab.count(SessionEnd::ClientReset), 1);
+    assert_eq!(lab.engine.stats().sessions.bytes_up, heard.len() as u64);
 }
 
 #[test]
@@ -118,5 +118,5 @@ fn a_client_that_resets_after_its_end_was_passed_on_resets_the_server() {
     reset(client);
     // After its peer's FIN a socket reports a reset as a broken pipe.
     eventually("the server is reset", || was_reset(&server));
-    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert_eq!(lab.ended().reason, SessionEnd::ClientReset);
 }

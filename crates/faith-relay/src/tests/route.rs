@@ -16,7 +16,7 @@ use super::{
 };
 use crate::cause::Cause;
 use crate::options::RelayOptions;
-use crate::record::EndReason;
+use crate::record::{RefusalReason, SessionEnd};
 use crate::{Question, Reject, RelayStats, Route, Routing, Terms, Verdict};
 
 struct Says<F>(F, Sender<Captured>);
@@ -80,8 +80,9 @@ fn is_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>)
     far.write_all(b"down").unwrap();
     drop(far);
     assert_eq!(read_to_end(client), b"down", "it ends as an ordinary socket does");
-    let RelayStats { active, accepted, handed_over, ended, .. } = lab.engine.stats();
-    assert_eq!((active, accepted, handed_over, ended.sum()), (0, 1, 1, 0));
+    let RelayStats { accepted, handed_over, sessions, refused, .. } = lab.engine.stats();
+    assert_eq!((accepted, handed_over, sessions.begun, refused.sum()), (1, 1, 0, 0));
+    assert!(lab.is_idle());
     assert!(lab.nothing_ended() && lab.nobody_came());
 }
 
@@ -98,13 +99,13 @@ fn fate_of(lab: &Lab) -> Fate {
 #[test]
 fn the_client_is_told_what_the_route_says() {
     for (reject, expected, reason) in [
-        (Reject::Refused, Fate::Reset, EndReason::Refused),
-        (Reject::Unreachable, Fate::Unreachable(Unreachable::AddressUnreachable), EndReason::Unreachable),
-        (Reject::Prohibited, Fate::Unreachable(Unreachable::Prohibited), EndReason::Denied),
+        (Reject::Refused, Fate::Reset, RefusalReason::Refused),
+        (Reject::Unreachable, Fate::Unreachable(Unreachable::AddressUnreachable), RefusalReason::Unreachable),
+        (Reject::Prohibited, Fate::Unreachable(Unreachable::Prohibited), RefusalReason::Denied),
     ] {
         let lab = asking(PATIENCE, 1, move |question| question.answer(Verdict::Reject { reject, tag: None }));
         assert_eq!(fate_of(&lab), expected);
-        let record = lab.ended();
+        let record = lab.refused();
         assert_eq!((record.reason, record.cause), (reason, Some(Cause::RejectedByRoute)));
     }
 }
@@ -159,10 +160,10 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
     {
         let lab = lab_for(server, false);
         assert_eq!(fate_of(&lab), Fate::Unreachable(Unreachable::Prohibited));
-        let record = lab.ended();
+        let record = lab.refused();
         assert_eq!(
             (record.reason, record.cause, record.server),
-            (EndReason::Denied, Some(cause), Some(server))
+            (RefusalReason::Denied, Some(cause), Some(server))
         );
     }
     // A relay that ends resets its connections, and the listener forgets one that it has not accepted.
@@ -186,7 +187,7 @@ fn what_proceeds_is_under_the_rules_of_the_relay() {
     let terms = Terms { tag: Some(Arc::clone(&tag)), ..Terms::default() };
     let lab = proceeding(terms, RelayOptions { access, ..options() });
     assert_eq!(fate_of(&lab), Fate::Unreachable(Unreachable::Prohibited));
-    let record = lab.ended();
+    let record = lab.refused();
     assert_eq!((record.cause, record.tag), (Some(Cause::DeniedByRule), Some(tag)));
 }
 
@@ -196,7 +197,7 @@ fn an_access_list_ends_what_proceeds_although_there_is_a_route() {
     let (mut client, _server) = lab.session();
     lab.engine.set_access(AccessList::parse("::/0 deny 0.0.0.0/0\n", "test").unwrap(), true);
     assert!(read_to_reset(&mut client).is_empty());
-    assert_eq!(lab.ended().reason, EndReason::Aborted);
+    assert_eq!(lab.ended().reason, SessionEnd::Aborted);
 }
 
 #[test]
@@ -215,8 +216,7 @@ fn a_session_may_pass_as_many_bytes_as_the_route_says_and_no_more() {
     read_to_reset(&mut client);
     read_to_reset(&mut server);
     let record = lab.ended();
-    assert_eq!((record.reason, record.cause), (EndReason::Limit, Some(Cause::MaxBytes)));
-    assert_eq!((record.joined, record.bytes_up, record.bytes_down), (true, 5, 4));
+    assert_eq!((record.reason, record.bytes_up, record.bytes_down), (SessionEnd::MaxBytes, 5, 4));
     assert_eq!((record.id, record.tag.as_deref()), (live[0].id, Some("eight")));
 }
 
@@ -226,7 +226,7 @@ fn a_session_of_a_route_has_an_idle_timeout_of_its_own() {
     let lab = proceeding(soon, options());
     let (mut client, _server) = lab.session();
     read_to_reset(&mut client);
-    assert_eq!(lab.ended().reason, EndReason::IdleTimeout);
+    assert_eq!(lab.ended().reason, SessionEnd::IdleTimeout);
 
     let terms = Terms { idle_timeout: Some(Duration::ZERO), ..Terms::default() };
     let quick = RelayOptions { idle_timeout: Some(Duration::from_millis(50)), ..options() };
@@ -234,7 +234,7 @@ fn a_session_of_a_route_has_an_idle_timeout_of_its_own() {
     let (mut client, mut server) = lab.session();
     // A session with the relay's own timeout begins later and ends first.
     let _other = idle.session();
-    assert_eq!(idle.ended().reason, EndReason::IdleTimeout);
+    assert_eq!(idle.ended().reason, SessionEnd::IdleTimeout);
     client.write_all(b"still here").unwrap();
     assert_eq!(read_exactly(&mut server, 10), b"still here");
 }
@@ -261,7 +261,7 @@ fn a_question_is_withdrawn_when_its_client_gives_up_its_syn() {
     give_up.tell();
     assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(question.id));
     assert!(question.is_late());
-    assert_eq!(lab.ended().cause, Some(Cause::ClientGaveUp));
+    assert_eq!(lab.refused().cause, Some(Cause::ClientGaveUp));
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_question_is_withdrawn_when_its_client_resets_and_has_said_nothing() {
     let question = kept.recv_timeout(PATIENCE).unwrap();
     reset(client);
     assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(question.id));
-    assert_eq!(lab.ended().cause, Some(Cause::ClientGaveUp));
+    assert_eq!(lab.refused().cause, Some(Cause::ClientGaveUp));
 }
 
 #[test]
@@ -330,8 +330,8 @@ fn a_route_that_is_late_or_says_nothing_refuses_that_client() {
     assert_eq!(fate_of(&late), Fate::Reset);
     let silent = asking(PATIENCE, 1, drop);
     assert_eq!(fate_of(&silent), Fate::Reset);
-    let record = silent.ended();
-    assert_eq!((record.reason, record.cause), (EndReason::Error, Some(Cause::NoVerdict)));
+    let record = silent.refused();
+    assert_eq!((record.reason, record.cause), (RefusalReason::Error, Some(Cause::NoVerdict)));
 }
 
 #[test]
@@ -351,8 +351,8 @@ fn past_the_bound_of_questions_a_client_proves_itself_and_then_has_a_bound_of_it
 
     let mut refused = Caller::new().dial(&lab);
     assert!(read_to_reset(&mut refused).is_empty());
-    let record = lab.ended();
-    assert_eq!((record.reason, record.cause), (EndReason::Limit, Some(Cause::MaxUndecided)));
+    let record = lab.refused();
+    assert_eq!((record.reason, record.cause), (RefusalReason::Limit, Some(Cause::MaxUndecided)));
 
     proven.answer(Verdict::Proceed(Terms::default()));
     eventually("the proven client has its session", || lab.engine.ledger.relaying() == 1);
@@ -430,7 +430,7 @@ fn a_client_that_is_gone_is_not_handed_over() {
     let question = kept.recv_timeout(PATIENCE).unwrap();
     reset(client);
     question.answer(Verdict::HandOver);
-    assert_eq!(lab.ended().reason, EndReason::ClientReset);
+    assert_eq!(lab.refused().reason, RefusalReason::ClientReset);
     assert_eq!(lab.engine.stats().handed_over, 0);
 }
 

@@ -55,7 +55,7 @@ fn what_was_read_before_goes_first_both_ways() {
     assert_eq!(read_to_end(&mut server), b"read from the client, and more");
     assert_eq!(read_to_end(&mut client), b"read from the server, and more");
     let record = lab.ended();
-    assert_eq!((record.reason, record.bytes_up, record.bytes_down), (EndReason::Closed, 30, 30));
+    assert_eq!((record.reason, record.bytes_up, record.bytes_down), (SessionEnd::Closed, 30, 30));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_relay_that_is_aborted_resets_both() {
     runtime.block_on(lab.engine.ledger.close(Duration::ZERO, || ()));
     read_to_reset(&mut client);
     read_to_reset(&mut server);
-    assert_eq!(lab.ended().reason, EndReason::Aborted);
+    assert_eq!(lab.ended().reason, SessionEnd::Aborted);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn one_that_is_stopped_resets_both_sides_and_the_others_go_on() {
     stop.stop();
     read_to_reset(&mut client);
     read_to_reset(&mut server);
-    assert_eq!(lab.ended().reason, EndReason::Aborted);
+    assert_eq!(lab.ended().reason, SessionEnd::Aborted);
     other.write_all(b"still here").unwrap();
     assert_eq!(read_exactly(&mut far, 10), b"still here");
 }
@@ -122,5 +122,5 @@ fn one_that_is_stopped_before_it_begins_ends_as_it_does() {
     let (mut client, mut server) = stoppable(&lab, b"", b"", stop);
     read_to_reset(&mut client);
     read_to_reset(&mut server);
-    assert_eq!(lab.ended().reason, EndReason::Aborted);
+    assert_eq!(lab.ended().reason, SessionEnd::Aborted);
 }

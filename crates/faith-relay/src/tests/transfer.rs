@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread::scope;
 
 use super::{Lab, eventually, options, read_exactly, read_to_end};
-use crate::record::EndReason;
+use crate::record::SessionEnd;
 
 const MIB: usize = 1 << 20;
 
@@ -91,7 +91,7 @@ fn bulk_in_random_chunks_arrives_exactly_in_both_directions_at_once() {
     });
     drop((client, server));
     let record = lab.ended();
-    assert_eq!(record.reason, EndReason::Closed);
+    assert_eq!(record.reason, SessionEnd::Closed);
     assert_eq!((record.bytes_up, record.bytes_down), (TOTAL as u64, TOTAL as u64));
     assert!(lab.on_worker(|_| crate::pipes::stock()) > 0, "nothing went through a pipe");
 }
@@ -153,7 +153,8 @@ fn counters_include_the_bytes_of_sessions_that_run() {
     read_exactly(&mut client, 2);
     eventually("both messages are counted", || {
         let stats = lab.engine.stats();
-        (stats.active, stats.accepted, stats.bytes_up, stats.bytes_down) == (1, 1, 8, 2)
+        let sessions = stats.sessions;
+        (sessions.active, stats.accepted, sessions.bytes_up, sessions.bytes_down) == (1, 1, 8, 2)
     });
 }
 
