@@ -199,7 +199,7 @@ test.serial('garbage from the network is dropped and counted, and nobody notices
   await using dialled = await client.dial(server, 80)
   await using accepted = await listener.accept()
 
-  await router.ask('watchDrops', faith.id)
+  await faith.watch('drop')
   const bytes = 16 * 2 ** 20
   const transfer = Promise.all([dialled.send('up', bytes), accepted.receive(bytes)])
   const { kinds } = await garbage(lab.client, { address: server, port: 79, count: 300 })
@@ -215,7 +215,7 @@ test.serial('garbage from the network is dropped and counted, and nobody notices
   const [sha256, arrived] = await transfer
   t.deepEqual(arrived, { bytes, sha256 })
   await waitFor('all of it to be told, by the same reasons', async () => {
-    const events = await router.ask('dropped', faith.id)
+    const { drop: events } = await faith.told()
     const sum = (reason: FaithDropReason) =>
       events.reduce((packets, event) => packets + (event.packets[reason] ?? 0), 0)
     const reasons = ['malformed', 'extension', 'fragment', 'icmp', 'unsupported'] as const

@@ -32,7 +32,7 @@ test('an interface can be changed and listened on while others wait for their cl
   const closing = draining.map(async ({ faith, accepted }) => {
     await accepted.write('the last word\n')
     await accepted.end()
-    await router.ask('closeWithin', faith.id, 60_000)
+    await faith.close({ drainMs: 60_000 })
     closed += 1
   })
   for (let round = 0; round < 50; round += 1) {

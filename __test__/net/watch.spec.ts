@@ -24,11 +24,11 @@ const ip = (...args: string[]) => on('ip', '-6', ...args)
 
 async function create(options: FaithInterfaceOptions = {}): Promise<Faith> {
   const faith = await router.create(options)
-  await router.ask('watchWarnings', faith.id)
+  await faith.watch('warning')
   return faith
 }
 
-const warnings = (faith: Faith) => router.ask('warnings', faith.id)
+const warnings = async (faith: Faith) => (await faith.told()).warning
 
 /** The message of the first warning with that code, once it has come. */
 async function warned(faith: Faith, code: FaithWarningCode): Promise<string> {
@@ -234,11 +234,11 @@ for (const [what, before, codes] of [
     await using program = await Program.start(lab.router, before)
     await program.keepfaith(true)
     const faith = await program.create({ workers: 3 })
-    await program.ask('watchWarnings', faith.id)
+    await faith.watch('warning')
     await on('ip', 'link', 'del', 'faith0')
     await waitFor('its end', async () => (await faith.happened()).includes('close'))
     t.deepEqual(
-      (await program.ask('warnings', faith.id)).map(({ code }) => code),
+      (await warnings(faith)).map(({ code }) => code),
       [...codes],
     )
   })

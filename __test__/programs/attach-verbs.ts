@@ -93,6 +93,13 @@ export type Kind = keyof typeof kinds
 
 const attachments = new Map<number, FaithAttachment>()
 
+/** What has attached the last server to a listener. */
+export function attachmentOf(listener: number): FaithAttachment {
+  const attachment = attachments.get(listener)
+  if (attachment === undefined) throw new Error(`${listener} never had a server`)
+  return attachment
+}
+
 export const attachVerbs = {
   /** Makes a server. */
   makeServer(kind: Kind, identity: Identity): number {
@@ -109,15 +116,15 @@ export const attachVerbs = {
     recall(listener, FaithListener).attach(server as FaithServer)
   },
 
-  detach: (listener: number): void => attachments.get(listener)?.detach(),
+  detach: (listener: number): void => attachmentOf(listener).detach(),
 
   /** The ports that were dialled, of those connections that a server has now, by their ends. */
   destinationsOf: (connections: FaithEnds[]): number[] =>
     connections.flatMap((ends) => destinationOf(ends)?.port ?? []),
 
-  /** Lets a server listen on its own address too. */
-  async listenItself(server: number, port: number): Promise<void> {
-    const listening = recall(server, net.Server).listen(port, '::1')
+  /** Lets a server listen on an address of its own too. */
+  async listenItself(server: number, port: number, address = '::1'): Promise<void> {
+    const listening = recall(server, net.Server).listen(port, address)
     await once(listening, 'listening')
   },
 

@@ -27,14 +27,14 @@ export const blockingVerbs = {
     const relay = recall(id, FaithRelay)
     writeFileSync(begun, '')
     blockUntil(() => existsSync(over) && relay.stats().sessions.active === 0)
-    return { stats: relay.stats(), told: relayVerbs.told(id).session.length }
+    return { stats: relay.stats(), told: relayVerbs.toldEnds(id) }
   },
 
   /** Answers, and then stands still until so many ends of a relay were dropped. */
   blockUntilDropped(id: number, count: number): void {
     const relay = recall(id, FaithRelay)
     setImmediate(() => blockUntil(() => relay.stats().untold.sessions >= count))
-    toldAtOnce = once(relay, 'session').then(() => relayVerbs.told(id).session.length)
+    toldAtOnce = once(relay, 'session').then(() => relayVerbs.toldEnds(id))
   },
 
   /** How many ends waited meanwhile, as they are told in one go. */

@@ -1,6 +1,6 @@
 /** The library's calls, as the driver offers them. */
-import { EventEmitter, on, once } from 'node:events'
-import { createServer, Socket } from 'node:net'
+import { EventEmitter, on } from 'node:events'
+import { Socket } from 'node:net'
 import {
   createFaithInterface,
   FaithInterface,
@@ -54,7 +54,7 @@ function accept(socket: FaithSocket): Accepted {
   }
 }
 
-function greet(socket: FaithSocket, from: string): void {
+export function greet(socket: FaithSocket, from: string): void {
   const { ipv4 } = socket.destination
   const { address, port } = socket.address() as { address: string; port: number }
   const greeting: Greeting = { from, dialled: ends(address, port), ...(ipv4 && { ipv4 }) }
@@ -138,33 +138,8 @@ export const faithVerbs = {
   ref: (id: number): void => void lasting(id).ref(),
 
   /** Closes an interface, a listener or a relay. */
-  async close(id: number): Promise<void> {
-    const closable = recall(id, EventEmitter)
-    if (
-      closable instanceof FaithInterface ||
-      closable instanceof FaithListener ||
-      closable instanceof FaithRelay
-    ) {
-      await closable.close()
-    }
-  },
-
-  /** Closes an interface, and waits for its clients for so many milliseconds. */
-  /** Closes a listener, and gives its sockets so long. */
-  drainListener: (id: number, drainMs: number): Promise<void> => listener(id).close({ drainMs }),
-
-  closeWithin: async (id: number, drainMs: number): Promise<void> =>
-    await recall(id, FaithInterface).close({ drainMs }),
+  close: (id: number, options?: { drainMs: number }): Promise<void> =>
+    (recall(id, EventEmitter) as FaithInterface | FaithListener | FaithRelay).close(options),
 
   happened,
-
-  /** An ordinary server on every address of the host, in the process that has the faith listeners. */
-  async serve(port: number, greeting: string): Promise<void> {
-    const server = createServer((socket) => {
-      socket.on('error', () => undefined)
-      socket.resume().end(`${JSON.stringify({ from: greeting })}\n`)
-    })
-    server.unref().listen(port, '::')
-    await once(server, 'listening')
-  },
 }

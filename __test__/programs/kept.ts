@@ -3,7 +3,10 @@ import type { EventEmitter } from 'node:events'
 
 interface Kept {
   emitter: EventEmitter
+  /** `error CODE` and `close`. */
   events: string[]
+  /** What the events that are watched have told, by their names. */
+  told: Record<string, unknown[]>
 }
 
 /** A class, also one whose constructor is private. */
@@ -24,7 +27,7 @@ export function keep(emitter: EventEmitter): number {
   })
   emitter.on('close', () => events.push('close'))
   last += 1
-  everything.set(last, { emitter, events })
+  everything.set(last, { emitter, events, told: {} })
   return last
 }
 
@@ -50,4 +53,18 @@ export function all<T extends EventEmitter>(type: Class<T>): T[] {
 /** The events `error CODE` and `close` of that emitter so far. */
 export function happened(id: number): string[] {
   return kept(id).events
+}
+
+/** Notes what these events tell from now on, which is their first argument. */
+export function watch(id: number, ...names: string[]): void {
+  const { emitter, told: events } = kept(id)
+  for (const name of names) {
+    const noted: unknown[] = (events[name] = [])
+    emitter.on(name, (what: unknown) => noted.push(what))
+  }
+}
+
+/** What the watched events of that emitter have told so far. */
+export function told(id: number): Record<string, unknown[]> {
+  return kept(id).told
 }

@@ -68,6 +68,13 @@ export const loadVerbs = {
     })()
   },
 
+  /** Bytes that JavaScript holds, once all is collected that can be. */
+  memory(): number {
+    collector()()
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  },
+
   /** Opens and closes a listener and a relay so many times. */
   async listenRounds(id: number, count: number): Promise<void> {
     const faith = recall(id, FaithInterface)

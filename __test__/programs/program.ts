@@ -4,10 +4,13 @@
  */
 import {
   FaithError,
+  type FaithInterfaceEvents,
   type FaithInterfaceOptions,
   type FaithInterfaceStats,
+  type FaithListenerEvents,
   type FaithListenOptions,
   type FaithLiveSession,
+  type FaithRelayEvents,
   type FaithRelayOptions,
   type FaithRelayStats,
   type FaithSplice,
@@ -17,7 +20,6 @@ import { fileURLToPath } from 'node:url'
 import { nodeCommand, waitFor, type Exit, type Host, type LabProcess } from '../../lab/index.js'
 import type { Arrived } from '../../lab/programs/stream.js'
 import type { Identity, Kind } from './attach-verbs.js'
-import type { Told } from './relay-verbs.js'
 import type { SentError, Verbs } from './driver.js'
 import type { Accepted, Greeting } from './faith-verbs.js'
 import type { Route } from './route-verbs.js'
@@ -125,8 +127,13 @@ export class Program implements AsyncDisposable {
   }
 }
 
+/** The first argument of each event, by the events' names. */
+type Told<Events> = {
+  [Name in keyof Events]: Events[Name] extends [infer What] ? What[] : never[]
+}
+
 /** What stays in the program, by its number. */
-export class Remote implements AsyncDisposable {
+export class Remote<Events = object> implements AsyncDisposable {
   protected readonly program: Program
   readonly id: number
 
@@ -140,8 +147,18 @@ export class Remote implements AsyncDisposable {
     return this.program.ask('happened', this.id)
   }
 
-  close(): Promise<void> {
-    return this.program.ask('close', this.id)
+  /** Notes what these events tell from now on. */
+  watch(...names: (keyof Events & string)[]): Promise<void> {
+    return this.program.ask('watch', this.id, ...names)
+  }
+
+  /** What its watched events have told so far. */
+  async told(): Promise<Told<Events>> {
+    return (await this.program.ask('told', this.id)) as Told<Events>
+  }
+
+  close(...options: [{ drainMs: number }?]): Promise<void> {
+    return this.program.ask('close', this.id, ...options)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -150,7 +167,7 @@ export class Remote implements AsyncDisposable {
 }
 
 /** A faith interface. */
-export class Faith extends Remote {
+export class Faith extends Remote<FaithInterfaceEvents> {
   async listen(options: FaithListenOptions, greeting?: string): Promise<Listener> {
     const rest: [string?] = greeting === undefined ? [] : [greeting]
     return new Listener(this.program, await this.program.ask('listen', this.id, options, ...rest))
@@ -173,15 +190,6 @@ export class Faith extends Remote {
     return this.program.ask('prefixes', this.id)
   }
 
-  /** The events `prefix` and `keepfaith` from now on. */
-  watch(): Promise<void> {
-    return this.program.ask('watch', this.id)
-  }
-
-  watched(): Promise<unknown[]> {
-    return this.program.ask('watched', this.id)
-  }
-
   addPrefix(prefix: string): Promise<void> {
     return this.program.ask('addPrefix', this.id, prefix)
   }
@@ -192,7 +200,7 @@ export class Faith extends Remote {
 }
 
 /** What keeps its program running while it is open. */
-class Lasting extends Remote {
+class Lasting<Events> extends Remote<Events> {
   ref(): Promise<void> {
     return this.program.ask('ref', this.id)
   }
@@ -202,8 +210,8 @@ class Lasting extends Remote {
   }
 }
 
-/** A relay. */
-export class Relay extends Lasting {
+/** What it tells of `session`, `refused` and `exhausted` is noted from the start. */
+export class Relay extends Lasting<FaithRelayEvents> {
   /** The sessions that go on. */
   sessions(): Promise<FaithLiveSession[]> {
     return this.program.ask('sessions', this.id)
@@ -226,17 +234,12 @@ export class Relay extends Lasting {
   async accept(): Promise<AcceptedConnection> {
     return new AcceptedConnection(this.program, await this.program.ask('accept', this.id))
   }
-
-  /** What its events have told so far. */
-  told(): Promise<Told> {
-    return this.program.ask('told', this.id)
-  }
 }
 
 /** A server of Node's own, or one like them. */
 export class AttachableServer extends Remote {
-  listen(port: number): Promise<void> {
-    return this.program.ask('listenItself', this.id, port)
+  listen(port: number, ...address: [string?]): Promise<void> {
+    return this.program.ask('listenItself', this.id, port, ...address)
   }
 
   override close(): Promise<void> {
@@ -245,7 +248,7 @@ export class AttachableServer extends Remote {
 }
 
 /** A faith listener. */
-export class Listener extends Lasting {
+export class Listener extends Lasting<FaithListenerEvents> {
   attach(server: AttachableServer): Promise<void> {
     return this.program.ask('attach', this.id, server.id)
   }

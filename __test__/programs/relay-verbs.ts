@@ -4,23 +4,11 @@ import {
   FaithInterface,
   FaithRelay,
   type FaithLiveSession,
-  type FaithRefusal,
   type FaithRelayCloseOptions,
   type FaithRelayOptions,
   type FaithRelayStats,
-  type FaithSession,
-  type FaithShortage,
 } from '../../index.js'
-import { keep, recall } from './kept.js'
-
-/** What the events of a relay have told. */
-export interface Told {
-  session: FaithSession[]
-  refused: FaithRefusal[]
-  exhausted: FaithShortage[]
-}
-
-const told = new Map<number, Told>()
+import { keep, recall, told, watch } from './kept.js'
 
 const relay = (id: number): FaithRelay => recall(id, FaithRelay)
 
@@ -35,26 +23,15 @@ export function endsOf(one: FaithRelay): string[] {
 export const relayVerbs = {
   /** Opens a relay, and keeps what its events tell. */
   async relay(id: number, options: FaithRelayOptions): Promise<number> {
-    const opened = await recall(id, FaithInterface).relay(options)
-    const events: Told = { session: [], refused: [], exhausted: [] }
-    opened.on('session', (session) => events.session.push(session))
-    opened.on('refused', (refusal) => events.refused.push(refusal))
-    opened.on('exhausted', (shortage) => events.exhausted.push(shortage))
-    const kept = keep(opened)
-    told.set(kept, events)
+    const kept = keep(await recall(id, FaithInterface).relay(options))
+    watch(kept, 'session', 'refused', 'exhausted')
     return kept
   },
 
   relayStats: (id: number): FaithRelayStats => relay(id).stats(),
 
-  told(id: number): Told {
-    const events = told.get(id)
-    if (events === undefined) throw new Error(`${id} is no relay`)
-    return events
-  },
-
   /** How many ends its events have told so far, where there are too many to tell them all again. */
-  toldEnds: (id: number): number => relayVerbs.told(id).session.length,
+  toldEnds: (id: number): number => told(id)['session']?.length ?? 0,
 
   async sessions(id: number): Promise<FaithLiveSession[]> {
     const sessions: FaithLiveSession[] = []

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, Socket } from 'node:net'
-import { Duplex } from 'node:stream'
+import { Duplex, Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { Ending } from '../../lab/programs/ending.js'
-import { generate, Reader, send, type Arrived } from '../../lab/programs/stream.js'
+import { digest, generate, Reader, send, type Arrived } from '../../lab/programs/stream.js'
 import type { Greeting } from './faith-verbs.js'
 import { all, keep, recall } from './kept.js'
 
@@ -50,30 +50,6 @@ async function greeting(address: string, port: number): Promise<Greeting> {
   } finally {
     dialled.destroy()
   }
-}
-
-/** Reads a web stream to its end. */
-async function drain(readable: AsyncIterable<Uint8Array>): Promise<Arrived> {
-  const hash = createHash('sha256')
-  let bytes = 0
-  for await (const chunk of readable) {
-    bytes += chunk.length
-    hash.update(chunk)
-  }
-  return { bytes, sha256: hash.digest('hex') }
-}
-
-/** Writes a generated stream to a web stream, and closes that; gives its hash. */
-async function fill(writable: WritableStream, name: string, bytes: number): Promise<string> {
-  const hash = createHash('sha256')
-  const writer = writable.getWriter()
-  for (const chunk of generate(name, bytes)) {
-    hash.update(chunk)
-    await writer.ready
-    void writer.write(chunk)
-  }
-  await writer.close()
-  return hash.digest('hex')
 }
 
 export const socketVerbs = {
@@ -141,8 +117,17 @@ export const socketVerbs = {
   /** Reads all there is and writes a stream of that name and size, through web streams. */
   async viaWebStreams(id: number, name: string, bytes: number) {
     const { readable, writable } = Duplex.toWeb(socket(id))
-    const [received, sent] = await Promise.all([drain(readable), fill(writable, name, bytes)])
-    return { received, sent }
+    const generated = Readable.toWeb(Readable.from(generate(name, bytes)))
+    const hash = createHash('sha256')
+    let received = 0
+    const reading = async (): Promise<void> => {
+      for await (const chunk of readable as AsyncIterable<Uint8Array>) {
+        received += chunk.length
+        hash.update(chunk)
+      }
+    }
+    await Promise.all([reading(), generated.pipeTo(writable)])
+    return { received: { bytes: received, sha256: hash.digest('hex') }, sent: digest(name, bytes) }
   },
 
   drop: (id: number): void => drop(socket(id)),

@@ -2,8 +2,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, Socket } from 'node:net'
 import * as tls from 'node:tls'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import {
   FaithListener,
   FaithSocket,
@@ -179,13 +177,4 @@ export const spliceVerbs = {
   },
 
   setEncoding: (id: number): void => void recall(id, Socket).setEncoding('utf8'),
-
-  /** Bytes that JavaScript holds, once all is collected that can be. */
-  memory(): number {
-    setFlagsFromString('--expose-gc')
-    const collect = runInNewContext('gc') as () => void
-    collect()
-    const { heapUsed, external } = process.memoryUsage()
-    return heapUsed + external
-  },
 }

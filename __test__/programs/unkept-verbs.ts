@@ -5,8 +5,8 @@ import {
   type FaithListener,
   type FaithRoute,
   type FaithRouteVerdict,
-  type FaithSocket,
 } from '../../index.js'
+import { greet } from './faith-verbs.js'
 
 const noted: Record<string, number> = {}
 const opened = new Map<string, WeakRef<object>>()
@@ -23,13 +23,8 @@ function watch(name: string, emitter: EventEmitter): void {
   emitter.on('close', () => note(`${name}: close`))
 }
 
-const greetFrom = (from: string) => (socket: FaithSocket) => {
-  socket.on('error', () => undefined)
-  socket.resume().end(`${JSON.stringify({ from })}\n`)
-}
-
 async function greetEach(listener: FaithListener): Promise<void> {
-  for await (const socket of listener) greetFrom('loop')(socket)
+  for await (const socket of listener) greet(socket, 'loop')
   note('loop: done')
 }
 
@@ -58,7 +53,7 @@ export const unkeptVerbs = {
 
     const listener = await faith.listen({ port: 80 })
     watch('listener', listener)
-    listener.on('connection', greetFrom('handler'))
+    listener.on('connection', (socket) => greet(socket, 'handler'))
 
     const signal = AbortSignal.any([controller.signal])
     const iterated = await faith.listen({ port: 81, signal })
@@ -69,7 +64,7 @@ export const unkeptVerbs = {
     watch('relay', relay)
     relay.on('session', ({ reason }) => note(`relay: ${reason}`))
     relay.on('refused', ({ reason }) => note(`relay: ${reason}`))
-    relay.on('connection', greetFrom('route'))
+    relay.on('connection', (socket) => greet(socket, 'route'))
 
     const bare = await createFaithInterface({ name: 'faith1', prefixes: ['64:ff9b:1::/96'] })
     watch('bare interface', bare)

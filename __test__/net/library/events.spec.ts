@@ -144,12 +144,12 @@ for (const [reason, cause, relayed] of [
 
 test.serial('an interface tells that its prefixes have changed', async (t) => {
   await using faith = await router.create()
-  await faith.watch()
+  await faith.watch('prefix')
   await faith.addPrefix('2001:DB8:64:0::/96')
   await t.throwsAsync(faith.addPrefix('2001:db8:64::/96'), { code: 'ERR_FAITH_PREFIX' })
   await faith.deletePrefix('2001:db8:64::/96')
-  await waitFor('both', async () => (await faith.watched()).length >= 2)
-  t.deepEqual(await faith.watched(), [
+  await waitFor('both', async () => (await faith.told()).prefix.length >= 2)
+  t.deepEqual((await faith.told()).prefix, [
     { action: 'add', prefix: '2001:db8:64::/96' },
     { action: 'delete', prefix: '2001:db8:64::/96' },
   ])
@@ -159,15 +159,15 @@ test.serial('every interface tells that keepfaith was switched, until it is clos
   await using program = await Program.start(lab.router)
   const one = await program.create({ name: 'faith0' })
   const other = await program.create({ name: 'faith1', prefixes: ['2001:db8:64::/96'] })
-  await one.watch()
-  await other.watch()
+  await one.watch('keepfaith')
+  await other.watch('keepfaith')
   await program.keepfaith(true)
   await program.keepfaith(true)
   await one.close()
   await program.keepfaith(false)
-  await waitFor('both', async () => (await other.watched()).length >= 2)
-  t.deepEqual(await other.watched(), [true, false])
-  t.deepEqual(await one.watched(), [true])
+  await waitFor('both', async () => (await other.told()).keepfaith.length >= 2)
+  t.deepEqual((await other.told()).keepfaith, [true, false])
+  t.deepEqual((await one.told()).keepfaith, [true])
 })
 
 test.serial('an interface tells what it has dropped, in sums', async (t) => {
@@ -175,12 +175,12 @@ test.serial('an interface tells what it has dropped, in sums', async (t) => {
   const faith = await program.create()
   const counted = async () => (await faith.stats()).drops['keepfaith'] ?? 0
   const told = async () => {
-    const drops = await program.ask('dropped', faith.id)
-    return drops.map(({ packets }) => packets['keepfaith'] ?? 0)
+    const { drop } = await faith.told()
+    return drop.map(({ packets }) => packets['keepfaith'] ?? 0)
   }
   dialTwenty(7305)
   await waitFor('packets to be dropped', async () => (await counted()) >= 20)
-  await program.ask('watchDrops', faith.id)
+  await faith.watch('drop')
   dialTwenty(7306)
   const sums = await waitFor('what was dropped to be told', async () => {
     const all = await told()

@@ -53,11 +53,11 @@ test.serial('a listener tells that descriptors ran out, once, and goes on', asyn
   await program.keepfaith(true)
   await using faith = await program.create()
   const listener = await faith.listen({ port: 7402 })
-  await program.ask('watchShortages', listener.id)
+  await listener.watch('exhausted')
 
   await leaveDescriptors(lab.router, program.process.pid, 8)
   const clients = Array.from({ length: 40 }, () => client.dial(captured(), 7402))
-  const told = () => program.ask('watched', listener.id)
+  const told = async () => (await listener.told()).exhausted
   await waitFor('it to be told', async () => (await told()).length > 0)
   const shortage = {
     resource: 'descriptors',

@@ -70,14 +70,15 @@ test.serial('an sshd starts beside a listener on every port', async (t) => {
 })
 
 test.serial('an ordinary server of the very process captures nothing', async (t) => {
-  await router.ask('serve', 8080, 'ordinary')
+  const ordinary = await router.makeServer('net', { key: '', cert: '' })
+  await ordinary.listen(8080, '::')
   await using faith = await router.create()
   await t.throwsAsync(client.dial(server, 8080), { code: 'ECONNREFUSED' })
-  t.like(await client.greeting(own, 8080), { from: 'ordinary' })
+  t.like(await client.greeting(own, 8080), { server: 'net' } as object)
 
   await faith.listen({ port: 8080 }, 'faith')
   t.like(await client.greeting(server, 8080), { from: 'faith' })
-  t.like(await client.greeting(own, 8080), { from: 'ordinary' })
+  t.like(await client.greeting(own, 8080), { server: 'net' } as object)
 })
 
 test.serial('a faith listener does not answer at the addresses of the router', async (t) => {

@@ -69,9 +69,11 @@ for (const [how, thrown] of [
 ] as const) {
   test.serial(`what is opened by \`using\` is closed when its block ${how}`, async (t) => {
     await using faith = await router.create()
-    const left = { thrown, happened: ['close'] }
-    t.deepEqual(await router.ask('listenForBlock', faith.id, { port: 80 }, how), left, 'listener')
-    t.deepEqual(await router.ask('relayForBlock', faith.id, { port: 80 }, how), left, 'relay')
+    for (const open of ['listen', 'relay'] as const) {
+      const opened = await faith[open]({ port: 80 })
+      t.is(await router.ask('leaveBlock', opened.id, how), thrown)
+      t.deepEqual(await opened.happened(), ['close'], open)
+    }
 
     // Their port is free again.
     await using listener = await faith.listen({ port: 80 })
@@ -79,9 +81,10 @@ for (const [how, thrown] of [
       await router.makeServer('net', none),
       await router.makeServer('injected', none),
     ]
-    const leaving = router.ask('attachForBlock', listener.id, one.id, how)
+    await listener.attach(one)
     t.is(await answering(), 'net')
-    t.deepEqual(await leaving, { thrown, happened: [] }, 'the listener itself is open')
+    t.is(await router.ask('leaveAttached', listener.id, how), thrown)
+    t.deepEqual(await listener.happened(), [], 'the listener itself is open')
     await listener.attach(next)
     t.is(await answering(), 'injected')
   })

@@ -128,7 +128,7 @@ test.serial('a listener that drains refuses its port, and waits for its sockets'
   const listener = await faith.listen({ port: 80 })
   await using dialled = await client.dial(server, 80)
   await using accepted = await listener.accept()
-  const closing = router.ask('drainListener', listener.id, 60_000)
+  const closing = listener.close({ drainMs: 60_000 })
   await waitFor('its port to be refused', refused)
   t.deepEqual(await listener.happened(), [], 'it is not closed yet')
   const sent = await dialled.send('up', 1000)
@@ -150,7 +150,7 @@ test.serial('sockets that are open when the drain is over are reset, and no othe
   await using accepted = await listener.accept()
   await using another = await client.dial(server, 81)
   await using kept = await other.accept()
-  await router.ask('drainListener', listener.id, 100)
+  await listener.close({ drainMs: 100 })
   await waitFor('its socket to be closed', async () => (await accepted.happened()).length > 1)
   t.deepEqual(await accepted.happened(), ['error ERR_FAITH_CLOSED', 'close'])
   await waitFor('the client to be reset', async () => {
@@ -166,7 +166,7 @@ test.serial('an interface that is closed ends the drain of its listeners', async
   const listener = await faith.listen({ port: 80 })
   await using dialled = await client.dial(server, 80)
   const accepted = await listener.accept()
-  const draining = router.ask('drainListener', listener.id, 600_000)
+  const draining = listener.close({ drainMs: 600_000 })
   await waitFor('its port to be refused', refused)
   await faith.close()
   await draining

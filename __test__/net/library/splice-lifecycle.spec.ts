@@ -1,6 +1,5 @@
 /** Splices end with what they live on, keep the process until then, and leave nothing behind. */
 import { readdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
 import { Sockets } from '../../fixtures/sockets.js'
@@ -13,7 +12,6 @@ const servers = Sockets.of(lab.server)
 const echo = { host: addresses.server, port: 7 }
 test.before(() => lab.server.echo(echo))
 
-const inThread = fileURLToPath(new URL('../../programs/splice-in-thread.ts', import.meta.url))
 const descriptors = (): number => readdirSync(`/proc/${router.process.pid}/fd`).length
 
 test.serial('closing the interface ends its splices, and resets both sides', async (t) => {
@@ -67,19 +65,16 @@ test.serial('a process that exits resets the server, and crashes over nothing', 
 })
 
 test.serial('a worker thread that ends takes its splices along, and nothing else', async (t) => {
-  const listening = await servers.listen(7299)
-  const program = lab.router.node(inThread, [addresses.server, '7299'])
-  await program.line(/^listening$/)
-  const caller = await client.dial(captured(), 80)
+  await using program = await Program.startInThread(lab.router)
+  const faith = await program.create()
+  const { caller, server } = await spliced(faith, client, servers)
+  await waitFor('the splice to begin', async () => (await faith.stats()).splices.active === 1)
   const reading = caller.receive()
-  const server = await listening.accept()
-  await program.line(/^splicing$/)
-  program.stdin.write('terminate\n')
-  await program.line(/^terminated$/)
+  program.process.stdin.write('terminate\n')
+  await program.process.line(/^terminated$/)
   await t.throwsAsync(reading, { code: 'ECONNRESET' })
   await server.sees('ECONNRESET')
-  t.true(program.running)
-  await program.stop()
+  t.true(program.process.running)
 })
 
 test.serial('five hundred at once leave neither descriptors nor memory behind', async (t) => {
