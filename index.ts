@@ -12,6 +12,13 @@ export {
   type AccessList,
   type AccessRule,
 } from './lib/access-list.js'
+export {
+  matchAccessList,
+  type FaithAccessQuestion,
+  type FaithDecidingRule,
+  type FaithMatchOptions,
+  type FaithPermission,
+} from './lib/permission.js'
 export { embed, extract } from './lib/addresses.js'
 export {
   destinationOf,

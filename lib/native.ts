@@ -22,6 +22,7 @@ export type {
   NativeLineWriter,
   NativeListener,
   NativeLiveSession,
+  NativePermission,
   NativePortRange,
   NativeQuestion,
   NativeRefusal,

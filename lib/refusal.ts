@@ -187,7 +187,8 @@ export function toRefusalCounts(counts: readonly NativeRefusalCount[]): FaithRef
   return byCause
 }
 
-function isCause(name: string): name is FaithCause {
+/** @internal Tells if this is one of the causes. */
+export function isCause(name: string): name is FaithCause {
   return Object.hasOwn(CAUSES, name)
 }
 

@@ -20,6 +20,12 @@ import type {
   NativeShortage,
 } from './native.js'
 import { MOST, type OptionNames, OptionReader, show } from './option-reader.js'
+import {
+  type FaithAccessQuestion,
+  type FaithPermission,
+  readQuestion,
+  toPermission,
+} from './permission.js'
 import { type FaithRelayOptions, readRelayOptions, type RelayOptions } from './relay-options.js'
 import { routeError, Router, unheard } from './route.js'
 import { liveSessions } from './live.js'
@@ -234,6 +240,27 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    */
   sessions(): AsyncIterableIterator<FaithLiveSession, undefined> {
     return liveSessions(this.#native)
+  }
+
+  /**
+   * Says what the relay would decide now about a client and a destination, and by which rule; nothing comes of it. Mappings,
+   * access list, special-purpose addresses and this host's own are asked, as for a connection that proceeds. The `route`
+   * and the limits are not asked, and neither is whether the relay takes the port.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` for what is no address or port; `ERR_FAITH_CLOSED` when the relay is
+   * closed
+   *
+   * @example
+   * ```ts
+   * const destination = { address: embed('8.8.8.8', '64:ff9b::/96'), port: 443 }
+   * const { permitted, cause, rule } = relay.permits({ client: '2001:db8::1', destination })
+   * if (!permitted) console.log(`denied: ${cause}, by ${rule?.text ?? 'default'}`)
+   * ```
+   */
+  permits(question: FaithAccessQuestion): FaithPermission {
+    const { client, destination } = readQuestion('relay.permits', question)
+    const { address, port } = destination
+    return toPermission(unwrap(this.#native.permits(client, address, port)))
   }
 
   /**

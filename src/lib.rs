@@ -15,6 +15,7 @@ pub mod line_writer;
 pub mod listener;
 pub mod live;
 pub mod options;
+pub mod permission;
 pub mod relay;
 pub mod relay_options;
 pub mod route;

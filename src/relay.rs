@@ -16,10 +16,11 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::batch::Batch;
 use crate::connection::NativeConnection;
 use crate::failure::NativeFailure;
-use crate::failure::{Outcome, blocking};
+use crate::failure::{Outcome, blocking, outcome};
 use crate::keep_alive::KeepAlive;
 use crate::live::{self, NativeLiveSessions};
 use crate::options::NativeRelayOptions;
+use crate::permission::{self, NativePermission};
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeQuestion, NativeVerdict};
 use crate::shortage::{NativeShortage, ShortageBatch};
@@ -312,6 +313,17 @@ impl NativeRelay {
     #[must_use]
     pub fn sessions(&self, id: f64, most: u32) -> NativeLiveSessions {
         self.relay().map(|relay| live::list(&relay, id, most)).unwrap_or_default()
+    }
+
+    /// What it would decide now about a client and a destination of either family.
+    #[napi(ts_return_type = "NativeFailure | NativePermission")]
+    #[must_use]
+    pub fn permits(&self, client: String, address: String, port: u16) -> Outcome<NativePermission> {
+        let permission = permission::ends(&client, &address, port).and_then(|(client, destination)| {
+            let relay = self.relay().ok_or_else(permission::closed)?;
+            Ok(relay.permission(client, destination).into())
+        });
+        outcome(permission)
     }
 
     /// Resets both sides of a session; whether it went on.

@@ -5,12 +5,14 @@
 import {
   FaithError,
   type FaithInterfaceEvents,
+  type FaithAccessQuestion,
   type FaithInterfaceOptions,
   type FaithInterfaceStats,
   type FaithListenerEvents,
   type FaithListenOptions,
   type FaithLiveSession,
   type FaithRelayEvents,
+  type FaithPermission,
   type FaithRelayOptions,
   type FaithRelayStats,
   type FaithSplice,
@@ -215,6 +217,11 @@ export class Relay extends Lasting<FaithRelayEvents> {
   /** The sessions that go on. */
   sessions(): Promise<FaithLiveSession[]> {
     return this.program.ask('sessions', this.id)
+  }
+
+  /** What it would decide. */
+  permits(question: FaithAccessQuestion): Promise<FaithPermission> {
+    return this.program.ask('permits', this.id, question)
   }
 
   /** Ends a session. */

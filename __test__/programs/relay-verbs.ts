@@ -3,7 +3,9 @@ import { setImmediate } from 'node:timers/promises'
 import {
   FaithInterface,
   FaithRelay,
+  type FaithAccessQuestion,
   type FaithLiveSession,
+  type FaithPermission,
   type FaithRelayCloseOptions,
   type FaithRelayOptions,
   type FaithRelayStats,
@@ -27,6 +29,9 @@ export const relayVerbs = {
     watch(kept, 'session', 'refused', 'exhausted')
     return kept
   },
+
+  permits: (id: number, question: FaithAccessQuestion): FaithPermission =>
+    relay(id).permits(question),
 
   relayStats: (id: number): FaithRelayStats => relay(id).stats(),
 

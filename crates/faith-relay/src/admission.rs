@@ -1,6 +1,6 @@
 //! Who may go where, and how: mappings, access list, limits, sources and headers.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -15,6 +15,7 @@ use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Clients;
 use crate::options::RelayOptions;
+use crate::permission::Permission;
 use crate::refusal::Refusal;
 use crate::route::{Questions, Verdict};
 use crate::shortage::Shortages;
@@ -213,6 +214,25 @@ impl Admission {
             Decision::Permit { outgoing } => Ok(outgoing),
             Decision::Deny(reason) => Err(Refusal::denied(reason.into())),
         }
+    }
+
+    /// Tells what would be decided now about a client and what it dials, or the server that this means. Limits and the route
+    /// are not asked.
+    pub(crate) fn permission(&self, client: Ipv6Addr, destination: SocketAddr) -> Permission {
+        let server = match destination {
+            SocketAddr::V4(server) => Some(server),
+            SocketAddr::V6(destination) => self.server_of(destination),
+        };
+        let Some(server) = server else {
+            return Permission { cause: Some(Cause::NoMapping), rule: None, source: None };
+        };
+        let is_own = || self.router.is_own_ipv4(*server.ip());
+        let permission = Permission::of(&self.access.load(), client, server, is_own);
+        let source = permission.source.or_else(|| match permission.cause {
+            None => self.sources.of(client).first(),
+            Some(_) => None,
+        });
+        Permission { source, ..permission }
     }
 
     /// Tells whether a session between these two would be let through now.

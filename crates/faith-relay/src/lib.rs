@@ -12,7 +12,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
-//! | `admission`, `clients`, `room`, `route`, `terms` | who may go where |
+//! | `admission`, `clients`, `permission`, `room`, `route`, `terms` | who may go where |
 //! | `engine`, `begin`, `course` | a relay's rules; what becomes of a SYN and of an accepted connection |
 //! | `ledger`, `tasks`, `live`, `reports`, `shortage` | sessions as they are known from outside; the relay's end; who is told what |
 //! | `attempt`, `began`, `pairing`, `spares` | a session before it is one, its 4-tuple and its descriptor |
@@ -45,6 +45,7 @@ mod leg;
 mod live;
 mod options;
 mod pairing;
+mod permission;
 mod pipes;
 mod record;
 mod refusal;
@@ -73,6 +74,7 @@ pub use connect_error::ConnectError;
 pub use counters::{RelayStats, SessionStats, Untold};
 pub use live::LiveSession;
 pub use options::RelayOptions;
+pub use permission::Permission;
 pub use record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use crate::counters::RelayStats;
 use crate::engine::Engine;
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
+use crate::permission::Permission;
 use crate::record::Observer;
 use crate::room::{PROMISED, Room};
 use crate::upstream::check_source;
@@ -114,6 +115,13 @@ impl Relay {
     /// permit are reset on both sides ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)).
     pub fn set_access(&self, access: AccessList, end_denied: bool) {
         self.engine.set_access(access, end_denied);
+    }
+
+    /// Tells what the relay would decide now about a client and a destination, an address that the client dials or the
+    /// server that this means, without doing anything. Limits and the route are not asked.
+    #[must_use]
+    pub fn permission(&self, client: Ipv6Addr, destination: SocketAddr) -> Permission {
+        self.engine.admission.permission(client, destination)
     }
 
     /// The sessions with an id above `after` that go on, in the order of their ids, `most` of them. Whoever asks

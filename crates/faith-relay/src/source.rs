@@ -100,6 +100,15 @@ impl Sources {
 }
 
 impl Address {
+    /// The address that is tried first; `None` is the routing table's choice.
+    pub(crate) fn first(&self) -> Option<Ipv4Addr> {
+        match self {
+            Self::Any => None,
+            Self::Fixed(address) => Some(*address),
+            Self::Own(sources, network) => sources.ranked(*network).next(),
+        }
+    }
+
     /// Has `connect` begin from one address after the other until one serves.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ use std::cell::LazyCell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
 use index::Index;
+use parse::parse_lines;
 
 pub use parse::{AccessListErrors, LineError, parse};
 pub use rule::{Action, Rule, RuleError};
@@ -69,11 +70,20 @@ pub enum Basis {
 
 /// A decision, and the rule that it is owed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judgement<'a> {
+pub struct Judgement {
     /// Whether the connection may be relayed.
     pub decision: Decision,
-    /// The rule that decided; `None` where a default did.
-    pub rule: Option<&'a Rule>,
+    /// The place of the rule that decided, for [`AccessList::written`]; `None` where a default did.
+    pub rule: Option<usize>,
+}
+
+/// A rule as its list has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenRule {
+    /// The rule, in the grammar.
+    pub text: String,
+    /// Its line, counted from 1; `None` in a list that was not read from text.
+    pub line: Option<usize>,
 }
 
 /// Why a connection may not be relayed.
@@ -123,6 +133,8 @@ impl DenyReason {
 #[derive(Clone, Debug, Default)]
 pub struct AccessList {
     rules: Vec<Rule>,
+    /// The line of each rule; empty where the list was not read from text.
+    lines: Vec<usize>,
     index: Index,
     allow_loopback: bool,
 }
@@ -131,7 +143,7 @@ impl AccessList {
     /// A list of these rules, tried in this order, that does not allow loopback.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { index: Index::new(&rules), rules, allow_loopback: false }
+        Self { index: Index::new(&rules), rules, lines: Vec::new(), allow_loopback: false }
     }
 
     /// A list read from text; [`parse()`] gives its rules alone.
@@ -140,13 +152,21 @@ impl AccessList {
     ///
     /// [`AccessListErrors`] with every malformed line.
     pub fn parse(text: &str, name: &str) -> Result<Self, AccessListErrors> {
-        parse(text, name).map(Self::new)
+        let (lines, rules) = parse_lines(text, name)?.into_iter().unzip();
+        Ok(Self { lines, ..Self::new(rules) })
     }
 
     /// The same list, but for whether its rules decide about loopback addresses.
     #[must_use]
     pub fn with_loopback(self, allow: bool) -> Self {
         Self { allow_loopback: allow, ..self }
+    }
+
+    /// The rule at this place.
+    #[must_use]
+    pub fn written(&self, place: usize) -> Option<WrittenRule> {
+        let text = self.rules.get(place)?.to_string();
+        Some(WrittenRule { text, line: self.lines.get(place).copied() })
     }
 
     /// The rules, in their order.
@@ -177,7 +197,7 @@ impl AccessList {
         client: Ipv6Addr,
         destination: SocketAddrV4,
         is_own: impl FnOnce() -> bool,
-    ) -> Judgement<'_> {
+    ) -> Judgement {
         let (address, port) = (*destination.ip(), destination.port());
         let loopback = address.is_loopback() || address.is_unspecified();
         if loopback && !self.allow_loopback {
@@ -187,18 +207,18 @@ impl AccessList {
         let is_own = LazyCell::new(|| !loopback && is_own());
         let first = |permit_length| {
             let place = self.index.first(client, address, port, permit_length)?;
-            self.rules.get(place)
+            self.rules.get(place).map(|rule| (place, rule))
         };
 
         let mut matching = first(block.unwrap_or(0));
-        if matching.is_some_and(|rule| rule.action != Action::Deny && rule.destination.length() < 32)
+        if matching.is_some_and(|(_, rule)| rule.action != Action::Deny && rule.destination.length() < 32)
             && *is_own
         {
             matching = first(32);
         }
         // Rules that deny have no say about a named server, and then it is as if none had matched.
-        let rule = matching.filter(|rule| basis == Basis::Dialled || rule.action != Action::Deny);
-        let decision = match rule.map(|rule| rule.action) {
+        let rule = matching.filter(|(_, rule)| basis == Basis::Dialled || rule.action != Action::Deny);
+        let decision = match rule.map(|(_, rule)| rule.action) {
             Some(Action::Permit { outgoing }) => {
                 Decision::Permit { outgoing: outgoing.filter(|_| basis == Basis::Dialled) }
             }
@@ -208,7 +228,7 @@ impl AccessList {
             None if self.rules.is_empty() || basis == Basis::Named => Decision::Permit { outgoing: None },
             None => Decision::Deny(DenyReason::NoMatch),
         };
-        Judgement { decision, rule }
+        Judgement { decision, rule: rule.map(|(place, _)| place) }
     }
 }
 

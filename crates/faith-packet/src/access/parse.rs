@@ -71,12 +71,17 @@ impl fmt::Display for AccessListErrors {
 ///
 /// [`AccessListErrors`] with every malformed line.
 pub fn parse(text: &str, name: &str) -> Result<Vec<Rule>, AccessListErrors> {
+    Ok(parse_lines(text, name)?.into_iter().map(|(_, rule)| rule).collect())
+}
+
+/// The same, each rule with the number of its line.
+pub(super) fn parse_lines(text: &str, name: &str) -> Result<Vec<(usize, Rule)>, AccessListErrors> {
     let mut rules = Vec::new();
     let mut errors = Vec::new();
     let mut more = 0;
     for (line, text) in (1..).zip(text.lines()) {
         match rule_of(text) {
-            Ok(rule) => rules.extend(rule),
+            Ok(rule) => rules.extend(rule.map(|rule| (line, rule))),
             Err(error) if errors.len() < REPORTED => errors.push(LineError { line, error }),
             Err(_) => more += 1,
         }

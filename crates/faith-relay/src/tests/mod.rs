@@ -10,6 +10,7 @@ mod last_words;
 mod leaks;
 mod limits;
 mod live;
+mod permission;
 mod reset;
 mod route;
 mod splice;

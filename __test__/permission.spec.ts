@@ -1,0 +1,86 @@
+import test from 'ava'
+import { type FaithAccessQuestion, FaithError, matchAccessList } from '../index.js'
+
+const client = '2001:db8::1'
+const list = `# who may go where
+2001:db8:1::/48 deny 0.0.0.0/0
+::/0 permit 0.0.0.0/0 port 443 192.0.2.9
+`
+
+function to(address: string, port = 443): FaithAccessQuestion {
+  return { client, destination: { address, port } }
+}
+
+test('the rule that decides is told, and where the connection would come from', (t) => {
+  t.deepEqual(matchAccessList(list, to('8.8.8.8')), {
+    permitted: true,
+    rule: { text: '::/0 permit 0.0.0.0/0 port 443 192.0.2.9', line: 3 },
+    localAddress: '192.0.2.9',
+  })
+  t.deepEqual(matchAccessList(list, { ...to('8.8.8.8'), client: '2001:db8:1::2' }), {
+    permitted: false,
+    cause: 'denied-by-rule',
+    rule: { text: '2001:db8:1::/48 deny 0.0.0.0/0', line: 2 },
+  })
+})
+
+test('a default that decides is no rule', (t) => {
+  t.deepEqual(matchAccessList('', to('8.8.8.8')), { permitted: true })
+  t.deepEqual(matchAccessList(list, to('8.8.8.8', 80)), {
+    permitted: false,
+    cause: 'denied-no-match',
+  })
+  t.deepEqual(matchAccessList(list, to('10.0.0.7')), {
+    permitted: false,
+    cause: 'special-purpose',
+  })
+})
+
+test('loopback is denied, unless it is allowed as a relay would', (t) => {
+  t.like(matchAccessList('', to('127.0.0.1')), { permitted: false, cause: 'loopback' })
+  t.true(matchAccessList('', to('127.0.0.1'), { allowLoopback: true }).permitted)
+})
+
+test('a file is named with the rule, and by errors', (t) => {
+  const { rule } = matchAccessList(list, to('8.8.8.8'), { file: 'faithd.conf' })
+  t.like(rule, { file: 'faithd.conf', line: 3 })
+  const read = (): unknown => matchAccessList('nonsense', to('8.8.8.8'), { file: 'faithd.conf' })
+  t.throws(read, { code: 'ERR_FAITH_ACCESS_LIST', message: /^faithd\.conf:1: / })
+})
+
+test('the line of a rule in an array is which rule it is', (t) => {
+  const rules = [
+    { action: 'deny', destination: '8.8.4.4' },
+    { action: 'permit', destination: '8.8.0.0/16', ports: [443] },
+  ] as const
+  t.deepEqual(matchAccessList(rules, to('8.8.8.8')).rule, {
+    text: '::/0 permit 8.8.0.0/16 port 443',
+    line: 2,
+  })
+})
+
+test('what a route is given can be asked about as it is', (t) => {
+  const connection = {
+    id: 7,
+    client: { address: client, port: 1024 },
+    destination: { address: '64:ff9b::808:808', port: 1, ipv4: '8.8.8.8', ipv4Port: 443 },
+  }
+  t.like(matchAccessList(list, connection), { permitted: true, rule: { line: 3 } })
+})
+
+const malformed: [question: unknown, complaint: RegExp][] = [
+  [undefined, /options must be an object/],
+  [{ ...to('8.8.8.8'), dest: 1 }, /`dest` is no option/],
+  [{ ...to('8.8.8.8'), client: '192.0.2.1' }, /`client` must be an IPv6 address/],
+  [{ ...to('8.8.8.8'), client: { port: 1 } }, /`client`: `address` must be a string/],
+  [to('web'), /`destination`: `address` must be an IP address, got 'web'/],
+  [to('64:ff9b::808:808'), /`destination` must have an IPv4 address, got '64:ff9b::808:808'/],
+  [to('8.8.8.8', 0), /`destination`: `port` must be an integer from 1 to 65535/],
+]
+
+for (const [question, complaint] of malformed) {
+  test(`${JSON.stringify(question)} is no question`, (t) => {
+    const ask = (): unknown => matchAccessList('', question as FaithAccessQuestion)
+    t.throws(ask, { instanceOf: FaithError, code: 'ERR_FAITH_ARGUMENT', message: complaint })
+  })
+}

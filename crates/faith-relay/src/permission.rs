@@ -1,0 +1,37 @@
+//! What a relay would decide about a connection, and why.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+
+use faith_packet::access::{AccessList, Basis, Decision, WrittenRule};
+
+use crate::cause::Cause;
+
+/// What the mappings and an access list say of a connection that has not been made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    /// The cause that would turn the connection away; `None` permits it.
+    pub cause: Option<Cause>,
+    /// The rule that decides; `None` where a default does.
+    pub rule: Option<WrittenRule>,
+    /// The address that the connection to the server comes from; `None` is the routing table's choice.
+    pub source: Option<Ipv4Addr>,
+}
+
+impl Permission {
+    /// What a list says of a client and the server that it dials. `is_own` says whether the server's address is one of the
+    /// router's own.
+    #[must_use]
+    pub fn of(
+        list: &AccessList,
+        client: Ipv6Addr,
+        server: SocketAddrV4,
+        is_own: impl FnOnce() -> bool,
+    ) -> Self {
+        let judgement = list.judge(Basis::Dialled, client, server, is_own);
+        let rule = judgement.rule.and_then(|place| list.written(place));
+        match judgement.decision {
+            Decision::Permit { outgoing } => Self { cause: None, rule, source: outgoing },
+            Decision::Deny(reason) => Self { cause: Some(reason.into()), rule, source: None },
+        }
+    }
+}

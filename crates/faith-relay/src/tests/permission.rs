@@ -1,0 +1,79 @@
+//! A relay says what it would decide.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::cause::Cause;
+use crate::permission::Permission;
+
+const LIST: &str = "
+# The second line.
+2001:db8:1::/48 deny 0.0.0.0/0 port 25
+::/0 permit 0.0.0.0/0 port 25 192.0.2.9
+::/0 permit 10.0.0.0/8   # private, on purpose
+";
+
+fn lab(sources: &[&str]) -> Lab {
+    let access = AccessList::parse(LIST, "test").unwrap();
+    let sources = sources.iter().map(|address| address.parse().unwrap()).collect();
+    Lab::new(RelayOptions { access, sources, ..options() })
+}
+
+fn ask(lab: &Lab, client: &str, destination: impl Into<SocketAddr>) -> Permission {
+    lab.engine.admission.permission(client.parse().unwrap(), destination.into())
+}
+
+fn rule(permission: &Permission) -> Option<(&str, Option<usize>)> {
+    permission.rule.as_ref().map(|rule| (rule.text.as_str(), rule.line))
+}
+
+#[test]
+fn the_rule_that_decides_is_told_with_its_line() {
+    let lab = lab(&[]);
+    let server: SocketAddr = "1.1.1.1:25".parse().unwrap();
+    let denied = ask(&lab, "2001:db8:1::7", server);
+    assert_eq!((denied.cause, denied.source), (Some(Cause::DeniedByRule), None));
+    assert_eq!(rule(&denied), Some(("2001:db8:1::/48 deny 0.0.0.0/0 port 25", Some(3))));
+
+    let permitted = ask(&lab, "2001:db8:2::7", server);
+    assert_eq!((permitted.cause, permitted.source), (None, "192.0.2.9".parse().ok()));
+    assert_eq!(rule(&permitted), Some(("::/0 permit 0.0.0.0/0 port 25 192.0.2.9", Some(4))));
+}
+
+#[test]
+fn a_default_that_decides_is_no_rule() {
+    let lab = lab(&[]);
+    for (server, cause) in [
+        ("1.1.1.1:80", Cause::DeniedNoMatch),
+        ("192.168.1.1:80", Cause::SpecialPurpose),
+        ("192.168.1.1:25", Cause::SpecialPurpose),
+        ("127.0.0.1:25", Cause::Loopback),
+    ] {
+        let denied = ask(&lab, "::1", server.parse::<SocketAddr>().unwrap());
+        assert_eq!((denied.cause, denied.rule), (Some(cause), None), "{server}");
+    }
+    let own = ask(&lab, "::1", SocketAddr::from((OWN_ADDRESS, 25)));
+    assert_eq!((own.cause, own.rule), (Some(Cause::OwnAddress), None));
+}
+
+#[test]
+fn an_address_that_a_client_dials_means_what_the_mappings_say() {
+    let lab = lab(&["192.0.2.1"]);
+    let permitted = ask(&lab, "::1", faith(Ipv4Addr::new(10, 0, 0, 7), 80));
+    assert_eq!((permitted.cause, permitted.source), (None, "192.0.2.1".parse().ok()));
+    let (_, line) = rule(&permitted).unwrap();
+    assert_eq!(line, Some(5));
+    let outside: SocketAddr = "[2001:db8::1]:80".parse().unwrap();
+    assert_eq!(ask(&lab, "::1", outside).cause, Some(Cause::NoMapping));
+}
+
+#[test]
+fn a_new_list_decides_from_then_on_and_asking_leaves_no_trace() {
+    let lab = lab(&[]);
+    let server: SocketAddr = "1.1.1.1:80".parse().unwrap();
+    assert_eq!(ask(&lab, "::1", server).cause, Some(Cause::DeniedNoMatch));
+    lab.engine.set_access(AccessList::default(), false);
+    assert_eq!(ask(&lab, "::1", server).cause, None);
+    let stats = lab.engine.stats();
+    assert_eq!((stats.sessions.active + stats.attempts, stats.refused.sum(), lab.engine.ledger.newest()), (0, 0, 0));
+}

@@ -1,0 +1,181 @@
+/** What an access list, or a relay, would decide about a connection that has not been made. */
+import { isIPv4, isIPv6 } from 'node:net'
+import { type AccessList, accessListText, LIST } from './access-list.js'
+import type { FaithEndpoint, FaithSessionDestination } from './endpoint.js'
+import { FaithError } from './errors.js'
+import { unwrap } from './failure.js'
+import { type NativePermission, native } from './native.js'
+import { type OptionNames, OptionReader, show } from './option-reader.js'
+import { type FaithCause, isCause } from './refusal.js'
+
+/**
+ * A client, and what it would dial: a {@link FaithRouteConnection}, for example.
+ *
+ * @group Access lists
+ */
+export interface FaithAccessQuestion {
+  /** The client's IPv6 address. */
+  client: string | FaithEndpoint
+  /**
+   * The destination, with its port: an IPv4 address; or an IPv6 address inside a prefix. A relay finds by its mappings what
+   * the IPv6 address means; {@link matchAccessList} takes `ipv4` and `ipv4Port`, which are there in what this package gives.
+   */
+  destination: FaithSessionDestination
+  /** Ignored. */
+  id?: number
+}
+
+/**
+ * The rule that decides.
+ *
+ * @group Access lists
+ */
+export interface FaithDecidingRule {
+  /** The rule in the grammar of faithd.conf(5). */
+  text: string
+  /** Its line, counted from 1; in an array, which rule it is. */
+  line?: number
+  /** The file, where {@link matchAccessList} was told it. */
+  file?: string
+}
+
+/**
+ * What would be decided.
+ *
+ * @group Access lists
+ */
+export interface FaithPermission {
+  /** Whether the connection would be permitted. */
+  permitted: boolean
+  /** What would turn it away; not there where it is permitted. */
+  cause?: FaithCause
+  /** The rule that decides; not there where a default does, as for a list without rules. */
+  rule?: FaithDecidingRule
+  /** The IPv4 address of this host that the connection would come from; not there where the routing table chooses. */
+  localAddress?: string
+}
+
+/**
+ * How a list is matched.
+ *
+ * @group Access lists
+ */
+export interface FaithMatchOptions {
+  /** As {@link FaithRelaySettings.allowLoopback}. Default `false`. */
+  allowLoopback?: boolean
+  /** The file that the list was read from: `rule.file`, and in the errors of the list. Default: none. */
+  file?: string
+}
+
+const QUESTION: OptionNames<FaithAccessQuestion> = { client: true, destination: true, id: true }
+const CLIENT: OptionNames<FaithEndpoint> = { address: true, port: true }
+/** The names of what this package gives as a destination. */
+const DESTINATION = {
+  address: true,
+  port: true,
+  ipv4: true,
+  ipv4Port: true,
+  prefix: true,
+  interface: true,
+} as const
+const MATCH: OptionNames<FaithMatchOptions> = { allowLoopback: true, file: true }
+
+/** A question, checked. */
+interface Ends {
+  client: string
+  destination: FaithSessionDestination
+}
+
+/**
+ * Says what an access list decides about a client and a server, and by which rule. It knows no host: unlike
+ * {@link FaithRelay.permits} it takes no address for this host's own, and asks no limits. Each call reads the whole list.
+ *
+ * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule; `ERR_FAITH_ARGUMENT`
+ *
+ * @example
+ * ```ts
+ * const list = '::/0 permit 0.0.0.0/0 port 443'
+ * const client = '2001:db8::1'
+ * matchAccessList(list, { client, destination: { address: '8.8.8.8', port: 443 } }).permitted // true
+ * matchAccessList(list, { client, destination: { address: '10.0.0.7', port: 443 } }).cause // 'special-purpose'
+ * ```
+ *
+ * @group Access lists
+ */
+export function matchAccessList(
+  list: AccessList,
+  question: FaithAccessQuestion,
+  options: FaithMatchOptions = {},
+): FaithPermission {
+  const call = 'matchAccessList'
+  const text = accessListText(call, list)
+  const { client, destination } = readQuestion(call, question)
+  const read = new OptionReader(call, MATCH, options)
+  const allowLoopback = read.boolean('allowLoopback', false)
+  const file = read.unchecked('file') === undefined ? undefined : read.string('file')
+  const { address, port, ipv4 = address, ipv4Port = port } = destination
+  if (!isIPv4(ipv4)) {
+    const message = `${call}: \`destination\` must have an IPv4 address, got ${show(address)}`
+    throw new FaithError('ERR_FAITH_ARGUMENT', message, {
+      hint: 'extract() finds the one inside an IPv6 address',
+    })
+  }
+  const name = file ?? LIST
+  return toPermission(
+    unwrap(native.matchAccessList(text, name, allowLoopback, client, ipv4, ipv4Port)),
+    file,
+  )
+}
+
+/** @internal The client and the destination of a question, checked. */
+export function readQuestion(call: string, question: unknown): Ends {
+  const read = new OptionReader(call, QUESTION, question)
+  const given = read.unchecked('client')
+  const client =
+    typeof given === 'string'
+      ? given
+      : new OptionReader(`${call}: \`client\``, CLIENT, given).string('address')
+  if (!isIPv6(client)) throw read.refuse('client', 'an IPv6 address', client)
+
+  const to = new OptionReader(
+    `${call}: \`destination\``,
+    DESTINATION,
+    read.unchecked('destination'),
+  )
+  const port = { min: 1, max: 65_535 }
+  const destination: FaithSessionDestination = {
+    address: readAddress(to, 'address'),
+    port: to.integer('port', port),
+  }
+  // The two go together, and an address that is IPv4 means itself.
+  if (isIPv6(destination.address) && to.unchecked('ipv4') !== undefined) {
+    destination.ipv4 = readAddress(to, 'ipv4')
+    destination.ipv4Port = to.integer('ipv4Port', port, destination.port)
+  }
+  return { client, destination }
+}
+
+function readAddress(
+  read: OptionReader<keyof typeof DESTINATION>,
+  name: 'address' | 'ipv4',
+): string {
+  const address = read.string(name)
+  if (isIPv4(address) || (name === 'address' && isIPv6(address))) return address
+  throw read.refuse(name, name === 'ipv4' ? 'an IPv4 address' : 'an IP address', address)
+}
+
+/** @internal What the addon says, in the public shape. */
+export function toPermission(
+  { cause, rule, line, localAddress }: NativePermission,
+  file?: string,
+): FaithPermission {
+  const permission: FaithPermission = { permitted: cause === undefined }
+  if (cause !== undefined && isCause(cause)) permission.cause = cause
+  if (rule !== undefined) {
+    permission.rule = { text: rule }
+    if (line !== undefined) permission.rule.line = line
+    if (file !== undefined) permission.rule.file = file
+  }
+  if (localAddress !== undefined) permission.localAddress = localAddress
+  return permission
+}

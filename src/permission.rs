@@ -1,0 +1,72 @@
+//! What would be decided about a connection.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use faith_relay::Permission;
+use napi_derive::napi;
+
+use crate::failure::{NativeFailure, Outcome, outcome};
+use crate::relay_options::access_list;
+
+/// What would be decided about a connection.
+#[napi(object)]
+pub struct NativePermission {
+    /// The cause that would turn it away; none permits it.
+    pub cause: Option<String>,
+    /// The rule that decides.
+    pub rule: Option<String>,
+    /// The line of that rule.
+    pub line: Option<u32>,
+    /// The IPv4 address that it would come from.
+    pub local_address: Option<String>,
+}
+
+impl From<Permission> for NativePermission {
+    fn from(permission: Permission) -> Self {
+        let Permission { cause, rule, source } = permission;
+        let line = rule.as_ref().and_then(|rule| u32::try_from(rule.line?).ok());
+        Self {
+            cause: cause.map(|cause| cause.name().to_owned()),
+            rule: rule.map(|rule| rule.text),
+            line,
+            local_address: source.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// What an access list says of a client and a server. `name` is what errors call the list.
+#[napi(ts_return_type = "NativeFailure | NativePermission")]
+#[must_use]
+pub fn match_access_list(
+    text: String,
+    name: String,
+    allow_loopback: bool,
+    client: String,
+    address: String,
+    port: u16,
+) -> Outcome<NativePermission> {
+    let permission = ends(&client, &address, port).and_then(|(client, destination)| {
+        let SocketAddr::V4(server) = destination else {
+            return Err(wrong(format!("`{address}` is not an IPv4 address")));
+        };
+        let list = access_list(&text, &name, allow_loopback)?;
+        Ok(Permission::of(&list, client, server, || false).into())
+    });
+    outcome(permission)
+}
+
+/// A client's address, and a destination.
+pub(crate) fn ends(client: &str, address: &str, port: u16) -> Result<(Ipv6Addr, SocketAddr), NativeFailure> {
+    let client = client.parse().map_err(|_| wrong(format!("`{client}` is not an IPv6 address")))?;
+    let address: IpAddr = address.parse().map_err(|_| wrong(format!("`{address}` is not an IP address")))?;
+    Ok((client, SocketAddr::new(address, port)))
+}
+
+pub(crate) fn closed() -> NativeFailure {
+    NativeFailure::new("ERR_FAITH_CLOSED", "the relay is closed")
+}
+
+fn wrong(message: impl Display) -> NativeFailure {
+    NativeFailure::new("ERR_FAITH_ARGUMENT", message)
+}
