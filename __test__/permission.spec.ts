@@ -79,8 +79,8 @@ const malformed: [question: unknown, complaint: RegExp][] = [
 ]
 
 for (const [question, complaint] of malformed) {
+  const ask = (): unknown => matchAccessList('', question as FaithAccessQuestion)
   test(`${JSON.stringify(question)} is no question`, (t) => {
-    const ask = (): unknown => matchAccessList('', question as FaithAccessQuestion)
     t.throws(ask, { instanceOf: FaithError, code: 'ERR_FAITH_ARGUMENT', message: complaint })
   })
 }

@@ -121,10 +121,13 @@ test('a legal verdict is read as it is', async (t) => {
     { host: fc.ipV4(), port, allowAny: fc.constant(true), ...options },
     { requiredKeys: ['host', 'port'] },
   )
-  const proceed = fc.record(options, { requiredKeys: [] })
+  const proceed = fc.record(
+    { proceed: fc.constant(true), ...options },
+    { requiredKeys: ['proceed'] },
+  )
   const legal = fc.oneof(
     server,
-    proceed.map((one) => ({ proceed: true, ...one })),
+    proceed,
     fc.constantFrom(...REJECTS).map((reject) => ({ reject })),
     fc.constant({ socket: true }),
   )

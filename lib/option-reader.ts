@@ -39,8 +39,8 @@ export class OptionReader<Name extends string = string> {
 
   /** Refuses every option but `name`, which does not go with others, and those that it goes with. */
   alone(name: Name, ...withs: readonly Name[]): void {
-    const fits: readonly string[] = [name, ...withs]
-    const other = [...this.#options.keys()].find((one) => !fits.includes(one))
+    const fits = new Set<string>([name, ...withs])
+    const other = [...this.#options.keys()].find((one) => !fits.has(one))
     if (other === undefined) return
     const message = `${this.#call}: \`${other}\` does not go with \`${name}\``
     throw new FaithError('ERR_FAITH_ARGUMENT', message)

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Place;
-use crate::engine::FAR;
+use crate::clock::FAR;
 use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::pairing::Pairing;

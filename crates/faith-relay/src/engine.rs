@@ -4,20 +4,17 @@
 //! that its tests run over loopback sockets.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use faith_packet::access::AccessList;
 
 use crate::admission::{Admission, Router};
+use crate::clock::FAR;
 use crate::counters::RelayStats;
 use crate::ledger::Ledger;
 use crate::options::RelayOptions;
 use crate::pairing::Pairing;
 use crate::record::Observer;
 use crate::spares::Spares;
-
-/// Longer timeouts are this long: sums of times must not overflow.
-pub(crate) const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// A relay's rules and its sessions.
 pub(crate) struct Engine {
