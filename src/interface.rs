@@ -189,6 +189,10 @@ impl NativeInterface {
         reason = "JavaScript gives a function for each kind of batch; `expect` would hold for the macro's function too"
     )]
     #[napi(ts_return_type = "Promise<NativeFailure | NativeRelay>")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a callback for each thing that a relay tells; napi copies this line"
+    )]
     pub fn relay<'env>(
         &self,
         env: &'env Env,

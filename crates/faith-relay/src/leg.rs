@@ -165,7 +165,7 @@ impl Leg {
             }
             guard.clear_ready();
         }
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 
     /// Lets the socket close with a FIN, not a RST.
