@@ -87,7 +87,12 @@ export type {
   FaithRouteVerdict,
 } from './lib/route.js'
 export { FaithSocket, type FaithSocketDestination, type FaithSocketOptions } from './lib/socket.js'
-export type { FaithSplice, FaithSpliceOptions, FaithSpliceServer } from './lib/splice.js'
+export type {
+  FaithSplice,
+  FaithSpliceEnd,
+  FaithSpliceOptions,
+  FaithSpliceServer,
+} from './lib/splice.js'
 export {
   checkSupport,
   type FaithSupport,

@@ -1,6 +1,6 @@
 import { EventEmitter, getEventListeners } from 'node:events'
 import test from 'ava'
-import { onAbort, openUntil, unlessAborted } from '../lib/abort.js'
+import { onAbort, openUntil } from '../lib/abort.js'
 
 /** Something that opens, notes that it closes, and says so. */
 class Closable extends EventEmitter {
@@ -85,20 +85,4 @@ test('whoever waits for a signal is told once, and whoever waits no more is not'
   controller.abort()
   other()
   t.deepEqual(told, ['waiting'])
-})
-
-test('what takes long is not waited for when the signal is aborted', async (t) => {
-  const controller = new AbortController()
-  const waiting = unlessAborted(controller.signal, new Promise<never>(() => undefined))
-  controller.abort(reason)
-  t.is((await t.throwsAsync(waiting, abortError)).cause, reason)
-  const late = unlessAborted(controller.signal, new Promise<never>(() => undefined))
-  await t.throwsAsync(late, abortError)
-})
-
-test('what is done before the signal is aborted counts as it is', async (t) => {
-  const { signal } = new AbortController()
-  t.is(await unlessAborted(signal, Promise.resolve(7)), 7)
-  t.is(await t.throwsAsync(unlessAborted(signal, Promise.reject(reason))), reason)
-  t.is(getEventListeners(signal, 'abort').length, 0)
 })

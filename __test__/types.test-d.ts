@@ -45,6 +45,7 @@ import {
   FaithSocket,
   type FaithSocketDestination,
   type FaithSplice,
+  type FaithSpliceEnd,
   type FaithSupportCheck,
   type PortSpec,
   type readAccessList,
@@ -227,8 +228,15 @@ export function relayEvents(): void {
 }
 
 export async function splices(): Promise<void> {
-  const spliced = await socket.spliceTo({ host: '192.0.2.1', port: 80 })
-  same<typeof spliced, FaithSplice>(true)
+  const splice = socket.spliceTo({ host: '192.0.2.1', port: 80 })
+  same<typeof splice, FaithSplice>(true)
+  same<typeof splice.connected, Promise<void>>(true)
+  same<typeof splice.bytesUp | typeof splice.bytesDown, number>(true)
+  same<ReturnType<typeof splice.abort>, void>(true)
+  // @ts-expect-error only the relay counts
+  splice.bytesUp = 0
+  const spliced = await splice
+  same<typeof spliced, FaithSpliceEnd>(true)
   same<typeof spliced.bytesUp, number>(true)
   same<typeof spliced.reason, FaithSessionEndReason>(true)
   await socket.spliceTo(new Socket())

@@ -6,8 +6,8 @@ export class AbortError extends Error {
   override readonly name = 'AbortError'
   readonly code = 'ABORT_ERR'
 
-  constructor(signal: AbortSignal) {
-    super('The operation was aborted', { cause: signal.reason })
+  constructor({ reason }: Pick<AbortSignal, 'reason'>) {
+    super('The operation was aborted', { cause: reason })
   }
 }
 
@@ -45,25 +45,6 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   everyone.set(signal, waiting)
   waiting.add(callback)
   return () => waiting.delete(callback)
-}
-
-/** @internal What comes of `work`, unless the signal is aborted before. */
-export async function unlessAborted<T>(
-  signal: AbortSignal | undefined,
-  work: Promise<T>,
-): Promise<T> {
-  if (signal === undefined) return await work
-  let abort: (() => void) | undefined
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(new AbortError(signal))
-  })
-  const forget = onAbort(signal, () => abort?.())
-  if (signal.aborted) abort?.()
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    forget()
-  }
 }
 
 /** @internal What `open` opens, until the signal closes it. */

@@ -150,7 +150,7 @@ export interface FaithInterfaceStats {
   shortcut: boolean
   /** Threads that capture and relay. */
   workers: number
-  /** What became of the sockets that {@link FaithSocket.spliceTo} gave back, once they were spliced. */
+  /** What became of the sockets that `spliceTo()` of a {@link FaithSocket} gave back, once they were spliced. */
   splices: FaithSessionStats
 }
 

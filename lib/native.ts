@@ -33,7 +33,6 @@ export type {
   NativeSession,
   NativeSessionStats,
   NativeShortage,
-  NativeStop,
   NativeSupport,
   NativeVerdict,
   NativeWarning,

@@ -324,7 +324,8 @@ export class FaithSocket extends Socket {
 
   /**
    * Gives the connection back: it is connected with an IPv4 server, or with the peer of another socket, and the kernel
-   * carries the rest, both ways, half-close and resets included. Resolves when that has ended, however it did.
+   * carries the rest, both ways, half-close and resets included. Resolves when that has ended, however it did. Before, the
+   * returned promise tells when it is connected and how many bytes it has carried, and can abort it: {@link FaithSplice}.
    *
    * The server gets first what this socket has read and nobody has consumed, so whoever has looked at the beginning
    * puts it back with `unshift()`; and the client gets first what was written before. The bytes of another socket are
@@ -335,20 +336,18 @@ export class FaithSocket extends Socket {
    *
    * Then Node is done with it. It is destroyed, so that nothing can be written; its `data` listeners are removed; its
    * addresses stay; and `close` is emitted when the splice has ended. Until that the splice keeps the process running.
-   * It ends with the interface, or when its `signal` is aborted; either resets both sides (`aborted`).
+   * It ends with the interface, or when it or its `signal` is aborted; each resets both sides (`aborted`).
    *
-   * @param to - a server, with the options of the splice; or a socket that is connected already, and the options after it
+   * @param server - a server that is to be connected to, with the options of the splice
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`; `ERR_FAITH_SOCKET` when one of the sockets is closed, not connected,
    * has ended writing, has an encoding, is not plain TCP or is spliced already; `ERR_FAITH_DENIED` when the server has a
    * special-purpose, own or loopback address and `allowAny` is not `true`; `ERR_FAITH_CLOSED`; `ECONNREFUSED`,
    * `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EACCES`, `EADDRNOTAVAIL` (`localAddress`), `EMFILE` and others of connect(2);
    * `ENOTFOUND` and others of getaddrinfo(3)
-   * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the splice has begun
+   * @throws an `AbortError` with the `code` `ABORT_ERR`, when it or its `signal` is aborted before it has begun
    *
    * @example
    * ```ts
-   * import { connect } from 'node:net'
-   *
    * listener.on('connection', (socket) => {
    *   socket.on('error', () => socket.destroy())
    *   socket.on('end', () => socket.destroy()) // before it has said anything
@@ -367,24 +366,35 @@ export class FaithSocket extends Socket {
    *     }
    *   })
    * })
+   * ```
+   */
+  spliceTo(server: FaithSpliceServer): FaithSplice
+  /**
+   * Connects the client with the peer of another socket, which is connected already, as the overload for a server does with
+   * that server. The other socket leaves Node too, and its bytes are treated likewise.
    *
-   * // into a socket, for an hour at most
+   * @param socket - the other socket
+   * @throws {@link FaithError} as the overload for a server, but for what connecting fails by
+   *
+   * @example
+   * ```ts
+   * import { connect } from 'node:net'
+   *
    * const upstream = connect(80, '192.0.2.1')
    * upstream.on('error', () => socket.destroy())
-   * upstream.on('connect', () => {
-   *   const signal = AbortSignal.timeout(3_600_000)
-   *   socket.spliceTo(upstream, { signal }).catch(() => socket.destroy())
+   * upstream.on('connect', async () => {
+   *   const splice = socket.spliceTo(upstream, { idleTimeoutMs: 60_000 })
+   *   const limit = setTimeout(() => splice.abort(), 3_600_000) // an hour at most
+   *   await splice.catch(() => socket.destroy())
+   *   clearTimeout(limit)
+   *   console.log(`${splice.bytesUp} bytes up, ${splice.bytesDown} down`)
    * })
    * ```
    */
-  spliceTo(
-    ...to:
-      | [target: FaithSpliceServer | Socket, options?: undefined]
-      | [target: Socket, options: FaithSpliceOptions]
-  ): Promise<FaithSplice> {
-    const [target, options] = to
-    if (!this.#isCaptured) return Promise.reject(notCaptured())
-    return splice(this.#faith, this.#connection, this, target, options)
+  spliceTo(socket: Socket, options?: FaithSpliceOptions): FaithSplice
+  spliceTo(to: FaithSpliceServer | Socket, options?: FaithSpliceOptions): FaithSplice {
+    const [faith, connection, isCaptured] = [this.#faith, this.#connection, this.#isCaptured]
+    return splice({ faith, connection, socket: this, isCaptured }, to, options)
   }
 }
 
@@ -400,8 +410,3 @@ export function requireSockets(call: string): void {
 
 /** Whether this runtime has sockets for captured connections; found out when it is first asked. */
 let isCapable: boolean | undefined
-
-function notCaptured(): FaithError {
-  const message = 'socket.spliceTo: the socket cannot be spliced: it has another connection by now'
-  return new FaithError('ERR_FAITH_SOCKET', message)
-}

@@ -1,16 +1,10 @@
 /** Captured sockets given back: JavaScript has seen enough, and Rust carries the rest. */
 import { Socket } from 'node:net'
-import { AbortError, onAbort, unlessAborted } from './abort.js'
+import { AbortError, onAbort } from './abort.js'
 import { FaithError } from './errors.js'
 import { unwrap } from './failure.js'
 import { Handover } from './handover.js'
-import {
-  type NativeConnection,
-  type NativeInterface,
-  type NativeLeg,
-  type NativeStop,
-  native,
-} from './native.js'
+import { type NativeConnection, type NativeInterface, type NativeLeg, native } from './native.js'
 import { type OptionNames, OptionReader, readable } from './option-reader.js'
 import {
   CONNECT_OPTIONS,
@@ -78,7 +72,7 @@ export interface FaithSpliceServer extends FaithSpliceOptions {
  *
  * @group Listener and sockets
  */
-export interface FaithSplice {
+export interface FaithSpliceEnd {
   /** Bytes carried from the client to the server, those included that JavaScript had read and not consumed. */
   bytesUp: number
   /** Bytes carried from the server to the client; what JavaScript wrote before is not among them. */
@@ -87,6 +81,30 @@ export interface FaithSplice {
   reason: FaithSessionEndReason
   /** From when Rust had both connections to the end, in milliseconds. */
   durationMs: number
+}
+
+/**
+ * A splice, from the call of `spliceTo()` of a {@link FaithSocket} on: the promise of its end, with its state so far. What `then()`,
+ * `catch()` and `finally()` return is a promise without that.
+ *
+ * @group Listener and sockets
+ */
+export interface FaithSplice extends Promise<FaithSpliceEnd> {
+  /**
+   * Resolves when the splice begins: the server is connected, what was written before is sent, and Node is done with the
+   * sockets. Rejects as the splice itself does where that does not begin; a rejection that no code handles here is no
+   * unhandled rejection.
+   */
+  readonly connected: Promise<void>
+  /** Bytes carried from the client to the server so far; 0 before it begins, and all of them after its end. */
+  readonly bytesUp: number
+  /** Bytes carried from the server to the client so far, likewise. */
+  readonly bytesDown: number
+  /**
+   * Ends it as its `signal` does: both sides are reset, and it ends as `aborted`. Before it has begun, the promise is
+   * rejected with an `AbortError` and the socket remains what it is. After its end it does nothing.
+   */
+  abort(): void
 }
 
 const CALL = 'socket.spliceTo'
@@ -105,69 +123,128 @@ interface Target {
   signal: AbortSignal | undefined
 }
 
-/** A splice that is on its way, or goes on. */
-interface Splicing {
+/** A splice that has begun. It is no promise itself, so as not to be waited for where it begins. */
+interface Begun {
+  ended: ReturnType<NativeInterface['splice']>
+}
+
+/** A captured socket that is to be spliced. */
+interface Captured {
   faith: NativeInterface
-  captured: NativeConnection
-  target: Target
-  stop: NativeStop
+  connection: NativeConnection
+  socket: Socket
+  /** Whether the socket still has that connection. */
+  isCaptured: boolean
 }
 
-/** @internal Splices a captured socket to its end. */
-export async function splice(
-  faith: NativeInterface,
-  captured: NativeConnection,
-  socket: Socket,
-  given: FaithSpliceServer | Socket,
-  options: FaithSpliceOptions | undefined,
-): Promise<FaithSplice> {
-  const target = readTarget(given, options)
-  const { server, signal } = target
-  if (server === socket) throw wrong('a socket cannot be spliced to itself')
-  if (signal?.aborted) throw new AbortError(signal)
+/** One splice, until it has begun and until it has ended. */
+class Splicing {
+  readonly handle = new native.NativeSpliceHandle()
+  readonly #captured: Captured
+  #aborted: AbortError | undefined
+  #interrupt: (() => void) | undefined
+  #forgetSignal: (() => void) | undefined
 
-  const stop = new native.NativeStop()
-  const forget = signal && onAbort(signal, () => stop.stop())
-  try {
-    const ended = await begin({ faith, captured, target, stop }, socket)
-    const { bytesUp, bytesDown, durationMs, reason } = unwrap(await ended.promise)
-    return { bytesUp, bytesDown, reason: toSessionEndReason(reason), durationMs }
-  } finally {
-    forget?.()
+  constructor(captured: Captured) {
+    this.#captured = captured
   }
-}
 
-/** Takes what is to be spliced from Node, and begins. What it gives is no promise, so as not to be waited for here. */
-async function begin(
-  { faith, captured, target, stop }: Splicing,
-  socket: Socket,
-): Promise<{ promise: ReturnType<NativeInterface['splice']> }> {
-  const { server, timeouts, signal } = target
-  const leaving: Handover[] = []
-  const connected: NativeLeg[] = []
-  try {
-    leaving.push(new Handover(CALL, socket))
-    if (server instanceof Socket) leaving.push(new Handover(CALL, server))
-    else connected.push(await connect({ faith, captured, target, stop }, server))
+  abort(reason?: unknown): void {
+    this.#aborted ??= new AbortError({ reason })
+    this.handle.stop()
+    this.#interrupt?.()
+  }
 
-    const busy = (): Handover[] => leaving.filter((one) => one.isBusy())
-    for (let waiting = busy(); waiting.length > 0; waiting = busy()) {
-      await unlessAborted(signal, Promise.all(waiting.map((one) => one.written())))
-    }
+  /** Connects and begins. */
+  async begin(to: unknown, options: unknown): Promise<Begun> {
+    if (!this.#captured.isCaptured) throw notCaptured()
+    const { server, timeouts, signal } = readTarget(to, options)
+    if (server === this.#captured.socket) throw wrong('a socket cannot be spliced to itself')
     if (signal?.aborted) throw new AbortError(signal)
-    // Nothing may come between here and the end of the sockets: neither a byte to be read nor one to be written.
-    const taken = unwrap(native.takeSockets(leaving.map((one) => one.descriptor)))
-    const [up = NOTHING, down = NOTHING] = leaving.map((one) => one.rest())
-    const legs = [...taken, ...connected]
-    const promise = faith.splice(captured, { ...timeouts, up, down }, legs, stop)
-    for (const one of leaving) one.leave(promise)
-    return { promise }
-  } catch (error) {
-    for (const leg of connected) leg.close()
-    for (const one of leaving) one.cancel()
-    // What was stopped failed in some way of its own.
-    throw signal?.aborted ? new AbortError(signal) : error
+    this.#forgetSignal = signal && onAbort(signal, () => this.abort(signal.reason))
+    return await this.#splice(server, timeouts)
   }
+
+  /** Waits for its end. */
+  async end(begun: Promise<Begun>): Promise<FaithSpliceEnd> {
+    try {
+      const { bytesUp, bytesDown, durationMs, reason } = unwrap(await (await begun).ended)
+      return { bytesUp, bytesDown, reason: toSessionEndReason(reason), durationMs }
+    } finally {
+      this.#forgetSignal?.()
+    }
+  }
+
+  /** Takes what is to be spliced from Node, and begins. */
+  async #splice(server: Target['server'], timeouts: Target['timeouts']): Promise<Begun> {
+    const { faith, connection, socket } = this.#captured
+    const leaving: Handover[] = []
+    const connected: NativeLeg[] = []
+    try {
+      leaving.push(new Handover(CALL, socket))
+      if (server instanceof Socket) leaving.push(new Handover(CALL, server))
+      else connected.push(await this.#connect(server))
+
+      const busy = (): Handover[] => leaving.filter((one) => one.isBusy())
+      for (let waiting = busy(); waiting.length > 0; waiting = busy()) {
+        await this.#unlessAborted(Promise.all(waiting.map((one) => one.written())))
+      }
+      if (this.#aborted) throw this.#aborted
+      // Nothing may come between here and the end of the sockets: neither a byte to be read nor one to be written.
+      const taken = unwrap(native.takeSockets(leaving.map((one) => one.descriptor)))
+      const [up = NOTHING, down = NOTHING] = leaving.map((one) => one.rest())
+      const legs = [...taken, ...connected]
+      const options = { ...timeouts, up, down }
+      const ended = faith.splice(connection, options, legs, this.handle)
+      for (const one of leaving) one.leave(ended)
+      return { ended }
+    } catch (error) {
+      for (const leg of connected) leg.close()
+      for (const one of leaving) one.cancel()
+      // What was stopped failed in some way of its own.
+      throw this.#aborted ?? error
+    }
+  }
+
+  async #connect(server: NamedServer & { connectTimeoutMs: number }): Promise<NativeLeg> {
+    const { connectTimeoutMs } = server
+    const found = resolve(server).catch((cause: NodeJS.ErrnoException) => {
+      const { code = 'ENOTFOUND', errno, syscall } = cause
+      throw new FaithError(code, `${CALL}: ${cause.message}`, { errno, syscall, cause })
+    })
+    const options = { ...(await this.#unlessAborted(found)), connectTimeoutMs }
+    const { faith, connection } = this.#captured
+    return unwrap(await faith.connect(connection, options, this.handle))
+  }
+
+  /** What comes of `work`, unless the splice is aborted before. */
+  async #unlessAborted<T>(work: Promise<T>): Promise<T> {
+    const aborted = new Promise<never>((_resolve, reject) => {
+      this.#interrupt = () => reject(this.#aborted)
+    })
+    if (this.#aborted) this.#interrupt?.()
+    try {
+      return await Promise.race([work, aborted])
+    } finally {
+      this.#interrupt = undefined
+    }
+  }
+}
+
+/** @internal Splices a captured socket to its end. Whatever is wrong rejects the promise. */
+export function splice(captured: Captured, to: unknown, options: unknown): FaithSplice {
+  const splicing = new Splicing(captured)
+  const { handle } = splicing
+  const begun = splicing.begin(to, options)
+  const connected = begun.then(() => undefined)
+  // The promise of the end is rejected for the same reason.
+  connected.catch(() => undefined)
+  return Object.defineProperties(splicing.end(begun), {
+    connected: { value: connected },
+    bytesUp: { get: () => handle.bytesUp },
+    bytesDown: { get: () => handle.bytesDown },
+    abort: { value: () => splicing.abort() },
+  }) as FaithSplice
 }
 
 function readTarget(target: unknown, options?: unknown): Target {
@@ -191,17 +268,9 @@ function readOptions(read: OptionReader<keyof FaithSpliceOptions>): Omit<Target,
   return { timeouts, signal }
 }
 
-async function connect(
-  { faith, captured, target, stop }: Splicing,
-  server: NamedServer & { connectTimeoutMs: number },
-): Promise<NativeLeg> {
-  const { connectTimeoutMs } = server
-  const found = resolve(server).catch((cause: NodeJS.ErrnoException) => {
-    const { code = 'ENOTFOUND', errno, syscall } = cause
-    throw new FaithError(code, `${CALL}: ${cause.message}`, { errno, syscall, cause })
-  })
-  const resolved = await unlessAborted(target.signal, found)
-  return unwrap(await faith.connect(captured, { ...resolved, connectTimeoutMs }, stop))
+function notCaptured(): FaithError {
+  const message = `${CALL}: the socket cannot be spliced: it has another connection by now`
+  return new FaithError('ERR_FAITH_SOCKET', message)
 }
 
 function wrong(message: string): FaithError {

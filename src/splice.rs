@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use faith_packet::access::DenyReason;
 use faith_packet::proxy;
-use faith_relay::{ConnectError, Connection, NoServer, Server, SessionRecord, Splice, Stop, take_back};
+use faith_relay::{
+    ConnectError, Connection, NoServer, Server, SessionRecord, Splice, SpliceHandle, take_back,
+};
 use faith_stack::StackError;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, ClassInstance, PromiseRaw};
@@ -100,15 +102,15 @@ pub struct NativeSpliced {
     pub reason: String,
 }
 
-/// What ends a splice, or the connecting for it.
+/// One splice, from before its server is connected until after its end.
 #[napi]
 #[derive(Default)]
-pub struct NativeStop {
-    stop: Stop,
+pub struct NativeSpliceHandle {
+    handle: SpliceHandle,
 }
 
 #[napi]
-impl NativeStop {
+impl NativeSpliceHandle {
     /// Of one that is still to begin.
     #[napi(constructor)]
     #[must_use]
@@ -119,7 +121,21 @@ impl NativeStop {
     /// Ends it now, or as soon as it begins.
     #[napi]
     pub fn stop(&self) {
-        self.stop.stop();
+        self.handle.stop();
+    }
+
+    /// From client to server, so far.
+    #[napi(getter)]
+    #[must_use]
+    pub fn bytes_up(&self) -> f64 {
+        number(self.handle.bytes_up())
+    }
+
+    /// From server to client, so far.
+    #[napi(getter)]
+    #[must_use]
+    pub fn bytes_down(&self) -> f64 {
+        number(self.handle.bytes_down())
     }
 }
 
@@ -143,12 +159,12 @@ impl NativeInterface {
         env: &'env Env,
         captured: NativeCaptured,
         server: NativeServer,
-        #[napi(ts_arg_type = "NativeStop")] stop: &NativeStop,
+        #[napi(ts_arg_type = "NativeSpliceHandle")] handle: &NativeSpliceHandle,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeLeg>>> {
         let name = self.interface.name().to_owned();
         let begun = read_server(&captured, &server).map(|server| {
-            let stop = stop.stop.clone();
-            (server.address, self.splices.connect(captured.worker as usize, server, stop))
+            let handle = handle.handle.clone();
+            (server.address, self.splices.connect(captured.worker as usize, server, handle))
         });
         env.spawn_future(async move {
             let (address, connected) = match begun {
@@ -175,11 +191,11 @@ impl NativeInterface {
         captured: NativeCaptured,
         options: NativeSpliceOptions,
         #[napi(ts_arg_type = "NativeLeg[]")] legs: Vec<ClassInstance<'env, NativeLeg>>,
-        #[napi(ts_arg_type = "NativeStop")] stop: &NativeStop,
+        #[napi(ts_arg_type = "NativeSpliceHandle")] handle: &NativeSpliceHandle,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeSpliced>>> {
         let name = self.interface.name().to_owned();
         let begun = read_splice(&captured, &options, legs.iter().map(|leg| leg.take()).collect())
-            .map(|splice| self.splices.begin(captured.worker as usize, splice, stop.stop.clone()));
+            .map(|splice| self.splices.begin(captured.worker as usize, splice, handle.handle.clone()));
         // The interface must not be held by what waits for the end: it is closed when JavaScript forgets it.
         env.spawn_future(async move {
             Ok(outcome(match begun {

@@ -15,7 +15,7 @@ import {
   type FaithPermission,
   type FaithRelayOptions,
   type FaithRelayStats,
-  type FaithSplice,
+  type FaithSpliceEnd,
   type FaithSpliceServer,
 } from '../../index.js'
 import { fileURLToPath } from 'node:url'
@@ -349,7 +349,7 @@ export class AcceptedConnection extends Connection {
   spliceTo(
     target: FaithSpliceServer | Connection,
     ...signal: [name?: string]
-  ): Promise<FaithSplice> {
+  ): Promise<FaithSpliceEnd> {
     return target instanceof Connection
       ? this.program.ask('spliceToSocket', this.id, target.id, {}, ...signal)
       : this.program.ask('spliceTo', this.id, target, ...signal)

@@ -6,6 +6,7 @@ import {
   FaithListener,
   FaithSocket,
   type FaithSplice,
+  type FaithSpliceEnd,
   type FaithSpliceOptions,
   type FaithSpliceServer,
 } from '../../index.js'
@@ -20,6 +21,17 @@ function until(name?: string): { signal?: AbortSignal } {
   const controller = controllers.get(name) ?? new AbortController()
   controllers.set(name, controller)
   return { signal: controller.signal }
+}
+
+/** What a splice has carried. */
+export type SpliceBytes = Pick<FaithSplice, 'bytesUp' | 'bytesDown'>
+
+const splices: FaithSplice[] = []
+
+function keptSplice(kept: number): FaithSplice {
+  const splice = splices[kept]
+  if (splice === undefined) throw new Error(`${kept} is no splice`)
+  return splice
 }
 
 const faithSocket = (id: number): FaithSocket => recall(id, FaithSocket)
@@ -113,7 +125,7 @@ export const spliceVerbs = {
   peek: (id: number): Promise<string> => peek(recall(id, Socket)),
 
   /** Splices to a server, which may have any address, until the signal of that name is aborted. */
-  spliceTo: (id: number, server: FaithSpliceServer, signal?: string): Promise<FaithSplice> =>
+  spliceTo: (id: number, server: FaithSpliceServer, signal?: string): Promise<FaithSpliceEnd> =>
     faithSocket(id).spliceTo({ allowAny: true, ...server, ...until(signal) }),
 
   /** The same into a socket. */
@@ -122,8 +134,31 @@ export const spliceVerbs = {
     other: number,
     options: FaithSpliceOptions,
     signal?: string,
-  ): Promise<FaithSplice> =>
+  ): Promise<FaithSpliceEnd> =>
     faithSocket(id).spliceTo(recall(other, Socket), { ...options, ...until(signal) }),
+
+  /** Begins to splice to a server, and keeps the promise. */
+  beginSplice(id: number, server: FaithSpliceServer): number {
+    const splice = faithSocket(id).spliceTo({ allowAny: true, ...server })
+    // The spec asks for its end later.
+    splice.catch(() => undefined)
+    return splices.push(splice) - 1
+  },
+
+  /** Waits until a splice that was begun is connected; its bytes then. */
+  async spliceConnected(kept: number): Promise<SpliceBytes> {
+    await keptSplice(kept).connected
+    return spliceVerbs.spliceBytes(kept)
+  },
+
+  spliceBytes(kept: number): SpliceBytes {
+    const { bytesUp, bytesDown } = keptSplice(kept)
+    return { bytesUp, bytesDown }
+  },
+
+  abortSplice: (kept: number): void => keptSplice(kept).abort(),
+
+  spliceEnd: (kept: number): Promise<FaithSpliceEnd> => keptSplice(kept),
 
   /** Aborts the signal of that name, whether there are splices that have it or will be. */
   abortSplices(name: string): void {
@@ -136,16 +171,16 @@ export const spliceVerbs = {
    * counts how they ended.
    */
   async spliceEach(id: number, server: FaithSpliceServer, count: number, signal?: string) {
-    const splices: Promise<FaithSplice>[] = []
+    const ends: Promise<FaithSpliceEnd>[] = []
     for await (const socket of recall(id, FaithListener)) {
       socket.on('error', () => undefined)
-      splices.push(
+      ends.push(
         peek(socket).then(() => socket.spliceTo({ allowAny: true, ...server, ...until(signal) })),
       )
-      if (splices.length === count) break
+      if (ends.length === count) break
     }
     const counts: Record<string, number> = {}
-    for (const { reason } of await Promise.all(splices)) counts[reason] = (counts[reason] ?? 0) + 1
+    for (const { reason } of await Promise.all(ends)) counts[reason] = (counts[reason] ?? 0) + 1
     return counts
   },
 

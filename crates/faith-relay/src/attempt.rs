@@ -79,6 +79,11 @@ impl Attempt {
         self.live.id
     }
 
+    /// The part that other threads may look at.
+    pub(crate) fn shared(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
+    }
+
     pub(crate) fn peers(&self) -> Peers {
         Peers { live: Arc::clone(&self.live), server: self.server, routed: self.routed, tag: self.tag() }
     }

@@ -79,6 +79,6 @@ pub use record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionReco
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
 pub use shortage::Shortages;
-pub use splice::{Connection, NoServer, Server, Splice, Splices, Stop, take_back};
+pub use splice::{Connection, NoServer, Server, Splice, SpliceHandle, Splices, take_back};
 pub use tally::{RefusalTally, SessionTally};
 pub use terms::Terms;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use faith_packet::access::{AccessList, Basis, Decision, DenyReason};
@@ -26,6 +26,7 @@ use crate::connect_error::ConnectError;
 use crate::counters::SessionStats;
 use crate::ledger::Ledger;
 use crate::leg::Leg;
+use crate::live::Live;
 use crate::record::{Observer, RefusalRecord, SessionEnd, SessionRecord};
 use crate::session::Session;
 use crate::source::{Address, Source};
@@ -91,19 +92,37 @@ pub struct Splice {
     pub keep_alive: Duration,
 }
 
-/// Ends one splice, or the connecting for it, before the end that it would have. What is told before there is something
-/// to end is kept.
+/// Holds one splice from before its server is connected until after its end.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<Notify>);
+pub struct SpliceHandle(Arc<Held>);
 
-impl Stop {
-    /// Ends it.
+#[derive(Debug, Default)]
+struct Held {
+    stop: Notify,
+    /// Set when it begins.
+    live: OnceLock<Arc<Live>>,
+}
+
+impl SpliceHandle {
+    /// Ends the splice, or the connecting for it. Where neither has begun it will end as soon as it does.
     pub fn stop(&self) {
-        self.0.notify_one();
+        self.0.stop.notify_one();
+    }
+
+    /// Bytes passed from the client to the server so far, and after the end in all.
+    #[must_use]
+    pub fn bytes_up(&self) -> u64 {
+        self.0.live.get().map_or(0, |live| live.bytes_up())
+    }
+
+    /// Bytes passed from the server to the client, likewise.
+    #[must_use]
+    pub fn bytes_down(&self) -> u64 {
+        self.0.live.get().map_or(0, |live| live.bytes_down())
     }
 
     async fn stopped(&self) {
-        self.0.notified().await;
+        self.0.stop.notified().await;
     }
 }
 
@@ -130,7 +149,7 @@ impl Splices {
         &self,
         worker: usize,
         server: Server,
-        stop: Stop,
+        handle: SpliceHandle,
     ) -> impl Future<Output = Option<Result<Connection, NoServer>>> + Send + use<> {
         let (decided, connected) = oneshot::channel();
         self.run_on(worker, move |guide| {
@@ -149,7 +168,7 @@ impl Splices {
                         let opened = opened.map(|(connection, _)| connection.into_inner());
                         let _ = decided.send(opened.map_err(NoServer::Failed));
                     }
-                    () = stop.stopped() => {}
+                    () = handle.stopped() => {}
                 }
             });
         });
@@ -163,11 +182,11 @@ impl Splices {
         &self,
         worker: usize,
         splice: Splice,
-        stop: Stop,
+        handle: SpliceHandle,
     ) -> impl Future<Output = Option<SessionRecord>> + Send + use<> {
         let (ended, record) = oneshot::channel();
         let (ledger, ends) = (Arc::clone(&self.ledger), Arc::clone(&self.ends));
-        self.run_on(worker, move |_| splice.begin(&ledger, worker, stop, |id| ends.expect(id, ended)));
+        self.run_on(worker, move |_| splice.begin(&ledger, worker, handle, |id| ends.expect(id, ended)));
         async { record.await.ok() }
     }
 
@@ -201,10 +220,18 @@ fn judge(server: &Server, guide: &Guide) -> Result<(), DenyReason> {
 
 impl Splice {
     /// Splices on this worker's thread. `begun` is told the id of its record before that can be written.
-    pub(crate) fn begin(self, ledger: &Arc<Ledger>, worker: usize, stop: Stop, begun: impl FnOnce(u64)) {
+    pub(crate) fn begin(
+        self,
+        ledger: &Arc<Ledger>,
+        worker: usize,
+        handle: SpliceHandle,
+        begun: impl FnOnce(u64),
+    ) {
         let Self { source, destination, client, server, up, down, idle_timeout, keep_alive } = self;
         let mut attempt = Attempt::new(ledger, worker, source, destination);
         begun(attempt.id());
+        // It is not set yet: a handle is of one splice.
+        let _ = handle.0.live.set(attempt.shared());
         attempt.join();
         match Leg::register(client).and_then(|client| Ok((client, Leg::register(server)?))) {
             Ok((client, server)) => {
@@ -216,7 +243,7 @@ impl Splice {
                         // Asked first, as it is hardly ever stopped.
                         biased;
                         () = session => {}
-                        () = stop.stopped() => {}
+                        () = handle.stopped() => {}
                     }
                 });
             }

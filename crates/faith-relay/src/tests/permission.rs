@@ -75,5 +75,8 @@ fn a_new_list_decides_from_then_on_and_asking_leaves_no_trace() {
     lab.engine.set_access(AccessList::default(), false);
     assert_eq!(ask(&lab, "::1", server).cause, None);
     let stats = lab.engine.stats();
-    assert_eq!((stats.sessions.active + stats.attempts, stats.refused.sum(), lab.engine.ledger.newest()), (0, 0, 0));
+    assert_eq!(
+        (stats.sessions.active + stats.attempts, stats.refused.sum(), lab.engine.ledger.newest()),
+        (0, 0, 0)
+    );
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::mpsc::channel;
 
 use super::*;
-use crate::splice::{Splice, Stop, take_back};
+use crate::splice::{Splice, SpliceHandle, take_back};
 
 /// A connection, as somebody else has it, and its peer.
 fn connected() -> (TcpStream, TcpStream) {
@@ -19,10 +19,10 @@ fn connected() -> (TcpStream, TcpStream) {
 
 /// Splices what two owners have; gives both peers, once it goes on.
 fn spliced(lab: &Lab, up: &[u8], down: &[u8]) -> (TcpStream, TcpStream) {
-    stoppable(lab, up, down, Stop::default())
+    held(lab, up, down, SpliceHandle::default())
 }
 
-fn stoppable(lab: &Lab, up: &[u8], down: &[u8], stop: Stop) -> (TcpStream, TcpStream) {
+fn held(lab: &Lab, up: &[u8], down: &[u8], handle: SpliceHandle) -> (TcpStream, TcpStream) {
     let ((client, client_peer), (server, server_peer)) = (connected(), connected());
     let legs = take_back(&[client.as_raw_fd(), server.as_raw_fd()]).unwrap();
     // Whose owners close theirs.
@@ -39,7 +39,7 @@ fn stoppable(lab: &Lab, up: &[u8], down: &[u8], stop: Stop) -> (TcpStream, TcpSt
         keep_alive: PATIENCE,
     };
     let (told, begun) = channel();
-    lab.on_worker(move |engine| splice.begin(&engine.ledger, 0, stop, |id| told.send(id).unwrap()));
+    lab.on_worker(move |engine| splice.begin(&engine.ledger, 0, handle, |id| told.send(id).unwrap()));
     assert!(begun.recv_timeout(PATIENCE).unwrap() > 0);
     (client_peer, server_peer)
 }
@@ -103,10 +103,10 @@ fn what_is_no_socket_is_not_taken() {
 #[test]
 fn one_that_is_stopped_resets_both_sides_and_the_others_go_on() {
     let lab = Lab::new(options());
-    let stop = Stop::default();
-    let (mut client, mut server) = stoppable(&lab, b"", b"", stop.clone());
+    let handle = SpliceHandle::default();
+    let (mut client, mut server) = held(&lab, b"", b"", handle.clone());
     let (mut other, mut far) = spliced(&lab, b"", b"");
-    stop.stop();
+    handle.stop();
     read_to_reset(&mut client);
     read_to_reset(&mut server);
     assert_eq!(lab.ended().reason, SessionEnd::Aborted);
@@ -117,10 +117,30 @@ fn one_that_is_stopped_resets_both_sides_and_the_others_go_on() {
 #[test]
 fn one_that_is_stopped_before_it_begins_ends_as_it_does() {
     let lab = Lab::new(options());
-    let stop = Stop::default();
-    stop.stop();
-    let (mut client, mut server) = stoppable(&lab, b"", b"", stop);
+    let handle = SpliceHandle::default();
+    handle.stop();
+    let (mut client, mut server) = held(&lab, b"", b"", handle);
     read_to_reset(&mut client);
     read_to_reset(&mut server);
     assert_eq!(lab.ended().reason, SessionEnd::Aborted);
+}
+
+#[test]
+fn a_handle_tells_the_bytes_before_while_it_goes_on_and_after() {
+    let lab = Lab::new(options());
+    let handle = SpliceHandle::default();
+    let bytes = || (handle.bytes_up(), handle.bytes_down());
+    assert_eq!(bytes(), (0, 0));
+    let (mut client, mut server) = held(&lab, b"first", b"", handle.clone());
+    assert_eq!(read_exactly(&mut server, 5), b"first");
+    server.write_all(b"answer").unwrap();
+    assert_eq!(read_exactly(&mut client, 6), b"answer");
+    eventually("the bytes are told", || bytes() == (5, 6));
+    client.write_all(b"!").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_to_end(&mut server), b"!");
+    drop(server);
+    let record = lab.ended();
+    assert_eq!(bytes(), (record.bytes_up, record.bytes_down));
+    assert_eq!(bytes(), (6, 6));
 }
