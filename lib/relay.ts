@@ -370,8 +370,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    *
    * {
    *   await using relay = await faith.relay({ port: 80 })
-   *   await once(relay, 'session')
-   * } // after the first one port 80 is refused again
+   *   await Promise.race([once(relay, 'session'), once(relay, 'refused')])
+   * } // after the first client port 80 is refused again
    * ```
    */
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 import test from 'ava'
 
-import { addresses, createLab } from '../../lab/index.js'
+import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
@@ -58,8 +58,9 @@ const lowExamples: readonly Example[] = [
 /** What a client finds under an address, and what faithd's log says that the address meant. */
 async function visit(faithd: Faithd, dialled: string) {
   const page = await lab.client.run('curl', ['-sSv', `http://[${dialled}]/whoami`])
-  const { destination, reason } = await faithd.session((session) => {
-    return session.destination.address === dialled
+  const { destination, reason } = await waitFor('its record', () => {
+    const records = [...faithd.sessions, ...faithd.refusals]
+    return records.find((record) => record.destination.address === dialled)
   })
   return { page: page.stdout, meant: destination.ipv4, reason, why: page.stderr }
 }
