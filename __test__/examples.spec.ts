@@ -109,7 +109,7 @@ function documented(): { name: string; comment: string }[] {
       if (!isFunction && !ts.isClassDeclaration(node) && !ts.isInterfaceDeclaration(node)) return []
       const name = node.name?.text ?? ''
       if (!names.includes(name) && !types.has(name)) return []
-      const methods = isFunction ? [] : node.members.filter(isCallable)
+      const methods = isFunction ? [] : node.members.filter(isCallable).filter(isNoImplementation)
       const itself = ts.isInterfaceDeclaration(node) ? [] : [found(name, node)]
       return [
         ...itself,
@@ -119,6 +119,13 @@ function documented(): { name: string; comment: string }[] {
       ].filter(({ comment }) => !comment.includes('@internal'))
     })
   })
+}
+
+/** Tells the implementation of overloads, which have the documents, from other methods. */
+function isNoImplementation(method: ts.Node, _index: number, all: readonly ts.Node[]): boolean {
+  if (!ts.isMethodDeclaration(method) || method.body === undefined) return true
+  const name = method.name.getText()
+  return !all.some((it) => ts.isMethodDeclaration(it) && !it.body && it.name.getText() === name)
 }
 
 /** Whether it is a method or a constructor that others can call. */
@@ -135,7 +142,7 @@ test('every public function, class, constructor and method has an example', (t) 
   const without = all.filter(({ comment }) => !comment.includes('```ts'))
   t.deepEqual(
     without.map(({ name }) => name),
-    // Servers of others have them.
-    ['FaithConnectionServer.emit', 'FaithInjectionServer.injectSocket'],
+    // Servers of others have the first two, and `spliceTo` the last.
+    ['FaithConnectionServer.emit', 'FaithInjectionServer.injectSocket', 'FaithSplice.abort'],
   )
 })
