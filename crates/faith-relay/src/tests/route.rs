@@ -248,7 +248,7 @@ fn the_record_has_the_id_of_the_question() {
     let id = question.id;
     question.answer(Verdict::Reject { reject: Reject::Refused, tag: None });
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
-    assert_eq!(lab.ended().id, id);
+    assert_eq!(lab.refused().id, id);
     assert!(withdrawn.try_recv().is_err(), "what was answered is not withdrawn");
 }
 
@@ -320,7 +320,7 @@ fn a_rejected_client_leaves_the_tag_of_the_verdict() {
     let verdict = Verdict::Reject { reject: Reject::Refused, tag: Some("bad".into()) };
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
     assert_eq!(fate_of(&lab), Fate::Reset);
-    assert_eq!(lab.ended().tag.as_deref(), Some("bad"));
+    assert_eq!(lab.refused().tag.as_deref(), Some("bad"));
 }
 
 #[test]
