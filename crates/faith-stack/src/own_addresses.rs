@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 /// Ranges sorted by their first address, none inside another.
 type Ranges = Vec<(u32, u32)>;
 
-/// The host's own IPv4 addresses, as the watch (see [`watch`](crate::watch)) last saw them.
+/// The host's own IPv4 addresses, as the watch (`watch.rs`) last saw them.
 pub(crate) struct OwnAddresses(ArcSwap<Ranges>);
 
 impl OwnAddresses {

@@ -3,11 +3,11 @@
 //! Every worker owns one queue of each device (its [`Lane`]) and passes frames from one to the other with their virtio
 //! header unchanged, so that 64 KiB segments and partial checksums cross in one read and one write. A flow's packets
 //! come to one queue, the same of both devices and in both directions, without any table of ours; its SYN may come to
-//! another where the shortcut takes the others (see [`spread`](crate::spread)).
+//! another where the shortcut takes the others (see `spread.rs`).
 //!
 //! host → stack: the classifier decides; an initial SYN for a listener that holds SYNs is offered to its
-//! service first (see [`held`](crate::held)), and one for a port that has no socket yet waits for it to be
-//! made (see [`on_demand`](crate::on_demand)).
+//! service first (see `held.rs`), and one for a port that has no socket yet waits for it to be
+//! made (see `on_demand.rs`).
 //!
 //! stack → host: TCP and ICMPv6 errors from inside a prefix; nothing else leaves.
 
