@@ -167,6 +167,8 @@ for (const [steering, too] of steerings) {
     const near = client.dial(faithd.address(), port)
     await silent.isAskedAgain()
     near.resets()
+    // Its program takes orders one by one, so it is gone when this is answered.
+    await near.status()
     await silent.answer()
 
     // Its answer to the SYN-ACK, which comes too late, is a RST: in time for the server's program not to hear of it at
