@@ -43,9 +43,10 @@ const labTools = () => ensurePrograms(labPrograms)
 const ava = 'node_modules/.bin/ava'
 /**
  * Files at a time in the lab. Its specs load both ends of every connection and what is in between, but wait most of
- * the time: for the kernel to make and take away devices, and for timeouts. Four keep two processors busy.
+ * the time: for the kernel to make and take away devices, and for timeouts. Three keep two processors busy; with more,
+ * programs that a spec expects to answer within a second may not.
  */
-const labFiles = Math.max(4, Math.floor(availableParallelism() / 4))
+const labFiles = Math.max(3, Math.floor(availableParallelism() / 4))
 const labOptions = ['--timeout=3m', `--concurrency=${labFiles}`]
 const specs = '__test__/*.spec.ts'
 /** What is Node's business: the library. The command and the relay behind it are the same on each. */
