@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
 import * as tls from 'node:tls'
 import test from 'ava'
+import { Ending } from '../lab/programs/ending.js'
 import { identity } from './fixtures/identity.js'
 import { interfaceOver } from './fixtures/interfaces.js'
 import { CapturedPlace } from './fixtures/places.js'
@@ -31,11 +32,12 @@ async function hear(serve: (close: () => void) => Server) {
   let closed: Promise<void> = Promise.resolve()
   await place.serve(serve(() => (closed = faith.close({ drainMs: 60_000 }))))
   const client = tls.connect({ host: '127.0.0.1', port: place.port, rejectUnauthorized: false })
+  const ending = new Ending(client)
   let bytes = 0
   client.on('data', (chunk: Buffer) => (bytes += chunk.length))
   gone = finished(client).catch(() => undefined)
   const end = new Promise<string>((resolve) => {
-    client.once('end', () => resolve('end'))
+    client.prependOnceListener('end', () => resolve(ending.event))
     client.once('error', ({ code }: NodeJS.ErrnoException) => resolve(String(code)))
   })
   await once(client, 'secureConnect')
@@ -68,3 +70,14 @@ for (const [what, serve] of Object.entries(servers)) {
     t.deepEqual(await hear(serve), { end: 'end', all: true })
   })
 }
+
+function writeOnly(close: () => void): Server {
+  return tls.createServer(identity, (socket) => {
+    socket.on('error', () => undefined)
+    socket.write(body, () => close())
+  })
+}
+
+test.serial('a TLS socket that could say more is reset', async (t) => {
+  t.is((await hear(writeOnly)).end, 'ECONNRESET')
+})
