@@ -181,7 +181,7 @@ for (const [mode, args] of modes) {
   test(`out of descriptors, faithd loses no session, says so once and recovers by itself${mode}`, async (t) => {
     const faithd = await faithdWith(...args)
     const { listening, dial } = await busyPort(faithd)
-    // What a session needs beside its own descriptors is there.
+    // From here on a session needs no descriptors but its own.
     const warm = dial()
     await warm.sees('connected')
     // A client that is answered first may be connected before its server is.

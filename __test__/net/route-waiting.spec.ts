@@ -74,7 +74,7 @@ test.serial('forged SYNs of its network and of others do not keep a client out',
   await floodEnded(startFlood(lab.client, flood))
   // The places are taken, and the servers wait for clients that never come.
   await waitFor('the bound', async () => (await faith.stats()).synsBeyondClientHold >= 100)
-  // What the route has not decided about other networks is no reason to wait.
+  // Undecided connections of other networks do not make this client wait.
   const others = { address: captured(), port: slow, networks: 50, count: 200 }
   await floodEnded(startFlood(lab.client, { ...others, source: '2001:db8:f000:1::' }))
   await undecided(200)

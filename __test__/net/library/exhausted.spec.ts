@@ -19,7 +19,7 @@ test.serial('a relay tells that descriptors ran out, and so does a channel, once
   await using faith = await program.create()
   const relay = await faith.relay({ ports: 'all', accessList })
   await server.listen(7401, { greet: 'welcome' })
-  // What a session needs beside its own descriptors is there.
+  // From here on a session needs no descriptors but its own.
   const first = await client.connect(captured(), 7401)
   await first.hears('welcome')
   t.deepEqual(await program.ask('published'), [])

@@ -1,4 +1,4 @@
-//! What tells one captured connection from another.
+//! The 4-tuple, which tells one captured connection from another.
 
 use std::net::SocketAddrV6;
 

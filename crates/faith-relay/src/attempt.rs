@@ -42,7 +42,7 @@ pub(crate) struct Attempt {
     pairing: Option<Arc<Pairing>>,
 }
 
-/// What an attempt comes to if it is dropped now.
+/// The outcome of an attempt that is dropped now.
 #[derive(Debug, Clone, Copy)]
 enum Outcome {
     /// No session.

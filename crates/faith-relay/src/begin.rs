@@ -45,7 +45,7 @@ use crate::upstream::{Target, connect};
 /// was lost tries again after 1, 3, 7 and 15 s.
 const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What answers for a client.
+/// The far end that answers a client.
 enum Far {
     /// A server, connected from this thread.
     Server(AsyncFd<Connection>),

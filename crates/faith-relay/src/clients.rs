@@ -58,7 +58,7 @@ struct Table {
 #[derive(Debug)]
 struct Client {
     active: u32,
-    /// What it may still begin.
+    /// The sessions that it may still begin.
     allowance: Allowance,
 }
 

@@ -1,4 +1,4 @@
-//! What a relay would decide about a connection, and why.
+//! The decision that a relay would make about a connection, and why.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
