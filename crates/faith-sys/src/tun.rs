@@ -151,7 +151,8 @@ fn attach(file: &File, name: &str, flags: libc::c_int) -> Result<(), TunError> {
     // SAFETY: an all-zero ifreq is a valid value.
     let mut request: libc::ifreq = unsafe { zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(MAX_NAME)) {
-        *to = from.cast_signed();
+        // c_char has a sign on x86-64, and none on aarch64.
+        *to = libc::c_char::from_ne_bytes([from]);
     }
     #[expect(clippy::cast_possible_truncation, reason = "if_tun.h's flags are 16 bits wide")]
     {
