@@ -1,13 +1,13 @@
 //! The walk through a packet's extension headers, bounded in headers and in octets.
 //!
-//! A chain ends at the transport header, or at a fragment header that makes the packet a true
-//! fragment: what is behind that one belongs to the original packet and has been seen by nobody yet.
+//! A chain ends at the transport header, or at the fragment header of a true fragment: the octets
+//! behind it belong to the original packet, which the kernel has not reassembled yet.
 
-/// How many extension headers a packet may have.
+/// The most extension headers that a packet may have.
 const MAX_HEADERS: usize = 8;
 
-/// How many octets they may take up in all. With this bound the fixed header, the extension headers
-/// and the largest TCP header fit into what an ICMPv6 error quotes (1,232 octets).
+/// The most octets that they may take up together. With this bound, the fixed header, the extension
+/// headers and the largest TCP header fit into the quote of an ICMPv6 error (1,232 octets).
 const MAX_OCTETS: usize = 1024;
 
 const HOP_BY_HOP: u8 = 0;
@@ -16,19 +16,19 @@ const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// Where the walk ended.
+/// The end of the walk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chain<'a> {
-    /// The first header that was not walked: a transport protocol, or in a fragment whatever the
-    /// fragment header names.
+    /// The first header that was not walked: a transport protocol, or the header that a fragment
+    /// header names.
     pub(crate) protocol: u8,
     /// The octets from that header on.
     pub(crate) payload: &'a [u8],
-    /// What the fragment header says, if this is a true fragment.
+    /// The fragment header's fields, if this is a true fragment.
     pub(crate) fragment: Option<Fragment>,
 }
 
-/// Place of a fragment in its original packet.
+/// The place of a fragment in its original packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fragment {
     /// In octets.
@@ -36,23 +36,24 @@ pub(crate) struct Fragment {
     more: bool,
 }
 
-/// Why a chain cannot be followed.
+/// Errors of a chain that cannot be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// Too many headers, too long, truncated, out of place, or with somewhere else to go.
+    /// Headers too many, too long, truncated or out of place, or a routing header with segments left.
     Extension,
     /// A second fragment header.
     Fragment,
 }
 
 impl Fragment {
-    /// Whether this one starts the original packet.
+    /// Returns true if this fragment starts the original packet.
     pub(crate) fn is_first(self) -> bool {
         self.offset == 0
     }
 
-    /// Whether `length` octets can be this fragment's share of a packet: some octets, a multiple of
-    /// eight unless they are the last, and none beyond the largest payload (RFC 8200 section 4.5).
+    /// Returns true if `length` octets can be this fragment's share of a packet: at least one octet, a
+    /// multiple of eight unless it is the last fragment, and none beyond the largest payload (RFC 8200
+    /// section 4.5).
     pub(crate) fn admits(self, length: usize) -> bool {
         length > 0
             && (!self.more || length.is_multiple_of(8))
@@ -60,7 +61,7 @@ impl Fragment {
     }
 }
 
-/// Whether a protocol number is one this walk steps over.
+/// Returns true for the protocol numbers of extension headers that the walk steps over.
 pub(crate) fn is_extension(protocol: u8) -> bool {
     matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
 }
@@ -84,8 +85,8 @@ fn walk_extensions(first: u8, whole: &[u8]) -> Result<Chain<'_>, Broken> {
             payload.split_first_chunk::<4>().ok_or(Broken::Extension)?;
         let octets = match protocol {
             FRAGMENT => 8,
-            // RFC 4302 section 2.2 counts in units of four octets, minus two; its fixed fields take
-            // up three.
+            // RFC 4302 section 2.2: the length field counts units of four octets, minus two. The
+            // fixed fields take up three units.
             AUTHENTICATION if length == 0 => return Err(Broken::Extension),
             AUTHENTICATION => (usize::from(length) + 2) * 4,
             _ => (usize::from(length) + 1) * 8,
@@ -95,16 +96,16 @@ fn walk_extensions(first: u8, whole: &[u8]) -> Result<Chain<'_>, Broken> {
             return Err(Broken::Extension);
         }
         match protocol {
-            // RFC 8200 section 4.1: nowhere but right behind the fixed header.
+            // RFC 8200 section 4.1: hop-by-hop options stand right behind the fixed header only.
             HOP_BY_HOP if position > 0 => return Err(Broken::Extension),
-            // Segments left: the destination address is only a stop on the packet's way.
+            // With segments left, the destination address is only an intermediate stop.
             ROUTING if fourth != 0 => return Err(Broken::Extension),
             FRAGMENT if saw_fragment => return Err(Broken::Fragment),
             FRAGMENT => {
                 saw_fragment = true;
                 let field = u16::from_be_bytes([third, fourth]);
                 let fragment = Fragment { offset: field & !7, more: field & 1 != 0 };
-                // Neither offset nor more: an atomic fragment (RFC 6946) is a whole packet.
+                // A fragment without offset and "more" flag is atomic (RFC 6946): a whole packet.
                 if fragment.offset != 0 || fragment.more {
                     return Ok(Chain { protocol: next, payload: rest, fragment: Some(fragment) });
                 }

@@ -1,13 +1,13 @@
 //! The Internet checksum (RFC 1071) and the pseudo-header of IPv6 (RFC 8200 section 8.1).
 
-/// The checksum of `octets`, as a header field carries it. Zero when the octets already hold their
-/// own, and it is right.
+/// The checksum of `octets`, as a header field carries it. Zero if the octets include their own
+/// correct checksum.
 #[must_use]
 pub fn internet(octets: &[u8]) -> u16 {
     !fold(sum(0, octets))
 }
 
-/// The checksum of an upper-layer packet over IPv6, its own checksum field being zero in `payload`.
+/// The checksum of an upper-layer packet over IPv6. The checksum field inside `payload` must be zero.
 ///
 /// Payloads beyond 4 GiB do not exist in IPv6; their length is taken modulo 2^32.
 #[must_use]
@@ -19,8 +19,8 @@ pub fn ipv6(source: u128, destination: u128, next_header: u8, payload: &[u8]) ->
     !fold(sum(total, payload))
 }
 
-/// Adds octets to a 64-bit one's complement sum. The sum is kept in the machine's byte order, which
-/// RFC 1071 section 2(B) allows, and eight octets wide, which section 2(C) does.
+/// Adds octets to a 64-bit one's complement sum. The sum is in the machine's byte order (RFC 1071
+/// section 2(B) allows that) and eight octets wide (section 2(C)).
 fn sum(start: u64, octets: &[u8]) -> u64 {
     let (words, rest) = octets.as_chunks::<8>();
     let mut total = start;
@@ -40,7 +40,7 @@ fn add(a: u64, b: u64) -> u64 {
     total.wrapping_add(u64::from(carry))
 }
 
-/// Brings a sum down to 16 bits, in network order.
+/// Folds a sum to 16 bits, in network order.
 fn fold(total: u64) -> u16 {
     let mut total = total;
     while total > 0xffff {

@@ -1,6 +1,6 @@
 //! IPv4 and IPv6 prefixes of any length, as access lists and mappings write them.
 //!
-//! What is captured is narrower, and a [`FaithPrefix`](crate::prefix::FaithPrefix).
+//! Prefixes for capture are more restricted: see [`FaithPrefix`](crate::prefix::FaithPrefix).
 
 mod address;
 
@@ -20,14 +20,14 @@ pub type Ipv4Prefix = Prefix<Ipv4Addr>;
 /// An IPv6 prefix without host bits, `/0` to `/128`.
 pub type Ipv6Prefix = Prefix<Ipv6Addr>;
 
-/// Why something is not a [`Prefix`].
+/// Errors of reading or building a [`Prefix`].
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CidrError<A: Address> {
     /// The text is neither an address nor `ADDRESS/LENGTH`.
     #[error("{0:?} is not an {family} prefix; write ADDRESS or ADDRESS/LENGTH, like {example}",
         family = A::FAMILY, example = A::EXAMPLE)]
     Syntax(String),
-    /// The length is above the address's.
+    /// The length exceeds the number of bits in an address.
     #[error("an {family} prefix cannot be /{0}; use /0 to /{longest}",
         family = A::FAMILY, longest = A::LENGTH)]
     Length(u8),
@@ -46,8 +46,7 @@ pub enum CidrError<A: Address> {
 
 /// A prefix without host bits, of any length its address family has.
 ///
-/// Prefixes are ordered by address, and of those with one address the shortest, which holds the
-/// others, comes first.
+/// Prefixes are ordered by address, then by length: a prefix comes before those inside it.
 ///
 /// ```
 /// use faith_packet::cidr::{Ipv4Prefix, Ipv6Prefix};
@@ -103,13 +102,13 @@ impl<A: Address> Prefix<A> {
         self.length
     }
 
-    /// How many bits of an address the prefix leaves open.
+    /// The number of host bits.
     #[must_use]
     pub fn suffix_length(&self) -> u8 {
         A::LENGTH.saturating_sub(self.length)
     }
 
-    /// Whether `address` is inside the prefix.
+    /// Returns true if `address` is inside the prefix.
     #[must_use]
     #[inline]
     pub fn contains(&self, address: A) -> bool {
@@ -121,21 +120,21 @@ impl<A: Address> Prefix<A> {
         (address ^ self.bits) & A::mask(self.length) == A::mask(0)
     }
 
-    /// The address with the prefix's bits in front, most significant first.
+    /// The prefix's own address as a number.
     #[inline]
     pub(crate) fn bits(&self) -> A::Bits {
         self.bits
     }
 }
 
-/// `ADDRESS/LENGTH`, or `ADDRESS` for the prefix that holds this address alone.
+/// Reads `ADDRESS/LENGTH`, or `ADDRESS` for the prefix that holds this address alone.
 impl<A: Address> FromStr for Prefix<A> {
     type Err = CidrError<A>;
 
     fn from_str(text: &str) -> Result<Self, CidrError<A>> {
         let syntax = || CidrError::Syntax(excerpt(text));
         let (address, length) = match text.split_once('/') {
-            // u8::from_str takes "+24", which no other tool prints or reads.
+            // u8::from_str accepts "+24", which no other tool prints or reads.
             Some((_, length)) if !length.bytes().all(|byte| byte.is_ascii_digit()) => return Err(syntax()),
             Some((address, length)) => (address, length.parse().map_err(|_| syntax())?),
             None => (text, A::LENGTH),
@@ -144,7 +143,7 @@ impl<A: Address> FromStr for Prefix<A> {
     }
 }
 
-/// `ADDRESS/LENGTH`, for a single address too.
+/// Writes `ADDRESS/LENGTH`, for a single address too.
 impl<A: Address> fmt::Display for Prefix<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address(), self.length)

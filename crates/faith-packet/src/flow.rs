@@ -1,12 +1,12 @@
-//! The 4-tuple, which tells one captured connection from another.
+//! The 4-tuple that identifies a captured connection.
 
 use std::net::SocketAddrV6;
 
-/// The two ends of a captured connection, with neither scope nor flow label.
+/// The two ends of a captured connection, without scope and flow label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
-    /// Where the connection comes from.
+    /// The client's address and port.
     pub client: SocketAddrV6,
-    /// What the client dialled.
+    /// The address and port that the client dialled.
     pub destination: SocketAddrV6,
 }

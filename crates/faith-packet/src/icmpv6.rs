@@ -1,5 +1,5 @@
-//! ICMPv6 Destination Unreachable (RFC 4443 section 3.1), which tells a client at once that its
-//! packet will never get an answer.
+//! ICMPv6 Destination Unreachable (RFC 4443 section 3.1): it tells a client at once that its packet
+//! gets no other answer.
 
 use crate::prefix::network_of;
 use crate::{checksum, ipv6};
@@ -12,8 +12,8 @@ const DESTINATION_UNREACHABLE: u8 = 1;
 /// Type, code, checksum and the unused word.
 const HEADER_LEN: usize = 8;
 
-/// The codes of Destination Unreachable that faithd sends, and what a Linux client's `connect(2)`
-/// makes of them.
+/// The codes of Destination Unreachable that faithd sends, with the error that `connect(2)` of a
+/// Linux client returns for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Unreachable {
@@ -35,7 +35,7 @@ impl Unreachable {
     }
 }
 
-/// The network of length 64 that an error about `offending` goes to.
+/// The /64 network of the client that sent `offending`.
 #[must_use]
 pub fn client_network(offending: &[u8]) -> Option<u128> {
     let (header, _) = ipv6::Header::parse(offending)?;
@@ -45,10 +45,10 @@ pub fn client_network(offending: &[u8]) -> Option<u128> {
 /// Writes the Destination Unreachable that answers `offending`, an IPv6 packet, and returns its
 /// length.
 ///
-/// It goes from the packet's destination to its source with hop limit 64, and quotes as much of the
-/// packet as fits, which is always the whole header chain of a packet the classifier let pass.
-/// `None` when `offending` is too short to have addresses, and for a source that does not name one
-/// node (RFC 4443 section 2.4(e.6)). The section's other exceptions are the classifier's to keep.
+/// The message goes from the packet's destination to its source with hop limit 64. It quotes as much
+/// of the packet as fits, which is always the whole header chain of a packet that the classifier let
+/// pass. `None` if `offending` is too short to have addresses, or if its source does not name one
+/// node (RFC 4443 section 2.4(e.6)). The classifier enforces the section's other exceptions.
 #[must_use]
 pub fn build_unreachable(code: Unreachable, offending: &[u8], out: &mut [u8; MAX_LEN]) -> Option<usize> {
     let (header, _) = ipv6::Header::parse_quoted(offending)?;

@@ -11,7 +11,7 @@ pub(crate) const ECHO_REQUEST: u8 = 128;
 /// The length of the fixed header.
 pub(crate) const HEADER_LEN: usize = 40;
 
-/// What the classifier needs of the fixed header, addresses as numbers, most significant bit first.
+/// The fields of the fixed header that the classifier needs. Addresses are numbers, most significant bit first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub(crate) source: u128,
@@ -21,15 +21,15 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Splits a whole packet into header and payload. A payload length that is not the packet's is
-    /// a lie or a jumbogram (RFC 2675), which no device of ours lets through.
+    /// Splits a whole packet into header and payload. `None` if the payload length is not the
+    /// packet's: it is false, or the packet is a jumbogram (RFC 2675), which faithd's devices never carry.
     #[inline]
     pub(crate) fn parse(packet: &[u8]) -> Option<(Self, &[u8])> {
         let (header, payload) = Self::split(packet)?;
         (payload.len() == usize::from(header.payload_length)).then_some((header, payload))
     }
 
-    /// Splits a packet that an ICMPv6 error quotes, which may be cut short anywhere.
+    /// Splits a packet that an ICMPv6 error quotes. The quote may be cut short anywhere.
     pub(crate) fn parse_quoted(quoted: &[u8]) -> Option<(Self, &[u8])> {
         let (header, payload) = Self::split(quoted)?;
         let length = usize::from(header.payload_length);
@@ -56,20 +56,20 @@ impl Header {
     }
 }
 
-/// Whether `address` cannot be the source of a packet that deserves an answer: unspecified,
-/// loopback, multicast or IPv4-mapped.
+/// Returns true if packets from `address` must get no answer: unspecified, loopback, multicast or
+/// IPv4-mapped.
 #[inline]
 pub(crate) fn is_martian_source(address: u128) -> bool {
     address >> 32 == 0xffff || address <= 1 || address >> 120 == 0xff
 }
 
-/// Whether `address` is a multicast group of one link (`ff02::/16`; RFC 4291 section 2.7).
+/// Returns true for a multicast group of one link (`ff02::/16`; RFC 4291 section 2.7).
 #[inline]
 pub(crate) fn is_link_local_multicast(address: u128) -> bool {
     address >> 112 == 0xff02
 }
 
-/// Writes a fixed header with hop limit 64, and no traffic class or flow label.
+/// Writes a fixed header with hop limit 64, traffic class 0 and flow label 0.
 pub(crate) fn write_header(
     out: &mut [u8; HEADER_LEN],
     payload_length: u16,

@@ -8,10 +8,10 @@
 //! |---|---|
 //! | [`classify`] | does this packet go to the stack, to the host, or nowhere, and why |
 //! | [`prefix`] | which addresses are captured |
-//! | [`mapping`], [`rfc6052`] | which IPv4 server one of them means |
-//! | [`access`] | who may be relayed to which server |
-//! | [`cidr`], [`ports`] | prefixes and sets of ports, as people write them |
-//! | [`proxy`] | how a server is told who the client is |
+//! | [`mapping`], [`rfc6052`] | which IPv4 server a captured address means |
+//! | [`access`] | which client may be relayed to which server |
+//! | [`cidr`], [`ports`] | prefixes and sets of ports, as operators write them |
+//! | [`proxy`] | the PROXY header that gives a server the client's address |
 //! | [`icmpv6`], [`tcp`], [`checksum`] | the packets faithd sends of its own accord |
 
 #![forbid(unsafe_code)]

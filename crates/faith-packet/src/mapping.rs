@@ -1,17 +1,17 @@
-//! Which IPv4 server a captured address means.
+//! Maps a captured address to the IPv4 server that it means.
 //!
 //! Most addresses embed an IPv4 address, as [`rfc6052`] reads it. Explicit mappings, in the manner of
-//! RFC 7757, say otherwise for a prefix of addresses or a single one, and of those that hold an
-//! address the one with the longest IPv6 prefix decides. They are written with an equals sign:
+//! RFC 7757, override that for a prefix of addresses or a single one. Where several hold an address,
+//! the one with the longest IPv6 prefix decides. Mappings are written with an equals sign:
 //!
 //! ```text
-//! 2001:db8:64:a::/120=198.51.100.0/24     256 addresses, whose last 8 bits are kept
-//! 2001:db8:64::25=198.51.100.25           one address
-//! 2001:db8:64::80=198.51.100.80:8080      one address, and this port whatever port is dialled
+//! 2001:db8:64:a::/120=198.51.100.0/24     maps 256 addresses one-to-one, by their last 8 bits
+//! 2001:db8:64::25=198.51.100.25           maps one address
+//! 2001:db8:64::80=198.51.100.80:8080      maps one address, and every port of it to this port
 //! ```
 //!
-//! RFC 7757 maps in both directions, so that an IPv4 address may stand for one IPv6 address only. A
-//! relay maps in one, and any number of IPv6 prefixes may mean the same servers.
+//! RFC 7757 maps in both directions, so there an IPv4 address may stand for one IPv6 address only. A
+//! relay maps in one direction, so any number of IPv6 prefixes may mean the same servers.
 
 mod explicit;
 
@@ -26,22 +26,22 @@ use crate::rfc6052::{self, low32};
 
 pub use explicit::{ExplicitMapping, MappingError, Meaning};
 
-/// Why mappings do not go together.
+/// Errors of mappings that contradict each other.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum MappingsError {
-    /// There are two for one IPv6 prefix.
+    /// Two mappings have the same IPv6 prefix.
     #[error("{ipv6} is mapped twice, to {first} and to {second}; remove one of them")]
     Duplicate {
         /// The prefix.
         ipv6: Ipv6Prefix,
-        /// What the first says.
+        /// The meaning in the first mapping.
         first: Meaning,
-        /// What the second says.
+        /// The meaning in the second mapping.
         second: Meaning,
     },
 }
 
-/// The explicit mappings, and how addresses without one are read.
+/// The explicit mappings, and the way of reading addresses without one.
 ///
 /// ```
 /// use faith_packet::mapping::Mappings;
@@ -61,7 +61,7 @@ pub struct Mappings {
 }
 
 impl Mappings {
-    /// Explicit mappings in any order, and how addresses without one are read.
+    /// Takes explicit mappings in any order; `otherwise` reads the addresses without one.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Mappings {
         explicit: impl IntoIterator<Item = ExplicitMapping>,
     ) -> Result<Self, MappingsError> {
         let mut sorted: Vec<ExplicitMapping> = explicit.into_iter().collect();
-        // Stable, so that an error names duplicates in their order.
+        // A stable sort, so that an error names duplicates in the order given.
         sorted.sort_by_key(ExplicitMapping::ipv6);
 
         let mut explicit = Nest::default();
@@ -85,8 +85,8 @@ impl Mappings {
         Ok(Self { explicit, otherwise })
     }
 
-    /// The server that `destination` means, an address inside `prefix` and the port dialled; `None`
-    /// when it is outside and has no explicit mapping.
+    /// The server that `destination` means. `None` if the address has no explicit mapping and is
+    /// outside `prefix`.
     #[must_use]
     pub fn resolve(&self, prefix: &FaithPrefix, destination: SocketAddrV6) -> Option<SocketAddrV4> {
         let (address, port) = (*destination.ip(), destination.port());
@@ -94,7 +94,7 @@ impl Mappings {
         let server = match explicit.map(|(_, meaning)| meaning) {
             Some(Meaning::Server(server)) => return Some(*server),
             Some(Meaning::Prefix(ipv4)) => {
-                // At most 32 bits are kept.
+                // The two prefixes have equally many host bits, so at most 32 are kept.
                 let kept = low32(address).to_bits() & !<Ipv4Addr as Address>::mask(ipv4.length());
                 Ipv4Addr::from_bits(ipv4.bits() | kept)
             }

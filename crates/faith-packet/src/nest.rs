@@ -1,20 +1,20 @@
-//! Which of many prefixes an address is inside.
+//! Finds the prefixes that hold an address, among many.
 //!
-//! Two prefixes are either disjoint or one is inside the other. Sorted, each comes behind those it
-//! is inside, and the last one that starts at or before an address is inside every prefix that holds
-//! the address (or holds it itself). So one binary search finds that last one, and the links from
-//! each prefix to the smallest one around it lead to all that hold the address, innermost first:
-//! at most one for each length.
+//! Two prefixes are either disjoint or one is inside the other. In sorted order, each prefix comes
+//! after those that contain it. The last prefix that starts at or before an address therefore holds
+//! the address, or is inside every prefix that does. One binary search finds that last prefix. Links
+//! from each prefix to the smallest one around it then lead to all prefixes that hold the address,
+//! innermost first: at most one for each length.
 
 use std::iter;
 use std::ops::Range;
 
 use crate::cidr::{Address, Prefix};
 
-/// Sorted sets of prefixes, one behind the other, and something that belongs to each prefix.
+/// Sorted sets of prefixes, one set behind the other, with a value for each prefix.
 #[derive(Clone, Debug)]
 pub(crate) struct Nest<A: Address, T> {
-    /// Where each prefix starts; apart from all else, so that a search touches little memory.
+    /// The first address of each prefix, in an array of its own so that a search touches little memory.
     starts: Vec<A::Bits>,
     nodes: Vec<Node<A, T>>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Nest<A: Address, T> {
 #[derive(Clone, Debug)]
 struct Node<A: Address, T> {
     prefix: Prefix<A>,
-    /// Place of the smallest prefix around this one.
+    /// The place of the smallest prefix around this one.
     around: Option<usize>,
     value: T,
 }
@@ -34,13 +34,13 @@ impl<A: Address, T> Default for Nest<A, T> {
 }
 
 impl<A: Address, T> Nest<A, T> {
-    /// How many prefixes there are in all sets.
+    /// The number of prefixes in all sets.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Adds a prefix to the set that begins at `start` and is the last one; the prefix comes behind
-    /// all that the set has. `value` is told what belongs to the smallest prefix around it.
+    /// Adds a prefix to the last set, which begins at `start`. The prefix must sort after all others
+    /// of that set. `value` gets the value of the smallest prefix around it, and makes its own.
     pub(crate) fn push(&mut self, start: usize, prefix: Prefix<A>, value: impl FnOnce(Option<&T>) -> T) {
         let mut around = self.nodes.len().checked_sub(1).filter(|last| *last >= start);
         while let Some(node) = around.and_then(|place| self.nodes.get(place)) {
@@ -55,13 +55,13 @@ impl<A: Address, T> Nest<A, T> {
         self.nodes.push(Node { prefix, around, value });
     }
 
-    /// The prefix that was added last, and what belongs to it.
+    /// The prefix that was added last, and its value.
     pub(crate) fn last(&self) -> Option<(Prefix<A>, &T)> {
         self.nodes.last().map(|node| (node.prefix, &node.value))
     }
 
-    /// Those prefixes of a set that hold the address with these bits, innermost first, and what
-    /// belongs to them.
+    /// The prefixes of a set that hold the address with these bits, innermost first, with their
+    /// values.
     #[inline]
     pub(crate) fn holding(
         &self,

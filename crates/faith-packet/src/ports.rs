@@ -8,10 +8,10 @@ use thiserror::Error;
 
 use crate::excerpt::excerpt;
 
-/// Why a list of ports is not a [`PortSet`].
+/// Errors of building a [`PortSet`] from numbers.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum PortError {
-    /// Port 0 cannot be listened on, as `bind(2)` takes it to mean "any free port", nor dialled.
+    /// Port 0 cannot be dialled, nor listened on: `bind(2)` takes it for "any free port".
     #[error("port 0 is not a port; use 1 to 65535")]
     Zero,
     /// A range ends before it starts.
@@ -22,23 +22,23 @@ pub enum PortError {
         /// The range's last port, as given.
         last: u16,
     },
-    /// No port was named.
+    /// The list has no port.
     #[error("no port given; name at least one")]
     Empty,
 }
 
-/// Why a text is not a [`PortSet`].
+/// Errors of reading a [`PortSet`] from text.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PortListError {
-    /// An item of the list is no number from 0 to 65535 and no range of them.
+    /// An item of the list is neither a number from 0 to 65535 nor a range of such numbers.
     #[error("{0:?} is neither a port nor a range; write 1 to 65535 in a list like 22,8000-8999, or all")]
     Syntax(String),
-    /// The list is well formed, but not a set of ports.
+    /// The list is well formed, but is not a legal set of ports.
     #[error(transparent)]
     Port(#[from] PortError),
 }
 
-/// A non-empty set of TCP ports from 1 to 65535, kept as sorted ranges with gaps between them.
+/// A non-empty set of TCP ports from 1 to 65535, stored as sorted ranges with gaps between them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PortSet {
     ranges: Vec<RangeInclusive<u16>>,
@@ -72,7 +72,7 @@ impl PortSet {
     /// # Errors
     ///
     /// [`PortError::Zero`] and [`PortError::Reversed`] for the first illegal range,
-    /// [`PortError::Empty`] when there is none at all.
+    /// [`PortError::Empty`] if there is no range.
     pub fn from_ranges(ranges: impl IntoIterator<Item = (u16, u16)>) -> Result<Self, PortError> {
         let mut sorted = Vec::new();
         for (first, last) in ranges {
@@ -102,7 +102,7 @@ impl PortSet {
         Ok(Self { ranges: merged })
     }
 
-    /// Whether `port` is in the set.
+    /// Returns true if `port` is in the set.
     #[must_use]
     pub fn contains(&self, port: u16) -> bool {
         let after = self.ranges.partition_point(|range| *range.start() <= port);
@@ -110,7 +110,7 @@ impl PortSet {
         candidate.is_some_and(|range| range.contains(&port))
     }
 
-    /// Whether the two sets have a port in common.
+    /// Returns true if the two sets have a port in common.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         let (mut ours, mut theirs) = (self.ranges.iter(), other.ranges.iter());
@@ -133,7 +133,7 @@ impl PortSet {
         &self.ranges
     }
 
-    /// The port, when the set is a single one.
+    /// The port of a set that has exactly one.
     #[must_use]
     pub fn is_single(&self) -> Option<u16> {
         match self.ranges.as_slice() {
@@ -143,7 +143,7 @@ impl PortSet {
     }
 }
 
-/// `22,80-90`, in any order, or `all`.
+/// Reads a list like `22,80-90`, in any order, or `all`.
 impl FromStr for PortSet {
     type Err = PortListError;
 
@@ -160,12 +160,12 @@ impl FromStr for PortSet {
     }
 }
 
-/// u16::from_str takes "+22", which no other tool prints or reads.
+/// Refuses "+22", which u16::from_str accepts and no other tool prints or reads.
 fn number(text: &str) -> Option<u16> {
     if text.starts_with('+') { None } else { text.parse().ok() }
 }
 
-/// `22,80-90`, or `all`.
+/// Writes a list like `22,80-90`, or `all`.
 impl fmt::Display for PortSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::all() {

@@ -1,4 +1,4 @@
-//! Which IPv6 addresses are captured: one RFC 6052 prefix, and the ordered set of an interface.
+//! The IPv6 addresses that an interface captures: an RFC 6052 prefix, and the ordered set of them.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The prefix lengths RFC 6052 section 2.2 defines an embedding for.
+/// The prefix lengths for which RFC 6052 section 2.2 defines an embedding.
 const LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
 
-/// Address space no prefix may touch: a packet to or from it is never an ordinary unicast packet of
-/// the network, so capturing it would break the router itself.
+/// Address space that no prefix may overlap: packets to or from it are never ordinary unicast, so
+/// capturing them would break the router itself.
 const RESERVED: [(u128, u8, &str); 4] = [
     // One block for ::, ::1 and ::ffff:0:0/96: no legal prefix fits between them, and the
     // deprecated IPv4-compatible addresses (RFC 4291 section 2.5.5.1) share it.
@@ -20,7 +20,7 @@ const RESERVED: [(u128, u8, &str); 4] = [
     (0xff << 120, 8, "the multicast addresses"),
 ];
 
-/// Why something is not a [`FaithPrefix`].
+/// Errors of reading or building a [`FaithPrefix`].
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PrefixError {
     /// The text is not `ADDRESS/LENGTH`.
@@ -46,17 +46,17 @@ pub enum PrefixError {
         address: Ipv6Addr,
         /// The length as given.
         length: u8,
-        /// What it overlaps.
+        /// The reserved address space that it overlaps.
         what: &'static str,
     },
 }
 
-/// A prefix whose addresses are captured, each of which embeds an IPv4 address.
+/// A prefix whose addresses are captured. Each address embeds an IPv4 address.
 ///
-/// It has one of RFC 6052's lengths and no host bits, and lies in ordinary unicast space. RFC 6052
-/// section 2.2 wants bits 64 to 71 (the "u" octet) zero in every address, which a `/96` could
-/// violate; such a `/96` is accepted all the same: its embedding is the last 32 bits, as
-/// unambiguous as any, and RFC 7136 has since taken the octet's meaning away.
+/// The prefix has one of RFC 6052's lengths, no host bits, and lies in ordinary unicast space. RFC
+/// 6052 section 2.2 requires bits 64 to 71 (the "u" octet) to be zero, which a `/96` could violate.
+/// Such a `/96` is accepted: it embeds the IPv4 address in the last 32 bits, which is unambiguous,
+/// and RFC 7136 has since removed the octet's meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FaithPrefix {
     bits: u128,
@@ -98,27 +98,27 @@ impl FaithPrefix {
         self.length
     }
 
-    /// Whether `address` is inside the prefix.
+    /// Returns true if `address` is inside the prefix.
     #[must_use]
     pub fn contains(&self, address: &Ipv6Addr) -> bool {
         self.contains_bits(address.to_bits())
     }
 
-    /// Whether the address with these bits, most significant first, is inside the prefix.
+    /// Returns true if the address with these bits, most significant first, is inside the prefix.
     #[must_use]
     #[inline]
     pub fn contains_bits(&self, address: u128) -> bool {
         (address ^ self.bits) & mask(self.length) == 0
     }
 
-    /// Whether some address is inside both prefixes.
+    /// Returns true if the prefixes have an address in common.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         (self.bits ^ other.bits) & mask(self.length.min(other.length)) == 0
     }
 }
 
-/// The network of `length` bits, 0 to 128, that an address is in: its bits, and zeros behind them.
+/// The first `length` bits of an address, 0 to 128, with zeros behind them.
 #[must_use]
 pub fn network_of(address: Ipv6Addr, length: u8) -> u128 {
     address.to_bits() & mask(length.min(128))
@@ -130,14 +130,14 @@ fn mask(length: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
 }
 
-/// `ADDRESS/LENGTH`.
+/// Reads `ADDRESS/LENGTH`.
 impl FromStr for FaithPrefix {
     type Err = PrefixError;
 
     fn from_str(text: &str) -> Result<Self, PrefixError> {
         let syntax = || PrefixError::Syntax(text.to_owned());
         let (address, length) = text.split_once('/').ok_or_else(syntax)?;
-        // u8::from_str takes "+96", which no other tool prints or reads.
+        // u8::from_str accepts "+96", which no other tool prints or reads.
         if !length.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(syntax());
         }
@@ -153,10 +153,10 @@ impl fmt::Display for FaithPrefix {
     }
 }
 
-/// Why a prefix cannot join a [`PrefixSet`].
+/// Errors of adding a prefix to a [`PrefixSet`].
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum PrefixSetError {
-    /// An address would be in two prefixes, and so mean two IPv4 addresses.
+    /// Some address would be in two prefixes, and so mean two IPv4 addresses.
     #[error("prefix {prefix} overlaps {existing}, which the interface already has")]
     Overlap {
         /// The prefix that was to be added.
@@ -183,7 +183,7 @@ impl PrefixSet {
     ///
     /// # Errors
     ///
-    /// [`PrefixSetError::Overlap`] when the set has this prefix, one inside it or one around it.
+    /// [`PrefixSetError::Overlap`] if the set has this prefix, one inside it or one around it.
     pub fn insert(&mut self, prefix: FaithPrefix) -> Result<(), PrefixSetError> {
         if let Some(&existing) = self.prefixes.iter().find(|have| have.overlaps(&prefix)) {
             return Err(PrefixSetError::Overlap { prefix, existing });
@@ -193,14 +193,14 @@ impl PrefixSet {
         Ok(())
     }
 
-    /// Removes exactly this prefix; false when the set does not have it.
+    /// Removes exactly this prefix. Returns false if the set does not have it.
     pub fn remove(&mut self, prefix: &FaithPrefix) -> bool {
         let before = self.prefixes.len();
         self.prefixes.retain(|have| have != prefix);
         self.prefixes.len() != before
     }
 
-    /// Whether the address with these bits, most significant first, is inside a prefix.
+    /// Returns true if the address with these bits, most significant first, is inside a prefix.
     #[must_use]
     #[inline]
     pub fn contains(&self, address: u128) -> bool {
@@ -221,20 +221,20 @@ impl PrefixSet {
         self.prefixes.iter()
     }
 
-    /// How many prefixes the set has.
+    /// The number of prefixes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.prefixes.len()
     }
 
-    /// Whether the set has no prefix.
+    /// Returns true if the set has no prefix.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.prefixes.is_empty()
     }
 
-    /// As no two prefixes overlap, only the last one that starts at or before the address can
-    /// hold it.
+    /// Finds the prefix by one binary search: no two prefixes overlap, so only the last one that
+    /// starts at or before the address can hold it.
     fn lookup(&self, address: u128) -> Option<&FaithPrefix> {
         let after = self.prefixes.partition_point(|have| have.bits <= address);
         let candidate = self.prefixes.get(after.checked_sub(1)?)?;

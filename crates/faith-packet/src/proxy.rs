@@ -1,7 +1,7 @@
-//! The PROXY protocol: how a server is told who the client is, in the first bytes of a connection.
+//! The PROXY protocol: a header in the first bytes of a connection gives the server the client's address.
 //!
-//! HAProxy's `doc/proxy-protocol.txt` defines it. Of what it can say, a relay says one thing: TCP
-//! over IPv6, from the client to the address that the client dialled.
+//! HAProxy's `doc/proxy-protocol.txt` defines it. A relay uses one form: TCP over IPv6, from the client
+//! to the address that the client dialled.
 
 use std::fmt::{self, Write};
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -10,7 +10,7 @@ use std::ops::Deref;
 /// The longest line of version 1 for TCP over IPv6 (section 2.1); headers of version 2 have 52 octets.
 const LONGEST: usize = 104;
 
-/// What a header of version 2 begins with (section 2.2).
+/// The first octets of a header of version 2 (section 2.2).
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Version 2, command PROXY.
 const VERSION_COMMAND: u8 = 0x21;
@@ -19,7 +19,7 @@ const FAMILY_PROTOCOL: u8 = 0x21;
 /// Two addresses and two ports.
 const ADDRESSES_LEN: u16 = 2 * 16 + 2 * 2;
 
-/// How the header is written.
+/// The version of the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
     /// A line of text.
@@ -28,7 +28,7 @@ pub enum Version {
     V2,
 }
 
-/// A header, to be sent at once and before anything else.
+/// A header. The relay sends it whole, before any other byte.
 #[derive(Clone, Copy)]
 pub struct Header {
     octets: [u8; LONGEST],
@@ -36,7 +36,7 @@ pub struct Header {
 }
 
 /// The header for a connection from `client` to `destination`, the address that the client dialled.
-/// Scopes and flow labels have no place in it.
+/// It has no field for scopes and flow labels.
 ///
 /// ```
 /// use faith_packet::proxy::{Version, header};
@@ -53,7 +53,7 @@ pub fn header(version: Version, client: SocketAddrV6, destination: SocketAddrV6)
         Version::V1 => {
             let (from, to) = (Groups(*client.ip()), Groups(*destination.ip()));
             let (from_port, to_port) = (client.port(), destination.port());
-            // The longest line fits, so this cannot fail.
+            // This cannot fail: the longest line fits.
             let _ = write!(header, "PROXY TCP6 {from} {to} {from_port} {to_port}\r\n");
         }
         Version::V2 => {
@@ -70,7 +70,7 @@ pub fn header(version: Version, client: SocketAddrV6, destination: SocketAddrV6)
 }
 
 impl Header {
-    /// Appends what fits.
+    /// Appends as many octets as fit.
     fn push(&mut self, octets: &[u8]) {
         let free = self.octets.iter_mut().skip(self.len);
         self.len += free.zip(octets).map(|(place, octet)| *place = *octet).count();
@@ -104,8 +104,8 @@ impl fmt::Debug for Header {
     }
 }
 
-/// An address in hexadecimal groups only, as section 2.1 wants it. The usual form writes the end of
-/// an IPv4-mapped address in decimal.
+/// An address in hexadecimal groups only, as section 2.1 requires. The standard library writes the
+/// end of an IPv4-mapped address in decimal.
 struct Groups(Ipv6Addr);
 
 impl fmt::Display for Groups {

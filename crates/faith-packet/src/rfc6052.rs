@@ -1,6 +1,6 @@
-//! Which IPv4 address an IPv6 address means, and the other way round.
+//! Embeds IPv4 addresses into IPv6 addresses, and extracts them.
 //!
-//! RFC 6052 puts the IPv4 address right behind the prefix, but steps over bits 64 to 71:
+//! RFC 6052 puts the IPv4 address right behind the prefix, but skips bits 64 to 71:
 //!
 //! ```text
 //! PL   0-------------32--40--48--56--64--72--80--88--96--104---------
@@ -12,10 +12,10 @@
 //! 96  |     prefix                                    |    v4(32)     |
 //! ```
 //!
-//! Extraction reads only the four octets. The suffix is ignored because section 2.2 says that a
-//! translator SHOULD treat it as zero, and the "u" octet because the algorithm of section 2.3
-//! removes it unread. Several IPv6 addresses can therefore mean one IPv4 address, which is why
-//! the access list is always asked about the extracted address.
+//! Extraction reads only the four octets. It ignores the suffix, because section 2.2 says that a
+//! translator SHOULD treat it as zero, and the "u" octet, because the algorithm of section 2.3
+//! removes it unread. Several IPv6 addresses can therefore mean one IPv4 address, so the access list
+//! always judges the extracted address.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -24,7 +24,7 @@ use crate::prefix::FaithPrefix;
 /// The bits below the "u" octet.
 const BELOW_U: u128 = (1 << 56) - 1;
 
-/// The address inside `prefix` that means `address`; "u" octet and suffix are zero.
+/// The address inside `prefix` that means `address`. Its "u" octet and suffix are zero.
 ///
 /// ```
 /// use faith_packet::rfc6052::{embed, extract};
@@ -48,7 +48,7 @@ pub fn embed(prefix: &FaithPrefix, address: Ipv4Addr) -> Ipv6Addr {
     Ipv6Addr::from_bits(prefix.address().to_bits() | host)
 }
 
-/// The IPv4 address that `address` means by RFC 6052; `None` when it is outside `prefix`.
+/// The IPv4 address that `address` means by RFC 6052; `None` if it is outside `prefix`.
 #[must_use]
 pub fn extract(prefix: &FaithPrefix, address: Ipv6Addr) -> Option<Ipv4Addr> {
     if !prefix.contains(&address) {
@@ -68,19 +68,19 @@ pub fn low32(address: Ipv6Addr) -> Ipv4Addr {
     truncate(address.to_bits())
 }
 
-/// How the IPv4 destination is read from a captured address.
+/// The way of reading the IPv4 destination from a captured address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mapping {
-    /// RFC 6052: right behind the prefix, around the "u" octet.
+    /// RFC 6052: the 32 bits behind the prefix, without the "u" octet.
     #[default]
     Rfc6052,
-    /// The last 32 bits whatever the prefix length, as RFC 3142 and BSD's faithd do. On a `/96`
-    /// the two agree.
+    /// The last 32 bits for every prefix length, as RFC 3142 and BSD's faithd do. On a `/96` both
+    /// ways give the same address.
     Low32,
 }
 
 impl Mapping {
-    /// The IPv4 address that `address` means; `None` when it is outside `prefix`.
+    /// The IPv4 address that `address` means; `None` if it is outside `prefix`.
     #[must_use]
     pub fn extract(self, prefix: &FaithPrefix, address: Ipv6Addr) -> Option<Ipv4Addr> {
         match self {
@@ -90,8 +90,8 @@ impl Mapping {
     }
 }
 
-/// How far left of bit 0 the IPv4 address lies in an address whose "u" octet has been cut out, which
-/// leaves 120 bits; `None` for `/96`, whose prefix holds the octet.
+/// The offset of the IPv4 address from bit 0, in an address without its "u" octet (120 bits). `None`
+/// for `/96`, whose prefix includes the octet.
 fn shift(prefix: &FaithPrefix) -> Option<u8> {
     88_u8.checked_sub(prefix.length())
 }

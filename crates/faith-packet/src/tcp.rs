@@ -1,4 +1,4 @@
-//! The TCP header, and segments of our own: the reset a closed port answers a SYN with, and what cuts a connection.
+//! The TCP header, and the segments that faithd builds: resets that refuse a SYN and that cut a connection.
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
@@ -13,7 +13,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// What faithd needs of a TCP segment.
+/// The fields of a TCP segment that faithd needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
     pub(crate) source_port: u16,
@@ -25,7 +25,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Reads a segment whose header is whole: at least five words, and inside the octets.
+    /// Reads a segment whose header is whole: at least five words, all of them in `octets`.
     #[inline]
     pub(crate) fn parse(octets: &[u8]) -> Option<Self> {
         let (&[s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, ..], _) =
@@ -44,25 +44,25 @@ impl Segment {
         })
     }
 
-    /// Whether this asks for a new connection: SYN, and none of ACK, RST and FIN.
+    /// Returns true if this asks for a new connection: SYN set; ACK, RST and FIN clear.
     #[inline]
     pub(crate) fn is_initial_syn(self) -> bool {
         self.flags & (SYN | ACK | RST | FIN) == SYN
     }
 
-    /// Whether this is how a host answers a segment of a connection it does not have: RST without ACK, where
-    /// the segment had one (RFC 9293 section 3.10.7.1).
+    /// Returns true for a RST without ACK: a host answers so a segment with an ACK for a connection that
+    /// it does not have (RFC 9293 section 3.10.7.1).
     #[inline]
     pub(crate) fn is_bare_reset(self) -> bool {
         self.flags & (SYN | ACK | RST | FIN) == RST
     }
 
-    /// Whether this resets its connection.
+    /// Returns true if this resets its connection.
     fn is_reset(self) -> bool {
         self.flags & RST != 0
     }
 
-    /// Whether this carries nothing but an acknowledgement.
+    /// Returns true if this carries nothing but an acknowledgement.
     fn is_bare_acknowledgement(self) -> bool {
         self.flags & (SYN | ACK | RST | FIN) == ACK && self.data_len == 0
     }
@@ -83,11 +83,11 @@ fn whole_segment(packet: &[u8]) -> Option<(ipv6::Header, Segment)> {
     Some((header, Segment::parse(chain.payload)?))
 }
 
-/// Writes the reset that a closed port gives to `syn`, an IPv6 packet, and returns its length.
+/// Writes the reset with which a closed port answers `syn`, an IPv6 packet, and returns its length.
 ///
-/// It is RFC 9293 section 3.10.7.1's: RST and ACK, sequence number 0, acknowledging the SYN and the
-/// data it carries. `None` when `syn` is not an unfragmented initial SYN, and for a source address
-/// that cannot be answered.
+/// The reset follows RFC 9293 section 3.10.7.1: RST and ACK, sequence number 0, acknowledging the SYN
+/// and its data. `None` if `syn` is not an unfragmented initial SYN, or if its source address cannot
+/// be answered.
 #[must_use]
 pub fn build_reset(syn: &[u8], out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
     let (header, segment) = whole_segment(syn)?;
@@ -106,7 +106,7 @@ pub fn build_reset(syn: &[u8], out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize>
     reset.write(out)
 }
 
-/// Where the two directions of a connection stand, by the word of the captured end.
+/// The sequence numbers of both directions of a connection, as its captured end reports them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The next octet to the client.
@@ -115,15 +115,15 @@ pub struct Standing {
     pub received: u32,
 }
 
-/// Writes an ACK of the client's with that sequence number, and returns its length. Where the number is outside of the
-/// window, the captured end answers with an ACK (RFC 9293 section 3.10.7.4), of which [`standing`] reads.
+/// Writes an ACK as if from the client, with this sequence number, and returns its length. If the number is outside the
+/// window, the captured end answers with an ACK (RFC 9293 section 3.10.7.4), which [`standing`] reads.
 #[must_use]
 pub fn build_question(flow: &Flow, sequence: u32, out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
     let Flow { client: from, destination: to } = *flow;
     Bare { from, to, sequence, acknowledged: 0, flags: ACK }.write(out)
 }
 
-/// The connection of an ACK without data from the captured end, and its sequence numbers.
+/// Reads an ACK without data from the captured end: its connection and sequence numbers.
 #[must_use]
 pub fn standing(packet: &[u8]) -> Option<(Flow, Standing)> {
     let (header, segment) = whole_segment(packet)?;
@@ -136,21 +136,21 @@ pub fn standing(packet: &[u8]) -> Option<(Flow, Standing)> {
     })
 }
 
-/// Writes the reset that tells the client that its connection is cut, and returns its length.
+/// Writes the reset that cuts the connection at the client, and returns its length.
 #[must_use]
 pub fn build_client_reset(flow: &Flow, at: Standing, out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
     let Flow { client: to, destination: from } = *flow;
     Bare { from, to, sequence: at.sent, acknowledged: at.received, flags: RST | ACK }.write(out)
 }
 
-/// Writes the client's reset to the captured end, and returns its length.
+/// Writes the reset that cuts the connection at the captured end, as if from the client, and returns its length.
 #[must_use]
 pub fn build_stack_reset(flow: &Flow, at: Standing, out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
     let Flow { client: from, destination: to } = *flow;
     Bare { from, to, sequence: at.received, acknowledged: at.sent, flags: RST | ACK }.write(out)
 }
 
-/// Writes the reset in `packet` anew, with a checksum that is complete, and returns its length; `None` where it is none.
+/// Rebuilds the reset in `packet` with a complete checksum, and returns its length. `None` if `packet` is not a reset.
 #[must_use]
 pub fn rebuild_reset(packet: &[u8], out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
     let (header, segment) = whole_segment(packet)?;
@@ -166,8 +166,8 @@ pub fn rebuild_reset(packet: &[u8], out: &mut [u8; icmpv6::MAX_LEN]) -> Option<u
 }
 
 /// Writes the reset with which a host answers `packet`, a segment of a connection that it does not have, and returns its
-/// length: RST, with the sequence number that the segment acknowledges (RFC 9293 section 3.10.7.1). `None` for segments
-/// that acknowledge nothing, for resets, and for a source address that cannot be answered.
+/// length. The reset has RST alone and the sequence number that the segment acknowledges (RFC 9293 section 3.10.7.1).
+/// `None` for segments that acknowledge nothing, for resets, and for source addresses that cannot be answered.
 #[must_use]
 pub fn build_refusal(packet: &[u8], out: &mut [u8; icmpv6::MAX_LEN]) -> Option<usize> {
     let (header, segment) = whole_segment(packet)?;
@@ -190,7 +190,7 @@ pub fn destination(packet: &[u8]) -> Option<Ipv6Addr> {
     ipv6::Header::parse(packet).map(|(header, _)| header.destination.into())
 }
 
-/// A segment without data and options, and with a window of 0.
+/// A segment without data or options, with a window of 0.
 struct Bare {
     from: SocketAddrV6,
     to: SocketAddrV6,

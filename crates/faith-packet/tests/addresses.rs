@@ -1,4 +1,4 @@
-//! The address mapping, and the sets, over arbitrary addresses.
+//! The address mapping, prefixes and sets, over arbitrary addresses.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -27,7 +27,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn what_was_embedded_is_extracted(prefix in prefix(), bits in any::<u32>()) {
+    fn extract_undoes_embed(prefix in prefix(), bits in any::<u32>()) {
         let ipv4 = Ipv4Addr::from_bits(bits);
         let ipv6 = embed(&prefix, ipv4);
         prop_assert!(prefix.contains(&ipv6));
@@ -40,7 +40,7 @@ proptest! {
     }
 
     #[test]
-    fn extraction_reads_the_octets_rfc_6052_draws(prefix in prefix(), noise in any::<u128>()) {
+    fn extract_reads_the_octets_of_rfc_6052(prefix in prefix(), noise in any::<u128>()) {
         let host = noise & (u128::MAX >> prefix.length());
         let ipv6 = Ipv6Addr::from_bits(prefix.address().to_bits() | host);
         let octets = ipv6.octets();
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn a_prefix_of_any_length_holds_what_shares_its_first_bits(
+    fn a_prefix_of_any_length_holds_exactly_the_addresses_that_share_its_first_bits(
         bits in any::<u128>(),
         length in 0..=128_u8,
         flip in 0..128_u8,
@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn a_set_contains_what_one_of_its_prefixes_does(
+    fn a_set_contains_exactly_the_addresses_of_its_prefixes(
         prefixes in vec(prefix(), 0..64),
         near in any::<prop::sample::Index>(),
         noise in any::<u64>(),
@@ -142,7 +142,7 @@ proptest! {
 }
 
 #[test]
-fn a_network_is_what_its_length_leaves_of_an_address() {
+fn network_of_keeps_the_first_bits_of_an_address() {
     let address: Ipv6Addr = "2001:db8:1:2:3:4:5:6".parse().unwrap();
     for (length, expected) in [
         (0, "::"),

@@ -1,4 +1,4 @@
-//! Explicit mappings over arbitrary prefixes: as a scan of all of them says.
+//! Explicit mappings over arbitrary prefixes resolve as a scan of them does.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
@@ -17,7 +17,7 @@ fn prefix() -> FaithPrefix {
     "2001:db8:64::/96".parse().unwrap()
 }
 
-/// Addresses so near to each other that prefixes often hold them.
+/// Addresses so close to each other that prefixes often hold them.
 fn dialled() -> impl Strategy<Value = Ipv6Addr> {
     let base = prefix().address().to_bits();
     (0..16_u128, 0..128_u32, prop::bool::weighted(0.2))

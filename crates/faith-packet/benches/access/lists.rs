@@ -1,4 +1,4 @@
-//! Access lists of the shapes that people have, of any length.
+//! Access lists of typical shapes, of any length.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
@@ -15,7 +15,7 @@ pub(crate) struct Connection {
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
     pub(crate) rules: fn(usize) -> Vec<Rule>,
-    /// Connections that the rules have something to say about.
+    /// Connections that rules match.
     pub(crate) connections: fn(&[Rule], usize) -> Vec<Connection>,
 }
 
@@ -24,8 +24,8 @@ pub(crate) const SHAPES: [Shape; 2] = [
     Shape { name: "customers", rules: customers, connections: of_customers },
 ];
 
-/// Addresses and networks denied to everybody, as published lists of malicious hosts have them, and
-/// all others permitted.
+/// Denies addresses and networks to every client, like published lists of malicious hosts, and
+/// permits all others.
 fn block_list(size: usize) -> Vec<Rule> {
     let mut numbers = Numbers(1);
     let mut rules: Vec<Rule> = (1..size)
@@ -42,7 +42,7 @@ fn block_list(size: usize) -> Vec<Rule> {
     rules
 }
 
-/// Every second connection is to a denied address.
+/// Sends every second connection to a denied address.
 fn to_anywhere(rules: &[Rule], count: usize) -> Vec<Connection> {
     let mut numbers = Numbers(2);
     (0..count)
@@ -55,7 +55,7 @@ fn to_anywhere(rules: &[Rule], count: usize) -> Vec<Connection> {
         .collect()
 }
 
-/// Ten rules for the /48 of each customer: no mail but to the smarthost, own servers by a fixed
+/// Makes ten rules for the /48 of each customer: mail to the smarthost only, some servers from a fixed
 /// outgoing address, some networks denied, the web permitted.
 fn customers(size: usize) -> Vec<Rule> {
     let mut numbers = Numbers(3);
@@ -79,7 +79,7 @@ fn customers(size: usize) -> Vec<Rule> {
         .collect()
 }
 
-/// Half of them to where the customer has a rule, half to anywhere.
+/// Sends half of the connections to addresses in the customer's rules, half to any address.
 fn of_customers(rules: &[Rule], count: usize) -> Vec<Connection> {
     let mut numbers = Numbers(4);
     (0..count)
@@ -94,7 +94,7 @@ fn of_customers(rules: &[Rule], count: usize) -> Vec<Connection> {
         .collect()
 }
 
-/// An address of 11.0.0.0/8 to 99.0.0.0/8, of which no part is special-purpose.
+/// An address from 11.0.0.0/8 to 99.0.0.0/8, where no block is special-purpose.
 fn public(numbers: &mut Numbers) -> Ipv4Addr {
     let first = 11 + numbers.below(89);
     Ipv4Addr::from_bits(first << 24 | numbers.below(1 << 24))
@@ -104,7 +104,7 @@ fn covering<A: Address>(address: A, length: u8) -> Prefix<A> {
     Prefix::new(A::from_bits(address.bits() & A::mask(length)), length).expect("no host bits")
 }
 
-/// SplitMix64: the same lists in every run.
+/// SplitMix64, which makes the same lists in every run.
 struct Numbers(u64);
 
 impl Numbers {

@@ -1,8 +1,7 @@
-//! How long a decision takes by the number of rules, beside a scan of them, and how long a list
-//! takes to read and to index.
+//! Measures a decision by the number of rules, beside a scan of them, and the time to read and to
+//! index a list.
 //!
-//! The throughput that criterion prints is in rules: of a decision, so many rules are done with in
-//! a second.
+//! Criterion prints throughput in rules: for a decision, the length of the list over its time.
 
 mod lists;
 
@@ -16,8 +15,7 @@ use lists::{Connection, SHAPES};
 
 const SIZES: [usize; 3] = [10, 1_000, 100_000];
 
-/// Connections asked about in turn, so that none stays in the processor's caches by being the only
-/// one.
+/// The number of different connections, enough that each does not stay in the processor's caches.
 const CONNECTIONS: usize = 16_384;
 
 fn decide(criterion: &mut Criterion) {
@@ -39,7 +37,7 @@ fn decide(criterion: &mut Criterion) {
     }
 }
 
-/// What a list without an index costs.
+/// Measures a list without an index.
 fn scan(criterion: &mut Criterion) {
     for shape in SHAPES {
         let mut group = criterion.benchmark_group(format!("scan/{}", shape.name));

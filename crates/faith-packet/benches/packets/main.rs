@@ -1,4 +1,4 @@
-//! How long the classifier takes by kind of packet, and a mapping by the number of explicit ones.
+//! Measures the classifier by kind of packet, and the mapping by the number of explicit mappings.
 
 use std::hint::black_box;
 use std::net::{Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -99,7 +99,7 @@ fn resolve(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("resolve");
     for size in [0, 10, 1_000, 100_000] {
         let server = |low: u32| SocketAddrV4::new(low.into(), 8080);
-        // Every 20,011th address: from low ones to the highest.
+        // Take every 20,011th address, from low ones to the highest.
         let explicit = (0..size).map(|number: u32| {
             let low = number * 20_011;
             ExplicitMapping::server(*at(low).ip(), server(low)).expect("a port")

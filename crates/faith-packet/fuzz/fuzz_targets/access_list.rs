@@ -1,5 +1,5 @@
-//! Any text is an access list or an error; a list is read back as it is shown, and decides as a scan
-//! of its rules does about connections to and around what they name.
+//! Any text is an access list or an error. A list is read back as it is shown, and decides as a scan
+//! of its rules does, for connections to the addresses in its rules and their neighbours.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use faith_packet::access::{AccessList, Rule};
 use faith_packet::ports::PortSet;
 use libfuzzer_sys::fuzz_target;
 
-/// How many rules are asked about, so that one run stays short.
+/// The number of rules that make connections, which keeps a run short.
 const ASKED: usize = 16;
 
 fuzz_target!(|text: &str| {

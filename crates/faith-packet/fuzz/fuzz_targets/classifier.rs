@@ -1,7 +1,7 @@
-//! Any octets are judged as the oracle judges them, and answered within bounds or not at all.
+//! The classifier judges any octets as the oracle does, and answers are within bounds.
 //!
-//! The first octet says what is repaired, so that not every packet fails at the first question:
-//! bit 0 version and length, bit 1 an ordinary client, bit 2 a captured destination.
+//! The first octet selects repairs, so that not every packet fails at the first check: bit 0 repairs
+//! version and length, bit 1 sets an ordinary client, bit 2 a captured destination.
 
 #![no_main]
 

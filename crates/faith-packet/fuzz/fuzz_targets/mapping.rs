@@ -1,4 +1,4 @@
-//! Any text is a mapping or an error, and mappings together resolve as a scan of them does.
+//! Any text is a mapping or an error, and a set of mappings resolves as a scan of them does.
 
 #![no_main]
 

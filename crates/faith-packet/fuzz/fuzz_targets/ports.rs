@@ -1,4 +1,4 @@
-//! Any text is a set of ports or an error; a set is read back as it is shown and holds exactly the
+//! Any text is a set of ports or an error. A set is read back as it is shown, and holds exactly the
 //! ports of its ranges.
 
 #![no_main]

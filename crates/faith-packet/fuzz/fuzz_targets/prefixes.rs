@@ -1,5 +1,5 @@
-//! Any text is a prefix or an error; a prefix is read back as it is shown, and lines of faith
-//! prefixes make a set in which each address is found in the one prefix that holds it.
+//! Any text is a prefix or an error. A prefix is read back as it is shown, and a set of faith prefixes
+//! finds each address in the one prefix that holds it.
 
 #![no_main]
 

@@ -1,5 +1,4 @@
-//! Whatever the two ends are, a strict receiver reads them back from a header of either version, and from the whole
-//! header only.
+//! A strict receiver reads any two ends back from a header of either version, and from the whole header only.
 
 #![no_main]
 

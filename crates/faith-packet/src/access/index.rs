@@ -1,12 +1,12 @@
-//! The first of very many rules that matches, without looking at the others.
+//! Finds the first matching rule of a long list without a scan.
 //!
-//! Rules are grouped by destination prefix and, within one, by source prefix; a pair of prefixes
-//! knows the first of its rules for each port. A look-up visits the few destination prefixes that
-//! hold the destination, innermost first, and the few source prefixes of each that hold the client,
-//! and takes the smallest place it meets. Every prefix knows the smallest place among its own rules
-//! and those of the prefixes around it, so the visit ends as soon as nothing better can come.
+//! Rules are grouped by destination prefix and, within one, by source prefix; each pair of prefixes
+//! stores its first rule for each port. A look-up visits the few destination prefixes that hold the
+//! destination, innermost first, and the few source prefixes of each that hold the client. It takes
+//! the smallest place that it meets. Every prefix stores the smallest place among its own rules and
+//! those of the prefixes around it, so the look-up ends as soon as no smaller place can come.
 //!
-//! All of it is a handful of arrays whose size grows with the number of rules and port ranges alone.
+//! The index is a handful of arrays whose size depends on the number of rules and port ranges only.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -15,16 +15,16 @@ use super::rule::{Action, Rule};
 use super::segments::{NO_RULE, Ports, Segment};
 use crate::nest::Nest;
 
-/// Finds rules by what they match.
+/// The index of a list of rules.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     destinations: Nest<Ipv4Addr, Destination>,
-    /// A set for each destination prefix.
+    /// One set of source prefixes for each destination prefix.
     sources: Nest<Ipv6Addr, Source>,
     segments: Vec<Segment>,
 }
 
-/// What is known of a destination prefix.
+/// A destination prefix's entry.
 #[derive(Clone, Debug)]
 struct Destination {
     /// The smallest place of a rule for this prefix or one around it.
@@ -32,7 +32,7 @@ struct Destination {
     sources: Range<usize>,
 }
 
-/// What is known of a source prefix, under its destination prefix.
+/// A source prefix's entry, under its destination prefix.
 #[derive(Clone, Debug)]
 struct Source {
     /// The smallest place of a rule for this prefix or one around it.
@@ -53,8 +53,8 @@ impl Index {
         index
     }
 
-    /// The place of the first rule that matches and that either denies or is for a destination
-    /// prefix of at least this length.
+    /// The place of the first matching rule, without permit rules whose destination prefix is shorter
+    /// than `permit_length`.
     #[inline]
     pub(super) fn first(
         &self,

@@ -1,6 +1,6 @@
-//! Who may be relayed to which IPv4 destinations.
+//! The access list decides which client may be relayed to which IPv4 destination.
 //!
-//! The grammar is that of BSD's faithd(8), a rule to a line, `#` before a comment:
+//! The grammar is that of BSD's faithd(8): one rule per line, `#` before a comment:
 //!
 //! ```text
 //! SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]
@@ -10,26 +10,26 @@
 //! ::/0             permit  0.0.0.0/0
 //! ```
 //!
-//! SOURCE is the clients' IPv6 prefix, DESTINATION an IPv4 prefix, either a lone address too. `port`
-//! is ours, with a list as [`PortSet`](crate::ports::PortSet) reads it. OUTGOING is the IPv4 address
-//! of the router's that the connection comes from. The first rule that matches decides; an empty
-//! list permits, and a list in which nothing matches denies. Where BSD passed over a line it could
-//! not read, and took a word that is neither `permit` nor `deny` for `deny`, here the whole list is
-//! refused, with every such line.
+//! SOURCE is the clients' IPv6 prefix, DESTINATION an IPv4 prefix; either may be a lone address.
+//! `port` is an extension, with a list as [`PortSet`](crate::ports::PortSet) reads it. OUTGOING is
+//! the router's IPv4 address from which the relay connects. The first rule that matches decides. An
+//! empty list permits; a list in which no rule matches denies. BSD's faithd skipped lines that it
+//! could not read, and took any action other than `permit` for `deny`. Here every such line is an
+//! error, and the whole list is refused.
 //!
-//! A relay that connects wherever a client asks is a way around every firewall that trusts the
-//! router, so "permit" means public addresses, and two things stand above a broad `permit`:
+//! A relay that connects to every address a client asks for is a way around every firewall that
+//! trusts the router. Therefore a broad `permit` means public addresses, with two exceptions:
 //!
 //! * **Special-purpose blocks and the router's own addresses.** A permit rule wider than the block
-//!   does not match inside it: `permit 0.0.0.0/0` was not written with 169.254.169.254 in mind. A
+//!   does not match inside it: the author of `permit 0.0.0.0/0` did not think of 169.254.169.254. A
 //!   rule for the block or a part of it names it on purpose, and opens it. An address of the router
 //!   counts as a block of its own, which only a `/32` opens.
-//! * **Loopback.** 127.0.0.0/8, and 0.0.0.0, by which Linux's connect(2) means the loopback too,
-//!   are denied whatever the rules say, unless the list allows loopback. Then they are ordinary
-//!   addresses under the rules.
+//! * **Loopback.** 127.0.0.0/8 and 0.0.0.0 (which Linux's connect(2) takes for loopback) are denied
+//!   by any list that does not allow loopback, even if a rule permits them. In a list that allows
+//!   loopback they are ordinary addresses under the rules.
 //!
-//! These two hold for a server that a program names as well ([`Basis::Named`]): a program that
-//! passes on an address which a client chose must not lead that client to the router.
+//! Both exceptions hold for a server that a program names as well ([`Basis::Named`]): a program that
+//! passes on an address chosen by a client must not lead that client to the router.
 
 mod index;
 mod parse;
@@ -46,38 +46,38 @@ use parse::parse_lines;
 pub use parse::{AccessListErrors, LineError, parse};
 pub use rule::{Action, Rule, RuleError};
 
-/// Whether a connection may be relayed.
+/// The decision to relay a connection or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
-    /// It may.
+    /// The connection may be relayed.
     Permit {
-        /// The router's address that it comes from; `None` leaves it to the routing table.
+        /// The router's address from which the relay connects; `None` leaves it to the routing table.
         outgoing: Option<Ipv4Addr>,
     },
-    /// It may not.
+    /// The connection may not be relayed.
     Deny(DenyReason),
 }
 
-/// How the server of a connection was chosen, and so which rules have a say.
+/// The way the server of a connection was chosen, which decides which rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Basis {
-    /// The client dialled an address that means it: every rule has a say.
+    /// The client dialled an address that means the server: every rule applies.
     Dialled,
-    /// A program named it, so no rule denies it. Special-purpose blocks, the router's own addresses
-    /// and loopback remain closed, unless a rule that permits opens them to the client.
+    /// A program named the server: deny rules do not apply. Special-purpose blocks, the router's own
+    /// addresses and loopback remain closed, unless a permit rule opens them to the client.
     Named,
 }
 
-/// A decision, and the rule that it is owed to.
+/// A decision, and the rule that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// Whether the connection may be relayed.
+    /// The decision.
     pub decision: Decision,
-    /// The place of the rule that decided, for [`AccessList::written`]; `None` where a default did.
+    /// The place of the rule that decided, for [`AccessList::written`]; `None` if a default decided.
     pub rule: Option<usize>,
 }
 
-/// A rule as its list has it.
+/// A rule as text, with its line number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenRule {
     /// The rule, in the grammar.
@@ -86,7 +86,7 @@ pub struct WrittenRule {
     pub line: Option<usize>,
 }
 
-/// Why a connection may not be relayed.
+/// The reason a connection may not be relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DenyReason {
     /// A deny rule matched.
@@ -117,8 +117,8 @@ impl DenyReason {
 
 /// An access list and its defaults.
 ///
-/// A decision takes the time of a few binary searches, whatever the number of rules, and memory is
-/// in proportion to it.
+/// A decision takes a few binary searches, for any number of rules. Memory grows in proportion to the
+/// number of rules.
 ///
 /// ```
 /// use faith_packet::access::{AccessList, Decision, DenyReason};
@@ -133,30 +133,30 @@ impl DenyReason {
 #[derive(Clone, Debug, Default)]
 pub struct AccessList {
     rules: Vec<Rule>,
-    /// The line of each rule; empty where the list was not read from text.
+    /// The line of each rule; empty if the list was not read from text.
     lines: Vec<usize>,
     index: Index,
     allow_loopback: bool,
 }
 
 impl AccessList {
-    /// A list of these rules, tried in this order, that does not allow loopback.
+    /// A list of these rules, tried in this order. It does not allow loopback.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
         Self { index: Index::new(&rules), rules, lines: Vec::new(), allow_loopback: false }
     }
 
-    /// A list read from text; [`parse()`] gives its rules alone.
+    /// Reads a list from text, and remembers the line of each rule. `name` names the list in errors.
     ///
     /// # Errors
     ///
-    /// [`AccessListErrors`] with every malformed line.
+    /// [`AccessListErrors`] with the malformed lines.
     pub fn parse(text: &str, name: &str) -> Result<Self, AccessListErrors> {
         let (lines, rules) = parse_lines(text, name)?.into_iter().unzip();
         Ok(Self { lines, ..Self::new(rules) })
     }
 
-    /// The same list, but for whether its rules decide about loopback addresses.
+    /// Allows loopback or not. If allowed, the rules decide about loopback addresses too.
     #[must_use]
     pub fn with_loopback(self, allow: bool) -> Self {
         Self { allow_loopback: allow, ..self }
@@ -175,8 +175,8 @@ impl AccessList {
         &self.rules
     }
 
-    /// Decides whether `client` may be relayed to `destination`, the server that the address it dialled means, as
-    /// [`judge`](Self::judge) does.
+    /// Decides as [`judge`](Self::judge) does on the basis [`Basis::Dialled`]: `destination` is the server that the
+    /// address dialled by `client` means.
     #[must_use]
     pub fn decide(
         &self,
@@ -187,9 +187,9 @@ impl AccessList {
         self.judge(Basis::Dialled, client, destination, is_own).decision
     }
 
-    /// Judges whether `client` may be relayed to `destination`, a server that was chosen on this basis. `is_own` says
-    /// whether the server's address is one of the router's own; it is called at most once, and only when the answer
-    /// depends on it.
+    /// Judges whether `client` may be relayed to `destination`, a server chosen on this basis. `is_own` returns true if
+    /// the server's address is one of the router's own; it is called at most once, and only if the decision depends on
+    /// it.
     #[must_use]
     pub fn judge(
         &self,
@@ -216,7 +216,7 @@ impl AccessList {
         {
             matching = first(32);
         }
-        // Rules that deny have no say about a named server, and then it is as if none had matched.
+        // Deny rules do not apply to a named server: a match of one counts as no match.
         let rule = matching.filter(|(_, rule)| basis == Basis::Dialled || rule.action != Action::Deny);
         let decision = match rule.map(|(_, rule)| rule.action) {
             Some(Action::Permit { outgoing }) => {

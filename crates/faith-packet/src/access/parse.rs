@@ -1,4 +1,4 @@
-//! A whole access list as text: its rules, or everything that is wrong with it.
+//! Reads a whole access list: its rules, or all of its malformed lines.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use thiserror::Error;
 
 use super::rule::{Rule, RuleError};
 
-/// How many malformed lines are reported one by one. Someone who gave the wrong file learns no more
-/// from the ten thousandth.
+/// The number of malformed lines that are reported one by one. More lines would not help an operator
+/// who gave the wrong file.
 const REPORTED: usize = 20;
 
 /// A malformed line.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("line {line}: {error}")]
 pub struct LineError {
-    /// Which one, counted from 1.
+    /// Its number, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// Its error.
     #[source]
     pub error: RuleError,
 }
 
-/// The malformed lines of an access list; there is at least one.
+/// The malformed lines of an access list, at least one.
 ///
-/// It is shown as `NAME:LINE: what is wrong`, a line for each, and how many more there are.
+/// Displays as `NAME:LINE: ERROR`, one line for each, and the number of further malformed lines.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub struct AccessListErrors {
     name: String,
@@ -38,13 +38,13 @@ impl AccessListErrors {
         &self.name
     }
 
-    /// The first twenty of them.
+    /// The first twenty malformed lines.
     #[must_use]
     pub fn errors(&self) -> &[LineError] {
         &self.errors
     }
 
-    /// How many more there are.
+    /// The number of further malformed lines.
     #[must_use]
     pub fn more(&self) -> usize {
         self.more
@@ -65,16 +65,16 @@ impl fmt::Display for AccessListErrors {
     }
 }
 
-/// Reads the rules of an access list, in their order. `name` is what errors call it, a path mostly.
+/// Reads the rules of an access list, in their order. `name` names the list in errors; it is usually a path.
 ///
 /// # Errors
 ///
-/// [`AccessListErrors`] with every malformed line.
+/// [`AccessListErrors`] with the malformed lines.
 pub fn parse(text: &str, name: &str) -> Result<Vec<Rule>, AccessListErrors> {
     Ok(parse_lines(text, name)?.into_iter().map(|(_, rule)| rule).collect())
 }
 
-/// The same, each rule with the number of its line.
+/// Does the same as [`parse()`], and gives each rule with its line number.
 pub(super) fn parse_lines(text: &str, name: &str) -> Result<Vec<(usize, Rule)>, AccessListErrors> {
     let mut rules = Vec::new();
     let mut errors = Vec::new();
@@ -91,7 +91,7 @@ pub(super) fn parse_lines(text: &str, name: &str) -> Result<Vec<(usize, Rule)>, 
 
 /// The rule of a line that may be blank or end in a comment.
 fn rule_of(line: &str) -> Result<Option<Rule>, RuleError> {
-    // In a file whose lines end with carriage returns alone, one comment would swallow every rule.
+    // If lines end with carriage returns alone, one comment would swallow all rules after it.
     if line.contains('\r') {
         return Err(RuleError::CarriageReturn);
     }

@@ -10,16 +10,16 @@ use crate::cidr::{CidrError, Ipv4Prefix, Ipv6Prefix};
 use crate::excerpt::excerpt;
 use crate::ports::{PortListError, PortSet};
 
-/// What a rule does with the connections it matches.
+/// The action of a rule on the connections it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// They may be relayed.
+    /// The relay may take them.
     Permit {
-        /// The router's address that they come from on the IPv4 side; `None` leaves it to the
-        /// routing table.
+        /// The router's IPv4 address from which the relay connects; `None` leaves it to the routing
+        /// table.
         outgoing: Option<Ipv4Addr>,
     },
-    /// They may not.
+    /// The relay refuses them.
     Deny,
 }
 
@@ -35,11 +35,11 @@ pub enum Action {
 pub struct Rule {
     /// The clients it matches.
     pub source: Ipv6Prefix,
-    /// What becomes of their connections.
+    /// The action on their connections.
     pub action: Action,
     /// The destinations it matches.
     pub destination: Ipv4Prefix,
-    /// The ports it matches; `None` is every port.
+    /// The ports it matches; `None` means every port.
     pub ports: Option<PortSet>,
 }
 
@@ -58,7 +58,7 @@ impl Rule {
     }
 }
 
-/// Why a line is not a [`Rule`].
+/// Errors of reading a [`Rule`].
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum RuleError {
     /// The line ends too early.
@@ -67,34 +67,34 @@ pub enum RuleError {
     /// The first word is not an IPv6 prefix.
     #[error("source: {0}")]
     Source(#[source] CidrError<Ipv6Addr>),
-    /// The second word says neither.
+    /// The second word is neither `permit` nor `deny`.
     #[error("expected `permit` or `deny`, found {0:?}")]
     Action(String),
     /// The third word is not an IPv4 prefix.
     #[error("destination: {0}")]
     Destination(#[source] CidrError<Ipv4Addr>),
-    /// What is behind `port` is not a list of ports.
+    /// The word behind `port` is not a list of ports.
     #[error("port: {0}")]
     Ports(#[source] PortListError),
-    /// What is behind the destination is neither ports nor an address.
+    /// The word behind the destination is neither `port` nor an IPv4 address.
     #[error("expected `port LIST` or an outgoing IPv4 address without a length, found {0:?}")]
     Outgoing(String),
-    /// No connection can come from this address.
+    /// A connection cannot come from this address.
     #[error("{0} cannot be an outgoing address; write one of the router's own")]
     NoSource(Ipv4Addr),
-    /// A rule that denies has an outgoing address.
+    /// A deny rule has an outgoing address.
     #[error("a `deny` has no outgoing address; remove {0}, or write `permit`")]
     DenyOutgoing(Ipv4Addr),
-    /// The line goes on behind the rule.
+    /// The line has more words behind the rule.
     #[error("expected the end of the line, found {0:?}")]
     Trailing(String),
-    /// A line of a list ends in the middle.
+    /// The line has a carriage return inside.
     #[error("there is a carriage return inside the line; end lines with line feeds")]
     CarriageReturn,
 }
 
-/// The words of a line, without a comment. `permit`, `deny` and `port` may be capitalised; a prefix
-/// may be a lone address.
+/// Reads the words of a line without a comment. `permit`, `deny` and `port` ignore case; a prefix may
+/// be a lone address.
 impl FromStr for Rule {
     type Err = RuleError;
 
@@ -138,7 +138,7 @@ fn outgoing(word: &str) -> Result<Ipv4Addr, RuleError> {
     Ok(address)
 }
 
-/// The line that the rule is read from, with the lengths of single addresses.
+/// Writes the line from which the rule can be read, with `/32` and `/128` for single addresses.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (action, outgoing) = match self.action {

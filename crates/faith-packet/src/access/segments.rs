@@ -1,4 +1,4 @@
-//! Which of the rules for one pair of prefixes is the first for a port.
+//! Finds the first rule for a port, among the rules for one pair of prefixes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,10 +6,10 @@ use std::ops::{Range, RangeInclusive};
 
 use super::rule::Rule;
 
-/// The place of no rule: behind every other.
+/// Stands for "no rule": a place behind every other.
 pub(super) const NO_RULE: usize = usize::MAX;
 
-/// Neighbouring ports that have the same first rule, up to this port.
+/// Neighbouring ports with the same first rule, up to `last`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {
     last: u16,
@@ -19,15 +19,14 @@ pub(super) struct Segment {
 /// The first rule for each port.
 #[derive(Clone, Debug)]
 pub(super) enum Ports {
-    /// The same for all of them.
+    /// The same rule for every port.
     Every(usize),
-    /// As these say, in ascending order and without gaps; a part of the index's array of them.
+    /// Segments in ascending order and without gaps, as a range of the index's array of segments.
     Segments(Range<usize>),
 }
 
 impl Ports {
-    /// From rules with their places, in the order of these. Their segments are appended to
-    /// `segments`.
+    /// Takes rules with their places, sorted by place, and appends their segments to `segments`.
     pub(super) fn new(rules: &[(usize, &Rule)], segments: &mut Vec<Segment>) -> Self {
         let start = segments.len();
         match rules {
@@ -52,13 +51,13 @@ impl Ports {
     }
 }
 
-/// Goes from port 0 upwards, and keeps the rules that hold the port in a heap, the first on top.
-/// Those that have ended leave it when they come to the top.
+/// Sweeps the ports from 0 upwards. A heap holds the rules for the current port, the first on top; a
+/// rule that has ended leaves the heap when it comes to the top.
 fn sweep(rules: &[(usize, &Rule)]) -> Vec<Segment> {
     let mut spans: Vec<(RangeInclusive<u16>, usize)> = Vec::new();
     for (place, rule) in rules {
         let Some(ports) = &rule.ports else {
-            // No rule behind this one is the first for any port.
+            // This rule has every port, so no rule behind it is ever the first.
             spans.push((0..=u16::MAX, *place));
             break;
         };

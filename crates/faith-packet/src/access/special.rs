@@ -3,14 +3,14 @@
 use std::net::Ipv4Addr;
 
 /// The entries of IANA's IPv4 Special-Purpose Address Registry that are not globally reachable, and
-/// what is not unicast, with their prefix lengths. A block inside another comes before it. Loopback
-/// is not here: the access list has a setting of its own for it.
+/// the addresses that are not unicast, with their prefix lengths. A block inside another comes before
+/// it. Loopback is absent: the access list has a setting for it.
 ///
-/// 192.0.0.0/24 is refused whole, although two anycast addresses in it are globally reachable: PCP
-/// (RFC 7723) is not TCP, and TURN's (RFC 8155) finds a relay for the network one is in. The
-/// registry says nothing of 192.88.99.0/24's reachability since RFC 7526 withdrew the 6to4 relays
-/// that it was for; no TCP service can rightly be there. The AS112 and AMT blocks (192.31.196.0/24,
-/// 192.52.193.0/24, 192.175.48.0/24) are globally reachable and so are not in this list.
+/// 192.0.0.0/24 is listed whole, although two anycast addresses in it are globally reachable: PCP's
+/// (RFC 7723) does not use TCP, and TURN's (RFC 8155) finds a relay for the sender's own network. The
+/// registry gives no reachability for 192.88.99.0/24 since RFC 7526 withdrew its 6to4 relays; no TCP
+/// service can legitimately be there. The AS112 and AMT blocks (192.31.196.0/24, 192.52.193.0/24,
+/// 192.175.48.0/24) are globally reachable, so they are absent.
 const BLOCKS: [([u8; 4], u8); 15] = [
     ([255, 255, 255, 255], 32), // limited broadcast, RFC 919
     ([0, 0, 0, 0], 8),          // this network, RFC 791
@@ -29,7 +29,7 @@ const BLOCKS: [([u8; 4], u8); 15] = [
     ([240, 0, 0, 0], 4),        // reserved, RFC 1112
 ];
 
-/// The prefix length of the smallest block that `address` is inside.
+/// The prefix length of the smallest block that holds `address`.
 #[inline]
 pub(super) fn block_length(address: Ipv4Addr) -> Option<u8> {
     let bits = address.to_bits();

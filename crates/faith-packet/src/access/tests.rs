@@ -35,7 +35,7 @@ fn an_empty_list_permits_and_a_list_in_which_nothing_matches_denies() {
 }
 
 #[test]
-fn a_rule_is_for_the_clients_of_its_source() {
+fn a_rule_matches_only_clients_inside_its_source() {
     let list = list(&[
         "2001:db8:1:2::3 deny 0.0.0.0/0",
         "2001:db8:1:2::/64 permit 0.0.0.0/0",
@@ -51,7 +51,7 @@ fn a_rule_is_for_the_clients_of_its_source() {
 }
 
 #[test]
-fn a_rule_with_ports_is_for_these_alone() {
+fn a_rule_with_ports_matches_only_these() {
     let list = list(&[
         "::/0 deny 0.0.0.0/0 port 25,465",
         "::/0 permit 0.0.0.0/0 port 20-30,8000-8999",
@@ -77,7 +77,7 @@ fn a_rule_with_ports_is_for_these_alone() {
 }
 
 #[test]
-fn the_rule_that_permits_names_the_outgoing_address() {
+fn the_rule_that_permits_gives_the_outgoing_address() {
     let list = list(&[
         "2001:db8:1::/48 permit 1.0.0.0/8 port 80 192.0.2.1",
         "2001:db8:1::/48 permit 0.0.0.0/0 192.0.2.2",
@@ -90,7 +90,7 @@ fn the_rule_that_permits_names_the_outgoing_address() {
 }
 
 #[test]
-fn what_faithd_8_gives_as_an_example_does_what_it_says() {
+fn the_example_of_faithd_8_decides_as_its_comment_says() {
     let list = list(&[
         "# any location except 10.0.0.0/8 and 127.0.0.0/8.",
         "#",
@@ -106,7 +106,7 @@ fn what_faithd_8_gives_as_an_example_does_what_it_says() {
 }
 
 #[test]
-fn lists_are_equal_when_rules_and_defaults_are() {
+fn lists_with_the_same_rules_and_defaults_are_equal() {
     let one = list(&["::/0 permit 1.1.1.1", "::/0 deny 0.0.0.0/0"]);
     assert_eq!(one, list(&["::/0 permit 1.1.1.1/32 # one", "", "::/0 deny 0.0.0.0/0"]));
     assert_ne!(one, list(&["::/0 deny 0.0.0.0/0", "::/0 permit 1.1.1.1"]));
@@ -114,7 +114,7 @@ fn lists_are_equal_when_rules_and_defaults_are() {
 }
 
 #[test]
-fn rules_for_every_client_and_port_need_no_text() {
+fn permit_and_deny_build_rules_for_every_client_and_port() {
     let prefix = |text: &str| text.parse().unwrap();
     let rules = vec![Rule::deny(prefix("1.1.1.1")), Rule::permit(prefix("1.0.0.0/8"))];
     let shown: Vec<String> = rules.iter().map(ToString::to_string).collect();
@@ -125,7 +125,7 @@ fn rules_for_every_client_and_port_need_no_text() {
 }
 
 #[test]
-fn names_are_kebab_case() {
+fn names_of_deny_reasons_are_kebab_case() {
     let reasons = [RULE, NO_MATCH, SPECIAL, OWN, LOOPBACK];
     let names = reasons.map(|decision| match decision {
         Decision::Deny(reason) => reason.name(),

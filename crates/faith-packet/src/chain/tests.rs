@@ -128,7 +128,7 @@ fn a_second_fragment_header_breaks_the_chain() {
 }
 
 #[test]
-fn a_fragment_admits_what_can_be_its_share_of_a_packet() {
+fn a_fragment_admits_only_lengths_that_fit_into_a_packet() {
     let first = Fragment { offset: 0, more: true };
     assert!(first.admits(8) && first.admits(1232));
     assert!(!first.admits(0) && !first.admits(9));

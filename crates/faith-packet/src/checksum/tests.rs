@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_example_of_rfc_1071_sums_to_what_it_says() {
+fn the_example_of_rfc_1071_has_the_sum_given_there() {
     // Section 3: the sum of these octets is ddf2.
     assert_eq!(internet(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), !0xddf2);
 }

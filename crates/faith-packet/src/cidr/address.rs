@@ -1,4 +1,4 @@
-//! What the two address families have in common.
+//! The trait that IPv4 and IPv6 addresses share.
 
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
@@ -6,18 +6,18 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::{BitAnd, BitXor};
 use std::str::FromStr;
 
-/// An IP address: [`Ipv4Addr`] or [`Ipv6Addr`], and nothing else.
+/// An IP address: [`Ipv4Addr`] or [`Ipv6Addr`], and no other type.
 pub trait Address: Copy + Debug + Display + Eq + FromStr + Hash + Ord + Sealed + 'static {
     /// An address as a number, most significant bit first.
     type Bits: BitAnd<Output = Self::Bits> + BitXor<Output = Self::Bits> + Copy + Debug + Hash + Ord;
 
-    /// How many bits an address has.
+    /// The number of bits in an address.
     const LENGTH: u8;
 
     /// The family's name.
     const FAMILY: &str;
 
-    /// What a prefix looks like.
+    /// An example of a prefix, for error messages.
     const EXAMPLE: &str;
 
     /// The address as a number.
@@ -26,7 +26,7 @@ pub trait Address: Copy + Debug + Display + Eq + FromStr + Hash + Ord + Sealed +
     /// The address that is this number.
     fn from_bits(bits: Self::Bits) -> Self;
 
-    /// So many ones, at most [`LENGTH`](Self::LENGTH), and zeros behind them.
+    /// The network mask of `length` bits, at most [`LENGTH`](Self::LENGTH).
     fn mask(length: u8) -> Self::Bits;
 }
 
@@ -76,7 +76,7 @@ impl Address for Ipv6Addr {
     }
 }
 
-/// Nobody else can name this, so nobody else can be an [`Address`].
+/// Seals [`Address`]: code outside this module cannot name this trait, so it cannot implement either.
 pub trait Sealed {}
 
 impl Sealed for Ipv4Addr {}

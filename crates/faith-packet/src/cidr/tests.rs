@@ -5,7 +5,7 @@ fn shown<A: Address>(text: &str) -> String {
 }
 
 #[test]
-fn a_prefix_is_read_with_and_without_a_length_and_shown_with_it() {
+fn a_prefix_is_read_with_and_without_a_length_and_shown_with_one() {
     assert_eq!(shown::<Ipv4Addr>("198.51.100.0/24"), "198.51.100.0/24");
     assert_eq!(shown::<Ipv4Addr>("198.51.100.2"), "198.51.100.2/32");
     assert_eq!(shown::<Ipv4Addr>("0.0.0.0/0"), "0.0.0.0/0");
@@ -23,7 +23,7 @@ fn a_prefix_contains_its_first_and_last_address_and_neither_neighbour() {
 }
 
 #[test]
-fn the_prefix_of_all_addresses_and_that_of_one_are_the_shortest_and_the_longest() {
+fn all_has_the_shortest_length_and_single_the_longest() {
     assert_eq!(Ipv6Prefix::all().to_string(), "::/0");
     assert!(Ipv4Prefix::all().contains(Ipv4Addr::BROADCAST));
     let single = Ipv4Prefix::single(Ipv4Addr::LOCALHOST);
@@ -77,7 +77,7 @@ fn text_that_is_no_prefix_is_refused_and_shown() {
 }
 
 #[test]
-fn of_endless_text_an_error_shows_the_beginning() {
+fn an_error_shows_only_the_beginning_of_very_long_text() {
     let error = "é".repeat(100_000).parse::<Ipv4Prefix>().unwrap_err();
     assert_eq!(error, CidrError::Syntax(format!("{}…", "é".repeat(64))));
 }

@@ -1,21 +1,21 @@
-//! The classifier: what becomes of a packet that the pump has read.
+//! The classifier decides about each packet that the pump has read: pass it on, answer it or drop it.
 //!
-//! Packets start at the IPv6 header and may be GSO packets of 64 KiB whose checksums are not filled
-//! in yet, so no transport checksum is looked at; the kernel does that.
+//! Packets start at the IPv6 header. They may be GSO packets of 64 KiB whose checksums are not filled
+//! in yet, so the classifier checks no transport checksum; the kernel does.
 //!
-//! From the host to the stack the questions are asked in this order, and the first that is answered
-//! decides:
+//! For packets from the host to the stack it makes these checks in order, and the first that settles
+//! the packet decides:
 //!
 //! 1. Is it an IPv6 packet of the length it claims? (`malformed`)
 //! 2. Is keepfaith set? (`keepfaith`)
-//! 3. Can it come from a client, and is it for us? (`martian`) Link-local multicast, which only the host
-//!    itself can send here, belongs to no connection and does not count as a drop.
+//! 3. Can it come from a client, and is it for a captured address? (`martian`) Link-local multicast,
+//!    which only the host itself can send here, belongs to no connection and does not count as a drop.
 //! 4. Can its header chain be followed within bounds? (`extension`, `fragment`)
-//! 5. TCP is captured. So are the ICMPv6 errors about our own TCP packets, on which path MTU
-//!    discovery depends; other ICMPv6 than echo requests is not (`icmp`).
-//! 6. Anything else, and a ping, is answered or ignored, as the interface says (`unsupported`).
+//! 5. TCP is captured. ICMPv6 errors about TCP packets of the stack are captured too, because path
+//!    MTU discovery depends on them. Other ICMPv6, except echo requests, is dropped (`icmp`).
+//! 6. Other protocols and pings are answered or ignored, as the interface is set (`unsupported`).
 //!
-//! From the stack to the host only what belongs to captured connections leaves (`outbound`).
+//! From the stack to the host, only packets of captured connections leave (`outbound`).
 
 mod reason;
 
@@ -29,38 +29,37 @@ use crate::tcp::Segment;
 pub use crate::flow::Flow;
 pub use reason::DropReason;
 
-/// What becomes of packets of protocols that cannot be captured.
+/// The treatment of packets whose protocol cannot be captured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Unsupported {
-    /// The client is told at once, by ICMPv6 Destination Unreachable, so that QUIC falls back to
-    /// TCP without waiting.
+    /// faithd answers at once with ICMPv6 Destination Unreachable, so that QUIC falls back to TCP
+    /// without waiting.
     #[default]
     Unreachable,
-    /// Silence, as on BSD.
+    /// faithd drops them in silence, as BSD does.
     Drop,
 }
 
-/// What becomes of a packet from the host.
+/// The verdict on a packet from the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToStack {
     /// Captured: a whole initial SYN (SYN set; ACK, RST and FIN clear). Its ports are as the client
     /// wrote them, 0 included.
     Syn(Flow),
-    /// Captured: a whole RST that acknowledges nothing (SYN, ACK and FIN clear), with which a client says
-    /// that it knows nothing of the connection: it has given up before the SYN-ACK came.
+    /// Captured: a whole RST that acknowledges nothing (SYN, ACK and FIN clear). A client that gave
+    /// up before the SYN-ACK came sends it, as it no longer has the connection.
     Reset(Flow),
     /// Captured: any other whole TCP packet.
     Tcp,
-    /// Captured: an ICMPv6 error about a TCP packet of ours.
+    /// Captured: an ICMPv6 error about a TCP packet of the stack.
     Icmp,
     /// Captured: a fragment, for the kernel to reassemble.
     Fragment,
-    /// Dropped, and to be answered with ICMPv6 Destination Unreachable, administratively
-    /// prohibited; RFC 4443 section 2.4(e) permits it here. Counts as
-    /// [`DropReason::Unsupported`].
+    /// Dropped. The pump answers with ICMPv6 Destination Unreachable, administratively prohibited;
+    /// RFC 4443 section 2.4(e) permits it here. Counts as [`DropReason::Unsupported`].
     Unreachable,
-    /// Ignored: link-local multicast, with which the host talks on each of its links: reports of multicast
-    /// listeners, router solicitations, mDNS. Routers do not pass it on, so it is from no client.
+    /// Ignored: link-local multicast that the host sends on each of its links, such as multicast
+    /// listener reports, router solicitations and mDNS. Routers do not forward it, so no client sent it.
     Multicast,
     /// Dropped in silence.
     Drop(DropReason),
@@ -97,13 +96,13 @@ impl Classifier {
         &self.prefixes
     }
 
-    /// What becomes of packets of protocols that cannot be captured.
+    /// The treatment of packets whose protocol cannot be captured.
     #[must_use]
     pub fn unsupported(&self) -> Unsupported {
         self.unsupported
     }
 
-    /// What becomes of a packet that the host sent to the faith interface.
+    /// Judges a packet that the host sent to the faith interface.
     #[must_use]
     #[inline]
     pub fn to_stack(&self, packet: &[u8], keepfaith: bool) -> ToStack {
@@ -113,7 +112,7 @@ impl Classifier {
         if !keepfaith {
             return astray(&header, DropReason::Keepfaith);
         }
-        // A source inside a prefix is a hairpin: a captured connection to a captured address.
+        // A source inside a prefix is a hairpin: a captured address dials a captured address.
         if !self.prefixes.contains(header.destination)
             || ipv6::is_martian_source(header.source)
             || self.prefixes.contains(header.source)
@@ -130,7 +129,7 @@ impl Classifier {
         }
     }
 
-    /// Why a packet that the stack sent must not reach the host; `None` lets it pass.
+    /// Judges a packet that the stack sent: the reason to drop it, or `None` if it may leave.
     #[must_use]
     #[inline]
     pub fn to_host(&self, packet: &[u8]) -> Option<DropReason> {
@@ -144,7 +143,7 @@ impl Classifier {
             return Some(DropReason::Outbound);
         };
         let leaves = match chain.protocol {
-            // Fragments too: a segment that was queued before the path MTU shrank leaves in pieces.
+            // Fragments leave too: the kernel fragments a segment queued before the path MTU shrank.
             ipv6::TCP => true,
             ipv6::ICMPV6 => chain.fragment.is_none() && is_icmpv6_error(chain.payload),
             _ => false,
@@ -167,17 +166,16 @@ impl Classifier {
         }
     }
 
-    /// The first fragment is judged by its transport header. The others have none, and follow when
-    /// the fragment header says that they may belong to such a first one; without it the kernel
-    /// never completes them. (Only the first one's claim counts in reassembly, RFC 8200
-    /// section 4.5.)
+    /// Judges the first fragment by its transport header. Later fragments have none and pass if their
+    /// fragment header names TCP or ICMPv6: without a first fragment the kernel never completes them.
+    /// (Reassembly takes the protocol from the first fragment, RFC 8200 section 4.5.)
     fn fragment(&self, header: &Header, chain: &Chain<'_>, fragment: Fragment) -> ToStack {
-        // Extension headers behind the fragment header hide the protocol from all but the first.
+        // Extension headers behind the fragment header hide the protocol in all later fragments.
         if !fragment.admits(chain.payload.len()) || chain::is_extension(chain.protocol) {
             return ToStack::Drop(DropReason::Fragment);
         }
         match (chain.protocol, fragment.is_first()) {
-            // RFC 7112: a first fragment holds the whole header chain.
+            // RFC 7112: a first fragment must hold the whole header chain.
             (ipv6::TCP, true) if Segment::parse(chain.payload).is_none() => {
                 ToStack::Drop(DropReason::Fragment)
             }
@@ -185,14 +183,14 @@ impl Classifier {
                 self.other_icmpv6(chain.payload)
             }
             (ipv6::TCP | ipv6::ICMPV6, _) => ToStack::Fragment,
-            // One answer for a packet in pieces is enough.
+            // A fragmented packet gets one answer only.
             (_, true) => self.unsupported_protocol(),
             (_, false) => ToStack::Drop(DropReason::Unsupported),
         }
     }
 
-    /// A ping is a question that can be answered like a datagram. Other messages are no questions to us, and errors
-    /// must not be answered with errors (RFC 4443 section 2.4(e)).
+    /// Treats a ping like a datagram of an unsupported protocol. Other messages get no answer: they ask
+    /// nothing, and errors must not be answered with errors (RFC 4443 section 2.4(e)).
     fn other_icmpv6(&self, message: &[u8]) -> ToStack {
         match message {
             [ipv6::ECHO_REQUEST, _, _, _, _, _, _, _, ..] => self.unsupported_protocol(),
@@ -208,7 +206,7 @@ impl Classifier {
     }
 }
 
-/// Drops a packet for that reason, unless it is the host's own multicast.
+/// Drops a packet for this reason, unless it is the host's own link-local multicast.
 fn astray(header: &Header, reason: DropReason) -> ToStack {
     if ipv6::is_link_local_multicast(header.destination) { ToStack::Multicast } else { ToStack::Drop(reason) }
 }
@@ -221,12 +219,12 @@ fn flow(header: &Header, segment: Segment) -> Flow {
     }
 }
 
-/// Whether an ICMPv6 message from the host reports the fate of a TCP packet of the stack's.
+/// Returns true for an ICMPv6 error about a TCP packet that the stack sent.
 ///
 /// Destination Unreachable, Packet Too Big and Time Exceeded qualify. An error goes to the source
-/// of the packet it quotes, so the quoted source is the destination of the message, which is known
-/// to be inside a prefix. Whether the quoted connection exists, and whether its sequence number is
-/// in the window, the kernel checks; for that it needs the first eight octets of the TCP header.
+/// of the packet that it quotes, so the quoted source must equal the message's destination, which is
+/// inside a prefix. The kernel checks that the quoted connection exists and that the sequence number
+/// is in the window; it needs the first eight octets of the TCP header for that.
 fn quotes_our_tcp(header: &Header, message: &[u8]) -> bool {
     let Some(([kind, ..], quoted)) = message.split_first_chunk::<8>() else {
         return false;
@@ -243,7 +241,7 @@ fn quotes_our_tcp(header: &Header, message: &[u8]) -> bool {
         })
 }
 
-/// Whether a message is one of ICMPv6's errors, types 1 to 4 of RFC 4443, and has a whole header.
+/// Returns true for an ICMPv6 error (types 1 to 4 of RFC 4443) with a whole header.
 fn is_icmpv6_error(message: &[u8]) -> bool {
     matches!(message, [1..=4, _, _, _, _, _, _, _, ..])
 }

@@ -1,28 +1,29 @@
-//! Why packets are dropped, as something to count by.
+//! The reasons for dropping packets, each with a counter.
 
-/// Why a packet was dropped.
+/// The reason a packet was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropReason {
-    /// Not IPv6, truncated, or of another length than it claims; a TCP header that is not whole.
+    /// The packet is not IPv6, or its length is not the one it claims, or its TCP header is not whole.
     Malformed,
-    /// keepfaith is 0: nothing is captured.
+    /// keepfaith is 0, so nothing is captured.
     Keepfaith,
-    /// A source that no client can have, one inside a faith prefix, or a destination outside all of
-    /// them.
+    /// The source is illegal for a client or inside a faith prefix, or the destination is outside all
+    /// prefixes.
     Martian,
-    /// Extension headers beyond the bounds, truncated, out of place, or with segments left.
+    /// The extension headers exceed the bounds, are truncated or out of place, or have segments left.
     Extension,
-    /// A fragment that can never be part of a captured packet.
+    /// The fragment can never be part of a captured packet.
     Fragment,
-    /// ICMPv6 that is neither an error about a TCP packet of ours nor a ping.
+    /// The ICMPv6 message is neither an error about a TCP packet of the stack nor a ping.
     Icmp,
-    /// A protocol that cannot be captured, or a ping, whether or not the client was told.
+    /// The protocol cannot be captured, or the packet is a ping; answered or not.
     Unsupported,
-    /// The stack sent something that belongs to no captured connection.
+    /// The stack sent a packet that belongs to no captured connection.
     Outbound,
-    /// The device on the other side was down, or had no room. Given by the pump.
+    /// The device on the other side was down or had no room. The pump counts this one.
     Backpressure,
-    /// A SYN that connect-first is holding, has given up on, or has no place for yet. Given by the pump.
+    /// Connect-first holds this SYN already, has given up on it, or has no place for it yet. The pump
+    /// counts this one.
     Hold,
 }
 
@@ -41,7 +42,7 @@ impl DropReason {
         Self::Hold,
     ];
 
-    /// How many reasons there are.
+    /// The number of reasons.
     pub const COUNT: usize = Self::ALL.len();
 
     /// The reason's place in a table of [`DropReason::COUNT`] counters.

@@ -9,12 +9,12 @@ use thiserror::Error;
 use crate::cidr::{CidrError, Ipv4Prefix, Ipv6Prefix};
 use crate::excerpt::excerpt;
 
-/// What addresses mean that have an explicit mapping.
+/// The IPv4 side of an explicit mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Meaning {
     /// The address with the same last bits in this prefix, and the port dialled.
     Prefix(Ipv4Prefix),
-    /// This server, whatever port is dialled.
+    /// This server, for every port dialled.
     Server(SocketAddrV4),
 }
 
@@ -27,22 +27,22 @@ impl fmt::Display for Meaning {
     }
 }
 
-/// Why something is not an [`ExplicitMapping`].
+/// Errors of reading or building an [`ExplicitMapping`].
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum MappingError {
     /// There is no equals sign.
     #[error("{0:?} is not a mapping; write IPV6/LENGTH=IPV4/LENGTH or IPV6=IPV4:PORT")]
     Syntax(String),
-    /// What is before the equals sign is not an IPv6 prefix.
+    /// The left side is not an IPv6 prefix.
     #[error(transparent)]
     Ipv6(#[from] CidrError<Ipv6Addr>),
-    /// What is behind the equals sign is not an IPv4 prefix.
+    /// The right side is not an IPv4 prefix.
     #[error(transparent)]
     Ipv4(#[from] CidrError<Ipv4Addr>),
-    /// What is behind the equals sign has a colon, but is not an IPv4 address with a port.
+    /// The right side has a colon, but is not an IPv4 address with a port.
     #[error("{0:?} is not a server; write ADDRESS:PORT, like 198.51.100.80:8080")]
     Server(String),
-    /// The prefixes have different numbers of addresses.
+    /// The prefixes have different numbers of host bits.
     #[error("{ipv6} leaves {} bits of an address open and {ipv4} leaves {}; for {ipv4} write an IPv6 prefix of /{}",
         .ipv6.suffix_length(), .ipv4.suffix_length(), 96 + .ipv4.length())]
     SuffixLength {
@@ -59,13 +59,13 @@ pub enum MappingError {
         /// The server.
         server: SocketAddrV4,
     },
-    /// No server can be dialled on port 0.
+    /// The server's port is 0, which cannot be dialled.
     #[error("{0}: port 0 is not a port; use 1 to 65535")]
     PortZero(SocketAddrV4),
 }
 
-/// What the addresses of an IPv6 prefix mean: those of an IPv4 prefix, or for a single address one
-/// server. The notation is [the module](super)'s.
+/// Maps the addresses of an IPv6 prefix to those of an IPv4 prefix, or a single address to one
+/// server. [The module](super) describes the notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExplicitMapping {
     ipv6: Ipv6Prefix,
@@ -73,7 +73,7 @@ pub struct ExplicitMapping {
 }
 
 impl ExplicitMapping {
-    /// Maps a prefix to one with as many addresses.
+    /// Maps a prefix to one with as many host bits.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl ExplicitMapping {
         self.ipv6
     }
 
-    /// What they mean.
+    /// The IPv4 side of the mapping.
     #[must_use]
     pub fn meaning(&self) -> Meaning {
         self.meaning
@@ -127,7 +127,7 @@ impl FromStr for ExplicitMapping {
     }
 }
 
-/// The text that the mapping is read from, with the lengths of single addresses.
+/// Writes the text from which the mapping can be read, with `/32` and `/128` for single addresses.
 impl fmt::Display for ExplicitMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.ipv6, self.meaning)

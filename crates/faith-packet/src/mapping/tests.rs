@@ -28,7 +28,7 @@ fn an_address_without_an_explicit_mapping_means_what_it_embeds() {
 }
 
 #[test]
-fn the_other_reading_is_that_of_the_last_32_bits() {
+fn low32_reads_the_last_32_bits() {
     let mappings = Mappings::new(Mapping::Low32, []).unwrap();
     let prefix = "2001:db8:64::/48".parse().unwrap();
     let dialled = "[2001:db8:64::c633:6402]:80".parse().unwrap();
@@ -55,7 +55,7 @@ fn a_mapped_address_may_have_another_port() {
 }
 
 #[test]
-fn the_longest_prefix_decides_whatever_the_order() {
+fn the_longest_prefix_decides_in_any_order() {
     let mut list = [
         "2001:db8:64:a::/120=192.0.2.0/24",
         "2001:db8:64:a::10/124=198.51.100.16/28",
@@ -102,7 +102,7 @@ fn prefixes_of_different_sizes_are_refused_with_the_right_length() {
 }
 
 #[test]
-fn a_port_is_for_a_single_address_and_is_not_0() {
+fn a_port_is_refused_for_several_addresses_and_if_it_is_0() {
     assert_eq!(
         error("2001:db8::/120=192.0.2.1:80"),
         "2001:db8::/120 is more than one address and cannot mean 192.0.2.1:80; \

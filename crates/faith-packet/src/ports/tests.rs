@@ -85,7 +85,7 @@ fn a_list_is_read_in_any_order_and_shown_sorted_and_joined() {
 }
 
 #[test]
-fn a_list_with_something_else_in_it_is_refused_and_that_is_shown() {
+fn an_error_shows_the_item_that_is_no_port() {
     for (text, item) in [
         ("", ""),
         ("25,", ""),

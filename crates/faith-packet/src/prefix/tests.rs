@@ -31,7 +31,7 @@ fn every_other_length_is_refused() {
 }
 
 #[test]
-fn host_bits_are_refused_and_the_right_prefix_is_named() {
+fn a_prefix_with_host_bits_is_refused_with_the_right_one() {
     let error = "64:ff9b::1/96".parse::<FaithPrefix>().unwrap_err();
     assert_eq!(error.to_string(), "64:ff9b::1/96 has host bits set; write 64:ff9b::/96");
 }
@@ -139,7 +139,7 @@ fn a_set_is_ordered_by_address_and_finds_the_prefix_of_an_address() {
 }
 
 #[test]
-fn a_removed_prefix_contains_nothing_any_more_and_can_come_back() {
+fn a_removed_prefix_contains_nothing_and_can_be_added_again() {
     let mut set = PrefixSet::new();
     set.insert(prefix("64:ff9b::/96")).unwrap();
     let inside = address("64:ff9b::1").to_bits();

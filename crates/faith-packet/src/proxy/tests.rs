@@ -56,7 +56,7 @@ fn a_header_of_version_2_has_52_octets_as_the_specification_lays_them_out() {
 }
 
 #[test]
-fn both_fit_into_the_smallest_segment_a_host_must_take() {
+fn both_versions_fit_into_the_smallest_segment_that_a_host_must_take() {
     for version in [Version::V1, Version::V2] {
         assert!(header(version, end(FULL), end(FULL)).len() <= 536);
     }

@@ -47,7 +47,7 @@ proptest! {
     }
 
     #[test]
-    fn no_rule_denies_a_named_server_and_what_no_rule_opens_is_closed_to_it(
+    fn a_named_server_is_decided_by_permit_rules_and_defaults_alone(
         rules in vec(rule(), 0..12),
         loopback in any::<bool>(),
         connections in vec(connection(), 24),
@@ -73,7 +73,7 @@ proptest! {
         rules in vec(rule(), 6_000),
         connections in vec(connection(), 60),
     ) {
-        // The end of such a list is rarely reached, so ends of all lengths are tried.
+        // Few connections reach the end of such a long list, so its tails are tried as well.
         for skipped in [0, 3_000, 5_500, 5_900] {
             let list = AccessList::new(rules[skipped..].to_vec());
             for &connection in &connections {
@@ -84,7 +84,7 @@ proptest! {
     }
 }
 
-/// Guards the tests above against a generator that has grown too tame to say anything.
+/// Proves that the generator of the tests above meets every decision.
 #[test]
 fn the_generated_connections_meet_every_decision() {
     let mut runner = TestRunner::deterministic();
@@ -112,7 +112,7 @@ fn the_generated_connections_meet_every_decision() {
     assert_eq!(met, expected);
 }
 
-/// One pair of prefixes, and every port a rule of its own.
+/// Uses one pair of prefixes, and one rule for every port.
 #[test]
 fn a_list_with_a_rule_for_every_port_finds_each() {
     let line = |port: u16| {

@@ -1,4 +1,4 @@
-//! The access list's decision once more, by going through the rules one by one.
+//! A second implementation of the access list's decision: a scan of the rules.
 
 use std::cell::LazyCell;
 use std::net::{Ipv6Addr, SocketAddrV4};

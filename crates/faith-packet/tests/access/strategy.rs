@@ -1,4 +1,4 @@
-//! Rules and connections by chance, from so few addresses that they often meet.
+//! Generates rules and connections from so few addresses that rules often match.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Addresses of every kind that a list treats in its own way, and their near and far neighbours.
+/// Addresses of every kind that a list distinguishes, and their near and far neighbours.
 pub(crate) fn server() -> impl Strategy<Value = Ipv4Addr> {
     let kinds = [
         [8, 8, 8, 8],
@@ -30,7 +30,7 @@ pub(crate) fn client() -> impl Strategy<Value = Ipv6Addr> {
     neighbour(128).prop_map(move |flip| Ipv6Addr::from_bits(base.to_bits() ^ flip))
 }
 
-/// Mostly nothing, now and then one bit.
+/// A mask that flips no bit, or one.
 fn neighbour(bits: u32) -> impl Strategy<Value = u128> {
     prop_oneof![3 => Just(0), 2 => (0..bits).prop_map(|bit| 1_u128 << bit)]
 }
@@ -46,7 +46,7 @@ fn prefix<A: Address>(address: impl Strategy<Value = A>, usual: &[u8]) -> impl S
     })
 }
 
-/// Few ports at the low end, and both ends of all of them.
+/// A few low ports, and the first and last of all ports.
 pub(crate) fn port() -> impl Strategy<Value = u16> {
     prop_oneof![4 => 0..12_u16, 1 => select(vec![0, 1, 65_534, 65_535])]
 }

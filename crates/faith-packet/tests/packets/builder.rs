@@ -1,4 +1,4 @@
-//! Packets by hand: etherparse writes the transport, this the extension headers.
+//! Builds packets: etherparse writes the transport headers, this file the extension headers.
 
 use std::net::Ipv6Addr;
 
@@ -51,7 +51,7 @@ pub(crate) fn syn() -> Vec<u8> {
     tcp(CLIENT, SERVER, header, &[])
 }
 
-/// A segment of the captured server's.
+/// A segment from the captured end.
 pub(crate) fn answer() -> Vec<u8> {
     let mut header = TcpHeader::new(80, 49152, 7, 64240);
     header.ack = true;
@@ -76,7 +76,7 @@ pub(crate) fn icmpv6(source: Ipv6Addr, destination: Ipv6Addr, kind: u8, code: u8
     packet
 }
 
-/// A packet of any protocol, its payload as given.
+/// A packet of any protocol, with `payload` as given.
 pub(crate) fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0, 0, 0, protocol, 64];
     packet.extend(source.octets());
@@ -86,7 +86,7 @@ pub(crate) fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, payloa
     packet
 }
 
-/// Makes the payload length true again.
+/// Corrects the payload length.
 pub(crate) fn fix_length(packet: &mut [u8]) {
     let length = u16::try_from(packet.len() - 40).unwrap();
     packet[4..6].copy_from_slice(&length.to_be_bytes());
@@ -94,7 +94,7 @@ pub(crate) fn fix_length(packet: &mut [u8]) {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Extension {
-    /// So many units of eight octets beyond the first.
+    /// The number of units of eight octets beyond the first.
     HopByHop(u8),
     Destination(u8),
     Routing {

@@ -1,4 +1,4 @@
-//! What is captured, what is refused, and in which order the classifier asks.
+//! The classifier's verdicts on whole packets, and the order of its checks.
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
@@ -51,7 +51,7 @@ fn a_syn_with_ack_rst_or_fin_does_not_ask_for_a_connection() {
 }
 
 #[test]
-fn a_rst_that_acknowledges_nothing_is_told_apart() {
+fn a_rst_without_ack_and_fin_is_a_reset_of_a_client_that_gave_up() {
     for (flags, expected) in [
         ("rst", ToStack::Reset(flow_to(SERVER))),
         ("rst psh", ToStack::Reset(flow_to(SERVER))),
@@ -100,7 +100,7 @@ fn a_syn_behind_extension_headers_is_a_syn() {
 }
 
 #[test]
-fn a_chain_that_leads_elsewhere_or_too_far_is_not_followed() {
+fn a_chain_with_segments_left_or_beyond_the_bounds_is_dropped() {
     let dropped = ToStack::Drop(DropReason::Extension);
     let routed = [Extension::Routing { segments_left: 1 }];
     assert_eq!(verdict(&extend(&syn(), &routed)), dropped);
@@ -166,7 +166,7 @@ fn a_destination_outside_the_prefixes_is_a_martian() {
 }
 
 #[test]
-fn what_the_host_says_on_its_links_is_no_drop_with_keepfaith_or_without() {
+fn link_local_multicast_never_counts_as_a_drop() {
     for source in ["::", "fe80::1", "2001:db8::1"] {
         for (group, kind) in [("ff02::16", 143), ("ff02::2", 133), ("ff02::1:ff00:1", 135)] {
             let packet = icmpv6(address(source), address(group), kind, 0, &[]);
@@ -191,7 +191,7 @@ fn malformed_comes_before_keepfaith_and_keepfaith_before_martian() {
 }
 
 #[test]
-fn a_protocol_that_cannot_be_captured_is_answered_or_not_as_the_interface_says() {
+fn a_protocol_that_cannot_be_captured_is_answered_or_dropped_as_the_interface_is_set() {
     let esp = ipv6(CLIENT, SERVER, 50, &[0; 32]);
     let no_next_header = ipv6(CLIENT, SERVER, 59, &[]);
     let sctp = ipv6(CLIENT, SERVER, 132, &[0; 16]);
@@ -230,7 +230,7 @@ fn only_tcp_and_icmpv6_errors_of_captured_addresses_leave() {
 }
 
 #[test]
-fn a_segment_the_stack_sends_in_pieces_leaves_whole() {
+fn all_fragments_of_a_segment_of_the_stack_leave() {
     let mut header = tcp_header();
     header.ack = true;
     let segment = tcp(SERVER, CLIENT, header, &[0; 2000]);

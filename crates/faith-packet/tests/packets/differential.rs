@@ -1,4 +1,4 @@
-//! Our verdict and the oracle's are the same for every packet.
+//! The classifier and the oracle give the same verdict on every packet.
 
 use std::collections::HashSet;
 use std::mem::discriminant;
@@ -20,7 +20,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn to_the_stack_goes_what_the_oracle_says(packet in packet()) {
+    fn verdicts_on_packets_to_the_stack_are_the_oracles(packet in packet()) {
         for classifier in [classifier(), silent_classifier()] {
             let expected = oracle::to_stack(&classifier, &packet);
             prop_assert_eq!(classifier.to_stack(&packet, true), expected);
@@ -28,8 +28,8 @@ proptest! {
     }
 
     #[test]
-    fn to_the_host_goes_what_the_oracle_says(mut packet in packet(), swap in any::<bool>()) {
-        // Packets are made for the way to the stack; turned round they are made for this one.
+    fn verdicts_on_packets_to_the_host_are_the_oracles(mut packet in packet(), swap in any::<bool>()) {
+        // The generator makes packets to the stack; swapped addresses make them packets to the host.
         if swap && packet.len() >= 40 {
             packet[8..40].rotate_left(16);
         }
@@ -51,7 +51,7 @@ proptest! {
     }
 }
 
-/// Guards the tests above against a generator that has grown too tame to say anything.
+/// Proves that the generator of the tests above meets every verdict.
 #[test]
 fn the_generated_packets_meet_every_verdict() {
     let mut runner = TestRunner::deterministic();

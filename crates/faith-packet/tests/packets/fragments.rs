@@ -1,4 +1,4 @@
-//! Fragments: the first is judged by its header, the others by what the fragment header says.
+//! Fragments: the classifier judges the first by its transport header, the others by their fragment header.
 
 use faith_packet::classify::{DropReason, ToStack};
 
@@ -63,7 +63,7 @@ fn extension_headers_may_come_before_the_fragment_header_but_not_behind_it() {
 }
 
 #[test]
-fn one_answer_is_given_to_a_datagram_in_pieces() {
+fn a_fragmented_datagram_gets_one_answer() {
     let datagram = udp(CLIENT, SERVER, &[0; 2000]);
     let first = fragment(&datagram, 0, 1232, true);
     let last = fragment(&datagram, 1232, 1232, false);

@@ -1,4 +1,4 @@
-//! Which ICMPv6 messages reach the stack.
+//! The classifier's verdicts on ICMPv6 messages.
 
 use std::net::Ipv6Addr;
 
@@ -31,7 +31,7 @@ fn unreachable_too_big_and_time_exceeded_about_our_segment_are_captured() {
 }
 
 #[test]
-fn a_ping_is_answered_or_not_as_the_interface_says_once_where_it_comes_in_pieces() {
+fn a_ping_whole_or_fragmented_is_answered_once_or_dropped_as_the_interface_is_set() {
     let ping = icmpv6(CLIENT, SERVER, 128, 0, &[7; 2000]);
     assert_eq!(classifier().to_stack(&ping, true), ToStack::Unreachable);
     let silence = ToStack::Drop(DropReason::Unsupported);
@@ -39,7 +39,7 @@ fn a_ping_is_answered_or_not_as_the_interface_says_once_where_it_comes_in_pieces
     let first = fragment(&ping, 0, 1232, true);
     assert_eq!(classifier().to_stack(&first, true), ToStack::Unreachable);
     assert_eq!(silent_classifier().to_stack(&first, true), silence);
-    // The kernel never gets the first, and so never completes it.
+    // The kernel never gets the first fragment, so it never completes the packet.
     assert_eq!(classifier().to_stack(&fragment(&ping, 1232, 768, false), true), ToStack::Fragment);
 }
 
@@ -75,13 +75,13 @@ fn a_quote_of_another_protocol_is_not_ours() {
 }
 
 #[test]
-fn a_quote_that_the_destination_did_not_send_is_forged() {
+fn a_quote_that_the_destination_did_not_send_is_dropped() {
     assert_eq!(verdict(1, &syn()), DROPPED);
     assert_eq!(verdict(1, &tcp(OTHER_SERVER, CLIENT, tcp_header(), &[])), DROPPED);
 }
 
 #[test]
-fn a_quote_that_is_not_ipv6_is_forged() {
+fn a_quote_that_is_not_ipv6_is_dropped() {
     let mut quote = answer();
     quote[0] = 0x45;
     assert_eq!(verdict(1, &quote), DROPPED);

@@ -1,4 +1,4 @@
-//! What the classifier and the builders do with whole packets, etherparse being the second opinion.
+//! The classifier and the builders over whole packets, checked by etherparse.
 
 mod builder;
 mod captured;

@@ -1,4 +1,4 @@
-//! The classifier's rules once more, written on etherparse's parsers instead of ours.
+//! A second implementation of the classifier's rules, on etherparse's parsers.
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
@@ -18,12 +18,12 @@ const EXTENSIONS: [u8; 5] = [HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, 60];
 struct Walked<'a> {
     protocol: u8,
     payload: &'a [u8],
-    /// Offset in octets, and whether more follow.
+    /// The offset in octets, and true if more fragments follow.
     fragment: Option<(usize, bool)>,
 }
 
-/// Reads the headers one at a time: etherparse's iterator over a chain that it could only follow in
-/// part (`Ipv6ExtensionsSlice::from_slice_lax`) runs past the end of the part.
+/// Reads the headers one at a time: if etherparse can follow only part of a chain, its iterator
+/// (`Ipv6ExtensionsSlice::from_slice_lax`) runs past the end of that part.
 fn walk(first: u8, payload: &[u8]) -> Result<Walked<'_>, DropReason> {
     let (mut protocol, mut rest) = (first, payload);
     let mut seen: Vec<u8> = Vec::new();

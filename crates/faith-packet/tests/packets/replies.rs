@@ -1,4 +1,4 @@
-//! The packets faithd sends of its own accord, read back by etherparse.
+//! The packets that faithd builds, read back by etherparse.
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
@@ -26,7 +26,7 @@ fn reset(syn: &[u8]) -> Option<Vec<u8>> {
     Some(out[..length].to_vec())
 }
 
-/// Reads the fixed header of a reply, which goes back the way the packet came.
+/// Checks the fixed header of a reply, which goes back to the packet's source.
 fn payload(reply: &[u8], protocol: u8) -> &[u8] {
     let header = Ipv6HeaderSlice::from_slice(reply).unwrap();
     assert_eq!(header.source_addr(), SERVER);
@@ -89,7 +89,7 @@ fn the_longest_header_chain_that_is_captured_is_quoted_whole() {
 }
 
 #[test]
-fn the_quote_ends_where_the_minimum_mtu_does() {
+fn the_quote_ends_at_the_minimum_mtu() {
     for data in [1232 - 48 - 1, 1232 - 48, 1232 - 48 + 1, 60_000] {
         let datagram = udp(CLIENT, SERVER, &vec![7; data]);
         assert_unreachable(Unreachable::Prohibited, &datagram);
@@ -166,7 +166,7 @@ proptest! {
     }
 }
 
-/// The connection that cuts are about, and where it stands.
+/// The connection to cut.
 const FLOW: Flow = Flow {
     client: SocketAddrV6::new(CLIENT, 40_000, 0, 0),
     destination: SocketAddrV6::new(SERVER, 80, 0, 0),
@@ -178,7 +178,7 @@ fn built(build: impl FnOnce(&mut [u8; icmpv6::MAX_LEN]) -> Option<usize>) -> Opt
     Some(out[..length].to_vec())
 }
 
-/// The header of a segment that carries nothing, and who sent it to whom.
+/// The source, destination and header of a segment without data.
 fn bare(packet: &[u8]) -> (Ipv6Addr, Ipv6Addr, etherparse::TcpHeader) {
     let header = Ipv6HeaderSlice::from_slice(packet).unwrap();
     let (source, destination) = (header.source_addr(), header.destination_addr());
@@ -190,7 +190,7 @@ fn bare(packet: &[u8]) -> (Ipv6Addr, Ipv6Addr, etherparse::TcpHeader) {
     (source, destination, tcp)
 }
 
-/// An ACK of the captured end's, with options if it has any.
+/// An ACK from the captured end, with this payload.
 fn acknowledgement(sent: u32, received: u32, payload: &[u8]) -> Vec<u8> {
     let mut header = etherparse::TcpHeader::new(80, 40_000, sent, 1000);
     (header.ack, header.acknowledgment_number) = (true, received);
@@ -202,7 +202,7 @@ fn acknowledgement(sent: u32, received: u32, payload: &[u8]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn an_acknowledgement_becomes_a_reset_for_either_end(sent: u32, received: u32) {
+    fn a_bare_acknowledgement_gives_the_numbers_of_a_reset_for_either_end(sent: u32, received: u32) {
         let (flow, at) = segments::standing(&acknowledgement(sent, received, &[])).unwrap();
         prop_assert_eq!(flow, FLOW);
         let (from, to, reset) = bare(&built(|out| segments::build_client_reset(&flow, at, out)).unwrap());
@@ -218,7 +218,7 @@ proptest! {
     }
 
     #[test]
-    fn a_question_is_a_bare_ack_of_the_clients(sequence: u32) {
+    fn a_question_is_a_bare_ack_from_the_client(sequence: u32) {
         let (from, to, question) = bare(&built(|out| segments::build_question(&FLOW, sequence, out)).unwrap());
         prop_assert_eq!((from, to), (CLIENT, SERVER));
         prop_assert_eq!(question.sequence_number, sequence);
@@ -226,7 +226,7 @@ proptest! {
     }
 
     #[test]
-    fn a_segment_of_an_unknown_connection_is_refused_with_the_number_it_names(
+    fn a_segment_of_an_unknown_connection_is_refused_with_the_number_it_acknowledges(
         sent: u32, received: u32, payload in vec(any::<u8>(), 0..50),
     ) {
         let packet = acknowledgement(sent, received, &payload);
@@ -234,7 +234,7 @@ proptest! {
         prop_assert_eq!((from, to), (CLIENT, SERVER));
         prop_assert_eq!(reset.sequence_number, received);
         prop_assert!(reset.rst && !reset.ack && !reset.syn && !reset.fin);
-        // A reset is answered with nothing, and sent on as it is.
+        // A reset gets no answer, and is rebuilt unchanged.
         let (_, at) = segments::standing(&acknowledgement(sent, received, &[])).unwrap();
         let mut cut = built(|out| segments::build_client_reset(&FLOW, at, out)).unwrap();
         prop_assert_eq!(built(|out| segments::build_refusal(&cut, out)), None);
@@ -245,7 +245,7 @@ proptest! {
     }
 
     #[test]
-    fn a_segment_with_data_says_nothing_of_where_its_connection_stands(
+    fn a_segment_with_data_gives_no_standing(
         sent: u32, payload in vec(any::<u8>(), 1..50),
     ) {
         prop_assert_eq!(segments::standing(&acknowledgement(sent, 0, &payload)), None);

@@ -1,4 +1,4 @@
-//! Packets by chance: mostly sound, some damaged, so that every verdict comes up.
+//! Generates packets, mostly sound and some damaged, so that every verdict comes up.
 
 use std::net::Ipv6Addr;
 
@@ -56,7 +56,7 @@ fn tcp(source: Ipv6Addr, destination: Ipv6Addr) -> BoxedStrategy<Vec<u8>> {
         .boxed()
 }
 
-/// Any ICMPv6 error, whose quote may be of another protocol, from elsewhere or cut short.
+/// Any ICMPv6 error. Its quote may have another protocol or source, or be cut short.
 fn error(source: Ipv6Addr, destination: Ipv6Addr) -> BoxedStrategy<Vec<u8>> {
     let quoted_source = prop_oneof![6 => Just(destination), 1 => Just(CLIENT), 1 => Just(SERVER)];
     let quote = quoted_source.prop_flat_map(|source| {
@@ -104,7 +104,7 @@ fn extensions() -> BoxedStrategy<Vec<Extension>> {
     .boxed()
 }
 
-/// A packet as a host might send it, extension headers included.
+/// A packet that a host might send, with extension headers.
 fn sound() -> BoxedStrategy<Vec<u8>> {
     let packet = (source(), destination()).prop_flat_map(|(source, destination)| {
         prop_oneof![
@@ -122,7 +122,7 @@ fn sound() -> BoxedStrategy<Vec<u8>> {
     (packet, extensions()).prop_map(|(packet, extensions)| extend(&packet, &extensions)).boxed()
 }
 
-/// A sound packet with some octets overwritten, cut or appended, its length made good or not.
+/// A sound packet with some octets overwritten, cut or appended, and its length corrected or not.
 fn damaged() -> BoxedStrategy<Vec<u8>> {
     let place = prop_oneof![1 => 0..40_usize, 3 => 40..120_usize];
     let small = prop_oneof![Just(0), Just(1), Just(0xff), any::<u8>()];

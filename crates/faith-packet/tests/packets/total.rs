@@ -1,4 +1,4 @@
-//! No octets make anything panic, and what is written never exceeds what is said.
+//! Arbitrary octets make no function panic, and the builders write no more than they may.
 
 use faith_packet::checksum;
 use faith_packet::icmpv6::{self, Unreachable, build_unreachable};

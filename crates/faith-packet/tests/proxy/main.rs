@@ -1,4 +1,4 @@
-//! A strict receiver of the PROXY protocol reads back what was written, and only at its whole length.
+//! A strict receiver of the PROXY protocol reads headers back, and from the whole header only.
 
 mod reader;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use reader::{read_v1, read_v2};
 
-/// Any address, and those whose text is a special case: runs of zeros, and IPv4 inside, which text shows in decimal.
+/// Any address, and those whose text is a special case: runs of zeros, and IPv4-mapped ones, usually shown in decimal.
 fn address() -> impl Strategy<Value = Ipv6Addr> {
     let groups = prop::array::uniform8(prop_oneof![2 => Just(0), 1 => 0..16_u16, 1 => any::<u16>()]);
     let ipv4 = any::<u32>().prop_map(Ipv4Addr::from_bits);
@@ -27,7 +27,7 @@ fn port() -> impl Strategy<Value = u16> {
 }
 
 prop_compose! {
-    /// Scopes and flow labels as the kernel may give them: they have no place in a header.
+    /// Scopes and flow labels vary as the kernel may give them; a header has no field for them.
     fn end()(address in address(), port in port(), flow in any::<u32>(), scope in any::<u32>()) -> SocketAddrV6 {
         SocketAddrV6::new(address, port, flow, scope)
     }
@@ -45,7 +45,7 @@ proptest! {
         let header = header(Version::V1, client, destination);
         prop_assert_eq!(read_v1(&header), Some((bare(client), bare(destination))), "{:?}", header);
         prop_assert_eq!(read_v2(&header), None);
-        // "PROXY TCP6 :: :: 0 0\r\n" and 104 octets (section 2.1) are the ends.
+        // The shortest line is "PROXY TCP6 :: :: 0 0\r\n", the longest has 104 octets (section 2.1).
         prop_assert!((22..=104).contains(&header.len()));
         for length in 0..header.len() {
             prop_assert_eq!(read_v1(&header[..length]), None);
@@ -64,7 +64,7 @@ proptest! {
     }
 }
 
-/// A receiver that takes anything would prove nothing.
+/// Tests the receiver: if it accepted every header, the tests above would prove nothing.
 #[test]
 fn the_receiver_refuses_what_the_specification_forbids() {
     for line in [

@@ -1,11 +1,11 @@
-//! A strict receiver of the PROXY protocol, written from its specification and not from the builder.
+//! A strict receiver of the PROXY protocol, written from the specification and not from the builder.
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
-/// The client and what it dialled.
+/// The client, and the address that it dialled.
 pub(crate) type Ends = (SocketAddrV6, SocketAddrV6);
 
-/// A line of version 1, taken apart word by word as section 2.1 draws it.
+/// Reads a line of version 1 word by word (section 2.1).
 pub(crate) fn read_v1(octets: &[u8]) -> Option<Ends> {
     let line = std::str::from_utf8(octets).ok()?.strip_suffix("\r\n")?;
     if line.contains(['\r', '\n']) || octets.len() > 104 {
@@ -17,7 +17,7 @@ pub(crate) fn read_v1(octets: &[u8]) -> Option<Ends> {
     Some((end(from, from_port)?, end(to, to_port)?))
 }
 
-/// Groups of one to four hexadecimal digits, one run of zeros left out at most.
+/// Reads groups of one to four hexadecimal digits, with at most one run of zeros left out.
 fn groups(text: &str) -> Option<Ipv6Addr> {
     let read = |part: &str| -> Option<Vec<u16>> {
         let groups = part.split(':').filter(|_| !part.is_empty());
@@ -47,7 +47,7 @@ fn decimal(text: &str) -> Option<u16> {
     if digits && plain { text.parse().ok() } else { None }
 }
 
-/// A header of version 2, octet by octet as section 2.2 draws it.
+/// Reads a header of version 2 octet by octet (section 2.2).
 pub(crate) fn read_v2(octets: &[u8]) -> Option<Ends> {
     let octets = octets.strip_prefix(b"\x0D\x0A\x0D\x0A\x00\x0D\x0A\x51\x55\x49\x54\x0A")?;
     let (&[version_command, family_protocol, l0, l1], addresses) = octets.split_first_chunk::<4>()?;

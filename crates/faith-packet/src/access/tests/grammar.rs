@@ -1,4 +1,4 @@
-//! What is a line of an access list, and what is said of one that is not.
+//! The grammar of an access list's lines, and the errors of malformed lines.
 
 use super::*;
 use crate::access::parse;
@@ -26,7 +26,7 @@ fn a_rule_is_shown_as_it_is_read() {
 }
 
 #[test]
-fn words_are_apart_by_spaces_and_tabs_and_keywords_in_either_case() {
+fn spaces_and_tabs_separate_words_and_keywords_ignore_case() {
     assert_eq!(
         shown("\t2001:DB8::1  PERMIT\t198.51.100.2 Port 90-99,80\t 192.0.2.1 "),
         "2001:db8::1/128 permit 198.51.100.2/32 port 80,90-99 192.0.2.1"
@@ -34,7 +34,7 @@ fn words_are_apart_by_spaces_and_tabs_and_keywords_in_either_case() {
 }
 
 #[test]
-fn blank_lines_and_comments_are_no_rules() {
+fn blank_lines_and_comments_are_skipped() {
     let text = "# all\n\n  \t\n::/0 deny 1.1.1.1 # one\r\n\t# indented\r\n::/0 permit 0.0.0.0/0#no space";
     let shown: Vec<String> = parse(text, "x").unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["::/0 deny 1.1.1.1/32", "::/0 permit 0.0.0.0/0"]);
@@ -42,7 +42,7 @@ fn blank_lines_and_comments_are_no_rules() {
 }
 
 #[test]
-fn a_word_that_is_missing_is_named() {
+fn an_error_names_the_missing_word() {
     let rest = " is missing; write SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]";
     assert_eq!(error(""), format!("a source{rest}"));
     assert_eq!(error("::/0"), format!("`permit` or `deny`{rest}"));
@@ -51,7 +51,7 @@ fn a_word_that_is_missing_is_named() {
 }
 
 #[test]
-fn a_word_that_is_not_what_was_expected_is_shown() {
+fn an_error_shows_the_unexpected_word() {
     assert_eq!(
         error("10.0.0.0/8 deny 0.0.0.0/0"),
         "source: \"10.0.0.0/8\" is not an IPv6 prefix; write ADDRESS or ADDRESS/LENGTH, like 2001:db8::/32"
@@ -78,7 +78,7 @@ fn a_word_that_is_not_what_was_expected_is_shown() {
 }
 
 #[test]
-fn host_bits_are_refused_and_the_right_prefix_is_named() {
+fn a_prefix_with_host_bits_is_refused_with_the_right_one() {
     assert_eq!(
         error("2001:db8::1/64 deny 0.0.0.0/0"),
         "source: 2001:db8::1/64 has host bits set; write 2001:db8::/64 or 2001:db8::1/128"
@@ -90,7 +90,7 @@ fn host_bits_are_refused_and_the_right_prefix_is_named() {
 }
 
 #[test]
-fn an_outgoing_address_that_can_be_none_is_refused() {
+fn an_outgoing_address_is_refused_in_a_deny_rule_and_if_it_cannot_be_a_source() {
     assert_eq!(
         error("::/0 deny 0.0.0.0/0 192.0.2.1"),
         "a `deny` has no outgoing address; remove 192.0.2.1, or write `permit`"
@@ -110,7 +110,7 @@ fn words_behind_the_rule_are_refused() {
 }
 
 #[test]
-fn every_malformed_line_is_reported_with_the_name_and_its_number() {
+fn malformed_lines_are_reported_with_the_lists_name_and_their_numbers() {
     let text = "::/0 permit\n\n# fine\n::/0 deny 1.1.1.1\n::/0 block 1.1.1.1\r\n";
     let errors = AccessList::parse(text, "/etc/faithd.conf").unwrap_err();
     assert_eq!(
@@ -125,7 +125,7 @@ fn every_malformed_line_is_reported_with_the_name_and_its_number() {
 }
 
 #[test]
-fn of_very_many_malformed_lines_the_first_are_reported_and_the_others_counted() {
+fn twenty_malformed_lines_are_reported_and_the_others_counted() {
     let more = |lines: usize| {
         let errors = AccessList::parse(&"deny all\n".repeat(lines), "x").unwrap_err();
         assert_eq!(errors.errors().len(), 20);
@@ -138,13 +138,13 @@ fn of_very_many_malformed_lines_the_first_are_reported_and_the_others_counted() 
 }
 
 #[test]
-fn a_line_of_any_length_is_reported_in_a_few_words() {
+fn the_error_of_a_very_long_line_is_short() {
     let errors = AccessList::parse(&"x".repeat(1_000_000), "x").unwrap_err();
     assert!(errors.to_string().len() < 300);
 }
 
 #[test]
-fn a_comment_that_carriage_returns_alone_would_stretch_over_the_rules_is_refused() {
+fn a_carriage_return_inside_a_line_is_refused() {
     let errors = AccessList::parse("# closed\r::/0 deny 0.0.0.0/0\r", "x").unwrap_err();
     assert_eq!(
         errors.to_string(),
@@ -153,7 +153,7 @@ fn a_comment_that_carriage_returns_alone_would_stretch_over_the_rules_is_refused
 }
 
 #[test]
-fn an_error_shows_no_control_character_of_the_text() {
+fn an_error_escapes_the_control_characters_of_the_text() {
     let errors = AccessList::parse("\u{feff}::/0 deny 0.0.0.0/0\n::/0 \x1b[31m", "x").unwrap_err();
     let shown = errors.to_string();
     assert!(shown.contains(r#""\u{feff}::/0""#) && shown.contains(r#""\u{1b}[31m""#), "{shown}");

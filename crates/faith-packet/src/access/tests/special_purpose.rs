@@ -1,8 +1,8 @@
-//! What a broad permit does not open.
+//! Special-purpose blocks, the router's own addresses and loopback, which a broad permit does not open.
 
 use super::*;
 
-/// Rules for every client and port, as `+PREFIX` and `-PREFIX`.
+/// Makes rules for every client and port: `+PREFIX` permits, `-PREFIX` denies.
 fn list(rules: &[&str]) -> AccessList {
     let parse = |rule: &&str| {
         let (sign, prefix) = rule.split_at(1);
@@ -52,7 +52,7 @@ fn decide_named(list: &AccessList, destination: &str, is_own: bool) -> Decision 
 }
 
 #[test]
-fn a_named_server_is_denied_where_it_is_special_own_or_loopback() {
+fn a_named_server_is_denied_if_it_is_special_own_or_loopback() {
     let list = list(&["+0.0.0.0/0"]);
     assert_eq!(decide_named(&list, "10.0.0.7", false), SPECIAL);
     assert_eq!(decide_named(&list, "8.8.8.8", true), OWN);
@@ -61,7 +61,7 @@ fn a_named_server_is_denied_where_it_is_special_own_or_loopback() {
 }
 
 #[test]
-fn rules_open_named_servers_and_deny_none() {
+fn permit_rules_open_named_servers_and_deny_rules_do_not_apply_to_them() {
     let list = list(&["-8.8.8.8/32", "-10.0.0.8/32", "+10.0.0.0/8", "+1.1.1.1/32"]);
     assert_eq!(decide_named(&list, "8.8.8.8", false), PERMIT);
     assert_eq!(decide_named(&list, "9.9.9.9", false), PERMIT);
@@ -72,7 +72,7 @@ fn rules_open_named_servers_and_deny_none() {
 }
 
 #[test]
-fn an_empty_list_permits_what_is_not_special() {
+fn an_empty_list_denies_exactly_the_special_blocks() {
     let list = list(&[]);
     for (first, last, before, after) in EDGES {
         assert_eq!(decide(&list, first), SPECIAL, "{first}");
@@ -84,7 +84,7 @@ fn an_empty_list_permits_what_is_not_special() {
 }
 
 #[test]
-fn what_iana_calls_globally_reachable_is_permitted() {
+fn globally_reachable_blocks_of_the_registry_are_permitted() {
     for global in ["126.255.255.255", "128.0.0.0", "192.31.196.1", "192.52.193.1", "192.175.48.1"] {
         assert_eq!(decide(&list(&[]), global), PERMIT, "{global}");
     }
@@ -99,7 +99,7 @@ fn a_permit_rule_wider_than_a_special_block_does_not_open_it() {
 }
 
 #[test]
-fn a_permit_rule_for_the_block_or_a_part_of_it_opens_as_much_as_it_says() {
+fn a_permit_rule_for_a_block_or_a_part_of_it_opens_exactly_that() {
     assert_eq!(decide(&list(&["+10.0.0.0/8"]), "10.1.2.3"), PERMIT);
     let part = list(&["+10.1.0.0/16"]);
     assert_eq!(decide(&part, "10.1.2.3"), PERMIT);
@@ -107,14 +107,14 @@ fn a_permit_rule_for_the_block_or_a_part_of_it_opens_as_much_as_it_says() {
 }
 
 #[test]
-fn a_wide_permit_that_is_passed_over_leaves_the_address_to_later_rules() {
+fn later_rules_decide_if_a_wide_permit_does_not_match() {
     let list = list(&["+0.0.0.0/0", "-10.9.0.0/16", "+10.0.0.0/8"]);
     assert_eq!(decide(&list, "10.9.0.1"), RULE);
     assert_eq!(decide(&list, "10.8.0.1"), PERMIT);
 }
 
 #[test]
-fn a_wide_deny_rule_matches_special_addresses_as_any_other() {
+fn a_wide_deny_rule_matches_special_addresses_too() {
     assert_eq!(decide(&list(&["-0.0.0.0/0", "+10.0.0.0/8"]), "10.1.2.3"), RULE);
 }
 
@@ -136,7 +136,7 @@ fn an_address_of_the_router_opens_only_by_its_own_rule() {
 }
 
 #[test]
-fn the_routers_addresses_are_looked_up_only_when_they_matter() {
+fn the_routers_addresses_are_looked_up_only_if_the_decision_depends_on_them() {
     let never = || -> bool { panic!("looked up without need") };
     let deny = list(&["-8.8.8.8"]);
     assert_eq!(ask(&deny, "8.8.8.8", never), RULE);
@@ -146,7 +146,7 @@ fn the_routers_addresses_are_looked_up_only_when_they_matter() {
 }
 
 #[test]
-fn loopback_is_denied_whatever_the_rules_say() {
+fn loopback_is_denied_even_if_a_rule_permits_it() {
     for rule in ["+0.0.0.0/0", "+127.0.0.0/8", "+127.0.0.1", "+0.0.0.0"] {
         for address in ["127.0.0.1", "127.255.255.255", "0.0.0.0"] {
             assert_eq!(decide(&list(&[rule]), address), LOOPBACK, "{address} under {rule}");
@@ -155,7 +155,7 @@ fn loopback_is_denied_whatever_the_rules_say() {
 }
 
 #[test]
-fn loopback_when_allowed_is_under_the_rules_as_any_other_address() {
+fn the_rules_decide_about_loopback_if_the_list_allows_it() {
     for address in ["127.0.0.1", "127.9.9.9", "0.0.0.0"] {
         assert_eq!(decide_own(&loopback_list(&[]), address), PERMIT, "{address}");
         assert_eq!(decide_own(&loopback_list(&["+0.0.0.0/0"]), address), PERMIT, "{address}");
