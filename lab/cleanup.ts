@@ -1,15 +1,15 @@
 /**
- * What the lab makes is the machine's, not the process's: a namespace or a server outlives the runner
- * unless someone removes it. Everything that needs removing registers here and is removed, without
- * awaiting anything, when the runner ends in a way that leaves no time for `close()`: process.exit(),
- * an uncaught error, a signal. (A SIGKILL leaves none at all; see stale.ts.)
+ * Namespaces and servers of a lab belong to the machine, so they outlive the runner unless it removes them. Each of
+ * them registers a function here. When the runner ends without time for `close()` (by process.exit(), an uncaught error
+ * or a signal), these functions run without awaiting anything. After SIGKILL the next lab removes the rest: see
+ * stale.ts.
  */
 const registered = new Set<() => void>()
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 let watching = false
 
 function removeAll(): void {
-  // Newest first, so that processes go before the namespaces they live in.
+  // Removes the newest first, so that processes go before their namespaces.
   for (const remove of [...registered].toReversed()) {
     registered.delete(remove)
     try {
@@ -21,8 +21,8 @@ function removeAll(): void {
 }
 
 function onSignal(signal: NodeJS.Signals): void {
-  // Someone else who listens decides how the process ends, and `exit` follows. Alone, we owe the signal
-  // its usual effect.
+  // Leaves the end of the process to the other listener, if there is one: `exit` follows. Otherwise sends the signal
+  // again, for its usual effect.
   if (process.listenerCount(signal) > 1) return
   removeAll()
   process.removeListener(signal, onSignal)

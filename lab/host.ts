@@ -13,9 +13,9 @@ export interface SpawnOptions {
 }
 
 export interface RunOptions extends SpawnOptions {
-  /** What the program reads; without it, it reads end of file. */
+  /** Standard input of the program; by default it reads end of file. */
   input?: string | Uint8Array
-  /** Milliseconds until the program is killed and `run` rejects; 20,000. */
+  /** Kills the program and rejects `run` after this many milliseconds; default 20,000. */
   timeout?: number
 }
 
@@ -28,26 +28,26 @@ export interface RunResult {
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const faithdCommand = fileURLToPath(new URL('../dist/cli/faithd.js', import.meta.url))
-/** An ordinary user's PATH lacks the folders where Debian keeps sshd, nginx and sysctl. */
+/** Adds the folders of sshd, nginx and sysctl in Debian, which an ordinary user's PATH lacks. */
 const searchPath = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/local/sbin:/usr/sbin:/sbin`
 
-/** English, without colours, whatever the runner's terminal is. */
+/** Keeps output in English and without colours, independent of the runner's terminal. */
 const plainOutput = { LC_ALL: 'C', FORCE_COLOR: '0' }
 
 /** A program and its arguments. */
 export type Command = [program: string, args: string[]]
 
-/** How to run a file of the checkout, TypeScript or JavaScript. */
+/** Gives the command that runs a file of the checkout, TypeScript or JavaScript. */
 export function nodeCommand(file: string, args: readonly string[]): Command {
   const loader = file.endsWith('.ts') ? ['--import', '@oxc-node/core/register'] : []
   return [process.execPath, [...loader, file, ...args]]
 }
 
-/** One host of a lab: a network namespace, and the processes that were started in it. */
+/** One host of a lab: a network namespace and the processes started in it. */
 export class Host {
   readonly #processes = new Set<LabProcess>()
 
-  /** What the host is in the lab: `client`, `router` … */
+  /** The host's role in the lab: `client`, `router` … */
   readonly role: string
   /** The name of its network namespace, as `ip netns` lists it. */
   readonly namespace: string
@@ -57,9 +57,9 @@ export class Host {
     this.namespace = namespace
   }
 
-  /** Starts a program and returns at once. It is ended with the lab at the latest. */
+  /** Starts a program and returns at once. The lab ends the program when it closes, at the latest. */
   spawn(command: string, args: readonly string[] = [], options: SpawnOptions = {}): LabProcess {
-    // A runner that is killed outright cannot clean up; the kernel then ends its programs for it.
+    // Has the kernel end the program when the runner is killed outright and cannot clean up.
     const inside = [`--net=/run/netns/${this.namespace}`, 'setpriv', '--pdeathsig=KILL', '--']
     const child = spawn('nsenter', [...inside, command, ...args], {
       cwd: options.cwd ?? root,
@@ -73,12 +73,12 @@ export class Host {
     return started
   }
 
-  /** Starts a JavaScript or TypeScript file of the checkout, TypeScript compiled as it loads. */
+  /** Starts a JavaScript or TypeScript file of the checkout; TypeScript is compiled on load. */
   node(file: string, args: readonly string[] = [], options: SpawnOptions = {}): LabProcess {
     return this.spawn(...nodeCommand(file, args), options)
   }
 
-  /** Runs a program to its end. A non-zero exit is a result, not an error; running too long is an error. */
+  /** Runs a program to its end. A non-zero exit is a result; exceeding the timeout is an error. */
   async run(
     command: string,
     args: readonly string[] = [],
@@ -89,13 +89,13 @@ export class Host {
     return await finish(started, input, timeout)
   }
 
-  /** Whether a TCP socket of this host listens on the port. */
+  /** True if a TCP socket of this host listens on the port. */
   async listening(port: number): Promise<boolean> {
     const { stdout } = await this.run('ss', ['-Hltn', `sport = :${port}`])
     return stdout.trim() !== ''
   }
 
-  /** Ends every program that was started here. */
+  /** Ends every program started here. */
   async stop(): Promise<void> {
     const processes = [...this.#processes]
     const stopped = Promise.all(processes.map((process) => process.stop()))
@@ -128,7 +128,7 @@ async function finish(
 
 /** The host in the middle, where faithd runs. */
 export class Router extends Host {
-  /** What most tests give faithd: the lab's addresses are TEST-NETs, which it refuses unless told otherwise. */
+  /** Arguments that most tests give faithd. The lab's addresses are TEST-NETs, which faithd refuses by default. */
   static readonly faithdArguments = [
     '-k',
     '-P',
@@ -139,7 +139,7 @@ export class Router extends Host {
     '198.51.100.0/24',
   ]
 
-  /** Starts the built faithd and waits until it says that it is ready. */
+  /** Starts the built faithd and waits for its ready line. */
   async faithd(
     args: readonly string[] = Router.faithdArguments,
     options: SpawnOptions = {},

@@ -1,6 +1,6 @@
 /**
- * A network in a box: hosts in network namespaces of this machine, and programs that run in them.
- * Tests, the demo and the benchmark stand on it.
+ * A network on one machine: hosts in network namespaces, and programs that run in them. Tests, the demo and the
+ * benchmark use it.
  */
 export { createLab, Lab } from './lab.js'
 export type { LabOptions } from './lab.js'

@@ -10,28 +10,28 @@ import { build, nameHosts, namespaces, remove } from './topology.js'
 import type { Role } from './topology.js'
 
 export interface LabOptions {
-  /** Puts a router between the client and the router. */
+  /** Puts an edge router between the client and the router. */
   edge?: boolean
   /**
-   * The same, with a link of this MTU to the client. The client announces the MSS of a 1500-byte link all the
-   * same, so that the path MTU must be discovered.
+   * Adds the same edge router, with a link of this MTU to the client. The client still announces the MSS of a 1500-byte
+   * link, so that the path MTU must be discovered.
    */
   clientMtu?: number
   /** Gives the client an IPv4 address and lets the router forward it, to measure plain forwarding. */
   ipv4Client?: boolean
-  /** Where temporary files go, for labs that move big ones; the system's folder for them by default. */
+  /** Folder for temporary files, for labs that move big ones; defaults to the system's. */
   temporary?: string
 }
 
 /**
- * An IPv6-only client, a router and an IPv4-only server. Close it, or let `await using` do so; when the
- * process ends first, by a signal too, the lab goes with it.
+ * An IPv6-only client, a router and an IPv4-only server. Close it, or use `await using`. The lab also goes when the
+ * process ends before that, even by a signal.
  */
 export class Lab implements AsyncDisposable {
   readonly client: Host
   readonly router: Router
   readonly server: ServerHost
-  /** The router between client and router, in labs made with `edge` or `clientMtu`. */
+  /** The edge router, in labs made with `edge` or `clientMtu`. */
   readonly edge: Host | undefined
 
   readonly #names: Map<Role, string>
@@ -42,7 +42,7 @@ export class Lab implements AsyncDisposable {
   private constructor(options: LabOptions, directory: string) {
     this.#names = nameHosts(options)
     this.#directory = directory
-    // Before anything exists, so that a signal between two steps of building leaves nothing either.
+    // Registers before anything exists, so that a signal in the middle of building leaves nothing behind.
     this.#forget = removeAtExit(() => this.#removeNow())
     const name = (role: Role) => this.#names.get(role) ?? role
     this.client = new Host('client', name('client'))
@@ -66,7 +66,7 @@ export class Lab implements AsyncDisposable {
     return lab
   }
 
-  /** A folder for temporary files that goes with the lab. */
+  /** A folder for temporary files, removed with the lab. */
   get directory(): string {
     return this.#directory
   }
@@ -76,7 +76,7 @@ export class Lab implements AsyncDisposable {
     return [...this.#names.values()]
   }
 
-  /** Ends every program in the lab and removes its namespaces and files. Closing twice is closing once. */
+  /** Ends every program in the lab and removes its namespaces and files. A second call returns the same promise. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -87,7 +87,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    // The router last: faithd then sees its sessions end as they would, not all at once.
+    // Stops the router last, so that faithd sees its sessions end one by one.
     await Promise.all([this.client.stop(), this.server.stop(), this.edge?.stop()])
     await this.router.stop()
     this.#removeNow()
@@ -103,7 +103,7 @@ export class Lab implements AsyncDisposable {
   }
 }
 
-/** Makes a lab; needs root, or to run in a user namespace (`scripts/test.mjs` sees to that). */
+/** Makes a lab. Needs root, possibly of a user namespace (`scripts/test.mjs` makes one). */
 export async function createLab(options: LabOptions = {}): Promise<Lab> {
   return await Lab.create(options)
 }

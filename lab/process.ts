@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { removeAtExit } from './cleanup.js'
 import { patience } from './wait.js'
 
-/** How a process ended: by `code`, or by `signal`. */
+/** The end of a process: by `code` or by `signal`. */
 export interface Exit {
   code: number | null
   signal: NodeJS.Signals | null
@@ -16,19 +16,19 @@ interface Waiter {
   found: (line: string) => void
 }
 
-/** A program that runs in one of the lab's hosts, with all it has printed so far. */
+/** A program that runs in one of the lab's hosts, with its output so far. */
 export class LabProcess {
-  /** Lines of standard output and standard error, as they came. */
+  /** Lines of standard output and standard error, in order of arrival. */
   readonly lines: string[] = []
-  /** Standard output alone, to the byte. */
+  /** Standard output alone, byte for byte. */
   stdout = ''
-  /** Standard error alone, to the byte. */
+  /** Standard error alone, byte for byte. */
   stderr = ''
   /** Settles when the process has ended and its output has been read to the end. */
   readonly exited: Promise<Exit>
-  /** Settles when the process itself has ended; children of its own may hold its output open. */
+  /** Settles when the process itself has ended; its children may still hold its output open. */
   readonly gone: Promise<void>
-  /** The command as one would type it. */
+  /** The command as typed. */
   readonly command: string
   readonly pid: number
 
@@ -36,7 +36,7 @@ export class LabProcess {
   #closed = false
   readonly #waiters = new Set<Waiter>()
 
-  /** @param child - spawned `detached`, so that it leads a process group of its own */
+  /** @param child - spawned `detached`, as the leader of its own process group */
   constructor(child: ChildProcessWithoutNullStreams, command: string) {
     if (child.pid === undefined) throw new Error(`cannot start ${command}`)
     this.#child = child
@@ -50,7 +50,7 @@ export class LabProcess {
         for (const waiter of this.#waiters) if (waiter.pattern.test(line)) waiter.found(line)
       })
     }
-    // A program may end without having read its input; that is its business.
+    // Ignores a program that ends without reading its input.
     child.stdin.on('error', () => undefined)
     const keep = removeAtExit(() => this.#killNow())
     this.gone = new Promise((resolve) => {
@@ -70,12 +70,12 @@ export class LabProcess {
     return this.#child.stdin
   }
 
-  /** Whether the process is still there. */
+  /** True while the process runs. */
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** The first line that matches, of those that came and, if there is none, of those to come. */
+  /** The first matching line: of the lines printed so far, otherwise of those to come. */
   async line(pattern: RegExp, { timeout = patience }: { timeout?: number } = {}): Promise<string> {
     const already = this.lines.find((line) => pattern.test(line))
     if (already !== undefined) return already
@@ -100,7 +100,7 @@ export class LabProcess {
     }
   }
 
-  /** Everything printed so far. */
+  /** All lines printed so far. */
   get output(): string {
     return this.lines.map((line) => `  ${line}\n`).join('')
   }
@@ -118,7 +118,7 @@ export class LabProcess {
     this.#signalGroup(signal)
     const timer = setTimeout(() => {
       this.#signalGroup('SIGKILL')
-      // A child that has left the group may hold the output open for ever.
+      // Stops reading: a child that has left the group may hold the output open for ever.
       for (const stream of [this.#child.stdout, this.#child.stderr]) stream.destroy()
     }, timeout)
     const exit = await this.exited
@@ -127,7 +127,7 @@ export class LabProcess {
   }
 
   #signalGroup(signal: NodeJS.Signals): void {
-    // While the output is open someone of the group lives, so its id cannot be somebody else's.
+    // Signals the group only while its output is open: some member still lives then, so the id is not reused.
     if (this.#closed) return
     try {
       process.kill(-this.pid, signal)
@@ -145,7 +145,7 @@ export class LabProcess {
   }
 }
 
-/** Whether a process runs; one that waits to be reaped does not. */
+/** True if a process runs. A zombie does not. */
 function alive(pid: number): boolean {
   try {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))

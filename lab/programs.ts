@@ -1,19 +1,19 @@
 /**
- * The lab's own client programs, each run in a host as a process of its own because a Node process
- * cannot make a socket in another namespace. One line of JSON comes back; these are its shapes.
+ * The lab's client programs. Each runs in a host as its own process, because a Node process cannot make a socket in
+ * another namespace. Each prints one line of JSON; these are its shapes.
  */
 import { fileURLToPath } from 'node:url'
 
 import { nodeCommand } from './host.js'
 import type { Command, Host, RunOptions } from './host.js'
 
-/** Where to dial. */
+/** The address and port to dial. */
 export interface Target {
   address: string
   port?: number
 }
 
-/** Bytes that arrived, and the SHA-256 at either end. */
+/** Bytes that arrived, and their SHA-256 at each end. */
 export interface Stream {
   bytes: number
   sent?: string
@@ -26,7 +26,7 @@ export interface TransferResult {
   seconds: number
 }
 
-/** Sends `up` and receives `down` bytes at the same time, with `server.peer()` on the other side. 1 GiB each. */
+/** Sends `up` and receives `down` bytes at the same time; the other side is `server.peer()`. Default: 1 GiB each. */
 export async function transfer(
   host: Host,
   target: Target & { up?: number; down?: number },
@@ -36,15 +36,15 @@ export async function transfer(
 
 export interface SessionsResult {
   count: number
-  /** Sessions whose message came back when they opened, and once more when all were open. */
+  /** Sessions whose message came back right after opening, and again when all were open. */
   before: number
   after: number
-  /** How many failed, by error code. */
+  /** Failures by error code. */
   errors: Record<string, number>
   seconds: number
 }
 
-/** Opens `count` sessions at once with `server.echo()`; 2,000. */
+/** Opens `count` sessions at once with `server.echo()`; default 2,000. */
 export async function sessions(
   host: Host,
   target: Target & { count?: number },
@@ -59,7 +59,7 @@ export interface ChurnResult {
   seconds: number
 }
 
-/** Opens and closes `count` short sessions with `server.echo()`, `concurrency` at a time; 20,000 and 64. */
+/** Opens and closes `count` short sessions with `server.echo()`, `concurrency` at a time; defaults 20,000 and 64. */
 export async function churn(
   host: Host,
   target: Target & { count?: number; concurrency?: number },
@@ -78,7 +78,7 @@ export interface HalfCloseResult {
   serverFirst: { up?: Arrived; down: Arrived }
 }
 
-/** Half-closes from either side with `bytes` (16 MiB) each way, with `server.peer()` on the other side. */
+/** Half-closes from either side with `bytes` (default 16 MiB) each way; the other side is `server.peer()`. */
 export async function halfClose(
   host: Host,
   target: Target & { bytes?: number },
@@ -87,27 +87,27 @@ export async function halfClose(
 }
 
 export interface ResetResult {
-  /** An error's code, or `end` when the abort looked like an orderly end. */
+  /** An error's code, or `end` if the abort looked like an orderly end. */
   seenByClient: string
   seenByServer: string
 }
 
-/** Aborts a connection from either side, with `server.peer()` on the other side. */
+/** Aborts a connection from either side; the other side is `server.peer()`. */
 export async function reset(host: Host, target: Target): Promise<ResetResult> {
   return await runProgram(host, 'reset', target)
 }
 
 export interface ConnectResult {
   connected: boolean
-  /** Why not, as the system says: `ECONNREFUSED`, `EHOSTUNREACH` … */
+  /** The system's error code if the connect failed: `ECONNREFUSED`, `EHOSTUNREACH` … */
   code?: string
-  /** Until it was connected or failed. */
+  /** Milliseconds until it connected or failed. */
   milliseconds: number
-  /** With `watch`: what came first after connecting, `data`, `end` or an error's code. */
+  /** With `watch`: the first event after connecting, `data`, `end` or an error's code. */
   afterwards?: string
 }
 
-/** Dials once. `watch: 1` stays on after connecting to see what happens next. */
+/** Dials once. `watch: 1` stays connected to see the next event. */
 export async function connect(
   host: Host,
   target: Target & { watch?: 0 | 1; timeout?: number },
@@ -116,25 +116,25 @@ export async function connect(
 }
 
 export interface UdpResult {
-  /** The ICMP error as the system says it, or `ETIMEDOUT` for silence. */
+  /** The system's code for the ICMP error, or `ETIMEDOUT` for silence. */
   code?: string
   answered?: boolean
   milliseconds: number
 }
 
-/** Sends one datagram and waits for what comes of it. */
+/** Sends one datagram and waits for an answer, an error or the timeout. */
 export async function udp(host: Host, target: Target & { timeout?: number }): Promise<UdpResult> {
   return await runProgram(host, 'udp', target)
 }
 
 export interface GarbageResult {
   sent: number
-  /** Packets that the sender's own kernel would not take. */
+  /** Packets that the sender's own kernel refused. */
   refused: number
   kinds: Record<string, number>
 }
 
-/** Sends `count` of every kind of malformed packet: through the network, or straight into `device`. */
+/** Sends `count` of every kind of malformed packet, through the network or straight into `device`. */
 export async function garbage(
   host: Host,
   target: Target & { device?: string; source?: string; count?: number; seed?: number },
@@ -142,7 +142,7 @@ export async function garbage(
   return await runProgram(host, 'garbage', target, { timeout: 60_000 })
 }
 
-/** Where a program of the lab is. */
+/** The path of a lab program. */
 export function program(name: string): string {
   return fileURLToPath(
     new URL(`programs/${name}${name === 'garbage' ? '.py' : '.ts'}`, import.meta.url),

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
 
 /**
- * Runs a short command to its end and gives what it printed; an error when it fails.
+ * Runs a short command to its end and returns its output; throws when it fails.
  *
- * It blocks on purpose, and in a session of its own: a Ctrl-C that reached `ip` half-way, or a clean-up
- * that ran beside it, would leave namespaces that nobody knows of.
+ * It blocks on purpose and runs in its own session. Otherwise a Ctrl-C could interrupt `ip` half-way, or a clean-up
+ * could run at the same time, and both would leave namespaces that no lab removes.
  */
 export function runNow(command: string, args: readonly string[], input = ''): string {
   const { status, signal, stdout, stderr, error } = spawnSync(

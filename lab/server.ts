@@ -7,7 +7,7 @@ import { program } from './programs.js'
 import { runNow } from './run-now.js'
 import { waitFor } from './wait.js'
 
-/** A server that listens. */
+/** A listening server. */
 export class Server {
   readonly process: LabProcess
   readonly port: number
@@ -24,9 +24,9 @@ export class Server {
 
 /** nginx, and the folders it serves from and writes to. */
 export class NginxServer extends Server {
-  /** What it serves; a PUT lands here. */
+  /** The folder that nginx serves; a PUT ends up here. */
   readonly root: string
-  /** Where a PUT grows until it is whole. */
+  /** The folder where a PUT grows until it is complete. */
   readonly incoming: string
 
   constructor(process: LabProcess, port: number, root: string, incoming: string) {
@@ -45,7 +45,7 @@ export class ServerHost extends Host {
     this.#directory = directory
   }
 
-  /** Serves `root` over HTTP, and stores what is PUT there. Without a root, one page that names who asked. */
+  /** Serves `root` over HTTP and stores what is PUT there. Without a root, serves one page with the peer's address. */
   async nginx({ root, port = 80 }: { root?: string; port?: number } = {}): Promise<NginxServer> {
     const home = this.#folder('nginx')
     const served = root ?? join(home, 'html')
@@ -59,7 +59,7 @@ export class ServerHost extends Host {
     return new NginxServer(nginx, port, served, incoming)
   }
 
-  /** OpenSSH's server with a key of its own. In a user namespace with one user it gives its banner and no more. */
+  /** OpenSSH's server with its own key. In a user namespace with one user it sends its banner and nothing else. */
   async sshd({ port = 22 }: { port?: number } = {}): Promise<Server> {
     const key = join(this.#folder('sshd'), 'host_key')
     runNow('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
@@ -67,7 +67,7 @@ export class ServerHost extends Host {
       (option) => ['-o', option],
     )
     const path = await this.run('sh', ['-c', 'command -v sshd'])
-    // sshd insists on /run/sshd, a path compiled in; a private /run keeps it out of the machine's own.
+    // Gives sshd a private /run: it insists on the compiled-in path /run/sshd.
     const script = 'mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd && exec "$@"'
     const command = [path.stdout.trim(), '-D', '-e', '-f', '/dev/null', ...options]
     const sshd = this.spawn('unshare', [
@@ -91,12 +91,12 @@ export class ServerHost extends Host {
     return new Server(iperf3, port)
   }
 
-  /** Sends everything back, and closes its side when the other has closed its own. */
+  /** Sends everything back, and closes its side after the client closes. */
   async echo({ port = 7 }: { port?: number } = {}): Promise<Server> {
     return await this.#ours('echo', port)
   }
 
-  /** The counterpart of the lab's own client programs; see programs/peer.mjs. */
+  /** The counterpart of the lab's client programs; see programs/peer.ts. */
   async peer({ port = 7000 }: { port?: number } = {}): Promise<Server> {
     return await this.#ours('peer', port)
   }

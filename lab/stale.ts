@@ -1,16 +1,16 @@
 /**
- * A runner that is killed outright cannot clean up. What it made carries its process id in its name, so
- * that the next lab can tell what is nobody's any more.
+ * Finds what a runner left behind when it was killed outright. Each name carries the runner's process id, so the next
+ * lab can tell that its owner is gone.
  */
 import { lstatSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 const prefix = 'faithd-lab-'
 
-/** How names of this process's namespaces and folders begin. */
+/** Prefix of the names of this process's namespaces and folders. */
 export const mine = `${prefix}${process.pid}-`
 
-/** Of these names, those of labs whose process is gone. */
+/** Filters the names of labs whose process is gone. */
 export function stale(names: readonly string[]): string[] {
   return names.filter((name) => {
     const [, pid] = /^faithd-lab-(\d+)-/.exec(name) ?? []
@@ -18,7 +18,7 @@ export function stale(names: readonly string[]): string[] {
   })
 }
 
-/** Removes this user's folders of labs whose process is gone. */
+/** Removes this user's lab folders whose process is gone. */
 export function removeStaleFolders(parent: string): void {
   for (const name of stale(readdirSync(parent))) {
     const folder = join(parent, name)

@@ -1,11 +1,11 @@
 /**
- * The wires. Hosts are network namespaces, links are veth pairs made straight into them, so that
- * nothing shows in the machine's own namespace and no name but the namespaces' must be unique.
+ * The topology. Hosts are network namespaces; links are veth pairs created directly inside them. So nothing
+ * appears in the machine's own namespace, and only the namespaces' names must be unique.
  *
  *   client eth0 ──────────────────────── lan0 router wan0 ──────── eth0 server
  *   2001:db8:1::2          2001:db8:1::1      198.51.100.1         198.51.100.2, .3
  *
- * and with `edge` one more router, whose link to the client is a narrow one with `clientMtu`:
+ * `edge` adds one more router; `clientMtu` narrows its link to the client:
  *
  *   client eth0 ── lan0 edge wan0 ────── lan0 router
  *   2001:db8:1::2  2001:db8:1::1 2001:db8:2::2  2001:db8:2::1
@@ -19,9 +19,9 @@ import { mine } from './stale.js'
 /** The lab's fixed addresses: documentation ranges of RFC 3849 and RFC 5737, and one for benchmarks of RFC 2544. */
 export const addresses = {
   client: '2001:db8:1::2',
-  /** The next hop of the client; with an edge router this is that one's. */
+  /** The client's next hop: the router, or the edge router in a lab that has one. */
   gateway: '2001:db8:1::1',
-  /** The client's IPv4 address and its next hop's, with `ipv4Client`. */
+  /** With `ipv4Client`: the client's IPv4 address and its next hop's. */
   clientIPv4: '192.0.2.2',
   gatewayIPv4: '192.0.2.1',
   routerIPv4: '198.51.100.1',
@@ -29,10 +29,10 @@ export const addresses = {
   serverSecond: '198.51.100.3',
 } as const
 
-/** The prefix the lab's clients reach IPv4 through, RFC 6052's well-known one. */
+/** The prefix that leads the lab's clients to IPv4: the well-known one of RFC 6052. */
 export const faithPrefix = '64:ff9b::/96'
 
-/** The address under which a client dials an IPv4 address through `faithPrefix`. */
+/** The address that a client dials to reach an IPv4 address through `faithPrefix`. */
 export function captured(ipv4: string = addresses.server): string {
   return `64:ff9b::${ipv4}`
 }
@@ -46,7 +46,7 @@ export interface Topology {
 export type Role = 'client' | 'edge' | 'router' | 'server'
 
 interface HostPlan {
-  /** sysctl to value; the path below /proc/sys. */
+  /** Maps a sysctl, as a path below /proc/sys, to its value. */
   sysctls?: Record<string, string | number>
   /** Commands for `ip -batch`. */
   commands: string[]
@@ -62,12 +62,12 @@ const between = {
 
 let made = 0
 
-/** Whether there is a router between client and router. */
+/** True if an edge router stands between client and router. */
 function hasEdge({ edge = false, clientMtu }: Topology): boolean {
   return edge || clientMtu !== undefined
 }
 
-/** Namespaces of a new lab by role; the names are of this process, this thread and this lab alone. */
+/** Namespaces of a new lab by role. The names are unique to this process, thread and lab. */
 export function nameHosts(options: Topology): Map<Role, string> {
   made += 1
   const roles: Role[] = [
@@ -79,7 +79,7 @@ export function nameHosts(options: Topology): Map<Role, string> {
   return new Map(roles.map((role) => [role, `${mine}${threadId}-${made}-${role}`]))
 }
 
-/** Makes the namespaces and links, and gives the hosts addresses and routes. */
+/** Makes the namespaces and links, and gives the hosts their addresses and routes. */
 export function build(names: Map<Role, string>, options: Topology): void {
   const veth = (from: Role, fromDevice: string, to: Role, toDevice: string) =>
     `link add ${fromDevice} netns ${names.get(from)} type veth peer name ${toDevice} netns ${names.get(to)}`
@@ -97,20 +97,20 @@ export function build(names: Map<Role, string>, options: Topology): void {
   }
 }
 
-/** Kills what still runs in a namespace: programs that left the process group they were started in. */
+/** Kills the remaining programs of a namespace: those that left their process group. */
 export function killRemaining(name: string): void {
   for (const pid of runNow('ip', ['netns', 'pids', name]).split(/\s+/).filter(Boolean)) {
     try {
       process.kill(Number(pid), 'SIGKILL')
     } catch {
-      // It has ended by itself.
+      // The process has ended by itself.
     }
   }
 }
 
 /**
- * Removes the namespaces, and with them the links and whatever still runs there. That another runner
- * removes the same ones meanwhile, because they are stale, is no error.
+ * Removes the namespaces together with their links and remaining programs. Another runner may remove the same stale
+ * ones meanwhile; that is no error.
  */
 export function remove(names: Iterable<string>): void {
   const present = () => {
@@ -127,7 +127,7 @@ export function remove(names: Iterable<string>): void {
   }
 }
 
-/** The network namespaces with a name, as `ip netns` lists them. */
+/** Names of network namespaces, as `ip netns` lists them. */
 export function namespaces(): string[] {
   try {
     return readdirSync('/run/netns')
@@ -137,7 +137,7 @@ export function namespaces(): string[] {
 }
 
 const everyHost = {
-  // Addresses are usable at once; there is nobody to collide with.
+  // Makes addresses usable at once; no other host can have the same.
   'net/ipv6/conf/all/accept_dad': 0,
   'net/ipv6/conf/default/accept_dad': 0,
   'net/ipv6/conf/all/accept_ra': 0,
@@ -156,7 +156,7 @@ function plan(options: Topology): Record<Role, HostPlan> {
   const withIPv4 = (...commands: string[]) => (ipv4Client ? commands : [])
   const narrow = clientMtu !== undefined
   const narrowed = (device: string) => (narrow ? [`link set ${device} mtu ${clientMtu}`] : [])
-  // The client must not give the narrow link away in the MSS it announces, or nobody needs to discover it.
+  // Keeps the narrow link out of the MSS that the client announces, so that the path MTU must be discovered.
   const advertised = narrow ? ' advmss 1440' : ''
   const atGateway = [
     `addr add ${addresses.gateway}/64 dev lan0 nodad`,
@@ -213,7 +213,7 @@ function plan(options: Topology): Record<Role, HostPlan> {
         'link set eth0 up',
         `addr add ${addresses.server}/24 dev eth0`,
         `addr add ${addresses.serverSecond}/24 dev eth0`,
-        // The real internet knows no way back to an IPv6-only network; only the forwarding baseline needs one.
+        // Only the baseline of plain forwarding needs a way back to the client; the real Internet has none.
         ...withIPv4(`route add 192.0.2.0/24 via ${addresses.routerIPv4}`),
       ],
     },
@@ -225,7 +225,7 @@ function ipBatch(commands: string[], namespace?: string): void {
   runNow('ip', [...where, '-batch', '-'], commands.join('\n'))
 }
 
-/** /proc/sys shows the namespace of whoever looks, so one that is inside must write. */
+/** Writes from inside the namespace: /proc/sys shows the namespace of the reading process. */
 function setSysctls(namespace: string, sysctls: Record<string, string | number>): void {
   const writes = Object.entries(sysctls).map(([path, value]) => `echo ${value} >/proc/sys/${path}`)
   runNow('nsenter', [`--net=/run/netns/${namespace}`, 'sh', '-e'], writes.join('\n'))

@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** How long the lab waits for anything before it calls it stuck, in milliseconds. */
+/** Maximum wait of the lab for any condition, in milliseconds. */
 export const patience = 20_000
 
 /**
- * Asks again and again until `condition` gives something truthy, and returns that.
+ * Polls until `condition` gives something truthy, and returns that.
  *
- * @param what - completes the sentence "gave up waiting for …"; a function is called at the end of the wait
+ * @param what - completes the sentence "gave up waiting for …"; a function is called when the wait times out
  */
 export async function waitFor<T>(
   what: string | (() => string),

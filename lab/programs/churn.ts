@@ -1,4 +1,4 @@
-// Short sessions with an echo server, one after the other on each of `concurrency` lanes.
+// Opens short sessions with an echo server, one after the other on each of `concurrency` lanes.
 import { Tally, dial, options, print } from './dial.js'
 import { Reader } from './stream.js'
 

@@ -1,11 +1,11 @@
-// Dials once and tells what happened: refused, unreachable, timed out, or connected and then what.
+// Dials once and reports the result: refused, unreachable, timed out, or connected and the next event.
 import { connect } from 'node:net'
 
 import type { ConnectResult } from '../programs.js'
 import { options, print } from './dial.js'
 import { Ending } from './ending.js'
 
-// `watch`: stay after connecting, until the other side says something or ends. `timeout` in milliseconds.
+// `watch`: stays connected until the other side sends or ends. `timeout` is in milliseconds.
 const { address, port, watch, timeout } = options({ port: 80, watch: 0, timeout: 10_000 })
 
 const start = performance.now()

@@ -1,4 +1,4 @@
-// What every client program does first: read its options, open TCP connections, print one line of JSON.
+// The first steps of every client program: read options, open TCP connections, print one line of JSON.
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
@@ -12,7 +12,7 @@ export interface Target {
   port: number
 }
 
-/** Options of the command line: `--address`, and the numbers named with their defaults. */
+/** Command-line options: `--address`, and the named numbers with their defaults. */
 export function options<Numbers extends { port: number }>(
   defaults: Numbers,
 ): Numbers & { address: string } {
@@ -28,23 +28,23 @@ export function options<Numbers extends { port: number }>(
   return { ...(Object.fromEntries(numbers) as Numbers), address: String(values['address'] ?? '') }
 }
 
-/** A connected socket; its side stays open until it is ended, whatever the other side does. */
+/** A connected socket. Its own side stays open until the program ends it, even after the peer's FIN. */
 export async function dial({ address, port }: Target): Promise<Socket> {
   const socket = connect({ host: address, port, allowHalfOpen: true })
-  // Whoever reads or writes sees the error too; one that comes in between must not end the program.
+  // Keeps an error between reads from ending the program; the next read or write sees it too.
   socket.on('error', () => undefined)
   await once(socket, 'connect')
   return socket
 }
 
-/** Dials, and sends the line that tells the lab's peer what to do. */
+/** Dials and sends the lab's peer its command line. */
 export async function command(target: Target, request: object): Promise<Socket> {
   const socket = await dial(target)
   socket.write(`${JSON.stringify(request)}\n`)
   return socket
 }
 
-/** What became of a session with the peer, asked over a connection of its own. */
+/** Asks the peer for its report of a session, over a separate connection. */
 export async function askReport(target: Target, session: string): Promise<Report> {
   const socket = await command(target, { do: 'report', session })
   const report = await new Reader(socket).report()
@@ -52,7 +52,7 @@ export async function askReport(target: Target, session: string): Promise<Report
   return report
 }
 
-/** How many errors there were of each code. */
+/** Counts errors by code. */
 export class Tally {
   readonly counts: Record<string, number> = {}
 

@@ -1,5 +1,5 @@
-// How a connection has ended. libuv reports a reset as an end when it finds the reset together with the last bytes
-// (uv__stream_io), so an `end` of Node's needs a second look: the kernel's table has no line for a socket that was reset.
+// Tells how a connection ended. libuv reports a reset as an end when it finds the reset together with the last bytes
+// (uv__stream_io). So each `end` event needs a second look: the kernel's table has no line for a socket that was reset.
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 
@@ -9,7 +9,7 @@ function hex(port: number | undefined): string {
   return (port ?? 0).toString(16).toUpperCase().padStart(4, '0')
 }
 
-/** The end of a socket of the program's own network namespace, which is open or still connects. */
+/** Reads the end of one socket in the program's own network namespace. The socket is open or still connecting. */
 export class Ending {
   #ports = /$^/
 
@@ -21,12 +21,12 @@ export class Ending {
     else note()
   }
 
-  /** Tells a reset from an end, as long as the socket has not been closed on this side. */
+  /** True after a reset, false after an orderly end. Valid until this side closes the socket. */
   get wasReset(): boolean {
     return !tables.some((table) => this.#ports.test(readFileSync(table, 'latin1')))
   }
 
-  /** What an event `end` of the socket stands for. */
+  /** The real meaning of an `end` event of the socket. */
   get event(): 'end' | 'ECONNRESET' {
     return this.wasReset ? 'ECONNRESET' : 'end'
   }

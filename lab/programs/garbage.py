@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Sends packets that no honest sender would make, and prints how many of each kind as one line of JSON.
+"""Sends malformed packets, and prints how many of each kind as one line of JSON.
 
-  garbage.py --device faith0 ...        anything at all, straight into a TUN, as its reader would get it
-  garbage.py --source ADDRESS ...       what a host can send through a router: a sound IPv6 header, and
-                                        nonsense behind it
+  garbage.py --device faith0 ...        arbitrary bytes, straight into a TUN, as its reader gets them
+  garbage.py --source ADDRESS ...       packets a host can send through a router: a sound IPv6 header
+                                        with a malformed payload
 
-The same --seed makes the same packets. It speaks in packets per kind, so --count 500 sends 500 of each.
+The same --seed makes the same packets. Counts are per kind: --count 500 sends 500 of each.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import struct
 TCP, UDP, ICMPV6, SCTP = 6, 17, 58, 132
 HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60
 ETH_P_IPV6 = 0x86DD
-# The MTU of an ordinary link; a raw socket takes no more, and a TUN need not.
+# The MTU of an ordinary link. A raw socket accepts no larger packet; a TUN may.
 LARGEST = 1400
 
 
@@ -33,7 +33,7 @@ def arguments():
 
 
 class Packets:
-    """One method per kind of nonsense; each returns a whole packet."""
+    """One method per kind of malformed packet; each returns a whole packet."""
 
     def __init__(self, options):
         self.random = random.Random(options.seed)
@@ -66,7 +66,7 @@ class Packets:
             checksum = self.checksum(TCP, head + b"\0\0" + tail)
         return head + struct.pack("!H", checksum) + tail
 
-    # What a host can send.
+    # Packets that a host can send.
 
     def host_truncated_tcp(self):
         return self.ipv6(TCP, self.tcp()[: self.random.randint(0, 19)])
@@ -85,7 +85,7 @@ class Packets:
         return self.ipv6(TCP, self.tcp(offset=5 + len(options) // 4, options=options))
 
     def host_extension_chain(self):
-        """Destination options one after the other, more than anybody has a use for."""
+        """A long chain of destination options headers, far beyond any real use."""
         payload, inner = self.tcp(), TCP
         for _ in range(self.random.randint(1, 60)):
             payload, inner = bytes([inner, 0, 1, 4, 0, 0, 0, 0]) + payload, DESTINATION
@@ -116,7 +116,7 @@ class Packets:
     def host_other_protocol(self):
         return self.ipv6(self.random.choice([UDP, SCTP, ICMPV6, self.random.getrandbits(8)]), self.bytes(200))
 
-    # What only somebody who writes to the device itself can send.
+    # Packets that only a writer to the device itself can send.
 
     def device_noise(self):
         return self.random.randbytes(self.random.randint(1, LARGEST))
@@ -144,7 +144,7 @@ class Packets:
 
 
 def opened(options):
-    """A function that sends one packet."""
+    """Return a function that sends one packet."""
     if options.device:
         raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         raw.bind((options.device, ETH_P_IPV6))
@@ -163,7 +163,7 @@ def main():
             try:
                 send(getattr(packets, kind)())
             except OSError:
-                # Some are too wrong for this host's own kernel.
+                # Counts packets that this host's own kernel rejects.
                 refused += 1
             else:
                 sent[kind] = sent.get(kind, 0) + 1

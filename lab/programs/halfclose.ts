@@ -1,5 +1,5 @@
-// One side closes its direction with everything still on the way; the other goes on sending. Then the
-// other way round. Both directions must arrive whole.
+// One side closes its direction while all its data is still on the way; the other goes on sending. Then the roles
+// change. Both directions must arrive whole.
 import { askReport, command, options, print } from './dial.js'
 import { Reader, digest, send } from './stream.js'
 

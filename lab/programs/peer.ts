@@ -1,11 +1,11 @@
-// The server that transfer, halfclose and reset talk to. The client's first line says what to do:
+// The server of transfer, halfclose and reset. The client's first line is the command:
 //
 //   {"do":"transfer","up":N,"down":N}       send `down` bytes while reading `up`; then report, and end
 //   {"do":"collect","down":N}               read to the client's end; only then report, send `down` bytes, and end
 //   {"do":"greet","down":N,"session":ID}    send `down` bytes and end; go on reading to the client's end
 //   {"do":"abort"}                          say "ready", wait for one byte, reset the connection
-//   {"do":"watch","session":ID}             say "ready", read until the connection ends, however it does
-//   {"do":"report","session":ID}            what became of a greet or a watch, as soon as it is known
+//   {"do":"watch","session":ID}             say "ready", read until the connection ends or fails
+//   {"do":"report","session":ID}            answer with the result of a greet or a watch, once it is known
 //
 // A report is one line of JSON.
 import { createServer } from 'node:net'
@@ -96,7 +96,7 @@ async function serve(socket: Socket): Promise<void> {
 }
 
 const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-  // The reader sees the same error; this one only keeps it from ending the server.
+  // Keeps the error from ending the server; the reader sees it too.
   socket.on('error', () => undefined)
   serve(socket).catch((error: unknown) => {
     process.stderr.write(`peer: ${String(error)}\n`)

@@ -1,5 +1,5 @@
-// Aborts a connection from either side and tells what the other side saw of it: an error's code, or
-// "end" when it was made to believe that all was well.
+// Aborts a connection from either side and reports the event at the other side: an error's code, or "end" if the abort
+// looked like an orderly end.
 import { askReport, command, options, print } from './dial.js'
 import { Reader } from './stream.js'
 

@@ -1,5 +1,5 @@
-// Many sessions at once with an echo server: each says something of its own when it opens and, when all
-// are open, once more.
+// Holds many sessions with an echo server at once. Each sends a unique message when it opens, and another when all are
+// open.
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 
@@ -29,7 +29,7 @@ async function open(): Promise<Session> {
   return session
 }
 
-/** What worked; what did not is tallied. */
+/** Returns the successful results and tallies the failures. */
 function settled<T>(results: PromiseSettledResult<T>[]): T[] {
   return results.flatMap((result) => {
     if (result.status === 'fulfilled') return [result.value]

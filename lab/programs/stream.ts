@@ -1,6 +1,6 @@
-// What the transfer programs send: a stream that is the same for the same name, different everywhere
-// within, and made as fast as the network can carry it. A byte lost, doubled, moved or mixed up with
-// the other direction's changes its hash.
+// The stream that the transfer programs send. The same name gives the same stream, no part of it repeats, and
+// generating it keeps up with the network. A lost, doubled or moved byte changes its hash, and so does one from the
+// other direction.
 import { createCipheriv, createHash } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
@@ -8,7 +8,7 @@ import type { Ending } from './ending.js'
 
 const chunkSize = 256 * 1024
 
-/** Gives the stream's next bytes, chunk by chunk, `bytes` in all. */
+/** Yields the next bytes of the stream, chunk by chunk, `bytes` in all. */
 export function* generate(name: string, bytes: number): Generator<Buffer> {
   const key = createHash('sha256').update(name).digest()
   const keystream = createCipheriv('aes-128-ctr', key.subarray(0, 16), key.subarray(16))
@@ -25,7 +25,7 @@ export function digest(name: string, bytes: number): string {
   return hash.digest('hex')
 }
 
-/** Writes a generated stream to a socket at the pace the socket takes it; gives its hash. */
+/** Writes a generated stream at the pace of the socket; returns its hash. */
 export async function send(socket: Socket, name: string, bytes: number): Promise<string> {
   const hash = createHash('sha256')
   for (const chunk of generate(name, bytes)) {
@@ -35,7 +35,7 @@ export async function send(socket: Socket, name: string, bytes: number): Promise
   return hash.digest('hex')
 }
 
-/** What the peer tells about its own end; which of it depends on what it was asked to do. */
+/** The peer's report; its fields depend on the command. */
 export interface Report {
   received?: Arrived
   sent?: string
@@ -48,21 +48,21 @@ export interface Arrived {
 }
 
 /**
- * Reads a socket that nobody else reads: lines, counted bytes, or all there is. Errors of the socket
- * reject whatever read is under way, and every one after it.
+ * Reads a socket as its only reader: lines, counted bytes, or all of it. An error of the socket rejects the current
+ * read and every later one.
  */
 export class Reader {
   readonly #chunks: AsyncIterator<Buffer>
   readonly #ending: Ending | undefined
   #rest: Buffer = Buffer.alloc(0)
 
-  /** With the `ending` of the socket, a reset that Node takes for an end is an error as well. */
+  /** Given the `ending` of the socket, treats a reset that Node reports as an end as an error too. */
   constructor(socket: Socket, ending?: Ending) {
     this.#chunks = socket.iterator({ destroyOnReturn: false })
     this.#ending = ending
   }
 
-  /** One line without its end, or undefined when the stream has ended. */
+  /** Reads one line without its end; undefined after the end of the stream. */
   async line(): Promise<string | undefined> {
     for (;;) {
       const end = this.#rest.indexOf(10)
@@ -77,14 +77,14 @@ export class Reader {
     }
   }
 
-  /** One line of JSON; what the lab's peer answers with. */
+  /** Reads one line of JSON, the form of the lab peer's answers. */
   async report(): Promise<Report> {
     const line = await this.line()
     if (line === undefined) throw new Error('the peer ended before it reported')
     return JSON.parse(line) as Report
   }
 
-  /** Count and hash of the next `limit` bytes, or of those there are before the stream ends. */
+  /** Count and hash of the next `limit` bytes, or of all bytes before the stream ends. */
   async hash(limit = Infinity): Promise<Arrived> {
     const hash = createHash('sha256')
     let bytes = 0

@@ -1,4 +1,4 @@
-// Sends and receives at the same time and has both ends hash both streams.
+// Sends and receives at the same time; both ends hash both streams.
 import { command, options, print } from './dial.js'
 import { Reader, send } from './stream.js'
 

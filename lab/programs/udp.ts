@@ -1,5 +1,5 @@
-// Sends one datagram from a connected UDP socket and tells what came of it: an ICMP error's code, an
-// answer, or nothing within `timeout` milliseconds.
+// Sends one datagram from a connected UDP socket and reports the result: an ICMP error's code, an answer, or a timeout
+// after `timeout` milliseconds.
 import { createSocket } from 'node:dgram'
 
 import { options, print } from './dial.js'
