@@ -1,5 +1,5 @@
-// Builds everything and nothing else: the native addon, the TypeScript, and the BPF objects where clang is
-// there. (Without clang the objects that are checked in are the ones that are used.)
+// Builds the native addon, the TypeScript and, if clang is installed, the BPF objects. Without clang, the checked-in
+// BPF objects are used.
 import { found, bpfPrograms } from './debian.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules } from './prepare.mjs'
 import { runScript, step } from './steps.mjs'

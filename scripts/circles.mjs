@@ -1,5 +1,4 @@
-// Fails when files import each other in a circle: among the files of a Rust crate, or among those in TypeScript.
-// Part of `npm run lint`.
+// Fails when files of a Rust crate, or TypeScript files, import each other in a circle. Part of `npm run lint`.
 //
 //   node scripts/circles.mjs [ROOT]
 import { circlesIn } from './circles/tree.mjs'

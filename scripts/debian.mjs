@@ -1,5 +1,5 @@
-// The programs the demo and the tests run, and the Debian packages that bring them. Root gets what is
-// missing installed; everybody else gets the line that does.
+// The programs of the demo and the tests, and their Debian packages. As root the scripts install missing ones;
+// otherwise they print the command that does.
 import {
   accessSync,
   chmodSync,
@@ -16,12 +16,12 @@ import { delimiter, join } from 'node:path'
 import { isMachineRoot } from './namespaces.mjs'
 import { Failure, step } from './steps.mjs'
 
-/** Program on the path, or file by its full name, to package. */
+/** Maps a program on the path, or a file by its full name, to its package. */
 const packages = {
   '/etc/services': 'netbase',
   '/usr/include/bpf/bpf_helpers.h': 'libbpf-dev',
   '/usr/lib/nginx/modules/ngx_stream_module.so': 'libnginx-mod-stream',
-  // By its full name: npm puts a program of the same name first on the path.
+  // Uses the full name: npm puts another program of this name first on the path.
   '/usr/sbin/nft': 'nftables',
   clang: 'clang',
   curl: 'curl',
@@ -65,7 +65,7 @@ export const labPrograms = [
 ]
 
 /**
- * Sees to it that the programs are there.
+ * Installs missing programs as root; otherwise fails with the command that does.
  *
  * @param {readonly Program[]} programs
  */
@@ -86,14 +86,14 @@ export async function ensurePrograms(programs) {
     const install = [...wait, 'install', '-y', '--no-install-recommends', ...names]
     await step(`apt-get install ${names.join(' ')}`, 'apt-get', install, {
       env,
-      // dpkg, killed in the middle, leaves a system to be mended by hand.
+      // Killing dpkg in the middle would leave a system that must be repaired by hand.
       killable: false,
     })
   })
 }
 
 /**
- * Whether a program is on the path or where Debian keeps what is root's, or whether a file is there.
+ * True if a program is on the path or in Debian's folders for root's programs, or if a file exists.
  *
  * @param {string} program
  */
@@ -105,7 +105,7 @@ export function found(program) {
     '/usr/sbin',
     '/sbin',
   ]
-  // Debian keeps versions of LLVM side by side; bpf/build.sh asks clang where its own tools are.
+  // Debian keeps several versions of LLVM side by side; bpf/build.sh asks clang for the folder of its own tools.
   if (program === 'llvm-strip') folders.push(...llvmFolders())
   return folders.some((folder) => executable(join(folder, program)))
 }
@@ -133,8 +133,7 @@ function listsAreOld() {
 }
 
 /**
- * Keeps packages from starting their servers while `install` runs: what asks before it starts a
- * service asks policy-rc.d.
+ * Keeps packages from starting their services while `install` runs: their install scripts obey policy-rc.d.
  *
  * @param {() => Promise<void>} install
  */

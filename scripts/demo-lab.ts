@@ -1,6 +1,5 @@
-// The demo itself: an IPv6-only client, a router with faithd, an IPv4-only server, and programs that
-// know nothing of each other's family. What is typed in the hosts is shown as it is typed; each step
-// checks what came of it, so that the demo fails rather than tells stories.
+// The demo: an IPv6-only client, a router with faithd, an IPv4-only server, and programs that know only their own
+// address family. It prints each command as typed and checks its result, so a false claim fails the demo.
 import {
   accessSync,
   existsSync,
@@ -39,7 +38,7 @@ function check(holds: boolean, claim: string, evidence = ''): void {
   print(`  ${green('✓')} ${claim}`)
 }
 
-/** An interrupted demo says no more. */
+/** Stops an interrupted demo from printing more. */
 function goOn(): void {
   if (interruption !== undefined) throw new Disproved('interrupted')
 }
@@ -60,7 +59,7 @@ function said(text: string): void {
   for (const line of text.trimEnd().split('\n')) print(`    ${line}`)
 }
 
-/** Runs a command in view: what is typed, and what it prints. */
+/** Runs a command in view: prints the command and its output. */
 async function show(
   host: Host,
   command: string,
@@ -88,7 +87,7 @@ async function waitWithProgress<T>(
   }
 }
 
-/** Where a host keeps its files. */
+/** The folder of a host's files. */
 const home = (lab: Lab, host: Host) => join(lab.directory, host.role)
 
 const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0
@@ -102,7 +101,7 @@ async function makeFile(file: string): Promise<void> {
   }
 }
 
-/** Moves the file with curl, and gives the rate that curl measured. */
+/** Moves the file with curl, and returns the rate that curl measured. */
 async function move(
   lab: Lab,
   args: readonly string[],
@@ -144,7 +143,7 @@ async function bigFile(lab: Lab, nginx: NginxServer): Promise<void> {
   const get = ['-o', 'copy', url(server, '/gibibyte')]
   const down = await move(lab, get, 'speed_download', () => sizeOf(copy))
   check((await sha256(lab, lab.client, 'copy')) === hash, `down whole: ${down}`)
-  // Never more than two copies at a time: the folder may be memory.
+  // Keeps at most two copies at a time: the folder may be memory.
   rmSync(original)
 
   const arrived = () =>
@@ -167,22 +166,22 @@ async function banner(lab: Lab): Promise<void> {
 }
 
 async function refused(lab: Lab): Promise<void> {
-  title('A port where nobody listens')
+  title('A port without a listener')
   const { stderr } = await show(lab.client, 'nc', ['-zv', server, '81'])
   check(/refused/i.test(stderr), 'the connection is refused', stderr)
 }
 
 async function denied(lab: Lab, faithd: LabProcess): Promise<void> {
-  title('A destination that policy forbids: the private network behind the router')
+  title('A denied destination: the private network behind the router')
   const { code, stderr } = await show(lab.client, 'nc', ['-zv', '-w', '20', forbidden, '80'])
-  check(code !== 0 && !/timed out/i.test(stderr), 'the client is told, and at once', stderr)
+  check(code !== 0 && !/timed out/i.test(stderr), 'the client gets an error at once', stderr)
   const line = await faithd.line(/10\.0\.0\.1/)
   said(line)
-  check(/denied/i.test(line), 'faithd says that it denied it')
+  check(/denied/i.test(line), 'faithd logs the denial')
 }
 
 async function counters(lab: Lab, faithd: LabProcess): Promise<void> {
-  title('What faithd counted')
+  title('The counters of faithd')
   const already = faithd.lines.length
   typed(lab.router, 'kill', ['-TERM', String(faithd.pid)])
   const { code, signal } = await faithd.stop()
@@ -190,7 +189,7 @@ async function counters(lab: Lab, faithd: LabProcess): Promise<void> {
   check(code === 0, 'faithd ended cleanly', `exit ${signal ?? code}`)
 }
 
-/** A folder with room for two copies of the file, or the reader's next step. */
+/** Finds a folder with room for two copies of the file; otherwise fails with advice. */
 function roomyFolder(): string {
   const needed = 2.2 * size
   const folders = [tmpdir(), '/var/tmp', '/dev/shm']
@@ -265,7 +264,7 @@ try {
   await demo()
   print('')
 } catch (error) {
-  // A program that died of the same Ctrl-C may be heard of a turn or two before the signal is.
+  // Gives the signal a few turns to arrive: the end of a program that died of the same Ctrl-C may be seen first.
   for (let turn = 0; turn < 5; turn += 1) await setImmediate()
   if (interruption === undefined) {
     const known = error instanceof Disproved

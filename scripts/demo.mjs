@@ -1,5 +1,5 @@
-// `npm run demo`: gets ready what is missing, then hands over to the lab (demo-lab.ts), in a user
-// namespace when it is not root who runs it.
+// `npm run demo`: installs and builds what is missing, then starts the lab (demo-lab.ts), in a user namespace when not
+// run by root.
 import { demoPrograms, ensurePrograms } from './debian.mjs'
 import { inLab } from './namespaces.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules } from './prepare.mjs'

@@ -1,15 +1,15 @@
-// Where a lab may live. Root uses the machine's namespaces; everybody else gets a user namespace, in
-// which they are root over the network and mounts of their own and over nothing else.
+// Decides where a lab can live. Root uses the machine's namespaces. Other users get a user namespace, in which they are
+// root over its own network and mounts and nothing else.
 import { spawnSync } from 'node:child_process'
 import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs'
 
 import { Failure } from './steps.mjs'
 
-/** A private /run is where `ip netns` keeps its names; the loopback of a new namespace starts down. */
+/** Prepares a new namespace: `ip netns` keeps its names in a private /run, and the loopback starts down. */
 const prepare = 'mount -t tmpfs -o mode=755 tmpfs /run && ip link set lo up && exec "$@"'
 
 /**
- * A command as it must be started so that a lab can be made in it; a Failure that says why when none can.
+ * Returns the command that starts `command` where a lab can be made; throws a Failure with the reason if none can.
  *
  * @param {readonly [string, ...string[]]} command
  * @returns {[string, ...string[]]}
@@ -17,13 +17,13 @@ const prepare = 'mount -t tmpfs -o mode=755 tmpfs /run && ip link set lo up && e
 export function inLab(command) {
   requireTun()
   if (isMachineRoot() && writable('/run') && probe('-nm')) return [...command]
-  // Root of a user namespace that somebody else made, `unshare -Urnm npm test` say, needs no second one.
+  // Root of an existing user namespace (for example from `unshare -Urnm npm test`) needs no second one.
   const options = process.getuid?.() === 0 && probe('-nm') ? '-nm' : '-Urnm'
   if (!probe(options)) throw new Failure(`cannot make the lab: ${whyNot()}`)
   return ['unshare', options, '--', 'sh', '-c', prepare, 'sh', ...command]
 }
 
-/** Root of the machine or of a container, and not of a user namespace with nobody else in it. */
+/** True for root of the machine or of a container; false in a user namespace with a single user. */
 export function isMachineRoot() {
   const [, , users] = (read('/proc/self/uid_map') ?? '').split(/\s+/)
   return process.getuid?.() === 0 && Number(users) > 1

@@ -1,20 +1,20 @@
-// The releases of Node that faithd also runs on, besides the one that runs this script. npm has each as a package
-// with nothing in it but the program.
+// The other releases of Node that faithd supports, besides the one that runs this script. Each is an npm package that
+// contains only the program.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { root, step } from './steps.mjs'
 
-/** One of each line that `engines` of package.json lets in, newest when it was last looked. */
+/** One release of each line that `engines` in package.json accepts, the newest when this list was last updated. */
 const nodes = ['20.20.2', '22.23.3', '24.21.0', '26.10.0']
 
 /** @param {string} version */
 const line = (version) => version.split('.')[0]
 
-/** Those of the lines that this script does not run on itself, so that there are specs on each. */
+/** Releases of the lines other than this script's own; each gets its own suites. */
 export const otherNodes = nodes.filter((version) => line(version) !== line(process.versions.node))
 
-/** The oldest and the newest of them are in every run of the tests, as far as they are others. */
+/** The oldest and the newest supported releases, unless this script runs on them. Every test run includes them. */
 export const outermostNodes = otherNodes.filter(
   (version) => version === nodes[0] || version === nodes.at(-1),
 )
@@ -25,12 +25,12 @@ const folder = (version) => join(root, 'target', 'node', version)
 /** @param {string} version */
 const packaged = (version) => `node-linux-${process.arch}@${version}`
 
-/** Where a version's program is. @param {string} version */
+/** Path of a version's program. @param {string} version */
 export function nodeProgram(version) {
   return join(folder(version), 'node_modules', `node-linux-${process.arch}`, 'bin', 'node')
 }
 
-/** Installs a version, unless it is there. @param {string} version */
+/** Installs a version unless it is installed. @param {string} version */
 export async function ensureNode(version) {
   if (existsSync(nodeProgram(version))) return
   const args = ['install', '--no-save', '--no-audit', '--no-fund', '--prefix', folder(version)]

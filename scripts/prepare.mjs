@@ -1,5 +1,5 @@
-// From a fresh clone to something that runs: the tools that must be there, npm's packages, the build.
-// Each part does nothing when there is nothing to do.
+// Prepares a fresh clone: required tools, npm's packages, the build. Each part does nothing when there is nothing to
+// do.
 import { spawnSync } from 'node:child_process'
 import {
   existsSync,
@@ -16,7 +16,7 @@ import { delimiter, join } from 'node:path'
 import { found } from './debian.mjs'
 import { Failure, root, step } from './steps.mjs'
 
-/** Node, cargo and a C compiler: what faithd is built with and cannot install for itself. */
+/** Checks Node, cargo and a C compiler: faithd is built with them and cannot install them. */
 export function checkTools() {
   checkNode()
   checkCargo()
@@ -33,7 +33,7 @@ function checkNode() {
 }
 
 /**
- * The two forms that `engines` uses: ^1.2.3 and >=1.2.3.
+ * Checks a version against the two forms that `engines` uses: ^1.2.3 and >=1.2.3.
  *
  * @param {string} version
  * @param {string} range
@@ -48,7 +48,7 @@ function satisfies(version, range) {
 }
 
 function checkCargo() {
-  // rustup puts it there, and not every shell knows.
+  // Adds the folder where rustup puts cargo; some shells do not have it on the path.
   const cargoHome = process.env['CARGO_HOME'] ?? join(homedir(), '.cargo')
   process.env['PATH'] = `${process.env['PATH'] ?? ''}${delimiter}${join(cargoHome, 'bin')}`
   const advice = 'install Rust from https://rustup.rs'
@@ -64,7 +64,7 @@ function checkCargo() {
   }
 }
 
-/** rustfmt and clippy, which a minimal toolchain lacks. */
+/** Installs rustfmt and clippy, which a minimal toolchain lacks. */
 export async function ensureRustComponents() {
   const missing = ['fmt', 'clippy'].filter(
     (tool) => spawnSync('cargo', [tool, '--version'], { stdio: 'ignore', cwd: root }).status !== 0,
@@ -79,7 +79,7 @@ export async function ensureRustComponents() {
   ])
 }
 
-/** npm's packages, as the lock file names them. */
+/** Installs npm's packages from the lock file. */
 export async function ensureNodeModules() {
   const installed = time('node_modules/.package-lock.json')
   if (installed >= time('package-lock.json') && installed > 0) return
@@ -87,8 +87,8 @@ export async function ensureNodeModules() {
 }
 
 /**
- * What is built from what. A part is out of date when an output is missing or a source is newer than
- * the stamp, which is written as the last build *began*, so that an edit made meanwhile counts.
+ * The parts of the build. A part is out of date when an output is missing or a source is newer than its stamp. The
+ * stamp carries the time when the last build *began*, so an edit during the build counts.
  */
 const parts = {
   native: {
@@ -113,7 +113,7 @@ const parts = {
   },
 }
 
-/** Builds what is missing or older than its sources; all of it when `force` is set. */
+/** Builds parts that are missing or older than their sources; with `force`, all parts. */
 export async function ensureBuilt({ force = false } = {}) {
   for (const [name, { title, command, sources, outputs }] of Object.entries(parts)) {
     const stamp = join('target', `faithd-${name}.stamp`)
@@ -134,7 +134,7 @@ function hasAddon() {
 }
 
 /**
- * When a file or anything in a folder last changed.
+ * Returns the time of the last change of a file, or of anything in a folder.
  *
  * @param {string} path
  * @returns {number}

@@ -1,8 +1,8 @@
-// How the scripts run what takes long: one line per step with the time it took, the last line of
-// output while it runs on a terminal, and everything it printed when it fails. An interrupted script
-// ends what it runs and waits for it, so that nothing goes on behind the prompt.
+// Runs the long steps of the scripts. Each step prints one line with its duration. On a terminal, its last line of
+// output shows while it runs; its whole output is printed when it fails. An interrupted script ends its steps and waits
+// for them, so that nothing runs on behind the prompt.
 //
-// These scripts run on a fresh clone, before `npm ci`: nothing here may need a package.
+// These scripts run on a fresh clone, before `npm ci`, so nothing here may need a package.
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { constants } from 'node:os'
@@ -20,11 +20,11 @@ export const dim = paint(2)
 export const green = paint(32)
 export const red = paint(31)
 
-/** Something the reader can act on: printed as it is, without a stack. */
+/** An error the reader can act on: printed without a stack. */
 export class Failure extends Error {}
 
 /**
- * What runs, and whether it may be killed.
+ * Running children; the value tells if a child may be killed.
  *
  * @type {Map<import('node:child_process').ChildProcess, boolean>}
  */
@@ -33,8 +33,8 @@ const running = new Map()
 let interruption
 
 /**
- * The first signal asks what runs to end, and says so. npm takes a quarter of a minute over it, so that
- * it is killed after three seconds, or with the second signal.
+ * The first signal asks the running steps to end. npm takes 15 seconds to end, so steps are killed after three
+ * seconds or at the second signal.
  *
  * @param {NodeJS.Signals} signal
  */
@@ -43,7 +43,7 @@ function onSignal(signal) {
   interruption ??= signal
   if (running.size === 0) return
   if (again) return killRunning()
-  print('interrupted; waiting for what runs to end')
+  print('interrupted; waiting for the running steps to end')
   for (const child of running.keys()) signalGroup(child, signal)
   setTimeout(killRunning, 3000).unref()
 }
@@ -52,18 +52,18 @@ function killRunning() {
   for (const [child, killable] of running) if (killable) signalGroup(child, 'SIGKILL')
 }
 
-// However the script ends, what it runs ends with it; it is in groups of its own, where no Ctrl-C comes.
+// Ends the steps with the script: each step has its own process group, which Ctrl-C does not reach.
 process.on('exit', killRunning)
 
-// The reader has gone, `npm test | head` say: end as SIGPIPE would have ended it.
+// Ends like a process killed by SIGPIPE when the reader is gone, as in `npm test | head`.
 process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
   if (error.code !== 'EPIPE') throw error
   process.exit(128 + constants.signals.SIGPIPE)
 })
 
 /**
- * Runs a script's main function: a Failure becomes one line and exit code 1, a signal becomes its exit
- * code once the running step has ended.
+ * Runs a script's main function. A Failure becomes one line and exit code 1; a signal becomes its exit code once the
+ * running step has ended.
  *
  * @param {string} name
  * @param {() => Promise<number | void>} main
@@ -91,8 +91,8 @@ export async function runScript(name, main) {
 /**
  * @typedef {object} StepOptions
  * @property {NodeJS.ProcessEnv} [env] added to the script's own
- * @property {(output: string) => string} [summary] what the step's line says when it succeeds
- * @property {boolean} [killable] false for what must not be cut short
+ * @property {(output: string) => string} [summary] text of the step's line on success
+ * @property {boolean} [killable] false for a step that must not be cut short
  */
 
 /**
@@ -103,7 +103,7 @@ export async function runScript(name, main) {
  */
 
 /**
- * Runs a command as a step; a Failure when it fails.
+ * Runs a command as a step; throws a Failure when it fails.
  *
  * @param {string} title
  * @param {string} command
@@ -117,7 +117,7 @@ export async function step(title, command, args, options = {}) {
 }
 
 /**
- * Runs a command as a step, and tells how it went; its output is on the screen already if it failed.
+ * Runs a command as a step and returns its outcome. The output of a failed command is already on the screen.
  *
  * @param {string} title
  * @param {string} command
@@ -131,7 +131,7 @@ export async function attempt(title, command, args, { env = {}, summary, killabl
   const elapsed = () => (performance.now() - start) / 1000
   const child = spawn(command, args, {
     cwd: root,
-    // A group of its own: Ctrl-C reaches the script alone, which passes it on once and waits.
+    // Starts its own process group: Ctrl-C reaches the script alone, which passes it on once and waits.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
@@ -160,7 +160,7 @@ export async function attempt(title, command, args, { env = {}, summary, killabl
 }
 
 /**
- * Hands the terminal to a command and ends as it ends.
+ * Hands the terminal to a command, and ends when the command ends.
  *
  * @param {readonly [string, ...string[]]} command
  * @param {NodeJS.ProcessEnv} [env]
@@ -178,18 +178,18 @@ export async function become([command, ...args], env = {}) {
   return await new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => {
-      // The command has said what there is to say about an interruption.
+      // The command itself has reported the interruption.
       if (interruption !== undefined) interruption = undefined
       resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL'])
     })
   })
 }
 
-/** Whether the last line on the terminal is one that `draw` rewrites. */
+/** True while the last line on the terminal is one that `draw` rewrites. */
 let live = false
 
 /**
- * What goes on, and says so.
+ * Steps in progress.
  *
  * @type {Set<{ title: string, elapsed: () => number, detail: () => string }>}
  */
@@ -199,7 +199,7 @@ let drawing
 const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 let drawn = 0
 
-/** One line for all that goes on: each title with its time, and the detail of the first. */
+/** Draws one line for all running steps: each title with its time, and the detail of the first. */
 function draw() {
   drawn += 1
   const width = process.stdout.columns || 80
@@ -229,8 +229,8 @@ export function duration(seconds) {
 }
 
 /**
- * Shows that something goes on: a line that is rewritten on a terminal; elsewhere a line now and then,
- * since a log that stays silent for minutes looks stuck.
+ * Shows progress: on a terminal as a line that is rewritten; elsewhere as a line every 30 seconds, because a log that
+ * stays silent for minutes looks stuck.
  *
  * @param {string} title
  * @param {() => number} elapsed seconds
@@ -276,7 +276,7 @@ function signalGroup(child, signal) {
   try {
     process.kill(-child.pid, signal)
   } catch {
-    // It has ended.
+    // The process has ended.
   }
 }
 

@@ -1,10 +1,9 @@
-// Everything that must hold: `npm test`. Installs and builds what is missing first.
+// `npm test`: the whole test run. `npm test -- --help` lists its options.
 //
-// `npm test -- --help` says what it takes. First all that the suites need is installed and built, one after the other.
-// Then the suites whose tests depend on time run one after the other, and beside them, with what they leave of the
-// processors, those that read the sources.
+// First it installs and builds the needs of all suites, one after the other. Then the suites whose tests depend on time
+// run one after the other; beside them, at low priority, run the suites that read the sources.
 //
-// With CI set nothing may be skipped: a skipped or ignored test fails its suite.
+// With CI set nothing is skipped: a skipped or ignored test fails its suite.
 import { availableParallelism } from 'node:os'
 
 import { bpfPrograms, ensurePrograms, labPrograms } from './debian.mjs'
@@ -31,9 +30,9 @@ import {
  * @typedef {object} Suite
  * @property {string} name
  * @property {string} covers
- * @property {readonly (() => Promise<unknown>)[]} needs what must be there, in order
- * @property {boolean} [readsSources] runs beside the others, and gives way to them
- * @property {string} [node] the version of Node that it runs on, where that is another
+ * @property {readonly (() => Promise<unknown>)[]} needs preparations, in order
+ * @property {boolean} [readsSources] runs beside the other suites, at low priority
+ * @property {string} [node] the version of Node that it runs on, if not this one
  * @property {() => Command} command
  * @property {(output: string) => Counts} [count] for suites of counted tests
  */
@@ -42,14 +41,14 @@ const addon = [ensureNodeModules, ensureBuilt]
 const labTools = () => ensurePrograms(labPrograms)
 const ava = 'node_modules/.bin/ava'
 /**
- * Files at a time in the lab. Its specs load both ends of every connection and what is in between, but wait most of
- * the time: for the kernel to make and take away devices, and for timeouts. Three keep two processors busy; with more,
- * programs that a spec expects to answer within a second may not.
+ * The number of spec files that run at a time in the lab. Specs load both ends of every connection and the path
+ * between, but mostly wait: for the kernel to make and remove devices, and for timeouts. Three files keep two
+ * processors busy. With more, programs that a spec expects to answer within a second may be late.
  */
 const labFiles = Math.max(3, Math.floor(availableParallelism() / 4))
 const labOptions = ['--timeout=3m', `--concurrency=${labFiles}`]
 const specs = '__test__/*.spec.ts'
-/** What is Node's business: the library. The command and the relay behind it are the same on each. */
+/** The specs of the library, which depend on Node. The command and the relay are the same on each Node. */
 const librarySpecs = '__test__/net/library/*.spec.ts'
 
 /** @type {readonly Suite[]} */
@@ -77,7 +76,7 @@ const suites = [
   },
   {
     name: 'bpf',
-    covers: 'the BPF objects are what their sources say',
+    covers: 'the BPF objects match their sources',
     readsSources: true,
     needs: [() => ensurePrograms(bpfPrograms)],
     command: () => ['bpf/build.sh', '--check'],
@@ -85,7 +84,7 @@ const suites = [
   {
     name: 'rust',
     covers: 'cargo test',
-    // What needs the network comes before the lab, which has none.
+    // Builds before the lab starts: the build needs the network, which the lab lacks.
     needs: [labTools, () => step('Rust tests built', 'cargo', ['test', '--workspace', '--no-run'])],
     command: () => inLab(['cargo', '--offline', 'test', '--workspace']),
     count: countCargo,
@@ -130,7 +129,7 @@ function major(version) {
 }
 
 /**
- * ava on another Node.
+ * Runs ava on another Node.
  *
  * @param {string} version
  * @param {readonly string[]} args
@@ -175,7 +174,7 @@ function countAva(output) {
  */
 
 /**
- * Installs and builds what the suites need, each thing once; gives those that lack something.
+ * Installs and builds the suites' needs, each once; returns the suites whose needs failed.
  *
  * @param {readonly Suite[]} chosen
  * @returns {Promise<Row[]>}
@@ -250,7 +249,7 @@ function complaint(counts) {
 /** @param {Counts | undefined} counts */
 function describe(counts) {
   if (counts === undefined) return 'ok'
-  // ava gives no number of passed tests when one failed.
+  // ava prints no number of passed tests when one failed.
   const parts = Object.entries(counts).filter(
     ([name, number]) => number > 0 || (name === 'passed' && counts.failed === 0),
   )

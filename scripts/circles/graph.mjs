@@ -1,7 +1,7 @@
-// Circles among files that import each other.
+// Finds circles among files that import each other.
 
 /**
- * One import: the file and line where it stands, the file that it needs, and its text.
+ * One import: its file and line, the file it needs, and its text.
  *
  * @typedef {object} Import
  * @property {string} from
@@ -11,8 +11,8 @@
  */
 
 /**
- * The shortest circle of every knot: of each set of files that all reach each other. A circle is its imports in order;
- * the last one leads to the file that the first one stands in.
+ * Finds the shortest circle of every knot. A knot is a set of files that all reach each other. A circle lists its
+ * imports in order; the last one leads back to the file of the first.
  *
  * @param {readonly Import[]} imports
  * @returns {{ circle: Import[], files: string[] }[]}
@@ -42,7 +42,7 @@ export function findCircles(imports) {
 }
 
 /**
- * The files that a file imports, and those that these import, and so on.
+ * Returns all files that a file imports, directly or through others.
  *
  * @param {Map<string, Import[]>} byFile
  * @param {string} start
@@ -61,7 +61,7 @@ function reach(byFile, start) {
 }
 
 /**
- * The shortest way from a file to itself.
+ * Finds the shortest path from a file back to itself.
  *
  * @param {Map<string, Import[]>} byFile
  * @param {string} start

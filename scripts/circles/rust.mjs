@@ -1,6 +1,6 @@
-// The imports among the files of one Rust crate: `use` of `crate::…`, `super::…`, `self::…` and child modules, and the
-// same paths where they stand in code. A path leads to the file that defines its name, through re-exports. Declaring a
-// module (`mod x;`) is no import.
+// Finds the imports among the files of one Rust crate: `use` of `crate::…`, `super::…`, `self::…` and child modules,
+// and the same paths in code. A path leads through re-exports to the file that defines its name. Declaring a module
+// (`mod x;`) is no import.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -11,11 +11,11 @@ import { join } from 'node:path'
  * @property {string} file
  * @property {string[]} path
  * @property {Set<string>} children
- * @property {Map<string, string[]>} names what `use` brings in, as a path from the root of the crate
+ * @property {Map<string, string[]>} names brought in by `use`, as paths from the root of the crate
  */
 
 /**
- * A path in the source; `name` is the one that `as` gives.
+ * A path in the source; `name` is the name that `as` gives it.
  *
  * @typedef {{ segments: string[], name?: string | undefined, offset: number }} Reference
  */
@@ -49,7 +49,7 @@ export function rustImports(root, folder, files) {
 }
 
 /**
- * The source with comments and literals replaced by spaces, so that offsets and lines stay.
+ * Replaces comments and literals of the source with spaces, so that offsets and lines stay.
  *
  * @param {string} source
  */
@@ -60,7 +60,7 @@ function blank(source) {
 }
 
 /**
- * `src/a/b.rs` and `src/a/b/mod.rs` are the module `a::b`.
+ * Gives the module of a file: `src/a/b.rs` and `src/a/b/mod.rs` are `a::b`.
  *
  * @param {string} folder
  * @param {string} file
@@ -72,7 +72,7 @@ function modulePath(folder, file) {
 }
 
 /**
- * Enters a file's modules, and says where in the file each begins and ends: outer ones first.
+ * Records a file's modules, and returns where each begins and ends in the file, outer ones first.
  *
  * @param {Map<string, Module>} modules
  * @param {string} file
@@ -121,7 +121,7 @@ function endOfBlock(text, start) {
 }
 
 /**
- * The paths of a file as paths from the crate's root, and in its modules the names that `use` brings in.
+ * Returns a file's paths as paths from the crate's root, and records the names that `use` brings into its modules.
  *
  * @param {Map<string, Module>} modules
  * @param {string} text
@@ -138,7 +138,7 @@ function referencesIn(modules, text, spans) {
       for (const leaf of leaves(tree, start)) {
         const segments = fromRoot(module, leaf.segments)
         if (segments === undefined) continue
-        // A glob is an import of the module.
+        // A glob imports the module itself.
         if (segments.at(-1) === '*') segments.pop()
         else module.names.set(leaf.name ?? segments.at(-1) ?? '', segments)
         found.push({ segments, offset: leaf.offset })
@@ -155,7 +155,7 @@ function referencesIn(modules, text, spans) {
 }
 
 /**
- * The paths of a `use` tree: `a::{b, c::d as e}` has `a::b` and `a::c::d`.
+ * Lists the paths of a `use` tree: `a::{b, c::d as e}` has `a::b` and `a::c::d`.
  *
  * @param {string} tree
  * @param {number} offset
@@ -189,7 +189,7 @@ function leaves(tree, offset, before = []) {
 }
 
 /**
- * A path as it starts at the crate's root; undefined if it leads out of the crate.
+ * Rewrites a path to start at the crate's root; undefined if it leads out of the crate.
  *
  * @param {Module} module
  * @param {readonly string[]} segments
@@ -207,7 +207,7 @@ function fromRoot(module, segments) {
 }
 
 /**
- * The file that defines what a path names.
+ * Finds the file that defines the name at the end of a path.
  *
  * @param {Map<string, Module>} modules
  * @param {readonly string[]} segments from the crate's root

@@ -1,4 +1,4 @@
-// The files of a checkout that must not import each other in a circle.
+// Finds the circles of imports in a checkout.
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -7,7 +7,7 @@ import { rustImports } from './rust.mjs'
 import { typescriptImports } from './typescript.mjs'
 
 /**
- * The files at or below a path that end in one of `endings`; none if the path is not there.
+ * Lists the files at or below a path that end in one of `endings`; none if the path does not exist.
  *
  * @param {string} root
  * @param {string} path
@@ -35,7 +35,7 @@ const typescriptPlaces = [
 ]
 
 /**
- * The circles of a checkout, those of each crate and those in TypeScript.
+ * Finds the circles of a checkout: those of each crate and those in TypeScript.
  *
  * @param {string} root
  */

@@ -1,4 +1,4 @@
-// The imports among TypeScript and JavaScript files: `import`, `export … from`, `import()`, of types too.
+// Finds the imports among TypeScript and JavaScript files: `import`, `export … from` and `import()`, also of types.
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 
@@ -23,7 +23,7 @@ export function typescriptImports(root, files) {
 }
 
 /**
- * The file in the repository that an import names: `x.js` is compiled from `x.ts`.
+ * Finds the repository file that an import names: `x.js` is compiled from `x.ts`.
  *
  * @param {string} root
  * @param {string} path
