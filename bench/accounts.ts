@@ -1,12 +1,11 @@
 /**
- * Who used how much CPU time. The load, the server and the relay each run in a cgroup of their own, whose
- * `usage_usec` counts every thread and every child to the microsecond, ended ones included. Where no
- * cgroup can be made, the run times of the threads that are alive (schedstat) are summed instead: what
- * has ended by then, the load above all, is not known. Clock ticks, of /proc/stat say, are not used: at
- * these rates a thread sleeps and wakes between two of them.
+ * Counts the CPU time of each party. The load, the server and the relay each run in a cgroup of their own, whose
+ * `usage_usec` counts every thread and child to the microsecond, ended ones included. Where no cgroup can be made, the
+ * run times of living threads (schedstat) are summed. These miss everything that has ended, above all the load. Clock
+ * ticks, as in /proc/stat, are too coarse: at these rates a thread sleeps and wakes between two of them.
  *
- * Packets are often handled by whoever happens to run when they come, so the relay's own time does not
- * hold all that its packets cost: the sum of everything, ksoftirqd's threads included, does.
+ * The kernel often handles packets on the time of another thread that happens to run. So the relay's own time misses
+ * part of the cost of its packets; the sum of everything, with ksoftirqd's threads, includes it.
  */
 import { mkdirSync, readFileSync, readdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,30 +13,30 @@ import { join } from 'node:path'
 export const parties = ['load', 'server', 'relay'] as const
 export type Party = (typeof parties)[number]
 
-/** CPU time in seconds; what cannot be known is left out. */
+/** CPU time in seconds; unknown parties are left out. */
 export type CpuTime = Partial<Record<Party | 'kernel', number>>
 
 const prefix = 'faithd-bench-'
-/** Writes itself into the file that is its first argument, then becomes the rest. */
+/** Writes its own pid into the file named by its first argument, then executes the rest. */
 const enter = 'echo $$ >"$0" && exec "$@"'
 
 export class Accounts {
-  /** The cgroup of this run; `undefined` where there is none to be had. */
+  /** The cgroup of this run; `undefined` if none could be made. */
   readonly #folder: string | undefined
   readonly #softirqThreads = kernelThreads('ksoftirqd/')
-  /** Process ids of what was started, where cgroups cannot tell. */
+  /** Process ids of the started programs, for use without cgroups. */
   readonly #started = new Map<Party, number[]>(parties.map((party) => [party, []]))
 
   constructor() {
     this.#folder = makeFolder()
   }
 
-  /** How CPU time is counted, for the record. */
+  /** The method of counting CPU time, for the report. */
   get method(): string {
     return this.#folder === undefined ? 'schedstat' : 'cgroup v2 usage_usec'
   }
 
-  /** A command as it must be started so that its time is the party's. */
+  /** Gives the command that runs a program on a party's account. */
   command(
     party: Party,
     command: string,
@@ -47,7 +46,7 @@ export class Accounts {
     return ['sh', ['-c', enter, join(this.#folder, party, 'cgroup.procs'), command, ...args]]
   }
 
-  /** Tells of a process that was started for a party. */
+  /** Records a process started for a party. */
   started(party: Party, pid: number): void {
     this.#started.get(party)?.push(pid)
   }
@@ -69,7 +68,7 @@ export class Accounts {
     return numbers(readFileSync(join(this.#folder, party, 'cgroup.procs'), 'utf8'))
   }
 
-  /** Ends every process of every party, at once. */
+  /** Kills every process of every party at once. */
   killAll(): void {
     for (const party of parties) {
       for (const pid of this.pids(party)) kill(pid)
@@ -77,7 +76,7 @@ export class Accounts {
     }
   }
 
-  /** Removes the cgroups, with whatever still runs in them. */
+  /** Removes the cgroups, and ends the processes still in them. */
   close(): void {
     if (this.#folder !== undefined) removeFolder(this.#folder)
   }
@@ -88,7 +87,7 @@ export class Accounts {
   }
 }
 
-/** What was used between two readings. */
+/** CPU time used between two readings. */
 export function difference(before: CpuTime, after: CpuTime): CpuTime {
   const entries = Object.entries(after).map(([party, time]) => {
     return [party, time - (before[party as Party] ?? 0)]
@@ -114,7 +113,7 @@ function makeFolder(): string | undefined {
   }
 }
 
-/** A cgroup can be removed once the last of its processes is, so this waits for the killed ones. */
+/** Waits for the killed processes to go: only an empty cgroup can be removed. */
 function removeFolder(folder: string): void {
   const groups = [...parties.map((party) => join(folder, party)), folder]
   const deadline = performance.now() + 3_000
@@ -139,7 +138,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // It has ended by itself.
+    // The process has ended by itself.
   }
 }
 
@@ -152,7 +151,7 @@ function alive(pid: number): boolean {
   }
 }
 
-/** Threads of the kernel whose names begin so; none where this is not the first pid namespace. */
+/** Kernel threads with this name prefix; none outside the first pid namespace. */
 function kernelThreads(name: string): number[] {
   return numbers(readdirSync('/proc').join(' ')).filter((pid) =>
     readOr(`/proc/${pid}/comm`, '').startsWith(name),

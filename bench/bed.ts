@@ -1,7 +1,7 @@
 /**
- * Where one subject does one work item: a lab of its own, with the server's programs running, the
- * subject on the router, and accounts of who uses how much CPU time. It is made afresh each time, so that
- * no connection in TIME_WAIT, no grown pool and no warm cache passes from one subject to the next.
+ * The place of one sitting: a lab of its own with the server's programs, the subject on the router, and accounts of
+ * CPU time. Each sitting gets a new one, so that no connection in TIME_WAIT, no grown pool and no warm cache passes
+ * from one subject to the next.
  */
 import { readFileSync, readdirSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -13,41 +13,44 @@ import type { Accounts, CpuTime, Party } from './accounts.js'
 import type { Programs } from './compile.js'
 import type { Machine } from './machine.js'
 
-/** Ports of the server, and of every relay: iperf3's, the one for so many bytes, and the small exchanges'. */
+/** Ports of the server and of every relay: for iperf3, for transfers of a given size, and for small exchanges. */
 export const iperfPort = 5201
 export const transferPort = 5202
 export const httpPorts = [8000, 8001, 8002, 8003] as const
 export const relayedPorts = [iperfPort, transferPort, ...httpPorts] as const
-/** As an option of a program takes them. */
+/** The same ports in the form of a program's option. */
 const httpPortRange = `${httpPorts[0]}-${httpPorts.at(-1)}`
-/** The server's addresses; each is another 60,000 ports for whoever connects. */
+/** Addresses of the server; each gives a client another 60,000 ports. */
 export const serverAddresses = [addresses.server, addresses.serverSecond] as const
 
-/** The part of a subject that a bed deals with. */
+/** The part of a subject that a bed uses. */
 export interface Occupant {
-  /** `node` is itself the server that the client dials. */
+  /** The kind of the subject; with `node` the subject itself is the server that the client dials. */
   kind: string
-  /** The lab it needs, where that is not the usual one. */
+  /** The lab it needs, if not the usual one. */
   lab?: LabOptions
-  /** How many sessions it may be asked to hold, where a session costs it a process, say. */
+  /** Maximum number of sessions it can hold, for example because each costs a process. */
   sessionsAtMost?: number
-  /** What the client dials to reach an IPv4 address; by default the address inside the well-known prefix. */
+  /**
+   * Gives the address that the client dials to reach an IPv4 address; default: the address inside the well-known
+   * prefix.
+   */
   dial?(ipv4: string): string
-  /** Sets it up on the router. Whether it answers yet is found out by asking it. */
+  /** Sets the subject up on the router. The bed finds out by itself when it answers. */
   start(bed: Bed): void | Promise<void>
 }
 
-/** A part of a work item during which CPU time was taken. */
+/** A part of a work item for which CPU time was counted. */
 export interface Phase {
   name: string
   seconds: number
   /** CPUs used on average. */
   cpus: CpuTime
-  /** Those of our own programs that used at least 95 % of the CPUs they can: what is measured is them. */
+  /** Our own programs that used at least 95 % of the CPUs they can use: the figure is then theirs. */
   saturated: Party[]
 }
 
-/** How many threads the load's and the server's program have in a phase. */
+/** Threads of the load's and the server's program in a phase. */
 export interface Threads {
   load: number
   server: number
@@ -65,7 +68,7 @@ export class Bed implements AsyncDisposable {
   readonly phases: Phase[] = []
   readonly #watch: Tools['watch']
 
-  /** What must not end before it is told to, by the program's name. */
+  /** Processes that must not end before they are told to, with their program's name. */
   readonly #running: [program: string, process: LabProcess][] = []
 
   private constructor(lab: Lab, subject: Occupant, tools: Tools) {
@@ -77,7 +80,7 @@ export class Bed implements AsyncDisposable {
     this.#watch = tools.watch
   }
 
-  /** Makes a lab, tells `made` of it at once, and starts server and subject. */
+  /** Makes a lab, passes it to `made` at once, and starts server and subject. */
   static async make(
     { subject, work }: { subject: Occupant; work: { lab?: LabOptions } },
     tools: Tools,
@@ -98,14 +101,14 @@ export class Bed implements AsyncDisposable {
     }
   }
 
-  /** Where the client dials for small exchanges, `[address]:port` each. */
+  /** Addresses that the client dials for small exchanges, each as `[address]:port`. */
   get targets(): string[] {
     return serverAddresses.flatMap((address) =>
       httpPorts.map((port) => `[${this.dial(address)}]:${port}`),
     )
   }
 
-  /** Threads of our own programs: enough to be ahead of a relay, and few enough to leave it its cores. */
+  /** Threads of our own programs: enough to outrun a relay, few enough to leave it its cores. */
   get threads(): Threads {
     const some = Math.min(4, Math.max(1, Math.floor(this.machine.cores / 4)))
     return { load: some, server: some }
@@ -115,35 +118,35 @@ export class Bed implements AsyncDisposable {
     return this.subject.dial?.(ipv4) ?? captured(ipv4)
   }
 
-  /** Starts a program of the relay's on the router. */
+  /** Starts a program of the relay on the router. */
   relay(command: string, args: readonly string[] = []): LabProcess {
     return this.#start('relay', this.lab.router, command, args)
   }
 
-  /** Starts a program of the load's on the client. */
+  /** Starts a program of the load on the client. */
   load(command: string, args: readonly string[] = []): LabProcess {
     return this.#start('load', this.lab.client, command, args)
   }
 
-  /** Runs a command that sets something up on a host; an error when it fails. */
+  /** Runs a set-up command on a host; throws when it fails. */
   async configure(host: Host, command: string, args: readonly string[]): Promise<void> {
     const { code, stderr } = await host.run(command, args)
     if (code !== 0) throw new Error(`${[command, ...args].join(' ')}: ${stderr.trim()}`)
   }
 
-  /** Sees to it that all the addresses clients dial are the router's own, and may be listened on. */
+  /** Makes all addresses that clients dial local on the router, so that programs can listen on them. */
   async localRoute(prefix: string = faithPrefix): Promise<void> {
     const command = `-6 route add local ${prefix} dev lo`
     await this.configure(this.lab.router, 'ip', command.split(' '))
     await this.setSysctl(this.lab.router, 'net/ipv6/ip_nonlocal_bind', 1)
   }
 
-  /** Sets what is below /proc/sys/net for one host. */
+  /** Sets one value below /proc/sys/net for one host. */
   async setSysctl(host: Host, path: string, value: number | string): Promise<void> {
     await this.configure(host, 'sh', ['-c', `echo ${value} >/proc/sys/${path}`])
   }
 
-  /** Takes the CPU time of everybody while something goes on. */
+  /** Counts the CPU time of all parties during `work`. */
   async phase<T>(name: string, threads: Threads, work: () => Promise<T>): Promise<[T, CpuTime]> {
     const watched = await this.#watch?.(name)
     try {
@@ -169,10 +172,10 @@ export class Bed implements AsyncDisposable {
     return [result, used]
   }
 
-  /** What the relay has in memory and in descriptors; nothing where there is no process. */
+  /** Memory and descriptors of the relay; zeros without a process. */
   footprint(): Footprint {
     const pids = this.accounts.pids('relay')
-    // Pages that several processes share count once.
+    // Counts pages shared by several processes once.
     const field = pids.length === 1 ? /^Rss:\s+(\d+) kB$/m : /^Pss:\s+(\d+) kB$/m
     const footprint = { processes: pids.length, bytes: 0, descriptors: 0 }
     for (const pid of pids) {
@@ -181,13 +184,13 @@ export class Bed implements AsyncDisposable {
         footprint.bytes += Number(field.exec(rollup)?.[1] ?? 0) * 1024
         footprint.descriptors += readdirSync(`/proc/${pid}/fd`).length
       } catch {
-        // A process for a connection that has ended.
+        // The process has ended together with its connection.
       }
     }
     return footprint
   }
 
-  /** An error when a program that should run has ended. */
+  /** Throws when a program that should run has ended. */
   check(): void {
     for (const [program, process] of this.#running) {
       if (!process.running) throw new Error(`${program} has ended${this.#said(process)}`)
@@ -221,7 +224,7 @@ export class Bed implements AsyncDisposable {
     await waitFor('iperf3 to listen', () => server.listening(iperfPort))
   }
 
-  /** Waits until every target gives an answer through the subject. */
+  /** Waits until every target answers through the subject. */
   async #answers(): Promise<void> {
     const size = this.subject.kind === 'node' ? ['--http', '0', '--reply', '100'] : []
     const targets = ['--targets', this.targets.join(' ')]
@@ -234,7 +237,7 @@ export class Bed implements AsyncDisposable {
     throw new Error(`${waiting.stderr.trim()}${said.join('')}`)
   }
 
-  /** What a program complained of first, or said last; without paths, because it goes into the report. */
+  /** The first complaint of a program, or its last line. Paths are removed, because it goes into the report. */
   #said({ lines }: LabProcess): string {
     const said = lines.find((line) => complaint.test(line)) ?? lines.at(-1)
     return said === undefined ? '' : `: ${said.replaceAll(`${this.lab.directory}/`, '').trim()}`
@@ -248,13 +251,13 @@ export class Bed implements AsyncDisposable {
   }
 }
 
-/** What a bed is made with. */
+/** The inputs for making a bed. */
 export interface Tools {
   machine: Machine
   congestion: string
   programs: Programs
   accounts: Accounts
-  /** Told when a phase begins, and by what it returns when it has ended. */
+  /** Called when a phase begins; it returns the function to call when the phase ends. */
   watch?: (phase: string) => Promise<() => Promise<void>>
 }
 

@@ -1,13 +1,13 @@
 /**
- * The comparison as a drawing: a panel for each of the figures that matter most, a bar for each subject,
- * with a whisker from the least to the most of the rounds. Colours follow the reader's theme.
+ * Draws the comparison: a panel for each of the most important figures, a bar for each subject, and a whisker from
+ * the minimum to the maximum of the rounds. Colours follow the reader's theme.
  */
 import { quiet } from './machine.js'
 import type { MetricReport, Report, WorkReport } from './results.js'
 import { format } from './table.js'
 import { escape, round } from './xml.js'
 
-/** What is drawn, where it was measured: work item, figure, and what it says above the bars. */
+/** The drawn figures: work item, figure, and panel title. */
 const wanted: readonly [work: string, metric: string, title: string][] = [
   ['bulk', 'up_1', 'Bulk, 1 flow up'],
   ['bulk', 'down_1', 'Bulk, 1 flow down'],
@@ -18,7 +18,7 @@ const wanted: readonly [work: string, metric: string, title: string][] = [
   ['keepalive', 'p99', 'Their 99th percentile'],
   ['latency', 'reply_added', 'Connect to reply, added to forwarding'],
   ['idle', 'memory', 'Resident memory of an idle session'],
-  ['cost', 'down_all', 'CPU time of everybody per GB'],
+  ['cost', 'down_all', 'CPU time of the whole path, per GB down'],
 ]
 
 const panelWidth = 440
@@ -133,7 +133,7 @@ function drawBar(
   const score = metric.scores[subject]
   const known = report.subjects[subject]
   if (score === undefined || known === undefined) return ''
-  // What is added can be less than nothing by chance.
+  // The added time can be negative by chance.
   const at = (value: number) => round(x + Math.max(0, value) * scale)
   const own = subject === work.reference ? 'own' : ''
   const ratio = score.ratio === undefined || own ? '' : `  ×${score.ratio.toFixed(2)}`
@@ -155,12 +155,12 @@ function footer({ machine, settings, versions, date, leftOut }: Report): string[
   const rounds = settings.rounds === 1 ? '1 round' : `medians of ${settings.rounds} rounds`
   const others = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   const lines = [
-    `${rounds} on ${date}, least to most as lines; × is the ratio to faithd. Dashed: limits, not relays one would run.`,
+    `${rounds} on ${date}, with lines from minimum to maximum; × is the ratio to faithd. Dashed: limits, not relays for real use.`,
     `${machine.cores} cores (${machine.cpu}, ${machine.architecture}) for client, router and server together; ${machine.memoryGiB} GiB; Linux ${machine.kernel}, ${settings.congestion}.`,
     `${others.join(', ')}.`,
   ]
   if (machine.loadAverage > quiet) {
-    lines.push(`The machine was not quiet: ${machine.loadAverage} other processes wanted to run.`)
+    lines.push(`The machine was not quiet: load average ${machine.loadAverage}.`)
   }
   if (leftOut.length > 0) lines.push(`Left out: ${leftOut.map(({ what }) => what).join(', ')}.`)
   return lines.flatMap((line) => wrap(line, 150))

@@ -1,4 +1,4 @@
-/** The benchmark's C programs, compiled where they run so that nothing built is checked in. */
+/** Compiles the benchmark's C programs on the machine that runs them, so that no binaries are checked in. */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-/** Where the compiled programs are. */
+/** Paths of the compiled programs. */
 export interface Programs {
   tcpLoad: string
   httpServer: string
@@ -25,7 +25,7 @@ const sources: Programs = {
 
 const options = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-pthread']
 
-/** Compiles them all; they are removed when the process ends. */
+/** Compiles all programs. They are removed when the process ends. */
 export async function compile(): Promise<Programs> {
   const folder = mkdtempSync(join(tmpdir(), 'faithd-bench-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))

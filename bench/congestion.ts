@@ -1,7 +1,7 @@
 /**
- * TCP congestion control of the benchmark's hosts. A network namespace other than the first may only choose what
- * `net.ipv4.tcp_allowed_congestion_control` names (tcp(7)), which is one setting of the whole machine, and in which
- * the kernel's own choice may be all there is beside reno.
+ * Sets the TCP congestion control of the benchmark's hosts. A network namespace other than the first can only choose
+ * from `net.ipv4.tcp_allowed_congestion_control` (tcp(7)). That is one setting for the whole machine, and by default it
+ * may hold only reno and the kernel's own default.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 
@@ -13,7 +13,7 @@ const allowedFile = `${folder}tcp_allowed_congestion_control`
 /**
  * Lets hosts choose a congestion control until this process ends.
  *
- * @throws Refusal when the kernel has none of that name
+ * @throws Refusal if the kernel has no congestion control of that name
  */
 export function allowCongestionControl(name: string): void {
   const known = names(`${folder}tcp_available_congestion_control`)

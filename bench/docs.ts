@@ -1,6 +1,6 @@
 /**
- * `npm run bench:docs`: fills the figures of documents from bench/results/results.json. With `--check` it changes
- * nothing, and fails where a document says something else.
+ * `npm run bench:docs`: fills in the figures of documents from bench/results/results.json. With `--check` it changes
+ * nothing, and fails if a document differs.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'

@@ -1,10 +1,10 @@
 /**
- * Figures of documents, from a report of the benchmark. A figure stands between two comments, of which the first says
- * which one it is:
+ * Fills the figures of documents from a report of the benchmark. A figure stands between two comments; the first
+ * names the figure:
  *
  *   <!-- bench value bulk up_1 faithd -->34.05<!-- / -->               the median of the rounds
- *   <!-- bench ratio bulk up_1,down_1 faithd/haproxy -->1.20 to 1.54<!-- / -->  the ratio, or least to most of several
- *   <!-- bench run --> … <!-- / -->                                     when and where it was measured
+ *   <!-- bench ratio bulk up_1,down_1 faithd/haproxy -->1.20 to 1.54<!-- / -->  the ratio, or minimum to maximum of several
+ *   <!-- bench run --> … <!-- / -->                                     time and machine of the run
  *   <!-- bench table --> … <!-- / -->                                   the comparison
  */
 import { median } from './results.js'
@@ -33,7 +33,7 @@ const rows: readonly [work: string, metric: string, title: string][] = [
   ['cost', 'connections_all', 'CPU time of the whole path, per 1,000 connections'],
 ]
 
-/** The columns of the comparison, by subject; ratios are to the first. */
+/** The columns of the comparison, by subject. Ratios are to the first. */
 const columns: Readonly<Record<string, string>> = {
   faithd: 'faithd',
   'faithd-accept-first': 'faithd, accept first',
@@ -48,7 +48,7 @@ const reference = 'faithd'
 
 const marker = /<!-- bench ([^>]*?) -->[^]*?<!-- \/ -->/g
 
-/** The document with its figures as the report has them. */
+/** Returns the document with its figures filled in from the report. */
 export function fill(text: string, report: Report): string {
   return text.replaceAll(marker, (_, asked: string) => {
     const figure = answer(asked.split(' '), report)

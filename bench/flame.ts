@@ -1,7 +1,7 @@
 /**
- * Call stacks as a flame graph: who called is below, the innermost call above, and a frame is as wide as the
- * share of samples that found it. Order from left to right says nothing. Pointing at a frame, where the drawing
- * is looked at by itself, tells its name whole and its share.
+ * Draws call stacks as a flame graph. Callers are below, the innermost call is on top, and the width of a frame is
+ * its share of samples. The order from left to right means nothing. When the drawing is opened by itself, pointing at a
+ * frame shows its full name and share.
  */
 import type { Frame } from './stacks.js'
 import { escape, round } from './xml.js'
@@ -10,9 +10,9 @@ const width = 1200
 const rowHeight = 16
 const margin = 12
 const head = 48
-/** Narrower ones are left out: nobody can see them, and they are most. */
+/** Minimum width of a frame in pixels. Most frames are narrower, too small to see, and left out. */
 const narrowest = 1.2
-/** What a letter takes. */
+/** Width of a letter in pixels. */
 const letter = 6.1
 
 const css = `
@@ -24,7 +24,7 @@ const css = `
   .thread { fill: #c8d1da }
   .program { fill: #80b8f0 }
   .kernel { fill: #f5b78a }
-  .nobody { fill: #eaeef2 }`
+  .idle { fill: #eaeef2 }`
 
 interface Box {
   frame: Frame
@@ -53,7 +53,7 @@ ${drawn.join('\n')}
 `
 }
 
-/** A frame and what it calls, from left to right by name, so that graphs can be compared. */
+/** Yields a frame and its calls, from left to right by name, so that graphs can be compared. */
 function* placed(frame: Frame, depth: number, x: number, scale: number): Generator<Box> {
   if (frame.samples * scale < narrowest) return
   yield { frame, depth, x }

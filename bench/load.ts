@@ -1,10 +1,10 @@
-/** The loads: our own programs for connections, small exchanges and so many bytes, iperf3 for bulk. */
+/** The loads: our own programs for connections, small exchanges and transfers of a given size; iperf3 for bulk. */
 import type { LabProcess } from '../lab/index.js'
 import { iperfPort, serverAddresses, transferPort } from './bed.js'
 import type { Bed } from './bed.js'
 import type { CpuTime } from './accounts.js'
 
-/** How long each of many took, in microseconds. */
+/** Durations of many events, in microseconds. */
 export interface Times {
   count: number
   p50: number
@@ -13,38 +13,38 @@ export interface Times {
   max: number
 }
 
-/** What tcp-load prints. */
+/** The output of tcp-load. */
 export interface ExchangeResult {
   connections: number
   seconds: number
   exchanges: number
   errors: number
-  /** How many failed for which reason, by errno's name. */
+  /** Failures by reason, as errno's name. */
   reasons: Record<string, number>
   connect: Times | null
   exchange: Times | null
-  /** From connect() to the reply, where each connection has one exchange. */
+  /** From connect() to the reply, if each connection has one exchange. */
   whole: Times | null
   cpu: CpuTime
 }
 
 export interface ExchangeOptions {
-  /** `close`: a connection for each exchange. `keep`: exchange after exchange on the same ones. */
+  /** `close`: one connection for each exchange. `keep`: many exchanges on the same connections. */
   mode: 'close' | 'keep'
   connections: number
   seconds: number
-  /** With `close`, who does; the server unless told otherwise. */
+  /** With `close`: the side that closes; default: the server. */
   closes?: 'client'
-  /** Seconds before anything is counted; 0.2. */
+  /** Seconds before counting starts; default 0.2. */
   warmup?: number
-  /** Against an echo instead of the HTTP server: bytes of each message. */
+  /** Bytes of each message to an echo; without it, the load talks to the HTTP server. */
   echo?: number
 }
 
-/** More failures than one in a thousand, and the figure is of something else. */
+/** Maximum share of failures. Above one in a thousand, the figure measures something else. */
 const tolerated = 1e-3
 
-/** Small exchanges, as fast as they go. */
+/** Runs small exchanges at the highest rate. */
 export async function exchanges(
   bed: Bed,
   phase: string,
@@ -69,12 +69,12 @@ export async function exchanges(
   return result
 }
 
-/** Exchanges in a second. */
+/** Exchanges per second. */
 export function rate({ exchanges: count, seconds }: ExchangeResult): number {
   return count / seconds
 }
 
-/** Times of something that must have happened. */
+/** Returns the times; throws if nothing was timed. */
 export function times(of: Times | null): Times {
   if (of === null) throw new Error('nothing was timed')
   return of
@@ -83,7 +83,7 @@ export function times(of: Times | null): Times {
 export type Direction = 'up' | 'down' | 'both'
 
 export interface BulkResult {
-  /** Received, in all directions together. */
+  /** Received bits, all directions together. */
   gigabits: number
   gigabytes: number
   cpu: CpuTime
@@ -101,7 +101,7 @@ interface IperfReport {
 
 const directionOption = { up: [], down: ['-R'], both: ['--bidir'] } as const
 
-/** As many bytes as fit, over some flows. */
+/** Moves as many bytes as possible over some flows. */
 export async function bulk(
   bed: Bed,
   flows: number,
@@ -112,7 +112,7 @@ export async function bulk(
   const args = ['-c', bed.dial(serverAddresses[0]), '-p', iperfPort, '-t', whole, '-P', flows, '-J']
   const all = [...args, ...directionOption[direction]].map(String)
   const name = `${flows} ${flows === 1 ? 'flow' : 'flows'} ${direction}`
-  // iperf3 of Debian has one thread, whatever the number of flows.
+  // Debian's iperf3 has one thread, independent of the number of flows.
   const [output, cpu] = await bed.phase(name, { load: 1, server: 1 }, async () => {
     return await finished(bed.load('iperf3', all), whole + 30)
   })
@@ -129,7 +129,7 @@ export async function bulk(
 
 export type Way = Exclude<Direction, 'both'>
 
-/** How long it takes until so many bytes have come, over a new connection each time; milliseconds. */
+/** Times in milliseconds until all bytes have arrived, each over a new connection. */
 export async function transfers(
   bed: Bed,
   way: Way,
@@ -146,12 +146,12 @@ export async function transfers(
   return (JSON.parse(output) as { times: number[] }).times
 }
 
-/** iperf3 counts whole seconds. */
+/** Rounds to whole seconds, as iperf3 needs. */
 export function bulkSeconds(seconds: number): number {
   return Math.max(1, Math.round(seconds))
 }
 
-/** Sessions that are open and do nothing. */
+/** Open sessions that do nothing. */
 export class HeldSessions {
   readonly count: number
   readonly #process: LabProcess
@@ -161,7 +161,7 @@ export class HeldSessions {
     this.#process = process
   }
 
-  /** Opens them, with one exchange on each. */
+  /** Opens the sessions, with one exchange on each. */
   static async open(bed: Bed, count: number): Promise<HeldSessions> {
     const what = ['--mode', 'hold', '--connections', String(count)]
     const process = bed.load(bed.programs.tcpLoad, [...what, '--targets', bed.targets.join(' ')])
@@ -176,7 +176,7 @@ export class HeldSessions {
     return new HeldSessions(count, process)
   }
 
-  /** Tries each once more, and closes it; an error when one of them had been lost. */
+  /** Uses each session once more and closes it; throws if one was lost. */
   async release(): Promise<void> {
     const { alive } = JSON.parse(await finished(this.#process, 60, /^\{/)) as { alive: number }
     if (alive !== this.count) {
@@ -185,7 +185,7 @@ export class HeldSessions {
   }
 }
 
-/** Ends the input of a program and waits for its end; what it printed, or the line that matches. */
+/** Ends a program's input and waits for its end. Returns its output, or the line that matches. */
 async function finished(process: LabProcess, seconds: number, line?: RegExp): Promise<string> {
   process.stdin.end()
   const timer = setTimeout(() => void process.stop('SIGKILL'), seconds * 1000)

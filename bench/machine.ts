@@ -1,4 +1,4 @@
-/** What the figures were taken on, without anything that names the machine itself. */
+/** Describes the machine of the figures, without its name or address. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
@@ -11,13 +11,13 @@ export interface Machine {
   kernel: string
   distribution: string
   node: string
-  /** Descriptors a process may have. */
+  /** Maximum number of descriptors of a process. */
   descriptors: number
-  /** Processes that wanted to run in the minute before the benchmark began. */
+  /** The load average before the benchmark began. */
   loadAverage: number
 }
 
-/** Above this load average, figures are of whatever else runs as well. */
+/** Maximum load average for reliable figures. */
 export const quiet = 0.5
 
 export function describeMachine(): Machine {
@@ -26,7 +26,7 @@ export function describeMachine(): Machine {
     architecture: arch(),
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    // A suffix is whoever built it; the number says what it can do.
+    // Drops the suffix, which names the builder.
     kernel: /^\d+(\.\d+)*/.exec(release())?.[0] ?? 'unknown',
     distribution: distribution(),
     node: process.versions.node,
@@ -66,7 +66,7 @@ function distribution(): string {
   }
 }
 
-/** Node has raised its own soft limit to the hard one, and what it starts inherits that. */
+/** Reads the limit of open files. Node raises its own soft limit to the hard one, and its children inherit that. */
 function descriptorLimit(): number {
   const limits = readFileSync('/proc/self/limits', 'utf8')
   const limit = /^Max open files\s+(\d+)/m.exec(limits)?.[1]

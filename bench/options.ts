@@ -1,4 +1,4 @@
-/** The command line of the benchmark. */
+/** Parses the command line of the benchmark. */
 import { parseArgs } from 'node:util'
 
 import type { Subject } from './subject.js'
@@ -14,22 +14,22 @@ export interface Options {
   works: Work[]
   /** Work items that `--quick` leaves out unless they are named. */
   skipped: Work[]
-  /** Where the JSON goes beside the folder. */
+  /** Path of a copy of the JSON. */
   json: string | undefined
   out: string
-  /** Call stacks are taken meanwhile, and drawn. */
+  /** Takes and draws call stacks during the run. */
   profile: boolean
-  /** A report to print and draw again, instead of measuring. */
+  /** Prints and draws this report instead of measuring. */
   from: string | undefined
   help: boolean
 }
 
-/** Something the reader can act on: printed as it is, without a stack. */
+/** An error the reader can act on: printed without a stack. */
 export class Refusal extends Error {
   readonly exitCode: number = 77
 }
 
-/** A command line that cannot be understood. */
+/** An invalid command line. */
 export class UsageError extends Refusal {
   override readonly exitCode = 64
 
@@ -41,9 +41,9 @@ export class UsageError extends Refusal {
 const full = { rounds: 3, seconds: 3 }
 const quick = { rounds: 1, seconds: 0.5 }
 const watched = { rounds: 1 }
-/** What the kernel takes unless it is told otherwise. */
+/** The kernel's default. */
 const congestion = 'cubic'
-/** Only a whole run replaces the figures that are checked in. */
+/** Only a complete run replaces the checked-in figures. */
 const published = 'bench/results'
 const unpublished = 'target/bench'
 
@@ -93,7 +93,7 @@ function read(args: readonly string[]) {
       },
     }).values
   } catch (error) {
-    // "Unknown option '--x'. To specify a positional argument …": the advice is not ours.
+    // Cuts Node's advice ("To specify a positional argument …") off the message: it does not apply here.
     const [first = 'bad option'] = (error as Error).message.split(/\. |\n/)
     throw new UsageError(first)
   }
@@ -133,9 +133,9 @@ export function help(subjects: readonly Subject[], works: readonly Work[]): stri
 
 Three hosts in network namespaces: a client with the load, a router with the subject, a server. Each
 subject does each work item in a lab of its own, in turn, and every round begins with another subject.
-What counts is the ratios within one run: figures of different runs or machines do not compare.
-Let nothing else run meanwhile. It needs root, and installs the peers from Debian.
-
+subject does each work item in a lab of its own, in turn, and every round begins with another subject.
+Only ratios within one run count: figures of different runs or machines do not compare.
+Run nothing else meanwhile. The benchmark needs root, and installs the peers from Debian.
 Options:
   --quick           end within 2 minutes: 1 round, short loads, less work; to see that it works
   --rounds N        rounds; medians are taken over them [${full.rounds}]

@@ -1,7 +1,7 @@
 /**
- * Who does what when. A round goes through the work items, and within one through the subjects, so that
- * figures which are compared are taken within minutes of each other; each round begins with another
- * subject, so that none is always the first or the one after the heaviest.
+ * Plans the order of the sittings. A round goes through the work items, and within each through the subjects, so that
+ * compared figures are taken within minutes of each other. Each round begins with another subject, so that no subject
+ * is always first, or always after the heaviest one.
  */
 import type { Subject } from './subject.js'
 import type { Settings, Work } from './work.js'
@@ -30,11 +30,11 @@ function rotate<T>(list: readonly T[], by: number): T[] {
   return [...list.slice(start), ...list.slice(0, start)]
 }
 
-/** Tells how long is left, from what the loads take and what the rest has taken so far. */
+/** Estimates the remaining time from the length of the loads and the overhead so far. */
 export class Clock {
   readonly settings: Settings
   readonly #started = performance.now()
-  /** Seconds beside the load: the lab, the start of the subject, the end of both. */
+  /** Seconds besides the load: the lab, the start of the subject, the end of both. */
   #aside = 1
   #sittings = 1
 
@@ -50,7 +50,7 @@ export class Clock {
     return sittings.reduce((sum, { work }) => sum + this.#expected(work), 0)
   }
 
-  /** Learns from a sitting that took so many seconds. */
+  /** Learns from the duration of a finished sitting. */
   took(work: Work, seconds: number): void {
     const aside = Math.max(0, seconds - work.duration(this.settings))
     this.#sittings += 1

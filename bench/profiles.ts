@@ -1,4 +1,4 @@
-/** A flame graph for each phase of each sitting, drawn from the call stacks that are taken meanwhile. */
+/** Draws a flame graph for each phase of each sitting, from call stacks taken during it. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,10 +11,10 @@ import { Recording } from './stacks.js'
 export class Profiles {
   readonly #folder: string
   readonly #machine: Machine
-  /** For what perf writes. */
+  /** Folder for perf's files. */
   readonly #scratch = mkdtempSync(join(tmpdir(), 'faithd-bench-'))
 
-  /** @param folder - where the drawings go */
+  /** @param folder - folder of the drawings */
   constructor(folder: string, machine: Machine) {
     this.#folder = folder
     this.#machine = machine
@@ -22,7 +22,7 @@ export class Profiles {
     process.on('exit', () => rmSync(this.#scratch, { recursive: true, force: true }))
   }
 
-  /** Begins with a phase of a sitting; what is returned ends with it. */
+  /** Starts recording a phase of a sitting; the returned function ends the recording. */
   async watch({ work, subject }: Sitting, phase: string): Promise<() => Promise<void>> {
     const recording = await Recording.start(this.#scratch)
     return async () => {

@@ -1,6 +1,6 @@
 /**
- * What a run found, and what it comes to. The report is whole: tables and drawings are made of it alone,
- * so that they can be made again from its JSON.
+ * The results of a run and their summary. The report is complete: tables and drawings use nothing else, so its JSON
+ * is enough to make them again.
  */
 import type { Phase } from './bed.js'
 import type { Machine } from './machine.js'
@@ -14,11 +14,11 @@ export interface Sample {
   subject: string
   values: Values
   phases: Phase[]
-  /** Why there are no values. */
+  /** The reason why there are no values. */
   failure?: string
 }
 
-/** What a subject came to in one figure. */
+/** The summary of one figure of a subject. */
 export interface Score {
   median: number
   least: number
@@ -46,17 +46,17 @@ export interface Report {
   date: string
   settings: Settings & { rounds: number; congestion: string }
   machine: Machine
-  /** How CPU time was counted. */
+  /** The method of counting CPU time. */
   accounting: string
   versions: Record<string, string>
   subjects: Record<string, { title: string; kind: SubjectKind; about: string }>
   works: WorkReport[]
-  /** Subjects and work items that were asked for and not done, or not in every round, and why. */
+  /** Requested subjects and work items that were not done, or not in every round, with the reason. */
   leftOut: { what: string; why: string }[]
   samples: Sample[]
 }
 
-/** The figures of one subject, or of one less another's, round by round. */
+/** The figures of one subject, or its differences to another subject's, round by round. */
 function figures(
   samples: readonly Sample[],
   [key, baseline]: readonly [metric: string, baseline?: string],
@@ -83,7 +83,7 @@ function score(values: Map<number, number>, reference: Map<number, number>): Sco
   const all = [...values.values()]
   const ratios = [...values].flatMap(([round, value]) => {
     const other = reference.get(round)
-    // What is added to the limit may be less than nothing by chance, and is then no multiple of anything.
+    // The difference to the limit can be negative by chance; it has no ratio then.
     return other !== undefined && other > 0 && value >= 0 ? [value / other] : []
   })
   return {
@@ -95,7 +95,7 @@ function score(values: Map<number, number>, reference: Map<number, number>): Sco
   }
 }
 
-/** What the samples of a work item come to. */
+/** Summarizes the samples of a work item. */
 export function summarize(
   work: Work,
   subjects: readonly Subject[],

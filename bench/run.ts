@@ -1,7 +1,6 @@
 /**
- * The benchmark: every subject does every work item, in turn, in several rounds. A subject that cannot
- * run, or fails, is reported with the reason and the others go on; what is printed, written and drawn at
- * the end says so.
+ * The benchmark: every subject does every work item, in turn, in several rounds. A subject that cannot run, or fails,
+ * is reported with the reason, and the others go on. The final tables, JSON and drawing say so.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -32,9 +31,9 @@ import { allWorks } from './work.js'
 import type { Settings } from './work.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-/** Seconds after which `--quick` begins nothing new that would not end within two minutes. */
+/** Seconds after which `--quick` starts nothing that cannot end within two minutes. */
 const quickLimit = 112
-/** Descriptors a relay needs beside two for each session. */
+/** Descriptors that a relay needs besides two per session. */
 const spareDescriptors = 1000
 
 let current: Bed | undefined
@@ -47,7 +46,7 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(help(subjects, works))
     return
   }
-  // Before anything is measured: figures that find no place are lost.
+  // Makes the folder before measuring, so that no figures are lost.
   if (options.from === undefined) mkdirSync(folderOf(options), { recursive: true })
   const report = options.from === undefined ? await measure(options) : load(options.from)
   if (interruption !== undefined) return
@@ -120,7 +119,7 @@ async function measure(options: Options): Promise<Report> {
   }
 }
 
-/** Why a subject cannot run here; nothing when it can. */
+/** The reason why a subject cannot run here; undefined if it can. */
 function lacking({ needs = [] }: Subject): string | undefined {
   const missing = needs.filter(({ program }) => !found(program))
   if (missing.length === 0) return undefined
@@ -156,7 +155,7 @@ async function sit(
   return samples
 }
 
-/** Shows what goes on, how long it has been going on and how long it will, and then what came of it. */
+/** Shows progress with elapsed and remaining time, then the result. */
 async function shown(
   sitting: Sitting,
   count: string,
@@ -214,7 +213,7 @@ async function once(sitting: Sitting, settings: Settings, tools: Tools): Promise
   }
 }
 
-/** One line that goes into the report, so without the paths of this machine and of the moment. */
+/** Shortens an error to one line for the report, without paths of this machine. */
 function reason(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
   const [line = ''] = text.trim().split('\n')
@@ -231,7 +230,7 @@ function folderOf({ out, from }: Pick<Options, 'out' | 'from'>): string {
 }
 
 function save(report: Report, { out, json, from, profile }: Options): void {
-  // Figures that were taken while perf was at work are no results.
+  // Saves nothing: figures taken while perf runs are no results.
   if (profile) return
   const folder = folderOf({ out, from })
   const text = `${JSON.stringify(report, undefined, 1)}\n`
@@ -258,7 +257,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 try {
   await main(process.argv.slice(2))
 } catch (error) {
-  // A program that died of the same Ctrl-C may be heard of a turn or two before the signal is.
+  // Gives the signal a few turns to arrive: the end of a program that died of the same Ctrl-C may be seen first.
   for (let turn = 0; turn < 5; turn += 1) await setImmediate()
   if (interruption === undefined) {
     const refusal = error instanceof Refusal ? error : undefined

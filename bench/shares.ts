@@ -1,7 +1,6 @@
 /**
- * Who used the machine: CPUs of the load, the server and the relay, on average over a work item. It
- * shows what a figure is a figure of: a relay that leaves its cores idle is waiting for something else,
- * and a load that uses all it can use is what is being measured.
+ * CPU use of the load, the server and the relay, on average over a work item. It shows the bottleneck of a figure: a
+ * relay with idle cores waits for something else, and a load at its own limit measures itself.
  */
 import { parties } from './accounts.js'
 import type { Report, WorkReport } from './results.js'

@@ -1,6 +1,6 @@
 /**
- * Where CPU time goes, by call stacks: perf takes every processor's, many times a second, while a phase of a
- * work item goes on. Figures that are taken meanwhile are those of a machine that is being watched.
+ * Samples call stacks: perf records all processors during a phase of a work item. Recording slows the machine, so
+ * figures of such a run do not count.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
@@ -12,10 +12,10 @@ import type { Readable } from 'node:stream'
 
 import { waitFor } from '../lab/index.js'
 
-/** Whose code a frame is. */
-export type Owner = 'thread' | 'program' | 'kernel' | 'nobody'
+/** The owner of a frame's code. */
+export type Owner = 'thread' | 'program' | 'kernel' | 'idle'
 
-/** What was running, from the thread down to the innermost call, and how many samples found it so. */
+/** A frame, from the thread down to the innermost call, with the number of samples that hit it. */
 export interface Frame {
   name: string
   owner: Owner
@@ -25,24 +25,24 @@ export interface Frame {
 
 type Call = [name: string, owner: Owner]
 
-/** Samples a second and processor; not a divisor of what the kernel does at regular times. */
+/** Samples per second and processor, chosen so that it does not divide the kernel's own periods. */
 const frequency = 3989
-/** Names of threads that differ by a number only are one. */
+/** Matches the numbers of thread names; threads that differ only in them are merged. */
 const numbered = /[-/:]?\d+(?::\S+)?$/
-/** A processor that has nothing to do; what it does for packets meanwhile is shown. */
+/** Matches an idle processor. Its work for packets is shown all the same. */
 const idle = /idle|halt/
-/** Below every system call. */
+/** Matches the frames at the bottom of every system call. */
 const sameForAll = /^(?:entry_SYSCALL_64_after_hwframe|do_syscall_64|\[unknown\])$/
-/** The part of a Rust symbol that tells builds of the same function apart. */
+/** The part of a Rust symbol that differs between builds. */
 const hash = /::h[0-9a-f]{16}$/
 
-/** Stacks of all processors, and how long they were taken. */
+/** Stacks of all processors, and the duration of the recording. */
 export interface Stacks {
   root: Frame
   seconds: number
 }
 
-/** Records all processors until it is told to stop. */
+/** Records all processors until stopped. */
 export class Recording {
   readonly #file: string
   readonly #perf: ChildProcessByStdio<null, null, Readable>
@@ -60,19 +60,19 @@ export class Recording {
     process.on('exit', this.#kill)
   }
 
-  /** @param folder - for what perf writes */
+  /** @param folder - folder for perf's files */
   static async start(folder: string): Promise<Recording> {
     const file = join(folder, 'perf.data')
     rmSync(file, { force: true })
     const recording = new Recording(file)
-    // It writes a head into the file once it has what it needs of the kernel.
+    // perf writes a file header once it has everything it needs from the kernel.
     const begins = () => recording.#check() && existsSync(file) && statSync(file).size > 0
     await waitFor('perf to begin', begins)
     recording.#begun = performance.now()
     return recording
   }
 
-  /** Ends it. */
+  /** Ends the recording. */
   async stop(): Promise<Stacks> {
     this.#check()
     const seconds = (performance.now() - this.#begun) / 1000
@@ -94,14 +94,14 @@ async function stacks(file: string): Promise<Frame> {
   })
   const root: Frame = { name: 'all', owner: 'thread', samples: 0, calls: new Map() }
   let thread = ''
-  /** The innermost first, as perf prints them. */
+  /** Innermost call first, as perf prints them. */
   let calls: Call[] = []
   for await (const line of createInterface({ input: script.stdout })) {
     const [, address, symbol, object] = /^\s+([0-9a-f]+) (.+) \((.*)\)$/.exec(line) ?? []
     if (address !== undefined && symbol !== undefined && object !== undefined) {
       const owner = /^ffff.{12}$/.test(address) ? 'kernel' : 'program'
       const name = symbol === '[unknown]' ? nameOf(object) : symbol.replace(hash, '')
-      // What has no symbols is one frame, however many its calls look like.
+      // Merges frames without symbols into one.
       if (!sameForAll.test(name) && calls.at(-1)?.[0] !== name) calls.push([name, owner])
     } else if (line.trim() === '') {
       if (thread !== '') add(root, stack(thread, calls))
@@ -114,14 +114,14 @@ async function stacks(file: string): Promise<Frame> {
   return root
 }
 
-/** Code without symbols, by the file it is from: perf looks for what was compiled at run time in `perf-PID.map`. */
+/** Names code without symbols by its file. perf looks up just-in-time code in `perf-PID.map`. */
 function nameOf(object: string): string {
   return /perf-\d+\.map$/.test(object) ? 'compiled JavaScript' : basename(object)
 }
 
 function stack(thread: string, calls: readonly Call[]): Call[] {
   if (thread !== 'swapper') return [[thread, 'thread'], ...calls.toReversed()]
-  if (idle.test(calls[0]?.[0] ?? '')) return [['nobody', 'nobody']]
+  if (idle.test(calls[0]?.[0] ?? '')) return [['idle', 'idle']]
   return [['idle, interrupted', 'thread'], ...calls.toReversed()]
 }
 

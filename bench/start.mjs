@@ -1,5 +1,5 @@
-// `npm run bench`: gets ready what is missing, then hands over to run.ts. Plain Node without packages,
-// as the scripts are, because it installs them.
+// `npm run bench`: installs what is missing, then starts run.ts. Plain Node without packages, like the scripts, because
+// it installs them.
 import { ensurePrograms } from '../scripts/debian.mjs'
 import { inLab } from '../scripts/namespaces.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules } from '../scripts/prepare.mjs'
@@ -7,9 +7,9 @@ import { Failure, become, print, runScript } from '../scripts/steps.mjs'
 
 /** @typedef {Parameters<typeof ensurePrograms>[0]} Programs */
 
-/** What the benchmark cannot do without. @type {Programs} */
+/** Programs that every benchmark needs. @type {Programs} */
 const benchPrograms = ['ip', 'iperf3', 'setpriv']
-/** What faithd is compared with. @type {Programs} */
+/** Programs of the peers. @type {Programs} */
 const peerPrograms = [
   '/usr/lib/nginx/modules/ngx_stream_module.so',
   'haproxy',
@@ -18,7 +18,7 @@ const peerPrograms = [
   'tayga',
 ]
 
-/** A peer that cannot be installed is left out of the comparison, which says so. */
+/** Installs the peers. A missing peer is left out of the comparison, which says so. */
 async function ensurePeers() {
   try {
     await ensurePrograms(peerPrograms)

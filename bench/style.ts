@@ -1,4 +1,4 @@
-/** How the text of a report is set off, which depends on where it is printed. */
+/** Text styles of a report, which depend on its destination. */
 export interface Style {
   bold: (text: string) => string
   dim: (text: string) => string

@@ -1,14 +1,14 @@
 /**
- * What is measured. A subject is a file in subjects/ whose default export is a {@link Subject}, or a list
- * of them; adding a file adds a subject, to the run, the help, the tables and the drawing.
+ * The subjects of measurement. A subject is a file in subjects/ whose default export is a {@link Subject}, or a list
+ * of them. A new file adds a subject to the run, the help, the tables and the drawing.
  */
 import { readdirSync } from 'node:fs'
 
 import type { Occupant } from './bed.js'
 
 /**
- * `limit`: what no relay can pass. `peer`: what people use instead. `faithd`: ours. `node`: a server in
- * JavaScript on the router, `rules`: faithd with long access lists; each for the work that measures those.
+ * `limit`: an upper bound for any relay. `peer`: an existing alternative. `faithd`: ours. `node`: a JavaScript server
+ * on the router. `rules`: faithd with long access lists. The last two take part only in their own work items.
  */
 export type SubjectKind = 'limit' | 'peer' | 'faithd' | 'node' | 'rules'
 
@@ -20,9 +20,9 @@ export interface Need {
 }
 
 export interface Subject extends Occupant {
-  /** What `--subjects` takes. */
+  /** The name that `--subjects` takes. */
   name: string
-  /** What tables and drawings say. */
+  /** The title in tables and drawings. */
   title: string
   kind: SubjectKind
   /** One line for the help. */
@@ -34,7 +34,7 @@ export interface Subject extends Occupant {
 
 const kinds: readonly SubjectKind[] = ['limit', 'peer', 'faithd', 'node', 'rules']
 
-/** Every subject there is: the limits, the peers, ours. */
+/** All subjects: the limits, the peers, ours. */
 export async function allSubjects(): Promise<Subject[]> {
   const subjects = await defaultExports<Subject | Subject[]>('subjects')
   return subjects
@@ -46,7 +46,7 @@ export async function allSubjects(): Promise<Subject[]> {
 export async function defaultExports<T>(folder: string): Promise<T[]> {
   const location = new URL(`${folder}/`, import.meta.url)
   const files = readdirSync(location).filter((file) => file.endsWith('.ts'))
-  // Without the extension, so that `faithd` comes before `faithd-accept-first`.
+  // Sorts without the extension, so that `faithd` comes before `faithd-accept-first`.
   const names = files.map((file) => file.slice(0, -'.ts'.length)).toSorted()
   const modules = names.map(async (name) => {
     const module = (await import(new URL(`${name}.ts`, location).href)) as { default: T }

@@ -1,4 +1,4 @@
-/** The report as text: a table for each group of figures, then what must be said about them. */
+/** Prints the report as text: a table for each group of figures, then remarks. */
 import type { MetricReport, Report, Score, WorkReport } from './results.js'
 import { shareTable } from './shares.js'
 import type { Style } from './style.js'
@@ -13,7 +13,7 @@ export function tables(report: Report, style: Style): string {
   return [...parts, shareTable(report, style), remarks(report, style)].filter(Boolean).join('\n\n')
 }
 
-/** A figure as it is printed: `53,200`, `10.71`. */
+/** Formats a figure: `53,200`, `10.71`. */
 export function format(value: number, digits: number): string {
   return value.toLocaleString('en-US', {
     minimumFractionDigits: digits,
@@ -81,7 +81,7 @@ function* groupTables(
   }
 }
 
-/** A column's lines, all of one width: value, spread and ratio each aligned on the right. */
+/** The lines of a column, all of one width: value, spread and ratio each aligned on the right. */
 function draw({ head, cells }: Column, subjects: readonly string[], { dim }: Style) {
   const all = [...cells.values()]
   const widths = [0, 1, 2].map((part) => Math.max(...all.map((cell) => cell[part]?.length ?? 0)))
@@ -107,7 +107,7 @@ function remarks(report: Report, { dim }: Style): string {
     lines.push(`× is the ratio to ${title} (${works.map((work) => work.title).join(', ')}).`)
   }
   lines.push(
-    `Medians of ${report.settings.rounds} ${report.settings.rounds === 1 ? 'round' : 'rounds'}, least to most beside them; ↑ more is better, ↓ less is.`,
+    `Medians of ${report.settings.rounds} ${report.settings.rounds === 1 ? 'round' : 'rounds'}, minimum to maximum beside them; ↑ more is better, ↓ less is.`,
     ...saturated(report),
     ...leftOut(report),
   )
@@ -120,7 +120,7 @@ function leftOut(report: Report): string[] {
   return [...reasons].map(([why, what]) => `Left out: ${what.join('; ')}: ${why}.`)
 }
 
-/** Where our own programs were the limit, the figure is theirs. */
+/** Notes figures limited by our own programs. */
 function saturated(report: Report): string[] {
   const found = new Map<string, Set<string>>()
   for (const { work, subject, phases } of report.samples) {
@@ -133,6 +133,6 @@ function saturated(report: Report): string[] {
   }
   return [...found].map(
     ([party, where]) =>
-      `The ${party}'s own program was at its limit, so that these are at least as fast: ${[...where].join('; ')}.`,
+      `The ${party}'s own program was at its limit, so these are at least as fast: ${[...where].join('; ')}.`,
   )
 }

@@ -1,19 +1,19 @@
 /**
- * What subjects are measured by. A work item is a file in works/ whose default export is a {@link Work};
- * adding a file adds it to the run, the help, the tables and the JSON.
+ * The work items. A work item is a file in works/ whose default export is a {@link Work}. A new file adds it to the
+ * run, the help, the tables and the JSON.
  */
 import type { LabOptions } from '../lab/index.js'
 import type { Bed } from './bed.js'
 import { defaultExports } from './subject.js'
 import type { SubjectKind } from './subject.js'
 
-/** How much of everything. */
+/** The amount of work. */
 export interface Settings {
-  /** How long a single load lasts. */
+  /** Duration of a single load in seconds. */
   seconds: number
-  /** The whole run in two minutes: fewer loads, shorter ones, fewer sessions. */
+  /** Fits the whole run into two minutes: fewer and shorter loads, fewer sessions. */
   quick: boolean
-  /** Sessions a relay can hold in one process: two descriptors each, within this machine's limit. */
+  /** Sessions that a relay can hold in one process: two descriptors each, within this machine's limit. */
   mostSessions: number
 }
 
@@ -26,34 +26,34 @@ export interface Metric {
   unit: string
   better: 'more' | 'less'
   digits: number
-  /** The figure says all by itself: no ratio is given. */
+  /** The figure needs no ratio. */
   absolute?: boolean
-  /** The figure is what a subject adds to another one's in the same round: `[metric, subject]`. */
+  /** The figure is the difference to another subject's in the same round: `[metric, subject]`. */
   over?: readonly [metric: string, subject: string]
 }
 
-/** What one sitting gave; a figure that does not apply to the subject is left out. */
+/** Values of one sitting; figures that do not apply to the subject are left out. */
 export type Values = Record<string, number>
 
 export interface Work {
-  /** What `--work` takes. */
+  /** The name that `--work` takes. */
   name: string
   title: string
   /** One line for the help. */
   about: string
   kinds: readonly SubjectKind[]
-  /** The subject that ratios are to. */
+  /** The subject that ratios refer to. */
   reference: string
-  /** The lab it needs, where that is not the usual one; the subject's needs are met too. */
+  /** The lab it needs, if not the usual one; the subject's needs are met too. */
   lab?: LabOptions
-  /** Whether `--quick` does it without being asked to. */
+  /** True if `--quick` includes it by default. */
   quick: boolean
   metrics(settings: Settings): Metric[]
-  /** How long the loads of one sitting take. */
+  /** Duration of the loads of one sitting, in seconds. */
   duration(settings: Settings): number
-  /** Does the work; the subject is up and answers. */
+  /** Does the work. The subject is up and answers. */
   run(bed: Bed, settings: Settings): Promise<Values>
-  /** The figures that the line of progress shows, and what it calls them. */
+  /** Figures in the line of progress, with their labels. */
   headline: Readonly<Record<string, string>>
 }
 
@@ -73,7 +73,7 @@ const order = [
   'node',
 ]
 
-/** Every work item there is; new ones come last. */
+/** All work items; unknown ones come last. */
 export async function allWorks(): Promise<Work[]> {
   const rank = ({ name }: Work) => (order.includes(name) ? order.indexOf(name) : order.length)
   const works = await defaultExports<Work>('works')

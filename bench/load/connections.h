@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * The connections of the load: what becomes of each, event by event, in a loop of epoll(7) per thread.
- * Whoever runs the loops sets what is asked of them first, and moves them from stage to stage.
+ * The connections of the load: handles the events of each in one epoll(7) loop per thread. The program that runs the
+ * loops sets the request first, and moves the loops from stage to stage.
  */
 #ifndef BENCH_CONNECTIONS_H
 #define BENCH_CONNECTIONS_H
@@ -16,7 +16,7 @@
 
 #define BATCH 256
 #define TARGETS 64
-/* Connections a thread opens at a time where all must be open before anything begins. */
+/* Connections that a thread opens at a time when all must be open before the load begins. */
 #define OPENING 64
 
 enum mode { MODE_WAIT, MODE_CLOSE, MODE_KEEP, MODE_HOLD };
@@ -115,7 +115,7 @@ static void open_connection(struct worker *worker, struct connection *connection
 		fail(worker, connection, errno);
 		return;
 	}
-	/* After connect(), or epoll would tell of the hang-up of a socket that is not connected yet. */
+	/* Adds the socket after connect(): epoll reports a hang-up for a socket that is not yet connecting. */
 	if (epoll_ctl(worker->epoll, EPOLL_CTL_ADD, connection->fd, &event) < 0)
 		die("epoll_ctl: %s", strerror(errno));
 }
@@ -210,7 +210,7 @@ static void pull(struct worker *worker, struct connection *connection)
 			die("a reply of more than %zu bytes", reply_size);
 		if (connection->received == reply_size)
 			replied(worker, connection);
-		/* Whoever keeps the connection would find nothing more; an end of file comes with an event. */
+		/* Skips a read that would find nothing on a kept connection; an end of file comes with an event. */
 		if (mode != MODE_CLOSE && connection->received == 0)
 			return;
 	}
@@ -229,7 +229,7 @@ static void handle(struct worker *worker, struct connection *connection, uint32_
 	advance(worker, connection);
 }
 
-/* What a connection that has ended becomes: the next one. */
+/* Replaces a connection that has ended with the next one. */
 static void advance(struct worker *worker, struct connection *connection)
 {
 	if (mode == MODE_CLOSE) {
@@ -250,7 +250,7 @@ static void turn_loop(struct worker *worker, int timeout)
 		handle(worker, events[index].data.ptr, events[index].events);
 }
 
-/* Failed ones begin again only here, once in a turn, so that a dead target is not hammered. */
+/* Reopens failed connections only here, once per turn, so that a dead target is not hammered. */
 static void reopen_failed(struct worker *worker)
 {
 	worker->failed = 0;

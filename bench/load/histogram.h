@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * A histogram of durations in nanoseconds: 64 buckets for each power of two, so that a percentile is
- * off by less than 1 %, whatever its size, and recording one costs a few instructions.
+ * A histogram of durations in nanoseconds: 64 buckets for each power of two. so a percentile is off by less than 1 %
+ * at any size, and recording a duration costs a few instructions.
  */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H
@@ -55,7 +55,7 @@ static inline void add(struct histogram *sum, const struct histogram *part)
 		sum->largest = part->largest;
 }
 
-/* Microseconds below which the given share of what was recorded lies. */
+/* Microseconds below which the given share of the recorded durations lies. */
 static inline double percentile(const struct histogram *histogram, double share)
 {
 	uint64_t wanted = (uint64_t)(share * (double)histogram->count), seen = 0;
@@ -68,7 +68,7 @@ static inline double percentile(const struct histogram *histogram, double share)
 	return (double)histogram->largest / 1000;
 }
 
-/* As a member of a JSON object, in microseconds; null where nothing was recorded. */
+/* Prints a member of a JSON object, in microseconds; null if nothing was recorded. */
 static inline void print_histogram(const char *name, const struct histogram *histogram)
 {
 	if (histogram->count == 0) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * The smallest HTTP server there can be, so that it is never the bottleneck: every request, told by the
- * empty line at its end, gets the same bytes. `GET /close` is answered with `Connection: close`, and the
- * server closes first, as web servers do; every other connection is kept until the client closes.
+ * A minimal HTTP server that is never the bottleneck. It finds the end of each request by the empty line and always
+ * sends the same bytes. It answers `GET /close` with `Connection: close` and closes first, as web servers do; it keeps
+ * every other connection until the client closes.
  *
  *   http-server --ports 8000-8003 [--threads 1] [--reply 200]
  *
- * Each thread has a loop and listening sockets of its own (SO_REUSEPORT); nothing is shared. It says
- * "listening" when it does, and runs until it is killed.
+ * Each thread has its own loop and listening sockets (SO_REUSEPORT); nothing is shared. The server prints "listening"
+ * when ready, and runs until it is killed.
  */
 #include "program.h"
 
@@ -18,10 +18,10 @@
 #define BATCH 256
 #define LISTENER (1ull << 32)
 
-/* How far a connection's current request has been read. */
+/* Read position in a connection's current request. */
 struct request {
 	uint32_t position;
-	uint8_t end_matched; /* of "\r\n\r\n" */
+	uint8_t end_matched; /* bytes of "\r\n\r\n" */
 	bool close;
 };
 
@@ -74,7 +74,7 @@ static void listen_on(uint16_t port, void *with)
 		die("socket: %s", strerror(errno));
 	switch_on(fd, SOL_SOCKET, SO_REUSEADDR);
 	switch_on(fd, SOL_SOCKET, SO_REUSEPORT);
-	/* Inherited by every accepted socket. */
+	/* Every accepted socket inherits this option. */
 	switch_on(fd, IPPROTO_TCP, TCP_NODELAY);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 65535) < 0)
 		die("port %u: %s", port, strerror(errno));
@@ -97,13 +97,13 @@ static void accept_all(struct thread *thread, int listener)
 	}
 }
 
-/* Answers every request that ends within these bytes; false when the connection is to be closed. */
+/* Answers every request that ends within these bytes; false if the connection must be closed. */
 static bool answer(struct request *request, int fd, const char *bytes, size_t length)
 {
 	static const char end[4] = "\r\n\r\n";
 
 	for (size_t at = 0; at < length; at++) {
-		/* "GET /close": the sixth byte tells. */
+		/* The sixth byte identifies "GET /close". */
 		if (request->position == 5)
 			request->close = bytes[at] == 'c';
 		request->position++;
@@ -115,7 +115,7 @@ static bool answer(struct request *request, int fd, const char *bytes, size_t le
 			continue;
 		const struct response *response = request->close ? &closed : &kept;
 
-		/* A client of ours has one request under way, so the socket's buffer is always empty. */
+		/* Our client has one request under way, so the socket's buffer is always empty. */
 		if (send(fd, response->bytes, response->length, MSG_NOSIGNAL) != (ssize_t)response->length)
 			return false;
 		if (request->close)

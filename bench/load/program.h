@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * What the benchmark's C programs have in common: how their options are read, how they name a socket
- * address, and how they end when something is wrong. A benchmark program never goes on after an error
- * of its own, because what it would print then is not a figure.
+ * Code that the benchmark's C programs share: reading options, parsing socket addresses, and ending with an error. A
+ * benchmark program never goes on after an error of its own, because its figures would be wrong.
  */
 #ifndef BENCH_PROGRAM_H
 #define BENCH_PROGRAM_H
 
-/* strerrorname_np() and accept4(); this header comes before any of the system. */
+/* For strerrorname_np() and accept4(). This header must precede all system headers. */
 #define _GNU_SOURCE 1
 
 #include <arpa/inet.h>
@@ -39,7 +38,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static inline void die(const cha
 	exit(1);
 }
 
-/* The value of `--name VALUE`, or `fallback` where it is not given. */
+/* The value of `--name VALUE`, or `fallback` if it is not given. */
 static inline const char *option(char *const *arguments, const char *name, const char *fallback)
 {
 	for (char *const *at = arguments + 1; at[0] != NULL; at++)

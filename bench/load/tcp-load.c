@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * The load: many connections, each with at most one exchange (a request and a reply of known sizes)
- * under way, and how long everything took. A closed loop: whoever is done begins again at once.
+ * The load: many connections, each with at most one exchange (a request and a reply of known sizes) under way, and
+ * the times of everything. A closed loop: a finished connection begins again at once.
  *
  *   tcp-load --mode MODE --targets '[64:ff9b::c633:6402]:8000 198.51.100.2:8001' [options]
  *
- *   wait   until one exchange has worked with every target, for at most --seconds; prints nothing
+ *   wait   try until one exchange has worked with every target, at most --seconds; prints nothing
  *   close  connect, one exchange, close, again: the server closes first, the client with --closes client
  *   keep   open every connection first, then exchange after exchange on each
  *   hold   open every connection, one exchange on each, print "held N" and do nothing until standard
- *          input ends; then one more exchange on each, to see which are still alive
+ *          input ends; then one more exchange on each, to count those still alive
  *
  *   --connections 64   --seconds 3   --warmup 0.2   --threads 1   --request 100   --reply 200   --http 1
  *
- * One line of JSON says how it went; times are in microseconds. Targets are taken in turn, because a
- * single one runs out of ports: connections of the last minute keep theirs in TIME_WAIT.
+ * The result is one line of JSON; times are in microseconds. Targets are used in turn, because a single one runs out
+ * of ports: connections of the last minute keep theirs in TIME_WAIT.
  */
 #include "connections.h"
 
 #include <netdb.h>
 #include <sys/resource.h>
 
-/* Every connection must be open after this, or the load is not what was asked for. */
+/* Time limit for opening every connection; the load needs them all. */
 #define OPENING_LIMIT (30 * NANOSECONDS)
 
 static void pause_for(double seconds)
@@ -76,7 +76,7 @@ static void make_request(size_t size, bool http)
 /* One exchange with one target, in blocking calls. */
 static bool reachable(const struct target *target, char *buffer)
 {
-	/* A SYN that came too early is sent again after a second; a new one need not wait so long. */
+	/* Retries sooner than the kernel, which repeats a lost SYN only after a second. */
 	struct timeval limit = { .tv_usec = 250000 };
 	int fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	size_t received = 0;
@@ -137,7 +137,7 @@ static void hold(struct worker *worker)
 		worker->errors.count += left - worker->answered;
 }
 
-/* Runs the stages, and tells how long what was measured took. */
+/* Runs the stages, and returns the duration of the measured one. */
 static double run(struct worker *workers, unsigned threads, unsigned connections, double warmup, double seconds)
 {
 	uint64_t deadline = now() + OPENING_LIMIT, start;

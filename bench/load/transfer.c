@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * Moves a number of bytes over a connection of its own, and tells how long that took: from connect() until the last
- * byte has come, which for those that go up the server says. iperf3 can be told a number of bytes too, but ends when
- * its socket has taken them.
+ * Moves a number of bytes over its own connection and reports the time from connect() until the last byte has
+ * arrived. For bytes that go up, the server reports the arrival. iperf3 accepts a number of bytes too, but stops as
+ * soon as its socket has taken them.
  *
  *   transfer --serve 5202
  *   transfer --target '64:ff9b::c633:6402' --port 5202 --way up|down [--bytes 10000000] [--times 3]
  *
- * The server says "listening" when it does, and runs until it is killed. The client prints JSON, times in ms.
+ * The server prints "listening" when ready, and runs until it is killed. The client prints JSON, times in ms.
  */
 #include "program.h"
 
@@ -16,15 +16,15 @@
 
 #define PIECE (256 * 1024)
 
-/* What a connection begins with. */
+/* The first bytes of a connection: the client's order. */
 struct order {
-	uint64_t bytes; /* in the order of this machine, which both are */
+	uint64_t bytes; /* in this machine's byte order: both ends run on it */
 	uint64_t up;
 };
 
 static char nothing[PIECE];
 
-/* False when the peer is gone. */
+/* Returns false when the peer is gone. */
 static bool send_all(int fd, const void *bytes, size_t length)
 {
 	for (const char *at = bytes; length > 0;) {

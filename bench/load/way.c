@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * Makes a way long: packets that are routed into a TUN device come out of it again later, and no faster than a
- * link of some rate carries them. A kernel's netem does the same, where it has been built.
+ * Simulates a long path: packets routed into a TUN device come out of it later, at most at the rate of the link. The
+ * kernel's netem does the same, but not every kernel has it.
  *
  *   way --devices up,down [--delay 20] [--rate 500] [--queue 4]
  *
- * The delay is in milliseconds, the rate in Mbit/s, the queue in front of the link in MB; what finds it full is
- * lost. Each device is one direction, with a thread of its own. It says "laid" when the devices are there, and runs
- * until it is killed.
+ * The delay is in milliseconds, the rate in Mbit/s, the queue in front of the link in MB. A packet that finds the
+ * queue full is lost. Each device is one direction and has its own thread. The program prints "laid" when the devices
+ * exist, and runs until it is killed.
  */
 #include "program.h"
 
@@ -51,7 +51,7 @@ static int open_tun(const char *name)
 	return fd;
 }
 
-/* Puts what has been routed into the device on the link. */
+/* Takes the packets routed into the device and queues them for the link. */
 static void take(struct way *way)
 {
 	static _Thread_local char bytes[LONGEST];
@@ -78,7 +78,7 @@ static void take(struct way *way)
 	}
 }
 
-/* Lets out what is due; how long until the next packet is. */
+/* Sends the packets that are due; returns the time until the next one is. */
 static uint64_t let_out(struct way *way)
 {
 	uint64_t time = now();
@@ -88,7 +88,7 @@ static uint64_t let_out(struct way *way)
 
 		if (packet->due > time)
 			return packet->due - time;
-		/* What the kernel does not take is lost, as on any link. */
+		/* A packet that the kernel refuses is lost, as on any link. */
 		if (write(way->tun, packet->bytes, packet->length) < 0 && errno == EBADF)
 			die("write: %s", strerror(errno));
 		free(packet->bytes);

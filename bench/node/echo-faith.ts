@@ -1,4 +1,4 @@
-// An echo over a faith listener: `echo-faith PORT…`.
+// Runs an echo over a faith listener: `echo-faith PORT…`.
 import { createFaithInterface, setKeepfaith } from '../../index.js'
 import { echo } from './echo.js'
 

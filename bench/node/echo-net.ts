@@ -1,4 +1,4 @@
-// An echo over plain servers: `echo-net PORT…`.
+// Runs an echo over plain servers: `echo-net PORT…`.
 import { createServer } from 'node:net'
 
 import { echo } from './echo.js'

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 
-/** Sends back what comes, and ends when the other side has ended. */
+/** Sends everything back, and ends after the client ends. */
 export function echo(socket: Socket): void {
   socket.setNoDelay(true)
   socket.on('error', () => socket.destroy())

@@ -1,8 +1,8 @@
-// The native relay with an access list of some length: `relay LENGTH`.
+// Runs the native relay with an access list of LENGTH rules: `relay LENGTH`.
 import { createFaithInterface, setKeepfaith } from '../../index.js'
 import type { AccessRule } from '../../index.js'
 
-/** Denials of single addresses that nobody dials, no two of them adjacent. */
+/** Denials of single addresses that the load never dials, no two of them adjacent. */
 function denials(count: number): AccessRule[] {
   return Array.from({ length: count }, (_, index) => {
     const address = 2 * index

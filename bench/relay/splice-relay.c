@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * A relay with nothing in it but the relaying: no policy, no limits, no timeouts, no log, one way to be
- * configured. It shows how far any relay made of kernel sockets could get on a local route, and so how
- * much of a figure is the kernel's and how much the relay's.
+ * A bare relay: no policy, no limits, no timeouts, no log, one possible configuration. It shows the best that a relay
+ * made of kernel sockets can reach on a local route, and so divides a figure into the kernel's part and the relay's
+ * part.
  *
  *   splice-relay --ports 5201,8000-8003 [--threads 1] [--pipe 262144] [--listen-in /proc/PID/ns/net]
  *
  * Theory of operation
  *
- * A thread has an epoll loop, listening sockets (SO_REUSEPORT), pipes and sessions of its own. A client
- * is accepted on whatever address it dialled; the last 32 bits of that address are the IPv4 address to
- * connect to. A session is two directions. In each, what has been read is written before anything more
- * is read:
+ * Each thread has its own epoll loop, listening sockets (SO_REUSEPORT), pipes and sessions. It accepts a client on
+ * any dialled address; the last 32 bits of that address are the IPv4 address to connect to. A session has two
+ * directions. Each direction writes everything it has read before it reads more:
  *
  *   small   recv() into the thread's buffer and send() at once: cheapest for a request or a reply.
  *   bulk    after a read that filled the buffer: splice() into a pipe and out of it, until nothing
  *           more comes.
  *
- * A direction holds a pipe only while bytes are in it; what a send() leaves over goes into one, too. An
- * end of file is passed on by shutdown() once the pipe is empty, any error by resetting both sides.
- * Sockets are watched edge-triggered for everything, once and for all, so there is nothing to re-arm.
+ * A direction holds a pipe only while bytes are in it; bytes that a send() left over go into one, too. The relay
+ * passes on an end of file by shutdown() once the pipe is empty, and any error by resetting both sides. Each socket is
+ * watched edge-triggered for all events from the start, so nothing is re-armed.
  *
- * With --listen-in clients are accepted in another network namespace, and their packets are forwarded to it and from it.
- * Servers are connected in the relay's own.
+ * With --listen-in the relay accepts clients in another network namespace; the host forwards their packets to it. The
+ * relay connects to servers in its own namespace.
  */
 #include "../load/program.h"
 
@@ -89,7 +88,7 @@ static struct pipe *take_pipe(struct thread *thread)
 
 	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0)
 		die("pipe: %s", strerror(errno));
-	/* Past the user's share of pipe pages the default will have to do. */
+	/* Uses the default size once the user's share of pipe pages is spent. */
 	if (fcntl(ends[1], F_SETPIPE_SZ, pipe_size) < 0 && errno != EPERM)
 		die("F_SETPIPE_SZ: %s", strerror(errno));
 	pipe = allocate(1, sizeof(*pipe));
@@ -128,12 +127,12 @@ static void end_session(struct thread *thread, struct session *session, bool res
 			setsockopt(side->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 		close(side->fd);
 	}
-	/* An event of the other side may still be in this turn's batch. */
+	/* Frees the session later: an event of the other side may still be in this turn's batch. */
 	session->next = thread->dead;
 	thread->dead = session;
 }
 
-/* Empties the pipe into the other side; false when it is full or broken. */
+/* Empties the pipe into the other side; false if that side is full or broken. */
 static bool drain(struct thread *thread, struct side *from)
 {
 	struct side *to = from->other;
@@ -161,13 +160,13 @@ static void keep_rest(struct thread *thread, struct side *from, const char *byte
 {
 	from->other->writable = false;
 	from->pipe = take_pipe(thread);
-	/* No pipe that root makes has less room than the buffer. */
+	/* Any pipe that root makes has at least the room of the buffer. */
 	if (write(from->pipe->in, bytes, length) != (ssize_t)length)
 		die("write to a pipe: %s", strerror(errno));
 	from->pipe->held = length;
 }
 
-/* Reads once, and passes on what it can; the length read, 0 at the end of file, or less than 0. */
+/* Reads once and passes on as much as it can. Returns the length read, 0 at the end of file, or less than 0. */
 static ssize_t pass_small(struct thread *thread, struct side *from)
 {
 	ssize_t length = recv(from->fd, thread->buffer, SMALL, 0);
@@ -203,7 +202,7 @@ static ssize_t pass_bulk(struct thread *thread, struct side *from)
 	return length;
 }
 
-/* Moves what can be moved from one side to the other. */
+/* Moves as much as possible from one side to the other. */
 static void move(struct thread *thread, struct side *from)
 {
 	struct session *session = from->session;
@@ -238,7 +237,7 @@ static void handle(struct thread *thread, struct side *side, uint32_t events)
 		int error = 0;
 		socklen_t length = sizeof(error);
 
-		/* A hang-up alone is both ends of file, which reading will find. */
+		/* A hang-up alone means both ends of file; reading finds them. */
 		if (getsockopt(side->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 || error != 0) {
 			end_session(thread, side->session, true);
 			return;
@@ -251,7 +250,7 @@ static void handle(struct thread *thread, struct side *side, uint32_t events)
 	if ((events & EPOLLOUT) && !side->session->dead && !side->writable) {
 		side->writable = true;
 		move(thread, side->other);
-		/* Before the server was connected its own direction could not begin. */
+		/* Starts the server's direction, which could not begin before the connect. */
 		if (!side->session->dead)
 			move(thread, side);
 	}
@@ -314,7 +313,7 @@ static void listen_on(uint16_t port, void *with)
 	switch_on(fd, SOL_SOCKET, SO_REUSEADDR);
 	switch_on(fd, SOL_SOCKET, SO_REUSEPORT);
 	switch_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-	/* Inherited by every accepted socket. */
+	/* Every accepted socket inherits this option. */
 	switch_on(fd, IPPROTO_TCP, TCP_NODELAY);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 65535) < 0)
 		die("port %u: %s", port, strerror(errno));
@@ -322,7 +321,7 @@ static void listen_on(uint16_t port, void *with)
 	watch(with, fd, EPOLLIN, (void *)((uintptr_t)fd << 1 | LISTENER));
 }
 
-/* New sockets of this thread are made in that network namespace from now on; gives the one it was in. */
+/* Makes this thread's new sockets in that network namespace from now on; returns its former namespace. */
 static int enter(int namespace)
 {
 	int before = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -367,7 +366,7 @@ int main(int count, char **arguments)
 	const char *elsewhere = option(arguments, "listen-in", "/proc/self/ns/net");
 	struct rlimit files;
 
-	/* splice() knows no MSG_NOSIGNAL. */
+	/* Ignores SIGPIPE: splice() has no MSG_NOSIGNAL. */
 	signal(SIGPIPE, SIG_IGN);
 	pipe_size = (int)number(arguments, "pipe", "262144");
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

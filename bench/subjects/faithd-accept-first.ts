@@ -6,6 +6,6 @@ export default {
   title: 'faithd, accept first',
   kind: 'faithd',
   about:
-    'with --no-connect-first: the client is answered before the server is connected, as by peers',
+    'with --no-connect-first: the client is answered before the server is connected, as the peers do',
   start: (bed) => startFaithd(bed, ['--no-connect-first']),
 } satisfies Subject

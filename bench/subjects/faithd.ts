@@ -5,6 +5,6 @@ export default {
   name: 'faithd',
   title: 'faithd',
   kind: 'faithd',
-  about: 'this checkout as it is built, connect-first as by default',
+  about: 'the build of this checkout, connect-first as by default',
   start: (bed) => startFaithd(bed),
 } satisfies Subject

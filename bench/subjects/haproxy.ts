@@ -6,7 +6,7 @@ import { relayedPorts, serverAddresses } from '../bed.js'
 import type { Bed } from '../bed.js'
 import type { Subject } from '../subject.js'
 
-/** Pipes, and whatever else HAProxy opens beside two descriptors a session. */
+/** Pipes and other descriptors of HAProxy besides two per session. */
 const spare = 1000
 const pipes = 256
 
@@ -24,9 +24,9 @@ export default {
   },
 } satisfies Subject
 
-/** A server without a port is connected on the one that the client dialled. */
+/** Connects to the dialled port, because the server is configured without one. */
 function configuration({ machine }: Bed): string {
-  // Past the limit of descriptors HAProxy would not start.
+  // Stays below the limit of descriptors; HAProxy would not start otherwise.
   const sessions = Math.min(100_000, Math.floor((machine.descriptors - spare) / 2))
   const listeners = serverAddresses.map(
     (address, index) => `

@@ -9,7 +9,7 @@ function start(bed: Bed, ...more: string[]): void {
   bed.relay(bed.programs.spliceRelay, args)
 }
 
-/** Joins the network namespace of a process to the router, which forwards the prefix to it. */
+/** Connects a process's network namespace to the router, which forwards the prefix to it. */
 function behindAPair(pid: number): string {
   const inside = `nsenter --net=/proc/${pid}/ns/net`
   return `
@@ -31,7 +31,8 @@ export default [
     name: 'splice-relay',
     title: 'bare splice relay',
     kind: 'limit',
-    about: 'C, a local route, splice and nothing else: how far a relay of kernel sockets can get',
+    about:
+      'C, a local route, splice and nothing else: the best that a relay of kernel sockets can reach',
     async start(bed: Bed) {
       await bed.localRoute()
       start(bed)
@@ -41,7 +42,7 @@ export default [
     name: 'splice-relay-forwarded',
     title: 'bare relay, forwarded to',
     kind: 'limit',
-    about: 'the same with its clients in a namespace that the router forwards to, as with faithd',
+    about: 'the same, with clients in a namespace that the router forwards to, as with faithd',
     async start(bed: Bed) {
       const { router } = bed.lab
       const script = 'echo made && exec sleep infinity'

@@ -5,9 +5,9 @@ import { addresses, waitFor } from '../../lab/index.js'
 import type { Bed } from '../bed.js'
 import type { Subject } from '../subject.js'
 
-/** The well-known prefix is not for addresses of documentation networks (RFC 6052 section 3.1). */
+/** RFC 6052 section 3.1 excludes documentation addresses from the well-known prefix. */
 const prefix = '2001:db8:64::'
-/** What clients look like to the server. */
+/** Addresses of the clients as the server sees them. */
 const pool = '203.0.113.0/24'
 const device = 'nat64'
 
@@ -36,7 +36,7 @@ data-dir ${directory}
       return (await router.run('ip', ['link', 'show', device])).code === 0
     })
     const setUp = (...command: string[]) => bed.configure(router, 'ip', command)
-    // The default queue of a TUN drops under load; faithd makes its own as long.
+    // The default queue of a TUN drops packets under load; this length is faithd's own.
     await setUp('link', 'set', device, 'txqueuelen', '10000', 'up')
     await setUp('route', 'add', pool, 'dev', device)
     await setUp('-6', 'route', 'add', `${prefix}/96`, 'dev', device)

@@ -33,7 +33,7 @@ export default {
   quick: true,
   headline: { up_1: 'up', down_1: 'down' },
   metrics: (settings) => loads(settings).map(metric),
-  // iperf3 takes a moment to meet and to part.
+  // Adds the time that iperf3 needs to start and to finish.
   duration: (settings) => loads(settings).length * (bulkSeconds(settings.seconds) + 0.3),
   async run(bed, settings) {
     const values: Record<string, number> = {}

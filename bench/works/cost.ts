@@ -3,13 +3,13 @@ import { bulk, bulkSeconds, exchanges } from '../load.js'
 import { relays } from '../work.js'
 import type { Metric, Values, Work } from '../work.js'
 
-/** CPU time of the relay alone, where it has a process, and of everybody, per unit of work. */
+/** CPU time per unit of work: of the relay, if it has a process, and of the whole path. */
 function cost(name: string, cpu: CpuTime, units: number, scale: number): Values {
   const values: Values = {}
   if (cpu.relay !== undefined && cpu.relay > 0) values[name] = (cpu.relay / units) * scale
   const all = [cpu.load, cpu.server, cpu.relay, cpu.kernel]
   const known = all.filter((time) => time !== undefined)
-  // Without the load's time the sum would look like a saving.
+  // Omits the sum if a party's time is unknown: the sum would look like a saving.
   if (known.length === all.length) {
     values[`${name}_all`] = (known.reduce((sum, time) => sum + time, 0) / units) * scale
   }
@@ -20,14 +20,14 @@ function pair(key: string, group: string, unit: string, digits: number): Metric[
   const common = { group, unit, better: 'less', digits } as const
   return [
     { key, title: 'relay', ...common },
-    { key: `${key}_all`, title: 'everybody', ...common },
+    { key: `${key}_all`, title: 'whole path', ...common },
   ]
 }
 
 export default {
   name: 'cost',
   title: 'Cost',
-  about: 'CPU time per GB and per 1,000 connections: of the relay, and of everybody together',
+  about: 'CPU time per GB and per 1,000 connections: of the relay, and of the whole path',
   kinds: relays,
   reference: 'faithd',
   quick: true,

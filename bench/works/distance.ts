@@ -6,15 +6,15 @@ import type { Way } from '../load.js'
 import { relays } from '../work.js'
 import type { Metric, Work } from '../work.js'
 
-/** One way between the client and the router, in milliseconds, and what the link carries in Mbit/s. */
+/** One-way delay between the client and the router in milliseconds, and the link's rate in Mbit/s. */
 const delay = 20
 const rate = 500
-const group = `${delay} ms each way to the client, ${rate} Mbit/s: until all has come`
+const group = `${delay} ms each way to the client, ${rate} Mbit/s: until all has arrived`
 const sizes = [1, 10] as const
 const ways = ['up', 'down'] as const
 const repeated = 3
 
-/** What is routed from one of the edge's links to the other goes by a device that keeps it for a while. */
+/** Routes packets between the edge's two links through a device that delays them. */
 async function lay(bed: Bed, edge: Host): Promise<void> {
   const devices = [
     ['lan0', 'longup'],
@@ -23,7 +23,7 @@ async function lay(bed: Bed, edge: Host): Promise<void> {
   const names = devices.map(([, device]) => device).join(',')
   const args = ['--devices', names, '--delay', String(delay), '--rate', String(rate)]
   await edge.spawn(bed.programs.way, args).line(/^laid$/)
-  // What comes out of it comes from another direction than its sender is in.
+  // Disables reverse-path filtering: packets come out of a device that does not lead back to their sender.
   for (const name of ['all', 'default', ...devices.map(([, device]) => device)]) {
     await bed.setSysctl(edge, `net/ipv4/conf/${name}/rp_filter`, 0)
   }

@@ -3,7 +3,7 @@ import { exchanges, rate, times } from '../load.js'
 import { relays } from '../work.js'
 import type { Metric, Settings, Work } from '../work.js'
 
-/** 10 to 10,000 sessions, or as many as one process may have the descriptors for. */
+/** Steps from 10 to 10,000 sessions, or to as many as one process has descriptors for. */
 function steps({ quick, mostSessions }: Settings): number[] {
   const most = Math.min(10_000, Math.floor(mostSessions / 500) * 500)
   return quick ? [10, 1000] : [10, 100, 1000, most]

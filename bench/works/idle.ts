@@ -13,7 +13,7 @@ function sessions(bed: Bed, settings: Settings): number {
   return Math.min(wanted(settings), sessionsAtMost, settings.mostSessions)
 }
 
-/** What others get while the sessions are held, or while none is. */
+/** Measures other traffic while the sessions are held, and while none is. */
 async function others(bed: Bed, name: string, { seconds, quick }: Settings): Promise<Values> {
   const kept = await exchanges(bed, name, { mode: 'keep', connections: 64, seconds })
   const values = { rate: rate(kept), p99: times(kept.exchange).p99 / 1000 }
@@ -22,7 +22,7 @@ async function others(bed: Bed, name: string, { seconds, quick }: Settings): Pro
   return { ...values, bulk: gigabits }
 }
 
-/** The same, and how many per cent it is of what they got with none held. */
+/** Adds each figure's percentage of its value without held sessions. */
 function compared(beside: Values, alone: Values): Values {
   const shares = Object.entries(beside).map(([key, value]) => {
     return [`${key}_kept`, (100 * value) / (alone[key] ?? Number.NaN)]
@@ -30,11 +30,11 @@ function compared(beside: Values, alone: Values): Values {
   return { ...beside, ...(Object.fromEntries(shares) as Values) }
 }
 
-/** Memory is taken first and from a fresh relay: later it would find room that others have left. */
+/** Measures memory first and on a fresh relay: later the sessions would use room that other traffic left. */
 async function hold(bed: Bed, count: number): Promise<[HeldSessions, Values]> {
   const before = bed.footprint()
   const held = await HeldSessions.open(bed, count)
-  // What was needed only for opening them may go back.
+  // Waits for memory that only the opening needed to be freed.
   await pause(300)
   const after = bed.footprint()
   if (after.processes === 0) return [held, {}]
@@ -52,8 +52,8 @@ export default {
   headline: { memory: '', descriptors: 'descriptors' },
   metrics(settings) {
     const count = wanted(settings).toLocaleString('en-US')
-    const own = `${count} held: what one costs the relay's process`
-    const beside = `others while ${count} are held, and how that compares with none held`
+    const own = `${count} held: cost of each in the relay's process`
+    const beside = `other traffic while ${count} are held, compared with none held`
     const more = { group: beside, better: 'more' } as const
     const less = { group: beside, better: 'less' } as const
     return [
@@ -85,7 +85,7 @@ export default {
     const beside = await others(bed, `64 kept beside ${count} idle`, settings)
     await held.release()
     await waitFor('the sessions to end', () => bed.footprint().descriptors < idle + count / 10)
-    // Their sockets are freed a little later.
+    // The kernel frees their sockets a little later.
     await pause(300)
     const alone = await others(bed, '64 kept beside none', settings)
     return { sessions: count, ...own, ...compared(beside, alone) }

@@ -4,7 +4,7 @@ import type { Metric, Work } from '../work.js'
 
 const baseline = 'forwarding'
 
-/** A time, and how much of it is the subject's own doing. */
+/** A time, and the part of it that the subject adds. */
 function both(key: string, group: string, title: string): [Metric, Metric] {
   const common = { group, unit: 'µs', better: 'less', digits: 1 } as const
   return [
@@ -19,12 +19,12 @@ const exchanging = 'one exchange at a time on a kept connection'
 export default {
   name: 'latency',
   title: 'Latency',
-  about: 'of connect() and of one small exchange, alone, and what is added to plain forwarding',
+  about: 'of connect() and of one small exchange, alone, and the time added to plain forwarding',
   kinds: relays,
   reference: 'faithd',
   quick: true,
   headline: { connect: 'connect()', reply: 'to reply', exchange: 'exchange' },
-  // A relay that accepts first answers connect() without the server; until the reply all did the same.
+  // A relay that accepts first answers connect() before the server does; until the reply all have done the same work.
   metrics: () => [
     ...both('connect', connecting, 'connect()'),
     ...both('reply', connecting, 'connect to reply'),
