@@ -133,7 +133,7 @@ test('SIGHUP without a file changes nothing, and says what would', async (t) => 
   await reloadAccessList(relay, parseOptions(['--permit', '10.0.0.0/8']), log)
   t.deepEqual(set, [])
   t.is(lines.length, 1)
-  t.regex(lines[0]?.msg ?? '', /-f names one$/)
+  t.regex(lines[0]?.msg ?? '', /name one with -f$/)
 })
 
 test('SIGHUP warns of loopback rules in a file that have no effect', async (t) => {

@@ -5,7 +5,7 @@ import { limitWarnings, loopbackWarnings } from '../cli/warnings.js'
 const rules = (...lines: string[]) => loopbackWarnings(lines.join('\n'), parseOptions([]))
 
 const ineffective = (destination: string) =>
-  `a rule permits ${destination}, which is denied all the same: loopback needs --allow-loopback`
+  `a rule permits ${destination}, but faithd denies it: loopback needs --allow-loopback`
 
 test('rules that permit loopback in vain are warned of, with what to do', (t) => {
   t.deepEqual(rules('::/0 permit 127.0.0.1/32'), [ineffective('127.0.0.1/32')])
@@ -37,9 +37,9 @@ const warnings = (...args: string[]) => limitWarnings(parseOptions(args), effect
 
 test('limits that descriptors do not allow are warned of, with what to do', (t) => {
   t.deepEqual(warnings('--max-sessions', '1000'), [
-    'the limit of descriptors allows 200 held SYNs, not --max-held 4096; further clients are answered before their ' +
-      'servers; raise it by ulimit -n, or LimitNOFILE= of systemd',
-    'the limit of descriptors allows 400 sessions, not --max-sessions 1000; raise it by ulimit -n, or LimitNOFILE= of systemd',
+    'the descriptor limit allows 200 held SYNs, not --max-held 4096; faithd accepts further clients before their ' +
+      "servers are connected; raise it with ulimit -n, or with systemd's LimitNOFILE=",
+    "the descriptor limit allows 400 sessions, not --max-sessions 1000; raise it with ulimit -n, or with systemd's LimitNOFILE=",
   ])
 })
 

@@ -47,5 +47,5 @@ test('a name is unknown where there is no database', (t) => {
       }),
     { instanceOf: FaithError },
   )
-  t.is(error.hint, 'name it by its port number')
+  t.is(error.hint, 'give its port number instead')
 })

@@ -99,11 +99,11 @@ for (const [facts, why] of [
   [{ reason: 'denied', cause: 'denied-no-match' }, 'denied: no rule permits it'],
   [
     { reason: 'denied', cause: 'special-purpose' },
-    'denied: a special-purpose address that no rule opens',
+    'denied: a special-purpose address that no rule names',
   ],
   [
     { reason: 'denied', cause: 'own-address' },
-    'denied: an address of the router itself that no rule opens',
+    'denied: an address of the router itself that no rule names',
   ],
   [{ reason: 'denied', cause: 'loopback' }, 'denied: a loopback address, without --allow-loopback'],
   [
@@ -112,11 +112,11 @@ for (const [facts, why] of [
   ],
   [
     { reason: 'limit', cause: 'max-sessions-per-client' },
-    'limit: as many sessions of the client as --max-sessions-per-client allows',
+    'limit: --max-sessions-per-client is reached',
   ],
   [
     { reason: 'error', cause: 'no-source', errno: -99 },
-    'error: it cannot come from its source address (EADDRNOTAVAIL)',
+    'error: faithd cannot connect from the source address (EADDRNOTAVAIL)',
   ],
 ] as const) {
   test(`the log says of a refusal: ${why}`, (t) => {

@@ -1,4 +1,4 @@
-/** The access list of faithd: the rules of the command line, then those of a file that can be read again. */
+/** Loads the access list of faithd: the rules of the command line, then those of the `--acl` file. */
 import { checkAccessList, type FaithRelay, readAccessList } from '../index.js'
 import { FaithError } from '../lib/errors.js'
 import { explain, UsageError } from './exit.js'
@@ -8,17 +8,17 @@ import { loopbackWarnings } from './warnings.js'
 
 type Given = Pick<FaithdOptions, 'rules' | 'accessListFile'>
 
-/** An access list that can be put in force. */
+/** An access list without a malformed rule. */
 export interface LoadedAccessList {
   text: string
-  /** How many rules it has; without any, it permits every public destination. */
+  /** The number of rules. A list without rules permits every public destination. */
   rules: number
 }
 
 /**
- * The access list as it is now.
+ * Reads the access list as it is now.
  *
- * @throws UsageError for a rule of the command line; FaithError `ERR_FAITH_ACCESS_LIST` for the file
+ * @throws UsageError for a bad rule of the command line; FaithError `ERR_FAITH_ACCESS_LIST` for the file
  */
 export async function loadAccessList({ rules, accessListFile }: Given): Promise<LoadedAccessList> {
   const own = rules.map(({ action, destination }) => `::/0 ${action} ${destination}`).join('\n')
@@ -26,7 +26,7 @@ export async function loadAccessList({ rules, accessListFile }: Given): Promise<
   return { text: `${own}\n${file}`, rules: count(own) + checkAccessList(file) }
 }
 
-/** Reads the file again, and puts it in force or keeps what is; says which, and never fails. */
+/** Reads the file again and puts it in force. On an error it keeps the list in force and logs why; it never throws. */
 export async function reloadAccessList(
   relay: FaithRelay,
   options: Given & Pick<FaithdOptions, 'endDenied' | 'relay'>,
@@ -34,7 +34,7 @@ export async function reloadAccessList(
 ): Promise<void> {
   const { accessListFile, endDenied } = options
   if (accessListFile === undefined) {
-    log.info('SIGHUP: there is no access list file to read again; -f names one')
+    log.info('SIGHUP: faithd has no access list file to read again; name one with -f')
     return
   }
   try {
@@ -48,7 +48,7 @@ export async function reloadAccessList(
   }
 }
 
-/** Says how many rules are in force. An empty file is legal, and seldom meant. */
+/** Logs the number of rules in force. It warns of an empty file, which is legal but seldom meant. */
 export function tellRules(log: Logger, what: string, rules: number): void {
   if (rules > 0) log.info({ rules }, `${what}: ${rules} ${rules === 1 ? 'rule' : 'rules'} in force`)
   else log.warn({ rules }, `${what}: no rule, so every public destination is permitted`)

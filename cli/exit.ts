@@ -1,4 +1,4 @@
-/** How faithd ends: sysexits(3) codes, and which error means which. */
+/** Maps errors to exit codes of sysexits(3), and to one line of explanation. */
 import { FaithError } from '../lib/errors.js'
 
 /** The exit codes, after sysexits(3). */
@@ -25,12 +25,12 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [Exit.permission, 'not permitted; the message names the capability'],
   [
     Exit.config,
-    'configuration: keepfaith is not set, bad rules, no such source, or the interface exists',
+    'configuration: no -k, a bad rule, an unknown source address, or the interface exists',
   ],
   [130, 'ended at once by a second SIGINT; 143 by a second SIGTERM'],
 ]
 
-/** A reason of the command's own to stop, with its exit code. */
+/** An error of the command itself, not of the library, with its exit code. */
 export class ExitError extends Error {
   override readonly name: string = 'ExitError'
   readonly exitCode: number
@@ -41,7 +41,7 @@ export class ExitError extends Error {
   }
 }
 
-/** A command line that cannot be understood. */
+/** A malformed command line. */
 export class UsageError extends ExitError {
   override readonly name = 'UsageError'
 
@@ -50,12 +50,12 @@ export class UsageError extends ExitError {
   }
 }
 
-/** The exit code for whatever stopped faithd. */
+/** Gives the exit code for the error that stopped faithd. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof ExitError) return error.exitCode
   if (!(error instanceof FaithError)) return Exit.software
   switch (error.code) {
-    // What they object to was said on the command line.
+    // The bad value came from the command line.
     case 'ERR_FAITH_ARGUMENT':
     case 'ERR_FAITH_NAME':
     case 'ERR_FAITH_PORT':
@@ -74,11 +74,11 @@ export function exitCodeOf(error: unknown): number {
   }
 }
 
-/** An error in one line: what, why, and what to do. */
+/** Explains an error in one line: what failed, why, and the remedy. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (!(error instanceof FaithError)) return error.message
-  // An access list with several malformed rules has a line for each.
+  // The message about an access list has a line for each malformed rule.
   const message = error.message.replaceAll('\n', '; ')
   return error.hint === undefined ? message : `${message}; ${error.hint}`
 }

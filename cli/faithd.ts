@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * faithd: the daemon. It reads the command line, makes a faith interface, relays until it is told to stop, lets the
- * sessions drain, and says what it did.
+ * faithd: the daemon. It reads the command line, makes a faith interface, relays until a signal stops it, drains the
+ * sessions, and logs the totals.
  */
 import { answerUserSignals, refuseInspector } from './user-signals.js'
 import { readFileSync } from 'node:fs'
@@ -93,11 +93,11 @@ async function serve(options: FaithdOptions, lines: LogLines, log: Logger): Prom
     log.info({ signal: end, drainMs: options.drainMs }, `${end}: no longer capturing, draining`)
     await relay.close({ drainMs: options.drainMs })
   }
-  // The drain of the relay is over: its clients have their bytes, or are too late.
+  // The relay's drain is over: clients have their bytes, or are too late.
   await faith.close({ drainMs: 0 })
 
   untold.end()
-  // The shortcut ends with the interface; the line tells of what was.
+  // Closing the interface clears `shortcut`; the totals report its state before.
   const totals = { relay: relay.stats(), interface: { ...faith.stats(), shortcut } }
   log.info(totals, `ended: ${totalsLine(totals.relay, totals.interface)}`)
   return end instanceof FaithError ? Exit.unavailable : Exit.ok
@@ -109,7 +109,7 @@ async function openRelay(
   options: FaithdOptions,
   log: Logger,
 ): Promise<library.FaithRelay> {
-  // Records that no line is written for need not cross from Rust at all.
+  // Without `info` lines the log needs no session records, so Rust need not pass them.
   const sessionEvents = log.isLevelEnabled('info')
   const relay = await faith.relay({
     ...options.relay,
@@ -149,7 +149,7 @@ function announce(
   }
 }
 
-/** The library, loaded only now: help and usage errors need no addon. From now on a thread of it writes the log. */
+/** Loads the library late: help and usage errors need no addon. From here on a thread of the addon writes the log. */
 async function loadLibrary(lines: LogLines, log: Logger): Promise<typeof library & typeof lists> {
   try {
     const { native } = await import('../lib/native.js')
@@ -162,7 +162,7 @@ async function loadLibrary(lines: LogLines, log: Logger): Promise<typeof library
   }
 }
 
-/** Has the log tell what Node would write to stderr itself, and wait there for a reader. */
+/** Sends Node's warnings and crashes to the log. Node would write them to stderr itself, and block on a full pipe. */
 function logTrouble(log: Logger): void {
   process.removeAllListeners('warning')
   process.on('warning', ({ name, message }) => log.warn(`${name}: ${message}`))
@@ -185,13 +185,13 @@ function forwardsIPv6(): boolean {
 }
 
 function version(): string {
-  // The package refers to itself by name, from cli/ and from dist/cli/ alike.
+  // The package's own name resolves from cli/ and from dist/cli/.
   const manifest = readFileSync(new URL(import.meta.resolve('faithd/package.json')), 'utf8')
   return (JSON.parse(manifest) as { version: string }).version
 }
 
 function print(text: string): number {
-  // A reader that has seen enough, as head(1) may have, is no error.
+  // head(1) may close the pipe early: that is no error.
   process.stdout.on('error', () => {})
   process.stdout.write(text)
   return Exit.ok

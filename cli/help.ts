@@ -1,7 +1,7 @@
 import { EXIT_CODES } from './exit.js'
 import { GROUPS, type Option, TABLE } from './option-table.js'
 
-/** What `faithd --help` prints. */
+/** Makes the text of `faithd --help`. */
 export function helpText(): string {
   const width = Math.max(...TABLE.map((option) => synopsis(option).length))
   const line = (option: Option): string => {
@@ -15,20 +15,21 @@ export function helpText(): string {
 
 Usage: faithd [options] [service]
 
-It makes a faith interface, routes an IPv6 prefix to it, captures the TCP connections that arrive
-there, and carries each to the IPv4 address inside the address its client dialled.
+faithd makes a faith interface and routes an IPv6 prefix to it. It captures the TCP connections to
+that prefix, and relays each to the IPv4 address inside the IPv6 address that the client dialled.
 
-  service  ports to relay: a name from /etc/services, a port, a range, a list of them set apart by
-           commas, or all [all]
+  service  ports to relay: a name from /etc/services, a port, a range, a comma-separated list of
+           these, or all [all]
 
 ${groups.join('\n')}
-Where it goes: --map 2001:db8:64:a::/120=198.51.100.0/24 has 256 addresses mean those, one by one,
---map 2001:db8:64::80=198.51.100.80:8080 has one mean that port of a server, whatever port is
-dialled. The longest IPv6 prefix decides; what no --map holds is read as --mapping says.
+Mapping: --map 2001:db8:64:a::/120=198.51.100.0/24 maps 256 addresses one-to-one.
+--map 2001:db8:64::80=198.51.100.80:8080 maps every port of one address to one port of a server.
+The longest matching IPv6 prefix decides. Addresses that no --map covers follow --mapping.
 
-Who may go there: the first rule that matches decides, those of --permit and --deny first, in their
-order, then those of the file. Where there are rules and none matches, it is denied; where there are
-none at all, it is permitted. A rule of the file is a line, and # begins a comment:
+Access: the first rule that matches decides. faithd tries the rules of --permit and --deny first, in
+the order given, then those of the file. If there are rules and none matches, the connection is
+denied. Without rules, every public destination is permitted. In the file each line is a rule, and
+# begins a comment:
 
   SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]
 
@@ -36,10 +37,11 @@ none at all, it is permitted. A rule of the file is a line, and # begins a comme
   2001:db8:1::/48  permit  198.51.100.0/24  port 80,443,8000-8999  192.0.2.1
   ::/0             permit  0.0.0.0/0
 
-SOURCE is the clients' IPv6 prefix, OUTGOING the router's address that the connections come from.
-Private, link-local and other special-purpose destinations and the router's own addresses are denied
-unless a rule names the block, a part of it, or that very address. A file with a bad line is refused
-whole: faithd does not start with it, and after SIGHUP the rules in force are kept.
+SOURCE is the clients' IPv6 prefix. OUTGOING is the router's address that faithd connects from.
+Private, link-local and other special-purpose destinations are denied unless a rule permits the
+block or a part of it. The router's own addresses are denied unless a rule permits that very one.
+A file with a bad line is refused as a whole: faithd does not start with it, and after SIGHUP it
+keeps the rules in force.
 
 Examples:
   faithd -k
@@ -47,15 +49,15 @@ Examples:
   faithd -k -P 2001:db8:64::/96 ssh,http,8000-8999
       relay some ports of a prefix of your own
   faithd -k --permit 10.1.0.0/16 --permit 0.0.0.0/0
-      let clients reach one private network beside the internet
+      let clients reach one private network and the internet
   faithd -k -f /etc/faithd.conf --max-sessions-per-client 500 --max-rate-per-client 50
-      let a file say who may go where, and no client take up too much
+      read the access rules from a file, and limit each client
 
 Signals:
-  SIGINT, SIGTERM   stop: sessions may go on for as long as --drain says; a second one stops at
-                    once, and clients may not hear of it
-  SIGHUP            read the file of --acl again
-  SIGUSR1, SIGUSR2  log what was relayed so far
+  SIGINT, SIGTERM   stop capturing, and exit when the sessions have ended or --drain is over;
+                    a second one exits at once, and resets for clients may be lost
+  SIGHUP            read the --acl file again
+  SIGUSR1, SIGUSR2  log the totals so far
 
 Exit codes:
 ${codes.join('\n')}

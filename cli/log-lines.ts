@@ -1,29 +1,29 @@
 /**
- * Where the lines of the log go: to stderr, which may be a pipe that is not read.
+ * Writes the lines of the log to stderr, which may be a pipe without a reader.
  *
- * A thread of the addon writes them, so that this thread, which handles signals, never waits. The thread has a bounded
- * queue: lines beyond it are lost, and their number is told as soon as there is room. Sessions end in batches, so the lines
- * of a batch are handed to the thread together. Before the addon is loaded there are a line or two, and nothing is relayed
- * yet: they are written at once.
+ * A thread of the addon writes them, so that this thread, which handles signals, never blocks. The thread's queue is
+ * bounded: lines beyond it are lost, and a later line tells their number. Sessions end in batches, so the lines of a
+ * batch go to the thread together. The few lines before the addon is loaded are written synchronously, because faithd
+ * relays nothing yet.
  */
 import { writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const STDERR = 2
-/** Bytes that may wait for a reader: some thousand lines. */
+/** Bytes that may wait for a reader: several thousand lines. */
 export const QUEUE_BYTES = 1 << 20
 const LOOK_AGAIN_MS = 100
-/** How long the last lines may take; one that reads has them in less. */
+/** Time for the last lines. A reader that keeps up needs less. */
 const END_MS = 1000
 const EXIT_MS = 100
 
 /** A thread that writes lines. */
 export interface LineThread {
-  /** Has lines written; `false` where some are lost. */
+  /** Queues lines. Gives `false` if some are lost. */
   write(lines: string): boolean
-  /** How many were lost since this was last asked; 0 as long as there is no room to tell. */
+  /** Gives the number of lines lost since the last call; 0 while the queue has no room to report them. */
   takeLost(): number
-  /** Waits until all is written, at most for so long. Gives `true` if it is. */
+  /** Waits until the queue is written, for at most `limitMs`. Gives `true` if it is. */
   flush(limitMs: number): boolean
 }
 
@@ -31,9 +31,9 @@ export interface LineThread {
 export class LogLines {
   #thread: LineThread | undefined
   #tellLost: (lost: number) => void = () => {}
-  /** Lines of this turn that the thread does not have yet. */
+  /** Lines of this turn of the event loop, not yet queued. */
   #lines = ''
-  /** Runs while lines were lost that were not told. */
+  /** Runs while lost lines are unreported. */
   #timer: NodeJS.Timeout | undefined
   #gaveUp = false
 
@@ -43,7 +43,7 @@ export class LogLines {
     this.#lines += line
   }
 
-  /** Has a thread write from now on. `tellLost` writes a line about those that were lost. */
+  /** Makes a thread write from now on. `tellLost` writes a line about lost lines. */
   useThread(thread: LineThread, tellLost: (lost: number) => void): void {
     this.#thread = thread
     this.#tellLost = tellLost
@@ -53,7 +53,7 @@ export class LogLines {
     })
   }
 
-  /** Waits a short time until all is written; a reader that does not read keeps nothing from ending. */
+  /** Waits until all is written, for at most a second: a reader that stopped reading must not block the exit. */
   async end(): Promise<void> {
     const thread = this.#thread
     if (thread === undefined) return
@@ -77,7 +77,7 @@ export class LogLines {
     this.#timer ??= setInterval(() => this.#handOver(), LOOK_AGAIN_MS).unref()
   }
 
-  /** Tells of lines that were lost before those that wait here, if there is room. */
+  /** Reports lost lines, if there is room, ahead of the lines that wait here. */
   #look(): void {
     const lost = this.#thread?.takeLost() ?? 0
     if (lost === 0) return
@@ -90,11 +90,11 @@ export class LogLines {
   }
 }
 
-/** Writes at once. A reader that is gone, or does not read, is no reason to stop. */
+/** Writes at once. A closed or full pipe is no reason to stop. */
 export function writeNow(line: string, descriptor = STDERR): void {
   try {
     writeSync(descriptor, line)
   } catch {
-    // No other place would be read instead.
+    // stderr is the only place to report to.
   }
 }

@@ -1,16 +1,16 @@
-/** The log of faithd. Each line is a sentence for people; its facts are fields of the JSON form. */
+/** The log of faithd. Each line is a sentence for people; in JSON its facts are fields too. */
 import { isatty } from 'node:tty'
 import type { FaithdOptions } from './settings.js'
 
 const STDERR = 2
 
-/** The numbers are those of many JSON logs for Node: the higher, the more important. */
+/** Pino's numbers, which many tools for JSON logs know: higher is more important. */
 const LEVELS = { fatal: 60, error: 50, warn: 40, info: 30, debug: 20 } as const
 type Level = keyof typeof LEVELS
 
 const COLOURS: Record<Level, number> = { fatal: 41, error: 31, warn: 33, info: 32, debug: 34 }
 
-/** Writes a line of one level: with facts, which are the fields of the JSON form, or without. */
+/** Writes a line of one level. The facts become fields of the JSON form. */
 interface Write {
   (message: string): void
   (facts: object, message: string): void
@@ -18,14 +18,14 @@ interface Write {
 
 /** A log with a method for each level. */
 export interface Logger extends Readonly<Record<Level, Write>> {
-  /** Tells if lines of this level are written. */
+  /** Tells if the log writes lines of this level. */
   isLevelEnabled(level: Level): boolean
 }
 
-/** Makes a line, without its line feed. */
+/** Formats a line, without its line feed. */
 type Format = (level: Level, facts: object, message: string) => string
 
-/** The log that the options ask for; each line goes to `write`, and ends in a line feed. */
+/** Makes the log that the options ask for. It passes each line, with a line feed, to `write`. */
 export function createLog(
   { logFormat, logLevel }: Pick<FaithdOptions, 'logFormat' | 'logLevel'>,
   write: (line: string) => void,
@@ -54,7 +54,7 @@ export function createLog(
 const json: Format = (level, facts, msg) =>
   JSON.stringify({ level: LEVELS[level], time: new Date().toISOString(), ...facts, msg })
 
-/** As `[2026-11-29 14:03:07.123] INFO: message`, in local time. */
+/** Formats as `[2026-11-29 14:03:07.123] INFO: message`, in local time. */
 function text(colourful: boolean): Format {
   return (level, _facts, message) => {
     const name = level.toUpperCase()

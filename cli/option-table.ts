@@ -1,4 +1,4 @@
-/** Every option of faithd in one table, from which the command line is parsed, checked and explained. */
+/** The table of faithd's options: it parses, checks and explains the command line. */
 import {
   defaults,
   type FaithdOptions,
@@ -16,21 +16,21 @@ import {
   wholeNumber,
 } from './values.js'
 
-/** One option: how it is written, explained and applied. */
+/** One option: its spelling, its help and its effect. */
 export interface Option {
   long: string
   short?: string
-  /** What the value is called in the help; without it the option takes none. */
+  /** The name of the value in the help. An option without it takes no value. */
   value?: string
   help: string
   /** The default, as the help shows it. */
   fallback?: string
-  /** `true` for an option that may be given several times, each of which counts; any other takes one value. */
+  /** `true` lets the option be given several times, to add values. Other options take one value. */
   repeatable?: boolean
   set(options: FaithdOptions, value: string): void
 }
 
-/** Options that are about one thing. */
+/** Options of one topic, under one heading of the help. */
 export interface OptionGroup {
   title: string
   options: readonly Option[]
@@ -42,12 +42,12 @@ const { relay: RELAY } = DEFAULTS
 /** Every option, in the order of the help. */
 export const GROUPS: readonly OptionGroup[] = [
   {
-    title: 'What is captured',
+    title: 'Capture',
     options: [
       {
         long: 'keepfaith',
         short: 'k',
-        help: 'set keepfaith to 1: capture; faithd does not start without',
+        help: 'set keepfaith to 1, which turns capturing on; required',
         set: (options) => (options.keepfaith = true),
       },
       {
@@ -69,51 +69,51 @@ export const GROUPS: readonly OptionGroup[] = [
       },
       {
         long: 'no-routes',
-        help: 'leave the routes to the interface to the administrator',
+        help: 'do not route the prefixes to the interface',
         set: (options) => (options.routes = false),
       },
       {
         long: 'mtu',
         value: 'BYTES',
-        help: 'MTU of the interface: segments are at least 60 shorter',
+        help: 'MTU of the interface; the MSS is at least 60 less',
         fallback: String(DEFAULTS.mtu),
         set: (options, value) => (options.mtu = wholeNumber(value, 1280, 65_535)),
       },
       {
         long: 'no-shortcut',
-        help: 'let every packet pass through faithd and the interface queue',
+        help: 'turn the BPF shortcut off: the pump passes every packet',
         set: (options) => (options.shortcut = false),
       },
       {
         long: 'unsupported',
         value: 'unreachable|drop',
-        help: 'answer to UDP and the like: ICMPv6, or silence',
+        help: 'reply to UDP and the like: ICMPv6 error, or none',
         fallback: DEFAULTS.unsupported,
         set: (options, value) => (options.unsupported = oneOf(['unreachable', 'drop'], value)),
       },
     ],
   },
   {
-    title: 'Where it goes',
+    title: 'Mapping',
     options: [
       {
         long: 'mapping',
         value: 'rfc6052|low32',
-        help: 'where the IPv4 address is inside the IPv6 one',
+        help: 'place of the IPv4 address inside the IPv6 address',
         fallback: RELAY.mapping,
         set: ({ relay }, value) => (relay.mapping = oneOf(['rfc6052', 'low32'], value)),
       },
       {
         long: 'map',
         value: 'IPV6=IPV4',
-        help: 'map an address or a prefix by hand, see below; may be repeated',
+        help: 'map an address or a prefix, see below; may be repeated',
         repeatable: true,
         set: ({ relay }, value) => relay.mappings.push(mapping(value)),
       },
     ],
   },
   {
-    title: 'Who may go there',
+    title: 'Access',
     options: [
       {
         long: 'permit',
@@ -133,69 +133,69 @@ export const GROUPS: readonly OptionGroup[] = [
         long: 'acl',
         short: 'f',
         value: 'FILE',
-        help: 'further rules; SIGHUP reads them again',
+        help: 'file of further rules; SIGHUP reads it again',
         set: (options, value) => (options.accessListFile = value),
       },
       {
         long: 'end-denied',
-        help: 'end the sessions that the rules read again deny, not keep them',
+        help: 'after SIGHUP, end the sessions that the new rules deny',
         set: (options) => (options.endDenied = true),
       },
       {
         long: 'allow-loopback',
-        help: "let 127.0.0.0/8, the router's own loopback, be a destination",
+        help: "let rules permit 127.0.0.0/8, the router's own loopback",
         set: ({ relay }) => (relay.allowLoopback = true),
       },
     ],
   },
   {
-    title: 'What the server sees',
+    title: 'Connections to servers',
     options: [
       {
         long: 'source',
         value: 'ADDRESS',
-        help: 'IPv4 address to connect from; repeated, each client keeps one',
+        help: 'IPv4 address to connect from; if repeated, a client keeps one',
         repeatable: true,
         set: ({ relay }, value) => relay.localAddresses.push(ipv4Address(value)),
       },
       {
         long: 'privileged-source',
         short: 'p',
-        help: 'connect from a port from 600 to 1023',
+        help: 'connect from a source port in 600 to 1023',
         set: ({ relay }) => (relay.privilegedLocalPort = true),
       },
       {
         long: 'proxy-protocol',
         value: '1|2',
-        help: 'tell it the client and what it dialled, in this version',
+        help: 'send a PROXY header with the client and the dialled address',
         set: ({ relay }, value) => (relay.proxyProtocol = oneOf(['1', '2'], value) === '1' ? 1 : 2),
       },
       {
         long: 'copy-dscp',
-        help: "send with the DSCP of the client's SYN",
+        help: "give packets to the server the DSCP of the client's SYN",
         set: ({ relay }) => (relay.copyDscp = true),
       },
     ],
   },
   {
-    title: 'How sessions begin and end',
+    title: 'Sessions',
     options: [
       {
         long: 'no-connect-first',
-        help: 'answer the client before the server is connected',
+        help: 'accept the client before the server is connected',
         set: ({ relay }) => (relay.connectFirst = false),
       },
       {
         long: 'connect-timeout',
         value: 'SECONDS',
-        help: 'how long a server may take to answer',
+        help: 'give up on a server that does not answer for this long',
         fallback: seconds(RELAY.connectTimeoutMs),
         set: ({ relay }, value) => (relay.connectTimeoutMs = milliseconds(value, 'positive')),
       },
       {
         long: 'idle-timeout',
         value: 'SECONDS',
-        help: 'how long a session may carry nothing; 0 for ever',
+        help: 'end a session after this long without a byte; 0: never',
         fallback: seconds(RELAY.idleTimeoutMs),
         set: ({ relay }, value) => (relay.idleTimeoutMs = milliseconds(value, 'zero or positive')),
       },
@@ -222,42 +222,42 @@ export const GROUPS: readonly OptionGroup[] = [
       {
         long: 'max-sessions',
         value: 'N',
-        help: 'sessions at once; 0 for any number',
+        help: 'maximum sessions at once; 0: no limit',
         fallback: `${RELAY.maxSessions}`,
         set: ({ relay }, value) => (relay.maxSessions = wholeNumber(value)),
       },
       {
         long: 'max-sessions-per-client',
         value: 'N',
-        help: 'sessions of one client at once; 0 for any number',
+        help: 'maximum sessions of one client at once; 0: no limit',
         fallback: `${RELAY.maxSessionsPerClient}`,
         set: ({ relay }, value) => (relay.maxSessionsPerClient = wholeNumber(value)),
       },
       {
         long: 'max-rate-per-client',
         value: 'N',
-        help: 'new sessions of one client per second; 0 for any number',
+        help: 'maximum new sessions of one client per second; 0: no limit',
         fallback: `${RELAY.maxRatePerClient}`,
         set: ({ relay }, value) => (relay.maxRatePerClient = wholeNumber(value)),
       },
       {
         long: 'client-prefix-length',
         value: 'BITS',
-        help: 'leading bits of an address that make one client',
+        help: 'length of the IPv6 prefix that counts as one client',
         fallback: `${RELAY.clientPrefixLength}`,
         set: ({ relay }, value) => (relay.clientPrefixLength = wholeNumber(value, 0, 128)),
       },
       {
         long: 'max-held',
         value: 'N',
-        help: 'SYNs held while their servers are connected',
+        help: 'maximum SYNs held while their servers are connected',
         fallback: `${RELAY.maxHeld}`,
         set: ({ relay }, value) => (relay.maxHeld = wholeNumber(value, 1)),
       },
       {
         long: 'max-held-per-client',
         value: 'N',
-        help: 'of these, from one client',
+        help: 'maximum of these from one client',
         fallback: `${RELAY.maxHeldPerClient}`,
         set: ({ relay }, value) => (relay.maxHeldPerClient = wholeNumber(value, 1)),
       },
@@ -269,13 +269,13 @@ export const GROUPS: readonly OptionGroup[] = [
       {
         long: 'debug',
         short: 'd',
-        help: 'as --log-level debug',
+        help: 'same as --log-level debug',
         set: (options) => (options.logLevel = 'debug'),
       },
       {
         long: 'log-format',
         value: LOG_FORMATS.join('|'),
-        help: 'how log lines are written to stderr',
+        help: 'format of the log on stderr',
         fallback: DEFAULTS.logFormat,
         set: (options, value) => (options.logFormat = oneOf(LOG_FORMATS, value)),
       },
@@ -302,7 +302,7 @@ export const GROUPS: readonly OptionGroup[] = [
   },
 ]
 
-/** Every option, without the groups. */
+/** Every option, ungrouped. */
 export const TABLE: readonly Option[] = GROUPS.flatMap(({ options }) => options)
 
 function seconds(time: number): string {

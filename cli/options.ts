@@ -1,7 +1,7 @@
 /**
- * The command line of faithd, parsed by its table of options.
+ * Parses the command line of faithd by its table of options.
  *
- * The order of `--permit` and `--deny` matters, so values are applied one by one as they stand on the line.
+ * The order of `--permit` and `--deny` matters, so the parser applies values one by one, from left to right.
  */
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import type { PortRange } from '../lib/ports.js'
@@ -11,9 +11,9 @@ import { parseService } from './services.js'
 import { defaults, type FaithdOptions, WELL_KNOWN_PREFIX } from './settings.js'
 
 /**
- * What the arguments ask for, defaults filled in.
+ * Parses the arguments and fills in the defaults.
  *
- * @throws UsageError when they cannot be understood
+ * @throws UsageError for an unknown option, a malformed value, or one argument too many
  */
 export function parseOptions(args: readonly string[]): FaithdOptions {
   const options = defaults()
@@ -42,8 +42,8 @@ export function parseOptions(args: readonly string[]): FaithdOptions {
   const [service, server] = services
   if (server !== undefined) {
     throw new UsageError(
-      `'${server}' is one argument too many: faithd relays and starts no local servers, so name one ` +
-        'service, or several set apart by commas',
+      `'${server}' is one argument too many: faithd relays and starts no local servers; name one ` +
+        'service, or a comma-separated list',
     )
   }
   if (service !== undefined) options.ports = ports(service)
@@ -52,7 +52,7 @@ export function parseOptions(args: readonly string[]): FaithdOptions {
 
 type Token = ReturnType<typeof tokenize>[number]
 
-/** The value of an option as it stands on the line; `''` for one that takes none. */
+/** Gives the value of an option as written; `''` if the option takes none. */
 function valueOf({ value: called }: Option, token: Extract<Token, { kind: 'option' }>): string {
   const { value, inlineValue } = token
   if (called === undefined) {
@@ -60,14 +60,14 @@ function valueOf({ value: called }: Option, token: Extract<Token, { kind: 'optio
     return ''
   }
   if (value === undefined) throw new Error(`argument missing: ${called}`)
-  // A value that begins like an option means that the value is missing; a negative number is a (wrong) value.
+  // A value that looks like an option means that the value is missing. A negative number is a wrong value.
   if (!inlineValue && /^-\D/.test(value)) {
     throw new Error(`argument missing: ${called}, before '${value}'`)
   }
   return value
 }
 
-/** The parts of the line. Not strict: this file reports the errors, in the option's own words. */
+/** Splits the line into tokens. It is not strict: this file reports errors with the option as the operator wrote it. */
 function tokenize(args: readonly string[]) {
   const options: NonNullable<ParseArgsConfig['options']> = {}
   for (const entry of TABLE) {

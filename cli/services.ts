@@ -1,4 +1,4 @@
-/** The names of services(5), so that `faithd telnet` means what it meant on BSD. */
+/** Looks up the names of services(5), so that `faithd telnet` works as on BSD. */
 import { readFileSync } from 'node:fs'
 import { FaithError } from '../lib/errors.js'
 import { parsePorts, type PortRange } from '../lib/ports.js'
@@ -6,9 +6,9 @@ import { parsePorts, type PortRange } from '../lib/ports.js'
 const DATABASE = '/etc/services'
 
 /**
- * The ports of the `service` argument: `all`, or a list of names, ports and ranges set apart by commas.
+ * Parses the `service` argument: `all`, or a comma-separated list of names, ports and ranges.
  *
- * @param read - reads services(5); only called when there is a name to look up
+ * @param read - reads services(5); called only to look a name up
  * @throws FaithError `ERR_FAITH_PORT` for an unknown name, or a port that is malformed or out of range
  */
 export function parseService(
@@ -21,7 +21,7 @@ export function parseService(
   )
 }
 
-/** Anything that starts like a number is meant as one, so that its error speaks of ports, not of names. */
+/** Tells if an item is a port. Every item that starts like a number counts, so that its error is about a port. */
 function isPort(item: string): boolean {
   return /^[-\d]/.test(item) || item === ''
 }
@@ -33,7 +33,7 @@ function lookUp(name: string, services: string): number {
     if (number !== undefined && (official === name || aliases.includes(name))) return Number(number)
   }
   throw new FaithError('ERR_FAITH_PORT', `no TCP service is named '${name}' in ${DATABASE}`, {
-    hint: 'name it by its port number',
+    hint: 'give its port number instead',
   })
 }
 

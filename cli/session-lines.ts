@@ -1,48 +1,48 @@
-/** Sessions, refusals and their sums, each in one line of the log. */
+/** Formats sessions, refusals and their sums, each as one line of the log. */
 import type { FaithEndpoint } from '../lib/endpoint.js'
 import type { FaithInterfaceStats } from '../lib/interface.js'
 import type { FaithCause, FaithRefusal } from '../lib/refusal.js'
 import type { FaithRelayStats, FaithUntold } from '../lib/relay-stats.js'
 import type { FaithSession } from '../lib/session.js'
 
-/** Causes in words that fit behind a reason and a colon. */
+/** The text of each cause, to follow a reason and a colon. */
 const CAUSES: Readonly<Record<FaithCause, string>> = {
   'denied-by-rule': 'a rule denies it',
   'denied-no-match': 'no rule permits it',
-  'special-purpose': 'a special-purpose address that no rule opens',
-  'own-address': 'an address of the router itself that no rule opens',
+  'special-purpose': 'a special-purpose address that no rule names',
+  'own-address': 'an address of the router itself that no rule names',
   loopback: 'a loopback address, without --allow-loopback',
   'prohibited-by-host': 'the firewall or the routing table of this host prohibits it',
   'rejected-by-route': 'the route rejected it',
-  'max-sessions': 'as many sessions as --max-sessions allows',
-  'max-sessions-per-client': 'as many sessions of the client as --max-sessions-per-client allows',
-  'max-rate-per-client': 'as many new sessions of the client as --max-rate-per-client allows',
-  'max-undecided': 'as many connections wait for the route as may',
-  'no-mapping': 'it means no IPv4 address',
-  'no-source': 'it cannot come from its source address',
+  'max-sessions': '--max-sessions is reached',
+  'max-sessions-per-client': '--max-sessions-per-client is reached',
+  'max-rate-per-client': '--max-rate-per-client is reached',
+  'max-undecided': 'too many connections wait for the route',
+  'no-mapping': 'the dialled address maps to no IPv4 address',
+  'no-source': 'faithd cannot connect from the source address',
   'no-verdict': 'the route gave no verdict',
-  'client-gave-up': 'the client gave up before it had a server',
+  'client-gave-up': 'the client gave up before its server was connected',
   'no-handshake': 'the client did not complete its handshake',
 }
 
-/** One ended session. */
+/** Describes an ended session. */
 export function sessionLine(session: FaithSession): string {
   const { bytesUp, bytesDown, durationMs, reason } = session
   const what = `${count(bytesUp, 'byte')} up, ${bytesDown} down in ${seconds(durationMs)}`
   return `${endsOf(session)}: ${what}, ${reason}`
 }
 
-/** One attempt that came to no session. */
+/** Describes an attempt that became no session. */
 export function refusalLine(refusal: FaithRefusal): string {
   return `${endsOf(refusal)}: no session after ${seconds(refusal.durationMs)}, ${whyNot(refusal)}`
 }
 
-/** What goes on in a relay. */
+/** Counts the sessions and attempts of the moment. */
 export function activeLine({ sessions, attempts }: FaithRelayStats): string {
   return `${count(sessions.active, 'session')} active, ${count(attempts, 'attempt')} under way`
 }
 
-/** What was relayed, captured and dropped. */
+/** Sums up all that was relayed, captured and dropped. */
 export function totalsLine(relay: FaithRelayStats, faith: FaithInterfaceStats): string {
   const { begun, ended, bytesUp, bytesDown } = relay.sessions
   const { byCause } = relay.refused
@@ -55,7 +55,7 @@ export function totalsLine(relay: FaithRelayStats, faith: FaithInterfaceStats): 
   )
 }
 
-/** Sessions and refusals of some time that have no line of their own. */
+/** Sums up the sessions and refusals of an interval that got no line of their own. */
 export function untoldLine({ sessions, refused }: FaithUntold, intervalMs: number): string {
   const attempts = sum(refused)
   const what = [
@@ -69,11 +69,11 @@ export function untoldLine({ sessions, refused }: FaithUntold, intervalMs: numbe
 
 function whyNot({ reason, cause, code }: FaithRefusal): string {
   const because = cause === undefined ? reason : `${reason}: ${CAUSES[cause]}`
-  // That a server refuses is all that ECONNREFUSED says.
+  // ECONNREFUSED would only repeat `refused`.
   return code === undefined || reason === 'refused' ? because : `${because} (${code})`
 }
 
-/** The client, what it dialled and the server. */
+/** Names the client, the dialled address and the server. */
 function endsOf({ client, destination }: FaithSession | FaithRefusal): string {
   const server = destination.ipv4 === undefined ? '' : ` (${serverOf(destination)})`
   return `${endpoint(client)} to ${endpoint(destination)}${server}`
@@ -83,7 +83,7 @@ function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(3)} s`
 }
 
-/** The largest first, in brackets. */
+/** Lists the counts above zero in brackets, the largest first. */
 function parts(counts: Partial<Record<string, number>>): string {
   const some = Object.entries(counts)
     .map(([what, number = 0]) => ({ what, number }))
@@ -105,7 +105,7 @@ function noun(number: number, one: string): string {
   return number === 1 ? one : `${one}s`
 }
 
-/** The server, with its port where it is not the one that was dialled. */
+/** Names the server, with its port if the client dialled another. */
 function serverOf({ port, ipv4, ipv4Port = port }: FaithSession['destination']): string {
   return ipv4Port === port ? `${ipv4}` : `${ipv4}:${ipv4Port}`
 }

@@ -1,9 +1,9 @@
-/** What the command line can ask for, and what is done where it says nothing. */
+/** The settings of the command line, and their defaults. */
 import type { AccessRule, FaithRelaySettings } from '../index.js'
 import type { PortRange } from '../lib/ports.js'
 import { parseService } from './services.js'
 
-/** What the command line asks for. Times are in milliseconds. */
+/** The settings of one run. Times are in milliseconds. */
 export interface FaithdOptions {
   ports: PortRange[]
   interface: string
@@ -13,10 +13,10 @@ export interface FaithdOptions {
   routes: boolean
   mtu: number
   shortcut: boolean
-  /** The rules that the command line gives itself; they go before those of the file. */
+  /** The rules of `--permit` and `--deny`, which go before those of the file. */
   rules: AccessRule[]
   accessListFile: string | undefined
-  /** Whether a file that is read again ends the sessions it denies. */
+  /** `true` ends the sessions that a file read again denies. */
   endDenied: boolean
   relay: RelaySettings
   drainMs: number
@@ -26,7 +26,7 @@ export interface FaithdOptions {
   version: boolean
 }
 
-/** The options that are the library's own. */
+/** The settings that go to `faith.relay()` unchanged. */
 export interface RelaySettings extends Required<
   Pick<
     FaithRelaySettings,
@@ -51,16 +51,16 @@ export interface RelaySettings extends Required<
   proxyProtocol?: 1 | 2
 }
 
-/** How log lines are written. */
+/** The format of log lines. */
 export type LogFormat = (typeof LOG_FORMATS)[number]
-/** The least important log lines that are written. */
+/** The least important level that the log writes. */
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export const LOG_FORMATS = ['text', 'json'] as const
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
 export const WELL_KNOWN_PREFIX = '64:ff9b::/96'
 
-/** What is done where the command line says nothing. */
+/** Gives the defaults. */
 export function defaults(): FaithdOptions {
   return {
     ports: parseService('all'),

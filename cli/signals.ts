@@ -1,9 +1,9 @@
-/** What faithd does when it is told something: SIGINT and SIGTERM stop it, SIGHUP has it read its rules again. */
+/** Signals of faithd: SIGINT and SIGTERM stop it; on SIGHUP it reads its access list again. */
 import { exitAtOnce } from '../lib/at-exit.js'
 
 /**
- * The first SIGINT or SIGTERM. A second one ends the process at once, with the shell's code for it: what clients would
- * still have been told, their resets included, may be lost.
+ * Waits for the first SIGINT or SIGTERM. A second one ends the process at once, with the shell's exit code for it
+ * (128 + signal). Last bytes and resets for clients may then be lost.
  */
 export function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
@@ -19,8 +19,8 @@ export function stopSignal(): Promise<NodeJS.Signals> {
 }
 
 /**
- * SIGHUPs, from now on. What they ask for is done once it is known how, one at a time; those that come meanwhile ask
- * for it once more, because it may already have looked at what they are about.
+ * Collects SIGHUPs from its creation on, and answers them once `answerBy` has set the work. One run answers all SIGHUPs
+ * that wait. Those that arrive during a run cause another one, because the run may have read the old file already.
  */
 export class Hangups {
   #asked = false
@@ -34,7 +34,7 @@ export class Hangups {
     })
   }
 
-  /** Has each answered by `work`, those that have come already too. */
+  /** Sets the work that answers SIGHUPs, earlier ones included. */
   answerBy(work: () => Promise<void>): void {
     this.#work = work
     void this.#answer()

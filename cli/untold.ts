@@ -1,11 +1,11 @@
-/** Sums of the sessions and refusals without a line of their own. The statistics count lines and sums together. */
+/** Logs sums of the sessions and refusals without a line of their own. The statistics count all of them. */
 import type { FaithRelayStats, FaithUntold } from '../lib/relay-stats.js'
 import type { Logger } from './log.js'
 import { untoldLine } from './session-lines.js'
 
 const INTERVAL_MS = 10_000
 
-/** Writes a line for each interval in which sessions or refusals had none. */
+/** Writes a line for each interval of 10 s in which sessions or refusals got none. */
 export class UntoldSums {
   readonly #stats: () => FaithRelayStats
   readonly #log: Logger

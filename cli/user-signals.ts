@@ -1,7 +1,7 @@
 /**
- * SIGUSR1 and SIGUSR2. Left to Node, the first opens its inspector, by which every user of the host can run code in this
- * process, and the second ends it without a drain. The handlers are there from when this module is evaluated, so faithd
- * imports it before every other.
+ * Handles SIGUSR1 and SIGUSR2. Without a handler, SIGUSR1 makes Node open its inspector, through which every user of the
+ * host can run code in this process, and SIGUSR2 kills the process without a drain. Evaluating this module installs the
+ * handlers, so faithd imports it before every other module.
  */
 import { Exit, ExitError } from './exit.js'
 
@@ -11,15 +11,15 @@ let answer: (signal: UserSignal) => void = () => {}
 process.on('SIGUSR1', () => answer('SIGUSR1'))
 process.on('SIGUSR2', () => answer('SIGUSR2'))
 
-/** Sets the answer to both signals. Before, they do nothing. */
+/** Sets the answer to both signals. Until then they do nothing. */
 export function answerUserSignals(by: (signal: UserSignal) => void): void {
   answer = by
 }
 
 /**
- * Ends the inspector that a SIGUSR1 has opened before there was a handler.
+ * Closes an inspector that a SIGUSR1 opened before the handler was installed.
  *
- * @throws ExitError when there was one: code that is not faithd's may have run
+ * @throws ExitError if one was open, because foreign code may have run
  */
 export async function refuseInspector(): Promise<void> {
   if (!process.features.inspector || isInspected()) return
@@ -28,12 +28,12 @@ export async function refuseInspector(): Promise<void> {
   close()
   throw new ExitError(
     Exit.unavailable,
-    "a SIGUSR1 during the start opened Node's inspector, which is closed again; start faithd again, and send it " +
+    "a SIGUSR1 during the start opened Node's inspector; faithd closed it and stops; start it again, and send " +
       'no SIGUSR1 before it captures',
   )
 }
 
-/** Tells if the inspector was asked for, by `--inspect` and the like. */
+/** Tells if the operator asked for the inspector, with `--inspect` or the like. */
 function isInspected(): boolean {
   const given = [...process.execArgv, process.env['NODE_OPTIONS'] ?? '']
   return given.some((option) => option.includes('--inspect'))

@@ -1,10 +1,10 @@
-/** Warnings about what the command line and the rules ask for: it has no effect, or not the one that it seems to have. */
+/** Warns of options and rules without effect, or with another effect than they seem to have. */
 import type { FaithRelayStats } from '../index.js'
 import type { FaithdOptions } from './settings.js'
 
-const REMEDY = 'raise it by ulimit -n, or LimitNOFILE= of systemd'
+const REMEDY = "raise it with ulimit -n, or with systemd's LimitNOFILE="
 
-/** Finds limits of the command line that the process cannot have. Gives a sentence for each, with the remedy. */
+/** Finds limits of the command line that need more descriptors than the process may open. Gives a sentence for each. */
 export function limitWarnings(
   { relay }: Pick<FaithdOptions, 'relay'>,
   { maxHeld, maxSessions }: Pick<FaithRelayStats, 'maxHeld' | 'maxSessions'>,
@@ -12,21 +12,21 @@ export function limitWarnings(
   const warnings: string[] = []
   if (relay.connectFirst && maxHeld < relay.maxHeld) {
     warnings.push(
-      `the limit of descriptors allows ${maxHeld} held SYNs, not --max-held ${relay.maxHeld}; further clients are ` +
-        `answered before their servers; ${REMEDY}`,
+      `the descriptor limit allows ${maxHeld} held SYNs, not --max-held ${relay.maxHeld}; faithd accepts further ` +
+        `clients before their servers are connected; ${REMEDY}`,
     )
   }
   if (maxSessions < relay.maxSessions) {
     warnings.push(
-      `the limit of descriptors allows ${maxSessions} sessions, not --max-sessions ${relay.maxSessions}; ${REMEDY}`,
+      `the descriptor limit allows ${maxSessions} sessions, not --max-sessions ${relay.maxSessions}; ${REMEDY}`,
     )
   }
   return warnings
 }
 
 /**
- * Finds rules that permit loopback addresses and have no effect, because loopback is not allowed. Gives a sentence for
- * each, with the remedy. `accessList` is the text of every rule, of the command line and of the file.
+ * Finds rules that permit loopback addresses but have no effect without `--allow-loopback`. Gives a sentence for each.
+ * `accessList` is the text of all rules, of the command line and of the file.
  */
 export function loopbackWarnings(
   accessList: string,
@@ -36,11 +36,11 @@ export function loopbackWarnings(
   const permitted = accessList.split('\n').flatMap((line) => loopbackOf(line) ?? [])
   return permitted.map(
     (destination) =>
-      `a rule permits ${destination}, which is denied all the same: loopback needs --allow-loopback`,
+      `a rule permits ${destination}, but faithd denies it: loopback needs --allow-loopback`,
   )
 }
 
-/** The loopback destination that a well-formed rule permits. One that is wider was not written for loopback. */
+/** Gives the loopback destination that a rule permits. A wider destination was not written for loopback. */
 function loopbackOf(rule: string): string | undefined {
   const [, action, destination = ''] = rule.replace(/#.*/, '').trim().split(/\s+/)
   const permits = action?.toLowerCase() === 'permit'

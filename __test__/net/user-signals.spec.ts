@@ -49,7 +49,7 @@ os.execvp(sys.argv[1], sys.argv[1:])`
   t.is(code, 69)
   t.regex(
     stderr,
-    /FATAL: a SIGUSR1 during the start opened Node's inspector, which is closed again/,
+    /FATAL: a SIGUSR1 during the start opened Node's inspector; faithd closed it and stops/,
   )
   t.is((await lab.router.run('ip', ['link', 'show', 'early'])).stdout, '')
 })
