@@ -1,4 +1,4 @@
-//! Links the addon as Node loads it.
+//! Sets the link options of a Node addon.
 
 fn main() {
     napi_build::setup();

@@ -1,11 +1,11 @@
-//! Memory that a BPF program and workers share: how much each worker has been given, and has seen of it.
+//! Memory that a BPF program and the workers share. It counts the SYNs that each worker was given and has seen.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A cache line that begins with a number: the program writes one of a worker's two, the worker the other.
+/// A cache line that begins with a number. Each worker has two: the program writes one, the worker the other.
 #[repr(C, align(64))]
 struct Line(AtomicU64);
 
@@ -16,17 +16,17 @@ struct Backlog {
     seen: Line,
 }
 
-/// The entries of an array map, one for each worker, until this is dropped.
+/// The entries of an array map, one for each worker, mapped until this is dropped.
 #[derive(Debug)]
 pub struct Backlogs {
     entries: NonNull<Backlog>,
     count: usize,
 }
 
-// SAFETY: what it points to is made of atomics, and belongs to no thread.
+// SAFETY: the entries behind the pointer are atomics, and belong to no thread.
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Send for Backlogs {}
-// SAFETY: likewise.
+// SAFETY: the entries behind the pointer are atomics, which any thread may use at any time.
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Sync for Backlogs {}
 
@@ -40,7 +40,7 @@ impl Backlogs {
     pub fn map(map: impl AsFd, count: u32) -> io::Result<Self> {
         let count = count as usize;
         let length = count.checked_mul(size_of::<Backlog>()).ok_or(io::ErrorKind::InvalidInput)?;
-        // SAFETY: the kernel chooses the place, so nothing is mapped over.
+        // SAFETY: the kernel chooses the address, so this replaces no other mapping.
         let place = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -58,9 +58,9 @@ impl Backlogs {
         Ok(Self { entries, count })
     }
 
-    /// Says that `worker` has seen all that it had been given; a worker that has no entry says nothing.
+    /// Records that `worker` has seen all SYNs that it was given. Does nothing for a worker without an entry.
     ///
-    /// What is on its way at this moment may be taken for seen: the numbers advise, and nothing depends on them.
+    /// SYNs that are given at this moment may count as seen: the numbers only guide the choice of a worker.
     #[inline]
     pub fn seen(&self, worker: usize) {
         if let Some(backlog) = self.entries().get(worker) {
@@ -70,8 +70,8 @@ impl Backlogs {
 
     #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn entries(&self) -> &[Backlog] {
-        // SAFETY: the kernel has mapped so many entries, page-aligned, until this is dropped; any bytes are an entry,
-        // and the program changes them one atomic number at a time.
+        // SAFETY: the kernel has mapped `count` entries, page-aligned, until this is dropped. Any bytes are a valid
+        // entry, and the program changes them one atomic number at a time.
         unsafe { std::slice::from_raw_parts(self.entries.as_ptr(), self.count) }
     }
 }

@@ -1,16 +1,16 @@
-//! How many descriptors this process may have (`RLIMIT_NOFILE`, getrlimit(2)).
+//! The limit of descriptors of this process (`RLIMIT_NOFILE`, getrlimit(2)).
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How many are taken to be open where /proc does not tell.
+/// The number of open descriptors to assume if /proc cannot be read.
 const OPEN: usize = 64;
 
-/// Raises the soft limit to the hard one. Node does so by itself at its start; other hosts of this library may not.
+/// Raises the soft limit to the hard one. Node does so at its start; other hosts of this library may not.
 ///
 /// # Errors
-/// Those of setrlimit(2); none is expected, as every process may do this.
+/// Those of setrlimit(2); none is expected, because every process may do this.
 pub fn raise_limit() -> io::Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -19,7 +19,7 @@ pub fn raise_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }
 
-/// How many more descriptors this process may open now.
+/// The number of descriptors that this process may still open.
 #[must_use]
 pub fn left() -> u32 {
     let open = std::fs::read_dir("/proc/self/fd").map_or(OPEN, Iterator::count) as u64;
@@ -45,11 +45,11 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_that_are_open_are_not_left() {
+    fn open_descriptors_do_not_count_as_left() {
         let files: Vec<_> = (0..100).map(|_| File::open("/dev/null").unwrap()).collect();
         let without = left();
         drop(files);
-        // Other tests open and close some meanwhile.
+        // Other tests open and close descriptors meanwhile.
         assert!(left() > without + 50 || left() == u32::MAX);
     }
 }

@@ -1,6 +1,6 @@
-//! The kernel's edge: TUN devices, network namespaces, pipes, splice, lines for a log and the socket options that neither
-//! rustix nor socket2 offer. All of faithd's `unsafe` is here, each block with the reason it is sound, and
-//! each function names the kernel it needs.
+//! The kernel's edge: TUN devices, network namespaces, pipes, splice, log lines, and the socket options that rustix and
+//! socket2 lack. All of faithd's `unsafe` is here. Each block says why it is sound, and functions that need a certain
+//! kernel name it.
 
 pub mod backlog;
 pub mod descriptors;

@@ -1,8 +1,8 @@
-//! Lines for a descriptor whose reader may not read, such as a log.
+//! Writes lines to a descriptor whose reader may stall, such as a log.
 //!
-//! Callers never wait: a line goes into a bounded queue, or it is lost and counted. A thread takes what is in the queue and
-//! writes it with a blocking write(2), because a descriptor that is made non-blocking is so for every process that shares
-//! it. A thread that is stuck in write(2) does not keep the process from exiting.
+//! Callers never wait: a line enters a bounded queue, or it is lost and counted. A thread empties the queue with a
+//! blocking write(2): making the descriptor non-blocking would change it for every process that shares it. A thread that
+//! is stuck in write(2) does not keep the process from exiting.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, write};
 
-/// A pipe takes a write of this length whole (`PIPE_BUF`, pipe(7)), so that lines of several writers are not mixed.
+/// The longest write that a pipe takes whole (`PIPE_BUF`, pipe(7)), so that lines of several writers do not mix.
 const WHOLE: usize = 4096;
 
-/// How long the thread waits before it tries again what the kernel refused, as on a full disk.
+/// The thread waits this long before it repeats a write that the kernel refused, as on a full disk.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Writes lines to a descriptor, as fast as they are read there.
+/// Writes lines to a descriptor, as fast as its reader reads.
 #[derive(Debug)]
 pub struct LineWriter {
     shared: Arc<Shared>,
@@ -28,9 +28,9 @@ pub struct LineWriter {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Told when there is something for the thread to do.
+    /// Notified when the thread has work.
     wanted: Condvar,
-    /// Told when the thread has written all there was, or cannot.
+    /// Notified when the thread has written everything, or cannot write.
     rested: Condvar,
 }
 
@@ -39,7 +39,7 @@ struct State {
     waiting: Vec<u8>,
     lost: u64,
     thread: Thread,
-    /// Whether the writer was dropped.
+    /// True once the writer was dropped.
     ended: bool,
 }
 
@@ -48,18 +48,18 @@ enum Thread {
     #[default]
     Idle,
     Writing,
-    /// The kernel refuses what it writes for now.
+    /// The kernel refuses writes for now.
     Failing,
-    /// The reader is gone: nothing is written any more.
+    /// The reader is gone, so the thread has ended.
     Gone,
 }
 
 impl LineWriter {
-    /// Starts the thread. At most `limit` bytes wait in the queue, and as many are being written.
+    /// Starts the thread. The queue holds at most `limit` bytes, and the thread as many more while it writes them.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` when no thread can be made.
+    /// `EAGAIN` if the thread cannot be created.
     pub fn start(sink: impl AsFd + Send + 'static, limit: usize) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let writing = Arc::clone(&shared);
@@ -67,8 +67,8 @@ impl LineWriter {
         Ok(Self { shared, limit })
     }
 
-    /// Has lines written, each of which ends in a line feed. Whether all were taken: those that there is no room for are
-    /// lost. Where the reader is gone they are forgotten, and count as taken.
+    /// Queues lines, each of which ends in a line feed. Returns true if the queue took all; lines without room are lost
+    /// and counted. After the reader is gone, lines are discarded and count as taken.
     #[must_use]
     pub fn write(&self, lines: &str) -> bool {
         let mut state = self.shared.lock();
@@ -87,14 +87,15 @@ impl LineWriter {
         lost.is_empty()
     }
 
-    /// How many lines were lost since this was last asked, once half of the queue is free; 0 before.
+    /// Takes the number of lines lost since the last call. Returns 0 until half of the queue is free.
     #[must_use]
     pub fn take_lost(&self) -> u64 {
         let mut state = self.shared.lock();
         if state.waiting.len() > self.limit / 2 { 0 } else { std::mem::take(&mut state.lost) }
     }
 
-    /// Waits until all is written, `limit` at most, and not while the kernel refuses it. Whether all is.
+    /// Waits until all lines are written, at most `limit`. Returns true if they are; false at once while the kernel
+    /// refuses writes.
     #[must_use]
     pub fn flush(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
@@ -143,7 +144,7 @@ impl Shared {
                         self.enter(Thread::Writing);
                     }
                     Err(Errno::INTR) => {}
-                    // Another process has made the descriptor non-blocking.
+                    // Another process made the descriptor non-blocking.
                     Err(Errno::AGAIN) => {
                         let _ = poll(&mut [PollFd::new(sink, PollFlags::OUT)], None);
                     }
@@ -160,7 +161,7 @@ impl Shared {
         }
     }
 
-    /// Waits for lines and takes all there are; false when there will be none.
+    /// Waits for lines and takes all of them. Returns false if the writer was dropped and no line is left.
     fn take(&self, taken: &mut Vec<u8>) -> bool {
         taken.clear();
         let mut state = self.lock();
@@ -180,14 +181,14 @@ impl Shared {
     }
 }
 
-/// The whole lines that fit into `room`, and the others.
+/// Splits `lines` into the whole lines that fit into `room`, and the rest.
 fn divide(lines: &[u8], room: usize) -> (&[u8], &[u8]) {
     let Some(head) = lines.get(..room) else { return (lines, &[]) };
     let end = head.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     lines.split_at(end)
 }
 
-/// As many whole lines as may be written at once, or the first one where that is longer.
+/// The whole lines that fit into one write, or the first line if it is longer.
 fn whole_lines(lines: &[u8]) -> &[u8] {
     let Some(head) = lines.get(..WHOLE) else { return lines };
     let end = head.iter().rposition(|byte| *byte == b'\n');
@@ -225,7 +226,7 @@ mod tests {
         assert_eq!(reading.join().unwrap(), lines.concat());
     }
 
-    /// A pipe that is full of line feeds.
+    /// A pipe full of line feeds.
     fn full_pipe() -> (PipeReader, PipeWriter) {
         let (reader, sink) = pipe().unwrap();
         rustix::io::ioctl_fionbio(&sink, true).unwrap();
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_does_not_read_costs_lines_and_no_time() {
+    fn a_stalled_reader_loses_lines_and_delays_no_caller() {
         let (reader, sink) = full_pipe();
         let writer = LineWriter::start(sink, 10_000).unwrap();
         let line = format!("{}\n", "x".repeat(99));
@@ -243,11 +244,11 @@ mod tests {
         while writer.shared.lock().thread != Thread::Writing {
             std::thread::yield_now();
         }
-        // The thread has that one, and the queue has room for a hundred.
+        // The thread has that line, and the queue has room for a hundred more.
         let taken = (0..5000).filter(|_| writer.write(&line)).count();
         assert_eq!(taken, 100);
         assert!(!writer.flush(Duration::ZERO));
-        assert_eq!(writer.take_lost(), 0, "there is no room yet to tell of it");
+        assert_eq!(writer.take_lost(), 0, "the queue is still full");
 
         let reading = std::thread::spawn(move || read_all(reader));
         assert!(writer.flush(PATIENCE));
@@ -265,12 +266,12 @@ mod tests {
         drop(reader);
         assert!(writer.write("the write of this one fails\n"));
         assert!(writer.flush(PATIENCE));
-        assert!((0..1000).all(|_| writer.write("nobody reads this\n")));
+        assert!((0..1000).all(|_| writer.write("this line is discarded\n")));
         assert_eq!(writer.take_lost(), 0);
     }
 
     #[test]
-    fn a_descriptor_that_does_not_block_is_waited_for() {
+    fn a_non_blocking_descriptor_is_polled_and_loses_no_line() {
         let (reader, sink) = pipe().unwrap();
         rustix::io::ioctl_fionbio(&sink, true).unwrap();
         let writer = LineWriter::start(sink, 1 << 20).unwrap();
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_full_keeps_no_process_from_ending() {
+    fn a_full_disk_makes_flush_return_at_once() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let writer = LineWriter::start(full, 100).unwrap();
         assert!(writer.write("there is no room for this\n"));
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn of_lines_that_come_together_as_many_are_taken_as_there_is_room_for() {
+    fn the_queue_takes_as_many_whole_lines_as_it_has_room_for() {
         let lines = b"one\ntwo\nthree\n";
         assert_eq!(divide(lines, 100), (&lines[..], &b""[..]));
         assert_eq!(divide(lines, lines.len()), (&lines[..], &b""[..]));
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_at_once_ends_with_a_line() {
+    fn each_write_ends_at_the_end_of_a_line() {
         assert_eq!(whole_lines(b"one\ntwo\n"), b"one\ntwo\n");
         let many = "seven!\n".repeat(1000);
         assert_eq!(whole_lines(many.as_bytes()).len(), 4095);

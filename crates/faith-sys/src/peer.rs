@@ -1,4 +1,4 @@
-//! Asks TCP about the peer of a connection: whether it is there, and what it has acknowledged.
+//! Asks TCP about the peer of a connection: signs of life, and the bytes that it has acknowledged.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -9,13 +9,12 @@ use socket2::{SockRef, TcpKeepalive};
 /// The longest `TCP_USER_TIMEOUT` that the kernel takes: 24 days.
 const NEVER: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// Asks the peer from now on whether it is there, more than once in `limit` of its silence (`TCP_KEEPIDLE`,
-/// `TCP_KEEPINTVL`; whole seconds, tcp(7)), and has the kernel draw no conclusion: [`unanswered`] tells, and the caller
-/// judges, until [`leave_to_kernel`].
+/// Probes a silent peer, more than once within `limit` (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`; whole seconds, tcp(7)). The
+/// kernel does not end the connection until [`leave_to_kernel`]: the caller decides, by [`unanswered`].
 ///
-/// The kernel counts probes while this process is stopped too, and the answers may wait in a queue that this process
-/// has to read. It counts neither probes nor retransmissions where `TCP_USER_TIMEOUT` is set, but the time
-/// (`tcp_keepalive_timer()`, Linux 4.20; `tcp_write_timeout()`).
+/// The kernel would decide wrongly: it counts probes even while this process is stopped, and the answers may wait in a
+/// queue that this process must read. With `TCP_USER_TIMEOUT` set it goes by that time and not by the number of probes
+/// or retransmissions (`tcp_keepalive_timer()`, Linux 4.20; `tcp_write_timeout()`).
 ///
 /// # Errors
 ///
@@ -29,8 +28,8 @@ pub fn keep_alive(socket: impl AsFd, limit: Duration) -> io::Result<()> {
     socket.set_tcp_keepalive(&schedule)
 }
 
-/// Has the kernel judge again by itself whether the peer is there, before the socket is closed in order: the kernel
-/// would otherwise try to deliver the last bytes for as long as [`keep_alive`] has it wait.
+/// Lets the kernel end the connection of a silent peer by itself again. Call this before closing the socket in order:
+/// otherwise the kernel tries to deliver the last bytes for the 24 days that [`keep_alive`] sets.
 ///
 /// # Errors
 ///
@@ -39,22 +38,22 @@ pub fn leave_to_kernel(socket: impl AsFd) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_user_timeout(None)
 }
 
-/// How long the peer has acknowledged nothing, if it was asked to in vain: by retransmissions, by probes of its closed
-/// window, or by those of [`keep_alive`] (`TCP_INFO`, Linux 2.6).
+/// The time since the peer's last acknowledgement, if it left several retransmissions or probes unanswered: probes of
+/// its closed window, or those of [`keep_alive`] (`TCP_INFO`, Linux 2.6).
 ///
 /// The kernel itself would go on for a quarter of an hour (`net.ipv4.tcp_retries2`). A short `TCP_USER_TIMEOUT` would
-/// change that, but also end a connection whose peer answers each probe with a window that stays closed
-/// (`tcp_probe_timer()`), and a reader may take its time.
+/// change that, but would also end the connection of a slow reader, whose kernel answers each probe with a closed
+/// window (`tcp_probe_timer()`).
 #[must_use]
 pub fn unanswered(socket: impl AsFd) -> Option<Duration> {
     let info = info(socket)?;
-    // One is not in vain yet: its answer may be on the way, and the one before it minutes old.
+    // The answer to a single probe may still be on the way, and the last acknowledgement be minutes old.
     let asked = info.tcpi_retransmits.max(info.tcpi_probes) > 1;
     asked.then(|| Duration::from_millis(info.tcpi_last_ack_recv.into()))
 }
 
-/// How many bytes the peer has not acknowledged yet, sent or not, its FIN included (`SIOCOUTQ`, tcp(7)). 0 of a
-/// connection that is gone.
+/// The number of bytes, sent or not, that the peer has not acknowledged yet; a FIN to it counts as one (`SIOCOUTQ`,
+/// tcp(7)). 0 if the connection is gone.
 #[must_use]
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn unacknowledged(socket: impl AsFd) -> u64 {
@@ -64,7 +63,7 @@ pub fn unacknowledged(socket: impl AsFd) -> u64 {
     if result == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
-/// How long an answer of the peer takes, as the kernel has measured it (`TCP_INFO`, Linux 2.6).
+/// The round-trip time as the kernel measured it (`TCP_INFO`, Linux 2.6); zero if the kernel does not say.
 #[must_use]
 pub fn round_trip(socket: impl AsFd) -> Duration {
     info(socket).map_or(Duration::ZERO, |info| Duration::from_micros(info.tcpi_rtt.into()))
@@ -72,10 +71,10 @@ pub fn round_trip(socket: impl AsFd) -> Duration {
 
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 fn info(socket: impl AsFd) -> Option<libc::tcp_info> {
-    // SAFETY: the structure is all integers, for which zero is a value.
+    // SAFETY: the structure consists of integers, for which zero is valid.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = libc::socklen_t::try_from(size_of_val(&info)).ok()?;
-    // SAFETY: the kernel writes at most `length` octets, which is the size of what the pointer leads to.
+    // SAFETY: the kernel writes at most `length` octets, which is the size of `info`.
     let result = unsafe {
         libc::getsockopt(
             socket.as_fd().as_raw_fd(),

@@ -1,4 +1,4 @@
-//! Pipes as splice(2)'s only possible middle: pages pass through one without being copied.
+//! Pipes for splice(2), which moves bytes only to or from a pipe: pages pass through without a copy.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -6,13 +6,13 @@ use std::sync::OnceLock;
 
 use rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with};
 
-/// What `/proc/sys/fs/pipe-max-size` holds unless somebody changed it (pipe(7)).
+/// The default of `/proc/sys/fs/pipe-max-size` (pipe(7)).
 const DEFAULT_MAX_CAPACITY: usize = 1 << 20;
 
 /// A non-blocking, close-on-exec pipe with both of its ends.
 ///
-/// Its capacity is counted in pages, or rather in slots: a slot holds one fragment of a packet, which may
-/// be one byte or, where the kernel allocates compound pages, more than a page.
+/// The kernel counts its capacity in slots of a page. A slot holds one fragment of a packet, which may be one byte
+/// or, in compound pages, more than a page.
 #[derive(Debug)]
 pub struct Pipe {
     pub(crate) read: OwnedFd,
@@ -27,14 +27,14 @@ impl Pipe {
     ///
     /// # Errors
     ///
-    /// `EMFILE` and `ENFILE`: out of descriptors, of which a pipe takes two.
+    /// `EMFILE` and `ENFILE`: out of descriptors. A pipe takes two.
     pub fn new() -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         Ok(Self { read, write })
     }
 
-    /// Grows the pipe to `bytes`, cut down to what an unprivileged process may give a pipe. When it fails the pipe stays as
-    /// it was.
+    /// Grows the pipe to `bytes`, or to the limit for unprivileged processes if that is less. On an error the pipe keeps
+    /// its size.
     ///
     /// Minimum kernel version: 2.6.35.
     ///
@@ -50,7 +50,7 @@ impl Pipe {
     }
 }
 
-/// The most an unprivileged process may give a pipe: `/proc/sys/fs/pipe-max-size`, read once.
+/// The largest pipe of an unprivileged process: `/proc/sys/fs/pipe-max-size`, read once.
 fn max_capacity() -> usize {
     static MAX: OnceLock<usize> = OnceLock::new();
     *MAX.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! Registering descriptors with tokio's reactor.
+//! Registers descriptors with tokio's reactor.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,14 +10,14 @@ use tokio::io::unix::AsyncFd;
 
 use crate::tun::Tun;
 
-/// Owns one open descriptor, and is always the same one.
+/// A value that owns one open descriptor, and keeps the same one.
 ///
 /// # Safety
 /// `as_raw_fd()` must give the same open descriptor for as long as the value lives.
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 pub unsafe trait Descriptor: AsRawFd {}
 
-// SAFETY: it owns its descriptor and has no way to exchange it.
+// SAFETY: it owns its descriptor and cannot exchange it.
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Descriptor for OwnedFd {}
 
@@ -29,14 +29,14 @@ unsafe impl Descriptor for Tun {}
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Descriptor for Socket {}
 
-// SAFETY: nothing inside of an `Arc` is exchanged while there is one.
+// SAFETY: the value inside an `Arc` cannot be exchanged while the `Arc` lives.
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl<D: Descriptor> Descriptor for Arc<D> {}
 
 /// Registers `descriptor` for reading, writing and urgent data with the current tokio runtime.
 ///
 /// # Errors
-/// `EMFILE`, `ENOMEM` or `ENOSPC` (epoll_ctl(2)); the descriptor is closed then.
+/// `EMFILE`, `ENOMEM` or `ENOSPC` (epoll_ctl(2)). An error closes the descriptor.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -44,7 +44,7 @@ pub fn register<D: Descriptor>(descriptor: D) -> io::Result<AsyncFd<D>> {
     register_for(descriptor, Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY)
 }
 
-/// As [`register`], for what `interest` names alone: an event nobody waits for is a wake-up for nothing.
+/// Registers as [`register`] does, but only for `interest`: other events would be useless wake-ups.
 ///
 /// # Errors
 /// As [`register`].

@@ -1,19 +1,19 @@
-//! Choosing a socket of an `SO_REUSEPORT` group by the TUN queue a packet came in on.
+//! Chooses a socket of an `SO_REUSEPORT` group by the TUN queue of a packet.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Makes the group that `socket` belongs to choose its member by the receive queue of the packet: queue `n`
-/// goes to the `n`th socket that listened (`SO_ATTACH_REUSEPORT_CBPF`, Linux 4.5). A packet whose queue has
-/// no socket, or that came through none, falls back to the kernel's hash.
+/// Makes the group of `socket` choose its member by the packet's receive queue: a packet of queue `n` goes to the
+/// `n`th socket that listened (`SO_ATTACH_REUSEPORT_CBPF`, Linux 4.5). The kernel's hash chooses for packets without
+/// a queue, or whose queue has no socket.
 ///
 /// # Errors
-/// `EINVAL` when the socket is not in a group.
+/// `EINVAL` if the socket is not in a group.
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn select_by_queue(socket: impl AsFd) -> io::Result<()> {
-    // linux/filter.h: ancillary data is loaded from negative offsets.
+    // linux/filter.h: negative offsets load ancillary data.
     const QUEUE_MAPPING: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_QUEUE).cast_unsigned();
-    // skb_record_rx_queue() stores the queue plus one; no queue, zero, becomes a number that no socket has.
+    // skb_record_rx_queue() stores the queue plus one. Zero means no queue, and wraps to a number that no socket has.
     let mut code = [
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, QUEUE_MAPPING),
         statement(libc::BPF_ALU | libc::BPF_SUB | libc::BPF_K, 1),
@@ -61,14 +61,14 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_came_through_no_queue_are_shared_by_hash() {
+    fn the_hash_shares_connections_that_came_through_no_queue() {
         let first = listener(0);
         let address = first.local_addr().expect("its address").as_socket().expect("of IPv6");
         let second = listener(address.port());
         select_by_queue(&first).expect("a group");
         let _clients: Vec<_> = (0..64).map(|_| TcpStream::connect(address).expect("a connection")).collect();
         for member in [&first, &second] {
-            // That the hash has one member take all 64 is a matter of 2^-63.
+            // The hash gives all 64 to one member with a probability of 2^-63.
             member.accept().expect("a connection of its share");
         }
     }

@@ -1,11 +1,11 @@
-//! How the kernel schedules a thread.
+//! The scheduling policy of a thread.
 
 use std::io;
 
-/// In nanoseconds: the least that the kernel takes for a slice (`__setparam_fair()`).
+/// The shortest slice that the kernel accepts, in nanoseconds (`__setparam_fair()`).
 const SLICE: u64 = 100_000;
 
-/// `struct sched_attr` of sched_setattr(2), as Linux 3.14 had it: libc's has fields of its own with musl.
+/// `struct sched_attr` of sched_setattr(2), as in Linux 3.14. The libc crate's structure differs for musl.
 #[repr(C)]
 #[derive(Debug, Default, Clone, Copy)]
 struct Attributes {
@@ -30,7 +30,7 @@ impl Attributes {
     #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn of_this_thread() -> io::Result<Self> {
         let mut attributes = Self::default();
-        // SAFETY: the kernel writes so many bytes at most, any of which are attributes.
+        // SAFETY: the kernel writes at most `SIZE` bytes, and any bytes are valid attributes.
         let result = unsafe {
             libc::syscall(libc::SYS_sched_getattr, THIS_THREAD, &raw mut attributes, SIZE, NO_FLAGS)
         };
@@ -40,22 +40,22 @@ impl Attributes {
     #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn set(self) -> io::Result<()> {
         let attributes = Self { size: SIZE, ..self };
-        // SAFETY: the kernel reads so many bytes, which outlive the call.
+        // SAFETY: the kernel reads `SIZE` bytes, which outlive the call.
         let result =
             unsafe { libc::syscall(libc::SYS_sched_setattr, THIS_THREAD, &raw const attributes, NO_FLAGS) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }
 
-/// Lets the calling thread finish what others run before it takes their processor (`SCHED_BATCH`; sched(7)): its share
-/// is as large as before, but waking up for a packet interrupts nobody. What comes meanwhile is done at one go. Of
-/// those that wait for a processor it is the next, as it asks for little at a time: a thread's turn comes the earlier
-/// the shorter its slice is (Linux 6.12; sched_setattr(2), `sched_runtime`).
+/// Makes the calling thread interrupt no other thread when it wakes up for a packet (`SCHED_BATCH`; sched(7)). Its share
+/// of the processor stays the same, and it handles the packets that came meanwhile in one batch. It also asks for a short
+/// slice, so that it runs next when a processor is free: the shorter a thread's slice, the earlier its turn (Linux 6.12;
+/// sched_setattr(2), `sched_runtime`).
 ///
-/// A thread that somebody has given another policy than `SCHED_OTHER` keeps it.
+/// A thread with another policy than `SCHED_OTHER` keeps it.
 ///
 /// # Errors
-/// `EPERM` or `ENOSYS` where a filter of system calls forbids it.
+/// `EPERM` or `ENOSYS` if a seccomp filter forbids it.
 pub fn run_in_batches() -> io::Result<()> {
     let attributes = Attributes::of_this_thread()?;
     if attributes.policy != libc::SCHED_OTHER {
@@ -68,7 +68,7 @@ pub fn run_in_batches() -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// What becomes of a thread of this policy and niceness that asks for batches.
+    /// The attributes of a thread with this policy and niceness, after it called `run_in_batches`.
     fn after(policy: libc::c_int, nice: i32) -> Attributes {
         let thread = std::thread::spawn(move || {
             Attributes { policy, nice, ..Attributes::default() }.set().expect("allowed");
@@ -79,19 +79,19 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_thread_runs_in_batches_from_then_on_and_is_as_nice_as_before() {
+    fn an_ordinary_thread_gets_the_batch_policy_and_keeps_its_niceness() {
         let Attributes { policy, nice, .. } = after(libc::SCHED_OTHER, 3);
         assert_eq!((policy, nice), (libc::SCHED_BATCH, 3));
     }
 
     #[test]
-    fn its_slice_is_short_where_slices_can_be_asked_for() {
-        // Before Linux 6.12 no slice is told of; from then on it is 0.7 ms or more unless somebody asks.
+    fn its_slice_is_short_if_the_kernel_has_slices() {
+        // Before Linux 6.12 the kernel reports no slice; from then on the default is 0.7 ms or more.
         assert!([0, SLICE].contains(&after(libc::SCHED_OTHER, 0).runtime));
     }
 
     #[test]
-    fn a_policy_that_somebody_chose_stays() {
+    fn a_thread_with_another_policy_keeps_it() {
         assert_eq!(after(libc::SCHED_IDLE, 0).policy, libc::SCHED_IDLE);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a connection comes from: source address, source port and traffic class.
+//! The source of a connection: address, port and traffic class.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -8,33 +8,33 @@ use rustix::io::Errno;
 use rustix::net::bind;
 use socket2::SockRef;
 
-/// The ports rresvport(3) takes, from the highest down: lower ones have well-known services.
+/// The ports that rresvport(3) uses: lower ones belong to well-known services.
 const RESERVED: std::ops::RangeInclusive<u16> = 600..=1023;
 
-/// Binds to `address` and leaves the port to connect(2), which then needs it to be free towards that one server
-/// only (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
+/// Binds to `address` and leaves the port to connect(2): the port must then be free towards that one server only
+/// (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
 ///
 /// # Errors
-/// `EADDRNOTAVAIL` when the address is not the host's.
+/// `EADDRNOTAVAIL` if the address is not the host's.
 pub fn bind_address(socket: impl AsFd, address: Ipv4Addr) -> io::Result<()> {
     set(&socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
     Ok(bind(socket, &SocketAddrV4::new(address, 0))?)
 }
 
-/// The privileged ports in the order they are to be tried, the `turn`th from the top first.
+/// The privileged ports in the order to try them: downwards from the `turn`th from the top, then around.
 pub fn reserved_ports(turn: usize) -> impl Iterator<Item = u16> {
     RESERVED.rev().cycle().skip(turn % RESERVED.len()).take(RESERVED.len())
 }
 
-/// Binds to the first of `ports` that can be bound to, and takes it and those before it out of them.
+/// Binds to the first of `ports` that bind(2) accepts, and removes it and those before it from the iterator.
 ///
-/// A port that other connections come from can be (`SO_REUSEADDR`): towards different servers it serves them all. So
-/// connect(2) may still fail with `EADDRNOTAVAIL`. `IP_LOCAL_PORT_RANGE` would leave the choice to connect(2), but it only
-/// narrows the range of the host, net.ipv4.ip_local_port_range, which has no privileged ports.
+/// Connections to different servers can share a port (`SO_REUSEADDR`), so bind(2) accepts a port in use, and connect(2)
+/// may still fail with `EADDRNOTAVAIL`. `IP_LOCAL_PORT_RANGE` would leave the choice to connect(2), but it only narrows
+/// net.ipv4.ip_local_port_range, which has no privileged ports.
 ///
 /// # Errors
-/// `EACCES` without `CAP_NET_BIND_SERVICE` for a port below net.ipv4.ip_unprivileged_port_start; `EADDRNOTAVAIL` when the
-/// address is not the host's; `EADDRINUSE` when no port is left.
+/// `EACCES` without `CAP_NET_BIND_SERVICE` for a port below net.ipv4.ip_unprivileged_port_start; `EADDRNOTAVAIL` if the
+/// address is not the host's; `EADDRINUSE` if no port is left.
 pub fn bind_first(
     socket: impl AsFd,
     address: Ipv4Addr,
@@ -43,7 +43,7 @@ pub fn bind_first(
     SockRef::from(&socket).set_reuse_address(true)?;
     for port in ports {
         match bind(&socket, &SocketAddrV4::new(address, port)) {
-            // A listener has the port, or its socket does not share it.
+            // A listener has the port, or a socket without SO_REUSEADDR.
             Err(Errno::ADDRINUSE) => {}
             bound => return Ok(bound?),
         }
@@ -51,13 +51,13 @@ pub fn bind_first(
     Err(Errno::ADDRINUSE.into())
 }
 
-/// The error by which connect(2) tells that every port is taken towards a server.
+/// The error that connect(2) returns if every port is taken towards a server.
 #[must_use]
 pub fn out_of_ports() -> io::Error {
     Errno::ADDRNOTAVAIL.into()
 }
 
-/// Gives what the socket sends the DSCP of `traffic_class` (RFC 2474); the ECN bits stay TCP's own (RFC 3168).
+/// Gives the socket's packets the DSCP of `traffic_class` (RFC 2474). TCP keeps control of the ECN bits (RFC 3168).
 ///
 /// # Errors
 /// Those of setsockopt(2); none is expected of an IPv4 TCP socket.
@@ -65,7 +65,7 @@ pub fn set_dscp(socket: impl AsFd, traffic_class: u8) -> io::Result<()> {
     SockRef::from(&socket).set_tos_v4(u32::from(traffic_class & !0b11))
 }
 
-/// Has a listening socket keep the SYN of each connection for [`saved_traffic_class`] (`TCP_SAVE_SYN`, Linux 4.2).
+/// Makes a listening socket keep the SYN of each connection for [`saved_traffic_class`] (`TCP_SAVE_SYN`, Linux 4.2).
 ///
 /// # Errors
 /// Those of setsockopt(2); none is expected of a TCP socket.
@@ -73,12 +73,12 @@ pub fn save_syn(socket: impl AsFd) -> io::Result<()> {
     set(socket, libc::IPPROTO_TCP, libc::TCP_SAVE_SYN, 1)
 }
 
-/// The traffic class of the SYN that began an accepted IPv6 connection (`TCP_SAVED_SYN`); `None` when it was not
-/// kept.
+/// The traffic class of the SYN that began an accepted IPv6 connection (`TCP_SAVED_SYN`). `None` if the listener did
+/// not keep it.
 #[must_use]
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn saved_traffic_class(socket: impl AsFd) -> Option<u8> {
-    // An IPv6 header, a TCP header with all its options, and extension headers within reason.
+    // Has room for an IPv6 header, some extension headers, and a TCP header with all its options.
     let mut syn = [0_u8; 512];
     let mut length = libc::socklen_t::try_from(syn.len()).ok()?;
     // SAFETY: the kernel writes at most `length` bytes to `syn`, and both outlive the call.

@@ -1,4 +1,4 @@
-//! What a relay does to TCP sockets, without copies, allocation or signals.
+//! The operations of a relay on TCP sockets, without copies, allocation or signals.
 
 use std::fmt;
 use std::io;
@@ -13,12 +13,12 @@ use socket2::SockRef;
 
 use crate::reactor::Descriptor;
 
-/// Begins to connect a non-blocking socket. It turns writable when that is decided, and [`take_error`] tells
-/// how.
+/// Begins to connect a non-blocking socket. The socket turns writable when the connection succeeds or fails, and
+/// [`take_error`] returns the result.
 ///
 /// # Errors
 ///
-/// Those of connect(2) but `EINPROGRESS`: the connection failed at once.
+/// Those of connect(2), except `EINPROGRESS`: the connection failed at once.
 pub fn begin_connect(socket: impl AsFd, server: SocketAddrV4) -> io::Result<()> {
     match connect(socket, &server) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
@@ -26,8 +26,8 @@ pub fn begin_connect(socket: impl AsFd, server: SocketAddrV4) -> io::Result<()> 
     }
 }
 
-/// Before [`begin_connect`]: the last packet of the handshake waits for the first bytes and leaves with them, after 200 ms
-/// at the latest (`TCP_QUICKACK` off, tcp(7); `tcp_rcv_synsent_state_process()`). [`acknowledge`] sends it at once.
+/// Delays the last packet of the handshake: it leaves with the first bytes, or after 200 ms (`TCP_QUICKACK` off, tcp(7);
+/// `tcp_rcv_synsent_state_process()`). Call this before [`begin_connect`]; [`acknowledge`] sends the packet at once.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub fn acknowledge_with_data(socket: impl AsFd) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_quickack(false)
 }
 
-/// Sends the acknowledgement that waits, if one does, and lets none wait for now (`TCP_QUICKACK`, tcp(7)).
+/// Sends a delayed acknowledgement, if there is one, and delays none for now (`TCP_QUICKACK`, tcp(7)).
 ///
 /// # Errors
 ///
@@ -45,12 +45,12 @@ pub fn acknowledge(socket: impl AsFd) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_quickack(true)
 }
 
-/// Something that connections need and that a host can run out of. It is shown with what there would be more by.
+/// A resource that connections need and that a host can run out of. Its text names the setting that gives more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource {
-    /// Descriptors that the process may have.
+    /// Descriptors of the process.
     Descriptors,
-    /// Descriptors that all processes may have.
+    /// Descriptors of all processes together.
     HostDescriptors,
     /// Memory.
     Memory,
@@ -90,8 +90,8 @@ impl fmt::Display for Resource {
     }
 }
 
-/// Finds what this host has run out of, if that is what an error of socket(2), bind(2), connect(2), accept(2) or
-/// epoll_ctl(2) says.
+/// The resource that this host has run out of, if an error of socket(2), bind(2), connect(2), accept(2) or epoll_ctl(2)
+/// says so.
 #[must_use]
 pub fn exhaustion(error: &io::Error) -> Option<Resource> {
     match Errno::from_io_error(error)? {
@@ -99,41 +99,41 @@ pub fn exhaustion(error: &io::Error) -> Option<Resource> {
         Errno::NFILE => Some(Resource::HostDescriptors),
         Errno::NOBUFS | Errno::NOMEM => Some(Resource::Memory),
         Errno::NOSPC => Some(Resource::EpollWatches),
-        // bind(2), where each of a few ports is asked for by its number.
+        // bind(2) returns this when it is asked for each of a few ports by number.
         Errno::ADDRINUSE => Some(Resource::PrivilegedPorts),
-        // connect(2) reports either of them when every port is taken towards a server. From bind(2) the first one means that
-        // the host lacks the address: callers of bind(2) tell that apart.
+        // connect(2) returns either if every port is taken towards a server. From bind(2) the first means that the host lacks
+        // the address: callers of bind(2) must handle that case themselves.
         Errno::ADDRNOTAVAIL | Errno::AGAIN => Some(Resource::Ports),
         _ => None,
     }
 }
 
-/// Receives what is there, up to the buffer's length; 0 is the end of the stream.
+/// Receives the bytes in the queue, up to the buffer's length, and returns their number. 0 is the end of the stream.
 ///
 /// # Errors
 ///
-/// Those of recv(2); `EAGAIN` when the queue of a non-blocking socket is empty.
+/// Those of recv(2); `EAGAIN` if the queue is empty.
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (_, received) = recv(socket, buffer, RecvFlags::DONTWAIT)?;
     Ok(received)
 }
 
-/// Whether a byte is there to receive; it stays there. False is the end of the stream.
+/// Returns true if a byte is in the queue, and leaves it there. False is the end of the stream.
 ///
 /// # Errors
 ///
-/// Those of recv(2); `EAGAIN` when the queue of a non-blocking socket is empty.
+/// Those of recv(2); `EAGAIN` if the queue is empty.
 pub fn peek(socket: impl AsFd) -> io::Result<bool> {
     let (_, there) = recv(socket, &mut [0; 1], RecvFlags::DONTWAIT | RecvFlags::PEEK)?;
     Ok(there > 0)
 }
 
-/// As [`receive`], but throws away what it receives: `MSG_TRUNC` has the kernel copy nothing (tcp(7)). The buffer says
-/// how much at most.
+/// Receives as [`receive`] does, but discards the bytes: with `MSG_TRUNC` the kernel copies nothing (tcp(7)). The
+/// buffer's length limits their number.
 ///
 /// # Errors
 ///
-/// Those of recv(2); `EAGAIN` when the queue of a non-blocking socket is empty.
+/// Those of recv(2); `EAGAIN` if the queue is empty.
 pub fn discard(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (_, received) = recv(socket, buffer, RecvFlags::DONTWAIT | RecvFlags::TRUNC)?;
     Ok(received)
@@ -143,23 +143,23 @@ pub fn discard(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
 ///
 /// # Errors
 ///
-/// Those of send(2); `EAGAIN` when the queue is full.
+/// Those of send(2); `EAGAIN` if the queue is full.
 pub fn transmit(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
 }
 
-/// As [`transmit`], but leaves the last segment open (`MSG_MORE`), also with `TCP_NODELAY`: the next call on the
-/// socket sends it, [`end_stream`] for one together with its FIN.
+/// Sends as [`transmit`] does, but keeps the last segment back (`MSG_MORE`), even with `TCP_NODELAY`. The next call on
+/// the socket sends that segment; [`end_stream`] sends it together with its FIN.
 ///
 /// # Errors
 ///
-/// Those of send(2); `EAGAIN` when the queue is full.
+/// Those of send(2); `EAGAIN` if the queue is full.
 pub fn transmit_before_more(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT | SendFlags::MORE)?)
 }
 
-/// Whether the next byte to receive is the one the peer sent as urgent (sockatmark(3); RFC 9293 section 3.8.5).
-/// That it is not holds only where the byte has come already: Linux sets no mark on one that has
+/// Returns true if the next byte to receive is the one that the peer sent as urgent (sockatmark(3); RFC 9293 section
+/// 3.8.5). False is reliable only if that byte has arrived: Linux sets no mark on a byte that had arrived before
 /// (`tcp_check_urg`).
 #[must_use]
 #[allow(unsafe_code, reason = "the crate of unsafe")]
@@ -176,13 +176,13 @@ pub fn at_mark(socket: impl AsFd) -> bool {
 ///
 /// # Errors
 ///
-/// Those of send(2); `EAGAIN` when the queue is full.
+/// Those of send(2); `EAGAIN` if the queue is full.
 pub fn transmit_urgent(socket: impl AsFd, byte: u8) -> io::Result<usize> {
     Ok(send(socket, &[byte], SendFlags::NOSIGNAL | SendFlags::DONTWAIT | SendFlags::OOB)?)
 }
 
-/// Whether an error waits on the socket, such as `ECONNRESET` after a RST. It is left there for the call that
-/// will report it.
+/// Returns true if the socket has a pending error, such as `ECONNRESET` after a RST. The error stays for the call that
+/// reports it.
 #[must_use]
 pub fn has_error(socket: impl AsFd) -> bool {
     let mut entry = [PollFd::new(&socket, PollFlags::empty())];
@@ -190,7 +190,7 @@ pub fn has_error(socket: impl AsFd) -> bool {
     poll(&mut entry, Some(&now)).is_ok() && entry[0].revents().contains(PollFlags::ERR)
 }
 
-/// Takes the error that waits on the socket (`SO_ERROR`), if there is one.
+/// Takes the pending error of the socket (`SO_ERROR`), if there is one.
 ///
 /// # Errors
 ///
@@ -199,18 +199,18 @@ pub fn take_error(socket: impl AsFd) -> io::Result<Option<io::Error>> {
     SockRef::from(&socket).take_error()
 }
 
-/// Ends the stream towards the peer with a FIN, behind every byte sent before.
+/// Ends the stream towards the peer with a FIN, after all bytes sent before.
 ///
 /// # Errors
 ///
-/// `ENOTCONN` when the connection is gone already.
+/// `ENOTCONN` if the connection is gone already.
 pub fn end_stream(socket: impl AsFd) -> io::Result<()> {
     SockRef::from(&socket).shutdown(Shutdown::Write)
 }
 
-/// Readies one leg of a relay, or a listener for the legs it will accept: urgent bytes stay in the stream where they were
-/// sent (`SO_OOBINLINE`), and closing it is a RST (`SO_LINGER`) unless [`Connection::close_in_order`] says otherwise: also when the process is killed, so that
-/// what is cut short never looks complete, and no orphaned socket keeps its network namespace.
+/// Prepares one leg of a relay, or a listener for the legs it will accept. Urgent bytes stay in their place in the stream
+/// (`SO_OOBINLINE`). Closing sends a RST (`SO_LINGER`) unless [`Connection::close_in_order`] was called. That holds when
+/// the process is killed too: a cut stream never looks complete, and no orphaned socket keeps its network namespace.
 ///
 /// # Errors
 ///
@@ -221,7 +221,7 @@ pub fn prepare_leg(socket: impl AsFd) -> io::Result<()> {
     socket.set_linger(Some(Duration::ZERO))
 }
 
-/// Has small writes leave at once, also while an earlier small one is not acknowledged (`TCP_NODELAY`).
+/// Makes small writes leave at once, even before the peer acknowledged an earlier one (`TCP_NODELAY`).
 ///
 /// # Errors
 ///
@@ -230,8 +230,8 @@ pub fn send_at_once(socket: impl AsFd) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_nodelay(true)
 }
 
-/// Has the socket take no more than `bytes`, and report room only below half of them, that it has not sent
-/// (`TCP_NOTSENT_LOWAT`, Linux 3.12). What is on its way to the peer does not count.
+/// Limits the socket's unsent bytes to `bytes`; the socket turns writable only below half of that
+/// (`TCP_NOTSENT_LOWAT`, Linux 3.12). Bytes on their way to the peer do not count.
 ///
 /// # Errors
 ///
@@ -240,7 +240,7 @@ pub fn bound_unsent(socket: impl AsFd, bytes: u32) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_notsent_lowat(bytes)
 }
 
-/// Undoes [`prepare_leg`] and [`send_at_once`]: the socket is as socket(2) makes it.
+/// Undoes [`prepare_leg`] and [`send_at_once`]: restores the defaults of socket(2).
 fn restore(socket: impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(&socket);
     socket.set_tcp_nodelay(false)?;
@@ -248,48 +248,47 @@ fn restore(socket: impl AsFd) -> io::Result<()> {
     socket.set_linger(None)
 }
 
-/// A second descriptor of the socket that somebody else has `descriptor` of: the connection goes on when they close
-/// theirs.
+/// Makes a second descriptor of another owner's socket: the connection goes on when that owner closes `descriptor`.
 ///
 /// # Errors
 ///
-/// `EMFILE`, or `EBADF` where there is no such descriptor.
+/// `EMFILE`; `EBADF` if there is no such descriptor.
 #[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: it takes and gives integers, and touches nothing of ours.
+    // SAFETY: it takes and returns integers, and touches no memory.
     let second = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0) };
     if second < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel has just made it, so nobody else owns it.
+    // SAFETY: the kernel has just made it, so it has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(second) })
 }
 
-/// What connect(2) says when nobody answers, for whoever waits no longer than it does.
+/// The error of connect(2) without an answer, for callers with a shorter timeout than the kernel's.
 #[must_use]
 pub fn timed_out() -> io::Error {
     Errno::TIMEDOUT.into()
 }
 
-/// A TCP socket that was readied with [`prepare_leg`], or accepted from a listener that was: it closes with a RST,
-/// forgetting unsent bytes, unless it was told to close in order.
+/// A TCP socket after [`prepare_leg`], or accepted from such a listener. Dropping it sends a RST and discards unsent
+/// bytes, unless [`close_in_order`](Self::close_in_order) was called.
 #[derive(Debug)]
 pub struct Connection(OwnedFd);
 
 impl Connection {
-    /// Takes a TCP socket, connected or on the way there.
+    /// Takes a TCP socket that is connected or connecting.
     #[must_use]
     pub fn new(socket: OwnedFd) -> Self {
         Self(socket)
     }
 
-    /// Lets it close with a FIN, behind every byte sent before.
+    /// Makes the close send a FIN, after all bytes sent before.
     pub fn close_in_order(&self) {
-        // It can only fail on something that is no socket.
+        // This can only fail on a descriptor that is not a socket.
         let _ = SockRef::from(&self.0).set_linger(None);
     }
 
-    /// Gives it up to somebody who knows nothing of legs: from now on it is an ordinary TCP socket.
+    /// Gives the socket up, as an ordinary TCP socket with default options.
     ///
     /// # Errors
     ///
@@ -312,6 +311,6 @@ impl AsRawFd for Connection {
     }
 }
 
-// SAFETY: it owns its descriptor and has no way to exchange it.
+// SAFETY: it owns its descriptor and cannot exchange it.
 #[expect(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Descriptor for Connection {}

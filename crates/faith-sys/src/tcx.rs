@@ -1,13 +1,13 @@
-//! BPF programs that stay at a device when whoever attached them is gone.
+//! Attaches BPF programs that stay on a device after the process that attached them has ended.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// From linux/bpf.h, which libc does not have.
+/// From linux/bpf.h; the libc crate lacks it.
 const BPF_PROG_ATTACH: libc::c_int = 8;
 const BPF_TCX_INGRESS: u32 = 46;
 
-/// What of `union bpf_attr` is for `BPF_PROG_ATTACH`.
+/// The part of `union bpf_attr` for `BPF_PROG_ATTACH`.
 #[repr(C)]
 #[derive(Default)]
 struct Attachment {
@@ -20,8 +20,8 @@ struct Attachment {
     expected_revision: u64,
 }
 
-/// Attaches a program to the ingress of a device in the network namespace of the calling thread, behind those that are
-/// there. Unlike a link, this lasts for as long as the device does (Linux 6.6).
+/// Attaches a program to the ingress of a device in the calling thread's network namespace, behind the programs already
+/// there. Unlike a link, the attachment lasts as long as the device (Linux 6.6).
 ///
 /// # Errors
 /// Those of bpf(2): `EPERM`, `EINVAL` on an older kernel, `ENODEV`.
@@ -33,7 +33,7 @@ pub fn attach_to_ingress(program: impl AsFd, device: u32) -> io::Result<()> {
         attach_type: BPF_TCX_INGRESS,
         ..Attachment::default()
     };
-    // SAFETY: the kernel reads as many bytes as it is told that `attachment` has, which outlives the call.
+    // SAFETY: the kernel reads `size_of_val(&attachment)` bytes of `attachment`, which outlives the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,

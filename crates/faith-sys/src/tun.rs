@@ -1,7 +1,7 @@
 //! TUN devices with several queues, virtio headers and segmentation offload (Linux 3.8; linux/if_tun.h).
 //!
-//! A device belongs to the network namespace of the thread that opens its first queue, and ends with its last
-//! queue's descriptor.
+//! A device belongs to the network namespace of the thread that opens its first queue. The kernel removes it when the
+//! descriptor of its last queue is closed.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,22 +12,22 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// `struct virtio_net_hdr`: what stands before every packet read or written. Passed on unchanged it carries
-/// partial checksums and 64 KiB segments from one device to another; all zero it says "complete packet".
+/// The length of `struct virtio_net_hdr`, which stands before every packet read or written. Passed on unchanged, it
+/// carries partial checksums and 64 KiB segments from one device to another. All zero, it means a complete packet.
 pub const VIRTIO_HEADER: usize = 10;
 
-/// The longest frame a queue can give: a virtio header and an IPv6 packet of the largest payload length.
+/// The longest frame of a queue: a virtio header and an IPv6 packet of the largest payload length.
 pub const MAX_FRAME: usize = VIRTIO_HEADER + 40 + 65_535;
 
 /// The longest legal interface name in bytes.
 pub const MAX_NAME: usize = libc::IFNAMSIZ - 1;
 
-/// What went wrong, and at which step.
+/// The step that failed, with its error.
 #[derive(Debug)]
 pub enum TunError {
     /// open(2) of /dev/net/tun.
     Open(io::Error),
-    /// `TUNSETIFF`: `EPERM` without `CAP_NET_ADMIN`, `EBUSY` when the name is taken.
+    /// `TUNSETIFF`: `EPERM` without `CAP_NET_ADMIN`, `EBUSY` if the name is taken.
     Attach(io::Error),
     /// `TUNSETOFFLOAD`.
     Offload(io::Error),
@@ -42,11 +42,11 @@ impl Tun {
     /// Queue `n` is the `n`th element.
     ///
     /// # Errors
-    /// A device that exists already is never attached to: `Attach(EBUSY)`.
+    /// [`TunError`]. `Attach(EBUSY)` if the device exists already: this never attaches to it.
     pub fn create(name: &str, queues: usize) -> Result<Vec<Self>, TunError> {
         let mut opened = Vec::with_capacity(queues);
         for index in 0..queues {
-            // IFF_TUN_EXCL refuses a device that exists, and would refuse our own second queue.
+            // IFF_TUN_EXCL refuses an existing device, which includes our own for the second queue.
             let exclusive = if index == 0 { libc::IFF_TUN_EXCL } else { 0 };
             let several = if queues > 1 { libc::IFF_MULTI_QUEUE } else { 0 };
             opened.push(Self::open(name, exclusive | several)?);
@@ -54,10 +54,10 @@ impl Tun {
         Ok(opened)
     }
 
-    /// Whether the calling thread could make a device in its network namespace; none is made.
+    /// Tests if the calling thread may make a device in its network namespace, and makes none.
     ///
-    /// `TUNSETIFF` with neither `IFF_TUN` nor `IFF_TAP` is refused with `EINVAL`, but only after the capability was asked
-    /// for (`tun_set_iff()` in drivers/net/tun.c).
+    /// The kernel refuses `TUNSETIFF` with neither `IFF_TUN` nor `IFF_TAP` with `EINVAL`, but checks the capability first
+    /// (`tun_set_iff()` in drivers/net/tun.c).
     ///
     /// # Errors
     /// As [`create`](Self::create): `Open`, or `Attach(EPERM)` without `CAP_NET_ADMIN`.
@@ -83,9 +83,9 @@ impl Tun {
         Ok(Self(file.into()))
     }
 
-    /// Has a loaded program of type `BPF_PROG_TYPE_SOCKET_FILTER` choose the queue of every packet that is sent to
-    /// the device this is a queue of: what it returns, modulo the number of queues (`TUNSETSTEERINGEBPF`, Linux
-    /// 4.16). The device keeps the program.
+    /// Makes a loaded program of type `BPF_PROG_TYPE_SOCKET_FILTER` choose the queue of every packet sent to this queue's
+    /// device: the program's return value, modulo the number of queues (`TUNSETSTEERINGEBPF`, Linux 4.16). The device
+    /// keeps the program loaded.
     ///
     /// # Errors
     /// `EINVAL` before Linux 4.16, or for a program of another type.
@@ -99,37 +99,37 @@ impl Tun {
         Ok(())
     }
 
-    /// Reads one frame (virtio header and packet); its length.
+    /// Reads one frame (virtio header and packet), and returns its length.
     ///
     /// # Errors
-    /// `EAGAIN` when the queue is empty, `EBADFD` when the device was deleted: [`is_deleted`](Self::is_deleted) tells.
+    /// `EAGAIN` if the queue is empty, `EBADFD` if the device was deleted; see [`is_deleted`](Self::is_deleted).
     pub fn read(&self, frame: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::read(&self.0, frame)?)
     }
 
-    /// Waits until this queue has a frame to read, or `other` has something, or the device of either is gone; whether that
-    /// was within `limit`.
+    /// Waits until this queue or `other` is readable or its device is gone. Returns false if that takes longer than
+    /// `limit`.
     ///
     /// # Errors
-    /// Those of poll(2), `EINTR` among them.
+    /// Those of poll(2), including `EINTR`.
     pub fn wait(&self, other: &impl AsFd, limit: Duration) -> io::Result<bool> {
         let mut queues = [PollFd::new(&self.0, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
         let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
         Ok(poll(&mut queues, Some(&limit))? > 0)
     }
 
-    /// Whether an error of [`read`](Self::read) or [`write`](Self::write) says that the device was deleted.
+    /// Returns true if an error of [`read`](Self::read) or [`write`](Self::write) means that the device was deleted.
     #[must_use]
     pub fn is_deleted(error: &io::Error) -> bool {
         error.raw_os_error() == Some(libc::EBADFD)
     }
 
-    /// Writes one frame (virtio header and packet). The kernel has received the packet, up to the wake-up of
-    /// the socket it is for, when this returns.
+    /// Writes one frame (virtio header and packet). When this returns, the kernel has processed the packet up to the
+    /// wake-up of its socket.
     ///
     /// # Errors
-    /// `EINVAL` for a virtio header that contradicts its packet, `EIO` while the device is down, `EBADFD`
-    /// when it was deleted.
+    /// `EINVAL` for a virtio header that contradicts its packet, `EIO` while the device is down, `EBADFD` if it was
+    /// deleted.
     pub fn write(&self, frame: &[u8]) -> io::Result<()> {
         rustix::io::write(&self.0, frame)?;
         Ok(())
