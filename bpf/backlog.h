@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * How much each worker has been given and not seen yet, by which new connections come to one that is
- * ready for them.
+ * Pending connections per worker, to pick the less loaded of two.
  *
- * A program that gives a worker something counts it; a worker that sees that it has nothing left takes
- * over that count. So the difference is what came since the worker last had nothing to do. A worker
- * that waits for a processor, or is at something long, gets few connections then, and one that has
- * nothing to do gets more. Of two workers the readier one is taken, because two choices are nearly as
- * good as looking at all (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001).
+ * A program counts each connection that it gives to a worker. A worker that has none left copies that
+ * count. The difference is the worker's backlog: the connections given since it last had none left. A
+ * worker that waits for a processor, or is busy for long, gets few new connections; an idle one gets
+ * more. Comparing two workers is nearly as good as comparing all (Mitzenmacher, The Power of Two Choices
+ * in Randomized Load Balancing, 2001).
  *
- * Where some of what is given never comes to be seen, as SYNs for closed ports do not come to be
- * accepted, a backlog that is older than `patience` counts no more: who has one would get nothing, and
- * never get to see anything, because of a scan of long ago.
+ * Some connections are given and never seen: SYNs for closed ports, for example, are never accepted. So
+ * a backlog older than `patience` counts as empty. Otherwise one port scan could keep a worker from
+ * getting connections forever.
  *
- * Numbers may be wrong by what is under way just then, and it does not matter: they advise.
+ * Races may make the numbers slightly wrong. That is harmless: they only guide the choice.
  */
 #ifndef FAITH_BACKLOG_H
 #define FAITH_BACKLOG_H
@@ -22,19 +21,19 @@
 
 #include <bpf/bpf_helpers.h>
 
-/* How many workers there are to choose from, from 2 on. Set by the loader. */
+/* The number of workers; below 2 there is no choice. Set by the loader. */
 __u32 workers SEC(".data.workers") = 0;
 
 /* A cache line for each of two writers: programs, and the worker. */
 struct backlog {
-	__u64 given, since, line[6]; /* since: when there was no backlog last, in nanoseconds */
+	__u64 given, since, line[6]; /* since: the last time without a backlog, in nanoseconds */
 	__u64 seen, other_line[7];
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* a worker each: overwritten by the loader */
+	__uint(max_entries, 1); /* the loader sets one entry per worker */
 	__type(key, __u32);
 	__type(value, struct backlog);
 } backlogs SEC(".maps");
@@ -47,8 +46,8 @@ static __always_inline __u64 behind(struct backlog *backlog, __u64 now, __u64 pa
 }
 
 /*
- * The readier one of two different workers, which has been given one more then. The halves of `random` choose the
- * two; `patience` is in nanoseconds, 0 without end.
+ * Returns the worker with the smaller backlog out of two different ones, and counts a connection for it. The halves
+ * of `random` choose the two. `patience` is in nanoseconds; 0 is endless.
  */
 static __always_inline __u32 readier(__u64 random, __u64 patience)
 {

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Compiles each NAME.bpf.c to NAME.bpf.o, which is checked in so that faithd builds without clang.
+# Compiles each NAME.bpf.c to NAME.bpf.o. The objects are checked in, so that faithd builds without clang.
 #
-#   bpf/build.sh           compile, unless the object on record was made from this very source
-#   bpf/build.sh --force   compile in any case
-#   bpf/build.sh --check   compile elsewhere and compare; writes nothing; exit 0 agrees, 1 does not
+#   bpf/build.sh           compile, unless the recorded object was made from this source
+#   bpf/build.sh --force   always compile
+#   bpf/build.sh --check   compile to a scratch folder and compare; exit 0 if they agree, 1 if not
 #
-# The object holds no path and no DWARF, so one version of clang makes the same bytes wherever it runs,
-# and --check asks for exactly those. Versions differ in the instructions they choose for the same
-# source, so under another clang --check compares hashes with NAME.bpf.record instead: of the source
-# and options the object was made from, and of the object. A changed source or object is found either way.
+# The object contains no path and no DWARF, so the same version of clang makes the same bytes on every
+# machine, and --check compares bytes. Other versions choose other instructions for the same source, so
+# with another clang --check compares hashes with NAME.bpf.record instead: the hash of source and options,
+# and the hash of the object. Both ways find a changed source or object.
 #
 # Needs clang, llvm and libbpf-dev. CLANG names another compiler.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 clang=${CLANG:-clang}
-# -mcpu is fixed because clang's default grew from v1 to v3 over time; bpfel, and not bpf, because the
-# latter would mean the byte order of the machine that compiles.
+# -mcpu is fixed because clang's default rose from v1 to v3 over time. The target is bpfel, because bpf
+# would mean the byte order of the compiling machine.
 options=(-O2 -g -target bpfel -mcpu=v2 -Wall -Wextra -Werror -fdebug-compilation-dir=.)
 
 fail() { echo "bpf: $*" >&2; exit 1; }
@@ -31,7 +31,7 @@ compile() {
 	command -v "$clang" >/dev/null || fail "cannot compile $source: $clang not found; install clang, llvm and libbpf-dev, or set CLANG"
 	strip=$("$clang" -print-prog-name=llvm-strip)
 	command -v "$strip" >/dev/null || fail "cannot compile $source: llvm-strip not found; install llvm"
-	# Debian keeps <asm/types.h> in a folder that clang searches only when it compiles for the machine itself.
+	# Debian keeps <asm/types.h> in a folder that clang searches only when it compiles for the host.
 	for multiarch in /usr/include/"$(uname -m)"-linux-gnu*; do break; done
 	"$clang" "${options[@]}" -idirafter "$multiarch" -c "$source" -o "$1" || fail "cannot compile $source with $clang"
 	"$strip" -g "$1"
@@ -52,13 +52,13 @@ build() {
 
 check() {
 	compile "$scratch/$object"
-	on_record || fail "$object and $source do not belong together by $record; run bpf/build.sh --force and commit all three"
+	on_record || fail "$record says that $object was not made from $source; run bpf/build.sh --force and commit all three"
 	if cmp -s "$object" "$scratch/$object"; then
-		echo "bpf: $object is what clang $(version) makes of $source, byte for byte"
+		echo "bpf: $object is byte for byte what clang $(version) makes of $source"
 	elif [ "$(version)" = "$(recorded clang)" ]; then
 		fail "$object is not what clang $(version) makes of $source; run bpf/build.sh --force and commit the result"
 	else
-		echo "bpf: $object and $source agree with $record; bytes not compared, clang is $(version) here and was $(recorded clang) there"
+		echo "bpf: $object and $source agree with $record; bytes not compared, because clang is $(version) here and was $(recorded clang) for the record"
 	fi
 }
 

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Chooses the queue of a TUN device, and so the worker, that a packet goes to. Minimum kernel: 5.5
+ * Chooses the queue of a TUN device, and so the worker, for each packet. Minimum kernel: 5.5
  * (TUNSETSTEERINGEBPF, BPF_F_MMAPABLE).
  *
  * Theory of operation
  *
  * Both devices of a faith interface have a queue per worker, and both directions of a connection must
- * come to the same one. Without a program the kernel sees to that with a table of its own, in which
- * it enters each flow that is written to the device, with a lock and an allocation, and which it
- * searches for each packet; with connections that last for a few packets this is much of what the
- * device costs. The program keeps nothing: exclusive or makes the addresses and ports of either
- * direction the same, and a multiplication spreads them.
+ * come to the same queue. Without a program the kernel ensures that with a table of flows. It enters
+ * each flow that is written to the device, with a lock and an allocation, and searches the table for
+ * each packet. For short connections that is a large part of the device's cost. This program keeps no
+ * state: exclusive or gives the addresses and ports of both directions the same key, and multiplication
+ * spreads the keys over the queues.
  *
- * Clients choose addresses and ports, and one that knew the constants could have all its connections
- * on one worker. So both are drawn by the loader.
+ * Clients choose addresses and ports. A client that knew the constants could put all its connections on
+ * one worker, so the loader draws both constants at random.
  *
- * Where the rest of a connection passes the device by (shortcut.bpf.c), whoever gets its SYN has all
- * of it, and none of its packets has to come to that queue. So a SYN goes to the readier of two workers,
- * which the flow chooses (backlog.h): the one with fewer SYNs since it last saw its queue empty.
+ * With the shortcut (shortcut.bpf.c), only the SYN of a connection comes to a queue, so it may go to any
+ * worker, and that worker serves the connection. The flow chooses two workers, and the SYN goes to the
+ * one that was given fewer SYNs since it last saw its queue empty (backlog.h).
  */
 #include <linux/bpf.h>
 
@@ -35,7 +35,7 @@ struct {
 	__u64 addend, factor;
 } mixing SEC(".data.mixing") = { 0, 1 };
 
-/* An IPv6 header from its next-header field on, and the ports of a TCP header right behind it. */
+/* An IPv6 header from its next-header field on, followed by the ports of a TCP header. */
 struct flow {
 	__u8 next, hop_limit;
 	__u64 source[2], destination[2];
@@ -45,8 +45,8 @@ struct flow {
 #define FLOW_OFFSET 6
 #define TCP_FLAGS_OFFSET (40 + 13)
 
-/* A product carries only upwards, so what is in the upper half is brought down; and with one product alone, some
- * factors leave ports that follow each other on few queues. */
+/* Multiplication carries bits only upwards, so shifts bring the upper half down. Two multiplications are needed: with
+ * one, some factors put consecutive ports on few queues. */
 static __u64 mix(__u64 key)
 {
 	key = (key ^ key >> 32) * mixing.factor;
@@ -76,9 +76,9 @@ int queue(struct __sk_buff *skb)
 	if (flow.next == NEXT_TCP) {
 		key = mix(key ^ flow.ports[0] ^ flow.ports[1]);
 		if (workers > 1 && begins_connection(skb))
-			return readier(key, 0); /* a worker reads all of its queue */
+			return readier(key, 0); /* endless patience: a worker reads all of its queue */
 	}
-	/* The device takes the remainder by the number of its queues. */
+	/* The device takes this modulo the number of its queues. */
 	return key & 0x7fffffff;
 }
 

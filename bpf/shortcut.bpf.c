@@ -4,34 +4,33 @@
  *
  * Theory of operation
  *
- * The pump carries every packet between the faith interface and the private namespace through user
- * space, and must: it holds SYNs, counts refusals and answers what cannot be captured. Of a segment
- * in the middle of a connection it asks nothing that a program in the kernel could not ask, and such
- * segments are nearly all there are; of a SYN neither, where nobody holds any. A veth pair joins the
- * host's namespace and the private one beside the two TUN devices, and two programs send the segments
- * by it; a third one has SYNs come to a worker:
+ * The pump carries packets between the faith interface and the private namespace through user space: it
+ * holds SYNs, counts refusals and answers packets that cannot be captured. The pump does nothing for
+ * mid-connection segments, nearly all of the traffic, that a kernel program could not do. The same holds
+ * for SYNs if no listener holds them. A veth pair therefore joins the host's namespace and the private
+ * one, beside the two TUN devices. Three programs use it:
  *
- *   to_stack   at the egress of the faith interface, before its queue: segments for the stack
- *   to_worker  at the ingress of the pair's end inside, where there are several workers
- *   to_host    at the ingress of the pair's end on the host: all that the stack sends
+ *   to_stack   at the egress of the faith interface, before its queue: redirects segments to the stack
+ *   to_worker  at the ingress of the pair's inner end: chooses the worker, if there are several
+ *   to_host    at the ingress of the pair's host end: redirects all packets from the stack
  *
- * On the host everything looks as it does with the pump: packets are routed to the faith interface,
- * and come from it (BPF_F_INGRESS), so firewalls and filters of reverse paths see the same.
+ * The host sees the same as with the pump: it routes packets to the faith interface, and packets come
+ * from it (BPF_F_INGRESS). So firewalls and reverse path filters work the same.
  *
- * to_stack takes only what the classifier of crates/faith-packet would capture as plain TCP without
- * a second look, and leaves the rest to the device's queue and so to the pump: it may take too
- * little, never too much. to_host has nobody behind it, and drops what the classifier would drop.
+ * to_stack takes only packets that the classifier of crates/faith-packet would capture as plain TCP, and
+ * leaves the others to the device's queue and so to the pump. It may take too few packets, never too
+ * many. No pump checks packets behind to_host, so it drops those that the classifier would drop.
  *
- * to_worker has the readier of two workers get a connection (backlog.h), by the receive queue that
- * SYNs claim to have come by: listening sockets are chosen by that. What counts as seen here is
- * accepted.
+ * to_worker gives a connection to the worker with the smaller backlog out of two (backlog.h). It writes
+ * the worker's number as the receive queue of the SYN, by which the kernel chooses the listening socket.
+ * A connection counts as seen here when the worker accepts it.
  *
- * The faith interface and these programs go with the process that holds them, whatever it dies of. Its
- * sockets then say their last, and as long as TCP repeats it for want of an answer, minutes perhaps,
- * they hold the private namespace, and that the pair. So the pair itself holds a fourth program, behind
- * to_host, which packets come to when that is no more:
+ * When the process ends, in any way, the kernel removes the faith interface and these programs. The
+ * sockets left behind then send their final segments. While TCP retransmits them unanswered, perhaps for
+ * minutes, the sockets keep the private namespace, which keeps the pair. So the pair itself keeps a
+ * fourth program, behind to_host, which gets packets once to_host is gone:
  *
- *   to_nobody  answers for their peers, by a RST
+ *   reset_orphans  answers each segment with a RST, in the peer's place
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -84,10 +83,10 @@ struct ethernet {
 	__be16 protocol;
 } __attribute__((packed));
 
-/* After that nobody is about to accept what has come: it was refused, or forged. */
+/* In nanoseconds. A SYN that was not accepted by then was refused or forged. */
 #define PATIENCE 1000000000ull
 
-/* Both ends of the pair have this address, so that either takes what is sent to it for its own. */
+/* Both ends of the pair have this address, so that each accepts frames from the other. */
 #define MAC { 0x02, 0xfa, 0x17, 0xfa, 0x17, 0xd0 }
 
 struct prefix_key {
@@ -103,7 +102,7 @@ struct {
 	__type(value, __u32);
 } prefixes SEC(".maps");
 
-/* Interface indices, and whether SYNs pass; 0 is closed. */
+/* Interface indices, and 1 in SYNS to let SYNs pass; 0 means closed. */
 enum way { TO_STACK, TO_HOST, SYNS, WAYS };
 
 struct {
@@ -150,7 +149,7 @@ static __always_inline int is_inside(const struct address *address)
 	return bpf_map_lookup_elem(&prefixes, &key) != 0;
 }
 
-/* Where the IPv6 header starts, if it is one and `length` bytes from there on can be read. */
+/* Finds the IPv6 header at `offset`. 0 if it is none, or fewer than `length` bytes can be read. */
 static __always_inline struct ipv6 *header(struct __sk_buff *skb, __u32 offset, __u32 length)
 {
 	void *start = (void *)(long)skb->data;
@@ -208,12 +207,13 @@ int to_stack(struct __sk_buff *skb)
 	if (!ip->source.high || *(__u8 *)&ip->source == 0xff)
 		return TC_ACT_UNSPEC;
 	/*
-	 * The kernel ties a connection from a link-local address to the device its SYN came by, which is the
-	 * pump's where SYNs are held. Such connections are the host's own, of a host without other addresses.
+	 * The kernel ties a connection from a link-local address to the device of its SYN. If SYNs are held,
+	 * that is the pump's device, so its other segments must take the pump too. Only this host makes such
+	 * connections, while it has no other addresses.
 	 */
 	if ((bpf_ntohs(*(__be16 *)&ip->source) & 0xffc0) == 0xfe80)
 		return TC_ACT_UNSPEC;
-	/* The stack keeps to its prefixes by itself, by its routes, so prefixes may change one by one. */
+	/* Routes inside limit the stack to its prefixes too, so this map may change one prefix at a time. */
 	if (!is_inside(&ip->destination) || is_inside(&ip->source))
 		return TC_ACT_UNSPEC;
 
@@ -235,7 +235,7 @@ int to_worker(struct __sk_buff *skb)
 	if ((tcp->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
 		__u64 random = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 
-		/* As skb_record_rx_queue() does: 0 is no queue. */
+		/* As skb_record_rx_queue() does: 0 means no queue. */
 		skb->queue_mapping = readier(random, PATIENCE) + 1;
 	}
 	return TC_ACT_UNSPEC;
@@ -243,7 +243,7 @@ int to_worker(struct __sk_buff *skb)
 
 static __always_inline int may_leave(struct __sk_buff *skb)
 {
-	/* Every message that may leave has 8 bytes behind the IPv6 header. */
+	/* Every packet that may leave has at least 8 bytes behind the IPv6 header. */
 	struct ipv6 *ip = header(skb, ETH_HLEN, sizeof(struct ipv6) + sizeof(struct fragment));
 	struct fragment *behind;
 
@@ -258,7 +258,7 @@ static __always_inline int may_leave(struct __sk_buff *skb)
 	case NEXT_FRAGMENT:
 		return behind->next == NEXT_TCP;
 	case NEXT_ICMPV6:
-		/* The type comes first: errors are 1 to 4. */
+		/* The first byte is the type: errors are 1 to 4. */
 		return behind->next >= 1 && behind->next <= 4;
 	default:
 		return 0;
@@ -280,7 +280,7 @@ int to_host(struct __sk_buff *skb)
 
 static __always_inline __be16 checksum(struct ipv6 *ip, struct tcp *tcp)
 {
-	/* The rest of what RFC 8200, section 8.1, has in the sum. */
+	/* The rest of the pseudo-header (RFC 8200 section 8.1). */
 	__be32 behind[2] = { bpf_htonl(sizeof(*tcp)), bpf_htonl(NEXT_TCP) };
 	__u64 sum = bpf_csum_diff(0, 0, (__be32 *)&ip->source, 2 * sizeof(struct address), 0);
 
@@ -291,9 +291,9 @@ static __always_inline __be16 checksum(struct ipv6 *ip, struct tcp *tcp)
 	return ~sum;
 }
 
-/* Sends a segment back as the RST that its peer would have sent, had it known nothing of the connection. */
+/* Turns a segment into the RST of a peer that does not have the connection, and sends it back. */
 SEC("classifier")
-int to_nobody(struct __sk_buff *skb)
+int reset_orphans(struct __sk_buff *skb)
 {
 	const __u32 length = sizeof(struct ipv6) + sizeof(struct tcp);
 	struct ipv6 *ip = header(skb, ETH_HLEN, length);

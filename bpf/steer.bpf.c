@@ -4,34 +4,34 @@
  *
  * Theory of operation
  *
- * Every address of every faith prefix is local in the private namespace this program is attached to,
- * and a faith listener may take one port, a few ranges or all 65,535. Its socket is bound to an
- * ephemeral port of ::1, where no captured packet can reach it by itself; what it takes is written in
- * the maps below, by the program's loader and by nobody else:
+ * This program is attached to the private namespace, where every address of every faith prefix is local.
+ * A faith listener may take one port, a few ranges or all 65,535. Its socket is bound to an ephemeral
+ * port of ::1, which captured packets cannot reach without this program. The maps below hold the ports
+ * and addresses of each listener; only the program's loader writes them:
  *
  *   addresses   local address                    -> table
  *   ports       table, then leading bits of port -> slot   (a range is a few aligned power-of-two blocks)
  *   listeners   slot                             -> listening socket
  *
- * The kernel runs the program for each segment that belongs to no connection, before it looks for a
- * listener itself. A port is sought in the table of the address that was dialled, if it has one, and
- * then in table 0, the wildcard's, so that an exact address wins and whatever it leaves open falls
- * through. Nothing found means SK_PASS: the kernel goes on to its own lookup, which knows no listener
- * for a faith address, and answers with RST.
+ * The kernel runs the program for each segment that belongs to no connection, before its own search for
+ * a listener. The program looks for the port in the table of the dialled address, if it has one, and
+ * then in table 0, the wildcard's. So an exact address wins, and ports that it leaves out fall through.
+ * If nothing is found, the program returns SK_PASS: the kernel's own search finds no listener for a
+ * faith address either, and the kernel answers with a RST.
  *
- * A listener is a SO_REUSEPORT group, a socket per worker, of which the slot names any one. Because
- * BPF_SK_LOOKUP_F_NO_REUSEPORT is not given to bpf_sk_assign(), the kernel then picks the group's
- * member as it would have without this program.
+ * A listener is a SO_REUSEPORT group with a socket per worker, and the slot names one member. Without
+ * BPF_SK_LOOKUP_F_NO_REUSEPORT in bpf_sk_assign(), the kernel then picks the member of the group as it
+ * would without this program.
  *
- * A socket that is closed leaves `listeners` by itself, so a slot may be empty for the moment between
- * a close and the removal of its ports; that too is SK_PASS.
+ * The kernel removes a closed socket from `listeners`, so a slot may be empty for a moment until its
+ * ports are removed; that is SK_PASS too.
  */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* linux/in.h and linux/socket.h would drag the C library in for these two. */
+/* linux/in.h and linux/socket.h would include the C library for these two. */
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 
@@ -41,8 +41,8 @@ struct address {
 	__u32 words[4]; /* network byte order */
 };
 
-/* The trie compares bytes from the left, so both numbers are big endian; packed, because it counts
- * every byte behind prefixlen as part of the key. */
+/* The trie compares bytes from the left, so both numbers are big endian. It takes every byte behind
+ * prefixlen for part of the key, so the structure is packed. */
 struct port_key {
 	__u32 prefixlen; /* bits of table and port together */
 	__be32 table;
@@ -95,7 +95,7 @@ int steer(struct bpf_sk_lookup *ctx)
 	if (ctx->family != AF_INET6 || ctx->protocol != IPPROTO_TCP)
 		return SK_PASS;
 
-	/* Each word is a context access of its own to the verifier; a memcpy would not be. */
+	/* The verifier requires one context access per word; it refuses a memcpy. */
 	dialled.words[0] = ctx->local_ip6[0];
 	dialled.words[1] = ctx->local_ip6[1];
 	dialled.words[2] = ctx->local_ip6[2];

@@ -57,7 +57,7 @@ impl Loaded {
         let workers = u32::try_from(workers).map_err(|error| ProgramRefused::new("load", &error))?;
         let mut ebpf = ebpf::load(OBJECT, &[(BACKLOGS, workers)])?;
         set_workers(&mut ebpf, workers)?;
-        for name in ["to_stack", "to_worker", "to_host", "to_nobody"] {
+        for name in ["to_stack", "to_worker", "to_host", "reset_orphans"] {
             program::<SchedClassifier>(&mut ebpf, name)?.load().map_err(refused_load)?;
         }
         Ok(Self { ebpf, workers })
@@ -87,7 +87,7 @@ impl Loaded {
         let backlogs = take_backlogs(&mut ebpf, workers)?;
         attach(&mut ebpf, "to_stack", interface, TcAttachType::Egress)?;
         attach(&mut ebpf, "to_host", end, TcAttachType::Ingress)?;
-        attach_for_good(&mut ebpf, "to_nobody", pair)?;
+        attach_for_good(&mut ebpf, "reset_orphans", pair)?;
         Ok((Programs { prefixes, ways, counts, pair, _ebpf: ebpf }, backlogs))
     }
 }

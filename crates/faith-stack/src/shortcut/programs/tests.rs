@@ -227,7 +227,7 @@ fn what_a_dead_process_left_behind_is_reset_and_nothing_else_is_answered() {
     with_loaded(|ebpf| {
         let ebpf = std::cell::RefCell::new(ebpf);
         each(&answer(), |packet| {
-            let (verdict, out) = run(&mut ebpf.borrow_mut(), "to_nobody", &packet);
+            let (verdict, out) = run(&mut ebpf.borrow_mut(), "reset_orphans", &packet);
             let is_segment = packet.len() >= 60 && packet[0] >> 4 == 6 && next_header(&packet) == TCP;
             if !is_segment || packet[HEADER + 13] & (RST | ACK) != ACK {
                 prop_assert_eq!(verdict, SHOT);
