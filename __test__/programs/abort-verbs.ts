@@ -1,4 +1,4 @@
-/** What the driver opens until a signal is aborted. */
+/** The driver's calls that take a signal, and the abort of that signal. */
 import type { EventEmitter } from 'node:events'
 import {
   createFaithInterface,
@@ -16,7 +16,7 @@ const aborted = AbortSignal.abort(new Error('as told'))
 
 type When = 'before' | 'meanwhile' | 'after'
 
-/** Opens with a signal; `after` keeps it to be aborted by {@link abortVerbs.abort}. */
+/** Opens with a signal; `after` keeps it for {@link abortVerbs.abort}. */
 async function open(
   when: When,
   begin: (signal: AbortSignal) => Promise<EventEmitter>,
@@ -41,7 +41,10 @@ export const abortVerbs = {
 
   abort: (id: number): void => controllers.get(id)?.abort(),
 
-  /** Iterates until {@link abortVerbs.abortIteration}; tells the ports it took, and the code of the error. */
+  /**
+   * Iterates until {@link abortVerbs.abortIteration}; returns the ports of the connections it took and the error's
+   * code.
+   */
   async iterateUntil(id: number, when: 'before' | 'after'): Promise<string[]> {
     const controller = new AbortController()
     iterations.set(id, controller)

@@ -1,4 +1,4 @@
-/** Servers of Node's own, as the driver attaches them to listeners. */
+/** Node's own servers, as the driver attaches them to listeners. */
 import { EventEmitter, once } from 'node:events'
 import * as http from 'node:http'
 import * as http2 from 'node:http2'
@@ -21,18 +21,18 @@ export interface Identity {
   cert: string
 }
 
-/** What a server tells its clients. */
+/** The answer of a server to its client. */
 export interface Answer {
   server: string
-  /** What was dialled, by what the server has for a socket. */
+  /** The dialled address, as read from the server's socket. */
   destination?: FaithSocketDestination
-  /** Whether that socket is Node's, and not the one that was captured. */
+  /** True if that socket is Node's, and not the captured one. */
   wrapped: boolean
-  /** What came before the client ended, where the server waits for that. */
+  /** The client's text before its end, if the server waits for the end. */
   heard?: string
 }
 
-/** A server that is none of Node's, and takes connections by a method. */
+/** A server that is not Node's own, and takes connections by a method. */
 class Injected extends EventEmitter {
   injectSocket(socket: net.Socket): void {
     answerAtOnce('injected', socket)
@@ -50,13 +50,13 @@ function answerAtOnce(server: string, socket: net.Socket): void {
   socket.resume().end(answer(server, socket))
 }
 
-/** Answers when the client has ended, which only a half-open socket can. */
+/** Answers once the client has ended, which only a half-open socket can do. */
 function answerAtEnd(server: string, socket: net.Socket): void {
   let heard = ''
   socket.on('error', () => undefined)
   socket.setEncoding('utf8').on('data', (text: string) => (heard += text))
   socket.on('end', () => {
-    // One that is not half-open is ended when whoever listens to this event has been told.
+    // Waits a turn: without half-open, Node ends the socket after the listeners of this event have run.
     setImmediate(() => {
       if (socket.writable) socket.end(answer(server, socket, { heard }))
     })
@@ -88,12 +88,12 @@ const kinds = {
   injected: () => new Injected(),
 } satisfies Record<string, (identity: Identity) => FaithServer & EventEmitter>
 
-/** The servers there are. */
+/** The kinds of servers. */
 export type Kind = keyof typeof kinds
 
 const attachments = new Map<number, FaithAttachment>()
 
-/** What has attached the last server to a listener. */
+/** The attachment of the last server that was attached to a listener. */
 export function attachmentOf(listener: number): FaithAttachment {
   const attachment = attachments.get(listener)
   if (attachment === undefined) throw new Error(`${listener} never had a server`)
@@ -111,24 +111,24 @@ export const attachVerbs = {
     attachments.set(listener, recall(listener, FaithListener).attach(attachable))
   },
 
-  /** Attaches what is no server. */
+  /** Attaches an object that is not a server. */
   attachWrongly(listener: number, server: unknown): void {
     recall(listener, FaithListener).attach(server as FaithServer)
   },
 
   detach: (listener: number): void => attachmentOf(listener).detach(),
 
-  /** The ports that were dialled, of those connections that a server has now, by their ends. */
+  /** The ports dialled by the current connections of a server, looked up by their ends. */
   destinationsOf: (connections: FaithEnds[]): number[] =>
     connections.flatMap((ends) => destinationOf(ends)?.port ?? []),
 
-  /** Lets a server listen on an address of its own too. */
+  /** Lets a server listen on its own address, too. */
   async listenItself(server: number, port: number, address = '::1'): Promise<void> {
     const listening = recall(server, net.Server).listen(port, address)
     await once(listening, 'listening')
   },
 
-  /** Closes a server that listens; waits for the end of what it has accepted itself. */
+  /** Closes a server that listens; waits for the end of the connections it accepted itself. */
   async closeServer(server: number): Promise<void> {
     const closing = recall(server, net.Server).close()
     await once(closing, 'close')

@@ -1,12 +1,12 @@
-/** Blocks that what was opened is closed by, through `using` and `await using`. */
+/** Closes opened objects by leaving a block, through `using` and `await using`. */
 import { EventEmitter } from 'node:events'
 import { attachmentOf } from './attach-verbs.js'
 import { recall } from './kept.js'
 
-/** How a block is left. */
+/** The way to leave a block. */
 export type Leaving = 'ends' | 'throws'
 
-/** Leaves a block that something was opened for; tells what it has thrown. */
+/** Leaves the block that owns an opened object; returns the error's message, if it throws. */
 async function leave(opened: Disposable | AsyncDisposable, how: Leaving): Promise<string | null> {
   try {
     await using _ = opened
@@ -22,7 +22,7 @@ export const blockVerbs = {
   leaveBlock: (id: number, how: Leaving): Promise<string | null> =>
     leave(recall(id, EventEmitter) as unknown as AsyncDisposable, how),
 
-  /** Leaves the block that a server was attached for. */
+  /** Leaves the block of an attachment. */
   leaveAttached: (listener: number, how: Leaving): Promise<string | null> =>
     leave(attachmentOf(listener), how),
 }

@@ -1,4 +1,4 @@
-/** JavaScript that stands still while the rest of the process goes on, as the driver has it. */
+/** Blocks JavaScript while the rest of the process goes on. */
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -10,19 +10,21 @@ let toldAtOnce: Promise<number> = Promise.resolve(0)
 
 const clock = new Int32Array(new SharedArrayBuffer(4))
 
-/** Waits without a turn of the event loop. */
+/** Waits without turning the event loop. */
 function blockUntil(condition: () => boolean): void {
   while (!condition()) Atomics.wait(clock, 0, 0, 5)
 }
 
-/** What a relay had done, and how many ends its events had told, before JavaScript went on. */
+/** The relay's counters, and the number of ends its events had reported, before JavaScript went on. */
 export interface Meanwhile {
   stats: FaithRelayStats
   told: number
 }
 
 export const blockingVerbs = {
-  /** Makes a file when no JavaScript runs any more, until there is another file and the relay's sessions have ended. */
+  /**
+   * Blocks JavaScript, after making the file `begun`, until the file `over` exists and the relay's sessions have ended.
+   */
   block(id: number, begun: string, over: string): Meanwhile {
     const relay = recall(id, FaithRelay)
     writeFileSync(begun, '')
@@ -30,33 +32,34 @@ export const blockingVerbs = {
     return { stats: relay.stats(), told: relayVerbs.toldEnds(id) }
   },
 
-  /** Answers, and then stands still until so many ends of a relay were dropped. */
+  /** Answers, then blocks until a relay has dropped that many ends. */
   blockUntilDropped(id: number, count: number): void {
     const relay = recall(id, FaithRelay)
     setImmediate(() => blockUntil(() => relay.stats().untold.sessions >= count))
     toldAtOnce = once(relay, 'session').then(() => relayVerbs.toldEnds(id))
   },
 
-  /** How many ends waited meanwhile, as they are told in one go. */
+  /** Number of ends that waited meanwhile, reported in one go. */
   waited(): Promise<number> {
     return toldAtOnce
   },
 
   /**
-   * Closes a relay, and makes a file when no JavaScript runs any more, until its sessions have ended; what it has emitted
-   * by the time it is closed.
+   * Closes a relay and, after making a file, blocks JavaScript until its sessions have ended. Returns the events
+   * emitted by the time it is closed.
    */
   async blockClosing(id: number, faith: number, begun: string): Promise<string[]> {
     const relay = recall(id, FaithRelay)
     const emitted = endsOf(relay)
-    // A turn of the event loop looks for ended sessions, and then resolves the addon's promises one after the other: what
-    // ends while the first of two goes on is told in the next turn, though the second is resolved in this one.
+    // A turn of the event loop looks for ended sessions, and then resolves the addon's promises one after the other. So
+    // an end that happens while the first of two continues is reported in the next turn, although the second promise is
+    // resolved in this one.
     const first = recall(faith, FaithInterface).prefixes.add('2001:db8:100::/40')
     const closing = relay.close({ drainMs: 60_000 })
     await first
     writeFileSync(begun, '')
     blockUntil(() => relay.stats().sessions.active === 0)
-    // Nothing shows when the addon has seen it too, and a longer wait would only find more.
+    // Waits briefly, because nothing shows when the addon has seen it too. A longer wait would only find more.
     Atomics.wait(clock, 0, 0, 50)
     await closing
     await nextTurn()
@@ -64,8 +67,8 @@ export const blockingVerbs = {
   },
 
   /**
-   * Makes a file when no JavaScript runs any more, and exits as soon as there is another: nothing runs in between. What
-   * was asked for just before is done.
+   * Makes a file, blocks JavaScript until another file exists, and exits at once: nothing runs in between. Earlier
+   * requests are still carried out.
    */
   exitFromBlock(begun: string, over: string): void {
     setImmediate(() => {

@@ -1,8 +1,8 @@
 /**
- * The addon several times over in one process: in the main thread, in two worker threads, and as a second copy of its
- * file in the main thread. Each has an interface, and greets whoever dials port 80 of its prefix with the interface's
- * name. The arguments are a file for the second copy. It says `ready`, ends the threads at the first line that it is told
- * and says `terminated`, and ends at the second.
+ * Runs the addon several times in one process: in the main thread, in two worker threads, and as a second copy of its
+ * file in the main thread. Each has an interface, and greets clients of port 80 of its prefix with the interface's
+ * name. The argument is the path for the second copy. The program prints `ready`. At the first input line it ends the
+ * threads and prints `terminated`; at the second it ends.
  */
 import { copyFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -31,12 +31,12 @@ async function greet(index: number) {
   return faith
 }
 
-/** What ends when it is collected, as nothing of the library holds it. */
+/** Keeps objects from being collected, which would end them; the library does not hold them. */
 const kept: object[] = []
 
 const nothing = () => undefined
 
-/** The same by another copy of the addon's file, which has no TypeScript around it. */
+/** Does the same with another copy of the addon's file, without its TypeScript. */
 async function greetByCopy(index: number, file: string): Promise<void> {
   const original = readdirSync(root).find((name) => name.endsWith('.node'))
   copyFileSync(`${root}/${original}`, file)
@@ -78,6 +78,6 @@ if (isMainThread) {
   process.stdout.write('ready\n')
 } else {
   await greet(workerData as number)
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- windows have that, threads do not
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- only windows have that, not threads
   parentPort?.postMessage('ready')
 }

@@ -1,9 +1,9 @@
-"""Connects many times and leaves again, and tells how many of those connections were made.
+"""Connects many times and leaves again, and prints the number of connections made.
 
 usage: crowd.py ADDRESS PORT COUNT half|silent
 
-half: each client says a little, ends its side, and waits for the end of the other.
-silent: each closes without a byte.
+half: each client sends a little, ends its side, and waits for the end of the other.
+silent: each closes without sending a byte.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ async def visit(address: str, port: int, manner: str, places: asyncio.Semaphore)
 
 async def main() -> None:
     address, port, count, manner = sys.argv[1:]
-    # No more at once than wait in any queue.
+    # Limits concurrent connections to fewer than any queue holds.
     places = asyncio.Semaphore(50)
     visits = [visit(address, int(port), manner, places) for _ in range(int(count))]
     print(sum(await asyncio.gather(*visits)))

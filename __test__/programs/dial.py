@@ -1,10 +1,10 @@
-"""Dials once and prints what came of it and when, in seconds of CLOCK_MONOTONIC.
+"""Dials once and prints the outcome and its times, in seconds of CLOCK_MONOTONIC.
 
 usage: dial.py ADDRESS PORT [DATA]
 
   {"outcome": "connected", "began": 12.25, "ended": 12.75}      or the name of an error
 
-With DATA the SYN carries it, cookie or not; the kernel must have net.ipv4.tcp_fastopen=5.
+With DATA the SYN carries it, with or without a cookie; the kernel needs net.ipv4.tcp_fastopen=5.
 """
 
 import errno

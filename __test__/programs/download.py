@@ -1,7 +1,7 @@
-"""Dials, says a word, and reads to the end: download.py ADDRESS PORT [half]
+"""Dials, sends a word, and reads to the end: download.py ADDRESS PORT [half]
 
-It prints how many bytes have come, each time there are more, and at last how that ended: `end` or the name of an error.
-With `half` it ends its own side first. (Node itself takes a reset behind a short read for an end: libuv, uv__stream_io.)
+Prints the byte count each time it grows, and finally the ending: `end` or the name of an error. With `half` the
+client ends its own side first. (Node reports a reset behind a short read as an end: libuv, uv__stream_io.)
 """
 
 import errno

@@ -1,7 +1,7 @@
 /**
- * The driver, in a worker thread. The main thread has an interface of its own, main0, and greets whoever dials port 80 of
- * 64:ff9b:2::/96 with its name. What it is told goes to the driver, but for `terminate`, after which it ends the thread
- * and says `terminated`; when its input ends it closes its interface, and has no more to do.
+ * Runs the driver in a worker thread. The main thread has its own interface, main0, and greets clients of port 80 of
+ * 64:ff9b:2::/96 with its name. It passes its input to the driver, except `terminate`: then it ends the thread and
+ * prints `terminated`. When its input ends, it closes its interface and ends.
  */
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'

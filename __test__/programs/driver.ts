@@ -1,12 +1,12 @@
 /**
- * A program that does, in one of the lab's hosts, what a spec asks of it: the calls of this library, and plain TCP.
- * A request is a line of JSON on standard input, its answer one on standard output, in whatever order they come to be:
+ * Carries out a spec's requests in one of the lab's hosts: the calls of this library, and plain TCP. A request is a
+ * line of JSON on standard input. Its answer is a line on standard output; answers come in any order:
  *
  *   {"id":1,"verb":"create","args":[{"name":"faith0"}]}
  *   {"id":1,"value":7}      or      {"id":1,"error":{"name":"FaithError","code":"EEXIST",…}}
  *
- * What cannot be sent as JSON (interfaces, listeners, sockets) stays here and goes by a number. When its input ends
- * the program does nothing more, so that only what the library keeps alive keeps it running.
+ * Objects that JSON cannot hold (interfaces, listeners, sockets) stay here and are addressed by number. After the end
+ * of its input the program is passive, so that only open objects of the library keep it running.
  */
 import { createInterface } from 'node:readline'
 import type { FaithError } from '../../index.js'
@@ -25,10 +25,10 @@ import { spliceVerbs } from './splice-verbs.js'
 import { unkeptVerbs } from './unkept-verbs.js'
 
 const processVerbs = {
-  /** From now on, that more may be asked does not keep the program running. */
+  /** Lets the program end although more requests may come. */
   rest: (): void => void process.stdin.unref(),
 
-  /** Ends the program: by process.exit(), or by an error that nobody catches. */
+  /** Ends the program: by process.exit(), or by an uncaught error. */
   die(how: 'exit' | 'throw'): void {
     setImmediate(() => {
       if (how === 'exit') process.exit(3)
@@ -54,10 +54,10 @@ const verbs = {
   ...processVerbs,
 }
 
-/** What can be asked of the program. */
+/** The requests that the program understands. */
 export type Verbs = typeof verbs
 
-/** An error on its way to the spec. */
+/** An error in the form that is sent to the spec. */
 export type SentError = Pick<FaithError, 'name' | 'message' | 'code'> &
   Partial<Pick<FaithError, 'errno' | 'syscall' | 'hint'>>
 

@@ -1,9 +1,9 @@
-/** Events, and channels of `node:diagnostics_channel`, as the driver notes them. */
+/** Records events and messages of `node:diagnostics_channel` for the driver. */
 import { subscribe } from 'node:diagnostics_channel'
 import { FaithSocket, type FaithDiagnostics } from '../../index.js'
 import { told, watch } from './kept.js'
 
-/** A message, with a socket by its destination. */
+/** A message; a socket in it is replaced by its destination. */
 export type Published = [channel: string, message: object]
 
 const published: Published[] = []
@@ -17,7 +17,7 @@ function plain(message: object): object {
 }
 
 export const eventVerbs = {
-  /** Notes what is published on these channels from now on. */
+  /** Records messages on these channels from now on. */
   subscribe(...channels: (keyof FaithDiagnostics)[]): void {
     for (const name of channels) {
       subscribe(name, (message) => published.push([name, plain(message as object)]))

@@ -18,7 +18,7 @@ import { happened, keep, recall } from './kept.js'
 const faith = (id: number): FaithInterface => recall(id, FaithInterface)
 const listener = (id: number): FaithListener => recall(id, FaithListener)
 
-/** What keeps the process running while it is open. */
+/** Looks up an object that keeps the process running while it is open. */
 function lasting(id: number): FaithListener | FaithRelay {
   const opened = recall(id, EventEmitter)
   if (opened instanceof FaithListener || opened instanceof FaithRelay) return opened
@@ -34,10 +34,10 @@ export interface Accepted {
   isNodeSocket: boolean
 }
 
-/** What a listener that greets tells its clients. */
+/** The greeting that a listener sends its clients. */
 export interface Greeting {
   from: string
-  /** getsockname(), as Node has it from the kernel. */
+  /** getsockname(), as Node gets it from the kernel. */
   dialled: string
   ipv4?: string
 }
@@ -71,7 +71,7 @@ function queueOf(id: number): Queue {
   const known = queues.get(id)
   if (known) return known
   const opened = recall(id, EventEmitter)
-  // One that fails while it waits here must not end the program.
+  // Keeps a connection that fails while it waits here from ending the program.
   opened.on('connection', (socket: FaithSocket) => socket.on('error', () => undefined))
   const queue = on(opened, 'connection') as unknown as Queue
   queues.set(id, queue)
@@ -79,7 +79,7 @@ function queueOf(id: number): Queue {
 }
 
 export const faithVerbs = {
-  /** Switches keepfaith, if told to, and tells what it is. */
+  /** Sets keepfaith if a value is given, and returns its state. */
   keepfaith(value?: boolean): boolean {
     if (value !== undefined) setKeepfaith(value)
     return getKeepfaith()
@@ -94,17 +94,17 @@ export const faithVerbs = {
   addPrefix: (id: number, prefix: string): Promise<void> => faith(id).prefixes.add(prefix),
   deletePrefix: (id: number, prefix: string): Promise<void> => faith(id).prefixes.delete(prefix),
 
-  /** Listens; with a greeting every connection is told it and ended, without they wait to be accepted. */
+  /** Listens. With a greeting, every connection gets it and is ended; without one, connections wait for `accept`. */
   async listen(id: number, options: FaithListenOptions, greeting?: string): Promise<number> {
     const opened = await faith(id).listen(options)
     if (greeting !== undefined) opened.on('connection', (socket) => greet(socket, greeting))
     return keep(opened)
   },
 
-  /** Listens to the `connection` event of a listener or a relay, from now on. */
+  /** Adds a handler for the `connection` event of a listener or a relay. */
   take: (id: number): void => void queueOf(id),
 
-  /** The next connection that the `connection` event brings; the first call adds the handler. */
+  /** The next connection of the `connection` event; the first call adds the handler. */
   async accept(id: number): Promise<Accepted> {
     const step = await queueOf(id).next()
     if (step.done) throw new Error('there are no more')
@@ -121,11 +121,11 @@ export const faithVerbs = {
     return taken
   },
 
-  /** Takes the connections of a listener from now on, and listens to nothing of theirs. */
+  /** Takes the connections of a listener from now on, without handlers for their events. */
   ignore: (id: number): void =>
     void listener(id).on('connection', (socket) => ignored.push(socket)),
 
-  /** What became of those: whether they are closed, and by which error. */
+  /** The state of those connections: closed or not, and the error. */
   ignored: () =>
     ignored.map(({ closed, errored }) => ({
       closed,

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Sends forged SYNs from a host of the lab, as many as asked, each of another flow.
+"""Sends forged SYNs from a host of the lab, a given number, each of another flow.
 
   flood.py --address ADDRESS --port PORT --count COUNT --networks N [--source NETWORK]
 
-The sources are addresses of N networks of length 64 in turn: NETWORK, or 2001:db8:f000::, and those that follow it.
+The sources are addresses of N networks of length 64 in turn: NETWORK (default 2001:db8:f000::) and those after it.
 """
 
 import argparse

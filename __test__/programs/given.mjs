@@ -1,13 +1,13 @@
 /**
- * What is there before an example begins: the names that it takes for granted, as `GIVEN` lists them, and somebody who
- * tells what it does, a line of JSON on standard output each:
+ * Prepares the names that an example takes for granted (listed in `GIVEN`), and reports the example's actions, each as
+ * a line of JSON on standard output:
  *
- *   {"serves":[80],"prefix":"64:ff9b::/96"}    connections to these ports are taken, or relayed
- *   {"holds":7000,"prefix":…}                  a client is to come to this port, and to stay
+ *   {"serves":[80],"prefix":"64:ff9b::/96"}    it takes or relays connections to these ports
+ *   {"holds":7000,"prefix":…}                  a client must come to this port, and stay
  *   {"closes":true}                            a relay waits for its sessions to end: that client may go
  *   {"ready":true}                             all of it has run, or it waits for connections one by one
  *   {"listens":"SIGTERM"}, {"heard":"SIGTERM"}
- *   {"exits":true}                             it ends, and what is open is closed after this
+ *   {"exits":true}                             it ends; open objects are closed after this
  */
 import { once } from 'node:events'
 import { writeSync } from 'node:fs'
@@ -20,7 +20,7 @@ function say(what) {
 }
 
 /**
- * The ports that options name; of a range the first one, and of all that of HTTP.
+ * Lists the ports that options name: the first port of a range; for `all`, the port of HTTP.
  *
  * @param {import('faithd').FaithListenOptions} options
  */
@@ -65,7 +65,7 @@ FaithRelay.prototype.close = function tellingClose(options) {
 }
 
 /**
- * How each name is made, of an interface.
+ * Makes each name from an interface.
  *
  * @type {Record<string, (faith: FaithInterface) => Promise<unknown>>}
  */

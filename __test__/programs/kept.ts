@@ -1,15 +1,15 @@
-/** What the driver keeps between two requests, by number. */
+/** Objects that the driver keeps between two requests, by number. */
 import type { EventEmitter } from 'node:events'
 
 interface Kept {
   emitter: EventEmitter
-  /** `error CODE` and `close`. */
+  /** `error CODE` and `close`, in order. */
   events: string[]
-  /** What the events that are watched have told, by their names. */
+  /** First arguments of the watched events, by event name. */
   told: Record<string, unknown[]>
 }
 
-/** A class, also one whose constructor is private. */
+/** A class, even one with a private constructor. */
 interface Class<T> {
   readonly name: string
   readonly prototype: T
@@ -19,7 +19,7 @@ interface Class<T> {
 const everything = new Map<number, Kept>()
 let last = 0
 
-/** Keeps an emitter, and notes how it fails and closes. */
+/** Keeps an emitter, and records its `error` and `close` events. */
 export function keep(emitter: EventEmitter): number {
   const events: string[] = []
   emitter.on('error', ({ code, message }: NodeJS.ErrnoException) => {
@@ -37,7 +37,7 @@ function kept(id: number): Kept {
   return found
 }
 
-/** The emitter of that number, which must be a `type`. */
+/** The emitter of that number; throws if it is not a `type`. */
 export function recall<T extends EventEmitter>(id: number, type: Class<T>): T {
   const { emitter } = kept(id)
   if (type[Symbol.hasInstance](emitter)) return emitter as T
@@ -55,7 +55,7 @@ export function happened(id: number): string[] {
   return kept(id).events
 }
 
-/** Notes what these events tell from now on, which is their first argument. */
+/** Records the first argument of these events from now on. */
 export function watch(id: number, ...names: string[]): void {
   const { emitter, told: events } = kept(id)
   for (const name of names) {
@@ -64,7 +64,7 @@ export function watch(id: number, ...names: string[]): void {
   }
 }
 
-/** What the watched events of that emitter have told so far. */
+/** Recorded arguments of that emitter's watched events so far. */
 export function told(id: number): Record<string, unknown[]> {
   return kept(id).told
 }

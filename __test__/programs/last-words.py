@@ -1,15 +1,15 @@
-"""Peers that say something and reset the connection, and peers that listen to the end.
+"""Peers that send data and reset the connection, and peers that read to the end.
 
 usage: last-words.py serve PORT                        "listening", then a line of JSON per listening connection
-       last-words.py early|abort ADDRESS PORT BYTES    a line of JSON that tells what was heard, if anything
+       last-words.py early|abort ADDRESS PORT BYTES    a line of JSON about the data read, if any
 
-The client's first line says what the server does:
+The client's first line is an order to the server:
 
-  early BYTES   it answers so many bytes, and closes while the client's upload is unread, so that the kernel resets
-  hear          it listens to the end of what the client says before it aborts
+  early BYTES   it sends that many bytes, and closes while the client's upload is unread, so that the kernel resets
+  hear          it reads everything the client sends before its abort
 
-A kernel that resets drops what it has not delivered. So each waits until its own kernel has delivered everything, as it
-mostly has between two hosts that are connected directly.
+A kernel that resets drops undelivered data. So each side waits until its own kernel has delivered everything, which
+it mostly has between two directly connected hosts.
 """
 
 import errno
@@ -26,7 +26,7 @@ SOCKET_LINGER_RESET = struct.pack("ii", 1, 0)
 
 
 def words(length: int) -> bytes:
-    """Bytes that would show what is missing, doubled or moved."""
+    """Bytes that show any loss, duplication or move."""
     return b"".join(b"%9d " % number for number in range(length // 10 + 1))[:length]
 
 
@@ -61,7 +61,7 @@ def answer(connection: socket.socket) -> None:
         return
     connection.sendall(words(int(order.split()[1])))
     deliver(connection)
-    # Unread bytes make it a reset. They come, because the client goes on.
+    # Waits for unread bytes, which make the close a reset. They come, because the client goes on.
     connection.recv(1, socket.MSG_PEEK)
     connection.close()
 
@@ -91,7 +91,7 @@ def main() -> None:
         connection.sendall(b"early %d\n" % length)
         uploading = threading.Thread(target=upload, args=(connection,))
         uploading.start()
-        # The upload may be the first to notice the reset; what was heard before is there all the same.
+        # Reads on: the upload may notice the reset first, and the received data is still there.
         told = listen_to_the_end(connection)
         uploading.join()
         print(json.dumps(told), flush=True)

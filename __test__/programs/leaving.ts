@@ -1,10 +1,10 @@
 /**
- * A program that ends captured connections in order and then takes leave: leaving.ts HOW WHEN BYTES DRAIN SHORTCUT
+ * Ends captured connections in order and then leaves: leaving.ts HOW WHEN BYTES DRAIN SHORTCUT
  *
- * On port 80 each client is sent BYTES. WHEN that is `closed`, its socket has been closed, and WHEN it is `ended` it has
- * only been told to end; `spliced` sends by a splice from a server instead, which has ended. Then the program calls
- * `faith.close()` (HOW is `close`; with the DRAIN if that is no `-`), has nothing to do any more (`rest`), calls
- * `process.exit()` with a number (`exit 0`), or throws (`throw`).
+ * On port 80 each client gets BYTES. With WHEN `closed` the program leaves after the socket has closed, with `ended`
+ * right after `end()`. With `spliced` the bytes come by a splice from a server, which has ended. HOW is the way to
+ * leave: `faith.close()` (`close`; with DRAIN unless it is `-`), running out of work (`rest`), `process.exit()` with a
+ * number (`exit 0`), or an exception (`throw`).
  */
 import { once } from 'node:events'
 import { createFaithInterface, setKeepfaith, type FaithSocket } from '../../index.js'

@@ -1,4 +1,4 @@
-/** Many connections, large ones, and many rounds of the same, as the driver has them. */
+/** Driver verbs for many connections, large ones, and many rounds. */
 import { createHash } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
@@ -17,7 +17,7 @@ function collector(): () => void {
   return runInNewContext('gc') as () => void
 }
 
-/** Resolves with whether the other side has sent back what it was told; how the connection ends is counted later. */
+/** Resolves with true if the other side echoed the text. The end of the connection is counted later. */
 function join(address: string, port: number, text: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket: Socket = connect(port, address, () => socket.write(text))
@@ -36,22 +36,22 @@ function join(address: string, port: number, text: string): Promise<boolean> {
 }
 
 export const loadVerbs = {
-  /** Sends back what the clients of a listener say. */
+  /** Echoes everything that the clients of a listener send. */
   echoEach: (id: number): void =>
     void recall(id, FaithListener).on('connection', (socket) => {
       socket.on('error', () => undefined).pipe(socket)
     }),
 
-  /** Opens so many connections at once, and keeps them; how many have heard what they said. */
+  /** Opens so many connections at once, and keeps them; returns how many got their echo. */
   async crowd(address: string, port: number, count: number): Promise<number> {
     const joined = Array.from({ length: count }, (_, index) => join(address, port, `${index}\n`))
     return (await Promise.all(joined)).filter(Boolean).length
   },
 
-  /** How those of the crowd have ended. */
+  /** Ends of the crowd's connections, counted by kind. */
   endings: (): Record<string, number> => Object.fromEntries(endings),
 
-  /** Reads to the end, by a pipeline. */
+  /** Reads to the end through a pipeline. */
   async pipeline(id: number): Promise<Arrived> {
     const socket = recall(id, FaithSocket)
     const hash = createHash('sha256')
@@ -59,7 +59,7 @@ export const loadVerbs = {
     return { bytes: socket.bytesRead, sha256: hash.digest('hex') }
   },
 
-  /** Has garbage collected in every turn of the event loop until it is told otherwise. */
+  /** Collects garbage in every turn of the event loop until switched off. */
   async collect(on: boolean): Promise<void> {
     collection.on = on
     const collect = collector()
@@ -68,7 +68,7 @@ export const loadVerbs = {
     })()
   },
 
-  /** Bytes that JavaScript holds, once all is collected that can be. */
+  /** Bytes that JavaScript holds after a full garbage collection. */
   memory(): number {
     collector()()
     const { heapUsed, external } = process.memoryUsage()

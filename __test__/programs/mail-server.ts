@@ -1,6 +1,7 @@
 /**
- * npm's smtp-server at every address of faith0: at port 25, where clients may ask for TLS, and at 465, where they begin
- * with it. Of every message a line of JSON tells what was received, and whether the destination was forgotten after.
+ * npm's smtp-server at every address of faith0: at port 25, where clients may ask for TLS, and at port 465, where TLS
+ * comes first. It prints a line of JSON for every message, and one when the session has closed, which tells if its
+ * destination is still known.
  */
 import { createHash } from 'node:crypto'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
@@ -11,23 +12,23 @@ import {
   type FaithSocketDestination,
 } from '../../index.js'
 
-/** A message, and what its session knows. */
+/** A message, and the session's data. */
 export interface Message {
   bytes: number
   sha256: string
   from?: string
   to: string[]
   secure: boolean
-  /** What was dialled, by the addresses that the session has. */
+  /** The destination, looked up by the session's addresses. */
   destination?: FaithSocketDestination
-  /** The same by the TLS socket, which the server shows when it is made. */
+  /** The same, looked up by the TLS socket, which the server passes to a handler when it is made. */
   bySocket?: FaithSocketDestination
 }
 
-/** A session that is over. */
+/** A session that has closed. */
 export interface Closed {
   closed: true
-  /** Whether its addresses are still somebody's. */
+  /** True if a destination is still known for its addresses. */
   known: boolean
 }
 
@@ -38,10 +39,11 @@ function tell(what: Message | Closed): void {
 function settings(): SMTPServerOptions {
   const secured = new Map<string, FaithSocketDestination>()
   return {
-    // Its own certificate does for clients that ask nobody about it; without a log it does not warn of that.
+    // Uses the server's own certificate, which suits clients that do not verify it. Without a log, it prints no warning
+    // about that.
     logger: false,
     authOptional: true,
-    // The lab has no resolver to wait for.
+    // Skips reverse lookups: the lab has no resolver.
     disableReverseLookup: true,
     onSecure(socket, { id }, callback) {
       const destination = destinationOf(socket)

@@ -1,15 +1,15 @@
-"""Tells a client where its server sees it come from.
+"""Reports the source address of a client as its server sees it.
 
 usage: mirror.py serve PORT
        mirror.py dial ADDRESS PORT
 
-`serve` tells whoever connects its address and port, and keeps the connection until it ends. `dial` reads lines from its
+`serve` sends every client its address and port, and keeps the connection until it ends. `dial` reads lines from its
 standard input:
 
   SOURCE COUNT [close]
 
-and connects so often from that address, which needs a local route alone. It prints a line for each, and keeps the
-connections, or has the server close each before the next.
+and connects COUNT times from that address; a local route is enough for that. It prints a line for each connection, and
+keeps the connections, or with `close` has the server close each before the next.
 
   {"from": "2001:db8:f000::1", "seen": "198.51.100.11", "port": 40312}   or   {"from": …, "error": "ECONNREFUSED"}
 """

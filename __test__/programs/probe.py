@@ -2,16 +2,16 @@
 """Sends packets that a program with ordinary sockets cannot, from a host of the lab.
 
   probe.py echo --source ADDRESS --address ADDRESS         ICMPv6 echo requests, as ping sends them
-  probe.py syns ...                                        SYNs, of connections that nobody goes on with
+  probe.py syns ...                                        SYNs of connections that stop after the SYN
   probe.py fragments ...                                   a SYN with data in it, in two fragments
   probe.py options ...                                     a SYN behind a destination options header
-  probe.py acks ...                                        ACKs, of connections that there are not
+  probe.py acks ...                                        ACKs of connections that do not exist
   probe.py optional-acks ...                               the same behind a destination options header
   probe.py short-acks ...                                  the same with TCP headers that claim too few bytes
-  probe.py long-acks ...                                   the same with TCP headers that claim more than there is
-  probe.py datagrams ...                                   UDP datagrams, as fast as they go
+  probe.py long-acks ...                                   the same with TCP headers that claim too many bytes
+  probe.py datagrams ...                                   UDP datagrams, at full speed
 
-It waits for no answer: what becomes of them is in the counters of whoever gets them.
+It waits for no answer: the receivers' counters show the result.
 """
 
 import argparse
@@ -44,7 +44,7 @@ class Probe:
         self.raw.sendto(header + self.source + self.destination + payload, self.target)
 
     def syn(self, number, data=b""):
-        """A SYN without options, of a source port that nobody listens to."""
+        """A SYN without options, from a source port without a listener."""
         return self.segment(number, SYN, data)
 
     def segment(self, number, flags, data=b"", words=5):

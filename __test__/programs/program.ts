@@ -1,5 +1,5 @@
 /**
- * The driver, as a spec holds it: each object here stands for one of the library's, or for a socket, in a process
+ * The spec's side of the driver: each object here stands for an object of the library, or for a socket, in a process
  * inside a host of the lab.
  */
 import {
@@ -31,7 +31,7 @@ export type { Accepted, Greeting }
 const driver = fileURLToPath(new URL('driver.ts', import.meta.url))
 const driverInThread = fileURLToPath(new URL('driver-in-thread.ts', import.meta.url))
 
-/** An error as it was thrown in the other process. */
+/** Rebuilds an error that the other process threw. */
 function revive({ name, message, code, ...details }: SentError): Error {
   if (name === 'FaithError') return new FaithError(code, message, details)
   return Object.assign(new Error(message), { code })
@@ -46,14 +46,14 @@ export class Program implements AsyncDisposable {
     this.process = process
   }
 
-  /** Starts one; `before` is a command that is to run it, such as setpriv with its options. */
+  /** Starts a process; `before` is a command that runs it, such as setpriv with its options. */
   static async start(host: Host, before: readonly string[] = []): Promise<Program> {
     const [node, args] = nodeCommand(driver, [])
     const [command = node, ...rest] = [...before, node, ...args]
     return await Program.#ready(host.spawn(command, rest))
   }
 
-  /** Starts one that is in a worker thread: see driver-in-thread.ts for what the main thread does. */
+  /** Starts the driver in a worker thread; driver-in-thread.ts describes the main thread. */
   static async startInThread(host: Host): Promise<Program> {
     return await Program.#ready(host.node(driverInThread))
   }
@@ -71,7 +71,7 @@ export class Program implements AsyncDisposable {
     const id = this.#asked
     this.process.stdin.write(`${JSON.stringify({ id, verb, args })}\n`)
     const line = await this.process.line(new RegExp(`^\\{"id":${id}[,}]`)).catch(() => {
-      // Its output is all the answers so far, and longer than helpful.
+      // Quotes standard error only: the output holds all answers so far, which are too long to help.
       const { running, stderr } = this.process
       const why = running ? 'is not answered' : 'ended the program'
       throw new Error(`${verb}(${JSON.stringify(args).slice(1, -1)}) ${why}: ${stderr}`)
@@ -93,19 +93,19 @@ export class Program implements AsyncDisposable {
     return new Faith(this, await this.ask('create', options))
   }
 
-  /** A connection on its way, whatever becomes of it. */
+  /** A connection that may still connect or fail. */
   async begin(address: string, port: number, ...from: [localPort?: number]): Promise<Connection> {
     return new Connection(this, await this.ask('dial', address, port, ...from))
   }
 
-  /** A connection; an error with the system's code when there is none to be had. */
+  /** A connection that is established; rejects with the system's code if it fails. */
   async dial(address: string, port: number, ...from: [localPort?: number]): Promise<Connection> {
     const connection = await this.begin(address, port, ...from)
     await connection.connected()
     return connection
   }
 
-  /** A connection that is not plain TCP, with what sends back everything in the same program. */
+  /** A connection that is not plain TCP. Its other end is in the same program and echoes everything. */
   async dialItself(kind: 'tls' | 'unix'): Promise<Connection> {
     return new Connection(this, await this.ask('dialItself', kind))
   }
@@ -118,7 +118,7 @@ export class Program implements AsyncDisposable {
     return this.ask('greetings', address, ports)
   }
 
-  /** Waits for the process to end, and tells how it did. */
+  /** Waits for the process to end, and returns its exit. */
   async ended(): Promise<Exit> {
     await waitFor(`${this.process.command} to end`, () => !this.process.running)
     return await this.process.exited
@@ -129,12 +129,12 @@ export class Program implements AsyncDisposable {
   }
 }
 
-/** The first argument of each event, by the events' names. */
+/** The first argument of each event, by event name. */
 type Told<Events> = {
   [Name in keyof Events]: Events[Name] extends [infer What] ? What[] : never[]
 }
 
-/** What stays in the program, by its number. */
+/** An object that stays in the program, by its number. */
 export class Remote<Events = object> implements AsyncDisposable {
   protected readonly program: Program
   readonly id: number
@@ -149,12 +149,12 @@ export class Remote<Events = object> implements AsyncDisposable {
     return this.program.ask('happened', this.id)
   }
 
-  /** Notes what these events tell from now on. */
+  /** Records the arguments of these events from now on. */
   watch(...names: (keyof Events & string)[]): Promise<void> {
     return this.program.ask('watch', this.id, ...names)
   }
 
-  /** What its watched events have told so far. */
+  /** Recorded arguments of its watched events so far. */
   async told(): Promise<Told<Events>> {
     return (await this.program.ask('told', this.id)) as Told<Events>
   }
@@ -179,7 +179,7 @@ export class Faith extends Remote<FaithInterfaceEvents> {
     return new Relay(this.program, await this.program.ask('relay', this.id, options))
   }
 
-  /** A relay whose route answers so; `waits` are ports about which it does when it is told. */
+  /** A relay with such a route; for the ports in `waits` the route answers when told to. */
   async route(options: FaithRelayOptions, route: Route): Promise<Relay> {
     return new Relay(this.program, await this.program.ask('routingRelay', this.id, options, route))
   }
@@ -201,7 +201,7 @@ export class Faith extends Remote<FaithInterfaceEvents> {
   }
 }
 
-/** What keeps its program running while it is open. */
+/** An object that keeps its program running while it is open. */
 class Lasting<Events> extends Remote<Events> {
   ref(): Promise<void> {
     return this.program.ask('ref', this.id)
@@ -212,19 +212,19 @@ class Lasting<Events> extends Remote<Events> {
   }
 }
 
-/** What it tells of `session`, `refused` and `exhausted` is noted from the start. */
+/** A relay. Its `session`, `refused` and `exhausted` events are recorded from the start. */
 export class Relay extends Lasting<FaithRelayEvents> {
-  /** The sessions that go on. */
+  /** The current sessions. */
   sessions(): Promise<FaithLiveSession[]> {
     return this.program.ask('sessions', this.id)
   }
 
-  /** What it would decide. */
+  /** The relay's decision about a connection. */
   permits(question: FaithAccessQuestion): Promise<FaithPermission> {
     return this.program.ask('permits', this.id, question)
   }
 
-  /** Ends a session. */
+  /** Aborts a session. */
   abortSession(session: number): Promise<boolean> {
     return this.program.ask('abortSession', this.id, session)
   }
@@ -243,7 +243,7 @@ export class Relay extends Lasting<FaithRelayEvents> {
   }
 }
 
-/** A server of Node's own, or one like them. */
+/** A server of Node's own, or one with the same interface. */
 export class AttachableServer extends Remote {
   listen(port: number, ...address: [string?]): Promise<void> {
     return this.program.ask('listenItself', this.id, port, ...address)
@@ -264,7 +264,7 @@ export class Listener extends Lasting<FaithListenerEvents> {
     return this.program.ask('detach', this.id)
   }
 
-  /** Splices so many connections once their clients have said something; counts how that ended. */
+  /** Splices that many connections after the first bytes of their clients; counts how they ended. */
   spliceEach(
     server: FaithSpliceServer,
     count: number,
@@ -331,7 +331,7 @@ export class Connection extends Remote {
   }
 }
 
-/** A FaithSocket that a listener or a relay gave, and what it said of itself. */
+/** A FaithSocket from a listener or a relay, with its description. */
 export class AcceptedConnection extends Connection {
   readonly facts: Omit<Accepted, 'id'>
 
@@ -340,7 +340,7 @@ export class AcceptedConnection extends Connection {
     this.facts = facts
   }
 
-  /** Reads what comes first, and puts it back. */
+  /** Reads the first bytes, and puts them back. */
   peek(): Promise<string> {
     return this.program.ask('peek', this.id)
   }

@@ -1,4 +1,4 @@
-/** How a captured socket reads, as the driver sees it. */
+/** Driver verbs for reading from a captured socket. */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
@@ -8,10 +8,10 @@ import { recall } from './kept.js'
 
 const socket = (id: number): FaithSocket => recall(id, FaithSocket)
 
-/** How large the memory is that Node cuts small buffers from. */
+/** Size of the memory from which Node cuts small buffers. */
 const pool = Buffer.allocUnsafe(1).buffer.byteLength
 
-/** A chunk that was read: its bytes, and those of the memory that it holds for itself. */
+/** A chunk that was read: its length, and the length of the memory it holds. */
 interface Chunk {
   bytes: number
   memory: number
@@ -23,7 +23,7 @@ function hashOf(chunks: readonly Buffer[]): string {
   return hash.digest('hex')
 }
 
-/** Waits for so many turns of the event loop. */
+/** Waits for that many turns of the event loop. */
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) await setImmediate()
 }
@@ -31,7 +31,7 @@ async function turns(count: number): Promise<void> {
 export const readingVerbs = {
   pauseSocket: (id: number): void => void socket(id).pause(),
 
-  /** Keeps so many bytes as they come, and looks at them when they are all there. */
+  /** Keeps that many bytes as they arrive, and describes the chunks once all are there. */
   async chunks(id: number, bytes: number): Promise<{ sha256: string; chunks: Chunk[] }> {
     const read: Buffer[] = []
     await new Promise<void>((resolve) => {
@@ -40,7 +40,7 @@ export const readingVerbs = {
         read.push(chunk)
         missing -= chunk.length
         if (missing > 0) return
-        // What comes before the next one who listens must not be lost.
+        // Pauses, so that bytes before the next listener are not lost.
         socket(id).off('data', keep).pause()
         resolve()
       }
@@ -52,7 +52,10 @@ export const readingVerbs = {
     return { sha256: hashOf(read), chunks }
   },
 
-  /** Keeps so many bytes as they come, by a listener that throws every third time, and every third time later, in a tick. */
+  /**
+   * Keeps that many bytes as they arrive. The listener throws at every third chunk, and every third time later, in a
+   * tick.
+   */
   async throwing(
     id: number,
     bytes: number,
@@ -76,7 +79,7 @@ export const readingVerbs = {
     return { sha256: hashOf(read), thrown, told }
   },
 
-  /** Reads so many bytes by a listener that pauses at each chunk; the most that was stored meanwhile. */
+  /** Reads that many bytes by a listener that pauses at each chunk; returns the maximum that was stored meanwhile. */
   async pausing(id: number, bytes: number): Promise<{ sha256: string; most: number }> {
     const read: Buffer[] = []
     let [missing, most] = [bytes, 0]
@@ -97,7 +100,7 @@ export const readingVerbs = {
     return { sha256: hashOf(read), most }
   },
 
-  /** Reads to the end as base64, of which no piece but the last ends within three bytes. */
+  /** Reads to the end as base64. Every piece but the last must end on a multiple of three bytes. */
   async text(id: number): Promise<string> {
     let text = ''
     socket(id).setEncoding('base64')
@@ -107,7 +110,9 @@ export const readingVerbs = {
     return text
   },
 
-  /** Reads so many times a byte, with turns of the event loop in between; the most that was read and not consumed. */
+  /**
+   * Reads one byte that many times, with turns of the event loop between; returns the maximum read and not consumed.
+   */
   async nibble(id: number, times: number): Promise<number> {
     await once(socket(id), 'readable')
     let most = 0

@@ -1,9 +1,9 @@
-// TCP sockets on strings, for specs that must say step by step what either end of a connection does. A
-// line of JSON on standard input is an order, a line of JSON on standard output says what happened:
+// TCP sockets under remote control, for specs that decide each step of both ends of a connection. A line of JSON on
+// standard input is an order; a line of JSON on standard output is an event:
 //
 //   {"do":"listen","id":"s","port":7100}     → {"id":"s","event":"listening"}, then for each connection
 //                                              {"id":"s/1","event":"accepted","from":…,"port":…}
-//       "greet":TEXT, "leave":"end"|"reset"    send TEXT to whoever connects; and leave at once
+//       "greet":TEXT, "leave":"end"|"reset"    send TEXT to every client; then leave at once
 //   {"do":"connect","id":"c","address":…,"port":…}  → {"id":"c","event":"connected","port":ITS_OWN}
 //   {"do":"write","id":"c","text":…}
 //   {"do":"flood","id":"c"}                  write as much as the connection takes, until it ends
@@ -11,7 +11,7 @@
 //   {"do":"end"|"reset","id":"c"}
 //   {"do":"status","id":"c","turn":N}        → {"turn":N,"received":BYTES,"sent":BYTES,"text":…}
 //
-// What happens to a connection by itself is "end" and the code of an error, once each.
+// A connection's own events are "end" and the code of an error, each at most once.
 import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
@@ -32,7 +32,7 @@ interface Order {
 interface End {
   socket: Socket
   received: number
-  /** The first bytes that came, as text. */
+  /** The first received bytes, as text. */
   text: string
 }
 
@@ -64,7 +64,7 @@ function follow(id: string, socket: Socket): void {
   })
 }
 
-/** Aborts at once: `resetAndDestroy()` would first write what is still to be written. */
+/** Aborts at once: `resetAndDestroy()` would first write the pending data. */
 function reset(socket: Socket): void {
   const { _handle: handle } = socket as Socket & { _handle?: { reset(closed: () => void): number } }
   handle?.reset(() => undefined)

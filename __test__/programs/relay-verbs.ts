@@ -14,7 +14,7 @@ import { keep, recall, told, watch } from './kept.js'
 
 const relay = (id: number): FaithRelay => recall(id, FaithRelay)
 
-/** How its sessions end from now on, and that it is closed, in the order in which it tells so. */
+/** Records how its sessions end, and its close, in the order of the events. */
 export function endsOf(one: FaithRelay): string[] {
   const emitted: string[] = []
   one.on('session', ({ reason }) => emitted.push(reason))
@@ -23,7 +23,7 @@ export function endsOf(one: FaithRelay): string[] {
 }
 
 export const relayVerbs = {
-  /** Opens a relay, and keeps what its events tell. */
+  /** Opens a relay, and records its events. */
   async relay(id: number, options: FaithRelayOptions): Promise<number> {
     const kept = keep(await recall(id, FaithInterface).relay(options))
     watch(kept, 'session', 'refused', 'exhausted')
@@ -35,7 +35,7 @@ export const relayVerbs = {
 
   relayStats: (id: number): FaithRelayStats => relay(id).stats(),
 
-  /** How many ends its events have told so far, where there are too many to tell them all again. */
+  /** Number of ends that its events have reported so far, for tests with too many to list. */
   toldEnds: (id: number): number => told(id)['session']?.length ?? 0,
 
   async sessions(id: number): Promise<FaithLiveSession[]> {
@@ -46,12 +46,12 @@ export const relayVerbs = {
 
   abortSession: (id: number, session: number): boolean => relay(id).abort(session),
 
-  /** Closes a relay, closes it again meanwhile and once more after; what it has emitted by then. */
+  /** Closes a relay, again meanwhile, and once more after; returns the events emitted by then. */
   async closeAgain(id: number, options: FaithRelayCloseOptions): Promise<string[]> {
     const emitted = endsOf(relay(id))
     await Promise.all([relay(id).close(options), relay(id).close()])
     await relay(id).close()
-    // What comes now would be one too many.
+    // Waits a turn: an event now would be one too many.
     await setImmediate()
     return emitted
   },

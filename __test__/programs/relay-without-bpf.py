@@ -1,7 +1,7 @@
 """Runs a command that may not call bpf(2), root or not.
 
-Containers commonly forbid the call by a seccomp filter, as this does. It is how the specs see faithd do
-without sk_lookup on a machine where it could have it.
+Containers commonly forbid the call by a seccomp filter, as this does. Specs use it to run faithd without
+sk_lookup on a machine that has it.
 """
 
 import errno

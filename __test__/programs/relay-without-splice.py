@@ -2,8 +2,8 @@
 
 usage: relay-without-splice.py all|drain ERROR COMMAND…
 
-ERROR is a name of errno(3). `drain` refuses only calls for less than 512 KiB, which is how much faithd asks for when it
-fills a pipe: the first bytes are in one when they cannot be taken out of it by splice(2).
+ERROR is a name of errno(3). `drain` refuses only calls for less than 512 KiB, the size that faithd asks for when it
+fills a pipe: the pipe then holds the first bytes, and splice(2) cannot take them out.
 """
 
 import errno

@@ -1,10 +1,10 @@
 /**
- * A relay on faith0 whose route does what a spec tells it to. Its options are its first argument, as JSON; then it reads
- * a line of JSON for each port, `{"port":80,"answer":{…}}`, and writes one for everything that happens:
+ * A relay on faith0 whose route follows a spec's orders. Its options are its first argument, as JSON. It reads a line
+ * of JSON for each port, `{"port":80,"answer":{…}}`, and writes a line for every event:
  *
  *   {"event":"told","port":80}      {"event":"asked","id":…,"client":{…},"destination":{…}}
  *   {"event":"error","code":…}      {"event":"session",…}      {"event":"refused",…}      {"event":"closed"}
- *   {"event":"aborted","id":…,"destination":{…},"message":…}, when the signal of a connection is
+ *   {"event":"aborted","id":…,"destination":{…},"message":…}, when the signal of a connection is aborted
  */
 import { createInterface } from 'node:readline'
 import {
@@ -14,18 +14,18 @@ import {
   type FaithRouteVerdict,
 } from '../../index.js'
 
-/** What the route does about connections to a port. */
+/** The route's behaviour for connections to a port. */
 export type Answer =
-  /** It answers: at once, or when the program is told so by `decide`. */
+  /** It answers: at once, or when `decide` tells it to. */
   | { verdict?: FaithRouteVerdict; when?: 'at once' | 'told' }
-  /** It throws, or gives a promise that rejects. */
+  /** It throws, or returns a promise that rejects. */
   | { fail: 'throws' | 'rejects' }
 
-/** What the program can be told. */
+/** The orders that the program understands. */
 export type Order =
   { port: number; answer: Answer } | { port: number; decide: true } | { close: true }
 
-/** Options as JSON has them; `listens` is whether somebody listens to `error`. */
+/** Options in JSON; `listens` is true if the program has a handler for `error`. */
 export type Settings = Omit<FaithRelaySettings, 'route'> & { listens?: boolean }
 
 const { listens = true, ...options } = JSON.parse(process.argv[2] ?? '{}') as Settings

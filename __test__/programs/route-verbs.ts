@@ -1,9 +1,9 @@
-/** Relays whose route does what a spec tells it to, as the driver offers them. */
+/** Relays whose route follows a spec's orders, as the driver offers them. */
 import { FaithRelay, type FaithRelayOptions, type FaithRouteVerdict } from '../../index.js'
 import { recall } from './kept.js'
 import { relayVerbs } from './relay-verbs.js'
 
-/** What a route says of connections to ports; of one that it shall wait for, when it is told. */
+/** The route's verdicts by port; for the ports in `waits` it answers when told to. */
 export interface Route {
   verdicts: Record<number, FaithRouteVerdict>
   waits?: number[]
@@ -31,10 +31,10 @@ export const routeVerbs = {
       route: ({ destination }) => answerOf(route, destination.port),
     }),
 
-  /** How many connections to a port wait for the verdict. */
+  /** Number of connections to a port that wait for the verdict. */
   undecided: (port: number): number => waiting.filter((one) => one.port === port).length,
 
-  /** Lets a route answer for a port; and with `deaf`, nobody listens to the relay's connections once it has. */
+  /** Lets a route answer for a port. With `deaf`, that relay has no handler for connections afterwards. */
   decide(port: number, deaf?: number): void {
     for (const one of waiting.splice(0)) {
       if (one.port === port) one.decide()

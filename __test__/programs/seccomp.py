@@ -1,4 +1,4 @@
-"""Forbids system calls to this process and all that it becomes, as containers do: by a seccomp filter."""
+"""Forbids system calls to this process and the programs it executes, by a seccomp filter, as containers do."""
 
 import ctypes
 import os
@@ -11,28 +11,28 @@ PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 SECCOMP_RET_ALLOW = 0x7FFF0000
 SECCOMP_RET_ERRNO = 0x00050000
-# Of classic BPF, see linux/filter.h.
+# Opcodes of classic BPF, see linux/filter.h.
 LOAD, JUMP_IF_EQUAL, JUMP_UNLESS_LESS, RETURN = 0x20, 0x15, 0x35, 0x06
 
 
 def number(x86_64: int, aarch64: int) -> int:
-    """The number that a system call has on this machine."""
+    """The number of a system call on this machine."""
     return {"x86_64": x86_64, "aarch64": aarch64}[platform.machine()]
 
 
 def forbid(
     call: int, error: int, argument: int | None = None, least: int = 0, equal: int | None = None
 ) -> None:
-    """Has a system call fail with `error`; if an argument is named, only where that is less than `least`, or `equal`."""
+    """Makes a system call fail with `error`; with `argument`, only if that is less than `least`, or is `equal`."""
     refused = [
         (RETURN, 0, 0, SECCOMP_RET_ERRNO | error),
         (RETURN, 0, 0, SECCOMP_RET_ALLOW),
     ]
     if argument is not None:
-        # The lower half of an argument, which is what both machines have first.
+        # The lower half of an argument, which comes first on both machines.
         compare = (JUMP_UNLESS_LESS, 1, 0, least) if equal is None else (JUMP_IF_EQUAL, 0, 1, equal)
         refused = [(LOAD, 0, 0, 16 + 8 * argument), compare] + refused
-    # The number of the system call is the first word of seccomp_data.
+    # The first word of seccomp_data is the number of the system call.
     program = [(LOAD, 0, 0, 0), (JUMP_IF_EQUAL, 0, len(refused) - 1, call)] + refused
     encoded = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     instructions = ctypes.create_string_buffer(encoded, len(encoded))

@@ -4,9 +4,8 @@ usage: segments.py DEVICE PORT
 
   {"at": SECONDS, "way": "in", "flags": "SA", "seq": 1, "ack": 2, "window": 65535, "options": "0204…", "data": "…"}
 
-`at` is CLOCK_MONOTONIC, the same for every process of the machine, of when the kernel saw the segment and not of when
-this program came to read it. It runs for faithd's own device too, by
-nsenter(1) in the private namespace.
+`at` is CLOCK_MONOTONIC, the same for every process of the machine. It is the time when the kernel saw the segment, not
+when this program read it. With nsenter(1) it runs in faithd's private namespace, too.
 """
 
 import json
@@ -32,7 +31,7 @@ def segment_of(protocol: int, packet: bytes) -> bytes:
 
 def main() -> None:
     device, port = sys.argv[1], sys.argv[2]
-    # What leaves is shown to sockets of every protocol alone.
+    # Listens for all protocols: only such sockets see outgoing packets.
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
     packets.bind((device, ETH_P_ALL))
     packets.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)

@@ -1,10 +1,10 @@
-"""A link between two hosts on which everything takes its time: two TUN devices, and this program in between.
+"""A slow link between two hosts: two TUN devices, with this program between them.
 
 usage: slow-link.py DEVICE DEVICE MILLISECONDS [BITS_PER_SECOND QUEUE]
 
-Every packet that goes into one device comes out of the other so much later, and where it takes its turn at that rate,
-behind at most QUEUE bytes: what finds more waiting is lost. Both devices are made here; either may
-then be moved to another network namespace. netem(8) would do, but not every kernel has it.
+A packet that enters one device leaves the other MILLISECONDS later. With a rate, packets also queue for transmission:
+a packet that finds more than QUEUE bytes waiting is lost. The program makes both devices; either may then be moved to
+another network namespace. netem(8) would do, but not every kernel has it.
 """
 
 import collections
@@ -26,14 +26,14 @@ def tun(name: str) -> int:
 
 
 class Way:
-    """From one device to the other."""
+    """The direction from one device to the other."""
 
     def __init__(self, to: int, rate: float, queue: float) -> None:
         self.to, self.rate, self.queue = to, rate, queue
         self.free = 0.0
 
     def leaves(self, now: float, length: int) -> float | None:
-        """When the last bit of a packet that comes now has left; None where there is no room for it."""
+        """The time when the last bit of a packet arriving now has left; None if the queue is full."""
         self.free = max(self.free, now)
         if (self.free - now) * self.rate / 8 > self.queue:
             return None
@@ -42,13 +42,13 @@ class Way:
 
 
 def main() -> None:
-    # A link keeps its time, however busy the machine is: packets that wait for this program are lost in bursts.
+    # Runs in real time: a link's timing must not depend on the load of the machine, which would lose packets in bursts.
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     first, second = tun(sys.argv[1]), tun(sys.argv[2])
     delay = int(sys.argv[3]) / 1000
     rate, queue = map(float, sys.argv[4:6] or ("inf", "inf"))
     ways = {first: Way(second, rate, queue), second: Way(first, rate, queue)}
-    # Each way has an order of its own, as one may be behind its queue and the other not.
+    # Orders each direction separately, because one may queue while the other does not.
     travelling: dict[int, collections.deque[tuple[float, bytes]]] = {
         first: collections.deque(),
         second: collections.deque(),
@@ -64,7 +64,7 @@ def main() -> None:
                 travelling[device].append((leaves + delay, packet))
         for device, queued in travelling.items():
             while queued and queued[0][0] <= time.monotonic():
-                # A device that is down takes nothing.
+                # A device that is down takes no packets.
                 with contextlib.suppress(OSError):
                     os.write(ways[device].to, queued.popleft()[1])
 

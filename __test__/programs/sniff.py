@@ -1,8 +1,8 @@
-"""Prints the type of service and the payload's length of every IPv4 packet that comes to a TCP port.
+"""Prints the type of service and the payload's length of every IPv4 packet that arrives for a TCP port.
 
 usage: sniff.py DEVICE PORT
 
-tcpdump would do, but it insists on becoming another user, of which a user namespace may have none.
+tcpdump insists on changing to another user, which a user namespace may lack.
 """
 
 import socket

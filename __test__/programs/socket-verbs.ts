@@ -1,4 +1,4 @@
-/** Plain TCP, for the clients of a lab and for the sockets that a faith listener gave. */
+/** Plain TCP, for the clients of a lab and for the sockets of a faith listener. */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, Socket } from 'node:net'
@@ -24,7 +24,7 @@ function dial(address: string, port: number, localPort?: number): Socket {
   const from = localPort === undefined ? {} : { localPort }
   const dialled = connect({ host: address, port, ...from, allowHalfOpen: true })
   const outcome = once(dialled, 'connect').then(() => undefined)
-  // Whoever asks for the outcome sees the failure; before that it must not end the program.
+  // Keeps a failure before `connected` from ending the program; `connected` still reports it.
   outcome.catch(() => undefined)
   dialled.on('error', () => undefined)
   outcomes.set(dialled, outcome)
@@ -32,10 +32,10 @@ function dial(address: string, port: number, localPort?: number): Socket {
   return dialled
 }
 
-/** Ends a socket so that nothing of it is sent ever again. */
+/** Ends a socket so that it never sends anything again. */
 function drop(dropped: Socket): void {
   const isPlainTcp = dropped.remotePort !== undefined && !(dropped instanceof TLSSocket)
-  // One that still connects would be reset only when it has.
+  // Destroys a connecting socket, because a reset would wait until it is connected.
   if (dropped.connecting || !isPlainTcp) dropped.destroy()
   else dropped.resetAndDestroy()
 }
@@ -53,19 +53,19 @@ async function greeting(address: string, port: number): Promise<Greeting> {
 }
 
 export const socketVerbs = {
-  /** Begins to connect, from a port of its own choice or from that one. */
+  /** Starts to connect, from the given local port or one the kernel chooses. */
   dial: (address: string, port: number, localPort?: number): number =>
     keep(dial(address, port, localPort)),
 
-  /** Waits until the connection is there, or fails as it failed. */
+  /** Waits until the connection is established; rejects if it fails. */
   async connected(id: number): Promise<void> {
     await outcomes.get(socket(id))
   },
 
-  /** What the listener on the other side says; the connection ends with it. */
+  /** The greeting of the listener on the other side, which then ends the connection. */
   greeting,
 
-  /** What the listeners on the other side say, port by port, or the code of the error. */
+  /** The greetings of the listeners on the other side, port by port, or the code of the error. */
   async greetings(address: string, ports: number[]): Promise<(Greeting | string)[]> {
     const answers: (Greeting | string)[] = []
     const next = ports.entries()
@@ -80,7 +80,7 @@ export const socketVerbs = {
     return answers
   },
 
-  /** Where a socket stands. */
+  /** The state of a socket. */
   look(id: number) {
     const { connecting, bytesRead, bytesWritten, destroyed } = socket(id)
     const { localAddress, remoteAddress, localPort, remotePort } = socket(id)
@@ -97,24 +97,24 @@ export const socketVerbs = {
   write: (id: number, text: string): void => void socket(id).write(text),
   line: (id: number): Promise<string | undefined> => reader(id).line(),
 
-  /** Writes a stream of that name and size; gives its hash. */
+  /** Writes a stream of that name and size; returns its hash. */
   send: (id: number, name: string, bytes: number): Promise<string> => send(socket(id), name, bytes),
 
-  /** Reads that many bytes, or what there is before the other side ends. */
+  /** Reads that many bytes, or fewer if the other side ends before. */
   receive: (id: number, bytes?: number): Promise<Arrived> => reader(id).hash(bytes),
 
   end: (id: number): void => void socket(id).end(),
   reset: (id: number): void => void socket(id).resetAndDestroy(),
   destroy: (id: number): void => void socket(id).destroy(),
 
-  /** Waits until a socket has carried nothing for so many milliseconds, and no longer looks for that. */
+  /** Waits until a socket has been idle for that many milliseconds, then disables its timeout. */
   async timesOut(id: number, ms: number): Promise<void> {
     socket(id).setTimeout(ms)
     await once(socket(id), 'timeout')
     socket(id).setTimeout(0)
   },
 
-  /** Reads all there is and writes a stream of that name and size, through web streams. */
+  /** Reads to the end and writes a stream of that name and size, through web streams. */
   async viaWebStreams(id: number, name: string, bytes: number) {
     const { readable, writable } = Duplex.toWeb(socket(id))
     const generated = Readable.toWeb(Readable.from(generate(name, bytes)))
@@ -132,7 +132,7 @@ export const socketVerbs = {
 
   drop: (id: number): void => drop(socket(id)),
 
-  /** Waits until it is closed on this side. */
+  /** Waits until this side has closed. */
   async closed(id: number): Promise<void> {
     if (!socket(id).closed) await once(socket(id), 'close')
   },

@@ -1,4 +1,4 @@
-/** Sockets that are given back, one at a time or as they come. */
+/** Splices captured sockets, one at a time or as they arrive. */
 import { once } from 'node:events'
 import { connect, createServer, type Server, Socket } from 'node:net'
 import * as tls from 'node:tls'
@@ -15,7 +15,7 @@ import { keep, recall } from './kept.js'
 
 const controllers = new Map<string, AbortController>()
 
-/** The signal of that name, as an option; none without a name. */
+/** The option with the signal of that name; empty without a name. */
 function until(name?: string): { signal?: AbortSignal } {
   if (name === undefined) return {}
   const controller = controllers.get(name) ?? new AbortController()
@@ -23,7 +23,7 @@ function until(name?: string): { signal?: AbortSignal } {
   return { signal: controller.signal }
 }
 
-/** What a splice has carried. */
+/** Byte counts of a splice. */
 export type SpliceBytes = Pick<FaithSplice, 'bytesUp' | 'bytesDown'>
 
 const splices: FaithSplice[] = []
@@ -36,7 +36,7 @@ function keptSplice(kept: number): FaithSplice {
 
 const faithSocket = (id: number): FaithSocket => recall(id, FaithSocket)
 
-/** What comes first, which is there to be read again afterwards, in pieces: Node keeps it as it was put back. */
+/** Reads the first bytes and puts them back, in pieces: Node keeps them as they were put back. */
 async function peek(socket: Socket): Promise<string> {
   for (;;) {
     const head = socket.read() as Buffer | null
@@ -49,7 +49,7 @@ async function peek(socket: Socket): Promise<string> {
   }
 }
 
-/** The head of an HTTP request, which stays where it is. */
+/** The head of an HTTP request, left in the socket. */
 async function headOf(socket: Socket): Promise<string> {
   let head = Buffer.alloc(0)
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
@@ -76,7 +76,7 @@ async function echoed(address: string, port: number, text: string): Promise<bool
   return (await new Reader(socket).line()) === text
 }
 
-/** TLS by a key that both have, so that nobody needs a certificate. */
+/** TLS with a shared key, which needs no certificate. */
 const shared = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const
 const key = Buffer.alloc(32, 'faith')
 
@@ -86,7 +86,7 @@ async function listens(server: Server, at: number | string): Promise<Server> {
   return server
 }
 
-/** A connection of this program with itself: one end, and the other sends back everything. */
+/** A connection of this program with itself: one end is returned, the other echoes everything. */
 const itself = {
   async tls(): Promise<Socket> {
     const options = { ...shared, pskCallback: () => key }
@@ -106,7 +106,7 @@ const itself = {
   },
 
   async unix(): Promise<Socket> {
-    // An abstract one, which belongs to the network namespace and leaves no file.
+    // An abstract path belongs to the network namespace and leaves no file.
     const path = '\0faithd'
     await listens(
       createServer((one) => one.pipe(one)),
@@ -119,7 +119,7 @@ const itself = {
 }
 
 export const spliceVerbs = {
-  /** Makes a connection of this program with itself, which sends back everything. */
+  /** Makes a connection of this program with itself; the other end echoes everything. */
   dialItself: async (kind: keyof typeof itself): Promise<number> => keep(await itself[kind]()),
 
   peek: (id: number): Promise<string> => peek(recall(id, Socket)),
@@ -128,7 +128,7 @@ export const spliceVerbs = {
   spliceTo: (id: number, server: FaithSpliceServer, signal?: string): Promise<FaithSpliceEnd> =>
     faithSocket(id).spliceTo({ allowAny: true, ...server, ...until(signal) }),
 
-  /** The same into a socket. */
+  /** Splices to a socket in the same way. */
   spliceToSocket: (
     id: number,
     other: number,
@@ -137,15 +137,15 @@ export const spliceVerbs = {
   ): Promise<FaithSpliceEnd> =>
     faithSocket(id).spliceTo(recall(other, Socket), { ...options, ...until(signal) }),
 
-  /** Begins to splice to a server, and keeps the promise. */
+  /** Starts a splice to a server, and keeps the promise. */
   beginSplice(id: number, server: FaithSpliceServer): number {
     const splice = faithSocket(id).spliceTo({ allowAny: true, ...server })
-    // The spec asks for its end later.
+    // Ignores a failure for now: the spec asks for the end later.
     splice.catch(() => undefined)
     return splices.push(splice) - 1
   },
 
-  /** Waits until a splice that was begun is connected; its bytes then. */
+  /** Waits until a started splice is connected; returns its byte counts then. */
   async spliceConnected(kept: number): Promise<SpliceBytes> {
     await keptSplice(kept).connected
     return spliceVerbs.spliceBytes(kept)
@@ -160,14 +160,14 @@ export const spliceVerbs = {
 
   spliceEnd: (kept: number): Promise<FaithSpliceEnd> => keptSplice(kept),
 
-  /** Aborts the signal of that name, whether there are splices that have it or will be. */
+  /** Aborts the signal of that name, for present and future splices. */
   abortSplices(name: string): void {
     until(name)
     controllers.get(name)?.abort(new Error('as told'))
   },
 
   /**
-   * Peeks at what comes on each of so many connections, and splices them, until the signal of that name is aborted;
+   * Peeks at the first bytes of that many connections and splices them, until the signal of that name is aborted;
    * counts how they ended.
    */
   async spliceEach(id: number, server: FaithSpliceServer, count: number, signal?: string) {
@@ -184,7 +184,7 @@ export const spliceVerbs = {
     return counts
   },
 
-  /** Splices the connections of a listener by the host that their HTTP requests name. */
+  /** Splices the connections of a listener by the host in their HTTP requests. */
   async spliceByHost(id: number, servers: Record<string, FaithSpliceServer>): Promise<void> {
     for await (const socket of recall(id, FaithListener)) {
       socket.on('error', () => undefined)
@@ -192,14 +192,14 @@ export const spliceVerbs = {
     }
   },
 
-  /** How many of so many connections at once are told what they have said. */
+  /** Opens that many connections at once; returns how many got their own text back. */
   async echoes(address: string, port: number, count: number): Promise<number> {
     const texts = Array.from({ length: count }, (_, index) => `this is ${index} of ${count}`)
     const answers = await Promise.all(texts.map((text) => echoed(address, port, text)))
     return answers.filter(Boolean).length
   },
 
-  /** Writes until nothing more is taken, because the other side does not read; tells how much waits to be sent. */
+  /** Writes until the other side, which does not read, takes no more; returns the number of unsent bytes. */
   async fill(id: number, text: string): Promise<number> {
     const socket = recall(id, Socket)
     let still = 0

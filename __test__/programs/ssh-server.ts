@@ -1,7 +1,7 @@
 /**
- * npm's ssh2 at port 22 of every address of faith0. It lets everybody in, and knows two commands: `answer` has words
- * for both outputs and exits with 7, `repeat` gives back what it reads. The first argument says which server is attached:
- * `one` for all connections, or one for `each`, which can tell what was dialled. A line of JSON tells of every command.
+ * npm's ssh2 at port 22 of every address of faith0. It accepts every user and knows two commands: `answer` writes to
+ * both outputs and exits with 7, `repeat` echoes its input. The first argument selects the attached server: `one` for
+ * all connections, or one for `each`, which knows the dialled address. It prints a line of JSON for every command.
  */
 import { generateKeyPairSync } from 'node:crypto'
 import ssh2, { type Connection, type ServerChannel } from 'ssh2'
@@ -12,14 +12,14 @@ import {
   type FaithSocketDestination,
 } from '../../index.js'
 
-/** A command that a client has run. */
+/** A command that a client ran. */
 export interface Command {
   command: string
-  /** What was dialled, where the server knows. */
+  /** The dialled address, if the server knows it. */
   destination?: FaithSocketDestination
 }
 
-// Node's own key: of those that ssh2 makes it cannot read each again.
+// Uses Node's own key: ssh2 cannot read all the keys that it makes.
 const { privateKey } = generateKeyPairSync('ec', {
   namedCurve: 'prime256v1',
   publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -38,7 +38,7 @@ function run(channel: ServerChannel, { command, destination }: Command): void {
     return
   }
   channel.stderr.write('in other words\n')
-  channel.write(`you said ${command}, to ${destination?.address ?? 'somebody'}\n`)
+  channel.write(`you said ${command}, to ${destination?.address ?? 'an unknown address'}\n`)
   channel.exit(7)
   channel.end()
 }

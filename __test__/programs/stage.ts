@@ -1,9 +1,9 @@
-/** What most specs play on. */
+/** The usual stage of a spec: a lab with a program in its router and one in its client. */
 import test from 'ava'
 import { createLab, waitFor, type Host, type LabOptions } from '../../lab/index.js'
 import { Program } from './program.js'
 
-/** Waits until a host's own addresses are no longer tentative, so that its configuration stays as it is. */
+/** Waits until none of a host's own addresses is tentative, so that its configuration no longer changes. */
 export async function settled(host: Host): Promise<void> {
   await waitFor(`the addresses of ${host.role}`, async () => {
     const { stdout } = await host.run('ip', ['-6', '-o', 'addr', 'show', 'tentative'])
@@ -12,14 +12,14 @@ export async function settled(host: Host): Promise<void> {
 }
 
 /**
- * A lab with a program in its router, where keepfaith is on, and one in its client. The lab ends with the spec, and
- * no connection outlives the test that made it: what it sent again would come to the next test's interface.
+ * A lab with a program in its router, where keepfaith is on, and one in its client. The lab ends with the spec. No
+ * connection outlives its test, because its retransmissions would reach the next test's interface.
  */
 export async function stage(options: LabOptions = {}) {
   const lab = await createLab(options)
   const [router, client] = await Promise.all([Program.start(lab.router), Program.start(lab.client)])
   await router.keepfaith(true)
-  // ava takes no more tests when the first hook or test is declared and the event loop turns.
+  // ava accepts no more tests once the first hook or test is declared and the event loop turns.
   test.after.always(() => lab.close())
   test.afterEach.always(async () => {
     await Promise.all([client.ask('dropAll'), router.ask('dropAll')])

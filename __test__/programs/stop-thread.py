@@ -1,4 +1,4 @@
-"""Stops one thread of a process, and lets it go on when standard input ends: stop-thread.py THREAD"""
+"""Stops one thread of a process, and continues it when standard input ends: stop-thread.py THREAD"""
 
 import ctypes
 import os

@@ -1,16 +1,16 @@
-// Prints what checkSupport() says here, and what a second time leaves of itself, for support.spec.ts.
+// Prints the result of checkSupport(), and what a second call leaves behind, for support.spec.ts.
 import { readdirSync, readFileSync } from 'node:fs'
 import { checkSupport, createFaithInterface, type FaithSupport } from '../../index.js'
 
 export interface Found {
   support: FaithSupport
-  /** How many descriptors the check left open. */
+  /** Number of descriptors that the check left open. */
   descriptors: number
-  /** The names of the threads that it left behind. */
+  /** Names of the threads that it left behind. */
   threads: string[]
-  /** How an interface of this process steers, or why there is none. */
+  /** The way an interface of this process steers, or the reason why there is no interface. */
   steering: string
-  /** Whether it has a shortcut. */
+  /** True if the interface has a shortcut. */
   shortcut: boolean
 }
 
@@ -30,7 +30,7 @@ async function made(): Promise<Pick<Found, 'steering' | 'shortcut'>> {
   }
 }
 
-// The first one opens what stays for the process: the pool of threads that wait for the kernel.
+// Calls it once first: that opens what stays for the process, the pool of threads that wait for the kernel.
 await checkSupport()
 const before = { descriptors: descriptors(), threads: threads().length }
 const support = await checkSupport()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Sends one SYN as it is told, options and data included, which no program with ordinary sockets can.
+"""Sends one SYN with the given options and data, which no program with ordinary sockets can.
 
   syn.py --source ADDRESS --address ADDRESS --port PORT --source-port PORT --options HEX --data HEX --flags N
 """

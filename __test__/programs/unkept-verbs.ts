@@ -1,4 +1,4 @@
-/** What the driver opens and does not keep: the program has nothing of it but what its handlers note. */
+/** Opens objects without keeping them: the program holds only what their handlers record. */
 import type { EventEmitter } from 'node:events'
 import {
   createFaithInterface,
@@ -16,7 +16,7 @@ function note(what: string): void {
   noted[what] = (noted[what] ?? 0) + 1
 }
 
-/** Has its end noted, and whether it is collected. */
+/** Records the end of an emitter, and if it is collected. */
 function watch(name: string, emitter: EventEmitter): void {
   opened.set(name, new WeakRef(emitter))
   emitter.on('error', ({ code }: NodeJS.ErrnoException) => note(`${name}: ${code}`))
@@ -40,12 +40,13 @@ const route: FaithRoute = ({ destination: { port } }) => {
 
 export const unkeptVerbs = {
   /**
-   * Opens faith0 with listeners on port 80, for a handler, and 81, for a loop until {@link unkeptVerbs.abortUnkept}, and a
-   * relay on the others, whose route takes connections to port 82 and refuses those to 83. faith1 has nothing on it.
+   * Opens faith0 with listeners on port 80 (for a handler) and 81 (for a loop until {@link unkeptVerbs.abortUnkept}),
+   * and a relay on the other ports, whose route takes connections to port 82 and refuses those to 83. Opens faith1 with
+   * nothing on it.
    */
   async openUnkept(accessList: string): Promise<void> {
-    const nobodys = {}
-    opened.set('what nobody has', new WeakRef(nobodys))
+    const unreferenced = {}
+    opened.set('unreferenced', new WeakRef(unreferenced))
 
     const faith = await createFaithInterface()
     watch('interface', faith)
@@ -71,10 +72,10 @@ export const unkeptVerbs = {
     bare.on('keepfaith', (on) => note(`bare interface: keepfaith ${on}`))
   },
 
-  /** How often the handlers have been told what. */
+  /** Counts of the handlers' calls. */
   noted: (): Record<string, number> => noted,
 
-  /** What of it has not been collected. */
+  /** Names of the objects that are not yet collected. */
   uncollected: (): string[] =>
     [...opened].filter(([, one]) => one.deref() !== undefined).map(([name]) => name),
 

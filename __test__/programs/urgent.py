@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""One end of a connection that carries urgent bytes, and tells which of those it hears are marked as such.
+"""One end of a connection that carries urgent bytes. It reports which received bytes are marked as urgent.
 
   urgent.py listen PORT
   urgent.py dial ADDRESS PORT
 
-Orders come as lines of standard input: `say TEXT`, `urge BYTE` (as urgent), `bulk COUNT SEED` and `end`. What
-it hears goes to standard output: `heard` and the beginning of the stream as it comes, `mark` and the offset of a
-byte at the mark (sockatmark(3)), and at the end of the stream one line of JSON. With --out-of-band before all
-that, urgent bytes are left out of the stream and fetched by themselves, as Linux has it unless SO_OOBINLINE is
-set.
+Orders come as lines of standard input: `say TEXT`, `urge BYTE` (as urgent), `bulk COUNT SEED` and `end`.
+Standard output reports received data: `heard` and the beginning of the stream as it arrives, `mark` and the
+offset of a byte at the mark (sockatmark(3)), and at the end of the stream one line of JSON. With --out-of-band
+as the first argument, urgent bytes are left out of the stream and read separately, the default of Linux unless
+SO_OOBINLINE is set.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ KEPT = 64
 
 
 def tell(line):
-    """By one write(2): both threads tell something."""
+    """Uses one write(2), because both threads print."""
     os.write(1, f"{line}\n".encode())
 
 
@@ -99,7 +99,7 @@ class Ear:
         tell(json.dumps(result))
 
     def hear(self):
-        # Of a byte that has not come it cannot be said yet whether it will be urgent.
+        # Waits for the byte: before it arrives, sockatmark(3) cannot tell if it will be urgent.
         if not self.connection.recv(1, socket.MSG_PEEK):
             return False
         urgent = self.inline and at_mark(self.connection)
@@ -122,7 +122,7 @@ def main():
     connection = connect(how, where)
     ear = Ear(connection, inline)
     tell("ready")
-    # Not a daemon: what it still has to send goes out after the other end has finished.
+    # Not a daemon: unsent data goes out after the other end has finished.
     threading.Thread(target=obey, args=[connection]).start()
     ear.listen()
 

@@ -1,4 +1,4 @@
-"""Runs a command that may not make sockets of sock_diag(7), which a seccomp filter or another policy refuses.
+"""Runs a command that may not make sockets of sock_diag(7), as under a seccomp filter or a similar policy.
 
 usage: without-sock-diag.py ERROR COMMAND…
 

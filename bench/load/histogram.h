@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * A histogram of durations in nanoseconds: 64 buckets for each power of two. so a percentile is off by less than 1 %
+ * A histogram of durations in nanoseconds: 64 buckets for each power of two. So a percentile is off by less than 1 %
  * at any size, and recording a duration costs a few instructions.
  */
 #ifndef BENCH_HISTOGRAM_H

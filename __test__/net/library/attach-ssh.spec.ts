@@ -38,7 +38,7 @@ test.serial('a command has its output, its errors and its exit code', async (t) 
   for (const address of [captured(), captured('203.0.113.7')]) {
     t.deepEqual(await ssh(address, 'answer me'), {
       code: 7,
-      stdout: 'you said answer me, to somebody\n',
+      stdout: 'you said answer me, to an unknown address\n',
       stderr: 'in other words\n',
     })
   }

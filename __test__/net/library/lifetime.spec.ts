@@ -130,7 +130,7 @@ test.serial('what a program does not keep goes on, and is collected when it is o
   await router.ask('openUnkept', accessList)
   await router.ask('collect', true)
   await waitFor('what is over to be collected', async () => {
-    return !(await router.ask('uncollected')).includes('what nobody has')
+    return !(await router.ask('uncollected')).includes('unreferenced')
   })
 
   for (const _ of [1, 2, 3]) {
