@@ -182,15 +182,15 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       // is done before the next.
       for (const connection of batch) setImmediate(() => relay.#give(connection))
     }
-    const opened = await faith.relay(
-      settings,
-      sessionEvents ? sessions.push : undefined,
-      sessionEvents ? refusals.push : undefined,
-      route && questions.push,
-      route && onConnections,
-      shortages.push,
-      route && withdrawn.push,
-    )
+    const opened = await faith.relay(settings, {
+      onShortages: shortages.push,
+      ...(sessionEvents && { onSessions: sessions.push, onRefusals: refusals.push }),
+      ...(route && {
+        onQuestions: questions.push,
+        onConnections,
+        onWithdrawn: withdrawn.push,
+      }),
+    })
     const native = unwrap(opened)
     const relay = new FaithRelay(INSIDE, native, faith, settings.allowLoopback, released)
     if (route) {

@@ -15,9 +15,8 @@ use crate::connection::NativeConnection;
 use crate::failure::{NativeFailure, Outcome, blocking};
 use crate::listener::{NativeListener, Prepared};
 use crate::options::{self, NativeInterfaceOptions, NativeListenOptions, NativeRelayOptions};
-use crate::relay::{NativeRefusal, NativeRelay, NativeSession, PreparedRelay, RelayCallbacks};
+use crate::relay::{NativeRelay, NativeRelayCallbacks, PreparedRelay};
 use crate::relay_options::mappings;
-use crate::route::NativeQuestion;
 use crate::shortage::NativeShortage;
 use crate::stats::{self, NativeInterfaceStats};
 
@@ -176,53 +175,18 @@ impl NativeInterface {
         }))
     }
 
-    /// Relays connections, tells `onSessions` of sessions that have ended and `onRefusals` of attempts that came to none,
-    /// both or neither, and asks `onQuestions` where each
-    /// goes; the answer is `NativeRelay.answer`, and connections that JavaScript answers to have itself come to
-    /// `onConnections`, without which questions are not asked. `onShortages` hears what this host
-    /// lacks, at most once a minute for each.
+    /// Relays connections, and tells `callbacks` what happens.
     ///
     /// # Errors
     /// When the environment is closing.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "JavaScript gives a function for each kind of batch; `expect` would hold for the macro's function too"
-    )]
     #[napi(ts_return_type = "Promise<NativeFailure | NativeRelay>")]
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "a callback for each thing that a relay tells; napi copies this line"
-    )]
     pub fn relay<'env>(
         &self,
         env: &'env Env,
         options: NativeRelayOptions,
-        #[napi(ts_arg_type = "(batch: NativeSession[]) => void")] on_sessions: Option<
-            Function<'_, Vec<NativeSession>, ()>,
-        >,
-        #[napi(ts_arg_type = "(batch: NativeRefusal[]) => void")] on_refusals: Option<
-            Function<'_, Vec<NativeRefusal>, ()>,
-        >,
-        #[napi(ts_arg_type = "(batch: NativeQuestion[]) => void")] on_questions: Option<
-            Function<'_, Vec<NativeQuestion>, ()>,
-        >,
-        #[napi(ts_arg_type = "(batch: NativeConnection[]) => void")] on_connections: Option<
-            Function<'_, Vec<NativeConnection>, ()>,
-        >,
-        #[napi(ts_arg_type = "(batch: NativeShortage[]) => void")] on_shortages: Option<
-            Function<'_, Vec<NativeShortage>, ()>,
-        >,
-        #[napi(ts_arg_type = "(ids: number[]) => void")] on_withdrawn: Option<Function<'_, Vec<f64>, ()>>,
+        callbacks: NativeRelayCallbacks<'_>,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeRelay>>> {
         let interface = Arc::clone(&self.interface);
-        let callbacks = RelayCallbacks {
-            sessions: on_sessions,
-            refusals: on_refusals,
-            questions: on_questions,
-            withdrawn: on_withdrawn,
-            connections: on_connections,
-            shortages: on_shortages,
-        };
         let prepared = PreparedRelay::new(env, &interface, &callbacks)?;
         env.spawn_future(blocking(move || prepared.open(interface, options)))
     }

@@ -192,45 +192,58 @@ pub(crate) struct PreparedRelay {
     alive: KeepAlive,
 }
 
-/// What a relay calls, of all that it may.
-pub(crate) struct RelayCallbacks<'scope> {
-    pub(crate) sessions: Option<Function<'scope, Vec<NativeSession>, ()>>,
-    pub(crate) refusals: Option<Function<'scope, Vec<NativeRefusal>, ()>>,
-    pub(crate) questions: Option<Function<'scope, Vec<NativeQuestion>, ()>>,
-    pub(crate) withdrawn: Option<Function<'scope, Vec<f64>, ()>>,
-    pub(crate) connections: Option<Function<'scope, Vec<NativeConnection>, ()>>,
-    pub(crate) shortages: Option<Function<'scope, Vec<NativeShortage>, ()>>,
+/// The functions that a relay calls. It asks `onQuestions` only where `onConnections` and `onWithdrawn` are given, too.
+#[napi(object, object_to_js = false)]
+pub struct NativeRelayCallbacks<'scope> {
+    /// Gets the sessions that have ended.
+    #[napi(ts_type = "(batch: NativeSession[]) => void")]
+    pub on_sessions: Option<Function<'scope, Vec<NativeSession>, ()>>,
+    /// Gets the attempts that became no session.
+    #[napi(ts_type = "(batch: NativeRefusal[]) => void")]
+    pub on_refusals: Option<Function<'scope, Vec<NativeRefusal>, ()>>,
+    /// Decides where connections go: it answers by `NativeRelay.answer`.
+    #[napi(ts_type = "(batch: NativeQuestion[]) => void")]
+    pub on_questions: Option<Function<'scope, Vec<NativeQuestion>, ()>>,
+    /// Gets the ids of questions that need no answer any more.
+    #[napi(ts_type = "(ids: number[]) => void")]
+    pub on_withdrawn: Option<Function<'scope, Vec<f64>, ()>>,
+    /// Gets the connections that JavaScript serves itself.
+    #[napi(ts_type = "(batch: NativeConnection[]) => void")]
+    pub on_connections: Option<Function<'scope, Vec<NativeConnection>, ()>>,
+    /// Gets what this host lacks, each at most once a minute.
+    #[napi(ts_type = "(batch: NativeShortage[]) => void")]
+    pub on_shortages: Option<Function<'scope, Vec<NativeShortage>, ()>>,
 }
 
 impl PreparedRelay {
     pub(crate) fn new(
         env: &Env,
         interface: &Arc<FaithInterface>,
-        callbacks: &RelayCallbacks<'_>,
+        callbacks: &NativeRelayCallbacks<'_>,
     ) -> napi::Result<Self> {
         let sessions = callbacks
-            .sessions
+            .on_sessions
             .as_ref()
             .map(|callback| {
                 Batch::new(callback, |records: Vec<SessionRecord>| records.into_iter().map(session).collect())
             })
             .transpose()?;
         let refusals = callbacks
-            .refusals
+            .on_refusals
             .as_ref()
             .map(|callback| {
                 Batch::new(callback, |records: Vec<RefusalRecord>| records.into_iter().map(refusal).collect())
             })
             .transpose()?;
-        let shortages = callbacks.shortages.as_ref().map(ShortageBatch::new).transpose()?;
+        let shortages = callbacks.on_shortages.as_ref().map(ShortageBatch::new).transpose()?;
         let tells = sessions.is_some();
         let observer = (tells || shortages.is_some())
             .then(|| -> Arc<dyn Observer> { Arc::new(Telling { sessions, refusals, shortages }) });
         let asking = callbacks
-            .questions
+            .on_questions
             .as_ref()
-            .zip(callbacks.withdrawn.as_ref())
-            .zip(callbacks.connections.as_ref())
+            .zip(callbacks.on_withdrawn.as_ref())
+            .zip(callbacks.on_connections.as_ref())
             .map(|((questions, withdrawn), connections)| {
                 Asking::new(interface, questions, withdrawn, connections)
             })
