@@ -1,9 +1,8 @@
 //! The N-API bindings: arguments in, values out. Errors cross as values and are thrown in `lib/errors.ts`,
 //! because an async function cannot throw an error that has a code.
-#![allow(unsafe_code, reason = "what napi_derive generates")]
-#![allow(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
-#![allow(clippy::trivially_copy_pass_by_ref, reason = "an Env is borrowed for as long as it is valid")]
-#![allow(clippy::struct_excessive_bools, reason = "options as JavaScript gives them")]
+#![expect(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
+#![expect(clippy::trivially_copy_pass_by_ref, reason = "an Env is borrowed for as long as it is valid")]
+#![expect(clippy::struct_excessive_bools, reason = "options as JavaScript gives them")]
 
 pub mod addresses;
 mod batch;

@@ -1,5 +1,6 @@
 //! The faith interface: a TUN on the host, a TUN inside a private network namespace whose kernel terminates the
 //! captured connections, and the pump between them. `ARCHITECTURE.md` has the picture.
+#![forbid(unsafe_code)]
 
 mod accept;
 mod allowance;

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 
-#[allow(dead_code, reason = "faith-packet's tests need more of it")]
+#[expect(dead_code, reason = "faith-packet's tests need more of it")]
 #[path = "../../faith-packet/tests/packets/builder.rs"]
 pub(crate) mod builder;
 #[path = "../../faith-packet/tests/packets/strategy.rs"]

@@ -24,10 +24,8 @@ pub struct Backlogs {
 }
 
 // SAFETY: the entries behind the pointer are atomics, and belong to no thread.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Send for Backlogs {}
 // SAFETY: the entries behind the pointer are atomics, which any thread may use at any time.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Sync for Backlogs {}
 
 impl Backlogs {
@@ -36,7 +34,6 @@ impl Backlogs {
     ///
     /// # Errors
     /// Those of mmap(2): `ENODEV` or `EINVAL` for a map of another kind or size.
-    #[allow(unsafe_code, reason = "the crate of unsafe")]
     pub fn map(map: impl AsFd, count: u32) -> io::Result<Self> {
         let count = count as usize;
         let length = count.checked_mul(size_of::<Backlog>()).ok_or(io::ErrorKind::InvalidInput)?;
@@ -68,7 +65,6 @@ impl Backlogs {
         }
     }
 
-    #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn entries(&self) -> &[Backlog] {
         // SAFETY: the kernel has mapped `count` entries, page-aligned, until this is dropped. Any bytes are a valid
         // entry, and the program changes them one atomic number at a time.
@@ -77,7 +73,6 @@ impl Backlogs {
 }
 
 impl Drop for Backlogs {
-    #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn drop(&mut self) {
         // SAFETY: mapped by `map`, with this length, and no reference outlives `self`.
         unsafe { libc::munmap(self.entries.as_ptr().cast(), self.count * size_of::<Backlog>()) };

@@ -1,6 +1,7 @@
 //! The kernel's edge: TUN devices, network namespaces, pipes, splice, log lines, and the socket options that rustix and
 //! socket2 lack. All of faithd's `unsafe` is here. Each block says why it is sound, and functions that need a certain
 //! kernel name it.
+#![expect(unsafe_code, reason = "the crate of unsafe")]
 
 pub mod backlog;
 pub mod descriptors;

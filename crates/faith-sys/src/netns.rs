@@ -13,7 +13,6 @@ use rustix::thread::UnshareFlags;
 ///
 /// # Errors
 /// `EPERM` without `CAP_SYS_ADMIN`.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn unshare_network() -> io::Result<()> {
     // SAFETY: CLONE_NEWNET leaves descriptors, memory and signal handlers alone; only CLONE_FILES makes
     // unshare unsafe.

@@ -55,7 +55,6 @@ pub fn unanswered(socket: impl AsFd) -> Option<Duration> {
 /// The number of bytes, sent or not, that the peer has not acknowledged yet; a FIN to it counts as one (`SIOCOUTQ`,
 /// tcp(7)). 0 if the connection is gone.
 #[must_use]
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn unacknowledged(socket: impl AsFd) -> u64 {
     let mut bytes: libc::c_int = 0;
     // SAFETY: SIOCOUTQ, which is TIOCOUTQ, writes one int, which outlives the call.
@@ -69,7 +68,6 @@ pub fn round_trip(socket: impl AsFd) -> Duration {
     info(socket).map_or(Duration::ZERO, |info| Duration::from_micros(info.tcpi_rtt.into()))
 }
 
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 fn info(socket: impl AsFd) -> Option<libc::tcp_info> {
     // SAFETY: the structure consists of integers, for which zero is valid.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };

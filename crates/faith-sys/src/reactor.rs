@@ -14,23 +14,18 @@ use crate::tun::Tun;
 ///
 /// # Safety
 /// `as_raw_fd()` must give the same open descriptor for as long as the value lives.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 pub unsafe trait Descriptor: AsRawFd {}
 
 // SAFETY: it owns its descriptor and cannot exchange it.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Descriptor for OwnedFd {}
 
 // SAFETY: as for `OwnedFd`, of which it is made.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Descriptor for Tun {}
 
 // SAFETY: as for `OwnedFd`, of which it is made.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl Descriptor for Socket {}
 
 // SAFETY: the value inside an `Arc` cannot be exchanged while the `Arc` lives.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 unsafe impl<D: Descriptor> Descriptor for Arc<D> {}
 
 /// Registers `descriptor` for reading, writing and urgent data with the current tokio runtime.
@@ -51,7 +46,6 @@ pub fn register<D: Descriptor>(descriptor: D) -> io::Result<AsyncFd<D>> {
 ///
 /// # Panics
 /// As [`register`].
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn register_for<D: Descriptor>(descriptor: D, interest: Interest) -> io::Result<AsyncFd<D>> {
     // SAFETY: a `Descriptor` keeps its descriptor open and the same.
     let registered = unsafe { AsyncFd::register_with_interest(descriptor, interest) };

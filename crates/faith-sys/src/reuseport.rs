@@ -9,7 +9,6 @@ use std::os::fd::{AsFd, AsRawFd};
 ///
 /// # Errors
 /// `EINVAL` if the socket is not in a group.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn select_by_queue(socket: impl AsFd) -> io::Result<()> {
     // linux/filter.h: negative offsets load ancillary data.
     const QUEUE_MAPPING: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_QUEUE).cast_unsigned();

@@ -27,7 +27,6 @@ const THIS_THREAD: libc::pid_t = 0;
 const NO_FLAGS: libc::c_uint = 0;
 
 impl Attributes {
-    #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn of_this_thread() -> io::Result<Self> {
         let mut attributes = Self::default();
         // SAFETY: the kernel writes at most `SIZE` bytes, and any bytes are valid attributes.
@@ -37,7 +36,6 @@ impl Attributes {
         if result == 0 { Ok(attributes) } else { Err(io::Error::last_os_error()) }
     }
 
-    #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn set(self) -> io::Result<()> {
         let attributes = Self { size: SIZE, ..self };
         // SAFETY: the kernel reads `SIZE` bytes, which outlive the call.

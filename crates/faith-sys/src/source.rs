@@ -76,7 +76,6 @@ pub fn save_syn(socket: impl AsFd) -> io::Result<()> {
 /// The traffic class of the SYN that began an accepted IPv6 connection (`TCP_SAVED_SYN`). `None` if the listener did
 /// not keep it.
 #[must_use]
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn saved_traffic_class(socket: impl AsFd) -> Option<u8> {
     // Has room for an IPv6 header, some extension headers, and a TCP header with all its options.
     let mut syn = [0_u8; 512];
@@ -103,7 +102,6 @@ pub fn traffic_class(packet: &[u8]) -> Option<u8> {
     }
 }
 
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 fn set(socket: impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
     // SAFETY: `value` outlives the call, and `length` is its size.

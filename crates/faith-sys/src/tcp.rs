@@ -162,7 +162,6 @@ pub fn transmit_before_more(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize
 /// 3.8.5). False is reliable only if that byte has arrived: Linux sets no mark on a byte that had arrived before
 /// (`tcp_check_urg`).
 #[must_use]
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn at_mark(socket: impl AsFd) -> bool {
     // asm-generic/sockios.h; the libc crate lacks it.
     const SIOCATMARK: libc::Ioctl = 0x8905;
@@ -253,7 +252,6 @@ fn restore(socket: impl AsFd) -> io::Result<()> {
 /// # Errors
 ///
 /// `EMFILE`; `EBADF` if there is no such descriptor.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it takes and returns integers, and touches no memory.
     let second = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0) };

@@ -25,7 +25,6 @@ struct Attachment {
 ///
 /// # Errors
 /// Those of bpf(2): `EPERM`, `EINVAL` on an older kernel, `ENODEV`.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 pub fn attach_to_ingress(program: impl AsFd, device: u32) -> io::Result<()> {
     let attachment = Attachment {
         target_ifindex: device,

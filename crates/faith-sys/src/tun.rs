@@ -69,7 +69,6 @@ impl Tun {
         }
     }
 
-    #[allow(unsafe_code, reason = "the crate of unsafe")]
     fn open(name: &str, flags: libc::c_int) -> Result<Self, TunError> {
         let file = open_tun()?;
         attach(&file, name, libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | flags)?;
@@ -89,7 +88,6 @@ impl Tun {
     ///
     /// # Errors
     /// `EINVAL` before Linux 4.16, or for a program of another type.
-    #[allow(unsafe_code, reason = "the crate of unsafe")]
     pub fn steer(&self, program: BorrowedFd<'_>) -> io::Result<()> {
         let program = program.as_raw_fd();
         // SAFETY: TUNSETSTEERINGEBPF reads one int, which outlives the call.
@@ -146,7 +144,6 @@ fn open_tun() -> Result<File, TunError> {
 }
 
 /// `TUNSETIFF`.
-#[allow(unsafe_code, reason = "the crate of unsafe")]
 fn attach(file: &File, name: &str, flags: libc::c_int) -> Result<(), TunError> {
     // SAFETY: an all-zero ifreq is a valid value.
     let mut request: libc::ifreq = unsafe { zeroed() };

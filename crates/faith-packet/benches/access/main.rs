@@ -2,6 +2,7 @@
 //! index a list.
 //!
 //! Criterion prints throughput in rules: for a decision, the length of the list over its time.
+#![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
 
 mod lists;
 

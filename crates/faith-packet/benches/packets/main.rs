@@ -1,4 +1,5 @@
 //! Measures the classifier by kind of packet, and the mapping by the number of explicit mappings.
+#![expect(clippy::expect_used, reason = "a benchmark fails by panicking")]
 
 use std::hint::black_box;
 use std::net::{Ipv6Addr, SocketAddrV4, SocketAddrV6};

@@ -1,4 +1,5 @@
 //! The classifier and the builders over whole packets, checked by etherparse.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod builder;
 mod captured;
