@@ -1,6 +1,6 @@
 /** What `npm install` brings is all there, and works from each kind of program. */
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -58,7 +58,10 @@ test('it has what it runs by and what it says of itself, and no more', (t) => {
     'LICENSE-APACHE',
     'LICENSE-MIT',
     'README.md',
+    'bench',
     'dist',
+    'docs',
+    'examples',
     'native.cjs',
     'native.d.cts',
     'package.json',
@@ -75,6 +78,40 @@ test('it has what it runs by and what it says of itself, and no more', (t) => {
     'lib',
   ])
 })
+
+/** Where the project is on GitHub, and how its documents name a file there. */
+const repository = 'https://github.com/faithd/faithd'
+const tree = `${repository}/blob/main/`
+
+test('npm shows where the project is', (t) => {
+  t.like(manifest, {
+    repository: { type: 'git', url: `git+${repository}.git` },
+    homepage: `${repository}#readme`,
+    bugs: `${repository}/issues`,
+  })
+})
+
+test('documents link to files of the package, and by full address to files of the repository alone', (t) => {
+  const packed = fromTarball.modules('faithd')
+  const documents = readdirSync(packed, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.md'),
+  )
+  t.true(documents.includes('README.md') && documents.includes('docs/developers.md'))
+  const broken = documents.flatMap((document) =>
+    [...readFileSync(join(packed, document), 'utf8').matchAll(/\]\(([^)#\s]+)[^)]*\)/g)]
+      .map(([, link = '']) => ({ document, link }))
+      .filter(({ link }) => !leads(packed, document, link)),
+  )
+  t.deepEqual(broken, [])
+})
+
+/** Tells if a link of a packed document leads somewhere. Addresses of others are not looked up. */
+function leads(packed: string, document: string, link: string): boolean {
+  if (!link.startsWith('https:')) return existsSync(join(packed, dirname(document), link))
+  if (!link.startsWith(repository)) return true
+  const file = link.slice(tree.length)
+  return link.startsWith(tree) && existsSync(join(root, file)) && !existsSync(join(packed, file))
+}
 
 test('a CommonJS program requires it, and both have the same', async (t) => {
   const source = `
