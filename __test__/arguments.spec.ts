@@ -179,7 +179,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 test('without its addon the package says in a few lines which one, and what to do', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'faithd-bare-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
-  for (const file of ['package.json', 'native.cjs']) copyFileSync(root + file, join(folder, file))
+  copyFileSync(`${root}package.json`, join(folder, 'package.json'))
   cpSync(`${root}dist`, join(folder, 'dist'), { recursive: true })
   symlinkSync(`${root}node_modules`, join(folder, 'node_modules'))
   const program = ['--input-type=module', '-e', "await import('faithd')"]
@@ -187,7 +187,7 @@ test('without its addon the package says in a few lines which one, and what to d
   t.is(status, 1)
   t.regex(
     stderr,
-    /FaithError: cannot load the native addon of faithd for linux-\w+: it is not installed; install faithd again/,
+    /FaithError: cannot load the native addon of faithd for (linux-\w+-\w+): its package faithd-\1 is not installed; install faithd again/,
   )
   t.regex(stderr, /code: 'ERR_FAITH_PLATFORM'/)
   t.true(stderr.split('\n').length < 20, stderr)
@@ -196,4 +196,19 @@ test('without its addon the package says in a few lines which one, and what to d
   const faithdCommand = spawnSync(process.execPath, command, { cwd: folder, encoding: 'utf8' })
   t.is(faithdCommand.status, 69)
   t.regex(faithdCommand.stderr, /cannot load the native addon of faithd for linux-/)
+})
+
+test('on a platform without a prebuilt addon it says which there are, and how to build one', (t) => {
+  const program = `
+    Object.defineProperty(process, 'arch', { value: 'riscv64' })
+    await import('faithd').catch(({ code, message, hint }) => console.log([code, message, hint].join('\\n')))`
+  const args = ['--input-type=module', '-e', program]
+  const { stdout } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
+  const [code, message, hint] = stdout.split('\n')
+  t.is(code, 'ERR_FAITH_PLATFORM')
+  t.regex(
+    String(message),
+    /faithd for linux-riscv64-\w+: there are prebuilt ones for linux-x64-gnu, /,
+  )
+  t.regex(String(hint), /^build it in a checkout of faithd by `npm run build`/)
 })

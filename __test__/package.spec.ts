@@ -5,8 +5,9 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import test from 'ava'
-import { Project, pack, platforms, temporary, unpack } from './fixtures/installed.js'
-import { manifestOf, root } from './fixtures/registry.js'
+import { root } from '../scripts/steps.mjs'
+import { targets } from '../scripts/release/targets.mjs'
+import { Project, manifestOf, published, temporary } from './fixtures/installed.js'
 
 const execute = promisify(execFile)
 const manifest = manifestOf(root)
@@ -62,7 +63,6 @@ test('it has what it runs by and what it says of itself, and no more', (t) => {
     'dist',
     'docs',
     'examples',
-    'native.cjs',
     'native.d.cts',
     'package.json',
   ]
@@ -189,26 +189,33 @@ test('the types of Node come with it, and are found where no tsconfig names them
   t.deepEqual(complaints, { stdout: '', stderr: '' })
 })
 
-test('there is a package for the addon of every platform, which it looks for', (t) => {
-  const loader = readFileSync(join(root, 'native.cjs'), 'utf8')
-  t.is(platforms.length, manifest.napi.targets.length)
-  for (const platform of platforms) {
-    const { name, version, license, engines, main } = manifestOf(root, 'npm', platform)
-    t.like({ version, license, engines }, { version: manifest.version, license: manifest.license })
-    t.deepEqual(engines, manifest.engines)
-    t.is(main, `faithd.${platform}.node`)
-    t.true(loader.includes(`require('${name}')`), name)
-  }
-})
-
-test('each of them has the texts of its licences, word for word', async (t) => {
+test('a release has a package for every platform, which the loader and the main package name', async (t) => {
   const into = temporary('faithd-platforms-')
   t.teardown(() => rmSync(into, { recursive: true }))
-  const packages = platforms.map((platform) => join(root, 'npm', platform))
-  for (const folder of await unpack(await pack(packages, into))) {
+  const [main = '', ...folders] = await published(into)
+  const { version, optionalDependencies = {} } = manifestOf(main)
+  const [, prebuilt = ''] =
+    /prebuilt = \[(.*?)\]/s.exec(readFileSync(join(root, 'dist/lib/native.js'), 'utf8')) ?? []
+  const loaded = Array.from(prebuilt.matchAll(/'(.+?)'/g), ([, platform]) => platform)
+  t.deepEqual(
+    loaded,
+    targets.map(({ platform }) => platform),
+  )
+  t.is(folders.length, targets.length)
+  for (const [index, { platform, cpu, libc }] of targets.entries()) {
+    const one = manifestOf(folders[index] ?? '')
+    t.is(one.name, `faithd-${platform}`)
+    t.like(one, { version, license: manifest.license, main: `faithd.${platform}.node` })
+    t.deepEqual(
+      [one.engines, one.os, one.cpu, one.libc],
+      [manifest.engines, ['linux'], [cpu], [libc]],
+    )
+    t.is(optionalDependencies[one.name], version)
     for (const text of ['LICENSE', 'LICENSE-APACHE', 'LICENSE-MIT']) {
-      const [published, own] = [folder, root].map((place) => readFileSync(join(place, text)))
-      t.deepEqual(published, own, `${folder}/${text}`)
+      const [packed, own] = [folders[index] ?? '', root].map((place) =>
+        readFileSync(join(place, text)),
+      )
+      t.deepEqual(packed, own, `${one.name}/${text}`)
     }
   }
 })

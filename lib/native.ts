@@ -1,13 +1,12 @@
 /**
  * The one door between TypeScript and the Rust addon.
  *
- * `native.cjs` and its types are generated into the project root by `npm run build:native`, and the `imports` map
- * of package.json finds them there from the sources and from `dist/` alike. Nothing else may import `#native`:
- * what passes through here is loosely typed (strings for unions, failures as values) and must not reach the
- * public surface unread.
- *
- * It is loaded by `require`, so that an addon that is missing gives a short error of this package.
+ * npm installs the addon as a package of its own, the one for the platform (`faithd-linux-x64-gnu`). In a checkout,
+ * `npm run build:native` makes it and its types in the project root, where the `imports` map of package.json finds
+ * them from the sources and from `dist/` alike. Nothing else may import `#native`: values that pass through here are
+ * loosely typed (strings for unions, failures as values) and must not reach the public surface unread.
  */
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type addon from '#native'
 import { FaithError } from './errors.js'
@@ -38,38 +37,61 @@ export type {
   NativeWarning,
 } from '#native'
 
+/** The platforms that have a package with the addon. */
+const prebuilt = ['linux-x64-gnu', 'linux-x64-musl', 'linux-arm64-gnu', 'linux-arm64-musl']
+
 export const native = load()
 
 function load(): typeof addon {
-  try {
-    return createRequire(import.meta.url)('#native') as typeof addon
-  } catch (error) {
-    throw unavailable(error)
+  const require = createRequire(import.meta.url)
+  const platform = platformName()
+  // The addon of a checkout goes before an installed one.
+  for (const place of [`#native/${platform}`, `faithd-${platform}`]) {
+    try {
+      return require(place) as typeof addon
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      if (code !== 'MODULE_NOT_FOUND') throw unavailable(platform, message)
+    }
   }
+  throw unavailable(platform)
 }
 
-/** The error of an addon that cannot be loaded. */
-function unavailable(error: unknown): FaithError {
+/** The platform that this process runs on, as the packages' names have it. */
+function platformName(): string {
   const { platform, arch } = process
-  // The loader tries several files, and chains what became of each.
-  const errors: NodeJS.ErrnoException[] = []
-  for (let cause = error; cause instanceof Error && !errors.includes(cause); cause = cause.cause) {
-    errors.push(cause)
-  }
-  const broken = errors.find(({ code }) => code === 'ERR_DLOPEN_FAILED')
-  const [why] = broken?.message.split('\n') ?? []
-  const message = `cannot load the native addon of faithd for ${platform}-${arch}`
+  return platform === 'linux'
+    ? `linux-${arch}-${hasGlibc() ? 'gnu' : 'musl'}`
+    : `${platform}-${arch}`
+}
+
+/** The C library that this process is linked to, wherever the system keeps others. */
+function hasGlibc(): boolean {
+  return /\/libc(\.so\.6|-2\.\d+\.so)$/m.test(readFileSync('/proc/self/maps', 'utf8'))
+}
+
+/** The error of an addon that is not there, or that the system cannot load. */
+function unavailable(platform: string, why?: string): FaithError {
+  const reason =
+    why?.split('\n')[0] ??
+    (prebuilt.includes(platform)
+      ? `its package faithd-${platform} is not installed`
+      : `there are prebuilt ones for ${prebuilt.join(', ')}`)
   const missing = new FaithError(
     'ERR_FAITH_PLATFORM',
-    `${message}: ${why ?? 'it is not installed'}`,
-    {
-      hint:
-        platform === 'linux'
-          ? 'install faithd again with its optional dependencies, or build it in a clone by `npm run build`'
-          : 'faithd runs on Linux only',
-    },
+    `cannot load the native addon of faithd for ${platform}: ${reason}`,
+    { hint: advice(platform, why) },
   )
   // Node prints this where nothing catches the error: the loader's stack would not help.
   missing.stack = `${missing.name}: ${missing.message}; ${missing.hint}`
   return missing
+}
+
+function advice(platform: string, why: string | undefined): string {
+  if (!platform.startsWith('linux-')) return 'faithd runs on Linux only'
+  const build =
+    'build it in a checkout of faithd by `npm run build`, which needs Rust and a C compiler, ' +
+    'and install the tarball that `npm pack` makes there'
+  if (why !== undefined || !prebuilt.includes(platform)) return build
+  return `install faithd again with its optional dependencies on this machine, or ${build}`
 }

@@ -95,7 +95,7 @@ const parts = {
     title: 'native addon',
     command: ['npm', 'run', 'build:native'],
     sources: ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', 'crates', 'bpf', 'package.json'],
-    outputs: ['native.cjs', 'native.d.cts'],
+    outputs: ['native.d.cts'],
   },
   typescript: {
     title: 'TypeScript',
