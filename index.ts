@@ -1,8 +1,8 @@
 /// <reference types="node" preserve="true" />
 /**
- * faithd: capture IPv6 connections by prefix, and relay them to IPv4.
+ * faithd captures IPv6 TCP connections by prefix, and relays them to IPv4 servers.
  *
- * Every duration that is taken or given is in milliseconds, and its name ends in `Ms`.
+ * All durations are in milliseconds, and their names end in `Ms`.
  *
  * @packageDocumentation
  */

@@ -1,7 +1,7 @@
-/** What an `AbortSignal` stops: it closes what was opened with it, and is refused work, as in Node's own calls. */
+/** Support for `AbortSignal`: an aborted signal closes the objects opened with it, and rejects new calls, as in Node. */
 import type { EventEmitter } from 'node:events'
 
-/** @internal What a promise is rejected with for the sake of a signal; Node does not let go of its own. */
+/** @internal Rejects a promise because of a signal. Node does not export its own class. */
 export class AbortError extends Error {
   override readonly name = 'AbortError'
   readonly code = 'ABORT_ERR'
@@ -11,9 +11,9 @@ export class AbortError extends Error {
   }
 }
 
-const everyone = new WeakMap<AbortSignal, Waiting>()
+const waitingFor = new WeakMap<AbortSignal, Waiting>()
 
-/** Those that wait for a signal. */
+/** The callbacks that wait for one signal. */
 class Waiting {
   readonly #signal: AbortSignal
   readonly #callbacks = new Set<() => void>()
@@ -37,17 +37,17 @@ class Waiting {
 }
 
 /**
- * @internal Calls back once the signal is aborted, unless what it gives is called before. Node warns of more than ten
- * listeners, but one signal may be for thousands of connections; so they have one between them.
+ * @internal Calls `callback` when the signal is aborted. The returned function cancels that. One signal may serve
+ * thousands of connections, and Node warns of more than ten listeners, so all callbacks share one listener.
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
-  const waiting = everyone.get(signal) ?? new Waiting(signal)
-  everyone.set(signal, waiting)
+  const waiting = waitingFor.get(signal) ?? new Waiting(signal)
+  waitingFor.set(signal, waiting)
   waiting.add(callback)
   return () => waiting.delete(callback)
 }
 
-/** @internal What `open` opens, until the signal closes it. */
+/** @internal Opens an object by `open`, and closes it when the signal is aborted. */
 export async function openUntil<T extends EventEmitter & { close(): Promise<void> }>(
   signal: AbortSignal | undefined,
   open: () => Promise<T>,
@@ -59,7 +59,7 @@ export async function openUntil<T extends EventEmitter & { close(): Promise<void
     await opened.close()
     throw new AbortError(signal)
   }
-  // A signal may be for many, and outlive them.
+  // A signal may outlive the object, so the callback is removed when the object closes.
   opened.once(
     'close',
     onAbort(signal, () => void opened.close()),

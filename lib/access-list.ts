@@ -1,6 +1,6 @@
 /**
- * Who may be relayed where. Whatever form an access list comes in, it becomes text in the grammar of faithd.conf(5)
- * here, and only the addon reads that text, so that a rule means the same wherever it was written.
+ * Access lists: the clients and the destinations that a relay permits. This file turns every form of an access list
+ * into text in the grammar of faithd.conf(5). Only the addon parses that text, so a rule means the same in every form.
  */
 import { readFile } from 'node:fs/promises'
 import { getSystemErrorMap } from 'node:util'
@@ -23,7 +23,7 @@ import type { PortSpec } from './ports.js'
  * @group Access lists
  */
 export interface AccessRule {
-  /** What a match means. */
+  /** The decision on a match. */
   action: 'permit' | 'deny'
   /** The clients it matches: an IPv6 prefix such as `2001:db8:1::/48`, or one address. Default: every client. */
   client?: string
@@ -40,7 +40,7 @@ export interface AccessRule {
 
 /**
  * Rules, or the text of faithd.conf(5): a rule to a line, `#` before a comment. The first rule that matches decides.
- * An empty list permits, and a list in which no rule matches denies.
+ * An empty list permits every public destination. A list in which no rule matches denies.
  *
  * ```text
  * SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]
@@ -50,19 +50,20 @@ export interface AccessRule {
  * ::/0             permit  0.0.0.0/0
  * ```
  *
- * Special-purpose IPv4 blocks (private, link-local, multicast …) and this host's own addresses are denied unless a
- * rule names the block or a part of it, or that very address: `permit 0.0.0.0/0` does not open them.
+ * Special-purpose IPv4 blocks (private, link-local, multicast …) are denied unless a rule permits the block or a part
+ * of it. This host's own addresses are denied unless a rule permits that very address (`/32`). So `permit 0.0.0.0/0`
+ * opens neither. Loopback addresses need {@link FaithRelaySettings.allowLoopback} besides.
  *
  * @group Access lists
  */
 export type AccessList = string | readonly AccessRule[]
 
 /**
- * How many rules an access list has, provided that it can be read; nothing else is done with it.
+ * Checks an access list, and gives the number of its rules.
  *
- * @param name - what errors call it, before the number of the line. Default `accessList`
+ * @param name - the name of the list in errors, before the line number. Default `accessList`
  * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule as `NAME:LINE: what is wrong`;
- * `ERR_FAITH_ARGUMENT` for what is neither a text nor rules, and for a name that is no string
+ * `ERR_FAITH_ARGUMENT` when `list` is neither a string nor an array of rules, or `name` is not a string
  *
  * @example
  * ```ts
@@ -77,11 +78,11 @@ export function checkAccessList(list: AccessList, name: string = LIST): number {
 }
 
 /**
- * The text of a file in the grammar of faithd.conf(5), read and checked. A file that is missing, unreadable or
- * malformed is an error, never an empty list that permits everything.
+ * Reads and checks a file in the grammar of faithd.conf(5), and gives its text. A missing, unreadable or malformed file
+ * is an error; it never becomes an empty list, which would permit every public destination.
  *
- * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST`, which names the file and, of a malformed rule, its line;
- * `ERR_FAITH_ARGUMENT` when `path` is no string
+ * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST`, which names the file and the line of a malformed rule;
+ * `ERR_FAITH_ARGUMENT` when `path` is not a string
  *
  * @example
  * ```ts
@@ -90,7 +91,7 @@ export function checkAccessList(list: AccessList, name: string = LIST): number {
  *   try {
  *     await relay.setAccessList(await readAccessList('faithd.conf'))
  *   } catch (error) {
- *     console.error(error) // and the list is what it was
+ *     console.error(error) // the relay keeps the list in force
  *   }
  * })
  * ```
@@ -116,10 +117,10 @@ const RULE: OptionNames<AccessRule> = {
 
 type RuleReader = OptionReader<keyof AccessRule>
 
-/** @internal What errors call a list that has no file. */
+/** @internal The name of a list without a file, in errors. */
 export const LIST = 'accessList'
 
-/** @internal The list as text. A rule is a line, so that the lines of errors count rules. */
+/** @internal Gives the list as text, a rule to a line, so that the line numbers in errors count rules. */
 export function accessListText(call: string, list: unknown): string {
   if (typeof list === 'string') return list
   if (!isArray(list)) {
@@ -150,7 +151,7 @@ function ruleText(read: RuleReader): string {
   return words.join(' ')
 }
 
-/** Text that cannot become another word, a comment or a second rule. */
+/** Checks a word of a rule. A blank, `#` or line feed in it would start another word, a comment or a second rule. */
 function word(read: RuleReader, name: keyof AccessRule, value: unknown): string {
   if (typeof value === 'string' && /^[^\s#]+$/.test(value)) return value
   throw read.refuse(name, 'text without blanks', value)

@@ -1,32 +1,31 @@
 /**
- * What is to be done before a process or a worker thread ends with something of this package open.
+ * Closes the open objects of this package before a process or a worker thread ends.
  *
- * The kernel takes down all there is, but not in the order that peers need: closing its descriptors it ends the threads
- * that carry packets before the sockets whose last ones they are. What Node lets run is its `exit` event: after
- * `process.exit()`, an exception that nobody caught and the last thing to do, not after a signal or
- * `worker.terminate()`.
+ * The kernel would clean up by itself, but it ends the pump's threads before it closes the sockets, so final segments
+ * would be lost. Node emits `exit` after `process.exit()`, after an uncaught exception, and when nothing is left to do.
+ * It does not emit it after a signal or `worker.terminate()`.
  */
 const endings = new Set<(drainMs: number) => void>()
 
-/** @internal How long clients have to acknowledge what they were sent, unless told otherwise. */
+/** @internal Default time for clients to acknowledge their last bytes. */
 export const DRAIN_MS = 5000
 
-/** The same after a crash, or where the process is in a hurry: an exit code other than 0 says so. */
+/** The same after a crash or an early exit, which an exit code other than 0 shows. */
 const SHORTLY_MS = 200
 
 function endAll(code: number): void {
   const begun = performance.now()
   const drainMs = code === 0 ? DRAIN_MS : SHORTLY_MS
-  // All of them have that time together.
+  // All interfaces share that time.
   for (const end of endings) end(Math.max(0, Math.ceil(begun + drainMs - performance.now())))
 }
 
 /**
- * @internal Has `end` called when this process or this thread ends, until what is returned is called. It may block for
- * as long as it is told.
+ * @internal Calls `end` when this process or this thread ends. `end` may block for `drainMs`. The returned function
+ * cancels the call.
  */
 export function onExit(end: (drainMs: number) => void): () => void {
-  // One handler for all: Node warns of more than ten.
+  // Node warns of more than ten handlers, so all share one.
   if (endings.size === 0) process.on('exit', endAll)
   endings.add(end)
   return () => {
@@ -35,7 +34,7 @@ export function onExit(end: (drainMs: number) => void): () => void {
   }
 }
 
-/** @internal Exits without telling any client: what `onExit` was given is not called. */
+/** @internal Exits at once, without the callbacks of `onExit`: clients are told nothing. */
 export function exitAtOnce(code: number): never {
   endings.clear()
   process.exit(code)

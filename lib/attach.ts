@@ -1,13 +1,13 @@
 /**
- * Captured connections for servers that Node, or somebody else, has written.
+ * Gives captured connections to servers of Node and of npm packages.
  *
- * Theory of operation: a server that listens gets each connection as its own `connection` event, and does not mind
- * who emits it. What a server would have done to the socket before that is done here, as the server's own settings
- * say. A TLS server puts a socket of its own around the captured one and tells nobody which; both have the same ends,
- * though, and by these {@link destinationOf} finds the one from the other.
+ * Theory of operation: a server of Node takes connections by its own `connection` event, no matter which code emits it.
+ * Before that event Node applies the server's settings to the socket; here this file does so. A TLS server wraps the
+ * captured socket in one of its own and does not show the inner one. Both sockets have the same addresses and ports,
+ * and {@link destinationOf} finds the destination by these.
  *
- * Servers from npm are mostly made around one of Node's, and their own `connection` event, if they have any, tells of
- * something else. Either they have a method that takes a socket (ssh2), or the server inside is theirs to show.
+ * Most servers from npm wrap a server of Node, and their own `connection` event, if any, means something else. They
+ * either have a method that takes a socket (ssh2) or show the inner server (smtp-server).
  */
 import { type BlockList, Server, type Socket } from 'node:net'
 import { FaithError } from './errors.js'
@@ -23,7 +23,7 @@ import {
 } from './socket.js'
 
 /**
- * A server that takes connections by its `connection` event, as those of `net`, `tls`, `http`, `https` and `http2`.
+ * A server that takes connections by its `connection` event, like those of `net`, `tls`, `http`, `https` and `http2`.
  *
  * @group Listener and sockets
  */
@@ -33,7 +33,7 @@ export interface FaithConnectionServer {
 }
 
 /**
- * A server that takes connections by a method, as ssh2's, whose `connection` event means something else.
+ * A server that takes connections by a method, like ssh2's, whose `connection` event means something else.
  *
  * @group Listener and sockets
  */
@@ -43,12 +43,12 @@ export interface FaithInjectionServer {
 }
 
 /**
- * A server around one of Node's, which takes the connections for it, as smtp-server's.
+ * A server that wraps a server of Node, which takes its connections, like smtp-server's.
  *
  * @group Listener and sockets
  */
 export interface FaithWrappingServer {
-  /** The server inside. */
+  /** The inner server. */
   readonly server: Server
 }
 
@@ -60,14 +60,15 @@ export interface FaithWrappingServer {
 export type FaithServer = FaithConnectionServer | FaithInjectionServer | FaithWrappingServer
 
 /**
- * A server that gets the connections of a listener, for as long as it is not detached.
+ * The attachment of a server to a listener, until it is detached.
  *
  * @group Listener and sockets
  */
 export interface FaithAttachment extends Disposable {
   /**
-   * Gives it no more connections: they wait in the listener until they are taken otherwise. The server keeps those it has.
-   * Once they have ended, and unless it listens or is attached elsewhere, it is a server that is not running.
+   * Stops giving connections to the server. New ones wait in the listener until a handler, an iteration or another
+   * server takes them. The server keeps the connections that it has. After their end Node treats it as a server that is
+   * not running, unless it listens or is attached elsewhere.
    *
    * @example
    * ```ts
@@ -90,20 +91,22 @@ export interface FaithAttachment extends Disposable {
 }
 
 /**
- * The ends of a connection, as sockets have them, and as some servers tell them in place of the socket.
+ * The addresses and ports of a connection. Sockets have them, and some servers show them in place of the socket.
  *
  * @group Listener and sockets
  */
 export type FaithEnds = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>
 
-/** The open sockets that were given to servers, by their ends. */
+/** The destinations of the open sockets that servers have, by the ends of the connection. */
 const given = new Map<string, FaithSocketDestination>()
 
 /**
- * What the client of a connection wanted to reach, for the socket that an attached server has: the captured one
- * itself, or the TLS socket around it. Where a server tells nothing but addresses, as the session of smtp-server does,
- * that will do. `undefined` for a connection that no listener has captured, and, unless asked by the captured socket
- * itself, for one that is closed: a log that is written then has to have asked before.
+ * Gives the destination that the client dialled, for a socket of an attached server: the captured socket itself, or the
+ * TLS socket around it. The addresses and ports alone suffice, which is all that some servers show, such as the session
+ * of smtp-server. Gives `undefined` for a connection that no listener has captured, and for a closed connection, unless
+ * `socket` is the captured socket itself. A program that logs at the close has to ask before.
+ *
+ * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `socket` is not an object
  *
  * @example
  * ```ts
@@ -130,13 +133,13 @@ export function destinationOf(socket: FaithEnds): FaithSocketDestination | undef
   )
 }
 
-/** @internal A server that connections are given to, and how it wants them. */
+/** @internal A server that takes connections, and the settings of its sockets. */
 export interface Taking {
-  /** Prepares the server for connections, until what this returns is called. */
+  /** Prepares the server for connections. The returned function undoes that. */
   begin(): () => void
-  /** Tells if it takes another connection; tells the server of one that it does not take. */
+  /** Tells if the server takes another connection. If it does not, the server gets its `drop` event. */
   admits(connection: NativeConnection): boolean
-  /** How its sockets are made, by a listener with options of its own. */
+  /** Combines the server's settings for sockets with the listener's options. */
   making(options: FaithSocketOptions): SocketMaking
   take(socket: FaithSocket): void
 }
@@ -153,7 +156,7 @@ interface Settings {
   pauseOnConnect?: unknown
 }
 
-/** @internal How a server takes connections; throws where it cannot take any. */
+/** @internal Finds the way a server takes connections; throws if it takes none. */
 export function takingBy(attached: FaithServer): Taking {
   const [taking, emit] = readable('listener.attach: `server`', () => {
     const inside = innermost(attached)
@@ -183,7 +186,7 @@ export function takingBy(attached: FaithServer): Taking {
   }
 }
 
-/** As Node asks of what it accepts: there is no more than `maxConnections`, and the client is not on the block list. */
+/** Applies Node's own conditions: `maxConnections` is not reached, and the client is not on the block list. */
 function admits(server: Server, { blockList }: Settings, connection: NativeConnection): boolean {
   const { address, port, remoteAddress, remotePort } = connection
   if (isFull(server)) {
@@ -200,7 +203,7 @@ function admits(server: Server, { blockList }: Settings, connection: NativeConne
   return !blockList?.check(remoteAddress, 'ipv6')
 }
 
-/** The server that takes the connections: inside of what was given, or that itself. */
+/** Finds the server that takes the connections: the inner server, or `server` itself. */
 function innermost(server: unknown): unknown {
   const { injectSocket, server: inside } = propertiesOf(server)
   const itself = server instanceof Server || typeof injectSocket === 'function'
@@ -209,16 +212,16 @@ function innermost(server: unknown): unknown {
 
 function takerOf(server: unknown): (socket: FaithSocket) => void {
   const { emit, injectSocket } = propertiesOf(server)
-  // First, as a server that has it emits `connection` too, with something of its own.
+  // A server with this method emits `connection` too, with another meaning, so the method goes first.
   if (typeof injectSocket === 'function') return (socket) => injectSocket.call(server, socket)
   if (typeof emit !== 'function') throw refusal(`\`server\` must be a server, got ${show(server)}`)
   if (isDeaf(server)) throw refusal('nothing listens to the `connection` event of `server`')
   return (socket) => emit.call(server, 'connection', socket)
 }
 
-/** Whether clients would be connected, and wait for ever, because what is emitted is lost. */
+/** Tells if no handler takes the `connection` event, so that clients would be connected and wait for ever. */
 function isDeaf(server: unknown): boolean {
-  // Node's own may be told later who listens.
+  // A server of Node may get its handler later.
   if (server instanceof Server) return false
   const { listenerCount } = propertiesOf(server)
   return typeof listenerCount === 'function' && listenerCount.call(server, 'connection') === 0

@@ -1,4 +1,4 @@
-/** What observability tools hear without a part in the program: channels of `node:diagnostics_channel`. */
+/** Channels of `node:diagnostics_channel`, by which observability tools follow a program without changing it. */
 import { channel } from 'node:diagnostics_channel'
 import type { FaithShortage } from './exhausted.js'
 import type { NativeShortage } from './native.js'
@@ -9,7 +9,7 @@ import type { FaithSocket } from './socket.js'
 import type { FaithWarning } from './warning.js'
 
 /**
- * What concerns one faith interface.
+ * The faith interface that a message is about.
  *
  * @group Diagnostics
  */
@@ -19,8 +19,8 @@ export interface FaithDiagnosticsOrigin {
 }
 
 /**
- * The channels, and what is published on each. Messages are made only while a channel has subscribers, and the
- * subscribers are called as the event is emitted.
+ * The channels, and the message of each. Messages are made only while a channel has subscribers. Subscribers are called
+ * synchronously, when the event is emitted.
  *
  * @example
  * ```ts
@@ -36,35 +36,35 @@ export interface FaithDiagnosticsOrigin {
  * @group Diagnostics
  */
 export interface FaithDiagnostics {
-  /** A relay tells of a session that has ended, as by its `session` event, and as that not without `sessionEvents`. */
+  /** A session of a relay has ended, as in its `session` event. Not published without `sessionEvents`. */
   'faithd:session': FaithDiagnosticsOrigin & {
     /** As in the event. */
     session: FaithSession
   }
-  /** A relay tells of an attempt that came to no session, as by its `refused` event, and not without `sessionEvents`. */
+  /** An attempt became no session, as in the relay's `refused` event. Not published without `sessionEvents`. */
   'faithd:refused': FaithDiagnosticsOrigin & {
     /** As in the event. */
     refusal: FaithRefusal
   }
-  /** A relay or a listener tells that the host lacks something, as by its `exhausted` event. */
+  /** The host lacks a resource, as in the `exhausted` event of a relay or a listener. */
   'faithd:exhausted': FaithDiagnosticsOrigin & FaithShortage
-  /** A connection has become a socket, by a listener or for a {@link FaithRouteSocket}. */
+  /** A listener or a relay ({@link FaithRouteSocket}) has made a socket of a connection. */
   'faithd:connection': FaithDiagnosticsOrigin & {
-    /** The socket, which nobody has yet. */
+    /** The socket, before the program gets it. */
     socket: FaithSocket
   }
   /** A prefix was added or deleted. */
   'faithd:prefix': FaithDiagnosticsOrigin & FaithPrefixChange
-  /** An interface goes on, but not as it did, as told by its `warning` event. */
+  /** An interface goes on with a restriction, as in its `warning` event. */
   'faithd:warning': FaithDiagnosticsOrigin & FaithWarning
   /** Keepfaith was switched. */
   'faithd:keepfaith': {
-    /** Whether faith interfaces capture from now on. */
+    /** `true` if faith interfaces capture from now on. */
     on: boolean
   }
 }
 
-/** Held here, as a channel that nobody holds may be forgotten with its subscribers. */
+/** Kept for the life of the process, because Node may collect an unreferenced channel together with its subscribers. */
 const channels = {
   'faithd:session': channel('faithd:session'),
   'faithd:refused': channel('faithd:refused'),
@@ -75,20 +75,20 @@ const channels = {
   'faithd:keepfaith': channel('faithd:keepfaith'),
 } satisfies Record<keyof FaithDiagnostics, unknown>
 
-/** Node's own, by which observers hear of every socket of a server. */
+/** Node's own channel for every socket that a server accepts. */
 const accepted = channel('net.server.socket')
 
-/** @internal Publishes a socket that a program was given, as Node does for those that it accepts. */
+/** @internal Publishes a captured socket on the channel of Node for accepted sockets. */
 export function publishAccepted(socket: FaithSocket): void {
   if (accepted.hasSubscribers) accepted.publish({ socket })
 }
 
-/** @internal Whether somebody listens on a channel. */
+/** @internal Tells if a channel has subscribers. */
 export function isHeard(name: keyof FaithDiagnostics): boolean {
   return channels[name].hasSubscribers
 }
 
-/** @internal Tells by an event and on a channel what the host lacks. */
+/** @internal Emits and publishes shortages of the host. */
 export function tellShortages(
   teller: { emit(event: 'exhausted', shortage: FaithShortage): unknown },
   name: string,
@@ -100,7 +100,7 @@ export function tellShortages(
   }
 }
 
-/** @internal Publishes what `message` makes, where somebody listens. */
+/** @internal Publishes the message that `message` makes, if the channel has subscribers. */
 export function publish<Name extends keyof FaithDiagnostics>(
   name: Name,
   message: () => FaithDiagnostics[Name],

@@ -1,22 +1,22 @@
 /**
- * Telling of dropped packets: not one by one, as a client that floods an interface would flood its program, but in
- * sums.
+ * Reports dropped packets in sums. A report for each packet would let a client that floods an interface flood the
+ * program too.
  */
 
 /**
- * Why a packet was dropped.
+ * The reason why a packet was dropped.
  *
  * | reason | meaning |
  * |---|---|
- * | `malformed` | it is not what its headers say |
+ * | `malformed` | the packet is not IPv6, or its length or TCP header is wrong |
  * | `keepfaith` | keepfaith is off |
- * | `martian` | it has an address that cannot be |
- * | `extension`, `fragment` | it has headers out of bounds |
- * | `icmp` | it is ICMPv6, not about a captured connection, and no ping |
- * | `unsupported` | it is not TCP |
- * | `outbound` | it is not from a faith prefix |
- * | `backpressure` | a device was down, or had no room |
- * | `hold` | it is a SYN that is held, or waits for a place, or whose server did not answer |
+ * | `martian` | the source is impossible for a client, or the destination is outside the prefixes |
+ * | `extension`, `fragment` | the packet has extension or fragment headers out of bounds |
+ * | `icmp` | the packet is ICMPv6, but neither a ping nor an error about a captured connection |
+ * | `unsupported` | the packet is neither TCP nor ICMPv6, or it is a ping |
+ * | `outbound` | the stack sent the packet, but it belongs to no captured connection |
+ * | `backpressure` | a device was down, or its queue was full |
+ * | `hold` | the packet is a SYN whose connection is held, waits for a place, or has a server that did not answer |
  *
  * @group Diagnostics
  */
@@ -38,13 +38,13 @@ export type FaithDropReason =
  * @group Diagnostics
  */
 export interface FaithDrops {
-  /** How many, by reason; reasons that have not occurred are not there. */
+  /** Number of packets by reason. Reasons that did not occur are absent. */
   packets: Partial<Record<FaithDropReason, number>>
-  /** Within how long, in milliseconds. */
+  /** The length of the interval, in milliseconds. */
   intervalMs: number
 }
 
-/** A record has to name every one, which a list need not. */
+/** A record, because the compiler checks that it names every reason. */
 const NO_DROPS: Readonly<Record<FaithDropReason, 0>> = {
   malformed: 0,
   keepfaith: 0,
@@ -61,7 +61,7 @@ const NO_DROPS: Readonly<Record<FaithDropReason, 0>> = {
 /** @internal Every reason. */
 export const DROP_REASONS = Object.keys(NO_DROPS) as readonly FaithDropReason[]
 
-/** @internal The counters of the addon, in the public shape. */
+/** @internal Converts the addon's counters to the public shape. */
 export function toDrops(drops: Readonly<Record<string, number>>): Record<FaithDropReason, number> {
   const counts: Record<FaithDropReason, number> = { ...NO_DROPS }
   for (const reason of DROP_REASONS) counts[reason] = drops[reason] ?? 0
@@ -70,7 +70,7 @@ export function toDrops(drops: Readonly<Record<string, number>>): Record<FaithDr
 
 type Counters = Record<FaithDropReason, number>
 
-/** @internal Looks at the counters now and then, while there is a listener to tell. */
+/** @internal Reads the counters once a second (`intervalMs`) while the event has a handler. */
 export class DropWatch {
   readonly #count: () => Counters
   readonly #tell: (drops: FaithDrops) => boolean
@@ -79,14 +79,14 @@ export class DropWatch {
   #counted: Counters = NO_DROPS
   #at = 0
 
-  /** @param tell - says whether there is still a listener to tell */
+  /** @param tell - reports the drops; gives `false` if no handler is left */
   constructor(count: () => Counters, tell: (drops: FaithDrops) => boolean, intervalMs = 1000) {
     this.#count = count
     this.#tell = tell
     this.#intervalMs = intervalMs
   }
 
-  /** Begins to count, unless it has begun. */
+  /** Begins to count, if it has not begun. */
   start(): void {
     if (this.#timer !== undefined) return
     this.#counted = this.#count()

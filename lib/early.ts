@@ -1,18 +1,18 @@
 /**
- * What the addon tells about an object before its maker can listen to it. It waits until the event loop has turned once
- * more after the object was made, and the program that awaits it has added its listeners.
+ * Holds the events of an object until the program can have added its handlers. The addon may report events before the
+ * program gets the object. They wait until one turn of the event loop after the object was made.
  */
 export class Early<T> {
   #waiting: T[] | undefined = []
   #tell: (batch: T[]) => void = () => undefined
 
-  /** Tells a batch, or has it wait. */
+  /** Passes a batch on, or holds it. */
   readonly push = (batch: T[]): void => {
     if (this.#waiting === undefined) this.#tell(batch)
     else this.#waiting.push(...batch)
   }
 
-  /** Tells what has waited, and from now on everything at once. */
+  /** Passes the held batches on, and all later ones at once. */
   open(tell: (batch: T[]) => void): void {
     const waiting = this.#waiting ?? []
     this.#waiting = undefined

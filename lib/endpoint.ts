@@ -1,4 +1,4 @@
-/** The two ends of a captured connection, and the server that it means. */
+/** Types for the ends of a captured connection and for its server. */
 
 /**
  * An address and a TCP port.
@@ -13,21 +13,21 @@ export interface FaithEndpoint {
 }
 
 /**
- * What the client of a captured connection wanted to reach.
+ * The destination that the client dialled.
  *
  * @group Listener and sockets
  */
 export interface FaithDestination extends FaithEndpoint {
-  /** The IPv4 address that `address` means, where `mappings` and `mapping` find one. */
+  /** The IPv4 address that `mappings` or `mapping` find for `address`; absent if they find none. */
   ipv4?: string
 }
 
 /**
- * What a client dialled, and the server that it meant.
+ * The destination that a client dialled, and the server that it maps to.
  *
  * @group Listener and sockets
  */
 export interface FaithSessionDestination extends FaithDestination {
-  /** The server's port; it differs from `port` by an explicit mapping or by `route`. */
+  /** The server's port. An explicit mapping or `route` may make it differ from `port`. */
   ipv4Port?: number
 }

@@ -1,34 +1,34 @@
-/** How everything in this package fails: one error class, one table of codes. */
+/** The error class of this package and its table of codes. */
 
 /**
- * What the package's own codes mean. Where the kernel refused, `code` is the name of the errno instead, and
- * `errno` (negative) and `syscall` are set as in Node's system errors.
+ * The codes of this package. If the kernel refused, `code` is the name of the errno instead, and `errno` (negative) and
+ * `syscall` are set as in Node's system errors.
  *
  * | code | meaning |
  * |---|---|
- * | `ERR_FAITH_ACCESS_LIST` | an access list with malformed rules, or whose file cannot be read |
+ * | `ERR_FAITH_ACCESS_LIST` | an access list has malformed rules, or its file cannot be read |
  * | `ERR_FAITH_ARGUMENT` | an option is missing, unknown, of the wrong type or out of range |
- * | `ERR_FAITH_CLOSED` | the faith interface, the listener or the relay is closed; or somebody else deleted the interface |
- * | `ERR_FAITH_DENIED` | a server that a splice may not go to: its address is special-purpose, this host's own or loopback, as `message` says; `allowAny: true` permits it |
- * | `ERR_FAITH_IPV6` | IPv6 is disabled: the kernel runs without it, or a sysctl that `message` names switches it off |
+ * | `ERR_FAITH_CLOSED` | the faith interface, the listener or the relay is closed; or another program deleted the interface |
+ * | `ERR_FAITH_DENIED` | a splice may not go to the server: its address is special-purpose, this host's own or loopback, as `message` says; `allowAny: true` permits it |
+ * | `ERR_FAITH_IPV6` | IPv6 is disabled: the kernel runs without it, or the sysctl that `message` names switches it off |
  * | `ERR_FAITH_KEEPFAITH` | keepfaith is off, so nothing would be captured |
- * | `ERR_FAITH_NAME` | an interface name that Linux does not take |
- * | `ERR_FAITH_PLATFORM` | there is no addon for this platform; or this runtime cannot take over sockets, as Bun cannot |
- * | `ERR_FAITH_PORT` | a port, a range or a list of ports that is malformed, empty or out of range |
- * | `ERR_FAITH_PREFIX` | a prefix that is malformed, has host bits, an illegal length, or overlaps another |
+ * | `ERR_FAITH_NAME` | the interface name is not legal on Linux |
+ * | `ERR_FAITH_PLATFORM` | the package has no addon for this platform; or this runtime cannot take over sockets, like Bun |
+ * | `ERR_FAITH_PORT` | a port, a range or a list of ports is malformed, empty or out of range |
+ * | `ERR_FAITH_PREFIX` | a prefix is malformed, has host bits or an illegal length, or overlaps another |
  * | `ERR_FAITH_ROUTE` | a relay's `route` gave no verdict on a connection; `cause` says why |
- * | `ERR_FAITH_SOCKET` | a socket that cannot be spliced: closed, ended, spliced already, not plain TCP |
- * | `ERR_FAITH_SYSTEM` | the system failed in a way that has no errno, as `message` says |
- * | `ERR_FAITH_WORKER` | a thread of the interface has ended by itself: a bug, and the interface is lost |
+ * | `ERR_FAITH_SOCKET` | a socket cannot be spliced: it is closed, ended, spliced already, or not plain TCP |
+ * | `ERR_FAITH_SYSTEM` | the system failed without an errno, as `message` says |
+ * | `ERR_FAITH_WORKER` | a thread of the interface ended by itself, which is a bug; the interface is lost |
  * | `EADDRINUSE` | another faith listener or relay has the port |
  * | `EADDRNOTAVAIL` | the address is inside no prefix of the interface; or a `localAddress` of a relay or a splice is not this host's |
  * | `EEXIST` | an interface of that name exists; or a prefix is routed elsewhere already |
- * | `ENOENT` | the interface does not have that prefix; or there is no /dev/net/tun |
+ * | `ENOENT` | the interface does not have that prefix; or /dev/net/tun is missing |
  * | `EPERM`, `EACCES` | a capability or a permission is missing, and `hint` names it; or a splice's server is prohibited |
  * | `ENOSPC` | no more listeners, or ranges of ports, fit on the interface |
- * | any other errno | as in errno(3), and `Unknown system error -N` of one without a name, as in Node; of a name that is not found, as `ENOTFOUND`, as in getaddrinfo(3) |
+ * | any other errno | as in errno(3); `Unknown system error -N` for a number without a name, as in Node; a failed name lookup has a code of getaddrinfo(3), such as `ENOTFOUND` |
  *
- * What an `AbortSignal` stops is no failure: it rejects with an `AbortError`, whose `code` is `ABORT_ERR` as in Node.
+ * A call that an `AbortSignal` stops rejects with an `AbortError` instead, whose `code` is `ABORT_ERR`, as in Node.
  *
  * @group Errors
  */
@@ -54,18 +54,18 @@ export type FaithErrorCode =
  * @group Errors
  */
 export interface FaithErrorDetails {
-  /** What to do about it, in one phrase. */
+  /** The remedy, in one phrase. */
   hint?: string | undefined
-  /** The kernel's error number, negative as in Node, where the kernel refused. */
+  /** The kernel's error number, negative as in Node; set if the kernel refused. */
   errno?: number | undefined
-  /** The system call or netlink request the kernel refused. */
+  /** The system call or netlink request that the kernel refused. */
   syscall?: string | undefined
-  /** What was thrown in the first place, where that was somebody else's. */
+  /** The original error, if other code threw it. */
   cause?: unknown
 }
 
 /**
- * The error of every failed operation of this package; programs test `code`, people read `message` and `hint`.
+ * The error of every failed operation of this package. Programs test `code`; people read `message` and `hint`.
  *
  * @example
  * ```ts
@@ -79,23 +79,23 @@ export interface FaithErrorDetails {
  * @group Errors
  */
 export class FaithError extends Error {
-  /** Always `FaithError`, whatever the code is. */
+  /** Always `FaithError`. */
   override readonly name = 'FaithError'
   /** One of {@link FaithErrorCode}, or the name of an errno such as `EPERM`. */
   readonly code: FaithErrorCode | (string & {})
-  /** The kernel's error number, negative as in Node, where the kernel refused. */
+  /** The kernel's error number, negative as in Node; set if the kernel refused. */
   declare readonly errno: number | undefined
-  /** The system call or netlink request the kernel refused. */
+  /** The system call or netlink request that the kernel refused. */
   declare readonly syscall: string | undefined
-  /** What to do about it, where that is known. `stack` has it behind the message, and so it is printed with the error. */
+  /** The remedy, if one is known. `stack` repeats it after the message, so Node prints it with the error. */
   declare readonly hint: string | undefined
 
   /**
-   * Errors are made by this package; others make them to test what they do about them.
+   * Makes an error. Programs need this only to test their own error handling.
    *
    * @param code - one of {@link FaithErrorCode}, or the name of an errno
-   * @param message - what failed, and on what
-   * @param details - the other parts; each is `undefined` where it is left out
+   * @param message - the failed operation and its object
+   * @param details - the other parts; each defaults to `undefined`
    *
    * @example
    * ```ts
@@ -110,26 +110,26 @@ export class FaithError extends Error {
     if (errno !== undefined) this.errno = errno
     if (syscall !== undefined) this.syscall = syscall
     if (hint === undefined) return
-    // Not enumerable, so that it is printed once, by the stack.
+    // Not enumerable, so that Node prints it once, with the stack.
     Object.defineProperty(this, 'hint', { value: hint })
     const header = `${this.name}: ${message}`
-    // Only now: the stack of the constructor above begins with the name of its own class.
+    // The stack that `Error` captured begins with the wrong class name.
     Error.captureStackTrace(this)
     this.stack = String(this.stack).replace(header, () => `${header}; ${hint}`)
   }
 }
 
-/** @internal What the constructors of classes that only this package makes are called with. */
+/** @internal The key of constructors that only this package may call. */
 export const INSIDE: unique symbol = Symbol('inside faithd')
 
-/** @internal Refuses to construct what another call makes. */
+/** @internal Throws if other code calls such a constructor. */
 export function requireInside(key: unknown, name: string, maker: string): asserts key is symbol {
   if (key === INSIDE) return
   const message = `${name} cannot be constructed`
   throw new FaithError('ERR_FAITH_ARGUMENT', message, { hint: `${maker} makes it` })
 }
 
-/** @internal The error of using `what` after it was closed. */
+/** @internal Makes the error for the use of a closed object. */
 export function closedError(
   what: string,
   hint: string = 'create a new faith interface',

@@ -1,16 +1,16 @@
-/** What a host can run out of. */
+/** The resources that a host can run out of. */
 
 /**
- * Something that new connections need and a host can lack.
+ * A resource that new connections need and a host can lack.
  *
  * | resource | meaning |
  * |---|---|
- * | `descriptors` | descriptors that the process may have |
- * | `host-descriptors` | descriptors that all processes of the host may have |
- * | `memory` | memory of the kernel |
- * | `epoll-watches` | descriptors that epoll(7) may watch |
- * | `ports` | ports, or addresses, to connect from towards a server |
- * | `privileged-ports` | ports to connect from with `privilegedLocalPort` |
+ * | `descriptors` | open descriptors of the process |
+ * | `host-descriptors` | open descriptors of all processes of the host |
+ * | `memory` | kernel memory |
+ * | `epoll-watches` | descriptors watched by epoll(7) |
+ * | `ports` | source ports or addresses for connections to a server |
+ * | `privileged-ports` | source ports with `privilegedLocalPort` |
  * | `local-address` | a `localAddress` that the host does not have |
  *
  * @group Diagnostics
@@ -25,13 +25,13 @@ export type FaithResource =
   | 'local-address'
 
 /**
- * A lack of something that new connections need.
+ * A shortage of a resource that new connections need.
  *
  * @group Diagnostics
  */
 export interface FaithShortage {
-  /** What is lacking. */
+  /** The resource that the host lacks. */
   resource: FaithResource
-  /** What people read: what is lacking, why, and what there would be more by. */
+  /** A sentence for people: the shortage, its reason, and the remedy. */
   message: string
 }

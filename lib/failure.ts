@@ -1,24 +1,24 @@
 /**
- * Failures of the addon as exceptions. A promise of the addon can reject only with an error that has no code, so the
- * addon returns its failures as values.
+ * Turns failures of the addon into exceptions. A promise of the addon can reject only with an error without a code, so
+ * the addon returns its failures as values.
  */
 import { getSystemErrorName } from 'node:util'
 import { FaithError } from './errors.js'
 import type { NativeFailure } from './native.js'
 
-/** @internal The exception for a failure the addon returned. */
+/** @internal Makes the exception for a failure that the addon returned. */
 export function toFaithError(failure: NativeFailure): FaithError {
   const { code = systemCode(failure.errno), message } = failure
   return new FaithError(code, message, failure)
 }
 
-/** @internal Gives what the addon returned, unless it is a failure: that is thrown as a {@link FaithError}. */
+/** @internal Gives the result of the addon, or throws its failure as a {@link FaithError}. */
 export function unwrap<T>(result: T | NativeFailure): T {
   if (isFailure(result)) throw toFaithError(result)
   return result
 }
 
-/** The code of an errno that the addon has no name for: Node's name, or Node's words for a number without one. */
+/** Gives Node's name for an errno that the addon cannot name, or `Unknown system error -N`. */
 function systemCode(errno: number | undefined): string {
   return errno === undefined ? 'ERR_FAITH_SYSTEM' : getSystemErrorName(errno)
 }

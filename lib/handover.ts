@@ -1,12 +1,13 @@
 /**
- * Taking a connection away from Node while it goes on.
+ * Takes a live connection away from Node.
  *
- * Theory of operation: a descriptor and what Node holds of its stream, read and not yet seen or written and not yet
- * sent, must change hands at one moment, between two turns of the event loop. Until then the socket is Node's, and
- * usable again when nothing comes of it: reading rests, so that what the client says stays in the kernel, and what was
- * written is waited for. Then a second descriptor is taken, the readable buffer with it, and the socket destroyed: Node
- * closes its own descriptor, which says nothing to the peer as long as there is another. The `close()` of a handle calls
- * back before the socket emits `close`.
+ * Theory of operation: the descriptor and Node's buffers (read but not consumed, written but not sent) must move in one
+ * step, between two turns of the event loop. Until then the socket belongs to Node, and goes on working if the handover
+ * is cancelled. First, reading stops, so that new bytes of the client stay in the kernel, and the handover waits until
+ * all written bytes are sent. Then the addon duplicates the descriptor, the handover takes the readable buffer, and
+ * destroys the socket. Node closes its own descriptor; the peer notices nothing while the duplicate is open. The
+ * `close()` of a handle calls back before the socket emits `close`, so the handover delays that callback until the
+ * splice has ended.
  */
 import type { Socket } from 'node:net'
 import { FaithError } from './errors.js'
@@ -15,7 +16,7 @@ import { type Handle, handleOf } from './inside-node.js'
 const NOTHING = Buffer.alloc(0)
 const leaving = new WeakSet<Socket>()
 
-/** A socket that is about to leave Node. */
+/** The handover of one socket. */
 export class Handover {
   readonly #call: string
   readonly #socket: Socket
@@ -23,7 +24,7 @@ export class Handover {
   readonly #wasFlowing: boolean
 
   /**
-   * Lets reading rest.
+   * Stops reading.
    *
    * @throws {@link FaithError} `ERR_FAITH_SOCKET`
    */
@@ -32,21 +33,21 @@ export class Handover {
     this.#socket = socket
     if (leaving.has(socket)) throw this.#refuse('it is spliced already')
     this.#requireUsable()
-    // The bytes cannot be had back from the decoder.
+    // The decoder may hold bytes, and does not give them back.
     if (socket.readableEncoding !== null) throw this.#refuse('it has an encoding')
     const handle = handleOf(socket)
     if (socket.connecting) throw this.#refuse('it is not connected yet', 'wait for its `connect`')
-    // What TLS and pipes have there is called otherwise, and is not the connection or not TCP.
+    // TLS sockets and pipes have handles of other classes.
     if (handle === null || handle.constructor.name !== 'TCP' || handle.fd < 0) {
       throw this.#refuse('it is not plain TCP')
     }
     this.#handle = handle
-    // Where nobody listens any more, flowing would lose what was put back.
+    // Without a `data` handler a flowing stream would lose the bytes that the program put back.
     this.#wasFlowing = socket.readableFlowing === true && socket.listenerCount('data') > 0
     leaving.add(socket)
     socket.pause()
     handle.readStop()
-    // The stream does not start again what it takes for started.
+    // The stream does not restart a handle that it believes is reading.
     handle.reading = true
   }
 
@@ -56,7 +57,7 @@ export class Handover {
   }
 
   /**
-   * Whether something waits to be written.
+   * Tells if written bytes wait in Node.
    *
    * @throws {@link FaithError} `ERR_FAITH_SOCKET` when the socket was ended or destroyed in the meantime
    */
@@ -65,19 +66,19 @@ export class Handover {
     return this.#socket.writableLength > 0
   }
 
-  /** Waits until what is to be written now is written, or cannot be any more. */
+  /** Waits until all bytes written so far are sent, or have failed. */
   async written(): Promise<void> {
     const socket = this.#socket
     while (socket.writableCorked > 0) socket.uncork()
     await new Promise<void>((resolve) => socket.write(NOTHING, () => resolve()))
   }
 
-  /** Takes what was read and not seen. There is no way back. */
+  /** Takes the bytes that were read but not consumed. After this the handover cannot be cancelled. */
   rest(): Buffer {
-    // Whoever listened would see it, as read() emits it.
+    // read() emits `data`, and handlers must not see these bytes.
     this.#socket.removeAllListeners('data')
     const rest: Buffer[] = []
-    // Since Node 26 it gives one buffer at a time; with nothing left it would ask for more.
+    // Since Node 26 read() gives one buffer at a time, and on an empty stream it would start to read.
     while (this.#socket.readableLength > 0) {
       const buffer: unknown = this.#socket.read()
       if (!Buffer.isBuffer(buffer)) break
@@ -86,19 +87,19 @@ export class Handover {
     return Buffer.concat(rest)
   }
 
-  /** Ends the socket, which emits `close` when `ended` is settled. */
+  /** Destroys the socket. It emits `close` after `ended` has settled. */
   leave(ended: Promise<unknown>): void {
     const handle = this.#handle
     const close = handle.close.bind(handle)
     handle.close = (callback) => {
-      // By itself, so that what a listener throws is an uncaught exception, as it is everywhere.
+      // In a tick of its own, so that an error thrown by a handler is an uncaught exception, as usual.
       const told = (): void => process.nextTick(() => callback?.())
       close(() => void ended.then(told, told))
     }
     this.#socket.destroy()
   }
 
-  /** Gives the socket back, to go on as before. */
+  /** Gives the socket back to the program, which can use it as before. */
   cancel(): void {
     leaving.delete(this.#socket)
     if (this.#socket.destroyed) return
@@ -108,7 +109,7 @@ export class Handover {
 
   #requireUsable(): void {
     const { destroyed, errored, writableEnded } = this.#socket
-    // Of an interface that is closed there is no socket left to splice.
+    // The interface is closed, and took its sockets with it.
     if (errored instanceof FaithError && errored.code === 'ERR_FAITH_CLOSED') throw errored
     if (destroyed) throw this.#refuse('it is closed', undefined, errored ?? undefined)
     if (writableEnded) throw this.#refuse('it has ended writing')

@@ -1,10 +1,10 @@
 /**
- * All that this package knows of Node's insides: what Node's sockets and servers do and its documentation does not say.
+ * Uses undocumented parts of Node's sockets and servers. No other file does.
  *
- * Everything here is looked for before it is used. Where a release of Node has it no longer, captured sockets and attached
- * servers do without, and nothing fails; __test__/inside-node.spec.ts then tells which part is missing.
+ * Each function checks that a part exists before it uses it. If a release of Node lacks one, captured sockets and
+ * attached servers do without it, and nothing fails; __test__/inside-node.spec.ts then names the missing part.
  */
-/* oxlint-disable eslint/no-underscore-dangle -- that is what Node calls its insides */
+/* oxlint-disable eslint/no-underscore-dangle -- Node names its internals so */
 import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type Server, Socket } from 'node:net'
@@ -25,14 +25,14 @@ export interface Handle {
 type Onread = (this: Handle, ...data: unknown[]) => unknown
 type Keyed = Record<symbol, unknown>
 
-/** The handle of a socket; `null` where it has none, or none any more. */
+/** Gives the handle of a socket; `null` if it has none, or none any more. */
 export function handleOf(socket: Socket): Handle | null {
   return (socket as unknown as { _handle?: Handle | null })._handle ?? null
 }
 
 /**
- * Calls `changed` when a socket of a class gets another handle, or none. Node takes away the handle of a socket that it
- * sends to another process, and makes a new one when a socket connects again.
+ * Calls `changed` when a socket of a class gets another handle, or loses its handle. Node removes the handle when it
+ * sends the socket to another process, and makes a new one when the socket connects again.
  */
 export function watchHandles<T extends Socket>(
   prototype: T,
@@ -50,12 +50,12 @@ export function watchHandles<T extends Socket>(
   })
 }
 
-/** Makes a socket of a descriptor, as Node's constructor does. */
+/** Makes a socket from a descriptor, like Node's constructor. */
 type MakeSocket = (fd: number) => Socket
 
 /**
- * Tells if this runtime makes sockets of descriptors. Node looks at a descriptor, and refuses one that is no socket. A
- * runtime that makes a socket of it all the same ignores it, and its sockets would be dead.
+ * Tells if this runtime makes sockets from descriptors. Node checks the descriptor, and refuses one that is not a
+ * socket. A runtime that accepts /dev/null ignores the descriptor, so its sockets would be dead.
  */
 export function adoptsDescriptors(make: MakeSocket = (fd) => new Socket({ fd })): boolean {
   const fd = openSync(devNull, 'r')
@@ -71,24 +71,24 @@ export function adoptsDescriptors(make: MakeSocket = (fd) => new Socket({ fd }))
   }
 }
 
-/** How sockets read into memory of ours. */
+/** Makes sockets read into memory of this package. */
 export interface Lender {
   /** The option `onread` of a new socket. */
   onread: { buffer: Uint8Array; callback(this: Socket, length: number): boolean }
-  /** Makes the new socket one that is lent the memory. */
+  /** Prepares a new socket for borrowing the memory. */
   adopt(socket: Socket): void
 }
 
 /**
- * Lends memory to sockets whenever they read, so that they are otherwise like all others.
+ * Lends memory to sockets while they read, so that they behave like other sockets otherwise.
  *
- * A socket with the option `onread` reads into the memory that the option names, but its `pause()`, `resume()` and
- * `read()` do more than those of other sockets, and a socket that takes over its handle reads nothing. All of that goes
- * by two properties of the socket, which Node needs only while it hands on what was read. So a socket has them only
- * then: its handle calls a function of ours, which lends them to the socket that the handle belongs to now.
+ * A socket with the option `onread` reads into the memory of that option. But its `pause()`, `resume()` and `read()`
+ * differ from those of other sockets, and a socket that takes over its handle reads nothing. Two properties of the
+ * socket cause that, and Node needs them only while it hands on the bytes of a read. So a socket has them only then:
+ * its handle calls `readLent`, which lends them to the current owner of the handle.
  *
  * @param take - takes the first `length` bytes of `memory`, which a socket has read; gives `true` if the socket wants
- *   more
+ * more
  */
 export function lender(
   memory: Uint8Array,
@@ -110,7 +110,7 @@ export function lender(
     const handle = keyed(this)
     const onread = handle[inner] as Onread
     const socket = handle[owner as symbol] as Keyed | undefined
-    // The next owner may be no socket, or have memory of its own.
+    // The current owner may not be a socket, or may have memory of its own.
     if (socket?.[buffer as symbol] !== null) return onread.apply(this, data)
     socket[buffer as symbol] = memory
     socket[callback as symbol] ??= taken
@@ -121,7 +121,7 @@ export function lender(
     }
   }
 
-  // A socket that takes over the handle, or gives it up, says so by setting this.
+  // Node sets `onread` when a socket takes over the handle or gives it up, so the setter notices both.
   const property: PropertyDescriptor = {
     configurable: true,
     get(this: Handle) {
@@ -148,8 +148,8 @@ export function lender(
 }
 
 /**
- * Tells if a method of streams is the one that Node made. Its source names functions that only Node's own modules can
- * call; a method that a tool puts in its place, to observe programs, has another source.
+ * Tells if a method of streams is Node's own. Its source then names functions that only Node's modules can call. A
+ * method that a tool has put in its place, to observe programs, has another source.
  */
 function isNodes(method: unknown, mark: string): boolean {
   return typeof method === 'function' && Function.prototype.toString.call(method).includes(mark)
@@ -159,12 +159,12 @@ const { push } = Readable.prototype
 const { read } = Socket.prototype
 const areNodes = isNodes(push, 'readableAddChunk') && isNodes(read, 'tryReadStart')
 
-/** Tells if a socket takes in chunks by Node's own methods, so that nothing observes the calls. */
+/** Tells if a socket has Node's own `push` and `read`, so that no tool observes the calls. */
 export function readsUnobserved(stream: Readable): boolean {
   return areNodes && stream.push === push && stream.read === read
 }
 
-/** What Node's TLS sockets have beside what they show. */
+/** Undocumented parts of Node's TLS sockets. */
 interface TlsInside {
   _emitTLSError?: (this: Socket, error?: Error) => void
 }
@@ -172,15 +172,15 @@ interface TlsInside {
 const TLS_ERROR = '_emitTLSError'
 
 /**
- * Finds the TLS socket that encrypts for a socket, if there is one.
+ * Finds the TLS socket around a socket, if there is one.
  *
- * Node tells it only one way: the TLS socket knows the other one. But it handles the errors of that one by a function that
- * calls a method of the TLS socket. So this puts another method in its place for as long as it calls the function.
+ * The TLS socket knows the inner socket, but not the reverse. Node adds an `error` handler to the inner socket, which
+ * calls a method of the TLS socket. So this replaces that method, calls the handler, and restores the method.
  */
 export function tlsAround(socket: Socket): Socket | undefined {
   const handlers = socket.listeners('error').filter((handler) => isNodes(handler, TLS_ERROR))
   if (handlers.length === 0) return undefined
-  // Loaded already where there is such a socket; elsewhere nothing needs it.
+  // The module is loaded already if the program has TLS sockets. Other programs need not load it.
   const { TLSSocket } = createRequire(import.meta.url)('node:tls') as typeof tls
   const inside = TLSSocket.prototype as unknown as TlsInside
   const method = inside[TLS_ERROR]
@@ -197,7 +197,7 @@ export function tlsAround(socket: Socket): Socket | undefined {
   return found[0]
 }
 
-/** What Node's servers have beside what they show. */
+/** Undocumented parts of Node's servers. */
 interface ServerInside extends Server {
   _handle: unknown
   _connections: number
@@ -207,22 +207,21 @@ interface ServerInside extends Server {
   keepAliveInitialDelay?: number
 }
 
-/** The servers that were told to close and have connections yet. */
+/** The servers that are closing and still have connections. */
 const closing = new WeakSet<Server>()
-/** The HTTP servers that keep a list of their connections, and look through it for those that take too long. */
+/** The HTTP servers that check their connections for timeouts. */
 const tracking = new WeakSet<Server>()
 const TRACKING = 'setupConnectionsTracking'
 let keys = 0
 
-/** Servers that close as if they listened: how many attachments want that, and how it is undone. */
+/** The servers that close as if they listened, with the number of attachments and a function that undoes it. */
 const opened = new WeakMap<Server, { attachments: number; undo(): void }>()
 
 /**
- * Has a server close as if it listened to what is captured for it, until it is told otherwise by what this returns and its
- * last connection has ended.
+ * Makes a server close as if it listened, until the returned function is called and its last connection has ended.
  *
- * Node takes a server that does not listen for a closed one. It emits `close` each time its last connection ends, and
- * gives the caller of `close()` an error: it was not running. This server emits `close` only after it was told to close.
+ * Node treats a server that does not listen as closed. It emits `close` each time the last connection ends, and
+ * `close()` fails with `ERR_SERVER_NOT_RUNNING`. With this, the server emits `close` only after a call of `close()`.
  */
 export function openToCaptured(server: Server): () => void {
   const inside = server as ServerInside
@@ -248,7 +247,7 @@ function undoUnused(server: ServerInside): void {
 function actOpen(server: ServerInside): () => void {
   const { close, _emitCloseIfDrained: emitCloseIfDrained } = server
   if (typeof emitCloseIfDrained !== 'function') return () => undefined
-  // Names the sockets of this server to the processes that they are sent to.
+  // Processes that receive sockets of this server know it by this key.
   server._connectionKey ??= `faith:${(keys += 1)}`
   const undoClose = override(
     server,
@@ -274,15 +273,15 @@ function actOpen(server: ServerInside): () => void {
   }
 }
 
-/** Tells if a server has as many connections as it takes. */
+/** Tells if a server has reached its `maxConnections`. */
 export function isFull(server: Server): boolean {
   const { maxConnections, _connections: connections } = server as ServerInside
-  // Node 20 takes 0 for no limit.
+  // On Node 20, 0 means no limit.
   if (typeof maxConnections !== 'number' || (maxConnections === 0 && !isSince(22))) return false
   return connections >= maxConnections
 }
 
-/** Counts a socket for a server, until the socket is destroyed, as if the server had accepted it. */
+/** Counts a socket among the server's connections until it is destroyed, as if the server had accepted it. */
 export function count(server: Server, socket: Socket): void {
   if (!server.listening && !tracking.has(server)) {
     tracking.add(server)
@@ -290,7 +289,7 @@ export function count(server: Server, socket: Socket): void {
     start?.call(server)
   }
   const inside = server as ServerInside
-  // One that is destroyed would not be subtracted any more.
+  // Node would not subtract a destroyed socket any more.
   if (typeof inside._connections !== 'number' || socket.destroyed) return
   inside._connections += 1
   const counted = socket as Socket & { server: Server; _server: Server }
@@ -302,7 +301,7 @@ function isSince(major: number): boolean {
   return Number.parseInt(process.versions.node, 10) >= major
 }
 
-/** Gives an object another method; what it returns undoes that, unless the method was replaced once more. */
+/** Overrides a method of an object. The returned function undoes that, unless other code has overridden it again. */
 function override(object: object, name: string, value: unknown): () => void {
   const before = Object.getOwnPropertyDescriptor(object, name)
   Object.defineProperty(object, name, { value, configurable: true, writable: true })

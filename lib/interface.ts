@@ -1,5 +1,5 @@
 /**
- * A faith interface: the device that captures, its prefixes, and the listeners and relays that live on it.
+ * A faith interface: the capturing device, its prefixes, its listeners and its relays.
  */
 import { EventEmitter } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -27,7 +27,7 @@ import { FaithSocket } from './socket.js'
 import type { FaithWarning } from './warning.js'
 
 /**
- * How a faith interface is made; every option has a default.
+ * Options of {@link createFaithInterface}. Every option has a default.
  *
  * @group Interface
  */
@@ -35,52 +35,53 @@ export interface FaithInterfaceOptions {
   /** The interface's name, 1 to 15 bytes. Default `faith0`. */
   name?: string
   /**
-   * The prefixes it captures, of a length RFC 6052 knows (32, 40, 48, 56, 64, 96) and without host bits. Default: the
+   * The prefixes to capture, with a length of RFC 6052 (32, 40, 48, 56, 64, 96) and without host bits. Default: the
    * well-known prefix, `64:ff9b::/96`.
    */
   prefixes?: readonly string[]
   /**
-   * The interface's MTU in bytes, 1280 to 65535. Default 65535, so that it is never the narrow link. Clients are told of
-   * segments of 60 bytes less, or as long as the largest MTU among the host's other devices allows, if that is less.
+   * The interface's MTU in bytes, 1280 to 65535. Default 65535, so that the interface is never the narrow link. The MSS
+   * offered to clients is 60 bytes less than this MTU or than the largest MTU of the host's other devices, whichever is
+   * less.
    */
   mtu?: number
   /**
-   * Whether the host's main routing table gets a route to the interface for each prefix. Default `true`; without, an
-   * administrator routes by hand: `ip -6 route add 64:ff9b::/96 dev faith0`.
+   * `true` adds a route to the interface for each prefix to the host's main routing table. Default `true`. With `false`
+   * the operator routes by hand: `ip -6 route add 64:ff9b::/96 dev faith0`.
    */
   routes?: boolean
   /**
-   * What becomes of packets that cannot be relayed, such as UDP. `unreachable` (default): an ICMPv6 answer, so that
-   * clients fall back to TCP at once. `drop`: silence, as on BSD.
+   * The answer to packets that cannot be relayed, such as UDP. `unreachable` (default): an ICMPv6 error, so that
+   * clients fall back to TCP at once. `drop`: none, as on BSD.
    */
   unsupported?: 'unreachable' | 'drop'
-  /** How many threads capture and relay, 1 to 64. Default: one per core. */
+  /** Number of threads that capture and relay, 1 to 64. Default: one per core. */
   workers?: number
   /**
-   * How listeners on many ports get their connections. `auto` (default): by an sk_lookup program (Linux 5.9) where
-   * kernel and privileges allow it, else on demand. `on-demand`: by a listener made when a port's first SYN comes.
+   * The way listeners on many ports get their connections. `auto` (default): by an sk_lookup program (Linux 5.9) if
+   * kernel and privileges allow it, else on demand. `on-demand`: a port's first SYN makes a listening socket.
    */
   steering?: 'auto' | 'on-demand'
   /**
-   * Whether the packets of established connections stay in the kernel (Linux 6.6, and privileges as for sk_lookup)
-   * instead of going through this process. Default `true`: where it is possible, by a veth pair beside the interface.
-   * They are routed to and from the interface all the same, and firewalls see them, but its own queue does not: packet
-   * captures, counters and traffic control of the interface miss those to the stack.
+   * `true` keeps the packets of established connections in the kernel (Linux 6.6, and privileges as for sk_lookup), by
+   * a veth pair beside the interface, instead of passing them through this process. Default `true`, if it is possible.
+   * Routes and firewalls see these packets as without the shortcut. Packet captures, counters and traffic control of
+   * the interface itself miss the packets to the stack.
    */
   shortcut?: boolean
-  /** Closes the interface when it is aborted, as `close()` does. Default: only `close()` does. */
+  /** A signal that closes the interface when aborted, like `close()`. Default: none. */
   signal?: AbortSignal
 }
 
 /**
- * How an interface is closed.
+ * Options of {@link FaithInterface.close}.
  *
  * @group Interface
  */
 export interface FaithInterfaceCloseOptions {
   /**
-   * How long clients may take to acknowledge what connections that have ended sent them, in milliseconds. Default 5000;
-   * with 0 they are reset at once.
+   * Time for clients of ended connections to acknowledge their last bytes, in milliseconds. Default 5000. With 0 they
+   * are reset at once.
    */
   drainMs?: number
 }
@@ -104,57 +105,57 @@ const CLOSE: OptionNames<FaithInterfaceCloseOptions> = { drainMs: true }
  * @group Interface
  */
 export interface FaithCounters {
-  /** Packets; one of several merged segments counts once. */
+  /** Number of packets. A packet of several merged segments counts once. */
   packets: number
-  /** Their bytes, from the IPv6 header on. */
+  /** Number of their bytes, IPv6 headers included. */
   bytes: number
 }
 
 /**
- * What a faith interface has done since it was made.
+ * The statistics of a faith interface since it was made.
  *
  * @group Interface
  */
 export interface FaithInterfaceStats {
-  /** From the host into the stack that ends the connections. */
+  /** Packets from the host to the stack, which terminates the connections. */
   captured: FaithCounters
-  /** From that stack back to the host. */
+  /** Packets from the stack to the host. */
   returned: FaithCounters
   /** ICMPv6 Destination Unreachable messages sent. */
   unreachableSent: number
   /**
-   * Those that were not sent: a worker thread sends 200 a second to one network of length 64, and 10000 in all
-   * (RFC 4443 section 2.4).
+   * ICMPv6 Destination Unreachable messages withheld by the rate limit: a worker sends at most 200 a second to a /64,
+   * and 10000 in all (RFC 4443 section 2.4).
    */
   unreachableLimited: number
   /**
-   * Link-local multicast that the host itself sent to the interface, as it does on each of its links: reports of
-   * multicast groups, router solicitations. It is from no client, so it is not among `drops`.
+   * Link-local multicast packets that the host itself sent to the interface, as to each of its links: reports of
+   * multicast groups, router solicitations. They come from no client, so `drops` leaves them out.
    */
   hostMulticast: number
   /** SYNs held until their server was connected (`connectFirst`). */
   synsHeld: number
-  /** SYNs answered at once all the same, because as many were held as `maxHeld` allows. */
+  /** SYNs answered at once, because `maxHeld` SYNs were held. */
   synsBeyondHold: number
   /**
-   * SYNs not held because as many of their client were held as `maxHeldPerClient` allows, or had been within a second as
-   * `maxRatePerClient` allows. They were answered at once, or dropped as `hold` while the `route` of their relay kept the
-   * others waiting.
+   * SYNs not held, because `maxHeldPerClient` SYNs of their client were held, or `maxRatePerClient` had been held
+   * within a second. They were answered at once, or dropped as `hold` while the `route` of their relay kept the others
+   * waiting.
    */
   synsBeyondClientHold: number
-  /** Packets dropped, by reason; reasons that have not occurred are 0. */
+  /** Packets dropped, by reason. Reasons that have not occurred are 0. */
   drops: Record<FaithDropReason, number>
-  /** How listeners on many ports get their connections. */
+  /** The way listeners on many ports get their connections. */
   steering: 'sk_lookup' | 'on-demand'
-  /** Whether the packets of established connections stay in the kernel. */
+  /** `true` if the packets of established connections stay in the kernel. */
   shortcut: boolean
-  /** Threads that capture and relay. */
+  /** Number of threads that capture and relay. */
   workers: number
-  /** What became of the sockets that `spliceTo()` of a {@link FaithSocket} gave back, once they were spliced. */
+  /** The splices that `spliceTo()` of a {@link FaithSocket} began. */
   splices: FaithSessionStats
 }
 
-/** What lives on an interface. */
+/** A listener or a relay of an interface. */
 interface Dependent {
   close(): Promise<void>
   closeWaiting?(): void
@@ -166,38 +167,37 @@ interface Dependent {
  * @group Interface
  */
 export interface FaithInterfaceEvents {
-  /** The interface is lost: it was deleted, or it cannot go on. It closes itself, and `close` follows. */
+  /** The interface is lost: another program deleted it, or it cannot go on. It closes itself, and `close` follows. */
   error: [error: FaithError]
-  /** Keepfaith was switched, by this thread; from now on the interface captures, or does not. */
+  /** This thread switched keepfaith. `on` is `true` if the interface captures from now on. */
   keepfaith: [on: boolean]
-  /** A prefix was added to it, or deleted. */
+  /** A prefix was added to the interface, or deleted. */
   prefix: [change: FaithPrefixChange]
   /**
-   * Packets were dropped: told about once a second, in sums, and not where none were. They are counted from when the
-   * first handler is added.
+   * Packets were dropped. The event comes about once a second, with sums, unless no packet was dropped. Counting begins
+   * when the first handler is added.
    */
   drop: [drops: FaithDrops]
   /**
-   * The interface goes on, but not as it was asked to or as it did before: the shortcut was lost, a route was put back, a
-   * worker is stuck. Warnings from before the interface was there come in the first turn of the event loop after; those
-   * about its end come before `close`.
+   * The interface goes on with a restriction: the shortcut was lost, a route was restored, a worker is stuck. Warnings
+   * from the creation come in the first turn of the event loop after it. Warnings about the close come before `close`.
    */
   warning: [warning: FaithWarning]
-  /** The interface is gone, and its listeners and relays with it. */
+  /** The interface is closed, with its listeners and relays. */
   close: []
 }
 
 /**
- * A faith interface: IPv6 TCP connections that the host routes to it are captured, whatever their address, and go to
- * the listener or the relay that has their port; where there is none, the client is refused.
+ * A faith interface. It captures the IPv6 TCP connections to its prefixes that the host routes to it, and gives each to
+ * the listener or the relay that has the port. It refuses connections to other ports.
  *
- * It exists until it is closed or the process ends, however the process ends. Where Node emits `exit` (when nothing is
- * left to do, after `process.exit()` or an uncaught exception) it is closed first: clients get what connections that
- * have ended sent them, within five seconds where the exit code is 0 and within 200 ms otherwise, for which the
- * process waits, and the others are reset. What Node has not handed to the kernel by then is lost, and its client is
- * reset too. Clients of a process that a signal ends may be told nothing, and wait. When a worker thread is
- * terminated, Node closes its sockets as if they had been ended, and clients have 200 ms. It does not keep the process
- * running; its listeners and relays do.
+ * The interface exists until it is closed or the process ends, for any reason. If Node emits `exit` (when nothing is
+ * left to do, after `process.exit()` or an uncaught exception), the interface closes first, and the process waits for
+ * it: clients of ended connections get their last bytes, within five seconds if the exit code is 0 and within 200 ms
+ * otherwise. All other clients are reset. Bytes that Node has not handed to the kernel by then are lost, and their
+ * clients are reset too. If a signal ends the process, clients may get no reset and wait. When a worker thread is
+ * terminated, Node closes its sockets as if they had been ended, and clients have 200 ms. The interface does not keep
+ * the process running; its listeners and relays do.
  *
  * Source: faith(4).
  *
@@ -212,7 +212,7 @@ export interface FaithInterfaceEvents {
 export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implements AsyncDisposable {
   /** The interface's name: `faith0`. */
   readonly name: string
-  /** The prefixes it captures; they can be added and deleted at run time. */
+  /** The captured prefixes. They can be added and deleted at run time. */
   readonly prefixes: FaithPrefixes
   readonly #native: NativeInterface
   readonly #dependents = new Set<Dependent>()
@@ -239,7 +239,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     ;(this as EventEmitter).on('newListener', (event) => {
       if (event === 'drop' && this.#closing === undefined) this.#drops.start()
     })
-    // On a turn of its own: what a listener throws is not the fault of whoever switched.
+    // In a tick of its own, so that an error thrown by a handler does not reach the caller of setKeepfaith().
     this.#forget = onKeepfaith((on) => process.nextTick(() => this.emit('keepfaith', on)))
     this.#gone = onExit((drainMs) => this.#shutSync(drainMs))
   }
@@ -275,7 +275,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
       (warnings) => warn(warnings),
     )
     const faith = new FaithInterface(INSIDE, unwrap(created))
-    // Once the caller, who waits for the interface, can have added a handler.
+    // By then the caller, who awaits the interface, has added its handlers.
     setImmediate(() => {
       warn = (warnings) => faith.#warn(warnings)
       warn(early)
@@ -289,12 +289,12 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   /**
-   * Opens a faith listener: captured connections on its ports become sockets of this process.
+   * Opens a faith listener. Captured connections to its ports become sockets of this process.
    *
    * @throws {@link FaithError} `ERR_FAITH_KEEPFAITH` before `setKeepfaith(true)`; `ERR_FAITH_PORT`;
-   * `ERR_FAITH_ARGUMENT`; `EADDRINUSE` when another faith listener or relay has a port; `EADDRNOTAVAIL` when
-   * `address` is inside no prefix; `ENOSPC` when no more listeners fit; `ERR_FAITH_CLOSED` when the interface is closed;
-   * `ERR_FAITH_PLATFORM` on a runtime whose sockets cannot take over a connection, as Bun
+   * `ERR_FAITH_ARGUMENT`; `EADDRINUSE` when another faith listener or relay has a port; `EADDRNOTAVAIL` when `address`
+   * is inside no prefix; `ENOSPC` when no more listeners fit; `ERR_FAITH_CLOSED` when the interface is closed;
+   * `ERR_FAITH_PLATFORM` on a runtime whose sockets cannot take over a connection, like Bun
    * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the listener is open
    *
    * @example
@@ -312,11 +312,12 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   /**
-   * Opens a relay: captured connections on its ports are carried to IPv4. JavaScript has no part in it, unless a `route`
-   * is given, which then decides where each connection goes; its bytes never pass through JavaScript.
+   * Opens a relay, which carries captured connections to IPv4 servers. JavaScript runs only if a `route` is given,
+   * which then chooses the server of each connection. The bytes never pass through JavaScript.
    *
    * @throws {@link FaithError} as {@link FaithInterface.listen}; `ERR_FAITH_ACCESS_LIST` with every malformed rule;
-   * `EADDRNOTAVAIL` when one of `localAddresses` is no address of this host; `EACCES` when `privilegedLocalPort` needs a capability
+   * `EADDRNOTAVAIL` when one of `localAddresses` is not an address of this host; `EACCES` when `privilegedLocalPort`
+   * needs a capability
    * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the relay is open
    *
    * @example
@@ -329,7 +330,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   /**
-   * What the interface has done since it was made; after it is closed, what it had done.
+   * Gives the statistics since the interface was made. After the close they stay as they were, but `shortcut` is `false`.
    *
    * @example
    * ```ts
@@ -348,13 +349,15 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   /**
-   * Closes its listeners, aborts what its relays still carry (close them first, with `drainMs`, to let it end), and
-   * removes the interface and its routes; `close` is emitted after. Clients of connections that have ended get the
-   * rest of what they were sent, within `drainMs`, and are reset when that is over; sockets that have called `end()` are
-   * among them, and those inside TLS sockets that have. An HTTP server calls it once a response that ends its
-   * connection is written. To let responses end, close the listener and the server before, and wait for the server's
-   * `close`. All other sockets are destroyed at once with `ERR_FAITH_CLOSED`: see {@link FaithSocket}. Resets of
-   * clients that miss something may take up to three seconds more. Closing again waits for the same end.
+   * Closes the listeners, aborts the sessions of the relays, removes the interface and its routes, and emits `close`.
+   * To let sessions end by themselves, close the relays before, with `drainMs`.
+   *
+   * Clients of ended connections get their last bytes within `drainMs`, and are reset after that. A connection counts
+   * as ended once the program has called `end()` on its socket, or on the TLS socket around it. An HTTP server calls
+   * `end()` when it has written a response that ends its connection. To let responses end, close the listener and the
+   * server before, and wait for the server's `close`. All other sockets are destroyed at once with `ERR_FAITH_CLOSED`:
+   * see {@link FaithSocket}. Resets of clients that miss bytes may take up to three seconds more. A second call waits
+   * for the same close.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drainMs` is not a number of milliseconds
    *
@@ -375,14 +378,14 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   /**
-   * As {@link FaithInterface.close}.
+   * Closes the interface, like {@link FaithInterface.close}.
    *
    * @example
    * ```ts
    * {
    *   await using lasting = await createFaithInterface()
    *   console.log(`${lasting.name} captures ${[...lasting.prefixes].join(', ')}`)
-   * } // and is closed
+   * } // closed here
    * ```
    */
   [Symbol.asyncDispose](): Promise<void> {
@@ -423,7 +426,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     }
   }
 
-  /** Tells of dropped packets, and tells if there is still a listener. */
+  /** Reports dropped packets. Gives `false` if the event has no handler any more. */
   #dropped(drops: FaithDrops): boolean {
     const wanted = this.listenerCount('drop') > 0
     if (wanted && Object.keys(drops.packets).length > 0) this.emit('drop', drops)
@@ -432,7 +435,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   #lose(failure: NativeFailure): void {
     if (this.#closing !== undefined) return
-    // The clients' answers do not arrive any more.
+    // No drain: the answers of clients do not arrive any more.
     this.#closing = this.#shut(0, () => toFaithError(failure))
     this.emit('error', toFaithError(failure))
   }
@@ -443,8 +446,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     this.#forget()
     this.#drops.stop()
     await Promise.all([...this.#dependents].map((dependent) => dependent.close()))
-    // The workers still carry packets to the clients now. Sockets that have ended are destroyed later, because bytes that
-    // their clients sent and the program has not read would turn the end into a reset.
+    // The workers still carry packets to the clients. Ended sockets are destroyed later, because closing a socket with
+    // unread bytes makes the kernel send a reset instead of the end.
     FaithSocket.cutOff(this.#native, reason, (writer) => drainMs > 0 && writer.writableEnded)
     await FaithSocket.handOver(this.#native, left())
     await this.#native.deliver(left())
@@ -458,7 +461,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
     })
   }
 
-  /** The same where nothing can be waited for. No event is emitted any more. */
+  /** Closes synchronously, at the exit of the process. It emits no events. */
   #shutSync(drainMs: number): void {
     this.#closing ??= Promise.resolve()
     for (const dependent of this.#dependents) dependent.closeWaiting?.()
@@ -473,13 +476,13 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 /**
  * Creates a faith interface, the private network namespace behind it, and the routes to it.
  *
- * It needs CAP_NET_ADMIN and CAP_SYS_ADMIN (root, or a user namespace with a network of its own) and /dev/net/tun.
+ * Needs CAP_NET_ADMIN and CAP_SYS_ADMIN (root, or a user namespace with a network of its own) and /dev/net/tun.
  *
  * @throws {@link FaithError} `EPERM` or `EACCES` when a capability or a permission is missing; `ENOENT` without
  * /dev/net/tun; `EEXIST` when an interface of that name exists, or a prefix is routed elsewhere already (`routes: false`
  * leaves routes alone); `ERR_FAITH_NAME`; `ERR_FAITH_PREFIX`; `ERR_FAITH_ARGUMENT`; `ERR_FAITH_IPV6` when IPv6 is
  * disabled; `EAGAIN` at a limit of threads; `ERR_FAITH_SYSTEM`; `ERR_FAITH_CLOSED` when the interface is deleted while it is made
- * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the interface is there
+ * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the interface is made
  *
  * @example
  * ```ts
@@ -496,8 +499,8 @@ export function createFaithInterface(options: FaithInterfaceOptions = {}): Promi
 }
 
 /**
- * Waits until the event loop has looked for warnings once more. Those about a close were sent before the close was done,
- * but the loop may look for them before it hears of that, and then looks again a turn later.
+ * Waits until the event loop has delivered all warnings about the close. The addon sends them before the close
+ * resolves, but on another queue. The loop may have polled that queue before, and then polls it again one turn later.
  */
 async function warningsTold(): Promise<void> {
   await nextTurn()

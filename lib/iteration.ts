@@ -1,24 +1,24 @@
-/** Taking connections one at a time, by async iteration. */
+/** Async iteration over connections, one at a time. */
 import { AbortError, onAbort } from './abort.js'
 import type { FaithSocket } from './socket.js'
 
-/** A connection, or that there are no more. */
+/** A connection, or the end of the iteration. */
 export type Step = IteratorResult<FaithSocket, undefined>
 export const DONE: Step = { done: true, value: undefined }
 
-/** Who waits for a connection. */
+/** A pending `next()` that waits for a connection. */
 export type Taker = (step: Step) => void
 
-/** Where an iteration gets its connections. */
+/** The source of connections, such as a listener. */
 export interface Source {
   isClosed(): boolean
-  /** Lets the taker have the next one; at once, if there is one. */
+  /** Queues a taker for the next connection, which may come before this returns. */
   wait(taker: Taker): void
-  /** Lets it have none. */
+  /** Removes a taker from the queue. */
   leave(taker: Taker): void
 }
 
-/** An iteration that ends when the source closes, when it is left, or with an error when it is aborted. */
+/** Makes an iterator. It ends when the source closes, when the loop is left, or with an `AbortError`. */
 export function iterate(
   source: Source,
   signal: AbortSignal | undefined,

@@ -3,24 +3,24 @@ import { FaithError } from './errors.js'
 import { native } from './native.js'
 import { show } from './option-reader.js'
 
-const told = new Set<(on: boolean) => void>()
+const callbacks = new Set<(on: boolean) => void>()
 
-/** @internal Has `tell` called whenever keepfaith is switched by this thread, until what is returned is called. */
+/** @internal Calls `tell` whenever this thread switches keepfaith. The returned function cancels that. */
 export function onKeepfaith(tell: (on: boolean) => void): () => void {
-  told.add(tell)
-  return () => void told.delete(tell)
+  callbacks.add(tell)
+  return () => void callbacks.delete(tell)
 }
 
 /**
- * Switches capturing on or off for every faith interface of this process, at once.
+ * Switches capturing on or off for all faith interfaces of this process.
  *
- * It is off until set, and {@link FaithInterface.listen} and {@link FaithInterface.relay} refuse to start while it
- * is: a router that captures other people's connections should do so because somebody said so. Switched off again,
- * nothing new is captured and connections already captured stall until it is on.
+ * Capturing is off at first, and {@link FaithInterface.listen} and {@link FaithInterface.relay} refuse to start while
+ * it is off: a router should capture other people's connections only on purpose. After it is switched off again, the
+ * interfaces capture no new connections, and captured connections stall until it is on.
  *
  * Source: the sysctl `net.inet6.ip6.keepfaith` of faith(4).
  *
- * @param on - whether faith interfaces capture
+ * @param on - `true` lets faith interfaces capture
  * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `on` is not a boolean
  *
  * @example
@@ -39,12 +39,12 @@ export function setKeepfaith(on: boolean): void {
   }
   if (native.getKeepfaith() === on) return
   native.setKeepfaith(on)
-  for (const tell of told) tell(on)
+  for (const tell of callbacks) tell(on)
   publish('faithd:keepfaith', () => ({ on }))
 }
 
 /**
- * Whether faith interfaces of this process capture; `false` until {@link setKeepfaith} says otherwise.
+ * Tells if the faith interfaces of this process capture. Gives `false` until `setKeepfaith(true)` is called.
  *
  * @example
  * ```ts
@@ -57,7 +57,7 @@ export function getKeepfaith(): boolean {
   return native.getKeepfaith()
 }
 
-/** @internal Refuses `call` while nothing would be captured. */
+/** @internal Throws while keepfaith is off. */
 export function requireKeepfaith(call: string): void {
   if (native.getKeepfaith()) return
   throw new FaithError('ERR_FAITH_KEEPFAITH', `${call}: keepfaith is off, nothing is captured`, {

@@ -2,10 +2,10 @@
  * Captured connections as Node sockets.
  *
  * Theory of operation: the addon accepts in Rust and hands over batches of descriptors. They wait here, as bare
- * descriptors, until somebody takes them: a `connection` handler, or a step of an async iteration. Only then do they
- * become sockets, so that no socket exists that nobody looks at. When {@link WAITING_LIMIT} of them wait, the addon is
- * told to stop accepting and the rest wait in the kernel's backlog; when they are taken, it goes on. What still waits
- * when the listener closes is closed with it.
+ * descriptors, until a `connection` handler or a step of an async iteration takes them. Only then do they become
+ * sockets, so no socket exists without a user. When {@link WAITING_LIMIT} of them wait, the listener tells the addon to
+ * stop accepting, and further connections wait in the kernel's backlog. The addon goes on when the waiting ones are
+ * taken. When the listener closes, it closes the descriptors that still wait.
  */
 import { EventEmitter } from 'node:events'
 import { isIPv6 } from 'node:net'
@@ -24,24 +24,24 @@ import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
 
 /**
- * Where a listener listens, and how it makes its sockets: everything but its ports.
+ * Options of {@link FaithInterface.listen}, without the ports.
  *
  * @group Listener and sockets
  */
 export interface FaithListenSettings extends MappingOptions, Partial<FaithSocketOptions> {
   /**
    * One address inside a prefix of the interface. Default: every address of every prefix. A listener on one address
-   * goes before one on all of them.
+   * takes precedence over one on all addresses.
    */
   address?: string
-  /** How many connections may wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
+  /** Maximum number of connections that wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
   backlog?: number
-  /** Closes the listener when it is aborted, as `close()` does. Default: only `close()` does. */
+  /** A signal that closes the listener when aborted, like `close()`. Default: none. */
   signal?: AbortSignal
 }
 
 /**
- * Where a listener listens, on which ports, and how it makes its sockets.
+ * Options of {@link FaithInterface.listen}.
  *
  * @group Listener and sockets
  */
@@ -58,24 +58,24 @@ const OPTIONS: OptionNames<FaithListenOptions> = {
 }
 
 /**
- * How connections are iterated over.
+ * Options of {@link FaithListener.connections}.
  *
  * @group Listener and sockets
  */
 export interface FaithIterationOptions {
-  /** Ends the iteration with an `AbortError` when it is aborted. Default: it goes on until the listener closes. */
+  /** A signal that ends the iteration with an `AbortError`. Default: none; the iteration ends when the listener closes. */
   signal?: AbortSignal
 }
 
 /**
- * How a listener is closed.
+ * Options of {@link FaithListener.close}.
  *
  * @group Listener and sockets
  */
 export interface FaithListenerCloseOptions {
   /**
-   * How long the sockets that it gave may stay open, in milliseconds. Those that are open then are ended as by the close of
-   * their interface. Default: they live on for as long as the interface does, and are not waited for.
+   * Time for the listener's sockets to end, in milliseconds. Sockets that are open after that end as by the close of
+   * the interface. Default: `close()` does not wait for the sockets, and they live on as long as the interface.
    */
   drainMs?: number
 }
@@ -90,12 +90,12 @@ const CLOSE: OptionNames<FaithListenerCloseOptions> = { drainMs: true }
 export interface FaithListenerEvents {
   /** A connection was captured. */
   connection: [socket: FaithSocket]
-  /** A captured connection could not be made a socket, and was closed; the listener goes on. */
+  /** A captured connection could not become a socket and was closed. The listener goes on. */
   error: [error: Error]
   /**
-   * The host lacks descriptors or memory to accept more. Connections wait in the kernel's queue, sockets go on, and all is
-   * well again by itself when there is more. Told at most once a minute for each resource, and on the channel
-   * `faithd:exhausted`.
+   * The host lacks descriptors or memory to accept more. New connections wait in the kernel's backlog, and open sockets
+   * go on. Accepting goes on by itself when the shortage ends. Emitted at most once a minute for each resource, and
+   * published on the channel `faithd:exhausted`.
    */
   exhausted: [shortage: FaithShortage]
   /** The listener is closed, by `close()` or with its interface. */
@@ -105,10 +105,10 @@ export interface FaithListenerEvents {
 const WAITING_LIMIT = 64
 
 /**
- * A faith listener: it accepts the connections captured on its ports.
+ * A faith listener. It accepts the connections captured on its ports.
  *
- * Take them by a `connection` handler or by async iteration, not both: a handler goes first. Connections wait until
- * there is either. While it is open it keeps the process running, unless told otherwise by {@link FaithListener.unref}.
+ * Take them by a `connection` handler or by async iteration, not both: a handler goes first. Connections wait until the
+ * program has either. An open listener keeps the process running, unless {@link FaithListener.unref} is called.
  *
  * Source: `IPV6_FAITH` of faith(4).
  *
@@ -192,8 +192,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * Stops taking connections; they wait in the kernel's backlog until {@link FaithListener.resume}, and when it is
-   * full the client's SYNs are dropped. Sockets already taken are not touched.
+   * Stops taking connections. They wait in the kernel's backlog until {@link FaithListener.resume}. When the backlog is
+   * full, the kernel drops SYNs. Sockets already taken go on.
    *
    * @example
    * ```ts
@@ -228,29 +228,29 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * Gives every connection to a server, as if it had listened on these ports itself.
+   * Gives every connection to a server, as if the server listened on these ports itself.
    *
-   * | server                                 | what to pass                                                          |
+   * | server                                 | argument                                                              |
    * | -------------------------------------- | --------------------------------------------------------------------- |
-   * | `net`, `tls`, `http`, `https`, `http2` | what `createServer()` returns                                         |
-   * | ssh2                                   | its `Server`; or any other that has an `injectSocket()`               |
-   * | smtp-server                            | its `SMTPServer`; or any other that has one of Node's as its `server` |
+   * | `net`, `tls`, `http`, `https`, `http2` | the result of `createServer()`                                        |
+   * | ssh2                                   | its `Server`; or any other object with an `injectSocket()`            |
+   * | smtp-server                            | its `SMTPServer`; or any other object with a Node server as `server`  |
    *
-   * The socket is a {@link FaithSocket}, made as the server makes its own: its `allowHalfOpen`, `highWaterMark`, `keepAlive`,
-   * `keepAliveInitialDelay`, `noDelay` and `pauseOnConnect` apply, and `socket.server` is the server.
-   * {@link destinationOf} tells what was dialled, behind TLS too. The sessions of ssh2 show neither socket nor addresses:
-   * where they are to know, pass an object whose `injectSocket(socket)` makes a `Server` for each socket and has it take
-   * that one.
+   * The socket is a {@link FaithSocket} with the server's settings: `allowHalfOpen`, `highWaterMark`, `keepAlive`,
+   * `keepAliveInitialDelay`, `noDelay` and `pauseOnConnect` apply, and `socket.server` is the server. {@link
+   * destinationOf} gives the dialled destination, also behind TLS. The sessions of ssh2 show neither socket nor
+   * addresses. If a session needs the destination, pass an object whose `injectSocket(socket)` makes an ssh2 `Server`
+   * for each socket and injects the socket there.
    *
-   * The server need not listen. It counts these connections among its own: `getConnections()`, `maxConnections` and its
-   * `drop` event include them, `server.close()` waits for them, and an HTTP server's timeouts, `closeAllConnections()` and
-   * `closeIdleConnections()` reach them.
+   * The server need not listen. It counts these connections as its own: `getConnections()`, `maxConnections` and its
+   * `drop` event include them, `server.close()` waits for them, and an HTTP server's timeouts, `closeAllConnections()`
+   * and `closeIdleConnections()` reach them.
    *
    * A listener has one server at a time. Neither closes the other: when the listener closes, the server gets no more
-   * connections and keeps those it has; a server that closes is still given connections, unless it is detached before.
+   * connections and keeps those it has. A closed server still gets connections until it is detached.
    *
-   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when it is no server or takes no connections, or another is attached;
-   * `ERR_FAITH_CLOSED`
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `server` is not a server or takes no connections, or when
+   * another server is attached; `ERR_FAITH_CLOSED` when the listener is closed
    *
    * @example
    * ```ts
@@ -283,11 +283,11 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * Lets the open listener keep the process running; it does from the start.
+   * Makes the open listener keep the process running. This is the default.
    *
    * @example
    * ```ts
-   * listener.unref().ref() // as it was
+   * listener.unref().ref() // as before
    * ```
    */
   ref(): this {
@@ -296,7 +296,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * Lets the process end although the listener is open.
+   * Lets the process end while the listener is open.
    *
    * @example
    * ```ts
@@ -309,11 +309,10 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * Stops capturing on these ports and closes the connections that wait to be taken; `close` is emitted after. Sockets that
-   * were taken live on for as long as the interface does, or, with `drainMs`, for as long as that says: this waits until
-   * none is open, and those that are open then are destroyed with `ERR_FAITH_CLOSED` and their clients reset, as
-   * {@link FaithSocket} says of its interface. Sockets that were spliced are left alone. Closing again waits for the same
-   * end.
+   * Stops capturing on these ports, closes the connections that wait to be taken, and emits `close`. Sockets already
+   * taken live on as long as the interface. With `drainMs`, the call waits for them that long. It then destroys the
+   * open ones with `ERR_FAITH_CLOSED`, and their clients are reset, as at the close of the interface ({@link
+   * FaithSocket}). Spliced sockets go on. A second call waits for the same close.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drainMs` is not a number of milliseconds
    *
@@ -334,7 +333,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * As {@link FaithListener.close} without `drainMs`.
+   * Closes the listener, like {@link FaithListener.close} without `drainMs`.
    *
    * @example
    * ```ts
@@ -345,7 +344,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    *     socket.end('you are the only one\n')
    *     break
    *   }
-   * } // and port 80 is refused again
+   * } // here port 80 is refused again
    * ```
    */
   [Symbol.asyncDispose](): Promise<void> {
@@ -353,8 +352,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * The captured connections, one at a time: the next is taken when the loop asks for it. The iteration ends when the
-   * listener closes; leaving the loop does not close the listener.
+   * Iterates over the captured connections, one at a time: the loop takes the next when it asks for it. The iteration
+   * ends when the listener closes. Leaving the loop does not close the listener.
    *
    * @example
    * ```ts
@@ -370,10 +369,10 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * The captured connections, as by iterating over the listener itself, until a signal is aborted. The loop then fails
-   * with an `AbortError`, and the listener stays open.
+   * Iterates over the captured connections until a signal is aborted, otherwise like iterating over the listener
+   * itself. On the abort the loop fails with an `AbortError`, and the listener stays open.
    *
-   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `signal` is no signal
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `signal` is not an `AbortSignal`
    * @throws an `AbortError` with the `code` `ABORT_ERR`, from the iteration, when `signal` is aborted
    *
    * @example
@@ -403,7 +402,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     return iterate(source, signal)
   }
 
-  /** @internal Closes the connections nobody has taken. */
+  /** @internal Closes the connections that wait to be taken. */
   closeWaiting(): void {
     for (const { socket } of this.#waiting.splice(0)) socket.close()
   }
@@ -423,9 +422,10 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /**
-   * Takers of an iteration run no code of the program when they get their socket. Handlers do, and what they leave to be
-   * done at once, by promises or `process.nextTick`, is done before the next connection, as in Node. So each connection
-   * has a turn of its own: the first one this turn, and the others an immediate each, between which Node does all that.
+   * Delivers waiting connections. A taker of an iteration runs no code of the program when it gets its socket, so
+   * takers get theirs at once. A handler may leave work to promises or `process.nextTick`, which Node runs before the
+   * next connection. So each connection for a handler has a turn of its own: the first one this turn, the others one
+   * immediate each.
    */
   #deliver(): void {
     while (this.#takers.length > 0 && this.listenerCount('connection') === 0) {
@@ -452,7 +452,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     })
   }
 
-  /** Hands over one connection, if there is one and it is wanted. */
+  /** Hands over one connection, if one waits and is wanted. Tells if it did. */
   #handNext(): boolean {
     const connection = this.#wanted() ? this.#waiting.shift() : undefined
     if (connection !== undefined) this.#hand(connection)
@@ -477,7 +477,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
 
   #regulate(): void {
     if (this.#native === undefined || this.#closing !== undefined) return
-    // Those that are wanted have their turn before the addon gives more.
+    // Wanted connections get their turn before the addon gives more.
     const waiting = this.#wanted() ? 0 : this.#waiting.length
     const throttle = this.#held || waiting >= (this.#throttled ? 1 : WAITING_LIMIT)
     if (throttle === this.#throttled) return
@@ -490,7 +490,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     for (const take of this.#takers.splice(0)) take(DONE)
     await this.#native?.close()
     this.closeWaiting()
-    // From now on the interface need not wait for the drain: it ends the sockets when it is closed itself.
+    // From here the interface does not wait for the drain: its own close ends the sockets.
     this.#released(this)
     if (drainMs !== undefined) {
       await FaithSocket.drain(this.#interface, this, drainMs, () => closedError('the listener'))
@@ -499,7 +499,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 }
 
-/** The `address` option, for the addon: absent, or an IPv6 address. */
+/** Reads the `address` option for the addon: an IPv6 address, or absent. */
 export function readAddress(read: OptionReader<'address'>): { address?: string } {
   const address = read.unchecked('address')
   if (address === undefined) return {}

@@ -1,17 +1,17 @@
-/** Looking through the sessions of a relay while it works. */
+/** Iterates over the sessions of a working relay. */
 import { setImmediate } from 'node:timers/promises'
 import type { NativeRelay } from './native.js'
 import { type FaithLiveSession, toLiveSession } from './session.js'
 
-/** How many sessions are asked for at a time: what a worker waits for, and then the event loop. */
+/** Sessions per request. A request delays a worker first and the event loop then, so it must stay short. */
 const BATCH = 256
 
-/** @internal The sessions that go on. */
+/** @internal Gives the current sessions. */
 export async function* liveSessions(
   relay: Pick<NativeRelay, 'sessions'>,
 ): AsyncGenerator<FaithLiveSession, undefined> {
   let after = 0
-  // Those that begin from now on could keep it going for ever.
+  // Without this bound, new sessions could keep the iteration going for ever.
   const { newest } = relay.sessions(0, 0)
   for (;;) {
     const { sessions } = relay.sessions(after, BATCH)

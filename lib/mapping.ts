@@ -1,38 +1,38 @@
-/** Which IPv4 servers captured addresses mean: the options that say so. */
+/** The options that map captured addresses to IPv4 servers. */
 import { type OptionNames, OptionReader } from './option-reader.js'
 
 /**
- * One explicit mapping of IPv6 addresses to IPv4.
+ * An explicit mapping of IPv6 addresses to IPv4 addresses.
  *
  * @group Interface
  */
 export interface FaithMapping {
   /** An IPv6 prefix such as `2001:db8:64:a::/120`, or one address. */
   ipv6: string
-  /** An IPv4 prefix with as many addresses; for one address also a server with its port, `198.51.100.80:8080`. */
+  /** An IPv4 prefix with as many addresses. For one address also an address with a port: `198.51.100.80:8080`. */
   ipv4: string
 }
 
 /**
- * Which IPv4 servers captured addresses mean: where a relay takes connections, and what `destination` of a
- * {@link FaithSocket} says.
+ * Options that map captured addresses to IPv4 servers. A relay connects to these servers, and `destination` of a
+ * {@link FaithSocket} names them.
  *
  * @group Interface
  */
 export interface MappingOptions {
   /**
-   * Where the IPv4 address is inside the IPv6 one. `rfc6052` (default): as RFC 6052 says for the prefix's length.
-   * `low32`: the last 32 bits whatever the length, as RFC 3142 and BSD's faithd have it. On a /96 both agree.
+   * The place of the IPv4 address inside the IPv6 address. `rfc6052` (default): as RFC 6052 defines for the prefix
+   * length. `low32`: the last 32 bits for every length, as in RFC 3142 and BSD's faithd. On a /96 both agree.
    */
   mapping?: 'rfc6052' | 'low32'
   /**
-   * Addresses that mean another IPv4 address than the one inside them, in the manner of RFC 7757; they go before
-   * `mapping`, and of several that hold an address the longest IPv6 prefix decides. Default: none.
+   * Explicit mappings, similar to RFC 7757. They take precedence over `mapping`; the longest IPv6 prefix that contains
+   * an address decides. Default: none.
    *
    * ```text
-   * 2001:db8:64:a::/120=198.51.100.0/24     256 addresses, whose last 8 bits are kept
+   * 2001:db8:64:a::/120=198.51.100.0/24     256 addresses, one-to-one
    * 2001:db8:64::25=198.51.100.25           one address
-   * 2001:db8:64::80=198.51.100.80:8080      one address, and this port whatever port is dialled
+   * 2001:db8:64::80=198.51.100.80:8080      every port of one address, to one port
    * ```
    */
   mappings?: readonly string[] | readonly FaithMapping[]
@@ -46,13 +46,13 @@ const PAIR: OptionNames<FaithMapping> = { ipv6: true, ipv4: true }
 
 type MappingReader = OptionReader<keyof MappingOptions>
 
-/** What the addon takes for them. */
+/** The mapping options in the addon's form. */
 export interface Mappings {
   mapping: string
   mappings: string[]
 }
 
-/** The options of `call`, for the addon. */
+/** Reads the mapping options of `call` for the addon. */
 export function readMappings(call: string, read: MappingReader): Mappings {
   return {
     mapping: read.oneOf('mapping', ['rfc6052', 'low32'], 'rfc6052'),

@@ -1,10 +1,10 @@
 /**
- * The one door between TypeScript and the Rust addon.
+ * Loads the Rust addon. This is the only file that may import `#native`: the addon's values are loosely typed (strings
+ * for unions, failures as values), so the library must convert them before they reach the public API.
  *
- * npm installs the addon as a package of its own, the one for the platform (`faithd-linux-x64-gnu`). In a checkout,
- * `npm run build:native` makes it and its types in the project root, where the `imports` map of package.json finds
- * them from the sources and from `dist/` alike. Nothing else may import `#native`: values that pass through here are
- * loosely typed (strings for unions, failures as values) and must not reach the public surface unread.
+ * npm installs the addon as a package of the platform (`faithd-linux-x64-gnu`). In a checkout, `npm run build:native`
+ * makes it and its types in the project root, where the `imports` map of package.json finds them from the sources and
+ * from `dist/`.
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -57,7 +57,7 @@ function load(): typeof addon {
   throw unavailable(platform)
 }
 
-/** The platform that this process runs on, as the packages' names have it. */
+/** Names the platform of this process as the packages do. */
 function platformName(): string {
   const { platform, arch } = process
   return platform === 'linux'
@@ -65,12 +65,12 @@ function platformName(): string {
     : `${platform}-${arch}`
 }
 
-/** The C library that this process is linked to, wherever the system keeps others. */
+/** Tells if this process is linked to glibc. The system may have musl too. */
 function hasGlibc(): boolean {
   return /\/libc(\.so\.6|-2\.\d+\.so)$/m.test(readFileSync('/proc/self/maps', 'utf8'))
 }
 
-/** The error of an addon that is not there, or that the system cannot load. */
+/** Makes the error for an addon that is absent, or that the system cannot load. */
 function unavailable(platform: string, why?: string): FaithError {
   const reason =
     why?.split('\n')[0] ??
@@ -82,7 +82,7 @@ function unavailable(platform: string, why?: string): FaithError {
     `cannot load the native addon of faithd for ${platform}: ${reason}`,
     { hint: advice(platform, why) },
   )
-  // Node prints this where nothing catches the error: the loader's stack would not help.
+  // Node prints this text for an uncaught error. The loader's stack would not help.
   missing.stack = `${missing.name}: ${missing.message}; ${missing.hint}`
   return missing
 }

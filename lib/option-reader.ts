@@ -1,27 +1,27 @@
 /**
- * Options are read once, at the public edge, into values that cannot be wrong. Programs in JavaScript get the same clear
- * errors that the compiler gives to TypeScript, a misspelt option included.
+ * Reads options once, at the public edge, into checked values. Programs in JavaScript get errors as clear as those of
+ * the TypeScript compiler, also for a misspelt option.
  */
 import { FaithError } from './errors.js'
 import { closest } from './spelling.js'
 
-/** The most the addon takes for a number, whatever it counts. */
+/** The largest number that the addon takes (32 bits). */
 export const MOST = 4_294_967_295
 
-/** The names that an options object of type `T` may have. A record has to name every one, which a list need not. */
+/** The option names of type `T`. A record, because the compiler checks that it names every option. */
 export type OptionNames<T> = Readonly<Record<keyof T, true>>
 
 /**
- * Reads the options object of one call. Options that are not among the names of the call are refused first; then each
- * method reads one option, checks it and fills in its default.
+ * Reads the options object of one call. The constructor refuses unknown options. Each method reads one option, checks
+ * it and fills in its default.
  */
 export class OptionReader<Name extends string = string> {
   readonly #call: string
   readonly #options: ReadonlyMap<string, unknown>
 
   /**
-   * @param call - the function whose options these are, for the messages: `faith.listen`
-   * @param names - the options that there are
+   * @param call - the name of the call in messages: `faith.listen`
+   * @param names - the known options
    */
   constructor(call: string, names: Readonly<Record<Name, true>>, options: unknown) {
     if (typeof options !== 'object' || options === null || isArray(options)) {
@@ -37,7 +37,7 @@ export class OptionReader<Name extends string = string> {
     }
   }
 
-  /** Refuses every option but `name`, which does not go with others, and those that it goes with. */
+  /** Refuses every option but `name` and `withs`, the options that `name` goes with. */
   alone(name: Name, ...withs: readonly Name[]): void {
     const fits = new Set<string>([name, ...withs])
     const other = [...this.#options.keys()].find((one) => !fits.has(one))
@@ -46,7 +46,7 @@ export class OptionReader<Name extends string = string> {
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
 
-  /** The option as it was given; `undefined` where it was not. */
+  /** Gives the option unchecked; `undefined` if it was left out. */
   unchecked(name: Name): unknown {
     return this.#options.get(name)
   }
@@ -64,7 +64,7 @@ export class OptionReader<Name extends string = string> {
     })
   }
 
-  /** An array whose items `read` checks one by one. */
+  /** Reads an array. `read` checks each item. */
   list<T>(name: Name, fallback: readonly T[], read: (item: unknown) => T): T[] {
     const value = this.unchecked(name) ?? fallback
     if (!isArray(value)) throw this.refuse(name, 'an array', value)
@@ -105,7 +105,7 @@ export class OptionReader<Name extends string = string> {
     throw this.refuse(name, 'an AbortSignal', value)
   }
 
-  /** The error for an option that is not what it must be. */
+  /** Makes the error for an option with a wrong value. */
   refuse(name: Name, expected: string, value: unknown): FaithError {
     return new FaithError(
       'ERR_FAITH_ARGUMENT',
@@ -123,19 +123,19 @@ function unknownOption(call: string, name: string, names: readonly string[]): Fa
   })
 }
 
-/** An argument of `call` that must be text. */
+/** Reads an argument of `call` that must be a string. */
 export function readText(call: string, name: string, value: unknown): string {
   if (typeof value === 'string') return value
   const message = `${call}: \`${name}\` must be a string, got ${show(value)}`
   throw new FaithError('ERR_FAITH_ARGUMENT', message)
 }
 
-/** The items of an array that a program gave, holes included, as they are now. */
+/** Copies the items of an array from the program, holes included. */
 export function itemsOf(what: string, array: readonly unknown[]): unknown[] {
   return readable(what, () => Array.from(array))
 }
 
-/** What `read` reads from an object that a program gave. Its getters and traps may throw. */
+/** Calls `read` on an object from the program. Its getters and proxy traps may throw, which becomes an error of ours. */
 export function readable<T>(what: string, read: () => T): T {
   try {
     return read()
@@ -145,7 +145,7 @@ export function readable<T>(what: string, read: () => T): T {
   }
 }
 
-/** Tells if a value is an array; a proxy that was revoked is none. */
+/** Tells if a value is an array. A revoked proxy, on which Array.isArray() throws, is not. */
 export function isArray(value: unknown): value is unknown[] {
   try {
     return Array.isArray(value)
@@ -154,7 +154,7 @@ export function isArray(value: unknown): value is unknown[] {
   }
 }
 
-/** Tells if it is a signal, and not only an object with the prototype of one. */
+/** Tells if a value is a real signal, not only an object with its prototype. */
 function isSignal(value: unknown): value is AbortSignal {
   try {
     return value instanceof AbortSignal && typeof value.aborted === 'boolean'
@@ -163,7 +163,7 @@ function isSignal(value: unknown): value is AbortSignal {
   }
 }
 
-/** A value as it can stand in an error message. */
+/** Describes a value in an error message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
   if (isArray(value)) return 'an array'

@@ -1,4 +1,4 @@
-/** Ports as people write them, read into legal ranges; the addon sorts and joins them. */
+/** Parses ports into legal ranges. The addon sorts and merges them. */
 import { FaithError } from './errors.js'
 import { isArray, itemsOf, type OptionNames, type OptionReader, show } from './option-reader.js'
 
@@ -16,31 +16,31 @@ export interface PortRange {
 }
 
 /**
- * One port that a listener or a relay takes.
+ * One port for a listener or a relay.
  *
  * @group Interface
  */
 export interface OnePortOption {
   /** One TCP port, 1 to 65535. */
   port: number
-  /** Tells it from a {@link SeveralPortsOption}. */
+  /** Absent, to distinguish this type from {@link SeveralPortsOption}. */
   ports?: never
 }
 
 /**
- * Several ports that a listener or a relay takes.
+ * Several ports for a listener or a relay.
  *
  * @group Interface
  */
 export interface SeveralPortsOption {
   /** A port, a range such as `'8000-8999'`, a list of both, or `'all'`. */
   ports: PortSpec | readonly PortSpec[]
-  /** Tells it from a {@link OnePortOption}. */
+  /** Absent, to distinguish this type from {@link OnePortOption}. */
   port?: never
 }
 
 /**
- * Which ports a listener or a relay takes: `port` for one, `ports` for several. Exactly one of them is given.
+ * The ports of a listener or a relay: either `port` for one, or `ports` for several.
  *
  * @group Interface
  */
@@ -52,9 +52,9 @@ export const PORT_OPTIONS: OptionNames<PortOptions> = { port: true, ports: true 
 const HIGHEST = 65_535
 
 /**
- * The ranges that `ports` names, in the order given.
+ * Parses `ports` into ranges, in the order given.
  *
- * @throws {@link FaithError} `ERR_FAITH_PORT` when one of them is malformed or out of range, or there are none
+ * @throws {@link FaithError} `ERR_FAITH_PORT` when a port is malformed or out of range, or the list is empty
  */
 export function parsePorts(ports: unknown): PortRange[] {
   const list = isArray(ports) ? itemsOf('the list of ports', ports) : [ports]
@@ -67,7 +67,7 @@ export function parsePorts(ports: unknown): PortRange[] {
   return ranges
 }
 
-/** The ports an options object names by `port` or `ports`. */
+/** Reads the options `port` and `ports`, one of which is required. */
 export function readPorts(read: OptionReader<'port' | 'ports'>): PortRange[] {
   const port = read.unchecked('port')
   const ports = read.unchecked('ports')
@@ -84,7 +84,7 @@ export function readPorts(read: OptionReader<'port' | 'ports'>): PortRange[] {
   return parsePorts(port ?? ports)
 }
 
-/** Ranges in the form they are read in: `22,8000-8999`, or `all`. */
+/** Formats ranges so that parsePorts() can read them: `22,8000-8999`, or `all`. */
 export function formatPorts(ranges: readonly PortRange[]): string {
   return ranges
     .map(({ first, last }) => {

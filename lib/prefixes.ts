@@ -4,12 +4,12 @@ import type { NativeInterface } from './native.js'
 import { show } from './option-reader.js'
 
 /**
- * A prefix that an interface has now, or has no longer.
+ * A change of the prefixes of an interface.
  *
  * @group Interface
  */
 export interface FaithPrefixChange {
-  /** What was done. */
+  /** The change. */
   action: 'add' | 'delete'
   /** The prefix in RFC 5952 form: `64:ff9b::/96`. */
   prefix: string
@@ -31,7 +31,7 @@ export class FaithPrefixes implements Iterable<string> {
   readonly #requireOpen: () => void
   readonly #changed: (change: FaithPrefixChange) => void
 
-  /** @internal Those of one interface. */
+  /** @internal Gives the prefixes of one interface. */
   static of(
     native: NativeInterface,
     requireOpen: () => void,
@@ -51,7 +51,7 @@ export class FaithPrefixes implements Iterable<string> {
   }
 
   /**
-   * Captures `prefix` too, and routes it to the interface where the interface has routes.
+   * Captures `prefix` too. If the interface has `routes`, adds a route for the prefix.
    *
    * @throws {@link FaithError} `ERR_FAITH_PREFIX` when it is malformed, has host bits, an illegal length, or overlaps
    * another; `EEXIST` when it is routed elsewhere already; `ERR_FAITH_CLOSED`
@@ -68,7 +68,7 @@ export class FaithPrefixes implements Iterable<string> {
   }
 
   /**
-   * Captures `prefix` no longer; connections inside it get no further.
+   * Stops capturing `prefix`. Its connections stall.
    *
    * @throws {@link FaithError} `ENOENT` when the interface does not have it; `ERR_FAITH_PREFIX`; `ERR_FAITH_CLOSED`
    *
@@ -84,7 +84,7 @@ export class FaithPrefixes implements Iterable<string> {
   }
 
   /**
-   * The prefixes there are now, in RFC 5952 form: `64:ff9b::/96`.
+   * Iterates over the current prefixes, in RFC 5952 form: `64:ff9b::/96`.
    *
    * @example
    * ```ts

@@ -1,30 +1,30 @@
 /**
- * How captured sockets read.
+ * Makes captured sockets read into shared memory.
  *
- * Theory of operation: for each read Node allocates 64 KiB and cuts them down to what has come, which for a small
- * message costs more than all else that streams do about it. Captured sockets read into memory of ours, and a read and
- * the call that tells of it are one step. So one block serves all sockets, and each chunk is copied out of it.
+ * Theory of operation: for each read Node allocates 64 KiB and shrinks the block to the bytes read. For a small message
+ * this costs more than all other work of streams. Captured sockets read into one shared block instead, and their chunks
+ * are copied out of it. One block is enough for all sockets, because libuv reads and reports in one step.
  *
- * A chunk has memory of its own, as those of Node's sockets have: the program may transfer it to a thread, or to a byte
- * stream, and nothing else goes with it.
+ * Each chunk has memory of its own, like the chunks of Node's sockets. So the program may transfer a chunk to a thread
+ * or to a byte stream, without other chunks.
  *
- * A chunk goes by `push`, after which a stream has itself called back to see whether it should read on. A flowing
- * socket with an empty buffer always wants more, so its chunks are emitted at once: an echo is done a tenth faster.
- * Where `push` or `read` is not Node's, because a tool observes them, each chunk is pushed.
+ * After `push` a stream schedules a callback to see if it should read on. A flowing socket with an empty buffer always
+ * wants more, so its chunks are emitted directly: an echo is then a tenth faster. If a tool has replaced `push` or
+ * `read` to observe them, each chunk is pushed.
  */
 import type { Readable } from 'node:stream'
 import { lender, readsUnobserved } from './inside-node.js'
 
-/** As long as what Node reads at a time. */
+/** Node's own size of a read. */
 const shared = Buffer.allocUnsafeSlow(65_536)
 const sharedMemory = shared.buffer
 
-/** @internal How captured sockets read; `undefined` where they read as Node has them read. */
+/** @internal Makes captured sockets read into shared memory; `undefined` if Node lacks the parts for it. */
 export const reading = lender(shared, (socket, length) => handOn(socket, copied(length)))
 
 /**
- * Gives a stream its next chunk, where it is not destroyed and has not ended; whether it wants more. The first one is
- * pushed, so that the stream knows that it has been read.
+ * Gives an open stream its next chunk, and tells if it wants more. The first chunk is pushed, so that the stream sets
+ * `readableDidRead`.
  */
 function handOn(stream: Readable, chunk: Buffer): boolean {
   const flows =
@@ -39,7 +39,7 @@ function handOn(stream: Readable, chunk: Buffer): boolean {
   return true
 }
 
-/** The beginning of what was read last. */
+/** Copies the first bytes of the last read. */
 function copied(length: number): Buffer {
   const chunk = Buffer.allocUnsafeSlow(length)
   chunk.set(new Uint8Array(sharedMemory, 0, length))

@@ -1,4 +1,4 @@
-/** How a relay works: its options, read once, at the public edge, into what the addon takes. */
+/** The options of a relay, read once, at the public edge, into the addon's form. */
 import { isIPv4 } from 'node:net'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener.js'
@@ -15,99 +15,96 @@ import {
 } from './server.js'
 
 /**
- * How a relay captures, judges and carries connections: everything but its ports. Every duration is in milliseconds, and
- * its name ends in `Ms`.
+ * Options of {@link FaithInterface.relay}, without the ports. All durations are in milliseconds, and their names end in
+ * `Ms`.
  *
  * @group Relay and route
  */
 export interface FaithRelaySettings extends MappingOptions {
   /** One address inside a prefix of the interface. Default: every address of every prefix. */
   address?: string
-  /** How many connections may wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
+  /** Maximum number of connections that wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
   backlog?: number
 
-  /** Who may be relayed where. Default: every client, to public addresses. */
+  /** The permitted clients and destinations. Default: every client, to public addresses. */
   accessList?: AccessList
-  /** Whether 127.0.0.0/8, the router's own loopback, may be a destination. Default `false`. */
+  /** `true` lets the access list permit 127.0.0.0/8 and 0.0.0.0, the router's own loopback. Default `false`. */
   allowLoopback?: boolean
 
   /**
-   * Whether the server is connected before the client's handshake is answered, so that a refusal, an unreachable
-   * server or a denial reaches the client as itself. Default `true`.
+   * `true` connects the server before the client's handshake is answered. So the client sees a refusal, an unreachable
+   * server or a denial as such, not as a reset connection. Default `true`.
    */
   connectFirst?: boolean
   /**
-   * How many SYNs may be held while their servers are connected, 1 to 4294967295; further ones are answered at once,
-   * and their servers are connected when the client has completed its handshake. They get half of the descriptors that the
-   * process may open at most: `relay.stats().maxHeld` says how many there may be. Default 4096, and with a `route` those
-   * of `maxUndecided` besides.
+   * Maximum number of SYNs held while their servers are connected, 1 to 4294967295. Further SYNs are answered at once,
+   * and their servers are connected when the client has completed its handshake. Held SYNs get at most half of the
+   * descriptors that the process may open; `relay.stats().maxHeld` gives the effective limit. Default 4096; with a
+   * `route`, 4096 plus `maxUndecided` (at most 16384).
    */
   maxHeld?: number
   /**
-   * How many of them may come from one client; further ones are answered at once. While `route` has not decided about half
-   * of them or more, further ones are dropped instead: the client's kernel sends them again after 1, 3 and 7 seconds, and
-   * so they wait until the route has decided. Default 256, and with a `route` those of `maxUndecided` besides.
+   * Maximum number of held SYNs of one client. Further SYNs are answered at once. While half of the held SYNs or more
+   * wait for `route`, further SYNs are dropped instead: the client's kernel sends them again after 1, 3 and 7 seconds,
+   * so they wait until the route has decided. Default 256; with a `route`, 256 plus `maxUndecided` (at most 16384).
    */
   maxHeldPerClient?: number
-  /** How long a server may take to answer, in milliseconds. Default 10000. */
+  /** Time for a server to answer, in milliseconds. Default 10000. */
   connectTimeoutMs?: number
-  /** How long a session may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
+  /** End a session after this long without a byte, in milliseconds; 0 means never. Default 1800000, half an hour. */
   idleTimeoutMs?: number
   /**
-   * Declare a silent peer dead after this long: a client or a server that leaves keep-alive probes unanswered, in
-   * milliseconds, 2000 to 64800000; kept to the second. When one side has reset, the other may take nothing of what is
-   * left for it for as long. Default 120000, two minutes.
+   * Declare a silent peer dead after this long, in milliseconds, 2000 to 64800000, to the second. A silent peer is a
+   * client or a server that answers no keep-alive probes. After one side has reset, the other may acknowledge none of
+   * its last bytes for the same time. Default 120000, two minutes.
    */
   keepAliveTimeoutMs?: number
 
   /**
-   * How many sessions there may be at once; 0 (default) for any number. A client takes its place when it has completed
-   * its handshake: held SYNs, which may be forged, take none. So a client that finds no place is refused, or is reset
-   * right after it was connected where others took the last places in between.
+   * Maximum number of sessions at once; 0 (default) means no limit. A client takes a place when it has completed its
+   * handshake. Held SYNs may be forged, so they take none. A client without a place is refused. If other clients take
+   * the last places during its handshake, it is reset right after it was connected.
    */
   maxSessions?: number
-  /** How many sessions one client may have at once, counted likewise; 0 (default) for any number. */
+  /** Maximum number of sessions of one client at once, counted like `maxSessions`; 0 (default) means no limit. */
   maxSessionsPerClient?: number
   /**
-   * How many sessions one client may begin per second, counted likewise; 0 (default) for any number. As many of its SYNs
-   * are held per second; further ones are answered at once.
+   * Maximum number of new sessions of one client per second, counted like `maxSessions`; 0 (default) means no limit.
+   * The relay holds at most as many SYNs of the client per second. Further ones are answered at once.
    */
   maxRatePerClient?: number
   /**
-   * How many leading bits of their IPv6 addresses make two clients one for `maxSessionsPerClient`, `maxRatePerClient`
-   * and `maxHeldPerClient`, and have one of `localAddresses`, 0 to 128. Default 64, what one subscriber has (RFC 6177).
+   * Length of the IPv6 prefix that counts as one client, 0 to 128, for `maxSessionsPerClient`, `maxRatePerClient`,
+   * `maxHeldPerClient` and `localAddresses`. Default 64, the network of one subscriber (RFC 6177).
    */
   clientPrefixLength?: number
 
   /**
-   * The version of the PROXY protocol in which the server is told the client's IPv6 address and the one it dialled.
-   * Default: it is not told.
+   * Sends the server a PROXY header of this version, with the client's IPv6 address and the dialled address. Default:
+   * no header.
    */
   proxyProtocol?: 1 | 2
   /**
-   * IPv4 addresses of this host that connections come from, where the access list names none. Default: what the routing
-   * table chooses.
+   * IPv4 addresses of this host to connect from, if the access list names none. Default: the routing table chooses.
    *
-   * A client, which is a network of `clientPrefixLength` bits, keeps one of them (RFC 6888 REQ-2), also after the relay
-   * was opened anew. When that one has no port left towards a server, or is not the host's any more, the connection
-   * comes from the next address in the client's own order, and `stats().localAddressFallbacks` counts it. Each address has
-   * the ports of `net.ipv4.ip_local_port_range` towards each server. All clients share each address's ports towards a
-   * server.
+   * Each client (a network of `clientPrefixLength` bits) keeps one of them (RFC 6888 REQ-2), also after the relay is
+   * opened anew. If that address has no port left for a server, or the host has lost it, the connection comes from the
+   * next address in the client's own order, and `stats().localAddressFallbacks` counts it. Each address has the ports
+   * of `net.ipv4.ip_local_port_range` for each server, and all clients share them.
    */
   localAddresses?: readonly string[]
   /**
-   * Whether connections come from a port below 1024, as rsh and old NFS servers ask for; it needs CAP_NET_BIND_SERVICE.
-   * Each local address has 424 such ports towards each server, 600 to 1023 (rresvport(3)), less those that local programs
+   * `true` connects from a port below 1024, which rsh and old NFS servers require. It needs CAP_NET_BIND_SERVICE. Each
+   * local address has 424 such ports for each server, 600 to 1023 (rresvport(3)), minus those that local programs
    * listen on. Default `false`.
    */
   privilegedLocalPort?: boolean
-  /** Whether what goes to the server has the DSCP (RFC 2474) of the client's SYN. Default `false`. */
+  /** `true` gives packets to the server the DSCP (RFC 2474) of the client's SYN. Default `false`. */
   copyDscp?: boolean
 
   /**
-   * Decides, for each connection, where it goes or how it is turned away, while its SYN is held; or that this program
-   * has it itself. Default: mappings and
-   * access list decide, and no JavaScript runs per connection.
+   * A function that decides about each connection while its SYN is held: it names a server, rejects the connection, or
+   * takes it for this program. Default: mappings and access list decide, and no JavaScript runs per connection.
    *
    * ```ts
    * const tenants = new Map([['2001:db8:1::7', { gateway: '10.0.0.7' }]])
@@ -118,45 +115,45 @@ export interface FaithRelaySettings extends MappingOptions {
    *     if (destination.port === 79) return { socket: true }
    *     const tenant = tenants.get(client.address)
    *     if (tenant === undefined) return undefined
-   *     // The gateway has a private address, and no client chooses it.
+   *     // The gateway has a private address, so `allowAny` is needed. No client can choose it.
    *     return { host: tenant.gateway, port: destination.port, allowAny: true, proxyProtocol: 2 }
    *   },
    * })
    * relay.on('connection', (socket) => {
    *   socket.on('error', () => socket.destroy()).resume()
    *   socket.setTimeout(30_000, () => socket.destroy())
-   *   socket.end(`nobody is at ${socket.destination.ipv4}\n`)
+   *   socket.end(`${socket.destination.ipv4} has no finger service\n`)
    * })
    * relay.on('error', (error) => console.error(error.message, error.cause))
    * ```
    */
   route?: FaithRoute
   /**
-   * How long `route` may take over one connection, in milliseconds, 1 to 2147483647. Default 5000. Forged SYNs keep a
-   * place among `maxUndecided` for that long, and clients past it are answered before the route has decided.
+   * Time for `route` to decide about a connection, in milliseconds, 1 to 2147483647. Default 5000. A forged SYN keeps a
+   * place of `maxUndecided` for that long, and clients beyond `maxUndecided` are answered before the route has decided.
    */
   routeTimeoutMs?: number
   /**
-   * How many SYNs may wait for `route` at once, 1 to 4294967295. The clients of further ones are answered first, which
-   * proves that their SYNs are not forged, and then wait for the route: as many again, and further ones are reset and end
-   * as `limit`. Default 1024 for every 5 seconds of `routeTimeoutMs`, 16384 at the most: about 200 new connections a second,
-   * if each takes its time.
+   * Maximum number of SYNs that wait for `route` at once, 1 to 4294967295. Clients beyond it are answered first, which
+   * proves that their SYNs are not forged, and then wait for the route. At most `maxUndecided` of these wait too;
+   * further ones are reset and end as `limit`. Default 1024 for every 5 seconds of `routeTimeoutMs`, at most 16384:
+   * about 200 new connections a second, if each decision takes its full time.
    */
   maxUndecided?: number
 
   /**
-   * Whether `session` and `refused` events are emitted, and told on the channels `faithd:session` and `faithd:refused`.
-   * Default `true`. A relay for very many short sessions is faster without, and {@link FaithRelay.stats} counts them all
-   * the same.
+   * `true` emits `session` and `refused` events, and publishes them on the channels `faithd:session` and
+   * `faithd:refused`. Default `true`. A relay with very many short sessions is faster with `false`. {@link
+   * FaithRelay.stats} counts them in both cases.
    */
   sessionEvents?: boolean
 
-  /** Closes the relay when it is aborted, as `close()` does without drain. Default: only `close()` does. */
+  /** A signal that closes the relay when aborted, like `close()` without drain. Default: none. */
   signal?: AbortSignal
 }
 
 /**
- * Which ports a relay takes, and how it captures, judges and carries connections.
+ * Options of {@link FaithInterface.relay}.
  *
  * @group Relay and route
  */
@@ -191,13 +188,13 @@ const OPTIONS: OptionNames<FaithRelayOptions> = {
 
 const ANY = { min: 0, max: MOST }
 const SOME = { min: 1, max: MOST }
-/** setTimeout() takes no more. */
+/** The longest time of setTimeout(). */
 const TIMER_MS = { min: 1, max: 2_147_483_647 }
 
-/** Each takes some kilobytes. */
+/** A limit, because each undecided connection takes some kilobytes. */
 const MOST_UNDECIDED = 16_384
 
-/** @internal What `faith.relay` was given, checked, with defaults filled in. */
+/** @internal The checked options of `faith.relay`, with defaults. */
 export interface RelayOptions {
   settings: NativeRelayOptions & { routeTimeoutMs: number }
   sessionEvents: boolean
@@ -213,14 +210,14 @@ export function readRelayOptions(options: unknown): RelayOptions {
   const route = readRoute(read)
   const routeTimeoutMs = read.integer('routeTimeoutMs', TIMER_MS, 5000)
   const maxUndecided = read.integer('maxUndecided', SOME, undecidedWithin(routeTimeoutMs))
-  // A client that waits for the route has no server yet, so it must not use a place of `maxHeld`.
+  // A client that waits for the route has no server yet, so it gets a place beside those of `maxHeld`.
   const undecided = route === undefined ? 0 : Math.min(maxUndecided, MOST_UNDECIDED)
   const settings = {
     ports: readPorts(read),
     ...readAddress(read),
     backlog: read.integer('backlog', { min: 1, max: 65_535 }, 4096),
     ...readMappings(call, read),
-    // Only a list that was left out is empty: one that got lost on its way here must not permit everything.
+    // Only an absent option means an empty list: a `null` list, lost on its way, must not permit everything.
     accessList: accessList === undefined ? '' : accessListText(call, accessList),
     accessListName: LIST,
     allowLoopback: read.boolean('allowLoopback', false),
@@ -246,7 +243,7 @@ export function readRelayOptions(options: unknown): RelayOptions {
   return { settings, sessionEvents, route, signal }
 }
 
-/** How many connections come within a route's time limit at a rate of 1024 in 5 seconds. */
+/** Gives the number of connections within the time limit of a route, at 1024 in 5 seconds. */
 function undecidedWithin(routeTimeoutMs: number): number {
   return Math.min(1024 * Math.ceil(routeTimeoutMs / 5000), MOST_UNDECIDED)
 }

@@ -1,4 +1,4 @@
-/** What a relay has counted. */
+/** The statistics of a relay. */
 import type { NativeRelayStats } from './native.js'
 import {
   type FaithRefusalCounts,
@@ -9,52 +9,53 @@ import {
 import { type FaithSessionStats, toSessionStats } from './session.js'
 
 /**
- * What a relay has done since it was opened. Each attempt that began is a session, refused, handed over, or still under
- * way.
+ * The statistics of a relay since it was opened. Each attempt becomes a session, is refused, is handed over, or is
+ * still under way.
  *
  * @group Relay and route
  */
 export interface FaithRelayStats {
   /**
-   * Connections accepted, those that go on included. With `connectFirst`, what is denied or cannot be connected is
-   * never accepted: it shows in `refused` alone.
+   * Connections accepted, including those that go on. With `connectFirst`, an attempt that is denied or cannot be
+   * connected is never accepted: only `refused` counts it.
    */
   accepted: number
-  /** Connections given to this program because `route` said so; neither sessions nor refused. */
+  /** Connections that `route` took for this program (`{ socket: true }`); neither sessions nor refused. */
   handedOver: number
-  /** Attempts under way: SYNs that are held, and accepted clients without a server yet. */
+  /** Attempts under way: held SYNs, and accepted clients without a server yet. */
   attempts: number
-  /** Sessions, from when client and server are joined. */
+  /** Sessions. A session begins when client and server are joined. */
   sessions: FaithSessionStats
-  /** Attempts that came to no session. */
+  /** Attempts that became no session. */
   refused: FaithRefusalStats
   /** Sessions and refusals without an event. */
   untold: FaithUntold
   /**
-   * Connections to servers that came from another of the relay's `localAddresses` than their client's own, which had no port
-   * left towards the server or was not the host's.
+   * Connections to servers from another of the relay's `localAddresses` than the client's own, because that one had no
+   * port left for the server or was not the host's.
    */
   localAddressFallbacks: number
-  /** How many SYNs may be held at once: `maxHeld`, or fewer where the process may have too few descriptors for as many. */
+  /** Effective maximum of held SYNs: `maxHeld`, or less if the process may open too few descriptors. */
   maxHeld: number
-  /** How many sessions there may be at once: `maxSessions`, or fewer likewise; 0 for any number. */
+  /** Effective maximum of sessions: `maxSessions`, or less for the same reason; 0 means no limit. */
   maxSessions: number
 }
 
 /**
- * Sessions and refusals that no event told: refusals beyond the number that is told a second, and any where JavaScript
- * did not keep up. Together with the events that were told they make all that ended. Empty without `sessionEvents`.
+ * Sessions and refusals without an event: refusals beyond the rate of events (50 a second for each reason), and records
+ * that were lost because JavaScript did not keep up. Together with the emitted events they make up all ends. Empty
+ * without `sessionEvents`.
  *
  * @group Relay and route
  */
 export interface FaithUntold {
-  /** Sessions that have ended. */
+  /** Ended sessions. */
   sessions: number
-  /** Refusals, by cause, or by reason where they have none. */
+  /** Refusals, by cause, or by reason if they have no cause. */
   refused: FaithRefusalCounts
 }
 
-/** @internal The counters of the addon, in the public shape. */
+/** @internal Converts the addon's counters to the public shape. */
 export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
   const { accepted, handedOver, attempts, untoldSessions, untoldRefused } = stats
   const { localAddressFallbacks, maxHeld, maxSessions } = stats

@@ -1,6 +1,6 @@
 /**
- * The native relay: connections are captured, judged, connected and spliced in Rust. JavaScript sees only their ends,
- * and, where there is a `route`, their beginnings.
+ * The native relay. Rust captures, judges, connects and splices the connections. JavaScript sees only the records of
+ * their ends and, with a `route`, their beginnings.
  */
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
@@ -37,29 +37,29 @@ import { type FaithLiveSession, type FaithSession, toSession } from './session.j
 const AS_ACCEPTED: FaithSocketOptions = { allowHalfOpen: true, pauseOnConnect: false }
 
 /**
- * What a new access list means for sessions and loopback.
+ * Options of {@link FaithRelay.setAccessList}.
  *
  * @group Relay and route
  */
 export interface FaithSetAccessListOptions {
-  /** As {@link FaithRelaySettings.allowLoopback}. Default: as before. */
+  /** As {@link FaithRelaySettings.allowLoopback}. Default: unchanged. */
   allowLoopback?: boolean
   /**
-   * Whether sessions that it does not permit end, as `aborted`. Sessions to servers that `route` named go on; those that
-   * proceeded are judged. Default `false`: all go on.
+   * `true` ends the sessions that the new list does not permit, as `aborted`. Sessions to servers that `route` named go
+   * on; sessions for which `route` let the relay proceed are judged. Default `false`: all sessions go on.
    */
   endDenied?: boolean
 }
 
 /**
- * How a relay is closed.
+ * Options of {@link FaithRelay.close}.
  *
  * @group Relay and route
  */
 export interface FaithRelayCloseOptions {
   /**
-   * How long sessions may go on before they are aborted, and clients of those that have ended may take to acknowledge
-   * what they were sent, in milliseconds. Default 0.
+   * Time for sessions to end before they are aborted, and for clients of ended sessions to acknowledge their last
+   * bytes, in milliseconds. Default 0.
    */
   drainMs?: number
 }
@@ -76,42 +76,43 @@ const CLOSE: OptionNames<FaithRelayCloseOptions> = { drainMs: true }
  * @group Relay and route
  */
 export interface FaithRelayEvents {
-  /** A session has ended: a client and a server that were joined. None is told without `sessionEvents`. */
+  /** A session has ended: a client and a server that were joined. Not emitted without `sessionEvents`. */
   session: [session: FaithSession]
   /**
-   * An attempt came to no session: it was denied, refused, timed out, over a limit or given up. No `session` event tells
-   * of it, and none of either is told without `sessionEvents`. An attempt may have cost its sender one packet, so at most
-   * 50 of each reason are told per second: `stats().refused` counts all, `stats().untold` the rest.
+   * An attempt became no session: it was denied, refused, timed out, over a limit or given up. It has no `session`
+   * event. Neither event is emitted without `sessionEvents`. An attempt may cost its sender only one packet, so the
+   * relay emits at most 50 per second for each reason. `stats().refused` counts all attempts, `stats().untold` those
+   * without an event.
    */
   refused: [refusal: FaithRefusal]
   /**
-   * A connection that `route` wanted to have itself, by the verdict `{ socket: true }`. It is a socket like those of a
-   * {@link FaithListener}: half-open, reading from the start, and no longer the relay's. Adding a handler throws
-   * `ERR_FAITH_PLATFORM` where {@link FaithInterface.listen} does.
+   * The relay gives the program a connection for which `route` answered `{ socket: true }`. The socket is like those of
+   * a {@link FaithListener}: half-open, reading from the start, and no longer the relay's. Adding a handler throws
+   * `ERR_FAITH_PLATFORM` on the same runtimes as {@link FaithInterface.listen}.
    */
   connection: [socket: FaithSocket]
   /**
-   * The host lacks something that new connections need: descriptors, memory, ports to connect from, or a local
-   * address. New connections wait in the kernel's queue, or are refused and end as `exhausted`, for want of an
-   * address as `error` with the cause `no-source`; sessions go on, and all is well again by itself when there is more.
-   * Told at most once a minute for each, and on the channel `faithd:exhausted`.
+   * The host lacks a resource for new connections: descriptors, memory, source ports, or a local address. New
+   * connections wait in the kernel's backlog, or are refused and end as `exhausted`. If a local address is missing,
+   * they end as `error` with the cause `no-source`. Sessions go on. The relay recovers by itself when the shortage
+   * ends. Emitted at most once a minute for each resource, and published on the channel `faithd:exhausted`.
    */
   exhausted: [shortage: FaithShortage]
   /**
-   * `route` gave no verdict on a connection, whose client was refused: `ERR_FAITH_ROUTE`, with the reason as its
-   * `cause`. The relay goes on. Where nobody listens this is no exception, unlike other `error` events: one client must
-   * not end the process. The first one is a process warning then, and the rest show in
-   * `stats().refused.byCause`.
+   * `route` gave no verdict on a connection, and the client was refused: `ERR_FAITH_ROUTE`, with the reason as its
+   * `cause`. The relay goes on. Unlike other `error` events, this one is not an exception without a handler, because
+   * one client must not end the process. The first one is then a process warning, and `stats().refused.byCause` counts
+   * all.
    */
   error: [error: FaithError]
-  /** The relay is closed, by `close()` or with its interface; every session has ended and been told. */
+  /** The relay is closed, by `close()` or with its interface. Every session has ended, and its event was emitted. */
   close: []
 }
 
 /**
- * A relay at work: it carries each captured connection to the IPv4 destination inside its address.
+ * An open relay. It carries each captured connection to the IPv4 server that the dialled address maps to.
  *
- * While it is open it keeps the process running, unless told otherwise by {@link FaithRelay.unref}.
+ * An open relay keeps the process running, unless {@link FaithRelay.unref} is called.
  *
  * Source: RFC 3142 and faithd(8); the address mapping is RFC 6052's.
  *
@@ -173,13 +174,13 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   ): Promise<FaithRelay> {
     const sessions = new Early<NativeSession>()
     const refusals = new Early<NativeRefusal>()
-    // Connections that come before there is a relay to answer by wait too.
+    // Questions that come before the relay object exists wait too.
     const questions = new Early<NativeQuestion>()
     const withdrawn = new Early<number>()
     const shortages = new Early<NativeShortage>()
     const onConnections = (batch: NativeConnection[]): void => {
-      // Each on a turn of its own: what a listener throws does not lose the others, and what it leaves to be done at once
-      // is done before the next.
+      // Each connection gets a turn of its own. So an error thrown by a handler does not lose the others, and its
+      // promises and ticks run before the next connection.
       for (const connection of batch) setImmediate(() => relay.#give(connection))
     }
     const opened = await faith.relay(settings, {
@@ -214,7 +215,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * What the relay has done since it was opened; after it is closed, what it had done.
+   * Gives the statistics since the relay was opened. After the close they stay as they were at the close.
    *
    * @example
    * ```ts
@@ -227,9 +228,10 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * The sessions that go on, the oldest first: those that began before the iteration, and have not ended when it comes
-   * to them. Attempts that have no server yet are not among them. They are looked at a few hundred at a time, and in
-   * between the event loop turns, so that a relay with very many goes on working. A closed relay has none.
+   * Iterates over the current sessions, the oldest first: those that began before the iteration and have not ended when
+   * it reaches them. Attempts without a server yet are not included. The iteration takes a few hundred sessions at a
+   * time, and lets the event loop turn in between, so a relay with very many sessions goes on working. A closed relay
+   * has none.
    *
    * @example
    * ```ts
@@ -243,12 +245,12 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * Says what the relay would decide now about a client and a destination, and by which rule; nothing comes of it. Mappings,
-   * access list, special-purpose addresses and this host's own are asked, as for a connection that proceeds. The `route`
-   * and the limits are not asked, and neither is whether the relay takes the port.
+   * Tells how the relay would decide now about a client and a destination, and by which rule, without any effect. The
+   * decision depends on the mappings, the access list, special-purpose addresses and this host's own addresses, as for
+   * a connection that proceeds. It ignores the `route`, the limits, and the ports of the relay.
    *
-   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` for what is no address or port; `ERR_FAITH_CLOSED` when the relay is
-   * closed
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when an address or the port is malformed; `ERR_FAITH_CLOSED` when
+   * the relay is closed
    *
    * @example
    * ```ts
@@ -266,9 +268,9 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   /**
    * Resets the client and the server of a session, which ends as `aborted`.
    *
-   * @param id - its id, as {@link FaithRelay.sessions} has it
-   * @returns whether there was such a session
-   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when the id is no number
+   * @param id - the session's id, from {@link FaithRelay.sessions}
+   * @returns `true` if the relay had such a session
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when the id is not a number
    *
    * @example
    * ```ts
@@ -289,8 +291,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * Judges by another access list from now on. Sessions go on, but for those it does not permit if `endDenied` says so.
-   * A list that is refused changes nothing.
+   * Replaces the access list. New connections are judged by the new one. Sessions go on, unless `endDenied` ends those
+   * that the new list does not permit. A malformed list changes nothing.
    *
    * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule; `ERR_FAITH_ARGUMENT`;
    * `ERR_FAITH_CLOSED` when the relay is closed
@@ -307,7 +309,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     const same = read.unchecked('allowLoopback') === undefined
     const allowLoopback = same ? undefined : read.boolean('allowLoopback', false)
     const endDenied = read.boolean('endDenied', false)
-    // The addon reads lists on threads of its own; what was asked for last must come last.
+    // The addon parses lists on other threads, so calls run one after the other: the last call must win.
     const setting = this.#setting.then(() =>
       this.#replaceAccessList(text, allowLoopback, endDenied),
     )
@@ -316,11 +318,11 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * Lets the open relay keep the process running; it does from the start.
+   * Makes the open relay keep the process running. This is the default.
    *
    * @example
    * ```ts
-   * relay.unref().ref() // as it was
+   * relay.unref().ref() // as before
    * ```
    */
   ref(): this {
@@ -329,7 +331,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * Lets the process end although the relay is open.
+   * Lets the process end while the relay is open.
    *
    * @example
    * ```ts
@@ -342,16 +344,16 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * Stops capturing, lets sessions go on for as long as `drainMs` says, aborts the rest, and resolves when none is left and
-   * clients have what they were sent; `close` is emitted after. Clients that have not when the drain is over get the rest
-   * while the interface is open. Sockets that were given to this program live on for as long as the interface does.
-   * Closing again waits for the same end.
+   * Stops capturing, lets sessions go on for `drainMs`, and then aborts the rest. Resolves when no session is left and
+   * clients have acknowledged their last bytes, and emits `close`. Clients that have not when the drain is over get
+   * their bytes as long as the interface is open. Sockets given to the program live on as long as the interface. A
+   * second call waits for the same close.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drainMs` is not a number of milliseconds
    *
    * @example
    * ```ts
-   * await relay.close({ drainMs: 30_000 }) // half a minute for those that are at it
+   * await relay.close({ drainMs: 30_000 }) // gives sessions half a minute
    * ```
    */
   async close(options: FaithRelayCloseOptions = {}): Promise<void> {
@@ -362,7 +364,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * As {@link FaithRelay.close} without drain.
+   * Closes the relay, like {@link FaithRelay.close} without drain.
    *
    * @example
    * ```ts
@@ -371,7 +373,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * {
    *   await using relay = await faith.relay({ port: 80 })
    *   await Promise.race([once(relay, 'session'), once(relay, 'refused')])
-   * } // after the first client port 80 is refused again
+   * } // here, after the first client, port 80 is refused again
    * ```
    */
   [Symbol.asyncDispose](): Promise<void> {
@@ -391,7 +393,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   #tell(record: NativeSession): void {
     const session = toSession(record)
     this.emit('session', session)
-    // There may be very many, and nothing is made for nobody.
+    // Sessions may be very many, so the message is made only for subscribers.
     if (isHeard('faithd:session')) {
       publish('faithd:session', () => ({ interface: this.#faith.name, session }))
     }
@@ -416,20 +418,20 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     }
     publish('faithd:connection', () => ({ interface: this.#faith.name, socket }))
     if (this.emit('connection', socket)) return publishAccepted(socket)
-    // Somebody listened when the verdict was given.
+    // The handler was removed after the verdict.
     socket.resetAndDestroy()
     this.#report(routeError(ends, unheard()))
   }
 
   #report(error: FaithError): void {
-    // Called by itself, so that what a listener throws is an uncaught exception, as it is everywhere.
+    // In a tick of its own, so that an error thrown by a handler is an uncaught exception, as usual.
     process.nextTick(() => {
       if (this.listenerCount('error') > 0) {
         this.emit('error', error)
       } else if (!this.#warned) {
         this.#warned = true
         const { code, message } = error
-        const detail = "Said once for a relay: listen to its 'error' event to hear of each."
+        const detail = "Shown once per relay: listen to its 'error' event to get each of them."
         process.emitWarning(message, { type: 'FaithWarning', code, detail })
       }
     })
@@ -438,8 +440,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   async #shut(drainMs: number): Promise<void> {
     this.#router?.close()
     await this.#native.close(drainMs)
-    // The records of the last sessions were queued before the promise was resolved, but on another queue of the event
-    // loop, and this turn may have looked at that before; it is empty after a whole turn.
+    // The addon queued the last records before it resolved the promise, but on another queue of the event loop. This
+    // turn may have polled that queue already; a whole turn empties it.
     await new Promise(setImmediate)
     await new Promise(setImmediate)
     this.#released(this)

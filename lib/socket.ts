@@ -21,39 +21,39 @@ import {
 } from './splice.js'
 
 /**
- * The destination of a captured connection, and what captured it.
+ * The destination of a captured connection, with its prefix and interface.
  *
  * @group Listener and sockets
  */
 export interface FaithSocketDestination extends FaithSessionDestination {
-  /** The faith prefix the address is inside of: `64:ff9b::/96`. */
+  /** The faith prefix that contains the address: `64:ff9b::/96`. */
   prefix: string
   /** The name of the faith interface: `faith0`. */
   interface: string
 }
 
 /**
- * How a listener makes its sockets; both as in `net.createServer`.
+ * Options for the sockets of a listener, as in `net.createServer`.
  *
  * @group Listener and sockets
  */
 export interface FaithSocketOptions {
   /**
-   * Whether the socket stays writable after the client has ended its side. Default `true`: half-close is passed on
-   * by a relay of one's own, and the program calls `end()` when it is done writing.
+   * `true` keeps the socket writable after the client has ended its side. The program then calls `end()` when it is
+   * done writing. Default `true`, so that a program that relays can pass on a half-close.
    */
   allowHalfOpen: boolean
-  /** Whether nothing is read until `resume()`. Default `false`. */
+  /** `true` reads nothing until `resume()`. Default `false`. */
   pauseOnConnect: boolean
 }
 
-/** @internal How a socket is made: as its listener says, or the server that it is for. */
+/** @internal Settings of a new socket, from its listener or from the attached server. */
 export interface SocketMaking extends FaithSocketOptions {
-  /** In bytes, of either direction; Node's default where it is left out. */
+  /** In bytes, for each direction. Default: Node's. */
   highWaterMark?: number | undefined
 }
 
-/** What the constructor of `Socket` takes; not all of it is in its types. */
+/** The settings that the constructor of `Socket` takes. Node's types lack some of them. */
 type SocketSettings = Pick<SocketConstructorOpts, 'fd' | 'readable' | 'writable'> &
   Pick<DuplexOptions, 'allowHalfOpen' | 'emitClose' | 'autoDestroy' | 'decodeStrings'> & {
     readableHighWaterMark: number | undefined
@@ -62,7 +62,7 @@ type SocketSettings = Pick<SocketConstructorOpts, 'fd' | 'readable' | 'writable'
     onread: Lender['onread'] | undefined
   }
 
-/** What Node's own sockets find out by themselves. */
+/** The properties that Node's own sockets ask the kernel for. */
 const ENDS = [
   'localAddress',
   'localPort',
@@ -72,21 +72,21 @@ const ENDS = [
   'remoteFamily',
 ] as const
 
-/** More is 1 ms to `setTimeout`. */
+/** `setTimeout` takes longer times as 1 ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
-/** The open sockets of each interface. Node holds them too, as long as they are open. */
+/** The open sockets of each interface. Node references open sockets too, so this keeps none alive. */
 const open = new WeakMap<NativeInterface, Set<FaithSocket>>()
 
-/** What is to be done when a socket is destroyed. */
+/** The callback of each socket for its end. */
 const atEnd = new WeakMap<FaithSocket, () => void>()
 
-/** The drains that go on. Each is told of every socket that an interface does not have to end any more. */
+/** The drains that go on. Each hears of every socket that its interface need not end any more. */
 const drains = new Set<(socket: FaithSocket) => void>()
 
 /**
- * @internal Does something when a socket is destroyed. Unlike a handler of its `close` event, no user of the socket can
- * take that away: smtp-server removes all handlers before STARTTLS.
+ * @internal Calls `call` when a socket is destroyed. A handler of its `close` event would not do, because users of the
+ * socket can remove it: smtp-server removes all handlers before STARTTLS.
  */
 export function whenDestroyed(socket: FaithSocket, call: () => void): void {
   if (socket.destroyed) call()
@@ -94,26 +94,28 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
 }
 
 /**
- * A captured connection: a real `net.Socket`, already connected, whose local address is the one the client dialled.
+ * A captured connection: a real `net.Socket`, already connected. Its local address is the address that the client
+ * dialled.
  *
- * Listeners make it, and relays for a {@link FaithRouteSocket}; there is no `connect` event. `localAddress`,
- * `localPort`, `remoteAddress` and `remotePort` are known from the start and stay known after the socket is closed. As
- * with any `net.Socket`, an `error` without a handler, such as the client's reset, is an exception. It is closed when
- * both sides have ended, and learns of the client's end only while it is read: a program that does not want what the
- * client says calls `resume()`, and `setTimeout()` where a client may say nothing for ever.
+ * Listeners make these sockets, and relays make them for a {@link FaithRouteSocket}. They emit no `connect` event.
+ * `localAddress`, `localPort`, `remoteAddress` and `remotePort` are set from the start and stay set after the close. As
+ * for every `net.Socket`, an `error` without a handler, such as a reset by the client, is an uncaught exception.
  *
- * It lives no longer than its interface: when that is closed or deleted, the socket is destroyed with a
- * {@link FaithError} `ERR_FAITH_CLOSED`. Its client is reset, unless it was told the end before: a socket that has ended
- * writing has until the end of the drain to tell it ({@link FaithInterface.close}). Without a handler of its `error`
- * event this is no exception, so that closing an interface does not end the program.
+ * The socket closes when both sides have ended. It notices the client's end only while the program reads. So a program
+ * that ignores the client's bytes calls `resume()`, and also `setTimeout()`, because a client may stay silent for ever.
+ *
+ * The socket lives no longer than its interface. When the interface is closed or deleted, the socket is destroyed with
+ * a {@link FaithError} `ERR_FAITH_CLOSED`, and its client is reset. A socket that has ended writing first gets the time
+ * of the drain ({@link FaithInterface.close}) to send its bytes and its end. Without an `error` handler
+ * `ERR_FAITH_CLOSED` is not an uncaught exception, so closing an interface does not end the program.
  *
  * @example
  * ```ts
  * listener.on('connection', (socket) => {
  *   const { address, port, ipv4 } = socket.destination
- *   socket.on('error', () => socket.destroy()) // the client has reset it
- *   socket.setTimeout(30_000, () => socket.destroy()) // or stays and says nothing
- *   socket.resume() // what it says does not matter, but its end does
+ *   socket.on('error', () => socket.destroy()) // the client reset the connection
+ *   socket.setTimeout(30_000, () => socket.destroy()) // the client stays silent
+ *   socket.resume() // ignores the client's bytes, but notices its end
  *   socket.end(`you dialled ${address} port ${port}, which is ${ipv4}\n`)
  * })
  * ```
@@ -121,7 +123,7 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
  * @group Listener and sockets
  */
 export class FaithSocket extends Socket {
-  /** What the client wanted to reach: getsockname(2) of the captured connection. */
+  /** The destination that the client dialled: getsockname(2) of the captured connection. */
   readonly destination: FaithSocketDestination
   /** The IPv6 address that the client dialled, in RFC 5952 form. */
   override readonly localAddress: string
@@ -150,8 +152,8 @@ export class FaithSocket extends Socket {
   #cutOffBy: FaithError | undefined
 
   /**
-   * @internal The socket of a connection, which it takes over, or closes where there can be none. `giver` is the listener
-   * or the relay that gives it to the program.
+   * @internal Makes the socket of a connection. On an error it closes the descriptor. `giver` is the listener or the
+   * relay that gives the socket to the program.
    */
   static adopt(
     connection: NativeConnection,
@@ -174,9 +176,9 @@ export class FaithSocket extends Socket {
   }
 
   /**
-   * @internal Ends the open sockets of an interface that is about to be gone, each for a reason of its own. `spare` gets
-   * the socket that the program writes to, which may be a TLS socket around the captured one, and says whether to leave
-   * it open.
+   * @internal Ends the open sockets of an interface that closes, each with an error of its own. `spare` tells if a
+   * socket stays open. It gets the socket that the program writes to, which may be a TLS socket, and the captured
+   * socket.
    */
   static cutOff(
     faith: NativeInterface,
@@ -189,8 +191,8 @@ export class FaithSocket extends Socket {
   }
 
   /**
-   * @internal Resolves when none of the sockets that `giver` gave is open; those that are after `withinMs` it ends, each
-   * for a reason of its own.
+   * @internal Waits until the sockets of `giver` are closed, for at most `withinMs`. It then ends the open ones, each
+   * with an error of its own.
    */
   static async drain(
     faith: NativeInterface,
@@ -216,8 +218,8 @@ export class FaithSocket extends Socket {
   }
 
   /**
-   * @internal Resolves when the open sockets of an interface that have ended writing, by a TLS socket around them too, have
-   * handed everything to the kernel, or are closed; after `withinMs` at the latest.
+   * @internal Waits until the kernel has all bytes of the sockets that have ended writing, also through a TLS socket,
+   * for at most `withinMs`.
    */
   static async handOver(faith: NativeInterface, withinMs: number): Promise<void> {
     const late = new AbortController()
@@ -230,7 +232,8 @@ export class FaithSocket extends Socket {
     clearTimeout(timer)
   }
 
-  // Private rather than internal: what is internal is not declared at all, and then the constructor of `Socket` is.
+  // Private, not `@internal`: TypeScript strips internal declarations, and would then declare the constructor of
+  // `Socket`.
   private constructor(
     key: typeof INSIDE,
     fd: number,
@@ -249,8 +252,8 @@ export class FaithSocket extends Socket {
       writableHighWaterMark: options.highWaterMark,
       pauseOnCreate: options.pauseOnConnect,
       onread: reading?.onread,
-      // Node sets these itself, to just that. Where its copy of this object does not have them yet, V8 makes a new shape
-      // of object for every socket, and what looks at it later knows none of them: a fifth of a short connection's time.
+      // Node sets these itself, to the same values. If its copy of this object lacks them, V8 makes a new object shape
+      // for every socket, which defeats inline caches: a fifth of a short connection's time.
       emitClose: false,
       autoDestroy: true,
       decodeStrings: false,
@@ -276,17 +279,17 @@ export class FaithSocket extends Socket {
     this.remotePort = connection.remotePort
   }
 
-  /* oxlint-disable eslint/no-underscore-dangle -- that is what streams call it */
+  /* oxlint-disable eslint/no-underscore-dangle -- streams name it so */
   /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    // Node may give up a socket while it makes it.
+    // Node may destroy a socket inside its constructor.
     if (!(#faith in this)) return super._destroy(error, callback)
     this.#forget()
     super._destroy(this.#cutOffBy ?? error, callback)
   }
   /* oxlint-enable eslint/no-underscore-dangle */
 
-  /** Removes the socket from those that the interface ends. */
+  /** Removes the socket from those that the interface has to end. */
   #forget(): void {
     open.get(this.#faith)?.delete(this)
     if (drains.size > 0) for (const forget of drains) forget(this)
@@ -295,7 +298,7 @@ export class FaithSocket extends Socket {
   }
 
   #changeHandle(handle: Handle | null): void {
-    // A socket that is destroyed has lost its handle, and keeps its addresses.
+    // Destroying a socket removes its handle too, but then the addresses stay.
     if (handle === null && this.destroyed) return
     this.#isCaptured = false
     this.#forget()
@@ -303,7 +306,7 @@ export class FaithSocket extends Socket {
     for (const end of ENDS) Reflect.deleteProperty(this, end)
   }
 
-  /** The socket that the program writes to: the TLS socket around this one, if there is one, or this one. */
+  /** The socket that the program writes to: the TLS socket around this one, or this one. */
   get #writer(): Socket {
     return tlsAround(this) ?? this
   }
@@ -311,58 +314,61 @@ export class FaithSocket extends Socket {
   #cutOff(reason: FaithError): void {
     const writer = this.#writer
     if (this.listenerCount('error') === 0) this.once('error', () => undefined)
-    // A TLS socket has something to say after its last byte.
+    // A TLS socket sends its close_notify after the last byte.
     const hasSaidAll = writer === this ? writer.writableLength === 0 : writer.writableFinished
     if (writer.writableEnded && hasSaidAll) {
       this.destroy(reason)
     } else {
-      // A stream that is cut short must not look complete.
+      // A reset shows the client that its stream was cut short.
       this.#cutOffBy = reason
       this.resetAndDestroy()
     }
   }
 
   /**
-   * Gives the connection back: it is connected with an IPv4 server, or with the peer of another socket, and the kernel
-   * carries the rest, both ways, half-close and resets included. Resolves when that has ended, however it did. Before, the
-   * returned promise tells when it is connected and how many bytes it has carried, and can abort it: {@link FaithSplice}.
+   * Connects the client with an IPv4 server and hands both connections to the kernel, which carries the remaining bytes
+   * in both directions, with half-close and resets. Resolves when both directions have ended, for any reason. Until
+   * then the returned {@link FaithSplice} tells when the server is connected, counts the bytes, and can abort the
+   * splice.
    *
-   * The server gets first what this socket has read and nobody has consumed, so whoever has looked at the beginning
-   * puts it back with `unshift()`; and the client gets first what was written before. The bytes of another socket are
-   * treated likewise. Whoever reads has to stop before, as a `data` listener does that removes itself and pauses.
+   * The server first gets the bytes that this socket has read and the program has not consumed. A program that has
+   * looked at the first bytes puts them back with `unshift()`. The client first gets the bytes that the program has
+   * written before. The program has to stop reading before the call: remove the `data` handlers and pause the socket.
    *
-   * While the server is being connected nothing is read, and the socket remains what it is: when the promise rejects, it
-   * can be read, written, ended, destroyed or spliced elsewhere. It flows again only if it has `data` listeners.
+   * While the server is being connected, the socket does not read, but still belongs to the program. If the promise
+   * rejects, the program can read, write, end, destroy or splice the socket again. It flows again only if it has `data`
+   * handlers.
    *
-   * Then Node is done with it. It is destroyed, so that nothing can be written; its `data` listeners are removed; its
-   * addresses stay; and `close` is emitted when the splice has ended. Until that the splice keeps the process running.
-   * It ends with the interface, or when it or its `signal` is aborted; each resets both sides (`aborted`).
+   * When the splice begins, the socket leaves Node: it is destroyed and cannot be written, its `data` handlers are
+   * removed, its addresses stay, and it emits `close` when the splice has ended. Until then the splice keeps the
+   * process running. The close of the interface, `abort()` and the `signal` reset both sides, and the splice ends as
+   * `aborted`.
    *
-   * @param server - a server that is to be connected to, with the options of the splice
+   * @param server - the server to connect to, with the options of the splice
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`; `ERR_FAITH_SOCKET` when one of the sockets is closed, not connected,
    * has ended writing, has an encoding, is not plain TCP or is spliced already; `ERR_FAITH_DENIED` when the server has a
    * special-purpose, own or loopback address and `allowAny` is not `true`; `ERR_FAITH_CLOSED`; `ECONNREFUSED`,
    * `ETIMEDOUT`, `EHOSTUNREACH`, `ENETUNREACH`, `EACCES`, `EADDRNOTAVAIL` (`localAddress`), `EMFILE` and others of connect(2);
    * `ENOTFOUND` and others of getaddrinfo(3)
-   * @throws an `AbortError` with the `code` `ABORT_ERR`, when it or its `signal` is aborted before it has begun
+   * @throws an `AbortError` with the `code` `ABORT_ERR`, when the splice or its `signal` is aborted before it has begun
    *
    * @example
    * ```ts
    * listener.on('connection', (socket) => {
    *   socket.on('error', () => socket.destroy())
-   *   socket.on('end', () => socket.destroy()) // before it has said anything
+   *   socket.on('end', () => socket.destroy()) // the client ended without a byte
    *   socket.setTimeout(30_000, () => socket.destroy())
    *   socket.once('data', async (head) => {
    *     socket.pause()
    *     socket.unshift(head)
    *     const host = /^host: blue\.example/im.test(head.toString('latin1')) ? '10.0.0.7' : '10.0.0.8'
-   *     // Both addresses are private, and no client can name another.
+   *     // Both addresses are private, so `allowAny` is needed. Clients cannot choose another.
    *     try {
    *       const { bytesDown } = await socket.spliceTo({ host, port: 80, allowAny: true })
    *       console.log(`${host} answered with ${bytesDown} bytes`)
    *     } catch (error) {
    *       console.error(error)
-   *       socket.destroy() // or answer in its place
+   *       socket.destroy() // or answer in place of the server
    *     }
    *   })
    * })
@@ -370,11 +376,11 @@ export class FaithSocket extends Socket {
    */
   spliceTo(server: FaithSpliceServer): FaithSplice
   /**
-   * Connects the client with the peer of another socket, which is connected already, as the overload for a server does with
-   * that server. The other socket leaves Node too, and its bytes are treated likewise.
+   * Connects the client with the peer of another connected socket, like the overload for a server. The other socket
+   * leaves Node too. Its unconsumed and unsent bytes go on in the same way.
    *
    * @param socket - the other socket
-   * @throws {@link FaithError} as the overload for a server, but for what connecting fails by
+   * @throws {@link FaithError} as the overload for a server, without the errors of connecting
    *
    * @example
    * ```ts
@@ -398,15 +404,15 @@ export class FaithSocket extends Socket {
   }
 }
 
-/** @internal Refuses a call that needs captured connections to become sockets, where the runtime has none for them. */
+/** @internal Throws if the runtime cannot make sockets from captured connections. */
 export function requireSockets(call: string): void {
   isCapable ??= adoptsDescriptors()
   if (isCapable) return
-  const message = `${call}: this runtime, as Bun, cannot make sockets of captured connections`
+  const message = `${call}: this runtime, like Bun, cannot make sockets from captured connections`
   throw new FaithError('ERR_FAITH_PLATFORM', message, {
     hint: 'let faith.relay() carry them, or run this program on Node',
   })
 }
 
-/** Whether this runtime has sockets for captured connections; found out when it is first asked. */
+/** Caches if this runtime can make sockets from captured connections; `undefined` before the first check. */
 let isCapable: boolean | undefined

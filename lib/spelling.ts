@@ -1,6 +1,6 @@
-/** Guessing which name was meant by one that does not exist. */
+/** Guesses the intended name of a misspelt option. */
 
-/** Names that options had, and those that they have now. */
+/** Old names of options, with the new ones. */
 const RENAMED: ReadonlyMap<string, readonly string[]> = new Map([
   ['outgoing', ['localAddress']],
   ['privilegedSource', ['privilegedLocalPort']],
@@ -9,8 +9,8 @@ const RENAMED: ReadonlyMap<string, readonly string[]> = new Map([
 ])
 
 /**
- * The one of the names that was most likely meant: the new name of an old one; one that is as long or longer and begins
- * like it (`drain`, `drainMs`); or one that is a slip or two away. `undefined` where none is near.
+ * Finds the name that was most likely intended: the new name of an old one, a name that begins with `name` (`drain`,
+ * `drainMs`), or a name a few slips away. Gives `undefined` if no name is close.
  */
 export function closest(name: string, names: readonly string[]): string | undefined {
   const renamed = RENAMED.get(name)?.find((now) => names.includes(now))
@@ -27,7 +27,7 @@ export function closest(name: string, names: readonly string[]): string | undefi
   return nearest?.one
 }
 
-/** How many letters are missing, too many, wrong or swapped with the next (the distance of Damerau and Levenshtein). */
+/** Counts missing, extra, wrong and swapped letters (the Damerau-Levenshtein distance). */
 function distance(from: string, to: string): number {
   let before: number[] = []
   let row = Array.from({ length: to.length + 1 }, (_, index) => index)

@@ -1,89 +1,89 @@
 /**
- * What this machine can do, before anything is asked of it.
+ * Checks the abilities of this machine, before an interface is made.
  *
- * What takes privileges is tried by the addon, on a thread and in a network namespace that end with the trial; what is a
- * setting is read from /proc.
+ * The addon tries the privileged operations on a thread and in a network namespace that end with the trial. Settings
+ * are read from /proc.
  */
 import { readFile } from 'node:fs/promises'
 import { native, type NativeSupport } from './native.js'
 
 /**
- * Something that works.
+ * A successful check.
  *
  * @group Diagnostics
  */
 export interface FaithSupported {
   /** It works. */
   ok: true
-  /** What was found, in one line. */
+  /** The finding, in one line. */
   detail: string
-  /** There is nothing to do. */
+  /** Absent, because nothing needs a remedy. */
   hint?: never
 }
 
 /**
- * Something that does not work.
+ * A failed check.
  *
  * @group Diagnostics
  */
 export interface FaithUnsupported {
   /** It does not work. */
   ok: false
-  /** What was found, in one line. */
+  /** The finding, in one line. */
   detail: string
-  /** What to do about it, in one line. */
+  /** The remedy, in one line. */
   hint: string
 }
 
 /**
- * Something works, or does not and then `hint` says what to do about it.
+ * The result of one check. A failed one has a `hint`.
  *
  * @group Diagnostics
  */
 export type FaithSupportCheck = FaithSupported | FaithUnsupported
 
 /**
- * What {@link checkSupport} found.
+ * The results of {@link checkSupport}.
  *
  * @group Diagnostics
  */
 export interface FaithSupport {
-  /** Whether a faith interface can be created: `tun`, `ipv6` and `namespace`. What else is missing only limits it. */
+  /** `true` if a faith interface can be created: `tun`, `ipv6` and `namespace` are ok. Other failures only limit it. */
   ok: boolean
-  /** TUN devices in this network namespace: /dev/net/tun can be opened, and CAP_NET_ADMIN is there. */
+  /** TUN devices in this network namespace: they need /dev/net/tun and CAP_NET_ADMIN. */
   tun: FaithSupportCheck
-  /** IPv6: the kernel has it, and it is not switched off on every interface. */
+  /** IPv6: the kernel has it, and no sysctl switches it off on all interfaces. */
   ipv6: FaithSupportCheck
-  /** Private network namespaces, with a device inside: CAP_SYS_ADMIN. */
+  /** Private network namespaces, with a device inside: they need CAP_SYS_ADMIN. */
   namespace: FaithSupportCheck
   /**
-   * Steering by sk_lookup: Linux 5.9, with CAP_BPF and CAP_NET_ADMIN outside of any user namespace. Without it,
-   * listeners are made on demand; see `steering` of {@link FaithInterfaceOptions}.
+   * Steering by sk_lookup: it needs Linux 5.9, and CAP_BPF and CAP_NET_ADMIN outside of any user namespace. Without it,
+   * listening sockets are made on demand; see `steering` of {@link FaithInterfaceOptions}.
    */
   skLookup: FaithSupportCheck
   /**
-   * Keeping the packets of established connections in the kernel: Linux 6.6 with veth, and privileges as for sk_lookup.
-   * Without it they go through the process; see `shortcut` of {@link FaithInterfaceOptions}.
+   * The shortcut, which keeps the packets of established connections in the kernel: it needs Linux 6.6 with veth, and
+   * privileges as for sk_lookup. Without it they go through the process; see `shortcut` of {@link
+   * FaithInterfaceOptions}.
    */
   shortcut: FaithSupportCheck
   /**
-   * IPv6 forwarding, the sysctl `net.ipv6.conf.all.forwarding`. Without it only connections that this host itself makes
-   * come to a faith interface.
+   * IPv6 forwarding, the sysctl `net.ipv6.conf.all.forwarding`. Without it a faith interface captures only connections
+   * of this host itself.
    */
   forwarding: FaithSupportCheck
   /**
-   * Descriptors this process may have open: two for each relayed session, so that less than 16384 of them are little for
-   * a router.
+   * The limit of open descriptors. A relayed session takes two, so the check fails below 16384, which is little for a
+   * router.
    */
   descriptors: FaithSupportCheck
 }
 
 /**
- * Finds out what this machine and this process can do, and how to mend what they cannot. What is missing is told, never
- * thrown.
+ * Checks the abilities of this machine and this process, and gives a remedy for each that is missing. Never throws.
  *
- * TUN, namespaces and what needs BPF are tried, in a network namespace that ends with the trial, which takes some
- * milliseconds; nothing of it stays, and no device shows on the host.
+ * TUN, namespaces and BPF are tried in a network namespace that ends with the trial. This takes some milliseconds,
+ * leaves nothing behind, and shows no device on the host.
  *
  * @example
  * ```ts
@@ -105,7 +105,7 @@ export async function checkSupport(): Promise<FaithSupport> {
   return {
     ok: !tried.tun && !tried.ipv6 && !tried.namespace,
     tun: answer(tried.tun, 'TUN devices can be made'),
-    ipv6: answer(tried.ipv6, 'IPv6 is there'),
+    ipv6: answer(tried.ipv6, 'IPv6 is available'),
     namespace: answer(tried.namespace, 'network namespaces can be made'),
     skLookup: answer(tried.skLookup, 'sk_lookup programs can be attached'),
     shortcut: answer(tried.shortcut, 'packets of connections can stay in the kernel'),
@@ -147,7 +147,7 @@ async function checkForwarding(): Promise<FaithSupportCheck> {
   return { ok: false, detail, hint: 'as root: sysctl net.ipv6.conf.all.forwarding=1' }
 }
 
-/** Room for as many sessions as SYNs may be held by default, two descriptors each, twice over. */
+/** Room for 8192 sessions, twice the default of `maxHeld`, with two descriptors each. */
 const ENOUGH_DESCRIPTORS = 16_384
 
 async function checkDescriptors(): Promise<FaithSupportCheck> {

@@ -1,26 +1,26 @@
-/** Warnings: an interface goes on, but not as it was asked to or not as it did before. */
+/** Warnings of an interface that goes on with a restriction. */
 
 /**
  * The codes of {@link FaithWarning}.
  *
  * | code | meaning |
  * |---|---|
- * | `batches-unavailable` | the kernel does not let the workers run as batches, so they interrupt other threads |
- * | `queues-unavailable` | the kernel takes no program for the queues, and spreads packets over the workers by itself |
- * | `splice-unavailable` | splice(2) is refused, so the relay copies bulk, which takes more processor time |
- * | `steering-unavailable` | listeners of several ports are made on demand, as the kernel takes no sk_lookup program |
+ * | `batches-unavailable` | the kernel does not schedule the workers in batches (`SCHED_BATCH`), so they interrupt other threads |
+ * | `queues-unavailable` | the kernel takes no BPF program for the queues, so it spreads packets over the workers itself |
+ * | `splice-unavailable` | the kernel refuses splice(2), so the relay copies bulk data, which takes more CPU time |
+ * | `steering-unavailable` | the kernel takes no sk_lookup program, so listeners on several ports open sockets on demand |
  * | `shortcut-unavailable` | the interface has no shortcut, so every packet goes through the process |
- * | `shortcut-lost` | the shortcut was taken away, so every packet goes through the process from now on |
+ * | `shortcut-lost` | another program removed the shortcut's veth pair or set it down, so every packet goes through the process |
  * | `shortcut-stuck` | the kernel refused to change the shortcut |
- * | `steering-stuck` | the kernel refused to forget a closed listener |
- * | `routes-lost` | the host no longer routes prefixes to the interface, and the route cannot be put back yet |
- * | `routes-restored` | the host had lost the route of a prefix, and has it again: mostly because faithd put it back |
- * | `routes-contested` | another program deletes the routes again and again, so faithd waits a minute |
- * | `watch-lost` | the host's addresses cannot be followed, so every IPv4 destination is denied as the host's own |
- * | `watch-restored` | the host's addresses, links and routes are followed again |
- * | `connections-unknown` | the kernel does not list connections, so a close may cut clients off without telling them |
- * | `clients-untold` | the interface was deleted, and its clients cannot be told, which takes CAP_NET_RAW |
- * | `worker-stuck` | a worker has done nothing for seconds although work waits |
+ * | `steering-stuck` | the kernel refused to remove a closed listener |
+ * | `routes-lost` | the host no longer routes a prefix to the interface, and the route cannot be restored yet |
+ * | `routes-restored` | the host has the lost route of a prefix again, usually because faithd restored it |
+ * | `routes-contested` | another program keeps deleting the routes, so faithd waits a minute |
+ * | `watch-lost` | faithd cannot follow the host's addresses, so it denies every IPv4 destination as the host's own |
+ * | `watch-restored` | faithd follows the host's addresses, links and routes again |
+ * | `connections-unknown` | the kernel does not list connections, so a close may cut clients off without a reset |
+ * | `clients-untold` | the interface was deleted, and its clients get no reset, which needs CAP_NET_RAW |
+ * | `worker-stuck` | a worker has done no work for seconds although work waits |
  * | `worker-runs` | a worker that was stuck works again |
  *
  * @group Diagnostics
@@ -45,13 +45,13 @@ export type FaithWarningCode =
   | 'worker-runs'
 
 /**
- * A change of an interface that goes on.
+ * A restriction of an interface that goes on, or the end of one.
  *
  * @group Diagnostics
  */
 export interface FaithWarning {
-  /** The stable code that programs test. */
+  /** The stable code, for programs. */
   code: FaithWarningCode
-  /** What people read: the interface, what has changed, and why. */
+  /** A sentence for people: the interface, the change, and the reason. */
   message: string
 }
