@@ -137,7 +137,7 @@ export function destinationOf(socket: FaithEnds): FaithSocketDestination | undef
 export interface Taking {
   /** Prepares the server for connections. The returned function undoes that. */
   begin(): () => void
-  /** Tells if the server takes another connection. If it does not, the server gets its `drop` event. */
+  /** Tells if the server takes another connection. A full server emits its `drop` event. */
   admits(connection: NativeConnection): boolean
   /** Combines the server's settings for sockets with the listener's options. */
   making(options: FaithSocketOptions): SocketMaking

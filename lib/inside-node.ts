@@ -1,5 +1,5 @@
 /**
- * Uses undocumented parts of Node's sockets and servers. No other file does.
+ * Holds the code that depends on undocumented parts of Node's sockets and servers.
  *
  * Each function checks that a part exists before it uses it. If a release of Node lacks one, captured sockets and
  * attached servers do without it, and nothing fails; __test__/inside-node.spec.ts then names the missing part.

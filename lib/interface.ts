@@ -330,7 +330,8 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   /**
-   * Gives the statistics since the interface was made. After the close they stay as they were, but `shortcut` is `false`.
+   * Gives the statistics since the interface was made. After the close they stay as they were, but `shortcut` is
+   * `false`.
    *
    * @example
    * ```ts

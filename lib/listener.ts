@@ -237,8 +237,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * | smtp-server                            | its `SMTPServer`; or any other object with a Node server as `server`  |
    *
    * The socket is a {@link FaithSocket} with the server's settings: `allowHalfOpen`, `highWaterMark`, `keepAlive`,
-   * `keepAliveInitialDelay`, `noDelay` and `pauseOnConnect` apply, and `socket.server` is the server. {@link
-   * destinationOf} gives the dialled destination, also behind TLS. The sessions of ssh2 show neither socket nor
+   * `keepAliveInitialDelay`, `noDelay` and `pauseOnConnect` apply, and `socket.server` is the server.
+   * {@link destinationOf} gives the dialled destination, also behind TLS. The sessions of ssh2 show neither socket nor
    * addresses. If a session needs the destination, pass an object whose `injectSocket(socket)` makes an ssh2 `Server`
    * for each socket and injects the socket there.
    *
@@ -311,8 +311,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   /**
    * Stops capturing on these ports, closes the connections that wait to be taken, and emits `close`. Sockets already
    * taken live on as long as the interface. With `drainMs`, the call waits for them that long. It then destroys the
-   * open ones with `ERR_FAITH_CLOSED`, and their clients are reset, as at the close of the interface ({@link
-   * FaithSocket}). Spliced sockets go on. A second call waits for the same close.
+   * open ones with `ERR_FAITH_CLOSED`, and their clients are reset, as at the close of the interface
+   * ({@link FaithSocket}). Spliced sockets go on. A second call waits for the same close.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drainMs` is not a number of milliseconds
    *

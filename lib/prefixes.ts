@@ -9,7 +9,7 @@ import { show } from './option-reader.js'
  * @group Interface
  */
 export interface FaithPrefixChange {
-  /** The change. */
+  /** The operation. */
   action: 'add' | 'delete'
   /** The prefix in RFC 5952 form: `64:ff9b::/96`. */
   prefix: string

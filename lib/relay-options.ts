@@ -55,8 +55,8 @@ export interface FaithRelaySettings extends MappingOptions {
   idleTimeoutMs?: number
   /**
    * Declare a silent peer dead after this long, in milliseconds, 2000 to 64800000, to the second. A silent peer is a
-   * client or a server that answers no keep-alive probes. After one side has reset, the other may acknowledge none of
-   * its last bytes for the same time. Default 120000, two minutes.
+   * client or a server that answers no keep-alive probes. After one side has reset, the relay also gives up the other
+   * when it acknowledges none of its last bytes for this time. Default 120000, two minutes.
    */
   keepAliveTimeoutMs?: number
 
@@ -143,8 +143,8 @@ export interface FaithRelaySettings extends MappingOptions {
 
   /**
    * `true` emits `session` and `refused` events, and publishes them on the channels `faithd:session` and
-   * `faithd:refused`. Default `true`. A relay with very many short sessions is faster with `false`. {@link
-   * FaithRelay.stats} counts them in both cases.
+   * `faithd:refused`. Default `true`. A relay with very many short sessions is faster with `false`.
+   * {@link FaithRelay.stats} counts them in both cases.
    */
   sessionEvents?: boolean
 

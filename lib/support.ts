@@ -63,8 +63,8 @@ export interface FaithSupport {
   skLookup: FaithSupportCheck
   /**
    * The shortcut, which keeps the packets of established connections in the kernel: it needs Linux 6.6 with veth, and
-   * privileges as for sk_lookup. Without it they go through the process; see `shortcut` of {@link
-   * FaithInterfaceOptions}.
+   * privileges as for sk_lookup. Without it they go through the process; see `shortcut` of
+   * {@link FaithInterfaceOptions}.
    */
   shortcut: FaithSupportCheck
   /**
