@@ -127,7 +127,7 @@ test.serial(
     await using faith = await create()
     const theirs = [prefix, 'dev', 'lan0', 'metric', '20']
     await ip('route', 'add', ...theirs)
-    t.regex(await warned(faith, 'routes-lost'), /another route of it goes before/)
+    t.regex(await warned(faith, 'routes-lost'), /another route for it takes precedence/)
     await ip('route', 'del', ...theirs)
     await warned(faith, 'routes-restored')
     t.deepEqual((await ip('route', 'show', prefix)).trim().split('\n').length, 1)

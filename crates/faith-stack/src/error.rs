@@ -1,4 +1,4 @@
-//! What can go wrong while a faith interface is made, changed or listened on.
+//! The errors of creating, changing or listening on a faith interface.
 
 use std::io;
 use std::net::Ipv6Addr;
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::errno;
 
-/// A system call or netlink request that failed, on its way to the operation that needed it.
+/// A failed system call or netlink request, before it becomes the error of an operation.
 #[derive(Debug)]
 pub(crate) struct FailedCall {
     pub(crate) call: &'static str,
@@ -17,7 +17,7 @@ pub(crate) struct FailedCall {
 }
 
 impl FailedCall {
-    /// Names the call of an error.
+    /// Makes the constructor for errors of `call`.
     pub(crate) fn of<E: Into<io::Error>>(call: &'static str) -> impl Fn(E) -> Self {
         move |error| Self { call, error: error.into() }
     }
@@ -29,54 +29,53 @@ impl From<FailedCall> for io::Error {
     }
 }
 
-/// An operation on a faith interface that failed. [`code`](Self::code) is stable and what programs test;
-/// the message is for people.
+/// A failed operation on a faith interface. [`code`](Self::code) is stable: programs test it; the message is for people.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
-    /// An interface name the kernel would not take.
+    /// The interface name is illegal.
     #[error("`{0}` is not a legal interface name")]
     Name(String),
-    /// The name belongs to an interface that exists.
+    /// An interface of this name exists already.
     #[error("cannot create {0}: an interface of that name exists")]
     Exists(String),
-    /// No prefixes were given.
+    /// The options have no prefix.
     #[error("cannot create {0}: it has no prefix")]
     NoPrefix(String),
-    /// A prefix that overlaps one the interface has.
+    /// The prefix overlaps one that the interface has.
     #[error(transparent)]
     Prefix(#[from] PrefixSetError),
-    /// A prefix the interface does not have.
+    /// The interface does not have this prefix.
     #[error("{interface} has no prefix {prefix}")]
     NoSuchPrefix {
-        /// Whose.
+        /// The interface's name.
         interface: String,
-        /// Which.
+        /// The missing prefix.
         prefix: FaithPrefix,
     },
-    /// An MTU below IPv6's least or above what an interface can have.
+    /// The MTU is below IPv6's minimum or above the maximum of an interface.
     #[error("mtu {0} is outside 1280-65535")]
     Mtu(u32),
     /// keepfaith is off.
     #[error("keepfaith is 0: nothing is captured")]
     Keepfaith,
-    /// A port that another faith listener has.
+    /// Another faith listener has one of the ports.
     #[error("ports {ports} of {address} are taken by another faith listener")]
     PortTaken {
-        /// Where.
+        /// The listener's address, `[::]` for every address.
         address: String,
-        /// What was asked for.
+        /// The ports that were asked for.
         ports: PortSet,
     },
-    /// A listener's address outside every prefix.
+    /// The listener's address is outside every prefix.
     #[error("{address} is inside no prefix of {interface}")]
     AddressOutside {
-        /// Whose.
+        /// The interface's name.
         interface: String,
-        /// Which.
+        /// The listener's address.
         address: Ipv6Addr,
     },
-    /// The interface's device was deleted under it.
-    #[error("{0} was deleted by somebody else")]
+    /// Another program deleted the interface's device.
+    #[error("{0} was deleted by another program")]
     Deleted(String),
     /// The interface was closed.
     #[error("{0} is closed")]
@@ -84,30 +83,30 @@ pub enum StackError {
     /// A worker's thread has ended by itself.
     #[error("worker {worker} of {interface} has ended by itself")]
     Worker {
-        /// Whose.
+        /// The interface's name.
         interface: String,
-        /// Which, counted from 0.
+        /// The worker's number, counted from 0.
         worker: usize,
     },
     /// The host has no IPv6.
     #[error("IPv6 is disabled: {what}")]
     Ipv6 {
-        /// Where.
+        /// The cause: a sysctl, or the kernel itself.
         what: String,
         /// The remedy.
         hint: &'static str,
     },
-    /// No more listeners, or ranges of ports, fit on the interface.
+    /// The interface has no room for more listeners or ranges of ports.
     #[error("cannot {0}")]
     Full(String),
     /// The kernel refused a step.
     #[error("cannot {what}: {source}")]
     System {
-        /// The step, as in "cannot …".
+        /// The step, which completes "cannot …".
         what: String,
-        /// The system call or request.
+        /// The system call or netlink request.
         syscall: &'static str,
-        /// Why.
+        /// The kernel's error.
         source: io::Error,
         /// The remedy.
         hint: Option<&'static str>,
@@ -136,13 +135,13 @@ impl StackError {
         Self::system(what, call, error)
     }
 
-    /// A thread could not be started.
+    /// Makes the error of a thread that could not be started.
     pub fn threads(what: impl Into<String>, source: io::Error) -> Self {
         Self::system(what, "clone", source)
     }
 
-    /// The stable code: an errno's name where the kernel refused, else one of faithd's own. `None` of an
-    /// [`errno`](Self::errno) that has no name here; `ERR_FAITH_SYSTEM` where the system failed without an errno.
+    /// The stable code: the errno's name if the kernel refused, else one of faithd's own. `ERR_FAITH_SYSTEM` for a system
+    /// error without an errno; `None` for an [`errno`](Self::errno) without a name.
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
         Some(match self {
@@ -182,7 +181,7 @@ impl StackError {
         }
     }
 
-    /// The errno, where the kernel refused.
+    /// The errno, if the kernel refused.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
         match self {
@@ -191,7 +190,7 @@ impl StackError {
         }
     }
 
-    /// The system call or netlink request, where the kernel refused.
+    /// The system call or netlink request, if the kernel refused.
     #[must_use]
     pub fn syscall(&self) -> Option<&'static str> {
         match self {
@@ -204,7 +203,7 @@ impl StackError {
 pub(crate) const NEEDS: &str =
     "run as root, or give CAP_NET_ADMIN (the interface) and CAP_SYS_ADMIN (its network namespace)";
 
-/// The remedy where clone(2) gives `EAGAIN`.
+/// The remedy if clone(2) returns `EAGAIN`.
 pub(crate) const MORE_THREADS: &str = "raise the limit of threads: pids.max of the cgroup (TasksMax= of a systemd service), \
                                 ulimit -u, or kernel.threads-max";
 
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_and_an_errno_are_what_the_kernel_gave() {
+    fn code_and_errno_are_the_kernels() {
         let known = failed(Errno::PERM.into());
         assert_eq!((known.code(), known.errno()), (Some("EPERM"), Some(1)));
         let unknown = failed(io::Error::from_raw_os_error(511));

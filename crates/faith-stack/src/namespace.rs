@@ -1,8 +1,8 @@
 //! The private network namespace of a faith interface, and the thread it belongs to.
 //!
-//! Everything made inside it (the stack's device, routes, listening sockets, the `sk_lookup` program) is made by
-//! this thread. When the thread and the last socket are gone the kernel takes the namespace down, so nothing
-//! has to be cleaned up, however the process ends.
+//! This thread makes everything inside the namespace: the stack's device, routes, listening sockets and the `sk_lookup`
+//! program. When the thread and the last socket are gone, the kernel removes the namespace. So no clean-up is needed,
+//! even if the process is killed.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ use crate::steer::Steering;
 use crate::tcp_settings::TcpSettings;
 use crate::thread::{self, Begun};
 
-/// Metrics of the default routes inside, of which the lower one is taken while it is there.
+/// Metrics of the default routes inside. The kernel uses the lower one while it exists.
 const BY_SHORTCUT: u32 = 512;
 const BY_PUMP: u32 = 1024;
 
@@ -35,20 +35,20 @@ pub(crate) struct Namespace {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the thread inside works with.
+/// The state of the thread inside.
 pub(crate) struct Inside {
     netlink: Netlink,
     loopback: Device,
     mss: u32,
     pub(crate) steering: Option<Steering>,
-    /// Why there is no steering although it was asked for.
+    /// The reason for having no steering although it was asked for.
     pub(crate) unsteered: Option<String>,
 }
 
 impl Namespace {
-    /// Makes the namespace with `queues` queues of the stack's device, which are returned. TCP is set there as `host` has
-    /// it. `steer` loads the `sk_lookup` program where kernel and privileges allow it; why they do not is in
-    /// [`unsteered`](Inside::unsteered).
+    /// Makes the namespace, with the TCP settings of `host`, and returns the `queues` queues of the stack's device. `steer`
+    /// loads the `sk_lookup` program if kernel and privileges allow it; if not, [`unsteered`](Inside::unsteered) has the
+    /// reason.
     pub(crate) fn create(
         interface: &str,
         mtu: u32,
@@ -73,13 +73,13 @@ impl Namespace {
         Ok((Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) }, tuns))
     }
 
-    /// Runs `job` inside, soon; `false` when the namespace is gone.
+    /// Runs `job` soon on the thread inside. Returns false if the namespace is gone.
     pub(crate) fn post(&self, job: impl FnOnce(&mut Inside) + Send + 'static) -> bool {
         let jobs = self.jobs.lock();
         jobs.as_ref().is_some_and(|jobs| jobs.send(Box::new(job)).is_ok())
     }
 
-    /// Runs `job` inside and waits for what it returns; `None` when the namespace is gone.
+    /// Runs `job` on the thread inside and waits for its result. `None` if the namespace is gone.
     pub(crate) fn run<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Inside) -> R + Send + 'static,
@@ -135,25 +135,25 @@ impl Inside {
         Ok((Self { netlink, loopback, mss, steering, unsteered }, tuns))
     }
 
-    /// Makes a pair whose other end, `name`, is in the namespace `host`.
+    /// Makes a veth pair whose other end, `name`, is in the namespace `host`.
     pub(crate) fn make_pair(&self, name: &str, host: BorrowedFd<'_>, mtu: u32) -> io::Result<()> {
         self.netlink.add_pair(END_INSIDE, name, host, MAC)?;
         self.netlink.bring_up(END_INSIDE, mtu, QUEUE)?;
         Ok(())
     }
 
-    /// Sends whatever leaves by the pair.
+    /// Routes all outgoing packets by the pair.
     pub(crate) fn take_shortcut(&self) -> io::Result<()> {
         self.netlink.add_default_route(self.netlink.device(END_INSIDE)?, BY_SHORTCUT, self.mss)
     }
 
-    /// Sends whatever leaves by the pump again, and takes the pair away, on the host too.
+    /// Removes the pair, on the host too, so that all outgoing packets go through the pump again.
     pub(crate) fn leave_shortcut(&self) {
-        // It may be gone already, and then there is nothing to do.
+        // The pair may be gone already.
         let _ = self.netlink.remove(END_INSIDE);
     }
 
-    /// Makes every address of `prefix` the namespace's own.
+    /// Makes every address of `prefix` local to the namespace.
     pub(crate) fn add_prefix(&self, prefix: &FaithPrefix) -> io::Result<()> {
         self.netlink.add_local(prefix, self.loopback)
     }
@@ -164,8 +164,8 @@ impl Inside {
     }
 }
 
-/// Settings of the namespace that netlink has no message for. A read-only /proc/sys (a container's) leaves the
-/// kernel's defaults, with which everything works but for accept queues shorter than asked for.
+/// Sets sysctls of the namespace that have no netlink message. If /proc/sys is read-only, as in a container, the kernel's
+/// defaults remain: everything works, but accept queues may be shorter than asked for.
 fn tune() {
     for (setting, value) in [
         ("core/somaxconn", "65535"),
@@ -178,9 +178,9 @@ fn tune() {
     }
 }
 
-/// Explains why a network namespace cannot be named.
+/// Makes the error message for a network namespace that cannot be opened.
 pub(crate) fn no_proc(error: &io::Error) -> String {
     format!(
-        "cannot open /proc/thread-self/ns/net, by which programs get into a network namespace: {error}; mount /proc"
+        "cannot open /proc/thread-self/ns/net to attach a BPF program to the network namespace: {error}; mount /proc"
     )
 }

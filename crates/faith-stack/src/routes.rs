@@ -1,10 +1,10 @@
-//! Puts back what the host may lose of a faith interface: its prefixes' routes and its own address.
+//! Puts the routes of a faith interface's prefixes and its own address back if the host loses them.
 //!
-//! It leaves routes alone where they are not faithd's to make.
+//! It leaves the routes alone if the operator makes them.
 //!
-//! The kernel forgets both when the device goes down, its IPv6 is switched off, or its MTU falls below 1280; and any
-//! program may delete them. They are put back when they are found missing, but not without end: of two programs that
-//! contradict each other one has to give in.
+//! The kernel deletes both when the device goes down, its IPv6 is disabled, or its MTU falls below 1280, and any program
+//! may delete them. The watch puts them back when it finds them missing, but only so often: if another program keeps
+//! deleting them, one of the two has to give in.
 
 use std::io;
 use std::sync::Arc;
@@ -20,26 +20,26 @@ use crate::netlink::{Device, METRIC, Netlink};
 use crate::shared::Shared;
 use crate::warning::What;
 
-/// Routes are put back so often within a [`WINDOW`].
+/// The watch puts routes back at most this often within a [`WINDOW`].
 const MOST: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 const RESTORATIONS: Rate = Rate::new(MOST, WINDOW);
 
-/// From a change to the look at it: `ip route flush` deletes in rounds, until it finds nothing more.
+/// The delay between a change and the look at it: `ip route flush` deletes in rounds, until it finds no more routes.
 const SOON: Duration = Duration::from_millis(100);
 
 /// The routes of one interface.
 pub(crate) struct Routes {
     shared: Arc<Shared>,
     device: Device,
-    /// Locked while prefixes change; says whether the interface is open.
+    /// True while the interface is open. Locked while prefixes change.
     open: Arc<Mutex<bool>>,
-    /// Whether the routes are faithd's to make.
+    /// True if faithd makes the routes.
     ours: bool,
-    /// Those that are not there, and that was said.
+    /// The prefixes without a route, of which a warning was sent.
     lost: Vec<FaithPrefix>,
     restorations: Allowance,
-    /// When to look next.
+    /// The time of the next look, if one is needed.
     due: Option<Instant>,
 }
 
@@ -57,7 +57,7 @@ impl Routes {
         }
     }
 
-    /// Whether a notice is a reason to look.
+    /// Returns true if a notice is a reason to look.
     pub(crate) fn concerns(&self, subject: Subject<'_>) -> bool {
         match subject {
             Subject::Link(index) => index == self.device.index(),
@@ -68,20 +68,20 @@ impl Routes {
         }
     }
 
-    /// Takes note that something may have changed.
+    /// Schedules a look, because something may have changed.
     pub(crate) fn changed(&mut self) {
         self.due.get_or_insert_with(|| Instant::now() + SOON);
     }
 
-    /// How long until the next look is due.
+    /// The time until the next look; `Duration::MAX` if none is needed.
     pub(crate) fn due(&self) -> Duration {
         self.due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()))
     }
 
-    /// Puts back what is missing.
+    /// Puts back the missing routes and the own address.
     ///
     /// # Errors
-    /// The kernel cannot be asked. What it refuses is a warning.
+    /// The kernel cannot be asked. A route that it refuses is a warning.
     pub(crate) fn look(&mut self, netlink: &Netlink) -> io::Result<()> {
         let open = Arc::clone(&self.open);
         let Some(open) = open.try_lock() else {
@@ -93,7 +93,7 @@ impl Routes {
         if !*open || netlink.is_up(self.device)?.is_none() {
             return Ok(());
         }
-        // Refused while the device has no IPv6, like the routes, which say so.
+        // The kernel refuses this while the device has no IPv6. It refuses the routes too, which warns.
         let _ = netlink.add_own_address(self.device);
         if !self.ours {
             return Ok(());
@@ -137,7 +137,7 @@ impl Routes {
     }
 
     fn restore(&self, netlink: &Netlink, prefix: &FaithPrefix) -> io::Result<Found> {
-        let elsewhere = || Found::Refused("another route of it goes before".to_owned());
+        let elsewhere = || Found::Refused("another route for it takes precedence".to_owned());
         match netlink.routed_to(prefix)? {
             Some((_, Some(device))) if device == self.device => return Ok(Found::There),
             Some((metric, _)) if metric <= METRIC => return Ok(elsewhere()),
@@ -153,7 +153,7 @@ impl Routes {
                     self.shared.name
                 )),
                 Some(Errno::NETDOWN) => Found::Refused("the interface is down".to_owned()),
-                Some(_) => Found::Refused(format!("{error}; IPv6 takes an MTU of 1280 or more")),
+                Some(_) => Found::Refused(format!("{error}; IPv6 needs an MTU of 1280 or more")),
                 None => return Err(error),
             },
         })
@@ -167,7 +167,7 @@ enum Found {
     Refused(String),
 }
 
-/// Takes one restoration; whether it was the last for now.
+/// Takes one restoration. Returns true if none is left for now.
 fn is_last(restorations: &Allowance, now: Instant) -> bool {
     restorations.take(RESTORATIONS, now);
     !restorations.is_left(RESTORATIONS, now)
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_are_put_back_so_often_and_then_again_after_a_while() {
+    fn routes_are_put_back_five_times_a_minute() {
         let restorations = Allowance::default();
         let begun = Instant::now();
         for taken in 1..=MOST {

@@ -1,17 +1,16 @@
-//! Steering of TCP connections to faith listeners by the `sk_lookup` program of `bpf/steer.bpf.c`.
+//! Steers TCP connections to faith listeners, by the `sk_lookup` program of `bpf/steer.bpf.c`.
 //!
-//! A faith listener takes any set of ports and perhaps one address only, which bind(2) has no words for:
-//! its socket waits on an ephemeral port of `::1`, and the program sends it the connections it is for.
-//! What goes where is in three maps of the kernel; this module loads the program, attaches it to the
-//! private namespace and is the only writer of the maps.
+//! A faith listener takes any set of ports, and perhaps one address only. bind(2) cannot express that, so the listener's
+//! socket waits on an ephemeral port of `::1`, and the program steers its connections there. Three kernel maps hold the
+//! rules. This module loads the program, attaches it to the private namespace and is the only writer of the maps.
 //!
-//! The maps know rules only as their parts. The rules themselves are kept here, and everything the maps
-//! hold follows from them: a rule has one slot of `listeners`, an entry of `ports` for each block of its
-//! ports, and, if it names an address, a table that it shares with the other rules of that address.
+//! The maps hold only parts of rules. This module keeps the rules themselves, and the maps follow from them: a rule has
+//! one slot of `listeners`, an entry of `ports` for each block of its ports, and, if it names an address, a table that it
+//! shares with the other rules of that address.
 //!
-//! Writing order matters, because connections arrive meanwhile. A rule is written from its far end, the
-//! socket first, then the ports that lead to it, then the address that leads to those; and erased from
-//! its near end. So a lookup finds all of a path or none of it.
+//! The order of writes matters, because connections arrive meanwhile. `write` enters a rule from its far end: the socket
+//! first, then the ports that lead to it, then the address that leads to those. `erase` begins at the near end. So a
+//! lookup finds a whole path or none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -33,43 +32,43 @@ mod tests;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/steer.bpf.o");
 
-/// Rules in all: each has a slot of its own, and may have an address of its own.
+/// The most rules. Each has its own slot, and may have its own address.
 const MAX_RULES: u32 = 1024;
-/// Aligned power-of-two blocks of ports, over all rules.
+/// The most aligned power-of-two blocks of ports, over all rules.
 const MAX_PORT_BLOCKS: u32 = 16384;
 
-/// The table of rules that name no address. The program knows this number.
+/// The table of rules without an address. The program has the same constant.
 const WILDCARD_TABLE: u32 = 0;
 
-/// Why connections cannot be steered.
+/// Errors of steering connections.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SteerError {
     /// The kernel is too old, built without it, or keeps it from this user.
     #[error(
-        "{}; it takes Linux 5.9, and CAP_BPF and CAP_NET_ADMIN outside of any user namespace",
+        "{}; it needs Linux 5.9, and CAP_BPF and CAP_NET_ADMIN outside any user namespace",
         .0.of("sk_lookup")
     )]
     Unavailable(ProgramRefused),
     /// A map has no room for the rule.
     #[error("at most {limit} {of} fit on an interface")]
     Full {
-        /// What there are too many of.
+        /// The kind of entries.
         of: &'static str,
-        /// How many there may be.
+        /// The most entries.
         limit: u32,
     },
     /// The kernel refused an entry.
     #[error("cannot write the sk_lookup map `{map}`: {source}")]
     Map {
-        /// Its name in `bpf/steer.bpf.c`.
+        /// The map's name in `bpf/steer.bpf.c`.
         map: &'static str,
-        /// Why.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
 impl SteerError {
-    /// As the error of an interface, of a listener of `ports`.
+    /// Makes the interface's error for a listener of `ports`.
     pub(crate) fn of_ports(self, ports: &PortSet) -> StackError {
         let what = format!("steer ports {ports}");
         match self {
@@ -84,7 +83,7 @@ impl SteerError {
     }
 }
 
-/// Names a rule until it is removed; never given out twice.
+/// Identifies a rule until it is removed. No id is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RuleId(u64);
 
@@ -130,15 +129,15 @@ impl Steering {
         Ok(Self { addresses, ports, listeners, rules: BTreeMap::new(), next_rule: 0, _program: ebpf })
     }
 
-    /// Sends connections to `ports` of `address`, or of every address that has no rule for the port, to
-    /// the `SO_REUSEPORT` group of `socket`, a listening socket of the attached namespace.
+    /// Steers connections to `ports` of `address` to the `SO_REUSEPORT` group of `socket`, a listening socket of the
+    /// attached namespace. Without an address, the rule applies to every address that has no rule for the port.
     ///
-    /// Rules of one address, or of the wildcard, must not share a port. `socket` stands for its group:
-    /// when it is closed the rule steers nothing more, whatever else of the group is open.
+    /// Rules of one address, or of the wildcard, must not share a port. `socket` represents its group: once it is closed,
+    /// the rule steers no connection, even if other sockets of the group are open.
     ///
     /// # Errors
-    /// [`SteerError::Full`], or [`SteerError::Map`] with what the kernel said (`EOPNOTSUPP`: `socket` does
-    /// not listen). No part of the rule remains then.
+    /// [`SteerError::Full`], or [`SteerError::Map`] with the kernel's error (`EOPNOTSUPP`: `socket` does not listen). An
+    /// error leaves no part of the rule behind.
     pub(crate) fn add(
         &mut self,
         address: Option<Ipv6Addr>,
@@ -152,7 +151,7 @@ impl Steering {
             blocks: self.blocks_for(ports)?,
         };
         if let Err(error) = self.write(&rule, socket) {
-            // The first error is the one to tell.
+            // The caller gets the first error.
             let _ = self.erase(&rule);
             return Err(error);
         }
@@ -162,10 +161,10 @@ impl Steering {
         Ok(id)
     }
 
-    /// Stops steering by a rule. Connections it has brought go on. An id that was removed is ignored.
+    /// Removes a rule. Its connections go on. Ignores an id that was removed already.
     ///
     /// # Errors
-    /// [`SteerError::Map`]: an entry that is left behind would steer to the listener that gets its slot next.
+    /// [`SteerError::Map`]: an entry remains, and would steer to the listener that gets its slot next.
     pub(crate) fn remove(&mut self, id: RuleId) -> Result<(), SteerError> {
         self.rules.remove(&id).map_or(Ok(()), |rule| self.erase(&rule))
     }
@@ -212,9 +211,9 @@ impl Steering {
         Ok(())
     }
 
-    /// Takes `rule`, which is not among the rules (any more, or yet), out of the maps. What a failed
-    /// [`write`](Self::write) did not reach is not there to be taken out, and that is no error. Takes out all that it
-    /// can, and gives the first error.
+    /// Removes the entries of `rule` from the maps; `rule` must not be in `rules`. Entries that a failed
+    /// [`write`](Self::write) did not reach are absent, which is no error. Removes as many entries as it can, and returns
+    /// the first error.
     fn erase(&mut self, rule: &Rule) -> Result<(), SteerError> {
         let mut erased = Ok(());
         if let Some(address) = rule.address
@@ -229,7 +228,7 @@ impl Steering {
     }
 }
 
-/// `1 << free_bits` ports from `first` on, a multiple of that: the unit of a trie of prefixes.
+/// A block of `1 << free_bits` ports from `first` on, which is a multiple of that number: one prefix of the trie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PortBlock {
     first: u32,
@@ -237,13 +236,13 @@ struct PortBlock {
 }
 
 impl PortBlock {
-    /// The fewest blocks that make up `range`, in order; 30 at the most.
+    /// The fewest blocks that make up `range`, in order; at most 30.
     fn cover(range: RangeInclusive<u16>) -> impl Iterator<Item = Self> {
         let end = u32::from(*range.end()) + 1;
         let mut first = u32::from(*range.start());
         std::iter::from_fn(move || {
             let left = end.checked_sub(first).filter(|left| *left > 0)?;
-            // Port 0 is aligned to everything: 32 zeros then, of which ilog2() lets 16 pass.
+            // Port 0 has 32 trailing zeros, which ilog2() limits to 16.
             let free_bits = first.trailing_zeros().min(left.ilog2());
             let block = Self { first, free_bits };
             first += 1 << free_bits;
@@ -271,7 +270,7 @@ fn refused(map: &'static str, error: MapError) -> SteerError {
 fn unless_absent(map: &'static str, removed: Result<(), MapError>) -> Result<(), SteerError> {
     let Err(error) = removed else { return Ok(()) };
     let source = refused_entry(error);
-    // A socket that was closed has left `listeners` by itself, and the kernel says EINVAL of an empty slot.
+    // The kernel has removed a closed socket from `listeners`, and returns EINVAL for an empty slot.
     match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => Ok(()),
         _ => Err(SteerError::Map { map, source }),

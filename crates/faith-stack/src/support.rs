@@ -1,7 +1,7 @@
-//! What this host lets a faith interface do, found out by trying it where nothing of it stays.
+//! Finds out what this host allows a faith interface, by trying it without a trace.
 //!
-//! A thread of its own asks whether it may make a device here, moves into a new network namespace, makes the stack's
-//! device and attaches the programs there, and ends. The kernel takes all of it down with the thread.
+//! A thread tests if it may make a device here. It then moves into a new network namespace, makes the stack's device and
+//! attaches the programs there, and ends. The kernel removes all of it with the thread.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -16,25 +16,25 @@ use crate::namespace::no_proc;
 use crate::shortcut::Shortcut;
 use crate::steer::Steering;
 
-/// What can be done, and what stands in the way of what cannot.
+/// The features of this host, each with the obstacle if it is missing.
 #[derive(Debug, Clone)]
 pub struct Support {
     /// TUN devices in the calling thread's network namespace: /dev/net/tun and `CAP_NET_ADMIN`.
     pub tun: Result<(), Obstacle>,
-    /// IPv6: that the kernel has it, and not every interface is without.
+    /// IPv6 in the kernel, and not disabled on every interface.
     pub ipv6: Result<(), Obstacle>,
-    /// Network namespaces, with a device inside where devices can be made at all: `CAP_SYS_ADMIN`.
+    /// Network namespaces, with a device inside if devices are possible at all: `CAP_SYS_ADMIN`.
     pub namespace: Result<(), Obstacle>,
-    /// Steering by `sk_lookup`: Linux 5.9, `CAP_BPF` and `CAP_NET_ADMIN` outside of any user namespace.
+    /// Steering by `sk_lookup`: Linux 5.9, `CAP_BPF` and `CAP_NET_ADMIN` outside any user namespace.
     pub sk_lookup: Result<(), Obstacle>,
-    /// A shortcut for established TCP: Linux 6.6 with veth, `CAP_BPF` and `CAP_NET_ADMIN` outside of any user namespace.
+    /// A shortcut for established TCP: Linux 6.6 with veth, `CAP_BPF` and `CAP_NET_ADMIN` outside any user namespace.
     pub shortcut: Result<(), Obstacle>,
 }
 
-/// Why something cannot be done.
+/// The reason a feature is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Obstacle {
-    /// What failed, and why.
+    /// The step that failed, and its error.
     pub message: String,
     /// The remedy.
     pub hint: String,
@@ -54,8 +54,10 @@ impl Support {
         let tried =
             thread.and_then(|thread| thread.join().map_err(|_| io::Error::other("the probe panicked")));
         tried.unwrap_or_else(|error| {
-            let obstacle =
-                Obstacle::new(format!("nothing could be tried, for want of a thread: {error}"), MORE_THREADS);
+            let obstacle = Obstacle::new(
+                format!("not tried, because no thread could be started: {error}"),
+                MORE_THREADS,
+            );
             Self {
                 tun: Err(obstacle.clone()),
                 ipv6: Err(obstacle.clone()),
@@ -72,11 +74,11 @@ impl Support {
             .map_err(|error| Obstacle::new(error.to_string(), error.hint().unwrap_or_default()));
         if let Err(error) = netns::unshare_network() {
             let obstacle = no_namespace(&error);
-            let untried = format!("not tried, because it takes a network namespace: {error}");
+            let untried = format!("not tried, because it needs a network namespace: {error}");
             let rest = Err(Obstacle::new(untried, &obstacle.hint));
             return Self { tun, ipv6, namespace: Err(obstacle), sk_lookup: rest.clone(), shortcut: rest };
         }
-        // Why there can be no device is the other answer's to say.
+        // If devices are impossible, `tun` has the reason.
         let namespace = if tun.is_ok() { Tun::create(STACK, 1).map(drop).map_err(no_tun) } else { Ok(()) };
         let here = netns::current().map_err(|error| Obstacle::new(no_proc(&error), "mount /proc"));
         let attached = |attach: fn(BorrowedFd<'_>) -> Result<(), String>| {
@@ -94,7 +96,7 @@ impl Support {
 }
 
 const BPF_HINT: &str = "run as root, or give CAP_BPF and CAP_NET_ADMIN (before Linux 5.8: CAP_SYS_ADMIN), outside \
-                        of any user namespace";
+                        any user namespace";
 
 fn no_tun(error: TunError) -> Obstacle {
     let forbidden = matches!(&error, TunError::Attach(why) if why.kind() == io::ErrorKind::PermissionDenied);
@@ -110,7 +112,7 @@ fn no_tun(error: TunError) -> Obstacle {
 fn no_namespace(error: &io::Error) -> Obstacle {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "run as root, or give CAP_SYS_ADMIN; a seccomp filter must let unshare(2) pass too"
+            "run as root, or give CAP_SYS_ADMIN; a seccomp filter must allow unshare(2) too"
         }
         io::ErrorKind::StorageFull => "raise the sysctl user.max_net_namespaces",
         _ => "use a kernel that has network namespaces (CONFIG_NET_NS)",

@@ -1,4 +1,4 @@
-//! Warnings: the interface goes on, but not as it was asked to, or not as it did before.
+//! Warnings: the interface goes on, but without something that was asked for or that worked before.
 
 use std::fmt;
 use std::io;
@@ -11,8 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 /// Called with every warning, from any thread of the interface. It must not block.
 pub type WarningCallback = Box<dyn Fn(Warning) + Send + Sync>;
 
-/// A change of an interface that goes on. [`code`](Self::code) is stable and what programs test; the
-/// message is for people.
+/// A change of an interface that goes on. [`code`](Self::code) is stable: programs test it; the message is for people.
 #[derive(Debug, Clone)]
 pub struct Warning {
     interface: Arc<str>,
@@ -56,43 +55,49 @@ impl fmt::Display for Warning {
                 f,
                 "listeners of several ports are made on demand, so the first connection to a port waits: {why}"
             ),
-            What::NoSpread(why) => write!(f, "the kernel spreads packets over the workers by itself: {why}"),
-            What::NotBatched(error) => write!(f, "workers are scheduled as any thread: {error}"),
+            What::NoSpread(why) => {
+                write!(f, "the kernel spreads packets over the workers without faithd's program: {why}")
+            }
+            What::NotBatched(error) => {
+                write!(f, "workers keep the ordinary scheduling policy, not SCHED_BATCH: {error}")
+            }
             What::NoSplice(error) => write!(
                 f,
-                "splice(2) is refused, by a seccomp filter perhaps: {error}; the relay copies bulk, which takes more \
-                 processor time"
+                "splice(2) is refused, perhaps by a seccomp filter: {error}; the relay copies bulk instead, which takes \
+                 more processor time"
             ),
             What::ShortcutLost(why) => {
                 write!(f, "the shortcut is disabled, so every packet goes through this process: {why}")
             }
             What::ShortcutStuck { what, error } => write!(f, "cannot {what} the shortcut: {error}"),
-            What::SteeringStuck(error) => write!(f, "a closed listener is still steered to: {error}"),
+            What::SteeringStuck(error) => {
+                write!(f, "the kernel still steers connections to a closed listener: {error}")
+            }
             What::RoutesLost { prefixes, why } => {
                 write!(f, "the host no longer routes {} here: {why}", list(prefixes))
             }
             What::RoutesRestored(prefixes) => {
-                write!(f, "the host had lost its route here for {}, and has it again", list(prefixes))
+                write!(f, "the host routes {} here again", list(prefixes))
             }
             What::RoutesContested(pause) => write!(
                 f,
-                "something deletes the routes as often as faithd puts them back; faithd waits {} s: stop the other \
+                "another program deletes the routes as often as faithd puts them back; faithd waits {} s: stop that \
                  program, or route by hand (routes: false, --no-routes)",
                 pause.as_secs()
             ),
             What::Unwatched(error) => write!(
                 f,
-                "cannot follow the host's addresses, links and routes: {error}; until faithd can, it takes every IPv4 \
-                 address for the host's own and denies it"
+                "cannot follow the host's addresses, links and routes: {error}; until it can, faithd treats every IPv4 \
+                 address as the host's own and denies it"
             ),
-            What::Watched => f.write_str("the host's addresses, links and routes are followed again"),
+            What::Watched => f.write_str("faithd follows the host's addresses, links and routes again"),
             What::ConnectionsUnknown(error) => write!(
                 f,
-                "cannot list the connections that end: {error}; clients may be cut off, and not be told"
+                "cannot list the connections that end: {error}; clients may be cut off without a reset"
             ),
             What::ClientsUntold(why) => write!(
                 f,
-                "the interface was deleted, and its clients are not told, which takes CAP_NET_RAW: {why}"
+                "the interface was deleted, and its clients get no reset, which needs CAP_NET_RAW: {why}"
             ),
             What::WorkerStuck { worker, waited } => {
                 write!(
@@ -128,11 +133,11 @@ pub(crate) enum What {
     WorkerRuns { worker: usize },
 }
 
-/// Where the threads of an interface send their warnings.
+/// Sends the warnings of an interface's threads to its owner.
 #[derive(Clone)]
 pub(crate) struct Warnings {
     interface: Arc<str>,
-    /// Until the interface is closed.
+    /// `None` once the interface is closed.
     callback: Arc<Mutex<Option<WarningCallback>>>,
 }
 
@@ -147,7 +152,7 @@ impl Warnings {
         }
     }
 
-    /// Lets go of the callback, and of what it keeps alive.
+    /// Drops the callback, and the values that it keeps alive.
     pub(crate) fn end(&self) {
         let callback = self.callback().take();
         drop(callback);

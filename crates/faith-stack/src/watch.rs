@@ -1,8 +1,8 @@
-//! The watch: one thread of an interface that sees what changes on the host, and whether the workers work.
+//! The watch: one thread of an interface that notices changes on the host and stuck workers.
 //!
-//! It looks at everything once, and again when the kernel says that something may have changed (see
-//! [`notices`](crate::netlink::notices)): at the host's own addresses, the shortcut's pair, and the routes. When it
-//! cannot look any more, nothing is known of the host's addresses, so that all are denied; it tries again until it can.
+//! It looks at the host's own addresses, the shortcut's pair and the routes: once at the start, and again whenever the
+//! kernel says that they may have changed (see [`notices`](crate::netlink::notices)). While it cannot look, the host's
+//! addresses are unknown, so the relay denies all of them. It tries again until it can.
 
 use std::convert::identity;
 use std::io;
@@ -24,19 +24,19 @@ use crate::thread::{self, Begun};
 use crate::warning::{Warnings, What};
 use crate::watchdog::Watchdog;
 
-/// How long the watch rests before it tries again, at first and at most.
+/// The first and the longest pause before the watch tries again.
 const REST: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
-/// The thread, in the network namespace of the thread that started it.
+/// The thread, in the network namespace of its starter.
 pub(crate) struct Watch(Mutex<Option<Running>>);
 
 struct Running {
-    /// An eventfd that the thread looks at.
+    /// An eventfd that stops the thread.
     stop: OwnedFd,
     thread: JoinHandle<()>,
 }
 
-/// Everything that is looked at.
+/// The parts that the watch looks at.
 pub(crate) struct Watched {
     pub(crate) own: Arc<OwnAddresses>,
     pub(crate) guard: Option<Guard>,
@@ -46,10 +46,10 @@ pub(crate) struct Watched {
 }
 
 impl Watch {
-    /// Starts the thread; returns once it has looked at everything.
+    /// Starts the thread, and returns after its first look.
     ///
     /// # Errors
-    /// The thread cannot be started, or cannot look. What goes wrong later is a warning.
+    /// The thread cannot be started, or cannot look. Later failures are warnings.
     pub(crate) fn start(name: &str, mut watched: Watched) -> Result<Self, FailedCall> {
         let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(FailedCall::of("eventfd"))?;
         let stopped = stop.try_clone().map_err(FailedCall::of("fcntl"))?;
@@ -65,7 +65,7 @@ impl Watch {
     pub(crate) fn stop(&self) {
         let running = self.0.lock().take();
         if let Some(Running { stop, thread }) = running {
-            // The counter of an eventfd that is written to once has room.
+            // This cannot block: the counter of the eventfd is written to only once.
             let _ = rustix::io::write(&stop, &1_u64.to_ne_bytes());
             let _ = thread.join();
         }
@@ -73,7 +73,7 @@ impl Watch {
 }
 
 impl Watched {
-    /// Looks again and again, until it is stopped.
+    /// Looks repeatedly, until the watch is stopped.
     fn follow(&mut self, stop: BorrowedFd<'_>, state: &mut State) -> Result<(), FailedCall> {
         let mut notices = Notices::subscribe()?;
         let netlink = Netlink::connect()?;
@@ -105,11 +105,11 @@ impl Watched {
     }
 }
 
-/// Whether the watch can look.
+/// The watch's ability to look, with the warnings about it.
 struct State {
     own: Arc<OwnAddresses>,
     warnings: Warnings,
-    /// Until the first look.
+    /// Reports the first look to the starter; `None` after that.
     begun: Option<Begun<(), FailedCall>>,
     blind: bool,
 }
@@ -128,7 +128,7 @@ impl State {
         }
     }
 
-    /// Whether it is worth trying again.
+    /// Handles a failure. Returns true if the watch shall try again.
     fn failed(&mut self, failed: FailedCall) -> bool {
         self.own.forget();
         if let Some(begun) = self.begun.take() {
@@ -142,17 +142,17 @@ impl State {
     }
 }
 
-/// A watch that panics sees nothing any more, and will not see again.
+/// Handles a panic: the watch never looks again.
 impl Drop for State {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let panic = "the thread that does so has panicked; create the interface again";
+            let panic = "the watch thread has panicked; create the interface again";
             self.failed(FailedCall::of("clone")(io::Error::other(panic)));
         }
     }
 }
 
-/// Runs `follow` until it ends in order: anew whenever it fails, at growing distances.
+/// Runs `follow` until it ends in order. Restarts it whenever it fails, after growing pauses.
 fn persist(
     stop: BorrowedFd<'_>,
     state: &mut State,
@@ -161,7 +161,7 @@ fn persist(
     let [first, most] = REST;
     let mut rest = first;
     while let Err(failed) = follow(state) {
-        // It has failed again before it could look once, or it had worked.
+        // If `blind`, it failed again before its first look; otherwise it had worked.
         rest = if state.blind { (rest * 2).min(most) } else { first };
         if !state.failed(failed) || is_readable_within(stop, rest) {
             return;
@@ -189,7 +189,7 @@ mod tests {
 
     type Attempt<'a> = &'a dyn Fn(&mut State) -> Result<(), FailedCall>;
 
-    /// Runs a watch whose attempts do what `attempts` say; the codes of its warnings.
+    /// Runs a watch with these attempts, and returns the codes of its warnings.
     fn run(attempts: &mut dyn Iterator<Item = Attempt<'_>>) -> Vec<&'static str> {
         run_on(&Arc::new(OwnAddresses::unknown()), attempts)
     }
@@ -205,7 +205,7 @@ mod tests {
         let watch = AssertUnwindSafe(move || {
             persist(stop.as_fd(), &mut state, |state| attempts.next().expect("no further attempt")(state));
         });
-        // Only what a test does on purpose is no failure of it.
+        // Any other panic than the one on purpose is a failure.
         if let Err(panic) = catch_unwind(watch)
             && !panic.is::<OnPurpose>()
         {
@@ -221,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_goes_blind_denies_everything_until_it_sees_again_and_says_both_once() {
+    fn a_watch_that_cannot_look_denies_every_address_until_it_can_and_warns_of_both_once() {
         let broke = || Err(FailedCall::of("recvfrom")(io::Error::other("the socket broke")));
         let works_then_breaks = |state: &mut State| {
             look(state);
             broke()
         };
         let cannot_begin = |state: &mut State| {
-            assert!(state.own.contains(ELSEWHERE), "nothing is known, so nothing is permitted");
+            assert!(state.own.contains(ELSEWHERE), "the addresses are unknown, so all are denied");
             broke()
         };
         let works = |state: &mut State| {
@@ -241,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_cannot_begin_is_not_tried_again() {
+    fn a_watch_that_fails_before_its_first_look_is_not_tried_again() {
         let cannot_begin = |_: &mut State| Err(FailedCall::of("socket")(io::Error::other("no socket")));
         let attempts: [Attempt<'_>; 1] = [&cannot_begin];
         assert_eq!(run(&mut attempts.into_iter()), [""; 0]);
     }
 
     #[test]
-    fn a_watch_that_panics_denies_everything_and_says_so() {
+    fn a_watch_that_panics_denies_every_address_and_warns() {
         let own = Arc::new(OwnAddresses::unknown());
         let panics = |state: &mut State| {
             look(state);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_is_stopped_has_nothing_to_say() {
+    fn a_watch_that_is_stopped_does_not_warn() {
         let own = Arc::new(OwnAddresses::unknown());
         let works = |state: &mut State| {
             look(state);

@@ -1,4 +1,4 @@
-//! How an interface is made.
+//! Creates an interface.
 
 use std::sync::{Arc, Once};
 
@@ -31,7 +31,7 @@ use crate::watch::{Watch, Watched};
 use crate::watchdog::Watchdog;
 use crate::worker::Workers;
 
-/// Has the stack's packets come to the pump before `lost` has connections reset: the shortcut leads nowhere.
+/// Makes the stack's packets come to the pump before `lost` resets connections: the shortcut leads to a deleted device.
 fn leave_shortcut_first(
     namespace: &Arc<Namespace>,
     shortcut: Option<&Arc<Shortcut>>,
@@ -48,11 +48,11 @@ fn leave_shortcut_first(
 }
 
 impl FaithInterface {
-    /// Makes the interface in the network namespace of the calling thread, and starts its workers. Blocks for
-    /// some milliseconds. `lost` is called when it cannot go on, and `warned` when it goes on, but not as it did.
+    /// Creates the interface in the calling thread's network namespace, and starts its workers. Blocks for some
+    /// milliseconds. The interface calls `lost` when it cannot go on, and `warned` for every [`Warning`](crate::Warning).
     ///
     /// # Errors
-    /// An illegal or taken name, no prefixes or overlapping ones, a bad MTU, a missing /dev/net/tun, missing
+    /// An illegal or taken name, no prefixes or overlapping ones, a bad MTU, no IPv6, a missing /dev/net/tun, missing
     /// privileges, or a prefix that is routed elsewhere already.
     pub fn create(
         options: InterfaceOptions,
@@ -62,7 +62,7 @@ impl FaithInterface {
         let set = options.check()?;
         let queues = options.queues();
         let InterfaceOptions { name, mtu, routes, unsupported, steering, shortcut, .. } = options;
-        // Where the limit stays as it is, relays fit theirs to it, and say so.
+        // If this fails, relays adapt their own limits to the old one, and say so.
         let _ = descriptors::raise_limit();
         let netlink = Netlink::connect()
             .map_err(|failed| StackError::failed(format!("create {name}: netlink"), failed))?;
@@ -73,9 +73,9 @@ impl FaithInterface {
             return Err(StackError::Exists(name));
         }
         ipv6::check_host()?;
-        // Before there is a device of ours, which has an MTU of its own at first.
+        // This comes before faithd's own device exists: its first MTU would count too.
         let settings = TcpSettings::of_this_namespace(&netlink)
-            .map_err(|error| StackError::system("look at the host's devices", "RTM_GETLINK", error))?;
+            .map_err(|error| StackError::system("list the host's devices", "RTM_GETLINK", error))?;
         let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
         let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto, settings)?;
         let namespace = Arc::new(namespace);

@@ -1,4 +1,4 @@
-//! What an interface captures, which may change while it does.
+//! Adds prefixes to a running interface, and removes them.
 
 use std::io;
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use crate::namespace::Inside;
 use crate::netlink::{Device, Netlink};
 
 impl FaithInterface {
-    /// Captures `prefix` too, from now on. Blocks shortly.
+    /// Captures `prefix` too, from now on. Blocks briefly.
     ///
     /// # Errors
-    /// An overlap with a prefix it has, a route for it to elsewhere, or a closed interface.
+    /// An overlap with a prefix of the interface, a route for the prefix to elsewhere, or a closed interface.
     pub fn add_prefix(&self, prefix: FaithPrefix) -> Result<(), StackError> {
         let _open = self.opened()?;
         let mut prefixes = self.prefixes();
         prefixes.insert(prefix)?;
-        self.inside(prefix, "make local", "RTM_NEWROUTE", Inside::add_prefix)?;
+        self.inside(prefix, "add the local route of", "RTM_NEWROUTE", Inside::add_prefix)?;
         let passes = self.shared.shortcut.as_ref().map_or(Ok(()), |shortcut| shortcut.add_prefix(&prefix));
         if let Err(error) = passes {
             let _ = self.namespace.run(move |inside| inside.remove_prefix(&prefix));
-            let what = format!("let {prefix} pass by the shortcut of {}", self.shared.name);
+            let what = format!("add {prefix} to the shortcut of {}", self.shared.name);
             return Err(StackError::system(what, "bpf", error));
         }
         if self.routes
             && let Err(error) = self.route(&prefix, Netlink::add_route)
         {
-            // The route's error is what the caller can do something about.
+            // The caller gets the route's error, which has a remedy.
             self.stop_passing(&prefix);
             let _ = self.namespace.run(move |inside| inside.remove_prefix(&prefix));
             let hint = (error.kind() == io::ErrorKind::AlreadyExists)
@@ -46,10 +46,10 @@ impl FaithInterface {
         Ok(())
     }
 
-    /// Captures `prefix` no more; what was captured stalls. Blocks shortly.
+    /// Stops capturing `prefix`. Its connections stall. Blocks briefly.
     ///
     /// # Errors
-    /// A prefix it does not have, or a closed interface.
+    /// A prefix that the interface does not have, or a closed interface.
     pub fn remove_prefix(&self, prefix: FaithPrefix) -> Result<(), StackError> {
         let _open = self.opened()?;
         let mut prefixes = self.prefixes();
@@ -57,12 +57,12 @@ impl FaithInterface {
             return Err(StackError::NoSuchPrefix { interface: self.shared.name.clone(), prefix });
         }
         if self.routes {
-            // An administrator may have removed it before us.
+            // The operator may have removed the route already.
             let _ = self.route(&prefix, Netlink::remove_route);
         }
         self.stop_passing(&prefix);
         self.classify(prefixes);
-        self.inside(prefix, "make foreign", "RTM_DELROUTE", Inside::remove_prefix)
+        self.inside(prefix, "remove the local route of", "RTM_DELROUTE", Inside::remove_prefix)
     }
 
     fn stop_passing(&self, prefix: &FaithPrefix) {

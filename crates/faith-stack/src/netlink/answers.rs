@@ -1,8 +1,8 @@
-//! The kernel's answers, all of them: a stream of answers that ends is not a complete one.
+//! Reads the kernel's answers completely: the end of a stream alone does not prove that it is complete.
 //!
-//! rtnetlink ends its streams in the same way when the kernel has said all and when the connection breaks in the middle
-//! (a message it cannot decode, a socket that fails). What is missing would be taken for what is not there: for addresses
-//! that are not the host's, or for a device that was deleted.
+//! rtnetlink ends its streams in the same way after the last answer and when the connection breaks (a message that it
+//! cannot decode, a socket error). Missing answers would look like missing things: addresses that are not the host's, or
+//! a deleted device.
 
 use std::io;
 
@@ -10,16 +10,16 @@ use futures_util::{Stream, StreamExt as _};
 use rtnetlink::Error;
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 
-/// The answer to a request that has one.
+/// Returns the answer to a request that has exactly one.
 pub(super) async fn one<T>(answers: impl Stream<Item = Result<T, Error>>) -> io::Result<T> {
     let mut answers = std::pin::pin!(answers);
     answers.next().await.ok_or_else(cut_short)?.map_err(to_io)
 }
 
-/// Shows every answer of a dump to `each`.
+/// Passes every answer of a dump to `each`.
 ///
 /// # Errors
-/// The kernel refuses, or has not said that these are all.
+/// The kernel refuses, or did not mark the end of the dump.
 pub(super) async fn all<T>(
     answers: impl Stream<Item = Result<T, Error>>,
     mut each: impl FnMut(T),
@@ -48,7 +48,7 @@ pub(super) fn to_io(error: Error) -> io::Error {
 }
 
 pub(super) fn cut_short() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "rtnetlink has not answered to the end")
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the answer of rtnetlink is incomplete")
 }
 
 #[cfg(test)]
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_is_complete_when_the_kernel_says_so() {
+    fn a_dump_is_complete_only_if_the_kernel_marks_its_end() {
         let (read_all, outcome) = read(&[Ok(1), Ok(2), done(0)]);
         outcome.unwrap();
         assert_eq!(read_all, [1, 2]);

@@ -1,15 +1,15 @@
 //! The shortcut: established TCP goes past the pump, by the programs of `bpf/shortcut.bpf.c`.
 //!
-//! A veth pair joins the host's namespace and the private one. A program at the egress of the faith interface sends by
-//! it what the pump would only pass on: segments of connections, and SYNs as long as no listener asks for them.
-//! Whatever else goes to the pump. In the other direction the private namespace's default route leads by the pair,
-//! where another program lets out what the pump would, as if it came from the faith interface. A third has each
-//! connection that comes this way go to a worker that is ready for it.
+//! A veth pair joins the host's namespace and the private one. A program at the egress of the faith interface redirects
+//! the packets that the pump would only pass on: segments of connections, and SYNs while no listener needs to see them.
+//! All other packets go to the pump. In the other direction, the private namespace's default route leads to the pair.
+//! Another program lets out the packets that the pump would let out, as if they came from the faith interface. A third
+//! program gives each connection to the less loaded of two workers.
 //!
-//! The programs are attached by links, which end with the process; the pair ends with the private namespace,
-//! or before it, in [`Inside::leave_shortcut`](crate::namespace::Inside::leave_shortcut). Without programs the
-//! pair carries nothing: its end on the host has no addresses and takes no packets. Sockets that a killed process leaves
-//! behind keep the namespace, until a fourth program, which is the pair's own, has reset them.
+//! The programs are attached by links, which end with the process. The pair ends with the private namespace, or before it
+//! in [`Inside::leave_shortcut`](crate::namespace::Inside::leave_shortcut). Without programs the pair carries no packets:
+//! its end on the host has no addresses and accepts none. Sockets that a killed process leaves behind keep the namespace,
+//! until a fourth program, which the pair itself keeps, has reset them.
 
 mod programs;
 
@@ -34,7 +34,7 @@ use crate::warning::{Warnings, What};
 
 use programs::{Loaded, Programs};
 
-/// The shortcut of an interface, from when it is made until it is left for good.
+/// The shortcut of an interface, until it is left for good.
 pub(crate) struct Shortcut {
     state: Mutex<State>,
     backlogs: Backlogs,
@@ -46,24 +46,24 @@ enum State {
     Left(Passed),
 }
 
-/// Why there is no shortcut.
+/// Errors of making the shortcut.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ShortcutError {
-    /// The kernel is too old, built without it, or keeps it from this user.
+    /// The kernel is too old, built without it, or forbids it to this user.
     #[error(
-        "{}; it takes Linux 6.6, and CAP_BPF and CAP_NET_ADMIN outside of any user namespace",
+        "{}; it needs Linux 6.6, and CAP_BPF and CAP_NET_ADMIN outside any user namespace",
         .0.of("shortcut")
     )]
     Unavailable(ProgramRefused),
-    /// The network namespaces have no names.
+    /// The network namespace cannot be opened by /proc.
     #[error("{0}")]
     NoProc(String),
-    /// The pair of devices cannot be made, or led by.
+    /// The pair of devices cannot be made or used.
     #[error("cannot {step}: {source}")]
     Pair {
-        /// What was tried.
+        /// The step, which completes "cannot …".
         step: &'static str,
-        /// Why it failed.
+        /// The kernel's error.
         source: io::Error,
     },
 }
@@ -78,7 +78,7 @@ fn cannot(step: &'static str) -> impl Fn(io::Error) -> ShortcutError {
     move |source| ShortcutError::Pair { step, source }
 }
 
-/// The devices a shortcut is made of, on the host.
+/// The devices of a shortcut on the host.
 struct Ends<'a> {
     interface: &'a str,
     faith: Device,
@@ -89,11 +89,11 @@ struct Ends<'a> {
 }
 
 impl Shortcut {
-    /// Makes the shortcut of `interface`, which has these queues and is in the network namespace of the calling thread, and
-    /// what is to watch it. It knows no prefixes yet. Minimum kernel version: 6.6 (`BPF_LINK_TYPE_TCX`).
+    /// Makes the shortcut of `interface`, which has these queues and is in the calling thread's network namespace, and the
+    /// guard that the watch asks. The shortcut has no prefixes yet. Minimum kernel version: 6.6 (`BPF_LINK_TYPE_TCX`).
     ///
     /// # Errors
-    /// [`ShortcutError`]: do without. Nothing remains then.
+    /// [`ShortcutError`]: the interface works without a shortcut. No part of it remains.
     pub(crate) fn make(
         interface: &str,
         queues: &[Tun],
@@ -104,7 +104,7 @@ impl Shortcut {
     ) -> Result<(Arc<Self>, Guard), ShortcutError> {
         let loaded = Loaded::load(queues.len())?;
         let faith = netlink.device(interface).map_err(cannot("find the interface"))?;
-        // No two interfaces have an index at the same time, and few have one after the other.
+        // An index is unique at any time, and rarely used again.
         let name = format!("shortcut{}", faith.index());
         let queue = queues.first().ok_or_else(|| io::ErrorKind::NotFound.into());
         let queue = queue.and_then(|queue| queue.as_fd().try_clone_to_owned());
@@ -130,8 +130,8 @@ impl Shortcut {
         namespace: &Arc<Namespace>,
     ) -> Result<(Arc<Self>, Guard), ShortcutError> {
         let Ends { interface, faith, queue, name, mtu, warnings } = ends;
-        // Whatever comes out of it is for the program alone, also when there is none any more. A read-only /proc/sys
-        // leaves it open to what the private namespace, which is the process's own, might send then.
+        // Only the program may take packets from this end, even after the program is gone: the host's IPv6 must not. If
+        // /proc/sys is read-only, the host would take packets that the process's own private namespace might send then.
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
         let pair = netlink.bring_up(&name, mtu, QUEUE).map_err(cannot("bring the shortcut up"))?;
         let inside = namespace.run(|_| loaded.attach_inside(END_INSIDE));
@@ -149,10 +149,10 @@ impl Shortcut {
         Ok((shortcut, guard))
     }
 
-    /// Makes one between two ends in `here`, the network namespace of the calling thread, which is to end soon.
+    /// Makes a shortcut with both ends in `here`, the calling thread's network namespace, which must end soon.
     ///
     /// # Errors
-    /// Why [`make`](Self::make) would fail.
+    /// The errors of [`make`](Self::make).
     pub(crate) fn probe(here: BorrowedFd<'_>) -> Result<(), ShortcutError> {
         let loaded = Loaded::load(2)?;
         let netlink = Netlink::connect().map_err(|failed| cannot("ask the kernel")(failed.into()))?;
@@ -167,7 +167,7 @@ impl Shortcut {
         self.state.lock()
     }
 
-    /// Lets packets to and from `prefix` pass.
+    /// Lets packets to and from `prefix` take the shortcut.
     pub(crate) fn add_prefix(&self, prefix: &FaithPrefix) -> io::Result<()> {
         match &mut *self.state() {
             State::Taken(programs) => programs.add_prefix(prefix),
@@ -175,51 +175,52 @@ impl Shortcut {
         }
     }
 
-    /// Lets packets to and from `prefix` pass no more.
+    /// Stops packets to and from `prefix` from taking the shortcut.
     pub(crate) fn remove_prefix(&self, prefix: &FaithPrefix) {
         if let State::Taken(programs) = &mut *self.state() {
-            self.warn_of(format!("take {prefix} from"), programs.remove_prefix(prefix));
+            self.warn_of(format!("remove {prefix} from"), programs.remove_prefix(prefix));
         }
     }
 
-    /// While it is off the pump gets every packet, and drops it.
+    /// Opens or closes the way to the stack. While keepfaith is off, the pump gets every packet, and drops it.
     pub(crate) fn keepfaith(&self, on: bool) {
         if let State::Taken(programs) = &mut *self.state() {
             self.warn_of(if on { "open" } else { "close" }, programs.open(on));
         }
     }
 
-    /// Warns of what the kernel has no reason to refuse.
+    /// Warns of a refused change. The kernel has no reason to refuse one.
     fn warn_of(&self, what: impl Into<String>, done: io::Result<()>) {
         if let Err(error) = done {
             self.warnings.send(What::ShortcutStuck { what: what.into(), error: Arc::new(error) });
         }
     }
 
-    /// Lets SYNs pass as well if `nobody_looks` says so, which is asked when nobody else can change it.
-    pub(crate) fn pass_syns(&self, nobody_looks: impl FnOnce() -> bool) {
+    /// Lets SYNs take the shortcut if `may_pass` returns true. Calls it under the lock, so that the last of several
+    /// changes counts.
+    pub(crate) fn pass_syns(&self, may_pass: impl FnOnce() -> bool) {
         if let State::Taken(programs) = &mut *self.state() {
-            self.warn_of("switch SYNs of", programs.pass_syns(nobody_looks()));
+            self.warn_of("switch SYNs of", programs.pass_syns(may_pass()));
         }
     }
 
-    /// Says that a worker has accepted all that came by it.
+    /// Records that a worker has accepted all pending connections.
     pub(crate) fn accepted(&self, worker: usize) {
         self.backlogs.seen(worker);
     }
 
-    /// Whether packets go by it while keepfaith is set.
+    /// Returns true if packets take the shortcut while keepfaith is set.
     pub(crate) fn is_taken(&self) -> bool {
         matches!(*self.state(), State::Taken(_))
     }
 
-    /// Takes the programs away.
+    /// Detaches the programs for good, and keeps their counts.
     pub(crate) fn leave(&self) {
         let passed = self.passed();
         *self.state() = State::Left(passed);
     }
 
-    /// What has gone by it.
+    /// The counts of packets that took the shortcut.
     pub(crate) fn passed(&self) -> Passed {
         match &*self.state() {
             State::Taken(programs) => programs.passed(),
@@ -228,7 +229,7 @@ impl Shortcut {
     }
 }
 
-/// Sees that the devices of a shortcut are there.
+/// Checks that the devices of a shortcut exist.
 pub(crate) struct Guard {
     shortcut: Arc<Shortcut>,
     namespace: Arc<Namespace>,
@@ -239,9 +240,9 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Whether the pair or the interface was taken away. Then everything goes through the pump again, for good: what the
-    /// programs redirect to a device that is gone is lost. Where the interface was deleted nothing goes any way, which
-    /// the workers report.
+    /// Returns true if the pair or the interface was removed. All packets then go through the pump again, for good:
+    /// packets that the programs redirect to a removed device would be lost. If the interface was deleted, the workers
+    /// report that instead.
     ///
     /// # Errors
     /// The kernel cannot be asked.
@@ -256,7 +257,7 @@ impl Guard {
         let is_news = !self.is_deleted();
         let shortcut = Arc::clone(&self.shortcut);
         self.namespace.post(move |inside| {
-            // First: without programs the host refuses what comes to the pair.
+            // This comes first: without programs the host drops packets from the pair.
             inside.leave_shortcut();
             shortcut.leave();
             if is_news {
@@ -266,7 +267,7 @@ impl Guard {
         Ok(true)
     }
 
-    /// Whether the interface is in no network namespace any more (`tun_chr_poll()`).
+    /// Returns true if the interface's device was deleted (`tun_chr_poll()`).
     fn is_deleted(&self) -> bool {
         let mut queue = [PollFd::new(&self.queue, PollFlags::empty())];
         poll(&mut queue, Some(&Timespec::default())).is_ok() && queue[0].revents().contains(PollFlags::ERR)
