@@ -1,4 +1,4 @@
-//! The accept loops of listeners: one task per listening socket, on the worker that the socket belongs to.
+//! The accept loops of listeners: one task per listening socket, on the socket's worker.
 
 use std::io;
 use std::net::SocketAddrV6;
@@ -18,14 +18,14 @@ use crate::lane::Lane;
 use crate::listener::{Listener, State};
 use crate::service::Captured;
 
-/// Connections accepted before other tasks of the worker get their turn.
+/// The number of connections accepted before other tasks of the worker get their turn.
 const BATCH: usize = 64;
 
-/// How long accepting rests when the process is out of descriptors or memory; the connections wait in the
-/// kernel's queue.
+/// The accept loop pauses this long when the process is out of descriptors or memory. Connections wait in the kernel's
+/// queue meanwhile.
 const REST: Duration = Duration::from_millis(50);
 
-/// Accepts on `socket` for `listener` until it is closed or `evicted`'s sender is dropped.
+/// Accepts on `socket` for `listener`, until the listener is closed or `evicted`'s sender is dropped.
 pub(crate) async fn accept(
     lane: Rc<Lane>,
     listener: Arc<Listener>,
@@ -49,7 +49,7 @@ pub(crate) async fn accept(
         tokio::select! {
             _ = state.changed() => {}
             () = evicting => {
-                // What the kernel has accepted for this port is still ours.
+                // Connections that the kernel has completed for this port still belong to the listener.
                 while let Ok(connection) = accept_one(&socket) {
                     Arc::clone(&listener.service).accepted(worker, connection);
                 }
@@ -72,7 +72,7 @@ pub(crate) async fn accept(
                                 break;
                             }
                         }
-                        // The client gave up before it was accepted (accept(2)): the next one may not have.
+                        // The client gave up before the accept (accept(2)); try the next connection.
                         Err(_) => {}
                     }
                 }
@@ -86,7 +86,7 @@ fn accept_one(socket: &AsyncFd<Arc<Socket>>) -> io::Result<Captured> {
     let (connection, client) =
         rustix::net::acceptfrom_with(socket.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     let mut client: SocketAddrV6 = client.ok_or(io::ErrorKind::NotConnected)?.try_into()?;
-    // The scope of a link-local client names the stack's device; the held SYN has none.
+    // The scope of a link-local client names the stack's device. A held SYN has no scope.
     client.set_scope_id(0);
     let destination = rustix::net::getsockname(&connection)?.try_into()?;
     Ok(Captured { socket: connection, client, destination })

@@ -1,23 +1,23 @@
-//! Rates: how many there may be in a time, in all and of each client.
+//! Rate limits, in total and per client.
 //!
-//! Clients choose by how many addresses they come, so the table of clients has a fixed size. Two places are a client's, by
-//! a hash that no client knows. It takes one that is its own, or that stands for a client whose allowance is whole
-//! again; otherwise it shares with a client that has its allowance in use. No client can have a whole allowance anew by
-//! pushing its own place out, and a flood from many networks uses up no more of another client's allowance than the
-//! part of the flood that has the same two places.
+//! Clients choose how many addresses they use, so the table of clients has a fixed size. A keyed hash, unknown to clients,
+//! gives each client two places. The client takes the place that is already its own, or one whose allowance is whole
+//! again. If there is none, it shares a place with another client. So a client cannot renew its allowance by pushing out
+//! its own place. A flood from many networks uses up another client's allowance only as far as it hits the same two
+//! places.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// How many clients are told apart at a time.
+/// The number of places in the table of clients.
 const CLIENTS: usize = 1024;
 
-/// The moment that allowances count from.
+/// The origin of the times in allowances.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// How many there may be in a time. All may come at once; after them one comes back per equal part of the time.
+/// A limit of events per time. All may happen at once; then one becomes available again per equal part of the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
     most: u32,
@@ -25,13 +25,13 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// At most `most` at once, and as many again in each `per`. `most` is 1 at least.
+    /// Allows `most` events at once, and as many again in each `per`. `most` is at least 1.
     #[must_use]
     pub const fn new(most: u32, per: Duration) -> Self {
         Self { most, per }
     }
 
-    /// So many per second.
+    /// Allows `most` events per second.
     #[must_use]
     pub const fn per_second(most: u32) -> Self {
         Self::new(most, Duration::from_secs(1))
@@ -42,8 +42,8 @@ impl Rate {
     }
 }
 
-/// The part of a [`Rate`] that is left, which any thread may take from. It is kept as in the generic cell rate algorithm,
-/// by the moment when it is whole again. A new one is whole.
+/// The unused part of a [`Rate`], from which any thread may take. It is stored as the time at which it is whole again (the
+/// generic cell rate algorithm). A new one is whole.
 #[derive(Debug, Default)]
 pub struct Allowance {
     /// Nanoseconds after the epoch.
@@ -51,29 +51,29 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Takes one, if there is one.
+    /// Takes one event. Returns false if none is left.
     pub fn take(&self, rate: Rate, now: Instant) -> bool {
         let now = since_epoch(now);
         let next = |whole_at: u64| after_one(whole_at, rate, now);
-        // Under a flood there is nearly always none, which a look tells.
+        // A load is cheaper than an update, and under a flood nearly always finds none left.
         next(self.whole_at.load(Relaxed)).is_some()
             && self.whole_at.fetch_update(Relaxed, Relaxed, next).is_ok()
     }
 
-    /// Whether there is one to take.
+    /// Returns true if an event is left, without taking it.
     #[must_use]
     pub fn is_left(&self, rate: Rate, now: Instant) -> bool {
         after_one(self.whole_at.load(Relaxed), rate, since_epoch(now)).is_some()
     }
 
-    /// How long it takes to be whole again; zero where it is.
+    /// The time until the allowance is whole again; zero if it is.
     #[must_use]
     pub fn whole_in(&self, now: Instant) -> Duration {
         Duration::from_nanos(self.whole_at.load(Relaxed).saturating_sub(since_epoch(now)))
     }
 }
 
-/// When the allowance is whole again after one more is taken; `None` if there is none.
+/// The time at which the allowance is whole again after taking one more event; `None` if none is left.
 fn after_one(whole_at: u64, rate: Rate, now: u64) -> Option<u64> {
     let whole_at = whole_at.max(now).saturating_add(nanoseconds(rate.interval()));
     (whole_at - now <= nanoseconds(rate.per)).then_some(whole_at)
@@ -91,18 +91,18 @@ fn nanoseconds(duration: Duration) -> u64 {
 #[derive(Debug)]
 pub(crate) struct ClientAllowances {
     rate: Rate,
-    /// None before the first is taken.
+    /// Empty before the first event.
     places: Vec<(u128, Allowance)>,
     hasher: RandomState,
 }
 
 impl ClientAllowances {
-    /// `rate` for each of them.
+    /// Allows `rate` for each client.
     pub(crate) fn new(rate: Rate) -> Self {
         Self { rate, places: Vec::new(), hasher: RandomState::new() }
     }
 
-    /// Takes one of the allowance of a client, if there is one.
+    /// Takes one event from a client's allowance. Returns false if none is left.
     pub(crate) fn take(&mut self, client: u128, now: Instant) -> bool {
         if self.places.is_empty() {
             self.places = (0..CLIENTS).map(|_| (0, Allowance::default())).collect();
@@ -128,7 +128,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_time_brings_so_many_which_may_be_taken_at_once() {
+    fn a_period_allows_its_limit_at_once_and_saves_nothing_up() {
         let now = Instant::now();
         for (most, per) in [(1, SECOND), (3, SECOND), (1000, SECOND), (5, 60 * SECOND)] {
             let (allowance, rate) = (Allowance::default(), Rate::new(most, per));
@@ -136,13 +136,13 @@ mod tests {
             assert_eq!(taken(now), most as usize);
             assert_eq!(taken(now), 0);
             assert_eq!(taken(now + per), most as usize);
-            // A long silence saves nothing up.
+            // A long pause does not add to the limit.
             assert_eq!(taken(now + 10 * per), most as usize);
         }
     }
 
     #[test]
-    fn half_a_second_brings_half() {
+    fn half_a_second_restores_half() {
         let now = Instant::now();
         let (allowance, rate) = (Allowance::default(), Rate::per_second(10));
         let taken = |now| (0..100).filter(|_| allowance.take(rate, now)).count();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_takes_nothing_and_says_when_it_is_whole() {
+    fn is_left_and_whole_in_take_nothing() {
         let now = Instant::now();
         let (allowance, rate) = (Allowance::default(), Rate::per_second(2));
         for left in [2, 1] {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_read_earlier_brings_nothing() {
+    fn an_earlier_time_allows_nothing_more() {
         let now = Instant::now() + SECOND;
         let (allowance, rate) = (Allowance::default(), Rate::per_second(50));
         assert_eq!((0..100).filter(|_| allowance.take(rate, now)).count(), 50);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_take_at_once_get_no_more_than_there_is() {
+    fn threads_together_take_no_more_than_the_limit() {
         let (now, allowance, rate) = (Instant::now(), Allowance::default(), Rate::per_second(1000));
         let take = || (0..1000).filter(|_| allowance.take(rate, now)).count();
         let taken: usize = std::thread::scope(|scope| {
@@ -184,11 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn one_client_leaves_the_others_theirs() {
+    fn one_client_does_not_use_up_the_allowance_of_others() {
         let mut clients = ClientAllowances::new(Rate::per_second(10));
         let now = Instant::now();
         assert_eq!((0..5000).filter(|_| clients.take(1, now)).count(), 10);
-        // One may have to share both of its places, seldom.
+        // A few clients may have to share both of their places.
         assert!((2..100).filter(|client| clients.take(*client, now)).count() > 90);
         assert!(!clients.take(1, now));
     }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_share_a_place_have_theirs_when_it_is_whole_again() {
+    fn a_client_gets_a_shared_place_once_its_allowance_is_whole_again() {
         let mut clients = ClientAllowances::new(Rate::per_second(1));
         let now = Instant::now();
         let taken = (0..100 * CLIENTS as u128).filter(|client| clients.take(*client, now)).count();

@@ -1,12 +1,12 @@
-//! The answers that clients were given lately, for the retransmissions of their SYNs.
+//! Recent answers to SYNs, kept to answer retransmissions of those SYNs.
 //!
-//! A client may send its SYN again just before the answer reaches it, and it does so for two minutes where the answer is
-//! silence. Each of these would begin another attempt for a connection that is decided already. So the answer to a SYN
-//! is kept for a while, and given to its retransmissions: SYNs of the same flow with the same sequence number. A client
-//! that dials again has another sequence number (RFC 6528), and gets an attempt of its own.
+//! A client may retransmit its SYN just before the answer reaches it, and for two minutes if the answer is silence. Each
+//! retransmission would begin another attempt for a connection that is already decided. So the table keeps the answer to
+//! a SYN for a while and gives it to retransmissions: SYNs of the same flow with the same sequence number. A client that
+//! dials again uses another sequence number (RFC 6528) and gets its own attempt.
 //!
-//! The table has a fixed size. A later answer takes the place of an earlier one, and an answer that is gone only means
-//! another attempt. Places are chosen by a hash that no client knows, and no answer needs a timer.
+//! The table has a fixed size. A later answer overwrites an earlier one in the same place; a lost answer only costs
+//! another attempt. A keyed hash, unknown to clients, chooses the place. No answer needs a timer.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Instant;
@@ -14,24 +14,24 @@ use std::time::Instant;
 use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
 
-/// How many answers the table of an interface keeps.
+/// The number of answers that the table of an interface keeps.
 const ANSWERS: usize = 16_384;
 
-/// Seconds that a RST or an ICMPv6 error is repeated for. A client that has it sends no more; a retransmission was on
+/// Seconds for which a RST or an ICMPv6 error is repeated. A client that received it stops; a further SYN was already on
 /// its way, or the answer was lost.
 const TOLD: u32 = 5;
 
-/// Seconds that a SYN is ignored for: Linux sends it for 127 s (`tcp_syn_retries` is 6).
+/// Seconds for which a SYN is ignored: Linux retransmits it for 127 s (`tcp_syn_retries` is 6).
 const IGNORED: u32 = 127;
 
-/// The answer that a client's SYN gets.
+/// The answer to a client's SYN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SynAnswer {
-    /// RST.
+    /// A RST.
     Reset,
     /// ICMPv6 Destination Unreachable that quotes the SYN.
     Unreachable(Unreachable),
-    /// Nothing: its server did not answer either.
+    /// No answer, as the server gave none either.
     Silence,
 }
 
@@ -44,13 +44,13 @@ impl SynAnswer {
     }
 }
 
-/// A flow's SYN: its sequence number tells it from those of other connections of the same ports.
+/// A flow and its SYN's sequence number, which differs between connections of the same ports.
 pub(crate) type Syn = (Flow, Option<u32>);
 
 /// The answers of one shard of the table.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    /// None before the first answer: most interfaces of a process that makes many have no use for them.
+    /// Empty before the first answer: many interfaces never need the memory.
     places: Vec<Place>,
     size: usize,
     hasher: RandomState,
@@ -59,15 +59,15 @@ pub(crate) struct Answered {
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// The keyed hash of the SYN, which stands for it: no client can find another SYN with the same hash.
+    /// The keyed hash that identifies the SYN: no client can find another SYN with the same hash.
     mark: u64,
-    /// Seconds since the epoch; 0 where there is no answer.
+    /// The end of the answer, in seconds since `epoch`; 0 if the place is empty.
     until: u32,
     answer: SynAnswer,
 }
 
 impl Answered {
-    /// One of so many shards.
+    /// Makes one of `shards` shards.
     pub(crate) fn new(shards: usize) -> Self {
         let size = ANSWERS.div_ceil(shards.max(1));
         Self { places: Vec::new(), size, hasher: RandomState::new(), epoch: Instant::now() }
@@ -83,7 +83,7 @@ impl Answered {
         *self.place(mark) = Place { mark, until, answer };
     }
 
-    /// The answer to a SYN that is a retransmission; `now` is asked for where there is one.
+    /// The answer to a SYN that is a retransmission. Calls `now` only if one may be there.
     pub(crate) fn to(&mut self, syn: &Syn, now: impl FnOnce() -> Instant) -> Option<SynAnswer> {
         if self.places.is_empty() {
             return None;
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_kept_for_seconds_and_silence_for_as_long_as_clients_try() {
+    fn an_answer_is_kept_for_5_s_and_silence_for_127_s() {
         let mut answered = Answered::new(4);
         let now = answered.epoch + Duration::from_secs(1000);
         for answer in [SynAnswer::Reset, SynAnswer::Unreachable(Unreachable::Prohibited), SynAnswer::Silence]
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_answers_takes_no_more_room() {
+    fn a_flood_of_answers_does_not_grow_the_table() {
         let mut answered = Answered::new(4);
         let (now, room) = (answered.epoch, answered.size);
         for sequence in 0..100_000 {

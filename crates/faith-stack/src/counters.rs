@@ -1,11 +1,11 @@
-//! Counters of the pump. Each worker has its own and is their only writer, so that counting costs no lock and
-//! no atomic read-modify-write; a reader adds the workers up.
+//! Counters of the pump. Each worker has its own and is their only writer, so counting needs no lock and no atomic
+//! read-modify-write. A reader sums up the workers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use faith_packet::classify::DropReason;
 
-/// A number that one thread raises and any thread reads.
+/// A number that one thread increases and any thread reads.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -19,7 +19,7 @@ impl Counter {
     }
 }
 
-/// What one worker has counted; on cache lines of its own.
+/// The counters of one worker, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {
@@ -47,7 +47,7 @@ impl Counters {
 /// Packets and bytes, as `struct count` of `bpf/shortcut.bpf.c`.
 pub(crate) type Count = [u64; 2];
 
-/// What went by the shortcut.
+/// The packets that took the shortcut.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Passed {
     pub(crate) captured: Count,
@@ -55,35 +55,37 @@ pub(crate) struct Passed {
     pub(crate) outbound: Count,
 }
 
-/// What an interface has counted since it was made.
+/// The counts of an interface since it was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceStats {
-    /// Packets handed to the stack: captured TCP and the ICMPv6 errors about it.
+    /// Packets passed to the stack: captured TCP and ICMPv6 errors about it.
     pub captured_packets: u64,
     /// Their bytes, IPv6 headers included.
     pub captured_bytes: u64,
-    /// Packets the stack sent back.
+    /// Packets that the stack sent to the host.
     pub returned_packets: u64,
     /// Their bytes, IPv6 headers included.
     pub returned_bytes: u64,
     /// ICMPv6 Destination Unreachable messages sent.
     pub unreachable_sent: u64,
-    /// Those that were not sent, because their client, or all clients together, had had as many in a second.
+    /// ICMPv6 Destination Unreachable messages not sent, because of the limit per client or the limit per worker.
     pub unreachable_limited: u64,
-    /// Link-local multicast that the host sent to the interface, as to each of its links.
+    /// Link-local multicast packets that the host sent to the interface, as it does on each link.
     pub host_multicast: u64,
     /// SYNs offered to a service before the kernel saw them.
     pub syns_held: u64,
-    /// SYNs that went straight on because too many were held in all.
+    /// SYNs that went to the kernel without an offer, because of [`HoldLimits::total`](crate::HoldLimits::total).
     pub syns_beyond_hold: u64,
-    /// SYNs that went straight on because too many of their client were held, at a time or in a second.
+    /// SYNs beyond the limits of their client, [`HoldLimits::per_client`](crate::HoldLimits::per_client) or
+    /// [`HoldLimits::per_second`](crate::HoldLimits::per_second). They went to the kernel without an offer, or were dropped
+    /// ([`Service::waits`](crate::Service::waits)).
     pub syns_beyond_client_hold: u64,
     /// Packets dropped, by [`DropReason::index`].
     pub drops: [u64; DropReason::COUNT],
 }
 
 impl InterfaceStats {
-    /// What the workers have counted, and what went past them.
+    /// Sums up the workers' counters and the shortcut's.
     pub(crate) fn sum<'a>(workers: impl Iterator<Item = &'a Counters>, passed: Passed) -> Self {
         let mut drops = [0; DropReason::COUNT];
         drops[DropReason::Outbound.index()] = passed.outbound[0];

@@ -1,14 +1,15 @@
-//! Connections that end with their interface before their clients have everything, and how the clients hear of it.
+//! Cuts connections that end with their interface before their clients have all bytes, and tells those clients.
 //!
-//! A client that only waits for more sends nothing, so nothing would tell it. Its reset needs a sequence number that the
-//! client takes for the next one (RFC 5961 section 3.2), and the kernel tells that of no socket without a descriptor. But
-//! each answers a segment from outside of its window with an ACK that has it. So, once the tasks have ended,
+//! A client that only waits for bytes sends nothing, so it would never learn that its connection is gone: it needs a
+//! reset. The reset must have the sequence number that the client expects next (RFC 5961 section 3.2). The kernel does
+//! not tell that number for a socket without a descriptor. But a socket answers a segment from outside its window with an
+//! ACK that has the number. So, once the tasks have ended:
 //!
-//! 1. the pump asks each socket by such a segment, in the client's name;
-//! 2. of the ACK that the stack answers with, it makes two resets: one for the client, and one for the socket, which
-//!    would otherwise keep the namespace for as long as TCP repeats what is not acknowledged;
-//! 3. a client that has lost something on the way answers its reset with a challenge, and the stack, which knows nothing
-//!    of the connection any more, resets it with the number that it names. The pump stays for as long as that may take.
+//! 1. The pump sends each socket such a segment, as if from the client: the question.
+//! 2. From the ACK that the stack answers, the pump makes two resets: one for the client, and one for the socket, which
+//!    would otherwise keep the namespace while TCP retransmits.
+//! 3. A client that lost a segment on the way answers its reset with a challenge ACK. The stack no longer has the
+//!    connection, and resets it with the number in that ACK. The pump runs for as long as that may take.
 
 use std::time::Duration;
 
@@ -20,21 +21,22 @@ use rustc_hash::FxHashSet;
 
 use crate::netlink::diag::TcpSocket;
 
-/// How long a client may take to object to its reset: twice the time in which the kernel expects an answer from it, as a
-/// full queue may lose the reset, and then answers to what is in the queue take its place; but no longer than this.
+/// The longest time for clients to object to their resets. A client gets twice the retransmission timeout of its
+/// connection, up to this: a full queue may lose the reset, and the stack then resets the connection when the client
+/// acknowledges the segments in that queue.
 const MOST_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The same for clients to which nothing is on its way. The kernel lets an acknowledgement wait for no longer.
+/// The time for clients to which no bytes are on their way: the kernel delays an acknowledgement no longer than this.
 const LEAST_PATIENCE: Duration = Duration::from_millis(200);
 
-/// How long clients may take to object to the reset of one of `sockets`, where each that is sent it has bytes on their
-/// way; zero where none has.
+/// The time for clients of `sockets` to object to their resets, by the longest retransmission timeout. Zero if no socket
+/// has bytes on their way.
 pub(crate) fn patience(sockets: &[TcpSocket]) -> Duration {
     let timeout = sockets.iter().map(|socket| socket.timeout).max().unwrap_or_default();
     timeout.saturating_mul(2).min(MOST_PATIENCE)
 }
 
-/// Connections to cut, usually none, and how long clients may object to resets.
+/// Connections to cut, usually none, and the time for clients to object to resets.
 #[derive(Debug, Default)]
 pub(crate) struct Cut {
     flows: FxHashSet<Flow>,
@@ -42,7 +44,7 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// Cuts `sockets`. `patience` is what those take that have been reset already.
+    /// Plans to cut `sockets`. `resets` is the time for clients whose connections have been reset already.
     pub(crate) fn new(sockets: &[TcpSocket], resets: Duration) -> Self {
         let least = if sockets.is_empty() { Duration::ZERO } else { LEAST_PATIENCE };
         Self {
@@ -51,13 +53,13 @@ impl Cut {
         }
     }
 
-    /// How long to wait for objections; zero where none are expected.
+    /// The time to wait for objections; zero if none are expected.
     pub(crate) fn patience(&self) -> Duration {
         self.patience
     }
 
-    /// A share of `count` of the questions to the sockets, as frames. Of the two numbers that each is asked with one at
-    /// least is outside of its window.
+    /// Share `index` of `count` of the questions to the sockets, as frames. Each socket gets two questions with different
+    /// numbers, at least one of them outside its window.
     pub(crate) fn questions(&self, index: usize, count: usize) -> impl Iterator<Item = Frame> {
         let share = self.flows.iter().skip(index).step_by(count.max(1));
         share.flat_map(|flow| {
@@ -67,7 +69,7 @@ impl Cut {
         })
     }
 
-    /// Makes of a packet of the stack's a reset for the client, and one for the socket.
+    /// Makes two resets from the stack's answer to a question: for the client, and for the socket.
     pub(crate) fn answer(&self, packet: &[u8]) -> Option<(Frame, Frame)> {
         let (flow, at) = tcp::standing(packet)?;
         if !self.flows.contains(&flow) {
@@ -79,14 +81,14 @@ impl Cut {
     }
 }
 
-/// A packet of our own behind an all-zero virtio header, which says that it is complete.
+/// A packet made by the pump, behind an all-zero virtio header, which means a complete packet.
 pub(crate) struct Frame {
     octets: [u8; VIRTIO_HEADER + MAX_LEN],
     length: usize,
 }
 
 impl Frame {
-    /// The packet that `build` writes, if it writes one.
+    /// Frames the packet that `build` writes, if it writes one.
     pub(crate) fn build(build: impl FnOnce(&mut [u8; MAX_LEN]) -> Option<usize>) -> Option<Self> {
         let mut octets = [0; VIRTIO_HEADER + MAX_LEN];
         let length = VIRTIO_HEADER + build(octets.last_chunk_mut()?)?;

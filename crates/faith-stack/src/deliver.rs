@@ -1,8 +1,8 @@
-//! Waiting until clients have acknowledged what they were sent, and finding those that have not.
+//! Waits until clients have acknowledged all bytes, and finds the connections of those that have not.
 //!
-//! A connection that was closed in order may have bytes, or its FIN, in the stack for as long as the client takes to
-//! receive them. No descriptor is left to ask, so the kernel is asked for the sockets of the namespace in those states,
-//! now and then, and only while something closes.
+//! A connection that was closed in order may have bytes or its FIN in the stack until its client receives them. The
+//! process has no descriptor of it any more. So the thread of the namespace asks the kernel for the sockets in those
+//! states, at intervals, and only while an interface or a listener closes.
 
 use std::fs;
 use std::future::{Future, ready};
@@ -20,11 +20,11 @@ use crate::netlink::diag::{States, TcpSocket, sockets};
 use crate::shared::Shared;
 use crate::warning::{Warnings, What};
 
-/// Time between the first two looks, which doubles up to [`LONGEST`].
+/// The pause after the first look. Pauses double up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_millis(2);
 const LONGEST: Duration = Duration::from_millis(100);
 
-/// The pauses between looks, until a time is up.
+/// The pauses between looks, until `within` is over.
 struct Pauses {
     begun: Instant,
     within: Duration,
@@ -48,7 +48,7 @@ impl Iterator for Pauses {
     }
 }
 
-/// Looks again and again until nothing is being delivered, `within` at most.
+/// Looks repeatedly until no bytes are being delivered, at most for `within`.
 async fn until_delivered<L: Future<Output = bool>, R: Future>(
     within: Duration,
     is_delivering: impl Fn() -> L,
@@ -63,8 +63,8 @@ async fn until_delivered<L: Future<Output = bool>, R: Future>(
 }
 
 impl Namespace {
-    /// Waits until clients have acknowledged all that closed sockets with a local address that is `ours` have sent them,
-    /// `within` at most. For tasks of any tokio runtime with time enabled.
+    /// Waits until clients have acknowledged all bytes from closed sockets whose local address is `ours`, at most `within`.
+    /// It works on any tokio runtime with time enabled.
     pub(crate) async fn delivered(
         &self,
         within: Duration,
@@ -74,7 +74,7 @@ impl Namespace {
         let is_delivering = || {
             let (answer, told) = oneshot::channel();
             let (ours, warnings) = (ours.clone(), warnings.clone());
-            // Fails when the caller has stopped waiting.
+            // Sending fails if the caller has stopped waiting.
             let look = move |_: &mut Inside| answer.send(is_delivering(&warnings, ours)).unwrap_or_default();
             let posted = self.post(look);
             async move { posted && told.await.unwrap_or(false) }
@@ -82,13 +82,13 @@ impl Namespace {
         until_delivered(within, is_delivering, tokio::time::sleep).await;
     }
 
-    /// The same for all sockets, on a thread that it blocks.
+    /// Does the same for all sockets, and blocks the calling thread.
     pub(crate) fn deliver(&self, within: Duration, warnings: &Warnings) {
         let is_delivering = || {
             let warnings = warnings.clone();
             ready(self.run(move |_| is_delivering(&warnings, |_| true)).unwrap_or(false))
         };
-        // It has come to its end when it is polled once, as none of its parts waits otherwise than by blocking.
+        // One poll completes it, because every part of it blocks instead of waiting.
         until_delivered(within, is_delivering, |pause| {
             thread::sleep(pause);
             ready(())
@@ -96,7 +96,7 @@ impl Namespace {
         .now_or_never();
     }
 
-    /// Notes how long clients may object, before connections with a local address that is `ours` are reset.
+    /// Records how long clients may object. Called before connections whose local address is `ours` are reset.
     pub(crate) fn before_resets(
         &self,
         shared: &Shared,
@@ -111,14 +111,14 @@ impl Namespace {
         shared.expect_objections(patience(&there.unwrap_or_default()));
     }
 
-    /// The connections whose clients do not know yet that they have everything. The kernel answers every segment from
-    /// outside of their windows from now on, so that it can be asked where they stand.
+    /// The connections whose clients have not acknowledged their end. From now on the kernel answers every segment from
+    /// outside the window, so that the pump can ask for sequence numbers.
     pub(crate) fn unfinished(&self, warnings: &Warnings) -> Vec<TcpSocket> {
         let warnings = warnings.clone();
         let there = self.run(move |_| {
             let sockets = look(States::UNFINISHED, &warnings);
             if !sockets.is_empty() {
-                // A read-only /proc/sys leaves it at one in half a second.
+                // If /proc/sys is read-only, the limit stays at one answer per half second.
                 let _ = fs::write("/proc/sys/net/ipv4/tcp_invalid_ratelimit", "0");
             }
             sockets
@@ -131,7 +131,8 @@ fn is_delivering(warnings: &Warnings, ours: impl Fn(&SocketAddrV6) -> bool) -> b
     look(States::DELIVERING, warnings).iter().any(|socket| ours(&socket.flow.destination))
 }
 
-/// The sockets of the namespace of the calling thread in these states; none where the kernel does not tell.
+/// The sockets in these states in the calling thread's namespace. If the kernel cannot list them, this warns and returns
+/// none.
 fn look(states: States, warnings: &Warnings) -> Vec<TcpSocket> {
     sockets(states).unwrap_or_else(|error| {
         warnings.send(What::ConnectionsUnknown(Arc::new(error)));

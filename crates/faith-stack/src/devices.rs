@@ -1,5 +1,4 @@
-//! The devices of an interface: the names and settings of those that are its own, and what it means when one cannot be
-//! made.
+//! The devices of an interface: their names and settings, and the errors of creating them.
 
 use std::io;
 
@@ -13,13 +12,13 @@ pub(crate) const STACK: &str = "stack0";
 /// The end of the shortcut's pair, inside.
 pub(crate) const END_INSIDE: &str = "shortcut0";
 
-/// The link-layer address of both ends of the shortcut's pair, which the program to the stack writes.
+/// The link-layer address of both ends of the shortcut's pair. The BPF program `to_stack` writes it too.
 pub(crate) const MAC: [u8; 6] = [0x02, 0xfa, 0x17, 0xfa, 0x17, 0xd0];
 
-/// Frames the kernel may queue for us: the default of a TUN, 500, drops under load.
+/// The most frames that the kernel queues for the pump. A TUN device's default, 500, drops frames under load.
 pub(crate) const QUEUE: u32 = 10_000;
 
-/// Explains why a device could not be made.
+/// Makes the error of a device that could not be created.
 pub(crate) fn tun_failed(interface: &str, error: TunError) -> StackError {
     let what = |step: &str| format!("create {interface}: {step}");
     match error {
@@ -32,7 +31,7 @@ pub(crate) fn tun_failed(interface: &str, error: TunError) -> StackError {
             };
             StackError::System { what: what("/dev/net/tun"), syscall: "open", source, hint }
         }
-        // Another program made it between our look and our try (IFF_TUN_EXCL).
+        // Another program made it after we checked that it does not exist (IFF_TUN_EXCL).
         TunError::Attach(source) if source.kind() == io::ErrorKind::ResourceBusy => {
             StackError::Exists(interface.to_owned())
         }

@@ -1,5 +1,5 @@
-//! What the programs of `bpf/` have in common: how their parts are fetched, and what is said when the kernel or
-//! the loader refuses them.
+//! Loads the objects of `bpf/`, takes their maps and programs, and makes the errors if the kernel or the loader refuses
+//! them.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -12,10 +12,11 @@ use aya::{Ebpf, EbpfLoader, Pod};
 use faith_sys::backlog::Backlogs;
 use parking_lot::Mutex;
 
-/// Any flags a map update could have: create or replace.
+/// The flag of a map update that creates or replaces an entry.
 pub(crate) const BPF_ANY: u64 = 0;
 
-/// The kernel is too old for a program, built without it, or keeps it from this user.
+/// The kernel or the loader refused a program. The kernel may be too old, built without the feature, or forbid it to
+/// this user.
 #[derive(Debug)]
 pub(crate) struct ProgramRefused {
     step: &'static str,
@@ -35,15 +36,15 @@ impl ProgramRefused {
     }
 }
 
-/// A new loader reads the kernel's own type information, which no program asks for: that takes 12 ms and, for a moment,
-/// 17 MB. So there is one for all objects.
+/// One loader for all objects: each new loader reads the kernel's own type information, which no program needs. That
+/// takes 12 ms and, for a moment, 17 MB.
 static LOADER: LazyLock<Mutex<EbpfLoader<'static>>> = LazyLock::new(|| {
     let mut loader = EbpfLoader::new();
     loader.btf(None);
     Mutex::new(loader)
 });
 
-/// Makes the maps of an object, some of which have as many entries as said here and not in the source.
+/// Makes the maps of an object. `entries` overrides the number of entries of some maps.
 pub(crate) fn load(object: &[u8], entries: &[(&'static str, u32)]) -> Result<Ebpf, ProgramRefused> {
     let mut loader = LOADER.lock();
     for &(map, count) in entries {
@@ -52,7 +53,7 @@ pub(crate) fn load(object: &[u8], entries: &[(&'static str, u32)]) -> Result<Ebp
     loader.load(object).map_err(|error| ProgramRefused::new("load", &error))
 }
 
-/// Sets the variable that a section of data consists of.
+/// Sets the only variable of a data section.
 pub(crate) fn set<V: Pod>(ebpf: &mut Ebpf, section: &'static str, value: V) -> Result<(), ProgramRefused> {
     let data = ebpf.map_mut(section).ok_or_else(|| no_such_map(section))?;
     Array::try_from(data)
@@ -64,7 +65,8 @@ fn no_such_map(name: &str) -> ProgramRefused {
     ProgramRefused::new("load", &MapError::InvalidName { name: name.to_owned() })
 }
 
-/// A map of a loaded object, which its programs, where they refer to it, have to be loaded before.
+/// Takes a map of an object. The programs that use the map must be loaded before the returned map is dropped, which closes
+/// its descriptor.
 pub(crate) fn take_map<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, ProgramRefused>
 where
     M: TryFrom<Map, Error = MapError>,
@@ -73,15 +75,15 @@ where
     map.try_into().map_err(|error| ProgramRefused::new("load", &error))
 }
 
-/// The map of `bpf/backlog.h`, which [`load`] is to give an entry for each worker.
+/// The map of `bpf/backlog.h`. [`load`] must give it an entry for each worker.
 pub(crate) const BACKLOGS: &str = "backlogs";
 
-/// How many workers `bpf/backlog.h` has to choose from.
+/// Sets the number of workers in `bpf/backlog.h`.
 pub(crate) fn set_workers(ebpf: &mut Ebpf, workers: u32) -> Result<(), ProgramRefused> {
     set(ebpf, ".data.workers", workers)
 }
 
-/// Takes [`BACKLOGS`], of so many workers.
+/// Takes the map [`BACKLOGS`], with an entry for each of `workers`.
 pub(crate) fn take_backlogs(ebpf: &mut Ebpf, workers: u32) -> Result<Backlogs, ProgramRefused> {
     let Some(Map::Array(map)) = ebpf.take_map(BACKLOGS) else {
         return Err(no_such_map(BACKLOGS));
@@ -89,7 +91,7 @@ pub(crate) fn take_backlogs(ebpf: &mut Ebpf, workers: u32) -> Result<Backlogs, P
     Backlogs::map(map.fd(), workers).map_err(|error| ProgramRefused::new("load", &error))
 }
 
-/// A program of a loaded object, which the kernel has not seen yet.
+/// A program of an object, which may not be loaded into the kernel yet.
 pub(crate) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, ProgramRefused>
 where
     &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
@@ -100,9 +102,9 @@ where
         .map_err(|error| ProgramRefused::new("load", &error))
 }
 
-/// What the kernel said of a program that was to be loaded.
+/// Makes the error of a program that the kernel refused to load.
 pub(crate) fn refused_load(error: ProgramError) -> ProgramRefused {
-    // The verifier's log has many lines, of which the last but for a summary says why; and an error is one line.
+    // The verifier's log has many lines. The last one before its summary has the reason; an error is one line.
     if let ProgramError::LoadError { io_error, verifier_log } = error {
         let mut refused = ProgramRefused::new("load", &io_error);
         let log = verifier_log.to_string();
@@ -116,7 +118,7 @@ pub(crate) fn refused_load(error: ProgramError) -> ProgramRefused {
     ProgramRefused::new("load", &error)
 }
 
-/// What the kernel said of a map's entry.
+/// Makes the error of a map entry that the kernel refused.
 pub(crate) fn refused_entry(error: MapError) -> io::Error {
     match error {
         MapError::SyscallError(error) => error.io_error,
@@ -124,7 +126,7 @@ pub(crate) fn refused_entry(error: MapError) -> io::Error {
     }
 }
 
-/// An error and what caused it, on one line. aya repeats some causes in its own messages and not others.
+/// Writes an error and its causes on one line. aya's own messages repeat some causes and not others.
 fn with_sources(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut next = error.source();

@@ -1,15 +1,15 @@
-//! The names of errno(3), which are the codes of what the kernel refuses.
+//! The names of errno(3), which are the error codes for calls that the kernel refused.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// The errnos that rustix calls as errno(3) does, but for the E.
+/// The errnos whose rustix name is that of errno(3) without the E.
 macro_rules! named {
     ($($name:ident)*) => { &[$((Errno::$name, concat!("E", stringify!($name)))),*] };
 }
 
-/// Those that it calls otherwise. `EOPNOTSUPP` has two names, of which this is Node's.
+/// The errnos with other names in rustix. `EOPNOTSUPP` is `ENOTSUP` too, which is Node's name.
 const OTHERS: &[(Errno, &str)] =
     &[(Errno::ACCESS, "EACCES"), (Errno::TOOBIG, "E2BIG"), (Errno::OPNOTSUPP, "ENOTSUP")];
 
@@ -26,7 +26,7 @@ const NAMES: &[(Errno, &str)] = named!(
         SPIPE SRCH SRMNT STALE STRPIPE TIME TIMEDOUT TOOMANYREFS TXTBSY UCLEAN UNATCH USERS XDEV XFULL
 );
 
-/// The name of an error's errno; `None` of one that is in no table, or where no system call has failed.
+/// The name of an error's errno. `None` if no table has it, or if the error has no errno.
 pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
     let errno = Errno::from_io_error(error)?;
     let mut all = NAMES.iter().chain(OTHERS);
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn every_errno_of_linux_has_a_name_of_its_own() {
-        // `EWOULDBLOCK` and `EDEADLOCK` are other names of two errnos, and their numbers are free.
+        // Numbers 41 and 58 are unused: `EWOULDBLOCK` and `EDEADLOCK` are other names of `EAGAIN` and `EDEADLK`.
         let numbers = (1..=133).filter(|number| ![41, 58].contains(number));
         let mut names: Vec<_> =
             numbers.filter_map(|number| name(&io::Error::from_raw_os_error(number))).collect();
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_is_made_up() {
+    fn an_unknown_or_missing_errno_has_no_name() {
         assert_eq!(name(&io::Error::from_raw_os_error(511)), None);
         assert_eq!(name(&io::Error::other("no system call has failed")), None);
     }

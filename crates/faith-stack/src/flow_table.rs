@@ -1,9 +1,8 @@
 //! A table by flow that the workers of an interface share.
 //!
-//! The packets and the socket of a flow come to one worker as a rule, but nothing promises it. So the table belongs to
-//! all workers, and is cut into shards, each with a lock, so that two workers rarely want the same one. Clients choose
-//! their addresses and ports, so shard and place follow from a hash that no client knows; it is computed once per
-//! [`FlowTable::at`].
+//! The packets and the socket of a flow usually come to one worker, but not always. So all workers share the table. It has
+//! shards, each with a lock, so that two workers rarely need the same one. Clients choose their addresses and ports, so a
+//! keyed hash, unknown to clients, chooses shard and place. [`FlowTable::at`] computes it once.
 
 use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
 
@@ -11,10 +10,10 @@ use faith_packet::classify::Flow;
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 
-/// Shards per worker: enough that two workers rarely want the same one.
+/// The number of shards per worker, enough that two workers rarely need the same one.
 const SHARDS_PER_WORKER: usize = 4;
 
-/// One value of type `V` per flow at most. Each shard has a `B` beside its values, under the same lock.
+/// A table with at most one value of type `V` per flow. Each shard has a `B` beside its values, under the same lock.
 #[derive(Debug)]
 pub struct FlowTable<V, B = ()> {
     keyed: RandomState,
@@ -27,7 +26,7 @@ struct Shard<V, B> {
     beside: B,
 }
 
-/// A flow and its keyed hash. Scope and flow label are left out: a SYN and a socket may differ in them.
+/// A flow and its keyed hash, without scope and flow label: a SYN and its socket may differ in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Key {
     hash: u64,
@@ -52,7 +51,7 @@ impl Hash for Key {
 }
 
 impl<V> FlowTable<V> {
-    /// An empty table for so many workers.
+    /// An empty table for `workers` workers.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self::beside(workers, |_| ())
@@ -60,8 +59,7 @@ impl<V> FlowTable<V> {
 }
 
 impl<V, B> FlowTable<V, B> {
-    /// An empty table for so many workers. `beside` is told the number of shards, and makes what each has beside its
-    /// values.
+    /// An empty table for `workers` workers. `beside` gets the number of shards, and makes each shard's `B`.
     pub(crate) fn beside(workers: usize, beside: impl Fn(usize) -> B) -> Self {
         let count = workers.max(1).saturating_mul(SHARDS_PER_WORKER);
         let shard = || Mutex::new(Shard { values: FxHashMap::default(), beside: beside(count) });
@@ -71,7 +69,7 @@ impl<V, B> FlowTable<V, B> {
     /// Locks the place of `flow` until the [`Slot`] is dropped. A thread must not hold two.
     pub fn at(&self, flow: &Flow) -> Slot<'_, V, B> {
         let key = Key::new(&self.keyed, flow);
-        // The map chooses its places by other bits.
+        // The hash map inside a shard uses other bits.
         let shard = (key.hash >> 32) as usize % self.shards.len();
         Slot { shard: self.shards[shard].lock(), key }
     }
@@ -98,17 +96,17 @@ impl<V, B> Slot<'_, V, B> {
         self.shard.values.get(&self.key)
     }
 
-    /// The flow's value, to be changed.
+    /// The flow's value, mutable.
     pub fn get_mut(&mut self) -> Option<&mut V> {
         self.shard.values.get_mut(&self.key)
     }
 
-    /// Gives the flow a value; returns the one it had.
+    /// Gives the flow a value, and returns its previous one.
     pub fn insert(&mut self, value: V) -> Option<V> {
         self.shard.values.insert(self.key, value)
     }
 
-    /// Takes the flow's value, if it has one.
+    /// Removes the flow's value, and returns it.
     pub fn remove(&mut self) -> Option<V> {
         self.shard.values.remove(&self.key)
     }
@@ -148,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_and_both_ports_tell_flows_apart() {
+    fn flows_differ_by_both_ends_and_both_ports() {
         let table = FlowTable::new(2);
         let Flow { client, destination } = flow(1024);
         let _ = table.at(&Flow { client, destination }).insert(());
@@ -161,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flow_of_a_packet_and_that_of_its_socket_are_the_same() {
+    fn scope_and_flow_label_make_no_difference() {
         let table = FlowTable::new(2);
         let Flow { mut client, mut destination } = flow(1024);
         let _ = table.at(&Flow { client, destination }).insert(());
@@ -171,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flows_of_one_client_come_to_all_shards_alike() {
+    fn the_flows_of_one_client_spread_over_all_shards() {
         let table = FlowTable::new(2);
         for port in 0..8000 {
             let _ = table.at(&flow(port)).insert(());
@@ -182,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn no_client_can_foretell_the_shard() {
+    fn each_table_shards_flows_in_its_own_random_way() {
         let shard = |table: &FlowTable<()>, port| {
             (Key::new(&table.keyed, &flow(port)).hash >> 32) as usize % table.shards.len()
         };

@@ -1,4 +1,4 @@
-//! The last packets of an interface that is being closed, when the tasks have ended and their sockets are closed.
+//! Moves the last packets of a closing interface, after the tasks have ended and their sockets are closed.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -9,19 +9,19 @@ use crate::cut::Cut;
 use crate::lane::Lane;
 use crate::pump::{capture_frame, give_back_frame};
 
-/// How long closed sockets may go on talking to their peers.
+/// The time for closed sockets to exchange their last packets with their peers.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
-/// Sockets and peers that have said nothing for this long have nothing to say.
+/// The flush ends after this long without a packet.
 const QUIET: Duration = Duration::from_millis(5);
 
-/// As [`QUIET`], where some have talked: an answer may take its time on a busy path.
+/// Replaces [`QUIET`] after the first packet: on a busy path an answer takes longer.
 const TALKED: Duration = Duration::from_millis(25);
 
-/// Moves packets both ways until none has come for a moment, for [`LAST_WORD`] at most. A reset may still be on its
-/// way to the device; one that overtook lost data is answered with a challenge (RFC 5961 section 3.2), to which the
-/// stack owes another. Connections that are left are reset ([`Cut`]), and where clients may take longer to object to
-/// their resets, packets are moved for as long.
+/// Moves packets both ways until none comes for a moment, at most for [`LAST_WORD`]. A reset may still be on its way to
+/// the device. A client answers a reset that overtook lost data with a challenge ACK (RFC 5961 section 3.2), which the
+/// stack must answer with another reset. The remaining connections are reset ([`Cut`]). If clients may take longer to
+/// object to their resets, this moves packets for that long.
 pub(crate) fn flush(lane: &Rc<Lane>, cut: &Cut) {
     let (outer, inner) = (lane.outer.get_ref(), lane.inner.get_ref());
     let stand_in = lane.opened_stand_in();
@@ -42,8 +42,8 @@ pub(crate) fn flush(lane: &Rc<Lane>, cut: &Cut) {
         }
         if let Ok(length) = inner.read(&mut frame) {
             give_back_frame(lane, &classifier, &frame[..length]);
-            // The client gets the ACK as well: if it is not the one that was asked for, the client answers it with
-            // another, and the stack that with a reset.
+            // The client gets the ACK as well. If the ACK was not the answer to a question, the client answers it with
+            // an ACK, and the stack answers that with a reset.
             if let Some((client, stack)) = frame.get(VIRTIO_HEADER..length).and_then(|it| cut.answer(it)) {
                 lane.to_host(client.octets());
                 let _ = inner.write(stack.octets());
@@ -52,7 +52,7 @@ pub(crate) fn flush(lane: &Rc<Lane>, cut: &Cut) {
         }
         match stand_in {
             Some(stand_in) => moved |= stand_in.answer(classifier.prefixes(), &mut frame),
-            // No listener is left, so the stack answers a SYN with a RST.
+            // No listener is left, so the stack answers SYNs with a RST.
             None => {
                 if let Ok(length) = outer.read(&mut frame) {
                     capture_frame(lane, &classifier, &frame[..length]);
@@ -69,7 +69,7 @@ pub(crate) fn flush(lane: &Rc<Lane>, cut: &Cut) {
             Some(stand_in) => inner.wait(stand_in, pause),
             None => inner.wait(outer, pause),
         };
-        // One that wakes and has nothing to read is gone.
+        // A queue that wakes twice without a packet belongs to a deleted device.
         if woken || !ready.is_ok_and(|ready| ready) {
             return;
         }

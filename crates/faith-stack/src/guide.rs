@@ -1,4 +1,4 @@
-//! Answers what a relay asks of an interface for each connection.
+//! Answers a relay's questions about an interface, for each connection.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use faith_packet::prefix::FaithPrefix;
 
 use crate::own_addresses::OwnAddresses;
 
-/// The host's own addresses and the prefixes of an interface, as they are at the moment.
+/// The host's own addresses and the prefixes of an interface, always current.
 ///
-/// It keeps nothing else of the interface. So tasks on the interface's workers may have one: the interface cannot be
-/// dropped by them, which would wait for the worker it is on.
+/// It keeps no other part of the interface alive. So tasks on the interface's workers may own one: they cannot become the
+/// last owner of the interface, whose drop would wait for the very worker it runs on.
 #[derive(Clone)]
 pub struct Guide {
     pub(crate) own: Arc<OwnAddresses>,
@@ -20,14 +20,15 @@ pub struct Guide {
 }
 
 impl Guide {
-    /// Whether `address` is the host's own: of any of its interfaces, or routed to itself. Every address counts as one
-    /// when the interface is closed, and while the host's addresses cannot be followed.
+    /// Returns true if `address` is the host's own: an address of any of its interfaces, or one routed to the host
+    /// itself. Returns true for every address once the interface is closed, and while the watch cannot follow the host's
+    /// addresses.
     #[must_use]
     pub fn is_own_ipv4(&self, address: Ipv4Addr) -> bool {
         self.own.contains(address)
     }
 
-    /// The prefix of the interface that `address` is inside of.
+    /// The prefix of the interface that contains `address`.
     #[must_use]
     pub fn prefix_of(&self, address: &Ipv6Addr) -> Option<FaithPrefix> {
         self.classifier.load().prefixes().find(address).copied()

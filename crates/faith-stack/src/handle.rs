@@ -1,4 +1,4 @@
-//! What the owner of a faith listener holds.
+//! The handle of a faith listener's owner.
 
 use std::net::SocketAddrV6;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::shared::Shared;
 use crate::steer::RuleId;
 use crate::warning::What;
 
-/// A faith listener, closed when it is dropped.
+/// A faith listener. Dropping it closes the listener.
 pub struct ListenerHandle {
     pub(crate) listener: Arc<Listener>,
     pub(crate) rule: Mutex<Option<RuleId>>,
@@ -21,7 +21,7 @@ pub struct ListenerHandle {
 }
 
 impl ListenerHandle {
-    /// Stops accepting; connections wait in the kernel's queue, as long as the listener's backlog.
+    /// Stops accepting. Connections wait in the kernel's queue, which has the length of the listener's backlog.
     pub fn pause(&self) {
         self.change(State::Paused);
     }
@@ -41,14 +41,14 @@ impl ListenerHandle {
         });
     }
 
-    /// Waits until clients have acknowledged all that closed sockets of these addresses and ports have sent them, `within`
-    /// at most. A connection that is open is not waited for. It needs a tokio runtime with time enabled.
+    /// Waits until clients have acknowledged all bytes from closed sockets of this listener's address and ports, at most
+    /// `within`. It does not wait for open connections. It needs a tokio runtime with time enabled.
     pub async fn delivered(&self, within: Duration) {
         self.namespace.delivered(within, &self.shared.warnings, self.ours()).await;
     }
 
-    /// Notes how long clients may take to object to a reset, before accepted connections are reset:
-    /// [`FaithInterface::close`](crate::FaithInterface::close) stays for that. Blocks shortly.
+    /// Records how long clients may take to object to a reset. Call this before resetting accepted connections, so that
+    /// [`FaithInterface::close`](crate::FaithInterface::close) waits that long. Blocks briefly.
     pub fn before_resets(&self) {
         self.namespace.before_resets(&self.shared, self.ours());
     }
@@ -61,7 +61,7 @@ impl ListenerHandle {
         }
     }
 
-    /// Takes no more connections; those not accepted yet are reset. Accepted ones go on.
+    /// Closes the listener. The kernel resets connections that are not accepted yet; accepted ones go on.
     pub fn close(&self) {
         self.shared.relist(|listeners| listeners.without(&self.listener));
         if let Some(rule) = self.rule.lock().take() {

@@ -1,12 +1,13 @@
-//! SYNs held in the pump until their service decides.
+//! Holds SYNs in the pump until their service decides.
 //!
-//! A table says of each held flow whether its SYN is still undecided (then retransmissions are swallowed) or was
-//! released (then they go on to the kernel, whose SYN-ACK may have been lost). A SYN goes to the worker that has
-//! fewer waiting, and the client's next packet may come to another one, so the table belongs to the interface. An entry
-//! lives as long as the [`HeldSyn`] or the [`Released`] that owns it, and so does its place among the held SYNs (see
-//! [`hold`](crate::hold)): a forged SYN whose server answers takes up a place until the service stops waiting for the
-//! connection, so a flood of them can make no more outgoing connections than there are places. The answer to a SYN stays
-//! behind for its retransmissions (see [`answered`](crate::answered)), and takes up no place.
+//! A table records each held flow as undecided or released. The pump drops retransmissions of an undecided SYN. It passes
+//! those of a released SYN to the kernel, whose SYN-ACK may have been lost. The table belongs to the interface, because a
+//! SYN goes to the worker with fewer SYNs waiting, and the client's next packet may come to another worker.
+//!
+//! An entry lives as long as the [`HeldSyn`] or the [`Released`] that owns it, and so does its place among the held SYNs
+//! (see [`hold`](crate::hold)). A forged SYN whose server answers keeps its place until the service stops waiting for the
+//! connection. So a flood of forged SYNs can make no more outgoing connections than there are places. The answer to a SYN
+//! is kept for its retransmissions (see [`answered`](crate::answered)) and takes no place.
 
 use std::fmt;
 use std::net::SocketAddrV6;
@@ -26,19 +27,19 @@ use crate::answered::{Answered, SynAnswer};
 use crate::flow_table::FlowTable;
 use crate::hold::{Beyond, Hold, Place};
 
-/// What is done with another SYN of a flow in the table.
+/// The state of a flow in the table, which decides about its further SYNs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holding {
     Undecided,
     Released,
 }
 
-/// Why a SYN is not held.
+/// The reason for not holding a SYN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotHeld {
     /// Its flow is in the table already.
     Known(Holding),
-    /// It is the retransmission of one that has been answered.
+    /// It retransmits a SYN that has been answered.
     Answered(SynAnswer),
     /// No place is left for it.
     Beyond(Beyond),
@@ -70,10 +71,9 @@ impl HeldTable {
         Self(FlowTable::beside(workers, Answered::new))
     }
 
-    /// Takes note of a RST that acknowledges nothing: of a held SYN, or in answer to the SYN-ACK that came too
-    /// late.
+    /// Handles a RST without ACK: the client gave up its held SYN, or answered a SYN-ACK that came too late.
     pub(crate) fn reset(&self, flow: &Flow, packet: &[u8]) {
-        // A RST that is about this SYN and no guess carries the next number (RFC 5961 section 3.2).
+        // A RST for this SYN carries the next sequence number; others are guesses (RFC 5961 section 3.2).
         if let Some(line) = self.0.at(flow).get()
             && tcp::sequence(packet) == line.sequence.map(|it| it.wrapping_add(1))
         {
@@ -81,7 +81,7 @@ impl HeldTable {
         }
     }
 
-    /// Enters a flow that is not held yet and for which there is a place.
+    /// Enters a flow that is not held yet, if `place` gives it a place.
     fn enter(
         &self,
         flow: Flow,
@@ -102,7 +102,7 @@ impl HeldTable {
         Ok((place, fate))
     }
 
-    /// Lets a flow go, and keeps the answer that its SYN was given for its retransmissions.
+    /// Removes a flow, and keeps its SYN's answer for retransmissions.
     pub(crate) fn leave(&self, flow: &Flow, answer: Option<SynAnswer>) {
         let mut slot = self.0.at(flow);
         if let Some(Line { sequence, .. }) = slot.remove()
@@ -113,23 +113,22 @@ impl HeldTable {
     }
 }
 
-/// Gives a held SYN its answer, on the thread that holds it. A worker's lane does so; a test of a service may have an
-/// answerer of its own.
+/// Answers held SYNs, on the thread that holds them. A worker's lane is one; tests of a service may have their own.
 pub trait Answerer {
-    /// Lets the SYN in `frame`, behind its virtio header, go on to the kernel.
+    /// Passes the SYN in `frame`, behind its virtio header, to the kernel.
     fn release(&self, flow: &Flow, frame: &[u8]);
 
-    /// Gives the SYN in `frame` an answer.
+    /// Answers the SYN in `frame`.
     fn answer(&self, answer: SynAnswer, frame: &[u8]);
 
-    /// Lets the flow go: the SYN was answered or dropped, or was released and is awaited no more.
+    /// Removes the flow: its SYN was answered or dropped, or its connection is not awaited any more after the release.
     fn leave(&self, flow: &Flow, answer: Option<SynAnswer>);
 }
 
-/// A client's SYN, taken off the wire and not yet shown to the kernel.
+/// A client's SYN that the kernel has not seen yet.
 ///
-/// Dropping it answers nothing, as a network that loses packets: the client's retransmission is offered anew. To the
-/// retransmissions of a SYN that was answered the pump gives the same answer by itself for a while.
+/// Dropping it gives no answer, as if the network had lost it: the stack offers the client's retransmission again. For a
+/// while, the pump itself repeats the answer to an answered SYN when the client retransmits it.
 pub struct HeldSyn {
     entry: Entry,
     frame: Box<[u8]>,
@@ -147,7 +146,7 @@ impl GiveUp {
 }
 
 impl HeldSyn {
-    /// A SYN that is in no table and takes up no place, for tests of a service. `frame` is the SYN behind its virtio
+    /// Makes a SYN that is in no table and takes no place, for tests of a service. `frame` is the SYN behind its virtio
     /// header, and may be empty.
     #[must_use]
     pub fn new(answerer: Rc<dyn Answerer>, flow: Flow, frame: Box<[u8]>) -> (Self, GiveUp) {
@@ -156,8 +155,8 @@ impl HeldSyn {
         (Self { entry: Entry { answerer, flow, fate, answer: None, _place: None }, frame }, give_up)
     }
 
-    /// Takes `flow` into the table, unless it is there or that would go past the listener's limits. `answerer` is to
-    /// have [`leave`](HeldTable::leave) called for it in the end.
+    /// Enters `flow` into the table, unless it is there already or that would exceed the listener's limits. In the end,
+    /// `answerer` must call [`leave`](HeldTable::leave) for it.
     pub(crate) fn hold(
         table: &HeldTable,
         answerer: Rc<dyn Answerer>,
@@ -170,36 +169,36 @@ impl HeldSyn {
         Ok(Self { entry, frame: frame.into() })
     }
 
-    /// Who connects.
+    /// The client's address and port.
     #[must_use]
     pub fn client(&self) -> SocketAddrV6 {
         self.entry.flow.client
     }
 
-    /// What the client dialled.
+    /// The address and port that the client dialled.
     #[must_use]
     pub fn destination(&self) -> SocketAddrV6 {
         self.entry.flow.destination
     }
 
-    /// The traffic class it came with.
+    /// The traffic class of the SYN.
     #[must_use]
     pub fn traffic_class(&self) -> u8 {
         self.frame.get(VIRTIO_HEADER..).and_then(traffic_class).unwrap_or(0)
     }
 
-    /// Ends when the client has said by a RST that it wants the connection no more: of the SYN, or of the SYN-ACK
-    /// after [`release`](Self::release).
+    /// Completes when the client gives up by a RST: before the release, or in answer to the SYN-ACK after
+    /// [`release`](Self::release).
     pub fn given_up(&self) -> impl Future<Output = ()> + use<> {
         let fate = Arc::clone(&self.entry.fate);
         async move { fate.given_up.notified().await }
     }
 
-    /// Lets the SYN go on to the kernel, which completes the handshake; the connection then arrives at
+    /// Passes the SYN to the kernel, which completes the handshake. The connection then arrives at
     /// [`Service::accepted`](crate::Service::accepted) with the same client and destination.
     ///
-    /// The returned guard keeps the place among the held SYNs, and lets the SYN's retransmissions go on to the
-    /// kernel, until it is dropped: hold it as long as something waits for this connection to be accepted.
+    /// The returned guard keeps the place among the held SYNs, and passes the SYN's retransmissions to the kernel. Hold it
+    /// until the connection is accepted or no longer awaited.
     pub fn release(self) -> Released {
         let Self { entry, frame } = self;
         entry.fate.released.store(true, Ordering::Relaxed);
@@ -207,7 +206,7 @@ impl HeldSyn {
         Released { _entry: entry }
     }
 
-    /// Answers with RST: the client sees `ECONNREFUSED`.
+    /// Answers with a RST: the client's connect(2) fails with `ECONNREFUSED`.
     pub fn reset(self) {
         self.answer(SynAnswer::Reset);
     }
@@ -217,7 +216,7 @@ impl HeldSyn {
         self.answer(SynAnswer::Unreachable(code));
     }
 
-    /// Answers nothing, and nothing to the retransmissions either.
+    /// Gives no answer, to the retransmissions neither.
     pub fn ignore(self) {
         self.answer(SynAnswer::Silence);
     }
@@ -234,7 +233,7 @@ impl fmt::Debug for HeldSyn {
     }
 }
 
-/// A SYN that went on to the kernel and whose connection is still awaited: it counts within
+/// A SYN that the kernel has, and whose connection the service awaits. It counts towards
 /// [`HoldLimits`](crate::HoldLimits) until it is dropped.
 #[must_use = "dropping it frees the place among the held SYNs"]
 pub struct Released {
@@ -247,7 +246,7 @@ impl fmt::Debug for Released {
     }
 }
 
-/// A flow's line in the table.
+/// Owns a flow's line in the table.
 struct Entry {
     answerer: Rc<dyn Answerer>,
     flow: Flow,

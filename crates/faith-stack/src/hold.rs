@@ -1,4 +1,4 @@
-//! Places for held SYNs: how many a listener may have in all, and how many of one client.
+//! Places for held SYNs, limited per listener and per client.
 
 use std::collections::hash_map::Entry;
 use std::net::Ipv6Addr;
@@ -12,17 +12,17 @@ use rustc_hash::FxHashMap;
 
 use crate::allowance::{ClientAllowances, Rate};
 
-/// How many SYNs may be held while their service decides. They may be forged: past these bounds no client is refused, but
-/// its SYN goes on to the kernel, and the client shows by its handshake that it is there.
+/// The limits of SYNs held while their service decides. SYNs may be forged. Beyond the limits the SYN goes on to the
+/// kernel, which refuses no client: the client's handshake proves that it is real.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldLimits {
-    /// In all, over every client and worker of the listener.
+    /// The most SYNs held at a time, over all clients and workers of the listener; default 4096.
     pub total: u32,
-    /// Per client.
+    /// The most SYNs of one client held at a time; default 256.
     pub per_client: u32,
-    /// How many SYNs of one client may be held in a second; `None`, the default, is no limit.
+    /// The most SYNs of one client held per second; `None`, the default, means no limit.
     pub per_second: Option<u32>,
-    /// Bits of an address that make one client, 0 to 128; 64, what one subscriber has (RFC 6177).
+    /// The number of address bits that identify one client, 0 to 128; default 64, a common network of one subscriber.
     pub client_prefix_length: u8,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Hold {
     clients: Mutex<HoldingClients>,
 }
 
-/// The tokens that each client has left.
+/// The SYNs that each client has held, now and recently.
 #[derive(Debug)]
 struct HoldingClients {
     held: FxHashMap<u128, u32>,
@@ -62,18 +62,18 @@ impl Hold {
     }
 }
 
-/// The bound that a SYN would go past.
+/// The limit that a SYN would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beyond {
-    /// The listener has as many held as it may have in all.
+    /// [`HoldLimits::total`].
     Total,
-    /// The client's network has as many held as it may have at a time.
+    /// [`HoldLimits::per_client`].
     Client,
-    /// The client's network has had as many held as it may have in a second.
+    /// [`HoldLimits::per_second`].
     Rate,
 }
 
-/// One place among the held SYNs, free again when dropped.
+/// One place among the held SYNs. Dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Place {
     hold: Arc<Hold>,
@@ -81,7 +81,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Takes a place for a SYN of `client`, unless it would go past a bound.
+    /// Takes a place for a SYN of `client`, unless that would exceed a limit.
     pub(crate) fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Result<Self, Beyond> {
         let network = network_of(*client, hold.limits.client_prefix_length);
         let mut clients = hold.clients.lock();
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_may_have_so_many_held_at_a_time_and_so_many_in_a_second() {
+    fn the_held_syns_of_a_client_are_limited_at_a_time_and_per_second() {
         let [one, other] = ["2001:db8::1", "2001:db8:0:1::1"].map(|it| it.parse::<Ipv6Addr>().unwrap());
         let limits = HoldLimits { total: 100, per_client: 2, per_second: None, client_prefix_length: 64 };
         let hold = Hold::new(limits);
@@ -132,7 +132,7 @@ mod tests {
         let hold = Hold::new(HoldLimits { per_second: Some(3), ..limits });
         let taken: Vec<_> = (0..100).map(|_| Place::take(&hold, &one).map(drop)).collect();
         let again = taken.iter().filter(|taken| taken.is_ok()).count();
-        // Three, and one more for each third of a second that it took.
+        // Three are held, and one more for each third of a second that the loop took.
         assert!((3..100).contains(&again), "{again}");
         assert!(taken.iter().all(|taken| matches!(taken, Ok(()) | Err(Beyond::Rate))), "{taken:?}");
         assert!(Place::take(&hold, &other).is_ok());

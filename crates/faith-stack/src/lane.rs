@@ -1,6 +1,7 @@
-//! A worker's lane: its queue of each device, and everything that is written to them.
+//! A worker's lane: its queue of each device, and all writes to them.
 //!
-//! The pump reads from it. Held SYNs are released and answered by it, accept loops and the flush at the end work on it.
+//! The pump reads from the lane. Held SYNs are released and answered through it. Accept loops and the final flush use it
+//! too.
 
 use std::cell::{OnceCell, RefCell};
 use std::io;
@@ -27,21 +28,21 @@ use crate::shared::Shared;
 use crate::stand_in::StandIn;
 use crate::warning::What;
 
-/// ICMPv6 errors per worker and second: RFC 4443 section 2.4(f) asks for a limit.
+/// The limit of ICMPv6 errors per worker and second, which RFC 4443 section 2.4(f) requires.
 const ERRORS: Rate = Rate::per_second(10_000);
 
-/// Of these, to one network of length 64: a flooder uses up its own, and other clients are told as before.
+/// The limit for one /64 network, so that a flooder cannot use up the errors of other clients.
 const ERRORS_PER_CLIENT: Rate = Rate::per_second(200);
 
-/// One worker's two queues, and what it takes to write to them.
+/// One worker's two queues, and the state needed to write to them.
 pub(crate) struct Lane {
     pub(crate) worker: usize,
     pub(crate) shared: Arc<Shared>,
-    /// Told when connections begin.
+    /// Notified when a connection begins.
     pub(crate) newcomers: Notify,
     pub(crate) outer: AsyncFd<Tun>,
     pub(crate) inner: AsyncFd<Tun>,
-    /// Once the host's device has been deleted; `None` where it cannot be had.
+    /// Set once the host's device was deleted; `None` if it cannot be opened.
     stand_in: OnceCell<Option<StandIn>>,
     errors: RefCell<ErrorLimit>,
 }
@@ -64,7 +65,7 @@ impl Lane {
         &self.shared.counters[self.worker]
     }
 
-    /// Hands a SYN to the kernel, once `listener` has a socket to take it.
+    /// Hands a SYN to the kernel, as soon as `listener` has a socket for it.
     pub(crate) fn show_syn(&self, listener: &Arc<Listener>, flow: &Flow, frame: &[u8]) {
         match &listener.reach {
             Reach::OnDemand(opener) if !opener.is_open(flow.destination.port()) => {
@@ -85,7 +86,7 @@ impl Lane {
         }
     }
 
-    /// Writes a frame to the host; whether that was possible.
+    /// Writes a frame to the host. Returns true if that succeeded.
     pub(crate) fn to_host(&self, frame: &[u8]) -> bool {
         let written = match self.outer.get_ref().write(frame) {
             Ok(()) => true,
@@ -116,7 +117,7 @@ impl Lane {
         self.stand_in.get().and_then(Option::as_ref)
     }
 
-    /// Answers the packet in `frame` with ICMPv6 Destination Unreachable, if the limit of such errors allows.
+    /// Answers the packet in `frame` with ICMPv6 Destination Unreachable, within the limits of such errors.
     pub(crate) fn send_unreachable(&self, code: Unreachable, frame: &[u8]) {
         let Some(client) = frame.get(VIRTIO_HEADER..).and_then(icmpv6::client_network) else { return };
         if !self.errors.borrow_mut().take(client, Instant::now()) {
@@ -127,7 +128,7 @@ impl Lane {
         }
     }
 
-    /// Sends what `build` makes of the packet in `frame`.
+    /// Sends the answer that `build` makes from the packet in `frame`. Returns true if that succeeded.
     fn reply(
         &self,
         frame: &[u8],
@@ -140,7 +141,7 @@ impl Lane {
 
 impl Answerer for Lane {
     fn release(&self, flow: &Flow, frame: &[u8]) {
-        // Listeners may have come and gone since the SYN was held.
+        // Listeners may have been added or closed since the SYN was held.
         match self.shared.listeners.load().find(&flow.destination) {
             Some(listener) => self.show_syn(listener, flow, frame),
             None => self.to_stack(frame),
@@ -162,7 +163,7 @@ impl Answerer for Lane {
     }
 }
 
-/// How many ICMPv6 errors may be sent.
+/// The limits of ICMPv6 errors.
 struct ErrorLimit {
     all: Allowance,
     clients: ClientAllowances,
@@ -173,7 +174,7 @@ impl ErrorLimit {
         Self { all: Allowance::default(), clients: ClientAllowances::new(ERRORS_PER_CLIENT) }
     }
 
-    /// Takes one to `client`, if there is one.
+    /// Takes one error to `client` from both limits. Returns false if one is used up.
     fn take(&mut self, client: u128, now: Instant) -> bool {
         self.clients.take(client, now) && self.all.take(ERRORS, now)
     }

@@ -1,5 +1,5 @@
-//! The faith interface: a TUN on the host, a TUN inside a private network namespace whose kernel terminates the
-//! captured connections, and the pump between them. `ARCHITECTURE.md` has the picture.
+//! The faith interface: a TUN device on the host, a TUN device in a private network namespace, where the kernel's TCP
+//! terminates the captured connections, and the pump between them. `ARCHITECTURE.md` has the picture.
 #![forbid(unsafe_code)]
 
 mod accept;

@@ -1,4 +1,4 @@
-//! Faith listeners: which ports and addresses are whose.
+//! Faith listeners, and the ports and addresses of each.
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Ends the accept loops. No SYN is answered any more when this returns; what waits in the kernel's queues is
-    /// reset.
+    /// Ends the accept loops. When this returns, no socket answers SYNs any more, and the kernel resets the connections
+    /// in its queues.
     pub(crate) fn close(&self) {
         self.state.send_replace(State::Closed);
         match &self.reach {
@@ -33,12 +33,12 @@ impl Listener {
         }
     }
 
-    /// Whether the pump has anything to do with its SYNs but to pass them on.
+    /// Returns true if the pump must see this listener's SYNs: it holds them, or opens ports on demand.
     fn looks_at_syns(&self) -> bool {
         self.hold.is_some() || matches!(self.reach, Reach::OnDemand(_))
     }
 
-    /// Those of its sockets that there always are, a worker's each.
+    /// The permanent sockets, one per worker.
     pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
         match &self.reach {
             Reach::Always(group) => group.lock().clone(),
@@ -47,28 +47,28 @@ impl Listener {
     }
 }
 
-/// How a SYN comes to a listening socket.
+/// The way of a SYN to a listening socket.
 pub(crate) enum Reach {
-    /// There is always one: bound to the port, or steered to by the `sk_lookup` program. These are they, a worker's
-    /// each, until the listener is closed.
+    /// Permanent sockets, one per worker, until the listener is closed. They are bound to the port, or the `sk_lookup`
+    /// program steers to them.
     Always(Mutex<Vec<Arc<Socket>>>),
-    /// One is made when the first SYN to a port comes.
+    /// Sockets made on the first SYN to each port.
     OnDemand(Arc<dyn Opener>),
 }
 
-/// Makes the sockets of a listener when they are needed.
+/// Makes the sockets of a listener on demand.
 pub(crate) trait Opener: Send + Sync {
-    /// Whether a SYN to `port` finds a socket.
+    /// Returns true if `port` has a socket.
     fn is_open(&self, port: u16) -> bool;
 
-    /// Opens `port` for `listener`, and hands the SYN in `frame` to the kernel, by `worker`, when it is open.
+    /// Opens `port` for `listener`. Then `worker` hands the SYN in `frame` to the kernel.
     fn open_for(self: Arc<Self>, listener: &Arc<Listener>, worker: usize, port: u16, frame: &[u8]);
 
     /// Closes every port.
     fn close(&self);
 }
 
-/// What the accept loops of a listener do.
+/// The state of a listener's accept loops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Accepting,
@@ -76,12 +76,12 @@ pub(crate) enum State {
     Closed,
 }
 
-/// The listeners of an interface: no two take the same port of the same address.
+/// The listeners of an interface. No two have the same port of the same address.
 #[derive(Clone, Default)]
 pub(crate) struct Listeners(Vec<Arc<Listener>>);
 
 impl Listeners {
-    /// Whose a connection to `destination` is: an exact address wins over the wildcard.
+    /// The listener for a connection to `destination`. An exact address wins over the wildcard.
     pub(crate) fn find(&self, destination: &SocketAddrV6) -> Option<&Arc<Listener>> {
         let takes = |address: Option<Ipv6Addr>| {
             self.0.iter().find(move |listener| {
@@ -91,7 +91,7 @@ impl Listeners {
         takes(Some(*destination.ip())).or_else(|| takes(None))
     }
 
-    /// Whether a listener has one of `ports` of that very address, or of the wildcard.
+    /// Returns true if a listener of exactly this address (`None`: the wildcard) has one of `ports`.
     pub(crate) fn taken(&self, address: Option<Ipv6Addr>, ports: &PortSet) -> bool {
         self.0.iter().any(|listener| listener.address == address && listener.ports.intersects(ports))
     }
@@ -104,7 +104,7 @@ impl Listeners {
         Self(self.0.iter().filter(|other| !Arc::ptr_eq(other, listener)).cloned().collect())
     }
 
-    /// Whether the pump has anything to do with SYNs but to pass them on.
+    /// Returns true if the pump must see the SYNs of some listener.
     pub(crate) fn look_at_syns(&self) -> bool {
         self.0.iter().any(|listener| listener.looks_at_syns())
     }

@@ -1,9 +1,9 @@
-//! Listening sockets made when they are needed, where `sk_lookup` may not be used.
+//! Listening sockets made on demand, for hosts where `sk_lookup` is not available.
 //!
-//! A listener of many ports cannot hold a socket for each. So the first SYN to a port waits in the pump while
-//! the thread inside the namespace makes a group of sockets for it, one per worker, and goes on to the kernel
-//! when they listen. At most [`PORTS`] ports are open, fewer where there are few descriptors; past that the least
-//! recently used one is closed.
+//! A listener of many ports cannot keep a socket for each. So the first SYN to a port waits in the pump, while the thread
+//! inside the namespace makes a group of sockets for the port, one per worker. When they listen, the SYN goes on to the
+//! kernel. At most [`PORTS`] ports are open, fewer if descriptors are few. Beyond that the least recently used port is
+//! closed.
 
 use std::collections::hash_map::Entry;
 use std::net::Ipv6Addr;
@@ -23,11 +23,11 @@ use crate::namespace::Namespace;
 use crate::sockets::{AcceptQueue, listening_group, stop};
 use crate::worker::Workers;
 
-/// Ports open at a time, where there are descriptors enough. Each takes a descriptor per worker, and all together take a
-/// quarter of them at most.
+/// The most ports open at a time. Each takes a descriptor per worker, and all ports of a listener take at most a quarter
+/// of the descriptors left when it was made.
 const PORTS: usize = 512;
 
-/// SYNs that wait for one port; more are left to their retransmission.
+/// The most SYNs that wait for one port. The pump drops further ones, and their clients retransmit them.
 const WAITING: usize = 256;
 
 /// The sockets of one listener.
@@ -41,9 +41,9 @@ pub(crate) struct OnDemand {
 }
 
 enum Port {
-    /// Being opened; these frames wait, each with its worker.
+    /// Being opened. These frames wait, each with its worker.
     Opening(Vec<(usize, Box<[u8]>)>),
-    /// Open; its accept loops end when `_evict` is dropped.
+    /// Open. Its accept loops end when `_evict` is dropped.
     Open { used: Instant, group: Vec<Arc<Socket>>, _evict: watch::Sender<()> },
 }
 
@@ -63,13 +63,13 @@ impl OnDemand {
         self.ports.lock()
     }
 
-    /// Runs inside the namespace.
+    /// Opens a port, on the thread inside the namespace.
     fn open(&self, listener: &Arc<Listener>, port: u16) {
         let address = self.address.unwrap_or(Ipv6Addr::UNSPECIFIED);
         let group = listening_group(address, port, self.queue, self.workers.count());
         let mut ports = self.ports();
         let Ok(group) = group else {
-            // Out of descriptors, most likely: the clients' retransmissions try again.
+            // Most likely descriptors ran out. Retransmissions of the SYNs try again.
             ports.remove(&port);
             return;
         };

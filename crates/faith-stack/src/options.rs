@@ -1,4 +1,4 @@
-//! What a faith interface is made of.
+//! The options of a faith interface.
 
 use faith_packet::classify::Unsupported;
 use faith_packet::prefix::{FaithPrefix, PrefixSet};
@@ -6,48 +6,49 @@ use faith_sys::tun::MAX_NAME;
 
 use crate::error::StackError;
 
-/// How listeners of several ports come to their connections.
+/// The way connections reach listeners of several ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Steering {
-    /// By `sk_lookup` where kernel (5.9) and privileges (`CAP_BPF`, or `CAP_SYS_ADMIN`) allow it, else on demand.
+    /// By `sk_lookup` if kernel (5.9) and privileges (`CAP_BPF`, or `CAP_SYS_ADMIN`) allow it, else on demand.
     Auto,
-    /// By listening sockets made when the first SYN to a port comes.
+    /// By listening sockets made on the first SYN to each port.
     OnDemand,
 }
 
-/// Whether established TCP goes past the pump.
+/// The use of the shortcut, which takes established TCP past the pump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShortcutUse {
-    /// Where kernel (6.6) and privileges (`CAP_BPF`, or `CAP_SYS_ADMIN`, outside of any user namespace) allow it.
+    /// Used if kernel (6.6) and privileges (`CAP_BPF`, or `CAP_SYS_ADMIN`, outside any user namespace) allow it.
     Auto,
-    /// Every packet goes through the pump, and so through the faith interface's queue.
+    /// Not used: every packet goes through the faith interface's queue and the pump.
     Off,
 }
 
-/// What a faith interface is made of.
+/// The options of a faith interface.
 #[derive(Debug, Clone)]
 pub struct InterfaceOptions {
-    /// A legal interface name of 1 to 15 bytes that no interface has.
+    /// A legal interface name of 1 to 15 bytes that is not in use.
     pub name: String,
-    /// What it captures; at least one.
+    /// The prefixes to capture, at least one.
     pub prefixes: Vec<FaithPrefix>,
-    /// In bytes, 1280 to 65535. The largest keeps the interface from ever being the narrow link; clients are told of
-    /// segments that the host's other devices can carry.
+    /// The MTU in bytes, 1280 to 65535. With 65535 the interface never limits the size of packets. The MSS offered to
+    /// clients follows the MTU of the host's other devices.
     pub mtu: u32,
-    /// Whether to route each prefix to the interface in the host's main table.
+    /// Routes each prefix to the interface, in the host's main table.
     pub routes: bool,
-    /// What becomes of packets that are neither TCP nor ICMPv6.
+    /// The treatment of pings and of packets that are neither TCP nor ICMPv6.
     pub unsupported: Unsupported,
-    /// Worker threads, each with a queue of the devices; `None` is one per core.
+    /// The number of worker threads, each with a queue of both devices, 1 to 64; `None` means one per core.
     pub workers: Option<usize>,
-    /// How listeners of several ports are reached.
+    /// The way connections reach listeners of several ports.
     pub steering: Steering,
-    /// Whether established TCP goes past the pump.
+    /// The use of the shortcut.
     pub shortcut: ShortcutUse,
 }
 
 impl InterfaceOptions {
-    /// `name` with `prefixes`, the largest MTU, routes, and `unreachable` for what is unsupported.
+    /// The defaults for `name` and `prefixes`: MTU 65535, routes, [`Unsupported::Unreachable`], one worker per core,
+    /// automatic steering and shortcut.
     #[must_use]
     pub fn new(name: impl Into<String>, prefixes: Vec<FaithPrefix>) -> Self {
         Self {
@@ -62,7 +63,7 @@ impl InterfaceOptions {
         }
     }
 
-    /// The prefixes as a set, when everything asked for is possible.
+    /// Checks name, MTU and prefixes, and returns the prefixes as a set.
     pub(crate) fn check(&self) -> Result<PrefixSet, StackError> {
         if !legal(&self.name) {
             return Err(StackError::Name(self.name.clone()));
@@ -77,21 +78,21 @@ impl InterfaceOptions {
         if set.is_empty() { Err(StackError::NoPrefix(self.name.clone())) } else { Ok(set) }
     }
 
-    /// How many workers, and queues of each device.
+    /// The number of workers, which is the number of queues of each device.
     pub(crate) fn queues(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.workers.unwrap_or_else(cores).clamp(1, MAX_WORKERS)
     }
 }
 
-/// What every link of IPv6 carries (RFC 8200 section 5).
+/// The smallest MTU of an IPv6 link (RFC 8200 section 5).
 pub(crate) const MINIMUM_MTU: u32 = 1280;
 
-/// A TUN may have 256 queues (MAX_TAP_QUEUES); each costs a thread, and more threads than cores gain nothing.
+/// A TUN device may have 256 queues (MAX_TAP_QUEUES). Each costs a thread, and more threads than cores gain nothing.
 const MAX_WORKERS: usize = 64;
 
-/// What the kernel takes for a name (`dev_valid_name`), less what it would expand (`%d`) and the two names
-/// that /proc/sys/net/ipv6/conf keeps for itself.
+/// Returns true for the names that the kernel accepts (`dev_valid_name`), except those that it would expand (`%d`) and
+/// the two that /proc/sys/net/ipv6/conf reserves.
 fn legal(name: &str) -> bool {
     !matches!(name, "" | "." | ".." | "all" | "default")
         && name.len() <= MAX_NAME

@@ -1,32 +1,32 @@
-//! Which IPv4 addresses are the host's own, kept up to date: a relay must not lead back to the router.
+//! The host's own IPv4 addresses, kept up to date: a relay must not lead clients to the router itself.
 
 use std::net::Ipv4Addr;
 
 use arc_swap::ArcSwap;
 
-/// Ranges sorted by their first address, none inside another.
+/// Ranges sorted by their first address, without overlaps.
 type Ranges = Vec<(u32, u32)>;
 
 /// The host's own IPv4 addresses, as the watch (`watch.rs`) last saw them.
 pub(crate) struct OwnAddresses(ArcSwap<Ranges>);
 
 impl OwnAddresses {
-    /// Nothing is known yet: see [`forget`](Self::forget).
+    /// Starts without knowledge: see [`forget`](Self::forget).
     pub(crate) fn unknown() -> Self {
         Self(ArcSwap::from_pointee(everything()))
     }
 
-    /// These ranges are the host's own, and no others.
+    /// Replaces the host's own addresses by these ranges.
     pub(crate) fn learn(&self, own: Vec<(Ipv4Addr, u8)>) {
         self.0.store(merge(own).into());
     }
 
-    /// Takes every address for the host's own: one that is not known to be another's must not be connected to.
+    /// Treats every address as the host's own: the relay must not connect to an address that may be.
     pub(crate) fn forget(&self) {
         self.0.store(everything().into());
     }
 
-    /// Whether `address` is one of them.
+    /// Returns true if `address` is the host's own.
     pub(crate) fn contains(&self, address: Ipv4Addr) -> bool {
         let address = address.to_bits();
         let ranges = self.0.load();
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_they_are_unknown_every_address_is_taken_for_one() {
+    fn every_address_counts_as_own_while_they_are_unknown() {
         let own = OwnAddresses::unknown();
         let elsewhere = Ipv4Addr::new(198, 51, 100, 2);
         assert!([Ipv4Addr::UNSPECIFIED, elsewhere, Ipv4Addr::BROADCAST].iter().all(|it| own.contains(*it)));

@@ -1,5 +1,4 @@
-//! Packets by chance for the kernel's programs: those that the classifier of faith-packet is tested with, and plain
-//! segments.
+//! Generates packets to test the BPF programs: those of faith-packet's tests of the classifier, and plain segments.
 
 use std::fmt::Debug;
 
@@ -12,10 +11,10 @@ pub(crate) mod builder;
 #[path = "../../faith-packet/tests/packets/strategy.rs"]
 mod strategy;
 
-/// How many packets a test looks at, unless `PROPTEST_CASES` asks for another number.
+/// The number of packets per test, unless `PROPTEST_CASES` gives another.
 const CASES: u32 = 6000;
 
-/// Has `judge` look at packets by chance.
+/// Runs `judge` on generated packets.
 pub(crate) fn each<T: Debug>(packets: &impl Strategy<Value = T>, judge: impl Fn(T) -> TestCaseResult) {
     let default = ProptestConfig::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { CASES };
@@ -25,7 +24,7 @@ pub(crate) fn each<T: Debug>(packets: &impl Strategy<Value = T>, judge: impl Fn(
     }
 }
 
-/// A packet of any kind, or a segment of which only the flags and the options are by chance.
+/// A packet of any kind, or a segment with random flags and options only.
 pub(crate) fn packet() -> impl Strategy<Value = Vec<u8>> {
     let segment = (strategy::tcp_header(), any::<bool>()).prop_map(|(header, bare)| {
         builder::tcp(builder::CLIENT, builder::SERVER, header, if bare { b"" } else { b"data" })
@@ -33,12 +32,12 @@ pub(crate) fn packet() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => strategy::packet(), 1 => segment]
 }
 
-/// A packet that a test run of a program takes: it has a page at the most, headers of its own included.
+/// A packet short enough for a test run of a program, which takes at most a page, with the kernel's own headers.
 pub(crate) fn short_packet() -> impl Strategy<Value = Vec<u8>> {
     packet().prop_filter("short enough", |packet| packet.len() <= 1500)
 }
 
-/// The same packet with its addresses exchanged.
+/// The packet with its addresses swapped.
 pub(crate) fn turned(mut packet: Vec<u8>) -> Vec<u8> {
     if let Some(addresses) = packet.get_mut(8..40) {
         addresses.rotate_left(16);

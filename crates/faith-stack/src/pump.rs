@@ -1,15 +1,14 @@
 //! The pump: moves packets between the host's device and the stack's.
 //!
-//! Every worker owns one queue of each device (its [`Lane`]) and passes frames from one to the other with their virtio
-//! header unchanged, so that 64 KiB segments and partial checksums cross in one read and one write. A flow's packets
-//! come to one queue, the same of both devices and in both directions, without any table of ours; its SYN may come to
-//! another where the shortcut takes the others (see `spread.rs`).
+//! Each worker owns one queue of each device (its [`Lane`]). It passes frames from one to the other with their virtio
+//! header unchanged, so that 64 KiB segments and partial checksums cross in one read and one write. All packets of a flow
+//! come to the same queue number on both devices, without a table in the pump. With the shortcut, the SYN may come to another queue
+//! than the flow's other packets (see `spread.rs`).
 //!
-//! host → stack: the classifier decides; an initial SYN for a listener that holds SYNs is offered to its
-//! service first (see `held.rs`), and one for a port that has no socket yet waits for it to be
-//! made (see `on_demand.rs`).
+//! host → stack: the classifier decides. The pump offers an initial SYN to the service first if the listener holds SYNs
+//! (see `held.rs`). A SYN for a port without a socket waits until the socket is made (see `on_demand.rs`).
 //!
-//! stack → host: TCP and ICMPv6 errors from inside a prefix; nothing else leaves.
+//! stack → host: only TCP and ICMPv6 errors from inside a prefix leave.
 
 use std::io;
 use std::rc::Rc;
@@ -28,7 +27,7 @@ use crate::hold::Beyond;
 use crate::keepfaith::keepfaith;
 use crate::lane::Lane;
 
-/// Frames moved before other tasks of the worker get their turn.
+/// The number of frames moved before other tasks of the worker get their turn.
 const BATCH: usize = 64;
 
 /// Moves packets from the host to the stack until the device is gone.
@@ -38,7 +37,7 @@ pub(crate) async fn capture(lane: Rc<Lane>) {
     let each = |frame: &[u8]| capture_frame(&lane, classifier.load(), frame);
     let seen = || lane.shared.seen(lane.worker);
     drain(&lane.outer, &mut frame, each, seen).await;
-    // Before connections are reset, as clients may answer.
+    // The stand-in must hear clients before `lost` resets connections: clients may answer.
     lane.stand_in();
     lane.shared.lost();
 }
@@ -85,7 +84,7 @@ pub(crate) fn give_back_frame(lane: &Lane, classifier: &Classifier, frame: &[u8]
     }
 }
 
-/// A SYN takes the way of the listener it is for; one that no listener wants gets the kernel's own RST.
+/// Passes a SYN on as its listener requires. The kernel answers a SYN without a listener with a RST.
 fn capture_syn(lane: &Rc<Lane>, flow: Flow, frame: &[u8]) {
     let listeners = lane.shared.listeners.load();
     let Some(listener) = listeners.find(&flow.destination) else { return lane.to_stack(frame) };
@@ -117,7 +116,7 @@ fn capture_syn(lane: &Rc<Lane>, flow: Flow, frame: &[u8]) {
     lane.show_syn(listener, &flow, frame);
 }
 
-/// Reads frames as they come, until the device is gone. `empty` is told when none is left.
+/// Reads frames as they come, until the device is gone. Calls `empty` whenever the queue is empty.
 async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8]), empty: impl Fn()) {
     loop {
         // A device that was deleted reports an error and is never readable again (tun_chr_poll()).

@@ -1,7 +1,7 @@
-//! The seam between the stack and whatever serves captured connections.
+//! The seam between the stack and a relay that serves captured connections.
 //!
-//! A [`Service`] is called on the thread of the worker that owns the packet or the socket, inside that
-//! worker's tokio `LocalRuntime`: it may `tokio::task::spawn_local` at will and must never block.
+//! The stack calls a [`Service`] on the thread of the worker that owns the packet or the socket, inside that worker's
+//! tokio `LocalRuntime`. The service may call `tokio::task::spawn_local` and must never block.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
@@ -18,40 +18,40 @@ use crate::hold::HoldLimits;
 pub struct Captured {
     /// Non-blocking, close-on-exec TCP socket inside the private namespace.
     pub socket: OwnedFd,
-    /// Who connected: `getpeername()`.
+    /// The client's address and port: `getpeername()`.
     pub client: SocketAddrV6,
-    /// What the client dialled: `getsockname()`.
+    /// The address and port that the client dialled: `getsockname()`.
     pub destination: SocketAddrV6,
 }
 
-/// What serves the connections of one faith listener.
+/// Serves the connections of one faith listener.
 pub trait Service: Send + Sync + 'static {
-    /// A SYN that this listener would take, before the kernel sees it. Only called for listeners made with
-    /// [`ListenOptions::hold`]; past its bounds SYNs go on to the kernel unoffered (accept-first), but see
+    /// Offers a SYN for this listener, before the kernel sees it. The stack calls this only for listeners with
+    /// [`ListenOptions::hold`]. Beyond its limits, SYNs go to the kernel without an offer (accept-first), but see
     /// [`waits`](Self::waits).
     fn offered(self: Arc<Self>, worker: usize, syn: HeldSyn) {
         let _ = worker;
         drop(syn.release());
     }
 
-    /// Asks what becomes of a SYN of `client`, whose network has `held` SYNs held, as many at a time as it may. `true`
-    /// drops it, as a full backlog would: the client sends it again, and it may find a place then. `false` has the kernel
-    /// answer it. A SYN past [`HoldLimits::per_second`] always goes on to the kernel.
+    /// Decides about a SYN of `client` whose network already has `held` SYNs held, its limit. `true` drops the SYN, as a
+    /// full backlog would: the client retransmits it, and there may be a place then. `false`, the default, lets the kernel
+    /// answer it. The kernel always answers SYNs beyond [`HoldLimits::per_second`].
     fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
         let _ = (client, held);
         false
     }
 
-    /// A connection was accepted.
+    /// Takes an accepted connection.
     fn accepted(self: Arc<Self>, worker: usize, connection: Captured);
 
-    /// The interface closes. Connections that wait to be passed on are to be closed now: soon nothing of theirs reaches
-    /// their clients any more.
+    /// Called when the interface closes. The service must close connections that still wait to be passed on: soon their
+    /// packets cannot reach the clients.
     fn closing(&self) {}
 
-    /// Descriptors or memory ran out. `true` says that some was given up, and accepting is tried again at once;
-    /// otherwise it rests for a moment. Nothing is lost, connections wait in the kernel's queue. Called each time,
-    /// so whoever reports it must see to it that it is said once.
+    /// Called each time descriptors or memory run out on accept. `true` means that the service freed some, and the accept
+    /// loop tries again at once; with `false`, the default, it pauses briefly. No connection is lost: they wait in the
+    /// kernel's queue. A service that reports this must limit its own reports.
     fn exhausted(&self, error: &io::Error) -> bool {
         let _ = error;
         false
@@ -61,18 +61,18 @@ pub trait Service: Send + Sync + 'static {
 /// Sets options of a listening socket.
 pub type Prepare = fn(BorrowedFd<'_>) -> io::Result<()>;
 
-/// What a faith listener takes.
+/// The options of a faith listener.
 #[derive(Debug, Clone)]
 pub struct ListenOptions {
-    /// The TCP ports it takes.
+    /// The TCP ports to listen on.
     pub ports: PortSet,
-    /// One address inside a prefix of the interface; `None` is every address of every prefix.
+    /// One address inside a prefix of the interface; `None` means every address of every prefix.
     pub address: Option<Ipv6Addr>,
-    /// Length of the kernel's accept queue, per worker.
+    /// The length of the kernel's accept queue, per worker.
     pub backlog: u32,
-    /// Sets the options of a socket that is about to listen, which every connection accepted from it inherits: a
-    /// system call here is one less for each of them.
+    /// Sets the options of each listening socket before it listens. Accepted connections inherit them, which saves a
+    /// system call for each.
     pub prepare: Prepare,
-    /// Offer SYNs to the service first; `None` accepts first.
+    /// Offers SYNs to the service first, within these limits; `None` lets the kernel accept first.
     pub hold: Option<HoldLimits>,
 }

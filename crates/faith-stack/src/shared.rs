@@ -1,4 +1,4 @@
-//! What the threads of an interface share.
+//! The state that the threads of an interface share.
 
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -15,55 +15,55 @@ use crate::listener::Listeners;
 use crate::shortcut::Shortcut;
 use crate::warning::Warnings;
 
-/// Called once, from a thread of the interface, when the interface cannot go on: its device was deleted, or a worker died.
+/// Called once, from a thread of the interface, when the interface is lost: its device was deleted, or a worker died.
 pub type LostCallback = Box<dyn FnOnce(StackError) + Send>;
 
-/// What an interface's threads share.
+/// The state that the threads of an interface share.
 pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) classifier: Arc<ArcSwap<Classifier>>,
     pub(crate) listeners: ArcSwap<Listeners>,
     pub(crate) counters: Vec<Counters>,
     pub(crate) held: HeldTable,
-    /// Where a program chooses the queues.
+    /// Pending SYNs per worker; `None` if the kernel spreads packets without the program.
     pub(crate) backlogs: Option<Backlogs>,
     pub(crate) shortcut: Option<Arc<Shortcut>>,
     pub(crate) warnings: Warnings,
-    /// The warning that clients cannot be told of the interface's end, which each worker finds out.
+    /// Limits the warning that clients get no reset to one: every worker finds that out.
     pub(crate) untold: Once,
     pub(crate) lost: Mutex<Option<LostCallback>>,
-    /// Until when clients may object to resets that they were sent.
+    /// The time until which clients may object to their resets.
     pub(crate) objections: Mutex<Option<Instant>>,
 }
 
 impl Shared {
-    /// Says that a worker has accepted all that there is to accept.
+    /// Records that a worker has accepted all pending connections.
     pub(crate) fn accepted(&self, worker: usize) {
         if let Some(shortcut) = &self.shortcut {
             shortcut.accepted(worker);
         }
     }
 
-    /// Says that a worker has nothing left in its queue of the host's device.
+    /// Records that a worker has emptied its queue of the host's device.
     pub(crate) fn seen(&self, worker: usize) {
         if let Some(backlogs) = &self.backlogs {
             backlogs.seen(worker);
         }
     }
 
-    /// Reports that a queue can be read no more: another program deleted its device.
+    /// Reports that a queue cannot be read any more, because another program deleted its device.
     pub(crate) fn lost(&self) {
         self.lost_by(StackError::Deleted(self.name.clone()));
     }
 
-    /// Reports why the interface cannot go on.
+    /// Reports that the interface is lost, at most once.
     pub(crate) fn lost_by(&self, error: StackError) {
         if let Some(callback) = self.take_lost() {
             callback(error);
         }
     }
 
-    /// Says that connections are about to be reset whose clients may take so long to object.
+    /// Records that connections are about to be reset, and that their clients may object for this long.
     pub(crate) fn expect_objections(&self, patience: Duration) {
         if !patience.is_zero() {
             let until = Instant::now().checked_add(patience);
@@ -72,13 +72,13 @@ impl Shared {
         }
     }
 
-    /// How long clients may go on objecting.
+    /// The time for which clients may still object.
     pub(crate) fn objections(&self) -> Duration {
         let until = *self.objections.lock();
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Changes who listens, and with it whether SYNs may pass by the shortcut.
+    /// Changes the listeners, and then lets SYNs take the shortcut or not, as the new listeners need.
     pub(crate) fn relist(&self, change: impl Fn(&Listeners) -> Listeners) {
         drop(self.listeners.rcu(|listeners| change(listeners)));
         if let Some(shortcut) = &self.shortcut {

@@ -1,4 +1,4 @@
-//! Listening sockets: one per worker, made inside the private namespace.
+//! Listening sockets inside the private namespace, one per worker.
 
 use std::io;
 use std::net::{Ipv6Addr, Shutdown, SocketAddrV6};
@@ -10,15 +10,15 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::service::Prepare;
 
-/// How a listening socket is set up.
+/// The settings of a listening socket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AcceptQueue {
     pub(crate) backlog: u32,
     pub(crate) prepare: Prepare,
 }
 
-/// Makes an `SO_REUSEPORT` group of `count` listening sockets on `address` and `port` (0: any port, the same
-/// for all), of which the kernel picks the one with the number of the queue a connection came in on.
+/// Makes an `SO_REUSEPORT` group of `count` listening sockets on `address` and `port` (0: any port, the same for all).
+/// The kernel picks the socket with the number of the queue of the connection's SYN.
 pub(crate) fn listening_group(
     address: Ipv6Addr,
     port: u16,
@@ -32,7 +32,7 @@ pub(crate) fn listening_group(
         socket.set_only_v6(true)?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
-        // The addresses of a `local` route are not of any interface, which bind() asks for otherwise.
+        // bind() would require an address of an interface; addresses of a `local` route are none.
         socket.set_freebind_v6(true)?;
         socket.bind(&SockAddr::from(bound))?;
         if bound.port() == 0
@@ -46,16 +46,16 @@ pub(crate) fn listening_group(
         (queue.prepare)(socket.as_fd())?;
         socket.listen(i32::try_from(queue.backlog).unwrap_or(i32::MAX))?;
     }
-    // Only now: a socket that has a program when it begins to listen takes a listener of the same port on another
-    // address for a conflict (inet_csk_bind_conflict()).
+    // This comes last: if a socket has a program when it begins to listen, a listener of the same port on another
+    // address counts as a conflict (inet_csk_bind_conflict()).
     if let [first, _, ..] = &group[..] {
         reuseport::select_by_queue(first)?;
     }
     Ok(group)
 }
 
-/// Has a socket listen no more, at once. Its accept loop has it too, and closes it when its worker comes to that.
+/// Stops a socket from listening at once. Its accept loop shares the socket, and closes it later on its worker.
 pub(crate) fn stop(socket: &Socket) {
-    // One that has failed listens no more either.
+    // A socket on which this fails does not listen any more either.
     let _ = socket.shutdown(Shutdown::Read);
 }

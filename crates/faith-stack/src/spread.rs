@@ -1,4 +1,4 @@
-//! Which worker's queue a packet goes to: the program of `bpf/queue.bpf.c`, for both TUN devices of an interface.
+//! Chooses a worker's queue for each packet, by the program of `bpf/queue.bpf.c` on both TUN devices of an interface.
 
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::AsFd as _;
@@ -12,20 +12,20 @@ use crate::ebpf::{self, BACKLOGS, ProgramRefused, program, refused_load, set_wor
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/queue.bpf.o");
 
-/// Whom a connection's first packet goes to.
+/// The choice of the worker for a SYN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Syns {
     /// The worker that gets its other packets.
     ByFlow,
-    /// The one of two workers with the smaller backlog, for connections whose other packets pass the queues by.
+    /// The one of two workers with the smaller backlog, for connections whose other packets take the shortcut.
     ByBacklog,
 }
 
-/// Has the program choose among the queues of each of `devices`, alike in both directions of a flow. The devices keep
-/// it from then on. Workers that see that they have nothing left to do are to say so to what is returned.
+/// Makes the program choose among the queues of each of `devices`, the same in both directions of a flow. The devices
+/// keep the program from then on. Workers must record in the returned backlogs when their queue is empty.
 ///
 /// # Errors
-/// The kernel will have no program; then it spreads flows by itself, at more cost.
+/// The kernel refuses the program. It then spreads flows by its own table, at more cost.
 pub(crate) fn spread(devices: [&[Tun]; 2], syns: Syns) -> Result<Backlogs, ProgramRefused> {
     let queues = u32::try_from(devices[0].len()).map_err(|error| ProgramRefused::new("load", &error))?;
     let (mut ebpf, backlogs) = load(queues, syns)?;
@@ -65,8 +65,8 @@ mod tests {
     const QUEUES: u32 = 4;
     const FLOWS: u16 = 4096;
 
-    /// Runs `test` with a program of its own; where the kernel refuses that to this user it says so and passes, except
-    /// in CI.
+    /// Runs `test` with a program of its own. If the kernel refuses the program to this user, this prints so and passes,
+    /// except in CI.
     fn with_program(syns: Syns, test: impl FnOnce(&SocketFilter, &Backlogs)) {
         match load(QUEUES, syns) {
             Ok((mut ebpf, backlogs)) => test(loaded(&mut ebpf).unwrap(), &backlogs),
@@ -78,7 +78,7 @@ mod tests {
         }
     }
 
-    /// The queue of a packet, without the Ethernet header that the kernel's test wants and takes off.
+    /// The queue of a packet. The kernel's test run requires an Ethernet header and removes it.
     fn queue_of(program: &SocketFilter, packet: &[u8]) -> u32 {
         let frame = [&[0; 14], packet].concat();
         let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn both_directions_of_a_flow_come_to_one_queue() {
+    fn both_directions_of_a_flow_get_the_same_queue() {
         with_program(Syns::ByFlow, |program, _| {
             for next in [6, 58] {
                 for port in 0..64 {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connections_of_one_client_come_to_all_queues_alike() {
+    fn the_connections_of_one_client_spread_evenly_over_all_queues() {
         with_program(Syns::ByFlow, |program, _| {
             let mut flows = [0; QUEUES as usize];
             for port in 0..FLOWS {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_tcp_goes_by_its_addresses_alone() {
+    fn packets_other_than_tcp_go_by_their_addresses_alone() {
         with_program(Syns::ByFlow, |program, _| {
             let queue = queue_of(program, &packet(58, (1, 0), (2, 0)));
             assert!((0..64).all(|port| queue_of(program, &packet(58, (1, port), (2, 0))) == queue));
@@ -132,7 +132,7 @@ mod tests {
         });
     }
 
-    /// The first packet of a connection, or, with `flags`, another one.
+    /// A segment with these flags.
     fn segment(flags: u8, port: u16) -> [u8; 60] {
         let mut packet = packet(6, (1, port), (2, 443));
         packet[53] = flags;
@@ -143,7 +143,7 @@ mod tests {
     const SYN_ACK: u8 = 0x12;
     const ACK: u8 = 0x10;
 
-    /// How many of so many SYNs come to each queue.
+    /// The number of SYNs that come to each queue, with one SYN per port.
     fn shares(program: &SocketFilter, ports: impl Iterator<Item = u16>) -> [u32; QUEUES as usize] {
         let mut shares = [0; QUEUES as usize];
         for port in ports {
@@ -153,16 +153,16 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_sees_nothing_gets_no_more_syns_than_others_that_see_nothing() {
+    fn workers_that_see_none_of_their_syns_get_equally_many() {
         with_program(Syns::ByBacklog, |program, _| {
             let shares = shares(program, 0..1000);
-            // By flow alone, one in thirty would be further from 250 than this.
+            // Shares by flow alone would rarely be this even.
             assert!(shares.iter().all(|share| (246..=254).contains(share)), "{shares:?}");
         });
     }
 
     #[test]
-    fn a_worker_that_sees_its_syns_gets_those_of_others_that_do_not() {
+    fn a_worker_that_sees_its_syns_gets_more_than_those_that_do_not() {
         with_program(Syns::ByBacklog, |program, backlogs| {
             let mut to_first = 0;
             for port in 0..1000 {
@@ -171,9 +171,9 @@ mod tests {
                     backlogs.seen(0);
                 }
             }
-            // One of the two that are compared, half of the time.
+            // It is one of the two compared workers half of the time, and wins then.
             assert!((400..600).contains(&to_first), "{to_first}");
-            // When all are seen there is nothing between them.
+            // If all workers have seen all SYNs, the flow alone decides.
             (0..QUEUES as usize).for_each(|worker| backlogs.seen(worker));
             let before = shares(program, std::iter::once(1));
             (0..QUEUES as usize).for_each(|worker| backlogs.seen(worker));
@@ -199,7 +199,7 @@ mod tests {
         });
     }
 
-    /// The packets that the other side sends in the same flow.
+    /// The packet of the other direction of the same flow.
     fn answer_to(packet: &[u8]) -> Vec<u8> {
         let mut answer = turned(packet.to_vec());
         if let (6, Some(ports)) = (packet[6], answer.get_mut(40..44)) {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_packet_is_the_one_that_answers_it_comes_to_its_queue() {
+    fn any_packet_and_its_answer_get_the_same_queue() {
         let packets = short_packet().prop_filter("a header", |packet| packet.len() >= 40);
         for syns in [Syns::ByFlow, Syns::ByBacklog] {
             with_program(syns, |program, _| {
@@ -220,7 +220,8 @@ mod tests {
                         prop_assert_eq!(queue, queue_of(program, &answer_to(&packet)));
                         prop_assert_eq!(queue, queue_of(program, &packet), "and so does the next");
                     }
-                    // Only connections that can be held are spread, and malformed ones, which no client waits for.
+                    // Every plain SYN that the classifier captures begins a connection here too. Others that
+                    // do are malformed, and no client waits for those.
                     let plain =
                         packet[6] == 6 && matches!(classifier().to_stack(&packet, true), ToStack::Syn(_));
                     prop_assert!(begins || !plain);
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_foretell_the_queue() {
+    fn each_program_spreads_flows_in_its_own_random_way() {
         let choice = |program: &SocketFilter| {
             (0..64).map(|port| queue_of(program, &packet(6, (1, port), (2, 443)))).collect::<Vec<_>>()
         };

@@ -1,13 +1,13 @@
-//! The host's settings of TCP, for the sockets that its clients are connected to.
+//! Copies the host's TCP settings into the private namespace, for the sockets of captured connections.
 //!
-//! A network namespace begins with the kernel's own settings, and a few of those of the machine's first namespace,
-//! whatever the one that it is made in has. Who has chosen a congestion control or buffers for a router means the
-//! connections of its relays too (`net.ipv4.tcp_*`, ip-sysctl in the kernel's documentation; they hold for IPv6 as well).
+//! A new network namespace has the kernel's default settings, and a few of the machine's first namespace, but none of the
+//! namespace in which it was made. An operator who chooses a congestion control or buffer sizes for a router means its
+//! relays' connections too (`net.ipv4.tcp_*`, ip-sysctl in the kernel's documentation; they apply to IPv6 as well).
 //!
-//! Nor has the namespace a device that a client's link is known by: its own take segments of any length. A host tells its
-//! peers what its link can carry, and not only for their sake. By ten segments of that length its kernel begins to judge
-//! how much comes in a round trip, and opens the window once it is more (`tcp_init_buffer_space()`,
-//! `tcp_rcv_space_adjust()`): by ten of 65 kB it keeps the first window for long.
+//! The MSS offered to clients follows the MTU of the host's devices, because the namespace's own devices take segments of
+//! any length. A large MSS would also slow the stack down: its kernel opens the receive window only once more than ten
+//! segments of the MSS arrive within a round trip (`tcp_init_buffer_space()`, `tcp_rcv_space_adjust()`). With an MSS of 65
+//! kB it would keep the first window for long.
 
 use std::fs;
 use std::io;
@@ -18,28 +18,28 @@ use crate::options::MINIMUM_MTU;
 
 const SETTINGS: &str = "/proc/sys/net/ipv4";
 
-/// Looking for a socket before a route is a gain where packets are delivered, and a loss where they are forwarded: a
-/// router may have it off, for what it forwards.
+/// This setting is not copied. Looking for a socket before a route helps packets that are delivered, and costs packets
+/// that are forwarded: an operator may disable it on a router, for forwarded packets.
 const OF_ROUTERS: &str = "tcp_early_demux";
 
-/// No wire carries more; what says so leads nowhere, or is made up, as loopback, VRFs and our own devices.
+/// The largest MTU of a real link. Devices with a larger one are virtual, such as loopback, VRFs and faithd's own.
 const LARGEST: u32 = 16 * 1024;
 
-/// What Ethernet carries, for a host of which no device says more.
+/// The MTU of Ethernet, for a host without a device of a real link.
 const ETHERNET: u32 = 1500;
 
-/// Bytes of the headers of IPv6 and TCP without options, which a maximum segment size leaves out (RFC 9293 section 3.7.1).
+/// The length of the IPv6 and TCP headers without options, which an MSS excludes (RFC 9293 section 3.7.1).
 const HEADERS: u32 = 40 + 20;
 
-/// What a namespace has TCP set to.
+/// The TCP settings of a network namespace.
 pub(crate) struct TcpSettings {
     files: Vec<(PathBuf, Vec<u8>)>,
     largest_mtu: Option<u32>,
 }
 
 impl TcpSettings {
-    /// Those of the network namespace of the calling thread, which is `netlink`'s too; no files where /proc is not
-    /// mounted.
+    /// Reads the settings of the calling thread's network namespace, which must be `netlink`'s too. They are empty if /proc
+    /// is not mounted.
     ///
     /// # Errors
     /// Those of netlink(7).
@@ -50,14 +50,14 @@ impl TcpSettings {
         Ok(Self { files, largest_mtu: netlink.largest_mtu(LARGEST)? })
     }
 
-    /// What peers of a stack whose own devices have this MTU are told of the segments they may send: what this host's
-    /// devices can carry, any of them.
+    /// The MSS that a stack whose own devices have this MTU offers to its peers. It follows the host's device with the
+    /// largest real MTU.
     pub(crate) fn mss(&self, mtu: u32) -> u32 {
         mtu.min(self.largest_mtu.unwrap_or(ETHERNET).max(MINIMUM_MTU)) - HEADERS
     }
 
-    /// Sets the network namespace of the calling thread to the same. What cannot be written stays as it is: some can
-    /// only be read, some hold for the whole machine, and in a container all of them may be read-only.
+    /// Applies the settings to the calling thread's network namespace. Settings that cannot be written stay as they are:
+    /// some are read-only, some are global to the machine, and in a container all may be read-only.
     pub(crate) fn apply(&self) {
         for (path, value) in &self.files {
             if fs::read(path).is_ok_and(|present| present != *value) {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_of_tcp_are_copied_but_for_that_of_routers() {
+    fn tcp_settings_are_copied_except_early_demux() {
         let of = |name: &str| is_copied(&Path::new(SETTINGS).join(name));
         assert!(of("tcp_congestion_control"));
         assert!(!of("tcp_early_demux"));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn this_namespace_has_some() {
+    fn the_settings_of_this_namespace_are_read() {
         let TcpSettings { files, .. } = TcpSettings::of_this_namespace(&Netlink::connect().unwrap()).unwrap();
         assert!(
             files.iter().any(|(path, value)| path.ends_with("tcp_congestion_control") && !value.is_empty())
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_are_told_what_the_host_and_the_interface_can_carry() {
+    fn the_mss_follows_the_mtu_of_the_host_and_of_the_interface() {
         let mss = |largest_mtu, mtu| TcpSettings { files: Vec::new(), largest_mtu }.mss(mtu);
         assert_eq!(mss(Some(1500), 65_535), 1440);
         assert_eq!(mss(Some(9000), 65_535), 8940);

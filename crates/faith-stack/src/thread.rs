@@ -1,4 +1,4 @@
-//! Starts the threads of an interface. A thread says whether it works before its starter goes on.
+//! Starts the threads of an interface. The starter waits until the thread reports success or an error.
 
 use std::io;
 use std::sync::mpsc;
@@ -6,14 +6,14 @@ use std::thread::{Builder, JoinHandle};
 
 use crate::error::FailedCall;
 
-/// By this a thread says once that it works, or why it cannot. Dropping it unused says that it has ended.
+/// Reports, once, a thread's success or its error. Dropping it unused reports that the thread has ended.
 pub(crate) type Begun<T, E> = mpsc::Sender<Result<T, E>>;
 
-/// Runs `body` on a thread of that name and waits for what it says by its [`Begun`]. `failed` makes an error where the
-/// thread cannot be started, or ends without a word.
+/// Runs `body` on a thread of this name, and waits for the report by its [`Begun`]. `failed` makes the error for a thread
+/// that cannot be started, or that ends without a report.
 ///
 /// # Errors
-/// The thread's own, which has ended then, or that of `failed`.
+/// The thread's own error, after which it has ended, or the one of `failed`.
 pub(crate) fn start<T: Send + 'static, E: Send + 'static>(
     name: String,
     failed: impl Fn(FailedCall) -> E,
@@ -25,7 +25,7 @@ pub(crate) fn start<T: Send + 'static, E: Send + 'static>(
     match told.recv().unwrap_or_else(|ended| Err(clone(io::Error::other(ended)))) {
         Ok(value) => Ok((value, thread)),
         Err(error) => {
-            // It lets go of what it holds.
+            // The thread drops its resources before it ends.
             let _ = thread.join();
             Err(error)
         }
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_works_gives_its_value_and_goes_on() {
+    fn a_thread_that_reports_success_gives_its_value_and_goes_on() {
         let (go, may_end) = mpsc::channel::<()>();
         let failed = |it: FailedCall| it.error.to_string();
         let body = move |begun: Begun<u8, String>| {
@@ -58,12 +58,12 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_cannot_work_gives_its_error() {
+    fn a_thread_that_fails_gives_its_error() {
         assert_eq!(run(|begun| begun.send(Err("broken".to_owned())).unwrap()), Err("broken".to_owned()));
     }
 
     #[test]
-    fn a_thread_that_ends_without_a_word_is_an_error() {
+    fn a_thread_that_ends_without_a_report_is_an_error() {
         assert!(run(drop).unwrap_err().starts_with("clone: "));
     }
 }

@@ -1,8 +1,8 @@
-//! The watchdog: are the workers there, and do they work?
+//! The watchdog notices stuck and dead workers.
 //!
-//! It gives each worker a job now and then. A worker whose loop turns does it at once; one that has not done it for
-//! some seconds is stuck. Seconds are counted by the watchdog's own turns, so that those in which the whole process
-//! was stopped (SIGSTOP, a suspended machine) do not count.
+//! It gives each worker a job at intervals. A worker whose event loop runs does the job at once; a worker that has not
+//! done it for some seconds is stuck. The watchdog counts seconds by its own turns, so the time in which the whole
+//! process was stopped (SIGSTOP, a suspended machine) does not count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +13,13 @@ use crate::shared::Shared;
 use crate::warning::What;
 use crate::worker::Workers;
 
-/// Between two jobs of a worker that works.
+/// The time between two looks while all workers work.
 const CALM: Duration = Duration::from_secs(5);
 
-/// Between two looks at a worker that has a job.
+/// The time between two looks while a worker still has a job to do.
 const TURN: Duration = Duration::from_secs(1);
 
-/// A worker is stuck after this many looks without progress.
+/// A worker counts as stuck after this many looks without progress.
 const PATIENCE: u32 = 5;
 
 /// The workers of one interface.
@@ -30,7 +30,7 @@ pub(crate) struct Watchdog {
     next: Instant,
 }
 
-/// The watchdog's knowledge of one worker.
+/// The jobs of one worker, given and done.
 #[derive(Default)]
 struct Pulse {
     given: u64,
@@ -72,7 +72,7 @@ impl Watchdog {
         Self { shared, workers, watched, next: Instant::now() }
     }
 
-    /// Looks, if it is time; when it will be again.
+    /// Looks, if it is time. Returns the time until the next look.
     pub(crate) fn look(&mut self) -> Duration {
         let now = Instant::now();
         if now >= self.next {
@@ -85,7 +85,7 @@ impl Watchdog {
         if let Some(worker) = self.workers.ended() {
             let interface = self.shared.name.clone();
             self.shared.lost_by(StackError::Worker { interface, worker });
-            // There is nothing more to say of this interface.
+            // The interface is lost, so there is no worker left to watch.
             self.watched.clear();
             return CALM;
         }
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_is_stuck_after_several_looks_in_vain_and_that_is_said_once() {
+    fn a_worker_is_reported_stuck_once_after_several_looks_without_progress() {
         let mut pulse = Pulse::default();
         assert_eq!(pulse.look(), Finding::Works);
         let job = pulse.give();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_is_done_late_but_in_time_is_no_finding() {
+    fn a_job_that_is_done_before_the_last_look_is_not_reported() {
         let mut pulse = Pulse::default();
         let job = pulse.give();
         for _ in 1..PATIENCE {

@@ -1,9 +1,9 @@
-//! Workers: one thread each, with a single-threaded tokio runtime that serves its queues, its listening sockets
-//! and the tasks of its services, so that a packet, its socket and its session need no hand-over.
+//! Workers: one thread each, with a single-threaded tokio runtime that serves its queues, its listening sockets and the
+//! tasks of its services. So a packet, its socket and its session stay on one thread.
 //!
-//! A worker interrupts nobody when it wakes (`SCHED_BATCH`): whoever sends or receives beside it finishes what it is at,
-//! and the worker finds more to do at once. Many flows are up to a fifth faster for it, and short exchanges as fast. Of
-//! those that wait for a processor it is the next.
+//! A waking worker interrupts no other thread (`SCHED_BATCH`): senders and receivers on the same processor finish first,
+//! and the worker then finds more packets at once. Many flows are up to a fifth faster for it, and short exchanges as
+//! fast. When a processor is free, the worker runs next.
 
 use std::convert::{Infallible, identity};
 use std::panic::resume_unwind;
@@ -29,10 +29,10 @@ use crate::shared::Shared;
 use crate::thread::{self, Begun};
 use crate::warning::What;
 
-/// Shorter than the timeouts of connections, unless somebody sets them to less.
+/// Shorter than the default timeouts of connections.
 const PULSE: Duration = Duration::from_secs(1);
 
-/// Something to do on a worker's thread, inside its `LocalRuntime`.
+/// A job for a worker's thread, inside its `LocalRuntime`.
 pub(crate) type Job = Box<dyn FnOnce(&Rc<Lane>) + Send>;
 
 /// The workers of an interface.
@@ -43,11 +43,11 @@ pub(crate) struct Workers {
 
 struct Running {
     stop: oneshot::Sender<()>,
-    /// Tells by its end that the tasks have ended, and with them their sockets.
+    /// Disconnects when the tasks have ended and their sockets are closed.
     idle: std::sync::mpsc::Receiver<Infallible>,
-    /// Tells what to cut, when the tasks of all workers have ended.
+    /// Sends the connections to cut, when the tasks of all workers have ended.
     cut: std::sync::mpsc::Sender<Arc<Cut>>,
-    /// Tells by its end that the last packets have been moved.
+    /// Disconnects when the worker has moved the last packets.
     silent: std::sync::mpsc::Receiver<Infallible>,
     thread: JoinHandle<()>,
 }
@@ -55,7 +55,7 @@ struct Running {
 impl Workers {
     /// Starts a worker for each pair of queues, in the network namespace of the calling thread.
     pub(crate) fn start(shared: &Arc<Shared>, queues: Vec<(Tun, Tun)>) -> Result<Self, FailedCall> {
-        // Dropped with those that have started where one cannot be.
+        // If one worker cannot start, dropping this stops those that have started.
         let mut workers = Self { jobs: Vec::new(), running: Mutex::default() };
         for (index, (outer, inner)) in queues.into_iter().enumerate() {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -77,7 +77,7 @@ impl Workers {
                 };
                 let _ = begun.send(Ok(()));
                 runtime.block_on(serve(Rc::clone(&lane), receiver, stopped));
-                // Ends the tasks, and with them their sockets.
+                // This ends the tasks, which closes their sockets.
                 drop(runtime);
                 drop(at_work);
                 flush(&lane, &left.recv().unwrap_or_default());
@@ -95,29 +95,29 @@ impl Workers {
         self.jobs.len()
     }
 
-    /// A worker whose thread has ended without having been stopped.
+    /// A worker whose thread ended without being stopped.
     pub(crate) fn ended(&self) -> Option<usize> {
         let running = self.running.lock();
         running.iter().position(|worker| worker.thread.is_finished())
     }
 
-    /// Runs `job` on worker `index` soon; not at all when it has stopped.
+    /// Runs `job` on worker `index` soon, or drops it if the worker has stopped.
     pub(crate) fn run(&self, index: usize, job: impl FnOnce(&Rc<Lane>) + Send + 'static) {
         if let Some(jobs) = self.jobs.get(index) {
-            // A worker that has stopped has nothing left to do the job for.
+            // This fails if the worker has stopped, when the job has no purpose.
             let _ = jobs.send(Box::new(job));
         }
     }
 
-    /// Stops them, and with them every task they run; returns when they have ended. `left` is asked when the tasks have
-    /// ended, and gives what they leave behind that is to be cut. `meanwhile` is run when the last packets have been moved
-    /// and the workers close their devices, for which the kernel takes its time.
+    /// Stops the workers and all their tasks, and returns when they have ended. `left` runs when the tasks have ended, and
+    /// returns the connections to cut. `meanwhile` runs after the last packets were moved, while the workers close their
+    /// devices, which takes the kernel some time.
     pub(crate) fn stop(&self, left: impl FnOnce() -> Cut, meanwhile: impl FnOnce()) {
         let running = std::mem::take(&mut *self.running.lock());
         let closing: Vec<_> = running
             .into_iter()
             .map(|Running { stop, idle, cut, silent, thread }| {
-                // Fails when the worker has ended by itself.
+                // This fails if the worker has ended by itself.
                 let _ = stop.send(());
                 (idle, cut, silent, thread)
             })
@@ -142,14 +142,15 @@ impl Workers {
     }
 }
 
-/// An interface that cannot be made leaves no device behind, which workers hold; one that is closed has stopped its own.
+/// Stops the workers of an interface that could not be created, so that no device remains: workers hold the devices.
+/// Closing an interface stops its workers before this.
 impl Drop for Workers {
     fn drop(&mut self) {
         self.stop(Cut::default, || {});
     }
 }
 
-/// A worker's runtime, which belongs to its thread, and the lane registered with it.
+/// Makes a worker's runtime, which belongs to the calling thread, and the lane registered with it.
 fn begin(
     index: usize,
     shared: Arc<Shared>,
@@ -165,9 +166,9 @@ fn begin(
     Ok((runtime, lane))
 }
 
-/// Has a timer pending that is due before those of connections, as long as there are new ones. For a timer that is due
-/// before all that were pending when the runtime last slept, tokio writes to its own eventfd and sleeps one time less;
-/// among connections that come and go each of them would be such a timer.
+/// Keeps a timer pending that is due before the timers of connections, as long as new connections come. If a new timer
+/// is due before all that were pending when the runtime last slept, tokio writes to its own eventfd and wakes once more
+/// for nothing. With short connections, each would set such a timer.
 async fn pulse(lane: Rc<Lane>) {
     loop {
         lane.newcomers.notified().await;
@@ -183,7 +184,7 @@ async fn serve(lane: Rc<Lane>, mut jobs: mpsc::UnboundedReceiver<Job>, mut stopp
     loop {
         tokio::select! {
             _ = &mut stopped => return,
-            // A half of the pump that ends in order has told of the device's end; with one that panicked ends the worker.
+            // A direction of the pump that ends in order has reported the lost device. A panic in one ends the worker.
             Some(Err(error)) = pumping.join_next() => {
                 if let Ok(panic) = error.try_into_panic() {
                     resume_unwind(panic);

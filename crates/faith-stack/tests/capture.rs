@@ -1,4 +1,4 @@
-//! Connections to a faith prefix are captured.
+//! Interfaces, listeners and held SYNs, over real namespaces.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -12,11 +12,11 @@ use faith_stack::{StackError, Steering};
 use world::{Echo, Verdict, eventually, faith, greet, in_a_namespace, ip, listen};
 
 #[test]
-fn every_port_is_captured_and_shows_what_was_dialled() {
+fn every_port_is_captured_and_the_socket_has_the_dialled_address() {
     for steering in [Steering::Auto, Steering::OnDemand] {
         in_a_namespace(move || {
             let faith = faith(|options| options.steering = steering).unwrap();
-            // Where sk_lookup is not permitted, automatic means on demand.
+            // If sk_lookup is not permitted, `Auto` means on demand.
             assert!(!faith.is_steered() || steering == Steering::Auto);
             let echo = Arc::<Echo>::default();
             let _listener = listen(&faith, PortSet::all(), &echo).unwrap();
@@ -36,7 +36,7 @@ fn every_port_is_captured_and_shows_what_was_dialled() {
 }
 
 #[test]
-fn a_port_that_no_listener_wants_is_refused() {
+fn a_port_without_a_listener_is_refused() {
     in_a_namespace(|| {
         let faith = faith(|_| {}).unwrap();
         let echo = Arc::<Echo>::default();
@@ -47,7 +47,7 @@ fn a_port_that_no_listener_wants_is_refused() {
 }
 
 #[test]
-fn a_listener_that_is_closed_refuses_at_once() {
+fn a_closed_listener_refuses_connections_at_once() {
     for ports in [PortSet::single(80).unwrap(), PortSet::all()] {
         for steering in [Steering::Auto, Steering::OnDemand] {
             let ports = ports.clone();
@@ -66,7 +66,7 @@ fn a_listener_that_is_closed_refuses_at_once() {
 }
 
 #[test]
-fn a_held_syn_is_answered_as_its_service_says() {
+fn a_held_syn_gets_the_answer_of_its_service() {
     in_a_namespace(|| {
         let faith = faith(|_| {}).unwrap();
         let answers: [(u16, Verdict, Option<i32>); 4] = [
@@ -93,7 +93,7 @@ fn a_held_syn_is_answered_as_its_service_says() {
 }
 
 #[test]
-fn nothing_remains_when_the_interface_is_closed() {
+fn a_closed_interface_leaves_no_device_and_no_route() {
     in_a_namespace(|| {
         let routes = ip("-6 route show table all");
         let faith = faith(|_| {}).unwrap();
@@ -108,7 +108,7 @@ fn nothing_remains_when_the_interface_is_closed() {
 }
 
 #[test]
-fn prefixes_come_and_go() {
+fn prefixes_can_be_added_and_removed() {
     in_a_namespace(|| {
         let faith = faith(|_| {}).unwrap();
         let echo = Arc::<Echo>::default();
@@ -125,7 +125,7 @@ fn prefixes_come_and_go() {
 }
 
 #[test]
-fn the_owner_is_told_when_the_interface_is_deleted() {
+fn the_owner_learns_that_the_interface_was_deleted() {
     in_a_namespace(|| {
         let (lost, told) = std::sync::mpsc::channel();
         let options = faith_stack::InterfaceOptions::new("faith0", vec![world::PREFIX.parse().unwrap()]);
@@ -142,7 +142,7 @@ fn the_owner_is_told_when_the_interface_is_deleted() {
 }
 
 #[test]
-fn the_owner_is_told_when_a_worker_has_died() {
+fn the_owner_learns_that_a_worker_has_died() {
     in_a_namespace(|| {
         let (lost, told) = std::sync::mpsc::channel();
         let options = faith_stack::InterfaceOptions::new("faith0", vec![world::PREFIX.parse().unwrap()]);
@@ -174,7 +174,7 @@ fn routes_that_the_host_loses_are_put_back() {
 }
 
 #[test]
-fn the_routers_own_addresses_are_known_as_they_change() {
+fn the_routers_own_addresses_are_followed() {
     in_a_namespace(|| {
         let faith = faith(|_| {}).unwrap();
         let guide = faith.guide();
@@ -186,7 +186,7 @@ fn the_routers_own_addresses_are_known_as_they_change() {
         ip("addr del 192.0.2.1/24 dev lo");
         eventually("the old address is forgotten", || !own("192.0.2.1"));
         drop(faith);
-        assert!(own("192.0.2.1"), "nothing is known any more");
+        assert!(own("192.0.2.1"), "a closed interface treats every address as its own");
     });
 }
 

@@ -9,7 +9,7 @@ use crate::hold::HoldLimits;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 
-/// Looking once is all it takes: it was told, or it was not.
+/// Polls once: returns true if `notify` was notified.
 fn is_told(notify: &Notify) -> bool {
     let notified = pin!(notify.notified());
     notified.poll(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -44,7 +44,7 @@ fn frame(packet: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_rst_with_the_next_sequence_number_gives_up_before_the_release_and_after_it() {
+fn a_rst_with_the_next_sequence_number_gives_up_a_held_or_released_syn() {
     for released in [false, true] {
         let table = HeldTable::new(2);
         let (_place, fate) = table.enter(flow(), &frame(&segment(SYN, u32::MAX)), place).unwrap();
@@ -57,7 +57,7 @@ fn a_rst_with_the_next_sequence_number_gives_up_before_the_release_and_after_it(
 }
 
 #[test]
-fn a_rst_that_was_guessed_or_is_of_another_flow_changes_nothing() {
+fn a_rst_with_another_number_or_of_another_flow_is_ignored() {
     let table = HeldTable::new(2);
     let (_place, fate) = table.enter(flow(), &frame(&segment(SYN, 7)), place).unwrap();
     table.reset(&flow(), &segment(RST, 7));
@@ -94,11 +94,11 @@ fn the_retransmission_of_an_answered_syn_takes_no_place_and_a_new_syn_does() {
     for answer in [SynAnswer::Reset, SynAnswer::Unreachable(Unreachable::NoRoute), SynAnswer::Silence] {
         drop(table.enter(flow(), &syn, place).unwrap());
         table.leave(&flow(), Some(answer));
-        let never = || unreachable!("it needs no place");
+        let never = || unreachable!("a retransmission needs no place");
         assert_eq!(table.enter(flow(), &syn, never).map(drop), Err(NotHeld::Answered(answer)));
         assert!(table.enter(flow(), &frame(&segment(SYN, 8)), place).is_ok());
         table.leave(&flow(), None);
-        // Another answer takes the place of this one.
+        // Empty the table for the next answer.
         *table.0.at(&flow()).beside_mut() = Answered::new(8);
     }
 }
@@ -146,7 +146,7 @@ fn a_syn_is_answered_once_and_leaves_with_its_answer() {
 }
 
 #[test]
-fn a_released_syn_leaves_when_it_is_awaited_no_more_and_a_dropped_one_at_once() {
+fn a_released_syn_leaves_when_its_guard_is_dropped_and_a_dropped_syn_at_once() {
     let mut awaited = None;
     assert_eq!(deeds(|syn| awaited = Some(syn.release())), [Deed::Release]);
     assert_eq!(deeds(|syn| drop(syn.release())), [Deed::Release, Deed::Leave(None)]);
@@ -154,7 +154,7 @@ fn a_released_syn_leaves_when_it_is_awaited_no_more_and_a_dropped_one_at_once() 
 }
 
 #[test]
-fn a_client_that_gives_up_is_told_to_the_owner_of_the_syn() {
+fn the_owner_of_a_syn_learns_that_its_client_gave_up() {
     let (syn, client) = HeldSyn::new(Rc::<Deeds>::default(), flow(), Box::default());
     let mut given_up = pin!(syn.given_up());
     let mut context = Context::from_waker(Waker::noop());

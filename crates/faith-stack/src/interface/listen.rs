@@ -1,4 +1,4 @@
-//! How listeners come to an interface.
+//! Adds listeners to an interface.
 
 use std::net::Ipv6Addr;
 use std::os::fd::AsFd as _;
@@ -22,11 +22,11 @@ use crate::sockets::{AcceptQueue, listening_group};
 use crate::steer::RuleId;
 
 impl FaithInterface {
-    /// Takes connections for `service` from now on. Blocks shortly.
+    /// Takes connections for `service` from now on. Blocks briefly.
     ///
     /// # Errors
-    /// keepfaith is off, a port is another listener's, the address is inside no prefix, sockets or steering
-    /// rules ran out, or the interface is closed.
+    /// keepfaith is off, another listener has a port, the address is inside no prefix, sockets or steering rules ran out,
+    /// or the interface is closed.
     pub fn listen(
         &self,
         options: ListenOptions,
@@ -63,7 +63,7 @@ impl FaithInterface {
                 tokio::task::spawn_local(accept(Rc::clone(lane), listener, socket, None));
             });
         }
-        // Others may be closed meanwhile.
+        // `relist` reads the list again, because other listeners may have been closed meanwhile.
         self.shared.relist(|listeners| listeners.with(&listener));
         drop(open);
         Ok(ListenerHandle {
@@ -74,7 +74,7 @@ impl FaithInterface {
         })
     }
 
-    /// Makes the sockets of a listener, or what will make them.
+    /// Makes the sockets of a listener, or the opener that makes them on demand.
     fn reach(
         &self,
         address: Option<Ipv6Addr>,
@@ -96,7 +96,7 @@ impl FaithInterface {
                     .map(|group| (group, None))
                     .map_err(|error| StackError::system("listen inside the namespace", "bind", error));
             };
-            // Bound to loopback, so that nothing but steering leads to them.
+            // The sockets are bound to loopback, so that only the steering program leads to them.
             let group = listening_group(Ipv6Addr::LOCALHOST, 0, queue, count)
                 .map_err(|error| StackError::system("listen inside the namespace", "bind", error))?;
             let rule = match group.first() {

@@ -1,4 +1,4 @@
-//! The faith interface: its device on the host, its private namespace, and everything that runs between them.
+//! The faith interface: its device on the host, its private namespace, and the threads between them.
 
 mod create;
 mod listen;
@@ -22,10 +22,10 @@ use crate::shared::Shared;
 use crate::watch::Watch;
 use crate::worker::Workers;
 
-/// How long an interface that is dropped waits for its clients.
+/// An interface that is dropped waits this long for its clients.
 const SHORTLY: Duration = Duration::from_millis(200);
 
-/// A faith interface. It, its routes and its namespace are gone when it is dropped, or the process ends.
+/// A faith interface. Dropping it, or the end of the process, removes its device, its routes and its namespace.
 pub struct FaithInterface {
     shared: Arc<Shared>,
     pub(crate) workers: Arc<Workers>,
@@ -38,49 +38,50 @@ pub struct FaithInterface {
     steered: bool,
     /// Locked while prefixes change.
     open: Arc<Mutex<bool>>,
-    /// Locked while it is being closed.
+    /// Locked while the interface is being closed.
     closing: Mutex<()>,
 }
 
 impl FaithInterface {
-    /// Its name.
+    /// The interface's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.shared.name
     }
 
-    /// How many workers serve it: they are numbered from 0.
+    /// The number of workers. They are numbered from 0.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.count()
     }
 
-    /// How listeners of several ports are reached: never [`Steering::Auto`]'s promise, but what came of it.
+    /// Returns true if the `sk_lookup` program steers connections to listeners; false if the sockets of listeners with
+    /// several ports are made on demand.
     #[must_use]
     pub fn is_steered(&self) -> bool {
         self.steered
     }
 
-    /// Whether established TCP goes past the pump.
+    /// Returns true if established TCP takes the shortcut past the pump.
     #[must_use]
     pub fn has_shortcut(&self) -> bool {
         self.shared.shortcut.as_ref().is_some_and(|shortcut| shortcut.is_taken())
     }
 
-    /// The prefixes it has now.
+    /// The current prefixes.
     #[must_use]
     pub fn prefixes(&self) -> PrefixSet {
         self.shared.classifier.load().prefixes().clone()
     }
 
-    /// What it has counted.
+    /// The current counts.
     #[must_use]
     pub fn stats(&self) -> InterfaceStats {
         let passed = self.shared.shortcut.as_ref().map(|shortcut| shortcut.passed()).unwrap_or_default();
         InterfaceStats::sum(self.shared.counters.iter(), passed)
     }
 
-    /// A handle for tasks on its workers.
+    /// A handle for tasks on the interface's workers.
     #[must_use]
     pub fn guide(&self) -> Guide {
         Guide { own: Arc::clone(&self.own), classifier: Arc::clone(&self.shared.classifier) }
@@ -99,31 +100,30 @@ impl FaithInterface {
         StackError::Closed(self.shared.name.clone())
     }
 
-    /// Waits until clients have acknowledged all that closed sockets have sent them, `within` at most. A connection that is
-    /// open is not waited for. An interface that is lost, or closed, delivers nothing any more. It needs a tokio runtime
-    /// with time enabled.
+    /// Waits until clients have acknowledged all bytes from closed sockets, at most `within`. It does not wait for open
+    /// connections, and returns at once if the interface is lost or closed. It needs a tokio runtime with time enabled.
     pub async fn delivered(&self, within: Duration) {
         if !self.shared.is_lost() {
             self.namespace.delivered(within, &self.shared.warnings, |_| true).await;
         }
     }
 
-    /// As [`delivered`](Self::delivered), and blocks until that is done.
+    /// Does the same as [`delivered`](Self::delivered), and blocks the calling thread.
     pub fn deliver(&self, within: Duration) {
         if !self.shared.is_lost() {
             self.namespace.deliver(within, &self.shared.warnings);
         }
     }
 
-    /// Notes how long clients may take to object to a reset, before connections are reset: [`close`](Self::close) stays
-    /// for that. Blocks shortly.
+    /// Records how long clients may take to object to a reset. Call this before resetting connections, so that
+    /// [`close`](Self::close) waits that long. Blocks briefly.
     pub fn before_resets(&self) {
         self.namespace.before_resets(&self.shared, |_| true);
     }
 
-    /// Ends every listener and worker, with whatever connections are left, and takes the interface away. Clients that
-    /// have not acknowledged everything are reset: [`delivered`](Self::delivered) waits for them. Blocks until that is done,
-    /// some milliseconds, or where clients are reset up to three seconds; closing it again waits for the same end.
+    /// Ends all listeners, workers and remaining connections, and removes the interface. It resets clients that have not
+    /// acknowledged all bytes; call [`delivered`](Self::delivered) first to wait for them. Blocks for some milliseconds, or
+    /// up to three seconds if clients are reset. A second call waits for the same end.
     pub fn close(&self) {
         let _closing = self.closing.lock();
         let mut open = self.open.lock();
@@ -137,24 +137,24 @@ impl FaithInterface {
             listener.close();
             listener.service.closing();
         }
-        // Before the devices go: the watch would report their loss.
+        // The watch stops before the devices are removed, because it would report their loss.
         self.watch.stop();
         self.workers.stop(
             || self.left(),
-            // Sockets that JavaScript has still hold the namespace, and it the pair.
+            // Sockets that JavaScript still has keep the namespace, which would keep the pair.
             || self.leave_shortcut(),
         );
         self.namespace.stop();
         self.shared.warnings.end();
-        // The watch no longer keeps them up to date.
+        // Nothing keeps the addresses up to date any more.
         self.own.forget();
     }
 
-    /// The connections that sockets without an owner, or with an owner outside of this process, leave behind.
+    /// The connections to cut: all that are unfinished after the tasks have ended, with or without an owner of the socket.
     fn left(&self) -> Cut {
         let sockets = self.namespace.unfinished(&self.shared.warnings);
         if !sockets.is_empty() {
-            // The pump is to see what the stack says last.
+            // The stack's last packets must come to the pump.
             self.leave_shortcut();
         }
         Cut::new(&sockets, self.shared.objections())

@@ -1,8 +1,8 @@
-//! The TCP sockets of the network namespace of the calling thread, those without a descriptor too: asked of the kernel by
-//! sock_diag(7), or read from /proc where that is refused: the kernel may be built without `inet_diag`, and a seccomp
-//! filter may forbid it.
+//! Lists the TCP sockets of the calling thread's network namespace, including those without a descriptor.
 //!
-//! sock_diag passes over connections in other states, and there may be very many in `TIME_WAIT`; /proc formats each.
+//! sock_diag(7) is asked first. If it is refused, /proc is read: the kernel may be built without `inet_diag`, or a seccomp
+//! filter may forbid it. sock_diag skips connections in other states, of which very many may be in `TIME_WAIT`; /proc
+//! formats each of them.
 
 use std::fs;
 use std::io;
@@ -13,16 +13,17 @@ use faith_packet::classify::Flow;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send};
 
-/// States of TCP connections, as a set of bits: 1 << `TCP_ESTABLISHED` and so on (linux/tcp_states.h).
+/// A set of TCP states, as bits: 1 << `TCP_ESTABLISHED` and so on (linux/tcp_states.h).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct States(u32);
 
 impl States {
-    /// The connection has been closed on our side, and its peer has not acknowledged all that it was sent: `FIN_WAIT1`,
+    /// The stack has closed the connection, and its peer has not acknowledged all bytes and the FIN: `FIN_WAIT1`,
     /// `LAST_ACK`, `CLOSING`.
     pub(crate) const DELIVERING: Self = Self(1 << 4 | 1 << 9 | 1 << 11);
 
-    /// The peer has not been told the end, or has not acknowledged it: the same, `ESTABLISHED` and `CLOSE_WAIT`.
+    /// The stack has not sent a FIN, or the peer has not acknowledged it: [`DELIVERING`](Self::DELIVERING), `ESTABLISHED`
+    /// and `CLOSE_WAIT`.
     pub(crate) const UNFINISHED: Self = Self(Self::DELIVERING.0 | 1 << 1 | 1 << 8);
 
     fn contains(self, state: u32) -> bool {
@@ -33,17 +34,16 @@ impl States {
 /// One socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TcpSocket {
-    /// Its peer, and its own address.
+    /// The peer's address and the socket's own.
     pub(crate) flow: Flow,
-    /// How long the kernel waits for an acknowledgement before it sends again (`RTO`, RFC 6298); zero where nothing is on
-    /// its way.
+    /// The retransmission timeout (`RTO`, RFC 6298); zero if no bytes are on their way.
     pub(crate) timeout: Duration,
 }
 
-/// The sockets in these states.
+/// Lists the sockets in these states.
 ///
 /// # Errors
-/// Both ways fail: those of socket(2), send(2), recv(2) and the kernel's answer, and of reading /proc.
+/// Both ways failed: the error names that of sock_diag(7) and that of reading /proc.
 pub(crate) fn sockets(states: States) -> io::Result<Vec<TcpSocket>> {
     by_diag(states).or_else(|refusal| {
         let both = |error| io::Error::other(format!("sock_diag(7): {refusal}; {TABLE}: {error}"));
@@ -53,24 +53,25 @@ pub(crate) fn sockets(states: States) -> io::Result<Vec<TcpSocket>> {
 
 const TABLE: &str = "/proc/thread-self/net/tcp6";
 
-/// `struct nlmsghdr`, with the length first.
+/// The length of `struct nlmsghdr`, which begins with the message's length.
 const HEADER: usize = 16;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 
-/// `struct inet_diag_req_v2`.
+/// The length of `struct inet_diag_req_v2`.
 const REQUEST: usize = 56;
 
-/// `struct inet_diag_msg`, which attributes follow; the one with `struct tcp_info`, and how that is asked for.
+/// The length of `struct inet_diag_msg`, which attributes follow. [`WITH_INFO`] requests [`INET_DIAG_INFO`], the attribute
+/// with `struct tcp_info`.
 const MESSAGE: usize = 72;
 const INET_DIAG_INFO: u16 = 2;
 const WITH_INFO: u8 = 1 << (INET_DIAG_INFO - 1);
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 
-/// The kind of timer that waits for an acknowledgement; others are about keep-alive and windows.
+/// The retransmission timer; other kinds are for keep-alive and window probes.
 const RETRANSMISSION: u8 = 1;
 
 fn by_diag(states: States) -> Result<Vec<TcpSocket>, Errno> {
@@ -100,7 +101,7 @@ fn by_diag(states: States) -> Result<Vec<TcpSocket>, Errno> {
             let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
             let body = messages.get(HEADER..length).ok_or(Errno::PROTO)?;
             match u16::from_ne_bytes([t0, t1]) {
-                // A kernel without `tcp_diag` says so at the end.
+                // A kernel without `tcp_diag` reports that at the end.
                 NLMSG_DONE => return errno(body).map_or(Ok(sockets), Err),
                 NLMSG_ERROR => return Err(errno(body).unwrap_or(Errno::PROTO)),
                 _ => sockets.extend(read_message(body)),
@@ -110,13 +111,13 @@ fn by_diag(states: States) -> Result<Vec<TcpSocket>, Errno> {
     }
 }
 
-/// `struct nlmsgerr`, and what ends a dump: a negative error number first, or 0.
+/// Reads `struct nlmsgerr` or the end of a dump: both begin with a negative error number, or 0.
 fn errno(body: &[u8]) -> Option<Errno> {
     let number = body.first_chunk().map_or(0, |number| i32::from_ne_bytes(*number));
     (number != 0).then(|| Errno::from_raw_os_error(number.saturating_neg()))
 }
 
-/// `struct inet_diag_msg`: family, state, kind of the timer and an octet, then `struct inet_diag_sockid`.
+/// Reads `struct inet_diag_msg`: family, state, kind of timer and another octet, then `struct inet_diag_sockid`.
 fn read_message(body: &[u8]) -> Option<TcpSocket> {
     let kind = *body.get(2)?;
     let ports = body.get(4..8)?.first_chunk::<4>()?;
@@ -133,7 +134,7 @@ fn read_message(body: &[u8]) -> Option<TcpSocket> {
     })
 }
 
-/// `struct tcp_info` has it behind eight octets, in microseconds.
+/// Reads the timeout from `struct tcp_info`: in microseconds, behind eight octets.
 fn read_timeout(mut attributes: &[u8]) -> Option<Duration> {
     loop {
         let &[l0, l1, t0, t1] = attributes.first_chunk::<4>()?;
@@ -152,8 +153,8 @@ fn by_proc(states: States) -> io::Result<Vec<TcpSocket>> {
     Ok(table.lines().skip(1).filter_map(|line| read_line(line, states)).collect())
 }
 
-/// A line of /proc/net/tcp6: number, local and remote address, state, queues, timer after its kind, six more, and the
-/// timeout in ticks of 10 ms.
+/// Reads a line of /proc/net/tcp6. Its words are: number, local and remote address, state, queues, kind of timer with
+/// timer, six others, and the timeout in ticks of 10 ms.
 fn read_line(line: &str, states: States) -> Option<TcpSocket> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (local, remote) = (words.next()?, words.next()?);
@@ -169,7 +170,7 @@ fn read_line(line: &str, states: States) -> Option<TcpSocket> {
     Some(TcpSocket { flow, timeout })
 }
 
-/// An address as four numbers of the host's byte order, and a port.
+/// Reads an address, which is four numbers in the host's byte order, and a port.
 fn read_end(text: &str) -> Option<SocketAddrV6> {
     let (address, port) = text.split_once(':')?;
     let mut octets = [0; 16];
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_list_the_same_sockets() {
+    fn sock_diag_and_proc_list_the_same_sockets() {
         std::thread::spawn(|| {
             if let Err(error) = netns::unshare_network() {
                 assert!(std::env::var_os("CI").is_none(), "cannot make a network namespace: {error}");
@@ -223,7 +224,7 @@ mod tests {
             let (open, peer) = dial();
             let (ended, reader) = dial();
             ended.shutdown(Shutdown::Write).unwrap();
-            // The acknowledgement of its FIN may be a delayed one.
+            // The peer may delay the acknowledgement of the FIN.
             while !by_diag(States::DELIVERING).unwrap().is_empty() {
                 std::thread::yield_now();
             }
@@ -237,7 +238,7 @@ mod tests {
                 assert_eq!(list(States::DELIVERING).unwrap(), []);
             }
 
-            // Nothing is acknowledged any more.
+            // From now on, no packet is acknowledged.
             ip("link set lo down");
             let lost = flow(&open);
             (&open).write_all(b"lost").unwrap();
@@ -245,7 +246,7 @@ mod tests {
             let [by_diag, by_proc] =
                 [by_diag(States::DELIVERING).unwrap(), by_proc(States::DELIVERING).unwrap()];
             assert_eq!(listed(by_diag.clone()), [lost]);
-            // One tells microseconds, and the other ticks.
+            // One is in microseconds, the other in ticks.
             let difference = by_diag[0].timeout.abs_diff(by_proc[0].timeout);
             assert!(difference < Duration::from_millis(20), "{by_diag:?} {by_proc:?}");
             assert_eq!(listed(by_proc), [lost]);
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_at_the_end_of_a_dump_is_one() {
+    fn a_nonzero_number_at_the_end_of_a_dump_is_an_error() {
         assert_eq!(errno(&(-2_i32).to_ne_bytes()), Some(Errno::NOENT));
         assert_eq!(errno(&0_i32.to_ne_bytes()), None);
         assert_eq!(errno(&[]), None);

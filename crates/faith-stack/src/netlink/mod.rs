@@ -1,7 +1,7 @@
-//! Everything asked of the kernel by rtnetlink(7), for whichever network namespace the calling thread is in.
+//! Requests to the kernel by rtnetlink(7), in the calling thread's network namespace.
 //!
-//! Set-up is a handful of requests, so each call blocks until the kernel has answered; nothing here runs on a
-//! worker. [`notices`] says when to look again, and [`diag`] lists sockets.
+//! Set-up needs only a handful of requests, so each call blocks until the kernel has answered. No call runs on a worker.
+//! [`notices`] reports changes, and [`diag`] lists sockets.
 
 mod answers;
 pub(crate) mod diag;
@@ -33,11 +33,11 @@ use answers::{all, cut_short, one, to_io};
 /// `RT_TABLE_LOCAL`: the kernel's own table of local addresses.
 const TABLE_LOCAL: u8 = 255;
 
-/// `IP6_RT_PRIO_USER`: the metric of a route for which none is given.
+/// `IP6_RT_PRIO_USER`: the default metric of a route.
 pub(crate) const METRIC: u32 = 1024;
 
-/// The host dials from this address when it has only link-local ones: it would choose one of another link otherwise, to
-/// which no answer can come by a faith interface. Where there are others RFC 6724 prefers them (section 5, rule 2).
+/// The host dials from this address if it has only link-local ones. Otherwise it would choose an address of another link,
+/// to which answers cannot come by a faith interface. RFC 6724 prefers other addresses (section 5, rule 2).
 pub(crate) const OWN_ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfa17);
 
 /// A connection to the kernel of one network namespace.
@@ -56,14 +56,14 @@ impl Netlink {
             let _context = runtime.enter();
             rtnetlink::new_connection_with_strict_check().map_err(FailedCall::of("socket"))?
         };
-        // For [`all`].
+        // [`all`] needs the message at the end of a dump.
         connection.set_forward_done(true);
         let connection = runtime.spawn(connection);
         Ok(Self { runtime, connection, handle })
     }
 
-    /// Waits for `outcome`, which counts only if the connection lives on: a request ends in the same way when its
-    /// acknowledgement has come and when none can come any more.
+    /// Waits for `outcome`, which counts only if the connection is still alive: a request ends in the same way after its
+    /// acknowledgement and after the connection broke.
     fn wait<T>(&self, outcome: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         let outcome = self.runtime.block_on(outcome)?;
         if self.connection.is_finished() { Err(cut_short()) } else { Ok(outcome) }
@@ -73,7 +73,7 @@ impl Netlink {
         self.wait(async { outcome.await.map_err(to_io) })
     }
 
-    /// The interface of that name.
+    /// The interface of this name.
     pub(crate) fn device(&self, name: &str) -> io::Result<Device> {
         self.index(name).map(Device)
     }
@@ -82,7 +82,7 @@ impl Netlink {
         Ok(self.wait(one(self.handle.link().get().match_name(name).execute()))?.header.index)
     }
 
-    /// Whether the device is up; `None` where it is not in this namespace any more.
+    /// Returns true if the device is up; `None` if it is not in this namespace any more.
     pub(crate) fn is_up(&self, device: Device) -> io::Result<Option<bool>> {
         match self.wait(one(self.handle.link().get().match_index(device.0).execute())) {
             Ok(link) => Ok(Some(link.header.flags.contains(LinkFlags::Up))),
@@ -91,7 +91,7 @@ impl Netlink {
         }
     }
 
-    /// The IPv4 ranges that are the host's own (`ip -4 route show table local`).
+    /// The host's own IPv4 ranges (`ip -4 route show table local`).
     pub(crate) fn own_ipv4(&self) -> io::Result<Vec<(Ipv4Addr, u8)>> {
         let mut request = RouteMessage::default();
         request.header.address_family = AddressFamily::Inet;
@@ -110,13 +110,13 @@ impl Netlink {
             }
         };
         match self.wait(all(self.handle.route().get(request).execute(), each)) {
-            // There is no such table before there is an address, of the loopback device either.
+            // The table does not exist until the first address exists, be it loopback's.
             Err(error) if is(&error, Errno::NOENT) => Ok(Vec::new()),
             outcome => outcome.map(|()| own),
         }
     }
 
-    /// Whether an interface of that name exists.
+    /// Returns true if an interface of this name exists.
     pub(crate) fn exists(&self, name: &str) -> io::Result<bool> {
         match self.index(name) {
             Ok(_) => Ok(true),
@@ -125,7 +125,7 @@ impl Netlink {
         }
     }
 
-    /// The largest MTU that any device has, of those up to `most`.
+    /// The largest MTU of all devices, without MTUs above `most`.
     pub(crate) fn largest_mtu(&self, most: u32) -> io::Result<Option<u32>> {
         let mut largest = None;
         let each = |link: LinkMessage| {
@@ -139,15 +139,15 @@ impl Netlink {
         Ok(largest)
     }
 
-    /// `ip link set NAME up`, with an MTU and a transmit queue length in packets, and with no address of its
-    /// own: a link-local one would only make the kernel solicit routers and report multicast groups.
+    /// Runs `ip link set NAME up`, with an MTU, a transmit queue length in packets, and no generated address: a link-local
+    /// one would make the kernel solicit routers and report multicast groups.
     pub(crate) fn bring_up(&self, name: &str, mtu: u32, queue: u32) -> io::Result<Device> {
         let index = self.index(name)?;
         let no_address =
             LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
                 In6AddrGenMode::None,
             )])]);
-        // The kernel stops a device that is up, and waits, to change the length.
+        // The length is set before the device is up: to change it later, the kernel stops the device and waits.
         let quiet = LinkUnspec::new_with_index(index)
             .mtu(mtu)
             .txqueuelen(queue)
@@ -159,7 +159,7 @@ impl Netlink {
         Ok(Device(index))
     }
 
-    /// `ip -6 addr add ADDRESS dev NAME nodad noprefixroute`, unless it is there. See [`OWN_ADDRESS`].
+    /// `ip -6 addr add ADDRESS dev NAME nodad noprefixroute` for [`OWN_ADDRESS`], unless it exists.
     pub(crate) fn add_own_address(&self, device: Device) -> io::Result<()> {
         let mut request = self.handle.address().add(device.0, OWN_ADDRESS.into(), 128);
         let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
@@ -170,8 +170,8 @@ impl Netlink {
         }
     }
 
-    /// `ip link add NAME type veth peer name PEER netns NETNS`, each with the link-layer address `mac`; neither asks
-    /// for the other's, nor joins multicast groups.
+    /// `ip link add NAME type veth peer name PEER netns NETNS`, both ends with the link-layer address `mac`, and without
+    /// neighbour discovery and multicast.
     pub(crate) fn add_pair(
         &self,
         name: &str,
@@ -209,8 +209,8 @@ impl Netlink {
         Ok(Device(index))
     }
 
-    /// `ip -6 route add PREFIX dev NAME`, unless another route of that prefix goes before it. The kernel itself refuses
-    /// only one with the same metric (`fib6_add_rt2node()`).
+    /// `ip -6 route add PREFIX dev NAME`, unless another route for the prefix takes precedence. The kernel itself refuses
+    /// only a route with the same metric (`fib6_add_rt2node()`).
     pub(crate) fn add_route(&self, prefix: &FaithPrefix, device: Device) -> io::Result<()> {
         if self.routed_to(prefix)?.is_some_and(|(metric, _)| metric < METRIC) {
             return Err(Errno::EXIST.into());
@@ -223,8 +223,8 @@ impl Netlink {
         self.add_route_message(unicast(prefix.address(), prefix.length(), device))
     }
 
-    /// The route of exactly that prefix in the main table that has the lowest metric: its metric and its device, where
-    /// it leads to one.
+    /// The route of exactly this prefix with the lowest metric in the main table: its metric, and its device if it leads to
+    /// one.
     pub(crate) fn routed_to(&self, prefix: &FaithPrefix) -> io::Result<Option<(u32, Option<Device>)>> {
         let mut main = RouteMessage::default();
         main.header.address_family = AddressFamily::Inet6;
@@ -256,12 +256,12 @@ impl Netlink {
         self.remove_route_message(unicast(prefix.address(), prefix.length(), device))
     }
 
-    /// `ip -6 route add default via fe80::1 dev NAME metric METRIC advmss MSS`; of two the one with the lower metric is
-    /// taken. Peers are told that segments may be as long as `mss`.
+    /// `ip -6 route add default via fe80::1 dev NAME metric METRIC advmss MSS`. The kernel uses the route with the lower
+    /// metric. The stack offers `mss` to its peers.
     ///
-    /// Nobody has that address, and nobody is asked for it: the devices do without neighbours (`IFF_NOARP`). With it
-    /// there is one entry of the kernel's table of neighbours, which all network namespaces share, and not one for
-    /// each client (`rt6_nexthop()`).
+    /// The gateway does not exist, and the kernel does not look for it: the devices have no neighbour discovery
+    /// (`IFF_NOARP`). With a gateway, the kernel's table of neighbours, which all network namespaces share, gets one entry
+    /// instead of one per client (`rt6_nexthop()`).
     pub(crate) fn add_default_route(&self, device: Device, metric: u32, mss: u32) -> io::Result<()> {
         let mut route = unicast(Ipv6Addr::UNSPECIFIED, 0, device);
         let gateway = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -271,7 +271,7 @@ impl Netlink {
         self.add_route_message(route)
     }
 
-    /// `ip -6 route add local PREFIX dev lo`: every address of the prefix is the namespace's own.
+    /// `ip -6 route add local PREFIX dev lo`: makes every address of the prefix local.
     pub(crate) fn add_local(&self, prefix: &FaithPrefix, loopback: Device) -> io::Result<()> {
         self.add_route_message(local(prefix, loopback))
     }

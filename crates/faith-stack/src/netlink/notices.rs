@@ -1,9 +1,9 @@
-//! Notices: the kernel says by rtnetlink(7) multicast that something has changed.
+//! Notices: the kernel reports changes by rtnetlink(7) multicast.
 //!
-//! A notice is only a reason to look: nothing is learnt from it, so a notice that was lost, or that this module cannot
-//! read, costs one look too many and never a stale view. The kernel drops notices while the socket's buffer is full and
-//! says so once (`ENOBUFS`), until the buffer has been read empty (`netlink_overrun()`); until then every
-//! [`wait`](Notices::wait) says that everything may have changed.
+//! A notice is only a reason to look: the watch takes no facts from it. So a lost or unreadable notice costs a needless
+//! look and never causes a stale view. The kernel drops notices while the socket's buffer is full. It reports that once
+//! (`ENOBUFS`), until the buffer has been read empty (`netlink_overrun()`). Until then, every [`wait`](Notices::wait)
+//! reports that everything may have changed.
 
 use std::io;
 use std::ops::BitOr;
@@ -21,14 +21,14 @@ use crate::error::FailedCall;
 /// Bits of `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_ROUTE` and `_IPV6_IFINFO`.
 const GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 10 | 1 << 11;
 
-/// The longest datagram that the kernel makes of notices (`NLMSG_GOODSIZE`), and more.
+/// The length of the buffer: more than the longest datagram of notices (`NLMSG_GOODSIZE`).
 const DATAGRAM: usize = 32 * 1024;
 
-/// Datagrams read before the caller looks, and sees whether it is to stop: in a storm of notices (a routing daemon that
-/// loads its table) there is always another.
+/// The most datagrams read before the caller looks and checks for the stop: in a storm of notices (a routing daemon that
+/// loads its table) there is always another datagram.
 const BATCH: usize = 128;
 
-/// `struct nlmsghdr` and its alignment.
+/// The length of `struct nlmsghdr`, and the alignment of messages.
 const HEADER: usize = 16;
 const ALIGNMENT: usize = 4;
 
@@ -42,7 +42,7 @@ const RTM_DELROUTE: u16 = 25;
 const AF_INET: u8 = 2;
 const TABLE_LOCAL: u8 = 255;
 
-/// `struct rtmsg`, and the attribute of a route's destination.
+/// The length of `struct rtmsg`, and the attribute of a route's destination.
 const ROUTE_MESSAGE: usize = 12;
 const RTA_DST: u16 = 1;
 
@@ -84,26 +84,26 @@ pub(crate) enum Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// Whether it is the route of `prefix`.
+    /// Returns true if it is the route of `prefix`.
     pub(crate) fn is_route_of(&self, prefix: &FaithPrefix) -> bool {
         matches!(*self, Self::Route(length, destination)
             if length == prefix.length() && destination == prefix.address().octets())
     }
 }
 
-/// Why a wait ended.
+/// The reason for the end of a wait.
 pub(crate) enum Woken {
     /// The other descriptor became readable.
     Stopped,
-    /// Something may have changed; [`Changes::NONE`] when the time is up.
+    /// These parts may have changed; [`Changes::NONE`] if the time is up.
     Changed(Changes),
 }
 
-/// A subscription of the calling thread's network namespace.
+/// A subscription to the notices of the calling thread's network namespace.
 pub(crate) struct Notices {
     socket: OwnedFd,
     buffer: Vec<u8>,
-    /// Whether the kernel may have dropped notices since the buffer was read empty last.
+    /// True if the kernel may have dropped notices since the buffer was last read empty.
     lossy: bool,
 }
 
@@ -116,9 +116,9 @@ impl Notices {
         Ok(Self { socket, buffer: vec![0; DATAGRAM], lossy: false })
     }
 
-    /// Waits until something may have changed, `stop` is readable, or `limit` has passed. `routes` says which notices
-    /// are a reason to look at the routes: a router with the routes of the whole Internet has many others. Reads at most
-    /// [`BATCH`] datagrams; the next wait reads those that are left, unless `stop` is readable.
+    /// Waits until something may have changed, `stop` is readable, or `limit` has passed. `routes` returns true for
+    /// notices that are a reason to look at the routes: a router with the routes of the whole Internet gets many others.
+    /// Reads at most [`BATCH`] datagrams. The next wait reads the rest, unless `stop` is readable.
     ///
     /// # Errors
     /// The socket cannot be read any more.
@@ -162,7 +162,7 @@ impl Notices {
     }
 }
 
-/// Reads from the messages of a datagram which parts may have changed.
+/// Reads the messages of a datagram, and returns the parts that may have changed.
 fn all(mut datagram: &[u8], asked: &impl Fn(Subject<'_>) -> bool) -> Changes {
     let mut changes = Changes::NONE;
     while let Some((&[l0, l1, l2, l3, t0, t1, ..], _)) = datagram.split_first_chunk::<HEADER>() {
@@ -199,7 +199,7 @@ fn one(kind: u16, body: &[u8], asked: &impl Fn(Subject<'_>) -> bool) -> Changes 
     }
 }
 
-/// A route's destination, among its attributes.
+/// Finds a route's destination among its attributes.
 fn destination(mut attributes: &[u8]) -> Option<&[u8]> {
     while let Some((&[l0, l1, t0, t1], _)) = attributes.split_first_chunk() {
         let length = usize::from(u16::from_ne_bytes([l0, l1]));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn only_routes_of_the_prefixes_and_of_the_hosts_own_addresses_are_a_reason_to_look() {
+    fn only_notices_of_prefixes_own_addresses_and_links_are_a_reason_to_look() {
         let routes = Changes { routes: true, ..Changes::NONE };
         let own = Changes { own: true, ..Changes::NONE };
         let prefix = v6("64:ff9b::");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_cut_short_is_a_reason_to_look_at_everything() {
+    fn a_truncated_message_is_a_reason_to_look_at_everything() {
         let whole = message(RTM_DELROUTE, &route(10, 96, 254, &v6("64:ff9b::")));
         for length in HEADER..whole.len() {
             assert_eq!(read(&whole[..length]), Changes::ALL, "{length}");
@@ -302,11 +302,11 @@ mod tests {
             read(&noise);
             read(&message(RTM_NEWROUTE, &noise));
         }
-        // A length of less than a header must not be read again and again.
+        // A length shorter than a header must not loop.
         read(&[0; 64]);
     }
 
-    /// Makes so many notices of routes in a namespace of its own, has `read` read them, which may make more.
+    /// Makes `count` notices of routes in a new namespace, and runs `read` on them, which may make more.
     fn after_changes(count: usize, read: fn(&mut Notices, &dyn Fn(usize))) {
         let test = move || {
             if let Err(error) = netns::unshare_network() {
@@ -336,7 +336,7 @@ mod tests {
         eventfd(0, EventfdFlags::CLOEXEC).unwrap()
     }
 
-    /// The changes that a wait without patience reports; `None` when it is stopped.
+    /// The changes that a wait of zero length reports; `None` if it is stopped.
     fn wait(notices: &mut Notices, stop: &OwnedFd) -> Option<Changes> {
         match notices.wait(stop.as_fd(), Duration::ZERO, |_| true).unwrap() {
             Woken::Changed(changes) => Some(changes),
@@ -347,20 +347,20 @@ mod tests {
     const ROUTES: Changes = Changes { routes: true, ..Changes::NONE };
 
     #[test]
-    fn a_storm_of_notices_is_read_in_rounds_between_which_stop_is_seen() {
+    fn a_storm_of_notices_is_read_in_rounds_and_can_be_stopped_between_them() {
         after_changes(BATCH + 20, |notices, _| {
             let end = stop();
             assert_eq!(wait(notices, &end), Some(ROUTES));
             rustix::io::write(&end, &1_u64.to_ne_bytes()).unwrap();
             assert_eq!(wait(notices, &end), None);
-            // There are still some.
+            // Some notices are left.
             assert_eq!(wait(notices, &stop()), Some(ROUTES));
             assert_eq!(wait(notices, &stop()), Some(Changes::NONE));
         });
     }
 
     #[test]
-    fn after_a_loss_each_round_says_so_until_there_is_nothing_left_to_read() {
+    fn after_lost_notices_each_round_reports_everything_until_the_buffer_is_empty() {
         after_changes(4000, |notices, change| {
             let never = stop();
             let rounds = std::iter::from_fn(|| wait(notices, &never).filter(|it| *it != Changes::NONE));

@@ -14,7 +14,7 @@ fn in_a_namespace(test: fn()) {
 }
 
 #[test]
-fn a_host_without_addresses_is_told_from_one_that_cannot_be_asked() {
+fn a_host_without_addresses_gives_an_empty_list() {
     in_a_namespace(|| {
         let netlink = Netlink::connect().unwrap();
         assert_eq!(netlink.own_ipv4().unwrap(), []);
@@ -24,11 +24,11 @@ fn a_host_without_addresses_is_told_from_one_that_cannot_be_asked() {
 }
 
 #[test]
-fn a_connection_that_breaks_tells_nothing() {
+fn a_broken_connection_is_an_error_and_not_an_empty_answer() {
     in_a_namespace(|| {
         let netlink = Netlink::connect().unwrap();
         let loopback = netlink.loopback_up().unwrap();
-        // The next request is on its way to the connection's task when that ends.
+        // The connection's task ends while the next request is on its way to it.
         netlink.connection.abort();
         assert_eq!(netlink.own_ipv4().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         assert!(netlink.own_ipv4().is_err());

@@ -1,4 +1,4 @@
-//! The programs of `bpf/shortcut.bpf.c` and their maps, of which this is the only writer.
+//! The programs of `bpf/shortcut.bpf.c`, and their maps, which only this file writes.
 
 use std::io;
 
@@ -23,7 +23,7 @@ mod tests;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../bpf/shortcut.bpf.o");
 
-/// `enum way`, and what is written to close one, and to open the one that is no interface.
+/// `enum way`. [`CLOSED`] closes one, and [`OPEN`] opens [`SYNS`]; the others take the index of an interface.
 const TO_STACK: u32 = 0;
 const TO_HOST: u32 = 1;
 const SYNS: u32 = 2;
@@ -35,13 +35,13 @@ const CAPTURED: u32 = 0;
 const RETURNED: u32 = 1;
 const OUTBOUND: u32 = 2;
 
-/// The programs, which the kernel has taken, without a place.
+/// The programs, loaded into the kernel and not attached.
 pub(super) struct Loaded {
     ebpf: Ebpf,
     workers: u32,
 }
 
-/// The programs at their places until this is dropped, but for one, which stays for as long as the pair.
+/// The attached programs. Dropping this detaches them, except `reset_orphans`, which stays as long as the pair.
 pub(super) struct Programs {
     prefixes: LpmTrie<MapData, [u8; 16], u32>,
     ways: Array<MapData, u32>,
@@ -52,7 +52,7 @@ pub(super) struct Programs {
 }
 
 impl Loaded {
-    /// For an interface of so many workers.
+    /// Loads the programs for an interface with `workers` workers.
     pub(super) fn load(workers: usize) -> Result<Self, ProgramRefused> {
         let workers = u32::try_from(workers).map_err(|error| ProgramRefused::new("load", &error))?;
         let mut ebpf = ebpf::load(OBJECT, &[(BACKLOGS, workers)])?;
@@ -63,8 +63,8 @@ impl Loaded {
         Ok(Self { ebpf, workers })
     }
 
-    /// Attaches the one that chooses workers, where there are several, to the pair's end inside, in the network
-    /// namespace of the calling thread.
+    /// Attaches `to_worker` to the pair's inner end, in the calling thread's network namespace, if there are several
+    /// workers.
     pub(super) fn attach_inside(mut self, end: &str) -> Result<Self, ProgramRefused> {
         if self.workers > 1 {
             attach(&mut self.ebpf, "to_worker", end, TcAttachType::Ingress)?;
@@ -72,8 +72,8 @@ impl Loaded {
         Ok(self)
     }
 
-    /// Attaches the others to the faith interface and to the end of the pair on the host, in the network namespace of the
-    /// calling thread. No prefix may pass yet, and the way to the stack is closed.
+    /// Attaches the other programs to the faith interface and to the pair's host end, in the calling thread's network
+    /// namespace. No prefix may pass yet, and the way to the stack is closed.
     pub(super) fn attach(
         self,
         (interface, faith): (&str, Device),
@@ -99,7 +99,7 @@ fn attach(ebpf: &mut Ebpf, name: &str, device: &str, hook: TcAttachType) -> Resu
         .map_err(|error| ProgramRefused::new("attach", &error))
 }
 
-/// Attaches a program where nothing but the end of the device takes it away.
+/// Attaches a program that stays until the device is removed.
 fn attach_for_good(ebpf: &mut Ebpf, name: &str, device: Device) -> Result<(), ProgramRefused> {
     let program = program::<SchedClassifier>(ebpf, name)?;
     let descriptor = program.fd().map_err(|error| ProgramRefused::new("attach", &error))?;
@@ -107,12 +107,12 @@ fn attach_for_good(ebpf: &mut Ebpf, name: &str, device: Device) -> Result<(), Pr
 }
 
 impl Programs {
-    /// Opens the way to the stack, or closes it: the pump gets everything then.
+    /// Opens or closes the way to the stack. While it is closed, the pump gets all packets.
     pub(super) fn open(&mut self, open: bool) -> io::Result<()> {
         self.set(TO_STACK, if open { self.pair.index() } else { CLOSED })
     }
 
-    /// Lets SYNs take the way to the stack too, or leaves them to the pump.
+    /// Lets SYNs take the way to the stack, or leaves them to the pump.
     pub(super) fn pass_syns(&mut self, pass: bool) -> io::Result<()> {
         self.set(SYNS, if pass { OPEN } else { CLOSED })
     }
@@ -126,12 +126,12 @@ impl Programs {
         self.prefixes.insert(&key(prefix), 0, BPF_ANY).map_err(refused_entry)
     }
 
-    /// Lets packets to and from `prefix` pass no more.
+    /// Stops packets to and from `prefix`.
     pub(super) fn remove_prefix(&mut self, prefix: &FaithPrefix) -> io::Result<()> {
         self.prefixes.remove(&key(prefix)).map_err(refused_entry)
     }
 
-    /// What has passed, on all processors.
+    /// The counts of packets that passed, summed up over all processors.
     pub(super) fn passed(&self) -> Passed {
         let sum = |fate| {
             let Ok(each) = self.counts.get(&fate, 0) else { return Count::default() };

@@ -1,5 +1,5 @@
-//! In a network namespace of each test's own, where a prefix is local to `lo`, as in the private namespace.
-//! They need root, or the same rights as faithd; without them they say so and pass, except in CI.
+//! Each test runs in its own network namespace, where a prefix is local to `lo`, as in the private namespace. The tests
+//! need root, or the same rights as faithd. Without them they print so and pass, except in CI.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
@@ -18,7 +18,7 @@ use crate::netlink::Netlink;
 const DOCUMENTATION: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0xc633, 0x6402);
 const OTHER: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0xcb00, 0x7109);
 
-/// A listener that never gets its connection fails its test after this long.
+/// A listener that gets no connection fails its test after this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs `test` on a thread inside a fresh namespace, with the program attached to it.
@@ -44,12 +44,12 @@ fn skip(why: &str) {
     eprintln!("not run: {why}");
 }
 
-/// Not by ip(8): a child has a copy of all descriptors until it becomes another program, so that what another test
-/// closes at that moment stays open a little longer.
+/// Adds the route without ip(8): until it calls execve(2), a child process has a copy of all descriptors, so a socket that
+/// another test closes at that moment stays open a little longer.
 fn make_local(prefix: &str) {
     let netlink = Netlink::connect().expect("a netlink socket");
     let loopback = netlink.loopback_up().expect("lo is there");
-    netlink.add_local(&prefix.parse().expect("a prefix"), loopback).expect("nobody has that route");
+    netlink.add_local(&prefix.parse().expect("a prefix"), loopback).expect("there is no such route yet");
 }
 
 fn ports<const N: usize>(ranges: [(u16, u16); N]) -> PortSet {
@@ -62,7 +62,7 @@ fn listener(port: u16) -> TcpListener {
     socket.set_reuse_port(true).expect("SO_REUSEPORT");
     socket.bind(&SocketAddr::from((Ipv6Addr::LOCALHOST, port)).into()).expect("a port of ::1");
     socket.listen(128).expect("a listener");
-    // accept(2) minds it too.
+    // accept(2) obeys this timeout too.
     socket.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
     socket.into()
 }
@@ -75,7 +75,7 @@ fn dial(address: Ipv6Addr, port: u16) -> io::Result<TcpStream> {
     TcpStream::connect(SocketAddrV6::new(address, port, 0, 0))
 }
 
-/// Dials, and has `listener` accept what `client` opened and nobody else.
+/// Dials, and checks that `listener` accepts this connection and no other.
 #[track_caller]
 fn assert_reaches(address: Ipv6Addr, port: u16, listener: &TcpListener) {
     let client = dial(address, port).unwrap_or_else(|error| panic!("[{address}]:{port}: {error}"));
@@ -91,7 +91,7 @@ fn assert_refused(address: Ipv6Addr, port: u16) {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "[{address}]:{port}: {error}");
 }
 
-/// That no entry is left, except for sockets: a socket map does not say which slots are empty.
+/// Checks that no entry is left, except in the socket map, which cannot list its empty slots.
 #[track_caller]
 fn assert_empty(steering: &Steering) {
     assert!(steering.rules.is_empty(), "{:?}", steering.rules);
@@ -143,10 +143,10 @@ fn a_steered_connection_carries_data_both_ways() {
         let (mut accepted, _) = all.accept().expect("that connection");
         let mut four = [0; 4];
         client.write_all(b"ping").expect("room to send");
-        accepted.read_exact(&mut four).expect("what was sent");
+        accepted.read_exact(&mut four).expect("the bytes that were sent");
         assert_eq!(&four, b"ping");
         accepted.write_all(b"pong").expect("room to send");
-        client.read_exact(&mut four).expect("what was sent");
+        client.read_exact(&mut four).expect("the bytes that were sent");
         assert_eq!(&four, b"pong");
     });
 }
@@ -170,7 +170,7 @@ fn listeners_get_their_own_ranges_and_other_ports_are_refused() {
 }
 
 #[test]
-fn an_exact_address_wins_and_what_it_leaves_falls_through_to_the_wildcard() {
+fn an_exact_address_wins_and_ports_it_leaves_out_fall_through_to_the_wildcard() {
     with_steering(|mut steering| {
         let (exact, wildcard) = (listener(0), listener(0));
         steering.add(None, &ports([(1, 1000)]), wildcard.as_fd()).expect("room for a rule");
@@ -210,7 +210,7 @@ fn rules_of_one_address_share_its_table_until_the_last_is_removed() {
 }
 
 #[test]
-fn a_removed_rule_steers_no_more_and_its_connections_go_on() {
+fn a_removed_rule_steers_no_new_connection_and_its_connections_go_on() {
     with_steering(|mut steering| {
         let only = listener(0);
         let rule = steering.add(None, &PortSet::all(), only.as_fd()).expect("room for a rule");
@@ -220,7 +220,7 @@ fn a_removed_rule_steers_no_more_and_its_connections_go_on() {
         steering.remove(rule).unwrap();
         assert_refused(DOCUMENTATION, 80);
         client.write_all(b"x").expect("room to send");
-        accepted.read_exact(&mut [0]).expect("what was sent");
+        accepted.read_exact(&mut [0]).expect("the byte that was sent");
 
         steering.remove(rule).unwrap();
         steering.add(None, &ports([(80, 80)]), only.as_fd()).expect("room for a rule");
@@ -229,7 +229,7 @@ fn a_removed_rule_steers_no_more_and_its_connections_go_on() {
 }
 
 #[test]
-fn the_port_a_listener_is_bound_to_does_not_show_through_the_prefix() {
+fn the_ephemeral_port_of_a_listener_is_not_reachable_through_the_prefix() {
     with_steering(|mut steering| {
         let web = listener(0);
         steering.add(None, &ports([(80, 80)]), web.as_fd()).expect("room for a rule");
@@ -238,13 +238,13 @@ fn the_port_a_listener_is_bound_to_does_not_show_through_the_prefix() {
 }
 
 #[test]
-fn a_reuseport_group_shares_what_is_steered_to_one_of_it() {
+fn a_reuseport_group_shares_the_connections_steered_to_one_member() {
     with_steering(|mut steering| {
         let first = listener(0);
         let second = listener(bound_port(&first));
         steering.add(None, &PortSet::all(), first.as_fd()).expect("room for a rule");
-        // The kernel picks by a hash of the 4-tuple; that it picks one member 64 times in a row is a
-        // matter of 2^-63.
+        // The kernel picks by a hash of the 4-tuple. It picks one member 64 times with a probability of
+        // 2^-63.
         let clients: Vec<_> = (1..=64).map(|port| dial(OTHER, port).expect("a connection")).collect();
         for member in [&first, &second] {
             let (accepted, _) = member.accept().expect("a connection of its share");
@@ -266,7 +266,7 @@ fn a_closed_listener_is_refused_and_its_rule_can_still_be_removed() {
 }
 
 #[test]
-fn udp_and_ipv4_are_none_of_its_business() {
+fn udp_and_ipv4_are_not_steered() {
     with_steering(|mut steering| {
         let all = listener(0);
         steering.add(None, &PortSet::all(), all.as_fd()).expect("room for a rule");
@@ -285,7 +285,7 @@ fn udp_and_ipv4_are_none_of_its_business() {
 }
 
 #[test]
-fn dropping_it_detaches_the_program() {
+fn dropping_the_steering_detaches_the_program() {
     with_steering(|mut steering| {
         let all = listener(0);
         steering.add(None, &PortSet::all(), all.as_fd()).expect("room for a rule");
@@ -306,9 +306,9 @@ fn a_socket_that_does_not_listen_is_an_error_and_leaves_nothing() {
 }
 
 #[test]
-fn a_rule_that_fails_on_its_last_entry_is_taken_back_whole() {
+fn a_rule_that_fails_on_its_last_entry_leaves_no_entry() {
     with_steering(|mut steering| {
-        // Behind its back the map of addresses is filled, so that only the kernel can find out.
+        // The test fills the map of addresses directly, so that only the kernel notices that it is full.
         for number in 0..MAX_RULES {
             let stranger = Ipv6Addr::from(u128::from(number));
             steering.addresses.insert(stranger.octets(), 7, BPF_ANY).expect("room for 1024 addresses");
@@ -324,7 +324,7 @@ fn a_rule_that_fails_on_its_last_entry_is_taken_back_whole() {
 }
 
 #[test]
-fn too_many_listeners_are_reported_with_the_limit_and_room_comes_back() {
+fn too_many_listeners_are_refused_with_the_limit_and_removing_one_makes_room() {
     with_steering(|mut steering| {
         let every = listener(0);
         let address = |number: u32| Some(Ipv6Addr::from(u128::from(OTHER) + u128::from(number)));
@@ -351,7 +351,7 @@ fn too_many_listeners_are_reported_with_the_limit_and_room_comes_back() {
 }
 
 #[test]
-fn ports_too_scattered_for_the_map_are_reported_with_the_limit() {
+fn ports_too_scattered_for_the_map_are_refused_with_the_limit() {
     with_steering(|mut steering| {
         let odd = listener(0);
         let every_other =
@@ -367,7 +367,7 @@ fn ports_too_scattered_for_the_map_are_reported_with_the_limit() {
     });
 }
 
-/// Few ranges of any width, next to each other and far apart; perhaps none.
+/// A few ranges of any width, next to each other or far apart; perhaps none.
 fn any_ports() -> impl Strategy<Value = Vec<(u16, u16)>> {
     let edge = prop_oneof![
         2 => 1..=u16::MAX,
@@ -379,7 +379,7 @@ fn any_ports() -> impl Strategy<Value = Vec<(u16, u16)>> {
 }
 
 #[test]
-fn whatever_the_port_sets_each_port_goes_where_they_say() {
+fn every_port_goes_to_the_listener_of_its_set() {
     with_steering(|steering| {
         let steering = std::cell::RefCell::new(steering);
         let listeners = [listener(0), listener(0), listener(0)];

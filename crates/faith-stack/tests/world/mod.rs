@@ -1,4 +1,4 @@
-//! A host in a network namespace of its own, and a service that echoes.
+//! A host in its own network namespace, and a service that echoes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddrV6, TcpStream};
@@ -14,8 +14,8 @@ use faith_stack::{
 /// The prefix that tests capture.
 pub(crate) const PREFIX: &str = "64:ff9b::/96";
 
-/// Runs `test` in a new network namespace with one IPv6 address. `false`: this user may not make one, which is
-/// an error where CI is set.
+/// Runs `test` in a new network namespace with one IPv6 address. If this user may not make one, this prints so and skips
+/// the test; in CI it fails.
 pub(crate) fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
     let ran = std::thread::spawn(|| {
         if let Err(error) = faith_sys::netns::unshare_network() {
@@ -25,7 +25,7 @@ pub(crate) fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
         }
         ip("link set lo up");
         ip("-6 addr add 2001:db8::1/128 dev lo nodad");
-        // The kernel routes an address to itself a moment after it was added (addrconf_dad_work()).
+        // The kernel adds the local route of an address a moment later (addrconf_dad_work()).
         while !ip("-6 route show table local").contains("2001:db8::1 ") {
             std::thread::yield_now();
         }
@@ -45,7 +45,7 @@ pub(crate) fn ip(arguments: &str) -> String {
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
-/// A faith interface with [`PREFIX`].
+/// A faith interface with [`PREFIX`] and two workers.
 pub(crate) fn faith(change: impl FnOnce(&mut InterfaceOptions)) -> Result<FaithInterface, StackError> {
     let mut options = InterfaceOptions::new("faith0", vec![PREFIX.parse().unwrap()]);
     options.workers = Some(2);
@@ -53,15 +53,15 @@ pub(crate) fn faith(change: impl FnOnce(&mut InterfaceOptions)) -> Result<FaithI
     FaithInterface::create(options, Box::new(|_| {}), Box::new(|_| {}))
 }
 
-/// What becomes of a held SYN.
+/// The decision about a held SYN.
 pub(crate) type Verdict = fn(HeldSyn);
 
-/// Sends back what comes, on threads; remembers what was dialled.
+/// Echoes all bytes, on a thread per connection, and remembers the dialled addresses.
 #[derive(Default)]
 pub(crate) struct Echo {
-    /// What each connection was for, in the order accepted.
+    /// The dialled address of each connection, in the order accepted.
     pub(crate) dialled: Mutex<Vec<SocketAddrV6>>,
-    /// What to do with held SYNs; `None` releases.
+    /// The decision about held SYNs; `None` releases them.
     pub(crate) verdict: Option<Verdict>,
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn listen(
     faith.listen(options, Arc::<Echo>::clone(echo))
 }
 
-/// Connects to `[address]:port` and has a word echoed.
+/// Connects to `[address]:port` and checks that a word is echoed.
 pub(crate) fn greet(address: &str, port: u16) -> std::io::Result<()> {
     let to = SocketAddrV6::new(address.parse().unwrap(), port, 0, 0);
     let mut stream = TcpStream::connect_timeout(&to.into(), Duration::from_secs(5))?;

@@ -1,6 +1,5 @@
-//! The programs and the classifier agree about the same packets: what goes by the shortcut is what the pump would have
-//! passed on, and nothing else. They need root, or the same rights as faithd; without them they say so and pass,
-//! except in CI.
+//! The programs and the classifier agree: the shortcut takes only packets that the pump would pass on. The tests need
+//! root, or the same rights as faithd. Without them they print so and pass, except in CI.
 
 use std::net::{SocketAddr, SocketAddrV6};
 use std::os::fd::AsFd as _;
@@ -40,12 +39,12 @@ fn next_header(packet: &[u8]) -> u8 {
     packet[6]
 }
 
-/// A packet of the stack's: one that is made for the way to it, turned round.
+/// A packet from the stack: a packet to the stack with its addresses swapped.
 fn answer() -> impl Strategy<Value = Vec<u8>> {
     short_packet().prop_map(turned)
 }
 
-/// `to_stack` at the egress of a TUN device, which packets are sent to as the host would forward them.
+/// `to_stack` at the egress of a TUN device. A raw socket sends packets to the device, as the host would forward them.
 struct Egress {
     programs: Programs,
     tun: Tun,
@@ -53,7 +52,7 @@ struct Egress {
 }
 
 impl Egress {
-    /// In a network namespace of its own, that of the calling thread.
+    /// Makes the devices in the calling thread's network namespace, which must be new.
     fn make() -> Result<Self, ProgramRefused> {
         let netlink = Netlink::connect().expect("a netlink socket");
         netlink.loopback_up().expect("lo is there");
@@ -73,21 +72,22 @@ impl Egress {
         Ok(Self { programs, tun, raw })
     }
 
-    /// Sends a packet to the device; whether the program took it, or else it came to the queue as it was.
+    /// Sends a packet to the device. Returns true if the program took it. Otherwise checks that it came to the queue
+    /// unchanged.
     fn takes(&self, packet: &[u8]) -> bool {
         let before = self.programs.passed().captured;
-        // The route is what is dialled here; whatever the packet says is its own affair.
+        // This address only selects the route; the packet has its own destination.
         let way = SocketAddr::V6(SocketAddrV6::new(SERVER, 0, 0, 0));
         self.raw.send_to(packet, &way.into()).expect("a route, and room in the queue");
         let mut frame = vec![0; MAX_FRAME];
         let queued = self.tun.read(&mut frame).ok().map(|length| &frame[VIRTIO_HEADER..length]);
         let [packets, bytes] = self.programs.passed().captured;
         if [packets, bytes] == before {
-            assert_eq!(queued, Some(packet), "it is left to the pump as it is");
+            assert_eq!(queued, Some(packet), "the pump gets the packet unchanged");
             return false;
         }
         assert_eq!([packets - before[0], bytes - before[1]], [1, packet.len() as u64]);
-        assert_eq!(queued, None, "it goes one way");
+        assert_eq!(queued, None, "the pump does not get the packet too");
         true
     }
 }
@@ -107,8 +107,8 @@ fn with_egress(test: impl FnOnce(Egress) + Send + 'static) {
     }
 }
 
-/// Whether `to_stack` is to take a packet. All that it may take the classifier captures as TCP, and it leaves alone what
-/// has extension headers, what the pump looks at, and sources that begin with eight zeros or are link-local.
+/// Returns true if `to_stack` must take a packet: one that the classifier captures as TCP, except packets with extension
+/// headers, packets that the pump must see, and packets whose source begins with eight zero octets or is link-local.
 fn may_be_taken(packet: &[u8], syns: bool) -> bool {
     let captured =
         matches!(classifier().to_stack(packet, true), ToStack::Tcp | ToStack::Syn(_) | ToStack::Reset(_));
@@ -123,11 +123,11 @@ fn may_be_taken(packet: &[u8], syns: bool) -> bool {
 }
 
 #[test]
-fn the_shortcut_to_the_stack_takes_plain_tcp_that_the_classifier_captures_and_nothing_else() {
+fn to_stack_takes_exactly_the_plain_tcp_that_the_classifier_captures() {
     with_egress(|mut egress| {
         for syns in [false, true] {
             egress.programs.pass_syns(syns).unwrap();
-            // A raw socket sends no less than a header, and the kernel sends no multicast of the node's own away.
+            // A raw socket needs a whole header, and the kernel does not send interface-local multicast.
             let sendable =
                 packet().prop_filter("sendable", |packet| packet.len() >= HEADER && packet[24] != 0xff);
             each(&sendable, |packet| {
@@ -139,7 +139,7 @@ fn the_shortcut_to_the_stack_takes_plain_tcp_that_the_classifier_captures_and_no
 }
 
 #[test]
-fn every_combination_of_flags_goes_where_the_pump_would_have_it() {
+fn to_stack_and_the_classifier_agree_on_every_combination_of_flags() {
     with_egress(|mut egress| {
         for syns in [false, true] {
             egress.programs.pass_syns(syns).unwrap();
@@ -159,7 +159,7 @@ fn every_combination_of_flags_goes_where_the_pump_would_have_it() {
 }
 
 #[test]
-fn a_shortcut_that_is_closed_or_knows_no_prefix_takes_nothing() {
+fn a_shortcut_that_is_closed_or_has_no_prefix_takes_no_packet() {
     with_egress(|mut egress| {
         let mut segment = builder::syn();
         segment[HEADER + 13] = ACK;
@@ -174,7 +174,7 @@ fn a_shortcut_that_is_closed_or_knows_no_prefix_takes_nothing() {
     });
 }
 
-/// The programs without a place, for test runs, with the way to the host open.
+/// Loads the programs for test runs, with the way to the host open.
 fn with_loaded(test: impl FnOnce(&mut Ebpf)) {
     match Loaded::load(2) {
         Ok(Loaded { mut ebpf, .. }) => {
@@ -190,7 +190,7 @@ fn with_loaded(test: impl FnOnce(&mut Ebpf)) {
     }
 }
 
-/// The verdict of a program on a packet that comes to its end of the pair, and the packet after it.
+/// Runs a program on a packet at its end of the pair. Returns its verdict, and the packet afterwards.
 fn run(ebpf: &mut Ebpf, name: &str, packet: &[u8]) -> (u32, Vec<u8>) {
     let frame = [&[0; 12], &[0x86, 0xdd][..], packet].concat();
     let mut out = vec![0; frame.len()];
@@ -202,13 +202,13 @@ fn run(ebpf: &mut Ebpf, name: &str, packet: &[u8]) -> (u32, Vec<u8>) {
 }
 
 #[test]
-fn what_leaves_by_the_shortcut_is_what_the_pump_would_let_out() {
+fn to_host_lets_out_the_packets_that_the_pump_would_let_out() {
     with_loaded(|ebpf| {
         let ebpf = std::cell::RefCell::new(ebpf);
         each(&answer(), |packet| {
             let (verdict, out) = run(&mut ebpf.borrow_mut(), "to_host", &packet);
             prop_assert_eq!(&out, &packet);
-            // The stack has no use for extension headers, except for fragments.
+            // The stack sends no extension headers, except fragment headers.
             let plain = packet.len() >= 48
                 && match next_header(&packet) {
                     TCP | ICMPV6 => true,
@@ -223,7 +223,7 @@ fn what_leaves_by_the_shortcut_is_what_the_pump_would_let_out() {
 }
 
 #[test]
-fn what_a_dead_process_left_behind_is_reset_and_nothing_else_is_answered() {
+fn reset_orphans_answers_segments_with_a_reset_and_no_other_packet() {
     with_loaded(|ebpf| {
         let ebpf = std::cell::RefCell::new(ebpf);
         each(&answer(), |packet| {
@@ -251,9 +251,9 @@ fn what_a_dead_process_left_behind_is_reset_and_nothing_else_is_answered() {
     });
 }
 
-/// Guards the tests above against packets that are too tame to say anything.
+/// Proves that the generator of the tests above meets every case.
 #[test]
-fn the_packets_are_taken_and_left_for_every_reason() {
+fn the_generated_packets_include_taken_and_left_ones() {
     let mut runner = TestRunner::deterministic();
     let (mut taken, mut syns, mut left, mut leaving) = (0, 0, 0, 0);
     for _ in 0..6000 {
