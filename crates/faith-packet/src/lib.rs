@@ -1,15 +1,15 @@
 //! Bytes in, verdict out: what faithd knows about packets and addresses.
 //!
-//! Everything here is a pure function over bytes or a type that cannot hold an illegal value. There
-//! is no I/O and no unsafe code; nothing on the per-packet path allocates, panics or takes longer
-//! than a small bound, whatever the bytes say. The crates above do the reading and the writing.
+//! The crate consists of pure functions over bytes, and of types that cannot hold an illegal value. It
+//! does no I/O and has no unsafe code. The per-packet path never allocates or panics, and takes bounded
+//! time for any bytes. The crates above do the reading and the writing.
 //!
 //! | module | answers |
 //! |---|---|
 //! | [`classify`] | does this packet go to the stack, to the host, or nowhere, and why |
-//! | [`prefix`] | which addresses are captured |
-//! | [`mapping`], [`rfc6052`] | which IPv4 server a captured address means |
-//! | [`access`] | which client may be relayed to which server |
+//! | [`prefix`] | the captured addresses |
+//! | [`mapping`], [`rfc6052`] | the IPv4 server that a captured address means |
+//! | [`access`] | may this client be relayed to that server |
 //! | [`cidr`], [`ports`] | prefixes and sets of ports, as operators write them |
 //! | [`proxy`] | the PROXY header that gives a server the client's address |
 //! | [`icmpv6`], [`tcp`], [`checksum`] | the packets faithd sends of its own accord |

@@ -48,7 +48,7 @@ fn an_address_outside_the_prefix_means_nothing_by_either_mapping() {
 }
 
 #[test]
-fn low32_takes_the_last_bits_whatever_the_length() {
+fn low32_takes_the_last_bits_for_every_length() {
     let prefix = "2001:db8:122:344::/64".parse().unwrap();
     let dialled = address("2001:db8:122:344::198.51.100.2");
     let ipv4 = Ipv4Addr::new(198, 51, 100, 2);
