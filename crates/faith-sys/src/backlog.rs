@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A cache line that begins with a number. Each worker has two: the program writes one, the worker the other.
+/// A cache line that begins with a number. Each worker has two: the program counts in one, the worker copies the count to
+/// the other. The program copies it too, when a backlog is too old to count (`bpf/backlog.h`).
 #[repr(C, align(64))]
 struct Line(AtomicU64);
 
