@@ -2,7 +2,7 @@ import { EventEmitter, getEventListeners } from 'node:events'
 import test from 'ava'
 import { onAbort, openUntil } from '../lib/abort.js'
 
-/** Something that opens, notes that it closes, and says so. */
+/** An object that opens, counts its closes, and emits `close`. */
 class Closable extends EventEmitter {
   closed = 0
 
@@ -16,19 +16,19 @@ class Closable extends EventEmitter {
 const reason = new Error('enough')
 const abortError = { name: 'AbortError', code: 'ABORT_ERR', message: 'The operation was aborted' }
 
-test('what is opened without a signal is simply opened', async (t) => {
+test('without a signal, opening needs nothing else', async (t) => {
   const opened = new Closable()
   t.is(await openUntil(undefined, () => Promise.resolve(opened)), opened)
   t.is(opened.closed, 0)
 })
 
-test('with a signal that is aborted already nothing is opened', async (t) => {
+test('an aborted signal prevents the opening', async (t) => {
   const open = () => t.fail() as never
   const error = await t.throwsAsync(openUntil(AbortSignal.abort(reason), open), abortError)
   t.is(error.cause, reason)
 })
 
-test('what opens while the signal is aborted is closed, and nobody gets it', async (t) => {
+test('an object that opens after its signal was aborted is closed, and the caller gets an error', async (t) => {
   const controller = new AbortController()
   const opened = new Closable()
   const opening = openUntil(controller.signal, async () => {
@@ -40,7 +40,7 @@ test('what opens while the signal is aborted is closed, and nobody gets it', asy
   t.is(opened.closed, 1)
 })
 
-test('what is open is closed when the signal is aborted', async (t) => {
+test('an open object is closed when its signal is aborted', async (t) => {
   const controller = new AbortController()
   const opened = await openUntil(controller.signal, () => Promise.resolve(new Closable()))
   t.is(opened.closed, 0)
@@ -48,7 +48,7 @@ test('what is open is closed when the signal is aborted', async (t) => {
   t.is(opened.closed, 1)
 })
 
-test('what is closed has let go of the signal', async (t) => {
+test('a closed object has released its signal', async (t) => {
   const { signal } = new AbortController()
   const opened = await openUntil(signal, () => Promise.resolve(new Closable()))
   t.is(getEventListeners(signal, 'abort').length, 1)
@@ -58,13 +58,13 @@ test('what is closed has let go of the signal', async (t) => {
   t.is(getEventListeners(signal, 'abort').length, 0)
 })
 
-test('what cannot be opened fails as it would', async (t) => {
+test('a failed opening rejects with its own error', async (t) => {
   const { signal } = new AbortController()
   const opening = openUntil<Closable>(signal, () => Promise.reject(reason))
   t.is(await t.throwsAsync(opening), reason)
 })
 
-test('however many wait for a signal, it has one listener, and none when nobody waits', (t) => {
+test('a signal has one listener for all waiting callbacks, and none without them', (t) => {
   const { signal } = new AbortController()
   const listeners = (): number => getEventListeners(signal, 'abort').length
   const forget = Array.from({ length: 100 }, () => onAbort(signal, () => undefined))
@@ -75,7 +75,7 @@ test('however many wait for a signal, it has one listener, and none when nobody 
   t.is(listeners(), 1)
 })
 
-test('whoever waits for a signal is told once, and whoever waits no more is not', (t) => {
+test('a waiting callback is called once, and a removed one never', (t) => {
   const controller = new AbortController()
   const told: string[] = []
   const forget = onAbort(controller.signal, () => told.push('forgotten'))

@@ -27,7 +27,7 @@ interface Line {
   msg: string
 }
 
-/** A log whose lines can be looked at. */
+/** A log that records its lines. */
 function createLog() {
   const lines: Line[] = []
   const log = createLogger({ logFormat: 'json', logLevel: 'info' }, (line) =>
@@ -36,7 +36,7 @@ function createLog() {
   return { log, lines }
 }
 
-/** A relay that only remembers the lists it is given. */
+/** A relay that only records the lists it is given. */
 function createRelay() {
   const set: unknown[][] = []
   const setAccessList = (...args: unknown[]): Promise<void> => {
@@ -59,7 +59,7 @@ test('the rules of the command line come before those of the file', async (t) =>
   t.is(rules, 3)
 })
 
-test('a bad line of the file has the number that an editor shows', async (t) => {
+test('an error names the line of the file as an editor counts it', async (t) => {
   const path = await file('::/0 permit 198.51.100.0/24\n::/0 permit everything\n')
   const options = parseOptions(['--permit', '10.0.0.0/8', '--permit', '10.1.0.0/16', '-f', path])
   const error = await t.throwsAsync(loadAccessList(options), { instanceOf: FaithError })
@@ -72,7 +72,7 @@ test('a bad rule of the command line is a usage error', async (t) => {
   t.regex(error?.message ?? '', /^command line:2: destination: .*write 10\.0\.0\.0\/8/)
 })
 
-test('SIGHUP puts the file in force as it is now, and says so in one line', async (t) => {
+test('SIGHUP puts the current file in force, and logs one line', async (t) => {
   const path = await file('::/0 permit 198.51.100.0/24\n')
   const options = parseOptions(['-f', path])
   await writeFile(path, '::/0 permit 198.51.100.0/24\n::/0 permit 203.0.113.0/24\n')
@@ -88,14 +88,14 @@ test('SIGHUP puts the file in force as it is now, and says so in one line', asyn
   )
 })
 
-test('with --end-denied SIGHUP ends the sessions that are denied now', async (t) => {
+test('with --end-denied SIGHUP ends the sessions that the new list denies', async (t) => {
   const { relay, set } = createRelay()
   const options = parseOptions(['--end-denied', '-f', await file('::/0 permit 10.0.0.0/8\n')])
   await reloadAccessList(relay, options, createLog().log)
   t.like(set[0]?.[1], { endDenied: true })
 })
 
-test('SIGHUP with a bad file keeps the list in force, and says why in one line', async (t) => {
+test('SIGHUP with a bad file keeps the list in force, and logs one line with the reason', async (t) => {
   const path = await file('one\n::/0 permit 10.0.0.0/8\nthree\n')
   const { log, lines } = createLog()
   const { relay, set } = createRelay()
@@ -109,7 +109,7 @@ test('SIGHUP with a bad file keeps the list in force, and says why in one line',
   t.false(line?.msg.includes('\n'))
 })
 
-test('SIGHUP with a file that is gone keeps the list in force', async (t) => {
+test('SIGHUP with a missing file keeps the list in force', async (t) => {
   const path = join(folder, 'gone.conf')
   const { log, lines } = createLog()
   const { relay, set } = createRelay()
@@ -118,7 +118,7 @@ test('SIGHUP with a file that is gone keeps the list in force', async (t) => {
   t.regex(lines[0]?.msg ?? '', /is kept: cannot read .*gone\.conf: no such file or directory$/)
 })
 
-test('an empty file is legal, and worth a warning', async (t) => {
+test('an empty file is legal, and logs a warning', async (t) => {
   const { log, lines } = createLog()
   const { relay, set } = createRelay()
   await reloadAccessList(relay, parseOptions(['-f', await file('# nothing\n')]), log)
@@ -127,7 +127,7 @@ test('an empty file is legal, and worth a warning', async (t) => {
   t.regex(lines[0]?.msg ?? '', /no rule, so every public destination is permitted$/)
 })
 
-test('SIGHUP without a file changes nothing, and says what would', async (t) => {
+test('SIGHUP without a file changes nothing, and logs how to name one', async (t) => {
   const { log, lines } = createLog()
   const { relay, set } = createRelay()
   await reloadAccessList(relay, parseOptions(['--permit', '10.0.0.0/8']), log)
@@ -136,7 +136,7 @@ test('SIGHUP without a file changes nothing, and says what would', async (t) => 
   t.regex(lines[0]?.msg ?? '', /name one with -f$/)
 })
 
-test('SIGHUP warns of loopback rules in a file that have no effect', async (t) => {
+test('SIGHUP warns of loopback rules in the file that have no effect', async (t) => {
   const { log, lines } = createLog()
   const path = await file('::/0 permit 127.0.0.1/32\n')
   await reloadAccessList(createRelay().relay, parseOptions(['-f', path]), log)

@@ -40,13 +40,13 @@ const written: [rule: object, line: string][] = [
 ]
 
 for (const [rule, line] of written) {
-  test(`a rule becomes the line ${line}, which can be read`, (t) => {
+  test(`the rule is written as ${line}, which can be read again`, (t) => {
     t.is(text([rule]), line)
     t.is(checkAccessList([rule] as AccessList), 1)
   })
 }
 
-test('a text is taken as it is, and its rules are counted', (t) => {
+test('a text is used unchanged, and its rules are counted', (t) => {
   const list = '# nobody sends mail\n\n::/0 deny 0.0.0.0/0 port 25\n::/0 permit 0.0.0.0/0 # else\n'
   t.is(text(list), list)
   t.is(checkAccessList(list), 2)
@@ -116,7 +116,7 @@ for (const [what, list, complaint] of malformed) {
   })
 }
 
-test('every malformed line is told, each on a line of its own', (t) => {
+test('an error lists every malformed line, each on its own line', (t) => {
   const error = t.throws(() => checkAccessList('one\n::/0 permit 0.0.0.0/0\nthree\n', 'my list'), {
     instanceOf: FaithError,
   })
@@ -153,18 +153,18 @@ for (const [what, rule] of smuggled) {
 }
 
 for (const list of [undefined, null, 7, {}, Promise.resolve('')]) {
-  test(`${String(list)} (${typeof list}) is no access list`, (t) => {
+  test(`${String(list)} (${typeof list}) is not an access list`, (t) => {
     const error = t.throws(() => text(list), { instanceOf: FaithError })
     t.is(error.code, 'ERR_FAITH_ARGUMENT')
   })
 }
 
-test('a file is read as it is', async (t) => {
+test('a file is read unchanged', async (t) => {
   const content = '# ours\n::/0 permit 198.51.100.0/24\n'
   t.is(await readAccessList(await file('good.conf', content)), content)
 })
 
-test('a name that is none is refused', (t) => {
+test('a name that is not a string is refused', (t) => {
   const error = t.throws(() => checkAccessList('', 5 as never), { instanceOf: FaithError })
   t.like(error, {
     code: 'ERR_FAITH_ARGUMENT',
@@ -179,7 +179,7 @@ test('a malformed file is refused by its name and line', async (t) => {
   t.true(error?.message.startsWith(`${path}:3: `), error?.message)
 })
 
-test('a file that is missing is an error, and no empty list', async (t) => {
+test('a missing file is an error, not an empty list', async (t) => {
   const path = join(folder, 'missing.conf')
   const error = await t.throwsAsync(readAccessList(path), { instanceOf: FaithError })
   t.is(error?.code, 'ERR_FAITH_ACCESS_LIST')
@@ -188,13 +188,13 @@ test('a file that is missing is an error, and no empty list', async (t) => {
   t.is(error?.syscall, 'open')
 })
 
-test('a file that cannot be read is an error, and no empty list', async (t) => {
+test('an unreadable file is an error, not an empty list', async (t) => {
   const error = await t.throwsAsync(readAccessList(folder), { instanceOf: FaithError })
   t.is(error?.code, 'ERR_FAITH_ACCESS_LIST')
   t.regex(error?.message ?? '', /: illegal operation on a directory$/)
 })
 
-test('a path is a string', async (t) => {
+test('a path must be a string', async (t) => {
   const error = await t.throwsAsync(readAccessList(0 as never), { instanceOf: FaithError })
   t.is(error?.code, 'ERR_FAITH_ARGUMENT')
 })

@@ -13,24 +13,24 @@ const vectors: [prefix: string, ipv6: string, asPrinted: string][] = [
 ]
 
 for (const [prefix, ipv6, asPrinted] of vectors) {
-  test(`192.0.2.33 is where RFC 6052 has it in ${prefix}`, (t) => {
+  test(`embed() puts 192.0.2.33 into ${prefix} as RFC 6052 says`, (t) => {
     t.is(embed('192.0.2.33', prefix), ipv6)
     t.is(extract(ipv6, prefix), '192.0.2.33')
     t.is(extract(asPrinted, prefix), '192.0.2.33')
   })
 }
 
-test('what stands behind the IPv4 address, and in bits 64 to 71, means nothing', (t) => {
+test('extract() ignores the bits after the IPv4 address and bits 64 to 71', (t) => {
   t.is(extract('2001:db8:c000:221:ff00::1', '2001:db8::/32'), '192.0.2.33')
   t.is(extract('2001:db8:122:c000:ff02:21aa:bbbb:cccc', '2001:db8:122::/48'), '192.0.2.33')
 })
 
-test('an address outside the prefix means no IPv4 address', (t) => {
+test('an address outside the prefix has no IPv4 address', (t) => {
   t.is(extract('64:ff9b:1::c000:221', '64:ff9b::/96'), undefined)
   t.is(extract('::1', '64:ff9b::/96'), undefined)
 })
 
-test('the first and the last IPv4 address are addresses as any', (t) => {
+test('the first and the last IPv4 address are ordinary addresses', (t) => {
   for (const ipv4 of ['0.0.0.0', '255.255.255.255']) {
     for (const [prefix] of vectors) t.is(extract(embed(ipv4, prefix), prefix), ipv4)
   }
@@ -58,7 +58,7 @@ for (const [what, call, code, complaint] of refused) {
   })
 }
 
-test('an address that is none is answered with how to write one', (t) => {
+test('the error of a malformed address shows the right form', (t) => {
   const error = t.throws(() => embed('192.0.2', '64:ff9b::/96'), { instanceOf: FaithError })
   t.is(error.hint, 'write it as 198.51.100.2')
 })

@@ -1,4 +1,4 @@
-/** Whatever a call is given, it fails by a FaithError or not at all. */
+/** Every call returns or throws a FaithError, even with arguments that make no sense. */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -28,7 +28,7 @@ const trap = new Proxy({}, { get: fail, has: fail, ownKeys: fail, getPrototypeOf
 const getter = Object.defineProperty({}, 'port', { enumerable: true, get: fail })
 const item = Object.defineProperty([0], 0, { get: fail })
 
-/** Values that no program gives on purpose, by name. */
+/** Values that no program passes on purpose, by name. */
 const odd: Record<string, unknown> = {
   null: null,
   true: true,
@@ -66,7 +66,7 @@ const native = addon as NativeInterface
 
 type Call = (value: never) => unknown
 
-/** Names each option of a call, which is given as that one. */
+/** Makes one call for each option; the value is passed as that option. */
 function each(names: string, call: (options: object) => unknown): Record<string, Call> {
   return Object.fromEntries(
     names.split(' ').map((name) => [name, (value: never) => call({ [name]: value })]),
@@ -111,7 +111,7 @@ const calls: Record<string, Call> = {
 }
 
 for (const [name, call] of Object.entries(calls)) {
-  test(`${name} fails by a FaithError or not at all`, async (t) => {
+  test(`${name} throws a FaithError or nothing`, async (t) => {
     for (const [what, value] of Object.entries(odd)) {
       const error = await outcome(() => call(value as never))
       t.true(isProper(error), `${what}: ${String(error)}`)
@@ -119,7 +119,7 @@ for (const [name, call] of Object.entries(calls)) {
   })
 }
 
-/** What a call throws, or its promise is rejected with. */
+/** The error that a call throws, or that its promise rejects with. */
 async function outcome(call: () => unknown): Promise<unknown> {
   try {
     await call()
@@ -134,7 +134,7 @@ function isProper(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError'
 }
 
-test('so do the methods of a listener and its sockets', async (t) => {
+test('the methods of a listener and its sockets throw a FaithError or nothing', async (t) => {
   const place = await CapturedPlace.create()
   const taken = place.listener.connections().next()
   const client = place.dial()
@@ -168,7 +168,7 @@ const made = [
 ]
 
 for (const { type, maker } of made) {
-  test(`${type.name} cannot be constructed, and its error says what makes it`, (t) => {
+  test(`${type.name} cannot be constructed, and its error names the function that makes it`, (t) => {
     const error = t.throws(() => Reflect.construct(type, []) as unknown, { instanceOf: FaithError })
     t.like(error, { code: 'ERR_FAITH_ARGUMENT', hint: `${maker} makes it` })
   })
@@ -176,7 +176,7 @@ for (const { type, maker } of made) {
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-test('without its addon the package says in a few lines which one, and what to do', (t) => {
+test('without its addon the package names the missing one and the remedy in a few lines', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'faithd-bare-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
   copyFileSync(`${root}package.json`, join(folder, 'package.json'))

@@ -3,7 +3,7 @@ import { onExit } from '../lib/at-exit.js'
 
 const handlers = (): number => process.listenerCount('exit')
 
-test('whatever is open is ended by one handler of `exit`, which goes when nothing is', (t) => {
+test('one handler of `exit` ends all open objects, and goes with the last of them', (t) => {
   const before = handlers()
   const ended: number[] = []
   const forget = Array.from({ length: 20 }, (_, index) => onExit(() => ended.push(index)))

@@ -5,7 +5,7 @@ import { destinationOf, type FaithServer, type FaithSocket } from '../index.js'
 import { takingBy } from '../lib/attach.js'
 import type { SocketMaking } from '../lib/socket.js'
 
-/** As much of a captured socket as a server is given it by. */
+/** The part of a captured socket that the code under test uses. */
 class Given extends EventEmitter {
   readonly calls: unknown[] = []
   setNoDelay(...args: unknown[]): void {
@@ -16,7 +16,7 @@ class Given extends EventEmitter {
   }
 }
 
-/** A socket that was given to a server, and how it would have been made. */
+/** A socket given to a server, and the options it would be made with. */
 function given(to: FaithServer): { socket: Given; making: SocketMaking } {
   const socket = new Given()
   const taking = takingBy(to)
@@ -34,7 +34,7 @@ function server(settings: object): EventEmitter {
 
 const bare = { allowHalfOpen: false, pauseOnConnect: false, highWaterMark: undefined }
 
-test('a socket is set up as the server sets up its own', (t) => {
+test('a socket gets the options that the server gives its own sockets', (t) => {
   const web = given(server({ allowHalfOpen: false, noDelay: true, highWaterMark: 1_000 }))
   t.deepEqual(web.making, { ...bare, highWaterMark: 1_000 })
   t.deepEqual(web.socket.calls, [['setNoDelay', true]])
@@ -51,19 +51,19 @@ test('a socket is set up as the server sets up its own', (t) => {
   t.deepEqual(slow.socket.calls, [['setKeepAlive', true, 77_000]])
 })
 
-test('and as Node sets up its own where the server does not say', (t) => {
+test('a socket gets Node’s defaults where the server sets none', (t) => {
   for (const silent of [server({}), { injectSocket: () => undefined }]) {
     const { socket, making } = given(silent)
     t.deepEqual([making, socket.calls], [bare, []])
   }
 })
 
-test('a socket is paused where the listener says so, whatever the server says', (t) => {
+test('the listener’s pauseOnConnect wins over the server’s', (t) => {
   const { making } = takingBy(server({ pauseOnConnect: false }))
   t.true(making({ allowHalfOpen: true, pauseOnConnect: true }).pauseOnConnect)
 })
 
-test('a server around one of Node’s has that one take the connection, and say how', (t) => {
+test('a wrapper around a Node server passes the connection to that server, with its options', (t) => {
   const taken: unknown[] = []
   const inside = createServer({ allowHalfOpen: true, noDelay: true })
   inside.on('connection', (socket) => taken.push(socket))
@@ -75,20 +75,20 @@ test('a server around one of Node’s has that one take the connection, and say 
   t.deepEqual(taken, [socket])
 })
 
-test('what has something else for a `server` is one itself', (t) => {
+test('an object whose `server` is not a server is used itself', (t) => {
   const taken: unknown[] = []
   const cluster = server({ server: 'sts-1' }).on('connection', (socket) => taken.push(socket))
   const { socket } = given(cluster)
   t.deepEqual(taken, [socket])
 })
 
-test('what nobody listens to is refused, unless Node made it to be a server', (t) => {
+test('an emitter without a `connection` listener is refused, unless it is a Node server', (t) => {
   const error = t.throws(() => takingBy(new EventEmitter()), { code: 'ERR_FAITH_ARGUMENT' })
   const message = 'listener.attach: nothing listens to the `connection` event of `server`'
   t.is(error.message, message)
   t.notThrows(() => takingBy(createServer()))
 })
 
-test('a socket that no listener has captured has no destination', (t) => {
+test('a socket that no listener captured has no destination', (t) => {
   t.is(destinationOf(new Socket()), undefined)
 })

@@ -1,4 +1,4 @@
-/** HTTP servers that are attached to a listener: what Node's own clients and servers do over captured sockets. */
+/** HTTP servers attached to a listener: Node's own clients and servers must behave the same over captured sockets. */
 import { once } from 'node:events'
 import * as http from 'node:http'
 import type { Socket } from 'node:net'
@@ -7,7 +7,7 @@ import test from 'ava'
 import { waitFor } from '../lab/index.js'
 import { alike, CapturedPlace, type Place } from './fixtures/places.js'
 
-/** Asks the server of the place, and has its answer. */
+/** Sends the server of the place a request, and returns its answer. */
 async function ask(place: Place, options: http.RequestOptions = {}, body?: string) {
   const request = http.request({ host: '127.0.0.1', port: place.port, agent: false, ...options })
   request.on('error', () => undefined)
@@ -22,7 +22,7 @@ async function answer(place: Place, options: http.RequestOptions = {}, body?: st
   return await text(response)
 }
 
-/** Writes to the server as a client without a library, and has what it says until it ends. */
+/** Writes raw bytes to the server, and returns everything it sends until its end. */
 async function raw(place: Place, ...parts: string[]): Promise<string> {
   const client = place.dial()
   const heard = text(client)
@@ -40,7 +40,7 @@ function answering(options: http.ServerOptions = {}): http.Server {
   })
 }
 
-/** A kept connection to the server: one that rests, or one whose request is not answered. */
+/** A kept connection to the server: an idle one, or one whose request is unanswered. */
 async function kept(place: Place, server: http.Server, path: '/busy' | '/idle') {
   const connected = once(server, 'connection')
   const agent = new http.Agent({ keepAlive: true })
@@ -72,20 +72,24 @@ alike('closeAllConnections() closes all', [true, true], async (place) => {
   return both.map(({ socket }) => socket.destroyed)
 })
 
-alike('closeIdleConnections() closes those that rest', [false, true], async (place) => {
-  const server = answering()
-  await place.serve(server)
-  const [busy, idle] = [await kept(place, server, '/busy'), await kept(place, server, '/idle')]
-  const closed = once(idle.socket, 'close')
-  server.closeIdleConnections()
-  await closed
-  const destroyed = [busy, idle].map(({ socket }) => socket.destroyed)
-  busy.end()
-  idle.end()
-  return destroyed
-})
+alike(
+  'closeIdleConnections() closes idle connections and leaves busy ones',
+  [false, true],
+  async (place) => {
+    const server = answering()
+    await place.serve(server)
+    const [busy, idle] = [await kept(place, server, '/busy'), await kept(place, server, '/idle')]
+    const closed = once(idle.socket, 'close')
+    server.closeIdleConnections()
+    await closed
+    const destroyed = [busy, idle].map(({ socket }) => socket.destroyed)
+    busy.end()
+    idle.end()
+    return destroyed
+  },
+)
 
-alike('close() closes those that rest and waits for the others', [1, true], async (place) => {
+alike('close() closes idle connections and waits for the others', [1, true], async (place) => {
   const server = answering()
   await place.serve(server)
   const [busy, idle] = [await kept(place, server, '/busy'), await kept(place, server, '/idle')]
@@ -118,7 +122,7 @@ alike('requestTimeout holds', 'HTTP/1.1 408 Request Timeout', async (place) => {
   return status
 })
 
-test.serial('they hold after the server was closed and serves on', async (t) => {
+test.serial('its timeouts still hold while it serves on after a close', async (t) => {
   const place = await CapturedPlace.create()
   const server = answering({ ...checking, headersTimeout: 50, requestTimeout: 60_000 })
   await place.serve(server)
@@ -142,7 +146,7 @@ alike('timeouts of a server reach its connections', true, async (place) => {
 })
 
 alike(
-  'an agent asks again on the same connection',
+  'an agent uses the same connection again',
   [['GET /1', 'GET /2', 'GET /3'], 1],
   async (place) => {
     const server = answering()
@@ -157,7 +161,7 @@ alike(
   },
 )
 
-alike('requests that come at once are answered in order', ['GET /1', 'GET /2'], async (place) => {
+alike('pipelined requests are answered in order', ['GET /1', 'GET /2'], async (place) => {
   await place.serve(answering())
   const heard = await raw(
     place,
@@ -190,7 +194,7 @@ alike('a body comes in chunks, with trailers', ['one two', 'at the end'], async 
 })
 
 alike(
-  'a client that waits is told to continue',
+  'a client that expects 100 Continue is told to continue',
   ['continue', 'POST / with a body'],
   async (place) => {
     const server = http.createServer()
@@ -256,20 +260,24 @@ alike('CONNECT hands over the socket', ['example.org:443', 'PING'], async (place
   return [...asked, heard]
 })
 
-alike('a client that goes in the middle of an answer closes it', true, async (place) => {
-  const server = http.createServer((_request, response) => {
-    response.write('a beginning')
-  })
-  await place.serve(server)
-  const asked = once(server, 'request')
-  const client = place.dial()
-  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-  const [, response] = (await asked) as [unknown, http.ServerResponse]
-  const closed = once(response, 'close')
-  client.resetAndDestroy()
-  await closed
-  return response.destroyed
-})
+alike(
+  'a client that leaves in the middle of an answer closes the response',
+  true,
+  async (place) => {
+    const server = http.createServer((_request, response) => {
+      response.write('a beginning')
+    })
+    await place.serve(server)
+    const asked = once(server, 'request')
+    const client = place.dial()
+    client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    const [, response] = (await asked) as [unknown, http.ServerResponse]
+    const closed = once(response, 'close')
+    client.resetAndDestroy()
+    await closed
+    return response.destroyed
+  },
+)
 
 alike(
   'a malformed request is a clientError with its socket',

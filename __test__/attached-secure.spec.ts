@@ -1,4 +1,4 @@
-/** Servers of TLS that are attached to a listener count, close and time out what they are given, as those that listen. */
+/** TLS servers attached to a listener count, close and time out their connections like servers that listen. */
 import { once } from 'node:events'
 import * as http2 from 'node:http2'
 import * as https from 'node:https'
@@ -15,7 +15,7 @@ function connections(server: Server): Promise<number> {
   return new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
 }
 
-/** A TLS connection to the server of the place. */
+/** Opens a TLS connection to the server of the place. */
 async function secure(place: Place): Promise<tls.TLSSocket> {
   const client = tls.connect({ host: '127.0.0.1', port: place.port, ...trusting })
   client.on('error', () => undefined)
@@ -36,7 +36,7 @@ alike('a TLS server counts and closes', [1, 'hello', 0], async (place) => {
   return [during, heard, await connections(server)]
 })
 
-alike('an HTTPS server closes all that it has', [true, 0], async (place) => {
+alike('an HTTPS server closes all its connections', [true, 0], async (place) => {
   const server = https.createServer(identity, () => undefined)
   await place.serve(server)
   const asked = once(server, 'request')
@@ -52,15 +52,19 @@ alike('an HTTPS server closes all that it has', [true, 0], async (place) => {
   return [client.destroyed, await connections(server)]
 })
 
-alike('its headersTimeout holds', 'HTTP/1.1 408 Request Timeout', async (place) => {
-  const settings = { connectionsCheckingInterval: 20, headersTimeout: 50, requestTimeout: 60_000 }
-  const server = https.createServer({ ...identity, ...settings })
-  await place.serve(server)
-  const client = await secure(place)
-  client.write('GET / HTTP/1.1\r\n')
-  const [status] = (await text(client)).split('\r\n')
-  return status
-})
+alike(
+  'the headersTimeout of an HTTPS server holds',
+  'HTTP/1.1 408 Request Timeout',
+  async (place) => {
+    const settings = { connectionsCheckingInterval: 20, headersTimeout: 50, requestTimeout: 60_000 }
+    const server = https.createServer({ ...identity, ...settings })
+    await place.serve(server)
+    const client = await secure(place)
+    client.write('GET / HTTP/1.1\r\n')
+    const [status] = (await text(client)).split('\r\n')
+    return status
+  },
+)
 
 alike('an agent keeps its connection', [['GET /1', 'GET /2'], 1], async (place) => {
   let count = 0

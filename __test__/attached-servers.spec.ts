@@ -1,4 +1,4 @@
-/** A server that is attached to a listener treats what it is given as if it had accepted it itself. */
+/** A server attached to a listener treats given connections like those it accepts itself. */
 import { execFileSync } from 'node:child_process'
 import { channel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
@@ -8,7 +8,7 @@ import test from 'ava'
 import { waitFor } from '../lab/index.js'
 import { alike, bothAgree, CapturedPlace, type Place } from './fixtures/places.js'
 
-/** A connection that a server of the place has, and its client. */
+/** A connection of the place's server, with its client. */
 async function connection(place: Place, server: Server) {
   const accepted = once(server, 'connection')
   const client = place.dial()
@@ -22,18 +22,22 @@ function connections(server: Server): Promise<number> {
   })
 }
 
-alike('it knows its sockets, and they know it', [true, true, 1, 0], async (place) => {
-  const server = createServer()
-  await place.serve(server)
-  const { socket, client } = await connection(place, server)
-  const { server: known, _server: counted } = socket as unknown as Record<string, unknown>
-  const during = await connections(server)
-  socket.destroy()
-  client.destroy()
-  return [known === server, counted === server, during, await connections(server)]
-})
+alike(
+  'a server knows its sockets, and they know their server',
+  [true, true, 1, 0],
+  async (place) => {
+    const server = createServer()
+    await place.serve(server)
+    const { socket, client } = await connection(place, server)
+    const { server: known, _server: counted } = socket as unknown as Record<string, unknown>
+    const during = await connections(server)
+    socket.destroy()
+    client.destroy()
+    return [known === server, counted === server, during, await connections(server)]
+  },
+)
 
-/** SO_KEEPALIVE and TCP_KEEPIDLE of a socket, as a child finds them that inherits it. */
+/** SO_KEEPALIVE, TCP_KEEPIDLE and TCP_NODELAY of a socket, as a child process that inherits it reads them. */
 function keepAliveOf(socket: Socket): string {
   const { fd } = Reflect.get(socket, '_handle') as { fd: number }
   const ask =
@@ -48,7 +52,7 @@ const servers: Record<string, (options: object) => Server> = {
 }
 
 for (const [kind, create] of Object.entries(servers)) {
-  test.serial(`keepAlive and noDelay of a ${kind} server are its sockets'`, async (t) => {
+  test.serial(`sockets of a ${kind} server have its keepAlive and noDelay`, async (t) => {
     const options = { keepAlive: true, keepAliveInitialDelay: 77_000, noDelay: true }
     const own = await bothAgree(t, async (place) => {
       const server = create(options)
@@ -63,7 +67,7 @@ for (const [kind, create] of Object.entries(servers)) {
   })
 }
 
-alike('so is its highWaterMark', [1_000_000, 1_000_000], async (place) => {
+alike('a socket has its server’s highWaterMark', [1_000_000, 1_000_000], async (place) => {
   const server = createServer({ highWaterMark: 1_000_000 })
   await place.serve(server)
   const { socket, client } = await connection(place, server)
@@ -72,7 +76,7 @@ alike('so is its highWaterMark', [1_000_000, 1_000_000], async (place) => {
   return [socket.readableHighWaterMark, socket.writableHighWaterMark]
 })
 
-alike('and its pauseOnConnect', [true, 0, 'first words'], async (place) => {
+alike('a socket has its server’s pauseOnConnect', [true, 0, 'first words'], async (place) => {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true })
   await place.serve(server)
   const { socket, client } = await connection(place, server)
@@ -88,7 +92,7 @@ alike('and its pauseOnConnect', [true, 0, 'first words'], async (place) => {
   return [isPaused, bytes, text]
 })
 
-alike('beyond maxConnections it drops', [2, true, 6], async (place) => {
+alike('a server drops connections beyond maxConnections', [2, true, 6], async (place) => {
   const server = createServer((socket) => socket.on('error', () => undefined))
   server.maxConnections = 2
   await place.serve(server)
@@ -101,7 +105,7 @@ alike('beyond maxConnections it drops', [2, true, 6], async (place) => {
   await once(third, 'close')
   const during = await connections(server)
   for (const { client } of two) client.destroy()
-  await waitFor('them to be gone', async () => {
+  await waitFor('the connections to go', async () => {
     for (const { socket } of two) socket.destroy()
     return (await connections(server)) === 0
   })
@@ -111,12 +115,12 @@ alike('beyond maxConnections it drops', [2, true, 6], async (place) => {
   return [during, drop.remotePort === port, Object.keys(drop).length]
 })
 
-test.serial('a client of its blockList is turned away where this Node knows one', async (t) => {
+test.serial('a client on its blockList is refused, where Node has block lists', async (t) => {
   const blockList = new BlockList()
   blockList.addAddress('2001:db8::1', 'ipv6')
   const place = await CapturedPlace.create()
   const server = createServer({ blockList } as object, () => t.fail('it was not blocked'))
-  // Node 20 does not keep it.
+  // Sets the property by hand, because Node 20 ignores the option.
   Object.assign(server, { blockList })
   await place.serve(server)
   await once(place.dial().resume(), 'close')
@@ -124,14 +128,14 @@ test.serial('a client of its blockList is turned away where this Node knows one'
   place.close()
 })
 
-alike('observers hear of its sockets by net.server.socket', [true, 1], async (place) => {
+alike('subscribers of net.server.socket see its sockets', [true, 1], async (place) => {
   const server = createServer()
   await place.serve(server)
   const heard: unknown[] = []
   const hear = (message: unknown): void => void heard.push((message as { socket: Socket }).socket)
   channel('net.server.socket').subscribe(hear)
   const { socket, client } = await connection(place, server)
-  await waitFor('it', () => heard.length > 0)
+  await waitFor('the socket to be published', () => heard.length > 0)
   channel('net.server.socket').unsubscribe(hear)
   client.destroy()
   socket.destroy()
@@ -141,7 +145,7 @@ alike('observers hear of its sockets by net.server.socket', [true, 1], async (pl
 const each = ['connection', 'tick', 'microtask', 'tick after']
 
 alike(
-  'what a handler leaves to be done at once is done before the next',
+  'microtasks and ticks of a handler run before the next connection',
   [...each, ...each, ...each, ...each],
   async (place) => {
     const log: string[] = []
@@ -183,7 +187,7 @@ alike('close() waits for its connections', ['closing', 'closed', 'no error', 1],
   return [during, state, error, closes]
 })
 
-alike('a server that goes on emits no close between two connections', 0, async (place) => {
+alike('a server that goes on does not emit close between two connections', 0, async (place) => {
   const server = createServer()
   await place.serve(server)
   let closes = 0
@@ -210,7 +214,7 @@ test.serial('a socket that another handler has destroyed is not counted', async 
   place.close()
 })
 
-test.serial('one that was closed serves on while it is attached, and closes again', async (t) => {
+test.serial('a closed server still serves while it is attached, and closes again', async (t) => {
   const place = await CapturedPlace.create()
   const server = createServer()
   await place.serve(server)
@@ -228,7 +232,7 @@ test.serial('one that was closed serves on while it is attached, and closes agai
   place.close()
 })
 
-test.serial('one that listens as well closes when both have ended', async (t) => {
+test.serial('a server that also listens closes after both have ended', async (t) => {
   const place = await CapturedPlace.create()
   const server = createServer()
   await place.serve(server)
@@ -240,11 +244,11 @@ test.serial('one that listens as well closes when both have ended', async (t) =>
   t.false(isClosed)
   client.destroy()
   socket.destroy()
-  await waitFor('it to close', () => isClosed)
+  await waitFor('the server to close', () => isClosed)
   place.close()
 })
 
-/** The code of the error that `close()` has for its callback. */
+/** The error code that `close()` passes to its callback. */
 async function closeCode(server: Server): Promise<string | undefined> {
   const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
     server.close(resolve)
@@ -252,39 +256,42 @@ async function closeCode(server: Server): Promise<string | undefined> {
   return error?.code
 }
 
-test.serial('detached, it closes with its connections, and is Node’s own after them', async (t) => {
-  const place = await CapturedPlace.create()
-  const other = await CapturedPlace.create()
-  const server = createServer()
-  const close = server.close
-  let closes = 0
-  server.on('close', () => (closes += 1))
-  const attachment = place.listener.attach(server)
-  const elsewhere = other.listener.attach(server)
-  const { socket, client } = await connection(place, server)
+test.serial(
+  'a detached server closes after its connections, and is then Node’s own again',
+  async (t) => {
+    const place = await CapturedPlace.create()
+    const other = await CapturedPlace.create()
+    const server = createServer()
+    const close = server.close
+    let closes = 0
+    server.on('close', () => (closes += 1))
+    const attachment = place.listener.attach(server)
+    const elsewhere = other.listener.attach(server)
+    const { socket, client } = await connection(place, server)
 
-  attachment.detach()
-  attachment.detach()
-  const gone = once(socket, 'close')
-  client.destroy()
-  socket.destroy()
-  await gone
-  t.is(await closeCode(server), undefined, 'it is attached elsewhere')
-  t.is(closes, 1)
+    attachment.detach()
+    attachment.detach()
+    const gone = once(socket, 'close')
+    client.destroy()
+    socket.destroy()
+    await gone
+    t.is(await closeCode(server), undefined, 'the server is attached elsewhere')
+    t.is(closes, 1)
 
-  const last = await connection(other, server)
-  elsewhere.detach()
-  const closed = closeCode(server)
-  last.client.destroy()
-  last.socket.destroy()
-  t.is(await closed, undefined, 'it had a connection')
-  t.is(await closeCode(server), 'ERR_SERVER_NOT_RUNNING')
-  t.is(server.close, close)
+    const last = await connection(other, server)
+    elsewhere.detach()
+    const closed = closeCode(server)
+    last.client.destroy()
+    last.socket.destroy()
+    t.is(await closed, undefined, 'the server had a connection')
+    t.is(await closeCode(server), 'ERR_SERVER_NOT_RUNNING')
+    t.is(server.close, close)
 
-  const again = place.listener.attach(server)
-  t.is(await closeCode(server), undefined, 'it is attached again')
-  again.detach()
-  t.is(await closeCode(server), 'ERR_SERVER_NOT_RUNNING')
-  place.close()
-  other.close()
-})
+    const again = place.listener.attach(server)
+    t.is(await closeCode(server), undefined, 'the server is attached again')
+    again.detach()
+    t.is(await closeCode(server), 'ERR_SERVER_NOT_RUNNING')
+    place.close()
+    other.close()
+  },
+)

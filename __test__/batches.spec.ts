@@ -1,4 +1,4 @@
-/** Captured connections come from the addon in batches, and what befalls one of a batch harms no other. */
+/** The addon delivers captured connections in batches. A failure of one connection does not harm the others. */
 import { execFileSync } from 'node:child_process'
 import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,7 @@ test.after.always(() => rmSync(directory, { recursive: true, force: true }))
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-/** An addon, and what gives the connections of the test to whatever was opened of it. */
+/** A fake addon, and a function that gives connections to the object opened on it. */
 function addon() {
   let given: Give | undefined
   const open = (onConnections: Give): Promise<object> => {
@@ -51,20 +51,20 @@ function connection(port: number, fd: number): NativeConnection {
   }
 }
 
-/** A descriptor that Node makes a socket of, and has not got yet. */
+/** A descriptor that Node can make a socket of. */
 function good(port: number): NativeConnection {
   const path = join(mkdtempSync(join(directory, 'pipe-')), 'fifo')
   execFileSync('mkfifo', [path])
-  // For both, so that opening does not wait for the other end.
+  // Opens both ends, so that opening does not wait for a peer.
   return connection(port, openSync(path, constants.O_RDWR | constants.O_NONBLOCK))
 }
 
-/** A descriptor that Node makes no socket of. */
+/** A descriptor that Node cannot make a socket of. */
 const bad = (): number => openSync(import.meta.filename, 'r')
 
 for (const [name, open] of Object.entries(subjects)) {
   test.serial(
-    `what can be no socket is closed and reported by a ${name}, and the next delivered`,
+    `a ${name} closes and reports a descriptor that is not a socket, and delivers the next`,
     async (t) => {
       const { faith, give } = addon()
       const opened = await open(faith)
@@ -107,7 +107,7 @@ for (const [name, open] of Object.entries(subjects)) {
     })
     await turn()
     const batch = [good(1), good(2), good(3)]
-    // By itself, as the addon calls.
+    // Calls from its own turn, like the addon.
     setImmediate(() => give(batch))
     await turn()
     await turn()

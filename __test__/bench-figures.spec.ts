@@ -1,4 +1,4 @@
-/** Figures of documents, from a report of the benchmark. */
+/** Checks how figures of a benchmark report are filled into documents. */
 import test from 'ava'
 
 import { fill } from '../bench/figures.js'
@@ -31,7 +31,7 @@ const report = {
 
 const ask = (asked: string) => () => fill(`<!-- bench ${asked} --><!-- / -->`, report)
 
-test('a figure is filled in, and the rest of the document stays', (t) => {
+test('a figure is filled in, and the rest of the document is unchanged', (t) => {
   const before = 'It makes <!-- bench value connections rate faithd -->9<!-- / --> a second.\n'
   const after = 'It makes <!-- bench value connections rate faithd -->12,726<!-- / --> a second.\n'
   t.is(fill(before, report), after)

@@ -1,4 +1,4 @@
-/** Observers of how captured sockets read see the same as of Node's own. */
+/** Observers see captured sockets read exactly like Node's own. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, Socket } from 'node:net'
 import { Readable } from 'node:stream'
@@ -16,7 +16,7 @@ async function pair(place: Place, options = {}): Promise<{ socket: Socket; clien
   return { socket, client }
 }
 
-/** Sends each text when the one before was read, and reads them by `data`. */
+/** Sends each text after the one before was read, and collects the `data` events. */
 async function converse(socket: Socket, client: Socket, texts: readonly string[]) {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -34,7 +34,7 @@ function isWhole({ buffer, byteOffset, byteLength }: Buffer): boolean {
 
 const sizes = [1, 64, 65, 1000, 4000, 20_000]
 
-alike('each chunk has memory of its own', true, async (place) => {
+alike('each chunk has its own memory', true, async (place) => {
   const { socket, client } = await pair(place)
   const texts = sizes.map((size) => 'x'.repeat(size))
   const chunks = await converse(socket, client, texts)
@@ -44,7 +44,7 @@ alike('each chunk has memory of its own', true, async (place) => {
 })
 
 alike(
-  'a chunk that is transferred takes nothing along',
+  'transferring a chunk transfers nothing else',
   ['first', '', 'third', 'fourth', 'fourth', 'a bystander', 'the next'],
   async (place) => {
     const { socket, client } = await pair(place)
@@ -63,7 +63,7 @@ alike(
 type Method = 'push' | 'pause' | 'resume' | 'read'
 const methods: readonly Method[] = ['push', 'pause', 'resume', 'read']
 
-/** Puts a method in place of another that notes each call and does the same. */
+/** Replaces a method with one that records each call and does the same. */
 function observe(object: object, method: Method, log: string[], socket: () => unknown): () => void {
   const own = Object.getOwnPropertyDescriptor(object, method)
   const inner = Reflect.get(object, method) as (...args: unknown[]) => unknown
@@ -85,7 +85,7 @@ function shown(value: unknown): string {
   return Buffer.isBuffer(value) ? `a buffer of ${value.length}` : `${value as number}`
 }
 
-/** What is called while a socket reads two messages, rests, reads another, and hears of the end. */
+/** The calls while a socket reads two messages, rests, reads another, and gets the end. */
 async function calls(place: Place, observed: (socket: Socket) => object): Promise<string[]> {
   const { socket, client } = await pair(place, { pauseOnConnect: true })
   const log: string[] = []
@@ -114,7 +114,7 @@ const observed: Record<string, (socket: Socket) => object> = {
   'stream.Readable': () => Readable.prototype,
 }
 
-/** A call of which the order among the others hangs on when the kernel has the bytes. */
+/** Counts calls, because their order depends on when the kernel has the bytes. */
 function tally(log: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const call of log) counts[call] = (counts[call] ?? 0) + 1
@@ -122,7 +122,7 @@ function tally(log: readonly string[]): Record<string, number> {
 }
 
 for (const [what, target] of Object.entries(observed)) {
-  test.serial(`methods of ${what} that were replaced are called as Node calls them`, async (t) => {
+  test.serial(`replaced methods of ${what} are called as Node calls them`, async (t) => {
     const own = await bothAgree(t, async (place) => tally(await calls(place, target)))
     t.is(own['push a buffer of 1'], 1)
     t.is(own['push a buffer of 2'], 1)
@@ -147,7 +147,7 @@ alike(
 )
 
 alike(
-  'a socket that takes over the handle of another reads on',
+  'a socket that takes over another’s handle reads on',
   ['one', 'two', 'three', 'four', 'no more'],
   async (place) => {
     const { socket, client } = await pair(place)
@@ -171,7 +171,7 @@ alike(
 )
 
 alike(
-  'one that takes it over with memory of its own reads into that',
+  'a socket with its own buffer that takes over a handle reads into that buffer',
   ['true six'],
   async (place) => {
     const { socket, client } = await pair(place, { pauseOnConnect: true })
@@ -198,7 +198,7 @@ alike(
 )
 
 alike(
-  'a paused socket hears of its reset, and one in mid-conversation',
+  'a reset reaches a paused socket, and one in mid-conversation',
   'ECONNRESET',
   async (place) => {
     const { socket, client } = await pair(place)
@@ -248,7 +248,7 @@ alike(
   },
 )
 
-test('and is no captured connection that could be spliced', async (t) => {
+test('a socket that connects again is no captured connection, and cannot be spliced', async (t) => {
   const place = await CapturedPlace.create()
   const { socket, port, end } = await connectedAgain(place)
   const splicing = (socket as FaithSocket).spliceTo({ host: '127.0.0.1', port, allowAny: true })

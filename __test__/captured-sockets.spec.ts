@@ -1,4 +1,4 @@
-/** Captured sockets read, write, end, fail and time out as Node's own do. */
+/** Captured sockets read, write, end, fail and time out like Node's own. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
@@ -34,7 +34,7 @@ function events(socket: Socket): string[] {
   return log
 }
 
-/** What a stream says until its end, which does not destroy it. */
+/** Everything a stream receives until its end. The end does not destroy it. */
 async function heardOf(socket: Socket): Promise<string> {
   let heard = ''
   socket.on('data', (chunk: Buffer) => (heard += `${chunk}`)).resume()
@@ -42,7 +42,7 @@ async function heardOf(socket: Socket): Promise<string> {
   return heard
 }
 
-/** Waits until a socket is closed, however that comes to be. */
+/** Waits until a socket is closed, with or without an error. */
 function closed(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.once('close', () => resolve()))
 }
@@ -59,17 +59,21 @@ alike(
   },
 )
 
-alike('one that is not ends with its client', ['end', 'finish', 'close'], async (place) => {
-  const { socket, client } = await pair(place, { allowHalfOpen: false })
-  const log = events(socket)
-  socket.resume()
-  client.end()
-  client.resume()
-  await closed(socket)
-  return log
-})
+alike(
+  'a socket without allowHalfOpen ends with its client',
+  ['end', 'finish', 'close'],
+  async (place) => {
+    const { socket, client } = await pair(place, { allowHalfOpen: false })
+    const log = events(socket)
+    socket.resume()
+    client.end()
+    client.resume()
+    await closed(socket)
+    return log
+  },
+)
 
-alike('a client that ends before it says anything', ['end', 'finish', 'close'], async (place) => {
+alike('a client can end before it sends anything', ['end', 'finish', 'close'], async (place) => {
   const { socket, client } = await pair(place)
   const log = events(socket)
   const ended = once(socket, 'end')
@@ -82,21 +86,17 @@ alike('a client that ends before it says anything', ['end', 'finish', 'close'], 
   return log
 })
 
-alike(
-  'what was ended cannot be written',
-  ['ERR_STREAM_WRITE_AFTER_END', 'first'],
-  async (place) => {
-    const { socket, client } = await pair(place)
-    socket.end('first')
-    const heard = text(client)
-    const failed = once(socket, 'error') as Promise<[NodeJS.ErrnoException]>
-    socket.write('second')
-    const [{ code }] = await failed
-    return [code, await heard]
-  },
-)
+alike('an ended socket refuses writes', ['ERR_STREAM_WRITE_AFTER_END', 'first'], async (place) => {
+  const { socket, client } = await pair(place)
+  socket.end('first')
+  const heard = text(client)
+  const failed = once(socket, 'error') as Promise<[NodeJS.ErrnoException]>
+  socket.write('second')
+  const [{ code }] = await failed
+  return [code, await heard]
+})
 
-alike('what its client has closed for good cannot be written', ['EPIPE', true], async (place) => {
+alike('a write after the client’s full close fails with EPIPE', ['EPIPE', true], async (place) => {
   const { socket, client } = await pair(place, { allowHalfOpen: false })
   socket.resume()
   client.resume()
@@ -111,7 +111,7 @@ alike('what its client has closed for good cannot be written', ['EPIPE', true], 
   return [code, socket.destroyed]
 })
 
-alike('pausing and resuming loses and doubles nothing', 'abcdefghij', async (place) => {
+alike('pausing and resuming neither loses nor doubles bytes', 'abcdefghij', async (place) => {
   const { socket, client } = await pair(place)
   let heard = ''
   socket.on('data', (chunk: Buffer) => {
@@ -130,7 +130,7 @@ alike('pausing and resuming loses and doubles nothing', 'abcdefghij', async (pla
   return heard
 })
 
-alike('a socket with an encoding puts characters together', ['€', '漢'], async (place) => {
+alike('a socket with an encoding joins split characters', ['€', '漢'], async (place) => {
   const { socket, client } = await pair(place)
   socket.setEncoding('utf8')
   const chunks: string[] = []
@@ -147,7 +147,7 @@ alike('a socket with an encoding puts characters together', ['€', '漢'], asyn
   return chunks
 })
 
-alike('it is read by read(), as much as is asked for', ['ab', 'cd', 'e', null], async (place) => {
+alike('read() gives as many bytes as requested', ['ab', 'cd', 'e', null], async (place) => {
   const { socket, client } = await pair(place)
   const readable = once(socket, 'readable')
   client.end('abcde')
@@ -160,7 +160,7 @@ alike('it is read by read(), as much as is asked for', ['ab', 'cd', 'e', null], 
   return [...pieces.map(String), last]
 })
 
-alike('what is put back is read again', 'headbody', async (place) => {
+alike('unshifted bytes are read again', 'headbody', async (place) => {
   const { socket, client } = await pair(place)
   const first = once(socket, 'data')
   client.write('head')
@@ -174,7 +174,7 @@ alike('what is put back is read again', 'headbody', async (place) => {
   return heard
 })
 
-alike('it counts what it has read and written', [5, 7, 5, 7], async (place) => {
+alike('bytesRead and bytesWritten count both directions', [5, 7, 5, 7], async (place) => {
   const { socket, client } = await pair(place)
   client.end('12345')
   await heardOf(socket)
@@ -185,7 +185,7 @@ alike('it counts what it has read and written', [5, 7, 5, 7], async (place) => {
   return [...during, socket.bytesWritten, socket.bytesRead, client.bytesRead]
 })
 
-alike('corked writes go out together', ['abc', 1], async (place) => {
+alike('corked writes leave together', ['abc', 1], async (place) => {
   const { socket, client } = await pair(place)
   const chunks: Buffer[] = []
   client.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -203,7 +203,7 @@ alike('corked writes go out together', ['abc', 1], async (place) => {
 })
 
 alike(
-  'a client that does not read makes write() false, then drain',
+  'a client that does not read makes write() return false, then drain',
   [false, true],
   async (place) => {
     const { socket, client } = await pair(place)
@@ -226,7 +226,7 @@ alike(
   },
 )
 
-alike('a destroyed handler hears no more', ['data', 'close'], async (place) => {
+alike('a handler that destroys the socket gets no more data', ['data', 'close'], async (place) => {
   const { socket, client } = await pair(place)
   const log: string[] = []
   socket.on('data', () => {
@@ -241,7 +241,7 @@ alike('a destroyed handler hears no more', ['data', 'close'], async (place) => {
   return log
 })
 
-alike('an error that it is destroyed with is its error', ['error MINE', 'close'], async (place) => {
+alike('a socket emits the error it is destroyed with', ['error MINE', 'close'], async (place) => {
   const { socket, client } = await pair(place)
   const log = events(socket)
   socket.destroy(Object.assign(new Error('mine'), { code: 'MINE' }))
@@ -251,7 +251,7 @@ alike('an error that it is destroyed with is its error', ['error MINE', 'close']
 })
 
 alike(
-  'destroySoon() says all before',
+  'destroySoon() sends everything first',
   ['x'.repeat(300_000).length, 'finish', 'close'],
   async (place) => {
     const { socket, client } = await pair(place)
@@ -264,7 +264,7 @@ alike(
   },
 )
 
-alike('a silent client is a timeout, and no end', ['timeout'], async (place) => {
+alike('a silent client causes a timeout, not an end', ['timeout'], async (place) => {
   const { socket, client } = await pair(place)
   const log = events(socket)
   socket.setTimeout(20)
@@ -277,7 +277,7 @@ alike('a silent client is a timeout, and no end', ['timeout'], async (place) => 
 })
 
 alike(
-  'a reset is an error of the socket that reads or writes',
+  'a reset is an error of a socket that reads or writes',
   ['error ECONNRESET', 'close'],
   async (place) => {
     const { socket, client } = await pair(place)
@@ -298,7 +298,7 @@ alike('resetAndDestroy() resets the client', 'ECONNRESET', async (place) => {
   return code
 })
 
-alike('a pipeline through it carries all, and its end', 'ONE TWO', async (place) => {
+alike('a pipeline through a socket carries everything and the end', 'ONE TWO', async (place) => {
   const { socket, client } = await pair(place)
   const shout = new Transform({
     transform: (chunk: Buffer, _encoding, done) => done(null, `${chunk}`.toUpperCase()),
@@ -311,7 +311,7 @@ alike('a pipeline through it carries all, and its end', 'ONE TWO', async (place)
   return heard
 })
 
-alike('it is iterated over to its end', 'one two three', async (place) => {
+alike('async iteration of a socket reaches its end', 'one two three', async (place) => {
   const { socket, client } = await pair(place)
   for (const word of ['one ', 'two ', 'three']) client.write(word)
   client.end()
@@ -332,7 +332,7 @@ function connections(server: Server): Promise<number> {
   return new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
 }
 
-alike('sockets that are sent to a child are gone here', many, async (place) => {
+alike('a socket sent to a child process is closed here', many, async (place) => {
   const server = createServer()
   await place.serve(server)
   const taker = fork(child, { execArgv: [] })

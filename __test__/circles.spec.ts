@@ -1,4 +1,4 @@
-/** `npm run lint` fails on files that import each other in a circle, and on no others. */
+/** `npm run lint` fails on files that import each other in a circle, and only then. */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { circlesIn } from '../scripts/circles/tree.mjs'
 
 const script = fileURLToPath(new URL('../scripts/circles.mjs', import.meta.url))
 
-/** Makes a tree of files, given by path and text. */
+/** Makes a tree of files from paths and texts. */
 function tree(t: ExecutionContext, files: Record<string, string>): string {
   const root = mkdtempSync(join(tmpdir(), 'faithd-circles-'))
   t.teardown(() => rmSync(root, { recursive: true }))
@@ -20,7 +20,7 @@ function tree(t: ExecutionContext, files: Record<string, string>): string {
   return root
 }
 
-/** The files of each circle in a tree, without the folder of a crate. */
+/** The files of each circle in a tree, without the crate's folder. */
 function circlesOf(t: ExecutionContext, files: Record<string, string>): string[] {
   return circlesIn(tree(t, files)).map((circle) =>
     circle.files.join(' ').replaceAll('crates/one/src/', ''),
@@ -71,9 +71,9 @@ for (const [name, modules] of Object.entries(circles)) {
   })
 }
 
-test('no circle is seen in a crate where there is none', (t) => {
+test('a crate without circles passes', (t) => {
   const modules = {
-    // Comments, texts and lifetimes are no imports.
+    // Comments, strings and lifetimes are not imports.
     'a.rs': `use crate::{B, Root};
       //! See [\`c\`](crate::c::C), /* crate::c */ "
       const TEXT: &str = "use crate::c::C;";
@@ -88,7 +88,7 @@ test('no circle is seen in a crate where there is none', (t) => {
   t.deepEqual(circlesOf(t, crate(modules, 'pub use b::B;\npub struct Root;')), [])
 })
 
-test('crates with files of one name are told apart', (t) => {
+test('crates with equal file names are kept apart', (t) => {
   const found = circlesOf(t, {
     ...crate({ 'a.rs': 'use crate::b::B;', 'b.rs': '' }),
     'crates/two/src/lib.rs': 'mod a;\nmod b;',
@@ -126,7 +126,7 @@ test('a circle through several folders is found', (t) => {
   t.deepEqual(found, ['cli/run.ts index.ts lib/a.ts'])
 })
 
-test('no circle is seen in TypeScript where there is none', (t) => {
+test('TypeScript without circles passes', (t) => {
   const found = circlesOf(t, {
     'index.ts': "export * from './lib/a.js'\nexport * from './lib/b.js'\n",
     'lib/a.ts': "import { b } from './b.js'\n// import './c.js'\n",

@@ -1,4 +1,4 @@
-/** Closing an interface delivers what TLS servers have ended, as it does for plain ones, and resets what they have not. */
+/** A close of the interface delivers the ended connections of TLS servers, as of plain ones, and resets the others. */
 import { once } from 'node:events'
 import * as https from 'node:https'
 import { createServer, type Server, type Socket } from 'node:net'
@@ -23,7 +23,7 @@ function upgrade(respond: (socket: tls.TLSSocket) => void): Server {
   })
 }
 
-/** What a client hears of a server that `respond`s and then has the interface closed. */
+/** The client's view of a server that `respond`s and then has the interface closed. */
 async function hear(serve: (close: () => void) => Server) {
   const place = await CapturedPlace.create()
   let gone: Promise<unknown> = Promise.resolve()
@@ -54,9 +54,9 @@ function endAndClose(socket: Socket, close: () => void): void {
 }
 
 const servers: Record<string, (close: () => void) => Server> = {
-  'a TLS socket that has been told to end': (close) =>
+  'a TLS socket that was told to end': (close) =>
     tls.createServer(identity, (socket) => endAndClose(socket, close)),
-  'a TLS socket that no TLS server has made': (close) =>
+  'a TLS socket made without a TLS server': (close) =>
     upgrade((socket) => endAndClose(socket, close)),
   'an HTTPS server’s last response': (close) =>
     https.createServer(identity, (_request, response) => {
@@ -78,6 +78,6 @@ function writeOnly(close: () => void): Server {
   })
 }
 
-test.serial('a TLS socket that could say more is reset', async (t) => {
+test.serial('a TLS socket that is not ended is reset', async (t) => {
   t.is((await hear(writeOnly)).end, 'ECONNRESET')
 })

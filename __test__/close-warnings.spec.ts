@@ -1,4 +1,4 @@
-/** Programs hear of what a close, or a loss, could not do, before they hear that it is done. */
+/** Warnings about a close or a loss reach programs before the event that reports its end. */
 import test from 'ava'
 import type { FaithInterface } from '../index.js'
 import type { NativeWarning } from '../lib/native.js'
@@ -21,7 +21,7 @@ test.serial('warnings about a close come before `close`, and none after', async 
   const { faith, warn } = await interfaceOver({
     beforeResets: () => undefined,
     deliver: () => Promise.resolve(addon.warn([unknown])),
-    // The loop may hear of a warning a turn after it hears that the close is done.
+    // Emits the warning a turn later: the event loop may deliver it after the end of the close.
     close: () => Promise.resolve(void setImmediate(() => addon.warn([unknown]))),
   })
   addon.warn = warn
@@ -33,7 +33,7 @@ test.serial('warnings about a close come before `close`, and none after', async 
   t.deepEqual(log, ['connections-unknown', 'connections-unknown', 'close'])
 })
 
-test.serial('a loss does not hide that clients could not be told', async (t) => {
+test.serial('a loss still warns that clients were not told', async (t) => {
   const { faith, lose, warn } = await interfaceOver({
     deliver: () => Promise.resolve(),
     close: () => Promise.resolve(warn([untold])),

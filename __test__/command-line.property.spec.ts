@@ -1,4 +1,4 @@
-/** A command line is understood, or refused by a message that names what is wrong with it. */
+/** A command line is either understood or refused with a message that names the fault. */
 import * as fc from 'fast-check'
 import test from 'ava'
 import { exitCodeOf, UsageError } from '../cli/exit.js'
@@ -8,7 +8,7 @@ import { LOG_FORMATS, LOG_LEVELS } from '../cli/settings.js'
 import { readRelayOptions } from '../lib/relay-options.js'
 import { cases } from './fixtures/cases.js'
 
-/** Values that some option takes, or nearly. */
+/** Values that some option takes, or almost takes. */
 const value = fc.oneof(
   fc.string(),
   fc.string({ unit: 'binary' }),
@@ -30,7 +30,7 @@ const written = ({ long, short }: Option): string[] => [
   ...(short === undefined ? [] : [`-${short}`]),
 ]
 
-/** An argument or two: an option in one of its forms, with a value or without, or none. */
+/** One or two arguments: an option in one of its forms, with or without a value, or something else. */
 const argument = fc.oneof(
   {
     weight: 3,
@@ -48,13 +48,13 @@ const argument = fc.oneof(
   { weight: 1, arbitrary: value.map((text) => [text]) },
 )
 
-test('any arguments are understood, or are a usage error that says why', (t) => {
+test('any arguments are understood, or give a usage error with the reason', (t) => {
   fc.assert(
     fc.property(fc.array(argument, { maxLength: 5 }), (groups) => {
       const args = groups.flat()
       try {
         const { relay } = parseOptions(args)
-        // The library refuses nothing but what only it can judge.
+        // The library may refuse only values that the command line cannot check.
         readRelayOptions({ ...relay, ports: 'all' })
       } catch (error) {
         if (!(error instanceof UsageError)) throw error
@@ -67,7 +67,7 @@ test('any arguments are understood, or are a usage error that says why', (t) => 
   t.pass()
 })
 
-test('a value that an option refuses is refused in the name of that option', (t) => {
+test('the error for a refused value names its option', (t) => {
   const options = TABLE.filter((one) => one.value !== undefined)
   const refused = new Set<string>()
   fc.assert(
@@ -82,12 +82,12 @@ test('a value that an option refuses is refused in the name of that option', (t)
     }),
     cases,
   )
-  // Every text is a name of an interface or of a file, so far as the command line can tell.
+  // The command line cannot judge names of interfaces and files, so it accepts any text.
   const unrefused = options.map(({ long }) => long).filter((long) => !refused.has(long))
   t.deepEqual(unrefused, ['interface', 'acl'])
 })
 
-test('what is written as the help says is what is read', (t) => {
+test('arguments written as the help says are read as written', (t) => {
   const count = fc.integer({ min: 1, max: 999_999_999 })
   const prefix = fc.tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 }))
   const asked = fc.record({

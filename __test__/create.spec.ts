@@ -1,7 +1,7 @@
 import test from 'ava'
 import { createFaithInterface, FaithError, getKeepfaith, setKeepfaith } from '../index.js'
 
-// Every one of these is refused before anything is asked of the kernel, so they need no privileges.
+// The library refuses each of these before it asks the kernel, so they need no privileges.
 const refused: [what: string, options: object, code: string, complaint: RegExp][] = [
   ['an option it does not have', { prefix: '64:ff9b::/96' }, 'ERR_FAITH_ARGUMENT', /`prefix`/],
   ['an MTU below 1280', { mtu: 1279 }, 'ERR_FAITH_ARGUMENT', /`mtu`.* 1279/],
@@ -34,7 +34,7 @@ for (const [what, options, code, complaint] of refused) {
   })
 }
 
-test('keepfaith is off until it is set, and can be switched', (t) => {
+test('keepfaith is off at first, and can be switched', (t) => {
   t.false(getKeepfaith())
   setKeepfaith(true)
   t.true(getKeepfaith())
@@ -42,7 +42,7 @@ test('keepfaith is off until it is set, and can be switched', (t) => {
   t.false(getKeepfaith())
 })
 
-test('keepfaith is switched by a boolean and by nothing else', (t) => {
+test('keepfaith takes a boolean and nothing else', (t) => {
   const error = t.throws(() => setKeepfaith(1 as never), { instanceOf: FaithError })
   t.is(error.code, 'ERR_FAITH_ARGUMENT')
   t.false(getKeepfaith())

@@ -1,4 +1,4 @@
-/** On a runtime whose sockets ignore the descriptors that they are given, as Bun's do. */
+/** Tests a runtime whose sockets ignore given descriptors, as Bun's do. */
 import net from 'node:net'
 import { syncBuiltinESMExports } from 'node:module'
 import test from 'ava'
@@ -15,7 +15,7 @@ syncBuiltinESMExports()
 const { FaithListener } = await import('../lib/listener.js')
 const { FaithRelay } = await import('../lib/relay.js')
 
-/** An addon that notes the calls of it. */
+/** A fake addon that records its calls. */
 function addon() {
   const asked: string[] = []
   const faith = {
@@ -30,7 +30,7 @@ function addon() {
 
 const refused = { code: 'ERR_FAITH_PLATFORM', message: /cannot make sockets/ }
 
-test('a listener is refused at once, and nothing is captured for it', async (t) => {
+test('a listener is refused at once, and captures nothing', async (t) => {
   const { asked, faith } = addon()
   const opening = FaithListener.open(faith, { port: 80 }, () => undefined)
   const error = await t.throwsAsync(opening, refused)
@@ -38,7 +38,7 @@ test('a listener is refused at once, and nothing is captured for it', async (t) 
   t.deepEqual(asked, [])
 })
 
-test('a relay carries connections, and refuses a listener to those that it would give', async (t) => {
+test('a relay carries connections, and refuses to give sockets', async (t) => {
   const { asked, faith } = addon()
   const relay = await FaithRelay.open(faith, { port: 80 }, () => undefined)
   t.deepEqual(asked, ['relay'])

@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import test from 'ava'
 import { isHeard, publish } from '../lib/diagnostics.js'
 
-test('a message is made for subscribers alone', (t) => {
+test('a message is only built for subscribers', (t) => {
   const heard: unknown[] = []
   const hear = (message: unknown): void => void heard.push(message)
   t.false(isHeard('faithd:keepfaith'))

@@ -19,13 +19,13 @@ function watch() {
   return { counters, told, state, watching }
 }
 
-test('what is told is what has been dropped since the last time', async (t) => {
+test('each event counts the drops since the last one', async (t) => {
   const { counters, told, state, watching } = watch()
   watching.start()
   counters['malformed'] = 7
   await waitFor('the first', () => told.length === 1)
   const { looks } = state
-  await waitFor('a look at nothing', () => state.looks > looks)
+  await waitFor('a look without new drops', () => state.looks > looks)
   Object.assign(counters, { malformed: 8, fragment: 2 })
   await waitFor('the second', () => told.length === 2)
   watching.stop()
@@ -36,7 +36,7 @@ test('what is told is what has been dropped since the last time', async (t) => {
   t.true(told.every(({ intervalMs }) => intervalMs > 0))
 })
 
-test('nobody looks when nobody wants to hear, and then again from where it is', async (t) => {
+test('the watch stops without listeners, and continues from the current counts', async (t) => {
   const { counters, told, state, watching } = watch()
   state.wanted = false
   watching.start()

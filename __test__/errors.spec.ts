@@ -12,7 +12,7 @@ const failure = {
   syscall: 'ioctl',
 }
 
-test('a failure of the addon becomes an error that says what, why and what to do', (t) => {
+test('a failure of the addon becomes an error with what failed, why, and the remedy', (t) => {
   const error = t.throws(() => unwrap(failure), { instanceOf: FaithError })
   const { name, code, message, hint, errno, syscall } = error
   t.deepEqual({ failed: true, code, message, hint, errno, syscall }, failure)
@@ -26,7 +26,7 @@ test('an error is an Error whose stack leads to the caller', (t) => {
   t.regex(error.stack ?? '', /errors\.spec\.ts/)
 })
 
-test('an errno without a name keeps its number, and has the code that Node gives it', (t) => {
+test('an errno without a name keeps its number, and gets the code that Node gives it', (t) => {
   const { code: _code, ...nameless } = failure
   t.like(toFaithError({ ...nameless, errno: -511 }), {
     errno: -511,
@@ -37,14 +37,14 @@ test('an errno without a name keeps its number, and has the code that Node gives
   t.like(toFaithError(without), { errno: undefined, code: 'ERR_FAITH_SYSTEM' })
 })
 
-test('what is not a failure passes', (t) => {
+test('a value that is not a failure passes', (t) => {
   const value = { name: 'faith0' }
   t.is(unwrap(value), value)
   t.is(unwrap(null), null)
   t.is(unwrap(undefined), undefined)
 })
 
-test('a hint is printed with the stack, and with the error, once', (t) => {
+test('a hint is printed once, with the stack and with the error', (t) => {
   const error = toFaithError(failure)
   const [line] = error.stack?.split('\n') ?? []
   t.is(line, 'FaithError: cannot create faith0: operation not permitted; give CAP_NET_ADMIN')
@@ -55,7 +55,7 @@ test('a hint is printed with the stack, and with the error, once', (t) => {
   t.regex(inspect(new Error('outer', { cause: error })), /give CAP_NET_ADMIN/)
 })
 
-test('an error without a hint is printed as it is', (t) => {
+test('an error without a hint is printed unchanged', (t) => {
   const error = new FaithError('ERR_FAITH_CLOSED', 'faith0 is closed')
   t.regex(
     inspect(error),
@@ -63,7 +63,7 @@ test('an error without a hint is printed as it is', (t) => {
   )
 })
 
-test('an error of our own needs no errno', (t) => {
+test('an error of the library itself needs no errno', (t) => {
   const error = new FaithError('ERR_FAITH_CLOSED', 'faith0 is closed')
   t.is(error.errno, undefined)
   t.is(error.syscall, undefined)

@@ -1,4 +1,4 @@
-/** The programs of examples/: each has a spec over the lab that runs it, and tells whoever calls it wrongly how to. */
+/** Every program of examples/ has a spec over the lab, and answers a wrong call with its usage. */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -8,7 +8,7 @@ import test from 'ava'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const programs = readdirSync(`${root}examples`)
 
-/** How each can be called wrongly; what is wrong is found before anything is made. */
+/** Wrong calls of each program. Each program finds the fault before it makes anything. */
 const misused: Record<string, string[][]> = {
   'egress-gateway.mjs': [
     [],
@@ -56,8 +56,8 @@ function run(program: string, args: readonly string[]) {
   })
 }
 
-test('each is run by a spec of its name, over the lab', (t) => {
-  t.true(programs.length >= 6, 'they are found')
+test('each program has a spec of its name over the lab', (t) => {
+  t.true(programs.length >= 6, 'the programs are found')
   const specs = readdirSync(`${root}__test__/net`, { recursive: true, encoding: 'utf8' })
   for (const program of programs) {
     const name = program.replace(/\.mjs$/, '')
@@ -67,15 +67,15 @@ test('each is run by a spec of its name, over the lab', (t) => {
   }
 })
 
-test('each is in the list of the README', (t) => {
+test('each program is listed in the README', (t) => {
   const readme = readFileSync(`${root}README.md`, 'utf8')
   for (const program of programs) t.true(readme.includes(`](examples/${program})`), program)
 })
 
 for (const program of programs) {
-  test.serial(`${program} shows its usage when it is called wrongly`, async (t) => {
+  test.serial(`${program} answers a wrong call with its usage`, async (t) => {
     const calls = misused[program] ?? []
-    t.true(calls.length > 0, 'it can be called wrongly')
+    t.true(calls.length > 0, 'it has wrong calls')
     for (const args of calls) {
       const { code, stdout, stderr } = await run(program, args)
       t.is(code, 64, args.join(' '))

@@ -1,7 +1,7 @@
 /**
- * The examples of the README and of TSDoc: each compiles as a program of its own against the public API, under the
- * compiler's settings for this project, and what it says that it gives it gives. All of them run over the lab, in
- * net/documented-examples.spec.ts.
+ * The examples of the README and of TSDoc. Each compiles as a separate program against the public API, with this
+ * project's compiler settings, and gives the values that its comments claim. net/documented-examples.spec.ts runs all
+ * of them over the lab.
  */
 import { readFileSync } from 'node:fs'
 import { runInNewContext } from 'node:vm'
@@ -19,7 +19,7 @@ import {
   type Example,
 } from './fixtures/documented.js'
 
-/** An example as a module: with the imports and declarations that its reader takes for granted. */
+/** An example as a module, with the imports and declarations that its reader takes for granted. */
 function asModule(code: string, from: string): string {
   const declared = needs(code).map(
     (name) => `declare const ${name}: import('${from}').${given[name]}\n`,
@@ -44,7 +44,7 @@ function problems(modules: ReadonlyMap<string, string>): string[] {
   })
 }
 
-/** The examples as files that would stand beside index.ts, each named after its place. */
+/** The examples as files beside index.ts, each named after its place. */
 function modulesOf(list: readonly Example[]): Map<string, string> {
   return new Map(
     list.map(({ where, code }) => {
@@ -55,20 +55,20 @@ function modulesOf(list: readonly Example[]): Map<string, string> {
 }
 
 test('every example compiles', (t) => {
-  t.true(examples.length >= 10, 'they are found')
+  t.true(examples.length >= 10, 'the examples are found')
   t.deepEqual(problems(modulesOf(examples)), [])
 })
 
-test('an example of what does not exist does not compile', (t) => {
+test('an example with an unknown name does not compile', (t) => {
   const wrong = [
     { where: 'a:1', code: 'await faith.listn({ port: 80 })' },
     { where: 'a:2', code: "embed('192.0.2.33')" },
-    { where: 'a:3', code: 'console.log(nobody)' },
+    { where: 'a:3', code: 'console.log(unknownName)' },
   ]
   t.is(problems(modulesOf(wrong)).length, wrong.length)
 })
 
-/** The statements that say what they give: `embed(…) // '64:ff9b::c000:221'`. */
+/** Statements with a comment that gives their value: `embed(…) // '64:ff9b::c000:221'`. */
 const answered = examples.flatMap(({ where, code }) =>
   needs(code).length > 0
     ? []
@@ -79,15 +79,15 @@ const answered = examples.flatMap(({ where, code }) =>
       })),
 )
 
-test('what examples say they give is what they give', (t) => {
-  t.true(answered.length >= 5, 'they are found')
+test('examples give the values that their comments claim', (t) => {
+  t.true(answered.length >= 5, 'the examples are found')
   for (const { where, call, says } of answered) {
     const [gives, said] = runInNewContext(`[${call}, ${says}]`, { ...faithd }) as unknown[]
     t.is(gives, said, `${where}: ${call}`)
   }
 })
 
-/** What is exported as a type; a class that nobody is to make is among it. */
+/** Names exported as types, including classes without a public constructor. */
 const types = new Set(
   Array.from(
     readFileSync(`${root}index.ts`, 'utf8').matchAll(/\btype (\w+)|export type \{([^}]*)\}/g),
@@ -95,7 +95,7 @@ const types = new Set(
   ).flat(),
 )
 
-/** The functions of the public API, its classes and all their methods, each with the comment before it. */
+/** The functions of the public API, and its classes with all their methods, each with the comment before it. */
 function documented(): { name: string; comment: string }[] {
   return sources.flatMap((path) => {
     const text = readFileSync(`${root}${path}`, 'utf8')
@@ -121,14 +121,14 @@ function documented(): { name: string; comment: string }[] {
   })
 }
 
-/** Tells the implementation of overloads, which have the documents, from other methods. */
+/** False for the implementation of an overloaded method; the documentation belongs to the overloads. */
 function isNoImplementation(method: ts.Node, _index: number, all: readonly ts.Node[]): boolean {
   if (!ts.isMethodDeclaration(method) || method.body === undefined) return true
   const name = method.name.getText()
   return !all.some((it) => ts.isMethodDeclaration(it) && !it.body && it.name.getText() === name)
 }
 
-/** Whether it is a method or a constructor that others can call. */
+/** True for a method or constructor that users can call. */
 function isCallable(member: ts.Node): member is ts.ClassElement | ts.TypeElement {
   if (ts.isMethodSignature(member)) return true
   if (!ts.isMethodDeclaration(member) && !ts.isConstructorDeclaration(member)) return false
@@ -142,7 +142,7 @@ test('every public function, class, constructor and method has an example', (t) 
   const without = all.filter(({ comment }) => !comment.includes('```ts'))
   t.deepEqual(
     without.map(({ name }) => name),
-    // Servers of others have the first two, and `spliceTo` the last.
+    // Other libraries' servers have the first two; the result of `spliceTo` has the last.
     ['FaithConnectionServer.emit', 'FaithInjectionServer.injectSocket', 'FaithSplice.abort'],
   )
 })

@@ -20,11 +20,11 @@ for (const [code, exit] of codes) {
   })
 }
 
-test('what nobody foresaw ends faithd as a bug', (t) => {
+test('an unforeseen error ends faithd as a bug', (t) => {
   t.is(exitCodeOf(new TypeError('x is not a function')), Exit.software)
 })
 
-test('an error is explained in one line, with what to do', (t) => {
+test('an error is explained in one line, with the remedy', (t) => {
   t.is(
     explain(new FaithError('EPERM', 'cannot create faith0', { hint: 'run as root' })),
     'cannot create faith0; run as root',

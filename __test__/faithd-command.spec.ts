@@ -20,7 +20,7 @@ interface Outcome {
   stderr: string
 }
 
-/** Runs faithd to its end. */
+/** Runs faithd until it ends. */
 function faithd(...args: string[]): Promise<Outcome> {
   return new Promise((resolve) => {
     execFile(
@@ -50,7 +50,7 @@ test.serial('--help fits a terminal of 100 columns, and groups the options', asy
   for (const { title } of GROUPS) t.true(stdout.includes(`\n${title}:\n`), title)
 })
 
-test.serial('-h is --help, and goes before everything else', async (t) => {
+test.serial('-h is --help, and wins over all other arguments', async (t) => {
   const { code, stdout } = await faithd('-h', 'all')
   t.is(code, 0)
   t.regex(stdout, /Usage: faithd \[options\] \[service\]/)
@@ -80,14 +80,14 @@ for (const [args, complaint] of misused) {
   })
 }
 
-test.serial('without -k faithd does not start, and says why and what to do', async (t) => {
+test.serial('without -k faithd does not start, and names the reason and the remedy', async (t) => {
   const { code, stderr } = await faithd()
   t.is(code, 78)
   t.regex(stderr, /FATAL: keepfaith is 0, .*; set it to 1 with -k\n$/)
   t.is(stderr.split('\n').length, 2, 'one line')
 })
 
-test.serial('a rule of the command line that is no rule is a usage error', async (t) => {
+test.serial('an invalid rule on the command line is a usage error', async (t) => {
   const { code, stderr } = await faithd('-k', '--permit', '10.0.0.0/8', '--deny', '10.0.0.1/8')
   t.is(code, 64)
   t.regex(
@@ -96,7 +96,7 @@ test.serial('a rule of the command line that is no rule is a usage error', async
   )
 })
 
-test.serial('a bad line of the access list ends faithd with 78, by file and line', async (t) => {
+test.serial('a bad line of the access list ends faithd with 78, with file and line', async (t) => {
   const path = join(folder, 'faithd.conf')
   await writeFile(path, '# ours\n::/0 permit 198.51.100.0/24 prot 80\n')
   const { code, stderr } = await faithd('-k', '--permit', '10.0.0.0/8', '-f', path)
@@ -123,7 +123,7 @@ test.serial('--log-format json makes each line an object', async (t) => {
   t.regex(line.msg, /keepfaith/)
 })
 
-test.serial('--log-level silent says nothing, and the exit code still tells', async (t) => {
+test.serial('--log-level silent prints nothing, and the exit code is the same', async (t) => {
   t.deepEqual(await faithd('--log-level', 'silent'), { code: 78, stdout: '', stderr: '' })
 })
 

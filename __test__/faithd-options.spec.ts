@@ -4,7 +4,7 @@ import { TABLE } from '../cli/option-table.js'
 import { parseOptions } from '../cli/options.js'
 import { readRelayOptions } from '../lib/relay-options.js'
 
-test('nothing asked for is every port of the well-known prefix, with the documented limits', (t) => {
+test('the default is every port of the well-known prefix, with the documented limits', (t) => {
   const options = parseOptions([])
   t.deepEqual(options.ports, [{ first: 1, last: 65_535 }])
   t.deepEqual(options.prefixes, ['64:ff9b::/96'])
@@ -17,12 +17,12 @@ test('nothing asked for is every port of the well-known prefix, with the documen
   t.is(options.drainMs, 5_000)
 })
 
-test('what the command line leaves out is what the library does by itself', (t) => {
+test('defaults of the command line are those of the library', (t) => {
   const { settings } = readRelayOptions({ ports: 'all' })
   t.deepEqual(readRelayOptions({ ...parseOptions([]).relay, ports: 'all' }).settings, settings)
 })
 
-test('permits and denies keep the order they are written in', (t) => {
+test('--permit and --deny keep their order', (t) => {
   const args = ['--deny', '10.1.0.0/16', '--permit', '10.0.0.0/8', '--deny=192.0.2.1']
   t.deepEqual(parseOptions(args).rules, [
     { action: 'deny', destination: '10.1.0.0/16' },
@@ -31,12 +31,12 @@ test('permits and denies keep the order they are written in', (t) => {
   ])
 })
 
-test('a prefix that is named replaces the well-known one', (t) => {
+test('a given prefix replaces the well-known one', (t) => {
   const { prefixes } = parseOptions(['-P', '2001:db8:64::/96', '--prefix=2001:db8:100::/40'])
   t.deepEqual(prefixes, ['2001:db8:64::/96', '2001:db8:100::/40'])
 })
 
-test('one command line leaves nothing behind for the next', (t) => {
+test('one command line does not affect the next', (t) => {
   const maps = ['--map', '2001:db8::1=192.0.2.1', '--source', '192.0.2.1', '--proxy-protocol', '2']
   parseOptions(['-P', '2001:db8:64::/96', '--permit', '10.0.0.0/8', '-f', 'faithd.conf', ...maps])
   const { prefixes, rules, accessListFile, relay } = parseOptions([])
@@ -48,13 +48,13 @@ test('one command line leaves nothing behind for the next', (t) => {
   t.is(relay.proxyProtocol, undefined)
 })
 
-test('seconds may be decimal and are kept in milliseconds', (t) => {
+test('seconds may be decimal, and become milliseconds', (t) => {
   const args = ['--connect-timeout', '0.5', '--idle-timeout', '0', '--drain', '12']
   const { relay, drainMs } = parseOptions(args)
   t.deepEqual([relay.connectTimeoutMs, relay.idleTimeoutMs, drainMs], [500, 0, 12_000])
 })
 
-test('short options may be joined, and the service stands anywhere', (t) => {
+test('short options can be joined, and the service can stand anywhere', (t) => {
   const options = parseOptions(['8080', '-kd', '-i', 'faith7'])
   t.true(options.keepfaith)
   t.is(options.logLevel, 'debug')
@@ -62,7 +62,7 @@ test('short options may be joined, and the service stands anywhere', (t) => {
   t.deepEqual(options.ports, [{ first: 8080, last: 8080 }])
 })
 
-test('flags may be repeated: they say the same again', (t) => {
+test('a repeated flag has no further effect', (t) => {
   t.true(parseOptions(['-k', '-k', '--keepfaith']).keepfaith)
 })
 
@@ -80,7 +80,7 @@ const values: Record<string, [string, string]> = {
 
 for (const { long, value, repeatable } of TABLE) {
   if (value === undefined || repeatable === true) continue
-  test(`--${long} takes one value: two are an error that names it`, (t) => {
+  test(`--${long} takes one value; the error for two names the option`, (t) => {
     const [first, second] = values[long] ?? ['1', '2']
     const twice = [`--${long}=${first}`, `--${long}=${second}`]
     const error = t.throws(() => parseOptions(twice), { instanceOf: UsageError })
@@ -92,7 +92,7 @@ for (const { long, value, repeatable } of TABLE) {
   })
 }
 
-test('flags turn off what is on', (t) => {
+test('flags turn off defaults', (t) => {
   const flags = ['--no-routes', '--no-shortcut', '--no-connect-first', '--allow-loopback']
   const options = parseOptions(flags)
   t.false(options.routes)
@@ -129,7 +129,7 @@ for (const [args, expected] of settings) {
   })
 }
 
-test('-f names the access list, and --end-denied what reading it again does', (t) => {
+test('-f names the access list, and --end-denied sets the effect of reading it again', (t) => {
   t.like(parseOptions(['-f', 'faithd.conf']), { accessListFile: 'faithd.conf', endDenied: false })
   t.like(parseOptions(['--acl=a', '--end-denied']), { accessListFile: 'a', endDenied: true })
 })

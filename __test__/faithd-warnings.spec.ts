@@ -7,7 +7,7 @@ const rules = (...lines: string[]) => loopbackWarnings(lines.join('\n'), parseOp
 const ineffective = (destination: string) =>
   `a rule permits ${destination}, but faithd denies it: loopback needs --allow-loopback`
 
-test('rules that permit loopback in vain are warned of, with what to do', (t) => {
+test('ineffective rules that permit loopback get a warning with the remedy', (t) => {
   t.deepEqual(rules('::/0 permit 127.0.0.1/32'), [ineffective('127.0.0.1/32')])
   t.deepEqual(
     rules('# ours', '::/0\tPERMIT  127.0.0.0/8 port 80 # loopback', '2001:db8::/32 permit 0.0.0.0'),
@@ -15,7 +15,7 @@ test('rules that permit loopback in vain are warned of, with what to do', (t) =>
   )
 })
 
-test('rules that permit more than loopback, or deny it, are not', (t) => {
+test('rules that permit more than loopback, or deny it, get no warning', (t) => {
   t.deepEqual(
     rules(
       '::/0 permit 0.0.0.0/0',
@@ -28,14 +28,14 @@ test('rules that permit more than loopback, or deny it, are not', (t) => {
   )
 })
 
-test('rules that permit loopback where it is allowed are not', (t) => {
+test('rules that permit loopback get no warning where it is allowed', (t) => {
   t.deepEqual(loopbackWarnings('::/0 permit 127.0.0.1/32', parseOptions(['--allow-loopback'])), [])
 })
 
 const effective = { maxHeld: 200, maxSessions: 400 }
 const warnings = (...args: string[]) => limitWarnings(parseOptions(args), effective)
 
-test('limits that descriptors do not allow are warned of, with what to do', (t) => {
+test('limits beyond the descriptors get a warning with the remedy', (t) => {
   t.deepEqual(warnings('--max-sessions', '1000'), [
     'the descriptor limit allows 200 held SYNs, not --max-held 4096; faithd accepts further clients before their ' +
       "servers are connected; raise it with ulimit -n, or with systemd's LimitNOFILE=",
@@ -48,7 +48,7 @@ for (const args of [
   ['--max-held', '200', '--max-sessions', '400'],
   ['--no-connect-first'],
 ]) {
-  test(`nothing is to be warned of: faithd ${args.join(' ')}`, (t) => {
+  test(`faithd ${args.join(' ')} gives no warning`, (t) => {
     t.deepEqual(warnings(...args), [])
   })
 }

@@ -1,4 +1,4 @@
-/** This Node has inside what the package looks for there; where one has it no longer, this says which part. */
+/** This Node has the internals that the package relies on. A failure names the missing part. */
 import { spawnSync } from 'node:child_process'
 import { createServer as createWebServer } from 'node:http'
 import { createSecureServer } from 'node:http2'
@@ -17,19 +17,19 @@ import {
   watchHandles,
 } from '../lib/inside-node.js'
 
-test('a socket keeps by two known keys what it reads into', (t) => {
+test('a socket keeps its read buffer under two known keys', (t) => {
   t.not(
     lender(new Uint8Array(1), () => true),
     undefined,
   )
 })
 
-test('a socket looks at the descriptor that it is given', (t) => {
+test('a socket adopts the descriptor that it is given', (t) => {
   t.true(adoptsDescriptors())
   t.false(adoptsDescriptors(() => new Socket()))
 })
 
-test('its handle is an accessor that a class can watch', (t) => {
+test('a class can watch the handle of a socket through an accessor', (t) => {
   class Watched extends Socket {}
   const seen: unknown[] = []
   watchHandles(Watched.prototype, (_socket, handle) => seen.push(handle))
@@ -38,7 +38,7 @@ test('its handle is an accessor that a class can watch', (t) => {
   t.deepEqual(seen, [null])
 })
 
-test('its methods are Node’s by their source, and others are not', (t) => {
+test('Node’s own methods are recognised by their source, and others are not', (t) => {
   const socket = new Socket()
   t.true(readsUnobserved(socket))
   const { push } = socket
@@ -46,7 +46,7 @@ test('its methods are Node’s by their source, and others are not', (t) => {
   t.false(readsUnobserved(socket))
 })
 
-test('nor are those that were replaced before the library was loaded', (t) => {
+test('methods replaced before the library was loaded are not taken for Node’s own', (t) => {
   const inside = new URL('../dist/lib/inside-node.js', import.meta.url).href
   const program = `
     import { Socket } from 'node:net'
@@ -64,13 +64,13 @@ test('nor are those that were replaced before the library was loaded', (t) => {
   t.deepEqual(answers, ['true', 'false'])
 })
 
-test('a TLS socket is found from the socket inside, which goes on as before', async (t) => {
+test('the TLS socket around a socket is found, and works as before', async (t) => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const accepted = once(server, 'connection') as Promise<[Socket]>
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
   const [socket] = await accepted
-  socket.on('error', () => t.fail('an error that is none'))
+  socket.on('error', () => t.fail('there should be no error'))
   t.is(tlsAround(socket), undefined)
   const secure = new TLSSocket(socket, { isServer: true })
   t.is(tlsAround(socket), secure)
@@ -80,7 +80,7 @@ test('a TLS socket is found from the socket inside, which goes on as before', as
   server.close()
 })
 
-test('servers count their connections, and tell when there are none', (t) => {
+test('servers count their connections, and report when none is left', (t) => {
   const server = createServer()
   openToCaptured(server)
   count(server, new Socket())
@@ -95,7 +95,7 @@ const web = {
 }
 
 for (const [kind, server] of Object.entries(web)) {
-  test(`servers of ${kind} track their connections once they have one`, (t) => {
+  test(`servers of ${kind} track their connections from the first one on`, (t) => {
     const known = Object.getOwnPropertySymbols(server).length
     openToCaptured(server)
     count(server, new Socket())

@@ -18,7 +18,7 @@ function session(id: number): NativeLiveSession {
   }
 }
 
-/** A relay with sessions of these ids, where one more begins whenever some are asked for. */
+/** A relay with that many sessions; one more begins at each request for a page. */
 function busy(count: number) {
   const asked: number[] = []
   const ids = Array.from({ length: count }, (_, index) => index + 1)
@@ -54,7 +54,7 @@ test('a session has the public shape', async (t) => {
   })
 })
 
-test('every session comes once, and those that begin meanwhile do not', async (t) => {
+test('every session is listed once, without those that begin meanwhile', async (t) => {
   for (const count of [0, 1, 255, 256, 257, 1000]) {
     const seen: number[] = []
     for await (const { id } of liveSessions(busy(count))) seen.push(id)
@@ -65,7 +65,7 @@ test('every session comes once, and those that begin meanwhile do not', async (t
   }
 })
 
-test('very many are not asked for at once, and the event loop turns in between', async (t) => {
+test('sessions are listed in pages, and the event loop turns between them', async (t) => {
   const relay = busy(1000)
   let turns = 0
   const turn = (): void => {

@@ -1,4 +1,4 @@
-/** The lines of faithd's log, and what becomes of them when they are not read. */
+/** The lines of faithd's log, with and without a reader. */
 import test from 'ava'
 import { createLog, type Logger } from '../cli/log.js'
 import { LogLines, type LineThread } from '../cli/log-lines.js'
@@ -33,7 +33,7 @@ test('a line of JSON has the facts as fields', (t) => {
   t.true(lines.every((line) => line.endsWith('}\n')))
 })
 
-test('lines below the level are not written, and silence is all of them', (t) => {
+test('lines below the level are not written, and silent writes none', (t) => {
   for (const [logLevel, written] of [
     ['debug', 5],
     ['info', 4],
@@ -91,10 +91,10 @@ function linesTo(thread: Thread): LogLines {
   return lines
 }
 
-/** Lets the lines of a turn go to the thread. */
+/** Lets the lines of a turn reach the thread. */
 const turn = () => Promise.resolve()
 
-test('the lines of a turn go to the thread together, in their order', async (t) => {
+test('lines of one turn reach the thread together, in order', async (t) => {
   const thread = new Thread(9)
   const handed: string[] = []
   const lines = linesTo(thread)
@@ -111,7 +111,7 @@ test('the lines of a turn go to the thread together, in their order', async (t) 
   t.deepEqual(handed, ['1\n2\n', '3\n'])
 })
 
-test('lines that are lost are counted where they are missing, once there is room', async (t) => {
+test('lost lines are counted at their place in the log, once there is room', async (t) => {
   const thread = new Thread(2)
   const lines = linesTo(thread)
   for (const line of ['1\n', '2\n', '3\n', '4\n']) lines.write(line)
@@ -125,7 +125,7 @@ test('lines that are lost are counted where they are missing, once there is room
   t.deepEqual(thread.read, ['1', '2', '3 lost', '6'])
 })
 
-test('lines that are lost are told although no other line comes', async (t) => {
+test('lost lines are reported even if no other line follows', async (t) => {
   const thread = new Thread(1)
   const lines = linesTo(thread)
   lines.write('1\n')
@@ -139,7 +139,7 @@ test('lines that are lost are told although no other line comes', async (t) => {
   t.deepEqual(thread.read, ['1', '1 lost'])
 })
 
-test('a reader that does not read keeps the end waiting for a bounded time', async (t) => {
+test('a reader that does not read delays the end for a bounded time', async (t) => {
   const lines = linesTo(new Thread(1))
   lines.write('1\n')
   lines.write('2\n')

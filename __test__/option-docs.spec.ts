@@ -1,6 +1,6 @@
 /**
- * What TSDoc owes to whoever reads it in an editor: the default of every option, and codes that exist and that
- * something throws.
+ * Checks TSDoc for readers in an editor: every option has its default, and every error code exists and is thrown
+ * somewhere.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -13,7 +13,7 @@ const sources = readdirSync(directory).map((name) => {
   return ts.createSourceFile(name, text, ts.ScriptTarget.ES2022, true)
 })
 
-/** What may be left out of the options of a call, with the comment that explains it. */
+/** The optional options of a call, each with its comment. */
 const options = sources.flatMap((file) =>
   file.statements
     .filter((node) => ts.isInterfaceDeclaration(node))
@@ -30,8 +30,8 @@ const options = sources.flatMap((file) =>
     ),
 )
 
-test('every option says what it is when it is left out', (t) => {
-  t.true(options.length >= 30, 'they are found')
+test('every option documents its default', (t) => {
+  t.true(options.length >= 30, 'the options are found')
   const silent = options.filter(({ comment }) => !/\bdefault\b/i.test(comment))
   t.deepEqual(
     silent.map(({ name }) => name),
@@ -39,7 +39,7 @@ test('every option says what it is when it is left out', (t) => {
   )
 })
 
-test('every code that is written anywhere in the library is in the table and in the type', (t) => {
+test('every code in the library’s sources is in the table and in the type', (t) => {
   const text = sources.map((file) => file.text).join('\n')
   const written = new Set(text.match(/\bERR_FAITH_[A-Z0-9_]+/g))
   const table = new Set(
@@ -52,22 +52,22 @@ test('every code that is written anywhere in the library is in the table and in 
   t.deepEqual([...typed].toSorted(), [...written].toSorted())
 })
 
-/** What is written as a code in all these places. */
+/** The codes written in these places. */
 function codes(places: Iterable<RegExpMatchArray>): Set<string> {
   return new Set(Array.from(places, ([place]) => place.match(/`[A-Z0-9_]+`/g) ?? []).flat())
 }
 
-test('what functions say they throw is in the table, and the table has no more', (t) => {
+test('the table lists exactly the codes that functions document', (t) => {
   const text = sources.map((file) => file.text).join('\n')
   const table = codes(text.matchAll(/^ \* \| `E.*? \|/gm))
   const thrown = codes(text.matchAll(/@throws \{@link FaithError\}(?:(?!\n *\* @|\*\/).)*/gs))
   t.true(table.size >= 14 && thrown.size >= 14, 'they are found')
   const unsaid = [...table].filter((code) => !thrown.has(code))
-  // These are told by events.
+  // Events report these two.
   t.deepEqual(unsaid, ['`ERR_FAITH_ROUTE`', '`ERR_FAITH_WORKER`'])
   const unknown = [...thrown].filter((code) => !table.has(code))
   const errnos = new Set(Object.keys(constants.errno).map((name) => `\`${name}\``))
-  // Any other errno is in the table as such; this one is of getaddrinfo(3).
+  // Other errnos are in the table as a group. This code comes from getaddrinfo(3).
   t.deepEqual(
     unknown.filter((code) => !errnos.has(code)),
     ['`ENOTFOUND`'],

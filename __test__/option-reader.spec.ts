@@ -76,7 +76,7 @@ for (const [what, read, complaint] of wrong) {
   })
 }
 
-test('an option that there is not is refused first, and the error lists the right ones', (t) => {
+test('an unknown option is refused first, and the error lists the right ones', (t) => {
   const error = t.throws(() => reader({ mtu: -1, prefix: '64:ff9b::/96' }), {
     instanceOf: FaithError,
   })
@@ -86,11 +86,11 @@ test('an option that there is not is refused first, and the error lists the righ
   t.throws(() => reader({ colour: 1 }), { message: 'call: `colour` is no option' })
 })
 
-test('what every object has is no option', (t) => {
+test('a property that every object has is not an option', (t) => {
   t.throws(() => reader({ constructor: 1 }), { message: 'call: `constructor` is no option' })
 })
 
-test('options beside one that goes with no others are refused', (t) => {
+test('options that exclude each other are refused', (t) => {
   const error = t.throws(() => reader({ name: 'faith0', mtu: 1500 }).alone('name'))
   t.is(error.message, 'call: `mtu` does not go with `name`')
   t.notThrows(() => reader({ name: 'faith0' }).alone('name'))
@@ -115,7 +115,7 @@ const meant: [given: string, names: string[], guess: string | undefined][] = [
 ]
 
 for (const [given, names, guess] of meant) {
-  test(`\`${given}\` among ${names.join(', ')} means ${guess ?? 'nothing'}`, (t) => {
+  test(`\`${given}\` among ${names.join(', ')} suggests ${guess ?? 'nothing'}`, (t) => {
     t.is(closest(given, names), guess)
   })
 }

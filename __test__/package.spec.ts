@@ -1,4 +1,4 @@
-/** What `npm install` brings is all there, and works from each kind of program. */
+/** The installed package is complete, and works from each kind of program. */
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -21,7 +21,7 @@ test.after.always(() => {
   fromTarball.remove()
 })
 
-/** Says what it has of the package, and where the addons are that it has loaded. */
+/** Prints a result of the package, and the paths of the loaded addons. */
 const embeds = `
   import { readFileSync } from 'node:fs'
   import { embed } from 'faithd'
@@ -29,12 +29,12 @@ const embeds = `
   const mapped = readFileSync('/proc/self/maps', 'utf8').match(/\\/.*\\.node$/gm)
   for (const line of [address, ...new Set(mapped)]) console.log(line)`
 
-/** The packages of platforms that a project has. */
+/** The platforms' packages that a project has. */
 function platformPackages(of: Project): string[] {
   return readdirSync(of.modules()).filter((name) => name.startsWith('faithd-'))
 }
 
-test('a module imports it, with the addon of the one package that is for this platform', async (t) => {
+test('a module can import it, and gets the addon from the only package for this platform', async (t) => {
   const packages = platformPackages(project)
   t.is(packages.length, 1, packages.join())
   const [name = ''] = packages
@@ -42,14 +42,14 @@ test('a module imports it, with the addon of the one package that is for this pl
   t.is(await project.run('module.mjs', embeds), `64:ff9b::c000:221\n${addon}`)
 })
 
-test('the tarball that npm pack makes of a checkout needs no such package', async (t) => {
+test('the tarball of a checkout needs no platform package', async (t) => {
   t.deepEqual(platformPackages(fromTarball), [])
   const [address, ...addons] = (await fromTarball.run('module.mjs', embeds)).split('\n')
   t.is(address, '64:ff9b::c000:221')
   t.deepEqual(addons.map(dirname), [fromTarball.modules('faithd')])
 })
 
-test('it has what it runs by and what it says of itself, and no more', (t) => {
+test('the package contains what it runs and documents, and nothing else', (t) => {
   const installed = readdirSync(fromTarball.modules('faithd')).toSorted()
   const addons = installed.filter((name) => /^faithd\.linux-.*\.node$/.test(name))
   t.not(addons.length, 0)
@@ -113,7 +113,7 @@ function leads(packed: string, document: string, link: string): boolean {
   return link.startsWith(tree) && existsSync(join(root, file)) && !existsSync(join(packed, file))
 }
 
-test('a CommonJS program requires it, and both have the same', async (t) => {
+test('a CommonJS program can require it, and gets the same objects', async (t) => {
   const source = `
     const faithd = require('faithd')
     import('faithd').then((module) => {
@@ -125,12 +125,12 @@ test('a CommonJS program requires it, and both have the same', async (t) => {
   t.is(printed, `faithd ${manifest.version} true\n64:ff9b::c000:221`)
 })
 
-test('the command runs from where npm puts it', async (t) => {
+test('the command runs from npm’s bin folder', async (t) => {
   t.is(await project.command('faithd', '--version'), `faithd ${manifest.version}\n`)
   t.regex(await project.command('faithd', '--help'), /^Usage: faithd .*--keepfaith/ms)
 })
 
-/** Programs that have its types, and one line each that must not pass. */
+/** Programs that use its types, with one line each that must not compile. */
 const programs = {
   'imports.mts': `
     import { createFaithInterface, embed, type FaithSocket } from 'faithd'
@@ -157,13 +157,13 @@ const programs = {
 }
 for (const [name, source] of Object.entries(programs)) project.file(name, source)
 
-/** How programs for Node are compiled, with the declarations of the package checked too; and those for a bundler. */
+/** Compiler settings for Node, which also check the package's declarations, and for a bundler. */
 const compilers = {
   node: { module: 'nodenext', skipLibCheck: false },
   bundler: { module: 'preserve', moduleResolution: 'bundler', skipLibCheck: true },
 }
 for (const [name, options] of Object.entries(compilers)) {
-  test(`TypeScript finds its types as for ${name}, imported and required`, async (t) => {
+  test(`TypeScript finds its types for ${name}, imported and required`, async (t) => {
     const types = { types: ['node'], typeRoots: [join(root, 'node_modules/@types')] }
     const language = { target: 'es2022', lib: ['es2023'], strict: true, noEmit: true }
     const compilerOptions = { ...language, ...types, ...options }
@@ -177,7 +177,7 @@ for (const [name, options] of Object.entries(compilers)) {
   })
 }
 
-test('the types of Node come with it, and are found where no tsconfig names them', async (t) => {
+test('Node’s types come with the package, and need no entry in tsconfig', async (t) => {
   t.true(readdirSync(project.modules('@types')).includes('node'))
   const compilerOptions = { module: 'nodenext', target: 'es2022', strict: true, noEmit: true }
   const config = { compilerOptions: { ...compilerOptions, types: [] }, files: ['imports.mts'] }
@@ -189,7 +189,7 @@ test('the types of Node come with it, and are found where no tsconfig names them
   t.deepEqual(complaints, { stdout: '', stderr: '' })
 })
 
-test('a release has a package for every platform, which the loader and the main package name', async (t) => {
+test('every platform has a package with its licences, which the main package and the loader name', async (t) => {
   const into = temporary('faithd-platforms-')
   t.teardown(() => rmSync(into, { recursive: true }))
   const [main = '', ...folders] = await published(into)

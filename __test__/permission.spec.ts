@@ -2,7 +2,7 @@ import test from 'ava'
 import { type FaithAccessQuestion, FaithError, matchAccessList } from '../index.js'
 
 const client = '2001:db8::1'
-const list = `# who may go where
+const list = `# permitted destinations
 2001:db8:1::/48 deny 0.0.0.0/0
 ::/0 permit 0.0.0.0/0 port 443 192.0.2.9
 `
@@ -11,7 +11,7 @@ function to(address: string, port = 443): FaithAccessQuestion {
   return { client, destination: { address, port } }
 }
 
-test('the rule that decides is told, and where the connection would come from', (t) => {
+test('the answer has the deciding rule and the source address', (t) => {
   t.deepEqual(matchAccessList(list, to('8.8.8.8')), {
     permitted: true,
     rule: { text: '::/0 permit 0.0.0.0/0 port 443 192.0.2.9', line: 3 },
@@ -24,7 +24,7 @@ test('the rule that decides is told, and where the connection would come from', 
   })
 })
 
-test('a default that decides is no rule', (t) => {
+test('a decision by default has no rule', (t) => {
   t.deepEqual(matchAccessList('', to('8.8.8.8')), { permitted: true })
   t.deepEqual(matchAccessList(list, to('8.8.8.8', 80)), {
     permitted: false,
@@ -36,19 +36,19 @@ test('a default that decides is no rule', (t) => {
   })
 })
 
-test('loopback is denied, unless it is allowed as a relay would', (t) => {
+test('loopback is denied unless allowLoopback is set, as in a relay', (t) => {
   t.like(matchAccessList('', to('127.0.0.1')), { permitted: false, cause: 'loopback' })
   t.true(matchAccessList('', to('127.0.0.1'), { allowLoopback: true }).permitted)
 })
 
-test('a file is named with the rule, and by errors', (t) => {
+test('the answer and errors name the file of the rule', (t) => {
   const { rule } = matchAccessList(list, to('8.8.8.8'), { file: 'faithd.conf' })
   t.like(rule, { file: 'faithd.conf', line: 3 })
   const read = (): unknown => matchAccessList('nonsense', to('8.8.8.8'), { file: 'faithd.conf' })
   t.throws(read, { code: 'ERR_FAITH_ACCESS_LIST', message: /^faithd\.conf:1: / })
 })
 
-test('the line of a rule in an array is which rule it is', (t) => {
+test('the line of a rule in an array is its position', (t) => {
   const rules = [
     { action: 'deny', destination: '8.8.4.4' },
     { action: 'permit', destination: '8.8.0.0/16', ports: [443] },
@@ -59,7 +59,7 @@ test('the line of a rule in an array is which rule it is', (t) => {
   })
 })
 
-test('what a route is given can be asked about as it is', (t) => {
+test('the argument of a route is a valid question', (t) => {
   const connection = {
     id: 7,
     client: { address: client, port: 1024 },
@@ -80,7 +80,7 @@ const malformed: [question: unknown, complaint: RegExp][] = [
 
 for (const [question, complaint] of malformed) {
   const ask = (): unknown => matchAccessList('', question as FaithAccessQuestion)
-  test(`${JSON.stringify(question)} is no question`, (t) => {
+  test(`${JSON.stringify(question)} is not a question`, (t) => {
     t.throws(ask, { instanceOf: FaithError, code: 'ERR_FAITH_ARGUMENT', message: complaint })
   })
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import test from 'ava'
 import ts from 'typescript'
 
-/** What `npm run lint` holds against index.ts, so that this is what users get. */
+/** The report that `npm run lint` compares with index.ts: the declarations that users get. */
 const report = readFileSync(new URL('../docs/faithd.api.md', import.meta.url), 'utf8')
 
 /** Every node of the declarations in a report, in order. */
@@ -18,7 +18,7 @@ function nodes(markdown: string): ts.Node[] {
   return found
 }
 
-/** The declarations that say `any`, or leave it to the compiler to think so. */
+/** The declarations with an explicit or implicit `any`. */
 function loose(markdown: string): string[] {
   return nodes(markdown)
     .filter((node) => {
@@ -30,16 +30,16 @@ function loose(markdown: string): string[] {
     .map((node) => node.parent.getText())
 }
 
-test('nothing public is any', (t) => {
+test('no public type is any', (t) => {
   t.true(nodes(report).some(ts.isFunctionDeclaration), 'there are declarations')
   t.deepEqual(loose(report), [])
 })
 
-test('nothing public is undocumented', (t) => {
+test('every public declaration is documented', (t) => {
   t.notRegex(report, /\(undocumented\)/)
 })
 
-test('a type that is any is found, wherever it stands', (t) => {
+test('an any is found at every place of a declaration', (t) => {
   for (const declaration of [
     'export function embed(ipv4: any): string;',
     'export function embed(ipv4): string;',

@@ -4,7 +4,7 @@ import { readRelayOptions } from '../lib/relay-options.js'
 
 const settingsOf = (options: object) => readRelayOptions({ ports: 'all', ...options }).settings
 
-test('nothing but ports is a relay with the documented defaults', (t) => {
+test('a relay with only ports has the documented defaults', (t) => {
   t.deepEqual(readRelayOptions({ port: 80 }), {
     settings: {
       ports: [{ first: 80, last: 80 }],
@@ -39,7 +39,7 @@ test('nothing but ports is a relay with the documented defaults', (t) => {
 
 const route = (): undefined => undefined
 
-test('what a route leaves undecided fits its time limit, and takes no place from what it has decided', (t) => {
+test('the default of maxUndecided grows with the time limit, and raises that of maxHeld', (t) => {
   t.like(settingsOf({ route }), { maxUndecided: 1024, maxHeld: 5120, maxHeldPerClient: 1280 })
   t.like(settingsOf({ route, routeTimeoutMs: 250 }), { maxUndecided: 1024 })
   t.like(settingsOf({ route, routeTimeoutMs: 5001 }), {
@@ -97,7 +97,7 @@ const taken: [options: object, settings: object][] = [
 ]
 
 for (const [options, settings] of taken) {
-  test(`${JSON.stringify(options)} is taken`, (t) => {
+  test(`${JSON.stringify(options)} is valid`, (t) => {
     t.like(settingsOf(options), settings)
   })
 }
@@ -138,7 +138,7 @@ const refused: [options: object, complaint: RegExp][] = [
 
 for (const [options, complaint] of refused) {
   const [name, value] = Object.entries(options)[0] ?? []
-  test(`${name} that is ${JSON.stringify(value)} is refused`, (t) => {
+  test(`${name} ${JSON.stringify(value)} is refused`, (t) => {
     const error = t.throws(() => settingsOf(options), {
       instanceOf: FaithError,
       message: complaint,

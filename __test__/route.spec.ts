@@ -30,11 +30,11 @@ function question(id: number, more: Partial<NativeQuestion> = {}): NativeQuestio
   }
 }
 
-// An open relay of the real addon keeps the process running; time limits alone do not.
+// Keeps the process running, as an open relay of the real addon does. Time limits alone do not.
 const running = setInterval(() => undefined, 60_000)
 test.after.always(() => clearInterval(running))
 
-/** A decision that is made when the test says so. */
+/** A decision that the test makes when it likes. */
 function pending() {
   let decide: ((verdict: undefined) => void) | undefined
   let fail: ((error: Error) => void) | undefined
@@ -45,7 +45,10 @@ function pending() {
   return { decision, decide: () => decide?.(undefined), fail: () => fail?.(new Error('late')) }
 }
 
-/** A relay over an addon that asks what the test says, `early` before it is there, and notes the answers. */
+/**
+ * A relay over a fake addon. The addon asks the test's questions, `early` ones before the relay exists, and records the
+ * answers.
+ */
 async function open(
   options: FaithRelaySettings,
   early: NativeQuestion[] = [],
@@ -89,17 +92,17 @@ async function open(
   return { relay, answers, errors, listen, ask, withdraw, asks: () => asking !== undefined, given }
 }
 
-test('without a route the addon is given nobody to ask', async (t) => {
+test('without a route the addon gets no function to ask', async (t) => {
   t.false((await open({})).asks())
   t.true((await open({ route: () => undefined })).asks())
 })
 
-test('the bounds are handed on', async (t) => {
+test('the limits are passed on to the addon', async (t) => {
   const { given } = await open({ route: () => undefined, routeTimeoutMs: 250, maxUndecided: 9 })
   t.like(given, { routeTimeoutMs: 250, maxUndecided: 9 })
 })
 
-test('a connection that comes before the relay is there is decided when it is', async (t) => {
+test('a connection that comes before the relay exists is decided once it does', async (t) => {
   const { answers } = await open({ route: () => ({ reject: 'refused' }) }, [question(1)])
   t.deepEqual(answers, [])
   await turn()
@@ -107,7 +110,7 @@ test('a connection that comes before the relay is there is decided when it is', 
   t.deepEqual(answers, [[1, { reject: 'refused' }]])
 })
 
-test('a route is told who dials what, and what that means', async (t) => {
+test('a route gets the client, the destination and its meaning', async (t) => {
   const seen: unknown[] = []
   const { ask } = await open({ route: ({ ...own }) => void seen.push(own) as undefined })
   await turn()
@@ -132,7 +135,7 @@ test('a route is told who dials what, and what that means', async (t) => {
   ])
 })
 
-test('a slow decision holds up nobody else', async (t) => {
+test('a slow decision delays no other connection', async (t) => {
   const { decision, decide } = pending()
   const { answers, ask } = await open({
     route: ({ client }) => (client.port === 40_001 ? decision : { host: '192.0.2.1', port: 81 }),
@@ -156,7 +159,7 @@ const failing: [how: string, route: () => never, why: string][] = [
   ],
   ['rejects', () => Promise.reject(new TypeError('no database')) as never, 'no database'],
   [
-    'throws what is no error',
+    'throws a value that is not an error',
     () => {
       // oxlint-disable-next-line typescript/only-throw-error
       throw 'up'
@@ -202,7 +205,7 @@ for (const [how, route, why] of failing) {
   })
 }
 
-test.serial('failures that nobody listens for are one warning of the process', async (t) => {
+test.serial('failures without a listener are one warning of the process', async (t) => {
   const warnings: Error[] = []
   const note = (warning: Error): void => void warnings.push(warning)
   process.on('warning', note)
@@ -225,7 +228,7 @@ test.serial('failures that nobody listens for are one warning of the process', a
   t.regex(ours[0]?.message ?? '', /40001 .*as told$/)
 })
 
-test('a connection that nobody takes is refused, and reported', async (t) => {
+test('a connection without a `connection` listener is refused, and reported', async (t) => {
   const { relay, answers, ask } = await open({ route: () => ({ socket: true }) })
   await turn()
   ask(question(1))
@@ -241,7 +244,7 @@ test('a connection that nobody takes is refused, and reported', async (t) => {
   ])
 })
 
-test('each failure is told to whoever listens', async (t) => {
+test('each failure reaches the `error` listener', async (t) => {
   const { ask, errors, listen } = await open({
     route: () => {
       throw new Error('as told')
@@ -254,7 +257,7 @@ test('each failure is told to whoever listens', async (t) => {
   t.is(errors.length, 2)
 })
 
-test('a decision that comes after its time limit is answered no more', async (t) => {
+test('a decision after its time limit is not sent', async (t) => {
   const { decision, decide } = pending()
   const { relay, answers, ask } = await open({ routeTimeoutMs: 1, route: () => decision })
   await turn()
@@ -282,7 +285,7 @@ test('an answer that the addon refuses is reported', async (t) => {
   ])
 })
 
-/** A route that takes its time, and the signals that it is given. */
+/** A route that takes its time, with the signals that it gets. */
 function slow() {
   const { decision, decide, fail } = pending()
   const signals: AbortSignal[] = []
@@ -296,7 +299,7 @@ function slow() {
 const reasonOf = (signal: AbortSignal | undefined): string | undefined =>
   (signal?.reason as Error | undefined)?.message
 
-test('a client that has gone aborts its signal alone, and gets no answer', async (t) => {
+test('a client that has gone aborts only its own signal, and gets no answer', async (t) => {
   const { route, signals, fail } = slow()
   const { answers, errors, listen, ask, withdraw } = await open({ route })
   listen()
@@ -315,7 +318,7 @@ test('a client that has gone aborts its signal alone, and gets no answer', async
   t.is(errors.length, 1)
 })
 
-test('a signal that is looked at late is aborted as well', async (t) => {
+test('a signal that is read late is aborted as well', async (t) => {
   const connections: { signal: AbortSignal }[] = []
   const { decision } = pending()
   const { ask, withdraw } = await open({
@@ -331,7 +334,7 @@ test('a signal that is looked at late is aborted as well', async (t) => {
   t.is(reasonOf(connections[0]?.signal), 'the client has gone')
 })
 
-test('a signal is aborted when the time is up', async (t) => {
+test('a signal is aborted at the time limit', async (t) => {
   const { route, signals } = slow()
   const { relay, ask } = await open({ routeTimeoutMs: 1, route })
   await turn()
@@ -340,7 +343,7 @@ test('a signal is aborted when the time is up', async (t) => {
   t.is(reasonOf(signals[0]), 'no answer within 1 ms')
 })
 
-test('a signal is aborted when the relay closes, and not once the verdict is given', async (t) => {
+test('a close of the relay aborts signals, but not those of given verdicts', async (t) => {
   const { route, signals } = slow()
   const given: AbortSignal[] = []
   const { relay, ask } = await open({
@@ -358,7 +361,7 @@ test('a signal is aborted when the relay closes, and not once the verdict is giv
   t.false(given[0]?.aborted)
 })
 
-test('a closed relay answers and reports no more', async (t) => {
+test('a closed relay sends no answer and reports nothing', async (t) => {
   const { decision, fail } = pending()
   const { relay, answers, errors, listen, ask } = await open({ route: () => decision })
   listen()
@@ -417,12 +420,12 @@ const verdicts: [answer: object | undefined, verdict: NativeVerdict][] = [
 ]
 
 for (const [answer, verdict] of verdicts) {
-  test(`the verdict ${JSON.stringify(answer)} is taken`, async (t) => {
+  test(`the verdict ${JSON.stringify(answer)} is valid`, async (t) => {
     t.deepEqual(await readVerdict(answer), verdict)
   })
 }
 
-test('what a verdict has as undefined it does not have', async (t) => {
+test('undefined properties of a verdict are left out', async (t) => {
   const verdict = { host: '192.0.2.1', port: 80, localAddress: undefined, reject: undefined }
   t.deepEqual(await readVerdict(verdict), { host: '192.0.2.1', port: 80 })
 })
@@ -469,7 +472,7 @@ const malformed: [answer: unknown, complaint: RegExp][] = [
 ]
 
 for (const [answer, complaint] of malformed) {
-  test(`the verdict ${JSON.stringify(answer)} is none`, async (t) => {
+  test(`${JSON.stringify(answer)} is not a verdict`, async (t) => {
     const error = await t.throwsAsync(readVerdict(answer), {
       instanceOf: FaithError,
       message: complaint,

@@ -21,14 +21,14 @@ test('a service is found by its alias', (t) => t.is(ports('www'), '80'))
 
 test('a name with a hyphen is not a range', (t) => t.is(ports('ftp-data'), '20'))
 
-test('a port, a range and all need no database', (t) => {
+test('a port, a range and all work without a database', (t) => {
   const none = (): string => t.fail('read the database') as never
   t.is(formatPorts(parseService('8080', none)), '8080')
   t.is(formatPorts(parseService('8000-8999', none)), '8000-8999')
   t.is(formatPorts(parseService('all', none)), 'all')
 })
 
-test('names, ports and ranges may stand in one list', (t) => {
+test('a list can mix names, ports and ranges', (t) => {
   t.is(ports('ssh,8080,9000-9100,http'), '22,8080,9000-9100,80')
 })
 
@@ -39,7 +39,7 @@ for (const service of ['nosuch', 'tftp', 'SSH Remote', 'ssh,', ',', '70000', '22
   })
 }
 
-test('a name is unknown where there is no database', (t) => {
+test('a name is unknown without a database', (t) => {
   const error = t.throws(
     () =>
       parseService('ssh', () => {

@@ -41,7 +41,7 @@ const idle: NativeRelayStats = {
 
 const line = (server: object): string => sessionLine(toSession({ ...record, ...server }))
 
-test('a session names the server by address and port', (t) => {
+test('a session names its server by address and port', (t) => {
   t.deepEqual(toSession({ ...record, ipv4: '198.51.100.2', ipv4Port: 8080 }).destination, {
     address: '64:ff9b::c633:6402',
     port: 80,
@@ -50,11 +50,11 @@ test('a session names the server by address and port', (t) => {
   })
 })
 
-test('a session whose address means no server names none', (t) => {
+test('a session whose address maps to no server names none', (t) => {
   t.deepEqual(toSession(record).destination, { address: '64:ff9b::c633:6402', port: 80 })
 })
 
-test('the log names the port of the server only where it is another', (t) => {
+test('the log names the server’s port only if it differs', (t) => {
   const rest = ': 12 bytes up, 17 down in 1.500 s, closed'
   const ends = '[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80'
   t.is(line({}), `${ends}${rest}`)
@@ -63,7 +63,7 @@ test('the log names the port of the server only where it is another', (t) => {
 })
 
 for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as const) {
-  test(`${reason} is a reason of sessions, and is counted as itself`, (t) => {
+  test(`${reason} is a reason of sessions, and has its own counter`, (t) => {
     t.is(toSession({ ...record, reason }).reason, reason)
     const sessions = { ...none, begun: 3, ended: { [reason]: 3 } }
     t.is(toRelayStats({ ...idle, sessions }).sessions.ended[reason], 3)
@@ -72,7 +72,7 @@ for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as cons
 
 const { bytesUp: _up, bytesDown: _down, ...began } = record
 
-/** An attempt that came to nothing. */
+/** An attempt that became no session. */
 const attempt = (facts: Partial<NativeRefusal>): NativeRefusal => ({
   ...began,
   durationMs: 3,
@@ -82,7 +82,7 @@ const attempt = (facts: Partial<NativeRefusal>): NativeRefusal => ({
   ...facts,
 })
 
-test('a refusal says what turned the attempt away, by cause and by error', (t) => {
+test('a refusal names its reason by cause and by error', (t) => {
   const denied = toRefusal(attempt({ reason: 'denied', cause: 'denied-by-rule' }))
   t.like(denied, { reason: 'denied', cause: 'denied-by-rule' })
   t.false('code' in denied || 'bytesUp' in denied)
@@ -119,7 +119,7 @@ for (const [facts, why] of [
     'error: faithd cannot connect from the source address (EADDRNOTAVAIL)',
   ],
 ] as const) {
-  test(`the log says of a refusal: ${why}`, (t) => {
+  test(`the log explains a refusal: ${why}`, (t) => {
     t.is(
       refusalLine(toRefusal(attempt(facts))),
       `[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80 (198.51.100.2): no session after 0.003 s, ${why}`,
@@ -130,7 +130,7 @@ for (const [facts, why] of [
 const captured = (packets: number) =>
   ({ captured: { packets, bytes: 0 }, drops: {} }) as unknown as FaithInterfaceStats
 
-test('the totals tell sessions from attempts, and one from many', (t) => {
+test('the totals separate sessions from attempts, and singular from plural', (t) => {
   const sessions = { ...none, begun: 1, ended: { closed: 1, aborted: 0 }, bytesUp: 1 }
   const refused = [
     { reason: 'denied', cause: 'denied-by-rule', count: 2 },
@@ -147,12 +147,12 @@ test('the totals tell sessions from attempts, and one from many', (t) => {
   )
 })
 
-test('attempts under way are not called active sessions', (t) => {
+test('attempts in progress are not called active sessions', (t) => {
   const stats = toRelayStats({ ...idle, attempts: 1, sessions: { ...none, active: 2 } })
   t.is(activeLine(stats), '2 sessions active, 1 attempt under way')
 })
 
-test('statistics count refusals by reason, and by cause where they have one', (t) => {
+test('statistics count refusals by reason, and by cause if they have one', (t) => {
   const refused = [
     { reason: 'aborted', count: 2 },
     { reason: 'aborted', cause: 'no-handshake', count: 1 },
@@ -166,7 +166,7 @@ test('statistics count refusals by reason, and by cause where they have one', (t
   t.deepEqual(new Set(Object.values(stats.sessions.ended)), new Set([0]))
 })
 
-test('ends without lines of their own are one line, by what they were', (t) => {
+test('ends without a line of their own share one line, with counts by kind', (t) => {
   const refused = { refused: 4185, 'denied-by-rule': 12 }
   t.is(
     untoldLine({ sessions: 0, refused }, 10_003),

@@ -11,7 +11,7 @@ const malformed: NativeFailure = {
   message: 'accessList:1: a source is missing',
 }
 
-/** A relay over an addon that notes what it is given, and answers when the test says so. */
+/** A relay over a fake addon that records its arguments, and answers when the test says so. */
 async function open(options: FaithRelaySettings = {}) {
   const given: Given[] = []
   const answers: ((failure: NativeFailure | null) => void)[] = []
@@ -31,7 +31,7 @@ async function open(options: FaithRelaySettings = {}) {
   return { relay, given, answer }
 }
 
-test('a list is handed on as text; sessions go on and loopback is as before', async (t) => {
+test('a list is passed on as text; sessions go on and loopback stays as it was', async (t) => {
   const { relay, given, answer } = await open({ allowLoopback: true })
   const set = relay.setAccessList([{ action: 'deny', destination: '0.0.0.0/0', ports: 25 }])
   await new Promise(setImmediate)
@@ -40,7 +40,7 @@ test('a list is handed on as text; sessions go on and loopback is as before', as
   t.deepEqual(given, [['::/0 deny 0.0.0.0/0 port 25', 'accessList', true, false]])
 })
 
-test('a list that is refused leaves loopback as it was', async (t) => {
+test('a refused list leaves loopback unchanged', async (t) => {
   const { relay, given, answer } = await open()
   const refused = t.throwsAsync(relay.setAccessList('x', { allowLoopback: true }), {
     instanceOf: FaithError,
@@ -61,7 +61,7 @@ test('a list that is refused leaves loopback as it was', async (t) => {
   )
 })
 
-test('lists are put in force in the order they are set', async (t) => {
+test('lists are put in force in the order of the calls', async (t) => {
   const { relay, given, answer } = await open()
   const all = Promise.all([relay.setAccessList('# one'), relay.setAccessList('# two')])
   await new Promise(setImmediate)
@@ -78,7 +78,7 @@ test('lists are put in force in the order they are set', async (t) => {
   await all
 })
 
-test('a list that is none never reaches the relay', async (t) => {
+test('an invalid list never reaches the relay', async (t) => {
   const { relay, given } = await open()
   for (const list of [undefined, null, Promise.resolve('')]) {
     const error = await t.throwsAsync(relay.setAccessList(list as never), {
@@ -92,7 +92,7 @@ test('a list that is none never reaches the relay', async (t) => {
   t.deepEqual(given, [])
 })
 
-test('a closed relay takes no list', async (t) => {
+test('a closed relay accepts no list', async (t) => {
   const { relay, given } = await open()
   await relay.close()
   const error = await t.throwsAsync(relay.setAccessList(''), { instanceOf: FaithError })

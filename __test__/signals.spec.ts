@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import test from 'ava'
 import { Hangups } from '../cli/signals.js'
 
-/** Work that is done when the test says so. */
+/** Work that ends when the test says so. */
 class Work {
   begun = 0
   #finish: (() => void) | undefined
@@ -22,7 +22,7 @@ const hangUp = (): boolean => process.emit('SIGHUP', 'SIGHUP')
 
 test.afterEach(() => process.removeAllListeners('SIGHUP'))
 
-test.serial('a SIGHUP that comes early is answered once it is known how', async (t) => {
+test.serial('an early SIGHUP is handled once its handler is set', async (t) => {
   const hangups = new Hangups()
   hangUp()
   const work = new Work()
@@ -32,29 +32,26 @@ test.serial('a SIGHUP that comes early is answered once it is known how', async 
   t.is(work.begun, 1)
 })
 
-test.serial('without a SIGHUP nothing is done', (t) => {
+test.serial('without a SIGHUP the handler is not called', (t) => {
   const work = new Work()
   new Hangups().answerBy(work.run)
   t.is(work.begun, 0)
 })
 
-test.serial(
-  'SIGHUPs that come while one is answered are answered together, after it',
-  async (t) => {
-    const work = new Work()
-    new Hangups().answerBy(work.run)
-    hangUp()
-    hangUp()
-    hangUp()
-    t.is(work.begun, 1)
-    await work.finish()
-    t.is(work.begun, 2)
-    await work.finish()
-    t.is(work.begun, 2)
-    hangUp()
-    t.is(work.begun, 3)
-  },
-)
+test.serial('SIGHUPs that come during the handler lead to one more call after it', async (t) => {
+  const work = new Work()
+  new Hangups().answerBy(work.run)
+  hangUp()
+  hangUp()
+  hangUp()
+  t.is(work.begun, 1)
+  await work.finish()
+  t.is(work.begun, 2)
+  await work.finish()
+  t.is(work.begun, 2)
+  hangUp()
+  t.is(work.begun, 3)
+})
 
 const built = (file: string): string => new URL(`../dist/${file}`, import.meta.url).href
 
@@ -62,7 +59,7 @@ for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const) {
-  test(`a second ${signal} waits for nothing that is to be done at an exit`, (t) => {
+  test(`a second ${signal} ends the process without waiting for the work at exit`, (t) => {
     const program = `
       import { onExit } from '${built('lib/at-exit.js')}'
       import { stopSignal } from '${built('cli/signals.js')}'

@@ -1,6 +1,6 @@
 /**
- * What the compiler tells users of the library: it is checked by `tsc`, and nothing of it runs. A line under
- * `@ts-expect-error` must not compile; where it does, that is the error.
+ * Compile-time checks for users of the library: `tsc` checks this file, and none of it runs. A line under
+ * `@ts-expect-error` must not compile; if it does, that is the error.
  */
 import type { EventEmitter } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
@@ -52,7 +52,7 @@ import {
   setKeepfaith,
 } from '../index.js'
 
-/** `true` for the same type and no other; `any` is the same as itself alone. */
+/** `true` only for the same type; `any` is the same only as itself. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 
 declare function same<A, B>(answer: Same<A, B>): void
@@ -74,17 +74,17 @@ export function routeAnswers(verdict: FaithRouteVerdict): void {
   take<FaithRouteVerdict>({ host: '10.0.0.7', port: '80' })
   // @ts-expect-error there is no version 3
   take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80, proxyProtocol: 3 })
-  // @ts-expect-error it goes somewhere or nowhere
+  // @ts-expect-error a verdict connects or rejects
   take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80, reject: 'refused' })
-  // @ts-expect-error this program has it, or a server
+  // @ts-expect-error a verdict gives the socket or connects
   take<FaithRouteVerdict>({ host: '10.0.0.7', port: 80, socket: true })
-  // @ts-expect-error this program has it, or nobody
+  // @ts-expect-error a verdict gives the socket or rejects
   take<FaithRouteVerdict>({ reject: 'refused', socket: true })
-  // @ts-expect-error not to have it is no verdict
+  // @ts-expect-error `socket` must be true
   take<FaithRouteVerdict>({ socket: false })
-  // @ts-expect-error not a way to reject
+  // @ts-expect-error no such way to reject
   take<FaithRouteVerdict>({ reject: 'deny' })
-  // @ts-expect-error no verdict is undefined, not an empty one
+  // @ts-expect-error no verdict is undefined, not an empty object
   take<FaithRouteVerdict>({})
 
   if (verdict.reject !== undefined) same<typeof verdict, FaithRouteReject>(true)
@@ -114,13 +114,13 @@ export async function routes(): Promise<void> {
       return { proceed: true, proxyProtocol: 2, localAddress: '192.0.2.1', ...terms }
     },
   })
-  // @ts-expect-error where it goes is the relay's business
+  // @ts-expect-error with `proceed` the relay chooses the server
   await faith.relay({ port: 80, route: () => ({ proceed: true, host: '10.0.0.7', port: 80 }) })
-  // @ts-expect-error either it proceeds, or the route says where to
+  // @ts-expect-error `proceed` must be true
   await faith.relay({ port: 80, route: () => ({ proceed: false }) })
-  // @ts-expect-error a name is no verdict
+  // @ts-expect-error a string is not a verdict
   await faith.relay({ port: 80, route: () => '10.0.0.7' })
-  // @ts-expect-error neither is a promise of one
+  // @ts-expect-error no such way to reject in a promise
   await faith.relay({ port: 80, route: async () => ({ reject: 'deny' }) })
 }
 
@@ -147,13 +147,13 @@ export async function options(): Promise<void> {
   await createFaithInterface({ prefix: '64:ff9b::/96' })
   // @ts-expect-error a program cannot insist on sk_lookup
   await createFaithInterface({ steering: 'sk_lookup' })
-  // @ts-expect-error left out is not undefined
+  // @ts-expect-error an omitted option is not undefined
   await createFaithInterface({ workers: undefined })
-  // @ts-expect-error an IPv4 address is no rule
+  // @ts-expect-error an IPv4 address is not a rule
   take<FaithRelayOptions>({ port: 80, accessList: ['10.0.0.1'] })
   // @ts-expect-error milliseconds are a number
   take<FaithRelayOptions>({ port: 80, idleTimeoutMs: '30m' })
-  // @ts-expect-error not 0 or 1
+  // @ts-expect-error keepfaith takes no number
   setKeepfaith(1)
 }
 
@@ -168,7 +168,7 @@ export async function listenerEvents(): Promise<void> {
   listener.on('conection', (taken: FaithSocket) => taken.end())
   // @ts-expect-error a listener has no sessions
   listener.on('session', (session: FaithSession) => session.id)
-  // @ts-expect-error not what is emitted
+  // @ts-expect-error the event has a socket
   listener.on('connection', (taken: string) => taken)
 }
 
@@ -180,9 +180,9 @@ export function servers(): void {
   listener.attach(createTlsServer())
   listener.attach({ injectSocket: (taken: Socket) => taken.resume() })
   listener.attach({ server: createServer() })
-  // @ts-expect-error a port is no server
+  // @ts-expect-error a port is not a server
   listener.attach(80)
-  // @ts-expect-error it takes nothing
+  // @ts-expect-error it takes no connections
   listener.attach({})
   // @ts-expect-error no server inside
   listener.attach({ server: 'inside' })
@@ -201,7 +201,7 @@ export function relayEvents(): void {
     same<typeof refusal, FaithRefusal>(true)
     same<typeof refusal.reason, FaithRefusalReason>(true)
     same<typeof refusal.cause, FaithCause | undefined>(true)
-    // @ts-expect-error it has carried nothing
+    // @ts-expect-error a refusal has no bytes
     take(refusal.bytesUp)
     // @ts-expect-error only a session is closed in order
     take(refusal.reason === 'closed')
@@ -217,7 +217,7 @@ export function relayEvents(): void {
   })
   faith.on('drop', ({ packets, intervalMs }) => {
     same<typeof packets, Partial<Record<FaithDropReason, number>>>(true)
-    // @ts-expect-error not a reason
+    // @ts-expect-error not a reason for drops
     take(packets.misspelt)
     same<typeof intervalMs, number>(true)
   })
@@ -233,7 +233,7 @@ export async function splices(): Promise<void> {
   same<typeof splice.connected, Promise<void>>(true)
   same<typeof splice.bytesUp | typeof splice.bytesDown, number>(true)
   same<ReturnType<typeof splice.abort>, void>(true)
-  // @ts-expect-error only the relay counts
+  // @ts-expect-error byte counts are read-only
   splice.bytesUp = 0
   const spliced = await splice
   same<typeof spliced, FaithSpliceEnd>(true)
@@ -250,23 +250,23 @@ export async function splices(): Promise<void> {
     keepAliveTimeoutMs: 2000,
   })
   await socket.spliceTo({ host: '10.0.0.7', port: 80, allowAny: true })
-  // @ts-expect-error the program that opened the other socket has decided
+  // @ts-expect-error the policy does not apply to a socket that the program opened
   await socket.spliceTo(new Socket(), { allowAny: true })
   same<ReturnType<typeof faith.stats>['splices'], FaithSessionStats>(true)
   const { signal } = new AbortController()
   await socket.spliceTo({ host: 'web', port: 80, signal })
   await socket.spliceTo(new Socket(), { signal, idleTimeoutMs: 0, keepAliveTimeoutMs: 2000 })
-  // @ts-expect-error the options of a server are given with it
+  // @ts-expect-error a server's options belong to its object
   await socket.spliceTo({ host: 'web', port: 80 }, { signal })
   // @ts-expect-error a socket is connected already
   await socket.spliceTo(new Socket(), { connectTimeoutMs: 1 })
-  // @ts-expect-error what has the signal does not do
+  // @ts-expect-error a controller is not a signal
   await socket.spliceTo({ host: 'web', port: 80, signal: new AbortController() })
   // @ts-expect-error a server needs its port
   await socket.spliceTo({ host: '192.0.2.1' })
-  // @ts-expect-error a name is no server
+  // @ts-expect-error a string is not a server
   await socket.spliceTo('192.0.2.1')
-  // @ts-expect-error not to a listener
+  // @ts-expect-error a listener is no target
   await socket.spliceTo(listener)
 }
 
@@ -278,17 +278,17 @@ export function sockets(): void {
   same<typeof socket.destination.ipv4, string | undefined>(true)
   same<typeof socket.destination.ipv4Port, number | undefined>(true)
   same<typeof socket.destination.interface, string>(true)
-  // @ts-expect-error it is what the client dialled
+  // @ts-expect-error the destination is read-only
   socket.destination = { address: '::1', port: 80, prefix: '::/96', interface: 'faith0' }
-  // @ts-expect-error `connection` makes them
+  // @ts-expect-error only listeners and relays make sockets
   take(new FaithSocket())
-  // @ts-expect-error `faith.listen` makes them
+  // @ts-expect-error only `faith.listen` makes listeners
   take(new FaithListener())
-  // @ts-expect-error `faith.relay` makes them
+  // @ts-expect-error only `faith.relay` makes relays
   take(new FaithRelay())
-  // @ts-expect-error `createFaithInterface` makes them
+  // @ts-expect-error only `createFaithInterface` makes interfaces
   take(new FaithInterface())
-  // @ts-expect-error an interface has them
+  // @ts-expect-error only an interface makes its prefixes
   take(new (faith.prefixes.constructor as typeof FaithPrefixes)())
 }
 
@@ -302,15 +302,15 @@ export function sessions(session: FaithSession, stats: FaithRelayStats): void {
   same<keyof typeof stats.refused.byCause, FaithCause | FaithRefusalReason>(true)
   same<typeof stats.refused.byReason.denied, number>(true)
   same<typeof stats.refused.byCause.loopback, number | undefined>(true)
-  // @ts-expect-error not a reason
+  // @ts-expect-error not a reason of sessions
   take(stats.sessions.ended.timeout)
-  // @ts-expect-error no session is denied
+  // @ts-expect-error a denied attempt is not a session
   take(stats.sessions.ended.denied)
-  // @ts-expect-error no reason is spelt so
+  // @ts-expect-error not a reason of sessions
   take(session.reason === 'reset')
-  // @ts-expect-error what was refused is no session
+  // @ts-expect-error a refused attempt is not a session
   take(session.reason === 'refused')
-  // @ts-expect-error a session needs no cause
+  // @ts-expect-error a session has no cause
   take(session.cause)
 }
 
@@ -320,7 +320,7 @@ export async function liveSessions(): Promise<void> {
     same<typeof session.client, FaithEndpoint>(true)
     same<ReturnType<typeof relay.abort>, boolean>(true)
     relay.abort(session.id)
-    // @ts-expect-error it has not ended
+    // @ts-expect-error a live session has no reason
     take(session.reason)
   }
   // @ts-expect-error an id is a number
@@ -353,11 +353,11 @@ export async function lifetimes(): Promise<void> {
 
 export function errors(error: FaithError): void {
   take<FaithErrorCode>('ERR_FAITH_PORT')
-  // @ts-expect-error not one of ours
+  // @ts-expect-error not a code of the library
   take<FaithErrorCode>('ERR_FAITH_PORTS')
   take(error.code === 'ERR_FAITH_PORT' || error.code === 'EPERM')
   same<typeof error.hint, string | undefined>(true)
   same<typeof error.errno, number | undefined>(true)
-  // @ts-expect-error a fact is not changed
+  // @ts-expect-error the code is read-only
   error.code = 'EPERM'
 }

@@ -1,4 +1,4 @@
-/** The sums of what faithd writes no line of its own for. */
+/** Sums of the events for which faithd writes no line of their own. */
 import test from 'ava'
 import { createLog } from '../cli/log.js'
 import { UntoldSums } from '../cli/untold.js'
@@ -10,7 +10,7 @@ interface Line {
   msg: string
 }
 
-/** Sums that the test has told when it likes, and the lines that come of it. */
+/** Sums that the test reports when it likes, and the resulting log lines. */
 function sums() {
   const lines: Line[] = []
   const log = createLog({ logFormat: 'json', logLevel: 'info' }, (line) =>
@@ -20,7 +20,7 @@ function sums() {
   return { told: new UntoldSums(() => stats as FaithRelayStats, log), stats, lines }
 }
 
-test('each sum is of what came since the last one, and all of them are all there was', (t) => {
+test('each sum covers the time since the last one, and together they cover everything', (t) => {
   const { told, stats, lines } = sums()
   stats.untold = { sessions: 0, refused: { refused: 5 } }
   told.tell()
@@ -39,7 +39,7 @@ test('each sum is of what came since the last one, and all of them are all there
   t.regex(lines[0]?.msg ?? '', /^5 more attempts refused \(5 refused\) in \d+\.\d s$/)
 })
 
-test('where nothing came there is no line', (t) => {
+test('a sum of nothing writes no line', (t) => {
   const { told, stats, lines } = sums()
   told.tell()
   stats.untold = { sessions: 1, refused: {} }

@@ -1,4 +1,4 @@
-/** A route's answer is a verdict, or an error of the library's that says what is wrong with it. */
+/** A route's answer is a valid verdict, or gives an error of the library that names the fault. */
 import * as fc from 'fast-check'
 import test from 'ava'
 import { FaithError } from '../index.js'
@@ -9,7 +9,7 @@ import { cases } from './fixtures/cases.js'
 const REJECTS = ['refused', 'unreachable', 'prohibited', 'drop'] as const
 const port = fc.integer({ min: 1, max: 65_535 })
 
-/** Anything that JavaScript has, functions, symbols and objects without a prototype included. */
+/** Any JavaScript value, including functions, symbols and objects without a prototype. */
 const anything = fc.oneof(
   fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true }),
   fc.anything({
@@ -29,7 +29,10 @@ const anything = fc.oneof(
   ),
 )
 
-/** Verdicts, nearly: their names, with values that fit and others. No host is a name, so no resolver is asked. */
+/**
+ * Values close to verdicts: the right names, with right and wrong values. No host is a name, so the resolver is not
+ * asked.
+ */
 const nearly = fc.record(
   {
     host: fc.oneof(fc.ipV4(), fc.ipV6(), fc.constantFrom('', 7, null), nothingToResolve()),
@@ -48,7 +51,7 @@ const nearly = fc.record(
   { requiredKeys: [] },
 )
 
-/** Anything but text, which would be a name to look up. */
+/** Any value but a string: a string would be looked up as a name. */
 function nothingToResolve() {
   return anything.filter((one) => typeof one !== 'string')
 }
@@ -58,11 +61,11 @@ async function read(answer: unknown): Promise<NativeVerdict | FaithError> {
     return await readVerdict(answer)
   } catch (error) {
     if (error instanceof FaithError) return error
-    throw new Error(`no error of the library's: ${String(error)}`, { cause: error })
+    throw new Error(`not an error of the library: ${String(error)}`, { cause: error })
   }
 }
 
-/** What the addon takes, and nothing besides. */
+/** True if the addon accepts the verdict, with no other properties. */
 function isVerdict(verdict: NativeVerdict): boolean {
   const { host, port: to = 0, idleTimeoutMs, maxBytes, tag, ...others } = verdict
   if (idleTimeoutMs !== undefined && !(idleTimeoutMs >= 0 && idleTimeoutMs < 2 ** 32)) return false
@@ -81,7 +84,7 @@ function isVerdict(verdict: NativeVerdict): boolean {
   )
 }
 
-test('anything is a verdict that the addon takes, or an error with a code and a message', async (t) => {
+test('any answer is a verdict that the addon accepts, or an error with a code and a message', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.oneof({ weight: 3, arbitrary: nearly }, anything), async (answer) => {
       const verdict = await read(answer)
@@ -89,7 +92,7 @@ test('anything is a verdict that the addon takes, or an error with a code and a 
         if (!/^the verdict\b.{5,}/s.test(verdict.message)) throw verdict
         if (verdict.code !== 'ERR_FAITH_ARGUMENT') throw verdict
       } else if (!isVerdict(verdict)) {
-        throw new Error(`no verdict: ${JSON.stringify(verdict)}`)
+        throw new Error(`not a verdict: ${JSON.stringify(verdict)}`)
       }
     }),
     cases,
@@ -97,7 +100,7 @@ test('anything is a verdict that the addon takes, or an error with a code and a 
   t.pass()
 })
 
-test('an object whose property cannot be read is an error of its own', async (t) => {
+test('an object whose property throws gives an error of its own', async (t) => {
   const thrown = new Error('on purpose')
   const answer = {
     host: '192.0.2.1',
@@ -109,7 +112,7 @@ test('an object whose property cannot be read is an error of its own', async (t)
   t.is(error?.cause, thrown)
 })
 
-test('a legal verdict is read as it is', async (t) => {
+test('a legal verdict is read unchanged', async (t) => {
   const options = {
     localAddress: fc.ipV4(),
     proxyProtocol: fc.constantFrom<(1 | 2)[]>(1, 2),
@@ -134,7 +137,7 @@ test('a legal verdict is read as it is', async (t) => {
   await fc.assert(
     fc.asyncProperty(legal, async (verdict) => {
       const given = await read(verdict)
-      // That it proceeds is what the addon takes the rest for.
+      // Adds `proceed`, which the addon does not get: it follows from the other properties.
       if ('proceed' in verdict) Object.assign(given, { proceed: true })
       if (JSON.stringify(given, Object.keys(verdict)) !== JSON.stringify(verdict)) {
         throw new Error(`${JSON.stringify(verdict)} was read as ${JSON.stringify(given)}`)
@@ -145,7 +148,7 @@ test('a legal verdict is read as it is', async (t) => {
   t.pass()
 })
 
-test('a verdict of two kinds is refused, whatever they are', async (t) => {
+test('a verdict that combines two kinds is refused', async (t) => {
   const kinds = fc.record({
     proceed: fc.constant(true),
     reject: fc.constantFrom(...REJECTS),
@@ -160,7 +163,7 @@ test('a verdict of two kinds is refused, whatever they are', async (t) => {
     fc.asyncProperty(two, port, async ([all, chosen], to) => {
       const given = Object.entries(all).filter(([name]) => chosen.includes(name))
       const answer = await read(Object.fromEntries([...given, ['port', to]]))
-      if (!(answer instanceof FaithError)) throw new Error(`taken: ${JSON.stringify(answer)}`)
+      if (!(answer instanceof FaithError)) throw new Error(`accepted: ${JSON.stringify(answer)}`)
     }),
     cases,
   )
