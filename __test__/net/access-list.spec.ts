@@ -1,4 +1,4 @@
-/** The access list of faithd in a file: what its rules do to real clients, and what reading it again does. */
+/** The access list of faithd in a file: the effect of its rules on real clients, and of reading it again. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -9,9 +9,9 @@ import { runFaithd, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
 import { Sockets } from '../fixtures/sockets.js'
 
-/** A client of another network; it dials `addresses.serverSecond`, the first one `addresses.server`. */
+/** A client of another network. It dials `addresses.serverSecond`; the first client dials `addresses.server`. */
 const stranger = '2001:db8:9::2'
-/** Another address of the router. */
+/** A second address of the router. */
 const outgoing = '198.51.100.11'
 
 let lab: Lab
@@ -36,7 +36,7 @@ async function ip(host: Host, command: string): Promise<void> {
 
 let files = 0
 
-/** A list in a file of its own. */
+/** Writes a list to a new file. */
 function list(...rules: string[]) {
   files += 1
   const path = join(lab.directory, `list${files}.conf`)
@@ -64,7 +64,7 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
 
 let ports = 7600
 
-/** Some ports, one after the other, that the server listens to. */
+/** Makes the server listen on that many consecutive ports. */
 async function freshPorts(count: number): Promise<number[]> {
   const first = ports + 1
   ports += count
@@ -82,7 +82,7 @@ function messages(faithd: Faithd): string[] {
   return faithd.log.map(({ msg }) => msg)
 }
 
-/** Has faithd read its list again, and gives what it says about that. */
+/** Makes faithd read its list again, and returns its log message about that. */
 async function reload(faithd: Faithd): Promise<string> {
   const said = () => messages(faithd).filter((message) => message.startsWith('SIGHUP: '))
   const before = said().length
@@ -90,7 +90,7 @@ async function reload(faithd: Faithd): Promise<string> {
   return await waitFor('an answer to SIGHUP', () => said()[before])
 }
 
-test('a rule is for the clients of its source', async (t) => {
+test('a rule applies to clients of its source', async (t) => {
   const [port = 0] = await freshPorts(1)
   const { path } = list(`${stranger}/128 deny 0.0.0.0/0`, '2001:db8::/32 permit 198.51.100.0/24')
   const faithd = await faithdWith('-f', path)
@@ -98,7 +98,7 @@ test('a rule is for the clients of its source', async (t) => {
   t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
 })
 
-test('a rule is for the ports that it lists', async (t) => {
+test('a rule applies to the ports that it lists', async (t) => {
   const [one = 0, two = 0, three = 0, four = 0] = await freshPorts(4)
   const { path } = list(
     `::/0 deny 198.51.100.0/24 port ${two}`,
@@ -111,7 +111,7 @@ test('a rule is for the ports that it lists', async (t) => {
   t.is(await dial(faithd, four), 'connected')
 })
 
-test('a rule says which address of the router the server sees', async (t) => {
+test('a rule sets the router’s address that the server sees', async (t) => {
   const page = await lab.server.nginx({ port: 8600 })
   const { path } = list(
     `${stranger}/128 permit 198.51.100.0/24 ${outgoing}`,
@@ -126,7 +126,7 @@ test('a rule says which address of the router the server sees', async (t) => {
   t.is(await seenBy(addresses.server), addresses.routerIPv4)
 })
 
-test('the first rule that matches decides, those of the command line first', async (t) => {
+test('the first matching rule decides, with rules of the command line first', async (t) => {
   const [port = 0] = await freshPorts(1)
   const { path } = list('::/0 permit 198.51.100.0/24', '::/0 deny 0.0.0.0/0')
   const faithd = await faithdWith('--deny', `${addresses.serverSecond}/32`, '-f', path)
@@ -143,7 +143,7 @@ for (const [what, line] of [
   ['with an outgoing address that is none', '::/0 permit 198.51.100.0/24 198.51.100.300'],
   ['with more than there may be', '::/0 permit 198.51.100.0/24 198.51.100.1 and more'],
 ] as const) {
-  test(`faithd does not start with a line ${what}, and names it`, async (t) => {
+  test(`a line ${what} keeps faithd from starting, and the error names it`, async (t) => {
     const { path } = list('# a comment', '::/0 permit 198.51.100.0/24', '', line)
     const { code, stderr } = await runFaithd(lab, ['-k', '-i', 'access0', '-f', path])
     t.is(code, 78, stderr)
@@ -151,14 +151,14 @@ for (const [what, line] of [
   })
 }
 
-test('faithd does not start without the file that it is given', async (t) => {
-  const path = join(lab.directory, 'nobody.conf')
+test('a missing file keeps faithd from starting', async (t) => {
+  const path = join(lab.directory, 'missing.conf')
   const { code, stderr } = await runFaithd(lab, ['-k', '-i', 'access0', '-f', path])
   t.is(code, 78, stderr)
   t.true(stderr.includes(path), stderr)
 })
 
-/** A session of either client through faithd, and the list that permits both. */
+/** Opens a session of each client through faithd, with a list that permits both. */
 async function sessions(...args: string[]) {
   const { path, write } = list('::/0 permit 198.51.100.0/24')
   const faithd = await faithdWith('-f', path, ...args)
@@ -174,7 +174,7 @@ async function sessions(...args: string[]) {
 
 const withoutStranger = [`${stranger}/128 deny 0.0.0.0/0`, '::/0 permit 198.51.100.0/24']
 
-test('a list that is read again is for new sessions, and none is dropped', async (t) => {
+test('a list that is read again applies to new sessions, and ends none', async (t) => {
   const { faithd, write, port, permitted, permittedFar, denied, deniedFar } = await sessions()
   write(...withoutStranger)
   t.regex(await reload(faithd), /read again: 2 rules in force$/)
@@ -194,7 +194,7 @@ test('a list that is read again is for new sessions, and none is dropped', async
   )
 })
 
-test('with --end-denied, sessions that are no longer permitted are ended, and those only', async (t) => {
+test('with --end-denied a new list ends the sessions that it denies, and only those', async (t) => {
   const all = await sessions('--end-denied')
   const { faithd, write, port, permitted, permittedFar, denied, deniedFar } = all
   write(...withoutStranger)
@@ -210,7 +210,7 @@ test('with --end-denied, sessions that are no longer permitted are ended, and th
   t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
 })
 
-test('a bad list is not put in force, and ends nobody', async (t) => {
+test('a bad list is not put in force, and ends no session', async (t) => {
   const { faithd, write, port, permitted, permittedFar } = await sessions('--end-denied')
   write('::/0 deny 0.0.0.0/0', '::/0 permit nowhere')
   const answer = await reload(faithd)
@@ -226,7 +226,7 @@ test('a bad list is not put in force, and ends nobody', async (t) => {
   t.is(await dial(faithd, port, addresses.serverSecond), 'EACCES')
 })
 
-test('the rules of the command line are in force after the file was read again', async (t) => {
+test('rules of the command line stay in force after the file was read again', async (t) => {
   const [port = 0] = await freshPorts(1)
   const { path, write } = list('::/0 permit 198.51.100.0/24')
   const faithd = await faithdWith('--deny', `${addresses.serverSecond}/32`, '-f', path)

@@ -1,4 +1,4 @@
-/** The answer to a SYN is the answer to its retransmissions: one connect() of a client is one attempt. */
+/** Retransmissions of a SYN get the answer to the first one: one connect() of a client is one attempt. */
 import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
@@ -8,7 +8,7 @@ import type { Faithd } from '../fixtures/faithd.js'
 import { nft, packets } from '../fixtures/nft.js'
 import { Sockets } from '../fixtures/sockets.js'
 
-/** A network that the router has no route to. */
+/** A network without a route on the router. */
 const nowhere = '203.0.113.0/24'
 
 let lab: Lab
@@ -31,7 +31,7 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
 
 let ports = 7700
 
-/** A port whose SYNs the client and the server count; the server drops them where it is to be silent. */
+/** Counts the SYNs to a port at the client and at the server; with `drop` the server drops them. */
 async function countedPort(verdict: 'accept' | 'drop') {
   ports += 1
   const port = ports
@@ -52,7 +52,7 @@ async function countedPort(verdict: 'accept' | 'drop') {
   }
 }
 
-/** The attempts that were told of. */
+/** Reasons of the logged refusals at a port. */
 function attempts(faithd: Faithd, port: number): string[] {
   return faithd.refusals.flatMap(({ destination, reason }) =>
     destination.port === port ? [reason] : [],
@@ -69,7 +69,7 @@ for (const [way, args] of [
     ['denial', '10.0.0.1', 'icmpv6 type 1', 'EACCES', 'denied'],
   ] as const) {
     test.serial(
-      `a client that lost the ${what} is told again, without another attempt${way}`,
+      `a client that lost the ${what} gets it again, without another attempt${way}`,
       async (t) => {
         const faithd = await faithdWith(...args)
         const { port, asked } = await countedPort('accept')
@@ -92,7 +92,7 @@ for (const [way, args] of [
         await near.sees(code)
         t.deepEqual(near.history, [code])
         t.is(await asked(), reason === 'refused' ? 1 : 0)
-        // This comes later, and so shows that nothing else came of the first client.
+        // Dials once more: this refusal comes later, and shows that the first client caused no other.
         await client.dial(faithd.address(dead), port).sees(code)
         await waitFor('both to be logged', () => attempts(faithd, port).length >= 2)
         t.deepEqual(attempts(faithd, port), [reason, reason])
@@ -102,15 +102,15 @@ for (const [way, args] of [
   }
 
   test.serial(
-    `a client of a silent server makes one attempt, however often it sends its SYN${way}`,
+    `a client of a silent server makes one attempt, with any number of SYNs${way}`,
     async (t) => {
       const faithd = await faithdWith('--connect-timeout', '0.4', ...args)
       const { port, sent } = await countedPort('drop')
       const near = client.dial(faithd.address(), port)
       t.is((await faithd.refusalTo(port)).reason, 'connect-timeout')
-      await waitFor('it to send its SYN twice more', async () => (await sent()) >= 3)
+      await waitFor('the client to send its SYN twice more', async () => (await sent()) >= 3)
 
-      // It is another client, although it dials the same.
+      // Dials the same address again as another client.
       client.dial(faithd.address(), port)
       await waitFor('both to be logged', () => attempts(faithd, port).length >= 2)
       t.deepEqual(attempts(faithd, port), ['connect-timeout', 'connect-timeout'])

@@ -1,4 +1,4 @@
-/** A relay without a route needs no JavaScript for its connections: they go on while it stands still. */
+/** A relay without a route needs no JavaScript for its connections: they continue while JavaScript is blocked. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -12,8 +12,8 @@ const count = 100
 test.before(() => lab.server.echo(echo))
 
 for (const [what, sessionEvents, told] of [
-  ['whose ends it is told of afterwards', true, count],
-  ['whose ends it is never told of', false, 0],
+  ['and its ends are reported afterwards', true, count],
+  ['and its ends are never reported', false, 0],
 ] as const) {
   test.serial(
     `a hundred connections come and go while JavaScript is blocked, ${what}`,
@@ -25,7 +25,7 @@ for (const [what, sessionEvents, told] of [
         join(lab.directory, `over ${told}`),
       ]
       const blocked = router.ask('block', relay.id, begun, over)
-      await waitFor('JavaScript to stand still', () => existsSync(begun))
+      await waitFor('JavaScript to block', () => existsSync(begun))
       t.is(await client.ask('echoes', captured(), echo.port, count), count)
       writeFileSync(over, '')
       const meanwhile = await blocked
@@ -34,7 +34,7 @@ for (const [what, sessionEvents, told] of [
         stats: { accepted: count, sessions: { active: 0, ended: { closed: count } } },
       })
 
-      // A relay has told all that it ever will when it is closed.
+      // A relay has emitted its last event when its close resolves.
       await relay.close()
       const { session, refused } = await relay.told()
       t.deepEqual([session.length, refused.length], [told, 0])
@@ -42,13 +42,14 @@ for (const [what, sessionEvents, told] of [
   )
 }
 
-test.serial('no more than 65,536 ends wait for JavaScript, and the rest are counted', async (t) => {
+test.serial('at most 65,536 ends wait for JavaScript, and the rest are counted', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
   const sessions = 17_000
   const sent = 4 * sessions
   await router.ask('blockUntilDropped', relay.id, sent - 65_536)
-  // Each end is that of a session, as of attempts only some are told. A single server and port runs out of the client's.
+  // Uses sessions, because only some attempts are reported. Needs two servers and ports, because one runs out of client
+  // ports.
   const servers = [addresses.server, addresses.serverSecond]
   for (const port of [17, 18]) {
     await lab.server.echo({ port })

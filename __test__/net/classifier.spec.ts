@@ -1,4 +1,4 @@
-/** What becomes of packets that are no TCP connection, or no honest one, as the network sees it. */
+/** Packets that are not a valid TCP connection: their treatment, as the network sees it. */
 import test from 'ava'
 import {
   addresses,
@@ -19,14 +19,14 @@ const { lab, router, client } = await stage()
 
 const server = captured()
 
-/** How many packets were dropped for that reason. */
+/** Number of packets dropped for that reason. */
 const dropped = async (faith: Faith, reason: FaithDropReason) => (await faith.stats()).drops[reason]
 
 /** Sends such packets from the client to a captured address. */
 const probe = (kind: string, options: ProbeOptions = {}) =>
   probeFrom(lab.client, kind, { source: addresses.client, address: server, ...options })
 
-/** Packets that faithd took from the host, and gave to it. */
+/** Packets that faithd took from the host, and packets that it gave to the host. */
 interface Passed {
   taken: number
   given: number
@@ -37,7 +37,7 @@ interface Link {
   stats64: Record<'rx' | 'tx', { packets: number }>
 }
 
-/** As the kernel counted them on the device, and on the shortcut's where there is one. */
+/** The kernel's counters of the device, and of the shortcut's device if there is one. */
 async function device(): Promise<Passed> {
   const { stdout } = await lab.router.run('ip', ['-j', '-s', 'link', 'show'])
   const links = JSON.parse(stdout) as Link[]
@@ -47,7 +47,7 @@ async function device(): Promise<Passed> {
   return { taken: sum('tx'), given: sum('rx') }
 }
 
-/** As the interface tells what became of them. */
+/** The same numbers from the interface's own counters. */
 async function told(faith: Faith): Promise<Passed> {
   const { captured: on, returned, unreachableSent, hostMulticast, drops } = await faith.stats()
   const { outbound: fromStack = 0, ...reasons } = drops
@@ -56,7 +56,7 @@ async function told(faith: Faith): Promise<Passed> {
   return { taken, given: returned.packets + unreachableSent }
 }
 
-/** Waits until the two agree: the kernel counts a packet a moment before faithd has judged it. */
+/** Waits until both agree: the kernel counts a packet a moment before faithd has judged it. */
 async function balanced(faith: Faith): Promise<Passed> {
   return await waitFor('the counters to agree with the kernel’s', async () => {
     const [kernel, ours] = [await device(), await told(faith)]
@@ -64,7 +64,7 @@ async function balanced(faith: Faith): Promise<Passed> {
   })
 }
 
-test.serial('a UDP client is told at once that it is prohibited', async (t) => {
+test.serial('a UDP client gets an ICMPv6 error at once', async (t) => {
   await using faith = await router.create()
   for (const port of [443, 53]) {
     const patient = { address: server, port, timeout: 20_000 }
@@ -74,16 +74,16 @@ test.serial('a UDP client is told at once that it is prohibited', async (t) => {
   t.is(await dropped(faith, 'unsupported'), 2)
 })
 
-test.serial('nc -u ends by itself when it is told', async (t) => {
+test.serial('nc -u ends by itself on the ICMPv6 error', async (t) => {
   await using faith = await router.create()
-  // Its input stays open: left alone it would run on.
+  // Keeps nc's input open: without the error it would run on.
   const nc = lab.client.spawn('nc', ['-u', server, '443'])
-  nc.stdin.write('anyone there?\n')
+  nc.stdin.write('hello\n')
   await waitFor('nc to end', () => !nc.running)
   t.is((await faith.stats()).unreachableSent, 1)
 })
 
-test.serial('with `unsupported: drop` a UDP client hears nothing', async (t) => {
+test.serial('with `unsupported: drop` a UDP client gets no answer', async (t) => {
   await using faith = await router.create({ unsupported: 'drop' })
   const [command, args] = nodeCommand(program('udp'), ['--address', server, '--timeout', '60000'])
   const asking = lab.client.spawn(command, args)
@@ -94,29 +94,26 @@ test.serial('with `unsupported: drop` a UDP client hears nothing', async (t) => 
   await asking.stop('SIGKILL')
 })
 
-test.serial(
-  'unreachable answers are limited, and the drops are counted all the same',
-  async (t) => {
-    await using faith = await router.create({ workers: 1 })
-    const count = 20_000
-    await probe('datagrams', { count, port: 443 })
-    const { taken } = await balanced(faith)
-    t.true(taken > count / 2, 'the network lost less than half')
-    const unsupported = await dropped(faith, 'unsupported')
-    const { unreachableSent, unreachableLimited } = await faith.stats()
-    t.true(unsupported > count / 2)
-    t.true(unreachableSent > 0 && unreachableSent < unsupported / 2, `${unreachableSent}`)
-    t.is(unreachableSent + unreachableLimited, unsupported)
-  },
-)
+test.serial('unreachable answers are limited, and every drop is still counted', async (t) => {
+  await using faith = await router.create({ workers: 1 })
+  const count = 20_000
+  await probe('datagrams', { count, port: 443 })
+  const { taken } = await balanced(faith)
+  t.true(taken > count / 2, 'the network delivered more than half')
+  const unsupported = await dropped(faith, 'unsupported')
+  const { unreachableSent, unreachableLimited } = await faith.stats()
+  t.true(unsupported > count / 2)
+  t.true(unreachableSent > 0 && unreachableSent < unsupported / 2, `${unreachableSent}`)
+  t.is(unreachableSent + unreachableLimited, unsupported)
+})
 
-/** ICMPv6 Destination Unreachable messages that the client's host has got. */
+/** ICMPv6 Destination Unreachable messages that the client's host has received. */
 async function unreachables(): Promise<number> {
   const { stdout } = await lab.client.run('cat', ['/proc/net/snmp6'])
   return Number(/^Icmp6InDestUnreachs\s+(\d+)$/m.exec(stdout)?.[1])
 }
 
-test.serial('a ping is told at once that it is prohibited', async (t) => {
+test.serial('a ping gets an ICMPv6 error at once', async (t) => {
   await using faith = await router.create()
   const before = await unreachables()
   await probe('echo', { count: 3 })
@@ -126,16 +123,16 @@ test.serial('a ping is told at once that it is prohibited', async (t) => {
   t.is((await faith.stats()).unreachableSent, 3)
 })
 
-test.serial('with `unsupported: drop` a ping hears nothing', async (t) => {
+test.serial('with `unsupported: drop` a ping gets no answer', async (t) => {
   await using faith = await router.create({ unsupported: 'drop' })
   await probe('echo', { count: 3 })
   await waitFor('the echo requests', async () => (await dropped(faith, 'unsupported')) >= 3)
   t.like(await balanced(faith), { given: 0 })
 })
 
-test.serial('what the host says on its own links is counted apart and is no drop', async (t) => {
+test.serial('the host’s own multicast is counted separately, and is no drop', async (t) => {
   await using faith = await router.create()
-  // The kernel looks for duplicates of the address, and reports the group that it belongs to.
+  // Makes the kernel send multicast: it looks for duplicates of the address, and reports its group.
   await lab.router.run('ip', ['-6', 'addr', 'add', 'fe80::77/64', 'dev', 'faith0'])
   await waitFor('the report', async () => (await faith.stats()).hostMulticast > 0)
   await balanced(faith)
@@ -147,7 +144,7 @@ test.serial('what the host says on its own links is counted apart and is no drop
   t.is(unreachableSent, 0)
 })
 
-test.serial('a SYN in fragments is captured, and answered when it is whole', async (t) => {
+test.serial('a SYN in fragments is captured, and answered once it is complete', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 })
   await probe('fragments')
@@ -166,7 +163,7 @@ test.serial('a SYN behind extension headers is captured', async (t) => {
 
 const many = 50
 
-test.serial('a client inside a faith prefix gets nothing', async (t) => {
+test.serial('a client inside a faith prefix gets no answer', async (t) => {
   await using faith = await router.create({ prefixes: ['2001:db8::/32'] })
   await faith.listen({ port: 80 }, 'here')
   await probe('syns', { address: '2001:db8:c000:221::', count: many })
@@ -174,16 +171,19 @@ test.serial('a client inside a faith prefix gets nothing', async (t) => {
   t.like(await balanced(faith), { given: 0 })
 })
 
-test.serial('what is routed to the interface from outside its prefixes gets nothing', async (t) => {
-  await using faith = await router.create()
-  await faith.listen({ port: 80 }, 'here')
-  await lab.router.run('ip', ['-6', 'route', 'add', '2001:db8:ffff::/48', 'dev', 'faith0'])
-  await probe('syns', { address: '2001:db8:ffff::1', count: many })
-  await waitFor('the SYNs', async () => (await dropped(faith, 'martian')) >= many)
-  t.like(await balanced(faith), { given: 0 })
-})
+test.serial(
+  'a packet routed to the interface from outside its prefixes gets no answer',
+  async (t) => {
+    await using faith = await router.create()
+    await faith.listen({ port: 80 }, 'here')
+    await lab.router.run('ip', ['-6', 'route', 'add', '2001:db8:ffff::/48', 'dev', 'faith0'])
+    await probe('syns', { address: '2001:db8:ffff::1', count: many })
+    await waitFor('the SYNs', async () => (await dropped(faith, 'martian')) >= many)
+    t.like(await balanced(faith), { given: 0 })
+  },
+)
 
-test.serial('IPv4 that is routed to the interface is malformed', async (t) => {
+test.serial('IPv4 routed to the interface is malformed', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 }, 'here')
   await lab.router.run('ip', ['-4', 'route', 'add', '203.0.113.0/24', 'dev', 'faith0'])
@@ -193,40 +193,43 @@ test.serial('IPv4 that is routed to the interface is malformed', async (t) => {
   t.like(await balanced(faith), { given: 0 })
 })
 
-test.serial('garbage from the network is dropped and counted, and nobody notices', async (t) => {
-  await using faith = await router.create()
-  await using listener = await faith.listen({ ports: 'all' })
-  await using dialled = await client.dial(server, 80)
-  await using accepted = await listener.accept()
+test.serial(
+  'garbage from the network is dropped and counted, and disturbs no connection',
+  async (t) => {
+    await using faith = await router.create()
+    await using listener = await faith.listen({ ports: 'all' })
+    await using dialled = await client.dial(server, 80)
+    await using accepted = await listener.accept()
 
-  await faith.watch('drop')
-  const bytes = 16 * 2 ** 20
-  const transfer = Promise.all([dialled.send('up', bytes), accepted.receive(bytes)])
-  const { kinds } = await garbage(lab.client, { address: server, port: 79, count: 300 })
-  await balanced(faith)
-  const { drops } = await faith.stats()
-  const sent = (kind: string) => kinds[`host_${kind}`] ?? 0
-  t.true(sent('truncated_tcp') > 0 && (drops['malformed'] ?? 0) >= sent('truncated_tcp'))
-  t.true((drops['extension'] ?? 0) > 0)
-  t.true((drops['fragment'] ?? 0) >= sent('first_fragment_without_transport'))
-  t.true((drops['icmp'] ?? 0) > 0)
-  t.true((drops['unsupported'] ?? 0) > 0)
+    await faith.watch('drop')
+    const bytes = 16 * 2 ** 20
+    const transfer = Promise.all([dialled.send('up', bytes), accepted.receive(bytes)])
+    const { kinds } = await garbage(lab.client, { address: server, port: 79, count: 300 })
+    await balanced(faith)
+    const { drops } = await faith.stats()
+    const sent = (kind: string) => kinds[`host_${kind}`] ?? 0
+    t.true(sent('truncated_tcp') > 0 && (drops['malformed'] ?? 0) >= sent('truncated_tcp'))
+    t.true((drops['extension'] ?? 0) > 0)
+    t.true((drops['fragment'] ?? 0) >= sent('first_fragment_without_transport'))
+    t.true((drops['icmp'] ?? 0) > 0)
+    t.true((drops['unsupported'] ?? 0) > 0)
 
-  const [sha256, arrived] = await transfer
-  t.deepEqual(arrived, { bytes, sha256 })
-  await waitFor('all of it to be told, by the same reasons', async () => {
-    const { drop: events } = await faith.told()
-    const sum = (reason: FaithDropReason) =>
-      events.reduce((packets, event) => packets + (event.packets[reason] ?? 0), 0)
-    const reasons = ['malformed', 'extension', 'fragment', 'icmp', 'unsupported'] as const
-    return reasons.every((reason) => sum(reason) >= drops[reason])
-  })
-  await using another = await client.dial(server, 81)
-  t.truthy(another)
-})
+    const [sha256, arrived] = await transfer
+    t.deepEqual(arrived, { bytes, sha256 })
+    await waitFor('all of it to be told, by the same reasons', async () => {
+      const { drop: events } = await faith.told()
+      const sum = (reason: FaithDropReason) =>
+        events.reduce((packets, event) => packets + (event.packets[reason] ?? 0), 0)
+      const reasons = ['malformed', 'extension', 'fragment', 'icmp', 'unsupported'] as const
+      return reasons.every((reason) => sum(reason) >= drops[reason])
+    })
+    await using another = await client.dial(server, 81)
+    t.truthy(another)
+  },
+)
 
 test.serial(
-  'garbage written to the device is dropped and counted, and nobody notices',
+  'garbage written to the device is dropped and counted, and disturbs no connection',
   async (t) => {
     await using faith = await router.create()
     await using listener = await faith.listen({ ports: 'all' })
@@ -250,7 +253,7 @@ test.serial(
   },
 )
 
-test.serial('a SYN that comes again while it is held is dropped', async (t) => {
+test.serial('a repeated SYN is dropped while the first is held', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.route({ ports: 'all' }, { verdicts: {}, waits: [80] })
   await probe('syns')
@@ -263,8 +266,8 @@ test.serial('a SYN that comes again while it is held is dropped', async (t) => {
 })
 
 for (const shortcut of [true, false]) {
-  const how = shortcut ? 'by the shortcut where there is one' : 'without shortcut'
-  test.serial(`what comes from a prefix that was deleted is dropped, ${how}`, async (t) => {
+  const how = shortcut ? 'with the shortcut if there is one' : 'without shortcut'
+  test.serial(`segments from a deleted prefix are dropped, ${how}`, async (t) => {
     const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48']
     await using faith = await router.create({ prefixes, shortcut })
     await using listener = await faith.listen({ port: 80 })
@@ -274,7 +277,7 @@ for (const shortcut of [true, false]) {
     await faith.deletePrefix('64:ff9b::/96')
     const { returned } = await faith.stats()
     await accepted.write('anyone there?\n')
-    await waitFor('it to be dropped', async () => (await dropped(faith, 'outbound')) > 0)
+    await waitFor('the segment to be dropped', async () => (await dropped(faith, 'outbound')) > 0)
     t.deepEqual((await faith.stats()).returned, returned)
     t.like(await dialled.look(), { bytesRead: 0 })
   })

@@ -18,7 +18,7 @@ test.before(async () => {
   client = Sockets.of(lab.client)
   await Promise.all([
     lab.server.echo({ port: 7 }),
-    // Whatever is relayed, there is a server for it, so that who is refused was not relayed.
+    // Redirects every port of the server to a listener, so that a refused client was not relayed.
     nft(
       lab.server,
       `table ip echo {
@@ -35,13 +35,13 @@ test.after.always(() => lab.close())
 
 let places = 0
 
-/** An interface and a prefix that no other test has. */
+/** Gives the test an interface and a prefix of its own. */
 function freshPlace() {
   places += 1
   return { name: `command${places}`, prefix: `3fff:${places}::` }
 }
 
-/** A faithd of the test's own. */
+/** Starts a faithd for this test. */
 async function start(...args: string[]): Promise<Faithd> {
   return await startFaithd(lab, [...permitted, ...args], 'by itself', freshPlace())
 }
@@ -51,7 +51,7 @@ async function ip(...args: string[]): Promise<string> {
   return stdout
 }
 
-test('-h and --help print how to use it', async (t) => {
+test('-h and --help print the usage', async (t) => {
   for (const option of ['-h', '--help']) {
     const { code, stdout, stderr } = await runFaithd(lab, [option])
     t.is(code, 0)
@@ -77,7 +77,7 @@ for (const [service, relayed, refused] of [
   ['telnet,25,8000-8001,65535', [23, 25, 8000, 8001, 65_535], [22, 24, 26, 8002, 65_534]],
   ['all', [1, 22, 6999, 8000, 65_535], []],
 ] as const) {
-  test(`faithd ${service} relays that, and refuses the rest itself`, async (t) => {
+  test(`faithd ${service} relays that service, and refuses other ports itself`, async (t) => {
     const faithd = await start(service)
     t.deepEqual(await client.dialAll(faithd.address(), relayed), { connected: relayed.length })
     const expected = refused.length === 0 ? {} : { ECONNREFUSED: refused.length }
@@ -96,7 +96,7 @@ test('without a service every port is relayed', async (t) => {
   t.deepEqual(await client.dialAll(faithd.address(), [1, 80, 65_535]), { connected: 3 })
 })
 
-test('-i names the interface, and -P gives it a prefix, time and again', async (t) => {
+test('-i names the interface, and each -P adds a prefix', async (t) => {
   const prefixes = ['3fff:a1::/96', '3fff:a2::/64', '3fff:a3::/32']
   const args = ['-k', '-i', 'some-name', ...prefixes.flatMap((prefix) => ['-P', prefix])]
   const faithd = await lab.router.faithd(args)
@@ -106,7 +106,7 @@ test('-i names the interface, and -P gives it a prefix, time and again', async (
   await faithd.stop()
 })
 
-test('without -P and -i it is 64:ff9b::/96 on faith0', async (t) => {
+test('the defaults are 64:ff9b::/96 and faith0', async (t) => {
   const faithd = await lab.router.faithd(['-k', ...permitted])
   t.regex(await ip('route', 'show', 'dev', 'faith0'), /^64:ff9b::\/96 /m)
   t.is(await client.dial(`64:ff9b::${addresses.server}`, 80).outcome(), 'connected')
@@ -121,7 +121,7 @@ test('--unsupported unreachable answers UDP at once, --unsupported drop does not
   t.like(await udp(lab.client, nothing), { code: 'ETIMEDOUT' })
 })
 
-test('with --no-routes the routes are the administrator’s', async (t) => {
+test('with --no-routes the administrator sets the routes', async (t) => {
   const faithd = await start('--no-routes')
   t.notRegex(await ip('route', 'show', 'dev', faithd.name), /3fff/)
   t.is(await client.dial(faithd.address(), 80).outcome(), 'ENETUNREACH')
@@ -136,7 +136,7 @@ test('with --no-routes the routes are the administrator’s', async (t) => {
   t.is(await client.dial(faithd.address(), 80).outcome(), 'ENETUNREACH')
 })
 
-test('-d tells more', async (t) => {
+test('-d logs more', async (t) => {
   const place = freshPlace()
   const args = ['-k', '-i', place.name, '-P', `${place.prefix}/96`]
   const quiet = await lab.router.faithd(args)
@@ -147,7 +147,7 @@ test('-d tells more', async (t) => {
   t.regex(talkative.stderr, /DEBUG: options: .*"keepfaith":true/)
 })
 
-/** What is wrong, and what faithd ends with and says of it. */
+/** Wrong command lines, with the exit code and message of faithd. */
 const failures: [what: string, args: string[], code: number, says: RegExp][] = [
   ['an unknown option', ['--frobnicate'], 64, /unknown option '--frobnicate'/],
   ['an option without its value', ['-i'], 64, /-i: argument missing: NAME/],
@@ -185,11 +185,11 @@ for (const [what, args, code, says] of failures) {
   })
 }
 
-test('without -k faithd ends with 78 and says what to do', async (t) => {
+test('without -k faithd ends with 78, and its error gives the remedy', async (t) => {
   assertFailure(t, await runFaithd(lab, []), 78, /keepfaith is 0.*-k/)
 })
 
-test('without /dev/net/tun faithd ends with 69 and says what to do', async (t) => {
+test('without /dev/net/tun faithd ends with 69, and its error gives the remedy', async (t) => {
   const hide = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/net && exec "$@"', 'sh']
   const failed = await runFaithd(lab, ['-k', '-i', freshPlace().name], hide)
   assertFailure(t, failed, 69, /command\d+: \/dev\/net\/tun: No such file.*modprobe tun/)
@@ -197,7 +197,7 @@ test('without /dev/net/tun faithd ends with 69 and says what to do', async (t) =
 
 for (const capability of ['net_admin', 'sys_admin']) {
   const name = `CAP_${capability.toUpperCase()}`
-  test(`without ${name} faithd ends with 77 and names it`, async (t) => {
+  test(`without ${name} faithd ends with 77, and its error names the capability`, async (t) => {
     const without = ['setpriv', `--inh-caps=-${capability}`, `--bounding-set=-${capability}`]
     const { name: device } = freshPlace()
     const failed = await runFaithd(lab, ['-k', '-i', device], without)

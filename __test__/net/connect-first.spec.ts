@@ -11,7 +11,7 @@ const banner = '220 mail.example ESMTP\r\n'
 
 let lab: Lab
 let faithds: Record<Steering, Faithd>
-/** The other way: the client is answered before the server is. */
+/** A faithd without connect-first: it answers the client before the server answers. */
 let acceptFirst: Faithd
 let client: Sockets
 let server: Sockets
@@ -36,7 +36,7 @@ function freshPort(): number {
   return ports
 }
 
-/** Has the server ignore a port until `answer` is called, and counts what it and the client see of it. */
+/** Makes the server ignore a port until `answer` is called, and counts the SYNs at the client and at the server. */
 async function silence(port: number) {
   const table = `inet silence${port}`
   await nft(
@@ -60,7 +60,7 @@ async function silence(port: number) {
     }`,
   )
   return {
-    /** Waits until both legs have sent their SYN again. */
+    /** Waits until both legs have repeated their SYN. */
     async isAskedAgain(): Promise<void> {
       await waitFor('the SYNs to be repeated', async () => {
         const counts = [packets(lab.client, table, 'asked'), packets(lab.server, table, 'ignored')]
@@ -72,13 +72,13 @@ async function silence(port: number) {
 }
 
 for (const [steering, too] of steerings) {
-  test(`a server that speaks first is heard, ssh's banner for one${too}`, async (t) => {
+  test(`a server that speaks first is heard, such as sshd with its banner${too}`, async (t) => {
     const nc = lab.client.spawn('nc', [faithds[steering].address(), '22'])
     t.regex(await nc.line(/./), /^SSH-2\.0-OpenSSH_/)
     await nc.stop()
   })
 
-  test(`a server that speaks first and leaves at once is heard to the end${too}`, async (t) => {
+  test(`a client gets everything from a server that speaks first and leaves at once${too}`, async (t) => {
     const faithd = faithds[steering]
     const port = freshPort()
     await server.listen(port, { greet: banner, leave: 'end' })
@@ -97,16 +97,16 @@ for (const [steering, too] of steerings) {
     }
   })
 
-  test(`a server that resets at once is not taken for one that ends${too}`, async (t) => {
+  test(`an immediate reset by the server does not look like an end${too}`, async (t) => {
     const port = freshPort()
     await server.listen(port, { leave: 'reset' })
     const near = client.dial(faithds[steering].address(), port)
-    // Refused, when the reset was there before anybody had looked at the connection.
+    // The client sees a refusal if the reset came before faithd looked at the connection.
     await near.sees('ECONN(?:RESET|REFUSED)')
     t.false(near.history.includes('end'))
   })
 
-  test(`a client waits until its server answers, and is connected once${too}`, async (t) => {
+  test(`a client waits until its server answers, and connects once${too}`, async (t) => {
     const faithd = faithds[steering]
     const port = freshPort()
     const silent = await silence(port)
@@ -127,7 +127,7 @@ for (const [steering, too] of steerings) {
     t.is(listening.accepted, 1)
   })
 
-  test(`a client whose handshake lost a packet is connected, and its server once${too}`, async (t) => {
+  test(`a client whose handshake lost a packet connects, and its server once${too}`, async (t) => {
     const faithd = faithds[steering]
     const port = freshPort()
     const table = `inet lossy${port}`
@@ -167,14 +167,14 @@ for (const [steering, too] of steerings) {
     const near = client.dial(faithd.address(), port)
     await silent.isAskedAgain()
     near.resets()
-    // Its program takes orders one by one, so it is gone when this is answered.
+    // Its program carries out orders in turn, so the client is gone when this one is answered.
     await near.status()
     await silent.answer()
 
-    // Its answer to the SYN-ACK, which comes too late, is a RST: in time for the server's program not to hear of it at
-    // all, unless a busy machine took 200 ms for it.
+    // The client answers the late SYN-ACK with a RST. This comes before the server's program hears of the connection,
+    // unless a busy machine needs 200 ms for it.
     t.like(await faithd.refusalTo(port), { reason: 'client-reset', cause: 'client-gave-up' })
-    await waitFor('nothing of it to be left at the server', async () => {
+    await waitFor('the server to have no trace of it', async () => {
       const all = ['-Htan', 'exclude', 'listening', `sport = :${port}`]
       return (await lab.server.run('ss', all)).stdout === ''
     })
@@ -202,12 +202,12 @@ for (const [steering, too] of steerings) {
     await silent.answer()
 
     const far = await listening.accept()
-    // It may be on its way as long as handshakes take on bad networks.
+    // Waits as long as a handshake may take on a bad network.
     await far.sees('ECONNRESET', { timeout: 45_000 })
     t.like(await faithd.refusalTo(port), { reason: 'aborted', cause: 'no-handshake' })
   })
 
-  test(`a client with two addresses goes on to the one that works${too}`, async (t) => {
+  test(`a client with two addresses falls back to the one that works${too}`, async (t) => {
     const faithd = faithds[steering]
     const port = freshPort()
     await nft(
@@ -232,7 +232,7 @@ for (const [steering, too] of steerings) {
   })
 }
 
-test('a client whose server is silent is answered by nothing, and nothing is left of it', async (t) => {
+test('a client of a silent server gets no answer, and leaves nothing behind', async (t) => {
   const args = [...permitted, '--connect-timeout', '1']
   const faithd = await startFaithd(lab, args, 'by itself', { name: 'faith3', prefix: '3fff:66::' })
   const port = freshPort()
@@ -250,7 +250,7 @@ test('a client whose server is silent is answered by nothing, and nothing is lef
   const { descriptors } = faithd
   const near = client.dial(faithd.address(), port)
   t.like(await faithd.refusalTo(port), { reason: 'connect-timeout' })
-  await waitFor('nothing to be left', () => faithd.descriptors <= descriptors)
+  await waitFor('the descriptors to be closed', () => faithd.descriptors <= descriptors)
   t.is(await packets(lab.client, 'inet answers', 'answers'), 0)
   t.deepEqual(near.history, [])
 })
@@ -281,7 +281,7 @@ test('without connect-first, a client whose destination is denied is reset', asy
   t.like(await acceptFirst.refusalTo(port), { reason: 'denied' })
 })
 
-test('without connect-first, what a client says before its server answers is not lost', async (t) => {
+test('without connect-first, early bytes of a client are not lost', async (t) => {
   const port = freshPort()
   const listening = await server.listen(port)
   const near = await client.connect(acceptFirst.address(), port)

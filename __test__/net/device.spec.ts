@@ -1,4 +1,4 @@
-/** What an administrator may do to the device of an interface, as ip(8) does it, while connections go through it. */
+/** Changes that an administrator makes to the interface's device with ip(8), while connections go through it. */
 import test from 'ava'
 import { captured, waitFor, type Host } from '../../lab/index.js'
 import { stage } from '../programs/stage.js'
@@ -14,9 +14,9 @@ async function ip(host: Host, ...args: string[]): Promise<string> {
 }
 
 for (const shortcut of [true, false]) {
-  const how = shortcut ? 'by the shortcut where there is one' : 'without shortcut'
+  const how = shortcut ? 'with the shortcut if there is one' : 'without shortcut'
 
-  test.serial(`connections outlive an interface that is down for a moment, ${how}`, async (t) => {
+  test.serial(`connections survive while the interface is down for a moment, ${how}`, async (t) => {
     await using faith = await router.create({ shortcut })
     await using listener = await faith.listen({ port: 80 })
     await using dialled = await client.dial(server, 80)
@@ -34,12 +34,12 @@ for (const shortcut of [true, false]) {
     t.is(await accepted.line(), 'I am')
   })
 
-  test.serial(`an interface that is renamed captures as before, ${how}`, async (t) => {
+  test.serial(`a renamed interface captures as before, ${how}`, async (t) => {
     await using faith = await router.create({ shortcut })
     await using listener = await faith.listen({ port: 80 })
     await using dialled = await client.dial(server, 80)
     await using accepted = await listener.accept()
-    // Before Linux 6.2 it has to be down for that.
+    // Sets the device down first, which Linux before 6.2 requires for a new name.
     await ip(lab.router, 'link', 'set', 'faith0', 'down')
     await ip(lab.router, 'link', 'set', 'faith0', 'name', 'caught0')
     await ip(lab.router, 'link', 'set', 'caught0', 'up')
@@ -63,7 +63,7 @@ for (const shortcut of [true, false]) {
     await ip(lab.router, 'link', 'set', 'faith0', 'netns', lab.client.namespace)
     await ip(lab.client, 'link', 'set', 'faith0', 'up')
     await ip(lab.client, 'route', 'add', '64:ff9b::/96', 'dev', 'faith0')
-    await waitFor('the shortcut to be left', async () => !(await faith.stats()).shortcut)
+    await waitFor('the shortcut to be disabled', async () => !(await faith.stats()).shortcut)
     await dialled.write('here I am\n')
     t.is(await accepted.line(), 'here I am')
     await accepted.write('so you are\n')

@@ -1,6 +1,7 @@
 /**
- * Every example of the README and of TSDoc runs, as its reader would paste it: nothing goes uncaught, and whoever dials
- * what it serves is answered, by it or by the server behind. None is named here: what is added runs as well.
+ * Runs every example of the README and of TSDoc as its reader would paste it. No error stays uncaught, and every client
+ * of a served port gets an answer, from the example or from the server behind it. The examples are found by search, so
+ * new ones run as well.
  */
 import test from 'ava'
 import ts from 'typescript'
@@ -14,7 +15,7 @@ const [one, other, lonely] = await Promise.all([
 ])
 test.after.always(() => Promise.all([one, other, lonely].map((stage) => stage.close())))
 
-/** What an example may say: its texts, with anything where it has placeholders. */
+/** Texts that an example may send, as patterns; a placeholder matches anything. */
 function textsOf(code: string): RegExp[] {
   const texts: RegExp[] = []
   const visit = (node: ts.Node): void => {
@@ -35,21 +36,21 @@ function pattern(pieces: string[]): RegExp {
   return new RegExp(`^${escaped.join('(?!undefined)[^\\n]+')}$`)
 }
 
-/** What is wrong with how an example went. */
+/** The faults of an example's run. */
 function faults(code: string, outcome: Outcome): string[] {
   const { stderr, lasted, endsItself, exit, leaks } = outcome
   const found: string[] = []
   const isWell = exit.code === 0 || (lasted && !endsItself && exit.signal === 'SIGTERM')
-  if (!isWell) found.push(`it ended with ${exit.signal ?? exit.code}`)
-  if (goesOn(code) && !lasted) found.push('it did not go on')
-  if (/^Node\.js v|Warning:/m.test(stderr)) found.push('something was uncaught')
-  if (stderr !== '' && !/console\.(?:error|warn)/.test(code)) found.push('it complained')
-  if (/\bundefined\b/.test(outcome.stdout)) found.push('it printed undefined')
+  if (!isWell) found.push(`ended with ${exit.signal ?? exit.code}`)
+  if (goesOn(code) && !lasted) found.push('did not go on')
+  if (/^Node\.js v|Warning:/m.test(stderr)) found.push('left an error uncaught')
+  if (stderr !== '' && !/console\.(?:error|warn)/.test(code)) found.push('wrote to standard error')
+  if (/\bundefined\b/.test(outcome.stdout)) found.push('printed undefined')
   for (const [port, left] of leaks) found.push(`port ${port} has leaked ${left} descriptors`)
   return found.length > 0 ? [...found, stderr, outcome.stdout] : []
 }
 
-/** Which of the ports that it serves give no answer, or one that nobody has said. */
+/** Served ports without an answer, or with an unexpected one. */
 function unanswered(code: string, { answers }: Outcome): string[] {
   const texts = [...textsOf(code), pattern([greeting])]
   return [...answers]
@@ -63,7 +64,7 @@ for (const [index, { where, code }] of examples.entries()) {
     const outcome = await (index % 2 === 0 ? one : other).perform(code)
     t.deepEqual([...faults(code, outcome), ...unanswered(code, outcome)], [])
     if (![...outcome.answers.values()].includes(greeting)) return
-    t.deepEqual(faults(code, await lonely.perform(code)), [], 'where its servers refuse')
+    t.deepEqual(faults(code, await lonely.perform(code)), [], 'with servers that refuse')
   })
 }
 
@@ -78,7 +79,7 @@ test('an example that leaks a descriptor per client is found', async (t) => {
 })
 
 const wrong = {
-  'that rejects': "void Promise.reject(new Error('nobody hears'))",
+  'that rejects': "void Promise.reject(new Error('unheard'))",
   'that fails': 'const faith = await createFaithInterface()\nawait faith.listen({ port: 80 })',
   'whose server may not refuse': `listener.on('connection', (socket) => {
   void socket.spliceTo({ host: '192.0.2.1', port: 80, allowAny: true })
@@ -91,7 +92,7 @@ for (const [what, code] of Object.entries(wrong)) {
   })
 }
 
-test('an example that says what it does not know is found', async (t) => {
+test('an example with an unexpected answer is found', async (t) => {
   const code = `listener.on('connection', (socket) => {
   socket.on('error', () => socket.destroy()).resume()
   socket.end(\`to \${socket.nothing}\\n\`)

@@ -1,6 +1,6 @@
 /**
- * Clients of a relay get what sessions that have ended sent them, although their link takes its time and faithd ends; those
- * that do not get it are told by a reset.
+ * Clients on slow links still get the bytes of ended sessions when faithd ends. A client that does not get them all
+ * gets a reset.
  */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -17,7 +17,7 @@ const paths = [
   ['by the pump', ['--no-shortcut']],
 ] as const
 const large = 1_000_000
-/** What takes each link some seconds, and is not all on its way at once. */
+/** Bytes that take some seconds on each link, more than are ever on their way at once. */
 const enough = { 'a patient link': large, 'a lossy link': 400_000 } as const
 
 for (const [path, args] of paths) {
@@ -29,7 +29,7 @@ for (const [path, args] of paths) {
       const download = await Download.begin(stage.lab.client, { half: true })
       await send()
       t.is((await faithd.sessionTo(80)).reason, 'closed')
-      if (bytes === large) t.true(download.bytes < bytes, 'a good part is on its way')
+      if (bytes === large) t.true(download.bytes < bytes, 'some bytes are still on their way')
 
       faithd.process.kill('SIGTERM')
 
@@ -38,7 +38,7 @@ for (const [path, args] of paths) {
     })
   }
 
-  test.serial(`a client that does not get all within --drain is reset, ${path}`, async (t) => {
+  test.serial(`a client that misses bytes after --drain is reset, ${path}`, async (t) => {
     await using stage = await narrowStage('a patient link')
     const faithd = await startFaithd(stage.lab, [...permitted, '--drain', '0.2', ...args])
     const listening = await stage.servers.listen(80)
@@ -47,7 +47,7 @@ for (const [path, args] of paths) {
     await far.hears('hello')
     await far.sees('end')
     stage.clientLink.kill('SIGSTOP')
-    // Fits into the socket to the client, but not into the first congestion window.
+    // This fits into the socket to the client, but not into the first congestion window.
     far.says('z'.repeat(20_000))
     far.ends()
     t.is((await faithd.sessionTo(80)).reason, 'closed')
@@ -63,7 +63,7 @@ for (const [path, args] of paths) {
   })
 
   for (const link of Object.keys(links) as (keyof typeof links)[]) {
-    test.serial(`a session that is aborted resets its client, ${path}, on ${link}`, async (t) => {
+    test.serial(`an aborted session resets its client, ${path}, on ${link}`, async (t) => {
       await using stage = await narrowStage(link)
       const faithd = await startFaithd(stage.lab, [...permitted, '--drain', '0.2', ...args])
       const send = await stage.serve(enough[link], 'goes on')
@@ -99,7 +99,7 @@ for (const [path, args] of paths) {
         t.deepEqual(await faithd.end(), { code: 69, signal: null })
         t.is((await open.outcome()).end, 'ECONNRESET')
         await far.sees('(?:ECONNRESET|EPIPE)')
-        // All of it may have been in the queue of the link.
+        // The link's queue may have held all of it.
         const { bytes, end } = await ended.outcome()
         t.is(end, bytes === enough[link] ? 'end' : 'ECONNRESET')
       },
@@ -108,7 +108,7 @@ for (const [path, args] of paths) {
 }
 
 for (const error of ['EPERM', 'EACCES', 'EPROTONOSUPPORT']) {
-  test.serial(`where sock_diag(7) gives ${error}, the last bytes arrive as well`, async (t) => {
+  test.serial(`the last bytes arrive even if sock_diag(7) fails with ${error}`, async (t) => {
     await using stage = await narrowStage('a patient link')
     const args = [...permitted, '--drain', '30']
     const faithd = await startWrapped(stage.lab, [withoutSockDiag, error], args)
@@ -116,7 +116,7 @@ for (const error of ['EPERM', 'EACCES', 'EPROTONOSUPPORT']) {
     const download = await Download.begin(stage.lab.client, { half: true })
     await send()
     t.is((await faithd.sessionTo(80)).reason, 'closed')
-    t.true(download.bytes < large, 'a good part is on its way')
+    t.true(download.bytes < large, 'some bytes are still on their way')
 
     faithd.process.kill('SIGTERM')
 
@@ -127,7 +127,7 @@ for (const error of ['EPERM', 'EACCES', 'EPROTONOSUPPORT']) {
 }
 
 test.serial(
-  'what a client has sent last reaches a server on a slow link after faithd has ended',
+  'the last bytes of a client reach a server on a slow link after faithd has ended',
   async (t) => {
     await using lab = await createLab()
     await narrowServer(lab, links['a patient link'])

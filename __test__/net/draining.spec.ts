@@ -1,4 +1,4 @@
-/** Interfaces that wait for their clients, as many as there are threads for what blocks, keep nothing else waiting. */
+/** Interfaces that wait for their clients block nothing else, even as many as there are blocking threads. */
 import test from 'ava'
 import { nft } from '../fixtures/nft.js'
 import { stage } from '../programs/stage.js'
@@ -18,7 +18,7 @@ test('an interface can be changed and listened on while others wait for their cl
       return { faith, accepted: await listener.accept() }
     }),
   )
-  // The clients acknowledge nothing any more.
+  // Stops the client's acknowledgements.
   await nft(
     lab.client,
     `table ip6 deaf {

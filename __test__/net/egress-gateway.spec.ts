@@ -1,4 +1,4 @@
-/** examples/egress-gateway.mjs does what it says, to sandboxes that have no other way out. */
+/** Tests examples/egress-gateway.mjs with sandboxes that have no other way out. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -8,7 +8,7 @@ import type { Host } from '../../lab/index.js'
 import { type Example, startExample } from '../fixtures/examples.js'
 import { Sockets } from '../fixtures/sockets.js'
 
-/** Sandboxes by their addresses, and what each dials: the first two are of one /64. */
+/** Sandboxes by address, each with the server it dials. The first two share a /64. */
 const sandboxes = [
   [addresses.client, addresses.server],
   ['2001:db8:1::77', '198.51.100.4'],
@@ -16,7 +16,7 @@ const sandboxes = [
   ['2001:db8:a::2', '198.51.100.5'],
 ] as const
 const [[, one], [, sibling], [, other], [, another]] = sandboxes
-/** An address of the public internet, which the lab's server has. */
+/** A public Internet address, which the lab's server has. */
 const publicly = '93.184.215.14'
 
 const lab = await createLab()
@@ -67,7 +67,7 @@ const cutOff = (gateway: Example, prefix: string) =>
 
 let ports = 7900
 
-/** A connection through the gateway, of which both ends are at hand. */
+/** A connection through the gateway, with both ends at hand. */
 async function connection(ipv4: string) {
   ports += 1
   const listening = await servers.listen(ports)
@@ -75,7 +75,7 @@ async function connection(ipv4: string) {
   return { port: ports, near, far: await listening.accept() }
 }
 
-/** A whole session that carries as many bytes up. */
+/** Carries that many bytes up in one session. */
 async function carry(ipv4: string, bytes: number): Promise<void> {
   const { near, far } = await connection(ipv4)
   near.says('x'.repeat(bytes))
@@ -85,7 +85,7 @@ async function carry(ipv4: string, bytes: number): Promise<void> {
   await near.sees('end')
 }
 
-test.serial('what a rule names is reached, and everything else is prohibited', async (t) => {
+test.serial('destinations of the rules are reachable, and all others are prohibited', async (t) => {
   await using gateway = await start(`${one}/32:8001,8003-8004`, `${other}:8002`)
   const listening = [8001, 8002, 8003, 8004, 8005].map((port) => servers.listen(port))
   await Promise.all([...listening, Sockets.of(lab.router).listen(8001)])
@@ -99,7 +99,7 @@ test.serial('what a rule names is reached, and everything else is prohibited', a
     t.is(await dial(address, 8001), 'EACCES', address)
   }
   t.is((await udp(lab.client, { address: captured(one), port: 8001 })).code, 'EACCES')
-  t.is(await client.dial('2001:db8:64::1', 8001).outcome(), 'ENETUNREACH', 'and no other way')
+  t.is(await client.dial('2001:db8:64::1', 8001).outcome(), 'ENETUNREACH', 'no other way out')
   t.like(await gateway.process.stop('SIGTERM'), { code: 0 })
 })
 
@@ -112,7 +112,7 @@ test.serial('a rule for everything opens neither the router nor private networks
   }
 })
 
-test.serial('each session and each refusal is a line, and so is what came of all', async (t) => {
+test.serial('each session and each refusal is a log line, and so are the totals', async (t) => {
   await using gateway = await start(`${one}:7000-7999`)
   const { port, near, far } = await connection(one)
   near.says('hello')
@@ -140,7 +140,7 @@ test.serial('each session and each refusal is a line, and so is what came of all
 })
 
 test.serial(
-  'a sandbox that has used up its quota is cut off, all of it and no other',
+  'a sandbox that has used up its quota is cut off completely, and no other is',
   async (t) => {
     const rules = [one, sibling, other].map((ipv4) => `${ipv4}:7000-7999`)
     await using gateway = await start('--quota', '100000', ...rules)
@@ -169,13 +169,13 @@ test.serial(
   },
 )
 
-test.serial('the quota is of all sessions together, each byte counted once', async (t) => {
+test.serial('the quota covers all sessions together, and counts each byte once', async (t) => {
   const rules = [one, other, another].map((ipv4) => `${ipv4}:7000-7999`)
   await using gateway = await start('--quota', '100000', ...rules)
   const { near, far } = await connection(one)
   near.says('x'.repeat(60_000))
   await waitFor('them', async () => (await far.status()).received === 60_000)
-  // When these two are cut off, it was counted of the first as well: while it went on, and after its end.
+  // When these two are cut off, the first session has been counted both while it ran and after its end.
   await carry(other, 100_001)
   await cutOff(gateway, '2001:db8:9:0::/64')
   near.ends()
@@ -192,7 +192,7 @@ test.serial('the quota is of all sessions together, each byte counted once', asy
   await cutOff(gateway, '2001:db8:1:0::/64')
 })
 
-/** Starts the gateway with names of its own. */
+/** Starts the gateway with a hosts file of its own. */
 async function startWithNames(names: string, ...args: string[]) {
   const hosts = join(lab.directory, 'hosts')
   writeFileSync(hosts, names)
@@ -206,7 +206,7 @@ async function startWithNames(names: string, ...args: string[]) {
   return { gateway, rename, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
 }
 
-test.serial('a name stands for all of its addresses', async (t) => {
+test.serial('a name stands for all its addresses', async (t) => {
   const names = `${one} faith.test\n${other} faith.test\n${sibling} other.test\n`
   await using _ = await startWithNames(names, 'faith.test:8007')
   await servers.listen(8007)
@@ -215,7 +215,7 @@ test.serial('a name stands for all of its addresses', async (t) => {
   t.is(await dial(sibling, 8007), 'EACCES')
 })
 
-test.serial('and for others when it has others, without an end to sessions', async (t) => {
+test.serial('a name follows changes of its addresses, and no session ends', async (t) => {
   await using run = await startWithNames(`${one} faith.test\n`, 'faith.test:7000-7999')
   const { port, near, far } = await connection(one)
   run.rename(`${other} faith.test\n`)
@@ -226,7 +226,7 @@ test.serial('and for others when it has others, without an end to sessions', asy
   await far.hears('still here')
 })
 
-test.serial("a name that is nobody's opens nothing, until it is somebody's", async (t) => {
+test.serial('an unknown name opens nothing until it is known', async (t) => {
   await using run = await startWithNames('127.0.0.1 localhost\n', 'faith.test:8008')
   await servers.listen(8008)
   await run.gateway.logs<Line>(({ event, host }) => event === 'unknown' && host === 'faith.test')
@@ -236,7 +236,7 @@ test.serial("a name that is nobody's opens nothing, until it is somebody's", asy
   t.is(await dial(publicly, 8008), 'connected')
 })
 
-test.serial('when it ends, its sandboxes are told', async (t) => {
+test.serial('an ending gateway resets its sandboxes’ connections', async (t) => {
   await using gateway = await start(`${one}:7000-7999`)
   const { near, far } = await connection(one)
   t.like(await gateway.process.stop('SIGTERM'), { code: 0 })

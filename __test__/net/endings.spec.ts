@@ -12,19 +12,19 @@ let faithds: Record<Steering, Faithd>
 let client: Sockets
 let server: Sockets
 
-/** IPv4 addresses that cannot be reached, each for a reason of its own. */
+/** IPv4 addresses that cannot be reached, each for another reason. */
 const away = {
   /** The router has no route. */
   noRoute: '203.0.113.1',
-  /** On the link to the server, and nobody answers for it. */
+  /** No host on the link to the server answers for it. */
   nobody: '198.51.100.99',
-  /** The server, which the router takes for the way there, has no route. */
+  /** The router forwards to the server, which has no route. */
   noRouteBeyond: '192.0.2.1',
-  /** The server says that it cannot be reached. */
+  /** The server answers that the host is unreachable. */
   nobodyBeyond: '192.0.2.2',
-  /** Forbidden in the router's own routing table. */
+  /** The router's own routing table forbids it. */
   forbidden: '198.51.100.66',
-  /** Private, and not permitted. */
+  /** A private address that is not permitted. */
   notPermitted: '10.0.0.1',
 } as const
 
@@ -43,7 +43,7 @@ test.before(async () => {
     ].map((line) => shell(lab.server, line)),
     shell(lab.router, `ip route add 192.0.2.0/24 via ${addresses.server}`),
     shell(lab.router, `ip route add prohibit ${away.forbidden}`),
-    // Well below the connect timeout: three questions, and nobody has answered.
+    // Keeps neighbour discovery well below the connect timeout: it fails after three requests.
     shell(lab.router, 'ip ntable change name arp_cache dev wan0 retrans 100'),
     nft(
       lab.server,
@@ -82,12 +82,12 @@ async function shell(host: Host, line: string): Promise<void> {
   if (code !== 0) throw new Error(`${line}: ${stderr}`)
 }
 
-/** Node takes a reset that it sees together with bytes for an end (uv__stream_io() of libuv). */
+/** Node reports a reset that it sees together with bytes as an end (uv__stream_io() of libuv). */
 const resetBehindBytes = '(?:ECONNRESET|end)'
 
 let ports = 7100
 
-/** A connection through faithd, with either end in hand, on a port of its own. */
+/** A connection through faithd on a port of its own, with both ends at hand. */
 async function connection(faithd: Faithd) {
   ports += 1
   const port = ports
@@ -97,7 +97,7 @@ async function connection(faithd: Faithd) {
   return { near, far, port, record: () => faithd.sessionTo(port) }
 }
 
-/** Waits until a host's connection is gone although its program has not closed it: only a reset does that. */
+/** Waits until the kernel has removed a connection that its program has not closed: only a reset does that. */
 async function isReset(host: Host, which: string): Promise<void> {
   await waitFor(`the connection with ${which} to be reset`, async () => {
     const { stdout } = await host.run('ss', ['-Htn', 'state', 'connected', which])
@@ -106,7 +106,7 @@ async function isReset(host: Host, which: string): Promise<void> {
 }
 
 for (const [steering, too] of steerings) {
-  test(`either side may end its stream and go on reading${too}`, async (t) => {
+  test(`either side can end its stream and still read${too}`, async (t) => {
     const faithd = faithds[steering]
     const { expected, clientFirst, serverFirst } = await halfClose(lab.client, {
       address: faithd.address(),
@@ -221,7 +221,7 @@ for (const [steering, too] of steerings) {
     t.like(await other.record(), { reason: 'client-reset' })
   })
 
-  test(`a server that refuses looks refused${too}`, async (t) => {
+  test(`a refusal by the server reaches the client as a refusal${too}`, async (t) => {
     const faithd = faithds[steering]
     t.is(await client.dial(faithd.address(), 9).outcome(), 'ECONNREFUSED')
     t.like(await faithd.refusalTo(9), { reason: 'refused' })
@@ -233,13 +233,13 @@ for (const [steering, too] of steerings) {
 
   for (const [what, ipv4, code, reason] of [
     ['a network without a route', away.noRoute, 'ENETUNREACH', 'unreachable'],
-    ['a host that does not answer for its address', away.nobody, 'EHOSTUNREACH', 'unreachable'],
+    ['a host without an answer to ARP', away.nobody, 'EHOSTUNREACH', 'unreachable'],
     ['a network that a router cannot reach', away.noRouteBeyond, 'ENETUNREACH', 'unreachable'],
     ['a host that a router cannot reach', away.nobodyBeyond, 'EHOSTUNREACH', 'unreachable'],
     ['a destination that the routing table forbids', away.forbidden, 'EACCES', 'denied'],
     ['a destination that is not permitted', away.notPermitted, 'EACCES', 'denied'],
   ] as const) {
-    test(`${what} looks ${code}${too}`, async (t) => {
+    test(`dialling ${what} fails with ${code}${too}`, async (t) => {
       const faithd = faithds[steering]
       t.is(await client.dial(faithd.address(ipv4), 80).outcome(), code)
       const record = await faithd.refusal(({ destination }) => destination.ipv4 === ipv4)
@@ -247,7 +247,7 @@ for (const [steering, too] of steerings) {
     })
   }
 
-  test(`a silent server is silence to the client, and leaves nothing${too}`, async (t) => {
+  test(`a silent server leaves its client unanswered, and leaves nothing behind${too}`, async (t) => {
     const faithd = faithds[steering]
     const near = client.dial(faithd.address(), silent)
 
@@ -264,7 +264,7 @@ for (const [steering, too] of steerings) {
     })
   })
 
-  test(`a session that carries nothing ends by the idle timeout, a busy one does not${too}`, async (t) => {
+  test(`the idle timeout ends an idle session, and no busy one${too}`, async (t) => {
     const place =
       steering === 'by itself'
         ? { name: 'idle0', prefix: '3fff:65::' }

@@ -1,4 +1,4 @@
-/** ICMPv6 errors are limited by whom they go to: one flooder leaves the others theirs. */
+/** ICMPv6 errors are limited by destination: one flooder does not use up the errors of others. */
 import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
@@ -44,7 +44,7 @@ for (const [way, args] of [
   ['', []],
   [', without the shortcut', ['--no-shortcut']],
 ] as const) {
-  test.serial(`a client is told at once while another network floods${way}`, async (t) => {
+  test.serial(`a client gets its error at once while another network floods${way}`, async (t) => {
     started += 1
     const place = { name: `errors${started}`, prefix: `3fff:${started}::` }
     const faithd = await startFaithd(lab, [...permitted, ...args], 'by itself', place)
@@ -52,7 +52,7 @@ for (const [way, args] of [
       address: faithd.address(denied),
       port,
       networks: 1,
-      // Less than the queue of the device takes, so that none is lost.
+      // Fits into the device's queue, so that no packet is lost.
       count: 8000,
     })
     await flooding.line(/^half of them$/)

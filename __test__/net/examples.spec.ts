@@ -1,4 +1,4 @@
-/** What every program of examples/ does when it cannot have its interface, or has it no longer. */
+/** Every program of examples/ reports when it cannot create its interface, and when it loses it. */
 import { readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import test from 'ava'
@@ -20,7 +20,7 @@ const programs: [name: string, args: string[]][] = [
   ['sni-router', ['blue.example=198.51.100.2']],
 ]
 
-test('none is forgotten here', (t) => {
+test('the list has every program of examples/', (t) => {
   const files = readdirSync(dirname(exampleFile('any')))
   t.deepEqual(
     files.toSorted(),
@@ -34,7 +34,7 @@ async function ip(...args: string[]): Promise<void> {
 }
 
 for (const [name, args] of programs) {
-  test.serial(`${name} says in a line why it cannot have its interface`, async (t) => {
+  test.serial(`${name} explains in one line why it cannot create its interface`, async (t) => {
     await ip('link', 'add', 'faith0', 'type', 'veth', 'peer', 'name', 'faith1')
     const outcome = await lab.router.run(process.execPath, [exampleFile(name), ...args])
     await ip('link', 'del', 'faith0')
@@ -42,7 +42,7 @@ for (const [name, args] of programs) {
     t.regex(outcome.stderr, /^cannot create faith0: .*; .+\n$/)
   })
 
-  test.serial(`${name} says in a line that its interface is lost`, async (t) => {
+  test.serial(`${name} reports the loss of its interface in one line`, async (t) => {
     await using example = await startExample(lab.router, name, args)
     await ip('link', 'del', 'faith0')
     t.like(await example.process.exited, { code: 69 })

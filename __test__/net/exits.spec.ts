@@ -1,4 +1,4 @@
-/** A process that exits while traffic flows leaves nothing behind, and nobody waiting. */
+/** A process that exits while traffic flows leaves nothing behind, and no client waiting. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -23,7 +23,7 @@ for (const [how, what, exit, stderr] of [
     /^\S+\/driver\.ts:\d+\n[^]+\n\nError: as told\n(?: {4}at .+\n)+\nNode\.js v[\d.]+\n$/,
   ],
 ] as const) {
-  test.serial(`a process that ${what} takes nobody by surprise`, async (t) => {
+  test.serial(`a process that ${what} ends all its connections and leaves nothing`, async (t) => {
     const before = await configuration(lab.router)
     const program = await Program.start(lab.router)
     await program.keepfaith(true)
@@ -35,42 +35,39 @@ for (const [how, what, exit, stderr] of [
     t.regex(program.process.stderr, stderr)
     await t.notThrowsAsync(gone(lab.router, before, networks))
     for (const end of quiet) await end.sees('ECONNRESET')
-    // Node itself takes a reset behind a short read for an end (libuv, uv__stream_io).
+    // Node reports a reset behind a short read as an end (libuv, uv__stream_io).
     for (const end of [...busy, ...waiting]) await end.sees('(?:end|ECONNRESET|EPIPE)')
-    // Their SYNs come again, and there is no listener for them any more, or no route.
+    // Retransmitted SYNs find no listener, or no route.
     for (const end of held) t.regex(await end.outcome(), /^(?:ECONNREFUSED|ENETUNREACH)$/)
   })
 }
 
-test.serial(
-  'connections that nobody has taken yet are ended by a process that exits',
-  async (t) => {
-    const program = await Program.start(lab.router)
-    await program.keepfaith(true)
-    const faith = await program.create({ shortcut: false })
-    await faith.listen({ port: 80 })
-    const verdicts = { 81: { socket: true } } as const
-    const relay = await faith.route({ port: 81 }, { verdicts, waits: [81] })
-    await relay.take()
+test.serial('a process that exits ends connections that no handler has taken', async (t) => {
+  const program = await Program.start(lab.router)
+  await program.keepfaith(true)
+  const faith = await program.create({ shortcut: false })
+  await faith.listen({ port: 80 })
+  const verdicts = { 81: { socket: true } } as const
+  const relay = await faith.route({ port: 81 }, { verdicts, waits: [81] })
+  await relay.take()
 
-    const { pid } = program.process
-    const before = descriptorsOf(pid)
-    const told = await clients.connect(captured(), 80)
-    await waitFor('it to come', () => descriptorsOf(pid) > before)
-    const routed = clients.dial(captured(), 81)
-    await waitFor('the route to be asked', async () => (await program.ask('undecided', 81)) > 0)
+  const { pid } = program.process
+  const before = descriptorsOf(pid)
+  const told = await clients.connect(captured(), 80)
+  await waitFor('it to come', () => descriptorsOf(pid) > before)
+  const routed = clients.dial(captured(), 81)
+  await waitFor('the route to be asked', async () => (await program.ask('undecided', 81)) > 0)
 
-    // JavaScript has been told of the first one, and will be of no other.
-    const [begun, over] = [join(lab.directory, 'begun'), join(lab.directory, 'over')]
-    for (const asked of [program.ask('decide', 81), program.ask('exitFromBlock', begun, over)])
-      asked.catch(() => undefined)
-    await waitFor('JavaScript to stand still', () => existsSync(begun))
-    const late = await clients.connect(captured(), 80)
-    await routed.sees('connected')
-    await waitFor('all to come', () => descriptorsOf(pid) >= before + 3)
+  // JavaScript knows the first connection, and will hear of no other.
+  const [begun, over] = [join(lab.directory, 'begun'), join(lab.directory, 'over')]
+  for (const asked of [program.ask('decide', 81), program.ask('exitFromBlock', begun, over)])
+    asked.catch(() => undefined)
+  await waitFor('JavaScript to block', () => existsSync(begun))
+  const late = await clients.connect(captured(), 80)
+  await routed.sees('connected')
+  await waitFor('all to come', () => descriptorsOf(pid) >= before + 3)
 
-    writeFileSync(over, '')
-    t.deepEqual(await program.ended(), { code: 3, signal: null })
-    for (const end of [told, routed, late]) await t.notThrowsAsync(end.sees('(?:end|ECONNRESET)'))
-  },
-)
+  writeFileSync(over, '')
+  t.deepEqual(await program.ended(), { code: 3, signal: null })
+  for (const end of [told, routed, late]) await t.notThrowsAsync(end.sees('(?:end|ECONNRESET)'))
+})

@@ -1,4 +1,4 @@
-/** A process that may have few descriptors: forged SYNs leave the sessions theirs. */
+/** A process with few descriptors: forged SYNs leave enough of them for sessions. */
 import test from 'ava'
 
 import { waitFor } from '../../lab/index.js'
@@ -8,13 +8,13 @@ import { floodEnded, startFlood } from '../fixtures/flood.js'
 
 const limit = 300
 
-/** The port at which the server is not silent. */
+/** The port at which the server answers. */
 const lively = 4445
 
 const { lab, client, server, nextPlace, awaited } = await floodStage('few')
 test.before(() => server.listen(lively, { greet: 'welcome' }))
 
-/** One that may have so few descriptors, whatever it asks for. */
+/** Starts faithd with that limit of descriptors, hard limit included. */
 async function faithdWith(...args: string[]): Promise<Faithd> {
   const place = nextPlace()
   const own = ['-k', '--log-format', 'json', '-i', place.name, '-P', `${place.prefix}/96`]
@@ -47,7 +47,7 @@ for (const [way, args] of [
     await floodEnded(startFlood(lab.client, flood))
     await waitFor('all places to be taken', async () => (await awaited()) === held)
 
-    // More at a time than there are SYNs that may be held.
+    // More sessions at a time than SYNs that may be held.
     const sessions = Array.from({ length: 70 }, () => client.dial(address, lively))
     for (const session of sessions) await session.hears('welcome')
     t.is(await awaited(), held)
@@ -61,15 +61,12 @@ for (const [way, args] of [
   })
 }
 
-test.serial(
-  'more sessions than descriptors allow are limited to as many, and told of',
-  async (t) => {
-    const faithd = await faithdWith('--max-held', '1', '--max-sessions', '1000')
-    const [warning = ''] = await waitFor('the warning', () => {
-      return warnings(faithd).length > 0 ? warnings(faithd) : undefined
-    })
-    const most = Number(/allows (\d+) sessions, not --max-sessions 1000/.exec(warning)?.[1])
-    t.true(most > 0 && most <= limit / 2, warning)
-    await faithd.stop()
-  },
-)
+test.serial('sessions are limited to the available descriptors, with a warning', async (t) => {
+  const faithd = await faithdWith('--max-held', '1', '--max-sessions', '1000')
+  const [warning = ''] = await waitFor('the warning', () => {
+    return warnings(faithd).length > 0 ? warnings(faithd) : undefined
+  })
+  const most = Number(/allows (\d+) sessions, not --max-sessions 1000/.exec(warning)?.[1])
+  t.true(most > 0 && most <= limit / 2, warning)
+  await faithd.stop()
+})

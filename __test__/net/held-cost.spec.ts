@@ -1,4 +1,4 @@
-/** What a held SYN costs: memory and descriptors, and no place that a session would have had. */
+/** The cost of a held SYN: memory and descriptors, and no place that a session needs. */
 import test from 'ava'
 
 import { addresses, waitFor } from '../../lab/index.js'
@@ -9,11 +9,11 @@ import { floodEnded, returnForged, startFlood } from '../fixtures/flood.js'
 
 const KiB = 1024
 
-/** The ports at which the server has no program, and has one. */
+/** Ports of the server without a listener, and with one. */
 const closed = 4446
 const lively = 4445
 
-/** A client, and the network that is forged to be its. */
+/** A client, and the network whose addresses are forged. */
 const victim = { network: '2001:db8:9::', address: '2001:db8:9::ffff:2' }
 
 const stage = await floodStage('cost')
@@ -29,7 +29,7 @@ async function ip(host: Host, ...command: string[]): Promise<void> {
   if (code !== 0) throw new Error(`ip ${command.join(' ')}: ${stderr}`)
 }
 
-/** A faithd that has relayed a session: what it makes once is made, and all neighbours are known. */
+/** Starts faithd and relays one session, so that one-time allocations are made and neighbours are known. */
 async function faithdWith(...args: string[]): Promise<Faithd> {
   const faithd = await stage.faithdWith(...args)
   const warm = client.dial(faithd.address(), lively)
@@ -39,13 +39,13 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
   return faithd
 }
 
-/** Has what is dialled through it come from the victim's address. */
+/** Makes the client dial this faithd from the victim's address. */
 async function dialFromVictim(faithd: Faithd): Promise<void> {
   const to = `${faithd.address()}/128`
   await ip(lab.client, 'route', 'add', to, 'via', addresses.gateway, 'src', victim.address)
 }
 
-/** Sends SYNs to the silent port, each of another network of length 64. */
+/** Sends SYNs to the silent port, each from another network of length 64. */
 async function flood(faithd: Faithd, count: number): Promise<void> {
   const options = { address: faithd.address(), port: silent, networks: count, count }
   await floodEnded(startFlood(lab.client, options))
@@ -63,7 +63,7 @@ test.serial('a held SYN takes one descriptor, and little memory', async (t) => {
     descriptors: (faithd.descriptors - descriptors) / held,
   }
   t.log(`a held SYN: ${Math.round(each.memory)} bytes, ${each.descriptors.toFixed(3)} descriptors`)
-  // Memory is that of the whole process, whose other doings are divided by thousands too.
+  // Memory is that of the whole process, so other allocations are divided by thousands, too.
   t.true(each.memory < 16 * KiB, `${each.memory}`)
   t.is(Math.round(each.descriptors * 100), 100)
   await faithd.stop()
@@ -97,13 +97,13 @@ for (const limit of [
       }
       await floodEnded(flooding)
       const { interface: faith } = await faithd.counted()
-      // The kernel or the device may have lost some.
+      // The kernel or the device may have lost some SYNs.
       t.true(faith.synsHeld + faith.synsBeyondClientHold > 1000, JSON.stringify(faith))
     })
   }
 }
 
-test.serial('a client that was held when its last place was taken is reset', async (t) => {
+test.serial('a held client is reset if another took its last place', async (t) => {
   const faithd = await faithdWith('--max-sessions-per-client', '1')
   const near = Array.from({ length: 20 }, () => client.dial(faithd.address(), lively))
   const heard = async () => {
@@ -111,7 +111,7 @@ test.serial('a client that was held when its last place was taken is reset', asy
     return texts.filter((text) => text === 'welcome').length
   }
   const turnedAway = () => near.filter(({ history }) => /ECONN/.test(history.join())).length
-  await waitFor('all but one to be turned away', () => turnedAway() === near.length - 1)
+  await waitFor('all but one to be refused', () => turnedAway() === near.length - 1)
   await waitFor('the one to be served', async () => (await heard()) === 1)
   t.is((await faithd.counted()).relay.refused.byReason.limit, near.length - 1)
 })

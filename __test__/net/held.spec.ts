@@ -1,4 +1,4 @@
-/** A flood of forged SYNs: what faithd holds for them, and what it asks of servers, stays within bounds. */
+/** A flood of forged SYNs: held SYNs, and connections to servers, stay within their bounds. */
 import test from 'ava'
 
 import { waitFor } from '../../lab/index.js'
@@ -14,7 +14,7 @@ const MiB = 1024 * 1024
 
 const { lab, client, server, faithdWith, awaited } = await floodStage('held')
 
-/** Sends SYNs of that many networks of length 64, and looks at something all the while. */
+/** Sends SYNs from that many networks of length 64, and runs a check all the while. */
 async function flood(
   faithd: Faithd,
   { port, networks, count = 4000 }: { port: number; networks: number; count?: number },
@@ -35,16 +35,16 @@ function beyondBound(stats: FaithInterfaceStats, bound: number): [number, number
 
 let ports = 7700
 
-/** The flood whose connections wait for clients that never come while the other tests run; see the last one. */
+/** The flood whose connections wait for clients during the other tests; the last test checks it. */
 let deserted: { faithd: Faithd; port: number; descriptors: number; waiting: number }
 
-test.serial('servers wait for clients whose SYNs were forged', async (t) => {
+test.serial('servers wait for the clients of forged SYNs', async (t) => {
   const faithd = await faithdWith(...bounds)
   ports += 1
   const port = ports
   await server.listen(port)
   const descriptors = faithd.descriptors
-  // They hear of nobody for 200 ms, in which a true client would have come.
+  // The server sees no connection for 200 ms; a true client would answer within that time.
   const heard = () => connections(lab.server, 'state', 'established', `sport = :${port}`)
   await flood(faithd, { port, networks: 4000 }, async () => void (await heard()))
   const waiting = await waitFor('servers to wait', heard)
@@ -58,7 +58,7 @@ for (const [who, networks, bound] of [
   ['one client', 1, maxHeldPerClient],
 ] as const) {
   test.serial(
-    `forged SYNs of ${who} make no more connections to a server than are held`,
+    `forged SYNs of ${who} open no more connections to a server than are held`,
     async (t) => {
       const faithd = await faithdWith(...bounds, '--connect-timeout', '2')
       ports += 1
@@ -88,7 +88,7 @@ for (const [who, networks, bound] of [
   )
 
   test.serial(
-    `forged SYNs of ${who} to a silent server leave nothing when the time is up`,
+    `forged SYNs of ${who} to a silent server leave nothing after the timeout`,
     async (t) => {
       const faithd = await faithdWith(...bounds, '--connect-timeout', '2')
       const descriptors = faithd.descriptors
@@ -117,7 +117,7 @@ for (const [who, networks, bound] of [
       connected += 1
     })
     t.true(connected > 0)
-    // All places are taken, and will be for as long as a server may take to answer.
+    // All places are taken, for as long as a server may take to answer.
     t.is(await awaited(), bound)
     const late = client.dial(faithd.address(), port)
     await late.sees('connected')
@@ -126,22 +126,25 @@ for (const [who, networks, bound] of [
   })
 }
 
-test.serial('how much of an address makes a client whose SYNs are held is a setting', async (t) => {
-  const faithd = await faithdWith(...bounds, '--client-prefix-length', '48')
-  let most = 0
-  // All of these networks are in one /48.
-  await flood(faithd, { port: silent, networks: 4000 }, async () => {
-    most = Math.max(most, await awaited())
-  })
-  t.is(most, maxHeldPerClient)
-  t.true((await faithd.counted()).interface.synsBeyondClientHold > 0)
-})
+test.serial(
+  '--client-prefix-length sets the network that counts as one client of held SYNs',
+  async (t) => {
+    const faithd = await faithdWith(...bounds, '--client-prefix-length', '48')
+    let most = 0
+    // All these networks are in one /48.
+    await flood(faithd, { port: silent, networks: 4000 }, async () => {
+      most = Math.max(most, await awaited())
+    })
+    t.is(most, maxHeldPerClient)
+    t.true((await faithd.counted()).interface.synsBeyondClientHold > 0)
+  },
+)
 
-test.serial('servers that nobody came for are let go of when the time is up', async (t) => {
+test.serial('servers without a client are released after the timeout', async (t) => {
   const { faithd, port, descriptors } = deserted
   const left = () => connections(lab.server, 'state', 'connected', `sport = :${port}`)
   const patience = { timeout: 45_000, interval: 200 }
-  await waitFor('the server to be let go of', async () => (await left()) === 0, patience)
+  await waitFor('the server to be released', async () => (await left()) === 0, patience)
   await waitFor('nothing to be left in faithd', () => faithd.descriptors <= descriptors + 8)
   const near = await client.connect(faithd.address(), port)
   t.deepEqual(near.history, ['connected'])

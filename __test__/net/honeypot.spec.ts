@@ -1,4 +1,4 @@
-/** examples/honeypot.mjs does what it says. */
+/** Tests examples/honeypot.mjs. */
 import test from 'ava'
 import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
 import { type Example, startExample } from '../fixtures/examples.js'
@@ -18,7 +18,7 @@ interface Guest {
   heard: string
 }
 
-/** What it has logged of the guest of a port. */
+/** Waits for its log record of the guest of a port. */
 const guestOf = (honeypot: Example, port: number) =>
   honeypot.logs<Guest>(({ event, destination }) => event === 'guest' && destination.port === port)
 
@@ -34,25 +34,28 @@ const greetings = new Map([
   [65535, other],
 ])
 
-test.serial('every port greets, those of services as they do, at every address', async (t) => {
-  await using honeypot = await startExample(lab.router, 'honeypot', [
-    '64:ff9b::/96',
-    '2001:db8:64::/96',
-  ])
-  for (const address of [captured(), captured('203.0.113.7'), '2001:db8:64::192.0.2.1']) {
-    for (const [port, greeting] of greetings) {
-      const guest = await client.connect(address, port)
-      await guest.hears(greeting)
-      guest.ends()
-      await guest.sees('end')
+test.serial(
+  'every port greets at every address, and ports of services greet like them',
+  async (t) => {
+    await using honeypot = await startExample(lab.router, 'honeypot', [
+      '64:ff9b::/96',
+      '2001:db8:64::/96',
+    ])
+    for (const address of [captured(), captured('203.0.113.7'), '2001:db8:64::192.0.2.1']) {
+      for (const [port, greeting] of greetings) {
+        const guest = await client.connect(address, port)
+        await guest.hears(greeting)
+        guest.ends()
+        await guest.sees('end')
+      }
     }
-  }
-  const count = 3 * greetings.size
-  await waitFor('all of them', () => honeypot.log.length === 1 + count)
-  t.like(await honeypot.process.stop('SIGTERM'), { code: 0 })
-})
+    const count = 3 * greetings.size
+    await waitFor('all of them', () => honeypot.log.length === 1 + count)
+    t.like(await honeypot.process.stop('SIGTERM'), { code: 0 })
+  },
+)
 
-test.serial('what guests say is logged, and answered by nothing of it', async (t) => {
+test.serial('bytes of guests are logged, and get no answer', async (t) => {
   await using honeypot = await startExample(lab.router, 'honeypot')
   const guest = await client.connect(captured(), 23)
   await guest.hears('login: ')
@@ -78,14 +81,14 @@ test.serial('what guests say is logged, and answered by nothing of it', async (t
   t.is((await guest.status()).text, 'login: ')
 })
 
-test.serial('a web client is answered when it has asked, and forbidden everything', async (t) => {
+test.serial('a web client gets its answer after its request, and 403 for everything', async (t) => {
   await using honeypot = await startExample(lab.router, 'honeypot')
   const args = ['-sS', '-o', '/dev/null', '-w', '%{http_code}', `http://[${captured()}]/admin`]
   t.is((await lab.client.run('curl', args)).stdout, '403')
   t.regex((await guestOf(honeypot, 80)).heard, /^GET \/admin HTTP\/1\.1\r\n/)
 })
 
-test.serial('TLS clients are listened to in silence', async (t) => {
+test.serial('TLS clients get no answer, and their bytes are logged', async (t) => {
   await using honeypot = await startExample(lab.router, 'honeypot')
   const guest = await client.connect(captured(), 443)
   guest.says('\u0016\u0003\u0001')
@@ -95,31 +98,34 @@ test.serial('TLS clients are listened to in silence', async (t) => {
   t.is((await guest.status()).received, 0)
 })
 
-test.serial('whoever says more than a guest may is reset, and no more of it is kept', async (t) => {
-  await using honeypot = await startExample(lab.router, 'honeypot', ['--bytes', '10'])
-  for (const [port, greeting] of [
-    [23, 'login: '],
-    [80, ''],
-  ] as const) {
-    const guest = await client.connect(captured(), port)
-    await guest.hears(greeting)
-    guest.says('0123456789abcdef')
-    await guest.sees('ECONNRESET')
-    t.like(await guestOf(honeypot, port), { ended: 'bytes', heard: '0123456789' })
-  }
-})
+test.serial(
+  'a guest that sends more than the limit is reset, and the rest is not kept',
+  async (t) => {
+    await using honeypot = await startExample(lab.router, 'honeypot', ['--bytes', '10'])
+    for (const [port, greeting] of [
+      [23, 'login: '],
+      [80, ''],
+    ] as const) {
+      const guest = await client.connect(captured(), port)
+      await guest.hears(greeting)
+      guest.says('0123456789abcdef')
+      await guest.sees('ECONNRESET')
+      t.like(await guestOf(honeypot, port), { ended: 'bytes', heard: '0123456789' })
+    }
+  },
+)
 
-test.serial('whoever stays for longer is reset, however busy', async (t) => {
+test.serial('a guest that stays longer than the limit is reset, even a busy one', async (t) => {
   await using honeypot = await startExample(lab.router, 'honeypot', ['--seconds', '1'])
   const guest = await client.connect(captured(), 22)
-  await waitFor('the end of it', () => {
+  await waitFor('the guest to be reset', () => {
     guest.says('.')
     return guest.history.includes('ECONNRESET') || guest.history.includes('EPIPE')
   })
   t.like(await guestOf(honeypot, 22), { ended: 'time' })
 })
 
-test.serial('no more guests come in than there may be, and the next when one leaves', async (t) => {
+test.serial('guests beyond the limit wait until one leaves', async (t) => {
   await using honeypot = await startExample(lab.router, 'honeypot', ['--guests', '2'])
   const all = await Promise.all([22, 23, 25].map((port) => client.connect(captured(), port)))
   const greeted = async () => {
@@ -142,19 +148,19 @@ test.serial('no more guests come in than there may be, and the next when one lea
   t.true(Date.parse(came) >= left, `${came}, ${new Date(left).toISOString()}`)
 })
 
-test.serial('what could command a terminal is logged in other words', async (t) => {
+test.serial('control characters are escaped in the log', async (t) => {
   await using honeypot = await startExample(lab.router, 'honeypot')
   const guest = await client.connect(captured(), 22)
   guest.says('\u{1B}\u{7F}\u{9B}')
   guest.ends()
   const { heard } = await guestOf(honeypot, 22)
-  // The last of them has two bytes in UTF-8, and bytes are logged as Latin-1.
+  // The last character has two bytes in UTF-8; the log shows bytes as Latin-1.
   t.is(heard, '\u{1B}\u{7F}\u{C2}\u{9B}')
   const commands = [...honeypot.process.stdout].filter((char) => /\p{Cc}/u.test(char))
   t.deepEqual([...new Set(commands)], ['\n'])
 })
 
-test.serial('when it ends, its guests are told', async (t) => {
+test.serial('an ending honeypot resets its guests', async (t) => {
   await using honeypot = await startExample(lab.router, 'honeypot')
   const guest = await client.connect(captured(), 22)
   await waitFor('the greeting', async () => (await guest.status()).received > 0)

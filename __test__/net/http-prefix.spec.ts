@@ -1,4 +1,4 @@
-/** examples/http-prefix.mjs does what it says. */
+/** Tests examples/http-prefix.mjs. */
 import test from 'ava'
 import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
 import { startExample } from '../fixtures/examples.js'
@@ -7,7 +7,7 @@ import { Sockets } from '../fixtures/sockets.js'
 const lab = await createLab()
 test.after.always(() => lab.close())
 
-/** What curl gets from each of these, a line of each. */
+/** Fetches each URL with curl, and returns a line of each. */
 async function curl(...urls: string[]): Promise<string[]> {
   const args = ['-sS', '--max-time', '15', ...urls]
   const { code, stdout, stderr } = await lab.client.run('curl', args)
@@ -15,7 +15,7 @@ async function curl(...urls: string[]): Promise<string[]> {
   return stdout.trimEnd().split('\n')
 }
 
-test.serial('every address of the well-known prefix answers, and says which it is', async (t) => {
+test.serial('every address of the well-known prefix answers with its own address', async (t) => {
   await using server = await startExample(lab.router, 'http-prefix')
   const last = Array.from({ length: 50 }, (_, index) => index)
   const urls = last.map((byte) => `http://[${captured(`192.0.2.${byte}`)}]/`)
@@ -29,34 +29,31 @@ test.serial('every address of the well-known prefix answers, and says which it i
   t.like(await server.process.stop('SIGTERM'), { code: 0 })
 })
 
-test.serial(
-  'so does every address of the prefixes it is given, on the port it is given',
-  async (t) => {
-    const args = ['--port', '8080', '2001:db8:64::/96', '3fff:64::/32']
-    await using server = await startExample(lab.router, 'http-prefix', args)
-    t.deepEqual(
-      await curl('http://[2001:db8:64::198.51.100.2]:8080/', 'http://[3fff:64:c633:6402::]:8080/'),
-      [
-        `you dialled 2001:db8:64::c633:6402 port 8080, which means ${addresses.server}`,
-        `you dialled 3fff:64:c633:6402:: port 8080, which means ${addresses.server}`,
-      ],
-    )
-    t.is(
-      await Sockets.of(lab.client).dial('2001:db8:64::198.51.100.2', 80).outcome(),
-      'ECONNREFUSED',
-      'and on no other',
-    )
-    t.like(await server.process.stop('SIGINT'), { code: 0 })
-  },
-)
+test.serial('every address of the given prefixes answers on the given port', async (t) => {
+  const args = ['--port', '8080', '2001:db8:64::/96', '3fff:64::/32']
+  await using server = await startExample(lab.router, 'http-prefix', args)
+  t.deepEqual(
+    await curl('http://[2001:db8:64::198.51.100.2]:8080/', 'http://[3fff:64:c633:6402::]:8080/'),
+    [
+      `you dialled 2001:db8:64::c633:6402 port 8080, which means ${addresses.server}`,
+      `you dialled 3fff:64:c633:6402:: port 8080, which means ${addresses.server}`,
+    ],
+  )
+  t.is(
+    await Sockets.of(lab.client).dial('2001:db8:64::198.51.100.2', 80).outcome(),
+    'ECONNREFUSED',
+    'and on no other',
+  )
+  t.like(await server.process.stop('SIGINT'), { code: 0 })
+})
 
-test.serial('what it says it is ready for is what it answers to', async (t) => {
+test.serial('the URL that it prints when ready answers', async (t) => {
   await using server = await startExample(lab.router, 'http-prefix', ['--port', '81'])
   const [url = ''] = /http:\S+/.exec(await server.process.line(/^ready/)) ?? []
   t.deepEqual(await curl(url), ['you dialled 64:ff9b::c000:221 port 81, which means 192.0.2.33'])
 })
 
-test.serial('a client that keeps its connection is told when the server ends', async (t) => {
+test.serial('an ending server closes kept connections', async (t) => {
   await using server = await startExample(lab.router, 'http-prefix')
   const client = await Sockets.of(lab.client).connect(captured(), 80)
   client.says('GET / HTTP/1.1\r\nHost: faith\r\n\r\n')

@@ -22,7 +22,7 @@ import {
 
 const namespaces = () => spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' }).stdout
 
-/** Whether a process runs; one that has ended and waits to be reaped does not. */
+/** True if a process runs. A zombie does not. */
 function runs(pid: number): boolean {
   const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' })
   return stdout.trim() !== '' && !stdout.startsWith('Z')
@@ -54,7 +54,7 @@ for (const edge of [false, true]) {
   })
 }
 
-test('behind a narrow link the path MTU must be discovered, and is', async (t) => {
+test('behind a narrow link the path MTU is discovered', async (t) => {
   await using lab = await createLab({ clientMtu: 1300 })
   const peer = lab.router.node(program('peer'), ['--address', '::', '--port', '7000'])
   await peer.line(/^listening$/)
@@ -65,7 +65,7 @@ test('behind a narrow link the path MTU must be discovered, and is', async (t) =
   t.regex(route.stdout, /\bmtu 1300\b/)
 })
 
-test('the programs agree with a network that has nothing in between', async (t) => {
+test('the programs agree on a network without a relay', async (t) => {
   await using lab = await createLab()
   await lab.server.peer()
   await lab.server.echo()
@@ -97,7 +97,7 @@ test('the programs agree with a network that has nothing in between', async (t) 
   t.like(await churn(lab.router, { address, count: 1000 }), { done: 1000, errors: {} })
 })
 
-test('sshd, nginx and iperf3 listen when they are returned', async (t) => {
+test('sshd, nginx and iperf3 listen when their methods return', async (t) => {
   await using lab = await createLab()
   const servers = await Promise.all([
     lab.server.sshd(),
@@ -109,20 +109,20 @@ test('sshd, nginx and iperf3 listen when they are returned', async (t) => {
   }
 })
 
-test('a server that cannot start says why', async (t) => {
+test('the error of a server that cannot start gives the reason', async (t) => {
   await using lab = await createLab()
   await lab.server.echo({ port: 80 })
   await t.throwsAsync(lab.server.peer({ port: 80 }), { message: /EADDRINUSE/ })
 })
 
-test('a program that runs too long is ended, and named', async (t) => {
+test('a program that runs too long is ended, and the error names it', async (t) => {
   await using lab = await createLab()
   await t.throwsAsync(lab.client.run('sleep', ['1000'], { timeout: 50 }), {
     message: /^client: sleep 1000: still running after 50 ms/,
   })
 })
 
-test('nothing is left of a lab that was closed', async (t) => {
+test('a closed lab leaves nothing behind', async (t) => {
   const lab = await createLab()
   const nginx = await lab.server.nginx()
   const stray = lab.client.spawn('setsid', ['--fork', 'sleep', '1000'])
@@ -141,7 +141,7 @@ test('nothing is left of a lab that was closed', async (t) => {
   t.false(existsSync(lab.directory))
 })
 
-test('labs side by side do not meet', async (t) => {
+test('labs side by side are separate', async (t) => {
   await using one = await createLab()
   await using other = await createLab()
   await one.server.echo()
@@ -157,7 +157,7 @@ interface Left {
   pids: number[]
 }
 
-/** Starts a process that makes a lab, and gives what that lab consists of. */
+/** Starts a process that makes a lab, and returns the parts of that lab. */
 async function runner(ending: string) {
   const file = fileURLToPath(new URL('../fixtures/lab-runner.ts', import.meta.url))
   const [command, args] = nodeCommand(file, [ending])
@@ -175,7 +175,7 @@ async function runner(ending: string) {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  test(`nothing is left when its runner gets ${signal}`, async (t) => {
+  test(`a runner that gets ${signal} leaves nothing`, async (t) => {
     const { child, ended, left } = await runner('wait')
     child.kill(signal)
     t.deepEqual(await ended, [null, signal])
@@ -187,7 +187,7 @@ for (const [ending, how] of [
   ['exit', 'calls process.exit'],
   ['throw', 'dies of an uncaught error'],
 ] as const) {
-  test(`nothing is left when its runner ${how}`, async (t) => {
+  test(`a runner that ${how} leaves nothing`, async (t) => {
     const { child, ended, left } = await runner(ending)
     child.stdin.end()
     await ended
@@ -195,7 +195,7 @@ for (const [ending, how] of [
   })
 }
 
-test('what a killed runner leaves is gone with the next lab', async (t) => {
+test('the next lab removes the remains of a killed runner', async (t) => {
   const { child, ended, left } = await runner('wait')
   child.kill('SIGKILL')
   await ended

@@ -1,6 +1,6 @@
 /**
- * A peer that resets its connection has said something before: a server why it takes no more of an upload, a client its
- * last bytes. The other peer hears all of it, then the reset.
+ * A peer that resets its connection may have sent data before: a server the reason why it refuses an upload, a client
+ * its last bytes. The other peer gets all of it, then the reset.
  */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -16,9 +16,9 @@ import { Program } from '../programs/program.js'
 const program = fileURLToPath(new URL('../programs/last-words.py', import.meta.url))
 
 const lengths = [1, 200, 8_000, 60_000, 1_000_000]
-/** How often each: it takes one time in three to lose them. */
+/** Number of repetitions: a faulty relay loses the bytes one time in three. */
 const times = 5
-/** A million bytes take 8 s on a link of 1 Mbit/s, and an upload goes on beside them. */
+/** A million bytes take 8 s on a link of 1 Mbit/s, beside an upload. */
 const patience = 90_000
 
 interface Heard {
@@ -27,7 +27,7 @@ interface Heard {
   end: string
 }
 
-/** A lab's client and server, and an address by which the one reaches the other. */
+/** A lab's client and server, and an address that leads from one to the other. */
 class Talk {
   readonly #lab: Lab
   readonly #address: string
@@ -60,12 +60,12 @@ class Talk {
     await this.#server.stop()
   }
 
-  /** What a client hears of a server that answers its upload early. */
+  /** The client's result when a server answers its upload early. */
   async early(length: number): Promise<Heard> {
     return JSON.parse(await this.#run('early', length)) as Heard
   }
 
-  /** What the server hears of a client that aborts. The lengths of one talk must differ. */
+  /** The server's result when a client aborts. The lengths of one talk must differ. */
   async abort(length: number): Promise<Heard> {
     await this.#run('abort', length)
     const told = await this.#server.line(new RegExp(`"heard": ${length},`), { timeout: patience })
@@ -73,7 +73,7 @@ class Talk {
   }
 }
 
-/** What was heard, without how the reset was noticed: an upload may be told of it first. */
+/** Checks the received bytes, not the kind of reset: an upload may notice it first. */
 async function hearsAll(t: ExecutionContext, talk: Talk, length: number): Promise<void> {
   t.like(await talk.early(length), { heard: length, unchanged: true })
 }
@@ -86,7 +86,7 @@ for (const [way, args] of [
   ['', []],
   [', without the shortcut', ['--no-shortcut']],
 ] as const) {
-  test.serial(`what a peer says before it resets arrives${way}`, async (t) => {
+  test.serial(`bytes that a peer sends before its reset arrive${way}`, async (t) => {
     await using lab = await createLab()
     const faithd = await startFaithd(lab, [...permitted, ...args])
     for (let round = 0; round < times; round += 1) {
@@ -100,17 +100,20 @@ for (const [way, args] of [
     hasReset(t, faithd, times * lengths.length)
   })
 
-  test.serial(`what a peer says before it resets arrives by a slow link${way}`, async (t) => {
-    await using lab = await createLab()
-    await narrowClient(lab, { bitsPerSecond: 1_000_000, queue: 62_500 })
-    const faithd = await startFaithd(lab, [...permitted, ...args])
-    const talk = await Talk.to(lab, faithd.address(), 8400)
-    for (const length of lengths) await hearsAll(t, talk, length)
-    for (const length of lengths) await isHeard(t, talk, length)
-    hasReset(t, faithd, lengths.length)
-  })
+  test.serial(
+    `bytes that a peer sends before its reset arrive over a slow link${way}`,
+    async (t) => {
+      await using lab = await createLab()
+      await narrowClient(lab, { bitsPerSecond: 1_000_000, queue: 62_500 })
+      const faithd = await startFaithd(lab, [...permitted, ...args])
+      const talk = await Talk.to(lab, faithd.address(), 8400)
+      for (const length of lengths) await hearsAll(t, talk, length)
+      for (const length of lengths) await isHeard(t, talk, length)
+      hasReset(t, faithd, lengths.length)
+    },
+  )
 
-  test.serial(`what a peer of a spliced socket says before it resets arrives${way}`, async (t) => {
+  test.serial(`bytes that a spliced peer sends before its reset arrive${way}`, async (t) => {
     await using lab = await createLab()
     const router = await Program.start(lab.router)
     await router.keepfaith(true)
@@ -133,7 +136,7 @@ for (const [way, args] of [
   })
 }
 
-/** Sees that so many sessions of either kind have ended by the reset. */
+/** Checks that this many sessions of either kind ended by the reset. */
 function hasReset(t: ExecutionContext, faithd: Faithd, count: number): void {
   for (const reason of ['server-reset', 'client-reset']) {
     const sessions = faithd.sessions.filter((session) => session.reason === reason)

@@ -1,6 +1,6 @@
 /**
- * Clients of captured sockets, and of splices, get what was ended in order, although their link takes its time and the
- * interface is closed or the process ends meanwhile; those that do not get it are told by a reset.
+ * Clients on slow links still get the bytes of ended captured sockets and splices when the interface is closed or the
+ * process ends. A client that does not get them all gets a reset.
  */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -9,22 +9,22 @@ import { Download, narrowStage } from '../fixtures/download.js'
 
 const program = fileURLToPath(new URL('../programs/leaving.ts', import.meta.url))
 const large = 1_000_000
-/** What takes the lossy link some seconds, of which a good part is the kernel’s before a socket closes. */
+/** Bytes that take the lossy link some seconds. The kernel holds a good part of them until a socket closes. */
 const cut = 400_000
 
 type Stage = Awaited<ReturnType<typeof narrowStage>>
 
 interface Scene {
-  /** What the program does in the end. */
+  /** The way the program ends. */
   how: string
-  /** How far its connection is by then. */
+  /** The state of its connection by then. */
   when: 'closed' | 'ended' | 'spliced'
   bytes?: number
   drain?: string
   shortcut?: boolean
 }
 
-/** Has the program send a client bytes, and tells how far that is when it takes its leave. */
+/** Makes the program send bytes to a client, and returns the progress when the program leaves. */
 async function play(
   stage: Stage,
   { how, when, bytes = large, drain = '-', shortcut = true }: Scene,
@@ -34,7 +34,7 @@ async function play(
   const leaving: LabProcess = lab.router.node(program, [how, when, String(bytes), drain, path])
   await leaving.line(/^listening$/)
   const send = await stage.serve(bytes, 'ends')
-  // One that has only been told to end is not over, and a client that goes on sending must not change that.
+  // Keeps the client open when the socket was only told to end: a client that still sends must not change the result.
   const download = await Download.begin(lab.client, { half: when !== 'ended' })
   if (when === 'spliced') await send()
   await leaving.line(/^served$/, { timeout: 90_000 })
@@ -53,7 +53,7 @@ for (const shortcut of [true, false]) {
           await using stage = await narrowStage('a patient link')
           const scene = { how: 'close', when, bytes, drain: '30000', shortcut }
           const { before, download, leaving } = await play(stage, scene)
-          if (bytes === large) t.true(before < bytes, 'a good part is on its way')
+          if (bytes === large) t.true(before < bytes, 'some bytes are still on their way')
           t.deepEqual(await download.outcome(), { bytes, end: 'end' })
           t.deepEqual(await leaving.exited, { code: 0, signal: null })
         },
@@ -64,7 +64,7 @@ for (const shortcut of [true, false]) {
   for (const how of ['rest', 'exit 0']) {
     for (const when of ['closed', 'spliced'] as const) {
       test.serial(
-        `a process that ends by "${how}" delivers what is ${when}, ${path}`,
+        `a process that leaves by "${how}" delivers a connection that is ${when}, ${path}`,
         async (t) => {
           await using stage = await narrowStage('a patient link')
           const { before, download, leaving } = await play(stage, {
@@ -73,7 +73,7 @@ for (const shortcut of [true, false]) {
             bytes: 600_000,
             shortcut,
           })
-          t.true(before < 600_000, 'a good part is on its way')
+          t.true(before < 600_000, 'some bytes are still on their way')
           t.deepEqual(await download.outcome(), { bytes: 600_000, end: 'end' })
           t.deepEqual(await leaving.exited, { code: 0, signal: null })
         },
@@ -89,7 +89,7 @@ for (const shortcut of [true, false]) {
   ] as const) {
     for (const when of ['closed', 'ended', 'spliced'] as const) {
       test.serial(
-        `"${how}" with a drain of ${drain} resets the client of what is ${when}, ${path}`,
+        `"${how}" with a drain of ${drain} resets the client of a connection that is ${when}, ${path}`,
         async (t) => {
           await using stage = await narrowStage('a lossy link')
           const { download, leaving } = await play(stage, {

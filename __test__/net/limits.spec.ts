@@ -1,4 +1,4 @@
-/** What a client may take up, and what becomes of it when the host itself has no more to give. */
+/** Limits per client, and faithd's behaviour when the host itself runs out of resources. */
 import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
@@ -9,8 +9,8 @@ import type { Faithd } from '../fixtures/faithd.js'
 import { type End, Sockets } from '../fixtures/sockets.js'
 
 /**
- * Addresses of the server. Which of them the client dials decides which of its own it dials from: its only
- * one, another one of the same /64, or one of another /64.
+ * Addresses of the server. The dialled address selects the client's source address: its only one, another of the same
+ * /64, or one of another /64.
  */
 const from = {
   itself: addresses.server,
@@ -58,14 +58,17 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
   return faithd
 }
 
-/** Refused; or, where its SYN came before others had used up the limit, connected and reset at once. */
+/**
+ * True for a refused client. A client whose SYN came before others had used up the limit is connected and reset at
+ * once.
+ */
 function turnedAway({ history }: End): boolean {
   return /^(ECONNREFUSED|(connected,)?ECONNRESET)$/.test(history.join())
 }
 
 let ports = 7400
 
-/** A port that the server listens to, and what dialling it through faithd is like. */
+/** A port on which the server listens, and functions that dial it through faithd. */
 async function busyPort(faithd: Faithd) {
   ports += 1
   const port = ports
@@ -74,8 +77,8 @@ async function busyPort(faithd: Faithd) {
     listening,
     port,
     dial: (ipv4: string = from.itself) => client.dial(faithd.address(ipv4), port),
-    // How it ended for each client: one that missed the first answer, because its neighbour was still being
-    // resolved, has asked again.
+    // Reasons by client: a client asks again if it missed the first answer, because its neighbour was still being
+    // resolved.
     reasons: () => {
       const ended = new Map<string, string>()
       const ends = [...faithd.refusals, ...faithd.sessions]
@@ -95,7 +98,7 @@ const modes = [
 for (const [mode, args] of modes) {
   const refusal = args.length === 0 ? 'ECONNREFUSED' : 'ECONNRESET'
 
-  test(`beyond the sessions there may be a client is refused, and one that ends makes room${mode}`, async (t) => {
+  test(`a client beyond --max-sessions is refused, and an ended session makes room${mode}`, async (t) => {
     const faithd = await faithdWith('--max-sessions', '2', ...args)
     const { listening, dial, reasons } = await busyPort(faithd)
     const first = dial()
@@ -118,13 +121,13 @@ for (const [mode, args] of modes) {
   })
 }
 
-test('the sessions of one client are limited, and those of another are not its business', async (t) => {
+test('sessions are limited per client, and clients do not affect each other', async (t) => {
   const faithd = await faithdWith('--max-sessions-per-client', '2')
   const { listening, dial, reasons } = await busyPort(faithd)
   const first = dial()
   await first.sees('connected')
   const far = await listening.accept()
-  // An address of the same /64 is the same client.
+  // Addresses of the same /64 are one client.
   await dial(from.neighbour).sees('connected')
   await listening.accept()
   t.is(await dial().outcome(), 'ECONNREFUSED')
@@ -145,7 +148,7 @@ test('the sessions of one client are limited, and those of another are not its b
   t.is(await dial().outcome(), 'ECONNREFUSED')
 })
 
-test('how much of an address makes a client is a setting', async (t) => {
+test('--client-prefix-length sets the network that counts as one client', async (t) => {
   const args = ['--max-sessions-per-client', '1', '--client-prefix-length', '128']
   const { listening, dial } = await busyPort(await faithdWith(...args))
   for (const ipv4 of Object.values(from)) {
@@ -155,42 +158,42 @@ test('how much of an address makes a client is a setting', async (t) => {
   }
 })
 
-test('a client that dials too often is refused, and is let in again when it has waited', async (t) => {
+test('a client that dials too often is refused, and accepted again later', async (t) => {
   const faithd = await faithdWith('--max-rate-per-client', '3')
   const { listening, dial, reasons } = await busyPort(faithd)
   const ends = Array.from({ length: 60 }, () => dial())
   await Promise.all(ends.map((end) => end.outcome()))
   const served = () => ends.filter((end) => !turnedAway(end))
   await waitFor('the server to see the others', () => listening.accepted === served().length)
-  // Three, and three more for every second that it took to dial.
+  // Three, and three more for every second of dialling.
   t.true(listening.accepted >= 3 && listening.accepted < 30, `${listening.accepted}`)
   for (const { history } of served()) t.deepEqual(history, ['connected'])
   t.is(await dial(from.stranger).outcome(), 'connected')
-  await waitFor('it to be let in', async () => (await dial().outcome()) === 'connected')
+  await waitFor('the client to be accepted', async () => (await dial().outcome()) === 'connected')
   await waitFor('a refusal to be logged', () => reasons().length > 0)
   t.true(reasons().every((reason) => reason === 'limit'))
 })
 
-test('without limits nobody is refused', async (t) => {
+test('without limits no client is refused', async (t) => {
   const { dial } = await busyPort(await faithdWith())
   const outcomes = await Promise.all(Array.from({ length: 60 }, () => dial().outcome()))
   t.deepEqual(new Set(outcomes), new Set(['connected']))
 })
 
 for (const [mode, args] of modes) {
-  test(`out of descriptors, faithd loses no session, says so once and recovers by itself${mode}`, async (t) => {
+  test(`out of descriptors, faithd loses no session, warns once and recovers by itself${mode}`, async (t) => {
     const faithd = await faithdWith(...args)
     const { listening, dial } = await busyPort(faithd)
-    // From here on a session needs no descriptors but its own.
+    // Opens a first session: a later one needs only its own descriptors.
     const warm = dial()
     await warm.sees('connected')
-    // A client that is answered first may be connected before its server is.
+    // With accept-first, the client may connect before its server does.
     await waitFor('its server to have it', () => listening.accepted === 1)
     await leaveDescriptors(lab.router, faithd.pid, 12)
 
     const clients = Array.from({ length: 100 }, () => dial())
     await Promise.all(clients.map((end) => end.outcome()))
-    // Sessions in good order, half of the descriptors each, and no more of them come.
+    // Serves the sessions, with half of the descriptors each; no more are accepted.
     const heard = async () => {
       for (; greeted < listening.accepted; greeted += 1) (await listening.accept()).says('welcome')
       const texts = await Promise.all(
@@ -199,17 +202,13 @@ for (const [mode, args] of modes) {
       return texts.filter((text) => text === 'welcome').length
     }
     let greeted = 0
-    // Whoever is connected after the server has one there; otherwise those wait that there is no room for.
+    // With connect-first, every connected client has a server. With accept-first, the others wait for room.
     const connected = [warm, ...clients].filter(({ history }) => history[0] === 'connected').length
     const room = args.length === 0 ? connected : 4
-    await waitFor(
-      'those to be served that there is room for',
-      async () => (await heard()) >= room,
-      {
-        interval: 200,
-      },
-    )
-    // What was established stays so.
+    await waitFor('the clients with room to be served', async () => (await heard()) >= room, {
+      interval: 200,
+    })
+    // Established connections stay.
     const lost = clients.filter(({ history }) => {
       return history[0] === 'connected' && history.includes('end')
     })
@@ -217,13 +216,16 @@ for (const [mode, args] of modes) {
     t.deepEqual(warm.history, ['connected'])
 
     for (const end of [warm, ...clients]) end.resets()
-    await waitFor('it to be served again', async () => (await dial().outcome()) === 'connected')
+    await waitFor(
+      'a client to be served again',
+      async () => (await dial().outcome()) === 'connected',
+    )
     const late = dial()
     await late.sees('connected')
     late.says('at last')
     t.true(faithd.process.running)
     const told = () => faithd.log.filter(({ msg }) => msg.includes('descriptors')).length
-    await waitFor('it to be said', () => told() > 0)
+    await waitFor('the warning', () => told() > 0)
     t.is(told(), 1)
   })
 }

@@ -1,4 +1,4 @@
-/** Hosts that have little IPv6: only link-local addresses, or none because it is switched off. */
+/** Hosts with little IPv6: only link-local addresses, or none because IPv6 is disabled. */
 import test from 'ava'
 import { captured, createLab, waitFor } from '../../lab/index.js'
 import { faithdCommand, permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
@@ -22,7 +22,7 @@ test.before(async () => {
   await lab.server.echo({ port: 7 })
 })
 
-test.serial('where a host has an address of wider scope it dials from that', async (t) => {
+test.serial('a host with an address of wider scope dials from it', async (t) => {
   await using faith = await router.create()
   await using listener = await faith.listen({ port: 80 })
   await using dialled = await router.dial(captured(), 80)
@@ -31,14 +31,14 @@ test.serial('where a host has an address of wider scope it dials from that', asy
   t.regex(accepted.facts.remote, /^\[2001:db8:/)
 })
 
-test.serial('without, it is connected too', async (t) => {
+test.serial('a host without one connects too', async (t) => {
   await on('ip', '-6', 'addr', 'flush', 'dev', 'lan0', 'scope', 'global')
   for (const shortcut of [true, false]) {
     await using faith = await router.create({ shortcut })
     await using relay = await faith.relay({ ports: '7', accessList })
     await using listener = await faith.listen({ port: 80 })
     for (const another of [false, true]) {
-      // systemd-networkd gives every interface one.
+      // Adds another link-local address, as systemd-networkd does.
       if (another) await on('ip', 'addr', 'add', 'fe80::f/64', 'dev', 'faith0', 'nodad')
       await using relayed = await router.dial(captured(), 7)
       await relayed.write('by a relay\n')
@@ -57,7 +57,7 @@ test.serial('without, it is connected too', async (t) => {
   }
 })
 
-test.serial('the address comes back when the interface was down', async (t) => {
+test.serial('the address returns after the interface was down', async (t) => {
   await using faith = await router.create()
   await using listener = await faith.listen({ port: 80 })
   await on('ip', 'link', 'set', 'faith0', 'down')
@@ -69,7 +69,7 @@ test.serial('the address comes back when the interface was down', async (t) => {
   t.regex((await listener.accept()).facts.remote, /^\[fe80::fa17\b/)
 })
 
-test.serial('where IPv6 is off for new interfaces, it is on for this one', async (t) => {
+test.serial('IPv6 is enabled on the interface even if it is off for new interfaces', async (t) => {
   await sysctl('default.disable_ipv6=1')
   const faithd = await startFaithd(lab)
   t.true(faithd.process.running)
@@ -77,7 +77,7 @@ test.serial('where IPv6 is off for new interfaces, it is on for this one', async
   await sysctl('default.disable_ipv6=0')
 })
 
-test.serial('where it is off everywhere, the error names the sysctl', async (t) => {
+test.serial('the error names the sysctl if IPv6 is off everywhere', async (t) => {
   await sysctl('all.disable_ipv6=1')
   const { code, stderr } = await runFaithd(lab, ['-k', ...permitted])
   t.is(code, 69)
@@ -86,7 +86,7 @@ test.serial('where it is off everywhere, the error names the sysctl', async (t) 
   await sysctl('all.disable_ipv6=0')
 })
 
-test.serial('without /proc faithd works, and says what it lacks', async (t) => {
+test.serial('without /proc faithd works, and warns about the missing parts', async (t) => {
   const hidden = 'mount -t tmpfs none /proc && exec "$@"'
   const isolated = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', hidden, 'sh']
   const { code, stderr } = await runFaithd(lab, ['--version'], isolated)

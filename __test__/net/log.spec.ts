@@ -18,7 +18,7 @@ test.before(async () => {
 
 test.after.always(() => lab.close())
 
-test('a session is one line at its end: who, where to, bytes each way, how long, how it ended', async (t) => {
+test('a session is one line at its end: client, destination, bytes each way, duration, reason', async (t) => {
   const faithd = await lab.router.faithd(['-k', ...permitted])
   const listening = await server.listen(7001)
   const linesOf = (port: number) =>
@@ -56,7 +56,7 @@ test('a session is one line at its end: who, where to, bytes each way, how long,
   t.regex(faithd.stderr, /INFO: ended: 1 session \(1 closed\), 12 bytes up, 17 down; /)
 })
 
-test('every session and every refusal has its line, however it ended', async (t) => {
+test('every session and every refusal has its line, with any reason', async (t) => {
   await nft(
     lab.server,
     `table inet filter {
@@ -107,7 +107,7 @@ test('every session and every refusal has its line, however it ended', async (t)
     [...new Set(logged)].toSorted(),
     [...ends].map(([port, reason]) => `${port} ${reason}`).toSorted(),
   )
-  // A client whose SYN was answered with silence sends it again, and waits again.
+  // A client whose SYN got no answer repeats it, and waits again.
   t.deepEqual(logged.filter((line) => !line.startsWith('4444 ')).length, ends.size - 1)
 })
 
@@ -149,10 +149,10 @@ test('the JSON form has the facts as fields', async (t) => {
   const ended = faithd.log.find(({ msg }) => msg.startsWith('ended: '))
   t.is(typeof started?.shortcut, 'boolean')
   const running = { interface: { shortcut: started?.shortcut } }
-  t.like(ended, running as object, 'the shortcut that there was')
+  t.like(ended, running as object, 'the totals have the shortcut of the running interface')
 })
 
-test('an attempt that came to no session says so, and what turned it away', async (t) => {
+test('a refused attempt is logged with its cause', async (t) => {
   const place = { name: 'log2', prefix: '3fff:3::' }
   const rules = [...permitted, '--deny', '203.0.113.0/24', '--permit', '127.0.0.1']
   const faithd = await startFaithd(lab, rules, 'by itself', place)
@@ -172,7 +172,7 @@ test('an attempt that came to no session says so, and what turned it away', asyn
   t.true(warnings.some((msg) => /permits 127\.0\.0\.1\/32, .*--allow-loopback$/.test(msg)))
 
   await faithd.stop()
-  t.deepEqual(faithd.sessions, [], 'and is no session')
+  t.deepEqual(faithd.sessions, [], 'no session is logged')
   const { msg } = faithd.log.at(-1) ?? {}
   t.regex(msg ?? '', /^ended: 0 sessions, 6 attempts refused \((1 [-a-z]+(, )?){6}\), 0 bytes up, /)
 })

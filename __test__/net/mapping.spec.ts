@@ -5,7 +5,7 @@ import type { Lab } from '../../lab/index.js'
 import { startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
 
-/** The server's address, that of RFC 6052's examples. */
+/** The server's address, taken from the examples of RFC 6052. */
 const ipv4 = '192.0.2.33'
 
 let lab: Lab
@@ -32,10 +32,10 @@ function prefixes(list: readonly Example[]): string[] {
   return list.flatMap(([prefix]) => ['-P', prefix])
 }
 
-/** A prefix, and an address inside it that means `ipv4`. */
+/** A prefix, and an address inside it that maps to `ipv4`. */
 type Example = readonly [prefix: string, dialled: string]
 
-/** Those of RFC 6052 section 2.4, in prefixes that differ, so that one faithd can have them all. */
+/** Examples of RFC 6052 section 2.4, with prefixes that differ, so that one faithd can have them all. */
 const examples: readonly Example[] = [
   ['3fff:100::/32', '3fff:100:c000:221::'],
   ['3fff:200:100::/40', '3fff:200:1c0:2:21::'],
@@ -45,7 +45,7 @@ const examples: readonly Example[] = [
   ['3fff:600:122:344::/96', '3fff:600:122:344::c000:221'],
 ]
 
-/** The same address in the last 32 bits, with what RFC 6052 would read set to something else. */
+/** The same address in the last 32 bits; RFC 6052 would read another address. */
 const lowExamples: readonly Example[] = [
   ['3fff:101::/32', '3fff:101:c633:6402::c000:221'],
   ['3fff:201:100::/40', '3fff:201:1c6:3364:2:0:c000:221'],
@@ -55,10 +55,10 @@ const lowExamples: readonly Example[] = [
   ['3fff:601:122:344::/96', '3fff:601:122:344::c000:221'],
 ]
 
-/** What a client finds under an address, and what faithd's log says that the address meant. */
+/** Fetches a page from an address, and returns it with the IPv4 address that faithd logged. */
 async function visit(faithd: Faithd, dialled: string) {
   const page = await lab.client.run('curl', ['-sSv', `http://[${dialled}]/whoami`])
-  const { destination, reason } = await waitFor('its record', () => {
+  const { destination, reason } = await waitFor('the session’s record', () => {
     const records = [...faithd.sessions, ...faithd.refusals]
     return records.find((record) => record.destination.address === dialled)
   })
@@ -68,19 +68,19 @@ async function visit(faithd: Faithd, dialled: string) {
 const served = { page: `${addresses.routerIPv4}\n`, meant: ipv4, reason: 'closed' }
 
 for (const [prefix, dialled] of examples) {
-  test(`${dialled} of ${prefix} means ${ipv4}`, async (t) => {
+  test(`${dialled} of ${prefix} maps to ${ipv4}`, async (t) => {
     t.like(await visit(rfc6052, dialled), served)
   })
 }
 
 for (const [prefix, dialled] of lowExamples) {
-  test(`with --mapping low32, ${dialled} of ${prefix} means ${ipv4}`, async (t) => {
+  test(`with --mapping low32, ${dialled} of ${prefix} maps to ${ipv4}`, async (t) => {
     t.like(await visit(low32, dialled), served)
   })
 }
 
 for (const dialled of ['3fff:100:c000:221:0:1:2:3', '3fff:500:122:344:c0:2:21ff:ffff']) {
-  test(`bits behind the IPv4 address do not matter: ${dialled}`, async (t) => {
+  test(`bits behind the IPv4 address have no effect: ${dialled}`, async (t) => {
     t.like(await visit(rfc6052, dialled), served)
   })
 }
@@ -89,7 +89,7 @@ for (const [dialled, meant] of [
   ['3fff:100:7f00:1::', '127.0.0.1'],
   ['3fff:300:122:c633:64:200::', addresses.server],
 ] as const) {
-  test(`policy judges the address that is meant, wherever it is: ${dialled}`, async (t) => {
+  test(`policy judges the mapped address in any prefix: ${dialled}`, async (t) => {
     const { page, why, ...rest } = await visit(rfc6052, dialled)
     t.deepEqual({ page, ...rest }, { page: '', meant, reason: 'denied' })
     t.regex(why, /failed: Permission denied/)

@@ -1,4 +1,4 @@
-/** What an interface could not be created for is named by the system call that failed. */
+/** The error of a failed create names the system call that failed. */
 import test from 'ava'
 import type { FaithError } from '../../index.js'
 import { descriptorsOf } from '../fixtures/descriptors.js'
@@ -7,7 +7,7 @@ import { stage } from '../programs/stage.js'
 
 const { lab } = await stage()
 
-/** What becomes of an interface for which the process may have descriptors below `limit` only. */
+/** Creates an interface with descriptors below `limit` only, and returns it or the error. */
 async function createWithin(program: Program, limit: number): Promise<Faith | FaithError> {
   const args = [`--pid=${program.process.pid}`, `--nofile=${limit}:${limit}`]
   const { code, stderr } = await lab.router.run('prlimit', args)
@@ -15,15 +15,15 @@ async function createWithin(program: Program, limit: number): Promise<Faith | Fa
   return await program.create({ workers: 2 }).catch((error: unknown) => error as FaithError)
 }
 
-test('an interface for which there is a descriptor too few names the call that wanted it', async (t) => {
+test('an interface that lacks one descriptor names the call that failed', async (t) => {
   await using program = await Program.start(lab.router)
   await program.keepfaith(true)
-  // Once, so that whatever the process keeps is there.
+  // Creates one first, so that everything the process keeps exists.
   await (await program.create({ workers: 2 })).close()
   const calls = new Set<string>()
   const least = descriptorsOf(program.process.pid)
   let made = 0
-  // A limit that was lowered is not raised again without a privilege.
+  // Lowers the limit step by step: raising it again needs a privilege.
   for (let limit = least + 80; limit >= least; limit -= 1) {
     const outcome = await createWithin(program, limit)
     if (outcome instanceof Faith) {
@@ -34,7 +34,7 @@ test('an interface for which there is a descriptor too few names the call that w
       calls.add(`${outcome.syscall}`)
     }
   }
-  t.true(made > 0, 'there are enough at first')
+  t.true(made > 0, 'the first limits suffice')
   t.log([...calls])
   t.false(calls.has('clone'))
   for (const call of ['open', 'epoll_create1', 'socket', 'eventfd']) t.true(calls.has(call), call)

@@ -1,4 +1,4 @@
-/** The package as `npm install` puts it into a project, at work in a router: its library, and its command. */
+/** Runs the package as `npm install` puts it into a project, in a router: its library, and its command. */
 import test from 'ava'
 import { addresses, captured, createLab } from '../../lab/index.js'
 import { Project } from '../fixtures/installed.js'
@@ -23,7 +23,7 @@ test.serial('a listener of a program serves a connection', async (t) => {
     listener.on('connection', (socket) => socket.end('for ' + socket.destination.ipv4))
     console.log('ready')`
   const program = lab.router.spawn(process.execPath, [project.file('program.mjs', source)])
-  // The next test wants its interface, whatever comes of this one.
+  // Stops the program even after a failure: the next test needs its interface.
   t.teardown(() => program.stop())
   await program.line(/^ready$/)
   const connection = await client.connect(captured(), 80)

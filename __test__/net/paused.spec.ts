@@ -1,4 +1,4 @@
-/** faithd is stopped for longer than its time limits, and goes on: its peers were not silent, it was not listening. */
+/** Stops faithd for longer than its time limits. When it continues, it must not take its peers for silent. */
 import test from 'ava'
 
 import { createLab, waitFor } from '../../lab/index.js'
@@ -26,7 +26,7 @@ async function connection(lab: Lab, faithd: Faithd) {
   return { near, far, port }
 }
 
-/** Waits until faithd asks the server's host from time to time whether it is there: the session is settled. */
+/** Waits until keep-alive of the server's connection is set up: the session is then settled. */
 async function isSettled(lab: Lab, port: number): Promise<void> {
   await waitFor('keep-alive to be set up', async () => {
     const { stdout } = await lab.router.run('ss', ['-Hton', `dport = :${port}`])
@@ -46,7 +46,7 @@ async function lose(host: Host, port: number): Promise<void> {
   )
 }
 
-/** Another faithd whose sessions tell that time has passed: it gives up a server after 4 s at least. */
+/** Starts another faithd as a clock: its session to a silent server ends after 4 s at least. */
 async function startClock(lab: Lab): Promise<() => Promise<void>> {
   const place = { name: 'clock0', prefix: '3fff:69::' }
   const clock = await startFaithd(lab, [...permitted, '--keep-alive', '4'], 'by itself', place)
@@ -100,7 +100,7 @@ for (const [way, args] of [
     t.like(await faithd.sessionTo(quiet.port), { reason: 'server-gone' })
   })
 
-  test.serial(`what came during a pause ends a session's idleness${way}`, async (t) => {
+  test.serial(`bytes that arrived during a pause end a session's idleness${way}`, async (t) => {
     await using lab = await createLab()
     const timePasses = await startClock(lab)
     const faithd = await startFaithd(lab, [...permitted, ...args, '--idle-timeout', '2'])

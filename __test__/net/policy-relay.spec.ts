@@ -1,4 +1,4 @@
-/** examples/policy-relay.mjs does what it says. */
+/** Tests examples/policy-relay.mjs. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -7,7 +7,7 @@ import type { FaithRefusal, FaithSession } from '../../index.js'
 import { type Example, exampleFile, startExample } from '../fixtures/examples.js'
 import { Sockets } from '../fixtures/sockets.js'
 
-/** Addresses of the public internet, which the lab's server has. */
+/** Public Internet addresses, which the lab's server has. */
 const [here, there] = ['93.184.215.14', '93.184.216.34']
 
 const lab = await createLab()
@@ -25,7 +25,7 @@ test.before(async () => {
 
 const file = join(lab.directory, 'blocked.txt')
 const block = (...lines: string[]) => writeFileSync(file, lines.map((line) => `${line}\n`).join(''))
-/** Dials, and lets go of what is connected: sessions that stay have the relay wait for them when it ends. */
+/** Dials, and closes a connected client: the relay would wait for open sessions when it ends. */
 async function dial(ipv4: string, port: number): Promise<string> {
   const near = client.dial(captured(ipv4), port)
   const outcome = await near.outcome()
@@ -46,7 +46,7 @@ async function start(lines: readonly string[], args: readonly string[] = []): Pr
   return await startExample(lab.router, 'policy-relay', [...args, file])
 }
 
-/** Has it read its list again, and gives what it says about that. */
+/** Makes the relay read its list again, and returns its log record about that. */
 async function reload(relay: Example): Promise<Line> {
   const said = () => relay.log.filter(({ event }) => event === 'reloaded' || event === 'kept')
   const before = said().length
@@ -56,7 +56,7 @@ async function reload(relay: Example): Promise<Line> {
 
 let ports = 7700
 
-/** A session through the relay, of which both ends are at hand. */
+/** A session through the relay, with both ends at hand. */
 async function session(ipv4: string) {
   ports += 1
   const listening = await servers.listen(ports)
@@ -64,7 +64,7 @@ async function session(ipv4: string) {
   return { port: ports, near, far: await listening.accept() }
 }
 
-test.serial('networks and ports that are blocked are prohibited, and nothing else', async (t) => {
+test.serial('blocked networks and ports are prohibited, and nothing else', async (t) => {
   const lines = ['# a country', '', '93.184.216.0/24   # a provider', '203.0.114.0/24']
   await using relay = await start(lines, ['--block-port', '25', '--block-port', '7000-7002'])
   t.like(await relay.logs<Line>(({ event }) => event === 'ready'), { blocked: 2 })
@@ -77,7 +77,7 @@ test.serial('networks and ports that are blocked are prohibited, and nothing els
   t.like(await relay.process.stop('SIGTERM'), { code: 0 })
 })
 
-test.serial('each session and each refusal is a line of its own', async (t) => {
+test.serial('each session and each refusal is one line', async (t) => {
   await using relay = await start([there])
   const { port, near, far } = await session(here)
   near.says('hello')
@@ -98,7 +98,7 @@ test.serial('each session and each refusal is a line of its own', async (t) => {
   t.like(await relay.process.stop('SIGINT'), { code: 0 })
 })
 
-test.serial('a list that is read again is for new sessions, and drops none', async (t) => {
+test.serial('a list that is read again applies to new sessions, and ends none', async (t) => {
   await using relay = await start([there])
   const { port, near, far } = await session(here)
   block(here, '192.0.3.0/24')
@@ -114,14 +114,14 @@ test.serial('a list that is read again is for new sessions, and drops none', asy
   far.ends()
 })
 
-test.serial('the ports that are blocked stay so when the list is read again', async (t) => {
+test.serial('blocked ports stay blocked when the list is read again', async (t) => {
   await servers.listen(2525)
   await using relay = await start([], ['--block-port', '2525'])
   t.like(await reload(relay), { event: 'reloaded', blocked: 0 })
   t.is(await dial(here, 2525), 'EACCES')
 })
 
-test.serial('when it ends, sessions may come to theirs', async (t) => {
+test.serial('an ending relay lets sessions finish', async (t) => {
   await using relay = await start([])
   const { port, near, far } = await session(here)
   relay.process.kill('SIGTERM')
@@ -131,12 +131,12 @@ test.serial('when it ends, sessions may come to theirs', async (t) => {
   near.ends()
   far.ends()
   t.like(await relay.process.exited, { code: 0 })
-  // Whoever asked whether it still captures may have had an attempt that was given up.
+  // Selects the record by its bytes: a client that probed the relay may have left a refused attempt.
   const ended = await relay.logs<Line>(({ bytesUp }) => bytesUp === 'goodbye'.length)
   t.like(ended, { event: 'session', reason: 'closed' })
 })
 
-test.serial('a bad list is not put in force, and its lines are named', async (t) => {
+test.serial('a bad list is not put in force, and the error names its lines', async (t) => {
   await using relay = await start([there])
   const { port, near, far } = await session(here)
   block('# ours', here, '93.184.216.300', '', '93.184.216.0/33')
@@ -156,21 +156,24 @@ for (const [what, line] of [
   ['a network with host bits', '93.184.216.34/24'],
   ['more than a network', '93.184.216.0/24 port 80'],
 ] as const) {
-  test.serial(`with a line that is ${what} it does not start, and names it`, async (t) => {
-    block('# ours', here, line)
-    const { code, stdout, stderr } = await lab.router.run(process.execPath, [
-      exampleFile('policy-relay'),
-      file,
-    ])
-    t.is(code, 78)
-    t.is(stdout, '')
-    t.regex(stderr, new RegExp(`^${file}:3: .+\n$`))
-  })
+  test.serial(
+    `a line that is ${what} keeps it from starting, and the error names the line`,
+    async (t) => {
+      block('# ours', here, line)
+      const { code, stdout, stderr } = await lab.router.run(process.execPath, [
+        exampleFile('policy-relay'),
+        file,
+      ])
+      t.is(code, 78)
+      t.is(stdout, '')
+      t.regex(stderr, new RegExp(`^${file}:3: .+\n$`))
+    },
+  )
 }
 
-test.serial('without its file it does not start', async (t) => {
-  const args = [exampleFile('policy-relay'), '/nobody.txt']
+test.serial('a missing file keeps it from starting', async (t) => {
+  const args = [exampleFile('policy-relay'), '/missing.txt']
   const { code, stderr } = await lab.router.run(process.execPath, args)
   t.is(code, 78)
-  t.regex(stderr, /^ENOENT: .*nobody\.txt'\n$/)
+  t.regex(stderr, /^ENOENT: .*missing\.txt'\n$/)
 })

@@ -6,20 +6,20 @@ import { startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
 import { Sockets } from '../fixtures/sockets.js'
 
-/** Addresses of the public internet that the lab's server has. */
+/** Public Internet addresses that the lab's server has. */
 const publicly = '93.184.215.14'
 const neighbour = '93.184.215.15'
-/** Private ones that it has too. */
+/** Private addresses that it has, too. */
 const privately = '10.1.2.3'
 const elsewhere = '10.2.2.3'
-/** One that changes hands. */
+/** An address that moves from the server to the router. */
 const moving = '198.51.100.9'
 
 const port = 7
 
 let lab: Lab
 let client: Sockets
-/** One with no rule, and one with a rule that permits everything. */
+/** A faithd without rules, and one with a rule that permits everything. */
 let unruled: Faithd
 let permissive: Faithd
 
@@ -33,7 +33,7 @@ test.before(async () => {
       ip(lab.server, `addr add ${address}/32 dev eth0`),
       ip(lab.router, `route add ${address} via ${addresses.server}`),
     ]),
-    // The router would answer for every address it has.
+    // Listens on the router, which would answer for each of its own addresses.
     Sockets.of(lab.router).listen(port),
   ])
   unruled = await faithdWith()
@@ -49,14 +49,14 @@ async function ip(host: Host, command: string): Promise<void> {
 
 let started = 0
 
-/** A faithd with a policy of its own. */
+/** Starts a faithd with its own policy. */
 async function faithdWith(...args: string[]): Promise<Faithd> {
   started += 1
   const place = { name: `policy${started}`, prefix: `3fff:${started}::` }
   return await startFaithd(lab, args, 'by itself', place)
 }
 
-/** What comes of dialling these. */
+/** The outcome of dialling each address. */
 async function dial(faithd: Faithd, ...ipv4: string[]): Promise<Record<string, string>> {
   const outcomes = ipv4.map(async (address) => {
     return [address, await client.dial(faithd.address(address), port).outcome()]
@@ -94,14 +94,14 @@ for (const [block, ...some] of [
   })
 }
 
-test('what lies between the special-purpose blocks is not denied', async (t) => {
+test('addresses between the special-purpose blocks are not denied', async (t) => {
   const between = [
     '1.0.0.0 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0',
     '169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 191.255.255.255 192.0.1.0 192.0.3.0',
     '192.167.255.255 192.169.0.0 198.17.255.255 198.20.0.0 198.51.99.255 198.51.101.0',
     '203.0.112.255 203.0.114.0 223.255.255.255',
   ].flatMap((line) => line.split(' '))
-  // The router has no way there, and says so.
+  // The router has no route there, and says so.
   t.deepEqual(await dial(unruled, ...between), all(between, 'ENETUNREACH'))
 })
 
@@ -129,7 +129,7 @@ test('the first rule that matches decides', async (t) => {
   t.deepEqual(await dial(other, privately, elsewhere), all([privately, elsewhere], 'connected'))
 })
 
-test('what no rule of a list matches is denied', async (t) => {
+test('a destination that no rule matches is denied', async (t) => {
   const permitting = await faithdWith('--permit', publicly)
   t.deepEqual(await dial(permitting, publicly, neighbour), {
     [publicly]: 'connected',
@@ -139,14 +139,14 @@ test('what no rule of a list matches is denied', async (t) => {
   t.deepEqual(await dial(denying, publicly, neighbour), all([publicly, neighbour], 'EACCES'))
 })
 
-test('what is denied is logged as denied, with the address it meant', async (t) => {
+test('a denial is logged as denied, with the mapped address', async (t) => {
   const faithd = await faithdWith('--deny', '0.0.0.0/0')
   t.deepEqual(await dial(faithd, publicly), { [publicly]: 'EACCES' })
   t.like(await faithd.refusalTo(port), { destination: { ipv4: publicly }, reason: 'denied' })
   t.deepEqual(faithd.sessions, [])
 })
 
-test("the router's own addresses are denied, although their block is permitted", async (t) => {
+test('the router’s own addresses are denied, although their block is permitted', async (t) => {
   const faithd = await faithdWith('--permit', '198.51.100.0/24', '--permit', '127.0.0.0/8')
   t.deepEqual(
     await dial(faithd, addresses.server, addresses.routerIPv4, '127.0.0.1', '127.1.2.3'),
@@ -159,12 +159,12 @@ test("the router's own addresses are denied, although their block is permitted",
   )
 })
 
-test('an address of the router opens when a rule names that very address', async (t) => {
+test('an address of the router opens only by a rule for that very address', async (t) => {
   const faithd = await faithdWith('--permit', addresses.routerIPv4)
   t.deepEqual(await dial(faithd, addresses.routerIPv4), all([addresses.routerIPv4], 'connected'))
 })
 
-test("the router's loopback opens with --allow-loopback alone", async (t) => {
+test('the router’s loopback opens only with --allow-loopback', async (t) => {
   const loopback = ['127.0.0.1', '127.1.2.3']
   const permitting = await faithdWith('--permit', '127.0.0.1/32', '--permit', '127.0.0.0/8')
   t.deepEqual(await dial(permitting, ...loopback), all(loopback, 'EACCES'))
@@ -173,7 +173,7 @@ test("the router's loopback opens with --allow-loopback alone", async (t) => {
   t.deepEqual(await dial(allowing, addresses.routerIPv4), all([addresses.routerIPv4], 'EACCES'))
 })
 
-test('an address that the router gets or loses at run time is its own from then on, or no more', async (t) => {
+test('faithd follows addresses that the router gets or loses at run time', async (t) => {
   const faithd = await faithdWith('--permit', '198.51.100.0/24')
   const comes = (outcome: string) =>
     waitFor(`${moving} to be ${outcome}`, async () => {
@@ -189,11 +189,14 @@ test('an address that the router gets or loses at run time is its own from then 
   t.pass()
 })
 
-test('an address that leads to the router by a local route is its own as well', async (t) => {
+test('an address with a local route counts as the router’s own', async (t) => {
   const faithd = await faithdWith('--permit', '203.0.113.0/24')
   const address = '203.0.113.7'
   t.deepEqual(await dial(faithd, address), { [address]: 'ENETUNREACH' })
   await ip(lab.router, 'route add local 203.0.113.0/24 dev lo')
-  await waitFor('it to be denied', async () => (await dial(faithd, address))[address] === 'EACCES')
+  await waitFor(
+    'the address to be denied',
+    async () => (await dial(faithd, address))[address] === 'EACCES',
+  )
   t.pass()
 })

@@ -1,4 +1,4 @@
-/** The PROXY protocol as the servers read it that people put behind it. */
+/** The PROXY protocol, as servers in common use read it. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -9,7 +9,7 @@ import { permitted, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
 import { Sockets } from '../fixtures/sockets.js'
 
-/** Ports at which a server tells whom it takes for its client, and what for the address that was dialled. */
+/** Ports at which a server answers with the client's address and the dialled address as it sees them. */
 const ports = { haproxy: 8001, nginx: 8002, strict: 8003 } as const
 
 const versions = ['1', '2'] as const
@@ -92,7 +92,7 @@ http {
   await waitFor('nginx to listen', () => lab.server.listening(ports.strict))
 }
 
-/** What a server answers, and the port that the client asked from. */
+/** The server's answer, and the client's port. */
 async function ask(address: string, port: number): Promise<{ answer: string; from: string }> {
   const mark = '\nfrom '
   const url = `http://[${address}]:${port}/`
@@ -102,26 +102,26 @@ async function ask(address: string, port: number): Promise<{ answer: string; fro
   return { answer, from }
 }
 
-/** An address as RFC 5952 has it written, which is how these servers print it. */
+/** An address in the form of RFC 5952, which these servers print. */
 function printed(address: string): string {
   return new URL(`http://[${address}]`).hostname.slice(1, -1)
 }
 
 for (const version of versions) {
   for (const name of ['haproxy', 'nginx'] as const) {
-    test(`${name} reads the client and what it dialled from version ${version}`, async (t) => {
+    test(`${name} reads the client and the dialled address from version ${version}`, async (t) => {
       const dialled = faithds[version].address()
       const { answer, from } = await ask(dialled, ports[name])
       t.is(answer, `${addresses.client} ${from} ${printed(dialled)} ${ports[name]}`)
     })
   }
 
-  test(`nginx decides by the client's own address, told in version ${version}`, async (t) => {
+  test(`nginx decides by the client’s own address from version ${version}`, async (t) => {
     const { answer } = await ask(faithds[version].address(), ports.strict)
     t.is(answer, addresses.client)
   })
 
-  test(`what the client sends follows the header of version ${version} at once`, async (t) => {
+  test(`the client’s bytes follow the header of version ${version} at once`, async (t) => {
     const port = 8100 + Number(version)
     const faithd = faithds[version]
     const listening = await server.listen(port)
@@ -143,13 +143,13 @@ for (const version of versions) {
       t.is(bytes.readUInt16BE(16 + 32), from)
       t.is(bytes.readUInt16BE(16 + 34), port)
     }
-    // The header is the relay's word, not the client's.
+    // Byte counts cover the client's bytes, without the relay's header.
     near.ends()
     far.ends()
     t.like(await faithd.sessionTo(port), { bytesUp: 5, reason: 'closed' })
   })
 
-  test(`a server that speaks first has been told before, in version ${version}`, async (t) => {
+  test(`a server that speaks first gets the header before, in version ${version}`, async (t) => {
     const port = 8200 + Number(version)
     const listening = await server.listen(port, { greet: '220 ready\r\n' })
     const near = await client.connect(faithds[version].address(), port)
@@ -160,7 +160,7 @@ for (const version of versions) {
   })
 }
 
-test('without it, the server is told nothing of the client', async (t) => {
+test('without the option the server gets no header', async (t) => {
   const faithd = await startFaithd(lab, permitted, 'by itself', {
     name: 'proxy0',
     prefix: '3fff::',

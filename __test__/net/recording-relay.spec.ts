@@ -1,4 +1,4 @@
-/** examples/recording-relay.mjs does what it says. */
+/** Tests examples/recording-relay.mjs. */
 import { createHash, randomFillSync } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ interface Record {
 
 let runs = 0
 
-/** Starts the relay with a folder of its own. */
+/** Starts the relay with a new folder. */
 async function start(networks: readonly string[] = ['198.51.100.0/24']) {
   runs += 1
   const directory = join(lab.directory, `records${runs}`)
@@ -36,7 +36,7 @@ const recordOf = (relay: Example, port: number) =>
 
 let ports = 7800
 
-/** A connection through the relay, of which both ends are at hand. */
+/** A connection through the relay, with both ends at hand. */
 async function connection() {
   ports += 1
   const listening = await servers.listen(ports)
@@ -46,7 +46,7 @@ async function connection() {
 
 const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex')
 
-/** Sends one file and receives another, both at once: as `connect` to ADDRESS PORT, or as `listen` on them. */
+/** Sends one file and receives another at the same time, as client (`connect`) or server (`listen`) at ADDRESS PORT. */
 const exchange = `
   const [as, host, port, sent, received] = process.argv.slice(1)
   const { createReadStream, createWriteStream } = require('node:fs')
@@ -57,7 +57,7 @@ const exchange = `
   if (as === 'connect') exchange(require('node:net').connect({ host, port, allowHalfOpen: true }))
   else require('node:net').createServer({ allowHalfOpen: true }, exchange).listen(port, host, () => console.log('listening'))`
 
-test.serial('what is sent is recorded and arrives, to the byte, both ways at once', async (t) => {
+test.serial('both directions arrive and are recorded byte for byte, at once', async (t) => {
   await using run = await start()
   const sent = {
     up: randomFillSync(Buffer.alloc(50_000_000)),
@@ -99,31 +99,28 @@ test.serial('what is sent is recorded and arrives, to the byte, both ways at onc
   t.like(await run.relay.process.stop('SIGTERM'), { code: 0 })
 })
 
-test.serial(
-  'each connection has files of its own, and a line that says whose they are',
-  async (t) => {
-    await using run = await start()
-    const both = [await connection(), await connection()]
-    for (const { port, near, far } of both) {
-      near.says(`question ${port}`)
-      await far.hears(`question ${port}`)
-      far.says(`answer ${port}`)
-      await near.hears(`answer ${port}`)
-      near.ends()
-      far.ends()
-      const { name, client: guest, destination, ended } = await recordOf(run.relay, port)
-      t.deepEqual(guest, { address: addresses.client, port: await near.port() })
-      t.like(destination, { port, ipv4: addresses.server })
-      t.is(ended, 'closed')
-      t.is(readFileSync(run.file(name, 'up'), 'latin1'), `question ${port}`)
-      t.is(readFileSync(run.file(name, 'down'), 'latin1'), `answer ${port}`)
-      t.is(statSync(run.file(name, 'up')).mode & 0o777, 0o600, 'nobody else may read it')
-    }
-    t.is(readdirSync(run.directory).length, 4)
-  },
-)
+test.serial('each connection has its own files, and a line that names its ends', async (t) => {
+  await using run = await start()
+  const both = [await connection(), await connection()]
+  for (const { port, near, far } of both) {
+    near.says(`question ${port}`)
+    await far.hears(`question ${port}`)
+    far.says(`answer ${port}`)
+    await near.hears(`answer ${port}`)
+    near.ends()
+    far.ends()
+    const { name, client: guest, destination, ended } = await recordOf(run.relay, port)
+    t.deepEqual(guest, { address: addresses.client, port: await near.port() })
+    t.like(destination, { port, ipv4: addresses.server })
+    t.is(ended, 'closed')
+    t.is(readFileSync(run.file(name, 'up'), 'latin1'), `question ${port}`)
+    t.is(readFileSync(run.file(name, 'down'), 'latin1'), `answer ${port}`)
+    t.is(statSync(run.file(name, 'up')).mode & 0o777, 0o600, 'only its owner may read it')
+  }
+  t.is(readdirSync(run.directory).length, 4)
+})
 
-test.serial('half-close is passed on, from either side', async (t) => {
+test.serial('a half-close is passed on, from either side', async (t) => {
   await using run = await start()
   for (const whose of ['near', 'far'] as const) {
     const { port, near, far } = await connection()
@@ -140,7 +137,7 @@ test.serial('half-close is passed on, from either side', async (t) => {
   }
 })
 
-test.serial('an abort is passed on as one, and what was said until then is recorded', async (t) => {
+test.serial('an abort is passed on as one, and the bytes before it are recorded', async (t) => {
   await using run = await start()
   for (const whose of ['near', 'far'] as const) {
     const { port, near, far } = await connection()
@@ -159,19 +156,19 @@ test.serial('an abort is passed on as one, and what was said until then is recor
   }
 })
 
-test.serial('of a flood that is aborted, all that has arrived is recorded', async (t) => {
+test.serial('an aborted flood is recorded up to the last byte that arrived', async (t) => {
   await using run = await start()
   const { port, near, far } = await connection()
   near.floods()
   await waitFor('some of it', async () => (await far.status()).received > 20_000_000)
   near.resets()
-  // Which of both it sees is up to Node, when a reset comes right behind data.
-  await waitFor('the end of it', () => far.history.length > 1)
+  // Node decides which of both the server sees when a reset comes right behind data.
+  await waitFor('the end of the flood', () => far.history.length > 1)
   far.ends()
   const { name } = await recordOf(run.relay, port)
   const recorded = readFileSync(run.file(name, 'up'))
   t.true(recorded.length >= (await far.status()).received)
-  // It floods with this, over and over.
+  // The client floods with this text, repeated.
   const piece = Buffer.alloc(64 * 1024, 'faith')
   const pieces = Math.ceil(recorded.length / piece.length)
   const sent = Buffer.concat(Array.from({ length: pieces }, () => piece)).subarray(
@@ -188,11 +185,11 @@ test.serial('a server that does not read stops the client, and the record', asyn
   near.floods()
   await near.isBlocked()
   far.resumes()
-  await waitFor('it to go on', async () => (await far.status()).received > 20_000_000)
+  await waitFor('the transfer to continue', async () => (await far.status()).received > 20_000_000)
   t.pass()
 })
 
-test.serial('where there is no server the client is reset, and nothing is recorded', async (t) => {
+test.serial('without a server the client is reset, and nothing is recorded', async (t) => {
   await using run = await start()
   const near = client.dial(captured(), 7)
   await near.sees('ECONNRESET')
@@ -201,31 +198,34 @@ test.serial('where there is no server the client is reset, and nothing is record
   t.is(readFileSync(run.file(name, 'up'), 'latin1'), '')
 })
 
-test.serial("what is not permitted is not relayed, such as what is the router's own", async (t) => {
-  await using run = await start(['198.51.100.3', '203.0.113.0/24'])
-  const own = await Sockets.of(lab.router).listen(7901)
-  const listening = await servers.listen(7902)
-  for (const [ipv4, port] of [
-    ['127.0.0.1', 7901],
-    [addresses.routerIPv4, 7901],
-    [addresses.server, 7902],
-  ] as const) {
-    const near = client.dial(captured(ipv4), port)
-    await near.sees('ECONNRESET')
-  }
-  await waitFor(
-    'three lines',
-    () => run.relay.log.filter(({ ended }) => ended === 'not permitted').length === 3,
-  )
-  t.is(own.accepted + listening.accepted, 0)
-  t.deepEqual(readdirSync(run.directory), [])
+test.serial(
+  'denied destinations are not relayed, such as the router’s own addresses',
+  async (t) => {
+    await using run = await start(['198.51.100.3', '203.0.113.0/24'])
+    const own = await Sockets.of(lab.router).listen(7901)
+    const listening = await servers.listen(7902)
+    for (const [ipv4, port] of [
+      ['127.0.0.1', 7901],
+      [addresses.routerIPv4, 7901],
+      [addresses.server, 7902],
+    ] as const) {
+      const near = client.dial(captured(ipv4), port)
+      await near.sees('ECONNRESET')
+    }
+    await waitFor(
+      'three lines',
+      () => run.relay.log.filter(({ ended }) => ended === 'not permitted').length === 3,
+    )
+    t.is(own.accepted + listening.accepted, 0)
+    t.deepEqual(readdirSync(run.directory), [])
 
-  const near = await client.connect(captured(addresses.serverSecond), 7902)
-  await (await listening.accept()).sees('accepted')
-  near.ends()
-})
+    const near = await client.connect(captured(addresses.serverSecond), 7902)
+    await (await listening.accept()).sees('accepted')
+    near.ends()
+  },
+)
 
-test.serial('when the disk is full, both sides are told that not all was said', async (t) => {
+test.serial('on a full disk both sides are reset', async (t) => {
   const directory = join(lab.directory, 'small')
   const script = 'mkdir "$0" && mount -t tmpfs -o size=4k tmpfs "$0" && exec "$@"'
   const wrap = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, directory]
@@ -239,7 +239,7 @@ test.serial('when the disk is full, both sides are told that not all was said', 
   t.is((await recordOf(relay, port)).ended, 'ENOSPC')
 })
 
-test.serial('when it ends, clients and servers are told, and records are kept', async (t) => {
+test.serial('an ending relay resets clients and servers, and keeps the records', async (t) => {
   await using run = await start()
   const { port, near, far } = await connection()
   near.says('question')

@@ -31,12 +31,12 @@ interface Iperf3Report {
   end: Record<string, { bytes?: number }>
 }
 
-/** Whether this process has the privileges that sk_lookup takes. */
+/** True if this process has the privileges for sk_lookup. */
 function maySteer(): boolean {
   const [, , users] = readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/)
   const status = readFileSync('/proc/self/status', 'utf8')
   const capabilities = BigInt(`0x${/^CapEff:\s+(\w+)$/m.exec(status)?.[1]}`)
-  // CAP_SYS_ADMIN, which includes CAP_BPF; either counts in the machine's own user namespace alone.
+  // Checks CAP_SYS_ADMIN, which includes CAP_BPF. Both count only in the machine's own user namespace.
   return Number(users) === 2 ** 32 - 1 && (capabilities & (1n << 21n)) !== 0n
 }
 
@@ -45,14 +45,14 @@ for (const [steering, too] of steerings) {
   const url = (path: string, ipv4?: string) => `http://[${dialled(ipv4)}]${path}`
 
   test.serial(
-    `curl fetches a page from nginx, to which the router is the client${too}`,
+    `curl fetches a page from nginx, which sees the router as its client${too}`,
     async (t) => {
       const { stdout, stderr } = await lab.client.run('curl', ['-sS', url('/whoami')])
       t.is(stdout, `${addresses.routerIPv4}\n`, stderr)
     },
   )
 
-  test.serial(`each IPv4 address of the server is reached under its own${too}`, async (t) => {
+  test.serial(`each IPv4 address of the server has its own IPv6 address${too}`, async (t) => {
     for (const address of [addresses.server, addresses.serverSecond]) {
       const { stdout } = await lab.client.run('curl', ['-sSI', url('/large', address)])
       t.regex(stdout, new RegExp(`^Content-Length: ${pageSize}\\r$`, 'm'))
@@ -63,14 +63,14 @@ for (const [steering, too] of steerings) {
     }
   })
 
-  test.serial(`a large page arrives whole${too}`, async (t) => {
+  test.serial(`a large page arrives complete${too}`, async (t) => {
     const file = join(lab.directory, 'down')
     const fetched = await lab.client.run('curl', ['-sS', '-o', file, url('/large')])
     t.is(fetched.code, 0, fetched.stderr)
     t.is(sha256(readFileSync(file)), sha256(page))
   })
 
-  test.serial(`a large upload arrives whole${too}`, async (t) => {
+  test.serial(`a large upload arrives complete${too}`, async (t) => {
     const name = `from-${faithds[steering].name}`
     const file = join(lab.directory, name)
     writeFileSync(file, page)
@@ -79,7 +79,7 @@ for (const [steering, too] of steerings) {
     t.is(sha256(readFileSync(join(nginx.root, name))), sha256(page))
   })
 
-  test.serial(`one connection carries request after request${too}`, async (t) => {
+  test.serial(`one connection carries many requests${too}`, async (t) => {
     const pages = Array.from({ length: 50 }, () => ['-o', '/dev/null']).flat()
     const urls = Array.from({ length: 50 }, () => url('/whoami'))
     const { stdout } = await lab.client.run('curl', [
@@ -94,7 +94,7 @@ for (const [steering, too] of steerings) {
     t.is(answers.filter((answer) => answer === '200 0').length, 49)
   })
 
-  test.serial(`a hundred transfers at once arrive whole${too}`, async (t) => {
+  test.serial(`a hundred transfers at once arrive complete${too}`, async (t) => {
     const { code, stdout, stderr } = await lab.client.run('curl', [
       '-sS',
       '--parallel',
@@ -124,7 +124,7 @@ for (const [steering, too] of steerings) {
     t.regex(scan.stdout + scan.stderr, /:22 SSH-2\.0-OpenSSH_/)
   })
 
-  test.serial(`nc has what it says echoed${too}`, async (t) => {
+  test.serial(`nc gets its lines echoed${too}`, async (t) => {
     const said = 'one\ntwo\nthree\n'
     const args = ['-N', dialled(), '7']
     const { code, stdout, stderr } = await lab.client.run('nc', args, { input: said })
@@ -137,13 +137,13 @@ for (const [steering, too] of steerings) {
     ['both ways', ['--bidir']],
   ] as const) {
     test.serial(`iperf3 runs ${direction}${too}`, async (t) => {
-      // A server of its own: one that has not parted from the last client yet turns the next away.
+      // Starts a new server: one that is still busy with the last client refuses the next.
       const server = await lab.server.iperf3()
       const args = ['-c', dialled(), '-n', '64M', '-P', '2', '-J', ...option]
       const { code, stdout } = await lab.client.run('iperf3', args)
       await server.stop()
       const { end, error } = JSON.parse(stdout) as Iperf3Report
-      // It ends with 0 when it was turned away.
+      // iperf3 exits with 0 even if it was refused.
       t.deepEqual({ code, error }, { code: 0, error: undefined })
       const sums = Object.entries(end).filter(([name]) => name.startsWith('sum_received'))
       t.is(sums.length, direction === 'both ways' ? 2 : 1)
@@ -162,6 +162,6 @@ for (const [steering, too] of steerings) {
   })
 }
 
-test.serial('faithd steers by sk_lookup where it may', (t) => {
+test.serial('faithd steers by sk_lookup if it has the privileges', (t) => {
   t.is(faithds['by itself'].steering, maySteer() ? 'sk_lookup' : 'on-demand')
 })

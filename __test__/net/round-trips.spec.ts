@@ -1,4 +1,4 @@
-/** How long a client waits: connect-first costs it no more than the way to the server and back. */
+/** The waiting time of a client: with connect-first it is one round trip to the server. */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
@@ -12,13 +12,13 @@ import type { Segment } from '../fixtures/segments.js'
 import { slowDown } from '../fixtures/slow-link.js'
 import { Sockets } from '../fixtures/sockets.js'
 
-/** Milliseconds one way: far more than a busy machine takes for its own part. */
+/** One-way delays in milliseconds, far above a busy machine's own delays. */
 const delays = { client: 100, server: 150 }
 const roundTrip = { client: 2 * delays.client, server: 2 * delays.server }
-/** From the client to the server and back. */
+/** The round trip from the client to the server. */
 const whole = roundTrip.client + roundTrip.server
 
-/** A figure is the median of so many. */
+/** A figure is the median of this many measurements. */
 const times = 5
 
 let lab: Lab
@@ -63,7 +63,7 @@ function median(values: number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
 }
 
-/** Measures something several times, in milliseconds, and writes down what came of it. */
+/** Measures a duration several times, in milliseconds, and logs the results. */
 async function measure(
   t: ExecutionContext,
   what: string,
@@ -90,19 +90,16 @@ async function connecting(t: ExecutionContext, what: string, address: string): P
 
 const isReset = ({ flags }: Segment) => flags.includes('R')
 
-test.serial(
-  'a client is connected within a round trip to its server, as in plain IPv4',
-  async (t) => {
-    const plain = await connecting(t, 'plain IPv4', addresses.server)
-    const first = await connecting(t, 'connect-first', connectFirst.address())
-    const accepted = await connecting(t, 'accept-first', acceptFirst.address())
-    t.true(plain >= whole, `${plain}`)
-    t.true(first >= whole && first < 1.5 * whole, `${first}`)
-    t.true(accepted >= roundTrip.client && accepted < whole, `${accepted}`)
-  },
-)
+test.serial('a client connects within a round trip to its server, as in plain IPv4', async (t) => {
+  const plain = await connecting(t, 'plain IPv4', addresses.server)
+  const first = await connecting(t, 'connect-first', connectFirst.address())
+  const accepted = await connecting(t, 'accept-first', acceptFirst.address())
+  t.true(plain >= whole, `${plain}`)
+  t.true(first >= whole && first < 1.5 * whole, `${first}`)
+  t.true(accepted >= roundTrip.client && accepted < whole, `${accepted}`)
+})
 
-test.serial("a client's handshake is answered after its server has answered", async (t) => {
+test.serial('a client’s handshake is answered after its server has answered', async (t) => {
   const port = freshPort()
   await server.listen(port)
   const near = await Watch.on(lab.client, devices.client, port)
@@ -115,7 +112,7 @@ test.serial("a client's handshake is answered after its server has answered", as
   await Promise.all([near.stop(), far.stop()])
 })
 
-test.serial('a client is refused within a round trip of the refusal by its server', async (t) => {
+test.serial('a client is refused within a round trip of its server’s refusal', async (t) => {
   const taken = await measure(t, 'from the RST of the server to ECONNREFUSED', async () => {
     const port = freshPort()
     const near = await Watch.on(lab.client, devices.client, port)

@@ -1,4 +1,4 @@
-/** What is opened and closed again and again leaves neither descriptors nor memory behind. */
+/** Opening and closing again and again leaks neither descriptors nor memory. */
 import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 import { captured, waitFor } from '../../lab/index.js'
@@ -9,8 +9,8 @@ const { lab, client } = await stage()
 const MiB = 2 ** 20
 
 /**
- * One arena, and large blocks by mmap(2), both given back when they are free: with an arena for each of its threads, as
- * by default, the C library keeps some megabytes that nobody uses, in one run more than in another.
+ * Uses one arena, and mmap(2) for large blocks, so that freed memory goes back. By default the C library has an arena
+ * for each thread and keeps some unused megabytes, a different amount in each run.
  */
 const givingBack = [
   'env',
@@ -27,10 +27,10 @@ function resident(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
 }
 
-/** Does something three times, and holds what the last two have left against what the first has. */
+/** Runs the work three times, and compares the state after the last two runs with the state after the first. */
 async function rounds(program: Program, many: () => Promise<void>) {
   const { pid } = program.process
-  // What a process makes once and keeps, the heap too, it has made after the first time.
+  // The first run makes everything that a process makes once and keeps, such as the heap.
   await many()
   const before = {
     heap: await program.ask('memory'),
@@ -40,13 +40,13 @@ async function rounds(program: Program, many: () => Promise<void>) {
   }
   const again = async (): Promise<number> => {
     await many()
-    // What is forgotten is collected in rounds too: a native object lets go of what it holds after the first.
+    // Garbage is collected in rounds: a native object releases its resources only after the first.
     await program.ask('memory')
     return resident(pid)
   }
-  // What leaks is there each time; pages that an allocator has not given back yet go with the next.
+  // A leak shows in both runs. Pages that an allocator has not given back yet go in one of them.
   const after = Math.min(await again(), await again())
-  // What went last may be collected in the second round only; what leaks is there after both.
+  // The last garbage may go only in the second collection. A leak remains after both.
   const held = Math.min(await program.ask('memory'), await program.ask('memory'))
   const heap = held - before.heap
   await waitFor('the descriptors to be closed', () => descriptors(pid) <= before.descriptors)
@@ -54,7 +54,7 @@ async function rounds(program: Program, many: () => Promise<void>) {
   return { heap, resident: after - before.resident }
 }
 
-test.serial('three thousand listeners and relays leave nothing', async (t) => {
+test.serial('three thousand listeners and relays leak nothing', async (t) => {
   await using program = await Program.start(lab.router, givingBack)
   await program.keepfaith(true)
   await using faith = await program.create()
@@ -69,7 +69,7 @@ test.serial('three thousand listeners and relays leave nothing', async (t) => {
   t.like(await client.greeting(captured(), 80), { from: 'here' })
 })
 
-test.serial('two hundred interfaces leave nothing', async (t) => {
+test.serial('two hundred interfaces leak nothing', async (t) => {
   await using program = await Program.start(lab.router)
   await program.keepfaith(true)
   const grown = await rounds(program, async () => {

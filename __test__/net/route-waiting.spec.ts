@@ -1,4 +1,4 @@
-/** A client waits with its SYN while a route takes its time, however many others of its network do. */
+/** A client's SYN waits while its route takes its time, with any number of others from its network. */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
@@ -20,7 +20,7 @@ const dialSlow = (count: number): End[] =>
 const undecided = (count: number): Promise<boolean> =>
   waitFor(`${count} to be asked about`, async () => (await router.ask('undecided', slow)) === count)
 
-test.serial('every client whose route is slow hears the verdict alone', async (t) => {
+test.serial('every client with a slow route gets only the verdict', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.route({ ports: 'all' }, { verdicts, waits: [slow] })
   const ends = dialSlow(400)
@@ -31,34 +31,31 @@ test.serial('every client whose route is slow hears the verdict alone', async (t
   t.like(await relay.stats(), { accepted: 0 })
 })
 
-test.serial(
-  'a client past maxHeldPerClient waits, and is not told that it is connected',
-  async (t) => {
-    await using faith = await router.create()
-    const options = { ports: 'all', maxHeldPerClient: 4 } as const
-    await using relay = await faith.route(options, { verdicts, waits: [slow] })
-    const ends = dialSlow(10)
-    await undecided(4)
-    await waitFor('the others to wait', async () => (await faith.stats()).synsBeyondClientHold >= 6)
-    const { drops } = await faith.stats()
-    t.true((drops['hold'] ?? 0) >= 6)
-    t.deepEqual(
-      ends.flatMap((end) => end.history),
-      [],
-    )
-    // Those that waited send their SYNs again, and are asked about in their turn.
-    const refused = () => ends.filter((end) => end.history.length > 0).length
-    const decided = async () => {
-      await router.ask('decide', slow)
-      return refused() === ends.length
-    }
-    await waitFor('all to be decided', decided)
-    for (const end of ends) t.is(await end.outcome(), 'ECONNREFUSED')
-    t.like(await relay.stats(), { accepted: 0 })
-  },
-)
+test.serial('a client beyond maxHeldPerClient waits, and is not connected early', async (t) => {
+  await using faith = await router.create()
+  const options = { ports: 'all', maxHeldPerClient: 4 } as const
+  await using relay = await faith.route(options, { verdicts, waits: [slow] })
+  const ends = dialSlow(10)
+  await undecided(4)
+  await waitFor('the others to wait', async () => (await faith.stats()).synsBeyondClientHold >= 6)
+  const { drops } = await faith.stats()
+  t.true((drops['hold'] ?? 0) >= 6)
+  t.deepEqual(
+    ends.flatMap((end) => end.history),
+    [],
+  )
+  // Clients that waited send their SYNs again, and the route is asked about them in turn.
+  const refused = () => ends.filter((end) => end.history.length > 0).length
+  const decided = async () => {
+    await router.ask('decide', slow)
+    return refused() === ends.length
+  }
+  await waitFor('all to be decided', decided)
+  for (const end of ends) t.is(await end.outcome(), 'ECONNREFUSED')
+  t.like(await relay.stats(), { accepted: 0 })
+})
 
-test.serial('forged SYNs of its network and of others do not keep a client out', async (t) => {
+test.serial('forged SYNs of its own and other networks do not keep a client out', async (t) => {
   const [forged, port] = [7952, 7953]
   const network = ['2001:db8:f000::/48', 'via', addresses.client, 'dev', 'lan0']
   await lab.router.run('ip', ['-6', 'route', 'add', ...network])
@@ -72,7 +69,7 @@ test.serial('forged SYNs of its network and of others do not keep a client out',
   await using relay = await faith.route(options, { verdicts, waits: [slow] })
   const flood = { address: captured(), port: forged, networks: 1, count: 200 }
   await floodEnded(startFlood(lab.client, flood))
-  // The places are taken, and the servers wait for clients that never come.
+  // All places are taken: the servers wait for clients that never come.
   await waitFor('the bound', async () => (await faith.stats()).synsBeyondClientHold >= 100)
   // Undecided connections of other networks do not make this client wait.
   const others = { address: captured(), port: slow, networks: 50, count: 200 }

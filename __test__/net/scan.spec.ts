@@ -1,4 +1,4 @@
-/** Programs that judge a server by how connecting to it goes: a port scanner, and happy eyeballs. */
+/** Programs that judge a server by connecting: a port scanner, and happy eyeballs. */
 import test from 'ava'
 
 import { addresses, createLab } from '../../lab/index.js'
@@ -38,10 +38,10 @@ test.after.always(() => lab.close())
 
 const all = (ports: readonly number[], state: string) => ports.map((port) => [port, state])
 
-/** The state of each port, and what nmap took for a sign of it. */
+/** The state of each port, with nmap's reason for it. */
 async function scan(host: Host, ...target: string[]): Promise<Record<string, string>> {
   const ports = [...open, ...closed, ...filtered].join(',')
-  // Without an option nmap looks its target up in the DNS.
+  // Disables nmap's DNS look-up of its target.
   const { code, stdout, stderr } = await host.run(
     'nmap',
     ['-n', '-sT', '-Pn', '--reason', '-oG', '-', '-v', '-p', ports, ...target],
@@ -52,7 +52,7 @@ async function scan(host: Host, ...target: string[]): Promise<Record<string, str
   return Object.fromEntries(list.split(', ').map((port) => port.split('/').slice(0, 2)))
 }
 
-test('a port scanner finds the same through faithd as from the router', async (t) => {
+test('a port scanner gets the same results through faithd as from the router', async (t) => {
   const [through, directly] = await Promise.all([
     scan(lab.client, '-6', faithd.address()),
     scan(lab.router, addresses.server),
@@ -68,7 +68,7 @@ test('a port scanner finds the same through faithd as from the router', async (t
   t.deepEqual(through, directly)
 })
 
-test('without connect-first a port scanner finds every port open', async (t) => {
+test('without connect-first a port scanner sees every port open', async (t) => {
   const place = { name: 'scan1', prefix: '3fff:1::' }
   const args = [...permitted, '--no-connect-first']
   const other = await startFaithd(lab, args, 'by itself', place)
@@ -98,7 +98,7 @@ for (const [what, dead, said] of [
       )
     }
     const resolve = ['--resolve', `www.example:${dialled}:${pair.join(',')}`]
-    // Were the first address silent, curl would spend half of this on it.
+    // curl would wait half of this time for a silent first address.
     const url = `http://www.example:${dialled}/whoami`
     const page = await lab.client.run('curl', ['-sSv', '--connect-timeout', '15', ...resolve, url])
     t.is(page.stdout, `${addresses.routerIPv4}\n`, page.stderr)

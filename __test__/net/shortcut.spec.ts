@@ -1,6 +1,6 @@
 /**
- * The shortcut: packets of established connections stay in the kernel, and neither the two ends nor the host's
- * administrator can tell, but for what the interface itself counts.
+ * The shortcut: packets of established connections stay in the kernel. Both ends and the host's administrator see no
+ * difference, except in the interface's own counters.
  */
 import test from 'ava'
 import { addresses, captured, waitFor, type Host } from '../../lab/index.js'
@@ -14,7 +14,7 @@ const { lab, router, client } = await stage()
 const server = captured()
 const MiB = 2 ** 20
 
-/** Whether the kernel lets this process have one; where it does not, there is nothing of it to be seen. */
+/** True if the kernel lets this process have a shortcut; otherwise the tests only see that there is none. */
 let possible: boolean
 
 test.before(async () => {
@@ -22,20 +22,20 @@ test.before(async () => {
   possible = (await faith.stats()).shortcut
 })
 
-/** What a device of the host has been given to send. */
+/** Packets and bytes that a device of the host was given to send. */
 async function sentBy(host: Host, device: string): Promise<{ bytes: number; packets: number }> {
   const { stdout } = await host.run('ip', ['-j', '-s', 'link', 'show', 'dev', device])
   const [link] = JSON.parse(stdout) as { stats64: { tx: { bytes: number; packets: number } } }[]
   return link?.stats64.tx ?? { bytes: Number.NaN, packets: Number.NaN }
 }
 
-/** The names of the pairs' ends on the router. */
+/** Names of the pairs' ends on the router. */
 async function pairs(): Promise<string[]> {
   const { stdout } = await lab.router.run('ip', ['-o', 'link', 'show', 'type', 'veth'])
   return [...stdout.matchAll(/\b(shortcut\d+)@/g)].map(([, name]) => name ?? '')
 }
 
-/** A connection and what is needed to send something by it. */
+/** A connection, and a function that exchanges bytes over it. */
 async function connection(faith: Faith, port: number) {
   const listener = await faith.listen({ port })
   const dialled = await client.dial(server, port)
@@ -43,7 +43,7 @@ async function connection(faith: Faith, port: number) {
   return {
     accepted,
     dialled,
-    /** Bytes both ways at once, and whether they arrived as they were sent. */
+    /** Sends bytes both ways at once; true if they arrived unchanged. */
     async exchange(bytes: number): Promise<boolean> {
       const [up, upArrived, down, downArrived] = await Promise.all([
         dialled.send('up', bytes),
@@ -56,7 +56,7 @@ async function connection(faith: Faith, port: number) {
   }
 }
 
-test.serial('it is there where the kernel permits it, and can be done without', async (t) => {
+test.serial('the shortcut exists if the kernel permits it, and can be switched off', async (t) => {
   await using faith = await router.create({ shortcut: false })
   t.false((await faith.stats()).shortcut)
   t.deepEqual(await pairs(), [])
@@ -69,7 +69,7 @@ for (const shortcut of [true, false]) {
   const withOrWithout = shortcut ? 'with it' : 'without it'
 
   test.serial(
-    `${withOrWithout}, all that is captured is counted, and ${shortcut ? 'little' : 'all'} of it by the device`,
+    `${withOrWithout}, all captured packets are counted, and ${shortcut ? 'few' : 'all'} of them by the device`,
     async (t) => {
       await using faith = await router.create({ shortcut })
       const { exchange } = await connection(faith, 80)
@@ -84,7 +84,7 @@ for (const shortcut of [true, false]) {
   )
 
   test.serial(
-    `${withOrWithout}, the host's firewall sees packets to and from the interface`,
+    `${withOrWithout}, the host’s firewall sees packets to and from the interface`,
     async (t) => {
       await using faith = await router.create({ shortcut })
       await nft(
@@ -108,7 +108,7 @@ for (const shortcut of [true, false]) {
       )
       try {
         const { exchange } = await connection(faith, 81)
-        t.true(await exchange(MiB), 'a strict filter of reverse paths lets them pass')
+        t.true(await exchange(MiB), 'packets pass strict reverse-path filtering')
         const count = (name: string) => packets(lab.router, 'inet seen', name)
         // A last acknowledgement may be on its way.
         await waitFor('the firewall and the interface to count the same', async () => {
@@ -122,7 +122,7 @@ for (const shortcut of [true, false]) {
     },
   )
 
-  test.serial(`${withOrWithout}, a firewall rule holds for connections there are`, async (t) => {
+  test.serial(`${withOrWithout}, a firewall rule applies to existing connections`, async (t) => {
     await using faith = await router.create({ shortcut })
     const { dialled, accepted } = await connection(faith, 82)
     await dialled.write('one\n')
@@ -149,32 +149,35 @@ for (const shortcut of [true, false]) {
     t.is(await accepted.line(), 'two')
   })
 
-  test.serial(`${withOrWithout}, a prefix that is removed stalls, and added goes on`, async (t) => {
-    await using faith = await router.create({ shortcut, prefixes: ['64:ff9b:1::/48'] })
-    await faith.addPrefix('64:ff9b::/96')
-    const { dialled, accepted } = await connection(faith, 83)
-    await dialled.write('one\n')
-    t.is(await accepted.line(), 'one')
+  test.serial(
+    `${withOrWithout}, connections stall while their prefix is removed, and go on afterwards`,
+    async (t) => {
+      await using faith = await router.create({ shortcut, prefixes: ['64:ff9b:1::/48'] })
+      await faith.addPrefix('64:ff9b::/96')
+      const { dialled, accepted } = await connection(faith, 83)
+      await dialled.write('one\n')
+      t.is(await accepted.line(), 'one')
 
-    await faith.deletePrefix('64:ff9b::/96')
-    await lab.router.run('ip', ['-6', 'route', 'add', '64:ff9b::/96', 'dev', 'faith0'])
-    const martians = async () => (await faith.stats()).drops['martian'] ?? 0
-    const before = await martians()
-    await dialled.write('two\n')
-    await waitFor('the packet, and again', async () => (await martians()) >= before + 2)
-    t.like(await accepted.look(), { bytesRead: 4 })
+      await faith.deletePrefix('64:ff9b::/96')
+      await lab.router.run('ip', ['-6', 'route', 'add', '64:ff9b::/96', 'dev', 'faith0'])
+      const martians = async () => (await faith.stats()).drops['martian'] ?? 0
+      const before = await martians()
+      await dialled.write('two\n')
+      await waitFor('the packet, and again', async () => (await martians()) >= before + 2)
+      t.like(await accepted.look(), { bytesRead: 4 })
 
-    await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b::/96', 'dev', 'faith0'])
-    await faith.addPrefix('64:ff9b::/96')
-    t.is(await accepted.line(), 'two')
-  })
+      await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b::/96', 'dev', 'faith0'])
+      await faith.addPrefix('64:ff9b::/96')
+      t.is(await accepted.line(), 'two')
+    },
+  )
 }
 
 for (const [what, how] of [
   ['deleted', ['link', 'del']],
   ['down', ['link', 'set', 'down', 'dev']],
 ] as const) {
-  test.serial(`when its pair is ${what}, connections go on by the pump`, async (t) => {
+  test.serial(`connections go on through the pump when the pair is ${what}`, async (t) => {
     await using faith = await router.create()
     const { exchange, dialled, accepted } = await connection(faith, 84)
     t.true(await exchange(MiB))
@@ -183,7 +186,7 @@ for (const [what, how] of [
     t.is(await accepted.line(), 'one')
     await accepted.write('two\n')
     t.is(await dialled.line(), 'two')
-    await waitFor('it to be left', async () => !(await faith.stats()).shortcut)
+    await waitFor('the shortcut to be disabled', async () => !(await faith.stats()).shortcut)
     t.deepEqual(await pairs(), [])
 
     const { bytes: before } = await sentBy(lab.router, 'faith0')
@@ -191,7 +194,7 @@ for (const [what, how] of [
     const { exchange: again } = await connection(faith, 85)
     t.true(await again(MiB))
     t.true((await sentBy(lab.router, 'faith0')).bytes >= before + MiB)
-    t.true((await faith.stats()).captured.bytes >= taken + MiB, 'the count goes on')
+    t.true((await faith.stats()).captured.bytes >= taken + MiB, 'the counter continues')
   })
 }
 
@@ -204,7 +207,7 @@ const many = 50
 for (const shortcut of [true, false]) {
   const withOrWithout = shortcut ? 'with it' : 'without it'
 
-  test.serial(`${withOrWithout}, segments of no connection are reset by the stack`, async (t) => {
+  test.serial(`${withOrWithout}, the stack resets segments of unknown connections`, async (t) => {
     await using faith = await router.create({ shortcut })
     for (const kind of ['acks', 'optional-acks']) {
       const before = await faith.stats()
@@ -214,20 +217,20 @@ for (const shortcut of [true, false]) {
       })
       t.is((await faith.stats()).captured.packets, before.captured.packets + many)
     }
-    // Headers between the two are for the pump to follow.
+    // The pump must follow headers between the IPv6 and TCP headers.
     const { bytes: seen } = await sentBy(lab.router, 'faith0')
     const length = { plain: 60, optional: 68 }
     const least = many * (length.optional + (shortcut && possible ? 0 : length.plain))
     t.true(seen >= least && seen < least + many * length.plain, `${seen}, ${least}`)
   })
 
-  test.serial(`${withOrWithout}, segments that claim a wrong length are malformed`, async (t) => {
+  test.serial(`${withOrWithout}, segments with a wrong length field are malformed`, async (t) => {
     await using faith = await router.create({ shortcut })
     const malformed = async () => (await faith.stats()).drops['malformed'] ?? 0
     await probe('short-acks')
-    await waitFor('those that are too short', async () => (await malformed()) === many)
+    await waitFor('the short segments to be counted', async () => (await malformed()) === many)
     await probe('long-acks')
-    await waitFor('those that are too long', async () => (await malformed()) === 2 * many)
+    await waitFor('the long segments to be counted', async () => (await malformed()) === 2 * many)
     t.like(await faith.stats(), { captured: { packets: 0 }, returned: { packets: 0 } })
   })
 
@@ -240,18 +243,18 @@ for (const shortcut of [true, false]) {
   })
 }
 
-test.serial('SYNs pass by it too, while no relay holds them', async (t) => {
+test.serial('SYNs take the shortcut too, unless a relay holds them', async (t) => {
   const clients = 20
   await using faith = await router.create()
   await faith.listen({ port: 80 }, 'web')
-  /** Packets that the device, and so the pump, was given while so many clients came and went. */
+  /** Packets that the device, and so the pump, got while the clients came and went. */
   const pumped = async () => {
     const before = await sentBy(lab.router, 'faith0')
     for (let count = 0; count < clients; count += 1) await client.greeting(server, 80)
     const after = await sentBy(lab.router, 'faith0')
     return after.packets - before.packets
   }
-  // The host itself may say something about multicast meanwhile.
+  // Allows for multicast that the host itself sends meanwhile.
   const few = clients / 2
   const alone = await pumped()
   t.is(alone < few, possible, `${alone}`)
@@ -263,7 +266,7 @@ test.serial('SYNs pass by it too, while no relay holds them', async (t) => {
   t.is(again < few, possible, `${again}`)
 })
 
-test.serial('a process that is killed leaves no pair behind', async (t) => {
+test.serial('a killed process leaves no pair behind', async (t) => {
   await using doomed = await Program.start(lab.router)
   await doomed.keepfaith(true)
   const faith = await doomed.create({ name: 'doomed' })

@@ -25,7 +25,7 @@ test.after.always(() => lab.close())
 
 let places = 0
 
-/** A faithd of the test's own. */
+/** Starts a faithd for this test. */
 async function start(...args: string[]): Promise<Faithd> {
   places += 1
   const place = { name: `shutdown${places}`, prefix: `3fff:${places}::` }
@@ -34,7 +34,7 @@ async function start(...args: string[]): Promise<Faithd> {
 
 let ports = 7300
 
-/** A session, with either end in hand, on a port of its own; the client has heard `hello`. */
+/** A session on a port of its own, with both ends at hand; the client has received `hello`. */
 async function established(faithd: Faithd) {
   ports += 1
   const port = ports
@@ -45,8 +45,8 @@ async function established(faithd: Faithd) {
 }
 
 /**
- * Ties a device of the router to the private namespace of a faithd: it is one end of a pair whose other
- * end is in there, and goes when that goes.
+ * Ties a device of the router to a faithd's private namespace: the device is one end of a pair whose other end is
+ * inside, so it goes with the namespace.
  */
 async function tie({ name, privateNamespaces: [inside = ''] }: Faithd): Promise<string> {
   const tied = `${name}-ns`
@@ -56,7 +56,7 @@ async function tie({ name, privateNamespaces: [inside = ''] }: Faithd): Promise<
   return tied
 }
 
-/** What there is of a faithd in the router: interface, route, namespace and process. */
+/** The remaining parts of a faithd in the router: interface, route, namespace and process. */
 async function traces({ name, pid }: Faithd, tied: string): Promise<string[]> {
   const found = await Promise.all([
     lab.router.run('ip', ['-o', 'link', 'show', name]),
@@ -91,7 +91,7 @@ for (const [signal, ipv4] of [
     t.true(faithd.log.some(({ msg }) => msg.startsWith(`${signal}: no longer capturing`)))
   })
 
-  test(`after ${signal} a transfer goes on to its end, within --drain`, async (t) => {
+  test(`after ${signal} a transfer continues to its end, within --drain`, async (t) => {
     const faithd = await start('--drain', '60')
     const bytes = 256 * MiB
     const moving = transfer(lab.client, { address: faithd.address(ipv4), up: bytes, down: bytes })
@@ -152,7 +152,7 @@ test('while faithd drains, sessions go on and new connections are refused', asyn
   t.deepEqual(await faithd.end(), { code: 0, signal: null })
 })
 
-test('what has not ended within --drain is reset on both sides', async (t) => {
+test('a session that does not end within --drain is reset on both sides', async (t) => {
   const faithd = await start('--drain', '0.3')
   const { near, far, port } = await established(faithd)
   near.says('unfinished')
@@ -181,7 +181,7 @@ test('kill -9 leaves no interface, route, namespace or process, and faithd can s
   await far.hears('again')
 })
 
-test('what kill -9 cuts short does not look complete to the server', async (t) => {
+test('a transfer cut short by kill -9 does not look complete to the server', async (t) => {
   const faithd = await start()
   const { near, far } = await established(faithd)
   near.says('half a')
@@ -191,7 +191,7 @@ test('what kill -9 cuts short does not look complete to the server', async (t) =
   t.false(far.history.includes('end'))
 })
 
-test('faithd ends with 69 and says why when its interface is deleted', async (t) => {
+test('when its interface is deleted, faithd ends with 69 and logs the reason', async (t) => {
   const faithd = await start('--drain', '600')
   const tied = await tie(faithd)
   const { far } = await established(faithd)
@@ -204,7 +204,7 @@ test('faithd ends with 69 and says why when its interface is deleted', async (t)
   await leavesNothing(faithd, tied)
 })
 
-test('where raw sockets are forbidden, it warns that clients of the deleted interface are not told', async (t) => {
+test('without raw sockets, faithd warns that clients of a deleted interface are not reset', async (t) => {
   const place = { name: 'untold0', prefix: '3fff:beef::' }
   const faithd = await startWrapped(lab, [withoutRaw], permitted, place)
   await established(faithd)

@@ -1,4 +1,4 @@
-/** Which of several sources a client has, and what happens when it does not serve. */
+/** Several source addresses: the choice for a client, and the fallback when one fails. */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
@@ -10,7 +10,7 @@ import { stage } from '../programs/stage.js'
 const others = ['198.51.100.11', '198.51.100.12', '198.51.100.13'] as const
 const [one, two] = others
 
-/** Ports that the kernel may take towards a server, fewer than it has. */
+/** Ports that the kernel may take towards a server, fewer than its usual range. */
 const FEW = { first: 40_000, last: 40_007 }
 const FEW_PORTS = FEW.last - FEW.first + 1
 
@@ -20,7 +20,7 @@ const { lab } = await stage()
 
 test.before(async () => {
   for (const address of others) await addressOfRouter('add', address)
-  // Every network below belongs to the client.
+  // Gives the client every network used below.
   await run(lab.client, 'ip', '-6', 'route', 'add', 'local', '2001:db8:f000::/36', 'dev', 'lo')
   const way = ['via', '2001:db8:1::2', 'dev', 'lan0']
   await run(lab.router, 'ip', '-6', 'route', 'add', '2001:db8:f000::/36', ...way)
@@ -42,7 +42,7 @@ async function localPorts(range: string): Promise<string> {
   return before.trim()
 }
 
-/** An address of the nth client, with a network of length 64 of its own. */
+/** An address of the nth client, in its own network of length 64. */
 function client(number: number, host = 1): string {
   return `2001:db8:f000:${number.toString(16)}::${host.toString(16)}`
 }
@@ -56,7 +56,7 @@ interface Seen {
 
 let port = 7800
 
-/** A relay, a server behind it that tells where it is connected from, and clients of both. */
+/** A relay, a server behind it that reports its peers' addresses, and clients at many addresses. */
 class Pool implements AsyncDisposable {
   readonly relay: Relay
   readonly #router: Program
@@ -90,7 +90,7 @@ class Pool implements AsyncDisposable {
     return new Pool(relay, router, server, clients)
   }
 
-  /** Connects so often from an address, and tells where the server saw each come from, or why not. */
+  /** Connects that many times from an address; returns the source that the server saw each time, or the error. */
   async dial(from: string, count = 1, how = ''): Promise<Seen[]> {
     this.#clients.stdin.write(`${from} ${count} ${how}\n`)
     const begin = this.#told
@@ -103,13 +103,13 @@ class Pool implements AsyncDisposable {
     return lines.map((line) => JSON.parse(line) as Seen)
   }
 
-  /** The address that a client's connection comes from. */
+  /** The source of a client's connection. */
   async source(from: string): Promise<string | undefined> {
     const [seen] = await this.dial(from)
     return seen?.seen
   }
 
-  /** The first client whose source is this one. */
+  /** The first client with this source. */
   async clientOf(source: string): Promise<string> {
     for (let number = 0; number < 100; number += 1) {
       if ((await this.source(client(number))) === source) return client(number)
@@ -123,7 +123,7 @@ class Pool implements AsyncDisposable {
   }
 }
 
-/** How often each source was seen, and each error. */
+/** Counts sources and errors. */
 function tally(all: readonly Seen[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const { seen, error } of all) {
@@ -133,7 +133,7 @@ function tally(all: readonly Seen[]): Record<string, number> {
   return counts
 }
 
-test.serial('a client keeps one of several sources, and clients together have all', async (t) => {
+test.serial('a client keeps one source, and clients together use all', async (t) => {
   await using pool = await Pool.open({ localAddresses: others })
   const chosen: string[] = []
   for (let number = 0; number < 30; number += 1) {
@@ -143,7 +143,7 @@ test.serial('a client keeps one of several sources, and clients together have al
   }
   t.deepEqual([...new Set(chosen)].toSorted(), [...others])
 
-  // A relay that is opened anew, with the sources in another order, gives each client what it had.
+  // Opens another relay with the sources in another order: each client gets the same source.
   await using again = await Pool.open({ localAddresses: others.toReversed() })
   for (const [number, source] of chosen.entries()) {
     t.is(await again.source(client(number)), source, client(number))
@@ -151,7 +151,7 @@ test.serial('a client keeps one of several sources, and clients together have al
   t.is((await pool.relay.stats()).localAddressFallbacks, 0)
 })
 
-test.serial('addresses of one network of clientPrefixLength have one source', async (t) => {
+test.serial('addresses of one network of clientPrefixLength share a source', async (t) => {
   await using pool = await Pool.open({ localAddresses: others })
   const seen = await Promise.all(
     Array.from({ length: 20 }, (_, host) => pool.dial(client(3, host + 1))),
@@ -165,27 +165,30 @@ test.serial('addresses of one network of clientPrefixLength have one source', as
   t.is(Object.keys(tally(each.flat())).length, others.length)
 })
 
-test.serial('a source without a port left gives way, so each adds its ports', async (t) => {
-  await using pool = await Pool.open({ localAddresses: [one, two] })
-  const before = await localPorts(`${FEW.first} ${FEW.last}`)
-  try {
-    const seen = await pool.dial(client(1), 2 * FEW_PORTS + 1)
-    const [first] = seen
-    const own = first?.seen ?? ''
-    t.deepEqual(tally(seen), { [one]: FEW_PORTS, [two]: FEW_PORTS, ECONNREFUSED: 1 })
-    t.deepEqual(tally(seen.slice(0, FEW_PORTS)), { [own]: FEW_PORTS })
-    const stats = await pool.relay.stats()
-    t.like(stats, { localAddressFallbacks: FEW_PORTS })
-    t.is(stats.refused.byReason.exhausted, 1)
-    for (const { port: from = 0 } of seen.slice(0, -1)) {
-      t.true(from >= FEW.first && from <= FEW.last, String(from))
+test.serial(
+  'a source without free ports falls back to the next, so each adds its ports',
+  async (t) => {
+    await using pool = await Pool.open({ localAddresses: [one, two] })
+    const before = await localPorts(`${FEW.first} ${FEW.last}`)
+    try {
+      const seen = await pool.dial(client(1), 2 * FEW_PORTS + 1)
+      const [first] = seen
+      const own = first?.seen ?? ''
+      t.deepEqual(tally(seen), { [one]: FEW_PORTS, [two]: FEW_PORTS, ECONNREFUSED: 1 })
+      t.deepEqual(tally(seen.slice(0, FEW_PORTS)), { [own]: FEW_PORTS })
+      const stats = await pool.relay.stats()
+      t.like(stats, { localAddressFallbacks: FEW_PORTS })
+      t.is(stats.refused.byReason.exhausted, 1)
+      for (const { port: from = 0 } of seen.slice(0, -1)) {
+        t.true(from >= FEW.first && from <= FEW.last, String(from))
+      }
+    } finally {
+      await localPorts(before)
     }
-  } finally {
-    await localPorts(before)
-  }
-})
+  },
+)
 
-test.serial('a source that the router loses gives way until it is back', async (t) => {
+test.serial('a source that the router loses is replaced until it returns', async (t) => {
   await using pool = await Pool.open({ localAddresses: [one, two] })
   const own = await pool.clientOf(one)
   await addressOfRouter('del', one)
@@ -198,7 +201,7 @@ test.serial('a source that the router loses gives way until it is back', async (
   t.is(await pool.source(own), one)
 })
 
-test.serial('a source that a rule names has no other', async (t) => {
+test.serial('a source named by a rule is not replaced', async (t) => {
   const accessList = `::/0 permit 198.51.100.0/24 ${one}\n`
   await using pool = await Pool.open({ localAddresses: [two], accessList })
   t.is(await pool.source(client(1)), one)
@@ -210,7 +213,7 @@ test.serial('a source that a rule names has no other', async (t) => {
   }
 })
 
-/** The ports that rresvport(3) takes. */
+/** Number of ports that rresvport(3) uses. */
 const PRIVILEGED = 424
 
 test.serial('each source has 424 privileged ports towards a server, and no more', async (t) => {
@@ -227,10 +230,10 @@ test.serial('each source has 424 privileged ports towards a server, and no more'
   }
 })
 
-test.serial('a privileged port that is in use is passed over, however often', async (t) => {
+test.serial('a privileged port in use is skipped, in every round', async (t) => {
   await using pool = await Pool.open({ localAddresses: [one], privilegedLocalPort: true })
   const kept = await pool.dial(client(1), 3)
-  // So many that the turn comes to each of those ports again.
+  // Enough connections that the turn comes to each of these ports again.
   const passing = await pool.dial(client(2), PRIVILEGED + 10, 'close')
   t.deepEqual(tally(passing), { [one]: PRIVILEGED + 10 })
   const inUse = new Set(kept.map(({ port: from }) => from))
@@ -245,7 +248,7 @@ test.serial('one privileged port serves connections to different servers', async
   t.deepEqual(tally(await second.dial(client(1), 10)), { [one]: 10 })
 })
 
-test.serial('a privileged port on which a local program listens is passed over', async (t) => {
+test.serial('a privileged port with a local listener is skipped', async (t) => {
   const listener = lab.router.spawn('python3', ['-c', listenOn(1020)])
   await listener.line(/^listening/)
   try {

@@ -1,4 +1,4 @@
-/** What the server sees of the router: the address, the port and the traffic class that it is connected from. */
+/** The router's address, port and traffic class as the server sees them. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +10,7 @@ import { permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
 import { Sockets } from '../fixtures/sockets.js'
 
-/** Addresses of the router beside the one that its routing table chooses. */
+/** Addresses of the router besides the one that its routing table chooses. */
 const others = ['198.51.100.11', '198.51.100.12', '198.51.100.13'] as const
 const [one, two, three] = others
 
@@ -46,7 +46,7 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
 
 let ports = 7300
 
-/** Connects so many times to a port of its own, and tells where the server was connected from, as `ss` does. */
+/** Connects that many times to a new port, and returns the sources as `ss` prints them. */
 async function sources(faithd: Faithd, count: number, port = freshPort()) {
   const listening = await server.listen(port)
   for (let made = 0; made < count; made += 1) {
@@ -73,14 +73,14 @@ function freshPort(): number {
   return ports
 }
 
-/** How often each address occurs. */
+/** Counts each address. */
 function tally(seen: readonly { address: string }[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const { address } of seen) counts[address] = (counts[address] ?? 0) + 1
   return counts
 }
 
-test('left to itself, the server is connected from the address that the routing table says', async (t) => {
+test('by default the routing table chooses the source address', async (t) => {
   const seen = await sources(await faithdWith(...permitted), 3)
   t.deepEqual(tally(seen), { [addresses.routerIPv4]: 3 })
   t.true(
@@ -89,12 +89,12 @@ test('left to itself, the server is connected from the address that the routing 
   )
 })
 
-test('a source is where every connection comes from', async (t) => {
+test('every connection comes from --source', async (t) => {
   const seen = await sources(await faithdWith(...permitted, '--source', one), 3)
   t.deepEqual(tally(seen), { [one]: 3 })
 })
 
-test('the outgoing address of a rule goes before the sources', async (t) => {
+test('the outgoing address of a rule wins over --source', async (t) => {
   const [ruled, unruled] = [freshPort(), freshPort()]
   const list = join(lab.directory, 'outgoing.conf')
   writeFileSync(
@@ -117,7 +117,7 @@ test('a privileged source is a port below 1024, another one for each connection'
   t.deepEqual(tally(seen), { [addresses.routerIPv4]: 8 })
 })
 
-test('a privileged source is of the address that is asked for', async (t) => {
+test('a privileged source uses the requested address', async (t) => {
   const seen = await sources(await faithdWith(...permitted, '-p', '--source', three), 3)
   t.deepEqual(tally(seen), { [three]: 3 })
   t.true(
@@ -126,7 +126,7 @@ test('a privileged source is of the address that is asked for', async (t) => {
   )
 })
 
-test('faithd does not start with a source that the router does not have, and names it', async (t) => {
+test('a source that the router does not have keeps faithd from starting, and the error names it', async (t) => {
   for (const more of [[], ['-p'], ['--source', one]]) {
     const args = ['-k', '-i', 'foreign', '-P', '3fff:ffff::/96', '--source', '198.51.100.200']
     const { code, stderr } = await runFaithd(lab, [...args, ...more])
@@ -141,20 +141,17 @@ test('faithd does not start with a source that the router does not have, and nam
 
 const nonlocal = (on: 0 | 1) => lab.router.run('sysctl', ['-qw', `net.ipv4.ip_nonlocal_bind=${on}`])
 
-// Alone, as it is about the whole router.
-test.serial(
-  'it starts where the kernel lets addresses be used that are not there yet',
-  async (t) => {
-    await nonlocal(1)
-    try {
-      await t.notThrowsAsync(faithdWith(...permitted, '--source', '198.51.100.200'))
-    } finally {
-      await nonlocal(0)
-    }
-  },
-)
+// Runs alone, because the setting affects the whole router.
+test.serial('faithd starts if the kernel allows addresses that do not exist yet', async (t) => {
+  await nonlocal(1)
+  try {
+    await t.notThrowsAsync(faithdWith(...permitted, '--source', '198.51.100.200'))
+  } finally {
+    await nonlocal(0)
+  }
+})
 
-test('without the capability for a privileged source faithd does not start, and names it', async (t) => {
+test('without the capability for privileged sources faithd does not start, and the error names it', async (t) => {
   const capability = 'net_bind_service'
   const without = ['setpriv', `--inh-caps=-${capability}`, `--bounding-set=-${capability}`]
   const args = ['-k', '-i', 'unprivileged', '-P', '3fff:fffe::/96', '-p']
@@ -163,7 +160,7 @@ test('without the capability for a privileged source faithd does not start, and 
   t.regex(stderr, /FATAL: cannot connect from a privileged port: .*CAP_NET_BIND_SERVICE/)
 })
 
-test('a source that goes is named, and so is it in the attempts that it would have been for', async (t) => {
+test('a removed source is named in a warning, and in the attempts that needed it', async (t) => {
   const leaving = '198.51.100.14'
   const address = (does: 'add' | 'del') =>
     lab.router.run('ip', ['addr', does, `${leaving}/24`, 'dev', 'wan0'])
@@ -204,7 +201,7 @@ client.sendall(b"hello")
 client.recv(1)
 `
 
-/** The type of service of everything that comes to the server, from the SYN to the first data. */
+/** Types of service of all packets to the server, from the SYN to the first data. */
 async function typesOfService(faithd: Faithd, trafficClass: number): Promise<string[]> {
   const port = freshPort()
   const listening = await server.listen(port)
@@ -214,27 +211,27 @@ async function typesOfService(faithd: Faithd, trafficClass: number): Promise<str
   const python = lab.client.spawn('python3', ['-c', marked, ...args])
   const far = await listening.accept()
   await far.hears('hello')
-  // The packet that carries the word is the last one there has been.
+  // The packet with the word is the last one.
   await sniffer.line(/length 5$/)
   await Promise.all([sniffer.stop('SIGKILL'), python.stop('SIGKILL')])
   const types = sniffer.lines.flatMap((line) => /^tos (0x[0-9a-f]+)/.exec(line)?.[1] ?? [])
-  // The word goes with the last packet of the handshake, or after it.
+  // The word comes with the last packet of the handshake, or after it.
   if (types.length < 2) throw new Error(`no SYN and data in:\n${sniffer.output}`)
   return [...new Set(types)]
 }
 
-test('the DSCP of the client’s SYN is that of all that the server gets', async (t) => {
+test('the DSCP of the client’s SYN is on all packets to the server', async (t) => {
   const faithd = await faithdWith(...permitted, '--copy-dscp')
   t.deepEqual(await typesOfService(faithd, 0xb8), ['0xb8'])
   t.deepEqual(await typesOfService(faithd, 0x28), ['0x28'])
   t.deepEqual(await typesOfService(faithd, 0), ['0x0'])
 })
 
-test('without being asked to, faithd copies no DSCP', async (t) => {
+test('by default faithd copies no DSCP', async (t) => {
   t.deepEqual(await typesOfService(await faithdWith(...permitted), 0xb8), ['0x0'])
 })
 
-test('the DSCP is copied too when the client is answered first', async (t) => {
+test('the DSCP is copied with accept-first, too', async (t) => {
   const faithd = await faithdWith(...permitted, '--copy-dscp', '--no-connect-first')
   t.deepEqual(await typesOfService(faithd, 0xb8), ['0xb8'])
 })

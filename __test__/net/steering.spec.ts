@@ -1,6 +1,6 @@
 /**
- * Which connections come to a listener, by port and by address: the same whether an sk_lookup program steers them or
- * listening sockets are made on demand.
+ * The connections that a listener gets, by port and by address. Results are the same if an sk_lookup program steers
+ * them or listening sockets are made on demand.
  */
 import { readFileSync } from 'node:fs'
 import test from 'ava'
@@ -10,13 +10,15 @@ import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 
-/** Outside of every user namespace, where the kernel lets root load an sk_lookup program. */
+/** True outside of every user namespace, where the kernel lets root load an sk_lookup program. */
 const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
   readFileSync('/proc/self/uid_map', 'utf8'),
 )
 
 const server = captured()
-/** What a client of `port` hears, in the notation of RFC 5952 that the kernel's own tools use too. */
+/**
+ * The greeting that a client of `port` gets, with addresses in the notation of RFC 5952, which the kernel's tables use.
+ */
 const heard = (
   from: string,
   port: number,
@@ -29,27 +31,24 @@ const heard = (
 })
 const refused = 'ECONNREFUSED'
 
-test.serial(
-  'auto steers by sk_lookup where the kernel permits it, and else on demand',
-  async (t) => {
-    await using faith = await router.create()
-    const { steering } = await faith.stats()
-    t.is(steering, initialUserNamespace ? 'sk_lookup' : 'on-demand')
-  },
-)
+test.serial('auto steers by sk_lookup if the kernel permits it, otherwise on demand', async (t) => {
+  await using faith = await router.create()
+  const { steering } = await faith.stats()
+  t.is(steering, initialUserNamespace ? 'sk_lookup' : 'on-demand')
+})
 
 test.serial('on-demand does not use sk_lookup', async (t) => {
   await using faith = await router.create({ steering: 'on-demand' })
   t.is((await faith.stats()).steering, 'on-demand')
 })
 
-/** The ports on which the private namespace of the program's one interface listens. */
+/** The open ports in the private namespace of the program's only interface. */
 async function openPorts(): Promise<Set<string>> {
   const stdout = await inPrivateNamespace(lab.router, router.process.pid, 'ss -Hltn')
   return new Set(Array.from(stdout.matchAll(/:(\d+)\s/g), ([, port]) => String(port)))
 }
 
-test.serial('on demand a port is open from its first SYN, and 512 at most', async (t) => {
+test.serial('on demand, a port opens at its first SYN, and at most 512 are open', async (t) => {
   await using faith = await router.create({ steering: 'on-demand' })
   await faith.listen({ ports: 'all' }, 'all')
   t.is((await openPorts()).size, 0)
@@ -61,7 +60,7 @@ test.serial('on demand a port is open from its first SYN, and 512 at most', asyn
   await waitFor('the idlest to be closed', async () => (await openPorts()).size <= 512)
   const open = await openPorts()
   t.is(open.size, 512)
-  t.false(open.has('80'), 'the one that was not used for longest')
+  t.false(open.has('80'), 'the least recently used port is closed')
   t.true(open.has('1599'))
 })
 
@@ -114,10 +113,10 @@ for (const steering of ['auto', 'on-demand'] as const) {
     },
   )
 
-  test.serial(named('more ports than can be open at once all work, and again'), async (t) => {
+  test.serial(named('more ports than can be open at once all work, repeatedly'), async (t) => {
     await using faith = await router.create({ steering })
     await faith.listen({ ports: 'all' }, 'all')
-    // On demand 512 are open at most; the first ones are gone when the last ones have come.
+    // On demand at most 512 ports are open, so the first are closed by the time the last open.
     const ports = Array.from({ length: 640 }, (_, index) => 10_000 + index * 17)
     const answers = ports.map((port) => heard('all', port))
     t.deepEqual(await client.greetings(server, ports), answers)
@@ -137,28 +136,34 @@ for (const steering of ['auto', 'on-demand'] as const) {
     t.is(await early.line(), 'still here')
   })
 
-  test.serial(named('an exact address goes before all addresses, port by port'), async (t) => {
-    const address = captured(addresses.serverSecond)
-    const exact = '64:ff9b::c633:6403'
-    await using faith = await router.create({ steering })
-    await faith.listen({ ports: 'all' }, 'any')
-    const one = await faith.listen({ ports: [80, '8000-8001'], address }, 'one')
-    t.deepEqual(await client.greetings(address, [80, 81, 8000, 8001, 8002]), [
-      heard('one', 80, exact, addresses.serverSecond),
-      heard('any', 81, exact, addresses.serverSecond),
-      heard('one', 8000, exact, addresses.serverSecond),
-      heard('one', 8001, exact, addresses.serverSecond),
-      heard('any', 8002, exact, addresses.serverSecond),
-    ])
-    t.deepEqual(await client.greetings(server, [80, 8000]), [heard('any', 80), heard('any', 8000)])
+  test.serial(
+    named('a listener on one address wins over one on all addresses, port by port'),
+    async (t) => {
+      const address = captured(addresses.serverSecond)
+      const exact = '64:ff9b::c633:6403'
+      await using faith = await router.create({ steering })
+      await faith.listen({ ports: 'all' }, 'any')
+      const one = await faith.listen({ ports: [80, '8000-8001'], address }, 'one')
+      t.deepEqual(await client.greetings(address, [80, 81, 8000, 8001, 8002]), [
+        heard('one', 80, exact, addresses.serverSecond),
+        heard('any', 81, exact, addresses.serverSecond),
+        heard('one', 8000, exact, addresses.serverSecond),
+        heard('one', 8001, exact, addresses.serverSecond),
+        heard('any', 8002, exact, addresses.serverSecond),
+      ])
+      t.deepEqual(await client.greetings(server, [80, 8000]), [
+        heard('any', 80),
+        heard('any', 8000),
+      ])
 
-    await one.close()
-    t.deepEqual(
-      await client.greeting(address, 80),
-      heard('any', 80, exact, addresses.serverSecond),
-      'what it leaves falls to the other',
-    )
-  })
+      await one.close()
+      t.deepEqual(
+        await client.greeting(address, 80),
+        heard('any', 80, exact, addresses.serverSecond),
+        'other ports go to the other listener',
+      )
+    },
+  )
 
   test.serial(named('a listener on one port of one address takes nothing else'), async (t) => {
     const address = captured(addresses.serverSecond)

@@ -1,4 +1,4 @@
-/** What a SYN carries beside its ports: a held one is shown to the kernel as it came. */
+/** Options and data of a SYN: a held SYN reaches the kernel unchanged. */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
@@ -32,13 +32,13 @@ function freshPort(): number {
   return ports
 }
 
-/** Sets what the client's kernel does when it connects, for the tests that follow. */
+/** Sets how the client's kernel connects, for the following tests. */
 async function set(host: Host, ...settings: string[]): Promise<void> {
   const { code, stderr } = await host.run('sysctl', ['-qw', ...settings])
   if (code !== 0) throw new Error(stderr)
 }
 
-/** Connects, says a word, and stays until it is killed. */
+/** Connects, sends a word, and stays until it is killed. */
 const talking = `
 import socket, sys
 client = socket.create_connection((sys.argv[1], int(sys.argv[2])))
@@ -48,7 +48,7 @@ client.recv(1)
 
 const early = 'early words, '
 
-/** Sends in its SYN what the kernel lets it, then the rest, and prints what it hears. */
+/** Sends in its SYN as much as the kernel allows, then the rest, and prints the answer. */
 const hurried = `
 import socket, sys
 client = socket.socket(socket.AF_INET6)
@@ -58,7 +58,7 @@ client.shutdown(socket.SHUT_WR)
 print(client.makefile().read())
 `
 
-/** A connection through faithd on which a word was said, and the client's view of it by ss(8). */
+/** A connection through faithd after its first word, as ss(8) shows it on the client. */
 async function view(faithd: Faithd): Promise<{ ss: string; synAck: Segment; syn: Segment }> {
   const port = freshPort()
   const listening = await server.listen(port)
@@ -72,7 +72,7 @@ async function view(faithd: Faithd): Promise<{ ss: string; synAck: Segment; syn:
   return { ss: stdout, synAck, syn }
 }
 
-/** The maximum segment size that a SYN tells of (RFC 9293 section 3.2). */
+/** The maximum segment size of a SYN (RFC 9293 section 3.2). */
 function segmentSize({ options }: Segment): number {
   const [, size] = /^0204([0-9a-f]{4})/.exec(options) ?? []
   return Number(`0x${size}`)
@@ -98,13 +98,13 @@ for (const [steering, too] of steerings) {
     },
   )
 
-  test.serial(`a client is told of segments as long as the host's links carry${too}`, async (t) => {
+  test.serial(`the MSS offered to clients follows the host’s link MTU${too}`, async (t) => {
     const { synAck } = await view(faithds[steering])
-    // The links of the lab carry 1500 bytes, faithd's own devices 65535.
+    // The lab's links have an MTU of 1500, faithd's own devices 65535.
     t.is(segmentSize(synAck), 1440)
   })
 
-  test.serial(`options that a client does without stay away${too}`, async (t) => {
+  test.serial(`options that a client does not offer are not used${too}`, async (t) => {
     const off = ['tcp_window_scaling', 'tcp_sack', 'tcp_timestamps'].map(
       (name) => `net.ipv4.${name}`,
     )
@@ -115,31 +115,28 @@ for (const [steering, too] of steerings) {
     t.regex(ss, /\bmss:1[34]\d\d\b/)
   })
 
-  test.serial(
-    `a client that asks for ECN is given it, and one that does not is not${too}`,
-    async (t) => {
-      await set(lab.client, 'net.ipv4.tcp_ecn=1')
-      const asked = await view(faithds[steering])
-      await set(lab.client, 'net.ipv4.tcp_ecn=2')
-      const plain = await view(faithds[steering])
-      t.is(asked.syn.flags, 'SEC')
-      t.is(asked.synAck.flags, 'SAE')
-      t.regex(asked.ss, /\becn\b/)
-      t.is(plain.syn.flags, 'S')
-      t.is(plain.synAck.flags, 'SA')
-      t.notRegex(plain.ss, /\becn\b/)
-    },
-  )
+  test.serial(`ECN is used if the client asks for it, and only then${too}`, async (t) => {
+    await set(lab.client, 'net.ipv4.tcp_ecn=1')
+    const asked = await view(faithds[steering])
+    await set(lab.client, 'net.ipv4.tcp_ecn=2')
+    const plain = await view(faithds[steering])
+    t.is(asked.syn.flags, 'SEC')
+    t.is(asked.synAck.flags, 'SAE')
+    t.regex(asked.ss, /\becn\b/)
+    t.is(plain.syn.flags, 'S')
+    t.is(plain.synAck.flags, 'SA')
+    t.notRegex(plain.ss, /\becn\b/)
+  })
 
   test.serial(
-    `a held SYN goes on byte for byte, with options nobody knows and data${too}`,
+    `a held SYN is passed on byte for byte, with unknown options and data${too}`,
     async (t) => {
       const faithd = faithds[steering]
       const port = freshPort()
       await server.listen(port)
       const inside = await Watch.inside(lab.router, faithd, port)
       const outside = await Watch.on(lab.client, 'eth0', port)
-      // MSS, window scale, SACK permitted, timestamps; an experiment (RFC 6994), a kind nobody has, padding.
+      // MSS, window scale, SACK permitted, timestamps; an experiment (RFC 6994), an unknown kind, padding.
       const options = '020405a0010303050402080a0000123400000000fd0412abc804dead01010101'
       const words = Buffer.from('early words').toString('hex')
       const asked = {
@@ -159,7 +156,7 @@ for (const [steering, too] of steerings) {
       t.deepEqual({ ...shown, at: sent.at, way: sent.way }, sent)
       t.is(shown.options, options)
       t.is(shown.data, words)
-      // The kernel takes the SYN and leaves the data, which whoever sent it has to send again.
+      // The kernel takes the SYN and drops the data, which the client must send again.
       const synAck = await outside.sees(isSynAck)
       t.is(synAck.ack, sent.seq + 1)
       await Promise.all([inside.stop(), outside.stop()])
@@ -170,8 +167,8 @@ for (const [steering, too] of steerings) {
     ['which asks for a cookie', false],
     ['with data in it', true],
   ] as const) {
-    test.serial(`a SYN for Fast Open, ${when}, loses and doubles nothing${too}`, async (t) => {
-      // 4: data in the SYN, whether there is a cookie or not.
+    test.serial(`a SYN for Fast Open, ${when}, neither loses nor doubles data${too}`, async (t) => {
+      // 4: sends data in the SYN even without a cookie.
       await set(lab.client, `net.ipv4.tcp_fastopen=${cookieless ? 5 : 1}`)
       const faithd = faithds[steering]
       const port = freshPort()
@@ -199,49 +196,43 @@ for (const [steering, too] of steerings) {
     })
   }
 
-  test.serial(
-    `the data of a SYN waits with it for a server that is slow to answer${too}`,
-    async (t) => {
-      await set(lab.client, 'net.ipv4.tcp_fastopen=5')
-      const faithd = faithds[steering]
-      const port = freshPort()
-      await nft(
-        lab.server,
-        `table inet slow${port} {
+  test.serial(`the data of a held SYN waits for a slow server${too}`, async (t) => {
+    await set(lab.client, 'net.ipv4.tcp_fastopen=5')
+    const faithd = faithds[steering]
+    const port = freshPort()
+    await nft(
+      lab.server,
+      `table inet slow${port} {
         counter ignored {}
         chain input {
           type filter hook input priority filter
           tcp dport ${port} counter name ignored drop
         }
       }`,
-      )
-      const listening = await server.listen(port)
-      const watch = await Watch.on(lab.client, 'eth0', port)
-      const python = lab.client.spawn('python3', ['-c', hurried, faithd.address(), String(port)])
-      await waitFor('the SYN to be repeated', () => watch.seen.filter(isSyn).length >= 2)
-      t.false(watch.seen.some(isSynAck))
-      await nft(lab.server, `delete table inet slow${port}`)
-      const far = await listening.accept()
-      await far.hears(`${early}and the rest`)
-      far.ends()
-      t.is((await python.exited).code, 0, python.output)
-      await watch.stop()
-      t.is(listening.accepted, 1)
-    },
-  )
+    )
+    const listening = await server.listen(port)
+    const watch = await Watch.on(lab.client, 'eth0', port)
+    const python = lab.client.spawn('python3', ['-c', hurried, faithd.address(), String(port)])
+    await waitFor('the SYN to be repeated', () => watch.seen.filter(isSyn).length >= 2)
+    t.false(watch.seen.some(isSynAck))
+    await nft(lab.server, `delete table inet slow${port}`)
+    const far = await listening.accept()
+    await far.hears(`${early}and the rest`)
+    far.ends()
+    t.is((await python.exited).code, 0, python.output)
+    await watch.stop()
+    t.is(listening.accepted, 1)
+  })
 }
 
-test.serial(
-  "links that carry less than Ethernet's 1500 bytes are told of as they are",
-  async (t) => {
-    // What is there already, faithd's devices among it, has larger ones.
-    await narrow(1400)
-    const place = { name: 'faith9', prefix: '3fff:69::' }
-    const { synAck } = await view(await startFaithd(lab, permitted, 'by itself', place))
-    await narrow(1500)
-    t.is(segmentSize(synAck), 1340)
-  },
-)
+test.serial('the offered MSS follows links below Ethernet’s 1500 bytes', async (t) => {
+  // Existing devices, including faithd's, keep their larger MTU.
+  await narrow(1400)
+  const place = { name: 'faith9', prefix: '3fff:69::' }
+  const { synAck } = await view(await startFaithd(lab, permitted, 'by itself', place))
+  await narrow(1500)
+  t.is(segmentSize(synAck), 1340)
+})
 
 test.serial('--mtu bounds the segments of both directions', async (t) => {
   const place = { name: 'faith8', prefix: '3fff:68::' }
@@ -256,7 +247,7 @@ test.serial('--mtu bounds the segments of both directions', async (t) => {
   far.says(long)
   await near.hears(long)
   const { stdout } = await lab.client.run('ss', ['-Htino', `dport = :${port}`])
-  // What it sends and what it was sent, without the 12 bytes of timestamps.
+  // Both segment sizes, without the 12 bytes of timestamps.
   t.regex(stdout, /\bmss:1228\b/)
   t.regex(stdout, /\brcvmss:1228\b/)
   await watch.stop()

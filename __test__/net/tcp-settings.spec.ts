@@ -1,4 +1,4 @@
-/** The router's settings of TCP hold for its clients' connections, too. */
+/** The router's TCP settings apply to its clients' connections, too. */
 import test from 'ava'
 import { captured } from '../../lab/index.js'
 import { inPrivateNamespace } from '../fixtures/private-namespace.js'
@@ -6,7 +6,7 @@ import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
 
-/** What a setting is on the router, and where its clients are connected to. */
+/** The value of a setting on the router, and in the namespace where its clients are connected. */
 async function values(setting: string): Promise<[router: string, clients: string]> {
   const command = `cat /proc/sys/net/ipv4/${setting}`
   const { stdout } = await lab.router.run('sh', ['-c', command])
@@ -20,7 +20,7 @@ async function set(setting: string, value: number | string): Promise<void> {
   if (code !== 0) throw new Error(stderr)
 }
 
-test.serial('a connection has the congestion control and the options of the router', async (t) => {
+test.serial('a connection has the router’s congestion control and options', async (t) => {
   await set('tcp_congestion_control', 'reno')
   await set('tcp_window_scaling', 0)
   await set('tcp_fin_timeout', 17)
@@ -38,9 +38,12 @@ test.serial('a connection has the congestion control and the options of the rout
   t.notRegex(stdout, /\bwscale\b/)
 })
 
-test.serial('what a router has off for what it forwards, is on for what it takes', async (t) => {
-  await set('tcp_early_demux', 0)
-  await using faith = await router.create()
-  await faith.listen({ port: 80 })
-  t.deepEqual(await values('tcp_early_demux'), ['0', '1'])
-})
+test.serial(
+  'tcp_early_demux is on for captured connections even if the router disables it for forwarding',
+  async (t) => {
+    await set('tcp_early_demux', 0)
+    await using faith = await router.create()
+    await faith.listen({ port: 80 })
+    t.deepEqual(await values('tcp_early_demux'), ['0', '1'])
+  },
+)

@@ -1,4 +1,4 @@
-/** A limit of threads (pids.max of a cgroup, as TasksMax= of systemd sets it): faithd says so, or ends in order. */
+/** A limit of threads (pids.max of a cgroup, TasksMax= of systemd): faithd reports it, or ends properly. */
 import {
   existsSync,
   mkdirSync,
@@ -20,7 +20,7 @@ const lab = await createLab()
 const folder = mkdtempSync(join(tmpdir(), 'faith-threads-'))
 const group = join('/sys/fs/cgroup/pids', `faith-${process.pid}`)
 
-/** Whether there are cgroups to try it in: the controller of version 1, where this user may write. */
+/** True if a cgroup of version 1's pids controller can be made here. */
 const possible = (() => {
   try {
     mkdirSync(group)
@@ -38,7 +38,7 @@ test.after.always(async () => {
 
 const limited = possible ? test.serial : test.serial.skip
 
-/** Lets a process have no more threads than it has. */
+/** Limits a process to its current number of threads. */
 function limit(pid: number): void {
   writeFileSync(join(group, 'pids.max'), 'max')
   writeFileSync(join(group, 'cgroup.procs'), `${pid}`)
@@ -48,7 +48,7 @@ function limit(pid: number): void {
 const threads = (pid: number): string[] => readdirSync(`/proc/${pid}/task`)
 
 limited(
-  'at the limit the access list is read again, sessions drain, and the end is in order',
+  'at the limit, the access list is read again, sessions drain, and faithd ends properly',
   async (t) => {
     const file = join(folder, 'access')
     writeFileSync(file, '::/0 permit 198.51.100.0/24\n')
@@ -74,9 +74,9 @@ limited(
   },
 )
 
-limited('started near the limit faithd begins, or says what to raise', async (t) => {
+limited('started near the limit, faithd starts or says which limit to raise', async (t) => {
   const script = `echo $$ >${group}/cgroup.procs && exec "$@"`
-  // Below this Node itself ends; from the other end on there is room for all.
+  // Below this range Node itself ends; above it there are enough threads.
   for (let most = 12; most <= 20; most += 1) {
     writeFileSync(join(group, 'pids.max'), `${most}`)
     const args = ['-c', script, 'sh', process.execPath, faithdCommand, '-k', ...permitted]
@@ -93,7 +93,7 @@ limited('started near the limit faithd begins, or says what to raise', async (t)
   t.is((await lab.router.run('ip', ['-o', 'link', 'show', 'type', 'tun'])).stdout, '')
 })
 
-test.serial('a thousand listeners are closed by a few threads', async (t) => {
+test.serial('a few threads close a thousand listeners', async (t) => {
   const router = await Program.start(lab.router)
   await router.keepfaith(true)
   await using faith = await router.create()

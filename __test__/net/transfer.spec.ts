@@ -30,7 +30,7 @@ test.before(async () => {
 
 test.after.always(() => lab.close())
 
-/** Waits until faithd has no connection left to the server. */
+/** Waits until faithd has no connection to the server left. */
 async function isOver(): Promise<void> {
   await waitFor('the connections to the server to be over', async () => {
     const { stdout } = await lab.router.run('ss', ['-Htan', 'exclude', 'time-wait'])
@@ -38,7 +38,7 @@ async function isOver(): Promise<void> {
   })
 }
 
-/** What happens 20,000 times in a row must leave nothing, also where it is not much. */
+/** Number of short sessions, enough that even a small leak shows. */
 const short = 20_000
 
 for (const [steering, too] of steerings) {
@@ -84,19 +84,16 @@ for (const [steering, too] of steerings) {
     )
     const starts = records.map(({ startedAt }) => Date.parse(startedAt))
     const finishes = records.map(({ durationMs }, index) => (starts[index] ?? 0) + durationMs)
-    t.true(
-      Math.max(...starts) < Math.min(...finishes),
-      'there was a moment when all of them were open',
-    )
+    t.true(Math.max(...starts) < Math.min(...finishes), 'all of them were open at one moment')
   })
 
-  test.serial(`20,000 short sessions leave no descriptor and no memory behind${too}`, async (t) => {
+  test.serial(`20,000 short sessions leak neither descriptors nor memory${too}`, async (t) => {
     const faithd = faithds[steering]
     const target = { address: faithd.address(), port: echoPort }
     const records = (count: number) =>
       waitFor('a record of every one', () => faithd.sessions.length >= count)
     const first = short + faithd.sessions.length
-    // What is made once and kept, such as the heap, is made by the first ones.
+    // The first sessions make everything that is made once and kept, such as the heap.
     t.like(await churn(lab.client, { ...target, count: short }), { done: short })
     await isOver()
     await records(first)
@@ -108,7 +105,7 @@ for (const [steering, too] of steerings) {
     await isOver()
     await waitFor('the descriptors to be closed', () => faithd.descriptors <= before.descriptors)
     const grown = faithd.memory - before.memory
-    t.true(grown < 16 * MiB, `it has grown by ${(grown / MiB).toFixed(1)} MiB`)
+    t.true(grown < 16 * MiB, `memory has grown by ${(grown / MiB).toFixed(1)} MiB`)
     await records(told + short)
     t.is(faithd.sessions.length, told + short)
   })
@@ -123,7 +120,7 @@ for (const [steering, too] of steerings) {
 }
 
 test.serial(
-  'behind a narrow link the path MTU is discovered, and nothing is fragmented',
+  'behind a narrow link the path MTU is discovered, and no packet is fragmented',
   async (t) => {
     await using narrow = await createLab({ clientMtu: 1300 })
     await narrow.server.peer()
@@ -147,16 +144,13 @@ test.serial(
 
     t.like(up, { bytes: size, received: up.sent })
     t.like(down, { bytes: size, received: down.sent })
-    t.true(
-      (await counter(edge, 'Icmp6OutPktTooBigs')) > 0,
-      'the edge said that packets are too big',
-    )
-    t.regex(await pathToClient(), /\bmtu 1300\b/, 'the stack has learned it')
+    t.true((await counter(edge, 'Icmp6OutPktTooBigs')) > 0, 'the edge sent Packet Too Big')
+    t.regex(await pathToClient(), /\bmtu 1300\b/, 'the stack has learnt the path MTU')
     t.is(await counter(narrow.client, 'Ip6ReasmReqds'), 0, 'no fragment arrived')
   },
 )
 
-/** One of the counters of /proc/net/snmp6, as the host sees it. */
+/** One counter of the host's /proc/net/snmp6. */
 async function counter(host: Host, name: string): Promise<number> {
   const { stdout } = await host.run('cat', ['/proc/net/snmp6'])
   return Number(new RegExp(`^${name}\\s+(\\d+)$`, 'm').exec(stdout)?.[1])

@@ -1,4 +1,4 @@
-/** A log that is a pipe, and a reader that does not read it, reads late, or is gone. */
+/** A log that is a pipe, with a reader that does not read, reads late, or is gone. */
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -18,7 +18,7 @@ test.after.always(() => lab.close())
 
 let started = 0
 
-/** A faithd whose log is a pipe that the test has the other end of. */
+/** A faithd that logs to a pipe; the test holds the other end. */
 class Unread {
   readonly process: LabProcess
   readonly address: string
@@ -47,13 +47,13 @@ class Unread {
     return new Unread(faithd, `${prefix}198.51.100.2`, reader)
   }
 
-  /** Has so many sessions, whose lines go to the pipe. */
+  /** Runs that many sessions, whose lines go to the pipe. */
   async sessions(count: number): Promise<void> {
     const { done } = await churn(lab.client, { address: this.address, port: 7, count })
     if (done !== count) throw new Error(`${done} of ${count} sessions`)
   }
 
-  /** Reads what is there; the lines so far. */
+  /** Reads the available lines, and returns all so far. */
   read(): { msg: string; session?: object; lost?: number; relay?: { ended: object } }[] {
     const buffer = Buffer.alloc(65_536)
     try {
@@ -77,7 +77,7 @@ class Unread {
   }
 }
 
-/** More lines than a pipe holds, which is 64 KiB. */
+/** More lines than a pipe of 64 KiB holds. */
 const many = 1000
 
 test('SIGTERM ends faithd within its drain although its log is not read', async (t) => {
@@ -88,7 +88,7 @@ test('SIGTERM ends faithd within its drain although its log is not read', async 
   t.true(faithd.read().length < many, 'the pipe was full')
 })
 
-test('so does a second SIGTERM at once, although sessions go on', async (t) => {
+test('a second SIGTERM ends faithd at once although its log is not read and sessions go on', async (t) => {
   const faithd = await Unread.start('--drain', '600')
   const server = Sockets.of(lab.server)
   const listening = await server.listen(7501, { greet: 'hello' })
@@ -97,7 +97,7 @@ test('so does a second SIGTERM at once, although sessions go on', async (t) => {
   await listening.accept()
   await faithd.sessions(many)
   faithd.process.kill('SIGTERM')
-  // That the first one was heard shows by what is captured no more.
+  // The first signal has arrived when faithd captures no more.
   await waitFor('faithd to drain', async () => {
     const outcome = await Sockets.of(lab.client).dial(faithd.address, 7).outcome()
     return outcome !== 'connected'
@@ -107,12 +107,12 @@ test('so does a second SIGTERM at once, although sessions go on', async (t) => {
   t.deepEqual(await faithd.process.exited, { code: 143, signal: null })
 })
 
-test('connections go on while the log is not read, and each line lost is counted', async (t) => {
+test('connections go on while the log is not read, and each lost line is counted', async (t) => {
   const faithd = await Unread.start()
-  // Beside the pipe faithd itself holds two MiB of lines.
+  // faithd holds two MiB of lines besides the pipe.
   const sessions = 20_000
   await faithd.sessions(sessions)
-  const lost = await waitFor('the loss to be told', () =>
+  const lost = await waitFor('the loss to be logged', () =>
     faithd.read().find((line) => line.lost !== undefined),
   )
   t.is(lost.msg, `${lost.lost} lines of this log were lost: its reader did not keep up`)
@@ -126,7 +126,7 @@ test('connections go on while the log is not read, and each line lost is counted
   t.regex(lines.at(-1)?.msg ?? '', /^ended: 20010 sessions \(20010 closed\), /)
 })
 
-test('a reader that is gone stops nothing', async (t) => {
+test('a reader that is gone does not stop faithd', async (t) => {
   const faithd = await Unread.start('--drain', '0.1')
   faithd.leave()
   await faithd.sessions(100)
@@ -134,7 +134,7 @@ test('a reader that is gone stops nothing', async (t) => {
   t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
 })
 
-test('a reader of the help that is gone is no error', async (t) => {
+test('`--help` to a reader that is gone is no error', async (t) => {
   const script = '"$@" | true; exec "$@" >&-'
   const { code, stderr } = await lab.router.run('sh', [
     '-c',

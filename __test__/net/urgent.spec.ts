@@ -1,4 +1,4 @@
-/** Urgent data, such as the interrupts of telnet and rlogin: it stays urgent, and in its place among the rest. */
+/** Urgent data, such as the interrupts of telnet and rlogin: it stays urgent and in its place. */
 import { fileURLToPath } from 'node:url'
 
 import test from 'ava'
@@ -21,15 +21,15 @@ test.before(async () => {
 
 test.after.always(() => lab.close())
 
-/** What an end has heard by the end of the stream. */
+/** Data that an end has received by the end of the stream. */
 interface Heard {
   bytes: number
   /** The first bytes, as Latin-1. */
   first: string
   sha256: string
-  /** Where the stream had its mark, and the byte there. */
+  /** Offsets of the stream's marks, and the byte at each. */
   marks: [offset: number, byte: string][]
-  /** How often SIGURG came. */
+  /** Number of SIGURGs. */
   signals: number
 }
 
@@ -49,7 +49,7 @@ class End {
     return await this.#process.line(pattern, { timeout: 40_000 })
   }
 
-  /** Waits until `text` is what has come since the beginning. */
+  /** Waits until exactly `text` has arrived since the beginning. */
   async hears(text: string): Promise<void> {
     const lines = () => this.#process.lines
     await waitFor(`${JSON.stringify(text)} to be heard`, () => {
@@ -57,12 +57,12 @@ class End {
     })
   }
 
-  /** What it sent in all, as SHA-256. */
+  /** SHA-256 of everything it sent. */
   async sent(): Promise<string> {
     return (await this.line(/^sent /)).slice(5)
   }
 
-  /** What it heard in all; it has nothing more to say itself. */
+  /** Everything it received. Ends its own stream first. */
   async heard(): Promise<Heard> {
     this.does('end')
     return JSON.parse(await this.line(/^\{/)) as Heard
@@ -71,7 +71,7 @@ class End {
 
 let ports = 7500
 
-/** An end at the server that waits to be connected to. */
+/** An end at the server that waits for a connection. */
 async function listen(...options: string[]) {
   ports += 1
   const port = ports
@@ -82,7 +82,7 @@ async function listen(...options: string[]) {
 
 const directions = ['from client to server', 'from server to client'] as const
 
-/** The ends of a connection through faithd; `options` are for both. */
+/** The ends of a connection through faithd; both get `options`. */
 async function connected(direction: (typeof directions)[number], ...options: string[]) {
   const { end: server, port } = await listen(...options)
   const dial = [program, ...options, 'dial', faithd.address(), String(port)]
@@ -95,7 +95,7 @@ async function connected(direction: (typeof directions)[number], ...options: str
 }
 
 for (const direction of directions) {
-  test(`an urgent byte ${direction} is marked as such, in its place`, async (t) => {
+  test(`an urgent byte ${direction} is marked in its place`, async (t) => {
     const { sender, receiver } = await connected(direction)
     sender.does('say before', 'urge !', 'say after', 'end')
     const { first, marks, signals } = await receiver.heard()
@@ -104,7 +104,7 @@ for (const direction of directions) {
     t.true(signals > 0)
   })
 
-  test(`an urgent byte ${direction} may be the first`, async (t) => {
+  test(`an urgent byte ${direction} can be the first byte`, async (t) => {
     const { sender, receiver } = await connected(direction)
     sender.does('urge !', 'say after', 'end')
     const { first, marks } = await receiver.heard()
@@ -112,7 +112,7 @@ for (const direction of directions) {
     t.deepEqual(marks, [[0, '!']])
   })
 
-  test(`an urgent byte ${direction} can be fetched beside the stream`, async (t) => {
+  test(`an urgent byte ${direction} can be read outside the stream`, async (t) => {
     const { sender, receiver } = await connected(direction, '--out-of-band')
     sender.does('say before', 'urge !')
     await receiver.line(/^fetched !$/)
@@ -122,7 +122,7 @@ for (const direction of directions) {
     t.true(signals > 0)
   })
 
-  test(`every urgent byte ${direction} is marked when the one before has been heard`, async (t) => {
+  test(`every urgent byte ${direction} is marked if the one before was read`, async (t) => {
     const { sender, receiver } = await connected(direction)
     for (const [number, byte] of ['!', '?', '#', '*'].entries()) {
       sender.does('say text', `urge ${byte}`)
@@ -139,12 +139,12 @@ for (const direction of directions) {
     ])
   })
 
-  test(`of urgent bytes ${direction} that come together all arrive, and the last is marked`, async (t) => {
+  test(`urgent bytes ${direction} that come together all arrive, and the last is marked`, async (t) => {
     const { sender, receiver } = await connected(direction)
     sender.does('say a', 'urge 1', 'urge 2', 'say b', 'urge 3', 'say c', 'end')
     const { first, marks } = await receiver.heard()
     t.is(first, 'a12b3c')
-    // TCP has one mark, so a later one may have taken the place of those before.
+    // TCP has a single mark, so a later one may replace those before.
     const sent = [
       [1, '1'],
       [2, '2'],
@@ -158,7 +158,7 @@ for (const direction of directions) {
       )
   })
 
-  // About what one read and what one pipe takes, and more.
+  // About the size of one read, and of one pipe, and more.
   for (const bytes of [1000, 16_384, 20_000, 65_536, 70_000, 300_000]) {
     test(`an urgent byte ${direction} is marked behind ${bytes} bytes`, async (t) => {
       const { sender, receiver } = await connected(direction)
@@ -170,7 +170,7 @@ for (const direction of directions) {
   }
 }
 
-test('in the middle of bulk both ways at once the urgent bytes are marked, and no byte is lost', async (t) => {
+test('urgent bytes within bulk both ways are marked, and no byte is lost', async (t) => {
   const { client, server } = await connected('from client to server')
   const half = 8 * MiB
   client.does(`bulk ${half} 1`, 'urge !', `bulk ${half} 2`, 'end')
@@ -198,7 +198,7 @@ test('a telnet client interrupts a server, and synchronizes with it', async (t) 
   await server.hears('hello\r\n\xff\xf4\xff\xf2more\r\n')
   types(`${prompt}quit\n`)
   const { marks, signals } = await server.heard()
-  // As telnets since 4.2BSD it has the mark at IAC, one byte before DM.
+  // telnets since 4.2BSD put the mark at IAC, one byte before DM.
   t.deepEqual(marks, [[9, '\xff']])
   t.true(signals > 0)
 })

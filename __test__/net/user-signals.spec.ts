@@ -1,4 +1,4 @@
-/** SIGUSR1 and SIGUSR2, by which Node would open its inspector and end. */
+/** SIGUSR1 and SIGUSR2, on which Node would open its inspector and end. */
 import test from 'ava'
 import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
@@ -13,7 +13,7 @@ test.before(async () => {
 
 test.after.always(() => lab.close())
 
-test('SIGUSR1 and SIGUSR2 tell what was relayed so far, open nothing and end nothing', async (t) => {
+test('SIGUSR1 and SIGUSR2 log the totals so far, open nothing and end nothing', async (t) => {
   const faithd = await startFaithd(lab, permitted)
   const listening = await Sockets.of(lab.server).listen(7601, { greet: 'hello' })
   const near = await Sockets.of(lab.client).connect(faithd.address(), 7601)
@@ -36,8 +36,8 @@ test('SIGUSR1 and SIGUSR2 tell what was relayed so far, open nothing and end not
   t.false(faithd.process.stderr.includes('Debugger'))
 })
 
-test('a SIGUSR1 before faithd can handle it leaves no inspector behind', async (t) => {
-  // A signal that waits, as it is blocked, reaches Node when it is ready to open the inspector.
+test('a SIGUSR1 before faithd handles it leaves no inspector open', async (t) => {
+  // Blocks the signal: it stays pending and reaches Node when Node is ready to open the inspector.
   const early = `
 import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
@@ -45,7 +45,7 @@ os.kill(os.getpid(), signal.SIGUSR1)
 os.execvp(sys.argv[1], sys.argv[1:])`
   const wrap = ['python3', '-c', early]
   const { code, stderr } = await runFaithd(lab, ['-k', '-i', 'early', '-P', '3fff::/96'], wrap)
-  t.true(stderr.includes('Debugger listening'), 'it would be there')
+  t.true(stderr.includes('Debugger listening'), 'Node opened the inspector')
   t.is(code, 69)
   t.regex(
     stderr,

@@ -1,4 +1,4 @@
-/** A server whose host is there no more, or a client whose host is: nobody says goodbye. */
+/** A server or client whose host vanishes: neither sends a FIN or RST. */
 import test from 'ava'
 
 import { createLab, waitFor } from '../../lab/index.js'
@@ -21,7 +21,7 @@ async function connection(lab: Lab, faithd: Faithd, port: number) {
   return { near, far }
 }
 
-/** Loses all that goes to a host and comes from it at a port, in either direction and at either end. */
+/** Drops all packets to and from a host at a port, in both directions and at both ends. */
 async function lose(host: Host, port: number): Promise<void> {
   await nft(
     host,
@@ -40,7 +40,7 @@ async function lose(host: Host, port: number): Promise<void> {
   )
 }
 
-test('a quiet session ends when the server’s host has vanished, and the client is told', async (t) => {
+test('a quiet session ends when the server’s host has vanished, and the client is reset', async (t) => {
   await using lab = await createLab()
   const faithd = await startFaithd(lab, [...permitted, ...keepAlive])
   const { near, far } = await connection(lab, faithd, 7801)
@@ -62,7 +62,7 @@ test('a session ends when the link to the server is gone', async (t) => {
   t.like(await faithd.sessionTo(7802), { reason: 'server-gone' })
 })
 
-test('a quiet session ends when the client’s host has vanished, and the server is told', async (t) => {
+test('a quiet session ends when the client’s host has vanished, and the server is reset', async (t) => {
   await using lab = await createLab()
   const faithd = await startFaithd(lab, [...permitted, ...keepAlive])
   const { far } = await connection(lab, faithd, 7804)
@@ -75,7 +75,7 @@ for (const [whose, reason] of [
   ['server', 'server-gone'],
   ['client', 'client-gone'],
 ] as const) {
-  test(`a ${whose} whose host vanishes with bytes on their way is noticed as soon as a quiet one`, async (t) => {
+  test(`a vanished ${whose} with unsent bytes is noticed as soon as a quiet one`, async (t) => {
     await using lab = await createLab()
     const faithd = await startFaithd(lab, [...permitted, ...keepAlive])
     const { near, far } = await connection(lab, faithd, 7803)
@@ -87,32 +87,32 @@ for (const [whose, reason] of [
   })
 }
 
-test('a peer that takes nothing for a long time, but is there, is waited for', async (t) => {
+test('a live peer that reads nothing for a long time keeps its session', async (t) => {
   await using lab = await createLab()
   const faithd = await startFaithd(lab, [...permitted, ...keepAlive])
   const slow = await connection(lab, faithd, 7807)
   slow.far.pauses()
   slow.near.floods()
   await slow.near.isBlocked()
-  // By the time that this one has been given up, nothing has been taken for as long.
+  // The end of this second connection shows that enough time has passed.
   const { near } = await connection(lab, faithd, 7808)
   await lose(lab.server, 7808)
   near.says('are you there?')
   await near.sees('(?:ECONNRESET|ETIMEDOUT)', long)
   const { received } = await slow.far.status()
   slow.far.resumes()
-  await waitFor('the rest to come', async () => {
+  await waitFor('the rest to arrive', async () => {
     return (await slow.far.status()).received > received + 1024 * 1024
   })
   t.deepEqual(slow.near.history, ['connected'])
 })
 
-test('a quiet session whose ends are both there goes on', async (t) => {
+test('a quiet session with both ends alive goes on', async (t) => {
   await using lab = await createLab()
   const faithd = await startFaithd(lab, [...permitted, ...keepAlive])
   const quiet = await connection(lab, faithd, 7805)
   const { near } = await connection(lab, faithd, 7806)
-  // By the time that this one has been given up, probes have been sent in both.
+  // The end of this second connection shows that both were probed.
   await lose(lab.server, 7806)
   await near.sees('(?:ECONNRESET|ETIMEDOUT)', long)
   quiet.near.says(' again')

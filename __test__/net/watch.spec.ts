@@ -1,4 +1,4 @@
-/** What is done to an interface's surroundings while it works: it mends what it can, and says what has changed. */
+/** Changes to an interface's surroundings while it works: it repairs some, and warns of all. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -30,7 +30,7 @@ async function create(options: FaithInterfaceOptions = {}): Promise<Faith> {
 
 const warnings = async (faith: Faith) => (await faith.told()).warning
 
-/** The message of the first warning with that code, once it has come. */
+/** Waits for the first warning with that code, and returns its message. */
 async function warned(faith: Faith, code: FaithWarningCode): Promise<string> {
   const { message } = await waitFor(`the warning ${code}`, async () =>
     (await warnings(faith)).find((warning) => warning.code === code),
@@ -44,7 +44,7 @@ async function pair(): Promise<string> {
   return /\b(shortcut\d+)@/.exec(links)?.[1] ?? ''
 }
 
-test.serial('an interface to which nothing happens has nothing to say', async (t) => {
+test.serial('an undisturbed interface gives no warning', async (t) => {
   await using faith = await create()
   await using listener = await faith.listen({ port: 80 })
   await using dialled = await client.dial(server, 80)
@@ -77,7 +77,7 @@ for (const [what, lose, mend, why] of [
     /is down/,
   ],
 ] as const) {
-  test.serial(`the route is put back after ${what}, and both are said`, async (t) => {
+  test.serial(`the route is restored after ${what}, with a warning for each`, async (t) => {
     await using faith = await create()
     await using listener = await faith.listen({ port: 80 })
     await lose()
@@ -96,7 +96,7 @@ for (const [what, lose, mend, why] of [
   })
 }
 
-test.serial('routes that a program deletes are put back, all of them', async (t) => {
+test.serial('all routes that a program deletes are restored', async (t) => {
   const prefixes = [prefix, '64:ff9b:1::/48']
   await using faith = await create({ prefixes })
   await ip('route', 'flush', 'dev', 'faith0')
@@ -107,11 +107,11 @@ test.serial('routes that a program deletes are put back, all of them', async (t)
   t.regex(await warned(faith, 'routes-restored'), /64:ff9b:/)
 })
 
-test.serial('where the administrator routes by hand, routes are left alone', async (t) => {
+test.serial('with `routes: false` the interface leaves routes alone', async (t) => {
   await using faith = await create({ routes: false })
   await ip('route', 'add', prefix, 'dev', 'faith0')
   await ip('route', 'del', prefix, 'dev', 'faith0')
-  // Notices come in order: when this has been seen, that has been.
+  // Notices come in order: after the later one, the earlier one has been handled.
   await ip('link', 'set', 'faith0', 'down')
   await ip('link', 'set', 'faith0', 'up')
   if ((await faith.stats()).shortcut) {
@@ -122,7 +122,7 @@ test.serial('where the administrator routes by hand, routes are left alone', asy
 })
 
 test.serial(
-  'a route that goes before the interface’s own is reported, and when it is gone',
+  'another route that wins over the interface’s own is reported, and so is its end',
   async (t) => {
     await using faith = await create()
     const theirs = [prefix, 'dev', 'lan0', 'metric', '20']
@@ -134,28 +134,31 @@ test.serial(
   },
 )
 
-test.serial('with a program that deletes them again and again it does not fight', async (t) => {
-  await using faith = await create()
-  let deleted = 0
-  const contested = async () =>
-    (await warnings(faith)).some(({ code }) => code === 'routes-contested')
-  await waitFor('the end of it', async () => {
-    const { code } = await lab.router.run('ip', ['-6', 'route', 'del', prefix, 'dev', 'faith0'])
-    if (code === 0) deleted += 1
-    return await contested()
-  })
-  t.true(deleted >= 5, `${deleted}`)
-  await lab.router.run('ip', ['-6', 'route', 'del', prefix, 'dev', 'faith0'])
-  const restored = (await warnings(faith)).filter(({ code }) => code === 'routes-restored')
-  t.is(restored.length, 5)
-  t.is(await ip('route', 'show', prefix), '')
-})
+test.serial(
+  'the interface stops restoring a route that a program deletes again and again',
+  async (t) => {
+    await using faith = await create()
+    let deleted = 0
+    const contested = async () =>
+      (await warnings(faith)).some(({ code }) => code === 'routes-contested')
+    await waitFor('the interface to give up', async () => {
+      const { code } = await lab.router.run('ip', ['-6', 'route', 'del', prefix, 'dev', 'faith0'])
+      if (code === 0) deleted += 1
+      return await contested()
+    })
+    t.true(deleted >= 5, `${deleted}`)
+    await lab.router.run('ip', ['-6', 'route', 'del', prefix, 'dev', 'faith0'])
+    const restored = (await warnings(faith)).filter(({ code }) => code === 'routes-restored')
+    t.is(restored.length, 5)
+    t.is(await ip('route', 'show', prefix), '')
+  },
+)
 
 for (const [what, take, why] of [
   ['deleted', ['link', 'del'], /pair was removed/],
   ['down', ['link', 'set', 'down', 'dev'], /pair is down/],
 ] as const) {
-  test.serial(`that its pair is ${what} is said`, async (t) => {
+  test.serial(`a pair that is ${what} gives a warning`, async (t) => {
     await using faith = await create()
     if (!(await faith.stats()).shortcut) {
       t.pass('there is none')
@@ -167,7 +170,7 @@ for (const [what, take, why] of [
   })
 }
 
-test.serial('what it did not hear, because too much was said, it sees', async (t) => {
+test.serial('changes whose notices were lost are still seen', async (t) => {
   const own = '198.51.100.77'
   const accessList = '::/0 permit 198.51.100.0/24\n'
   await using faith = await create()
@@ -182,7 +185,7 @@ test.serial('what it did not hear, because too much was said, it sees', async (t
   const batch = (lines: string[]) =>
     lab.router.run('ip', ['-batch', '-'], { input: lines.join('\n') })
 
-  // Stopped, it reads nothing, and the kernel drops what does not fit.
+  // Stops the process, so that it reads nothing and the kernel drops notices.
   process.kill(router.process.pid, 'SIGSTOP')
   await batch(storm)
   await on('ip', 'addr', 'add', `${own}/32`, 'dev', 'lo')
@@ -209,7 +212,7 @@ function thread(name: string): string {
   return found
 }
 
-test.serial('a worker that stands still is noticed, and that it goes on', async (t) => {
+test.serial('a stuck worker is reported, and so is its recovery', async (t) => {
   await using faith = await create({ workers: 2 })
   const stopping = lab.router.spawn('python3', [stopThread, thread('faith0/1')])
   await stopping.line(/^stopped$/)
@@ -225,12 +228,12 @@ test.serial('a worker that stands still is noticed, and that it goes on', async 
 for (const [what, before, codes] of [
   ['is no warning', [], []],
   [
-    'is one where clients cannot be told, and only one',
+    'gives exactly one warning if clients cannot be reset',
     ['setpriv', '--bounding-set=-net_raw', '--inh-caps=-net_raw'],
     ['clients-untold'],
   ],
 ] as const) {
-  test.serial(`that the interface is deleted ${what}`, async (t) => {
+  test.serial(`the deletion of the interface ${what}`, async (t) => {
     await using program = await Program.start(lab.router, before)
     await program.keepfaith(true)
     const faith = await program.create({ workers: 3 })
@@ -244,7 +247,7 @@ for (const [what, before, codes] of [
   })
 }
 
-test.serial('warnings are published as well', async (t) => {
+test.serial('warnings are also published on a diagnostics channel', async (t) => {
   await router.ask('subscribe', 'faithd:warning')
   await using faith = await create()
   await ip('route', 'flush', 'dev', 'faith0')
@@ -256,13 +259,16 @@ test.serial('warnings are published as well', async (t) => {
   ])
 })
 
-test.serial('faithd logs them, also those from before its interface was there', async (t) => {
-  const faithd = await startFaithd(lab, permitted, 'on demand')
-  const logged = () => faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
-  await waitFor('the warnings', () => logged().length >= 2)
-  t.true(logged().some((msg) => /^faith1: there is no shortcut.*Linux 6\.6/.test(msg)))
-  t.true(logged().some((msg) => /^faith1: listeners of several ports.*Linux 5\.9/.test(msg)))
-  await ip('route', 'del', '3fff:64::/96', 'dev', 'faith1')
-  await faithd.process.line(/the host had lost its route here for 3fff:64::\/96/)
-  await faithd.stop()
-})
+test.serial(
+  'faithd logs warnings, including those from before its interface existed',
+  async (t) => {
+    const faithd = await startFaithd(lab, permitted, 'on demand')
+    const logged = () => faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+    await waitFor('the warnings', () => logged().length >= 2)
+    t.true(logged().some((msg) => /^faith1: there is no shortcut.*Linux 6\.6/.test(msg)))
+    t.true(logged().some((msg) => /^faith1: listeners of several ports.*Linux 5\.9/.test(msg)))
+    await ip('route', 'del', '3fff:64::/96', 'dev', 'faith1')
+    await faithd.process.line(/the host had lost its route here for 3fff:64::\/96/)
+    await faithd.stop()
+  },
+)

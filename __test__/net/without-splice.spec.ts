@@ -1,4 +1,4 @@
-/** A seccomp filter, or another policy, refuses splice(2): bulk is copied, and nothing is lost. */
+/** splice(2) is refused by a seccomp filter or another policy: faithd copies bulk, and loses nothing. */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
@@ -23,8 +23,8 @@ for (const [which, error] of [
   ['drain', 'EPERM'],
   ['drain', 'ENOSYS'],
 ] as const) {
-  const what = which === 'all' ? 'Where splices fail' : 'Where splices out of a pipe fail'
-  test.serial(`${what} with ${error}, both directions carry bulk to its end`, async (t) => {
+  const what = which === 'all' ? 'if splices fail' : 'if splices out of a pipe fail'
+  test.serial(`${what} with ${error}, both directions carry bulk to the end`, async (t) => {
     const faithd = await startWrapped(lab, [refusing, which, error], permitted)
     const target = { address: faithd.address(), up: size, down: size }
     const { up, down } = await transfer(lab.client, target)
