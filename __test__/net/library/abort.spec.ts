@@ -1,4 +1,4 @@
-/** An AbortSignal ends what was opened with it. */
+/** An AbortSignal closes the object that was opened with it. */
 import test from 'ava'
 import { captured, waitFor } from '../../../lab/index.js'
 import type { Remote } from '../../programs/program.js'
@@ -8,7 +8,7 @@ const { lab, router, client } = await stage()
 
 const abortError = { code: 'ABORT_ERR', message: 'The operation was aborted' }
 
-/** Waits until it has said that it is closed. */
+/** Waits for the `close` event. */
 async function isClosed(remote: Pick<Remote, 'happened'>): Promise<void> {
   await waitFor('close', async () => (await remote.happened()).includes('close'))
 }
@@ -20,7 +20,7 @@ async function interfaces(): Promise<string> {
   return stdout
 }
 
-test.serial('an interface is gone when its signal is aborted, and what is on it', async (t) => {
+test.serial('an aborted signal closes its interface, and everything on it', async (t) => {
   const faith = await router.ask('createUntil', 'after', {})
   const listener = await router.ask('listen', faith, { port: 80 })
   t.regex(await interfaces(), /faith0/)
@@ -31,7 +31,7 @@ test.serial('an interface is gone when its signal is aborted, and what is on it'
 })
 
 for (const when of ['before', 'meanwhile'] as const) {
-  test.serial(`there is no interface when its signal is aborted ${when}`, async (t) => {
+  test.serial(`an interface whose signal is aborted ${when} does not exist`, async (t) => {
     await t.throwsAsync(router.ask('createUntil', when, {}), abortError)
     t.is(await interfaces(), '')
   })
@@ -41,7 +41,7 @@ for (const [what, open] of [
   ['listener', 'listenUntil'],
   ['relay', 'relayUntil'],
 ] as const) {
-  test.serial(`a ${what} is closed when its signal is aborted, and its port is free`, async (t) => {
+  test.serial(`an aborted signal closes its ${what}, and frees the port`, async (t) => {
     await using faith = await router.create()
     const opened = await router.ask(open, 'after', faith.id, { port: 80 })
     await t.throwsAsync(faith.listen({ port: 80 }), { code: 'EADDRINUSE' })
@@ -53,7 +53,7 @@ for (const [what, open] of [
   })
 
   for (const when of ['before', 'meanwhile'] as const) {
-    test.serial(`there is no ${what} when its signal is aborted ${when}`, async (t) => {
+    test.serial(`a ${what} whose signal is aborted ${when} does not exist`, async (t) => {
       await using faith = await router.create()
       await t.throwsAsync(router.ask(open, when, faith.id, { port: 80 }), abortError)
       await using _ = await faith.listen({ port: 80 }, 'next')
@@ -62,7 +62,7 @@ for (const [what, open] of [
   }
 }
 
-test.serial('an iteration fails when its signal is aborted, and the next goes on', async (t) => {
+test.serial('an aborted signal makes its iteration fail, and the next goes on', async (t) => {
   await using faith = await router.create()
   await using listener = await faith.listen({ ports: 'all' })
   const iteration = router.ask('iterateUntil', listener.id, 'after')
@@ -76,7 +76,7 @@ test.serial('an iteration fails when its signal is aborted, and the next goes on
   t.truthy(second)
 })
 
-test.serial('an iteration whose signal is aborted already takes nothing', async (t) => {
+test.serial('an iteration with an aborted signal takes nothing', async (t) => {
   await using faith = await router.create()
   await using listener = await faith.listen({ ports: 'all' })
   await using dialled = await client.dial(captured(), 8001)
@@ -85,7 +85,7 @@ test.serial('an iteration whose signal is aborted already takes nothing', async 
   t.truthy(dialled)
 })
 
-test.serial('an iteration with a signal ends in order when the listener closes', async (t) => {
+test.serial('an iteration with a signal ends normally when the listener closes', async (t) => {
   await using faith = await router.create()
   const listener = await faith.listen({ ports: 'all' })
   const iteration = router.ask('iterateUntil', listener.id, 'after')

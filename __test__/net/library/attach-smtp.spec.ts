@@ -1,4 +1,4 @@
-/** An SMTP server from npm, smtp-server's, takes the mail for every address of a prefix. */
+/** An SMTP server from npm (smtp-server) takes mail for every address of a prefix. */
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ const program = fileURLToPath(new URL('../../programs/mail-server.ts', import.me
 const lab = await createLab()
 test.after.always(() => lab.close())
 
-/** Some MiB of every byte that a line may have, in lines of SMTP, which has something to do where one begins with a dot. */
+/** A message of some MiB with every byte that a line may have. Some lines begin with a dot, which SMTP must escape. */
 function letter(): Buffer {
   const body = Buffer.concat([...generate('letter', 4 << 20)])
   for (const [index, byte] of body.entries()) {
@@ -31,7 +31,7 @@ const message = letter()
 const file = join(lab.directory, 'message')
 writeFileSync(file, message)
 
-/** The program with the servers, in the router. */
+/** Starts the program with the servers, in the router. */
 async function attached() {
   const server = lab.router.node(program)
   await server.line(/^ready$/)
@@ -43,7 +43,7 @@ async function attached() {
   return { told, [Symbol.asyncDispose]: stop }
 }
 
-/** Sends the message as curl does. */
+/** Sends the message with curl. */
 async function mail(url: string, ...options: string[]): Promise<void> {
   const envelope = ['--mail-from', 'me@faith.example', '--mail-rcpt', 'you@faith.example']
   const args = ['-sS', '--insecure', '--max-time', '15', ...envelope, '-T', file, ...options, url]
@@ -61,7 +61,7 @@ for (const [how, scheme, port, options, secure] of [
   ['over STARTTLS', 'smtp', 25, ['--ssl-reqd'], true],
   ['over TLS from the start', 'smtps', 465, [], true],
 ] as const) {
-  test.serial(`mail arrives to the byte, and who was dialled is known, ${how}`, async (t) => {
+  test.serial(`mail arrives byte for byte, and the dialled address is known, ${how}`, async (t) => {
     await using server = await attached()
     for (const { ipv4, address } of destinations) {
       const before = server.told().length

@@ -1,4 +1,4 @@
-/** An SSH server from npm, ssh2's, answers for a whole prefix to a client that has never heard of it: OpenSSH's. */
+/** An SSH server from npm (ssh2) answers OpenSSH's client for a whole prefix. */
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { addresses, captured, createLab } from '../../../lab/index.js'
@@ -11,7 +11,7 @@ const program = fileURLToPath(new URL('../../programs/ssh-server.ts', import.met
 const lab = await createLab()
 test.after.always(() => lab.close())
 
-/** The program with the server, in the router. */
+/** Starts the program with the server, in the router. */
 async function attached(which: 'one' | 'each') {
   const server = lab.router.node(program, [which])
   await server.line(/^ready$/)
@@ -21,7 +21,7 @@ async function attached(which: 'one' | 'each') {
   return { commands, [Symbol.asyncDispose]: stop }
 }
 
-/** Runs a command as OpenSSH's client does, which knows neither the server nor anything else of this machine. */
+/** Runs a command with OpenSSH's client, without this machine's configuration and known hosts. */
 async function ssh(address: string, command: string, input = '') {
   const settings = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR']
   const args = ['-F', 'none', ...settings.flatMap((setting) => ['-o', setting])]
@@ -33,7 +33,7 @@ async function ssh(address: string, command: string, input = '') {
   return { code, stdout, stderr }
 }
 
-test.serial('a command has its output, its errors and its exit code', async (t) => {
+test.serial('a command returns its output, its errors and its exit code', async (t) => {
   await using server = await attached('one')
   for (const address of [captured(), captured('203.0.113.7')]) {
     t.deepEqual(await ssh(address, 'answer me'), {
@@ -45,7 +45,7 @@ test.serial('a command has its output, its errors and its exit code', async (t) 
   t.deepEqual(server.commands(), [{ command: 'answer me' }, { command: 'answer me' }])
 })
 
-test.serial('what it reads and writes is what was sent, to the byte', async (t) => {
+test.serial('input and output of a command arrive byte for byte', async (t) => {
   await using _ = await attached('one')
   const sent = Buffer.concat([...generate('ssh', 3 << 20)]).toString('base64')
   const { code, stdout, stderr } = await ssh(captured(), 'repeat', sent)
@@ -53,7 +53,7 @@ test.serial('what it reads and writes is what was sent, to the byte', async (t) 
   t.true(stdout === sent)
 })
 
-test.serial('a server for each connection knows what was dialled', async (t) => {
+test.serial('a server for each connection knows the dialled address', async (t) => {
   await using server = await attached('each')
   const destinations = [
     { ipv4: addresses.server, address: '64:ff9b::c633:6402' },

@@ -1,4 +1,4 @@
-/** Servers that were written for one address answer for a whole prefix: `listener.attach`. */
+/** `listener.attach`: servers written for one address answer for a whole prefix. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -28,7 +28,7 @@ test.before(async () => {
   Object.assign(identity, { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') })
 })
 
-/** An interface with a listener on every port, and a server of that kind attached to it. */
+/** Makes an interface with a listener on every port, and attaches a server of that kind. */
 async function attached(kind: Kind) {
   const faith = await router.create()
   const listener = await faith.listen({ ports: 'all' })
@@ -37,7 +37,7 @@ async function attached(kind: Kind) {
   return { listener, server, [Symbol.asyncDispose]: () => faith.close() }
 }
 
-/** What curl gets from a URL, without asking who signed the certificate. */
+/** Fetches a URL with curl, without checking the certificate. */
 async function curl(url: string, ...options: string[]): Promise<Answer> {
   const args = ['-sS', '--insecure', '--max-time', '15', ...options, url]
   const { code, stdout, stderr } = await lab.client.run('curl', args)
@@ -61,29 +61,26 @@ const overHttp: { kind: Kind; scheme: string; options: string[]; wrapped: boolea
 ]
 
 for (const { kind, scheme, options, wrapped } of overHttp) {
-  test.serial(
-    `an ${kind} server answers for every address and port, and knows which`,
-    async (t) => {
-      await using _ = await attached(kind)
-      for (const { host, port, address, ipv4 } of destinations) {
-        t.deepEqual(await curl(`${scheme}://${host}:${port}/`, ...options), {
-          server: kind,
-          destination: {
-            address,
-            port,
-            ipv4,
-            ipv4Port: port,
-            prefix: '64:ff9b::/96',
-            interface: 'faith0',
-          },
-          wrapped,
-        })
-      }
-    },
-  )
+  test.serial(`an ${kind} server answers for every address and port, and knows them`, async (t) => {
+    await using _ = await attached(kind)
+    for (const { host, port, address, ipv4 } of destinations) {
+      t.deepEqual(await curl(`${scheme}://${host}:${port}/`, ...options), {
+        server: kind,
+        destination: {
+          address,
+          port,
+          ipv4,
+          ipv4Port: port,
+          prefix: '64:ff9b::/96',
+          interface: 'faith0',
+        },
+        wrapped,
+      })
+    }
+  })
 }
 
-test.serial('so does a TLS server', async (t) => {
+test.serial('a TLS server answers for every address and port', async (t) => {
   await using _ = await attached('tls')
   const connect = ['s_client', '-quiet', '-connect', `${first}:993`]
   const { stdout } = await lab.client.run('openssl', connect)
@@ -92,7 +89,7 @@ test.serial('so does a TLS server', async (t) => {
 })
 
 for (const kind of ['net', 'injected'] as const) {
-  test.serial(`so does a server of the kind ${kind}`, async (t) => {
+  test.serial(`a server of the kind ${kind} answers for every address and port`, async (t) => {
     await using _ = await attached(kind)
     await using dialled = await client.dial(captured(), 25)
     const { server, destination } = JSON.parse((await dialled.line()) ?? '') as Answer
@@ -100,7 +97,7 @@ for (const kind of ['net', 'injected'] as const) {
   })
 }
 
-test.serial('its sockets are half-open where its own would be', async (t) => {
+test.serial('sockets are half-open if the server’s own are', async (t) => {
   await using _ = await attached('half-open net')
   await using dialled = await client.dial(captured(), 80)
   await dialled.write('hello')
@@ -108,7 +105,7 @@ test.serial('its sockets are half-open where its own would be', async (t) => {
   t.like(JSON.parse((await dialled.line()) ?? ''), { server: 'half-open net', heard: 'hello' })
 })
 
-test.serial('and end with their client where its own would', async (t) => {
+test.serial('sockets end with their client if the server’s own do', async (t) => {
   await using _ = await attached('full-close net')
   await using dialled = await client.dial(captured(), 80)
   await dialled.write('hello')
@@ -116,16 +113,19 @@ test.serial('and end with their client where its own would', async (t) => {
   t.like(await dialled.receive(), { bytes: 0 })
 })
 
-test.serial('a detached server gets no more, and what comes waits for the next', async (t) => {
-  await using one = await attached('net')
-  await using before = await client.dial(captured(), 80)
-  t.like(JSON.parse((await before.line()) ?? ''), { server: 'net' })
-  await one.listener.detach()
-  await one.listener.detach()
-  await using after = await client.dial(captured(), 80)
-  await one.listener.attach(await router.makeServer('injected', identity))
-  t.like(JSON.parse((await after.line()) ?? ''), { server: 'injected' })
-})
+test.serial(
+  'a detached server gets no more connections, and they wait for the next server',
+  async (t) => {
+    await using one = await attached('net')
+    await using before = await client.dial(captured(), 80)
+    t.like(JSON.parse((await before.line()) ?? ''), { server: 'net' })
+    await one.listener.detach()
+    await one.listener.detach()
+    await using after = await client.dial(captured(), 80)
+    await one.listener.attach(await router.makeServer('injected', identity))
+    t.like(JSON.parse((await after.line()) ?? ''), { server: 'injected' })
+  },
+)
 
 test.serial('a listener has one server at a time', async (t) => {
   await using one = await attached('net')
@@ -133,10 +133,14 @@ test.serial('a listener has one server at a time', async (t) => {
   const error = await t.throwsAsync(one.listener.attach(other), { code: 'ERR_FAITH_ARGUMENT' })
   t.like(error, { hint: 'detach it first' })
   await using dialled = await client.dial(captured(), 80)
-  t.like(JSON.parse((await dialled.line()) ?? ''), { server: 'net' }, 'and it is still the first')
+  t.like(
+    JSON.parse((await dialled.line()) ?? ''),
+    { server: 'net' },
+    'the first server is still attached',
+  )
 })
 
-test.serial('what is no server is refused', async (t) => {
+test.serial('an object that is not a server is refused', async (t) => {
   await using one = await attached('net')
   await one.listener.detach()
   for (const wrong of [null, 7, 'http', {}]) {
@@ -146,17 +150,20 @@ test.serial('what is no server is refused', async (t) => {
   }
 })
 
-test.serial('a closed listener takes no server', async (t) => {
+test.serial('a closed listener refuses a server', async (t) => {
   await using one = await attached('net')
   await one.listener.close()
   await t.throwsAsync(one.listener.attach(one.server), { code: 'ERR_FAITH_CLOSED' })
 })
 
-test.serial('when the listener closes, the server keeps what it has and goes on', async (t) => {
+test.serial('when the listener closes, the server keeps its connections and goes on', async (t) => {
   await using one = await attached('half-open net')
   await router.ask('subscribe', 'faithd:connection')
   await using dialled = await client.dial(captured(), 80)
-  await waitFor('the server to have it', async () => (await router.ask('published')).length > 0)
+  await waitFor(
+    'the server to have the connection',
+    async () => (await router.ask('published')).length > 0,
+  )
   await one.server.listen(8080)
   await dialled.write('still there?')
   await one.listener.close()
@@ -170,7 +177,7 @@ test.serial('when the listener closes, the server keeps what it has and goes on'
   await one.server.close()
 })
 
-test.serial('when the server closes, it still gets the connections of the listener', async (t) => {
+test.serial('a closed server still gets the connections of the listener', async (t) => {
   await using one = await attached('http')
   await one.server.listen(8080)
   await one.server.close()
@@ -186,7 +193,7 @@ test.serial('an HTTP server answers many requests on one connection', async (t) 
   t.deepEqual(connects, ['1', ...Array.from({ length: 19 }, () => '0')])
 })
 
-/** A connection as a server has it that was not told which socket it is: by its ends. */
+/** The ends of a connection, which is all that a server without the socket knows. */
 async function endsOf(dialled: Connection): Promise<Required<FaithEnds>> {
   const { local, remote } = await dialled.look()
   const { address: localAddress = '', port: localPort = 0 } = remote
@@ -194,26 +201,29 @@ async function endsOf(dialled: Connection): Promise<Required<FaithEnds>> {
   return { localAddress, localPort, remoteAddress, remotePort }
 }
 
-test.serial('destinations are known until their connections end, and no longer', async (t) => {
+test.serial('destinations are known exactly until their connections end', async (t) => {
   await using one = await attached('half-open net')
   const ports = Array.from({ length: 50 }, (_, index) => 8000 + index)
   const dialled = await Promise.all(ports.map((port) => client.dial(captured(), port)))
   const ends = await Promise.all(dialled.map(endsOf))
   const known = (): Promise<number[]> => router.ask('destinationsOf', ends)
-  await waitFor('the server to have them', async () => (await known()).length === ports.length)
+  await waitFor(
+    'the server to have the connections',
+    async () => (await known()).length === ports.length,
+  )
   t.deepEqual(await known(), ports)
 
   const [ended = [], left = []] = [dialled.slice(0, 40), ports.slice(40)]
   for (const each of ended) await each.end()
-  await waitFor('them to be forgotten', async () => (await known()).length <= left.length)
+  await waitFor('the others to be forgotten', async () => (await known()).length <= left.length)
   t.deepEqual(await known(), left)
   await one[Symbol.asyncDispose]()
-  t.deepEqual(await known(), [], 'with the interface the rest are')
+  t.deepEqual(await known(), [], 'the interface’s end removes the rest')
 })
 
-test.serial('the end of a connection takes nothing from the next with the same ends', async (t) => {
+test.serial('the end of a connection leaves the next one with the same ends alone', async (t) => {
   await using faith = await router.create()
-  // What nobody reads does not hear that its client is gone.
+  // Pauses the connection: an unread one does not notice that its client is gone.
   const listener = await faith.listen({ port: 80, pauseOnConnect: true })
   await listener.attach(await router.makeServer('half-open net', identity))
   await router.ask('take', listener.id)

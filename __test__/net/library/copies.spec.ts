@@ -1,4 +1,4 @@
-/** One process may have the addon more than once: in threads, and in copies of its file. */
+/** A process can load the addon several times: in threads, and from copies of its file. */
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -7,14 +7,14 @@ import { stage } from '../../programs/stage.js'
 const { lab, client } = await stage()
 const program = fileURLToPath(new URL('../../programs/copies.ts', import.meta.url))
 
-/** Who greets clients of the copy of that number; the code of the error when nobody does. */
+/** The greeting of the copy of that number, or the error's code. */
 async function greeter(index: number): Promise<string | undefined> {
   const dialled = await client.begin(`64:ff9b:1:${index}::1`, 80)
   await dialled.connected()
   return await dialled.line()
 }
 
-test.serial('threads and copies work side by side, and end without each other', async (t) => {
+test.serial('threads and copies work side by side, and end separately', async (t) => {
   const copies = lab.router.node(program, [join(lab.directory, 'copy.node')])
   await copies.line(/^ready$/)
   const all = [0, 1, 2, 3]

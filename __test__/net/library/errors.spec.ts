@@ -1,4 +1,4 @@
-/** Bad input and missing means: each a FaithError with a code, and nothing that worked before is lost by it. */
+/** Bad input and missing privileges: each is a FaithError with a code, and existing interfaces keep working. */
 import test, { type ExecutionContext } from 'ava'
 import { FaithError, type FaithInterfaceOptions, type FaithListenOptions } from '../../../index.js'
 import { addresses, captured } from '../../../lab/index.js'
@@ -21,13 +21,13 @@ async function fails(
   code: string,
 ): Promise<FaithError> {
   const error = await t.throwsAsync(attempt, { instanceOf: FaithError })
-  if (error === undefined) throw new Error('it did not fail')
+  if (error === undefined) throw new Error('no error')
   t.is(error.code, code, error.message)
   t.true(error.message.length > 0 && !error.message.includes('\n'), 'one line')
   return error
 }
 
-/** A command that hides /dev/net/tun and runs what follows. */
+/** A command that hides /dev/net/tun and runs the following command. */
 const withoutTun = (script: string) => [
   'unshare',
   '-m',
@@ -40,7 +40,7 @@ const withoutTun = (script: string) => [
 ]
 
 test.serial(
-  'without /dev/net/tun nothing can be created, and the error says what to load',
+  'without /dev/net/tun creating fails, and the error names the module to load',
   async (t) => {
     await using program = await Program.start(lab.router, withoutTun(''))
     const error = await fails(t, program.create(), 'ENOENT')
@@ -50,7 +50,7 @@ test.serial(
   },
 )
 
-test.serial('a /dev/net/tun that may not be opened is EACCES, and the error says so', async (t) => {
+test.serial('a /dev/net/tun without permission is EACCES, and the error explains it', async (t) => {
   const before = ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--']
   const hidden = withoutTun('touch /dev/net/tun && chmod 0 /dev/net/tun && ')
   await using program = await Program.start(lab.router, [...hidden, ...before])
@@ -65,7 +65,7 @@ for (const [missing, kept] of [
   ['CAP_NET_ADMIN', []],
 ] as const) {
   const has = kept.length > 0 ? `only ${kept.join()}` : 'no capability'
-  test.serial(`with ${has} nothing can be created, and the error names ${missing}`, async (t) => {
+  test.serial(`with ${has} creating fails, and the error names ${missing}`, async (t) => {
     const before = await devices()
     const bounds = ['-all', ...kept.map((name) => `+${name}`)].join(',')
     const drop = ['setpriv', `--bounding-set=${bounds}`, '--inh-caps=-all', '--']
@@ -73,11 +73,11 @@ for (const [missing, kept] of [
     const error = await fails(t, program.create(), 'EPERM')
     t.regex(error.hint ?? '', new RegExp(missing))
     t.is(error.errno, -1)
-    t.is(await devices(), before, 'nothing is left of the attempt')
+    t.is(await devices(), before, 'the attempt leaves nothing behind')
   })
 }
 
-test.serial('the name of an interface that exists is refused', async (t) => {
+test.serial('the name of an existing interface is refused', async (t) => {
   for (const name of ['lan0', 'lo']) {
     const error = await fails(t, router.create({ name }), 'EEXIST')
     t.regex(error.message, new RegExp(`cannot create ${name}: .*exists`))
@@ -86,7 +86,7 @@ test.serial('the name of an interface that exists is refused', async (t) => {
 })
 
 test.serial(
-  'the name of a faith interface that exists is refused, and that one works on',
+  'the name of an existing faith interface is refused, and that interface works on',
   async (t) => {
     await using faith = await router.create()
     await faith.listen({ port: 80 }, 'first')
@@ -97,7 +97,7 @@ test.serial(
   },
 )
 
-test.serial('of two that are created at once with one name, one exists', async (t) => {
+test.serial('two simultaneous creates with one name make one interface', async (t) => {
   const attempts = await Promise.allSettled([
     router.create({ prefixes: ['64:ff9b:1::/48'] }),
     router.create({ prefixes: ['64:ff9b:2::/48'] }),
@@ -145,50 +145,56 @@ for (const [what, options, code] of illegal) {
   })
 }
 
-test.serial('a prefix that is routed elsewhere is refused, and nothing is left', async (t) => {
-  await lab.router.run('ip', ['-6', 'route', 'add', '64:ff9b:1::/48', 'dev', 'lan0'])
-  const before = await devices()
-  const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48']
-  const error = await fails(t, router.create({ prefixes }), 'EEXIST')
-  t.regex(error.message, /route 64:ff9b:1::\/48/)
-  t.regex(error.hint ?? '', /routes: false/)
-  t.is(await devices(), before)
-  await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b:1::/48', 'dev', 'lan0'])
-})
+test.serial(
+  'a prefix that is routed elsewhere is refused, and leaves nothing behind',
+  async (t) => {
+    await lab.router.run('ip', ['-6', 'route', 'add', '64:ff9b:1::/48', 'dev', 'lan0'])
+    const before = await devices()
+    const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48']
+    const error = await fails(t, router.create({ prefixes }), 'EEXIST')
+    t.regex(error.message, /route 64:ff9b:1::\/48/)
+    t.regex(error.hint ?? '', /routes: false/)
+    t.is(await devices(), before)
+    await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b:1::/48', 'dev', 'lan0'])
+  },
+)
 
 for (const [whose, metric] of [
   ['an administrator', '1024'],
-  ['a routing daemon, which goes before all others', '20'],
+  ['a routing daemon, which wins over all others', '20'],
 ] as const) {
-  test.serial(`nor can one be added that is routed by ${whose}, until it is not`, async (t) => {
-    const prefix = '64:ff9b:1::/48'
-    const inside = '64:ff9b:1:c000:2:2100::'
-    const theirs = [prefix, 'via', addresses.client, 'dev', 'lan0', 'metric', metric]
-    await using faith = await router.create()
-    await faith.listen({ port: 80 }, 'here')
-    await lab.router.run('ip', ['-6', 'route', 'add', ...theirs])
-    const before = await devices()
-    const error = await fails(t, faith.addPrefix(prefix), 'EEXIST')
-    t.regex(error.message, /route 64:ff9b:1::\/48 to faith0/)
-    t.regex(error.hint ?? '', /remove that route/)
-    t.deepEqual(await faith.prefixes(), ['64:ff9b::/96'])
-    t.is(await devices(), before, 'the route is theirs as it was')
-    t.like(await client.greeting(server, 80), { from: 'here' })
+  test.serial(
+    `a prefix that ${whose} routes can be added only after that route is gone`,
+    async (t) => {
+      const prefix = '64:ff9b:1::/48'
+      const inside = '64:ff9b:1:c000:2:2100::'
+      const theirs = [prefix, 'via', addresses.client, 'dev', 'lan0', 'metric', metric]
+      await using faith = await router.create()
+      await faith.listen({ port: 80 }, 'here')
+      await lab.router.run('ip', ['-6', 'route', 'add', ...theirs])
+      const before = await devices()
+      const error = await fails(t, faith.addPrefix(prefix), 'EEXIST')
+      t.regex(error.message, /route 64:ff9b:1::\/48 to faith0/)
+      t.regex(error.hint ?? '', /remove that route/)
+      t.deepEqual(await faith.prefixes(), ['64:ff9b::/96'])
+      t.is(await devices(), before, 'the other route is unchanged')
+      t.like(await client.greeting(server, 80), { from: 'here' })
 
-    await lab.router.run('ip', ['-6', 'route', 'del', ...theirs])
-    await faith.addPrefix(prefix)
-    t.like(await client.greeting(inside, 80), { from: 'here', ipv4: '192.0.2.33' })
-  })
+      await lab.router.run('ip', ['-6', 'route', 'del', ...theirs])
+      await faith.addPrefix(prefix)
+      t.like(await client.greeting(inside, 80), { from: 'here', ipv4: '192.0.2.33' })
+    },
+  )
 }
 
-test.serial('a route that goes after the interface’s own is nobody’s harm', async (t) => {
+test.serial('a route with lower priority than the interface’s own does no harm', async (t) => {
   const theirs = ['64:ff9b::/96', 'via', addresses.client, 'dev', 'lan0', 'metric', '2000']
   await lab.router.run('ip', ['-6', 'route', 'add', ...theirs])
   await using faith = await router.create()
   await faith.listen({ port: 80 }, 'here')
   t.like(await client.greeting(server, 80), { from: 'here' })
   const { code } = await lab.router.run('ip', ['-6', 'route', 'del', ...theirs])
-  t.is(code, 0, 'it is there still')
+  t.is(code, 0, 'the route still exists')
 })
 
 for (const [prefix, code] of [
@@ -198,7 +204,7 @@ for (const [prefix, code] of [
   ['64:ff9b:1::/49', 'ERR_FAITH_PREFIX'],
   ['nonsense', 'ERR_FAITH_PREFIX'],
 ] as const) {
-  test.serial(`${prefix} cannot be added, and the prefixes there are work on`, async (t) => {
+  test.serial(`${prefix} cannot be added, and the existing prefixes work on`, async (t) => {
     await using faith = await router.create()
     await faith.listen({ port: 80 }, 'here')
     await fails(t, faith.addPrefix(prefix), code)
@@ -207,17 +213,17 @@ for (const [prefix, code] of [
   })
 }
 
-test.serial('a prefix that the interface does not have cannot be deleted', async (t) => {
+test.serial('a prefix that the interface lacks cannot be deleted', async (t) => {
   await using faith = await router.create()
   await fails(t, faith.deletePrefix('64:ff9b:1::/48'), 'ENOENT')
   await fails(t, faith.deletePrefix('64:ff9b::'), 'ERR_FAITH_PREFIX')
   t.deepEqual(await faith.prefixes(), ['64:ff9b::/96'])
 })
 
-test.serial('one listener more than fit is told the limit', async (t) => {
+test.serial('one listener too many gets an error with the limit', async (t) => {
   await using faith = await router.create()
   if ((await faith.stats()).steering !== 'sk_lookup') {
-    t.pass('it is another one then')
+    t.pass('the limit is another one then')
     return
   }
   const most = 1024
@@ -249,7 +255,7 @@ const outside: [what: string, options: object, code: string][] = [
 ]
 
 for (const call of ['listen', 'relay'] as const) {
-  test.serial(`${call} refuses what cannot be listened on`, async (t) => {
+  test.serial(`${call} refuses bad ports and addresses`, async (t) => {
     await using faith = await router.create()
     await faith.listen({ port: 8080 }, 'here')
     for (const [what, options, code] of outside) {
@@ -287,7 +293,7 @@ for (const steering of ['auto', 'on-demand'] as const) {
   }
 }
 
-test.serial('a port that a relay has is taken for a listener', async (t) => {
+test.serial('a relay’s port is taken for a listener', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: '80-90' })
   await fails(t, faith.listen({ port: 80 }), 'EADDRINUSE')
@@ -296,7 +302,7 @@ test.serial('a port that a relay has is taken for a listener', async (t) => {
   t.like(await client.greeting(server, 80), { from: 'here' })
 })
 
-test.serial('what is used after the interface is closed says that it is closed', async (t) => {
+test.serial('calls on a closed interface fail with its closed error', async (t) => {
   const faith = await router.create()
   await faith.close()
   const attempts = {
@@ -313,18 +319,15 @@ test.serial('what is used after the interface is closed says that it is closed',
   }
 })
 
-test.serial(
-  'what is under way when the interface closes fails as closed, or is closed with it',
-  async (t) => {
-    for (let round = 0; round < 10; round += 1) {
-      const faith = await router.create()
-      const attempts = [faith.listen({ port: 80 }), faith.addPrefix('64:ff9b:1::/48')]
-      const closed = faith.close()
-      for (const outcome of await Promise.allSettled(attempts)) {
-        const reason: unknown = outcome.status === 'fulfilled' ? undefined : outcome.reason
-        t.is(reason instanceof FaithError ? reason.code : reason, reason && 'ERR_FAITH_CLOSED')
-      }
-      await closed
+test.serial('pending calls fail or are closed when the interface closes', async (t) => {
+  for (let round = 0; round < 10; round += 1) {
+    const faith = await router.create()
+    const attempts = [faith.listen({ port: 80 }), faith.addPrefix('64:ff9b:1::/48')]
+    const closed = faith.close()
+    for (const outcome of await Promise.allSettled(attempts)) {
+      const reason: unknown = outcome.status === 'fulfilled' ? undefined : outcome.reason
+      t.is(reason instanceof FaithError ? reason.code : reason, reason && 'ERR_FAITH_CLOSED')
     }
-  },
-)
+    await closed
+  }
+})

@@ -1,4 +1,4 @@
-/** What an interface and its relays tell of themselves: to the program that has them, and to whoever observes it. */
+/** Events of an interface and its relays, and their messages on diagnostics channels. */
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
 import { floodEnded, startFlood } from '../../fixtures/flood.js'
@@ -18,7 +18,7 @@ function dialTwenty(port: number): void {
   for (let count = 0; count < 20; count += 1) client.dial(captured(), port)
 }
 
-/** What a relay has told, once a refusal is among it. */
+/** Waits for a refusal, and returns the relay's events. */
 async function refusal(relay: Relay) {
   return await waitFor('a refusal', async () => {
     const told = await relay.told()
@@ -26,7 +26,7 @@ async function refusal(relay: Relay) {
   })
 }
 
-test.serial('a connection that came to nothing is told as refused, and why', async (t) => {
+test.serial('a failed connection is reported as refused, with the reason', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
   const near = client.dial(captured(), 7301)
@@ -47,10 +47,10 @@ test.serial('a connection that came to nothing is told as refused, and why', asy
     reason: 'refused',
     code: 'ECONNREFUSED',
   })
-  t.deepEqual(session, [], 'and as no session')
+  t.deepEqual(session, [], 'no session is reported')
 })
 
-test.serial('so is one that the access list denies', async (t) => {
+test.serial('a connection that the access list denies is reported as refused', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList: '::/0 deny 0.0.0.0/0\n' })
   await client.dial(captured(), 7302).sees('EACCES')
@@ -61,7 +61,7 @@ test.serial('so is one that the access list denies', async (t) => {
   )
 })
 
-test.serial('nor does what came to nothing count as a session', async (t) => {
+test.serial('a failed attempt does not count as a session', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
   await client.dial(captured(), 7309).sees('ECONNREFUSED')
@@ -76,7 +76,7 @@ test.serial('nor does what came to nothing count as a session', async (t) => {
   t.deepEqual(untold, { sessions: 0, refused: {} })
 })
 
-test.serial('a session that was is not refused, however it ends', async (t) => {
+test.serial('a session is never reported as refused, however it ends', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
   const listening = await server.listen(7303)
@@ -96,7 +96,7 @@ test.serial('a session that was is not refused, however it ends', async (t) => {
   )
 })
 
-test.serial('events that nobody asked for are not counted as dropped', async (t) => {
+test.serial('events without a handler do not count as dropped', async (t) => {
   await using faith = await router.create({ workers: 1 })
   const denying = { accessList: '::/0 deny 0.0.0.0/0\n' }
   await using heard = await faith.relay({ ...denying, ports: '20001-20300' })
@@ -106,12 +106,12 @@ test.serial('events that nobody asked for are not counted as dropped', async (t)
     sessionEvents: false,
   })
   const ports = Array.from({ length: 600 }, (_, index) => 20_001 + index)
-  const dropped = await waitFor('more than is told in a second', async () => {
+  const dropped = await waitFor('more refusals than a second’s events', async () => {
     await client.dialAll(captured(), ports)
     return (await heard.stats()).untold.refused['denied-by-rule']
   })
   const { refused, untold } = await unheard.stats()
-  t.true(refused.byReason.denied > dropped, 'there were as many')
+  t.true(refused.byReason.denied > dropped, 'all were refused')
   t.deepEqual(untold, { sessions: 0, refused: {} })
 })
 
@@ -120,7 +120,7 @@ for (const [reason, cause, relayed] of [
   ['refused', 'refused', accessList],
 ] as const) {
   test.serial(
-    `under a flood of what is ${reason} a bounded number is told, and the rest is counted`,
+    `in a flood of ${reason} attempts a bounded number is reported, and the rest is counted`,
     async (t) => {
       await using faith = await router.create()
       const begun = performance.now()
@@ -133,7 +133,7 @@ for (const [reason, cause, relayed] of [
       const told = (await relay.told()).refused.filter((one) => one.reason === reason)
       t.is(told.length + (stats.untold.refused[cause] ?? 0), stats.refused.byReason[reason])
       t.is(stats.refused.byCause[cause], stats.refused.byReason[reason])
-      // Each second begins the count anew, and a part of one is one too.
+      // The count starts anew every second, and a part of a second counts as one.
       const bound = 50 * (seconds + 1)
       t.true(told.length > 0 && told.length <= bound, `${told.length}, ${bound}`)
       t.true((stats.untold.refused[cause] ?? 0) > 0)
@@ -142,7 +142,7 @@ for (const [reason, cause, relayed] of [
   )
 }
 
-test.serial('an interface tells that its prefixes have changed', async (t) => {
+test.serial('an interface reports changes of its prefixes', async (t) => {
   await using faith = await router.create()
   await faith.watch('prefix')
   await faith.addPrefix('2001:DB8:64:0::/96')
@@ -155,7 +155,7 @@ test.serial('an interface tells that its prefixes have changed', async (t) => {
   ])
 })
 
-test.serial('every interface tells that keepfaith was switched, until it is closed', async (t) => {
+test.serial('every interface reports switches of keepfaith until it is closed', async (t) => {
   await using program = await Program.start(lab.router)
   const one = await program.create({ name: 'faith0' })
   const other = await program.create({ name: 'faith1', prefixes: ['2001:db8:64::/96'] })
@@ -170,7 +170,7 @@ test.serial('every interface tells that keepfaith was switched, until it is clos
   t.deepEqual((await one.told()).keepfaith, [true])
 })
 
-test.serial('an interface tells what it has dropped, in sums', async (t) => {
+test.serial('an interface reports dropped packets in sums', async (t) => {
   await using program = await Program.start(lab.router)
   const faith = await program.create()
   const counted = async () => (await faith.stats()).drops['keepfaith'] ?? 0
@@ -182,16 +182,16 @@ test.serial('an interface tells what it has dropped, in sums', async (t) => {
   await waitFor('packets to be dropped', async () => (await counted()) >= 20)
   await faith.watch('drop')
   dialTwenty(7306)
-  const sums = await waitFor('what was dropped to be told', async () => {
+  const sums = await waitFor('the drops to be reported', async () => {
     const all = await told()
     return sum(all) >= 20 ? all : undefined
   })
-  t.true(sum(sums) <= (await counted()) - 20, 'and not what was dropped before')
+  t.true(sum(sums) <= (await counted()) - 20, 'earlier drops are not reported')
   t.true(sums.length < 20)
   t.true(sums.every((packets) => packets > 0))
 })
 
-test.serial('observers hear of all this on channels of their own', async (t) => {
+test.serial('every event has its own diagnostics channel', async (t) => {
   await using program = await Program.start(lab.router)
   await program.ask(
     'subscribe',

@@ -1,4 +1,4 @@
-/** A faith interface: what it is made of, what of it the host sees, and what it captures. */
+/** A faith interface: its parts, its traces on the host, and the connections that it captures. */
 import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor, type Host } from '../../../lab/index.js'
@@ -19,7 +19,7 @@ async function output(host: Host, command: string, ...args: string[]): Promise<s
 
 const ip = (...args: string[]) => output(lab.router, 'ip', '-6', ...args)
 
-/** The routes to the interface, a line each. */
+/** The routes to the interface, one per line. */
 async function routed(): Promise<string[]> {
   const routes = await ip('route', 'show', 'dev', 'faith0')
   return routes.split('\n').filter(Boolean).toSorted()
@@ -37,7 +37,7 @@ async function links(): Promise<Link[]> {
 
 const link = async (name: string) => (await links()).find(({ ifname }) => ifname === name)
 
-/** Everything the host has that decides where packets go, a line each. */
+/** The host's whole network configuration that decides where packets go, one entry per line. */
 async function configuration(): Promise<string[]> {
   const settings = 'cd /proc/sys/net && grep -rs . core ipv4 ipv6 | sort'
   const parts = await Promise.all([
@@ -52,7 +52,7 @@ async function configuration(): Promise<string[]> {
   return parts.flatMap((part) => part.split('\n'))
 }
 
-test.serial('connections to addresses that no host has are captured', async (t) => {
+test.serial('connections to addresses without a host are captured', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 }, 'here')
   t.deepEqual(await client.greeting(server, 80), {
@@ -65,38 +65,35 @@ test.serial('connections to addresses that no host has are captured', async (t) 
   t.true(returned.packets >= 3, 'a SYN-ACK, the greeting, a FIN')
 })
 
-test.serial('connections that start on the router itself are captured too', async (t) => {
+test.serial('connections from the router itself are captured too', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 }, 'here')
   t.like(await router.greeting(server, 80), { from: 'here', ipv4: addresses.server })
 })
 
-test.serial(
-  'its workers interrupt nobody when they wake, and the other threads are as they were',
-  async (t) => {
-    await using faith = await router.create({ workers: 2 })
-    const SCHED_BATCH = 3
-    const threads = `/proc/${router.process.pid}/task`
-    const workers = []
-    for (const thread of readdirSync(threads)) {
-      // Its name in parentheses is the second field of stat, the policy the 41st (proc_pid_stat(5)).
-      const [, name, rest] =
-        /\((.*)\) (.*)/s.exec(readFileSync(`${threads}/${thread}/stat`, 'utf8')) ?? []
-      if (Number(rest?.split(' ')[38]) === SCHED_BATCH) workers.push(name)
-    }
-    t.deepEqual(workers.toSorted(), ['faith0/0', 'faith0/1'])
-    await faith.close()
-  },
-)
+test.serial('workers are scheduled as SCHED_BATCH, and other threads are unchanged', async (t) => {
+  await using faith = await router.create({ workers: 2 })
+  const SCHED_BATCH = 3
+  const threads = `/proc/${router.process.pid}/task`
+  const workers = []
+  for (const thread of readdirSync(threads)) {
+    // The second field of stat is the name in parentheses, the 41st is the policy (proc_pid_stat(5)).
+    const [, name, rest] =
+      /\((.*)\) (.*)/s.exec(readFileSync(`${threads}/${thread}/stat`, 'utf8')) ?? []
+    if (Number(rest?.split(' ')[38]) === SCHED_BATCH) workers.push(name)
+  }
+  t.deepEqual(workers.toSorted(), ['faith0/0', 'faith0/1'])
+  await faith.close()
+})
 
-test.serial('without a listener for its port a connection is refused', async (t) => {
+test.serial('a connection to a port without a listener is refused', async (t) => {
   await using faith = await router.create()
   await t.throwsAsync(client.dial(server, 80), { code: 'ECONNREFUSED' })
   t.is((await faith.stats()).returned.packets, 1)
 })
 
 for (const name of ['faith0', 'f', 'faith-of-15-byt', 'trt.64_0', 'wörter', '64@home!']) {
-  test.serial(`an interface may be called ${name}`, async (t) => {
+  test.serial(`an interface can have the name ${name}`, async (t) => {
     await using faith = await router.create({ name })
     await faith.listen({ port: 80 }, name)
     t.truthy(await link(name))
@@ -107,7 +104,7 @@ for (const name of ['faith0', 'f', 'faith-of-15-byt', 'trt.64_0', 'wörter', '64
 }
 
 test.serial(
-  'the name is faith0 and the prefix the well-known one unless others are given',
+  'the default name is faith0, and the default prefix is the well-known one',
   async (t) => {
     await using faith = await router.create()
     t.truthy(await link('faith0'))
@@ -115,13 +112,13 @@ test.serial(
   },
 )
 
-test.serial('the MTU is 65535 unless another is given', async (t) => {
+test.serial('the default MTU is 65535', async (t) => {
   await using faith = await router.create()
   t.like(await link('faith0'), { mtu: 65_535 })
   t.truthy(faith)
 })
 
-test.serial('segments keep within the MTU that is given, from the first', async (t) => {
+test.serial('segments fit the given MTU, from the first', async (t) => {
   await using faith = await router.create({ mtu: 1280 })
   t.like(await link('faith0'), { mtu: 1280 })
   await using listener = await faith.listen({ port: 80 })
@@ -153,7 +150,7 @@ for (const shortcut of [true, false]) {
     t.deepEqual(
       added.filter((line) => !ours.test(line)),
       [],
-      'whatever is new is of the device',
+      'everything new belongs to the device',
     )
     t.deepEqual(
       before.filter((line) => !lines.during.has(line)),
@@ -173,7 +170,7 @@ for (const shortcut of [true, false]) {
   })
 }
 
-test.serial('without routes nothing comes until an administrator routes it', async (t) => {
+test.serial('with `routes: false` nothing arrives until an administrator routes it', async (t) => {
   await using faith = await router.create({ routes: false })
   await faith.listen({ port: 80 }, 'here')
   t.is(await ip('route', 'show', 'dev', 'faith0'), '')
@@ -183,7 +180,7 @@ test.serial('without routes nothing comes until an administrator routes it', asy
   t.like(await client.greeting(server, 80), { from: 'here' })
 })
 
-test.serial('an administrator may route less than the prefix', async (t) => {
+test.serial('an administrator can route a part of the prefix', async (t) => {
   await using faith = await router.create({ routes: false })
   await faith.listen({ port: 80 }, 'here')
   await ip('route', 'add', server, 'dev', 'faith0')
@@ -191,7 +188,7 @@ test.serial('an administrator may route less than the prefix', async (t) => {
   await t.throwsAsync(client.dial(captured(addresses.serverSecond), 80), { code: 'ENETUNREACH' })
 })
 
-test.serial('an interface that was down is routed to again when it is up', async (t) => {
+test.serial('routes return when the interface comes up again', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 }, 'here')
   await faith.addPrefix('64:ff9b:1::/48')
@@ -210,7 +207,7 @@ test.serial('an interface that was down is routed to again when it is up', async
 })
 
 test.serial(
-  'routes that an administrator has removed do not keep an interface from closing',
+  'an interface whose routes were removed by an administrator still closes',
   async (t) => {
     await using faith = await router.create({ prefixes: ['64:ff9b::/96', '64:ff9b:1::/48'] })
     await ip('route', 'del', '64:ff9b::/96', 'dev', 'faith0')
@@ -235,7 +232,7 @@ test.serial('interfaces of one process each capture their own prefix', async (t)
   t.like(await client.greeting('64:ff9b:1:c000:2:2100::', 80), { from: 'two' })
 })
 
-test.serial('interfaces of two processes do not meet, whatever their ports', async (t) => {
+test.serial('interfaces of two processes are separate, even on the same ports', async (t) => {
   await using other = await Program.start(lab.router)
   await other.keepfaith(true)
   await using one = await router.create({ name: 'faith1', prefixes: ['64:ff9b::/96'] })
@@ -251,7 +248,7 @@ test.serial('interfaces of two processes do not meet, whatever their ports', asy
   t.like(await client.greeting(server, 80), { from: 'one' })
 })
 
-test.serial('an interface that somebody deletes says so, and closes itself', async (t) => {
+test.serial('a deleted interface reports its loss, and closes itself', async (t) => {
   await using faith = await router.create()
   await using listener = await faith.listen({ port: 80 }, 'here')
   await ip('link', 'del', 'faith0')
@@ -265,7 +262,7 @@ test.serial('an interface that somebody deletes says so, and closes itself', asy
   t.like(await client.greeting(server, 80), { from: 'next' })
 })
 
-test.serial('what an interface has counted can be read after it is closed', async (t) => {
+test.serial('counters can be read after the interface is closed', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 }, 'here')
   await client.greeting(server, 80)
@@ -274,18 +271,18 @@ test.serial('what an interface has counted can be read after it is closed', asyn
   t.deepEqual(await faith.happened(), ['close'])
 })
 
-test.serial('closing ends the connections that nobody has taken', async (t) => {
+test.serial('closing ends the connections that no handler has taken', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 })
   const before = descriptorsOf(router.process.pid)
   await using waiting = await client.dial(server, 80)
-  // Until then it is the kernel that ends it.
-  await waitFor('it to be accepted', () => descriptorsOf(router.process.pid) > before)
+  // Waits for the accept: before it the kernel ends the connection.
+  await waitFor('the connection to be accepted', () => descriptorsOf(router.process.pid) > before)
   await faith.close()
   t.like(await waiting.receive(), { bytes: 0 })
 })
 
-test.serial('an interface has as many workers as it is told', async (t) => {
+test.serial('an interface has the given number of workers', async (t) => {
   for (const workers of [1, 3]) {
     await using faith = await router.create({ workers })
     await faith.listen({ ports: 'all' }, 'here')

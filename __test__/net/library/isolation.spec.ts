@@ -1,4 +1,4 @@
-/** Only a faith listener captures, and it captures nothing else: sockets of the host and captured ones do not meet. */
+/** Only faith listeners capture, and only captured connections reach them: the host's sockets are separate. */
 import test from 'ava'
 import { addresses, captured, type Host } from '../../../lab/index.js'
 import { ServerHost } from '../../../lab/server.js'
@@ -9,7 +9,7 @@ const { lab, router, client } = await stage()
 const server = captured()
 const own = addresses.gateway
 
-/** What the SSH server at that address says first. */
+/** The banner of the SSH server at that address. */
 async function banner(host: Host, address: string): Promise<string> {
   const asking = host.spawn('nc', [address, '22'])
   try {
@@ -25,7 +25,7 @@ async function sshd() {
   return await new ServerHost(role, namespace, lab.directory).sshd()
 }
 
-test.serial('an sshd on [::]:22 is not reachable through the prefix', async (t) => {
+test.serial('an sshd on [::]:22 cannot be reached through the prefix', async (t) => {
   const running = await sshd()
   try {
     t.regex(await banner(lab.client, own), /^SSH-2\.0-OpenSSH/, 'it runs')
@@ -50,14 +50,14 @@ for (const ports of [22, 'all'] as const) {
       await faith.listen({ ports }, 'here')
       t.like(await client.greeting(server, 22), { from: 'here' })
       t.like(await router.greeting(server, 22), { from: 'here' })
-      t.regex(await banner(lab.client, own), /^SSH-2\.0-OpenSSH/, 'and keeps its own')
+      t.regex(await banner(lab.client, own), /^SSH-2\.0-OpenSSH/, 'sshd keeps its own port')
     } finally {
       await running.stop()
     }
   })
 }
 
-test.serial('an sshd starts beside a listener on every port', async (t) => {
+test.serial('an sshd can start beside a listener on every port', async (t) => {
   await using faith = await router.create()
   await faith.listen({ ports: 'all' }, 'here')
   const running = await sshd()
@@ -69,7 +69,7 @@ test.serial('an sshd starts beside a listener on every port', async (t) => {
   }
 })
 
-test.serial('an ordinary server of the very process captures nothing', async (t) => {
+test.serial('an ordinary server of the same process captures nothing', async (t) => {
   const ordinary = await router.makeServer('net', { key: '', cert: '' })
   await ordinary.listen(8080, '::')
   await using faith = await router.create()
@@ -90,12 +90,12 @@ test.serial('a faith listener does not answer at the addresses of the router', a
   await t.throwsAsync(router.dial('127.0.0.1', 9090), { code: 'ECONNREFUSED' })
 })
 
-/** The listening sockets that the host shows. */
+/** The host's listening sockets. */
 async function listening(): Promise<string> {
   return (await lab.router.run('ss', ['-Hltn'])).stdout
 }
 
-test.serial('listening sockets of a faith interface do not show on the host', async (t) => {
+test.serial('listening sockets of a faith interface are invisible on the host', async (t) => {
   const before = await listening()
   await using faith = await router.create({ steering: 'on-demand' })
   await faith.listen({ ports: 'all' }, 'here')

@@ -1,4 +1,4 @@
-/** keepfaith: nothing is captured unless somebody said so, from the first packet and at run time. */
+/** keepfaith: nothing is captured until the program sets it. It applies from the first packet and at run time. */
 import test from 'ava'
 import { captured, waitFor } from '../../../lab/index.js'
 import { Program, type Faith } from '../../programs/program.js'
@@ -10,7 +10,7 @@ const server = captured()
 
 const dropped = async (faith: Faith) => (await faith.stats()).drops['keepfaith'] ?? 0
 
-/** Waits until so many more packets were dropped for want of keepfaith; two are a packet and its retransmission. */
+/** Waits for that many more drops because keepfaith is off. A packet and its retransmission count as two. */
 async function dropsOf(faith: Faith, more: number): Promise<void> {
   const before = await dropped(faith)
   await waitFor(
@@ -19,7 +19,7 @@ async function dropsOf(faith: Faith, more: number): Promise<void> {
   )
 }
 
-test.serial('keepfaith is off until it is set', async (t) => {
+test.serial('keepfaith is off at first', async (t) => {
   await using fresh = await Program.start(lab.router)
   t.false(await fresh.keepfaith())
   t.true(await fresh.keepfaith(true))
@@ -27,33 +27,36 @@ test.serial('keepfaith is off until it is set', async (t) => {
 })
 
 for (const call of ['listen', 'relay'] as const) {
-  test.serial(`${call} refuses before keepfaith is set, and says what to do`, async (t) => {
-    await using fresh = await Program.start(lab.router)
-    await using faith = await fresh.create()
-    const error = await t.throwsAsync(faith[call]({ port: 80 }), { code: 'ERR_FAITH_KEEPFAITH' })
-    t.regex(error.message, new RegExp(`faith\\.${call}: keepfaith is off`))
-    t.like(error, { hint: 'call setKeepfaith(true) first' })
+  test.serial(
+    `${call} fails before keepfaith is set, and the error gives the remedy`,
+    async (t) => {
+      await using fresh = await Program.start(lab.router)
+      await using faith = await fresh.create()
+      const error = await t.throwsAsync(faith[call]({ port: 80 }), { code: 'ERR_FAITH_KEEPFAITH' })
+      t.regex(error.message, new RegExp(`faith\\.${call}: keepfaith is off`))
+      t.like(error, { hint: 'call setKeepfaith(true) first' })
 
-    await fresh.keepfaith(true)
-    await t.notThrowsAsync(faith[call]({ port: 80 }))
-  })
+      await fresh.keepfaith(true)
+      await t.notThrowsAsync(faith[call]({ port: 80 }))
+    },
+  )
 }
 
 test.serial(
-  'an interface may be created before keepfaith is set, and captures nothing',
+  'an interface can be created before keepfaith is set, and captures nothing',
   async (t) => {
     await using fresh = await Program.start(lab.router)
     await using faith = await fresh.create()
     await using dialled = await client.begin(server, 80)
     await dropsOf(faith, 2)
-    t.like(await dialled.look(), { connecting: true }, 'neither refused nor connected')
+    t.like(await dialled.look(), { connecting: true }, 'the client still waits')
     const { captured: taken, returned } = await faith.stats()
     t.deepEqual([taken.packets, returned.packets], [0, 0])
   },
 )
 
 test.serial(
-  'switched off, a new connection gets nothing, and on again it gets through',
+  'a new connection gets no answer while keepfaith is off, and connects when it is on again',
   async (t) => {
     await using faith = await router.create()
     await faith.listen({ port: 80 }, 'here')
@@ -73,7 +76,7 @@ test.serial(
 )
 
 test.serial(
-  'switched off, an established connection stalls, and on again loses no byte',
+  'an established connection stalls while keepfaith is off, and loses no byte',
   async (t) => {
     await using faith = await router.create()
     await using listener = await faith.listen({ port: 80 })
@@ -102,7 +105,7 @@ test.serial(
   },
 )
 
-test.serial('while it is off, listen refuses again', async (t) => {
+test.serial('listen fails while keepfaith is off', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 })
   await router.keepfaith(false)
@@ -115,7 +118,7 @@ test.serial('while it is off, listen refuses again', async (t) => {
 })
 
 test.serial(
-  'it is one switch for the interfaces of a process, and not for those of another',
+  'keepfaith is one switch for all interfaces of a process, and for no other process',
   async (t) => {
     await using other = await Program.start(lab.router)
     await other.keepfaith(true)

@@ -1,4 +1,4 @@
-/** Nothing of a faith interface remains on the host, however it or its process ends. */
+/** A faith interface leaves nothing on the host when it or its process ends, in any way. */
 import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 import { captured, waitFor } from '../../../lab/index.js'
@@ -11,7 +11,7 @@ test.before(() => settled(lab.router))
 
 const server = captured()
 
-/** The names of its threads; how many there are of a pool is the pool's business. */
+/** Names of the process's threads, without their number, which varies for pools. */
 const threads = (pid: number) =>
   new Set(tasks(pid).map((task) => readFileSync(`${task}/comm`, 'utf8').trim()))
 
@@ -21,7 +21,7 @@ interface Busy {
   networks: string[]
 }
 
-/** A process with interfaces of both steerings, listeners of all kinds, and connections taken and not. */
+/** A process with interfaces of both kinds of steering, all kinds of listeners, and connections taken and waiting. */
 async function busy(): Promise<Busy> {
   const program = await Program.start(lab.router)
   await program.keepfaith(true)
@@ -45,27 +45,24 @@ async function busy(): Promise<Busy> {
   return { program, faith, networks: privateNamespaces(program.process.pid) }
 }
 
-test.serial(
-  'while it is there an interface has a private namespace, and shows on the host',
-  async (t) => {
-    const before = await configuration(lab.router)
-    const { program, networks } = await busy()
-    t.is(networks.length, 2)
-    t.true(inhabited(networks))
-    const during = await configuration(lab.router)
-    for (const mark of [
-      /\bbusy0\b/,
-      /\bbusy1\b/,
-      /64:ff9b::\/96 dev busy0/,
-      /64:ff9b:1::\/48 dev busy1/,
-    ]) {
-      t.regex(during, mark)
-      t.notRegex(before, mark)
-    }
-    await program[Symbol.asyncDispose]()
-    await gone(lab.router, before, networks)
-  },
-)
+test.serial('an interface has a private namespace, and shows on the host', async (t) => {
+  const before = await configuration(lab.router)
+  const { program, networks } = await busy()
+  t.is(networks.length, 2)
+  t.true(inhabited(networks))
+  const during = await configuration(lab.router)
+  for (const mark of [
+    /\bbusy0\b/,
+    /\bbusy1\b/,
+    /64:ff9b::\/96 dev busy0/,
+    /64:ff9b:1::\/48 dev busy1/,
+  ]) {
+    t.regex(during, mark)
+    t.notRegex(before, mark)
+  }
+  await program[Symbol.asyncDispose]()
+  await gone(lab.router, before, networks)
+})
 
 const endings: [how: string, end: (program: Program) => Promise<unknown> | void, exit: object][] = [
   ['calls process.exit', (program) => program.ask('die', 'exit'), { code: 3, signal: null }],
@@ -80,7 +77,7 @@ const endings: [how: string, end: (program: Program) => Promise<unknown> | void,
 ]
 
 for (const [how, end, exit] of endings) {
-  test.serial(`nothing remains when the process ${how}`, async (t) => {
+  test.serial(`a process that ${how} leaves nothing`, async (t) => {
     const before = await configuration(lab.router)
     const { program, networks } = await busy()
     await end(program)
@@ -91,7 +88,7 @@ for (const [how, end, exit] of endings) {
 
 for (const shortcut of [true, false]) {
   const without = shortcut ? '' : ', without a shortcut'
-  test.serial(`of a killed process its open sockets do not remain either${without}`, async (t) => {
+  test.serial(`a killed process leaves no open sockets${without}`, async (t) => {
     const before = await configuration(lab.router)
     const program = await Program.start(lab.router)
     await program.keepfaith(true)
@@ -108,7 +105,7 @@ for (const shortcut of [true, false]) {
   })
 }
 
-test.serial('nothing remains when the process has no more to do', async (t) => {
+test.serial('a process that runs out of work leaves nothing', async (t) => {
   const before = await configuration(lab.router)
   const program = await Program.start(lab.router)
   await program.create({ name: 'idle0' })
@@ -119,28 +116,25 @@ test.serial('nothing remains when the process has no more to do', async (t) => {
   await t.notThrowsAsync(gone(lab.router, before, networks))
 })
 
-test.serial(
-  'nothing remains when the process is killed while it creates an interface',
-  async (t) => {
-    const before = await configuration(lab.router)
-    for (const round of [1, 2, 3, 4, 5]) {
-      await using program = await Program.start(lab.router)
-      const created = program.create({ name: `early${round}` })
-      created.catch(() => undefined)
-      await waitFor(
-        'the device',
-        async () => (await configuration(lab.router)).includes(`early${round}`),
-        {
-          interval: 0,
-        },
-      )
-      const networks = privateNamespaces(program.process.pid)
-      program.process.kill('SIGKILL')
-      await program.ended()
-      await t.notThrowsAsync(gone(lab.router, before, networks))
-    }
-  },
-)
+test.serial('a process that is killed while it creates an interface leaves nothing', async (t) => {
+  const before = await configuration(lab.router)
+  for (const round of [1, 2, 3, 4, 5]) {
+    await using program = await Program.start(lab.router)
+    const created = program.create({ name: `early${round}` })
+    created.catch(() => undefined)
+    await waitFor(
+      'the device',
+      async () => (await configuration(lab.router)).includes(`early${round}`),
+      {
+        interval: 0,
+      },
+    )
+    const networks = privateNamespaces(program.process.pid)
+    program.process.kill('SIGKILL')
+    await program.ended()
+    await t.notThrowsAsync(gone(lab.router, before, networks))
+  }
+})
 
 test.serial('close leaves the process as it was before', async (t) => {
   await using program = await Program.start(lab.router)
@@ -152,11 +146,11 @@ test.serial('close leaves the process as it was before', async (t) => {
     await faith.listen({ ports: 'all' }, 'here')
     const listening = descriptors()
     await client.greetings(server, [1, 2, 3, 4])
-    // Without the interface, what the client still has to say of its end would not come any more.
+    // Waits first: without the interface the client's FINs would no longer arrive.
     await waitFor('the connections to end', () => descriptors() <= listening)
     await faith.close()
   }
-  // What a process makes once and keeps, it has made after the first time.
+  // The first use makes everything that a process makes once and keeps.
   await use()
   const before = {
     configuration: await configuration(lab.router),
@@ -174,21 +168,18 @@ test.serial('close leaves the process as it was before', async (t) => {
   t.false([...threads(pid)].some((name) => name.startsWith('faith0')))
 })
 
-test.serial(
-  'close takes the device, the routes and the namespace away before it is done',
-  async (t) => {
-    const before = await configuration(lab.router)
-    await using program = await Program.start(lab.router)
-    const faith = await program.create({ prefixes: ['64:ff9b::/96', '64:ff9b:1::/48'] })
-    t.not(await configuration(lab.router), before)
-    await faith.close()
-    t.is(await configuration(lab.router), before)
-    t.deepEqual(privateNamespaces(program.process.pid), [])
-    t.deepEqual(await faith.happened(), ['close'])
-  },
-)
+test.serial('close resolves after the device, the routes and the namespace are gone', async (t) => {
+  const before = await configuration(lab.router)
+  await using program = await Program.start(lab.router)
+  const faith = await program.create({ prefixes: ['64:ff9b::/96', '64:ff9b:1::/48'] })
+  t.not(await configuration(lab.router), before)
+  await faith.close()
+  t.is(await configuration(lab.router), before)
+  t.deepEqual(privateNamespaces(program.process.pid), [])
+  t.deepEqual(await faith.happened(), ['close'])
+})
 
-test.serial('close can be called again, and at once', async (t) => {
+test.serial('close can be called again, even at once', async (t) => {
   await using program = await Program.start(lab.router)
   const faith = await program.create()
   await Promise.all([faith.close(), faith.close()])
@@ -210,7 +201,7 @@ test.serial('`await using` closes the interface, however its block is left', asy
   }
 })
 
-test.serial('an interface closes while clients go on dialling', async (t) => {
+test.serial('an interface closes while clients still dial', async (t) => {
   await using program = await Program.start(lab.router)
   await program.keepfaith(true)
   for (const steering of ['auto', 'on-demand'] as const) {

@@ -1,6 +1,6 @@
 /**
- * Interfaces, listeners and relays live until they are closed, whether or not somebody keeps them, and no longer than a
- * block that has them by `using`; listeners and relays keep their process until then.
+ * Interfaces, listeners and relays live until they are closed, even if the program keeps no reference, or until the end
+ * of the block that has them by `using`. Open listeners and relays keep their process running.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,14 +17,14 @@ const accessList = '::/0 permit 198.51.100.0/24\n'
 const none = { key: '', cert: '' }
 test.before(() => lab.server.echo(echo))
 
-/** Whether a client on that port is told what it has said. */
+/** True if a client on that port gets its words back. */
 async function echoes(port: number): Promise<boolean> {
   await using dialled = await client.dial(server, port)
   await dialled.write('there?\n')
   return (await dialled.line()) === 'there?'
 }
 
-/** Which attached server answers on port 80. */
+/** The attached server that answers on port 80. */
 async function answering(): Promise<string> {
   await using dialled = await client.dial(server, 80)
   return (JSON.parse((await dialled.line()) ?? '') as Answer).server
@@ -36,7 +36,7 @@ const kinds = {
     await program.ask('echoEach', listener.id)
     return listener
   },
-  // By a route, so that it takes a running program to serve its clients.
+  // Uses a route, so that only a running program can serve its clients.
   relay: (faith: Faith, _: Program, port: number): Promise<Relay> =>
     faith.route({ port }, { verdicts: { [port]: echo } }),
 }
@@ -56,10 +56,14 @@ for (const [what, open] of Object.entries(kinds)) {
     await second.ref()
     await first.close()
     t.true(await echoes(81))
-    t.true(await echoes(81), 'and once more when it is ref’d again')
+    t.true(await echoes(81), 'it serves after ref()')
 
     await second.unref()
-    t.deepEqual(await program.ended(), { code: 0, signal: null }, 'but not when it is unref’d')
+    t.deepEqual(
+      await program.ended(),
+      { code: 0, signal: null },
+      'it does not keep the process after unref()',
+    )
   })
 }
 
@@ -67,7 +71,7 @@ for (const [how, thrown] of [
   ['ends', null],
   ['throws', 'as told'],
 ] as const) {
-  test.serial(`what is opened by \`using\` is closed when its block ${how}`, async (t) => {
+  test.serial(`an object opened by \`using\` is closed when its block ${how}`, async (t) => {
     await using faith = await router.create()
     for (const open of ['listen', 'relay'] as const) {
       const opened = await faith[open]({ port: 80 })
@@ -75,7 +79,7 @@ for (const [how, thrown] of [
       t.deepEqual(await opened.happened(), ['close'], open)
     }
 
-    // Their port is free again.
+    // The port is free again.
     await using listener = await faith.listen({ port: 80 })
     const [one, next] = [
       await router.makeServer('net', none),
@@ -84,7 +88,7 @@ for (const [how, thrown] of [
     await listener.attach(one)
     t.is(await answering(), 'net')
     t.is(await router.ask('leaveAttached', listener.id, how), thrown)
-    t.deepEqual(await listener.happened(), [], 'the listener itself is open')
+    t.deepEqual(await listener.happened(), [], 'the listener is still open')
     await listener.attach(next)
     t.is(await answering(), 'injected')
   })
@@ -105,18 +109,21 @@ for (const [drainMs, reason] of [
   [0, 'aborted'],
   [60_000, 'closed'],
 ] as const) {
-  test.serial(`closed again, a relay ends once, after sessions that are ${reason}`, async (t) => {
-    await using faith = await router.create()
-    const { relay, callers, end } = await relaying(faith)
-    const closing = router.ask('closeAgain', relay.id, { drainMs })
-    // What is asked later is answered when it closes.
-    await relay.stats()
-    if (drainMs > 0) await end()
-    t.deepEqual(await closing, [...callers.map(() => reason), 'close'])
-  })
+  test.serial(
+    `a relay that is closed twice ends once, after sessions that are ${reason}`,
+    async (t) => {
+      await using faith = await router.create()
+      const { relay, callers, end } = await relaying(faith)
+      const closing = router.ask('closeAgain', relay.id, { drainMs })
+      // Waits for this answer, so that the relay has begun to close.
+      await relay.stats()
+      if (drainMs > 0) await end()
+      t.deepEqual(await closing, [...callers.map(() => reason), 'close'])
+    },
+  )
 }
 
-test.serial('a relay of a busy program tells of its last sessions, and then closes', async (t) => {
+test.serial('a relay of a busy program reports its last sessions, and then closes', async (t) => {
   await using faith = await router.create()
   const { relay, callers, end } = await relaying(faith)
   const begun = join(lab.directory, 'begun')
@@ -126,10 +133,10 @@ test.serial('a relay of a busy program tells of its last sessions, and then clos
   t.deepEqual(await closing, [...callers.map(() => 'closed'), 'close'])
 })
 
-test.serial('what a program does not keep goes on, and is collected when it is over', async (t) => {
+test.serial('unreferenced objects work on, and are collected after their end', async (t) => {
   await router.ask('openUnkept', accessList)
   await router.ask('collect', true)
-  await waitFor('what is over to be collected', async () => {
+  await waitFor('the closed objects to be collected', async () => {
     return !(await router.ask('uncollected')).includes('unreferenced')
   })
 

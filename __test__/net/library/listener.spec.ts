@@ -1,4 +1,4 @@
-/** How a program gets its connections from a listener. */
+/** The ways a program gets connections from a listener. */
 import { readdirSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
@@ -12,7 +12,7 @@ const server = captured()
 
 const descriptors = (): number => readdirSync(`/proc/${router.process.pid}/fd`).length
 
-/** The listening sockets of the stack: how many connections wait in each, and how many may. */
+/** The stack's listening sockets: number of waiting connections, and the maximum. */
 async function acceptQueues(): Promise<{ waiting: number; backlog: number }[]> {
   const stdout = await inPrivateNamespace(lab.router, router.process.pid, 'ss -Hltn')
   return stdout
@@ -40,7 +40,7 @@ test.serial('each connection is an event', async (t) => {
   }
 })
 
-test.serial('connections wait until somebody listens to the event', async (t) => {
+test.serial('connections wait until the event has a handler', async (t) => {
   await using faith = await router.create()
   await using listener = await faith.listen({ ports: 'all' })
   const dialled = await Promise.all([1, 2, 3].map((port) => client.dial(server, port)))
@@ -52,7 +52,7 @@ test.serial('connections wait until somebody listens to the event', async (t) =>
 })
 
 test.serial(
-  'more connections than wait in the process wait in the kernel, and all come',
+  'connections that exceed the process’s queue wait in the kernel, and all arrive',
   async (t) => {
     await using faith = await router.create()
     await using listener = await faith.listen({ port: 80 })
@@ -83,7 +83,7 @@ test.serial('async iteration takes one connection after the other', async (t) =>
   t.truthy([first, second])
 })
 
-test.serial('leaving the loop leaves the listener open, for another loop', async (t) => {
+test.serial('leaving the loop leaves the listener open for another loop', async (t) => {
   await using faith = await router.create()
   await using listener = await faith.listen({ ports: 'all' })
   await using first = await client.dial(server, 8001)
@@ -99,10 +99,10 @@ test.serial('closing the listener ends the loop', async (t) => {
   const iteration = listener.iterate(1)
   await listener.close()
   t.deepEqual(await iteration, [])
-  t.deepEqual(await listener.iterate(1), [], 'and one that begins later ends at once')
+  t.deepEqual(await listener.iterate(1), [], 'a later loop ends at once')
 })
 
-test.serial('a closed listener refuses its port and says that it is closed', async (t) => {
+test.serial('a closed listener refuses its port, and its calls fail as closed', async (t) => {
   await using faith = await router.create()
   const listener = await faith.listen({ port: 80 }, 'here')
   t.like(await client.greeting(server, 80), { from: 'here' })
@@ -112,7 +112,7 @@ test.serial('a closed listener refuses its port and says that it is closed', asy
   await t.throwsAsync(client.dial(server, 80), { code: 'ECONNREFUSED' })
 })
 
-/** Tells whether port 80 is refused. A connection that is made before leaves nothing that a drain waits for. */
+/** True if port 80 is refused. A connection made before is closed, so a drain does not wait for it. */
 async function refused(): Promise<boolean> {
   try {
     await using _ = await client.dial(server, 80)
@@ -122,7 +122,7 @@ async function refused(): Promise<boolean> {
   }
 }
 
-test.serial('a listener that drains refuses its port, and waits for its sockets', async (t) => {
+test.serial('a draining listener refuses its port, and waits for its sockets', async (t) => {
   await using faith = await router.create()
   await using other = await faith.listen({ port: 81 }, 'other')
   const listener = await faith.listen({ port: 80 })
@@ -130,7 +130,7 @@ test.serial('a listener that drains refuses its port, and waits for its sockets'
   await using accepted = await listener.accept()
   const closing = listener.close({ drainMs: 60_000 })
   await waitFor('its port to be refused', refused)
-  t.deepEqual(await listener.happened(), [], 'it is not closed yet')
+  t.deepEqual(await listener.happened(), [], 'the listener is not closed yet')
   const sent = await dialled.send('up', 1000)
   await dialled.end()
   t.is((await accepted.receive()).sha256, sent, 'its socket goes on')
@@ -142,26 +142,29 @@ test.serial('a listener that drains refuses its port, and waits for its sockets'
   t.truthy(other)
 })
 
-test.serial('sockets that are open when the drain is over are reset, and no others', async (t) => {
-  await using faith = await router.create()
-  await using other = await faith.listen({ port: 81 })
-  const listener = await faith.listen({ port: 80 })
-  await using dialled = await client.dial(server, 80)
-  await using accepted = await listener.accept()
-  await using another = await client.dial(server, 81)
-  await using kept = await other.accept()
-  await listener.close({ drainMs: 100 })
-  await waitFor('its socket to be closed', async () => (await accepted.happened()).length > 1)
-  t.deepEqual(await accepted.happened(), ['error ERR_FAITH_CLOSED', 'close'])
-  await waitFor('the client to be reset', async () => {
-    return (await dialled.happened()).includes('error ECONNRESET')
-  })
-  const sent = await another.send('up', 1000)
-  await another.end()
-  t.is((await kept.receive()).sha256, sent, 'the socket of another listener goes on')
-})
+test.serial(
+  'at the end of the drain, open sockets of the listener are reset, and no others',
+  async (t) => {
+    await using faith = await router.create()
+    await using other = await faith.listen({ port: 81 })
+    const listener = await faith.listen({ port: 80 })
+    await using dialled = await client.dial(server, 80)
+    await using accepted = await listener.accept()
+    await using another = await client.dial(server, 81)
+    await using kept = await other.accept()
+    await listener.close({ drainMs: 100 })
+    await waitFor('its socket to be closed', async () => (await accepted.happened()).length > 1)
+    t.deepEqual(await accepted.happened(), ['error ERR_FAITH_CLOSED', 'close'])
+    await waitFor('the client to be reset', async () => {
+      return (await dialled.happened()).includes('error ECONNRESET')
+    })
+    const sent = await another.send('up', 1000)
+    await another.end()
+    t.is((await kept.receive()).sha256, sent, 'the socket of another listener goes on')
+  },
+)
 
-test.serial('an interface that is closed ends the drain of its listeners', async (t) => {
+test.serial('closing the interface ends the drain of its listeners', async (t) => {
   const faith = await router.create()
   const listener = await faith.listen({ port: 80 })
   await using dialled = await client.dial(server, 80)
@@ -174,7 +177,7 @@ test.serial('an interface that is closed ends the drain of its listeners', async
   t.truthy(dialled)
 })
 
-test.serial('connections that were taken live on when their listener is closed', async (t) => {
+test.serial('connections that were taken stay when their listener closes', async (t) => {
   await using faith = await router.create()
   const listener = await faith.listen({ port: 80 })
   await using dialled = await client.dial(server, 80)
@@ -186,7 +189,7 @@ test.serial('connections that were taken live on when their listener is closed',
   t.is(await dialled.line(), 'yes')
 })
 
-test.serial('connections that nobody has taken end with their listener', async (t) => {
+test.serial('connections that no handler has taken end with their listener', async (t) => {
   await using faith = await router.create()
   const listener = await faith.listen({ port: 80 })
   const dialled = await Promise.all(Array.from({ length: 100 }, () => client.dial(server, 80)))
@@ -209,19 +212,22 @@ test.serial('a listener closes with its interface', async (t) => {
   t.deepEqual(await two.happened(), ['close'])
 })
 
-test.serial('paused, a listener takes nothing, and resumed all that came', async (t) => {
-  await using faith = await router.create()
-  await using listener = await faith.listen({ port: 80 }, 'here')
-  await listener.pause()
-  const dialled = await Promise.all([1, 2, 3].map(() => client.dial(server, 80)))
-  for (const each of dialled) t.like(await each.look(), { bytesRead: 0 })
-  await listener.resume()
-  for (const each of dialled) t.regex((await each.line()) ?? '', /"from":"here"/)
-})
+test.serial(
+  'a paused listener takes nothing, and a resumed one everything that came',
+  async (t) => {
+    await using faith = await router.create()
+    await using listener = await faith.listen({ port: 80 }, 'here')
+    await listener.pause()
+    const dialled = await Promise.all([1, 2, 3].map(() => client.dial(server, 80)))
+    for (const each of dialled) t.like(await each.look(), { bytesRead: 0 })
+    await listener.resume()
+    for (const each of dialled) t.regex((await each.line()) ?? '', /"from":"here"/)
+  },
+)
 
 for (const [which, options, length] of [
   ['is 4096 unless another is given', {}, 4096],
-  // More than the kernel allows by itself.
+  // This is more than the kernel's own limit.
   ['may be longer', { backlog: 5000 }, 5000],
   ['may be shorter', { backlog: 3 }, 3],
 ] as const) {
@@ -236,7 +242,7 @@ for (const [which, options, length] of [
   })
 }
 
-test.serial('when the backlog of a paused listener is full, SYNs go unanswered', async (t) => {
+test.serial('SYNs get no answer while the backlog of a paused listener is full', async (t) => {
   await using faith = await router.create({ workers: 1 })
   await using listener = await faith.listen({ port: 80, backlog: 2 }, 'here')
   await listener.pause()

@@ -1,4 +1,4 @@
-/** A relay says what it would decide, and decides so. */
+/** permits() gives the decision that the relay then makes. */
 import test from 'ava'
 import { addresses, captured } from '../../../lab/index.js'
 import { Sockets } from '../../fixtures/sockets.js'
@@ -9,7 +9,7 @@ const client = Sockets.of(lab.client)
 const servers = Sockets.of(lab.server)
 const [open, closed] = [7601, 7602]
 
-const accessList = `# who may go where
+const accessList = `# permitted destinations
 ::/0 deny 198.51.100.0/24 port ${closed}
 ::/0 permit 198.51.100.0/24 ${addresses.routerIPv4}
 `
@@ -23,7 +23,7 @@ const asked = [
   { ipv4: '8.8.8.8', port: open, cause: 'denied-no-match' },
 ] as const
 
-test.serial('what a relay says of a connection is what becomes of it', async (t) => {
+test.serial('permits() gives the actual result of a connection', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
   for (const port of [open, closed]) await servers.listen(port)
@@ -44,7 +44,7 @@ test.serial('what a relay says of a connection is what becomes of it', async (t)
 })
 
 test.serial(
-  'the local address is that of the rule, or one of the relay for the client',
+  'the local address is the rule’s, or one that the relay has for the client',
   async (t) => {
     await using faith = await router.create()
     await using relay = await faith.relay({ ports: 'all', accessList })
@@ -62,14 +62,17 @@ test.serial(
   },
 )
 
-test.serial('asking does nothing, and an address of no prefix means no server', async (t) => {
-  await using faith = await router.create()
-  await using relay = await faith.relay({ ports: 'all' })
-  const destination = { address: '3fff::1', port: open }
-  const question = { client: addresses.client, destination }
-  t.deepEqual(await relay.permits(question), { permitted: false, cause: 'no-mapping' })
-  const { attempts, accepted, sessions, refused } = await relay.stats()
-  t.deepEqual([attempts, accepted, sessions.begun, refused.byCause], [0, 0, 0, {}])
-  await relay.close()
-  await t.throwsAsync(relay.permits(question), { code: 'ERR_FAITH_CLOSED' })
-})
+test.serial(
+  'permits() has no side effects, and an address outside every prefix means no server',
+  async (t) => {
+    await using faith = await router.create()
+    await using relay = await faith.relay({ ports: 'all' })
+    const destination = { address: '3fff::1', port: open }
+    const question = { client: addresses.client, destination }
+    t.deepEqual(await relay.permits(question), { permitted: false, cause: 'no-mapping' })
+    const { attempts, accepted, sessions, refused } = await relay.stats()
+    t.deepEqual([attempts, accepted, sessions.begun, refused.byCause], [0, 0, 0, {}])
+    await relay.close()
+    await t.throwsAsync(relay.permits(question), { code: 'ERR_FAITH_CLOSED' })
+  },
+)

@@ -1,4 +1,4 @@
-/** The prefixes of an interface: how addresses inside them are read, and that they come and go. */
+/** The prefixes of an interface: reading addresses inside them, adding and deleting them. */
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
 import { settled, stage } from '../../programs/stage.js'
@@ -8,7 +8,8 @@ test.before(() => settled(lab.router))
 
 const server = captured()
 
-// The example of RFC 6052, section 2.4, for each length, written as RFC 5952 wants it; but the lab's own addresses are inside 2001:db8::/32.
+// Examples of RFC 6052, section 2.4, for each length, in the notation of RFC 5952. Only /32 differs: the lab's own
+// addresses are inside 2001:db8::/32.
 const lengths: [prefix: string, dialled: string][] = [
   ['3fff:db8::/32', '3fff:db8:c000:221::'],
   ['2001:db8:100::/40', '2001:db8:1c0:2:21::'],
@@ -36,7 +37,7 @@ for (const [prefix, dialled] of lengths) {
   })
 }
 
-test.serial('one interface has several prefixes', async (t) => {
+test.serial('one interface can have several prefixes', async (t) => {
   const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48', '2001:db8:100::/40']
   await using faith = await router.create({ prefixes })
   await faith.listen({ port: 80 }, 'here')
@@ -46,7 +47,7 @@ test.serial('one interface has several prefixes', async (t) => {
   t.like(await client.greeting('2001:db8:1c0:2:21::', 80), { ipv4: '192.0.2.33' })
 })
 
-test.serial('a prefix that is added is captured, and one that is deleted no longer', async (t) => {
+test.serial('an added prefix is captured, and a deleted one no longer', async (t) => {
   await using faith = await router.create()
   await faith.listen({ port: 80 }, 'here')
   const address = '64:ff9b:1:c000:2:2100::'
@@ -65,13 +66,13 @@ test.serial('a prefix that is added is captured, and one that is deleted no long
   t.like(await client.greeting(address, 80), { from: 'here' }, 'and once more')
 })
 
-test.serial('a transfer does not notice that other prefixes come and go', async (t) => {
+test.serial('a transfer is undisturbed by changes of other prefixes', async (t) => {
   await using faith = await router.create()
   await using listener = await faith.listen({ port: 80 })
   await using dialled = await client.dial(server, 80)
   await using accepted = await listener.accept()
 
-  // As long as the prefixes change, another piece is sent; so the transfer lasts as long as the changes.
+  // Sends more pieces while the prefixes change, so that the transfer lasts as long as the changes.
   const progress = { changing: true, pieces: 0 }
   const bytes = 2 ** 20
   const transfer = (async () => {
@@ -100,7 +101,7 @@ test.serial('a transfer does not notice that other prefixes come and go', async 
   t.is(drops['outbound'], 0)
 })
 
-test.serial('a connection inside a prefix that is deleted gets no further', async (t) => {
+test.serial('a connection inside a deleted prefix stalls', async (t) => {
   await using faith = await router.create({
     routes: false,
     prefixes: ['64:ff9b::/96', '64:ff9b:1::/48'],

@@ -1,4 +1,4 @@
-/** A captured socket reads into memory of its own choice, and yet as every other socket does. */
+/** A captured socket uses its own read buffer, and still reads like every other socket. */
 import test from 'ava'
 import { captured, waitFor } from '../../../lab/index.js'
 import { Sockets } from '../../fixtures/sockets.js'
@@ -17,7 +17,7 @@ async function connection(faith: Faith) {
   return { dialled, accepted: await listener.accept() }
 }
 
-test.serial('what one socket has read stays as it is while it and others read on', async (t) => {
+test.serial('chunks stay unchanged while their socket and others read on', async (t) => {
   await using faith = await router.create()
   const bytes = 300 * KiB + 1
   const each: Awaited<ReturnType<typeof connection>>[] = []
@@ -30,7 +30,7 @@ test.serial('what one socket has read stays as it is while it and others read on
   for (const { sent, received } of await Promise.all(streams)) t.is(received, sent)
 })
 
-test.serial('what was read stays as it is when its listener throws', async (t) => {
+test.serial('chunks stay unchanged when their listener throws', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)
   const bytes = 1024 * KiB + 1
@@ -43,7 +43,7 @@ test.serial('what was read stays as it is when its listener throws', async (t) =
 })
 
 test.serial(
-  'one that is paused at each chunk reads all, and no more meanwhile than it may',
+  'a socket that is paused at each chunk reads everything within its limit',
   async (t) => {
     await using faith = await router.create()
     const { dialled, accepted } = await connection(faith)
@@ -58,7 +58,7 @@ test.serial(
 )
 
 test.serial(
-  'one that is given an encoding after it has flowed decodes what comes next',
+  'a socket that gets an encoding after flowing decodes the following bytes',
   async (t) => {
     await using faith = await router.create()
     const { dialled, accepted } = await connection(faith)
@@ -72,10 +72,10 @@ test.serial(
   },
 )
 
-test.serial('what was read holds little more memory than it has bytes', async (t) => {
+test.serial('chunks hold little more memory than their bytes', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)
-  // Small messages before and after much at once, when it reads otherwise.
+  // Sends small messages before and after large ones, for which the socket reads differently.
   for (const bytes of [100, 4 * KiB, 1024 * KiB + 100, 100, 20 * KiB, 2048 * KiB, 1]) {
     const reading = router.ask('chunks', accepted.id, bytes)
     const sent = await dialled.send(`${bytes} bytes`, bytes)
@@ -86,7 +86,7 @@ test.serial('what was read holds little more memory than it has bytes', async (t
   }
 })
 
-test.serial('one that is paused hears of its reset', async (t) => {
+test.serial('a paused socket notices its reset', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)
   await router.ask('pauseSocket', accepted.id)
@@ -95,7 +95,7 @@ test.serial('one that is paused hears of its reset', async (t) => {
   t.deepEqual(await accepted.happened(), ['error ECONNRESET', 'close'])
 })
 
-test.serial('one that is read in small pieces takes in no more than it may', async (t) => {
+test.serial('a socket that is read in small pieces buffers no more than its limit', async (t) => {
   await using faith = await router.create()
   await using listener = await faith.listen({ port: 80 })
   const near = Sockets.of(lab.client)
@@ -104,7 +104,7 @@ test.serial('one that is read in small pieces takes in no more than it may', asy
   flooding.floods()
   await flooding.isBlocked()
   const most = await router.ask('nibble', id, 500)
-  t.true(most >= 16 * KiB, `${most} bytes, so that it has been full`)
+  t.true(most >= 16 * KiB, `${most} bytes, enough to fill the buffer`)
   t.true(most <= 256 * KiB, `${most} bytes`)
   await near.stop()
 })

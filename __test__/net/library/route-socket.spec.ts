@@ -1,4 +1,4 @@
-/** A route may have a connection itself: it comes to the program as a socket, and no session of it. */
+/** A route can give a connection to the program as a socket; the relay then has no session for it. */
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
 import { Sockets } from '../../fixtures/sockets.js'
@@ -20,7 +20,7 @@ for (const [how, options] of [
   ['a held SYN', {}],
   ['a connection that was accepted first', { connectFirst: false }],
 ] as const) {
-  test.serial(`${how} becomes a socket that knows what was dialled`, async (t) => {
+  test.serial(`${how} becomes a socket with its destination`, async (t) => {
     await using faith = await router.create()
     await using relay = await faith.route({ ports: 'all', accessList, ...options }, { verdicts })
     await relay.take()
@@ -53,7 +53,7 @@ for (const [how, options] of [
     await accepted.write('there is more\n')
     t.is(await caller.line(), 'there is more')
     await accepted.end()
-    t.like(await caller.receive(), { bytes: 0 }, 'an end and no reset')
+    t.like(await caller.receive(), { bytes: 0 }, 'an end, not a reset')
     await closes(accepted)
 
     const stats = await relay.stats()
@@ -70,16 +70,16 @@ for (const [how, options] of [
     await relay.take()
     const caller = await client.begin(captured(), mine)
     await undecided(mine)
-    // One that does not know yet that it is connected would say good-bye by a FIN.
+    // Waits until the client knows its connection: before, it would close with a FIN.
     if ('connectFirst' in options) await caller.connected()
     await client.ask('drop', caller.id)
     await client.ask('closed', caller.id)
     if ('connectFirst' in options) {
-      // One whose SYN is held has been sent nothing, and has nothing to reset yet.
-      await waitFor('its RST', async () => (await faith.stats()).captured.packets >= 3)
+      // A client whose SYN is held has received nothing, so it sends no RST.
+      await waitFor('the client’s RST', async () => (await faith.stats()).captured.packets >= 3)
     }
     await router.ask('decide', mine)
-    const { refused, session } = await waitFor('its end to be told', async () => {
+    const { refused, session } = await waitFor('its end to be reported', async () => {
       const told = await relay.told()
       return told.refused.length > 0 ? told : undefined
     })
@@ -89,7 +89,7 @@ for (const [how, options] of [
   })
 }
 
-test.serial('beyond what may be held it comes all the same', async (t) => {
+test.serial('beyond the limit of held SYNs the socket still comes', async (t) => {
   await using faith = await router.create()
   const route = { verdicts, waits: [mine + 1] }
   const options = { ports: 'all', accessList, maxHeld: 1 } as const
@@ -104,22 +104,28 @@ test.serial('beyond what may be held it comes all the same', async (t) => {
   t.like(await faith.stats(), { synsHeld: 1, synsBeyondHold: 1 })
 })
 
-test.serial('where nobody listens the client is refused, and that is reported', async (t) => {
-  await using faith = await router.create()
-  await using relay = await faith.route({ ports: 'all' }, { verdicts })
-  await t.throwsAsync(client.dial(captured(), mine), { code: 'ECONNREFUSED' })
-  await waitFor('the report', async () => (await relay.happened()).length > 0)
-  t.deepEqual(await relay.happened(), ['error ERR_FAITH_ROUTE'])
-  t.like(await relay.stats(), { handedOver: 0, accepted: 0 })
-  const ended = await waitFor('its end to be told', async () => (await relay.told()).refused[0])
-  t.is(ended.reason, 'error')
-  await relay.take()
-  await client.dial(captured(), mine)
-  await relay.accept()
-})
+test.serial(
+  'without a handler the client is refused, and the relay reports an error',
+  async (t) => {
+    await using faith = await router.create()
+    await using relay = await faith.route({ ports: 'all' }, { verdicts })
+    await t.throwsAsync(client.dial(captured(), mine), { code: 'ECONNREFUSED' })
+    await waitFor('the report', async () => (await relay.happened()).length > 0)
+    t.deepEqual(await relay.happened(), ['error ERR_FAITH_ROUTE'])
+    t.like(await relay.stats(), { handedOver: 0, accepted: 0 })
+    const ended = await waitFor(
+      'its end to be reported',
+      async () => (await relay.told()).refused[0],
+    )
+    t.is(ended.reason, 'error')
+    await relay.take()
+    await client.dial(captured(), mine)
+    await relay.accept()
+  },
+)
 
 test.serial(
-  'where nobody listens any more the client is reset, and that is reported',
+  'after the handler was removed the client is reset, and the relay reports an error',
   async (t) => {
     await using faith = await router.create()
     await using relay = await faith.route({ ports: 'all' }, { verdicts, waits: [mine] })
@@ -133,7 +139,7 @@ test.serial(
   },
 )
 
-test.serial('sockets, servers and rejections do not get into each other’s way', async (t) => {
+test.serial('sockets, servers and rejections of one route work side by side', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.route(
     { ports: 'all', accessList },
@@ -172,7 +178,7 @@ test.serial('sockets, servers and rejections do not get into each other’s way'
   t.false(session.some(({ destination }) => destination.port === mine))
 })
 
-test.serial('it is no session: limits neither turn it away nor count it', async (t) => {
+test.serial('such a socket is no session: limits neither refuse nor count it', async (t) => {
   await using faith = await router.create()
   const limits = { maxSessions: 1, maxSessionsPerClient: 1 }
   const route = { verdicts: { ...verdicts, 7902: echo } }
@@ -187,7 +193,7 @@ test.serial('it is no session: limits neither turn it away nor count it', async 
   await t.throwsAsync(client.dial(captured(), 7902), { code: 'ECONNREFUSED' })
 })
 
-test.serial('it can be given back with spliceTo', async (t) => {
+test.serial('such a socket can be given back with spliceTo', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.route({ ports: 'all', accessList }, { verdicts })
   await relay.take()
@@ -202,7 +208,7 @@ test.serial('it can be given back with spliceTo', async (t) => {
   t.like((await faith.stats()).splices.ended, { closed: 1 })
 })
 
-test.serial('it lives on when its relay closes, which does not wait for it', async (t) => {
+test.serial('such a socket outlives its relay, whose close does not wait for it', async (t) => {
   await using faith = await router.create()
   const relay = await faith.route({ ports: 'all', accessList }, { verdicts })
   await relay.take()
@@ -215,7 +221,7 @@ test.serial('it lives on when its relay closes, which does not wait for it', asy
   t.is(await caller.line(), 'so am I')
 })
 
-test.serial('observers hear of it on the channel of connections', async (t) => {
+test.serial('such a socket is published on the channel of connections', async (t) => {
   await router.ask('subscribe', 'faithd:connection')
   await using faith = await router.create()
   await using relay = await faith.route({ ports: 'all', accessList }, { verdicts })

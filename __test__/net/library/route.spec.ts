@@ -15,7 +15,7 @@ type Happening = { event: string; code?: string; message?: string } & Partial<
   FaithRouteConnection & Omit<FaithSession, 'reason'> & Pick<FaithSession | FaithRefusal, 'reason'>
 >
 
-/** programs/route-relay.ts at work in the router. */
+/** Runs programs/route-relay.ts in the router. */
 class Relay implements AsyncDisposable {
   readonly #process: LabProcess
 
@@ -35,13 +35,13 @@ class Relay implements AsyncDisposable {
     this.#process.stdin.write(`${JSON.stringify(order)}\n`)
   }
 
-  /** Has the route do so about connections to a port. */
+  /** Sets the route's answer for connections to a port. */
   async routes(port: number, answer: Answer): Promise<void> {
     this.#order({ port, answer })
     await this.#process.line(new RegExp(`"event":"told","port":${port}}`))
   }
 
-  /** Lets the route answer for a port, where it waits to be told. */
+  /** Lets a waiting route answer for a port. */
   decides(port: number): void {
     this.#order({ port, decide: true })
   }
@@ -56,7 +56,7 @@ class Relay implements AsyncDisposable {
       )
   }
 
-  /** The first event of that name about a port. */
+  /** Waits for the first event of that name about a port. */
   async happens(event: string, port: number): Promise<Happening> {
     return await waitFor(`${event} about ${port}`, () => this.happenings(event, port)[0])
   }
@@ -65,7 +65,7 @@ class Relay implements AsyncDisposable {
     return this.#process.stderr
   }
 
-  /** Ends it in order; gives its exit code. */
+  /** Closes the relay, and returns the program's exit code. */
   async closes(): Promise<number | null> {
     this.#order({ close: true })
     await this.#process.line(/"event":"closed"/)
@@ -99,37 +99,40 @@ function freshPort(): number {
   return ports
 }
 
-test.serial('a connection goes where the route says, whatever was dialled', async (t) => {
-  await using relay = await Relay.start()
-  const [dialled, port] = [freshPort(), freshPort()]
-  const listening = await server.listen(port)
-  await relay.routes(dialled, { verdict: { host: addresses.serverSecond, port } })
-  const near = await client.connect(captured('192.0.2.99'), dialled)
-  const far = await listening.accept()
-  near.says('up')
-  await far.hears('up')
-  far.says('down')
-  await near.hears('down')
-  near.ends()
-  far.ends()
+test.serial(
+  'a connection goes where the route says, independent of the dialled address',
+  async (t) => {
+    await using relay = await Relay.start()
+    const [dialled, port] = [freshPort(), freshPort()]
+    const listening = await server.listen(port)
+    await relay.routes(dialled, { verdict: { host: addresses.serverSecond, port } })
+    const near = await client.connect(captured('192.0.2.99'), dialled)
+    const far = await listening.accept()
+    near.says('up')
+    await far.hears('up')
+    far.says('down')
+    await near.hears('down')
+    near.ends()
+    far.ends()
 
-  const { client: asker, destination } = await relay.happens('asked', dialled)
-  t.deepEqual(asker, { address: addresses.client, port: await near.port() })
-  t.deepEqual(destination, {
-    address: captured('192.0.2.99').replace('192.0.2.99', 'c000:263'),
-    port: dialled,
-    ipv4: '192.0.2.99',
-    ipv4Port: dialled,
-  })
-  t.like(await relay.happens('session', dialled), {
-    destination: { ipv4: addresses.serverSecond, ipv4Port: port },
-    bytesUp: 2,
-    bytesDown: 4,
-    reason: 'closed',
-  })
-})
+    const { client: asker, destination } = await relay.happens('asked', dialled)
+    t.deepEqual(asker, { address: addresses.client, port: await near.port() })
+    t.deepEqual(destination, {
+      address: captured('192.0.2.99').replace('192.0.2.99', 'c000:263'),
+      port: dialled,
+      ipv4: '192.0.2.99',
+      ipv4Port: dialled,
+    })
+    t.like(await relay.happens('session', dialled), {
+      destination: { ipv4: addresses.serverSecond, ipv4Port: port },
+      bytesUp: 2,
+      bytesDown: 4,
+      reason: 'closed',
+    })
+  },
+)
 
-test.serial('a host name means its first IPv4 address', async (t) => {
+test.serial('a host name stands for its first IPv4 address', async (t) => {
   await using relay = await Relay.start()
   const [dialled, port] = [freshPort(), freshPort()]
   await router.listen(port, { greet: 'here', leave: 'end' })
@@ -146,7 +149,7 @@ for (const [address, cause] of [
   [addresses.routerIPv4, 'own-address'],
   ['10.0.0.7', 'special-purpose'],
 ] as const) {
-  test.serial(`a route that names ${address} has the client denied: ${cause}`, async (t) => {
+  test.serial(`a route to ${address} is denied: ${cause}`, async (t) => {
     await using relay = await Relay.start()
     const [dialled, port] = [freshPort(), freshPort()]
     const listening = await router.listen(port)
@@ -161,7 +164,7 @@ for (const [address, cause] of [
   })
 }
 
-test.serial('a route that passes on what was dialled does not open the router', async (t) => {
+test.serial('a route that passes on the dialled address does not open the router', async (t) => {
   await using relay = await Relay.start({ accessList: [] })
   const port = freshPort()
   const listening = await router.listen(port)
@@ -171,7 +174,7 @@ test.serial('a route that passes on what was dialled does not open the router', 
   t.is(listening.accepted, 0)
 })
 
-test.serial('with allowAny a route may name the router itself', async (t) => {
+test.serial('with allowAny a route can name the router itself', async (t) => {
   await using relay = await Relay.start()
   const [dialled, port] = [freshPort(), freshPort()]
   await router.listen(port, { greet: 'here', leave: 'end' })
@@ -182,7 +185,7 @@ test.serial('with allowAny a route may name the router itself', async (t) => {
   t.is((await relay.happens('session', dialled)).destination?.ipv4, addresses.routerIPv4)
 })
 
-test.serial('what proceeds goes where the address says, under the access list', async (t) => {
+test.serial('a proceeding connection follows its address, under the access list', async (t) => {
   await using relay = await Relay.start()
   const port = freshPort()
   await server.listen(port, { greet: 'here', leave: 'end' })
@@ -204,7 +207,7 @@ test.serial('what proceeds goes where the address says, under the access list', 
   })
 })
 
-test.serial('a session past the maxBytes of its verdict is reset on both sides', async (t) => {
+test.serial('a session beyond the maxBytes of its verdict is reset on both sides', async (t) => {
   await using relay = await Relay.start()
   const port = freshPort()
   const listening = await server.listen(port)
@@ -225,7 +228,7 @@ test.serial('a session past the maxBytes of its verdict is reset on both sides',
   })
 })
 
-test.serial('a verdict has an idle timeout of its own', async (t) => {
+test.serial('a verdict can have its own idle timeout', async (t) => {
   await using relay = await Relay.start()
   const [dialled, port] = [freshPort(), freshPort()]
   await server.listen(port)
@@ -236,31 +239,34 @@ test.serial('a verdict has an idle timeout of its own', async (t) => {
   t.is((await relay.happens('session', dialled)).reason, 'idle-timeout')
 })
 
-test.serial('a route is told when its client has gone, and of its time', async (t) => {
-  await using relay = await Relay.start({ connectFirst: false, routeTimeoutMs: 2000 })
-  const port = freshPort()
-  await relay.routes(port, { when: 'told' })
-  const near = client.dial(captured(), port)
-  const { id } = await relay.happens('asked', port)
-  near.resets()
-  t.like(await relay.happens('aborted', port), { id, message: 'the client has gone' })
-  t.like(await relay.happens('refused', port), { id, cause: 'client-gave-up' })
-  relay.decides(port)
+test.serial(
+  'a route’s signal reports that its client has gone, and the end of its time',
+  async (t) => {
+    await using relay = await Relay.start({ connectFirst: false, routeTimeoutMs: 2000 })
+    const port = freshPort()
+    await relay.routes(port, { when: 'told' })
+    const near = client.dial(captured(), port)
+    const { id } = await relay.happens('asked', port)
+    near.resets()
+    t.like(await relay.happens('aborted', port), { id, message: 'the client has gone' })
+    t.like(await relay.happens('refused', port), { id, cause: 'client-gave-up' })
+    relay.decides(port)
 
-  const late = freshPort()
-  await relay.routes(late, { when: 'told' })
-  client.dial(captured(), late)
-  t.like(await relay.happens('aborted', late), { message: 'no answer within 2000 ms' })
-  t.like(await relay.happens('refused', late), { cause: 'no-verdict' })
-  t.deepEqual(relay.happenings('error', port), [])
-})
+    const late = freshPort()
+    await relay.routes(late, { when: 'told' })
+    client.dial(captured(), late)
+    t.like(await relay.happens('aborted', late), { message: 'no answer within 2000 ms' })
+    t.like(await relay.happens('refused', late), { cause: 'no-verdict' })
+    t.deepEqual(relay.happenings('error', port), [])
+  },
+)
 
 for (const [reject, error, reason] of [
   ['refused', 'ECONNREFUSED', 'refused'],
   ['unreachable', 'EHOSTUNREACH', 'unreachable'],
   ['prohibited', 'EACCES', 'denied'],
 ] as const) {
-  test.serial(`a client that is rejected as ${reject} sees ${error}`, async (t) => {
+  test.serial(`a client that is rejected as ${reject} gets ${error}`, async (t) => {
     await using relay = await Relay.start()
     const port = freshPort()
     const listening = await server.listen(port)
@@ -272,7 +278,7 @@ for (const [reject, error, reason] of [
   })
 }
 
-test.serial('a client that is dropped is told nothing, and asked about once', async (t) => {
+test.serial('a dropped client gets no answer, and its route is asked once', async (t) => {
   await using relay = await Relay.start()
   const port = freshPort()
   await relay.routes(port, { verdict: { reject: 'drop' } })
@@ -282,7 +288,7 @@ test.serial('a client that is dropped is told nothing, and asked about once', as
   await nft(lab.client, `table ${table} {\ncounter syns {}\n${chain}\n}`)
   const near = client.dial(captured(), port)
   await waitFor('its SYN to go again', async () => (await packets(lab.client, table, 'syns')) >= 2)
-  // What comes after that SYN is asked about.
+  // Dials another port: the route is asked about it after that SYN.
   const other = freshPort()
   await relay.routes(other, { verdict: { reject: 'refused' } })
   t.is(await client.dial(captured(), other).outcome(), 'ECONNREFUSED')
@@ -291,7 +297,7 @@ test.serial('a client that is dropped is told nothing, and asked about once', as
   near.resets()
 })
 
-test.serial('undefined leaves it to mapping and access list', async (t) => {
+test.serial('for undefined, mapping and access list decide', async (t) => {
   await using relay = await Relay.start()
   const port = freshPort()
   await server.listen(port, { greet: 'here', leave: 'end' })
@@ -299,10 +305,13 @@ test.serial('undefined leaves it to mapping and access list', async (t) => {
   await near.hears('here')
   near.ends()
   t.is(await client.dial(captured('192.0.2.99'), port).outcome(), 'EACCES')
-  await waitFor('both to be asked about', () => relay.happenings('asked', port).length === 2)
+  await waitFor(
+    'the route to be asked about both',
+    () => relay.happenings('asked', port).length === 2,
+  )
 })
 
-test.serial('a client waits for a route that takes its time, and others do not', async (t) => {
+test.serial('a client waits for its slow route, and other clients do not', async (t) => {
   await using relay = await Relay.start()
   const [slow, port] = [freshPort(), freshPort()]
   const listening = await server.listen(port)
@@ -318,7 +327,7 @@ test.serial('a client waits for a route that takes its time, and others do not',
   t.deepEqual(relay.happenings('error', slow), [])
 })
 
-test.serial('a client whose route is late is refused, and its route is reported', async (t) => {
+test.serial('a client with a late route is refused, and the route is reported', async (t) => {
   await using relay = await Relay.start({ routeTimeoutMs: 1500 })
   const port = freshPort()
   const listening = await server.listen(port)
@@ -337,7 +346,7 @@ test.serial('a client whose route is late is refused, and its route is reported'
 })
 
 for (const fail of ['throws', 'rejects'] as const) {
-  test.serial(`a client whose route ${fail} is refused, and others are not`, async (t) => {
+  test.serial(`a client whose route ${fail} is refused, and other clients are not`, async (t) => {
     await using relay = await Relay.start()
     const [bad, good] = [freshPort(), freshPort()]
     await server.listen(good)
@@ -350,23 +359,20 @@ for (const fail of ['throws', 'rejects'] as const) {
   })
 }
 
-test.serial(
-  'failures that nobody listens for are one warning, and the relay goes on',
-  async (t) => {
-    await using relay = await Relay.start({ listens: false })
-    const [bad, good] = [freshPort(), freshPort()]
-    await server.listen(good)
-    await relay.routes(bad, { fail: 'throws' })
-    t.deepEqual(await client.dialAll(captured(), [bad, bad, bad]), { ECONNREFUSED: 3 })
-    t.is(await client.dial(captured(), good).outcome(), 'connected')
-    const warned = (): number => relay.stderr.split('[ERR_FAITH_ROUTE] FaithWarning').length - 1
-    await waitFor('the warning', () => warned() > 0)
-    t.is(warned(), 1, relay.stderr)
-  },
-)
+test.serial('failures without a listener are one warning, and the relay goes on', async (t) => {
+  await using relay = await Relay.start({ listens: false })
+  const [bad, good] = [freshPort(), freshPort()]
+  await server.listen(good)
+  await relay.routes(bad, { fail: 'throws' })
+  t.deepEqual(await client.dialAll(captured(), [bad, bad, bad]), { ECONNREFUSED: 3 })
+  t.is(await client.dial(captured(), good).outcome(), 'connected')
+  const warned = (): number => relay.stderr.split('[ERR_FAITH_ROUTE] FaithWarning').length - 1
+  await waitFor('the warning', () => warned() > 0)
+  t.is(warned(), 1, relay.stderr)
+})
 
 test.serial(
-  'clients beyond maxUndecided are answered first, and refused beyond as many again',
+  'clients beyond maxUndecided are answered first, and refused beyond twice that number',
   async (t) => {
     await using relay = await Relay.start({ maxUndecided: 2 })
     const port = freshPort()
@@ -374,9 +380,9 @@ test.serial(
     await relay.routes(port, { when: 'told' })
     const asked = (): number => relay.happenings('asked', port).length
     const near = [client.dial(captured(), port), client.dial(captured(), port)]
-    await waitFor('both to be asked about', () => asked() === 2)
+    await waitFor('the route to be asked about both', () => asked() === 2)
     near.push(client.dial(captured(), port), client.dial(captured(), port))
-    await waitFor('those that were answered first, too', () => asked() === 4)
+    await waitFor('the route to be asked about the other two', () => asked() === 4)
     client.dial(captured(), port)
     t.is((await relay.happens('refused', port)).reason, 'limit')
     relay.decides(port)
@@ -384,34 +390,37 @@ test.serial(
   },
 )
 
-test.serial('a route chooses source and PROXY protocol, or leaves both to the relay', async (t) => {
-  const [ofRelay, ofRoute] = ['198.51.100.8', '198.51.100.9'] as const
-  for (const address of [ofRelay, ofRoute]) {
-    await lab.router.run('ip', ['addr', 'add', `${address}/24`, 'dev', 'wan0'])
-  }
-  await using relay = await Relay.start({ localAddresses: [ofRelay], proxyProtocol: 2 })
-  const connect = async (choice: { localAddress?: string; proxyProtocol?: 1 | 2 }) => {
-    const port = freshPort()
-    const listening = await server.listen(port)
-    await relay.routes(port, { verdict: { host: addresses.server, port, ...choice } })
-    const near = await client.connect(captured(), port)
-    const far = await listening.accept()
-    return { far, ends: `64:ff9b::c633:6402 ${await near.port()} ${port}` }
-  }
+test.serial(
+  'a route can choose source and PROXY protocol, or leave both to the relay',
+  async (t) => {
+    const [ofRelay, ofRoute] = ['198.51.100.8', '198.51.100.9'] as const
+    for (const address of [ofRelay, ofRoute]) {
+      await lab.router.run('ip', ['addr', 'add', `${address}/24`, 'dev', 'wan0'])
+    }
+    await using relay = await Relay.start({ localAddresses: [ofRelay], proxyProtocol: 2 })
+    const connect = async (choice: { localAddress?: string; proxyProtocol?: 1 | 2 }) => {
+      const port = freshPort()
+      const listening = await server.listen(port)
+      await relay.routes(port, { verdict: { host: addresses.server, port, ...choice } })
+      const near = await client.connect(captured(), port)
+      const far = await listening.accept()
+      return { far, ends: `64:ff9b::c633:6402 ${await near.port()} ${port}` }
+    }
 
-  const chosen = await connect({ localAddress: ofRoute, proxyProtocol: 1 })
-  t.is(await chosen.far.address(), ofRoute)
-  await chosen.far.hears(`PROXY TCP6 ${addresses.client} ${chosen.ends}\r\n`)
+    const chosen = await connect({ localAddress: ofRoute, proxyProtocol: 1 })
+    t.is(await chosen.far.address(), ofRoute)
+    await chosen.far.hears(`PROXY TCP6 ${addresses.client} ${chosen.ends}\r\n`)
 
-  const { far } = await connect({})
-  t.is(await far.address(), ofRelay)
-  await waitFor('a header of version 2', async () => {
-    const { text } = await far.status()
-    return text.startsWith('\r\n\r\n\0\r\nQUIT\n')
-  })
-})
+    const { far } = await connect({})
+    t.is(await far.address(), ofRelay)
+    await waitFor('a header of version 2', async () => {
+      const { text } = await far.status()
+      return text.startsWith('\r\n\r\n\0\r\nQUIT\n')
+    })
+  },
+)
 
-test.serial('without connect-first, a client that is rejected is reset', async (t) => {
+test.serial('without connect-first, a rejected client is reset', async (t) => {
   await using relay = await Relay.start({ connectFirst: false })
   const [dialled, rejected, port] = [freshPort(), freshPort(), freshPort()]
   await server.listen(port, { greet: 'here', leave: 'end' })

@@ -1,4 +1,4 @@
-/** Looking at the sessions of a relay while they go on, and ending them. */
+/** Listing the current sessions of a relay, and aborting them. */
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
 import { Sockets } from '../../fixtures/sockets.js'
@@ -21,7 +21,7 @@ async function connection() {
   return { port: ports, near, far: await listening.accept() }
 }
 
-/** The session to a port, once it is there and that much has been counted. */
+/** Waits for the session to a port with at least that many bytes counted. */
 async function sessionTo(relay: Relay, port: number, bytesDown = 0) {
   return await waitFor(`a session to ${port}`, async () => {
     const sessions = await relay.sessions()
@@ -29,12 +29,12 @@ async function sessionTo(relay: Relay, port: number, bytesDown = 0) {
   })
 }
 
-/** How the first session that has ended did so. */
+/** Waits for the record of the first session that ends. */
 async function sessionEnd(relay: Relay) {
-  return await waitFor('its end to be told', async () => (await relay.told()).session[0])
+  return await waitFor('its end to be reported', async () => (await relay.told()).session[0])
 }
 
-test.serial('a session shows who it is of, its age and what it has carried', async (t) => {
+test.serial('a session shows its client and server, its age and its bytes', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
   t.deepEqual(await relay.sessions(), [])
@@ -63,13 +63,13 @@ test.serial('a session shows who it is of, its age and what it has carried', asy
 
   near.ends()
   far.ends()
-  // Of a session that is no longer there it is told a moment later.
+  // The event of a session comes a moment after it left the list.
   await waitFor('no session', async () => (await relay.sessions()).length === 0)
   const ended = await sessionEnd(relay)
   t.like(ended, { id: 1, bytesUp: 5, bytesDown: 8, reason: 'closed' })
 })
 
-test.serial('a session is ended by its id, and no other', async (t) => {
+test.serial('abort() ends the session of its id, and no other', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
   const [one, other] = [await connection(), await connection()]
@@ -86,7 +86,7 @@ test.serial('a session is ended by its id, and no other', async (t) => {
   t.is((await relay.sessions()).length, 1)
 })
 
-test.serial('what is no session is not ended', async (t) => {
+test.serial('abort() of an unknown id ends nothing', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
   t.false(await relay.abortSession(0))
@@ -100,7 +100,7 @@ test.serial('what is no session is not ended', async (t) => {
   }
 })
 
-test.serial('all of very many sessions come, in their order', async (t) => {
+test.serial('very many sessions are all listed, in order', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList })
   ports += 1

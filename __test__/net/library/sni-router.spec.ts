@@ -1,4 +1,4 @@
-/** examples/sni-router.mjs does what it says. */
+/** Tests examples/sni-router.mjs. */
 import { join } from 'node:path'
 import test from 'ava'
 import { addresses, captured, createLab, waitFor, type LabProcess } from '../../../lab/index.js'
@@ -14,7 +14,7 @@ const router = (named: Map<string, number>) => {
   return startExample(lab.router, 'sni-router', args)
 }
 
-/** Real servers, each with a certificate of its own name. */
+/** TLS servers, each with a certificate for its own name. */
 const named = new Map([
   ['blue.example', 4433],
   ['green.example', 4434],
@@ -41,8 +41,8 @@ test.before(async () => {
 })
 
 /**
- * A client that says whose certificate it has seen, and then what comes back for the lines it is given. Told to split,
- * it sends half of its ClientHello, and the rest with the first line.
+ * A client that prints the name in the server's certificate, and then the answers to its input lines. With `split` it
+ * sends half of its ClientHello first, and the rest with the first line.
  */
 const talk = `
   const { connect } = require('node:net')
@@ -79,7 +79,7 @@ async function echoes(asking: LabProcess, line: string): Promise<void> {
   await asking.line(new RegExp(`^${line}$`))
 }
 
-test.serial('each client comes to the server whose name it asks for, or is reset', async (t) => {
+test.serial('each client reaches the server of its SNI name, or is reset', async (t) => {
   const silent = new Map([
     ['blue.example', 4431],
     ['green.example', 4432],
@@ -103,7 +103,7 @@ test.serial('each client comes to the server whose name it asks for, or is reset
   t.like(await example.process.stop('SIGTERM'), { code: 0 })
 })
 
-test.serial('the server of that name is whom the client meets and talks to', async (t) => {
+test.serial('a client talks to the server of its SNI name', async (t) => {
   await using _ = await router(named)
   for (const name of named.keys()) {
     const asking = talks(name)
@@ -113,7 +113,7 @@ test.serial('the server of that name is whom the client meets and talks to', asy
   }
 })
 
-test.serial('a ClientHello may come in pieces', async (t) => {
+test.serial('a ClientHello can come in pieces', async (t) => {
   await using _ = await router(named)
   const asking = talks('green.example', 'split')
   await asking.line(/^half$/)
@@ -127,19 +127,22 @@ test.serial('a ClientHello may come in pieces', async (t) => {
   await asking.stop()
 })
 
-test.serial('what is no ClientHello is reset, and harms nobody else', async (t) => {
-  await using example = await router(named)
-  const before = talks('blue.example')
-  await before.line(/^met blue\.example$/)
-  // A handshake record whose ClientHello ends before its session id, and something that is no TLS.
-  for (const text of ['\x16\x03\x01\x00\x05\x01\x00\x00\x01\x7F', 'GET / HTTP/1.1\r\n\r\n']) {
-    const wrong = await strangers.connect(captured(), 443)
-    wrong.says(text)
-    await wrong.sees('ECONNRESET')
-  }
-  await echoes(before, 'still here')
-  const after = talks('green.example')
-  t.is(await after.line(/^met /), 'met green.example')
-  t.true(example.process.running)
-  await Promise.all([before.stop(), after.stop()])
-})
+test.serial(
+  'bytes that are not a ClientHello are reset, and other clients are unharmed',
+  async (t) => {
+    await using example = await router(named)
+    const before = talks('blue.example')
+    await before.line(/^met blue\.example$/)
+    // A handshake record whose ClientHello ends before its session id, and text that is not TLS.
+    for (const text of ['\x16\x03\x01\x00\x05\x01\x00\x00\x01\x7F', 'GET / HTTP/1.1\r\n\r\n']) {
+      const wrong = await strangers.connect(captured(), 443)
+      wrong.says(text)
+      await wrong.sees('ECONNRESET')
+    }
+    await echoes(before, 'still here')
+    const after = talks('green.example')
+    t.is(await after.line(/^met /), 'met green.example')
+    t.true(example.process.running)
+    await Promise.all([before.stop(), after.stop()])
+  },
+)

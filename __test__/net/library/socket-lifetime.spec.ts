@@ -1,4 +1,4 @@
-/** Captured sockets end with their interface, and hear of it. */
+/** Captured sockets end with their interface, and their programs are notified. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
@@ -10,7 +10,7 @@ const { lab, router, client } = await stage()
 const server = captured()
 const verdicts = { 81: { socket: true } } as const
 
-/** How often a connection of the client's has been reset (RFC 4022, tcpEstabResets). */
+/** Number of resets of the client's connections (RFC 4022, tcpEstabResets). */
 async function resets(): Promise<number> {
   const { stdout } = await lab.client.run('cat', ['/proc/net/snmp'])
   const [names = [], values = []] = stdout
@@ -39,7 +39,7 @@ test.serial('closing the interface destroys its sockets, and resets their client
   }
 })
 
-test.serial('so does deleting its device', async (t) => {
+test.serial('deleting the device destroys the sockets too', async (t) => {
   await using faith = await router.create()
   const listener = await faith.listen({ port: 80 })
   await client.dial(server, 80)
@@ -52,26 +52,23 @@ test.serial('so does deleting its device', async (t) => {
   t.deepEqual(await accepted.happened(), ['error ERR_FAITH_CLOSED', 'close'])
 })
 
-test.serial(
-  'one that nobody listens to is destroyed likewise, and the program goes on',
-  async (t) => {
-    await using faith = await router.create()
-    const listener = await faith.listen({ port: 80 })
-    await router.ask('ignore', listener.id)
-    await client.dial(server, 80)
-    const one = await waitFor('the socket', async () => {
-      const taken = await router.ask('ignored')
-      return taken.length > 0 ? taken : undefined
-    })
-    t.deepEqual(one, [{ closed: false }])
-    await faith.close()
-    await waitFor('it to close', async () => (await router.ask('ignored'))[0]?.closed)
-    t.deepEqual(await router.ask('ignored'), [{ closed: true, code: 'ERR_FAITH_CLOSED' }])
-  },
-)
+test.serial('a socket without handlers is destroyed too, and the program goes on', async (t) => {
+  await using faith = await router.create()
+  const listener = await faith.listen({ port: 80 })
+  await router.ask('ignore', listener.id)
+  await client.dial(server, 80)
+  const one = await waitFor('the socket', async () => {
+    const taken = await router.ask('ignored')
+    return taken.length > 0 ? taken : undefined
+  })
+  t.deepEqual(one, [{ closed: false }])
+  await faith.close()
+  await waitFor('it to close', async () => (await router.ask('ignored'))[0]?.closed)
+  t.deepEqual(await router.ask('ignored'), [{ closed: true, code: 'ERR_FAITH_CLOSED' }])
+})
 
 test.serial(
-  'one that has told its client the end is destroyed, and takes nothing back',
+  'a socket that has ended its stream is destroyed, and its client keeps the end',
   async (t) => {
     await using faith = await router.create()
     const listener = await faith.listen({ port: 80 })
@@ -89,7 +86,7 @@ test.serial(
   },
 )
 
-test.serial('one whose last words are still on their way has its client reset', async (t) => {
+test.serial('the client of a socket with unsent bytes is reset', async (t) => {
   await using faith = await router.create()
   const listener = await faith.listen({ port: 80 })
   await client.dial(server, 80)
@@ -100,11 +97,11 @@ test.serial('one whose last words are still on their way has its client reset', 
   await faith.close()
   await closes(accepted)
   t.deepEqual(await accepted.happened(), ['error ERR_FAITH_CLOSED', 'close'])
-  // Node itself takes a reset behind a short read for an end (libuv, uv__stream_io).
+  // Node reports a reset behind a short read as an end (libuv, uv__stream_io).
   await waitFor('the reset', async () => (await resets()) > before)
 })
 
-test.serial('those that are over before hear nothing of it', async (t) => {
+test.serial('sockets that closed before get no error', async (t) => {
   await using faith = await router.create()
   const listener = await faith.listen({ port: 80 })
   const caller = await client.dial(server, 80)
@@ -117,15 +114,18 @@ test.serial('those that are over before hear nothing of it', async (t) => {
   t.deepEqual(await accepted.happened(), ['close'])
 })
 
-test.serial('a socket of a closed interface cannot be spliced, and says why', async (t) => {
-  await using faith = await router.create()
-  const listener = await faith.listen({ port: 80 })
-  await client.dial(server, 80)
-  const accepted = await listener.accept()
-  await faith.close()
-  const splicing = accepted.spliceTo({ host: addresses.server, port: 7 })
-  await t.throwsAsync(splicing, { code: 'ERR_FAITH_CLOSED' })
-})
+test.serial(
+  'a socket of a closed interface cannot be spliced, and the error says so',
+  async (t) => {
+    await using faith = await router.create()
+    const listener = await faith.listen({ port: 80 })
+    await client.dial(server, 80)
+    const accepted = await listener.accept()
+    await faith.close()
+    const splicing = accepted.spliceTo({ host: addresses.server, port: 7 })
+    await t.throwsAsync(splicing, { code: 'ERR_FAITH_CLOSED' })
+  },
+)
 
 test.serial('sockets of another interface are left alone', async (t) => {
   await using faith = await router.create()
@@ -139,7 +139,7 @@ test.serial('sockets of another interface are left alone', async (t) => {
   t.is(await accepted.line(), 'still here')
 })
 
-test.serial('servers of Node’s own survive the end of their connections', async (t) => {
+test.serial('Node’s own servers survive the loss of their connections', async (t) => {
   const [key, cert] = [join(lab.directory, 'key'), join(lab.directory, 'certificate')]
   const files = ['-keyout', key, '-out', cert, '-subj', '/CN=faith']
   const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1']
@@ -153,7 +153,7 @@ test.serial('servers of Node’s own survive the end of their connections', asyn
     await listener.attach(await router.makeServer(kind, identity))
     const before = await taken()
     const begun = await client.dial(server, 443)
-    await waitFor('the server to have it', async () => (await taken()) > before)
+    await waitFor('the server to have the connection', async () => (await taken()) > before)
     const asking = lab.client.spawn('openssl', [
       's_client',
       '-quiet',

@@ -12,7 +12,7 @@ const MiB = 2 ** 20
 
 const descriptors = (): number => readdirSync(`/proc/${router.process.pid}/fd`).length
 
-/** What of the process is in memory, in bytes. */
+/** Resident memory of the process in bytes. */
 function resident(): number {
   const status = readFileSync(`/proc/${router.process.pid}/status`, 'utf8')
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
@@ -24,14 +24,14 @@ async function connection(faith: Faith, options: object = {}) {
   return { dialled, accepted: await listener.accept() }
 }
 
-test.serial('five thousand sockets at once, which all end with their interface', async (t) => {
+test.serial('five thousand sockets at once all end with their interface', async (t) => {
   const count = 5000
   await using faith = await router.create()
   const before = descriptors()
   const listener = await faith.listen({ port: 80 })
   await router.ask('echoEach', listener.id)
   t.is(await client.ask('crowd', server, 80, count), count)
-  t.true(descriptors() >= before + count, 'all of them are open')
+  t.true(descriptors() >= before + count, 'all sockets are open')
   await faith.close()
   await waitFor('all of them to end', async () => {
     const endings = await client.ask('endings')
@@ -41,7 +41,7 @@ test.serial('five thousand sockets at once, which all end with their interface',
   await waitFor('the descriptors to be closed', () => descriptors() <= before)
 })
 
-test.serial('one that nobody reads holds its client up, and takes no memory', async (t) => {
+test.serial('an unread socket blocks its client, and uses no memory', async (t) => {
   for (const options of [{}, { pauseOnConnect: true }]) {
     await using faith = await router.create()
     const listener = await faith.listen({ port: 80, ...options })
@@ -63,7 +63,7 @@ for (const [how, bytes, collects] of [
   ['', 1024 * MiB, false],
   [', while garbage is collected all the time', 256 * MiB, true],
 ] as const) {
-  test.serial(`${bytes / MiB} MiB arrive by a pipeline as they were sent${how}`, async (t) => {
+  test.serial(`${bytes / MiB} MiB arrive unchanged through a pipeline${how}`, async (t) => {
     await using faith = await router.create()
     const { dialled, accepted } = await connection(faith)
     if (collects) await router.ask('collect', true)
@@ -75,7 +75,7 @@ for (const [how, bytes, collects] of [
   })
 }
 
-test.serial('garbage collection takes nothing that is at work', async (t) => {
+test.serial('garbage collection leaves working objects alone', async (t) => {
   await using faith = await router.create()
   await router.ask('collect', true)
   const listener = await faith.listen({ port: 80 })
@@ -104,27 +104,24 @@ for (const [how, exit] of [
   ['exit', { code: 3, signal: null }],
   ['throw', { code: 1, signal: null }],
 ] as const) {
-  test.serial(
-    `a process ends by ${how} while traffic flows, and crashes over nothing`,
-    async (t) => {
-      await using program = await Program.start(lab.router)
-      await program.keepfaith(true)
-      const name = `busy${how.length}`
-      const faith = await program.create({ name, prefixes: [`64:ff9b:1:${how.length}::/96`] })
-      const listener = await faith.listen({ ports: 'all' })
-      await program.ask('echoEach', listener.id)
-      const near = Sockets.of(lab.client)
-      const ends = await Promise.all(
-        [80, 81, 82, 83].map((port) => near.connect(`64:ff9b:1:${how.length}::1`, port)),
-      )
-      for (const end of ends) end.floods()
-      await waitFor('traffic both ways', async () => {
-        const status = await Promise.all(ends.map((end) => end.status()))
-        return status.every(({ received }) => received > MiB)
-      })
-      await program.ask('die', how)
-      t.deepEqual(await program.ended(), exit)
-      await near.stop()
-    },
-  )
+  test.serial(`a process ends by ${how} while traffic flows, without a crash`, async (t) => {
+    await using program = await Program.start(lab.router)
+    await program.keepfaith(true)
+    const name = `busy${how.length}`
+    const faith = await program.create({ name, prefixes: [`64:ff9b:1:${how.length}::/96`] })
+    const listener = await faith.listen({ ports: 'all' })
+    await program.ask('echoEach', listener.id)
+    const near = Sockets.of(lab.client)
+    const ends = await Promise.all(
+      [80, 81, 82, 83].map((port) => near.connect(`64:ff9b:1:${how.length}::1`, port)),
+    )
+    for (const end of ends) end.floods()
+    await waitFor('traffic both ways', async () => {
+      const status = await Promise.all(ends.map((end) => end.status()))
+      return status.every(({ received }) => received > MiB)
+    })
+    await program.ask('die', how)
+    t.deepEqual(await program.ended(), exit)
+    await near.stop()
+  })
 }

@@ -1,4 +1,4 @@
-/** What a captured socket says that its address means is what the options of whoever captured it say. */
+/** The mapping of a captured socket's address follows the options of its listener or relay. */
 import test from 'ava'
 import { addresses, captured } from '../../../lab/index.js'
 import type { MappingOptions } from '../../../index.js'
@@ -7,7 +7,7 @@ import { stage } from '../../programs/stage.js'
 
 const { router, client } = await stage()
 
-/** Inside 64:ff9b:1::/48, an address whose last 32 bits are another one than RFC 6052 reads. */
+/** An address inside 64:ff9b:1::/48. Its last 32 bits hold another IPv4 address than RFC 6052 reads. */
 const ambiguous = '64:ff9b:1:c000:2:2100:cb00:7107'
 const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48']
 const mappings = [
@@ -30,7 +30,7 @@ const means: [
   ['RFC 6052 beside them', { mappings }, captured(addresses.serverSecond), '198.51.100.3', 80],
 ]
 
-/** A listener's socket, and a relay's. */
+/** Captures a socket by a listener or by a relay. */
 const capture = {
   'a listener': async (faith: Faith, options: MappingOptions) => {
     const listener = await faith.listen({ port: 80, ...options })
@@ -46,7 +46,7 @@ const capture = {
 
 for (const [who, begin] of Object.entries(capture)) {
   for (const [what, options, dialled, ipv4, ipv4Port] of means) {
-    test.serial(`a socket that ${who} has captured means ${what}`, async (t) => {
+    test.serial(`a socket captured by ${who} maps to ${what}`, async (t) => {
       await using faith = await router.create({ prefixes })
       const accept = await begin(faith, options)
       await client.dial(dialled, 80)
@@ -64,7 +64,7 @@ const malformed: [options: object, complaint: RegExp][] = [
   [{ mappings: ['64:ff9b::1=192.0.2.1', '64:ff9b::1=192.0.2.2'] }, /is mapped twice/],
 ]
 
-test.serial('malformed mappings are refused, and the port is free', async (t) => {
+test.serial('malformed mappings are refused, and leave the port free', async (t) => {
   await using faith = await router.create()
   for (const [options, message] of malformed) {
     const listening = faith.listen({ port: 80, ...options })

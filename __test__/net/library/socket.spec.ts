@@ -1,4 +1,4 @@
-/** A captured connection is a socket as Node's own are, and knows what its client dialled. */
+/** A captured connection is a socket like Node's own, and knows the address that its client dialled. */
 import { readdirSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
@@ -18,26 +18,29 @@ async function connection(faith: Faith, options: object = {}) {
 
 const descriptors = () => readdirSync(`/proc/${router.process.pid}/fd`).length
 
-test.serial('it is a net.Socket that knows both its ends and the destination', async (t) => {
-  await using faith = await router.create()
-  const { dialled, accepted } = await connection(faith)
-  const { local } = await dialled.look()
-  t.deepEqual(accepted.facts, {
-    isNodeSocket: true,
-    local: '[64:ff9b::c633:6402]:80',
-    remote: `[${addresses.client}]:${local.port}`,
-    destination: {
-      address: '64:ff9b::c633:6402',
-      port: 80,
-      ipv4: addresses.server,
-      ipv4Port: 80,
-      prefix: '64:ff9b::/96',
-      interface: 'faith0',
-    },
-  })
-})
+test.serial(
+  'a captured socket is a net.Socket with both its ends and its destination',
+  async (t) => {
+    await using faith = await router.create()
+    const { dialled, accepted } = await connection(faith)
+    const { local } = await dialled.look()
+    t.deepEqual(accepted.facts, {
+      isNodeSocket: true,
+      local: '[64:ff9b::c633:6402]:80',
+      remote: `[${addresses.client}]:${local.port}`,
+      destination: {
+        address: '64:ff9b::c633:6402',
+        port: 80,
+        ipv4: addresses.server,
+        ipv4Port: 80,
+        prefix: '64:ff9b::/96',
+        interface: 'faith0',
+      },
+    })
+  },
+)
 
-test.serial('it keeps its addresses after it is closed', async (t) => {
+test.serial('a captured socket keeps its addresses after its close', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)
   const { local, remote } = await accepted.look()
@@ -49,7 +52,7 @@ test.serial('it keeps its addresses after it is closed', async (t) => {
   t.like(await accepted.look(), { destroyed: true, local, remote })
 })
 
-test.serial('bytes arrive as they were sent, both ways at once', async (t) => {
+test.serial('bytes arrive unchanged, both ways at once', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)
   const bytes = 16 * 2 ** 20
@@ -64,37 +67,31 @@ test.serial('bytes arrive as they were sent, both ways at once', async (t) => {
   t.not(up, down)
 })
 
-test.serial(
-  'as web streams it carries the same bytes, and closing one ends that way',
-  async (t) => {
-    await using faith = await router.create()
-    const { dialled, accepted } = await connection(faith)
-    const bytes = 16 * 2 ** 20
-    const streams = router.ask('viaWebStreams', accepted.id, 'down', bytes)
-    const [up, downArrived] = await Promise.all([dialled.send('up', bytes), dialled.receive()])
-    t.like(await accepted.look(), { destroyed: false }, 'the other way is still open')
-    await dialled.end()
-    const { received, sent } = await streams
-    t.deepEqual(downArrived, { bytes, sha256: sent })
-    t.deepEqual(received, { bytes, sha256: up })
-  },
-)
+test.serial('web streams carry the same bytes, and closing one ends that direction', async (t) => {
+  await using faith = await router.create()
+  const { dialled, accepted } = await connection(faith)
+  const bytes = 16 * 2 ** 20
+  const streams = router.ask('viaWebStreams', accepted.id, 'down', bytes)
+  const [up, downArrived] = await Promise.all([dialled.send('up', bytes), dialled.receive()])
+  t.like(await accepted.look(), { destroyed: false }, 'the other direction is still open')
+  await dialled.end()
+  const { received, sent } = await streams
+  t.deepEqual(downArrived, { bytes, sha256: sent })
+  t.deepEqual(received, { bytes, sha256: up })
+})
 
-test.serial(
-  'setTimeout tells of a silent client, and leaves the connection as it is',
-  async (t) => {
-    await using faith = await router.create()
-    const { dialled, accepted } = await connection(faith)
-    await router.ask('timesOut', accepted.id, 50)
-    t.deepEqual(await accepted.happened(), [])
-    await dialled.write('still here\n')
-    t.is(await accepted.line(), 'still here')
-    await accepted.write('here too\n')
-    t.is(await dialled.line(), 'here too')
-  },
-)
+test.serial('setTimeout reports a silent client, and keeps the connection', async (t) => {
+  await using faith = await router.create()
+  const { dialled, accepted } = await connection(faith)
+  await router.ask('timesOut', accepted.id, 50)
+  t.deepEqual(await accepted.happened(), [])
+  await dialled.write('still here\n')
+  t.is(await accepted.line(), 'still here')
+  await accepted.write('here too\n')
+  t.is(await dialled.line(), 'here too')
+})
 
-test.serial('it stays writable after its client has ended', async (t) => {
+test.serial('a captured socket stays writable after its client has ended', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)
   await dialled.end()
@@ -106,7 +103,7 @@ test.serial('it stays writable after its client has ended', async (t) => {
   await waitFor('close', async () => (await accepted.happened()).includes('close'))
 })
 
-test.serial('with allowHalfOpen off it ends when its client does', async (t) => {
+test.serial('without allowHalfOpen it ends when its client does', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith, { allowHalfOpen: false })
   await dialled.end()
@@ -116,7 +113,7 @@ test.serial('with allowHalfOpen off it ends when its client does', async (t) => 
   t.deepEqual(await accepted.happened(), ['close'])
 })
 
-test.serial('with pauseOnConnect nothing is read until somebody reads', async (t) => {
+test.serial('with pauseOnConnect nothing is read until the program reads', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith, { pauseOnConnect: true })
   await dialled.write('wait\n')
@@ -130,7 +127,7 @@ test.serial('with pauseOnConnect nothing is read until somebody reads', async (t
   t.is(await accepted.line(), 'for it')
 })
 
-test.serial('a client that resets is an ECONNRESET', async (t) => {
+test.serial('a reset by the client is an ECONNRESET', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)
   const reading = accepted.receive()
@@ -139,7 +136,7 @@ test.serial('a client that resets is an ECONNRESET', async (t) => {
   t.deepEqual(await accepted.happened(), ['error ECONNRESET', 'close'])
 })
 
-test.serial('destroy ends the connection in order, and is no error', async (t) => {
+test.serial('destroy ends the connection with a FIN, without an error', async (t) => {
   await using faith = await router.create()
   const { dialled, accepted } = await connection(faith)
   await router.ask('destroy', accepted.id)

@@ -1,4 +1,4 @@
-/** A splice is ended by the signal it was given, and one that has not begun does not begin. */
+/** An aborted signal ends its splice, or keeps it from starting. */
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
 import { Sockets } from '../../fixtures/sockets.js'
@@ -13,7 +13,7 @@ test.before(() => lab.server.echo(echo))
 
 const abort = (signal: string): Promise<void> => router.ask('abortSplices', signal)
 
-test.serial('one that goes on is aborted, and both its sides are reset', async (t) => {
+test.serial('a running splice is aborted, and both sides are reset', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const other = await connection(faith, client)
@@ -36,7 +36,7 @@ test.serial('one that goes on is aborted, and both its sides are reset', async (
   t.like((await faith.stats()).splices.ended, { aborted: 1, closed: 1 })
 })
 
-test.serial('one whose server is being connected does not begin', async (t) => {
+test.serial('a splice whose server is being connected does not start', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const called = await silence(lab.server, port)
@@ -61,7 +61,7 @@ test.serial('one whose server is being connected does not begin', async (t) => {
   t.like(await again, { reason: 'closed' })
 })
 
-test.serial('one whose signal is aborted already does not begin', async (t) => {
+test.serial('a splice with an aborted signal does not start', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const listening = await servers.listen(port)
@@ -72,7 +72,7 @@ test.serial('one whose signal is aborted already does not begin', async (t) => {
   t.is(listening.accepted, 0)
 })
 
-test.serial('one that waits for what was written before does not begin', async (t) => {
+test.serial('a splice that waits for earlier writes does not start', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const listening = await servers.listen(port)
@@ -92,7 +92,7 @@ test.serial('one that waits for what was written before does not begin', async (
   t.is(await accepted.line(), 'I have read it all')
 })
 
-test.serial('one into a socket has options of its own', async (t) => {
+test.serial('a splice into a socket has its own options', async (t) => {
   await using faith = await router.create()
   const one = await connection(faith, client)
   const upstream = await router.dial(echo.host, echo.port)
@@ -110,7 +110,7 @@ test.serial('one into a socket has options of its own', async (t) => {
   t.like(await idle, { reason: 'idle-timeout' })
 })
 
-test.serial('malformed options are refused, and the socket left alone', async (t) => {
+test.serial('malformed options are refused, and leave the socket alone', async (t) => {
   await using faith = await router.create()
   const { caller, accepted } = await connection(faith, client)
   const { id } = await router.dial(echo.host, echo.port)
@@ -122,7 +122,7 @@ test.serial('malformed options are refused, and the socket left alone', async (t
   t.is(await accepted.line(), 'still here')
 })
 
-test.serial('a signal may be for a hundred of them, and Node does not mind', async (t) => {
+test.serial('one signal can serve a hundred splices without a warning from Node', async (t) => {
   await using faith = await router.create()
   const listener = await faith.listen({ port: 80 })
   const ended = listener.spliceEach(echo, 100, 'hundred')

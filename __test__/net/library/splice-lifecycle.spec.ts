@@ -1,4 +1,4 @@
-/** Splices end with what they live on, keep the process until then, and leave nothing behind. */
+/** Splices end with their interface or thread, keep their process running until then, and leave nothing behind. */
 import { readdirSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
@@ -26,7 +26,7 @@ test.serial('closing the interface ends its splices, and resets both sides', asy
   await closes(accepted)
 })
 
-test.serial('an interface that is closed while a server is connected says so', async (t) => {
+test.serial('a splice fails as closed if its interface closes during the connect', async (t) => {
   await using faith = await router.create()
   const { accepted, host, port } = await connection(faith, client)
   const called = await silence(lab.server, port)
@@ -38,7 +38,7 @@ test.serial('an interface that is closed while a server is connected says so', a
   await t.throwsAsync(accepted.spliceTo(echo), { code: 'ERR_FAITH_CLOSED' })
 })
 
-test.serial('a process with nothing left but a splice runs until that has ended', async (t) => {
+test.serial('a process with only a splice left runs until that has ended', async (t) => {
   await using program = await Program.start(lab.router)
   await program.keepfaith(true)
   const faith = await program.create()
@@ -55,7 +55,7 @@ test.serial('a process with nothing left but a splice runs until that has ended'
   t.deepEqual(await program.ended(), { code: 0, signal: null })
 })
 
-test.serial('a process that exits resets the server, and crashes over nothing', async (t) => {
+test.serial('an exiting process resets the server, without a crash', async (t) => {
   await using program = await Program.start(lab.router)
   await program.keepfaith(true)
   const { server } = await spliced(await program.create(), client, servers)
@@ -64,7 +64,7 @@ test.serial('a process that exits resets the server, and crashes over nothing', 
   await t.notThrowsAsync(server.sees('ECONNRESET'))
 })
 
-test.serial('a worker thread that ends takes its splices along, and nothing else', async (t) => {
+test.serial('the end of a worker thread ends only its own splices', async (t) => {
   await using program = await Program.startInThread(lab.router)
   const faith = await program.create()
   const { caller, server } = await spliced(faith, client, servers)
@@ -77,15 +77,15 @@ test.serial('a worker thread that ends takes its splices along, and nothing else
   t.true(program.process.running)
 })
 
-test.serial('five hundred at once leave neither descriptors nor memory behind', async (t) => {
+test.serial('five hundred splices at once leak neither descriptors nor memory', async (t) => {
   const round = async () => {
     await using faith = await router.create()
     const listener = await faith.listen({ port: 80 })
     const counting = listener.spliceEach(echo, 500)
     t.is(await client.ask('echoes', captured(), 80, 500), 500)
     t.deepEqual(await counting, { closed: 500 })
-    // Its end is told before the last one has left.
-    const splices = await waitFor('the last one to have left', async () => {
+    // Waits: the ends are reported before the last splice is gone.
+    const splices = await waitFor('the last splice to be gone', async () => {
       const { splices: counted } = await faith.stats()
       return counted.active === 0 ? counted : undefined
     })

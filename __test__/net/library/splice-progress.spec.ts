@@ -1,4 +1,4 @@
-/** The promise of a splice tells when it is connected and what it has carried, and aborts it. */
+/** The promise of a splice reports its connect and its bytes, and can abort it. */
 import test from 'ava'
 import { addresses, waitFor } from '../../../lab/index.js'
 import { Sockets } from '../../fixtures/sockets.js'
@@ -11,7 +11,7 @@ const echo = { host: addresses.server, port: 7 }
 const abortError = { code: 'ABORT_ERR', message: 'The operation was aborted' }
 test.before(() => lab.server.echo(echo))
 
-test.serial('it tells when it is connected, and the bytes so far and in the end', async (t) => {
+test.serial('a splice reports its connect, its bytes so far and its final bytes', async (t) => {
   await using faith = await router.create()
   const { caller, accepted } = await connection(faith, client)
   await caller.write('read before\n')
@@ -21,7 +21,7 @@ test.serial('it tells when it is connected, and the bytes so far and in the end'
   t.true((await accepted.look()).destroyed)
   t.is(await caller.line(), 'read before')
   const bytes = () => router.ask('spliceBytes', splice)
-  await waitFor('both ways to be counted', async () => {
+  await waitFor('both directions to be counted', async () => {
     const { bytesUp, bytesDown } = await bytes()
     return bytesUp === 12 && bytesDown === 12
   })
@@ -32,7 +32,7 @@ test.serial('it tells when it is connected, and the bytes so far and in the end'
   t.deepEqual(await bytes(), { bytesUp: 21, bytesDown: 21 })
 })
 
-test.serial('it can be aborted while it goes on, which resets both sides', async (t) => {
+test.serial('abort() ends a running splice, and resets both sides', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const listening = await servers.listen(port)
@@ -51,7 +51,7 @@ test.serial('it can be aborted while it goes on, which resets both sides', async
   t.deepEqual(await router.ask('spliceBytes', splice), { bytesUp: 6, bytesDown: 0 })
 })
 
-test.serial('it can be aborted while its server is connected, and does not begin', async (t) => {
+test.serial('abort() during the connect keeps a splice from starting', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const called = await silence(lab.server, port)
@@ -66,7 +66,7 @@ test.serial('it can be aborted while its server is connected, and does not begin
 })
 
 test.serial(
-  'one that fails fails to connect for the same reason, and warns of nothing',
+  'a failed splice rejects both promises with one reason, without a warning',
   async (t) => {
     await using faith = await router.create()
     const { caller, accepted } = await connection(faith, client)

@@ -1,4 +1,4 @@
-/** Where a captured socket is given back to: how its server is named, told and bound to, and why it fails. */
+/** The target of spliceTo: naming its server, PROXY protocol, source address, and errors. */
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,7 +24,7 @@ test.before(async () => {
   }
 })
 
-test.serial('a server may be named as this host names it', async (t) => {
+test.serial('a server can have a name that this host resolves', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, port } = await connection(faith, client)
   const listening = await Sockets.of(lab.router).listen(port)
@@ -63,7 +63,7 @@ for (const [address, rule] of [
   })
 }
 
-/** Says its own name, and how much was sent to it with which hash. */
+/** Answers with its own name, and the length and hash of the received body. */
 const serve = `
   const [name, port] = process.argv.slice(1)
   require('node:http').createServer(async (request, response) => {
@@ -73,7 +73,7 @@ const serve = `
     response.end([name, request.url, bytes, hash.digest('hex')].join(' '))
   }).listen(port, () => console.log('listening'))`
 
-test.serial('an HTTP request may decide it, and comes there whole', async (t) => {
+test.serial('an HTTP request can select the server, and arrives there complete', async (t) => {
   const [file, bytes] = [join(lab.directory, 'upload'), Buffer.alloc(2 ** 20, 'faith')]
   writeFileSync(file, bytes)
   const named = { 'blue.example': 8081, 'green.example': 8082 }
@@ -97,7 +97,7 @@ test.serial('an HTTP request may decide it, and comes there whole', async (t) =>
   await splicing
 })
 
-test.serial('the server sees the source that was asked for', async (t) => {
+test.serial('the server sees the requested source address', async (t) => {
   await using faith = await router.create()
   const { accepted, host, port } = await connection(faith, client)
   const listening = await servers.listen(port)
@@ -108,7 +108,7 @@ test.serial('the server sees the source that was asked for', async (t) => {
   t.like(await ended, { reason: 'server-reset' })
 })
 
-test.serial('the header of version 2 is what PROXY says, byte for byte', async (t) => {
+test.serial('the PROXY header of version 2 is correct byte for byte', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const { local } = await caller.look()
@@ -134,7 +134,7 @@ test.serial('the header of version 2 is what PROXY says, byte for byte', async (
 })
 
 const failing: [what: string, server: { host: string; localAddress?: string }, code: string][] = [
-  ['a name that nobody has', { host: 'nobody..invalid' }, 'ENOTFOUND'],
+  ['an unknown name', { host: 'nobody..invalid' }, 'ENOTFOUND'],
   [
     'a source of some other host',
     { host: addresses.server, localAddress: own.foreign },
@@ -146,7 +146,7 @@ const failing: [what: string, server: { host: string; localAddress?: string }, c
 ]
 
 for (const [what, server, code] of failing) {
-  test.serial(`${what} is ${code}, and the socket goes on as before`, async (t) => {
+  test.serial(`${what} fails with ${code}, and the socket goes on as before`, async (t) => {
     await using faith = await router.create()
     const { caller, accepted, port } = await connection(faith, client)
     await t.throwsAsync(accepted.spliceTo({ ...server, port }), { name: 'FaithError', code })
@@ -159,7 +159,7 @@ for (const [what, server, code] of failing) {
 }
 
 for (const kind of ['tls', 'unix'] as const) {
-  test.serial(`a socket of the kind ${kind} is none to splice into, and left alone`, async (t) => {
+  test.serial(`a socket of the kind ${kind} is refused as a target, and left alone`, async (t) => {
     await using faith = await router.create()
     const { caller, accepted } = await connection(faith, client)
     const other = await router.dialItself(kind)
@@ -175,7 +175,7 @@ for (const kind of ['tls', 'unix'] as const) {
   })
 }
 
-test.serial('durationMs are the milliseconds that the splice went on', async (t) => {
+test.serial('durationMs is the duration of the splice in milliseconds', async (t) => {
   await using faith = await router.create()
   const before = performance.now()
   const { caller, server, ended } = await spliced(faith, client, servers)
@@ -194,9 +194,9 @@ test.serial('durationMs are the milliseconds that the splice went on', async (t)
   t.true(least <= durationMs && durationMs <= most, `${least} to ${most}, got ${durationMs}`)
 })
 
-// The last one: the client has no link afterwards.
+// This test comes last: afterwards the client has no link.
 test.serial(
-  'after keepAliveTimeoutMs without an answer the client is gone, and the server reset',
+  'without an answer for keepAliveTimeoutMs the client is gone, and the server is reset',
   async (t) => {
     await using faith = await router.create()
     const { accepted, host, port } = await connection(faith, client)

@@ -1,4 +1,4 @@
-/** A captured socket that is given back is carried by the kernel, to a server or to another socket. */
+/** The kernel carries a captured socket that was given back, to a server or to another socket. */
 import test from 'ava'
 import { addresses } from '../../../lab/index.js'
 import { Sockets } from '../../fixtures/sockets.js'
@@ -13,7 +13,7 @@ const peer = { host: addresses.server, port: 7000 }
 test.before(() => Promise.all([lab.server.echo(echo), lab.server.peer(peer)]))
 
 test.serial(
-  'what was read and put back goes first, and a gibibyte after it is whole',
+  'bytes that were read and put back go first, and a gibibyte after them arrives complete',
   async (t) => {
     await using faith = await router.create()
     const { caller, accepted } = await connection(faith, client)
@@ -36,7 +36,7 @@ test.serial(
   },
 )
 
-test.serial('the end of either side is passed on, and the other goes on', async (t) => {
+test.serial('the end of either side is passed on, and the other direction goes on', async (t) => {
   await using faith = await router.create()
   for (const first of ['client', 'server']) {
     const { caller, server, ended } = await spliced(faith, client, servers)
@@ -60,7 +60,7 @@ test.serial('the end of either side is passed on, and the other goes on', async 
   }
 })
 
-test.serial('an end that JavaScript has read already is passed on too', async (t) => {
+test.serial('an end that JavaScript has already read is passed on too', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   await caller.end()
@@ -75,7 +75,7 @@ test.serial('an end that JavaScript has read already is passed on too', async (t
   t.like(await ended, { bytesUp: 0, bytesDown: 7, reason: 'closed' })
 })
 
-test.serial('a client that resets has its server reset', async (t) => {
+test.serial('a reset by the client resets the server', async (t) => {
   await using faith = await router.create()
   const { caller, server, ended } = await spliced(faith, client, servers)
   await caller.reset()
@@ -83,7 +83,7 @@ test.serial('a client that resets has its server reset', async (t) => {
   t.like(await ended, { reason: 'client-reset' })
 })
 
-test.serial('a server that resets has its client reset', async (t) => {
+test.serial('a reset by the server resets the client', async (t) => {
   await using faith = await router.create()
   const { caller, server, ended } = await spliced(faith, client, servers)
   const reading = caller.receive()
@@ -92,16 +92,16 @@ test.serial('a server that resets has its client reset', async (t) => {
   t.like(await ended, { reason: 'server-reset' })
 })
 
-test.serial('what was written before comes before what the server says', async (t) => {
+test.serial('earlier writes precede the server’s bytes', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const listening = await servers.listen(port, { greet: 'from the server\n', leave: 'end' })
   const line = `${'from JavaScript,'.repeat(4096)}\n`
   const waiting = await router.ask('fill', accepted.id, line)
-  t.true(waiting > 0, 'the client has not read, so this cannot be sent yet')
+  t.true(waiting > 0, 'bytes are unsent, because the client does not read')
   const ended = accepted.spliceTo({ host, port })
   await listening.accept()
-  t.false((await accepted.look()).destroyed, 'it has not been sent yet')
+  t.false((await accepted.look()).destroyed, 'the bytes are still unsent')
   const others: string[] = []
   for (let next = await caller.line(); next !== undefined; next = await caller.line()) {
     if (`${next}\n` !== line) others.push(next.slice(-40))
@@ -111,7 +111,7 @@ test.serial('what was written before comes before what the server says', async (
   t.like(await ended, { reason: 'closed', bytesDown: 16 })
 })
 
-test.serial('a socket whose server refuses goes on as before', async (t) => {
+test.serial('a socket whose server refuses works as before', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   await caller.write('first\n')
@@ -130,7 +130,7 @@ test.serial('a socket whose server refuses goes on as before', async (t) => {
   t.deepEqual(await accepted.happened(), [])
 })
 
-test.serial('a socket whose server refused can be spliced to another', async (t) => {
+test.serial('a socket whose server refused can be spliced to another server', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   await caller.write('anybody there?\n')
@@ -142,7 +142,7 @@ test.serial('a socket whose server refused can be spliced to another', async (t)
   t.like(await ended, { bytesUp: 15, bytesDown: 15, reason: 'closed' })
 })
 
-test.serial('a server that does not answer is given up after connectTimeoutMs', async (t) => {
+test.serial('connectTimeoutMs limits the wait for a server that does not answer', async (t) => {
   await using faith = await router.create()
   const { accepted, host, port } = await connection(faith, client)
   await silence(lab.server, port)
@@ -151,7 +151,7 @@ test.serial('a server that does not answer is given up after connectTimeoutMs', 
   t.like(await accepted.look(), { destroyed: false })
 })
 
-test.serial('a splice that carries nothing ends after idleTimeoutMs', async (t) => {
+test.serial('idleTimeoutMs ends an idle splice', async (t) => {
   await using faith = await router.create()
   const { caller, accepted } = await connection(faith, client)
   const reading = caller.receive()
@@ -159,7 +159,7 @@ test.serial('a splice that carries nothing ends after idleTimeoutMs', async (t) 
   await t.throwsAsync(reading, { code: 'ECONNRESET' })
 })
 
-test.serial('with proxyProtocol the server is told who the client is, first', async (t) => {
+test.serial('with proxyProtocol the server gets the client’s address first', async (t) => {
   await using faith = await router.create()
   const { caller, accepted } = await connection(faith, client)
   const { local, remote } = await caller.look()
@@ -174,7 +174,7 @@ test.serial('with proxyProtocol the server is told who the client is, first', as
 })
 
 test.serial(
-  'for JavaScript the socket is over at once, and closed when the splice is',
+  'JavaScript loses the socket at once, and gets its close at the end of the splice',
   async (t) => {
     await using faith = await router.create()
     const { caller, accepted, server, ended } = await spliced(faith, client, servers)
@@ -194,7 +194,7 @@ test.serial(
   },
 )
 
-test.serial('it is spliced into a socket that is connected already', async (t) => {
+test.serial('a socket can be spliced into a connected socket', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const listening = await servers.listen(port, { greet: 'welcome\n' })
@@ -214,7 +214,7 @@ test.serial('it is spliced into a socket that is connected already', async (t) =
   t.deepEqual(await upstream.happened(), ['close'])
 })
 
-test.serial('a captured socket is spliced into another captured one', async (t) => {
+test.serial('a captured socket can be spliced into another captured one', async (t) => {
   await using faith = await router.create()
   const [one, other] = [await connection(faith, client), await connection(faith, client)]
   const ended = one.accepted.spliceTo(other.accepted)
@@ -249,7 +249,7 @@ test.serial('sockets that cannot be spliced are refused, and left alone', async 
   t.is(await accepted.line(), 'still here')
 })
 
-test.serial('malformed targets are refused, and the socket left alone', async (t) => {
+test.serial('malformed targets are refused, and leave the socket alone', async (t) => {
   await using faith = await router.create()
   const { caller, accepted, host, port } = await connection(faith, client)
   const targets: object[] = [

@@ -1,4 +1,4 @@
-/** A worker thread with interfaces of its own: it has all that they do, and takes it along when it ends. */
+/** A worker thread with interfaces of its own: they work there, and end with the thread. */
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
 import { configuration, gone, privateNamespaces } from '../../fixtures/remains.js'
@@ -11,12 +11,12 @@ const { lab, client } = await stage()
 const clients = Sockets.of(lab.client)
 test.before(() => Promise.all([settled(lab.router), lab.server.echo()]))
 
-/** What the main thread says to those who dial its own interface. */
+/** The greeting of the main thread's own interface. */
 async function greetedByMain(): Promise<string | undefined> {
   return await (await client.dial('64:ff9b:2::1', 80)).line()
 }
 
-test.serial('a route is asked in its thread, and events come there', async (t) => {
+test.serial('a route is asked in its own thread, and events arrive there', async (t) => {
   await using program = await Program.startInThread(lab.router)
   const faith = await program.create()
   const verdicts = {
@@ -37,7 +37,7 @@ test.serial('a route is asked in its thread, and events come there', async (t) =
   await dialled.write('there?\n')
   t.is(await accepted.line(), 'there?')
 
-  const { session, refused } = await waitFor('both to be told', async () => {
+  const { session, refused } = await waitFor('both to be reported', async () => {
     const told = await relay.told()
     return told.session.length > 0 && told.refused.length > 0 ? told : undefined
   })
@@ -48,7 +48,7 @@ test.serial('a route is asked in its thread, and events come there', async (t) =
 })
 
 test.serial(
-  'a thread that is terminated takes nobody by surprise, and the main thread goes on',
+  'a terminated thread ends all its connections, and the main thread goes on',
   async (t) => {
     const program = await Program.startInThread(lab.router)
     const own = privateNamespaces(program.process.pid)
@@ -60,9 +60,9 @@ test.serial(
     program.process.stdin.write('terminate\n')
     await program.process.line(/^terminated$/)
     await t.notThrowsAsync(gone(lab.router, before, networks))
-    // Node has closed those in JavaScript as at the end of what they have to say.
+    // Node has closed JavaScript's sockets, like sockets that have ended.
     for (const end of [...quiet, ...busy, ...waiting]) await end.sees('(?:end|ECONNRESET|EPIPE)')
-    // Their SYNs come again, and there is no listener for them any more, or no route.
+    // Retransmitted SYNs find no listener, or no route.
     for (const end of held) t.regex(await end.outcome(), /^(?:ECONNREFUSED|ENETUNREACH)$/)
     t.is(await greetedByMain(), 'main0')
     program.process.stdin.end()
