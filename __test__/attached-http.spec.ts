@@ -122,7 +122,7 @@ alike('requestTimeout holds', 'HTTP/1.1 408 Request Timeout', async (place) => {
   return status
 })
 
-test.serial('its timeouts still hold while it serves on after a close', async (t) => {
+test.serial('timeouts still hold while a closed server serves on', async (t) => {
   const place = await CapturedPlace.create()
   const server = answering({ ...checking, headersTimeout: 50, requestTimeout: 60_000 })
   await place.serve(server)

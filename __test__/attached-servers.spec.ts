@@ -159,7 +159,7 @@ alike(
     })
     await place.serve(server)
     await place.dialTogether(4)
-    await waitFor('all of it', () => log.length >= 16)
+    await waitFor('sixteen entries', () => log.length >= 16)
     return log
   },
 )

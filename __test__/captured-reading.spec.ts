@@ -96,7 +96,7 @@ async function calls(place: Place, observed: (socket: Socket) => object): Promis
     await converse(socket, client, ['a', 'bc'])
     socket.pause()
     client.write('def')
-    await waitFor('it to be stored', () => socket.readableLength === 3)
+    await waitFor('the bytes to be buffered', () => socket.readableLength === 3)
     socket.resume()
     const ended = once(socket, 'end')
     client.end()
@@ -190,7 +190,7 @@ alike(
     } as object)
     successor.resume()
     client.write('six')
-    await waitFor('it to be read', () => read.length > 0)
+    await waitFor('the bytes to be read', () => read.length > 0)
     client.destroy()
     successor.destroy()
     return read

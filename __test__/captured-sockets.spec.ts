@@ -152,7 +152,7 @@ alike('read() gives as many bytes as requested', ['ab', 'cd', 'e', null], async 
   const readable = once(socket, 'readable')
   client.end('abcde')
   await readable
-  await waitFor('all of it', () => socket.readableLength === 5)
+  await waitFor('five bytes', () => socket.readableLength === 5)
   const pieces = [socket.read(2), socket.read(2), socket.read(2) ?? socket.read()] as Buffer[]
   const last = socket.read() as unknown
   socket.destroy()
@@ -181,7 +181,7 @@ alike('bytesRead and bytesWritten count both directions', [5, 7, 5, 7], async (p
   const during = [socket.bytesRead]
   socket.end('1234567')
   await text(client)
-  await waitFor('it to close', () => socket.destroyed)
+  await waitFor('the socket to close', () => socket.destroyed)
   return [...during, socket.bytesWritten, socket.bytesRead, client.bytesRead]
 })
 
@@ -195,7 +195,7 @@ alike('corked writes leave together', ['abc', 1], async (place) => {
   await new Promise(setImmediate)
   const none = chunks.length === 0
   socket.uncork()
-  await waitFor('them', () => Buffer.concat(chunks).length === 3)
+  await waitFor('three bytes', () => Buffer.concat(chunks).length === 3)
   socket.end()
   await ended
   client.destroy()
@@ -259,7 +259,7 @@ alike(
     socket.write('x'.repeat(300_000))
     socket.destroySoon()
     const { length } = await buffer(client)
-    await waitFor('it to close', () => log.includes('close'))
+    await waitFor('the socket to close', () => log.includes('close'))
     return [length, ...log]
   },
 )

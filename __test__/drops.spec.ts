@@ -45,9 +45,9 @@ test('the watch stops without listeners, and continues from the current counts',
   state.wanted = true
   watching.start()
   watching.start()
-  await waitFor('another', () => state.looks >= 2)
+  await waitFor('another look', () => state.looks >= 2)
   counters['hold'] = 101
-  await waitFor('what is new', () => told.length === 1)
+  await waitFor('the new drops', () => told.length === 1)
   watching.stop()
   t.deepEqual(told[0]?.packets, { hold: 1 })
 })

@@ -139,7 +139,7 @@ const programs = {
     const listener = await faith.listen({ port: 80 })
     listener.on('connection', (socket: FaithSocket) => {
       const ipv4: string | undefined = socket.destination.ipv4
-      socket.end(ipv4 ?? 'nobody')
+      socket.end(ipv4 ?? 'unknown')
     })
     // @ts-expect-error
     embed('192.0.2.33', 96)`,

@@ -127,10 +127,10 @@ export class ServerHost extends Host {
 
 function nginxConfiguration(home: string, root: string, incoming: string, port: number): string {
   return `
-# One process in the foreground: it ends when it is told to, and leaves no worker behind.
+# Runs one process in the foreground, which leaves no worker behind when it ends.
 daemon off;
 master_process off;
-# In a user namespace there is nobody else to give its files to.
+# A user namespace may have no other user for nginx's files.
 user root root;
 pid ${home}/nginx.pid;
 error_log stderr warn;

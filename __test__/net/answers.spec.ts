@@ -94,7 +94,7 @@ for (const [way, args] of [
         t.is(await asked(), reason === 'refused' ? 1 : 0)
         // Dials once more: this refusal comes later, and shows that the first client caused no other.
         await client.dial(faithd.address(dead), port).sees(code)
-        await waitFor('both to be logged', () => attempts(faithd, port).length >= 2)
+        await waitFor('both refusals to be logged', () => attempts(faithd, port).length >= 2)
         t.deepEqual(attempts(faithd, port), [reason, reason])
         t.is((await faithd.counted()).interface.synsHeld, 2)
       },
@@ -112,7 +112,7 @@ for (const [way, args] of [
 
       // Dials the same address again as another client.
       client.dial(faithd.address(), port)
-      await waitFor('both to be logged', () => attempts(faithd, port).length >= 2)
+      await waitFor('both refusals to be logged', () => attempts(faithd, port).length >= 2)
       t.deepEqual(attempts(faithd, port), ['connect-timeout', 'connect-timeout'])
       t.deepEqual(near.history, [])
       const { drops, synsHeld } = (await faithd.counted()).interface

@@ -87,7 +87,7 @@ test.serial('with `unsupported: drop` a UDP client gets no answer', async (t) =>
   await using faith = await router.create({ unsupported: 'drop' })
   const [command, args] = nodeCommand(program('udp'), ['--address', server, '--timeout', '60000'])
   const asking = lab.client.spawn(command, args)
-  await waitFor('its datagram to be dropped', async () => (await dropped(faith, 'unsupported')) > 0)
+  await waitFor('the datagram to be dropped', async () => (await dropped(faith, 'unsupported')) > 0)
   t.like(await balanced(faith), { given: 0 })
   t.true(asking.running)
   t.is(asking.stdout, '')
@@ -188,7 +188,7 @@ test.serial('IPv4 routed to the interface is malformed', async (t) => {
   await faith.listen({ port: 80 }, 'here')
   await lab.router.run('ip', ['-4', 'route', 'add', '203.0.113.0/24', 'dev', 'faith0'])
   await using dialled = await router.begin('203.0.113.1', 80)
-  await waitFor('its SYN, twice', async () => (await dropped(faith, 'malformed')) >= 2)
+  await waitFor('two dropped SYNs', async () => (await dropped(faith, 'malformed')) >= 2)
   t.like(await dialled.look(), { connecting: true })
   t.like(await balanced(faith), { given: 0 })
 })
@@ -216,7 +216,7 @@ test.serial(
 
     const [sha256, arrived] = await transfer
     t.deepEqual(arrived, { bytes, sha256 })
-    await waitFor('all of it to be told, by the same reasons', async () => {
+    await waitFor('events with all drops, by the same reasons', async () => {
       const { drop: events } = await faith.told()
       const sum = (reason: FaithDropReason) =>
         events.reduce((packets, event) => packets + (event.packets[reason] ?? 0), 0)
@@ -276,7 +276,7 @@ for (const shortcut of [true, false]) {
     t.is(await dropped(faith, 'outbound'), 0)
     await faith.deletePrefix('64:ff9b::/96')
     const { returned } = await faith.stats()
-    await accepted.write('anyone there?\n')
+    await accepted.write('hello\n')
     await waitFor('the segment to be dropped', async () => (await dropped(faith, 'outbound')) > 0)
     t.deepEqual((await faith.stats()).returned, returned)
     t.like(await dialled.look(), { bytesRead: 0 })

@@ -44,7 +44,7 @@ for (const shortcut of [true, false]) {
     await ip(lab.router, 'link', 'set', 'faith0', 'name', 'caught0')
     await ip(lab.router, 'link', 'set', 'caught0', 'up')
     const routes = async () => await ip(lab.router, 'route', 'show', 'dev', 'caught0')
-    await waitFor('its route', async () => (await routes()).startsWith('64:ff9b::/96 '))
+    await waitFor('the route', async () => (await routes()).startsWith('64:ff9b::/96 '))
     await dialled.write('still here\n')
     t.is(await accepted.line(), 'still here')
     await using another = await client.dial(server, 80)

@@ -81,7 +81,7 @@ test('an example that leaks a descriptor per client is found', async (t) => {
 const wrong = {
   'that rejects': "void Promise.reject(new Error('unheard'))",
   'that fails': 'const faith = await createFaithInterface()\nawait faith.listen({ port: 80 })',
-  'whose server may not refuse': `listener.on('connection', (socket) => {
+  'with a server that may not refuse': `listener.on('connection', (socket) => {
   void socket.spliceTo({ host: '192.0.2.1', port: 80, allowAny: true })
 })`,
 }

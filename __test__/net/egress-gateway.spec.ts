@@ -174,7 +174,7 @@ test.serial('the quota covers all sessions together, and counts each byte once',
   await using gateway = await start('--quota', '100000', ...rules)
   const { near, far } = await connection(one)
   near.says('x'.repeat(60_000))
-  await waitFor('them', async () => (await far.status()).received === 60_000)
+  await waitFor('60,000 bytes', async () => (await far.status()).received === 60_000)
   // When these two are cut off, the first session has been counted both while it ran and after its end.
   await carry(other, 100_001)
   await cutOff(gateway, '2001:db8:9:0::/64')

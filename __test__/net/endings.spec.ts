@@ -17,11 +17,11 @@ const away = {
   /** The router has no route. */
   noRoute: '203.0.113.1',
   /** No host on the link to the server answers for it. */
-  nobody: '198.51.100.99',
+  silentHost: '198.51.100.99',
   /** The router forwards to the server, which has no route. */
   noRouteBeyond: '192.0.2.1',
   /** The server answers that the host is unreachable. */
-  nobodyBeyond: '192.0.2.2',
+  noHostBeyond: '192.0.2.2',
   /** The router's own routing table forbids it. */
   forbidden: '198.51.100.66',
   /** A private address that is not permitted. */
@@ -39,7 +39,7 @@ test.before(async () => {
     ...[
       'echo 1 >/proc/sys/net/ipv4/ip_forward',
       'echo 0 >/proc/sys/net/ipv4/icmp_ratelimit',
-      `ip route add unreachable ${away.nobodyBeyond}`,
+      `ip route add unreachable ${away.noHostBeyond}`,
     ].map((line) => shell(lab.server, line)),
     shell(lab.router, `ip route add 192.0.2.0/24 via ${addresses.server}`),
     shell(lab.router, `ip route add prohibit ${away.forbidden}`),
@@ -233,9 +233,9 @@ for (const [steering, too] of steerings) {
 
   for (const [what, ipv4, code, reason] of [
     ['a network without a route', away.noRoute, 'ENETUNREACH', 'unreachable'],
-    ['a host without an answer to ARP', away.nobody, 'EHOSTUNREACH', 'unreachable'],
+    ['a host without an answer to ARP', away.silentHost, 'EHOSTUNREACH', 'unreachable'],
     ['a network that a router cannot reach', away.noRouteBeyond, 'ENETUNREACH', 'unreachable'],
-    ['a host that a router cannot reach', away.nobodyBeyond, 'EHOSTUNREACH', 'unreachable'],
+    ['a host that a router cannot reach', away.noHostBeyond, 'EHOSTUNREACH', 'unreachable'],
     ['a destination that the routing table forbids', away.forbidden, 'EACCES', 'denied'],
     ['a destination that is not permitted', away.notPermitted, 'EACCES', 'denied'],
   ] as const) {

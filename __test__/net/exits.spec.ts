@@ -54,7 +54,7 @@ test.serial('a process that exits ends connections that no handler has taken', a
   const { pid } = program.process
   const before = descriptorsOf(pid)
   const told = await clients.connect(captured(), 80)
-  await waitFor('it to come', () => descriptorsOf(pid) > before)
+  await waitFor('the connection to arrive', () => descriptorsOf(pid) > before)
   const routed = clients.dial(captured(), 81)
   await waitFor('the route to be asked', async () => (await program.ask('undecided', 81)) > 0)
 
@@ -65,7 +65,7 @@ test.serial('a process that exits ends connections that no handler has taken', a
   await waitFor('JavaScript to block', () => existsSync(begun))
   const late = await clients.connect(captured(), 80)
   await routed.sees('connected')
-  await waitFor('all to come', () => descriptorsOf(pid) >= before + 3)
+  await waitFor('all connections to arrive', () => descriptorsOf(pid) >= before + 3)
 
   writeFileSync(over, '')
   t.deepEqual(await program.ended(), { code: 3, signal: null })

@@ -50,7 +50,7 @@ test.serial(
       }
     }
     const count = 3 * greetings.size
-    await waitFor('all of them', () => honeypot.log.length === 1 + count)
+    await waitFor('a record of each guest', () => honeypot.log.length === 1 + count)
     t.like(await honeypot.process.stop('SIGTERM'), { code: 0 })
   },
 )
@@ -140,7 +140,7 @@ test.serial('guests beyond the limit wait until one leaves', async (t) => {
   two[0]?.ends()
   await waitFor('the third', async () => (await greeted()).length === 3)
   for (const guest of all) guest.ends()
-  await waitFor('all to leave', () => honeypot.log.length === 4)
+  await waitFor('all guests to leave', () => honeypot.log.length === 4)
   const third = await all.find((guest) => !two.includes(guest))?.port()
   const { came } = await honeypot.logs<Guest>((guest) => {
     return guest.event === 'guest' && guest.client.port === third

@@ -188,7 +188,7 @@ for (const [mode, args] of modes) {
     const warm = dial()
     await warm.sees('connected')
     // With accept-first, the client may connect before its server does.
-    await waitFor('its server to have it', () => listening.accepted === 1)
+    await waitFor('the server to have the connection', () => listening.accepted === 1)
     await leaveDescriptors(lab.router, faithd.pid, 12)
 
     const clients = Array.from({ length: 100 }, () => dial())

@@ -125,7 +125,10 @@ test.serial('an ending relay lets sessions finish', async (t) => {
   await using relay = await start([])
   const { port, near, far } = await session(here)
   relay.process.kill('SIGTERM')
-  await waitFor('nobody to capture', async () => (await dial(here, port)) === 'ECONNREFUSED')
+  await waitFor(
+    'connections to be refused',
+    async () => (await dial(here, port)) === 'ECONNREFUSED',
+  )
   near.says('goodbye')
   await far.hears('goodbye')
   near.ends()

@@ -238,7 +238,7 @@ for (const shortcut of [true, false]) {
     await using faith = await router.create({ shortcut, prefixes: ['2001:db8::/32'] })
     const martian = async () => (await faith.stats()).drops['martian'] ?? 0
     await probe('acks', '2001:db8:c000:221::')
-    await waitFor('all of them', async () => (await martian()) >= many)
+    await waitFor('all segments to be counted', async () => (await martian()) >= many)
     t.like(await faith.stats(), { captured: { packets: 0 }, returned: { packets: 0 } })
   })
 }

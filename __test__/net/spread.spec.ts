@@ -137,13 +137,13 @@ test.serial(
       callers.push(await client.begin(captured(), port))
     }
     const again = async () => (await faith.stats()).drops['hold'] ?? 0
-    await waitFor('all to ask again', async () => (await again()) >= count)
+    await waitFor('all clients to repeat their SYNs', async () => (await again()) >= count)
     t.like(await faith.stats(), { synsHeld: count })
 
     // The clients answer with a RST when they are connected.
     for (const { id } of callers) await client.ask('drop', id)
     await nft(lab.server, 'delete table inet silence')
-    const { refused } = await waitFor('all to have ended', async () => {
+    const { refused } = await waitFor('all attempts to end', async () => {
       const stats = await relay.stats()
       return stats.attempts === 0 ? stats : undefined
     })

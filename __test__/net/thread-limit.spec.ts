@@ -106,7 +106,7 @@ test.serial('a few threads close a thousand listeners', async (t) => {
   const closing = Promise.all(listeners.map((listener) => listener.close())).then(
     () => (closed = true),
   )
-  await waitFor('all to be closed', () => {
+  await waitFor('all listeners to be closed', () => {
     most = Math.max(most, threads(router.process.pid).length)
     return closed
   })

@@ -21,7 +21,7 @@ test('SIGUSR1 and SIGUSR2 log the totals so far, open nothing and end nothing', 
   const far = await listening.accept()
   for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
     faithd.process.kill(signal)
-    const { msg } = await waitFor('its line', () =>
+    const { msg } = await waitFor('the line of totals', () =>
       faithd.log.find((line) => line.msg.startsWith(signal)),
     )
     t.regex(

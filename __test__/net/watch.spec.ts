@@ -100,7 +100,7 @@ test.serial('all routes that a program deletes are restored', async (t) => {
   const prefixes = [prefix, '64:ff9b:1::/48']
   await using faith = await create({ prefixes })
   await ip('route', 'flush', 'dev', 'faith0')
-  await waitFor('both', async () => {
+  await waitFor('both routes', async () => {
     const routes = await ip('route', 'show', 'dev', 'faith0')
     return prefixes.every((each) => routes.includes(`${each} `))
   })
@@ -239,7 +239,7 @@ for (const [what, before, codes] of [
     const faith = await program.create({ workers: 3 })
     await faith.watch('warning')
     await on('ip', 'link', 'del', 'faith0')
-    await waitFor('its end', async () => (await faith.happened()).includes('close'))
+    await waitFor('the interface to close', async () => (await faith.happened()).includes('close'))
     t.deepEqual(
       (await warnings(faith)).map(({ code }) => code),
       [...codes],

@@ -2,9 +2,9 @@
  * Ends captured connections in order and then leaves: leaving.ts HOW WHEN BYTES DRAIN SHORTCUT
  *
  * On port 80 each client gets BYTES. With WHEN `closed` the program leaves after the socket has closed, with `ended`
- * right after `end()`. With `spliced` the bytes come by a splice from a server, which has ended. HOW is the way to
- * leave: `faith.close()` (`close`; with DRAIN unless it is `-`), running out of work (`rest`), `process.exit()` with a
- * number (`exit 0`), or an exception (`throw`).
+ * right after `end()`. With `spliced` the bytes come by a splice from a server, which has ended. The program leaves by
+ * `faith.close()` (HOW is `close`; with DRAIN unless it is `-`), by running out of work (`rest`), by `process.exit()`
+ * with a number (`exit 0`), or by an exception (`throw`).
  */
 import { once } from 'node:events'
 import { createFaithInterface, setKeepfaith, type FaithSocket } from '../../index.js'

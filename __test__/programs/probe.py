@@ -53,7 +53,7 @@ class Probe:
         return head + sum_ + b"\0\0" + data
 
     def echo(self, number):
-        head, body = struct.pack("!BB", 128, 0), struct.pack("!HH", 1, number) + b"anyone there?"
+        head, body = struct.pack("!BB", 128, 0), struct.pack("!HH", 1, number) + b"hello"
         self.send(ICMPV6, head + checksum(self.source, self.destination, ICMPV6, head + b"\0\0" + body) + body)
 
     def fragments(self, number):
@@ -83,7 +83,7 @@ class Probe:
     def datagrams(self, number):
         if number == 1:
             self.udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        self.udp.sendto(b"anyone there?", (self.target[0], self.port))
+        self.udp.sendto(b"hello", (self.target[0], self.port))
 
 
 def main():

@@ -64,7 +64,7 @@ export const readingVerbs = {
     let [missing, thrown, told] = [bytes, 0, 0]
     const fail = (): never => {
       thrown += 1
-      throw new Error('what a listener throws')
+      throw new Error('thrown by a listener')
     }
     const note = (): void => void (told += 1)
     process.on('uncaughtException', note)

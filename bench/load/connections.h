@@ -29,8 +29,8 @@ struct target {
 };
 
 struct connection {
-	uint64_t started; /* when connect() was called */
-	uint64_t asked;	  /* when the request was sent */
+	uint64_t started; /* time of connect() */
+	uint64_t asked;	  /* time of the request */
 	int fd;
 	enum phase phase;
 	uint32_t sent, received;
@@ -38,7 +38,7 @@ struct connection {
 
 struct errors {
 	unsigned count;
-	unsigned by_number[256]; /* errno; 0 means that the connection was closed before its reply was whole */
+	unsigned by_number[256]; /* errno; 0 means that the peer closed before the end of the reply */
 };
 
 struct worker {

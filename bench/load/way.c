@@ -32,8 +32,8 @@ struct way {
 	int tun;
 	uint64_t delay;
 	double nanoseconds_per_byte;
-	double longest_wait; /* in front of the link */
-	uint64_t free_at; /* when the link has carried what was put into it so far */
+	double longest_wait; /* maximum delay of the queue in front of the link */
+	uint64_t free_at; /* time when the link has carried all queued packets */
 	struct packet packets[PACKETS];
 	unsigned first, end;
 };

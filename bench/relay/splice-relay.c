@@ -55,7 +55,7 @@ struct side {
 struct session {
 	struct side client, server;
 	bool dead;
-	struct session *next; /* of those that died in this turn */
+	struct session *next; /* list of sessions that died in this turn */
 };
 
 struct thread {

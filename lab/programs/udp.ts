@@ -21,5 +21,5 @@ socket.on('error', ({ code, message }: NodeJS.ErrnoException) => finish({ code: 
 socket.on('message', () => finish({ answered: true }))
 socket.connect(port, address, () => {
   start = performance.now()
-  socket.send('anyone there?')
+  socket.send('hello')
 })

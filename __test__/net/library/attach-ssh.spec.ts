@@ -27,7 +27,7 @@ async function ssh(address: string, command: string, input = '') {
   const args = ['-F', 'none', ...settings.flatMap((setting) => ['-o', setting])]
   const { code, stdout, stderr } = await lab.client.run(
     'ssh',
-    [...args, `somebody@${address}`, command],
+    [...args, `user@${address}`, command],
     { input },
   )
   return { code, stdout, stderr }

@@ -83,7 +83,7 @@ test.serial('a session is never reported as refused, however it ends', async (t)
   const near = await client.connect(captured(), 7303)
   await listening.accept()
   near.resets()
-  await waitFor('its end', async () => (await relay.told()).session.length === 1)
+  await waitFor('the end of the session', async () => (await relay.told()).session.length === 1)
   await client.dial(captured(), 7304).sees('ECONNREFUSED')
   const { refused, session } = await refusal(relay)
   t.deepEqual(
@@ -148,7 +148,7 @@ test.serial('an interface reports changes of its prefixes', async (t) => {
   await faith.addPrefix('2001:DB8:64:0::/96')
   await t.throwsAsync(faith.addPrefix('2001:db8:64::/96'), { code: 'ERR_FAITH_PREFIX' })
   await faith.deletePrefix('2001:db8:64::/96')
-  await waitFor('both', async () => (await faith.told()).prefix.length >= 2)
+  await waitFor('two events', async () => (await faith.told()).prefix.length >= 2)
   t.deepEqual((await faith.told()).prefix, [
     { action: 'add', prefix: '2001:db8:64::/96' },
     { action: 'delete', prefix: '2001:db8:64::/96' },
@@ -165,7 +165,7 @@ test.serial('every interface reports switches of keepfaith until it is closed', 
   await program.keepfaith(true)
   await one.close()
   await program.keepfaith(false)
-  await waitFor('both', async () => (await other.told()).keepfaith.length >= 2)
+  await waitFor('two events', async () => (await other.told()).keepfaith.length >= 2)
   t.deepEqual((await other.told()).keepfaith, [true, false])
   t.deepEqual((await one.told()).keepfaith, [true])
 })

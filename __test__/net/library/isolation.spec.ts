@@ -28,7 +28,7 @@ async function sshd() {
 test.serial('an sshd on [::]:22 cannot be reached through the prefix', async (t) => {
   const running = await sshd()
   try {
-    t.regex(await banner(lab.client, own), /^SSH-2\.0-OpenSSH/, 'it runs')
+    t.regex(await banner(lab.client, own), /^SSH-2\.0-OpenSSH/, 'sshd runs')
     await using faith = await router.create()
     await t.throwsAsync(client.dial(server, 22), { code: 'ECONNREFUSED' })
     await t.throwsAsync(router.dial(server, 22), { code: 'ECONNREFUSED' })

@@ -56,13 +56,13 @@ for (const [what, open] of Object.entries(kinds)) {
     await second.ref()
     await first.close()
     t.true(await echoes(81))
-    t.true(await echoes(81), 'it serves after ref()')
+    t.true(await echoes(81), 'the program serves after ref()')
 
     await second.unref()
     t.deepEqual(
       await program.ended(),
       { code: 0, signal: null },
-      'it does not keep the process after unref()',
+      'an object does not keep the process after unref()',
     )
   })
 }
@@ -193,6 +193,9 @@ test.serial('unreferenced objects work on, and are collected after their end', a
     'bare interface: ERR_FAITH_CLOSED': 1,
     'bare interface: close': 1,
   })
-  await waitFor('all to be collected', async () => (await router.ask('uncollected')).length === 0)
+  await waitFor(
+    'all objects to be collected',
+    async () => (await router.ask('uncollected')).length === 0,
+  )
   await router.ask('collect', false)
 })

@@ -129,11 +129,11 @@ test.serial('a draining listener refuses its port, and waits for its sockets', a
   await using dialled = await client.dial(server, 80)
   await using accepted = await listener.accept()
   const closing = listener.close({ drainMs: 60_000 })
-  await waitFor('its port to be refused', refused)
+  await waitFor('the port to be refused', refused)
   t.deepEqual(await listener.happened(), [], 'the listener is not closed yet')
   const sent = await dialled.send('up', 1000)
   await dialled.end()
-  t.is((await accepted.receive()).sha256, sent, 'its socket goes on')
+  t.is((await accepted.receive()).sha256, sent, 'the socket goes on')
   await accepted.end()
   await closing
   t.deepEqual(await listener.happened(), ['close'])
@@ -153,7 +153,7 @@ test.serial(
     await using another = await client.dial(server, 81)
     await using kept = await other.accept()
     await listener.close({ drainMs: 100 })
-    await waitFor('its socket to be closed', async () => (await accepted.happened()).length > 1)
+    await waitFor('the socket to be closed', async () => (await accepted.happened()).length > 1)
     t.deepEqual(await accepted.happened(), ['error ERR_FAITH_CLOSED', 'close'])
     await waitFor('the client to be reset', async () => {
       return (await dialled.happened()).includes('error ECONNRESET')
@@ -170,7 +170,7 @@ test.serial('closing the interface ends the drain of its listeners', async (t) =
   await using dialled = await client.dial(server, 80)
   const accepted = await listener.accept()
   const draining = listener.close({ drainMs: 600_000 })
-  await waitFor('its port to be refused', refused)
+  await waitFor('the port to be refused', refused)
   await faith.close()
   await draining
   t.deepEqual(await accepted.happened(), ['error ERR_FAITH_CLOSED', 'close'])

@@ -63,7 +63,7 @@ test.serial('an added prefix is captured, and a deleted one no longer', async (t
   t.like(await client.greeting(server, 80), { from: 'here' })
 
   await faith.addPrefix('64:ff9b:1::/48')
-  t.like(await client.greeting(address, 80), { from: 'here' }, 'and once more')
+  t.like(await client.greeting(address, 80), { from: 'here' }, 'the prefix is captured again')
 })
 
 test.serial('a transfer is undisturbed by changes of other prefixes', async (t) => {

@@ -287,7 +287,10 @@ test.serial('a dropped client gets no answer, and its route is asked once', asyn
   const chain = `chain output { type filter hook output priority filter\n${rule}\n}`
   await nft(lab.client, `table ${table} {\ncounter syns {}\n${chain}\n}`)
   const near = client.dial(captured(), port)
-  await waitFor('its SYN to go again', async () => (await packets(lab.client, table, 'syns')) >= 2)
+  await waitFor(
+    'the client to repeat its SYN',
+    async () => (await packets(lab.client, table, 'syns')) >= 2,
+  )
   // Dials another port: the route is asked about it after that SYN.
   const other = freshPort()
   await relay.routes(other, { verdict: { reject: 'refused' } })

@@ -31,7 +31,7 @@ async function sessionTo(relay: Relay, port: number, bytesDown = 0) {
 
 /** Waits for the record of the first session that ends. */
 async function sessionEnd(relay: Relay) {
-  return await waitFor('its end to be reported', async () => (await relay.told()).session[0])
+  return await waitFor('the end of a session', async () => (await relay.told()).session[0])
 }
 
 test.serial('a session shows its client and server, its age and its bytes', async (t) => {
@@ -79,7 +79,7 @@ test.serial('abort() ends the session of its id, and no other', async (t) => {
   await one.far.sees('ECONNRESET')
   const ended = await sessionEnd(relay)
   t.like(ended, { id, reason: 'aborted' })
-  t.false(await relay.abortSession(id), 'it has ended')
+  t.false(await relay.abortSession(id), 'the session has ended')
 
   other.near.says('still here')
   await other.far.hears('still here')
@@ -110,7 +110,7 @@ test.serial('very many sessions are all listed, in order', async (t) => {
     const dialled = Array.from({ length: 100 }, () => client.connect(captured(), ports))
     await Promise.all(dialled)
   }
-  const sessions = await waitFor('all of them', async () => {
+  const sessions = await waitFor('all sessions', async () => {
     const found = await relay.sessions()
     return found.length === count ? found : undefined
   })

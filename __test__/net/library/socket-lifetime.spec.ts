@@ -63,7 +63,7 @@ test.serial('a socket without handlers is destroyed too, and the program goes on
   })
   t.deepEqual(one, [{ closed: false }])
   await faith.close()
-  await waitFor('it to close', async () => (await router.ask('ignored'))[0]?.closed)
+  await waitFor('the socket to close', async () => (await router.ask('ignored'))[0]?.closed)
   t.deepEqual(await router.ask('ignored'), [{ closed: true, code: 'ERR_FAITH_CLOSED' }])
 })
 

@@ -134,7 +134,7 @@ test.serial('the PROXY header of version 2 is correct byte for byte', async (t) 
 })
 
 const failing: [what: string, server: { host: string; localAddress?: string }, code: string][] = [
-  ['an unknown name', { host: 'nobody..invalid' }, 'ENOTFOUND'],
+  ['an unknown name', { host: 'unknown..invalid' }, 'ENOTFOUND'],
   [
     'a source of some other host',
     { host: addresses.server, localAddress: own.foreign },
