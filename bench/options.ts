@@ -133,20 +133,20 @@ export function help(subjects: readonly Subject[], works: readonly Work[]): stri
 
 Three hosts in network namespaces: a client with the load, a router with the subject, a server. Each
 subject does each work item in a lab of its own, in turn, and every round begins with another subject.
-subject does each work item in a lab of its own, in turn, and every round begins with another subject.
 Only ratios within one run count: figures of different runs or machines do not compare.
 Run nothing else meanwhile. The benchmark needs root, and installs the peers from Debian.
+
 Options:
-  --quick           end within 2 minutes: 1 round, short loads, less work; to see that it works
-  --rounds N        rounds; medians are taken over them [${full.rounds}]
-  --seconds N       how long each load lasts [${full.seconds}]
-  --congestion NAME TCP congestion control of all hosts, like bbr [${congestion}]
-  --subjects A,B    only these subjects; ratios need the one they are to
+  --quick           end within 2 minutes: 1 round, short loads, less work; checks that everything runs
+  --rounds N        rounds; figures are medians over them [${full.rounds}]
+  --seconds N       length of each load [${full.seconds}]
+  --congestion NAME TCP congestion control of all hosts, for example bbr [${congestion}]
+  --subjects A,B    only these subjects; ratios need the reference subject
   --work A,B        only these work items
-  --out DIR         where results.json and results.svg go [${published}; ${unpublished} for part of it]
-  --profile         where the time goes: call stacks, taken by perf meanwhile, and a flame graph of each
-                    load in DIR/profiles; 1 round; figures suffer from it, and no results are written
-  --json FILE       a copy of results.json
+  --out DIR         folder of results.json and results.svg [${published}; a partial run: ${unpublished}]
+  --profile         record call stacks with perf, and draw a flame graph of each load in DIR/profiles;
+                    1 round; perf slows the run, so no results are written
+  --json FILE       write a copy of results.json
   --from FILE       print and draw an earlier results.json again, instead of measuring
   -h, --help        print this help
 
@@ -159,12 +159,12 @@ ${listed(works)}
 Examples:
   npm run bench -- --quick
   npm run bench -- --work bulk,connections --subjects haproxy,faithd --rounds 5
-      what an optimisation gave, before and after, beside a peer that has not changed
+      the gain of an optimisation, before and after, beside a peer that has not changed
   npm run bench -- --profile --work connections --subjects haproxy,faithd
-      where the time goes
+      flame graphs of the CPU time
   npm run bench -- --from bench/results/results.json
 
-bench/README.md says how it is measured and how to read it.
+bench/README.md explains the method and the figures.
 `
 }
 

@@ -273,14 +273,14 @@ function help() {
   const width = Math.max(...suites.map(({ name }) => name.length))
   return `npm test -- [--all-nodes] [SUITE …] [-- ARGUMENT …]
 
-Installs and builds what is missing, and runs these suites, or without a name all of them:
+Installs and builds missing parts, and runs the named suites, or all of these:
 
 ${suites.map(({ name, covers }) => `  ${name.padEnd(width)}  ${covers}`).join('\n')}
 
-  --all-nodes  every supported line of Node; otherwise the oldest and the newest, and the one that runs this
-  -- …         what follows goes to the suites' own commands: npm test -- lab -- --match='*reset*'
+  --all-nodes  use every supported line of Node; default: the oldest, the newest and the current one
+  -- …         pass the following arguments to the suites' commands: npm test -- lab -- --match='*reset*'
 
-With CI set a test that is skipped fails its suite.`
+With CI set, a skipped test fails its suite.`
 }
 
 /** @param {readonly string[]} names @param {boolean} allNodes */
