@@ -75,6 +75,14 @@ const suites = [
     command: () => ['cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'],
   },
   {
+    name: 'dependencies',
+    covers:
+      'licences, duplicates and sources of packages; advisories and signatures where the network answers',
+    readsSources: true,
+    needs: [ensureNodeModules],
+    command: () => ['node', 'scripts/dependencies.mjs'],
+  },
+  {
     name: 'bpf',
     covers: 'the BPF objects match their sources',
     readsSources: true,
