@@ -1,21 +1,25 @@
 /**
- * The way out for sandboxes that have no other: what the rules name may be reached, everything else is prohibited, and
- * a sandbox that has used up its bytes is cut off. Each connection, and each refusal, is a line of JSON.
+ * An egress gateway for sandboxes that have no other way out. A sandbox reaches what the rules name; everything else is
+ * prohibited. A sandbox that has used up its quota is cut off. Each session and each refusal is a line of JSON.
+ *
+ * Run it as root:
  *
  *   node examples/egress-gateway.mjs --quota 1000000000 registry.npmjs.org:443 198.51.100.0/24:80,8000-8999
  *
- * Rules become the relay's access list, so that Rust decides, and JavaScript only counts. A name is worth what its DNS is
- * worth: the addresses it has are opened, whosever they are. Sandboxes are told apart by their /64. It needs what the
- * faithd command needs, and sandboxes whose only route is 64:ff9b::/96 by way of this host, with DNS64 for names.
+ * The sandboxes need DNS64 for names, and 64:ff9b::/96 routed to this host as their only route. The gateway tells
+ * sandboxes apart by their /64. It looks names up by itself, once a minute and on SIGHUP, and opens the addresses that
+ * DNS gives: trust in a name is trust in its DNS.
+ *
+ * The rules become the relay's access list, so Rust decides about connections, and JavaScript only counts bytes.
  */
 import { lookup } from 'node:dns/promises'
 import { parseArgs } from 'node:util'
 import { checkAccessList, createFaithInterface, setKeepfaith } from 'faithd'
 
 const USAGE = 'usage: node examples/egress-gateway.mjs [--quota BYTES] HOST-or-NETWORK:PORTS ...'
-/** How often bytes are counted, in milliseconds: a sandbox may carry on for so long. */
+/** The interval between two counts of bytes, in milliseconds: a sandbox may exceed its quota for this long. */
 const COUNTING = 500
-/** How often names are looked up, in milliseconds; on SIGHUP as well. */
+/** The interval between two look-ups of all names, in milliseconds. */
 const LOOKING_UP = 60_000
 
 /** @param {number} code one of sysexits.h @param {string} why @returns {never} */
@@ -64,20 +68,20 @@ async function lookUp() {
       const found = await lookup(rule.host, { all: true, family: 4 })
       rule.networks = found.map(({ address }) => address)
     } catch (error) {
-      // It keeps those it had.
+      // The rule keeps the addresses that it had.
       log('unknown', { host: rule.host, because: /** @type {Error} */ (error).message })
     }
   }
 }
 
-/** What each sandbox has carried, in bytes. @type {Map<string, number>} */
+/** The bytes of each sandbox, by its /64. @type {Map<string, number>} */
 const used = new Map()
-/** How much of it is of each session that goes on. @type {Map<number, number>} */
+/** The bytes of each live session that `used` includes. @type {Map<number, number>} */
 const counted = new Map()
 
 /** @param {Pick<import('faithd').FaithSession, 'id' | 'client' | 'bytesUp' | 'bytesDown'>} session */
 function count({ id, client, bytesUp, bytesDown }) {
-  // A sandbox can give itself any address of its /64.
+  // A sandbox can take any address of its /64.
   const [head = [], tail = []] = client.address.split('::').map((part) => part.match(/\w+/g) ?? [])
   const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0')
   const sandbox = `${[...head, ...zeros, ...tail].slice(0, 4).join(':')}::/64`
@@ -94,7 +98,7 @@ function accessList() {
   const permitted = rules.flatMap(({ networks, ports }) =>
     networks.map((one) => permit(one, ports)),
   )
-  // Without the last there may be no rule at all, and an empty list permits everything.
+  // An empty list would permit every public address, so the last rule is always there.
   return [...denied, ...permitted, '::/0 deny 0.0.0.0/0'].join('\n')
 }
 
@@ -123,7 +127,7 @@ relay.on('session', (session) => {
 relay.on('refused', (refusal) => log('refused', refusal))
 let ending = false
 const timers = [
-  // While it ends there is nothing to enforce any more; otherwise a gateway that cannot must not go on.
+  // A gateway that cannot enforce its rules must not go on, unless it is closing already.
   setInterval(() => enforce().catch((error) => ending || unavailable(error)), COUNTING),
   setInterval(lookUp, LOOKING_UP),
 ]

@@ -1,11 +1,12 @@
 /**
- * A honeypot: it is at home on every port of every address of a prefix, greets whoever comes, and logs what they say.
+ * A honeypot on every port of every address of a prefix. It greets its clients, and logs what they say.
+ *
+ * Run it as root, and route the prefix to this host:
  *
  *   node examples/honeypot.mjs --guests 1000 --bytes 4096 --seconds 30 2001:db8:64::/96
  *
- * What it says is written here, to the last byte: nothing that a guest says is obeyed, passed on or said again. There
- * are so many guests at once, others wait, and each has so many bytes and seconds. It needs what the faithd command
- * needs, and connections routed here.
+ * Every byte that it sends is written in this file: it obeys, passes on and repeats nothing that a client says. At most
+ * --guests clients are served at once, and the others wait. Each may send --bytes, and stay for --seconds.
  */
 import { parseArgs } from 'node:util'
 import { createFaithInterface, embed, setKeepfaith } from 'faithd'
@@ -13,7 +14,7 @@ import { createFaithInterface, embed, setKeepfaith } from 'faithd'
 const USAGE =
   'usage: node examples/honeypot.mjs [--guests N] [--bytes N] [--seconds N] [PREFIX ...]'
 
-/** What is said where the server speaks first; `ready` on ports that are not here. */
+/** The greetings of services that speak first, by port. Other ports say `ready`. */
 const GREETINGS = new Map([
   [21, '220 FTP server ready\r\n'],
   [22, 'SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n'],
@@ -21,7 +22,7 @@ const GREETINGS = new Map([
   [25, '220 mail ESMTP\r\n'],
   [143, '* OK IMAP4rev1 ready\r\n'],
 ])
-/** What is said where the client speaks first, when it has; to TLS nothing. */
+/** The answers of services whose client speaks first, by port. TLS gets none. */
 const ANSWERS = new Map([
   [80, 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'],
   [443, ''],
@@ -54,7 +55,7 @@ function readArguments() {
     }
     const [most = 0, bytes = 0, seconds = 0] = counts
     if (positionals.length === 0) positionals.push('64:ff9b::/96')
-    // Throws for what is no prefix, before anything is made.
+    // A malformed prefix throws here, before there is an interface.
     for (const prefix of positionals) embed('192.0.2.33', prefix)
     return { most, bytes, seconds, prefixes: positionals }
   } catch (error) {
@@ -67,7 +68,7 @@ const { most, bytes, seconds, prefixes } = readArguments()
 /** @param {string} event @param {object} [details] */
 function log(event, details) {
   const line = JSON.stringify({ event, ...details })
-  // JSON leaves these as they are, and to some terminals they are commands.
+  // JSON does not escape these characters, and some terminals obey them.
   console.log(line.replaceAll(/[\x7F-\x9F]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`))
 }
 
@@ -80,7 +81,7 @@ function entertain(socket) {
   if (guests.size >= most) listener.pause()
   const { remoteAddress, remotePort, destination } = socket
   const came = new Date()
-  // All of it at once: small pieces, kept one by one, would take much more than their bytes.
+  // One buffer: many small chunks would take much more memory than their bytes.
   const heard = Buffer.alloc(bytes)
   let length = 0
   let ended = 'by itself'
@@ -88,7 +89,7 @@ function entertain(socket) {
     ended = why
     socket.resetAndDestroy()
   }
-  // Unlike the timeout of the socket, it does not begin anew with each byte.
+  // Unlike the timeout of the socket, this timer does not start again with each byte.
   const timer = setTimeout(leave, seconds * 1000, 'time')
   socket.on('data', (chunk) => {
     length += chunk.copy(heard, length)
@@ -115,7 +116,7 @@ listener.on('connection', entertain)
 
 async function stop() {
   await listener.close()
-  // Before the interface goes, as nobody could tell them without it.
+  // The resets must leave while the interface is there.
   for (const socket of guests) socket.resetAndDestroy()
   await faith.close()
 }

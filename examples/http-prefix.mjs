@@ -1,18 +1,19 @@
 /**
- * An HTTP server that answers for every address of a prefix, and tells each client which one it has dialled:
+ * An HTTP server that answers for every address of a prefix, and tells each client which address it has dialled.
+ *
+ * Run it as root, and route the prefixes to this host:
  *
  *   node examples/http-prefix.mjs --port 80 2001:db8:64::/96
  *   curl 'http://[2001:db8:64::192.0.2.33]/'
  *
- * The server is Node's own, and knows nothing of prefixes. It needs what the faithd command needs, and connections to
- * the prefixes routed here.
+ * The server is Node's own, and knows nothing of prefixes.
  */
 import { createServer } from 'node:http'
 import { parseArgs } from 'node:util'
 import { createFaithInterface, destinationOf, embed, setKeepfaith } from 'faithd'
 
 const USAGE = 'usage: node examples/http-prefix.mjs [--port PORT] [PREFIX ...]'
-/** How long a connection may say nothing, in milliseconds. */
+/** The idle timeout of a connection, in milliseconds. */
 const PATIENCE = 30_000
 
 /** @param {number} code one of sysexits.h @param {string} why @returns {never} */
@@ -37,7 +38,7 @@ function readArguments() {
       throw new Error(`${values.port} is no port`)
     }
     const prefixes = positionals.length > 0 ? positionals : ['64:ff9b::/96']
-    // Throws for what is no prefix, before anything is made.
+    // A malformed prefix throws here, before there is an interface.
     const urls = prefixes.map((prefix) => `http://[${embed('192.0.2.33', prefix)}]:${port}/`)
     return { port, prefixes, urls }
   } catch (error) {
@@ -63,7 +64,7 @@ listener.attach(server)
 
 async function stop() {
   await listener.close()
-  // Before the interface goes, as nobody could tell the clients without it.
+  // The connections must end while the interface is there.
   server.closeAllConnections()
   await faith.close()
 }

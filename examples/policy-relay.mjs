@@ -1,19 +1,20 @@
 /**
- * A relay with a policy: some ports and some networks are blocked, and everything that ends is logged.
+ * A relay with a policy: it blocks ports and networks, and logs each session and each refusal.
+ *
+ * Run it as root, and route 64:ff9b::/96 to this host:
  *
  *   node examples/policy-relay.mjs --block-port 25 --block-port 6881-6999 blocked.txt
- *   kill -HUP PID    reads the file again, and drops no session
+ *   kill -HUP PID    reads the file again; sessions go on
  *
- * The file has a network of IPv4 to a line, as lists of countries have, and `#` before comments. A rule of the
- * relay's access list is made of each, so that Rust decides, and JavaScript only hears of it. It needs what the
- * faithd command needs, and connections routed here.
+ * The file has one IPv4 network a line, as lists of countries have, and `#` begins a comment. Each line becomes a rule of
+ * the relay's access list, so Rust decides about connections, and JavaScript only logs.
  */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { checkAccessList, createFaithInterface, setKeepfaith } from 'faithd'
 
 const USAGE = 'usage: node examples/policy-relay.mjs [--block-port PORT[-PORT] ...] FILE'
-/** How long sessions may go on when the relay ends, in milliseconds. */
+/** The time for sessions to finish when the relay closes, in milliseconds. */
 const DRAIN = 3_000
 
 /** @param {number} code one of sysexits.h @param {string} why @returns {never} */
@@ -32,7 +33,7 @@ function log(event, details) {
   console.log(JSON.stringify({ event, ...details }))
 }
 
-/** The file, and the rules that block ports. */
+/** Reads the command line: the file, and the rules that block ports. */
 function readArguments() {
   try {
     const { values, positionals } = parseArgs({
@@ -51,18 +52,18 @@ function readArguments() {
 
 const { file, ports } = readArguments()
 
-/** The access list. What is wrong with the file is thrown, each line with its number. */
+/** Reads the file into an access list. An error names each bad line by its number. */
 function readPolicy() {
   const networks = readFileSync(file, 'utf8')
     .split('\n')
     .map((line, index) => {
       const network = line.replace(/#.*/, '').trim()
-      // The access list would take more for ports, or for an address to connect from.
+      // A second word would be read as ports, or as an address to connect from.
       if (/\s/.test(network))
         throw new Error(`${file}:${index + 1}: more than a network: ${network}`)
       return network && `::/0 deny ${network}`
     })
-  // A rule is on the line of its network, which is what errors name.
+  // Each rule is on the line of its network, so errors name the line of the file.
   const blocked = checkAccessList(networks.join('\n'), file)
   return { blocked, accessList: [...networks, ...ports, '::/0 permit 0.0.0.0/0'].join('\n') }
 }

@@ -1,12 +1,13 @@
 /**
- * A relay of one's own that records what passes: of each connection NAME.up has what the client said, NAME.down what the
- * server said, and a line of JSON tells whose they are.
+ * A relay over Node's streams that records the bytes of each connection: NAME.up has the client's, NAME.down the
+ * server's, and a line of JSON says whose they are.
+ *
+ * Run it as root, and route 64:ff9b::/96 to this host:
  *
  *   node examples/recording-relay.mjs /var/tmp/records 198.51.100.0/24 203.0.113.7
  *
- * Nothing passes unrecorded, and a slow disk slows the connection down. Only to the networks named is anything relayed,
- * as the router's own services have IPv4 addresses too. It needs what the faithd command needs, and connections routed
- * here.
+ * No byte passes unrecorded, so a slow disk slows the connection down. The relay connects only to the networks that are
+ * named: a client could otherwise reach the router's own services.
  */
 import { mkdir, open } from 'node:fs/promises'
 import { BlockList, connect } from 'node:net'
@@ -17,7 +18,7 @@ import { parseArgs } from 'node:util'
 import { createFaithInterface, setKeepfaith } from 'faithd'
 
 const USAGE = 'usage: node examples/recording-relay.mjs DIRECTORY NETWORK ...'
-/** How long a connection may carry nothing, in milliseconds, and how long its server may take to answer. */
+/** The idle timeout of a connection, and the time for its server to answer, in milliseconds. */
 const PATIENCE = 300_000
 
 /** @param {number} code one of sysexits.h @param {string} why @returns {never} */
@@ -49,17 +50,17 @@ function readArguments() {
 
 const { directory, permitted } = readArguments()
 let count = 0
-/** What aborts each of the connections there are. @type {Set<() => void>} */
+/** A function for each open connection that aborts it. @type {Set<() => void>} */
 const aborts = new Set()
 
 /**
- * Carries one direction to its end, and passes that on.
+ * Carries one direction until its end, and passes the end on.
  *
  * @typedef {import('node:net').Socket} Socket
  * @param {Socket} from @param {Socket} to @param {string} path @param {() => void} abort
  */
 async function carry(from, to, path, abort) {
-  // Never over another record, and for nobody else to read.
+  // `wx` never overwrites a record, and only this user may read it.
   const file = await open(path, 'wx', 0o600)
   const recorder = new Transform({
     transform(chunk, _encoding, passOn) {
@@ -83,8 +84,8 @@ async function relay(client, path) {
     server.resetAndDestroy()
   }
   aborts.add(abort)
-  // Before pipeline() hears of it, which would end the other side as if all had been said. (Where a reset comes right
-  // behind data, Node may take it for an end; spliceTo(), which records nothing, does not.)
+  // These handlers run before those of pipeline(), which would end the other side as after a complete transfer. (Node may
+  // take a reset right behind data for an end; spliceTo(), which records nothing, does not.)
   client.on('error', abort)
   server.on('error', abort)
   server.setTimeout(PATIENCE, abort)
@@ -118,7 +119,7 @@ listener.on('connection', async (client) => {
 
 async function stop() {
   await listener.close()
-  // Before the interface goes, as nobody could tell the clients without it.
+  // The resets must leave while the interface is there.
   for (const abort of aborts) abort()
   await faith.close()
 }

@@ -1,16 +1,18 @@
 /**
- * Sends TLS connections to servers by the name that their clients ask for (SNI, RFC 6066), and decrypts nothing:
+ * A router that sends TLS connections to servers by the name that their clients ask for (SNI, RFC 6066). It decrypts
+ * nothing.
+ *
+ * Run it as root, and route 64:ff9b::/96 to this host:
  *
  *   node examples/sni-router.mjs blue.example=192.0.2.1 green.example=192.0.2.2:8443
  *
- * JavaScript sees the first record of each connection and never a byte more. It needs what the faithd command needs,
- * and connections of port 443 routed here.
+ * JavaScript sees the first record of each connection on port 443 and never a byte more.
  */
 import { createFaithInterface, setKeepfaith } from 'faithd'
 
-/** How long a client may take to say whom it wants, in milliseconds. */
+/** The time for a client to send its ClientHello, in milliseconds. */
 const PATIENCE = 10_000
-/** The most that a record may hold (RFC 8446 section 5.1), behind its header. */
+/** The longest record with its header (RFC 8446 section 5.1), in bytes. */
 const RECORD = 5 + 2 ** 14
 
 const USAGE = 'usage: node examples/sni-router.mjs NAME=ADDRESS[:PORT] ...'
@@ -31,13 +33,13 @@ const servers = new Map()
 for (const argument of process.argv.slice(2)) {
   const [, name, host, port = '443'] = /^([^=]+)=([^:]+)(?::(\d{1,5}))?$/.exec(argument) ?? []
   if (!name || !host) quit(64, `${argument} is no NAME=ADDRESS[:PORT]\n${USAGE}`)
-  // Clients choose among these, and cannot name others.
+  // A client chooses one of these servers, and cannot name another.
   servers.set(name.toLowerCase(), { host, port: Number(port), allowAny: true })
 }
 if (servers.size === 0) quit(64, `name a server\n${USAGE}`)
 
 /**
- * The first TLS record, which stays where it is; `undefined` when there will not be one.
+ * Reads the first TLS record, and leaves it in the socket; `undefined` where the client sends none.
  *
  * @param {import('faithd').FaithSocket} socket
  */
@@ -48,7 +50,7 @@ async function firstRecord(socket) {
     const length = head.length < 5 ? RECORD : 5 + head.readUInt16BE(3)
     if (length > RECORD || head[0] !== 22) return undefined
     if (head.length < length) continue
-    // The server gets it first.
+    // The server gets these bytes first.
     socket.unshift(head)
     return head.subarray(0, length)
   }
@@ -56,7 +58,7 @@ async function firstRecord(socket) {
 }
 
 /**
- * The name in a ClientHello (RFC 8446 section 4.1.2), if there is one. What is malformed throws a RangeError.
+ * Finds the name in a ClientHello (RFC 8446 section 4.1.2), if it has one. A malformed one throws a RangeError.
  *
  * @param {Buffer} record
  */
@@ -78,7 +80,7 @@ function nameOf(record) {
 
 /** @param {import('faithd').FaithSocket} socket */
 async function route(socket) {
-  // The splice ends this timer with the socket.
+  // spliceTo() ends this timer with the socket.
   socket.setTimeout(PATIENCE, () => socket.destroy())
   const record = await firstRecord(socket)
   const name = record && nameOf(record)
@@ -93,7 +95,7 @@ const faith = await createFaithInterface().catch(unavailable)
 faith.on('error', unavailable)
 const listener = await faith.listen({ port: 443 })
 listener.on('connection', (socket) => {
-  // Whatever fails here fails below too.
+  // An error of the socket fails route() below too.
   socket.on('error', () => undefined)
   route(socket).catch((error) => {
     console.log(`${socket.remoteAddress}: ${error.message}`)
