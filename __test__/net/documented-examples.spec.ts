@@ -1,7 +1,7 @@
 /**
- * Runs every example of the README and of TSDoc as its reader would paste it. No error stays uncaught, and every client
- * of a served port gets an answer, from the example or from the server behind it. The examples are found by search, so
- * new ones run as well.
+ * Runs every example of the README, of the developers' guide and of TSDoc as its reader would paste it. No error stays
+ * uncaught, and every client of a served port gets an answer, from the example or from the server behind it. Crowds of
+ * clients that leave early leave no descriptor behind. The examples are found by search, so new ones run as well.
  */
 import test from 'ava'
 import ts from 'typescript'

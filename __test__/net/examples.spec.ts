@@ -1,9 +1,11 @@
-/** Every program of examples/ reports when it cannot create its interface, and when it loses it. */
-import { readdirSync, writeFileSync } from 'node:fs'
+/** Every program of examples/ reports when it cannot create its interface, and releases what its clients held. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import test from 'ava'
-import { createLab } from '../../lab/index.js'
+import { addresses, captured, createLab, type Host } from '../../lab/index.js'
+import { leakOf } from '../fixtures/crowd.js'
 import { exampleFile, startExample } from '../fixtures/examples.js'
+import { Sockets } from '../fixtures/sockets.js'
 
 const lab = await createLab()
 test.after.always(() => lab.close())
@@ -11,13 +13,16 @@ test.after.always(() => lab.close())
 const blocked = join(lab.directory, 'blocked.txt')
 writeFileSync(blocked, '192.0.2.0/24\n')
 
-const programs: [name: string, args: string[]][] = [
-  ['egress-gateway', ['198.51.100.2:443']],
-  ['honeypot', []],
-  ['http-prefix', []],
-  ['policy-relay', [blocked]],
-  ['recording-relay', [join(lab.directory, 'records'), '198.51.100.0/24']],
-  ['sni-router', ['blue.example=198.51.100.2']],
+/** An address of the public internet, which every relay permits; the lab's server has it. */
+const publicly = '93.184.215.14'
+
+const programs: [name: string, port: number, args: string[]][] = [
+  ['egress-gateway', 80, [`${publicly}:80`]],
+  ['honeypot', 23, []],
+  ['http-prefix', 80, []],
+  ['policy-relay', 80, [blocked]],
+  ['recording-relay', 80, [join(lab.directory, 'records'), publicly]],
+  ['sni-router', 443, ['blue.example=198.51.100.2']],
 ]
 
 test('the list has every program of examples/', (t) => {
@@ -28,12 +33,22 @@ test('the list has every program of examples/', (t) => {
   )
 })
 
+test.before(async () => {
+  await ipOf(lab.server, ['addr', 'add', `${publicly}/32`, 'dev', 'eth0'])
+  await ip('route', 'add', publicly, 'via', addresses.server)
+  await Sockets.of(lab.server).listen(80, { greet: 'the server is here\n', leave: 'end' })
+})
+
 async function ip(...args: string[]): Promise<void> {
-  const { code, stderr } = await lab.router.run('ip', args)
+  await ipOf(lab.router, args)
+}
+
+async function ipOf(host: Host, args: string[]): Promise<void> {
+  const { code, stderr } = await host.run('ip', args)
   if (code !== 0) throw new Error(`ip ${args.join(' ')}: ${stderr}`)
 }
 
-for (const [name, args] of programs) {
+for (const [name, port, args] of programs) {
   test.serial(`${name} explains in one line why it cannot create its interface`, async (t) => {
     await ip('link', 'add', 'faith0', 'type', 'veth', 'peer', 'name', 'faith1')
     const outcome = await lab.router.run(process.execPath, [exampleFile(name), ...args])
@@ -47,5 +62,14 @@ for (const [name, args] of programs) {
     await ip('link', 'del', 'faith0')
     t.like(await example.process.exited, { code: 69 })
     t.regex(example.process.stderr, /^.*faith0.*\n$/)
+  })
+
+  test.serial(`${name} releases the descriptors of clients that leave early`, async (t) => {
+    await using example = await startExample(lab.router, name, args)
+    const program = {
+      pid: example.process.pid,
+      source: readFileSync(exampleFile(name), 'utf8'),
+    }
+    t.is(await leakOf(lab.client, program, { address: captured(publicly), port }), 0)
   })
 }

@@ -1,13 +1,15 @@
 """Connects many times and leaves again, and prints the number of connections made.
 
-usage: crowd.py ADDRESS PORT COUNT half|silent
+usage: crowd.py ADDRESS PORT COUNT half|silent|reset
 
 half: each client sends a little, ends its side, and waits for the end of the other.
 silent: each closes without sending a byte.
+reset: each resets as soon as it is connected.
 """
 
 import asyncio
 import socket
+import struct
 import sys
 
 
@@ -23,6 +25,8 @@ async def visit(address: str, port: int, manner: str, places: asyncio.Semaphore)
                 client.shutdown(socket.SHUT_WR)
                 while await loop.sock_recv(client, 65536):
                     pass
+            if manner == "reset":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return 1
         except OSError:
             return 0
