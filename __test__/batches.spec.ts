@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import type { FaithSocket } from '../index.js'
 import { FaithListener } from '../lib/listener.js'
-import type { NativeConnection, NativeInterface } from '../lib/native.js'
+import type { NativeConnection, NativeInterface, NativeRelayCallbacks } from '../lib/native.js'
 import { FaithRelay } from '../lib/relay.js'
 
 type Give = (batch: NativeConnection[]) => void
@@ -19,15 +19,14 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 /** A fake addon, and a function that gives connections to the object opened on it. */
 function addon() {
   let given: Give | undefined
-  const open = (onConnections: Give): Promise<object> => {
+  const open = (onConnections?: Give): Promise<object> => {
     given = onConnections
     return Promise.resolve({ close: () => Promise.resolve() })
   }
   const faith = {
     name: 'faith0',
     listen: (_options: unknown, onConnections: Give) => open(onConnections),
-    relay: (...[, , , , onConnections]: [unknown, unknown, unknown, unknown, Give]) =>
-      open(onConnections),
+    relay: (_options: unknown, { onConnections }: NativeRelayCallbacks) => open(onConnections),
   } as unknown as NativeInterface
   return { faith, give: (batch: NativeConnection[]): void => given?.(batch) }
 }

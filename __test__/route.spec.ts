@@ -5,14 +5,13 @@ import type {
   NativeFailure,
   NativeInterface,
   NativeQuestion,
+  NativeRelayCallbacks,
   NativeRelayOptions,
   NativeVerdict,
 } from '../lib/native.js'
 import { FaithRelay } from '../lib/relay.js'
 import { readVerdict } from '../lib/route.js'
 
-type Asking = ((batch: NativeQuestion[]) => void) | undefined
-type Withdrawing = ((ids: number[]) => void) | undefined
 type Answer = [id: number, verdict: NativeVerdict | null | undefined]
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -55,8 +54,7 @@ async function open(
   refusal: NativeFailure | null = null,
 ) {
   const answers: Answer[] = []
-  let asking: Asking
-  let withdrawing: Withdrawing
+  let callbacks: NativeRelayCallbacks = {}
   let given: NativeRelayOptions | undefined
   const addon = {
     answer: (...answer: Answer) => {
@@ -66,30 +64,28 @@ async function open(
     close: () => Promise.resolve(),
   }
   const faith = {
-    relay: (
-      ...[settings, , , onQuestions, , , onWithdrawn]: [
-        NativeRelayOptions,
-        unknown,
-        unknown,
-        Asking,
-        unknown,
-        unknown,
-        Withdrawing,
-      ]
-    ) => {
+    relay: (settings: NativeRelayOptions, handed: NativeRelayCallbacks) => {
       given = settings
-      asking = onQuestions
-      withdrawing = onWithdrawn
-      onQuestions?.(early)
+      callbacks = handed
+      handed.onQuestions?.(early)
       return Promise.resolve(addon)
     },
   } as unknown as NativeInterface
   const relay = await FaithRelay.open(faith, { ports: 'all', ...options }, () => undefined)
   const errors: FaithError[] = []
   const listen = (): void => void relay.on('error', (error) => errors.push(error))
-  const ask = (...batch: NativeQuestion[]): void => asking?.(batch)
-  const withdraw = (...ids: number[]): void => withdrawing?.(ids)
-  return { relay, answers, errors, listen, ask, withdraw, asks: () => asking !== undefined, given }
+  const ask = (...batch: NativeQuestion[]): void => callbacks.onQuestions?.(batch)
+  const withdraw = (...ids: number[]): void => callbacks.onWithdrawn?.(ids)
+  return {
+    relay,
+    answers,
+    errors,
+    listen,
+    ask,
+    withdraw,
+    asks: () => callbacks.onQuestions !== undefined,
+    given,
+  }
 }
 
 test('without a route the addon gets no function to ask', async (t) => {

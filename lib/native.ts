@@ -27,6 +27,7 @@ export type {
   NativeRefusal,
   NativeRefusalCount,
   NativeRelay,
+  NativeRelayCallbacks,
   NativeRelayOptions,
   NativeRelayStats,
   NativeSession,
