@@ -32,7 +32,7 @@ const subject = 'begin with a verb or the subject'
  * @type {readonly Rule[]}
  */
 export const textBeginnings = [
-  { pattern: /^(?:what|who|whose|why)\s/i, advice: `${subject}; name the thing` },
+  { pattern: /^(?:what|whatever|who|whose|why)\s/i, advice: `${subject}; name the thing` },
   { pattern: /^whether\s/i, advice: `${subject}: "true if …", "tells whether …", "the relay …"` },
   {
     pattern: /^how (?:much|many|long|often|far|big|large|fast|soon)\b/i,
@@ -50,7 +50,7 @@ export const beginnings = [
   ...textBeginnings,
   { pattern: /^which\s/i, advice: `${subject}; name the thing` },
   {
-    pattern: /^of\s/i,
+    pattern: /^Of\s/,
     advice: `${subject}: "the pump ignores …", not "of … the pump asks nothing"`,
   },
   { pattern: /^that (?:it|they|the|an?|this|no|nothing)\s/i, advice: `${subject}: "shows that …"` },
