@@ -4,6 +4,7 @@
 //! version and length, bit 1 sets an ordinary client, bit 2 a captured destination.
 
 #![no_main]
+#![expect(clippy::expect_used, reason = "a target fails by panicking")]
 
 #[path = "../../tests/packets/oracle.rs"]
 mod oracle;
