@@ -10,7 +10,7 @@ import { format, resolveConfig } from 'prettier'
 import { fill } from './figures.js'
 import type { Report } from './results.js'
 
-const documents = ['docs/performance.md']
+const documents = ['docs/comparison.md', 'docs/performance.md']
 const source = 'bench/results/results.json'
 
 const root = resolve(import.meta.dirname, '..')
