@@ -62,7 +62,7 @@ const suites = [
   },
   {
     name: 'lint',
-    covers: 'prettier, oxlint, tsc, typedoc, the public API, circles of imports',
+    covers: 'prettier, oxlint, tsc, typedoc, the public API, circles of imports, links',
     readsSources: true,
     needs: addon,
     command: () => ['npm', 'run', 'lint'],
@@ -81,6 +81,13 @@ const suites = [
     readsSources: true,
     needs: [ensureNodeModules],
     command: () => ['node', 'scripts/dependencies.mjs'],
+  },
+  {
+    name: 'oldest-rust',
+    covers: 'the workspace with the Rust that Cargo.toml names',
+    readsSources: true,
+    needs: [],
+    command: () => ['node', 'scripts/oldest-rust.mjs'],
   },
   {
     name: 'bpf',

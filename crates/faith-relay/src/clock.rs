@@ -36,7 +36,7 @@ const LATE: u32 = 8;
 const LATE_AT_LEAST: Duration = Duration::from_millis(200);
 
 /// Longer timeouts are this long: sums of times must not overflow.
-pub(crate) const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+pub(crate) const FAR: Duration = Duration::from_hours(30 * 365 * 24);
 
 /// How long the process reads what has waited while it was stopped, before a session counts as idle.
 const MOMENT: Duration = Duration::from_secs(1);

@@ -71,8 +71,8 @@ impl RelayOptions {
             connect_first: true,
             hold: HoldLimits::default(),
             connect_timeout: Duration::from_secs(10),
-            idle_timeout: Some(Duration::from_secs(30 * 60)),
-            keep_alive: Duration::from_secs(120),
+            idle_timeout: Some(Duration::from_mins(30)),
+            keep_alive: Duration::from_mins(2),
             max_sessions: None,
             clients: ClientLimits::default(),
         }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::record::Observer;
 
 /// How often each shortage is told.
-const REPORTS: Rate = Rate::new(1, Duration::from_secs(60));
+const REPORTS: Rate = Rate::new(1, Duration::from_mins(1));
 
 /// Something that connections need and this host does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

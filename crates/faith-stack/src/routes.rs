@@ -22,7 +22,7 @@ use crate::warning::What;
 
 /// The watch puts routes back at most this often within a [`WINDOW`].
 const MOST: u32 = 5;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 const RESTORATIONS: Rate = Rate::new(MOST, WINDOW);
 
 /// The delay between a change and the look at it: `ip route flush` deletes in rounds, until it finds no more routes.
