@@ -137,7 +137,7 @@ const smuggled: [what: string, rule: object][] = [
   ['null as ports', { destination: '10.0.0.0/8', ports: null }],
   ['null as the local address', { destination: '10.0.0.0/8', localAddress: null }],
   ['no destination', {}],
-  ['an action that is none', { action: 'allow', destination: '10.0.0.0/8' }],
+  ['an unknown action', { action: 'allow', destination: '10.0.0.0/8' }],
   ['an option that rules do not have', { destination: '10.0.0.0/8', port: 80 }],
 ]
 

@@ -12,7 +12,7 @@ const refused: [what: string, options: object, code: string, complaint: RegExp][
   ['a name with a slash', { name: 'fa/ith' }, 'ERR_FAITH_NAME', /fa\/ith/],
   ['no prefixes', { prefixes: [] }, 'ERR_FAITH_PREFIX', /no prefix/],
   ['a prefix without a length', { prefixes: ['64:ff9b::'] }, 'ERR_FAITH_PREFIX', /64:ff9b::/],
-  ['a prefix that is no address', { prefixes: ['faith/96'] }, 'ERR_FAITH_PREFIX', /faith\/96/],
+  ['a prefix with a word as address', { prefixes: ['faith/96'] }, 'ERR_FAITH_PREFIX', /faith\/96/],
   ['a prefix of IPv4', { prefixes: ['10.0.0.0/8'] }, 'ERR_FAITH_PREFIX', /10\.0\.0\.0\/8/],
   ['a prefix of an illegal length', { prefixes: ['64:ff9b::/95'] }, 'ERR_FAITH_PREFIX', /\/95/],
   ['a prefix with host bits', { prefixes: ['64:ff9b::1/96'] }, 'ERR_FAITH_PREFIX', /host bits/],

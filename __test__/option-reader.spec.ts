@@ -53,12 +53,12 @@ const wrong: [what: string, read: () => unknown, complaint: RegExp][] = [
     /`mtu` must be an integer from 1280 to 65535, got 1279/,
   ],
   [
-    'a number that is no integer',
+    'a number that is not an integer',
     () => reader({ mtu: 1500.5 }).integer('mtu', { min: 1280, max: 65_535 }, 1500),
     /got 1500\.5/,
   ],
   [
-    'a signal that is none',
+    'an object that is not a signal',
     () => reader({ signal: { aborted: false } }).signal('signal'),
     /`signal` must be an AbortSignal, got an object/,
   ],

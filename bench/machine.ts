@@ -13,7 +13,7 @@ export interface Machine {
   node: string
   /** Maximum number of descriptors of a process. */
   descriptors: number
-  /** The load average before the benchmark began. */
+  /** The one-minute load average before the benchmark began. */
   loadAverage: number
 }
 

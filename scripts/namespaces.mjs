@@ -1,5 +1,5 @@
 // Decides where a lab can live. Root uses the machine's namespaces. Other users get a user namespace, in which they are
-// root over its own network and mounts and nothing else.
+// root over private networks and mounts and nothing else.
 import { spawnSync } from 'node:child_process'
 import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs'
 

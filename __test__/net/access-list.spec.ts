@@ -139,9 +139,9 @@ for (const [what, line] of [
   ['with a prefix that is too long', '::/129 permit 198.51.100.0/24'],
   ['with a host name', '::/0 permit www.example'],
   ['with a service name for an address', '::/0 permit telnet'],
-  ['with a port that cannot be', '::/0 permit 198.51.100.0/24 port 65536'],
-  ['with an outgoing address that is none', '::/0 permit 198.51.100.0/24 198.51.100.300'],
-  ['with more than there may be', '::/0 permit 198.51.100.0/24 198.51.100.1 and more'],
+  ['with a port out of range', '::/0 permit 198.51.100.0/24 port 65536'],
+  ['with an invalid outgoing address', '::/0 permit 198.51.100.0/24 198.51.100.300'],
+  ['with words after its end', '::/0 permit 198.51.100.0/24 198.51.100.1 and more'],
 ] as const) {
   test(`a line ${what} keeps faithd from starting, and the error names it`, async (t) => {
     const { path } = list('# a comment', '::/0 permit 198.51.100.0/24', '', line)

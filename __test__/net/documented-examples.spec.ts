@@ -6,7 +6,7 @@
 import test from 'ava'
 import ts from 'typescript'
 import { examples } from '../fixtures/documented.js'
-import { ExampleStage, goesOn, greeting, type Outcome } from '../fixtures/example-stage.js'
+import { ExampleStage, keepsRunning, greeting, type Outcome } from '../fixtures/example-stage.js'
 
 const [one, other, lonely] = await Promise.all([
   ExampleStage.create({ hasServers: true }),
@@ -42,7 +42,7 @@ function faults(code: string, outcome: Outcome): string[] {
   const found: string[] = []
   const isWell = exit.code === 0 || (lasted && !endsItself && exit.signal === 'SIGTERM')
   if (!isWell) found.push(`ended with ${exit.signal ?? exit.code}`)
-  if (goesOn(code) && !lasted) found.push('did not go on')
+  if (keepsRunning(code) && !lasted) found.push('did not go on')
   if (/^Node\.js v|Warning:/m.test(stderr)) found.push('left an error uncaught')
   if (stderr !== '' && !/console\.(?:error|warn)/.test(code)) found.push('wrote to standard error')
   if (/\bundefined\b/.test(outcome.stdout)) found.push('printed undefined')

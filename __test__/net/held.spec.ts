@@ -36,7 +36,7 @@ function beyondBound(stats: FaithInterfaceStats, bound: number): [number, number
 let ports = 7700
 
 /** The flood whose connections wait for clients during the other tests; the last test checks it. */
-let deserted: { faithd: Faithd; port: number; descriptors: number; waiting: number }
+let waitingFlood: { faithd: Faithd; port: number; descriptors: number; waiting: number }
 
 test.serial('servers wait for the clients of forged SYNs', async (t) => {
   const faithd = await faithdWith(...bounds)
@@ -48,7 +48,7 @@ test.serial('servers wait for the clients of forged SYNs', async (t) => {
   const heard = () => connections(lab.server, 'state', 'established', `sport = :${port}`)
   await flood(faithd, { port, networks: 4000 }, async () => void (await heard()))
   const waiting = await waitFor('servers to wait', heard)
-  deserted = { faithd, port, descriptors, waiting }
+  waitingFlood = { faithd, port, descriptors, waiting }
   t.true(waiting > 0 && waiting <= maxHeld, `${waiting}`)
   t.true(faithd.descriptors >= descriptors + waiting, `${faithd.descriptors}, ${descriptors}`)
 })
@@ -141,7 +141,7 @@ test.serial(
 )
 
 test.serial('servers without a client are released after the timeout', async (t) => {
-  const { faithd, port, descriptors } = deserted
+  const { faithd, port, descriptors } = waitingFlood
   const left = () => connections(lab.server, 'state', 'connected', `sport = :${port}`)
   const patience = { timeout: 45_000, interval: 200 }
   await waitFor('the server to be released', async () => (await left()) === 0, patience)

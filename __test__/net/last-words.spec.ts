@@ -74,11 +74,11 @@ class Talk {
 }
 
 /** Checks the received bytes, not the kind of reset: an upload may notice it first. */
-async function hearsAll(t: ExecutionContext, talk: Talk, length: number): Promise<void> {
+async function clientGetsAll(t: ExecutionContext, talk: Talk, length: number): Promise<void> {
   t.like(await talk.early(length), { heard: length, unchanged: true })
 }
 
-async function isHeard(t: ExecutionContext, talk: Talk, length: number): Promise<void> {
+async function serverGetsAll(t: ExecutionContext, talk: Talk, length: number): Promise<void> {
   t.deepEqual(await talk.abort(length), { heard: length, unchanged: true, end: 'ECONNRESET' })
 }
 
@@ -92,8 +92,8 @@ for (const [way, args] of [
     for (let round = 0; round < times; round += 1) {
       const talk = await Talk.to(lab, faithd.address(), 8300)
       for (const length of lengths) {
-        await hearsAll(t, talk, length)
-        await isHeard(t, talk, length)
+        await clientGetsAll(t, talk, length)
+        await serverGetsAll(t, talk, length)
       }
       await talk.end()
     }
@@ -107,8 +107,8 @@ for (const [way, args] of [
       await narrowClient(lab, { bitsPerSecond: 1_000_000, queue: 62_500 })
       const faithd = await startFaithd(lab, [...permitted, ...args])
       const talk = await Talk.to(lab, faithd.address(), 8400)
-      for (const length of lengths) await hearsAll(t, talk, length)
-      for (const length of lengths) await isHeard(t, talk, length)
+      for (const length of lengths) await clientGetsAll(t, talk, length)
+      for (const length of lengths) await serverGetsAll(t, talk, length)
       hasReset(t, faithd, lengths.length)
     },
   )
@@ -125,8 +125,8 @@ for (const [way, args] of [
       const spliced = listener.spliceEach(server, 2 * lengths.length)
       const talk = await Talk.to(lab, captured(), port)
       for (const length of lengths) {
-        await hearsAll(t, talk, length)
-        await isHeard(t, talk, length)
+        await clientGetsAll(t, talk, length)
+        await serverGetsAll(t, talk, length)
       }
       t.deepEqual(await spliced, {
         'server-reset': lengths.length,

@@ -161,7 +161,7 @@ for (const [what, take, why] of [
   test.serial(`a pair that is ${what} gives a warning`, async (t) => {
     await using faith = await create()
     if (!(await faith.stats()).shortcut) {
-      t.pass('there is none')
+      t.pass('no shortcut here')
       return
     }
     await ip(...take, await pair())
@@ -226,7 +226,7 @@ test.serial('a stuck worker is reported, and so is its recovery', async (t) => {
 })
 
 for (const [what, before, codes] of [
-  ['is no warning', [], []],
+  ['gives no warning', [], []],
   [
     'gives exactly one warning if clients cannot be reset',
     ['setpriv', '--bounding-set=-net_raw', '--inh-caps=-net_raw'],

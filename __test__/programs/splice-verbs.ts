@@ -30,7 +30,7 @@ const splices: FaithSplice[] = []
 
 function keptSplice(kept: number): FaithSplice {
   const splice = splices[kept]
-  if (splice === undefined) throw new Error(`${kept} is no splice`)
+  if (splice === undefined) throw new Error(`${kept} is not a splice`)
   return splice
 }
 

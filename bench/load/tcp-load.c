@@ -47,7 +47,7 @@ static void parse_targets(char *list)
 			at++;
 		}
 		if (getaddrinfo(at, colon + 1, &hints, &found) != 0)
-			die("'%s' port '%s' is no address", at, colon + 1);
+			die("'%s' port '%s' is not an address", at, colon + 1);
 		memcpy(&targets[target_count].address, found->ai_addr, found->ai_addrlen);
 		targets[target_count++].length = found->ai_addrlen;
 		freeaddrinfo(found);
@@ -206,7 +206,7 @@ static enum mode parse_mode(const char *name)
 	for (unsigned index = 0; index < sizeof(names) / sizeof(names[0]); index++)
 		if (strcmp(name, names[index]) == 0)
 			return (enum mode)index;
-	die("--mode: '%s' is none of wait, close, keep, hold", name);
+	die("--mode: '%s' is not one of wait, close, keep, hold", name);
 }
 
 int main(int count, char **arguments)

@@ -20,7 +20,7 @@
  * passes on an end of file by shutdown() once the pipe is empty, and any error by resetting both sides. Each socket is
  * watched edge-triggered for all events from the start, so nothing is re-armed.
  *
- * With --listen-in the relay accepts clients in another network namespace; the host forwards their packets to it. The
+ * With --listen-in the relay accepts clients in another network namespace; the host forwards their packets. The
  * relay connects to servers in its own namespace.
  */
 #include "../load/program.h"
