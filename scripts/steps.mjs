@@ -258,7 +258,7 @@ export function progress(title, elapsed, detail) {
 
 /**
  * @param {import('node:child_process').ChildProcess} child
- * @returns {Promise<string | undefined>} why it failed
+ * @returns {Promise<string | undefined>} the reason of a failure
  */
 async function ended(child) {
   return await new Promise((resolve) => {
