@@ -8,6 +8,7 @@ reset: each resets as soon as it is connected.
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 import sys
@@ -20,6 +21,11 @@ async def visit(address: str, port: int, manner: str, places: asyncio.Semaphore)
         client.setblocking(False)
         try:
             await loop.sock_connect(client, (address, port))
+        except OSError:
+            client.close()
+            return 0
+        # A server may reset its client.
+        with contextlib.suppress(OSError):
             if manner == "half":
                 await loop.sock_sendall(client, b"hello\r\n\r\n")
                 client.shutdown(socket.SHUT_WR)
@@ -27,11 +33,8 @@ async def visit(address: str, port: int, manner: str, places: asyncio.Semaphore)
                     pass
             if manner == "reset":
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            return 1
-        except OSError:
-            return 0
-        finally:
-            client.close()
+        client.close()
+        return 1
 
 
 async def main() -> None:
