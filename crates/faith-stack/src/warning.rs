@@ -87,8 +87,8 @@ impl fmt::Display for Warning {
             ),
             What::Unwatched(error) => write!(
                 f,
-                "cannot follow the host's addresses, links and routes: {error}; until it can, faithd treats every IPv4 \
-                 address as the host's own and denies it"
+                "cannot follow the host's addresses, links and routes: {error}; until it can, faithd takes every IPv4 \
+                 address for the host's own and denies it"
             ),
             What::Watched => f.write_str("faithd follows the host's addresses, links and routes again"),
             What::ConnectionsUnknown(error) => write!(
