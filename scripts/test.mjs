@@ -10,6 +10,8 @@ import { bpfPrograms, ensurePrograms, labPrograms } from './debian.mjs'
 import { inLab } from './namespaces.mjs'
 import { ensureNode, nodeProgram, otherNodes, outermostNodes } from './nodes.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules, ensureRustComponents } from './prepare.mjs'
+import { checkCommand } from './release/toolchain.mjs'
+import { ensureTools } from './release/tools.mjs'
 import {
   Failure,
   attempt,
@@ -32,6 +34,7 @@ import {
  * @property {string} covers
  * @property {readonly (() => Promise<unknown>)[]} needs preparations, in order
  * @property {boolean} [readsSources] runs beside the other suites, at low priority
+ * @property {boolean} [onRequest] runs only if the command names it
  * @property {string} [node] the version of Node that it runs on, if not this one
  * @property {() => Command} command
  * @property {(output: string) => Counts} [count] for suites of counted tests
@@ -90,6 +93,13 @@ const suites = [
     command: () => ['node', 'scripts/oldest-rust.mjs'],
   },
   {
+    name: 'arm64',
+    covers: 'every crate compiles for arm64',
+    readsSources: true,
+    needs: [() => ensureTools(['rust'], { newer: true })],
+    command: () => checkCommand('aarch64-unknown-linux-gnu'),
+  },
+  {
     name: 'bpf',
     covers: 'the BPF objects match their sources',
     readsSources: true,
@@ -117,6 +127,13 @@ const suites = [
     needs: [labTools, ...addon],
     command: () => inLab([ava, ...labOptions, '__test__/net/**/*.spec.ts']),
     count: countAva,
+  },
+  {
+    name: 'release',
+    covers: 'the packages of every platform: built, installed by name, relaying',
+    onRequest: true,
+    needs: addon,
+    command: () => ['npm', 'run', 'release'],
   },
   ...otherNodes.flatMap((version) => [
     {
@@ -288,7 +305,7 @@ function help() {
   const width = Math.max(...suites.map(({ name }) => name.length))
   return `npm test -- [--all-nodes] [SUITE …] [-- ARGUMENT …]
 
-Installs and builds missing parts, and runs the named suites, or all of these:
+Installs and builds missing parts, and runs the named suites; without a name all of them but release:
 
 ${suites.map(({ name, covers }) => `  ${name.padEnd(width)}  ${covers}`).join('\n')}
 
@@ -306,8 +323,8 @@ function choose(names, allNodes) {
       `no suite ${unknown.join(', ')}; there are ${suites.map(({ name }) => name).join(', ')}`,
     )
   }
-  const usual = (/** @type {Suite} */ { node }) =>
-    node === undefined || allNodes || outermostNodes.includes(node)
+  const usual = (/** @type {Suite} */ { node, onRequest = false }) =>
+    !onRequest && (node === undefined || allNodes || outermostNodes.includes(node))
   return suites.filter((suite) => (names.length > 0 ? names.includes(suite.name) : usual(suite)))
 }
 

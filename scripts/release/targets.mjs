@@ -1,8 +1,9 @@
 // The platforms that faithd is built for, and how each build differs from the others.
 
+/** @typedef {'linux-x64-gnu' | 'linux-x64-musl' | 'linux-arm64-gnu' | 'linux-arm64-musl'} Platform */
 /**
  * @typedef {object} Target
- * @property {string} platform as npm's packages and the addon's file name it
+ * @property {Platform} platform as npm's packages and the addon's file name it
  * @property {string} triple as rustc names it
  * @property {string} [glibc] the oldest glibc that the addon must load on; none for musl
  * @property {'x64' | 'arm64'} cpu as npm names it

@@ -1,0 +1,66 @@
+// Cargo with the compiler and the linker of the release tools, and with nothing of the machine's own Rust.
+import { delimiter } from 'node:path'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+import { root } from '../steps.mjs'
+import { toolPath } from './tools.mjs'
+
+const rust = toolPath('rust', 'root/usr')
+export const cargo = join(rust, 'bin/cargo')
+export const zigbuild = toolPath('zig', 'python/cargo_zigbuild-0.24.1.data/scripts/cargo-zigbuild')
+/** Builds Rust's standard library from its sources; Debian's package has it for the machine's own platform alone. */
+export const ownStd = ['-Zbuild-std=std,panic_unwind']
+
+/**
+ * The environment of cargo.
+ *
+ * @param {string} targetFolder where it builds
+ * @returns {NodeJS.ProcessEnv}
+ */
+export function cargoEnvironment(targetFolder) {
+  return {
+    CARGO: cargo,
+    RUSTC: join(rust, 'bin/rustc'),
+    PATH: [join(rust, 'bin'), process.env['PATH']].join(delimiter),
+    LD_LIBRARY_PATH: join(rust, 'lib/x86_64-linux-gnu'),
+    // The standard library is built by means that stable compilers keep for nightly ones.
+    RUSTC_BOOTSTRAP: '1',
+    RUSTUP_TOOLCHAIN: undefined,
+    RUSTFLAGS: undefined,
+    RUSTC_WRAPPER: undefined,
+    CARGO_BUILD_TARGET: undefined,
+    CARGO_INCREMENTAL: '0',
+    CARGO_TARGET_DIR: targetFolder,
+    CARGO_ZIGBUILD_ZIG_PATH: toolPath('zig', 'python/ziglang/zig'),
+    CARGO_ZIGBUILD_CACHE_DIR: join(targetFolder, 'zigbuild'),
+    ZIG_GLOBAL_CACHE_DIR: join(targetFolder, 'zig'),
+    ZIG_LOCAL_CACHE_DIR: join(targetFolder, 'zig'),
+  }
+}
+
+/** What the compiler writes instead of this machine's folders, so that each machine gives the same bytes. */
+export function samePaths() {
+  const home = process.env['CARGO_HOME'] ?? join(homedir(), '.cargo')
+  return [
+    `--remap-path-prefix=${root.replace(/\/$/, '')}=/faithd`,
+    `--remap-path-prefix=${rust}=/rust`,
+    `--remap-path-prefix=${home}=/cargo`,
+  ]
+}
+
+/**
+ * The command that checks that everything compiles for a platform; it needs no linker.
+ *
+ * @param {string} triple
+ * @returns {[string, ...string[]]}
+ */
+export function checkCommand(triple) {
+  const environment = Object.entries(cargoEnvironment(join(root, 'target/release-check')))
+  const removed = environment.flatMap(([name, value]) => (value === undefined ? ['-u', name] : []))
+  const added = environment.flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${value}`],
+  )
+  const check = ['check', '--workspace', '--locked', '--target', triple, ...ownStd]
+  return ['env', ...removed, ...added, cargo, ...check]
+}
