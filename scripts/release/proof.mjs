@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url'
 import { Failure, root, step } from '../steps.mjs'
 import { emptied } from './packages.mjs'
 import { Registry, dependencies } from './registry.mjs'
-import { toolPath } from './tools.mjs'
+import { libraryPath, toolPath } from './tools.mjs'
 
 /** @typedef {import('./targets.mjs').Target} Target */
 /** @typedef {{ node: string, libc: string, relayed: number, steering: string, shortcut: boolean }} Proof */
@@ -93,7 +93,7 @@ export async function proveInMachine(target, project) {
   chmodSync(join(folder, 'init'), 0o755)
   const image = `${folder}.cpio`
   const tools = toolPath('emulator', 'root')
-  const env = { LD_LIBRARY_PATH: `${tools}/usr/lib/x86_64-linux-gnu` }
+  const env = { LD_LIBRARY_PATH: libraryPath('emulator') }
   const list = `cd "$0" && find . | "$1" -o -H newc --quiet > "$2"`
   await step(`file system of ${platform}`, 'sh', ['-c', list, folder, `${tools}/bin/cpio`, image])
   const kernel = readdirSync(toolPath('guest', 'arm64/boot')).find((name) =>

@@ -4,7 +4,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 import { root } from '../steps.mjs'
-import { toolPath } from './tools.mjs'
+import { libraryPath, toolPath } from './tools.mjs'
 
 const rust = toolPath('rust', 'root/usr')
 export const cargo = join(rust, 'bin/cargo')
@@ -23,7 +23,7 @@ export function cargoEnvironment(targetFolder) {
     CARGO: cargo,
     RUSTC: join(rust, 'bin/rustc'),
     PATH: [join(rust, 'bin'), process.env['PATH']].join(delimiter),
-    LD_LIBRARY_PATH: join(rust, 'lib/x86_64-linux-gnu'),
+    LD_LIBRARY_PATH: libraryPath('rust'),
     // The standard library is built by means that stable compilers keep for nightly ones.
     RUSTC_BOOTSTRAP: '1',
     RUSTUP_TOOLCHAIN: undefined,

