@@ -138,9 +138,9 @@ export interface FaithInterfaceStats {
   /** SYNs answered at once, because `maxHeld` SYNs were held. */
   synsBeyondHold: number
   /**
-   * SYNs not held, because `maxHeldPerClient` SYNs of their client were held, or `maxRatePerClient` had been held
-   * within a second. They were answered at once, or dropped as `hold` while the `route` of their relay kept the others
-   * waiting.
+   * SYNs not held, because `maxHeldPerClient` SYNs of their client were held, or they came faster than
+   * `maxRatePerClient`. They were answered at once, or dropped as `hold` while the `route` of their relay kept the
+   * others waiting.
    */
   synsBeyondClientHold: number
   /** Packets dropped, by reason. Reasons that have not occurred are 0. */

@@ -24,7 +24,8 @@ pub struct ClientLimits {
     pub prefix_length: u8,
     /// Accepted connections at a time; `None`, the default, is no limit.
     pub max_sessions: Option<u32>,
-    /// Connections accepted per second, so many at once too; `None`, the default, is no limit.
+    /// Connections accepted per second: so many at once, and after that one more each equal part of a second; `None`, the
+    /// default, is no limit.
     pub per_second: Option<u32>,
 }
 
@@ -153,7 +154,7 @@ pub(crate) enum Full {
     Relay,
     /// The client has as many sessions as it may have.
     Sessions,
-    /// The client has begun as many sessions lately as it may in a second.
+    /// The client begins sessions faster than it may: its allowance, which refills bit by bit, is used up.
     Rate,
 }
 

@@ -20,7 +20,8 @@ pub struct HoldLimits {
     pub total: u32,
     /// The most SYNs of one client held at a time; default 256.
     pub per_client: u32,
-    /// The most SYNs of one client held per second; `None`, the default, means no limit.
+    /// SYNs of one client that may be held per second: this many at once, then one more each equal part of a second.
+    /// `None`, the default, means no limit.
     pub per_second: Option<u32>,
     /// The number of address bits that identify one client, 0 to 128; default 64, a common network of one subscriber.
     pub client_prefix_length: u8,
