@@ -31,7 +31,7 @@ export {
 } from './lib/attach.js'
 export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics.js'
 export type { FaithDropReason, FaithDrops } from './lib/drops.js'
-export type { FaithDestination, FaithEndpoint, FaithSessionDestination } from './lib/endpoint.js'
+export type { FaithDestination, FaithEndpoint } from './lib/endpoint.js'
 export type { FaithResource, FaithShortage } from './lib/exhausted.js'
 export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
 export {

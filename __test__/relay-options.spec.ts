@@ -72,7 +72,10 @@ const taken: [options: object, settings: object][] = [
   [{ clientPrefixLength: 0 }, { clientPrefixLength: 0 }],
   [{ proxyProtocol: 1 }, { proxyProtocol: 1 }],
   [{ proxyProtocol: 2 }, { proxyProtocol: 2 }],
-  [{ localAddresses: ['192.0.2.1', '192.0.2.2'] }, { localAddresses: ['192.0.2.1', '192.0.2.2'] }],
+  [
+    { localAddresses: ['192.0.2.1', '2001:db8::2'] },
+    { localAddresses: ['192.0.2.1', '2001:db8::2'] },
+  ],
   [
     { privilegedLocalPort: true, copyDscp: true },
     { privilegedLocalPort: true, copyDscp: true },
@@ -115,10 +118,12 @@ const refused: [options: object, complaint: RegExp][] = [
   [{ clientPrefixLength: 129 }, /`clientPrefixLength` must be an integer from 0 to 128, got 129/],
   [{ proxyProtocol: 3 }, /`proxyProtocol` must be 1 or 2, got 3/],
   [{ proxyProtocol: '2' }, /`proxyProtocol` must be 1 or 2, got '2'/],
+  [{ localAddresses: ['::ffff:192.0.2.1'] }, /`localAddresses` .* \(write 192\.0\.2\.1\)/],
+  [{ localAddresses: ['gateway'] }, /`localAddresses` must be an IPv4 or IPv6 address/],
   [{ localAddresses: '192.0.2.1' }, /`localAddresses` must be an array, got '192\.0\.2\.1'/],
   [
-    { localAddresses: ['2001:db8::1'] },
-    /`localAddresses` must be an array of IPv4 addresses, got '2001:db8::1'/,
+    { localAddresses: ['fe80::1%eth0'] },
+    /`localAddresses` must be an address without a scope \(%\), got 'fe80::1%eth0'/,
   ],
   [{ privilegedLocalPort: 1 }, /`privilegedLocalPort`/],
   [{ copyDscp: 'yes' }, /`copyDscp`/],

@@ -402,6 +402,14 @@ const verdicts: [answer: object | undefined, verdict: NativeVerdict][] = [
     { host: '192.0.2.1', port: 65_535, localAddress: '192.0.2.2', proxyProtocol: 2 },
   ],
   [
+    { host: '2001:db8::1', port: 80, localAddress: '2001:db8::2' },
+    { host: '2001:db8::1', port: 80, localAddress: '2001:db8::2' },
+  ],
+  [
+    { host: '64:ff9b::192.0.2.1', port: 80, allowAny: true },
+    { host: '64:ff9b::192.0.2.1', port: 80, allowAny: true },
+  ],
+  [
     { host: '192.0.2.1', port: 80, allowAny: true },
     { host: '192.0.2.1', port: 80, allowAny: true },
   ],
@@ -435,11 +443,43 @@ const malformed: [answer: unknown, complaint: RegExp][] = [
   [{ host: '192.0.2.1', port: 0 }, /`port`/],
   [{ host: '192.0.2.1', port: '80' }, /`port` .* got '80'/],
   [{ host: '', port: 80 }, /`host`/],
-  [{ host: '2001:db8::1', port: 80 }, /`host` must be an IPv4 address or a host name/],
+  [
+    { host: 'fe80::1%eth0', port: 80 },
+    /`host` must be an address without a scope \(%\), got 'fe80::1%eth0'/,
+  ],
+  [
+    { host: '::ffff:1.2.3.4', port: 80 },
+    /`host` must be an IPv4 address in its own form \(write 1\.2\.3\.4\), got '::ffff:1\.2\.3\.4'/,
+  ],
+  [{ host: '0:0:0:0:0:FFFF:102:304', port: 80 }, /\(write 1\.2\.3\.4\)/],
+  [{ host: '[2001:db8::1]', port: 80 }, /`host` must be an address without brackets/],
+  [{ host: '2001:db8:::1', port: 80 }, /`host` must be an IPv4 or IPv6 address, got/],
+  [
+    { host: '192.0.2.256', port: 80 },
+    /`host` must be an IPv4 or IPv6 address, got '192\.0\.2\.256'/,
+  ],
+  [{ host: '192.0.2', port: 80 }, /`host` must be an IPv4 or IPv6 address/],
   [
     { host: '192.0.2.1', port: 80, localAddress: '::1' },
-    /`localAddress` must be an IPv4 address, got '::1'/,
+    /`localAddress` must be an IPv4 address as `host` '192\.0\.2\.1' is, got '::1'/,
   ],
+  [
+    { host: '2001:db8::1', port: 80, localAddress: '192.0.2.2' },
+    /`localAddress` must be an IPv6 address as `host` '2001:db8::1' is, got '192\.0\.2\.2'/,
+  ],
+  [
+    { host: 'localhost', port: 80, localAddress: '2001:db8::2' },
+    /`localAddress` must be an IPv4 address as the first address of `host` 'localhost' is/,
+  ],
+  [
+    { proceed: true, localAddress: '2001:db8::2' },
+    /`localAddress` must be an IPv4 address as the server that the dialled address means is/,
+  ],
+  [
+    { host: '2001:db8::1', port: 80, localAddress: 'fe80::1%eth0' },
+    /`localAddress` must be an address without a scope/,
+  ],
+  [{ host: '2001:db8::1', port: 80, localAddress: 7 }, /`localAddress` must be an IPv4 or IPv6/],
   [{ host: '192.0.2.1', port: 80, proxyProtocol: 3 }, /`proxyProtocol` must be 1 or 2, got 3/],
   [
     { host: '192.0.2.1', port: 80, prot: 1 },

@@ -42,24 +42,25 @@ const idle: NativeRelayStats = {
 const line = (server: object): string => sessionLine(toSession({ ...record, ...server }))
 
 test('a session names its server by address and port', (t) => {
-  t.deepEqual(toSession({ ...record, ipv4: '198.51.100.2', ipv4Port: 8080 }).destination, {
-    address: '64:ff9b::c633:6402',
-    port: 80,
-    ipv4: '198.51.100.2',
-    ipv4Port: 8080,
-  })
+  for (const address of ['198.51.100.2', '2001:db8:3::2']) {
+    const { server, destination } = toSession({ ...record, server: address, serverPort: 8080 })
+    t.deepEqual(server, { address, port: 8080 })
+    t.deepEqual(destination, { address: '64:ff9b::c633:6402', port: 80 })
+  }
 })
 
 test('a session whose address maps to no server names none', (t) => {
-  t.deepEqual(toSession(record).destination, { address: '64:ff9b::c633:6402', port: 80 })
+  t.false('server' in toSession(record))
 })
 
 test('the log names the server’s port only if it differs', (t) => {
   const rest = ': 12 bytes up, 17 down in 1.500 s, closed'
   const ends = '[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80'
   t.is(line({}), `${ends}${rest}`)
-  t.is(line({ ipv4: '198.51.100.2', ipv4Port: 80 }), `${ends} (198.51.100.2)${rest}`)
-  t.is(line({ ipv4: '198.51.100.2', ipv4Port: 8080 }), `${ends} (198.51.100.2:8080)${rest}`)
+  t.is(line({ server: '198.51.100.2', serverPort: 80 }), `${ends} (198.51.100.2)${rest}`)
+  t.is(line({ server: '198.51.100.2', serverPort: 8080 }), `${ends} (198.51.100.2:8080)${rest}`)
+  t.is(line({ server: '2001:db8:3::2', serverPort: 80 }), `${ends} (2001:db8:3::2)${rest}`)
+  t.is(line({ server: '2001:db8:3::2', serverPort: 81 }), `${ends} ([2001:db8:3::2]:81)${rest}`)
 })
 
 for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as const) {
@@ -76,8 +77,8 @@ const { bytesUp: _up, bytesDown: _down, ...began } = record
 const attempt = (facts: Partial<NativeRefusal>): NativeRefusal => ({
   ...began,
   durationMs: 3,
-  ipv4: '198.51.100.2',
-  ipv4Port: 80,
+  server: '198.51.100.2',
+  serverPort: 80,
   reason: 'error',
   ...facts,
 })

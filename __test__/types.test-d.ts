@@ -38,7 +38,7 @@ import {
   type FaithRouteSocket,
   type FaithRouteVerdict,
   type FaithSession,
-  type FaithSessionDestination,
+  type FaithDestination,
   type FaithSessionEndReason,
   type FaithSessionStats,
   type FaithShortage,
@@ -93,12 +93,31 @@ export function routeAnswers(verdict: FaithRouteVerdict): void {
   else same<typeof verdict, FaithRouteServer>(true)
 }
 
+export function records(): void {
+  relay.on('session', ({ destination, server }) => {
+    same<typeof destination, FaithEndpoint>(true)
+    same<typeof server, FaithEndpoint | undefined>(true)
+    // @ts-expect-error the server has its own place
+    take(destination.ipv4)
+  })
+  relay.on('refused', ({ server }) => same<typeof server, FaithEndpoint | undefined>(true))
+}
+
+export async function live(): Promise<void> {
+  for await (const { destination, server } of relay.sessions()) {
+    same<typeof destination, FaithEndpoint>(true)
+    same<typeof server, FaithEndpoint | undefined>(true)
+  }
+}
+
 export async function routes(): Promise<void> {
+  const server: FaithRouteServer = { host: '2001:db8::1', port: 80, localAddress: '2001:db8::2' }
+  await faith.relay({ port: 80, localAddresses: ['192.0.2.1', '2001:db8::2'], route: () => server })
   await faith.relay({
     port: 80,
     route: ({ client, destination }) => {
       same<typeof client, FaithEndpoint>(true)
-      same<typeof destination, FaithSessionDestination>(true)
+      same<typeof destination, FaithDestination>(true)
       same<typeof destination.ipv4, string | undefined>(true)
       return destination.ipv4 === undefined ? undefined : { host: destination.ipv4, port: 80 }
     },

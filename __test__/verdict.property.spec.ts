@@ -1,8 +1,10 @@
 /** A route's answer is a valid verdict, or gives an error of the library that names the fault. */
+import { isIP } from 'node:net'
 import * as fc from 'fast-check'
 import test from 'ava'
 import { FaithError } from '../index.js'
 import type { NativeVerdict } from '../lib/native.js'
+import { insteadOf } from '../lib/ip.js'
 import { readVerdict } from '../lib/route.js'
 import { cases } from './fixtures/cases.js'
 
@@ -51,6 +53,11 @@ const nearly = fc.record(
   { requiredKeys: [] },
 )
 
+/** Makes IPv6 addresses that do not stand for an IPv4 one. */
+function ipV6() {
+  return fc.ipV6().filter((address) => insteadOf(address) === undefined)
+}
+
 /** Any value but a string: a string would be looked up as a name. */
 function nothingToResolve() {
   return anything.filter((one) => typeof one !== 'string')
@@ -77,7 +84,8 @@ function isVerdict(verdict: NativeVerdict): boolean {
   if (host === undefined) return /^(localAddress)? ?(proxyProtocol)?$/.test(names)
   return (
     /^(allowAny)? ?(localAddress)? ?(proxyProtocol)?$/.test(names) &&
-    /^\d+\.\d+\.\d+\.\d+$/.test(host) &&
+    isIP(host) !== 0 &&
+    (verdict.localAddress === undefined || isIP(verdict.localAddress) === isIP(host)) &&
     Number.isInteger(to) &&
     to > 0 &&
     to < 65_536
@@ -120,16 +128,18 @@ test('a legal verdict is read unchanged', async (t) => {
     maxBytes: fc.maxSafeNat().filter((bytes) => bytes > 0),
     tag: fc.string({ maxLength: 64 }),
   }
-  const server = fc.record(
-    { host: fc.ipV4(), port, allowAny: fc.constant(true), ...options },
-    { requiredKeys: ['host', 'port'] },
+  const servers = [fc.ipV4(), ipV6()].map((host) =>
+    fc.record(
+      { host, port, allowAny: fc.constant(true), ...options, localAddress: host },
+      { requiredKeys: ['host', 'port'] },
+    ),
   )
   const proceed = fc.record(
     { proceed: fc.constant(true), ...options },
     { requiredKeys: ['proceed'] },
   )
   const legal = fc.oneof(
-    server,
+    ...servers,
     proceed,
     fc.constantFrom(...REJECTS).map((reject) => ({ reject })),
     fc.constant({ socket: true }),

@@ -1,4 +1,5 @@
 /** Formats sessions, refusals and their sums, each as one line of the log. */
+import { isIPv6 } from 'node:net'
 import type { FaithEndpoint } from '../lib/endpoint.js'
 import type { FaithInterfaceStats } from '../lib/interface.js'
 import type { FaithCause, FaithRefusal } from '../lib/refusal.js'
@@ -74,9 +75,9 @@ function whyNot({ reason, cause, code }: FaithRefusal): string {
 }
 
 /** Names the client, the dialled address and the server. */
-function endsOf({ client, destination }: FaithSession | FaithRefusal): string {
-  const server = destination.ipv4 === undefined ? '' : ` (${serverOf(destination)})`
-  return `${endpoint(client)} to ${endpoint(destination)}${server}`
+function endsOf({ client, destination, server }: FaithSession | FaithRefusal): string {
+  const where = server === undefined ? '' : ` (${serverOf(server, destination.port)})`
+  return `${endpoint(client)} to ${endpoint(destination)}${where}`
 }
 
 function seconds(milliseconds: number): string {
@@ -106,8 +107,9 @@ function noun(number: number, one: string): string {
 }
 
 /** Names the server, with its port if the client dialled another. */
-function serverOf({ port, ipv4, ipv4Port = port }: FaithSession['destination']): string {
-  return ipv4Port === port ? `${ipv4}` : `${ipv4}:${ipv4Port}`
+function serverOf(server: FaithEndpoint, dialled: number): string {
+  if (server.port === dialled) return server.address
+  return isIPv6(server.address) ? endpoint(server) : `${server.address}:${server.port}`
 }
 
 function endpoint({ address, port }: FaithEndpoint): string {

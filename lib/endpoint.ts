@@ -13,21 +13,13 @@ export interface FaithEndpoint {
 }
 
 /**
- * The destination that the client dialled.
+ * The destination that the client dialled, and the IPv4 server that it maps to.
  *
  * @group Listener and sockets
  */
 export interface FaithDestination extends FaithEndpoint {
   /** The IPv4 address that `mappings` or `mapping` find for `address`; absent if they find none. */
   ipv4?: string
-}
-
-/**
- * The destination that a client dialled, and the server that it maps to.
- *
- * @group Listener and sockets
- */
-export interface FaithSessionDestination extends FaithDestination {
-  /** The server's port. An explicit mapping or `route` may make it differ from `port`. */
+  /** The port of that server. An explicit mapping may make it differ from `port`. */
   ipv4Port?: number
 }

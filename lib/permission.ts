@@ -1,7 +1,7 @@
 /** What an access list, or a relay, would decide about a connection that has not been made. */
 import { isIPv4, isIPv6 } from 'node:net'
 import { type AccessList, accessListText, LIST } from './access-list.js'
-import type { FaithEndpoint, FaithSessionDestination } from './endpoint.js'
+import type { FaithEndpoint, FaithDestination } from './endpoint.js'
 import { FaithError } from './errors.js'
 import { unwrap } from './failure.js'
 import { type NativePermission, native } from './native.js'
@@ -18,9 +18,10 @@ export interface FaithAccessQuestion {
   client: string | FaithEndpoint
   /**
    * The destination, with its port: an IPv4 address; or an IPv6 address inside a prefix. A relay finds by its mappings what
-   * the IPv6 address means; {@link matchAccessList} takes `ipv4` and `ipv4Port`, which are there in what this package gives.
+   * the IPv6 address means; {@link matchAccessList} takes `ipv4` and `ipv4Port`, which connections of a route and sockets have.
+   * The `server` of a record, where it is IPv4, is a destination too.
    */
-  destination: FaithSessionDestination
+  destination: FaithDestination
   /** Ignored. */
   id?: number
 }
@@ -83,7 +84,7 @@ const MATCH: OptionNames<FaithMatchOptions> = { allowLoopback: true, file: true 
 /** A question, checked. */
 interface Ends {
   client: string
-  destination: FaithSessionDestination
+  destination: FaithDestination
 }
 
 /**
@@ -143,7 +144,7 @@ export function readQuestion(call: string, question: unknown): Ends {
     read.unchecked('destination'),
   )
   const port = { min: 1, max: 65_535 }
-  const destination: FaithSessionDestination = {
+  const destination: FaithDestination = {
     address: readAddress(to, 'address'),
     port: to.integer('port', port),
   }

@@ -1,8 +1,8 @@
 /** Attempts that came to no session: their client and a server were never joined. */
 import { getSystemErrorName } from 'node:util'
-import type { FaithEndpoint, FaithSessionDestination } from './endpoint.js'
+import type { FaithEndpoint } from './endpoint.js'
 import type { NativeRefusal, NativeRefusalCount } from './native.js'
-import { toDestination } from './session.js'
+import { toServer } from './session.js'
 
 /**
  * Why an attempt came to no session.
@@ -54,13 +54,13 @@ const REASONS = Object.keys(NO_REFUSALS) as readonly FaithRefusalReason[]
  * | `denied` | `denied-by-rule` | a rule of the access list denies it |
  * | | `denied-no-match` | no rule of the access list permits it |
  * | | `special-purpose` | the server's address is no public one, and neither a rule nor `allowAny` opens it |
- * | | `own-address` | the server's address is the router's own, and neither a rule nor `allowAny` opens it |
+ * | | `own-address` | the server's address is the router's own or one that this process captures, and neither a rule nor `allowAny` opens it |
  * | | `loopback` | the server's address is a loopback one, and `allowLoopback` is off |
  * | | `prohibited-by-host` | the host's firewall or routing table prohibits it (`EACCES`, `EPERM`) |
  * | `denied`, `refused`, `unreachable` | `rejected-by-route` | `route` said so |
  * | `limit` | `max-sessions` | the relay has `maxSessions` |
  * | | `max-sessions-per-client` | the client has `maxSessionsPerClient` |
- * | | `max-rate-per-client` | the client has begun `maxRatePerClient` in this second |
+ * | | `max-rate-per-client` | the client begins sessions faster than `maxRatePerClient` |
  * | | `max-undecided` | `maxUndecided` connections wait for `route` |
  * | `unreachable` | `no-mapping` | what was dialled means no IPv4 address |
  * | `error` | `no-source` | the host lacks the local address, or the privilege for its port |
@@ -137,8 +137,10 @@ export interface FaithRefusal {
   id: number
   /** The client. */
   client: FaithEndpoint
-  /** What the client dialled, and the server that was chosen for it, if there was one. */
-  destination: FaithSessionDestination
+  /** What the client dialled. */
+  destination: FaithEndpoint
+  /** The server that the relay tried to connect to, or may not connect to; not there where none was decided. */
+  server?: FaithEndpoint
   /** When the client's SYN came. */
   startedAt: Date
   /** From then to the end, in milliseconds. */
@@ -158,12 +160,14 @@ export function toRefusal(record: NativeRefusal): FaithRefusal {
   const refusal: FaithRefusal = {
     id: record.id,
     client: { address: record.client, port: record.clientPort },
-    destination: toDestination(record),
+    destination: { address: record.destination, port: record.destinationPort },
     startedAt: new Date(record.startedAtMs),
     durationMs: record.durationMs,
     reason: toReason(record.reason),
   }
   const { cause, errno, tag } = record
+  const server = toServer(record)
+  if (server !== undefined) refusal.server = server
   if (cause !== undefined && isCause(cause)) refusal.cause = cause
   if (errno !== undefined) refusal.code = getSystemErrorName(errno)
   if (tag !== undefined) refusal.tag = tag

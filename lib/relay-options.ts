@@ -1,5 +1,4 @@
 /** The options of a relay, read once, at the public edge, into the addon's form. */
-import { isIPv4 } from 'node:net'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener.js'
 import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
@@ -12,6 +11,7 @@ import {
   LASTING_OPTIONS,
   readConnectTimeout,
   readLastingTimeouts,
+  readLocalAddress,
 } from './server.js'
 
 /**
@@ -28,7 +28,10 @@ export interface FaithRelaySettings extends MappingOptions {
 
   /** The permitted clients and destinations. Default: every client, to public addresses. */
   accessList?: AccessList
-  /** `true` lets the access list permit 127.0.0.0/8 and 0.0.0.0, the router's own loopback. Default `false`. */
+  /**
+   * `true` lets the access list permit 127.0.0.0/8 and 0.0.0.0, and a `route` name `::1`: the router's own loopback.
+   * Default `false`.
+   */
   allowLoopback?: boolean
 
   /**
@@ -69,8 +72,10 @@ export interface FaithRelaySettings extends MappingOptions {
   /** Maximum number of sessions of one client at once, counted like `maxSessions`; 0 (default) means no limit. */
   maxSessionsPerClient?: number
   /**
-   * Maximum number of new sessions of one client per second, counted like `maxSessions`; 0 (default) means no limit.
-   * The relay holds at most as many SYNs of the client per second. Further ones are answered at once.
+   * Maximum number of new sessions of one client per second, counted like `maxSessions`; 0 (default) means no limit. A
+   * client that has begun none for a second may begin this many at once. Then the allowance refills one session each
+   * 1/`maxRatePerClient` of a second. The relay holds SYNs of the client at the same rate, and answers further ones at
+   * once.
    */
   maxRatePerClient?: number
   /**
@@ -85,12 +90,13 @@ export interface FaithRelaySettings extends MappingOptions {
    */
   proxyProtocol?: 1 | 2
   /**
-   * IPv4 addresses of this host to connect from, if the access list names none. Default: the routing table chooses.
+   * Addresses of this host to connect from, if the access list names none. The ones of the server's family apply.
+   * Default, and if none is of that family: the routing table chooses.
    *
-   * Each client (a network of `clientPrefixLength` bits) keeps one of them (RFC 6888 REQ-2), also after the relay is
-   * opened anew. If that address has no port left for a server, or the host has lost it, the connection comes from the
-   * next address in the client's own order, and `stats().localAddressFallbacks` counts it. Each address has the ports
-   * of `net.ipv4.ip_local_port_range` for each server, and all clients share them.
+   * Each client (a network of `clientPrefixLength` bits) keeps one address of each family (RFC 6888 REQ-2), also after
+   * the relay is opened anew. If that address has no port left for a server, or the host has lost it, the connection
+   * comes from the next address in the client's own order, and `stats().localAddressFallbacks` counts it. Each address
+   * has the ports of `net.ipv4.ip_local_port_range` for each server, and all clients share them.
    */
   localAddresses?: readonly string[]
   /**
@@ -232,7 +238,9 @@ export function readRelayOptions(options: unknown): RelayOptions {
     clientPrefixLength: read.integer('clientPrefixLength', { min: 0, max: 128 }, 64),
     proxyProtocol:
       read.unchecked('proxyProtocol') === undefined ? 0 : read.oneOf('proxyProtocol', [1, 2]),
-    localAddresses: read.list('localAddresses', [], (address) => readLocalAddress(read, address)),
+    localAddresses: read.list('localAddresses', [], (address) =>
+      readLocalAddress(read, 'localAddresses', address),
+    ),
     privilegedLocalPort: read.boolean('privilegedLocalPort', false),
     copyDscp: read.boolean('copyDscp', false),
     routeTimeoutMs,
@@ -246,11 +254,6 @@ export function readRelayOptions(options: unknown): RelayOptions {
 /** Gives the number of connections within the time limit of a route, at 1024 in 5 seconds. */
 function undecidedWithin(routeTimeoutMs: number): number {
   return Math.min(1024 * Math.ceil(routeTimeoutMs / 5000), MOST_UNDECIDED)
-}
-
-function readLocalAddress(read: OptionReader<'localAddresses'>, address: unknown): string {
-  if (typeof address === 'string' && isIPv4(address)) return address
-  throw read.refuse('localAddresses', 'an array of IPv4 addresses', address)
 }
 
 function readRoute(read: OptionReader<'route'>): FaithRoute | undefined {

@@ -110,7 +110,8 @@ export interface FaithRelayEvents {
 }
 
 /**
- * An open relay. It carries each captured connection to the IPv4 server that the dialled address maps to.
+ * An open relay. It carries each captured connection to the IPv4 server that the dialled address maps to, or to the
+ * server that its `route` names.
  *
  * An open relay keeps the process running, unless {@link FaithRelay.unref} is called.
  *
@@ -122,8 +123,8 @@ export interface FaithRelayEvents {
  *   ports: 'all',
  *   accessList: [{ action: 'permit', destination: '198.51.100.0/24' }],
  * })
- * relay.on('session', ({ client, destination, reason }) =>
- *   console.log(`${client.address} to ${destination.ipv4}: ${reason}`),
+ * relay.on('session', ({ client, server, reason }) =>
+ *   console.log(`${client.address} to ${server?.address}: ${reason}`),
  * )
  * ```
  *

@@ -7,7 +7,7 @@
  * relay closes. The addon keeps the same time limit by itself, so that a busy event loop leaves no client hanging; what is answered
  * after it is for nobody. Ours is there so that whoever wrote the route hears of it.
  */
-import type { FaithEndpoint, FaithSessionDestination } from './endpoint.js'
+import type { FaithEndpoint, FaithDestination } from './endpoint.js'
 import { FaithError } from './errors.js'
 import { unwrap } from './failure.js'
 import type { NativeQuestion, NativeRelay, NativeVerdict } from './native.js'
@@ -20,7 +20,6 @@ import {
   resolve,
   SERVER_OPTIONS,
 } from './server.js'
-import { toDestination } from './session.js'
 import { requireSockets } from './socket.js'
 
 /**
@@ -34,7 +33,7 @@ export interface FaithRouteConnection {
   /** The client. */
   client: FaithEndpoint
   /** What the client dialled, and the server that `mappings` and `mapping` find in it, if they find one. */
-  destination: FaithSessionDestination
+  destination: FaithDestination
   /**
    * Aborted when the verdict is not needed any more: the client has gone, `routeTimeoutMs` is over, or the relay closes; its
    * `reason` is an error that says which. It is not aborted once the route has given its verdict.
@@ -49,8 +48,8 @@ export interface FaithRouteConnection {
  */
 export interface FaithRouteOptions {
   /**
-   * The IPv4 address of this host that the connection comes from. Default: the one that the deciding rule of the access list
-   * names, where the rules decide, or else one of the relay's `localAddresses`.
+   * The address of this host that the connection comes from, of the server's family: IPv4 with `proceed`. Default: the one
+   * that the deciding rule of the access list names, where the rules decide, or else one of the relay's `localAddresses`.
    */
   localAddress?: string
   /** The version of the PROXY protocol in which the server is told of the client. Default: as the relay's. */
@@ -71,7 +70,7 @@ export interface FaithRouteOptions {
 }
 
 /**
- * A connection goes where the address says, as mappings, access list and limits of the relay decide: the same as
+ * A connection goes to the IPv4 server that the address means, as mappings, access list and limits of the relay decide: the same as
  * `undefined`, but with options.
  *
  * @group Relay and route
@@ -94,12 +93,17 @@ export interface FaithRouteProceed extends FaithRouteOptions {
  * address without `allowLoopback` (`loopback`), unless a rule of the access list opens it to that client, or `allowAny` is
  * `true`.
  *
+ * The same holds for IPv6 servers, which no rule can open: special-purpose blocks are those that IANA's registry does not
+ * call globally reachable, and multicast; `::1` and `::` are loopback addresses. An address inside a prefix that this
+ * process captures counts as one of this host, because the connection would come back. An address that stands for an IPv4
+ * one, in `64:ff9b::/96` or `2002::/16`, is judged by that one too, and rules open it as they open that one.
+ *
  * @group Relay and route
  */
 export interface FaithRouteServer extends FaithRouteOptions {
   /**
-   * The server: an IPv4 address, or a host name, whose first IPv4 address is taken. Names are looked up as
-   * `dns.lookup` does, within `routeTimeoutMs`.
+   * The server: an IPv4 address; an IPv6 address without scope or brackets, and not an IPv4-mapped one; or a host name,
+   * whose first IPv4 address is taken. Names are looked up as `dns.lookup` does, within `routeTimeoutMs`.
    */
   host: string
   /** Its port, 1 to 65535. */
@@ -316,7 +320,7 @@ export class Router {
 class Undecided implements FaithRouteConnection {
   readonly id: number
   readonly client: FaithEndpoint
-  readonly destination: FaithSessionDestination
+  readonly destination: FaithDestination
   /** Made when a route asks for it: most do not, and it costs as much as all the rest. */
   #controller: AbortController | undefined
   #reason: Error | undefined
@@ -324,7 +328,10 @@ class Undecided implements FaithRouteConnection {
   constructor(question: NativeQuestion) {
     this.id = question.id
     this.client = { address: question.client, port: question.clientPort }
-    this.destination = toDestination(question)
+    this.destination = { address: question.destination, port: question.destinationPort }
+    const { ipv4, ipv4Port } = question
+    if (ipv4 !== undefined) this.destination.ipv4 = ipv4
+    if (ipv4Port !== undefined) this.destination.ipv4Port = ipv4Port
   }
 
   get signal(): AbortSignal {
@@ -365,7 +372,8 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
   if (read.unchecked('proceed') !== undefined) {
     requireTrue(read, 'proceed')
     read.alone('proceed', ...OPTIONS)
-    return { ...readOutgoing(read), ...readLimits(read), ...readTag(read) }
+    const outgoing = readOutgoing(read, 4, 'the server that the dialled address means')
+    return { ...outgoing, ...readLimits(read), ...readTag(read) }
   }
 
   const server = readServer(read)

@@ -1,6 +1,7 @@
 /** Servers that connections are sent to by whoever uses the library: how they are named, and how long they may take. */
 import { lookup } from 'node:dns/promises'
-import { isIP, isIPv4, isIPv6 } from 'node:net'
+import { isIP } from 'node:net'
+import { type Family, familyOf, insteadOf } from './ip.js'
 import { MOST, type OptionNames, type OptionReader } from './option-reader.js'
 
 /** How a server is connected to, checked. */
@@ -36,10 +37,17 @@ export const IDLE_MS = { min: 0, max: MOST }
 /** The kernel takes 32767 seconds at most for the half of it that goes by before the first probe (tcp(7)). */
 const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
 
-export function readOutgoing(read: OptionReader<keyof Outgoing>): Outgoing {
-  const localAddress = read.unchecked('localAddress')
-  if (localAddress !== undefined && !(typeof localAddress === 'string' && isIPv4(localAddress))) {
-    throw read.refuse('localAddress', 'an IPv4 address', localAddress)
+/** Reads how a server is connected to. `family` is that of its address, and `whose` says in a message where it is from. */
+export function readOutgoing(
+  read: OptionReader<keyof Outgoing>,
+  family: Family,
+  whose: string,
+): Outgoing {
+  const given = read.unchecked('localAddress')
+  const localAddress =
+    given === undefined ? undefined : readLocalAddress(read, 'localAddress', given)
+  if (localAddress !== undefined && familyOf(localAddress) !== family) {
+    throw read.refuse('localAddress', `an IPv${family} address as ${whose} is`, localAddress)
   }
   const proxyProtocol =
     read.unchecked('proxyProtocol') === undefined ? undefined : read.oneOf('proxyProtocol', [1, 2])
@@ -49,23 +57,34 @@ export function readOutgoing(read: OptionReader<keyof Outgoing>): Outgoing {
   }
 }
 
+/** Checks an address of this host that option `name` has. */
+export function readLocalAddress<Name extends string>(
+  read: OptionReader<Name>,
+  name: Name,
+  address: unknown,
+): string {
+  const flaw = typeof address === 'string' ? insteadOf(address) : undefined
+  if (typeof address === 'string' && flaw === undefined && isIP(address) !== 0) return address
+  throw read.refuse(name, flaw ?? 'an IPv4 or IPv6 address', address)
+}
+
 export function readServer(read: OptionReader<keyof NamedServer>): NamedServer {
   const host = read.string('host')
   const port = read.integer('port', { min: 1, max: 65_535 })
-  if (host === '' || isIPv6(host)) {
-    throw read.refuse('host', 'an IPv4 address or a host name', host)
-  }
+  const flaw = host === '' ? 'an IPv4 address, an IPv6 address or a host name' : insteadOf(host)
+  if (flaw !== undefined) throw read.refuse('host', flaw, host)
+  const whose = isIP(host) === 0 ? `the first address of \`host\` '${host}'` : `\`host\` '${host}'`
   return {
     host,
     port,
     ...(read.boolean('allowAny', false) ? { allowAny: true } : {}),
-    ...readOutgoing(read),
+    ...readOutgoing(read, familyOf(host), whose),
   }
 }
 
 /** The same server with its address for its name. */
 export async function resolve<T extends NamedServer>(server: T): Promise<T> {
-  if (isIP(server.host) === 4) return server
+  if (isIP(server.host) !== 0) return server
   return { ...server, host: (await lookup(server.host, { family: 4 })).address }
 }
 

@@ -1,8 +1,7 @@
 /** Sessions of a relay: a client and a server that were joined. */
-import type { FaithEndpoint, FaithSessionDestination } from './endpoint.js'
+import type { FaithEndpoint } from './endpoint.js'
 import type {
   NativeLiveSession,
-  NativeQuestion,
   NativeRefusal,
   NativeSession,
   NativeSessionStats,
@@ -59,8 +58,10 @@ export interface FaithSession {
   id: number
   /** The client. */
   client: FaithEndpoint
-  /** What the client dialled, and the server that was connected for it. */
-  destination: FaithSessionDestination
+  /** What the client dialled. */
+  destination: FaithEndpoint
+  /** The server that the relay connected to, with an IPv4 or an IPv6 address. */
+  server?: FaithEndpoint
   /** Bytes carried from the client to the server. */
   bytesUp: number
   /** Bytes carried from the server to the client. */
@@ -108,7 +109,7 @@ export function toSession(record: NativeSession): FaithSession {
   const session: FaithSession = {
     id: record.id,
     client: { address: record.client, port: record.clientPort },
-    destination: toDestination(record),
+    destination: { address: record.destination, port: record.destinationPort },
     bytesUp: record.bytesUp,
     bytesDown: record.bytesDown,
     startedAt: new Date(record.startedAtMs),
@@ -116,16 +117,20 @@ export function toSession(record: NativeSession): FaithSession {
     reason: toSessionEndReason(record.reason),
   }
   const { tag } = record
+  const server = toServer(record)
+  if (server !== undefined) session.server = server
   if (tag !== undefined) session.tag = tag
   return session
 }
 
 /** @internal A session that goes on, in the public shape. */
 export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
+  const server = toServer(session)
   return {
     id: session.id,
     client: { address: session.client, port: session.clientPort },
-    destination: toDestination(session),
+    destination: { address: session.destination, port: session.destinationPort },
+    ...(server === undefined ? {} : { server }),
     bytesUp: session.bytesUp,
     bytesDown: session.bytesDown,
     startedAt: new Date(session.startedAtMs),
@@ -134,16 +139,13 @@ export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
   }
 }
 
-/** @internal What was dialled, and the server it means. */
-export function toDestination(
-  record: NativeLiveSession | NativeQuestion | NativeRefusal | NativeSession,
-): FaithSessionDestination {
-  return {
-    address: record.destination,
-    port: record.destinationPort,
-    ...(record.ipv4 === undefined ? {} : { ipv4: record.ipv4 }),
-    ...(record.ipv4Port === undefined ? {} : { ipv4Port: record.ipv4Port }),
-  }
+/** @internal The server of a session or an attempt, if one was decided. */
+export function toServer({
+  server,
+  serverPort,
+}: NativeLiveSession | NativeRefusal | NativeSession): FaithEndpoint | undefined {
+  if (server === undefined || serverPort === undefined) return undefined
+  return { address: server, port: serverPort }
 }
 
 /** @internal How a session ended, as the addon says it. */

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs'
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { DuplexOptions } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import type { FaithSessionDestination } from './endpoint.js'
+import type { FaithDestination } from './endpoint.js'
 import { FaithError, INSIDE, requireInside } from './errors.js'
 import {
   adoptsDescriptors,
@@ -25,7 +25,7 @@ import {
  *
  * @group Listener and sockets
  */
-export interface FaithSocketDestination extends FaithSessionDestination {
+export interface FaithSocketDestination extends FaithDestination {
   /** The faith prefix that contains the address: `64:ff9b::/96`. */
   prefix: string
   /** The name of the faith interface: `faith0`. */

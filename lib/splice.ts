@@ -42,12 +42,16 @@ export interface FaithSpliceOptions {
 
 /**
  * The server a socket is spliced to, and how. The program has decided, so no access list is asked. A special-purpose address,
- * an address of this host and a loopback address are denied with `ERR_FAITH_DENIED`, unless `allowAny` is `true`.
+ * an address of this host and a loopback address are denied with `ERR_FAITH_DENIED`, unless `allowAny` is `true`:
+ * {@link FaithRouteServer} says which addresses these are.
  *
  * @group Listener and sockets
  */
 export interface FaithSpliceServer extends FaithSpliceOptions {
-  /** An IPv4 address, or a host name, whose first IPv4 address is taken, looked up as `dns.lookup` does. */
+  /**
+   * An IPv4 address; an IPv6 address without scope or brackets, and not an IPv4-mapped one; or a host name, whose first IPv4
+   * address is taken, looked up as `dns.lookup` does.
+   */
   host: string
   /** Its port, 1 to 65535. */
   port: number
@@ -56,7 +60,10 @@ export interface FaithSpliceServer extends FaithSpliceOptions {
    * one. Set it where clients cannot choose `host`. Default `false`.
    */
   allowAny?: boolean
-  /** The IPv4 address of this host that the connection comes from. Default: what the routing table chooses. */
+  /**
+   * The address of this host that the connection comes from, of the same family as `host`. Default: what the routing table
+   * chooses.
+   */
   localAddress?: string
   /**
    * The version of the PROXY protocol in which the server is told the client's IPv6 address and the one it dialled.

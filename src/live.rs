@@ -1,5 +1,6 @@
 //! The sessions of a relay that go on.
 
+use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use faith_relay::{LiveSession, Relay};
@@ -20,10 +21,10 @@ pub struct NativeLiveSession {
     pub destination: String,
     /// What the client dialled.
     pub destination_port: u16,
-    /// The server.
-    pub ipv4: Option<String>,
+    /// The server, where there was one.
+    pub server: Option<String>,
     /// The server's port.
-    pub ipv4_port: Option<u16>,
+    pub server_port: Option<u16>,
     /// From client to server, so far.
     pub bytes_up: f64,
     /// From server to client, so far.
@@ -57,8 +58,8 @@ pub(crate) fn list(relay: &Relay, id: f64, most: u32) -> NativeLiveSessions {
         client_port: session.client.port(),
         destination: session.destination.ip().to_string(),
         destination_port: session.destination.port(),
-        ipv4: session.server.map(|server| server.ip().to_string()),
-        ipv4_port: session.server.map(|server| server.port()),
+        server: session.server.map(|server| server.ip().to_string()),
+        server_port: session.server.as_ref().map(SocketAddr::port),
         bytes_up: number(session.bytes_up),
         bytes_down: number(session.bytes_down),
         started_at_ms: milliseconds(now.saturating_sub(session.age)),

@@ -1,5 +1,7 @@
 //! Options as JavaScript gives them, and what they mean.
 
+use std::net::IpAddr;
+
 use faith_packet::ports::PortSet;
 use faith_packet::prefix::FaithPrefix;
 use napi_derive::napi;
@@ -92,7 +94,7 @@ pub struct NativeRelayOptions {
     pub max_rate_per_client: u32,
     /// 0 is none; or version 1 or 2.
     pub proxy_protocol: u8,
-    /// IPv4 addresses that connections come from, of which a client keeps one.
+    /// Addresses that connections come from, of which a client keeps one of each family.
     pub local_addresses: Vec<String>,
     /// Whether connections come from privileged ports.
     pub privileged_local_port: bool,
@@ -130,6 +132,11 @@ pub(crate) fn address(text: Option<&String>) -> Result<Option<std::net::Ipv6Addr
             .map_err(|_| NativeFailure::new("ERR_FAITH_ARGUMENT", format!("`{text}` is not an IPv6 address")))
     })
     .transpose()
+}
+
+pub(crate) fn ip(text: &str) -> Result<IpAddr, NativeFailure> {
+    text.parse()
+        .map_err(|_| NativeFailure::new("ERR_FAITH_ARGUMENT", format!("`{text}` is not an IP address")))
 }
 
 pub(crate) fn one_of<T: Copy>(what: &str, given: &str, choices: &[(&str, T)]) -> Result<T, NativeFailure> {

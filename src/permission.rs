@@ -51,7 +51,7 @@ pub fn match_access_list(
             return Err(wrong(format!("`{address}` is not an IPv4 address")));
         };
         let list = access_list(&text, &name, allow_loopback)?;
-        Ok(Permission::of(&list, client, server, || false).into())
+        Ok(Permission::of(&list, client, server, |_| false).into())
     });
     outcome(permission)
 }

@@ -1,7 +1,7 @@
 //! The native relay.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -42,10 +42,10 @@ pub struct NativeSession {
     pub destination: String,
     /// What the client dialled.
     pub destination_port: u16,
-    /// The server.
-    pub ipv4: Option<String>,
+    /// The server, where there was one.
+    pub server: Option<String>,
     /// The server's port.
-    pub ipv4_port: Option<u16>,
+    pub server_port: Option<u16>,
     /// From client to server.
     pub bytes_up: f64,
     /// From server to client.
@@ -73,10 +73,10 @@ pub struct NativeRefusal {
     pub destination: String,
     /// The port that the client dialled.
     pub destination_port: u16,
-    /// The server.
-    pub ipv4: Option<String>,
+    /// The server, where there was one.
+    pub server: Option<String>,
     /// The server's port.
-    pub ipv4_port: Option<u16>,
+    pub server_port: Option<u16>,
     /// When it began, in milliseconds since 1970.
     pub started_at_ms: f64,
     /// How long it lasted.
@@ -140,7 +140,7 @@ impl Observer for Telling {
         }
     }
 
-    fn unusable_source(&self, source: Ipv4Addr, error: &io::Error) {
+    fn unusable_source(&self, source: IpAddr, error: &io::Error) {
         if let Some(shortages) = &self.shortages {
             shortages.unusable_source(source, error);
         }
@@ -154,8 +154,8 @@ fn session(record: SessionRecord) -> NativeSession {
         client_port: record.client.port(),
         destination: record.destination.ip().to_string(),
         destination_port: record.destination.port(),
-        ipv4: record.server.map(|server| server.ip().to_string()),
-        ipv4_port: record.server.map(|server| server.port()),
+        server: record.server.map(|server| server.ip().to_string()),
+        server_port: record.server.as_ref().map(SocketAddr::port),
         bytes_up: number(record.bytes_up),
         bytes_down: number(record.bytes_down),
         started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
@@ -172,8 +172,8 @@ fn refusal(record: RefusalRecord) -> NativeRefusal {
         client_port: record.client.port(),
         destination: record.destination.ip().to_string(),
         destination_port: record.destination.port(),
-        ipv4: record.server.map(|server| server.ip().to_string()),
-        ipv4_port: record.server.map(|server| server.port()),
+        server: record.server.map(|server| server.ip().to_string()),
+        server_port: record.server.as_ref().map(SocketAddr::port),
         started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
         duration_ms: milliseconds(record.duration),
         reason: record.reason.name().to_owned(),

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,13 +45,13 @@ pub struct NativeQuestion {
 /// none of them, it proceeds as mappings and access list say.
 #[napi(object)]
 pub struct NativeVerdict {
-    /// An IPv4 address.
+    /// An IPv4 or IPv6 address.
     pub host: Option<String>,
     /// Its port.
     pub port: Option<u32>,
     /// Whether it may be a special-purpose address, one of the host's own or a loopback one.
     pub allow_any: Option<bool>,
-    /// The IPv4 address that the connection comes from.
+    /// The address that the connection comes from, of the server's family.
     pub local_address: Option<String>,
     /// 1 or 2.
     pub proxy_protocol: Option<u8>,
@@ -192,7 +192,7 @@ fn verdict_of(verdict: &NativeVerdict) -> Result<Verdict, NativeFailure> {
     let port = verdict.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     let port = port.ok_or_else(|| wrong(format!("the port for {host} is missing or outside 1-65535")))?;
     Ok(Verdict::Connect {
-        server: SocketAddrV4::new(ipv4(host)?, port),
+        server: SocketAddr::new(options::ip(host)?, port),
         allow_any: verdict.allow_any == Some(true),
         terms,
     })
@@ -206,7 +206,7 @@ fn terms_of(verdict: &NativeVerdict) -> Result<Terms, NativeFailure> {
         Some(other) => return Err(wrong(format!("proxyProtocol is 1 or 2, not {other}"))),
     };
     Ok(Terms {
-        source: verdict.local_address.as_deref().map(ipv4).transpose()?,
+        source: verdict.local_address.as_deref().map(options::ip).transpose()?,
         proxy,
         idle_timeout: verdict.idle_timeout_ms.map(|timeout| Duration::from_millis(timeout.into())),
         #[expect(
@@ -217,10 +217,6 @@ fn terms_of(verdict: &NativeVerdict) -> Result<Terms, NativeFailure> {
         max_bytes: verdict.max_bytes.map(|most| most as u64),
         tag: verdict.tag.as_deref().map(Arc::from),
     })
-}
-
-fn ipv4(text: &str) -> Result<Ipv4Addr, NativeFailure> {
-    text.parse().map_err(|_| wrong(format!("`{text}` is not an IPv4 address")))
 }
 
 fn wrong(message: String) -> NativeFailure {

@@ -1,7 +1,7 @@
 //! Telling JavaScript what this host has run out of.
 
 use std::io::{self, ErrorKind};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use faith_sys::tcp::Resource;
 use napi::bindgen_prelude::Function;
@@ -30,7 +30,7 @@ impl ShortageBatch {
         self.push(what.name(), format!("out of {what}: {error}"));
     }
 
-    pub(crate) fn unusable_source(&self, source: Ipv4Addr, error: &io::Error) {
+    pub(crate) fn unusable_source(&self, source: IpAddr, error: &io::Error) {
         let (resource, source) = if source.is_unspecified() {
             (Resource::PrivilegedPorts.name(), "a privileged port".to_owned())
         } else {

@@ -1,7 +1,7 @@
 //! Captured sockets that JavaScript gives back.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use faith_packet::access::DenyReason;
@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::failure::{NativeFailure, Outcome, outcome};
 use crate::interface::NativeInterface;
+use crate::options;
 use crate::stats::{milliseconds, number};
 
 /// One of the two connections of a splice to be. It is reset when it is closed, or forgotten.
@@ -62,11 +63,11 @@ pub struct NativeCaptured {
 /// A server that is to be connected to.
 #[napi(object)]
 pub struct NativeServer {
-    /// An IPv4 address.
+    /// An IPv4 or IPv6 address.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// The IPv4 address that the connection comes from.
+    /// The address that the connection comes from, of the server's family.
     pub local_address: Option<String>,
     /// 1 or 2.
     pub proxy_protocol: Option<u8>,
@@ -224,9 +225,9 @@ fn read_server(captured: &NativeCaptured, server: &NativeServer) -> Result<Serve
     };
     let (source, destination) = ends(captured)?;
     Ok(Server {
-        address: SocketAddrV4::new(ipv4(&server.host)?, server.port),
+        address: SocketAddr::new(options::ip(&server.host)?, server.port),
         allow_any: server.allow_any == Some(true),
-        source: server.local_address.as_deref().map(ipv4).transpose()?,
+        source: server.local_address.as_deref().map(options::ip).transpose()?,
         header: version.map(|version| proxy::header(version, source, destination)),
         connect_timeout: Duration::from_millis(server.connect_timeout_ms.into()),
     })
@@ -265,15 +266,11 @@ fn end(address: &str, port: u16) -> Result<SocketAddrV6, NativeFailure> {
     Ok(SocketAddrV6::new(address, port, 0, 0))
 }
 
-fn ipv4(text: &str) -> Result<Ipv4Addr, NativeFailure> {
-    text.parse().map_err(|_| wrong(format!("`{text}` is not an IPv4 address")))
-}
-
 fn wrong(message: String) -> NativeFailure {
     NativeFailure::new("ERR_FAITH_ARGUMENT", message)
 }
 
-fn denied(server: SocketAddrV4, reason: DenyReason) -> NativeFailure {
+fn denied(server: SocketAddr, reason: DenyReason) -> NativeFailure {
     let address = server.ip();
     let why = match reason {
         DenyReason::OwnAddress => "is one of this host's own addresses",
@@ -289,10 +286,12 @@ fn denied(server: SocketAddrV4, reason: DenyReason) -> NativeFailure {
     failure
 }
 
-fn not_connected(server: SocketAddrV4, error: ConnectError) -> NativeFailure {
+fn not_connected(server: SocketAddr, error: ConnectError) -> NativeFailure {
     match error {
         ConnectError::Source { address, error } => refused(format!("connect from {address}"), "bind", error),
-        ConnectError::Other(error) => refused(format!("connect to {server}"), "connect", error),
+        ConnectError::Prohibited(error) | ConnectError::Other(error) => {
+            refused(format!("connect to {server}"), "connect", error)
+        }
     }
 }
 

@@ -123,14 +123,15 @@ test.serial('each session and each refusal is a log line, and so are the totals'
   far.ends()
   t.like(await sessionTo(gateway, port), {
     client: { address: addresses.client, port: await near.port() },
-    destination: { address: '64:ff9b::c633:6402', port, ipv4: one, ipv4Port: port },
+    destination: { address: '64:ff9b::c633:6402', port },
+    server: { address: one, port },
     bytesUp: 5,
     bytesDown: 8,
     reason: 'closed',
   })
   t.is(await dial(one, 25), 'EACCES')
   const refused = gateway.logs<Line>(({ event }) => event === 'refused')
-  t.like(await refused, { destination: { ipv4: one, port: 25 }, reason: 'denied' })
+  t.like(await refused, { server: { address: one, port: 25 }, reason: 'denied' })
   t.like(await gateway.process.stop('SIGINT'), { code: 0 })
   t.like(gateway.log.at(-1), {
     event: 'ended',

@@ -242,7 +242,7 @@ for (const [steering, too] of steerings) {
     test(`dialling ${what} fails with ${code}${too}`, async (t) => {
       const faithd = faithds[steering]
       t.is(await client.dial(faithd.address(ipv4), 80).outcome(), code)
-      const record = await faithd.refusal(({ destination }) => destination.ipv4 === ipv4)
+      const record = await faithd.refusal((refusal) => refusal.server?.address === ipv4)
       t.is(record.reason, reason)
     })
   }

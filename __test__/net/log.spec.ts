@@ -128,12 +128,8 @@ test('the JSON form has the facts as fields', async (t) => {
   const { id, startedAt, durationMs, ...facts } = await faithd.sessionTo(7201)
   t.deepEqual(facts, {
     client: { address: addresses.client, port: await near.port() },
-    destination: {
-      address: '3fff:2::c633:6402',
-      port: 7201,
-      ipv4: addresses.server,
-      ipv4Port: 7201,
-    },
+    destination: { address: '3fff:2::c633:6402', port: 7201 },
+    server: { address: addresses.server, port: 7201 },
     bytesUp: 3,
     bytesDown: 5,
     reason: 'closed',

@@ -55,14 +55,14 @@ const lowExamples: readonly Example[] = [
   ['3fff:601:122:344::/96', '3fff:601:122:344::c000:221'],
 ]
 
-/** Fetches a page from an address, and returns it with the IPv4 address that faithd logged. */
+/** Fetches a page from an address, and returns it with the server that faithd logged. */
 async function visit(faithd: Faithd, dialled: string) {
   const page = await lab.client.run('curl', ['-sSv', `http://[${dialled}]/whoami`])
-  const { destination, reason } = await waitFor('the session’s record', () => {
+  const { server, reason } = await waitFor('the session’s record', () => {
     const records = [...faithd.sessions, ...faithd.refusals]
     return records.find((record) => record.destination.address === dialled)
   })
-  return { page: page.stdout, meant: destination.ipv4, reason, why: page.stderr }
+  return { page: page.stdout, meant: server?.address, reason, why: page.stderr }
 }
 
 const served = { page: `${addresses.routerIPv4}\n`, meant: ipv4, reason: 'closed' }

@@ -88,12 +88,13 @@ test.serial('each session and each refusal is one line', async (t) => {
   t.like(await relay.logs<Line>(({ reason }) => reason === 'closed'), {
     event: 'session',
     client: { address: addresses.client, port: await near.port() },
-    destination: { address: '64:ff9b::5db8:d70e', port, ipv4: here, ipv4Port: port },
+    destination: { address: '64:ff9b::5db8:d70e', port },
+    server: { address: here, port },
     bytesUp: 5,
     bytesDown: 0,
   })
   const denied = await relay.logs<Line>(({ reason }) => reason === 'denied')
-  t.like(denied, { event: 'refused', destination: { ipv4: there, port } })
+  t.like(denied, { event: 'refused', server: { address: there, port } })
   t.is(relay.log.filter(({ event }) => event === 'session').length, 1)
   t.like(await relay.process.stop('SIGINT'), { code: 0 })
 })

@@ -142,7 +142,7 @@ test('a destination that no rule matches is denied', async (t) => {
 test('a denial is logged as denied, with the mapped address', async (t) => {
   const faithd = await faithdWith('--deny', '0.0.0.0/0')
   t.deepEqual(await dial(faithd, publicly), { [publicly]: 'EACCES' })
-  t.like(await faithd.refusalTo(port), { destination: { ipv4: publicly }, reason: 'denied' })
+  t.like(await faithd.refusalTo(port), { server: { address: publicly }, reason: 'denied' })
   t.deepEqual(faithd.sessions, [])
 })
 

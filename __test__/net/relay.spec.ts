@@ -57,7 +57,7 @@ for (const [steering, too] of steerings) {
       const { stdout } = await lab.client.run('curl', ['-sSI', url('/large', address)])
       t.regex(stdout, new RegExp(`^Content-Length: ${pageSize}\\r$`, 'm'))
       const { destination } = await faithds[steering].session(
-        ({ destination: { ipv4 } }) => ipv4 === address,
+        ({ server }) => server?.address === address,
       )
       t.is(destination.port, 80)
     }

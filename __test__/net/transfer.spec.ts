@@ -69,7 +69,7 @@ for (const [steering, too] of steerings) {
     t.like(result, { before: 2000, after: 2000, errors: {} })
 
     const ended = () =>
-      faithd.sessions.filter(({ destination }) => destination.ipv4 === addresses.serverSecond)
+      faithd.sessions.filter(({ server }) => server?.address === addresses.serverSecond)
     const others = () => JSON.stringify(faithd.log.filter(({ session }) => session === undefined))
     const missing = () => `2,000 records; there are ${ended().length}, and ${others()}`
     const records = await waitFor(missing, () => {

@@ -36,12 +36,8 @@ test.serial('a failed connection is reported as refused, with the reason', async
   t.deepEqual(told, {
     id: 1,
     client: { address: addresses.client, port: told?.client.port },
-    destination: {
-      address: '64:ff9b::c633:6402',
-      port: 7301,
-      ipv4: addresses.server,
-      ipv4Port: 7301,
-    },
+    destination: { address: '64:ff9b::c633:6402', port: 7301 },
+    server: { address: addresses.server, port: 7301 },
     startedAt: told?.startedAt,
     durationMs: told?.durationMs,
     reason: 'refused',

@@ -124,7 +124,7 @@ test.serial(
       ipv4Port: dialled,
     })
     t.like(await relay.happens('session', dialled), {
-      destination: { ipv4: addresses.serverSecond, ipv4Port: port },
+      server: { address: addresses.serverSecond, port },
       bytesUp: 2,
       bytesDown: 4,
       reason: 'closed',
@@ -140,8 +140,7 @@ test.serial('a host name stands for its first IPv4 address', async (t) => {
   const near = await client.connect(captured(), dialled)
   await near.hears('here')
   near.ends()
-  const { destination } = await relay.happens('session', dialled)
-  t.is(destination?.ipv4, '127.0.0.1')
+  t.like(await relay.happens('session', dialled), { server: { address: '127.0.0.1', port } })
 })
 
 for (const [address, cause] of [
@@ -158,7 +157,7 @@ for (const [address, cause] of [
     t.like(await relay.happens('refused', dialled), {
       reason: 'denied',
       cause,
-      destination: { ipv4: address, ipv4Port: port },
+      server: { address, port },
     })
     t.is(listening.accepted, 0)
   })
@@ -182,7 +181,7 @@ test.serial('with allowAny a route can name the router itself', async (t) => {
   const near = await client.connect(captured(), dialled)
   await near.hears('here')
   near.ends()
-  t.is((await relay.happens('session', dialled)).destination?.ipv4, addresses.routerIPv4)
+  t.is((await relay.happens('session', dialled)).server?.address, addresses.routerIPv4)
 })
 
 test.serial('a proceeding connection follows its address, under the access list', async (t) => {

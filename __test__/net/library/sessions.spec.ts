@@ -48,12 +48,8 @@ test.serial('a session shows its client and server, its age and its bytes', asyn
   t.deepEqual(session, {
     id: 1,
     client: { address: addresses.client, port: await near.port() },
-    destination: {
-      address: '64:ff9b::c633:6402',
-      port,
-      ipv4: addresses.server,
-      ipv4Port: port,
-    },
+    destination: { address: '64:ff9b::c633:6402', port },
+    server: { address: addresses.server, port },
     bytesUp: 5,
     bytesDown: 8,
   })

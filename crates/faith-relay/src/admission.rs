@@ -1,6 +1,6 @@
 //! Who may go where, and how: mappings, access list, limits, sources and headers.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -25,6 +25,7 @@ use crate::upstream::Target;
 
 /// Where an attempt goes that may go on.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for a moment, which is not worth an allocation")]
 pub(crate) enum Way {
     Server(Target),
     /// To whoever routes.
@@ -34,7 +35,7 @@ pub(crate) enum Way {
 /// What is asked of the router a relay runs on.
 pub(crate) trait Router: Send + Sync + 'static {
     /// Whether the router itself has this address.
-    fn is_own_ipv4(&self, address: Ipv4Addr) -> bool;
+    fn is_own(&self, address: IpAddr) -> bool;
     /// The prefix of relayed addresses that this one is inside of, now.
     fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix>;
 }
@@ -88,7 +89,7 @@ impl Admission {
         attempt: &mut Attempt,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Result<Target, Refusal> {
-        let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_MAPPING)?;
+        let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_MAPPING)?.into();
         attempt.server = Some(server);
         let outgoing = self.judge(Basis::Dialled, attempt, server)?;
         self.pass(attempt)?;
@@ -177,15 +178,15 @@ impl Admission {
     fn target(
         &self,
         attempt: &Attempt,
-        server: SocketAddrV4,
-        outgoing: Option<Ipv4Addr>,
+        server: SocketAddr,
+        outgoing: Option<IpAddr>,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Target {
         let source = attempt.terms().and_then(|terms| terms.source).or(outgoing);
         let proxy = attempt.terms().and_then(|terms| terms.proxy).or(self.proxy);
         Target {
             server,
-            source: self.source(source, attempt),
+            source: self.source(source, server.ip(), attempt),
             traffic_class: if self.copy_dscp { traffic_class() } else { None },
             header: proxy.map(|version| header(version, *attempt.client(), *attempt.destination())),
         }
@@ -195,23 +196,18 @@ impl Admission {
         self.mappings.resolve(&self.router.prefix_of(*destination.ip())?, destination)
     }
 
-    fn decision(&self, basis: Basis, client: Ipv6Addr, server: SocketAddrV4) -> Decision {
+    fn decision(&self, basis: Basis, client: Ipv6Addr, server: SocketAddr) -> Decision {
         let access = self.access.load();
-        access.judge(basis, client, server, || self.router.is_own_ipv4(*server.ip())).decision
+        access.judge(basis, client, server, |address| self.router.is_own(address)).decision
     }
 
     /// The address that the connection to `server` comes from, where a rule names one, if there may be one.
     ///
     /// # Errors
     /// What to tell the client.
-    fn judge(
-        &self,
-        basis: Basis,
-        attempt: &Attempt,
-        server: SocketAddrV4,
-    ) -> Result<Option<Ipv4Addr>, Refusal> {
+    fn judge(&self, basis: Basis, attempt: &Attempt, server: SocketAddr) -> Result<Option<IpAddr>, Refusal> {
         match self.decision(basis, *attempt.client().ip(), server) {
-            Decision::Permit { outgoing } => Ok(outgoing),
+            Decision::Permit { outgoing } => Ok(outgoing.map(IpAddr::V4)),
             Decision::Deny(reason) => Err(Refusal::denied(reason.into())),
         }
     }
@@ -226,17 +222,17 @@ impl Admission {
         let Some(server) = server else {
             return Permission { cause: Some(Cause::NoMapping), rule: None, source: None };
         };
-        let is_own = || self.router.is_own_ipv4(*server.ip());
+        let is_own = |address| self.router.is_own(address);
         let permission = Permission::of(&self.access.load(), client, server, is_own);
         let source = permission.source.or_else(|| match permission.cause {
-            None => self.sources.of(client).first(),
+            None => self.sources.of(client, (*server.ip()).into()).first(),
             Some(_) => None,
         });
         Permission { source, ..permission }
     }
 
     /// Tells whether a session between these two would be let through now.
-    pub(crate) fn permits(&self, client: Ipv6Addr, server: SocketAddrV4) -> bool {
+    pub(crate) fn permits(&self, client: Ipv6Addr, server: SocketAddr) -> bool {
         matches!(self.decision(Basis::Dialled, client, server), Decision::Permit { .. })
     }
 
@@ -249,12 +245,12 @@ impl Admission {
         self.sources.fallbacks()
     }
 
-    /// The address that a rule or a route gives, or else the client's own of the relay's addresses.
-    fn source(&self, ruled: Option<Ipv4Addr>, attempt: &Attempt) -> Source {
+    /// The address that a rule or a route gives, or else the client's own of the relay's addresses of the server's family.
+    fn source(&self, ruled: Option<IpAddr>, server: IpAddr, attempt: &Attempt) -> Source {
         #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
         let turn = attempt.id() as usize;
         Source {
-            address: ruled.map_or_else(|| self.sources.of(*attempt.client().ip()), Address::Fixed),
+            address: ruled.map_or_else(|| self.sources.of(*attempt.client().ip(), server), Address::Fixed),
             privileged: self.privileged_source.then_some(turn),
         }
     }

@@ -1,7 +1,7 @@
 //! An attempt from the client's first sign of life to its record: that of a refusal, or of the session that came of it.
 
 use std::io;
-use std::net::{SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,7 +27,7 @@ pub(crate) struct Attempt {
     ledger: Arc<Ledger>,
     worker: usize,
     live: Arc<Live>,
-    pub(crate) server: Option<SocketAddrV4>,
+    pub(crate) server: Option<SocketAddr>,
     /// Whether a router chose the server, so that the access list has no say.
     pub(crate) routed: bool,
     pub(crate) began: Began,

@@ -12,7 +12,7 @@ pub enum Cause {
     DeniedNoMatch,
     /// The destination is a special-purpose address that no rule opens.
     SpecialPurpose,
-    /// The destination is an address of the router itself that no rule opens.
+    /// The destination is an address of the router itself, or one that this process captures, and no rule opens it.
     OwnAddress,
     /// The destination is the router's loopback, and loopback is not allowed.
     Loopback,
@@ -30,7 +30,7 @@ pub enum Cause {
     MaxSessions,
     /// The client has as many sessions as it may have.
     MaxSessionsPerClient,
-    /// The client has begun as many sessions lately as it may begin in a second.
+    /// The client begins sessions faster than it may: its allowance, which refills bit by bit, is used up.
     MaxRatePerClient,
     /// As many connections as may wait for the [`Route`](crate::Route) do.
     MaxUndecided,

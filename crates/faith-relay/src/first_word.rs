@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// How many servers are remembered at most. Two that have the same place in the table push each other out.
 const SERVERS: usize = 1024;
@@ -20,12 +20,12 @@ thread_local! {
 }
 
 /// Whether the sessions with this server have been begun by their clients, all of the last ones.
-pub(crate) fn is_left_to_clients(server: SocketAddrV4) -> bool {
+pub(crate) fn is_left_to_clients(server: SocketAddr) -> bool {
     KNOWN.with_borrow_mut(|known| known.place(server).begun_by_clients >= SURE)
 }
 
 /// Takes note of who began a session with this server.
-pub(crate) fn was_taken(server: SocketAddrV4, by_client: bool) {
+pub(crate) fn was_taken(server: SocketAddr, by_client: bool) {
     KNOWN.with_borrow_mut(|known| {
         let place = known.place(server);
         place.begun_by_clients = if by_client { place.begun_by_clients.saturating_add(1) } else { 0 };
@@ -34,12 +34,12 @@ pub(crate) fn was_taken(server: SocketAddrV4, by_client: bool) {
 
 #[derive(Clone, Copy)]
 struct Server {
-    address: SocketAddrV4,
+    address: SocketAddr,
     begun_by_clients: u8,
 }
 
 impl Server {
-    const fn unknown(address: SocketAddrV4) -> Self {
+    const fn unknown(address: SocketAddr) -> Self {
         Self { address, begun_by_clients: 0 }
     }
 }
@@ -52,11 +52,11 @@ struct Known {
 
 impl Known {
     fn new() -> Self {
-        let nobody = Server::unknown(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+        let nobody = Server::unknown(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
         Self { servers: vec![nobody; SERVERS].into(), hasher: RandomState::new() }
     }
 
-    fn place(&mut self, server: SocketAddrV4) -> &mut Server {
+    fn place(&mut self, server: SocketAddr) -> &mut Server {
         #[expect(clippy::cast_possible_truncation, reason = "any part of a hash is one")]
         let hash = self.hasher.hash_one(server) as usize;
         let place = &mut self.servers[hash % SERVERS];
@@ -71,8 +71,8 @@ impl Known {
 mod tests {
     use super::*;
 
-    fn server(port: u16) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), port)
+    fn server(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
     }
 
     fn begun_by_clients(port: u16, sessions: u8) {

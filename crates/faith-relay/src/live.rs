@@ -1,6 +1,6 @@
 //! What is known of a session while it goes on, to its worker and to whoever asks from another thread.
 
-use std::net::{SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub struct LiveSession {
     /// What the client dialled.
     pub destination: SocketAddrV6,
     /// The server.
-    pub server: Option<SocketAddrV4>,
+    pub server: Option<SocketAddr>,
     /// Bytes passed from the client to the server so far.
     pub bytes_up: u64,
     /// Bytes passed from the server to the client so far.
@@ -57,7 +57,7 @@ impl Live {
         self.bytes_down.load(Relaxed)
     }
 
-    pub(crate) fn look(&self, server: Option<SocketAddrV4>, now: Instant) -> LiveSession {
+    pub(crate) fn look(&self, server: Option<SocketAddr>, now: Instant) -> LiveSession {
         LiveSession {
             id: self.id,
             client: self.client,

@@ -1,6 +1,6 @@
 //! What a relay takes and how it treats it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use faith_packet::access::AccessList;
@@ -25,10 +25,10 @@ pub struct RelayOptions {
     pub mappings: Mappings,
     /// Who may be relayed where; everybody to public addresses.
     pub access: AccessList,
-    /// The IPv4 addresses that connections come from, where neither the access list nor a route names one; none is the
-    /// routing table's choice. A client, its network of [`ClientLimits::prefix_length`], keeps one of them as long as it
+    /// The addresses that connections come from, where neither the access list nor a route names one: those of the
+    /// server's family. None of that family is the routing table's choice. A client, its network of [`ClientLimits::prefix_length`], keeps one of them as long as it
     /// serves.
-    pub sources: Vec<Ipv4Addr>,
+    pub sources: Vec<IpAddr>,
     /// Connect from a privileged port (rresvport(3)); false.
     pub privileged_source: bool,
     /// Tell the server who the client is by the PROXY protocol; not.

@@ -1,6 +1,6 @@
 //! The decision that a relay would make about a connection, and why.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
 
 use faith_packet::access::{AccessList, Basis, Decision, WrittenRule};
 
@@ -14,23 +14,23 @@ pub struct Permission {
     /// The rule that decides; `None` where a default does.
     pub rule: Option<WrittenRule>,
     /// The address that the connection to the server comes from; `None` is the routing table's choice.
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
 }
 
 impl Permission {
-    /// What a list says of a client and the server that it dials. `is_own` says whether the server's address is one of the
+    /// What a list says of a client and the server that it dials. `is_own` says whether an address is one of the
     /// router's own.
     #[must_use]
     pub fn of(
         list: &AccessList,
         client: Ipv6Addr,
         server: SocketAddrV4,
-        is_own: impl FnOnce() -> bool,
+        is_own: impl Fn(IpAddr) -> bool,
     ) -> Self {
-        let judgement = list.judge(Basis::Dialled, client, server, is_own);
+        let judgement = list.judge(Basis::Dialled, client, server.into(), is_own);
         let rule = judgement.rule.and_then(|place| list.written(place));
         match judgement.decision {
-            Decision::Permit { outgoing } => Self { cause: None, rule, source: outgoing },
+            Decision::Permit { outgoing } => Self { cause: None, rule, source: outgoing.map(IpAddr::V4) },
             Decision::Deny(reason) => Self { cause: Some(reason.into()), rule, source: None },
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -163,7 +163,7 @@ pub struct SessionRecord {
     /// The address and port that the client dialled.
     pub destination: SocketAddrV6,
     /// The server; `None` for a splice of two sockets.
-    pub server: Option<SocketAddrV4>,
+    pub server: Option<SocketAddr>,
     /// Bytes passed from the client to the server.
     pub bytes_up: u64,
     /// Bytes passed from the server to the client.
@@ -188,7 +188,7 @@ pub struct RefusalRecord {
     /// The address and port that the client dialled.
     pub destination: SocketAddrV6,
     /// The server; `None` when the destination maps to none, or none was chosen yet.
-    pub server: Option<SocketAddrV4>,
+    pub server: Option<SocketAddr>,
     /// When it began, with the client's SYN or the accepted connection.
     pub started: SystemTime,
     /// From then to its end.
@@ -223,7 +223,7 @@ pub trait Observer: Send + Sync {
 
     /// Connections cannot come from `source`, as a rule because this host does not have that address (any more); those
     /// that were to are refused. Told likewise, for each address.
-    fn unusable_source(&self, source: Ipv4Addr, error: &io::Error) {
+    fn unusable_source(&self, source: IpAddr, error: &io::Error) {
         let _ = (source, error);
     }
 }

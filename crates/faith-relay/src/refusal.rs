@@ -1,7 +1,7 @@
 //! Why there is no session, and how the client is told.
 
 use std::io::{self, ErrorKind};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use faith_packet::icmpv6::Unreachable;
 use faith_stack::SynAnswer;
@@ -20,7 +20,7 @@ pub(crate) struct Refusal {
     /// The error behind it (errno(3)), where there is one.
     pub(crate) errno: Option<i32>,
     /// The address that the connection cannot come from, where that is why.
-    pub(crate) source: Option<Ipv4Addr>,
+    pub(crate) source: Option<IpAddr>,
 }
 
 impl Refusal {
@@ -101,6 +101,10 @@ impl From<&ConnectError> for Refusal {
                 errno: error.raw_os_error(),
                 source: Some(*address),
                 ..Self::new(RefusalReason::Error, SynAnswer::Reset).because(Cause::NoSource)
+            },
+            ConnectError::Prohibited(error) => Self {
+                errno: error.raw_os_error(),
+                ..Self::new(RefusalReason::Unreachable, SynAnswer::Unreachable(Unreachable::Prohibited))
             },
             ConnectError::Other(error) => Self::from_error(error),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,8 +25,8 @@ use crate::upstream::check_source;
 
 /// Not the interface, which holds the listener, which holds the engine.
 impl Router for Guide {
-    fn is_own_ipv4(&self, address: Ipv4Addr) -> bool {
-        self.is_own_ipv4(address)
+    fn is_own(&self, address: IpAddr) -> bool {
+        self.is_own(address)
     }
 
     fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix> {
@@ -54,24 +54,32 @@ fn check_sources(options: &RelayOptions) -> Result<(), StackError> {
 }
 
 fn unusable(error: ConnectError) -> StackError {
+    let missing = match error {
+        ConnectError::Source { address: IpAddr::V6(_), .. } => {
+            "this host does not have that address: give it to an interface, or let net.ipv6.ip_nonlocal_bind have it used"
+        }
+        _ => {
+            "this host does not have that address: give it to an interface, or let net.ipv4.ip_nonlocal_bind have it used"
+        }
+    };
     let (what, syscall, source) = match error {
         ConnectError::Source { address, error } if address.is_unspecified() => {
             ("connect from a privileged port".to_owned(), "bind", error)
         }
         ConnectError::Source { address, error } => (format!("connect from {address}"), "bind", error),
-        ConnectError::Other(error) => ("make a socket for servers".to_owned(), "socket", error),
+        ConnectError::Prohibited(error) | ConnectError::Other(error) => {
+            ("make a socket for servers".to_owned(), "socket", error)
+        }
     };
     let hint = match source.kind() {
-        io::ErrorKind::AddrNotAvailable => Some(
-            "this host does not have that address: give it to an interface, or let net.ipv4.ip_nonlocal_bind have it used",
-        ),
+        io::ErrorKind::AddrNotAvailable => Some(missing),
         io::ErrorKind::PermissionDenied => Some("run as root, or give CAP_NET_BIND_SERVICE"),
         _ => None,
     };
     StackError::System { what, syscall, source, hint }
 }
 
-/// A relay that runs: it takes the connections of its ports and passes them on to the IPv4 servers they mean.
+/// A relay that runs: it takes the connections of its ports and passes them on to the IPv4 servers they mean, or to where its route says.
 ///
 /// Dropping it stops the listener; sessions go on until they end or the interface is closed.
 /// [`close`](Self::close) ends them too.

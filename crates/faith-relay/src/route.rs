@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub enum Verdict {
     /// It goes to this server, whichever rules of the access list deny it.
     Connect {
         /// The server.
-        server: SocketAddrV4,
+        server: SocketAddr,
         /// Whether the server may be a special-purpose address, one of the router's own or a loopback one, although no
         /// rule of the access list opens it.
         allow_any: bool,

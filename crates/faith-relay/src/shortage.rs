@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ enum Shortage {
     /// As [`exhaustion`](tcp::exhaustion) says.
     Resource(Resource),
     /// A source address.
-    Source(Ipv4Addr),
+    Source(IpAddr),
 }
 
 /// The shortages that were told lately. Locked only where there is one.
@@ -49,7 +49,7 @@ impl Shortages {
     }
 
     /// Tells, once a minute, that connections cannot come from an address.
-    pub(crate) fn cannot_use(&self, source: Ipv4Addr, error: &io::Error) {
+    pub(crate) fn cannot_use(&self, source: IpAddr, error: &io::Error) {
         if self.is_news(Shortage::Source(source), Instant::now())
             && let Some(observer) = &self.observer
         {
@@ -79,7 +79,8 @@ mod tests {
     fn each_shortage_is_told_once_a_minute() {
         let epoch = Instant::now();
         let shortages = Shortages::new(None);
-        let (memory, source) = (Shortage::Resource(Resource::Memory), Shortage::Source(Ipv4Addr::LOCALHOST));
+        let (memory, source) =
+            (Shortage::Resource(Resource::Memory), Shortage::Source(std::net::Ipv4Addr::LOCALHOST.into()));
         for minute in 0..3 {
             let now = epoch + Duration::from_secs(60 * minute);
             assert!(shortages.is_news(memory, now));

@@ -12,7 +12,7 @@
 //! the client's order. So a client that has many connections to one server still gets the ports of every address.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,7 +24,7 @@ use crate::shortage::Shortages;
 /// The addresses that a relay connects from, and what became of them.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    addresses: Box<[Ipv4Addr]>,
+    addresses: Box<[IpAddr]>,
     client_prefix_length: u8,
     fallbacks: AtomicU64,
     /// Told of an address that is no longer the host's.
@@ -45,15 +45,15 @@ pub(crate) enum Address {
     /// The routing table's choice.
     Any,
     /// This one alone.
-    Fixed(Ipv4Addr),
-    /// One of these, in the order of the client in this network.
-    Own(Arc<Sources>, u128),
+    Fixed(IpAddr),
+    /// One of these that is of the server's family, in the order of the client.
+    Own { sources: Arc<Sources>, network: u128, server: IpAddr },
 }
 
 impl Sources {
     /// Takes the addresses in any order. `client_prefix_length` is how many bits of an IPv6 address make one client.
     pub(crate) fn new(
-        mut addresses: Vec<Ipv4Addr>,
+        mut addresses: Vec<IpAddr>,
         client_prefix_length: u8,
         shortages: Arc<Shortages>,
     ) -> Arc<Self> {
@@ -67,12 +67,18 @@ impl Sources {
         })
     }
 
-    /// The address that a client's connections come from.
-    pub(crate) fn of(self: &Arc<Self>, client: Ipv6Addr) -> Address {
-        if self.addresses.is_empty() {
+    /// The address that a client's connections to `server` come from.
+    pub(crate) fn of(self: &Arc<Self>, client: Ipv6Addr, server: IpAddr) -> Address {
+        if self.of_family(server).next().is_none() {
             return Address::Any;
         }
-        Address::Own(Arc::clone(self), network_of(client, self.client_prefix_length))
+        let network = network_of(client, self.client_prefix_length);
+        Address::Own { sources: Arc::clone(self), network, server }
+    }
+
+    /// The addresses that a connection to `server` can come from.
+    fn of_family(&self, server: IpAddr) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().copied().filter(move |address| address.is_ipv4() == server.is_ipv4())
     }
 
     /// How many connections came from another address than the first of their client.
@@ -80,11 +86,11 @@ impl Sources {
         self.fallbacks.load(Ordering::Relaxed)
     }
 
-    /// Every address, the one that the client in `network` prefers first.
-    fn ranked(&self, network: u128) -> impl Iterator<Item = Ipv4Addr> {
+    /// Every address for `server`, the one that the client in `network` prefers first.
+    fn ranked(&self, network: u128, server: IpAddr) -> impl Iterator<Item = IpAddr> {
         let mut last = None;
         std::iter::from_fn(move || {
-            let scored = self.addresses.iter().map(|address| (score(network, *address), *address));
+            let scored = self.of_family(server).map(|address| (score(network, address), address));
             last = scored.filter(|next| last.is_none_or(|last| *next < last)).max();
             last.map(|(_, address)| address)
         })
@@ -101,11 +107,11 @@ impl Sources {
 
 impl Address {
     /// The address that is tried first; `None` is the routing table's choice.
-    pub(crate) fn first(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn first(&self) -> Option<IpAddr> {
         match self {
             Self::Any => None,
             Self::Fixed(address) => Some(*address),
-            Self::Own(sources, network) => sources.ranked(*network).next(),
+            Self::Own { sources, network, server } => sources.ranked(*network, *server).next(),
         }
     }
 
@@ -115,15 +121,15 @@ impl Address {
     /// The error of `connect` for an address that serves, or for the client's first one when none does.
     pub(crate) fn each<T>(
         &self,
-        mut connect: impl FnMut(Option<Ipv4Addr>) -> Result<T, ConnectError>,
+        mut connect: impl FnMut(Option<IpAddr>) -> Result<T, ConnectError>,
     ) -> Result<T, ConnectError> {
-        let (sources, network) = match self {
+        let (sources, network, server) = match self {
             Self::Any => return connect(None),
             Self::Fixed(address) => return connect(Some(*address)),
-            Self::Own(sources, network) => (sources, *network),
+            Self::Own { sources, network, server } => (sources, *network, *server),
         };
         let mut first = None;
-        for address in sources.ranked(network) {
+        for address in sources.ranked(network, server) {
             match connect(Some(address)) {
                 Err(error) if does_not_serve(&error) => first = first.or(Some(error)),
                 outcome => {
@@ -142,16 +148,23 @@ impl Address {
 /// Whether another address may do where this error was met: the host does not have the address, or each of its ports is
 /// taken towards the server.
 pub(crate) fn does_not_serve(error: &ConnectError) -> bool {
-    let (ConnectError::Source { error, .. } | ConnectError::Other(error)) = error;
-    error.kind() == ErrorKind::AddrNotAvailable
+    error.error().kind() == ErrorKind::AddrNotAvailable
 }
 
 /// How much the client in `network` prefers `address`. It must never change: clients would move. It has no key, as a
 /// client that finds others with the same address gains nothing by it.
 #[expect(clippy::cast_possible_truncation, reason = "each half has 64 bits")]
-fn score(network: u128, address: Ipv4Addr) -> u64 {
-    let [high, low] = [network >> 64, network].map(|half| half as u64);
-    mix(mix(mix(address.to_bits().into()) ^ high) ^ low)
+fn score(network: u128, address: IpAddr) -> u64 {
+    let halves = |bits: u128| [bits >> 64, bits].map(|half| half as u64);
+    let [high, low] = halves(network);
+    let address = match address {
+        IpAddr::V4(address) => mix(address.to_bits().into()),
+        IpAddr::V6(address) => {
+            let [high, low] = halves(address.to_bits());
+            mix(mix(high) ^ low)
+        }
+    };
+    mix(mix(address ^ high) ^ low)
 }
 
 /// The finalizer of SplitMix64: each bit of the input changes half of the output's.
@@ -166,13 +179,16 @@ fn mix(key: u64) -> u64 {
 mod tests {
     use std::collections::HashMap;
     use std::io;
+    use std::net::Ipv4Addr;
 
     use super::*;
 
     const CLIENTS: u32 = 4000;
 
-    fn address(last: u8) -> Ipv4Addr {
-        Ipv4Addr::new(198, 51, 100, last)
+    const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    fn address(last: u8) -> IpAddr {
+        Ipv4Addr::new(198, 51, 100, last).into()
     }
 
     fn sources(last: impl IntoIterator<Item = u8>) -> Arc<Sources> {
@@ -188,17 +204,12 @@ mod tests {
         Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number) << 64 | 1)
     }
 
-    fn first(sources: &Arc<Sources>, client: Ipv6Addr) -> Ipv4Addr {
-        sources.of(client).each(|address| Ok(address.unwrap())).unwrap()
+    fn first(sources: &Arc<Sources>, client: Ipv6Addr) -> IpAddr {
+        sources.of(client, SERVER).each(|address| Ok(address.unwrap())).unwrap()
     }
 
     fn failed(error: impl Into<io::Error>) -> ConnectError {
         ConnectError::Other(error.into())
-    }
-
-    fn io_error(error: ConnectError) -> io::Error {
-        let (ConnectError::Source { error, .. } | ConnectError::Other(error)) = error;
-        error
     }
 
     fn unavailable<T>() -> Result<T, ConnectError> {
@@ -245,11 +256,11 @@ mod tests {
     fn an_address_that_does_not_serve_gives_way_to_the_next_and_that_is_counted() {
         let (all, fewer, lost) = (sources(1..=4), sources(2..=4), address(1));
         for number in 0..CLIENTS {
-            let serves = |address: Option<Ipv4Addr>| match address {
+            let serves = |address: Option<IpAddr>| match address {
                 Some(address) if address != lost => Ok(address),
                 _ => unavailable(),
             };
-            let chosen = all.of(client(number)).each(serves).unwrap();
+            let chosen = all.of(client(number), SERVER).each(serves).unwrap();
             assert_eq!(chosen, first(&fewer, client(number)), "as if the host had never had it");
         }
         let moved = (0..CLIENTS).filter(|number| first(&all, client(*number)) == lost).count();
@@ -260,11 +271,11 @@ mod tests {
     fn each_address_is_tried_once_and_the_first_ones_error_is_told() {
         let all = sources(1..=5);
         let mut tried = Vec::new();
-        let outcome: Result<(), _> = all.of(client(1)).each(|address| {
+        let outcome: Result<(), _> = all.of(client(1), SERVER).each(|address| {
             tried.push(address.unwrap());
             Err(failed(io::Error::new(ErrorKind::AddrNotAvailable, address.unwrap().to_string())))
         });
-        assert_eq!(io_error(outcome.unwrap_err()).to_string(), tried[0].to_string());
+        assert_eq!(outcome.unwrap_err().error().to_string(), tried[0].to_string());
         tried.sort_unstable();
         assert_eq!(tried, (1..=5).map(address).collect::<Vec<_>>());
         assert_eq!(all.fallbacks(), 0);
@@ -274,11 +285,25 @@ mod tests {
     fn an_error_of_the_server_or_the_network_is_no_reason_for_another_address() {
         let all = sources(1..=5);
         let mut tried = 0;
-        let error = all.of(client(1)).each(|_| {
+        let error = all.of(client(1), SERVER).each(|_| {
             tried += 1;
             Err::<(), _>(failed(ErrorKind::NetworkUnreachable))
         });
-        assert_eq!((io_error(error.unwrap_err()).kind(), tried), (ErrorKind::NetworkUnreachable, 1));
+        assert_eq!((error.unwrap_err().error().kind(), tried), (ErrorKind::NetworkUnreachable, 1));
+    }
+
+    #[test]
+    fn servers_of_each_family_are_connected_to_from_the_addresses_of_that_family() {
+        let own: [IpAddr; 3] =
+            ["2001:db8::9", "198.51.100.1", "2001:db8::8"].map(|text| text.parse().unwrap());
+        let both = Sources::new(own.to_vec(), 64, Arc::new(Shortages::new(None)));
+        let server: IpAddr = "2001:db8:2::1".parse().unwrap();
+        let from = |number, server| both.of(client(number), server).first().unwrap();
+        assert!((0..CLIENTS).all(|number| from(number, SERVER) == own[1]));
+        let of_ipv6 = (0..CLIENTS).filter(|number| from(*number, server) == own[0]).count();
+        assert!((1800..2200).contains(&of_ipv6), "{of_ipv6}");
+        assert!((0..CLIENTS).all(|number| from(number, server).is_ipv6()));
+        assert!(matches!(sources([1]).of(client(1), server), Address::Any));
     }
 
     #[test]
@@ -288,7 +313,7 @@ mod tests {
             tried.push(address);
             unavailable::<()>()
         });
-        let kind = io_error(error.unwrap_err()).kind();
+        let kind = error.unwrap_err().error().kind();
         assert_eq!((kind, tried), (ErrorKind::AddrNotAvailable, vec![Some(address(9))]));
     }
 }

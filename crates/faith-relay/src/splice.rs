@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -51,11 +51,11 @@ pub fn take_back(descriptors: &[RawFd]) -> io::Result<Vec<Connection>> {
 #[derive(Debug, Clone, Copy)]
 pub struct Server {
     /// Where it is.
-    pub address: SocketAddrV4,
+    pub address: SocketAddr,
     /// Whether it may be a special-purpose address, one of the router's own or a loopback one.
     pub allow_any: bool,
-    /// Where the connection comes from; `None` is the routing table's choice.
-    pub source: Option<Ipv4Addr>,
+    /// The address that the connection comes from, of the server's family; `None` is the routing table's choice.
+    pub source: Option<IpAddr>,
     /// What it is told first.
     pub header: Option<Header>,
     /// How long it may take to answer.
@@ -209,7 +209,7 @@ fn judge(server: &Server, guide: &Guide) -> Result<(), DenyReason> {
     if server.allow_any {
         return Ok(());
     }
-    let is_own = || guide.is_own_ipv4(*server.address.ip());
+    let is_own = |address| guide.is_own(address);
     // Rules tell clients apart, and there are none.
     let client = Ipv6Addr::UNSPECIFIED;
     match AccessList::default().judge(Basis::Named, client, server.address, is_own).decision {

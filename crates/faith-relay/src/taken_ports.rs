@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use faith_sys::source;
@@ -26,7 +26,7 @@ thread_local! {
 }
 
 /// The address that connections come from, `None` where the routing table chooses it, and the server.
-type Pair = (Option<Ipv4Addr>, SocketAddrV4);
+type Pair = (Option<IpAddr>, SocketAddr);
 
 /// Has `connect` try privileged ports, the `turn`th from the top first, until one serves. It takes the ports that it tries
 /// from the iterator, the one that it binds to last.
@@ -34,8 +34,8 @@ type Pair = (Option<Ipv4Addr>, SocketAddrV4);
 /// # Errors
 /// The error of `connect` for a port that is not taken, or that all are taken.
 pub(crate) fn pass_over<T>(
-    address: Option<Ipv4Addr>,
-    server: SocketAddrV4,
+    address: Option<IpAddr>,
+    server: SocketAddr,
     turn: usize,
     connect: impl FnMut(&mut dyn Iterator<Item = u16>) -> Result<T, ConnectError>,
 ) -> Result<T, ConnectError> {
@@ -104,13 +104,14 @@ impl TakenPorts {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::net::Ipv4Addr;
 
     use super::*;
 
     const PORTS: usize = 424;
 
     fn pair(server: u8) -> Pair {
-        (None, SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, server), 514))
+        (None, SocketAddr::from(([192, 0, 2, server], 514)))
     }
 
     fn taken<T>() -> Result<T, ConnectError> {
@@ -118,8 +119,7 @@ mod tests {
     }
 
     fn kind<T>(outcome: Result<T, ConnectError>) -> Option<ErrorKind> {
-        let (ConnectError::Source { error, .. } | ConnectError::Other(error)) = outcome.err()?;
-        Some(error.kind())
+        Some(outcome.err()?.error().kind())
     }
 
     /// Connects where these ports are taken; the port, and how many were tried.
@@ -176,7 +176,7 @@ mod tests {
         let mut ports = TakenPorts::default();
         let now = Instant::now();
         attempt(&mut ports, pair(1), 0, now, |_| true);
-        let other_address = (Some(Ipv4Addr::LOCALHOST), pair(1).1);
+        let other_address = (Some(Ipv4Addr::LOCALHOST.into()), pair(1).1);
         for pair in [pair(2), other_address] {
             assert_eq!(attempt(&mut ports, pair, 0, now, |_| false), (Some(1023), 1));
         }
@@ -198,7 +198,7 @@ mod tests {
         let missing = || io::Error::from(ErrorKind::AddrNotAvailable);
         let outcome = ports.pass_over(pair(1), 0, now, |ports| {
             ports.next();
-            Err::<(), _>(ConnectError::Source { address: Ipv4Addr::LOCALHOST, error: missing() })
+            Err::<(), _>(ConnectError::Source { address: Ipv4Addr::LOCALHOST.into(), error: missing() })
         });
         assert_eq!(kind(outcome), Some(ErrorKind::AddrNotAvailable));
         let outcome = ports.pass_over(pair(1), 0, now, |ports| {
@@ -216,7 +216,7 @@ mod tests {
         let mut fill = |port, now| {
             for server in 0..=u8::MAX {
                 let (address, server) = pair(server);
-                let pair = (address, SocketAddrV4::new(*server.ip(), port));
+                let pair = (address, SocketAddr::new(server.ip(), port));
                 attempt(&mut ports, pair, 0, now, |_| true);
             }
             let new = ports.0.values().filter(|taken| taken.until == now + MOMENT).count();

@@ -1,7 +1,7 @@
 //! The tasks of one worker, so that another thread can look at them and end them.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv6Addr, SocketAddrV4};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::live::{Live, LiveSession};
 #[derive(Debug, Clone)]
 pub(crate) struct Peers {
     pub(crate) live: Arc<Live>,
-    pub(crate) server: Option<SocketAddrV4>,
+    pub(crate) server: Option<SocketAddr>,
     /// Whether the server is none of the access list's business.
     pub(crate) routed: bool,
     /// The mark that a route has given it.
@@ -48,7 +48,7 @@ impl Tasks {
     }
 
     /// Takes note that the task of session `id` relays from now on, and to which server.
-    pub(crate) fn relays(&self, id: u64, server: Option<SocketAddrV4>, routed: bool, tag: Option<Arc<str>>) {
+    pub(crate) fn relays(&self, id: u64, server: Option<SocketAddr>, routed: bool, tag: Option<Arc<str>>) {
         if let Some(task) = self.by_id.lock().get_mut(&id) {
             task.relaying = true;
             (task.peers.server, task.peers.routed, task.peers.tag) = (server, routed, tag);
@@ -66,7 +66,7 @@ impl Tasks {
 
     /// Ends every task whose client and server are not permitted, or whose server is not known yet: that client
     /// asks again.
-    pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddrV4) -> bool) {
+    pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddr) -> bool) {
         for task in self.by_id.lock().values() {
             let Peers { live, server, routed, .. } = &task.peers;
             if !routed && server.is_none_or(|server| !permitted(*live.client.ip(), server)) {

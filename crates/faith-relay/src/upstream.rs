@@ -1,7 +1,7 @@
-//! Connecting to the IPv4 server.
+//! Connecting to the server.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::taken_ports;
 /// A server, and how it is connected to.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) server: SocketAddrV4,
+    pub(crate) server: SocketAddr,
     pub(crate) source: Source,
     /// The client's traffic class, where the server's side is to have its DSCP.
     pub(crate) traffic_class: Option<u8>,
@@ -61,7 +61,9 @@ pub(crate) async fn open(
         () = alarm.until(deadline) => return Err(tcp::timed_out().into()),
     };
     if failed && let Some(error) = tcp::take_error(&begun)? {
-        return Err(error.into());
+        // connect(2) itself has tried the host's own firewall and routing table, so a router has said so.
+        let prohibited = error.kind() == ErrorKind::PermissionDenied;
+        return Err(if prohibited { ConnectError::Prohibited(error) } else { error.into() });
     }
     introduce(target, &begun)?;
     Ok((begun, alarm))
@@ -90,60 +92,70 @@ fn begin(target: &Target) -> Result<AsyncFd<Connection>, ConnectError> {
 
 fn begin_from(
     target: &Target,
-    address: Option<Ipv4Addr>,
+    address: Option<IpAddr>,
     ports: Option<&mut dyn Iterator<Item = u16>>,
 ) -> Result<Connection, ConnectError> {
     let connection = socket(target)?;
-    bind(&connection, address, ports)?;
+    bind(&connection, address, target.server.ip(), ports)?;
     tcp::begin_connect(&connection, target.server)?;
     Ok(connection)
 }
 
 /// A socket with its options, neither bound nor connected.
 fn socket(target: &Target) -> io::Result<Connection> {
-    let connection = Connection::new(plain_socket()?.into());
+    let connection = Connection::new(plain_socket(target.server.ip())?.into());
     tcp::prepare_leg(&connection)?;
     if let Some(traffic_class) = target.traffic_class {
-        source::set_dscp(&connection, traffic_class)?;
+        source::set_dscp(&connection, target.server.ip(), traffic_class)?;
     }
     tcp::acknowledge_with_data(&connection)?;
     Ok(connection)
 }
 
-fn plain_socket() -> io::Result<Socket> {
-    Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))
+fn plain_socket(server: IpAddr) -> io::Result<Socket> {
+    Socket::new(
+        Domain::for_address(SocketAddr::new(server, 0)),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )
 }
 
-/// Binds to `address`, if there is one, and to the first of `ports` that can be bound to, where there are any.
+/// Binds a socket for `server` to `address`, if there is one, and to the first of `ports` that can be bound to, where there
+/// are any.
 fn bind(
     socket: impl AsFd,
-    address: Option<Ipv4Addr>,
+    address: Option<IpAddr>,
+    server: IpAddr,
     ports: Option<&mut dyn Iterator<Item = u16>>,
 ) -> Result<(), ConnectError> {
+    let any = || match server {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
     let bound = match (address, ports) {
         (None, None) => return Ok(()),
         (Some(address), None) => source::bind_address(socket, address),
-        (_, Some(mut ports)) => {
-            source::bind_first(socket, address.unwrap_or(Ipv4Addr::UNSPECIFIED), &mut ports)
-        }
+        (_, Some(mut ports)) => source::bind_first(socket, address.unwrap_or_else(any), &mut ports),
     };
     bound.map_err(|error| match error.kind() {
         ErrorKind::AddrNotAvailable | ErrorKind::PermissionDenied => {
-            ConnectError::Source { address: address.unwrap_or(Ipv4Addr::UNSPECIFIED), error }
+            ConnectError::Source { address: address.unwrap_or_else(any), error }
         }
         ErrorKind::AddrInUse => ConnectError::Other(source::out_of_ports()),
         _ => ConnectError::Other(error),
     })
 }
 
-/// Checks that connections can come from `address`, if there is one, and from a privileged port, if that is wanted.
+/// Checks that connections can come from `address`, if there is one, and from a privileged port, if that is wanted: to IPv4
+/// servers where there is no address.
 ///
 /// # Errors
 ///
 /// [`ConnectError`]; that every privileged port is taken at the moment is none.
-pub(crate) fn check_source(address: Option<Ipv4Addr>, privileged: bool) -> Result<(), ConnectError> {
+pub(crate) fn check_source(address: Option<IpAddr>, privileged: bool) -> Result<(), ConnectError> {
     let mut ports = privileged.then(|| source::reserved_ports(0));
-    match bind(plain_socket()?, address, ports.as_mut().map(|ports| ports as _)) {
+    let like = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    match bind(plain_socket(like)?, address, like, ports.as_mut().map(|ports| ports as _)) {
         Err(ConnectError::Other(error)) if error.kind() == ErrorKind::AddrNotAvailable => Ok(()),
         checked => checked,
     }
@@ -156,17 +168,21 @@ mod tests {
     use crate::record::RefusalReason;
 
     const EADDRNOTAVAIL: i32 = 99;
-    /// An address that no host has (RFC 5737).
-    const FOREIGN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 77);
+    /// Addresses that no host has (RFC 5737, RFC 3849).
+    const FOREIGN: [IpAddr; 2] = [
+        IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77)),
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 77)),
+    ];
 
     #[test]
     fn an_address_that_the_host_lacks_is_not_a_host_that_ran_out_of_ports() {
-        for privileged in [false, true] {
-            let error = check_source(Some(FOREIGN), privileged).unwrap_err();
-            assert!(matches!(error, ConnectError::Source { address: FOREIGN, .. }), "{error:?}");
+        for (foreign, privileged) in FOREIGN.iter().flat_map(|foreign| [(*foreign, false), (*foreign, true)])
+        {
+            let error = check_source(Some(foreign), privileged).unwrap_err();
+            assert!(matches!(error, ConnectError::Source { address, .. } if address == foreign), "{error:?}");
             let refusal = Refusal::from(&error);
             assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Error, Some(Cause::NoSource)));
-            assert_eq!(refusal.source, Some(FOREIGN));
+            assert_eq!(refusal.source, Some(foreign));
         }
         // connect(2) says the same where every port is taken.
         let ports = Refusal::from(&ConnectError::Other(io::Error::from_raw_os_error(EADDRNOTAVAIL)));
@@ -176,6 +192,7 @@ mod tests {
     #[test]
     fn addresses_of_the_host_can_be_sources() {
         check_source(None, false).unwrap();
-        check_source(Some(Ipv4Addr::LOCALHOST), false).unwrap();
+        check_source(Some(Ipv4Addr::LOCALHOST.into()), false).unwrap();
+        check_source(Some(Ipv6Addr::LOCALHOST.into()), false).unwrap();
     }
 }

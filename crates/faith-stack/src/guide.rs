@@ -1,12 +1,11 @@
 //! Answers a relay's questions about an interface, for each connection.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use faith_packet::classify::Classifier;
 use faith_packet::prefix::FaithPrefix;
 
+use crate::capturing::{self, Capture};
 use crate::own_addresses::OwnAddresses;
 
 /// The host's own addresses and the prefixes of an interface, always current.
@@ -16,16 +15,17 @@ use crate::own_addresses::OwnAddresses;
 #[derive(Clone)]
 pub struct Guide {
     pub(crate) own: Arc<OwnAddresses>,
-    pub(crate) classifier: Arc<ArcSwap<Classifier>>,
+    pub(crate) classifier: Capture,
 }
 
 impl Guide {
-    /// Returns true if `address` is the host's own: an address of any of its interfaces, or one routed to the host
-    /// itself. Returns true for every address once the interface is closed, and while the watch cannot follow the host's
-    /// addresses.
+    /// Returns true if `address` is the host's own: an address of any of its interfaces, one routed to the host itself, or
+    /// one inside a prefix that an interface of this process captures. Returns true for every address once the interface
+    /// is closed, and while the watch cannot follow the host's addresses.
     #[must_use]
-    pub fn is_own_ipv4(&self, address: Ipv4Addr) -> bool {
-        self.own.contains(address)
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        let captured = || matches!(&address, IpAddr::V6(address) if capturing::captures(address));
+        self.own.contains(address) || captured()
     }
 
     /// The prefix of the interface that contains `address`.

@@ -5,6 +5,7 @@
 mod accept;
 mod allowance;
 mod answered;
+mod capturing;
 mod counters;
 mod cut;
 mod deliver;

@@ -1,13 +1,13 @@
-//! The host's own IPv4 addresses, kept up to date: a relay must not lead clients to the router itself.
+//! The host's own addresses, kept up to date: a relay must not lead clients to the router itself.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use arc_swap::ArcSwap;
 
-/// Ranges sorted by their first address, without overlaps.
-type Ranges = Vec<(u32, u32)>;
+/// Ranges of one family each, sorted by their first address, without overlaps. IPv4 comes before IPv6.
+type Ranges = Vec<(IpAddr, IpAddr)>;
 
-/// The host's own IPv4 addresses, as the watch (`watch.rs`) last saw them.
+/// The host's own addresses, as the watch (`watch.rs`) last saw them.
 pub(crate) struct OwnAddresses(ArcSwap<Ranges>);
 
 impl OwnAddresses {
@@ -17,7 +17,7 @@ impl OwnAddresses {
     }
 
     /// Replaces the host's own addresses by these ranges.
-    pub(crate) fn learn(&self, own: Vec<(Ipv4Addr, u8)>) {
+    pub(crate) fn learn(&self, own: Vec<(IpAddr, u8)>) {
         self.0.store(merge(own).into());
     }
 
@@ -27,8 +27,7 @@ impl OwnAddresses {
     }
 
     /// Returns true if `address` is the host's own.
-    pub(crate) fn contains(&self, address: Ipv4Addr) -> bool {
-        let address = address.to_bits();
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let ranges = self.0.load();
         let before = ranges.partition_point(|(first, _)| *first <= address);
         before.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, last)| address <= *last)
@@ -36,17 +35,27 @@ impl OwnAddresses {
 }
 
 fn everything() -> Ranges {
-    vec![(0, u32::MAX)]
+    vec![range(Ipv4Addr::UNSPECIFIED.into(), 0), range(Ipv6Addr::UNSPECIFIED.into(), 0)]
 }
 
-fn merge(own: Vec<(Ipv4Addr, u8)>) -> Ranges {
-    let mut ranges: Ranges = own
-        .into_iter()
-        .map(|(address, length)| {
-            let host = u32::MAX.checked_shr(u32::from(length)).unwrap_or(0);
-            (address.to_bits() & !host, address.to_bits() | host)
-        })
-        .collect();
+/// The first and the last address of a prefix.
+fn range(address: IpAddr, length: u8) -> (IpAddr, IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+            let bits = address.to_bits();
+            (Ipv4Addr::from_bits(bits & !host).into(), Ipv4Addr::from_bits(bits | host).into())
+        }
+        IpAddr::V6(address) => {
+            let host = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+            let bits = address.to_bits();
+            (Ipv6Addr::from_bits(bits & !host).into(), Ipv6Addr::from_bits(bits | host).into())
+        }
+    }
+}
+
+fn merge(own: Vec<(IpAddr, u8)>) -> Ranges {
+    let mut ranges: Ranges = own.into_iter().map(|(address, length)| range(address, length)).collect();
     ranges.sort_unstable();
     let mut merged = Ranges::with_capacity(ranges.len());
     for (first, last) in ranges {
@@ -62,23 +71,50 @@ fn merge(own: Vec<(Ipv4Addr, u8)>) -> Ranges {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn every_address_counts_as_own_while_they_are_unknown() {
         let own = OwnAddresses::unknown();
-        let elsewhere = Ipv4Addr::new(198, 51, 100, 2);
-        assert!([Ipv4Addr::UNSPECIFIED, elsewhere, Ipv4Addr::BROADCAST].iter().all(|it| own.contains(*it)));
-        own.learn(vec![(Ipv4Addr::new(192, 0, 2, 1), 32)]);
-        assert!(own.contains(Ipv4Addr::new(192, 0, 2, 1)) && !own.contains(elsewhere));
-        own.forget();
-        assert!(own.contains(elsewhere));
+        for (mine, elsewhere) in [("192.0.2.1", "198.51.100.2"), ("2001:db8::1", "2001:db8::2")] {
+            let edges = ["0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"];
+            assert!(edges.into_iter().chain([elsewhere]).all(|it| own.contains(address(it))));
+            let length = if address(mine).is_ipv4() { 32 } else { 128 };
+            own.learn(vec![(address(mine), length)]);
+            assert!(own.contains(address(mine)) && !own.contains(address(elsewhere)));
+            own.forget();
+            assert!(own.contains(address(elsewhere)));
+        }
+    }
+
+    #[test]
+    fn addresses_of_one_family_say_nothing_of_the_other() {
+        let own = OwnAddresses::unknown();
+        own.learn(vec![(address("0.0.0.0"), 0)]);
+        assert!(own.contains(address("255.255.255.255")) && !own.contains(address("::")));
+        own.learn(vec![(address("::"), 0)]);
+        assert!(own.contains(address("::1")) && !own.contains(address("255.255.255.255")));
     }
 
     #[test]
     fn ranges_that_overlap_become_one() {
-        let own = [("127.0.0.0", 8), ("127.0.0.1", 32), ("10.0.0.1", 32), ("10.0.0.255", 32)]
-            .map(|(address, length)| (address.parse().unwrap(), length));
-        let expected =
-            vec![(0x0a00_0001, 0x0a00_0001), (0x0a00_00ff, 0x0a00_00ff), (0x7f00_0000, 0x7fff_ffff)];
-        assert_eq!(merge(own.to_vec()), expected);
+        let own = [
+            ("127.0.0.0", 8),
+            ("127.0.0.1", 32),
+            ("10.0.0.1", 32),
+            ("2001:db8::1", 128),
+            ("2001:db8::", 64),
+            ("10.0.0.255", 32),
+        ];
+        let expected = [
+            ("10.0.0.1", "10.0.0.1"),
+            ("10.0.0.255", "10.0.0.255"),
+            ("127.0.0.0", "127.255.255.255"),
+            ("2001:db8::", "2001:db8::ffff:ffff:ffff:ffff"),
+        ];
+        let merged = merge(own.map(|(text, length)| (address(text), length)).to_vec());
+        assert_eq!(merged, expected.map(|(first, last)| (address(first), address(last))));
     }
 }

@@ -87,7 +87,7 @@ impl fmt::Display for Warning {
             ),
             What::Unwatched(error) => write!(
                 f,
-                "cannot follow the host's addresses, links and routes: {error}; until it can, faithd takes every IPv4 \
+                "cannot follow the host's addresses, links and routes: {error}; until it can, faithd takes every \
                  address for the host's own and denies it"
             ),
             What::Watched => f.write_str("faithd follows the host's addresses, links and routes again"),

@@ -80,7 +80,7 @@ impl Watched {
         let mut changes = Changes::ALL;
         loop {
             if changes.own {
-                self.own.learn(netlink.own_ipv4().map_err(FailedCall::of("RTM_GETROUTE"))?);
+                self.own.learn(netlink.own_addresses().map_err(FailedCall::of("RTM_GETROUTE"))?);
             }
             if changes.links
                 && let Some(guard) = &self.guard
@@ -177,13 +177,13 @@ fn is_readable_within(descriptor: BorrowedFd<'_>, limit: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
     use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
     use std::sync::mpsc;
 
     use super::*;
 
-    const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+    const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 2));
 
     struct OnPurpose;
 
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn look(state: &mut State) {
-        state.own.learn(vec![(Ipv4Addr::LOCALHOST, 32)]);
+        state.own.learn(vec![(Ipv4Addr::LOCALHOST.into(), 32)]);
         state.looked();
         assert!(!state.own.contains(ELSEWHERE));
     }

@@ -178,15 +178,37 @@ fn the_routers_own_addresses_are_followed() {
     in_a_namespace(|| {
         let faith = faith(|_| {}).unwrap();
         let guide = faith.guide();
-        let own = |address: &str| guide.is_own_ipv4(address.parse().unwrap());
+        let own = |address: &str| guide.is_own(address.parse().unwrap());
         assert!(own("127.0.0.1"));
-        assert!(!own("192.0.2.1"));
-        ip("addr add 192.0.2.1/24 dev lo");
-        eventually("the new address is known", || own("192.0.2.1"));
-        ip("addr del 192.0.2.1/24 dev lo");
-        eventually("the old address is forgotten", || !own("192.0.2.1"));
+        for (address, length) in [("192.0.2.1", 24), ("2001:db8:5::1", 64)] {
+            assert!(!own(address), "{address}");
+            ip(&format!("addr add {address}/{length} dev lo"));
+            eventually("the new address is known", || own(address));
+            ip(&format!("addr del {address}/{length} dev lo"));
+            eventually("the old address is forgotten", || !own(address));
+        }
+        ip("-6 route add local 2001:db8:6::/64 dev lo");
+        eventually("a route to the host itself is known", || own("2001:db8:6::7"));
         drop(faith);
-        assert!(own("192.0.2.1"), "a closed interface treats every address as its own");
+        assert!(
+            own("192.0.2.1") && own("2001:db8:5::1"),
+            "a closed interface treats every address as its own"
+        );
+    });
+}
+
+#[test]
+fn captured_addresses_count_as_the_routers_own_as_long_as_they_are_captured() {
+    in_a_namespace(|| {
+        let faith = faith(|_| {}).unwrap();
+        let guide = faith.guide();
+        let own = |address: &str| guide.is_own(address.parse().unwrap());
+        assert!(own("64:ff9b::8.8.8.8"));
+        assert!(!own("2001:db8:7::1"));
+        faith.add_prefix("2001:db8:7::/96".parse().unwrap()).unwrap();
+        assert!(own("2001:db8:7::1"));
+        faith.remove_prefix("2001:db8:7::/96".parse().unwrap()).unwrap();
+        assert!(!own("2001:db8:7::1"));
     });
 }
 

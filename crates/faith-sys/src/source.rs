@@ -1,7 +1,7 @@
 //! The source of a connection: address, port and traffic class.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::Errno;
@@ -16,9 +16,10 @@ const RESERVED: std::ops::RangeInclusive<u16> = 600..=1023;
 ///
 /// # Errors
 /// `EADDRNOTAVAIL` if the address is not the host's.
-pub fn bind_address(socket: impl AsFd, address: Ipv4Addr) -> io::Result<()> {
+pub fn bind_address(socket: impl AsFd, address: IpAddr) -> io::Result<()> {
+    // IPv6 sockets have this IPv4 option too, and inet6_bind() reads it.
     set(&socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
-    Ok(bind(socket, &SocketAddrV4::new(address, 0))?)
+    Ok(bind(socket, &SocketAddr::new(address, 0))?)
 }
 
 /// The privileged ports in the order to try them: downwards from the `turn`th from the top, then around.
@@ -37,12 +38,17 @@ pub fn reserved_ports(turn: usize) -> impl Iterator<Item = u16> {
 /// address is not the host's; `EADDRINUSE` if no port is left.
 pub fn bind_first(
     socket: impl AsFd,
-    address: Ipv4Addr,
+    address: IpAddr,
     ports: &mut impl Iterator<Item = u16>,
 ) -> io::Result<()> {
-    SockRef::from(&socket).set_reuse_address(true)?;
+    let options = SockRef::from(&socket);
+    options.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // An IPv4 socket that has the port is then no obstacle (ipv6(7)).
+        options.set_only_v6(true)?;
+    }
     for port in ports {
-        match bind(&socket, &SocketAddrV4::new(address, port)) {
+        match bind(&socket, &SocketAddr::new(address, port)) {
             // A listener has the port, or a socket without SO_REUSEADDR.
             Err(Errno::ADDRINUSE) => {}
             bound => return Ok(bound?),
@@ -57,12 +63,14 @@ pub fn out_of_ports() -> io::Error {
     Errno::ADDRNOTAVAIL.into()
 }
 
-/// Gives the socket's packets the DSCP of `traffic_class` (RFC 2474). TCP keeps control of the ECN bits (RFC 3168).
+/// Gives the socket's packets to `server` the DSCP of `traffic_class` (RFC 2474). TCP keeps control of the ECN bits
+/// (RFC 3168).
 ///
 /// # Errors
-/// Those of setsockopt(2); none is expected of an IPv4 TCP socket.
-pub fn set_dscp(socket: impl AsFd, traffic_class: u8) -> io::Result<()> {
-    SockRef::from(&socket).set_tos_v4(u32::from(traffic_class & !0b11))
+/// Those of setsockopt(2); none is expected of a TCP socket of the server's family.
+pub fn set_dscp(socket: impl AsFd, server: IpAddr, traffic_class: u8) -> io::Result<()> {
+    let (socket, dscp) = (SockRef::from(&socket), u32::from(traffic_class & !0b11));
+    if server.is_ipv6() { socket.set_tclass_v6(dscp) } else { socket.set_tos_v4(dscp) }
 }
 
 /// Makes a listening socket keep the SYN of each connection for [`saved_traffic_class`] (`TCP_SAVE_SYN`, Linux 4.2).

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddrV4};
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::reactor::Descriptor;
 /// # Errors
 ///
 /// Those of connect(2), except `EINPROGRESS`: the connection failed at once.
-pub fn begin_connect(socket: impl AsFd, server: SocketAddrV4) -> io::Result<()> {
+pub fn begin_connect(socket: impl AsFd, server: SocketAddr) -> io::Result<()> {
     match connect(socket, &server) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
         Err(error) => Err(error.into()),

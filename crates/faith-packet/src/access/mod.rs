@@ -29,7 +29,10 @@
 //!   loopback they are ordinary addresses under the rules.
 //!
 //! Both exceptions hold for a server that a program names as well ([`Basis::Named`]): a program that
-//! passes on an address chosen by a client must not lead that client to the router.
+//! passes on an address chosen by a client must not lead that client to the router. Such a server may
+//! have an IPv6 address. No rule names one, so special-purpose blocks and the router's own addresses
+//! stay closed; ::1 and :: (which Linux connects to it) are loopback. An address that stands for an
+//! IPv4 one (64:ff9b::/96, 2002::/16) is judged by that one too.
 
 mod index;
 mod parse;
@@ -38,7 +41,7 @@ mod segments;
 mod special;
 
 use std::cell::LazyCell;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use index::Index;
 use parse::parse_lines;
@@ -176,7 +179,8 @@ impl AccessList {
     }
 
     /// Decides as [`judge`](Self::judge) does on the basis [`Basis::Dialled`]: `destination` is the server that the
-    /// address dialled by `client` means.
+    /// address dialled by `client` means. `is_own` returns true if the server's address is one of the router's own; it is
+    /// called at most once, and only if the decision depends on it.
     #[must_use]
     pub fn decide(
         &self,
@@ -184,14 +188,63 @@ impl AccessList {
         destination: SocketAddrV4,
         is_own: impl FnOnce() -> bool,
     ) -> Decision {
-        self.judge(Basis::Dialled, client, destination, is_own).decision
+        self.judge_ipv4(Basis::Dialled, client, destination, is_own).decision
     }
 
-    /// Judges whether `client` may be relayed to `destination`, a server chosen on this basis. `is_own` returns true if
-    /// the server's address is one of the router's own; it is called at most once, and only if the decision depends on
-    /// it.
+    /// Judges whether `client` may be relayed to `server`, chosen on this basis. `is_own` returns true if an address is
+    /// one of the router's own; it is called only if the decision depends on it, at most once for each address.
     #[must_use]
     pub fn judge(
+        &self,
+        basis: Basis,
+        client: Ipv6Addr,
+        server: SocketAddr,
+        is_own: impl Fn(IpAddr) -> bool,
+    ) -> Judgement {
+        match server {
+            SocketAddr::V4(server) => {
+                self.judge_ipv4(basis, client, server, || is_own((*server.ip()).into()))
+            }
+            SocketAddr::V6(server) => self.judge_ipv6(basis, client, server, is_own),
+        }
+    }
+
+    /// Judges a server that no rule can name.
+    fn judge_ipv6(
+        &self,
+        basis: Basis,
+        client: Ipv6Addr,
+        server: SocketAddrV6,
+        is_own: impl Fn(IpAddr) -> bool,
+    ) -> Judgement {
+        let address = *server.ip();
+        let default = |decision| Judgement { decision, rule: None };
+        if address.is_loopback() || address.is_unspecified() {
+            if !self.allow_loopback {
+                return default(Decision::Deny(DenyReason::Loopback));
+            }
+        } else if is_own(address.into()) {
+            return default(Decision::Deny(DenyReason::OwnAddress));
+        } else if special::is_special(address) {
+            return default(Decision::Deny(DenyReason::SpecialPurpose));
+        } else if let Some(inner) = special::inner_ipv4(address) {
+            let inner = SocketAddrV4::new(inner, server.port());
+            let judgement = self.judge_ipv4(basis, client, inner, || is_own((*inner.ip()).into()));
+            return match judgement.decision {
+                // The rule's address is of the other family.
+                Decision::Permit { .. } => {
+                    Judgement { decision: Decision::Permit { outgoing: None }, ..judgement }
+                }
+                Decision::Deny(_) => judgement,
+            };
+        }
+        default(match basis {
+            Basis::Dialled if !self.rules.is_empty() => Decision::Deny(DenyReason::NoMatch),
+            Basis::Dialled | Basis::Named => Decision::Permit { outgoing: None },
+        })
+    }
+
+    fn judge_ipv4(
         &self,
         basis: Basis,
         client: Ipv6Addr,

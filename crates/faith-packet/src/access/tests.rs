@@ -1,6 +1,7 @@
 use super::*;
 
 mod grammar;
+mod ipv6;
 mod special_purpose;
 
 const PERMIT: Decision = Decision::Permit { outgoing: None };

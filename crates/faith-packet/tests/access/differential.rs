@@ -55,7 +55,7 @@ proptest! {
         let without_rules = AccessList::default().with_loopback(loopback);
         let list = AccessList::new(rules).with_loopback(loopback);
         for Connection { client, destination, is_own } in connections {
-            let named = list.judge(Basis::Named, client, destination, || is_own).decision;
+            let named = list.judge(Basis::Named, client, destination.into(), |_| is_own).decision;
             let expected = match list.decide(client, destination, || is_own) {
                 Decision::Permit { .. } => Decision::Permit { outgoing: None },
                 Decision::Deny(_) => without_rules.decide(client, destination, || is_own),

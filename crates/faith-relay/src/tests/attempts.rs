@@ -1,7 +1,7 @@
 //! What clients learn of servers that cannot be had, when they are accepted first and when they are not.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn a_refused_server_resets_the_client_that_was_accepted_first() {
     read_to_reset(&mut lab.dial());
     let record = lab.refused();
     assert_eq!(record.reason, RefusalReason::Refused);
-    assert_eq!(record.server.map(|server| *server.ip()), Some(Ipv4Addr::LOCALHOST));
+    assert_eq!(record.server.map(|server| server.ip()), Some(Ipv4Addr::LOCALHOST.into()));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn an_address_of_the_router_itself_is_prohibited() {
     syn.destination = faith(OWN_ADDRESS, 22);
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Unreachable(Unreachable::Prohibited)));
-    assert_eq!(lab.refused().server.map(|server| *server.ip()), Some(OWN_ADDRESS));
+    assert_eq!(lab.refused().server.map(|server| server.ip()), Some(OWN_ADDRESS.into()));
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_refused_server_is_told_with_its_errno() {
 
 #[test]
 fn a_source_that_the_host_lacks_is_told_by_its_address() {
-    struct Sources(Mutex<Vec<Ipv4Addr>>);
+    struct Sources(Mutex<Vec<IpAddr>>);
 
     impl Observer for Sources {
         fn ended(&self, _: SessionRecord) -> bool {
@@ -239,13 +239,13 @@ fn a_source_that_the_host_lacks_is_told_by_its_address() {
             panic!("nothing ran out, {what} least of all");
         }
 
-        fn unusable_source(&self, source: Ipv4Addr, _: &io::Error) {
+        fn unusable_source(&self, source: IpAddr, _: &io::Error) {
             self.0.lock().unwrap().push(source);
         }
     }
 
     // An address for documentation (RFC 5737).
-    let foreign = Ipv4Addr::new(203, 0, 113, 77);
+    let foreign = IpAddr::from([203, 0, 113, 77]);
     let sources = Arc::new(Sources(Mutex::default()));
     let options = RelayOptions { sources: vec![foreign], ..options() };
     let lab = Lab::watched(options, Arc::clone(&sources) as _);

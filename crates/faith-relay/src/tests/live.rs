@@ -21,7 +21,7 @@ fn a_session_shows_who_it_is_of_and_what_it_has_moved() {
     assert_eq!(session.id, lab.engine.ledger.newest());
     assert_eq!(session.client.port(), client.local_addr().unwrap().port());
     assert_eq!(session.destination, lab.destination);
-    assert_eq!(session.server.map(Into::into), Some(server.local_addr().unwrap()));
+    assert_eq!(session.server, Some(server.local_addr().unwrap()));
     assert_eq!((session.bytes_up, session.bytes_down), (5, 8));
     assert!(session.age < PATIENCE);
 

@@ -18,7 +18,7 @@ mod transfer;
 mod urgent;
 
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -44,6 +44,7 @@ use crate::record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionR
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 const OWN_ADDRESS: Ipv4Addr = Ipv4Addr::new(8, 8, 8, 8);
+const OWN_ADDRESS_IPV6: Ipv6Addr = Ipv6Addr::new(0x2606, 0x4700, 0, 0, 0, 0, 0, 8);
 
 type Job = Box<dyn FnOnce(&Arc<Engine>) + Send>;
 
@@ -62,8 +63,8 @@ pub(crate) struct Lab {
 struct TestRouter;
 
 impl Router for TestRouter {
-    fn is_own_ipv4(&self, address: Ipv4Addr) -> bool {
-        address == OWN_ADDRESS
+    fn is_own(&self, address: IpAddr) -> bool {
+        address == OWN_ADDRESS || address == OWN_ADDRESS_IPV6
     }
 
     fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix> {

@@ -1,7 +1,7 @@
 //! Somebody else decides where a connection goes.
 
 use std::io::Write;
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -11,8 +11,7 @@ use faith_packet::icmpv6::Unreachable;
 use faith_stack::{Captured, Service as _};
 
 use super::{
-    Caller, Fate, Lab, OWN_ADDRESS, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset,
-    reset,
+    Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset, reset,
 };
 use crate::cause::Cause;
 use crate::options::RelayOptions;
@@ -86,7 +85,7 @@ fn is_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>)
     assert!(lab.nothing_ended() && lab.nobody_came());
 }
 
-fn named(server: SocketAddrV4, allow_any: bool) -> Verdict {
+fn named(server: SocketAddr, allow_any: bool) -> Verdict {
     Verdict::Connect { server, allow_any, terms: Terms::default() }
 }
 
@@ -119,7 +118,7 @@ fn a_route_may_leave_it_to_the_mapping() {
 #[test]
 fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
+    let server = elsewhere.local_addr().unwrap();
     let verdict = named(server, false);
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
     let mut client = lab.dial();
@@ -132,21 +131,41 @@ fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
 }
 
 #[test]
-fn a_route_may_send_a_client_elsewhere() {
-    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let SocketAddr::V4(server) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
-    let verdict = named(server, false);
-    let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
-    assert_eq!(fate_of(&lab), Fate::Released);
-    elsewhere.accept().unwrap();
+fn a_route_may_send_a_client_elsewhere_to_a_server_of_either_family() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let elsewhere = std::net::TcpListener::bind(address).unwrap();
+        let server = elsewhere.local_addr().unwrap();
+        let verdict = named(server, false);
+        let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
+        let mut client = lab.dial();
+        let (mut far, _) = elsewhere.accept().unwrap();
+        client.write_all(b"there").unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(read_to_end(&mut far), b"there");
+        far.write_all(b"and back").unwrap();
+        drop(far);
+        assert_eq!(read_to_end(&mut client), b"and back");
+        let record = lab.ended();
+        assert_eq!((record.reason, record.server), (SessionEnd::Closed, Some(server)));
+    }
+}
+
+#[test]
+fn a_refused_server_of_either_family_looks_refused() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let closed = std::net::TcpListener::bind(address).unwrap().local_addr().unwrap();
+        let verdict = named(closed, false);
+        let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
+        assert_eq!(fate_of(&lab), Fate::Reset);
+        let record = lab.refused();
+        assert_eq!((record.reason, record.server), (RefusalReason::Refused, Some(closed)));
+    }
 }
 
 #[test]
 fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
-    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let SocketAddr::V4(loopback) = elsewhere.local_addr().unwrap() else { panic!("bound to IPv4") };
-    let own = SocketAddrV4::new(OWN_ADDRESS, 80);
-    let private = "10.0.0.7:80".parse().unwrap();
+    let elsewhere = ["127.0.0.1:0", "[::1]:0"].map(|address| std::net::TcpListener::bind(address).unwrap());
+    let loopback = elsewhere.each_ref().map(|server| server.local_addr().unwrap());
     let lab_for = |server, allow_any| {
         let verdict = named(server, allow_any);
         let (given, _) = channel();
@@ -155,9 +174,16 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
         let access = AccessList::parse("::/0 permit 0.0.0.0/0\n", "test").unwrap();
         Lab::new(RelayOptions { routing: Some(routing), access, ..options() })
     };
-    for (server, cause) in
-        [(loopback, Cause::Loopback), (own, Cause::OwnAddress), (private, Cause::SpecialPurpose)]
-    {
+    for (server, cause) in [
+        (loopback[0], Cause::Loopback),
+        (loopback[1], Cause::Loopback),
+        ("8.8.8.8:80".parse().unwrap(), Cause::OwnAddress),
+        ("[2606:4700::8]:80".parse().unwrap(), Cause::OwnAddress),
+        ("[64:ff9b::8.8.8.8]:80".parse().unwrap(), Cause::OwnAddress),
+        ("10.0.0.7:80".parse().unwrap(), Cause::SpecialPurpose),
+        ("[fd00::7]:80".parse().unwrap(), Cause::SpecialPurpose),
+        ("[2002:a00:7::]:80".parse().unwrap(), Cause::SpecialPurpose),
+    ] {
         let lab = lab_for(server, false);
         assert_eq!(fate_of(&lab), Fate::Unreachable(Unreachable::Prohibited));
         let record = lab.refused();
@@ -167,9 +193,11 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
         );
     }
     // A relay that ends resets its connections, and the listener forgets one that it has not accepted.
-    let lab = lab_for(loopback, true);
-    assert_eq!(fate_of(&lab), Fate::Released);
-    elsewhere.accept().unwrap();
+    for (server, address) in elsewhere.iter().zip(loopback) {
+        let lab = lab_for(address, true);
+        assert_eq!(fate_of(&lab), Fate::Released);
+        server.accept().unwrap();
+    }
 }
 
 /// A relay of these options whose route lets every connection proceed on these terms.

@@ -11,6 +11,7 @@ use faith_sys::tun::Tun;
 use parking_lot::Mutex;
 
 use super::FaithInterface;
+use crate::capturing;
 use crate::counters::Counters;
 use crate::devices::{QUEUE, tun_failed};
 use crate::error::StackError;
@@ -149,6 +150,7 @@ impl FaithInterface {
             open,
             closing: Mutex::default(),
         };
+        capturing::enter(&interface.shared.classifier);
         for prefix in &set {
             interface.add_prefix(*prefix)?;
         }

@@ -11,6 +11,7 @@ use faith_packet::classify::Unsupported;
 use faith_packet::prefix::PrefixSet;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::capturing;
 use crate::counters::InterfaceStats;
 use crate::cut::Cut;
 use crate::error::StackError;
@@ -146,7 +147,8 @@ impl FaithInterface {
         );
         self.namespace.stop();
         self.shared.warnings.end();
-        // Nothing keeps the addresses up to date any more.
+        capturing::leave(&self.shared.classifier);
+        // The watch no longer keeps the addresses up to date.
         self.own.forget();
     }
 

@@ -9,7 +9,7 @@ pub(crate) mod notices;
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use faith_packet::prefix::FaithPrefix;
@@ -91,29 +91,36 @@ impl Netlink {
         }
     }
 
-    /// The host's own IPv4 ranges (`ip -4 route show table local`).
-    pub(crate) fn own_ipv4(&self) -> io::Result<Vec<(Ipv4Addr, u8)>> {
-        let mut request = RouteMessage::default();
-        request.header.address_family = AddressFamily::Inet;
-        request.header.table = TABLE_LOCAL;
-        request.header.kind = RouteType::Unspec;
-        request.header.scope = RouteScope::Universe;
+    /// The host's own ranges (`ip route show table local`, `ip -6 route show table local`).
+    pub(crate) fn own_addresses(&self) -> io::Result<Vec<(IpAddr, u8)>> {
         let mut own = Vec::new();
-        let each = |route: RouteMessage| {
-            if !matches!(route.header.kind, RouteType::Local | RouteType::Broadcast) {
-                return;
-            }
-            for attribute in &route.attributes {
-                if let RouteAttribute::Destination(RouteAddress::Inet(address)) = attribute {
-                    own.push((*address, route.header.destination_prefix_length));
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut request = RouteMessage::default();
+            request.header.address_family = family;
+            request.header.table = TABLE_LOCAL;
+            request.header.kind = RouteType::Unspec;
+            request.header.scope = RouteScope::Universe;
+            let each = |route: RouteMessage| {
+                if !matches!(route.header.kind, RouteType::Local | RouteType::Broadcast | RouteType::Anycast)
+                {
+                    return;
                 }
+                for attribute in &route.attributes {
+                    let address = match attribute {
+                        RouteAttribute::Destination(RouteAddress::Inet(address)) => (*address).into(),
+                        RouteAttribute::Destination(RouteAddress::Inet6(address)) => (*address).into(),
+                        _ => continue,
+                    };
+                    own.push((address, route.header.destination_prefix_length));
+                }
+            };
+            match self.wait(all(self.handle.route().get(request).execute(), each)) {
+                // The table does not exist until the first address exists, be it loopback's.
+                Err(error) if is(&error, Errno::NOENT) => {}
+                outcome => outcome?,
             }
-        };
-        match self.wait(all(self.handle.route().get(request).execute(), each)) {
-            // The table does not exist until the first address exists, be it loopback's.
-            Err(error) if is(&error, Errno::NOENT) => Ok(Vec::new()),
-            outcome => outcome.map(|()| own),
         }
+        Ok(own)
     }
 
     /// Returns true if an interface of this name exists.

@@ -18,8 +18,8 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 
 use crate::error::FailedCall;
 
-/// Bits of `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_ROUTE` and `_IPV6_IFINFO`.
-const GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 10 | 1 << 11;
+/// Bits of `RTNLGRP_LINK`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE` and `_IPV6_IFINFO`.
+const GROUPS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// The length of the buffer: more than the longest datagram of notices (`NLMSG_GOODSIZE`).
 const DATAGRAM: usize = 32 * 1024;
@@ -49,7 +49,7 @@ const RTA_DST: u16 = 1;
 /// The parts that may have changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// The host's IPv4 addresses.
+    /// The host's own addresses.
     pub(crate) own: bool,
     /// Devices.
     pub(crate) links: bool,
@@ -175,25 +175,25 @@ fn all(mut datagram: &[u8], asked: &impl Fn(Subject<'_>) -> bool) -> Changes {
 }
 
 fn one(kind: u16, body: &[u8], asked: &impl Fn(Subject<'_>) -> bool) -> Changes {
-    let family = body.first().copied();
     match kind {
         RTM_NEWLINK | RTM_DELLINK => {
             let Some(&[_, _, _, _, i0, i1, i2, i3]) = body.first_chunk::<8>() else { return Changes::ALL };
             let routes = asked(Subject::Link(u32::from_ne_bytes([i0, i1, i2, i3])));
             Changes { links: true, routes, ..Changes::NONE }
         }
-        RTM_NEWADDR | RTM_DELADDR => Changes { own: family == Some(AF_INET), ..Changes::NONE },
+        RTM_NEWADDR | RTM_DELADDR => Changes { own: true, ..Changes::NONE },
         RTM_NEWROUTE | RTM_DELROUTE => {
             let Some(&[family, length, _, _, table, ..]) = body.first_chunk::<ROUTE_MESSAGE>() else {
                 return Changes::ALL;
             };
+            let own = table == TABLE_LOCAL;
             if family == AF_INET {
-                return Changes { own: table == TABLE_LOCAL, ..Changes::NONE };
+                return Changes { own, ..Changes::NONE };
             }
             let attributes = body.get(ROUTE_MESSAGE..).unwrap_or_default();
             let routes =
                 destination(attributes).is_some_and(|address| asked(Subject::Route(length, address)));
-            Changes { routes, ..Changes::NONE }
+            Changes { own, routes, ..Changes::NONE }
         }
         _ => Changes::NONE,
     }
@@ -271,8 +271,9 @@ mod tests {
         assert_eq!(read(&message(RTM_NEWROUTE, &route(10, 96, 254, &v6("2001:db8::")))), Changes::NONE);
         assert_eq!(read(&message(RTM_NEWROUTE, &route(AF_INET, 32, TABLE_LOCAL, &[192, 0, 2, 1]))), own);
         assert_eq!(read(&message(RTM_NEWROUTE, &route(AF_INET, 24, 254, &[192, 0, 2, 0]))), Changes::NONE);
+        assert_eq!(read(&message(RTM_DELROUTE, &route(10, 128, TABLE_LOCAL, &v6("2001:db8::1")))), own);
         assert_eq!(read(&message(RTM_DELADDR, &[AF_INET])), own);
-        assert_eq!(read(&message(RTM_DELADDR, &[10])), Changes::NONE);
+        assert_eq!(read(&message(RTM_DELADDR, &[10])), own);
         let links = Changes { links: true, ..Changes::NONE };
         assert_eq!(read(&message(RTM_NEWLINK, &link(DEVICE + 1))), links);
         assert_eq!(read(&message(RTM_NEWLINK, &link(DEVICE))), Changes { routes: true, ..links });
@@ -344,17 +345,18 @@ mod tests {
         }
     }
 
-    const ROUTES: Changes = Changes { routes: true, ..Changes::NONE };
+    /// The changes that the routes of [`after_changes`] make: they are in the local table.
+    const LOCAL: Changes = Changes { own: true, routes: true, ..Changes::NONE };
 
     #[test]
     fn a_storm_of_notices_is_read_in_rounds_and_can_be_stopped_between_them() {
         after_changes(BATCH + 20, |notices, _| {
             let end = stop();
-            assert_eq!(wait(notices, &end), Some(ROUTES));
+            assert_eq!(wait(notices, &end), Some(LOCAL));
             rustix::io::write(&end, &1_u64.to_ne_bytes()).unwrap();
             assert_eq!(wait(notices, &end), None);
             // Some notices are left.
-            assert_eq!(wait(notices, &stop()), Some(ROUTES));
+            assert_eq!(wait(notices, &stop()), Some(LOCAL));
             assert_eq!(wait(notices, &stop()), Some(Changes::NONE));
         });
     }
@@ -367,7 +369,7 @@ mod tests {
             let rounds: Vec<Changes> = rounds.collect();
             assert!(rounds.len() > 1 && rounds.iter().all(|it| *it == Changes::ALL), "{rounds:?}");
             change(1);
-            assert_eq!(wait(notices, &never), Some(ROUTES));
+            assert_eq!(wait(notices, &never), Some(LOCAL));
         });
     }
 }

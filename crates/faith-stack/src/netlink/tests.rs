@@ -17,9 +17,12 @@ fn in_a_namespace(test: fn()) {
 fn a_host_without_addresses_gives_an_empty_list() {
     in_a_namespace(|| {
         let netlink = Netlink::connect().unwrap();
-        assert_eq!(netlink.own_ipv4().unwrap(), []);
+        assert_eq!(netlink.own_addresses().unwrap(), []);
         netlink.loopback_up().unwrap();
-        assert!(netlink.own_ipv4().unwrap().contains(&(Ipv4Addr::new(127, 0, 0, 0), 8)));
+        let own = netlink.own_addresses().unwrap();
+        for (address, length) in [("127.0.0.0", 8), ("::1", 128)] {
+            assert!(own.contains(&(address.parse().unwrap(), length)), "{address} in {own:?}");
+        }
     });
 }
 
@@ -30,8 +33,8 @@ fn a_broken_connection_is_an_error_and_not_an_empty_answer() {
         let loopback = netlink.loopback_up().unwrap();
         // The connection's task ends while the next request is on its way to it.
         netlink.connection.abort();
-        assert_eq!(netlink.own_ipv4().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert!(netlink.own_ipv4().is_err());
+        assert_eq!(netlink.own_addresses().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(netlink.own_addresses().is_err());
 
         let broken = || {
             let netlink = Netlink::connect().unwrap();

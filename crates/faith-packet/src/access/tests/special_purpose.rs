@@ -48,7 +48,7 @@ const EDGES: [(&str, &str, Option<&str>, Option<&str>); 13] = [
 
 fn decide_named(list: &AccessList, destination: &str, is_own: bool) -> Decision {
     let destination = SocketAddrV4::new(destination.parse().unwrap(), 80);
-    list.judge(Basis::Named, Ipv6Addr::LOCALHOST, destination, || is_own).decision
+    list.judge(Basis::Named, Ipv6Addr::LOCALHOST, destination.into(), |_| is_own).decision
 }
 
 #[test]
