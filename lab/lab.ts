@@ -19,6 +19,8 @@ export interface LabOptions {
   clientMtu?: number
   /** Gives the client an IPv4 address and lets the router forward it, to measure plain forwarding. */
   ipv4Client?: boolean
+  /** Gives the server an IPv6 address, and the router one on their link. */
+  ipv6Server?: boolean
   /** Folder for temporary files, for labs that move big ones; defaults to the system's. */
   temporary?: string
 }

@@ -4,6 +4,7 @@
  *
  *   client eth0 ──────────────────────── lan0 router wan0 ──────── eth0 server
  *   2001:db8:1::2          2001:db8:1::1      198.51.100.1         198.51.100.2, .3
+ *                                             2001:db8:3::1        2001:db8:3::2     with `ipv6Server`
  *
  * `edge` adds one more router; `clientMtu` narrows its link to the client:
  *
@@ -27,6 +28,9 @@ export const addresses = {
   routerIPv4: '198.51.100.1',
   server: '198.51.100.2',
   serverSecond: '198.51.100.3',
+  /** The IPv6 addresses of the router and the server on their link, with `ipv6Server`. */
+  routerIPv6: '2001:db8:3::1',
+  serverIPv6: '2001:db8:3::2',
 } as const
 
 /** The prefix that leads the lab's clients to IPv4: the well-known one of RFC 6052. */
@@ -41,6 +45,7 @@ export interface Topology {
   edge?: boolean
   clientMtu?: number
   ipv4Client?: boolean
+  ipv6Server?: boolean
 }
 
 export type Role = 'client' | 'edge' | 'router' | 'server'
@@ -147,13 +152,15 @@ const everyHost = {
 }
 
 function plan(options: Topology): Record<Role, HostPlan> {
-  const { clientMtu, ipv4Client = false } = options
+  const { clientMtu, ipv4Client = false, ipv6Server = false } = options
   const viaEdge = hasEdge(options)
   const forwarding = {
     'net/ipv6/conf/all/forwarding': 1,
     'net/ipv4/ip_forward': ipv4Client ? 1 : 0,
   }
   const withIPv4 = (...commands: string[]) => (ipv4Client ? commands : [])
+  const withIPv6 = (address: string, device: string) =>
+    ipv6Server ? [`addr add ${address}/64 dev ${device} nodad`] : []
   const narrow = clientMtu !== undefined
   const narrowed = (device: string) => (narrow ? [`link set ${device} mtu ${clientMtu}`] : [])
   // Keeps the narrow link out of the MSS that the client announces, so that the path MTU must be discovered.
@@ -206,6 +213,7 @@ function plan(options: Topology): Record<Role, HostPlan> {
             ]
           : atGateway),
         `addr add ${addresses.routerIPv4}/24 dev wan0`,
+        ...withIPv6(addresses.routerIPv6, 'wan0'),
       ],
     },
     server: {
@@ -213,6 +221,7 @@ function plan(options: Topology): Record<Role, HostPlan> {
         'link set eth0 up',
         `addr add ${addresses.server}/24 dev eth0`,
         `addr add ${addresses.serverSecond}/24 dev eth0`,
+        ...withIPv6(addresses.serverIPv6, 'eth0'),
         // Only the baseline of plain forwarding needs a way back to the client; the real Internet has none.
         ...withIPv4(`route add 192.0.2.0/24 via ${addresses.routerIPv4}`),
       ],

@@ -3,6 +3,7 @@
 //
 //   {"do":"listen","id":"s","port":7100}     → {"id":"s","event":"listening"}, then for each connection
 //                                              {"id":"s/1","event":"accepted","from":…,"port":…}
+//       "address":ADDRESS                      listen there; every IPv4 address by default
 //       "greet":TEXT, "leave":"end"|"reset"    send TEXT to every client; then leave at once
 //   {"do":"connect","id":"c","address":…,"port":…}  → {"id":"c","event":"connected","port":ITS_OWN}
 //   {"do":"write","id":"c","text":…}
@@ -76,7 +77,7 @@ function flood(socket: Socket): void {
   socket.once('drain', () => flood(socket))
 }
 
-function listen({ id, port, greet, leave }: Order): void {
+function listen({ id, port, address = '0.0.0.0', greet, leave }: Order): void {
   let connections = 0
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     connections += 1
@@ -88,7 +89,7 @@ function listen({ id, port, greet, leave }: Order): void {
     if (leave === 'reset') socket.resetAndDestroy()
   })
   server.on('error', ({ code }: NodeJS.ErrnoException) => say({ id, event: code }))
-  server.listen({ port: port ?? 0, host: '0.0.0.0', backlog: 4096 }, () => {
+  server.listen({ port: port ?? 0, host: address, backlog: 4096 }, () => {
     say({ id, event: 'listening' })
   })
 }
