@@ -23,7 +23,7 @@ use crate::answered::SynAnswer;
 use crate::counters::Counters;
 use crate::cut::Frame;
 use crate::held::Answerer;
-use crate::listener::{Listener, Reach};
+use crate::listener::{Listener, Passage, Reach};
 use crate::shared::Shared;
 use crate::stand_in::StandIn;
 use crate::warning::What;
@@ -68,10 +68,13 @@ impl Lane {
     /// Hands a SYN to the kernel, as soon as `listener` has a socket for it.
     pub(crate) fn show_syn(&self, listener: &Arc<Listener>, flow: &Flow, frame: &[u8]) {
         match &listener.reach {
-            Reach::OnDemand(opener) if !opener.is_open(flow.destination.port()) => {
-                Arc::clone(opener).open_for(listener, self.worker, flow.destination.port(), frame);
+            Reach::Always(_) => self.to_stack(frame),
+            Reach::OnDemand(opener) => {
+                match Arc::clone(opener).pass(listener, self.worker, flow.destination.port(), frame) {
+                    Passage::Open => self.to_stack(frame),
+                    Passage::Waits | Passage::Full => {}
+                }
             }
-            _ => self.to_stack(frame),
         }
     }
 

@@ -33,6 +33,11 @@ impl Listener {
         }
     }
 
+    /// Returns true after [`close`](Self::close) has begun.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.state.borrow() == State::Closed
+    }
+
     /// Returns true if the pump must see this listener's SYNs: it holds them, or opens ports on demand.
     fn looks_at_syns(&self) -> bool {
         self.hold.is_some() || matches!(self.reach, Reach::OnDemand(_))
@@ -58,14 +63,24 @@ pub(crate) enum Reach {
 
 /// Makes the sockets of a listener on demand.
 pub(crate) trait Opener: Send + Sync {
-    /// Returns true if `port` has a socket.
-    fn is_open(&self, port: u16) -> bool;
+    /// Decides about the SYN in `frame`, which came to `worker`, and opens `port` for `listener` if it has no socket. A SYN
+    /// that [waits](Passage::Waits) goes from `worker` to the kernel later.
+    fn pass(self: Arc<Self>, listener: &Arc<Listener>, worker: usize, port: u16, frame: &[u8]) -> Passage;
 
-    /// Opens `port` for `listener`. Then `worker` hands the SYN in `frame` to the kernel.
-    fn open_for(self: Arc<Self>, listener: &Arc<Listener>, worker: usize, port: u16, frame: &[u8]);
-
-    /// Closes every port.
+    /// Closes every port, and hands the waiting SYNs to the kernel, which resets their clients. The listener's state must
+    /// be [`State::Closed`] already, so that no port is opened afterwards.
     fn close(&self);
+}
+
+/// The decision about a SYN whose socket is made on demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// The kernel takes the SYN now: the port has a socket, or the listener is closed and the kernel resets the client.
+    Open,
+    /// The SYN waits until the port has a socket.
+    Waits,
+    /// Too many SYNs wait for the port already.
+    Full,
 }
 
 /// The state of a listener's accept loops.

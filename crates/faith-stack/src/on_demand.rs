@@ -18,7 +18,7 @@ use socket2::Socket;
 use tokio::sync::watch;
 
 use crate::accept::accept;
-use crate::listener::{Listener, Opener};
+use crate::listener::{Listener, Opener, Passage};
 use crate::namespace::Namespace;
 use crate::sockets::{AcceptQueue, listening_group, stop};
 use crate::worker::Workers;
@@ -40,9 +40,12 @@ pub(crate) struct OnDemand {
     ports: Mutex<FxHashMap<u16, Port>>,
 }
 
+/// A SYN's frame that waits, and its worker.
+type Waiting = (usize, Box<[u8]>);
+
 enum Port {
-    /// Being opened. These frames wait, each with its worker.
-    Opening(Vec<(usize, Box<[u8]>)>),
+    /// Being opened. These SYNs wait.
+    Opening(Vec<Waiting>),
     /// Open. Its accept loops end when `_evict` is dropped.
     Open { used: Instant, group: Vec<Arc<Socket>>, _evict: watch::Sender<()> },
 }
@@ -65,14 +68,18 @@ impl OnDemand {
 
     /// Opens a port, on the thread inside the namespace.
     fn open(&self, listener: &Arc<Listener>, port: u16) {
+        if listener.is_closed() {
+            // A new listener may have the port already. Sockets made now would join its SO_REUSEPORT group.
+            return;
+        }
         let address = self.address.unwrap_or(Ipv6Addr::UNSPECIFIED);
         let group = listening_group(address, port, self.queue, self.workers.count());
         let mut ports = self.ports();
-        let Ok(group) = group else {
-            // Most likely descriptors ran out. Retransmissions of the SYNs try again.
-            ports.remove(&port);
-            return;
-        };
+        // If the listener was closed meanwhile, its ports are gone. Returning closes the group, before this thread can make
+        // the sockets of another listener.
+        let Some(Port::Opening(waiting)) = ports.remove(&port) else { return };
+        // Most likely descriptors ran out. Retransmissions of the SYNs try again.
+        let Ok(group) = group else { return };
         let (evict, evicted) = watch::channel(());
         for (worker, socket) in group.iter().map(Arc::clone).enumerate() {
             let (listener, evicted) = (Arc::clone(listener), evicted.clone());
@@ -80,12 +87,8 @@ impl OnDemand {
                 tokio::task::spawn_local(accept(Rc::clone(lane), listener, socket, Some(evicted)));
             });
         }
-        let opened = Port::Open { used: Instant::now(), group, _evict: evict };
-        if let Some(Port::Opening(waiting)) = ports.insert(port, opened) {
-            for (worker, frame) in waiting {
-                self.workers.run(worker, move |lane| lane.to_stack(&frame));
-            }
-        }
+        self.show(waiting);
+        ports.insert(port, Port::Open { used: Instant::now(), group, _evict: evict });
         if ports.len() > self.most {
             let idlest = ports
                 .iter()
@@ -99,44 +102,48 @@ impl OnDemand {
             }
         }
     }
+
+    /// Hands SYNs that have waited to the kernel, each from its worker.
+    fn show(&self, waiting: Vec<Waiting>) {
+        for (worker, frame) in waiting {
+            self.workers.run(worker, move |lane| lane.to_stack(&frame));
+        }
+    }
 }
 
 impl Opener for OnDemand {
-    fn is_open(&self, port: u16) -> bool {
-        match self.ports().get_mut(&port) {
-            Some(Port::Open { used, .. }) => {
-                *used = Instant::now();
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn open_for(self: Arc<Self>, listener: &Arc<Listener>, worker: usize, port: u16, frame: &[u8]) {
+    fn pass(self: Arc<Self>, listener: &Arc<Listener>, worker: usize, port: u16, frame: &[u8]) -> Passage {
         match self.ports().entry(port) {
-            Entry::Occupied(mut entry) => {
-                if let Port::Opening(waiting) = entry.get_mut()
-                    && waiting.len() < WAITING
-                {
-                    waiting.push((worker, frame.into()));
+            Entry::Occupied(mut entry) => match entry.get_mut() {
+                Port::Open { used, .. } => {
+                    *used = Instant::now();
+                    return Passage::Open;
                 }
-                return;
-            }
+                Port::Opening(waiting) if waiting.len() < WAITING => {
+                    waiting.push((worker, frame.into()));
+                    return Passage::Waits;
+                }
+                Port::Opening(_) => return Passage::Full,
+            },
+            Entry::Vacant(_) if listener.is_closed() => return Passage::Open,
             Entry::Vacant(entry) => {
                 entry.insert(Port::Opening(vec![(worker, frame.into())]));
             }
         }
         let (namespace, listener) = (Arc::clone(&self.namespace), Arc::clone(listener));
         namespace.post(move |_| self.open(&listener, port));
+        Passage::Waits
     }
 
     fn close(&self) {
         for (_, port) in self.ports().drain() {
-            if let Port::Open { group, .. } = port {
-                for socket in &group {
-                    stop(socket);
-                }
+            match port {
+                Port::Opening(waiting) => self.show(waiting),
+                Port::Open { group, .. } => group.iter().for_each(|socket| stop(socket)),
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
