@@ -16,7 +16,7 @@
  * | `unsupported` | the packet is neither TCP nor ICMPv6, or it is a ping |
  * | `outbound` | the stack sent the packet, but it belongs to no captured connection |
  * | `backpressure` | a device was down, or its queue was full |
- * | `hold` | the packet is a SYN whose connection is held, waits for a place, or has a server that did not answer |
+ * | `hold` | the packet is a SYN whose connection is held, waits for a place, or has a server that did not answer; or whose port got no socket on demand |
  *
  * @group Diagnostics
  */

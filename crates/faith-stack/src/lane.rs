@@ -72,7 +72,8 @@ impl Lane {
             Reach::OnDemand(opener) => {
                 match Arc::clone(opener).pass(listener, self.worker, flow.destination.port(), frame) {
                     Passage::Open => self.to_stack(frame),
-                    Passage::Waits | Passage::Full => {}
+                    Passage::Waits => {}
+                    Passage::Full => self.counters().drop(DropReason::Hold),
                 }
             }
         }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use faith_packet::classify::DropReason;
 use faith_sys::descriptors;
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
@@ -27,7 +28,7 @@ use crate::worker::Workers;
 /// of the descriptors left when it was made.
 const PORTS: usize = 512;
 
-/// The most SYNs that wait for one port. The pump drops further ones, and their clients retransmit them.
+/// The most SYNs that wait for one port. The pump drops and counts further ones, and their clients retransmit them.
 const WAITING: usize = 256;
 
 /// The sockets of one listener.
@@ -78,8 +79,13 @@ impl OnDemand {
         // If the listener was closed meanwhile, its ports are gone. Returning closes the group, before this thread can make
         // the sockets of another listener.
         let Some(Port::Opening(waiting)) = ports.remove(&port) else { return };
-        // Most likely descriptors ran out. Retransmissions of the SYNs try again.
-        let Ok(group) = group else { return };
+        let Ok(group) = group else {
+            // Most likely descriptors ran out. Retransmissions of the SYNs try again.
+            for (worker, _) in waiting {
+                self.workers.run(worker, |lane| lane.counters().drop(DropReason::Hold));
+            }
+            return;
+        };
         let (evict, evicted) = watch::channel(());
         for (worker, socket) in group.iter().map(Arc::clone).enumerate() {
             let (listener, evicted) = (Arc::clone(listener), evicted.clone());

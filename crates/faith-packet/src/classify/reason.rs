@@ -22,7 +22,8 @@ pub enum DropReason {
     Outbound,
     /// The device on the other side was down or had no room. The pump counts this one.
     Backpressure,
-    /// Connect-first holds this SYN already, has given up on it, or has no place for it yet. The pump
+    /// Connect-first holds this SYN already, has given up on it, or has no place for it yet. Or the
+    /// socket for its port, made on demand, could not be made, or too many SYNs wait for it. The pump
     /// counts this one.
     Hold,
 }

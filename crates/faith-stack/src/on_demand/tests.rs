@@ -11,6 +11,7 @@ use faith_packet::classify::Flow;
 use faith_packet::ports::PortSet;
 use faith_sys::netns;
 use faith_sys::tun::VIRTIO_HEADER;
+use rustix::io::Errno;
 
 use super::*;
 use crate::handle::ListenerHandle;
@@ -91,6 +92,11 @@ fn dial(handle: &ListenerHandle) -> io::Result<()> {
     handle.namespace.run(move |_| TcpStream::connect(to).map(drop)).unwrap()
 }
 
+/// The count of SYNs dropped because they could not wait, or waited in vain.
+fn held_back(faith: &FaithInterface) -> u64 {
+    faith.stats().drops[DropReason::Hold.index()]
+}
+
 #[test]
 fn a_port_has_a_socket_from_its_first_syn_until_the_listener_is_closed() {
     with_interface(|faith| {
@@ -151,5 +157,42 @@ fn the_kernel_gets_the_syns_of_a_closed_listener_at_once() {
         handle.close();
         show_syns(faith, &handle, 1);
         assert_eq!(faith.stats().captured_packets, 4);
+    });
+}
+
+#[test]
+fn syns_beyond_those_that_may_wait_are_counted_as_dropped() {
+    with_interface(|faith| {
+        let handle = listen(faith, |_| Ok(()));
+        let detained = detain(&handle);
+        show_syns(faith, &handle, WAITING + 2);
+        assert_eq!(held_back(faith), 2);
+        drop(detained);
+        settle(faith, &handle);
+        assert_eq!(held_back(faith), 2);
+        assert_eq!(faith.stats().captured_packets, WAITING as u64);
+    });
+}
+
+#[test]
+fn syns_whose_socket_cannot_be_made_are_counted_as_dropped_and_the_next_tries_again() {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    fn prepare(_: BorrowedFd<'_>) -> io::Result<()> {
+        match MADE.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(Errno::MFILE.into()),
+            _ => Ok(()),
+        }
+    }
+    with_interface(|faith| {
+        let handle = listen(faith, prepare);
+        let detained = detain(&handle);
+        show_syns(faith, &handle, 3);
+        drop(detained);
+        settle(faith, &handle);
+        assert_eq!(held_back(faith), 3);
+        show_syns(faith, &handle, 1);
+        dial(&handle).unwrap();
+        settle(faith, &handle);
+        assert_eq!((held_back(faith), faith.stats().captured_packets), (3, 1));
     });
 }
