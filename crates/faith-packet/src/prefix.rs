@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::excerpt::excerpt;
+
 /// The prefix lengths for which RFC 6052 section 2.2 defines an embedding.
 const LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
 
@@ -135,7 +137,7 @@ impl FromStr for FaithPrefix {
     type Err = PrefixError;
 
     fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let syntax = || PrefixError::Syntax(text.to_owned());
+        let syntax = || PrefixError::Syntax(excerpt(text));
         let (address, length) = text.split_once('/').ok_or_else(syntax)?;
         // u8::from_str accepts "+96", which no other tool prints or reads.
         if !length.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -57,6 +57,12 @@ fn text_that_is_no_prefix_is_refused() {
 }
 
 #[test]
+fn an_error_shows_only_the_beginning_of_very_long_text() {
+    let error = "é".repeat(100_000).parse::<FaithPrefix>().unwrap_err();
+    assert_eq!(error, PrefixError::Syntax(format!("{}…", "é".repeat(64))));
+}
+
+#[test]
 fn a_prefix_that_touches_reserved_space_is_refused() {
     for text in [
         "::/96",
