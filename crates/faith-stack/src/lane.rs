@@ -154,6 +154,9 @@ impl Answerer for Lane {
 
     fn answer(&self, answer: SynAnswer, frame: &[u8]) {
         match answer {
+            // Resets need no limit. RFC 4443 requires one for ICMPv6 errors alone, and the kernel sets none for the resets
+            // of closed ports either (tcp_v6_send_reset()). A reset is never longer than the SYN that it answers, so a
+            // flood of forged SYNs gains nothing by it.
             SynAnswer::Reset => {
                 self.reply(frame, tcp::build_reset);
             }

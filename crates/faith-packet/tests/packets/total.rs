@@ -22,6 +22,7 @@ fn try_everything(octets: &[u8]) {
     for build in [build_reset, build_refusal, rebuild_reset] {
         if let Some(length) = build(octets, &mut out) {
             assert_eq!(length, 60);
+            assert!(octets.len() >= length, "an answer is never longer than its packet");
         }
     }
     let _ = (destination(octets), standing(octets));
