@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{SocketAddrV6, TcpStream};
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, mpsc};
 
@@ -112,13 +111,12 @@ fn a_port_has_a_socket_from_its_first_syn_until_the_listener_is_closed() {
 #[test]
 fn a_listener_that_is_closed_while_a_port_is_opened_leaves_no_socket() {
     static MAKES: Barrier = Barrier::new(2);
-    fn prepare(_: BorrowedFd<'_>) -> io::Result<()> {
-        MAKES.wait();
-        MAKES.wait();
-        Ok(())
-    }
     with_interface(|faith| {
-        let handle = listen(faith, prepare);
+        let handle = listen(faith, |_| {
+            MAKES.wait();
+            MAKES.wait();
+            Ok(())
+        });
         show_syns(faith, &handle, 1);
         MAKES.wait();
         handle.close();
@@ -130,12 +128,11 @@ fn a_listener_that_is_closed_while_a_port_is_opened_leaves_no_socket() {
 #[test]
 fn a_closed_listener_makes_no_socket() {
     static MADE: AtomicUsize = AtomicUsize::new(0);
-    fn prepare(_: BorrowedFd<'_>) -> io::Result<()> {
-        MADE.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
     with_interface(|faith| {
-        let handle = listen(faith, prepare);
+        let handle = listen(faith, |_| {
+            MADE.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        });
         let detained = detain(&handle);
         show_syns(faith, &handle, 1);
         handle.close();
@@ -177,14 +174,11 @@ fn syns_beyond_those_that_may_wait_are_counted_as_dropped() {
 #[test]
 fn syns_whose_socket_cannot_be_made_are_counted_as_dropped_and_the_next_tries_again() {
     static MADE: AtomicUsize = AtomicUsize::new(0);
-    fn prepare(_: BorrowedFd<'_>) -> io::Result<()> {
-        match MADE.fetch_add(1, Ordering::Relaxed) {
+    with_interface(|faith| {
+        let handle = listen(faith, |_| match MADE.fetch_add(1, Ordering::Relaxed) {
             0 => Err(Errno::MFILE.into()),
             _ => Ok(()),
-        }
-    }
-    with_interface(|faith| {
-        let handle = listen(faith, prepare);
+        });
         let detained = detain(&handle);
         show_syns(faith, &handle, 3);
         drop(detained);
