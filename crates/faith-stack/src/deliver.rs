@@ -18,7 +18,7 @@ use crate::cut::patience;
 use crate::namespace::{Inside, Namespace};
 use crate::netlink::diag::{States, TcpSocket, sockets};
 use crate::shared::Shared;
-use crate::warning::{Warnings, What};
+use crate::warning::{self, Warnings};
 
 /// The pause after the first look. Pauses double up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_millis(2);
@@ -135,7 +135,7 @@ fn is_delivering(warnings: &Warnings, ours: impl Fn(&SocketAddrV6) -> bool) -> b
 /// none.
 fn look(states: States, warnings: &Warnings) -> Vec<TcpSocket> {
     sockets(states).unwrap_or_else(|error| {
-        warnings.send(What::ConnectionsUnknown(Arc::new(error)));
+        warnings.send(warning::Kind::ConnectionsUnknown(Arc::new(error)));
         Vec::new()
     })
 }

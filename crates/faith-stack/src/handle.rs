@@ -10,7 +10,7 @@ use crate::listener::{Listener, State};
 use crate::namespace::Namespace;
 use crate::shared::Shared;
 use crate::steer::RuleId;
-use crate::warning::What;
+use crate::warning;
 
 /// A faith listener. Dropping it closes the listener.
 pub struct ListenerHandle {
@@ -69,7 +69,7 @@ impl ListenerHandle {
                 .namespace
                 .run(move |inside| inside.steering.as_mut().map_or(Ok(()), |steering| steering.remove(rule)));
             if let Some(Err(error)) = removed {
-                self.shared.warnings.send(What::SteeringStuck(error.to_string()));
+                self.shared.warnings.send(warning::Kind::SteeringStuck(error.to_string()));
             }
         }
         self.listener.close();

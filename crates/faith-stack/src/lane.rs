@@ -26,7 +26,7 @@ use crate::held::Answerer;
 use crate::listener::{Listener, Passage, Reach};
 use crate::shared::Shared;
 use crate::stand_in::StandIn;
-use crate::warning::What;
+use crate::warning;
 
 /// The limit of ICMPv6 errors per worker and second, which RFC 4443 section 2.4(f) requires.
 const ERRORS: Rate = Rate::per_second(10_000);
@@ -108,7 +108,7 @@ impl Lane {
         let open = || {
             StandIn::open(self.worker == 0)
                 .inspect_err(|error| {
-                    let warn = || self.shared.warnings.send(What::ClientsUntold(error.to_string()));
+                    let warn = || self.shared.warnings.send(warning::Kind::ClientsUntold(error.to_string()));
                     self.shared.untold.call_once(warn);
                 })
                 .ok()

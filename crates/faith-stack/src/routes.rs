@@ -18,7 +18,7 @@ use crate::allowance::{Allowance, Rate};
 use crate::netlink::notices::Subject;
 use crate::netlink::{Device, METRIC, Netlink};
 use crate::shared::Shared;
-use crate::warning::What;
+use crate::warning;
 
 /// The watch puts routes back at most this often within a [`WINDOW`].
 const MOST: u32 = 5;
@@ -125,13 +125,13 @@ impl Routes {
         drop(open);
         self.lost.clone_from(&lost);
         if let Some(why) = why {
-            self.shared.warnings.send(What::RoutesLost { prefixes: lost, why });
+            self.shared.warnings.send(warning::Kind::RoutesLost { prefixes: lost, why });
         }
         if !restored.is_empty() {
-            self.shared.warnings.send(What::RoutesRestored(restored));
+            self.shared.warnings.send(warning::Kind::RoutesRestored(restored));
         }
         if put && is_last(&self.restorations, Instant::now()) {
-            self.shared.warnings.send(What::RoutesContested(WINDOW));
+            self.shared.warnings.send(warning::Kind::RoutesContested(WINDOW));
         }
         Ok(())
     }

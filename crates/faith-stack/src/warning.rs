@@ -15,31 +15,31 @@ pub type WarningCallback = Box<dyn Fn(Warning) + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct Warning {
     interface: Arc<str>,
-    what: What,
+    kind: Kind,
 }
 
 impl Warning {
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match &self.what {
-            What::NoShortcut(_) => "shortcut-unavailable",
-            What::NoSteering(_) => "steering-unavailable",
-            What::NoSpread(_) => "queues-unavailable",
-            What::NotBatched(_) => "batches-unavailable",
-            What::NoSplice(_) => "splice-unavailable",
-            What::ShortcutLost(_) => "shortcut-lost",
-            What::ShortcutStuck { .. } => "shortcut-stuck",
-            What::SteeringStuck(_) => "steering-stuck",
-            What::RoutesLost { .. } => "routes-lost",
-            What::RoutesRestored(_) => "routes-restored",
-            What::RoutesContested(_) => "routes-contested",
-            What::Unwatched(_) => "watch-lost",
-            What::Watched => "watch-restored",
-            What::ConnectionsUnknown(_) => "connections-unknown",
-            What::ClientsUntold(_) => "clients-untold",
-            What::WorkerStuck { .. } => "worker-stuck",
-            What::WorkerRuns { .. } => "worker-runs",
+        match &self.kind {
+            Kind::NoShortcut(_) => "shortcut-unavailable",
+            Kind::NoSteering(_) => "steering-unavailable",
+            Kind::NoSpread(_) => "queues-unavailable",
+            Kind::NotBatched(_) => "batches-unavailable",
+            Kind::NoSplice(_) => "splice-unavailable",
+            Kind::ShortcutLost(_) => "shortcut-lost",
+            Kind::ShortcutStuck { .. } => "shortcut-stuck",
+            Kind::SteeringStuck(_) => "steering-stuck",
+            Kind::RoutesLost { .. } => "routes-lost",
+            Kind::RoutesRestored(_) => "routes-restored",
+            Kind::RoutesContested(_) => "routes-contested",
+            Kind::Unwatched(_) => "watch-lost",
+            Kind::Watched => "watch-restored",
+            Kind::ConnectionsUnknown(_) => "connections-unknown",
+            Kind::ClientsUntold(_) => "clients-untold",
+            Kind::WorkerStuck { .. } => "worker-stuck",
+            Kind::WorkerRuns { .. } => "worker-runs",
         }
     }
 }
@@ -47,73 +47,73 @@ impl Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.interface)?;
-        match &self.what {
-            What::NoShortcut(why) => {
+        match &self.kind {
+            Kind::NoShortcut(why) => {
                 write!(f, "there is no shortcut, so every packet goes through this process: {why}")
             }
-            What::NoSteering(why) => write!(
+            Kind::NoSteering(why) => write!(
                 f,
                 "listeners of several ports are made on demand, so the first connection to a port waits: {why}"
             ),
-            What::NoSpread(why) => {
+            Kind::NoSpread(why) => {
                 write!(f, "the kernel spreads packets over the workers without faithd's program: {why}")
             }
-            What::NotBatched(error) => {
+            Kind::NotBatched(error) => {
                 write!(f, "workers keep the ordinary scheduling policy, not SCHED_BATCH: {error}")
             }
-            What::NoSplice(error) => write!(
+            Kind::NoSplice(error) => write!(
                 f,
                 "splice(2) is refused, perhaps by a seccomp filter: {error}; the relay copies bulk instead, which takes \
                  more processor time"
             ),
-            What::ShortcutLost(why) => {
+            Kind::ShortcutLost(why) => {
                 write!(f, "the shortcut is disabled, so every packet goes through this process: {why}")
             }
-            What::ShortcutStuck { what, error } => write!(f, "cannot {what} the shortcut: {error}"),
-            What::SteeringStuck(error) => {
+            Kind::ShortcutStuck { what, error } => write!(f, "cannot {what} the shortcut: {error}"),
+            Kind::SteeringStuck(error) => {
                 write!(f, "the kernel still steers connections to a closed listener: {error}")
             }
-            What::RoutesLost { prefixes, why } => {
+            Kind::RoutesLost { prefixes, why } => {
                 write!(f, "the host no longer routes {} here: {why}", list(prefixes))
             }
-            What::RoutesRestored(prefixes) => {
+            Kind::RoutesRestored(prefixes) => {
                 write!(f, "the host routes {} here again", list(prefixes))
             }
-            What::RoutesContested(pause) => write!(
+            Kind::RoutesContested(pause) => write!(
                 f,
                 "another program deletes the routes as often as faithd puts them back; faithd waits {} s: stop that \
                  program, or route by hand (routes: false, --no-routes)",
                 pause.as_secs()
             ),
-            What::Unwatched(error) => write!(
+            Kind::Unwatched(error) => write!(
                 f,
                 "cannot follow the host's addresses, links and routes: {error}; until it can, faithd takes every \
                  address for the host's own and denies it"
             ),
-            What::Watched => f.write_str("faithd follows the host's addresses, links and routes again"),
-            What::ConnectionsUnknown(error) => write!(
+            Kind::Watched => f.write_str("faithd follows the host's addresses, links and routes again"),
+            Kind::ConnectionsUnknown(error) => write!(
                 f,
                 "cannot list the connections that end: {error}; clients may be cut off without a reset"
             ),
-            What::ClientsUntold(why) => write!(
+            Kind::ClientsUntold(why) => write!(
                 f,
                 "the interface was deleted, and its clients get no reset, which needs CAP_NET_RAW: {why}"
             ),
-            What::WorkerStuck { worker, waited } => {
+            Kind::WorkerStuck { worker, waited } => {
                 write!(
                     f,
                     "worker {worker} has done nothing for more than {} s although work waits",
                     waited.as_secs()
                 )
             }
-            What::WorkerRuns { worker } => write!(f, "worker {worker} works again"),
+            Kind::WorkerRuns { worker } => write!(f, "worker {worker} works again"),
         }
     }
 }
 
 /// The kinds of warnings.
 #[derive(Debug, Clone)]
-pub(crate) enum What {
+pub(crate) enum Kind {
     NoShortcut(String),
     NoSteering(String),
     NoSpread(String),
@@ -146,9 +146,9 @@ impl Warnings {
         Self { interface: interface.into(), callback: Arc::new(Mutex::new(Some(callback))) }
     }
 
-    pub(crate) fn send(&self, what: What) {
+    pub(crate) fn send(&self, kind: Kind) {
         if let Some(callback) = &*self.callback() {
-            callback(Warning { interface: Arc::clone(&self.interface), what });
+            callback(Warning { interface: Arc::clone(&self.interface), kind });
         }
     }
 

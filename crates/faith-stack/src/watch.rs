@@ -21,7 +21,7 @@ use crate::own_addresses::OwnAddresses;
 use crate::routes::Routes;
 use crate::shortcut::Guard;
 use crate::thread::{self, Begun};
-use crate::warning::{Warnings, What};
+use crate::warning::{self, Warnings};
 use crate::watchdog::Watchdog;
 
 /// The first and the longest pause before the watch tries again.
@@ -124,7 +124,7 @@ impl State {
             let _ = begun.send(Ok(()));
         }
         if std::mem::take(&mut self.blind) {
-            self.warnings.send(What::Watched);
+            self.warnings.send(warning::Kind::Watched);
         }
     }
 
@@ -136,7 +136,7 @@ impl State {
             return false;
         }
         if !std::mem::replace(&mut self.blind, true) {
-            self.warnings.send(What::Unwatched(Arc::new(failed.error)));
+            self.warnings.send(warning::Kind::Unwatched(Arc::new(failed.error)));
         }
         true
     }

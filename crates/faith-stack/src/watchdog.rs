@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::StackError;
 use crate::shared::Shared;
-use crate::warning::What;
+use crate::warning;
 use crate::worker::Workers;
 
 /// The time between two looks while all workers work.
@@ -99,10 +99,10 @@ impl Watchdog {
                 }
                 Finding::Stuck => {
                     all_work = false;
-                    self.shared.warnings.send(What::WorkerStuck { worker, waited: TURN * PATIENCE });
+                    self.shared.warnings.send(warning::Kind::WorkerStuck { worker, waited: TURN * PATIENCE });
                     continue;
                 }
-                Finding::WorksAgain => self.shared.warnings.send(What::WorkerRuns { worker }),
+                Finding::WorksAgain => self.shared.warnings.send(warning::Kind::WorkerRuns { worker }),
             }
             let job = pulse.give();
             self.workers.run(worker, move |_| job());

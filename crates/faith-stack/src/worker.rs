@@ -27,7 +27,7 @@ use crate::lane::Lane;
 use crate::pump;
 use crate::shared::Shared;
 use crate::thread::{self, Begun};
-use crate::warning::What;
+use crate::warning;
 
 /// Shorter than the default timeouts of connections.
 const PULSE: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ impl Workers {
                 if let Err(error) = sched::run_in_batches()
                     && index == 0
                 {
-                    shared.warnings.send(What::NotBatched(Arc::new(error)));
+                    shared.warnings.send(warning::Kind::NotBatched(Arc::new(error)));
                 }
                 let (runtime, lane) = match begin(index, shared, outer, inner) {
                     Ok(begun) => begun,

@@ -27,7 +27,7 @@ use crate::shared::{LostCallback, Shared};
 use crate::shortcut::Shortcut;
 use crate::spread::{Syns, spread};
 use crate::tcp_settings::TcpSettings;
-use crate::warning::{WarningCallback, Warnings, What};
+use crate::warning::{self, WarningCallback, Warnings};
 use crate::watch::{Watch, Watched};
 use crate::watchdog::Watchdog;
 use crate::worker::Workers;
@@ -84,12 +84,12 @@ impl FaithInterface {
         if let Err(error) = splice::probe()
             && splice::is_refusal(&error)
         {
-            warnings.send(What::NoSplice(Arc::new(error)));
+            warnings.send(warning::Kind::NoSplice(Arc::new(error)));
         }
         let unsteered = |inside: &mut Inside| (inside.steering.is_some(), inside.unsteered.take());
         let (steered, unsteered) = namespace.run(unsteered).unwrap_or_default();
         if let Some(why) = unsteered {
-            warnings.send(What::NoSteering(why));
+            warnings.send(warning::Kind::NoSteering(why));
         }
 
         ipv6::enable(&name)?;
@@ -99,7 +99,7 @@ impl FaithInterface {
         let started = |failed| StackError::failed(format!("start the workers of {name}"), failed);
         let (shortcut, guard) = match shortcut {
             ShortcutUse::Auto => Shortcut::make(&name, &outer, mtu, &netlink, &namespace, &warnings)
-                .inspect_err(|error| warnings.send(What::NoShortcut(error.to_string())))
+                .inspect_err(|error| warnings.send(warning::Kind::NoShortcut(error.to_string())))
                 .ok(),
             ShortcutUse::Off => None,
         }
@@ -107,7 +107,7 @@ impl FaithInterface {
         let syns = if shortcut.is_some() { Syns::ByBacklog } else { Syns::ByFlow };
         let backlogs =
             (queues > 1).then(|| spread([&outer, &inner], syns)).transpose().unwrap_or_else(|error| {
-                warnings.send(What::NoSpread(error.of("queue")));
+                warnings.send(warning::Kind::NoSpread(error.of("queue")));
                 None
             });
         let lost = leave_shortcut_first(&namespace, shortcut.as_ref(), lost);

@@ -30,7 +30,7 @@ use crate::devices::{END_INSIDE, MAC, QUEUE};
 use crate::ebpf::ProgramRefused;
 use crate::namespace::{Namespace, no_proc};
 use crate::netlink::{Device, Netlink};
-use crate::warning::{Warnings, What};
+use crate::warning::{self, Warnings};
 
 use programs::{Loaded, Programs};
 
@@ -192,7 +192,7 @@ impl Shortcut {
     /// Warns of a refused change. The kernel has no reason to refuse one.
     fn warn_of(&self, what: impl Into<String>, done: io::Result<()>) {
         if let Err(error) = done {
-            self.warnings.send(What::ShortcutStuck { what: what.into(), error: Arc::new(error) });
+            self.warnings.send(warning::Kind::ShortcutStuck { what: what.into(), error: Arc::new(error) });
         }
     }
 
@@ -261,7 +261,7 @@ impl Guard {
             inside.leave_shortcut();
             shortcut.leave();
             if is_news {
-                shortcut.warnings.send(What::ShortcutLost(why));
+                shortcut.warnings.send(warning::Kind::ShortcutLost(why));
             }
         });
         Ok(true)
