@@ -13,7 +13,7 @@ export type OptionNames<T> = Readonly<Record<keyof T, true>>
 
 /**
  * Reads the options object of one call. The constructor refuses unknown options. Each method reads one option, checks
- * it and fills in its default.
+ * it and fills in its default. `undefined` means the default; `null` is a wrong value.
  */
 export class OptionReader<Name extends string = string> {
   readonly #call: string
@@ -46,13 +46,14 @@ export class OptionReader<Name extends string = string> {
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
 
-  /** Gives the option unchecked; `undefined` if it was left out. */
-  unchecked(name: Name): unknown {
-    return this.#options.get(name)
+  /** Gives the option unchecked. If it was left out or is `undefined`, gives `fallback`. */
+  unchecked(name: Name, fallback?: unknown): unknown {
+    const value = this.#options.get(name)
+    return value === undefined ? fallback : value
   }
 
   string(name: Name, fallback?: string): string {
-    const value = this.unchecked(name) ?? fallback
+    const value = this.unchecked(name, fallback)
     if (typeof value !== 'string') throw this.refuse(name, 'a string', value)
     return value
   }
@@ -66,19 +67,19 @@ export class OptionReader<Name extends string = string> {
 
   /** Reads an array. `read` checks each item. */
   list<T>(name: Name, fallback: readonly T[], read: (item: unknown) => T): T[] {
-    const value = this.unchecked(name) ?? fallback
+    const value = this.unchecked(name, fallback)
     if (!isArray(value)) throw this.refuse(name, 'an array', value)
     return itemsOf(`${this.#call}: \`${name}\``, value).map(read)
   }
 
   boolean(name: Name, fallback: boolean): boolean {
-    const value = this.unchecked(name) ?? fallback
+    const value = this.unchecked(name, fallback)
     if (typeof value !== 'boolean') throw this.refuse(name, 'true or false', value)
     return value
   }
 
   integer(name: Name, range: { min: number; max: number }, fallback?: number): number {
-    const value = this.unchecked(name) ?? fallback
+    const value = this.unchecked(name, fallback)
     if (
       typeof value !== 'number' ||
       !Number.isInteger(value) ||
@@ -91,7 +92,7 @@ export class OptionReader<Name extends string = string> {
   }
 
   oneOf<const T extends string | number>(name: Name, choices: readonly T[], fallback?: T): T {
-    const value = this.unchecked(name) ?? fallback
+    const value = this.unchecked(name, fallback)
     const choice = choices.find((candidate) => candidate === value)
     if (choice === undefined) {
       throw this.refuse(name, choices.map(show).join(' or '), value)

@@ -50,6 +50,7 @@ export type PortOptions = OnePortOption | SeveralPortsOption
 export const PORT_OPTIONS: OptionNames<PortOptions> = { port: true, ports: true }
 
 const HIGHEST = 65_535
+const HOW_TO_WRITE = "write 80, '8000-8999' or 'all'"
 
 /**
  * Parses `ports` into ranges, in the order given.
@@ -81,6 +82,10 @@ export function readPorts(read: OptionReader<'port' | 'ports'>): PortRange[] {
       hint: '`ports` takes ranges and lists',
     })
   }
+  if (ports === null) {
+    const message = "`ports` must be a port, a range, 'all' or a list, got null"
+    throw new FaithError('ERR_FAITH_PORT', message, { hint: HOW_TO_WRITE })
+  }
   return parsePorts(port ?? ports)
 }
 
@@ -101,7 +106,7 @@ function parseRange(spec: unknown): PortRange {
   const [, from, to] = (typeof spec === 'string' && /^(\d+)(?:-(\d+))?$/.exec(spec)) || []
   if (from === undefined) {
     throw new FaithError('ERR_FAITH_PORT', `${show(spec)} is not a port, a range or 'all'`, {
-      hint: "write 80, '8000-8999' or 'all'",
+      hint: HOW_TO_WRITE,
     })
   }
   const first = legal(Number(from), spec)

@@ -256,7 +256,7 @@ export function splice(captured: Captured, to: unknown, options: unknown): Faith
 
 function readTarget(target: unknown, options?: unknown): Target {
   if (isSocket(target)) {
-    const read = new OptionReader(CALL, OPTIONS, options ?? {})
+    const read = new OptionReader(CALL, OPTIONS, options === undefined ? {} : options)
     return { server: target, ...readOptions(read) }
   }
   if (options !== undefined) throw wrong('the options of a server are given with it')
