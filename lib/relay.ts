@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
+import { ClientErrors } from './client-errors.js'
 import { isHeard, publish, publishAccepted, tellShortages } from './diagnostics.js'
 import { Early } from './early.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
@@ -134,10 +135,10 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   readonly #native: NativeRelay
   readonly #faith: NativeInterface
   readonly #released: (relay: FaithRelay) => void
+  readonly #clientErrors = new ClientErrors(this, 'relay')
   #allowLoopback: boolean
   #setting: Promise<unknown> = Promise.resolve()
   #router: Router | undefined
-  #warned = false
   #closing: Promise<void> | undefined
 
   private constructor(
@@ -198,7 +199,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     if (route) {
       relay.#router = new Router(route, settings.routeTimeoutMs, native, {
         isHeard: () => relay.listenerCount('connection') > 0,
-        report: (error) => relay.#report(error),
+        report: (error) => relay.#clientErrors.report(error),
       })
     }
     setImmediate(() => {
@@ -415,27 +416,13 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     try {
       socket = FaithSocket.adopt(connection, this.#faith, this, AS_ACCEPTED)
     } catch (cause) {
-      return this.#report(routeError(ends, cause))
+      return this.#clientErrors.report(routeError(ends, cause))
     }
     publish('faithd:connection', () => ({ interface: this.#faith.name, socket }))
     if (this.emit('connection', socket)) return publishAccepted(socket)
     // The handler was removed after the verdict.
     socket.resetAndDestroy()
-    this.#report(routeError(ends, unheard()))
-  }
-
-  #report(error: FaithError): void {
-    // In a tick of its own, so that an error thrown by a handler is an uncaught exception, as usual.
-    process.nextTick(() => {
-      if (this.listenerCount('error') > 0) {
-        this.emit('error', error)
-      } else if (!this.#warned) {
-        this.#warned = true
-        const { code, message } = error
-        const detail = "Shown once per relay: listen to its 'error' event to get each of them."
-        process.emitWarning(message, { type: 'FaithWarning', code, detail })
-      }
-    })
+    this.#clientErrors.report(routeError(ends, unheard()))
   }
 
   async #shut(drainMs: number): Promise<void> {
