@@ -11,6 +11,7 @@ import { EventEmitter } from 'node:events'
 import { isIPv6 } from 'node:net'
 import { openUntil } from './abort.js'
 import { type FaithAttachment, type FaithServer, type Taking, takingBy } from './attach.js'
+import { ClientErrors } from './client-errors.js'
 import { publish, publishAccepted, tellShortages } from './diagnostics.js'
 import { Early } from './early.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
@@ -90,7 +91,11 @@ const CLOSE: OptionNames<FaithListenerCloseOptions> = { drainMs: true }
 export interface FaithListenerEvents {
   /** A connection was captured. */
   connection: [socket: FaithSocket]
-  /** A captured connection could not become a socket and was closed. The listener goes on. */
+  /**
+   * A captured connection could not become a socket and was closed. The listener goes on. Unlike other `error` events,
+   * this one is not an exception without a handler, because one client must not end the process. The first one is then
+   * a process warning.
+   */
   error: [error: Error]
   /**
    * The host lacks descriptors or memory to accept more. New connections wait in the kernel's backlog, and open sockets
@@ -128,6 +133,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   readonly #interface: NativeInterface
   readonly #socketOptions: FaithSocketOptions
   readonly #released: (listener: FaithListener) => void
+  readonly #clientErrors = new ClientErrors(this, 'listener')
   readonly #waiting: NativeConnection[] = []
   readonly #takers: Taker[] = []
   #native: NativeListener | undefined
@@ -466,9 +472,10 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     let socket: FaithSocket
     try {
       socket = FaithSocket.adopt(connection, this.#interface, this, options)
-    } catch (error) {
-      this.emit('error', error instanceof Error ? error : new Error(String(error)))
-      return
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+      const text = `a captured connection could not become a socket: ${error.message}`
+      return this.#clientErrors.report(error, text)
     }
     publish('faithd:connection', () => ({ interface: this.#interface.name, socket }))
     if (!this.emit('connection', socket)) this.#takers.shift()?.({ done: false, value: socket })
