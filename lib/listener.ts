@@ -135,7 +135,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   readonly #released: (listener: FaithListener) => void
   readonly #clientErrors = new ClientErrors(this, 'listener')
   readonly #waiting: NativeConnection[] = []
-  readonly #takers: Taker[] = []
+  readonly #takers = new Set<Taker>()
   #native: NativeListener | undefined
   #attached: Taking | undefined
   #turns = 0
@@ -400,10 +400,10 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     const source: Source = {
       isClosed: () => this.#closing !== undefined,
       wait: (taker) => {
-        this.#takers.push(taker)
+        this.#takers.add(taker)
         this.#deliver()
       },
-      leave: (taker) => void this.#takers.splice(this.#takers.indexOf(taker), 1),
+      leave: (taker) => void this.#takers.delete(taker),
     }
     return iterate(source, signal)
   }
@@ -424,7 +424,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
 
   #wanted(): boolean {
     if (this.#held || this.#closing !== undefined) return false
-    return this.#takers.length > 0 || this.listenerCount('connection') > 0
+    return this.#takers.size > 0 || this.listenerCount('connection') > 0
   }
 
   /**
@@ -434,7 +434,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * immediate each.
    */
   #deliver(): void {
-    while (this.#takers.length > 0 && this.listenerCount('connection') === 0) {
+    while (this.#takers.size > 0 && this.listenerCount('connection') === 0) {
       if (!this.#handNext()) break
     }
     const atOnce = this.#turns === 0 ? 1 : 0
@@ -478,8 +478,15 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
       return this.#clientErrors.report(error, text)
     }
     publish('faithd:connection', () => ({ interface: this.#interface.name, socket }))
-    if (!this.emit('connection', socket)) this.#takers.shift()?.({ done: false, value: socket })
+    if (!this.emit('connection', socket)) this.#nextTaker()?.({ done: false, value: socket })
     publishAccepted(socket)
+  }
+
+  /** Removes and gives the taker that has waited longest. */
+  #nextTaker(): Taker | undefined {
+    const [taker] = this.#takers
+    if (taker !== undefined) this.#takers.delete(taker)
+    return taker
   }
 
   #regulate(): void {
@@ -494,7 +501,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   async #shut(drainMs: number | undefined): Promise<void> {
-    for (const take of this.#takers.splice(0)) take(DONE)
+    for (const take of this.#takers) take(DONE)
+    this.#takers.clear()
     await this.#native?.close()
     this.closeWaiting()
     // From here the interface does not wait for the drain: its own close ends the sockets.
