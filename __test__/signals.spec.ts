@@ -18,12 +18,16 @@ class Work {
   }
 }
 
+const unexpected = (error: unknown): never => {
+  throw error
+}
+
 const hangUp = (): boolean => process.emit('SIGHUP', 'SIGHUP')
 
 test.afterEach(() => process.removeAllListeners('SIGHUP'))
 
 test.serial('an early SIGHUP is handled once its handler is set', async (t) => {
-  const hangups = new Hangups()
+  const hangups = new Hangups(unexpected)
   hangUp()
   const work = new Work()
   hangups.answerBy(work.run)
@@ -34,13 +38,13 @@ test.serial('an early SIGHUP is handled once its handler is set', async (t) => {
 
 test.serial('without a SIGHUP the handler is not called', (t) => {
   const work = new Work()
-  new Hangups().answerBy(work.run)
+  new Hangups(unexpected).answerBy(work.run)
   t.is(work.begun, 0)
 })
 
 test.serial('SIGHUPs that come during the handler lead to one more call after it', async (t) => {
   const work = new Work()
-  new Hangups().answerBy(work.run)
+  new Hangups(unexpected).answerBy(work.run)
   hangUp()
   hangUp()
   hangUp()
@@ -51,6 +55,27 @@ test.serial('SIGHUPs that come during the handler lead to one more call after it
   t.is(work.begun, 2)
   hangUp()
   t.is(work.begun, 3)
+})
+
+test.serial('a handler that fails is reported, and answers later SIGHUPs', async (t) => {
+  const errors: unknown[] = []
+  let begun = 0
+  const hangups = new Hangups((error) => errors.push(error))
+  hangups.answerBy(async () => {
+    begun += 1
+    await new Promise(setImmediate)
+    throw new Error(`as told, ${begun}`)
+  })
+  const settled = async (): Promise<void> => {
+    for (let turns = 0; turns < 3; turns += 1) await new Promise(setImmediate)
+  }
+  hangUp()
+  hangUp() // comes during the first run
+  await settled()
+  t.deepEqual(errors.map(String), ['Error: as told, 1', 'Error: as told, 2'])
+  hangUp()
+  await settled()
+  t.is(errors.length, 3)
 })
 
 const built = (file: string): string => new URL(`../dist/${file}`, import.meta.url).href

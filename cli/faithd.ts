@@ -57,7 +57,9 @@ async function serve(options: FaithdOptions, lines: LogLines, log: Logger): Prom
     await loadLibrary(lines, log)
   await refuseInspector()
   const stopped = stopSignal()
-  const hangups = new Hangups()
+  const hangups = new Hangups((error) =>
+    log.error({ code: codeOf(error) }, `SIGHUP: ${explain(error)}`),
+  )
 
   const accessList = await loadAccessList(options)
   setKeepfaith(true)

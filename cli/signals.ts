@@ -23,11 +23,14 @@ export function stopSignal(): Promise<NodeJS.Signals> {
  * that wait. Those that arrive during a run cause another one, because the run may have read the old file already.
  */
 export class Hangups {
+  readonly #failed: (error: unknown) => void
   #asked = false
   #working = false
   #work: (() => Promise<void>) | undefined
 
-  constructor() {
+  /** @param failed - gets the error of a run that failed; later SIGHUPs are answered all the same */
+  constructor(failed: (error: unknown) => void) {
+    this.#failed = failed
     process.on('SIGHUP', () => {
       this.#asked = true
       void this.#answer()
@@ -45,7 +48,11 @@ export class Hangups {
     this.#working = true
     while (this.#asked) {
       this.#asked = false
-      await this.#work()
+      try {
+        await this.#work()
+      } catch (error) {
+        this.#failed(error)
+      }
     }
     this.#working = false
   }
