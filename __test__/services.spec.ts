@@ -10,6 +10,8 @@ telnet\t\t23/tcp
 domain\t\t53/tcp
 domain\t\t53/udp
 tftp\t\t69/udp
+9pfs\t\t564/tcp
+3com-tsmux\t106/tcp
 http\t\t80/tcp\t\twww\t\t# WorldWideWeb HTTP
 `
 
@@ -20,6 +22,16 @@ test('a service is found by its name', (t) => t.is(ports('telnet'), '23'))
 test('a service is found by its alias', (t) => t.is(ports('www'), '80'))
 
 test('a name with a hyphen is not a range', (t) => t.is(ports('ftp-data'), '20'))
+
+test('a name can begin with a digit', (t) => {
+  t.is(ports('9pfs'), '564')
+  t.is(ports('3com-tsmux,80'), '106,80')
+})
+
+test('a range without an end is a malformed port, not an unknown name', (t) => {
+  t.throws(() => ports('22-'), { message: "'22-' is not a port, a range or 'all'" })
+  t.throws(() => ports('22x'), { message: /no TCP service is named '22x'/ })
+})
 
 test('a port, a range and all work without a database', (t) => {
   const none = (): string => t.fail('read the database') as never

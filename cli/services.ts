@@ -21,9 +21,12 @@ export function parseService(
   )
 }
 
-/** Tells if an item is a port. Every item that starts like a number counts, so that its error is about a port. */
+/**
+ * Tells if an item is a port or a range, maybe a malformed one, so that its error is about a port. A service name has a
+ * letter (RFC 6335, section 5.1), and may begin with a digit: `9pfs`.
+ */
 function isPort(item: string): boolean {
-  return /^[-\d]/.test(item) || item === ''
+  return /^[-\d]*$/.test(item)
 }
 
 function lookUp(name: string, services: string): number {
