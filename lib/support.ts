@@ -117,7 +117,8 @@ export async function checkSupport(): Promise<FaithSupport> {
 async function probe(): Promise<NativeSupport> {
   const unready = native.unready()
   if (!unready) return await native.probeSupport()
-  const obstacle = { message: unready.message, hint: unready.hint ?? '' }
+  const { message, hint = 'free memory, or raise the limits of the process' } = unready
+  const obstacle = { message, hint }
   return {
     tun: obstacle,
     ipv6: obstacle,
