@@ -42,8 +42,7 @@ export class Handover {
       throw this.#refuse('it is not plain TCP')
     }
     this.#handle = handle
-    // Without a `data` handler a flowing stream would lose the bytes that the program put back.
-    this.#wasFlowing = socket.readableFlowing === true && socket.listenerCount('data') > 0
+    this.#wasFlowing = socket.readableFlowing === true
     leaving.add(socket)
     socket.pause()
     handle.readStop()
@@ -101,10 +100,13 @@ export class Handover {
 
   /** Gives the socket back to the program, which can use it as before. */
   cancel(): void {
-    leaving.delete(this.#socket)
-    if (this.#socket.destroyed) return
-    if (!this.#socket.readableEnded) this.#handle.readStart()
-    if (this.#wasFlowing) this.#socket.resume()
+    const socket = this.#socket
+    leaving.delete(socket)
+    if (socket.destroyed) return
+    if (!socket.readableEnded) this.#handle.readStart()
+    // Without a `data` handler a flowing stream would lose the bytes that the program put back.
+    const loses = socket.readableLength > 0 && socket.listenerCount('data') === 0
+    if (this.#wasFlowing && !loses) socket.resume()
   }
 
   #requireUsable(): void {

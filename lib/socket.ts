@@ -336,8 +336,8 @@ export class FaithSocket extends Socket {
    * written before. The program has to stop reading before the call: remove the `data` handlers and pause the socket.
    *
    * While the server is being connected, the socket does not read, but still belongs to the program. If the promise
-   * rejects, the program can read, write, end, destroy or splice the socket again. It flows again only if it has `data`
-   * handlers.
+   * rejects, the program can read, write, end, destroy or splice the socket again. It flows again if it flowed before,
+   * unless bytes that were put back wait and no `data` handler would get them.
    *
    * When the splice begins, the socket leaves Node: it is destroyed and cannot be written, its `data` handlers are
    * removed, its addresses stay, and it emits `close` when the splice has ended. Until then the splice keeps the
