@@ -51,7 +51,11 @@ test('the default of maxUndecided grows with the time limit, and raises that of 
     maxHeld: 20_480,
   })
   t.like(settingsOf({ route, maxUndecided: 10 }), { maxHeld: 4106, maxHeldPerClient: 266 })
-  t.like(settingsOf({ route, maxUndecided: 4_294_967_295 }), { maxHeld: 20_480 })
+  t.like(settingsOf({ route, maxUndecided: 50_000 }), { maxHeld: 54_096, maxHeldPerClient: 50_256 })
+  t.like(settingsOf({ route, maxUndecided: 4_294_967_295 }), {
+    maxHeld: 4_294_967_295,
+    maxHeldPerClient: 4_294_967_295,
+  })
   t.like(settingsOf({ route, maxHeld: 5, maxHeldPerClient: 6 }), {
     maxHeld: 5,
     maxHeldPerClient: 6,

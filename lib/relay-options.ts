@@ -43,13 +43,13 @@ export interface FaithRelaySettings extends MappingOptions {
    * Maximum number of SYNs held while their servers are connected, 1 to 4294967295. Further SYNs are answered at once,
    * and their servers are connected when the client has completed its handshake. Held SYNs get at most half of the
    * descriptors that the process may open; `relay.stats().maxHeld` gives the effective limit. Default 4096; with a
-   * `route`, 4096 plus `maxUndecided` (at most 16384).
+   * `route`, 4096 plus `maxUndecided`.
    */
   maxHeld?: number
   /**
    * Maximum number of held SYNs of one client. Further SYNs are answered at once. While half of the held SYNs or more
    * wait for `route`, further SYNs are dropped instead: the client's kernel sends them again after 1, 3 and 7 seconds,
-   * so they wait until the route has decided. Default 256; with a `route`, 256 plus `maxUndecided` (at most 16384).
+   * so they wait until the route has decided. Default 256; with a `route`, 256 plus `maxUndecided`.
    */
   maxHeldPerClient?: number
   /** Time for a server to answer, in milliseconds. Default 10000. */
@@ -197,7 +197,7 @@ const SOME = { min: 1, max: MOST }
 /** The longest time of setTimeout(). */
 const TIMER_MS = { min: 1, max: 2_147_483_647 }
 
-/** A limit, because each undecided connection takes some kilobytes. */
+/** The largest default of `maxUndecided`, because each undecided connection takes some kilobytes. */
 const MOST_UNDECIDED = 16_384
 
 /** @internal The checked options of `faith.relay`, with defaults. */
@@ -217,7 +217,7 @@ export function readRelayOptions(options: unknown): RelayOptions {
   const routeTimeoutMs = read.integer('routeTimeoutMs', TIMER_MS, 5000)
   const maxUndecided = read.integer('maxUndecided', SOME, undecidedWithin(routeTimeoutMs))
   // A client that waits for the route has no server yet, so it gets a place beside those of `maxHeld`.
-  const undecided = route === undefined ? 0 : Math.min(maxUndecided, MOST_UNDECIDED)
+  const undecided = route === undefined ? 0 : maxUndecided
   const settings = {
     ports: readPorts(read),
     ...readAddress(read),
@@ -228,8 +228,8 @@ export function readRelayOptions(options: unknown): RelayOptions {
     accessListName: LIST,
     allowLoopback: read.boolean('allowLoopback', false),
     connectFirst: read.boolean('connectFirst', true),
-    maxHeld: read.integer('maxHeld', SOME, 4096 + undecided),
-    maxHeldPerClient: read.integer('maxHeldPerClient', SOME, 256 + undecided),
+    maxHeld: read.integer('maxHeld', SOME, Math.min(4096 + undecided, MOST)),
+    maxHeldPerClient: read.integer('maxHeldPerClient', SOME, Math.min(256 + undecided, MOST)),
     ...readConnectTimeout(read),
     ...readLastingTimeouts(read),
     maxSessions: read.integer('maxSessions', ANY, 0),
