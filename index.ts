@@ -34,24 +34,17 @@ export type { FaithDropReason, FaithDrops } from './lib/drops.js'
 export type { FaithDestination, FaithEndpoint } from './lib/endpoint.js'
 export type { FaithResource, FaithShortage } from './lib/exhausted.js'
 export { FaithError, type FaithErrorCode, type FaithErrorDetails } from './lib/errors.js'
-export {
-  createFaithInterface,
-  FaithInterface,
-  type FaithCounters,
-  type FaithInterfaceEvents,
-  type FaithInterfaceCloseOptions,
-  type FaithInterfaceOptions,
-  type FaithInterfaceStats,
-} from './lib/interface.js'
+export { createFaithInterface, FaithInterface, type FaithInterfaceEvents } from './lib/interface.js'
+export type { FaithInterfaceCloseOptions, FaithInterfaceOptions } from './lib/interface-options.js'
+export type { FaithCounters, FaithInterfaceStats } from './lib/interface-stats.js'
 export { getKeepfaith, setKeepfaith } from './lib/keepfaith.js'
-export {
-  FaithListener,
-  type FaithIterationOptions,
-  type FaithListenerCloseOptions,
-  type FaithListenerEvents,
-  type FaithListenOptions,
-  type FaithListenSettings,
-} from './lib/listener.js'
+export { FaithListener, type FaithListenerEvents } from './lib/listener.js'
+export type {
+  FaithIterationOptions,
+  FaithListenerCloseOptions,
+  FaithListenOptions,
+  FaithListenSettings,
+} from './lib/listener-options.js'
 export type { FaithMapping, MappingOptions } from './lib/mapping.js'
 export type { OnePortOption, PortOptions, PortSpec, SeveralPortsOption } from './lib/ports.js'
 export type { FaithPrefixChange, FaithPrefixes } from './lib/prefixes.js'

@@ -1,7 +1,7 @@
 /** Formats sessions, refusals and their sums, each as one line of the log. */
 import { isIPv6 } from 'node:net'
 import type { FaithEndpoint } from '../lib/endpoint.js'
-import type { FaithInterfaceStats } from '../lib/interface.js'
+import type { FaithInterfaceStats } from '../lib/interface-stats.js'
 import type { FaithCause, FaithRefusal } from '../lib/refusal.js'
 import type { FaithRelayStats, FaithUntold } from '../lib/relay-stats.js'
 import type { FaithSession } from '../lib/session.js'

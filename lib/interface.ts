@@ -4,13 +4,21 @@
 import { EventEmitter } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { openUntil } from './abort.js'
-import { DRAIN_MS, onExit } from './at-exit.js'
+import { onExit } from './at-exit.js'
 import { publish } from './diagnostics.js'
-import { DropWatch, type FaithDropReason, type FaithDrops, toDrops } from './drops.js'
+import { DropWatch, type FaithDrops, toDrops } from './drops.js'
 import { closedError, type FaithError, INSIDE, requireInside } from './errors.js'
 import { toFaithError, unwrap } from './failure.js'
+import {
+  type FaithInterfaceCloseOptions,
+  type FaithInterfaceOptions,
+  readInterfaceClose,
+  readInterfaceOptions,
+} from './interface-options.js'
+import { type FaithInterfaceStats, toInterfaceStats } from './interface-stats.js'
 import { onKeepfaith, requireKeepfaith } from './keepfaith.js'
-import { FaithListener, type FaithListenOptions } from './listener.js'
+import { FaithListener } from './listener.js'
+import type { FaithListenOptions } from './listener-options.js'
 import {
   type NativeFailure,
   type NativeInterface,
@@ -18,142 +26,11 @@ import {
   type NativeWarning,
   native,
 } from './native.js'
-import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import { type FaithPrefixChange, FaithPrefixes } from './prefixes.js'
 import { FaithRelay } from './relay.js'
 import type { FaithRelayOptions } from './relay-options.js'
-import { type FaithSessionStats, toSessionStats } from './session.js'
 import { FaithSocket } from './socket.js'
 import type { FaithWarning } from './warning.js'
-
-/**
- * Options of {@link createFaithInterface}. Every option has a default.
- *
- * @group Interface
- */
-export interface FaithInterfaceOptions {
-  /** The interface's name, 1 to 15 bytes. Default `faith0`. */
-  name?: string
-  /**
-   * The prefixes to capture, with a length of RFC 6052 (32, 40, 48, 56, 64, 96) and without host bits. Default: the
-   * well-known prefix, `64:ff9b::/96`.
-   */
-  prefixes?: readonly string[]
-  /**
-   * The interface's MTU in bytes, 1280 to 65535. Default 65535, so that the interface is never the narrow link. The MSS
-   * offered to clients is 60 bytes less than this MTU or than the largest MTU of the host's other devices, whichever is
-   * less.
-   */
-  mtu?: number
-  /**
-   * `true` adds a route to the interface for each prefix to the host's main routing table. Default `true`. With `false`
-   * the operator routes by hand: `ip -6 route add 64:ff9b::/96 dev faith0`.
-   */
-  routes?: boolean
-  /**
-   * The answer to packets that cannot be relayed, such as UDP. `unreachable` (default): an ICMPv6 error, so that
-   * clients fall back to TCP at once. `drop`: none, as on BSD.
-   */
-  unsupported?: 'unreachable' | 'drop'
-  /** Number of threads that capture and relay, 1 to 64. Default: one per core. */
-  workers?: number
-  /**
-   * The way listeners on many ports get their connections. `auto` (default): by an sk_lookup program (Linux 5.9) if
-   * kernel and privileges allow it, else on demand. `on-demand`: a port's first SYN makes a listening socket.
-   */
-  steering?: 'auto' | 'on-demand'
-  /**
-   * `true` keeps the packets of established connections in the kernel (Linux 6.6, and privileges as for sk_lookup), by
-   * a veth pair beside the interface, instead of passing them through this process. Default `true`, if it is possible.
-   * Routes and firewalls see these packets as without the shortcut. Packet captures, counters and traffic control of
-   * the interface itself miss the packets to the stack.
-   */
-  shortcut?: boolean
-  /** A signal that closes the interface when aborted, like `close()`. Default: none. */
-  signal?: AbortSignal
-}
-
-/**
- * Options of {@link FaithInterface.close}.
- *
- * @group Interface
- */
-export interface FaithInterfaceCloseOptions {
-  /**
-   * Time for clients of ended connections to acknowledge their last bytes, in milliseconds. Default 5000. With 0 they
-   * are reset at once.
-   */
-  drainMs?: number
-}
-
-const OPTIONS: OptionNames<FaithInterfaceOptions> = {
-  name: true,
-  prefixes: true,
-  mtu: true,
-  routes: true,
-  unsupported: true,
-  workers: true,
-  steering: true,
-  shortcut: true,
-  signal: true,
-}
-const CLOSE: OptionNames<FaithInterfaceCloseOptions> = { drainMs: true }
-
-/**
- * Packets and their bytes, IPv6 headers included.
- *
- * @group Interface
- */
-export interface FaithCounters {
-  /** Number of packets. A packet of several merged segments counts once. */
-  packets: number
-  /** Number of their bytes, IPv6 headers included. */
-  bytes: number
-}
-
-/**
- * The statistics of a faith interface since it was made.
- *
- * @group Interface
- */
-export interface FaithInterfaceStats {
-  /** Packets from the host to the stack, which terminates the connections. */
-  captured: FaithCounters
-  /** Packets from the stack to the host. */
-  returned: FaithCounters
-  /** ICMPv6 Destination Unreachable messages sent. */
-  unreachableSent: number
-  /**
-   * ICMPv6 Destination Unreachable messages withheld by the rate limit: a worker sends at most 200 a second to a /64,
-   * and 10000 in all (RFC 4443 section 2.4).
-   */
-  unreachableLimited: number
-  /**
-   * Link-local multicast packets that the host itself sent to the interface, as to each of its links: reports of
-   * multicast groups, router solicitations. They come from no client, so `drops` leaves them out.
-   */
-  hostMulticast: number
-  /** SYNs held until their server was connected (`connectFirst`). */
-  synsHeld: number
-  /** SYNs answered at once, because `maxHeld` SYNs were held. */
-  synsBeyondHold: number
-  /**
-   * SYNs not held, because `maxHeldPerClient` SYNs of their client were held, or they came faster than
-   * `maxRatePerClient`. They were answered at once, or dropped as `hold` while the `route` of their relay kept the
-   * others waiting.
-   */
-  synsBeyondClientHold: number
-  /** Packets dropped, by reason. Reasons that have not occurred are 0. */
-  drops: Record<FaithDropReason, number>
-  /** The way listeners on many ports get their connections. */
-  steering: 'sk_lookup' | 'on-demand'
-  /** `true` if the packets of established connections stay in the kernel. */
-  shortcut: boolean
-  /** Number of threads that capture and relay. */
-  workers: number
-  /** The splices that `spliceTo()` of a {@link FaithSocket} began. */
-  splices: FaithSessionStats
-}
 
 /** A listener or a relay of an interface. */
 interface Dependent {
@@ -246,19 +123,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
 
   /** @internal */
   static async create(options: FaithInterfaceOptions): Promise<FaithInterface> {
-    const read = new OptionReader('createFaithInterface', OPTIONS, options)
-    const workers = read.unchecked('workers') === undefined ? {} : { workers: readWorkers(read) }
-    const settings = {
-      name: read.string('name', 'faith0'),
-      prefixes: read.strings('prefixes', ['64:ff9b::/96']),
-      mtu: read.integer('mtu', { min: 1280, max: 65_535 }, 65_535),
-      routes: read.boolean('routes', true),
-      unsupported: read.oneOf('unsupported', ['unreachable', 'drop'], 'unreachable'),
-      steering: read.oneOf('steering', ['auto', 'on-demand'], 'auto'),
-      shortcut: read.boolean('shortcut', true),
-      ...workers,
-    }
-    const signal = read.signal('signal')
+    const { settings, signal } = readInterfaceOptions(options)
     return await openUntil(signal, () => FaithInterface.#make(settings))
   }
 
@@ -340,13 +205,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * ```
    */
   stats(): FaithInterfaceStats {
-    const stats = this.#native.stats()
-    return {
-      ...stats,
-      steering: stats.steering === 'sk_lookup' ? 'sk_lookup' : 'on-demand',
-      drops: toDrops(stats.drops),
-      splices: toSessionStats(stats.splices),
-    }
+    return toInterfaceStats(this.#native.stats())
   }
 
   /**
@@ -372,8 +231,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * ```
    */
   async close(options: FaithInterfaceCloseOptions = {}): Promise<void> {
-    const read = new OptionReader('faith.close', CLOSE, options)
-    const drainMs = read.integer('drainMs', { min: 0, max: MOST }, DRAIN_MS)
+    const drainMs = readInterfaceClose(options)
     this.#closing ??= this.#shut(drainMs)
     await this.#closing
   }
@@ -506,8 +364,4 @@ export function createFaithInterface(options: FaithInterfaceOptions = {}): Promi
 async function warningsTold(): Promise<void> {
   await nextTurn()
   await nextTurn()
-}
-
-function readWorkers(read: OptionReader<'workers'>): number {
-  return read.integer('workers', { min: 1, max: 64 }, 1)
 }

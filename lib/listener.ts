@@ -8,7 +8,6 @@
  * taken. When the listener closes, it closes the descriptors that still wait.
  */
 import { EventEmitter } from 'node:events'
-import { isIPv6 } from 'node:net'
 import { openUntil } from './abort.js'
 import { type FaithAttachment, type FaithServer, type Taking, takingBy } from './attach.js'
 import { ClientErrors } from './client-errors.js'
@@ -18,70 +17,16 @@ import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
 import type { FaithShortage } from './exhausted.js'
 import { unwrap } from './failure.js'
 import { DONE, iterate, type Source, type Taker } from './iteration.js'
-import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
+import {
+  type FaithIterationOptions,
+  type FaithListenerCloseOptions,
+  type FaithListenOptions,
+  readIteration,
+  readListenerClose,
+  readListenOptions,
+} from './listener-options.js'
 import type { NativeConnection, NativeInterface, NativeListener, NativeShortage } from './native.js'
-import { MOST, type OptionNames, OptionReader } from './option-reader.js'
-import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
-
-/**
- * Options of {@link FaithInterface.listen}, without the ports.
- *
- * @group Listener and sockets
- */
-export interface FaithListenSettings extends MappingOptions, Partial<FaithSocketOptions> {
-  /**
-   * One address inside a prefix of the interface. Default: every address of every prefix. A listener on one address
-   * takes precedence over one on all addresses.
-   */
-  address?: string
-  /** Maximum number of connections that wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
-  backlog?: number
-  /** A signal that closes the listener when aborted, like `close()`. Default: none. */
-  signal?: AbortSignal
-}
-
-/**
- * Options of {@link FaithInterface.listen}.
- *
- * @group Listener and sockets
- */
-export type FaithListenOptions = FaithListenSettings & PortOptions
-
-const OPTIONS: OptionNames<FaithListenOptions> = {
-  ...PORT_OPTIONS,
-  ...MAPPING_OPTIONS,
-  address: true,
-  backlog: true,
-  allowHalfOpen: true,
-  pauseOnConnect: true,
-  signal: true,
-}
-
-/**
- * Options of {@link FaithListener.connections}.
- *
- * @group Listener and sockets
- */
-export interface FaithIterationOptions {
-  /** A signal that ends the iteration with an `AbortError`. Default: none; the iteration ends when the listener closes. */
-  signal?: AbortSignal
-}
-
-/**
- * Options of {@link FaithListener.close}.
- *
- * @group Listener and sockets
- */
-export interface FaithListenerCloseOptions {
-  /**
-   * Time for the listener's sockets to end, in milliseconds. Sockets that are open after that end as by the close of
-   * the interface. Default: `close()` does not wait for the sockets, and they live on as long as the interface.
-   */
-  drainMs?: number
-}
-
-const CLOSE: OptionNames<FaithListenerCloseOptions> = { drainMs: true }
 
 /**
  * The events of a {@link FaithListener}.
@@ -166,28 +111,13 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     options: FaithListenOptions,
     released: (listener: FaithListener) => void,
   ): Promise<FaithListener> {
-    const call = 'faith.listen'
-    requireSockets(call)
-    const read = new OptionReader(call, OPTIONS, options)
-    const ports = readPorts(read)
-    const address = readAddress(read)
-    const backlog = read.integer('backlog', { min: 1, max: 65_535 }, 4096)
-    const mappings = readMappings(call, read)
-    const socketOptions = {
-      allowHalfOpen: read.boolean('allowHalfOpen', true),
-      pauseOnConnect: read.boolean('pauseOnConnect', false),
-    }
-    const signal = read.signal('signal')
-
+    requireSockets('faith.listen')
+    const { settings, socketOptions, signal } = readListenOptions(options)
     return await openUntil(signal, async () => {
       const listener = new FaithListener(INSIDE, faith, socketOptions, released)
       const shortages = new Early<NativeShortage>()
       listener.#native = unwrap(
-        await faith.listen(
-          { ports, backlog, ...address, ...mappings },
-          (batch) => listener.#accept(batch),
-          shortages.push,
-        ),
+        await faith.listen(settings, (batch) => listener.#accept(batch), shortages.push),
       )
       listener.#regulate()
       setImmediate(() => {
@@ -331,9 +261,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * ```
    */
   async close(options: FaithListenerCloseOptions = {}): Promise<void> {
-    const read = new OptionReader('listener.close', CLOSE, options)
-    const waits = read.unchecked('drainMs') !== undefined
-    const drainMs = waits ? read.integer('drainMs', { min: 0, max: MOST }) : undefined
+    const drainMs = readListenerClose(options)
     this.#closing ??= this.#shut(drainMs)
     await this.#closing
   }
@@ -395,8 +323,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * ```
    */
   connections(options: FaithIterationOptions = {}): AsyncIterableIterator<FaithSocket, undefined> {
-    const read = new OptionReader('listener.connections', { signal: true }, options)
-    const signal = read.signal('signal')
+    const signal = readIteration(options)
     const source: Source = {
       isClosed: () => this.#closing !== undefined,
       wait: (taker) => {
@@ -512,14 +439,4 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
     }
     process.nextTick(() => this.emit('close'))
   }
-}
-
-/** Reads the `address` option for the addon: an IPv6 address, or absent. */
-export function readAddress(read: OptionReader<'address'>): { address?: string } {
-  const address = read.unchecked('address')
-  if (address === undefined) return {}
-  if (typeof address !== 'string' || !isIPv6(address) || address.includes('%')) {
-    throw read.refuse('address', 'an IPv6 address', address)
-  }
-  return { address }
 }

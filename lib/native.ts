@@ -20,6 +20,7 @@ export type {
   NativeLeg,
   NativeLineWriter,
   NativeListener,
+  NativeListenOptions,
   NativeLiveSession,
   NativePermission,
   NativePortRange,

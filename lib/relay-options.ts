@@ -1,6 +1,6 @@
 /** The options of a relay, read once, at the public edge, into the addon's form. */
 import { type AccessList, accessListText, LIST } from './access-list.js'
-import { readAddress } from './listener.js'
+import { readAddress } from './listener-options.js'
 import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
 import type { NativeRelayOptions } from './native.js'
 import { MOST, type OptionNames, OptionReader } from './option-reader.js'
