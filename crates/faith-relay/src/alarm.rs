@@ -1,4 +1,4 @@
-//! One timer for all that becomes due in the life of a connection.
+//! One timer for all deadlines in the life of a connection.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A timer that is asked for one deadline after the other.
+/// A timer that serves one deadline after the other.
 ///
-/// A later deadline than it is set for is not set: it is looked at again when the timer fires. Deadlines mostly move on, and a
-/// short connection ends before its first one.
+/// A deadline later than the one set is not set at once: the alarm compares again when the timer fires. This saves work,
+/// because most deadlines move later, and a short connection ends before its first one.
 #[derive(Debug)]
 pub(crate) struct Alarm(Pin<Box<Sleep>>);
 
@@ -47,7 +47,7 @@ mod tests {
     const MOMENT: Duration = Duration::from_millis(20);
 
     #[tokio::test]
-    async fn it_is_ready_after_its_deadline_whichever_it_was_set_for_before() {
+    async fn an_alarm_is_ready_after_its_deadline_after_earlier_and_later_ones() {
         let now = Instant::now();
         for first in [now, now + MOMENT, now + 1000 * MOMENT] {
             let mut alarm = Alarm::new(first);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_earlier_deadline_counts_while_a_later_one_is_waited_for() {
+    async fn an_earlier_deadline_replaces_a_later_one() {
         let now = Instant::now();
         let mut alarm = Alarm::new(now + 1000 * MOMENT);
         let mut asked = 0;

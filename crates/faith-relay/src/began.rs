@@ -1,6 +1,6 @@
-//! The two beginnings of an attempt.
+//! The two ways in which an attempt begins.
 
-/// How far the client's handshake was when the attempt began.
+/// Progress of the client's handshake when the attempt began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Began {
     /// A SYN, which any host can forge.

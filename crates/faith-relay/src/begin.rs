@@ -1,18 +1,19 @@
-//! What becomes of an offered SYN and of an accepted connection.
+//! Serves offered SYNs and accepted connections.
 //!
-//! Connect-first: the SYN waits while the server is connected to. A refusal goes back as the network would
-//! say it. Otherwise the attempt takes the 4-tuple, where the accepted connection will look for it, *then* the
-//! SYN goes on to the kernel, and the attempt waits for that connection, or drops the server's socket
-//! after [`PAIRING_TIMEOUT`], and at once when the client has given up. An accepted connection that no attempt waits for
-//! (accept-first, a SYN past the bounds of holding, or one of a dead server's client that dialled again) is
-//! connected now, and reset if that fails.
+//! Connect-first: the pump holds the SYN while the relay connects to the server. The client gets a refusal as the network
+//! would have sent it. When the server is connected, the attempt takes the 4-tuple, by which the accepted connection will
+//! find it. *Then* the SYN goes on to the kernel, and the attempt waits for that connection. It drops the server's socket
+//! after [`PAIRING_TIMEOUT`], or at once when the client has given up.
 //!
-//! Limits of sessions count clients that were accepted. A SYN is refused at once when they are used up; a client that
-//! finds them used up when it is accepted is reset.
+//! For some accepted connections no attempt waits: with accept-first, after a SYN beyond the bounds of holding, and when a
+//! client dials again on the 4-tuple that its last session still has. The relay connects for them now, and resets the client
+//! if that fails.
 //!
-//! A connection that the route wants to have takes the same way without a server: its SYN goes on, and what is
-//! accepted is handed over. It is none of the relay's then: no session, no record, and no place among those that are
-//! limited.
+//! Session limits count accepted clients. When they are used up, the relay refuses a SYN at once, and resets a client that
+//! is accepted.
+//!
+//! A connection that the route takes for itself goes the same way without a server: its SYN goes on, and the relay hands
+//! the accepted connection over. The relay then neither counts it as a session, nor records it, nor limits it.
 
 use std::future::Future;
 use std::io;
@@ -41,15 +42,15 @@ use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::upstream::{Target, connect};
 
-/// How long a connected server waits for the client's handshake to complete. A client whose SYN-ACK or ACK
-/// was lost tries again after 1, 3, 7 and 15 s.
+/// Longest time a connected server waits for the client's handshake to complete. A client whose SYN-ACK or ACK was lost
+/// tries again after 1, 3, 7 and 15 s.
 const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The far end that answers a client.
+/// The far end of a client's connection.
 enum Far {
     /// A server, connected from this thread.
     Server(AsyncFd<Connection>),
-    /// The route, which is given the client's connection.
+    /// The route, which takes the client's connection.
     Route,
 }
 
@@ -61,11 +62,11 @@ impl Engine {
         }
         let (client, destination) = (syn.client(), syn.destination());
         if self.pairing.knows(&Flow { client, destination }) {
-            // A retransmission, or a client that has forgotten its connection: the kernel knows what to say.
+            // A retransmission, or a client that has forgotten its connection. The kernel answers both.
             drop(syn.release());
             return;
         }
-        // Counted from here on, so that the next SYN of a burst goes by it.
+        // Counts the question now, so that the next SYN of a burst sees it.
         let question = match self.admission.questions() {
             Some(questions) => match questions.enter(Began::WithSyn, client.ip()) {
                 None => return drop(syn.release()),
@@ -75,7 +76,7 @@ impl Engine {
         };
         let mut attempt = Attempt::new(&self.ledger, worker, client, destination);
         attempt.question = question;
-        // A flood of denied SYNs is not worth a task each, so only who must wait for the answer does.
+        // Spawns no task for a SYN that is denied at once: a flood of these must stay cheap.
         let admitted = if attempt.question.is_some() {
             None
         } else {
@@ -90,7 +91,7 @@ impl Engine {
         self.ledger.spawn(worker, peers, false, Course::new(attempt));
     }
 
-    /// Connects for a client whose SYN is held, and waits for it then; its session.
+    /// Connects for a client whose SYN is held, then waits for the client. Returns its session, if there is one.
     async fn attempt(
         self: Arc<Self>,
         worker: usize,
@@ -113,8 +114,8 @@ impl Engine {
         }
     }
 
-    /// Connects to where the attempt goes, if that is a server; `admitted` says where when that is known already. The
-    /// alarm is for what comes of it.
+    /// Connects to the attempt's server, or leaves the client to the route. `admitted` is the server if it is known already.
+    /// The returned alarm times the next step.
     async fn reach(
         &self,
         attempt: &mut Attempt,
@@ -133,8 +134,8 @@ impl Engine {
         }
     }
 
-    /// Waits for the client of a connected server, or of the route; the client may still give up. Its session, if one comes
-    /// of it.
+    /// Waits for the client of a connected server or of the route, which may still give up. Returns the session, if there is
+    /// one.
     async fn pair(
         &self,
         worker: usize,
@@ -152,11 +153,11 @@ impl Engine {
             }
         };
         let accepted = attempt.wait(&self.pairing);
-        // The place among the held SYNs is kept as long as the server waits.
+        // Keeps the place among the held SYNs while the server waits.
         let _place = syn.release();
         let mut accepted = accepted?;
         let refusal = tokio::select! {
-            // If accept and reset race, there is a session, which is reset.
+            // If accept and reset race, a session begins and is reset.
             biased;
             client = &mut accepted => return self.meet(worker, client.ok()?, far, attempt, alarm),
             () = alarm.until(Instant::now() + PAIRING_TIMEOUT) => Refusal::NO_HANDSHAKE,
@@ -169,7 +170,7 @@ impl Engine {
         self.meet(worker, accepted.await.ok()?, far, attempt, alarm)
     }
 
-    /// Joins a client that has been accepted with its server, or hands it over; its session, if one comes of it.
+    /// Joins an accepted client with its server, or hands the client over. Returns the session, if there is one.
     fn meet(
         &self,
         worker: usize,
@@ -195,7 +196,7 @@ impl Engine {
         }
     }
 
-    /// Serves an accepted connection, whose socket is prepared as a leg.
+    /// Serves an accepted connection. Its socket must be prepared as a leg.
     pub(crate) fn accept(self: &Arc<Self>, worker: usize, captured: Captured) {
         let Captured { socket, client, destination } = captured;
         self.ledger.counters(worker).accepted();
@@ -204,13 +205,13 @@ impl Engine {
             return;
         }
         match self.pairing.take(&Flow { client, destination }) {
-            // An attempt that was ended in the meantime takes it no more, which resets it.
+            // If the attempt has ended meanwhile, the send fails and drops the connection, which resets it.
             Some(waits) => drop(waits.send(connection)),
             None => self.accept_first(worker, connection, client, destination),
         }
     }
 
-    /// Connects for a client that has been told already that it is connected.
+    /// Connects for a client whose own handshake is complete.
     fn accept_first(
         self: &Arc<Self>,
         worker: usize,
@@ -219,7 +220,7 @@ impl Engine {
         destination: SocketAddrV6,
     ) {
         let mut attempt = Attempt::new(&self.ledger, worker, client, destination);
-        // The client has reset it in the meantime, and has said nothing that a server should hear.
+        // The client has reset the connection meanwhile, and left no bytes for a server.
         if leg::is_spent(&connection) {
             return attempt.fail(&Refusal::GIVEN_UP);
         }
@@ -235,7 +236,7 @@ impl Engine {
             let reached = if engine.admission.questions().is_none() {
                 engine.reach(&mut attempt, None, class).await
             } else {
-                // A route may take its time, and is told when its client has gone.
+                // A route may take its time, so the relay tells it when the client is gone.
                 tokio::select! {
                     biased;
                     reached = engine.reach(&mut attempt, None, class) => reached,
@@ -257,7 +258,7 @@ impl Engine {
         self.ledger.spawn(worker, peers, false, Course::new(attempt));
     }
 
-    /// Joins a client that has been accepted with its server.
+    /// Joins an accepted client with its connected server.
     fn session(
         &self,
         client: Leg,
@@ -273,7 +274,7 @@ impl Engine {
 
     /// Gives a client's connection to the route.
     fn hand_over(&self, worker: usize, connection: Connection, attempt: Attempt) {
-        // The client has reset it in the meantime, and has said nothing before.
+        // The client has reset the connection meanwhile, and left no bytes.
         if leg::is_spent(&connection) {
             return attempt.fail(&Refusal::GIVEN_UP);
         }
@@ -311,7 +312,7 @@ impl Service for Engine {
     }
 }
 
-/// Ends an attempt and tells its client.
+/// Ends an attempt and answers its client.
 fn refuse(syn: HeldSyn, attempt: Attempt, refusal: Refusal) {
     attempt.fail(&refusal);
     match refusal.answer {

@@ -1,13 +1,13 @@
-//! What time does to a session: a peer that vanished is noticed, and a session without a byte ends.
+//! The timeouts of a session: finds peers that vanished, and ends sessions that pass no byte.
 //!
-//! One timer serves both, and is not touched per byte: bytes leave a time stamp, and a timer that fires early is
-//! set again from it (`alarm`). Keep-alive is set up only when a session has lasted a while, because short
-//! sessions have no use for it, and six system calls are a good part of what they cost.
+//! One timer serves both. Moving bytes does not touch it: bytes leave a time stamp, and a timer that fires early is set
+//! again from it (`alarm`). The clock asks for keep-alive only when a session has lasted a while: short sessions do not
+//! need it, and its six system calls are a large part of their cost.
 //!
-//! The process may be stopped, by a signal, a debugger or with its machine, and meanwhile bytes and answers wait in
-//! queues that it has to read. A timer that fires far too late shows that. The time before then is no peer's silence, and
-//! an idle session has a moment more, in which what waits is read. The kernel is no judge of a settled session: it would
-//! count probes that nothing carried (`peer::keep_alive`).
+//! A signal, a debugger or a suspended machine may stop the process. Meanwhile bytes and answers wait in the kernel's
+//! queues. A timer that fires far too late shows such a stop. The time of the stop does not count as a peer's silence, and
+//! an idle session gets a moment more to read what waits. The kernel does not judge a settled session: it would count
+//! probes that were never carried (`peer::keep_alive`).
 
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,35 +18,35 @@ use tokio::time::Instant;
 use crate::alarm::Alarm;
 use crate::leg::Leg;
 
-/// A session lasts a while when it has lasted this much of the time a silent peer is given.
+/// A session is settled after the keep-alive timeout divided by this.
 const SETTLED: u32 = 8;
 
-/// How often, in the time that a silent peer is given, it is looked for.
+/// Looks for a silent peer, per keep-alive timeout.
 const LOOKS: u32 = 4;
 
-/// The least time that a silent peer is given.
+/// The shortest keep-alive timeout.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// A timer that is late by this part of the time a silent peer is given shows that the process was stopped. A shorter
-/// stop leaves a peer time to answer; and a busy machine's timers are always somewhat late.
+/// A timer that is late by the timeout divided by this shows that the process was stopped. A shorter stop leaves a peer
+/// time to answer, and a busy machine's timers are always somewhat late.
 const LATE: u32 = 8;
 
-/// No timer counts as late before this. Otherwise each look on a busy machine would show a stop where the timeout is short,
-/// and put the end of an idle session off for ever. The idle timer itself counts as late from here on.
+/// A timer counts as late from this delay on, never earlier. Otherwise a short timeout on a busy machine would make each
+/// look show a stop, and an idle session would never end. The idle timer uses this limit alone.
 const LATE_AT_LEAST: Duration = Duration::from_millis(200);
 
-/// Longer timeouts are this long: sums of times must not overflow.
+/// The longest timeout: it keeps sums of times from overflowing.
 pub(crate) const FAR: Duration = Duration::from_hours(30 * 365 * 24);
 
-/// How long the process reads what has waited while it was stopped, before a session counts as idle.
+/// After a stop the process reads waiting bytes for this long before a session counts as idle.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// What is due.
+/// The task that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// Ask both peers from now on whether they are there, and count them as gone after this much silence.
+    /// Turn keep-alive on for both peers, and declare a silent peer dead after this long.
     KeepAlive(Duration),
-    /// See whether a peer [is lost](Clock::has_lost).
+    /// Check whether a peer [is lost](Clock::has_lost).
     Look,
     /// No byte has moved for the idle timeout.
     Idle,
@@ -59,15 +59,15 @@ pub(crate) struct Clock {
     settled: bool,
     look_at: Instant,
     pub(crate) last_moved: Instant,
-    /// When the session began, or the process went on after it was stopped.
+    /// Time at which the session began, or at which the process went on after a stop.
     awake_since: Instant,
     alarm: Alarm,
 }
 
 impl Clock {
-    /// A clock that begins now. `alarm` is what the attempt was timed by, where that was on this thread.
+    /// Starts a clock now. `alarm` is the attempt's, if that ran on this thread.
     pub(crate) fn new(idle_timeout: Option<Duration>, keep_alive: Duration, alarm: Option<Alarm>) -> Self {
-        // The kernel's own keep-alive counts in seconds; and who looks all the time does nothing else.
+        // The kernel's own keep-alive counts in seconds, and a shorter timeout would make the task look all the time.
         let keep_alive = keep_alive.max(LEAST);
         let now = Instant::now();
         let look_at = now + keep_alive / SETTLED;
@@ -94,7 +94,7 @@ impl Clock {
         self.alarm.poll_until(deadline, cx)
     }
 
-    /// Sees by a deadline that the alarm is set for whether the process has been stopped.
+    /// Notes a stop of the process if `deadline`, for which the alarm is set, passed too long ago.
     pub(crate) fn notice_pause(&mut self, deadline: Instant) {
         self.is_on_time(deadline, (self.limit() / LATE).max(LATE_AT_LEAST));
     }
@@ -108,23 +108,23 @@ impl Clock {
         on_time
     }
 
-    /// Whether the peer of a leg has left what it was sent unacknowledged for too long.
+    /// Tells whether the peer of a leg has left sent bytes unacknowledged for too long.
     pub(crate) fn has_lost(&self, leg: &Leg) -> bool {
         peer::unanswered(leg)
             .is_some_and(|silence| silence.min(self.awake_since.elapsed()) >= self.keep_alive)
     }
 
-    /// Whether a peer that has acknowledged nothing since then is to be waited for no more.
+    /// Tells whether to give up on a peer that has acknowledged nothing since then.
     pub(crate) fn is_over(&self, since: Instant) -> bool {
         since.max(self.awake_since).elapsed() >= self.limit()
     }
 
-    /// How long a peer may acknowledge nothing, when it alone is waited for.
+    /// Longest time that a peer may acknowledge nothing while the session waits for it alone.
     fn limit(&self) -> Duration {
         self.idle_timeout.map_or(self.keep_alive, |timeout| timeout.min(self.keep_alive))
     }
 
-    /// Whether both peers are asked whether they are there.
+    /// Tells whether keep-alive is on for both peers.
     pub(crate) fn is_settled(&self) -> bool {
         self.settled
     }
@@ -141,7 +141,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Looks after the time for it by this much, and tells whether that counts as a pause.
+    /// Looks this much too late, and tells whether the clock takes that for a stop.
     fn is_pause(idle_timeout: Duration, late: Duration) -> bool {
         let mut clock = Clock::new(Some(idle_timeout), 60 * SECOND, None);
         let before = clock.awake_since;
@@ -150,14 +150,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_that_a_busy_machine_delays_is_no_pause_however_short_the_idle_timeout() {
-        // An eighth of this timeout is 12 ms. What is left to 200 ms is for the machine that runs the test.
+    async fn a_look_that_a_busy_machine_delays_is_no_pause_even_with_a_short_idle_timeout() {
+        // An eighth of this timeout is 12 ms. The rest up to 200 ms leaves time to the machine that runs the test.
         assert!(!is_pause(SECOND / 10, SECOND / 50));
         assert!(is_pause(SECOND / 10, SECOND / 5));
     }
 
     #[tokio::test]
-    async fn a_longer_timeout_leaves_an_eighth_of_it_to_busy_machines() {
+    async fn a_longer_timeout_lets_a_busy_machine_be_late_by_an_eighth_of_it() {
         assert!(!is_pause(40 * SECOND, SECOND));
         assert!(is_pause(40 * SECOND, 5 * SECOND));
     }

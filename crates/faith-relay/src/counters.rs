@@ -1,4 +1,4 @@
-//! What a relay counts, without locks and without cache lines shared between workers.
+//! A relay's counters, without locks and without cache lines shared between workers.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -6,27 +6,28 @@ use crate::cause::Cause;
 use crate::record::{RefusalReason, SessionEnd};
 use crate::tally::{LiveRefusals, LiveSessions, RefusalTally, SessionTally};
 
-/// A relay's counters at one moment. What began is a session, refused, handed over, or an attempt still.
+/// A relay's counters at one moment. Each attempt that ever began became a session, was refused, was handed over, or still
+/// goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RelayStats {
     /// Connections accepted for the relay.
     pub accepted: u64,
-    /// Connections given to the [`Route`](crate::Route), which are neither sessions nor refused.
+    /// Connections given to the [`Route`](crate::Route). They count neither as sessions nor as refused.
     pub handed_over: u64,
-    /// Attempts at this moment: SYNs that are held, and accepted clients without a server yet.
+    /// Attempts at this moment: held SYNs, and accepted clients that have no server yet.
     pub attempts: u64,
     /// Sessions.
     pub sessions: SessionStats,
-    /// Attempts that came to no session.
+    /// Attempts that ended without a session.
     pub refused: RefusalTally,
-    /// Records that the observer was not told of, or did not take.
+    /// Records that the observer was not told, or did not take.
     pub untold: Untold,
-    /// Connections that came from another of [`sources`](crate::RelayOptions::sources) than their client's own, which was
-    /// out of ports towards the server or not the host's.
+    /// Connections from another of [`sources`](crate::RelayOptions::sources) than their client's own. The client's own had
+    /// no port left towards the server, or was not the host's.
     pub source_fallbacks: u64,
-    /// How many SYNs may be held: as the options say, or as descriptors allow.
+    /// Limit of held SYNs: the option's, or fewer if descriptors do not suffice.
     pub max_held: u32,
-    /// How many sessions there may be, likewise; `None` is no limit.
+    /// Limit of sessions, likewise; `None` is no limit.
     pub max_sessions: Option<u32>,
 }
 
@@ -35,17 +36,17 @@ pub struct RelayStats {
 pub struct SessionStats {
     /// Sessions at this moment.
     pub active: u64,
-    /// Sessions that began, those that have ended included.
+    /// Sessions that began, including those that ended.
     pub begun: u64,
     /// Sessions that ended.
     pub ended: SessionTally,
-    /// Bytes passed from clients to servers, those of active sessions included.
+    /// Bytes passed from clients to servers, including those of active sessions.
     pub bytes_up: u64,
     /// Bytes passed from servers to clients, likewise.
     pub bytes_down: u64,
 }
 
-/// Records that the observer has not had.
+/// Records that the observer did not get.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Untold {
     /// Sessions that ended.
@@ -54,7 +55,7 @@ pub struct Untold {
     pub refused: RefusalTally,
 }
 
-/// One worker's part. Only that worker's thread writes, so an addition is a load and a store; others read.
+/// One worker's part. Only that worker's thread writes, so an addition is a load and a store. Other threads read.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {
@@ -118,8 +119,8 @@ impl Counters {
 }
 
 impl RelayStats {
-    /// Derives what goes on now from `entered`, the number of attempts that ever began. Other threads count meanwhile, so a
-    /// difference may come out below zero for a moment.
+    /// Derives the active sessions and attempts from `entered`, the number of attempts that ever began. Other threads count
+    /// meanwhile, so a difference may be below zero for a moment, and counts as zero then.
     pub(crate) fn settle(&mut self, entered: u64) {
         let Self { sessions, refused, handed_over, .. } = self;
         sessions.active = sessions.begun.saturating_sub(sessions.ended.sum());

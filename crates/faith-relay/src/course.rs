@@ -1,4 +1,4 @@
-//! An attempt and the session that comes of it, in one task.
+//! An attempt and the session that follows it, in one task.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,18 +6,18 @@ use std::task::{Context, Poll, ready};
 
 use crate::session::Session;
 
-/// What becomes of a connection, from its first sign of life to its end.
+/// The task of a connection, from its SYN or accept to its end.
 ///
-/// An attempt takes more room than a session, and a session may last and do nothing, so the attempt is boxed and
-/// goes when it is over.
-#[expect(clippy::large_enum_variant, reason = "a session is what it is most of the time")]
+/// An attempt takes more memory than a session, and a session may last long. So the attempt is boxed and freed when it is
+/// over.
+#[expect(clippy::large_enum_variant, reason = "most of the time it is a session")]
 pub(crate) enum Course<A> {
     Attempt(Pin<Box<A>>),
     Session(Session),
 }
 
 impl<A: Future<Output = Option<Session>>> Course<A> {
-    /// Begins with an attempt; without a session that is all.
+    /// Begins with an attempt. The task ends with it if the attempt gives no session.
     pub(crate) fn new(attempt: A) -> Self {
         Self::Attempt(Box::pin(attempt))
     }

@@ -1,21 +1,21 @@
 //! One direction of a session: from a source leg to a sink leg.
 //!
-//! Bytes are in one of three places on their way: nowhere (the usual state), *kept* (a copy of what a send
-//! did not take) or *piped*. More is taken from the source only when all three are empty, so order needs no
-//! care and what a stopped sink can pin down is bounded by one read.
+//! Bytes on their way wait in one of two places, if at all: *kept* (a copy of what a send did not take) or *piped*. The
+//! direction takes more from the source only when both are empty. So bytes stay in order, and a stopped sink pins down
+//! one read at most.
 //!
-//! A message goes by recv(2) and send(2) through a buffer that all sessions of the thread share: two system
-//! calls and no pipe. A read that fills the buffer means bulk, and bulk goes by splice(2) through a pipe that
-//! is borrowed for as long as bytes are at hand. Whether the source is empty or at its end only recv(2)
-//! decides, because splice(2) stops in front of urgent data and reports either.
+//! A message goes by recv(2) and send(2) through a buffer that all sessions of the thread share: two system calls and no
+//! pipe. A read that fills the buffer means bulk. Bulk goes by splice(2) through a pipe, which is borrowed while bytes are
+//! at hand. Only recv(2) tells whether the source is empty or at its end: splice(2) stops in front of urgent data, and
+//! reports either of the two.
 //!
-//! An urgent byte stays where it was sent, and is sent on as urgent. Both legs have it inline (`SO_OOBINLINE`),
-//! as BSD's faithd had, so a read that begins at its mark would take it for an ordinary one. The mark is looked
-//! for when epoll has told of it, and where splice(2) stopped; a message that was read short of the buffer's
-//! length ended at what was there or at a mark, and nothing is read after it before epoll tells of more.
+//! An urgent byte keeps its place in the stream, and goes on as urgent. Both legs have it inline (`SO_OOBINLINE`), as BSD's
+//! faithd had, so a read that begins at its mark would take it for an ordinary byte. The direction looks for the mark when
+//! epoll has reported one, and where splice(2) stopped. A read that does not fill the buffer ended at the last byte that
+//! was there or at a mark; after it the direction reads no more until epoll reports more.
 //!
-//! Where splice(2) is refused, by a seccomp filter for example, bulk is copied as messages are. What a pipe holds at that
-//! moment is read out of it.
+//! Where splice(2) is refused, by a seccomp filter for example, bulk is copied like messages. The direction then reads
+//! the pipe's bytes back out of it.
 
 use std::io;
 
@@ -27,34 +27,34 @@ use crate::pipes::{self, Loan};
 #[cfg(test)]
 mod tests;
 
-/// Bytes of the shared buffer: at this much, copying costs about what two splices do.
+/// Bytes of the shared buffer. Copying this much costs about as much as two splices.
 pub(crate) const MESSAGE: usize = 16 * 1024;
 
-/// The most taken into a pipe at a time, and so the most that a stopped sink pins down.
+/// Most bytes taken into a pipe at a time, and so the most that a stopped sink pins down.
 const BULK: usize = 512 * 1024;
 
-/// Bytes of bulk that a sink may hold unsent. What waits for its peer's window or its congestion control longer than
-/// that waits at its source, where it is not cold yet when it moves on. What is under way has no such bound.
+/// Bytes of bulk that a sink may hold unsent. More bytes wait at their source instead of in the sink, so they are still in
+/// the processor's cache when they move on. Bytes in flight are not bounded by this.
 const UNSENT: u32 = 128 * 1024;
 
 /// Reads in a row before the other sessions of the thread have a turn.
 const ROUNDS: u32 = 8;
 
-/// Splices in a row that found more bytes at once, after which a direction is worth a large pipe.
+/// Splices in a row that found bytes at once, after which a direction gets a large pipe.
 const AHEAD: u8 = 4;
 
-/// Where a direction stands when it returns.
+/// State of a direction when it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// It can do no more before the next edge of one of its legs.
+    /// The direction waits for the next edge of one of its legs.
     Waiting,
-    /// It has more to do, but has had its turn.
+    /// The direction has more to do, but has had its turn.
     Again,
-    /// The source's end was passed on.
+    /// The source's FIN was passed on.
     Ended,
 }
 
-/// Which leg of a direction failed.
+/// The error of a direction, by the leg that failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Source(io::Error),
@@ -64,7 +64,7 @@ pub(crate) enum Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stream {
     Open,
-    /// The source's FIN was read; the sink has not been told.
+    /// The source's FIN was read, but not yet passed to the sink.
     Ending,
     Ended,
 }
@@ -73,11 +73,11 @@ enum Stream {
 struct Kept {
     bytes: Vec<u8>,
     sent: usize,
-    /// The one byte there is was sent as urgent.
+    /// `bytes` is one byte, and was sent as urgent.
     urgent: bool,
 }
 
-/// What is on its way from a source to a sink.
+/// The bytes on their way from a source to a sink.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about one direction")]
 pub(crate) struct Direction {
@@ -88,10 +88,10 @@ pub(crate) struct Direction {
     piped: usize,
     stream: Stream,
     bulk: bool,
-    /// The sink sends small writes at once (`TCP_NODELAY`). The first one leaves at once anyway, and is all that many short
-    /// connections write.
+    /// The sink sends small writes at once (`TCP_NODELAY`). The first write leaves at once anyway, and many short connections
+    /// write only once.
     prompt: bool,
-    /// The sink has been told of [`UNSENT`].
+    /// The sink is bounded by [`UNSENT`].
     bounded: bool,
     /// The sockets cannot be spliced, or the thread may not.
     copy_only: bool,
@@ -99,7 +99,8 @@ pub(crate) struct Direction {
 }
 
 impl Direction {
-    /// One whose sink sends small writes at once already, or, if not `prompt`, is to be told when there is more than one.
+    /// Makes an empty direction. `prompt` says that its sink sends small writes at once already; otherwise the direction has
+    /// it do so before the second write.
     pub(crate) fn new(prompt: bool) -> Self {
         Self {
             bytes: 0,
@@ -115,34 +116,34 @@ impl Direction {
         }
     }
 
-    /// The same, but it hands on `bytes` before it takes anything from its source.
+    /// Has the direction pass on `bytes` before it takes anything from its source.
     pub(crate) fn beginning_with(self, bytes: Vec<u8>) -> Self {
         let kept = (!bytes.is_empty()).then(|| Box::new(Kept { bytes, sent: 0, urgent: false }));
         Self { kept, ..self }
     }
 
-    /// Whether the source's end was passed on.
+    /// Tells whether the source's FIN was passed on.
     pub(crate) fn has_ended(&self) -> bool {
         self.stream == Stream::Ended
     }
 
-    /// Whether nothing that was taken from the source waits for the sink.
+    /// Tells whether no byte taken from the source waits for the sink.
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_none() && self.piped == 0
     }
 
-    /// Forgets what waits for a sink that is gone.
+    /// Drops the bytes that wait for a sink that is gone.
     pub(crate) fn abandon(&mut self) {
         (self.kept, self.loan, self.piped) = (None, None, 0);
     }
 
-    /// Passes on what the legs' readiness allows. For the `last` direction of a session that goes on, the source's
-    /// end is passed on by closing the sink, which is the session's to do.
+    /// Passes on as many bytes as the legs' readiness allows, and then the source's FIN. For the `last` open direction of a
+    /// session it leaves the FIN to the session, which closes the sink.
     ///
     /// # Errors
     ///
-    /// Which leg failed, and how. After that of its sink the direction must not be used again. After that of its source
-    /// it is empty, and all that the source had to say has been passed on.
+    /// The leg that failed, with its error. After a sink's failure the direction must not be used again. After a source's
+    /// failure the direction is empty, and has passed on all bytes of the source.
     pub(crate) fn advance(
         &mut self,
         source: &mut Leg,
@@ -175,7 +176,7 @@ impl Direction {
                 self.fill(source, sink, buffer)?;
             } else {
                 let received = self.copy(source, sink, buffer)?;
-                // Less than asked for was all there was, and what comes next is an edge (epoll(7)).
+                // A short read took all there was, and more bytes make an edge (epoll(7)).
                 if (1..buffer.len()).contains(&received) && !source.read_closed {
                     source.readable = false;
                 }
@@ -184,13 +185,13 @@ impl Direction {
         Ok(Flow::Again)
     }
 
-    /// Hands everything on its way to the sink; false when the sink does not take it all.
+    /// Hands all waiting bytes to the sink; `false` when the sink does not take them all.
     fn flush(&mut self, sink: &mut Leg) -> Result<bool, Failure> {
-        // Where splice(2) is refused, what was piped is kept next.
+        // Where splice(2) is refused, send_piped() turns piped bytes into kept ones.
         Ok(self.send_kept(sink)? && self.send_piped(sink)? && self.send_kept(sink)?)
     }
 
-    /// Sends what is kept; false when the sink does not take it all.
+    /// Sends the kept bytes; `false` when the sink does not take them all.
     fn send_kept(&mut self, sink: &mut Leg) -> Result<bool, Failure> {
         while let Some(kept) = &mut self.kept {
             if !sink.writable {
@@ -216,7 +217,7 @@ impl Direction {
         Ok(true)
     }
 
-    /// Sends what is piped, or keeps it where splice(2) is refused; false when the sink does not take it all.
+    /// Sends the piped bytes, or keeps them where splice(2) is refused; `false` when the sink does not take them all.
     fn send_piped(&mut self, sink: &mut Leg) -> Result<bool, Failure> {
         while self.piped > 0 {
             if !sink.writable {
@@ -238,7 +239,7 @@ impl Direction {
         Ok(true)
     }
 
-    /// One read of a message, and a try at sending it; how much was read.
+    /// Reads a message and tries to send it; returns the number of bytes read.
     fn copy(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<usize, Failure> {
         let received = match tcp::receive(&*source, buffer) {
             // A connection that was reset reads as ended once its error has been reported.
@@ -262,7 +263,7 @@ impl Direction {
             self.bound(sink);
         }
         let message = &buffer[..received];
-        // Nothing is behind these bytes but the end, which can leave with them, in one packet.
+        // Only the FIN follows these bytes, and can leave with them in one packet.
         let ends = source.read_closed && !source.failed && !source.mark_ahead && received < buffer.len();
         hasten(&mut self.prompt, self.bytes, sink);
         let sent = match if ends { tcp::transmit_before_more } else { tcp::transmit }(&*sink, message) {
@@ -282,20 +283,20 @@ impl Direction {
         Ok(received)
     }
 
-    /// Lets the sink take no more than [`UNSENT`] before it has sent some.
+    /// Lets the sink hold at most [`UNSENT`] bytes that it has not sent.
     fn bound(&mut self, sink: &Leg) {
         if !std::mem::replace(&mut self.bounded, true) {
-            // A connection that is gone is about to be noticed without it.
+            // Fails only for a connection that is gone, which the session notices by itself.
             let _ = tcp::bound_unsent(sink, UNSENT);
         }
     }
 
-    /// One read that looks for the urgent mark first: the urgent byte goes on as urgent, by itself. recv(2) never
-    /// reads across the mark, so once nothing is left it has passed; and bulk that is still ahead may go back to
-    /// splice(2), which stops in front of it.
+    /// Looks for the urgent mark, then reads once. The urgent byte goes on as urgent, by itself. recv(2) never reads across
+    /// the mark, so the mark has passed when nothing is left to read. Bulk in front of the mark may go back to splice(2), which
+    /// stops there.
     ///
-    /// The mark is asked about once a byte is there. Of an empty queue the answer would be worth nothing: the
-    /// urgent byte may come between it and the read, while a byte that has come never turns urgent any more.
+    /// The direction asks for the mark only when a byte is there. With an empty queue the answer would be worth nothing: the
+    /// urgent byte may come between the question and the read. A byte that is there never turns urgent later.
     fn step(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<(), Failure> {
         self.rest();
         if let Err(error) = tcp::peek(&*source) {
@@ -321,7 +322,7 @@ impl Direction {
         self.kept = Some(Box::new(Kept { bytes: bytes.to_vec(), sent: 0, urgent }));
     }
 
-    /// Keeps what is piped, and copies from now on.
+    /// Turns piped bytes into kept ones, and copies from now on.
     fn unpipe(&mut self) -> io::Result<()> {
         self.refuse_splice();
         let mut bytes = vec![0; std::mem::take(&mut self.piped)];
@@ -339,13 +340,13 @@ impl Direction {
         Ok(())
     }
 
-    /// Copies from now on, and has the other directions of this thread do so too when they come to bulk.
+    /// Copies from now on. The other directions of this thread do so too from their next bulk on.
     fn refuse_splice(&mut self) {
         self.copy_only = true;
         pipes::lend_no_more();
     }
 
-    /// One splice into a pipe, which is empty at this point; the next flush takes it out again.
+    /// Splices once into the pipe, which is empty here. The next flush empties it again.
     fn fill(&mut self, source: &mut Leg, sink: &mut Leg, buffer: &mut [u8]) -> Result<(), Failure> {
         let wants_large = self.ahead >= AHEAD;
         if wants_large && self.loan.as_ref().is_some_and(|loan| !loan.is_large()) {
@@ -362,7 +363,7 @@ impl Direction {
             Ok(piped) => {
                 self.piped = piped;
                 self.bulk = piped >= MESSAGE;
-                // So little ended at what was there or at a mark, of which epoll may not have told yet.
+                // A short splice ended at the last byte or at a mark, which epoll may not have reported yet.
                 source.mark_ahead |= !self.bulk;
                 self.ahead = self.ahead.saturating_add(1);
                 return Ok(());
@@ -393,15 +394,15 @@ impl Direction {
     }
 }
 
-/// Has a sink that has been handed `before` bytes send small writes at once, unless they were none.
+/// Has a sink send small writes at once, if it got bytes (`before`) already.
 fn hasten(prompt: &mut bool, before: u64, sink: &Leg) {
     if before > 0 && !std::mem::replace(prompt, true) {
-        // A connection that is gone is about to be noticed without it.
+        // Fails only for a connection that is gone, which the session notices by itself.
         let _ = tcp::send_at_once(sink);
     }
 }
 
-/// Turns "would block" into a cleared readiness; interrupted calls are tried again by the loops around.
+/// Clears the readiness on "would block". The callers' loops repeat interrupted calls.
 fn blocked(error: io::Error, ready: &mut bool) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::WouldBlock => {

@@ -1,4 +1,4 @@
-//! The last words of a peer that is gone: `session` tells when they are waited for.
+//! Delivery of the last bytes of a peer that is gone; `session` explains when the relay waits for it.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use crate::leg::Leg;
 use crate::record::SessionEnd;
 use crate::side::Side;
 
-/// The survivor is looked at again after this part of the time it has taken so far, because the kernel tells of no
-/// acknowledgement. The reset comes so much too late at most.
+/// The next look at the survivor follows after the time passed so far, divided by this. The kernel reports no
+/// acknowledgements, so the relay has to look. This also bounds how much too late the reset comes.
 const PART: u32 = 8;
 
-/// The least and the most time between two looks.
+/// Shortest and longest time between two looks.
 const BETWEEN_LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(1));
 
-/// A session of which one peer is gone, and the other has not acknowledged yet what that has said.
+/// A session of which one peer is gone, and the other has not acknowledged all of the gone peer's bytes.
 pub(crate) struct Ending {
     pub(crate) gone: Side,
     pub(crate) reason: SessionEnd,
     began: Instant,
     acknowledged: u64,
-    /// When the survivor acknowledged more than before.
+    /// Time of the last look that found more bytes acknowledged.
     pub(crate) heard_at: Instant,
-    /// When to look whether it has.
+    /// Time of the next look.
     pub(crate) look_at: Instant,
 }
 
@@ -34,8 +34,8 @@ impl Ending {
         Self { gone, reason, began: now, acknowledged: 0, heard_at: now, look_at: now }
     }
 
-    /// Looks how much of what it was `sent`, `all` there is or some of it, the survivor has acknowledged; whether it has
-    /// everything.
+    /// Looks how many of the `sent` bytes the survivor has acknowledged. `all` says that no more follow. Returns whether the
+    /// survivor has acknowledged everything.
     pub(crate) fn look(&mut self, survivor: &Leg, sent: u64, all: bool) -> bool {
         let left = peer::unacknowledged(survivor);
         if all && left == 0 {

@@ -1,7 +1,7 @@
 //! A relay without the interface that feeds it.
 //!
-//! The engine knows workers by number and sockets by descriptor, and nothing of how either came to be, so
-//! that its tests run over loopback sockets.
+//! The engine knows workers by number and sockets by descriptor, but not their origin. So its tests run over loopback
+//! sockets.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Engine {
         Arc::new(Self { options, admission, ledger, pairing, spares })
     }
 
-    /// Judges by `access` from now on. With `end_denied`, sessions that it does not permit are ended.
+    /// Judges by `access` from now on. With `end_denied`, ends the sessions that the list does not permit.
     pub(crate) fn set_access(&self, access: AccessList, end_denied: bool) {
         self.admission.set_access(access);
         if end_denied {

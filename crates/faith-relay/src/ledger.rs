@@ -1,7 +1,7 @@
-//! The ledger of a relay's sessions: their ids, tasks, counts and ends, until the relay itself ends.
+//! The ledger of a relay's sessions: their ids, tasks, counts and ends, and the end of the relay itself.
 //!
-//! An attempt enters when it begins, and leaves when it is dropped, as the session that came of it does. The ledger does not
-//! know where connections come from or go to.
+//! An attempt enters when it begins. It leaves when it is dropped, or when its session is dropped. The ledger does not know
+//! how connections come in or go out.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,14 +20,14 @@ use crate::reports::Reports;
 use crate::shortage::Shortages;
 use crate::tasks::{Peers, Tasks};
 
-/// How far a relay's end has come.
+/// Progress of a relay's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Stage {
     Open,
-    /// Sessions go on, nothing new begins.
+    /// Sessions go on, no attempt begins.
     Draining,
-    /// Nothing goes on.
+    /// Every session is aborted.
     Aborting,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Ledger {
     stage: AtomicU8,
     reports: Reports,
     pub(crate) shortages: Arc<Shortages>,
-    /// Told when the last session of a relay that is closing has ended.
+    /// Wakes [`close`](Self::close) when the last session or attempt has ended.
     empty: Notify,
 }
 
@@ -65,13 +65,13 @@ impl Ledger {
         })
     }
 
-    /// Opens the account of an attempt, and gives its id.
+    /// Enters an attempt, and returns its id.
     pub(crate) fn enter(&self) -> u64 {
         self.active.fetch_add(1, Ordering::Relaxed);
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Closes the account of a session that was relayed on this worker.
+    /// Counts and reports the end of a session of this worker.
     pub(crate) fn ended(&self, worker: usize, record: SessionRecord) {
         let (id, reason) = (record.id, record.reason);
         let counters = self.forget(worker, id);
@@ -84,7 +84,7 @@ impl Ledger {
         self.vacate();
     }
 
-    /// Closes the account of an attempt on this worker that came to no session.
+    /// Counts and reports an attempt of this worker that ended without a session.
     pub(crate) fn refused(&self, worker: usize, record: RefusalRecord, now: Instant) {
         let RefusalRecord { id, reason, cause, .. } = record;
         let counters = self.forget(worker, id);
@@ -97,7 +97,7 @@ impl Ledger {
         self.vacate();
     }
 
-    /// Closes the account of an attempt on this worker whose connection was handed over.
+    /// Counts an attempt of this worker whose connection was handed over.
     pub(crate) fn handed_over(&self, worker: usize, id: u64) {
         self.forget(worker, id).handed_over();
         self.vacate();
@@ -115,7 +115,7 @@ impl Ledger {
         }
     }
 
-    /// Runs the task of a session, or of an attempt that is not `relaying` yet, on this worker's thread.
+    /// Runs the task of a session (`relaying`) or of an attempt. Must be called on this worker's thread.
     pub(crate) fn spawn(
         &self,
         worker: usize,
@@ -125,7 +125,7 @@ impl Ledger {
     ) {
         let handle = spawn_local(task).abort_handle();
         self.tasks(worker).insert(peers, handle.clone(), relaying);
-        // close() looks for tasks after it has moved the stage on, so either it sees this one, or this one sees the stage.
+        // close() moves the stage on before it looks for tasks. So either close() sees this task, or this check sees the stage.
         if self.is_at(if relaying { Stage::Aborting } else { Stage::Draining }) {
             handle.abort();
         }
@@ -144,13 +144,12 @@ impl Ledger {
         self.workers.iter().map(|worker| &worker.tasks)
     }
 
-    /// The state of a worker. A number past the end would be the stack's mistake; it costs speed, not
-    /// sessions.
+    /// The state of a worker. A number past the end would be a bug of the stack; it costs speed, but no sessions.
     fn worker(&self, worker: usize) -> &Worker {
         &self.workers[worker % self.workers.len()]
     }
 
-    /// The sessions after `after` that go on, in the order of their ids, `most` of them.
+    /// The active sessions with ids above `after`, in the order of their ids, `most` of them at most.
     pub(crate) fn sessions(&self, after: u64, most: usize) -> Vec<LiveSession> {
         let now = Instant::now();
         let mut sessions = Vec::new();
@@ -162,17 +161,17 @@ impl Ledger {
         sessions
     }
 
-    /// The id of the last session or attempt that began; 0 before there is one.
+    /// The id of the last session or attempt that began; 0 before the first.
     pub(crate) fn newest(&self) -> u64 {
         self.next_id.load(Ordering::Relaxed) - 1
     }
 
-    /// Ends a session that goes on; tells whether there is one.
+    /// Ends an active session; tells whether there is one with this id.
     pub(crate) fn end(&self, id: u64) -> bool {
         self.all_tasks().any(|tasks| tasks.abort(id))
     }
 
-    /// The counters at this moment. The ledger knows neither limits nor sources, which stay at their defaults.
+    /// The counters at this moment. Limits and sources, which the ledger does not know, keep their defaults.
     pub(crate) fn stats(&self) -> RelayStats {
         let mut stats = RelayStats::default();
         for worker in &self.workers {
@@ -182,8 +181,7 @@ impl Ledger {
         stats
     }
 
-    /// Ends the relay; [`Relay::close`](crate::Relay::close) says how. `before_resets` is called before sessions are
-    /// aborted.
+    /// Ends the relay; see [`Relay::close`](crate::Relay::close). Calls `before_resets` before it aborts sessions.
     pub(crate) async fn close(&self, drain: Duration, before_resets: impl FnOnce()) {
         self.advance_to(Stage::Draining);
         self.all_tasks().for_each(Tasks::abort_attempts);
@@ -216,7 +214,7 @@ impl Ledger {
         self.stage.fetch_max(stage as u8, Ordering::SeqCst);
     }
 
-    /// How many sessions have both of their sides.
+    /// Number of sessions that have both of their sides.
     #[cfg(test)]
     pub(crate) fn relaying(&self) -> usize {
         self.all_tasks().map(Tasks::relaying).sum()

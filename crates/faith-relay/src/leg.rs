@@ -1,15 +1,14 @@
-//! One socket of a session, and what is known of it without asking the kernel.
+//! One socket of a session, and the state that is known without asking the kernel.
 //!
-//! tokio's epoll is edge-triggered and its readiness sticky: once a socket is readable, tokio says so, and
-//! wakes nobody, until it is told otherwise. A direction that is blocked by the other side leaves its source
-//! readable, and a RST there would go unnoticed until the other side moves. So each leg takes every edge off
-//! tokio at once, remembers it, and asks for the next: in every state of a session both legs have a waker in
-//! place.
+//! tokio's epoll is edge-triggered, and its readiness is sticky: a socket stays readable, and wakes no task again, until
+//! its readiness is cleared. A direction that is blocked by its sink leaves its source readable, so a RST there would go
+//! unnoticed until the sink moves. Therefore each leg clears every edge in tokio at once, remembers it, and asks for the
+//! next one: in every state of a session both legs have a waker in place.
 //!
-//! The exception is a stream's end, which tokio never forgets (epoll's `RDHUP` and `HUP`). After the peer's
-//! FIN the waker of the write side remains, and a RST is an edge to both sides. After an error nothing is
-//! left to wait for, and neither is there after a FIN both ways: a RST then says that the peer lost our last
-//! bytes, and takes nothing back of what it sent.
+//! The exception is the end of a stream, which tokio never clears (epoll's `RDHUP` and `HUP`). After the peer's FIN the
+//! waker of the write side remains, and a RST is an edge on both sides. After an error the leg has no more edges to wait
+//! for. The same holds after a FIN both ways: a RST then says that the peer lost our last bytes, and revokes none of the
+//! bytes that it sent.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,7 +20,7 @@ use faith_sys::tcp::{self, Connection};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
-/// Reads that [`Leg::ignore`] does in a row, before the other sessions of the thread have a turn.
+/// Reads of [`Leg::ignore`] in a row before the other sessions of the thread have a turn.
 const IGNORED: u32 = 8;
 
 /// One connection of a session.
@@ -33,17 +32,17 @@ pub(crate) struct Leg {
     pub(crate) readable: bool,
     /// The send queue may have room.
     pub(crate) writable: bool,
-    /// An error was seen: the connection is gone, and an end of its stream does not mean a FIN.
+    /// An error was seen: the connection is gone, and the end of its stream is no FIN.
     pub(crate) failed: bool,
     /// An urgent byte may be in the receive queue.
     pub(crate) mark_ahead: bool,
-    /// The end of the stream is behind what the receive queue holds.
+    /// The end of the stream follows the bytes in the receive queue.
     pub(crate) read_closed: bool,
     write_closed: bool,
 }
 
 impl Leg {
-    /// A leg of a connected socket. It is read from when epoll has told of bytes.
+    /// Makes a leg of a connected socket. The session reads from it when epoll has reported bytes.
     pub(crate) fn new(fd: AsyncFd<Connection>) -> Self {
         Self {
             fd,
@@ -65,7 +64,7 @@ impl Leg {
         Ok(Self::new(reactor::register(connection)?))
     }
 
-    /// Takes the edges that came since the last time and asks to be woken by the next.
+    /// Takes the edges since the last call, and asks for a wake-up by the next.
     ///
     /// # Errors
     ///
@@ -91,13 +90,13 @@ impl Leg {
         Ok(())
     }
 
-    /// Takes note that the connection is gone. What the peer sent before is in the receive queue, to which nothing is
-    /// added any more; so it is to be read to its end, whatever epoll has told so far.
+    /// Notes that the connection is gone. The peer's last bytes are in the receive queue, which grows no more. So the queue is
+    /// to be read to its end, even if epoll has not reported these bytes.
     pub(crate) fn fail(&mut self) {
         (self.failed, self.readable, self.read_closed, self.mark_ahead) = (true, true, true, true);
     }
 
-    /// Receives what is there and throws it away; whether there is more.
+    /// Receives bytes and throws them away; returns whether there may be more.
     ///
     /// # Errors
     ///
@@ -118,24 +117,24 @@ impl Leg {
         Ok(self.readable)
     }
 
-    /// Whether epoll has told of an error (`EPOLLERR`). It is there for the call that will report it.
+    /// Tells whether epoll has reported an error (`EPOLLERR`). The error itself stays for the next call to report.
     fn has_error(&self) -> bool {
         self.fd.try_io(Interest::ERROR, |_| Ok(())).is_ok()
     }
 
-    /// Whether an urgent byte has come: it makes the socket readable and exceptional at once.
+    /// Tells whether an urgent byte has come. Such a byte makes the socket readable and exceptional at once.
     #[inline]
     fn take_priority(&self, cx: &mut Context<'_>) -> bool {
         if !self.read_closed {
             let mut came = false;
             let _ = self.fd.try_io(Interest::PRIORITY, |_| {
                 came = true;
-                // Takes it off.
+                // Clears the readiness.
                 Err::<(), _>(io::ErrorKind::WouldBlock.into())
             });
             return came;
         }
-        // try_io() takes the end of the stream for one, which would cost three system calls at each end.
+        // try_io() also succeeds at the end of the stream, and would cost three system calls at each end.
         let mut ready = pin!(self.fd.ready(Interest::PRIORITY));
         match ready.as_mut().poll(cx) {
             Poll::Ready(Ok(mut guard)) => {
@@ -147,20 +146,20 @@ impl Leg {
         }
     }
 
-    /// The connection alone, which the runtime of this thread has no more to do with.
+    /// Takes the connection out of this thread's runtime.
     pub(crate) fn into_connection(self) -> Connection {
         self.fd.into_inner()
     }
 
-    /// Resolves when the connection is gone and has left nothing to read. The leg must not be part of a session yet, which
-    /// asks for the same edges.
+    /// Resolves when the connection is gone and has left nothing to read. Only for a leg that is not part of a session yet: a
+    /// session asks for the same edges.
     pub(crate) async fn spent(&self) {
         while let Ok(mut guard) = self.fd.writable().await {
             if is_spent(self.fd.get_ref()) {
                 return;
             }
             if guard.ready().is_write_closed() {
-                // It has left something to read, and that will not change.
+                // It has left bytes to read, and that will not change.
                 break;
             }
             guard.clear_ready();
@@ -168,7 +167,7 @@ impl Leg {
         std::future::pending::<()>().await;
     }
 
-    /// Lets the socket close with a FIN, not a RST.
+    /// Has the socket close with a FIN, not a RST.
     pub(crate) fn close_in_order(&self) {
         self.fd.get_ref().close_in_order();
     }

@@ -1,4 +1,4 @@
-//! The relay: captured connections in, sessions with IPv4 servers out.
+//! The relay: makes sessions with servers out of captured connections.
 //!
 //! ```text
 //!  SYN offered ──► admit (mapping, policy, limit) ──► connect ──► pairing table ──► SYN to the kernel
@@ -6,22 +6,21 @@
 //!                                             session ◄── join ◄────────┴──── accepted ◄───┘
 //! ```
 //!
-//! All of a session happens on the thread of the worker that accepted it: one task, two sockets, two
-//! directions. The data path takes no lock and shares nothing with other threads.
+//! A session lives on the thread of the worker that accepted it: one task, two sockets, two directions. Its data path
+//! takes no lock and shares nothing with other threads.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
-//! | `admission`, `clients`, `permission`, `room`, `route`, `terms` | who may go where |
-//! | `engine`, `begin`, `course` | a relay's rules; what becomes of a SYN and of an accepted connection |
-//! | `ledger`, `tasks`, `live`, `reports`, `shortage` | sessions as they are known from outside; the relay's end; who is told what |
-//! | `attempt`, `began`, `pairing`, `spares` | a session before it is one, its 4-tuple and its descriptor |
-//! | `upstream`, `source`, `taken_ports`, `connect_error`, `refusal` | connecting, where from, and what a failure means |
+//! | `admission`, `clients`, `permission`, `room`, `route`, `terms` | policy and limits |
+//! | `engine`, `begin`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
+//! | `ledger`, `tasks`, `live`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
+//! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
+//! | `upstream`, `source`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
 //! | `splice` | sessions of connections that JavaScript accepted |
 //! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock`, `alarm`, `first_word` | moving bytes, half-close, reset, idle |
 //!
-//! Its worker threads must run tokio with I/O and time enabled, in a `LocalRuntime`, and the process must
-//! ignore `SIGPIPE`.
+//! The worker threads must run tokio with I/O and time enabled, in a `LocalRuntime`. The process must ignore `SIGPIPE`.
 
 #![forbid(unsafe_code)]
 

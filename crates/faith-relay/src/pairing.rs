@@ -1,9 +1,9 @@
-//! The 4-tuples that are taken: by an attempt that waits for its client's connection, or by a session.
+//! The table of taken 4-tuples. An attempt that waits for its client's connection has one, and so has a session.
 //!
-//! A connect-first attempt has connected its server before the client's handshake completes, and waits for the moment
-//! between SYN and accept. What the server says or does in that time, to its FIN or RST, waits in the server's socket.
-//! The accepted connection finds the attempt here, by the 4-tuple of its client. A 4-tuple stays taken as long as its
-//! session lasts, and SYNs of it are the kernel's to answer.
+//! A connect-first attempt connects its server before the client's handshake completes, and waits from the SYN to the
+//! accept. All that the server sends in that time, including its FIN or RST, waits in the server's socket. The accepted
+//! connection finds the attempt here, by the client's 4-tuple. A 4-tuple stays taken while its session lasts; the kernel
+//! answers SYNs of it.
 
 use faith_packet::classify::Flow;
 use faith_stack::FlowTable;
@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 /// The attempt or session that has a 4-tuple.
 struct Holder {
     id: u64,
-    /// Gives the client's connection to the attempt that waits for it; a session has none.
+    /// Passes the client's connection to the attempt that waits for it; `None` for a session.
     waits: Option<oneshot::Sender<Connection>>,
 }
 
-/// The attempts that wait and the sessions that live, by 4-tuple.
+/// The waiting attempts and the sessions, by 4-tuple.
 pub(crate) struct Pairing(FlowTable<Holder>);
 
 impl Pairing {
@@ -41,13 +41,12 @@ impl Pairing {
         Some(accepted)
     }
 
-    /// Gives what takes the client's connection to the attempt that waits for it, if one does. The attempt keeps the
-    /// 4-tuple.
+    /// Takes the sender to the attempt that waits for this client, if one does. The attempt keeps the 4-tuple.
     pub(crate) fn take(&self, flow: &Flow) -> Option<oneshot::Sender<Connection>> {
         self.0.at(flow).get_mut()?.waits.take()
     }
 
-    /// Lets attempt `id` wait no more; `false` if it waits no more already, because its client has been accepted.
+    /// Stops the waiting of attempt `id`; `false` if its client has been accepted already.
     pub(crate) fn withdraw(&self, flow: &Flow, id: u64) -> bool {
         let mut slot = self.0.at(flow);
         let holder = slot.get_mut().filter(|holder| holder.id == id);
@@ -56,8 +55,7 @@ impl Pairing {
 
     /// Notes that session `id` has this 4-tuple.
     pub(crate) fn live(&self, flow: &Flow, id: u64) {
-        // A session the kernel has let go of, and whose 4-tuple the client uses again, makes room for the new
-        // one.
+        // Replaces an older session, whose socket the kernel has dropped and whose 4-tuple the client uses again.
         self.0.at(flow).insert(Holder { id, waits: None });
     }
 
@@ -69,7 +67,7 @@ impl Pairing {
         }
     }
 
-    /// How many 4-tuples are taken.
+    /// Number of taken 4-tuples.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.count()
@@ -93,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_whose_client_is_on_its_way_gets_it_and_cannot_withdraw() {
+    fn an_attempt_whose_client_has_been_accepted_gets_it_and_cannot_withdraw() {
         let pairing = Pairing::new(2);
         let mut accepted = pairing.wait(&flow(), 1).unwrap();
         let waits = pairing.take(&flow()).unwrap();
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_4_tuple_is_one_attempts_at_a_time_and_free_after_its_end_alone() {
+    fn a_4_tuple_belongs_to_one_attempt_and_is_free_only_after_its_end() {
         let pairing = Pairing::new(2);
         let _accepted = pairing.wait(&flow(), 1).unwrap();
         assert!(pairing.wait(&flow(), 2).is_none());

@@ -1,11 +1,11 @@
 //! The pipes of a worker, lent to directions that have bytes in flight.
 //!
-//! A pipe costs two descriptors and a system call or two to make, and a session needs one only while bulk
-//! data passes, so each worker's thread keeps a stock. Most pipes have the kernel's default size. A direction
-//! whose source is always ahead of it gets a large one, as fewer and longer splices are cheaper; there is a
-//! bounded number of these, since what a pipe holds is kernel memory that nobody is charged for.
+//! A pipe costs two descriptors, and one or two system calls to make. A session needs one only while bulk passes, so each
+//! worker's thread keeps a stock. Most pipes have the kernel's default size. A direction whose source is always ahead gets
+//! a large one, because fewer and longer splices are cheaper. The number of large pipes is bounded: the kernel charges a
+//! pipe's contents to no process.
 //!
-//! A pipe comes back only when it is empty: bytes left in one would surface in another session.
+//! Only an empty pipe comes back: bytes left in one would surface in another session.
 
 use std::cell::RefCell;
 
@@ -17,7 +17,7 @@ const STOCK: usize = 32;
 /// Large pipes of a worker, idle or lent.
 const LARGE: usize = 32;
 
-/// The size asked for a large pipe; the administrator's limit may cut it down.
+/// Requested size of a large pipe; the administrator's limit may cut it down.
 const LARGE_CAPACITY: usize = 1 << 20;
 
 thread_local! {
@@ -29,14 +29,13 @@ struct Pipes {
     small: Vec<Pipe>,
     large: Vec<Pipe>,
     large_made: usize,
-    /// The kernel refused to grow a pipe: this user is at the soft limit, and asking again costs a pipe each
-    /// time.
+    /// The kernel refused to grow a pipe, because this user is at the soft limit. Asking again would cost a pipe each time.
     cannot_grow: bool,
-    /// splice(2) is refused on this thread, so pipes are of no use.
+    /// splice(2) is refused on this thread, so pipes are useless.
     useless: bool,
 }
 
-/// An empty pipe on loan, or one with bytes in it, which dies with its loan.
+/// A pipe on loan. Dropping the loan closes the pipe, whose bytes are lost.
 #[derive(Debug)]
 pub(crate) struct Loan {
     pipe: Option<Pipe>,
@@ -44,8 +43,8 @@ pub(crate) struct Loan {
 }
 
 impl Loan {
-    /// Borrows a pipe, a large one if it can be had; `None` when the process is out of descriptors, or after
-    /// [`lend_no_more`].
+    /// Borrows a pipe. With `large` it is a large one if one is available. `None` when the process is out of descriptors, or
+    /// after [`lend_no_more`].
     pub(crate) fn take(large: bool) -> Option<Self> {
         PIPES.with_borrow_mut(|pipes| pipes.take(large))
     }
@@ -55,12 +54,12 @@ impl Loan {
         self.pipe.as_ref()
     }
 
-    /// Whether it is one of the large ones.
+    /// Tells whether it is a large pipe.
     pub(crate) fn is_large(&self) -> bool {
         self.large
     }
 
-    /// Gives the pipe, which must be empty, back.
+    /// Gives back the pipe, which must be empty.
     pub(crate) fn give_back(mut self) {
         if let Some(pipe) = self.pipe.take() {
             PIPES.with_borrow_mut(|pipes| pipes.give(pipe, self.large));
@@ -68,7 +67,7 @@ impl Loan {
     }
 }
 
-/// Lends no pipe any more on this thread, and closes those that are idle: splice(2) is refused.
+/// Stops lending pipes on this thread, where splice(2) is refused, and closes the idle ones.
 pub(crate) fn lend_no_more() {
     PIPES.with_borrow_mut(|pipes| {
         pipes.useless = true;
@@ -80,7 +79,7 @@ pub(crate) fn lend_no_more() {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        // During the thread's own end the stock may be gone already.
+        // The stock may be gone already while the thread ends.
         if self.large && self.pipe.is_some() {
             let _ = PIPES.try_with(|pipes| pipes.borrow_mut().large_made -= 1);
         }
@@ -126,13 +125,13 @@ impl Pipes {
     }
 }
 
-/// How many idle pipes this thread keeps.
+/// Number of idle pipes of this thread.
 #[cfg(test)]
 pub(crate) fn stock() -> usize {
     PIPES.with_borrow(|pipes| pipes.small.len() + pipes.large.len())
 }
 
-/// How many large pipes this thread has, idle or lent.
+/// Number of large pipes of this thread, idle or lent.
 #[cfg(test)]
 pub(crate) fn large() -> usize {
     PIPES.with_borrow(|pipes| pipes.large_made)
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_lent_once_splices_are_refused() {
+    fn no_pipe_is_lent_once_splices_are_refused() {
         let [large, small] = [true, false].map(|size| Loan::take(size).unwrap());
         Loan::take(false).unwrap().give_back();
         lend_no_more();
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn large_pipes_are_bounded_and_small_ones_stand_in() {
+    fn large_pipes_are_bounded_and_small_ones_take_their_place() {
         let loans: Vec<Loan> = (0..LARGE + 4).map(|_| Loan::take(true).unwrap()).collect();
         assert!(loans.iter().filter(|loan| loan.is_large()).count() <= LARGE);
         assert!(!loans[LARGE].is_large());

@@ -1,4 +1,4 @@
-//! Which attempts the observer is told of, so that packets that cost their sender nothing cost little here.
+//! Bounds the refused attempts that the observer is told: a flood of packets, cheap to send, must stay cheap here.
 
 use std::time::Instant;
 
@@ -6,16 +6,16 @@ use faith_stack::{Allowance, Rate};
 
 use crate::record::RefusalReason;
 
-/// How many attempts of one reason are told per second.
+/// Refused attempts of one reason that are told per second.
 const REPORTS_PER_SECOND: u32 = 50;
 const REPORTS: Rate = Rate::per_second(REPORTS_PER_SECOND);
 
-/// The attempts that may be told. Each reason has an allowance of its own, so that a flood of one hides no other.
+/// The allowances. Each reason has its own, so a flood of one reason hides no other.
 #[derive(Debug, Default)]
 pub(crate) struct Reports([Allowance; RefusalReason::COUNT]);
 
 impl Reports {
-    /// Tells whether one more attempt may be told; it counts as told then.
+    /// Tells whether one more attempt may be told, and counts it as told then.
     pub(crate) fn admit(&self, reason: RefusalReason, now: Instant) -> bool {
         self.0[reason.index()].take(REPORTS, now)
     }
@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn each_second_tells_a_bounded_number() {
+    fn each_second_allows_a_bounded_number_of_reports() {
         let epoch = Instant::now();
         let reports = Reports::default();
         for second in [0, 1, 2, 100_000] {
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_a_worker_read_earlier_gives_no_second_share() {
+    fn an_earlier_time_read_by_another_worker_gives_no_second_share() {
         let epoch = Instant::now();
         let reports = Reports::default();
         let later = epoch + Duration::from_secs(1);

@@ -1,11 +1,11 @@
 //! Fits a relay's limits to the descriptors that its process may have.
 //!
-//! A held SYN has a descriptor for its server, and when that is connected another one in reserve for its client. SYNs
-//! may be forged, so a relay's held SYNs together get half of the descriptors at most. The other half is for clients that
-//! are there: a SYN past the bound goes on to the kernel, and its client is accepted and connected from that half.
+//! A held SYN has a descriptor for its server, and once that is connected a second one in reserve for its client. SYNs may
+//! be forged, so a relay's held SYNs together get half of the descriptors at most. The other half is for real clients: a
+//! SYN beyond the bound goes on to the kernel, and its client, once accepted, takes descriptors from that half.
 //!
-//! The relays of a process share its descriptors. Each one promises its held SYNs what they may take, and the next one has
-//! half of what is left then.
+//! The relays of a process share its descriptors. Each relay promises its held SYNs their descriptors. The next relay may
+//! promise half of the rest.
 
 use parking_lot::Mutex;
 
@@ -18,12 +18,12 @@ const EACH: u32 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Promised(Mutex<u32>);
 
-/// Those of this process.
+/// The promises of this process.
 pub(crate) static PROMISED: Promised = Promised(Mutex::new(0));
 
 impl Promised {
-    /// Lowers the limits that are too high for `left` descriptors less the promised ones, and promises the held SYNs
-    /// theirs.
+    /// Lowers limits that are too high for `left` descriptors less the promised ones. Then promises the held SYNs their
+    /// descriptors.
     pub(crate) fn fit(&self, options: &mut RelayOptions, left: u32) -> Room<'_> {
         let mut promised = self.0.lock();
         let left = left.saturating_sub(*promised);
@@ -37,7 +37,7 @@ impl Promised {
     }
 }
 
-/// The descriptors promised to a relay's held SYNs, given back when dropped.
+/// The descriptors promised to a relay's held SYNs; dropping this gives them back.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
     promised: &'a Promised,
@@ -45,7 +45,7 @@ pub(crate) struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// Gives it back now, once: the relay holds no SYN any more.
+    /// Gives them back now, once. Call this when the relay holds no SYN any more.
     pub(crate) fn give_back(&self) {
         let mut own = self.own.lock();
         *self.promised.0.lock() -= std::mem::take(&mut *own);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn held_syns_get_half_of_few_descriptors_and_sessions_the_rest() {
+    fn held_syns_get_at_most_half_of_the_descriptors() {
         for (left, expected) in [(1000, (250, Some(500))), (0, (1, Some(1)))] {
             let promised = Promised::default();
             let (_room, held, sessions) = open(&promised, left);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_descriptors_allow_stay() {
+    fn limits_for_which_descriptors_suffice_stay() {
         let promised = Promised::default();
         let mut options = limited();
         let before = options.hold;
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_leaves_alone_what_another_has_promised_until_that_is_closed_or_dropped() {
+    fn a_relay_leaves_alone_what_another_relay_has_promised_until_that_ends() {
         let promised = Promised::default();
         let (first, held, _) = open(&promised, 1000);
         assert_eq!(held, 250);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_relays_there_are_each_holds_a_syn_at_least() {
+    fn each_of_many_relays_holds_one_syn_at_least() {
         let promised = Promised::default();
         let rooms: Vec<_> = (0..1000).map(|_| open(&promised, 1000)).collect();
         assert!(rooms.iter().all(|(_, held, _)| *held >= 1));

@@ -1,38 +1,37 @@
 //! A session: two legs, two directions, one task.
 //!
-//! Each time an edge of either leg wakes the task, both directions do what they can. The session ends
+//! Each time an edge of either leg wakes the task, both directions move as many bytes as they can. The session ends
 //!
-//! * in order, when both directions have passed their source's end on;
-//! * by resetting both sockets, when either leg has failed and the other peer has everything that the failed one had
-//!   said (below);
-//! * by resetting both sockets, when more bytes have moved than a route lets it move;
-//! * when no byte has moved for the idle timeout, or a peer has vanished (`clock`).
+//! * in order, when both directions have passed on their source's FIN;
+//! * by resetting both sockets, when one leg has failed and the other peer has all bytes of the failed one (below);
+//! * by resetting both sockets, when more bytes have moved than the route allows;
+//! * by resetting both sockets, when no byte has moved for the idle timeout, or a peer has vanished (`clock`).
 //!
-//! The server learns that it is connected by the client's first bytes where these have come already, or where it has left
-//! the first word to its clients so far (`first_word`), which spares both hosts a packet and the server a wake-up; and
-//! otherwise by an ACK: it may be the one to speak first. What it says
-//! first is acknowledged at once, unless that is all it says: an answer in pieces is held back by Nagle's algorithm until
-//! its first piece is.
+//! The client's first bytes complete the server's handshake if they are there already, or if the server has left the first
+//! word to its clients so far (`first_word`). This spares both hosts a packet, and the server a wake-up. Otherwise an ACK
+//! completes it, because the server may be the one to speak first. The relay acknowledges the server's first bytes at once,
+//! unless the server's end is there too: Nagle's algorithm in the server's kernel holds the second piece of an answer back
+//! until the first is acknowledged.
 //!
 //! # Last words
 //!
-//! A peer that resets its connection has said something before: why it takes no more of an upload, for example. Linux
-//! leaves that in the receive queue of our leg, readable, and adds nothing to it. So when a leg fails, the session becomes
-//! an `Ending`:
+//! A peer may send bytes before it resets its connection: why it takes no more of an upload, for example. Linux leaves
+//! these in the receive queue of our leg, readable, and adds nothing to them. So when a leg fails, the session becomes an
+//! `Ending`:
 //!
-//! * the direction towards the peer that is gone is dead: it is never advanced again, and what the survivor still says
-//!   is received and thrown away, because a survivor that is stuck in sending might never read;
-//! * the direction from it is advanced until the receive queue is empty, whatever readiness was taken before;
-//! * the survivor is reset not before it has acknowledged every byte: a RST has the kernels on both sides drop what is
-//!   under way. Nothing wakes the task for that, so a timer does;
-//! * the survivor has its time as long as it acknowledges more and more. One that does not for the idle timeout or for as
-//!   long as a silent peer is given, whichever is less, is reset. One that fails too ends the session at once.
+//! * The direction towards the gone peer is dead: it never advances again. The relay receives the survivor's bytes and
+//!   throws them away, because a survivor that is stuck in sending might never read.
+//! * The direction from the gone peer advances until the receive queue is empty, even without an edge of that leg.
+//! * The relay resets the survivor only after it has acknowledged every byte: a RST makes the kernels on both sides drop
+//!   the bytes in flight. No edge reports acknowledgements, so a timer wakes the task.
+//! * The survivor has time as long as it acknowledges more bytes. The relay resets one that does not for the idle timeout
+//!   or the keep-alive timeout, whichever is less. A survivor that fails too ends the session at once.
 //!
-//! Where the survivor has everything already, which one system call tells, nothing is waited for. The reason is that of the
-//! leg that failed first. A session that is aborted or idle ends at once.
+//! The session does not wait if the survivor has everything already, which one system call tells. The record gives the
+//! reason of the leg that failed first. A session that is aborted or idle ends at once.
 //!
-//! However the task ends, by being dropped too, both sockets close and the record is written: an orderly end
-//! is what has to be asked for.
+//! When the task ends, even by being dropped, both sockets close and the record is written. The sockets close with a RST
+//! unless the task has asked for an orderly end.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -56,24 +55,23 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MESSAGE].into());
 }
 
-/// Whose leg has failed, and what that says of the session.
+/// The side whose leg has failed, and the session's reason for ending.
 #[derive(Debug, Clone, Copy)]
 struct Fault {
     side: Side,
     reason: SessionEnd,
 }
 
-/// What the server has been told by an ACK that carries nothing else.
+/// Progress of the acknowledgements to the server that may need an ACK of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Acknowledged {
-    /// Nothing: whether the client has sent bytes, which complete the handshake, is not known before the runtime has
-    /// looked.
+    /// None. The client's bytes, which complete the handshake, may have come, but the runtime has not looked yet.
     Nothing,
-    /// Nothing, and the runtime has looked.
+    /// None, and the runtime has looked.
     NothingYet,
-    /// That it is connected, if bytes have not said so or are to.
+    /// The handshake: an ACK or bytes have completed it, or the client's first bytes will.
     Handshake,
-    /// That its first bytes have come.
+    /// The server's first bytes.
     Answer,
 }
 
@@ -91,13 +89,13 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(client: Leg, server: Leg, attempt: Attempt, clock: Clock) -> Self {
-        // What is accepted inherits from its listener that it sends at once.
+        // An accepted socket inherits TCP_NODELAY from its listener.
         let (up, down) = (Direction::new(false), Direction::new(true));
         let acknowledged = Acknowledged::Nothing;
         Self { client, server, up, down, acknowledged, ending: None, clock, attempt }
     }
 
-    /// What was read before there was a session: the server is sent `up` first, and the client `down`.
+    /// Has the session send `up` to the server first, and `down` to the client: bytes that were read before it began.
     pub(crate) fn beginning_with(self, up: Vec<u8>, down: Vec<u8>) -> Self {
         Self { up: self.up.beginning_with(up), down: self.down.beginning_with(down), ..self }
     }
@@ -131,11 +129,11 @@ impl Session {
         }
     }
 
-    /// Acknowledges what the server may wait to have acknowledged. Whether to be asked again once the runtime has looked
-    /// after its sockets.
+    /// Sends the ACK for which the server may be waiting. Returns whether to call this again once the runtime has polled its
+    /// sockets.
     ///
-    /// The kernel takes whoever sends soon after receiving for one that answers each time, and lets acknowledgements
-    /// wait 40 ms for bytes to go with (`tcp_event_data_sent()`). To complete the handshake by bytes looks like that.
+    /// The kernel assumes that a socket which sends soon after receiving does so each time. It then lets acknowledgements wait
+    /// 40 ms for bytes that can carry them (`tcp_event_data_sent()`). Completing the handshake by bytes has this effect.
     #[inline]
     fn greet(&mut self) -> bool {
         let silent = self.up.bytes == 0;
@@ -151,7 +149,7 @@ impl Session {
         };
         self.acknowledged = next;
         if now {
-            // If it fails, it leaves by itself.
+            // Without this call the kernel sends the ACK later, by itself.
             let _ = tcp::acknowledge(&self.server);
         }
         next == Acknowledged::NothingYet
@@ -189,7 +187,7 @@ impl Session {
         }
     }
 
-    /// Lets the peer that is not gone have what the other one has said.
+    /// Begins to deliver the last bytes of the gone peer to the other one.
     fn last_words(&mut self, cx: &mut Context<'_>, fault: Fault) -> Poll<SessionEnd> {
         let Fault { side, reason } = fault;
         if reason == SessionEnd::Error {
@@ -205,10 +203,10 @@ impl Session {
         self.poll_ending(cx)
     }
 
-    /// Ready when the survivor has acknowledged everything, or is not waited for any more.
+    /// Ready when the survivor has acknowledged everything, or its time is over.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<SessionEnd> {
         let Some(ending) = &mut self.ending else { return Poll::Pending };
-        // Takes note of a pause before anything is judged by the time.
+        // Notes a stop of the process before any decision by time.
         self.clock.notice_pause(ending.look_at);
         let (gone, survivor, direction) = match ending.gone {
             Side::Client => (&mut self.client, &mut self.server, &mut self.up),
@@ -273,7 +271,7 @@ impl Future for Session {
                 Due::Idle => break SessionEnd::IdleTimeout,
                 Due::KeepAlive(limit) => {
                     for leg in [&session.client, &session.server] {
-                        // A connection that is gone is about to be noticed without it.
+                        // Fails only for a connection that is gone, which its next edge tells.
                         let _ = peer::keep_alive(leg, limit);
                     }
                 }
@@ -289,7 +287,7 @@ impl Future for Session {
         if reason == SessionEnd::Closed {
             for leg in [&session.client, &session.server] {
                 if session.clock.is_settled() {
-                    // It can only fail on something that is no socket.
+                    // Fails only on a descriptor that is no socket.
                     let _ = peer::leave_to_kernel(leg);
                 }
                 leg.close_in_order();
@@ -307,8 +305,8 @@ fn reset_by(side: Side) -> SessionEnd {
     }
 }
 
-/// What the error of a leg means. After the peer's FIN a RST reads as `EPIPE`, and a connection that is gone
-/// and has reported its error before as `ENOTCONN`.
+/// The session's reason, from the error of a leg. After the peer's FIN a RST reads as `EPIPE`. A connection that is gone
+/// and has reported its error before reads as `ENOTCONN`.
 fn end_of(side: Side, error: &io::Error) -> SessionEnd {
     match error.kind() {
         io::ErrorKind::ConnectionReset
@@ -325,8 +323,7 @@ fn end_of(side: Side, error: &io::Error) -> SessionEnd {
     }
 }
 
-/// Has the task polled again once the runtime has looked after its sockets: waking it now would let it run
-/// ahead of them.
+/// Has the task polled again once the runtime has polled its sockets. Waking it directly would let it run before them.
 fn wake_after_io(cx: &mut Context<'_>) {
     let turn = pin!(tokio::task::yield_now());
     if turn.poll(cx).is_ready() {

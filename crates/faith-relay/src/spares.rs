@@ -1,9 +1,9 @@
-//! Descriptors kept for connections that are still to be accepted.
+//! Spare descriptors for clients that are still to be accepted.
 //!
-//! A server's connection that waits for its client will need one more descriptor, the client's. If servers could
-//! take all there are, no client would be accepted, no session begin, none end and none be given back. So each
-//! server that waits has a descriptor in reserve that leads nowhere; when accept(2) finds none left, one of these
-//! is closed for it. A few stay for servers to come, which spares each of them two system calls.
+//! A server's connection that waits for its client needs one more descriptor soon, the client's. If servers could take all
+//! descriptors, no client would be accepted, so no session would begin, end and free its descriptors. Therefore each
+//! waiting server has a spare descriptor, a duplicate of /dev/null. When accept(2) finds no descriptor left, the relay
+//! closes a spare one. A few spares stay for later servers, which saves two system calls for each of them.
 
 use std::fs::File;
 use std::io;
@@ -11,35 +11,35 @@ use std::os::fd::OwnedFd;
 
 use parking_lot::Mutex;
 
-/// How many stay beside those of servers that wait.
+/// Spares that stay beside those of waiting servers.
 const MORE: usize = 6;
 
-/// The descriptors in reserve.
+/// The spare descriptors of a relay.
 pub(crate) struct Spares {
-    /// What they are duplicates of; `None` when there was none left for that from the beginning.
+    /// The file that the spares duplicate. `None` if none are wanted, or if the file could not be opened.
     nowhere: Option<OwnedFd>,
     pool: Mutex<Pool>,
 }
 
 #[derive(Default)]
 struct Pool {
-    /// How many servers wait.
+    /// Number of waiting servers.
     owed: usize,
-    /// At most [`MORE`] more than are owed.
+    /// The spares: at most [`MORE`] more than are owed.
     kept: Vec<OwnedFd>,
 }
 
 impl Spares {
-    /// `wanted` is whether servers wait for their clients at all.
+    /// Makes an empty reserve. `wanted` says whether servers wait for their clients at all.
     pub(crate) fn new(wanted: bool) -> Self {
         let nowhere = wanted.then(|| File::open("/dev/null").ok()).flatten();
         Self { nowhere: nowhere.map(Into::into), pool: Mutex::default() }
     }
 
-    /// Keeps a descriptor until the guard is dropped.
+    /// Keeps a spare until the guard is dropped.
     ///
     /// # Errors
-    /// There is none left.
+    /// No descriptor is left.
     pub(crate) fn keep(&self) -> io::Result<Spare<'_>> {
         let mut pool = self.pool.lock();
         if pool.kept.len() <= pool.owed
@@ -51,20 +51,20 @@ impl Spares {
         Ok(Spare(self))
     }
 
-    /// Gives one up for a connection that is to be accepted; `false` when there is none.
+    /// Closes a spare for a connection that is to be accepted; `false` when there is none.
     pub(crate) fn spend(&self) -> bool {
         self.pool.lock().kept.pop().is_some()
     }
 }
 
-/// A server's claim to a descriptor in reserve.
+/// A waiting server's claim to a spare.
 pub(crate) struct Spare<'a>(&'a Spares);
 
 impl Drop for Spare<'_> {
     fn drop(&mut self) {
         let mut pool = self.0.pool.lock();
         pool.owed -= 1;
-        // The one that was spent was ours, then, or is not missed by anybody.
+        // If one was spent, it was ours. Otherwise this drops the surplus.
         let most = pool.owed + MORE;
         pool.kept.truncate(most);
     }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn every_server_that_waits_has_one() {
+    fn every_waiting_server_has_a_spare() {
         let spares = Spares::new(true);
         let mut servers = waiting(&spares, 2 * MORE);
         assert_eq!(kept(&spares), 2 * MORE);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_stay_are_for_servers_to_come() {
+    fn the_spares_that_stay_are_used_by_later_servers() {
         let spares = Spares::new(true);
         drop(waiting(&spares, 2 * MORE));
         assert_eq!(kept(&spares), MORE);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_spent_is_not_taken_from_another_server() {
+    fn a_spare_that_was_spent_is_not_taken_from_another_server() {
         let spares = Spares::new(true);
         let mut servers = waiting(&spares, 2);
         assert!(spares.spend());
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_has_one_of_its_own_after_another_one_was_spent() {
+    fn a_server_has_its_own_spare_after_another_was_spent() {
         let spares = Spares::new(true);
         let _one = spares.keep().unwrap();
         assert!(spares.spend());

@@ -5,31 +5,31 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::cause::Cause;
 use crate::record::{RefusalReason, SessionEnd};
 
-/// An attempt without a cause, and one of each cause.
+/// Places per reason: one for no cause, and one for each cause.
 const CAUSES: usize = 1 + Cause::COUNT;
 
-/// A place for each reason with each cause.
+/// Places for each reason with each cause.
 const REFUSALS: usize = RefusalReason::COUNT * CAUSES;
 
-/// How many sessions ended, by reason.
+/// Numbers of ended sessions, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SessionTally([u64; SessionEnd::COUNT]);
 
 impl SessionTally {
-    /// How many sessions ended for this reason.
+    /// Number of sessions that ended for this reason.
     #[must_use]
     pub const fn of(&self, reason: SessionEnd) -> u64 {
         self.0[reason.index()]
     }
 
-    /// How many sessions ended.
+    /// Number of sessions that ended.
     #[must_use]
     pub fn sum(&self) -> u64 {
         self.0.iter().sum()
     }
 }
 
-/// How many attempts were refused, by reason and cause.
+/// Numbers of refused attempts, by reason and cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusalTally([u64; REFUSALS]);
 
@@ -40,7 +40,7 @@ impl Default for RefusalTally {
 }
 
 impl RefusalTally {
-    /// Every reason and cause for which attempts were refused, and how many.
+    /// Reasons and causes with their numbers of refused attempts, without those that are 0.
     pub fn iter(&self) -> impl Iterator<Item = (RefusalReason, Option<Cause>, u64)> {
         let causes = [None].into_iter().chain(Cause::ALL.map(Some));
         let kinds = RefusalReason::ALL
@@ -53,13 +53,13 @@ impl RefusalTally {
             .filter(|(.., count)| *count > 0)
     }
 
-    /// How many attempts were refused for this reason, with any cause.
+    /// Number of attempts refused for this reason, with any cause.
     #[must_use]
     pub fn of(&self, reason: RefusalReason) -> u64 {
         self.0[reason.index() * CAUSES..][..CAUSES].iter().sum()
     }
 
-    /// How many attempts were refused.
+    /// Number of refused attempts.
     #[must_use]
     pub fn sum(&self) -> u64 {
         self.0.iter().sum()
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_told_as_they_were_counted() {
+    fn a_tally_gives_refusals_as_they_were_counted() {
         let refusals = [
             (RefusalReason::Refused, None),
             (RefusalReason::Aborted, None),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_told_as_they_were_counted() {
+    fn a_tally_gives_sessions_as_they_were_counted() {
         let live = LiveSessions::default();
         for (times, reason) in SessionEnd::ALL.into_iter().enumerate() {
             (0..times).for_each(|_| live.add(reason));

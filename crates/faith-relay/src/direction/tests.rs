@@ -36,7 +36,7 @@ fn leg(stream: TcpStream) -> Leg {
     to_be_read(Leg::register(Connection::new(stream.into())).unwrap())
 }
 
-/// A leg of which epoll has told that there are bytes, and maybe an urgent one.
+/// Marks a leg as if epoll had reported bytes, and perhaps an urgent one.
 fn to_be_read(mut leg: Leg) -> Leg {
     (leg.readable, leg.mark_ahead) = (true, true);
     leg
@@ -62,7 +62,7 @@ fn hears_urgent_behind(receiver: &mut TcpStream, ordinary: usize) {
     let mut bytes = vec![0; ordinary];
     receiver.read_exact(&mut bytes).unwrap();
     assert!(bytes.iter().all(|&byte| byte == b'.'));
-    // The byte that is behind them is there before it is asked about.
+    // Waits for the byte behind them before asking for the mark.
     assert_eq!(receiver.peek(&mut [0]).unwrap(), 1);
     assert!(tcp::at_mark(&*receiver), "the byte is no longer urgent");
     let mut urgent = [0];
@@ -72,7 +72,7 @@ fn hears_urgent_behind(receiver: &mut TcpStream, ordinary: usize) {
 }
 
 #[test]
-fn an_urgent_byte_in_front_of_the_end_of_bulk_is_not_lost() {
+fn an_urgent_byte_that_is_the_last_of_bulk_is_not_lost() {
     in_runtime(async {
         let ((source, sender), (sink, mut receiver)) = (pair(), pair());
         SockRef::from(&receiver).set_out_of_band_inline(true).unwrap();
@@ -102,7 +102,7 @@ fn an_urgent_byte_that_comes_before_any_other_stays_urgent() {
 }
 
 #[test]
-fn an_urgent_byte_behind_the_last_little_of_bulk_stays_urgent() {
+fn an_urgent_byte_after_the_last_short_read_of_bulk_stays_urgent() {
     in_runtime(async {
         let ((source, sender), (sink, mut receiver)) = (pair(), pair());
         (&sender).write_all(&vec![b'.'; MESSAGE + 100]).unwrap();
@@ -117,7 +117,7 @@ fn an_urgent_byte_behind_the_last_little_of_bulk_stays_urgent() {
 }
 
 #[test]
-fn a_reset_that_was_reported_before_is_not_taken_for_an_end() {
+fn a_reset_that_was_reported_before_is_not_passed_on_as_a_fin() {
     in_runtime(async {
         let ((source, sender), (sink, receiver)) = (pair(), pair());
         tcp::prepare_leg(&sender).unwrap();
@@ -134,7 +134,7 @@ fn a_reset_that_was_reported_before_is_not_taken_for_an_end() {
 }
 
 #[test]
-fn a_sink_of_bulk_holds_little_unsent_and_one_of_messages_as_much_as_it_likes() {
+fn a_sink_of_bulk_holds_few_unsent_bytes_and_a_sink_of_messages_has_no_bound() {
     in_runtime(async {
         for (length, bound) in [(MESSAGE - 1, 0), (MESSAGE, UNSENT)] {
             let ((source, mut sender), (sink, _receiver)) = (pair(), pair());

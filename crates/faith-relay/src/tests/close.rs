@@ -32,7 +32,7 @@ fn closing_without_a_drain_resets_both_sides_of_every_session() {
 }
 
 #[test]
-fn closing_with_a_drain_lets_a_session_end_by_itself() {
+fn closing_with_a_drain_lets_sessions_end_by_themselves() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     let engine = &lab.engine;
@@ -72,7 +72,7 @@ fn a_syn_offered_to_a_closed_relay_is_reset() {
 }
 
 #[test]
-fn a_worker_that_goes_away_ends_its_sessions() {
+fn a_worker_that_ends_resets_its_sessions() {
     let mut lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     drop(lab.jobs.take());

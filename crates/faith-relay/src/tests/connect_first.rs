@@ -1,4 +1,4 @@
-//! The server is connected before the client is, and the two meet.
+//! The relay connects to the server before it completes the client's handshake, and joins the two.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -19,7 +19,7 @@ fn connect_first() -> RelayOptions {
 }
 
 #[test]
-fn a_client_meets_the_server_that_was_connected_for_it() {
+fn a_client_is_joined_with_the_server_that_was_connected_for_it() {
     let lab = Lab::new(connect_first());
     let caller = Caller::new();
     let (syn, fate) = lab.syn(caller.address);
@@ -38,8 +38,8 @@ fn a_client_meets_the_server_that_was_connected_for_it() {
 }
 
 #[test]
-fn a_server_hears_of_a_client_when_the_client_is_there() {
-    // The kernel completes the handshake by itself after 200 ms, so a try that took longer shows nothing.
+fn a_server_does_not_see_a_client_whose_handshake_is_incomplete() {
+    // The kernel completes the server's handshake by itself after 200 ms, so a slower try proves nothing.
     let held_back = (0..20).any(|_| {
         let lab = Lab::new(connect_first());
         let caller = Caller::new();
@@ -52,9 +52,9 @@ fn a_server_hears_of_a_client_when_the_client_is_there() {
 }
 
 #[test]
-fn a_server_that_speaks_first_hears_of_a_silent_client_at_once() {
+fn a_server_that_may_speak_first_sees_a_silent_client_at_once() {
     let lab = Lab::new(options());
-    // Without an ACK of its own a client is heard of after 200 ms, never earlier.
+    // Without an ACK of its own, the handshake completes after 200 ms, never earlier.
     let soon = (0..20).any(|_| {
         let dialled = Instant::now();
         let _client = lab.dial();
@@ -65,8 +65,8 @@ fn a_server_that_speaks_first_hears_of_a_silent_client_at_once() {
 }
 
 #[test]
-fn a_server_whose_clients_speak_first_hears_of_a_silent_one_later_until_it_speaks_first_itself() {
-    // As above: a try that took 200 ms shows nothing.
+fn a_server_whose_clients_speak_first_sees_a_silent_one_later_until_it_speaks_first_itself() {
+    // As above: a try that took 200 ms proves nothing.
     let as_expected = (0..20).any(|_| {
         let lab = Lab::new(options());
         for _ in 0..20 {
@@ -93,8 +93,8 @@ fn a_server_whose_clients_speak_first_hears_of_a_silent_one_later_until_it_speak
 #[test]
 fn a_server_that_answers_in_pieces_waits_for_no_acknowledgement() {
     for early in [false, true] {
-        // Nagle's algorithm holds the second piece back until the first one is acknowledged, which the kernel leaves for
-        // 40 ms to bytes that could carry it.
+        // Nagle's algorithm holds the second piece back until the first is acknowledged. Without the relay's help the
+        // kernel would delay this ACK by 40 ms, for bytes that could carry it.
         let soon = (0..20).any(|_| {
             let lab = Lab::new(options());
             let mut client = lab.dial();
@@ -118,7 +118,7 @@ fn a_server_that_answers_in_pieces_waits_for_no_acknowledgement() {
 }
 
 #[test]
-fn what_a_server_says_before_the_client_is_there_reaches_it() {
+fn bytes_that_a_server_sends_before_the_client_is_accepted_reach_the_client() {
     let lab = Lab::new(connect_first());
     let caller = Caller::new();
     let (syn, fate) = lab.syn(caller.address);
@@ -135,7 +135,7 @@ fn what_a_server_says_before_the_client_is_there_reaches_it() {
 }
 
 #[test]
-fn a_server_that_resets_before_the_client_is_there_resets_it() {
+fn a_server_that_resets_before_the_client_is_accepted_resets_the_client() {
     let lab = Lab::new(connect_first());
     let caller = Caller::new();
     let (syn, fate) = lab.syn(caller.address);
@@ -148,7 +148,7 @@ fn a_server_that_resets_before_the_client_is_there_resets_it() {
 }
 
 #[test]
-fn a_syn_of_a_4_tuple_that_waits_or_lives_is_left_to_the_kernel() {
+fn a_syn_of_a_waiting_attempt_or_of_a_session_goes_to_the_kernel() {
     let lab = Lab::new(connect_first());
     let caller = Caller::new();
     let address = caller.address;
@@ -169,7 +169,7 @@ fn a_syn_of_a_4_tuple_that_waits_or_lives_is_left_to_the_kernel() {
 }
 
 #[test]
-fn a_connection_nobody_waits_for_is_connected_now() {
+fn an_accepted_connection_without_an_attempt_is_connected_now() {
     let lab = Lab::new(connect_first());
     let (mut client, mut server) = lab.session();
     client.write_all(b"hello").unwrap();
@@ -177,7 +177,7 @@ fn a_connection_nobody_waits_for_is_connected_now() {
 }
 
 #[test]
-fn a_client_that_gives_up_after_its_syn_was_released_lets_the_server_go() {
+fn a_client_that_gives_up_after_its_syn_was_released_frees_the_server() {
     let lab = Lab::new(connect_first());
     let (syn, fate) = lab.syn(Caller::new().address);
     let give_up = lab.offer(syn);
@@ -191,7 +191,7 @@ fn a_client_that_gives_up_after_its_syn_was_released_lets_the_server_go() {
 }
 
 #[test]
-fn a_client_that_gives_up_while_its_syn_is_held_is_answered_no_more() {
+fn a_client_that_gives_up_while_its_syn_is_held_gets_no_answer() {
     let lab = Lab::new(connect_first());
     let (mut syn, fate) = lab.syn(Caller::new().address);
     let deaf = DeafServer::new();
@@ -204,12 +204,12 @@ fn a_client_that_gives_up_while_its_syn_is_held_is_answered_no_more() {
 }
 
 #[test]
-fn a_client_that_was_accepted_and_has_reset_since_costs_no_server() {
+fn for_an_accepted_client_that_has_reset_no_server_is_connected() {
     let lab = Lab::new(connect_first());
     lab.on_worker({
         let capture = lab.capture;
         move |_| {
-            // The worker accepts it only when this is done.
+            // The worker accepts the connection only after this job.
             let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
             socket.connect(&capture.into()).unwrap();
             reset(socket.into());
@@ -220,7 +220,7 @@ fn a_client_that_was_accepted_and_has_reset_since_costs_no_server() {
 }
 
 #[test]
-fn a_server_whose_client_never_comes_is_let_go_when_the_relay_closes() {
+fn a_server_whose_client_never_comes_is_reset_when_the_relay_closes() {
     let lab = Lab::new(connect_first());
     let (syn, fate) = lab.syn(Caller::new().address);
     lab.offer(syn);

@@ -1,4 +1,4 @@
-//! The end of one direction is passed on, and the other direction goes on.
+//! The relay passes on the end of one direction, and the other direction goes on.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -7,7 +7,7 @@ use super::{Lab, options, read_exactly, read_to_end};
 use crate::record::SessionEnd;
 
 #[test]
-fn a_client_that_has_said_everything_still_gets_the_answer() {
+fn a_client_that_half_closes_still_gets_the_answer() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     client.write_all(b"all of it").unwrap();
@@ -22,7 +22,7 @@ fn a_client_that_has_said_everything_still_gets_the_answer() {
 }
 
 #[test]
-fn a_server_that_has_said_everything_still_gets_the_rest() {
+fn a_server_that_half_closes_still_gets_the_rest() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     server.write_all(b"that is all").unwrap();
@@ -36,7 +36,7 @@ fn a_server_that_has_said_everything_still_gets_the_rest() {
 }
 
 #[test]
-fn the_end_comes_after_every_byte_before_it() {
+fn a_fin_arrives_after_all_bytes_before_it() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.narrow_session();
     let bulk = vec![7; 4 << 20];

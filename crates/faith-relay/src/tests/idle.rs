@@ -1,4 +1,4 @@
-//! Sessions that pass nothing end; sessions that pass something do not.
+//! Sessions that pass no byte end, and sessions that pass bytes do not.
 
 use std::io::Write;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn a_session_without_bytes_is_reset_on_both_sides_after_the_idle_timeout() {
 }
 
 #[test]
-fn every_byte_puts_the_idle_timeout_off() {
+fn every_byte_restarts_the_idle_timeout() {
     let lab = Lab::new(idle_after(SHORT));
     let (mut client, mut server) = lab.session();
     for _ in 0..8 {
@@ -40,7 +40,7 @@ fn every_byte_puts_the_idle_timeout_off() {
 }
 
 #[test]
-fn an_idle_timeout_past_all_time_is_none() {
+fn the_longest_idle_timeout_ends_no_session() {
     let lab = Lab::new(idle_after(Duration::MAX));
     let (mut client, mut server) = lab.session();
     client.write_all(b".").unwrap();

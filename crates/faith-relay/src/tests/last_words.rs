@@ -1,4 +1,4 @@
-//! The bytes that a peer sent before its reset arrive first, then the reset.
+//! The bytes that a peer sent before its reset arrive first, then the reset arrives.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -14,15 +14,15 @@ use crate::record::SessionEnd;
 
 const LENGTHS: [usize; 5] = [1, 200, 8_000, 60_000, 1 << 20];
 
-/// As much as the relay takes from a peer for one that reads nothing and has little room.
+/// As many bytes as the relay takes from a peer whose other peer reads nothing and has a small receive buffer.
 const WAITING: usize = 120_000;
 
-/// Has all that the peer sends wait in the relay's sockets, or at the peer: it reads nothing, and has little room.
+/// Gives a peer a small receive buffer. While it reads nothing, the other peer's bytes wait in the relay or at their sender.
 fn narrow(reader: &TcpStream) {
     SockRef::from(reader).set_recv_buffer_size(16 * 1024).unwrap();
 }
 
-/// Bytes that show what is missing, doubled or moved.
+/// Bytes in which missing, repeated and moved ones show.
 fn speech(length: usize) -> Vec<u8> {
     (0..).flat_map(|number: u32| number.to_be_bytes()).take(length).collect()
 }
@@ -33,21 +33,22 @@ fn hears_before_any_error(mut listener: &TcpStream, words: &[u8]) {
     assert!(heard == words, "the words came changed");
 }
 
-/// Reads to the reset; this much must have come before, whatever the error that told of the reset.
+/// Reads to the reset, before which the words must have come.
 fn hears(mut listener: TcpStream, words: &[u8]) {
     hears_before_any_error(&listener, words);
-    assert!(listener.read(&mut [0]).is_err(), "no reset came behind the words");
+    assert!(listener.read(&mut [0]).is_err(), "no reset came after the words");
 }
 
-/// Closes a connection that has bytes to read, as a server that has heard enough: the kernel resets it. The kernel may
-/// still have words to send, and drops them; so they wait until the relay has them.
+/// Closes a connection that has bytes to read, like a server that refuses an upload: the kernel resets it. The kernel would
+/// drop words that it has not sent, so this waits until the relay has them.
 fn leave_unread(speaker: TcpStream) {
     eventually("the relay has the words", || unacknowledged(&speaker) == 0);
     assert!(speaker.peek(&mut [0]).unwrap() > 0, "nothing is left unread");
     drop(speaker);
 }
 
-/// Waits until the relay knows that the other peer of `survivor` is gone: it then takes everything, and throws it away.
+/// Waits until the relay knows that the other peer of `survivor` is gone. From then on the relay takes every byte of the
+/// survivor and throws it away.
 fn is_noticed_by(survivor: &mut TcpStream) {
     survivor.write_all(&vec![b'?'; 64 << 20]).unwrap();
 }
@@ -63,12 +64,12 @@ fn unacknowledged(stream: &TcpStream) -> u64 {
 }
 
 #[test]
-fn a_server_that_answers_early_and_leaves_an_upload_unread_is_heard() {
+fn a_server_that_answers_early_and_leaves_an_upload_unread_delivers_its_answer() {
     for length in LENGTHS {
         let lab = Lab::new(options());
         let (client, mut server) = lab.session();
         let mut uploading = client.try_clone().unwrap();
-        // The client learns of the reset from this write, and reads the answer all the same.
+        // This write reports the reset to the client, which reads the answer all the same.
         let chunk = vec![b'u'; 64 * 1024];
         let upload = spawn(move || while uploading.write_all(&chunk).is_ok() {});
         read_exactly(&mut server, 1000);
@@ -83,7 +84,7 @@ fn a_server_that_answers_early_and_leaves_an_upload_unread_is_heard() {
 }
 
 #[test]
-fn a_server_is_heard_by_a_client_that_sends_all_of_its_upload_before_it_reads() {
+fn a_client_that_reads_only_after_its_upload_hears_a_server_that_reset() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     narrow(&client);
@@ -98,7 +99,7 @@ fn a_server_is_heard_by_a_client_that_sends_all_of_its_upload_before_it_reads() 
 }
 
 #[test]
-fn a_client_that_aborts_is_heard() {
+fn a_client_that_aborts_delivers_its_last_words() {
     for length in LENGTHS {
         let lab = Lab::new(options());
         let (mut client, server) = lab.session();
@@ -115,7 +116,7 @@ fn a_client_that_aborts_is_heard() {
 }
 
 #[test]
-fn a_peer_that_takes_its_time_hears_everything() {
+fn a_slow_survivor_hears_everything() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     narrow(&client);
@@ -130,7 +131,7 @@ fn a_peer_that_takes_its_time_hears_everything() {
 }
 
 #[test]
-fn words_are_heard_behind_an_end_that_was_passed_on() {
+fn a_reset_after_a_fin_takes_no_word_before_it_away() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     narrow(&server);
@@ -148,7 +149,7 @@ fn words_are_heard_behind_an_end_that_was_passed_on() {
 }
 
 #[test]
-fn an_urgent_word_stays_urgent_and_the_ones_behind_it_are_heard() {
+fn an_urgent_byte_stays_urgent_and_the_words_after_it_are_heard() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     SockRef::from(&server).set_out_of_band_inline(true).unwrap();
@@ -164,7 +165,7 @@ fn an_urgent_word_stays_urgent_and_the_ones_behind_it_are_heard() {
 }
 
 #[test]
-fn a_survivor_that_takes_nothing_is_reset_after_the_time_of_a_silent_peer() {
+fn a_survivor_that_reads_nothing_is_reset_after_the_keep_alive_timeout() {
     let limit = Duration::from_secs(1);
     let lab = Lab::new(RelayOptions { keep_alive: limit, ..options() });
     let (mut client, server) = lab.narrow_session();
@@ -177,7 +178,7 @@ fn a_survivor_that_takes_nothing_is_reset_after_the_time_of_a_silent_peer() {
 }
 
 #[test]
-fn a_survivor_that_takes_nothing_is_reset_after_the_idle_timeout_where_that_is_less() {
+fn a_survivor_that_reads_nothing_is_reset_after_the_idle_timeout_if_that_is_less() {
     let limit = Duration::from_millis(300);
     let lab = Lab::new(RelayOptions { idle_timeout: Some(limit), ..options() });
     let (mut client, server) = lab.narrow_session();
@@ -222,11 +223,11 @@ fn a_relay_that_drains_waits_for_last_words_and_one_that_aborts_does_not() {
 }
 
 #[test]
-fn a_client_that_says_something_and_resets_before_it_is_accepted_is_heard() {
+fn a_client_that_sends_bytes_and_resets_before_it_is_accepted_is_heard() {
     for length in [1, 60_000] {
         let lab = Lab::new(options());
         let words = speech(length);
-        // The worker accepts no connection before it is told to go on.
+        // The worker accepts no connection before this job ends.
         let (go_on, told) = channel::<()>();
         let stop: Job = Box::new(move |_| told.recv().unwrap());
         assert!(lab.jobs.as_ref().unwrap().send(stop).is_ok());

@@ -1,4 +1,4 @@
-//! Sessions leave nothing behind.
+//! Sessions leave no descriptor and no pipe behind.
 
 use std::io::Write;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::{pipes, record::SessionEnd};
 
 const ALONE: &str = "FAITH_RELAY_TEST_ALONE";
 
-/// Runs a test in a process of its own, whose descriptors are all its own.
+/// Runs a test in a process of its own, so that it can count the descriptors.
 fn alone(name: &str, test: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return test();
@@ -49,7 +49,7 @@ fn two_thousand_sessions_leave_no_descriptor_and_no_pipe_behind() {
                         writer.join().unwrap();
                     }
                     _ => {
-                        // Bytes are under way when it ends, some of them in a pipe.
+                        // Bytes are on their way when the session ends, some of them in a pipe.
                         client.set_nonblocking(true).unwrap();
                         let _ = client.write(&bulk);
                         reset(client);
@@ -64,7 +64,7 @@ fn two_thousand_sessions_leave_no_descriptor_and_no_pipe_behind() {
             batch(number);
         }
         let (after, stock_after) = (descriptors(), lab.on_worker(|_| pipes::stock()));
-        // A pipe that a reset caught with bytes in it is closed and made anew, so the stock may be refilled.
+        // A reset closes a pipe that has bytes in it, and a later session makes a new one. So the stock may change.
         assert_eq!(after - 2 * stock_after, before - 2 * stock);
         assert_eq!(lab.engine.pairing.len(), 0);
         assert_eq!(lab.count(SessionEnd::Aborted), 0);

@@ -1,4 +1,4 @@
-//! Limits of sessions, which forged SYNs take nothing of, and peers that vanish.
+//! Session limits, of which forged SYNs use up nothing, and keep-alive.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn a_client_with_as_many_sessions_as_it_may_have_is_reset() {
     drop(lab.session());
 }
 
-/// Every limit, with room for one session; the last is of a second, of which more may pass on a busy machine.
+/// Every limit, with room for one session. The last is per second, and a busy machine may let more than a second pass.
 fn limited() -> impl Iterator<Item = RelayOptions> {
     let limits = ClientLimits::default();
     let options = || RelayOptions { connect_first: true, ..options() };
@@ -35,7 +35,7 @@ fn limited() -> impl Iterator<Item = RelayOptions> {
 }
 
 #[test]
-fn forged_syns_take_no_place_whether_their_server_answers_or_not() {
+fn forged_syns_use_up_no_session_limit_even_if_their_server_answers() {
     for options in limited() {
         for deaf in [None, Some(DeafServer::new())] {
             let lab = Lab::new(options.clone());
@@ -66,7 +66,7 @@ fn forged_syns_take_no_place_whether_their_server_answers_or_not() {
 }
 
 #[test]
-fn a_client_that_has_used_up_its_places_is_refused_before_its_server_hears_of_it() {
+fn a_client_beyond_its_limit_is_refused_before_its_server_sees_it() {
     for options in limited().take(2) {
         let lab = Lab::new(options);
         let _first = lab.session();
@@ -79,7 +79,7 @@ fn a_client_that_has_used_up_its_places_is_refused_before_its_server_hears_of_it
 }
 
 #[test]
-fn of_clients_that_are_accepted_at_once_those_beyond_the_limit_are_reset() {
+fn clients_accepted_at_once_are_reset_beyond_the_limit() {
     for options in limited().take(2) {
         let lab = Lab::new(options);
         let callers: Vec<_> = (0..3)
@@ -108,12 +108,12 @@ fn of_clients_that_are_accepted_at_once_those_beyond_the_limit_are_reset() {
 }
 
 #[test]
-fn keep_alive_is_set_up_once_a_session_has_lasted() {
+fn keep_alive_is_turned_on_once_a_session_has_lasted_a_while() {
     let lab = Lab::new(RelayOptions { keep_alive: Duration::from_secs(4), ..options() });
     let (_client, server) = lab.session();
     let port = server.peer_addr().unwrap().port();
     // ss(8) shows the timer of the relay's own socket towards the server.
-    eventually("the server is being asked whether it is there", || {
+    eventually("the kernel probes the server", || {
         let shown = std::process::Command::new("ss")
             .args(["-Htno", "state", "established", &format!("sport = :{port}")])
             .output()

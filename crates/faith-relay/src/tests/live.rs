@@ -1,4 +1,4 @@
-//! Sessions as they are seen and ended from another thread.
+//! Other threads list sessions and end them.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use crate::record::SessionEnd;
 const ALL: usize = 100;
 
 #[test]
-fn a_session_shows_who_it_is_of_and_what_it_has_moved() {
+fn a_listed_session_shows_its_peers_and_its_bytes() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     client.write_all(b"hello").unwrap();
@@ -50,7 +50,7 @@ fn sessions_come_in_order_a_batch_at_a_time() {
 }
 
 #[test]
-fn a_session_is_ended_by_its_id_and_no_other() {
+fn ending_a_session_by_its_id_leaves_the_others_alone() {
     let lab = Lab::new(options());
     let (mut first, mut second) = (lab.session(), lab.session());
     let ids: Vec<u64> = lab.engine.ledger.sessions(0, ALL).iter().map(|session| session.id).collect();
@@ -67,7 +67,7 @@ fn a_session_is_ended_by_its_id_and_no_other() {
 }
 
 #[test]
-fn an_attempt_is_not_a_session_yet() {
+fn an_attempt_is_neither_listed_nor_ended_as_a_session() {
     let lab = Lab::new(options());
     let deaf = DeafServer::new();
     let (mut syn, fate) = lab.syn(Caller::new().address);

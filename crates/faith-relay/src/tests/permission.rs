@@ -1,4 +1,4 @@
-//! A relay says what it would decide.
+//! A relay tells its decision about a connection without making it.
 
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ fn rule(permission: &Permission) -> Option<(&str, Option<usize>)> {
 }
 
 #[test]
-fn the_rule_that_decides_is_told_with_its_line() {
+fn a_permission_names_the_deciding_rule_and_its_line() {
     let lab = lab(&[]);
     let server: SocketAddr = "1.1.1.1:25".parse().unwrap();
     let denied = ask(&lab, "2001:db8:1::7", server);
@@ -41,7 +41,7 @@ fn the_rule_that_decides_is_told_with_its_line() {
 }
 
 #[test]
-fn a_default_that_decides_is_no_rule() {
+fn a_permission_decided_by_a_default_names_no_rule() {
     let lab = lab(&[]);
     for (server, cause) in [
         ("1.1.1.1:80", Cause::DeniedNoMatch),
@@ -57,7 +57,7 @@ fn a_default_that_decides_is_no_rule() {
 }
 
 #[test]
-fn an_address_that_a_client_dials_means_what_the_mappings_say() {
+fn a_dialled_address_is_mapped_before_it_is_judged() {
     let lab = lab(&["192.0.2.1"]);
     let permitted = ask(&lab, "::1", faith(Ipv4Addr::new(10, 0, 0, 7), 80));
     assert_eq!((permitted.cause, permitted.source), (None, "192.0.2.1".parse().ok()));
@@ -68,7 +68,7 @@ fn an_address_that_a_client_dials_means_what_the_mappings_say() {
 }
 
 #[test]
-fn a_new_list_decides_from_then_on_and_asking_leaves_no_trace() {
+fn a_new_list_decides_from_then_on_and_asking_counts_nothing() {
     let lab = lab(&[]);
     let server: SocketAddr = "1.1.1.1:80".parse().unwrap();
     assert_eq!(ask(&lab, "::1", server).cause, Some(Cause::DeniedNoMatch));

@@ -1,4 +1,4 @@
-//! A reset of one side becomes a reset of the other, in every state: at once, or behind what the other has still to hear.
+//! A reset of one side becomes a reset of the other in every state: at once, or after the bytes that the other still gets.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,7 +8,7 @@ use socket2::SockRef;
 use super::{Lab, eventually, options, read_exactly, read_to_reset, reset};
 use crate::record::SessionEnd;
 
-/// Writes until nothing between here and a peer that does not read takes any more.
+/// Writes until every buffer on the way to a peer that does not read is full.
 pub(crate) fn fill(stream: &mut TcpStream) {
     let chunk = vec![1; 64 * 1024];
     stream.set_nonblocking(true).unwrap();
@@ -19,7 +19,7 @@ pub(crate) fn fill(stream: &mut TcpStream) {
     });
 }
 
-/// Whether the connection was reset, without reading from it.
+/// Tells, without reading, whether the connection was reset.
 pub(crate) fn was_reset(stream: &TcpStream) -> bool {
     SockRef::from(stream).take_error().unwrap().is_some()
 }
@@ -43,7 +43,7 @@ fn a_server_that_resets_resets_the_client() {
 }
 
 #[test]
-fn what_was_sent_right_before_a_reset_is_passed_on() {
+fn bytes_sent_right_before_a_reset_are_passed_on() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     client.write_all(b"last words").unwrap();
@@ -51,12 +51,12 @@ fn what_was_sent_right_before_a_reset_is_passed_on() {
     client.write_all(b"and these").unwrap();
     reset(client);
     let rest = read_to_reset(&mut server);
-    // The client's kernel may itself drop what it had not sent.
+    // The client's own kernel may drop bytes that it had not sent.
     assert!(rest.is_empty() || rest == b"and these");
 }
 
 #[test]
-fn a_client_that_resets_is_noticed_behind_its_bytes_that_wait_for_the_server() {
+fn a_client_whose_bytes_wait_for_the_server_is_noticed_when_it_resets() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.narrow_session();
     fill(&mut client);
@@ -68,7 +68,7 @@ fn a_client_that_resets_is_noticed_behind_its_bytes_that_wait_for_the_server() {
 }
 
 #[test]
-fn a_server_that_resets_is_noticed_behind_its_bytes_that_wait_for_the_client() {
+fn a_server_whose_bytes_wait_for_the_client_is_noticed_when_it_resets() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     fill(&mut server);
@@ -89,7 +89,7 @@ fn a_server_that_resets_while_bytes_wait_for_it_resets_the_client() {
 }
 
 #[test]
-fn a_client_that_resets_after_its_end_is_noticed_behind_its_bytes_that_wait() {
+fn a_client_whose_bytes_wait_is_noticed_when_it_resets_after_its_fin() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     let chunk = vec![2; 64 * 1024];
@@ -101,7 +101,7 @@ fn a_client_that_resets_after_its_end_is_noticed_behind_its_bytes_that_wait() {
     });
     client.shutdown(Shutdown::Write).unwrap();
     reset(client);
-    // Its end comes before its reset, if the relay has heard of it.
+    // The client's FIN arrives before its reset, if the relay has read it.
     let mut heard = Vec::new();
     let _ = server.read_to_end(&mut heard);
     eventually("the server is reset", || !lab.nothing_ended());
@@ -110,7 +110,7 @@ fn a_client_that_resets_after_its_end_is_noticed_behind_its_bytes_that_wait() {
 }
 
 #[test]
-fn a_client_that_resets_after_its_end_was_passed_on_resets_the_server() {
+fn a_client_that_resets_after_its_fin_was_passed_on_resets_the_server() {
     let lab = Lab::new(options());
     let (client, mut server) = lab.session();
     client.shutdown(Shutdown::Write).unwrap();

@@ -1,4 +1,4 @@
-//! Connections that somebody else has accepted, read from and given up.
+//! Sessions of connections that JavaScript has accepted, read from and given back.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener};
@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use super::*;
 use crate::splice::{Splice, SpliceHandle, take_back};
 
-/// A connection, as somebody else has it, and its peer.
+/// A connection as JavaScript owns it, and its peer.
 fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let peer = patient(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
@@ -17,7 +17,7 @@ fn connected() -> (TcpStream, TcpStream) {
     (owned, peer)
 }
 
-/// Splices what two owners have; gives both peers, once it goes on.
+/// Splices two such connections, and returns both peers once the session has begun.
 fn spliced(lab: &Lab, up: &[u8], down: &[u8]) -> (TcpStream, TcpStream) {
     held(lab, up, down, SpliceHandle::default())
 }
@@ -25,7 +25,7 @@ fn spliced(lab: &Lab, up: &[u8], down: &[u8]) -> (TcpStream, TcpStream) {
 fn held(lab: &Lab, up: &[u8], down: &[u8], handle: SpliceHandle) -> (TcpStream, TcpStream) {
     let ((client, client_peer), (server, server_peer)) = (connected(), connected());
     let legs = take_back(&[client.as_raw_fd(), server.as_raw_fd()]).unwrap();
-    // Whose owners close theirs.
+    // The owners close their own descriptors.
     drop((client, server));
     let [client, server] = legs.try_into().unwrap();
     let splice = Splice {
@@ -45,7 +45,7 @@ fn held(lab: &Lab, up: &[u8], down: &[u8], handle: SpliceHandle) -> (TcpStream, 
 }
 
 #[test]
-fn what_was_read_before_goes_first_both_ways() {
+fn bytes_that_were_read_before_go_first_both_ways() {
     let lab = Lab::new(options());
     let (mut client, mut server) = spliced(&lab, b"read from the client, ", b"read from the server, ");
     client.write_all(b"and more").unwrap();
@@ -59,7 +59,7 @@ fn what_was_read_before_goes_first_both_ways() {
 }
 
 #[test]
-fn what_was_read_before_may_be_more_than_a_sink_takes_at_once() {
+fn bytes_that_were_read_before_may_be_more_than_a_sink_takes_at_once() {
     let lab = Lab::new(options());
     let head = vec![b'.'; 32 << 20];
     let (mut client, mut server) = spliced(&lab, &head, b"");
@@ -70,7 +70,7 @@ fn what_was_read_before_may_be_more_than_a_sink_takes_at_once() {
 }
 
 #[test]
-fn a_socket_whose_owner_closes_it_goes_on_without_an_end() {
+fn a_socket_whose_owner_closes_it_goes_on_without_a_fin() {
     let lab = Lab::new(options());
     let (mut client, mut server) = spliced(&lab, b"", b"");
     client.write_all(b"?").unwrap();
@@ -81,7 +81,7 @@ fn a_socket_whose_owner_closes_it_goes_on_without_an_end() {
 }
 
 #[test]
-fn a_relay_that_is_aborted_resets_both() {
+fn a_relay_that_is_aborted_resets_both_sides() {
     let lab = Lab::new(options());
     let (mut client, mut server) = spliced(&lab, b"", b"");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -92,7 +92,7 @@ fn a_relay_that_is_aborted_resets_both() {
 }
 
 #[test]
-fn what_is_no_socket_is_not_taken() {
+fn a_descriptor_that_is_no_socket_is_not_taken() {
     let file = std::fs::File::open("/dev/null").unwrap();
     let (socket, mut peer) = connected();
     assert!(take_back(&[socket.as_raw_fd(), file.as_raw_fd()]).is_err());
@@ -101,7 +101,7 @@ fn what_is_no_socket_is_not_taken() {
 }
 
 #[test]
-fn one_that_is_stopped_resets_both_sides_and_the_others_go_on() {
+fn a_stopped_splice_resets_both_sides_and_the_others_go_on() {
     let lab = Lab::new(options());
     let handle = SpliceHandle::default();
     let (mut client, mut server) = held(&lab, b"", b"", handle.clone());
@@ -115,7 +115,7 @@ fn one_that_is_stopped_resets_both_sides_and_the_others_go_on() {
 }
 
 #[test]
-fn one_that_is_stopped_before_it_begins_ends_as_it_does() {
+fn a_splice_that_is_stopped_before_it_begins_ends_when_it_begins() {
     let lab = Lab::new(options());
     let handle = SpliceHandle::default();
     handle.stop();
@@ -126,7 +126,7 @@ fn one_that_is_stopped_before_it_begins_ends_as_it_does() {
 }
 
 #[test]
-fn a_handle_tells_the_bytes_before_while_it_goes_on_and_after() {
+fn a_handle_tells_the_bytes_before_during_and_after_the_splice() {
     let lab = Lab::new(options());
     let handle = SpliceHandle::default();
     let bytes = || (handle.bytes_up(), handle.bytes_down());
@@ -135,7 +135,7 @@ fn a_handle_tells_the_bytes_before_while_it_goes_on_and_after() {
     assert_eq!(read_exactly(&mut server, 5), b"first");
     server.write_all(b"answer").unwrap();
     assert_eq!(read_exactly(&mut client, 6), b"answer");
-    eventually("the bytes are told", || bytes() == (5, 6));
+    eventually("the handle tells the bytes", || bytes() == (5, 6));
     client.write_all(b"!").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(read_to_end(&mut server), b"!");

@@ -1,4 +1,4 @@
-//! Bytes arrive as they were sent.
+//! Bytes arrive unchanged and in order.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use crate::record::SessionEnd;
 
 const MIB: usize = 1 << 20;
 
-/// Not a multiple of any buffer, so that bytes out of place show.
+/// Length of the pattern. It is no multiple of any buffer's size, so bytes out of place show.
 const PERIOD: usize = 1_000_003;
 
 /// Chunk sizes from one byte to `1 << 18`, small ones as often as large ones.
@@ -64,7 +64,7 @@ fn receive(stream: &mut TcpStream, pattern: &[u8], total: usize, chunks: Chunks)
     }
 }
 
-/// The same period again behind the first, so that a chunk may start anywhere.
+/// The pattern with its beginning repeated at the end, so that a chunk may start anywhere.
 fn periodic(seed: u64) -> Vec<u8> {
     let mut pattern = pattern(seed);
     pattern.copy_within(..MIB, PERIOD);
@@ -110,7 +110,7 @@ fn messages_are_passed_on_one_by_one() {
 }
 
 #[test]
-fn a_server_may_talk_first() {
+fn a_server_may_speak_first() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     server.write_all(b"220 ready\r\n").unwrap();
@@ -134,7 +134,7 @@ fn a_reader_that_stops_stops_the_writer_and_loses_nothing() {
             }
             Err(_) => stalled += 1,
         }
-        assert!(sent < 256 * MIB, "{sent} bytes were taken and nobody reads");
+        assert!(sent < 256 * MIB, "the relay took {sent} bytes although the server reads none");
         stalled == 100
     });
     client.set_nonblocking(false).unwrap();
@@ -144,7 +144,7 @@ fn a_reader_that_stops_stops_the_writer_and_loses_nothing() {
 }
 
 #[test]
-fn counters_include_the_bytes_of_sessions_that_run() {
+fn counters_include_the_bytes_of_active_sessions() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     client.write_all(b"question").unwrap();
@@ -159,7 +159,7 @@ fn counters_include_the_bytes_of_sessions_that_run() {
 }
 
 #[test]
-fn urgent_bytes_stay_in_the_stream() {
+fn urgent_bytes_are_not_lost() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
     socket2::SockRef::from(&server).set_out_of_band_inline(true).unwrap();

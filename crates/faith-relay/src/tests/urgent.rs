@@ -1,4 +1,4 @@
-//! Urgent data stays urgent, and in its place.
+//! Urgent data stays urgent and keeps its place in the stream.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use socket2::SockRef;
 
 use super::{Lab, eventually, options, read_exactly};
 
-fn an_urgent_byte_goes(from: &mut TcpStream, to: &mut TcpStream) {
+fn send_urgent_byte(from: &mut TcpStream, to: &mut TcpStream) {
     SockRef::from(&*to).set_out_of_band_inline(true).unwrap();
     from.write_all(b"before").unwrap();
     assert_eq!(read_exactly(to, 6), b"before");
@@ -24,14 +24,14 @@ fn an_urgent_byte_goes(from: &mut TcpStream, to: &mut TcpStream) {
 fn an_urgent_byte_of_the_client_arrives_as_urgent_and_in_order() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
-    an_urgent_byte_goes(&mut client, &mut server);
-    an_urgent_byte_goes(&mut client, &mut server);
+    send_urgent_byte(&mut client, &mut server);
+    send_urgent_byte(&mut client, &mut server);
 }
 
 #[test]
 fn an_urgent_byte_of_the_server_arrives_as_urgent_and_in_order() {
     let lab = Lab::new(options());
     let (mut client, mut server) = lab.session();
-    an_urgent_byte_goes(&mut server, &mut client);
-    an_urgent_byte_goes(&mut server, &mut client);
+    send_urgent_byte(&mut server, &mut client);
+    send_urgent_byte(&mut server, &mut client);
 }
