@@ -8,14 +8,14 @@ use napi_derive::napi;
 use crate::failure::{NativeFailure, Outcome, outcome};
 use crate::options;
 
-/// The address inside `prefix` that means `ipv4`.
+/// The address inside `prefix` that stands for `ipv4`.
 #[napi(ts_return_type = "NativeFailure | string")]
 #[must_use]
 pub fn embed(ipv4: String, prefix: String) -> Outcome<String> {
     outcome(embedded(&ipv4, &prefix))
 }
 
-/// The IPv4 address that `ipv6` means; `null` outside `prefix`.
+/// The IPv4 address for which `ipv6` stands; `null` outside `prefix`.
 #[napi(ts_return_type = "NativeFailure | string | null")]
 #[must_use]
 pub fn extract(ipv6: String, prefix: String) -> Outcome<Option<String>> {

@@ -1,7 +1,7 @@
-//! From worker threads to a JavaScript callback, many items to a call.
+//! Passes items from worker threads to a JavaScript callback, many items to a call.
 //!
-//! Workers push; the first item of a batch wakes the event loop, which takes all there is by then. So a busy relay
-//! costs one call per turn of the loop, and an item costs a lock that is hardly ever contended.
+//! Workers push items. The first one of a batch wakes the event loop, which takes all items that are there by then. So a
+//! busy relay costs one call per turn of the loop, and an item costs a lock that is hardly ever contended.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) struct Batch<T, A: 'static + JsValuesTupleIntoVec> {
 }
 
 impl<T: Send + 'static, A: 'static + JsValuesTupleIntoVec> Batch<T, A> {
-    /// Calls `callback` with what `convert` makes of the items taken.
+    /// Calls `callback` with each batch, converted by `convert`.
     pub(crate) fn new(
         callback: &Function<'_, A, ()>,
         convert: impl Fn(Vec<T>) -> A + Send + 'static,
@@ -46,15 +46,15 @@ impl<T: Send + 'static, A: 'static + JsValuesTupleIntoVec> Batch<T, A> {
         Ok(Self { pending, wake })
     }
 
-    /// Adds an item; how many wait now.
+    /// Adds an item, and returns the number of items that wait now.
     pub(crate) fn push(&self, item: T) -> usize {
         self.add(self.pending(), item)
     }
 
-    /// Adds an item unless `limit` wait already.
+    /// Adds an item unless `limit` wait already; `false` if it was not added.
     pub(crate) fn push_within(&self, limit: usize, item: T) -> bool {
         let pending = self.pending();
-        // Other workers push meanwhile, so the place that was seen is only there as long as the lock is held.
+        // Holds the lock until the item is added, because other workers push too.
         let room = pending.items.len() < limit;
         if room {
             self.add(pending, item);
@@ -72,16 +72,16 @@ impl<T: Send + 'static, A: 'static + JsValuesTupleIntoVec> Batch<T, A> {
         let wake = !std::mem::replace(&mut pending.woken, true);
         drop(pending);
         if wake {
-            // Fails only while the environment closes; then nobody is left to tell.
+            // Fails only while the environment closes, when no JavaScript is left to be told.
             self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
         waiting
     }
 
-    /// Forgets what waits.
+    /// Drops the items that wait.
     pub(crate) fn discard(&self) {
         let items = std::mem::take(&mut self.pending().items);
-        // Not under the lock: dropping may take its time.
+        // Drops them without the lock, because this may take long.
         drop(items);
     }
 }

@@ -1,4 +1,4 @@
-//! Captured connections on their way to JavaScript, where a socket of Node's takes their descriptors.
+//! Captured connections on their way to JavaScript, where a socket of Node takes their descriptors.
 
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
@@ -10,8 +10,8 @@ use napi_derive::napi;
 
 use crate::batch::Batch;
 
-/// A non-blocking TCP socket. Nobody else has its descriptor until it is taken; before, it is closed with this, by the end
-/// of the environment too.
+/// A non-blocking TCP socket. This object alone has the descriptor until `take()`. Until then it closes the descriptor when
+/// it is collected, or when the environment ends.
 #[napi]
 pub struct NativeSocket {
     socket: Option<OwnedFd>,
@@ -19,17 +19,17 @@ pub struct NativeSocket {
 
 #[napi]
 impl NativeSocket {
-    /// Gives the descriptor away.
+    /// Gives the descriptor to the caller.
     ///
     /// # Errors
-    /// When it was taken or closed before.
+    /// The descriptor was taken or closed before.
     #[napi]
     pub fn take(&mut self) -> napi::Result<i32> {
         let socket = self.socket.take().ok_or_else(|| napi::Error::from_reason("taken before"))?;
         Ok(socket.into_raw_fd())
     }
 
-    /// Closes it, unless it was taken.
+    /// Closes the descriptor, unless it was taken.
     #[napi]
     pub fn close(&mut self) {
         drop(self.socket.take());
@@ -39,34 +39,34 @@ impl NativeSocket {
 /// A captured connection.
 #[napi(object, object_from_js = false)]
 pub struct NativeConnection {
-    /// What it is made of.
+    /// Its socket.
     pub socket: NativeSocket,
-    /// What the client dialled.
+    /// The address that the client dialled.
     pub address: String,
-    /// What the client dialled.
+    /// The port that the client dialled.
     pub port: u16,
-    /// Who connected.
+    /// The client's address.
     pub remote_address: String,
-    /// Who connected.
+    /// The client's port.
     pub remote_port: u16,
-    /// The server that the mappings say.
+    /// The server's address by the mappings, if they have one.
     pub ipv4: Option<String>,
-    /// The server's port.
+    /// The server's port, likewise.
     pub ipv4_port: Option<u16>,
-    /// The prefix that `address` is inside.
+    /// The prefix that contains `address`.
     pub prefix: String,
-    /// The worker that its packets come by.
+    /// The worker that serves its packets.
     pub worker: u32,
 }
 
-/// Connections on their way to a callback. Those that never get there are closed.
+/// Connections on their way to a callback. Those that never arrive are closed.
 pub(crate) struct Connections {
     batch: Batch<(usize, Captured), Vec<NativeConnection>>,
     mappings: Arc<OnceLock<Mappings>>,
 }
 
 impl Connections {
-    /// Calls `callback` with connections of `interface`, and `taken` before each time.
+    /// Calls `callback` with connections of `interface`, and `taken` before each call.
     pub(crate) fn new(
         interface: &Arc<FaithInterface>,
         callback: &Function<'_, Vec<NativeConnection>, ()>,
@@ -101,18 +101,18 @@ impl Connections {
         Ok(Self { batch, mappings })
     }
 
-    /// Says which servers they mean, before the first of them comes.
+    /// Sets the mappings that give the connections' servers. Call this once, before the first connection comes.
     pub(crate) fn map_by(&self, mappings: Mappings) {
-        // They are read later than this is made, and once.
+        // Fails only on a second call.
         let _ = self.mappings.set(mappings);
     }
 
-    /// Hands over a connection whose packets come by `worker`; how many wait now.
+    /// Hands over a connection that `worker` serves, and returns the number of connections that wait now.
     pub(crate) fn push(&self, worker: usize, connection: Captured) -> usize {
         self.batch.push((worker, connection))
     }
 
-    /// Closes those that wait.
+    /// Closes the connections that wait.
     pub(crate) fn discard(&self) {
         self.batch.discard();
     }

@@ -1,24 +1,24 @@
-//! Errors as values.
+//! Errors as values that cross to JavaScript.
 
 use faith_stack::StackError;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 
-/// An operation that failed; `lib/errors.ts` makes a `FaithError` of it.
+/// A failed operation; `lib/errors.ts` makes a `FaithError` of it.
 #[napi(object)]
 #[derive(Clone)]
 pub struct NativeFailure {
-    /// Always `true`: tells a failure from what the operation would have given.
+    /// Always `true`: tells a failure from the operation's value.
     pub failed: bool,
-    /// The stable code that programs test; none of an errno that has no name here.
+    /// The stable code that programs test; none if the errno has no name here.
     pub code: Option<String>,
     /// The text that people read.
     pub message: String,
     /// The remedy.
     pub hint: Option<String>,
-    /// Where the kernel refused: why, negative as in Node.
+    /// The kernel's errno if the kernel refused, negative as in Node.
     pub errno: Option<i32>,
-    /// Where the kernel refused: what.
+    /// The system call that the kernel refused, if it did.
     pub syscall: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl From<StackError> for NativeFailure {
     }
 }
 
-/// A value, or why there is none.
+/// A value, or the failure in its place.
 pub(crate) type Outcome<T> = Either<NativeFailure, T>;
 
 pub(crate) fn outcome<T>(result: Result<T, NativeFailure>) -> Outcome<T> {

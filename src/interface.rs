@@ -20,7 +20,7 @@ use crate::relay_options::mappings;
 use crate::shortage::NativeShortage;
 use crate::stats::{self, NativeInterfaceStats};
 
-/// The interface goes on, but not as it was asked to or as it did before.
+/// A change for the worse of an interface that goes on: it does not work as requested, or not as before.
 #[napi(object)]
 pub struct NativeWarning {
     /// The stable code that programs test.
@@ -36,11 +36,11 @@ pub struct NativeInterface {
     pub(crate) splices: Splices,
 }
 
-/// Makes a faith interface. `onLost` is called when it cannot go on, `onWarnings` when it goes on, but not as it did; both
-/// perhaps before it is there.
+/// Makes a faith interface. Calls `onLost` when the interface cannot go on, and `onWarnings` when it goes on, but not as
+/// requested or as before. Both may be called before the promise resolves.
 ///
 /// # Errors
-/// When the environment is closing; every other failure is the value the promise gives.
+/// The environment is closing. The promise resolves to every other failure.
 #[napi(ts_return_type = "Promise<NativeFailure | NativeInterface>")]
 pub fn create_interface<'env>(
     env: &'env Env,
@@ -53,7 +53,7 @@ pub fn create_interface<'env>(
     >,
 ) -> napi::Result<PromiseRaw<'env, Outcome<NativeInterface>>> {
     let lost = Batch::new(&on_lost, |mut failures: Vec<NativeFailure>| {
-        // There is one: an interface is lost once.
+        // There is exactly one, because an interface is lost once.
         failures.pop().unwrap_or_else(|| NativeFailure::new("ERR_FAITH_CLOSED", "the interface is gone"))
     })?;
     let warnings = Batch::new(&on_warnings, |warnings: Vec<Warning>| {
@@ -95,24 +95,24 @@ fn interface_options(options: NativeInterfaceOptions) -> Result<InterfaceOptions
 
 #[napi]
 impl NativeInterface {
-    /// Its name.
+    /// The interface's name.
     #[napi(getter)]
     #[must_use]
     pub fn name(&self) -> String {
         self.interface.name().to_owned()
     }
 
-    /// The prefixes it has now.
+    /// The prefixes that the interface captures now.
     #[napi]
     #[must_use]
     pub fn prefixes(&self) -> Vec<String> {
         self.interface.prefixes().iter().map(ToString::to_string).collect()
     }
 
-    /// Captures a prefix too; gives it in RFC 5952 form.
+    /// Adds a prefix to capture; resolves to it in RFC 5952 form.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi(ts_return_type = "Promise<NativeFailure | string>")]
     pub async fn add_prefix(&self, prefix: String) -> napi::Result<Outcome<String>> {
         let interface = Arc::clone(&self.interface);
@@ -124,10 +124,10 @@ impl NativeInterface {
         .await
     }
 
-    /// Captures a prefix no more; gives it in RFC 5952 form.
+    /// Stops capturing a prefix; resolves to it in RFC 5952 form.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi(ts_return_type = "Promise<NativeFailure | string>")]
     pub async fn remove_prefix(&self, prefix: String) -> napi::Result<Outcome<String>> {
         let interface = Arc::clone(&self.interface);
@@ -139,11 +139,11 @@ impl NativeInterface {
         .await
     }
 
-    /// Takes connections and hands them to `onConnections`. `onShortages` hears what this host lacks to accept more, at most
-    /// once a minute for each.
+    /// Accepts connections and hands them to `onConnections`. Calls `onShortages` with each resource that this host lacks to
+    /// accept more, at most once a minute for each.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi(ts_return_type = "Promise<NativeFailure | NativeListener>")]
     pub fn listen<'env>(
         &self,
@@ -175,10 +175,10 @@ impl NativeInterface {
         }))
     }
 
-    /// Relays connections, and tells `callbacks` what happens.
+    /// Relays connections, and reports its events to `callbacks`.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi(ts_return_type = "Promise<NativeFailure | NativeRelay>")]
     pub fn relay<'env>(
         &self,
@@ -191,46 +191,46 @@ impl NativeInterface {
         env.spawn_future(blocking(move || prepared.open(interface, options)))
     }
 
-    /// What it has counted.
+    /// The interface's counters.
     #[napi]
     #[must_use]
     pub fn stats(&self) -> NativeInterfaceStats {
         stats::of_interface(&self.interface, &self.splices.stats())
     }
 
-    /// Notes how long clients may take to object to their resets, before sockets are reset. Blocks shortly.
+    /// Notes how long clients may take to challenge their resets. Call this before sockets are reset. Blocks for a short time.
     #[napi]
     pub fn before_resets(&self) {
         self.interface.before_resets();
     }
 
-    /// Waits until clients have acknowledged all that closed sockets have sent them, `withinMs` at most.
+    /// Waits until clients have acknowledged all bytes of closed sockets, for `withinMs` milliseconds at most.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi]
     pub async fn deliver(&self, within_ms: u32) -> napi::Result<()> {
         self.interface.delivered(Duration::from_millis(within_ms.into())).await;
         Ok(())
     }
 
-    /// As [`deliver`](Self::deliver), and returns when that is done: for a process that ends, whose event loop turns no
-    /// more.
+    /// Does the same as [`deliver`](Self::deliver), but blocks until it is done: for a process that ends, whose event loop
+    /// has stopped.
     #[napi]
     pub fn deliver_sync(&self, within_ms: u32) {
         self.interface.deliver(Duration::from_millis(within_ms.into()));
     }
 
-    /// As [`close`](Self::close), and returns when that is done.
+    /// Does the same as [`close`](Self::close), but blocks until it is done.
     #[napi]
     pub fn close_sync(&self) {
         self.interface.close();
     }
 
-    /// Ends it and everything on it.
+    /// Closes the interface with its listeners, relays and connections.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi]
     pub async fn close(&self) -> napi::Result<()> {
         let interface = Arc::clone(&self.interface);

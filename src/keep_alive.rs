@@ -1,13 +1,13 @@
-//! What keeps the event loop running while something is open.
+//! Keeps the event loop running while a listener or relay is open.
 
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Env, Status};
 use parking_lot::Mutex;
 
-/// Never called: while it exists the event loop goes on.
+/// A function that is never called. The event loop goes on while it exists.
 type Reason = ThreadsafeFunction<(), (), (), Status, false, false>;
 
-/// Keeps the event loop of its environment alive, from the start and until told not to.
+/// Keeps the event loop of its environment alive, from the start until [`release`](Self::release).
 pub(crate) struct KeepAlive(Mutex<Option<Reason>>);
 
 impl KeepAlive {

@@ -1,5 +1,5 @@
-//! The N-API bindings: arguments in, values out. Errors cross as values and are thrown in `lib/errors.ts`,
-//! because an async function cannot throw an error that has a code.
+//! The N-API bindings: arguments in, values out. Errors cross as values, and `lib/errors.ts` throws them, because an async
+//! native function cannot throw an error that has a code.
 #![expect(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
 #![expect(clippy::trivially_copy_pass_by_ref, reason = "an Env is borrowed for as long as it is valid")]
 #![expect(clippy::struct_excessive_bools, reason = "options as JavaScript gives them")]
@@ -32,7 +32,7 @@ pub fn set_keepfaith(on: bool) {
     faith_stack::set_keepfaith(on);
 }
 
-/// Whether faith interfaces capture.
+/// Tells whether faith interfaces of this process capture.
 #[napi]
 #[must_use]
 pub fn get_keepfaith() -> bool {

@@ -1,4 +1,4 @@
-//! The log of faithd, written by a thread of its own.
+//! Writes the log of faithd, in a thread of its own.
 
 use std::io;
 use std::time::Duration;
@@ -17,10 +17,10 @@ pub struct NativeLineWriter {
 
 #[napi]
 impl NativeLineWriter {
-    /// At most `limit` bytes wait.
+    /// Starts the thread. At most `limit` bytes wait for it.
     ///
     /// # Errors
-    /// When no thread can be made.
+    /// The thread cannot be started.
     #[napi(constructor)]
     pub fn new(limit: u32) -> napi::Result<Self> {
         let writer = LineWriter::start(io::stderr(), limit as usize).map_err(|error| {
@@ -31,21 +31,21 @@ impl NativeLineWriter {
         Ok(Self { writer })
     }
 
-    /// Has lines written, each of which ends in a line feed; `false` where some are lost.
+    /// Queues lines, each of which ends in a line feed; `false` if some are lost.
     #[napi]
     #[must_use]
     pub fn write(&self, lines: String) -> bool {
         self.writer.write(&lines)
     }
 
-    /// How many lines were lost since this was last asked; 0 as long as there is no room to tell.
+    /// Takes the number of lines lost since the last call. Returns 0 until half of the queue is free.
     #[napi]
     #[must_use]
     pub fn take_lost(&self) -> f64 {
         number(self.writer.take_lost())
     }
 
-    /// Waits until all is written, at most for so long; whether all is.
+    /// Waits until all lines are written, for `limitMs` milliseconds at most; tells whether all are.
     #[napi]
     #[must_use]
     pub fn flush(&self, limit_ms: u32) -> bool {

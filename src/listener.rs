@@ -1,4 +1,4 @@
-//! Faith listeners: captured connections, accepted in Rust and handed to JavaScript.
+//! Faith listeners: Rust accepts captured connections, and hands them to JavaScript.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,18 +18,17 @@ use crate::failure::NativeFailure;
 use crate::keep_alive::KeepAlive;
 use crate::shortage::{NativeShortage, ShortageBatch};
 
-/// Connections that may wait for the event loop before accepting rests.
+/// Connections that may wait for the event loop before accepting pauses.
 const WAITING: usize = 512;
 
-/// The service of a JavaScript listener: it passes connections on, and lets accepting rest while the event loop
-/// has not kept up.
+/// The service of a JavaScript listener: passes connections on, and pauses accepting while the event loop is behind.
 struct Handing {
     connections: Connections,
     shortages: Shortages,
     flow: Arc<Flow>,
 }
 
-/// Tells JavaScript of shortages; a listener has no sessions.
+/// Reports shortages to JavaScript. A listener has no sessions to report.
 struct Telling(ShortageBatch);
 
 impl Observer for Telling {
@@ -46,7 +45,7 @@ impl Observer for Telling {
     }
 }
 
-/// Who wants accepting to rest.
+/// The two reasons to pause accepting: JavaScript asks for it, or the event loop is behind.
 #[derive(Default)]
 struct Flow {
     handle: OnceLock<Weak<ListenerHandle>>,
@@ -93,14 +92,14 @@ impl Service for Handing {
 /// A faith listener.
 #[napi]
 pub struct NativeListener {
-    /// What the interface has of it, until it is closed: it has the callback too, which holds what holds this, and neither
-    /// would ever be collected.
+    /// The handle, until the listener is closed. Its service holds the JavaScript callback, which in turn holds this object. So
+    /// neither would ever be collected if closing did not drop it.
     handle: Mutex<Option<Arc<ListenerHandle>>>,
     flow: Arc<Flow>,
     alive: KeepAlive,
 }
 
-/// What a listener is prepared with on the JavaScript thread, before it is opened on another.
+/// The parts of a listener that the JavaScript thread makes before another thread opens it.
 pub(crate) struct Prepared {
     handing: Arc<Handing>,
     flow: Arc<Flow>,
@@ -131,9 +130,9 @@ impl Prepared {
     ) -> Result<NativeListener, NativeFailure> {
         self.handing.connections.map_by(mappings);
         let handle = Arc::new(interface.listen(options, self.handing)?);
-        // The only one to set it.
+        // Cannot fail: only this call sets it.
         let _ = self.flow.handle.set(Arc::downgrade(&handle));
-        // Connections may have come before there was a handle to pause.
+        // Pauses now if connections came before there was a handle to pause.
         self.flow.apply();
         let handle = Mutex::new(Some(handle));
         Ok(NativeListener { handle, flow: self.flow, alive: self.alive })
@@ -142,7 +141,7 @@ impl Prepared {
 
 #[napi]
 impl NativeListener {
-    /// Lets accepting rest; connections wait in the kernel's queue.
+    /// Pauses accepting; connections wait in the kernel's queue.
     #[napi]
     pub fn pause(&self) {
         self.flow.paused.store(true, Ordering::SeqCst);
@@ -156,25 +155,25 @@ impl NativeListener {
         self.flow.apply();
     }
 
-    /// Keeps the event loop alive while the listener is open; so it is from the start.
+    /// Keeps the event loop alive while the listener is open, which is the default.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi(js_name = "ref")]
     pub fn keep_alive(&self, env: Env) -> napi::Result<()> {
         self.alive.hold(&env)
     }
 
-    /// Lets the event loop end although the listener is open.
+    /// Lets the event loop end while the listener is open.
     #[napi]
     pub fn unref(&self) {
         self.alive.release();
     }
 
-    /// Takes no more connections.
+    /// Closes the listener.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi]
     pub async fn close(&self) -> napi::Result<()> {
         let handle = self.handle.lock().take();

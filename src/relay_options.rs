@@ -1,4 +1,4 @@
-//! What a relay's options mean.
+//! Parses a relay's options.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -61,7 +61,7 @@ pub(crate) fn access_list(text: &str, name: &str, allow_loopback: bool) -> Resul
     AccessList::parse(text, name).map(|list| list.with_loopback(allow_loopback)).map_err(access_list_failure)
 }
 
-/// How many rules an access list has, or what is wrong with it. `name` is what errors call it.
+/// Number of rules of an access list, or the failure that lists its errors. Errors call the list `name`.
 #[napi(ts_return_type = "NativeFailure | number")]
 #[must_use]
 pub fn check_access_list(text: String, name: String) -> Outcome<u32> {
@@ -88,7 +88,7 @@ fn parse_each<T: FromStr<Err: Display>>(what: &str, texts: &[String]) -> Result<
     texts.iter().map(parse).collect()
 }
 
-/// 0 is no limit.
+/// Turns 0 into no limit.
 fn limit(most: u32) -> Option<u32> {
     (most > 0).then_some(most)
 }

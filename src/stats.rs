@@ -11,55 +11,55 @@ use napi_derive::napi;
 /// Packets and their bytes.
 #[napi(object)]
 pub struct NativeCounters {
-    /// How many.
+    /// Number of packets.
     pub packets: f64,
-    /// IPv6 headers included.
+    /// Their bytes, including IPv6 headers.
     pub bytes: f64,
 }
 
-/// What an interface has counted.
+/// An interface's counters.
 #[napi(object)]
 pub struct NativeInterfaceStats {
-    /// Host to stack.
+    /// Packets from the host to the stack.
     pub captured: NativeCounters,
-    /// Stack to host.
+    /// Packets from the stack to the host.
     pub returned: NativeCounters,
     /// ICMPv6 Destination Unreachable messages sent.
     pub unreachable_sent: f64,
-    /// Those that were not sent because of their limit.
+    /// ICMPv6 Destination Unreachable messages that their rate limit suppressed.
     pub unreachable_limited: f64,
     /// Link-local multicast that the host itself sent.
     pub host_multicast: f64,
     /// SYNs offered to a relay before the kernel saw them.
     pub syns_held: f64,
-    /// SYNs that went straight on because too many were held in all.
+    /// SYNs that were not held because the relay held as many as it may.
     pub syns_beyond_hold: f64,
-    /// SYNs that went straight on because too many of their client were held, at a time or in a second.
+    /// SYNs that were not held because of their client's limits, of SYNs at a time or per second.
     pub syns_beyond_client_hold: f64,
     /// Packets dropped, by reason.
     pub drops: HashMap<String, f64>,
     /// `sk_lookup` or `on-demand`.
     pub steering: String,
-    /// Whether established TCP goes past the pump.
+    /// True if established connections bypass the pump.
     pub shortcut: bool,
     /// Worker threads.
     pub workers: u32,
-    /// Sockets given back.
+    /// Sessions of connections that JavaScript accepted and gave back.
     pub splices: NativeSessionStats,
 }
 
 /// Counters of sessions, or of splices.
 #[napi(object)]
 pub struct NativeSessionStats {
-    /// Those that go on.
+    /// Sessions that go on.
     pub active: f64,
-    /// Those that have begun.
+    /// Sessions that began, including those that ended.
     pub begun: f64,
-    /// Those that have ended, by reason.
+    /// Sessions that ended, by reason.
     pub ended: HashMap<String, f64>,
-    /// From clients to servers.
+    /// Bytes from clients to servers.
     pub bytes_up: f64,
-    /// From servers to clients.
+    /// Bytes from servers to clients.
     pub bytes_down: f64,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn number(count: u64) -> f64 {
     count as f64
 }
 
-/// To the microsecond: more digits say nothing, and read as noise.
+/// Milliseconds, rounded down to microseconds: more digits would be noise.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     number(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)) / 1000.0
 }
@@ -84,18 +84,18 @@ pub(crate) fn of_sessions(sessions: &SessionStats) -> NativeSessionStats {
     }
 }
 
-/// Attempts that were refused for the same reason and cause.
+/// Number of attempts that were refused for the same reason and cause.
 #[napi(object)]
 pub struct NativeRefusalCount {
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// The cause, where the reason does not say all.
+    /// The cause, if the reason has several.
     pub cause: Option<String>,
-    /// How many.
+    /// Number of attempts.
     pub count: f64,
 }
 
-/// How many attempts were refused, by why; without those that were not.
+/// Numbers of refused attempts by reason and cause, without those that are 0.
 pub(crate) fn refusals(tally: &RefusalTally) -> Vec<NativeRefusalCount> {
     let counts = tally.iter().map(|(reason, cause, count)| NativeRefusalCount {
         reason: reason.name().to_owned(),

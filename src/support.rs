@@ -1,36 +1,36 @@
-//! What this host lets a faith interface do.
+//! Tells which parts of a faith interface this host supports.
 
 use faith_stack::{Obstacle, Support};
 use napi_derive::napi;
 
-/// What stands in the way of each; nothing where it can be done.
+/// The obstacle to each part; none if the host supports it.
 #[napi(object)]
 pub struct NativeSupport {
-    /// Of TUN devices.
+    /// The obstacle to TUN devices.
     pub tun: Option<NativeObstacle>,
-    /// Of IPv6.
+    /// The obstacle to IPv6.
     pub ipv6: Option<NativeObstacle>,
-    /// Of network namespaces.
+    /// The obstacle to network namespaces.
     pub namespace: Option<NativeObstacle>,
-    /// Of steering by `sk_lookup`.
+    /// The obstacle to steering by `sk_lookup`.
     pub sk_lookup: Option<NativeObstacle>,
-    /// Of a shortcut for established TCP.
+    /// The obstacle to the shortcut for established connections.
     pub shortcut: Option<NativeObstacle>,
 }
 
-/// Why something cannot be done.
+/// The reason why this host does not support a part.
 #[napi(object)]
 pub struct NativeObstacle {
-    /// What failed, and why.
+    /// The operation that failed, and the reason.
     pub message: String,
     /// The remedy.
     pub hint: String,
 }
 
-/// Tries what a faith interface is made of.
+/// Tries each part of a faith interface.
 ///
 /// # Errors
-/// When the environment is closing.
+/// The environment is closing.
 #[napi]
 pub async fn probe_support() -> napi::Result<NativeSupport> {
     napi::bindgen_prelude::spawn_blocking(|| {

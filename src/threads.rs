@@ -1,7 +1,7 @@
-//! The threads that calls of JavaScript are worked on by.
+//! The threads that work on JavaScript's calls.
 //!
-//! They are all there from when the addon is loaded, and stay: what closes an interface or a listener, reads an access
-//! list anew or lets sessions drain must not depend on whether the host has a thread left by then (pids.max, ulimit -u).
+//! All of them start when the addon is loaded, and stay. Closing an interface or a listener, reading an access list again
+//! and draining sessions must not depend on a thread being left on the host by then (pids.max, ulimit -u).
 
 use std::panic::catch_unwind;
 use std::sync::mpsc::{Sender, channel};
@@ -17,21 +17,21 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::NativeFailure;
 
-/// One for what waits (drains, splices), and so many for what blocks; more of that waits its turn.
+/// One thread for calls that wait (drains, splices), and four for calls that block. Further blocking calls queue.
 const WAITING: usize = 1;
 const BLOCKING: usize = 4;
 
-/// How long the threads may take to start.
+/// Longest time that the threads may take to start.
 const START: Duration = Duration::from_secs(1);
 
-/// Why there are no threads, if there are none.
+/// The failure to start the threads, if they failed to start.
 static FAILURE: OnceLock<Option<NativeFailure>> = OnceLock::new();
 
-/// Before anything of the addon is called, napi's own runtime is replaced: it panics where threads run out. Each
-/// environment that loads the addon comes here, and all have the same threads.
+/// Replaces napi's own runtime, which panics if threads run out, before JavaScript calls the addon. Each environment that
+/// loads the addon calls this, and all share the same threads.
 ///
 /// # Errors
-/// None: what fails is told by [`unready`], as an error here would leave napi to its own runtime.
+/// None: [`unready`] tells of the failure, because an error here would make napi use its own runtime.
 #[napi(module_exports)]
 pub fn init(_exports: Object<'_>) -> napi::Result<()> {
     FAILURE.get_or_init(start);
@@ -40,13 +40,13 @@ pub fn init(_exports: Object<'_>) -> napi::Result<()> {
 
 fn start() -> Option<NativeFailure> {
     let mut failure = None;
-    // tokio panics too when it cannot start a thread, and says so on stderr; so it is tried first.
+    // Tries the threads first, because tokio too panics if it cannot start one, and prints that on stderr.
     let made = try_threads(WAITING + BLOCKING).and_then(|()| {
         catch_unwind(runtime).unwrap_or_else(|_| Err(std::io::Error::from_raw_os_error(EAGAIN)))
     });
     let runtime = made.or_else(|error| {
         failure = Some(StackError::threads("start the threads of faithd", error).into());
-        // napi wants one, and this one has no thread; [`unready`] keeps callers from asking it for anything.
+        // napi needs a runtime, and this one has no thread. [`unready`] keeps callers from using it.
         Builder::new_current_thread().build()
     });
     if let Ok(runtime) = runtime {
@@ -69,7 +69,7 @@ fn runtime() -> std::io::Result<Runtime> {
     Ok(runtime)
 }
 
-/// Has the runtime start each thread that blocks: it does while all others are busy.
+/// Has the runtime start all threads for blocking calls: it starts one while all others are busy.
 fn start_blocking(runtime: &Runtime) {
     let started = Arc::new((Mutex::new(0), Condvar::new()));
     for _ in 0..BLOCKING {
@@ -79,18 +79,18 @@ fn start_blocking(runtime: &Runtime) {
             let mut count = count.lock();
             *count += 1;
             all.notify_all();
-            // Where a thread is missing all the same, those that are there go to work.
+            // If a thread is missing nevertheless, the others go to work after this time.
             all.wait_while_for(&mut count, |count| *count < BLOCKING, START);
         });
     }
 }
 
-/// Whether so many threads can be started.
+/// Tries to start this many threads at once.
 fn try_threads(count: usize) -> std::io::Result<()> {
     let tried: Vec<(Sender<()>, JoinHandle<()>)> = (0..count)
         .map(|_| {
             let (end, ended) = channel::<()>();
-            // It ends when the sender is dropped.
+            // The thread ends when the sender is dropped.
             let wait = move || {
                 let _ = ended.recv();
             };
@@ -104,7 +104,8 @@ fn try_threads(count: usize) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Why nothing can be asked of the addon; `null` where it can. No promise of it is settled otherwise.
+/// The failure because of which the addon cannot be used; `null` if it can. After a failure no promise of the addon is ever
+/// settled.
 #[napi(ts_return_type = "NativeFailure | null")]
 #[must_use]
 pub fn unready() -> Option<NativeFailure> {
