@@ -1,4 +1,4 @@
-//! Who may go where, and how: mappings, access list, limits, sources and headers.
+//! Decides where a connection may go and how: mappings, access list, route, limits, sources and headers.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
@@ -23,24 +23,24 @@ use crate::source::{Address, Source, Sources};
 use crate::terms::Terms;
 use crate::upstream::Target;
 
-/// Where an attempt goes that may go on.
+/// The way of an attempt that may go on.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it lives for a moment, which is not worth an allocation")]
 pub(crate) enum Way {
     Server(Target),
-    /// To whoever routes.
+    /// To the route, which takes the connection itself.
     HandOver,
 }
 
-/// What is asked of the router a relay runs on.
+/// The router that a relay runs on.
 pub(crate) trait Router: Send + Sync + 'static {
-    /// Whether the router itself has this address.
+    /// Tells whether this address counts as the router's own.
     fn is_own(&self, address: IpAddr) -> bool;
-    /// The prefix of relayed addresses that this one is inside of, now.
+    /// The captured prefix that contains this address now.
     fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix>;
 }
 
-/// What a relay goes by when it lets a connection through.
+/// The rules by which a relay lets connections through.
 pub(crate) struct Admission {
     router: Box<dyn Router>,
     mappings: Mappings,
@@ -75,15 +75,15 @@ impl Admission {
         }
     }
 
-    /// Tells whether a SYN past the `held` ones of its client waits for a place, as [`Questions::waits`].
+    /// Tells whether a SYN beyond the `held` ones of its client waits for a place; see [`Questions::waits`].
     pub(crate) fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
         self.questions.as_ref().is_some_and(|questions| questions.waits(client, held))
     }
 
-    /// Where an attempt goes, if it may.
+    /// Finds the server of an attempt by the mappings, if the access list and the limits let the attempt through.
     ///
     /// # Errors
-    /// What to tell the client.
+    /// The refusal that answers the client.
     pub(crate) fn admit(
         &self,
         attempt: &mut Attempt,
@@ -96,15 +96,15 @@ impl Admission {
         Ok(self.target(attempt, server, outgoing, traffic_class))
     }
 
-    /// The questions that a route is asked, if there is one: [`decide`](Self::decide) takes time then.
+    /// The questions to the route, if the relay has one. [`decide`](Self::decide) takes time then.
     pub(crate) fn questions(&self) -> Option<&Questions> {
         self.questions.as_ref()
     }
 
-    /// As [`admit`](Self::admit), for a relay that asks somebody else first.
+    /// Does the same as [`admit`](Self::admit), but asks the route first if the relay has one.
     ///
     /// # Errors
-    /// What to tell the client.
+    /// The refusal that answers the client.
     pub(crate) async fn decide(
         &self,
         attempt: &mut Attempt,
@@ -140,22 +140,22 @@ impl Admission {
         }
     }
 
-    /// Gives a connection to whoever routes.
+    /// Gives a connection to the route.
     pub(crate) fn hand_over(&self, worker: usize, connection: Captured) {
-        // Nobody else gives the verdict.
+        // There is a route, because only a route's verdict hands a connection over.
         if let Some(questions) = &self.questions {
             questions.hand_over(worker, connection);
         }
     }
 
-    /// Tells whoever routes that the interface closes.
+    /// Tells the route that the interface closes.
     pub(crate) fn closing(&self) {
         if let Some(questions) = &self.questions {
             questions.closing();
         }
     }
 
-    /// Lets an attempt on if the limits allow it. A SYN may be forged and takes no place; see [`enter`](Self::enter).
+    /// Lets an attempt go on if the limits allow it. A SYN may be forged, so it takes no place; see [`enter`](Self::enter).
     fn pass(&self, attempt: &mut Attempt) -> Result<(), Refusal> {
         match attempt.began {
             Began::WithSyn => {
@@ -165,10 +165,10 @@ impl Admission {
         }
     }
 
-    /// Takes the place among the sessions of an attempt whose client has been accepted, if the limits allow one more.
+    /// Takes a place among the sessions for an attempt whose client has been accepted, if the limits allow one more.
     ///
     /// # Errors
-    /// What to tell the client.
+    /// The refusal that answers the client.
     pub(crate) fn enter(&self, attempt: &mut Attempt) -> Result<(), Refusal> {
         attempt.place =
             self.clients.enter(attempt.client().ip()).map_err(|full| Refusal::limit(full.into()))?;
@@ -201,10 +201,10 @@ impl Admission {
         access.judge(basis, client, server, |address| self.router.is_own(address)).decision
     }
 
-    /// The address that the connection to `server` comes from, where a rule names one, if there may be one.
+    /// Judges a connection by the access list. Returns the address that it must come from, if the deciding rule names one.
     ///
     /// # Errors
-    /// What to tell the client.
+    /// The refusal that answers the client.
     fn judge(&self, basis: Basis, attempt: &Attempt, server: SocketAddr) -> Result<Option<IpAddr>, Refusal> {
         match self.decision(basis, *attempt.client().ip(), server) {
             Decision::Permit { outgoing } => Ok(outgoing.map(IpAddr::V4)),
@@ -212,8 +212,8 @@ impl Admission {
         }
     }
 
-    /// Tells what would be decided now about a client and what it dials, or the server that this means. Limits and the route
-    /// are not asked.
+    /// Tells the present decision about a client and a destination: an address that it dials, or the IPv4 server for which
+    /// that stands. Ignores limits and the route.
     pub(crate) fn permission(&self, client: Ipv6Addr, destination: SocketAddr) -> Permission {
         let server = match destination {
             SocketAddr::V4(server) => Some(server),
@@ -231,7 +231,7 @@ impl Admission {
         Permission { source, ..permission }
     }
 
-    /// Tells whether a session between these two would be let through now.
+    /// Tells whether the access list permits a session between these two now.
     pub(crate) fn permits(&self, client: Ipv6Addr, server: SocketAddr) -> bool {
         matches!(self.decision(Basis::Dialled, client, server), Decision::Permit { .. })
     }
@@ -240,12 +240,13 @@ impl Admission {
         self.access.store(Arc::new(access));
     }
 
-    /// How many connections came from another of the relay's own addresses than the first of their client.
+    /// Number of connections that came from another of the relay's addresses than their client's first.
     pub(crate) fn source_fallbacks(&self) -> u64 {
         self.sources.fallbacks()
     }
 
-    /// The address that a rule or a route gives, or else the client's own of the relay's addresses of the server's family.
+    /// The source of a connection: the address that a rule or a route names, or else the client's own among the relay's
+    /// addresses of the server's family.
     fn source(&self, ruled: Option<IpAddr>, server: IpAddr, attempt: &Attempt) -> Source {
         #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
         let turn = attempt.id() as usize;

@@ -1,4 +1,4 @@
-//! An attempt from the client's first sign of life to its record: that of a refusal, or of the session that came of it.
+//! An attempt from the client's SYN or accept to its record: the record of a refusal, or of the session that follows.
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
@@ -28,28 +28,28 @@ pub(crate) struct Attempt {
     worker: usize,
     live: Arc<Live>,
     pub(crate) server: Option<SocketAddr>,
-    /// Whether a router chose the server, so that the access list has no say.
+    /// True if a route chose the server. A new access list then does not end the session.
     pub(crate) routed: bool,
     pub(crate) began: Began,
-    /// Its place among the open questions, where a route is still to be asked.
+    /// The place among the open questions, if the route is yet to be asked.
     pub(crate) question: Option<Open>,
-    /// Its place among the sessions, where these are limited, from when its client has been accepted.
+    /// The place among the sessions, if these are limited. The attempt takes it when its client has been accepted.
     pub(crate) place: Option<Place>,
     outcome: Outcome,
-    /// How a route wants it treated, where it does.
+    /// The route's own settings for this connection, if it gave any.
     terms: Option<Box<Terms>>,
-    /// Where it has its 4-tuple, if it does.
+    /// The table in which it has its 4-tuple, if it has one.
     pairing: Option<Arc<Pairing>>,
 }
 
-/// The outcome of an attempt that is dropped now.
+/// The outcome that is recorded when the attempt is dropped.
 #[derive(Debug, Clone, Copy)]
 enum Outcome {
     /// No session.
     Refused { reason: RefusalReason, cause: Option<Cause>, errno: Option<i32> },
-    /// A session that ends, from when client and server are joined.
+    /// The end of a session: client and server were joined.
     Ended(SessionEnd),
-    /// A connection of the route's, which has no record.
+    /// A connection that the route took. It has no record.
     HandedOver,
 }
 
@@ -79,7 +79,7 @@ impl Attempt {
         self.live.id
     }
 
-    /// The part that other threads may look at.
+    /// The part that other threads may read.
     pub(crate) fn shared(&self) -> Arc<Live> {
         Arc::clone(&self.live)
     }
@@ -88,7 +88,7 @@ impl Attempt {
         Peers { live: Arc::clone(&self.live), server: self.server, routed: self.routed, tag: self.tag() }
     }
 
-    /// Has it treated as a route wants it.
+    /// Sets the route's own settings for this connection.
     pub(crate) fn treat(&mut self, terms: Terms) {
         self.terms = (terms != Terms::default()).then(|| Box::new(terms));
     }
@@ -101,7 +101,7 @@ impl Attempt {
         self.terms()?.tag.clone()
     }
 
-    /// How long its session may pass no byte; `otherwise` is the relay's own choice.
+    /// Longest time that the session may pass no byte: the route's, or `otherwise`, the relay's own.
     pub(crate) fn idle_timeout(&self, otherwise: Option<Duration>) -> Option<Duration> {
         match self.terms().and_then(|terms| terms.idle_timeout) {
             None => otherwise,
@@ -109,7 +109,7 @@ impl Attempt {
         }
     }
 
-    /// Tells whether a session that has passed so many bytes has passed more than it may.
+    /// Tells whether a session that has passed this many bytes is past the route's limit.
     #[inline]
     pub(crate) fn is_past_limit(&self, bytes: u64) -> bool {
         self.terms().is_some_and(|terms| terms.max_bytes.is_some_and(|most| bytes > most))
@@ -127,38 +127,38 @@ impl Attempt {
         &self.live.destination
     }
 
-    /// Waits for the client's connection, which [`Pairing::take`] finds the way to; `None` when the 4-tuple is taken.
+    /// Begins to wait for the client's connection, which [`Pairing::take`] directs here; `None` if the 4-tuple is taken.
     pub(crate) fn wait(&mut self, pairing: &Arc<Pairing>) -> Option<oneshot::Receiver<Connection>> {
         let accepted = pairing.wait(&self.flow(), self.id())?;
         self.pairing = Some(Arc::clone(pairing));
         Some(accepted)
     }
 
-    /// Waits no more; `false` if the client's connection is on its way.
+    /// Stops waiting; `false` if the client's connection is already on its way.
     pub(crate) fn withdraw(&self) -> bool {
         self.pairing.as_ref().is_some_and(|pairing| pairing.withdraw(&self.flow(), self.id()))
     }
 
-    /// Takes the 4-tuple of a client that has been accepted.
+    /// Takes the 4-tuple of an accepted client.
     pub(crate) fn live(&mut self, pairing: &Arc<Pairing>) {
         pairing.live(&self.flow(), self.id());
         self.pairing = Some(Arc::clone(pairing));
     }
 
-    /// Begins the session: the server is connected and the client accepted. It is [`SessionEnd::Aborted`] unless it
-    /// [`ends`](Self::end) otherwise.
+    /// Begins the session: the server is connected and the client accepted. The session ends as [`SessionEnd::Aborted`] unless
+    /// [`end`](Self::end) sets another reason.
     pub(crate) fn join(&mut self) {
         self.outcome = Outcome::Ended(SessionEnd::Aborted);
         self.ledger.counters(self.worker).begun();
         self.ledger.tasks(self.worker).relays(self.id(), self.server, self.routed, self.tag());
     }
 
-    /// Says how the session ends.
+    /// Sets the reason for which the session ends.
     pub(crate) fn end(&mut self, reason: SessionEnd) {
         self.outcome = Outcome::Ended(reason);
     }
 
-    /// Ends it without a session.
+    /// Ends the attempt without a session.
     pub(crate) fn fail(mut self, refusal: &Refusal) {
         let Refusal { reason, cause, errno, source, .. } = *refusal;
         if let Some(error) = errno.map(io::Error::from_raw_os_error) {
@@ -171,12 +171,12 @@ impl Attempt {
         self.outcome = Outcome::Refused { reason, cause, errno };
     }
 
-    /// Ends it because the connection is the route's from now on.
+    /// Ends the attempt because the route takes the connection.
     pub(crate) fn hand_over(mut self) {
         self.outcome = Outcome::HandedOver;
     }
 
-    /// Counts bytes that were handed to the server and to the client.
+    /// Counts bytes that were passed to the server and to the client.
     #[inline]
     pub(crate) fn moved(&mut self, up: u64, down: u64) {
         self.live.moved(up, down);
@@ -189,12 +189,13 @@ impl Drop for Attempt {
         if let Some(pairing) = self.pairing.take() {
             pairing.ended(&self.flow(), self.id());
         }
-        // A client that is told of this end, or reads of it, finds the place free.
+        // Frees the place first, so that a client which learns of this end finds it free.
         drop(self.place.take());
         let now = Instant::now();
         let Live { id, client, destination, started, .. } = *self.live;
         let duration = now.saturating_duration_since(started);
-        // The wall clock may have been set since; its reading at the start is not worth 16 bytes a session.
+        // Derives the start, because storing the wall clock's reading would cost 16 bytes per session. Setting the clock
+        // meanwhile shifts the result.
         let started = SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH);
         let server = self.server;
         match self.outcome {

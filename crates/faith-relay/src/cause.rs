@@ -1,30 +1,30 @@
-//! Why an attempt came to no session, more precisely than its [`RefusalReason`](crate::RefusalReason) says.
+//! The cause of a refusal, which is more precise than its [`RefusalReason`](crate::RefusalReason).
 
 use faith_packet::access::DenyReason;
 
-/// The cause that turned an attempt away or cut a session off. An attempt has none where its reason says all, as `refused` does.
+/// The cause that turned an attempt away. There is none if the reason says all, as when the server refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Cause {
-    /// A rule of the access list denies it.
+    /// A rule of the access list denies the destination.
     DeniedByRule,
-    /// No rule of the access list permits it.
+    /// No rule of the access list permits the destination.
     DeniedNoMatch,
     /// The destination is a special-purpose address that no rule opens.
     SpecialPurpose,
-    /// The destination is an address of the router itself, or one that this process captures, and no rule opens it.
+    /// The destination is an address of the router itself, or one that this process captures, which no rule opens.
     OwnAddress,
     /// The destination is the router's loopback, and loopback is not allowed.
     Loopback,
-    /// This host's own firewall or routing table prohibits it (`EACCES`, `EPERM`).
+    /// This host's own firewall or routing table prohibits the connection (`EACCES`, `EPERM`).
     ProhibitedByHost,
-    /// The [`Route`](crate::Route) rejected it.
+    /// The [`Route`](crate::Route) rejected the connection.
     RejectedByRoute,
     /// The [`Route`](crate::Route) gave no verdict.
     NoVerdict,
     /// The destination maps to no IPv4 address.
     NoMapping,
-    /// The connection cannot come from the source address that was chosen for it: this host does not have it.
+    /// The connection cannot come from the source address chosen for it, usually because this host does not have it.
     NoSource,
     /// The relay has as many sessions as it may have.
     MaxSessions,
@@ -32,16 +32,16 @@ pub enum Cause {
     MaxSessionsPerClient,
     /// The client begins sessions faster than it may: its allowance, which refills bit by bit, is used up.
     MaxRatePerClient,
-    /// As many connections as may wait for the [`Route`](crate::Route) do.
+    /// The limit of connections that wait for the [`Route`](crate::Route) is reached.
     MaxUndecided,
     /// The client gave up before it was answered.
     ClientGaveUp,
-    /// The client did not complete its handshake, although it was answered.
+    /// The client did not complete its handshake after it was answered.
     NoHandshake,
 }
 
 impl Cause {
-    /// How many causes there are.
+    /// Number of causes.
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every cause, in the order of [`index`](Self::index).

@@ -1,9 +1,9 @@
-//! Places for sessions: how many there may be in all, how many one client may have at a time, and how many new ones per
-//! second. A client is a network of a given length, as one subscriber has a /64 of addresses to come from (RFC 6177).
+//! Session limits: in all, per client at a time, and per client and second. A client is a network of a given prefix length,
+//! because one subscriber has a /64 of addresses (RFC 6177).
 //!
-//! A client takes a place once its handshake is proven, never by a SYN: any host can forge one, and a client would lose
-//! its places to the forger. A SYN only looks for a place, so that a client that has used up its places is refused
-//! before a server hears of it.
+//! A client takes a place when its handshake is complete, never by a SYN: any host can forge SYNs, and a client would lose
+//! its places to the forger. A SYN only looks for a place, so the relay refuses a client beyond its limits before it
+//! connects to a server.
 
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
@@ -20,12 +20,12 @@ use crate::cause::Cause;
 /// Limits for each client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Bits of an address that make one client, 0 to 128; 64.
+    /// Address bits that identify one client, 0 to 128; default 64.
     pub prefix_length: u8,
     /// Accepted connections at a time; `None`, the default, is no limit.
     pub max_sessions: Option<u32>,
-    /// Connections accepted per second: so many at once, and after that one more each equal part of a second; `None`, the
-    /// default, is no limit.
+    /// Rate of accepted connections per second. This many may come at once; after that the allowance refills bit by bit, one
+    /// connection each equal part of a second. `None`, the default, is no limit.
     pub per_second: Option<u32>,
 }
 
@@ -35,23 +35,23 @@ impl Default for ClientLimits {
     }
 }
 
-/// Clients are forgotten once there are this many that have neither sessions nor used up any of their rate.
+/// Size of the table at which idle clients are forgotten: those that have no session and their whole allowance.
 const SWEEP: usize = 1024;
 
-/// The clients of a relay and their places. Locked for each SYN, and when a session begins and ends; not at all without
-/// limits per client.
+/// The clients of a relay and their places. With limits per client it is locked for each SYN, and when a session begins and
+/// ends; without them, never.
 #[derive(Debug)]
 pub(crate) struct Clients {
     max_sessions: Option<u32>,
     limits: ClientLimits,
-    /// Places taken in all; counted where there is a limit.
+    /// Places taken in all; counted only if they are limited.
     taken: AtomicU32,
     table: Mutex<Table>,
 }
 
 #[derive(Debug)]
 struct Table {
-    // Clients choose the keys, hence a keyed hash.
+    // A keyed hash, because clients choose the keys.
     clients: HashMap<u128, Client>,
     sweep_at: usize,
 }
@@ -59,7 +59,7 @@ struct Table {
 #[derive(Debug)]
 struct Client {
     active: u32,
-    /// The sessions that it may still begin.
+    /// The sessions that the client may still begin.
     allowance: Allowance,
 }
 
@@ -68,7 +68,7 @@ impl Client {
         self.active == 0 && self.allowance.whole_in(now).is_zero()
     }
 
-    /// Whether it may begin another session.
+    /// Tells whether the client may begin another session.
     fn may_begin(&self, limits: ClientLimits, now: Instant) -> Result<(), Full> {
         if limits.max_sessions.is_some_and(|most| self.active >= most) {
             return Err(Full::Sessions);
@@ -86,10 +86,10 @@ impl Clients {
         Arc::new(Self { max_sessions, limits, taken: AtomicU32::new(0), table })
     }
 
-    /// Says whether there is a place for a session of `client`, and takes none.
+    /// Tells whether there is a place for a session of `client`, without taking one.
     ///
     /// # Errors
-    /// The relay or the client has as much as it may have.
+    /// The limit that is reached.
     pub(crate) fn look(&self, client: &Ipv6Addr) -> Result<(), Full> {
         if self.max_sessions.is_some_and(|most| self.taken.load(Ordering::Relaxed) >= most) {
             return Err(Full::Relay);
@@ -100,10 +100,11 @@ impl Clients {
         client.may_begin(self.limits, Instant::now())
     }
 
-    /// Takes a place for a session of `client`, whose handshake is complete, to be held as long as the session lasts.
+    /// Takes a place for a session of `client`, whose handshake is complete. Hold it as long as the session lasts. `None` if
+    /// nothing is limited.
     ///
     /// # Errors
-    /// The relay or the client has as much as it may have.
+    /// The limit that is reached.
     pub(crate) fn enter(self: &Arc<Self>, client: &Ipv6Addr) -> Result<Option<Place>, Full> {
         let key = self.key(client);
         if self.max_sessions.is_none() && key.is_none() {
@@ -115,7 +116,7 @@ impl Clients {
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
                 .map_err(|_| Full::Relay)?;
         }
-        // From here on its drop gives back what was taken.
+        // From here on its drop gives back the place.
         let mut place = Place { clients: Arc::clone(self), key: None };
         if let Some(key) = key {
             self.table.lock().enter(key, self.limits, Instant::now())?;
@@ -124,7 +125,7 @@ impl Clients {
         Ok(Some(place))
     }
 
-    /// The client's place in the table, where clients are limited.
+    /// The client's key in the table; `None` if clients are not limited.
     fn key(&self, client: &Ipv6Addr) -> Option<u128> {
         let ClientLimits { prefix_length, max_sessions, per_second } = self.limits;
         (max_sessions.is_some() || per_second.is_some()).then(|| network_of(*client, prefix_length))
@@ -147,7 +148,7 @@ impl Table {
     }
 }
 
-/// There is no place for another session.
+/// The limit that leaves no place for another session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
     /// The relay has as many sessions as it may have.
@@ -172,7 +173,7 @@ impl From<Full> for Cause {
 #[derive(Debug)]
 pub(crate) struct Place {
     clients: Arc<Clients>,
-    /// Where clients are limited.
+    /// The client's key in the table, if clients are limited.
     key: Option<u128>,
 }
 
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_a_network_and_others_are_not_its_business() {
+    fn the_addresses_of_one_network_share_their_places() {
         let clients = clients(Some(1), None);
         let place = clients.enter(&address("2001:db8::1")).unwrap();
         assert_eq!(clients.enter(&address("2001:db8::2")).unwrap_err(), Full::Sessions);
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_counts_what_began_whether_or_not_it_goes_on() {
+    fn the_rate_counts_ended_sessions_too() {
         let clients = clients(None, Some(2));
         for _ in 0..2 {
             drop(clients.enter(&address("2001:db8::1")).unwrap());
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_later_there_is_room_again() {
+    fn the_rate_allows_a_session_again_after_a_second() {
         let clients = clients(None, Some(1));
         let before = Instant::now();
         drop(clients.enter(&address("2001:db8::1")).unwrap());
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_tells_what_entering_would_and_takes_nothing() {
+    fn looking_gives_the_same_answer_as_entering_and_takes_no_place() {
         let client = address("2001:db8::1");
         for (clients, full) in [
             (relay(1), Full::Relay),
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_has_so_many_places_for_all_clients_together() {
+    fn all_clients_share_the_places_of_the_relay() {
         let clients = relay(2);
         let place = clients.enter(&address("2001:db8::1"));
         let other = clients.enter(&address("2001:db8:0:1::1"));
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_refused_takes_no_place_of_the_relay() {
+    fn a_refused_client_takes_no_place_of_the_relay() {
         let limits = ClientLimits { max_sessions: Some(1), ..ClientLimits::default() };
         let clients = Clients::new(Some(2), limits);
         let _place = clients.enter(&address("2001:db8::1")).unwrap();
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_are_gone_are_forgotten() {
+    fn idle_clients_are_forgotten() {
         let clients = clients(None, Some(1));
         let mut table = clients.table.lock();
         let begun = Instant::now();
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_nothing_is_remembered() {
+    fn without_limits_no_client_is_remembered() {
         let clients = clients(None, None);
         assert!(clients.enter(&address("2001:db8::1")).unwrap().is_none());
         assert!(clients.table.lock().clients.is_empty());

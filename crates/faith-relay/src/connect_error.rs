@@ -3,20 +3,20 @@
 use std::io;
 use std::net::IpAddr;
 
-/// Why a server could not be connected to.
+/// The error of a connection to a server.
 #[derive(Debug)]
 pub enum ConnectError {
     /// bind(2) does not let the connection come from this address.
     Source {
-        /// The address; unspecified where only the port was chosen.
+        /// The address; unspecified if only the port was chosen.
         address: IpAddr,
-        /// Why.
+        /// The error of bind(2).
         error: io::Error,
     },
-    /// A router on the way, or the server's host, prohibits it (RFC 4443 section 3.1): `EACCES`. ICMPv6 alone has an error
-    /// of its own for that; of ICMP the kernel makes `EHOSTUNREACH`.
+    /// A router on the way, or the server's host, prohibits the connection (RFC 4443 section 3.1): `EACCES`. Only ICMPv6 has
+    /// an error of its own for this. The kernel turns the error of ICMP into `EHOSTUNREACH`.
     Prohibited(io::Error),
-    /// Any other error of socket(2), bind(2) or connect(2); `ETIMEDOUT` too where the server took too long to answer.
+    /// Any other error of socket(2), bind(2) or connect(2), and `ETIMEDOUT` if the server did not answer in time.
     Other(io::Error),
 }
 

@@ -1,30 +1,29 @@
-//! Which servers leave the first word to their clients, as those of HTTP do and those of SMTP do not.
+//! Remembers the servers that leave the first word to their clients. HTTP servers do, and SMTP servers do not.
 //!
-//! Such a server need not be told that it is connected before there are bytes for it, which spares both hosts a packet
-//! and the server a wake-up ([`tcp::acknowledge_with_data`](faith_sys::tcp::acknowledge_with_data)). What a server does is
-//! learned from the sessions that this thread has had with it. One that takes the first word after all does so 200 ms late,
-//! once.
+//! The relay need not complete the handshake with such a server before there are bytes for it. This spares both hosts a
+//! packet, and the server a wake-up ([`tcp::acknowledge_with_data`](faith_sys::tcp::acknowledge_with_data)). Each thread
+//! learns from its own sessions with a server. A server that speaks first after all does so 200 ms late, once.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// How many servers are remembered at most. Two that have the same place in the table push each other out.
+/// Places in the table. Two servers with the same place push each other out.
 const SERVERS: usize = 1024;
 
-/// Sessions in a row that a client has begun, after which the next one is expected to be.
+/// Sessions in a row in which the client spoke first, after which the next client is expected to do so.
 const SURE: u8 = 8;
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::new(Known::new());
 }
 
-/// Whether the sessions with this server have been begun by their clients, all of the last ones.
+/// Tells whether the client spoke first in all of the last sessions with this server.
 pub(crate) fn is_left_to_clients(server: SocketAddr) -> bool {
     KNOWN.with_borrow_mut(|known| known.place(server).begun_by_clients >= SURE)
 }
 
-/// Takes note of who began a session with this server.
+/// Notes the side that spoke first in a session with this server.
 pub(crate) fn was_taken(server: SocketAddr, by_client: bool) {
     KNOWN.with_borrow_mut(|known| {
         let place = known.place(server);
@@ -46,14 +45,14 @@ impl Server {
 
 struct Known {
     servers: Box<[Server]>,
-    /// Clients choose the servers, and are not to choose whom these push out.
+    /// A keyed hash: clients choose the servers, but must not choose the servers that these push out.
     hasher: RandomState,
 }
 
 impl Known {
     fn new() -> Self {
-        let nobody = Server::unknown(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-        Self { servers: vec![nobody; SERVERS].into(), hasher: RandomState::new() }
+        let none = Server::unknown(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        Self { servers: vec![none; SERVERS].into(), hasher: RandomState::new() }
     }
 
     fn place(&mut self, server: SocketAddr) -> &mut Server {
@@ -80,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_some_sessions_in_a_row_to_be_sure() {
+    fn a_server_is_known_after_some_sessions_in_a_row() {
         begun_by_clients(80, SURE - 1);
         assert!(!is_left_to_clients(server(80)));
         begun_by_clients(80, 1);
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_server_does_says_nothing_of_another() {
+    fn one_server_says_nothing_about_another() {
         for port in 1..=u16::try_from(2 * SERVERS).unwrap() {
             assert!(!is_left_to_clients(server(port)));
             begun_by_clients(port, SURE);

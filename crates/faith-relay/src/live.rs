@@ -1,18 +1,18 @@
-//! What is known of a session while it goes on, to its worker and to whoever asks from another thread.
+//! The state of an active session that its worker shares with other threads.
 
 use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// A session that goes on.
+/// An active session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSession {
-    /// As in its [`SessionRecord`](crate::SessionRecord), when it has ended.
+    /// The id that its [`SessionRecord`](crate::SessionRecord) will have.
     pub id: u64,
-    /// Who connected.
+    /// The client.
     pub client: SocketAddrV6,
-    /// What the client dialled.
+    /// The address and port that the client dialled.
     pub destination: SocketAddrV6,
     /// The server.
     pub server: Option<SocketAddr>,
@@ -20,13 +20,13 @@ pub struct LiveSession {
     pub bytes_up: u64,
     /// Bytes passed from the server to the client so far.
     pub bytes_down: u64,
-    /// How long ago it began, with the client's SYN or the accepted connection.
+    /// Time since its attempt began, with the client's SYN or the accepted connection.
     pub age: Duration,
-    /// The mark that a [`Route`](crate::Route) has given it.
+    /// The mark that the [`Route`](crate::Route) gave it.
     pub tag: Option<Arc<str>>,
 }
 
-/// The part of a session that two threads see. Only the worker's thread writes.
+/// The shared part of a session. Only the worker's thread writes.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) id: u64,

@@ -1,4 +1,4 @@
-//! What a relay takes and how it treats it.
+//! The settings of a relay.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -12,44 +12,45 @@ use faith_stack::HoldLimits;
 use crate::clients::ClientLimits;
 use crate::route::Routing;
 
-/// The settings of a relay; [`new`](Self::new) gives the defaults.
+/// The settings of a relay. [`new`](Self::new) gives the defaults.
 #[derive(Debug, Clone)]
 pub struct RelayOptions {
-    /// The TCP ports it takes.
+    /// The TCP ports that the relay serves.
     pub ports: PortSet,
     /// One address inside a prefix of the interface; `None`, the default, is every address.
     pub address: Option<Ipv6Addr>,
-    /// Length of the kernel's accept queue, per worker; 4096.
+    /// Length of the kernel's accept queue, per worker; default 4096.
     pub backlog: u32,
-    /// How the IPv4 destination is read from the address dialled; RFC 6052, and nothing explicit.
+    /// The mappings from dialled addresses to IPv4 servers; default RFC 6052 without explicit mappings.
     pub mappings: Mappings,
-    /// Who may be relayed where; everybody to public addresses.
+    /// The permitted clients and destinations; default every client, to public addresses.
     pub access: AccessList,
-    /// The addresses that connections come from, where neither the access list nor a route names one: those of the
-    /// server's family. None of that family is the routing table's choice. A client, its network of [`ClientLimits::prefix_length`], keeps one of them as long as it
-    /// serves.
+    /// The addresses of this host to connect from, if neither the access list nor a route names one. Those of the server's
+    /// family apply; default, and if none is of that family: the routing table chooses. A client (a network of
+    /// [`ClientLimits::prefix_length`] bits) keeps one of them while that has ports left.
     pub sources: Vec<IpAddr>,
-    /// Connect from a privileged port (rresvport(3)); false.
+    /// Connect from a privileged port (rresvport(3)); default false.
     pub privileged_source: bool,
-    /// Tell the server who the client is by the PROXY protocol; not.
+    /// The version of the PROXY protocol that tells the server the client's address; default `None`, no header.
     pub proxy: Option<Version>,
-    /// Give what goes to the server the DSCP of the client's SYN; false.
+    /// Give packets to the server the DSCP of the client's SYN; default false.
     pub copy_dscp: bool,
-    /// Who is asked where each connection goes; nobody.
+    /// The route that decides about each connection; default `None`, the mappings and the access list decide alone.
     pub routing: Option<Routing>,
-    /// Connect to the server before the client's handshake completes; true.
+    /// Connect to the server before the client's handshake completes; default true.
     pub connect_first: bool,
-    /// How many SYNs connect-first may hold.
+    /// The limits of SYNs that connect-first may hold.
     pub hold: HoldLimits,
-    /// How long a server may take to answer; 10 s.
+    /// Longest time that a server may take to answer; default 10 s.
     pub connect_timeout: Duration,
-    /// How long a session may pass no byte; 30 min, `None` is for ever.
+    /// Longest time that a session may pass no byte; default 30 min, `None` is no limit.
     pub idle_timeout: Option<Duration>,
-    /// How long a peer may be silent to keep-alive probes before it counts as gone; 2 min, whole seconds.
+    /// Declare a silent peer dead after this long: one that leaves data or keep-alive probes unanswered. Whole seconds;
+    /// default 2 min.
     pub keep_alive: Duration,
-    /// Accepted connections at a time; `None`, the default, is as many as descriptors last.
+    /// Accepted connections at a time; `None`, the default, is no limit but the process's descriptors.
     pub max_sessions: Option<u32>,
-    /// What one client may take up; no limit.
+    /// Limits for each client; default no limits.
     pub clients: ClientLimits,
 }
 

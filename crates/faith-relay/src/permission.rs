@@ -1,4 +1,4 @@
-//! The decision that a relay would make about a connection, and why.
+//! The decision that a relay would make about a connection, and its cause.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
 
@@ -6,20 +6,20 @@ use faith_packet::access::{AccessList, Basis, Decision, WrittenRule};
 
 use crate::cause::Cause;
 
-/// What the mappings and an access list say of a connection that has not been made.
+/// The decision of the mappings and an access list about a connection that has not been made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permission {
     /// The cause that would turn the connection away; `None` permits it.
     pub cause: Option<Cause>,
-    /// The rule that decides; `None` where a default does.
+    /// The rule that decides; `None` if a default does.
     pub rule: Option<WrittenRule>,
-    /// The address that the connection to the server comes from; `None` is the routing table's choice.
+    /// The address that the connection to the server would come from; `None` is the routing table's choice.
     pub source: Option<IpAddr>,
 }
 
 impl Permission {
-    /// What a list says of a client and the server that it dials. `is_own` says whether an address is one of the
-    /// router's own.
+    /// Asks a list about a client and the server that it dials. `is_own` returns true if an address is one of the router's
+    /// own.
     #[must_use]
     pub fn of(
         list: &AccessList,

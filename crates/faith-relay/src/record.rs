@@ -1,7 +1,7 @@
-//! The records of sessions and of refused attempts, and the observer that is told of them.
+//! The records of sessions and of refused attempts, and the observer that gets them.
 //!
-//! The two are disjoint. A session begins when its client and its server are joined. An attempt that ends before is a
-//! refusal, and is never counted or told as a session.
+//! The two are disjoint. A session begins when its client and its server are joined. An attempt that ends before that is a
+//! refusal, and is neither counted nor reported as a session.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use faith_sys::tcp::Resource;
 
 use crate::cause::Cause;
 
-/// Why a session ended.
+/// The reason for which a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum SessionEnd {
@@ -25,20 +25,20 @@ pub enum SessionEnd {
     ServerReset,
     /// No byte moved for the idle timeout.
     IdleTimeout,
-    /// The session has passed as many bytes as its route lets it.
+    /// The session has passed more bytes than its route allows.
     MaxBytes,
-    /// The client vanished: it answers neither data nor keep-alive probes, or a router says it is gone.
+    /// The client vanished: it answers neither data nor keep-alive probes, or a router reports it unreachable.
     ClientGone,
     /// The server vanished, likewise.
     ServerGone,
-    /// The relay ended it: the relay was closed, or was told to.
+    /// The relay ended the session: the relay was closed, or was told to end it.
     Aborted,
-    /// Anything else.
+    /// Any other error.
     Error,
 }
 
 impl SessionEnd {
-    /// How many reasons there are.
+    /// Number of reasons.
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every reason, in the order of [`index`](Self::index).
@@ -83,7 +83,7 @@ impl fmt::Display for SessionEnd {
     }
 }
 
-/// Why an attempt came to no session.
+/// The reason for which an attempt ended without a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum RefusalReason {
@@ -95,20 +95,21 @@ pub enum RefusalReason {
     Denied,
     /// The server did not answer.
     ConnectTimeout,
-    /// The relay or the client had as many sessions as it may have.
+    /// A limit of sessions, of their rate or of connections that wait for the [`Route`](crate::Route) was reached.
     Limit,
     /// This host ran out of descriptors, memory or source ports.
     Exhausted,
     /// The client gave up before it had a server.
     ClientReset,
-    /// The relay gave it up: the relay was closed, or the client never completed its handshake.
+    /// The relay ended the attempt: the relay was closed, a new access list ended it, or the client never completed its
+    /// handshake.
     Aborted,
-    /// Anything else.
+    /// Any other error.
     Error,
 }
 
 impl RefusalReason {
-    /// How many reasons there are.
+    /// Number of reasons.
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every reason, in the order of [`index`](Self::index).
@@ -162,67 +163,67 @@ pub struct SessionRecord {
     pub client: SocketAddrV6,
     /// The address and port that the client dialled.
     pub destination: SocketAddrV6,
-    /// The server; `None` for a splice of two sockets.
+    /// The server; `None` for a splice.
     pub server: Option<SocketAddr>,
     /// Bytes passed from the client to the server.
     pub bytes_up: u64,
     /// Bytes passed from the server to the client.
     pub bytes_down: u64,
-    /// When its attempt began, with the client's SYN or the accepted connection.
+    /// Time at which its attempt began, with the client's SYN or the accepted connection.
     pub started: SystemTime,
-    /// From then to its end.
+    /// Time from then to its end.
     pub duration: Duration,
-    /// How it ended.
+    /// The reason for its end.
     pub reason: SessionEnd,
-    /// The mark that a [`Route`](crate::Route) has given it.
+    /// The mark that the [`Route`](crate::Route) gave it.
     pub tag: Option<Arc<str>>,
 }
 
-/// An attempt that came to no session.
+/// An attempt that ended without a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusalRecord {
-    /// As that of a [`SessionRecord`].
+    /// The same as in a [`SessionRecord`].
     pub id: u64,
     /// The client.
     pub client: SocketAddrV6,
     /// The address and port that the client dialled.
     pub destination: SocketAddrV6,
-    /// The server; `None` when the destination maps to none, or none was chosen yet.
+    /// The server; `None` if the destination maps to none, or none was chosen yet.
     pub server: Option<SocketAddr>,
-    /// When it began, with the client's SYN or the accepted connection.
+    /// Time at which it began, with the client's SYN or the accepted connection.
     pub started: SystemTime,
-    /// From then to its end.
+    /// Time from then to its end.
     pub duration: Duration,
-    /// Why there was no session.
+    /// The reason for the refusal.
     pub reason: RefusalReason,
-    /// The cause, where the reason does not say all.
+    /// The cause, if the reason leaves it open.
     pub cause: Option<Cause>,
-    /// The error behind it (errno(3)), where the kernel reported one.
+    /// The error (errno(3)), if the kernel reported one.
     pub errno: Option<i32>,
-    /// As that of a [`SessionRecord`].
+    /// The same as in a [`SessionRecord`].
     pub tag: Option<Arc<str>>,
 }
 
-/// Hears of ended sessions, refused attempts and shortages. Its methods are called on a worker's thread, between packets:
+/// Gets ended sessions, refused attempts and shortages. The relay calls the methods on a worker's thread, between packets:
 /// they must return in microseconds and never block.
 ///
 /// The first two return whether the record was taken; one that was not counts as [untold](crate::RelayStats::untold).
 pub trait Observer: Send + Sync {
-    /// A session ended. Every one is told.
+    /// Reports that a session ended. The relay reports every session.
     fn ended(&self, session: SessionRecord) -> bool;
 
-    /// An attempt came to no session. Attempts cost their sender one packet, so a bounded number of each
-    /// [`RefusalReason`] is told per second; the rest is untold too.
+    /// Reports that an attempt ended without a session. An attempt costs its sender one packet, so the relay reports a bounded
+    /// number of each [`RefusalReason`] per second. The rest counts as untold too.
     fn refused(&self, refusal: RefusalRecord) -> bool;
 
-    /// This host has run out of `what`. New connections wait in the
-    /// kernel's queue, or are refused; sessions go on. Told once a minute at most.
+    /// Reports that this host has run out of `what`, at most once a minute for each. New connections wait in the kernel's queue
+    /// or are refused. Sessions go on.
     fn exhausted(&self, what: Resource, error: &io::Error) {
         let _ = (what, error);
     }
 
-    /// Connections cannot come from `source`, as a rule because this host does not have that address (any more); those
-    /// that were to are refused. Told likewise, for each address.
+    /// Reports that connections cannot come from `source`, usually because this host does not have that address; at most once
+    /// a minute for each address. A connection for which no other address is left is refused.
     fn unusable_source(&self, source: IpAddr, error: &io::Error) {
         let _ = (source, error);
     }

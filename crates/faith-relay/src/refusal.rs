@@ -1,4 +1,4 @@
-//! Why there is no session, and how the client is told.
+//! Refusals: the reason for which there is no session, and the answer to the client.
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -11,15 +11,15 @@ use crate::cause::Cause;
 use crate::connect_error::ConnectError;
 use crate::record::RefusalReason;
 
-/// Why there will be no session.
+/// A refused attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) reason: RefusalReason,
     pub(crate) cause: Option<Cause>,
     pub(crate) answer: SynAnswer,
-    /// The error behind it (errno(3)), where there is one.
+    /// The error (errno(3)), if there is one.
     pub(crate) errno: Option<i32>,
-    /// The address that the connection cannot come from, where that is why.
+    /// The address that the connection cannot come from, if that is the cause.
     pub(crate) source: Option<IpAddr>,
 }
 
@@ -32,17 +32,17 @@ impl Refusal {
         Self { cause: Some(cause), ..self }
     }
 
-    /// Policy, this host's or the relay's.
+    /// The policy of this host or of the relay denies the connection.
     pub(crate) const fn denied(cause: Cause) -> Self {
         Self::new(RefusalReason::Denied, SynAnswer::Unreachable(Unreachable::Prohibited)).because(cause)
     }
 
-    /// As many sessions as there may be.
+    /// A limit is reached.
     pub(crate) const fn limit(cause: Cause) -> Self {
         Self::new(RefusalReason::Limit, SynAnswer::Reset).because(cause)
     }
 
-    /// The [`Route`](crate::Route) said so.
+    /// The [`Route`](crate::Route) rejected the connection.
     pub(crate) const fn rejected(reason: RefusalReason, answer: SynAnswer) -> Self {
         Self::new(reason, answer).because(Cause::RejectedByRoute)
     }
@@ -56,7 +56,7 @@ impl Refusal {
     pub(crate) const UNDECIDED: Self =
         Self::new(RefusalReason::Error, SynAnswer::Reset).because(Cause::NoVerdict);
 
-    /// The client wants the connection no more.
+    /// The client gave the connection up.
     pub(crate) const GIVEN_UP: Self =
         Self::new(RefusalReason::ClientReset, SynAnswer::Silence).because(Cause::ClientGaveUp);
 
@@ -64,7 +64,7 @@ impl Refusal {
     pub(crate) const NO_HANDSHAKE: Self =
         Self::new(RefusalReason::Aborted, SynAnswer::Silence).because(Cause::NoHandshake);
 
-    /// What an error of socket(2) or connect(2) means.
+    /// Makes a refusal of an error of socket(2) or connect(2).
     pub(crate) fn from_error(error: &io::Error) -> Self {
         Self { errno: error.raw_os_error(), ..Self::meaning_of(error) }
     }
@@ -83,11 +83,10 @@ impl Refusal {
             ErrorKind::HostUnreachable => {
                 Self::new(RefusalReason::Unreachable, SynAnswer::Unreachable(Unreachable::AddressUnreachable))
             }
-            // EPERM and EACCES: a local firewall, or an address that may not be dialled, such as a broadcast
-            // one.
+            // EPERM and EACCES: a local firewall, or an address to which the kernel does not connect, such as a broadcast one.
             ErrorKind::PermissionDenied => Self::denied(Cause::ProhibitedByHost),
             ErrorKind::TimedOut => Self::new(RefusalReason::ConnectTimeout, SynAnswer::Silence),
-            // The send queue did not take the header whole.
+            // The send queue did not take the whole header.
             ErrorKind::WriteZero => Self::new(RefusalReason::Exhausted, SynAnswer::Reset),
             _ => Self::new(RefusalReason::Error, SynAnswer::Reset),
         }
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_connect_are_told_as_what_they_are() {
+    fn each_error_of_connect_has_its_reason() {
         let reason = |kind| meaning(kind).reason;
         assert_eq!(reason(ErrorKind::ConnectionRefused), RefusalReason::Refused);
         assert_eq!(reason(ErrorKind::NetworkUnreachable), RefusalReason::Unreachable);
@@ -130,26 +129,26 @@ mod tests {
     }
 
     #[test]
-    fn running_out_of_descriptors_is_no_fault_of_the_server() {
+    fn running_out_of_descriptors_is_exhaustion_of_this_host() {
         const EMFILE: i32 = 24;
         let refusal = Refusal::from_error(&io::Error::from_raw_os_error(EMFILE));
         assert_eq!((refusal.reason, refusal.errno), (RefusalReason::Exhausted, Some(EMFILE)));
     }
 
     #[test]
-    fn a_prohibited_destination_is_told_apart_from_the_rules_of_the_access_list() {
+    fn a_destination_prohibited_by_the_host_has_a_cause_of_its_own() {
         let refusal = meaning(ErrorKind::PermissionDenied);
         assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Denied, Some(Cause::ProhibitedByHost)));
     }
 
     #[test]
-    fn a_missing_route_and_a_missing_host_differ() {
+    fn a_missing_route_and_a_missing_host_get_different_answers() {
         let answer = |kind| meaning(kind).answer;
         assert_ne!(answer(ErrorKind::NetworkUnreachable), answer(ErrorKind::HostUnreachable));
     }
 
     #[test]
-    fn a_server_that_does_not_answer_is_answered_with_silence() {
+    fn a_client_whose_server_does_not_answer_gets_no_answer() {
         assert_eq!(meaning(ErrorKind::TimedOut).answer, SynAnswer::Silence);
     }
 }

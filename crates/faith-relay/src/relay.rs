@@ -23,7 +23,7 @@ use crate::record::Observer;
 use crate::room::{PROMISED, Room};
 use crate::upstream::check_source;
 
-/// Not the interface, which holds the listener, which holds the engine.
+/// The guide is the router, not the interface: the interface holds the listener, which holds the engine.
 impl Router for Guide {
     fn is_own(&self, address: IpAddr) -> bool {
         self.is_own(address)
@@ -34,19 +34,19 @@ impl Router for Guide {
     }
 }
 
-/// What every accepted leg is to inherit.
+/// Sets the options that every accepted leg inherits.
 fn prepare(listener: BorrowedFd<'_>) -> io::Result<()> {
     tcp::prepare_leg(listener)?;
     tcp::send_at_once(listener)
 }
 
-/// The same, for a relay that looks at the SYN of connections it accepted first.
+/// Sets the same options, and keeps the SYNs of accepted connections for a relay that copies their DSCP.
 fn prepare_and_save_syn(listener: BorrowedFd<'_>) -> io::Result<()> {
     prepare(listener)?;
     source::save_syn(listener)
 }
 
-/// Checks the sources that connections may come from, where the access list names none.
+/// Checks that connections can come from each of the relay's own sources.
 fn check_sources(options: &RelayOptions) -> Result<(), StackError> {
     let any = options.sources.is_empty().then_some(None);
     let mut sources = options.sources.iter().copied().map(Some).chain(any);
@@ -79,9 +79,10 @@ fn unusable(error: ConnectError) -> StackError {
     StackError::System { what, syscall, source, hint }
 }
 
-/// A relay that runs: it takes the connections of its ports and passes them on to the IPv4 servers they mean, or to where its route says.
+/// An open relay. It carries the connections of its ports to the IPv4 servers that their addresses map to, or to the
+/// servers that its route names.
 ///
-/// Dropping it stops the listener; sessions go on until they end or the interface is closed.
+/// Dropping the relay stops its listener. Sessions go on until they end or the interface is closed.
 /// [`close`](Self::close) ends them too.
 pub struct Relay {
     engine: Arc<Engine>,
@@ -90,14 +91,15 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts a relay. `observer` is told of every session's end. Limits that the process has too few descriptors for,
-    /// less those that its other relays may hold SYNs by, are lowered ([`RelayStats::max_held`]). Blocks shortly, while the listener is made.
+    /// Starts a relay. `observer` gets the record of every session. Lowers limits for which the process has too few
+    /// descriptors, not counting those promised to held SYNs of its other relays ([`RelayStats::max_held`]). Blocks for a short
+    /// time, while the listener opens.
     ///
     /// # Errors
     ///
     /// Those of [`FaithInterface::listen`]: keepfaith is off, a port is taken, the address is in no prefix,
-    /// the interface is closed, or the kernel refuses. `EADDRNOTAVAIL` where the host lacks one of the sources, `EACCES`
-    /// where a privileged one needs a capability.
+    /// the interface is closed, or the kernel refuses. `EADDRNOTAVAIL` if the host lacks one of the sources, `EACCES`
+    /// if a privileged port needs a capability.
     #[expect(clippy::needless_pass_by_value, reason = "callers share it as an Arc")]
     pub fn start(
         interface: Arc<FaithInterface>,
@@ -119,35 +121,37 @@ impl Relay {
         Ok(Self { engine, listener, room })
     }
 
-    /// Judges new connections by `access` from now on. Sessions go on, or with `end_denied` those that it does not
-    /// permit are reset on both sides ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)).
+    /// Judges new connections by `access` from now on. Sessions go on. With `end_denied` the relay resets both sides of those
+    /// that the list does not permit ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)), but of none whose server the route
+    /// named.
     pub fn set_access(&self, access: AccessList, end_denied: bool) {
         self.engine.set_access(access, end_denied);
     }
 
-    /// Tells what the relay would decide now about a client and a destination, an address that the client dials or the
-    /// server that this means, without doing anything. Limits and the route are not asked.
+    /// Tells the relay's present decision about a client and a destination: an address that the client dials, or the IPv4
+    /// server for which that stands. Ignores limits and the route, and has no effect.
     #[must_use]
     pub fn permission(&self, client: Ipv6Addr, destination: SocketAddr) -> Permission {
         self.engine.admission.permission(client, destination)
     }
 
-    /// The sessions with an id above `after` that go on, in the order of their ids, `most` of them. Whoever asks
-    /// again after the last of them gets the next, and no session twice.
+    /// The active sessions with ids above `after`, in the order of their ids, `most` of them at most. A caller that passes the
+    /// last id it got gets the next sessions, and no session twice.
     ///
-    /// Attempts that have no server yet are not among them.
+    /// Attempts, which have no server yet, are not among them.
     #[must_use]
     pub fn sessions(&self, after: u64, most: usize) -> Vec<LiveSession> {
         self.engine.ledger.sessions(after, most)
     }
 
-    /// The id of the last session or attempt that began; 0 before there is one.
+    /// The id of the last session or attempt that began; 0 before the first.
     #[must_use]
     pub fn newest(&self) -> u64 {
         self.engine.ledger.newest()
     }
 
-    /// Resets both sides of a session ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)). Whether it went on.
+    /// Resets both sides of an active session ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)); tells whether there is one
+    /// with this id.
     pub fn end(&self, id: u64) -> bool {
         self.engine.ledger.end(id)
     }
@@ -158,14 +162,13 @@ impl Relay {
         self.engine.stats()
     }
 
-    /// Ends the relay: nothing new is taken, attempts that have no session yet are given up, sessions have up
-    /// to `drain` to end by themselves, and what is left then is reset on both sides
-    /// ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)). Resolves when every session has ended, and the clients have
-    /// acknowledged all that they were sent or `drain` is over. The stack goes on sending what they have not, for as long
-    /// as the interface is open.
+    /// Ends the relay. It takes no new connection and gives up attempts. Sessions have up to `drain` to end by themselves; then
+    /// the relay resets the rest on both sides ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)). Resolves when every
+    /// session has ended and either the clients have acknowledged all their bytes or `drain` is over. The stack goes on sending
+    /// unacknowledged bytes while the interface is open.
     ///
-    /// It may be called again, also while it runs, and then resolves likewise; the shortest `drain` counts.
-    /// It needs a tokio runtime with time enabled, any one, and the interface's workers to be running.
+    /// The caller may call this again, even while it runs. The shortest `drain` counts, and each call resolves likewise. It
+    /// needs any tokio runtime with time enabled, and the interface's workers must run.
     pub async fn close(&self, drain: Duration) {
         let begun = Instant::now();
         self.listener.close();

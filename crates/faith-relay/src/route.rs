@@ -1,7 +1,7 @@
-//! Asking somebody else where a connection goes, while its SYN is held.
+//! Asks a route where a connection goes, while its SYN is held.
 //!
-//! An answer may come from any thread, late, or never. So a question has a time limit, there is a bound on how many
-//! are open, and one that is dropped unanswered refuses its client and nobody else.
+//! An answer may come from any thread, late, or never. So each question has a time limit, and the number of open questions
+//! is bounded. A question that is dropped unanswered refuses its own client only.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,7 +22,7 @@ use crate::record::RefusalReason;
 use crate::refusal::Refusal;
 use crate::terms::Terms;
 
-/// A client that is not let through, and what it is told.
+/// The answer to a client that a route rejects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
     /// RST: `ECONNREFUSED`.
@@ -31,33 +31,33 @@ pub enum Reject {
     Unreachable,
     /// ICMPv6 administratively prohibited: `EACCES`.
     Prohibited,
-    /// Nothing.
+    /// No answer.
     Drop,
 }
 
-/// What becomes of a connection.
+/// A route's decision about a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes where the mappings and the access list say.
+    /// The connection goes to the server of the mappings, if the access list permits it.
     Proceed(Terms),
-    /// It goes to this server, whichever rules of the access list deny it.
+    /// The connection goes to this server, which no rule of the access list denies.
     Connect {
         /// The server.
         server: SocketAddr,
-        /// Whether the server may be a special-purpose address, one of the router's own or a loopback one, although no
-        /// rule of the access list opens it.
+        /// True lets the server be a special-purpose address, one of the router's own or a loopback one, even if no rule of
+        /// the access list opens it.
         allow_any: bool,
-        /// How it is treated on its way.
+        /// Settings for this connection.
         terms: Terms,
     },
-    /// It goes nowhere.
+    /// The connection is refused.
     Reject {
-        /// What the client is told.
+        /// The answer to the client.
         reject: Reject,
-        /// As in [`Terms`].
+        /// The same as in [`Terms`].
         tag: Option<Arc<str>>,
     },
-    /// It is given to the [`Route`], whatever limits and access list say: no session comes of it.
+    /// The [`Route`] takes the connection. Limits and access list do not apply, and no session begins.
     HandOver,
 }
 
@@ -66,57 +66,57 @@ pub enum Verdict {
 pub struct Question {
     /// The id that the record of the session, or of the attempt, will have.
     pub id: u64,
-    /// Who connects.
+    /// The client.
     pub client: SocketAddrV6,
-    /// What the client dialled.
+    /// The address and port that the client dialled.
     pub destination: SocketAddrV6,
-    /// The server that the mappings say.
+    /// The server by the mappings, if they have one.
     pub server: Option<SocketAddrV4>,
     answer: oneshot::Sender<Verdict>,
 }
 
 impl Question {
-    /// Whether nobody waits for the answer any more.
+    /// Tells whether an answer comes too late, because the relay no longer waits for it.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.answer.is_closed()
     }
 
-    /// Answers it. Dropping it instead refuses the client. An answer that comes too late is for nobody.
+    /// Answers the question. Dropping it instead refuses the client. A late answer has no effect.
     pub fn answer(self, verdict: Verdict) {
         let _ = self.answer.send(verdict);
     }
 }
 
-/// Who decides where connections go.
+/// Decides where connections go.
 pub trait Route: Send + Sync {
-    /// Decides, at once or later. Called on a worker's thread, between packets: it must return in microseconds and
-    /// never block.
+    /// Decides, at once or later. The relay calls this on a worker's thread, between packets: it must return in microseconds
+    /// and never block.
     fn ask(&self, question: Question);
 
-    /// Hears that the answer to question `id` is not needed any more: the client has gone, or the relay closes. It is told so
-    /// neither of questions that have been answered nor of those whose time is up.
+    /// Notes that the answer to question `id` is no longer needed, because the client is gone or the relay closes. Not called
+    /// for questions that were answered or whose time is up.
     fn withdraw(&self, id: u64) {
         let _ = id;
     }
 
-    /// Takes a connection that it wanted to have by [`Verdict::HandOver`]. Called on the thread of the worker that its
-    /// packets come by, likewise. Its socket is an ordinary one, and known to no runtime.
+    /// Takes a connection for which it answered [`Verdict::HandOver`]. The relay calls this on the thread of the connection's
+    /// worker, likewise. The socket is an ordinary one, registered with no runtime.
     fn take(&self, worker: usize, connection: Captured);
 
-    /// The interface closes: see [`Service::closing`](faith_stack::Service::closing).
+    /// Notes that the interface closes; see [`Service::closing`](faith_stack::Service::closing).
     fn closing(&self) {}
 }
 
-/// Who is asked, and within which bounds.
+/// A route and the limits of its questions.
 #[derive(Clone)]
 pub struct Routing {
-    /// Who is asked.
+    /// The route.
     pub route: Arc<dyn Route>,
-    /// How long an answer may take.
+    /// Longest time that an answer may take.
     pub timeout: Duration,
-    /// How many questions about SYNs may be open, and how many about clients that were accepted. Beyond, a SYN goes on to
-    /// the kernel, and its client is asked about when it has been accepted; a client is reset.
+    /// Most open questions about SYNs, and as many about accepted clients. Beyond that, a SYN goes on to the kernel, and
+    /// the relay asks when its client has been accepted. An accepted client beyond the limit is reset.
     pub max_undecided: u32,
 }
 
@@ -134,24 +134,24 @@ pub(crate) struct Questions {
     open: Arc<Mutex<Counts>>,
 }
 
-/// How many questions are open.
+/// Numbers of open questions.
 #[derive(Debug, Default)]
 struct Counts {
-    /// About SYNs, which any host can forge.
+    /// Questions about SYNs, which any host can forge.
     syns: u32,
-    /// About SYNs of each client network that has any. Clients choose the keys, hence a keyed hash.
+    /// Questions about SYNs, by client network. A keyed hash, because clients choose the keys.
     networks: HashMap<u128, u32>,
-    /// About clients that have completed their handshake.
+    /// Questions about clients that have completed their handshake.
     proven: u32,
 }
 
 impl Questions {
-    /// `client_prefix_length` is how many bits of an address make one client.
+    /// Makes an empty list. `client_prefix_length` is the number of address bits that identify one client.
     pub(crate) fn new(routing: Routing, client_prefix_length: u8) -> Self {
         Self { routing, client_prefix_length, open: Arc::default() }
     }
 
-    /// Gives a connection to whoever is asked.
+    /// Gives a connection to the route.
     pub(crate) fn hand_over(&self, worker: usize, connection: Captured) {
         self.routing.route.take(worker, connection);
     }
@@ -160,21 +160,20 @@ impl Questions {
         self.routing.route.closing();
     }
 
-    /// Tells whether a SYN of `client` waits for a place where its network has `held` SYNs held, as many as it may.
+    /// Tells whether a SYN of `client` waits for a place, when `held` SYNs of its network are held, as many as may be.
     ///
-    /// It waits while open questions make up half of these places or more: the places come free within the time limit,
-    /// and accepting the client would tell it that it is connected before the route has decided. Otherwise the places
-    /// belong to SYNs whose servers are connected, or to forged SYNs. Dropping the SYN would then shut a real client of
-    /// the network out, so the kernel accepts it first. Questions about other networks change nothing.
+    /// It waits while open questions make up half of these places or more. The places come free within the time limit, and
+    /// accepting the client would complete its handshake before the route has decided. Otherwise most places belong to SYNs
+    /// whose servers are connected, or to forged SYNs. Dropping the SYN would then shut out a real client of the network, so
+    /// the kernel accepts it first. Questions about other networks do not count.
     pub(crate) fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
         let network = network_of(*client, self.client_prefix_length);
         let undecided = self.open.lock().networks.get(&network).copied().unwrap_or(0);
         u64::from(undecided) * 2 >= u64::from(held)
     }
 
-    /// Takes a place among the open questions, for one that is about to be asked; `None` when there are as many as there
-    /// may be. SYNs and clients that have completed their handshake have as many places each, so that a flood of forged
-    /// SYNs takes up none of the clients'.
+    /// Takes a place among the open questions; `None` when the limit is reached. SYNs and accepted clients have places of
+    /// their own, so a flood of forged SYNs takes none of the clients' places.
     pub(crate) fn enter(&self, began: Began, client: &Ipv6Addr) -> Option<Open> {
         let network = match began {
             Began::WithSyn => Some(network_of(*client, self.client_prefix_length)),
@@ -184,10 +183,10 @@ impl Questions {
         entered.then(|| Open { counts: Arc::clone(&self.open), network })
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks the route, and waits for its verdict.
     ///
     /// # Errors
-    /// What to tell the client when there is none, or when it says no.
+    /// The refusal that answers the client, if there is no verdict in time.
     pub(crate) async fn ask(
         &self,
         _open: Open,
@@ -208,7 +207,7 @@ impl Questions {
     }
 }
 
-/// A question that was put, withdrawn when it is dropped while its client waits for the answer.
+/// An asked question. Dropping it while its client waits for the answer withdraws it.
 struct Asked<'a> {
     route: &'a dyn Route,
     id: u64,
@@ -224,7 +223,7 @@ impl Drop for Asked<'_> {
 }
 
 impl Counts {
-    /// Counts one more question, about a SYN of this network or about a proven client, unless there are `most`.
+    /// Counts a question about a SYN of this network, or about an accepted client (`None`); `false` if there are `most`.
     fn enter(&mut self, network: Option<u128>, most: u32) -> bool {
         let places = if network.is_some() { &mut self.syns } else { &mut self.proven };
         if *places >= most {
@@ -252,11 +251,11 @@ impl Counts {
     }
 }
 
-/// A place among the open questions, free again when dropped.
+/// A place among the open questions; dropping it frees the place.
 #[derive(Debug)]
 pub(crate) struct Open {
     counts: Arc<Mutex<Counts>>,
-    /// The network of the client, where the question is about a SYN.
+    /// The network of the client, if the question is about a SYN.
     network: Option<u128>,
 }
 

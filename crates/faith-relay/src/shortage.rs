@@ -13,32 +13,32 @@ use parking_lot::Mutex;
 
 use crate::record::Observer;
 
-/// How often each shortage is told.
+/// The highest rate of reports of each shortage.
 const REPORTS: Rate = Rate::new(1, Duration::from_mins(1));
 
 /// Something that connections need and this host does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Shortage {
-    /// As [`exhaustion`](tcp::exhaustion) says.
+    /// A resource of [`exhaustion`](tcp::exhaustion).
     Resource(Resource),
     /// A source address.
     Source(IpAddr),
 }
 
-/// The shortages that were told lately. Locked only where there is one.
+/// The shortages that were reported lately. The lock is taken only when there is one.
 pub struct Shortages {
     observer: Option<Arc<dyn Observer>>,
     told: Mutex<HashMap<Shortage, Allowance>>,
 }
 
 impl Shortages {
-    /// With an observer that is told; none has been told yet.
+    /// Makes an empty list whose shortages go to `observer`.
     #[must_use]
     pub fn new(observer: Option<Arc<dyn Observer>>) -> Self {
         Self { observer, told: Mutex::default() }
     }
 
-    /// Tells, once a minute, that this host has run out of something, if `error` says so.
+    /// Reports, once a minute, that this host has run out of a resource, if `error` means that.
     pub fn ran_out(&self, error: &io::Error) {
         let Some(what) = tcp::exhaustion(error) else { return };
         if self.is_news(Shortage::Resource(what), Instant::now())
@@ -48,7 +48,7 @@ impl Shortages {
         }
     }
 
-    /// Tells, once a minute, that connections cannot come from an address.
+    /// Reports, once a minute, that connections cannot come from an address.
     pub(crate) fn cannot_use(&self, source: IpAddr, error: &io::Error) {
         if self.is_news(Shortage::Source(source), Instant::now())
             && let Some(observer) = &self.observer
@@ -57,7 +57,7 @@ impl Shortages {
         }
     }
 
-    /// Tells whether this one was not told within a minute; it counts as told then.
+    /// Tells whether this shortage was not reported within the last minute, and counts it as reported then.
     fn is_news(&self, shortage: Shortage, now: Instant) -> bool {
         let mut told = self.told.lock();
         told.retain(|_, allowance| !allowance.whole_in(now).is_zero());
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_shortage_is_told_once_a_minute() {
+    fn each_shortage_is_reported_once_a_minute() {
         let epoch = Instant::now();
         let shortages = Shortages::new(None);
         let (memory, source) =

@@ -1,15 +1,16 @@
-//! Where connections to servers come from: which of the relay's own addresses, and which port.
+//! Chooses the source address and port of connections to servers.
 //!
-//! A client keeps its address (RFC 6888 REQ-2, the paired pooling of RFC 4787 REQ-2), because what belongs together must
-//! come from one: the control and data connections of passive FTP, a login that is bound to an address. Nothing is
-//! kept per client. A hash ranks the addresses for each client (rendezvous hashing), so every worker, and the relay
-//! after a restart, finds the same one. An address that is added or removed moves only the clients it gains or loses.
+//! A client keeps its address (RFC 6888 REQ-2, the paired pooling of RFC 4787 REQ-2), because some connections must come
+//! from one address: the control and data connections of passive FTP, or those of a login that is bound to an address.
+//! The relay stores nothing per client. A hash ranks the addresses for each client (rendezvous hashing), so every worker,
+//! and the relay after a restart, finds the same one. Adding or removing an address moves only the clients that it gains or
+//! loses.
 //!
-//! A client is its network, as it is for the limits. A host changes its temporary addresses (RFC 8981) while a login
-//! lasts, and the machines of a household share an address behind IPv4 NAT as well.
+//! A client is a network, as it is for the limits. A host changes its temporary addresses (RFC 8981) during a login, and
+//! the machines of a household share one address behind IPv4 NAT too.
 //!
-//! An address that does not serve, out of ports towards the server or no longer the host's, gives way to the next in
-//! the client's order. So a client that has many connections to one server still gets the ports of every address.
+//! If an address has no port left towards the server, or is no longer the host's, the next in the client's order takes its
+//! place. So a client with many connections to one server gets the ports of every address.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,13 +22,13 @@ use faith_packet::prefix::network_of;
 use crate::connect_error::ConnectError;
 use crate::shortage::Shortages;
 
-/// The addresses that a relay connects from, and what became of them.
+/// The addresses that a relay connects from.
 #[derive(Debug)]
 pub(crate) struct Sources {
     addresses: Box<[IpAddr]>,
     client_prefix_length: u8,
     fallbacks: AtomicU64,
-    /// Told of an address that is no longer the host's.
+    /// Reports an address that is no longer the host's.
     shortages: Arc<Shortages>,
 }
 
@@ -35,18 +36,18 @@ pub(crate) struct Sources {
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) address: Address,
-    /// A privileged port, the nth from the top first; `None` is a port of the kernel's choice.
+    /// A privileged port, the nth from the top first; `None` lets the kernel choose a port.
     pub(crate) privileged: Option<usize>,
 }
 
 /// The address of a [`Source`].
 #[derive(Debug, Clone)]
 pub(crate) enum Address {
-    /// The routing table's choice.
+    /// The routing table chooses.
     Any,
-    /// This one alone.
+    /// Only this address.
     Fixed(IpAddr),
-    /// One of these that is of the server's family, in the order of the client.
+    /// One of these of the server's family, in the client's order.
     Own { sources: Arc<Sources>, network: u128, server: IpAddr },
 }
 
@@ -67,7 +68,7 @@ impl Sources {
         })
     }
 
-    /// The address that a client's connections to `server` come from.
+    /// Chooses the address of a client's connections to `server`.
     pub(crate) fn of(self: &Arc<Self>, client: Ipv6Addr, server: IpAddr) -> Address {
         if self.of_family(server).next().is_none() {
             return Address::Any;
@@ -81,12 +82,12 @@ impl Sources {
         self.addresses.iter().copied().filter(move |address| address.is_ipv4() == server.is_ipv4())
     }
 
-    /// How many connections came from another address than the first of their client.
+    /// Number of connections that came from another address than the first of their client.
     pub(crate) fn fallbacks(&self) -> u64 {
         self.fallbacks.load(Ordering::Relaxed)
     }
 
-    /// Every address for `server`, the one that the client in `network` prefers first.
+    /// All addresses for `server`, in the order of the client in `network`.
     fn ranked(&self, network: u128, server: IpAddr) -> impl Iterator<Item = IpAddr> {
         let mut last = None;
         std::iter::from_fn(move || {
@@ -96,7 +97,7 @@ impl Sources {
         })
     }
 
-    /// Counts a connection that did not come from its client's own address.
+    /// Counts a connection that did not come from its client's first address.
     fn fell_back(&self, error: &ConnectError) {
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
         if let ConnectError::Source { address, error } = error {
@@ -106,7 +107,7 @@ impl Sources {
 }
 
 impl Address {
-    /// The address that is tried first; `None` is the routing table's choice.
+    /// The address to try first; `None` if the routing table chooses.
     pub(crate) fn first(&self) -> Option<IpAddr> {
         match self {
             Self::Any => None,
@@ -115,10 +116,10 @@ impl Address {
         }
     }
 
-    /// Has `connect` begin from one address after the other until one serves.
+    /// Has `connect` try one address after the other until one serves.
     ///
     /// # Errors
-    /// The error of `connect` for an address that serves, or for the client's first one when none does.
+    /// The error of `connect` that is not the address's fault, or that of the client's first address if none serves.
     pub(crate) fn each<T>(
         &self,
         mut connect: impl FnMut(Option<IpAddr>) -> Result<T, ConnectError>,
@@ -145,14 +146,14 @@ impl Address {
     }
 }
 
-/// Whether another address may do where this error was met: the host does not have the address, or each of its ports is
-/// taken towards the server.
+/// Tells whether another address may serve after this error: the host does not have the address, or each of its ports
+/// towards the server is taken.
 pub(crate) fn does_not_serve(error: &ConnectError) -> bool {
     error.error().kind() == ErrorKind::AddrNotAvailable
 }
 
-/// How much the client in `network` prefers `address`. It must never change: clients would move. It has no key, as a
-/// client that finds others with the same address gains nothing by it.
+/// The rank of `address` for the client in `network`. It must never change, because clients would move. The hash has no key,
+/// because a client gains nothing by finding others with the same address.
 #[expect(clippy::cast_possible_truncation, reason = "each half has 64 bits")]
 fn score(network: u128, address: IpAddr) -> u64 {
     let halves = |bits: u128| [bits >> 64, bits].map(|half| half as u64);
@@ -167,7 +168,7 @@ fn score(network: u128, address: IpAddr) -> u64 {
     mix(mix(address ^ high) ^ low)
 }
 
-/// The finalizer of SplitMix64: each bit of the input changes half of the output's.
+/// The finalizer of SplitMix64: each bit of the input changes half of the output's bits.
 fn mix(key: u64) -> u64 {
     let key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let key = (key ^ key >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -217,13 +218,13 @@ mod tests {
     }
 
     #[test]
-    fn a_client_keeps_its_address_whatever_the_order_they_are_named_in() {
+    fn a_client_keeps_its_address_if_the_addresses_are_named_in_another_order() {
         let (one, other) = (sources([1, 2, 3, 4]), sources([3, 1, 4, 2, 3]));
         assert!((0..CLIENTS).all(|number| first(&one, client(number)) == first(&other, client(number))));
     }
 
     #[test]
-    fn the_addresses_of_one_network_are_one_client_and_networks_are_of_the_length_asked_for() {
+    fn a_client_is_a_network_of_the_given_length() {
         let same_network = |number: u32| Ipv6Addr::from_bits(client(7).to_bits() + u128::from(number));
         let whole = sources(1..=16);
         assert!((0..CLIENTS).all(|number| first(&whole, same_network(number)) == first(&whole, client(7))));
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_removed_moves_its_own_clients_alone() {
+    fn removing_an_address_moves_only_its_own_clients() {
         let (all, fewer) = (sources(1..=8), sources(2..=8));
         let mut moved = 0;
         for number in 0..CLIENTS {
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_does_not_serve_gives_way_to_the_next_and_that_is_counted() {
+    fn the_next_address_replaces_one_that_does_not_serve_and_is_counted() {
         let (all, fewer, lost) = (sources(1..=4), sources(2..=4), address(1));
         for number in 0..CLIENTS {
             let serves = |address: Option<IpAddr>| match address {
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn each_address_is_tried_once_and_the_first_ones_error_is_told() {
+    fn each_address_is_tried_once_and_the_first_error_is_returned() {
         let all = sources(1..=5);
         let mut tried = Vec::new();
         let outcome: Result<(), _> = all.of(client(1), SERVER).each(|address| {
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_server_or_the_network_is_no_reason_for_another_address() {
+    fn no_other_address_is_tried_after_an_error_of_the_server_or_the_network() {
         let all = sources(1..=5);
         let mut tried = 0;
         let error = all.of(client(1), SERVER).each(|_| {
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_of_each_family_are_connected_to_from_the_addresses_of_that_family() {
+    fn a_connection_comes_from_an_address_of_the_servers_family() {
         let own: [IpAddr; 3] =
             ["2001:db8::9", "198.51.100.1", "2001:db8::8"].map(|text| text.parse().unwrap());
         let both = Sources::new(own.to_vec(), 64, Arc::new(Shortages::new(None)));
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_address_has_no_other() {
+    fn a_fixed_address_has_no_replacement() {
         let mut tried = Vec::new();
         let error = Address::Fixed(address(9)).each(|address| {
             tried.push(address);

@@ -1,8 +1,8 @@
-//! Sessions of connections that come back from JavaScript, which has accepted them, read from them and given them up.
+//! Sessions of connections that JavaScript has accepted, read from and given back.
 //!
-//! JavaScript has decided where they go, so nothing is mapped, held or paired, and no access list denies it. A server that
-//! it names is judged as one that a route names, unless it says otherwise. A ledger of their own counts them, keeps their
-//! tasks, and tells their ends.
+//! JavaScript has decided where they go, so the relay maps, holds and pairs nothing, and no access list denies them. A
+//! server that JavaScript names is judged like one that a route names, unless it allows any address. A ledger of their own
+//! counts them, keeps their tasks and reports their ends.
 
 use std::collections::HashMap;
 use std::io;
@@ -32,14 +32,14 @@ use crate::session::Session;
 use crate::source::{Address, Source};
 use crate::upstream::{Target, open};
 
-/// Takes back connected TCP sockets from JavaScript, which has these descriptors and closes them next: the connections
-/// go on. All of them are taken or none.
+/// Takes connected TCP sockets back from JavaScript, all of them or none. It duplicates these descriptors; JavaScript then
+/// closes its own, and the connections go on.
 ///
 /// # Errors
-/// `EMFILE`; `EBADF` or `EOPNOTSUPP` for what is no TCP socket.
+/// `EMFILE`; `EBADF` or `EOPNOTSUPP` for a descriptor that is no TCP socket.
 pub fn take_back(descriptors: &[RawFd]) -> io::Result<Vec<Connection>> {
     let duplicates = descriptors.iter().map(|fd| tcp::duplicate(*fd)).collect::<io::Result<Vec<_>>>()?;
-    // Not before there is nothing left to run out of: these options stay with a socket that is not taken.
+    // Sets options only when all descriptors are there: the options would stay with a socket that is not taken.
     duplicates.iter().try_for_each(|duplicate| {
         tcp::prepare_leg(duplicate)?;
         tcp::send_at_once(duplicate)
@@ -47,69 +47,69 @@ pub fn take_back(descriptors: &[RawFd]) -> io::Result<Vec<Connection>> {
     Ok(duplicates.into_iter().map(Connection::new).collect())
 }
 
-/// A server that is to be connected to.
+/// A server to connect to.
 #[derive(Debug, Clone, Copy)]
 pub struct Server {
-    /// Where it is.
+    /// Its address and port.
     pub address: SocketAddr,
-    /// Whether it may be a special-purpose address, one of the router's own or a loopback one.
+    /// True lets it be a special-purpose address, one of the router's own or a loopback one.
     pub allow_any: bool,
-    /// The address that the connection comes from, of the server's family; `None` is the routing table's choice.
+    /// The address that the connection comes from, of the server's family; `None` lets the routing table choose.
     pub source: Option<IpAddr>,
-    /// What it is told first.
+    /// The PROXY header that it gets first, if any.
     pub header: Option<Header>,
-    /// How long it may take to answer.
+    /// Longest time that it may take to answer.
     pub connect_timeout: Duration,
 }
 
-/// Why a splice has no server.
+/// The error of a splice that has no server.
 #[derive(Debug)]
 pub enum NoServer {
-    /// The server may not be connected to, and [`Server::allow_any`] is off.
+    /// The server's address is denied, and [`Server::allow_any`] is off.
     Denied(DenyReason),
-    /// The server could not be connected to.
+    /// The connection to the server failed.
     Failed(ConnectError),
 }
 
-/// Two connections that are to be one.
+/// Two connections to be spliced.
 #[derive(Debug)]
 pub struct Splice {
-    /// Who connected.
+    /// The client.
     pub source: SocketAddrV6,
-    /// What the client dialled.
+    /// The address and port that the client dialled.
     pub destination: SocketAddrV6,
     /// The client's connection.
     pub client: Connection,
-    /// The server's, whatever server that is.
+    /// The server's connection.
     pub server: Connection,
-    /// What the client has said already, for the server.
+    /// Bytes that were read from the client already, for the server.
     pub up: Vec<u8>,
-    /// What the server has said already, for the client.
+    /// Bytes that were read from the server already, for the client.
     pub down: Vec<u8>,
-    /// How long no byte may pass; `None` is for ever.
+    /// Longest time that no byte may pass; `None` is no limit.
     pub idle_timeout: Option<Duration>,
-    /// How long a peer may be silent to keep-alive probes before it counts as gone.
+    /// Declare a silent peer dead after this long.
     pub keep_alive: Duration,
 }
 
-/// Holds one splice from before its server is connected until after its end.
+/// The handle of one splice, valid from before its server is connected until after its end.
 #[derive(Debug, Clone, Default)]
 pub struct SpliceHandle(Arc<Held>);
 
 #[derive(Debug, Default)]
 struct Held {
     stop: Notify,
-    /// Set when it begins.
+    /// The session's shared state, set when the splice begins.
     live: OnceLock<Arc<Live>>,
 }
 
 impl SpliceHandle {
-    /// Ends the splice, or the connecting for it. Where neither has begun it will end as soon as it does.
+    /// Ends the splice, or the connecting for it. If neither has begun, it ends as soon as it begins.
     pub fn stop(&self) {
         self.0.stop.notify_one();
     }
 
-    /// Bytes passed from the client to the server so far, and after the end in all.
+    /// Bytes passed from the client to the server so far; all of them after the end.
     #[must_use]
     pub fn bytes_up(&self) -> u64 {
         self.0.live.get().map_or(0, |live| live.bytes_up())
@@ -126,7 +126,7 @@ impl SpliceHandle {
     }
 }
 
-/// The splices of an interface. They run on its workers, and end with it.
+/// The splices of an interface. They run on its workers and end with it.
 pub struct Splices {
     ledger: Arc<Ledger>,
     interface: Weak<FaithInterface>,
@@ -134,7 +134,7 @@ pub struct Splices {
 }
 
 impl Splices {
-    /// None yet.
+    /// Makes an empty list of splices.
     #[must_use]
     pub fn new(interface: &Arc<FaithInterface>) -> Self {
         let ends = Arc::new(Ends::default());
@@ -143,8 +143,8 @@ impl Splices {
         Self { ledger, interface: Arc::downgrade(interface), ends }
     }
 
-    /// Connects to a server from the thread of a worker; `None` when the interface is closed before that is decided, or it
-    /// is stopped.
+    /// Connects to a server from the thread of a worker. Resolves to `None` if the interface is closed, or the handle stopped,
+    /// before the connection is made or fails.
     pub fn connect(
         &self,
         worker: usize,
@@ -164,7 +164,7 @@ impl Splices {
                 let target = Target { server: address, source, traffic_class: None, header };
                 tokio::select! {
                     opened = open(&target, connect_timeout) => {
-                        // When nobody waits for it any more it is closed.
+                        // A connection for which no caller waits is closed.
                         let opened = opened.map(|(connection, _)| connection.into_inner());
                         let _ = decided.send(opened.map_err(NoServer::Failed));
                     }
@@ -175,9 +175,9 @@ impl Splices {
         async { connected.await.ok() }
     }
 
-    /// Splices on the thread of a worker until either of them or the interface ends, or it is stopped, which resets both
-    /// ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)). The record is told; `None`, and both are reset, when the
-    /// interface was closed before.
+    /// Splices two connections on the thread of a worker, until they end. Stopping the handle or closing the interface resets
+    /// both ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)). Resolves to the record, or to `None` if the interface was
+    /// closed before, which resets both too.
     pub fn begin(
         &self,
         worker: usize,
@@ -204,13 +204,13 @@ impl Splices {
     }
 }
 
-/// Judges a server that a program names, where there is no access list to open it.
+/// Judges a server that a program names, without an access list that could open it.
 fn judge(server: &Server, guide: &Guide) -> Result<(), DenyReason> {
     if server.allow_any {
         return Ok(());
     }
     let is_own = |address| guide.is_own(address);
-    // Rules tell clients apart, and there are none.
+    // The client does not matter, because the list has no rules.
     let client = Ipv6Addr::UNSPECIFIED;
     match AccessList::default().judge(Basis::Named, client, server.address, is_own).decision {
         Decision::Permit { .. } => Ok(()),
@@ -219,7 +219,7 @@ fn judge(server: &Server, guide: &Guide) -> Result<(), DenyReason> {
 }
 
 impl Splice {
-    /// Splices on this worker's thread. `begun` is told the id of its record before that can be written.
+    /// Splices on this worker's thread. Calls `begun` with the id of the record before the record can be written.
     pub(crate) fn begin(
         self,
         ledger: &Arc<Ledger>,
@@ -230,7 +230,7 @@ impl Splice {
         let Self { source, destination, client, server, up, down, idle_timeout, keep_alive } = self;
         let mut attempt = Attempt::new(ledger, worker, source, destination);
         begun(attempt.id());
-        // It is not set yet: a handle is of one splice.
+        // Cannot fail, because each splice has a handle of its own.
         let _ = handle.0.live.set(attempt.shared());
         attempt.join();
         match Leg::register(client).and_then(|client| Ok((client, Leg::register(server)?))) {
@@ -240,14 +240,14 @@ impl Splice {
                 let session = Session::new(client, server, attempt, clock).beginning_with(up, down);
                 ledger.spawn(worker, peers, true, async move {
                     tokio::select! {
-                        // Asked first, as it is hardly ever stopped.
+                        // Polls the session first, because a stop is rare.
                         biased;
                         () = session => {}
                         () = handle.stopped() => {}
                     }
                 });
             }
-            // The sockets have left JavaScript, so there is no way back.
+            // JavaScript has given the sockets up, so there is no way back.
             Err(_) => attempt.end(SessionEnd::Error),
         }
     }

@@ -1,8 +1,8 @@
 //! Finds a privileged port that is free towards a server.
 //!
-//! Only connect(2) tells that a port is taken towards the server, and a bound socket keeps its port, so each port that is
-//! tried costs a socket: thousands of system calls where all are taken. Clients can have each SYN do that, so each thread
-//! remembers for a moment which ports it found taken, and passes over them.
+//! Only connect(2) tells that a port is taken towards the server, and a bound socket keeps its port. So each try costs a
+//! socket, and thousands of system calls if all ports are taken. A client could make each SYN cost that. Therefore each
+//! thread remembers taken ports for a moment, and passes over them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,25 +14,25 @@ use faith_sys::source;
 
 use crate::connect_error::ConnectError;
 
-/// How long a port that is taken is passed over. One that becomes free meanwhile is missed for so long at most.
+/// A taken port is passed over for this long. A port that becomes free is missed for this long at most.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// The most pairs of address and server whose ports are remembered, each in a kilobyte. Further ones are not, until some
-/// are forgotten: a client needs hundreds of connections from a pair to have its ports taken.
+/// Most pairs of address and server whose ports are remembered, in a kilobyte each. Further pairs are not remembered until
+/// some are forgotten. This is enough, because it takes hundreds of connections to take the ports of one pair.
 const PAIRS: usize = 256;
 
 thread_local! {
     static TAKEN: RefCell<TakenPorts> = RefCell::default();
 }
 
-/// The address that connections come from, `None` where the routing table chooses it, and the server.
+/// The source address (`None` if the routing table chooses it) and the server.
 type Pair = (Option<IpAddr>, SocketAddr);
 
-/// Has `connect` try privileged ports, the `turn`th from the top first, until one serves. It takes the ports that it tries
-/// from the iterator, the one that it binds to last.
+/// Has `connect` try privileged ports, the `turn`th from the top first, until one serves. `connect` takes the ports that it
+/// tries from the iterator; the last one is the port to which it binds.
 ///
 /// # Errors
-/// The error of `connect` for a port that is not taken, or that all are taken.
+/// The error of `connect` for a port that is not taken, or `EADDRNOTAVAIL` if all are taken.
 pub(crate) fn pass_over<T>(
     address: Option<IpAddr>,
     server: SocketAddr,
@@ -43,7 +43,7 @@ pub(crate) fn pass_over<T>(
     TAKEN.with_borrow_mut(|taken| taken.pass_over((address, server), turn, now, connect))
 }
 
-// Clients choose the servers, hence a keyed hash.
+// A keyed hash, because clients choose the servers.
 #[derive(Default)]
 struct TakenPorts(HashMap<Pair, Taken>);
 
@@ -122,7 +122,7 @@ mod tests {
         Some(outcome.err()?.error().kind())
     }
 
-    /// Connects where these ports are taken; the port, and how many were tried.
+    /// Connects while these ports are taken; returns the port and the number of tries.
     fn attempt(
         ports: &mut TakenPorts,
         pair: Pair,
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_that_are_all_taken_are_tried_once_in_a_moment() {
+    fn if_all_ports_are_taken_each_is_tried_once_in_a_moment() {
         let mut ports = TakenPorts::default();
         let now = Instant::now();
         let mut flood =
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn of_few_free_ports_each_is_found_and_the_taken_ones_are_tried_once() {
+    fn the_only_free_port_is_found_each_time_and_the_taken_ones_are_tried_once() {
         let mut ports = TakenPorts::default();
         let now = Instant::now();
         let mut tried = 0;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_that_bind_passes_over_are_taken_and_the_one_it_binds_to_is_not() {
+    fn ports_on_which_bind_fails_count_as_taken_and_the_bound_one_does_not() {
         let mut ports = TakenPorts::default();
         let now = Instant::now();
         let third = ports.pass_over(pair(1), 0, now, |ports| Ok(ports.nth(2).unwrap()));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_pairs_are_remembered_than_there_may_be_and_old_ones_make_room() {
+    fn the_number_of_remembered_pairs_is_bounded_and_old_ones_make_room() {
         let mut ports = TakenPorts::default();
         let now = Instant::now();
         let mut fill = |port, now| {

@@ -1,4 +1,4 @@
-//! The tasks of one worker, so that another thread can look at them and end them.
+//! The tasks of one worker, for other threads that list them and end them.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -11,14 +11,14 @@ use tokio::task::AbortHandle;
 
 use crate::live::{Live, LiveSession};
 
-/// Which session a task is of.
+/// The session of a task.
 #[derive(Debug, Clone)]
 pub(crate) struct Peers {
     pub(crate) live: Arc<Live>,
     pub(crate) server: Option<SocketAddr>,
-    /// Whether the server is none of the access list's business.
+    /// True if a route chose the server. A new access list then does not end the session.
     pub(crate) routed: bool,
-    /// The mark that a route has given it.
+    /// The mark that the route gave it.
     pub(crate) tag: Option<Arc<str>>,
 }
 
@@ -34,8 +34,8 @@ struct Task {
     peers: Peers,
 }
 
-/// Handles by session id, in whose order sessions are listed. Locked when a session begins and ends, and while some are
-/// listed, never for moving bytes.
+/// Handles by session id, which is the order of the list. Locked when a session begins and ends, and while sessions are
+/// listed or ended; never for moving bytes.
 #[derive(Default)]
 pub(crate) struct Tasks {
     by_id: Mutex<BTreeMap<u64, Task>>,
@@ -47,7 +47,7 @@ impl Tasks {
         self.by_id.lock().insert(peers.live.id, Task { handle, relaying, peers });
     }
 
-    /// Takes note that the task of session `id` relays from now on, and to which server.
+    /// Notes that the task of session `id` relays from now on, and its server.
     pub(crate) fn relays(&self, id: u64, server: Option<SocketAddr>, routed: bool, tag: Option<Arc<str>>) {
         if let Some(task) = self.by_id.lock().get_mut(&id) {
             task.relaying = true;
@@ -64,8 +64,8 @@ impl Tasks {
         self.by_id.lock().values().filter(|task| !task.relaying).for_each(|task| task.handle.abort());
     }
 
-    /// Ends every task whose client and server are not permitted, or whose server is not known yet: that client
-    /// asks again.
+    /// Ends every task whose client and server are not permitted, or whose server is not known yet, because that client may
+    /// dial again. Spares servers that a route chose.
     pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddr) -> bool) {
         for task in self.by_id.lock().values() {
             let Peers { live, server, routed, .. } = &task.peers;
@@ -85,14 +85,14 @@ impl Tasks {
         task.is_some()
     }
 
-    /// Adds the sessions after `id` that relay, `most` of them, in order.
+    /// Adds the relaying sessions with ids above `id`, in order, `most` of them at most.
     pub(crate) fn list(&self, id: u64, most: usize, now: Instant, sessions: &mut Vec<LiveSession>) {
         let tasks = self.by_id.lock();
         let relaying = tasks.range((Bound::Excluded(id), Bound::Unbounded)).filter(|(_, task)| task.relaying);
         sessions.extend(relaying.take(most).map(|(_, task)| task.peers.look(now)));
     }
 
-    /// Ends every task. Its thread drops it, which resets both sides.
+    /// Ends every task. The worker's thread drops it, which resets both sides.
     pub(crate) fn abort_all(&self) {
         self.by_id.lock().values().for_each(|task| task.handle.abort());
     }

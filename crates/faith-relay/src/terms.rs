@@ -1,4 +1,4 @@
-//! A verdict's own settings for one connection.
+//! A route's settings for one connection.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use faith_packet::proxy::Version;
 
-/// How one connection is treated, where that differs from the relay's own settings. Each `None` is the relay's own choice.
+/// A route's settings for one connection. Each `None` leaves the relay's own setting in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terms {
     /// The address that the connection to the server comes from, of the server's family.
     pub source: Option<IpAddr>,
-    /// The version of the PROXY protocol in which the server is told of the client.
+    /// The version of the PROXY protocol that tells the server the client's address.
     pub proxy: Option<Version>,
-    /// How long the session may pass no byte; zero is for ever.
+    /// Longest time that the session may pass no byte; zero is no limit.
     pub idle_timeout: Option<Duration>,
-    /// How many bytes the session may pass, both directions together. A session that has passed more ends as
+    /// Most bytes that the session may pass, in both directions together. A session that passes more ends as
     /// [`SessionEnd::MaxBytes`](crate::SessionEnd::MaxBytes).
     pub max_bytes: Option<u64>,
-    /// A mark that the record of the session, or of the attempt, carries.
+    /// A mark in the record of the session or of the refused attempt.
     pub tag: Option<Arc<str>>,
 }

@@ -1,4 +1,4 @@
-//! Connecting to the server.
+//! Connects to servers.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,23 +18,23 @@ use crate::refusal::Refusal;
 use crate::source::Source;
 use crate::taken_ports;
 
-/// A server, and how it is connected to.
+/// A server with the settings of the connection to it.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) server: SocketAddr,
     pub(crate) source: Source,
-    /// The client's traffic class, where the server's side is to have its DSCP.
+    /// The client's traffic class, if the connection is to have its DSCP.
     pub(crate) traffic_class: Option<u8>,
-    /// What the server is told first.
+    /// The PROXY header that the server gets first, if any.
     pub(crate) header: Option<Header>,
 }
 
-/// Connects to a server from the namespace of this thread. Until the first bytes for it, or [`tcp::acknowledge`], the server
-/// may not know that it is connected (see [`tcp::acknowledge_with_data`]). The alarm it was timed by goes with it.
+/// Connects to a server from the namespace of this thread. The server's handshake may be incomplete until the first bytes
+/// for it, or [`tcp::acknowledge`] (see [`tcp::acknowledge_with_data`]). Returns the alarm that timed it, for further use.
 ///
 /// # Errors
 ///
-/// What to tell the client.
+/// The refusal that answers the client.
 pub(crate) async fn connect(
     target: &Target,
     connect_timeout: Duration,
@@ -42,11 +42,11 @@ pub(crate) async fn connect(
     open(target, connect_timeout).await.map_err(|error| Refusal::from(&error))
 }
 
-/// As [`connect`], for whoever has no client to tell.
+/// Does the same as [`connect`], for callers without a client to answer.
 ///
 /// # Errors
 ///
-/// [`ConnectError`], `ETIMEDOUT` after `connect_timeout` included.
+/// [`ConnectError`], including `ETIMEDOUT` after `connect_timeout`.
 pub(crate) async fn open(
     target: &Target,
     connect_timeout: Duration,
@@ -56,12 +56,12 @@ pub(crate) async fn open(
     let mut alarm = Alarm::new(deadline);
     let failed = tokio::select! {
         biased;
-        // The readiness stays set: a connected socket is writable, and the session starts from that.
+        // Leaves the readiness set: a connected socket is writable, and the session starts from that.
         ready = begun.writable() => ready?.ready().is_write_closed(),
         () = alarm.until(deadline) => return Err(tcp::timed_out().into()),
     };
     if failed && let Some(error) = tcp::take_error(&begun)? {
-        // connect(2) itself has tried the host's own firewall and routing table, so a router has said so.
+        // The host's own firewall and routing table fail connect(2) itself, so a router has prohibited it.
         let prohibited = error.kind() == ErrorKind::PermissionDenied;
         return Err(if prohibited { ConnectError::Prohibited(error) } else { error.into() });
     }
@@ -69,8 +69,8 @@ pub(crate) async fn open(
     Ok((begun, alarm))
 }
 
-/// Sends the header, and has what comes next leave at once all the same. The send queue of a new connection has room for
-/// all of it.
+/// Sends the header, and has the next bytes leave at once nevertheless. The send queue of a new connection has room for the
+/// whole header.
 fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> io::Result<()> {
     let Some(header) = &target.header else { return Ok(()) };
     match tcp::transmit(connection, header)? {
@@ -101,7 +101,7 @@ fn begin_from(
     Ok(connection)
 }
 
-/// A socket with its options, neither bound nor connected.
+/// Makes a socket with its options, neither bound nor connected.
 fn socket(target: &Target) -> io::Result<Connection> {
     let connection = Connection::new(plain_socket(target.server.ip())?.into());
     tcp::prepare_leg(&connection)?;
@@ -120,8 +120,7 @@ fn plain_socket(server: IpAddr) -> io::Result<Socket> {
     )
 }
 
-/// Binds a socket for `server` to `address`, if there is one, and to the first of `ports` that can be bound to, where there
-/// are any.
+/// Binds a socket for `server` to `address`, if there is one, and to the first of `ports` that is free, if there are any.
 fn bind(
     socket: impl AsFd,
     address: Option<IpAddr>,
@@ -146,12 +145,12 @@ fn bind(
     })
 }
 
-/// Checks that connections can come from `address`, if there is one, and from a privileged port, if that is wanted: to IPv4
-/// servers where there is no address.
+/// Checks that connections can come from `address`, if there is one, and from a privileged port, if wanted. Without an
+/// address it checks connections to IPv4 servers.
 ///
 /// # Errors
 ///
-/// [`ConnectError`]; that every privileged port is taken at the moment is none.
+/// [`ConnectError`]. It is no error that every privileged port is taken at the moment.
 pub(crate) fn check_source(address: Option<IpAddr>, privileged: bool) -> Result<(), ConnectError> {
     let mut ports = privileged.then(|| source::reserved_ports(0));
     let like = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
@@ -175,7 +174,7 @@ mod tests {
     ];
 
     #[test]
-    fn an_address_that_the_host_lacks_is_not_a_host_that_ran_out_of_ports() {
+    fn a_missing_source_address_is_no_lack_of_ports() {
         for (foreign, privileged) in FOREIGN.iter().flat_map(|foreign| [(*foreign, false), (*foreign, true)])
         {
             let error = check_source(Some(foreign), privileged).unwrap_err();
@@ -184,7 +183,7 @@ mod tests {
             assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Error, Some(Cause::NoSource)));
             assert_eq!(refusal.source, Some(foreign));
         }
-        // connect(2) says the same where every port is taken.
+        // connect(2) gives the same error if every port is taken.
         let ports = Refusal::from(&ConnectError::Other(io::Error::from_raw_os_error(EADDRNOTAVAIL)));
         assert_eq!((ports.reason, ports.source), (RefusalReason::Exhausted, None));
     }

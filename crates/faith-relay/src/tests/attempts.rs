@@ -1,4 +1,4 @@
-//! What clients learn of servers that cannot be had, when they are accepted first and when they are not.
+//! Answers to clients of unreachable, refusing and denied servers, accepted first and connected first.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,7 +28,7 @@ fn denying() -> RelayOptions {
 }
 
 #[test]
-fn a_refused_server_resets_the_client_that_was_accepted_first() {
+fn a_server_that_refuses_resets_a_client_that_was_accepted_first() {
     let mut lab = Lab::new(options());
     lab.refuse();
     read_to_reset(&mut lab.dial());
@@ -45,7 +45,7 @@ fn a_denied_server_resets_the_client_that_was_accepted_first() {
 }
 
 #[test]
-fn a_refused_server_refuses_the_syn() {
+fn a_server_that_refuses_has_the_syn_reset() {
     let mut lab = Lab::new(options());
     lab.refuse();
     let (syn, fate) = lab.syn(Caller::new().address);
@@ -85,7 +85,7 @@ fn an_address_outside_every_prefix_has_no_route() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_has_its_client_s_syns_ignored() {
+fn a_syn_whose_server_does_not_answer_is_ignored() {
     let deaf = DeafServer::new();
     let lab = Lab::new(RelayOptions { connect_timeout: Duration::from_millis(100), ..options() });
     let (mut syn, fate) = lab.syn(Caller::new().address);
@@ -96,7 +96,7 @@ fn a_server_that_does_not_answer_has_its_client_s_syns_ignored() {
 }
 
 #[test]
-fn one_session_too_many_is_refused_visibly() {
+fn a_session_beyond_the_limit_is_reset_and_told() {
     let lab = Lab::new(RelayOptions { max_sessions: Some(1), ..options() });
     let (_client, _server) = lab.session();
     read_to_reset(&mut lab.dial());
@@ -119,7 +119,7 @@ fn a_session_that_ends_makes_room_for_another() {
 }
 
 #[test]
-fn a_flood_of_denied_syns_is_counted_whole_and_told_in_part() {
+fn a_flood_of_denied_syns_is_counted_in_full_and_told_in_part() {
     let lab = Lab::new(denying());
     let caller = Caller::new();
     for _ in 0..2000 {
@@ -133,7 +133,7 @@ fn a_flood_of_denied_syns_is_counted_whole_and_told_in_part() {
 }
 
 #[test]
-fn a_flood_of_refused_syns_is_counted_whole_and_told_in_part() {
+fn a_flood_of_refused_syns_is_counted_in_full_and_told_in_part() {
     let mut lab = Lab::new(options());
     lab.refuse();
     let callers: Vec<Caller> = (0..300).map(|_| Caller::new()).collect();
@@ -157,7 +157,7 @@ fn a_flood_of_refused_syns_is_counted_whole_and_told_in_part() {
 }
 
 #[test]
-fn an_attempt_that_is_refused_is_nowhere_counted_or_told_as_a_session() {
+fn a_refused_attempt_is_neither_counted_nor_told_as_a_session() {
     let mut lab = Lab::new(options());
     lab.refuse();
     let (syn, fate) = lab.syn(Caller::new().address);
@@ -170,7 +170,7 @@ fn an_attempt_that_is_refused_is_nowhere_counted_or_told_as_a_session() {
 }
 
 #[test]
-fn a_session_that_ends_is_nowhere_counted_or_told_as_refused() {
+fn an_ended_session_is_neither_counted_nor_told_as_refused() {
     let lab = Lab::new(options());
     drop(lab.session());
     let record = lab.ended();
@@ -190,7 +190,7 @@ fn every_session_is_told() {
     assert_eq!(lab.engine.stats().untold.sessions, 0);
 }
 
-/// Why the access list turns a connection to `destination` away.
+/// The cause for which the access list denies a connection to `destination`.
 fn denial(rules: &str, destination: Ipv4Addr) -> Option<Cause> {
     let access = AccessList::parse(rules, "test").unwrap();
     let lab = Lab::new(RelayOptions { access, ..options() });
@@ -203,7 +203,7 @@ fn denial(rules: &str, destination: Ipv4Addr) -> Option<Cause> {
 }
 
 #[test]
-fn a_denial_says_what_denied() {
+fn a_denial_has_its_cause() {
     let public = Ipv4Addr::new(1, 1, 1, 1);
     assert_eq!(denial("::/0 deny 1.0.0.0/8\n", public), Some(Cause::DeniedByRule));
     assert_eq!(denial("::/0 permit 2.0.0.0/8\n", public), Some(Cause::DeniedNoMatch));
@@ -213,7 +213,7 @@ fn a_denial_says_what_denied() {
 }
 
 #[test]
-fn a_refused_server_is_told_with_its_errno() {
+fn a_refusal_by_the_server_has_its_errno() {
     const ECONNREFUSED: i32 = 111;
     let mut lab = Lab::new(options());
     lab.refuse();
@@ -223,7 +223,7 @@ fn a_refused_server_is_told_with_its_errno() {
 }
 
 #[test]
-fn a_source_that_the_host_lacks_is_told_by_its_address() {
+fn a_missing_source_address_is_reported() {
     struct Sources(Mutex<Vec<IpAddr>>);
 
     impl Observer for Sources {
@@ -261,7 +261,7 @@ fn a_source_that_the_host_lacks_is_told_by_its_address() {
 }
 
 #[test]
-fn a_lack_of_descriptors_is_told_once_and_not_each_time() {
+fn a_lack_of_descriptors_is_reported_once_a_minute() {
     struct Count(AtomicU32);
 
     impl Observer for Count {

@@ -46,7 +46,7 @@ fn a_server_does_not_see_a_client_whose_handshake_is_incomplete() {
         let (syn, fate) = lab.syn(caller.address);
         lab.offer(syn);
         assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
-        lab.nobody_came()
+        lab.server_has_no_connection()
     });
     assert!(held_back);
 }
@@ -78,7 +78,7 @@ fn a_server_whose_clients_speak_first_sees_a_silent_one_later_until_it_speaks_fi
         }
         let mut silent = lab.dial();
         eventually("the client is accepted", || lab.engine.ledger.relaying() > 0);
-        let later = lab.nobody_came();
+        let later = lab.server_has_no_connection();
         lab.server.set_nonblocking(false).unwrap();
         lab.answer().write_all(b"220 ready").unwrap();
         assert_eq!(read_exactly(&mut silent, 9), b"220 ready");
@@ -216,7 +216,7 @@ fn for_an_accepted_client_that_has_reset_no_server_is_connected() {
         }
     });
     assert_eq!(lab.refused().reason, RefusalReason::ClientReset);
-    assert!(lab.nobody_came());
+    assert!(lab.server_has_no_connection());
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_client_beyond_its_limit_is_refused_before_its_server_sees_it() {
         lab.offer(syn);
         assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
         assert_eq!(lab.refused().reason, RefusalReason::Limit);
-        assert!(lab.nobody_came());
+        assert!(lab.server_has_no_connection());
     }
 }
 

@@ -1,5 +1,5 @@
-//! A relay between loopback sockets. The engine runs on a worker's thread as it would in the stack; clients
-//! and servers are plain blocking sockets of the test's thread.
+//! Tests of a relay between loopback sockets. The engine runs on a worker's thread, as in the stack. Clients and servers are
+//! plain blocking sockets on the test's thread.
 
 mod attempts;
 mod close;
@@ -40,7 +40,7 @@ use crate::engine::Engine;
 use crate::options::RelayOptions;
 use crate::record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
 
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longest wait for any condition. Only a failing test waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 const OWN_ADDRESS: Ipv4Addr = Ipv4Addr::new(8, 8, 8, 8);
@@ -79,7 +79,7 @@ struct Told {
 }
 
 impl Observer for Told {
-    // A test that is over needs no more records.
+    // Sending fails when the test is over and needs no more records.
     fn ended(&self, session: SessionRecord) -> bool {
         self.sessions.send(session).is_ok()
     }
@@ -89,7 +89,7 @@ impl Observer for Told {
     }
 }
 
-/// The address inside 64:ff9b::/96 that means `address`.
+/// The address inside 64:ff9b::/96 that stands for `address`.
 pub(crate) fn faith(address: Ipv4Addr, port: u16) -> SocketAddrV6 {
     let [a, b, c, d] = address.octets().map(u16::from);
     let ip = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, a << 8 | b, c << 8 | d);
@@ -107,7 +107,7 @@ pub(crate) fn options() -> RelayOptions {
 }
 
 impl Lab {
-    /// A relay of these options whose clients all dial the one server.
+    /// Makes a relay with these options, whose clients all dial one server.
     pub(crate) fn new(options: RelayOptions) -> Self {
         let ((sessions, ended), (refusals, refused)) = (channel(), channel());
         let mut lab = Self::watched(options, Arc::new(Told { sessions, refusals }));
@@ -115,7 +115,7 @@ impl Lab {
         lab
     }
 
-    /// One whose ends an observer of the test's own is told of.
+    /// Makes such a relay with an observer of the test's own.
     pub(crate) fn watched(options: RelayOptions, observer: Arc<dyn Observer>) -> Self {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let destination = faith(Ipv4Addr::LOCALHOST, server.local_addr().unwrap().port());
@@ -157,7 +157,7 @@ impl Lab {
         Self { engine, server, destination, capture, sessions, refusals, jobs, worker }
     }
 
-    /// Runs something on the worker's thread.
+    /// Runs a job on the worker's thread.
     pub(crate) fn on_worker<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Arc<Engine>) -> T + Send + 'static,
@@ -170,28 +170,28 @@ impl Lab {
         result.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// A client that has dialled the server.
+    /// Dials the server.
     pub(crate) fn dial(&self) -> TcpStream {
         patient(TcpStream::connect(self.capture).unwrap())
     }
 
-    /// The server's end of the next session.
+    /// Accepts the server's end of the next session.
     pub(crate) fn answer(&self) -> TcpStream {
         patient(self.server.accept().unwrap().0)
     }
 
-    /// Whether the server was not connected to.
-    pub(crate) fn nobody_came(&self) -> bool {
+    /// Tells whether no connection has come to the server.
+    pub(crate) fn server_has_no_connection(&self) -> bool {
         self.server.set_nonblocking(true).unwrap();
         self.server.accept().is_err()
     }
 
-    /// Both ends of a session.
+    /// Opens a session, and returns both ends.
     pub(crate) fn session(&self) -> (TcpStream, TcpStream) {
         self.joined(|| TcpStream::connect(self.capture).unwrap())
     }
 
-    /// Both ends of a session with little room in their own buffers.
+    /// Opens a session whose ends have small buffers.
     pub(crate) fn narrow_session(&self) -> (TcpStream, TcpStream) {
         SockRef::from(&self.server).set_recv_buffer_size(4096).unwrap();
         let client = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
@@ -210,22 +210,22 @@ impl Lab {
         (patient(client), server)
     }
 
-    /// Closes the server's port; connecting to it is refused from now on.
+    /// Closes the server's port, so that it refuses connections from now on.
     pub(crate) fn refuse(&mut self) {
         self.server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     }
 
-    /// The next session to end.
+    /// Waits for the next session to end.
     pub(crate) fn ended(&self) -> SessionRecord {
         self.sessions.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// The next attempt to be refused.
+    /// Waits for the next attempt to be refused.
     pub(crate) fn refused(&self) -> RefusalRecord {
         self.refusals.recv_timeout(PATIENCE).unwrap()
     }
 
-    /// The refusals that were told and not looked at yet.
+    /// The refusals that were told and not read yet.
     pub(crate) fn refusals(&self) -> impl Iterator<Item = RefusalRecord> {
         self.refusals.try_iter()
     }
@@ -234,19 +234,19 @@ impl Lab {
         self.sessions.try_iter().next().is_none() && self.refusals().next().is_none()
     }
 
-    /// Whether neither sessions nor attempts go on.
+    /// Tells whether neither sessions nor attempts go on.
     pub(crate) fn is_idle(&self) -> bool {
         let stats = self.engine.stats();
         (stats.sessions.active, stats.attempts) == (0, 0)
     }
 
-    /// A SYN to be offered, and what becomes of it.
+    /// Makes a SYN to offer, with the channel that tells its fate.
     pub(crate) fn syn(&self, client: SocketAddrV6) -> (Syn, Receiver<Fate>) {
         let (fate, told) = channel();
         (Syn { client, destination: self.destination, fate }, told)
     }
 
-    /// Offers a SYN; its client may give up.
+    /// Offers a SYN. Its client can give up by the returned value.
     pub(crate) fn offer(&self, syn: Syn) -> GiveUp {
         let Syn { client, destination, fate } = syn;
         self.on_worker(move |engine| {
@@ -270,36 +270,36 @@ impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(worker) = self.worker.take() {
-            // A worker that panicked has failed the test by its silence already.
+            // If the worker panicked, the test has failed already, by a wait that did not end.
             let _ = worker.join();
         }
     }
 }
 
-/// What became of an offered SYN.
+/// The fate of an offered SYN.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Released,
     Reset,
     Unreachable(Unreachable),
     Ignored,
-    /// A released one's place is free again.
+    /// The place of a released SYN is free again.
     PlaceFree,
 }
 
-/// A SYN that is to be offered.
+/// A SYN to offer.
 pub(crate) struct Syn {
     client: SocketAddrV6,
     pub(crate) destination: SocketAddrV6,
     fate: Sender<Fate>,
 }
 
-/// Tells the test what becomes of a SYN.
+/// Tells the test the fate of a SYN.
 struct Teller(Sender<Fate>);
 
 impl Teller {
     fn tell(&self, fate: Fate) {
-        // A test that is over needs to know no more.
+        // Sending fails when the test is over.
         let _ = self.0.send(fate);
     }
 }
@@ -324,7 +324,7 @@ impl Answerer for Teller {
     }
 }
 
-/// A server that does not answer: a listener whose queue is full drops SYNs.
+/// A server that does not answer: a listener whose accept queue is full drops SYNs.
 pub(crate) struct DeafServer {
     listener: Socket,
     _fill: TcpStream,
@@ -344,7 +344,7 @@ impl DeafServer {
     }
 }
 
-/// A client that is about to dial: its address is known before its SYN is sent.
+/// A client that has not dialled yet, but has an address.
 pub(crate) struct Caller {
     socket: Socket,
     pub(crate) address: SocketAddrV6,
@@ -375,7 +375,7 @@ fn patient(stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// Waits for something to become true.
+/// Waits for a condition to become true.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
@@ -397,7 +397,7 @@ pub(crate) fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// Reads until the peer's RST, which must come.
+/// Reads until the peer's RST; fails at a FIN.
 pub(crate) fn read_to_reset(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let error = stream.read_to_end(&mut bytes).expect_err("the stream ended without a reset");

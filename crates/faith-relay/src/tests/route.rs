@@ -1,4 +1,4 @@
-//! Somebody else decides where a connection goes.
+//! A route decides where a connection goes.
 
 use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
@@ -20,7 +20,7 @@ use crate::{Question, Reject, RelayStats, Route, Routing, Terms, Verdict};
 
 struct Says<F>(F, Sender<Captured>);
 
-/// A route that keeps every question for the test, and tells which are withdrawn.
+/// A route that keeps every question for the test, and reports withdrawn ones.
 struct Keeps(Sender<Question>, Sender<u64>);
 
 impl Route for Keeps {
@@ -29,7 +29,7 @@ impl Route for Keeps {
     }
 
     fn withdraw(&self, id: u64) {
-        // A relay that ends with its test withdraws what is still open.
+        // Sending fails when the test is over, whose relay withdraws open questions.
         let _ = self.1.send(id);
     }
 
@@ -60,7 +60,7 @@ fn asking(timeout: Duration, max_undecided: u32, says: impl Fn(Question) + Send 
     Lab::new(RelayOptions { routing: Some(routing), ..options() })
 }
 
-/// A relay whose route wants every connection, and what it gets.
+/// Makes a relay whose route takes every connection, and the channel of those connections.
 fn handing(options: RelayOptions) -> (Lab, Receiver<Captured>) {
     let (given, taken) = channel();
     let wants = |question: Question| question.answer(Verdict::HandOver);
@@ -68,7 +68,7 @@ fn handing(options: RelayOptions) -> (Lab, Receiver<Captured>) {
     (Lab::new(RelayOptions { routing: Some(routing), ..options }), taken)
 }
 
-fn is_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>) {
+fn expect_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>) {
     let connection = taken.recv_timeout(PATIENCE).unwrap();
     assert_eq!(SocketAddr::V6(connection.client), client.local_addr().unwrap());
     assert_eq!(connection.destination, lab.destination);
@@ -82,7 +82,7 @@ fn is_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>)
     let RelayStats { accepted, handed_over, sessions, refused, .. } = lab.engine.stats();
     assert_eq!((accepted, handed_over, sessions.begun, refused.sum()), (1, 1, 0, 0));
     assert!(lab.is_idle());
-    assert!(lab.nothing_ended() && lab.nobody_came());
+    assert!(lab.nothing_ended() && lab.server_has_no_connection());
 }
 
 fn named(server: SocketAddr, allow_any: bool) -> Verdict {
@@ -96,7 +96,7 @@ fn fate_of(lab: &Lab) -> Fate {
 }
 
 #[test]
-fn the_client_is_told_what_the_route_says() {
+fn a_rejected_client_gets_the_answer_of_the_route() {
     for (reject, expected, reason) in [
         (Reject::Refused, Fate::Reset, RefusalReason::Refused),
         (Reject::Unreachable, Fate::Unreachable(Unreachable::AddressUnreachable), RefusalReason::Unreachable),
@@ -110,13 +110,13 @@ fn the_client_is_told_what_the_route_says() {
 }
 
 #[test]
-fn a_route_may_leave_it_to_the_mapping() {
+fn a_route_may_leave_the_decision_to_the_mappings() {
     let lab = asking(PATIENCE, 1, |question| question.answer(Verdict::Proceed(Terms::default())));
     assert_eq!(fate_of(&lab), Fate::Released);
 }
 
 #[test]
-fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
+fn a_new_access_list_does_not_end_a_session_whose_server_a_route_named() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let server = elsewhere.local_addr().unwrap();
     let verdict = named(server, false);
@@ -124,14 +124,14 @@ fn an_access_list_does_not_end_what_a_route_has_sent_elsewhere() {
     let mut client = lab.dial();
     let (mut far, _) = elsewhere.accept().unwrap();
     eventually("the session has begun", || lab.engine.ledger.relaying() == 1);
-    let nobody = AccessList::parse("::/0 deny 0.0.0.0/0\n", "test").unwrap();
-    lab.engine.set_access(nobody, true);
+    let deny_all = AccessList::parse("::/0 deny 0.0.0.0/0\n", "test").unwrap();
+    lab.engine.set_access(deny_all, true);
     client.write_all(b"still here").unwrap();
     assert_eq!(read_exactly(&mut far, 10), b"still here");
 }
 
 #[test]
-fn a_route_may_send_a_client_elsewhere_to_a_server_of_either_family() {
+fn a_route_may_send_a_client_to_another_server_of_either_family() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let elsewhere = std::net::TcpListener::bind(address).unwrap();
         let server = elsewhere.local_addr().unwrap();
@@ -151,7 +151,7 @@ fn a_route_may_send_a_client_elsewhere_to_a_server_of_either_family() {
 }
 
 #[test]
-fn a_refused_server_of_either_family_looks_refused() {
+fn a_client_whose_server_of_either_family_refuses_is_reset() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let closed = std::net::TcpListener::bind(address).unwrap().local_addr().unwrap();
         let verdict = named(closed, false);
@@ -192,7 +192,7 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
             (RefusalReason::Denied, Some(cause), Some(server))
         );
     }
-    // A relay that ends resets its connections, and the listener forgets one that it has not accepted.
+    // A relay that ends resets its connections, and the kernel drops those that the listener has not accepted.
     for (server, address) in elsewhere.iter().zip(loopback) {
         let lab = lab_for(address, true);
         assert_eq!(fate_of(&lab), Fate::Released);
@@ -200,7 +200,7 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
     }
 }
 
-/// A relay of these options whose route lets every connection proceed on these terms.
+/// Makes a relay with these options, whose route lets every connection proceed on these terms.
 fn proceeding(terms: Terms, options: RelayOptions) -> Lab {
     let (given, _) = channel();
     let says = move |question: Question| question.answer(Verdict::Proceed(terms.clone()));
@@ -209,7 +209,7 @@ fn proceeding(terms: Terms, options: RelayOptions) -> Lab {
 }
 
 #[test]
-fn what_proceeds_is_under_the_rules_of_the_relay() {
+fn the_access_list_judges_a_connection_that_proceeds() {
     let access = AccessList::parse("::/0 deny 127.0.0.0/8\n", "test").unwrap().with_loopback(true);
     let tag: Arc<str> = "tenant 7".into();
     let terms = Terms { tag: Some(Arc::clone(&tag)), ..Terms::default() };
@@ -220,7 +220,7 @@ fn what_proceeds_is_under_the_rules_of_the_relay() {
 }
 
 #[test]
-fn an_access_list_ends_what_proceeds_although_there_is_a_route() {
+fn a_new_access_list_ends_a_session_that_a_route_let_proceed() {
     let lab = proceeding(Terms::default(), options());
     let (mut client, _server) = lab.session();
     lab.engine.set_access(AccessList::parse("::/0 deny 0.0.0.0/0\n", "test").unwrap(), true);
@@ -229,7 +229,7 @@ fn an_access_list_ends_what_proceeds_although_there_is_a_route() {
 }
 
 #[test]
-fn a_session_may_pass_as_many_bytes_as_the_route_says_and_no_more() {
+fn a_session_that_passes_more_bytes_than_its_route_allows_is_reset() {
     let terms = Terms { max_bytes: Some(8), tag: Some("eight".into()), ..Terms::default() };
     let lab = proceeding(terms, options());
     let (mut client, mut server) = lab.session();
@@ -238,7 +238,7 @@ fn a_session_may_pass_as_many_bytes_as_the_route_says_and_no_more() {
     server.write_all(b"5678").unwrap();
     assert_eq!(read_exactly(&mut client, 4), b"5678");
     let live = lab.engine.ledger.sessions(0, 2);
-    assert_eq!(live.len(), 1, "all that it may is not too much");
+    assert_eq!(live.len(), 1, "a session may pass exactly as many bytes");
     assert_eq!(live[0].tag.as_deref(), Some("eight"));
     client.write_all(b"9").unwrap();
     read_to_reset(&mut client);
@@ -249,7 +249,7 @@ fn a_session_may_pass_as_many_bytes_as_the_route_says_and_no_more() {
 }
 
 #[test]
-fn a_session_of_a_route_has_an_idle_timeout_of_its_own() {
+fn a_route_may_set_the_idle_timeout_of_a_session() {
     let soon = Terms { idle_timeout: Some(Duration::from_millis(50)), ..Terms::default() };
     let lab = proceeding(soon, options());
     let (mut client, _server) = lab.session();
@@ -277,7 +277,7 @@ fn the_record_has_the_id_of_the_question() {
     question.answer(Verdict::Reject { reject: Reject::Refused, tag: None });
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
     assert_eq!(lab.refused().id, id);
-    assert!(withdrawn.try_recv().is_err(), "what was answered is not withdrawn");
+    assert!(withdrawn.try_recv().is_err(), "an answered question is not withdrawn");
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn a_question_is_withdrawn_when_its_client_gives_up_its_syn() {
 }
 
 #[test]
-fn a_question_is_withdrawn_when_its_client_resets_and_has_said_nothing() {
+fn a_question_is_withdrawn_when_its_client_resets_without_bytes() {
     let (lab, kept, withdrawn) = keeping(PATIENCE);
     let client = lab.dial();
     let question = kept.recv_timeout(PATIENCE).unwrap();
@@ -303,7 +303,7 @@ fn a_question_is_withdrawn_when_its_client_resets_and_has_said_nothing() {
 }
 
 #[test]
-fn a_question_is_not_withdrawn_when_its_client_ends_its_side_or_says_something() {
+fn a_question_is_not_withdrawn_when_its_client_half_closes_or_sends_bytes() {
     let (lab, kept, withdrawn) = keeping(PATIENCE);
     let (mut talker, mut ender) = (lab.dial(), lab.dial());
     let questions = [kept.recv_timeout(PATIENCE).unwrap(), kept.recv_timeout(PATIENCE).unwrap()];
@@ -344,7 +344,7 @@ fn a_question_is_withdrawn_when_the_relay_closes_and_not_when_its_time_is_up() {
 }
 
 #[test]
-fn a_rejected_client_leaves_the_tag_of_the_verdict() {
+fn the_record_of_a_rejected_client_has_the_tag_of_the_verdict() {
     let verdict = Verdict::Reject { reject: Reject::Refused, tag: Some("bad".into()) };
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
     assert_eq!(fate_of(&lab), Fate::Reset);
@@ -352,7 +352,7 @@ fn a_rejected_client_leaves_the_tag_of_the_verdict() {
 }
 
 #[test]
-fn a_route_that_is_late_or_says_nothing_refuses_that_client() {
+fn a_route_that_is_late_or_gives_no_verdict_refuses_that_client() {
     let (keep, _kept) = channel();
     let late = asking(Duration::from_millis(50), 1, move |question| keep.send(question).unwrap());
     assert_eq!(fate_of(&late), Fate::Reset);
@@ -363,7 +363,7 @@ fn a_route_that_is_late_or_says_nothing_refuses_that_client() {
 }
 
 #[test]
-fn past_the_bound_of_questions_a_client_proves_itself_and_then_has_a_bound_of_its_own() {
+fn beyond_the_bound_of_questions_accepted_clients_have_a_bound_of_their_own() {
     let (keep, kept) = channel();
     let lab = asking(PATIENCE, 1, move |question| keep.send(question).unwrap());
     let (syn, first) = lab.syn(Caller::new().address);
@@ -389,7 +389,7 @@ fn past_the_bound_of_questions_a_client_proves_itself_and_then_has_a_bound_of_it
 }
 
 #[test]
-fn a_syn_past_the_bound_waits_while_most_of_the_places_may_be_undecided() {
+fn a_syn_beyond_the_bound_waits_while_half_of_the_places_are_undecided() {
     let (keep, kept) = channel();
     let lab = asking(PATIENCE, 4, move |question| keep.send(question).unwrap());
     let [client, other] = [Ipv6Addr::LOCALHOST, "2001:db8::1".parse().unwrap()];
@@ -401,16 +401,16 @@ fn a_syn_past_the_bound_waits_while_most_of_the_places_may_be_undecided() {
         asked.push((kept.recv_timeout(PATIENCE).unwrap(), fate));
     }
     assert!(lab.engine.waits(&client, 4) && !lab.engine.waits(&client, 5));
-    assert!(!lab.engine.waits(&other, 1), "questions about other networks are no reason to wait");
+    assert!(!lab.engine.waits(&other, 1), "questions about other networks do not count");
     for (question, fate) in asked {
         question.answer(Verdict::Reject { reject: Reject::Refused, tag: None });
         assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
     }
-    assert!(!lab.engine.waits(&client, 4), "what was decided is no reason to wait");
+    assert!(!lab.engine.waits(&client, 4), "decided questions do not count");
 }
 
 #[test]
-fn forged_syns_of_many_networks_fill_the_questions_and_make_no_other_client_wait() {
+fn forged_syns_of_many_networks_make_no_other_client_wait() {
     let (keep, kept) = channel();
     let lab = asking(PATIENCE, 8, move |question| keep.send(question).unwrap());
     let mut forged = Vec::new();
@@ -433,21 +433,21 @@ fn without_a_route_no_syn_waits() {
 }
 
 #[test]
-fn a_route_may_have_a_held_connection_itself() {
+fn a_route_may_take_a_connection_whose_syn_is_held() {
     let (lab, taken) = handing(RelayOptions { connect_first: true, max_sessions: Some(0), ..options() });
     let caller = Caller::new();
     let (syn, fate) = lab.syn(caller.address);
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
-    is_handed_over(&lab, &mut caller.dial(&lab), &taken);
+    expect_handed_over(&lab, &mut caller.dial(&lab), &taken);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
     assert_eq!(lab.engine.pairing.len(), 0);
 }
 
 #[test]
-fn a_route_may_have_a_connection_itself_that_was_accepted_first() {
+fn a_route_may_take_a_connection_that_was_accepted_first() {
     let (lab, taken) = handing(options());
-    is_handed_over(&lab, &mut lab.dial(), &taken);
+    expect_handed_over(&lab, &mut lab.dial(), &taken);
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn a_client_that_is_gone_is_not_handed_over() {
 }
 
 #[test]
-fn a_client_that_is_gone_and_has_said_something_is_handed_over_with_it() {
+fn a_client_that_is_gone_after_sending_bytes_is_handed_over_with_them() {
     let (keep, kept) = channel();
     let (given, taken) = channel();
     let says = move |question| keep.send(question).unwrap();
