@@ -1,4 +1,4 @@
-//! The sessions of a relay that go on.
+//! The active sessions of a relay.
 
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,46 +8,46 @@ use napi_derive::napi;
 
 use crate::stats::{milliseconds, number};
 
-/// A session that goes on.
+/// An active session.
 #[napi(object)]
 pub struct NativeLiveSession {
     /// Unique within the relay.
     pub id: f64,
-    /// Who connected.
+    /// The client's address.
     pub client: String,
-    /// Who connected.
+    /// The client's port.
     pub client_port: u16,
-    /// What the client dialled.
+    /// The address that the client dialled.
     pub destination: String,
-    /// What the client dialled.
+    /// The port that the client dialled.
     pub destination_port: u16,
-    /// The server, where there was one.
+    /// The server's address.
     pub server: Option<String>,
     /// The server's port.
     pub server_port: Option<u16>,
-    /// From client to server, so far.
+    /// Bytes from the client to the server so far.
     pub bytes_up: f64,
-    /// From server to client, so far.
+    /// Bytes from the server to the client so far.
     pub bytes_down: f64,
-    /// When it began, in milliseconds since 1970.
+    /// Time at which its attempt began, in milliseconds since 1970.
     pub started_at_ms: f64,
-    /// How long ago that is.
+    /// Time since then, in milliseconds.
     pub age_ms: f64,
-    /// The mark that a verdict has given it.
+    /// The mark that the verdict gave it.
     pub tag: Option<String>,
 }
 
-/// Some of the sessions that go on.
+/// Some of the active sessions.
 #[napi(object)]
 #[derive(Default)]
 pub struct NativeLiveSessions {
-    /// In the order of their ids.
+    /// The sessions, in the order of their ids.
     pub sessions: Vec<NativeLiveSession>,
-    /// The id of the last session that has begun.
+    /// The id of the last session or attempt that began; 0 before the first.
     pub newest: f64,
 }
 
-/// The sessions after `id`, `most` of them.
+/// Lists the active sessions with ids above `id`, `most` of them at most.
 pub(crate) fn list(relay: &Relay, id: f64, most: u32) -> NativeLiveSessions {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
     let sessions = relay.sessions(id as u64, most as usize);

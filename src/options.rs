@@ -1,4 +1,4 @@
-//! Options as JavaScript gives them, and what they mean.
+//! Options as JavaScript gives them, and their parsers.
 
 use std::net::IpAddr;
 
@@ -8,24 +8,24 @@ use napi_derive::napi;
 
 use crate::failure::NativeFailure;
 
-/// How a faith interface is made.
+/// The options of a faith interface.
 #[napi(object)]
 pub struct NativeInterfaceOptions {
     /// A legal interface name.
     pub name: String,
-    /// What it captures.
+    /// The prefixes to capture.
     pub prefixes: Vec<String>,
-    /// In bytes.
+    /// The MTU in bytes.
     pub mtu: u32,
-    /// Whether to route the prefixes to it.
+    /// True routes the prefixes to the interface.
     pub routes: bool,
-    /// `unreachable` or `drop`.
+    /// The answer to unsupported packets: `unreachable` or `drop`.
     pub unsupported: String,
-    /// Worker threads; one per core unless given.
+    /// Number of worker threads; one per core by default.
     pub workers: Option<u32>,
-    /// `auto` or `on-demand`.
+    /// The way listeners on many ports get their connections: `auto` or `on-demand`.
     pub steering: String,
-    /// Whether established TCP goes past the pump where that is possible.
+    /// True lets established connections bypass the pump if the kernel supports it.
     pub shortcut: bool,
 }
 
@@ -38,12 +38,12 @@ pub struct NativePortRange {
     pub last: u32,
 }
 
-/// What a listener takes.
+/// The options of a listener.
 #[napi(object)]
 pub struct NativeListenOptions {
     /// Its ports.
     pub ports: Vec<NativePortRange>,
-    /// Its address; every one unless given.
+    /// Its address; every address by default.
     pub address: Option<String>,
     /// Length of the accept queue.
     pub backlog: u32,
@@ -53,12 +53,12 @@ pub struct NativeListenOptions {
     pub mappings: Vec<String>,
 }
 
-/// How a relay works.
+/// The options of a relay.
 #[napi(object)]
 pub struct NativeRelayOptions {
     /// Its ports.
     pub ports: Vec<NativePortRange>,
-    /// Its address; every one unless given.
+    /// Its address; every address by default.
     pub address: Option<String>,
     /// Length of the accept queue.
     pub backlog: u32,
@@ -66,43 +66,43 @@ pub struct NativeRelayOptions {
     pub mapping: String,
     /// Explicit mappings, as `2001:db8:64::80=198.51.100.80:8080`.
     pub mappings: Vec<String>,
-    /// The access list, as faithd.conf(5) has it.
+    /// The access list, in the grammar of faithd.conf(5).
     pub access_list: String,
-    /// What errors call it.
+    /// The name of the list in errors.
     pub access_list_name: String,
-    /// Whether 127/8 may be relayed to.
+    /// True permits loopback addresses as destinations, under the rules.
     pub allow_loopback: bool,
-    /// Whether SYNs are held until the server is connected.
+    /// True holds SYNs until the server is connected.
     pub connect_first: bool,
-    /// How many SYNs may be held.
+    /// Most SYNs held at a time.
     pub max_held: u32,
-    /// How many SYNs of one client /64 may be held.
+    /// Most SYNs of one client held at a time.
     pub max_held_per_client: u32,
-    /// In milliseconds.
+    /// Longest time that a server may take to answer, in milliseconds.
     pub connect_timeout_ms: u32,
-    /// In milliseconds; 0 is never.
+    /// Longest time that a session may pass no byte, in milliseconds; 0 is no limit.
     pub idle_timeout_ms: u32,
-    /// In milliseconds.
+    /// Time after which a silent peer counts as dead, in milliseconds.
     pub keep_alive_timeout_ms: u32,
-    /// 0 is no limit.
+    /// Most sessions at a time; 0 is no limit.
     pub max_sessions: u32,
-    /// Bits of an address that make one client.
+    /// Address bits that identify one client.
     pub client_prefix_length: u8,
-    /// 0 is no limit.
+    /// Most sessions of one client at a time; 0 is no limit.
     pub max_sessions_per_client: u32,
-    /// New sessions per second; 0 is no limit.
+    /// New sessions of one client per second; 0 is no limit.
     pub max_rate_per_client: u32,
-    /// 0 is none; or version 1 or 2.
+    /// The version of the PROXY protocol, 1 or 2; 0 is none.
     pub proxy_protocol: u8,
-    /// Addresses that connections come from, of which a client keeps one of each family.
+    /// Addresses to connect from. A client keeps one of each family.
     pub local_addresses: Vec<String>,
-    /// Whether connections come from privileged ports.
+    /// True connects from privileged ports.
     pub privileged_local_port: bool,
-    /// Whether the server's side gets the DSCP of the client's.
+    /// True gives packets to the server the DSCP of the client's SYN.
     pub copy_dscp: bool,
-    /// How long an answer of `onQuestions` may take, in milliseconds; 5000.
+    /// Longest time that an answer of `onQuestions` may take, in milliseconds; default 5000.
     pub route_timeout_ms: Option<u32>,
-    /// How many questions may be open; 1024.
+    /// Most open questions; default 1024.
     pub max_undecided: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! What would be decided about a connection.
+//! The decision that a relay would make about a connection.
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -9,16 +9,16 @@ use napi_derive::napi;
 use crate::failure::{NativeFailure, Outcome, outcome};
 use crate::relay_options::access_list;
 
-/// What would be decided about a connection.
+/// The decision that a relay would make about a connection.
 #[napi(object)]
 pub struct NativePermission {
-    /// The cause that would turn it away; none permits it.
+    /// The cause that would turn the connection away; none if it is permitted.
     pub cause: Option<String>,
-    /// The rule that decides.
+    /// The rule that decides; none if a default does.
     pub rule: Option<String>,
     /// The line of that rule.
     pub line: Option<u32>,
-    /// The IPv4 address that it would come from.
+    /// The IPv4 address that the connection would come from; none if the routing table chooses.
     pub local_address: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl From<Permission> for NativePermission {
     }
 }
 
-/// What an access list says of a client and a server. `name` is what errors call the list.
+/// Asks an access list about a client and a server. Errors call the list `name`.
 #[napi(ts_return_type = "NativeFailure | NativePermission")]
 #[must_use]
 pub fn match_access_list(
@@ -56,7 +56,7 @@ pub fn match_access_list(
     outcome(permission)
 }
 
-/// A client's address, and a destination.
+/// Parses a client's address and a destination.
 pub(crate) fn ends(client: &str, address: &str, port: u16) -> Result<(Ipv6Addr, SocketAddr), NativeFailure> {
     let client = client.parse().map_err(|_| wrong(format!("`{client}` is not an IPv6 address")))?;
     let address: IpAddr = address.parse().map_err(|_| wrong(format!("`{address}` is not an IP address")))?;

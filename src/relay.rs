@@ -26,44 +26,13 @@ use crate::route::{Asking, NativeQuestion, NativeVerdict};
 use crate::shortage::{NativeShortage, ShortageBatch};
 use crate::stats::{NativeRefusalCount, NativeSessionStats, milliseconds, number, of_sessions, refusals};
 
-/// Records of a kind that may wait for the event loop; more are counted and forgotten.
+/// Records of each kind that may wait for the event loop. Further ones are counted as untold and dropped.
 const WAITING: usize = 65_536;
 
 /// A session that ended.
 #[napi(object)]
 pub struct NativeSession {
     /// Unique within the relay.
-    pub id: f64,
-    /// Who connected.
-    pub client: String,
-    /// Who connected.
-    pub client_port: u16,
-    /// What the client dialled.
-    pub destination: String,
-    /// What the client dialled.
-    pub destination_port: u16,
-    /// The server, where there was one.
-    pub server: Option<String>,
-    /// The server's port.
-    pub server_port: Option<u16>,
-    /// From client to server.
-    pub bytes_up: f64,
-    /// From server to client.
-    pub bytes_down: f64,
-    /// When it began, in milliseconds since 1970.
-    pub started_at_ms: f64,
-    /// How long it lasted.
-    pub duration_ms: f64,
-    /// How it ended.
-    pub reason: String,
-    /// The mark that a verdict has given it.
-    pub tag: Option<String>,
-}
-
-/// An attempt that came to no session.
-#[napi(object)]
-pub struct NativeRefusal {
-    /// Unique within the relay, among sessions too.
     pub id: f64,
     /// The client's address.
     pub client: String,
@@ -73,25 +42,56 @@ pub struct NativeRefusal {
     pub destination: String,
     /// The port that the client dialled.
     pub destination_port: u16,
-    /// The server, where there was one.
+    /// The server's address.
     pub server: Option<String>,
     /// The server's port.
     pub server_port: Option<u16>,
-    /// When it began, in milliseconds since 1970.
+    /// Bytes from the client to the server.
+    pub bytes_up: f64,
+    /// Bytes from the server to the client.
+    pub bytes_down: f64,
+    /// Time at which its attempt began, in milliseconds since 1970.
     pub started_at_ms: f64,
-    /// How long it lasted.
+    /// Time from then to its end, in milliseconds.
     pub duration_ms: f64,
-    /// Why there was no session.
+    /// The reason for its end.
     pub reason: String,
-    /// The cause, where the reason does not say all.
-    pub cause: Option<String>,
-    /// The error behind it, negative as in Node.
-    pub errno: Option<i32>,
-    /// The mark that a verdict has given it.
+    /// The mark that the verdict gave it.
     pub tag: Option<String>,
 }
 
-/// What a relay has counted.
+/// An attempt that ended without a session.
+#[napi(object)]
+pub struct NativeRefusal {
+    /// Unique within the relay, also among sessions.
+    pub id: f64,
+    /// The client's address.
+    pub client: String,
+    /// The client's port.
+    pub client_port: u16,
+    /// The address that the client dialled.
+    pub destination: String,
+    /// The port that the client dialled.
+    pub destination_port: u16,
+    /// The server's address, if a server was decided.
+    pub server: Option<String>,
+    /// The server's port, likewise.
+    pub server_port: Option<u16>,
+    /// Time at which it began, in milliseconds since 1970.
+    pub started_at_ms: f64,
+    /// Time from then to its end, in milliseconds.
+    pub duration_ms: f64,
+    /// The reason for the refusal.
+    pub reason: String,
+    /// The cause, if the reason leaves it open.
+    pub cause: Option<String>,
+    /// The kernel's errno, if it reported one, negative as in Node.
+    pub errno: Option<i32>,
+    /// The mark that the verdict gave it.
+    pub tag: Option<String>,
+}
+
+/// A relay's counters.
 #[napi(object)]
 pub struct NativeRelayStats {
     /// Connections accepted.
@@ -102,17 +102,17 @@ pub struct NativeRelayStats {
     pub attempts: f64,
     /// Sessions.
     pub sessions: NativeSessionStats,
-    /// Attempts that came to no session.
+    /// Attempts that ended without a session.
     pub refused: Vec<NativeRefusalCount>,
-    /// Sessions that JavaScript was not told of, where it listens.
+    /// Sessions whose records JavaScript did not get; 0 if it does not listen to them.
     pub untold_sessions: f64,
-    /// Refusals that it was not told of, likewise.
+    /// Refusals whose records JavaScript did not get, likewise.
     pub untold_refused: Vec<NativeRefusalCount>,
     /// Connections from another local address than their client's own.
     pub local_address_fallbacks: f64,
-    /// How many SYNs may be held.
+    /// Limit of held SYNs.
     pub max_held: u32,
-    /// How many sessions there may be; 0 is no limit.
+    /// Limit of sessions; 0 is no limit.
     pub max_sessions: u32,
 }
 
@@ -183,34 +183,34 @@ fn refusal(record: RefusalRecord) -> NativeRefusal {
     }
 }
 
-/// What a relay is prepared with on the JavaScript thread, before it is opened on another.
+/// The parts of a relay that the JavaScript thread makes before another thread opens it.
 pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
-    /// JavaScript listens to ends.
+    /// JavaScript listens to sessions.
     tells: bool,
     asking: Option<Arc<Asking>>,
     alive: KeepAlive,
 }
 
-/// The functions that a relay calls. It asks `onQuestions` only where `onConnections` and `onWithdrawn` are given, too.
+/// The functions that a relay calls. It asks `onQuestions` only if `onConnections` and `onWithdrawn` are given too.
 #[napi(object, object_to_js = false)]
 pub struct NativeRelayCallbacks<'scope> {
     /// Gets the sessions that have ended.
     #[napi(ts_type = "(batch: NativeSession[]) => void")]
     pub on_sessions: Option<Function<'scope, Vec<NativeSession>, ()>>,
-    /// Gets the attempts that became no session.
+    /// Gets the attempts that ended without a session.
     #[napi(ts_type = "(batch: NativeRefusal[]) => void")]
     pub on_refusals: Option<Function<'scope, Vec<NativeRefusal>, ()>>,
-    /// Decides where connections go: it answers by `NativeRelay.answer`.
+    /// Gets questions about connections, which `NativeRelay.answer` answers.
     #[napi(ts_type = "(batch: NativeQuestion[]) => void")]
     pub on_questions: Option<Function<'scope, Vec<NativeQuestion>, ()>>,
-    /// Gets the ids of questions that need no answer any more.
+    /// Gets the ids of questions that no longer need an answer.
     #[napi(ts_type = "(ids: number[]) => void")]
     pub on_withdrawn: Option<Function<'scope, Vec<f64>, ()>>,
     /// Gets the connections that JavaScript serves itself.
     #[napi(ts_type = "(batch: NativeConnection[]) => void")]
     pub on_connections: Option<Function<'scope, Vec<NativeConnection>, ()>>,
-    /// Gets what this host lacks, each at most once a minute.
+    /// Gets the resources that this host lacks, each at most once a minute.
     #[napi(ts_type = "(batch: NativeShortage[]) => void")]
     pub on_shortages: Option<Function<'scope, Vec<NativeShortage>, ()>>,
 }
@@ -275,13 +275,13 @@ impl PreparedRelay {
 #[napi]
 pub struct NativeRelay {
     state: Mutex<State>,
-    /// JavaScript listens to ends.
+    /// JavaScript listens to sessions.
     tells: bool,
     alive: KeepAlive,
 }
 
-/// What a relay is to JavaScript. A closed one has let go of its callbacks: they hold what holds it, and neither would
-/// ever be collected.
+/// The state of a relay. A closed relay has dropped its callbacks: they hold the JavaScript object that holds the relay, so
+/// neither would ever be collected.
 enum State {
     Open { relay: Arc<Relay>, asking: Option<Arc<Asking>> },
     Closed(Box<RelayStats>),
@@ -309,7 +309,7 @@ impl NativeRelay {
 
 #[napi]
 impl NativeRelay {
-    /// Answers a question; `null` is no answer, which refuses the client.
+    /// Answers a question. `null` gives no verdict, which refuses the client.
     #[napi(ts_return_type = "NativeFailure | null")]
     #[must_use]
     pub fn answer(&self, id: f64, verdict: Option<NativeVerdict>) -> Option<NativeFailure> {
@@ -321,14 +321,14 @@ impl NativeRelay {
         None
     }
 
-    /// The sessions after `id` that go on, `most` of them, in the order of their ids.
+    /// The active sessions with ids above `id`, in the order of their ids, `most` of them at most.
     #[napi]
     #[must_use]
     pub fn sessions(&self, id: f64, most: u32) -> NativeLiveSessions {
         self.relay().map(|relay| live::list(&relay, id, most)).unwrap_or_default()
     }
 
-    /// What it would decide now about a client and a destination of either family.
+    /// Tells the relay's present decision about a client and a destination of either family.
     #[napi(ts_return_type = "NativeFailure | NativePermission")]
     #[must_use]
     pub fn permits(&self, client: String, address: String, port: u16) -> Outcome<NativePermission> {
@@ -339,7 +339,7 @@ impl NativeRelay {
         outcome(permission)
     }
 
-    /// Resets both sides of a session; whether it went on.
+    /// Resets both sides of an active session; tells whether there is one with this id.
     #[napi]
     #[must_use]
     pub fn abort(&self, id: f64) -> bool {
@@ -347,7 +347,7 @@ impl NativeRelay {
         self.relay().is_some_and(|relay| relay.end(id as u64))
     }
 
-    /// What it has counted.
+    /// The relay's counters.
     #[napi]
     #[must_use]
     pub fn stats(&self) -> NativeRelayStats {
@@ -370,10 +370,10 @@ impl NativeRelay {
         }
     }
 
-    /// Judges new connections by another access list. With `endDenied`, sessions it does not permit are ended.
+    /// Judges new connections by another access list. With `endDenied`, also resets the sessions that it does not permit.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi(ts_return_type = "Promise<NativeFailure | null>")]
     pub async fn set_access_list(
         &self,
@@ -393,25 +393,25 @@ impl NativeRelay {
         .await
     }
 
-    /// Keeps the event loop alive while the relay is open; so it is from the start.
+    /// Keeps the event loop alive while the relay is open, which is the default.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi(js_name = "ref")]
     pub fn keep_alive(&self, env: Env) -> napi::Result<()> {
         self.alive.hold(&env)
     }
 
-    /// Lets the event loop end although the relay is open.
+    /// Lets the event loop end while the relay is open.
     #[napi]
     pub fn unref(&self) {
         self.alive.release();
     }
 
-    /// Takes no more connections, lets sessions go on for `drainMs`, and resets the rest.
+    /// Takes no more connections, lets sessions go on for `drainMs` milliseconds at most, and resets the rest.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi]
     pub async fn close(&self, drain_ms: u32) -> napi::Result<()> {
         if let Some(relay) = self.relay() {

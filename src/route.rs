@@ -1,6 +1,6 @@
-//! Asking JavaScript where connections go. Questions go out in batches and are answered by number, so that a
-//! decision may take its time without anything of JavaScript's being held on a worker. Connections that JavaScript wants to
-//! have itself come to it as those of a listener do.
+//! Asks JavaScript where connections go. Questions go out in batches, and JavaScript answers them by number. So a decision
+//! may take its time, and no worker holds a JavaScript object meanwhile. Connections that JavaScript takes itself reach it
+//! like those of a listener.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,48 +22,48 @@ use crate::failure::NativeFailure;
 use crate::options;
 use crate::stats::number;
 
-/// A connection whose way JavaScript decides.
+/// A connection about which JavaScript decides.
 #[napi(object)]
 pub struct NativeQuestion {
-    /// What it is answered by, and the id of its record.
+    /// The number by which it is answered, and the id of its record.
     pub id: f64,
-    /// Who connects.
+    /// The client's address.
     pub client: String,
-    /// Who connects.
+    /// The client's port.
     pub client_port: u16,
-    /// What the client dialled.
+    /// The address that the client dialled.
     pub destination: String,
-    /// What the client dialled.
+    /// The port that the client dialled.
     pub destination_port: u16,
-    /// The server that the mappings say.
+    /// The server's address by the mappings, if they have one.
     pub ipv4: Option<String>,
-    /// The server's port.
+    /// The server's port, likewise.
     pub ipv4_port: Option<u16>,
 }
 
-/// An answer: with `host`, where it goes, any address with `allowAny`; with `reject`, that it does not; with `socket`, that JavaScript takes it; with
-/// none of them, it proceeds as mappings and access list say.
+/// A verdict. With `host` the connection goes to that server, with `reject` it is refused, and with `socket` JavaScript
+/// takes it. With none of them it proceeds by the mappings and the access list.
 #[napi(object)]
 pub struct NativeVerdict {
-    /// An IPv4 or IPv6 address.
+    /// The server's IPv4 or IPv6 address.
     pub host: Option<String>,
-    /// Its port.
+    /// The server's port.
     pub port: Option<u32>,
-    /// Whether it may be a special-purpose address, one of the host's own or a loopback one.
+    /// True lets the server be a special-purpose address, one of the host's own or a loopback one.
     pub allow_any: Option<bool>,
     /// The address that the connection comes from, of the server's family.
     pub local_address: Option<String>,
-    /// 1 or 2.
+    /// The version of the PROXY protocol: 1 or 2.
     pub proxy_protocol: Option<u8>,
-    /// In milliseconds; 0 is never.
+    /// Longest time that the session may pass no byte, in milliseconds; 0 is no limit.
     pub idle_timeout_ms: Option<u32>,
-    /// How many bytes it may pass, both directions together.
+    /// Most bytes that the session may pass, in both directions together.
     pub max_bytes: Option<f64>,
-    /// What its record is marked with.
+    /// The mark of its record.
     pub tag: Option<String>,
-    /// `refused`, `unreachable`, `prohibited` or `drop`.
+    /// The answer to the client: `refused`, `unreachable`, `prohibited` or `drop`.
     pub reject: Option<String>,
-    /// Whether JavaScript takes it.
+    /// True if JavaScript takes the connection.
     pub socket: Option<bool>,
 }
 
@@ -86,7 +86,7 @@ impl Asking {
         let asked = Arc::clone(&open);
         let questions = Batch::new(on_questions, move |ids: Vec<u64>| {
             let mut asked = lock(&asked);
-            // JavaScript is not asked about clients that do not wait any more.
+            // Skips questions whose clients no longer wait.
             let describe = |id: u64| match asked.entry(id) {
                 Entry::Occupied(open) if open.get().is_late() => {
                     open.remove();
@@ -98,21 +98,21 @@ impl Asking {
             ids.into_iter().filter_map(describe).collect()
         })?;
         let withdrawn = Batch::new(on_withdrawn, |ids: Vec<u64>| ids.into_iter().map(number).collect())?;
-        // Nothing needs to rest until they are taken: there are no more than JavaScript has found the time to ask for.
+        // Needs no pause: JavaScript itself has asked for each of these connections.
         let connections = Connections::new(interface, on_connections, || {})?;
         Ok(Arc::new(Self { open, questions, withdrawn, connections }))
     }
 
-    /// Says which servers its connections mean, before the first of them comes.
+    /// Sets the mappings that give the connections' servers, before the first connection comes.
     pub(crate) fn map_by(&self, mappings: Mappings) {
         self.connections.map_by(mappings);
     }
 
-    /// Answers question `id`; it is a failure when its time is up. The answer to one that was withdrawn is dropped.
+    /// Answers question `id`. Fails if its time is up. Ignores the answer to a question that was withdrawn.
     pub(crate) fn answer(&self, id: f64, verdict: &NativeVerdict) -> Result<(), NativeFailure> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
         let question = lock(&self.open).remove(&(id as u64));
-        // An answer that cannot be read drops the question, which refuses the client.
+        // An invalid answer drops the question, which refuses the client.
         let verdict = verdict_of(verdict)?;
         match question {
             None => Ok(()),
@@ -124,7 +124,7 @@ impl Asking {
         }
     }
 
-    /// Forgets question `id`, which refuses its client.
+    /// Drops question `id`, which refuses its client.
     pub(crate) fn give_up(&self, id: f64) {
         #[expect(
             clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! Telling JavaScript what this host has run out of.
+//! Reports to JavaScript the resources that this host lacks.
 
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -9,12 +9,12 @@ use napi_derive::napi;
 
 use crate::batch::Batch;
 
-/// Something that new connections need and this host lacks.
+/// A resource that new connections need and this host lacks.
 #[napi(object)]
 pub struct NativeShortage {
-    /// What it lacks, in kebab case.
+    /// The resource's name, in kebab case.
     pub resource: String,
-    /// What people read.
+    /// The text that people read.
     pub message: String,
 }
 

@@ -20,7 +20,7 @@ use crate::interface::NativeInterface;
 use crate::options;
 use crate::stats::{milliseconds, number};
 
-/// One of the two connections of a splice to be. It is reset when it is closed, or forgotten.
+/// One of the two connections of a splice that has not begun. Closing or collecting this object resets the connection.
 #[napi]
 pub struct NativeLeg {
     connection: Mutex<Option<Connection>>,
@@ -38,72 +38,72 @@ impl NativeLeg {
 
 #[napi]
 impl NativeLeg {
-    /// Resets it, if it was not spliced.
+    /// Resets the connection, unless it was spliced.
     #[napi]
     pub fn close(&self) {
         drop(self.take());
     }
 }
 
-/// Which captured connection it is about.
+/// The captured connection of a splice.
 #[napi(object)]
 pub struct NativeCaptured {
-    /// What the client dialled.
+    /// The address that the client dialled.
     pub address: String,
-    /// What the client dialled.
+    /// The port that the client dialled.
     pub port: u16,
-    /// Who connected.
+    /// The client's address.
     pub remote_address: String,
-    /// Who connected.
+    /// The client's port.
     pub remote_port: u16,
-    /// The worker that its packets come by.
+    /// The worker that serves its packets.
     pub worker: u32,
 }
 
-/// A server that is to be connected to.
+/// A server to connect to.
 #[napi(object)]
 pub struct NativeServer {
-    /// An IPv4 or IPv6 address.
+    /// Its IPv4 or IPv6 address.
     pub host: String,
     /// Its port.
     pub port: u16,
     /// The address that the connection comes from, of the server's family.
     pub local_address: Option<String>,
-    /// 1 or 2.
+    /// The version of the PROXY protocol: 1 or 2.
     pub proxy_protocol: Option<u8>,
-    /// Whether it may be a special-purpose address, one of the host's own or a loopback one.
+    /// True lets it be a special-purpose address, one of the host's own or a loopback one.
     pub allow_any: Option<bool>,
-    /// In milliseconds.
+    /// Longest time that it may take to answer, in milliseconds.
     pub connect_timeout_ms: u32,
 }
 
-/// How two connections are spliced.
+/// The options of a splice, and bytes that JavaScript has read before.
 #[napi(object)]
 pub struct NativeSpliceOptions {
-    /// In milliseconds; 0 is never.
+    /// Longest time that no byte may pass, in milliseconds; 0 is no limit.
     pub idle_timeout_ms: u32,
-    /// In milliseconds.
+    /// Time after which a silent peer counts as dead, in milliseconds.
     pub keep_alive_timeout_ms: u32,
-    /// What the client has said already.
+    /// Bytes that were read from the client already.
     pub up: Buffer,
-    /// What the server has said already.
+    /// Bytes that were read from the server already.
     pub down: Buffer,
 }
 
 /// A splice that has ended.
 #[napi(object)]
 pub struct NativeSpliced {
-    /// From client to server.
+    /// Bytes from the client to the server.
     pub bytes_up: f64,
-    /// From server to client.
+    /// Bytes from the server to the client.
     pub bytes_down: f64,
-    /// How long it lasted.
+    /// Time from its begin to its end, in milliseconds.
     pub duration_ms: f64,
-    /// How it ended.
+    /// The reason for its end.
     pub reason: String,
 }
 
-/// One splice, from before its server is connected until after its end.
+/// The handle of one splice, valid from before its server is connected until after its end.
 #[napi]
 #[derive(Default)]
 pub struct NativeSpliceHandle {
@@ -112,27 +112,27 @@ pub struct NativeSpliceHandle {
 
 #[napi]
 impl NativeSpliceHandle {
-    /// Of one that is still to begin.
+    /// Makes the handle of a splice that has not begun.
     #[napi(constructor)]
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Ends it now, or as soon as it begins.
+    /// Ends the splice now, or as soon as it begins.
     #[napi]
     pub fn stop(&self) {
         self.handle.stop();
     }
 
-    /// From client to server, so far.
+    /// Bytes from the client to the server so far.
     #[napi(getter)]
     #[must_use]
     pub fn bytes_up(&self) -> f64 {
         number(self.handle.bytes_up())
     }
 
-    /// From server to client, so far.
+    /// Bytes from the server to the client so far.
     #[napi(getter)]
     #[must_use]
     pub fn bytes_down(&self) -> f64 {
@@ -140,7 +140,7 @@ impl NativeSpliceHandle {
     }
 }
 
-/// Takes the connections of these sockets, all or none. Whoever has them closes them next, and the connections go on.
+/// Takes the connections of these sockets, all or none. The caller then closes its descriptors, and the connections go on.
 #[napi(ts_return_type = "NativeFailure | NativeLeg[]")]
 #[must_use]
 pub fn take_sockets(descriptors: Vec<i32>) -> Outcome<Vec<NativeLeg>> {
@@ -150,10 +150,10 @@ pub fn take_sockets(descriptors: Vec<i32>) -> Outcome<Vec<NativeLeg>> {
 
 #[napi]
 impl NativeInterface {
-    /// Connects to a server for a captured connection. One that is stopped gives a failure that means nothing.
+    /// Connects to a server for a captured connection. If the handle is stopped, the resulting failure has no meaning.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi(ts_return_type = "Promise<NativeFailure | NativeLeg>")]
     pub fn connect<'env>(
         &self,
@@ -181,10 +181,10 @@ impl NativeInterface {
         })
     }
 
-    /// Makes one of two connections, the client's first, until it ends; neither can be used again.
+    /// Splices two connections, the client's first, and resolves at the end. Neither can be used again.
     ///
     /// # Errors
-    /// When the environment is closing.
+    /// The environment is closing.
     #[napi(ts_return_type = "Promise<NativeFailure | NativeSpliced>")]
     pub fn splice<'env>(
         &self,
@@ -197,7 +197,7 @@ impl NativeInterface {
         let name = self.interface.name().to_owned();
         let begun = read_splice(&captured, &options, legs.iter().map(|leg| leg.take()).collect())
             .map(|splice| self.splices.begin(captured.worker as usize, splice, handle.handle.clone()));
-        // The interface must not be held by what waits for the end: it is closed when JavaScript forgets it.
+        // The future must not hold the interface, which closes when JavaScript drops it.
         env.spawn_future(async move {
             Ok(outcome(match begun {
                 Ok(ended) => ended.await.map(spliced).ok_or_else(|| StackError::Closed(name).into()),
@@ -239,9 +239,9 @@ fn read_splice(
     legs: Option<Vec<Connection>>,
 ) -> Result<Splice, NativeFailure> {
     let (source, destination) = ends(captured)?;
-    let [client, server] = legs
-        .and_then(|legs| legs.try_into().ok())
-        .ok_or_else(|| wrong("not two connections that are still to be spliced".to_owned()))?;
+    let [client, server] = legs.and_then(|legs| legs.try_into().ok()).ok_or_else(|| {
+        wrong("a splice needs two connections, neither closed nor spliced before".to_owned())
+    })?;
     let idle = Duration::from_millis(options.idle_timeout_ms.into());
     Ok(Splice {
         source,
@@ -255,7 +255,7 @@ fn read_splice(
     })
 }
 
-/// Who connected, and what they dialled.
+/// Parses the client and the dialled destination.
 fn ends(captured: &NativeCaptured) -> Result<(SocketAddrV6, SocketAddrV6), NativeFailure> {
     let NativeCaptured { address, port, remote_address, remote_port, .. } = captured;
     Ok((end(remote_address, *remote_port)?, end(address, *port)?))
