@@ -1,4 +1,4 @@
-/** What an access list, or a relay, would decide about a connection that has not been made. */
+/** Tells the decision of an access list or a relay about a connection that has not been made. */
 import { isIPv4, isIPv6 } from 'node:net'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import type { FaithEndpoint, FaithDestination } from './endpoint.js'
@@ -9,7 +9,7 @@ import { type OptionNames, OptionReader, show } from './option-reader.js'
 import { type FaithCause, isCause } from './refusal.js'
 
 /**
- * A client, and what it would dial: a {@link FaithRouteConnection}, for example.
+ * A client and the destination that it would dial: a {@link FaithRouteConnection}, for example.
  *
  * @group Access lists
  */
@@ -17,9 +17,9 @@ export interface FaithAccessQuestion {
   /** The client's IPv6 address. */
   client: string | FaithEndpoint
   /**
-   * The destination, with its port: an IPv4 address; or an IPv6 address inside a prefix. A relay finds by its mappings what
-   * the IPv6 address means; {@link matchAccessList} takes `ipv4` and `ipv4Port`, which connections of a route and sockets have.
-   * The `server` of a record, where it is IPv4, is a destination too.
+   * The destination, with its port: an IPv4 address, or an IPv6 address inside a prefix. A relay maps the IPv6 address to
+   * its server. {@link matchAccessList} takes `ipv4` and `ipv4Port`, which connections of a route and sockets have. The
+   * `server` of a record is a destination too if it has an IPv4 address.
    */
   destination: FaithDestination
   /** Ignored. */
@@ -34,43 +34,43 @@ export interface FaithAccessQuestion {
 export interface FaithDecidingRule {
   /** The rule in the grammar of faithd.conf(5). */
   text: string
-  /** Its line, counted from 1; in an array, which rule it is. */
+  /** The line of the rule, counted from 1; in an array, the number of the rule. */
   line?: number
-  /** The file, where {@link matchAccessList} was told it. */
+  /** The `file` that {@link matchAccessList} was given. */
   file?: string
 }
 
 /**
- * What would be decided.
+ * The decision about a connection that has not been made.
  *
  * @group Access lists
  */
 export interface FaithPermission {
-  /** Whether the connection would be permitted. */
+  /** `true` if the connection would be permitted. */
   permitted: boolean
-  /** What would turn it away; not there where it is permitted. */
+  /** The cause that would turn the connection away; absent if it is permitted. */
   cause?: FaithCause
-  /** The rule that decides; not there where a default does, as for a list without rules. */
+  /** The rule that decides; absent if a default does, as for a list without rules. */
   rule?: FaithDecidingRule
-  /** The IPv4 address of this host that the connection would come from; not there where the routing table chooses. */
+  /** The IPv4 address of this host that the connection would come from; absent if the routing table chooses. */
   localAddress?: string
 }
 
 /**
- * How a list is matched.
+ * The options of {@link matchAccessList}.
  *
  * @group Access lists
  */
 export interface FaithMatchOptions {
-  /** As {@link FaithRelaySettings.allowLoopback}. Default `false`. */
+  /** The same as {@link FaithRelaySettings.allowLoopback}. Default `false`. */
   allowLoopback?: boolean
-  /** The file that the list was read from: `rule.file`, and in the errors of the list. Default: none. */
+  /** The file that the list was read from, for `rule.file` and for errors of the list. Default: none. */
   file?: string
 }
 
 const QUESTION: OptionNames<FaithAccessQuestion> = { client: true, destination: true, id: true }
 const CLIENT: OptionNames<FaithEndpoint> = { address: true, port: true }
-/** The names of what this package gives as a destination. */
+/** The fields of the destinations that this package gives. */
 const DESTINATION = {
   address: true,
   port: true,
@@ -81,15 +81,15 @@ const DESTINATION = {
 } as const
 const MATCH: OptionNames<FaithMatchOptions> = { allowLoopback: true, file: true }
 
-/** A question, checked. */
+/** A checked question. */
 interface Ends {
   client: string
   destination: FaithDestination
 }
 
 /**
- * Says what an access list decides about a client and a server, and by which rule. It knows no host: unlike
- * {@link FaithRelay.permits} it takes no address for this host's own, and asks no limits. Each call reads the whole list.
+ * Tells the decision of an access list about a client and a server, and the rule that decides. It knows no host: unlike
+ * {@link FaithRelay.permits} it takes no address for this host's own. Each call parses the whole list.
  *
  * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule; `ERR_FAITH_ARGUMENT`
  *
@@ -148,7 +148,7 @@ export function readQuestion(call: string, question: unknown): Ends {
     address: readAddress(to, 'address'),
     port: to.integer('port', port),
   }
-  // The two go together, and an address that is IPv4 means itself.
+  // `ipv4` and `ipv4Port` go together, and an IPv4 `address` needs neither.
   if (isIPv6(destination.address) && to.unchecked('ipv4') !== undefined) {
     destination.ipv4 = readAddress(to, 'ipv4')
     destination.ipv4Port = to.integer('ipv4Port', port, destination.port)
@@ -165,7 +165,7 @@ function readAddress(
   throw read.refuse(name, name === 'ipv4' ? 'an IPv4 address' : 'an IP address', address)
 }
 
-/** @internal What the addon says, in the public shape. */
+/** @internal Gives the addon's decision its public shape. */
 export function toPermission(
   { cause, rule, line, localAddress }: NativePermission,
   file?: string,

@@ -1,23 +1,23 @@
-/** Attempts that came to no session: their client and a server were never joined. */
+/** Attempts that ended without a session: their client and a server were never joined. */
 import { getSystemErrorName } from 'node:util'
 import type { FaithEndpoint } from './endpoint.js'
 import type { NativeRefusal, NativeRefusalCount } from './native.js'
 import { toServer } from './session.js'
 
 /**
- * Why an attempt came to no session.
+ * The reason for which an attempt ended without a session.
  *
  * | reason | meaning |
  * |---|---|
  * | `refused` | the server, or `route`, refused the connection |
- * | `unreachable` | no route leads to the server, or a router, or `route`, said it cannot be reached |
+ * | `unreachable` | no route leads to the server, a router or `route` reported it unreachable, or the dialled address maps to no server |
  * | `denied` | the access list, the default policy, `route` or the host's own firewall forbids the destination |
  * | `connect-timeout` | the server did not answer within `connectTimeoutMs` |
  * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient` or `maxUndecided` was reached |
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
  * | `client-reset` | the client gave up before it had a server |
  * | `aborted` | the relay was closed, a new access list ended it, or the client never completed its handshake |
- * | `error` | anything else, as a `route` that gave no verdict, or a local address that the host lacks |
+ * | `error` | any other error, such as a `route` that gave no verdict, or a local address that the host lacks |
  *
  * @group Relay and route
  */
@@ -32,7 +32,7 @@ export type FaithRefusalReason =
   | 'aborted'
   | 'error'
 
-/** A record has to name every one, which a list need not. */
+/** A record, because the compiler checks that it names every reason. */
 const NO_REFUSALS: Readonly<Record<FaithRefusalReason, 0>> = {
   refused: 0,
   unreachable: 0,
@@ -47,26 +47,26 @@ const NO_REFUSALS: Readonly<Record<FaithRefusalReason, 0>> = {
 const REASONS = Object.keys(NO_REFUSALS) as readonly FaithRefusalReason[]
 
 /**
- * The cause of a refusal, where its reason leaves that open.
+ * The cause of a refusal, if its reason leaves that open.
  *
  * | reason | cause | meaning |
  * |---|---|---|
  * | `denied` | `denied-by-rule` | a rule of the access list denies it |
  * | | `denied-no-match` | no rule of the access list permits it |
- * | | `special-purpose` | the server's address is no public one, and neither a rule nor `allowAny` opens it |
+ * | | `special-purpose` | the server's address is not public, and neither a rule nor `allowAny` opens it |
  * | | `own-address` | the server's address is the router's own or one that this process captures, and neither a rule nor `allowAny` opens it |
- * | | `loopback` | the server's address is a loopback one, and `allowLoopback` is off |
+ * | | `loopback` | the server's address is loopback, and neither `allowLoopback` nor `allowAny` is on |
  * | | `prohibited-by-host` | the host's firewall or routing table prohibits it (`EACCES`, `EPERM`) |
- * | `denied`, `refused`, `unreachable` | `rejected-by-route` | `route` said so |
- * | `limit` | `max-sessions` | the relay has `maxSessions` |
- * | | `max-sessions-per-client` | the client has `maxSessionsPerClient` |
+ * | `denied`, `refused`, `unreachable` | `rejected-by-route` | `route` rejected the connection |
+ * | `limit` | `max-sessions` | the relay has `maxSessions` sessions |
+ * | | `max-sessions-per-client` | the client has `maxSessionsPerClient` sessions |
  * | | `max-rate-per-client` | the client begins sessions faster than `maxRatePerClient` |
  * | | `max-undecided` | `maxUndecided` connections wait for `route` |
- * | `unreachable` | `no-mapping` | what was dialled means no IPv4 address |
+ * | `unreachable` | `no-mapping` | the dialled address maps to no IPv4 address |
  * | `error` | `no-source` | the host lacks the local address, or the privilege for its port |
  * | | `no-verdict` | `route` gave no verdict |
  * | `client-reset` | `client-gave-up` | the client reset the connection before it had a server |
- * | `aborted` | `no-handshake` | the client was answered, and did not complete its handshake |
+ * | `aborted` | `no-handshake` | the client did not complete its handshake after it was answered |
  *
  * @group Relay and route
  */
@@ -88,7 +88,7 @@ export type FaithCause =
   | 'client-gave-up'
   | 'no-handshake'
 
-/** A record has to name every one, which a list need not. */
+/** A record, because the compiler checks that it names every cause. */
 const CAUSES: Readonly<Record<FaithCause, true>> = {
   'denied-by-rule': true,
   'denied-no-match': true,
@@ -109,53 +109,53 @@ const CAUSES: Readonly<Record<FaithCause, true>> = {
 }
 
 /**
- * Counts of refusals by cause, or by reason where they have none; what has not occurred is not there.
+ * Counts of refusals by cause, or by reason if they have no cause. Causes that have not occurred are absent.
  *
  * @group Relay and route
  */
 export type FaithRefusalCounts = Partial<Record<FaithCause | FaithRefusalReason, number>>
 
 /**
- * Refusals counted in two ways, each of which adds up to all of them.
+ * Counts of refusals in two ways, each of which adds up to all refusals.
  *
  * @group Relay and route
  */
 export interface FaithRefusalStats {
-  /** By reason; reasons that have not occurred are 0. */
+  /** Counts by reason. Reasons that have not occurred are 0. */
   byReason: Record<FaithRefusalReason, number>
-  /** By cause, or by reason where they have no cause. */
+  /** Counts by cause, or by reason for refusals without a cause. */
   byCause: FaithRefusalCounts
 }
 
 /**
- * One attempt that came to no session: its client and a server were never joined.
+ * One attempt that ended without a session: its client and a server were never joined.
  *
  * @group Relay and route
  */
 export interface FaithRefusal {
-  /** Unique within the relay, also among sessions; counts up as attempts begin. */
+  /** A number unique within the relay, also among sessions. It counts up as attempts begin. */
   id: number
   /** The client. */
   client: FaithEndpoint
-  /** What the client dialled. */
+  /** The address and port that the client dialled. */
   destination: FaithEndpoint
-  /** The server that the relay tried to connect to, or may not connect to; not there where none was decided. */
+  /** The server that the relay tried to reach, or was denied; absent if no server was decided. */
   server?: FaithEndpoint
-  /** When the client's SYN came. */
+  /** Time at which the attempt began, with the client's SYN or its accepted connection. */
   startedAt: Date
-  /** From then to the end, in milliseconds. */
+  /** Time from then to the end, in milliseconds. */
   durationMs: number
-  /** Why there was no session. */
+  /** The reason for the refusal. */
   reason: FaithRefusalReason
-  /** The cause, where `reason` leaves that open. */
+  /** The cause, if `reason` leaves that open. */
   cause?: FaithCause
-  /** The error, where the kernel reported one: `ECONNREFUSED`. */
+  /** The error code, if the kernel reported an error: `ECONNREFUSED`. */
   code?: string
-  /** The `tag` of the verdict that `route` gave, if it had one. */
+  /** The `tag` of the verdict, if `route` gave one. */
   tag?: string
 }
 
-/** @internal The record of the addon, in the public shape. */
+/** @internal Gives a record of the addon its public shape. */
 export function toRefusal(record: NativeRefusal): FaithRefusal {
   const refusal: FaithRefusal = {
     id: record.id,
@@ -174,14 +174,14 @@ export function toRefusal(record: NativeRefusal): FaithRefusal {
   return refusal
 }
 
-/** @internal Counts of the addon, in the public shape. */
+/** @internal Gives counts of the addon their public shape. */
 export function toRefusalStats(counts: readonly NativeRefusalCount[]): FaithRefusalStats {
   const byReason: Record<FaithRefusalReason, number> = { ...NO_REFUSALS }
   for (const { reason, count } of counts) byReason[toReason(reason)] += count
   return { byReason, byCause: toRefusalCounts(counts) }
 }
 
-/** @internal The same, by cause alone. */
+/** @internal Gives counts of the addon their public shape, by cause alone. */
 export function toRefusalCounts(counts: readonly NativeRefusalCount[]): FaithRefusalCounts {
   const byCause: FaithRefusalCounts = {}
   for (const { reason, cause, count } of counts) {
@@ -191,7 +191,7 @@ export function toRefusalCounts(counts: readonly NativeRefusalCount[]): FaithRef
   return byCause
 }
 
-/** @internal Tells if this is one of the causes. */
+/** @internal Tells whether `name` is a cause. */
 export function isCause(name: string): name is FaithCause {
   return Object.hasOwn(CAUSES, name)
 }

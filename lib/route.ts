@@ -1,11 +1,11 @@
 /**
- * Relays whose connections JavaScript sends on their way, or takes itself.
+ * Relays for whose connections JavaScript decides, or which it takes itself.
  *
- * Theory of operation: the addon holds the client's SYN and asks, many questions to a call, each by its number. Every
- * one gets exactly one answer of ours: what `route` said, or, if that came to nothing, none, which refuses the client.
- * A question that the addon withdraws, because its client has gone, gets none, and neither do those that are open when the
- * relay closes. The addon keeps the same time limit by itself, so that a busy event loop leaves no client hanging; what is answered
- * after it is for nobody. Ours is there so that whoever wrote the route hears of it.
+ * Theory of operation: the addon holds the client's SYN and asks, many questions to a call, each by its number. The router
+ * gives each question exactly one answer: the verdict of `route`, or `null` if there is none, which refuses the client.
+ * Questions that the addon withdraws, because their clients are gone, get no answer, and neither do those that are open
+ * when the relay closes. The addon has the same time limit, so a busy event loop leaves no client waiting, and a late
+ * answer has no effect. The router's own limit is there to report a slow `route` to the program.
  */
 import type { FaithEndpoint, FaithDestination } from './endpoint.js'
 import { FaithError } from './errors.js'
@@ -23,43 +23,44 @@ import {
 import { requireSockets } from './socket.js'
 
 /**
- * A connection whose way a {@link FaithRoute} decides; its client still waits for the answer to its SYN.
+ * A connection about which a {@link FaithRoute} decides. Its client usually still waits for the answer to its SYN.
  *
  * @group Relay and route
  */
 export interface FaithRouteConnection {
-  /** Counts up; the `session` or `refused` event of the connection, and {@link FaithRelay.sessions}, have the same `id`. */
+  /** A number that counts up. The connection's `session` or `refused` event and {@link FaithRelay.sessions} have the same. */
   readonly id: number
   /** The client. */
   client: FaithEndpoint
-  /** What the client dialled, and the server that `mappings` and `mapping` find in it, if they find one. */
+  /** The address and port that the client dialled, and the IPv4 server by `mappings` and `mapping`, if they find one. */
   destination: FaithDestination
   /**
-   * Aborted when the verdict is not needed any more: the client has gone, `routeTimeoutMs` is over, or the relay closes; its
-   * `reason` is an error that says which. It is not aborted once the route has given its verdict.
+   * A signal that is aborted when the verdict is no longer needed: the client is gone, `routeTimeoutMs` is over, or the
+   * relay closes. Its `reason` is an error that says which. It is not aborted after the route has given its verdict.
    */
   readonly signal: AbortSignal
 }
 
 /**
- * How a connection is carried, where a verdict says other than the relay.
+ * Settings of a verdict for one connection. Each replaces the relay's own.
  *
  * @group Relay and route
  */
 export interface FaithRouteOptions {
   /**
-   * The address of this host that the connection comes from, of the server's family: IPv4 with `proceed`. Default: the one
-   * that the deciding rule of the access list names, where the rules decide, or else one of the relay's `localAddresses`.
+   * The address of this host that the connection comes from, of the server's family: IPv4 with `proceed`. Default: with
+   * `proceed`, the address that the deciding rule of the access list names; otherwise, or if it names none, one of the
+   * relay's `localAddresses`.
    */
   localAddress?: string
-  /** The version of the PROXY protocol in which the server is told of the client. Default: as the relay's. */
+  /** The version of the PROXY protocol that tells the server the client's address. Default: the relay's. */
   proxyProtocol?: 1 | 2
-  /** How long the session may carry nothing, in milliseconds; 0 for ever. Default: the relay's `idleTimeoutMs`. */
+  /** Longest time that the session may carry no byte, in milliseconds; 0 is no limit. Default: the relay's `idleTimeoutMs`. */
   idleTimeoutMs?: number
   /**
-   * How many bytes the session may carry, both directions together, 1 to 2^53 - 1. When it has carried more, client and
-   * server are reset, and it ends as `max-bytes`. It is measured as the kernel moves bytes, so a fast
-   * session may carry some MiB more. Default: any number.
+   * Most bytes that the session may carry, in both directions together, 1 to 2^53 - 1. When it has carried more, the relay
+   * resets client and server, and the session ends as `max-bytes`. The relay counts after the kernel has moved bytes, so a
+   * fast session may carry some MiB more. Default: no limit.
    */
   maxBytes?: number
   /**
@@ -70,106 +71,106 @@ export interface FaithRouteOptions {
 }
 
 /**
- * A connection goes to the IPv4 server that the address means, as mappings, access list and limits of the relay decide: the same as
- * `undefined`, but with options.
+ * A verdict: the connection goes to the IPv4 server that the dialled address maps to, if the relay's access list and limits
+ * permit it. This is the same as `undefined`, but with options.
  *
  * @group Relay and route
  */
 export interface FaithRouteProceed extends FaithRouteOptions {
   /** Always `true`. */
   proceed: true
-  /** Tells it from a {@link FaithRouteServer}. */
+  /** Distinguishes it from a {@link FaithRouteServer}. */
   host?: never
-  /** Tells it from a {@link FaithRouteReject}. */
+  /** Distinguishes it from a {@link FaithRouteReject}. */
   reject?: never
-  /** Tells it from a {@link FaithRouteSocket}. */
+  /** Distinguishes it from a {@link FaithRouteSocket}. */
   socket?: never
 }
 
 /**
- * A connection goes to this server. The route has decided, so no rule of the access list denies it. But a client must not
- * reach the router or its private networks because a route passed on the address that the client dialled. So the client is
- * denied a special-purpose address (cause `special-purpose`), an address of this host (`own-address`) and a loopback
- * address without `allowLoopback` (`loopback`), unless a rule of the access list opens it to that client, or `allowAny` is
- * `true`.
+ * A verdict: the connection goes to this server. The route has decided, so no rule of the access list denies it. But a
+ * client must not reach the router or its private networks because a route passed on the address that the client dialled.
+ * So the relay denies a special-purpose address (cause `special-purpose`), an address of this host (`own-address`) and,
+ * without `allowLoopback`, a loopback address (`loopback`). A rule of the access list that opens the address to the client
+ * permits it, and so does `allowAny: true`.
  *
- * The same holds for IPv6 servers, which no rule can open: special-purpose blocks are those that IANA's registry does not
- * call globally reachable, and multicast; `::1` and `::` are loopback addresses. An address inside a prefix that this
- * process captures counts as one of this host, because the connection would come back. An address that stands for an IPv4
- * one, in `64:ff9b::/96` or `2002::/16`, is judged by that one too, and rules open it as they open that one.
+ * The same holds for IPv6 servers, which no rule can open. Special-purpose blocks are those that IANA's registry does not
+ * call globally reachable, and multicast. `::1` and `::` are loopback addresses. An address inside a prefix that this
+ * process captures counts as one of this host, because the connection would come back. An address in `64:ff9b::/96` or
+ * `2002::/16`, which stands for an IPv4 address, is judged by that address too, and rules that open that address open it.
  *
  * @group Relay and route
  */
 export interface FaithRouteServer extends FaithRouteOptions {
   /**
-   * The server: an IPv4 address; an IPv6 address without scope or brackets, and not an IPv4-mapped one; or a host name,
-   * whose first IPv4 address is taken. Names are looked up as `dns.lookup` does, within `routeTimeoutMs`.
+   * The server: an IPv4 address; an IPv6 address without scope or brackets that is not IPv4-mapped; or a host name, of
+   * which the relay takes the first IPv4 address. It looks names up as `dns.lookup` does, within `routeTimeoutMs`.
    */
   host: string
-  /** Its port, 1 to 65535. */
+  /** The server's port, 1 to 65535. */
   port: number
   /**
-   * Whether the server may have any address: a private or another special-purpose one, one of this host's own, or a loopback
-   * one. Set it where clients cannot choose `host`. Default `false`.
+   * `true` lets the server have any address: a private or other special-purpose one, one of this host's own, or a loopback
+   * one. Set it only if clients cannot choose `host`. Default `false`.
    */
   allowAny?: boolean
-  /** Tells it from a {@link FaithRouteProceed}. */
+  /** Distinguishes it from a {@link FaithRouteProceed}. */
   proceed?: never
-  /** Tells it from a {@link FaithRouteReject}. */
+  /** Distinguishes it from a {@link FaithRouteReject}. */
   reject?: never
-  /** Tells it from a {@link FaithRouteSocket}. */
+  /** Distinguishes it from a {@link FaithRouteSocket}. */
   socket?: never
 }
 
 /**
- * A connection goes nowhere.
+ * A verdict: the connection is refused.
  *
  * @group Relay and route
  */
 export interface FaithRouteReject {
   /**
-   * What the client is told.
+   * The answer to the client.
    *
-   * | reject | on the wire | the client's error | `reason` of the session |
+   * | reject | on the wire | the client's error | `reason` of the refusal |
    * |---|---|---|---|
    * | `refused` | RST | `ECONNREFUSED` | `refused` |
    * | `unreachable` | ICMPv6 address unreachable | `EHOSTUNREACH` | `unreachable` |
    * | `prohibited` | ICMPv6 administratively prohibited | `EACCES` | `denied` |
    * | `drop` | nothing | `ETIMEDOUT`, after its last SYN | `denied` |
    *
-   * A client whose handshake was answered first, for want of `connectFirst` or of room within `maxHeld`, was told that it
-   * is connected, and is reset. A client without room within `maxHeldPerClient` waits with its SYN instead, while the
-   * route takes its time. A dropped client sends its SYN again for two minutes or so, of which the route is not asked.
+   * A client whose handshake was completed before the verdict, because `connectFirst` is off or `maxHeld` SYNs were held,
+   * is reset. A client beyond `maxHeldPerClient` usually waits instead: its SYN gets no answer while the route decides about
+   * its other SYNs. A dropped client repeats its SYN for about two minutes, without a new question to the route.
    */
   reject: 'refused' | 'unreachable' | 'prohibited' | 'drop'
-  /** As {@link FaithRouteOptions.tag}; the `refused` event gives it back. */
+  /** The same as {@link FaithRouteOptions.tag}. The `refused` event gives it back. */
   tag?: string
-  /** Tells it from a {@link FaithRouteProceed}. */
+  /** Distinguishes it from a {@link FaithRouteProceed}. */
   proceed?: never
-  /** Tells it from a {@link FaithRouteServer}. */
+  /** Distinguishes it from a {@link FaithRouteServer}. */
   host?: never
-  /** Tells it from a {@link FaithRouteSocket}. */
+  /** Distinguishes it from a {@link FaithRouteSocket}. */
   socket?: never
 }
 
 /**
- * A connection is this program's: it is accepted, and comes to the `connection` event of {@link FaithRelayEvents} as a
- * {@link FaithSocket}, like those of a listener. No server is connected.
+ * A verdict: this program takes the connection. The relay accepts it and emits it as a {@link FaithSocket} by the
+ * `connection` event of {@link FaithRelayEvents}, like a listener. It connects no server.
  *
- * It is no session. Neither the access list nor the limits of the relay are asked, nor is it counted by them; it is told
- * by no `session` event, and `stats().handedOver` counts it. When the relay closes it lives on, for as long as the
- * interface does. Where nobody listens to `connection`, this is no verdict, and the client is refused.
+ * Such a connection is no session. The relay's access list and limits do not apply to it and do not count it. It has no
+ * `session` event; `stats().handedOver` counts it. It survives the relay's close, until the interface closes. If the relay
+ * has no `connection` listener, the verdict is an error, and the client is refused.
  *
  * @group Relay and route
  */
 export interface FaithRouteSocket {
   /** Always `true`. */
   socket: true
-  /** Tells it from a {@link FaithRouteProceed}. */
+  /** Distinguishes it from a {@link FaithRouteProceed}. */
   proceed?: never
-  /** Tells it from a {@link FaithRouteServer}. */
+  /** Distinguishes it from a {@link FaithRouteServer}. */
   host?: never
-  /** Tells it from a {@link FaithRouteReject}. */
+  /** Distinguishes it from a {@link FaithRouteReject}. */
   reject?: never
 }
 
@@ -181,7 +182,7 @@ const REJECTS: readonly FaithRouteReject['reject'][] = [
 ]
 
 /**
- * What becomes of a connection.
+ * The decision of a route about a connection.
  *
  * @group Relay and route
  */
@@ -206,12 +207,12 @@ const BYTES = { min: 1, max: Number.MAX_SAFE_INTEGER }
 const LONGEST_TAG = 256
 
 /**
- * Decides where a connection goes; `undefined` leaves it to the relay's mappings and access list, as
- * `{ proceed: true }` does.
+ * Decides where a connection goes. `undefined` leaves it to the relay's mappings and access list, as `{ proceed: true }`
+ * does.
  *
- * Questions are put side by side, however long each takes, up to `maxUndecided`. Meanwhile the client waits: the relay
- * holds its SYN and answers nothing. A route that throws, rejects, does not answer within
- * `routeTimeoutMs` or answers what is no verdict refuses that client alone, and is reported: see the `error` event of
+ * The relay asks up to `maxUndecided` questions side by side, without waiting for earlier ones. Meanwhile the client waits:
+ * the relay holds its SYN without an answer. If a route throws, rejects, gives no verdict within `routeTimeoutMs` or gives
+ * an invalid one, the relay refuses that client alone and reports the failure; see the `error` event of
  * {@link FaithRelayEvents}.
  *
  * @group Relay and route
@@ -220,23 +221,23 @@ export type FaithRoute = (
   connection: FaithRouteConnection,
 ) => FaithRouteVerdict | undefined | Promise<FaithRouteVerdict | undefined>
 
-/** @internal What a {@link Router} needs of the addon. */
+/** @internal The part of the addon that a {@link Router} needs. */
 export type Answering = Pick<NativeRelay, 'answer'>
 
-/** @internal What a {@link Router} needs of the relay. */
+/** @internal The part of the relay that a {@link Router} needs. */
 export interface Routed {
-  /** Whether somebody takes connections. */
+  /** Tells whether the relay has a `connection` listener. */
   isHeard(): boolean
   report(error: FaithError): void
 }
 
-/** @internal Puts the questions of one relay to its route, and hands on the answers. */
+/** @internal Puts the questions of one relay to its route, and passes the verdicts on. */
 export class Router {
   readonly #route: FaithRoute
   readonly #timeoutMs: number
   readonly #relay: Answering
   readonly #routed: Routed
-  /** The connections whose clients wait for the verdict, by their ids. */
+  /** The connections whose clients wait for the verdict, by id. */
   readonly #open = new Map<number, Undecided>()
   #closed = false
 
@@ -247,18 +248,18 @@ export class Router {
     this.#routed = routed
   }
 
-  /** Asks for each. Returns at once; nothing is thrown, whatever becomes of them. */
+  /** Puts each question to the route. Returns at once and never throws. */
   ask(questions: readonly NativeQuestion[]): void {
     if (this.#closed) return
     for (const question of questions) void this.#settle(new Undecided(question))
   }
 
-  /** Answers and reports these no more: their clients have gone. */
+  /** Drops these questions, whose clients are gone: neither answers nor reports them. */
   withdraw(ids: readonly number[]): void {
     for (const id of ids) this.#drop(id, 'the client has gone')
   }
 
-  /** Answers and reports no more: no client waits. */
+  /** Drops all questions, present and future: no client waits any more. */
   close(): void {
     this.#closed = true
     for (const id of this.#open.keys()) this.#drop(id, 'the relay is closed')
@@ -288,7 +289,7 @@ export class Router {
   }
 
   async #decide(connection: FaithRouteConnection): Promise<NativeVerdict> {
-    // Called on its own, so that the router is not its `this`.
+    // Calls it without a receiver, so that the router is not its `this`.
     const route = this.#route
     return await readVerdict(await route(connection))
   }
@@ -307,7 +308,7 @@ export class Router {
     })
     try {
       const decision = await Promise.race([this.#decide(connection), over])
-      // One that blocks the event loop keeps the timer from going off.
+      // A route that blocks the event loop keeps the timer from firing.
       if (performance.now() - began > limit) throw late()
       return decision
     } finally {
@@ -316,12 +317,12 @@ export class Router {
   }
 }
 
-/** A connection that waits for its verdict. The route sees it as {@link FaithRouteConnection}. */
+/** A connection that waits for its verdict. The route gets it as a {@link FaithRouteConnection}. */
 class Undecided implements FaithRouteConnection {
   readonly id: number
   readonly client: FaithEndpoint
   readonly destination: FaithDestination
-  /** Made when a route asks for it: most do not, and it costs as much as all the rest. */
+  /** Made when a route reads `signal`. Most do not, and it costs as much as all the rest. */
   #controller: AbortController | undefined
   #reason: Error | undefined
 
@@ -342,14 +343,14 @@ class Undecided implements FaithRouteConnection {
     return this.#controller.signal
   }
 
-  /** Aborts its signal; no method of its own, because the route has the object. */
+  /** Aborts the signal. A static method, because the route has the object and must not see it. */
   static abort(connection: Undecided, reason: Error): void {
     connection.#reason ??= reason
     connection.#controller?.abort(reason)
   }
 }
 
-/** @internal What a route answered, checked, as the addon takes it, with the address for the name. */
+/** @internal Checks a route's answer, resolves its host name, and gives it the addon's shape. */
 export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
   if (answer === undefined) return {}
   if (typeof answer !== 'object' || answer === null) {
@@ -357,7 +358,7 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
   const read = new OptionReader('the verdict', VERDICT, answer)
-  // One that says two things is a mistake, and not to be taken for either.
+  // A verdict that says two things is a mistake, so neither of them counts.
   if (read.unchecked('reject') !== undefined) {
     read.alone('reject', 'tag')
     return { reject: read.oneOf('reject', REJECTS), ...readTag(read) }
@@ -405,14 +406,14 @@ function readTag(read: VerdictReader): { tag?: string } {
   throw read.refuse('tag', `a string of at most ${LONGEST_TAG} bytes`, `${bytes} bytes`)
 }
 
-/** @internal The error of connections that nobody takes. */
+/** @internal The error of a connection for which the relay has no `connection` listener. */
 export function unheard(): FaithError {
-  return new FaithError('ERR_FAITH_ARGUMENT', 'nobody takes connections', {
+  return new FaithError('ERR_FAITH_ARGUMENT', 'the relay has no `connection` listener', {
     hint: "listen to the relay's `connection` event",
   })
 }
 
-/** @internal What a client was refused for. */
+/** @internal The error that reports a client refused because its route failed. */
 export function routeError(
   { client, destination }: Record<'client' | 'destination', FaithEndpoint>,
   cause: unknown,

@@ -1,16 +1,16 @@
-/** Servers that connections are sent to by whoever uses the library: how they are named, and how long they may take. */
+/** Reads the servers that a program names for connections, with their timeouts. */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { type Family, familyOf, insteadOf } from './ip.js'
 import { MOST, type OptionNames, type OptionReader } from './option-reader.js'
 
-/** How a server is connected to, checked. */
+/** The checked options of a connection to a server. */
 export interface Outgoing {
   localAddress?: string
   proxyProtocol?: 1 | 2
 }
 
-/** A server as it was named, checked. */
+/** A checked server, which may still have a name for its address. */
 export interface NamedServer extends Outgoing {
   host: string
   port: number
@@ -27,17 +27,17 @@ export const SERVER_OPTIONS: OptionNames<NamedServer> = {
   allowAny: true,
   ...OUTGOING_OPTIONS,
 }
-/** The names of what says how long a server may take to answer. */
+/** The name of the timeout of connecting. */
 export const CONNECT_OPTIONS = { connectTimeoutMs: true } as const
-/** The names of what says how long connections may go on without a sign of life. */
+/** The names of the timeouts of connections without a sign of life. */
 export const LASTING_OPTIONS = { idleTimeoutMs: true, keepAliveTimeoutMs: true } as const
 
-/** 0 is for ever. */
+/** 0 is no limit. */
 export const IDLE_MS = { min: 0, max: MOST }
-/** The kernel takes 32767 seconds at most for the half of it that goes by before the first probe (tcp(7)). */
+/** Half of it passes before the first probe, for which the kernel takes 32767 seconds at most (tcp(7)). */
 const KEEP_ALIVE_MS = { min: 2_000, max: 64_800_000 }
 
-/** Reads how a server is connected to. `family` is that of its address, and `whose` says in a message where it is from. */
+/** Reads the options of a connection. `family` is that of the server's address, which messages call `whose`. */
 export function readOutgoing(
   read: OptionReader<keyof Outgoing>,
   family: Family,
@@ -57,7 +57,7 @@ export function readOutgoing(
   }
 }
 
-/** Checks an address of this host that option `name` has. */
+/** Checks that option `name` has an IP address, which is to be one of this host. */
 export function readLocalAddress<Name extends string>(
   read: OptionReader<Name>,
   name: Name,
@@ -82,7 +82,7 @@ export function readServer(read: OptionReader<keyof NamedServer>): NamedServer {
   }
 }
 
-/** The same server with its address for its name. */
+/** Replaces a server's name by its address. */
 export async function resolve<T extends NamedServer>(server: T): Promise<T> {
   if (isIP(server.host) !== 0) return server
   return { ...server, host: (await lookup(server.host, { family: 4 })).address }

@@ -8,17 +8,17 @@ import type {
 } from './native.js'
 
 /**
- * How a session, or a splice, ended.
+ * The reason for which a session or a splice ended.
  *
  * | reason | meaning |
  * |---|---|
- * | `closed` | both sides had said all they had to say |
- * | `client-reset`, `server-reset` | that side aborted with RST, and the other was reset once it had all that was said before |
- * | `idle-timeout` | nothing was carried for as long as `idleTimeoutMs` |
- * | `max-bytes` | it has carried more than the `maxBytes` of its verdict |
+ * | `closed` | both sides ended their streams, and all their bytes were carried |
+ * | `client-reset`, `server-reset` | that side sent a RST; the relay reset the other side once that had all bytes sent before |
+ * | `idle-timeout` | no byte was carried for `idleTimeoutMs` |
+ * | `max-bytes` | more bytes were carried than the `maxBytes` of the verdict |
  * | `client-gone`, `server-gone` | that side vanished: it answers neither data nor keep-alive probes |
  * | `aborted` | the relay or the interface was closed, or this program or a new access list ended it |
- * | `error` | anything else |
+ * | `error` | any other error |
  *
  * @group Relay and route
  */
@@ -33,7 +33,7 @@ export type FaithSessionEndReason =
   | 'aborted'
   | 'error'
 
-/** A record has to name every one, which a list need not. */
+/** A record, because the compiler checks that it names every reason. */
 const NO_ENDS: Readonly<Record<FaithSessionEndReason, 0>> = {
   closed: 0,
   'client-reset': 0,
@@ -48,41 +48,41 @@ const NO_ENDS: Readonly<Record<FaithSessionEndReason, 0>> = {
 const END_REASONS = Object.keys(NO_ENDS) as readonly FaithSessionEndReason[]
 
 /**
- * One ended session of a relay: its client and a server were joined. An attempt that came to no session is a
+ * One ended session of a relay: its client and a server were joined. An attempt that ended without a session is a
  * {@link FaithRefusal}.
  *
  * @group Relay and route
  */
 export interface FaithSession {
-  /** Unique within the relay, also among refusals; counts up as attempts begin. */
+  /** A number unique within the relay, also among refusals. It counts up as attempts begin. */
   id: number
   /** The client. */
   client: FaithEndpoint
-  /** What the client dialled. */
+  /** The address and port that the client dialled. */
   destination: FaithEndpoint
-  /** The server that the relay connected to, with an IPv4 or an IPv6 address. */
+  /** The server that the relay connected to, with an IPv4 or IPv6 address. */
   server?: FaithEndpoint
   /** Bytes carried from the client to the server. */
   bytesUp: number
   /** Bytes carried from the server to the client. */
   bytesDown: number
-  /** When the client's SYN came. */
+  /** Time at which its attempt began, with the client's SYN or its accepted connection. */
   startedAt: Date
-  /** From then to the end, in milliseconds. */
+  /** Time from then to the end, in milliseconds. */
   durationMs: number
-  /** How it ended. */
+  /** The reason for its end. */
   reason: FaithSessionEndReason
-  /** The `tag` of the verdict that `route` gave, if it had one. */
+  /** The `tag` of the verdict, if `route` gave one. */
   tag?: string
 }
 
 /**
- * A session of a relay that goes on, as it was when it was looked at.
+ * An active session of a relay, as it was at the call.
  *
  * @group Relay and route
  */
 export interface FaithLiveSession extends Omit<FaithSession, 'durationMs' | 'reason'> {
-  /** From `startedAt` to now, in milliseconds. */
+  /** Time from `startedAt` to the call, in milliseconds. */
   ageMs: number
 }
 
@@ -92,19 +92,19 @@ export interface FaithLiveSession extends Omit<FaithSession, 'durationMs' | 'rea
  * @group Relay and route
  */
 export interface FaithSessionStats {
-  /** Those that go on. */
+  /** Sessions that go on. */
   active: number
-  /** Those that have begun, ended ones included. */
+  /** Sessions that began, including those that ended. */
   begun: number
-  /** Those that have ended, by reason; reasons that have not occurred are 0. */
+  /** Sessions that ended, by reason. Reasons that have not occurred are 0. */
   ended: Record<FaithSessionEndReason, number>
-  /** Bytes carried from clients to servers, those of active ones included. */
+  /** Bytes carried from clients to servers, including those of active sessions. */
   bytesUp: number
   /** Bytes carried from servers to clients, likewise. */
   bytesDown: number
 }
 
-/** @internal The record of the addon, in the public shape. There may be very many: one literal is all that is made. */
+/** @internal Gives a record of the addon its public shape. Makes one literal only, because there may be very many. */
 export function toSession(record: NativeSession): FaithSession {
   const session: FaithSession = {
     id: record.id,
@@ -123,7 +123,7 @@ export function toSession(record: NativeSession): FaithSession {
   return session
 }
 
-/** @internal A session that goes on, in the public shape. */
+/** @internal Gives an active session its public shape. */
 export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
   const server = toServer(session)
   return {
@@ -148,12 +148,12 @@ export function toServer({
   return { address: server, port: serverPort }
 }
 
-/** @internal How a session ended, as the addon says it. */
+/** @internal Checks the addon's reason for the end of a session. */
 export function toSessionEndReason(name: string): FaithSessionEndReason {
   return END_REASONS.find((reason) => reason === name) ?? 'error'
 }
 
-/** @internal Counts of the addon, in the public shape. */
+/** @internal Gives counts of the addon their public shape. */
 export function toSessionStats(stats: NativeSessionStats): FaithSessionStats {
   const { active, begun, bytesUp, bytesDown } = stats
   const ended = { ...NO_ENDS, ...stats.ended }

@@ -1,4 +1,4 @@
-/** Captured sockets given back: JavaScript has seen enough, and Rust carries the rest. */
+/** Captured sockets that JavaScript gives back, for Rust to carry the rest. */
 import { Socket } from 'node:net'
 import { AbortError, onAbort } from './abort.js'
 import { FaithError } from './errors.js'
@@ -19,58 +19,58 @@ import {
 import { type FaithSessionEndReason, toSessionEndReason } from './session.js'
 
 /**
- * How a splice goes on, and until when.
+ * The timeouts and the signal of a splice.
  *
  * @group Listener and sockets
  */
 export interface FaithSpliceOptions {
-  /** How long the splice may carry nothing, in milliseconds; 0 for ever. Default 1800000, half an hour. */
+  /** Longest time that the splice may carry no byte, in milliseconds; 0 is no limit. Default 1800000, half an hour. */
   idleTimeoutMs?: number
   /**
-   * Declare a silent peer dead after this long: one that leaves keep-alive probes unanswered, in milliseconds, 2000 to
-   * 64800000; kept to the second. When one peer has reset, the other may take nothing of what is left for it for as long.
-   * Default 120000, two minutes.
+   * Declare a silent peer dead after this long: one that leaves data or keep-alive probes unanswered. In milliseconds, 2000
+   * to 64800000, kept to the second. It also limits how long a peer may acknowledge no more of its last bytes after the
+   * other has reset. Default 120000, two minutes.
    */
   keepAliveTimeoutMs?: number
   /**
-   * Ends the splice when it is aborted: both sides are reset, and it ends as `aborted`. Before it has begun, as while its
-   * server is connected, the promise is rejected with an `AbortError` and the socket remains what it is. Default: it goes
-   * on until either side ends, or the interface.
+   * Aborting this signal ends the splice: both sides are reset, and the splice ends as `aborted`. Before the splice has
+   * begun, as while its server is being connected, the promise is rejected with an `AbortError`, and the socket stays
+   * usable. Default: none; the splice goes on until both sides have ended, one fails, or the interface closes.
    */
   signal?: AbortSignal
 }
 
 /**
- * The server a socket is spliced to, and how. The program has decided, so no access list is asked. A special-purpose address,
- * an address of this host and a loopback address are denied with `ERR_FAITH_DENIED`, unless `allowAny` is `true`:
- * {@link FaithRouteServer} says which addresses these are.
+ * The server to which a socket is spliced, with its options. The program has decided, so no access list applies. Without
+ * `allowAny`, a special-purpose address, an address of this host and a loopback address are denied with
+ * `ERR_FAITH_DENIED`; see {@link FaithRouteServer} for these addresses.
  *
  * @group Listener and sockets
  */
 export interface FaithSpliceServer extends FaithSpliceOptions {
   /**
-   * An IPv4 address; an IPv6 address without scope or brackets, and not an IPv4-mapped one; or a host name, whose first IPv4
-   * address is taken, looked up as `dns.lookup` does.
+   * The server: an IPv4 address; an IPv6 address without scope or brackets that is not IPv4-mapped; or a host name, whose
+   * first IPv4 address is looked up as `dns.lookup` does.
    */
   host: string
-  /** Its port, 1 to 65535. */
+  /** The server's port, 1 to 65535. */
   port: number
   /**
-   * Whether the server may have any address: a private or another special-purpose one, one of this host's own, or a loopback
-   * one. Set it where clients cannot choose `host`. Default `false`.
+   * `true` lets the server have any address: a private or other special-purpose one, one of this host's own, or a loopback
+   * one. Set it only if clients cannot choose `host`. Default `false`.
    */
   allowAny?: boolean
   /**
-   * The address of this host that the connection comes from, of the same family as `host`. Default: what the routing table
+   * The address of this host that the connection comes from, of the same family as `host`. Default: the routing table
    * chooses.
    */
   localAddress?: string
   /**
-   * The version of the PROXY protocol in which the server is told the client's IPv6 address and the one it dialled.
-   * Default: it is not told.
+   * The version of the PROXY protocol that tells the server the client's IPv6 address and the address it dialled. Default:
+   * no header.
    */
   proxyProtocol?: 1 | 2
-  /** How long the server may take to answer, in milliseconds. Default 10000. */
+  /** Longest time that the server may take to answer, in milliseconds. Default 10000. */
   connectTimeoutMs?: number
 }
 
@@ -80,36 +80,36 @@ export interface FaithSpliceServer extends FaithSpliceOptions {
  * @group Listener and sockets
  */
 export interface FaithSpliceEnd {
-  /** Bytes carried from the client to the server, those included that JavaScript had read and not consumed. */
+  /** Bytes carried from the client to the server, including those that Node had read but the program had not consumed. */
   bytesUp: number
-  /** Bytes carried from the server to the client; what JavaScript wrote before is not among them. */
+  /** Bytes carried from the server to the client, without those that the program wrote before the splice. */
   bytesDown: number
-  /** How it ended: `closed` when both sides had said all they had to say. */
+  /** The reason for its end: `closed` if both sides ended their streams. */
   reason: FaithSessionEndReason
-  /** From when Rust had both connections to the end, in milliseconds. */
+  /** Time from the moment Rust had both connections to the end, in milliseconds. */
   durationMs: number
 }
 
 /**
- * A splice, from the call of `spliceTo()` of a {@link FaithSocket} on: the promise of its end, with its state so far. What `then()`,
- * `catch()` and `finally()` return is a promise without that.
+ * A splice that `spliceTo()` of a {@link FaithSocket} began: the promise of its end, with its present state. `then()`,
+ * `catch()` and `finally()` return a plain promise without that state.
  *
  * @group Listener and sockets
  */
 export interface FaithSplice extends Promise<FaithSpliceEnd> {
   /**
-   * Resolves when the splice begins: the server is connected, what was written before is sent, and Node is done with the
-   * sockets. Rejects as the splice itself does where that does not begin; a rejection that no code handles here is no
-   * unhandled rejection.
+   * Resolves when the splice begins: the server is connected, earlier writes are sent, and Node is done with the sockets.
+   * If the splice cannot begin, it rejects like the splice itself. A rejection that no code handles here is no unhandled
+   * rejection.
    */
   readonly connected: Promise<void>
-  /** Bytes carried from the client to the server so far; 0 before it begins, and all of them after its end. */
+  /** Bytes carried from the client to the server so far: 0 before the splice begins, and all of them after its end. */
   readonly bytesUp: number
   /** Bytes carried from the server to the client so far, likewise. */
   readonly bytesDown: number
   /**
-   * Ends it as its `signal` does: both sides are reset, and it ends as `aborted`. Before it has begun, the promise is
-   * rejected with an `AbortError` and the socket remains what it is. After its end it does nothing.
+   * Ends the splice as its `signal` does: both sides are reset, and the splice ends as `aborted`. Before the splice has
+   * begun, the promise is rejected with an `AbortError`, and the socket stays usable. After the end it does nothing.
    */
   abort(): void
 }
@@ -123,28 +123,28 @@ const TO_SERVER: OptionNames<FaithSpliceServer> = {
 }
 const NOTHING = Buffer.alloc(0)
 
-/** A server to connect to, or a socket, and what the splice goes by. */
+/** A server to connect to or a socket, with the checked options of the splice. */
 interface Target {
   server: (NamedServer & { connectTimeoutMs: number }) | Socket
   timeouts: { idleTimeoutMs: number; keepAliveTimeoutMs: number }
   signal: AbortSignal | undefined
 }
 
-/** A splice that has begun. It is no promise itself, so as not to be waited for where it begins. */
+/** A splice that has begun. It is no promise itself, because `await` would then wait for its end. */
 interface Begun {
   ended: ReturnType<NativeInterface['splice']>
 }
 
-/** A captured socket that is to be spliced. */
+/** A captured socket to be spliced. */
 interface Captured {
   faith: NativeInterface
   connection: NativeConnection
   socket: Socket
-  /** Whether the socket still has that connection. */
+  /** `true` while the socket still has that connection. */
   isCaptured: boolean
 }
 
-/** One splice, until it has begun and until it has ended. */
+/** One splice, from the call to its end. */
 class Splicing {
   readonly handle = new native.NativeSpliceHandle()
   readonly #captured: Captured
@@ -162,7 +162,7 @@ class Splicing {
     this.#interrupt?.()
   }
 
-  /** Connects and begins. */
+  /** Connects if needed, and begins. */
   async begin(to: unknown, options: unknown): Promise<Begun> {
     if (!this.#captured.isCaptured) throw notCaptured()
     const { server, timeouts, signal } = readTarget(to, options)
@@ -172,7 +172,7 @@ class Splicing {
     return await this.#splice(server, timeouts)
   }
 
-  /** Waits for its end. */
+  /** Waits for the end. */
   async end(begun: Promise<Begun>): Promise<FaithSpliceEnd> {
     try {
       const { bytesUp, bytesDown, durationMs, reason } = unwrap(await (await begun).ended)
@@ -182,7 +182,7 @@ class Splicing {
     }
   }
 
-  /** Takes what is to be spliced from Node, and begins. */
+  /** Takes the connections from Node, and begins. */
   async #splice(server: Target['server'], timeouts: Target['timeouts']): Promise<Begun> {
     const { faith, connection, socket } = this.#captured
     const leaving: Handover[] = []
@@ -197,7 +197,7 @@ class Splicing {
         await this.#unlessAborted(Promise.all(waiting.map((one) => one.written())))
       }
       if (this.#aborted) throw this.#aborted
-      // Nothing may come between here and the end of the sockets: neither a byte to be read nor one to be written.
+      // From here to the end of the sockets no other code may run: it could read or write a byte.
       const taken = unwrap(native.takeSockets(leaving.map((one) => one.descriptor)))
       const [up = NOTHING, down = NOTHING] = leaving.map((one) => one.rest())
       const legs = [...taken, ...connected]
@@ -208,7 +208,7 @@ class Splicing {
     } catch (error) {
       for (const leg of connected) leg.close()
       for (const one of leaving) one.cancel()
-      // What was stopped failed in some way of its own.
+      // A stopped step fails with an error of its own, which says less.
       throw this.#aborted ?? error
     }
   }
@@ -224,7 +224,7 @@ class Splicing {
     return unwrap(await faith.connect(connection, options, this.handle))
   }
 
-  /** What comes of `work`, unless the splice is aborted before. */
+  /** Waits for `work`, unless the splice is aborted first. */
   async #unlessAborted<T>(work: Promise<T>): Promise<T> {
     const aborted = new Promise<never>((_resolve, reject) => {
       this.#interrupt = () => reject(this.#aborted)
@@ -238,7 +238,7 @@ class Splicing {
   }
 }
 
-/** @internal Splices a captured socket to its end. Whatever is wrong rejects the promise. */
+/** @internal Splices a captured socket until its end. Every error rejects the promise. */
 export function splice(captured: Captured, to: unknown, options: unknown): FaithSplice {
   const splicing = new Splicing(captured)
   const { handle } = splicing
