@@ -23,7 +23,7 @@ const publicly = '2606:4700:4700::1111'
 const anywhere = { address: '64:ff9b::c633:6402' }
 
 test.before(async () => {
-  // The kernel chooses no address by itself that is no longer preferred.
+  // A preferred lifetime of 0 keeps the kernel from choosing these addresses by itself.
   for (const [host, command] of [
     [lab.router, `addr add ${own.address}/64 dev wan0 nodad preferred_lft 0`],
     [lab.router, `addr add ${own.other}/64 dev wan0 nodad preferred_lft 0`],
@@ -45,7 +45,7 @@ function freshPort(): number {
   return ports
 }
 
-/** A relay whose route sends every client of a port to this server. */
+/** Starts a relay whose route sends every client of a port to the server of its verdict. */
 async function routed(faith: Faith, verdicts: Record<number, FaithRouteServer>, options = {}) {
   const dialled = Object.keys(verdicts).map(Number)
   return await faith.route({ ports: dialled, ...options }, { verdicts })
@@ -119,7 +119,7 @@ for (const [host, cause] of [
   })
 }
 
-test.serial('an IPv6 server that refuses looks refused', async (t) => {
+test.serial('a client whose IPv6 server refuses is refused', async (t) => {
   await using faith = await router.create()
   const port = freshPort()
   await using relay = await routed(faith, { [port]: { host: address, port, allowAny: true } })
@@ -139,7 +139,7 @@ for (const [what, host, code, reason] of [
   ['a network without a route', away.noRoute, 'ENETUNREACH', 'unreachable'],
   ['a host that the routing table prohibits', away.prohibited, 'EACCES', 'denied'],
 ] as const) {
-  test.serial(`${what} looks like ${code} by IPv6 too`, async (t) => {
+  test.serial(`a client gets ${code} for ${what} by IPv6 too`, async (t) => {
     await using faith = await router.create()
     const port = freshPort()
     await using relay = await routed(faith, { [port]: { host, port, allowAny: true } })
@@ -156,7 +156,7 @@ for (const [type, code, reason] of [
   ['admin-prohibited', 'EACCES', 'unreachable'],
   ['port-unreachable', 'ECONNREFUSED', 'refused'],
 ] as const) {
-  test.serial(`a server's ICMPv6 ${type} looks like ${code}`, async (t) => {
+  test.serial(`a client gets ${code} for its server's ICMPv6 ${type}`, async (t) => {
     await using faith = await router.create()
     const port = freshPort()
     await nft(
@@ -187,7 +187,7 @@ test.serial('a verdict says where the connection comes from', async (t) => {
   t.like(await relay.sessions(), [{ server: { address, port } }])
 })
 
-test.serial('an address that the host lacks is told, and the client refused', async (t) => {
+test.serial('a missing local address is reported, and the client refused', async (t) => {
   await using faith = await router.create()
   const port = freshPort()
   const verdict = { host: address, port, allowAny: true, localAddress: '2001:db8:3::cafe' }
@@ -199,7 +199,7 @@ test.serial('an address that the host lacks is told, and the client refused', as
   await t.throwsAsync(accepted.spliceTo(server), { code: 'EADDRNOTAVAIL' })
 })
 
-test.serial('of localAddresses, those of the server’s family apply', async (t) => {
+test.serial('a connection comes from a local address of the server’s family', async (t) => {
   await using faith = await router.create()
   const [ipv4, ipv6] = [freshPort(), freshPort()]
   const verdicts = {
@@ -227,7 +227,7 @@ test.serial('of localAddresses, those of the server’s family apply', async (t)
   t.deepEqual(await from([own.ipv4]), [own.ipv4, addresses.routerIPv6])
 })
 
-test.serial('a relay that the host lacks one of localAddresses for does not start', async (t) => {
+test.serial('a relay does not start if the host lacks one of its localAddresses', async (t) => {
   await using faith = await router.create()
   const port = freshPort()
   const options = { localAddresses: [own.address, '2001:db8:3::cafe'] }
@@ -237,7 +237,7 @@ test.serial('a relay that the host lacks one of localAddresses for does not star
   })
 })
 
-test.serial('privileged ports, DSCP and PROXY header are as for IPv4', async (t) => {
+test.serial('privileged ports, DSCP and the PROXY header work as for IPv4', async (t) => {
   await using faith = await router.create()
   const port = freshPort()
   await nft(
@@ -275,35 +275,38 @@ test.serial('privileged ports, DSCP and PROXY header are as for IPv4', async (t)
   t.is((await relay.sessions()).length, 2)
 })
 
-test.serial('a socket is spliced to an IPv6 server, from an address, with a header', async (t) => {
-  await using faith = await router.create()
-  const { caller, accepted, port } = await connection(faith, client)
-  const { local } = await caller.look()
-  const listening = await servers.listen(port, { address })
-  const target = { host: address, port, localAddress: own.address, proxyProtocol: 2 } as const
-  const splicing = accepted.spliceTo(target)
-  const server = await listening.accept()
-  t.is(await server.address(), own.address)
-  const [from, to] = [Buffer.alloc(2), Buffer.alloc(2)]
-  from.writeUInt16BE(local.port ?? 0)
-  to.writeUInt16BE(port)
-  const header = Buffer.concat([
-    // The signature; PROXY of version 2; TCP over IPv6; 36 bytes follow.
-    Buffer.from('0d0a0d0a000d0a515549540a21210024', 'hex'),
-    Buffer.from('20010db8000100000000000000000002', 'hex'),
-    Buffer.from('0064ff9b0000000000000000c6336402', 'hex'),
-    from,
-    to,
-  ])
-  await caller.write('hello\n')
-  await server.hears(`${header.toString('latin1')}hello\n`)
-  await caller.end()
-  await server.sees('end')
-  server.says('bye\n')
-  t.is(await caller.line(), 'bye')
-  server.ends()
-  t.like(await splicing, { bytesUp: 6, bytesDown: 4, reason: 'closed' })
-})
+test.serial(
+  'a socket is spliced to an IPv6 server from a local address, with a PROXY header',
+  async (t) => {
+    await using faith = await router.create()
+    const { caller, accepted, port } = await connection(faith, client)
+    const { local } = await caller.look()
+    const listening = await servers.listen(port, { address })
+    const target = { host: address, port, localAddress: own.address, proxyProtocol: 2 } as const
+    const splicing = accepted.spliceTo(target)
+    const server = await listening.accept()
+    t.is(await server.address(), own.address)
+    const [from, to] = [Buffer.alloc(2), Buffer.alloc(2)]
+    from.writeUInt16BE(local.port ?? 0)
+    to.writeUInt16BE(port)
+    const header = Buffer.concat([
+      // The signature; PROXY of version 2; TCP over IPv6; 36 bytes follow.
+      Buffer.from('0d0a0d0a000d0a515549540a21210024', 'hex'),
+      Buffer.from('20010db8000100000000000000000002', 'hex'),
+      Buffer.from('0064ff9b0000000000000000c6336402', 'hex'),
+      from,
+      to,
+    ])
+    await caller.write('hello\n')
+    await server.hears(`${header.toString('latin1')}hello\n`)
+    await caller.end()
+    await server.sees('end')
+    server.says('bye\n')
+    t.is(await caller.line(), 'bye')
+    server.ends()
+    t.like(await splicing, { bytesUp: 6, bytesDown: 4, reason: 'closed' })
+  },
+)
 
 for (const [server, message] of [
   [{ host: 'fe80::1%wan0' }, /`host` must be an address without a scope \(%\), got 'fe80::1%wan0'/],
@@ -311,7 +314,7 @@ for (const [server, message] of [
   [{ host: address, localAddress: own.ipv4 }, /`localAddress` must be an IPv6 address as `host`/],
   [{ host: addresses.server, localAddress: own.address }, /`localAddress` must be an IPv4 address/],
 ] as const) {
-  test.serial(`spliceTo says what is wrong with ${JSON.stringify(server)}`, async (t) => {
+  test.serial(`spliceTo names the fault of ${JSON.stringify(server)}`, async (t) => {
     await using faith = await router.create()
     const { caller, accepted, port } = await connection(faith, client)
     await t.throwsAsync(accepted.spliceTo({ ...server, port }), {

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_family_say_nothing_of_the_other() {
+    fn addresses_of_one_family_do_not_cover_the_other() {
         let own = OwnAddresses::unknown();
         own.learn(vec![(address("0.0.0.0"), 0)]);
         assert!(own.contains(address("255.255.255.255")) && !own.contains(address("::")));

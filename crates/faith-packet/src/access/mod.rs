@@ -231,7 +231,7 @@ impl AccessList {
             let inner = SocketAddrV4::new(inner, server.port());
             let judgement = self.judge_ipv4(basis, client, inner, || is_own((*inner.ip()).into()));
             return match judgement.decision {
-                // The rule's address is of the other family.
+                // Drops the rule's outgoing address, which is an IPv4 one.
                 Decision::Permit { .. } => {
                     Judgement { decision: Decision::Permit { outgoing: None }, ..judgement }
                 }

@@ -40,9 +40,9 @@ pub(super) fn block_length(address: Ipv4Addr) -> Option<u8> {
 /// The entries of IANA's IPv6 Special-Purpose Address Registry that are not globally reachable, and what is not unicast.
 /// Loopback is not here, as for IPv4.
 ///
-/// Of 2001::/23 the registry says that it is not globally reachable "unless allowed by a more specific allocation":
-/// [`REACHABLE`] has these. Teredo (2001::/32), benchmarking (2001:2::/48) and the first ORCHID prefix (2001:10::/28) are
-/// no such allocations. 6to4 (2002::/16) and 64:ff9b::/96 are judged by the IPv4 address inside: see [`inner_ipv4`].
+/// The registry calls 2001::/23 not globally reachable "unless allowed by a more specific allocation". [`REACHABLE`] has
+/// these allocations. Teredo (2001::/32), benchmarking (2001:2::/48) and the first ORCHID prefix (2001:10::/28) are none of
+/// them. 6to4 (2002::/16) and 64:ff9b::/96 are judged by the IPv4 address inside; see [`inner_ipv4`].
 const BLOCKS_IPV6: [(Ipv6Addr, u8); 11] = [
     (Ipv6Addr::UNSPECIFIED, 80), // IPv4-compatible and IPv4-mapped, RFC 4291
     (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48), // local-use translation, RFC 8215
@@ -68,15 +68,15 @@ const REACHABLE: [(Ipv6Addr, u8); 7] = [
     (Ipv6Addr::new(0x2001, 0x30, 0, 0, 0, 0, 0, 0), 28), // drone remote identification, RFC 9374
 ];
 
-/// Whether `address` is inside a special-purpose block.
+/// Returns true if `address` is inside a special-purpose block.
 pub(super) fn is_special(address: Ipv6Addr) -> bool {
     let inside =
         |(block, length): (Ipv6Addr, u8)| (block.to_bits() ^ address.to_bits()) >> (128 - length) == 0;
     BLOCKS_IPV6.into_iter().any(inside) && !REACHABLE.into_iter().any(inside)
 }
 
-/// The IPv4 address that a translator (64:ff9b::/96, RFC 6052) or a 6to4 relay (2002::/16, RFC 3056) sends packets for
-/// `address` to.
+/// The IPv4 address to which a translator (64:ff9b::/96, RFC 6052) or a 6to4 relay (2002::/16, RFC 3056) sends packets for
+/// `address`.
 pub(super) fn inner_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let octets = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());

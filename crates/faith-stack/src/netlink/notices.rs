@@ -345,7 +345,7 @@ mod tests {
         }
     }
 
-    /// The changes that the routes of [`after_changes`] make: they are in the local table.
+    /// The changes that the routes of [`after_changes`] report, which are in the local table.
     const LOCAL: Changes = Changes { own: true, routes: true, ..Changes::NONE };
 
     #[test]

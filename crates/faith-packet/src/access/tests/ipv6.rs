@@ -1,4 +1,4 @@
-//! Servers with IPv6 addresses, which a program names and no rule can.
+//! Servers with IPv6 addresses, which a program can name but no rule can.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn decide(address: &str) -> Decision {
     named(&AccessList::default(), address, &[])
 }
 
-/// The first and the last address of each special-purpose block, and its outer neighbours that are open.
+/// The first and the last address of each special-purpose block, and the public addresses next to it.
 const EDGES: [(&str, &str, Option<&str>, Option<&str>); 12] = [
     ("::2", "::ffff:255.255.255.255", None, Some("0:0:0:0:1::")),
     ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", Some("64:ff9b:0:ffff::"), Some("64:ff9b:2::")),
@@ -40,7 +40,7 @@ fn special_purpose_addresses_are_closed_and_their_neighbours_open() {
 }
 
 #[test]
-fn of_the_protocol_assignments_those_that_iana_calls_globally_reachable_are_open() {
+fn globally_reachable_protocol_assignments_are_open() {
     for open in [
         "2001:1::1",
         "2001:1::2",
@@ -88,13 +88,13 @@ fn loopback_is_closed_unless_the_list_allows_it() {
         assert_eq!(decide(address), LOOPBACK, "{address}");
         assert_eq!(named(&allowing, address, &[address]), PERMIT, "{address}");
     }
-    // An IPv4-mapped address is a way around what IPv4 is judged by.
+    // An IPv4-mapped address must be no way around the decision about its IPv4 address.
     assert_eq!(named(&allowing, "::ffff:127.0.0.1", &[]), SPECIAL);
     assert_eq!(named(&allowing, "::ffff:8.8.8.8", &[]), SPECIAL);
 }
 
 #[test]
-fn the_routers_own_addresses_are_closed_whatever_block_they_are_in() {
+fn the_routers_own_addresses_are_closed_in_every_block() {
     for own in ["2606:4700::1", "fd00::1", "64:ff9b::8.8.8.8"] {
         assert_eq!(named(&list(&["::/0 permit 0.0.0.0/0"]), own, &[own]), OWN, "{own}");
     }
@@ -102,7 +102,7 @@ fn the_routers_own_addresses_are_closed_whatever_block_they_are_in() {
 }
 
 #[test]
-fn an_address_that_stands_for_an_ipv4_one_is_judged_by_that_one_too() {
+fn an_address_that_stands_for_an_ipv4_address_is_judged_by_both() {
     for (address, decision) in [
         ("64:ff9b::8.8.8.8", PERMIT),
         ("64:ff9b::10.0.0.1", SPECIAL),
@@ -122,7 +122,7 @@ fn an_address_that_stands_for_an_ipv4_one_is_judged_by_that_one_too() {
 }
 
 #[test]
-fn rules_open_the_inner_address_and_deny_none() {
+fn permit_rules_open_the_inner_address_and_deny_rules_do_not_close_it() {
     let list = list(&["::/0 permit 10.0.0.0/8 192.0.2.1", "::/0 deny 0.0.0.0/0"]);
     assert_eq!(named(&list, "64:ff9b::10.0.0.1", &[]), PERMIT);
     assert_eq!(named(&list, "64:ff9b::192.168.0.1", &[]), SPECIAL);
