@@ -25,10 +25,12 @@ const packages = {
   '/usr/sbin/nft': 'nftables',
   clang: 'clang',
   curl: 'curl',
+  debootstrap: 'debootstrap',
   haproxy: 'haproxy',
   'inetutils-telnet': 'inetutils-telnet',
   ip: 'iproute2',
   iperf3: 'iperf3',
+  lintian: 'lintian',
   'llvm-strip': 'llvm',
   nc: 'netcat-openbsd',
   nginx: 'nginx',
@@ -63,6 +65,9 @@ export const labPrograms = [
   'ps',
   'python3',
 ]
+
+/** What the proofs of a release run. @type {readonly Program[]} */
+export const releasePrograms = ['debootstrap', 'ip', 'lintian']
 
 /**
  * Installs missing programs as root; otherwise fails with the command that does.

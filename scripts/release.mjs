@@ -6,9 +6,12 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
+import { ensurePrograms, releasePrograms } from './debian.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules } from './prepare.mjs'
 import { buildAddon } from './release/addons.mjs'
 import { linkedCrates, standardCrates } from './release/crates.mjs'
+import { proveDeb } from './release/deb-proof.mjs'
+import { buildDeb, debianPackages } from './release/deb.mjs'
 import { emptied, pack, stageMain, stagePlatform } from './release/packages.mjs'
 import { install, proveInChroot, proveInMachine, proveOnHost } from './release/proof.mjs'
 import { repeat } from './release/repeat.mjs'
@@ -27,7 +30,7 @@ const output = join(root, 'target/packages')
 
 const help = `npm run release -- [--unproved] [--twice] [PLATFORM …]
 
-Builds the addons, packs what is published into target/packages, and proves that each package relays on a real Node of
+Builds the addons, packs what is published into target/packages, Debian packages too, and proves that each package relays on a real Node of
 its platform. Root is needed for the proofs: they make network namespaces and chroots.
 
   PLATFORM …   these alone: ${targets.map(({ platform }) => platform).join(', ')}
@@ -42,6 +45,9 @@ await runScript('release', async () => {
   const chosen = choose(names)
   const proved = !args.includes('--unproved')
   checkTools()
+  if (proved && process.getuid?.() !== 0) {
+    throw new Failure('the proofs need root; or run with --unproved')
+  }
   await ensureTools(['rust', 'zig'])
   await ensureNodeModules()
   await ensureBuilt()
@@ -51,8 +57,11 @@ await runScript('release', async () => {
   const addons = []
   for (const target of chosen) addons.push(await buildAddon(target, folder))
   const folders = stage(addons)
-  if (chosen.length === targets.length) publishable(folders)
+  if (proved) await ensureProofTools(chosen)
+  const debs = chosen.length === targets.length ? await publishable(folders) : []
   const proofs = proved ? await prove(chosen, folders) : new Map()
+  const [deb] = debs
+  if (proved && deb !== undefined) await proveDeb(debs, deb)
   table(addons, proofs)
   if (args.includes('--twice')) await repeat(names, output)
   print(`\n${bold(`release ${version()}`)} in ${duration((performance.now() - start) / 1000)}`)
@@ -80,8 +89,14 @@ function stage(addons) {
   return [main, ...platforms]
 }
 
-/** Packs the folders, and writes what goes with the tarballs. @param {readonly string[]} folders */
-function publishable(folders) {
+/**
+ * Packs the folders, makes the Debian packages, and writes what goes with them.
+ *
+ * @param {readonly string[]} folders
+ * @returns {Promise<string[]>} the Debian packages, that of amd64 first
+ */
+async function publishable(folders) {
+  await ensureTools(debianPackages.map(({ tool }) => tool))
   emptied(output)
   const tarballs = folders.map((folder) => pack(folder, output))
   const packed = tarballs.map((tarball, index) => {
@@ -92,15 +107,22 @@ function publishable(folders) {
   if (main === undefined) throw new Failure('nothing was packed')
   const bill = join(output, `faithd-${main.version}.cdx.json`)
   writeFileSync(bill, billOfMaterials(main, platforms, linkedCrates(), standardCrates()))
-  const sums = [...tarballs, bill].map((file) => `${sumOf(file)}  ${basename(file)}\n`)
+  const debs = []
+  for (const which of debianPackages) debs.push(await buildDeb(which, staging, output))
+  const sums = [...tarballs, ...debs, bill].map((file) => `${sumOf(file)}  ${basename(file)}\n`)
   writeFileSync(join(output, 'SHA256SUMS'), sums.join(''))
+  return debs
+}
+
+/** @param {readonly Target[]} chosen */
+async function ensureProofTools(chosen) {
+  await ensurePrograms(releasePrograms)
+  await ensureTools(chosen.map(({ platform }) => platform))
+  if (chosen.some(({ cpu }) => cpu === 'arm64')) await ensureTools(['emulator', 'guest'])
 }
 
 /** @param {readonly Target[]} chosen @param {readonly string[]} folders */
 async function prove(chosen, folders) {
-  if (process.getuid?.() !== 0) throw new Failure('the proofs need root; or run with --unproved')
-  await ensureTools(chosen.map(({ platform }) => platform))
-  if (chosen.some(({ cpu }) => cpu === 'arm64')) await ensureTools(['emulator', 'guest'])
   /** @type {Map<Target, Proof>} */
   const proofs = new Map()
   for (const target of chosen) {

@@ -27,7 +27,6 @@ export const debianPackages = /** @type {const} */ ([
 
 const packaging = join(root, 'packaging/debian')
 const library = 'usr/lib/faithd'
-const command = `${library}/node_modules/faithd/dist/cli/faithd.js`
 const documents = 'usr/share/doc/faithd'
 
 /**
@@ -130,7 +129,7 @@ function writeControl(tree, values) {
 /** Gives every file and folder the mode that it should have, whatever the umask. @param {string} tree */
 function normalise(tree) {
   execFileSync('find', [tree, '-type', 'd', '-exec', 'chmod', '755', '{}', '+'])
-  const programs = new Set([`${library}/node`, 'usr/sbin/faithd', command])
+  const programs = new Set([`${library}/node`, 'usr/sbin/faithd'])
   for (const file of filesIn(tree)) {
     const script = /^DEBIAN\/(pre|post)/.test(file)
     chmodSync(join(tree, file), script || programs.has(file) ? 0o755 : 0o644)
