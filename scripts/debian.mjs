@@ -67,7 +67,7 @@ export const labPrograms = [
 ]
 
 /** What the proofs of a release run. @type {readonly Program[]} */
-export const releasePrograms = ['debootstrap', 'ip', 'lintian']
+export const releasePrograms = ['debootstrap', 'ip', 'lintian', 'setpriv']
 
 /**
  * Installs missing programs as root; otherwise fails with the command that does.
