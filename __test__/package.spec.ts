@@ -127,6 +127,7 @@ test('a CommonJS program can require it, and gets the same objects', async (t) =
 
 test('the command runs from npm’s bin folder', async (t) => {
   t.is(await project.command('faithd', '--version'), `faithd ${manifest.version}\n`)
+  t.is(await project.npx('faithd', '--version'), `faithd ${manifest.version}\n`)
   t.regex(await project.command('faithd', '--help'), /^Usage: faithd .*--keepfaith/ms)
 })
 

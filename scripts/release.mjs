@@ -1,7 +1,6 @@
 // `npm run release`: builds the addon of every platform, packs the packages of npm, and proves each one.
 //
 // `npm run release -- --help` says what it takes; docs/releasing.md says how a version comes out.
-import { createHash } from 'node:crypto'
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -12,6 +11,7 @@ import { buildAddon } from './release/addons.mjs'
 import { linkedCrates, standardCrates } from './release/crates.mjs'
 import { proveDeb } from './release/deb-proof.mjs'
 import { buildDeb, debianPackages } from './release/deb.mjs'
+import { sumOf } from './release/lock.mjs'
 import { emptied, pack, stageMain, stagePlatform } from './release/packages.mjs'
 import { install, proveInChroot, proveInMachine, proveOnHost } from './release/proof.mjs'
 import { repeat } from './release/repeat.mjs'
@@ -160,11 +160,6 @@ function table(addons, proofs) {
         .trimEnd(),
     )
   }
-}
-
-/** @param {string} file */
-function sumOf(file) {
-  return createHash('sha256').update(readFileSync(file)).digest('hex')
 }
 
 /** @param {string} folder @returns {{ name: string, version: string }} */

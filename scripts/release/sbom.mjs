@@ -17,7 +17,7 @@ const cargoUrl = ({ name, version }) => `pkg:cargo/${name}@${version.replaceAll(
  * @param {readonly Crate[]} standard those of the standard library
  */
 export function billOfMaterials(main, platforms, crates, standard) {
-  const all = [...crates, ...standard]
+  const all = [...new Map([...standard, ...crates].map((crate) => [keyOf(crate), crate])).values()]
   const urls = new Map(all.map((crate) => [keyOf(crate), cargoUrl(crate)]))
   const addon = crates.filter(({ name }) => name === 'faithd').map(cargoUrl)
   const std = standard.filter(({ name }) => name === 'std').map(cargoUrl)

@@ -3,7 +3,6 @@
 //
 //   node scripts/release/tools.mjs            fetches what is missing
 //   node scripts/release/tools.mjs --update   takes the newest packages of Debian, and writes the lock anew
-import { createHash } from 'node:crypto'
 import {
   existsSync,
   mkdirSync,
@@ -18,13 +17,10 @@ import { fileURLToPath } from 'node:url'
 
 import { Failure, print, root, runScript, step } from '../steps.mjs'
 import { Archive } from './debian-archive.mjs'
+import { format, readLock, sumOf, writeLock } from './lock.mjs'
 
 /** @typedef {import('./debian-archive.mjs').Suite} Suite */
-/**
- * One line of the lock.
- *
- * @typedef {{ tool: string, from: string, name: string, arch: string, version: string, sha256: string }} Pin
- */
+/** @typedef {import('./lock.mjs').Pin} Pin */
 /**
  * @typedef {object} Tool
  * @property {string} what
@@ -98,7 +94,6 @@ const tools = {
 /** @typedef {keyof typeof tools} ToolName */
 
 const folder = join(root, 'target/release-tools')
-const lockFile = fileURLToPath(new URL('tools.lock', import.meta.url))
 
 /** Where a tool is, with the folders of its packages in it. @param {ToolName} name @param {string[]} path */
 export const toolPath = (name, ...path) => join(folder, name, ...path)
@@ -289,7 +284,7 @@ async function update() {
     }
     rmSync(join(folder, `${name}.partial`), { recursive: true })
   }
-  writeFileSync(lockFile, format(pins))
+  writeLock(pins)
   print(`${pins.length} packages are pinned in scripts/release/tools.lock`)
 }
 
@@ -298,29 +293,6 @@ function onlySum(fetched, prefix = '') {
   const [file, ...others] = readdirSync(fetched).filter((name) => name.startsWith(prefix))
   if (file === undefined || others.length > 0) throw new Failure(`not one ${prefix} in ${fetched}`)
   return sumOf(join(fetched, file))
-}
-
-/** @param {string} file */
-function sumOf(file) {
-  return createHash('sha256').update(readFileSync(file)).digest('hex')
-}
-
-/** @param {readonly Pin[]} pins */
-function format(pins) {
-  return pins
-    .map(
-      (pin) => [pin.tool, pin.from, pin.name, pin.arch, pin.version, pin.sha256].join(' ') + '\n',
-    )
-    .join('')
-}
-
-/** @returns {Pin[]} */
-function readLock() {
-  const lines = readFileSync(lockFile, 'utf8').trimEnd().split('\n')
-  return lines.map((line) => {
-    const [tool = '', from = '', name = '', arch = '', version = '', sha256 = ''] = line.split(' ')
-    return { tool, from, name, arch, version, sha256 }
-  })
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
