@@ -14,12 +14,13 @@ import { emptied } from './packages.mjs'
 export async function repeat(names, output) {
   const copy = emptied(join(root, 'target/again/faithd'))
   const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' })
-  // The addon of this machine is not packed, and need not be built again for the types that come of it.
+  // The addon of this machine is not packed, and need not be built again for the types that come of it: its stamp is
+  // the last, and so newer than all sources.
   const native = readdirSync(root).filter((name) => name.endsWith('.node'))
-  const others = ['native.d.cts', 'target/faithd-native.stamp', ...native]
+  const others = [...native, 'native.d.cts', 'target/faithd-native.stamp']
   for (const file of [...files.split('\0').filter(Boolean), ...others]) {
     mkdirSync(dirname(join(copy, file)), { recursive: true })
-    cpSync(join(root, file), join(copy, file), { preserveTimestamps: true })
+    cpSync(join(root, file), join(copy, file))
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
   symlinkSync(join(root, 'target/release-tools'), join(copy, 'target/release-tools'))
