@@ -66,7 +66,7 @@ export const labPrograms = [
   'python3',
 ]
 
-/** What the proofs of a release run. @type {readonly Program[]} */
+/** Programs that the proofs of a release run. @type {readonly Program[]} */
 export const releasePrograms = ['debootstrap', 'ip', 'lintian', 'setpriv']
 
 /**

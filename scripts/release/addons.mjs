@@ -10,7 +10,7 @@ import { cargoEnvironment, ownStd, samePaths, zigbuild } from './toolchain.mjs'
 /** @typedef {import('./targets.mjs').Target} Target */
 /** @typedef {{ target: Target, file: string, bytes: number, needs: string }} Addon */
 
-/** What an addon may be linked to; Node is linked to these itself. */
+/** Libraries that an addon may be linked to; Node itself is linked to them. */
 const permitted = {
   glibc: /^(lib(c|m|dl|pthread|rt|gcc_s)\.so\.\d+|ld-linux-(x86-64|aarch64)\.so\.\d)$/,
   musl: /^libc\.so$/,
@@ -42,7 +42,7 @@ export async function buildAddon(target, into) {
 }
 
 /**
- * What an addon needs of the system that loads it; a Failure where some supported system lacks that.
+ * Returns the libraries and versions that an addon needs. Throws a Failure if a supported system lacks one.
  *
  * @param {Target} target
  * @param {string} file

@@ -1,4 +1,4 @@
-// What is linked into an addon: faithd's own crates, those of others, and Rust's standard library with its own.
+// Lists the crates that an addon links: faithd's own crates, those of others, and Rust's standard library with its own.
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'

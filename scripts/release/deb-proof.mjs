@@ -117,7 +117,7 @@ function field(deb, name) {
   return execFileSync('dpkg-deb', ['--field', deb, name], { encoding: 'utf8' }).trim()
 }
 
-/** What a package may leave anything among. @param {string} system */
+/** Lists the files of the folders in which a package may leave some. @param {string} system */
 function filesIn(system) {
   const folders = ['etc', 'lib', 'usr', 'var/lib/faithd', 'root'].filter((name) =>
     existsSync(join(system, name)),

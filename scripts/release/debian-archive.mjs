@@ -81,7 +81,7 @@ export class Archive {
     await step(title, 'sh', ['-c', script, into, ...names], { env: this.#env() })
   }
 
-  /** Whether the archive still has a version. @param {Package} wanted */
+  /** Tells if the archive still has a version. @param {Package} wanted */
   has({ name, arch, version }) {
     const shown = spawnSync('apt-cache', ['show', `${name}:${arch}=${version}`], {
       env: { ...process.env, ...this.#env() },

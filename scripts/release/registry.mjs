@@ -69,7 +69,7 @@ export class Registry {
   }
 
   /**
-   * What is at a path: of a package `NAME`, of one version's tarball `NAME/-/VERSION.tgz`.
+   * Returns the answer for a path: `NAME` is a package, `NAME/-/VERSION.tgz` the tarball of a version.
    *
    * @param {string} path
    * @returns {Buffer | string | undefined}

@@ -1,5 +1,5 @@
-// A second build of the same sources, in another folder, must give the same bytes: so that everybody can check that a
-// published package is what the sources say.
+// A second build of the same sources, in another folder, must give the same bytes: so anyone can check that a
+// published package comes from these sources.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'

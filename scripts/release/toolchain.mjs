@@ -39,7 +39,7 @@ export function cargoEnvironment(targetFolder) {
   }
 }
 
-/** What the compiler writes instead of this machine's folders, so that each machine gives the same bytes. */
+/** Options that replace this machine's folders in the compiler's output, so that each machine gives the same bytes. */
 export function samePaths() {
   const home = process.env['CARGO_HOME'] ?? join(homedir(), '.cargo')
   return [

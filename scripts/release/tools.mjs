@@ -98,7 +98,7 @@ const folder = join(root, 'target/release-tools')
 /** Where a tool is, with the folders of its packages in it. @param {ToolName} name @param {string[]} path */
 export const toolPath = (name, ...path) => join(folder, name, ...path)
 
-/** Where the programs of a tool find its libraries. @param {ToolName} name */
+/** Folders in which the programs of a tool find its libraries. @param {ToolName} name */
 export const libraryPath = (name) =>
   ['usr/lib', 'lib'].map((path) => toolPath(name, 'root', path, 'x86_64-linux-gnu')).join(delimiter)
 
