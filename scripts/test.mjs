@@ -78,7 +78,7 @@ const suites = [
   },
   {
     name: 'lint',
-    covers: 'prettier, oxlint, tsc, typedoc, the public API, circles of imports, links',
+    covers: 'prettier, oxlint, tsc, typedoc, the public API, circles of imports, links, words',
     readsSources: true,
     needs: addon,
     command: () => ['npm', 'run', 'lint'],
