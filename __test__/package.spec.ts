@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import test from 'ava'
 import { root } from '../scripts/steps.mjs'
-import { targets } from '../scripts/release/targets.mjs'
+import { targets } from '../npm/targets.mjs'
 import { Project, manifestOf, published, temporary } from './fixtures/installed.js'
 
 const execute = promisify(execFile)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { needsOf } from '../scripts/release/addons.mjs'
 import { billOfMaterials } from '../scripts/release/sbom.mjs'
-import { addonOf, targets } from '../scripts/release/targets.mjs'
+import { addonOf, targets } from '../npm/targets.mjs'
 import { root } from '../scripts/steps.mjs'
 
 const own = targets.find((target) => existsSync(join(root, addonOf(target)))) ?? targets[0]

@@ -12,18 +12,18 @@ import { linkedCrates, standardCrates } from './release/crates.mjs'
 import { proveDeb } from './release/deb-proof.mjs'
 import { buildDeb, debianPackages } from './release/deb.mjs'
 import { sumOf } from './release/lock.mjs'
-import { emptied, pack, stageMain, stagePlatform } from './release/packages.mjs'
+import { emptied, pack, stageMain, stagePlatform } from '../npm/packages.mjs'
 import { install, proveInChroot, proveInMachine, proveOnHost } from './release/proof.mjs'
 import { repeat } from './release/repeat.mjs'
 import { billOfMaterials } from './release/sbom.mjs'
-import { targets } from './release/targets.mjs'
+import { targets } from '../npm/targets.mjs'
 import { thirdPartyLicences } from './release/third-party.mjs'
 import { ensureTools } from './release/tools.mjs'
 import { Failure, bold, duration, print, root, runScript } from './steps.mjs'
 
 /** @typedef {import('./release/addons.mjs').Addon} Addon */
 /** @typedef {import('./release/proof.mjs').Proof} Proof */
-/** @typedef {import('./release/targets.mjs').Target} Target */
+/** @typedef {import('../npm/targets.mjs').Target} Target */
 
 const staging = join(root, 'target/staging')
 const output = join(root, 'target/packages')

@@ -4,10 +4,10 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 
 import { Failure, root, step } from '../steps.mjs'
-import { addonOf } from './targets.mjs'
+import { addonOf } from '../../npm/targets.mjs'
 import { cargoEnvironment, ownStd, samePaths, zigbuild } from './toolchain.mjs'
 
-/** @typedef {import('./targets.mjs').Target} Target */
+/** @typedef {import('../../npm/targets.mjs').Target} Target */
 /** @typedef {{ target: Target, file: string, bytes: number, needs: string }} Addon */
 
 /** Libraries that an addon may be linked to; Node itself is linked to them. */

@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { Failure, root, step } from '../steps.mjs'
-import { emptied } from './packages.mjs'
+import { emptied } from '../../npm/packages.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const configuration = 'etc/default/faithd'

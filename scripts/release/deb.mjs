@@ -14,10 +14,10 @@ import { dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 
 import { Failure, root, step } from '../steps.mjs'
-import { emptied } from './packages.mjs'
+import { emptied } from '../../npm/packages.mjs'
 import { toolPath } from './tools.mjs'
 
-/** @typedef {import('./targets.mjs').Target} Target */
+/** @typedef {import('../../npm/targets.mjs').Target} Target */
 
 /** For each architecture of Debian, the npm platform whose addon it has, and the tool that has its Node. */
 export const debianPackages = /** @type {const} */ ([

@@ -15,11 +15,11 @@ import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { Failure, root, step } from '../steps.mjs'
-import { emptied } from './packages.mjs'
+import { emptied } from '../../npm/packages.mjs'
 import { Registry, dependencies } from './registry.mjs'
 import { libraryPath, toolPath } from './tools.mjs'
 
-/** @typedef {import('./targets.mjs').Target} Target */
+/** @typedef {import('../../npm/targets.mjs').Target} Target */
 /** @typedef {{ node: string, libc: string, relayed: number, steering: string, shortcut: boolean }} Proof */
 
 const here = dirname(fileURLToPath(import.meta.url))

@@ -5,7 +5,7 @@ import { cpSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:
 import { dirname, join } from 'node:path'
 
 import { Failure, print, root, step } from '../steps.mjs'
-import { emptied } from './packages.mjs'
+import { emptied } from '../../npm/packages.mjs'
 
 /**
  * @param {readonly string[]} names platforms, or none for all

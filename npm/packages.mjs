@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-import { root } from '../steps.mjs'
+import { root } from '../scripts/steps.mjs'
 import { addonOf, targets } from './targets.mjs'
 
 /** @typedef {import('./targets.mjs').Target} Target */
