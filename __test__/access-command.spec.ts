@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { loadAccessList, reloadAccessList } from '../cli/access-list.js'
-import { UsageError } from '../cli/exit.js'
+import { check } from '../cli/check.js'
+import { ConfigurationError } from '../cli/complaints.js'
 import { createLog as createLogger } from '../cli/log.js'
+import { originOf } from '../cli/origin.js'
 import { parseOptions } from '../cli/options.js'
 import { FaithError, type FaithRelay } from '../index.js'
+import { configured, relayOf } from './fixtures/configured.js'
 
 let folder: string
 test.before(async () => {
@@ -30,7 +33,7 @@ interface Line {
 /** A log that records its lines. */
 function createLog() {
   const lines: Line[] = []
-  const log = createLogger({ logFormat: 'json', logLevel: 'info' }, (line) =>
+  const log = createLogger({ format: 'json', level: 'info' }, (line) =>
     lines.push(JSON.parse(line) as Line),
   )
   return { log, lines }
@@ -48,7 +51,7 @@ function createRelay() {
 
 test('the rules of the command line come before those of the file', async (t) => {
   const path = await file('# ours\n::/0 permit 198.51.100.0/24\n')
-  const options = parseOptions(['--deny', '198.51.100.2', '-f', path, '--permit', '10.0.0.0/8'])
+  const options = relayOf('--deny', '198.51.100.2', '-f', path, '--permit', '10.0.0.0/8')
   const { text, rules } = await loadAccessList(options)
   t.deepEqual(text.trimEnd().split('\n'), [
     '::/0 deny 198.51.100.2/32',
@@ -61,26 +64,30 @@ test('the rules of the command line come before those of the file', async (t) =>
 
 test('an error names the line of the file as an editor counts it', async (t) => {
   const path = await file('::/0 permit 198.51.100.0/24\n::/0 permit everything\n')
-  const options = parseOptions(['--permit', '10.0.0.0/8', '--permit', '10.1.0.0/16', '-f', path])
+  const options = relayOf('--permit', '10.0.0.0/8', '--permit', '10.1.0.0/16', '-f', path)
   const error = await t.throwsAsync(loadAccessList(options), { instanceOf: FaithError })
   t.true(error?.message.startsWith(`${path}:2: `), error?.message)
 })
 
 test('a bad rule of the command line is a usage error', async (t) => {
-  const options = parseOptions(['--permit', '10.0.0.0/8', '--deny', '10.0.0.1/8'])
-  const error = await t.throwsAsync(loadAccessList(options), { instanceOf: UsageError })
+  const args = ['--permit', '10.0.0.0/8', '--deny', '10.0.0.1/8']
+  const origin = originOf(undefined, parseOptions(args).overrides)
+  const error = await t.throwsAsync(check(configured(...args), origin), {
+    instanceOf: ConfigurationError,
+  })
+  t.is(error?.exitCode, 64)
   t.regex(error?.message ?? '', /^command line:2: destination: .*write 10\.0\.0\.0\/8/)
 })
 
 test('SIGHUP puts the current file in force, and logs one line', async (t) => {
   const path = await file('::/0 permit 198.51.100.0/24\n')
-  const options = parseOptions(['-f', path])
+  const options = relayOf('-f', path)
   await writeFile(path, '::/0 permit 198.51.100.0/24\n::/0 permit 203.0.113.0/24\n')
   const { log, lines } = createLog()
   const { relay, set } = createRelay()
   await reloadAccessList(relay, options, log)
   t.deepEqual(set, [
-    ['\n::/0 permit 198.51.100.0/24\n::/0 permit 203.0.113.0/24\n', { endDenied: false }],
+    ['::/0 permit 198.51.100.0/24\n::/0 permit 203.0.113.0/24\n', { endDenied: false }],
   ])
   t.deepEqual(
     lines.map(({ level, msg }) => [level, msg]),
@@ -90,7 +97,7 @@ test('SIGHUP puts the current file in force, and logs one line', async (t) => {
 
 test('with --end-denied SIGHUP ends the sessions that the new list denies', async (t) => {
   const { relay, set } = createRelay()
-  const options = parseOptions(['--end-denied', '-f', await file('::/0 permit 10.0.0.0/8\n')])
+  const options = relayOf('--end-denied', '-f', await file('::/0 permit 10.0.0.0/8\n'))
   await reloadAccessList(relay, options, createLog().log)
   t.like(set[0]?.[1], { endDenied: true })
 })
@@ -99,7 +106,7 @@ test('SIGHUP with a bad file keeps the list in force, and logs one line with the
   const path = await file('one\n::/0 permit 10.0.0.0/8\nthree\n')
   const { log, lines } = createLog()
   const { relay, set } = createRelay()
-  await reloadAccessList(relay, parseOptions(['-f', path]), log)
+  await reloadAccessList(relay, relayOf('-f', path), log)
   t.deepEqual(set, [])
   t.is(lines.length, 1)
   const [line] = lines
@@ -113,7 +120,7 @@ test('SIGHUP with a missing file keeps the list in force', async (t) => {
   const path = join(folder, 'gone.conf')
   const { log, lines } = createLog()
   const { relay, set } = createRelay()
-  await reloadAccessList(relay, parseOptions(['-f', path]), log)
+  await reloadAccessList(relay, relayOf('-f', path), log)
   t.deepEqual(set, [])
   t.regex(lines[0]?.msg ?? '', /is kept: cannot read .*gone\.conf: no such file or directory$/)
 })
@@ -121,7 +128,7 @@ test('SIGHUP with a missing file keeps the list in force', async (t) => {
 test('an empty file is legal, and logs a warning', async (t) => {
   const { log, lines } = createLog()
   const { relay, set } = createRelay()
-  await reloadAccessList(relay, parseOptions(['-f', await file('# nothing\n')]), log)
+  await reloadAccessList(relay, relayOf('-f', await file('# nothing\n')), log)
   t.is(set.length, 1)
   t.is(lines[0]?.level, 40)
   t.regex(lines[0]?.msg ?? '', /no rule, so every public destination is permitted$/)
@@ -130,7 +137,7 @@ test('an empty file is legal, and logs a warning', async (t) => {
 test('SIGHUP without a file changes nothing, and logs how to name one', async (t) => {
   const { log, lines } = createLog()
   const { relay, set } = createRelay()
-  await reloadAccessList(relay, parseOptions(['--permit', '10.0.0.0/8']), log)
+  await reloadAccessList(relay, relayOf('--permit', '10.0.0.0/8'), log)
   t.deepEqual(set, [])
   t.is(lines.length, 1)
   t.regex(lines[0]?.msg ?? '', /name one with -f$/)
@@ -139,7 +146,7 @@ test('SIGHUP without a file changes nothing, and logs how to name one', async (t
 test('SIGHUP warns of loopback rules in the file that have no effect', async (t) => {
   const { log, lines } = createLog()
   const path = await file('::/0 permit 127.0.0.1/32\n')
-  await reloadAccessList(createRelay().relay, parseOptions(['-f', path]), log)
+  await reloadAccessList(createRelay().relay, relayOf('-f', path), log)
   t.deepEqual(
     lines.map(({ level }) => level),
     [30, 40],

@@ -2,11 +2,12 @@
 import * as fc from 'fast-check'
 import test from 'ava'
 import { exitCodeOf, UsageError } from '../cli/exit.js'
-import { TABLE, type Option } from '../cli/option-table.js'
-import { parseOptions } from '../cli/options.js'
-import { LOG_FORMATS, LOG_LEVELS } from '../cli/settings.js'
+import { LOG_FORMATS, LOG_LEVELS, type Option, OPTIONS } from '../cli/option-table.js'
+import { relayOptions } from '../cli/library-options.js'
+import { parsePorts } from '../lib/ports.js'
 import { readRelayOptions } from '../lib/relay-options.js'
 import { cases } from './fixtures/cases.js'
+import { configured, interfaceOf, relayOf } from './fixtures/configured.js'
 
 /** Values that some option takes, or almost takes. */
 const value = fc.oneof(
@@ -23,7 +24,7 @@ const value = fc.oneof(
   fc.constantFrom('rfc6052', 'low32', 'drop', 'json', 'debug', '__proto__', 'toString', '--'),
 )
 
-const option = fc.constantFrom(...TABLE)
+const option = fc.constantFrom(...OPTIONS)
 
 const written = ({ long, short }: Option): string[] => [
   `--${long}`,
@@ -53,9 +54,8 @@ test('any arguments are understood, or give a usage error with the reason', (t) 
     fc.property(fc.array(argument, { maxLength: 5 }), (groups) => {
       const args = groups.flat()
       try {
-        const { relay } = parseOptions(args)
         // The library may refuse only values that the command line cannot check.
-        readRelayOptions({ ...relay, ports: 'all' })
+        readRelayOptions(relayOptions(relayOf(...args)))
       } catch (error) {
         if (!(error instanceof UsageError)) throw error
         if (exitCodeOf(error) !== 64) throw error
@@ -68,12 +68,12 @@ test('any arguments are understood, or give a usage error with the reason', (t) 
 })
 
 test('the error for a refused value names its option', (t) => {
-  const options = TABLE.filter((one) => one.value !== undefined)
+  const options = OPTIONS.filter((one) => one.value !== undefined)
   const refused = new Set<string>()
   fc.assert(
     fc.property(fc.constantFrom(...options), value, (one, text) => {
       try {
-        parseOptions([`--${one.long}=${text}`])
+        configured(`--${one.long}=${text}`)
       } catch (error) {
         if (!(error instanceof UsageError)) throw error
         if (!error.message.startsWith(`--${one.long}: `)) throw error
@@ -84,7 +84,7 @@ test('the error for a refused value names its option', (t) => {
   )
   // The command line cannot judge names of interfaces and files, so it accepts any text.
   const unrefused = options.map(({ long }) => long).filter((long) => !refused.has(long))
-  t.deepEqual(unrefused, ['interface', 'acl'])
+  t.deepEqual(unrefused, ['interface', 'acl', 'config'])
 })
 
 test('arguments written as the help says are read as written', (t) => {
@@ -114,7 +114,7 @@ test('arguments written as the help says are read as written', (t) => {
     fc.property(asked, fc.boolean(), (wanted, joined) => {
       const given = (long: string, text: string | number): string[] =>
         joined ? [`--${long}=${text}`] : [`--${long}`, String(text)]
-      const options = parseOptions([
+      const args = [
         ...(wanted.keepfaith ? ['-k'] : []),
         ...wanted.prefixes.flatMap((text) => given('prefix', text)),
         ...wanted.sources.flatMap((text) => given('source', text)),
@@ -128,22 +128,25 @@ test('arguments written as the help says are read as written', (t) => {
         ...given('log-format', wanted.logFormat),
         ...given('log-level', wanted.logLevel),
         `${wanted.ports.first}-${wanted.ports.last}`,
-      ])
-      const { relay } = options
+      ]
+      const { keepfaith, log } = configured(...args)
+      const { prefixes, mtu } = interfaceOf(...args)
+      const relay = relayOf(...args)
+      const options = relayOptions(relay)
       const read = {
-        keepfaith: options.keepfaith,
-        prefixes: options.prefixes,
-        sources: relay.localAddresses,
-        denied: options.rules.map(({ destination }) => destination.replace(/\/32$/, '')),
-        mtu: options.mtu,
-        idleTimeoutMs: relay.idleTimeoutMs,
-        maxHeld: relay.maxHeld,
-        maxSessionsPerClient: relay.maxSessionsPerClient,
-        clientPrefixLength: relay.clientPrefixLength,
-        proxyProtocol: relay.proxyProtocol,
-        logFormat: options.logFormat,
-        logLevel: options.logLevel,
-        ports: options.ports[0],
+        keepfaith,
+        prefixes,
+        sources: relay.source,
+        denied: relay.rules.map((rule) => rule.replace(/^deny /, '').replace(/\/32$/, '')),
+        mtu,
+        idleTimeoutMs: options.idleTimeoutMs,
+        maxHeld: options.maxHeld,
+        maxSessionsPerClient: options.maxSessionsPerClient,
+        clientPrefixLength: options.clientPrefixLength,
+        proxyProtocol: options.proxyProtocol,
+        logFormat: log.format,
+        logLevel: log.level,
+        ports: parsePorts(relay.ports)[0],
       }
       if (JSON.stringify(read) !== JSON.stringify(wanted)) {
         throw new Error(`${JSON.stringify(wanted)} was read as ${JSON.stringify(read)}`)

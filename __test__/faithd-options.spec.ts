@@ -1,69 +1,84 @@
 import test from 'ava'
 import { UsageError } from '../cli/exit.js'
-import { TABLE } from '../cli/option-table.js'
+import { OPTIONS } from '../cli/option-table.js'
+import { relayOptions } from '../cli/library-options.js'
 import { parseOptions } from '../cli/options.js'
 import { readRelayOptions } from '../lib/relay-options.js'
+import { configured, interfaceOf, relayOf } from './fixtures/configured.js'
 
 test('the default is every port of the well-known prefix, with the documented limits', (t) => {
-  const options = parseOptions([])
-  t.deepEqual(options.ports, [{ first: 1, last: 65_535 }])
-  t.deepEqual(options.prefixes, ['64:ff9b::/96'])
-  t.is(options.interface, 'faith0')
-  t.false(options.keepfaith)
-  t.is(options.relay.connectTimeoutMs, 10_000)
-  t.is(options.relay.idleTimeoutMs, 30 * 60_000)
-  t.is(options.relay.keepAliveTimeoutMs, 120_000)
-  t.is(options.relay.clientPrefixLength, 64)
-  t.is(options.drainMs, 5_000)
+  const { keepfaith, interface: interfaces } = configured()
+  t.false(keepfaith)
+  t.is(interfaces.length, 1)
+  t.like(interfaceOf(), { name: 'faith0', prefixes: ['64:ff9b::/96'] })
+  t.like(relayOf(), {
+    ports: 'all',
+    'connect-timeout': 10,
+    'idle-timeout': 30 * 60,
+    'keep-alive': 120,
+    'client-prefix-length': 64,
+    drain: 5,
+  })
 })
 
 test('defaults of the command line are those of the library', (t) => {
   const { settings } = readRelayOptions({ ports: 'all' })
-  t.deepEqual(readRelayOptions({ ...parseOptions([]).relay, ports: 'all' }).settings, settings)
+  t.deepEqual(readRelayOptions(relayOptions(relayOf())).settings, settings)
 })
 
 test('--permit and --deny keep their order', (t) => {
   const args = ['--deny', '10.1.0.0/16', '--permit', '10.0.0.0/8', '--deny=192.0.2.1']
-  t.deepEqual(parseOptions(args).rules, [
-    { action: 'deny', destination: '10.1.0.0/16' },
-    { action: 'permit', destination: '10.0.0.0/8' },
-    { action: 'deny', destination: '192.0.2.1/32' },
+  t.deepEqual(relayOf(...args).rules, [
+    'deny 10.1.0.0/16',
+    'permit 10.0.0.0/8',
+    'deny 192.0.2.1/32',
   ])
 })
 
 test('a given prefix replaces the well-known one', (t) => {
-  const { prefixes } = parseOptions(['-P', '2001:db8:64::/96', '--prefix=2001:db8:100::/40'])
+  const { prefixes } = interfaceOf('-P', '2001:db8:64::/96', '--prefix=2001:db8:100::/40')
   t.deepEqual(prefixes, ['2001:db8:64::/96', '2001:db8:100::/40'])
 })
 
 test('one command line does not affect the next', (t) => {
+  const before = configured()
   const maps = ['--map', '2001:db8::1=192.0.2.1', '--source', '192.0.2.1', '--proxy-protocol', '2']
-  parseOptions(['-P', '2001:db8:64::/96', '--permit', '10.0.0.0/8', '-f', 'faithd.conf', ...maps])
-  const { prefixes, rules, accessListFile, relay } = parseOptions([])
-  t.deepEqual(prefixes, ['64:ff9b::/96'])
-  t.deepEqual(rules, [])
-  t.is(accessListFile, undefined)
-  t.deepEqual(relay.mappings, [])
-  t.deepEqual(relay.localAddresses, [])
-  t.is(relay.proxyProtocol, undefined)
+  configured('-P', '2001:db8:64::/96', '--permit', '10.0.0.0/8', '-f', 'faithd.conf', ...maps)
+  t.deepEqual(configured(), before)
 })
 
 test('seconds may be decimal, and become milliseconds', (t) => {
-  const args = ['--connect-timeout', '0.5', '--idle-timeout', '0', '--drain', '12']
-  const { relay, drainMs } = parseOptions(args)
-  t.deepEqual([relay.connectTimeoutMs, relay.idleTimeoutMs, drainMs], [500, 0, 12_000])
+  const relay = relayOf('--connect-timeout', '0.5', '--idle-timeout', '0', '--drain', '12.001')
+  t.is(relay.drain, 12.001)
+  t.like(relayOptions(relay), { connectTimeoutMs: 500, idleTimeoutMs: 0 })
 })
 
 test('short options can be joined, and the service can stand anywhere', (t) => {
-  const options = parseOptions(['8080', '-kd', '-i', 'faith7'])
-  t.true(options.keepfaith)
-  t.is(options.logLevel, 'debug')
-  t.is(options.interface, 'faith7')
-  t.deepEqual(options.ports, [{ first: 8080, last: 8080 }])
+  const args = ['8080', '-kd', '-i', 'faith7']
+  t.like(configured(...args), { keepfaith: true, log: { level: 'debug', format: 'text' } })
+  t.is(interfaceOf(...args).name, 'faith7')
+  t.is(relayOf(...args).ports, '8080')
+})
+
+test('ports are sorted and joined, so that the same ports are written the same way', (t) => {
+  t.is(relayOf('443,ssh,8000-8005,8004-8010,81,80').ports, '22,80-81,443,8000-8010')
+  t.is(relayOf('1-65535').ports, 'all')
 })
 
 test('a repeated flag has no further effect', (t) => {
-  t.true(parseOptions(['-k', '-k', '--keepfaith']).keepfaith)
+  t.true(configured('-k', '-k', '--keepfaith').keepfaith)
+})
+
+test('every flag has an opposite, and both together are an error', (t) => {
+  t.false(configured('--no-keepfaith').keepfaith)
+  t.true(interfaceOf('--routes').routes)
+  const error = t.throws(() => configured('--routes', '--no-routes'), { instanceOf: UsageError })
+  t.is(error.message, '--no-routes: it does not go with --routes; see faithd --help')
+})
+
+test('the error for an unknown option suggests a known one', (t) => {
+  const error = t.throws(() => configured('--idle-timout=5'), { instanceOf: UsageError })
+  t.true(error.message.startsWith("unknown option '--idle-timout'; did you mean '--idle-timeout'?"))
 })
 
 /** Two values for each option that does not take numbers like 1 and 2. */
@@ -72,14 +87,14 @@ const values: Record<string, [string, string]> = {
   mtu: ['1280', '1500'],
   unsupported: ['drop', 'unreachable'],
   mapping: ['low32', 'rfc6052'],
-  acl: ['one.conf', 'other.conf'],
+  config: ['one.toml', 'other.toml'],
   'keep-alive': ['30', '60'],
   'log-format': ['json', 'text'],
   'log-level': ['warn', 'info'],
 }
 
-for (const { long, value, repeatable } of TABLE) {
-  if (value === undefined || repeatable === true) continue
+for (const { long, value, sets } of OPTIONS) {
+  if (value === undefined || sets?.setting.kind.form.type === 'list') continue
   test(`--${long} takes one value; the error for two names the option`, (t) => {
     const [first, second] = values[long] ?? ['1', '2']
     const twice = [`--${long}=${first}`, `--${long}=${second}`]
@@ -94,11 +109,8 @@ for (const { long, value, repeatable } of TABLE) {
 
 test('flags turn off defaults', (t) => {
   const flags = ['--no-routes', '--no-shortcut', '--no-connect-first', '--allow-loopback']
-  const options = parseOptions(flags)
-  t.false(options.routes)
-  t.false(options.shortcut)
-  t.false(options.relay.connectFirst)
-  t.true(options.relay.allowLoopback)
+  t.like(interfaceOf(...flags), { routes: false, shortcut: false })
+  t.like(relayOf(...flags), { 'connect-first': false, 'allow-loopback': true })
 })
 
 test('--map and --source may be repeated, and keep their order', (t) => {
@@ -108,7 +120,9 @@ test('--map and --source may be repeated, and keep their order', (t) => {
     ...maps.flatMap((map) => ['--map', map]),
     ...sources.flatMap((source) => ['--source', source]),
   ]
-  t.like(parseOptions(args).relay, { mappings: maps, localAddresses: sources })
+  const relay = relayOf(...args)
+  t.like(relay, { map: maps, source: sources })
+  t.like(relayOptions(relay), { mappings: maps, localAddresses: sources })
 })
 
 const settings: [args: string[], settings: object][] = [
@@ -125,13 +139,13 @@ const settings: [args: string[], settings: object][] = [
 
 for (const [args, expected] of settings) {
   test(`${args.join(' ')} sets ${Object.keys(expected).join(' and ')}`, (t) => {
-    t.like(parseOptions(args).relay, expected)
+    t.like(relayOptions(relayOf(...args)), expected)
   })
 }
 
-test('-f names the access list, and --end-denied sets the effect of reading it again', (t) => {
-  t.like(parseOptions(['-f', 'faithd.conf']), { accessListFile: 'faithd.conf', endDenied: false })
-  t.like(parseOptions(['--acl=a', '--end-denied']), { accessListFile: 'a', endDenied: true })
+test('-f names access lists, and --end-denied sets the effect of reading them again', (t) => {
+  t.like(relayOf('-f', 'faithd.conf'), { acl: ['faithd.conf'], 'end-denied': false })
+  t.like(relayOf('--acl=a', '-f', 'b', '--end-denied'), { acl: ['a', 'b'], 'end-denied': true })
 })
 
 const misunderstood: [args: string[], complaint: string][] = [

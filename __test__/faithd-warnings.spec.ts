@@ -1,8 +1,8 @@
 import test from 'ava'
-import { parseOptions } from '../cli/options.js'
 import { limitWarnings, loopbackWarnings } from '../cli/warnings.js'
+import { relayOf } from './fixtures/configured.js'
 
-const rules = (...lines: string[]) => loopbackWarnings(lines.join('\n'), parseOptions([]))
+const rules = (...lines: string[]) => loopbackWarnings(lines.join('\n'), relayOf())
 
 const ineffective = (destination: string) =>
   `a rule permits ${destination}, but faithd denies it: loopback needs --allow-loopback`
@@ -29,11 +29,11 @@ test('rules that permit more than loopback, or deny it, get no warning', (t) => 
 })
 
 test('rules that permit loopback get no warning where it is allowed', (t) => {
-  t.deepEqual(loopbackWarnings('::/0 permit 127.0.0.1/32', parseOptions(['--allow-loopback'])), [])
+  t.deepEqual(loopbackWarnings('::/0 permit 127.0.0.1/32', relayOf('--allow-loopback')), [])
 })
 
 const effective = { maxHeld: 200, maxSessions: 400 }
-const warnings = (...args: string[]) => limitWarnings(parseOptions(args), effective)
+const warnings = (...args: string[]) => limitWarnings(relayOf(...args), effective)
 
 test('limits beyond the descriptors get a warning with the remedy', (t) => {
   t.deepEqual(warnings('--max-sessions', '1000'), [

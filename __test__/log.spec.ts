@@ -2,17 +2,15 @@
 import test from 'ava'
 import { createLog, type Logger } from '../cli/log.js'
 import { LogLines, type LineThread } from '../cli/log-lines.js'
-import type { FaithdOptions } from '../cli/settings.js'
+import type { LogConfiguration } from '../cli/configuration.js'
 
-type Form = Pick<FaithdOptions, 'logFormat' | 'logLevel'>
-
-function logOf(form: Form): { log: Logger; lines: string[] } {
+function logOf(form: LogConfiguration): { log: Logger; lines: string[] } {
   const lines: string[] = []
   return { log: createLog(form, (line) => void lines.push(line)), lines }
 }
 
 test('a line of text is a time, a level and a sentence', (t) => {
-  const { log, lines } = logOf({ logFormat: 'text', logLevel: 'debug' })
+  const { log, lines } = logOf({ format: 'text', level: 'debug' })
   log.info({ rules: 2 }, 'two rules')
   log.fatal('the end')
   const time = String.raw`\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\]`
@@ -21,7 +19,7 @@ test('a line of text is a time, a level and a sentence', (t) => {
 })
 
 test('a line of JSON has the facts as fields', (t) => {
-  const { log, lines } = logOf({ logFormat: 'json', logLevel: 'info' })
+  const { log, lines } = logOf({ format: 'json', level: 'info' })
   const before = Date.now()
   log.warn({ rules: 2, code: undefined }, 'two rules')
   log.info('no facts')
@@ -34,7 +32,7 @@ test('a line of JSON has the facts as fields', (t) => {
 })
 
 test('lines below the level are not written, and silent writes none', (t) => {
-  for (const [logLevel, written] of [
+  for (const [level, written] of [
     ['debug', 5],
     ['info', 4],
     ['warn', 3],
@@ -42,9 +40,9 @@ test('lines below the level are not written, and silent writes none', (t) => {
     ['fatal', 1],
     ['silent', 0],
   ] as const) {
-    const { log, lines } = logOf({ logFormat: 'text', logLevel })
-    for (const level of ['fatal', 'error', 'warn', 'info', 'debug'] as const) log[level](level)
-    t.is(lines.length, written, logLevel)
+    const { log, lines } = logOf({ format: 'text', level })
+    for (const each of ['fatal', 'error', 'warn', 'info', 'debug'] as const) log[each](each)
+    t.is(lines.length, written, level)
     t.is(log.isLevelEnabled('info'), written >= 4)
   }
 })

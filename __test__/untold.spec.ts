@@ -13,7 +13,7 @@ interface Line {
 /** Sums that the test reports when it likes, and the resulting log lines. */
 function sums() {
   const lines: Line[] = []
-  const log = createLog({ logFormat: 'json', logLevel: 'info' }, (line) =>
+  const log = createLog({ format: 'json', level: 'info' }, (line) =>
     lines.push(JSON.parse(line) as Line),
   )
   const stats = { untold: { sessions: 0, refused: {} } as FaithUntold }

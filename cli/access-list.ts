@@ -1,12 +1,10 @@
-/** Loads the access list of faithd: the rules of the command line, then those of the `--acl` file. */
+/** Loads the access list of a relay: its rules, then those of its files. */
 import { checkAccessList, type FaithRelay, readAccessList } from '../index.js'
 import { FaithError } from '../lib/errors.js'
-import { explain, UsageError } from './exit.js'
+import type { RelayConfiguration } from './configuration.js'
+import { explain } from './exit.js'
 import type { Logger } from './log.js'
-import type { FaithdOptions } from './settings.js'
 import { loopbackWarnings } from './warnings.js'
-
-type Given = Pick<FaithdOptions, 'rules' | 'accessListFile'>
 
 /** An access list without a malformed rule. */
 export interface LoadedAccessList {
@@ -18,46 +16,46 @@ export interface LoadedAccessList {
 /**
  * Reads the access list as it is now.
  *
- * @throws UsageError for a bad rule of the command line; FaithError `ERR_FAITH_ACCESS_LIST` for the file
+ * @throws FaithError `ERR_FAITH_ACCESS_LIST` for a file that is missing, unreadable or malformed
  */
-export async function loadAccessList({ rules, accessListFile }: Given): Promise<LoadedAccessList> {
-  const own = rules.map(({ action, destination }) => `::/0 ${action} ${destination}`).join('\n')
-  const file = accessListFile === undefined ? '' : await readAccessList(accessListFile)
-  return { text: `${own}\n${file}`, rules: count(own) + checkAccessList(file) }
+export async function loadAccessList({
+  rules,
+  acl,
+}: RelayConfiguration): Promise<LoadedAccessList> {
+  const files = await Promise.all(acl.map((file) => readAccessList(file)))
+  const text = [...rules.map(ruleLine), ...files].join('\n')
+  return { text, rules: checkAccessList(text) }
 }
 
-/** Reads the file again and puts it in force. On an error it keeps the list in force and logs why; it never throws. */
-export async function reloadAccessList(
-  relay: FaithRelay,
-  options: Given & Pick<FaithdOptions, 'endDenied' | 'relay'>,
-  log: Logger,
-): Promise<void> {
-  const { accessListFile, endDenied } = options
-  if (accessListFile === undefined) {
-    log.info('SIGHUP: faithd has no access list file to read again; name one with -f')
-    return
-  }
-  try {
-    const { text, rules } = await loadAccessList(options)
-    await relay.setAccessList(text, { endDenied })
-    tellRules(log, `SIGHUP: ${accessListFile} read again`, rules)
-    for (const warning of loopbackWarnings(text, options)) log.warn(warning)
-  } catch (error) {
-    const code = error instanceof FaithError ? error.code : undefined
-    log.error({ code }, `SIGHUP: the access list in force is kept: ${explain(error)}`)
-  }
+/** Gives a rule in the grammar of faithd.conf(5): one without a client is for every client. */
+export function ruleLine(rule: string): string {
+  return /^(permit|deny)\b/i.test(rule) ? `::/0 ${rule}` : rule
 }
 
-/** Logs the number of rules in force. It warns of an empty file, which is legal but seldom meant. */
+/** Logs the number of rules in force. It warns of empty files, which are legal but seldom meant. */
 export function tellRules(log: Logger, what: string, rules: number): void {
   if (rules > 0) log.info({ rules }, `${what}: ${rules} ${rules === 1 ? 'rule' : 'rules'} in force`)
   else log.warn({ rules }, `${what}: no rule, so every public destination is permitted`)
 }
 
-function count(own: string): number {
+/** Reads the files again and puts them in force. On an error it keeps the list in force and logs why; it never throws. */
+export async function reloadAccessList(
+  relay: FaithRelay,
+  configuration: RelayConfiguration,
+  log: Logger,
+): Promise<void> {
+  const { acl, 'end-denied': endDenied } = configuration
+  if (acl.length === 0) {
+    log.info('SIGHUP: faithd has no access list file to read again; name one with -f')
+    return
+  }
   try {
-    return checkAccessList(own, 'command line')
+    const { text, rules } = await loadAccessList(configuration)
+    await relay.setAccessList(text, { endDenied })
+    tellRules(log, `SIGHUP: ${acl.join(', ')} read again`, rules)
+    for (const warning of loopbackWarnings(text, configuration)) log.warn(warning)
   } catch (error) {
-    throw new UsageError(explain(error))
+    const code = error instanceof FaithError ? error.code : undefined
+    log.error({ code }, `SIGHUP: the access list in force is kept: ${explain(error)}`)
   }
 }

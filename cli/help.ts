@@ -1,14 +1,14 @@
 import { EXIT_CODES } from './exit.js'
-import { GROUPS, type Option, TABLE } from './option-table.js'
+import { GROUPS, type Option, OPTIONS, shownName } from './option-table.js'
 
 /** Makes the text of `faithd --help`. */
 export function helpText(): string {
-  const width = Math.max(...TABLE.map((option) => synopsis(option).length))
+  const width = Math.max(...OPTIONS.map((option) => synopsis(option).length))
   const line = (option: Option): string => {
     const fallback = option.fallback === undefined ? '' : ` [${option.fallback}]`
     return `  ${synopsis(option).padEnd(width)}  ${option.help}${fallback}\n`
   }
-  const groups = GROUPS.map(({ title, options }) => `${title}:\n${options.map(line).join('')}`)
+  const groups = [...GROUPS].map(([title, options]) => `${title}:\n${options.map(line).join('')}`)
   const codes = EXIT_CODES.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`)
 
   return `faithd: relay TCP from an IPv6-only network to IPv4 servers
@@ -22,6 +22,12 @@ that prefix, and relays each to the IPv4 address inside the IPv6 address that th
            these, or all [all]
 
 ${groups.join('\n')}
+Flags: each has an opposite, such as --no-keepfaith and --routes.
+
+Configuration file: faithd reads /etc/faithd/faithd.toml if it exists and -c names no other file;
+-c /dev/null reads none. Its keys have the names of the options. Options override the file. If the
+file has several interfaces or relays, options about one of them belong in the file.
+
 Mapping: --map 2001:db8:64:a::/120=198.51.100.0/24 maps 256 addresses one-to-one.
 --map 2001:db8:64::80=198.51.100.80:8080 maps every port of one address to one port of a server.
 The longest matching IPv6 prefix decides. Addresses that no --map covers follow --mapping.
@@ -52,11 +58,13 @@ Examples:
       let clients reach one private network and the internet
   faithd -k -f /etc/faithd.conf --max-sessions-per-client 500 --max-rate-per-client 50
       read the access rules from a file, and limit each client
+  faithd -k -f /etc/faithd/faithd.conf --print-config > /etc/faithd/faithd.toml
+      turn a command line into a configuration file, which faithd reads from then on
 
 Signals:
   SIGINT, SIGTERM   stop capturing, and exit when the sessions have ended or --drain is over;
                     a second one exits at once, and resets for clients may be lost
-  SIGHUP            read the --acl file again
+  SIGHUP            read the configuration file and the --acl files again
   SIGUSR1, SIGUSR2  log the totals so far
 
 Exit codes:
@@ -64,6 +72,7 @@ ${codes.join('\n')}
 `
 }
 
-function synopsis({ short, long, value }: Option): string {
-  return `${short === undefined ? '    ' : `-${short}, `}--${long}${value === undefined ? '' : ` ${value}`}`
+function synopsis(option: Option): string {
+  const { short, value } = option
+  return `${short === undefined ? '    ' : `-${short}, `}--${shownName(option)}${value === undefined ? '' : ` ${value}`}`
 }

@@ -1,6 +1,6 @@
 /** The log of faithd. Each line is a sentence for people; in JSON its facts are fields too. */
 import { isatty } from 'node:tty'
-import type { FaithdOptions } from './settings.js'
+import type { LogConfiguration } from './configuration.js'
 
 const STDERR = 2
 
@@ -20,22 +20,20 @@ interface Write {
 export interface Logger extends Readonly<Record<Level, Write>> {
   /** Tells if the log writes lines of this level. */
   isLevelEnabled(level: Level): boolean
+  /** Writes at another level and in another format from now on. */
+  configure(configuration: LogConfiguration): void
 }
 
 /** Formats a line, without its line feed. */
 type Format = (level: Level, facts: object, message: string) => string
 
-/** Makes the log that the options ask for. It passes each line, with a line feed, to `write`. */
-export function createLog(
-  { logFormat, logLevel }: Pick<FaithdOptions, 'logFormat' | 'logLevel'>,
-  write: (line: string) => void,
-): Logger {
-  const least = logLevel === 'silent' ? Infinity : LEVELS[logLevel]
-  const format = logFormat === 'json' ? json : text(isatty(STDERR) && !process.env['NO_COLOR'])
+/** Makes the log that the configuration asks for. It passes each line, with a line feed, to `write`. */
+export function createLog(configuration: LogConfiguration, write: (line: string) => void): Logger {
+  let { least, format } = meaning(configuration)
   const isLevelEnabled = (level: Level): boolean => LEVELS[level] >= least
   const writing = (level: Level): Write => {
-    if (!isLevelEnabled(level)) return () => {}
     return (...[facts, message]: [string] | [string | object, string]) => {
+      if (!isLevelEnabled(level)) return
       const line =
         typeof facts === 'string' ? format(level, {}, facts) : format(level, facts, message ?? '')
       write(`${line}\n`)
@@ -48,6 +46,14 @@ export function createLog(
     info: writing('info'),
     debug: writing('debug'),
     isLevelEnabled,
+    configure: (changed) => void ({ least, format } = meaning(changed)),
+  }
+}
+
+function meaning({ level, format }: LogConfiguration): { least: number; format: Format } {
+  return {
+    least: level === 'silent' ? Infinity : LEVELS[level],
+    format: format === 'json' ? json : text(isatty(STDERR) && !process.env['NO_COLOR']),
   }
 }
 

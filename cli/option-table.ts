@@ -1,310 +1,355 @@
-/** The table of faithd's options: it parses, checks and explains the command line. */
+/**
+ * Every setting of faithd in one table: its name, its kind, its default, its help, and what a reload does with it. The
+ * command line, `--help`, the schema of faithd.toml and the reference of its keys are made from it.
+ */
 import {
-  defaults,
-  type FaithdOptions,
-  LOG_FORMATS,
-  LOG_LEVELS,
-  WELL_KNOWN_PREFIX,
-} from './settings.js'
-import {
+  anyText,
+  flag,
   ipv4Address,
-  ipv4Prefix,
   ipv6Prefix,
+  type Kind,
+  list,
   mapping,
-  milliseconds,
   oneOf,
+  ports,
+  rule,
+  ruleFor,
+  seconds,
   wholeNumber,
-} from './values.js'
+} from './kinds.js'
 
-/** One option: its spelling, its help and its effect. */
-export interface Option {
-  long: string
+/** The time from which a reload has a changed setting in force. */
+export type Change = 'at once' | 'for new connections' | 'at the next start'
+
+/** How a setting is written on the command line. */
+export interface Spelling {
+  /** Its name, where it is not the key's. */
+  long?: string
   short?: string
-  /** The name of the value in the help. An option without it takes no value. */
+  /** What the value is called in the help; a flag takes none. */
   value?: string
   help: string
-  /** The default, as the help shows it. */
+  /** The default as the help shows it. */
   fallback?: string
-  /** `true` lets the option be given several times, to add values. Other options take one value. */
-  repeatable?: boolean
-  set(options: FaithdOptions, value: string): void
+  /** Reads the value from the text of the command line. */
+  read(text: string): unknown
 }
 
-/** Options of one topic, under one heading of the help. */
-export interface OptionGroup {
-  title: string
-  options: readonly Option[]
+/** One setting: a key of a table of faithd.toml, and an option of the command line. */
+export interface Setting<T = unknown> {
+  kind: Kind<T>
+  /** The value where neither the file nor the command line has one. */
+  fallback: T
+  /** What it is about: the heading in the help. */
+  group: string
+  help: string
+  change: Change
+  options: readonly Spelling[]
 }
 
-const DEFAULTS = defaults()
-const { relay: RELAY } = DEFAULTS
+/** The settings of one table of the file, by their keys. */
+export type Settings = Readonly<Record<string, Setting>>
 
-/** Every option, in the order of the help. */
-export const GROUPS: readonly OptionGroup[] = [
-  {
-    title: 'Capture',
-    options: [
-      {
-        long: 'keepfaith',
-        short: 'k',
-        help: 'set keepfaith to 1, which turns capturing on; required',
-        set: (options) => (options.keepfaith = true),
-      },
-      {
-        long: 'interface',
-        short: 'i',
-        value: 'NAME',
-        help: 'name of the faith interface',
-        fallback: DEFAULTS.interface,
-        set: (options, value) => (options.interface = value),
-      },
-      {
-        long: 'prefix',
-        short: 'P',
-        value: 'PREFIX',
-        help: 'IPv6 prefix to capture; may be repeated',
-        fallback: WELL_KNOWN_PREFIX,
-        repeatable: true,
-        set: (options, value) => options.prefixes.push(ipv6Prefix(value)),
-      },
-      {
-        long: 'no-routes',
-        help: 'do not route the prefixes to the interface',
-        set: (options) => (options.routes = false),
-      },
-      {
-        long: 'mtu',
-        value: 'BYTES',
-        help: 'MTU of the interface; the MSS is at least 60 less',
-        fallback: String(DEFAULTS.mtu),
-        set: (options, value) => (options.mtu = wholeNumber(value, 1280, 65_535)),
-      },
-      {
-        long: 'no-shortcut',
-        help: 'turn the BPF shortcut off: the pump passes every packet',
-        set: (options) => (options.shortcut = false),
-      },
-      {
-        long: 'unsupported',
-        value: 'unreachable|drop',
-        help: 'reply to UDP and the like: ICMPv6 error, or none',
-        fallback: DEFAULTS.unsupported,
-        set: (options, value) => (options.unsupported = oneOf(['unreachable', 'drop'], value)),
-      },
-    ],
-  },
-  {
-    title: 'Mapping',
-    options: [
-      {
-        long: 'mapping',
-        value: 'rfc6052|low32',
-        help: 'place of the IPv4 address inside the IPv6 address',
-        fallback: RELAY.mapping,
-        set: ({ relay }, value) => (relay.mapping = oneOf(['rfc6052', 'low32'], value)),
-      },
-      {
-        long: 'map',
-        value: 'IPV6=IPV4',
-        help: 'map an address or a prefix, see below; may be repeated',
-        repeatable: true,
-        set: ({ relay }, value) => relay.mappings.push(mapping(value)),
-      },
-    ],
-  },
-  {
-    title: 'Access',
-    options: [
-      {
-        long: 'permit',
-        value: 'CIDR',
-        help: 'permit these IPv4 destinations; may be repeated',
-        repeatable: true,
-        set: ({ rules }, value) => rules.push({ action: 'permit', destination: ipv4Prefix(value) }),
-      },
-      {
-        long: 'deny',
-        value: 'CIDR',
-        help: 'deny these IPv4 destinations; may be repeated',
-        repeatable: true,
-        set: ({ rules }, value) => rules.push({ action: 'deny', destination: ipv4Prefix(value) }),
-      },
-      {
-        long: 'acl',
-        short: 'f',
-        value: 'FILE',
-        help: 'file of further rules; SIGHUP reads it again',
-        set: (options, value) => (options.accessListFile = value),
-      },
-      {
-        long: 'end-denied',
-        help: 'after SIGHUP, end the sessions that the new rules deny',
-        set: (options) => (options.endDenied = true),
-      },
-      {
-        long: 'allow-loopback',
-        help: "let rules permit 127.0.0.0/8, the router's own loopback",
-        set: ({ relay }) => (relay.allowLoopback = true),
-      },
-    ],
-  },
-  {
-    title: 'Connections to servers',
-    options: [
-      {
-        long: 'source',
-        value: 'ADDRESS',
-        help: 'IPv4 address to connect from; if repeated, a client keeps one',
-        repeatable: true,
-        set: ({ relay }, value) => relay.localAddresses.push(ipv4Address(value)),
-      },
-      {
-        long: 'privileged-source',
-        short: 'p',
-        help: 'connect from a source port in 600 to 1023',
-        set: ({ relay }) => (relay.privilegedLocalPort = true),
-      },
-      {
-        long: 'proxy-protocol',
-        value: '1|2',
-        help: 'send a PROXY header with the client and the dialled address',
-        set: ({ relay }, value) => (relay.proxyProtocol = oneOf(['1', '2'], value) === '1' ? 1 : 2),
-      },
-      {
-        long: 'copy-dscp',
-        help: "give packets to the server the DSCP of the client's SYN",
-        set: ({ relay }) => (relay.copyDscp = true),
-      },
-    ],
-  },
-  {
-    title: 'Sessions',
-    options: [
-      {
-        long: 'no-connect-first',
-        help: 'accept the client before the server is connected',
-        set: ({ relay }) => (relay.connectFirst = false),
-      },
-      {
-        long: 'connect-timeout',
-        value: 'SECONDS',
-        help: 'give up on a server that does not answer for this long',
-        fallback: seconds(RELAY.connectTimeoutMs),
-        set: ({ relay }, value) => (relay.connectTimeoutMs = milliseconds(value, 'positive')),
-      },
-      {
-        long: 'idle-timeout',
-        value: 'SECONDS',
-        help: 'end a session after this long without a byte; 0: never',
-        fallback: seconds(RELAY.idleTimeoutMs),
-        set: ({ relay }, value) => (relay.idleTimeoutMs = milliseconds(value, 'zero or positive')),
-      },
-      {
-        long: 'keep-alive',
-        value: 'SECONDS',
-        help: 'declare a silent peer dead after this long',
-        fallback: seconds(RELAY.keepAliveTimeoutMs),
-        set: ({ relay }, value) =>
-          (relay.keepAliveTimeoutMs = wholeNumber(value, 2, 64_800) * 1000),
-      },
-      {
-        long: 'drain',
-        value: 'SECONDS',
-        help: 'time for sessions and last bytes after SIGINT or SIGTERM',
-        fallback: seconds(DEFAULTS.drainMs),
-        set: (options, value) => (options.drainMs = milliseconds(value, 'zero or positive')),
-      },
-    ],
-  },
-  {
-    title: 'Limits',
-    options: [
-      {
-        long: 'max-sessions',
-        value: 'N',
-        help: 'maximum sessions at once; 0: no limit',
-        fallback: `${RELAY.maxSessions}`,
-        set: ({ relay }, value) => (relay.maxSessions = wholeNumber(value)),
-      },
-      {
-        long: 'max-sessions-per-client',
-        value: 'N',
-        help: 'maximum sessions of one client at once; 0: no limit',
-        fallback: `${RELAY.maxSessionsPerClient}`,
-        set: ({ relay }, value) => (relay.maxSessionsPerClient = wholeNumber(value)),
-      },
-      {
-        long: 'max-rate-per-client',
-        value: 'N',
-        help: 'maximum new sessions of one client per second; 0: no limit',
-        fallback: `${RELAY.maxRatePerClient}`,
-        set: ({ relay }, value) => (relay.maxRatePerClient = wholeNumber(value)),
-      },
-      {
-        long: 'client-prefix-length',
-        value: 'BITS',
-        help: 'length of the IPv6 prefix that counts as one client',
-        fallback: `${RELAY.clientPrefixLength}`,
-        set: ({ relay }, value) => (relay.clientPrefixLength = wholeNumber(value, 0, 128)),
-      },
-      {
-        long: 'max-held',
-        value: 'N',
-        help: 'maximum SYNs held while their servers are connected',
-        fallback: `${RELAY.maxHeld}`,
-        set: ({ relay }, value) => (relay.maxHeld = wholeNumber(value, 1)),
-      },
-      {
-        long: 'max-held-per-client',
-        value: 'N',
-        help: 'maximum of these from one client',
-        fallback: `${RELAY.maxHeldPerClient}`,
-        set: ({ relay }, value) => (relay.maxHeldPerClient = wholeNumber(value, 1)),
-      },
-    ],
-  },
-  {
-    title: 'Log and help',
+/** The values of such settings. */
+export type ValuesOf<S extends Settings> = {
+  -readonly [Key in keyof S]: S[Key] extends Setting<infer T> ? T : never
+}
+
+type Words = Partial<Spelling> & { change?: Change; options?: readonly Spelling[] }
+
+/** Makes the settings of one heading of the help. */
+function under(title: string) {
+  return <T>(kind: Kind<T>, fallback: T, help: string, words: Words = {}): Setting<T> => {
+    const { change = 'for new connections', options } = words
+    const shown = Array.isArray(fallback) ? fallback.join(' ') : String(fallback ?? '')
+    const spelling: Spelling = {
+      help,
+      ...(kind.form.type === 'flag' || shown === '' ? {} : { fallback: shown }),
+      read: (given) => kind.read(given),
+      ...words,
+    }
+    return { kind, fallback, group: title, help, change, options: options ?? [spelling] }
+  }
+}
+
+export const WELL_KNOWN_PREFIX = '64:ff9b::/96'
+export const LOG_FORMATS = ['text', 'json'] as const
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
+
+const captured = under('Capture')
+const goes = under('Mapping')
+const allowed = under('Access')
+const seen = under('Connections to servers')
+const lasting = under('Sessions')
+const limits = under('Limits')
+const log = under('Log')
+
+const noProxy = undefined as 1 | 2 | undefined
+
+/** Settings of the process. */
+export const PROCESS = {
+  keepfaith: captured(flag, false, 'set keepfaith to 1, which turns capturing on; required', {
+    short: 'k',
+    change: 'at once',
+  }),
+} satisfies Settings
+
+/** Settings of an interface. */
+export const INTERFACE = {
+  name: captured(anyText('a name', 'faith0'), 'faith0', 'name of the faith interface', {
+    long: 'interface',
+    short: 'i',
+    value: 'NAME',
+    change: 'at the next start',
+  }),
+  prefixes: captured(list(ipv6Prefix), [WELL_KNOWN_PREFIX], 'IPv6 prefixes to capture', {
+    long: 'prefix',
+    short: 'P',
+    value: 'PREFIX',
+    help: 'IPv6 prefix to capture; may be repeated',
+    change: 'at once',
+  }),
+  routes: captured(flag, true, 'route the prefixes to the interface', {
+    help: 'do not route the prefixes to the interface',
+    change: 'at the next start',
+  }),
+  mtu: captured(
+    wholeNumber(1280, 65_535),
+    65_535,
+    'MTU of the interface; the MSS is at least 60 less',
+    { value: 'BYTES', change: 'at the next start' },
+  ),
+  shortcut: captured(flag, true, 'keep the packets of established connections in the kernel', {
+    help: 'turn the BPF shortcut off: the pump passes every packet',
+    change: 'at the next start',
+  }),
+  unsupported: captured(
+    oneOf(['unreachable', 'drop']),
+    'unreachable',
+    'reply to UDP and the like: ICMPv6 error, or none',
+    { value: 'unreachable|drop', change: 'at the next start' },
+  ),
+} satisfies Settings
+
+/** Settings of a relay. */
+export const RELAY = {
+  ports: captured(ports, 'all', 'ports to relay, as the service argument names them', {
+    options: [],
+  }),
+  mapping: goes(
+    oneOf(['rfc6052', 'low32']),
+    'rfc6052',
+    'place of the IPv4 address inside the IPv6 address',
+    { value: 'rfc6052|low32' },
+  ),
+  map: goes(list(mapping), [], 'explicit mappings of addresses or prefixes', {
+    value: 'IPV6=IPV4',
+    help: 'map an address or a prefix, see below; may be repeated',
+  }),
+  rules: allowed(list(rule), [], 'rules that go before those of the files of acl', {
+    change: 'at once',
+    options: (['permit', 'deny'] as const).map((action) => ({
+      long: action,
+      value: 'CIDR',
+      help: `${action} these IPv4 destinations; may be repeated`,
+      read: (given: string) => [ruleFor(action, given)],
+    })),
+  }),
+  acl: allowed(
+    list(anyText('the path of a file', '/etc/faithd/faithd.conf'), true),
+    [],
+    'files of further rules',
+    {
+      short: 'f',
+      value: 'FILE',
+      help: 'file of further rules; SIGHUP reads it again',
+      change: 'at once',
+    },
+  ),
+  'end-denied': allowed(flag, false, 'after SIGHUP, end the sessions that the new rules deny', {
+    change: 'at once',
+  }),
+  'allow-loopback': allowed(
+    flag,
+    false,
+    "let rules permit 127.0.0.0/8, the router's own loopback",
+    { change: 'at once' },
+  ),
+  source: seen(
+    list(ipv4Address),
+    [],
+    'IPv4 addresses to connect from; of several, a client keeps one',
+    {
+      value: 'ADDRESS',
+      help: 'IPv4 address to connect from; if repeated, a client keeps one',
+    },
+  ),
+  'privileged-source': seen(flag, false, 'connect from a source port in 600 to 1023', {
+    short: 'p',
+  }),
+  'proxy-protocol': seen(
+    oneOf([1, 2]) as Kind<1 | 2 | undefined>,
+    noProxy,
+    'send a PROXY header with the client and the dialled address',
+    { value: '1|2' },
+  ),
+  'copy-dscp': seen(flag, false, "give packets to the server the DSCP of the client's SYN"),
+  'connect-first': lasting(flag, true, 'connect the server before the client is accepted', {
+    help: 'accept the client before the server is connected',
+  }),
+  'connect-timeout': lasting(
+    seconds('positive'),
+    10,
+    'give up on a server that does not answer for this long',
+    {
+      value: 'SECONDS',
+    },
+  ),
+  'idle-timeout': lasting(
+    seconds('zero or positive'),
+    1800,
+    'end a session after this long without a byte; 0: never',
+    { value: 'SECONDS' },
+  ),
+  'keep-alive': lasting(wholeNumber(2, 64_800), 120, 'declare a silent peer dead after this long', {
+    value: 'SECONDS',
+  }),
+  drain: lasting(
+    seconds('zero or positive'),
+    5,
+    'time for sessions and last bytes after SIGINT or SIGTERM',
+    { value: 'SECONDS', change: 'at once' },
+  ),
+  'max-sessions': limits(wholeNumber(), 0, 'maximum sessions at once; 0: no limit', {
+    value: 'N',
+  }),
+  'max-sessions-per-client': limits(
+    wholeNumber(),
+    0,
+    'maximum sessions of one client at once; 0: no limit',
+    { value: 'N' },
+  ),
+  'max-rate-per-client': limits(
+    wholeNumber(),
+    0,
+    'maximum new sessions of one client per second; 0: no limit',
+    { value: 'N' },
+  ),
+  'client-prefix-length': limits(
+    wholeNumber(0, 128),
+    64,
+    'length of the IPv6 prefix that counts as one client',
+    { value: 'BITS' },
+  ),
+  'max-held': limits(wholeNumber(1), 4096, 'maximum SYNs held while their servers are connected', {
+    value: 'N',
+  }),
+  'max-held-per-client': limits(wholeNumber(1), 256, 'maximum of these from one client', {
+    value: 'N',
+  }),
+} satisfies Settings
+
+/** Settings of the log. */
+export const LOG = {
+  format: log(oneOf(LOG_FORMATS), 'text', 'format of the log on stderr', {
+    long: 'log-format',
+    value: LOG_FORMATS.join('|'),
+    change: 'at once',
+  }),
+  level: log(oneOf(LOG_LEVELS), 'info', 'least important lines that are written', {
+    change: 'at once',
     options: [
       {
         long: 'debug',
         short: 'd',
         help: 'same as --log-level debug',
-        set: (options) => (options.logLevel = 'debug'),
-      },
-      {
-        long: 'log-format',
-        value: LOG_FORMATS.join('|'),
-        help: 'format of the log on stderr',
-        fallback: DEFAULTS.logFormat,
-        set: (options, value) => (options.logFormat = oneOf(LOG_FORMATS, value)),
+        read: () => 'debug',
       },
       {
         long: 'log-level',
         value: 'LEVEL',
         help: LOG_LEVELS.join(', '),
-        fallback: DEFAULTS.logLevel,
-        set: (options, value) => (options.logLevel = oneOf(LOG_LEVELS, value)),
-      },
-      {
-        long: 'help',
-        short: 'h',
-        help: 'print this help',
-        set: (options) => (options.help = true),
-      },
-      {
-        long: 'version',
-        short: 'V',
-        help: 'print the version',
-        set: (options) => (options.version = true),
+        fallback: 'info',
+        read: oneOf(LOG_LEVELS).read,
       },
     ],
-  },
+  }),
+} satisfies Settings
+
+/** The tables of the file, by the name of their settings' place. */
+export const TABLES = { process: PROCESS, log: LOG, interface: INTERFACE, relay: RELAY } as const
+
+/** The place of a setting in the file. */
+export type Place = keyof typeof TABLES
+
+/** An option of the command line that is no setting. */
+export type Command = 'config' | 'check' | 'print-config' | 'help' | 'version'
+
+/** An option of the command line: a setting's, or the command's own. */
+export interface Option extends Spelling {
+  long: string
+  group: string
+  /** The setting; without, the option is about the command itself. */
+  sets?: { place: Place; key: string; setting: Setting }
+}
+
+const own = (long: Command, group: string, help: string, more: Partial<Spelling> = {}): Option => ({
+  long,
+  group,
+  help,
+  read: (given) => given,
+  ...more,
+})
+
+const FILE = 'Configuration file'
+
+/** Every option, in the order of the help. A flag that is on by default is shown as the one that turns it off. */
+export const OPTIONS: readonly Option[] = [
+  ...optionsOf('process'),
+  ...optionsOf('interface'),
+  ...optionsOf('relay'),
+  own('config', FILE, 'configuration file', {
+    short: 'c',
+    value: 'FILE',
+    fallback: '/etc/faithd/faithd.toml',
+  }),
+  own('check', FILE, 'validate the configuration, print it, and exit'),
+  own('print-config', FILE, 'print the options as a configuration file, and exit'),
+  ...optionsOf('log'),
+  own('help', 'Help', 'print this help', { short: 'h' }),
+  own('version', 'Help', 'print the version', { short: 'V' }),
 ]
 
-/** Every option, ungrouped. */
-export const TABLE: readonly Option[] = GROUPS.flatMap(({ options }) => options)
+/** Options by their heading, in the order of the help. */
+export const GROUPS: ReadonlyMap<string, readonly Option[]> = grouped()
 
-function seconds(time: number): string {
-  return `${time / 1000}`
+function grouped(): Map<string, Option[]> {
+  const groups = new Map<string, Option[]>()
+  for (const option of OPTIONS) {
+    groups.set(option.group, [...(groups.get(option.group) ?? []), option])
+  }
+  return groups
+}
+
+function optionsOf(place: Place): Option[] {
+  return Object.entries<Setting>(TABLES[place]).flatMap(([key, setting]) =>
+    setting.options.map((option) => ({
+      long: key,
+      ...option,
+      group: setting.group,
+      sets: { place, key, setting },
+    })),
+  )
+}
+
+/** Tells if an option is a flag: it stands alone, and `--no-` before its name turns it off. */
+export function isFlag({ sets }: Option): boolean {
+  return sets?.setting.kind.form.type === 'flag'
+}
+
+/** The name by which an option changes its default: `no-routes` for `routes`, which is on. */
+export function shownName(option: Option): string {
+  return isFlag(option) && option.sets?.setting.fallback === true
+    ? `no-${option.long}`
+    : option.long
 }

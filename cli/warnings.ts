@@ -1,24 +1,24 @@
 /** Warns of options and rules without effect, or with another effect than they seem to have. */
 import type { FaithRelayStats } from '../index.js'
-import type { FaithdOptions } from './settings.js'
+import type { RelayConfiguration } from './configuration.js'
 
 const REMEDY = "raise it with ulimit -n, or with systemd's LimitNOFILE="
 
 /** Finds limits of the command line that need more descriptors than the process may open. Gives a sentence for each. */
 export function limitWarnings(
-  { relay }: Pick<FaithdOptions, 'relay'>,
+  relay: RelayConfiguration,
   { maxHeld, maxSessions }: Pick<FaithRelayStats, 'maxHeld' | 'maxSessions'>,
 ): string[] {
   const warnings: string[] = []
-  if (relay.connectFirst && maxHeld < relay.maxHeld) {
+  if (relay['connect-first'] && maxHeld < relay['max-held']) {
     warnings.push(
-      `the descriptor limit allows ${maxHeld} held SYNs, not --max-held ${relay.maxHeld}; faithd accepts further ` +
+      `the descriptor limit allows ${maxHeld} held SYNs, not --max-held ${relay['max-held']}; faithd accepts further ` +
         `clients before their servers are connected; ${REMEDY}`,
     )
   }
-  if (maxSessions < relay.maxSessions) {
+  if (maxSessions < relay['max-sessions']) {
     warnings.push(
-      `the descriptor limit allows ${maxSessions} sessions, not --max-sessions ${relay.maxSessions}; ${REMEDY}`,
+      `the descriptor limit allows ${maxSessions} sessions, not --max-sessions ${relay['max-sessions']}; ${REMEDY}`,
     )
   }
   return warnings
@@ -28,11 +28,8 @@ export function limitWarnings(
  * Finds rules that permit loopback addresses but have no effect without `--allow-loopback`. Gives a sentence for each.
  * `accessList` is the text of all rules, of the command line and of the file.
  */
-export function loopbackWarnings(
-  accessList: string,
-  { relay }: Pick<FaithdOptions, 'relay'>,
-): string[] {
-  if (relay.allowLoopback) return []
+export function loopbackWarnings(accessList: string, relay: RelayConfiguration): string[] {
+  if (relay['allow-loopback']) return []
   const permitted = accessList.split('\n').flatMap((line) => loopbackOf(line) ?? [])
   return permitted.map(
     (destination) =>

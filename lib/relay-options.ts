@@ -2,7 +2,8 @@
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener-options.js'
 import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
-import type { NativeRelayOptions } from './native.js'
+import { unwrap } from './failure.js'
+import { type NativeRelayOptions, native } from './native.js'
 import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
 import type { FaithRoute } from './route.js'
@@ -249,6 +250,11 @@ export function readRelayOptions(options: unknown): RelayOptions {
   const sessionEvents = read.boolean('sessionEvents', true)
   const signal = read.signal('signal')
   return { settings, sessionEvents, route, signal }
+}
+
+/** @internal Checks options as `faith.relay` does, without an interface. */
+export function checkRelayOptions(options: FaithRelayOptions): void {
+  unwrap(native.checkRelayOptions(readRelayOptions(options).settings))
 }
 
 /** Gives the number of connections within the time limit of a route, at 1024 in 5 seconds. */

@@ -69,6 +69,13 @@ pub fn check_access_list(text: String, name: String) -> Outcome<u32> {
     outcome(rules.map(|rules| u32::try_from(rules.len()).unwrap_or(u32::MAX)))
 }
 
+/// Checks the options of a relay without opening one.
+#[napi(ts_return_type = "NativeFailure | null")]
+#[must_use]
+pub fn check_relay_options(options: NativeRelayOptions) -> Outcome<()> {
+    outcome(relay_options(&options).map(drop))
+}
+
 fn access_list_failure(errors: AccessListErrors) -> NativeFailure {
     NativeFailure::new("ERR_FAITH_ACCESS_LIST", errors)
 }

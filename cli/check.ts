@@ -1,0 +1,137 @@
+/**
+ * Checks a configuration as far as that needs no privilege: what its values mean, alone and together, and the access lists
+ * that it names. Every complaint is found at once.
+ */
+import { BlockList, isIPv6 } from 'node:net'
+import { checkAccessList, embed } from '../index.js'
+import { parsePorts, type PortRange } from '../lib/ports.js'
+import { checkRelayOptions } from '../lib/relay-options.js'
+import { type LoadedAccessList, loadAccessList, ruleLine } from './access-list.js'
+import { type Complaint, ConfigurationError } from './complaints.js'
+import type { Configuration, Path, RelayConfiguration } from './configuration.js'
+import { explain } from './exit.js'
+import { relayOptions } from './library-options.js'
+import type { Origin } from './origin.js'
+
+/** A configuration that was checked, with its access lists as they were then. */
+export interface Checked {
+  configuration: Configuration
+  accessLists: ReadonlyMap<RelayConfiguration, LoadedAccessList>
+}
+
+/**
+ * Checks a configuration and loads its access lists.
+ *
+ * @param origin - tells where a value was given
+ * @throws ConfigurationError with every complaint
+ */
+export async function check(configuration: Configuration, origin: Origin): Promise<Checked> {
+  const complaints: Complaint[] = []
+  const complain = (path: Path, message: string): void => {
+    complaints.push({ ...origin(path), message })
+  }
+  checkNames(configuration, complain)
+  checkPrefixes(configuration, complain)
+  const accessLists = new Map<RelayConfiguration, LoadedAccessList>()
+  for (const [index, faith] of configuration.interface.entries()) {
+    checkPorts(faith.relay, ['interface', index, 'relay'], complain)
+    for (const [number, relay] of faith.relay.entries()) {
+      const path = ['interface', index, 'relay', number]
+      if (!checkRules(relay, path, complain)) continue
+      try {
+        checkRelayOptions({ ...relayOptions(relay) })
+        accessLists.set(relay, await loadAccessList(relay))
+      } catch (error) {
+        const isList = (error as { code?: string }).code === 'ERR_FAITH_ACCESS_LIST'
+        if (isList) complaints.push({ message: explain(error) })
+        else complain(path, explain(error))
+      }
+    }
+  }
+  if (complaints.length > 0) throw new ConfigurationError(complaints)
+  return { configuration, accessLists }
+}
+
+type Complain = (path: Path, message: string) => void
+
+/** The longest legal interface name in bytes. */
+const LONGEST_NAME = 15
+
+function checkNames({ interface: interfaces }: Configuration, complain: Complain): void {
+  const names = new Set<string>()
+  for (const [index, { name }] of interfaces.entries()) {
+    const path = ['interface', index, 'name']
+    const isLegal = /^[^\s/:%\0]+$/.test(name) && !/^\.{1,2}$/.test(name)
+    if (!isLegal || Buffer.byteLength(name) > LONGEST_NAME) {
+      const hint = 'it has 1 to 15 bytes, without blanks, `/`, `:` and `%`'
+      complain(path, `\`${name}\` is not a legal interface name; ${hint}`)
+    }
+    if (names.has(name)) complain(path, `another interface is named ${name} too`)
+    names.add(name)
+  }
+}
+
+function checkPrefixes({ interface: interfaces }: Configuration, complain: Complain): void {
+  const all: string[] = []
+  for (const [index, { prefixes }] of interfaces.entries()) {
+    if (prefixes.length === 0)
+      complain(['interface', index, 'prefixes'], 'name one prefix at least')
+    for (const [number, prefix] of prefixes.entries()) {
+      const path = ['interface', index, 'prefixes', number]
+      try {
+        embed('192.0.2.1', prefix)
+      } catch (error) {
+        complain(path, explain(error))
+        continue
+      }
+      const other = all.find((one) => overlap(one, prefix))
+      if (other !== undefined) complain(path, `${prefix} overlaps ${other}`)
+      all.push(prefix)
+    }
+  }
+}
+
+function overlap(one: string, other: string): boolean {
+  return contains(one, other) || contains(other, one)
+}
+
+/** Tells if an IP prefix has another inside it. */
+export function contains(outer: string, inner: string): boolean {
+  const [outerAddress = '', outerLength] = outer.split('/')
+  const [innerAddress = '', innerLength] = inner.split('/')
+  const family = isIPv6(outerAddress) ? 'ipv6' : 'ipv4'
+  const whole = family === 'ipv6' ? 128 : 32
+  if (Number(innerLength ?? whole) < Number(outerLength ?? whole)) return false
+  const network = new BlockList()
+  network.addSubnet(outerAddress, Number(outerLength ?? whole), family)
+  return network.check(innerAddress, isIPv6(innerAddress) ? 'ipv6' : 'ipv4')
+}
+
+function checkPorts(relays: readonly RelayConfiguration[], path: Path, complain: Complain): void {
+  const taken: { range: PortRange; ports: string }[] = []
+  for (const [index, { ports }] of relays.entries()) {
+    const ranges = parsePorts(ports.split(','))
+    for (const { first, last } of ranges) {
+      const other = taken.find(({ range }) => range.first <= last && first <= range.last)
+      if (other === undefined) continue
+      const port = Math.max(first, other.range.first)
+      complain([...path, index, 'ports'], `another relay of the interface has port ${port} too`)
+      break
+    }
+    taken.push(...ranges.map((range) => ({ range, ports })))
+  }
+}
+
+/** Checks each rule alone, so that each complaint has its place. Tells if all are well. */
+function checkRules({ rules }: RelayConfiguration, path: Path, complain: Complain): boolean {
+  let good = true
+  for (const [index, rule] of rules.entries()) {
+    try {
+      checkAccessList(ruleLine(rule), 'rule')
+    } catch (error) {
+      complain([...path, 'rules', index], explain(error).replace(/^rule:1: /, ''))
+      good = false
+    }
+  }
+  return good
+}

@@ -1,0 +1,33 @@
+/** Loads the configuration: the file, where there is one, and the options of the command line that override it. */
+import { existsSync } from 'node:fs'
+import { type Configuration, defaults, override } from './configuration.js'
+import type { CommandLine } from './options.js'
+import { type Origin, originOf } from './origin.js'
+
+/** The file that faithd reads where it exists and `--config` names no other. */
+export const DEFAULT_FILE = '/etc/faithd/faithd.toml'
+
+/** A configuration, before what it means is checked. */
+export interface Loaded {
+  configuration: Configuration
+  /** The file that it comes from, if there is one. */
+  file: string | undefined
+  /** Tells where a value was given. */
+  origin: Origin
+}
+
+/**
+ * Loads the configuration as it is now.
+ *
+ * @throws ConfigurationError with every complaint about the file; UsageError for an option that does not fit it
+ */
+export async function loadConfiguration({ asked, overrides }: CommandLine): Promise<Loaded> {
+  const path = asked.get('config') ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined)
+  // The parser and the schema are loaded for a file alone: without, faithd starts sooner.
+  const read =
+    path === undefined
+      ? undefined
+      : await (await import('./configuration-file.js')).readConfigurationFile(path)
+  const configuration = override(read?.configuration ?? defaults(), overrides)
+  return { configuration, file: path, origin: originOf(read, overrides) }
+}

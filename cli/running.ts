@@ -1,0 +1,107 @@
+/** An interface of a running faithd and its relays, each beside the configuration that it runs by. */
+import { createFaithInterface, type FaithInterface, type FaithRelay } from '../index.js'
+import type { FaithInterfaceStats } from '../lib/interface.js'
+import type { FaithRelayStats } from '../lib/relay-stats.js'
+import type { FaithError } from '../lib/errors.js'
+import type { LoadedAccessList } from './access-list.js'
+import type { Checked } from './check.js'
+import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
+import { interfaceOptions, milliseconds, relayOptions } from './library-options.js'
+import type { Logger } from './log.js'
+import { refusalLine, sessionLine } from './session-lines.js'
+import { total } from './total.js'
+
+/** A relay that runs. */
+export interface RunningRelay {
+  configuration: RelayConfiguration
+  relay: FaithRelay
+}
+
+/** What an interface and its relays have done so far. */
+export interface InterfaceTotals {
+  relay: FaithRelayStats
+  interface: FaithInterfaceStats
+}
+
+/** An interface that runs, with its relays. */
+export class RunningInterface {
+  configuration: InterfaceConfiguration
+  relays: RunningRelay[] = []
+  readonly faith: FaithInterface
+  readonly #log: Logger
+  #isLost = false
+  /** Resolves with the error when the interface is lost. */
+  readonly lost: Promise<FaithError>
+
+  private constructor(faith: FaithInterface, configuration: InterfaceConfiguration, log: Logger) {
+    this.faith = faith
+    this.configuration = configuration
+    this.#log = log
+    this.lost = new Promise((resolve) => {
+      faith.once('error', (error) => {
+        this.#isLost = true
+        resolve(error)
+      })
+    })
+    faith.on('warning', ({ code, message }) => log.warn({ code }, message))
+  }
+
+  /** Makes an interface and opens its relays. */
+  static async start(
+    configuration: InterfaceConfiguration,
+    accessLists: Checked['accessLists'],
+    log: Logger,
+  ): Promise<RunningInterface> {
+    const faith = await createFaithInterface(interfaceOptions(configuration))
+    const running = new RunningInterface(faith, configuration, log)
+    for (const relay of configuration.relay) {
+      running.relays.push(await running.open(relay, accessLists.get(relay)))
+    }
+    return running
+  }
+
+  /** Opens a relay, which counts as one of the interface's when it is added to them. */
+  async open(
+    configuration: RelayConfiguration,
+    accessList: LoadedAccessList | undefined,
+  ): Promise<RunningRelay> {
+    const log = this.#log
+    const relay = await this.faith.relay({
+      ...relayOptions(configuration),
+      accessList: accessList?.text ?? '',
+      // Without `info` lines the log needs no session records, so Rust need not pass them.
+      sessionEvents: log.isLevelEnabled('info'),
+    })
+    relay.on('exhausted', ({ resource, message }) =>
+      log.warn({ resource }, `${message}; new connections wait or are refused, sessions go on`),
+    )
+    relay.on('session', (session) => log.info({ session }, sessionLine(session)))
+    relay.on('refused', (refusal) => log.info({ refusal }, refusalLine(refusal)))
+    return { configuration, relay }
+  }
+
+  /** What was done so far. */
+  totals(): InterfaceTotals {
+    const [first, ...more] = this.relays.map(({ relay }) => relay)
+    if (first === undefined) throw new Error('an interface has a relay at least')
+    const stats = total([first.stats(), ...more.map((relay) => relay.stats())])
+    return { relay: stats, interface: this.faith.stats() }
+  }
+
+  /** Drains the relays, each for as long as it may, removes the interface, and gives the totals. */
+  async stop(): Promise<InterfaceTotals> {
+    const { shortcut } = this.faith.stats()
+    if (!this.#isLost) {
+      await Promise.all(
+        this.relays.map(({ relay, configuration: { drain } }) =>
+          relay.close({ drainMs: milliseconds(drain) }),
+        ),
+      )
+    }
+    // The drains are over: clients have their bytes, or are too late.
+    await this.faith.close({ drainMs: 0 })
+    // Closing the interface clears `shortcut`; the totals report its state before.
+    const totals = this.totals()
+    return { ...totals, interface: { ...totals.interface, shortcut } }
+  }
+}

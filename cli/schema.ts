@@ -1,0 +1,100 @@
+/** The schema of faithd.toml, made from the table of settings. */
+import * as z from 'zod'
+import { show } from '../lib/option-reader.js'
+import { closest } from '../lib/spelling.js'
+import { canonicalPorts, type Form, type Kind } from './kinds.js'
+import { INTERFACE, LOG, PROCESS, RELAY, type Setting, type Settings } from './option-table.js'
+
+/** A complaint of the schema about one value. */
+export interface Issue {
+  path: readonly (string | number)[]
+  message: string
+  input?: unknown
+}
+
+/** Makes the schema of the whole file. What a table leaves out has its default. */
+export function schemaOfFile() {
+  const relay = z.strictObject(keysOf(RELAY), wrong('a table'))
+  const relays = z
+    .array(relay, wrong('[[interface.relay]], with two brackets'))
+    .min(1, wrong('[[interface.relay]], once at least'))
+    .prefault([{}])
+    .describe('Relays of the interface, whose ports are disjoint; without any, one for every port.')
+  const faith = z.strictObject({ ...keysOf(INTERFACE), relay: relays }, wrong('a table'))
+  const interfaces = z
+    .array(faith, wrong('[[interface]], with two brackets'))
+    .min(1, wrong('[[interface]], once at least'))
+    .prefault([{}])
+    .describe('Faith interfaces; without any, one that captures the well-known prefix.')
+  const log = z.strictObject(keysOf(LOG), wrong('a table')).prefault({}).describe('The log.')
+  return z.strictObject({ ...keysOf(PROCESS), log, interface: interfaces }).meta({
+    title: 'faithd.toml',
+    description: 'Configuration of faithd, the relay from IPv6 to IPv4.',
+  })
+}
+
+/** The schema for editors, as JSON Schema. */
+export function jsonSchema(): object {
+  return z.toJSONSchema(schemaOfFile(), { io: 'input' })
+}
+
+function keysOf(settings: Settings): Record<string, z.ZodType> {
+  return Object.fromEntries(
+    Object.entries(settings).map(([key, setting]) => [key, withDefault(setting)]),
+  )
+}
+
+function withDefault({ kind, fallback, help }: Setting): z.ZodType {
+  const schema = typeOf(kind).meta({ description: help })
+  return fallback === undefined ? schema.optional() : schema.prefault(fallback)
+}
+
+function typeOf(kind: Kind<unknown>): z.ZodType {
+  const error = wrong(kind.is)
+  const { form } = kind
+  switch (form.type) {
+    case 'flag':
+      return z.boolean(error)
+    case 'choice':
+      return z.literal([...form.choices], { error: ({ input }) => notAmong(input, kind, form) })
+    case 'number': {
+      const { least, most, whole } = form
+      return (whole ? z.int(error) : z.number(error)).min(least, error).max(most, error)
+    }
+    case 'text':
+      return readBy(z.string(error).meta({ examples: [form.example] }), kind.read)
+    case 'ports': {
+      const one = z.union([z.string(), z.int()])
+      return readBy(z.union([one, z.array(one)], error), (given) =>
+        canonicalPorts([given].flat().map(String)),
+      )
+    }
+    case 'list': {
+      const several = z.array(typeOf(form.item), error)
+      return form.orOne
+        ? readBy(z.union([z.string(), several], error), (given) => [given].flat())
+        : several
+    }
+  }
+}
+
+/** A schema whose values `read` turns into those that are kept. */
+function readBy<T extends z.ZodType>(schema: T, read: (given: never) => unknown): z.ZodType {
+  return schema.transform((given, context) => {
+    try {
+      return read(given as never)
+    } catch (error) {
+      context.issues.push({ code: 'custom', message: (error as Error).message, input: given })
+      return z.NEVER
+    }
+  })
+}
+
+function wrong(is: string) {
+  return { error: ({ input }: { input?: unknown }) => `${show(input)} is not ${is}` }
+}
+
+function notAmong(input: unknown, { is }: Kind<unknown>, form: Form & { type: 'choice' }): string {
+  const meant = typeof input === 'string' ? closest(input, form.choices.map(String)) : undefined
+  return `${show(input)} is not ${is}${meant === undefined ? '' : `; did you mean '${meant}'?`}`
+}

@@ -1,0 +1,24 @@
+/** Adds up statistics of several relays. */
+import type { FaithRelayStats } from '../index.js'
+
+/** Gives the sum of statistics, field by field. A limit that one of them is without is no limit. */
+export function total(stats: readonly [FaithRelayStats, ...FaithRelayStats[]]): FaithRelayStats {
+  const all = stats.reduce((one, other) => add(one, other))
+  const isLimited = stats.every(({ maxSessions }) => maxSessions > 0)
+  return { ...all, maxSessions: isLimited ? all.maxSessions : 0 }
+}
+
+/** Adds the numbers of two objects, also of those inside them. What only one has is taken over. */
+function add<T extends object>(one: T, other: T): T {
+  const sums = new Map<string, unknown>(Object.entries(one))
+  for (const [name, value] of Object.entries(other) as [string, number | object][]) {
+    const before = sums.get(name) as typeof value | undefined
+    sums.set(name, before === undefined ? value : sum(before, value))
+  }
+  return Object.fromEntries(sums) as T
+}
+
+function sum(one: number | object, other: number | object): number | object {
+  if (typeof one === 'number' && typeof other === 'number') return one + other
+  return add(one as object, other as object)
+}
