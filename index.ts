@@ -54,7 +54,11 @@ export {
   type FaithRelayEvents,
   type FaithSetAccessListOptions,
 } from './lib/relay.js'
-export type { FaithRelayOptions, FaithRelaySettings } from './lib/relay-options.js'
+export type {
+  FaithRelayOptions,
+  FaithRelaySettings,
+  FaithRelayUpdate,
+} from './lib/relay-options.js'
 export type {
   FaithCause,
   FaithRefusal,

@@ -28,10 +28,10 @@ test('a relay with only ports has the documented defaults', (t) => {
       localAddresses: [],
       privilegedLocalPort: false,
       copyDscp: false,
+      sessionEvents: true,
       routeTimeoutMs: 5000,
       maxUndecided: 1024,
     },
-    sessionEvents: true,
     route: undefined,
     signal: undefined,
   })

@@ -3,6 +3,7 @@ import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener-options.js'
 import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
 import { unwrap } from './failure.js'
+import { FaithError } from './errors.js'
 import { type NativeRelayOptions, native } from './native.js'
 import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
@@ -166,6 +167,48 @@ export interface FaithRelaySettings extends MappingOptions {
  */
 export type FaithRelayOptions = FaithRelaySettings & PortOptions
 
+/**
+ * Settings that an open relay can change; those that are left out stay as they are.
+ *
+ * @group Relay and route
+ */
+export interface FaithRelayUpdate extends Pick<
+  FaithRelaySettings,
+  | 'mapping'
+  | 'mappings'
+  | 'maxHeld'
+  | 'maxHeldPerClient'
+  | 'connectTimeoutMs'
+  | 'idleTimeoutMs'
+  | 'keepAliveTimeoutMs'
+  | 'maxSessions'
+  | 'maxSessionsPerClient'
+  | 'maxRatePerClient'
+  | 'clientPrefixLength'
+  | 'localAddresses'
+  | 'privilegedLocalPort'
+  | 'sessionEvents'
+> {
+  /** As {@link FaithRelaySettings.proxyProtocol}; 0 for no header. Default: as before. */
+  proxyProtocol?: 0 | 1 | 2
+}
+
+const UPDATE: OptionNames<FaithRelayUpdate> = {
+  ...MAPPING_OPTIONS,
+  ...CONNECT_OPTIONS,
+  ...LASTING_OPTIONS,
+  maxHeld: true,
+  maxHeldPerClient: true,
+  maxSessions: true,
+  maxSessionsPerClient: true,
+  maxRatePerClient: true,
+  clientPrefixLength: true,
+  proxyProtocol: true,
+  localAddresses: true,
+  privilegedLocalPort: true,
+  sessionEvents: true,
+}
+
 const OPTIONS: OptionNames<FaithRelayOptions> = {
   ...PORT_OPTIONS,
   ...MAPPING_OPTIONS,
@@ -204,7 +247,6 @@ const MOST_UNDECIDED = 16_384
 /** @internal The checked options of `faith.relay`, with defaults. */
 export interface RelayOptions {
   settings: NativeRelayOptions & { routeTimeoutMs: number }
-  sessionEvents: boolean
   route: FaithRoute | undefined
   signal: AbortSignal | undefined
 }
@@ -244,12 +286,32 @@ export function readRelayOptions(options: unknown): RelayOptions {
     ),
     privilegedLocalPort: read.boolean('privilegedLocalPort', false),
     copyDscp: read.boolean('copyDscp', false),
+    sessionEvents: read.boolean('sessionEvents', true),
     routeTimeoutMs,
     maxUndecided,
   }
-  const sessionEvents = read.boolean('sessionEvents', true)
   const signal = read.signal('signal')
-  return { settings, sessionEvents, route, signal }
+  return { settings, route, signal }
+}
+
+/**
+ * @internal What a relay was given, with the settings of an update instead of its own; the access list, which
+ * `setAccessList` changes, is left out.
+ */
+export function updatedOptions(given: FaithRelayOptions, update: unknown): FaithRelayOptions {
+  const call = 'relay.update'
+  const read = new OptionReader(call, UPDATE, update)
+  const changes = Object.entries(UPDATE)
+    .map(([name]) => [name, read.unchecked(name as keyof FaithRelayUpdate)] as const)
+    .filter(([, value]) => value !== undefined)
+  if (given.route !== undefined && changes.some(([name]) => Object.hasOwn(MAPPING_OPTIONS, name))) {
+    const message = `${call}: a relay with a \`route\` cannot change how addresses are mapped`
+    throw new FaithError('ERR_FAITH_ARGUMENT', message, { hint: 'open another relay' })
+  }
+  const { accessList: _, ...kept } = given
+  const updated = { ...kept, ...Object.fromEntries(changes) } as Record<string, unknown>
+  if (updated['proxyProtocol'] === 0) delete updated['proxyProtocol']
+  return updated as unknown as FaithRelayOptions
 }
 
 /** @internal Checks options as `faith.relay` does, without an interface. */

@@ -27,7 +27,13 @@ import {
   readQuestion,
   toPermission,
 } from './permission.js'
-import { type FaithRelayOptions, readRelayOptions, type RelayOptions } from './relay-options.js'
+import {
+  type FaithRelayOptions,
+  type FaithRelayUpdate,
+  readRelayOptions,
+  type RelayOptions,
+  updatedOptions,
+} from './relay-options.js'
 import { routeError, Router, unheard } from './route.js'
 import { liveSessions } from './live.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
@@ -137,6 +143,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   readonly #released: (relay: FaithRelay) => void
   readonly #clientErrors = new ClientErrors(this, 'relay')
   #allowLoopback: boolean
+  #given: FaithRelayOptions
   #setting: Promise<unknown> = Promise.resolve()
   #router: Router | undefined
   #closing: Promise<void> | undefined
@@ -145,6 +152,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     key: typeof INSIDE,
     native: NativeRelay,
     faith: NativeInterface,
+    given: FaithRelayOptions,
     allowLoopback: boolean,
     released: (relay: FaithRelay) => void,
   ) {
@@ -152,6 +160,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     super()
     this.#native = native
     this.#faith = faith
+    this.#given = given
     this.#allowLoopback = allowLoopback
     this.#released = released
     ;(this as EventEmitter).on('newListener', (event) => {
@@ -166,12 +175,14 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
     const { signal, ...wanted } = readRelayOptions(options)
-    return await openUntil(signal, () => FaithRelay.#start(faith, wanted, released))
+    const given = { ...options }
+    return await openUntil(signal, () => FaithRelay.#start(faith, wanted, given, released))
   }
 
   static async #start(
     faith: NativeInterface,
-    { settings, sessionEvents, route }: Omit<RelayOptions, 'signal'>,
+    { settings, route }: Omit<RelayOptions, 'signal'>,
+    given: FaithRelayOptions,
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
     const sessions = new Early<NativeSession>()
@@ -186,8 +197,9 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       for (const connection of batch) setImmediate(() => relay.#give(connection))
     }
     const opened = await faith.relay(settings, {
+      onSessions: sessions.push,
+      onRefusals: refusals.push,
       onShortages: shortages.push,
-      ...(sessionEvents && { onSessions: sessions.push, onRefusals: refusals.push }),
       ...(route && {
         onQuestions: questions.push,
         onConnections,
@@ -195,7 +207,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       }),
     })
     const native = unwrap(opened)
-    const relay = new FaithRelay(INSIDE, native, faith, settings.allowLoopback, released)
+    const relay = new FaithRelay(INSIDE, native, faith, given, settings.allowLoopback, released)
     if (route) {
       relay.#router = new Router(route, settings.routeTimeoutMs, native, {
         isHeard: () => relay.listenerCount('connection') > 0,
@@ -320,6 +332,45 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
+   * Changes settings of the open relay. They hold for connections from now on; sessions keep the settings that they began
+   * with. A session that began while neither the relay nor its client was limited counts towards no limit. If a setting is
+   * refused, none changes.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`, also for another mapping of a relay with a `route`; `EADDRNOTAVAIL`
+   * if one of `localAddresses` is no address of this host; `EACCES` if `privilegedLocalPort` needs a capability;
+   * `ERR_FAITH_CLOSED` if the relay is closed
+   *
+   * @example
+   * ```ts
+   * await relay.update({ maxSessionsPerClient: 100, idleTimeoutMs: 600_000 })
+   * ```
+   */
+  async update(settings: FaithRelayUpdate): Promise<void> {
+    // Each update starts from the result of the one before.
+    const updating = this.#setting.then(() => this.#update(settings))
+    this.#setting = updating.catch(() => undefined)
+    await updating
+  }
+
+  /**
+   * Takes no more connections: the relay's ports are free when this resolves. Sessions go on until
+   * {@link FaithRelay.close}.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_CLOSED` if the relay is closed
+   *
+   * @example
+   * ```ts
+   * await relay.stop()
+   * const successor = await faith.relay({ ports: 'all' }) // while sessions of the first go on
+   * await relay.close({ drainMs: 60_000 })
+   * ```
+   */
+  async stop(): Promise<void> {
+    if (this.#closing !== undefined) throw closedError('the relay')
+    unwrap(await this.#native.stop())
+  }
+
+  /**
    * Makes the open relay keep the process running. This is the default.
    *
    * @example
@@ -380,6 +431,13 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #update(settings: FaithRelayUpdate): Promise<void> {
+    if (this.#closing !== undefined) throw closedError('the relay', 'open another one')
+    const updated = updatedOptions(this.#given, settings)
+    unwrap(await this.#native.update(readRelayOptions(updated).settings))
+    this.#given = updated
   }
 
   async #replaceAccessList(

@@ -100,6 +100,8 @@ pub struct NativeRelayOptions {
     pub privileged_local_port: bool,
     /// True gives packets to the server the DSCP of the client's SYN.
     pub copy_dscp: bool,
+    /// True calls `onSessions` and `onRefusals`.
+    pub session_events: bool,
     /// Longest time that an answer of `onQuestions` may take, in milliseconds; default 5000.
     pub route_timeout_ms: Option<u32>,
     /// Most open questions; default 1024.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use faith_relay::{Observer, RefusalRecord, Relay, RelayStats, Routing, SessionRecord, Untold};
@@ -120,18 +121,27 @@ type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
 type Refusals = Batch<RefusalRecord, Vec<NativeRefusal>>;
 
 struct Telling {
+    /// JavaScript listens to ends.
+    tells: Arc<AtomicBool>,
     sessions: Option<Sessions>,
     refusals: Option<Refusals>,
     shortages: Option<ShortageBatch>,
 }
 
+impl Telling {
+    /// The batch, while JavaScript listens.
+    fn of_ends<'a, B>(&self, batch: Option<&'a B>) -> Option<&'a B> {
+        batch.filter(|_| self.tells.load(Ordering::Relaxed))
+    }
+}
+
 impl Observer for Telling {
     fn ended(&self, record: SessionRecord) -> bool {
-        self.sessions.as_ref().is_none_or(|sessions| sessions.push_within(WAITING, record))
+        self.of_ends(self.sessions.as_ref()).is_none_or(|sessions| sessions.push_within(WAITING, record))
     }
 
     fn refused(&self, record: RefusalRecord) -> bool {
-        self.refusals.as_ref().is_none_or(|refusals| refusals.push_within(WAITING, record))
+        self.of_ends(self.refusals.as_ref()).is_none_or(|refusals| refusals.push_within(WAITING, record))
     }
 
     fn exhausted(&self, what: Resource, error: &io::Error) {
@@ -186,8 +196,8 @@ fn refusal(record: RefusalRecord) -> NativeRefusal {
 /// The parts of a relay that the JavaScript thread makes before another thread opens it.
 pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
-    /// JavaScript listens to sessions.
-    tells: bool,
+    /// JavaScript listens to sessions and refusals.
+    tells: Arc<AtomicBool>,
     asking: Option<Arc<Asking>>,
     alive: KeepAlive,
 }
@@ -236,9 +246,10 @@ impl PreparedRelay {
             })
             .transpose()?;
         let shortages = callbacks.on_shortages.as_ref().map(ShortageBatch::new).transpose()?;
-        let tells = sessions.is_some();
-        let observer = (tells || shortages.is_some())
-            .then(|| -> Arc<dyn Observer> { Arc::new(Telling { sessions, refusals, shortages }) });
+        let tells = Arc::new(AtomicBool::new(false));
+        let telling = Telling { tells: Arc::clone(&tells), sessions, refusals, shortages };
+        let observer = (telling.sessions.is_some() || telling.shortages.is_some())
+            .then(|| -> Arc<dyn Observer> { Arc::new(telling) });
         let asking = callbacks
             .on_questions
             .as_ref()
@@ -257,6 +268,7 @@ impl PreparedRelay {
         options: NativeRelayOptions,
     ) -> Result<NativeRelay, NativeFailure> {
         let mut wanted = relay_options(&options)?;
+        self.tells.store(options.session_events, Ordering::Relaxed);
         wanted.routing = self.asking.as_ref().map(|asking| Routing {
             route: Arc::<Asking>::clone(asking),
             timeout: Duration::from_millis(options.route_timeout_ms.unwrap_or(5000).into()),
@@ -275,8 +287,8 @@ impl PreparedRelay {
 #[napi]
 pub struct NativeRelay {
     state: Mutex<State>,
-    /// JavaScript listens to sessions.
-    tells: bool,
+    /// JavaScript listens to sessions and refusals.
+    tells: Arc<AtomicBool>,
     alive: KeepAlive,
 }
 
@@ -355,7 +367,7 @@ impl NativeRelay {
             State::Open { relay, .. } => relay.stats(),
             State::Closed(stats) => **stats,
         };
-        let untold = if self.tells { stats.untold } else { Untold::default() };
+        let untold = if self.tells.load(Ordering::Relaxed) { stats.untold } else { Untold::default() };
         NativeRelayStats {
             accepted: number(stats.accepted),
             handed_over: number(stats.handed_over),
@@ -387,6 +399,41 @@ impl NativeRelay {
             let access = access_list(&text, &name, allow_loopback)?;
             if let Some(relay) = relay {
                 relay.set_access(access, end_denied);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes the options for connections from now on, but for those that only opening a relay can set.
+    ///
+    /// # Errors
+    /// The environment is closing.
+    #[napi(ts_return_type = "Promise<NativeFailure | null>")]
+    pub async fn update(&self, options: NativeRelayOptions) -> napi::Result<Outcome<()>> {
+        let relay = self.relay();
+        let tells = Arc::clone(&self.tells);
+        blocking(move || {
+            let wanted = relay_options(&options)?;
+            if let Some(relay) = relay {
+                relay.update(wanted)?;
+                tells.store(options.session_events, Ordering::Relaxed);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes no more connections; sessions go on.
+    ///
+    /// # Errors
+    /// The environment is closing.
+    #[napi(ts_return_type = "Promise<NativeFailure | null>")]
+    pub async fn stop(&self) -> napi::Result<Outcome<()>> {
+        let relay = self.relay();
+        blocking(move || {
+            if let Some(relay) = relay {
+                relay.stop();
             }
             Ok(())
         })

@@ -15,6 +15,7 @@ import {
   type FaithPermission,
   type FaithRelayOptions,
   type FaithRelayStats,
+  type FaithRelayUpdate,
   type FaithSpliceEnd,
   type FaithSpliceServer,
 } from '../../index.js'
@@ -222,6 +223,16 @@ export class Relay extends Lasting<FaithRelayEvents> {
   /** The relay's decision about a connection. */
   permits(question: FaithAccessQuestion): Promise<FaithPermission> {
     return this.program.ask('permits', this.id, question)
+  }
+
+  /** Changes its settings. */
+  update(settings: FaithRelayUpdate): Promise<void> {
+    return this.program.ask('updateRelay', this.id, settings)
+  }
+
+  /** Makes it take no more connections. */
+  stop(): Promise<void> {
+    return this.program.ask('stopRelay', this.id)
   }
 
   /** Aborts a session. */

@@ -9,6 +9,7 @@ import {
   type FaithRelayCloseOptions,
   type FaithRelayOptions,
   type FaithRelayStats,
+  type FaithRelayUpdate,
 } from '../../index.js'
 import { keep, recall, told, watch } from './kept.js'
 
@@ -45,6 +46,11 @@ export const relayVerbs = {
   },
 
   abortSession: (id: number, session: number): boolean => relay(id).abort(session),
+
+  updateRelay: (id: number, settings: FaithRelayUpdate): Promise<void> =>
+    relay(id).update(settings),
+
+  stopRelay: (id: number): Promise<void> => relay(id).stop(),
 
   /** Closes a relay, again meanwhile, and once more after; returns the events emitted by then. */
   async closeAgain(id: number, options: FaithRelayCloseOptions): Promise<string[]> {

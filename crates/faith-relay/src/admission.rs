@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use faith_packet::access::{AccessList, Basis, Decision};
@@ -43,36 +44,61 @@ pub(crate) trait Router: Send + Sync + 'static {
 /// The rules by which a relay lets connections through.
 pub(crate) struct Admission {
     router: Box<dyn Router>,
-    mappings: Mappings,
     access: ArcSwap<AccessList>,
     clients: Arc<Clients>,
+    passage: ArcSwap<Passage>,
+    shortages: Arc<Shortages>,
+    /// Connections from other addresses than their client's first, of sources that were replaced.
+    earlier_fallbacks: AtomicU64,
+    questions: Option<Questions>,
+}
+
+/// How connections go to servers. Each connection is treated by those of the moment.
+struct Passage {
+    mappings: Mappings,
     sources: Arc<Sources>,
     privileged_source: bool,
     proxy: Option<Version>,
     copy_dscp: bool,
-    questions: Option<Questions>,
+}
+
+impl Passage {
+    fn new(options: &mut RelayOptions, shortages: &Arc<Shortages>) -> Self {
+        Self {
+            mappings: std::mem::take(&mut options.mappings),
+            sources: Sources::new(
+                std::mem::take(&mut options.sources),
+                options.clients.prefix_length,
+                Arc::clone(shortages),
+            ),
+            privileged_source: options.privileged_source,
+            proxy: options.proxy,
+            copy_dscp: options.copy_dscp,
+        }
+    }
 }
 
 impl Admission {
     pub(crate) fn new(options: &mut RelayOptions, router: impl Router, shortages: Arc<Shortages>) -> Self {
         Self {
             router: Box::new(router),
-            mappings: std::mem::take(&mut options.mappings),
             access: ArcSwap::from_pointee(std::mem::take(&mut options.access)),
             clients: Clients::new(options.max_sessions, options.clients),
-            sources: Sources::new(
-                std::mem::take(&mut options.sources),
-                options.clients.prefix_length,
-                shortages,
-            ),
-            privileged_source: options.privileged_source,
-            proxy: options.proxy,
-            copy_dscp: options.copy_dscp,
+            passage: ArcSwap::from_pointee(Passage::new(options, &shortages)),
+            shortages,
+            earlier_fallbacks: AtomicU64::new(0),
             questions: options
                 .routing
                 .take()
                 .map(|routing| Questions::new(routing, options.clients.prefix_length)),
         }
+    }
+
+    /// Treats connections by other options from now on: all but the access list and the routing.
+    pub(crate) fn update(&self, options: &mut RelayOptions) {
+        self.clients.limit(options.max_sessions, options.clients);
+        let before = self.passage.swap(Arc::new(Passage::new(options, &self.shortages)));
+        self.earlier_fallbacks.fetch_add(before.sources.fallbacks(), Ordering::Relaxed);
     }
 
     /// Tells whether a SYN beyond the `held` ones of its client waits for a place; see [`Questions::waits`].
@@ -182,18 +208,19 @@ impl Admission {
         outgoing: Option<IpAddr>,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Target {
+        let passage = self.passage.load();
         let source = attempt.terms().and_then(|terms| terms.source).or(outgoing);
-        let proxy = attempt.terms().and_then(|terms| terms.proxy).or(self.proxy);
+        let proxy = attempt.terms().and_then(|terms| terms.proxy).or(passage.proxy);
         Target {
             server,
-            source: self.source(source, server.ip(), attempt),
-            traffic_class: if self.copy_dscp { traffic_class() } else { None },
+            source: passage.source(source, server.ip(), attempt),
+            traffic_class: if passage.copy_dscp { traffic_class() } else { None },
             header: proxy.map(|version| header(version, *attempt.client(), *attempt.destination())),
         }
     }
 
     fn server_of(&self, destination: SocketAddrV6) -> Option<SocketAddrV4> {
-        self.mappings.resolve(&self.router.prefix_of(*destination.ip())?, destination)
+        self.passage.load().mappings.resolve(&self.router.prefix_of(*destination.ip())?, destination)
     }
 
     fn decision(&self, basis: Basis, client: Ipv6Addr, server: SocketAddr) -> Decision {
@@ -225,7 +252,7 @@ impl Admission {
         let is_own = |address| self.router.is_own(address);
         let permission = Permission::of(&self.access.load(), client, server, is_own);
         let source = permission.source.or_else(|| match permission.cause {
-            None => self.sources.of(client, (*server.ip()).into()).first(),
+            None => self.passage.load().sources.of(client, (*server.ip()).into()).first(),
             Some(_) => None,
         });
         Permission { source, ..permission }
@@ -242,9 +269,11 @@ impl Admission {
 
     /// Number of connections that came from another of the relay's addresses than their client's first.
     pub(crate) fn source_fallbacks(&self) -> u64 {
-        self.sources.fallbacks()
+        self.earlier_fallbacks.load(Ordering::Relaxed) + self.passage.load().sources.fallbacks()
     }
+}
 
+impl Passage {
     /// The source of a connection: the address that a rule or a route names, or else the client's own among the relay's
     /// addresses of the server's family.
     fn source(&self, ruled: Option<IpAddr>, server: IpAddr, attempt: &Attempt) -> Source {

@@ -127,9 +127,10 @@ impl Engine {
             None => self.admission.decide(attempt, traffic_class).await?,
         };
         match way {
-            Way::Server(target) => connect(&target, self.options.connect_timeout)
-                .await
-                .map(|(upstream, alarm)| (Far::Server(upstream), alarm)),
+            Way::Server(target) => {
+                let timeout = self.options().connect_timeout;
+                connect(&target, timeout).await.map(|(upstream, alarm)| (Far::Server(upstream), alarm))
+            }
             Way::HandOver => Ok((Far::Route, Alarm::new(Instant::now() + PAIRING_TIMEOUT))),
         }
     }
@@ -245,7 +246,7 @@ impl Engine {
             };
             match reached {
                 Ok((Far::Server(server), alarm)) => {
-                    if engine.options.connect_first {
+                    if engine.options().connect_first {
                         attempt.live(&engine.pairing);
                     }
                     return Some(engine.session(leg, server, attempt, alarm));
@@ -267,8 +268,9 @@ impl Engine {
         alarm: Alarm,
     ) -> Session {
         attempt.join();
-        let idle_timeout = attempt.idle_timeout(self.options.idle_timeout);
-        let clock = Clock::new(idle_timeout, self.options.keep_alive, Some(alarm));
+        let options = self.options();
+        let idle_timeout = attempt.idle_timeout(options.idle_timeout);
+        let clock = Clock::new(idle_timeout, options.keep_alive, Some(alarm));
         Session::new(client, Leg::new(server), attempt, clock)
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use faith_packet::prefix::network_of;
 use faith_stack::{Allowance, Rate};
 use parking_lot::Mutex;
@@ -42,11 +43,17 @@ const SWEEP: usize = 1024;
 /// ends; without them, never.
 #[derive(Debug)]
 pub(crate) struct Clients {
-    max_sessions: Option<u32>,
-    limits: ClientLimits,
+    limits: ArcSwap<Limits>,
     /// Places taken in all; counted only if they are limited.
     taken: AtomicU32,
     table: Mutex<Table>,
+}
+
+/// The most sessions in all, and the limits of one client.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    max_sessions: Option<u32>,
+    client: ClientLimits,
 }
 
 #[derive(Debug)]
@@ -83,7 +90,14 @@ impl Client {
 impl Clients {
     pub(crate) fn new(max_sessions: Option<u32>, limits: ClientLimits) -> Arc<Self> {
         let table = Mutex::new(Table { clients: HashMap::new(), sweep_at: SWEEP });
-        Arc::new(Self { max_sessions, limits, taken: AtomicU32::new(0), table })
+        let limits = ArcSwap::from_pointee(Limits { max_sessions, client: limits });
+        Arc::new(Self { limits, taken: AtomicU32::new(0), table })
+    }
+
+    /// Lets new sessions in by other limits from now on. A session that began while neither the relay nor its client was
+    /// limited has no place, and counts towards no limit.
+    pub(crate) fn limit(&self, max_sessions: Option<u32>, client: ClientLimits) {
+        self.limits.store(Arc::new(Limits { max_sessions, client }));
     }
 
     /// Tells whether there is a place for a session of `client`, without taking one.
@@ -91,13 +105,14 @@ impl Clients {
     /// # Errors
     /// The limit that is reached.
     pub(crate) fn look(&self, client: &Ipv6Addr) -> Result<(), Full> {
-        if self.max_sessions.is_some_and(|most| self.taken.load(Ordering::Relaxed) >= most) {
+        let limits = **self.limits.load();
+        if limits.max_sessions.is_some_and(|most| self.taken.load(Ordering::Relaxed) >= most) {
             return Err(Full::Relay);
         }
-        let Some(key) = self.key(client) else { return Ok(()) };
+        let Some(key) = limits.client.key(client) else { return Ok(()) };
         let table = self.table.lock();
         let Some(client) = table.clients.get(&key) else { return Ok(()) };
-        client.may_begin(self.limits, Instant::now())
+        client.may_begin(limits.client, Instant::now())
     }
 
     /// Takes a place for a session of `client`, whose handshake is complete. Hold it as long as the session lasts. `None` if
@@ -106,28 +121,32 @@ impl Clients {
     /// # Errors
     /// The limit that is reached.
     pub(crate) fn enter(self: &Arc<Self>, client: &Ipv6Addr) -> Result<Option<Place>, Full> {
-        let key = self.key(client);
-        if self.max_sessions.is_none() && key.is_none() {
+        let limits = **self.limits.load();
+        let key = limits.client.key(client);
+        if limits.max_sessions.is_none() && key.is_none() {
             return Ok(None);
         }
-        if let Some(most) = self.max_sessions {
+        if let Some(most) = limits.max_sessions {
             let one_more = |taken| if taken < most { Some(taken + 1) } else { None };
             self.taken
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
                 .map_err(|_| Full::Relay)?;
         }
         // From here on its drop gives back the place.
-        let mut place = Place { clients: Arc::clone(self), key: None };
+        let counted = limits.max_sessions.is_some();
+        let mut place = Place { clients: Arc::clone(self), counted, key: None };
         if let Some(key) = key {
-            self.table.lock().enter(key, self.limits, Instant::now())?;
+            self.table.lock().enter(key, limits.client, Instant::now())?;
             place.key = Some(key);
         }
         Ok(Some(place))
     }
+}
 
+impl ClientLimits {
     /// The client's key in the table; `None` if clients are not limited.
-    fn key(&self, client: &Ipv6Addr) -> Option<u128> {
-        let ClientLimits { prefix_length, max_sessions, per_second } = self.limits;
+    fn key(self, client: &Ipv6Addr) -> Option<u128> {
+        let Self { prefix_length, max_sessions, per_second } = self;
         (max_sessions.is_some() || per_second.is_some()).then(|| network_of(*client, prefix_length))
     }
 }
@@ -173,13 +192,15 @@ impl From<Full> for Cause {
 #[derive(Debug)]
 pub(crate) struct Place {
     clients: Arc<Clients>,
+    /// True if the place counts among the relay's.
+    counted: bool,
     /// The client's key in the table, if clients are limited.
     key: Option<u128>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.clients.max_sessions.is_some() {
+        if self.counted {
             self.clients.taken.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(key) = self.key
@@ -221,6 +242,26 @@ mod tests {
     }
 
     #[test]
+    fn changed_limits_hold_for_new_sessions_and_give_no_place_back_twice() {
+        let one = address("2001:db8::1");
+        let clients = relay(1);
+        let place = clients.enter(&one).unwrap();
+        clients.limit(None, ClientLimits::default());
+        let unlimited = clients.enter(&one).unwrap();
+        assert!(unlimited.is_none());
+        clients.limit(Some(2), ClientLimits { max_sessions: Some(1), ..ClientLimits::default() });
+        let second = clients.enter(&one).unwrap();
+        assert_eq!(clients.enter(&one).unwrap_err(), Full::Relay);
+        drop(place);
+        assert_eq!(clients.enter(&one).unwrap_err(), Full::Sessions);
+        clients.limit(Some(2), ClientLimits::default());
+        drop(second);
+        let places = [clients.enter(&one).unwrap(), clients.enter(&one).unwrap()];
+        assert_eq!(clients.enter(&one).unwrap_err(), Full::Relay, "each place was given back once");
+        drop(places);
+    }
+
+    #[test]
     fn the_rate_counts_ended_sessions_too() {
         let clients = clients(None, Some(2));
         for _ in 0..2 {
@@ -235,12 +276,12 @@ mod tests {
         let before = Instant::now();
         drop(clients.enter(&address("2001:db8::1")).unwrap());
         let after = Instant::now();
-        let key = clients.key(&address("2001:db8::1")).unwrap();
+        let key = clients.limits.load().client.key(&address("2001:db8::1")).unwrap();
         let mut table = clients.table.lock();
-        let may_begin = |table: &Table, now| table.clients[&key].may_begin(clients.limits, now);
+        let may_begin = |table: &Table, now| table.clients[&key].may_begin(clients.limits.load().client, now);
         assert_eq!(may_begin(&table, before + SECOND / 2), Err(Full::Rate));
         assert_eq!(may_begin(&table, after + SECOND), Ok(()));
-        assert_eq!(table.enter(key, clients.limits, after + SECOND), Ok(()));
+        assert_eq!(table.enter(key, clients.limits.load().client, after + SECOND), Ok(()));
         assert_eq!(may_begin(&table, after + SECOND), Err(Full::Rate));
     }
 
@@ -291,7 +332,7 @@ mod tests {
         let mut table = clients.table.lock();
         let begun = Instant::now();
         for (network, second) in (0..3 * SWEEP as u128).zip(0..) {
-            table.enter(network, clients.limits, begun + second * SECOND).unwrap();
+            table.enter(network, clients.limits.load().client, begun + second * SECOND).unwrap();
             table.clients.get_mut(&network).unwrap().active = 0;
         }
         assert!(table.clients.len() <= SWEEP + 1);

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use faith_packet::access::AccessList;
 
 use crate::admission::{Admission, Router};
@@ -18,7 +19,7 @@ use crate::spares::Spares;
 
 /// A relay's rules and its sessions.
 pub(crate) struct Engine {
-    pub(crate) options: RelayOptions,
+    options: ArcSwap<RelayOptions>,
     pub(crate) admission: Admission,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) pairing: Arc<Pairing>,
@@ -32,14 +33,25 @@ impl Engine {
         workers: usize,
         observer: Option<Arc<dyn Observer>>,
     ) -> Arc<Self> {
-        options.connect_timeout = options.connect_timeout.min(FAR);
-        options.idle_timeout = options.idle_timeout.map(|timeout| timeout.min(FAR));
-        options.keep_alive = options.keep_alive.min(FAR);
+        bound(&mut options);
         let ledger = Ledger::new(workers, observer);
         let admission = Admission::new(&mut options, router, Arc::clone(&ledger.shortages));
         let spares = Spares::new(options.connect_first);
         let pairing = Arc::new(Pairing::new(workers));
-        Arc::new(Self { options, admission, ledger, pairing, spares })
+        Arc::new(Self { options: ArcSwap::from_pointee(options), admission, ledger, pairing, spares })
+    }
+
+    /// The options of this moment, without those that [`Admission`] has. A connection that begins asks for them once.
+    pub(crate) fn options(&self) -> Guard<Arc<RelayOptions>> {
+        self.options.load()
+    }
+
+    /// Treats connections by other options from now on: all but ports, access list, routing, and how SYNs are held.
+    pub(crate) fn update(&self, mut options: RelayOptions) {
+        bound(&mut options);
+        options.connect_first = self.options().connect_first;
+        self.admission.update(&mut options);
+        self.options.store(Arc::new(options));
     }
 
     /// Judges by `access` from now on. With `end_denied`, ends the sessions that the list does not permit.
@@ -55,9 +67,16 @@ impl Engine {
     pub(crate) fn stats(&self) -> RelayStats {
         RelayStats {
             source_fallbacks: self.admission.source_fallbacks(),
-            max_held: self.options.hold.total,
-            max_sessions: self.options.max_sessions,
+            max_held: self.options().hold.total,
+            max_sessions: self.options().max_sessions,
             ..self.ledger.stats()
         }
     }
+}
+
+/// Bounds times to those that a timer can have.
+fn bound(options: &mut RelayOptions) {
+    options.connect_timeout = options.connect_timeout.min(FAR);
+    options.idle_timeout = options.idle_timeout.map(|timeout| timeout.min(FAR));
+    options.keep_alive = options.keep_alive.min(FAR);
 }

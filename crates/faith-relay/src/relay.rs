@@ -11,6 +11,7 @@ use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::{FaithInterface, Guide, ListenOptions, ListenerHandle, StackError};
 use faith_sys::{descriptors, source, tcp};
+use parking_lot::Mutex;
 
 use crate::admission::Router;
 use crate::connect_error::ConnectError;
@@ -87,7 +88,9 @@ fn unusable(error: ConnectError) -> StackError {
 pub struct Relay {
     engine: Arc<Engine>,
     listener: ListenerHandle,
-    room: Room<'static>,
+    room: Mutex<Room<'static>>,
+    /// Descriptors that were left when it was opened. Those that its sessions have by now are its own.
+    left: u32,
 }
 
 impl Relay {
@@ -106,7 +109,8 @@ impl Relay {
         mut options: RelayOptions,
         observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self, StackError> {
-        let room = PROMISED.fit(&mut options, descriptors::left());
+        let left = descriptors::left();
+        let room = PROMISED.fit(&mut options, left);
         let listen = ListenOptions {
             ports: options.ports.clone(),
             address: options.address,
@@ -118,7 +122,36 @@ impl Relay {
         let workers = interface.workers();
         let engine = Engine::new(options, interface.guide(), workers, observer);
         let listener = interface.listen(listen, Arc::clone(&engine) as _)?;
-        Ok(Self { engine, listener, room })
+        Ok(Self { engine, listener, room: Mutex::new(room), left })
+    }
+
+    /// Treats connections by other options from now on; sessions go on as they began. Ports, address, backlog, access list,
+    /// routing, `connect_first` and `copy_dscp` stay as they are. A session that began without a limit does not count
+    /// towards one. Limits are lowered as by [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// `EADDRNOTAVAIL` where the host lacks one of the sources, `EACCES` where a privileged one needs a capability. Nothing
+    /// has changed then.
+    pub fn update(&self, mut options: RelayOptions) -> Result<(), StackError> {
+        check_sources(&options)?;
+        let now = self.engine.options();
+        options.connect_first = now.connect_first;
+        options.copy_dscp = now.copy_dscp;
+        drop(now);
+        let mut room = self.room.lock();
+        room.give_back();
+        *room = PROMISED.fit(&mut options, self.left);
+        self.listener.limit_held(options.hold);
+        self.engine.update(options);
+        Ok(())
+    }
+
+    /// Takes no more connections: their ports are free when this returns. Attempts and sessions go on, until
+    /// [`close`](Self::close). Blocks shortly.
+    pub fn stop(&self) {
+        self.listener.close();
+        self.room.lock().give_back();
     }
 
     /// Judges new connections by `access` from now on. Sessions go on. With `end_denied` the relay resets both sides of those
@@ -173,7 +206,7 @@ impl Relay {
         let begun = Instant::now();
         self.listener.close();
         self.engine.ledger.close(drain, || self.listener.before_resets()).await;
-        self.room.give_back();
+        self.room.lock().give_back();
         self.listener.delivered(drain.saturating_sub(begun.elapsed())).await;
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::hold::HoldLimits;
 use crate::listener::{Listener, State};
 use crate::namespace::Namespace;
 use crate::shared::Shared;
@@ -29,6 +30,13 @@ impl ListenerHandle {
     /// Accepts again.
     pub fn resume(&self) {
         self.change(State::Accepting);
+    }
+
+    /// Bounds held SYNs by other limits from now on, if it holds any.
+    pub fn limit_held(&self, limits: HoldLimits) {
+        if let Some(hold) = &self.listener.hold {
+            hold.limit(limits);
+        }
     }
 
     fn change(&self, to: State) {

@@ -36,7 +36,6 @@ impl Default for HoldLimits {
 /// A listener's held SYNs, counted over all workers.
 #[derive(Debug)]
 pub(crate) struct Hold {
-    pub(crate) limits: HoldLimits,
     total: AtomicU32,
     clients: Mutex<HoldingClients>,
 }
@@ -44,23 +43,40 @@ pub(crate) struct Hold {
 /// The SYNs that each client has held, now and recently.
 #[derive(Debug)]
 struct HoldingClients {
+    limits: HoldLimits,
     held: FxHashMap<u128, u32>,
     lately: Option<ClientAllowances>,
 }
 
 impl Hold {
     pub(crate) fn new(limits: HoldLimits) -> Arc<Self> {
-        let clients = HoldingClients {
-            held: FxHashMap::default(),
-            lately: limits.per_second.map(Rate::per_second).map(ClientAllowances::new),
-        };
-        Arc::new(Self { limits, total: AtomicU32::new(0), clients: Mutex::new(clients) })
+        let clients = HoldingClients { limits, held: FxHashMap::default(), lately: lately(limits) };
+        Arc::new(Self { total: AtomicU32::new(0), clients: Mutex::new(clients) })
+    }
+
+    /// Bounds SYNs by other limits from now on. Those that are held keep their places.
+    pub(crate) fn limit(&self, limits: HoldLimits) {
+        let mut clients = self.clients.lock();
+        let (before, now) = (clients.limits, limits);
+        if (before.per_second, before.client_prefix_length) != (now.per_second, now.client_prefix_length) {
+            clients.lately = lately(limits);
+        }
+        clients.limits = limits;
+    }
+
+    /// The SYNs that one client may have held.
+    pub(crate) fn per_client(&self) -> u32 {
+        self.clients.lock().limits.per_client
     }
 
     #[cfg(test)]
     pub(crate) fn taken(&self) -> u32 {
         self.total.load(Ordering::Relaxed)
     }
+}
+
+fn lately(limits: HoldLimits) -> Option<ClientAllowances> {
+    limits.per_second.map(Rate::per_second).map(ClientAllowances::new)
 }
 
 /// The limit that a SYN would exceed.
@@ -84,13 +100,13 @@ pub(crate) struct Place {
 impl Place {
     /// Takes a place for a SYN of `client`, unless that would exceed a limit.
     pub(crate) fn take(hold: &Arc<Hold>, client: &Ipv6Addr) -> Result<Self, Beyond> {
-        let network = network_of(*client, hold.limits.client_prefix_length);
         let mut clients = hold.clients.lock();
-        if hold.total.load(Ordering::Relaxed) >= hold.limits.total {
+        let HoldingClients { limits, held, lately } = &mut *clients;
+        let network = network_of(*client, limits.client_prefix_length);
+        if hold.total.load(Ordering::Relaxed) >= limits.total {
             return Err(Beyond::Total);
         }
-        let HoldingClients { held, lately } = &mut *clients;
-        if held.get(&network).copied().unwrap_or(0) >= hold.limits.per_client {
+        if held.get(&network).copied().unwrap_or(0) >= limits.per_client {
             return Err(Beyond::Client);
         }
         if lately.as_mut().is_some_and(|lately| !lately.take(network, Instant::now())) {
@@ -128,6 +144,17 @@ mod tests {
         assert_eq!(Place::take(&hold, &one).map(drop), Err(Beyond::Client));
         assert!(Place::take(&hold, &other).is_ok());
         drop(places);
+        assert!(Place::take(&hold, &one).is_ok());
+
+        let hold = Hold::new(limits);
+        let place = Place::take(&hold, &one).unwrap();
+        hold.limit(HoldLimits { per_client: 1, ..limits });
+        assert_eq!(
+            Place::take(&hold, &one).map(drop),
+            Err(Beyond::Client),
+            "other limits, and it has its place"
+        );
+        drop(place);
         assert!(Place::take(&hold, &one).is_ok());
 
         let hold = Hold::new(HoldLimits { per_second: Some(3), ..limits });

@@ -107,7 +107,7 @@ fn capture_syn(lane: &Rc<Lane>, flow: Flow, frame: &[u8]) {
         Err(NotHeld::Beyond(Beyond::Total)) => counters.syns_beyond_hold.add(1),
         Err(NotHeld::Beyond(Beyond::Client)) => {
             counters.syns_beyond_client_hold.add(1);
-            if listener.service.waits(flow.client.ip(), hold.limits.per_client) {
+            if listener.service.waits(flow.client.ip(), hold.per_client()) {
                 return counters.drop(DropReason::Hold);
             }
         }
