@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { getSystemErrorMap } from 'node:util'
 import { FaithError } from './errors.js'
 import { unwrap } from './failure.js'
-import { native } from './native.js'
+import { native, type NativeAccessDoubts } from './native.js'
 import {
   isArray,
   itemsOf,
@@ -105,6 +105,11 @@ export async function readAccessList(path: string): Promise<string> {
   })
   checkAccessList(text, file)
   return text
+}
+
+/** @internal Finds rules of a well-formed access list that have no effect. */
+export function accessDoubts(text: string): NativeAccessDoubts {
+  return unwrap(native.accessDoubts(text, LIST))
 }
 
 const RULE: OptionNames<AccessRule> = {

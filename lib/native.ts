@@ -12,6 +12,7 @@ import type addon from '#native'
 import { FaithError } from './errors.js'
 
 export type {
+  NativeAccessDoubts,
   NativeConnection,
   NativeFailure,
   NativeInterface,

@@ -69,6 +69,40 @@ pub fn check_access_list(text: String, name: String) -> Outcome<u32> {
     outcome(rules.map(|rules| u32::try_from(rules.len()).unwrap_or(u32::MAX)))
 }
 
+/// Rules of an access list that have no effect.
+#[napi(object)]
+pub struct NativeAccessDoubts {
+    /// Rules that never decide, each with the one that decides instead.
+    pub vain: Vec<NativeVainRule>,
+    /// Whether there are rules and none can permit anything.
+    pub permits_nothing: bool,
+}
+
+/// A rule that never decides.
+#[napi(object)]
+pub struct NativeVainRule {
+    /// The rule.
+    pub rule: String,
+    /// The earlier one that decides all that it matches.
+    pub decided_by: String,
+}
+
+/// Finds rules of an access list that have no effect.
+#[napi(ts_return_type = "NativeFailure | NativeAccessDoubts")]
+#[must_use]
+pub fn access_doubts(text: String, name: String) -> Outcome<NativeAccessDoubts> {
+    outcome(AccessList::parse(&text, &name).map_err(access_list_failure).map(|list| {
+        let written = |place| list.written(place).map(|rule| rule.text).unwrap_or_default();
+        let vain = list.vain().into_iter();
+        NativeAccessDoubts {
+            vain: vain
+                .map(|(rule, by)| NativeVainRule { rule: written(rule), decided_by: written(by) })
+                .collect(),
+            permits_nothing: list.permits_nothing(),
+        }
+    }))
+}
+
 /// Checks the options of a relay without opening one.
 #[napi(ts_return_type = "NativeFailure | null")]
 #[must_use]

@@ -39,6 +39,7 @@ mod parse;
 mod rule;
 mod segments;
 mod special;
+mod vain;
 
 use std::cell::LazyCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
