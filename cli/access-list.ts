@@ -4,7 +4,7 @@ import { FaithError } from '../lib/errors.js'
 import type { RelayConfiguration } from './configuration.js'
 import { explain } from './exit.js'
 import type { Logger } from './log.js'
-import { loopbackWarnings } from './warnings.js'
+import { loopbackWarnings, ruleDoubts } from './warnings.js'
 
 /** An access list without a malformed rule. */
 export interface LoadedAccessList {
@@ -53,7 +53,8 @@ export async function reloadAccessList(
     const { text, rules } = await loadAccessList(configuration)
     await relay.setAccessList(text, { endDenied })
     tellRules(log, `SIGHUP: ${acl.join(', ')} read again`, rules)
-    for (const warning of loopbackWarnings(text, configuration)) log.warn(warning)
+    const warnings = [...ruleDoubts(text), ...loopbackWarnings(text, configuration)]
+    for (const warning of warnings) log.warn(warning)
   } catch (error) {
     const code = error instanceof FaithError ? error.code : undefined
     log.error({ code }, `SIGHUP: the access list in force is kept: ${explain(error)}`)

@@ -108,17 +108,17 @@ export function contains(outer: string, inner: string): boolean {
 }
 
 function checkPorts(relays: readonly RelayConfiguration[], path: Path, complain: Complain): void {
-  const taken: { range: PortRange; ports: string }[] = []
+  const taken: PortRange[] = []
   for (const [index, { ports }] of relays.entries()) {
     const ranges = parsePorts(ports.split(','))
     for (const { first, last } of ranges) {
-      const other = taken.find(({ range }) => range.first <= last && first <= range.last)
+      const other = taken.find((range) => range.first <= last && first <= range.last)
       if (other === undefined) continue
-      const port = Math.max(first, other.range.first)
+      const port = Math.max(first, other.first)
       complain([...path, index, 'ports'], `another relay of the interface has port ${port} too`)
       break
     }
-    taken.push(...ranges.map((range) => ({ range, ports })))
+    taken.push(...ranges)
   }
 }
 

@@ -3,47 +3,56 @@ import { setKeepfaith } from '../index.js'
 import { FaithError } from '../lib/errors.js'
 import { reloadAccessList, tellRules } from './access-list.js'
 import type { Checked } from './check.js'
+import type { Configuration } from './configuration.js'
 import { explain } from './exit.js'
 import type { Logger } from './log.js'
+import { doubts } from './meaning.js'
+import { apply, wantsRecords } from './reload.js'
 import { RunningInterface } from './running.js'
 import { activeLine, totalsLine } from './session-lines.js'
 import { total } from './total.js'
 import { UntoldSums } from './untold.js'
-import { limitWarnings, loopbackWarnings } from './warnings.js'
+import { limitWarnings } from './warnings.js'
 
 /** The interfaces and relays that a configuration asks for. */
 export class Daemon {
   readonly #interfaces: readonly RunningInterface[]
+  #configuration: Configuration
   readonly #log: Logger
   readonly #untold: UntoldSums
   /** Resolves with the error when an interface is lost. */
   readonly lost: Promise<FaithError>
 
-  private constructor(interfaces: readonly [RunningInterface, ...RunningInterface[]], log: Logger) {
+  private constructor(
+    interfaces: readonly RunningInterface[],
+    configuration: Configuration,
+    log: Logger,
+  ) {
     this.#interfaces = interfaces
+    this.#configuration = configuration
     this.#log = log
     this.lost = Promise.race(interfaces.map(({ lost }) => lost))
-    const [first, ...more] = interfaces
-    this.#untold = new UntoldSums(
-      () => total([first.totals().relay, ...more.map((one) => one.totals().relay)]),
-      log,
-    )
+    this.#untold = new UntoldSums(() => total(interfaces.map((one) => one.totals().relay)), log)
   }
 
   /** Makes the interfaces and opens their relays. */
   static async start({ configuration, accessLists }: Checked, log: Logger): Promise<Daemon> {
     setKeepfaith(configuration.keepfaith)
-    const start = (faith: (typeof configuration.interface)[number]) =>
-      RunningInterface.start(faith, accessLists, log)
-    const [first, ...more] = configuration.interface
-    if (first === undefined) throw new Error('a configuration has an interface at least')
-    const interfaces: [RunningInterface, ...RunningInterface[]] = [await start(first)]
-    for (const one of more) interfaces.push(await start(one))
-    return new Daemon(interfaces, log)
+    const sessionEvents = wantsRecords(configuration)
+    const interfaces: RunningInterface[] = []
+    try {
+      for (const faith of configuration.interface) {
+        interfaces.push(await RunningInterface.start(faith, accessLists, sessionEvents, log))
+      }
+    } catch (error) {
+      await Promise.all(interfaces.map((running) => running.stop()))
+      throw error
+    }
+    return new Daemon(interfaces, configuration, log)
   }
 
   /** Logs what is captured, and what is probably not meant so. */
-  announce({ accessLists }: Checked): void {
+  announce(checked: Checked): void {
     for (const { faith, relays } of this.#interfaces) {
       const prefixes = [...faith.prefixes]
       const ports = relays.map(({ configuration }) => configuration.ports).join(',')
@@ -52,22 +61,51 @@ export class Daemon {
         { interface: faith.name, prefixes, ports, steering, shortcut, workers },
         `${faith.name} captures ${prefixes.join(', ')}, ports ${ports}, steering by ${steering}`,
       )
-      for (const { configuration, relay } of relays) {
-        const list = accessLists.get(configuration)
-        const warnings = [
-          ...loopbackWarnings(list?.text ?? '', configuration),
-          ...limitWarnings(configuration, relay.stats()),
-        ]
-        for (const warning of warnings) this.#log.warn(warning)
-        const { acl } = configuration
-        if (acl.length > 0 && list !== undefined) tellRules(this.#log, acl.join(', '), list.rules)
-      }
+    }
+    this.#tellDoubts(checked)
+  }
+
+  /** Logs what is probably not meant, or cannot be had, and how many rules are in force. */
+  #tellDoubts(checked: Checked): void {
+    for (const doubt of doubts(checked)) this.#log.warn(doubt)
+    for (const { configuration, accessList, relay } of this.#relays) {
+      for (const warning of limitWarnings(configuration, relay.stats())) this.#log.warn(warning)
+      const { acl } = configuration
+      if (acl.length > 0) tellRules(this.#log, acl.join(', '), accessList?.rules ?? 0)
+    }
+  }
+
+  get #relays() {
+    return this.#interfaces.flatMap(({ relays }) => relays)
+  }
+
+  /**
+   * Brings what runs to another configuration, or keeps the one in force; logs which, and never throws.
+   *
+   * @param file - the file that is read again
+   * @param load - loads and checks it
+   */
+  async reload(file: string, load: () => Promise<Checked>): Promise<void> {
+    const log = this.#log
+    try {
+      const checked = await load()
+      const { warnings, changes } = await apply(this.#interfaces, this.#configuration, checked, log)
+      this.#configuration = checked.configuration
+      for (const running of this.#interfaces) await running.forgetIdle()
+      const what = changes.length === 0 ? 'no setting changed' : changes.join('; ')
+      for (const sentence of warnings) log.warn(`SIGHUP: ${sentence}`)
+      log.info({ file, changes }, `SIGHUP: ${file} read again: ${what}`)
+      this.#tellDoubts(checked)
+    } catch (error) {
+      const code = error instanceof FaithError ? error.code : undefined
+      for (const line of explain(error).split('\n')) log.error({ file, code }, `SIGHUP: ${line}`)
+      log.error({ file }, 'SIGHUP: nothing was changed: the configuration in force is kept')
     }
   }
 
   /** Reads the files of access lists again. */
   async reloadAccessLists(): Promise<void> {
-    for (const { configuration, relay } of this.#interfaces.flatMap(({ relays }) => relays)) {
+    for (const { configuration, relay } of this.#relays) {
       await reloadAccessList(relay, configuration, this.#log)
     }
   }

@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs'
 import { FaithError } from '../lib/errors.js'
 import type * as checking from './check.js'
 import type { Configuration } from './configuration.js'
+import type * as meaning from './meaning.js'
 import type * as running from './daemon.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
 import { helpText } from './help.js'
@@ -54,7 +55,7 @@ async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
 }
 
 async function serve(
-  _commandLine: CommandLine,
+  commandLine: CommandLine,
   loaded: Loaded,
   lines: LogLines,
   log: Logger,
@@ -78,7 +79,15 @@ async function serve(
         'sysctl -w net.ipv6.conf.all.forwarding=1 turns it on',
     )
   }
-  hangups.answerBy(() => daemon.reloadAccessLists())
+  const { file } = loaded
+  hangups.answerBy(() =>
+    file === undefined
+      ? daemon.reloadAccessLists()
+      : daemon.reload(file, async () => {
+          const { configuration, origin } = await loadConfiguration(commandLine, file)
+          return await check(configuration, origin)
+        }),
+  )
   answerUserSignals((signal) => daemon.tellTotals(signal))
 
   const end = await Promise.race([stopped, daemon.lost])
@@ -97,8 +106,9 @@ function requireKeepfaith({ configuration, file }: Loaded): void {
 /** Checks everything that can be checked without starting, and prints the configuration in effect. */
 async function checkOnly(loaded: Loaded): Promise<number> {
   requireKeepfaith(loaded)
-  const { check } = await importLibrary()
-  await check(loaded.configuration, loaded.origin)
+  const { check, doubts } = await importLibrary()
+  const checked = await check(loaded.configuration, loaded.origin)
+  for (const doubt of doubts(checked)) writeNow(`faithd: warning: ${doubt}\n`)
   return await printConfiguration(loaded.configuration, 'written')
 }
 
@@ -110,12 +120,13 @@ async function printConfiguration(
   return print(tomlText(configuration, defaults))
 }
 
-type Library = typeof checking & typeof running
+type Library = typeof checking & typeof meaning & typeof running
 
 /** Loads what needs the addon. Help and usage errors do without. */
 async function importLibrary(): Promise<Library> {
   try {
-    return { ...(await import('./check.js')), ...(await import('./daemon.js')) }
+    const library = { ...(await import('./check.js')), ...(await import('./daemon.js')) }
+    return { ...library, ...(await import('./meaning.js')) }
   } catch (error) {
     throw new ExitError(Exit.unavailable, explain(error))
   }

@@ -1,5 +1,5 @@
 /** A configuration in the words of the library. */
-import type { FaithInterfaceOptions, FaithRelayOptions } from '../index.js'
+import type { FaithInterfaceOptions, FaithRelayOptions, FaithRelayUpdate } from '../index.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 
 /** How an interface is made. */
@@ -8,15 +8,28 @@ export function interfaceOptions(faith: InterfaceConfiguration): FaithInterfaceO
   return { name, prefixes, routes, mtu, shortcut, unsupported }
 }
 
-/** How a relay works; its access list is loaded apart. */
+/** How a relay is opened; its access list is loaded apart. */
 export function relayOptions(relay: RelayConfiguration) {
   const proxyProtocol = relay['proxy-protocol']
   return {
+    ...changeable(relay),
     ports: relay.ports.split(','),
-    mapping: relay.mapping,
-    mappings: relay.map,
     allowLoopback: relay['allow-loopback'],
     connectFirst: relay['connect-first'],
+    copyDscp: relay['copy-dscp'],
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+  } satisfies FaithRelayOptions
+}
+
+/** The settings of a relay that it can change while it runs, all of them. */
+export function relayUpdate(relay: RelayConfiguration): FaithRelayUpdate {
+  return { ...changeable(relay), proxyProtocol: relay['proxy-protocol'] ?? 0 }
+}
+
+function changeable(relay: RelayConfiguration) {
+  return {
+    mapping: relay.mapping,
+    mappings: relay.map,
     maxHeld: relay['max-held'],
     maxHeldPerClient: relay['max-held-per-client'],
     connectTimeoutMs: milliseconds(relay['connect-timeout']),
@@ -28,9 +41,7 @@ export function relayOptions(relay: RelayConfiguration) {
     clientPrefixLength: relay['client-prefix-length'],
     localAddresses: relay.source,
     privilegedLocalPort: relay['privileged-source'],
-    copyDscp: relay['copy-dscp'],
-    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
-  } satisfies FaithRelayOptions
+  } satisfies FaithRelayUpdate
 }
 
 /** Seconds, in milliseconds. */

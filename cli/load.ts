@@ -19,10 +19,13 @@ export interface Loaded {
 /**
  * Loads the configuration as it is now.
  *
+ * @param path - the file; by default the one of `--config`, or the default one where it exists
  * @throws ConfigurationError with every complaint about the file; UsageError for an option that does not fit it
  */
-export async function loadConfiguration({ asked, overrides }: CommandLine): Promise<Loaded> {
-  const path = asked.get('config') ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined)
+export async function loadConfiguration(
+  { asked, overrides }: CommandLine,
+  path = asked.get('config') ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined),
+): Promise<Loaded> {
   // The parser and the schema are loaded for a file alone: without, faithd starts sooner.
   const read =
     path === undefined

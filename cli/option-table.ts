@@ -193,9 +193,12 @@ export const RELAY = {
     'send a PROXY header with the client and the dialled address',
     { value: '1|2' },
   ),
-  'copy-dscp': seen(flag, false, "give packets to the server the DSCP of the client's SYN"),
+  'copy-dscp': seen(flag, false, "give packets to the server the DSCP of the client's SYN", {
+    change: 'at the next start',
+  }),
   'connect-first': lasting(flag, true, 'connect the server before the client is accepted', {
     help: 'accept the client before the server is connected',
+    change: 'at the next start',
   }),
   'connect-timeout': lasting(
     seconds('positive'),

@@ -14,7 +14,13 @@ import { total } from './total.js'
 /** A relay that runs. */
 export interface RunningRelay {
   configuration: RelayConfiguration
+  accessList: LoadedAccessList | undefined
   relay: FaithRelay
+}
+
+function isIdle({ relay }: RunningRelay): boolean {
+  const { sessions, attempts } = relay.stats()
+  return sessions.active === 0 && attempts === 0
 }
 
 /** What an interface and its relays have done so far. */
@@ -27,6 +33,10 @@ export interface InterfaceTotals {
 export class RunningInterface {
   configuration: InterfaceConfiguration
   relays: RunningRelay[] = []
+  /** Relays that take no more connections, and whose sessions go on. */
+  #retired: RunningRelay[] = []
+  /** What closed relays have done. */
+  #past: FaithRelayStats[] = []
   readonly faith: FaithInterface
   readonly #log: Logger
   #isLost = false
@@ -50,12 +60,18 @@ export class RunningInterface {
   static async start(
     configuration: InterfaceConfiguration,
     accessLists: Checked['accessLists'],
+    sessionEvents: boolean,
     log: Logger,
   ): Promise<RunningInterface> {
     const faith = await createFaithInterface(interfaceOptions(configuration))
     const running = new RunningInterface(faith, configuration, log)
-    for (const relay of configuration.relay) {
-      running.relays.push(await running.open(relay, accessLists.get(relay)))
+    try {
+      for (const relay of configuration.relay) {
+        running.relays.push(await running.open(relay, accessLists.get(relay), sessionEvents))
+      }
+    } catch (error) {
+      await faith.close({ drainMs: 0 })
+      throw error
     }
     return running
   }
@@ -64,27 +80,43 @@ export class RunningInterface {
   async open(
     configuration: RelayConfiguration,
     accessList: LoadedAccessList | undefined,
+    sessionEvents: boolean,
   ): Promise<RunningRelay> {
     const log = this.#log
     const relay = await this.faith.relay({
       ...relayOptions(configuration),
       accessList: accessList?.text ?? '',
-      // Without `info` lines the log needs no session records, so Rust need not pass them.
-      sessionEvents: log.isLevelEnabled('info'),
+      sessionEvents,
     })
     relay.on('exhausted', ({ resource, message }) =>
       log.warn({ resource }, `${message}; new connections wait or are refused, sessions go on`),
     )
     relay.on('session', (session) => log.info({ session }, sessionLine(session)))
     relay.on('refused', (refusal) => log.info({ refusal }, refusalLine(refusal)))
-    return { configuration, relay }
+    return { configuration, accessList, relay }
+  }
+
+  /** Has a relay take no more connections. Its sessions go on. */
+  async retire(one: RunningRelay): Promise<void> {
+    await one.relay.stop()
+    this.relays = this.relays.filter((relay) => relay !== one)
+    this.#retired.push(one)
+  }
+
+  /** Closes retired relays whose sessions have ended. */
+  async forgetIdle(): Promise<void> {
+    const idle = this.#retired.filter(isIdle)
+    this.#retired = this.#retired.filter((one) => !idle.includes(one))
+    await Promise.all(idle.map(({ relay }) => relay.close()))
+    const closed = idle.map(({ relay }) => relay.stats())
+    const past = [...this.#past, ...closed]
+    this.#past = past.length === 0 ? [] : [total(past)]
   }
 
   /** What was done so far. */
   totals(): InterfaceTotals {
-    const [first, ...more] = this.relays.map(({ relay }) => relay)
-    if (first === undefined) throw new Error('an interface has a relay at least')
-    const stats = total([first.stats(), ...more.map((relay) => relay.stats())])
+    const relays = [...this.relays, ...this.#retired].map(({ relay }) => relay.stats())
+    const stats = total([...relays, ...this.#past])
     return { relay: stats, interface: this.faith.stats() }
   }
 
@@ -93,7 +125,7 @@ export class RunningInterface {
     const { shortcut } = this.faith.stats()
     if (!this.#isLost) {
       await Promise.all(
-        this.relays.map(({ relay, configuration: { drain } }) =>
+        [...this.relays, ...this.#retired].map(({ relay, configuration: { drain } }) =>
           relay.close({ drainMs: milliseconds(drain) }),
         ),
       )

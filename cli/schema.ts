@@ -44,8 +44,9 @@ function keysOf(settings: Settings): Record<string, z.ZodType> {
   )
 }
 
-function withDefault({ kind, fallback, help }: Setting): z.ZodType {
-  const schema = typeOf(kind).meta({ description: help })
+function withDefault({ kind, fallback, help, change }: Setting): z.ZodType {
+  const description = `${help}. A change is in force ${change}.`
+  const schema = typeOf(kind).meta({ description })
   return fallback === undefined ? schema.optional() : schema.prefault(fallback)
 }
 

@@ -1,9 +1,11 @@
 /** Adds up statistics of several relays. */
 import type { FaithRelayStats } from '../index.js'
 
-/** Gives the sum of statistics, field by field. A limit that one of them is without is no limit. */
-export function total(stats: readonly [FaithRelayStats, ...FaithRelayStats[]]): FaithRelayStats {
-  const all = stats.reduce((one, other) => add(one, other))
+/** Gives the sum of statistics, of which there is one at least. A limit that one of them is without is no limit. */
+export function total(stats: readonly FaithRelayStats[]): FaithRelayStats {
+  const [first, ...more] = stats
+  if (first === undefined) throw new Error('there are statistics of one relay at least')
+  const all = more.reduce((one, other) => add(one, other), first)
   const isLimited = stats.every(({ maxSessions }) => maxSessions > 0)
   return { ...all, maxSessions: isLimited ? all.maxSessions : 0 }
 }

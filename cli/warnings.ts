@@ -1,5 +1,6 @@
 /** Warns of options and rules without effect, or with another effect than they seem to have. */
 import type { FaithRelayStats } from '../index.js'
+import { accessDoubts } from '../lib/access-list.js'
 import type { RelayConfiguration } from './configuration.js'
 
 const REMEDY = "raise it with ulimit -n, or with systemd's LimitNOFILE="
@@ -42,4 +43,15 @@ function loopbackOf(rule: string): string | undefined {
   const [, action, destination = ''] = rule.replace(/#.*/, '').trim().split(/\s+/)
   const permits = action?.toLowerCase() === 'permit'
   return permits && /^(?:127\.|0\.0\.0\.0(?:\/32)?$)/.test(destination) ? destination : undefined
+}
+
+/** Finds rules of an access list that never decide, and a list that permits nothing. */
+export function ruleDoubts(text: string): string[] {
+  const { vain, permitsNothing } = accessDoubts(text)
+  const sentences = vain.map(
+    ({ rule, decidedBy }) =>
+      `the rule '${rule}' never decides: '${decidedBy}' stands before it and matches everything that it matches`,
+  )
+  if (permitsNothing) sentences.push('no rule permits anything, so every connection is denied')
+  return sentences
 }

@@ -34,6 +34,21 @@ export async function transfer(
   return await runProgram(host, 'transfer', target, { timeout: 300_000 })
 }
 
+export interface TransfersResult {
+  count: number
+  /** Transfers of which every byte arrived as it was sent, both ways. */
+  exact: number
+  errors: Record<string, number>
+}
+
+/** As {@link transfer}, on `count` (200) connections at once, with 2 MiB each way. */
+export async function transfers(
+  host: Host,
+  target: Target & { count?: number; up?: number; down?: number },
+): Promise<TransfersResult> {
+  return await runProgram(host, 'transfers', target, { timeout: 170_000 })
+}
+
 export interface SessionsResult {
   count: number
   /** Sessions whose message came back right after opening, and again when all were open. */

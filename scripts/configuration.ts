@@ -24,17 +24,17 @@ function reference(): string {
     [
       `### ${header}`,
       '',
-      '| key | default | meaning | value |',
-      '| --- | --- | --- | --- |',
+      '| key | default | meaning | value | a change is in force |',
+      '| --- | --- | --- | --- | --- |',
       ...Object.entries(TABLES[place as keyof typeof HEADERS] as Settings).map(row),
     ].join('\n'),
   )
   return tables.join('\n\n')
 }
 
-function row([key, { kind, fallback, help }]: [string, Setting]): string {
+function row([key, { kind, fallback, help, change }]: [string, Setting]): string {
   const shown = fallback === undefined ? 'none' : `\`${tomlValue(fallback)}\``
-  return `| \`${key}\` | ${shown} | ${help} | ${kind.is} |`
+  return `| \`${key}\` | ${shown} | ${help} | ${kind.is} | ${change} |`
 }
 
 /** Puts a text between the marks of a document. */

@@ -1,0 +1,95 @@
+/** What is legal and probably not meant is warned of. */
+import test from 'ava'
+import { check } from '../cli/check.js'
+import { parseConfiguration } from '../cli/configuration-file.js'
+import { doubts } from '../cli/meaning.js'
+import { originOf } from '../cli/origin.js'
+
+const host = new Set(['127.0.0.1', '192.0.2.1', '2001:db8:1::1', '::1'])
+
+/** The doubts about one interface with one relay that has these settings. */
+async function about(relay: readonly string[], faith: readonly string[] = []): Promise<string[]> {
+  const text = ['[[interface]]', ...faith, '[[interface.relay]]', ...relay].join('\n')
+  return await aboutFile(text)
+}
+
+async function aboutFile(text: string): Promise<string[]> {
+  const file = parseConfiguration(text, '/faithd.toml')
+  return doubts(await check(file.configuration, originOf(file, new Map())), host)
+}
+
+const rules = (...lines: string[]): string[] => [`rules = ${JSON.stringify(lines)}`]
+
+for (const [what, relay, faith, says] of [
+  ['a configuration without oddities', rules('permit 10.0.0.0/8', 'permit 0.0.0.0/0'), [], []],
+  ['no rules at all', [], [], []],
+  [
+    'a list that permits nothing',
+    rules('deny 10.0.0.0/8'),
+    [],
+    ['no rule permits anything, so every connection is denied'],
+  ],
+  [
+    'a rule behind a wider one',
+    rules('permit 0.0.0.0/0', '2001:db8::/32 deny 8.8.8.0/24 port 25'),
+    [],
+    [
+      "the rule '2001:db8::/32 deny 8.8.8.0/24 port 25' never decides: '::/0 permit 0.0.0.0/0' stands before it and matches everything that it matches",
+    ],
+  ],
+  [
+    'a rule that opens a private network behind one that permits all',
+    rules('permit 0.0.0.0/0', 'permit 10.0.0.0/8'),
+    [],
+    [],
+  ],
+  [
+    'loopback that is permitted and not allowed',
+    rules('permit 127.0.0.0/8'),
+    [],
+    ['a rule permits 127.0.0.0/8, but faithd denies it: loopback needs --allow-loopback'],
+  ],
+  ['loopback that is allowed', [...rules('permit 127.0.0.0/8'), 'allow-loopback = true'], [], []],
+  [
+    'a source that the host lacks',
+    ['source = ["192.0.2.1", "192.0.2.9"]'],
+    [],
+    ['the source 192.0.2.9 is no address of this host'],
+  ],
+  [
+    'a prefix that the host itself is in',
+    [],
+    ['prefixes = ["2001:db8:1::/64"]'],
+    [
+      'the prefix 2001:db8:1::/64 has 2001:db8:1::1 inside, an address of this host; choose a prefix that no network uses, or faithd captures connections to that network',
+    ],
+  ],
+  [
+    'a prefix without a route where faithd makes none',
+    [],
+    ['routes = false', 'name = "none0"'],
+    [
+      'no route leads 64:ff9b::/96 to none0, and faithd makes none; add one: ip -6 route add 64:ff9b::/96 dev none0',
+    ],
+  ],
+] as const) {
+  test(`${what}: ${says.length === 0 ? 'no warning' : 'a warning'}`, async (t) => {
+    t.deepEqual(await about(relay, faith), [...says])
+  })
+}
+
+test('where there are several, warnings name the interface and the ports', async (t) => {
+  const text = `
+    [[interface]]
+    [[interface.relay]]
+    ports = 22
+    [[interface.relay]]
+    ports = 80
+    rules = ["deny 0.0.0.0/0"]
+    [[interface]]
+    name = "faith1"
+    prefixes = ["2001:db8:64::/96"]`
+  t.deepEqual(await aboutFile(text), [
+    'faith0: ports 80: no rule permits anything, so every connection is denied',
+  ])
+})

@@ -1,0 +1,359 @@
+/** faithd runs by a file, and reads it again without ending a session. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { addresses, churn, createLab, transfers, waitFor } from '../../lab/index.js'
+import type { Lab } from '../../lab/index.js'
+import { Faithd, runFaithd } from '../fixtures/faithd.js'
+import type { End } from '../fixtures/sockets.js'
+import { Sockets } from '../fixtures/sockets.js'
+
+let lab: Lab
+let client: Sockets
+let server: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  client = Sockets.of(lab.client)
+  server = Sockets.of(lab.server)
+  await Promise.all([lab.server.peer(), lab.server.echo({ port: 7 })])
+})
+
+test.after.always(() => lab.close())
+
+const KEPT = 'nothing was changed: the configuration in force is kept'
+
+const top = ['keepfaith = true', '[log]', 'format = "json"']
+const permit = 'rules = ["permit 198.51.100.0/24"]'
+
+let places = 0
+
+const isLast = (message: string): boolean => /read again: |is kept$/.test(message)
+
+/** A faithd that runs by a file of its own. */
+class Configured {
+  readonly path: string
+  readonly prefix: string
+  readonly name: string
+  #faithd: Faithd | undefined
+
+  constructor() {
+    places += 1
+    this.name = `file${places}`
+    this.prefix = `3fff:f${places}::`
+    this.path = join(lab.directory, `${this.name}.toml`)
+  }
+
+  get faithd(): Faithd {
+    if (this.#faithd === undefined) throw new Error('it is started first')
+    return this.#faithd
+  }
+
+  /** The lines of its interface, and of those inside it. */
+  interface(...lines: string[]): string[] {
+    return ['[[interface]]', `name = "${this.name}"`, `prefixes = ["${this.prefix}/96"]`, ...lines]
+  }
+
+  write(...lines: string[]): void {
+    writeFileSync(this.path, lines.map((line) => `${line}\n`).join(''))
+  }
+
+  async start(...lines: string[]): Promise<this> {
+    this.write(...lines)
+    const process = await lab.router.faithd(['-c', this.path])
+    this.#faithd = new Faithd(process, { name: this.name, prefix: this.prefix })
+    return this
+  }
+
+  /** Has it read the file again, written anew, and gives what it says about that. */
+  async reload(...lines: string[]): Promise<string[]> {
+    this.write(...lines)
+    const said = (): string[] =>
+      this.faithd.log.map(({ msg }) => msg).filter((message) => message.startsWith('SIGHUP: '))
+    const before = said().length
+    this.faithd.process.kill('SIGHUP')
+    await waitFor('an answer to SIGHUP', () => said().slice(before).some(isLast))
+    return said()
+      .slice(before)
+      .map((message) => message.replace(/^SIGHUP: /, '').replace(this.path, 'FILE'))
+  }
+
+  async dial(port: number, prefix: string = this.prefix): Promise<string> {
+    return await client.dial(prefix + addresses.server, port).outcome()
+  }
+}
+
+let ports = 7900
+
+/** A port that the server listens to. */
+async function listening() {
+  ports += 1
+  return { port: ports, listener: await server.listen(ports) }
+}
+
+/** A session on which both ends are at hand. */
+async function session(to: Configured, prefix = to.prefix) {
+  const { port, listener } = await listening()
+  const near = await client.connect(prefix + addresses.server, port)
+  return { port, near, far: await listener.accept(), said: '' }
+}
+
+/** Shows that a session goes on, both ways. */
+async function goesOn(going: { near: End; far: End; said: string }): Promise<void> {
+  going.said += 'still here '
+  going.near.says('still here ')
+  await going.far.hears(going.said)
+  going.far.says('still here ')
+  await going.near.hears(going.said)
+}
+
+test('a file has several interfaces, and several relays that are each judged by their own rules', async (t) => {
+  const [one, other] = [await listening(), await listening()]
+  const it = new Configured()
+  const second = `3fff:e${places}::`
+  await it.start(
+    ...top,
+    ...it.interface('[[interface.relay]]', `ports = ${one.port}`, permit),
+    '[[interface.relay]]',
+    `ports = ${other.port}`,
+    'rules = ["deny 0.0.0.0/0"]',
+    '[[interface]]',
+    'name = "second"',
+    `prefixes = ["${second}/96"]`,
+    '[[interface.relay]]',
+    permit,
+  )
+  await it.faithd.process.line(/second captures/)
+  t.is(await it.dial(one.port), 'connected')
+  t.is(await it.dial(other.port), 'EACCES')
+  t.is(await it.dial(7), 'ECONNREFUSED')
+  t.is(await it.dial(other.port, second), 'connected')
+  await it.faithd.stop()
+  const ended = it.faithd.log.map(({ msg }) => msg).filter((msg) => msg.startsWith('ended: '))
+  t.regex(ended.find((msg) => msg.includes(`${it.name}: `)) ?? '', /1 session .*1 attempt refused/)
+  t.regex(ended.find((msg) => msg.includes('second: ')) ?? '', /1 session /)
+})
+
+test('where one of several interfaces or relays cannot be had, faithd ends and leaves none', async (t) => {
+  const it = new Configured()
+  const good = it.interface('[[interface.relay]]', 'ports = 22', permit)
+  for (const [code, says, ...bad] of [
+    [78, /lan0: an interface of that name exists/, '[[interface]]', 'name = "lan0"'],
+    [78, /192\.0\.2\.77/, '[[interface.relay]]', 'ports = 23', 'source = ["192.0.2.77"]'],
+  ] as const) {
+    it.write(...top, ...good, ...bad)
+    const ended = await runFaithd(lab, ['-c', it.path])
+    t.is(ended.code, code)
+    t.regex(ended.stderr, says)
+    t.is((await lab.router.run('ip', ['link', 'show', it.name])).stdout, '')
+  }
+})
+
+test('a reload adds and removes prefixes, and sessions of those that stay go on', async (t) => {
+  const it = new Configured()
+  const second = `3fff:e${places}::`
+  const relay = ['[[interface.relay]]', permit]
+  await it.start(...top, ...it.interface(...relay))
+  const going = await session(it)
+  const both = `prefixes = ["${it.prefix}/96", "${second}/96"]`
+  const name = ['[[interface]]', `name = "${it.name}"`]
+  t.deepEqual(await it.reload(...top, ...name, both, ...relay), [
+    `FILE read again: ${it.name} captures ${second}/96`,
+  ])
+  t.is(await it.dial(going.port, second), 'connected')
+  await goesOn(going)
+  const later = await session(it, second)
+  t.deepEqual(await it.reload(...top, ...name, `prefixes = ["${second}/96"]`, ...relay), [
+    `FILE read again: ${it.name} captures ${it.prefix}/96 no longer`,
+  ])
+  t.is(await it.dial(going.port), 'ENETUNREACH')
+  await goesOn(later)
+})
+
+test('a reload opens relays and stops others, whose sessions go on and are drained at the end', async (t) => {
+  const it = new Configured()
+  await it.start(...top, ...it.interface('[[interface.relay]]', permit))
+  const going = await session(it)
+  const another = await listening()
+  const only = ['[[interface.relay]]', `ports = ${another.port}`, permit]
+  t.deepEqual(await it.reload(...top, ...it.interface(...only)), [
+    `FILE read again: ${it.name} no longer relays ports all; ${it.name} relays ports ${another.port}`,
+  ])
+  t.is(await it.dial(going.port), 'ECONNREFUSED')
+  t.is(await it.dial(another.port), 'connected')
+  await goesOn(going)
+
+  it.faithd.process.kill('SIGTERM')
+  await it.faithd.process.line(/draining/)
+  await goesOn(going)
+  going.near.ends()
+  going.far.ends()
+  t.is((await it.faithd.end()).code, 0)
+  t.regex(it.faithd.log.at(-1)?.msg ?? '', /^ended: 2 sessions \(1 closed, 1 aborted\)/)
+})
+
+test('a reload changes limits, sources and headers for new connections, and no session ends', async (t) => {
+  const it = new Configured()
+  const relay = (...lines: string[]): string[] => [
+    ...top,
+    ...it.interface('[[interface.relay]]', permit, ...lines),
+  ]
+  await it.start(...relay('max-sessions-per-client = 2'))
+  const going = [await session(it), await session(it)]
+  const { port, listener } = await listening()
+  t.is(await it.dial(port), 'ECONNREFUSED')
+  const [said] = await it.reload(...relay('max-sessions-per-client = 3', 'proxy-protocol = 1'))
+  t.is(said, `FILE read again: ${it.name}, ports all: proxy-protocol, max-sessions-per-client`)
+  const third = await client.connect(it.prefix + addresses.server, port)
+  const far = await listener.accept()
+  const header = `PROXY TCP6 ${addresses.client} ${it.prefix}`
+  await waitFor('a header', async () => (await far.status()).text.startsWith(header))
+  t.is(await it.dial(port), 'ECONNREFUSED')
+  for (const each of going) await goesOn(each)
+  third.resets()
+})
+
+test('a reload puts rules in force, and ends the sessions that they deny only where it is asked to', async (t) => {
+  const it = new Configured()
+  const relay = (rule: string, ...lines: string[]): string[] => [
+    ...top,
+    ...it.interface('[[interface.relay]]', `rules = ["${rule}"]`, ...lines),
+  ]
+  await it.start(...relay('permit 198.51.100.0/24'))
+  const going = await session(it)
+  t.deepEqual(await it.reload(...relay('permit 203.0.113.0/24')), [
+    `FILE read again: ${it.name}, ports all: rules`,
+  ])
+  t.deepEqual(await it.reload(...relay('permit 203.0.113.0/24')), [
+    'FILE read again: no setting changed',
+  ])
+  t.is(await it.dial(going.port), 'EACCES')
+  await goesOn(going)
+  await it.reload(...relay('permit 203.0.113.0/24', 'end-denied = true'))
+  await going.near.sees('ECONNRESET')
+  await going.far.sees('ECONNRESET')
+  const [warning] = await it.reload(...top, ...it.interface())
+  t.is(
+    warning,
+    `${it.name}, ports all: the access list became empty, so every public destination is permitted`,
+  )
+})
+
+test('a file with an error anywhere is refused whole, and its places are named', async (t) => {
+  const it = new Configured()
+  const good = it.interface('[[interface.relay]]', permit)
+  await it.start(...top, ...good)
+  const going = await session(it)
+  const bad = await it.reload(...top, ...good, 'drian = 1', 'end-denied = 1')
+  t.deepEqual(bad, [
+    'FILE:9:1: interface.relay.drian: there is no such key; did you mean `drain`?',
+    'FILE:10:14: interface.relay.end-denied: 1 is not true or false; for example end-denied = false',
+    KEPT,
+  ])
+  t.is(await it.dial(going.port), 'connected')
+  await goesOn(going)
+})
+
+test('where the kernel refuses a part, the parts before it are undone', async (t) => {
+  const it = new Configured()
+  const taken = `3fff:d${places}::/96`
+  await lab.router.run('ip', ['-6', 'route', 'add', taken, 'dev', 'lan0'])
+  const fresh = `3fff:c${places}::`
+  const name = ['[[interface]]', `name = "${it.name}"`]
+  const relay = ['[[interface.relay]]', permit]
+  await it.start(...top, ...it.interface(...relay))
+  const going = await session(it)
+  const prefixes = `prefixes = ["${fresh}/96", "${taken}"]`
+  const [why, ...more] = await it.reload(...top, ...name, prefixes, ...relay)
+  t.regex(why ?? '', /remove that route/)
+  t.deepEqual(more, [KEPT])
+  t.is(await it.dial(going.port, fresh), 'ENETUNREACH')
+  t.is(await it.dial(going.port), 'connected')
+  await goesOn(going)
+  // An address that the host lacks is the last step to fail, when a relay has been opened.
+  const sources = await it.reload(
+    ...top,
+    ...it.interface('[[interface.relay]]', 'ports = 22', permit, 'source = ["192.0.2.77"]'),
+  )
+  t.regex(sources[0] ?? '', /192\.0\.2\.77/)
+  t.is(sources[1], KEPT)
+  t.is(await it.dial(going.port), 'connected')
+  await goesOn(going)
+})
+
+test('settings that only a start can change are told and left', async (t) => {
+  const it = new Configured()
+  const relay = ['[[interface.relay]]', permit]
+  await it.start(...top, ...it.interface(...relay))
+  const lines = [...it.interface('mtu = 1500', ...relay), 'connect-first = false', 'drain = 1']
+  t.deepEqual(await it.reload(...top, ...lines, '[[interface]]', 'name = "new0"'), [
+    'interface new0 is new; faithd makes it when it starts again',
+    `${it.name}: mtu stays 65535 until faithd starts again`,
+    `${it.name}, ports all: connect-first stays true until faithd starts again`,
+    `FILE read again: ${it.name}, ports all: drain`,
+  ])
+})
+
+test('a reload changes the level of the log, and sessions are told from then on', async (t) => {
+  const it = new Configured()
+  const relay = it.interface('[[interface.relay]]', permit)
+  const { port } = await listening()
+  const once = async (): Promise<void> => {
+    const near = await client.connect(it.prefix + addresses.server, port)
+    near.resets()
+  }
+  await it.start(...top, ...relay)
+  await once()
+  await it.faithd.sessionTo(port)
+  const wide = it.interface('mtu = 1500', '[[interface.relay]]', permit)
+  it.write(...top, 'level = "warn"', ...wide)
+  it.faithd.process.kill('SIGHUP')
+  await it.faithd.process.line(/SIGHUP: .*mtu stays 65535/)
+  await once()
+  it.write(...top, 'level = "info"', ...wide)
+  it.faithd.process.kill('SIGHUP')
+  await it.faithd.process.line(/SIGHUP: .* read again: the log is info, json/)
+  await once()
+  await waitFor('the third session', () => it.faithd.sessions.length === 2)
+  t.is((await it.faithd.counted()).relay.sessions.begun, 3)
+})
+
+test('under short sessions and 200 transfers, reloads lose no byte and end no session', async (t) => {
+  const it = new Configured()
+  const relay = (...lines: string[]): string[] => [
+    ...top,
+    ...it.interface('[[interface.relay]]', permit, ...lines),
+  ]
+  await it.start(...relay())
+  const address = it.faithd.address()
+  const state = { isOver: false }
+  const load = Promise.all([
+    transfers(lab.client, { address, count: 200 }),
+    churn(lab.client, { address, count: 4000, concurrency: 16 }),
+  ]).finally(() => (state.isOver = true))
+  const fresh = `3fff:b${places}::/96`
+  let reloads = 0
+  while (!state.isOver) {
+    const isOdd = reloads % 2 === 1
+    const said = await it.reload(
+      ...top,
+      '[[interface]]',
+      `name = "${it.name}"`,
+      `prefixes = ["${it.prefix}/96"${isOdd ? '' : `, "${fresh}"`}]`,
+      '[[interface.relay]]',
+      permit,
+      `max-sessions-per-client = ${5000 + reloads}`,
+      `idle-timeout = ${isOdd ? 600 : 900}`,
+    )
+    t.regex(said[0] ?? '', /^FILE read again: /)
+    reloads += 1
+  }
+  const [moved, short] = await load
+  t.like(moved, { exact: 200, errors: {} })
+  t.like(short, { done: 4000, errors: {} })
+  t.true(reloads > 5, `${reloads} reloads`)
+  const { relay: totals } = await it.faithd.counted()
+  t.is(totals.sessions.begun, 4200)
+  t.is(totals.sessions.ended.closed, 4200)
+})

@@ -1,0 +1,247 @@
+/**
+ * Brings a running faithd to another configuration: all of it, or nothing.
+ *
+ * What can fail comes first, each step with its undoing: prefixes, relays that are opened or stopped, settings of relays.
+ * What cannot fail comes last: access lists, which are read by then and may end sessions, keepfaith and the log. Settings
+ * that only a new interface or relay can have stay as they are.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { setKeepfaith } from '../index.js'
+import { contains, type Checked } from './check.js'
+import type { Configuration, InterfaceConfiguration, RelayConfiguration } from './configuration.js'
+import { explain } from './exit.js'
+import { relayUpdate } from './library-options.js'
+import type { Logger } from './log.js'
+import { INTERFACE, RELAY, type Setting, type Settings } from './option-table.js'
+import type { RunningInterface, RunningRelay } from './running.js'
+import { runAll, type Step } from './transaction.js'
+
+/** What became of a configuration that was applied. */
+export interface Applied {
+  /** A sentence for each setting that stays as it was, and each access list that lost its last rule. */
+  warnings: string[]
+  /** A sentence for each change. */
+  changes: string[]
+}
+
+/** Applies a configuration to what runs. On an error nothing has changed. */
+export async function apply(
+  running: readonly RunningInterface[],
+  before: Configuration,
+  { configuration, accessLists }: Checked,
+  log: Logger,
+): Promise<Applied> {
+  const applied: Applied = { warnings: [], changes: [] }
+  const { warnings, changes } = applied
+  const steps: Step[] = []
+  const last: (() => Promise<void>)[] = []
+  const sessionEvents = wantsRecords(configuration)
+  if (configuration.keepfaith && !before.keepfaith) steps.push(keepfaithOn(changes))
+
+  const pairs = pair(running, configuration.interface, warnings)
+  for (const [runs, asked] of pairs) {
+    const { name } = runs.faith
+    const wanted = keepFixed(name, runs.configuration, asked, INTERFACE, warnings)
+    steps.push(...prefixSteps(runs, wanted, changes))
+    const kept: RunningRelay[] = []
+    const opened: RelayConfiguration[] = []
+    for (const relay of asked.relay) {
+      const same = runs.relays.find(({ configuration: { ports } }) => ports === relay.ports)
+      if (same === undefined) opened.push(relay)
+      else {
+        kept.push(same)
+        const title = `${name}, ports ${relay.ports}`
+        const settings = keepFixed(title, same.configuration, relay, RELAY, warnings)
+        const list = accessLists.get(relay)
+        steps.push(...updateStep(same, settings, wantsRecords(before), sessionEvents))
+        const changed = changedKeys(same, settings, list)
+        if (changed.length > 0) changes.push(`${title}: ${changed.join(', ')}`)
+        if ((same.accessList?.rules ?? 0) > 0 && list?.rules === 0) {
+          warnings.push(
+            `${title}: the access list became empty, so every public destination is permitted`,
+          )
+        }
+        last.push(async () => {
+          const { 'allow-loopback': allowLoopback, 'end-denied': endDenied } = settings
+          await same.relay.setAccessList(list?.text ?? '', { allowLoopback, endDenied })
+          same.configuration = settings
+          same.accessList = list
+        })
+      }
+    }
+    const removed = runs.relays.filter((one) => !kept.includes(one))
+    steps.push(...removed.map((one) => stopStep(runs, one, wantsRecords(before), changes)))
+    steps.push(
+      ...opened.map((one) => openStep(runs, one, accessLists.get(one), sessionEvents, changes)),
+    )
+    last.push(() => Promise.resolve(void (runs.configuration = wanted)))
+  }
+
+  await runAll(steps, (error) => log.error(`a change could not be undone: ${String(error)}`))
+  for (const finish of last) {
+    await finish().catch((error: unknown) => log.error(`a rule is not in force: ${explain(error)}`))
+  }
+  if (!configuration.keepfaith && before.keepfaith) {
+    setKeepfaith(false)
+    changes.push('keepfaith is 0: nothing is captured')
+  }
+  if (!isDeepStrictEqual(configuration.log, before.log)) {
+    log.configure(configuration.log)
+    changes.push(`the log is ${configuration.log.level}, ${configuration.log.format}`)
+  }
+  return applied
+}
+
+/** Without `info` lines the log needs no session records, so Rust need not pass them. */
+export function wantsRecords({ log: { level } }: Configuration): boolean {
+  return level === 'info' || level === 'debug'
+}
+
+/** Matches interfaces by name, and a renamed one by its place. Others are neither made nor removed. */
+function pair(
+  running: readonly RunningInterface[],
+  asked: readonly InterfaceConfiguration[],
+  warnings: string[],
+): [RunningInterface, InterfaceConfiguration][] {
+  const find = (runs: RunningInterface) =>
+    asked.find(({ name }) => name === runs.configuration.name)
+  const pairs = running.flatMap<[RunningInterface, InterfaceConfiguration]>((runs) => {
+    const same = find(runs)
+    return same === undefined ? [] : [[runs, same]]
+  })
+  const gone = running.filter((runs) => find(runs) === undefined)
+  const fresh = asked.filter((one) => !pairs.some(([, paired]) => paired === one))
+  const [renamed] = gone
+  const [renaming] = fresh
+  if (gone.length === 1 && fresh.length === 1 && renamed && renaming) {
+    return [...pairs, [renamed, renaming]]
+  }
+  warnings.push(
+    ...fresh.map(({ name }) => `interface ${name} is new; faithd makes it when it starts again`),
+    ...gone.map(
+      ({ faith }) => `interface ${faith.name} is not in the file; it stays until faithd ends`,
+    ),
+  )
+  return pairs
+}
+
+/** What is asked for, with the settings as they are that only a start can change. */
+function keepFixed<T extends Readonly<Record<string, unknown>>>(
+  title: string,
+  before: T,
+  asked: T,
+  settings: Settings,
+  warnings: string[],
+): T {
+  const fixed = Object.entries<Setting>(settings)
+    .filter(([, { change }]) => change === 'at the next start')
+    .map(([key]) => key)
+    .filter((key) => !isDeepStrictEqual(before[key], asked[key]))
+  for (const key of fixed) {
+    warnings.push(`${title}: ${key} stays ${String(before[key])} until faithd starts again`)
+  }
+  return { ...asked, ...Object.fromEntries(fixed.map((key) => [key, before[key]])) }
+}
+
+function keepfaithOn(changes: string[]): Step {
+  return {
+    run: async () => {
+      setKeepfaith(true)
+      changes.push('keepfaith is 1')
+      return () => Promise.resolve(setKeepfaith(false))
+    },
+  }
+}
+
+/** Adds prefixes before it deletes others, but for those that overlap one that goes. */
+function prefixSteps(
+  { faith, configuration }: RunningInterface,
+  wanted: InterfaceConfiguration,
+  changes: string[],
+): Step[] {
+  const goes = configuration.prefixes.filter((prefix) => !wanted.prefixes.includes(prefix))
+  const comes = wanted.prefixes.filter((prefix) => !configuration.prefixes.includes(prefix))
+  const overlaps = (prefix: string): boolean =>
+    goes.some((one) => contains(one, prefix) || contains(prefix, one))
+  const step = (action: 'add' | 'delete', prefix: string): Step => ({
+    run: async () => {
+      await faith.prefixes[action](prefix)
+      changes.push(`${faith.name} captures ${prefix}${action === 'add' ? '' : ' no longer'}`)
+      return () => faith.prefixes[action === 'add' ? 'delete' : 'add'](prefix)
+    },
+  })
+  return [
+    ...comes.filter((prefix) => !overlaps(prefix)).map((prefix) => step('add', prefix)),
+    ...goes.map((prefix) => step('delete', prefix)),
+    ...comes.filter(overlaps).map((prefix) => step('add', prefix)),
+  ]
+}
+
+/** The keys of settings that differ; `acl` too where a file has other rules. */
+function changedKeys(
+  { configuration, accessList }: RunningRelay,
+  wanted: RelayConfiguration,
+  list: RunningRelay['accessList'],
+): string[] {
+  const differs = (key: string): boolean => {
+    const name = key as keyof RelayConfiguration
+    return !isDeepStrictEqual(configuration[name], wanted[name])
+  }
+  const keys = Object.keys(RELAY).filter(differs)
+  const isSame = keys.includes('rules') || keys.includes('acl') || accessList?.text === list?.text
+  return isSame ? keys : [...keys, 'acl']
+}
+
+function updateStep(
+  { relay, configuration }: RunningRelay,
+  wanted: RelayConfiguration,
+  toldBefore: boolean,
+  sessionEvents: boolean,
+): Step[] {
+  const before = { ...relayUpdate(configuration), sessionEvents: toldBefore }
+  const after = { ...relayUpdate(wanted), sessionEvents }
+  if (isDeepStrictEqual(before, after)) return []
+  return [
+    {
+      run: async () => {
+        await relay.update(after)
+        return () => relay.update(before)
+      },
+    },
+  ]
+}
+
+function stopStep(
+  runs: RunningInterface,
+  one: RunningRelay,
+  toldBefore: boolean,
+  changes: string[],
+): Step {
+  const { ports } = one.configuration
+  return {
+    run: async () => {
+      await runs.retire(one)
+      changes.push(`${runs.faith.name} no longer relays ports ${ports}`)
+      return async () => {
+        runs.relays.push(await runs.open(one.configuration, one.accessList, toldBefore))
+      }
+    },
+  }
+}
+
+function openStep(
+  runs: RunningInterface,
+  asked: RelayConfiguration,
+  accessList: RunningRelay['accessList'],
+  sessionEvents: boolean,
+  changes: string[],
+): Step {
+  return {
+    run: async () => {
+      const opened = await runs.open(asked, accessList, sessionEvents)
+      runs.relays.push(opened)
+      changes.push(`${runs.faith.name} relays ports ${asked.ports}`)
+      return () => runs.retire(opened)
+    },
+  }
+}
