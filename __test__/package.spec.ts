@@ -113,6 +113,19 @@ function leads(packed: string, document: string, link: string): boolean {
   return link.startsWith(tree) && existsSync(join(root, file)) && !existsSync(join(packed, file))
 }
 
+test('the package has no dependencies, and contains the licences of the packages bundled into its command', async (t) => {
+  t.false('dependencies' in manifestOf(fromTarball.modules('faithd')))
+  const path = fromTarball.modules('faithd', 'dist', 'cli', 'LICENSES-OF-BUNDLED-PACKAGES.txt')
+  const texts = readFileSync(path, 'utf8')
+  for (const name of ['toml-eslint-parser', 'zod']) {
+    t.regex(texts, new RegExp(`^${name} \\d.*\\(MIT\\)\\n\\n.*?Copyright`, 'ms'))
+  }
+  t.regex(
+    await fromTarball.command('faithd', '--print-config', '-c', '/dev/null'),
+    /^\[\[interface\]\]$/m,
+  )
+})
+
 test('a CommonJS program can require it, and gets the same objects', async (t) => {
   const source = `
     const faithd = require('faithd')

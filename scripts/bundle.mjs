@@ -1,6 +1,7 @@
 // Bundles the packages that the command is built with, such as the TOML parser, into the files of dist/cli that import
-// them. The package has no dependencies at run time, and its own files import each other as TypeScript compiled them.
-import { readdirSync, readFileSync } from 'node:fs'
+// them, and writes the texts of their licences beside. The package has no dependencies at run time, and its own files
+// import each other as TypeScript compiled them.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { build } from 'esbuild'
@@ -20,11 +21,12 @@ const entryPoints = readdirSync(folder)
   .map((name) => join(folder, name))
   .filter(importsPackages)
 
-await build({
+const { metafile } = await build({
   entryPoints,
   outdir: folder,
   allowOverwrite: true,
   bundle: true,
+  metafile: true,
   platform: 'node',
   format: 'esm',
   target: 'es2022',
@@ -41,3 +43,27 @@ await build({
     },
   ],
 })
+
+/** The folder of the package that a file is of, if it is of another one. @param {string} file */
+function packageOf(file) {
+  return /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0]
+}
+
+/** @param {string} path */
+function licenceOf(path) {
+  const { name, version, license } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'))
+  const file = readdirSync(path).find((entry) => /^licen[cs]e/i.test(entry))
+  if (file === undefined) throw new Error(`${name} has no text of its licence`)
+  return `${name} ${version} (${license})\n\n${readFileSync(join(path, file), 'utf8').trim()}\n`
+}
+
+const packages = new Set(
+  Object.keys(metafile.inputs)
+    .map(packageOf)
+    .filter((path) => path !== undefined),
+)
+const texts = [...packages].toSorted().map(licenceOf)
+writeFileSync(
+  join(folder, 'LICENSES-OF-BUNDLED-PACKAGES.txt'),
+  texts.join(`\n${'-'.repeat(80)}\n\n`),
+)
