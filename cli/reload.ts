@@ -83,7 +83,8 @@ export async function apply(
   }
   if (!configuration.keepfaith && before.keepfaith) {
     setKeepfaith(false)
-    changes.push('keepfaith is 0: nothing is captured')
+    changes.push('keepfaith is 0')
+    warnings.push('keepfaith is 0: nothing is captured, and sessions stall until it is 1 again')
   }
   if (!isDeepStrictEqual(configuration.log, before.log)) {
     log.configure(configuration.log)

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
+import type { FaithInterfaceStats } from '../../index.js'
 import { addresses, churn, createLab, transfers, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { Faithd, runFaithd } from '../fixtures/faithd.js'
@@ -293,6 +294,28 @@ test('settings that only a start can change are told and left', async (t) => {
     `${it.name}, ports all: connect-first stays true until faithd starts again`,
     `FILE read again: ${it.name}, ports all: drain`,
   ])
+})
+
+test('a reload switches keepfaith: nothing is captured while it is off, and sessions go on after', async (t) => {
+  const it = new Configured()
+  const relay = it.interface('[[interface.relay]]', permit)
+  await it.start(...top, ...relay)
+  const going = await session(it)
+  t.deepEqual(await it.reload('keepfaith = false', ...top.slice(1), ...relay), [
+    'keepfaith is 0: nothing is captured, and sessions stall until it is 1 again',
+    'FILE read again: keepfaith is 0',
+  ])
+  const waiting = client.dial(it.prefix + addresses.server, going.port)
+  await waitFor('a packet to be dropped', () => {
+    it.faithd.process.kill('SIGUSR1')
+    const totals = it.faithd.log.flatMap((line) =>
+      typeof line.interface === 'object' ? [line.interface] : [],
+    )
+    return totals.some((one) => ((one as FaithInterfaceStats).drops?.keepfaith ?? 0) > 0)
+  })
+  t.deepEqual(await it.reload(...top, ...relay), ['FILE read again: keepfaith is 1'])
+  t.is(await waiting.outcome(), 'connected')
+  await goesOn(going)
 })
 
 test('a reload changes the level of the log, and sessions are told from then on', async (t) => {
