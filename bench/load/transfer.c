@@ -142,11 +142,18 @@ int main(int count, char **arguments)
 
 	if (!order.up && strcmp(way, "down") != 0)
 		die("--way: '%s' is neither up nor down", way);
+	if (times == 0)
+		die("--times must be at least 1");
 	if (getaddrinfo(option(arguments, "target", NULL), option(arguments, "port", NULL), &hints, &target) != 0)
 		die("--target and --port are no address");
+	double *took = allocate(times, sizeof(*took));
+
+	/* Prints only after the last move: a program that fails must print no beginning of a result. */
+	for (unsigned turn = 0; turn < times; turn++)
+		took[turn] = move(target, order);
 	printf("{\"times\":[");
 	for (unsigned turn = 0; turn < times; turn++)
-		printf("%s%.3f", turn == 0 ? "" : ",", move(target, order));
+		printf("%s%.3f", turn == 0 ? "" : ",", took[turn]);
 	puts("]}");
 	return 0;
 }
