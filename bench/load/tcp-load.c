@@ -111,6 +111,16 @@ static void wait_for_targets(double seconds)
 	}
 }
 
+/* The number of sessions that wait for an answer. */
+static unsigned exchanging(const struct worker *worker)
+{
+	unsigned count = 0;
+
+	for (unsigned index = 0; index < worker->count; index++)
+		count += worker->connections[index].phase == EXCHANGING;
+	return count;
+}
+
 static void hold(struct worker *worker)
 {
 	uint64_t deadline = now() + OPENING_LIMIT;
@@ -126,15 +136,13 @@ static void hold(struct worker *worker)
 	worker->answered = 0;
 	deadline = now() + OPENING_LIMIT;
 	turn_loop(worker, 0);
-	unsigned left = worker->open;
-
 	for (unsigned index = 0; index < worker->count; index++)
 		if (worker->connections[index].phase == READY)
 			ask(worker, &worker->connections[index]);
-	while (worker->answered < worker->open && now() < deadline)
+	while (exchanging(worker) > 0 && now() < deadline)
 		turn_loop(worker, 10);
-	if (left > worker->answered)
-		worker->errors.count += left - worker->answered;
+	/* fail() has counted the sessions that ended. */
+	worker->errors.count += exchanging(worker);
 }
 
 /* Runs the stages, and returns the duration of the measured one. */
