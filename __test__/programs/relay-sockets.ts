@@ -115,5 +115,7 @@ const orders: Record<string, (order: Order) => void> = {
 
 createInterface({ input: process.stdin }).on('line', (line) => {
   const order = JSON.parse(line) as Order
-  orders[order.do]?.(order)
+  const obey = orders[order.do]
+  if (obey === undefined) throw new Error(`'${order.do}' is no order`)
+  obey(order)
 })
