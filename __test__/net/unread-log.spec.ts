@@ -24,6 +24,7 @@ class Unread {
   readonly address: string
   readonly #reader: number
   #read = ''
+  #left = false
 
   private constructor(process: LabProcess, address: string, reader: number) {
     this.process = process
@@ -71,9 +72,14 @@ class Unread {
       .map((line) => JSON.parse(line) as { msg: string })
   }
 
-  /** Closes the pipe. */
+  /** Closes the pipe, once. */
   leave(): void {
-    closeSync(this.#reader)
+    if (!this.#left) closeSync(this.#reader)
+    this.#left = true
+  }
+
+  [Symbol.dispose](): void {
+    this.leave()
   }
 }
 
@@ -81,7 +87,7 @@ class Unread {
 const many = 1000
 
 test('SIGTERM ends faithd within its drain although its log is not read', async (t) => {
-  const faithd = await Unread.start('--drain', '0.1')
+  using faithd = await Unread.start('--drain', '0.1')
   await faithd.sessions(many)
   faithd.process.kill('SIGTERM')
   t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
@@ -89,7 +95,7 @@ test('SIGTERM ends faithd within its drain although its log is not read', async 
 })
 
 test('a second SIGTERM ends faithd at once although its log is not read and sessions go on', async (t) => {
-  const faithd = await Unread.start('--drain', '600')
+  using faithd = await Unread.start('--drain', '600')
   const server = Sockets.of(lab.server)
   const listening = await server.listen(7501, { greet: 'hello' })
   const near = await Sockets.of(lab.client).connect(faithd.address, 7501)
@@ -108,7 +114,7 @@ test('a second SIGTERM ends faithd at once although its log is not read and sess
 })
 
 test('connections go on while the log is not read, and each lost line is counted', async (t) => {
-  const faithd = await Unread.start()
+  using faithd = await Unread.start()
   // faithd holds two MiB of lines besides the pipe.
   const sessions = 20_000
   await faithd.sessions(sessions)
@@ -127,7 +133,7 @@ test('connections go on while the log is not read, and each lost line is counted
 })
 
 test('a reader that is gone does not stop faithd', async (t) => {
-  const faithd = await Unread.start('--drain', '0.1')
+  using faithd = await Unread.start('--drain', '0.1')
   faithd.leave()
   await faithd.sessions(100)
   faithd.process.kill('SIGTERM')
