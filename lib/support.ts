@@ -57,7 +57,7 @@ export interface FaithSupport {
   /** Private network namespaces, with a device inside: they need CAP_SYS_ADMIN. */
   namespace: FaithSupportCheck
   /**
-   * Steering by sk_lookup: it needs Linux 5.9, and CAP_BPF and CAP_NET_ADMIN outside of any user namespace. Without it,
+   * Steering by sk_lookup: it needs Linux 5.9, and CAP_BPF and CAP_NET_ADMIN outside any user namespace. Without it,
    * listening sockets are made on demand; see `steering` of {@link FaithInterfaceOptions}.
    */
   skLookup: FaithSupportCheck

@@ -14,9 +14,9 @@
  * | `shortcut-stuck` | the kernel refused to change the shortcut |
  * | `steering-stuck` | the kernel refused to remove a closed listener |
  * | `routes-lost` | the host no longer routes a prefix to the interface, and the route cannot be restored yet |
- * | `routes-restored` | the host has the lost route of a prefix again, usually because faithd restored it |
+ * | `routes-restored` | the host routes a prefix to the interface again, usually because faithd restored the route |
  * | `routes-contested` | another program keeps deleting the routes, so faithd waits a minute |
- * | `watch-lost` | faithd cannot follow the host's addresses, so it denies every destination as the host's own |
+ * | `watch-lost` | faithd cannot follow the host's addresses, links and routes, so it denies every destination as the host's own |
  * | `watch-restored` | faithd follows the host's addresses, links and routes again |
  * | `connections-unknown` | the kernel does not list connections, so a close may cut clients off without a reset |
  * | `clients-untold` | the interface was deleted, and its clients get no reset, which needs CAP_NET_RAW |
