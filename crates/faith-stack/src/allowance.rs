@@ -127,9 +127,16 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// A time after the epoch, which begins with its first use. An earlier time would count as the epoch itself, and a
+    /// second after it would be less than a second after the epoch.
+    fn present() -> Instant {
+        LazyLock::force(&EPOCH);
+        Instant::now()
+    }
+
     #[test]
     fn a_period_allows_its_limit_at_once_and_saves_nothing_up() {
-        let now = Instant::now();
+        let now = present();
         for (most, per) in [(1, SECOND), (3, SECOND), (1000, SECOND), (5, 60 * SECOND)] {
             let (allowance, rate) = (Allowance::default(), Rate::new(most, per));
             let taken = |now| (0..5000).filter(|_| allowance.take(rate, now)).count();
@@ -143,7 +150,7 @@ mod tests {
 
     #[test]
     fn half_a_second_restores_half() {
-        let now = Instant::now();
+        let now = present();
         let (allowance, rate) = (Allowance::default(), Rate::per_second(10));
         let taken = |now| (0..100).filter(|_| allowance.take(rate, now)).count();
         assert_eq!(taken(now), 10);
@@ -152,7 +159,7 @@ mod tests {
 
     #[test]
     fn is_left_and_whole_in_take_nothing() {
-        let now = Instant::now();
+        let now = present();
         let (allowance, rate) = (Allowance::default(), Rate::per_second(2));
         for left in [2, 1] {
             assert!((0..10).all(|_| allowance.is_left(rate, now)));
@@ -166,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_earlier_time_allows_nothing_more() {
-        let now = Instant::now() + SECOND;
+        let now = present() + SECOND;
         let (allowance, rate) = (Allowance::default(), Rate::per_second(50));
         assert_eq!((0..100).filter(|_| allowance.take(rate, now)).count(), 50);
         assert!((0..100).all(|_| !allowance.take(rate, now.checked_sub(SECOND).unwrap())));
@@ -174,7 +181,7 @@ mod tests {
 
     #[test]
     fn threads_together_take_no_more_than_the_limit() {
-        let (now, allowance, rate) = (Instant::now(), Allowance::default(), Rate::per_second(1000));
+        let (now, allowance, rate) = (present(), Allowance::default(), Rate::per_second(1000));
         let take = || (0..1000).filter(|_| allowance.take(rate, now)).count();
         let taken: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
@@ -186,7 +193,7 @@ mod tests {
     #[test]
     fn one_client_does_not_use_up_the_allowance_of_others() {
         let mut clients = ClientAllowances::new(Rate::per_second(10));
-        let now = Instant::now();
+        let now = present();
         assert_eq!((0..5000).filter(|_| clients.take(1, now)).count(), 10);
         // A few clients may have to share both of their places.
         assert!((2..100).filter(|client| clients.take(*client, now)).count() > 90);
@@ -196,7 +203,7 @@ mod tests {
     #[test]
     fn a_client_is_not_pushed_out_while_its_allowance_is_in_use() {
         let mut clients = ClientAllowances::new(Rate::per_second(2));
-        let now = Instant::now();
+        let now = present();
         assert!(clients.take(1, now) && clients.take(1, now));
         for other in 2..100 * CLIENTS as u128 {
             clients.take(other, now);
@@ -208,7 +215,7 @@ mod tests {
     #[test]
     fn a_client_gets_a_shared_place_once_its_allowance_is_whole_again() {
         let mut clients = ClientAllowances::new(Rate::per_second(1));
-        let now = Instant::now();
+        let now = present();
         let taken = (0..100 * CLIENTS as u128).filter(|client| clients.take(*client, now)).count();
         assert!(taken <= CLIENTS);
         assert!(clients.take(u128::MAX, now + SECOND));
