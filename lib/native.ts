@@ -70,7 +70,13 @@ function platformName(): string {
 
 /** Tells if this process is linked to glibc. The system may have musl too. */
 function hasGlibc(): boolean {
-  return /\/libc(\.so\.6|-2\.\d+\.so)$/m.test(readFileSync('/proc/self/maps', 'utf8'))
+  try {
+    return /\/libc(\.so\.6|-2\.\d+\.so)$/m.test(readFileSync('/proc/self/maps', 'utf8'))
+  } catch {
+    // There is no /proc. Node's report knows the C library too, but takes longer.
+    const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }
+    return header.glibcVersionRuntime !== undefined
+  }
 }
 
 /** Makes the error for an addon that is absent, or that the system cannot load. */

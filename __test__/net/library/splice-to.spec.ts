@@ -256,7 +256,7 @@ test.serial('malformed targets are refused, and leave the socket alone', async (
     {},
     { host },
     { host, port: 0 },
-    { host: '2001:db8::1', port },
+    { host: '2001:db8:::1', port },
     { host, port, localAddress: '::1' },
     { host, port, proxyProtocol: 3 },
     { host, port, idleTimeoutMs: -1 },
