@@ -4,7 +4,7 @@
  * signal stops it, drains the sessions, and logs the totals.
  */
 import { answerUserSignals, refuseInspector } from './user-signals.js'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { FaithError } from '../lib/errors.js'
 import type * as checking from './check.js'
 import type { Configuration } from './configuration.js'
@@ -40,6 +40,7 @@ async function main(args: readonly string[]): Promise<number> {
 /** Logs to stderr from here on, and relays. */
 async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
   const { configuration } = loaded
+  nameProcess()
   const lines = new LogLines()
   const log = createLog(configuration.log, lines.write)
   logTrouble(log)
@@ -140,6 +141,15 @@ async function loadLibrary(lines: LogLines, log: Logger): Promise<Library> {
     log.error({ lost }, `${lost} lines of this log were lost: its reader did not keep up`),
   )
   return library
+}
+
+/** Names the process, so that pgrep, killall, top and ss show faithd and not node. Its arguments stay as they are. */
+function nameProcess(): void {
+  try {
+    writeFileSync('/proc/self/comm', 'faithd')
+  } catch {
+    // There is no /proc: nothing would show the name.
+  }
 }
 
 /** Sends Node's warnings and crashes to the log. Node would write them to stderr itself, and block on a full pipe. */

@@ -1,6 +1,6 @@
 /** An interface of a running faithd and its relays, each beside the configuration that it runs by. */
 import { createFaithInterface, type FaithInterface, type FaithRelay } from '../index.js'
-import type { FaithInterfaceStats } from '../lib/interface.js'
+import type { FaithInterfaceStats } from '../lib/interface-stats.js'
 import type { FaithRelayStats } from '../lib/relay-stats.js'
 import type { FaithError } from '../lib/errors.js'
 import type { LoadedAccessList } from './access-list.js'

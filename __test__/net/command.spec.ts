@@ -51,6 +51,13 @@ async function ip(...args: string[]): Promise<string> {
   return stdout
 }
 
+test('the process is called faithd, and shows its arguments', async (t) => {
+  const faithd = await start()
+  t.is(readFileSync(`/proc/${faithd.pid}/comm`, 'utf8'), 'faithd\n')
+  t.true(readFileSync(`/proc/${faithd.pid}/cmdline`, 'utf8').split('\0').includes('-k'))
+  await faithd.stop()
+})
+
 test('-h and --help print the usage', async (t) => {
   for (const option of ['-h', '--help']) {
     const { code, stdout, stderr } = await runFaithd(lab, [option])
