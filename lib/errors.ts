@@ -132,7 +132,7 @@ export function requireInside(key: unknown, name: string, maker: string): assert
 /** @internal Makes the error for the use of a closed object. */
 export function closedError(
   what: string,
-  hint: string = 'create a new faith interface',
+  hint: string = 'start faithd again (in a program: create a new faith interface)',
 ): FaithError {
   return new FaithError('ERR_FAITH_CLOSED', `${what} is closed`, { hint })
 }

@@ -172,7 +172,7 @@ impl StackError {
             Self::Keepfaith => Some("set keepfaith first: setKeepfaith(true), or faithd -k"),
             Self::PortTaken { .. } => Some("close that listener, or leave its ports out"),
             Self::AddressOutside { .. } => Some("name an address inside a prefix of the interface, or none"),
-            Self::Deleted(_) => Some("create it again; deleting its device ends a faith interface"),
+            Self::Deleted(_) => Some("start faithd again (in a program: create the interface again)"),
             Self::Worker { .. } => Some("this is a bug of faithd: report what it printed before"),
             Self::Ipv6 { hint, .. } => Some(hint),
             Self::Full(_) => Some("close a listener, or have one listen on several ports"),

@@ -82,7 +82,7 @@ impl fmt::Display for Warning {
             Kind::RoutesContested(pause) => write!(
                 f,
                 "another program deletes the routes as often as faithd puts them back; faithd waits {} s: stop that \
-                 program, or route by hand (routes: false, --no-routes)",
+                 program, or start faithd with --no-routes and route by hand (in a program: routes: false)",
                 pause.as_secs()
             ),
             Kind::Unwatched(error) => write!(

@@ -33,8 +33,9 @@ impl FaithInterface {
             // The caller gets the route's error, which has a remedy.
             self.stop_passing(&prefix);
             let _ = self.namespace.run(move |inside| inside.remove_prefix(&prefix));
-            let hint = (error.kind() == io::ErrorKind::AlreadyExists)
-                .then_some("remove that route, or set up routes by hand (routes: false, --no-routes)");
+            let hint = (error.kind() == io::ErrorKind::AlreadyExists).then_some(
+                "remove that route, or route by hand with --no-routes (in a program: routes: false)",
+            );
             return Err(StackError::System {
                 what: format!("route {prefix} to {}", self.shared.name),
                 syscall: "RTM_NEWROUTE",
