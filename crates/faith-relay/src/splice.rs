@@ -176,8 +176,8 @@ impl Splices {
     }
 
     /// Splices two connections on the thread of a worker, until they end. Stopping the handle or closing the interface resets
-    /// both ([`SessionEnd::Aborted`](crate::SessionEnd::Aborted)). Resolves to the record, or to `None` if the interface was
-    /// closed before, which resets both too.
+    /// both ([`SessionEnd::Aborted`]). Resolves to the record, or to `None` if the interface was closed before, which resets
+    /// both too.
     pub fn begin(
         &self,
         worker: usize,
