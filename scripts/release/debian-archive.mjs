@@ -83,11 +83,12 @@ export class Archive {
 
   /** Tells if the archive still has a version. @param {Package} wanted */
   has({ name, arch, version }) {
-    const shown = spawnSync('apt-cache', ['show', `${name}:${arch}=${version}`], {
+    const shown = spawnSync('apt-cache', ['show', `${name}:${arch}`], {
+      encoding: 'utf8',
       env: { ...process.env, ...this.#env() },
-      stdio: 'ignore',
+      maxBuffer: 2 ** 26,
     })
-    return shown.status === 0
+    return shown.stdout.split('\n').includes(`Version: ${version}`)
   }
 
   /** @param {readonly string[]} names */
