@@ -174,7 +174,7 @@ test.serial(
   },
 )
 
-test.serial('what the command line gets wrong beside a file is a usage error', async (t) => {
+test.serial('a fault of the command line beside a file is a usage error', async (t) => {
   const path = await file('keepfaith = true')
   const { code, stderr } = await faithd('--check', '-c', path, '-P', '64:ff9b::1/96')
   t.is(code, 64)

@@ -12,7 +12,7 @@ function read(...lines: string[]): Configuration {
   return parseConfiguration(lines.join('\n'), FILE).configuration
 }
 
-/** What is said about a file that is refused, without the name of the file. */
+/** Returns the complaints about a refused file, without the file's name. */
 function complaints(...lines: string[]): string[] {
   try {
     read(...lines)

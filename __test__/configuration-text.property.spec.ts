@@ -80,7 +80,7 @@ const configurations = fc
   })
 
 for (const defaults of ['written', 'commented'] as const) {
-  test(`what is printed, with defaults ${defaults}, is read as it was`, (t) => {
+  test(`a printed configuration, with defaults ${defaults}, is read back unchanged`, (t) => {
     fc.assert(
       fc.property(configurations, (configuration) => {
         const text = tomlText(configuration, defaults)

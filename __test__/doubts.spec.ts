@@ -1,4 +1,4 @@
-/** What is legal and probably not meant is warned of. */
+/** Settings that are legal but probably not meant give warnings. */
 import test from 'ava'
 import { check } from '../cli/check.js'
 import { parseConfiguration } from '../cli/configuration-file.js'

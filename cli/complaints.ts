@@ -1,7 +1,7 @@
-/** What is wrong with a configuration: every complaint at once, each with its place. */
+/** Reports all faults of a configuration at once, each with its place. */
 import { Exit, ExitError } from './exit.js'
 
-/** One thing that is wrong. */
+/** One fault. */
 export interface Complaint {
   /** The place of it: `/etc/faithd/faithd.toml:12:3: interface.relay.mtu`, or an option of the command line. */
   where?: string

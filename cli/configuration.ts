@@ -21,7 +21,7 @@ export type Configuration = ValuesOf<typeof PROCESS> & {
   interface: InterfaceConfiguration[]
 }
 
-/** Where a value stands in a configuration: `['interface', 0, 'relay', 0, 'ports']`. */
+/** The place of a value in a configuration: `['interface', 0, 'relay', 0, 'ports']`. */
 export type Path = readonly (string | number)[]
 
 /** The configuration without a file and without options: one relay for every port of one interface. */

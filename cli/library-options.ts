@@ -2,13 +2,13 @@
 import type { FaithInterfaceOptions, FaithRelayOptions, FaithRelayUpdate } from '../index.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 
-/** How an interface is made. */
+/** Gives the library's options of an interface. */
 export function interfaceOptions(faith: InterfaceConfiguration): FaithInterfaceOptions {
   const { name, prefixes, routes, mtu, shortcut, unsupported } = faith
   return { name, prefixes, routes, mtu, shortcut, unsupported }
 }
 
-/** How a relay is opened; its access list is loaded apart. */
+/** Gives the library's options of a relay, without its access list, which is loaded apart. */
 export function relayOptions(relay: RelayConfiguration) {
   const proxyProtocol = relay['proxy-protocol']
   return {

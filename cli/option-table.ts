@@ -21,12 +21,12 @@ import {
 /** The time from which a reload has a changed setting in force. */
 export type Change = 'at once' | 'for new connections' | 'at the next start'
 
-/** How a setting is written on the command line. */
+/** The spelling of a setting on the command line. */
 export interface Spelling {
   /** Its name, where it is not the key's. */
   long?: string
   short?: string
-  /** What the value is called in the help; a flag takes none. */
+  /** The name of the value in the help. A flag takes no value. */
   value?: string
   help: string
   /** The default as the help shows it. */
@@ -40,7 +40,7 @@ export interface Setting<T = unknown> {
   kind: Kind<T>
   /** The value where neither the file nor the command line has one. */
   fallback: T
-  /** What it is about: the heading in the help. */
+  /** Its heading in the help. */
   group: string
   help: string
   change: Change

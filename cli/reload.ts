@@ -1,9 +1,9 @@
 /**
  * Brings a running faithd to another configuration: all of it, or nothing.
  *
- * What can fail comes first, each step with its undoing: prefixes, relays that are opened or stopped, settings of relays.
- * What cannot fail comes last: access lists, which are read by then and may end sessions, keepfaith and the log. Settings
- * that only a new interface or relay can have stay as they are.
+ * Steps that can fail come first, each with its undoing: prefixes, relays that are opened or stopped, settings of relays.
+ * Steps that cannot fail come last: access lists, which are read by then and may end sessions, keepfaith and the log.
+ * Settings that only a new interface or relay can have stay as they are.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { setKeepfaith } from '../index.js'
@@ -16,7 +16,7 @@ import { INTERFACE, RELAY, type Setting, type Settings } from './option-table.js
 import type { RunningInterface, RunningRelay } from './running.js'
 import { runAll, type Step } from './transaction.js'
 
-/** What became of a configuration that was applied. */
+/** The result of applying a configuration. */
 export interface Applied {
   /** A sentence for each setting that stays as it was, and each access list that lost its last rule. */
   warnings: string[]
@@ -126,7 +126,7 @@ function pair(
   return pairs
 }
 
-/** What is asked for, with the settings as they are that only a start can change. */
+/** Gives the wanted settings, with the present values of those that only a start can change. */
 function keepFixed<T extends Readonly<Record<string, unknown>>>(
   title: string,
   before: T,

@@ -23,7 +23,7 @@ function isIdle({ relay }: RunningRelay): boolean {
   return sessions.active === 0 && attempts === 0
 }
 
-/** What an interface and its relays have done so far. */
+/** The totals of an interface and its relays so far. */
 export interface InterfaceTotals {
   relay: FaithRelayStats
   interface: FaithInterfaceStats
@@ -35,7 +35,7 @@ export class RunningInterface {
   relays: RunningRelay[] = []
   /** Relays that take no more connections, and whose sessions go on. */
   #retired: RunningRelay[] = []
-  /** What closed relays have done. */
+  /** The statistics of closed relays. */
   #past: FaithRelayStats[] = []
   readonly faith: FaithInterface
   readonly #log: Logger
@@ -113,7 +113,7 @@ export class RunningInterface {
     this.#past = past.length === 0 ? [] : [total(past)]
   }
 
-  /** What was done so far. */
+  /** Gives the totals so far. */
   totals(): InterfaceTotals {
     const relays = [...this.relays, ...this.#retired].map(({ relay }) => relay.stats())
     const stats = total([...relays, ...this.#past])

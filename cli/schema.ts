@@ -12,7 +12,7 @@ export interface Issue {
   input?: unknown
 }
 
-/** Makes the schema of the whole file. What a table leaves out has its default. */
+/** Makes the schema of the whole file. Keys that a table leaves out have their defaults. */
 export function schemaOfFile() {
   const relay = z.strictObject(keysOf(RELAY), wrong('a table'))
   const relays = z

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Configuration } from './configuration.js'
 import { INTERFACE, LOG, PROCESS, RELAY, type Settings } from './option-table.js'
 
-/** How values that are the default are written: as all others, or as comments with their help. */
+/** The form of values that are the default: written like all others, or as comments with their help. */
 export type Defaults = 'written' | 'commented'
 
 /** The text of a file that asks for a configuration. Paths in it are absolute. */

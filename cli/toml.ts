@@ -27,7 +27,7 @@ type Value = unknown
 type Table = Record<string, Value>
 type Container = Table | Value[]
 
-/** What a TOML file says. */
+/** The values of a TOML file, and their places. */
 export class TomlDocument {
   readonly value: Table = table()
   readonly #values = new Map<string, Position>()

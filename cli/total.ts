@@ -10,7 +10,7 @@ export function total(stats: readonly FaithRelayStats[]): FaithRelayStats {
   return { ...all, maxSessions: isLimited ? all.maxSessions : 0 }
 }
 
-/** Adds the numbers of two objects, also of those inside them. What only one has is taken over. */
+/** Adds the numbers of two objects, also of those inside them. A field that only one has is taken over. */
 function add<T extends object>(one: T, other: T): T {
   const sums = new Map<string, unknown>(Object.entries(one))
   for (const [name, value] of Object.entries(other) as [string, number | object][]) {

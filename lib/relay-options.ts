@@ -295,8 +295,8 @@ export function readRelayOptions(options: unknown): RelayOptions {
 }
 
 /**
- * @internal What a relay was given, with the settings of an update instead of its own; the access list, which
- * `setAccessList` changes, is left out.
+ * @internal Gives a relay's options with the settings of an update in their places, but without the access list, which
+ * `setAccessList` changes.
  */
 export function updatedOptions(given: FaithRelayOptions, update: unknown): FaithRelayOptions {
   const call = 'relay.update'

@@ -74,7 +74,7 @@ pub fn check_access_list(text: String, name: String) -> Outcome<u32> {
 pub struct NativeAccessDoubts {
     /// Rules that never decide, each with the one that decides instead.
     pub vain: Vec<NativeVainRule>,
-    /// Whether there are rules and none can permit anything.
+    /// True if there are rules and none can permit anything.
     pub permits_nothing: bool,
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Admission {
     questions: Option<Questions>,
 }
 
-/// How connections go to servers. Each connection is treated by those of the moment.
+/// The settings by which connections go to servers. Each connection goes by those of the moment.
 struct Passage {
     mappings: Mappings,
     sources: Arc<Sources>,

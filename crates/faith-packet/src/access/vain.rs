@@ -32,7 +32,7 @@ impl AccessList {
     }
 }
 
-/// Whether a rule decides every connection that a later one matches.
+/// Returns true if a rule decides every connection that a later one matches.
 fn covers(earlier: &Rule, later: &Rule) -> bool {
     earlier.source.length() <= later.source.length()
         && earlier.source.contains(later.source.address())
@@ -51,8 +51,8 @@ fn covers_ports(earlier: &Rule, later: &Rule) -> bool {
     wanted.ranges().iter().all(inside)
 }
 
-/// Whether a rule that permits has a say about every address of a later one's destination: it opens special-purpose blocks
-/// and the router's own addresses only where it names the block, or a part of it, or that very address.
+/// Returns true if a permit rule applies to every address of a later one's destination: it opens special-purpose blocks and
+/// the router's own addresses only if it names the block, or a part of it, or that very address.
 fn opens_as_much(earlier: &Rule, later: &Rule) -> bool {
     let (wide, narrow) = (earlier.destination.length(), later.destination.length());
     let block = special::block_length(later.destination.address()).filter(|length| narrow >= *length);
