@@ -10,15 +10,19 @@
  * sandboxes apart by their /64. It looks names up by itself, once a minute and on SIGHUP, and opens the addresses that
  * DNS gives: trust in a name is trust in its DNS.
  *
- * The rules become the relay's access list, so Rust decides about connections, and JavaScript only counts bytes.
+ * The rules become the relay's access list, which Rust applies. JavaScript counts bytes, and gives each session the rest
+ * of its sandbox's quota as `maxBytes`, so Rust cuts off a session that exceeds it. Parallel sessions of a sandbox each
+ * get the whole rest; JavaScript cuts these off at its next count. A fast session may carry some MiB more than its rest.
  */
 import { lookup } from 'node:dns/promises'
 import { parseArgs } from 'node:util'
 import { checkAccessList, createFaithInterface, setKeepfaith } from 'faithd'
 
 const USAGE = 'usage: node examples/egress-gateway.mjs [--quota BYTES] HOST-or-NETWORK:PORTS ...'
-/** The interval between two counts of bytes, in milliseconds: a sandbox may exceed its quota for this long. */
+/** The interval between two counts of bytes, in milliseconds: parallel sessions may exceed the quota for this long. */
 const COUNTING = 500
+/** The quota without `--quota`: the largest `maxBytes`. */
+const UNLIMITED = `${Number.MAX_SAFE_INTEGER}`
 /** The interval between two look-ups of all names, in milliseconds. */
 const LOOKING_UP = 60_000
 
@@ -43,10 +47,11 @@ const permit = (network, ports) => `::/0 permit ${network} port ${ports}`
 
 function readArguments() {
   try {
-    const options = /** @type {const} */ ({ quota: { type: 'string', default: 'Infinity' } })
+    const options = /** @type {const} */ ({ quota: { type: 'string', default: UNLIMITED } })
     const { values, positionals } = parseArgs({ options, allowPositionals: true })
     const quota = Number(values.quota)
-    if (!(quota > 0)) throw new Error(`${values.quota} is no number of bytes`)
+    if (!Number.isSafeInteger(quota) || quota < 1)
+      throw new Error(`${values.quota} is no number of bytes`)
     if (positionals.length === 0) throw new Error('name what may be reached')
     const rules = positionals.map((rule) => {
       const [, host = '', ports = ''] = /^([\w./-]+):([\d,-]+)$/.exec(rule) ?? []
@@ -79,17 +84,29 @@ const used = new Map()
 /** The bytes of each live session that `used` includes. @type {Map<number, number>} */
 const counted = new Map()
 
+/** Gives the /64 of a client: a sandbox can take any address of it. @param {import('faithd').FaithEndpoint} client */
+function sandboxOf({ address }) {
+  const [head = [], tail = []] = address.split('::').map((part) => part.match(/\w+/g) ?? [])
+  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0')
+  return `${[...head, ...zeros, ...tail].slice(0, 4).join(':')}::/64`
+}
+
 /** @param {Pick<import('faithd').FaithSession, 'id' | 'client' | 'bytesUp' | 'bytesDown'>} session */
 function count({ id, client, bytesUp, bytesDown }) {
-  // A sandbox can take any address of its /64.
-  const [head = [], tail = []] = client.address.split('::').map((part) => part.match(/\w+/g) ?? [])
-  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0')
-  const sandbox = `${[...head, ...zeros, ...tail].slice(0, 4).join(':')}::/64`
+  const sandbox = sandboxOf(client)
   const bytes = bytesUp + bytesDown
   const total = (used.get(sandbox) ?? 0) + bytes - (counted.get(id) ?? 0)
   used.set(sandbox, total)
   counted.set(id, bytes)
   return total
+}
+
+/** Limits a session to the rest of the quota. @type {import('faithd').FaithRoute} */
+function route({ client }) {
+  const left = quota - (used.get(sandboxOf(client)) ?? 0)
+  if (left < 0) return { reject: 'prohibited' }
+  // `maxBytes` is at least 1. A sandbox with nothing left is cut off at its first byte, by the next count.
+  return { proceed: true, maxBytes: Math.max(left, 1) }
 }
 
 function accessList() {
@@ -118,13 +135,14 @@ await lookUp()
 let inForce = accessList()
 const faith = await createFaithInterface().catch(unavailable)
 faith.on('error', unavailable)
-const relay = await faith.relay({ ports: 'all', accessList: inForce })
+const relay = await faith.relay({ ports: 'all', accessList: inForce, route })
 relay.on('session', (session) => {
   count(session)
   counted.delete(session.id)
   log('session', session)
 })
 relay.on('refused', (refusal) => log('refused', refusal))
+relay.on('error', ({ message }) => log('error', { because: message }))
 let ending = false
 const timers = [
   // A gateway that cannot enforce its rules must not go on, unless it is closing already.

@@ -85,6 +85,13 @@ async function carry(ipv4: string, bytes: number): Promise<void> {
   await near.sees('end')
 }
 
+/** Carries more bytes up than the sandbox has left. */
+async function overdraw(ipv4: string, bytes: number): Promise<void> {
+  const { near, far } = await connection(ipv4)
+  near.says('x'.repeat(bytes))
+  await Promise.all([near.sees('ECONNRESET'), far.sees('ECONNRESET')])
+}
+
 test.serial('destinations of the rules are reachable, and all others are prohibited', async (t) => {
   await using gateway = await start(`${one}/32:8001,8003-8004`, `${other}:8002`)
   const listening = [8001, 8002, 8003, 8004, 8005].map((port) => servers.listen(port))
@@ -158,7 +165,7 @@ test.serial(
     t.like(await sessionTo(gateway, busy.port), {
       bytesUp: 40_000,
       bytesDown: 60_001,
-      reason: 'aborted',
+      reason: 'max-bytes',
     })
     await cutOff(gateway, '2001:db8:1:0::/64')
     t.is(await dial(one, busy.port), 'EACCES')
@@ -177,12 +184,12 @@ test.serial('the quota covers all sessions together, and counts each byte once',
   near.says('x'.repeat(60_000))
   await waitFor('60,000 bytes', async () => (await far.status()).received === 60_000)
   // When these two are cut off, the first session has been counted both while it ran and after its end.
-  await carry(other, 100_001)
+  await overdraw(other, 100_001)
   await cutOff(gateway, '2001:db8:9:0::/64')
   near.ends()
   far.ends()
   await near.sees('end')
-  await carry(another, 100_001)
+  await overdraw(another, 100_001)
   const { rules: denied } = await cutOff(gateway, '2001:db8:a:0::/64')
   t.is(denied?.filter((rule) => rule.includes('/64 deny')).length, 2)
 
