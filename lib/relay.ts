@@ -361,8 +361,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * @example
    * ```ts
    * await relay.stop()
-   * const successor = await faith.relay({ ports: 'all' }) // while sessions of the first go on
-   * await relay.close({ drainMs: 60_000 })
+   * const successor = await faith.relay({ ports: 'all' }) // sessions of the first go on
    * ```
    */
   async stop(): Promise<void> {
