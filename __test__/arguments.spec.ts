@@ -11,7 +11,9 @@ import { FaithError, FaithSocket } from '../index.js'
 import { FaithListener } from '../lib/listener.js'
 import type { NativeInterface } from '../lib/native.js'
 import { FaithRelay } from '../lib/relay.js'
+import { FaithPrefixes } from '../lib/prefixes.js'
 import { readVerdict } from '../lib/route.js'
+import { splice } from '../lib/splice.js'
 import { CapturedPlace } from './fixtures/places.js'
 
 function fail(): never {
@@ -211,4 +213,43 @@ test('on a platform without a prebuilt addon it says which there are, and how to
     /faithd for linux-riscv64-\w+: there are prebuilt ones for linux-x64-gnu, /,
   )
   t.regex(String(hint), /^build it in a checkout of faithd by `npm run build`/)
+})
+
+test('a server in two arguments is refused, and the hint shows how to write it', async (t) => {
+  const captured = {
+    faith: native,
+    connection: {} as never,
+    socket: new Socket(),
+    isCaptured: true,
+  }
+  const error = await t.throwsAsync(splice(captured, '10.0.0.7', 80), { instanceOf: FaithError })
+  t.is(error?.code, 'ERR_FAITH_ARGUMENT')
+  t.is(error?.message, 'socket.spliceTo: a server is one argument, with its options inside')
+  t.is(error?.hint, 'write spliceTo({ host, port })')
+})
+
+test('an id that is no number is refused, and the error says which number it is', (t) => {
+  t.throws(() => FaithRelay.prototype.abort.call({} as never, '1' as never), {
+    code: 'ERR_FAITH_ARGUMENT',
+    message: "relay.abort: `id` must be the number that a session has as `id`, got '1'",
+  })
+})
+
+test('a prefix that the interface has is not added again', async (t) => {
+  const added: string[] = []
+  const holder = {
+    prefixes: () => ['64:ff9b::/96'],
+    addPrefix: (prefix: string) => Promise.resolve(added.push(prefix) && prefix),
+  } as unknown as NativeInterface
+  const prefixes = FaithPrefixes.of(
+    holder,
+    () => undefined,
+    () => undefined,
+  )
+  await t.throwsAsync(prefixes.add('64:ff9b::/96'), {
+    code: 'ERR_FAITH_PREFIX',
+    message: '64:ff9b::/96 is there already',
+  })
+  await prefixes.add('2001:db8::/32')
+  t.deepEqual(added, ['2001:db8::/32'])
 })

@@ -22,6 +22,12 @@ const refused: [what: string, options: object, code: string, complaint: RegExp][
     'ERR_FAITH_PREFIX',
     /overlaps 2001:db8::\/32/,
   ],
+  [
+    'a prefix that is there twice',
+    { prefixes: ['64:ff9b::/96', '2001:db8::/32', '64:ff9b::/96'] },
+    'ERR_FAITH_PREFIX',
+    /`prefixes` has 64:ff9b::\/96 twice/,
+  ],
 ]
 
 for (const [what, options, code, complaint] of refused) {

@@ -81,13 +81,13 @@ test('an unknown option is refused first, and the error lists the right ones', (
     instanceOf: FaithError,
   })
   t.is(error.code, 'ERR_FAITH_ARGUMENT')
-  t.is(error.message, 'call: `prefix` is no option; did you mean `prefixes`?')
+  t.is(error.message, 'call: unknown option `prefix`; did you mean `prefixes`?')
   t.is(error.hint, 'its options are mapping, mtu, name, prefixes, routes, signal')
-  t.throws(() => reader({ colour: 1 }), { message: 'call: `colour` is no option' })
+  t.throws(() => reader({ colour: 1 }), { message: 'call: unknown option `colour`' })
 })
 
 test('a property that every object has is not an option', (t) => {
-  t.throws(() => reader({ constructor: 1 }), { message: 'call: `constructor` is no option' })
+  t.throws(() => reader({ constructor: 1 }), { message: 'call: unknown option `constructor`' })
 })
 
 test('options that exclude each other are refused', (t) => {

@@ -69,8 +69,15 @@ test('the argument of a route is a valid question', (t) => {
 })
 
 const malformed: [question: unknown, complaint: RegExp][] = [
-  [undefined, /options must be an object/],
-  [{ ...to('8.8.8.8'), dest: 1 }, /`dest` is no option/],
+  [undefined, /the question must be an object, got undefined/],
+  [{ destination: to('8.8.8.8').destination }, /: `client` is missing$/],
+  [{ client }, /: `destination` is missing$/],
+  [{ ...to('8.8.8.8'), client: 7 }, /`client` must be an IPv6 address or \{ address \}, got 7/],
+  [
+    { client, destination: '8.8.8.8' },
+    /`destination` must be \{ address, port \}, got '8\.8\.8\.8'/,
+  ],
+  [{ ...to('8.8.8.8'), dest: 1 }, /unknown option `dest`/],
   [{ ...to('8.8.8.8'), client: '192.0.2.1' }, /`client` must be an IPv6 address/],
   [{ ...to('8.8.8.8'), client: { port: 1 } }, /`client`: `address` must be a string/],
   [to('web'), /`destination`: `address` must be an IP address, got 'web'/],

@@ -136,7 +136,7 @@ const refused: [options: object, complaint: RegExp][] = [
   [{ mappings: [{ ipv6: '2001:db8::1' }] }, /a mapping of `mappings`: `ipv4` must be a string/],
   [
     { mappings: [{ ipv6: '2001:db8::1', ipv4: '192.0.2.1', port: 80 }] },
-    /a mapping of `mappings`: `port` is no option/,
+    /a mapping of `mappings`: unknown option `port`/,
   ],
   [{ route: 'direct' }, /`route` must be a function, got 'direct'/],
   [{ routeTimeoutMs: 0 }, /`routeTimeoutMs` must be an integer from 1 to 2147483647, got 0/],

@@ -88,7 +88,7 @@ test('an invalid list never reaches the relay', async (t) => {
   }
   const misspelt = relay.setAccessList('', { endDenyed: true } as never)
   const error = await t.throwsAsync(misspelt, { instanceOf: FaithError })
-  t.is(error?.message, 'relay.setAccessList: `endDenyed` is no option; did you mean `endDenied`?')
+  t.is(error?.message, 'relay.setAccessList: unknown option `endDenyed`; did you mean `endDenied`?')
   t.deepEqual(given, [])
 })
 

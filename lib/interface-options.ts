@@ -1,5 +1,6 @@
 /** The options of an interface, read once, at the public edge, into the addon's form. */
 import { DRAIN_MS } from './at-exit.js'
+import { FaithError } from './errors.js'
 import type { NativeInterfaceOptions } from './native.js'
 import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 
@@ -88,7 +89,7 @@ export function readInterfaceOptions(options: unknown): InterfaceOptions {
   const workers = read.unchecked('workers') === undefined ? {} : { workers: readWorkers(read) }
   const settings = {
     name: read.string('name', 'faith0'),
-    prefixes: read.strings('prefixes', ['64:ff9b::/96']),
+    prefixes: readPrefixes(read),
     mtu: read.integer('mtu', { min: 1280, max: 65_535 }, 65_535),
     routes: read.boolean('routes', true),
     unsupported: read.oneOf('unsupported', ['unreachable', 'drop'], 'unreachable'),
@@ -103,6 +104,13 @@ export function readInterfaceOptions(options: unknown): InterfaceOptions {
 export function readInterfaceClose(options: unknown): number {
   const read = new OptionReader('faith.close', CLOSE, options)
   return read.integer('drainMs', { min: 0, max: MOST }, DRAIN_MS)
+}
+
+function readPrefixes(read: OptionReader<'prefixes'>): string[] {
+  const prefixes = read.strings('prefixes', ['64:ff9b::/96'])
+  const twice = prefixes.find((prefix, index) => prefixes.indexOf(prefix) !== index)
+  if (twice === undefined) return prefixes
+  throw new FaithError('ERR_FAITH_PREFIX', `createFaithInterface: \`prefixes\` has ${twice} twice`)
 }
 
 function readWorkers(read: OptionReader<'workers'>): number {

@@ -22,12 +22,18 @@ export class OptionReader<Name extends string = string> {
   /**
    * @param call - the name of the call in messages: `faith.listen`
    * @param names - the known options
+   * @param what - the name of the object in messages
    */
-  constructor(call: string, names: Readonly<Record<Name, true>>, options: unknown) {
+  constructor(
+    call: string,
+    names: Readonly<Record<Name, true>>,
+    options: unknown,
+    what: string = 'options',
+  ) {
     if (typeof options !== 'object' || options === null || isArray(options)) {
       throw new FaithError(
         'ERR_FAITH_ARGUMENT',
-        `${call}: options must be an object, got ${show(options)}`,
+        `${call}: ${what} must be an object, got ${show(options)}`,
       )
     }
     this.#call = call
@@ -118,7 +124,7 @@ export class OptionReader<Name extends string = string> {
 function unknownOption(call: string, name: string, names: readonly string[]): FaithError {
   const meant = closest(name, names)
   const guess = meant === undefined ? '' : `; did you mean \`${meant}\`?`
-  const message = `${call}: \`${name}\` is no option${guess}`
+  const message = `${call}: unknown option \`${name}\`${guess}`
   return new FaithError('ERR_FAITH_ARGUMENT', message, {
     hint: `its options are ${names.toSorted().join(', ')}`,
   })

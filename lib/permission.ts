@@ -130,19 +130,15 @@ export function matchAccessList(
 
 /** @internal The client and the destination of a question, checked. */
 export function readQuestion(call: string, question: unknown): Ends {
-  const read = new OptionReader(call, QUESTION, question)
+  const read = new OptionReader(call, QUESTION, question, 'the question')
   const given = read.unchecked('client')
   const client =
     typeof given === 'string'
       ? given
-      : new OptionReader(`${call}: \`client\``, CLIENT, given).string('address')
+      : readPart(call, read, 'client', CLIENT, 'an IPv6 address or { address }').string('address')
   if (!isIPv6(client)) throw read.refuse('client', 'an IPv6 address', client)
 
-  const to = new OptionReader(
-    `${call}: \`destination\``,
-    DESTINATION,
-    read.unchecked('destination'),
-  )
+  const to = readPart(call, read, 'destination', DESTINATION, '{ address, port }')
   const port = { min: 1, max: 65_535 }
   const destination: FaithDestination = {
     address: readAddress(to, 'address'),
@@ -154,6 +150,23 @@ export function readQuestion(call: string, question: unknown): Ends {
     destination.ipv4Port = to.integer('ipv4Port', port, destination.port)
   }
   return { client, destination }
+}
+
+/** Reads an object inside the question. `forms` says how to write it. */
+function readPart<Name extends string>(
+  call: string,
+  read: OptionReader<keyof FaithAccessQuestion>,
+  name: 'client' | 'destination',
+  names: Readonly<Record<Name, true>>,
+  forms: string,
+): OptionReader<Name> {
+  const part = read.unchecked(name)
+  if (part === undefined) {
+    const hint = `write it as ${forms}`
+    throw new FaithError('ERR_FAITH_ARGUMENT', `${call}: \`${name}\` is missing`, { hint })
+  }
+  if (typeof part !== 'object' || part === null) throw read.refuse(name, forms, part)
+  return new OptionReader(`${call}: \`${name}\``, names, part, 'it')
 }
 
 function readAddress(

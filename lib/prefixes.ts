@@ -63,7 +63,11 @@ export class FaithPrefixes implements Iterable<string> {
    */
   async add(prefix: string): Promise<void> {
     this.#requireOpen()
-    const added = unwrap(await this.#native.addPrefix(readPrefix(prefix)))
+    const text = readPrefix(prefix)
+    if (this.#native.prefixes().includes(text)) {
+      throw new FaithError('ERR_FAITH_PREFIX', `${text} is there already`)
+    }
+    const added = unwrap(await this.#native.addPrefix(text))
     this.#changed({ action: 'add', prefix: added })
   }
 

@@ -297,7 +297,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     if (Number.isSafeInteger(id) && id >= 0) return this.#native.abort(id)
     throw new FaithError(
       'ERR_FAITH_ARGUMENT',
-      `relay.abort: \`id\` must be an id, got ${show(id)}`,
+      `relay.abort: \`id\` must be the number that a session has as \`id\`, got ${show(id)}`,
       {
         hint: 'take it from relay.sessions()',
       },

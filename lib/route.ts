@@ -377,6 +377,10 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
     return { ...outgoing, ...readLimits(read), ...readTag(read) }
   }
 
+  if (read.unchecked('host') === undefined && read.unchecked('port') === undefined) {
+    const message = 'the verdict has none of `proceed`, `host`, `reject`, `socket`'
+    throw new FaithError('ERR_FAITH_ARGUMENT', message)
+  }
   const server = readServer(read)
   const options = { ...readLimits(read), ...readTag(read) }
   return { ...(await resolve(server)), ...options }

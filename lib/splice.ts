@@ -259,8 +259,11 @@ function readTarget(target: unknown, options?: unknown): Target {
     const read = new OptionReader(CALL, OPTIONS, options === undefined ? {} : options)
     return { server: target, ...readOptions(read) }
   }
-  if (options !== undefined) throw wrong('the options of a server are given with it')
-  const read = new OptionReader(CALL, TO_SERVER, target)
+  if (options !== undefined) {
+    const message = 'a server is one argument, with its options inside'
+    throw wrong(message, 'write spliceTo({ host, port })')
+  }
+  const read = new OptionReader(CALL, TO_SERVER, target, 'the server')
   const server = { ...readServer(read), ...readConnectTimeout(read) }
   return { server, ...readOptions(read) }
 }
@@ -280,6 +283,6 @@ function notCaptured(): FaithError {
   return new FaithError('ERR_FAITH_SOCKET', message)
 }
 
-function wrong(message: string): FaithError {
-  return new FaithError('ERR_FAITH_ARGUMENT', `${CALL}: ${message}`)
+function wrong(message: string, hint?: string): FaithError {
+  return new FaithError('ERR_FAITH_ARGUMENT', `${CALL}: ${message}`, { hint })
 }
