@@ -146,11 +146,49 @@ for (const [what, rule] of smuggled) {
     const good = { action: 'permit', destination: '192.0.2.0/24' }
     const error = t.throws(() => text([good, { action: 'permit', ...rule }]), {
       instanceOf: FaithError,
-      message: /^faith\.relay: accessList:2: /,
+      message: /^accessList:2: /,
     })
-    t.is(error.code, 'ERR_FAITH_ARGUMENT')
+    t.is(error.code, 'ERR_FAITH_ACCESS_LIST')
   })
 }
+
+test('an error lists every malformed rule of an array, by its number and the name of the list', (t) => {
+  const rules = [
+    { action: 'allow', destination: '10.0.0.0/8' },
+    { action: 'permit', destination: '192.0.2.0/24' },
+    { action: 'permit' },
+    { action: 'deny', destination: '10.0.0.1/8' },
+    null,
+  ] as AccessList
+  const error = t.throws(() => checkAccessList(rules, 'my list'), { instanceOf: FaithError })
+  t.is(error.code, 'ERR_FAITH_ACCESS_LIST')
+  const [action, destination, bits, none, ...more] = error.message.split('\n')
+  t.is(action, "my list:1: `action` must be 'permit' or 'deny', got 'allow'")
+  t.is(destination, 'my list:3: `destination` must be text without blanks, got undefined')
+  t.regex(bits ?? '', /^my list:4: destination: .*host bits/)
+  t.is(none, 'my list:5: a rule must be an object, got null')
+  t.deepEqual(more, [])
+})
+
+for (const [count, last] of [
+  [21, 'accessList: 1 more rule is malformed'],
+  [10_000, 'accessList: 9980 more rules are malformed'],
+] as const) {
+  test(`the first twenty of ${count} malformed rules are told, and the others counted`, (t) => {
+    const rules = Array.from({ length: count }, () => null)
+    const lines = t.throws(() => text(rules), { instanceOf: FaithError }).message.split('\n')
+    t.is(lines.length, 21)
+    t.is(lines[20], last)
+  })
+}
+
+test('the hint of a misspelt property names the properties of a rule', (t) => {
+  const error = t.throws(() => text([{ action: 'deny', destination: '10.0.0.0/8', port: 80 }]), {
+    instanceOf: FaithError,
+  })
+  t.is(error.message, 'accessList:1: unknown option `port`; did you mean `ports`?')
+  t.is(error.hint, 'its options are action, client, destination, localAddress, ports')
+})
 
 for (const list of [undefined, null, 7, {}, Promise.resolve('')]) {
   test(`${String(list)} (${typeof list}) is not an access list`, (t) => {

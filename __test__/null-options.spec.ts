@@ -127,7 +127,7 @@ for (const [name, { run, base = {}, ignored = [] }] of Object.entries(calls)) {
       const given: Record<string, unknown> = { ...base, [option]: null }
       if (option === 'ports') delete given['port']
       const error = await refusalOf(() => run(given))
-      t.regex(error.code, /^ERR_FAITH_(?:ARGUMENT|PORT)$/, option)
+      t.regex(error.code, /^ERR_FAITH_(?:ACCESS_LIST|ARGUMENT|PORT)$/, option)
       const names = option === 'accessList' ? 'an access list' : `\`${option}\``
       t.true(error.message.includes(names), `${option}: ${error.message}`)
     }
@@ -135,6 +135,6 @@ for (const [name, { run, base = {}, ignored = [] }] of Object.entries(calls)) {
 
   test(`${name} refuses null in place of an object`, async (t) => {
     const { code } = await refusalOf(() => run(null))
-    t.is(code, 'ERR_FAITH_ARGUMENT')
+    t.is(code, name === 'an access rule' ? 'ERR_FAITH_ACCESS_LIST' : 'ERR_FAITH_ARGUMENT')
   })
 }

@@ -62,8 +62,9 @@ export type AccessList = string | readonly AccessRule[]
  * Checks an access list, and gives the number of its rules.
  *
  * @param name - the name of the list in errors, before the line number. Default `accessList`
- * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule as `NAME:LINE: what is wrong`;
- * `ERR_FAITH_ARGUMENT` when `list` is neither a string nor an array of rules, or `name` is not a string
+ * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule as `NAME:LINE: what is wrong`, where an
+ * array has the number of the rule for the line; `ERR_FAITH_ARGUMENT` when `list` is neither a string nor an array of
+ * rules, or `name` is not a string
  *
  * @example
  * ```ts
@@ -73,8 +74,9 @@ export type AccessList = string | readonly AccessRule[]
  * @group Access lists
  */
 export function checkAccessList(list: AccessList, name: string = LIST): number {
-  const text = accessListText('checkAccessList', list)
-  return unwrap(native.checkAccessList(text, readText('checkAccessList', 'name', name)))
+  const call = 'checkAccessList'
+  const shown = readText(call, 'name', name)
+  return unwrap(native.checkAccessList(accessListText(call, list, shown), shown))
 }
 
 /**
@@ -122,22 +124,68 @@ const RULE: OptionNames<AccessRule> = {
 
 type RuleReader = OptionReader<keyof AccessRule>
 
+/** The number of malformed rules that an error tells one by one, as the addon does for a text. */
+const MOST_TOLD = 20
+
 /** @internal The name of a list without a file, in errors. */
 export const LIST = 'accessList'
 
-/** @internal Gives the list as text, a rule to a line, so that the line numbers in errors count rules. */
-export function accessListText(call: string, list: unknown): string {
+/**
+ * @internal Gives the list as text, a rule to a line, so that the line numbers in errors count rules.
+ *
+ * @param name - the name of the list in errors
+ * @throws {@link FaithError} `ERR_FAITH_ACCESS_LIST` with every malformed rule of an array, if one of them cannot be
+ * written as text; otherwise only the addon checks the rules
+ */
+export function accessListText(call: string, list: unknown, name: string = LIST): string {
   if (typeof list === 'string') return list
   if (!isArray(list)) {
     const message = `${call}: an access list must be a text or an array of rules, got ${show(list)}`
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
-  return itemsOf(`${call}: ${LIST}`, list)
-    .map((rule, index) => ruleText(new OptionReader(`${call}: ${LIST}:${index + 1}`, RULE, rule)))
-    .join('\n')
+  const lines = itemsOf(`${call}: ${LIST}`, list).map((rule, index) =>
+    resultOf(() => ruleText(placeOf(name, index), rule)),
+  )
+  if (lines.some((line) => line instanceof FaithError)) throw malformedList(name, lines)
+  return lines.join('\n')
 }
 
-function ruleText(read: RuleReader): string {
+function placeOf(name: string, index: number): string {
+  return `${name}:${index + 1}`
+}
+
+function resultOf<T>(read: () => T): T | FaithError {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof FaithError) return error
+    throw error
+  }
+}
+
+/** Makes the error of a list: the addon checks the rules that have a text, so that no malformed rule is missing. */
+function malformedList(name: string, lines: readonly (string | FaithError)[]): FaithError {
+  const flaws = lines
+    .map((line, index) => (typeof line === 'string' ? flawOf(placeOf(name, index), line) : line))
+    .filter((flaw) => flaw !== undefined)
+  const told = flaws.slice(0, MOST_TOLD).map(({ message }) => message)
+  const more = flaws.length - told.length
+  if (more > 0) told.push(`${name}: ${more} more ${more === 1 ? 'rule is' : 'rules are'} malformed`)
+  const [first] = flaws
+  const details = { hint: first?.hint, cause: first?.cause }
+  return new FaithError('ERR_FAITH_ACCESS_LIST', told.join('\n'), details)
+}
+
+/** Lets the addon check one rule. The addon counts its only line as 1, which the place of the rule replaces. */
+function flawOf(place: string, line: string): FaithError | undefined {
+  const checked = resultOf(() => unwrap(native.checkAccessList(line, place)))
+  if (typeof checked === 'number') return undefined
+  const message = checked.message.replace(`${place}:1:`, () => `${place}:`)
+  return new FaithError(checked.code, message, { hint: checked.hint })
+}
+
+function ruleText(place: string, rule: unknown): string {
+  const read = new OptionReader(place, RULE, rule, 'a rule')
   const client = read.unchecked('client')
   const words = [
     client === undefined ? '::/0' : word(read, 'client', client),
@@ -146,7 +194,7 @@ function ruleText(read: RuleReader): string {
   ]
   const ports = read.unchecked('ports')
   if (ports !== undefined) {
-    const list = isArray(ports) ? itemsOf(`the ports of a rule`, ports) : [ports]
+    const list = isArray(ports) ? itemsOf(`${place}: \`ports\``, ports) : [ports]
     const items = list.map((item) => (typeof item === 'number' ? `${item}` : item))
     if (items.length === 0) throw read.refuse('ports', 'at least one port', ports)
     words.push('port', items.map((item) => word(read, 'ports', item)).join(','))

@@ -109,11 +109,12 @@ export function matchAccessList(
   options: FaithMatchOptions = {},
 ): FaithPermission {
   const call = 'matchAccessList'
-  const text = accessListText(call, list)
   const { client, destination } = readQuestion(call, question)
   const read = new OptionReader(call, MATCH, options)
   const allowLoopback = read.boolean('allowLoopback', false)
   const file = read.unchecked('file') === undefined ? undefined : read.string('file')
+  const name = file ?? LIST
+  const text = accessListText(call, list, name)
   const { address, port, ipv4 = address, ipv4Port = port } = destination
   if (!isIPv4(ipv4)) {
     const message = `${call}: \`destination\` must have an IPv4 address, got ${show(address)}`
@@ -121,7 +122,6 @@ export function matchAccessList(
       hint: 'extract() finds the one inside an IPv6 address',
     })
   }
-  const name = file ?? LIST
   return toPermission(
     unwrap(native.matchAccessList(text, name, allowLoopback, client, ipv4, ipv4Port)),
     file,
