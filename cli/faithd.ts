@@ -123,24 +123,33 @@ async function printConfiguration(
 
 type Library = typeof checking & typeof meaning & typeof running
 
-/** Loads what needs the addon. Help and usage errors do without. */
+/** Loads the modules that need the addon. Help and usage errors do without. */
 async function importLibrary(): Promise<Library> {
-  try {
+  return await orUnavailable(async () => {
     const library = { ...(await import('./check.js')), ...(await import('./daemon.js')) }
     return { ...library, ...(await import('./meaning.js')) }
-  } catch (error) {
-    throw new ExitError(Exit.unavailable, explain(error))
-  }
+  })
 }
 
 /** Loads the library. From now on a thread of the addon writes the log. */
 async function loadLibrary(lines: LogLines, log: Logger): Promise<Library> {
   const library = await importLibrary()
-  const { native } = await import('../lib/native.js')
-  lines.useThread(new native.NativeLineWriter(QUEUE_BYTES), (lost) =>
-    log.error({ lost }, `${lost} lines of this log were lost: its reader did not keep up`),
-  )
+  await orUnavailable(async () => {
+    const { native } = await import('../lib/native.js')
+    lines.useThread(new native.NativeLineWriter(QUEUE_BYTES), (lost) =>
+      log.error({ lost }, `${lost} lines of this log were lost: its reader did not keep up`),
+    )
+  })
   return library
+}
+
+/** Runs a step of loading. Its error means that this machine lacks something, such as the addon or threads. */
+async function orUnavailable<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load()
+  } catch (error) {
+    throw new ExitError(Exit.unavailable, explain(error))
+  }
 }
 
 /** Names the process, so that pgrep, killall, top and ss show faithd and not node. Its arguments stay as they are. */
