@@ -187,6 +187,7 @@ test.serial('the quota covers all sessions together, and counts each byte once',
   await overdraw(other, 100_001)
   await cutOff(gateway, '2001:db8:9:0::/64')
   near.ends()
+  await far.sees('end')
   far.ends()
   await near.sees('end')
   await overdraw(another, 100_001)

@@ -81,6 +81,7 @@ for (const [signal, ipv4] of [
     t.is((await traces(faithd, tied)).length, 4)
     const { near, far } = await established(faithd)
     near.ends()
+    await far.sees('end')
     far.ends()
     await near.sees('end')
 

@@ -21,7 +21,10 @@ export class Ending {
     else note()
   }
 
-  /** True after a reset, false after an orderly end. Valid until this side closes the socket. */
+  /**
+   * True after a reset, false after an orderly end. Valid until this side closes the socket, or ends its direction after
+   * the peer has: the kernel forgets such a connection too as soon as the peer has acknowledged the end.
+   */
   get wasReset(): boolean {
     return !tables.some((table) => this.#ports.test(readFileSync(table, 'latin1')))
   }
