@@ -360,8 +360,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    *
    * @example
    * ```ts
-   * await relay.stop()
-   * const successor = await faith.relay({ ports: 'all' }) // sessions of the first go on
+   * await relay.stop() // another relay may have its ports now
+   * await relay.close({ drainMs: 60_000 }) // waits for its sessions
    * ```
    */
   async stop(): Promise<void> {
