@@ -14,7 +14,7 @@ const servers = Sockets.of(lab.server)
 const address = addresses.serverIPv6
 const own = { address: '2001:db8:3::77', other: '2001:db8:3::78', ipv4: '198.51.100.77' }
 const away = {
-  nobody: '2001:db8:3::99',
+  absent: '2001:db8:3::99',
   noRoute: '2001:db8:4::1',
   unreachable: '2001:db8:5::1',
   prohibited: '2001:db8:6::1',
@@ -134,7 +134,7 @@ test.serial('a client whose IPv6 server refuses is refused', async (t) => {
 })
 
 for (const [what, host, code, reason] of [
-  ['a host that does not answer for its address', away.nobody, 'EHOSTUNREACH', 'unreachable'],
+  ['a host that does not answer for its address', away.absent, 'EHOSTUNREACH', 'unreachable'],
   ['a host that is unreachable', away.unreachable, 'EHOSTUNREACH', 'unreachable'],
   ['a network without a route', away.noRoute, 'ENETUNREACH', 'unreachable'],
   ['a host that the routing table prohibits', away.prohibited, 'EACCES', 'denied'],
