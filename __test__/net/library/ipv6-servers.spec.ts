@@ -2,6 +2,7 @@
 import test from 'ava'
 import type { FaithRouteServer } from '../../../index.js'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
+import { proxyHeader } from '../../fixtures/proxy-header.js'
 import { nft, packets } from '../../fixtures/nft.js'
 import { Sockets } from '../../fixtures/sockets.js'
 import { connection } from '../../fixtures/splices.js'
@@ -286,19 +287,8 @@ test.serial(
     const splicing = accepted.spliceTo(target)
     const server = await listening.accept()
     t.is(await server.address(), own.address)
-    const [from, to] = [Buffer.alloc(2), Buffer.alloc(2)]
-    from.writeUInt16BE(local.port ?? 0)
-    to.writeUInt16BE(port)
-    const header = Buffer.concat([
-      // The signature; PROXY of version 2; TCP over IPv6; 36 bytes follow.
-      Buffer.from('0d0a0d0a000d0a515549540a21210024', 'hex'),
-      Buffer.from('20010db8000100000000000000000002', 'hex'),
-      Buffer.from('0064ff9b0000000000000000c6336402', 'hex'),
-      from,
-      to,
-    ])
     await caller.write('hello\n')
-    await server.hears(`${header.toString('latin1')}hello\n`)
+    await server.hears(`${proxyHeader(local.port, port)}hello\n`)
     await caller.end()
     await server.sees('end')
     server.says('bye\n')

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { addresses, captured } from '../../../lab/index.js'
+import { proxyHeader } from '../../fixtures/proxy-header.js'
 import { Sockets } from '../../fixtures/sockets.js'
 import { connection, spliced } from '../../fixtures/splices.js'
 import { stage } from '../../programs/stage.js'
@@ -115,19 +116,8 @@ test.serial('the PROXY header of version 2 is correct byte for byte', async (t) 
   const listening = await servers.listen(port)
   const ended = accepted.spliceTo({ host, port, proxyProtocol: 2 })
   const server = await listening.accept()
-  const [from, to] = [Buffer.alloc(2), Buffer.alloc(2)]
-  from.writeUInt16BE(local.port ?? 0)
-  to.writeUInt16BE(port)
-  const header = Buffer.concat([
-    // The signature; PROXY of version 2; TCP over IPv6; 36 bytes follow.
-    Buffer.from('0d0a0d0a000d0a515549540a21210024', 'hex'),
-    Buffer.from('20010db8000100000000000000000002', 'hex'),
-    Buffer.from('0064ff9b0000000000000000c6336402', 'hex'),
-    from,
-    to,
-  ])
   await caller.write('hello\n')
-  await server.hears(`${header.toString('latin1')}hello\n`)
+  await server.hears(`${proxyHeader(local.port, port)}hello\n`)
   await caller.end()
   server.ends()
   t.like(await ended, { bytesUp: 6, reason: 'closed' })
