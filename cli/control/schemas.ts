@@ -1,0 +1,278 @@
+/**
+ * The bodies that the control socket gives and takes under `/v1/`. The OpenAPI document is made from them, and faithctl
+ * has its types from them.
+ */
+import * as z from 'zod'
+
+const count = z.int().min(0)
+const bytes = count.describe('Bytes.')
+const milliseconds = z.number().min(0).describe('Milliseconds.')
+const time = z.iso.datetime().describe('Time in UTC.')
+const counts = z.record(z.string(), count)
+
+export const endpoint = z.strictObject({ address: z.string(), port: z.int().min(0).max(65_535) })
+
+/** An error, as RFC 9457 describes problems. */
+export const problem = z.strictObject({
+  type: z.string().describe('`about:blank`: the status and `code` say which problem it is.'),
+  title: z.string().describe('The name of the status.'),
+  status: z.int().min(400).max(599),
+  detail: z.string().describe('What was wrong, in a sentence.'),
+  code: z.string().optional().describe('The code of the error: ERR_FAITH_… or an errno.'),
+  hint: z.string().optional().describe('What to do about it.'),
+})
+
+export const session = z.strictObject({
+  id: z
+    .string()
+    .describe('Unique within the daemon: the number of the relay and that of the session, `1-42`.'),
+  interface: z.string(),
+  client: endpoint,
+  destination: endpoint.describe('The address and port that the client dialled.'),
+  server: endpoint.optional(),
+  state: z
+    .enum(['open', 'client-closed', 'server-closed', 'ending'])
+    .describe(
+      'The sides that have sent their FIN; `ending`: one side is gone, and the other still gets its bytes.',
+    ),
+  bytesUp: bytes.describe('Bytes from the client to the server.'),
+  bytesDown: bytes.describe('Bytes from the server to the client.'),
+  startedAt: time,
+  ageMs: milliseconds,
+  idleMs: milliseconds.describe('Time since a byte moved, in milliseconds.'),
+  tag: z.string().optional(),
+})
+
+/** One connection of a session, as the kernel's TCP_INFO describes it. */
+export const leg = z.strictObject({
+  state: z.string().describe("The kernel's name of the state: ESTABLISHED, CLOSE_WAIT …"),
+  rttMs: milliseconds
+    .optional()
+    .describe('Smoothed round-trip time; absent before the first measurement.'),
+  rttVarianceMs: milliseconds.optional(),
+  minimumRttMs: milliseconds.optional(),
+  congestionWindow: count.describe('Segments that may be in flight.'),
+  mss: count.describe('Bytes of a segment that is sent.'),
+  retransmitted: count.describe('Segments sent again since the start.'),
+  lost: count.describe('Segments that are thought lost now.'),
+  unacknowledged: bytes.describe('Bytes sent and not acknowledged.'),
+  unsent: bytes.describe('Bytes that wait in the send buffer.'),
+  unread: bytes.describe('Bytes that wait in the receive buffer.'),
+  deliveryRate: count.optional().describe('Bytes a second that reach the peer, as last measured.'),
+  pacingRate: count.optional().describe('Bytes a second that the kernel lets go.'),
+  busyMs: milliseconds.describe('Time with bytes to send or to be acknowledged.'),
+  limitedByPeerMs: milliseconds.describe(
+    'Part of it in which the receive window of the peer was full.',
+  ),
+  limitedByBufferMs: milliseconds.describe('Part of it in which the send buffer was too small.'),
+  congestionControl: z.string(),
+})
+
+export const rule = z.strictObject({
+  text: z.string().describe('The rule in the grammar of faithd.conf(5).'),
+  file: z.string().optional(),
+  line: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('The line of the rule in the file, or its number in the list.'),
+})
+
+export const sessionDetail = session.extend({
+  relay: z.strictObject({ number: count, ports: z.string() }),
+  rule: rule
+    .optional()
+    .describe('The rule that permits it by the access list in force; absent if a default does.'),
+  legs: z.strictObject({ client: leg, server: leg }),
+  slow: z
+    .enum(['client', 'server', 'neither'])
+    .describe('The side that takes bytes more slowly than the other gives them, if one does.'),
+})
+
+export const sessions = z.strictObject({
+  sessions: z.array(session),
+  matching: count.describe('Sessions that the filter lets through, also beyond `limit`.'),
+  active: count.describe('Sessions in all.'),
+})
+
+export const client = z.strictObject({
+  network: z.string().describe('The network that counts as one client: 2001:db8:1::/64.'),
+  sessions: count,
+  bytesUp: bytes.describe('Bytes of its active sessions to servers.'),
+  bytesDown: bytes.describe('Bytes of its active sessions from servers.'),
+  oldestMs: milliseconds.describe('Age of its oldest session.'),
+  idleMs: milliseconds.describe('Time since a byte moved in any of its sessions.'),
+})
+
+export const clients = z.strictObject({
+  clients: z.array(client),
+  matching: count,
+  active: count.describe('Sessions in all.'),
+})
+
+export const aborted = z.strictObject({ aborted: count.describe('Sessions that were ended.') })
+
+export const relay = z.strictObject({
+  number: count.describe('Counts up as the daemon opens relays.'),
+  ports: z.string(),
+  retired: z.boolean().describe('It takes no more connections; its last sessions go on.'),
+  sessions: z.strictObject({
+    active: count,
+    begun: count,
+    ended: counts,
+    bytesUp: bytes,
+    bytesDown: bytes,
+  }),
+  attempts: count.describe('Attempts under way.'),
+  refused: z.strictObject({ byReason: counts, byCause: counts }),
+  limits: z
+    .strictObject({ maxSessions: count, maxHeld: count })
+    .describe('Limits in effect; 0 means no limit.'),
+  rules: count.describe('Rules of the access list.'),
+})
+
+export const faithInterface = z.strictObject({
+  name: z.string(),
+  prefixes: z.array(z.string()),
+  steering: z.enum(['sk_lookup', 'on-demand']),
+  shortcut: z.boolean(),
+  workers: count,
+  mtu: count,
+  configured: z.boolean().describe('False for one that was made over the control socket.'),
+  captured: z.strictObject({ packets: count, bytes: count }),
+  returned: z.strictObject({ packets: count, bytes: count }),
+  syns: z.strictObject({ held: count, beyondHold: count, beyondClientHold: count }),
+  drops: counts,
+  relays: z.array(relay),
+})
+
+export const interfaces = z.strictObject({ interfaces: z.array(faithInterface) })
+
+export const status = z.strictObject({
+  version: z.string(),
+  pid: count,
+  startedAt: time,
+  uptimeMs: milliseconds,
+  configurationFile: z.string().optional(),
+  lastReload: z
+    .strictObject({ at: time, applied: z.boolean(), detail: z.string() })
+    .optional()
+    .describe('The last reload that was asked for.'),
+  keepfaith: z.boolean(),
+  forwarding: z.boolean().describe('Whether the host forwards IPv6.'),
+  draining: z.boolean(),
+  descriptors: z.strictObject({ open: count, limit: count }),
+  interfaces: z.array(faithInterface),
+  problems: z
+    .array(z.string())
+    .describe('What is wrong now, a sentence each, and what to do about it.'),
+})
+
+export const drops = z.strictObject({
+  drops: z.array(
+    z.strictObject({
+      interface: z.string(),
+      reason: z.string(),
+      packets: count,
+      meaning: z.string().describe('What the reason means, in a sentence.'),
+    }),
+  ),
+})
+
+export const keepfaith = z.strictObject({ on: z.boolean() })
+
+export const interfaceToCreate = z.strictObject({
+  name: z.string().min(1).max(15),
+  prefixes: z.array(z.string()).min(1).max(1024).describe('Prefixes to capture.'),
+  ports: z.string().default('all').describe('Ports to relay, as the service argument names them.'),
+})
+
+export const prefix = z.strictObject({ prefix: z.string().max(64) })
+
+export const accessLists = z.strictObject({
+  accessLists: z.array(
+    z.strictObject({
+      interface: z.string(),
+      relay: count,
+      ports: z.string(),
+      rules: z.array(rule),
+      otherwise: z
+        .string()
+        .describe('What becomes of a connection that no rule names, in a sentence.'),
+    }),
+  ),
+})
+
+export const accessTest = z.strictObject({
+  interface: z.string(),
+  relay: count,
+  permitted: z.boolean(),
+  cause: z.string().optional().describe('The cause that would turn the connection away.'),
+  rule: rule.optional().describe('The rule that decides; absent if a default does.'),
+  explanation: z.string().describe('The decision and its reason, in a sentence.'),
+  server: endpoint.optional().describe('The server that the destination maps to.'),
+  localAddress: z
+    .string()
+    .optional()
+    .describe('The IPv4 address that the connection would come from.'),
+})
+
+export const reloaded = z.strictObject({
+  changes: z.array(z.string()),
+  warnings: z.array(z.string()),
+})
+
+export const log = z.strictObject({
+  level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']),
+  format: z.enum(['text', 'json']),
+})
+
+/** A line of the stream of events. */
+export const event = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('session'),
+    at: time,
+    session: session
+      .omit({ state: true, ageMs: true, idleMs: true })
+      .extend({ durationMs: milliseconds, reason: z.string() }),
+  }),
+  z.strictObject({
+    type: z.literal('refused'),
+    at: time,
+    refusal: z.strictObject({
+      interface: z.string(),
+      client: endpoint,
+      destination: endpoint,
+      server: endpoint.optional(),
+      durationMs: milliseconds,
+      reason: z.string(),
+      cause: z.string().optional(),
+      code: z.string().optional(),
+      rule: rule.optional().describe('The rule that denied it.'),
+      explanation: z.string(),
+    }),
+  }),
+  z.strictObject({
+    type: z.literal('lost'),
+    at: time,
+    events: count.describe('Events that this reader was too slow for.'),
+  }),
+])
+
+export type Endpoint = z.infer<typeof endpoint>
+export type Problem = z.infer<typeof problem>
+export type Session = z.infer<typeof session>
+export type Leg = z.infer<typeof leg>
+export type SessionDetail = z.infer<typeof sessionDetail>
+export type Sessions = z.infer<typeof sessions>
+export type Client = z.infer<typeof client>
+export type Clients = z.infer<typeof clients>
+export type Status = z.infer<typeof status>
+export type FaithInterfaceStatus = z.infer<typeof faithInterface>
+export type RelayStatus = z.infer<typeof relay>
+export type Drops = z.infer<typeof drops>
+export type AccessLists = z.infer<typeof accessLists>
+export type AccessTest = z.infer<typeof accessTest>
+export type Reloaded = z.infer<typeof reloaded>
+export type Log = z.infer<typeof log>
+export type Event = z.infer<typeof event>
