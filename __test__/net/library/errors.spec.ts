@@ -270,23 +270,29 @@ for (const call of ['listen', 'relay'] as const) {
   })
 }
 
-const taken: [what: string, first: FaithListenOptions, second: FaithListenOptions][] = [
-  ['the same port', { port: 80 }, { port: 80 }],
-  ['a port of a list', { ports: [22, 80] }, { port: 80 }],
-  ['a port of a range', { ports: '80-90' }, { port: 85 }],
-  ['any port beside all', { ports: 'all' }, { port: 80 }],
-  ['all beside one', { port: 80 }, { ports: 'all' }],
-  ['ranges that overlap', { ports: '80-90' }, { ports: '90-100' }],
-  ['a port of one address', { port: 80, address: server }, { ports: '1-80', address: server }],
+type Listens = FaithListenOptions
+const taken: [what: string, first: Listens, second: Listens, named: string][] = [
+  ['the same port', { port: 80 }, { port: 80 }, ':: has port 80'],
+  ['a port of a list', { ports: [22, 80] }, { port: 80 }, ':: has port 80'],
+  ['a port of a range', { ports: '80-90' }, { port: 85 }, ':: has port 85'],
+  ['any port beside all', { ports: 'all' }, { port: 80 }, ':: has port 80'],
+  ['all beside one', { port: 80 }, { ports: 'all' }, ':: has port 80'],
+  ['ranges that overlap', { ports: '80-95' }, { ports: '90-100' }, ':: has ports 90-95'],
+  [
+    'a port of one address',
+    { port: 80, address: server },
+    { ports: '1-80', address: server },
+    '64:ff9b::c633:6402 has port 80',
+  ],
 ]
 
 for (const steering of ['auto', 'on-demand'] as const) {
-  for (const [what, first, second] of taken) {
+  for (const [what, first, second, named] of taken) {
     test.serial(`${steering}: ${what} is taken for a second listener or relay`, async (t) => {
       await using faith = await router.create({ steering })
       await faith.listen(first, 'first')
       const error = await fails(t, faith.listen(second), 'EADDRINUSE')
-      t.regex(error.message, /taken/)
+      t.true(error.message.startsWith(`another faith listener of ${named}`), error.message)
       await fails(t, faith.relay(second), 'EADDRINUSE')
       t.like(await client.greeting(server, 80), { from: 'first' })
     })

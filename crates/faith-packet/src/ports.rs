@@ -110,21 +110,24 @@ impl PortSet {
         candidate.is_some_and(|range| range.contains(&port))
     }
 
-    /// Returns true if the two sets have a port in common.
+    /// The ports that both sets have, if there are any.
     #[must_use]
-    pub fn intersects(&self, other: &Self) -> bool {
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
         let (mut ours, mut theirs) = (self.ranges.iter(), other.ranges.iter());
         let (mut our, mut their) = (ours.next(), theirs.next());
+        let mut ranges = Vec::new();
         while let (Some(a), Some(b)) = (our, their) {
-            if a.end() < b.start() {
+            let (first, last) = (*a.start().max(b.start()), *a.end().min(b.end()));
+            if first <= last {
+                ranges.push(first..=last);
+            }
+            if a.end() < b.end() {
                 our = ours.next();
-            } else if b.end() < a.start() {
-                their = theirs.next();
             } else {
-                return true;
+                their = theirs.next();
             }
         }
-        false
+        (!ranges.is_empty()).then_some(Self { ranges })
     }
 
     /// The set as ascending ranges that neither overlap nor touch.

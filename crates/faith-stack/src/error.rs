@@ -29,6 +29,11 @@ impl From<FailedCall> for io::Error {
     }
 }
 
+fn in_words(ports: &PortSet) -> String {
+    let noun = if ports.is_single().is_some() { "port" } else { "ports" };
+    format!("{noun} {ports}")
+}
+
 /// A failed operation on a faith interface. [`code`](Self::code) is stable: programs test it; the message is for people.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
@@ -59,12 +64,12 @@ pub enum StackError {
     #[error("keepfaith is 0: nothing is captured")]
     Keepfaith,
     /// Another faith listener has one of the ports.
-    #[error("ports {ports} of {address} are taken by another faith listener")]
+    #[error("another faith listener of {address} has {}", in_words(.taken))]
     PortTaken {
-        /// The listener's address, `[::]` for every address.
-        address: String,
-        /// The ports that were asked for.
-        ports: PortSet,
+        /// The listener's address, `::` for every address.
+        address: Ipv6Addr,
+        /// The ports that it has, of those that were asked for.
+        taken: PortSet,
     },
     /// The listener's address is outside every prefix.
     #[error("{address} is inside no prefix of {interface}")]

@@ -106,9 +106,10 @@ impl Listeners {
         takes(Some(*destination.ip())).or_else(|| takes(None))
     }
 
-    /// Returns true if a listener of exactly this address (`None`: the wildcard) has one of `ports`.
-    pub(crate) fn taken(&self, address: Option<Ipv6Addr>, ports: &PortSet) -> bool {
-        self.0.iter().any(|listener| listener.address == address && listener.ports.intersects(ports))
+    /// The ports among `ports` that a listener of exactly this address (`None`: the wildcard) has.
+    pub(crate) fn taken(&self, address: Option<Ipv6Addr>, ports: &PortSet) -> Option<PortSet> {
+        let mut same = self.0.iter().filter(|listener| listener.address == address);
+        same.find_map(|listener| listener.ports.intersection(ports))
     }
 
     pub(crate) fn with(&self, listener: &Arc<Listener>) -> Self {

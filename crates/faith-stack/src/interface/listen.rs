@@ -44,9 +44,9 @@ impl FaithInterface {
             return Err(StackError::AddressOutside { interface, address });
         }
         let listeners = self.shared.listeners.load_full();
-        if listeners.taken(address, &ports) {
-            let address = address.map_or_else(|| "[::]".to_owned(), |address| address.to_string());
-            return Err(StackError::PortTaken { address, ports });
+        if let Some(taken) = listeners.taken(address, &ports) {
+            let address = address.unwrap_or(Ipv6Addr::UNSPECIFIED);
+            return Err(StackError::PortTaken { address, taken });
         }
         let (reach, rule) = self.reach(address, &ports, AcceptQueue { backlog, prepare })?;
         let listener = Arc::new(Listener {
