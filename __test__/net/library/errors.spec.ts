@@ -152,7 +152,7 @@ test.serial(
     const before = await devices()
     const prefixes = ['64:ff9b::/96', '64:ff9b:1::/48']
     const error = await fails(t, router.create({ prefixes }), 'EEXIST')
-    t.regex(error.message, /route 64:ff9b:1::\/48/)
+    t.regex(error.message, /route 64:ff9b:1::\/48 to faith0, because lan0 has a route for it/)
     t.regex(error.hint ?? '', /routes: false/)
     t.is(await devices(), before)
     await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b:1::/48', 'dev', 'lan0'])

@@ -33,15 +33,14 @@ impl FaithInterface {
             // The caller gets the route's error, which has a remedy.
             self.stop_passing(&prefix);
             let _ = self.namespace.run(move |inside| inside.remove_prefix(&prefix));
-            let hint = (error.kind() == io::ErrorKind::AlreadyExists).then_some(
+            let exists = error.kind() == io::ErrorKind::AlreadyExists;
+            let other = exists.then(|| routed_through(&prefix)).flatten();
+            let because = other.map(|device| format!(", because {device} has a route for it"));
+            let what = format!("route {prefix} to {}{}", self.shared.name, because.unwrap_or_default());
+            let hint = exists.then_some(
                 "remove that route, or route by hand with --no-routes (in a program: routes: false)",
             );
-            return Err(StackError::System {
-                what: format!("route {prefix} to {}", self.shared.name),
-                syscall: "RTM_NEWROUTE",
-                source: error,
-                hint,
-            });
+            return Err(StackError::System { what, syscall: "RTM_NEWROUTE", source: error, hint });
         }
         self.classify(prefixes);
         Ok(())
@@ -98,4 +97,11 @@ impl FaithInterface {
             },
         )
     }
+}
+
+/// The name of the device that a route for `prefix` leads to, for an error. `None` if there is none, or netlink fails.
+fn routed_through(prefix: &FaithPrefix) -> Option<String> {
+    let netlink = Netlink::connect().ok()?;
+    let (_, device) = netlink.routed_to(prefix).ok()??;
+    netlink.name(device?).ok()?
 }

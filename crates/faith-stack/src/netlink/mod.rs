@@ -82,6 +82,15 @@ impl Netlink {
         Ok(self.wait(one(self.handle.link().get().match_name(name).execute()))?.header.index)
     }
 
+    /// The name of a device.
+    pub(crate) fn name(&self, device: Device) -> io::Result<Option<String>> {
+        let link = self.wait(one(self.handle.link().get().match_index(device.0).execute()))?;
+        Ok(link.attributes.into_iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name),
+            _ => None,
+        }))
+    }
+
     /// Returns true if the device is up; `None` if it is not in this namespace any more.
     pub(crate) fn is_up(&self, device: Device) -> io::Result<Option<bool>> {
         match self.wait(one(self.handle.link().get().match_index(device.0).execute())) {
