@@ -1,5 +1,5 @@
 import test from 'ava'
-import { embed, extract, FaithError } from '../index.js'
+import { embed, extract, FaithError, matchAccessList } from '../index.js'
 
 /** RFC 6052 section 2.4, tables 2 and 3: 192.0.2.33 in a prefix of each length, and in the well-known one. */
 const vectors: [prefix: string, ipv6: string, asPrinted: string][] = [
@@ -33,6 +33,20 @@ test('an address outside the prefix has no IPv4 address', (t) => {
 test('the first and the last IPv4 address are ordinary addresses', (t) => {
   for (const ipv4 of ['0.0.0.0', '255.255.255.255']) {
     for (const [prefix] of vectors) t.is(extract(embed(ipv4, prefix), prefix), ipv4)
+  }
+})
+
+test('an error quotes the beginning of a long text', (t) => {
+  const long = 'x'.repeat(10_000)
+  const calls: (() => unknown)[] = [
+    () => embed(long, '64:ff9b::/96'),
+    () => embed('192.0.2.33', long),
+    () => extract(long, '64:ff9b::/96'),
+    () => matchAccessList('', { client: '::1', destination: { address: long, port: 80 } }),
+  ]
+  for (const call of calls) {
+    const error = t.throws(call, { instanceOf: FaithError, message: /x{64}…/ })
+    t.true(error.message.length < 300, error.message)
   }
 })
 

@@ -170,9 +170,14 @@ function isSignal(value: unknown): value is AbortSignal {
   }
 }
 
-/** Describes a value in an error message. */
+/** The most characters that an error quotes: more than any address, prefix or keyword has. */
+const LONGEST_QUOTE = 64
+
+/** Describes a value in an error message. Of a long text it quotes the beginning. */
 export function show(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'string') {
+    return value.length > LONGEST_QUOTE ? `'${value.slice(0, LONGEST_QUOTE)}…'` : `'${value}'`
+  }
   if (isArray(value)) return 'an array'
   if (typeof value === 'object' && value !== null) return 'an object'
   if (typeof value === 'function') return 'a function'

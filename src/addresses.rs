@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use faith_packet::excerpt::excerpt;
 use faith_packet::rfc6052;
 use napi_derive::napi;
 
@@ -36,7 +37,7 @@ fn extracted(ipv6: &str, prefix: &str) -> Result<Option<String>, NativeFailure> 
 }
 
 fn not_an_address(text: &str, family: &str, example: &str) -> NativeFailure {
-    let message = format!("`{text}` is not an {family} address");
+    let message = format!("`{}` is not an {family} address", excerpt(text));
     let mut failure = NativeFailure::new("ERR_FAITH_ARGUMENT", message);
     failure.hint = Some(format!("write it as {example}"));
     failure

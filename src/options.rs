@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use faith_packet::excerpt::excerpt;
 use faith_packet::ports::PortSet;
 use faith_packet::prefix::FaithPrefix;
 use napi_derive::napi;
@@ -110,7 +111,8 @@ pub struct NativeRelayOptions {
 
 pub(crate) fn prefix(text: &str) -> Result<FaithPrefix, NativeFailure> {
     text.parse().map_err(|error| {
-        let mut failure = NativeFailure::new("ERR_FAITH_PREFIX", format!("prefix `{text}`: {error}"));
+        let mut failure =
+            NativeFailure::new("ERR_FAITH_PREFIX", format!("prefix `{}`: {error}", excerpt(text)));
         failure.hint = Some("a prefix of RFC 6052 has 32, 40, 48, 56, 64 or 96 bits, as 64:ff9b::/96".into());
         failure
     })
@@ -130,21 +132,23 @@ pub(crate) fn ports(ranges: &[NativePortRange]) -> Result<PortSet, NativeFailure
 
 pub(crate) fn address(text: Option<&String>) -> Result<Option<std::net::Ipv6Addr>, NativeFailure> {
     text.map(|text| {
-        text.parse()
-            .map_err(|_| NativeFailure::new("ERR_FAITH_ARGUMENT", format!("`{text}` is not an IPv6 address")))
+        text.parse().map_err(|_| {
+            NativeFailure::new("ERR_FAITH_ARGUMENT", format!("`{}` is not an IPv6 address", excerpt(text)))
+        })
     })
     .transpose()
 }
 
 pub(crate) fn ip(text: &str) -> Result<IpAddr, NativeFailure> {
-    text.parse()
-        .map_err(|_| NativeFailure::new("ERR_FAITH_ARGUMENT", format!("`{text}` is not an IP address")))
+    text.parse().map_err(|_| {
+        NativeFailure::new("ERR_FAITH_ARGUMENT", format!("`{}` is not an IP address", excerpt(text)))
+    })
 }
 
 pub(crate) fn one_of<T: Copy>(what: &str, given: &str, choices: &[(&str, T)]) -> Result<T, NativeFailure> {
     choices.iter().find(|(name, _)| *name == given).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        let message = format!("{what} is one of {}, not `{given}`", names.join(", "));
+        let message = format!("{what} is one of {}, not `{}`", names.join(", "), excerpt(given));
         NativeFailure::new("ERR_FAITH_ARGUMENT", message)
     })
 }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use faith_packet::excerpt::excerpt;
 use faith_relay::Permission;
 use napi_derive::napi;
 
@@ -48,7 +49,7 @@ pub fn match_access_list(
 ) -> Outcome<NativePermission> {
     let permission = ends(&client, &address, port).and_then(|(client, destination)| {
         let SocketAddr::V4(server) = destination else {
-            return Err(wrong(format!("`{address}` is not an IPv4 address")));
+            return Err(wrong(format!("`{}` is not an IPv4 address", excerpt(&address))));
         };
         let list = access_list(&text, &name, allow_loopback)?;
         Ok(Permission::of(&list, client, server, |_| false).into())
@@ -58,8 +59,10 @@ pub fn match_access_list(
 
 /// Parses a client's address and a destination.
 pub(crate) fn ends(client: &str, address: &str, port: u16) -> Result<(Ipv6Addr, SocketAddr), NativeFailure> {
-    let client = client.parse().map_err(|_| wrong(format!("`{client}` is not an IPv6 address")))?;
-    let address: IpAddr = address.parse().map_err(|_| wrong(format!("`{address}` is not an IP address")))?;
+    let client =
+        client.parse().map_err(|_| wrong(format!("`{}` is not an IPv6 address", excerpt(client))))?;
+    let address: IpAddr =
+        address.parse().map_err(|_| wrong(format!("`{}` is not an IP address", excerpt(address))))?;
     Ok((client, SocketAddr::new(address, port)))
 }
 

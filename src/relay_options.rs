@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use faith_packet::access::{self, AccessList, AccessListErrors};
+use faith_packet::excerpt::excerpt;
 use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
 use faith_packet::rfc6052::Mapping;
@@ -123,8 +124,9 @@ pub(crate) fn mappings(mapping: &str, explicit: &[String]) -> Result<Mappings, N
 
 fn parse_each<T: FromStr<Err: Display>>(what: &str, texts: &[String]) -> Result<Vec<T>, NativeFailure> {
     let parse = |text: &String| {
-        text.parse()
-            .map_err(|error| NativeFailure::new("ERR_FAITH_ARGUMENT", format!("{what} `{text}`: {error}")))
+        text.parse().map_err(|error| {
+            NativeFailure::new("ERR_FAITH_ARGUMENT", format!("{what} `{}`: {error}", excerpt(text)))
+        })
     };
     texts.iter().map(parse).collect()
 }

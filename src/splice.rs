@@ -5,6 +5,7 @@ use std::net::{SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use faith_packet::access::DenyReason;
+use faith_packet::excerpt::excerpt;
 use faith_packet::proxy;
 use faith_relay::{
     ConnectError, Connection, NoServer, Server, SessionRecord, Splice, SpliceHandle, take_back,
@@ -262,7 +263,8 @@ fn ends(captured: &NativeCaptured) -> Result<(SocketAddrV6, SocketAddrV6), Nativ
 }
 
 fn end(address: &str, port: u16) -> Result<SocketAddrV6, NativeFailure> {
-    let address = address.parse().map_err(|_| wrong(format!("`{address}` is not an IPv6 address")))?;
+    let address =
+        address.parse().map_err(|_| wrong(format!("`{}` is not an IPv6 address", excerpt(address))))?;
     Ok(SocketAddrV6::new(address, port, 0, 0))
 }
 

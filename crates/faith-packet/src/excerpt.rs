@@ -4,7 +4,8 @@
 const LONGEST: usize = 64;
 
 /// The beginning of `text`, with an ellipsis if the rest was cut off.
-pub(crate) fn excerpt(text: &str) -> String {
+#[must_use]
+pub fn excerpt(text: &str) -> String {
     match text.char_indices().nth(LONGEST).and_then(|(end, _)| text.get(..end)) {
         Some(beginning) => format!("{beginning}…"),
         None => text.to_owned(),

@@ -21,7 +21,7 @@ mod chain;
 pub mod checksum;
 pub mod cidr;
 pub mod classify;
-mod excerpt;
+pub mod excerpt;
 mod flow;
 pub mod icmpv6;
 mod ipv6;
