@@ -5,6 +5,7 @@
 
 pub mod backlog;
 pub mod descriptors;
+pub mod info;
 pub mod line_writer;
 pub mod netns;
 pub mod peer;

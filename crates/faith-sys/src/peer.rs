@@ -1,10 +1,12 @@
 //! Asks TCP about the peer of a connection: signs of life, and the bytes that it has acknowledged.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
+
+use crate::info;
 
 /// The longest `TCP_USER_TIMEOUT` that the kernel takes: 24 days.
 const NEVER: Duration = Duration::from_millis(i32::MAX as u64);
@@ -46,7 +48,7 @@ pub fn leave_to_kernel(socket: impl AsFd) -> io::Result<()> {
 /// window (`tcp_probe_timer()`).
 #[must_use]
 pub fn unanswered(socket: impl AsFd) -> Option<Duration> {
-    let info = info(socket)?;
+    let info = info::raw(socket)?;
     // The answer to a single probe may still be on the way, and the last acknowledgement be minutes old.
     let asked = info.tcpi_retransmits.max(info.tcpi_probes) > 1;
     asked.then(|| Duration::from_millis(info.tcpi_last_ack_recv.into()))
@@ -56,31 +58,11 @@ pub fn unanswered(socket: impl AsFd) -> Option<Duration> {
 /// tcp(7)). 0 if the connection is gone.
 #[must_use]
 pub fn unacknowledged(socket: impl AsFd) -> u64 {
-    let mut bytes: libc::c_int = 0;
-    // SAFETY: SIOCOUTQ, which is TIOCOUTQ, writes one int, which outlives the call.
-    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
-    if result == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
+    info::outstanding(socket).unwrap_or(0)
 }
 
 /// The round-trip time as the kernel measured it (`TCP_INFO`, Linux 2.6); zero if the kernel does not say.
 #[must_use]
 pub fn round_trip(socket: impl AsFd) -> Duration {
-    info(socket).map_or(Duration::ZERO, |info| Duration::from_micros(info.tcpi_rtt.into()))
-}
-
-fn info(socket: impl AsFd) -> Option<libc::tcp_info> {
-    // SAFETY: the structure consists of integers, for which zero is valid.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut length = libc::socklen_t::try_from(size_of_val(&info)).ok()?;
-    // SAFETY: the kernel writes at most `length` octets, which is the size of `info`.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            (&raw mut info).cast(),
-            &raw mut length,
-        )
-    };
-    (result == 0).then_some(info)
+    info::raw(socket).map_or(Duration::ZERO, |info| Duration::from_micros(info.tcpi_rtt.into()))
 }
