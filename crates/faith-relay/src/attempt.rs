@@ -13,8 +13,9 @@ use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Place;
 use crate::clock::FAR;
+use crate::detail::Sockets;
 use crate::ledger::Ledger;
-use crate::live::Live;
+use crate::live::{Live, SessionState};
 use crate::pairing::Pairing;
 use crate::record::{RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
 use crate::refusal::Refusal;
@@ -36,6 +37,8 @@ pub(crate) struct Attempt {
     /// The place among the sessions, if these are limited. The attempt takes it when its client has been accepted.
     pub(crate) place: Option<Place>,
     outcome: Outcome,
+    /// True when it has left the list of its worker's tasks.
+    left: bool,
     /// The route's own settings for this connection, if it gave any.
     terms: Option<Box<Terms>>,
     /// The table in which it has its 4-tuple, if it has one.
@@ -70,6 +73,7 @@ impl Attempt {
             question: None,
             place: None,
             outcome: Outcome::Refused { reason: RefusalReason::Aborted, cause: None, errno: None },
+            left: false,
             terms: None,
             pairing: None,
         }
@@ -85,7 +89,13 @@ impl Attempt {
     }
 
     pub(crate) fn peers(&self) -> Peers {
-        Peers { live: Arc::clone(&self.live), server: self.server, routed: self.routed, tag: self.tag() }
+        Peers {
+            live: Arc::clone(&self.live),
+            server: self.server,
+            routed: self.routed,
+            tag: self.tag(),
+            sockets: None,
+        }
     }
 
     /// Sets the route's own settings for this connection.
@@ -146,11 +156,19 @@ impl Attempt {
     }
 
     /// Begins the session: the server is connected and the client accepted. The session ends as [`SessionEnd::Aborted`] unless
-    /// [`end`](Self::end) sets another reason.
-    pub(crate) fn join(&mut self) {
+    /// [`end`](Self::end) sets another reason. It must [leave](Self::leave) the list before `sockets` are closed.
+    pub(crate) fn join(&mut self, sockets: Option<Sockets>) {
         self.outcome = Outcome::Ended(SessionEnd::Aborted);
         self.ledger.counters(self.worker).begun();
-        self.ledger.tasks(self.worker).relays(self.id(), self.server, self.routed, self.tag());
+        let tasks = self.ledger.tasks(self.worker);
+        tasks.relays(self.id(), self.server, self.routed, self.tag(), sockets);
+    }
+
+    /// Leaves the list of its worker's tasks, so that no thread looks at its sockets any more.
+    pub(crate) fn leave(&mut self) {
+        if !std::mem::replace(&mut self.left, true) {
+            self.ledger.tasks(self.worker).remove(self.id());
+        }
     }
 
     /// Sets the reason for which the session ends.
@@ -176,16 +194,29 @@ impl Attempt {
         self.outcome = Outcome::HandedOver;
     }
 
-    /// Counts bytes that were passed to the server and to the client.
+    /// Notes the time from which the session is idle.
+    pub(crate) fn idle_since(&self, moment: Instant) {
+        self.live.idle_since(moment);
+    }
+
+    /// Notes the session's state for other threads, and the bytes that wait for the server and for the client.
     #[inline]
-    pub(crate) fn moved(&mut self, up: u64, down: u64) {
+    pub(crate) fn note(&self, state: SessionState, waiting_up: usize, waiting_down: usize) {
+        self.live.note(state, waiting_up, waiting_down);
+    }
+
+    /// Counts bytes that were passed to the server and to the client at this moment.
+    #[inline]
+    pub(crate) fn moved(&mut self, up: u64, down: u64, now: Instant) {
         self.live.moved(up, down);
+        self.live.idle_since(now);
         self.ledger.counters(self.worker).moved(up, down);
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
+        self.leave();
         if let Some(pairing) = self.pairing.take() {
             pairing.ended(&self.flow(), self.id());
         }
@@ -230,7 +261,7 @@ impl Drop for Attempt {
                 };
                 self.ledger.refused(self.worker, record, now);
             }
-            Outcome::HandedOver => self.ledger.handed_over(self.worker, id),
+            Outcome::HandedOver => self.ledger.handed_over(self.worker),
         }
     }
 }

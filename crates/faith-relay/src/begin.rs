@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use faith_packet::classify::Flow;
 use faith_stack::{Captured, HeldSyn, Service, SynAnswer};
+use faith_sys::info::SocketNumber;
 use faith_sys::source;
 use faith_sys::tcp::Connection;
 use tokio::io::unix::AsyncFd;
@@ -35,6 +36,7 @@ use crate::attempt::Attempt;
 use crate::began::Began;
 use crate::clock::Clock;
 use crate::course::Course;
+use crate::detail::Sockets;
 use crate::engine::Engine;
 use crate::ledger::Stage;
 use crate::leg::{self, Leg};
@@ -267,7 +269,8 @@ impl Engine {
         mut attempt: Attempt,
         alarm: Alarm,
     ) -> Session {
-        attempt.join();
+        let sockets = Sockets { client: SocketNumber::of(&client), server: SocketNumber::of(&server) };
+        attempt.join(Some(sockets));
         let options = self.options();
         let idle_timeout = attempt.idle_timeout(options.idle_timeout);
         let clock = Clock::new(idle_timeout, options.keep_alive, Some(alarm));

@@ -117,9 +117,8 @@ impl Direction {
     }
 
     /// Has the direction pass on `bytes` before it takes anything from its source.
-    pub(crate) fn beginning_with(self, bytes: Vec<u8>) -> Self {
-        let kept = (!bytes.is_empty()).then(|| Box::new(Kept { bytes, sent: 0, urgent: false }));
-        Self { kept, ..self }
+    pub(crate) fn begin_with(&mut self, bytes: Vec<u8>) {
+        self.kept = (!bytes.is_empty()).then(|| Box::new(Kept { bytes, sent: 0, urgent: false }));
     }
 
     /// Tells whether the source's FIN was passed on.
@@ -130,6 +129,12 @@ impl Direction {
     /// Tells whether no byte taken from the source waits for the sink.
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_none() && self.piped == 0
+    }
+
+    /// Bytes taken from the source that the sink has not taken yet.
+    #[inline]
+    pub(crate) fn waiting(&self) -> usize {
+        self.piped + self.kept.as_ref().map_or(0, |kept| kept.bytes.len() - kept.sent)
     }
 
     /// Drops the bytes that wait for a sink that is gone.

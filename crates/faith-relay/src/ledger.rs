@@ -14,6 +14,7 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use crate::counters::{Counters, RelayStats};
+use crate::detail::Inspected;
 use crate::live::LiveSession;
 use crate::record::{Observer, RefusalRecord, SessionRecord};
 use crate::reports::Reports;
@@ -73,9 +74,8 @@ impl Ledger {
 
     /// Counts and reports the end of a session of this worker.
     pub(crate) fn ended(&self, worker: usize, record: SessionRecord) {
-        let (id, reason) = (record.id, record.reason);
-        let counters = self.forget(worker, id);
-        counters.ended(reason);
+        let counters = self.counters(worker);
+        counters.ended(record.reason);
         if let Some(observer) = &self.observer
             && !observer.ended(record)
         {
@@ -86,8 +86,8 @@ impl Ledger {
 
     /// Counts and reports an attempt of this worker that ended without a session.
     pub(crate) fn refused(&self, worker: usize, record: RefusalRecord, now: Instant) {
-        let RefusalRecord { id, reason, cause, .. } = record;
-        let counters = self.forget(worker, id);
+        let RefusalRecord { reason, cause, .. } = record;
+        let counters = self.counters(worker);
         counters.refused(reason, cause);
         if let Some(observer) = &self.observer
             && !(self.reports.admit(reason, now) && observer.refused(record))
@@ -98,15 +98,9 @@ impl Ledger {
     }
 
     /// Counts an attempt of this worker whose connection was handed over.
-    pub(crate) fn handed_over(&self, worker: usize, id: u64) {
-        self.forget(worker, id).handed_over();
+    pub(crate) fn handed_over(&self, worker: usize) {
+        self.counters(worker).handed_over();
         self.vacate();
-    }
-
-    fn forget(&self, worker: usize, id: u64) -> &Counters {
-        let Worker { counters, tasks } = self.worker(worker);
-        tasks.remove(id);
-        counters
     }
 
     fn vacate(&self) {
@@ -159,6 +153,12 @@ impl Ledger {
         sessions.sort_unstable_by_key(|session| session.id);
         sessions.truncate(most);
         sessions
+    }
+
+    /// Looks at an active session and its sockets, if there is one with this id.
+    pub(crate) fn inspect(&self, id: u64) -> Option<Inspected> {
+        let now = Instant::now();
+        self.all_tasks().find_map(|tasks| tasks.inspect(id, now))
     }
 
     /// The id of the last session or attempt that began; 0 before the first.

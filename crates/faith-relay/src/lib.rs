@@ -14,7 +14,7 @@
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
 //! | `admission`, `clients`, `permission`, `room`, `route`, `terms` | policy and limits |
 //! | `engine`, `begin`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
-//! | `ledger`, `tasks`, `live`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
+//! | `ledger`, `tasks`, `live`, `detail`, `slow`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
 //! | `upstream`, `source`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
 //! | `splice` | sessions of connections that JavaScript accepted |
@@ -35,6 +35,7 @@ mod clock;
 mod connect_error;
 mod counters;
 mod course;
+mod detail;
 mod direction;
 mod ending;
 mod engine;
@@ -55,6 +56,7 @@ mod route;
 mod session;
 mod shortage;
 mod side;
+mod slow;
 mod source;
 mod spares;
 mod splice;
@@ -71,13 +73,16 @@ pub use cause::Cause;
 pub use clients::ClientLimits;
 pub use connect_error::ConnectError;
 pub use counters::{RelayStats, SessionStats, Untold};
-pub use live::LiveSession;
+pub use detail::SessionDetail;
+pub use faith_sys::info::TcpInfo;
+pub use live::{LiveSession, SessionState};
 pub use options::RelayOptions;
 pub use permission::Permission;
 pub use record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
 pub use shortage::Shortages;
+pub use side::Side;
 pub use splice::{Connection, NoServer, Server, Splice, SpliceHandle, Splices, take_back};
 pub use tally::{RefusalTally, SessionTally};
 pub use terms::Terms;

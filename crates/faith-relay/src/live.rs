@@ -2,8 +2,37 @@
 
 use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+/// Progress of a session towards its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SessionState {
+    /// Both directions are open.
+    Open,
+    /// The client has sent its FIN, and the relay has passed it on. The server may go on sending.
+    ClientClosed,
+    /// The server has sent its FIN, likewise.
+    ServerClosed,
+    /// One side is gone. The other gets the bytes that the gone one had sent, and is reset then.
+    Ending,
+}
+
+impl SessionState {
+    const ALL: [Self; 4] = [Self::Open, Self::ClientClosed, Self::ServerClosed, Self::Ending];
+
+    /// Its name in records and in JavaScript.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::ClientClosed => "client-closed",
+            Self::ServerClosed => "server-closed",
+            Self::Ending => "ending",
+        }
+    }
+}
 
 /// An active session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +51,11 @@ pub struct LiveSession {
     pub bytes_down: u64,
     /// Time since its attempt began, with the client's SYN or the accepted connection.
     pub age: Duration,
+    /// Time since a byte moved, or since the session began if none has. The idle timeout ends a session at this age of its
+    /// last byte.
+    pub idle: Duration,
+    /// Its progress towards its end.
+    pub state: SessionState,
     /// The mark that the [`Route`](crate::Route) gave it.
     pub tag: Option<Arc<str>>,
 }
@@ -35,12 +69,42 @@ pub(crate) struct Live {
     pub(crate) started: Instant,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
+    /// Time from `started` to the last byte, or to the begin of the session, in nanoseconds.
+    moved_after: AtomicU64,
+    waiting_up: AtomicU32,
+    waiting_down: AtomicU32,
+    state: AtomicU8,
 }
 
 impl Live {
     pub(crate) fn new(id: u64, client: SocketAddrV6, destination: SocketAddrV6) -> Self {
-        let (bytes_up, bytes_down) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { id, client, destination, started: Instant::now(), bytes_up, bytes_down }
+        Self {
+            id,
+            client,
+            destination,
+            started: Instant::now(),
+            bytes_up: AtomicU64::new(0),
+            bytes_down: AtomicU64::new(0),
+            moved_after: AtomicU64::new(0),
+            waiting_up: AtomicU32::new(0),
+            waiting_down: AtomicU32::new(0),
+            state: AtomicU8::new(SessionState::Open as u8),
+        }
+    }
+
+    /// Notes the time from which the session is idle.
+    #[inline]
+    pub(crate) fn idle_since(&self, moment: Instant) {
+        let after = moment.saturating_duration_since(self.started).as_nanos();
+        self.moved_after.store(u64::try_from(after).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Notes the session's state, and the bytes that the relay has taken from each side and the other has not taken yet.
+    #[inline]
+    pub(crate) fn note(&self, state: SessionState, waiting_up: usize, waiting_down: usize) {
+        self.state.store(state as u8, Relaxed);
+        self.waiting_up.store(u32::try_from(waiting_up).unwrap_or(u32::MAX), Relaxed);
+        self.waiting_down.store(u32::try_from(waiting_down).unwrap_or(u32::MAX), Relaxed);
     }
 
     #[inline]
@@ -57,7 +121,13 @@ impl Live {
         self.bytes_down.load(Relaxed)
     }
 
+    /// Bytes inside the relay, for the server and for the client.
+    pub(crate) fn waiting(&self) -> (u32, u32) {
+        (self.waiting_up.load(Relaxed), self.waiting_down.load(Relaxed))
+    }
+
     pub(crate) fn look(&self, server: Option<SocketAddr>, now: Instant) -> LiveSession {
+        let age = now.saturating_duration_since(self.started);
         LiveSession {
             id: self.id,
             client: self.client,
@@ -65,7 +135,10 @@ impl Live {
             server,
             bytes_up: self.bytes_up(),
             bytes_down: self.bytes_down(),
-            age: now.saturating_duration_since(self.started),
+            age,
+            // The worker may have moved a byte after `now`.
+            idle: age.saturating_sub(Duration::from_nanos(self.moved_after.load(Relaxed))),
+            state: SessionState::ALL[usize::from(self.state.load(Relaxed)) % SessionState::ALL.len()],
             tag: None,
         }
     }

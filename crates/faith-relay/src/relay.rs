@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use crate::admission::Router;
 use crate::connect_error::ConnectError;
 use crate::counters::RelayStats;
+use crate::detail::SessionDetail;
 use crate::engine::Engine;
 use crate::live::LiveSession;
 use crate::options::RelayOptions;
@@ -175,6 +176,13 @@ impl Relay {
     #[must_use]
     pub fn sessions(&self, after: u64, most: usize) -> Vec<LiveSession> {
         self.engine.ledger.sessions(after, most)
+    }
+
+    /// An active session in detail, with its connections as the kernel describes them, if there is one with this id. Takes a
+    /// dozen system calls, and delays sessions of the same worker that begin or end meanwhile.
+    #[must_use]
+    pub fn session(&self, id: u64) -> Option<SessionDetail> {
+        self.engine.detail(id)
     }
 
     /// The id of the last session or attempt that began; 0 before the first.

@@ -48,6 +48,7 @@ use crate::direction::{Direction, Failure, Flow, MESSAGE};
 use crate::ending::Ending;
 use crate::first_word::{self, is_left_to_clients};
 use crate::leg::Leg;
+use crate::live::SessionState;
 use crate::record::SessionEnd;
 use crate::side::Side;
 
@@ -92,12 +93,15 @@ impl Session {
         // An accepted socket inherits TCP_NODELAY from its listener.
         let (up, down) = (Direction::new(false), Direction::new(true));
         let acknowledged = Acknowledged::Nothing;
+        attempt.idle_since(clock.last_moved.into_std());
         Self { client, server, up, down, acknowledged, ending: None, clock, attempt }
     }
 
     /// Has the session send `up` to the server first, and `down` to the client: bytes that were read before it began.
-    pub(crate) fn beginning_with(self, up: Vec<u8>, down: Vec<u8>) -> Self {
-        Self { up: self.up.beginning_with(up), down: self.down.beginning_with(down), ..self }
+    pub(crate) fn beginning_with(mut self, up: Vec<u8>, down: Vec<u8>) -> Self {
+        self.up.begin_with(up);
+        self.down.begin_with(down);
+        self
     }
 
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<SessionEnd> {
@@ -111,8 +115,8 @@ impl Session {
             if let (0, 0, Some(server)) = (before.0, before.1, self.attempt.server) {
                 first_word::was_taken(server, moved.1 == 0);
             }
-            self.attempt.moved(moved.0, moved.1);
             self.clock.last_moved = Instant::now();
+            self.attempt.moved(moved.0, moved.1, self.clock.last_moved.into_std());
             if self.attempt.is_past_limit(self.up.bytes + self.down.bytes) {
                 return Poll::Ready(SessionEnd::MaxBytes);
             }
@@ -124,9 +128,22 @@ impl Session {
                 if self.greet() || up == Flow::Again || down == Flow::Again {
                     wake_after_io(cx);
                 }
+                self.note();
                 Poll::Pending
             }
         }
+    }
+
+    /// Lets other threads see how the session stands.
+    #[inline]
+    fn note(&self) {
+        let state = match (self.up.has_ended(), self.down.has_ended()) {
+            _ if self.ending.is_some() => SessionState::Ending,
+            (true, _) => SessionState::ClientClosed,
+            (_, true) => SessionState::ServerClosed,
+            _ => SessionState::Open,
+        };
+        self.attempt.note(state, self.up.waiting(), self.down.waiting());
     }
 
     /// Sends the ACK for which the server may be waiting. Returns whether to call this again once the runtime has polled its
@@ -217,10 +234,11 @@ impl Session {
         }
         let before = direction.bytes;
         let flow = BUFFER.with_borrow_mut(|buffer| direction.advance(gone, survivor, buffer, false));
+        let now = Instant::now().into_std();
         match (direction.bytes - before, ending.gone) {
             (0, _) => {}
-            (moved, Side::Client) => self.attempt.moved(moved, 0),
-            (moved, Side::Server) => self.attempt.moved(0, moved),
+            (moved, Side::Client) => self.attempt.moved(moved, 0, now),
+            (moved, Side::Server) => self.attempt.moved(0, moved, now),
         }
         if survivor.failed || matches!(flow, Err(Failure::Sink(_))) {
             return Poll::Ready(ending.reason);
@@ -235,6 +253,7 @@ impl Session {
             Ok(_) => {}
             Err(_) => return Poll::Ready(ending.reason),
         }
+        self.note();
         Poll::Pending
     }
 }
@@ -247,6 +266,13 @@ impl Fault {
             Failure::Sink(error) => (sink, error),
         };
         Self { side, reason: end_of(side, error) }
+    }
+}
+
+impl Drop for Session {
+    /// Leaves the list first: afterwards the sockets close, and their numbers may be another's.
+    fn drop(&mut self) {
+        self.attempt.leave();
     }
 }
 

@@ -232,7 +232,7 @@ impl Splice {
         begun(attempt.id());
         // Cannot fail, because each splice has a handle of its own.
         let _ = handle.0.live.set(attempt.shared());
-        attempt.join();
+        attempt.join(None);
         match Leg::register(client).and_then(|client| Ok((client, Leg::register(server)?))) {
             Ok((client, server)) => {
                 let peers = attempt.peers();

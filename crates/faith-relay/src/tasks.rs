@@ -9,6 +9,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
+use crate::detail::{Inspected, Sockets};
 use crate::live::{Live, LiveSession};
 
 /// The session of a task.
@@ -20,6 +21,8 @@ pub(crate) struct Peers {
     pub(crate) routed: bool,
     /// The mark that the route gave it.
     pub(crate) tag: Option<Arc<str>>,
+    /// Its sockets, if it is the session of an attempt.
+    pub(crate) sockets: Option<Sockets>,
 }
 
 impl Peers {
@@ -47,11 +50,19 @@ impl Tasks {
         self.by_id.lock().insert(peers.live.id, Task { handle, relaying, peers });
     }
 
-    /// Notes that the task of session `id` relays from now on, and its server.
-    pub(crate) fn relays(&self, id: u64, server: Option<SocketAddr>, routed: bool, tag: Option<Arc<str>>) {
+    /// Notes that the task of session `id` relays from now on, its server and its sockets.
+    pub(crate) fn relays(
+        &self,
+        id: u64,
+        server: Option<SocketAddr>,
+        routed: bool,
+        tag: Option<Arc<str>>,
+        sockets: Option<Sockets>,
+    ) {
         if let Some(task) = self.by_id.lock().get_mut(&id) {
             task.relaying = true;
-            (task.peers.server, task.peers.routed, task.peers.tag) = (server, routed, tag);
+            let peers = &mut task.peers;
+            (peers.server, peers.routed, peers.tag, peers.sockets) = (server, routed, tag, sockets);
         }
     }
 
@@ -90,6 +101,22 @@ impl Tasks {
         let tasks = self.by_id.lock();
         let relaying = tasks.range((Bound::Excluded(id), Bound::Unbounded)).filter(|(_, task)| task.relaying);
         sessions.extend(relaying.take(most).map(|(_, task)| task.peers.look(now)));
+    }
+
+    /// Looks at the session `id`, if it relays, and at its sockets. A session leaves the list before its sockets are closed, so
+    /// the lock keeps them open.
+    pub(crate) fn inspect(&self, id: u64, now: Instant) -> Option<Inspected> {
+        let tasks = self.by_id.lock();
+        let peers = &tasks.get(&id).filter(|task| task.relaying)?.peers;
+        let Sockets { client, server } = peers.sockets?;
+        let (session, waiting) = (peers.look(now), peers.live.waiting());
+        Some(Inspected {
+            session,
+            routed: peers.routed,
+            client: client.look()?,
+            server: server.look()?,
+            waiting,
+        })
     }
 
     /// Ends every task. The worker's thread drops it, which resets both sides.

@@ -4,6 +4,7 @@
 mod attempts;
 mod close;
 mod connect_first;
+mod detail;
 mod half_close;
 mod idle;
 mod last_words;

@@ -1,0 +1,67 @@
+//! An active session in detail: its connections as the kernel describes them, and the side that holds it up.
+
+use std::net::SocketAddr;
+
+use faith_packet::access::WrittenRule;
+use faith_sys::info::{SocketNumber, TcpInfo};
+
+use crate::engine::Engine;
+use crate::live::LiveSession;
+use crate::side::Side;
+use crate::slow::slow_side;
+
+/// The sockets of a session, which its worker's thread owns. They stay open as long as the session is in the list
+/// ([`Tasks`](crate::tasks::Tasks)).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sockets {
+    pub(crate) client: SocketNumber,
+    pub(crate) server: SocketNumber,
+}
+
+/// A session and its sockets, as one look found them.
+pub(crate) struct Inspected {
+    pub(crate) session: LiveSession,
+    pub(crate) routed: bool,
+    pub(crate) client: TcpInfo,
+    pub(crate) server: TcpInfo,
+    pub(crate) waiting: (u32, u32),
+}
+
+/// An active session in detail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionDetail {
+    /// The session.
+    pub session: LiveSession,
+    /// The connection to the client.
+    pub client: TcpInfo,
+    /// The connection to the server.
+    pub server: TcpInfo,
+    /// Bytes that the relay has taken from the client, and the connection to the server not from the relay.
+    pub waiting_up: u32,
+    /// Bytes for the client, likewise.
+    pub waiting_down: u32,
+    /// The rule of the present access list that permits the session; `None` if a default does, if a route chose the server,
+    /// or if the list does not permit it.
+    pub rule: Option<WrittenRule>,
+    /// The side that takes bytes more slowly than the other gives them, if one does.
+    pub slow: Option<Side>,
+}
+
+impl Engine {
+    /// An active session in detail, if there is one with this id. Takes a dozen system calls, and delays sessions of the same
+    /// worker that begin or end meanwhile.
+    pub(crate) fn detail(&self, id: u64) -> Option<SessionDetail> {
+        let Inspected { session, routed, client, server, waiting: (waiting_up, waiting_down) } =
+            self.ledger.inspect(id)?;
+        let rule = if routed { None } else { self.permitting_rule(&session) };
+        let slow = slow_side(&client, &server, waiting_up, waiting_down);
+        Some(SessionDetail { session, client, server, waiting_up, waiting_down, rule, slow })
+    }
+
+    fn permitting_rule(&self, session: &LiveSession) -> Option<WrittenRule> {
+        // The mappings may have changed since, so the server itself is judged.
+        let destination = session.server.unwrap_or(SocketAddr::V6(session.destination));
+        let permission = self.admission.permission(*session.client.ip(), destination);
+        permission.rule.filter(|_| permission.cause.is_none())
+    }
+}
