@@ -1,14 +1,10 @@
 //! An active session in detail: its connections as the kernel describes them, and the side that holds it up.
 
-use std::net::SocketAddr;
-
 use faith_packet::access::WrittenRule;
 use faith_sys::info::{SocketNumber, TcpInfo};
 
-use crate::engine::Engine;
 use crate::live::LiveSession;
 use crate::side::Side;
-use crate::slow::slow_side;
 
 /// The sockets of a session, which its worker's thread owns. They stay open as long as the session is in the list
 /// ([`Tasks`](crate::tasks::Tasks)).
@@ -45,23 +41,4 @@ pub struct SessionDetail {
     pub rule: Option<WrittenRule>,
     /// The side that takes bytes more slowly than the other gives them, if one does.
     pub slow: Option<Side>,
-}
-
-impl Engine {
-    /// An active session in detail, if there is one with this id. Takes a dozen system calls, and delays sessions of the same
-    /// worker that begin or end meanwhile.
-    pub(crate) fn detail(&self, id: u64) -> Option<SessionDetail> {
-        let Inspected { session, routed, client, server, waiting: (waiting_up, waiting_down) } =
-            self.ledger.inspect(id)?;
-        let rule = if routed { None } else { self.permitting_rule(&session) };
-        let slow = slow_side(&client, &server, waiting_up, waiting_down);
-        Some(SessionDetail { session, client, server, waiting_up, waiting_down, rule, slow })
-    }
-
-    fn permitting_rule(&self, session: &LiveSession) -> Option<WrittenRule> {
-        // The mappings may have changed since, so the server itself is judged.
-        let destination = session.server.unwrap_or(SocketAddr::V6(session.destination));
-        let permission = self.admission.permission(*session.client.ip(), destination);
-        permission.rule.filter(|_| permission.cause.is_none())
-    }
 }

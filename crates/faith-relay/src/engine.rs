@@ -3,18 +3,22 @@
 //! The engine knows workers by number and sockets by descriptor, but not their origin. So its tests run over loopback
 //! sockets.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use faith_packet::access::AccessList;
+use faith_packet::access::{AccessList, WrittenRule};
 
 use crate::admission::{Admission, Router};
 use crate::clock::FAR;
 use crate::counters::RelayStats;
+use crate::detail::{Inspected, SessionDetail};
 use crate::ledger::Ledger;
+use crate::live::LiveSession;
 use crate::options::RelayOptions;
 use crate::pairing::Pairing;
 use crate::record::Observer;
+use crate::slow::slow_side;
 use crate::spares::Spares;
 
 /// A relay's rules and its sessions.
@@ -62,6 +66,23 @@ impl Engine {
                 tasks.abort_unless(|client, server| self.admission.permits(client, server));
             }
         }
+    }
+
+    /// An active session in detail, if there is one with this id. Takes a dozen system calls, and delays sessions of the same
+    /// worker that begin or end meanwhile.
+    pub(crate) fn detail(&self, id: u64) -> Option<SessionDetail> {
+        let Inspected { session, routed, client, server, waiting: (waiting_up, waiting_down) } =
+            self.ledger.inspect(id)?;
+        let rule = if routed { None } else { self.permitting_rule(&session) };
+        let slow = slow_side(&client, &server, waiting_up, waiting_down);
+        Some(SessionDetail { session, client, server, waiting_up, waiting_down, rule, slow })
+    }
+
+    fn permitting_rule(&self, session: &LiveSession) -> Option<WrittenRule> {
+        // The mappings may have changed since, so the server itself is judged.
+        let destination = session.server.unwrap_or(SocketAddr::V6(session.destination));
+        let permission = self.admission.permission(*session.client.ip(), destination);
+        permission.rule.filter(|_| permission.cause.is_none())
     }
 
     pub(crate) fn stats(&self) -> RelayStats {

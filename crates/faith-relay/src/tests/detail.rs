@@ -136,6 +136,21 @@ fn a_side_that_does_not_read_is_slow() {
 }
 
 #[test]
+fn little_data_shows_a_server_as_slow_that_does_not_read() {
+    let lab = Lab::new(options());
+    let (client, _server) = lab.narrow_session();
+    (&client).write_all(&[7; 12 * 1024]).unwrap();
+    let mut detail = None;
+    eventually("the server is slow", || {
+        detail = lab.engine.detail(1);
+        detail.as_ref().is_some_and(|detail| detail.slow == Some(Side::Server))
+    });
+    let detail = detail.unwrap();
+    assert_eq!((detail.waiting_up, detail.client.unread, detail.session.bytes_up), (0, 0, 12 * 1024));
+    assert!(detail.server.limited_by_peer > detail.server.busy / 2, "{detail:?}");
+}
+
+#[test]
 fn a_session_that_ends_has_no_detail() {
     let lab = Lab::new(options());
     assert_eq!(lab.engine.detail(1), None);
