@@ -155,6 +155,11 @@ impl Attempt {
         self.pairing = Some(Arc::clone(pairing));
     }
 
+    /// Counts the time that its server took to answer.
+    pub(crate) fn connected(&self) {
+        self.ledger.counters(self.worker).connected(self.live.started.elapsed());
+    }
+
     /// Begins the session: the server is connected and the client accepted. The session ends as [`SessionEnd::Aborted`] unless
     /// [`end`](Self::end) sets another reason. It must [leave](Self::leave) the list before `sockets` are closed.
     pub(crate) fn join(&mut self, sockets: Option<Sockets>) {

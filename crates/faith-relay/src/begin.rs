@@ -131,7 +131,9 @@ impl Engine {
         match way {
             Way::Server(target) => {
                 let timeout = self.options().connect_timeout;
-                connect(&target, timeout).await.map(|(upstream, alarm)| (Far::Server(upstream), alarm))
+                let (upstream, alarm) = connect(&target, timeout).await?;
+                attempt.connected();
+                Ok((Far::Server(upstream), alarm))
             }
             Way::HandOver => Ok((Far::Route, Alarm::new(Instant::now() + PAIRING_TIMEOUT))),
         }

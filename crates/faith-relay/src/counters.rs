@@ -1,8 +1,10 @@
 //! A relay's counters, without locks and without cache lines shared between workers.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::cause::Cause;
+use crate::durations::{ConnectDurations, LiveDurations};
 use crate::record::{RefusalReason, SessionEnd};
 use crate::tally::{LiveRefusals, LiveSessions, RefusalTally, SessionTally};
 
@@ -20,6 +22,8 @@ pub struct RelayStats {
     pub sessions: SessionStats,
     /// Attempts that ended without a session.
     pub refused: RefusalTally,
+    /// Times from SYN or accept until the server had answered, of each server that did.
+    pub connect_durations: ConnectDurations,
     /// Records that the observer was not told, or did not take.
     pub untold: Untold,
     /// Connections from another of [`sources`](crate::RelayOptions::sources) than their client's own. The client's own had
@@ -66,6 +70,7 @@ pub(crate) struct Counters {
     bytes_down: AtomicU64,
     ended: LiveSessions,
     refused: LiveRefusals,
+    connects: LiveDurations,
     untold_sessions: AtomicU64,
     untold_refusals: LiveRefusals,
 }
@@ -83,6 +88,10 @@ impl Counters {
     pub(crate) fn moved(&self, up: u64, down: u64) {
         add(&self.bytes_up, up);
         add(&self.bytes_down, down);
+    }
+
+    pub(crate) fn connected(&self, after: Duration) {
+        self.connects.add(after);
     }
 
     pub(crate) fn begun(&self) {
@@ -113,6 +122,7 @@ impl Counters {
         self.ended.add_to(&mut stats.sessions.ended);
         stats.sessions.begun += self.begun.load(Relaxed);
         self.refused.add_to(&mut stats.refused);
+        self.connects.add_to(&mut stats.connect_durations);
         stats.untold.sessions += self.untold_sessions.load(Relaxed);
         self.untold_refusals.add_to(&mut stats.untold.refused);
     }

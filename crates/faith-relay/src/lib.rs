@@ -11,7 +11,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `relay`, `options`, `record`, `cause`, `counters`, `tally` | the public surface |
+//! | `relay`, `options`, `record`, `cause`, `counters`, `tally`, `durations` | the public surface |
 //! | `admission`, `clients`, `permission`, `room`, `route`, `terms` | policy and limits |
 //! | `engine`, `begin`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
 //! | `ledger`, `tasks`, `live`, `detail`, `slow`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
@@ -37,6 +37,7 @@ mod counters;
 mod course;
 mod detail;
 mod direction;
+mod durations;
 mod ending;
 mod engine;
 mod first_word;
@@ -74,6 +75,7 @@ pub use clients::ClientLimits;
 pub use connect_error::ConnectError;
 pub use counters::{RelayStats, SessionStats, Untold};
 pub use detail::SessionDetail;
+pub use durations::ConnectDurations;
 pub use faith_sys::info::TcpInfo;
 pub use live::{LiveSession, SessionState};
 pub use options::RelayOptions;

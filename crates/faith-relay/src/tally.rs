@@ -84,12 +84,12 @@ impl<const PLACES: usize> Default for LiveTally<PLACES> {
 }
 
 impl<const PLACES: usize> LiveTally<PLACES> {
-    fn add_at(&self, place: usize) {
+    pub(crate) fn add_at(&self, place: usize) {
         let counter = &self.0[place];
         counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    fn add_all_to(&self, sums: &mut [u64; PLACES]) {
+    pub(crate) fn add_all_to(&self, sums: &mut [u64; PLACES]) {
         for (sum, part) in sums.iter_mut().zip(&self.0) {
             *sum += part.load(Relaxed);
         }

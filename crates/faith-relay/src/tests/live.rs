@@ -1,6 +1,7 @@
 //! Other threads list sessions and end them.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use super::{Caller, DeafServer, Lab, PATIENCE, eventually, options, read_exactly, read_to_reset};
 use crate::record::SessionEnd;
@@ -79,4 +80,18 @@ fn an_attempt_is_neither_listed_nor_ended_as_a_session() {
     assert!(!lab.engine.ledger.end(lab.engine.ledger.newest()));
     assert!(lab.nothing_ended());
     assert!(fate.try_recv().is_err(), "its client still waits");
+}
+
+#[test]
+fn the_time_until_a_server_answers_is_counted_and_that_of_a_refusal_is_not() {
+    let mut lab = Lab::new(options());
+    let before = Instant::now();
+    let _session = lab.session();
+    let durations = lab.engine.stats().connect_durations;
+    assert_eq!(durations.count(), 1);
+    assert!(durations.sum > Duration::ZERO && durations.sum <= before.elapsed());
+    lab.refuse();
+    let _client = lab.dial();
+    lab.refused();
+    assert_eq!(lab.engine.stats().connect_durations, durations);
 }
