@@ -14,7 +14,7 @@
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally`, `durations` | the public surface |
 //! | `admission`, `clients`, `permission`, `room`, `route`, `terms` | policy and limits |
 //! | `engine`, `begin`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
-//! | `ledger`, `tasks`, `live`, `detail`, `slow`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
+//! | `ledger`, `tasks`, `live`, `detail`, `slow`, `networks`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
 //! | `upstream`, `source`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
 //! | `splice` | sessions of connections that JavaScript accepted |
@@ -44,6 +44,7 @@ mod first_word;
 mod ledger;
 mod leg;
 mod live;
+mod networks;
 mod options;
 mod pairing;
 mod permission;
@@ -78,6 +79,7 @@ pub use detail::SessionDetail;
 pub use durations::ConnectDurations;
 pub use faith_sys::info::TcpInfo;
 pub use live::{LiveSession, SessionState};
+pub use networks::ClientNetwork;
 pub use options::RelayOptions;
 pub use permission::Permission;
 pub use record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};

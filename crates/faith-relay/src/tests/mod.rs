@@ -11,6 +11,7 @@ mod last_words;
 mod leaks;
 mod limits;
 mod live;
+mod networks;
 mod permission;
 mod reset;
 mod route;
