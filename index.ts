@@ -19,6 +19,7 @@ export {
   type FaithMatchOptions,
   type FaithPermission,
 } from './lib/permission.js'
+export type { FaithClient, FaithClientsOptions } from './lib/clients.js'
 export { embed, extract } from './lib/addresses.js'
 export {
   destinationOf,
@@ -66,13 +67,20 @@ export type {
   FaithRefusalReason,
   FaithRefusalStats,
 } from './lib/refusal.js'
-export type { FaithRelayStats, FaithUntold } from './lib/relay-stats.js'
+export type {
+  FaithConnectDurations,
+  FaithDurationBucket,
+  FaithRelayStats,
+  FaithUntold,
+} from './lib/relay-stats.js'
 export type {
   FaithLiveSession,
   FaithSession,
   FaithSessionEndReason,
+  FaithSessionState,
   FaithSessionStats,
 } from './lib/session.js'
+export type { FaithLeg, FaithLegs, FaithSessionDetail } from './lib/session-detail.js'
 export type {
   FaithRoute,
   FaithRouteConnection,

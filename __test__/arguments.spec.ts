@@ -229,10 +229,13 @@ test('a server in two arguments is refused, and the hint shows how to write it',
 })
 
 test('an id that is no number is refused, and the error says which number it is', (t) => {
-  t.throws(() => FaithRelay.prototype.abort.call({} as never, '1' as never), {
-    code: 'ERR_FAITH_ARGUMENT',
-    message: "relay.abort: `id` must be the number that a session has as `id`, got '1'",
-  })
+  for (const call of ['abort', 'session'] as const) {
+    const method: (this: never, id: never) => unknown = FaithRelay.prototype[call]
+    t.throws(() => method.call({} as never, '1' as never), {
+      code: 'ERR_FAITH_ARGUMENT',
+      message: `relay.${call}: \`id\` must be the number that a session has as \`id\`, got '1'`,
+    })
+  }
 })
 
 test('a prefix that the interface has is not added again', async (t) => {

@@ -15,6 +15,8 @@ function session(id: number): NativeLiveSession {
     bytesDown: 2,
     startedAtMs: 1000,
     ageMs: 3,
+    idleMs: 2,
+    state: 'client-closed',
   }
 }
 
@@ -46,6 +48,8 @@ test('a session has the public shape', async (t) => {
       bytesDown: 2,
       startedAt: new Date(1000),
       ageMs: 3,
+      idleMs: 2,
+      state: 'client-closed',
     },
   })
 })

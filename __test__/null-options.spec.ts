@@ -67,6 +67,9 @@ const calls: Record<string, Call> = {
     base: { port: 80 },
   },
   'relay.close': { run: (options) => FaithRelay.prototype.close.call(unmade, options as never) },
+  'relay.clients': {
+    run: (options) => FaithRelay.prototype.clients.call(unmade, options as never),
+  },
   'relay.setAccessList': {
     run: (options) => FaithRelay.prototype.setAccessList.call(unmade, '', options as never),
   },

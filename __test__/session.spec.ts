@@ -31,6 +31,7 @@ const idle: NativeRelayStats = {
   handedOver: 0,
   attempts: 0,
   sessions: none,
+  connectDurations: { buckets: [{ upToMs: 1, count: 2 }], count: 3, sumMs: 4.5 },
   refused: [],
   untoldSessions: 0,
   untoldRefused: [],

@@ -15,11 +15,13 @@ import {
   type extract,
   type FaithError,
   type AccessRule,
+  type FaithClient,
   type FaithDropReason,
   type FaithEndpoint,
   type FaithEnds,
   type FaithErrorCode,
   FaithInterface,
+  type FaithLeg,
   FaithListener,
   type FaithListenOptions,
   type FaithLiveSession,
@@ -39,7 +41,9 @@ import {
   type FaithRouteVerdict,
   type FaithSession,
   type FaithDestination,
+  type FaithSessionDetail,
   type FaithSessionEndReason,
+  type FaithSessionState,
   type FaithSessionStats,
   type FaithShortage,
   FaithSocket,
@@ -344,6 +348,23 @@ export async function liveSessions(): Promise<void> {
   }
   // @ts-expect-error an id is a number
   relay.abort('1')
+}
+
+export async function detailsAndClients(): Promise<void> {
+  const detail = relay.session(1)
+  if (detail === undefined) return
+  same<typeof detail, FaithSessionDetail>(true)
+  same<typeof detail.legs.server, FaithLeg>(true)
+  same<typeof detail.legs.client.rttMs, number | undefined>(true)
+  same<typeof detail.slow, 'client' | 'neither' | 'server'>(true)
+  same<typeof detail.state, FaithSessionState>(true)
+  for await (const client of relay.clients({ prefixLength: 56 })) {
+    same<typeof client, FaithClient>(true)
+  }
+  // @ts-expect-error a number of bits
+  relay.clients({ prefixLength: '64' })
+  // @ts-expect-error an id is a number
+  relay.session('1')
 }
 
 export async function answers(check: FaithSupportCheck): Promise<void> {

@@ -55,6 +55,8 @@ export interface FaithInterfaceStats {
   shortcut: boolean
   /** Number of threads that capture and relay. */
   workers: number
+  /** The MTU that the interface was made with, in bytes. */
+  mtu: number
   /** The splices that `spliceTo()` of a {@link FaithSocket} began. */
   splices: FaithSessionStats
 }

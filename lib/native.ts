@@ -33,9 +33,11 @@ export type {
   NativeRelayOptions,
   NativeRelayStats,
   NativeSession,
+  NativeSessionDetail,
   NativeSessionStats,
   NativeShortage,
   NativeSupport,
+  NativeTcpInfo,
   NativeVerdict,
   NativeWarning,
 } from '#native'

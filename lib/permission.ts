@@ -178,18 +178,22 @@ function readAddress(
   throw read.refuse(name, name === 'ipv4' ? 'an IPv4 address' : 'an IP address', address)
 }
 
+/** @internal Gives the addon's rule its public shape. */
+export function toDecidingRule({
+  rule,
+  line,
+}: Pick<NativePermission, 'rule' | 'line'>): FaithDecidingRule | undefined {
+  if (rule === undefined) return undefined
+  return line === undefined ? { text: rule } : { text: rule, line }
+}
+
 /** @internal Gives the addon's decision its public shape. */
-export function toPermission(
-  { cause, rule, line, localAddress }: NativePermission,
-  file?: string,
-): FaithPermission {
+export function toPermission(found: NativePermission, file?: string): FaithPermission {
+  const { cause, localAddress } = found
   const permission: FaithPermission = { permitted: cause === undefined }
   if (cause !== undefined && isCause(cause)) permission.cause = cause
-  if (rule !== undefined) {
-    permission.rule = { text: rule }
-    if (line !== undefined) permission.rule.line = line
-    if (file !== undefined) permission.rule.file = file
-  }
+  const decides = toDecidingRule(found)
+  if (decides !== undefined) permission.rule = file === undefined ? decides : { ...decides, file }
   if (localAddress !== undefined) permission.localAddress = localAddress
   return permission
 }

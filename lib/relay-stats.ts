@@ -26,6 +26,8 @@ export interface FaithRelayStats {
   attempts: number
   /** Sessions. A session begins when client and server are joined. */
   sessions: FaithSessionStats
+  /** Times that servers took to answer. */
+  connectDurations: FaithConnectDurations
   /** Attempts that became no session. */
   refused: FaithRefusalStats
   /** Sessions and refusals without an event. */
@@ -55,6 +57,36 @@ export interface FaithUntold {
   refused: FaithRefusalCounts
 }
 
+/**
+ * Times from a client's SYN, or from its accepted connection, until its server had answered. The time of a `route` is
+ * part of it. Servers that did not answer or refused are left out.
+ *
+ * @group Relay and route
+ */
+export interface FaithConnectDurations {
+  /**
+   * Upper bounds in milliseconds, from 1 to 10000, each with the number of servers that answered within that time. The
+   * counts are cumulative, as in Prometheus: each includes those of the smaller bounds.
+   */
+  buckets: FaithDurationBucket[]
+  /** Servers that answered, also after more than 10 s. */
+  count: number
+  /** Sum of the times, in milliseconds. */
+  sumMs: number
+}
+
+/**
+ * The durations up to an upper bound.
+ *
+ * @group Relay and route
+ */
+export interface FaithDurationBucket {
+  /** The bound in milliseconds. */
+  upToMs: number
+  /** Number of durations up to it, those of smaller bounds included. */
+  count: number
+}
+
 /** @internal Converts the addon's counters to the public shape. */
 export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
   const { accepted, handedOver, attempts, untoldSessions, untoldRefused } = stats
@@ -64,6 +96,7 @@ export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
     handedOver,
     attempts,
     sessions: toSessionStats(stats.sessions),
+    connectDurations: stats.connectDurations,
     refused: toRefusalStats(stats.refused),
     untold: { sessions: untoldSessions, refused: toRefusalCounts(untoldRefused) },
     localAddressFallbacks,

@@ -6,6 +6,12 @@ import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { ClientErrors } from './client-errors.js'
+import {
+  currentClients,
+  type FaithClient,
+  type FaithClientsOptions,
+  readPrefixLength,
+} from './clients.js'
 import { isHeard, publish, publishAccepted, tellShortages } from './diagnostics.js'
 import { Early } from './early.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
@@ -40,6 +46,7 @@ import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.j
 import { type FaithRefusal, toRefusal } from './refusal.js'
 import { type FaithRelayStats, toRelayStats } from './relay-stats.js'
 import { type FaithLiveSession, type FaithSession, toSession } from './session.js'
+import { type FaithSessionDetail, toSessionDetail } from './session-detail.js'
 
 const AS_ACCEPTED: FaithSocketOptions = { allowHalfOpen: true, pauseOnConnect: false }
 
@@ -259,6 +266,46 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
+   * Tells everything about an active session: its state, both connections as the kernel describes them, and the side
+   * that is slow, if one is.
+   *
+   * @param id - the session's id, from {@link FaithRelay.sessions}
+   * @returns `undefined` if the relay has no such session, or no more
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when the id is not a number
+   *
+   * @example
+   * ```ts
+   * for await (const { id } of relay.sessions()) {
+   *   const detail = relay.session(id)
+   *   if (detail?.slow === 'client') console.log(`${id}: ${detail.legs.client.unsent} bytes unsent`)
+   * }
+   * ```
+   */
+  session(id: number): FaithSessionDetail | undefined {
+    const known = sessionId('relay.session', id)
+    const detail = this.#native.session(known)
+    return detail === null ? undefined : toSessionDetail(detail)
+  }
+
+  /**
+   * Iterates over the clients that have sessions now, those with most sessions first. A client is a network of
+   * `prefixLength` bits. The sums are those of one moment. A closed relay has no clients.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `prefixLength` is not an integer from 0 to 128
+   *
+   * @example
+   * ```ts
+   * for await (const { network, sessions, bytesDown } of relay.clients({ prefixLength: 56 })) {
+   *   console.log(`${network}: ${sessions} sessions, ${bytesDown} bytes down`)
+   * }
+   * ```
+   */
+  clients(options: FaithClientsOptions = {}): AsyncIterableIterator<FaithClient, undefined> {
+    const prefixLength = readPrefixLength(options) ?? this.#given.clientPrefixLength ?? 64
+    return currentClients(this.#native, prefixLength)
+  }
+
+  /**
    * Tells how the relay would decide now about a client and a destination, and by which rule, without any effect. The
    * decision depends on the mappings, the access list, special-purpose addresses and this host's own addresses, as for
    * a connection that proceeds. It ignores the `route`, the limits, and the ports of the relay.
@@ -294,14 +341,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * ```
    */
   abort(id: number): boolean {
-    if (Number.isSafeInteger(id) && id >= 0) return this.#native.abort(id)
-    throw new FaithError(
-      'ERR_FAITH_ARGUMENT',
-      `relay.abort: \`id\` must be the number that a session has as \`id\`, got ${show(id)}`,
-      {
-        hint: 'take it from relay.sessions()',
-      },
-    )
+    const known = sessionId('relay.abort', id)
+    return this.#native.abort(known)
   }
 
   /**
@@ -492,4 +533,14 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     this.#released(this)
     process.nextTick(() => this.emit('close'))
   }
+}
+
+/** Checks the id of a session. */
+function sessionId(call: string, id: unknown): number {
+  if (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0) return id
+  throw new FaithError(
+    'ERR_FAITH_ARGUMENT',
+    `${call}: \`id\` must be the number that a session has as \`id\`, got ${show(id)}`,
+    { hint: 'take it from relay.sessions()' },
+  )
 }

@@ -77,13 +77,36 @@ export interface FaithSession {
 }
 
 /**
+ * The progress of a session towards its end.
+ *
+ * | state | meaning |
+ * |---|---|
+ * | `open` | both directions are open |
+ * | `client-closed` | the client has sent its FIN, the relay has passed it on, and the server may go on sending |
+ * | `server-closed` | likewise for the server |
+ * | `ending` | one side is gone, and the other gets the bytes that the gone one had sent |
+ *
+ * @group Relay and route
+ */
+export type FaithSessionState = 'open' | 'client-closed' | 'server-closed' | 'ending'
+
+const STATES: readonly FaithSessionState[] = ['open', 'client-closed', 'server-closed', 'ending']
+
+/**
  * An active session of a relay, as it was at the call.
  *
  * @group Relay and route
  */
 export interface FaithLiveSession extends Omit<FaithSession, 'durationMs' | 'reason'> {
+  /** The progress of the session towards its end. */
+  state: FaithSessionState
   /** Time from `startedAt` to the call, in milliseconds. */
   ageMs: number
+  /**
+   * Time since a byte was carried, in milliseconds; before the first byte, time since client and server were joined. The
+   * relay ends the session when this reaches `idleTimeoutMs`.
+   */
+  idleMs: number
 }
 
 /**
@@ -134,7 +157,9 @@ export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
     bytesUp: session.bytesUp,
     bytesDown: session.bytesDown,
     startedAt: new Date(session.startedAtMs),
+    state: STATES.find((state) => state === session.state) ?? 'open',
     ageMs: session.ageMs,
+    idleMs: session.idleMs,
     ...(session.tag === undefined ? {} : { tag: session.tag }),
   }
 }

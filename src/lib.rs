@@ -7,13 +7,15 @@
 pub mod addresses;
 mod batch;
 pub mod connection;
+pub mod detail;
 pub mod failure;
 pub mod interface;
 mod keep_alive;
 pub mod line_writer;
 pub mod listener;
 pub mod live;
-pub mod options;
+pub mod networks;
+mod options;
 pub mod permission;
 pub mod relay;
 pub mod relay_options;

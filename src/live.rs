@@ -1,7 +1,7 @@
 //! The active sessions of a relay.
 
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use faith_relay::{LiveSession, Relay};
 use napi_derive::napi;
@@ -33,8 +33,39 @@ pub struct NativeLiveSession {
     pub started_at_ms: f64,
     /// Time since then, in milliseconds.
     pub age_ms: f64,
+    /// Time since a byte moved, or since the session began, in milliseconds.
+    pub idle_ms: f64,
+    /// Its progress towards its end.
+    pub state: String,
     /// The mark that the verdict gave it.
     pub tag: Option<String>,
+}
+
+impl NativeLiveSession {
+    /// Describes a session at the time `now` since 1970.
+    pub(crate) fn of(session: &LiveSession, now: Duration) -> Self {
+        Self {
+            id: number(session.id),
+            client: session.client.ip().to_string(),
+            client_port: session.client.port(),
+            destination: session.destination.ip().to_string(),
+            destination_port: session.destination.port(),
+            server: session.server.map(|server| server.ip().to_string()),
+            server_port: session.server.as_ref().map(SocketAddr::port),
+            bytes_up: number(session.bytes_up),
+            bytes_down: number(session.bytes_down),
+            started_at_ms: milliseconds(now.saturating_sub(session.age)),
+            age_ms: milliseconds(session.age),
+            idle_ms: milliseconds(session.idle),
+            state: session.state.name().to_owned(),
+            tag: session.tag.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+/// The time since 1970.
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Some of the active sessions.
@@ -51,23 +82,9 @@ pub struct NativeLiveSessions {
 pub(crate) fn list(relay: &Relay, id: f64, most: u32) -> NativeLiveSessions {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
     let sessions = relay.sessions(id as u64, most as usize);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let describe = |session: LiveSession| NativeLiveSession {
-        id: number(session.id),
-        client: session.client.ip().to_string(),
-        client_port: session.client.port(),
-        destination: session.destination.ip().to_string(),
-        destination_port: session.destination.port(),
-        server: session.server.map(|server| server.ip().to_string()),
-        server_port: session.server.as_ref().map(SocketAddr::port),
-        bytes_up: number(session.bytes_up),
-        bytes_down: number(session.bytes_down),
-        started_at_ms: milliseconds(now.saturating_sub(session.age)),
-        age_ms: milliseconds(session.age),
-        tag: session.tag.as_deref().map(str::to_owned),
-    };
+    let now = now();
     NativeLiveSessions {
-        sessions: sessions.into_iter().map(describe).collect(),
+        sessions: sessions.iter().map(|session| NativeLiveSession::of(session, now)).collect(),
         newest: number(relay.newest()),
     }
 }

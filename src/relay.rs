@@ -10,22 +10,27 @@ use faith_relay::{Observer, RefusalRecord, Relay, RelayStats, Routing, SessionRe
 use faith_stack::FaithInterface;
 use faith_sys::tcp::Resource;
 use napi::Env;
-use napi::bindgen_prelude::Function;
+use napi::bindgen_prelude::{Function, spawn_blocking};
 use napi_derive::napi;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::batch::Batch;
 use crate::connection::NativeConnection;
+use crate::detail::NativeSessionDetail;
 use crate::failure::NativeFailure;
 use crate::failure::{Outcome, blocking, outcome};
 use crate::keep_alive::KeepAlive;
 use crate::live::{self, NativeLiveSessions};
+use crate::networks::NativeNetworks;
 use crate::options::NativeRelayOptions;
 use crate::permission::{self, NativePermission};
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeQuestion, NativeVerdict};
 use crate::shortage::{NativeShortage, ShortageBatch};
-use crate::stats::{NativeRefusalCount, NativeSessionStats, milliseconds, number, of_sessions, refusals};
+use crate::stats::{
+    NativeConnectDurations, NativeRefusalCount, NativeSessionStats, milliseconds, number, of_connects,
+    of_sessions, refusals,
+};
 
 /// Records of each kind that may wait for the event loop. Further ones are counted as untold and dropped.
 const WAITING: usize = 65_536;
@@ -103,6 +108,8 @@ pub struct NativeRelayStats {
     pub attempts: f64,
     /// Sessions.
     pub sessions: NativeSessionStats,
+    /// Times until servers had answered.
+    pub connect_durations: NativeConnectDurations,
     /// Attempts that ended without a session.
     pub refused: Vec<NativeRefusalCount>,
     /// Sessions whose records JavaScript did not get; 0 if it does not listen to them.
@@ -340,6 +347,28 @@ impl NativeRelay {
         self.relay().map(|relay| live::list(&relay, id, most)).unwrap_or_default()
     }
 
+    /// An active session in detail; null if there is none with this id.
+    #[napi]
+    #[must_use]
+    pub fn session(&self, id: f64) -> Option<NativeSessionDetail> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ids are counted from 1")]
+        self.relay()?.session(id as u64).map(NativeSessionDetail::from)
+    }
+
+    /// Sums up the active sessions by client networks of this prefix length, 0 to 128.
+    ///
+    /// # Errors
+    /// The environment is closing.
+    #[napi]
+    pub async fn networks(&self, prefix_length: u8) -> napi::Result<NativeNetworks> {
+        let relay = self.relay();
+        let sum = move || relay.map(|relay| relay.networks(prefix_length)).unwrap_or_default();
+        spawn_blocking(sum)
+            .await
+            .map(|networks| NativeNetworks::new(networks, prefix_length))
+            .map_err(|error| napi::Error::from_reason(error.to_string()))
+    }
+
     /// Tells the relay's present decision about a client and a destination of either family.
     #[napi(ts_return_type = "NativeFailure | NativePermission")]
     #[must_use]
@@ -373,6 +402,7 @@ impl NativeRelay {
             handed_over: number(stats.handed_over),
             attempts: number(stats.attempts),
             sessions: of_sessions(&stats.sessions),
+            connect_durations: of_connects(&stats.connect_durations),
             refused: refusals(&stats.refused),
             untold_sessions: number(untold.sessions),
             untold_refused: refusals(&untold.refused),

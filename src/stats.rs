@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use faith_packet::classify::DropReason;
-use faith_relay::{RefusalTally, SessionEnd, SessionStats};
+use faith_relay::{ConnectDurations, RefusalTally, SessionEnd, SessionStats};
 use faith_stack::FaithInterface;
 use napi_derive::napi;
 
@@ -44,6 +44,8 @@ pub struct NativeInterfaceStats {
     pub shortcut: bool,
     /// Worker threads.
     pub workers: u32,
+    /// MTU in bytes.
+    pub mtu: u32,
     /// Sessions of connections that JavaScript accepted and gave back.
     pub splices: NativeSessionStats,
 }
@@ -81,6 +83,36 @@ pub(crate) fn of_sessions(sessions: &SessionStats) -> NativeSessionStats {
         ended: ended.into(),
         bytes_up: number(sessions.bytes_up),
         bytes_down: number(sessions.bytes_down),
+    }
+}
+
+/// Times until servers had answered.
+#[napi(object)]
+pub struct NativeConnectDurations {
+    /// Upper bounds in milliseconds, with the number of servers that answered within them.
+    pub buckets: Vec<NativeDurationBucket>,
+    /// Servers that answered.
+    pub count: f64,
+    /// Sum of the times in milliseconds.
+    pub sum_ms: f64,
+}
+
+/// The durations up to an upper bound.
+#[napi(object)]
+pub struct NativeDurationBucket {
+    /// The bound in milliseconds.
+    pub up_to_ms: f64,
+    /// Number of durations.
+    pub count: f64,
+}
+
+pub(crate) fn of_connects(durations: &ConnectDurations) -> NativeConnectDurations {
+    let bucket =
+        |(bound, count)| NativeDurationBucket { up_to_ms: milliseconds(bound), count: number(count) };
+    NativeConnectDurations {
+        buckets: durations.up_to().map(bucket).collect(),
+        count: number(durations.count()),
+        sum_ms: milliseconds(durations.sum),
     }
 }
 
@@ -131,6 +163,7 @@ pub(crate) fn of_interface(interface: &FaithInterface, splices: &SessionStats) -
         steering: if interface.is_steered() { "sk_lookup" } else { "on-demand" }.to_owned(),
         shortcut: interface.has_shortcut(),
         workers: u32::try_from(interface.workers()).unwrap_or(u32::MAX),
+        mtu: interface.mtu(),
         splices: of_sessions(splices),
     }
 }

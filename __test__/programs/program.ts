@@ -10,7 +10,10 @@ import {
   type FaithInterfaceStats,
   type FaithListenerEvents,
   type FaithListenOptions,
+  type FaithClient,
+  type FaithClientsOptions,
   type FaithLiveSession,
+  type FaithSessionDetail,
   type FaithRelayEvents,
   type FaithPermission,
   type FaithRelayOptions,
@@ -218,6 +221,16 @@ export class Relay extends Lasting<FaithRelayEvents> {
   /** The current sessions. */
   sessions(): Promise<FaithLiveSession[]> {
     return this.program.ask('sessions', this.id)
+  }
+
+  /** A current session in detail. */
+  session(id: number): Promise<FaithSessionDetail | undefined> {
+    return this.program.ask('session', this.id, id)
+  }
+
+  /** The clients that have sessions. */
+  clients(options: FaithClientsOptions = {}): Promise<FaithClient[]> {
+    return this.program.ask('clients', this.id, options)
   }
 
   /** The relay's decision about a connection. */

@@ -4,12 +4,15 @@ import {
   FaithInterface,
   FaithRelay,
   type FaithAccessQuestion,
+  type FaithClient,
+  type FaithClientsOptions,
   type FaithLiveSession,
   type FaithPermission,
   type FaithRelayCloseOptions,
   type FaithRelayOptions,
   type FaithRelayStats,
   type FaithRelayUpdate,
+  type FaithSessionDetail,
 } from '../../index.js'
 import { keep, recall, told, watch } from './kept.js'
 
@@ -43,6 +46,15 @@ export const relayVerbs = {
     const sessions: FaithLiveSession[] = []
     for await (const session of relay(id).sessions()) sessions.push(session)
     return sessions
+  },
+
+  session: (id: number, session: number): FaithSessionDetail | undefined =>
+    relay(id).session(session),
+
+  async clients(id: number, options: FaithClientsOptions): Promise<FaithClient[]> {
+    const clients: FaithClient[] = []
+    for await (const client of relay(id).clients(options)) clients.push(client)
+    return clients
   },
 
   abortSession: (id: number, session: number): boolean => relay(id).abort(session),

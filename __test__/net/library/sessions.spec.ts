@@ -44,7 +44,7 @@ test.serial('a session shows its client and server, its age and its bytes', asyn
   far.says('good day')
   await near.hears('good day')
 
-  const { startedAt, ageMs, ...session } = await sessionTo(relay, port, 8)
+  const { startedAt, ageMs, idleMs, ...session } = await sessionTo(relay, port, 8)
   t.deepEqual(session, {
     id: 1,
     client: { address: addresses.client, port: await near.port() },
@@ -52,7 +52,9 @@ test.serial('a session shows its client and server, its age and its bytes', asyn
     server: { address: addresses.server, port },
     bytesUp: 5,
     bytesDown: 8,
+    state: 'open',
   })
+  t.true(idleMs >= 0 && idleMs <= ageMs)
   const later = await sessionTo(relay, port, 8)
   t.true(later.ageMs >= ageMs && ageMs >= 0)
   t.true(Math.abs(Date.parse(String(startedAt)) + ageMs - Date.now()) < 60_000)

@@ -144,6 +144,7 @@ impl FaithInterface {
             own,
             watch,
             device,
+            mtu,
             routes,
             unsupported,
             steered,

@@ -34,6 +34,7 @@ pub struct FaithInterface {
     own: Arc<OwnAddresses>,
     watch: Watch,
     device: Device,
+    mtu: u32,
     routes: bool,
     unsupported: Unsupported,
     steered: bool,
@@ -54,6 +55,12 @@ impl FaithInterface {
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.count()
+    }
+
+    /// The MTU that it was made with.
+    #[must_use]
+    pub fn mtu(&self) -> u32 {
+        self.mtu
     }
 
     /// Returns true if the `sk_lookup` program steers connections to listeners; false if the sockets of listeners with
