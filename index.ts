@@ -15,11 +15,11 @@ export {
 export {
   matchAccessList,
   type FaithAccessQuestion,
-  type FaithDecidingRule,
   type FaithMatchOptions,
   type FaithPermission,
 } from './lib/permission.js'
 export type { FaithClient, FaithClientsOptions } from './lib/clients.js'
+export type { FaithDecidingRule } from './lib/deciding-rule.js'
 export { embed, extract } from './lib/addresses.js'
 export {
   destinationOf,
@@ -76,6 +76,7 @@ export type {
 export type {
   FaithLiveSession,
   FaithSession,
+  FaithSessionCause,
   FaithSessionEndReason,
   FaithSessionState,
   FaithSessionStats,

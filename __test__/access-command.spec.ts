@@ -56,6 +56,7 @@ test('the rules of the command line come before those of the file', async (t) =>
   t.deepEqual(text.trimEnd().split('\n'), [
     '::/0 deny 198.51.100.2/32',
     '::/0 permit 10.0.0.0/8',
+    `#line 1 "${path}"`,
     '# ours',
     '::/0 permit 198.51.100.0/24',
   ])
@@ -87,7 +88,10 @@ test('SIGHUP puts the current file in force, and logs one line', async (t) => {
   const { relay, set } = createRelay()
   await reloadAccessList(relay, options, log)
   t.deepEqual(set, [
-    ['::/0 permit 198.51.100.0/24\n::/0 permit 203.0.113.0/24\n', { endDenied: false }],
+    [
+      `#line 1 "${path}"\n::/0 permit 198.51.100.0/24\n::/0 permit 203.0.113.0/24\n`,
+      { endDenied: false },
+    ],
   ])
   t.deepEqual(
     lines.map(({ level, msg }) => [level, msg]),

@@ -72,6 +72,14 @@ for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as cons
   })
 }
 
+test('only the causes of aborted sessions are causes of sessions', (t) => {
+  const aborted = { ...record, reason: 'aborted' }
+  t.is(toSession({ ...aborted, cause: 'end-denied' }).cause, 'end-denied')
+  t.false(
+    'cause' in toSession({ ...aborted, cause: 'denied-by-rule' }) || 'cause' in toSession(aborted),
+  )
+})
+
 const { bytesUp: _up, bytesDown: _down, ...began } = record
 
 /** An attempt that became no session. */
@@ -87,6 +95,8 @@ const attempt = (facts: Partial<NativeRefusal>): NativeRefusal => ({
 test('a refusal names its reason by cause and by error', (t) => {
   const denied = toRefusal(attempt({ reason: 'denied', cause: 'denied-by-rule' }))
   t.like(denied, { reason: 'denied', cause: 'denied-by-rule' })
+  const rule = { text: '::/0 deny 10.0.0.0/8', line: 12, file: '/etc/faithd/faithd.conf' }
+  t.deepEqual(toRefusal(attempt({ reason: 'denied', rule })).rule, rule)
   t.false('code' in denied || 'bytesUp' in denied)
   const refused = toRefusal(attempt({ reason: 'refused', errno: -111 }))
   t.like(refused, { reason: 'refused', code: 'ECONNREFUSED' })

@@ -41,6 +41,7 @@ import {
   type FaithRouteVerdict,
   type FaithSession,
   type FaithDestination,
+  type FaithSessionCause,
   type FaithSessionDetail,
   type FaithSessionEndReason,
   type FaithSessionState,
@@ -333,8 +334,9 @@ export function sessions(session: FaithSession, stats: FaithRelayStats): void {
   take(session.reason === 'reset')
   // @ts-expect-error a refused attempt is not a session
   take(session.reason === 'refused')
-  // @ts-expect-error a session has no cause
-  take(session.cause)
+  same<typeof session.cause, FaithSessionCause | undefined>(true)
+  // @ts-expect-error only aborted sessions have a cause
+  take(session.cause === 'denied-by-rule')
 }
 
 export async function liveSessions(): Promise<void> {

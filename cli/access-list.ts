@@ -23,7 +23,9 @@ export async function loadAccessList({
   acl,
 }: RelayConfiguration): Promise<LoadedAccessList> {
   const files = await Promise.all(acl.map((file) => readAccessList(file)))
-  const text = [...rules.map(ruleLine), ...files].join('\n')
+  // The comments name the file of each rule, for the log.
+  const named = files.flatMap((file, index) => [`#line 1 "${acl[index]}"`, file])
+  const text = [...rules.map(ruleLine), ...named].join('\n')
   return { text, rules: checkAccessList(text) }
 }
 

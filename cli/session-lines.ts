@@ -24,6 +24,8 @@ const CAUSES: Readonly<Record<FaithCause, string>> = {
   'no-verdict': 'the route gave no verdict',
   'client-gave-up': 'the client gave up before its server was connected',
   'no-handshake': 'the client did not complete its handshake',
+  'end-denied': 'the new access list denies it',
+  'relay-closed': 'the relay was closed',
 }
 
 /** Describes an ended session. */

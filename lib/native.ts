@@ -32,6 +32,7 @@ export type {
   NativeRelayCallbacks,
   NativeRelayOptions,
   NativeRelayStats,
+  NativeRule,
   NativeSession,
   NativeSessionDetail,
   NativeSessionStats,

@@ -6,6 +6,7 @@ import { FaithError } from './errors.js'
 import { unwrap } from './failure.js'
 import { type NativePermission, native } from './native.js'
 import { type OptionNames, OptionReader, show } from './option-reader.js'
+import { type FaithDecidingRule, toDecidingRule } from './deciding-rule.js'
 import { type FaithCause, isCause } from './refusal.js'
 
 /**
@@ -24,20 +25,6 @@ export interface FaithAccessQuestion {
   destination: FaithDestination
   /** Ignored. */
   id?: number
-}
-
-/**
- * The rule that decides.
- *
- * @group Access lists
- */
-export interface FaithDecidingRule {
-  /** The rule in the grammar of faithd.conf(5). */
-  text: string
-  /** The line of the rule, counted from 1; in an array, the number of the rule. */
-  line?: number
-  /** The `file` that {@link matchAccessList} was given. */
-  file?: string
 }
 
 /**
@@ -178,22 +165,17 @@ function readAddress(
   throw read.refuse(name, name === 'ipv4' ? 'an IPv4 address' : 'an IP address', address)
 }
 
-/** @internal Gives the addon's rule its public shape. */
-export function toDecidingRule({
-  rule,
-  line,
-}: Pick<NativePermission, 'rule' | 'line'>): FaithDecidingRule | undefined {
-  if (rule === undefined) return undefined
-  return line === undefined ? { text: rule } : { text: rule, line }
-}
-
 /** @internal Gives the addon's decision its public shape. */
-export function toPermission(found: NativePermission, file?: string): FaithPermission {
-  const { cause, localAddress } = found
+export function toPermission(
+  { cause, rule, localAddress }: NativePermission,
+  file?: string,
+): FaithPermission {
   const permission: FaithPermission = { permitted: cause === undefined }
   if (cause !== undefined && isCause(cause)) permission.cause = cause
-  const decides = toDecidingRule(found)
-  if (decides !== undefined) permission.rule = file === undefined ? decides : { ...decides, file }
+  if (rule !== undefined) {
+    permission.rule = toDecidingRule(rule)
+    if (file !== undefined) permission.rule.file = file
+  }
   if (localAddress !== undefined) permission.localAddress = localAddress
   return permission
 }

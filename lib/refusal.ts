@@ -1,6 +1,7 @@
 /** Attempts that ended without a session: their client and a server were never joined. */
 import { getSystemErrorName } from 'node:util'
 import type { FaithEndpoint } from './endpoint.js'
+import { type FaithDecidingRule, toDecidingRule } from './deciding-rule.js'
 import type { NativeRefusal, NativeRefusalCount } from './native.js'
 import { toServer } from './session.js'
 
@@ -67,6 +68,8 @@ const REASONS = Object.keys(NO_REFUSALS) as readonly FaithRefusalReason[]
  * | | `no-verdict` | `route` gave no verdict |
  * | `client-reset` | `client-gave-up` | the client reset the connection before it had a server |
  * | `aborted` | `no-handshake` | the client did not complete its handshake after it was answered |
+ * | | `end-denied` | a new access list denies it, and was to end what it denies |
+ * | | `relay-closed` | the relay was closed |
  *
  * @group Relay and route
  */
@@ -87,6 +90,8 @@ export type FaithCause =
   | 'no-verdict'
   | 'client-gave-up'
   | 'no-handshake'
+  | 'end-denied'
+  | 'relay-closed'
 
 /** A record, because the compiler checks that it names every cause. */
 const CAUSES: Readonly<Record<FaithCause, true>> = {
@@ -106,6 +111,8 @@ const CAUSES: Readonly<Record<FaithCause, true>> = {
   'no-verdict': true,
   'client-gave-up': true,
   'no-handshake': true,
+  'end-denied': true,
+  'relay-closed': true,
 }
 
 /**
@@ -149,6 +156,8 @@ export interface FaithRefusal {
   reason: FaithRefusalReason
   /** The cause, if `reason` leaves that open. */
   cause?: FaithCause
+  /** The rule of the access list that denied it, if the cause is `denied-by-rule`. */
+  rule?: FaithDecidingRule
   /** The error code, if the kernel reported an error: `ECONNREFUSED`. */
   code?: string
   /** The `tag` of the verdict, if `route` gave one. */
@@ -165,10 +174,11 @@ export function toRefusal(record: NativeRefusal): FaithRefusal {
     durationMs: record.durationMs,
     reason: toReason(record.reason),
   }
-  const { cause, errno, tag } = record
+  const { cause, rule, errno, tag } = record
   const server = toServer(record)
   if (server !== undefined) refusal.server = server
   if (cause !== undefined && isCause(cause)) refusal.cause = cause
+  if (rule !== undefined) refusal.rule = toDecidingRule(rule)
   if (errno !== undefined) refusal.code = getSystemErrorName(errno)
   if (tag !== undefined) refusal.tag = tag
   return refusal

@@ -1,6 +1,6 @@
 /** A session of a relay in detail, with its connections as the kernel describes them. */
 import type { NativeSessionDetail, NativeTcpInfo } from './native.js'
-import { type FaithDecidingRule, toDecidingRule } from './permission.js'
+import { type FaithDecidingRule, toDecidingRule } from './deciding-rule.js'
 import { type FaithLiveSession, toLiveSession } from './session.js'
 
 /**
@@ -85,14 +85,13 @@ export interface FaithSessionDetail extends FaithLiveSession {
 
 /** @internal Gives the addon's session its public shape. */
 export function toSessionDetail(detail: NativeSessionDetail): FaithSessionDetail {
-  const { session, client, server, waitingUp, waitingDown, slow } = detail
-  const rule = toDecidingRule(detail)
+  const { session, client, server, waitingUp, waitingDown, rule, slow } = detail
   return {
     ...toLiveSession(session),
     legs: { client: toLeg(client), server: toLeg(server) },
     waitingUp,
     waitingDown,
-    ...(rule === undefined ? {} : { rule }),
+    ...(rule === undefined ? {} : { rule: toDecidingRule(rule) }),
     slow: slow === 'client' || slow === 'server' ? slow : 'neither',
   }
 }

@@ -33,6 +33,26 @@ export type FaithSessionEndReason =
   | 'aborted'
   | 'error'
 
+/**
+ * The cause of a session that ended as `aborted`.
+ *
+ * | cause | meaning |
+ * |---|---|
+ * | `end-denied` | a new access list denies it, and was to end what it denies |
+ * | `ended-on-request` | an operator or this program ended it |
+ * | `relay-closed` | the relay was closed |
+ *
+ * @group Relay and route
+ */
+export type FaithSessionCause = 'end-denied' | 'ended-on-request' | 'relay-closed'
+
+/** A record, because the compiler checks that it names every cause. */
+const CAUSES: Readonly<Record<FaithSessionCause, true>> = {
+  'end-denied': true,
+  'ended-on-request': true,
+  'relay-closed': true,
+}
+
 /** A record, because the compiler checks that it names every reason. */
 const NO_ENDS: Readonly<Record<FaithSessionEndReason, 0>> = {
   closed: 0,
@@ -72,6 +92,8 @@ export interface FaithSession {
   durationMs: number
   /** The reason for its end. */
   reason: FaithSessionEndReason
+  /** The cause, if the reason is `aborted`; absent if the interface went before its relay was closed. */
+  cause?: FaithSessionCause
   /** The `tag` of the verdict, if `route` gave one. */
   tag?: string
 }
@@ -97,7 +119,7 @@ const STATES: readonly FaithSessionState[] = ['open', 'client-closed', 'server-c
  *
  * @group Relay and route
  */
-export interface FaithLiveSession extends Omit<FaithSession, 'durationMs' | 'reason'> {
+export interface FaithLiveSession extends Omit<FaithSession, 'durationMs' | 'reason' | 'cause'> {
   /** The progress of the session towards its end. */
   state: FaithSessionState
   /** Time from `startedAt` to the call, in milliseconds. */
@@ -139,11 +161,16 @@ export function toSession(record: NativeSession): FaithSession {
     durationMs: record.durationMs,
     reason: toSessionEndReason(record.reason),
   }
-  const { tag } = record
+  const { cause, tag } = record
   const server = toServer(record)
   if (server !== undefined) session.server = server
+  if (cause !== undefined && isCause(cause)) session.cause = cause
   if (tag !== undefined) session.tag = tag
   return session
+}
+
+function isCause(name: string): name is FaithSessionCause {
+  return Object.hasOwn(CAUSES, name)
 }
 
 /** @internal Gives an active session its public shape. */

@@ -4,6 +4,7 @@ use faith_relay::{SessionDetail, TcpInfo};
 use napi_derive::napi;
 
 use crate::live::{NativeLiveSession, now};
+use crate::permission::NativeRule;
 use crate::stats::{milliseconds, number};
 
 /// A connection as the kernel describes it.
@@ -83,9 +84,7 @@ pub struct NativeSessionDetail {
     /// Bytes inside the relay, for the client.
     pub waiting_down: u32,
     /// The rule that permits it now; none if a default or a route does.
-    pub rule: Option<String>,
-    /// The line of that rule.
-    pub line: Option<u32>,
+    pub rule: Option<NativeRule>,
     /// The side that takes bytes more slowly than the other gives them: `client` or `server`.
     pub slow: Option<String>,
 }
@@ -93,15 +92,13 @@ pub struct NativeSessionDetail {
 impl From<SessionDetail> for NativeSessionDetail {
     fn from(detail: SessionDetail) -> Self {
         let SessionDetail { session, client, server, waiting_up, waiting_down, rule, slow } = detail;
-        let line = rule.as_ref().and_then(|rule| u32::try_from(rule.line?).ok());
         Self {
             session: NativeLiveSession::of(&session, now()),
             client: client.into(),
             server: server.into(),
             waiting_up,
             waiting_down,
-            rule: rule.map(|rule| rule.text),
-            line,
+            rule: rule.map(NativeRule::from),
             slow: slow.map(|side| side.name().to_owned()),
         }
     }

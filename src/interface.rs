@@ -15,10 +15,11 @@ use crate::connection::NativeConnection;
 use crate::failure::{NativeFailure, Outcome, blocking};
 use crate::listener::{NativeListener, Prepared};
 use crate::options::{self, NativeInterfaceOptions, NativeListenOptions, NativeRelayOptions};
-use crate::relay::{NativeRelay, NativeRelayCallbacks, PreparedRelay};
+use crate::relay::{NativeRelay, PreparedRelay};
 use crate::relay_options::mappings;
 use crate::shortage::NativeShortage;
 use crate::stats::{self, NativeInterfaceStats};
+use crate::telling::NativeRelayCallbacks;
 
 /// A change for the worse of an interface that goes on: it does not work as requested, or not as before.
 #[napi(object)]

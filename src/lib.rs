@@ -24,7 +24,8 @@ mod shortage;
 pub mod splice;
 pub mod stats;
 pub mod support;
-pub mod threads;
+pub mod telling;
+mod threads;
 
 use napi_derive::napi;
 

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use faith_packet::access::WrittenRule;
 use faith_packet::excerpt::excerpt;
 use faith_relay::Permission;
 use napi_derive::napi;
@@ -10,15 +11,34 @@ use napi_derive::napi;
 use crate::failure::{NativeFailure, Outcome, outcome};
 use crate::relay_options::access_list;
 
+/// A rule of an access list.
+#[napi(object)]
+pub struct NativeRule {
+    /// The rule.
+    pub text: String,
+    /// Its file, if the list names one.
+    pub file: Option<String>,
+    /// Its line.
+    pub line: Option<u32>,
+}
+
+impl From<WrittenRule> for NativeRule {
+    fn from(rule: WrittenRule) -> Self {
+        Self {
+            text: rule.text,
+            file: rule.file.as_deref().map(str::to_owned),
+            line: rule.line.and_then(|line| u32::try_from(line).ok()),
+        }
+    }
+}
+
 /// The decision that a relay would make about a connection.
 #[napi(object)]
 pub struct NativePermission {
     /// The cause that would turn the connection away; none if it is permitted.
     pub cause: Option<String>,
     /// The rule that decides; none if a default does.
-    pub rule: Option<String>,
-    /// The line of that rule.
-    pub line: Option<u32>,
+    pub rule: Option<NativeRule>,
     /// The IPv4 address that the connection would come from; none if the routing table chooses.
     pub local_address: Option<String>,
 }
@@ -26,11 +46,9 @@ pub struct NativePermission {
 impl From<Permission> for NativePermission {
     fn from(permission: Permission) -> Self {
         let Permission { cause, rule, source } = permission;
-        let line = rule.as_ref().and_then(|rule| u32::try_from(rule.line?).ok());
         Self {
             cause: cause.map(|cause| cause.name().to_owned()),
-            rule: rule.map(|rule| rule.text),
-            line,
+            rule: rule.map(Into::into),
             local_address: source.as_ref().map(ToString::to_string),
         }
     }

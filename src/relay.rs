@@ -1,21 +1,16 @@
 //! The native relay.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use faith_relay::{Observer, RefusalRecord, Relay, RelayStats, Routing, SessionRecord, Untold};
+use faith_relay::{Observer, Relay, RelayStats, Routing, Untold};
 use faith_stack::FaithInterface;
-use faith_sys::tcp::Resource;
 use napi::Env;
-use napi::bindgen_prelude::{Function, spawn_blocking};
+use napi::bindgen_prelude::spawn_blocking;
 use napi_derive::napi;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::batch::Batch;
-use crate::connection::NativeConnection;
 use crate::detail::NativeSessionDetail;
 use crate::failure::NativeFailure;
 use crate::failure::{Outcome, blocking, outcome};
@@ -25,77 +20,11 @@ use crate::networks::NativeNetworks;
 use crate::options::NativeRelayOptions;
 use crate::permission::{self, NativePermission};
 use crate::relay_options::{access_list, relay_options};
-use crate::route::{Asking, NativeQuestion, NativeVerdict};
-use crate::shortage::{NativeShortage, ShortageBatch};
+use crate::route::{Asking, NativeVerdict};
 use crate::stats::{
-    NativeConnectDurations, NativeRefusalCount, NativeSessionStats, milliseconds, number, of_connects,
-    of_sessions, refusals,
+    NativeConnectDurations, NativeRefusalCount, NativeSessionStats, number, of_connects, of_sessions, refusals,
 };
-
-/// Records of each kind that may wait for the event loop. Further ones are counted as untold and dropped.
-const WAITING: usize = 65_536;
-
-/// A session that ended.
-#[napi(object)]
-pub struct NativeSession {
-    /// Unique within the relay.
-    pub id: f64,
-    /// The client's address.
-    pub client: String,
-    /// The client's port.
-    pub client_port: u16,
-    /// The address that the client dialled.
-    pub destination: String,
-    /// The port that the client dialled.
-    pub destination_port: u16,
-    /// The server's address.
-    pub server: Option<String>,
-    /// The server's port.
-    pub server_port: Option<u16>,
-    /// Bytes from the client to the server.
-    pub bytes_up: f64,
-    /// Bytes from the server to the client.
-    pub bytes_down: f64,
-    /// Time at which its attempt began, in milliseconds since 1970.
-    pub started_at_ms: f64,
-    /// Time from then to its end, in milliseconds.
-    pub duration_ms: f64,
-    /// The reason for its end.
-    pub reason: String,
-    /// The mark that the verdict gave it.
-    pub tag: Option<String>,
-}
-
-/// An attempt that ended without a session.
-#[napi(object)]
-pub struct NativeRefusal {
-    /// Unique within the relay, also among sessions.
-    pub id: f64,
-    /// The client's address.
-    pub client: String,
-    /// The client's port.
-    pub client_port: u16,
-    /// The address that the client dialled.
-    pub destination: String,
-    /// The port that the client dialled.
-    pub destination_port: u16,
-    /// The server's address, if a server was decided.
-    pub server: Option<String>,
-    /// The server's port, likewise.
-    pub server_port: Option<u16>,
-    /// Time at which it began, in milliseconds since 1970.
-    pub started_at_ms: f64,
-    /// Time from then to its end, in milliseconds.
-    pub duration_ms: f64,
-    /// The reason for the refusal.
-    pub reason: String,
-    /// The cause, if the reason leaves it open.
-    pub cause: Option<String>,
-    /// The kernel's errno, if it reported one, negative as in Node.
-    pub errno: Option<i32>,
-    /// The mark that the verdict gave it.
-    pub tag: Option<String>,
-}
+use crate::telling::{NativeRelayCallbacks, Telling};
 
 /// A relay's counters.
 #[napi(object)]
@@ -124,82 +53,6 @@ pub struct NativeRelayStats {
     pub max_sessions: u32,
 }
 
-type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
-type Refusals = Batch<RefusalRecord, Vec<NativeRefusal>>;
-
-struct Telling {
-    /// JavaScript listens to ends.
-    tells: Arc<AtomicBool>,
-    sessions: Option<Sessions>,
-    refusals: Option<Refusals>,
-    shortages: Option<ShortageBatch>,
-}
-
-impl Telling {
-    /// The batch, while JavaScript listens.
-    fn of_ends<'a, B>(&self, batch: Option<&'a B>) -> Option<&'a B> {
-        batch.filter(|_| self.tells.load(Ordering::Relaxed))
-    }
-}
-
-impl Observer for Telling {
-    fn ended(&self, record: SessionRecord) -> bool {
-        self.of_ends(self.sessions.as_ref()).is_none_or(|sessions| sessions.push_within(WAITING, record))
-    }
-
-    fn refused(&self, record: RefusalRecord) -> bool {
-        self.of_ends(self.refusals.as_ref()).is_none_or(|refusals| refusals.push_within(WAITING, record))
-    }
-
-    fn exhausted(&self, what: Resource, error: &io::Error) {
-        if let Some(shortages) = &self.shortages {
-            shortages.exhausted(what, error);
-        }
-    }
-
-    fn unusable_source(&self, source: IpAddr, error: &io::Error) {
-        if let Some(shortages) = &self.shortages {
-            shortages.unusable_source(source, error);
-        }
-    }
-}
-
-fn session(record: SessionRecord) -> NativeSession {
-    NativeSession {
-        id: number(record.id),
-        client: record.client.ip().to_string(),
-        client_port: record.client.port(),
-        destination: record.destination.ip().to_string(),
-        destination_port: record.destination.port(),
-        server: record.server.map(|server| server.ip().to_string()),
-        server_port: record.server.as_ref().map(SocketAddr::port),
-        bytes_up: number(record.bytes_up),
-        bytes_down: number(record.bytes_down),
-        started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
-        duration_ms: milliseconds(record.duration),
-        reason: record.reason.name().to_owned(),
-        tag: record.tag.as_deref().map(str::to_owned),
-    }
-}
-
-fn refusal(record: RefusalRecord) -> NativeRefusal {
-    NativeRefusal {
-        id: number(record.id),
-        client: record.client.ip().to_string(),
-        client_port: record.client.port(),
-        destination: record.destination.ip().to_string(),
-        destination_port: record.destination.port(),
-        server: record.server.map(|server| server.ip().to_string()),
-        server_port: record.server.as_ref().map(SocketAddr::port),
-        started_at_ms: record.started.duration_since(UNIX_EPOCH).map_or(0.0, milliseconds),
-        duration_ms: milliseconds(record.duration),
-        reason: record.reason.name().to_owned(),
-        cause: record.cause.map(|cause| cause.name().to_owned()),
-        errno: record.errno.map(i32::wrapping_neg),
-        tag: record.tag.as_deref().map(str::to_owned),
-    }
-}
-
 /// The parts of a relay that the JavaScript thread makes before another thread opens it.
 pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
@@ -209,54 +62,14 @@ pub(crate) struct PreparedRelay {
     alive: KeepAlive,
 }
 
-/// The functions that a relay calls. It asks `onQuestions` only if `onConnections` and `onWithdrawn` are given too.
-#[napi(object, object_to_js = false)]
-pub struct NativeRelayCallbacks<'scope> {
-    /// Gets the sessions that have ended.
-    #[napi(ts_type = "(batch: NativeSession[]) => void")]
-    pub on_sessions: Option<Function<'scope, Vec<NativeSession>, ()>>,
-    /// Gets the attempts that ended without a session.
-    #[napi(ts_type = "(batch: NativeRefusal[]) => void")]
-    pub on_refusals: Option<Function<'scope, Vec<NativeRefusal>, ()>>,
-    /// Gets questions about connections, which `NativeRelay.answer` answers.
-    #[napi(ts_type = "(batch: NativeQuestion[]) => void")]
-    pub on_questions: Option<Function<'scope, Vec<NativeQuestion>, ()>>,
-    /// Gets the ids of questions that no longer need an answer.
-    #[napi(ts_type = "(ids: number[]) => void")]
-    pub on_withdrawn: Option<Function<'scope, Vec<f64>, ()>>,
-    /// Gets the connections that JavaScript serves itself.
-    #[napi(ts_type = "(batch: NativeConnection[]) => void")]
-    pub on_connections: Option<Function<'scope, Vec<NativeConnection>, ()>>,
-    /// Gets the resources that this host lacks, each at most once a minute.
-    #[napi(ts_type = "(batch: NativeShortage[]) => void")]
-    pub on_shortages: Option<Function<'scope, Vec<NativeShortage>, ()>>,
-}
-
 impl PreparedRelay {
     pub(crate) fn new(
         env: &Env,
         interface: &Arc<FaithInterface>,
         callbacks: &NativeRelayCallbacks<'_>,
     ) -> napi::Result<Self> {
-        let sessions = callbacks
-            .on_sessions
-            .as_ref()
-            .map(|callback| {
-                Batch::new(callback, |records: Vec<SessionRecord>| records.into_iter().map(session).collect())
-            })
-            .transpose()?;
-        let refusals = callbacks
-            .on_refusals
-            .as_ref()
-            .map(|callback| {
-                Batch::new(callback, |records: Vec<RefusalRecord>| records.into_iter().map(refusal).collect())
-            })
-            .transpose()?;
-        let shortages = callbacks.on_shortages.as_ref().map(ShortageBatch::new).transpose()?;
         let tells = Arc::new(AtomicBool::new(false));
-        let telling = Telling { tells: Arc::clone(&tells), sessions, refusals, shortages };
-        let observer = (telling.sessions.is_some() || telling.shortages.is_some())
-            .then(|| -> Arc<dyn Observer> { Arc::new(telling) });
+        let observer = Telling::new(callbacks, &tells)?;
         let asking = callbacks
             .on_questions
             .as_ref()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use faith_packet::access::{AccessList, Basis, Decision};
+use faith_packet::access::{AccessList, Basis, Decision, Judgement};
 use faith_packet::mapping::Mappings;
 use faith_packet::prefix::FaithPrefix;
 use faith_packet::proxy::{Version, header};
@@ -15,6 +15,7 @@ use crate::attempt::Attempt;
 use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Clients;
+use crate::denying_rule::DenyingRule;
 use crate::options::RelayOptions;
 use crate::permission::Permission;
 use crate::refusal::Refusal;
@@ -223,9 +224,14 @@ impl Admission {
         self.passage.load().mappings.resolve(&self.router.prefix_of(*destination.ip())?, destination)
     }
 
-    fn decision(&self, basis: Basis, client: Ipv6Addr, server: SocketAddr) -> Decision {
-        let access = self.access.load();
-        access.judge(basis, client, server, |address| self.router.is_own(address)).decision
+    fn judgement(
+        &self,
+        access: &AccessList,
+        basis: Basis,
+        client: Ipv6Addr,
+        server: SocketAddr,
+    ) -> Judgement {
+        access.judge(basis, client, server, |address| self.router.is_own(address))
     }
 
     /// Judges a connection by the access list. Returns the address that it must come from, if the deciding rule names one.
@@ -233,9 +239,14 @@ impl Admission {
     /// # Errors
     /// The refusal that answers the client.
     fn judge(&self, basis: Basis, attempt: &Attempt, server: SocketAddr) -> Result<Option<IpAddr>, Refusal> {
-        match self.decision(basis, *attempt.client().ip(), server) {
-            Decision::Permit { outgoing } => Ok(outgoing.map(IpAddr::V4)),
-            Decision::Deny(reason) => Err(Refusal::denied(reason.into())),
+        let access = self.access.load();
+        let Judgement { decision, rule } = self.judgement(&access, basis, *attempt.client().ip(), server);
+        match (decision, rule) {
+            (Decision::Permit { outgoing }, _) => Ok(outgoing.map(IpAddr::V4)),
+            (Decision::Deny(_), Some(place)) => {
+                Err(Refusal::denied_by(DenyingRule::new(Arc::clone(&access), place)))
+            }
+            (Decision::Deny(reason), None) => Err(Refusal::denied(reason.into())),
         }
     }
 
@@ -260,7 +271,8 @@ impl Admission {
 
     /// Tells whether the access list permits a session between these two now.
     pub(crate) fn permits(&self, client: Ipv6Addr, server: SocketAddr) -> bool {
-        matches!(self.decision(Basis::Dialled, client, server), Decision::Permit { .. })
+        let judgement = self.judgement(&self.access.load(), Basis::Dialled, client, server);
+        matches!(judgement.decision, Decision::Permit { .. })
     }
 
     pub(crate) fn set_access(&self, access: AccessList) {

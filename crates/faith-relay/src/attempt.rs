@@ -13,11 +13,12 @@ use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Place;
 use crate::clock::FAR;
+use crate::denying_rule::DenyingRule;
 use crate::detail::Sockets;
 use crate::ledger::Ledger;
 use crate::live::{Live, SessionState};
 use crate::pairing::Pairing;
-use crate::record::{RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
+use crate::record::{RefusalReason, RefusalRecord, SessionBegin, SessionEnd, SessionRecord};
 use crate::refusal::Refusal;
 use crate::route::Open;
 use crate::tasks::Peers;
@@ -39,6 +40,8 @@ pub(crate) struct Attempt {
     outcome: Outcome,
     /// True when it has left the list of its worker's tasks.
     left: bool,
+    /// The cause for which another thread has ended it, once it has left the list.
+    ended_by: Option<Cause>,
     /// The route's own settings for this connection, if it gave any.
     terms: Option<Box<Terms>>,
     /// The table in which it has its 4-tuple, if it has one.
@@ -54,6 +57,8 @@ enum Outcome {
     Ended(SessionEnd),
     /// A connection that the route took. It has no record.
     HandedOver,
+    /// The record is written already.
+    Recorded,
 }
 
 impl Attempt {
@@ -74,6 +79,7 @@ impl Attempt {
             place: None,
             outcome: Outcome::Refused { reason: RefusalReason::Aborted, cause: None, errno: None },
             left: false,
+            ended_by: None,
             terms: None,
             pairing: None,
         }
@@ -164,7 +170,13 @@ impl Attempt {
     /// [`end`](Self::end) sets another reason. It must [leave](Self::leave) the list before `sockets` are closed.
     pub(crate) fn join(&mut self, sockets: Option<Sockets>) {
         self.outcome = Outcome::Ended(SessionEnd::Aborted);
-        self.ledger.counters(self.worker).begun();
+        self.ledger.began(self.worker, || SessionBegin {
+            id: self.id(),
+            client: *self.client(),
+            destination: *self.destination(),
+            server: self.server,
+            tag: self.tag(),
+        });
         let tasks = self.ledger.tasks(self.worker);
         tasks.relays(self.id(), self.server, self.routed, self.tag(), sockets);
     }
@@ -172,7 +184,7 @@ impl Attempt {
     /// Leaves the list of its worker's tasks, so that no thread looks at its sockets any more.
     pub(crate) fn leave(&mut self) {
         if !std::mem::replace(&mut self.left, true) {
-            self.ledger.tasks(self.worker).remove(self.id());
+            self.ended_by = self.ledger.tasks(self.worker).remove(self.id());
         }
     }
 
@@ -182,8 +194,8 @@ impl Attempt {
     }
 
     /// Ends the attempt without a session.
-    pub(crate) fn fail(mut self, refusal: &Refusal) {
-        let Refusal { reason, cause, errno, source, .. } = *refusal;
+    pub(crate) fn fail(mut self, refusal: Refusal) {
+        let Refusal { reason, cause, rule, errno, source, .. } = refusal;
         if let Some(error) = errno.map(io::Error::from_raw_os_error) {
             match source {
                 Some(source) => self.ledger.shortages.cannot_use(source, &error),
@@ -192,6 +204,8 @@ impl Attempt {
             }
         }
         self.outcome = Outcome::Refused { reason, cause, errno };
+        // Not kept in the outcome, because a rule would cost each session 16 bytes.
+        self.record(rule);
     }
 
     /// Ends the attempt because the route takes the connection.
@@ -217,11 +231,11 @@ impl Attempt {
         self.live.idle_since(now);
         self.ledger.counters(self.worker).moved(up, down);
     }
-}
 
-impl Drop for Attempt {
-    fn drop(&mut self) {
+    /// Frees its place and its 4-tuple, counts its outcome and writes the record.
+    fn record(&mut self, rule: Option<DenyingRule>) {
         self.leave();
+        let outcome = std::mem::replace(&mut self.outcome, Outcome::Recorded);
         if let Some(pairing) = self.pairing.take() {
             pairing.ended(&self.flow(), self.id());
         }
@@ -234,7 +248,7 @@ impl Drop for Attempt {
         // meanwhile shifts the result.
         let started = SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH);
         let server = self.server;
-        match self.outcome {
+        match outcome {
             Outcome::Ended(reason) => {
                 let (bytes_up, bytes_down) = (self.live.bytes_up(), self.live.bytes_down());
                 let record = SessionRecord {
@@ -247,11 +261,13 @@ impl Drop for Attempt {
                     started,
                     duration,
                     reason,
+                    cause: self.ended_by.filter(|_| reason == SessionEnd::Aborted),
                     tag: self.tag(),
                 };
                 self.ledger.ended(self.worker, record);
             }
             Outcome::Refused { reason, cause, errno } => {
+                let cause = cause.or(self.ended_by.filter(|_| reason == RefusalReason::Aborted));
                 let record = RefusalRecord {
                     id,
                     client,
@@ -261,12 +277,22 @@ impl Drop for Attempt {
                     duration,
                     reason,
                     cause,
+                    rule,
                     errno,
                     tag: self.tag(),
                 };
                 self.ledger.refused(self.worker, record, now);
             }
             Outcome::HandedOver => self.ledger.handed_over(self.worker),
+            Outcome::Recorded => {}
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !matches!(self.outcome, Outcome::Recorded) {
+            self.record(None);
         }
     }
 }

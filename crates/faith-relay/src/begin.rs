@@ -169,7 +169,7 @@ impl Engine {
             () = given_up => Refusal::GIVEN_UP,
         };
         if attempt.withdraw() {
-            attempt.fail(&refusal);
+            attempt.fail(refusal);
             return None;
         }
         self.meet(worker, accepted.await.ok()?, far, attempt, alarm)
@@ -195,7 +195,7 @@ impl Engine {
         match client.and_then(|client| self.admission.enter(&mut attempt).map(|()| client)) {
             Ok(client) => Some(self.session(client, server, attempt, alarm)),
             Err(refusal) => {
-                attempt.fail(&refusal);
+                attempt.fail(refusal);
                 None
             }
         }
@@ -227,11 +227,11 @@ impl Engine {
         let mut attempt = Attempt::new(&self.ledger, worker, client, destination);
         // The client has reset the connection meanwhile, and left no bytes for a server.
         if leg::is_spent(&connection) {
-            return attempt.fail(&Refusal::GIVEN_UP);
+            return attempt.fail(Refusal::GIVEN_UP);
         }
         let leg = match Leg::register(connection) {
             Ok(leg) => leg,
-            Err(error) => return attempt.fail(&Refusal::from_error(&error)),
+            Err(error) => return attempt.fail(Refusal::from_error(&error)),
         };
         attempt.began = Began::Accepted;
         let engine = Arc::clone(self);
@@ -256,7 +256,7 @@ impl Engine {
                     return Some(engine.session(leg, server, attempt, alarm));
                 }
                 Ok((Far::Route, _)) => engine.hand_over(worker, leg.into_connection(), attempt),
-                Err(refusal) => attempt.fail(&refusal),
+                Err(refusal) => attempt.fail(refusal),
             }
             None
         };
@@ -283,7 +283,7 @@ impl Engine {
     fn hand_over(&self, worker: usize, connection: Connection, attempt: Attempt) {
         // The client has reset the connection meanwhile, and left no bytes.
         if leg::is_spent(&connection) {
-            return attempt.fail(&Refusal::GIVEN_UP);
+            return attempt.fail(Refusal::GIVEN_UP);
         }
         let (client, destination) = (*attempt.client(), *attempt.destination());
         match connection.give_up() {
@@ -291,7 +291,7 @@ impl Engine {
                 attempt.hand_over();
                 self.admission.hand_over(worker, Captured { socket, client, destination });
             }
-            Err(error) => attempt.fail(&Refusal::from_error(&error)),
+            Err(error) => attempt.fail(Refusal::from_error(&error)),
         }
     }
 }
@@ -321,8 +321,9 @@ impl Service for Engine {
 
 /// Ends an attempt and answers its client.
 fn refuse(syn: HeldSyn, attempt: Attempt, refusal: Refusal) {
-    attempt.fail(&refusal);
-    match refusal.answer {
+    let answer = refusal.answer;
+    attempt.fail(refusal);
+    match answer {
         SynAnswer::Silence => syn.ignore(),
         SynAnswer::Reset => syn.reset(),
         SynAnswer::Unreachable(code) => syn.unreachable(code),

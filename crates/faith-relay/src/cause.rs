@@ -1,8 +1,10 @@
-//! The cause of a refusal, which is more precise than its [`RefusalReason`](crate::RefusalReason).
+//! The cause of a refusal, which is more precise than its [`RefusalReason`](crate::RefusalReason), and of an aborted
+//! session.
 
 use faith_packet::access::DenyReason;
 
-/// The cause that turned an attempt away. There is none if the reason says all, as when the server refused.
+/// The cause that turned an attempt away, or that had a session aborted. There is none if the reason says all, as when
+/// the server refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Cause {
@@ -38,6 +40,12 @@ pub enum Cause {
     ClientGaveUp,
     /// The client did not complete its handshake after it was answered.
     NoHandshake,
+    /// A new access list denies the session or the attempt, and was told to end those that it denies.
+    EndDenied,
+    /// The relay was closed before the end.
+    RelayClosed,
+    /// An operator or the program ended the session by its id.
+    EndedOnRequest,
 }
 
 impl Cause {
@@ -45,7 +53,7 @@ impl Cause {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every cause, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::DeniedByRule,
         Self::DeniedNoMatch,
         Self::SpecialPurpose,
@@ -62,6 +70,9 @@ impl Cause {
         Self::MaxUndecided,
         Self::ClientGaveUp,
         Self::NoHandshake,
+        Self::EndDenied,
+        Self::RelayClosed,
+        Self::EndedOnRequest,
     ];
 
     /// The cause's name in statistics and logs, in kebab case.
@@ -84,6 +95,9 @@ impl Cause {
             Self::MaxUndecided => "max-undecided",
             Self::ClientGaveUp => "client-gave-up",
             Self::NoHandshake => "no-handshake",
+            Self::EndDenied => "end-denied",
+            Self::RelayClosed => "relay-closed",
+            Self::EndedOnRequest => "ended-on-request",
         }
     }
 

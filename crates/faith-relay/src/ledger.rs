@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::counters::{Counters, RelayStats};
 use crate::detail::Inspected;
 use crate::live::LiveSession;
-use crate::record::{Observer, RefusalRecord, SessionRecord};
+use crate::record::{Observer, RefusalRecord, SessionBegin, SessionRecord};
 use crate::reports::Reports;
 use crate::shortage::Shortages;
 use crate::tasks::{Peers, Tasks};
@@ -72,6 +72,14 @@ impl Ledger {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Counts a session of this worker that begins, and reports it to an observer that follows begins.
+    pub(crate) fn began(&self, worker: usize, session: impl FnOnce() -> SessionBegin) {
+        self.counters(worker).begun();
+        if let Some(observer) = self.observer.as_ref().filter(|observer| observer.follows_begins()) {
+            observer.began(session());
+        }
+    }
+
     /// Counts and reports the end of a session of this worker.
     pub(crate) fn ended(&self, worker: usize, record: SessionRecord) {
         let counters = self.counters(worker);
@@ -89,10 +97,16 @@ impl Ledger {
         let RefusalRecord { reason, cause, .. } = record;
         let counters = self.counters(worker);
         counters.refused(reason, cause);
-        if let Some(observer) = &self.observer
-            && !(self.reports.admit(reason, now) && observer.refused(record))
-        {
-            counters.untold_refusal(reason, cause);
+        if let Some(observer) = &self.observer {
+            let told = if self.reports.admit(reason, now) {
+                observer.refused(record)
+            } else {
+                observer.passed_over(&record);
+                false
+            };
+            if !told {
+                counters.untold_refusal(reason, cause);
+            }
         }
         self.vacate();
     }
@@ -117,11 +131,11 @@ impl Ledger {
         relaying: bool,
         task: impl Future<Output = ()> + 'static,
     ) {
-        let handle = spawn_local(task).abort_handle();
-        self.tasks(worker).insert(peers, handle.clone(), relaying);
+        let (id, tasks) = (peers.live.id, self.tasks(worker));
+        tasks.insert(peers, spawn_local(task).abort_handle(), relaying);
         // close() moves the stage on before it looks for tasks. So either close() sees this task, or this check sees the stage.
         if self.is_at(if relaying { Stage::Aborting } else { Stage::Draining }) {
-            handle.abort();
+            tasks.abort_late(id);
         }
     }
 

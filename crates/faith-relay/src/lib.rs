@@ -12,7 +12,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `relay`, `options`, `record`, `cause`, `counters`, `tally`, `durations` | the public surface |
-//! | `admission`, `clients`, `permission`, `room`, `route`, `terms` | policy and limits |
+//! | `admission`, `clients`, `denying_rule`, `permission`, `room`, `route`, `terms` | policy and limits |
 //! | `engine`, `begin`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
 //! | `ledger`, `tasks`, `live`, `detail`, `slow`, `networks`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
@@ -35,6 +35,7 @@ mod clock;
 mod connect_error;
 mod counters;
 mod course;
+mod denying_rule;
 mod detail;
 mod direction;
 mod durations;
@@ -75,6 +76,7 @@ pub use cause::Cause;
 pub use clients::ClientLimits;
 pub use connect_error::ConnectError;
 pub use counters::{RelayStats, SessionStats, Untold};
+pub use denying_rule::DenyingRule;
 pub use detail::SessionDetail;
 pub use durations::ConnectDurations;
 pub use faith_sys::info::TcpInfo;
@@ -82,7 +84,7 @@ pub use live::{LiveSession, SessionState};
 pub use networks::ClientNetwork;
 pub use options::RelayOptions;
 pub use permission::Permission;
-pub use record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
+pub use record::{Observer, RefusalReason, RefusalRecord, SessionBegin, SessionEnd, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
 pub use shortage::Shortages;

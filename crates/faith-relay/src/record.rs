@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use faith_sys::tcp::Resource;
 
 use crate::cause::Cause;
+use crate::denying_rule::DenyingRule;
 
 /// The reason for which a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -175,6 +176,9 @@ pub struct SessionRecord {
     pub duration: Duration,
     /// The reason for its end.
     pub reason: SessionEnd,
+    /// The cause, if it was aborted: [`Cause::EndDenied`], [`Cause::RelayClosed`] or [`Cause::EndedOnRequest`]; `None` if
+    /// the interface went without the relay having been closed.
+    pub cause: Option<Cause>,
     /// The mark that the [`Route`](crate::Route) gave it.
     pub tag: Option<Arc<str>>,
 }
@@ -198,8 +202,25 @@ pub struct RefusalRecord {
     pub reason: RefusalReason,
     /// The cause, if the reason leaves it open.
     pub cause: Option<Cause>,
+    /// The rule that denied it, if one did.
+    pub rule: Option<DenyingRule>,
     /// The error (errno(3)), if the kernel reported one.
     pub errno: Option<i32>,
+    /// The same as in a [`SessionRecord`].
+    pub tag: Option<Arc<str>>,
+}
+
+/// A session that begins: its client and its server are joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionBegin {
+    /// The id that its [`SessionRecord`] will have.
+    pub id: u64,
+    /// The client.
+    pub client: SocketAddrV6,
+    /// The address and port that the client dialled.
+    pub destination: SocketAddrV6,
+    /// The server.
+    pub server: Option<SocketAddr>,
     /// The same as in a [`SessionRecord`].
     pub tag: Option<Arc<str>>,
 }
@@ -207,7 +228,7 @@ pub struct RefusalRecord {
 /// Gets ended sessions, refused attempts and shortages. The relay calls the methods on a worker's thread, between packets:
 /// they must return in microseconds and never block.
 ///
-/// The first two return whether the record was taken; one that was not counts as [untold](crate::RelayStats::untold).
+/// [`ended`](Self::ended) and [`refused`](Self::refused) return whether the record was taken; one that was not counts as [untold](crate::RelayStats::untold).
 pub trait Observer: Send + Sync {
     /// Reports that a session ended. The relay reports every session.
     fn ended(&self, session: SessionRecord) -> bool;
@@ -215,6 +236,21 @@ pub trait Observer: Send + Sync {
     /// Reports that an attempt ended without a session. An attempt costs its sender one packet, so the relay reports a bounded
     /// number of each [`RefusalReason`] per second. The rest counts as untold too.
     fn refused(&self, refusal: RefusalRecord) -> bool;
+
+    /// Notes a refusal beyond that number, which is not reported.
+    fn passed_over(&self, refusal: &RefusalRecord) {
+        let _ = refusal;
+    }
+
+    /// Tells whether [`began`](Self::began) has a use for sessions that begin. The relay asks before each.
+    fn follows_begins(&self) -> bool {
+        false
+    }
+
+    /// Reports that a session begins.
+    fn began(&self, session: SessionBegin) {
+        let _ = session;
+    }
 
     /// Reports that this host has run out of `what`, at most once a minute for each. New connections wait in the kernel's queue
     /// or are refused. Sessions go on.

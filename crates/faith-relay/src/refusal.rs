@@ -9,13 +9,16 @@ use faith_sys::tcp;
 
 use crate::cause::Cause;
 use crate::connect_error::ConnectError;
+use crate::denying_rule::DenyingRule;
 use crate::record::RefusalReason;
 
 /// A refused attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) reason: RefusalReason,
     pub(crate) cause: Option<Cause>,
+    /// The rule that denies the connection, if one does.
+    pub(crate) rule: Option<DenyingRule>,
     pub(crate) answer: SynAnswer,
     /// The error (errno(3)), if there is one.
     pub(crate) errno: Option<i32>,
@@ -25,16 +28,22 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) const fn new(reason: RefusalReason, answer: SynAnswer) -> Self {
-        Self { reason, cause: None, answer, errno: None, source: None }
+        Self { reason, cause: None, rule: None, answer, errno: None, source: None }
     }
 
-    const fn because(self, cause: Cause) -> Self {
-        Self { cause: Some(cause), ..self }
+    const fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
     }
 
     /// The policy of this host or of the relay denies the connection.
     pub(crate) const fn denied(cause: Cause) -> Self {
         Self::new(RefusalReason::Denied, SynAnswer::Unreachable(Unreachable::Prohibited)).because(cause)
+    }
+
+    /// A rule of the access list denies the connection.
+    pub(crate) fn denied_by(rule: DenyingRule) -> Self {
+        Self { rule: Some(rule), ..Self::denied(Cause::DeniedByRule) }
     }
 
     /// A limit is reached.

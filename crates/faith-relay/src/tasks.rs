@@ -9,6 +9,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
+use crate::cause::Cause;
 use crate::detail::{Inspected, Sockets};
 use crate::live::{Live, LiveSession};
 
@@ -35,6 +36,16 @@ struct Task {
     handle: AbortHandle,
     relaying: bool,
     peers: Peers,
+    /// The cause for which other threads have ended it.
+    ended_by: Option<Cause>,
+}
+
+impl Task {
+    /// Ends the task. The worker's thread drops it, which resets both sides. The first cause counts.
+    fn end(&mut self, cause: Cause) {
+        self.ended_by.get_or_insert(cause);
+        self.handle.abort();
+    }
 }
 
 /// Handles by session id, which is the order of the list. Locked when a session begins and ends, and while sessions are
@@ -47,7 +58,7 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// Enters a session's task.
     pub(crate) fn insert(&self, peers: Peers, handle: AbortHandle, relaying: bool) {
-        self.by_id.lock().insert(peers.live.id, Task { handle, relaying, peers });
+        self.by_id.lock().insert(peers.live.id, Task { handle, relaying, peers, ended_by: None });
     }
 
     /// Notes that the task of session `id` relays from now on, its server and its sockets.
@@ -66,34 +77,40 @@ impl Tasks {
         }
     }
 
-    pub(crate) fn remove(&self, id: u64) {
-        self.by_id.lock().remove(&id);
+    /// Removes a task. Returns the cause for which other threads have ended it, if they have.
+    pub(crate) fn remove(&self, id: u64) -> Option<Cause> {
+        self.by_id.lock().remove(&id)?.ended_by
     }
 
-    /// Ends every task that does not relay yet.
+    /// Ends every task that does not relay yet, because the relay is closed.
     pub(crate) fn abort_attempts(&self) {
-        self.by_id.lock().values().filter(|task| !task.relaying).for_each(|task| task.handle.abort());
+        let mut tasks = self.by_id.lock();
+        tasks.values_mut().filter(|task| !task.relaying).for_each(|task| task.end(Cause::RelayClosed));
+    }
+
+    /// Ends the task of session or attempt `id`, because the relay is closed.
+    pub(crate) fn abort_late(&self, id: u64) {
+        if let Some(task) = self.by_id.lock().get_mut(&id) {
+            task.end(Cause::RelayClosed);
+        }
     }
 
     /// Ends every task whose client and server are not permitted, or whose server is not known yet, because that client may
     /// dial again. Spares servers that a route chose.
     pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddr) -> bool) {
-        for task in self.by_id.lock().values() {
+        for task in self.by_id.lock().values_mut() {
             let Peers { live, server, routed, .. } = &task.peers;
             if !routed && server.is_none_or(|server| !permitted(*live.client.ip(), server)) {
-                task.handle.abort();
+                task.end(Cause::EndDenied);
             }
         }
     }
 
     /// Ends the task of session `id`, if it relays.
     pub(crate) fn abort(&self, id: u64) -> bool {
-        let tasks = self.by_id.lock();
-        let task = tasks.get(&id).filter(|task| task.relaying);
-        if let Some(task) = task {
-            task.handle.abort();
-        }
-        task.is_some()
+        let mut tasks = self.by_id.lock();
+        let task = tasks.get_mut(&id).filter(|task| task.relaying);
+        task.map(|task| task.end(Cause::EndedOnRequest)).is_some()
     }
 
     /// Adds the relaying sessions with ids above `id`, in order, `most` of them at most.
@@ -119,9 +136,9 @@ impl Tasks {
         })
     }
 
-    /// Ends every task. The worker's thread drops it, which resets both sides.
+    /// Ends every task, because the relay is closed.
     pub(crate) fn abort_all(&self) {
-        self.by_id.lock().values().for_each(|task| task.handle.abort());
+        self.by_id.lock().values_mut().for_each(|task| task.end(Cause::RelayClosed));
     }
 
     #[cfg(test)]

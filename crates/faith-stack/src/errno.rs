@@ -28,7 +28,13 @@ const NAMES: &[(Errno, &str)] = named!(
 
 /// The name of an error's errno. `None` if no table has it, or if the error has no errno.
 pub(crate) fn name(error: &io::Error) -> Option<&'static str> {
-    let errno = Errno::from_io_error(error)?;
+    name_of(error.raw_os_error()?)
+}
+
+/// The name of a number of errno(3), which is Node's name too; `None` for an unknown number.
+#[must_use]
+pub fn name_of(errno: i32) -> Option<&'static str> {
+    let errno = Errno::from_raw_os_error(errno);
     let mut all = NAMES.iter().chain(OTHERS);
     all.find(|(known, _)| *known == errno).map(|(_, name)| *name)
 }

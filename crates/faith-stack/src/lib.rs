@@ -52,6 +52,7 @@ mod worker;
 pub use allowance::{Allowance, Rate};
 pub use answered::SynAnswer;
 pub use counters::InterfaceStats;
+pub use errno::name_of as errno_name;
 pub use error::StackError;
 pub use flow_table::{FlowTable, Slot};
 pub use guide::Guide;

@@ -17,6 +17,9 @@
 //! could not read, and took any action other than `permit` for `deny`. Here every such line is an
 //! error, and the whole list is refused.
 //!
+//! The comment `#line 1 "FILE"`, as preprocessors write it, says that the next line is the first one of FILE. A list of
+//! several files names the file of each rule by it.
+//!
 //! A relay that connects to every address a client asks for is a way around every firewall that
 //! trusts the router. Therefore a broad `permit` means public addresses, with two exceptions:
 //!
@@ -43,9 +46,10 @@ mod vain;
 
 use std::cell::LazyCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
 
 use index::Index;
-use parse::parse_lines;
+use parse::{Lines, parse_lines};
 
 pub use parse::{AccessListErrors, LineError, parse};
 pub use rule::{Action, Rule, RuleError};
@@ -88,6 +92,8 @@ pub struct WrittenRule {
     pub text: String,
     /// Its line, counted from 1; `None` in a list that was not read from text.
     pub line: Option<usize>,
+    /// The file of that line, if a `#line` comment names it.
+    pub file: Option<Arc<str>>,
 }
 
 /// The reason a connection may not be relayed.
@@ -139,6 +145,8 @@ pub struct AccessList {
     rules: Vec<Rule>,
     /// The line of each rule; empty if the list was not read from text.
     lines: Vec<usize>,
+    /// The place of the first rule of each file, and the file.
+    files: Vec<(usize, Arc<str>)>,
     index: Index,
     allow_loopback: bool,
 }
@@ -147,7 +155,7 @@ impl AccessList {
     /// A list of these rules, tried in this order. It does not allow loopback.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { index: Index::new(&rules), rules, lines: Vec::new(), allow_loopback: false }
+        Self { index: Index::new(&rules), rules, lines: Vec::new(), files: Vec::new(), allow_loopback: false }
     }
 
     /// Reads a list from text, and remembers the line of each rule. `name` names the list in errors.
@@ -156,8 +164,9 @@ impl AccessList {
     ///
     /// [`AccessListErrors`] with the malformed lines.
     pub fn parse(text: &str, name: &str) -> Result<Self, AccessListErrors> {
-        let (lines, rules) = parse_lines(text, name)?.into_iter().unzip();
-        Ok(Self { lines, ..Self::new(rules) })
+        let Lines { rules, files } = parse_lines(text, name)?;
+        let (lines, rules) = rules.into_iter().unzip();
+        Ok(Self { lines, files, ..Self::new(rules) })
     }
 
     /// Allows loopback or not. If allowed, the rules decide about loopback addresses too.
@@ -170,7 +179,10 @@ impl AccessList {
     #[must_use]
     pub fn written(&self, place: usize) -> Option<WrittenRule> {
         let text = self.rules.get(place)?.to_string();
-        Some(WrittenRule { text, line: self.lines.get(place).copied() })
+        let after = self.files.partition_point(|(first, _)| *first <= place);
+        let file =
+            after.checked_sub(1).and_then(|last| self.files.get(last)).map(|(_, file)| Arc::clone(file));
+        Some(WrittenRule { text, line: self.lines.get(place).copied(), file })
     }
 
     /// The rules, in their order.

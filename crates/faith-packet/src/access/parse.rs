@@ -1,6 +1,7 @@
 //! Reads a whole access list: its rules, or all of its malformed lines.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -71,22 +72,45 @@ impl fmt::Display for AccessListErrors {
 ///
 /// [`AccessListErrors`] with the malformed lines.
 pub fn parse(text: &str, name: &str) -> Result<Vec<Rule>, AccessListErrors> {
-    Ok(parse_lines(text, name)?.into_iter().map(|(_, rule)| rule).collect())
+    Ok(parse_lines(text, name)?.rules.into_iter().map(|(_, rule)| rule).collect())
 }
 
-/// Does the same as [`parse()`], and gives each rule with its line number.
-pub(super) fn parse_lines(text: &str, name: &str) -> Result<Vec<(usize, Rule)>, AccessListErrors> {
-    let mut rules = Vec::new();
+/// The rules of a text.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// Each rule with its line in its file, or in the text.
+    pub(super) rules: Vec<(usize, Rule)>,
+    /// The place of the first rule of each file, and the file.
+    pub(super) files: Vec<(usize, Arc<str>)>,
+}
+
+/// Does the same as [`parse()`], and gives each rule with its line number and its file.
+pub(super) fn parse_lines(text: &str, name: &str) -> Result<Lines, AccessListErrors> {
+    let Lines { mut rules, mut files } = Lines::default();
     let mut errors = Vec::new();
     let mut more = 0;
+    let mut before = 0;
     for (line, text) in (1..).zip(text.lines()) {
+        if let Some(file) = file_of(text) {
+            files.push((rules.len(), file.into()));
+            before = line;
+        }
         match rule_of(text) {
-            Ok(rule) => rules.extend(rule.map(|rule| (line, rule))),
+            Ok(rule) => rules.extend(rule.map(|rule| (line - before, rule))),
             Err(error) if errors.len() < REPORTED => errors.push(LineError { line, error }),
             Err(_) => more += 1,
         }
     }
-    if errors.is_empty() { Ok(rules) } else { Err(AccessListErrors { name: name.to_owned(), errors, more }) }
+    if errors.is_empty() {
+        Ok(Lines { rules, files })
+    } else {
+        Err(AccessListErrors { name: name.to_owned(), errors, more })
+    }
+}
+
+/// The file that begins after this line.
+fn file_of(line: &str) -> Option<&str> {
+    line.strip_prefix("#line 1 \"")?.strip_suffix('"')
 }
 
 /// The rule of a line that may be blank or end in a comment.

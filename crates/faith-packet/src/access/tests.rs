@@ -134,3 +134,27 @@ fn names_of_deny_reasons_are_kebab_case() {
     });
     assert_eq!(names, ["rule", "no-match", "special-purpose", "own-address", "loopback"]);
 }
+
+#[test]
+fn rules_of_several_files_have_the_files_and_lines_of_each() {
+    let list = list(&[
+        "::/0 deny 1.1.1.1",
+        "#line 1 \"/etc/faithd/one.conf\"",
+        "# a comment",
+        "::/0 deny 2.2.2.2",
+        "#line 1 \"/etc/faithd/empty.conf\"",
+        "#line 1 \"/etc/faithd/a \"b\".conf\"",
+        "::/0 deny 3.3.3.3",
+        "# line 1 of the comment",
+        "::/0 permit 4.4.4.4",
+    ]);
+    let place = |place| {
+        let WrittenRule { line, file, .. } = list.written(place).unwrap();
+        (line.unwrap(), file.map(|file| file.to_string()))
+    };
+    assert_eq!(place(0), (1, None));
+    assert_eq!(place(1), (2, Some("/etc/faithd/one.conf".to_owned())));
+    assert_eq!(place(2), (1, Some("/etc/faithd/a \"b\".conf".to_owned())));
+    assert_eq!(place(3), (3, Some("/etc/faithd/a \"b\".conf".to_owned())));
+    assert_eq!(list.written(4), None);
+}

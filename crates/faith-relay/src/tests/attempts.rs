@@ -287,3 +287,22 @@ fn a_lack_of_descriptors_is_reported_once_a_minute() {
     // The minute may turn meanwhile.
     assert!((1..=2).contains(&count.0.load(Ordering::Relaxed)));
 }
+
+#[test]
+fn a_refusal_by_a_rule_names_the_rule_of_the_list_that_was_in_force() {
+    let list = AccessList::parse("# one\n::/0 deny 127.0.0.0/8\n", "test").unwrap().with_loopback(true);
+    let lab = Lab::new(RelayOptions { access: list, ..options() });
+    let (syn, fate) = lab.syn(Caller::new().address);
+    lab.offer(syn);
+    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Unreachable(Unreachable::Prohibited)));
+    lab.engine.set_access(AccessList::default(), false);
+    let record = lab.refused();
+    assert_eq!(record.cause, Some(Cause::DeniedByRule));
+    let rule = record.rule.and_then(|rule| rule.written()).unwrap();
+    assert_eq!((rule.text.as_str(), rule.line), ("::/0 deny 127.0.0.0/8", Some(2)));
+
+    let (syn, _) = lab.syn(Caller::new().address);
+    lab.offer(syn);
+    let record = lab.refused();
+    assert_eq!((record.cause, record.rule), (Some(Cause::Loopback), None));
+}

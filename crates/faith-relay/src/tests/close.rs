@@ -5,9 +5,10 @@ use std::thread::scope;
 use std::time::Duration;
 
 use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset};
+use crate::cause::Cause;
 use crate::engine::Engine;
 use crate::ledger::Stage;
-use crate::record::SessionEnd;
+use crate::record::{SessionEnd, SessionRecord};
 
 pub(crate) fn close(engine: &Engine, drain: Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -27,7 +28,9 @@ fn closing_without_a_drain_resets_both_sides_of_every_session() {
         read_to_reset(server);
     }
     let records = [lab.ended(), lab.ended()];
-    assert!(records.iter().all(|record| record.reason == SessionEnd::Aborted));
+    for SessionRecord { reason, cause, .. } in &records {
+        assert_eq!((*reason, *cause), (SessionEnd::Aborted, Some(Cause::RelayClosed)));
+    }
     assert_eq!(records.iter().map(|record| record.bytes_up).sum::<u64>(), 5);
 }
 
@@ -78,5 +81,6 @@ fn a_worker_that_ends_resets_its_sessions() {
     drop(lab.jobs.take());
     read_to_reset(&mut client);
     read_to_reset(&mut server);
-    assert_eq!(lab.ended().reason, SessionEnd::Aborted);
+    let SessionRecord { reason, cause, .. } = lab.ended();
+    assert_eq!((reason, cause), (SessionEnd::Aborted, None));
 }

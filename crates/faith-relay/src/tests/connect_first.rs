@@ -11,6 +11,7 @@ use super::{
     Caller, DeafServer, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset,
     reset,
 };
+use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::record::{RefusalReason, SessionEnd};
 
@@ -229,6 +230,7 @@ fn a_server_whose_client_never_comes_is_reset_when_the_relay_closes() {
     super::close::close(&lab.engine, Duration::ZERO);
     read_to_reset(&mut server);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
-    assert_eq!(lab.refused().reason, RefusalReason::Aborted);
+    let record = lab.refused();
+    assert_eq!((record.reason, record.cause), (RefusalReason::Aborted, Some(Cause::RelayClosed)));
     assert_eq!(lab.engine.pairing.len(), 0);
 }

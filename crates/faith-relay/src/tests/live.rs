@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::{Caller, DeafServer, Lab, PATIENCE, eventually, options, read_exactly, read_to_reset};
+use crate::cause::Cause;
 use crate::record::SessionEnd;
 
 const ALL: usize = 100;
@@ -60,6 +61,7 @@ fn ending_a_session_by_its_id_leaves_the_others_alone() {
     read_to_reset(&mut first.1);
     let record = lab.ended();
     assert_eq!((record.id, record.reason), (ids[0], SessionEnd::Aborted));
+    assert_eq!(record.cause, Some(Cause::EndedOnRequest));
     assert!(!lab.engine.ledger.end(ids[0]), "it has ended");
     assert!(!lab.engine.ledger.end(1000), "there is none");
 

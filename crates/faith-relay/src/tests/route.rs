@@ -225,7 +225,8 @@ fn a_new_access_list_ends_a_session_that_a_route_let_proceed() {
     let (mut client, _server) = lab.session();
     lab.engine.set_access(AccessList::parse("::/0 deny 0.0.0.0/0\n", "test").unwrap(), true);
     assert!(read_to_reset(&mut client).is_empty());
-    assert_eq!(lab.ended().reason, SessionEnd::Aborted);
+    let record = lab.ended();
+    assert_eq!((record.reason, record.cause), (SessionEnd::Aborted, Some(Cause::EndDenied)));
 }
 
 #[test]
