@@ -1,31 +1,35 @@
-/** The lines of faithd's log, with and without a reader. */
+/** The log of faithd, before its thread of the addon writes it and after. */
 import test from 'ava'
-import { createLog, type Logger } from '../cli/log.js'
-import { LogLines, type LineThread } from '../cli/log-lines.js'
+import { createLog, type Logger, type LogThread } from '../cli/log.js'
 import type { LogConfiguration } from '../cli/configuration.js'
 
-function logOf(form: LogConfiguration): { log: Logger; lines: string[] } {
+const text: LogConfiguration = { format: 'text', level: 'debug', begin: false }
+
+function logOf(form: Partial<LogConfiguration>): { log: Logger<LogThread>; lines: string[] } {
   const lines: string[] = []
-  return { log: createLog(form, (line) => void lines.push(line)), lines }
+  return { log: createLog({ ...text, ...form }, (line) => void lines.push(line)), lines }
 }
 
-test('a line of text is a time, a level and a sentence', (t) => {
-  const { log, lines } = logOf({ format: 'text', level: 'debug' })
+test('an early line of text is a local time with its zone, a level and a sentence', (t) => {
+  const { log, lines } = logOf({})
+  const before = Math.floor(Date.now())
   log.info({ rules: 2 }, 'two rules')
   log.fatal('the end')
-  const time = String.raw`\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\]`
-  t.regex(lines[0] ?? '', new RegExp(`^${time} INFO: two rules\n$`))
-  t.regex(lines[1] ?? '', new RegExp(`^${time} FATAL: the end\n$`))
+  const [time = ''] = /(?<=^\[).*(?=\] INFO: two rules\n$)/.exec(lines[0] ?? '') ?? []
+  t.regex(time, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[-+]\d\d:\d\d$/)
+  const at = Date.parse(time.replace(' ', 'T'))
+  t.true(at >= before && at <= Date.now(), time)
+  t.regex(lines[1] ?? '', /^\[.*\] FATAL: the end\n$/)
 })
 
-test('a line of JSON has the facts as fields', (t) => {
-  const { log, lines } = logOf({ format: 'json', level: 'info' })
+test('an early line of JSON has the facts as fields', (t) => {
+  const { log, lines } = logOf({ format: 'json' })
   const before = Date.now()
   log.warn({ rules: 2, code: undefined }, 'two rules')
   log.info('no facts')
   const [one, two] = lines.map((line) => JSON.parse(line) as { time: string })
-  t.deepEqual(one, { level: 40, time: one?.time ?? '', rules: 2, msg: 'two rules' } as object)
-  t.like(two, { level: 30, msg: 'no facts' } as object)
+  t.deepEqual(one, { level: 'warn', time: one?.time ?? '', rules: 2, msg: 'two rules' } as object)
+  t.like(two, { level: 'info', msg: 'no facts' } as object)
   const time = Date.parse(one?.time ?? '')
   t.true(time >= before && time <= Date.now())
   t.true(lines.every((line) => line.endsWith('}\n')))
@@ -40,106 +44,79 @@ test('lines below the level are not written, and silent writes none', (t) => {
     ['fatal', 1],
     ['silent', 0],
   ] as const) {
-    const { log, lines } = logOf({ format: 'text', level })
+    const { log, lines } = logOf({ level })
     for (const each of ['fatal', 'error', 'warn', 'info', 'debug'] as const) log[each](each)
     t.is(lines.length, written, level)
     t.is(log.isLevelEnabled('info'), written >= 4)
   }
 })
 
-/** A thread whose queue holds some lines until the test reads them. */
-class Thread implements LineThread {
-  readonly read: string[] = []
-  #waiting: string[] = []
-  #lost = 0
-  readonly #room: number
+/** A thread that records its calls, and has written all once it was asked that many times. */
+class Thread implements LogThread {
+  readonly calls: unknown[][] = []
+  settings: object = {}
+  #asked = 0
+  readonly #patience: number
 
-  constructor(room: number) {
-    this.#room = room
+  constructor(patience = 0) {
+    this.#patience = patience
   }
 
-  write(lines: string): boolean {
-    const all = lines.split('\n').slice(0, -1)
-    const taken = all.slice(0, this.#room - this.#waiting.length)
-    this.#waiting.push(...taken)
-    this.#lost += all.length - taken.length
-    return taken.length === all.length
+  configure(settings: object): void {
+    this.settings = settings
   }
 
-  takeLost(): number {
-    if (this.#waiting.length > 0) return 0
-    const lost = this.#lost
-    this.#lost = 0
-    return lost
+  write(...call: [string, string, string]): void {
+    this.calls.push(call)
   }
+
+  tellSums(): void {}
 
   flush(): boolean {
-    return this.#waiting.length === 0
-  }
-
-  reads(): void {
-    this.read.push(...this.#waiting)
-    this.#waiting = []
+    this.#asked += 1
+    return this.#asked > this.#patience
   }
 }
 
-function linesTo(thread: Thread): LogLines {
-  const lines = new LogLines()
-  lines.useThread(thread, (lost) => lines.write(`${lost} lost\n`))
-  return lines
-}
-
-/** Lets the lines of a turn reach the thread. */
-const turn = () => Promise.resolve()
-
-test('lines of one turn reach the thread together, in order', async (t) => {
-  const thread = new Thread(9)
-  const handed: string[] = []
-  const lines = linesTo(thread)
-  const write = thread.write.bind(thread)
-  thread.write = (text) => {
-    handed.push(text)
-    return write(text)
-  }
-  lines.write('1\n')
-  lines.write('2\n')
-  await turn()
-  lines.write('3\n')
-  await turn()
-  t.deepEqual(handed, ['1\n2\n', '3\n'])
+test('the thread gets the lines with their facts, and no longer the early writer', (t) => {
+  const { log, lines } = logOf({})
+  const thread = new Thread()
+  log.useThread(thread)
+  log.warn({ rules: 2, code: undefined }, 'two rules')
+  log.info('no facts')
+  t.deepEqual(thread.calls, [
+    ['warn', '{"rules":2}', 'two rules'],
+    ['info', '{}', 'no facts'],
+  ])
+  t.deepEqual(lines, [])
+  t.is(log.thread, thread)
 })
 
-test('lost lines are counted at their place in the log, once there is room', async (t) => {
-  const thread = new Thread(2)
-  const lines = linesTo(thread)
-  for (const line of ['1\n', '2\n', '3\n', '4\n']) lines.write(line)
-  await turn()
-  lines.write('5\n')
-  await turn()
-  thread.reads()
-  lines.write('6\n')
-  await turn()
-  thread.reads()
-  t.deepEqual(thread.read, ['1', '2', '3 lost', '6'])
+test('the thread writes records only at the level info, and follows a change at once', (t) => {
+  const { log } = logOf({ level: 'warn', begin: true })
+  const thread = new Thread()
+  log.useThread(thread)
+  t.like(thread.settings, { json: false, records: false, begins: true })
+  log.configure({ format: 'json', level: 'info', begin: false })
+  t.like(thread.settings, { json: true, records: true, begins: false })
+  log.info('written now')
+  t.is(thread.calls.length, 1)
 })
 
-test('lost lines are reported even if no other line follows', async (t) => {
-  const thread = new Thread(1)
-  const lines = linesTo(thread)
-  lines.write('1\n')
-  lines.write('2\n')
-  await turn()
-  thread.reads()
-  const ended = lines.end()
-  const reading = setInterval(() => thread.reads(), 1)
-  await ended
-  clearInterval(reading)
-  t.deepEqual(thread.read, ['1', '1 lost'])
+test('the end waits for the thread to write all', async (t) => {
+  const { log } = logOf({})
+  const thread = new Thread(5)
+  log.useThread(thread)
+  await log.end()
+  t.true(thread.flush())
 })
 
 test('a reader that does not read delays the end for a bounded time', async (t) => {
-  const lines = linesTo(new Thread(1))
-  lines.write('1\n')
-  lines.write('2\n')
-  await t.notThrowsAsync(lines.end())
+  const { log } = logOf({})
+  log.useThread(new Thread(Infinity))
+  await t.notThrowsAsync(log.end())
+})
+
+test('without a thread there is nothing to wait for', async (t) => {
+  await t.notThrowsAsync(logOf({}).log.end())
 })

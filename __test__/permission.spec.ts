@@ -49,9 +49,9 @@ test('the answer and errors name the file of the rule', (t) => {
 })
 
 test('a rule of a list made of several files has the file and the line of its own', (t) => {
-  const list = '::/0 deny 8.8.4.4\n#line 1 "/etc/faithd/a.conf"\n# ours\n::/0 deny 8.8.8.8\n'
+  const files = '::/0 deny 8.8.4.4\n#line 1 "/etc/faithd/a.conf"\n# ours\n::/0 deny 8.8.8.8\n'
   const ask = (address: string) =>
-    matchAccessList(list, { client: '2001:db8::1', destination: { address, port: 80 } }).rule
+    matchAccessList(files, { client: '2001:db8::1', destination: { address, port: 80 } }).rule
   t.deepEqual(ask('8.8.4.4'), { text: '::/0 deny 8.8.4.4/32', line: 1 })
   t.deepEqual(ask('8.8.8.8'), { text: '::/0 deny 8.8.8.8/32', line: 2, file: '/etc/faithd/a.conf' })
 })

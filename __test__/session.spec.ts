@@ -1,11 +1,5 @@
 import test from 'ava'
-import {
-  activeLine,
-  refusalLine,
-  sessionLine,
-  totalsLine,
-  untoldLine,
-} from '../cli/session-lines.js'
+import { activeLine, totalsLine, whyNot } from '../cli/session-lines.js'
 import type { FaithInterfaceStats } from '../index.js'
 import type { NativeRefusal, NativeRelayStats } from '../lib/native.js'
 import { toRefusal } from '../lib/refusal.js'
@@ -40,8 +34,6 @@ const idle: NativeRelayStats = {
   maxSessions: 0,
 }
 
-const line = (server: object): string => sessionLine(toSession({ ...record, ...server }))
-
 test('a session names its server by address and port', (t) => {
   for (const address of ['198.51.100.2', '2001:db8:3::2']) {
     const { server, destination } = toSession({ ...record, server: address, serverPort: 8080 })
@@ -52,16 +44,6 @@ test('a session names its server by address and port', (t) => {
 
 test('a session whose address maps to no server names none', (t) => {
   t.false('server' in toSession(record))
-})
-
-test('the log names the server’s port only if it differs', (t) => {
-  const rest = ': 12 bytes up, 17 down in 1.500 s, closed'
-  const ends = '[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80'
-  t.is(line({}), `${ends}${rest}`)
-  t.is(line({ server: '198.51.100.2', serverPort: 80 }), `${ends} (198.51.100.2)${rest}`)
-  t.is(line({ server: '198.51.100.2', serverPort: 8080 }), `${ends} (198.51.100.2:8080)${rest}`)
-  t.is(line({ server: '2001:db8:3::2', serverPort: 80 }), `${ends} (2001:db8:3::2)${rest}`)
-  t.is(line({ server: '2001:db8:3::2', serverPort: 81 }), `${ends} ([2001:db8:3::2]:81)${rest}`)
 })
 
 for (const reason of ['client-gone', 'server-gone', 'closed', 'aborted'] as const) {
@@ -131,11 +113,8 @@ for (const [facts, why] of [
     'error: faithd cannot connect from the source address (EADDRNOTAVAIL)',
   ],
 ] as const) {
-  test(`the log explains a refusal: ${why}`, (t) => {
-    t.is(
-      refusalLine(toRefusal(attempt(facts))),
-      `[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80 (198.51.100.2): no session after 0.003 s, ${why}`,
-    )
+  test(`a refusal is explained: ${why}`, (t) => {
+    t.is(whyNot(toRefusal(attempt(facts))), why)
   })
 }
 
@@ -176,17 +155,4 @@ test('statistics count refusals by reason, and by cause if they have one', (t) =
   t.deepEqual(stats.refused.byCause, { aborted: 2, 'no-handshake': 1, loopback: 4 })
   t.deepEqual(stats.untold, { sessions: 1, refused: { aborted: 2 } })
   t.deepEqual(new Set(Object.values(stats.sessions.ended)), new Set([0]))
-})
-
-test('ends without a line of their own share one line, with counts by kind', (t) => {
-  const refused = { refused: 4185, 'denied-by-rule': 12 }
-  t.is(
-    untoldLine({ sessions: 0, refused }, 10_003),
-    '4197 more attempts refused (4185 refused, 12 denied-by-rule) in 10.0 s',
-  )
-  t.is(untoldLine({ sessions: 1, refused: {} }, 500), '1 more session in 0.5 s')
-  t.is(
-    untoldLine({ sessions: 2, refused: { refused: 1 } }, 10_000),
-    '2 more sessions and 1 more attempt refused (1 refused) in 10.0 s',
-  )
 })

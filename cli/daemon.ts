@@ -7,11 +7,9 @@ import type { Configuration } from './configuration.js'
 import { explain } from './exit.js'
 import type { Logger } from './log.js'
 import { doubts } from './meaning.js'
-import { apply, wantsRecords } from './reload.js'
+import { apply } from './reload.js'
 import { RunningInterface } from './running.js'
 import { activeLine, totalsLine } from './session-lines.js'
-import { total } from './total.js'
-import { UntoldSums } from './untold.js'
 import { limitWarnings } from './warnings.js'
 
 /** The interfaces and relays that a configuration asks for. */
@@ -19,7 +17,6 @@ export class Daemon {
   readonly #interfaces: readonly RunningInterface[]
   #configuration: Configuration
   readonly #log: Logger
-  readonly #untold: UntoldSums
   /** Resolves with the error when an interface is lost. */
   readonly lost: Promise<FaithError>
 
@@ -32,17 +29,15 @@ export class Daemon {
     this.#configuration = configuration
     this.#log = log
     this.lost = Promise.race(interfaces.map(({ lost }) => lost))
-    this.#untold = new UntoldSums(() => total(interfaces.map((one) => one.totals().relay)), log)
   }
 
   /** Makes the interfaces and opens their relays. */
   static async start({ configuration, accessLists }: Checked, log: Logger): Promise<Daemon> {
     setKeepfaith(configuration.keepfaith)
-    const sessionEvents = wantsRecords(configuration)
     const interfaces: RunningInterface[] = []
     try {
       for (const faith of configuration.interface) {
-        interfaces.push(await RunningInterface.start(faith, accessLists, sessionEvents, log))
+        interfaces.push(await RunningInterface.start(faith, accessLists, log))
       }
     } catch (error) {
       await Promise.all(interfaces.map((running) => running.stop()))
@@ -134,7 +129,7 @@ export class Daemon {
     const ended = await Promise.all(
       this.#interfaces.map(async (running) => ({ running, totals: await running.stop() })),
     )
-    this.#untold.end()
+    this.#log.thread?.tellSums()
     for (const { running, totals } of ended) {
       this.#log.info(
         totals,

@@ -13,8 +13,7 @@ import type * as running from './daemon.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
 import { helpText } from './help.js'
 import { type Loaded, loadConfiguration } from './load.js'
-import { createLog, type Logger } from './log.js'
-import { LogLines, QUEUE_BYTES, writeNow } from './log-lines.js'
+import { createLog, type Logger, QUEUE_BYTES, writeNow } from './log.js'
 import { type CommandLine, parseOptions } from './options.js'
 import { Hangups, stopSignal } from './signals.js'
 
@@ -41,29 +40,23 @@ async function main(args: readonly string[]): Promise<number> {
 async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
   const { configuration } = loaded
   nameProcess()
-  const lines = new LogLines()
-  const log = createLog(configuration.log, lines.write)
+  const log = createLog(configuration.log)
   logTrouble(log)
   log.debug({ options: configuration }, `options: ${JSON.stringify(configuration)}`)
   try {
-    return await serve(commandLine, loaded, lines, log)
+    return await serve(commandLine, loaded, log)
   } catch (error) {
     for (const line of explain(error).split('\n')) log.fatal({ code: codeOf(error) }, line)
     return exitCodeOf(error)
   } finally {
-    await lines.end()
+    await log.end()
   }
 }
 
-async function serve(
-  commandLine: CommandLine,
-  loaded: Loaded,
-  lines: LogLines,
-  log: Logger,
-): Promise<number> {
+async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Promise<number> {
   requireKeepfaith(loaded)
   await refuseInspector()
-  const { check, Daemon } = await loadLibrary(lines, log)
+  const { check, Daemon } = await loadLibrary(log)
   await refuseInspector()
   const stopped = stopSignal()
   const hangups = new Hangups((error) =>
@@ -132,13 +125,11 @@ async function importLibrary(): Promise<Library> {
 }
 
 /** Loads the library. From now on a thread of the addon writes the log. */
-async function loadLibrary(lines: LogLines, log: Logger): Promise<Library> {
+async function loadLibrary(log: Logger): Promise<Library> {
   const library = await importLibrary()
   await orUnavailable(async () => {
     const { native } = await import('../lib/native.js')
-    lines.useThread(new native.NativeLineWriter(QUEUE_BYTES), (lost) =>
-      log.error({ lost }, `${lost} lines of this log were lost: its reader did not keep up`),
-    )
+    log.useThread(new native.NativeLog(QUEUE_BYTES))
   })
   return library
 }

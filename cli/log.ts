@@ -1,14 +1,26 @@
-/** The log of faithd. Each line is a sentence for people; in JSON its facts are fields too. */
+/**
+ * The log of faithd. Each line is a sentence for people; in JSON its facts are fields too.
+ *
+ * A thread of the addon formats the lines and writes them to stderr, which may be a pipe without a reader. So this thread,
+ * which handles signals, never blocks. Relays give the thread their records themselves. Only the few lines before the
+ * addon is loaded are formatted and written here, synchronously, because faithd relays nothing yet.
+ */
+import { writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { NativeLog } from '../lib/native.js'
 import type { LogConfiguration } from './configuration.js'
 
 const STDERR = 2
+/** Bytes that may wait for a reader: several thousand lines. */
+export const QUEUE_BYTES = 1 << 20
+/** Time for the last lines. A reader that keeps up needs less. */
+const END_MS = 1000
+const EXIT_MS = 100
 
-/** Pino's numbers, which many tools for JSON logs know: higher is more important. */
-const LEVELS = { fatal: 60, error: 50, warn: 40, info: 30, debug: 20 } as const
-type Level = keyof typeof LEVELS
-
-const COLOURS: Record<Level, number> = { fatal: 41, error: 31, warn: 33, info: 32, debug: 34 }
+/** The levels, the most important first. */
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug'] as const
+type Level = (typeof LEVELS)[number]
 
 /** Writes a line of one level. The facts become fields of the JSON form. */
 interface Write {
@@ -16,27 +28,41 @@ interface Write {
   (facts: object, message: string): void
 }
 
+/** The thread of the addon that writes the lines. */
+export type LogThread = Pick<NativeLog, 'configure' | 'write' | 'tellSums' | 'flush'>
+
 /** A log with a method for each level. */
-export interface Logger extends Readonly<Record<Level, Write>> {
+export interface Logger<Thread extends LogThread = NativeLog> extends Readonly<
+  Record<Level, Write>
+> {
   /** Tells if the log writes lines of this level. */
   isLevelEnabled(level: Level): boolean
   /** Writes at another level and in another format from now on. */
   configure(configuration: LogConfiguration): void
+  /** Has a thread write from now on. */
+  useThread(thread: Thread): void
+  /** The thread, once there is one. */
+  readonly thread: Thread | undefined
+  /** Waits until all is written, for at most a second: a reader that stopped reading must not block the exit. */
+  end(): Promise<void>
 }
 
-/** Formats a line, without its line feed. */
-type Format = (level: Level, facts: object, message: string) => string
-
-/** Makes the log that the configuration asks for. It passes each line, with a line feed, to `write`. */
-export function createLog(configuration: LogConfiguration, write: (line: string) => void): Logger {
-  let { least, format } = meaning(configuration)
-  const isLevelEnabled = (level: Level): boolean => LEVELS[level] >= least
+/** Makes the log that the configuration asks for. `write` takes the lines until there is a thread. */
+export function createLog<Thread extends LogThread = NativeLog>(
+  configuration: LogConfiguration,
+  write: (line: string) => void = writeNow,
+): Logger<Thread> {
+  let present = configuration
+  let thread: Thread | undefined
+  let gaveUp = false
+  const isLevelEnabled = (level: Level): boolean =>
+    LEVELS.indexOf(level) <= LEVELS.indexOf(present.level as Level)
   const writing = (level: Level): Write => {
-    return (...[facts, message]: [string] | [string | object, string]) => {
+    return (...[first, second]: [string] | [string | object, string]) => {
       if (!isLevelEnabled(level)) return
-      const line =
-        typeof facts === 'string' ? format(level, {}, facts) : format(level, facts, message ?? '')
-      write(`${line}\n`)
+      const [facts, message] = typeof first === 'string' ? [{}, first] : [first, second ?? '']
+      if (thread === undefined) write(`${early(present, level, facts, message)}\n`)
+      else thread.write(level, JSON.stringify(facts), message)
     }
   }
   return {
@@ -46,35 +72,61 @@ export function createLog(configuration: LogConfiguration, write: (line: string)
     info: writing('info'),
     debug: writing('debug'),
     isLevelEnabled,
-    configure: (changed) => void ({ least, format } = meaning(changed)),
+    configure(changed) {
+      present = changed
+      thread?.configure(settings(changed, isLevelEnabled('info')))
+    },
+    useThread(started) {
+      thread = started
+      started.configure(settings(present, isLevelEnabled('info')))
+      process.on('exit', () => {
+        if (!gaveUp) started.flush(EXIT_MS)
+      })
+    },
+    get thread() {
+      return thread
+    },
+    async end() {
+      const deadline = performance.now() + END_MS
+      while (thread?.flush(0) === false && !gaveUp) {
+        gaveUp = performance.now() >= deadline
+        await sleep(1)
+      }
+    },
   }
 }
 
-function meaning({ level, format }: LogConfiguration): { least: number; format: Format } {
-  return {
-    least: level === 'silent' ? Infinity : LEVELS[level],
-    format: format === 'json' ? json : text(isatty(STDERR) && !process.env['NO_COLOR']),
-  }
+function settings({ format, begin }: LogConfiguration, records: boolean) {
+  return { json: format === 'json', colours: isColourful(), records, begins: begin }
 }
 
-const json: Format = (level, facts, msg) =>
-  JSON.stringify({ level: LEVELS[level], time: new Date().toISOString(), ...facts, msg })
-
-/** Formats as `[2026-11-29 14:03:07.123] INFO: message`, in local time. */
-function text(colourful: boolean): Format {
-  return (level, _facts, message) => {
-    const name = level.toUpperCase()
-    const shown = colourful ? `\u001B[${COLOURS[level]}m${name}\u001B[0m` : name
-    return `[${localTime(new Date())}] ${shown}: ${message}`
-  }
+function isColourful(): boolean {
+  return isatty(STDERR) && !process.env['NO_COLOR']
 }
 
+/** Formats a line as the thread does, without colours. */
+function early({ format }: LogConfiguration, level: Level, facts: object, msg: string): string {
+  const now = new Date()
+  return format === 'json'
+    ? JSON.stringify({ level, time: now.toISOString(), ...facts, msg })
+    : `[${localTime(now)}] ${level.toUpperCase()}: ${msg}`
+}
+
+/** Gives the local time as `2026-11-29 14:03:07.123+01:00`. */
 function localTime(now: Date): string {
-  const date = [now.getFullYear(), pad(now.getMonth() + 1), pad(now.getDate())].join('-')
-  const time = [pad(now.getHours()), pad(now.getMinutes()), pad(now.getSeconds())].join(':')
-  return `${date} ${time}.${pad(now.getMilliseconds(), 3)}`
+  const east = -now.getTimezoneOffset()
+  const local = new Date(now.getTime() + east * 60_000).toISOString()
+  const [hours, minutes] = [Math.trunc(Math.abs(east) / 60), Math.abs(east) % 60].map((part) =>
+    `${part}`.padStart(2, '0'),
+  )
+  return `${local.slice(0, -1).replace('T', ' ')}${east < 0 ? '-' : '+'}${hours}:${minutes}`
 }
 
-function pad(number: number, length = 2): string {
-  return String(number).padStart(length, '0')
+/** Writes at once. A closed or full pipe is no reason to stop. */
+export function writeNow(line: string, descriptor = STDERR): void {
+  try {
+    writeSync(descriptor, line)
+  } catch {
+    // stderr is the only place to report to.
+  }
 }

@@ -259,6 +259,10 @@ export const LOG = {
     value: LOG_FORMATS.join('|'),
     change: 'at once',
   }),
+  begin: log(flag, false, 'write a line when a session begins, too', {
+    long: 'log-begin',
+    change: 'at once',
+  }),
   level: log(oneOf(LOG_LEVELS), 'info', 'least important lines that are written', {
     change: 'at once',
     options: [

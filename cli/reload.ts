@@ -35,7 +35,6 @@ export async function apply(
   const { warnings, changes } = applied
   const steps: Step[] = []
   const last: (() => Promise<void>)[] = []
-  const sessionEvents = wantsRecords(configuration)
   if (configuration.keepfaith && !before.keepfaith) steps.push(keepfaithOn(changes))
 
   const pairs = pair(running, configuration.interface, warnings)
@@ -53,7 +52,7 @@ export async function apply(
         const title = `${name}, ports ${relay.ports}`
         const settings = keepFixed(title, same.configuration, relay, RELAY, warnings)
         const list = accessLists.get(relay)
-        steps.push(...updateStep(same, settings, wantsRecords(before), sessionEvents))
+        steps.push(...updateStep(same, settings))
         const changed = changedKeys(same, settings, list)
         if (changed.length > 0) changes.push(`${title}: ${changed.join(', ')}`)
         if ((same.accessList?.rules ?? 0) > 0 && list?.rules === 0) {
@@ -70,10 +69,8 @@ export async function apply(
       }
     }
     const removed = runs.relays.filter((one) => !kept.includes(one))
-    steps.push(...removed.map((one) => stopStep(runs, one, wantsRecords(before), changes)))
-    steps.push(
-      ...opened.map((one) => openStep(runs, one, accessLists.get(one), sessionEvents, changes)),
-    )
+    steps.push(...removed.map((one) => stopStep(runs, one, changes)))
+    steps.push(...opened.map((one) => openStep(runs, one, accessLists.get(one), changes)))
     last.push(() => Promise.resolve(void (runs.configuration = wanted)))
   }
 
@@ -91,11 +88,6 @@ export async function apply(
     changes.push(`the log is ${configuration.log.level}, ${configuration.log.format}`)
   }
   return applied
-}
-
-/** Without `info` lines the log needs no session records, so Rust need not pass them. */
-export function wantsRecords({ log: { level } }: Configuration): boolean {
-  return level === 'info' || level === 'debug'
 }
 
 /** Matches interfaces by name, and a renamed one by its place. Others are neither made nor removed. */
@@ -193,14 +185,9 @@ function changedKeys(
   return isSame ? keys : [...keys, 'acl']
 }
 
-function updateStep(
-  { relay, configuration }: RunningRelay,
-  wanted: RelayConfiguration,
-  toldBefore: boolean,
-  sessionEvents: boolean,
-): Step[] {
-  const before = { ...relayUpdate(configuration), sessionEvents: toldBefore }
-  const after = { ...relayUpdate(wanted), sessionEvents }
+function updateStep({ relay, configuration }: RunningRelay, wanted: RelayConfiguration): Step[] {
+  const before = relayUpdate(configuration)
+  const after = relayUpdate(wanted)
   if (isDeepStrictEqual(before, after)) return []
   return [
     {
@@ -212,19 +199,14 @@ function updateStep(
   ]
 }
 
-function stopStep(
-  runs: RunningInterface,
-  one: RunningRelay,
-  toldBefore: boolean,
-  changes: string[],
-): Step {
+function stopStep(runs: RunningInterface, one: RunningRelay, changes: string[]): Step {
   const { ports } = one.configuration
   return {
     run: async () => {
       await runs.retire(one)
       changes.push(`${runs.faith.name} no longer relays ports ${ports}`)
       return async () => {
-        runs.relays.push(await runs.open(one.configuration, one.accessList, toldBefore))
+        runs.relays.push(await runs.open(one.configuration, one.accessList))
       }
     },
   }
@@ -234,12 +216,11 @@ function openStep(
   runs: RunningInterface,
   asked: RelayConfiguration,
   accessList: RunningRelay['accessList'],
-  sessionEvents: boolean,
   changes: string[],
 ): Step {
   return {
     run: async () => {
-      const opened = await runs.open(asked, accessList, sessionEvents)
+      const opened = await runs.open(asked, accessList)
       runs.relays.push(opened)
       changes.push(`${runs.faith.name} relays ports ${asked.ports}`)
       return () => runs.retire(opened)

@@ -4,11 +4,11 @@ import type { FaithInterfaceStats } from '../lib/interface-stats.js'
 import type { FaithRelayStats } from '../lib/relay-stats.js'
 import type { FaithError } from '../lib/errors.js'
 import type { LoadedAccessList } from './access-list.js'
+import { logTo } from '../lib/relay-log.js'
 import type { Checked } from './check.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 import { interfaceOptions, milliseconds, relayOptions } from './library-options.js'
 import type { Logger } from './log.js'
-import { refusalLine, sessionLine } from './session-lines.js'
 import { total } from './total.js'
 
 /** A relay that runs. */
@@ -53,21 +53,20 @@ export class RunningInterface {
         resolve(error)
       })
     })
-    faith.on('warning', ({ code, message }) => log.warn({ code }, message))
+    faith.on('warning', ({ code, message }) => log.warn({ code }, `${message} [${code}]`))
   }
 
   /** Makes an interface and opens its relays. */
   static async start(
     configuration: InterfaceConfiguration,
     accessLists: Checked['accessLists'],
-    sessionEvents: boolean,
     log: Logger,
   ): Promise<RunningInterface> {
     const faith = await createFaithInterface(interfaceOptions(configuration))
     const running = new RunningInterface(faith, configuration, log)
     try {
       for (const relay of configuration.relay) {
-        running.relays.push(await running.open(relay, accessLists.get(relay), sessionEvents))
+        running.relays.push(await running.open(relay, accessLists.get(relay)))
       }
     } catch (error) {
       await faith.close({ drainMs: 0 })
@@ -80,19 +79,14 @@ export class RunningInterface {
   async open(
     configuration: RelayConfiguration,
     accessList: LoadedAccessList | undefined,
-    sessionEvents: boolean,
   ): Promise<RunningRelay> {
     const log = this.#log
-    const relay = await this.faith.relay({
-      ...relayOptions(configuration),
-      accessList: accessList?.text ?? '',
-      sessionEvents,
-    })
+    const options = { ...relayOptions(configuration), accessList: accessList?.text ?? '' }
+    // The relay gives its records to the log itself.
+    const relay = await this.faith.relay(logTo(log.thread, { ...options, sessionEvents: false }))
     relay.on('exhausted', ({ resource, message }) =>
       log.warn({ resource }, `${message}; new connections wait or are refused, sessions go on`),
     )
-    relay.on('session', (session) => log.info({ session }, sessionLine(session)))
-    relay.on('refused', (refusal) => log.info({ refusal }, refusalLine(refusal)))
     return { configuration, accessList, relay }
   }
 

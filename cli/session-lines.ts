@@ -1,10 +1,7 @@
-/** Formats sessions, refusals and their sums, each as one line of the log. */
-import { isIPv6 } from 'node:net'
-import type { FaithEndpoint } from '../lib/endpoint.js'
+/** Describes relays and refusals in sentences. */
 import type { FaithInterfaceStats } from '../lib/interface-stats.js'
 import type { FaithCause, FaithRefusal } from '../lib/refusal.js'
-import type { FaithRelayStats, FaithUntold } from '../lib/relay-stats.js'
-import type { FaithSession } from '../lib/session.js'
+import type { FaithRelayStats } from '../lib/relay-stats.js'
 
 /** The text of each cause, to follow a reason and a colon. */
 const CAUSES: Readonly<Record<FaithCause, string>> = {
@@ -28,18 +25,6 @@ const CAUSES: Readonly<Record<FaithCause, string>> = {
   'relay-closed': 'the relay was closed',
 }
 
-/** Describes an ended session. */
-export function sessionLine(session: FaithSession): string {
-  const { bytesUp, bytesDown, durationMs, reason } = session
-  const what = `${count(bytesUp, 'byte')} up, ${bytesDown} down in ${seconds(durationMs)}`
-  return `${endsOf(session)}: ${what}, ${reason}`
-}
-
-/** Describes an attempt that became no session. */
-export function refusalLine(refusal: FaithRefusal): string {
-  return `${endsOf(refusal)}: no session after ${seconds(refusal.durationMs)}, ${whyNot(refusal)}`
-}
-
 /** Counts the sessions and attempts of the moment. */
 export function activeLine({ sessions, attempts }: FaithRelayStats): string {
   return `${count(sessions.active, 'session')} active, ${count(attempts, 'attempt')} under way`
@@ -58,32 +43,11 @@ export function totalsLine(relay: FaithRelayStats, faith: FaithInterfaceStats): 
   )
 }
 
-/** Sums up the sessions and refusals of an interval that got no line of their own. */
-export function untoldLine({ sessions, refused }: FaithUntold, intervalMs: number): string {
-  const attempts = sum(refused)
-  const what = [
-    ...(sessions === 0 ? [] : [`${sessions} more ${noun(sessions, 'session')}`]),
-    ...(attempts === 0
-      ? []
-      : [`${attempts} more ${noun(attempts, 'attempt')} refused${parts(refused)}`]),
-  ]
-  return `${what.join(' and ')} in ${(intervalMs / 1000).toFixed(1)} s`
-}
-
-function whyNot({ reason, cause, code }: FaithRefusal): string {
+/** Explains in a sentence why an attempt became no session. */
+export function whyNot({ reason, cause, code }: FaithRefusal): string {
   const because = cause === undefined ? reason : `${reason}: ${CAUSES[cause]}`
   // ECONNREFUSED would only repeat `refused`.
   return code === undefined || reason === 'refused' ? because : `${because} (${code})`
-}
-
-/** Names the client, the dialled address and the server. */
-function endsOf({ client, destination, server }: FaithSession | FaithRefusal): string {
-  const where = server === undefined ? '' : ` (${serverOf(server, destination.port)})`
-  return `${endpoint(client)} to ${endpoint(destination)}${where}`
-}
-
-function seconds(milliseconds: number): string {
-  return `${(milliseconds / 1000).toFixed(3)} s`
 }
 
 /** Lists the counts above zero in brackets, the largest first. */
@@ -106,14 +70,4 @@ function count(number: number, one: string): string {
 
 function noun(number: number, one: string): string {
   return number === 1 ? one : `${one}s`
-}
-
-/** Names the server, with its port if the client dialled another. */
-function serverOf(server: FaithEndpoint, dialled: number): string {
-  if (server.port === dialled) return server.address
-  return isIPv6(server.address) ? endpoint(server) : `${server.address}:${server.port}`
-}
-
-function endpoint({ address, port }: FaithEndpoint): string {
-  return `[${address}]:${port}`
 }

@@ -40,6 +40,7 @@ import {
   type RelayOptions,
   updatedOptions,
 } from './relay-options.js'
+import { logOf } from './relay-log.js'
 import { routeError, Router, unheard } from './route.js'
 import { liveSessions } from './live.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
@@ -203,7 +204,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       // promises and ticks run before the next connection.
       for (const connection of batch) setImmediate(() => relay.#give(connection))
     }
-    const opened = await faith.relay(settings, {
+    const callbacks = {
       onSessions: sessions.push,
       onRefusals: refusals.push,
       onShortages: shortages.push,
@@ -212,7 +213,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
         onConnections,
         onWithdrawn: withdrawn.push,
       }),
-    })
+    }
+    const opened = await faith.relay(settings, callbacks, logOf(given))
     const native = unwrap(opened)
     const relay = new FaithRelay(INSIDE, native, faith, given, settings.allowLoopback, released)
     if (route) {

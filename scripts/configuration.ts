@@ -1,6 +1,7 @@
 /**
  * Writes what the documents say about faithd.toml from the table of its settings: docs/faithd.schema.json, for editors,
- * and the reference of the keys in docs/configuration.md. With `--check` it only compares.
+ * and the reference of the keys in docs/configuration.md. Also writes docs/log.schema.json. With `--check` it only
+ * compares.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { format, resolveConfig } from 'prettier'
 import { type Setting, type Settings, TABLES } from '../cli/option-table.js'
 import { jsonSchema } from '../cli/schema.js'
 import { tomlValue } from '../cli/toml-text.js'
+import { logSchema } from './log-schema.js'
 import { root } from './steps.mjs'
 
 const HEADERS = {
@@ -47,6 +49,7 @@ function between(document: string, text: string): string {
 
 const documents: [path: string, write: (before: string) => string][] = [
   ['docs/faithd.schema.json', () => JSON.stringify(jsonSchema())],
+  ['docs/log.schema.json', () => JSON.stringify(logSchema())],
   ['docs/configuration.md', (before) => between(before, reference())],
 ]
 

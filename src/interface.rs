@@ -7,13 +7,14 @@ use faith_packet::classify::Unsupported;
 use faith_relay::Splices;
 use faith_stack::{FaithInterface, InterfaceOptions, ListenOptions, ShortcutUse, Steering, Warning};
 use napi::Env;
-use napi::bindgen_prelude::{Function, PromiseRaw, spawn_blocking};
+use napi::bindgen_prelude::{ClassInstance, Function, PromiseRaw, spawn_blocking};
 use napi_derive::napi;
 
 use crate::batch::Batch;
 use crate::connection::NativeConnection;
 use crate::failure::{NativeFailure, Outcome, blocking};
 use crate::listener::{NativeListener, Prepared};
+use crate::log::NativeLog;
 use crate::options::{self, NativeInterfaceOptions, NativeListenOptions, NativeRelayOptions};
 use crate::relay::{NativeRelay, PreparedRelay};
 use crate::relay_options::mappings;
@@ -176,7 +177,7 @@ impl NativeInterface {
         }))
     }
 
-    /// Relays connections, and reports its events to `callbacks`.
+    /// Relays connections, and reports its events to `callbacks` and to `log`.
     ///
     /// # Errors
     /// The environment is closing.
@@ -186,9 +187,10 @@ impl NativeInterface {
         env: &'env Env,
         options: NativeRelayOptions,
         callbacks: NativeRelayCallbacks<'_>,
+        log: Option<ClassInstance<'_, NativeLog>>,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeRelay>>> {
         let interface = Arc::clone(&self.interface);
-        let prepared = PreparedRelay::new(env, &interface, &callbacks)?;
+        let prepared = PreparedRelay::new(env, &interface, &callbacks, log.map(|log| log.share()))?;
         env.spawn_future(blocking(move || prepared.open(interface, options)))
     }
 

@@ -1,9 +1,10 @@
 //! The native relay.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use faith_log::Log;
 use faith_relay::{Observer, Relay, RelayStats, Routing, Untold};
 use faith_stack::FaithInterface;
 use napi::Env;
@@ -24,7 +25,7 @@ use crate::route::{Asking, NativeVerdict};
 use crate::stats::{
     NativeConnectDurations, NativeRefusalCount, NativeSessionStats, number, of_connects, of_sessions, refusals,
 };
-use crate::telling::{NativeRelayCallbacks, Telling};
+use crate::telling::{NativeRelayCallbacks, Telling, TellingSettings};
 
 /// A relay's counters.
 #[napi(object)]
@@ -56,8 +57,7 @@ pub struct NativeRelayStats {
 /// The parts of a relay that the JavaScript thread makes before another thread opens it.
 pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
-    /// JavaScript listens to sessions and refusals.
-    tells: Arc<AtomicBool>,
+    telling: Arc<TellingSettings>,
     asking: Option<Arc<Asking>>,
     alive: KeepAlive,
 }
@@ -67,9 +67,10 @@ impl PreparedRelay {
         env: &Env,
         interface: &Arc<FaithInterface>,
         callbacks: &NativeRelayCallbacks<'_>,
+        log: Option<Arc<Log>>,
     ) -> napi::Result<Self> {
-        let tells = Arc::new(AtomicBool::new(false));
-        let observer = Telling::new(callbacks, &tells)?;
+        let telling = Arc::<TellingSettings>::default();
+        let observer = Telling::observer(callbacks, log, &telling)?;
         let asking = callbacks
             .on_questions
             .as_ref()
@@ -79,7 +80,7 @@ impl PreparedRelay {
                 Asking::new(interface, questions, withdrawn, connections)
             })
             .transpose()?;
-        Ok(Self { observer, tells, asking, alive: KeepAlive::new(env)? })
+        Ok(Self { observer, telling, asking, alive: KeepAlive::new(env)? })
     }
 
     pub(crate) fn open(
@@ -88,7 +89,7 @@ impl PreparedRelay {
         options: NativeRelayOptions,
     ) -> Result<NativeRelay, NativeFailure> {
         let mut wanted = relay_options(&options)?;
-        self.tells.store(options.session_events, Ordering::Relaxed);
+        self.telling.set(&options);
         wanted.routing = self.asking.as_ref().map(|asking| Routing {
             route: Arc::<Asking>::clone(asking),
             timeout: Duration::from_millis(options.route_timeout_ms.unwrap_or(5000).into()),
@@ -99,7 +100,7 @@ impl PreparedRelay {
         }
         let relay = Arc::new(Relay::start(interface, wanted, self.observer)?);
         let state = Mutex::new(State::Open { relay, asking: self.asking });
-        Ok(NativeRelay { state, tells: self.tells, alive: self.alive })
+        Ok(NativeRelay { state, telling: self.telling, alive: self.alive })
     }
 }
 
@@ -107,8 +108,7 @@ impl PreparedRelay {
 #[napi]
 pub struct NativeRelay {
     state: Mutex<State>,
-    /// JavaScript listens to sessions and refusals.
-    tells: Arc<AtomicBool>,
+    telling: Arc<TellingSettings>,
     alive: KeepAlive,
 }
 
@@ -209,7 +209,8 @@ impl NativeRelay {
             State::Open { relay, .. } => relay.stats(),
             State::Closed(stats) => **stats,
         };
-        let untold = if self.tells.load(Ordering::Relaxed) { stats.untold } else { Untold::default() };
+        let untold =
+            if self.telling.tells.load(Ordering::Relaxed) { stats.untold } else { Untold::default() };
         NativeRelayStats {
             accepted: number(stats.accepted),
             handed_over: number(stats.handed_over),
@@ -255,12 +256,12 @@ impl NativeRelay {
     #[napi(ts_return_type = "Promise<NativeFailure | null>")]
     pub async fn update(&self, options: NativeRelayOptions) -> napi::Result<Outcome<()>> {
         let relay = self.relay();
-        let tells = Arc::clone(&self.tells);
+        let telling = Arc::clone(&self.telling);
         blocking(move || {
             let wanted = relay_options(&options)?;
             if let Some(relay) = relay {
                 relay.update(wanted)?;
-                tells.store(options.session_events, Ordering::Relaxed);
+                telling.set(&options);
             }
             Ok(())
         })

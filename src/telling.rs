@@ -3,16 +3,18 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::UNIX_EPOCH;
 
-use faith_relay::{Observer, RefusalRecord, SessionRecord};
+use faith_log::Log;
+use faith_relay::{Observer, RefusalRecord, SessionBegin, SessionRecord};
 use faith_sys::tcp::Resource;
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 
 use crate::batch::Batch;
 use crate::connection::NativeConnection;
+use crate::options::NativeRelayOptions;
 use crate::permission::NativeRule;
 use crate::route::NativeQuestion;
 use crate::shortage::{NativeShortage, ShortageBatch};
@@ -113,20 +115,37 @@ pub struct NativeRelayCallbacks<'scope> {
     pub on_shortages: Option<Function<'scope, Vec<NativeShortage>, ()>>,
 }
 
-/// Passes the reports of a relay to its callbacks.
-pub(crate) struct Telling {
+/// The settings of reports, which an update of the relay changes.
+#[derive(Debug, Default)]
+pub(crate) struct TellingSettings {
     /// JavaScript listens to ends.
-    tells: Arc<AtomicBool>,
+    pub(crate) tells: AtomicBool,
+    /// Length of the IPv6 prefix that counts as one client.
+    pub(crate) client_prefix_length: AtomicU8,
+}
+
+impl TellingSettings {
+    pub(crate) fn set(&self, options: &NativeRelayOptions) {
+        self.tells.store(options.session_events, Ordering::Relaxed);
+        self.client_prefix_length.store(options.client_prefix_length, Ordering::Relaxed);
+    }
+}
+
+/// Passes the reports of a relay to its callbacks, and to the log if it has one.
+pub(crate) struct Telling {
+    settings: Arc<TellingSettings>,
+    log: Option<Arc<Log>>,
     sessions: Option<Sessions>,
     refusals: Option<Refusals>,
     shortages: Option<ShortageBatch>,
 }
 
 impl Telling {
-    /// Reports to these callbacks; to `None` if there are none for it.
-    pub(crate) fn new(
+    /// Reports to these callbacks and this log; `None` if there is none of either.
+    pub(crate) fn observer(
         callbacks: &NativeRelayCallbacks<'_>,
-        tells: &Arc<AtomicBool>,
+        log: Option<Arc<Log>>,
+        settings: &Arc<TellingSettings>,
     ) -> napi::Result<Option<Arc<dyn Observer>>> {
         let sessions = callbacks
             .on_sessions
@@ -143,24 +162,69 @@ impl Telling {
             })
             .transpose()?;
         let shortages = callbacks.on_shortages.as_ref().map(ShortageBatch::new).transpose()?;
-        let telling = Self { tells: Arc::clone(tells), sessions, refusals, shortages };
-        let hears = telling.sessions.is_some() || telling.shortages.is_some();
+        let hears = sessions.is_some() || shortages.is_some() || log.is_some();
+        let telling = Self { settings: Arc::clone(settings), log, sessions, refusals, shortages };
         Ok(hears.then(|| -> Arc<dyn Observer> { Arc::new(telling) }))
     }
 
     /// The batch, while JavaScript listens.
     fn of_ends<'a, B>(&self, batch: Option<&'a B>) -> Option<&'a B> {
-        batch.filter(|_| self.tells.load(Ordering::Relaxed))
+        batch.filter(|_| self.settings.tells.load(Ordering::Relaxed))
+    }
+
+    /// The log, while it takes records.
+    fn log(&self) -> Option<&Log> {
+        self.log.as_deref().filter(|log| log.takes_records())
     }
 }
 
 impl Observer for Telling {
     fn ended(&self, record: SessionRecord) -> bool {
-        self.of_ends(self.sessions.as_ref()).is_none_or(|sessions| sessions.push_within(WAITING, record))
+        match (self.log(), self.of_ends(self.sessions.as_ref())) {
+            (None, None) => true,
+            (Some(log), None) => {
+                log.session(record);
+                true
+            }
+            (log, Some(sessions)) => {
+                if let Some(log) = log {
+                    log.session(record.clone());
+                }
+                sessions.push_within(WAITING, record)
+            }
+        }
     }
 
     fn refused(&self, record: RefusalRecord) -> bool {
-        self.of_ends(self.refusals.as_ref()).is_none_or(|refusals| refusals.push_within(WAITING, record))
+        match (self.log(), self.of_ends(self.refusals.as_ref())) {
+            (None, None) => true,
+            (Some(log), None) => {
+                log.refusal(record);
+                true
+            }
+            (log, Some(refusals)) => {
+                if let Some(log) = log {
+                    log.refusal(record.clone());
+                }
+                refusals.push_within(WAITING, record)
+            }
+        }
+    }
+
+    fn passed_over(&self, refusal: &RefusalRecord) {
+        if let Some(log) = self.log() {
+            log.sum(refusal, self.settings.client_prefix_length.load(Ordering::Relaxed));
+        }
+    }
+
+    fn follows_begins(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.takes_begins())
+    }
+
+    fn began(&self, session: SessionBegin) {
+        if let Some(log) = &self.log {
+            log.begin(session);
+        }
     }
 
     fn exhausted(&self, what: Resource, error: &io::Error) {

@@ -27,7 +27,8 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
   return faithd
 }
 
-const warnings = ({ log }: Faithd) => log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+const warnings = ({ log }: Faithd) =>
+  log.filter(({ level }) => level === 'warn').map(({ msg }) => msg)
 
 for (const [way, args] of [
   ['', []],

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
@@ -41,7 +43,7 @@ test('a session is one line at its end: client, destination, bytes each way, dur
   const line = await faithd.line(new RegExp(`:${port} to `))
   const atMost = performance.now() - beforeItBegan
   const [, said, seconds] =
-    /^\[[-\d]{10} [:.\d]{12}\] INFO: (.* in )([\d.]+) s, closed$/.exec(line) ?? []
+    /^\[[-\d]{10} [:.\d]{12}[-+]\d\d:\d\d\] INFO: (.* in )([\d.]+) s, closed$/.exec(line) ?? []
   t.is(
     said,
     `[${addresses.client}]:${port} to [64:ff9b::c633:6402]:7001 (${addresses.server}): ` +
@@ -100,6 +102,7 @@ test('every session and every refusal has its line, with any reason', async (t) 
   const aborted = await connection(7107)
   t.deepEqual(await faithd.stop(), { code: 0, signal: null })
   await aborted.near.sees('ECONNRESET')
+  t.like(await faithd.sessionTo(7107), { reason: 'aborted', cause: 'relay-closed' })
 
   const all = [...faithd.sessions, ...faithd.refusals]
   const logged = all.map(({ destination, reason }) => `${destination.port} ${reason}`)
@@ -150,11 +153,26 @@ test('the JSON form has the facts as fields', async (t) => {
 
 test('a refused attempt is logged with its cause', async (t) => {
   const place = { name: 'log2', prefix: '3fff:3::' }
-  const rules = [...permitted, '--deny', '203.0.113.0/24', '--permit', '127.0.0.1']
+  const list = join(lab.directory, 'log2.conf')
+  await writeFile(list, '# ours\n::/0 deny 192.0.2.0/24\n')
+  const denied = ['--deny', '203.0.113.0/24', '-f', list]
+  const rules = [...permitted, ...denied, '--permit', '127.0.0.1']
   const faithd = await startFaithd(lab, rules, 'by itself', place)
+  const byRule = { reason: 'denied', cause: 'denied-by-rule' }
   const ways = [
     [7301, addresses.server, 'ECONNREFUSED', { reason: 'refused', code: 'ECONNREFUSED' }],
-    [7302, '203.0.113.1', 'EACCES', { reason: 'denied', cause: 'denied-by-rule' }],
+    [
+      7302,
+      '203.0.113.1',
+      'EACCES',
+      { ...byRule, rule: { text: '::/0 deny 203.0.113.0/24', line: 2 } },
+    ],
+    [
+      7307,
+      '192.0.2.1',
+      'EACCES',
+      { ...byRule, rule: { text: '::/0 deny 192.0.2.0/24', file: list, line: 2 } },
+    ],
     [7303, '1.1.1.1', 'EACCES', { reason: 'denied', cause: 'denied-no-match' }],
     [7304, '10.0.0.1', 'EACCES', { reason: 'denied', cause: 'special-purpose' }],
     [7305, addresses.routerIPv4, 'EACCES', { reason: 'denied', cause: 'own-address' }],
@@ -164,11 +182,46 @@ test('a refused attempt is logged with its cause', async (t) => {
     t.is(await client.dial(faithd.address(ipv4), port).outcome(), outcome)
     t.like(await faithd.refusalTo(port), facts)
   }
-  const warnings = faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  const warnings = faithd.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg)
   t.true(warnings.some((msg) => /permits 127\.0\.0\.1\/32, .*--allow-loopback$/.test(msg)))
 
+  t.true(faithd.log.some(({ msg }) => msg.endsWith(` s, denied-by-rule ${list}:2`)))
   await faithd.stop()
   t.deepEqual(faithd.sessions, [], 'no session is logged')
   const { msg } = faithd.log.at(-1) ?? {}
-  t.regex(msg ?? '', /^ended: 0 sessions, 6 attempts refused \((1 [-a-z]+(, )?){6}\), 0 bytes up, /)
+  t.regex(
+    msg ?? '',
+    /^ended: 0 sessions, 7 attempts refused \(2 denied-by-rule, (1 [-a-z]+(, )?){5}\), 0 bytes up, /,
+  )
+})
+
+test('with --log-begin a session has a line when it begins, too', async (t) => {
+  const place = { name: 'log3', prefix: '3fff:4::' }
+  const faithd = await startFaithd(lab, [...permitted, '--log-begin'], 'by itself', place)
+  const listening = await server.listen(7401)
+  const near = await client.connect(faithd.address(), 7401)
+  const far = await listening.accept()
+  const { begin, msg } = await waitFor('the line', () => faithd.log.find((line) => line.begin))
+  t.deepEqual(faithd.sessions, [])
+  near.ends()
+  far.ends()
+  const { id, client: from, destination, server: to } = await faithd.sessionTo(7401)
+  t.deepEqual(begin, { id, client: from, destination, server: to })
+  t.regex(msg, /:7401 \(198\.51\.100\.2\): session begins$/)
+  await faithd.stop()
+})
+
+test('a session that a new list ends says so', async (t) => {
+  const list = join(lab.directory, 'log4.conf')
+  await writeFile(list, '::/0 permit 198.51.100.0/24\n')
+  const place = { name: 'log4', prefix: '3fff:5::' }
+  const faithd = await startFaithd(lab, ['--end-denied', '-f', list], 'by itself', place)
+  const listening = await server.listen(7402)
+  const near = await client.connect(faithd.address(), 7402)
+  await listening.accept()
+  await writeFile(list, '::/0 deny 198.51.100.0/24\n')
+  faithd.process.kill('SIGHUP')
+  await near.sees('ECONNRESET')
+  t.like(await faithd.sessionTo(7402), { reason: 'aborted', cause: 'end-denied' })
+  await faithd.stop()
 })

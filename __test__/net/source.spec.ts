@@ -176,7 +176,7 @@ test('a removed source is named in a warning, and in the attempts that needed it
   t.is(listening.accepted, 0)
   const attempt = await faithd.refusalTo(port)
   t.like(attempt, { reason: 'error', cause: 'no-source', code: 'EADDRNOTAVAIL' })
-  const warnings = faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  const warnings = faithd.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg)
   const warning = warnings.find((msg) => msg.includes(leaving)) ?? ''
   t.regex(
     warning,

@@ -6,7 +6,7 @@
 pub mod backlog;
 pub mod descriptors;
 pub mod info;
-pub mod line_writer;
+pub mod line_sink;
 pub mod netns;
 pub mod peer;
 pub mod pipe;
@@ -18,3 +18,4 @@ pub mod splice;
 pub mod tcp;
 pub mod tcx;
 pub mod tun;
+pub mod zone;

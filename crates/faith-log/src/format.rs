@@ -1,0 +1,355 @@
+//! Lines of text and of JSON.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use faith_packet::access::WrittenRule;
+use faith_relay::{DenyingRule, RefusalRecord, SessionBegin, SessionRecord};
+use faith_sys::zone;
+
+use crate::calendar;
+use crate::facts;
+use crate::json::Object;
+use crate::message;
+use crate::sums::Sum;
+
+/// The importance of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The daemon ends.
+    Fatal,
+    /// Something was not done.
+    Error,
+    /// Something is probably not meant so.
+    Warn,
+    /// Something happened.
+    Info,
+    /// For those who look for a fault.
+    Debug,
+}
+
+impl Level {
+    /// Every level, the most important first.
+    pub const ALL: [Self; 5] = [Self::Fatal, Self::Error, Self::Warn, Self::Info, Self::Debug];
+
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fatal => "fatal",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+
+    const fn capitals(self) -> &'static str {
+        match self {
+            Self::Fatal => "FATAL",
+            Self::Error => "ERROR",
+            Self::Warn => "WARN",
+            Self::Info => "INFO",
+            Self::Debug => "DEBUG",
+        }
+    }
+
+    /// Its colour on a terminal (ECMA-48).
+    const fn colour(self) -> u8 {
+        match self {
+            Self::Fatal => 41,
+            Self::Error => 31,
+            Self::Warn => 33,
+            Self::Info => 32,
+            Self::Debug => 34,
+        }
+    }
+}
+
+/// The form of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// `[2026-11-29 14:03:07.123+01:00] INFO: message`, in local time.
+    #[default]
+    Text,
+    /// The same with the level in colour.
+    ColouredText,
+    /// `{"level":"info","time":"2026-11-29T13:03:07.123Z",…,"msg":"message"}`, with the facts as fields.
+    Json,
+}
+
+/// A line to write.
+#[derive(Debug)]
+pub(crate) enum Line<'a> {
+    /// A line of JavaScript: the facts are an object of JSON.
+    Said {
+        level: Level,
+        facts: &'a str,
+        message: &'a str,
+    },
+    Session(&'a SessionRecord),
+    Refusal(&'a RefusalRecord),
+    Begin(&'a SessionBegin),
+    Sum(&'a Sum, Duration),
+    Lost(u64),
+}
+
+impl Line<'_> {
+    fn level(&self) -> Level {
+        match self {
+            Self::Said { level, .. } => *level,
+            Self::Session(_) | Self::Refusal(_) | Self::Begin(_) | Self::Sum(..) => Level::Info,
+            Self::Lost(_) => Level::Error,
+        }
+    }
+}
+
+/// Writes lines. Dates change once a second, so it keeps the last one.
+#[derive(Debug, Default)]
+pub(crate) struct Formatter {
+    pub(crate) form: Form,
+    /// The form and the second of the date.
+    dated: Option<(Form, i64)>,
+    date: String,
+    zone: String,
+    message: String,
+}
+
+impl Formatter {
+    /// Adds a line with its line feed.
+    pub(crate) fn line(&mut self, out: &mut String, time: SystemTime, line: &Line<'_>) {
+        let rule = match line {
+            Line::Refusal(record) => record.rule.as_ref().and_then(DenyingRule::written),
+            _ => None,
+        };
+        let (second, millisecond) = calendar::split(time);
+        self.date(second);
+        let level = line.level();
+        match self.form {
+            Form::Text | Form::ColouredText => {
+                out.push('[');
+                out.push_str(&self.date);
+                calendar::fraction(out, millisecond);
+                out.push_str(&self.zone);
+                out.push_str("] ");
+                if self.form == Form::ColouredText {
+                    let _ = write!(out, "\u{1b}[{}m{}\u{1b}[0m", level.colour(), level.capitals());
+                } else {
+                    out.push_str(level.capitals());
+                }
+                out.push_str(": ");
+                sentence(out, line, rule.as_ref());
+            }
+            Form::Json => {
+                let mut object = Object::begin(out);
+                object.word("level", level.name());
+                let at = object.field("time");
+                at.push('"');
+                at.push_str(&self.date);
+                calendar::fraction(at, millisecond);
+                at.push_str("Z\"");
+                fields(&mut object, line, rule.as_ref());
+                self.message.clear();
+                sentence(&mut self.message, line, rule.as_ref());
+                object.text("msg", &self.message);
+                object.end();
+            }
+        }
+        out.push('\n');
+    }
+
+    /// Brings the date up to date.
+    fn date(&mut self, second: i64) {
+        if self.dated.replace((self.form, second)) == Some((self.form, second)) {
+            return;
+        }
+        self.date.clear();
+        self.zone.clear();
+        if self.form == Form::Json {
+            calendar::date_and_time(&mut self.date, second, 'T');
+        } else {
+            let east = zone::offset(second);
+            calendar::date_and_time(&mut self.date, second + i64::from(east), ' ');
+            calendar::zone(&mut self.zone, east);
+        }
+    }
+}
+
+fn sentence(out: &mut String, line: &Line<'_>, rule: Option<&WrittenRule>) {
+    match line {
+        Line::Said { message, .. } => out.push_str(message),
+        Line::Session(record) => message::session(out, record),
+        Line::Refusal(record) => message::refusal(out, record, rule),
+        Line::Begin(session) => message::begin(out, session),
+        Line::Sum(sum, interval) => message::sum(out, sum, *interval),
+        Line::Lost(lost) => message::lost(out, *lost),
+    }
+}
+
+fn fields(object: &mut Object<'_>, line: &Line<'_>, rule: Option<&WrittenRule>) {
+    match line {
+        Line::Said { facts, .. } => object.fields_of(facts),
+        Line::Session(record) => facts::session(object.field("session"), record),
+        Line::Refusal(record) => facts::refusal(object.field("refusal"), record, rule),
+        Line::Begin(record) => facts::begin(object.field("begin"), record),
+        Line::Sum(sum, interval) => {
+            facts::sum(object.field("untold"), sum);
+            object.plain("intervalMs", interval.as_millis());
+        }
+        Line::Lost(lost) => object.plain("lost", lost),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use faith_relay::{Cause, RefusalReason, SessionEnd};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::samples;
+
+    fn shown(form: Form, line: &Line<'_>) -> String {
+        let mut out = String::new();
+        let mut formatter = Formatter { form, ..Formatter::default() };
+        formatter.line(&mut out, samples::session().started, line);
+        out
+    }
+
+    /// The sentence of a line of text.
+    fn sentence_of(line: &Line<'_>) -> String {
+        let shown = shown(Form::Text, line);
+        shown.split_once("] INFO: ").unwrap().1.trim_end_matches('\n').to_owned()
+    }
+
+    const ENDS: &str = "[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80";
+
+    #[test]
+    fn a_line_of_text_has_the_local_time_with_its_zone() {
+        let started = samples::session().started;
+        let said = |form| shown(form, &Line::Said { level: Level::Warn, facts: "{}", message: "two rules" });
+        let mut stamp = String::new();
+        let east = zone::offset(calendar::split(started).0);
+        calendar::date_and_time(&mut stamp, calendar::split(started).0 + i64::from(east), ' ');
+        stamp.push_str(".123");
+        calendar::zone(&mut stamp, east);
+        assert_eq!(said(Form::Text), format!("[{stamp}] WARN: two rules\n"));
+        assert_eq!(said(Form::ColouredText), format!("[{stamp}] \u{1b}[33mWARN\u{1b}[0m: two rules\n"));
+    }
+
+    #[test]
+    fn a_line_of_json_has_the_facts_as_fields() {
+        let said = Line::Said { level: Level::Warn, facts: r#"{"rules":2}"#, message: "\"two\" rules" };
+        assert_eq!(
+            shown(Form::Json, &said),
+            concat!(
+                r#"{"level":"warn","time":"2026-11-30T13:03:07.123Z","rules":2,"msg":"\"two\" rules"}"#,
+                "\n"
+            )
+        );
+        let session = SessionRecord { tag: Some(Arc::from("a \"b\"")), ..samples::session() };
+        assert_eq!(
+            shown(Form::Json, &Line::Session(&session)),
+            concat!(
+                r#"{"level":"info","time":"2026-11-30T13:03:07.123Z","session":{"id":7,"#,
+                r#""client":{"address":"2001:db8::1","port":40000},"#,
+                r#""destination":{"address":"64:ff9b::c633:6402","port":80},"#,
+                r#""server":{"address":"198.51.100.2","port":80},"bytesUp":12,"bytesDown":17,"#,
+                r#""startedAt":"2026-11-30T13:03:07.123Z","durationMs":1500.250,"reason":"closed","#,
+                r#""tag":"a \"b\""},"msg":"[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80 (198.51.100.2): "#,
+                r#"12 bytes up, 17 down in 1.500 s, closed, tag a \"b\""}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_session_says_its_bytes_its_time_and_the_word_for_its_end() {
+        let session = samples::session();
+        let text = format!("{ENDS} (198.51.100.2): 12 bytes up, 17 down in 1.500 s, closed");
+        assert_eq!(sentence_of(&Line::Session(&session)), text);
+        let (reason, cause) = (SessionEnd::Aborted, Some(Cause::EndDenied));
+        let aborted = SessionRecord { bytes_up: 1, reason, cause, server: None, ..session };
+        let text = format!("{ENDS}: 1 byte up, 17 down in 1.500 s, end-denied");
+        assert_eq!(sentence_of(&Line::Session(&aborted)), text);
+    }
+
+    #[test]
+    fn the_port_of_the_server_is_named_only_if_it_differs() {
+        let of = |server: &str| {
+            let session = SessionRecord { server: server.parse().ok(), ..samples::session() };
+            let sentence = sentence_of(&Line::Session(&session));
+            sentence[ENDS.len()..].split_once(": ").unwrap().0.to_owned()
+        };
+        assert_eq!(of("198.51.100.2:8080"), " (198.51.100.2:8080)");
+        assert_eq!(of("[2001:db8:3::2]:80"), " (2001:db8:3::2)");
+        assert_eq!(of("[2001:db8:3::2]:81"), " ([2001:db8:3::2]:81)");
+    }
+
+    #[test]
+    fn a_refusal_says_why_in_a_word_that_tells_apart() {
+        const EPERM: i32 = 1;
+        const ECONNREFUSED: i32 = 111;
+        const EHOSTUNREACH: i32 = 113;
+        let why = |reason, cause, errno| {
+            let refusal = RefusalRecord { reason, cause, errno, ..samples::refusal() };
+            let sentence = sentence_of(&Line::Refusal(&refusal));
+            sentence.split_once("no session after 0.003 s, ").unwrap().1.to_owned()
+        };
+        assert_eq!(why(RefusalReason::Refused, None, Some(ECONNREFUSED)), "refused");
+        assert_eq!(why(RefusalReason::Unreachable, None, Some(EHOSTUNREACH)), "unreachable (EHOSTUNREACH)");
+        let cause = Some(Cause::ProhibitedByHost);
+        assert_eq!(why(RefusalReason::Denied, cause, Some(EPERM)), "prohibited-by-host (EPERM)");
+        let cause = Some(Cause::MaxRatePerClient);
+        assert_eq!(why(RefusalReason::Limit, cause, None), "max-rate-per-client");
+    }
+
+    #[test]
+    fn a_denied_connection_names_the_file_and_line_of_its_rule() {
+        let refusal = RefusalRecord {
+            reason: RefusalReason::Denied,
+            cause: Some(Cause::DeniedByRule),
+            ..samples::refusal()
+        };
+        let shown = |line, file: Option<&str>| {
+            let rule =
+                WrittenRule { text: "::/0 deny 10.0.0.0/8".to_owned(), line, file: file.map(Arc::from) };
+            let (mut message, mut object) = (String::new(), String::new());
+            message::refusal(&mut message, &refusal, Some(&rule));
+            facts::refusal(&mut object, &refusal, Some(&rule));
+            (
+                message.split_once(" s, ").unwrap().1.to_owned(),
+                object.split_once("\"rule\":").unwrap().1.to_owned(),
+            )
+        };
+        let (message, facts) = shown(Some(12), Some("/etc/faithd/faithd.conf"));
+        assert_eq!(message, "denied-by-rule /etc/faithd/faithd.conf:12");
+        assert_eq!(facts, r#"{"text":"::/0 deny 10.0.0.0/8","line":12,"file":"/etc/faithd/faithd.conf"}}"#);
+        let (message, facts) = shown(Some(2), None);
+        assert_eq!(message, "denied-by-rule (::/0 deny 10.0.0.0/8)");
+        assert_eq!(facts, r#"{"text":"::/0 deny 10.0.0.0/8","line":2}}"#);
+    }
+
+    #[test]
+    fn sums_and_lost_lines_are_numbers_in_json_too() {
+        let lost = shown(Form::Json, &Line::Lost(4900));
+        assert!(lost.ends_with(
+            "\"lost\":4900,\"msg\":\"4900 lines of this log were lost: its reader did not keep up\"}\n"
+        ));
+        assert!(lost.starts_with("{\"level\":\"error\","));
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_one_line_whatever_its_tag(tag in any::<String>()) {
+            let session = SessionRecord { tag: Some(tag.into()), ..samples::session() };
+            for form in [Form::Text, Form::Json] {
+                let line = shown(form, &Line::Session(&session));
+                let controls = line.chars().filter(|character| character.is_control()).count();
+                prop_assert!(line.ends_with('\n') && (form == Form::Json || controls == 1), "{line:?}");
+                prop_assert_eq!(line.lines().count(), 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The log of faithd: lines of text or JSON about sessions, refusals and the daemon itself.
+//!
+//! ```text
+//!  worker ──── record ───┐
+//!  worker ──── record ───┼──► queue (bounded) ──► thread of the log: formats, writes ──► sink
+//!  JavaScript ── line ───┘
+//! ```
+//!
+//! A worker that ends a session adds a small record to the queue, and neither formats nor waits. The thread takes the
+//! queue as a whole, and after each turn lets it gather for a moment, so a busy relay wakes the thread 20 times a second
+//! and not once for each session. Lines of JavaScript take the same queue, which keeps the order.
+//!
+//! No end is dropped silently. Entries beyond the bound of the queue are lost and counted, and a line at their place tells
+//! their number. Refusals beyond the relay's rate of reports are summed by client network, and a line tells each sum.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `log` | the queue and the thread |
+//! | `sums` | sums of refusals without a line |
+//! | `format`, `message`, `facts`, `json` | lines: their head, their sentences, their facts |
+//! | `calendar` | dates |
+
+#![forbid(unsafe_code)]
+
+mod calendar;
+mod facts;
+mod format;
+mod json;
+mod log;
+mod message;
+#[cfg(test)]
+mod samples;
+mod sums;
+
+pub use format::{Form, Level};
+pub use log::{Log, Settings};

@@ -1,0 +1,159 @@
+//! The sentences of records.
+
+use std::fmt::{Display, Write as _};
+use std::net::{SocketAddr, SocketAddrV6};
+use std::time::Duration;
+
+use faith_packet::access::WrittenRule;
+use faith_relay::{Cause, RefusalReason, RefusalRecord, SessionBegin, SessionRecord};
+use faith_stack::errno_name;
+
+use crate::sums::Sum;
+
+/// Writes `[client]:port to [destination]:port (server): 12 bytes up, 17 down in 1.500 s, closed`.
+pub(crate) fn session(out: &mut String, record: &SessionRecord) {
+    ends(out, &record.client, &record.destination, record.server);
+    let SessionRecord { bytes_up, bytes_down, reason, cause, .. } = record;
+    let bytes = if *bytes_up == 1 { "byte" } else { "bytes" };
+    add(out, format_args!(": {bytes_up} {bytes} up, {bytes_down} down in "));
+    seconds(out, record.duration);
+    add(out, format_args!(", {}", cause.map_or(reason.name(), Cause::name)));
+    tagged(out, record.tag.as_deref());
+}
+
+/// Writes `[client]:port to [destination]:port (server): no session after 0.003 s, denied-by-rule FILE:12`.
+pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, rule: Option<&WrittenRule>) {
+    ends(out, &record.client, &record.destination, record.server);
+    out.push_str(": no session after ");
+    seconds(out, record.duration);
+    let RefusalRecord { reason, cause, errno, .. } = *record;
+    add(out, format_args!(", {}", cause.map_or(reason.name(), Cause::name)));
+    match rule {
+        Some(WrittenRule { file: Some(file), line: Some(line), .. }) => {
+            out.push(' ');
+            one_line(out, file);
+            add(out, format_args!(":{line}"));
+        }
+        Some(WrittenRule { text, .. }) => add(out, format_args!(" ({text})")),
+        None => {}
+    }
+    // ECONNREFUSED would only repeat `refused`.
+    if let Some(name) = errno.and_then(errno_name).filter(|_| reason != RefusalReason::Refused) {
+        add(out, format_args!(" ({name})"));
+    }
+    tagged(out, record.tag.as_deref());
+}
+
+/// Writes `[client]:port to [destination]:port (server): session begins`.
+pub(crate) fn begin(out: &mut String, session: &SessionBegin) {
+    ends(out, &session.client, &session.destination, session.server);
+    out.push_str(": session begins");
+    tagged(out, session.tag.as_deref());
+}
+
+/// Writes `4,197 more denied-by-rule, 12 more refused from 2001:db8:1::/64 in 10.0 s`.
+pub(crate) fn sum(out: &mut String, sum: &Sum, interval: Duration) {
+    for (index, (word, count)) in sum.words().enumerate() {
+        out.push_str(if index == 0 { "" } else { ", " });
+        grouped(out, count);
+        add(out, format_args!(" more {word}"));
+    }
+    out.push_str(" from ");
+    match sum.network {
+        Some(network) => add(out, network),
+        None => out.push_str("other networks"),
+    }
+    add(out, format_args!(" in {:.1} s", interval.as_secs_f64()));
+}
+
+/// Writes the number of lost lines.
+pub(crate) fn lost(out: &mut String, lost: u64) {
+    let lines = if lost == 1 { "line of this log was" } else { "lines of this log were" };
+    add(out, format_args!("{lost} {lines} lost: its reader did not keep up"));
+}
+
+/// Names the client, the dialled address, and the server with its port if the client dialled another.
+fn ends(out: &mut String, client: &SocketAddrV6, destination: &SocketAddrV6, server: Option<SocketAddr>) {
+    let (from, to) = (client.ip(), destination.ip());
+    add(out, format_args!("[{from}]:{} to [{to}]:{}", client.port(), destination.port()));
+    match server {
+        Some(server) if server.port() == destination.port() => add(out, format_args!(" ({})", server.ip())),
+        Some(server) => add(out, format_args!(" ({server})")),
+        None => {}
+    }
+}
+
+/// Writes seconds to the millisecond.
+fn seconds(out: &mut String, duration: Duration) {
+    let milliseconds = (duration.as_micros() + 500) / 1000;
+    add(out, format_args!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000));
+}
+
+fn tagged(out: &mut String, tag: Option<&str>) {
+    if let Some(tag) = tag {
+        out.push_str(", tag ");
+        one_line(out, tag);
+    }
+}
+
+/// Writes a text without characters that would end the line or steer a terminal.
+fn one_line(out: &mut String, text: &str) {
+    for character in text.chars() {
+        if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
+            add(out, character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+}
+
+/// Writes a number with a comma between thousands.
+fn grouped(out: &mut String, number: u64) {
+    let digits = number.to_string();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+}
+
+fn add(out: &mut String, what: impl Display) {
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use faith_relay::Cause;
+
+    use super::*;
+    use crate::sums::Network;
+
+    #[test]
+    fn a_sum_names_its_network_and_its_words() {
+        let network = Network::of("2001:db8:1::7".parse().unwrap(), 64);
+        let denied = ((RefusalReason::Denied, Some(Cause::DeniedByRule)), 4197);
+        let refused = ((RefusalReason::Refused, None), 1_234_567);
+        let shown = |network, counts| {
+            let mut shown = String::new();
+            sum(&mut shown, &Sum::of(network, counts), Duration::from_millis(10_003));
+            shown
+        };
+        assert_eq!(
+            shown(Some(network), vec![denied]),
+            "4,197 more denied-by-rule from 2001:db8:1::/64 in 10.0 s"
+        );
+        assert_eq!(
+            shown(None, vec![denied, refused]),
+            "1,234,567 more refused, 4,197 more denied-by-rule from other networks in 10.0 s"
+        );
+    }
+
+    #[test]
+    fn one_lost_line_is_singular() {
+        let mut shown = String::new();
+        lost(&mut shown, 1);
+        assert_eq!(shown, "1 line of this log was lost: its reader did not keep up");
+    }
+}

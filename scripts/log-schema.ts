@@ -1,0 +1,91 @@
+/** The schema of the lines that `faithd --log-format json` writes. */
+import * as z from 'zod'
+
+const count = z.int().min(0)
+const milliseconds = z.number().min(0)
+const counts = z.record(z.string(), count)
+const endpoint = z.strictObject({ address: z.string(), port: z.int().min(0).max(65_535) })
+const cause = z.string().describe('The cause, where the reason leaves it open: denied-by-rule.')
+const ends = {
+  id: count.describe('Unique within the relay, in the order in which attempts began.'),
+  client: endpoint,
+  destination: endpoint.describe('The address and port that the client dialled.'),
+  server: endpoint.optional(),
+  tag: z.string().optional().describe('The mark that a route gave it.'),
+}
+const times = {
+  startedAt: z.iso.datetime().describe("Time of the client's SYN or accepted connection, in UTC."),
+  durationMs: milliseconds.describe('Time from then to the end, in milliseconds.'),
+}
+const rule = z.strictObject({
+  text: z.string().describe('The rule in the grammar of faithd.conf(5).'),
+  file: z.string().optional().describe('Its file; absent for a rule of the configuration.'),
+  line: count.optional().describe('Its line in the file, or its number in the configuration.'),
+})
+
+const line = z.strictObject({
+  level: z.enum(['fatal', 'error', 'warn', 'info', 'debug']),
+  time: z.iso.datetime().describe('Time in UTC.'),
+  msg: z.string().describe('The sentence of the text form.'),
+  session: z
+    .strictObject({
+      ...ends,
+      ...times,
+      bytesUp: count.describe('Bytes from the client to the server.'),
+      bytesDown: count.describe('Bytes from the server to the client.'),
+      reason: z.string(),
+      cause: cause.optional(),
+    })
+    .optional()
+    .describe('A session that ended.'),
+  refusal: z
+    .strictObject({
+      ...ends,
+      ...times,
+      reason: z.string(),
+      cause: cause.optional(),
+      rule: rule.optional().describe('The rule that denied it.'),
+      code: z.string().optional().describe('The error of the kernel: EHOSTUNREACH.'),
+    })
+    .optional()
+    .describe('An attempt that became no session.'),
+  begin: z.strictObject(ends).optional().describe('A session that begins, with --log-begin.'),
+  untold: z
+    .strictObject({
+      network: z.string().optional().describe('The clients; absent for all other networks.'),
+      refused: counts.describe('Attempts by cause, or by reason if they have no cause.'),
+    })
+    .optional()
+    .describe('Refused attempts that got no line of their own.'),
+  intervalMs: count.optional().describe('Time that `untold` covers, in milliseconds.'),
+  lost: count.optional().describe('Lines that were lost here, because the reader was too slow.'),
+  code: z.string().optional().describe('The code of a warning or an error.'),
+  resource: z.string().optional().describe('The resource that this host lacks.'),
+  rules: count.optional().describe('Rules in force.'),
+  file: z.string().optional().describe('The configuration file.'),
+  changes: z.array(z.string()).optional().describe('The changes of a reload, a sentence each.'),
+  signal: z.string().optional(),
+  drainMs: milliseconds.optional().describe('Longest time for sessions to end.'),
+  interface: z
+    .union([z.string(), z.record(z.string(), z.unknown())])
+    .optional()
+    .describe('The name of an interface; beside `relay`, the totals of the interface.'),
+  prefixes: z.array(z.string()).optional().describe('The prefixes that the interface captures.'),
+  ports: z.string().optional().describe('The ports that it relays.'),
+  steering: z.string().optional(),
+  shortcut: z.boolean().optional(),
+  workers: count.optional(),
+  relay: z.record(z.string(), z.unknown()).optional().describe('The totals of the relays.'),
+  options: z.record(z.string(), z.unknown()).optional().describe('The configuration, at debug.'),
+})
+
+/** The schema of a line, as JSON Schema. */
+export function logSchema(): object {
+  return z.toJSONSchema(
+    line.meta({
+      title: 'A line of the log of faithd',
+      description: 'faithd --log-format json writes such an object to each line.',
+    }),
+    { target: 'draft-2020-12' },
+  )
+}

@@ -1,0 +1,83 @@
+//! The log of faithd.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faith_log::{Form, Level, Log, Settings};
+use faith_stack::StackError;
+use napi_derive::napi;
+
+/// Settings of the log.
+#[napi(object, object_to_js = false)]
+pub struct NativeLogSettings {
+    /// Lines of JSON instead of text.
+    pub json: bool,
+    /// Colours in text.
+    pub colours: bool,
+    /// Sessions and refusals have lines.
+    pub records: bool,
+    /// Sessions have lines when they begin, too.
+    pub begins: bool,
+}
+
+/// Writes lines to stderr; see [`Log`]. Relays that were opened with it write theirs too.
+#[napi]
+pub struct NativeLog {
+    log: Arc<Log>,
+}
+
+impl NativeLog {
+    pub(crate) fn share(&self) -> Arc<Log> {
+        Arc::clone(&self.log)
+    }
+}
+
+#[napi]
+impl NativeLog {
+    /// Starts the thread of the log. Lines of about `limit` bytes may wait for it.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    #[napi(constructor)]
+    pub fn new(limit: u32) -> napi::Result<Self> {
+        let log = Log::start(io::stderr(), limit as usize).map_err(|error| {
+            let error = StackError::threads("start the thread that writes the log", error);
+            let hint = error.hint().unwrap_or_default();
+            napi::Error::from_reason(format!("{error}; {hint}"))
+        })?;
+        Ok(Self { log: Arc::new(log) })
+    }
+
+    /// Changes the settings, for lines that are not yet written too.
+    #[napi]
+    pub fn configure(&self, settings: NativeLogSettings) {
+        let NativeLogSettings { json, colours, records, begins } = settings;
+        let form = match (json, colours) {
+            (true, _) => Form::Json,
+            (false, true) => Form::ColouredText,
+            (false, false) => Form::Text,
+        };
+        self.log.set(Settings { form, records, begins });
+    }
+
+    /// Writes a line. `level` is `fatal`, `error`, `warn`, `info` or `debug`; `facts` is an object of JSON.
+    #[napi]
+    pub fn write(&self, level: String, facts: String, message: String) {
+        let known = Level::ALL.into_iter().find(|known| known.name() == level);
+        self.log.say(known.unwrap_or(Level::Info), facts, message);
+    }
+
+    /// Writes the sums of the refusals that got no line, before their time.
+    #[napi]
+    pub fn tell_sums(&self) {
+        self.log.tell_sums();
+    }
+
+    /// Waits until all lines are written, for `limitMs` milliseconds at most; tells whether all are.
+    #[napi]
+    #[must_use]
+    pub fn flush(&self, limit_ms: u32) -> bool {
+        self.log.flush(Duration::from_millis(limit_ms.into()))
+    }
+}
