@@ -11,6 +11,7 @@ import type { Configuration } from './configuration.js'
 import type * as meaning from './meaning.js'
 import type * as running from './daemon.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
+import { forwardsIPv6 } from './control/host.js'
 import { helpText } from './help.js'
 import { type Loaded, loadConfiguration } from './load.js'
 import { createLog, type Logger, QUEUE_BYTES, writeNow } from './log.js'
@@ -164,14 +165,6 @@ function logTrouble(log: Logger): void {
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof FaithError ? error.code : undefined
-}
-
-function forwardsIPv6(): boolean {
-  try {
-    return readFileSync('/proc/sys/net/ipv6/conf/all/forwarding', 'utf8').trim() !== '0'
-  } catch {
-    return true
-  }
 }
 
 function version(): string {
