@@ -42,8 +42,15 @@ function textsOf(kind: Kind<unknown>, key: string): fc.Arbitrary<unknown> {
     fc.string(),
   )
   if (key === 'acl') return fc.string().map((name) => `/${name.replace(/[/.\0]/g, '')}x`)
+  if (key === 'metrics') return addresses
   return texts.filter((text) => isLegal(kind, text)).map((text) => kind.read(text))
 }
+
+const port = fc.integer({ min: 1, max: 65_535 })
+const addresses = fc.oneof(
+  fc.tuple(fc.ipV4(), port).map(([ip, number]) => `${ip}:${number}`),
+  fc.tuple(fc.ipV6(), port).map(([ip, number]) => `[${ip}]:${number}`),
+)
 
 function isLegal(kind: Kind<unknown>, text: string): boolean {
   try {

@@ -40,16 +40,19 @@ export function tellRules(log: Logger, what: string, rules: number): void {
   else log.warn({ rules }, `${what}: no rule, so every public destination is permitted`)
 }
 
-/** Reads the files again and puts them in force. On an error it keeps the list in force and logs why; it never throws. */
+/**
+ * Reads the files again and puts them in force. On an error it keeps the list in force and logs why; it never throws.
+ * Gives `false` after an error.
+ */
 export async function reloadAccessList(
   relay: FaithRelay,
   configuration: RelayConfiguration,
   log: Logger,
-): Promise<void> {
+): Promise<boolean> {
   const { acl, 'end-denied': endDenied } = configuration
   if (acl.length === 0) {
     log.info('SIGHUP: faithd has no access list file to read again; name one with -f')
-    return
+    return true
   }
   try {
     const { text, rules } = await loadAccessList(configuration)
@@ -57,8 +60,10 @@ export async function reloadAccessList(
     tellRules(log, `SIGHUP: ${acl.join(', ')} read again`, rules)
     const warnings = [...ruleDoubts(text), ...loopbackWarnings(text, configuration)]
     for (const warning of warnings) log.warn(warning)
+    return true
   } catch (error) {
     const code = error instanceof FaithError ? error.code : undefined
     log.error({ code }, `SIGHUP: the access list in force is kept: ${explain(error)}`)
+    return false
   }
 }

@@ -4,6 +4,8 @@ import { FaithError } from '../lib/errors.js'
 import { reloadAccessList, tellRules } from './access-list.js'
 import type { Checked } from './check.js'
 import type { Configuration } from './configuration.js'
+import { type MetricsSnapshot, metricsText } from './control/metrics.js'
+import { type ProcessFacts, takeSnapshot } from './control/snapshot.js'
 import { explain } from './exit.js'
 import type { Logger } from './log.js'
 import { doubts } from './meaning.js'
@@ -17,6 +19,7 @@ export class Daemon {
   readonly #interfaces: readonly RunningInterface[]
   #configuration: Configuration
   readonly #log: Logger
+  #lastReload: MetricsSnapshot['configuration'] = { lastReloadApplied: true, appliedAt: new Date() }
   /** Resolves with the error when an interface is lost. */
   readonly lost: Promise<FaithError>
 
@@ -84,8 +87,10 @@ export class Daemon {
     const log = this.#log
     try {
       const checked = await load()
-      const { warnings, changes } = await apply(this.#interfaces, this.#configuration, checked, log)
-      this.#configuration = checked.configuration
+      const applied = await apply(this.#interfaces, this.#configuration, checked, log)
+      const { warnings, changes } = applied
+      this.#configuration = applied.configuration
+      this.#noteReload(true)
       for (const running of this.#interfaces) await running.forgetIdle()
       const what = changes.length === 0 ? 'no setting changed' : changes.join('; ')
       for (const sentence of warnings) log.warn(`SIGHUP: ${sentence}`)
@@ -94,15 +99,31 @@ export class Daemon {
     } catch (error) {
       const code = error instanceof FaithError ? error.code : undefined
       for (const line of explain(error).split('\n')) log.error({ file, code }, `SIGHUP: ${line}`)
+      this.#noteReload(false)
       log.error({ file }, 'SIGHUP: nothing was changed: the configuration in force is kept')
     }
   }
 
   /** Reads the files of access lists again. */
   async reloadAccessLists(): Promise<void> {
+    let applied = true
     for (const { configuration, relay } of this.#relays) {
-      await reloadAccessList(relay, configuration, this.#log)
+      applied = (await reloadAccessList(relay, configuration, this.#log)) && applied
     }
+    this.#noteReload(applied)
+  }
+
+  #noteReload(applied: boolean): void {
+    const { appliedAt } = this.#lastReload
+    this.#lastReload = {
+      lastReloadApplied: applied,
+      appliedAt: applied ? new Date() : appliedAt,
+    }
+  }
+
+  /** Gives the metrics as they are now, in Prometheus's text format. */
+  metricsText(facts: ProcessFacts): string {
+    return metricsText(takeSnapshot(this.#interfaces, this.#lastReload, facts))
   }
 
   /** Logs what was done so far, because `signal` asked for it. */

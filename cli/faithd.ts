@@ -13,6 +13,7 @@ import type * as running from './daemon.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
 import { forwardsIPv6 } from './control/host.js'
 import { helpText } from './help.js'
+import { parseAddress } from './kinds.js'
 import { type Loaded, loadConfiguration } from './load.js'
 import { createLog, type Logger, QUEUE_BYTES, writeNow } from './log.js'
 import { type CommandLine, parseOptions } from './options.js'
@@ -57,6 +58,7 @@ async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
 async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Promise<number> {
   requireKeepfaith(loaded)
   await refuseInspector()
+  const facts = { version: version(), startedAt: new Date() }
   const { check, Daemon } = await loadLibrary(log)
   await refuseInspector()
   const stopped = stopSignal()
@@ -66,7 +68,11 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
 
   const checked = await check(loaded.configuration, loaded.origin)
   if (loaded.file !== undefined) log.info({ file: loaded.file }, `configuration: ${loaded.file}`)
+  await using metrics = await startMetrics(loaded.configuration, log)
   const daemon = await Daemon.start(checked, log)
+  metrics?.answerBy(() =>
+    daemon.metricsText({ ...facts, log: { linesLost: log.thread?.linesLost() ?? 0 } }),
+  )
   daemon.announce(checked)
   if (!forwardsIPv6()) {
     log.warn(
@@ -88,6 +94,16 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
   const end = await Promise.race([stopped, daemon.lost])
   await daemon.stop(end)
   return end instanceof FaithError ? Exit.unavailable : Exit.ok
+}
+
+/** Serves the metrics, if the configuration asks for them. */
+async function startMetrics({ metrics }: Configuration, log: Logger) {
+  const address = parseAddress(metrics ?? '')
+  if (address === undefined) return undefined
+  const { MetricsServer } = await import('./control/metrics-server.js')
+  const server = await MetricsServer.listen(address)
+  log.info({ metrics }, `metrics: http://${metrics}/metrics`)
+  return server
 }
 
 /** Refuses a configuration by which faithd would capture nothing. */

@@ -130,6 +130,33 @@ export const ipv4Address = text('an IPv4 address', '192.0.2.1', (given) =>
   isIPv4(given) ? given : undefined,
 )
 
+/** An address and port to listen on, kept as `127.0.0.1:9464` or `[::1]:9464`. A port alone is one of 127.0.0.1. */
+export const listenAddress = text(
+  'an address and a port such as 127.0.0.1:9464 or [::1]:9464, or a port of 127.0.0.1',
+  '127.0.0.1:9464',
+  (given) => {
+    const address = parseAddress(/^\d+$/.test(given) ? `127.0.0.1:${given}` : given)
+    if (address === undefined) return undefined
+    const { host, port } = address
+    return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+  },
+)
+
+/** An IP address and a port. */
+export interface Address {
+  host: string
+  port: number
+}
+
+/** Reads an address and a port of 1 to 65535; gives `undefined` if the text is none. */
+export function parseAddress(given: string): Address | undefined {
+  const [, ipv6 = '', ipv4 = '', digits] =
+    /^(?:\[([^\]%]+)\]|([\d.]+)):(\d{1,5})$/.exec(given) ?? []
+  const port = Number(digits)
+  if (!(port >= 1 && port <= 65_535)) return undefined
+  return isIPv6(ipv6) || isIPv4(ipv4) ? { host: ipv6 || ipv4, port } : undefined
+}
+
 /** An explicit mapping: `IPV6[/LENGTH]=IPV4[/LENGTH]` or `IPV6=IPV4:PORT`. */
 export const mapping = text(
   'a mapping such as 2001:db8:64:a::/120=198.51.100.0/24 or 2001:db8:64::80=198.51.100.80:8080',

@@ -9,6 +9,7 @@ import {
   ipv6Prefix,
   type Kind,
   list,
+  listenAddress,
   mapping,
   oneOf,
   ports,
@@ -82,9 +83,11 @@ const allowed = under('Access')
 const seen = under('Connections to servers')
 const lasting = under('Sessions')
 const limits = under('Limits')
+const observed = under('Metrics')
 const log = under('Log')
 
 const noProxy = undefined as 1 | 2 | undefined
+const noAddress = undefined as string | undefined
 
 /** Settings of the process. */
 export const PROCESS = {
@@ -92,6 +95,12 @@ export const PROCESS = {
     short: 'k',
     change: 'at once',
   }),
+  metrics: observed(
+    listenAddress as Kind<string | undefined>,
+    noAddress,
+    'serve metrics for Prometheus on this address',
+    { value: '[HOST:]PORT', change: 'at the next start' },
+  ),
 } satisfies Settings
 
 /** Settings of an interface. */

@@ -12,12 +12,14 @@ import type { Configuration, InterfaceConfiguration, RelayConfiguration } from '
 import { explain } from './exit.js'
 import { relayUpdate } from './library-options.js'
 import type { Logger } from './log.js'
-import { INTERFACE, RELAY, type Setting, type Settings } from './option-table.js'
+import { INTERFACE, PROCESS, RELAY, type Setting, type Settings } from './option-table.js'
 import type { RunningInterface, RunningRelay } from './running.js'
 import { runAll, type Step } from './transaction.js'
 
 /** The result of applying a configuration. */
 export interface Applied {
+  /** The configuration, with the settings of the process that are in force. */
+  configuration: Configuration
   /** A sentence for each setting that stays as it was, and each access list that lost its last rule. */
   warnings: string[]
   /** A sentence for each change. */
@@ -31,8 +33,8 @@ export async function apply(
   { configuration, accessLists }: Checked,
   log: Logger,
 ): Promise<Applied> {
-  const applied: Applied = { warnings: [], changes: [] }
-  const { warnings, changes } = applied
+  const warnings: string[] = []
+  const changes: string[] = []
   const steps: Step[] = []
   const last: (() => Promise<void>)[] = []
   if (configuration.keepfaith && !before.keepfaith) steps.push(keepfaithOn(changes))
@@ -87,7 +89,8 @@ export async function apply(
     log.configure(configuration.log)
     changes.push(`the log is ${configuration.log.level}, ${configuration.log.format}`)
   }
-  return applied
+  const inForce = keepFixed('faithd', before, configuration, PROCESS, warnings)
+  return { configuration: inForce, warnings, changes }
 }
 
 /** Matches interfaces by name, and a renamed one by its place. Others are neither made nor removed. */
@@ -131,7 +134,9 @@ function keepFixed<T extends Readonly<Record<string, unknown>>>(
     .map(([key]) => key)
     .filter((key) => !isDeepStrictEqual(before[key], asked[key]))
   for (const key of fixed) {
-    warnings.push(`${title}: ${key} stays ${String(before[key])} until faithd starts again`)
+    warnings.push(
+      `${title}: ${key} stays ${String(before[key] ?? 'unset')} until faithd starts again`,
+    )
   }
   return { ...asked, ...Object.fromEntries(fixed.map((key) => [key, before[key]])) }
 }

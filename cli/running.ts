@@ -114,6 +114,14 @@ export class RunningInterface {
     return { relay: stats, interface: this.faith.stats() }
   }
 
+  /** Gives the sums of the limits of the relays that have connections or may get some; 0 means no limit. */
+  limits(): Pick<FaithRelayStats, 'maxSessions' | 'maxHeld'> {
+    const { maxSessions, maxHeld } = total(
+      [...this.relays, ...this.#retired].map(({ relay }) => relay.stats()),
+    )
+    return { maxSessions, maxHeld }
+  }
+
   /** Drains the relays, each for as long as it may, removes the interface, and gives the totals. */
   async stop(): Promise<InterfaceTotals> {
     const { shortcut } = this.faith.stats()

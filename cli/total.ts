@@ -12,9 +12,12 @@ export function total(stats: readonly FaithRelayStats[]): FaithRelayStats {
 
 /** Adds the numbers of two objects, also of those inside them. A field that only one has is taken over. */
 function add<T extends object>(one: T, other: T): T {
+  if (Array.isArray(one)) return one.map((each: object, at) => add(each, (other as never)[at])) as T
   const sums = new Map<string, unknown>(Object.entries(one))
   for (const [name, value] of Object.entries(other) as [string, number | object][]) {
     const before = sums.get(name) as typeof value | undefined
+    // The bound of a histogram's bucket is no count.
+    if (name === 'upToMs') continue
     sums.set(name, before === undefined ? value : sum(before, value))
   }
   return Object.fromEntries(sums) as T

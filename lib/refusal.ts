@@ -115,6 +115,12 @@ const CAUSES: Readonly<Record<FaithCause, true>> = {
   'relay-closed': true,
 }
 
+/** @internal Every name in counts by cause: the causes, and the reasons. */
+export const REFUSAL_NAMES = [
+  ...REASONS,
+  ...(Object.keys(CAUSES) as FaithCause[]),
+] as const satisfies readonly (FaithCause | FaithRefusalReason)[]
+
 /**
  * Counts of refusals by cause, or by reason if they have no cause. Causes that have not occurred are absent.
  *

@@ -1,7 +1,7 @@
 /**
- * Writes what the documents say about faithd.toml from the table of its settings: docs/faithd.schema.json, for editors,
- * and the reference of the keys in docs/configuration.md. Also writes docs/log.schema.json. With `--check` it only
- * compares.
+ * Writes the parts of documents that are made from tables: docs/faithd.schema.json, for editors, and the reference of
+ * the keys in docs/configuration.md from the table of settings; the reference in docs/metrics.md from the table of
+ * metrics; and docs/log.schema.json. With `--check` it only compares.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import { type Setting, type Settings, TABLES } from '../cli/option-table.js'
 import { jsonSchema } from '../cli/schema.js'
 import { tomlValue } from '../cli/toml-text.js'
 import { logSchema } from './log-schema.js'
+import { metricsTable } from './metrics-table.js'
 import { root } from './steps.mjs'
 
 const HEADERS = {
@@ -18,8 +19,6 @@ const HEADERS = {
   interface: '`[[interface]]`',
   relay: '`[[interface.relay]]`',
 } as const
-
-const [BEGIN, END] = ['<!-- keys: written by npm run configuration -->', '<!-- end of keys -->']
 
 function reference(): string {
   const tables = Object.entries(HEADERS).map(([place, header]) =>
@@ -39,18 +38,21 @@ function row([key, { kind, fallback, help, change }]: [string, Setting]): string
   return `| \`${key}\` | ${shown} | ${help} | ${kind.is} | ${change} |`
 }
 
-/** Puts a text between the marks of a document. */
-function between(document: string, text: string): string {
-  const [before, rest] = document.split(BEGIN)
-  const [, after] = rest?.split(END) ?? []
+/** Puts a text between the marks of a document, which name it. */
+function between(document: string, name: string, text: string): string {
+  const begin = `<!-- ${name}: written by npm run configuration -->`
+  const end = `<!-- end of ${name} -->`
+  const [before, rest] = document.split(begin)
+  const [, after] = rest?.split(end) ?? []
   if (before === undefined || after === undefined) throw new Error('the document has no marks')
-  return `${before}${BEGIN}\n\n${text}\n\n${END}${after}`
+  return `${before}${begin}\n\n${text}\n\n${end}${after}`
 }
 
 const documents: [path: string, write: (before: string) => string][] = [
   ['docs/faithd.schema.json', () => JSON.stringify(jsonSchema())],
   ['docs/log.schema.json', () => JSON.stringify(logSchema())],
-  ['docs/configuration.md', (before) => between(before, reference())],
+  ['docs/configuration.md', (before) => between(before, 'keys', reference())],
+  ['docs/metrics.md', (before) => between(before, 'metrics', metricsTable())],
 ]
 
 const isCheck = process.argv.includes('--check')
@@ -61,7 +63,7 @@ for (const [path, write] of documents) {
   if (after === before) continue
   if (!isCheck) writeFileSync(file, after)
   else {
-    console.error(`${path} is not what the settings are: run npm run configuration, and commit it`)
+    console.error(`${path} is not what its table says: run npm run configuration, and commit it`)
     process.exitCode = 1
   }
 }

@@ -37,6 +37,7 @@ const packages = {
   nmap: 'nmap',
   openssl: 'openssl',
   perf: 'linux-perf',
+  promtool: 'prometheus',
   ps: 'procps',
   python3: 'python3',
   setpriv: 'util-linux',
@@ -62,6 +63,7 @@ export const labPrograms = [
   'iperf3',
   'nmap',
   'openssl',
+  'promtool',
   'ps',
   'python3',
 ]

@@ -8,6 +8,8 @@ use faith_log::{Form, Level, Log, Settings};
 use faith_stack::StackError;
 use napi_derive::napi;
 
+use crate::stats::number;
+
 /// Settings of the log.
 #[napi(object, object_to_js = false)]
 pub struct NativeLogSettings {
@@ -72,6 +74,13 @@ impl NativeLog {
     #[napi]
     pub fn tell_sums(&self) {
         self.log.tell_sums();
+    }
+
+    /// The number of lines that were lost so far.
+    #[napi]
+    #[must_use]
+    pub fn lines_lost(&self) -> f64 {
+        number(self.log.lost())
     }
 
     /// Waits until all lines are written, for `limitMs` milliseconds at most; tells whether all are.

@@ -68,6 +68,8 @@ struct State {
     weight: usize,
     /// Entries that had no room since the thread last took all.
     lost: u64,
+    /// Since the start.
+    lost_in_all: u64,
     sums: Sums,
     form: Form,
     thread: Thread,
@@ -186,6 +188,12 @@ impl Log {
         }
     }
 
+    /// The number of entries that were lost so far.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shared.state.lock().lost_in_all
+    }
+
     /// Waits until all lines are written, at most `limit`. Returns true if they are; false at once while the kernel
     /// refuses writes.
     #[must_use]
@@ -215,6 +223,7 @@ impl Log {
         }
         if state.lost > 0 || state.weight + weight > self.limit {
             state.lost += 1;
+            state.lost_in_all += 1;
         } else {
             state.weight += weight;
             state.waiting.push(entry);

@@ -1,0 +1,220 @@
+/** The metrics of a running faithd say what clients and servers counted themselves. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { churn, createLab, udp, waitFor } from '../../lab/index.js'
+import type { Lab } from '../../lab/index.js'
+import { sumOf } from '../fixtures/exposition.js'
+import { Faithd, permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
+import { promtool } from '../fixtures/promtool.js'
+import { Sockets } from '../fixtures/sockets.js'
+
+let lab: Lab
+let client: Sockets
+let server: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  client = Sockets.of(lab.client)
+  server = Sockets.of(lab.server)
+  await lab.server.echo({ port: 7 })
+})
+
+test.after.always(() => lab.close())
+
+let places = 0
+
+/** A place for a faithd of this test alone. */
+function freshPlace() {
+  places += 1
+  const port = 9464 + places
+  return { name: `metrics${places}`, prefix: `3fff:${places}::`, port, listen: `127.0.0.1:${port}` }
+}
+
+/** Starts a faithd that serves its metrics. */
+async function start(...args: string[]) {
+  const { listen, ...place } = freshPlace()
+  const options = [...permitted, '--metrics', listen, ...args]
+  return { faithd: await startFaithd(lab, options, 'by itself', place), port: place.port }
+}
+
+/** Scrapes the metrics as Prometheus does. */
+async function scrape(port: number): Promise<string> {
+  const { code, stdout, stderr } = await lab.router.run('curl', [
+    '-sS',
+    '--fail',
+    `http://127.0.0.1:${port}/metrics`,
+  ])
+  if (code !== 0) throw new Error(stderr)
+  return stdout
+}
+
+/** Scrapes until a metric has a value. */
+async function scrapeUntil(port: number, name: string, value: number): Promise<string> {
+  return await waitFor(`${name} to be ${value}`, async () => {
+    const text = await scrape(port)
+    return sumOf(text, name) === value ? text : undefined
+  })
+}
+
+test('promtool finds nothing wrong with the metrics of a busy faithd', async (t) => {
+  const { faithd, port } = await start()
+  await churn(lab.client, { address: faithd.address(), port: 7, count: 50 })
+  const text = await scrape(port)
+  t.is(await promtool(['check', 'metrics'], text), '')
+  t.not(await promtool(['check', 'metrics'], text.replace('# HELP faithd_sessions ', '# ')), '')
+})
+
+test('sessions, refusals and bytes are those that clients and servers counted', async (t) => {
+  const { faithd, port } = await start('--deny', '203.0.113.0/24')
+  const listening = await server.listen(7301)
+  const near = await client.connect(faithd.address(), 7301)
+  const far = await listening.accept()
+  near.says('twelve bytes')
+  await far.hears('twelve bytes')
+  far.says('and seventeen now')
+  await near.hears('and seventeen now')
+  const count = async (address: string, first: number, many: number) =>
+    await client.dialAll(
+      address,
+      Array.from({ length: many }, (_, at) => first + at),
+    )
+  t.deepEqual(await count(faithd.address(), 7400, 20), { ECONNREFUSED: 20 })
+  t.deepEqual(await count(faithd.address('203.0.113.1'), 7400, 200), { EACCES: 200 })
+  t.deepEqual(await count(faithd.address('10.0.0.1'), 7400, 30), { EACCES: 30 })
+
+  const open = await scrapeUntil(port, 'faithd_attempts', 0)
+  t.is(sumOf(open, 'faithd_sessions'), 1)
+  const outcomes = Object.fromEntries(
+    ['session', 'refused', 'denied'].map((outcome) => [
+      outcome,
+      sumOf(open, 'faithd_sessions_opened_total', { outcome }),
+    ]),
+  )
+  t.deepEqual(outcomes, { session: 1, refused: 20, denied: 230 })
+  t.is(sumOf(open, 'faithd_sessions_opened_total'), 251, 'no attempt has another outcome')
+  t.is(sumOf(open, 'faithd_refusals_total'), 250)
+  t.is(sumOf(open, 'faithd_refusals_total', { reason: 'denied-by-rule' }), 200)
+  t.is(sumOf(open, 'faithd_refusals_total', { reason: 'denied-no-match' }), 0)
+  t.is(sumOf(open, 'faithd_refusals_total', { reason: 'special-purpose' }), 30)
+  t.is(sumOf(open, 'faithd_connections_accepted_total'), listening.accepted)
+  t.is(sumOf(open, 'faithd_bytes_total', { direction: 'up' }), (await far.status()).received)
+  t.is(sumOf(open, 'faithd_bytes_total', { direction: 'down' }), (await near.status()).received)
+
+  near.ends()
+  far.ends()
+  const closed = await scrapeUntil(port, 'faithd_sessions', 0)
+  t.is(sumOf(closed, 'faithd_sessions_ended_total', { reason: 'closed' }), 1)
+  t.is(sumOf(closed, 'faithd_sessions_ended_total'), 1)
+  // Lines and their sums tell the same: no attempt is lost on the way.
+  const summed = sumOf(closed, 'faithd_log_records_summed_total', { outcome: 'refused' })
+  await waitFor('the lines', () => faithd.refusals.length + summed === 250)
+  const { relay } = await faithd.counted()
+  t.is(relay.refused.byReason.denied, 230)
+})
+
+test('packets that are dropped are counted by their reason', async (t) => {
+  const { faithd, port } = await start()
+  await udp(lab.client, { address: faithd.address(), port: 53, timeout: 2000 })
+  const text = await scrape(port)
+  t.is(sumOf(text, 'faithd_packets_dropped_total', { reason: 'unsupported' }), 1)
+  t.is(sumOf(text, 'faithd_packets_dropped_total', { reason: 'martian' }), 0)
+  t.is(sumOf(text, 'faithd_icmp_unreachable_total', { outcome: 'sent' }), 1)
+})
+
+test.serial('the state of the host and the process is what the kernel says', async (t) => {
+  const { faithd, port } = await start()
+  const text = await scrape(port)
+  t.is(sumOf(text, 'faithd_keepfaith'), 1)
+  t.is(sumOf(text, 'faithd_ipv6_forwarding'), 1)
+  // The connection of this scrape was another descriptor.
+  t.is(sumOf(text, 'process_open_fds'), faithd.descriptors + 1)
+  const limits = await lab.router.run('prlimit', [
+    '-p',
+    `${faithd.pid}`,
+    '-n',
+    '--noheadings',
+    '-o',
+    'SOFT',
+  ])
+  t.is(sumOf(text, 'process_max_fds'), Number(limits.stdout))
+  const forward = (value: 0 | 1) =>
+    lab.router.run('sh', ['-c', `echo ${value} >/proc/sys/net/ipv6/conf/all/forwarding`])
+  await forward(0)
+  t.is(sumOf(await scrape(port), 'faithd_ipv6_forwarding'), 0)
+  await forward(1)
+})
+
+test('only the address of --metrics has the metrics, and a signal ends them', async (t) => {
+  const { faithd, port } = await start()
+  t.is(await client.dial('2001:db8:1::1', port).outcome(), 'ECONNREFUSED')
+  t.deepEqual(await faithd.stop(), { code: 0, signal: null })
+  await t.throwsAsync(scrape(port), { message: /refused|connect/i })
+})
+
+test('faithd does not start without its address for metrics', async (t) => {
+  const { faithd, port } = await start()
+  const { name, prefix } = freshPlace()
+  const args = ['-k', '-i', name, '-P', `${prefix}/96`, '--metrics']
+  const taken = await runFaithd(lab, [...args, `${port}`])
+  t.is(taken.code, 78)
+  t.regex(taken.stderr, /FATAL: cannot serve the metrics: .* address already in use 127\.0\.0\.1:/)
+  const absent = await runFaithd(lab, [...args, '192.0.2.77:9464'])
+  t.is(absent.code, 78)
+  t.regex(absent.stderr, /FATAL: cannot serve the metrics: .*EADDRNOTAVAIL/)
+  await faithd.stop()
+})
+
+/** Gives the time at which the configuration in force was applied. */
+function applied(text: string): number {
+  return sumOf(text, 'faithd_config_last_reload_success_timestamp_seconds')
+}
+
+test('a reload tells its result, and no counter falls when it removes a relay', async (t) => {
+  const { name, prefix, port, listen } = freshPlace()
+  const path = join(lab.directory, `${name}.toml`)
+  const write = (metrics: string, ports: string) =>
+    writeFileSync(
+      path,
+      `keepfaith = true
+metrics = "${metrics}"
+[log]
+format = "json"
+[[interface]]
+name = "${name}"
+prefixes = ["${prefix}/96"]
+[[interface.relay]]
+ports = "${ports}"
+rules = ["permit 198.51.100.0/24"]
+[[interface.relay]]
+ports = "9000"
+`,
+    )
+  write(listen, '7')
+  const place = { name, prefix }
+  const faithd = new Faithd(await lab.router.faithd(['-c', path]), place)
+  await churn(lab.client, { address: faithd.address(), port: 7, count: 20 })
+  const before = await scrapeUntil(port, 'faithd_sessions', 0)
+  t.is(sumOf(before, 'faithd_sessions_ended_total'), 20)
+  const reload = async (line: RegExp) => {
+    faithd.process.kill('SIGHUP')
+    await faithd.process.line(line)
+    return await scrape(port)
+  }
+
+  write(listen, 'nonsense')
+  const refused = await reload(/configuration in force is kept/)
+  t.is(sumOf(refused, 'faithd_config_last_reload_successful'), 0)
+  t.is(applied(refused), applied(before))
+
+  write('127.0.0.1:9999', '8')
+  const after = await reload(/read again: /)
+  t.is(sumOf(after, 'faithd_config_last_reload_successful'), 1)
+  t.true(applied(after) > applied(before))
+  t.is(sumOf(after, 'faithd_sessions_ended_total'), 20)
+  t.true(sumOf(after, 'faithd_syns_held_limit') > 0)
+  const warnings = faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  t.true(warnings.includes(`SIGHUP: faithd: metrics stays ${listen} until faithd starts again`))
+  await faithd.stop()
+})

@@ -1,0 +1,313 @@
+/**
+ * The metrics of faithd, in one table. The text that Prometheus scrapes and docs/metrics.md are made from it; the
+ * dashboard and the alerts are checked against it.
+ */
+import { type FaithCause, type FaithRefusalReason, REFUSAL_NAMES } from '../../lib/refusal.js'
+import type { InterfaceTotals } from '../running.js'
+
+/** Counts of connections by the time until their servers answered. A bucket does not count those of lower ones. */
+export interface ConnectDurations {
+  /** Buckets in rising order. Longer times than the last bucket's are in `count` alone. */
+  buckets: readonly { upToMs: number; count: number }[]
+  count: number
+  sumMs: number
+}
+
+/** The part of a snapshot about one interface. */
+export interface InterfaceSnapshot {
+  name: string
+  interface: InterfaceTotals['interface']
+  /** Sums over the relays since the interface was made, closed ones included. */
+  relay: InterfaceTotals['relay'] & { connectDurations?: ConnectDurations }
+  /** Sums over the relays that have connections or may get some; 0 means no limit. */
+  limits: { maxSessions: number; maxHeld: number }
+}
+
+/** Everything that the metrics are made from, at one moment. */
+export interface MetricsSnapshot {
+  version: string
+  startedAt: Date
+  keepfaith: boolean
+  /** True if the host forwards IPv6. */
+  forwarding: boolean
+  process: { cpuSeconds: number; residentBytes: number }
+  descriptors: { open: number; limit: number }
+  /** The result of the last reload, and the time at which the configuration in force was applied. */
+  configuration: { lastReloadApplied: boolean; appliedAt: Date }
+  log: { linesLost: number }
+  /** Connections to the control socket; absent without one. */
+  control?: { connections: number; refused: number }
+  interfaces: readonly InterfaceSnapshot[]
+}
+
+/** A label of a metric. Only the operator and the version choose the values, so no client multiplies series. */
+export type Label =
+  'interface' | 'direction' | 'outcome' | 'reason' | 'version' | 'node' | 'architecture'
+
+type Labels = Partial<Record<Label, string>>
+
+/** A value of a metric, with its labels. */
+interface Sample {
+  labels: Labels
+  value: number | Histogram
+}
+
+/** Counts by upper bound in seconds, each with those of lower bounds. */
+interface Histogram {
+  buckets: readonly [upTo: number, count: number][]
+  count: number
+  sum: number
+}
+
+/** One metric: a row of the table. */
+export interface Metric {
+  type: 'counter' | 'gauge' | 'histogram'
+  help: string
+  labels: readonly Label[]
+  read(snapshot: MetricsSnapshot): readonly Sample[]
+}
+
+const ofProcess =
+  (type: 'counter' | 'gauge') =>
+  (help: string, read: (snapshot: MetricsSnapshot) => number | undefined): Metric => ({
+    type,
+    help,
+    labels: [],
+    read: (snapshot) => {
+      const value = read(snapshot)
+      return value === undefined ? [] : [{ labels: {}, value }]
+    },
+  })
+
+/** A metric with one value for each interface. */
+const ofInterfaces =
+  (type: Metric['type']) =>
+  (help: string, read: (of: InterfaceSnapshot) => number | Histogram | undefined): Metric => ({
+    type,
+    help,
+    labels: ['interface'],
+    read: ({ interfaces }) =>
+      interfaces.flatMap((one) => {
+        const value = read(one)
+        return value === undefined ? [] : [{ labels: { interface: one.name }, value }]
+      }),
+  })
+
+/** A counter with one value for each interface and each value of another label. */
+const counterBy =
+  (label: 'direction' | 'outcome' | 'reason') =>
+  (help: string, read: (of: InterfaceSnapshot) => Readonly<Record<string, number>>): Metric => ({
+    type: 'counter',
+    help,
+    labels: ['interface', label],
+    read: ({ interfaces }) =>
+      interfaces.flatMap((one) =>
+        Object.entries(read(one)).map(([name, value]) => ({
+          labels: { interface: one.name, [label]: name },
+          value,
+        })),
+      ),
+  })
+
+const gauge = ofProcess('gauge')
+const counter = ofProcess('counter')
+const gaugeOf = ofInterfaces('gauge')
+const counterOf = ofInterfaces('counter')
+const histogramOf = ofInterfaces('histogram')
+const byDirection = counterBy('direction')
+const byOutcome = counterBy('outcome')
+const byReason = counterBy('reason')
+
+const seconds = (date: Date): number => date.getTime() / 1000
+const limit = (value: number): number | undefined => (value === 0 ? undefined : value)
+
+/** Every metric by its name. Direction `up` is from clients to servers, `down` from servers to clients. */
+export const METRICS: Readonly<Record<string, Metric>> = {
+  faithd_build_info: {
+    type: 'gauge',
+    help: 'Always 1; the labels tell the version of faithd, and the Node and processor that it runs on.',
+    labels: ['version', 'node', 'architecture'],
+    read: ({ version }) => [
+      { labels: { version, node: process.version, architecture: process.arch }, value: 1 },
+    ],
+  },
+  faithd_keepfaith: gauge('1 if faithd captures connections, 0 if keepfaith is off.', (of) =>
+    Number(of.keepfaith),
+  ),
+  faithd_ipv6_forwarding: gauge(
+    '1 if the host forwards IPv6. If 0, only connections of the host itself are captured.',
+    (of) => Number(of.forwarding),
+  ),
+  faithd_config_last_reload_successful: gauge(
+    '1 if the last reload was applied, or there was none; 0 if it was refused.',
+    (of) => Number(of.configuration.lastReloadApplied),
+  ),
+  faithd_config_last_reload_success_timestamp_seconds: gauge(
+    'Unix time at which the configuration in force was applied.',
+    (of) => seconds(of.configuration.appliedAt),
+  ),
+  faithd_sessions: gaugeOf('Sessions that go on.', (of) => of.relay.sessions.active),
+  faithd_sessions_limit: gaugeOf(
+    'Most sessions that the relays take at once, by max-sessions or by descriptors; absent without a limit.',
+    (of) => limit(of.limits.maxSessions),
+  ),
+  faithd_sessions_opened_total: byOutcome(
+    'Attempts of clients: `session` if client and server were joined, otherwise the reason of the refusal.',
+    ({ relay }) => ({ session: relay.sessions.begun, ...relay.refused.byReason }),
+  ),
+  faithd_sessions_ended_total: byReason(
+    'Sessions that ended, by the reason of the end.',
+    (of) => of.relay.sessions.ended,
+  ),
+  faithd_refusals_total: byReason(
+    'Attempts refused, by the cause of the refusal, or by its reason if it has no cause.',
+    (of) => ({ ...NO_REFUSALS, ...of.relay.refused.byCause }),
+  ),
+  faithd_attempts: gaugeOf(
+    'Attempts under way: SYNs that are held, and clients without a server yet.',
+    (of) => of.relay.attempts,
+  ),
+  faithd_connections_accepted_total: counterOf(
+    'Connections of clients accepted.',
+    (of) => of.relay.accepted,
+  ),
+  faithd_connect_duration_seconds: histogramOf(
+    'Time from the SYN of a client until its server answered, of attempts that became sessions.',
+    (of) => histogram(of.relay.connectDurations),
+  ),
+  faithd_bytes_total: byDirection('Bytes that sessions carried.', ({ relay: { sessions } }) => ({
+    up: sessions.bytesUp,
+    down: sessions.bytesDown,
+  })),
+  faithd_interface_packets_total: byDirection(
+    'Packets between the host and the interface. A packet of several merged segments counts once.',
+    ({ interface: { captured, returned } }) => ({ up: captured.packets, down: returned.packets }),
+  ),
+  faithd_interface_bytes_total: byDirection(
+    'Bytes of these packets, IPv6 headers included.',
+    ({ interface: { captured, returned } }) => ({ up: captured.bytes, down: returned.bytes }),
+  ),
+  faithd_packets_dropped_total: byReason(
+    'Packets that the interface dropped.',
+    (of) => of.interface.drops,
+  ),
+  faithd_icmp_unreachable_total: byOutcome(
+    'ICMPv6 Destination Unreachable messages `sent` to clients, and those `limited` by the rate limit.',
+    ({ interface: { unreachableSent, unreachableLimited } }) => ({
+      sent: unreachableSent,
+      limited: unreachableLimited,
+    }),
+  ),
+  faithd_host_multicast_packets_total: counterOf(
+    'Link-local multicast packets of the host itself. They do not count as dropped.',
+    (of) => of.interface.hostMulticast,
+  ),
+  faithd_syns_held_total: counterOf(
+    'SYNs held until their servers were connected.',
+    (of) => of.interface.synsHeld,
+  ),
+  faithd_syns_not_held_total: byReason(
+    'SYNs not held: `max-held` SYNs were held (`max-held`), or their client was at a limit of its own (`client`).',
+    ({ interface: { synsBeyondHold, synsBeyondClientHold } }) => ({
+      'max-held': synsBeyondHold,
+      client: synsBeyondClientHold,
+    }),
+  ),
+  faithd_syns_held_limit: gaugeOf(
+    'Most SYNs that the relays hold at once, by max-held or by descriptors.',
+    (of) => of.limits.maxHeld,
+  ),
+  faithd_source_fallbacks_total: counterOf(
+    'Connections from another source address than the own one of their client, which had no port left or was lost.',
+    (of) => of.relay.localAddressFallbacks,
+  ),
+  faithd_shortcut: gaugeOf(
+    '1 if the packets of established connections stay in the kernel; 0 if the pump passes them.',
+    (of) => Number(of.interface.shortcut),
+  ),
+  faithd_workers: gaugeOf('Threads that capture and relay.', (of) => of.interface.workers),
+  faithd_log_records_summed_total: byOutcome(
+    'Ended sessions (`session`) and refusals (`refused`) that the log tells in sums only.',
+    ({ relay: { untold } }) => ({
+      session: untold.sessions,
+      refused: Object.values(untold.refused).reduce((sum, count) => sum + count, 0),
+    }),
+  ),
+  faithd_log_lines_lost_total: counter(
+    'Lines of the log that were lost because its reader did not keep up.',
+    (of) => of.log.linesLost,
+  ),
+  faithd_control_connections: gauge(
+    'Open connections to the control socket; absent without one.',
+    (of) => of.control?.connections,
+  ),
+  faithd_control_connections_refused_total: counter(
+    'Connections to the control socket beyond their limit; absent without one.',
+    (of) => of.control?.refused,
+  ),
+  process_start_time_seconds: gauge('Unix time at which faithd started.', (of) =>
+    seconds(of.startedAt),
+  ),
+  process_cpu_seconds_total: counter(
+    'Processor time that faithd used, in user and system mode.',
+    (of) => of.process.cpuSeconds,
+  ),
+  process_resident_memory_bytes: gauge(
+    'Resident memory of faithd.',
+    (of) => of.process.residentBytes,
+  ),
+  process_open_fds: gauge('Descriptors that faithd has open.', (of) => of.descriptors.open),
+  process_max_fds: gauge('Descriptors that faithd may open.', (of) => of.descriptors.limit),
+}
+
+/** Counts from the start, because Prometheus misses the first value of a series that begins above 0. */
+const NO_REFUSALS = Object.fromEntries(REFUSAL_NAMES.map((name) => [name, 0])) as Record<
+  FaithCause | FaithRefusalReason,
+  0
+>
+
+function histogram(durations: ConnectDurations | undefined): Histogram | undefined {
+  if (durations === undefined) return undefined
+  const { buckets, count, sumMs } = durations
+  let below = 0
+  const cumulative = buckets.map(({ upToMs, count: more }): [number, number] => {
+    below += more
+    return [upToMs / 1000, below]
+  })
+  return { buckets: cumulative.filter(([upTo]) => upTo < Infinity), count, sum: sumMs / 1000 }
+}
+
+/** The media type of {@link metricsText}. */
+export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
+/** Gives the metrics in Prometheus's text format 0.0.4. A metric without values is left out. */
+export function metricsText(snapshot: MetricsSnapshot): string {
+  const families = Object.entries(METRICS).map(([name, { type, help, read }]) => {
+    const samples = read(snapshot)
+    if (samples.length === 0) return ''
+    const head = `# HELP ${name} ${escape(help)}\n# TYPE ${name} ${type}\n`
+    return head + samples.flatMap(({ labels, value }) => lines(name, labels, value)).join('')
+  })
+  return families.join('')
+}
+
+function lines(name: string, labels: Labels, value: number | Histogram): string[] {
+  const own = Object.entries(labels)
+  if (typeof value === 'number') return [line(name, own, value)]
+  const { buckets, count, sum } = value
+  return [
+    ...buckets.map(([upTo, below]) => line(`${name}_bucket`, [...own, ['le', `${upTo}`]], below)),
+    line(`${name}_bucket`, [...own, ['le', '+Inf']], count),
+    line(`${name}_sum`, own, sum),
+    line(`${name}_count`, own, count),
+  ]
+}
+
+function line(name: string, labels: readonly [string, string][], value: number): string {
+  const pairs = labels.map(([label, text]) => `${label}="${escape(text).replaceAll('"', '\\"')}"`)
+  return `${name}${pairs.length === 0 ? '' : `{${pairs.join()}}`} ${value}\n`
+}
+
+function escape(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
+}

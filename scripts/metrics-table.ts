@@ -1,0 +1,74 @@
+/** The table of docs/metrics.md, and the metrics of a faithd that has done nothing yet. */
+import { type ConnectDurations, METRICS, type MetricsSnapshot } from '../cli/control/metrics.js'
+import { toInterfaceStats } from '../lib/interface-stats.js'
+import { toRelayStats } from '../lib/relay-stats.js'
+
+const SESSIONS = { active: 0, begun: 0, ended: {}, bytesUp: 0, bytesDown: 0 }
+const PACKETS = { packets: 0, bytes: 0 }
+const DURATIONS: ConnectDurations = { buckets: [{ upToMs: 1, count: 0 }], count: 0, sumMs: 0 }
+
+/** The snapshot of a faithd with idle interfaces of these names. */
+export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
+  const start = new Date(0)
+  return {
+    version: '0.0.0',
+    startedAt: start,
+    keepfaith: true,
+    forwarding: true,
+    process: { cpuSeconds: 0, residentBytes: 0 },
+    descriptors: { open: 0, limit: 1024 },
+    configuration: { lastReloadApplied: true, appliedAt: start },
+    log: { linesLost: 0 },
+    control: { connections: 0, refused: 0 },
+    interfaces: names.map((name) => ({
+      name,
+      interface: toInterfaceStats({
+        captured: PACKETS,
+        returned: PACKETS,
+        unreachableSent: 0,
+        unreachableLimited: 0,
+        hostMulticast: 0,
+        synsHeld: 0,
+        synsBeyondHold: 0,
+        synsBeyondClientHold: 0,
+        drops: {},
+        steering: 'sk_lookup',
+        shortcut: true,
+        workers: 1,
+        splices: SESSIONS,
+      }),
+      relay: {
+        ...toRelayStats({
+          accepted: 0,
+          handedOver: 0,
+          attempts: 0,
+          sessions: SESSIONS,
+          refused: [],
+          untoldSessions: 0,
+          untoldRefused: [],
+          localAddressFallbacks: 0,
+          maxHeld: 4096,
+          maxSessions: 1000,
+        }),
+        connectDurations: DURATIONS,
+      },
+      limits: { maxSessions: 1000, maxHeld: 4096 },
+    })),
+  }
+}
+
+/** Names chosen by the operator or the build: their values are not in the table. */
+const FREE = new Set(['interface', 'version', 'node', 'architecture'])
+
+/** Gives the table of all metrics, in Markdown. */
+export function metricsTable(): string {
+  const snapshot = idleSnapshot('faith0')
+  const rows = Object.entries(METRICS).map(([name, { type, labels, help, read }]) => {
+    const described = labels.map((label) => {
+      const values = read(snapshot).map((sample) => `\`${sample.labels[label]}\``)
+      return `\`${label}\`${FREE.has(label) ? '' : `: ${values.join(' ')}`}`
+    })
+    return `| \`${name}\` | ${type} | ${help} | ${described.join('; ')} |`
+  })
+  return ['| metric | type | meaning | labels |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}
