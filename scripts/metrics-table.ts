@@ -58,7 +58,7 @@ export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
 }
 
 /** Names chosen by the operator or the build: their values are not in the table. */
-const FREE = new Set(['interface', 'version', 'node', 'architecture'])
+export const FREE = new Set(['interface', 'version', 'node', 'architecture'])
 
 /** Gives the table of all metrics, in Markdown. */
 export function metricsTable(): string {
