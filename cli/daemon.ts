@@ -4,7 +4,7 @@ import { FaithError } from '../lib/errors.js'
 import { reloadAccessList, tellRules } from './access-list.js'
 import type { Checked } from './check.js'
 import type { Configuration } from './configuration.js'
-import { type MetricsSnapshot, metricsText } from './control/metrics.js'
+import { metricsText } from './control/metrics.js'
 import { type ProcessFacts, takeSnapshot } from './control/snapshot.js'
 import { explain } from './exit.js'
 import type { Logger } from './log.js'
@@ -16,10 +16,13 @@ import { limitWarnings } from './warnings.js'
 
 /** The interfaces and relays that a configuration asks for. */
 export class Daemon {
-  readonly #interfaces: readonly RunningInterface[]
+  readonly interfaces: readonly RunningInterface[]
+  readonly startedAt = new Date()
+  lastReload: { applied: boolean } | undefined
+  /** The time at which the configuration in force was applied. */
+  appliedAt = this.startedAt
   #configuration: Configuration
   readonly #log: Logger
-  #lastReload: MetricsSnapshot['configuration'] = { lastReloadApplied: true, appliedAt: new Date() }
   /** Resolves with the error when an interface is lost. */
   readonly lost: Promise<FaithError>
 
@@ -28,7 +31,7 @@ export class Daemon {
     configuration: Configuration,
     log: Logger,
   ) {
-    this.#interfaces = interfaces
+    this.interfaces = interfaces
     this.#configuration = configuration
     this.#log = log
     this.lost = Promise.race(interfaces.map(({ lost }) => lost))
@@ -51,7 +54,7 @@ export class Daemon {
 
   /** Logs what is captured, and what is probably not meant so. */
   announce(checked: Checked): void {
-    for (const { faith, relays } of this.#interfaces) {
+    for (const { faith, relays } of this.interfaces) {
       const prefixes = [...faith.prefixes]
       const ports = relays.map(({ configuration }) => configuration.ports).join(',')
       const { steering, shortcut, workers } = faith.stats()
@@ -74,7 +77,7 @@ export class Daemon {
   }
 
   get #relays() {
-    return this.#interfaces.flatMap(({ relays }) => relays)
+    return this.interfaces.flatMap(({ relays }) => relays)
   }
 
   /**
@@ -87,11 +90,11 @@ export class Daemon {
     const log = this.#log
     try {
       const checked = await load()
-      const applied = await apply(this.#interfaces, this.#configuration, checked, log)
+      const applied = await apply(this.interfaces, this.#configuration, checked, log)
       const { warnings, changes } = applied
       this.#configuration = applied.configuration
       this.#noteReload(true)
-      for (const running of this.#interfaces) await running.forgetIdle()
+      for (const running of this.interfaces) await running.forgetIdle()
       const what = changes.length === 0 ? 'no setting changed' : changes.join('; ')
       for (const sentence of warnings) log.warn(`SIGHUP: ${sentence}`)
       log.info({ file, changes }, `SIGHUP: ${file} read again: ${what}`)
@@ -114,21 +117,18 @@ export class Daemon {
   }
 
   #noteReload(applied: boolean): void {
-    const { appliedAt } = this.#lastReload
-    this.#lastReload = {
-      lastReloadApplied: applied,
-      appliedAt: applied ? new Date() : appliedAt,
-    }
+    this.lastReload = { applied }
+    if (applied) this.appliedAt = new Date()
   }
 
   /** Gives the metrics as they are now, in Prometheus's text format. */
   metricsText(facts: ProcessFacts): string {
-    return metricsText(takeSnapshot(this.#interfaces, this.#lastReload, facts))
+    return metricsText(takeSnapshot(this, facts))
   }
 
   /** Logs what was done so far, because `signal` asked for it. */
   tellTotals(signal: string): void {
-    for (const running of this.#interfaces) {
+    for (const running of this.interfaces) {
       const sofar = running.totals()
       this.#log.info(
         { signal, ...sofar },
@@ -141,14 +141,14 @@ export class Daemon {
   async stop(end: NodeJS.Signals | FaithError): Promise<void> {
     if (end instanceof FaithError) this.#log.fatal({ code: end.code }, explain(end))
     else {
-      const drains = this.#interfaces.flatMap(({ relays }) =>
+      const drains = this.interfaces.flatMap(({ relays }) =>
         relays.map(({ configuration }) => configuration.drain),
       )
       const drainMs = Math.max(...drains) * 1000
       this.#log.info({ signal: end, drainMs }, `${end}: no longer capturing, draining`)
     }
     const ended = await Promise.all(
-      this.#interfaces.map(async (running) => ({ running, totals: await running.stop() })),
+      this.interfaces.map(async (running) => ({ running, totals: await running.stop() })),
     )
     this.#log.thread?.tellSums()
     for (const { running, totals } of ended) {
@@ -161,6 +161,6 @@ export class Daemon {
 
   /** Names an interface where there are several. */
   #of({ faith }: RunningInterface): string {
-    return this.#interfaces.length > 1 ? `${faith.name}: ` : ''
+    return this.interfaces.length > 1 ? `${faith.name}: ` : ''
   }
 }

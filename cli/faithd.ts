@@ -58,7 +58,6 @@ async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
 async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Promise<number> {
   requireKeepfaith(loaded)
   await refuseInspector()
-  const facts = { version: version(), startedAt: new Date() }
   const { check, Daemon } = await loadLibrary(log)
   await refuseInspector()
   const stopped = stopSignal()
@@ -71,7 +70,7 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
   await using metrics = await startMetrics(loaded.configuration, log)
   const daemon = await Daemon.start(checked, log)
   metrics?.answerBy(() =>
-    daemon.metricsText({ ...facts, log: { linesLost: log.thread?.linesLost() ?? 0 } }),
+    daemon.metricsText({ version: version(), linesLost: log.thread?.linesLost() ?? 0 }),
   )
   daemon.announce(checked)
   if (!forwardsIPv6()) {

@@ -5,9 +5,9 @@
 import { type FaithCause, type FaithRefusalReason, REFUSAL_NAMES } from '../../lib/refusal.js'
 import type { InterfaceTotals } from '../running.js'
 
-/** Counts of connections by the time until their servers answered. A bucket does not count those of lower ones. */
+/** Counts of connections by the time until their servers answered. */
 export interface ConnectDurations {
-  /** Buckets in rising order. Longer times than the last bucket's are in `count` alone. */
+  /** Bounds in rising order, each with the number of connections up to it. */
   buckets: readonly { upToMs: number; count: number }[]
   count: number
   sumMs: number
@@ -34,7 +34,8 @@ export interface MetricsSnapshot {
   descriptors: { open: number; limit: number }
   /** The result of the last reload, and the time at which the configuration in force was applied. */
   configuration: { lastReloadApplied: boolean; appliedAt: Date }
-  log: { linesLost: number }
+  /** Lines that were lost, and records of sessions and refusals that the log tells in sums. */
+  log: { linesLost: number; recordsSummed: number }
   /** Connections to the control socket; absent without one. */
   control?: { connections: number; refused: number }
   interfaces: readonly InterfaceSnapshot[]
@@ -52,7 +53,7 @@ interface Sample {
   value: number | Histogram
 }
 
-/** Counts by upper bound in seconds, each with those of lower bounds. */
+/** Counts by upper bound in seconds. Each includes those of lower bounds. */
 interface Histogram {
   buckets: readonly [upTo: number, count: number][]
   count: number
@@ -226,12 +227,9 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     (of) => Number(of.interface.shortcut),
   ),
   faithd_workers: gaugeOf('Threads that capture and relay.', (of) => of.interface.workers),
-  faithd_log_records_summed_total: byOutcome(
-    'Ended sessions (`session`) and refusals (`refused`) that the log tells in sums only.',
-    ({ relay: { untold } }) => ({
-      session: untold.sessions,
-      refused: Object.values(untold.refused).reduce((sum, count) => sum + count, 0),
-    }),
+  faithd_log_records_summed_total: counter(
+    'Ended sessions and refusals that the log tells in sums only.',
+    (of) => of.log.recordsSummed,
   ),
   faithd_log_lines_lost_total: counter(
     'Lines of the log that were lost because its reader did not keep up.',
@@ -269,12 +267,11 @@ const NO_REFUSALS = Object.fromEntries(REFUSAL_NAMES.map((name) => [name, 0])) a
 function histogram(durations: ConnectDurations | undefined): Histogram | undefined {
   if (durations === undefined) return undefined
   const { buckets, count, sumMs } = durations
-  let below = 0
-  const cumulative = buckets.map(({ upToMs, count: more }): [number, number] => {
-    below += more
-    return [upToMs / 1000, below]
-  })
-  return { buckets: cumulative.filter(([upTo]) => upTo < Infinity), count, sum: sumMs / 1000 }
+  return {
+    buckets: buckets.map(({ upToMs, count: upTo }) => [upToMs / 1000, upTo]),
+    count,
+    sum: sumMs / 1000,
+  }
 }
 
 /** The media type of {@link metricsText}. */

@@ -4,30 +4,49 @@ import type { RunningInterface } from '../running.js'
 import { descriptors, forwardsIPv6 } from './host.js'
 import type { InterfaceSnapshot, MetricsSnapshot } from './metrics.js'
 
-/** Facts that the command knows, and the daemon does not. */
-export type ProcessFacts = Pick<MetricsSnapshot, 'version' | 'startedAt' | 'log'>
+/** The part of the daemon that the metrics tell about. */
+export interface Observed {
+  readonly startedAt: Date
+  /** The last reload that was asked for. */
+  readonly lastReload: { applied: boolean } | undefined
+  /** The time at which the configuration in force was applied. */
+  readonly appliedAt: Date
+  readonly interfaces: Iterable<RunningInterface>
+}
+
+/** Facts that the daemon does not know. */
+export interface ProcessFacts extends Pick<MetricsSnapshot, 'version' | 'control'> {
+  /** Lines of the log that were lost. */
+  linesLost: number
+}
 
 /** Gives everything that the metrics are made from, as it is now. */
-export function takeSnapshot(
-  interfaces: readonly RunningInterface[],
-  configuration: MetricsSnapshot['configuration'],
-  facts: ProcessFacts,
-): MetricsSnapshot {
+export function takeSnapshot(daemon: Observed, facts: ProcessFacts): MetricsSnapshot {
+  const { linesLost, ...more } = facts
+  const { startedAt, lastReload, appliedAt } = daemon
+  const interfaces = Array.from(daemon.interfaces, ofInterface)
   const { user, system } = process.cpuUsage()
   return {
-    ...facts,
+    ...more,
+    startedAt,
     keepfaith: getKeepfaith(),
     forwarding: forwardsIPv6(),
-    process: {
-      cpuSeconds: (user + system) / 1e6,
-      residentBytes: process.memoryUsage.rss(),
-    },
+    process: { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() },
     descriptors: descriptors(),
-    configuration,
-    interfaces: interfaces.map(ofInterface),
+    configuration: { lastReloadApplied: lastReload?.applied ?? true, appliedAt },
+    log: { linesLost, recordsSummed: sum(interfaces.map(recordsSummed)) },
+    interfaces,
   }
 }
 
 function ofInterface(running: RunningInterface): InterfaceSnapshot {
   return { name: running.faith.name, ...running.totals(), limits: running.limits() }
+}
+
+function recordsSummed({ relay: { untold } }: InterfaceSnapshot): number {
+  return untold.sessions + sum(Object.values(untold.refused))
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((all, one) => all + one, 0)
 }
