@@ -4,6 +4,7 @@
  *
  * All durations are in milliseconds, and their names end in `Ms`.
  *
+ * @module faithd
  * @packageDocumentation
  */
 export {

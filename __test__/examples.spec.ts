@@ -49,7 +49,10 @@ function modulesOf(list: readonly Example[]): Map<string, string> {
   return new Map(
     list.map(({ where, code }) => {
       const path = `${root}example-${where.replaceAll(/\W/g, '-')}.ts`
-      return [path, asModule(code.replaceAll("'faithd'", "'./index.js'"), './index.js')]
+      const source = code
+        .replaceAll("'faithd'", "'./index.js'")
+        .replaceAll("'faithd/otel'", "'./lib/otel.js'")
+      return [path, asModule(source, './index.js')]
     }),
   )
 }

@@ -1,6 +1,6 @@
 /** The installed package is complete, and works from each kind of program. */
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -136,6 +136,33 @@ test('a CommonJS program can require it, and gets the same objects', async (t) =
     })`
   const printed = await project.run('program.cjs', source)
   t.is(printed, `faithd ${manifest.version} true\n64:ff9b::c000:221`)
+})
+
+test('faithd/otel asks for the package of OpenTelemetry, and nothing else of faithd does', async (t) => {
+  t.is(existsSync(project.modules('@opentelemetry')), false)
+  const source = `await import('faithd'); import('faithd/otel').catch(({ message }) => console.log(message))`
+  const printed = await project.run('without-otel.mjs', source)
+  t.regex(printed, /^Cannot find package '@opentelemetry\/api' imported from .*otel\.js$/)
+})
+
+test('with the package of OpenTelemetry, faithd/otel works and has types', async (t) => {
+  symlinkSync(join(root, 'node_modules/@opentelemetry'), fromTarball.modules('@opentelemetry'))
+  const source = `
+    import { instrument } from 'faithd/otel'
+    const stop: () => void = instrument({})
+    stop()
+    // @ts-expect-error
+    instrument({ tracer: 'mine' })`
+  const compilerOptions = { module: 'nodenext', target: 'es2022', strict: true, noEmit: true }
+  const files = [fromTarball.file('otel.mts', source)]
+  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
+  const config = fromTarball.file('otel.json', JSON.stringify({ compilerOptions, files }))
+  const complaints = await execute(process.execPath, [tsc, '-p', config]).catch(
+    ({ stdout }: { stdout: string }) => stdout,
+  )
+  t.deepEqual(complaints, { stdout: '', stderr: '' })
+  const run = `import { instrument } from 'faithd/otel'; instrument()(); console.log('done')`
+  t.is(await fromTarball.run('with-otel.mjs', run), 'done')
 })
 
 test('the command runs from npm’s bin folder', async (t) => {

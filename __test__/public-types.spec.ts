@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs'
 import test from 'ava'
 import ts from 'typescript'
 
-/** The report that `npm run lint` compares with index.ts: the declarations that users get. */
-const report = readFileSync(new URL('../docs/faithd.api.md', import.meta.url), 'utf8')
+/** The reports that `npm run lint` compares with the sources: the declarations that users get. */
+const [report = '', otel = ''] = ['faithd', 'faithd-otel'].map((name) =>
+  readFileSync(new URL(`../docs/${name}.api.md`, import.meta.url), 'utf8'),
+)
 
 /** Every node of the declarations in a report, in order. */
 function nodes(markdown: string): ts.Node[] {
@@ -31,12 +33,14 @@ function loose(markdown: string): string[] {
 }
 
 test('no public type is any', (t) => {
-  t.true(nodes(report).some(ts.isFunctionDeclaration), 'there are declarations')
-  t.deepEqual(loose(report), [])
+  for (const one of [report, otel]) {
+    t.true(nodes(one).some(ts.isFunctionDeclaration), 'there are declarations')
+    t.deepEqual(loose(one), [])
+  }
 })
 
 test('every public declaration is documented', (t) => {
-  t.notRegex(report, /\(undocumented\)/)
+  for (const one of [report, otel]) t.notRegex(one, /\(undocumented\)/)
 })
 
 test('an any is found at every place of a declaration', (t) => {

@@ -8,6 +8,7 @@ import { root } from './steps.mjs'
 const written = new Set([
   'bench/results',
   'dist',
+  'docs/faithd-otel.api.md',
   'docs/faithd.api.md',
   'native.cjs',
   'native.d.cts',
