@@ -40,30 +40,42 @@ export function tellRules(log: Logger, what: string, rules: number): void {
   else log.warn({ rules }, `${what}: no rule, so every public destination is permitted`)
 }
 
+/** The result of reading files again. Without files it is empty. */
+export interface Reread {
+  /** The list in force from now on. */
+  list?: LoadedAccessList
+  warnings?: string[]
+  /** The reason for which the list in force is kept. */
+  error?: string
+}
+
 /**
  * Reads the files again and puts them in force. On an error it keeps the list in force and logs why; it never throws.
- * Gives `false` after an error.
+ *
+ * @param by - the signal or the request that asked for it
  */
 export async function reloadAccessList(
   relay: FaithRelay,
   configuration: RelayConfiguration,
   log: Logger,
-): Promise<boolean> {
+  by = 'SIGHUP',
+): Promise<Reread> {
   const { acl, 'end-denied': endDenied } = configuration
   if (acl.length === 0) {
-    log.info('SIGHUP: faithd has no access list file to read again; name one with -f')
-    return true
+    log.info(`${by}: faithd has no access list file to read again; name one with -f`)
+    return {}
   }
   try {
-    const { text, rules } = await loadAccessList(configuration)
-    await relay.setAccessList(text, { endDenied })
-    tellRules(log, `SIGHUP: ${acl.join(', ')} read again`, rules)
-    const warnings = [...ruleDoubts(text), ...loopbackWarnings(text, configuration)]
+    const list = await loadAccessList(configuration)
+    await relay.setAccessList(list.text, { endDenied })
+    tellRules(log, `${by}: ${acl.join(', ')} read again`, list.rules)
+    const warnings = [...ruleDoubts(list.text), ...loopbackWarnings(list.text, configuration)]
     for (const warning of warnings) log.warn(warning)
-    return true
+    return { list, warnings }
   } catch (error) {
     const code = error instanceof FaithError ? error.code : undefined
-    log.error({ code }, `SIGHUP: the access list in force is kept: ${explain(error)}`)
-    return false
+    const why = explain(error)
+    log.error({ code }, `${by}: the access list in force is kept: ${why}`)
+    return { error: why }
   }
 }

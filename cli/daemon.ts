@@ -1,55 +1,104 @@
-/** A running faithd: its interfaces, what it logs about them, and how it ends. */
+/** A running faithd: its interfaces, the configuration in force, and how it changes and ends. */
 import { setKeepfaith } from '../index.js'
 import { FaithError } from '../lib/errors.js'
 import { reloadAccessList, tellRules } from './access-list.js'
 import type { Checked } from './check.js'
-import type { Configuration } from './configuration.js'
+import type { Configuration, InterfaceConfiguration, LogConfiguration } from './configuration.js'
 import { metricsText } from './control/metrics.js'
 import { type ProcessFacts, takeSnapshot } from './control/snapshot.js'
 import { explain } from './exit.js'
+import { Interfaces } from './interfaces.js'
 import type { Logger } from './log.js'
 import { doubts } from './meaning.js'
 import { apply } from './reload.js'
-import { RunningInterface } from './running.js'
+import type { RunningInterface } from './running.js'
 import { activeLine, totalsLine } from './session-lines.js'
 import { limitWarnings } from './warnings.js'
 
+/** The origin of the configuration. */
+export interface Source {
+  /** The file, if there is one. */
+  file: string | undefined
+  /** Loads and checks it as it is now. */
+  load(): Promise<Checked>
+}
+
+/** The result of a reload: a sentence for each change, and for each thing that stays or is probably not meant. */
+export interface Reloaded {
+  changes: string[]
+  warnings: string[]
+}
+
+/** The last reload that was asked for. */
+export interface LastReload {
+  at: Date
+  applied: boolean
+  detail: string
+}
+
+/** A change of the log. Fields that are `undefined` stay as they are. */
+interface LogChange {
+  level?: LogConfiguration['level'] | undefined
+  format?: LogConfiguration['format'] | undefined
+}
+
 /** The interfaces and relays that a configuration asks for. */
 export class Daemon {
-  readonly interfaces: readonly RunningInterface[]
+  readonly interfaces: Interfaces
   readonly startedAt = new Date()
-  lastReload: { applied: boolean } | undefined
+  lastReload: LastReload | undefined
   /** The time at which the configuration in force was applied. */
   appliedAt = this.startedAt
+  draining = false
   #configuration: Configuration
+  readonly #source: Source
   readonly #log: Logger
-  /** Resolves with the error when an interface is lost. */
-  readonly lost: Promise<FaithError>
+  /** The change under way. The next one waits for it. */
+  #change: Promise<unknown> = Promise.resolve()
+  /** Readers of the records beside the log. */
+  #readers = 0
 
   private constructor(
-    interfaces: readonly RunningInterface[],
+    interfaces: Interfaces,
     configuration: Configuration,
+    source: Source,
     log: Logger,
   ) {
     this.interfaces = interfaces
     this.#configuration = configuration
+    this.#source = source
     this.#log = log
-    this.lost = Promise.race(interfaces.map(({ lost }) => lost))
   }
 
   /** Makes the interfaces and opens their relays. */
-  static async start({ configuration, accessLists }: Checked, log: Logger): Promise<Daemon> {
+  static async start(checked: Checked, source: Source, log: Logger): Promise<Daemon> {
+    const { configuration, accessLists } = checked
     setKeepfaith(configuration.keepfaith)
-    const interfaces: RunningInterface[] = []
+    const interfaces = new Interfaces(log)
     try {
       for (const faith of configuration.interface) {
-        interfaces.push(await RunningInterface.start(faith, accessLists, log))
+        await interfaces.start(faith, accessLists)
       }
     } catch (error) {
-      await Promise.all(interfaces.map((running) => running.stop()))
+      await Promise.all([...interfaces].map((running) => running.stop()))
       throw error
     }
-    return new Daemon(interfaces, configuration, log)
+    return new Daemon(interfaces, configuration, source, log)
+  }
+
+  /** The configuration in force, with what was changed over the control socket. */
+  get configuration(): Configuration {
+    return this.#configuration
+  }
+
+  /** The file of the configuration, if there is one. */
+  get file(): string | undefined {
+    return this.#source.file
+  }
+
+  /** Resolves with the error when an interface of the configuration is lost. */
+  get lost(): Promise<FaithError> {
+    return this.interfaces.lost
   }
 
   /** Logs what is captured, and what is probably not meant so. */
@@ -66,59 +115,133 @@ export class Daemon {
     this.#tellDoubts(checked)
   }
 
-  /** Logs what is probably not meant, or cannot be had, and how many rules are in force. */
-  #tellDoubts(checked: Checked): void {
-    for (const doubt of doubts(checked)) this.#log.warn(doubt)
-    for (const { configuration, accessList, relay } of this.#relays) {
-      for (const warning of limitWarnings(configuration, relay.stats())) this.#log.warn(warning)
+  /** Logs what is probably not meant, or cannot be had, and how many rules are in force. Gives the sentences. */
+  #tellDoubts(checked: Checked): string[] {
+    const { relays } = this.interfaces
+    const sentences = [
+      ...doubts(checked),
+      ...relays.flatMap(({ configuration, relay }) => limitWarnings(configuration, relay.stats())),
+    ]
+    for (const sentence of sentences) this.#log.warn(sentence)
+    for (const { configuration, accessList } of relays) {
       const { acl } = configuration
       if (acl.length > 0) tellRules(this.#log, acl.join(', '), accessList?.rules ?? 0)
     }
-  }
-
-  get #relays() {
-    return this.interfaces.flatMap(({ relays }) => relays)
+    return sentences
   }
 
   /**
-   * Brings what runs to another configuration, or keeps the one in force; logs which, and never throws.
+   * Reads the configuration again and brings what runs to it, or keeps the one in force; logs which. Without a file it
+   * reads the files of access lists.
    *
-   * @param file - the file that is read again
-   * @param load - loads and checks it
+   * @param by - the signal or the request that asked for it
+   * @throws the error for which nothing was changed; it is logged
    */
-  async reload(file: string, load: () => Promise<Checked>): Promise<void> {
+  reload(by: string): Promise<Reloaded> {
+    return this.change(async () => {
+      try {
+        const { file } = this.#source
+        const done = await (file === undefined ? this.#reloadLists(by) : this.#reloadFile(file, by))
+        const detail = done.changes.length === 0 ? 'no setting changed' : done.changes.join('; ')
+        this.appliedAt = new Date()
+        this.lastReload = { at: this.appliedAt, applied: true, detail }
+        return done
+      } catch (error) {
+        this.lastReload = { at: new Date(), applied: false, detail: explain(error) }
+        throw error
+      }
+    })
+  }
+
+  async #reloadFile(file: string, by: string): Promise<Reloaded> {
     const log = this.#log
     try {
-      const checked = await load()
+      const checked = await this.#source.load()
       const applied = await apply(this.interfaces, this.#configuration, checked, log)
-      const { warnings, changes } = applied
-      this.#configuration = applied.configuration
-      this.#noteReload(true)
+      const { warnings, changes, configuration } = applied
+      this.#configuration = configuration
       for (const running of this.interfaces) await running.forgetIdle()
       const what = changes.length === 0 ? 'no setting changed' : changes.join('; ')
-      for (const sentence of warnings) log.warn(`SIGHUP: ${sentence}`)
-      log.info({ file, changes }, `SIGHUP: ${file} read again: ${what}`)
-      this.#tellDoubts(checked)
+      for (const sentence of warnings) log.warn(`${by}: ${sentence}`)
+      log.info({ file, changes }, `${by}: ${file} read again: ${what}`)
+      return { changes, warnings: [...warnings, ...this.#tellDoubts(checked)] }
     } catch (error) {
       const code = error instanceof FaithError ? error.code : undefined
-      for (const line of explain(error).split('\n')) log.error({ file, code }, `SIGHUP: ${line}`)
-      this.#noteReload(false)
-      log.error({ file }, 'SIGHUP: nothing was changed: the configuration in force is kept')
+      for (const line of explain(error).split('\n')) log.error({ file, code }, `${by}: ${line}`)
+      log.error({ file }, `${by}: nothing was changed: the configuration in force is kept`)
+      throw error
     }
   }
 
-  /** Reads the files of access lists again. */
-  async reloadAccessLists(): Promise<void> {
-    let applied = true
-    for (const { configuration, relay } of this.#relays) {
-      applied = (await reloadAccessList(relay, configuration, this.#log)) && applied
+  async #reloadLists(by: string): Promise<Reloaded> {
+    const done: Reloaded = { changes: [], warnings: [] }
+    const errors: string[] = []
+    for (const running of this.interfaces.relays) {
+      const { configuration, relay } = running
+      const {
+        list,
+        warnings = [],
+        error,
+      } = await reloadAccessList(relay, configuration, this.#log, by)
+      done.warnings.push(...warnings)
+      if (error !== undefined) errors.push(error)
+      if (list === undefined) continue
+      if (list.text !== running.accessList?.text) {
+        done.changes.push(`${configuration.acl.join(', ')}: ${list.rules} rules in force`)
+      }
+      running.accessList = list
     }
-    this.#noteReload(applied)
+    if (errors.length > 0) throw new FaithError('ERR_FAITH_ACCESS_LIST', errors.join('\n'))
+    return done
   }
 
-  #noteReload(applied: boolean): void {
-    this.lastReload = { applied }
-    if (applied) this.appliedAt = new Date()
+  /**
+   * Makes a change after those that are under way.
+   *
+   * @throws FaithError `ERR_FAITH_CLOSED` while faithd ends
+   */
+  change<T>(make: () => Promise<T>): Promise<T> {
+    const change = this.#change.then(() => {
+      if (this.draining) throw new FaithError('ERR_FAITH_CLOSED', 'faithd ends and changes nothing')
+      return make()
+    })
+    this.#change = change.catch(() => undefined)
+    return change
+  }
+
+  /** Turns capturing on or off, until a reload turns it as the file says. */
+  setKeepfaith(on: boolean): Promise<void> {
+    return this.change(async () => {
+      setKeepfaith(on)
+      this.#configuration = { ...this.#configuration, keepfaith: on }
+    })
+  }
+
+  /** Writes the log otherwise, until a reload has it written as the file says. */
+  setLog({ level, format }: LogChange): Promise<void> {
+    return this.change(async () => {
+      const log = { ...this.#configuration.log }
+      if (level !== undefined) log.level = level
+      if (format !== undefined) log.format = format
+      this.#configuration = { ...this.#configuration, log }
+      this.#log.configure(log)
+    })
+  }
+
+  /** Makes an interface that lives until it is removed or faithd ends. */
+  makeInterface(checked: Checked): Promise<RunningInterface> {
+    const [faith] = checked.configuration.interface as [InterfaceConfiguration]
+    return this.change(() => this.interfaces.start(faith, checked.accessLists, 'control'))
+  }
+
+  /** Has relays report their records to JavaScript until the returned function is called. */
+  async readRecords(): Promise<() => Promise<void>> {
+    this.#readers += 1
+    await this.change(() => this.interfaces.tellRecords(this.#readers > 0))
+    return async () => {
+      this.#readers -= 1
+      if (!this.draining) await this.change(() => this.interfaces.tellRecords(this.#readers > 0))
+    }
   }
 
   /** Gives the metrics as they are now, in Prometheus's text format. */
@@ -128,39 +251,39 @@ export class Daemon {
 
   /** Logs what was done so far, because `signal` asked for it. */
   tellTotals(signal: string): void {
+    const several = [...this.interfaces].length > 1
     for (const running of this.interfaces) {
       const sofar = running.totals()
+      const title = several ? `${running.faith.name}: ` : ''
+      const line = totalsLine(sofar.relay, sofar.interface)
       this.#log.info(
         { signal, ...sofar },
-        `${signal}: ${this.#of(running)}${activeLine(sofar.relay)}; so far ${totalsLine(sofar.relay, sofar.interface)}`,
+        `${signal}: ${title}${activeLine(sofar.relay)}; so far ${line}`,
       )
     }
+  }
+
+  /** Removes the interfaces at once, because faithd cannot start. */
+  async abandon(): Promise<void> {
+    this.draining = true
+    await Promise.all([...this.interfaces].map(({ faith }) => faith.close()))
   }
 
   /** Ends everything, because of a signal or because an interface is lost, and logs the totals. */
   async stop(end: NodeJS.Signals | FaithError): Promise<void> {
+    this.draining = true
+    await this.#change
     if (end instanceof FaithError) this.#log.fatal({ code: end.code }, explain(end))
     else {
-      const drains = this.interfaces.flatMap(({ relays }) =>
-        relays.map(({ configuration }) => configuration.drain),
-      )
-      const drainMs = Math.max(...drains) * 1000
+      const drains = this.interfaces.relays.map(({ configuration }) => configuration.drain)
+      const drainMs = Math.max(0, ...drains) * 1000
       this.#log.info({ signal: end, drainMs }, `${end}: no longer capturing, draining`)
     }
-    const ended = await Promise.all(
-      this.interfaces.map(async (running) => ({ running, totals: await running.stop() })),
-    )
+    const ended = await this.interfaces.stop()
     this.#log.thread?.tellSums()
-    for (const { running, totals } of ended) {
-      this.#log.info(
-        totals,
-        `ended: ${this.#of(running)}${totalsLine(totals.relay, totals.interface)}`,
-      )
+    for (const { name, totals } of ended) {
+      const title = ended.length > 1 ? `${name}: ` : ''
+      this.#log.info(totals, `ended: ${title}${totalsLine(totals.relay, totals.interface)}`)
     }
-  }
-
-  /** Names an interface where there are several. */
-  #of({ faith }: RunningInterface): string {
-    return this.interfaces.length > 1 ? `${faith.name}: ` : ''
   }
 }

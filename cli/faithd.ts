@@ -11,7 +11,7 @@ import type { Configuration } from './configuration.js'
 import type * as meaning from './meaning.js'
 import type * as running from './daemon.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
-import { forwardsIPv6 } from './control/host.js'
+import { watchForwarding } from './forwarding.js'
 import { helpText } from './help.js'
 import { parseAddress } from './kinds.js'
 import { type Loaded, loadConfiguration } from './load.js'
@@ -68,26 +68,19 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
   const checked = await check(loaded.configuration, loaded.origin)
   if (loaded.file !== undefined) log.info({ file: loaded.file }, `configuration: ${loaded.file}`)
   await using metrics = await startMetrics(loaded.configuration, log)
-  const daemon = await Daemon.start(checked, log)
+  const { file } = loaded
+  const load = async (): Promise<checking.Checked> => {
+    const { configuration, origin } = await loadConfiguration(commandLine, file)
+    return await check(configuration, origin)
+  }
+  const daemon = await Daemon.start(checked, { file, load }, log)
   metrics?.answerBy(() =>
     daemon.metricsText({ version: version(), linesLost: log.thread?.linesLost() ?? 0 }),
   )
   daemon.announce(checked)
-  if (!forwardsIPv6()) {
-    log.warn(
-      'IPv6 forwarding is off, so only connections of this host are captured; ' +
-        'sysctl -w net.ipv6.conf.all.forwarding=1 turns it on',
-    )
-  }
-  const { file } = loaded
-  hangups.answerBy(() =>
-    file === undefined
-      ? daemon.reloadAccessLists()
-      : daemon.reload(file, async () => {
-          const { configuration, origin } = await loadConfiguration(commandLine, file)
-          return await check(configuration, origin)
-        }),
-  )
+  watchForwarding(log)
+  // The log has the error of a reload already.
+  hangups.answerBy(() => daemon.reload('SIGHUP').then(nothing, nothing))
   answerUserSignals((signal) => daemon.tellTotals(signal))
 
   const end = await Promise.race([stopped, daemon.lost])
@@ -181,6 +174,8 @@ function logTrouble(log: Logger): void {
 function codeOf(error: unknown): string | undefined {
   return error instanceof FaithError ? error.code : undefined
 }
+
+function nothing(): void {}
 
 function version(): string {
   // The package's own name resolves from cli/ and from dist/cli/.

@@ -1,9 +1,10 @@
 /**
  * Brings a running faithd to another configuration: all of it, or nothing.
  *
- * Steps that can fail come first, each with its undoing: prefixes, relays that are opened or stopped, settings of relays.
- * Steps that cannot fail come last: access lists, which are read by then and may end sessions, keepfaith and the log.
- * Settings that only a new interface or relay can have stay as they are.
+ * Steps that can fail come first, each with its undoing: interfaces that are made, prefixes, relays that are opened or
+ * stopped, settings of relays. Steps that cannot fail come last: access lists, which are read by then and may end
+ * sessions, interfaces that are removed, keepfaith and the log. Settings that only a new interface or relay can have stay
+ * as they are, and so do interfaces that were made over the control socket.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { setKeepfaith } from '../index.js'
@@ -11,6 +12,7 @@ import { contains, type Checked } from './check.js'
 import type { Configuration, InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 import { explain } from './exit.js'
 import { relayUpdate } from './library-options.js'
+import type { Interfaces } from './interfaces.js'
 import type { Logger } from './log.js'
 import { INTERFACE, PROCESS, RELAY, type Setting, type Settings } from './option-table.js'
 import type { RunningInterface, RunningRelay } from './running.js'
@@ -18,28 +20,32 @@ import { runAll, type Step } from './transaction.js'
 
 /** The result of applying a configuration. */
 export interface Applied {
-  /** The configuration, with the settings of the process that are in force. */
-  configuration: Configuration
   /** A sentence for each setting that stays as it was, and each access list that lost its last rule. */
   warnings: string[]
   /** A sentence for each change. */
   changes: string[]
 }
 
-/** Applies a configuration to what runs. On an error nothing has changed. */
+/**
+ * Applies a configuration to what runs. On an error nothing has changed.
+ *
+ * @param before - the configuration in force, with what was changed over the control socket
+ */
 export async function apply(
-  running: readonly RunningInterface[],
+  running: Interfaces,
   before: Configuration,
-  { configuration, accessLists }: Checked,
+  { configuration: given, accessLists }: Checked,
   log: Logger,
-): Promise<Applied> {
+): Promise<Applied & { configuration: Configuration }> {
   const warnings: string[] = []
   const changes: string[] = []
   const steps: Step[] = []
   const last: (() => Promise<void>)[] = []
+  const configuration = keepFixed('faithd', before, given, PROCESS, warnings)
   if (configuration.keepfaith && !before.keepfaith) steps.push(keepfaithOn(changes))
 
-  const pairs = pair(running, configuration.interface, warnings)
+  const { pairs, gone, fresh } = pair(running.configured, configuration.interface)
+  steps.push(...fresh.map((one) => makeStep(running, one, accessLists, changes)))
   for (const [runs, asked] of pairs) {
     const { name } = runs.faith
     const wanted = keepFixed(name, runs.configuration, asked, INTERFACE, warnings)
@@ -80,6 +86,11 @@ export async function apply(
   for (const finish of last) {
     await finish().catch((error: unknown) => log.error(`a rule is not in force: ${explain(error)}`))
   }
+  for (const one of gone) {
+    changes.push(`${one.faith.name} is removed; its sessions are drained`)
+    // The drain may take long, and the reload is over before.
+    void running.remove(one).catch((error: unknown) => log.error(explain(error)))
+  }
   if (!configuration.keepfaith && before.keepfaith) {
     setKeepfaith(false)
     changes.push('keepfaith is 0')
@@ -89,16 +100,11 @@ export async function apply(
     log.configure(configuration.log)
     changes.push(`the log is ${configuration.log.level}, ${configuration.log.format}`)
   }
-  const inForce = keepFixed('faithd', before, configuration, PROCESS, warnings)
-  return { configuration: inForce, warnings, changes }
+  return { warnings, changes, configuration }
 }
 
-/** Matches interfaces by name, and a renamed one by its place. Others are neither made nor removed. */
-function pair(
-  running: readonly RunningInterface[],
-  asked: readonly InterfaceConfiguration[],
-  warnings: string[],
-): [RunningInterface, InterfaceConfiguration][] {
+/** Matches interfaces by name, and a renamed one by its place, so that its sessions go on. */
+function pair(running: readonly RunningInterface[], asked: readonly InterfaceConfiguration[]) {
   const find = (runs: RunningInterface) =>
     asked.find(({ name }) => name === runs.configuration.name)
   const pairs = running.flatMap<[RunningInterface, InterfaceConfiguration]>((runs) => {
@@ -110,15 +116,9 @@ function pair(
   const [renamed] = gone
   const [renaming] = fresh
   if (gone.length === 1 && fresh.length === 1 && renamed && renaming) {
-    return [...pairs, [renamed, renaming]]
+    return { pairs: [...pairs, [renamed, renaming] as const], gone: [], fresh: [] }
   }
-  warnings.push(
-    ...fresh.map(({ name }) => `interface ${name} is new; faithd makes it when it starts again`),
-    ...gone.map(
-      ({ faith }) => `interface ${faith.name} is not in the file; it stays until faithd ends`,
-    ),
-  )
-  return pairs
+  return { pairs, gone, fresh }
 }
 
 /** Gives the wanted settings, with the present values of those that only a start can change. */
@@ -147,6 +147,21 @@ function keepfaithOn(changes: string[]): Step {
       setKeepfaith(true)
       changes.push('keepfaith is 1')
       return () => Promise.resolve(setKeepfaith(false))
+    },
+  }
+}
+
+function makeStep(
+  running: Interfaces,
+  asked: InterfaceConfiguration,
+  accessLists: Checked['accessLists'],
+  changes: string[],
+): Step {
+  return {
+    run: async () => {
+      const made = await running.start(asked, accessLists)
+      changes.push(`${made.faith.name} captures ${asked.prefixes.join(', ')}`)
+      return () => running.remove(made)
     },
   }
 }

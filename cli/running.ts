@@ -1,8 +1,16 @@
 /** An interface of a running faithd and its relays, each beside the configuration that it runs by. */
-import { createFaithInterface, type FaithInterface, type FaithRelay } from '../index.js'
+import type { EventEmitter } from 'node:events'
+import {
+  createFaithInterface,
+  type FaithInterface,
+  type FaithRefusal,
+  type FaithRelay,
+  type FaithSession,
+} from '../index.js'
 import type { FaithInterfaceStats } from '../lib/interface-stats.js'
 import type { FaithRelayStats } from '../lib/relay-stats.js'
 import type { FaithError } from '../lib/errors.js'
+import type { FaithWarning, FaithWarningCode } from '../lib/warning.js'
 import type { LoadedAccessList } from './access-list.js'
 import { logTo } from '../lib/relay-log.js'
 import type { Checked } from './check.js'
@@ -13,6 +21,8 @@ import { total } from './total.js'
 
 /** A relay that runs. */
 export interface RunningRelay {
+  /** Counts up as faithd opens relays. With the id of a session it names one session of faithd. */
+  number: number
   configuration: RelayConfiguration
   accessList: LoadedAccessList | undefined
   relay: FaithRelay
@@ -29,6 +39,38 @@ export interface InterfaceTotals {
   interface: FaithInterfaceStats
 }
 
+/** The records that relays report, each with the name of the interface. */
+export interface RecordEvents {
+  session: [name: string, relay: RunningRelay, session: FaithSession]
+  refused: [name: string, relay: RunningRelay, refusal: FaithRefusal]
+}
+
+/** The maker of an interface: the configuration, or a request over the control socket. */
+export type Maker = 'configuration' | 'control'
+
+/** The circumstances in which an interface is made. */
+export interface Making {
+  maker: Maker
+  /** Gets the records, while it has a reader. */
+  records: EventEmitter<RecordEvents>
+  /** Tells if the records have a reader. */
+  areRead(): boolean
+}
+
+/** The warnings that end a trouble, by the code of the warning that began it. */
+const ENDS: Readonly<Record<string, FaithWarningCode>> = {
+  'routes-restored': 'routes-lost',
+  'watch-restored': 'watch-lost',
+  'worker-runs': 'worker-stuck',
+}
+const TROUBLES: ReadonlySet<FaithWarningCode> = new Set([
+  ...Object.values(ENDS),
+  'routes-contested',
+  'shortcut-lost',
+])
+
+let opened = 0
+
 /** An interface that runs, with its relays. */
 export class RunningInterface {
   configuration: InterfaceConfiguration
@@ -38,13 +80,22 @@ export class RunningInterface {
   /** The statistics of closed relays. */
   #past: FaithRelayStats[] = []
   readonly faith: FaithInterface
+  /** The warnings whose reason lasts, by their code. */
+  readonly troubles = new Map<FaithWarningCode, string>()
+  readonly #making: Making
   readonly #log: Logger
   #isLost = false
   /** Resolves with the error when the interface is lost. */
   readonly lost: Promise<FaithError>
 
-  private constructor(faith: FaithInterface, configuration: InterfaceConfiguration, log: Logger) {
+  private constructor(
+    faith: FaithInterface,
+    configuration: InterfaceConfiguration,
+    making: Making,
+    log: Logger,
+  ) {
     this.faith = faith
+    this.#making = making
     this.configuration = configuration
     this.#log = log
     this.lost = new Promise((resolve) => {
@@ -53,17 +104,21 @@ export class RunningInterface {
         resolve(error)
       })
     })
-    faith.on('warning', ({ code, message }) => log.warn({ code }, `${message} [${code}]`))
+    faith.on('warning', (warning) => {
+      log.warn({ code: warning.code }, `${warning.message} [${warning.code}]`)
+      this.#note(warning)
+    })
   }
 
   /** Makes an interface and opens its relays. */
   static async start(
     configuration: InterfaceConfiguration,
     accessLists: Checked['accessLists'],
+    making: Making,
     log: Logger,
   ): Promise<RunningInterface> {
     const faith = await createFaithInterface(interfaceOptions(configuration))
-    const running = new RunningInterface(faith, configuration, log)
+    const running = new RunningInterface(faith, configuration, making, log)
     try {
       for (const relay of configuration.relay) {
         running.relays.push(await running.open(relay, accessLists.get(relay)))
@@ -81,13 +136,45 @@ export class RunningInterface {
     accessList: LoadedAccessList | undefined,
   ): Promise<RunningRelay> {
     const log = this.#log
-    const options = { ...relayOptions(configuration), accessList: accessList?.text ?? '' }
+    const { records, areRead } = this.#making
+    const accessRules = accessList?.text ?? ''
+    const options = {
+      ...relayOptions(configuration),
+      accessList: accessRules,
+      sessionEvents: areRead(),
+    }
     // The relay gives its records to the log itself.
-    const relay = await this.faith.relay(logTo(log.thread, { ...options, sessionEvents: false }))
+    const relay = await this.faith.relay(logTo(log.thread, options))
     relay.on('exhausted', ({ resource, message }) =>
       log.warn({ resource }, `${message}; new connections wait or are refused, sessions go on`),
     )
-    return { configuration, accessList, relay }
+    opened += 1
+    const running: RunningRelay = { number: opened, configuration, accessList, relay }
+    const { name } = this.faith
+    relay.on('session', (session) => records.emit('session', name, running, session))
+    relay.on('refused', (refusal) => records.emit('refused', name, running, refusal))
+    return running
+  }
+
+  get maker(): Maker {
+    return this.#making.maker
+  }
+
+  /** The relays whose sessions may go on: those that take connections, and those that no longer do. */
+  get allRelays(): RunningRelay[] {
+    return [...this.relays, ...this.#retired]
+  }
+
+  /** Tells if a relay takes no more connections. */
+  isRetired(relay: RunningRelay): boolean {
+    return this.#retired.includes(relay)
+  }
+
+  #note({ code, message }: FaithWarning): void {
+    const ended = ENDS[code]
+    if (ended !== undefined) this.troubles.delete(ended)
+    if (code === 'routes-restored') this.troubles.delete('routes-contested')
+    if (TROUBLES.has(code)) this.troubles.set(code, message)
   }
 
   /** Has a relay take no more connections. Its sessions go on. */
@@ -109,7 +196,7 @@ export class RunningInterface {
 
   /** Gives the totals so far. */
   totals(): InterfaceTotals {
-    const relays = [...this.relays, ...this.#retired].map(({ relay }) => relay.stats())
+    const relays = this.allRelays.map(({ relay }) => relay.stats())
     const stats = total([...relays, ...this.#past])
     return { relay: stats, interface: this.faith.stats() }
   }
@@ -127,7 +214,7 @@ export class RunningInterface {
     const { shortcut } = this.faith.stats()
     if (!this.#isLost) {
       await Promise.all(
-        [...this.relays, ...this.#retired].map(({ relay, configuration: { drain } }) =>
+        this.allRelays.map(({ relay, configuration: { drain } }) =>
           relay.close({ drainMs: milliseconds(drain) }),
         ),
       )

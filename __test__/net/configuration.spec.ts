@@ -288,12 +288,56 @@ test('settings that only a start can change are told and left', async (t) => {
   const relay = ['[[interface.relay]]', permit]
   await it.start(...top, ...it.interface(...relay))
   const lines = [...it.interface('mtu = 1500', ...relay), 'connect-first = false', 'drain = 1']
-  t.deepEqual(await it.reload(...top, ...lines, '[[interface]]', 'name = "new0"'), [
-    'interface new0 is new; faithd makes it when it starts again',
+  t.deepEqual(await it.reload(...top, ...lines), [
     `${it.name}: mtu stays 65535 until faithd starts again`,
     `${it.name}, ports all: connect-first stays true until faithd starts again`,
     `FILE read again: ${it.name}, ports all: drain`,
   ])
+})
+
+test('a reload makes interfaces and removes others, whose sessions are drained', async (t) => {
+  const it = new Configured()
+  const relay = ['[[interface.relay]]', permit]
+  await it.start(...top, ...it.interface(...relay))
+  const going = await session(it)
+  const other = `3fff:e${places}::`
+  const more = ['[[interface]]', 'name = "more0"', `prefixes = ["${other}/96"]`, ...relay]
+  t.deepEqual(await it.reload(...top, ...it.interface(...relay), ...more, 'drain = 0'), [
+    `FILE read again: more0 captures ${other}/96`,
+  ])
+  const short = await session(it, other)
+  await goesOn(short)
+  await goesOn(going)
+  t.deepEqual(await it.reload(...top, ...it.interface(...relay)), [
+    'FILE read again: more0 is removed; its sessions are drained',
+  ])
+  await waitFor('its session to be reset', () => short.near.history.includes('ECONNRESET'))
+  await it.faithd.process.line(/ended: more0: 1 session \(1 aborted\)/)
+  t.is(await it.dial(going.port, other), 'ENETUNREACH')
+  await goesOn(going)
+  await it.faithd.stop()
+  t.true(it.faithd.log.some(({ msg }) => msg.startsWith('ended: 1 session ')))
+})
+
+test('an interface that cannot be made has the reload refused, and those made before it go', async (t) => {
+  const it = new Configured()
+  const relay = ['[[interface.relay]]', permit]
+  await it.start(...top, ...it.interface(...relay))
+  const going = await session(it)
+  const said = await it.reload(
+    ...top,
+    ...it.interface(...relay),
+    '[[interface]]',
+    'name = "good0"',
+    `prefixes = ["3fff:e${places}::/96"]`,
+    '[[interface]]',
+    'name = "lan0"',
+    `prefixes = ["3fff:d${places}::/96"]`,
+  )
+  t.regex(said[0] ?? '', /lan0: an interface of that name exists/)
+  t.is(said[1], KEPT)
+  t.not((await lab.router.run('ip', ['link', 'show', 'good0'])).code, 0)
+  await goesOn(going)
 })
 
 test('a reload switches keepfaith: nothing is captured while it is off, and sessions go on after', async (t) => {

@@ -1,0 +1,121 @@
+/** The interfaces of a running faithd: those of its configuration, and those that were made over the control socket. */
+import { EventEmitter } from 'node:events'
+import type { FaithError } from '../lib/errors.js'
+import type { FaithRelayStats } from '../lib/relay-stats.js'
+import type { Checked } from './check.js'
+import type { InterfaceConfiguration } from './configuration.js'
+import { explain } from './exit.js'
+import type { Logger } from './log.js'
+import {
+  type InterfaceTotals,
+  type Maker,
+  type RecordEvents,
+  RunningInterface,
+  type RunningRelay,
+} from './running.js'
+import { totalsLine } from './session-lines.js'
+import { total } from './total.js'
+
+/** The interfaces that run, and the sums of those that have gone. */
+export class Interfaces implements Iterable<RunningInterface> {
+  /** The records of sessions and refusals, as the relays report them. */
+  readonly records = new EventEmitter<RecordEvents>()
+  /** Resolves with the error when an interface of the configuration is lost. */
+  readonly lost: Promise<FaithError>
+  #areRead = false
+  #all: RunningInterface[] = []
+  readonly #leaving = new Set<Promise<void>>()
+  #past: FaithRelayStats[] = []
+  #lose: (error: FaithError) => void = () => {}
+  readonly #log: Logger
+
+  constructor(log: Logger) {
+    this.#log = log
+    this.lost = new Promise((resolve) => void (this.#lose = resolve))
+    // Each reader of the control socket has a handler.
+    this.records.setMaxListeners(0)
+  }
+
+  [Symbol.iterator](): Iterator<RunningInterface> {
+    return this.#all.values()
+  }
+
+  /** The interfaces of the configuration. */
+  get configured(): RunningInterface[] {
+    return this.#all.filter(({ maker }) => maker === 'configuration')
+  }
+
+  /** The relays that take connections. */
+  get relays(): RunningRelay[] {
+    return this.#all.flatMap(({ relays }) => relays)
+  }
+
+  /** Gives the interface of a name. */
+  named(name: string): RunningInterface | undefined {
+    return this.#all.find(({ faith }) => faith.name === name)
+  }
+
+  /** Has all relays report their records, or not. */
+  async tellRecords(sessionEvents: boolean): Promise<void> {
+    this.#areRead = sessionEvents
+    for (const { relay } of this.relays) await relay.update({ sessionEvents })
+  }
+
+  /** Makes an interface, and opens its relays. */
+  async start(
+    configuration: InterfaceConfiguration,
+    accessLists: Checked['accessLists'],
+    maker: Maker = 'configuration',
+  ): Promise<RunningInterface> {
+    const running = await RunningInterface.start(
+      configuration,
+      accessLists,
+      { maker, records: this.records, areRead: () => this.#areRead },
+      this.#log,
+    )
+    this.#all.push(running)
+    void running.lost.then((error) => this.#lost(running, error))
+    return running
+  }
+
+  /** Drains an interface and removes it. It is no longer among the others from now on. */
+  async remove(running: RunningInterface): Promise<void> {
+    const one = this.#remove(running)
+    this.#leaving.add(one)
+    await one.finally(() => this.#leaving.delete(one))
+  }
+
+  /** Drains and removes all interfaces, and gives the totals of each. */
+  async stop(): Promise<{ name: string; totals: InterfaceTotals }[]> {
+    const ended = await Promise.all(
+      this.#all.map(async (running) => ({
+        name: running.faith.name,
+        totals: await running.stop(),
+      })),
+    )
+    await Promise.allSettled(this.#leaving)
+    return ended
+  }
+
+  /** Gives the sums of all relays so far, of those that have gone too. */
+  totals(): FaithRelayStats {
+    return total([...this.#all.map((one) => one.totals().relay), ...this.#past])
+  }
+
+  async #remove(running: RunningInterface): Promise<void> {
+    this.#all = this.#all.filter((one) => one !== running)
+    this.#past.push(running.totals().relay)
+    const before = this.#past.length - 1
+    const totals = await running.stop()
+    this.#past[before] = totals.relay
+    const line = totalsLine(totals.relay, totals.interface)
+    this.#log.info(totals, `ended: ${running.faith.name}: ${line}`)
+  }
+
+  #lost(running: RunningInterface, error: FaithError): void {
+    if (running.maker === 'configuration') return this.#lose(error)
+    // faithd was asked to relay by its configuration: that goes on.
+    this.#log.error({ code: error.code }, explain(error))
+    void this.remove(running).catch((failed: unknown) => this.#log.error(explain(failed)))
+  }
+}
