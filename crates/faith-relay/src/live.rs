@@ -143,3 +143,37 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn live() -> Live {
+        let end = |text: &str| text.parse().unwrap();
+        Live::new(1, end("[2001:db8::1]:1024"), end("[64:ff9b::1]:80"))
+    }
+
+    #[test]
+    fn the_idle_time_is_that_since_the_last_byte_also_after_a_long_stop() {
+        let live = live();
+        live.idle_since(live.started + 2 * SECOND);
+        let look = |after| {
+            let session = live.look(None, live.started + after);
+            (session.age, session.idle)
+        };
+        assert_eq!(look(5 * SECOND), (5 * SECOND, 3 * SECOND));
+        // The process was stopped for a year.
+        let year = Duration::from_hours(365 * 24);
+        assert_eq!(look(year), (year, year - 2 * SECOND));
+    }
+
+    #[test]
+    fn a_byte_that_moves_after_the_look_began_leaves_no_idle_time() {
+        let live = live();
+        live.idle_since(live.started + 2 * SECOND);
+        assert_eq!(live.look(None, live.started + SECOND).idle, Duration::ZERO);
+        assert_eq!(live.look(None, live.started).idle, Duration::ZERO);
+    }
+}
