@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(look(5 * SECOND), (5 * SECOND, 3 * SECOND));
         // The process was stopped for a year.
         let year = Duration::from_hours(365 * 24);
-        assert_eq!(look(year), (year, year - 2 * SECOND));
+        assert_eq!(look(year), (year, year.saturating_sub(2 * SECOND)));
     }
 
     #[test]
