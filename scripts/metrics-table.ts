@@ -1,11 +1,11 @@
 /** The table of docs/metrics.md, and the metrics of a faithd that has done nothing yet. */
-import { type ConnectDurations, METRICS, type MetricsSnapshot } from '../cli/control/metrics.js'
+import { METRICS, type MetricsSnapshot } from '../cli/control/metrics.js'
 import { toInterfaceStats } from '../lib/interface-stats.js'
 import { toRelayStats } from '../lib/relay-stats.js'
 
 const SESSIONS = { active: 0, begun: 0, ended: {}, bytesUp: 0, bytesDown: 0 }
 const PACKETS = { packets: 0, bytes: 0 }
-const DURATIONS: ConnectDurations = { buckets: [{ upToMs: 1, count: 0 }], count: 0, sumMs: 0 }
+const DURATIONS = { buckets: [{ upToMs: 1, count: 0 }], count: 0, sumMs: 0 }
 
 /** The snapshot of a faithd with idle interfaces of these names. */
 export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
@@ -35,23 +35,22 @@ export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
         steering: 'sk_lookup',
         shortcut: true,
         workers: 1,
+        mtu: 65_535,
         splices: SESSIONS,
       }),
-      relay: {
-        ...toRelayStats({
-          accepted: 0,
-          handedOver: 0,
-          attempts: 0,
-          sessions: SESSIONS,
-          refused: [],
-          untoldSessions: 0,
-          untoldRefused: [],
-          localAddressFallbacks: 0,
-          maxHeld: 4096,
-          maxSessions: 1000,
-        }),
+      relay: toRelayStats({
+        accepted: 0,
+        handedOver: 0,
+        attempts: 0,
+        sessions: SESSIONS,
+        refused: [],
+        untoldSessions: 0,
+        untoldRefused: [],
+        localAddressFallbacks: 0,
         connectDurations: DURATIONS,
-      },
+        maxHeld: 4096,
+        maxSessions: 1000,
+      }),
       limits: { maxSessions: 1000, maxHeld: 4096 },
     })),
   }
