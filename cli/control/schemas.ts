@@ -17,9 +17,9 @@ export const problem = z.strictObject({
   type: z.string().describe('`about:blank`: the status and `code` say which problem it is.'),
   title: z.string().describe('The name of the status.'),
   status: z.int().min(400).max(599),
-  detail: z.string().describe('What was wrong, in a sentence.'),
+  detail: z.string().describe('The fault, in a sentence.'),
   code: z.string().optional().describe('The code of the error: ERR_FAITH_… or an errno.'),
-  hint: z.string().optional().describe('What to do about it.'),
+  hint: z.string().optional().describe('The remedy.'),
 })
 
 export const session = z.strictObject({
@@ -159,13 +159,13 @@ export const status = z.strictObject({
     .optional()
     .describe('The last reload that was asked for.'),
   keepfaith: z.boolean(),
-  forwarding: z.boolean().describe('Whether the host forwards IPv6.'),
+  forwarding: z.boolean().describe('True if the host forwards IPv6.'),
   draining: z.boolean(),
   descriptors: z.strictObject({ open: count, limit: count }),
   interfaces: z.array(faithInterface),
   problems: z
     .array(z.string())
-    .describe('What is wrong now, a sentence each, and what to do about it.'),
+    .describe('A sentence for each thing that is wrong now, with the remedy.'),
 })
 
 export const drops = z.strictObject({
@@ -174,7 +174,7 @@ export const drops = z.strictObject({
       interface: z.string(),
       reason: z.string(),
       packets: count,
-      meaning: z.string().describe('What the reason means, in a sentence.'),
+      meaning: z.string().describe('The meaning of the reason, in a sentence.'),
     }),
   ),
 })
@@ -198,7 +198,7 @@ export const accessLists = z.strictObject({
       rules: z.array(rule),
       otherwise: z
         .string()
-        .describe('What becomes of a connection that no rule names, in a sentence.'),
+        .describe('The decision about a connection that no rule names, in a sentence.'),
     }),
   ),
 })
@@ -217,6 +217,9 @@ export const accessTest = z.strictObject({
     .describe('The IPv4 address that the connection would come from.'),
 })
 
+/** One answer for each relay that takes the destination. */
+export const accessTests = z.array(accessTest)
+
 export const reloaded = z.strictObject({
   changes: z.array(z.string()),
   warnings: z.array(z.string()),
@@ -226,6 +229,15 @@ export const log = z.strictObject({
   level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']),
   format: z.enum(['text', 'json']),
 })
+
+/** The metrics in Prometheus's text format. */
+export const metrics = z.string()
+
+/** The OpenAPI document. */
+export const document = z.record(z.string(), z.unknown())
+
+/** A change of the log. A field that is left out stays as it is. */
+export const logChange = log.partial()
 
 /** A line of the stream of events. */
 export const event = z.discriminatedUnion('type', [
@@ -273,6 +285,7 @@ export type RelayStatus = z.infer<typeof relay>
 export type Drops = z.infer<typeof drops>
 export type AccessLists = z.infer<typeof accessLists>
 export type AccessTest = z.infer<typeof accessTest>
+export type AccessTests = z.infer<typeof accessTests>
 export type Reloaded = z.infer<typeof reloaded>
 export type Log = z.infer<typeof log>
 export type Event = z.infer<typeof event>
