@@ -82,9 +82,9 @@ test('the error for a refused value names its option', (t) => {
     }),
     cases,
   )
-  // The command line cannot judge names of interfaces and files, so it accepts any text.
+  // The command line cannot judge names of interfaces, files and groups, so it accepts any text.
   const unrefused = options.map(({ long }) => long).filter((long) => !refused.has(long))
-  t.deepEqual(unrefused, ['interface', 'acl', 'config'])
+  t.deepEqual(unrefused, ['interface', 'acl', 'config', 'control', 'control-group'])
 })
 
 test('arguments written as the help says are read as written', (t) => {

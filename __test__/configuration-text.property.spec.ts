@@ -41,7 +41,8 @@ function textsOf(kind: Kind<unknown>, key: string): fc.Arbitrary<unknown> {
     fc.string({ unit: 'binary' }),
     fc.string(),
   )
-  if (key === 'acl') return fc.string().map((name) => `/${name.replace(/[/.\0]/g, '')}x`)
+  if (key === 'acl' || key === 'control')
+    return fc.string().map((name) => `/${name.replace(/[/.\0]/g, '')}x`)
   if (key === 'metrics') return addresses
   return texts.filter((text) => isLegal(kind, text)).map((text) => kind.read(text))
 }

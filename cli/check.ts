@@ -30,6 +30,7 @@ export async function check(configuration: Configuration, origin: Origin): Promi
   const complain = (path: Path, message: string): void => {
     complaints.push({ ...origin(path), message })
   }
+  checkControl(configuration, complain)
   checkNames(configuration, complain)
   checkPrefixes(configuration, complain)
   const accessLists = new Map<RelayConfiguration, LoadedAccessList>()
@@ -53,6 +54,15 @@ export async function check(configuration: Configuration, origin: Origin): Promi
 }
 
 type Complain = (path: Path, message: string) => void
+
+/** The longest path that a Unix socket may have, in bytes (unix(7), without the final zero). */
+const LONGEST_SOCKET = 107
+
+function checkControl({ control = '' }: Configuration, complain: Complain): void {
+  if (Buffer.byteLength(control) > LONGEST_SOCKET) {
+    complain(['control'], `a Unix socket has a path of ${LONGEST_SOCKET} bytes at most`)
+  }
+}
 
 /** The longest legal interface name in bytes. */
 const LONGEST_NAME = 15

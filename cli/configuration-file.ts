@@ -1,11 +1,11 @@
 /** Reads faithd.toml. Every error of a file is found at once, with its place and what would be right. */
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { getSystemErrorMap } from 'node:util'
 import { closest } from '../lib/spelling.js'
 import { ConfigurationError } from './complaints.js'
 import type { Configuration, Path } from './configuration.js'
 import { OPTIONS, type Setting, type Settings, TABLES } from './option-table.js'
+import { reason } from './reason.js'
 import { type Issue, schemaOfFile } from './schema.js'
 import { TomlDocument, TomlError } from './toml.js'
 import { tomlValue } from './toml-text.js'
@@ -52,6 +52,7 @@ export function parseConfiguration(text: string, path: string): ConfigurationFil
   for (const { acl } of configuration.interface.flatMap(({ relay }) => relay)) {
     acl.splice(0, acl.length, ...acl.map((file) => resolve(dirname(path), file)))
   }
+  if (configuration.control) configuration.control = resolve(dirname(path), configuration.control)
   return { path, configuration, placeOf }
 }
 
@@ -146,9 +147,4 @@ function unknownKey(path: Path): string {
   const guess =
     near === undefined ? `; ${here?.header} has ${all.join(', ')}` : `; did you mean \`${near}\`?`
   return `there is no such key${guess}`
-}
-
-function reason(error: unknown): string {
-  const { errno, message } = error as NodeJS.ErrnoException
-  return getSystemErrorMap().get(errno ?? 0)?.[1] ?? message
 }

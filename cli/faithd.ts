@@ -8,6 +8,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { FaithError } from '../lib/errors.js'
 import type * as checking from './check.js'
 import type { Configuration } from './configuration.js'
+import type * as controlling from './control/open.js'
+import type { ControlServer } from './control/server.js'
+import type { ProcessFacts } from './control/snapshot.js'
 import type * as meaning from './meaning.js'
 import type * as running from './daemon.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
@@ -58,7 +61,7 @@ async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
 async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Promise<number> {
   requireKeepfaith(loaded)
   await refuseInspector()
-  const { check, Daemon } = await loadLibrary(log)
+  const { check, Daemon, openControl } = await loadLibrary(log)
   await refuseInspector()
   const stopped = stopSignal()
   const hangups = new Hangups((error) =>
@@ -74,9 +77,18 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
     return await check(configuration, origin)
   }
   const daemon = await Daemon.start(checked, { file, load }, log)
-  metrics?.answerBy(() =>
-    daemon.metricsText({ version: version(), linesLost: log.thread?.linesLost() ?? 0 }),
-  )
+  const control: { server?: ControlServer | undefined } = {}
+  const facts = (): ProcessFacts => ({
+    version: version(),
+    linesLost: log.thread?.linesLost() ?? 0,
+    ...(control.server === undefined ? {} : { control: control.server.counts }),
+  })
+  const context = { daemon, facts, metrics: () => daemon.metricsText(facts()) }
+  control.server = await openControl(context, log).catch(async (error: unknown) => {
+    await daemon.abandon()
+    throw error
+  })
+  metrics?.answerBy(context.metrics)
   daemon.announce(checked)
   watchForwarding(log)
   // The log has the error of a reload already.
@@ -85,6 +97,7 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
 
   const end = await Promise.race([stopped, daemon.lost])
   await daemon.stop(end)
+  await control.server?.close()
   return end instanceof FaithError ? Exit.unavailable : Exit.ok
 }
 
@@ -123,13 +136,14 @@ async function printConfiguration(
   return print(tomlText(configuration, defaults))
 }
 
-type Library = typeof checking & typeof meaning & typeof running
+type Library = typeof checking & typeof meaning & typeof running & typeof controlling
 
 /** Loads the modules that need the addon. Help and usage errors do without. */
 async function importLibrary(): Promise<Library> {
   return await orUnavailable(async () => {
     const library = { ...(await import('./check.js')), ...(await import('./daemon.js')) }
-    return { ...library, ...(await import('./meaning.js')) }
+    const more = { ...(await import('./meaning.js')), ...(await import('./control/open.js')) }
+    return { ...library, ...more }
   })
 }
 

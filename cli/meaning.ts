@@ -36,7 +36,8 @@ export function doubts(
   })
 }
 
-function ownAddresses(): Set<string> {
+/** The addresses of this host. */
+export function ownAddresses(): Set<string> {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
   return new Set(all.map(({ address }) => address))
 }
@@ -53,7 +54,15 @@ function ownNetwork(prefix: string, addresses: ReadonlySet<string>): string[] {
 
 /** Finds prefixes that no route of the administrator leads to the interface, not even in parts. */
 function unrouted({ name, prefixes }: InterfaceConfiguration): string[] {
-  const routes = routesTo(name)
+  return withoutRoute(name, prefixes, routesTo(name))
+}
+
+/** Gives a sentence for each prefix that none of the routes to an interface is about. */
+export function withoutRoute(
+  name: string,
+  prefixes: readonly string[],
+  routes: readonly string[],
+): string[] {
   return prefixes
     .filter((prefix) => !routes.some((route) => contains(prefix, route) || contains(route, prefix)))
     .map(
@@ -62,23 +71,33 @@ function unrouted({ name, prefixes }: InterfaceConfiguration): string[] {
     )
 }
 
-/** The IPv6 routes to a device, as prefixes (/proc/net/ipv6_route). */
+/** The IPv6 routes of the host, a line to each. */
+export const ROUTES = '/proc/net/ipv6_route'
+
+/** The IPv6 routes to a device, as prefixes. */
 function routesTo(device: string): string[] {
   try {
-    const lines = readFileSync('/proc/net/ipv6_route', 'utf8').trimEnd().split('\n')
-    return lines
-      .map((line) => line.trim().split(/\s+/))
-      .filter((words) => words.at(-1) === device)
-      .map(([address = '', length = '']) => {
-        const groups = address.match(/.{4}/g) ?? []
-        return `${groups.join(':')}/${Number.parseInt(length, 16)}`
-      })
+    const lines = readFileSync(ROUTES, 'utf8').trimEnd().split('\n')
+    return lines.flatMap((line) => routeTo(device, line) ?? [])
   } catch {
     return []
   }
 }
 
-function missingSources({ source }: RelayConfiguration, addresses: ReadonlySet<string>): string[] {
+/** The prefix of a line of ROUTES, if the route leads to the device. */
+export function routeTo(device: string, line: string): string | undefined {
+  const words = line.trim().split(/\s+/)
+  if (words.at(-1) !== device) return undefined
+  const [address = '', length = ''] = words
+  const groups = address.match(/.{4}/g) ?? []
+  return `${groups.join(':')}/${Number.parseInt(length, 16)}`
+}
+
+/** Finds sources that the host does not have. */
+export function missingSources(
+  { source }: Pick<RelayConfiguration, 'source'>,
+  addresses: ReadonlySet<string>,
+): string[] {
   const missing = source.filter((address) => !addresses.has(address))
   return missing.map((address) => `the source ${address} is no address of this host`)
 }

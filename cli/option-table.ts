@@ -85,7 +85,12 @@ const lasting = under('Sessions')
 const limits = under('Limits')
 const observed = under('Metrics')
 const log = under('Log')
+const steered = under('Control')
 
+/** The control socket where the configuration names none. */
+export const CONTROL_SOCKET = '/run/faithd/faithd.sock'
+
+const noText = undefined as string | undefined
 const noProxy = undefined as 1 | 2 | undefined
 const noAddress = undefined as string | undefined
 
@@ -100,6 +105,29 @@ export const PROCESS = {
     noAddress,
     'serve metrics for Prometheus on this address',
     { value: '[HOST:]PORT', change: 'at the next start' },
+  ),
+  control: steered(
+    anyText('the path of a Unix socket', CONTROL_SOCKET) as Kind<string | undefined>,
+    noText,
+    'Unix socket by which faithd is asked and steered; empty: none',
+    {
+      change: 'at the next start',
+      options: [
+        {
+          value: 'PATH',
+          help: 'Unix socket by which faithd is asked and steered',
+          fallback: CONTROL_SOCKET,
+          read: (given) => given,
+        },
+        { long: 'no-control', help: 'make no control socket', read: () => '' },
+      ],
+    },
+  ),
+  'control-group': steered(
+    anyText('a group', 'faithd') as Kind<string | undefined>,
+    noText,
+    'group that may use the control socket; without, its owner alone',
+    { value: 'GROUP', change: 'at the next start' },
   ),
 } satisfies Settings
 
@@ -321,7 +349,7 @@ const FILE = 'Configuration file'
 
 /** Every option, in the order of the help. A flag that is on by default is shown as the one that turns it off. */
 export const OPTIONS: readonly Option[] = [
-  ...optionsOf('process'),
+  ...optionsOf('process', ({ group }) => group === 'Capture'),
   ...optionsOf('interface'),
   ...optionsOf('relay'),
   own('config', FILE, 'configuration file', {
@@ -332,6 +360,7 @@ export const OPTIONS: readonly Option[] = [
   own('check', FILE, 'validate the configuration, print it, and exit'),
   own('print-config', FILE, 'print the options as a configuration file, and exit'),
   ...optionsOf('log'),
+  ...optionsOf('process', ({ group }) => group !== 'Capture'),
   own('help', 'Help', 'print this help', { short: 'h' }),
   own('version', 'Help', 'print the version', { short: 'V' }),
 ]
@@ -347,15 +376,17 @@ function grouped(): Map<string, Option[]> {
   return groups
 }
 
-function optionsOf(place: Place): Option[] {
-  return Object.entries<Setting>(TABLES[place]).flatMap(([key, setting]) =>
-    setting.options.map((option) => ({
-      long: key,
-      ...option,
-      group: setting.group,
-      sets: { place, key, setting },
-    })),
-  )
+function optionsOf(place: Place, which: (setting: Setting) => boolean = () => true): Option[] {
+  return Object.entries<Setting>(TABLES[place])
+    .filter(([, setting]) => which(setting))
+    .flatMap(([key, setting]) =>
+      setting.options.map((option) => ({
+        long: key,
+        ...option,
+        group: setting.group,
+        sets: { place, key, setting },
+      })),
+    )
 }
 
 /** Tells if an option is a flag: it stands alone, and `--no-` before its name turns it off. */

@@ -4,7 +4,7 @@ import type { FaithCause, FaithRefusal } from '../lib/refusal.js'
 import type { FaithRelayStats } from '../lib/relay-stats.js'
 
 /** The text of each cause, to follow a reason and a colon. */
-const CAUSES: Readonly<Record<FaithCause, string>> = {
+export const CAUSES: Readonly<Record<FaithCause, string>> = {
   'denied-by-rule': 'a rule denies it',
   'denied-no-match': 'no rule permits it',
   'special-purpose': 'a special-purpose address that no rule names',
@@ -44,7 +44,7 @@ export function totalsLine(relay: FaithRelayStats, faith: FaithInterfaceStats): 
 }
 
 /** Explains in a sentence why an attempt became no session. */
-export function whyNot({ reason, cause, code }: FaithRefusal): string {
+export function refusalReason({ reason, cause, code }: FaithRefusal): string {
   const because = cause === undefined ? reason : `${reason}: ${CAUSES[cause]}`
   // ECONNREFUSED would only repeat `refused`.
   return code === undefined || reason === 'refused' ? because : `${because} (${code})`

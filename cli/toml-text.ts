@@ -9,9 +9,10 @@ export type Defaults = 'written' | 'commented'
 
 /** The text of a file that asks for a configuration. Paths in it are absolute. */
 export function tomlText(configuration: Configuration, defaults: Defaults): string {
-  const { log, interface: interfaces } = configuration
+  const { log, control, interface: interfaces } = configuration
+  const process = control ? { ...configuration, control: resolve(control) } : configuration
   const sections = [
-    sectionOf('', configuration, PROCESS, defaults),
+    sectionOf('', process, PROCESS, defaults),
     sectionOf('[log]', log, LOG, defaults),
   ]
   for (const faith of interfaces) {

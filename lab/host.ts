@@ -139,12 +139,16 @@ export class Router extends Host {
     '198.51.100.0/24',
   ]
 
-  /** Starts the built faithd and waits for its ready line. */
+  /**
+   * Starts the built faithd and waits for its ready line. Labs share one file system, so it has a control socket only if
+   * the arguments name one.
+   */
   async faithd(
     args: readonly string[] = Router.faithdArguments,
     options: SpawnOptions = {},
   ): Promise<LabProcess> {
-    const faithd = this.spawn(process.execPath, [faithdCommand, ...args], options)
+    const control = args.includes('--control') ? [] : ['--no-control']
+    const faithd = this.spawn(process.execPath, [faithdCommand, ...control, ...args], options)
     await faithd.line(/\b(?:ready|captures)\b/)
     return faithd
   }

@@ -16,7 +16,7 @@ function importsPackages(file) {
   return [...imports].some(([, name]) => !name?.startsWith('node:') && !name?.startsWith('faithd'))
 }
 
-const entryPoints = readdirSync(folder)
+const entryPoints = readdirSync(folder, { encoding: 'utf8', recursive: true })
   .filter((name) => name.endsWith('.js'))
   .map((name) => join(folder, name))
   .filter(importsPackages)
@@ -24,6 +24,8 @@ const entryPoints = readdirSync(folder)
 const { metafile } = await build({
   entryPoints,
   outdir: folder,
+  // Files that import the same package share it.
+  splitting: true,
   allowOverwrite: true,
   bundle: true,
   metafile: true,

@@ -1,11 +1,13 @@
 /**
  * Writes the parts of documents that are made from tables: docs/faithd.schema.json, for editors, and the reference of
  * the keys in docs/configuration.md from the table of settings; the reference in docs/metrics.md from the table of
- * metrics; and docs/log.schema.json. With `--check` it only compares.
+ * metrics; docs/openapi.json from the routes of the control interface; and docs/log.schema.json. With `--check` it only
+ * compares.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
+import { openapi } from '../cli/control/routes.js'
 import { type Setting, type Settings, TABLES } from '../cli/option-table.js'
 import { jsonSchema } from '../cli/schema.js'
 import { tomlValue } from '../cli/toml-text.js'
@@ -33,8 +35,10 @@ function reference(): string {
   return tables.join('\n\n')
 }
 
-function row([key, { kind, fallback, help, change }]: [string, Setting]): string {
-  const shown = fallback === undefined ? 'none' : `\`${tomlValue(fallback)}\``
+function row([key, { kind, fallback, help, change, options }]: [string, Setting]): string {
+  // Some defaults are known only at the start, and stand in the help alone.
+  const value = fallback ?? options.find((option) => option.fallback !== undefined)?.fallback
+  const shown = value === undefined ? 'none' : `\`${tomlValue(value)}\``
   return `| \`${key}\` | ${shown} | ${help} | ${kind.is} | ${change} |`
 }
 
@@ -51,6 +55,7 @@ function between(document: string, name: string, text: string): string {
 const documents: [path: string, write: (before: string) => string][] = [
   ['docs/faithd.schema.json', () => JSON.stringify(jsonSchema())],
   ['docs/log.schema.json', () => JSON.stringify(logSchema())],
+  ['docs/openapi.json', () => JSON.stringify(openapi())],
   ['docs/configuration.md', (before) => between(before, 'keys', reference())],
   ['docs/metrics.md', (before) => between(before, 'metrics', metricsTable())],
 ]

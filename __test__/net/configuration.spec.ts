@@ -300,7 +300,7 @@ test('a reload makes interfaces and removes others, whose sessions are drained',
   const relay = ['[[interface.relay]]', permit]
   await it.start(...top, ...it.interface(...relay))
   const going = await session(it)
-  const other = `3fff:e${places}::`
+  const other = it.prefix.replace(':f', ':a')
   const more = ['[[interface]]', 'name = "more0"', `prefixes = ["${other}/96"]`, ...relay]
   t.deepEqual(await it.reload(...top, ...it.interface(...relay), ...more, 'drain = 0'), [
     `FILE read again: more0 captures ${other}/96`,
@@ -329,10 +329,10 @@ test('an interface that cannot be made has the reload refused, and those made be
     ...it.interface(...relay),
     '[[interface]]',
     'name = "good0"',
-    `prefixes = ["3fff:e${places}::/96"]`,
+    `prefixes = ["${it.prefix.replace(':f', ':a')}/96"]`,
     '[[interface]]',
     'name = "lan0"',
-    `prefixes = ["3fff:d${places}::/96"]`,
+    `prefixes = ["${it.prefix.replace(':f', ':b')}/96"]`,
   )
   t.regex(said[0] ?? '', /lan0: an interface of that name exists/)
   t.is(said[1], KEPT)

@@ -18,7 +18,7 @@ test.before(() => server.listen(lively, { greet: 'welcome' }))
 async function faithdWith(...args: string[]): Promise<Faithd> {
   const place = nextPlace()
   const own = ['-k', '--log-format', 'json', '-i', place.name, '-P', `${place.prefix}/96`]
-  const command = [process.execPath, faithdCommand, ...own, ...permitted, ...args]
+  const command = [process.execPath, faithdCommand, '--no-control', ...own, ...permitted, ...args]
   const faithd = new Faithd(
     lab.router.spawn('prlimit', [`--nofile=${limit}:${limit}`, ...command]),
     place,

@@ -92,7 +92,13 @@ test.serial('without /proc faithd works, and warns about the missing parts', asy
   const { code, stderr } = await runFaithd(lab, ['--version'], isolated)
   if (code !== 0) return t.log(`Node itself does not run without /proc: ${stderr}`)
   const [command = '', ...rest] = [...isolated, process.execPath]
-  const faithd = lab.router.spawn(command, [...rest, faithdCommand, '-k', ...permitted])
+  const faithd = lab.router.spawn(command, [
+    ...rest,
+    faithdCommand,
+    '-k',
+    '--no-control',
+    ...permitted,
+  ])
   await faithd.line(/captures/)
   t.regex(await faithd.line(/no shortcut/), /\/proc\/thread-self\/ns\/net/)
   await faithd.stop('SIGTERM')

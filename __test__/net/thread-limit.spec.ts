@@ -79,7 +79,16 @@ limited('started near the limit, faithd starts or says which limit to raise', as
   // Below this range Node itself ends; above it there are enough threads.
   for (let most = 12; most <= 20; most += 1) {
     writeFileSync(join(group, 'pids.max'), `${most}`)
-    const args = ['-c', script, 'sh', process.execPath, faithdCommand, '-k', ...permitted]
+    const args = [
+      '-c',
+      script,
+      'sh',
+      process.execPath,
+      faithdCommand,
+      '-k',
+      '--no-control',
+      ...permitted,
+    ]
     const faithd = lab.router.spawn('sh', args)
     const said = await faithd.line(/captures|FATAL|abort/i)
     if (said.includes('captures')) {

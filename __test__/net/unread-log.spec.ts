@@ -39,7 +39,14 @@ class Unread {
     await lab.router.run('mkfifo', [pipe])
     const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
     const place = ['-k', '-i', name, '-P', `${prefix}/96`, '--log-format', 'json']
-    const command = [process.execPath, faithdCommand, ...place, ...permitted, ...args]
+    const command = [
+      process.execPath,
+      faithdCommand,
+      '--no-control',
+      ...place,
+      ...permitted,
+      ...args,
+    ]
     const faithd = lab.router.spawn('sh', ['-c', 'exec "$@" 2>"$0"', pipe, ...command])
     await waitFor('faithd to capture', async () => {
       const { stdout } = await lab.router.run('ip', ['-6', 'route', 'show', 'dev', name])
@@ -148,6 +155,7 @@ test('`--help` to a reader that is gone is no error', async (t) => {
     'sh',
     process.execPath,
     faithdCommand,
+    '--no-control',
     '--help',
   ])
   t.deepEqual({ code, stderr }, { code: 0, stderr: '' })

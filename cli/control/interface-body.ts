@@ -1,0 +1,41 @@
+/** An interface and its relays, as the control interface shows them. */
+import type { RunningInterface, RunningRelay } from '../running.js'
+import type { FaithInterfaceStatus, RelayStatus } from './schemas.js'
+
+export function interfaceBody(running: RunningInterface): FaithInterfaceStatus {
+  const { faith, maker } = running
+  const stats = faith.stats()
+  const { steering, shortcut, workers, mtu, captured, returned, drops } = stats
+  return {
+    name: faith.name,
+    prefixes: [...faith.prefixes],
+    steering,
+    shortcut,
+    workers,
+    mtu,
+    configured: maker === 'configuration',
+    captured,
+    returned,
+    syns: {
+      held: stats.synsHeld,
+      beyondHold: stats.synsBeyondHold,
+      beyondClientHold: stats.synsBeyondClientHold,
+    },
+    drops,
+    relays: running.allRelays.map((relay) => relayBody(running, relay)),
+  }
+}
+
+function relayBody(running: RunningInterface, one: RunningRelay): RelayStatus {
+  const { sessions, attempts, refused, maxSessions, maxHeld } = one.relay.stats()
+  return {
+    number: one.number,
+    ports: one.configuration.ports,
+    retired: running.isRetired(one),
+    sessions,
+    attempts,
+    refused,
+    limits: { maxSessions, maxHeld },
+    rules: one.accessList?.rules ?? 0,
+  }
+}

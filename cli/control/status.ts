@@ -1,0 +1,38 @@
+/** Tells the state of faithd, and what is wrong with it. */
+import { getKeepfaith } from '../../index.js'
+import { descriptors, forwardsIPv6 } from './host.js'
+import { interfaceBody } from './interface-body.js'
+import { type Context, route } from './route.js'
+import { type Status, status } from './schemas.js'
+import { problemsOf } from './troubles.js'
+
+export const showStatus = route({
+  method: 'GET',
+  path: '/v1/status',
+  summary: 'Show the state of faithd, and what is wrong',
+  answer: status,
+  work: async (context) => await statusBody(context),
+})
+
+async function statusBody(context: Context): Promise<Status> {
+  const { daemon, facts } = context
+  const { version } = facts()
+  const { lastReload, startedAt, file, draining } = daemon
+  const host = { forwarding: forwardsIPv6(), descriptors: descriptors() }
+  return {
+    version,
+    pid: process.pid,
+    startedAt: startedAt.toISOString(),
+    uptimeMs: Date.now() - startedAt.getTime(),
+    ...(file === undefined ? {} : { configurationFile: file }),
+    ...(lastReload === undefined
+      ? {}
+      : { lastReload: { ...lastReload, at: lastReload.at.toISOString() } }),
+    keepfaith: getKeepfaith(),
+    forwarding: host.forwarding,
+    draining,
+    descriptors: host.descriptors,
+    interfaces: [...daemon.interfaces].map(interfaceBody),
+    problems: await problemsOf(context, host),
+  }
+}
