@@ -21,6 +21,7 @@ import { type Loaded, loadConfiguration } from './load.js'
 import { createLog, type Logger, QUEUE_BYTES, writeNow } from './log.js'
 import { type CommandLine, parseOptions } from './options.js'
 import { Hangups, stopSignal } from './signals.js'
+import { version } from './version.js'
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -190,12 +191,6 @@ function codeOf(error: unknown): string | undefined {
 }
 
 function nothing(): void {}
-
-function version(): string {
-  // The package's own name resolves from cli/ and from dist/cli/.
-  const manifest = readFileSync(new URL(import.meta.resolve('faithd/package.json')), 'utf8')
-  return (JSON.parse(manifest) as { version: string }).version
-}
 
 function print(text: string): number {
   // head(1) may close the pipe early: that is no error.
