@@ -165,7 +165,8 @@ test('with the package of OpenTelemetry, faithd/otel works and has types', async
   t.is(await fromTarball.run('with-otel.mjs', run), 'done')
 })
 
-test('the command runs from npm’s bin folder', async (t) => {
+test('the commands run from npm’s bin folder', async (t) => {
+  t.is(await project.command('faithctl', '--version'), `faithctl ${manifest.version}\n`)
   t.is(await project.command('faithd', '--version'), `faithd ${manifest.version}\n`)
   t.is(await project.npx('faithd', '--version'), `faithd ${manifest.version}\n`)
   t.regex(await project.command('faithd', '--help'), /^Usage: faithd .*--keepfaith/ms)

@@ -109,7 +109,7 @@ const parts = {
       'package.json',
       'native.d.cts',
     ],
-    outputs: ['dist/index.js', 'dist/cli/faithd.js'],
+    outputs: ['dist/index.js', 'dist/cli/faithctl.js', 'dist/cli/faithd.js'],
   },
 }
 

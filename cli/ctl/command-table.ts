@@ -318,7 +318,7 @@ export const COMMANDS = [
     help: 'show keepfaith, or turn capturing on or off',
     about: [
       'Without an argument it shows the switch. 0 stops capturing of every interface, and sessions go on; ' +
-        '1 captures again.',
+        '1 captures again. A reload sets it as the configuration says.',
     ],
     arguments: [
       {
@@ -376,7 +376,7 @@ export const COMMANDS = [
   {
     name: 'interface destroy',
     group: 'Change',
-    help: 'remove a faith interface, and end its sessions',
+    help: 'remove a faith interface that faithctl made, and end its sessions',
     about: [
       'Removes an interface and its routes. Its sessions end. On a terminal it asks first if there are ' +
         'any; without a terminal that needs --yes.',
@@ -399,8 +399,8 @@ export const COMMANDS = [
     group: 'Change',
     help: 'capture a further prefix',
     about: [
-      'Adds a prefix to an interface and routes it there. A prefix that the configuration file lacks goes ' +
-        'when the file is read again or the daemon ends.',
+      'Adds a prefix to an interface and routes it there, until it is deleted or the next reload. To keep ' +
+        'it, write it into the configuration file.',
     ],
     arguments: [{ name: 'PREFIX', help: 'IPv6 prefix: 2001:db8:64::/96' }],
     options: [onInterface, json],
@@ -413,7 +413,9 @@ export const COMMANDS = [
     name: 'prefix delete',
     group: 'Change',
     help: 'stop capturing a prefix',
-    about: ['Takes a prefix and its route from an interface. Its sessions go on until they end.'],
+    about: [
+      'Takes a prefix and its route from an interface. Clients that dialled it get no further answers.',
+    ],
     arguments: [{ name: 'PREFIX', help: 'IPv6 prefix of the interface', completes: 'prefix' }],
     options: [onInterface, json],
     examples: [['prefix delete 2001:db8:64::/96', 'stop capturing a prefix']],
@@ -468,7 +470,7 @@ export const COMMANDS = [
     name: 'log-level',
     group: 'Daemon',
     help: 'show or set the least important lines of the log',
-    about: ['A level that is set here lasts until the next reload or restart.'],
+    about: ['A level that is set here lasts until the next reload.'],
     arguments: [{ name: 'LEVEL', help: LEVELS.join(', '), optional: true, completes: LEVELS }],
     options: [json],
     examples: [

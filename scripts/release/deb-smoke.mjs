@@ -8,6 +8,8 @@ import { connect, createServer } from 'node:net'
 const [, , address = '', version] = process.argv
 const faithd = '/usr/sbin/faithd'
 assert.equal(execFileSync(faithd, ['--version'], { encoding: 'utf8' }), `faithd ${version}\n`)
+const faithctl = '/usr/sbin/faithctl'
+assert.equal(execFileSync(faithctl, ['-V'], { encoding: 'utf8' }), `faithctl ${version}\n`)
 
 const server = createServer((socket) => socket.end('relayed'))
 server.listen(8080, address)

@@ -28,6 +28,7 @@ export const debianPackages = /** @type {const} */ ([
 const packaging = join(root, 'packaging/debian')
 const library = 'usr/lib/faithd'
 const documents = 'usr/share/doc/faithd'
+const commands = ['faithctl', 'faithd']
 
 /**
  * Makes the package of an architecture.
@@ -51,11 +52,12 @@ export async function buildDeb({ architecture, platform, tool }, staging, output
     writeFileSync(join(tree, documents, `${name}.gz`), gzipSync(text, { level: 9 }))
   }
   put(toolPath(tool, 'package/bin/node'), `${library}/node`)
-  put(join(packaging, 'faithd'), 'usr/sbin/faithd')
+  for (const name of commands) put(join(packaging, name), `usr/sbin/${name}`)
   put(join(packaging, 'default'), 'etc/default/faithd')
   put(join(packaging, '../faithd.service'), 'lib/systemd/system/faithd.service')
   put(join(packaging, 'lintian-overrides'), 'usr/share/lintian/overrides/faithd')
   addModules(staging, platform, join(tree, library, 'node_modules'))
+  addCompletions(join(staging, 'faithd/dist/cli/faithctl.js'), tree)
   for (const name of ['README.md', 'CHANGELOG.md']) {
     compressed(readFileSync(join(root, name)), name)
   }
@@ -84,6 +86,24 @@ function addModules(staging, platform, into) {
       recursive: true,
       filter: (path) => !unneeded.test(path),
     })
+  }
+}
+
+/** The completions of each command, as faithctl prints them. @param {string} faithctl @param {string} tree */
+function addCompletions(faithctl, tree) {
+  for (const command of commands) {
+    for (const [shell, file] of [
+      ['bash', `usr/share/bash-completion/completions/${command}`],
+      ['zsh', `usr/share/zsh/vendor-completions/_${command}`],
+      ['fish', `usr/share/fish/vendor_completions.d/${command}.fish`],
+    ]) {
+      const path = join(tree, file ?? '')
+      mkdirSync(dirname(path), { recursive: true })
+      writeFileSync(
+        path,
+        execFileSync(process.execPath, [faithctl, 'completion', shell ?? '', command]),
+      )
+    }
   }
 }
 
@@ -129,7 +149,7 @@ function writeControl(tree, values) {
 /** Gives every file and folder the mode that it should have, whatever the umask. @param {string} tree */
 function normalise(tree) {
   execFileSync('find', [tree, '-type', 'd', '-exec', 'chmod', '755', '{}', '+'])
-  const programs = new Set([`${library}/node`, 'usr/sbin/faithd'])
+  const programs = new Set([`${library}/node`, ...commands.map((name) => `usr/sbin/${name}`)])
   for (const file of filesIn(tree)) {
     const script = /^DEBIAN\/(pre|post)/.test(file)
     chmodSync(join(tree, file), script || programs.has(file) ? 0o755 : 0o644)

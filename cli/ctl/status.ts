@@ -1,0 +1,105 @@
+/** Shows the state of the daemon and of its interfaces. */
+import type { FaithInterfaceStatus, RelayStatus, Status } from '../control/schemas.js'
+import { version } from '../version.js'
+import { facts, wrap } from './table.js'
+import { type Run, show } from './task.js'
+import { bytes, counted, duration, grouped } from './units.js'
+
+export const run: Run = async ({ daemon }) => {
+  const answer = await daemon.get<Status>('/v1/status')
+  const [own, theirs] = [version(), answer.body.version]
+  const warning =
+    own === theirs
+      ? undefined
+      : `this is faithctl ${own}, and the daemon is faithd ${theirs}; restart faithd after an upgrade`
+  return { ...show(answer, statusLines), warning }
+}
+
+/** Makes the lines of the state. */
+export function statusLines(status: Status, width: number): string[] {
+  const { lastReload, descriptors } = status
+  const used = Math.round((descriptors.open / Math.max(1, descriptors.limit)) * 100)
+  return [
+    `faithd ${status.version}, pid ${status.pid}, up ${duration(status.uptimeMs)}` +
+      (status.draining ? ', draining: it ends when its sessions have ended' : ''),
+    ...status.problems.flatMap((problem) => wrap(`problem: ${problem}`, width)),
+    '',
+    ...facts(
+      [
+        ['keepfaith', status.keepfaith ? '1' : '0: nothing is captured'],
+        [
+          'forwarding',
+          status.forwarding ? 'on' : 'off: only connections of this host are captured',
+        ],
+        [
+          'descriptors',
+          `${grouped(descriptors.open)} of ${grouped(descriptors.limit)} (${used} %)`,
+        ],
+        ['configuration', status.configurationFile ?? 'the command line alone'],
+        [
+          'last reload',
+          lastReload &&
+            `${lastReload.at}, ${lastReload.applied ? 'applied' : 'refused'}: ${lastReload.detail}`,
+        ],
+      ],
+      width,
+    ),
+    ...status.interfaces.flatMap((faith) => ['', ...interfaceLines(faith, width)]),
+  ]
+}
+
+function interfaceLines(faith: FaithInterfaceStatus, width: number): string[] {
+  const { captured, returned, syns } = faith
+  const made = faith.configured ? '' : ', made over the control socket'
+  const rows: [string, string][] = [
+    ['prefixes', faith.prefixes.join(', ')],
+    [
+      'capture',
+      `steering by ${faith.steering}, shortcut ${faith.shortcut ? 'on' : 'off'}, ` +
+        `${counted(faith.workers, 'worker')}, MTU ${faith.mtu}${made}`,
+    ],
+    ['packets', `${traffic(captured)} captured, ${traffic(returned)} returned`],
+    [
+      'SYNs',
+      `${grouped(syns.held)} held; accepted without a hold: ${grouped(syns.beyondHold)} beyond the ` +
+        `limit, ${grouped(syns.beyondClientHold)} beyond that of a client`,
+    ],
+    ['dropped', countsText(faith.drops)],
+    ...faith.relays.flatMap(relayFacts),
+  ]
+  return [`${faith.name}:`, ...facts(rows, width - 2).map((line) => `  ${line}`)]
+}
+
+function relayFacts(relay: RelayStatus): [string, string][] {
+  const { sessions, limits, refused } = relay
+  const most = limits.maxSessions === 0 ? '' : ` of ${grouped(limits.maxSessions)}`
+  return [
+    [
+      `relay ${relay.number}`,
+      `ports ${relay.ports}, ${counted(relay.rules, 'rule')}` +
+        (relay.retired ? ', retired: it takes no more connections' : ''),
+    ],
+    [
+      '  sessions',
+      `${grouped(sessions.active)}${most} active, ${counted(relay.attempts, 'attempt')} under way, ` +
+        `${grouped(sessions.begun)} begun`,
+    ],
+    ['  ended', countsText(sessions.ended)],
+    ['  refused', countsText(refused.byCause)],
+    ['  bytes', `${bytes(sessions.bytesUp)} up, ${bytes(sessions.bytesDown)} down`],
+  ]
+}
+
+function traffic({ packets, bytes: count }: { packets: number; bytes: number }): string {
+  return `${counted(packets, 'packet')} (${bytes(count)})`
+}
+
+/** Sums counts, and lists those above zero, the largest first. */
+export function countsText(counts: Readonly<Record<string, number>>): string {
+  const some = Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .toSorted(([, one], [, other]) => other - one)
+  const total = some.reduce((sum, [, count]) => sum + count, 0)
+  if (total === 0) return '0'
+  return `${grouped(total)} (${some.map(([name, count]) => `${grouped(count)} ${name}`).join(', ')})`
+}

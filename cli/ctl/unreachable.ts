@@ -1,0 +1,94 @@
+/** Explains a control socket that does not answer: the daemon does not run, runs without it, or does not let us in. */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { Exit, ExitError } from '../exit.js'
+
+/** Makes the error of a failed connection. */
+export function unreachable(error: unknown, path: string): ExitError {
+  if (error instanceof ExitError) return error
+  const { code, message } = error as NodeJS.ErrnoException
+  switch (code) {
+    case 'ENOENT':
+      return new ExitError(Exit.unavailable, `no daemon: ${path} does not exist; ${remedy()}`)
+    case 'ECONNREFUSED':
+      return new ExitError(
+        Exit.unavailable,
+        `no daemon: no process listens on ${path}, which an earlier one left behind; ${remedy()}`,
+      )
+    case 'EACCES':
+    case 'EPERM':
+      return new ExitError(Exit.permission, `${path}: permission denied; ${admitted(path)}`)
+    case 'ENOTSOCK':
+    case 'EPROTOTYPE':
+      return new ExitError(Exit.unavailable, `${path} is not the control socket of a daemon`)
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return new ExitError(
+        Exit.unavailable,
+        `the daemon at ${path} closed the connection before its answer was complete`,
+      )
+    default:
+      return new ExitError(Exit.unavailable, `${path}: ${message}`)
+  }
+}
+
+/** Says how to get a daemon that answers: a running one may have another socket, or none. */
+function remedy(): string {
+  const running = daemons()
+  if (running.length === 0) {
+    return "faithd does not run; start it with 'systemctl start faithd' or 'faithd -k'"
+  }
+  return running.map(elsewhere).join('; ')
+}
+
+function elsewhere({ pid, args }: { pid: number; args: readonly string[] }): string {
+  const who = `faithd runs with pid ${pid}`
+  const inline = args.find((arg) => arg.startsWith('--control='))?.slice('--control='.length)
+  const at = args.indexOf('--control')
+  const socket = inline ?? (at === -1 ? undefined : args[at + 1])
+  if (args.includes('--no-control') || socket === '') {
+    return `${who}, without a control socket (--no-control)`
+  }
+  if (socket !== undefined) return `${who}, and listens on another: faithctl --control ${socket}`
+  return `${who}; its configuration may name another socket or none, and its log says so`
+}
+
+/** Finds processes that call themselves faithd. */
+function daemons(): { pid: number; args: string[] }[] {
+  try {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && readOr(`/proc/${name}/comm`).trim() === 'faithd')
+      .map((name) => ({ pid: Number(name), args: readOr(`/proc/${name}/cmdline`).split('\0') }))
+  } catch {
+    return []
+  }
+}
+
+/** Says which users may use a socket. */
+function admitted(path: string): string {
+  try {
+    const { mode, gid, uid } = statSync(path)
+    const owner = nameOf('/etc/passwd', uid)
+    if ((mode & 0o060) === 0) {
+      return `only ${owner} may use it; faithd's --control-group admits a group`
+    }
+    const group = nameOf('/etc/group', gid)
+    return `${owner} and the group ${group} may use it: usermod -aG ${group} USER, and log in again`
+  } catch {
+    return 'only root may look into its folder; try as root'
+  }
+}
+
+function nameOf(database: string, id: number): string {
+  const line = readOr(database)
+    .split('\n')
+    .find((one) => one.split(':')[2] === String(id))
+  return line?.split(':')[0] ?? String(id)
+}
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
