@@ -31,6 +31,7 @@ mod options;
 mod own_addresses;
 #[cfg(test)]
 mod packets;
+mod pulse;
 mod pump;
 mod routes;
 mod service;

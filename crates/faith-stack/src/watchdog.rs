@@ -1,14 +1,13 @@
 //! The watchdog notices stuck and dead workers.
 //!
 //! It gives each worker a job at intervals. A worker whose event loop runs does the job at once; a worker that has not
-//! done it for some seconds is stuck. The watchdog counts seconds by its own turns, so the time in which the whole
-//! process was stopped (SIGSTOP, a suspended machine) does not count.
+//! done it for some seconds is stuck.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::StackError;
+use crate::pulse::Pulse;
 use crate::shared::Shared;
 use crate::warning;
 use crate::worker::Workers;
@@ -30,14 +29,6 @@ pub(crate) struct Watchdog {
     next: Instant,
 }
 
-/// The jobs of one worker, given and done.
-#[derive(Default)]
-struct Pulse {
-    given: u64,
-    done: Arc<AtomicU64>,
-    looks: u32,
-}
-
 /// The result of a look.
 #[derive(Debug, PartialEq, Eq)]
 enum Finding {
@@ -47,21 +38,15 @@ enum Finding {
     WorksAgain,
 }
 
-impl Pulse {
-    fn look(&mut self) -> Finding {
-        let stuck = self.looks >= PATIENCE;
-        if self.done.load(Ordering::Relaxed) == self.given {
-            self.looks = 0;
-            return if stuck { Finding::WorksAgain } else { Finding::Works };
+impl Finding {
+    /// Judges a look by the looks in a row without progress, before it and with it.
+    fn of(before: u32, missed: u32) -> Self {
+        match missed {
+            0 if before >= PATIENCE => Self::WorksAgain,
+            0 => Self::Works,
+            PATIENCE => Self::Stuck,
+            _ => Self::Waits,
         }
-        self.looks += 1;
-        if self.looks == PATIENCE { Finding::Stuck } else { Finding::Waits }
-    }
-
-    fn give(&mut self) -> impl FnOnce() + Send + 'static {
-        self.given += 1;
-        let (done, given) = (Arc::clone(&self.done), self.given);
-        move || done.store(given, Ordering::Relaxed)
     }
 }
 
@@ -91,7 +76,8 @@ impl Watchdog {
         }
         let mut all_work = true;
         for (worker, pulse) in self.watched.iter_mut().enumerate() {
-            match pulse.look() {
+            let before = pulse.missed();
+            match Finding::of(before, pulse.look()) {
                 Finding::Works => {}
                 Finding::Waits => {
                     all_work = false;
@@ -115,19 +101,23 @@ impl Watchdog {
 mod tests {
     use super::*;
 
+    fn look(pulse: &mut Pulse) -> Finding {
+        Finding::of(pulse.missed(), pulse.look())
+    }
+
     #[test]
     fn a_worker_is_reported_stuck_once_after_several_looks_without_progress() {
         let mut pulse = Pulse::default();
-        assert_eq!(pulse.look(), Finding::Works);
+        assert_eq!(look(&mut pulse), Finding::Works);
         let job = pulse.give();
         for _ in 1..PATIENCE {
-            assert_eq!(pulse.look(), Finding::Waits);
+            assert_eq!(look(&mut pulse), Finding::Waits);
         }
-        assert_eq!(pulse.look(), Finding::Stuck);
-        assert_eq!(pulse.look(), Finding::Waits);
+        assert_eq!(look(&mut pulse), Finding::Stuck);
+        assert_eq!(look(&mut pulse), Finding::Waits);
         job();
-        assert_eq!(pulse.look(), Finding::WorksAgain);
-        assert_eq!(pulse.look(), Finding::Works);
+        assert_eq!(look(&mut pulse), Finding::WorksAgain);
+        assert_eq!(look(&mut pulse), Finding::Works);
     }
 
     #[test]
@@ -135,9 +125,9 @@ mod tests {
         let mut pulse = Pulse::default();
         let job = pulse.give();
         for _ in 1..PATIENCE {
-            assert_eq!(pulse.look(), Finding::Waits);
+            assert_eq!(look(&mut pulse), Finding::Waits);
         }
         job();
-        assert_eq!(pulse.look(), Finding::Works);
+        assert_eq!(look(&mut pulse), Finding::Works);
     }
 }
