@@ -13,6 +13,7 @@ import { doubts } from './meaning.js'
 import { apply } from './reload.js'
 import type { RunningInterface } from './running.js'
 import { activeLine, totalsLine } from './session-lines.js'
+import { total } from './total.js'
 import { limitWarnings } from './warnings.js'
 
 /** The origin of the configuration. */
@@ -249,6 +250,24 @@ export class Daemon {
     return metricsText(takeSnapshot(this, facts))
   }
 
+  /** The state of the moment, in a sentence. */
+  get status(): string {
+    if (!this.#configuration.keepfaith) return 'keepfaith is 0: nothing is captured'
+    const all = [...this.interfaces]
+    if (all.length === 0) return 'there is no interface'
+    const captured = all.map(
+      ({ faith: { name, prefixes } }) => `${name} captures ${[...prefixes].join(', ')}`,
+    )
+    const relays = total(all.map((running) => running.totals().relay))
+    return `${captured.join(', ')}; ${activeLine(relays)}`
+  }
+
+  /** The longest time that sessions may take to end by themselves. */
+  get drainMs(): number {
+    const drains = this.interfaces.relays.map(({ configuration }) => configuration.drain)
+    return Math.max(0, ...drains) * 1000
+  }
+
   /** Logs what was done so far, because `signal` asked for it. */
   tellTotals(signal: string): void {
     const several = [...this.interfaces].length > 1
@@ -275,8 +294,7 @@ export class Daemon {
     await this.#change
     if (end instanceof FaithError) this.#log.fatal({ code: end.code }, explain(end))
     else {
-      const drains = this.interfaces.relays.map(({ configuration }) => configuration.drain)
-      const drainMs = Math.max(0, ...drains) * 1000
+      const { drainMs } = this
       this.#log.info({ signal: end, drainMs }, `${end}: no longer capturing, draining`)
     }
     const ended = await this.interfaces.stop()

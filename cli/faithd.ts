@@ -12,6 +12,7 @@ import type * as controlling from './control/open.js'
 import type { ControlServer } from './control/server.js'
 import type { ProcessFacts } from './control/snapshot.js'
 import type * as meaning from './meaning.js'
+import type * as notifying from './notify.js'
 import type * as running from './daemon.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
 import { watchForwarding } from './forwarding.js'
@@ -62,7 +63,8 @@ async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
 async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Promise<number> {
   requireKeepfaith(loaded)
   await refuseInspector()
-  const { check, Daemon, openControl } = await loadLibrary(log)
+  const { check, Daemon, openControl, ServiceManager, takeManager } = await loadLibrary(log)
+  const manager = new ServiceManager(takeManager(process.env), log)
   await refuseInspector()
   const stopped = stopSignal()
   const hangups = new Hangups((error) =>
@@ -93,10 +95,14 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
   daemon.announce(checked)
   watchForwarding(log)
   // The log has the error of a reload already.
-  hangups.answerBy(() => daemon.reload('SIGHUP').then(nothing, nothing))
+  hangups.answerBy(() =>
+    manager.reloading(() => daemon.reload('SIGHUP').then(nothing, nothing)),
+  )
   answerUserSignals((signal) => daemon.tellTotals(signal))
+  manager.ready(() => daemon.status)
 
   const end = await Promise.race([stopped, daemon.lost])
+  manager.stopping(end instanceof FaithError ? 0 : daemon.drainMs)
   await daemon.stop(end)
   await control.server?.close()
   return end instanceof FaithError ? Exit.unavailable : Exit.ok
@@ -137,14 +143,18 @@ async function printConfiguration(
   return print(tomlText(configuration, defaults))
 }
 
-type Library = typeof checking & typeof meaning & typeof running & typeof controlling
+type Library = typeof checking &
+  typeof meaning &
+  typeof notifying &
+  typeof running &
+  typeof controlling
 
 /** Loads the modules that need the addon. Help and usage errors do without. */
 async function importLibrary(): Promise<Library> {
   return await orUnavailable(async () => {
     const library = { ...(await import('./check.js')), ...(await import('./daemon.js')) }
     const more = { ...(await import('./meaning.js')), ...(await import('./control/open.js')) }
-    return { ...library, ...more }
+    return { ...library, ...more, ...(await import('./notify.js')) }
   })
 }
 

@@ -15,6 +15,7 @@ pub mod listener;
 pub mod live;
 pub mod log;
 pub mod networks;
+pub mod notify;
 pub mod options;
 pub mod permission;
 pub mod relay;

@@ -8,6 +8,7 @@ pub mod descriptors;
 pub mod info;
 pub mod line_sink;
 pub mod netns;
+pub mod notify;
 pub mod peer;
 pub mod pipe;
 pub mod reactor;

@@ -15,6 +15,7 @@ use crate::capturing;
 use crate::counters::Counters;
 use crate::devices::{QUEUE, tun_failed};
 use crate::error::StackError;
+use crate::heartbeat;
 use crate::held::HeldTable;
 use crate::ipv6;
 use crate::keepfaith::follow_keepfaith;
@@ -152,6 +153,7 @@ impl FaithInterface {
             closing: Mutex::default(),
         };
         capturing::enter(&interface.shared.classifier);
+        heartbeat::enter(interface.name(), &interface.workers);
         for prefix in &set {
             interface.add_prefix(*prefix)?;
         }

@@ -16,6 +16,7 @@ use crate::counters::InterfaceStats;
 use crate::cut::Cut;
 use crate::error::StackError;
 use crate::guide::Guide;
+use crate::heartbeat;
 use crate::namespace::Namespace;
 use crate::netlink::Device;
 use crate::own_addresses::OwnAddresses;
@@ -139,6 +140,7 @@ impl FaithInterface {
             return;
         }
         *open = false;
+        heartbeat::leave(&self.workers);
         self.before_resets();
         drop(self.shared.take_lost());
         for listener in self.shared.listeners.swap(Arc::default()).iter() {
