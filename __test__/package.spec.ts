@@ -65,6 +65,7 @@ test('the package contains what it runs and documents, and nothing else', (t) =>
     'examples',
     'native.d.cts',
     'package.json',
+    'packaging',
   ]
   t.deepEqual(
     installed.filter((name) => !addons.includes(name)),

@@ -20,7 +20,10 @@ export const Exit = {
 export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
   [Exit.ok, 'ended by SIGINT or SIGTERM'],
   [Exit.usage, 'usage: an unknown option, a malformed value'],
-  [Exit.unavailable, '/dev/net/tun or a kernel feature is missing, or an interface or a worker was lost'],
+  [
+    Exit.unavailable,
+    '/dev/net/tun or a kernel feature is missing, or an interface or a worker was lost',
+  ],
   [Exit.software, 'a bug in faithd'],
   [Exit.permission, 'not permitted; the message names the capability'],
   [

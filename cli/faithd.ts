@@ -28,6 +28,10 @@ process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
   try {
+    if (args[0] === 'install-service') {
+      const { installService } = await import('./install-service.js')
+      return print(installService(args.slice(1)))
+    }
     const commandLine = parseOptions(args)
     const { asked } = commandLine
     if (asked.has('help')) return print(helpText())

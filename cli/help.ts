@@ -14,6 +14,7 @@ export function helpText(): string {
   return `faithd: relay TCP from an IPv6-only network to IPv4 servers
 
 Usage: faithd [options] [service]
+       faithd install-service [--instance NAME] [--root DIR] [--print] [--force]
 
 faithd makes a faith interface and routes an IPv6 prefix to it. It captures the TCP connections to
 that prefix, and relays each to the IPv4 address inside the IPv6 address that the client dialled.
@@ -48,6 +49,10 @@ Private, link-local and other special-purpose destinations are denied unless a r
 block or a part of it. The router's own addresses are denied unless a rule permits that very one.
 A file with a bad line is refused as a whole: faithd does not start with it, and after SIGHUP it
 keeps the rules in force.
+
+Service: faithd install-service writes a unit of systemd for this installation, with --instance one
+that runs by /etc/faithd/NAME.toml. --root writes below another folder, --print prints the unit
+instead, and --force replaces one that differs.
 
 Examples:
   faithd -k

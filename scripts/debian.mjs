@@ -32,6 +32,8 @@ const packages = {
   iperf3: 'iperf3',
   lintian: 'lintian',
   'llvm-strip': 'llvm',
+  man: 'man-db',
+  mandoc: 'mandoc',
   nc: 'netcat-openbsd',
   nginx: 'nginx',
   nmap: 'nmap',
@@ -44,6 +46,7 @@ const packages = {
   socat: 'socat',
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
+  'systemd-analyze': 'systemd',
   tayga: 'tayga',
 }
 
@@ -61,11 +64,14 @@ export const labPrograms = [
   'haproxy',
   'inetutils-telnet',
   'iperf3',
+  'man',
+  'mandoc',
   'nmap',
   'openssl',
   'promtool',
   'ps',
   'python3',
+  'systemd-analyze',
 ]
 
 /** Programs that the proofs of a release run. @type {readonly Program[]} */

@@ -54,7 +54,10 @@ export async function buildDeb({ architecture, platform, tool }, staging, output
   put(toolPath(tool, 'package/bin/node'), `${library}/node`)
   for (const name of commands) put(join(packaging, name), `usr/sbin/${name}`)
   put(join(packaging, 'default'), 'etc/default/faithd')
-  put(join(packaging, '../faithd.service'), 'lib/systemd/system/faithd.service')
+  for (const unit of ['faithd.service', 'faithd@.service']) {
+    put(join(packaging, '..', unit), `lib/systemd/system/${unit}`)
+  }
+  put(join(packaging, '../sysusers.conf'), 'usr/lib/sysusers.d/faithd.conf')
   put(join(packaging, 'lintian-overrides'), 'usr/share/lintian/overrides/faithd')
   addModules(staging, platform, join(tree, library, 'node_modules'))
   addCompletions(join(staging, 'faithd/dist/cli/faithctl.js'), tree)

@@ -1,0 +1,259 @@
+/** The units of the package: systemd finds no fault with them, and faithd works inside their sandbox. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import { unitText } from '../../cli/install-service.js'
+import { createLab, waitFor } from '../../lab/index.js'
+import type { Lab, LabProcess } from '../../lab/index.js'
+import { inPrivateNamespace } from '../fixtures/private-namespace.js'
+import { Sockets } from '../fixtures/sockets.js'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const units = ['faithd.service', 'faithd@.service'] as const
+const textOf = (unit: string) => readFileSync(join(root, 'packaging', unit), 'utf8')
+
+for (const unit of units) {
+  test(`${unit} passes systemd-analyze verify`, (t) => {
+    // The programs and pages that a unit names must be there; those of this machine stand in for installed ones.
+    const folder = mkdtempSync(join(tmpdir(), 'faithd-units-'))
+    t.teardown(() => rmSync(folder, { recursive: true }))
+    const installed = unitText(unit, { node: '/bin/true', script: '/etc/hostname' })
+    const file = join(folder, unit.replace('@', '@test'))
+    writeFileSync(file, installed.replace(/^Documentation=.*$/m, ''))
+    const { status, stderr } = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' })
+    t.is(stderr, '')
+    t.is(status, 0)
+  })
+
+  test(`systemd-analyze rates the exposure of ${unit} at 2.5 at most`, (t) => {
+    const args = ['security', '--offline=true', '--threshold=25', '--no-pager']
+    const { status, stdout, stderr } = spawnSync(
+      'systemd-analyze',
+      [...args, join(root, 'packaging', unit)],
+      { encoding: 'utf8' },
+    )
+    t.is(status, 0, stdout)
+    t.is(stderr, '')
+    t.regex(stdout, /Overall exposure level for faithd\S*: [012]\.\d OK/)
+  })
+}
+
+/** The lines that are not among the others. */
+function own(lines: readonly string[], others: readonly string[]): string[] {
+  return lines.filter((line) => !others.includes(line))
+}
+
+test('an instance differs from the service in its name and its command alone', (t) => {
+  const [service = [], instance = []] = units.map((unit) => textOf(unit).split('\n'))
+  t.deepEqual(own(service, instance), [
+    'Description=Relay of TCP connections from IPv6 to IPv4',
+    'EnvironmentFile=-/etc/default/faithd',
+    'ExecStart=/usr/sbin/faithd $FAITHD_OPTIONS',
+  ])
+  t.deepEqual(
+    own(instance, service).map((line) => line.split('=')[0]),
+    ['Description', 'ExecStart'],
+  )
+})
+
+/** True outside of every user namespace, where root may make devices and capabilities count. */
+const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
+  readFileSync('/proc/self/uid_map', 'utf8'),
+)
+const testOfRoot = initialUserNamespace ? test : test.skip
+
+/** A systemd in the lab's router, as root has one for services of its own. */
+class Systemd {
+  readonly #lab: Lab
+  readonly #process: LabProcess
+
+  private constructor(lab: Lab, process: LabProcess) {
+    this.#lab = lab
+    this.#process = process
+  }
+
+  static async start(lab: Lab): Promise<Systemd> {
+    const script = fileURLToPath(new URL('../programs/systemd.sh', import.meta.url))
+    const alone = ['-m', '--propagation', 'private', '--', 'sh', script]
+    const node = dirname(process.execPath)
+    const systemd = lab.router.spawn('unshare', [...alone, root, node])
+    await systemd.line(/^running$/)
+    return new Systemd(lab, systemd)
+  }
+
+  /** Runs a command beside it. */
+  async run(...command: string[]): Promise<string> {
+    const args = ['-m', '-t', String(this.#process.pid), 'env', 'XDG_RUNTIME_DIR=/run/manager']
+    const { code, stdout, stderr } = await this.#lab.router.run('nsenter', [...args, ...command])
+    if (code !== 0) throw new Error(`${command.join(' ')}: ${stderr}${this.#process.output}`)
+    return stdout
+  }
+
+  async ctl(...args: string[]): Promise<string> {
+    return await this.run('systemctl', '--user', '--no-pager', ...args)
+  }
+
+  async show(property: string): Promise<string> {
+    return (await this.ctl('show', '--value', '-p', property, 'faithd')).trim()
+  }
+}
+
+const addition = `[Service]
+Environment="FAITHD_OPTIONS=-k --permit 198.51.100.0/24 --log-format json"
+StandardError=append:/run/log
+`
+
+testOfRoot(
+  'faithd starts, reloads, relays, restarts and ends as a service, in the sandbox of its unit',
+  async (t) => {
+    await using lab = await createLab()
+    await lab.server.echo({ port: 7 })
+    await lab.router.run('sysctl', ['-w', 'net.ipv4.tcp_keepalive_time=77'])
+    const systemd = await Systemd.start(lab)
+    const installation = { node: '/media/node', script: '/mnt/dist/cli/faithd.js' }
+    const text = unitText('faithd.service', installation)
+    const extra = join(lab.directory, 'service')
+    mkdirSync(extra)
+    writeFileSync(join(extra, 'faithd.service'), text)
+    writeFileSync(join(extra, 'addition'), addition)
+    await systemd.run('mkdir', '/run/systemd/user/faithd.service.d')
+    await systemd.run('cp', join(extra, 'faithd.service'), '/run/systemd/user')
+    await systemd.run('cp', join(extra, 'addition'), '/run/systemd/user/faithd.service.d/test.conf')
+    await systemd.ctl('daemon-reload')
+    await systemd.ctl('start', 'faithd')
+
+    t.is(
+      await systemd.show('StatusText'),
+      'faith0 captures 64:ff9b::/96; 0 sessions active, 0 attempts under way',
+    )
+    t.is(await systemd.show('WatchdogUSec'), '30s')
+    const pid = Number(await systemd.show('MainPID'))
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    const field = (name: string) => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(status)?.[1]
+    t.deepEqual(['Uid', 'CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp'].map(field), [
+      '64321\t64321\t64321\t64321',
+      '0000008000203400',
+      '0000008000203400',
+      '1',
+      '2',
+    ])
+    // Not even root could write there from inside.
+    const inside = ['nsenter', '-m', '-t', String(pid), '--']
+    const writable = async (path: string) =>
+      (
+        await systemd.run(...inside, 'sh', '-c', `touch ${path} 2>/dev/null && echo yes || echo no`)
+      ).trim()
+    const written = ['/usr/x', '/etc/x', '/var/x', '/mnt/x', '/proc/sys/vm/swappiness']
+    t.deepEqual(
+      await Promise.all(written.map(writable)),
+      written.map(() => 'no'),
+    )
+    const devices = await systemd.run(
+      ...inside,
+      'sh',
+      '-c',
+      'cd /dev && ls -d net/* kmsg mem 2>/dev/null || :',
+    )
+    t.deepEqual(devices.trim().split('\n'), ['net/tun'])
+
+    const near = await Sockets.of(lab.client).connect('64:ff9b::198.51.100.2', 7)
+    near.says('hello')
+    await near.hears('hello')
+    const setting = await inPrivateNamespace(
+      lab.router,
+      pid,
+      'sysctl -n net.ipv4.tcp_keepalive_time',
+    )
+    t.is(setting.trim(), '77', 'the private namespace has the TCP settings of the host')
+
+    await systemd.ctl('reload', 'faithd')
+    await waitFor(
+      'the end of the reload',
+      async () => (await systemd.show('ActiveState')) === 'active',
+    )
+    t.is(Number(await systemd.show('MainPID')), pid)
+
+    const log = async () => await systemd.run('cat', '/run/log')
+    const lines = (await log()).trim().split('\n')
+    const warnings = lines
+      .map((line) => JSON.parse(line) as { level: number })
+      .filter(({ level }) => level >= 40)
+    t.deepEqual(warnings, [], 'nothing is missing')
+    t.regex(await log(), /steering by sk_lookup/)
+    t.regex(await log(), /"shortcut":true/)
+
+    await systemd.run('kill', '-KILL', String(pid))
+    await waitFor(
+      'the new start',
+      async () =>
+        (await systemd.show('NRestarts')) === '1' &&
+        (await systemd.show('ActiveState')) === 'active',
+    )
+    await systemd.ctl('stop', 'faithd')
+    t.is(await systemd.show('Result'), 'success')
+    t.is(await systemd.show('ExecMainStatus'), '0')
+  },
+)
+
+test('install-service writes the unit and its user, and overwrites nothing else', async (t) => {
+  const place = mkdtempSync(join(tmpdir(), 'faithd-install-'))
+  t.teardown(() => rmSync(place, { recursive: true }))
+  const faithd = join(root, 'dist/cli/faithd.js')
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [faithd, 'install-service', ...args], { encoding: 'utf8' })
+  const first = run('--root', place)
+  t.is(first.stderr, '')
+  t.is(first.status, 0)
+  const unit = join(place, 'etc/systemd/system/faithd.service')
+  t.true(first.stdout.startsWith(`wrote ${unit}\nwrote ${place}/etc/sysusers.d/faithd.conf\n`))
+  t.regex(
+    first.stdout,
+    /^Next:\n {2}systemd-sysusers faithd\.conf && systemctl daemon-reload\n {2}write \/etc\/faithd\/faithd\.toml, with keepfaith = true\n {2}systemctl enable --now faithd\n/m,
+  )
+  const text = readFileSync(unit, 'utf8')
+  t.regex(text, new RegExp(`^ExecStart=${process.execPath} ${faithd} \\$FAITHD_OPTIONS$`, 'm'))
+  t.is(run('--print').stdout, text)
+  t.true(run('--root', place).stdout.startsWith(`${unit} is as it should be\n`))
+
+  execFileSync('systemd-sysusers', [`--root=${place}`, 'faithd.conf'])
+  t.regex(readFileSync(join(place, 'etc/passwd'), 'utf8'), /^faithd:/m)
+
+  writeFileSync(unit, '# mine\n')
+  const refused = run('--root', place)
+  t.is(refused.status, 78)
+  t.is(
+    refused.stderr,
+    `faithd: ${unit} exists, and differs from the one for this installation; compare it with --print, or replace it with --force\n`,
+  )
+  t.is(readFileSync(unit, 'utf8'), '# mine\n')
+  t.is(run('--root', place, '--force').status, 0)
+  t.is(readFileSync(unit, 'utf8'), text)
+
+  mkdirSync(join(place, 'etc/faithd'))
+  writeFileSync(join(place, 'etc/faithd/lan.toml'), '')
+  const instance = run('--root', place, '--instance', 'lan')
+  t.regex(instance.stdout, /^ {2}systemctl enable --now faithd@lan$/m)
+  t.notRegex(instance.stdout, /write \/etc/)
+  t.regex(
+    readFileSync(join(place, 'etc/systemd/system/faithd@.service'), 'utf8'),
+    /--config \/etc\/faithd\/%i\.toml/,
+  )
+
+  t.is(run('--instance', 'a/b').status, 64)
+  t.regex(
+    run('--frobnicate').stderr,
+    /^faithd: install-service: Unknown option '--frobnicate'.*; see faithd --help\n$/,
+  )
+})
+
+test('paths with blanks and signs of systemd are quoted', (t) => {
+  const command = /^ExecStart=(.*) \$FAITHD_OPTIONS$/m
+  const [, quoted] =
+    command.exec(
+      unitText('faithd.service', { node: '/opt/a b/node', script: '/opt/50%/$x/faithd.js' }),
+    ) ?? []
+  t.is(quoted, '"/opt/a b/node" /opt/50%%/$$x/faithd.js')
+})
