@@ -63,6 +63,7 @@ test('the package contains what it runs and documents, and nothing else', (t) =>
     'dist',
     'docs',
     'examples',
+    'man',
     'native.d.cts',
     'package.json',
     'packaging',

@@ -27,7 +27,7 @@ const capabilities = ['+net_admin', '+sys_admin', '+bpf', '+net_raw', '+sys_chro
  * @param {string} amd64 the one of them for this machine
  */
 export async function proveDeb(packages, amd64) {
-  const lint = ['--allow-root', '--fail-on', 'error', '--suppress-tags', 'no-manual-page']
+  const lint = ['--allow-root', '--fail-on', 'error']
   await step('lintian', 'lintian', [...lint, ...packages])
   const system = join(root, 'target/proofs/debian')
   await minimalDebian(system)

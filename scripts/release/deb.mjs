@@ -59,6 +59,12 @@ export async function buildDeb({ architecture, platform, tool }, staging, output
   }
   put(join(packaging, '../sysusers.conf'), 'usr/lib/sysusers.d/faithd.conf')
   put(join(packaging, 'lintian-overrides'), 'usr/share/lintian/overrides/faithd')
+  for (const page of readdirSync(join(root, 'man'))) {
+    const folder = join(tree, 'usr/share/man', `man${page.at(-1)}`)
+    mkdirSync(folder, { recursive: true })
+    const text = readFileSync(join(root, 'man', page))
+    writeFileSync(join(folder, `${page}.gz`), gzipSync(text, { level: 9 }))
+  }
   addModules(staging, platform, join(tree, library, 'node_modules'))
   addCompletions(join(staging, 'faithd/dist/cli/faithctl.js'), tree)
   for (const name of ['README.md', 'CHANGELOG.md']) {
@@ -80,7 +86,7 @@ export async function buildDeb({ architecture, platform, tool }, staging, output
 
 /** faithd and its addon, as npm would install them. @param {string} staging @param {string} platform @param {string} into */
 function addModules(staging, platform, into) {
-  const unneeded = /(\.d\.c?ts|\.md|\/LICENSE[^/]*|THIRD-PARTY-LICENSES)$/
+  const unneeded = /(\.d\.c?ts|\.md|\/LICENSE[^/]*|THIRD-PARTY-LICENSES|\/faithd\/man)$/
   for (const [folder, name] of [
     ['faithd', 'faithd'],
     [platform, `faithd-${platform}`],
