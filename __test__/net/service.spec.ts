@@ -1,6 +1,6 @@
 /** The units of the package: systemd finds no fault with them, and faithd works inside their sandbox. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -69,19 +69,22 @@ const testOfRoot = initialUserNamespace ? test : test.skip
 class Systemd {
   readonly #lab: Lab
   readonly #process: LabProcess
+  readonly #unit: string
 
-  private constructor(lab: Lab, process: LabProcess) {
+  private constructor(lab: Lab, process: LabProcess, unit: string) {
     this.#lab = lab
     this.#process = process
+    this.#unit = unit
   }
 
-  static async start(lab: Lab): Promise<Systemd> {
+  /** Starts it; `unit` is the service that {@link show} and {@link is} are about. */
+  static async start(lab: Lab, unit: string): Promise<Systemd> {
     const script = fileURLToPath(new URL('../programs/systemd.sh', import.meta.url))
     const alone = ['-m', '--propagation', 'private', '--', 'sh', script]
     const node = dirname(process.execPath)
     const systemd = lab.router.spawn('unshare', [...alone, root, node])
     await systemd.line(/^running$/)
-    return new Systemd(lab, systemd)
+    return new Systemd(lab, systemd, unit)
   }
 
   /** Runs a command beside it. */
@@ -97,32 +100,44 @@ class Systemd {
   }
 
   async show(property: string): Promise<string> {
-    return (await this.ctl('show', '--value', '-p', property, 'faithd')).trim()
+    return (await this.ctl('show', '--value', '-p', property, this.#unit)).trim()
+  }
+
+  /** Waits until the service is in a state. */
+  async is(state: string): Promise<void> {
+    await waitFor(
+      `${this.#unit} to be ${state}`,
+      async () => (await this.show('ActiveState')) === state,
+    )
   }
 }
 
-const addition = `[Service]
-Environment="FAITHD_OPTIONS=-k --permit 198.51.100.0/24 --log-format json"
-StandardError=append:/run/log
-`
+/** Writes a file beside a systemd. */
+async function put(systemd: Systemd, path: string, text: string): Promise<void> {
+  await systemd.run('mkdir', '-p', dirname(path))
+  await systemd.run('sh', '-c', 'printf %s "$1" > "$2"', 'sh', text, path)
+}
+
+/** Has a systemd read a unit as install-service writes it, with further settings. */
+async function install(systemd: Systemd, unit: string, settings: string): Promise<void> {
+  const text = unitText(unit, { node: '/media/node', script: '/mnt/dist/cli/faithd.js' })
+  await put(systemd, `/run/systemd/user/${unit}`, text)
+  // There is no journal.
+  const log = '[Service]\nStandardError=append:/run/log\n'
+  await put(systemd, `/run/systemd/user/${unit}.d/test.conf`, log + settings)
+  await systemd.ctl('daemon-reload')
+}
 
 testOfRoot(
-  'faithd starts, reloads, relays, restarts and ends as a service, in the sandbox of its unit',
+  'faithd starts, reloads, relays and ends as a service, in the sandbox of its unit',
   async (t) => {
     await using lab = await createLab()
     await lab.server.echo({ port: 7 })
     await lab.router.run('sysctl', ['-w', 'net.ipv4.tcp_keepalive_time=77'])
-    const systemd = await Systemd.start(lab)
-    const installation = { node: '/media/node', script: '/mnt/dist/cli/faithd.js' }
-    const text = unitText('faithd.service', installation)
-    const extra = join(lab.directory, 'service')
-    mkdirSync(extra)
-    writeFileSync(join(extra, 'faithd.service'), text)
-    writeFileSync(join(extra, 'addition'), addition)
-    await systemd.run('mkdir', '/run/systemd/user/faithd.service.d')
-    await systemd.run('cp', join(extra, 'faithd.service'), '/run/systemd/user')
-    await systemd.run('cp', join(extra, 'addition'), '/run/systemd/user/faithd.service.d/test.conf')
-    await systemd.ctl('daemon-reload')
+    const systemd = await Systemd.start(lab, 'faithd')
+    const options = '-k --permit 198.51.100.0/24 --log-format json'
+    await put(systemd, '/etc/default/faithd', `FAITHD_OPTIONS="${options}"\n`)
+    await install(systemd, 'faithd.service', '')
     await systemd.ctl('start', 'faithd')
 
     t.is(
@@ -132,69 +147,75 @@ testOfRoot(
     t.is(await systemd.show('WatchdogUSec'), '30s')
     const pid = Number(await systemd.show('MainPID'))
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-    const field = (name: string) => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(status)?.[1]
+    const field = (name: string) => new RegExp(`^${name}:\\s+(\\w+)`, 'm').exec(status)?.[1]
+    const user = (await systemd.run('id', '-u', 'faithd')).trim()
     t.deepEqual(['Uid', 'CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp'].map(field), [
-      '64321\t64321\t64321\t64321',
+      user,
       '0000008000203400',
       '0000008000203400',
       '1',
       '2',
     ])
     // Not even root could write there from inside.
-    const inside = ['nsenter', '-m', '-t', String(pid), '--']
+    const inside = ['nsenter', '-m', '-t', String(pid), '--', 'sh', '-c']
     const writable = async (path: string) =>
-      (
-        await systemd.run(...inside, 'sh', '-c', `touch ${path} 2>/dev/null && echo yes || echo no`)
-      ).trim()
+      (await systemd.run(...inside, `touch ${path} 2>/dev/null && echo yes || echo no`)).trim()
     const written = ['/usr/x', '/etc/x', '/var/x', '/mnt/x', '/proc/sys/vm/swappiness']
     t.deepEqual(
       await Promise.all(written.map(writable)),
       written.map(() => 'no'),
     )
-    const devices = await systemd.run(
-      ...inside,
-      'sh',
-      '-c',
-      'cd /dev && ls -d net/* kmsg mem 2>/dev/null || :',
-    )
+    const devices = await systemd.run(...inside, 'cd /dev && ls -d net/* kmsg mem 2>/dev/null || :')
     t.deepEqual(devices.trim().split('\n'), ['net/tun'])
 
     const near = await Sockets.of(lab.client).connect('64:ff9b::198.51.100.2', 7)
     near.says('hello')
     await near.hears('hello')
-    const setting = await inPrivateNamespace(
-      lab.router,
-      pid,
-      'sysctl -n net.ipv4.tcp_keepalive_time',
-    )
-    t.is(setting.trim(), '77', 'the private namespace has the TCP settings of the host')
+    const time = await inPrivateNamespace(lab.router, pid, 'sysctl -n net.ipv4.tcp_keepalive_time')
+    t.is(time.trim(), '77', 'the private namespace has the TCP settings of the host')
 
     await systemd.ctl('reload', 'faithd')
-    await waitFor(
-      'the end of the reload',
-      async () => (await systemd.show('ActiveState')) === 'active',
-    )
+    await systemd.is('active')
     t.is(Number(await systemd.show('MainPID')), pid)
 
-    const log = async () => await systemd.run('cat', '/run/log')
-    const lines = (await log()).trim().split('\n')
-    const warnings = lines
-      .map((line) => JSON.parse(line) as { level: number })
-      .filter(({ level }) => level >= 40)
-    t.deepEqual(warnings, [], 'nothing is missing')
-    t.regex(await log(), /steering by sk_lookup/)
-    t.regex(await log(), /"shortcut":true/)
+    const log = await systemd.run('cat', '/run/log')
+    const lines = log.trim().split('\n')
+    const faults = lines.filter((line) => (JSON.parse(line) as { level: number }).level >= 40)
+    t.deepEqual(faults, [], 'nothing is missing')
+    t.regex(log, /steering by sk_lookup/)
+    t.regex(log, /"shortcut":true/)
 
-    await systemd.run('kill', '-KILL', String(pid))
-    await waitFor(
-      'the new start',
-      async () =>
-        (await systemd.show('NRestarts')) === '1' &&
-        (await systemd.show('ActiveState')) === 'active',
-    )
     await systemd.ctl('stop', 'faithd')
     t.is(await systemd.show('Result'), 'success')
     t.is(await systemd.show('ExecMainStatus'), '0')
+  },
+)
+
+testOfRoot(
+  'an instance runs by a file of its own, and systemd starts it again when a worker was killed',
+  async (t) => {
+    await using lab = await createLab()
+    const systemd = await Systemd.start(lab, 'faithd@lan')
+    const settings = 'keepfaith = true\n[[interface]]\nname = "lan"\nprefixes = ["3fff:1::/96"]\n'
+    await put(systemd, '/etc/faithd/lan.toml', settings)
+    await install(systemd, 'faithd@.service', 'WatchdogSec=8\n')
+    await systemd.ctl('start', 'faithd@lan')
+    const status = 'lan captures 3fff:1::/96; 0 sessions active, 0 attempts under way'
+    t.is(await systemd.show('StatusText'), status)
+
+    const pid = Number(await systemd.show('MainPID'))
+    const tasks = readdirSync(`/proc/${pid}/task`)
+    const name = (task: string) => readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim()
+    const worker = tasks.find((task) => name(task) === 'lan/0') ?? ''
+    const program = fileURLToPath(new URL('../programs/end-thread.py', import.meta.url))
+    await lab.router.run('python3', [program, worker])
+    await waitFor('the new start', async () => (await systemd.show('NRestarts')) === '1')
+    await systemd.is('active')
+    t.not(Number(await systemd.show('MainPID')), pid)
+    const why = 'worker lan/0 has not answered for 3 s; faithd ends, so that its service manager'
+    t.true((await systemd.run('cat', '/run/log')).includes(`FATAL: ${why}`))
+    await systemd.ctl('stop', 'faithd@lan')
+    t.is(await systemd.show('Result'), 'success')
   },
 )
 
