@@ -118,14 +118,21 @@ async function put(systemd: Systemd, path: string, text: string): Promise<void> 
   await systemd.run('sh', '-c', 'printf %s "$1" > "$2"', 'sh', text, path)
 }
 
-/** Has a systemd read a unit as install-service writes it, with further settings. */
-async function install(systemd: Systemd, unit: string, settings: string): Promise<void> {
-  const text = unitText(unit, { node: '/media/node', script: '/mnt/dist/cli/faithd.js' })
-  await put(systemd, `/run/systemd/user/${unit}`, text)
+/** Installs a unit by install-service, with further settings. Returns the text for the operator. */
+async function install(
+  systemd: Systemd,
+  unit: string,
+  settings: string,
+  ...args: string[]
+): Promise<string> {
+  const place = '/run/systemd/user'
   // There is no journal.
   const log = '[Service]\nStandardError=append:/run/log\n'
-  await put(systemd, `/run/systemd/user/${unit}.d/test.conf`, log + settings)
-  await systemd.ctl('daemon-reload')
+  await put(systemd, `${place}/${unit}.d/test.conf`, log + settings)
+  await systemd.run('ln', '-s', `/etc/systemd/system/${unit}`, place)
+  const path = `PATH=/run/bin:${process.env['PATH']}:/usr/sbin:/sbin`
+  const faithd = ['/media/node', '/mnt/dist/cli/faithd.js', 'install-service']
+  return await systemd.run('env', path, ...faithd, ...args)
 }
 
 testOfRoot(
@@ -137,7 +144,16 @@ testOfRoot(
     const systemd = await Systemd.start(lab, 'faithd')
     const options = '-k --permit 198.51.100.0/24 --log-format json'
     await put(systemd, '/etc/default/faithd', `FAITHD_OPTIONS="${options}"\n`)
-    await install(systemd, 'faithd.service', '')
+    t.deepEqual((await install(systemd, 'faithd.service', '')).trim().split('\n'), [
+      'wrote /etc/systemd/system/faithd.service',
+      'wrote /etc/sysusers.d/faithd.conf',
+      'ran systemd-sysusers faithd.conf',
+      'ran systemctl daemon-reload',
+      'Next:',
+      '  write /etc/faithd/faithd.toml, with keepfaith = true',
+      '  systemctl enable --now faithd',
+      '  systemctl status faithd',
+    ])
     await systemd.ctl('start', 'faithd')
 
     t.is(
@@ -198,7 +214,7 @@ testOfRoot(
     const systemd = await Systemd.start(lab, 'faithd@lan')
     const settings = 'keepfaith = true\n[[interface]]\nname = "lan"\nprefixes = ["3fff:1::/96"]\n'
     await put(systemd, '/etc/faithd/lan.toml', settings)
-    await install(systemd, 'faithd@.service', 'WatchdogSec=8\n')
+    await install(systemd, 'faithd@.service', 'WatchdogSec=8\n', '--instance', 'lan')
     await systemd.ctl('start', 'faithd@lan')
     const status = 'lan captures 3fff:1::/96; 0 sessions active, 0 attempts under way'
     t.is(await systemd.show('StatusText'), status)

@@ -2,18 +2,18 @@
 # Runs systemd without booting it: a manager of root's own services, which sandboxes them as the one of the system does.
 # Run it in a mount namespace of its own: systemd.sh CHECKOUT NODE
 #
-# /etc is a copy, in which systemd-sysusers makes the user of the service. The checkout is at /mnt and the folder of Node
-# at /media, where services may read, and everyone may open /dev/net/tun, as udev has it. $XDG_RUNTIME_DIR is
-# /run/manager, and units are in /run/systemd/user.
+# /etc is a copy. The checkout is at /mnt and the folder of Node at /media, where services may read, and everyone may open
+# /dev/net/tun, as udev has it. $XDG_RUNTIME_DIR is /run/manager, units are in /run/systemd/user, and /run/bin/systemctl
+# is about this manager.
 set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/manager /run/systemd/system /run/systemd/user /run/systemd/inaccessible/dir
 touch /run/systemd/inaccessible/reg
 cp -a /etc /run/etc
 mount --bind /run/etc /etc
-mkdir -p /etc/faithd /etc/default /etc/sysusers.d
-cp "$1/packaging/sysusers.conf" /etc/sysusers.d/faithd.conf
-systemd-sysusers faithd.conf
+mkdir /run/bin
+printf '#!/bin/sh\nexec /usr/bin/systemctl --user "$@"\n' > /run/bin/systemctl
+chmod 755 /run/bin/systemctl
 mount --bind "$1" /mnt
 mount --bind "$2" /media
 mknod -m 666 /run/tun c 10 200
