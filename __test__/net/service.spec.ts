@@ -196,7 +196,7 @@ testOfRoot(
 
     const log = await systemd.run('cat', '/run/log')
     const lines = log.trim().split('\n')
-    const faults = lines.filter((line) => (JSON.parse(line) as { level: number }).level >= 40)
+    const faults = lines.filter((line) => /"level":"(?:warn|error|fatal)"/.test(line))
     t.deepEqual(faults, [], 'nothing is missing')
     t.regex(log, /steering by sk_lookup/)
     t.regex(log, /"shortcut":true/)
