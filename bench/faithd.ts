@@ -11,7 +11,16 @@ const command = fileURLToPath(new URL('../dist/cli/faithd.js', import.meta.url))
  * lab's addresses are for documentation: faithd refuses them unless a rule permits them.
  */
 export function startFaithd(bed: Bed, extra: readonly string[] = []): void {
+  bed.relay(process.execPath, faithdArguments(['--log-level', 'warn', ...extra]))
+}
+
+/** Starts the same with a log line for each session, which goes to a file. */
+export function startLoggingFaithd(bed: Bed, format: 'text' | 'json', log: string): void {
+  const args = [process.execPath, ...faithdArguments(['--log-format', format])]
+  bed.relay('sh', ['-c', 'exec "$@" 2>"$0"', log, ...args])
+}
+
+function faithdArguments(extra: readonly string[]): string[] {
   const where = ['-k', '-i', 'faith0', '-P', faithPrefix, '--permit', '198.51.100.0/24']
-  const quiet = ['--log-level', 'warn', '--drain', '0']
-  bed.relay(process.execPath, [command, ...where, ...quiet, ...extra])
+  return [command, ...where, '--drain', '0', ...extra]
 }

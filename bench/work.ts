@@ -70,6 +70,7 @@ const order = [
   'cost',
   'growth',
   'rules',
+  'logging',
   'node',
 ]
 

@@ -16,16 +16,21 @@ export default {
   kind: 'peer',
   about: 'on a local route, a thread per core, splicing in both directions',
   needs: [{ program: 'haproxy', package: 'haproxy' }],
-  async start(bed: Bed) {
-    await bed.localRoute()
-    const file = join(bed.lab.directory, 'haproxy.cfg')
-    writeFileSync(file, configuration(bed))
-    bed.relay('haproxy', ['-db', '-f', file])
-  },
+  start: (bed) => startHaproxy(bed),
 } satisfies Subject
 
+/** Starts HAProxy. With `log` it writes a line of `option tcplog` for each connection to that file. */
+export async function startHaproxy(bed: Bed, log?: string): Promise<void> {
+  await bed.localRoute()
+  const file = join(bed.lab.directory, 'haproxy.cfg')
+  writeFileSync(file, configuration(bed, log !== undefined))
+  const args = ['-db', '-f', file]
+  if (log === undefined) bed.relay('haproxy', args)
+  else bed.relay('sh', ['-c', 'exec haproxy "$@" >"$0"', log, ...args])
+}
+
 /** Connects to the dialled port, because the server is configured without one. */
-function configuration({ machine }: Bed): string {
+function configuration({ machine }: Bed, logs: boolean): string {
   // Stays below the limit of descriptors; HAProxy would not start otherwise.
   const sessions = Math.min(100_000, Math.floor((machine.descriptors - spare) / 2))
   const listeners = serverAddresses.map(
@@ -40,7 +45,9 @@ global
   nbthread ${machine.cores}
   maxconn ${sessions}
   maxpipes ${pipes}
+${logs ? '  log stdout format raw local0' : ''}
 defaults
+${logs ? '  log global\n  option tcplog' : ''}
   mode tcp
   maxconn ${sessions}
   option splice-request

@@ -17,16 +17,19 @@ export default {
     { program: 'nginx', package: 'nginx' },
     { program: streamModule, package: 'libnginx-mod-stream' },
   ],
-  async start(bed: Bed) {
-    await bed.localRoute()
-    const home = bed.lab.directory
-    const file = join(home, 'nginx.conf')
-    writeFileSync(file, configuration(bed, home))
-    bed.relay('nginx', ['-p', home, '-e', 'stderr', '-c', file])
-  },
+  start: (bed) => startNginx(bed),
 } satisfies Subject
 
-function configuration({ machine }: Bed, home: string): string {
+/** Starts nginx. With `log` it writes a line of `access_log` for each connection to that file. */
+export async function startNginx(bed: Bed, log?: string): Promise<void> {
+  await bed.localRoute()
+  const home = bed.lab.directory
+  const file = join(home, 'nginx.conf')
+  writeFileSync(file, configuration(bed, home, log))
+  bed.relay('nginx', ['-p', home, '-e', 'stderr', '-c', file])
+}
+
+function configuration({ machine }: Bed, home: string, log?: string): string {
   const descriptors = Math.min(200_000, machine.descriptors)
   const servers = serverAddresses.map((address) => {
     const listen = relayedPorts.map(
@@ -46,6 +49,7 @@ events { worker_connections ${descriptors}; }
 stream {
   proxy_connect_timeout 10s;
   proxy_timeout 1h;
+  ${log === undefined ? '' : `log_format session '$remote_addr:$remote_port [$time_local] $server_addr:$server_port $upstream_addr $status $bytes_received $bytes_sent $session_time'; access_log ${log} session;`}
   ${servers.join('\n  ')}
 }
 `
