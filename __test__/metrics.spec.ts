@@ -124,8 +124,8 @@ function changed(change: (one: MetricsSnapshot['interfaces'][number]) => void): 
 }
 
 /** Listens on a port of the kernel's choice. */
-async function serving(text?: () => string): Promise<MetricsServer> {
-  const server = await MetricsServer.listen({ host: '127.0.0.1', port: 0 })
+async function serving(text?: () => string, patienceMs?: number): Promise<MetricsServer> {
+  const server = await MetricsServer.listen({ host: '127.0.0.1', port: 0 }, patienceMs)
   if (text !== undefined) server.answerBy(text)
   return server
 }
@@ -193,6 +193,20 @@ test('a client with a long header is refused, and the server goes on', async (t)
   t.is((await ask(server, '/metrics', { headers: { long: 'x'.repeat(10_000) } })).status, 431)
   t.is((await ask(server, '/metrics')).status, 200)
 })
+
+for (const [which, ...said] of [
+  ['that says nothing'],
+  ['whose header never ends', 'GET /metrics HTTP/1.1\r\n', 'Host: a\r\n'],
+  ['that keeps its connection and asks no more', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'],
+] as const) {
+  test(`a client ${which} is cut off`, async (t) => {
+    await using server = await serving(() => 'text\n', 100)
+    const client = connect(server.port, '127.0.0.1').on('error', () => undefined)
+    for (const piece of said) client.write(piece)
+    await once(client.resume(), 'close')
+    t.is((await ask(server, '/metrics')).status, 200)
+  })
+}
 
 test('connections beyond 32 are closed, and one of the others still gets the metrics', async (t) => {
   await using server = await serving(() => 'text\n')

@@ -10,7 +10,6 @@ import { METRICS_TYPE } from './metrics.js'
 
 const MOST_CONNECTIONS = 32
 const MOST_HEADER_BYTES = 8192
-/** A client has this long to send its request, to take the answer, and to send another request. */
 const PATIENCE_MS = 5000
 
 const PAGE = '<!doctype html><title>faithd</title><p><a href="/metrics">Metrics</a></p>\n'
@@ -20,21 +19,21 @@ export class MetricsServer implements AsyncDisposable {
   readonly #server: Server
   #text: (() => string) | undefined
 
-  private constructor() {
+  private constructor(patienceMs: number) {
     this.#server = createServer(
       {
         maxHeaderSize: MOST_HEADER_BYTES,
-        headersTimeout: PATIENCE_MS,
-        requestTimeout: PATIENCE_MS,
-        keepAliveTimeout: PATIENCE_MS,
-        connectionsCheckingInterval: 1000,
+        headersTimeout: patienceMs,
+        requestTimeout: patienceMs,
+        keepAliveTimeout: patienceMs,
+        connectionsCheckingInterval: patienceMs / 5,
       },
       (request, response) => this.#answer(request, response),
     )
     // At a limit of descriptors accept(2) fails. The client tries again, and the relays report the limit.
     this.#server.on('error', () => {})
     this.#server.maxConnections = MOST_CONNECTIONS
-    this.#server.setTimeout(PATIENCE_MS)
+    this.#server.setTimeout(patienceMs)
   }
 
   /** The port that it listens on. */
@@ -45,10 +44,11 @@ export class MetricsServer implements AsyncDisposable {
   /**
    * Listens on an address; port 0 is one that the kernel chooses. Requests before `answerBy` get 503.
    *
+   * @param patienceMs - a client has this long to send its request, to take the answer, and to send another request
    * @throws ExitError if the host lacks the address, or another program has the port
    */
-  static async listen({ host, port }: Address): Promise<MetricsServer> {
-    const metrics = new MetricsServer()
+  static async listen({ host, port }: Address, patienceMs = PATIENCE_MS): Promise<MetricsServer> {
+    const metrics = new MetricsServer(patienceMs)
     await new Promise<void>((resolve, reject) => {
       const refuse = ({ message }: Error): void =>
         reject(new ExitError(Exit.config, `cannot serve the metrics: ${message}`))
