@@ -32,6 +32,8 @@ function repository(t: ExecutionContext, changelog: string) {
     cpSync(join(root, file), join(folder, file))
   }
   writeFileSync(join(folder, 'CHANGELOG.md'), changelog)
+  mkdirSync(join(folder, 'docs'))
+  writeFileSync(join(folder, 'docs/installing.md'), document('1.2.3'))
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' }).trim()
   git('init', '--quiet')
@@ -43,6 +45,13 @@ function repository(t: ExecutionContext, changelog: string) {
     spawnSync(process.execPath, ['scripts/version.mjs', kind], { cwd: folder, encoding: 'utf8' })
   const read = (file: string) => readFileSync(join(folder, file), 'utf8')
   return { folder, git, run, read }
+}
+
+/** A document that names the packages of a version, and what else looks like it. */
+function document(version: string) {
+  const names = `apt install ./faithd_${version}_amd64.deb, npm install faithd@${version}`
+  const files = `faithd-${version}.tgz and faithd-linux-x64-gnu-${version}.tgz.`
+  return `${names}\n${files}\nmeasured: faithd 1.2.3, not faithd@1.2.30 or 1.2.3.4\n`
 }
 
 const changelog =
@@ -57,6 +66,7 @@ test('it writes the version everywhere, dates the changelog, commits and tags', 
   for (const file of files) {
     t.true(read(file).includes('"1.3.0"'), file)
   }
+  t.is(read('docs/installing.md'), document('1.3.0'))
   t.regex(read('Cargo.lock'), /name = "faith-packet"\nversion = "1\.3\.0"/)
   t.regex(read('Cargo.lock'), /name = "faithd"\nversion = "1\.3\.0"/)
   t.regex(

@@ -1,4 +1,5 @@
-// `npm run version -- minor`: writes the next version where versions are, dates the changelog, commits and tags.
+// `npm run version -- minor`: writes the next version where versions are, dates the changelog, commits and tags. Documents
+// may name the files and packages of a version, such as faithd_1.2.3_amd64.deb, and what was measured stays as it is.
 //
 // It refuses where the commit would not be what a reader of the changelog expects: uncommitted changes, or no entry.
 import { execFileSync } from 'node:child_process'
@@ -9,6 +10,7 @@ import { Failure, print, root, runScript } from './steps.mjs'
 
 // The fuzz targets are a workspace of their own.
 const cargoLocks = ['Cargo.lock', 'crates/faith-packet/fuzz/Cargo.lock']
+const documents = ['README.md', 'SECURITY.md', 'docs', 'examples', 'packaging']
 const kinds = ['major', 'minor', 'patch']
 
 await runScript('version', async () => {
@@ -25,6 +27,7 @@ await runScript('version', async () => {
     'package-lock.json': lockOf(next),
     'Cargo.toml': replaced('Cargo.toml', `version = "${version}"`, `version = "${next}"`),
     ...Object.fromEntries(cargoLocks.map((file) => [file, cargoLockOf(file, version, next)])),
+    ...Object.fromEntries(documentsOf(version, next)),
   }
   for (const [file, text] of Object.entries(edited)) writeFileSync(join(root, file), text)
   git('commit', '--quiet', '--message', `Release ${next}`, ...Object.keys(edited))
@@ -64,6 +67,18 @@ function cargoLockOf(file, from, to) {
     'g',
   )
   return read(file).replaceAll(own, `$1"${to}"`)
+}
+
+/** Documents that name what has a version in its name. @param {string} from @param {string} to */
+function documentsOf(from, to) {
+  const name = new RegExp(
+    `(\\bfaithd(?:-\\w+)*[-@_])${from.replaceAll('.', '\\.')}(?!\\d|\\.\\d)`,
+    'g',
+  )
+  return git('ls-files', ...documents)
+    .split('\n')
+    .map((file) => /** @type {const} */ ([file, read(file).replaceAll(name, `$1${to}`)]))
+    .filter(([file, text]) => text !== read(file))
 }
 
 /** A file with one place of it changed. @param {string} file @param {string} from @param {string} to */
