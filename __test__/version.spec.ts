@@ -50,8 +50,8 @@ function repository(t: ExecutionContext, changelog: string) {
 /** A document that names the packages of a version, and what else looks like it. */
 function document(version: string) {
   const names = `apt install ./faithd_${version}_amd64.deb, npm install faithd@${version}`
-  const files = `faithd-${version}.tgz and faithd-linux-x64-gnu-${version}.tgz.`
-  return `${names}\n${files}\nmeasured: faithd 1.2.3, not faithd@1.2.30 or 1.2.3.4\n`
+  const tarballs = `faithd-${version}.tgz and faithd-linux-x64-gnu-${version}.tgz.`
+  return `${names}\n${tarballs}\nmeasured: faithd 1.2.3, not faithd@1.2.30 or 1.2.3.4\n`
 }
 
 const changelog =
