@@ -22,6 +22,7 @@ mod held;
 mod hold;
 mod interface;
 mod ipv6;
+mod keeper;
 mod keepfaith;
 mod lane;
 mod listener;

@@ -7,33 +7,25 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 
 use faith_packet::prefix::FaithPrefix;
 use faith_sys::netns;
 use faith_sys::tun::Tun;
-use parking_lot::Mutex;
 
 use crate::devices::{END_INSIDE, MAC, QUEUE, STACK, tun_failed};
 use crate::error::StackError;
 use crate::ipv6;
+use crate::keeper::Keeper;
 use crate::netlink::{Device, Netlink};
 use crate::steer::Steering;
 use crate::tcp_settings::TcpSettings;
-use crate::thread::{self, Begun};
 
 /// Metrics of the default routes inside. The kernel uses the lower one while it exists.
 const BY_SHORTCUT: u32 = 512;
 const BY_PUMP: u32 = 1024;
 
-type Job = Box<dyn FnOnce(&mut Inside) + Send>;
-
 /// A handle to the thread inside.
-pub(crate) struct Namespace {
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
+pub(crate) type Namespace = Keeper<Inside>;
 
 /// The state of the thread inside.
 pub(crate) struct Inside {
@@ -56,47 +48,8 @@ impl Namespace {
         steer: bool,
         host: TcpSettings,
     ) -> Result<(Self, Vec<Tun>), StackError> {
-        let (jobs, receiver) = mpsc::channel::<Job>();
         let name = interface.to_owned();
-        let body = move |begun: Begun<Vec<Tun>, StackError>| {
-            let (mut inside, tuns) = match Inside::make(&name, mtu, queues, steer, &host) {
-                Ok(made) => made,
-                Err(error) => return drop(begun.send(Err(error))),
-            };
-            let _ = begun.send(Ok(tuns));
-            for job in receiver {
-                job(&mut inside);
-            }
-        };
-        let failed = |failed| StackError::failed(format!("start the threads of {interface}"), failed);
-        let (tuns, thread) = thread::start(format!("{interface}/stack"), failed, body)?;
-        Ok((Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) }, tuns))
-    }
-
-    /// Runs `job` soon on the thread inside. Returns false if the namespace is gone.
-    pub(crate) fn post(&self, job: impl FnOnce(&mut Inside) + Send + 'static) -> bool {
-        let jobs = self.jobs.lock();
-        jobs.as_ref().is_some_and(|jobs| jobs.send(Box::new(job)).is_ok())
-    }
-
-    /// Runs `job` on the thread inside and waits for its result. `None` if the namespace is gone.
-    pub(crate) fn run<R: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Inside) -> R + Send + 'static,
-    ) -> Option<R> {
-        let (answer, done) = mpsc::channel();
-        if !self.post(move |inside| drop(answer.send(job(inside)))) {
-            return None;
-        }
-        done.recv().ok()
-    }
-
-    /// Ends the thread.
-    pub(crate) fn stop(&self) {
-        drop(self.jobs.lock().take());
-        if let Some(thread) = self.thread.lock().take() {
-            let _ = thread.join();
-        }
+        Self::start(interface, "stack", move || Inside::make(&name, mtu, queues, steer, &host))
     }
 }
 

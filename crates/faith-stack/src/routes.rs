@@ -4,7 +4,7 @@
 //!
 //! The kernel deletes both when the device goes down, its IPv6 is disabled, or its MTU falls below 1280, and any program
 //! may delete them. The watch puts them back when it finds them missing, but only so often: if another program keeps
-//! deleting them, one of the two has to give in.
+//! deleting them, one of the two has to give in. The watch looks, and the host's keeper makes the changes.
 
 use std::io;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 
 use crate::allowance::{Allowance, Rate};
+use crate::keeper::Host;
 use crate::netlink::notices::Subject;
 use crate::netlink::{Device, METRIC, Netlink};
 use crate::shared::Shared;
@@ -31,6 +32,7 @@ const SOON: Duration = Duration::from_millis(100);
 /// The routes of one interface.
 pub(crate) struct Routes {
     shared: Arc<Shared>,
+    host: Arc<Host>,
     device: Device,
     /// True while the interface is open. Locked while prefixes change.
     open: Arc<Mutex<bool>>,
@@ -44,10 +46,17 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    pub(crate) fn new(shared: &Arc<Shared>, device: Device, open: &Arc<Mutex<bool>>, ours: bool) -> Self {
-        let (shared, open) = (Arc::clone(shared), Arc::clone(open));
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        host: &Arc<Host>,
+        device: Device,
+        open: &Arc<Mutex<bool>>,
+        ours: bool,
+    ) -> Self {
+        let (shared, host, open) = (Arc::clone(shared), Arc::clone(host), Arc::clone(open));
         Self {
             shared,
+            host,
             device,
             open,
             ours,
@@ -94,7 +103,8 @@ impl Routes {
             return Ok(());
         }
         // The kernel refuses this while the device has no IPv6. It refuses the routes too, which warns.
-        let _ = netlink.add_own_address(self.device);
+        let device = self.device;
+        let _ = self.host.change(move |netlink| netlink.add_own_address(device));
         if !self.ours {
             return Ok(());
         }
@@ -143,7 +153,8 @@ impl Routes {
             Some((metric, _)) if metric <= METRIC => return Ok(elsewhere()),
             _ => {}
         }
-        Ok(match netlink.put_route(prefix, self.device) {
+        let (missing, device) = (*prefix, self.device);
+        Ok(match self.host.change(move |netlink| netlink.put_route(&missing, device)) {
             Ok(()) => Found::Restored,
             Err(error) => match Errno::from_io_error(&error) {
                 // Another program was faster.

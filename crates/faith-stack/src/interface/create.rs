@@ -18,6 +18,7 @@ use crate::error::StackError;
 use crate::heartbeat;
 use crate::held::HeldTable;
 use crate::ipv6;
+use crate::keeper::Host;
 use crate::keepfaith::follow_keepfaith;
 use crate::namespace::{Inside, Namespace};
 use crate::netlink::Netlink;
@@ -81,6 +82,7 @@ impl FaithInterface {
         let outer = Tun::create(&name, queues).map_err(|error| tun_failed(&name, error))?;
         let (namespace, inner) = Namespace::create(&name, mtu, queues, steering == Steering::Auto, settings)?;
         let namespace = Arc::new(namespace);
+        let host = Arc::new(Host::here(&name)?);
         let warnings = Warnings::new(&name, warned);
         if let Err(error) = splice::probe()
             && splice::is_refusal(&error)
@@ -132,7 +134,7 @@ impl FaithInterface {
         let watched = Watched {
             own: Arc::clone(&own),
             guard,
-            routes: Routes::new(&shared, device, &open, routes),
+            routes: Routes::new(&shared, &host, device, &open, routes),
             watchdog: Watchdog::new(&shared, &workers),
             warnings,
         };
@@ -142,6 +144,7 @@ impl FaithInterface {
             shared,
             workers,
             namespace,
+            host,
             own,
             watch,
             device,

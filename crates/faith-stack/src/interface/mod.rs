@@ -17,6 +17,7 @@ use crate::cut::Cut;
 use crate::error::StackError;
 use crate::guide::Guide;
 use crate::heartbeat;
+use crate::keeper::Host;
 use crate::namespace::Namespace;
 use crate::netlink::Device;
 use crate::own_addresses::OwnAddresses;
@@ -32,6 +33,7 @@ pub struct FaithInterface {
     shared: Arc<Shared>,
     pub(crate) workers: Arc<Workers>,
     namespace: Arc<Namespace>,
+    host: Arc<Host>,
     own: Arc<OwnAddresses>,
     watch: Watch,
     device: Device,
@@ -155,6 +157,7 @@ impl FaithInterface {
             || self.leave_shortcut(),
         );
         self.namespace.stop();
+        self.host.stop();
         self.shared.warnings.end();
         capturing::leave(&self.shared.classifier);
         // The watch no longer keeps the addresses up to date.

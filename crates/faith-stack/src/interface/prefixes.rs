@@ -78,9 +78,10 @@ impl FaithInterface {
     fn route(
         &self,
         prefix: &FaithPrefix,
-        change: impl Fn(&Netlink, &FaithPrefix, Device) -> io::Result<()>,
+        change: impl FnOnce(&Netlink, &FaithPrefix, Device) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
-        change(&Netlink::connect()?, prefix, self.device)
+        let (prefix, device) = (*prefix, self.device);
+        self.host.change(move |netlink| change(netlink, &prefix, device))
     }
 
     fn inside(
