@@ -18,6 +18,7 @@ pub mod networks;
 pub mod notify;
 pub mod options;
 pub mod permission;
+pub mod privileges;
 pub mod relay;
 pub mod relay_options;
 pub mod route;

@@ -93,6 +93,9 @@ pub enum StackError {
         /// The worker's number, counted from 0.
         worker: usize,
     },
+    /// The process has given up its privileges.
+    #[error("cannot create {0}: this process has given up its privileges")]
+    Unprivileged(String),
     /// The host has no IPv6.
     #[error("IPv6 is disabled: {what}")]
     Ipv6 {
@@ -161,6 +164,7 @@ impl StackError {
             Self::Closed(_) | Self::Deleted(_) => "ERR_FAITH_CLOSED",
             Self::Worker { .. } => "ERR_FAITH_WORKER",
             Self::Ipv6 { .. } => "ERR_FAITH_IPV6",
+            Self::Unprivileged(_) => "EPERM",
             Self::Full(_) => "ENOSPC",
             Self::System { source, .. } if source.raw_os_error().is_none() => "ERR_FAITH_SYSTEM",
             Self::System { source, .. } => return errno::name(source),
@@ -180,6 +184,7 @@ impl StackError {
             Self::Deleted(_) => Some("start faithd again (in a program: create the interface again)"),
             Self::Worker { .. } => Some("this is a bug of faithd: report what it printed before"),
             Self::Ipv6 { hint, .. } => Some(hint),
+            Self::Unprivileged(_) => Some("start faithd again with this interface in its configuration"),
             Self::Full(_) => Some("close a listener, or have one listen on several ports"),
             Self::System { hint, .. } => *hint,
             _ => None,

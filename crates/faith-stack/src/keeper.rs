@@ -1,12 +1,13 @@
 //! Keepers: the threads of an interface that make its privileged calls.
 //!
-//! One keeper works in the private namespace and one in the host's. Other threads post jobs to them. So no other thread
-//! of a running interface needs capabilities.
+//! One keeper works in the private namespace and one in the host's. Other threads post jobs to them. So when the process
+//! gives up its privileges, keepers alone keep some, and the interface goes on.
 
 use std::io;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use faith_sys::privileges::{self, CapabilitySet};
 use parking_lot::Mutex;
 
 use crate::error::StackError;
@@ -25,17 +26,20 @@ pub(crate) struct Keeper<S> {
 pub(crate) type Host = Keeper<()>;
 
 impl<S: 'static> Keeper<S> {
-    /// Starts the thread `name` of `interface`. It makes its state by `make`, and returns the other value to the caller.
+    /// Starts the thread `name` of `interface`, which keeps `capabilities` when the process gives up its privileges. It makes
+    /// its state by `make`, and returns the other value to the caller.
     ///
     /// # Errors
     /// Those of `make`, or the thread cannot be started.
     pub(crate) fn start<T: Send + 'static>(
         interface: &str,
         name: &str,
+        capabilities: CapabilitySet,
         make: impl FnOnce() -> Result<(S, T), StackError> + Send + 'static,
     ) -> Result<(Self, T), StackError> {
         let (jobs, receiver) = mpsc::channel::<Job<S>>();
         let body = move |begun: Begun<T, StackError>| {
+            let _kept = privileges::keep(capabilities);
             let (mut state, value) = match make() {
                 Ok(begin) => begin,
                 Err(error) => return drop(begun.send(Err(error))),
@@ -80,7 +84,7 @@ impl Host {
     /// # Errors
     /// The thread cannot be started.
     pub(crate) fn here(interface: &str) -> Result<Self, StackError> {
-        Self::start(interface, "host", || Ok(((), ()))).map(|(keeper, ())| keeper)
+        Self::start(interface, "host", CapabilitySet::NET_ADMIN, || Ok(((), ()))).map(|(keeper, ())| keeper)
     }
 
     /// Changes links, addresses or routes of the host.

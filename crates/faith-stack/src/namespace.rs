@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use faith_packet::prefix::FaithPrefix;
 use faith_sys::netns;
+use faith_sys::privileges::CapabilitySet;
 use faith_sys::tun::Tun;
 
 use crate::devices::{END_INSIDE, MAC, QUEUE, STACK, tun_failed};
@@ -23,6 +24,11 @@ use crate::tcp_settings::TcpSettings;
 /// Metrics of the default routes inside. The kernel uses the lower one while it exists.
 const BY_SHORTCUT: u32 = 512;
 const BY_PUMP: u32 = 1024;
+
+/// The capabilities for changes of a running interface: local routes and the shortcut's pair, sockets of ports below 1024
+/// on demand, and, before Linux 5.19, entries of BPF maps (`kernel.unprivileged_bpf_disabled`).
+const NEEDS_LATER: CapabilitySet =
+    CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_BIND_SERVICE).union(CapabilitySet::BPF);
 
 /// A handle to the thread inside.
 pub(crate) type Namespace = Keeper<Inside>;
@@ -49,7 +55,7 @@ impl Namespace {
         host: TcpSettings,
     ) -> Result<(Self, Vec<Tun>), StackError> {
         let name = interface.to_owned();
-        Self::start(interface, "stack", move || Inside::make(&name, mtu, queues, steer, &host))
+        Self::start(interface, "stack", NEEDS_LATER, move || Inside::make(&name, mtu, queues, steer, &host))
     }
 }
 

@@ -1,22 +1,26 @@
-//! The kernel's edge: TUN devices, network namespaces, pipes, splice, log lines, and the socket options that rustix and
-//! socket2 lack. All of faithd's `unsafe` is here. Each block says why it is sound, and functions that need a certain
-//! kernel name it.
+//! The kernel's edge: TUN devices, network namespaces, privileges, pipes, splice, log lines, and the socket options that
+//! rustix and socket2 lack. All of faithd's `unsafe` is here. Each block says why it is sound, and functions that need a
+//! certain kernel name it.
 #![expect(unsafe_code, reason = "the crate of unsafe")]
 
 pub mod backlog;
 pub mod descriptors;
+mod every_thread;
 pub mod info;
 pub mod line_sink;
 pub mod netns;
 pub mod notify;
 pub mod peer;
 pub mod pipe;
+pub mod privileges;
 pub mod reactor;
 pub mod reuseport;
 pub mod sched;
+mod seccomp;
 pub mod source;
 pub mod splice;
 pub mod tcp;
 pub mod tcx;
 pub mod tun;
+pub mod users;
 pub mod zone;

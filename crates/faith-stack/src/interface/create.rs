@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
 use faith_packet::prefix::PrefixSet;
 use faith_sys::descriptors;
+use faith_sys::privileges;
 use faith_sys::splice;
 use faith_sys::tun::Tun;
 use parking_lot::Mutex;
@@ -56,7 +57,7 @@ impl FaithInterface {
     ///
     /// # Errors
     /// An illegal or taken name, no prefixes or overlapping ones, a bad MTU, no IPv6, a missing /dev/net/tun, missing
-    /// privileges, or a prefix that is routed elsewhere already.
+    /// privileges, privileges that the process has given up, or a prefix that is routed elsewhere already.
     pub fn create(
         options: InterfaceOptions,
         lost: LostCallback,
@@ -65,6 +66,9 @@ impl FaithInterface {
         let set = options.check()?;
         let queues = options.queues();
         let InterfaceOptions { name, mtu, routes, unsupported, steering, shortcut, .. } = options;
+        if privileges::are_dropped() {
+            return Err(StackError::Unprivileged(name));
+        }
         // If this fails, relays adapt their own limits to the old one, and say so.
         let _ = descriptors::raise_limit();
         let netlink = Netlink::connect()
