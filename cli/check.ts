@@ -12,6 +12,7 @@ import type { Configuration, Path, RelayConfiguration } from './configuration.js
 import { explain } from './exit.js'
 import { relayOptions } from './library-options.js'
 import type { Origin } from './origin.js'
+import { checkUser } from './user.js'
 
 /** A configuration that was checked, with its access lists as they were then. */
 export interface Checked {
@@ -33,6 +34,7 @@ export async function check(configuration: Configuration, origin: Origin): Promi
   checkControl(configuration, complain)
   checkNames(configuration, complain)
   checkPrefixes(configuration, complain)
+  checkUser(configuration, complain)
   const accessLists = new Map<RelayConfiguration, LoadedAccessList>()
   for (const [index, faith] of configuration.interface.entries()) {
     checkPorts(faith.relay, ['interface', index, 'relay'], complain)

@@ -14,6 +14,7 @@ import { apply } from './reload.js'
 import type { RunningInterface } from './running.js'
 import { activeLine, totalsLine } from './session-lines.js'
 import { total } from './total.js'
+import { becomeUser } from './user.js'
 import { limitWarnings } from './warnings.js'
 
 /** The origin of the configuration. */
@@ -100,6 +101,25 @@ export class Daemon {
   /** Resolves with the error when an interface of the configuration is lost. */
   get lost(): Promise<FaithError> {
     return this.interfaces.lost
+  }
+
+  /**
+   * Gives up the privileges of the process, if the configuration names a user to become. After the error that this may
+   * return, the process must end.
+   */
+  becomeUser(): FaithError | undefined {
+    const { file } = this
+    const lists = this.interfaces.relays.flatMap(({ configuration: { acl } }) => acl)
+    const files = [...new Set(file === undefined ? lists : [file, ...lists])]
+    const counts = [...this.interfaces].map(({ faith }) => faith.stats().workers)
+    const workers = counts.reduce((sum, count) => sum + count, 0)
+    try {
+      becomeUser(this.#configuration, { files, workers }, this.#log)
+      return undefined
+    } catch (error) {
+      if (error instanceof FaithError) return error
+      throw error
+    }
   }
 
   /** Logs what is captured, and what is probably not meant so. */

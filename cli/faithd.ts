@@ -14,6 +14,7 @@ import type { ProcessFacts } from './control/snapshot.js'
 import type * as meaning from './meaning.js'
 import type * as notifying from './notify.js'
 import type * as running from './daemon.js'
+import type * as users from './user.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
 import { watchForwarding } from './forwarding.js'
 import { helpText } from './help.js'
@@ -67,7 +68,8 @@ async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
 async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Promise<number> {
   requireKeepfaith(loaded)
   await refuseInspector()
-  const { check, Daemon, openControl, ServiceManager, takeManager } = await loadLibrary(log)
+  const { check, Daemon, openControl, requireUser, ServiceManager, takeManager } =
+    await loadLibrary(log)
   const manager = new ServiceManager(takeManager(process.env), log)
   await refuseInspector()
   const stopped = stopSignal()
@@ -77,6 +79,7 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
 
   const checked = await check(loaded.configuration, loaded.origin)
   if (loaded.file !== undefined) log.info({ file: loaded.file }, `configuration: ${loaded.file}`)
+  requireUser(checked.configuration)
   await using metrics = await startMetrics(loaded.configuration, log)
   const { file } = loaded
   const load = async (): Promise<checking.Checked> => {
@@ -96,12 +99,16 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
     throw error
   })
   metrics?.answerBy(context.metrics)
+  const failed = daemon.becomeUser()
+  if (failed !== undefined) {
+    await daemon.stop(failed)
+    await control.server?.close()
+    return exitCodeOf(failed)
+  }
   daemon.announce(checked)
   watchForwarding(log)
   // The log has the error of a reload already.
-  hangups.answerBy(() =>
-    manager.reloading(() => daemon.reload('SIGHUP').then(nothing, nothing)),
-  )
+  hangups.answerBy(() => manager.reloading(() => daemon.reload('SIGHUP').then(nothing, nothing)))
   answerUserSignals((signal) => daemon.tellTotals(signal))
   manager.ready(() => daemon.status)
 
@@ -151,14 +158,16 @@ type Library = typeof checking &
   typeof meaning &
   typeof notifying &
   typeof running &
-  typeof controlling
+  typeof controlling &
+  typeof users
 
 /** Loads the modules that need the addon. Help and usage errors do without. */
 async function importLibrary(): Promise<Library> {
   return await orUnavailable(async () => {
     const library = { ...(await import('./check.js')), ...(await import('./daemon.js')) }
     const more = { ...(await import('./meaning.js')), ...(await import('./control/open.js')) }
-    return { ...library, ...more, ...(await import('./notify.js')) }
+    const modules = { ...library, ...more, ...(await import('./notify.js')) }
+    return { ...modules, ...(await import('./user.js')) }
   })
 }
 

@@ -78,6 +78,7 @@ export const LOG_FORMATS = ['text', 'json'] as const
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
 
 const captured = under('Capture')
+const running = under('Process')
 const goes = under('Mapping')
 const allowed = under('Access')
 const seen = under('Connections to servers')
@@ -128,6 +129,12 @@ export const PROCESS = {
     noText,
     'group that may use the control socket; without, its owner alone',
     { value: 'GROUP', change: 'at the next start' },
+  ),
+  user: running(
+    anyText('the name of a user', 'faithd') as Kind<string | undefined>,
+    noText,
+    'user to become, without capabilities, once faithd captures',
+    { value: 'NAME', change: 'at the next start' },
   ),
 } satisfies Settings
 

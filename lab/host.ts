@@ -31,6 +31,14 @@ const faithdCommand = fileURLToPath(new URL('../dist/cli/faithd.js', import.meta
 /** Adds the folders of sshd, nginx and sysctl in Debian, which an ordinary user's PATH lacks. */
 const searchPath = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/local/sbin:/usr/sbin:/sbin`
 
+/**
+ * Has every faithd of the specs become this user, in an environment variable; without, it keeps its privileges. The suite
+ * `user` sets it.
+ */
+const user = process.env['FAITHD_LAB_USER']
+/** The arguments of faithd that do so. */
+export const userArguments: readonly string[] = user === undefined ? [] : ['--user', user]
+
 /** Keeps output in English and without colours, independent of the runner's terminal. */
 const plainOutput = { LC_ALL: 'C', FORCE_COLOR: '0' }
 
@@ -148,7 +156,9 @@ export class Router extends Host {
     options: SpawnOptions = {},
   ): Promise<LabProcess> {
     const control = args.includes('--control') ? [] : ['--no-control']
-    const faithd = this.spawn(process.execPath, [faithdCommand, ...control, ...args], options)
+    const command = [faithdCommand, ...control, ...userArguments, ...args]
+    const faithd = this.spawn(process.execPath, command, options)
+    if (user !== undefined) await faithd.line(/\bruns as \w+ \(uid \d+\), without capabilities/)
     await faithd.line(/\b(?:ready|captures)\b/)
     return faithd
   }

@@ -4,7 +4,7 @@
  */
 export { createLab, Lab } from './lab.js'
 export type { LabOptions } from './lab.js'
-export { Host, Router, nodeCommand } from './host.js'
+export { Host, Router, nodeCommand, userArguments } from './host.js'
 export type { RunOptions, RunResult, SpawnOptions } from './host.js'
 export { LabProcess } from './process.js'
 export type { Exit } from './process.js'

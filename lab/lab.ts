@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -44,6 +44,8 @@ export class Lab implements AsyncDisposable {
   private constructor(options: LabOptions, directory: string) {
     this.#names = nameHosts(options)
     this.#directory = directory
+    // Lets a faithd that has become another user read the files of its test.
+    chmodSync(directory, 0o755)
     // Registers before anything exists, so that a signal in the middle of building leaves nothing behind.
     this.#forget = removeAtExit(() => this.#removeNow())
     const name = (role: Role) => this.#names.get(role) ?? role

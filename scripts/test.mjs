@@ -7,7 +7,7 @@
 import { availableParallelism } from 'node:os'
 
 import { bpfPrograms, ensurePrograms, labPrograms } from './debian.mjs'
-import { inLab } from './namespaces.mjs'
+import { inLab, isMachineRoot } from './namespaces.mjs'
 import { ensureNode, nodeProgram, otherNodes, outermostNodes } from './nodes.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules, ensureRustComponents } from './prepare.mjs'
 import { checkCommand } from './release/toolchain.mjs'
@@ -53,6 +53,18 @@ const labOptions = ['--timeout=3m', `--concurrency=${labFiles}`]
 const specs = '__test__/*.spec.ts'
 /** The specs of the library, which depend on Node. The command and the relay are the same on each Node. */
 const librarySpecs = '__test__/net/library/*.spec.ts'
+/** The specs of the command that cover its start, its signals, its reload and its end. */
+const commandSpecs = [
+  'access-list',
+  'command',
+  'configuration',
+  'log',
+  'mapping',
+  'policy',
+  'relay',
+  'shutdown',
+  'user-signals',
+].map((name) => `__test__/net/${name}.spec.ts`)
 
 /**
  * The release tools are programs for x64; an arm64 machine compiles for itself in any case.
@@ -65,6 +77,19 @@ const arm64 = {
   readsSources: true,
   needs: [() => ensureTools(['rust'], { newer: true })],
   command: () => checkCommand('aarch64-unknown-linux-gnu'),
+}
+
+/**
+ * Root of a user namespace of one user cannot become another.
+ *
+ * @type {Suite}
+ */
+const user = {
+  name: 'user',
+  covers: 'the specs of the command with faithd as an ordinary user, in network namespaces',
+  needs: [labTools, ...addon],
+  command: () => ['env', 'FAITHD_LAB_USER=daemon', ...inLab([ava, ...labOptions, ...commandSpecs])],
+  count: countAva,
 }
 
 /** @type {readonly Suite[]} */
@@ -135,6 +160,7 @@ const suites = [
     command: () => inLab([ava, ...labOptions, '__test__/net/**/*.spec.ts']),
     count: countAva,
   },
+  ...(isMachineRoot() ? [user] : []),
   {
     name: 'release',
     covers: 'the packages of every platform: built, installed by name, relaying',

@@ -64,7 +64,7 @@ fn main() {
         assert!(std::env::var_os("CI").is_none(), "this test needs root");
         return;
     }
-    let nobody = users::find("nobody").unwrap().expect("every host has nobody");
+    let user = users::find("daemon").unwrap().expect("a user that every host has");
     // Node has a thread that does the same.
     let deaf = Worker::start(block_all_signals);
     let ordinary = Worker::start(|| ());
@@ -72,12 +72,12 @@ fn main() {
     drop(Worker::keeping(CapabilitySet::NET_ADMIN, || ()));
     assert!(!privileges::are_dropped());
 
-    privileges::drop_to(&nobody).unwrap();
-    privileges::drop_to(&nobody).unwrap();
+    privileges::drop_to(&user).unwrap();
+    privileges::drop_to(&user).unwrap();
 
     assert!(privileges::are_dropped());
     let later = Worker::start(|| ());
-    let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
+    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
     let threads: Vec<_> = fs::read_dir("/proc/self/task").unwrap().map(Result::unwrap).collect();
     assert_eq!(threads.len(), 5);
     for thread in threads {
