@@ -26,6 +26,7 @@ const packages = {
   clang: 'clang',
   curl: 'curl',
   debootstrap: 'debootstrap',
+  fish: 'fish',
   haproxy: 'haproxy',
   'inetutils-telnet': 'inetutils-telnet',
   ip: 'iproute2',
@@ -48,6 +49,8 @@ const packages = {
   sshd: 'openssh-server',
   'systemd-analyze': 'systemd',
   tayga: 'tayga',
+  tmux: 'tmux',
+  zsh: 'zsh',
 }
 
 /** @typedef {keyof typeof packages} Program */
@@ -61,6 +64,7 @@ export const labPrograms = [
   ...demoPrograms,
   '/etc/services',
   '/usr/sbin/nft',
+  'fish',
   'haproxy',
   'inetutils-telnet',
   'iperf3',
@@ -72,6 +76,8 @@ export const labPrograms = [
   'ps',
   'python3',
   'systemd-analyze',
+  'tmux',
+  'zsh',
 ]
 
 /** Programs that the proofs of a release run. @type {readonly Program[]} */

@@ -22,9 +22,6 @@ export interface Completable {
   names: readonly string[]
   /** The option takes the next word. */
   takesWord: boolean
-  /** The option may be given again. */
-  repeats: boolean
-  help: string
 }
 
 /** The last word of a line, and the place that it has among the words before it. */
@@ -78,16 +75,6 @@ export function placeOf<Option extends Completable>(
     before: inline === undefined ? '' : `${name}=`,
     begun: inline === undefined ? last : value,
   }
-}
-
-/** Gives the options that may still be given, by their long names. */
-export function optionCandidates<Option extends Completable>(
-  options: readonly Option[],
-  { given }: Place<Option>,
-): Candidate[] {
-  return options
-    .filter((option) => option.repeats || !given.has(option))
-    .map(({ names: [word = ''], help }) => ({ word, help }))
 }
 
 /** Keeps the candidates that go on with what was begun. */

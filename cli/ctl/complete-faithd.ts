@@ -1,6 +1,6 @@
 /** Completes a command line of faithd by its own table of options. */
 import { isFlag, type Option, OPTIONS, shownName } from '../option-table.js'
-import { bare, type Candidates, fitting, optionCandidates, placeOf } from './candidates.js'
+import { bare, type Candidates, fitting, placeOf } from './candidates.js'
 
 const ALL = OPTIONS.map((option) => ({
   names: [
@@ -9,8 +9,6 @@ const ALL = OPTIONS.map((option) => ({
     ...(isFlag(option) ? [`--${option.long}`, `--no-${option.long}`] : []),
   ],
   takesWord: option.value !== undefined,
-  repeats: option.sets?.setting.kind.form.type === 'list',
-  help: option.help,
   option,
 }))
 
@@ -18,8 +16,18 @@ const ALL = OPTIONS.map((option) => ({
 export function completeFaithd(line: readonly string[]): Candidates {
   const place = placeOf(line, ALL)
   if (place.takes !== undefined) return fitting(valuesOf(place.takes.option), place)
-  if (place.begun.startsWith('-')) return fitting(optionCandidates(ALL, place), place)
+  if (place.begun.startsWith('-')) {
+    const left = ALL.filter((each) => isList(each.option) || !place.given.has(each))
+    return fitting(
+      left.map(({ names: [word = ''], option }) => ({ word, help: option.help })),
+      place,
+    )
+  }
   return fitting(bare(place.words.length === 0 ? ['all'] : []), place)
+}
+
+function isList({ sets }: Option): boolean {
+  return sets?.setting.kind.form.type === 'list'
 }
 
 /** Gives the legal values of an option, as far as they can be listed. */

@@ -2,15 +2,7 @@
  * Completes a command line of faithctl or faithd. The shells' scripts run `faithctl __complete WORD…` with the words up
  * to the cursor, and offer what it prints: a word and its explanation on each line, or `:files` for the names of files.
  */
-import {
-  type Candidate,
-  type Candidates,
-  type Live,
-  bare,
-  fitting,
-  optionCandidates,
-  placeOf,
-} from './candidates.js'
+import { type Candidate, type Candidates, type Live, bare, fitting, placeOf } from './candidates.js'
 import {
   type Argument,
   type Command,
@@ -50,16 +42,20 @@ export async function completeFaithctl(line: readonly string[], live: Live): Pro
     const values = [...place.values].map(([{ long }, value]) => [long, [value]] as const)
     return await live(completes, socketPath(new Given(new Map(values))))
   }
-  if (place.takes !== undefined) return fitting(await ask(place.takes.completes), place)
-  if (place.begun.startsWith('-')) {
-    const fit = new Set(
-      (command === undefined ? GLOBAL_OPTIONS : optionsOf(command)).map(({ long }) => long),
-    )
+  // An option of one name may have other values with another command.
+  const own = command === undefined ? GLOBAL_OPTIONS : optionsOf(command)
+  if (place.takes !== undefined) {
+    const { long } = place.takes
     return fitting(
-      optionCandidates(
-        ALL.filter(({ long }) => fit.has(long)),
-        place,
-      ),
+      await ask((own.find((option) => option.long === long) ?? place.takes).completes),
+      place,
+    )
+  }
+  if (place.begun.startsWith('-')) {
+    const given = new Set([...place.given].map(({ long }) => long))
+    const left = own.filter(({ long, repeats }) => repeats || !given.has(long))
+    return fitting(
+      left.map(({ long, help }) => ({ word: `--${long}`, help })),
       place,
     )
   }
@@ -77,8 +73,6 @@ export async function completeFaithctl(line: readonly string[], live: Live): Pro
 const ALL = [...OPTIONS.values()].map((option: Option) => ({
   names: [`--${option.long}`, ...(option.short === undefined ? [] : [`-${option.short}`])],
   takesWord: option.value !== undefined && !option.optional,
-  repeats: option.repeats === true,
-  help: option.help,
   long: option.long,
   completes: option.completes,
 }))
