@@ -60,7 +60,7 @@ function valueOf(schema: z.ZodType, text: string | null): unknown {
     const { type } = z.toJSONSchema(schema, { io: 'input' })
     numbers.set(schema, type === 'integer' || type === 'number')
   }
-  return numbers.get(schema) && /^-?\d{1,15}(\.\d{1,9})?$/.test(text) ? Number(text) : text
+  return numbers.get(schema) && /^-?\d{1,15}(\.\d{1,30})?$/.test(text) ? Number(text) : text
 }
 
 function unknown(name: string, names: readonly string[]): string {

@@ -78,7 +78,7 @@ export const deletePrefix = route({
   path: '/v1/interfaces/{name}/prefixes/{prefix}',
   summary: 'Capture a prefix no longer, until the next reload; its sessions get no further',
   status: 204,
-  problems: [404],
+  problems: [404, 422],
   work: async ({ daemon }, { at: { name = '', prefix: given = '' } }) => {
     const running = interfaceOf(daemon, name)
     await daemon.change(async () => {

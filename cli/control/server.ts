@@ -160,13 +160,18 @@ export class ControlServer {
 
   /** Logs a request that changes something, because Node cannot tell the process at the other end. */
   #tell(change: string, body: string, problem?: ProblemError): void {
-    const text = `${change} ${body}`.replaceAll(/[\p{Cc}\s]+/gu, ' ').trim()
+    const text = printable(`${change} ${body}`)
     const shown = text.length > MOST_LOGGED ? `${text.slice(0, MOST_LOGGED)}…` : text
     const result = problem === undefined ? '' : `: refused: ${problem.message}`
     for (const line of result.split('\n')) {
-      this.#log.info({ request: shown }, `control: ${shown}${line}`)
+      this.#log.info({ request: shown }, `control: ${shown}${printable(line)}`)
     }
   }
+}
+
+/** Gives a text that a client chose as a part of one line. */
+function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\s]+/gu, ' ').trimEnd()
 }
 
 /** Gives the path and the query of a request. A client that talks to a proxy names the server too. */
