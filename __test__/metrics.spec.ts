@@ -194,12 +194,12 @@ test('a client with a long header is refused, and the server goes on', async (t)
   t.is((await ask(server, '/metrics')).status, 200)
 })
 
-for (const [which, ...said] of [
-  ['that says nothing'],
-  ['whose header never ends', 'GET /metrics HTTP/1.1\r\n', 'Host: a\r\n'],
-  ['that keeps its connection and asks no more', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'],
+for (const [kind, ...said] of [
+  ['without a word'],
+  ['with an endless header', 'GET /metrics HTTP/1.1\r\n', 'Host: a\r\n'],
+  ['with nothing more to ask', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'],
 ] as const) {
-  test(`a client ${which} is cut off`, async (t) => {
+  test(`a client ${kind} is cut off`, async (t) => {
     await using server = await serving(() => 'text\n', 100)
     const client = connect(server.port, '127.0.0.1').on('error', () => undefined)
     for (const piece of said) client.write(piece)
