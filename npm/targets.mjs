@@ -8,7 +8,6 @@
  * @property {string} [glibc] the oldest glibc that the addon must load on; none for musl
  * @property {'x64' | 'arm64'} cpu as npm names it
  * @property {'glibc' | 'musl'} libc as npm names it
- * @property {boolean} ownStd builds Rust's standard library too, since Debian's package has it for the host alone
  */
 
 /** Node 20 needs glibc 2.28 itself. */
@@ -22,14 +21,12 @@ export const targets = [
     glibc,
     cpu: 'x64',
     libc: 'glibc',
-    ownStd: false,
   },
   {
     platform: 'linux-x64-musl',
     triple: 'x86_64-unknown-linux-musl',
     cpu: 'x64',
     libc: 'musl',
-    ownStd: true,
   },
   {
     platform: 'linux-arm64-gnu',
@@ -37,14 +34,12 @@ export const targets = [
     glibc,
     cpu: 'arm64',
     libc: 'glibc',
-    ownStd: true,
   },
   {
     platform: 'linux-arm64-musl',
     triple: 'aarch64-unknown-linux-musl',
     cpu: 'arm64',
     libc: 'musl',
-    ownStd: true,
   },
 ]
 

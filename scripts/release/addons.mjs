@@ -32,7 +32,7 @@ export async function buildAddon(target, into) {
   ]
   const versioned = glibc === undefined ? triple : `${triple}.${glibc}`
   const args = ['zigbuild', '--release', '--lib', '--locked', '--target', versioned]
-  if (target.ownStd) args.push(...ownStd)
+  if (glibc === undefined) args.push(...ownStd)
   const env = { ...cargoEnvironment(folder), CARGO_ENCODED_RUSTFLAGS: flags.join('\u001F') }
   await step(`addon for ${platform}`, zigbuild, args, { env })
   mkdirSync(into, { recursive: true })

@@ -9,7 +9,7 @@ import { libraryPath, toolPath } from './tools.mjs'
 const rust = toolPath('rust', 'root/usr')
 export const cargo = join(rust, 'bin/cargo')
 export const zigbuild = toolPath('zig', 'python/cargo_zigbuild-0.24.1.data/scripts/cargo-zigbuild')
-/** Builds Rust's standard library from its sources; Debian's package has it for the machine's own platform alone. */
+/** Builds Rust's standard library from its sources; Debian has none for musl. */
 export const ownStd = ['-Zbuild-std=std,panic_unwind']
 
 /**
@@ -24,7 +24,7 @@ export function cargoEnvironment(targetFolder) {
     RUSTC: join(rust, 'bin/rustc'),
     PATH: [join(rust, 'bin'), process.env['PATH']].join(delimiter),
     LD_LIBRARY_PATH: libraryPath('rust'),
-    // The standard library is built by means that stable compilers keep for nightly ones.
+    // `ownStd` is an option that stable compilers keep for nightly ones.
     RUSTC_BOOTSTRAP: '1',
     RUSTUP_TOOLCHAIN: undefined,
     RUSTFLAGS: undefined,
@@ -61,6 +61,6 @@ export function checkCommand(triple) {
   const added = environment.flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${value}`],
   )
-  const check = ['check', '--workspace', '--locked', '--target', triple, ...ownStd]
+  const check = ['check', '--workspace', '--locked', '--target', triple]
   return ['env', ...removed, ...added, cargo, ...check]
 }

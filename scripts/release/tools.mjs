@@ -26,7 +26,8 @@ import { format, readLock, sumOf, writeLock } from './lock.mjs'
  * @property {string} what
  * @property {Suite} [suite] of Debian, whose packages those below are
  * @property {readonly string[]} [programs] for x64, which come with everything they need
- * @property {Record<string, readonly string[]>} [files] by architecture, packages that come alone
+ * @property {Record<string, readonly string[]>} [files] by architecture, packages that come alone; beside programs,
+ *   all are in one tree
  * @property {string} [kernel] a package that stands for the newest kernel
  * @property {readonly [name: string, version: string, platform: string][]} [wheels] of PyPI
  * @property {readonly [name: string, version: string][]} [modules] of npm
@@ -41,6 +42,8 @@ const tools = {
     what: 'Rust with the sources of its standard library',
     suite: 'bookworm',
     programs: ['rustc-web', 'cargo-web', 'rust-web-src'],
+    // The standard library for arm64, as Debian compiled it.
+    files: { arm64: ['libstd-rust-web-dev'] },
   },
   zig: {
     what: 'zig as the linker',
@@ -147,7 +150,10 @@ async function fetch(name, pins, newer) {
   await fetchWheels(tool, partial)
   await fetchModules(tool, partial)
   const sums = verify(join(partial, 'fetched'), pins, newer)
-  for (const file of sums.keys()) await unpack(file, partial)
+  const arm64 = tool.programs === undefined ? 'arm64' : 'root'
+  for (const file of sums.keys()) {
+    await unpack(file, partial, file.endsWith('_arm64.deb') ? arm64 : 'root')
+  }
   rmSync(join(partial, 'fetched'), { recursive: true })
   writeFileSync(join(partial, 'stamp'), format(pins))
   rmSync(join(folder, name), { recursive: true, force: true })
@@ -219,10 +225,16 @@ function verify(fetched, pins, newer) {
   return sums
 }
 
-/** Unpacks a package: those of Debian into one tree, others beside it. @param {string} file @param {string} into */
-async function unpack(file, into) {
+/**
+ * Unpacks a package: those of Debian into a tree, others beside it.
+ *
+ * @param {string} file
+ * @param {string} into
+ * @param {string} tree
+ */
+async function unpack(file, into, tree) {
   const [program, ...args] = file.endsWith('.deb')
-    ? ['dpkg-deb', '-x', file, join(into, file.includes('_arm64.deb') ? 'arm64' : 'root')]
+    ? ['dpkg-deb', '-x', file, join(into, tree)]
     : file.endsWith('.whl')
       ? ['python3', '-c', unzip, file, join(into, 'python')]
       : ['tar', '-xzf', file, '-C', into]
