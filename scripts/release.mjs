@@ -2,14 +2,14 @@
 //
 // `npm run release -- --help` says what it takes; docs/releasing.md says how a version comes out.
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
 import { ensurePrograms, releasePrograms } from './debian.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules } from './prepare.mjs'
-import { buildAddon } from './release/addons.mjs'
+import { makeAddon } from './release/addons.mjs'
 import { linkedCrates, standardCrates } from './release/crates.mjs'
-import { proveDeb } from './release/deb-proof.mjs'
+import { proveDebs } from './release/deb-proof.mjs'
 import { buildDeb, debianPackages } from './release/deb.mjs'
 import { sumOf } from './release/lock.mjs'
 import { emptied, pack, stageMain, stagePlatform } from '../npm/packages.mjs'
@@ -28,14 +28,18 @@ import { Failure, bold, duration, print, root, runScript } from './steps.mjs'
 const staging = join(root, 'target/staging')
 const output = join(root, 'target/packages')
 
-const help = `npm run release -- [--unproved] [--twice] [PLATFORM …]
+const help = `npm run release -- [--rehearse] [--unproved] [--twice] [PLATFORM …]
 
 Builds the addons, packs what is published into target/packages, Debian packages too, and proves that each package relays on a real Node of
 its platform. Root is needed for the proofs: they make network namespaces and chroots.
 
   PLATFORM …   these alone: ${targets.map(({ platform }) => platform).join(', ')}
+  --rehearse   takes the addons of an earlier run, if what they are built of is unchanged, and newer tools where Debian
+               has dropped those of tools.lock: enough to test, and not to publish
   --unproved   without the proofs
-  --twice      once more from a copy of the sources in another folder, which must give the same bytes`
+  --twice      once more from a copy of the sources in another folder, which must give the same bytes
+
+FAITHD_RELEASE_CACHE names the folder for the tools and the addons of earlier runs, instead of target`
 
 await runScript('release', async () => {
   const args = process.argv.slice(2)
@@ -44,24 +48,26 @@ await runScript('release', async () => {
   const names = args.filter((argument) => !argument.startsWith('--'))
   const chosen = choose(names)
   const proved = !args.includes('--unproved')
+  const rehearsed = args.includes('--rehearse')
   checkTools()
   if (proved && process.getuid?.() !== 0) {
     throw new Failure('the proofs need root; or run with --unproved')
   }
-  await ensureTools(['rust', 'zig'])
+  await ensureTools(['rust', 'zig'], { newer: rehearsed })
   await ensureNodeModules()
   await ensureBuilt()
 
   const folder = emptied(join(root, 'target/addons'))
   /** @type {Addon[]} */
   const addons = []
-  for (const target of chosen) addons.push(await buildAddon(target, folder))
+  for (const target of chosen) addons.push(await makeAddon(target, folder, { cached: rehearsed }))
   const folders = stage(addons)
-  if (proved) await ensureProofTools(chosen)
-  const debs = chosen.length === targets.length ? await publishable(folders) : []
+  if (proved) await ensureProofTools(chosen, { newer: rehearsed })
+  const all = chosen.length === targets.length
+  const debs = all || proved ? await buildDebs(chosen) : []
+  if (all) publishable(folders, debs)
   const proofs = proved ? await prove(chosen, folders) : new Map()
-  const [deb] = debs
-  if (proved && deb !== undefined) await proveDeb(debs, deb)
+  if (proved && debs.length > 0) await proveDebs(debs)
   table(addons, proofs)
   if (args.includes('--twice')) await repeat(names, output)
   print(`\n${bold(`release ${version()}`)} in ${duration((performance.now() - start) / 1000)}`)
@@ -89,14 +95,25 @@ function stage(addons) {
   return [main, ...platforms]
 }
 
+/** Makes the Debian packages that have an addon of these. @param {readonly Target[]} chosen */
+async function buildDebs(chosen) {
+  const platforms = new Set(chosen.map(({ platform }) => platform))
+  const folder = emptied(join(root, 'target/debs'))
+  const debs = []
+  for (const which of debianPackages.filter(({ platform }) => platforms.has(platform))) {
+    await ensureTools([which.tool])
+    debs.push(await buildDeb(which, staging, folder))
+  }
+  return debs
+}
+
 /**
- * Packs the folders, makes the Debian packages, and writes what goes with them.
+ * Packs the folders for npm, and writes what goes with them and with the Debian packages.
  *
  * @param {readonly string[]} folders
- * @returns {Promise<string[]>} the Debian packages, that of amd64 first
+ * @param {readonly string[]} debs
  */
-async function publishable(folders) {
-  await ensureTools(debianPackages.map(({ tool }) => tool))
+function publishable(folders, debs) {
   emptied(output)
   const tarballs = folders.map((folder) => pack(folder, output))
   const packed = tarballs.map((tarball, index) => {
@@ -107,18 +124,19 @@ async function publishable(folders) {
   if (main === undefined) throw new Failure('nothing was packed')
   const bill = join(output, `faithd-${main.version}.cdx.json`)
   writeFileSync(bill, billOfMaterials(main, platforms, linkedCrates(), standardCrates()))
-  const debs = []
-  for (const which of debianPackages) debs.push(await buildDeb(which, staging, output))
+  for (const deb of debs) copyFileSync(deb, join(output, basename(deb)))
   const sums = [...tarballs, ...debs, bill].map((file) => `${sumOf(file)}  ${basename(file)}\n`)
   writeFileSync(join(output, 'SHA256SUMS'), sums.join(''))
-  return debs
 }
 
-/** @param {readonly Target[]} chosen */
-async function ensureProofTools(chosen) {
+/** @param {readonly Target[]} chosen @param {{ newer: boolean }} options of ensureTools */
+async function ensureProofTools(chosen, options) {
   await ensurePrograms(releasePrograms)
-  await ensureTools(chosen.map(({ platform }) => platform))
-  if (chosen.some(({ cpu }) => cpu === 'arm64')) await ensureTools(['emulator', 'guest'])
+  await ensureTools(
+    chosen.map(({ platform }) => platform),
+    options,
+  )
+  if (chosen.some(({ cpu }) => cpu === 'arm64')) await ensureTools(['emulator', 'guest'], options)
 }
 
 /** @param {readonly Target[]} chosen @param {readonly string[]} folders */

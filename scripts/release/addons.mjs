@@ -1,10 +1,11 @@
-// The addon of each platform: built by one compiler, and looked at before it is packed.
+// The addon of each platform: built by one compiler, kept for the next run, and looked at before it is packed.
 import { mkdirSync, copyFileSync, statSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 
-import { Failure, root, step } from '../steps.mjs'
+import { Failure, print, root, step } from '../steps.mjs'
 import { addonOf } from '../../npm/targets.mjs'
+import { keep, keptAddon } from './kept-addons.mjs'
 import { cargoEnvironment, ownStd, samePaths, zigbuild } from './toolchain.mjs'
 
 /** @typedef {import('../../npm/targets.mjs').Target} Target */
@@ -17,14 +18,26 @@ const permitted = {
 }
 
 /**
- * Builds a target's addon; cargo does nothing where nothing changed.
+ * Makes a target's addon.
  *
  * @param {Target} target
  * @param {string} into the folder for the addon
+ * @param {{ cached: boolean }} options with `cached`, takes a kept addon if everything that it was built of is unchanged
  * @returns {Promise<Addon>}
  */
-export async function buildAddon(target, into) {
-  const { platform, triple, glibc } = target
+export async function makeAddon(target, into, { cached }) {
+  const known = cached ? keptAddon(target) : undefined
+  if (known !== undefined)
+    print(`addon for ${target.platform}: nothing that it is built of changed`)
+  const made = known ?? keep(target, await build(target))
+  mkdirSync(into, { recursive: true })
+  const file = join(into, addonOf(target))
+  copyFileSync(made, file)
+  return { target, file, bytes: statSync(file).size, needs: needsOf(target, file) }
+}
+
+/** Builds an addon; cargo does nothing where nothing changed. @param {Target} target */
+async function build({ platform, triple, glibc }) {
   const folder = join(root, 'target/release-build')
   const flags = [
     ...samePaths(),
@@ -35,10 +48,7 @@ export async function buildAddon(target, into) {
   if (glibc === undefined) args.push(...ownStd)
   const env = { ...cargoEnvironment(folder), CARGO_ENCODED_RUSTFLAGS: flags.join('\u001F') }
   await step(`addon for ${platform}`, zigbuild, args, { env })
-  mkdirSync(into, { recursive: true })
-  const file = join(into, addonOf(target))
-  copyFileSync(join(folder, triple, 'release/libfaithd.so'), file)
-  return { target, file, bytes: statSync(file).size, needs: needsOf(target, file) }
+  return join(folder, triple, 'release/libfaithd.so')
 }
 
 /**

@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 
 import { Failure, root, step } from '../steps.mjs'
 import { emptied } from '../../npm/packages.mjs'
+import { kept } from './kept.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const configuration = 'etc/default/faithd'
@@ -22,13 +23,16 @@ const address = '198.51.100.2'
 /** Those of a container of docs/containers.md; chroot needs the last. */
 const capabilities = ['+net_admin', '+sys_admin', '+bpf', '+net_raw', '+sys_chroot']
 
-/**
- * @param {readonly string[]} packages
- * @param {string} amd64 the one of them for this machine
- */
-export async function proveDeb(packages, amd64) {
+/** Lints packages, and uses the one for this machine. @param {readonly string[]} packages */
+export async function proveDebs(packages) {
   const lint = ['--allow-root', '--fail-on', 'error']
   await step('lintian', 'lintian', [...lint, ...packages])
+  const amd64 = packages.find((file) => file.endsWith('_amd64.deb'))
+  if (amd64 !== undefined) await useThroughout(amd64)
+}
+
+/** Installs, uses, upgrades, removes and purges a package. @param {string} amd64 */
+async function useThroughout(amd64) {
   const system = join(root, 'target/proofs/debian')
   await minimalDebian(system)
   const version = field(amd64, 'Version')
@@ -56,15 +60,15 @@ export async function proveDeb(packages, amd64) {
 
 /** Copies a minimal Debian 12, which is fetched once. @param {string} into */
 async function minimalDebian(into) {
-  const kept = join(root, 'target/release-tools/minimal-debian')
-  if (!existsSync(kept)) {
-    const partial = emptied(`${kept}.partial`)
+  const debian = kept('minimal-debian')
+  if (!existsSync(debian)) {
+    const partial = emptied(`${debian}.partial`)
     const args = ['--variant=minbase', 'bookworm', partial]
     await step('a minimal Debian 12', 'debootstrap', args)
-    renameSync(partial, kept)
+    renameSync(partial, debian)
   }
   emptied(into)
-  execFileSync('cp', ['-a', `${kept}/.`, into])
+  execFileSync('cp', ['-a', `${debian}/.`, into])
 }
 
 /** Makes a package of the version 0.0.1 with the same contents. @param {string} deb @param {string} folder */

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 
 import { Failure, print, root, step } from '../steps.mjs'
 import { emptied } from '../../npm/packages.mjs'
+import { folder as tools } from './tools.mjs'
 
 /**
  * @param {readonly string[]} names platforms, or none for all
@@ -15,17 +16,18 @@ export async function repeat(names, output) {
   const copy = emptied(join(root, 'target/again/faithd'))
   const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' })
   // The addon of this machine is not packed, and need not be built again for the types that come of it: its stamp is
-  // the last, and so newer than all sources.
+  // the last, and newer than all sources. The other files keep their times, so npm's packages are newer than its lock.
   const native = readdirSync(root).filter((name) => name.endsWith('.node'))
-  const others = [...native, 'native.d.cts', 'target/faithd-native.stamp']
-  for (const file of [...files.split('\0').filter(Boolean), ...others]) {
+  const stamp = 'target/faithd-native.stamp'
+  for (const file of [...files.split('\0').filter(Boolean), ...native, 'native.d.cts', stamp]) {
     mkdirSync(dirname(join(copy, file)), { recursive: true })
-    cpSync(join(root, file), join(copy, file))
+    cpSync(join(root, file), join(copy, file), { preserveTimestamps: file !== stamp })
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
-  symlinkSync(join(root, 'target/release-tools'), join(copy, 'target/release-tools'))
-  const script = join(copy, 'scripts/release.mjs')
-  await step('the same once more, elsewhere', process.execPath, [script, '--unproved', ...names])
+  symlinkSync(tools, join(copy, 'target/release-tools'))
+  const args = [join(copy, 'scripts/release.mjs'), '--unproved', ...names]
+  const env = { FAITHD_RELEASE_CACHE: join(copy, 'target') }
+  await step('the same once more, elsewhere', process.execPath, args, { env })
   const differing = names.length > 0 ? addonsThatDiffer(copy) : sumsThatDiffer(copy, output)
   if (differing.length > 0) throw new Failure(`a second build differs in ${differing.join(', ')}`)
   print('a second build in another folder gives the same bytes')

@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 import { root } from '../steps.mjs'
+import { kept } from './kept.mjs'
 import { libraryPath, toolPath } from './tools.mjs'
 
 const rust = toolPath('rust', 'root/usr')
@@ -56,7 +57,7 @@ export function samePaths() {
  * @returns {[string, ...string[]]}
  */
 export function checkCommand(triple) {
-  const environment = Object.entries(cargoEnvironment(join(root, 'target/release-check')))
+  const environment = Object.entries(cargoEnvironment(kept('release-check')))
   const removed = environment.flatMap(([name, value]) => (value === undefined ? ['-u', name] : []))
   const added = environment.flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}=${value}`],

@@ -1,5 +1,5 @@
-// The tools of a release: compiler, linker, and what the packages are proved with. They are fetched into
-// target/release-tools, at the versions that tools.lock names; the machine stays as it is.
+// The tools of a release: compiler, linker, and what the packages are proved with. They are fetched at the versions that
+// tools.lock names, and kept; the machine stays as it is.
 //
 //   node scripts/release/tools.mjs            fetches what is missing
 //   node scripts/release/tools.mjs --update   takes the newest packages of Debian, and writes the lock anew
@@ -15,8 +15,9 @@ import {
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { Failure, print, root, runScript, step } from '../steps.mjs'
+import { Failure, print, runScript, step } from '../steps.mjs'
 import { Archive } from './debian-archive.mjs'
+import { kept } from './kept.mjs'
 import { format, readLock, sumOf, writeLock } from './lock.mjs'
 
 /** @typedef {import('./debian-archive.mjs').Suite} Suite */
@@ -96,7 +97,7 @@ const tools = {
 
 /** @typedef {keyof typeof tools} ToolName */
 
-const folder = join(root, 'target/release-tools')
+export const folder = kept('release-tools')
 
 /** Where a tool is, with the folders of its packages in it. @param {ToolName} name @param {string[]} path */
 export const toolPath = (name, ...path) => join(folder, name, ...path)
@@ -117,15 +118,18 @@ export async function ensureTools(names, { newer = false } = {}) {
   for (const name of names) {
     const pins = lock.filter(({ tool }) => tool === name)
     const stamp = join(folder, name, 'stamp')
-    if (existsSync(stamp)) {
-      const there = readFileSync(stamp, 'utf8')
-      if (there === format(pins) || newer) continue
-    }
+    const there = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
+    if (there === format(pins) || (newer && there === stampOfNewer(pins))) continue
     await fetch(name, pins, newer)
   }
   // Debian's lists are some hundred MB, and old the next day.
   rmSync(join(folder, 'apt'), { recursive: true, force: true })
   archives.clear()
+}
+
+/** The stamp of a tool with packages that are newer than those of the lock. @param {readonly Pin[]} pins */
+function stampOfNewer(pins) {
+  return `${format(pins)}or newer\n`
 }
 
 /** @param {ToolName} name @param {readonly Pin[]} pins @param {boolean} newer */
@@ -135,6 +139,7 @@ async function fetch(name, pins, newer) {
   rmSync(partial, { recursive: true, force: true })
   mkdirSync(partial, { recursive: true })
   const debs = pins.filter(({ from }) => from === 'debian')
+  let exact = true
   if (tool.suite !== undefined) {
     const archive = await archiveOf(tool.suite)
     const gone = debs.filter((pin) => !archive.has(pin))
@@ -144,18 +149,19 @@ async function fetch(name, pins, newer) {
         `Debian no longer has ${lost}; take what it has now by node scripts/release/tools.mjs --update, and commit tools.lock`,
       )
     }
-    const wanted = gone.length > 0 ? newestOf(tool, archive) : debs
+    exact = gone.length === 0
+    const wanted = exact ? debs : newestOf(tool, archive)
     await archive.download(wanted, join(partial, 'fetched'), `${tool.what}, from Debian`)
   }
   await fetchWheels(tool, partial)
   await fetchModules(tool, partial)
-  const sums = verify(join(partial, 'fetched'), pins, newer)
+  const sums = verify(join(partial, 'fetched'), pins, exact)
   const arm64 = tool.programs === undefined ? 'arm64' : 'root'
   for (const file of sums.keys()) {
     await unpack(file, partial, file.endsWith('_arm64.deb') ? arm64 : 'root')
   }
   rmSync(join(partial, 'fetched'), { recursive: true })
-  writeFileSync(join(partial, 'stamp'), format(pins))
+  writeFileSync(join(partial, 'stamp'), exact ? format(pins) : stampOfNewer(pins))
   rmSync(join(folder, name), { recursive: true, force: true })
   renameSync(partial, join(folder, name))
 }
@@ -201,25 +207,25 @@ async function fetchModules({ modules = [] }, into) {
 }
 
 /**
- * Compares what was fetched with the lock.
+ * Compares what was fetched with the lock, unless packages are newer.
  *
  * @param {string} fetched
  * @param {readonly Pin[]} pins
- * @param {boolean} newer
+ * @param {boolean} exact
  * @returns {Map<string, string>} the sum of each file
  */
-function verify(fetched, pins, newer) {
+function verify(fetched, pins, exact) {
   /** @type {Map<string, string>} */
   const sums = new Map()
   for (const name of readdirSync(fetched)) {
     const file = join(fetched, name)
     const sum = sumOf(file)
-    if (!newer && pins.every(({ sha256 }) => sha256 !== sum)) {
+    if (exact && pins.every(({ sha256 }) => sha256 !== sum)) {
       throw new Failure(`${name} is not the file that tools.lock names: its SHA-256 is ${sum}`)
     }
     sums.set(file, sum)
   }
-  if (!newer && sums.size !== pins.length) {
+  if (exact && sums.size !== pins.length) {
     throw new Failure(`${sums.size} files were fetched where tools.lock names ${pins.length}`)
   }
   return sums
