@@ -1,7 +1,7 @@
 // `npm test`: the whole test run. `npm test -- --help` lists its options.
 //
 // First it installs and builds the needs of all suites, one after the other. Then the suites whose tests depend on time
-// run one after the other; beside them, at low priority, run the suites that read the sources.
+// run one after the other; beside them, at low priority, run the suites that read the sources or build packages.
 //
 // With CI set nothing is skipped: a skipped or ignored test fails its suite.
 import { availableParallelism } from 'node:os'
@@ -33,8 +33,8 @@ import {
  * @property {string} name
  * @property {string} covers
  * @property {readonly (() => Promise<unknown>)[]} needs preparations, in order
- * @property {boolean} [readsSources] runs beside the other suites, at low priority
- * @property {boolean} [onRequest] runs only if the command names it
+ * @property {boolean} [beside] runs beside the other suites, at low priority; its result depends on no time
+ * @property {'in CI' | 'on request'} [runs] without being named, if not always
  * @property {string} [node] the version of Node that it runs on, if not this one
  * @property {() => Command} command
  * @property {(output: string) => Counts} [count] for suites of counted tests
@@ -67,17 +67,34 @@ const commandSpecs = [
 ].map((name) => `__test__/net/${name}.spec.ts`)
 
 /**
- * The release tools are programs for x64; an arm64 machine compiles for itself in any case.
+ * Suites with the release tools, which are programs for x64. An arm64 machine compiles for itself in any case.
  *
- * @type {Suite}
+ * @type {readonly Suite[]}
  */
-const arm64 = {
-  name: 'arm64',
-  covers: 'every crate compiles for arm64',
-  readsSources: true,
-  needs: [() => ensureTools(['rust'], { newer: true })],
-  command: () => checkCommand('aarch64-unknown-linux-gnu'),
-}
+const withReleaseTools = [
+  {
+    name: 'arm64',
+    covers: 'every crate compiles for arm64',
+    beside: true,
+    needs: [() => ensureTools(['rust'], { newer: true })],
+    command: () => checkCommand('aarch64-unknown-linux-gnu'),
+  },
+  {
+    name: 'packages',
+    covers: 'the packages for x64: built unless unchanged, installed by name, relaying',
+    beside: true,
+    runs: 'in CI',
+    needs: addon,
+    command: () => ['npm', 'run', 'release', '--', '--rehearse', 'linux-x64-gnu', 'linux-x64-musl'],
+  },
+  {
+    name: 'release',
+    covers: 'the packages of every platform: built, installed by name, relaying',
+    runs: 'on request',
+    needs: addon,
+    command: () => ['npm', 'run', 'release'],
+  },
+]
 
 /**
  * Root of a user namespace of one user cannot become another.
@@ -97,21 +114,21 @@ const suites = [
   {
     name: 'format',
     covers: 'rustfmt',
-    readsSources: true,
+    beside: true,
     needs: [ensureRustComponents],
     command: () => ['cargo', 'fmt', '--all', '--check'],
   },
   {
     name: 'lint',
     covers: 'prettier, oxlint, tsc, typedoc, the public API, circles of imports, links, words',
-    readsSources: true,
+    beside: true,
     needs: addon,
     command: () => ['npm', 'run', 'lint'],
   },
   {
     name: 'clippy',
     covers: 'every crate and target',
-    readsSources: true,
+    beside: true,
     needs: [ensureRustComponents],
     command: () => ['cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'],
   },
@@ -119,22 +136,22 @@ const suites = [
     name: 'dependencies',
     covers:
       'licences, duplicates and sources of packages; advisories and signatures where the network answers',
-    readsSources: true,
+    beside: true,
     needs: [ensureNodeModules],
     command: () => ['node', 'scripts/dependencies.mjs'],
   },
   {
     name: 'oldest-rust',
     covers: 'the workspace with the Rust that Cargo.toml names',
-    readsSources: true,
+    beside: true,
     needs: [],
     command: () => ['node', 'scripts/oldest-rust.mjs'],
   },
-  ...(process.arch === 'x64' ? [arm64] : []),
+  ...(process.arch === 'x64' ? withReleaseTools : []),
   {
     name: 'bpf',
     covers: 'the BPF objects match their sources',
-    readsSources: true,
+    beside: true,
     needs: [() => ensurePrograms(bpfPrograms)],
     command: () => ['bpf/build.sh', '--check'],
   },
@@ -161,13 +178,6 @@ const suites = [
     count: countAva,
   },
   ...(isMachineRoot() ? [user] : []),
-  {
-    name: 'release',
-    covers: 'the packages of every platform: built, installed by name, relaying',
-    onRequest: true,
-    needs: addon,
-    command: () => ['npm', 'run', 'release'],
-  },
   ...otherNodes.flatMap((version) => [
     {
       name: `specs${major(version)}`,
@@ -279,7 +289,7 @@ async function run(suite, extra) {
   const seconds = () => (performance.now() - start) / 1000
   try {
     const command = suite.command()
-    const [program, ...args] = suite.readsSources ? ['nice', '-n', '19', ...command] : command
+    const [program, ...args] = suite.beside ? ['nice', '-n', '19', ...command] : command
     const { ok, output } = await attempt(suite.name, program, [...args, ...extra], {
       summary: (text) => describe(suite.count?.(text)),
     })
@@ -338,7 +348,8 @@ function help() {
   const width = Math.max(...suites.map(({ name }) => name.length))
   return `npm test -- [--all-nodes] [SUITE …] [-- ARGUMENT …]
 
-Installs and builds missing parts, and runs the named suites; without a name all of them but release:
+Installs and builds missing parts, and runs the named suites. Without a name it runs all of them but release, and but
+packages unless CI is set:
 
 ${suites.map(({ name, covers }) => `  ${name.padEnd(width)}  ${covers}`).join('\n')}
 
@@ -356,8 +367,9 @@ function choose(names, allNodes) {
       `no suite ${unknown.join(', ')}; there are ${suites.map(({ name }) => name).join(', ')}`,
     )
   }
-  const usual = (/** @type {Suite} */ { node, onRequest = false }) =>
-    !onRequest && (node === undefined || allNodes || outermostNodes.includes(node))
+  const usual = (/** @type {Suite} */ { node, runs }) =>
+    (runs === undefined || (runs === 'in CI' && Boolean(process.env['CI']))) &&
+    (node === undefined || allNodes || outermostNodes.includes(node))
   return suites.filter((suite) => (names.length > 0 ? names.includes(suite.name) : usual(suite)))
 }
 
@@ -374,11 +386,11 @@ await runScript('test', async () => {
   const ready = chosen.filter((suite) => unprepared.every((row) => row.suite !== suite))
   const rows = await Promise.all([
     runInTurn(
-      ready.filter(({ readsSources }) => !readsSources),
+      ready.filter(({ beside }) => !beside),
       extra,
     ),
     runInTurn(
-      ready.filter(({ readsSources }) => readsSources),
+      ready.filter(({ beside }) => beside),
       extra,
     ),
   ])
