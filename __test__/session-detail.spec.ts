@@ -78,8 +78,9 @@ test('a leg has no value that the kernel has not measured', (t) => {
 
 test('a detail names the rule and its line, and the slow side', (t) => {
   const text = '::/0 permit 0.0.0.0/0'
-  t.deepEqual(toSessionDetail({ ...detail, rule: text, line: 3 }).rule, { text, line: 3 })
-  t.deepEqual(toSessionDetail({ ...detail, rule: text }).rule, { text })
+  const rule = { text, file: '/etc/faithd/faithd.conf', line: 3 }
+  t.deepEqual(toSessionDetail({ ...detail, rule }).rule, rule)
+  t.deepEqual(toSessionDetail({ ...detail, rule: { text } }).rule, { text })
   t.is(toSessionDetail({ ...detail, slow: 'client' }).slow, 'client')
   t.is(toSessionDetail({ ...detail, slow: 'server' }).slow, 'server')
 })

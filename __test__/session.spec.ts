@@ -1,5 +1,5 @@
 import test from 'ava'
-import { activeLine, totalsLine, whyNot } from '../cli/session-lines.js'
+import { activeLine, refusalReason, totalsLine } from '../cli/session-lines.js'
 import type { FaithInterfaceStats } from '../index.js'
 import type { NativeRefusal, NativeRelayStats } from '../lib/native.js'
 import { toRefusal } from '../lib/refusal.js'
@@ -114,7 +114,7 @@ for (const [facts, why] of [
   ],
 ] as const) {
   test(`a refusal is explained: ${why}`, (t) => {
-    t.is(whyNot(toRefusal(attempt(facts))), why)
+    t.is(refusalReason(toRefusal(attempt(facts))), why)
   })
 }
 

@@ -27,7 +27,7 @@ pub mod splice;
 pub mod stats;
 pub mod support;
 pub mod telling;
-mod threads;
+pub mod threads;
 
 use napi_derive::napi;
 

@@ -214,7 +214,7 @@ ports = "9000"
   t.true(applied(after) > applied(before))
   t.is(sumOf(after, 'faithd_sessions_ended_total'), 20)
   t.true(sumOf(after, 'faithd_syns_held_limit') > 0)
-  const warnings = faithd.log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  const warnings = faithd.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg)
   t.true(warnings.includes(`SIGHUP: faithd: metrics stays ${listen} until faithd starts again`))
   await faithd.stop()
 })
