@@ -50,7 +50,7 @@ test('a file has several interfaces, and each has relays of its own', (t) => {
     'routes = false',
   )
   t.true(keepfaith)
-  t.deepEqual(log, { level: 'warn', format: 'text' })
+  t.deepEqual(log, { level: 'warn', format: 'text', begin: false })
   t.deepEqual(
     interfaces.map(({ name, routes, relay }) => [name, routes, relay.map(({ ports }) => ports)]),
     [
@@ -82,7 +82,7 @@ const refused: [what: string, lines: string[], says: string][] = [
   [
     'a key without a likeness',
     ['[log]', 'x = 1'],
-    '2:1: log.x: there is no such key; [log] has format, level',
+    '2:1: log.x: there is no such key; [log] has format, level, begin',
   ],
   [
     'a key of another table',

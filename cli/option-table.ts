@@ -303,10 +303,6 @@ export const LOG = {
     value: LOG_FORMATS.join('|'),
     change: 'at once',
   }),
-  begin: log(flag, false, 'write a line when a session begins, too', {
-    long: 'log-begin',
-    change: 'at once',
-  }),
   level: log(oneOf(LOG_LEVELS), 'info', 'least important lines that are written', {
     change: 'at once',
     options: [
@@ -324,6 +320,10 @@ export const LOG = {
         read: oneOf(LOG_LEVELS).read,
       },
     ],
+  }),
+  begin: log(flag, false, 'write a line when a session begins, too', {
+    long: 'log-begin',
+    change: 'at once',
   }),
 } satisfies Settings
 
