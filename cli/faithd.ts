@@ -91,6 +91,7 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
   const facts = (): ProcessFacts => ({
     version: version(),
     linesLost: log.thread?.linesLost() ?? 0,
+    refusalsSummed: log.thread?.refusalsSummed() ?? 0,
     ...(control.server === undefined ? {} : { control: control.server.counts }),
   })
   const context = { daemon, facts, metrics: () => daemon.metricsText(facts()) }

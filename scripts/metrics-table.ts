@@ -18,7 +18,7 @@ export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
     process: { cpuSeconds: 0, residentBytes: 0 },
     descriptors: { open: 0, limit: 1024 },
     configuration: { lastReloadApplied: true, appliedAt: start },
-    log: { linesLost: 0, recordsSummed: 0 },
+    log: { linesLost: 0, refusalsSummed: 0 },
     control: { connections: 0, refused: 0 },
     interfaces: names.map((name) => ({
       name,

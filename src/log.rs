@@ -83,6 +83,13 @@ impl NativeLog {
         number(self.log.lost())
     }
 
+    /// The number of refusals so far that only sums tell.
+    #[napi]
+    #[must_use]
+    pub fn refusals_summed(&self) -> f64 {
+        number(self.log.summed())
+    }
+
     /// Waits until all lines are written, for `limitMs` milliseconds at most; tells whether all are.
     #[napi]
     #[must_use]

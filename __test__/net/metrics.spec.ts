@@ -99,6 +99,7 @@ test('sessions, refusals and bytes are those that clients and servers counted', 
   t.is(sumOf(open, 'faithd_refusals_total', { reason: 'denied-no-match' }), 0)
   t.is(sumOf(open, 'faithd_refusals_total', { reason: 'special-purpose' }), 30)
   t.is(sumOf(open, 'faithd_connections_accepted_total'), listening.accepted)
+  t.is(sumOf(open, 'faithd_connect_duration_seconds_count'), listening.accepted)
   t.is(sumOf(open, 'faithd_bytes_total', { direction: 'up' }), (await far.status()).received)
   t.is(sumOf(open, 'faithd_bytes_total', { direction: 'down' }), (await near.status()).received)
 
@@ -108,7 +109,7 @@ test('sessions, refusals and bytes are those that clients and servers counted', 
   t.is(sumOf(closed, 'faithd_sessions_ended_total', { reason: 'closed' }), 1)
   t.is(sumOf(closed, 'faithd_sessions_ended_total'), 1)
   // Lines and their sums tell the same: no attempt is lost on the way.
-  const summed = sumOf(closed, 'faithd_log_records_summed_total')
+  const summed = sumOf(closed, 'faithd_log_refusals_summed_total')
   await waitFor('the lines', () => faithd.refusals.length + summed === 250)
   const { relay } = await faithd.counted()
   t.is(relay.refused.byReason.denied, 230)

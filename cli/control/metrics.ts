@@ -34,8 +34,8 @@ export interface MetricsSnapshot {
   descriptors: { open: number; limit: number }
   /** The result of the last reload, and the time at which the configuration in force was applied. */
   configuration: { lastReloadApplied: boolean; appliedAt: Date }
-  /** Lines that were lost, and records of sessions and refusals that the log tells in sums. */
-  log: { linesLost: number; recordsSummed: number }
+  /** Lines that were lost, and refusals that the log tells in sums only. */
+  log: { linesLost: number; refusalsSummed: number }
   /** Connections to the control socket; absent without one. */
   control?: { connections: number; refused: number }
   interfaces: readonly InterfaceSnapshot[]
@@ -227,9 +227,9 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     (of) => Number(of.interface.shortcut),
   ),
   faithd_workers: gaugeOf('Threads that capture and relay.', (of) => of.interface.workers),
-  faithd_log_records_summed_total: counter(
-    'Ended sessions and refusals that the log tells in sums only.',
-    (of) => of.log.recordsSummed,
+  faithd_log_refusals_summed_total: counter(
+    'Refusals that the log tells in sums only.',
+    (of) => of.log.refusalsSummed,
   ),
   faithd_log_lines_lost_total: counter(
     'Lines of the log that were lost because its reader did not keep up.',

@@ -18,13 +18,14 @@ export interface Observed {
 export interface ProcessFacts extends Pick<MetricsSnapshot, 'version' | 'control'> {
   /** Lines of the log that were lost. */
   linesLost: number
+  /** Refusals that the log tells in sums only. */
+  refusalsSummed: number
 }
 
 /** Gives everything that the metrics are made from, as it is now. */
 export function takeSnapshot(daemon: Observed, facts: ProcessFacts): MetricsSnapshot {
-  const { linesLost, ...more } = facts
+  const { linesLost, refusalsSummed, ...more } = facts
   const { startedAt, lastReload, appliedAt } = daemon
-  const interfaces = Array.from(daemon.interfaces, ofInterface)
   const { user, system } = process.cpuUsage()
   return {
     ...more,
@@ -34,19 +35,11 @@ export function takeSnapshot(daemon: Observed, facts: ProcessFacts): MetricsSnap
     process: { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() },
     descriptors: descriptors(),
     configuration: { lastReloadApplied: lastReload?.applied ?? true, appliedAt },
-    log: { linesLost, recordsSummed: sum(interfaces.map(recordsSummed)) },
-    interfaces,
+    log: { linesLost, refusalsSummed },
+    interfaces: Array.from(daemon.interfaces, ofInterface),
   }
 }
 
 function ofInterface(running: RunningInterface): InterfaceSnapshot {
   return { name: running.faith.name, ...running.totals(), limits: running.limits() }
-}
-
-function recordsSummed({ relay: { untold } }: InterfaceSnapshot): number {
-  return untold.sessions + sum(Object.values(untold.refused))
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((all, one) => all + one, 0)
 }

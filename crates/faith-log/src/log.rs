@@ -71,6 +71,8 @@ struct State {
     /// Since the start.
     lost_in_all: u64,
     sums: Sums,
+    /// Refusals that were counted among the sums since the start.
+    summed: u64,
     form: Form,
     thread: Thread,
     /// A caller waits for the lines.
@@ -173,6 +175,7 @@ impl Log {
         let mut state = self.shared.state.lock();
         let is_first = state.sums.due().is_none();
         state.sums.add(network, refusal);
+        state.summed += 1;
         // A resting thread has to learn when the sums are due.
         if is_first && state.thread == Thread::Idle {
             self.shared.wanted.notify_one();
@@ -192,6 +195,12 @@ impl Log {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.shared.state.lock().lost_in_all
+    }
+
+    /// The number of refusals so far that only sums tell.
+    #[must_use]
+    pub fn summed(&self) -> u64 {
+        self.shared.state.lock().summed
     }
 
     /// Waits until all lines are written, at most `limit`. Returns true if they are; false at once while the kernel
@@ -464,6 +473,7 @@ mod tests {
         log.tell_sums();
         log.sum(&refusal, 48);
         log.tell_sums();
+        assert_eq!(log.summed(), 3001);
         drop(log);
         let read: Vec<_> =
             read_all(reader).iter().map(|line| line.split(" in ").next().unwrap().to_owned()).collect();
