@@ -219,6 +219,9 @@ testOfRoot(
     const status = 'lan captures 3fff:1::/96; 0 sessions active, 0 attempts under way'
     t.is(await systemd.show('StatusText'), status)
 
+    const faithctl = ['/media/node', '/mnt/dist/cli/faithctl.js', '--instance', 'lan']
+    t.regex(await systemd.run(...faithctl, 'prefix', 'list'), /3fff:1::\/96/)
+
     const pid = Number(await systemd.show('MainPID'))
     const tasks = readdirSync(`/proc/${pid}/task`)
     const name = (task: string) => readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim()
@@ -276,7 +279,7 @@ test('install-service writes the unit and its user, and overwrites nothing else'
   t.notRegex(instance.stdout, /write \/etc/)
   t.regex(
     readFileSync(join(place, 'etc/systemd/system/faithd@.service'), 'utf8'),
-    /--config \/etc\/faithd\/%i\.toml/,
+    /--config \/etc\/faithd\/%i\.toml --control \/run\/faithd\/%i\.sock$/m,
   )
 
   t.is(run('--instance', 'a/b').status, 64)

@@ -4,7 +4,7 @@
 #
 # /etc is a copy. The checkout is at /mnt and the folder of Node at /media, where services may read, and everyone may open
 # /dev/net/tun, as udev has it. $XDG_RUNTIME_DIR is /run/manager, units are in /run/systemd/user, and /run/bin/systemctl
-# is about this manager.
+# is about this manager. Its RuntimeDirectory= is below /run/manager, so /run/faithd leads there.
 set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/manager /run/systemd/system /run/systemd/user /run/systemd/inaccessible/dir
@@ -18,6 +18,7 @@ mount --bind "$1" /mnt
 mount --bind "$2" /media
 mknod -m 666 /run/tun c 10 200
 mount --bind /run/tun /dev/net/tun
+ln -s manager/faithd /run/faithd
 export XDG_RUNTIME_DIR=/run/manager
 /lib/systemd/systemd --user --log-target=console --unit=basic.target &
 manager=$!
