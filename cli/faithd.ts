@@ -4,7 +4,7 @@
  * signal stops it, drains the sessions, and logs the totals.
  */
 import { answerUserSignals, refuseInspector } from './user-signals.js'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { FaithError } from '../lib/errors.js'
 import type * as checking from './check.js'
 import type { Configuration } from './configuration.js'

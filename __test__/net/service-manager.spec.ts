@@ -168,7 +168,9 @@ for (const [what, script] of [
     await changing.line(/^(stopped|ended)$/)
     const { signs } = manager
     const begun = performance.now()
-    const fatal = await waitFor('its last line', () => faithd.log.find((line) => line.level === 'fatal'))
+    const fatal = await waitFor('its last line', () =>
+      faithd.log.find((line) => line.level === 'fatal'),
+    )
     const took = performance.now() - begun
     t.true(took < watchdogMs, `${took} ms`)
     // The kernel lets a process end when the tracer of its thread has ended.
