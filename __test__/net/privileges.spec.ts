@@ -2,20 +2,24 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import test from 'ava'
+import ava from 'ava'
 import { addresses, createLab, transfers, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { type Faithd, permitted, runFaithd, startFaithd, steerings } from '../fixtures/faithd.js'
 import { configuration, gone, privateNamespaces, tasks } from '../fixtures/remains.js'
 import { Sockets } from '../fixtures/sockets.js'
+import { isMachineRoot } from '../../scripts/namespaces.mjs'
 
 const program = fileURLToPath(new URL('../programs/unprivileged.ts', import.meta.url))
 const asDaemon = ['--user', 'daemon', '--drain', '0', ...permitted]
 
+/** Root of a user namespace of one user cannot become another. */
+const test = isMachineRoot() ? ava.serial : ava.serial.skip
+
 let lab: Lab
 let client: Sockets
 
-test.before(async () => {
+ava.before(async () => {
   lab = await createLab()
   client = Sockets.of(lab.client)
   await Promise.all([
@@ -25,7 +29,7 @@ test.before(async () => {
   ])
 })
 
-test.after.always(() => lab.close())
+ava.after.always(() => lab.close())
 
 /** A thread, as /proc/PID/task/ID/status tells of it. */
 function thread(task: string): Record<string, string> {
@@ -48,7 +52,7 @@ const set = (...bits: number[]): string =>
     .padStart(16, '0')
 const [NET_BIND_SERVICE, NET_ADMIN, BPF] = [10, 12, 39]
 
-test.serial('without --user every thread keeps its capabilities', async (t) => {
+test('without --user every thread keeps its capabilities', async (t) => {
   const faithd = await startFaithd(lab)
   for (const { CapEff, Uid, Seccomp, name } of threads(faithd)) {
     t.not(CapEff, set(), name)
@@ -59,42 +63,39 @@ test.serial('without --user every thread keeps its capabilities', async (t) => {
   await faithd.stop()
 })
 
-test.serial(
-  'with --user no thread has a way to privileges, and two keep a few capabilities',
-  async (t) => {
-    const faithd = await startFaithd(lab, asDaemon)
-    t.regex(messages(faithd).join('\n'), /^runs as daemon \(uid 1\), without capabilities/m)
-    const kept: Record<string, string> = {
-      'faith0/stack': set(NET_BIND_SERVICE, NET_ADMIN, BPF),
-      'faith0/host': set(NET_ADMIN),
-    }
-    const all = threads(faithd)
-    t.true(Object.keys(kept).every((keeper) => all.some(({ name }) => name === keeper)))
-    // JavaScript's thread, V8's, the workers, the watch, the log.
-    t.true(all.length > 15)
-    for (const status of all) {
-      const left = kept[status['name'] ?? ''] ?? set()
-      t.like(
-        status,
-        {
-          Uid: '1\t1\t1\t1',
-          Gid: '1\t1\t1\t1',
-          CapEff: left,
-          CapPrm: left,
-          CapBnd: set(),
-          CapInh: set(),
-          CapAmb: set(),
-          NoNewPrivs: '1',
-          Seccomp: '2',
-        },
-        status['name'],
-      )
-    }
-    await faithd.stop()
-  },
-)
+test('with --user no thread has a way to privileges, and two keep a few capabilities', async (t) => {
+  const faithd = await startFaithd(lab, asDaemon)
+  t.regex(messages(faithd).join('\n'), /^runs as daemon \(uid 1\), without capabilities/m)
+  const kept: Record<string, string> = {
+    'faith0/stack': set(NET_BIND_SERVICE, NET_ADMIN, BPF),
+    'faith0/host': set(NET_ADMIN),
+  }
+  const all = threads(faithd)
+  t.true(Object.keys(kept).every((keeper) => all.some(({ name }) => name === keeper)))
+  // JavaScript's thread, V8's, the workers, the watch, the log.
+  t.true(all.length > 15)
+  for (const status of all) {
+    const left = kept[status['name'] ?? ''] ?? set()
+    t.like(
+      status,
+      {
+        Uid: '1\t1\t1\t1',
+        Gid: '1\t1\t1\t1',
+        CapEff: left,
+        CapPrm: left,
+        CapBnd: set(),
+        CapInh: set(),
+        CapAmb: set(),
+        NoNewPrivs: '1',
+        Seccomp: '2',
+      },
+      status['name'],
+    )
+  }
+  await faithd.stop()
+})
 
-test.serial('a program that gave up its privileges goes on, and can do nothing else', async (t) => {
+test('a program that gave up its privileges goes on, and can do nothing else', async (t) => {
   const running = lab.router.node(program)
   const line = await running.line(/^\{/)
   const { outcomes, hint } = JSON.parse(line) as { outcomes: object; hint: string }
@@ -119,7 +120,7 @@ test.serial('a program that gave up its privileges goes on, and can do nothing e
 })
 
 for (const [steering, also] of steerings) {
-  test.serial(`faithd relays, and leaves nothing behind${also}`, async (t) => {
+  test(`faithd relays, and leaves nothing behind${also}`, async (t) => {
     const before = await configuration(lab.router)
     const faithd = await startFaithd(lab, asDaemon, steering)
     const networks = privateNamespaces(faithd.pid)
@@ -132,7 +133,7 @@ for (const [steering, also] of steerings) {
   })
 }
 
-test.serial('the watch puts routes back', async (t) => {
+test('the watch puts routes back', async (t) => {
   const faithd = await startFaithd(lab, asDaemon)
   await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b::/96'])
   await waitFor('the route', async () => {
@@ -143,7 +144,7 @@ test.serial('the watch puts routes back', async (t) => {
   await faithd.stop()
 })
 
-test.serial('SIGHUP adds and removes prefixes and relays', async (t) => {
+test('SIGHUP adds and removes prefixes and relays', async (t) => {
   const file = join(lab.directory, 'reload.toml')
   const write = (prefix: string, ports: string, user = 'daemon') =>
     writeFileSync(
@@ -167,26 +168,21 @@ test.serial('SIGHUP adds and removes prefixes and relays', async (t) => {
   t.deepEqual(await process.stop('SIGTERM'), { code: 0, signal: null })
 })
 
-test.serial(
-  'files that the user cannot read are named at the start, and SIGHUP keeps the list',
-  async (t) => {
-    const file = join(lab.directory, 'secret')
-    writeFileSync(file, '::/0 permit 198.51.100.0/24\n')
-    chmodSync(file, 0o600)
-    const faithd = await startFaithd(lab, ['--user', 'daemon', '--drain', '0', '-f', file])
-    t.true(
-      messages(faithd).some((message) =>
-        message.startsWith(`the user daemon cannot read ${file}, `),
-      ),
-    )
-    faithd.process.kill('SIGHUP')
-    await faithd.process.line(/SIGHUP: the access list in force is kept: .*permission denied/i)
-    t.deepEqual(await client.dialAll(faithd.address(), [7]), { connected: 1 })
-    await faithd.stop()
-  },
-)
+test('files that the user cannot read are named at the start, and SIGHUP keeps the list', async (t) => {
+  const file = join(lab.directory, 'secret')
+  writeFileSync(file, '::/0 permit 198.51.100.0/24\n')
+  chmodSync(file, 0o600)
+  const faithd = await startFaithd(lab, ['--user', 'daemon', '--drain', '0', '-f', file])
+  t.true(
+    messages(faithd).some((message) => message.startsWith(`the user daemon cannot read ${file}, `)),
+  )
+  faithd.process.kill('SIGHUP')
+  await faithd.process.line(/SIGHUP: the access list in force is kept: .*permission denied/i)
+  t.deepEqual(await client.dialAll(faithd.address(), [7]), { connected: 1 })
+  await faithd.stop()
+})
 
-test.serial('clients of a deleted interface get no reset, and the log says why', async (t) => {
+test('clients of a deleted interface get no reset, and the log says why', async (t) => {
   const faithd = await startFaithd(lab, asDaemon)
   const near = await client.connect(faithd.address(), 7)
   near.says('hello')
@@ -196,7 +192,7 @@ test.serial('clients of a deleted interface get no reset, and the log says why',
   t.regex(messages(faithd).join('\n'), /its clients get no reset, which needs CAP_NET_RAW/)
 })
 
-test.serial('--privileged-source needs a sysctl', async (t) => {
+test('--privileged-source needs a sysctl', async (t) => {
   const args = ['-k', '--user', 'daemon', '-p', ...permitted]
   const { code, stderr } = await runFaithd(lab, args)
   t.is(code, 64)
@@ -210,7 +206,7 @@ test.serial('--privileged-source needs a sysctl', async (t) => {
   await start(1024)
 })
 
-test.serial('a user that does not exist, and root, are refused', async (t) => {
+test('a user that does not exist, and root, are refused', async (t) => {
   for (const [user, why] of [
     ['daemn', /--user: this host has no user 'daemn'; did you mean daemon\?/],
     ['xyzzy-xyzzy', /no user 'xyzzy-xyzzy'; make it: useradd --system .* xyzzy-xyzzy/],
@@ -224,7 +220,7 @@ test.serial('a user that does not exist, and root, are refused', async (t) => {
   }
 })
 
-test.serial('a process that is not root can only become the user that it is', async (t) => {
+test('a process that is not root can only become the user that it is', async (t) => {
   const plain = ['setpriv', '--reuid=1', '--regid=1', '--clear-groups']
   const other = await runFaithd(lab, ['-k', '--user', 'games'], plain)
   t.is(other.code, 77)
