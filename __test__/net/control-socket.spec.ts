@@ -7,7 +7,7 @@ import test from 'ava'
 
 import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { Control, startControlled } from '../fixtures/control.js'
+import { Control, privateRun, startControlled } from '../fixtures/control.js'
 import { faithdCommand, permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
 
 let lab: Lab
@@ -99,15 +99,6 @@ test('an empty path and --no-control turn the socket off', async (t) => {
   }
 })
 
-/** Runs a faithd whose /run is a file system of its own, and gives what it says. */
-function privateRun(name: string, prefix: string, ...args: string[]): [string, string[]] {
-  const script = ['set -e', 'mount -t tmpfs tmpfs /run', 'mkdir /run/netns', `exec "$0" "$@"`].join(
-    '\n',
-  )
-  const command = [process.execPath, faithdCommand, '-k', '-i', name, '-P', prefix, ...args]
-  return ['unshare', ['--mount', 'sh', '-c', script, ...command]]
-}
-
 test('without an option the socket is at /run/faithd/faithd.sock', async (t) => {
   const faithd = lab.router.spawn(...privateRun('default0', '3fff:a6::/96', ...permitted))
   await faithd.line(/captures/)
@@ -130,6 +121,15 @@ test('without an option the socket is at /run/faithd/faithd.sock', async (t) => 
   )
   await second.stop('SIGTERM')
   t.is((await control.get('/v1/status')).status, 200)
+  await faithd.stop('SIGTERM')
+})
+
+test('without the privilege for the default socket faithd goes on, and says so', async (t) => {
+  const script = ['set -e', 'mount -t tmpfs -o ro tmpfs /run', 'exec "$0" "$@"'].join('\n')
+  const command = [process.execPath, faithdCommand, '-k', '-i', 'ro0', '-P', '3fff:a8::/96']
+  const faithd = lab.router.spawn('unshare', ['--mount', 'sh', '-c', script, ...command])
+  await faithd.line(/captures/)
+  t.regex(faithd.output, /INFO: cannot make .*read-only file system; faithd goes on without/)
   await faithd.stop('SIGTERM')
 })
 

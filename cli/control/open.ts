@@ -1,5 +1,5 @@
 /** Opens the control socket that the configuration asks for. */
-import { ExitError } from '../exit.js'
+import { Exit, ExitError } from '../exit.js'
 import type { Logger } from '../log.js'
 import { CONTROL_SOCKET } from '../option-table.js'
 import type { Context } from './route.js'
@@ -25,9 +25,10 @@ export async function openControl(
     return server
   } catch (error) {
     if (asked !== undefined || group !== undefined || !(error instanceof ExitError)) throw error
-    log.warn(
-      `${error.message}; faithd goes on without a control socket; --control PATH names another one`,
-    )
+    // A user without root has no folder in /run, and did not ask for a socket.
+    const level = error.exitCode === Exit.permission ? 'info' : 'warn'
+    const remedy = '--control PATH names another one'
+    log[level](`${error.message}; faithd goes on without a control socket; ${remedy}`)
     return undefined
   }
 }

@@ -28,8 +28,8 @@ export async function takePath(server: Server, path: string, group?: string): Pr
     }
   } catch (error) {
     if (error instanceof ExitError) throw error
-    const { code } = error as NodeJS.ErrnoException
-    const exit = code === 'EACCES' || code === 'EPERM' ? Exit.permission : Exit.config
+    const { code = '' } = error as NodeJS.ErrnoException
+    const exit = ['EACCES', 'EPERM', 'EROFS'].includes(code) ? Exit.permission : Exit.config
     throw new ExitError(exit, `cannot make the control socket ${path}: ${reason(error)}`)
   }
 }
