@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os'
 import { bpfPrograms, ensurePrograms, labPrograms } from './debian.mjs'
 import { inLab, isMachineRoot } from './namespaces.mjs'
 import { ensureNode, nodeProgram, otherNodes, outermostNodes } from './nodes.mjs'
+import { ensureSchemathesis } from './pip.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules, ensureRustComponents } from './prepare.mjs'
 import { checkCommand } from './release/toolchain.mjs'
 import { ensureTools } from './release/tools.mjs'
@@ -173,7 +174,7 @@ const suites = [
   {
     name: 'lab',
     covers: 'ava, in network namespaces',
-    needs: [labTools, ...addon],
+    needs: [labTools, ensureSchemathesis, ...addon],
     command: () => inLab([ava, ...labOptions, '__test__/net/**/*.spec.ts']),
     count: countAva,
   },
