@@ -116,7 +116,7 @@ export const PROCESS = {
       options: [
         {
           value: 'PATH',
-          help: 'Unix socket by which faithd is asked and steered',
+          help: 'Unix socket of the control interface',
           fallback: CONTROL_SOCKET,
           read: (given) => given,
         },
@@ -127,8 +127,8 @@ export const PROCESS = {
   'control-group': steered(
     anyText('a group', 'faithd') as Kind<string | undefined>,
     noText,
-    'group that may use the control socket; without, its owner alone',
-    { value: 'GROUP', change: 'at the next start' },
+    'group that may use the control socket; without, only its owner',
+    { value: 'GROUP', help: 'group that may use the control socket', change: 'at the next start' },
   ),
   user: running(
     anyText('the name of a user', 'faithd') as Kind<string | undefined>,
