@@ -163,6 +163,11 @@ test('a key chooses an order, and the same key again reverses it', (t) => {
   t.like(after(['tab', 'n']), { view: 'clients', clientOrder: 'sessions' })
 })
 
+test('between a change of order and the next look, the first line is the selected one', (t) => {
+  t.like(after(['down', 'b', 'enter']), { view: 'session', id: '1-1' })
+  t.deepEqual(press(after(['down', 'b', 'x']), 'y').effect, { do: 'end', id: '1-1' })
+})
+
 test('the selection stays on its session when the order changes', (t) => {
   const state = after(['down'])
   t.like(state, { selected: '1-2', at: 1 })

@@ -159,12 +159,18 @@ function order(state: State, key: string): { state: State; effect: Effect } | un
   return { state: { ...state, clientOrder, reverse, at: 0, selected: undefined }, effect }
 }
 
+/** Gives the key of the line that is shown as selected. Between a change of order and the next look it is the first. */
+function selectedKey(state: State): string | undefined {
+  return state.selected ?? keysShown(state)[state.at]
+}
+
 /** Opens the selected line: a client shows its sessions, a session its connections. */
 function open(state: State): { state: State; effect?: Effect } {
-  const { selected, view, known } = state
+  const { view, known } = state
+  const selected = selectedKey(state)
   if (selected === undefined || view === 'session') return { state }
   if (view === 'clients') {
-    const opened = { ...state, client: selected, known: { ...known, sessions: [] } }
+    const opened = { ...state, client: selected, known: { ...known, sessions: [], matching: 0 } }
     return turnTo(opened, 'sessions')
   }
   const { detail: _, ...others } = known
@@ -198,7 +204,8 @@ function turnTo(state: State, view: 'sessions' | 'clients'): { state: State; eff
 /** Asks before anything is ended. The question names it, because the lines below may move. */
 function ask(state: State): State {
   const { view, known } = state
-  const id = view === 'session' ? state.id : view === 'sessions' ? state.selected : undefined
+  const selected = selectedKey(state)
+  const id = view === 'session' ? state.id : view === 'sessions' ? selected : undefined
   if (id !== undefined) {
     const session = known.sessions.find((one) => one.id === id) ?? known.detail
     const whose = session === undefined ? '' : ` of ${session.client.address}`
@@ -207,7 +214,7 @@ function ask(state: State): State {
       question: { text: `End session ${id}${whose}? y/n`, effect: { do: 'end', id } },
     }
   }
-  const client = known.clients.find(({ network }) => network === state.selected)
+  const client = known.clients.find(({ network }) => network === selected)
   if (view !== 'clients' || client === undefined) return state
   const { network, sessions } = client
   const what = sessions === 1 ? 'the session' : `all ${sessions} sessions`

@@ -6,7 +6,8 @@ import { changes, type Grid } from './grid.js'
 import { keysOf } from './keys.js'
 
 const ENTER = '\u001b[?1049h\u001b[?25l'
-const LEAVE = '\u001b[0m\u001b[?25h\u001b[?1049l'
+/** Clears first: tmux may keep lines of an alternate screen that was resized, if the cursor is low. */
+const LEAVE = '\u001b[0m\u001b[H\u001b[J\u001b[?25h\u001b[?1049l'
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
 /** The size of a terminal that does not tell it. */
 const USUAL = { columns: 80, rows: 24 }

@@ -155,8 +155,8 @@ function footText(state: State): string {
   const { known, client } = state
   const of = client === undefined ? '' : ` of ${client}`
   const some = known.sessions.length < known.matching ? ` (${known.sessions.length} looked at)` : ''
-  const leave = client === undefined ? 'Tab clients' : 'Esc back'
-  return `${counted(known.matching, 'session')}${some}${of} ${order}  Enter open  x end  ${leave}  ? help  q quit`
+  const leave = client === undefined ? 'Tab clients  ? help  q quit' : 'Esc back  ? help'
+  return `${counted(known.matching, 'session')}${some}${of} ${order}  Enter open  x end  ${leave}`
 }
 
 const HELP = [
