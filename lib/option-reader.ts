@@ -173,7 +173,7 @@ function isSignal(value: unknown): value is AbortSignal {
 /** The most characters that an error quotes: more than any address, prefix or keyword has. */
 const LONGEST_QUOTE = 64
 
-/** Describes a value in an error message. Of a long text it quotes the beginning. */
+/** Describes a value in an error message. It quotes only the beginning of a long text. */
 export function show(value: unknown): string {
   if (typeof value === 'string') {
     return value.length > LONGEST_QUOTE ? `'${value.slice(0, LONGEST_QUOTE)}…'` : `'${value}'`
