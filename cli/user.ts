@@ -94,7 +94,12 @@ export function becomeUser(
   }
 }
 
-function lookUp(user: string) {
+/**
+ * Finds a user.
+ *
+ * @throws FaithError `ENOENT` if this host has no such user
+ */
+export function lookUp(user: string) {
   const found = unwrap(native.findUser(user))
   if (found !== null) return found
   const meant = closest(user, knownUsers())

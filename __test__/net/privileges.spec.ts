@@ -1,10 +1,11 @@
 /** faithd gives up its privileges (`--user`): what is left to its threads, and what works from then on. */
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ava from 'ava'
 import { addresses, createLab, transfers, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
+import { Control } from '../fixtures/control.js'
 import { type Faithd, permitted, runFaithd, startFaithd, steerings } from '../fixtures/faithd.js'
 import { configuration, gone, privateNamespaces, tasks } from '../fixtures/remains.js'
 import { Sockets } from '../fixtures/sockets.js'
@@ -132,6 +133,15 @@ for (const [steering, also] of steerings) {
     await gone(lab.router, before, networks)
   })
 }
+
+test('the control socket answers, and is removed from the folder that faithd made', async (t) => {
+  chmodSync(lab.directory, 0o711)
+  const control = new Control(lab.router, join(lab.directory, 'run', 'faithd.sock'))
+  const faithd = await startFaithd(lab, [...asDaemon, '--control', control.path])
+  t.is((await control.get('/v1/sessions')).status, 200)
+  t.deepEqual(await faithd.stop(), { code: 0, signal: null })
+  t.false(existsSync(control.path))
+})
 
 test('the watch puts routes back', async (t) => {
   const faithd = await startFaithd(lab, asDaemon)

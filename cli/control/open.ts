@@ -2,6 +2,7 @@
 import { Exit, ExitError } from '../exit.js'
 import type { Logger } from '../log.js'
 import { CONTROL_SOCKET } from '../option-table.js'
+import { lookUp } from '../user.js'
 import type { Context } from './route.js'
 import { ControlServer, type Parts } from './server.js'
 
@@ -16,11 +17,14 @@ export async function openControl(
   context: Context,
   log: Logger,
 ): Promise<ControlServer | undefined> {
-  const { control: asked, 'control-group': group } = context.daemon.configuration
+  const { control: asked, 'control-group': group, user } = context.daemon.configuration
   if (asked === '') return undefined
   const path = asked ?? CONTROL_SOCKET
   try {
-    const server = await ControlServer.listen({ path, group }, context, load, log)
+    const remover = user === undefined ? undefined : lookUp(user).uid
+    const server = await ControlServer.listen({ path, group, remover }, context, load, log)
+    // The user may not read the files of faithd.
+    if (user !== undefined) await load()
     log.info({ control: path }, `control socket: ${path}`)
     return server
   } catch (error) {

@@ -12,7 +12,7 @@ import type { Logger } from '../log.js'
 import { Chunks } from './chunks.js'
 import { ProblemError, problemOf } from './problem.js'
 import type { Context, Route } from './route.js'
-import { takePath } from './socket.js'
+import { type Place, takePath } from './socket.js'
 
 const MOST_CONNECTIONS = 64
 const MOST_HEADER_BYTES = 8192
@@ -82,13 +82,13 @@ export class ControlServer {
    * @throws ExitError that says what is in the way
    */
   static async listen(
-    { path, group }: { path: string; group: string | undefined },
+    place: Place,
     context: Context,
     load: () => Promise<Parts>,
     log: Logger,
   ): Promise<ControlServer> {
-    const control = new ControlServer(path, context, load, log)
-    await takePath(control.#server, path, group)
+    const control = new ControlServer(place.path, context, load, log)
+    await takePath(control.#server, place)
     // At a limit of descriptors accept(2) fails. The client tries again, and the relays report the limit.
     control.#server.on('error', () => {})
     return control

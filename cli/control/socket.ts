@@ -8,15 +8,25 @@ import { reason } from '../reason.js'
 /** Time for another faithd to tell its process. */
 const PATIENCE_MS = 1000
 
+/** The path of a socket, and the programs that may use it. */
+export interface Place {
+  path: string
+  /** The group that may use the socket beside its owner. */
+  group: string | undefined
+  /** The user that removes the socket at the end, if it is not the present one. */
+  remover: number | undefined
+}
+
 /**
  * Has a server listen at a path. The socket is its owner's alone, or that of a group too.
  *
  * @throws ExitError that says what is in the way
  */
-export async function takePath(server: Server, path: string, group?: string): Promise<void> {
+export async function takePath(server: Server, { path, group, remover }: Place): Promise<void> {
   const gid = group === undefined ? undefined : groupNumber(group)
   try {
-    makeFolder(dirname(path))
+    const isNew = makeFolder(dirname(path))
+    if (isNew && remover !== undefined) chownSync(dirname(path), remover, -1)
     await listen(server, path).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') throw error
       await removeStale(path)
@@ -34,11 +44,14 @@ export async function takePath(server: Server, path: string, group?: string): Pr
   }
 }
 
-function makeFolder(folder: string): void {
+/** Tells if the folder is new. */
+function makeFolder(folder: string): boolean {
   try {
     mkdirSync(folder, { mode: 0o755 })
+    return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return false
   }
 }
 
