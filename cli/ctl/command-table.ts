@@ -331,7 +331,7 @@ export const COMMANDS = [
     options: [json],
     examples: [
       ['keepfaith', 'show the switch'],
-      ['keepfaith 0', 'take no more connections for now'],
+      ['keepfaith 0', 'capture nothing for now: sessions stall'],
     ],
   },
   {

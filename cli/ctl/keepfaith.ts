@@ -13,6 +13,8 @@ export const run: Run = async (task) => {
       ? await daemon.get<Keepfaith>('/v1/keepfaith')
       : await daemon.put<Keepfaith>('/v1/keepfaith', { on: value === '1' })
   return show(answer, ({ on }) => [
-    on ? 'keepfaith is 1: new connections are captured' : 'keepfaith is 0: nothing is captured',
+    on
+      ? 'keepfaith is 1: faithd captures'
+      : 'keepfaith is 0: nothing is captured, and sessions stall',
   ])
 }
