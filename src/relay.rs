@@ -23,7 +23,8 @@ use crate::permission::{self, NativePermission};
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeVerdict};
 use crate::stats::{
-    NativeConnectDurations, NativeRefusalCount, NativeSessionStats, number, of_connects, of_sessions, refusals,
+    NativeConnectDurations, NativeRefusalCount, NativeSessionStats, number, of_connects, of_sessions,
+    refusals,
 };
 use crate::telling::{NativeRelayCallbacks, Telling, TellingSettings};
 
