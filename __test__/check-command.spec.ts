@@ -165,8 +165,8 @@ test.serial(
     const path = await file('[log]', 'format = "json"')
     const off = await faithd('-c', path)
     t.is(off.code, 78)
-    const { level, msg } = JSON.parse(off.stderr) as { level: number; msg: string }
-    t.is(level, 60)
+    const { level, msg } = JSON.parse(off.stderr) as { level: string; msg: string }
+    t.is(level, 'fatal')
     t.is(
       msg,
       `keepfaith is 0, so nothing would be captured; set it to 1 with -k, or write keepfaith = true in ${path}`,
