@@ -80,7 +80,7 @@ impl NativeLog {
     #[napi]
     #[must_use]
     pub fn lines_lost(&self) -> f64 {
-        number(self.log.lost())
+        number(self.log.lost_in_all())
     }
 
     /// The number of refusals so far that only sums tell.

@@ -65,6 +65,14 @@ const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
 )
 const testOfRoot = initialUserNamespace ? test : test.skip
 
+/** The cgroups of this process. systemd moves processes of its own topmost cgroup alone. */
+const cgroups = (): string => readFileSync('/proc/self/cgroup', 'utf8')
+const cgroupsBefore = cgroups()
+
+test.afterEach.always('the processes of the machine stay in their cgroups', (t) => {
+  t.is(cgroups(), cgroupsBefore)
+})
+
 /** A systemd in the lab's router, as root has one for services of its own. */
 class Systemd {
   readonly #lab: Lab

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
-import { addresses, createLab } from '../../lab/index.js'
+import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
@@ -176,13 +176,16 @@ test('a removed source is named in a warning, and in the attempts that needed it
   t.is(listening.accepted, 0)
   const attempt = await faithd.refusalTo(port)
   t.like(attempt, { reason: 'error', cause: 'no-source', code: 'EADDRNOTAVAIL' })
-  const warnings = faithd.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg)
-  const warning = warnings.find((msg) => msg.includes(leaving)) ?? ''
+  const warnings = (): string[] =>
+    faithd.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg)
+  const warning = await waitFor('the warning', () =>
+    warnings().find((msg) => msg.includes(leaving)),
+  )
   t.regex(
     warning,
     /^cannot connect from 198\.51\.100\.14, an address that this host does not have: /,
   )
-  t.false(warnings.some((msg) => msg.includes('ports')))
+  t.false(warnings().some((msg) => msg.includes('ports')))
 
   await address('add')
   t.is(await client.dial(faithd.address(), port).outcome(), 'connected')

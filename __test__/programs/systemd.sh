@@ -5,8 +5,26 @@
 # /etc is a copy. The checkout is at /mnt and the folder of Node at /media, where services may read, and everyone may open
 # /dev/net/tun, as udev has it. $XDG_RUNTIME_DIR is /run/manager, units are in /run/systemd/user, and /run/bin/systemctl
 # is about this manager. Its RuntimeDirectory= is below /run/manager, so /run/faithd leads there.
+#
+# At its start systemd moves all processes of its topmost cgroup into one below. So it gets a cgroup, and a cgroup
+# namespace in which that is the topmost one: the processes of the machine stay where they are.
 set -e
-mount -t tmpfs tmpfs /run
+if [ "$3" != inside ]; then
+    mount -t tmpfs tmpfs /run
+    mkdir /run/cgroups
+    mount -t cgroup2 cgroup2 /run/cgroups
+    cgroup=/run/cgroups/faithd-lab-$$
+    mkdir "$cgroup"
+    sh -c 'echo $$ > "$0/cgroup.procs"; exec unshare --cgroup sh "$@" inside' "$cgroup" "$0" "$1" "$2" &
+    inside=$!
+    trap 'kill $inside' TERM INT
+    # A signal ends the first wait.
+    wait $inside || wait $inside || true
+    until find "$cgroup" -depth -type d -exec rmdir {} + 2> /run/rmdir; do sleep 0.1; done
+    exit
+fi
+umount --recursive --lazy /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /run/manager /run/systemd/system /run/systemd/user /run/systemd/inaccessible/dir
 touch /run/systemd/inaccessible/reg
 cp -a /etc /run/etc

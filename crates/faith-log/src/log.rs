@@ -193,7 +193,7 @@ impl Log {
 
     /// The number of entries that were lost so far.
     #[must_use]
-    pub fn lost(&self) -> u64 {
+    pub fn lost_in_all(&self) -> u64 {
         self.shared.state.lock().lost_in_all
     }
 

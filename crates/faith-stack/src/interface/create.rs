@@ -51,6 +51,19 @@ fn leave_shortcut_first(
     })
 }
 
+/// Connects to netlink, if the process may make interfaces and there is none of this name.
+fn netlink_for(name: &str) -> Result<Netlink, StackError> {
+    if privileges::are_dropped() {
+        return Err(StackError::Unprivileged(name.to_owned()));
+    }
+    let netlink =
+        Netlink::connect().map_err(|failed| StackError::failed(format!("create {name}: netlink"), failed))?;
+    let exists = netlink
+        .exists(name)
+        .map_err(|error| StackError::system(format!("look up {name}"), "RTM_GETLINK", error))?;
+    if exists { Err(StackError::Exists(name.to_owned())) } else { Ok(netlink) }
+}
+
 impl FaithInterface {
     /// Creates the interface in the calling thread's network namespace, and starts its workers. Blocks for some
     /// milliseconds. The interface calls `lost` when it cannot go on, and `warned` for every [`Warning`](crate::Warning).
@@ -66,19 +79,9 @@ impl FaithInterface {
         let set = options.check()?;
         let queues = options.queues();
         let InterfaceOptions { name, mtu, routes, unsupported, steering, shortcut, .. } = options;
-        if privileges::are_dropped() {
-            return Err(StackError::Unprivileged(name));
-        }
+        let netlink = netlink_for(&name)?;
         // If this fails, relays adapt their own limits to the old one, and say so.
         let _ = descriptors::raise_limit();
-        let netlink = Netlink::connect()
-            .map_err(|failed| StackError::failed(format!("create {name}: netlink"), failed))?;
-        if netlink
-            .exists(&name)
-            .map_err(|error| StackError::system(format!("look up {name}"), "RTM_GETLINK", error))?
-        {
-            return Err(StackError::Exists(name));
-        }
         ipv6::check_host()?;
         // This comes before faithd's own device exists: its first MTU would count too.
         let settings = TcpSettings::of_this_namespace(&netlink)
