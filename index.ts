@@ -53,9 +53,9 @@ export type { FaithPrefixChange, FaithPrefixes } from './lib/prefixes.js'
 export {
   FaithRelay,
   type FaithRelayCloseOptions,
-  type FaithRelayEvents,
   type FaithSetAccessListOptions,
 } from './lib/relay.js'
+export type { FaithRelayEvents } from './lib/relay-events.js'
 export type {
   FaithRelayOptions,
   FaithRelaySettings,

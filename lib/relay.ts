@@ -15,7 +15,6 @@ import {
 import { isHeard, publish, publishAccepted, tellShortages } from './diagnostics.js'
 import { Early } from './early.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
-import type { FaithShortage } from './exhausted.js'
 import { unwrap } from './failure.js'
 import type {
   NativeConnection,
@@ -41,12 +40,13 @@ import {
   updatedOptions,
 } from './relay-options.js'
 import { logOf } from './relay-log.js'
+import type { FaithRelayEvents } from './relay-events.js'
 import { routeError, Router, unheard } from './route.js'
 import { liveSessions } from './live.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
-import { type FaithRefusal, toRefusal } from './refusal.js'
+import { toRefusal } from './refusal.js'
 import { type FaithRelayStats, toRelayStats } from './relay-stats.js'
-import { type FaithLiveSession, type FaithSession, toSession } from './session.js'
+import { type FaithLiveSession, toSession } from './session.js'
 import { type FaithSessionDetail, toSessionDetail } from './session-detail.js'
 
 const AS_ACCEPTED: FaithSocketOptions = { allowHalfOpen: true, pauseOnConnect: false }
@@ -84,45 +84,6 @@ const LIST_OPTIONS: OptionNames<FaithSetAccessListOptions> = {
   endDenied: true,
 }
 const CLOSE: OptionNames<FaithRelayCloseOptions> = { drainMs: true }
-
-/**
- * The events of a {@link FaithRelay}.
- *
- * @group Relay and route
- */
-export interface FaithRelayEvents {
-  /** A session has ended: a client and a server that were joined. Not emitted without `sessionEvents`. */
-  session: [session: FaithSession]
-  /**
-   * An attempt became no session: it was denied, refused, timed out, over a limit or given up. It has no `session`
-   * event. Neither event is emitted without `sessionEvents`. An attempt may cost its sender only one packet, so the
-   * relay emits at most 50 per second for each reason. `stats().refused` counts all attempts, `stats().untold` those
-   * without an event.
-   */
-  refused: [refusal: FaithRefusal]
-  /**
-   * The relay gives the program a connection for which `route` answered `{ socket: true }`. The socket is like those of
-   * a {@link FaithListener}: half-open, reading from the start, and no longer the relay's. Adding a handler throws
-   * `ERR_FAITH_PLATFORM` on the same runtimes as {@link FaithInterface.listen}.
-   */
-  connection: [socket: FaithSocket]
-  /**
-   * The host lacks a resource for new connections: descriptors, memory, source ports, or a local address. New
-   * connections wait in the kernel's backlog, or are refused and end as `exhausted`. If a local address is missing,
-   * they end as `error` with the cause `no-source`. Sessions go on. The relay recovers by itself when the shortage
-   * ends. Emitted at most once a minute for each resource, and published on the channel `faithd:exhausted`.
-   */
-  exhausted: [shortage: FaithShortage]
-  /**
-   * `route` gave no verdict on a connection, and the client was refused: `ERR_FAITH_ROUTE`, with the reason as its
-   * `cause`. The relay goes on. Unlike other `error` events, this one is not an exception without a handler, because
-   * one client must not end the process. The first one is then a process warning, and `stats().refused.byCause` counts
-   * all.
-   */
-  error: [error: FaithError]
-  /** The relay is closed, by `close()` or with its interface. Every session has ended, and its event was emitted. */
-  close: []
-}
 
 /**
  * An open relay. It carries each captured connection to the IPv4 server that the dialled address maps to, or to the

@@ -7,7 +7,7 @@ use crate::live::LiveSession;
 use crate::side::Side;
 
 /// The sockets of a session, which its worker's thread owns. They stay open as long as the session is in the list
-/// ([`Tasks`](crate::tasks::Tasks)).
+/// of its worker's tasks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sockets {
     pub(crate) client: SocketNumber,
