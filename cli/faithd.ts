@@ -72,7 +72,9 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
     await loadLibrary(log)
   const manager = new ServiceManager(takeManager(process.env), log)
   await refuseInspector()
-  const stopped = stopSignal()
+  const stopped = stopSignal((signal) =>
+    log.warn({ signal }, `${signal} again: faithd ends at once, and cuts off what goes on`),
+  )
   const hangups = new Hangups((error) =>
     log.error({ code: codeOf(error) }, `SIGHUP: ${explain(error)}`),
   )

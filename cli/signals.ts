@@ -4,12 +4,17 @@ import { exitAtOnce } from '../lib/at-exit.js'
 /**
  * Waits for the first SIGINT or SIGTERM. A second one ends the process at once, with the shell's exit code for it
  * (128 + signal). Last bytes and resets for clients may then be lost.
+ *
+ * @param again - told of the second signal, before the end
  */
-export function stopSignal(): Promise<NodeJS.Signals> {
+export function stopSignal(again: (signal: NodeJS.Signals) => void): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let asked = false
     const stop = (signal: NodeJS.Signals, number: number): void => {
-      if (asked) exitAtOnce(128 + number)
+      if (asked) {
+        again(signal)
+        exitAtOnce(128 + number)
+      }
       asked = true
       resolve(signal)
     }

@@ -121,6 +121,7 @@ for (const [signal, ipv4] of [
     faithd.process.kill(signal)
     const code = signal === 'SIGINT' ? 130 : 143
     t.deepEqual(await faithd.end(), { code, signal: null })
+    t.true(faithd.log.some(({ msg }) => msg.startsWith(`${signal} again: `)))
     await leavesNothing(faithd, tied)
   })
 }
