@@ -114,8 +114,10 @@ test.serial(
   'top shows a session, drills into it, ends it after a question, and gives the terminal back',
   async (t) => {
     const { id, client } = await session()
-    await using tmux = await Tmux.start(['sh'], { env: { PS1: 'prompt$ ' } })
-    await tmux.type(`${process.execPath} ${command} --control ${control.path} top --interval 0.3`)
+    // A command that fits into one line, so that the screen can be told after the size has changed.
+    const FAITHCTL = `${process.execPath} ${command} --control ${control.path}`
+    await using tmux = await Tmux.start(['sh'], { env: { PS1: 'prompt$ ', FAITHCTL } })
+    await tmux.type('$FAITHCTL top --interval 0.3')
     await tmux.press('Enter')
     await tmux.shows(new RegExp(`^${id} .* ${addresses.server}:7 `, 'm'))
     t.is(await tmux.variable('alternate_on'), '1')
