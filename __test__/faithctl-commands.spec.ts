@@ -295,7 +295,7 @@ test('acl test ends with 1 for a connection that would be denied, or taken by no
   t.regex(first.text, /denied\n.*\n? +cause +denied-no-match\n/s)
   t.is(first.exitCode, 1)
   const second = await withAnswers(testAnswer([]), ...words)
-  t.regex(second.text, /^no relay would take a connection to 198\.51\.100\.7:443/)
+  t.regex(second.text, /^no relay has port 443 of 198\.51\.100\.7: /)
   t.is(second.exitCode, 1)
   await t.throwsAsync(faithctl(socket, ['acl', 'test', '192.0.2.1', '192.0.2.2']), {
     message: /not the IPv6 address of a client/,

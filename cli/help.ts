@@ -61,7 +61,7 @@ Examples:
       relay some ports of a prefix of your own
   faithd -k --permit 10.1.0.0/16 --permit 0.0.0.0/0
       let clients reach one private network and the internet
-  faithd -k -f /etc/faithd.conf --max-sessions-per-client 500 --max-rate-per-client 50
+  faithd -k -f /etc/faithd/faithd.conf --max-sessions-per-client 500 --max-rate-per-client 50
       read the access rules from a file, and limit each client
   faithd -k -f /etc/faithd/faithd.conf --print-config > /etc/faithd/faithd.toml
       turn a command line into a configuration file, which faithd reads from then on

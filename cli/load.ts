@@ -1,5 +1,6 @@
 /** Loads the configuration: the file, where there is one, and the options of the command line that override it. */
 import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { type Configuration, defaults, override } from './configuration.js'
 import type { CommandLine } from './options.js'
 import { type Origin, originOf } from './origin.js'
@@ -32,5 +33,6 @@ export async function loadConfiguration(
       ? undefined
       : await (await import('./configuration-file.js')).readConfigurationFile(path)
   const configuration = override(read?.configuration ?? defaults(), overrides)
-  return { configuration, file: path, origin: originOf(read, overrides) }
+  const file = path === undefined ? undefined : resolve(path)
+  return { configuration, file, origin: originOf(read, overrides) }
 }

@@ -96,7 +96,9 @@ function keys(settings: Settings): string {
   return list(Object.entries(settings).map(key))
 }
 
-function key([name, { kind, fallback, help, change }]: [string, Setting]): string {
+function key([name, { kind, fallback: given, help, change, options }]: [string, Setting]): string {
+  // Some defaults are known only at the start, and stand in the help alone.
+  const fallback = given ?? options.find((option) => option.fallback !== undefined)?.fallback
   const isSet = fallback !== undefined && !(Array.isArray(fallback) && fallback.length === 0)
   return [
     `.It Cm ${name}`,
@@ -122,7 +124,7 @@ function commandItem({ name, arguments: taken, about, options, examples }: Comma
   ]
   const lines = examples.flatMap(([line, effect]) => [
     sentences(`${effect}:`),
-    `.Dl faithctl ${escaped(line)}`,
+    `.Dl faithctl ${escaped(line).replaceAll('"', '\\(dq')}`,
   ])
   return [
     `.It Ic ${name}${taken.map(argumentWords).join('')}`,

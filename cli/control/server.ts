@@ -162,10 +162,8 @@ export class ControlServer {
   #tell(change: string, body: string, problem?: ProblemError): void {
     const text = printable(`${change} ${body}`)
     const shown = text.length > MOST_LOGGED ? `${text.slice(0, MOST_LOGGED)}…` : text
-    const result = problem === undefined ? '' : `: refused: ${problem.message}`
-    for (const line of result.split('\n')) {
-      this.#log.info({ request: shown }, `control: ${shown}${printable(line)}`)
-    }
+    const result = problem === undefined ? '' : `: refused: ${printable(problem.message)}`
+    this.#log.info({ request: shown }, `control: ${shown}${result}`)
   }
 }
 

@@ -61,7 +61,9 @@ export const test: Run = async ({ daemon, words: [client = '', destination = '']
   return {
     ...show(answer, (tests, width) =>
       tests.length === 0
-        ? [`no relay would take a connection to ${endpointText(endpoint)}`]
+        ? [
+            `no relay has port ${port} of ${address}: faithctl status lists their ports and prefixes`,
+          ]
         : apart(tests.map((one) => testLines(one, width))),
     ),
     exitCode: denied ? DENIED : undefined,

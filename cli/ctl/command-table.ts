@@ -139,9 +139,9 @@ export const COMMANDS = [
   {
     name: 'status',
     group: 'Look',
-    help: 'version, uptime, interfaces, limits, and what is wrong',
+    help: 'version, uptime, interfaces, sessions, and what is wrong',
     about: [
-      'Shows the state of the daemon and of its interfaces: sessions, limits, counters of packets. ' +
+      'Shows the state of the daemon and of its interfaces: sessions, refusals, counters of packets. ' +
         'Lines that begin with "problem" name each fault and its remedy.',
     ],
     arguments: [],
@@ -160,7 +160,7 @@ export const COMMANDS = [
       'Lists active sessions. Options choose them; a session must fit them all. The last line says how ' +
         'many sessions fit, where --limit cuts the list.',
       'UP is from the client to the server, DOWN from the server to the client. STATE is open, ' +
-        'client-closed or server-closed (that side has sent its FIN), or ending (one side is gone, and ' +
+        'client-closed or server-closed (faithd has passed on the FIN of that side), or ending (one side is gone, and ' +
         'the other still gets its bytes).',
       '--follow prints sessions as they end, one line each, until Ctrl-C. It goes with --interface, ' +
         '--client, --destination, --port and --tag.',

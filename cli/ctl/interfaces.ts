@@ -68,7 +68,7 @@ export const create: Run = async (task) => {
   })
   return show(answer, () => [
     `${name} captures ${prefixes.join(', ')}, ports ${ports ?? 'all'}`,
-    'it lasts until faithd ends or faithctl destroys it; faithd.toml makes it at each start',
+    'it lasts until faithd ends or faithctl destroys it; to have it at each start, write it into faithd.toml',
   ])
 }
 

@@ -8,7 +8,7 @@ export function ruleText(rule: Rule): string {
   return place === '' ? rule.text : `${rule.text} (${place})`
 }
 
-/** Gives the place of a rule: `/etc/faithd.conf:3`, or `rule 3` of the configuration. */
+/** Gives the place of a rule: `/etc/faithd/faithd.conf:3`, or `rule 3` of the configuration. */
 export function placeOf({ file, line }: Rule): string {
   if (file === undefined) return line === undefined ? '' : `rule ${line}`
   return line === undefined ? file : `${file}:${line}`

@@ -61,7 +61,7 @@ function interfaceLines(faith: FaithInterfaceStatus, width: number): string[] {
     ['packets', `${traffic(captured)} captured, ${traffic(returned)} returned`],
     [
       'SYNs',
-      `${grouped(syns.held)} held; accepted without a hold: ${grouped(syns.beyondHold)} beyond the ` +
+      `${grouped(syns.held)} held so far; accepted without a hold: ${grouped(syns.beyondHold)} beyond the ` +
         `limit, ${grouped(syns.beyondClientHold)} beyond that of a client`,
     ],
     ['dropped', countsText(faith.drops)],

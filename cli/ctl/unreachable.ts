@@ -1,5 +1,5 @@
 /** Explains a control socket that does not answer: the daemon does not run, runs without it, or does not let us in. */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { lstatSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
 import { Exit, ExitError } from '../exit.js'
 
 /** Makes the error of a failed connection. */
@@ -10,6 +10,12 @@ export function unreachable(error: unknown, path: string): ExitError {
     case 'ENOENT':
       return new ExitError(Exit.unavailable, `no daemon: ${path} does not exist; ${remedy()}`)
     case 'ECONNREFUSED':
+      if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) {
+        return new ExitError(
+          Exit.unavailable,
+          `${path} is no socket: --control takes the path of one`,
+        )
+      }
       return new ExitError(
         Exit.unavailable,
         `no daemon: no process listens on ${path}, which an earlier one left behind; ${remedy()}`,
@@ -31,13 +37,18 @@ export function unreachable(error: unknown, path: string): ExitError {
   }
 }
 
+/** The most daemons that an error names. */
+const MOST_SHOWN = 3
+
 /** Says how to get a daemon that answers: a running one may have another socket, or none. */
 function remedy(): string {
   const running = daemons()
   if (running.length === 0) {
     return "faithd does not run; start it with 'systemctl start faithd' or 'faithd -k'"
   }
-  return running.map(elsewhere).join('; ')
+  const shown = running.slice(0, MOST_SHOWN).map(elsewhere)
+  const more = running.length - shown.length
+  return [...shown, ...(more === 0 ? [] : [`${more} more run`])].join('; ')
 }
 
 function elsewhere({ pid, args }: { pid: number; args: readonly string[] }): string {
@@ -52,11 +63,12 @@ function elsewhere({ pid, args }: { pid: number; args: readonly string[] }): str
   return `${who}; its configuration may name another socket or none, and its log says so`
 }
 
-/** Finds processes that call themselves faithd. */
+/** Finds processes of this network namespace that call themselves faithd. */
 function daemons(): { pid: number; args: string[] }[] {
   try {
     return readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name) && readOr(`/proc/${name}/comm`).trim() === 'faithd')
+      .filter((name) => networkOf(name) === networkOf('self'))
       .map((name) => ({ pid: Number(name), args: readOr(`/proc/${name}/cmdline`).split('\0') }))
   } catch {
     return []
@@ -90,5 +102,14 @@ function readOr(path: string): string {
     return readFileSync(path, 'utf8')
   } catch {
     return ''
+  }
+}
+
+/** Names the network namespace of a process. One that has ended, or is another user's, has none. */
+function networkOf(process: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${process}/ns/net`)
+  } catch {
+    return undefined
   }
 }

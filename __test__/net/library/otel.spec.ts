@@ -43,6 +43,7 @@ test('a session, a refusal and a captured socket are spans, and are counted', as
   far.says('and seventeen now')
   await near.hears('and seventeen now')
   near.ends()
+  await far.sees('end')
   far.ends()
   await near.sees('end')
   t.is(await client.dial(captured(), 7002).outcome(), 'ECONNREFUSED')

@@ -176,7 +176,9 @@ impl StackError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Name(_) => Some("use 1 to 15 bytes without `/`, `:`, `%` or white space"),
-            Self::Exists(_) => Some("choose another name, or delete that interface"),
+            Self::Exists(_) => {
+                Some("another faithd may have it; choose another name, or delete that interface")
+            }
             Self::NoPrefix(_) => Some("name at least one, such as 64:ff9b::/96"),
             Self::Keepfaith => Some("set keepfaith first: setKeepfaith(true), or faithd -k"),
             Self::PortTaken { .. } => Some("close that listener, or leave its ports out"),
