@@ -42,7 +42,7 @@ async function withAnswers(answers: Parameters<typeof ControlSocket.open>[0], ..
 test('status shows the daemon, its limits, its interfaces and their relays', async (t) => {
   const { text, warning } = await faithctl(socket, ['status'])
   for (const part of [
-    /^faithd 0\.2\.0, pid 123, up 3d04h$/m,
+    /^faithd \d+\.\d+\.\d+, pid 123, up 3d04h$/m,
     /^keepfaith +1$/m,
     /^descriptors +120 of 1,048,576 \(0 %\)$/m,
     /^last reload +2026-11-29T20:00:00\.000Z, refused: faithd\.toml:3: unknown key$/m,
@@ -50,6 +50,7 @@ test('status shows the daemon, its limits, its interfaces and their relays', asy
     /steering by sk_lookup, shortcut on, 2 workers, MTU 65535/,
     /^  dropped +9 \(8 no-listener, 1 malformed\)$/m,
     /^    sessions +2 of 1,000 active, 3 attempts under way, 20,000 begun$/m,
+    /^    limits +1,000 sessions, 3 sessions of a client \(\/64\), 4,096 held SYNs,/m,
     /^    refused +5 \(5 denied-by-rule\)$/m,
   ]) {
     t.regex(text, part)
@@ -359,7 +360,7 @@ test('a relay that retires, and one without a limit, are shown so', async (t) =>
       {
         ...faith,
         configured: false,
-        relays: [{ ...relay, retired: true, limits: { maxSessions: 0, maxHeld: 0 } }],
+        relays: [{ ...relay, retired: true, limits: { ...relay.limits, maxSessions: 0 } }],
       },
     ],
   }

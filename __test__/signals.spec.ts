@@ -86,12 +86,12 @@ for (const [signal, code] of [
       import { stopSignal } from '${built('cli/signals.js')}'
       onExit(() => console.log('waited'))
       setInterval(() => {}, 60_000)
-      const stopped = stopSignal()
+      const stopped = stopSignal((signal) => console.log('again', signal))
       process.kill(process.pid, '${signal}')
       console.log(await stopped)
       process.kill(process.pid, '${signal}')`
     const args = ['--input-type=module', '-e', program]
     const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
-    t.deepEqual([status, stdout], [code, `${signal}\n`])
+    t.deepEqual([status, stdout], [code, `${signal}\nagain ${signal}\n`])
   })
 }

@@ -28,14 +28,22 @@ export function interfaceBody(running: RunningInterface): FaithInterfaceStatus {
 
 function relayBody(running: RunningInterface, one: RunningRelay): RelayStatus {
   const { sessions, attempts, refused, maxSessions, maxHeld } = one.relay.stats()
+  const { configuration } = one
   return {
     number: one.number,
-    ports: one.configuration.ports,
+    ports: configuration.ports,
     retired: running.isRetired(one),
     sessions,
     attempts,
     refused,
-    limits: { maxSessions, maxHeld },
+    limits: {
+      maxSessions,
+      maxHeld,
+      maxSessionsPerClient: configuration['max-sessions-per-client'],
+      maxRatePerClient: configuration['max-rate-per-client'],
+      maxHeldPerClient: configuration['max-held-per-client'],
+      clientPrefixLength: configuration['client-prefix-length'],
+    },
     rules: one.accessList?.rules ?? 0,
   }
 }

@@ -126,7 +126,18 @@ export const relay = z.strictObject({
   attempts: count.describe('Attempts under way.'),
   refused: z.strictObject({ byReason: counts, byCause: counts }),
   limits: z
-    .strictObject({ maxSessions: count, maxHeld: count })
+    .strictObject({
+      maxSessions: count,
+      maxHeld: count,
+      maxSessionsPerClient: count,
+      maxRatePerClient: count.describe('New sessions of one client per second.'),
+      maxHeldPerClient: count,
+      clientPrefixLength: z
+        .int()
+        .min(0)
+        .max(128)
+        .describe('Length of the prefix that is one client.'),
+    })
     .describe('Limits in effect; 0 means no limit.'),
   rules: count.describe('Rules of the access list.'),
 })

@@ -84,10 +84,28 @@ function relayFacts(relay: RelayStatus): [string, string][] {
       `${grouped(sessions.active)}${most} active, ${counted(relay.attempts, 'attempt')} under way, ` +
         `${grouped(sessions.begun)} begun`,
     ],
+    ['  limits', limitsText(limits)],
     ['  ended', countsText(sessions.ended)],
     ['  refused', countsText(refused.byCause)],
     ['  bytes', `${bytes(sessions.bytesUp)} up, ${bytes(sessions.bytesDown)} down`],
   ]
+}
+
+/** Lists the limits that there are. */
+function limitsText(limits: RelayStatus['limits']): string {
+  const { maxHeld, maxHeldPerClient, maxRatePerClient, maxSessions, maxSessionsPerClient } = limits
+  const client = `a client (/${limits.clientPrefixLength})`
+  const some: [number, string][] = [
+    [maxSessions, 'sessions'],
+    [maxSessionsPerClient, `sessions of ${client}`],
+    [maxRatePerClient, `new sessions a second of ${client}`],
+    [maxHeld, 'held SYNs'],
+    [maxHeldPerClient, `held SYNs of ${client}`],
+  ]
+  return some
+    .filter(([most]) => most > 0)
+    .map(([most, what]) => `${grouped(most)} ${what}`)
+    .join(', ')
 }
 
 function traffic({ packets, bytes: count }: { packets: number; bytes: number }): string {
