@@ -177,7 +177,7 @@ async function denied(lab: Lab, faithd: LabProcess): Promise<void> {
   check(code !== 0 && !/timed out/i.test(stderr), 'the client gets an error at once', stderr)
   const line = await faithd.line(/10\.0\.0\.1/)
   said(line)
-  check(/denied/i.test(line), 'faithd logs the denial')
+  check(/special-purpose/.test(line), 'faithd logs the denial and its cause')
 }
 
 async function counters(lab: Lab, faithd: LabProcess): Promise<void> {

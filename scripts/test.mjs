@@ -179,6 +179,12 @@ const suites = [
     count: countAva,
   },
   ...(isMachineRoot() ? [user] : []),
+  {
+    name: 'demo',
+    covers: 'npm run demo, which checks what it shows',
+    needs: [labTools, ...addon],
+    command: () => ['npm', 'run', 'demo'],
+  },
   ...otherNodes.flatMap((version) => [
     {
       name: `specs${major(version)}`,
