@@ -75,10 +75,17 @@ const commandSpecs = [
 const withReleaseTools = [
   {
     name: 'arm64',
-    covers: 'every crate compiles for arm64',
+    covers: 'every crate compiles for arm64 with glibc',
     beside: true,
     needs: [() => ensureTools(['rust'], { newer: true })],
     command: () => checkCommand('aarch64-unknown-linux-gnu'),
+  },
+  {
+    name: 'arm64-musl',
+    covers: 'every crate compiles for arm64 with musl',
+    beside: true,
+    needs: [() => ensureTools(['rust'], { newer: true })],
+    command: () => checkCommand('aarch64-unknown-linux-musl'),
   },
   {
     name: 'packages',

@@ -63,5 +63,6 @@ export function checkCommand(triple) {
     value === undefined ? [] : [`${name}=${value}`],
   )
   const check = ['check', '--workspace', '--locked', '--target', triple]
-  return ['env', ...removed, ...added, cargo, ...check]
+  const std = triple.endsWith('-musl') ? ownStd : []
+  return ['env', ...removed, ...added, cargo, ...check, ...std]
 }

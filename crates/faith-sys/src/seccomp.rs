@@ -58,7 +58,7 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_swapoff,
     // The kernel and the machine.
     libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
+    KEXEC_FILE_LOAD,
     libc::SYS_init_module,
     libc::SYS_finit_module,
     libc::SYS_delete_module,
@@ -87,6 +87,12 @@ const DENIED: &[libc::c_long] = &[
     426, // io_uring_enter
     427, // io_uring_register
 ];
+
+/// libc has no number for musl on arm64.
+#[cfg(all(target_arch = "aarch64", target_env = "musl"))]
+const KEXEC_FILE_LOAD: libc::c_long = 294;
+#[cfg(not(all(target_arch = "aarch64", target_env = "musl")))]
+const KEXEC_FILE_LOAD: libc::c_long = libc::SYS_kexec_file_load;
 
 /// Calls that are denied for some values of their first argument.
 const DENIED_FOR: &[(libc::c_long, Deny)] = &[
