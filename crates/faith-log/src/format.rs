@@ -1,17 +1,16 @@
 //! Lines of text and of JSON.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
 
 use faith_packet::access::WrittenRule;
-use faith_relay::{DenyingRule, RefusalRecord, SessionBegin, SessionRecord};
+use faith_relay::DenyingRule;
 use faith_sys::zone;
 
 use crate::calendar;
+use crate::entry::Entry;
 use crate::facts;
 use crate::json::Object;
 use crate::message;
-use crate::sums::Sum;
 
 /// The importance of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,32 +77,6 @@ pub enum Form {
     Json,
 }
 
-/// A line to write.
-#[derive(Debug)]
-pub(crate) enum Line<'a> {
-    /// A line of JavaScript: the facts are an object of JSON.
-    Said {
-        level: Level,
-        facts: &'a str,
-        message: &'a str,
-    },
-    Session(&'a SessionRecord),
-    Refusal(&'a RefusalRecord),
-    Begin(&'a SessionBegin),
-    Sum(&'a Sum, Duration),
-    Lost(u64),
-}
-
-impl Line<'_> {
-    fn level(&self) -> Level {
-        match self {
-            Self::Said { level, .. } => *level,
-            Self::Session(_) | Self::Refusal(_) | Self::Begin(_) | Self::Sum(..) => Level::Info,
-            Self::Lost(_) => Level::Error,
-        }
-    }
-}
-
 /// Writes lines. Dates change once a second, so it keeps the last one.
 #[derive(Debug, Default)]
 pub(crate) struct Formatter {
@@ -117,14 +90,14 @@ pub(crate) struct Formatter {
 
 impl Formatter {
     /// Adds a line with its line feed.
-    pub(crate) fn line(&mut self, out: &mut String, time: SystemTime, line: &Line<'_>) {
-        let rule = match line {
-            Line::Refusal(record) => record.rule.as_ref().and_then(DenyingRule::written),
+    pub(crate) fn line(&mut self, out: &mut String, entry: &Entry) {
+        let rule = match entry {
+            Entry::Refusal(record) => record.rule.as_ref().and_then(DenyingRule::written),
             _ => None,
         };
-        let (second, millisecond) = calendar::split(time);
+        let (second, millisecond) = calendar::split(entry.time());
         self.date(second);
-        let level = line.level();
+        let level = entry.level();
         match self.form {
             Form::Text | Form::ColouredText => {
                 out.push('[');
@@ -138,7 +111,7 @@ impl Formatter {
                     out.push_str(level.capitals());
                 }
                 out.push_str(": ");
-                sentence(out, line, rule.as_ref());
+                sentence(out, entry, rule.as_ref());
             }
             Form::Json => {
                 let mut object = Object::begin(out);
@@ -148,9 +121,9 @@ impl Formatter {
                 at.push_str(&self.date);
                 calendar::fraction(at, millisecond);
                 at.push_str("Z\"");
-                fields(&mut object, line, rule.as_ref());
+                fields(&mut object, entry, rule.as_ref());
                 self.message.clear();
-                sentence(&mut self.message, line, rule.as_ref());
+                sentence(&mut self.message, entry, rule.as_ref());
                 object.text("msg", &self.message);
                 object.end();
             }
@@ -175,28 +148,28 @@ impl Formatter {
     }
 }
 
-fn sentence(out: &mut String, line: &Line<'_>, rule: Option<&WrittenRule>) {
-    match line {
-        Line::Said { message, .. } => out.push_str(message),
-        Line::Session(record) => message::session(out, record),
-        Line::Refusal(record) => message::refusal(out, record, rule),
-        Line::Begin(session) => message::begin(out, session),
-        Line::Sum(sum, interval) => message::sum(out, sum, *interval),
-        Line::Lost(lost) => message::lost(out, *lost),
+fn sentence(out: &mut String, entry: &Entry, rule: Option<&WrittenRule>) {
+    match entry {
+        Entry::Said { message, .. } => out.push_str(message),
+        Entry::Session(record) => message::session(out, record),
+        Entry::Refusal(record) => message::refusal(out, record, rule),
+        Entry::Begin { session, .. } => message::begin(out, session),
+        Entry::Sum { sum, interval, .. } => message::sum(out, sum, *interval),
+        Entry::Lost { lost, .. } => message::lost(out, *lost),
     }
 }
 
-fn fields(object: &mut Object<'_>, line: &Line<'_>, rule: Option<&WrittenRule>) {
-    match line {
-        Line::Said { facts, .. } => object.fields_of(facts),
-        Line::Session(record) => facts::session(object.field("session"), record),
-        Line::Refusal(record) => facts::refusal(object.field("refusal"), record, rule),
-        Line::Begin(record) => facts::begin(object.field("begin"), record),
-        Line::Sum(sum, interval) => {
+fn fields(object: &mut Object<'_>, entry: &Entry, rule: Option<&WrittenRule>) {
+    match entry {
+        Entry::Said { facts, .. } => object.fields_of(facts),
+        Entry::Session(record) => facts::session(object.field("session"), record),
+        Entry::Refusal(record) => facts::refusal(object.field("refusal"), record, rule),
+        Entry::Begin { session, .. } => facts::begin(object.field("begin"), session),
+        Entry::Sum { sum, interval, .. } => {
             facts::sum(object.field("untold"), sum);
             object.plain("intervalMs", interval.as_millis());
         }
-        Line::Lost(lost) => object.plain("lost", lost),
+        Entry::Lost { lost, .. } => object.plain("lost", lost),
     }
 }
 
@@ -204,22 +177,27 @@ fn fields(object: &mut Object<'_>, line: &Line<'_>, rule: Option<&WrittenRule>) 
 mod tests {
     use std::sync::Arc;
 
-    use faith_relay::{Cause, RefusalReason, SessionEnd};
+    use faith_relay::{Cause, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
     use proptest::prelude::*;
 
     use super::*;
     use crate::samples;
 
-    fn shown(form: Form, line: &Line<'_>) -> String {
+    fn shown(form: Form, entry: &Entry) -> String {
         let mut out = String::new();
         let mut formatter = Formatter { form, ..Formatter::default() };
-        formatter.line(&mut out, samples::session().started, line);
+        formatter.line(&mut out, entry);
         out
     }
 
+    fn said(facts: &str, message: &str) -> Entry {
+        let time = samples::session().started;
+        Entry::Said { time, level: Level::Warn, facts: facts.to_owned(), message: message.to_owned() }
+    }
+
     /// The sentence of a line of text.
-    fn sentence_of(line: &Line<'_>) -> String {
-        let shown = shown(Form::Text, line);
+    fn sentence_of(entry: &Entry) -> String {
+        let shown = shown(Form::Text, entry);
         shown.split_once("] INFO: ").unwrap().1.trim_end_matches('\n').to_owned()
     }
 
@@ -228,7 +206,7 @@ mod tests {
     #[test]
     fn a_line_of_text_has_the_local_time_with_its_zone() {
         let started = samples::session().started;
-        let said = |form| shown(form, &Line::Said { level: Level::Warn, facts: "{}", message: "two rules" });
+        let said = |form| shown(form, &said("{}", "two rules"));
         let mut stamp = String::new();
         let east = zone::offset(calendar::split(started).0);
         calendar::date_and_time(&mut stamp, calendar::split(started).0 + i64::from(east), ' ');
@@ -240,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_line_of_json_has_the_facts_as_fields() {
-        let said = Line::Said { level: Level::Warn, facts: r#"{"rules":2}"#, message: "\"two\" rules" };
+        let said = said(r#"{"rules":2}"#, "\"two\" rules");
         assert_eq!(
             shown(Form::Json, &said),
             concat!(
@@ -250,9 +228,9 @@ mod tests {
         );
         let session = SessionRecord { tag: Some(Arc::from("a \"b\"")), ..samples::session() };
         assert_eq!(
-            shown(Form::Json, &Line::Session(&session)),
+            shown(Form::Json, &Entry::Session(session.clone())),
             concat!(
-                r#"{"level":"info","time":"2026-11-30T13:03:07.123Z","session":{"id":7,"#,
+                r#"{"level":"info","time":"2026-11-30T13:03:08.623Z","session":{"id":7,"#,
                 r#""client":{"address":"2001:db8::1","port":40000},"#,
                 r#""destination":{"address":"64:ff9b::c633:6402","port":80},"#,
                 r#""server":{"address":"198.51.100.2","port":80},"bytesUp":12,"bytesDown":17,"#,
@@ -268,18 +246,18 @@ mod tests {
     fn a_session_says_its_bytes_its_time_and_the_word_for_its_end() {
         let session = samples::session();
         let text = format!("{ENDS} (198.51.100.2): 12 bytes up, 17 down in 1.500 s, closed");
-        assert_eq!(sentence_of(&Line::Session(&session)), text);
+        assert_eq!(sentence_of(&Entry::Session(session.clone())), text);
         let (reason, cause) = (SessionEnd::Aborted, Some(Cause::EndDenied));
         let aborted = SessionRecord { bytes_up: 1, reason, cause, server: None, ..session };
         let text = format!("{ENDS}: 1 byte up, 17 down in 1.500 s, end-denied");
-        assert_eq!(sentence_of(&Line::Session(&aborted)), text);
+        assert_eq!(sentence_of(&Entry::Session(aborted)), text);
     }
 
     #[test]
     fn the_port_of_the_server_is_named_only_if_it_differs() {
         let of = |server: &str| {
             let session = SessionRecord { server: server.parse().ok(), ..samples::session() };
-            let sentence = sentence_of(&Line::Session(&session));
+            let sentence = sentence_of(&Entry::Session(session.clone()));
             sentence[ENDS.len()..].split_once(": ").unwrap().0.to_owned()
         };
         assert_eq!(of("198.51.100.2:8080"), " (198.51.100.2:8080)");
@@ -294,7 +272,7 @@ mod tests {
         const EHOSTUNREACH: i32 = 113;
         let why = |reason, cause, errno| {
             let refusal = RefusalRecord { reason, cause, errno, ..samples::refusal() };
-            let sentence = sentence_of(&Line::Refusal(&refusal));
+            let sentence = sentence_of(&Entry::Refusal(refusal));
             sentence.split_once("no session after 0.003 s, ").unwrap().1.to_owned()
         };
         assert_eq!(why(RefusalReason::Refused, None, Some(ECONNREFUSED)), "refused");
@@ -333,7 +311,7 @@ mod tests {
 
     #[test]
     fn sums_and_lost_lines_are_numbers_in_json_too() {
-        let lost = shown(Form::Json, &Line::Lost(4900));
+        let lost = shown(Form::Json, &Entry::Lost { time: samples::session().started, lost: 4900 });
         assert!(lost.ends_with(
             "\"lost\":4900,\"msg\":\"4900 lines of this log were lost: its reader did not keep up\"}\n"
         ));
@@ -345,7 +323,7 @@ mod tests {
         fn a_record_is_one_line_whatever_its_tag(tag in any::<String>()) {
             let session = SessionRecord { tag: Some(tag.into()), ..samples::session() };
             for form in [Form::Text, Form::Json] {
-                let line = shown(form, &Line::Session(&session));
+                let line = shown(form, &Entry::Session(session.clone()));
                 let controls = line.chars().filter(|character| character.is_control()).count();
                 prop_assert!(line.ends_with('\n') && (form == Form::Json || controls == 1), "{line:?}");
                 prop_assert_eq!(line.lines().count(), 1);

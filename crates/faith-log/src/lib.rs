@@ -15,7 +15,10 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `log` | the queue and the thread |
+//! | `log` | the settings, and the ways by which entries come in |
+//! | `entry`, `queue` | entries, and the bounded queue in which they wait |
+//! | `thread` | the thread that takes entries and gives them to those that consume them |
+//! | `lines`, `sink` | lines of a turn, and the place that takes them |
 //! | `sums` | sums of refusals without a line |
 //! | `format`, `message`, `facts`, `json` | lines: their head, their sentences, their facts |
 //! | `calendar` | dates |
@@ -23,14 +26,19 @@
 #![forbid(unsafe_code)]
 
 mod calendar;
+mod entry;
 mod facts;
 mod format;
 mod json;
+mod lines;
 mod log;
 mod message;
+mod queue;
 #[cfg(test)]
 mod samples;
+mod sink;
 mod sums;
+mod thread;
 
 pub use format::{Form, Level};
 pub use log::{Log, Settings};

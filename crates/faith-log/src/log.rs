@@ -1,36 +1,21 @@
-//! The queue of the log, and the thread that empties it.
-//!
-//! Callers never wait: an entry enters the bounded queue, or it is lost and counted. The queue loses entries only at its
-//! end: after the first one that has no room, it takes no other until the thread has taken all. So the line that tells
-//! their number stands where they are missing.
-//!
-//! The thread writes the first entries after a rest at once. Then it lets entries gather before each turn, unless half of
-//! the queue is full or a caller waits for the lines.
+//! The log: settings, and the ways by which entries come in.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use faith_relay::{RefusalRecord, SessionBegin, SessionRecord};
 use faith_sys::line_sink::LineSink;
-use parking_lot::{Condvar, Mutex};
 
-use crate::format::{Form, Formatter, Level, Line};
-use crate::sums::{Network, Sums};
-
-/// Time in which entries gather.
-const GATHER: Duration = Duration::from_millis(50);
-
-/// The thread waits this long before it repeats a write that the kernel refused, as on a full disk.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// The weight of a record in the queue: about its size, and that of its line.
-const RECORD: usize = 256;
-
-/// Bytes of lines that the thread formats before it writes.
-const TURN: usize = 64 * 1024;
+use crate::entry::Entry;
+use crate::format::{Form, Level};
+use crate::lines::Lines;
+use crate::queue::Queue;
+use crate::sink::Sink;
+use crate::sums::Network;
+use crate::thread;
 
 /// The settings of a log that may change while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,71 +31,9 @@ pub struct Settings {
 /// A log. Dropping it ends its thread when all is written.
 #[derive(Debug)]
 pub struct Log {
-    shared: Arc<Shared>,
-    limit: usize,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    /// Notified when the thread has work.
-    wanted: Condvar,
-    /// Notified when the thread has written everything, or cannot write.
-    rested: Condvar,
+    queue: Arc<Queue>,
     records: AtomicBool,
     begins: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    waiting: Vec<Entry>,
-    /// The weight of the waiting entries.
-    weight: usize,
-    /// Entries that had no room since the thread last took all.
-    lost: u64,
-    /// Since the start.
-    lost_in_all: u64,
-    sums: Sums,
-    /// Refusals that were counted among the sums since the start.
-    summed: u64,
-    form: Form,
-    thread: Thread,
-    /// A caller waits for the lines.
-    hurry: bool,
-    /// True once the log was dropped.
-    ended: bool,
-}
-
-#[derive(Debug)]
-enum Entry {
-    Said {
-        time: SystemTime,
-        level: Level,
-        facts: String,
-        message: String,
-    },
-    Session(SessionRecord),
-    Refusal(RefusalRecord),
-    Begin {
-        time: SystemTime,
-        session: SessionBegin,
-    },
-    /// The place of lines about sums.
-    Sums,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Thread {
-    /// Waits for an entry.
-    #[default]
-    Idle,
-    /// Lets entries gather.
-    Gathering,
-    Writing,
-    /// The kernel refuses writes for now.
-    Failing,
-    /// The reader is gone, so the thread has ended.
-    Gone,
 }
 
 impl Log {
@@ -121,260 +44,89 @@ impl Log {
     ///
     /// `EAGAIN` if the thread cannot be created.
     pub fn start(descriptor: impl AsFd + Send + 'static, limit: usize) -> io::Result<Self> {
-        let shared = Arc::<Shared>::default();
-        let writing = Arc::clone(&shared);
-        let sink = LineSink::new(descriptor);
-        std::thread::Builder::new().name("faithd-log".to_owned()).spawn(move || writing.run(&sink))?;
-        Ok(Self { shared, limit })
+        let queue = Arc::new(Queue::new(limit));
+        let taken = Arc::clone(&queue);
+        let lines = Lines::new(Sink::Descriptor(LineSink::new(Box::new(descriptor))));
+        std::thread::Builder::new()
+            .name("faithd-log".to_owned())
+            .spawn(move || thread::run(&taken, lines))?;
+        Ok(Self { queue, records: AtomicBool::new(false), begins: AtomicBool::new(false) })
     }
 
     /// Changes the settings. The form holds for the lines that are not yet written.
     pub fn set(&self, settings: Settings) {
         let Settings { form, records, begins } = settings;
-        self.shared.state.lock().form = form;
-        self.shared.records.store(records, Relaxed);
-        self.shared.begins.store(records && begins, Relaxed);
+        self.queue.set_form(form);
+        self.records.store(records, Relaxed);
+        self.begins.store(records && begins, Relaxed);
     }
 
     /// Tells whether sessions and refusals have lines.
     #[must_use]
     pub fn takes_records(&self) -> bool {
-        self.shared.records.load(Relaxed)
+        self.records.load(Relaxed)
     }
 
     /// Tells whether sessions have lines when they begin.
     #[must_use]
     pub fn takes_begins(&self) -> bool {
-        self.shared.begins.load(Relaxed)
+        self.begins.load(Relaxed)
     }
 
     /// Writes a sentence. `facts` is an object of JSON.
     pub fn say(&self, level: Level, facts: String, message: String) {
-        let weight = RECORD + facts.len() + message.len();
-        self.push(weight, Entry::Said { time: SystemTime::now(), level, facts, message });
+        self.queue.push(Entry::Said { time: SystemTime::now(), level, facts, message });
     }
 
     /// Writes a line about a session that ended.
     pub fn session(&self, record: SessionRecord) {
-        self.push(RECORD, Entry::Session(record));
+        self.queue.push(Entry::Session(record));
     }
 
     /// Writes a line about a refused attempt.
     pub fn refusal(&self, record: RefusalRecord) {
-        self.push(RECORD, Entry::Refusal(record));
+        self.queue.push(Entry::Refusal(record));
     }
 
     /// Writes a line about a session that begins.
     pub fn begin(&self, session: SessionBegin) {
-        self.push(RECORD, Entry::Begin { time: SystemTime::now(), session });
+        self.queue.push(Entry::Begin { time: SystemTime::now(), session });
     }
 
     /// Counts a refused attempt among the sums of its client's network, of this prefix length.
     pub fn sum(&self, refusal: &RefusalRecord, prefix_length: u8) {
-        let network = Network::of(*refusal.client.ip(), prefix_length);
-        let mut state = self.shared.state.lock();
-        let is_first = state.sums.due().is_none();
-        state.sums.add(network, refusal);
-        state.summed += 1;
-        // A resting thread has to learn when the sums are due.
-        if is_first && state.thread == Thread::Idle {
-            self.shared.wanted.notify_one();
-        }
+        self.queue.sum(Network::of(*refusal.client.ip(), prefix_length), refusal);
     }
 
     /// Writes the sums now, before their time.
     pub fn tell_sums(&self) {
-        let mut state = self.shared.state.lock();
-        if state.sums.due().is_some() {
-            state.waiting.push(Entry::Sums);
-            self.shared.wanted.notify_one();
-        }
+        self.queue.tell_sums();
     }
 
     /// The number of entries that were lost so far.
     #[must_use]
     pub fn lost_in_all(&self) -> u64 {
-        self.shared.state.lock().lost_in_all
+        self.queue.lost_in_all()
     }
 
     /// The number of refusals so far that only sums tell.
     #[must_use]
     pub fn summed(&self) -> u64 {
-        self.shared.state.lock().summed
+        self.queue.summed()
     }
 
     /// Waits until all lines are written, at most `limit`. Returns true if they are; false at once while the kernel
     /// refuses writes.
     #[must_use]
     pub fn flush(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        let mut state = self.shared.state.lock();
-        loop {
-            match state.thread {
-                Thread::Gone => return true,
-                Thread::Idle | Thread::Gathering if state.is_empty() => return true,
-                Thread::Failing => return false,
-                Thread::Idle | Thread::Gathering | Thread::Writing => {}
-            }
-            state.hurry = true;
-            self.shared.wanted.notify_one();
-            if self.shared.rested.wait_until(&mut state, deadline).timed_out() {
-                return false;
-            }
-        }
-    }
-
-    /// Adds an entry, unless there is no room. After the reader is gone, entries are discarded.
-    fn push(&self, weight: usize, entry: Entry) {
-        let mut state = self.shared.state.lock();
-        if state.thread == Thread::Gone {
-            return;
-        }
-        if state.lost > 0 || state.weight + weight > self.limit {
-            state.lost += 1;
-            state.lost_in_all += 1;
-        } else {
-            state.weight += weight;
-            state.waiting.push(entry);
-        }
-        let wakes = match state.thread {
-            Thread::Idle => true,
-            Thread::Gathering => state.weight > self.limit / 2,
-            Thread::Writing | Thread::Failing | Thread::Gone => false,
-        };
-        if wakes {
-            state.hurry = true;
-            self.shared.wanted.notify_one();
-        }
+        self.queue.flush(limit)
     }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.shared.state.lock().ended = true;
-        self.shared.wanted.notify_one();
+        self.queue.end();
     }
-}
-
-impl State {
-    fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.lost == 0
-    }
-}
-
-impl Shared {
-    fn enter(&self, thread: Thread) {
-        self.state.lock().thread = thread;
-        self.rested.notify_all();
-    }
-
-    fn run(&self, sink: &LineSink<impl AsFd>) {
-        let mut entries = Vec::new();
-        let mut formatter = Formatter::default();
-        let mut lines = String::new();
-        while let Some(lost) = self.take(&mut entries, &mut formatter) {
-            for entry in entries.drain(..) {
-                self.format(&mut lines, &mut formatter, &entry);
-                if lines.len() >= TURN && !self.write(sink, &mut lines) {
-                    return;
-                }
-            }
-            if lost > 0 {
-                formatter.line(&mut lines, SystemTime::now(), &Line::Lost(lost));
-            }
-            if !self.write(sink, &mut lines) {
-                return;
-            }
-        }
-    }
-
-    fn format(&self, lines: &mut String, formatter: &mut Formatter, entry: &Entry) {
-        match entry {
-            Entry::Said { time, level, facts, message } => {
-                formatter.line(lines, *time, &Line::Said { level: *level, facts, message });
-            }
-            Entry::Session(record) => {
-                formatter.line(lines, record.started + record.duration, &Line::Session(record));
-            }
-            Entry::Refusal(record) => {
-                formatter.line(lines, record.started + record.duration, &Line::Refusal(record));
-            }
-            Entry::Begin { time, session } => formatter.line(lines, *time, &Line::Begin(session)),
-            Entry::Sums => {
-                let taken = self.state.lock().sums.take();
-                let (sums, interval) = taken.unwrap_or_default();
-                for sum in &sums {
-                    formatter.line(lines, SystemTime::now(), &Line::Sum(sum, interval));
-                }
-            }
-        }
-    }
-
-    /// Writes all lines. Returns false if the reader is gone.
-    fn write(&self, sink: &LineSink<impl AsFd>, lines: &mut String) -> bool {
-        let mut rest = lines.as_bytes();
-        while !rest.is_empty() {
-            match sink.write(rest) {
-                Ok(written) => {
-                    rest = rest.get(written..).unwrap_or_default();
-                    self.enter(Thread::Writing);
-                }
-                // EBADF: faithd was started without stderr.
-                Err(error) if error.kind() == ErrorKind::BrokenPipe || is_closed(&error) => {
-                    self.state.lock().waiting = Vec::new();
-                    self.enter(Thread::Gone);
-                    return false;
-                }
-                Err(_) => {
-                    self.enter(Thread::Failing);
-                    std::thread::sleep(PAUSE);
-                }
-            }
-        }
-        lines.clear();
-        true
-    }
-
-    /// Waits for entries and takes all of them. Returns the number of entries that were lost after them; `None` if the log was
-    /// dropped and no entry is left.
-    fn take(&self, entries: &mut Vec<Entry>, formatter: &mut Formatter) -> Option<u64> {
-        let mut state = self.state.lock();
-        if state.thread != Thread::Idle {
-            state.thread = Thread::Gathering;
-            if state.is_empty() {
-                self.rested.notify_all();
-            }
-            let end = Instant::now() + GATHER;
-            while !state.hurry && !state.ended && !self.wanted.wait_until(&mut state, end).timed_out() {}
-        }
-        while state.is_empty() {
-            state.thread = Thread::Idle;
-            state.hurry = false;
-            self.rested.notify_all();
-            if state.ended {
-                return None;
-            }
-            match state.sums.due() {
-                Some(due) if due <= Instant::now() => state.waiting.push(Entry::Sums),
-                Some(due) => drop(self.wanted.wait_until(&mut state, due)),
-                None => self.wanted.wait(&mut state),
-            }
-        }
-        if state.sums.due().is_some_and(|due| due <= Instant::now()) {
-            state.waiting.push(Entry::Sums);
-        }
-        std::mem::swap(&mut state.waiting, entries);
-        state.weight = 0;
-        state.hurry = false;
-        state.thread = Thread::Writing;
-        formatter.form = state.form;
-        Some(std::mem::take(&mut state.lost))
-    }
-}
-
-/// Tells whether a write failed because the process has no such descriptor.
-fn is_closed(error: &io::Error) -> bool {
-    error.raw_os_error().and_then(faith_stack::errno_name) == Some("EBADF")
 }
 
 #[cfg(test)]
@@ -384,6 +136,8 @@ mod tests {
     use faith_relay::RefusalReason;
 
     use super::*;
+    use crate::entry::RECORD;
+    use crate::queue::Thread;
     use crate::samples;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -442,9 +196,7 @@ mod tests {
         let log = Log::start(descriptor, 100 * RECORD).unwrap();
         log.set(RECORDS);
         log.session(samples::session());
-        while log.shared.state.lock().thread != Thread::Writing {
-            std::thread::yield_now();
-        }
+        log.queue.wait_for(Thread::Writing);
         // The thread has that record, and the queue has room for a hundred more.
         (0..5000).for_each(|_| log.session(samples::session()));
         say(&log, "lost too, although it is small");
@@ -493,12 +245,10 @@ mod tests {
         drop(reader);
         say(&log, "the write of this one fails");
         assert!(log.flush(PATIENCE));
-        while log.shared.state.lock().thread != Thread::Gone {
-            std::thread::yield_now();
-        }
+        log.queue.wait_for(Thread::Gone);
         (0..1000).for_each(|_| say(&log, "this line is discarded"));
         assert!(log.flush(PATIENCE));
-        assert_eq!(log.shared.state.lock().lost, 0);
+        assert_eq!(log.queue.lost(), 0);
     }
 
     #[test]
