@@ -11,7 +11,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `relay`, `options`, `record`, `cause`, `counters`, `tally`, `durations` | the public surface |
+//! | `relay`, `options`, `record`, `port_block`, `cause`, `counters`, `tally`, `durations` | the public surface |
 //! | `admission`, `clients`, `denying_rule`, `permission`, `room`, `route`, `terms` | policy and limits |
 //! | `engine`, `begin`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
 //! | `ledger`, `tasks`, `live`, `detail`, `slow`, `networks`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
@@ -50,6 +50,7 @@ mod options;
 mod pairing;
 mod permission;
 mod pipes;
+mod port_block;
 mod record;
 mod refusal;
 mod relay;
@@ -84,6 +85,7 @@ pub use live::{LiveSession, SessionState};
 pub use networks::ClientNetwork;
 pub use options::RelayOptions;
 pub use permission::Permission;
+pub use port_block::PortBlockRecord;
 pub use record::{Observer, RefusalReason, RefusalRecord, SessionBegin, SessionEnd, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};

@@ -13,6 +13,7 @@ use faith_sys::tcp::Resource;
 
 use crate::cause::Cause;
 use crate::denying_rule::DenyingRule;
+use crate::port_block::PortBlockRecord;
 
 /// The reason for which a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -250,6 +251,12 @@ pub trait Observer: Send + Sync {
     /// Reports that a session begins.
     fn began(&self, session: SessionBegin) {
         let _ = session;
+    }
+
+    /// Reports that a client network got a block of source ports, or gave one back. The relay reports every assignment before
+    /// a connection comes from the block, and every release.
+    fn port_block(&self, block: PortBlockRecord) {
+        let _ = block;
     }
 
     /// Reports that this host has run out of `what`, at most once a minute for each. New connections wait in the kernel's queue
