@@ -1,4 +1,4 @@
-//! Finds a privileged port that is free towards a server.
+//! Finds a port of a range that is free towards a server.
 //!
 //! Only connect(2) tells that a port is taken towards the server, and a bound socket keeps its port. So each try costs a
 //! socket, and thousands of system calls if all ports are taken. A client could make each SYN cost that. Therefore each
@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use faith_sys::source;
@@ -17,59 +18,66 @@ use crate::connect_error::ConnectError;
 /// A taken port is passed over for this long. A port that becomes free is missed for this long at most.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// Most pairs of address and server whose ports are remembered, in a kilobyte each. Further pairs are not remembered until
-/// some are forgotten. This is enough, because it takes hundreds of connections to take the ports of one pair.
-const PAIRS: usize = 256;
+/// Most ways whose ports are remembered, in a byte for each port. Further ways are not remembered until some are forgotten.
+/// This is enough, because it takes hundreds of connections to take the ports of one way.
+const WAYS: usize = 256;
 
 thread_local! {
     static TAKEN: RefCell<TakenPorts> = RefCell::default();
 }
 
-/// The source address (`None` if the routing table chooses it) and the server.
-type Pair = (Option<IpAddr>, SocketAddr);
+/// The source address (`None` if the routing table chooses it), the server and the lowest port of the range.
+type Way = (Option<IpAddr>, SocketAddr, u16);
 
-/// Has `connect` try privileged ports, the `turn`th from the top first, until one serves. `connect` takes the ports that it
-/// tries from the iterator; the last one is the port to which it binds.
+/// Has `connect` try the ports of a range, the `turn`th from the top first, until one serves. `connect` takes the ports
+/// that it tries from the iterator; the last one is the port to which it binds.
 ///
 /// # Errors
 /// The error of `connect` for a port that is not taken, or `EADDRNOTAVAIL` if all are taken.
 pub(crate) fn pass_over<T>(
     address: Option<IpAddr>,
     server: SocketAddr,
+    ports: RangeInclusive<u16>,
     turn: usize,
     connect: impl FnMut(&mut dyn Iterator<Item = u16>) -> Result<T, ConnectError>,
 ) -> Result<T, ConnectError> {
     let now = Instant::now();
-    TAKEN.with_borrow_mut(|taken| taken.pass_over((address, server), turn, now, connect))
+    TAKEN.with_borrow_mut(|taken| taken.pass_over((address, server), ports, turn, now, connect))
 }
 
 // A keyed hash, because clients choose the servers.
 #[derive(Default)]
-struct TakenPorts(HashMap<Pair, Taken>);
+struct TakenPorts(HashMap<Way, Taken>);
 
-/// The ports that are taken towards one server.
-#[derive(Clone, Copy)]
+/// The ports of a range that are taken towards one server.
 struct Taken {
     until: Instant,
-    ports: [bool; 1024],
+    /// True for each taken port, the lowest port first.
+    ports: Box<[bool]>,
 }
 
 impl TakenPorts {
     fn pass_over<T>(
         &mut self,
-        pair: Pair,
+        (address, server): (Option<IpAddr>, SocketAddr),
+        range: RangeInclusive<u16>,
         turn: usize,
         now: Instant,
         mut connect: impl FnMut(&mut dyn Iterator<Item = u16>) -> Result<T, ConnectError>,
     ) -> Result<T, ConnectError> {
-        let known = self.0.get(&pair).filter(|taken| now < taken.until).copied();
-        let mut taken = known.unwrap_or(Taken { until: now + MOMENT, ports: [false; 1024] });
+        let lowest = *range.start();
+        let way = (address, server, lowest);
+        let known = self.0.remove(&way).filter(|taken| now < taken.until && taken.ports.len() == range.len());
+        let mut taken = known.unwrap_or_else(|| Taken {
+            until: now + MOMENT,
+            ports: vec![false; range.len()].into_boxed_slice(),
+        });
         let mut last = 0;
         let is_free = |port: &u16| {
-            last = usize::from(*port);
+            last = usize::from(port - lowest);
             taken.ports.get_mut(last).is_some_and(|taken| !std::mem::replace(taken, true))
         };
-        let mut ports = source::reserved_ports(turn).filter(is_free).peekable();
+        let mut ports = source::in_turn(range, turn).filter(is_free).peekable();
         let outcome = loop {
             if ports.peek().is_none() {
                 break None;
@@ -86,17 +94,17 @@ impl TakenPorts {
             *tried = false;
         }
         if taken.ports.contains(&true) {
-            self.remember(pair, &taken, now);
+            self.remember(way, taken, now);
         }
         outcome.unwrap_or_else(|| Err(source::out_of_ports().into()))
     }
 
-    fn remember(&mut self, pair: Pair, taken: &Taken, now: Instant) {
-        if self.0.len() >= PAIRS {
+    fn remember(&mut self, way: Way, taken: Taken, now: Instant) {
+        if self.0.len() >= WAYS {
             self.0.retain(|_, taken| now < taken.until);
         }
-        if self.0.len() < PAIRS || self.0.contains_key(&pair) {
-            self.0.insert(pair, *taken);
+        if self.0.len() < WAYS {
+            self.0.insert(way, taken);
         }
     }
 }
@@ -110,7 +118,7 @@ mod tests {
 
     const PORTS: usize = 424;
 
-    fn pair(server: u8) -> Pair {
+    fn pair(server: u8) -> (Option<IpAddr>, SocketAddr) {
         (None, SocketAddr::from(([192, 0, 2, server], 514)))
     }
 
@@ -125,13 +133,13 @@ mod tests {
     /// Connects while these ports are taken; returns the port and the number of tries.
     fn attempt(
         ports: &mut TakenPorts,
-        pair: Pair,
+        pair: (Option<IpAddr>, SocketAddr),
         turn: usize,
         now: Instant,
         is_taken: impl Fn(u16) -> bool,
     ) -> (Option<u16>, usize) {
         let mut tried = 0;
-        let port = ports.pass_over(pair, turn, now, |ports| {
+        let port = ports.pass_over(pair, source::PRIVILEGED, turn, now, |ports| {
             tried += 1;
             let port = ports.next().unwrap();
             if is_taken(port) { taken() } else { Ok(port) }
@@ -183,10 +191,25 @@ mod tests {
     }
 
     #[test]
+    fn each_range_has_its_own_ports_up_to_the_highest() {
+        let mut ports = TakenPorts::default();
+        let now = Instant::now();
+        let highest = 65_000..=65_535;
+        let mut tried = 0;
+        let outcome: Result<(), _> = ports.pass_over(pair(1), highest, 7, now, |ports| {
+            tried += 1;
+            ports.next();
+            taken()
+        });
+        assert_eq!((kind(outcome), tried), (Some(ErrorKind::AddrNotAvailable), 536));
+        assert_eq!(attempt(&mut ports, pair(1), 0, now, |_| false), (Some(1023), 1));
+    }
+
+    #[test]
     fn ports_on_which_bind_fails_count_as_taken_and_the_bound_one_does_not() {
         let mut ports = TakenPorts::default();
         let now = Instant::now();
-        let third = ports.pass_over(pair(1), 0, now, |ports| Ok(ports.nth(2).unwrap()));
+        let third = ports.pass_over(pair(1), source::PRIVILEGED, 0, now, |ports| Ok(ports.nth(2).unwrap()));
         assert_eq!(third.unwrap(), 1021);
         assert_eq!(attempt(&mut ports, pair(1), 0, now, |_| false), (Some(1021), 1));
     }
@@ -196,12 +219,12 @@ mod tests {
         let mut ports = TakenPorts::default();
         let now = Instant::now();
         let missing = || io::Error::from(ErrorKind::AddrNotAvailable);
-        let outcome = ports.pass_over(pair(1), 0, now, |ports| {
+        let outcome = ports.pass_over(pair(1), source::PRIVILEGED, 0, now, |ports| {
             ports.next();
             Err::<(), _>(ConnectError::Source { address: Ipv4Addr::LOCALHOST.into(), error: missing() })
         });
         assert_eq!(kind(outcome), Some(ErrorKind::AddrNotAvailable));
-        let outcome = ports.pass_over(pair(1), 0, now, |ports| {
+        let outcome = ports.pass_over(pair(1), source::PRIVILEGED, 0, now, |ports| {
             ports.next();
             Err::<(), _>(ConnectError::Other(ErrorKind::NetworkUnreachable.into()))
         });
@@ -210,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_remembered_pairs_is_bounded_and_old_ones_make_room() {
+    fn the_number_of_remembered_ways_is_bounded_and_old_ones_make_room() {
         let mut ports = TakenPorts::default();
         let now = Instant::now();
         let mut fill = |port, now| {
@@ -222,8 +245,8 @@ mod tests {
             let new = ports.0.values().filter(|taken| taken.until == now + MOMENT).count();
             (ports.0.len(), new)
         };
-        assert_eq!(fill(1, now), (PAIRS, PAIRS));
-        assert_eq!(fill(2, now + MOMENT / 2), (PAIRS, 0));
-        assert_eq!(fill(3, now + MOMENT), (PAIRS, PAIRS));
+        assert_eq!(fill(1, now), (WAYS, WAYS));
+        assert_eq!(fill(2, now + MOMENT / 2), (WAYS, 0));
+        assert_eq!(fill(3, now + MOMENT), (WAYS, WAYS));
     }
 }

@@ -83,7 +83,7 @@ fn begin(target: &Target) -> Result<AsyncFd<Connection>, ConnectError> {
     let Source { address, privileged } = &target.source;
     let connection = address.each(|address| match privileged {
         None => begin_from(target, address, None),
-        Some(turn) => taken_ports::pass_over(address, target.server, *turn, |ports| {
+        Some(turn) => taken_ports::pass_over(address, target.server, source::PRIVILEGED, *turn, |ports| {
             begin_from(target, address, Some(ports))
         }),
     })?;
@@ -152,7 +152,7 @@ fn bind(
 ///
 /// [`ConnectError`]. It is no error that every privileged port is taken at the moment.
 pub(crate) fn check_source(address: Option<IpAddr>, privileged: bool) -> Result<(), ConnectError> {
-    let mut ports = privileged.then(|| source::reserved_ports(0));
+    let mut ports = privileged.then(|| source::in_turn(source::PRIVILEGED, 0));
     let like = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     match bind(plain_socket(like)?, address, like, ports.as_mut().map(|ports| ports as _)) {
         Err(ConnectError::Other(error)) if error.kind() == ErrorKind::AddrNotAvailable => Ok(()),

@@ -2,14 +2,15 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::Errno;
 use rustix::net::bind;
 use socket2::SockRef;
 
-/// The ports that rresvport(3) uses: lower ones belong to well-known services.
-const RESERVED: std::ops::RangeInclusive<u16> = 600..=1023;
+/// The privileged ports that rresvport(3) uses: lower ones belong to well-known services.
+pub const PRIVILEGED: RangeInclusive<u16> = 600..=1023;
 
 /// Binds to `address` and leaves the port to connect(2): the port must then be free towards that one server only
 /// (`IP_BIND_ADDRESS_NO_PORT`, Linux 4.2).
@@ -22,9 +23,10 @@ pub fn bind_address(socket: impl AsFd, address: IpAddr) -> io::Result<()> {
     Ok(bind(socket, &SocketAddr::new(address, 0))?)
 }
 
-/// The privileged ports in the order to try them: downwards from the `turn`th from the top, then around.
-pub fn reserved_ports(turn: usize) -> impl Iterator<Item = u16> {
-    RESERVED.rev().cycle().skip(turn % RESERVED.len()).take(RESERVED.len())
+/// Ports in the order to try them: downwards from the `turn`th from the top, then around.
+pub fn in_turn(ports: RangeInclusive<u16>, turn: usize) -> impl Iterator<Item = u16> {
+    let count = ports.len();
+    ports.rev().cycle().skip(turn % count.max(1)).take(count)
 }
 
 /// Binds to the first of `ports` that bind(2) accepts, and removes it and those before it from the iterator.
