@@ -291,7 +291,7 @@ fn denied(server: SocketAddr, reason: DenyReason) -> NativeFailure {
 fn not_connected(server: SocketAddr, error: ConnectError) -> NativeFailure {
     match error {
         ConnectError::Source { address, error } => refused(format!("connect from {address}"), "bind", error),
-        ConnectError::Prohibited(error) | ConnectError::Other(error) => {
+        ConnectError::Prohibited(error) | ConnectError::Ports { error, .. } | ConnectError::Other(error) => {
             refused(format!("connect to {server}"), "connect", error)
         }
     }

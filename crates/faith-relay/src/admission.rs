@@ -18,10 +18,12 @@ use crate::clients::Clients;
 use crate::denying_rule::DenyingRule;
 use crate::options::RelayOptions;
 use crate::permission::Permission;
+use crate::port_blocks::{PortBlockOptions, PortBlocks};
+use crate::record::Observer;
 use crate::refusal::Refusal;
 use crate::route::{Questions, Verdict};
 use crate::shortage::Shortages;
-use crate::source::{Address, Source, Sources};
+use crate::source::{Address, Ports, Source, Sources};
 use crate::terms::Terms;
 use crate::upstream::Target;
 
@@ -48,6 +50,7 @@ pub(crate) struct Admission {
     access: ArcSwap<AccessList>,
     clients: Arc<Clients>,
     passage: ArcSwap<Passage>,
+    pub(crate) blocks: Arc<PortBlocks>,
     shortages: Arc<Shortages>,
     /// Connections from other addresses than their client's first, of sources that were replaced.
     earlier_fallbacks: AtomicU64,
@@ -58,6 +61,8 @@ pub(crate) struct Admission {
 struct Passage {
     mappings: Mappings,
     sources: Arc<Sources>,
+    port_blocks: Option<PortBlockOptions>,
+    client_prefix_length: u8,
     privileged_source: bool,
     proxy: Option<Version>,
     copy_dscp: bool,
@@ -72,6 +77,8 @@ impl Passage {
                 options.clients.prefix_length,
                 Arc::clone(shortages),
             ),
+            port_blocks: options.port_blocks,
+            client_prefix_length: options.clients.prefix_length,
             privileged_source: options.privileged_source,
             proxy: options.proxy,
             copy_dscp: options.copy_dscp,
@@ -80,12 +87,18 @@ impl Passage {
 }
 
 impl Admission {
-    pub(crate) fn new(options: &mut RelayOptions, router: impl Router, shortages: Arc<Shortages>) -> Self {
+    pub(crate) fn new(
+        options: &mut RelayOptions,
+        router: impl Router,
+        shortages: Arc<Shortages>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
         Self {
             router: Box::new(router),
             access: ArcSwap::from_pointee(std::mem::take(&mut options.access)),
             clients: Clients::new(options.max_sessions, options.clients),
             passage: ArcSwap::from_pointee(Passage::new(options, &shortages)),
+            blocks: PortBlocks::new(observer),
             shortages,
             earlier_fallbacks: AtomicU64::new(0),
             questions: options
@@ -105,6 +118,17 @@ impl Admission {
     /// Tells whether a SYN beyond the `held` ones of its client waits for a place; see [`Questions::waits`].
     pub(crate) fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
         self.questions.as_ref().is_some_and(|questions| questions.waits(client, held))
+    }
+
+    /// Tells whether the client of a SYN gets its first block of ports. Any host can forge a SYN, so the client must complete
+    /// its handshake before. A SYN that the access list denies needs no block.
+    pub(crate) fn awaits_handshake(&self, client: &Ipv6Addr, destination: SocketAddrV6) -> bool {
+        let passage = self.passage.load();
+        if passage.port_blocks.is_none() || self.blocks.knows(client, passage.client_prefix_length) {
+            return false;
+        }
+        let permits = |server: SocketAddrV4| self.permits(*client, server.into());
+        self.questions.is_some() || self.server_of(destination).is_some_and(permits)
     }
 
     /// Finds the server of an attempt by the mappings, if the access list and the limits let the attempt through.
@@ -214,10 +238,26 @@ impl Admission {
         let proxy = attempt.terms().and_then(|terms| terms.proxy).or(passage.proxy);
         Target {
             server,
-            source: passage.source(source, server.ip(), attempt),
+            source: self.source(&passage, source, server.ip(), attempt),
             traffic_class: if passage.copy_dscp { traffic_class() } else { None },
             header: proxy.map(|version| header(version, *attempt.client(), *attempt.destination())),
         }
+    }
+
+    /// The source of a connection: the address that a rule or a route names, or else the client's own among the relay's
+    /// addresses of the server's family.
+    fn source(&self, passage: &Passage, ruled: Option<IpAddr>, server: IpAddr, attempt: &Attempt) -> Source {
+        let (client, connection) = (attempt.client().ip(), attempt.id());
+        let ports = match passage.port_blocks {
+            Some(options) => {
+                let allotment = self.blocks.allot(options, client, passage.client_prefix_length);
+                Ports::Blocks { allotment, connection }
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
+            None if passage.privileged_source => Ports::Privileged(connection as usize),
+            None => Ports::Any,
+        };
+        Source { address: ruled.map_or_else(|| passage.sources.of(*client, server), Address::Fixed), ports }
     }
 
     fn server_of(&self, destination: SocketAddrV6) -> Option<SocketAddrV4> {
@@ -282,18 +322,5 @@ impl Admission {
     /// Number of connections that came from another of the relay's addresses than their client's first.
     pub(crate) fn source_fallbacks(&self) -> u64 {
         self.earlier_fallbacks.load(Ordering::Relaxed) + self.passage.load().sources.fallbacks()
-    }
-}
-
-impl Passage {
-    /// The source of a connection: the address that a rule or a route names, or else the client's own among the relay's
-    /// addresses of the server's family.
-    fn source(&self, ruled: Option<IpAddr>, server: IpAddr, attempt: &Attempt) -> Source {
-        #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
-        let turn = attempt.id() as usize;
-        Source {
-            address: ruled.map_or_else(|| self.sources.of(*attempt.client().ip(), server), Address::Fixed),
-            privileged: self.privileged_source.then_some(turn),
-        }
     }
 }

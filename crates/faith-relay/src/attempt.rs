@@ -18,6 +18,7 @@ use crate::detail::Sockets;
 use crate::ledger::Ledger;
 use crate::live::{Live, SessionState};
 use crate::pairing::Pairing;
+use crate::port_blocks::Lease;
 use crate::record::{RefusalReason, RefusalRecord, SessionBegin, SessionEnd, SessionRecord};
 use crate::refusal::Refusal;
 use crate::route::Open;
@@ -37,6 +38,8 @@ pub(crate) struct Attempt {
     pub(crate) question: Option<Open>,
     /// The place among the sessions, if these are limited. The attempt takes it when its client has been accepted.
     pub(crate) place: Option<Place>,
+    /// Its part of the client's block of ports, if clients have blocks.
+    pub(crate) lease: Option<Lease>,
     outcome: Outcome,
     /// True when it has left the list of its worker's tasks.
     left: bool,
@@ -77,6 +80,7 @@ impl Attempt {
             began: Began::WithSyn,
             question: None,
             place: None,
+            lease: None,
             outcome: Outcome::Refused { reason: RefusalReason::Aborted, cause: None, errno: None },
             left: false,
             ended_by: None,
@@ -241,6 +245,7 @@ impl Attempt {
         }
         // Frees the place first, so that a client which learns of this end finds it free.
         drop(self.place.take());
+        drop(self.lease.take());
         let now = Instant::now();
         let Live { id, client, destination, started, .. } = *self.live;
         let duration = now.saturating_duration_since(started);

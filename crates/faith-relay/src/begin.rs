@@ -5,9 +5,9 @@
 //! find it. *Then* the SYN goes on to the kernel, and the attempt waits for that connection. It drops the server's socket
 //! after [`PAIRING_TIMEOUT`], or at once when the client has given up.
 //!
-//! For some accepted connections no attempt waits: with accept-first, after a SYN beyond the bounds of holding, and when a
-//! client dials again on the 4-tuple that its last session still has. The relay connects for them now, and resets the client
-//! if that fails.
+//! For some accepted connections no attempt waits: with accept-first, after a SYN beyond the bounds of holding, when the
+//! client is to get its first block of ports, and when a client dials again on the 4-tuple that its last session still has.
+//! The relay connects for them now, and resets the client if that fails.
 //!
 //! Session limits count accepted clients. When they are used up, the relay refuses a SYN at once, and resets a client that
 //! is accepted.
@@ -42,7 +42,7 @@ use crate::ledger::Stage;
 use crate::leg::{self, Leg};
 use crate::refusal::Refusal;
 use crate::session::Session;
-use crate::upstream::{Target, connect};
+use crate::upstream::{Opened, Target, connect};
 
 /// Longest time a connected server waits for the client's handshake to complete. A client whose SYN-ACK or ACK was lost
 /// tries again after 1, 3, 7 and 15 s.
@@ -65,6 +65,10 @@ impl Engine {
         let (client, destination) = (syn.client(), syn.destination());
         if self.pairing.knows(&Flow { client, destination }) {
             // A retransmission, or a client that has forgotten its connection. The kernel answers both.
+            drop(syn.release());
+            return;
+        }
+        if self.admission.awaits_handshake(client.ip(), destination) {
             drop(syn.release());
             return;
         }
@@ -131,9 +135,10 @@ impl Engine {
         match way {
             Way::Server(target) => {
                 let timeout = self.options().connect_timeout;
-                let (upstream, alarm) = connect(&target, timeout).await?;
+                let Opened { connection, alarm, lease } = connect(&target, timeout).await?;
+                attempt.lease = lease;
                 attempt.connected();
-                Ok((Far::Server(upstream), alarm))
+                Ok((Far::Server(connection), alarm))
             }
             Way::HandOver => Ok((Far::Route, Alarm::new(Instant::now() + PAIRING_TIMEOUT))),
         }

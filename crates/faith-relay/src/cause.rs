@@ -34,6 +34,10 @@ pub enum Cause {
     MaxSessionsPerClient,
     /// The client begins sessions faster than it may: its allowance, which refills bit by bit, is used up.
     MaxRatePerClient,
+    /// The blocks of source ports that the client may have leave no port towards the server.
+    MaxPortsPerClient,
+    /// No block of source ports is left for the client.
+    NoPortBlock,
     /// The limit of connections that wait for the [`Route`](crate::Route) is reached.
     MaxUndecided,
     /// The client gave up before it was answered.
@@ -53,7 +57,7 @@ impl Cause {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every cause, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::DeniedByRule,
         Self::DeniedNoMatch,
         Self::SpecialPurpose,
@@ -67,6 +71,8 @@ impl Cause {
         Self::MaxSessions,
         Self::MaxSessionsPerClient,
         Self::MaxRatePerClient,
+        Self::MaxPortsPerClient,
+        Self::NoPortBlock,
         Self::MaxUndecided,
         Self::ClientGaveUp,
         Self::NoHandshake,
@@ -92,6 +98,8 @@ impl Cause {
             Self::MaxSessions => "max-sessions",
             Self::MaxSessionsPerClient => "max-sessions-per-client",
             Self::MaxRatePerClient => "max-rate-per-client",
+            Self::MaxPortsPerClient => "max-ports-per-client",
+            Self::NoPortBlock => "no-port-block",
             Self::MaxUndecided => "max-undecided",
             Self::ClientGaveUp => "client-gave-up",
             Self::NoHandshake => "no-handshake",

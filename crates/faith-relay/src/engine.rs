@@ -38,8 +38,8 @@ impl Engine {
         observer: Option<Arc<dyn Observer>>,
     ) -> Arc<Self> {
         bound(&mut options);
-        let ledger = Ledger::new(workers, observer);
-        let admission = Admission::new(&mut options, router, Arc::clone(&ledger.shortages));
+        let ledger = Ledger::new(workers, observer.clone());
+        let admission = Admission::new(&mut options, router, Arc::clone(&ledger.shortages), observer);
         let spares = Spares::new(options.connect_first);
         let pairing = Arc::new(Pairing::new(workers));
         Arc::new(Self { options: ArcSwap::from_pointee(options), admission, ledger, pairing, spares })

@@ -16,7 +16,7 @@
 //! | `engine`, `begin`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
 //! | `ledger`, `tasks`, `live`, `detail`, `slow`, `networks`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
-//! | `upstream`, `source`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
+//! | `upstream`, `source`, `port_blocks`, `port_claims`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
 //! | `splice` | sessions of connections that JavaScript accepted |
 //! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock`, `alarm`, `first_word` | moving bytes, half-close, reset, idle |
 //!
@@ -51,6 +51,8 @@ mod pairing;
 mod permission;
 mod pipes;
 mod port_block;
+mod port_blocks;
+mod port_claims;
 mod record;
 mod refusal;
 mod relay;
@@ -86,6 +88,7 @@ pub use networks::ClientNetwork;
 pub use options::RelayOptions;
 pub use permission::Permission;
 pub use port_block::PortBlockRecord;
+pub use port_blocks::PortBlockOptions;
 pub use record::{Observer, RefusalReason, RefusalRecord, SessionBegin, SessionEnd, SessionRecord};
 pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};

@@ -10,6 +10,7 @@ use faith_packet::proxy::Version;
 use faith_stack::HoldLimits;
 
 use crate::clients::ClientLimits;
+use crate::port_blocks::PortBlockOptions;
 use crate::route::Routing;
 
 /// The settings of a relay. [`new`](Self::new) gives the defaults.
@@ -29,7 +30,9 @@ pub struct RelayOptions {
     /// family apply; default, and if none is of that family: the routing table chooses. A client (a network of
     /// [`ClientLimits::prefix_length`] bits) keeps one of them while that has ports left.
     pub sources: Vec<IpAddr>,
-    /// Connect from a privileged port (rresvport(3)); default false.
+    /// Connections of a client leave from its own blocks of ports of a named source; default `None`, from any port.
+    pub port_blocks: Option<PortBlockOptions>,
+    /// Connect from a privileged port (rresvport(3)), if clients have no blocks; default false.
     pub privileged_source: bool,
     /// The version of the PROXY protocol that tells the server the client's address; default `None`, no header.
     pub proxy: Option<Version>,
@@ -65,6 +68,7 @@ impl RelayOptions {
             mappings: Mappings::default(),
             access: AccessList::default(),
             sources: Vec::new(),
+            port_blocks: None,
             privileged_source: false,
             proxy: None,
             copy_dscp: false,

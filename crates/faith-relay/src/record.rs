@@ -253,8 +253,8 @@ pub trait Observer: Send + Sync {
         let _ = session;
     }
 
-    /// Reports that a client network got a block of source ports, or gave one back. The relay reports every assignment before
-    /// a connection comes from the block, and every release.
+    /// Reports that a client network got a block of source ports, with the first connection that comes from it, or gave one
+    /// back. The relay reports every assignment and every release.
     fn port_block(&self, block: PortBlockRecord) {
         let _ = block;
     }

@@ -110,6 +110,13 @@ impl From<&ConnectError> for Refusal {
                 source: Some(*address),
                 ..Self::new(RefusalReason::Error, SynAnswer::Reset).because(Cause::NoSource)
             },
+            ConnectError::Ports { cause: Cause::MaxPortsPerClient, .. } => {
+                Self::limit(Cause::MaxPortsPerClient)
+            }
+            ConnectError::Ports { cause, error } => Self {
+                errno: error.raw_os_error(),
+                ..Self::new(RefusalReason::Exhausted, SynAnswer::Reset).because(*cause)
+            },
             ConnectError::Prohibited(error) => Self {
                 errno: error.raw_os_error(),
                 ..Self::new(RefusalReason::Unreachable, SynAnswer::Unreachable(Unreachable::Prohibited))

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::{FaithInterface, Guide, ListenOptions, ListenerHandle, StackError};
+use faith_sys::local_ports::LocalPorts;
 use faith_sys::{descriptors, source, tcp};
 use parking_lot::Mutex;
 
@@ -22,6 +23,8 @@ use crate::live::LiveSession;
 use crate::networks::ClientNetwork;
 use crate::options::RelayOptions;
 use crate::permission::Permission;
+use crate::port_blocks::PortBlockOptions;
+use crate::port_claims::blocks_of;
 use crate::record::Observer;
 use crate::room::{PROMISED, Room};
 use crate::upstream::check_source;
@@ -56,6 +59,21 @@ fn check_sources(options: &RelayOptions) -> Result<(), StackError> {
     sources.try_for_each(|source| check_source(source, options.privileged_source).map_err(unusable))
 }
 
+/// Checks that the host's ports make at least one block.
+fn check_port_blocks(options: &RelayOptions) -> Result<(), StackError> {
+    let Some(PortBlockOptions { size, .. }) = options.port_blocks else { return Ok(()) };
+    let range = LocalPorts::read().range;
+    if blocks_of(&range, size) > 0 {
+        return Ok(());
+    }
+    Err(StackError::System {
+        what: format!("give clients blocks of {size} ports"),
+        syscall: "connect",
+        source: io::Error::other(format!("net.ipv4.ip_local_port_range has {} ports", range.len())),
+        hint: Some("choose smaller blocks, or widen net.ipv4.ip_local_port_range"),
+    })
+}
+
 fn unusable(error: ConnectError) -> StackError {
     let missing = match error {
         ConnectError::Source { address: IpAddr::V6(_), .. } => {
@@ -70,7 +88,7 @@ fn unusable(error: ConnectError) -> StackError {
             ("connect from a privileged port".to_owned(), "bind", error)
         }
         ConnectError::Source { address, error } => (format!("connect from {address}"), "bind", error),
-        ConnectError::Prohibited(error) | ConnectError::Other(error) => {
+        ConnectError::Prohibited(error) | ConnectError::Ports { error, .. } | ConnectError::Other(error) => {
             ("make a socket for servers".to_owned(), "socket", error)
         }
     };
@@ -121,6 +139,7 @@ impl Relay {
             hold: options.connect_first.then_some(options.hold),
         };
         check_sources(&options)?;
+        check_port_blocks(&options)?;
         let workers = interface.workers();
         let engine = Engine::new(options, interface.guide(), workers, observer);
         let listener = interface.listen(listen, Arc::clone(&engine) as _)?;
@@ -137,6 +156,7 @@ impl Relay {
     /// has changed then.
     pub fn update(&self, mut options: RelayOptions) -> Result<(), StackError> {
         check_sources(&options)?;
+        check_port_blocks(&options)?;
         let now = self.engine.options();
         options.connect_first = now.connect_first;
         options.copy_dscp = now.copy_dscp;
@@ -222,6 +242,7 @@ impl Relay {
         let begun = Instant::now();
         self.listener.close();
         self.engine.ledger.close(drain, || self.listener.before_resets()).await;
+        self.engine.admission.blocks.close();
         self.room.lock().give_back();
         self.listener.delivered(drain.saturating_sub(begun.elapsed())).await;
     }

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use faith_packet::prefix::network_of;
 
 use crate::connect_error::ConnectError;
+use crate::port_blocks::Allotment;
 use crate::shortage::Shortages;
 
 /// The addresses that a relay connects from.
@@ -36,8 +37,18 @@ pub(crate) struct Sources {
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) address: Address,
-    /// A privileged port, the nth from the top first; `None` lets the kernel choose a port.
-    pub(crate) privileged: Option<usize>,
+    pub(crate) ports: Ports,
+}
+
+/// The ports of a [`Source`].
+#[derive(Debug, Clone)]
+pub(crate) enum Ports {
+    /// The kernel chooses.
+    Any,
+    /// Privileged ports, the nth from the top first.
+    Privileged(usize),
+    /// Those of the client's blocks, chosen anew for each `connection`.
+    Blocks { allotment: Allotment, connection: u64 },
 }
 
 /// The address of a [`Source`].

@@ -29,7 +29,7 @@ use crate::leg::Leg;
 use crate::live::Live;
 use crate::record::{Observer, RefusalRecord, SessionEnd, SessionRecord};
 use crate::session::Session;
-use crate::source::{Address, Source};
+use crate::source::{Address, Ports, Source};
 use crate::upstream::{Target, open};
 
 /// Takes connected TCP sockets back from JavaScript, all of them or none. It duplicates these descriptors; JavaScript then
@@ -160,12 +160,12 @@ impl Splices {
             spawn_local(async move {
                 let Server { address, source, header, connect_timeout, .. } = server;
                 let source =
-                    Source { address: source.map_or(Address::Any, Address::Fixed), privileged: None };
+                    Source { address: source.map_or(Address::Any, Address::Fixed), ports: Ports::Any };
                 let target = Target { server: address, source, traffic_class: None, header };
                 tokio::select! {
                     opened = open(&target, connect_timeout) => {
                         // A connection for which no caller waits is closed.
-                        let opened = opened.map(|(connection, _)| connection.into_inner());
+                        let opened = opened.map(|opened| opened.connection.into_inner());
                         let _ = decided.send(opened.map_err(NoServer::Failed));
                     }
                     () = handle.stopped() => {}

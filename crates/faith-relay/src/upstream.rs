@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use tokio::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::connect_error::ConnectError;
+use crate::port_blocks::{Block, Lease};
 use crate::refusal::Refusal;
-use crate::source::Source;
+use crate::source::{Ports, Source};
 use crate::taken_ports;
 
 /// A server with the settings of the connection to it.
@@ -29,16 +31,22 @@ pub(crate) struct Target {
     pub(crate) header: Option<Header>,
 }
 
+/// A connection to a server.
+pub(crate) struct Opened {
+    pub(crate) connection: AsyncFd<Connection>,
+    /// The alarm that timed it, for further use.
+    pub(crate) alarm: Alarm,
+    /// Its part of the client's block of ports, if clients have blocks.
+    pub(crate) lease: Option<Lease>,
+}
+
 /// Connects to a server from the namespace of this thread. The server's handshake may be incomplete until the first bytes
-/// for it, or [`tcp::acknowledge`] (see [`tcp::acknowledge_with_data`]). Returns the alarm that timed it, for further use.
+/// for it, or [`tcp::acknowledge`] (see [`tcp::acknowledge_with_data`]).
 ///
 /// # Errors
 ///
 /// The refusal that answers the client.
-pub(crate) async fn connect(
-    target: &Target,
-    connect_timeout: Duration,
-) -> Result<(AsyncFd<Connection>, Alarm), Refusal> {
+pub(crate) async fn connect(target: &Target, connect_timeout: Duration) -> Result<Opened, Refusal> {
     open(target, connect_timeout).await.map_err(|error| Refusal::from(&error))
 }
 
@@ -47,11 +55,8 @@ pub(crate) async fn connect(
 /// # Errors
 ///
 /// [`ConnectError`], including `ETIMEDOUT` after `connect_timeout`.
-pub(crate) async fn open(
-    target: &Target,
-    connect_timeout: Duration,
-) -> Result<(AsyncFd<Connection>, Alarm), ConnectError> {
-    let begun = begin(target)?;
+pub(crate) async fn open(target: &Target, connect_timeout: Duration) -> Result<Opened, ConnectError> {
+    let (begun, lease) = begin(target)?;
     let deadline = Instant::now() + connect_timeout;
     let mut alarm = Alarm::new(deadline);
     let failed = tokio::select! {
@@ -66,7 +71,7 @@ pub(crate) async fn open(
         return Err(if prohibited { ConnectError::Prohibited(error) } else { error.into() });
     }
     introduce(target, &begun)?;
-    Ok((begun, alarm))
+    Ok(Opened { connection: begun, alarm, lease })
 }
 
 /// Sends the header, and has the next bytes leave at once nevertheless. The send queue of a new connection has room for the
@@ -79,15 +84,65 @@ fn introduce(target: &Target, connection: &AsyncFd<Connection>) -> io::Result<()
     }
 }
 
-fn begin(target: &Target) -> Result<AsyncFd<Connection>, ConnectError> {
-    let Source { address, privileged } = &target.source;
-    let connection = address.each(|address| match privileged {
-        None => begin_from(target, address, None),
-        Some(turn) => taken_ports::pass_over(address, target.server, source::PRIVILEGED, *turn, |ports| {
-            begin_from(target, address, Some(ports))
-        }),
+fn begin(target: &Target) -> Result<(AsyncFd<Connection>, Option<Lease>), ConnectError> {
+    let Source { address, ports } = &target.source;
+    let (connection, lease) = address.each(|address| match ports {
+        Ports::Any => begin_from(target, address, None).map(|connection| (connection, None)),
+        Ports::Privileged(turn) => {
+            begin_among(target, address, source::PRIVILEGED, *turn, |_| true).map(|it| (it, None))
+        }
+        Ports::Blocks { allotment, connection } => {
+            let turn = allotment.turn(*connection);
+            let begin = |address, block: &Block| begin_inside(target, address, block, turn);
+            allotment.connect_from(address, begin).map(|(connection, lease)| (connection, Some(lease)))
+        }
     })?;
-    Ok(reactor::register(connection)?)
+    Ok((reactor::register(connection)?, lease))
+}
+
+/// Begins to connect from the first of these ports that is free towards the server, the `turn`th from the top first.
+fn begin_among(
+    target: &Target,
+    address: Option<IpAddr>,
+    ports: RangeInclusive<u16>,
+    turn: usize,
+    is_usable: impl Fn(u16) -> bool,
+) -> Result<Connection, ConnectError> {
+    taken_ports::pass_over(address, target.server, ports, turn, |ports| {
+        begin_from(target, address, Some(&mut ports.filter(|port| is_usable(*port))))
+    })
+}
+
+/// Begins to connect from a port of a block. Before Linux 6.3, and if net.ipv4.ip_local_port_range has left the block, the
+/// kernel does not choose inside it.
+fn begin_inside(
+    target: &Target,
+    address: IpAddr,
+    block: &Block,
+    turn: usize,
+) -> Result<Connection, ConnectError> {
+    if !block.binds() {
+        if let Some(connection) = begin_narrowed(target, address, block.ports())? {
+            return Ok(connection);
+        }
+        block.bind_from_now_on();
+    }
+    begin_among(target, Some(address), block.ports(), turn, |port| !block.is_reserved(port))
+}
+
+/// Has the kernel choose one of these ports. `None` if it does not.
+fn begin_narrowed(
+    target: &Target,
+    address: IpAddr,
+    ports: RangeInclusive<u16>,
+) -> Result<Option<Connection>, ConnectError> {
+    let connection = socket(target)?;
+    if !source::narrow_ports(&connection, &ports)? {
+        return Ok(None);
+    }
+    bind(&connection, Some(address), target.server.ip(), None)?;
+    tcp::begin_connect(&connection, target.server)?;
+    Ok(ports.contains(&source::local_port(&connection)?).then_some(connection))
 }
 
 fn begin_from(

@@ -8,6 +8,7 @@ pub mod descriptors;
 mod every_thread;
 pub mod info;
 pub mod line_sink;
+pub mod local_ports;
 pub mod netns;
 pub mod notify;
 pub mod peer;

@@ -59,6 +59,31 @@ pub fn bind_first(
     Err(Errno::ADDRINUSE.into())
 }
 
+/// Has connect(2) choose a port among `ports` (`IP_LOCAL_PORT_RANGE`). Ports outside net.ipv4.ip_local_port_range have no
+/// effect: the kernel only narrows that. Returns false before Linux 6.3, which has no such option.
+///
+/// # Errors
+/// Those of setsockopt(2); none is expected of a TCP socket.
+pub fn narrow_ports(socket: impl AsFd, ports: &RangeInclusive<u16>) -> io::Result<bool> {
+    /// From linux/in.h; the libc crate lacks it.
+    const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
+    let range = i32::from_ne_bytes((u32::from(*ports.end()) << 16 | u32::from(*ports.start())).to_ne_bytes());
+    // IPv6 sockets have this IPv4 option too.
+    match set(socket, libc::IPPROTO_IP, IP_LOCAL_PORT_RANGE, range) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(false),
+        outcome => outcome.map(|()| true),
+    }
+}
+
+/// The port that a socket is bound to.
+///
+/// # Errors
+/// Those of getsockname(2); none is expected of a TCP socket.
+pub fn local_port(socket: impl AsFd) -> io::Result<u16> {
+    let address = SockRef::from(&socket).local_addr()?;
+    Ok(address.as_socket().map_or(0, |address| address.port()))
+}
+
 /// The error that connect(2) returns if every port is taken towards a server.
 #[must_use]
 pub fn out_of_ports() -> io::Error {

@@ -13,6 +13,7 @@ mod limits;
 mod live;
 mod networks;
 mod permission;
+mod port_blocks;
 mod reset;
 mod route;
 mod splice;
