@@ -20,6 +20,7 @@ export {
   type FaithPermission,
 } from './lib/permission.js'
 export type { FaithClient, FaithClientsOptions } from './lib/clients.js'
+export type { FaithConnectOptions } from './lib/connect.js'
 export type { FaithDecidingRule } from './lib/deciding-rule.js'
 export { embed, extract } from './lib/addresses.js'
 export {

@@ -5,6 +5,7 @@ import { EventEmitter } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { openUntil } from './abort.js'
 import { onExit } from './at-exit.js'
+import { connect, type FaithConnectOptions } from './connect.js'
 import { publish } from './diagnostics.js'
 import { DropWatch, type FaithDrops, toDrops } from './drops.js'
 import { closedError, type FaithError, INSIDE, requireInside } from './errors.js'
@@ -192,6 +193,46 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    */
   relay(options: FaithRelayOptions): Promise<FaithRelay> {
     return this.#open('relay', (released) => FaithRelay.open(this.#native, options, released))
+  }
+
+  /**
+   * Connects to a client from an address inside a prefix, as an IPv4 server connects to the client of active FTP. The
+   * socket is like one of a listener: its local address is `from`, and `spliceTo()` works. Its `destination` is this
+   * side's address and port, without `ipv4`.
+   *
+   * The host routes the packets, so its firewall must permit new connections from the interface to clients.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_KEEPFAITH` before `setKeepfaith(true)`; `ERR_FAITH_ARGUMENT`, also when `to` is
+   * no address of a client; `EADDRNOTAVAIL` when `from` is inside no prefix, or both ends have a connection already;
+   * `ECONNREFUSED`, `ETIMEDOUT`, `ENETUNREACH`, `EHOSTUNREACH`, `EACCES` and others of connect(2); `EADDRINUSE` when a
+   * listener has `fromPort` for itself; `ERR_FAITH_CLOSED`; `ERR_FAITH_PLATFORM` on a runtime whose sockets cannot take over
+   * a connection, like Bun
+   * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the connection is made
+   *
+   * @example
+   * ```ts
+   * listener.on('connection', async (control) => {
+   *   control.on('error', () => control.destroy()).resume()
+   *   const { localAddress: from, remoteAddress: to } = control
+   *   try {
+   *     const data = await faith.connect({ from, fromPort: 20, to, port: 50_000 })
+   *     data.on('error', () => data.destroy()).resume()
+   *     data.end(`from port 20 of ${from}\n`)
+   *     control.end('226 Transfer complete\r\n')
+   *   } catch (error) {
+   *     control.end('425 Cannot open the data connection\r\n')
+   *     console.error(error)
+   *   }
+   * })
+   * ```
+   */
+  async connect(options: FaithConnectOptions): Promise<FaithSocket> {
+    this.#requireOpen()
+    requireKeepfaith('faith.connect')
+    const socket = await connect(this.#native, this, options)
+    if (this.#closing === undefined) return socket
+    socket.resetAndDestroy()
+    throw closedError(this.name)
   }
 
   /**

@@ -97,7 +97,8 @@ export function whenDestroyed(socket: FaithSocket, call: () => void): void {
  * A captured connection: a real `net.Socket`, already connected. Its local address is the address that the client
  * dialled.
  *
- * Listeners make these sockets, and relays make them for a {@link FaithRouteSocket}. They emit no `connect` event.
+ * Listeners make these sockets, relays make them for a {@link FaithRouteSocket}, and {@link FaithInterface.connect} makes
+ * them for connections to clients. They emit no `connect` event.
  * `localAddress`, `localPort`, `remoteAddress` and `remotePort` are set from the start and stay set after the close. As
  * for every `net.Socket`, an `error` without a handler, such as a reset by the client, is an uncaught exception.
  *

@@ -4,7 +4,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use faith_packet::mapping::Mappings;
-use faith_stack::{Captured, FaithInterface};
+use faith_stack::{Captured, FaithInterface, Guide};
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 
@@ -59,6 +59,32 @@ pub struct NativeConnection {
     pub worker: u32,
 }
 
+/// Describes a connection that `worker` serves. `mappings` give its server.
+pub(crate) fn describe(
+    guide: &Guide,
+    mappings: Option<&Mappings>,
+    worker: usize,
+    captured: Captured,
+) -> NativeConnection {
+    let address = *captured.destination.ip();
+    let prefix = guide.prefix_of(&address);
+    let server = prefix
+        .as_ref()
+        .zip(mappings)
+        .and_then(|(prefix, mappings)| mappings.resolve(prefix, captured.destination));
+    NativeConnection {
+        socket: NativeSocket { socket: Some(captured.socket) },
+        address: address.to_string(),
+        port: captured.destination.port(),
+        remote_address: captured.client.ip().to_string(),
+        remote_port: captured.client.port(),
+        ipv4: server.map(|server| server.ip().to_string()),
+        ipv4_port: server.map(|server| server.port()),
+        prefix: prefix.map(|prefix| prefix.to_string()).unwrap_or_default(),
+        worker: u32::try_from(worker).unwrap_or_default(),
+    }
+}
+
 /// Connections on their way to a callback. Those that never arrive are closed.
 pub(crate) struct Connections {
     batch: Batch<(usize, Captured), Vec<NativeConnection>>,
@@ -77,26 +103,8 @@ impl Connections {
         let mapped = Arc::clone(&mappings);
         let batch = Batch::new(callback, move |captured: Vec<(usize, Captured)>| {
             taken();
-            let describe = |(worker, captured): (usize, Captured)| {
-                let address = *captured.destination.ip();
-                let prefix = guide.prefix_of(&address);
-                let server = prefix
-                    .as_ref()
-                    .zip(mapped.get())
-                    .and_then(|(prefix, mappings)| mappings.resolve(prefix, captured.destination));
-                NativeConnection {
-                    socket: NativeSocket { socket: Some(captured.socket) },
-                    address: address.to_string(),
-                    port: captured.destination.port(),
-                    remote_address: captured.client.ip().to_string(),
-                    remote_port: captured.client.port(),
-                    ipv4: server.map(|server| server.ip().to_string()),
-                    ipv4_port: server.map(|server| server.port()),
-                    prefix: prefix.map(|prefix| prefix.to_string()).unwrap_or_default(),
-                    worker: u32::try_from(worker).unwrap_or_default(),
-                }
-            };
-            captured.into_iter().map(describe).collect()
+            let described = |(worker, captured)| describe(&guide, mapped.get(), worker, captured);
+            captured.into_iter().map(described).collect()
         })?;
         Ok(Self { batch, mappings })
     }

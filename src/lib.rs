@@ -8,6 +8,7 @@ pub mod addresses;
 mod batch;
 pub mod connection;
 pub mod detail;
+pub mod dial;
 pub mod failure;
 pub mod interface;
 mod keep_alive;

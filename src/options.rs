@@ -1,6 +1,6 @@
 //! Options as JavaScript gives them, and their parsers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use faith_packet::excerpt::excerpt;
 use faith_packet::ports::PortSet;
@@ -130,13 +130,14 @@ pub(crate) fn ports(ranges: &[NativePortRange]) -> Result<PortSet, NativeFailure
     PortSet::from_ranges(narrowed).map_err(|error| NativeFailure::new("ERR_FAITH_PORT", error))
 }
 
-pub(crate) fn address(text: Option<&String>) -> Result<Option<std::net::Ipv6Addr>, NativeFailure> {
-    text.map(|text| {
-        text.parse().map_err(|_| {
-            NativeFailure::new("ERR_FAITH_ARGUMENT", format!("`{}` is not an IPv6 address", excerpt(text)))
-        })
+pub(crate) fn address(text: Option<&String>) -> Result<Option<Ipv6Addr>, NativeFailure> {
+    text.map(|text| ipv6(text)).transpose()
+}
+
+pub(crate) fn ipv6(text: &str) -> Result<Ipv6Addr, NativeFailure> {
+    text.parse().map_err(|_| {
+        NativeFailure::new("ERR_FAITH_ARGUMENT", format!("`{}` is not an IPv6 address", excerpt(text)))
     })
-    .transpose()
 }
 
 pub(crate) fn ip(text: &str) -> Result<IpAddr, NativeFailure> {

@@ -5,7 +5,6 @@ use std::net::{SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use faith_packet::access::DenyReason;
-use faith_packet::excerpt::excerpt;
 use faith_packet::proxy;
 use faith_relay::{
     ConnectError, Connection, NoServer, Server, SessionRecord, Splice, SpliceHandle, take_back,
@@ -109,6 +108,12 @@ pub struct NativeSpliced {
 #[derive(Default)]
 pub struct NativeSpliceHandle {
     handle: SpliceHandle,
+}
+
+impl NativeSpliceHandle {
+    pub(crate) fn handle(&self) -> SpliceHandle {
+        self.handle.clone()
+    }
 }
 
 #[napi]
@@ -262,10 +267,8 @@ fn ends(captured: &NativeCaptured) -> Result<(SocketAddrV6, SocketAddrV6), Nativ
     Ok((end(remote_address, *remote_port)?, end(address, *port)?))
 }
 
-fn end(address: &str, port: u16) -> Result<SocketAddrV6, NativeFailure> {
-    let address =
-        address.parse().map_err(|_| wrong(format!("`{}` is not an IPv6 address", excerpt(address))))?;
-    Ok(SocketAddrV6::new(address, port, 0, 0))
+pub(crate) fn end(address: &str, port: u16) -> Result<SocketAddrV6, NativeFailure> {
+    Ok(SocketAddrV6::new(options::ipv6(address)?, port, 0, 0))
 }
 
 fn wrong(message: String) -> NativeFailure {
@@ -297,6 +300,6 @@ fn not_connected(server: SocketAddr, error: ConnectError) -> NativeFailure {
     }
 }
 
-fn refused(what: String, syscall: &'static str, source: io::Error) -> NativeFailure {
+pub(crate) fn refused(what: String, syscall: &'static str, source: io::Error) -> NativeFailure {
     StackError::System { what, syscall, source, hint: None }.into()
 }

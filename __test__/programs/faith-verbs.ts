@@ -9,11 +9,13 @@ import {
   type FaithSocket,
   getKeepfaith,
   setKeepfaith,
+  type FaithConnectOptions,
   type FaithInterfaceOptions,
   type FaithListenOptions,
   type FaithSocketDestination,
 } from '../../index.js'
 import { happened, keep, recall } from './kept.js'
+import { until } from './splice-verbs.js'
 
 const faith = (id: number): FaithInterface => recall(id, FaithInterface)
 const listener = (id: number): FaithListener => recall(id, FaithListener)
@@ -99,6 +101,11 @@ export const faithVerbs = {
     const opened = await faith(id).listen(options)
     if (greeting !== undefined) opened.on('connection', (socket) => greet(socket, greeting))
     return keep(opened)
+  },
+
+  /** Connects to a client, until the signal of that name is aborted. */
+  async connectFrom(id: number, options: FaithConnectOptions, signal?: string): Promise<Accepted> {
+    return accept(await faith(id).connect({ ...options, ...until(signal) }))
   },
 
   /** Adds a handler for the `connection` event of a listener or a relay. */

@@ -6,6 +6,7 @@ import {
   FaithError,
   type FaithInterfaceEvents,
   type FaithAccessQuestion,
+  type FaithConnectOptions,
   type FaithInterfaceOptions,
   type FaithInterfaceStats,
   type FaithListenerEvents,
@@ -186,6 +187,15 @@ export class Faith extends Remote<FaithInterfaceEvents> {
   /** A relay with such a route; for the ports in `waits` the route answers when told to. */
   async route(options: FaithRelayOptions, route: Route): Promise<Relay> {
     return new Relay(this.program, await this.program.ask('routingRelay', this.id, options, route))
+  }
+
+  /** Connects to a client, until the signal of that name is aborted. */
+  async connect(
+    options: FaithConnectOptions,
+    ...signal: [name?: string]
+  ): Promise<AcceptedConnection> {
+    const made = await this.program.ask('connectFrom', this.id, options, ...signal)
+    return new AcceptedConnection(this.program, made)
   }
 
   stats(): Promise<FaithInterfaceStats> {

@@ -16,7 +16,7 @@ import { keep, recall } from './kept.js'
 const controllers = new Map<string, AbortController>()
 
 /** The option with the signal of that name; empty without a name. */
-function until(name?: string): { signal?: AbortSignal } {
+export function until(name?: string): { signal?: AbortSignal } {
   if (name === undefined) return {}
   const controller = controllers.get(name) ?? new AbortController()
   controllers.set(name, controller)

@@ -26,6 +26,7 @@ await using faith = await createFaithInterface({ name: 'faith0', prefixes: ['3ff
 const user = unwrap(native.findUser('daemon'))
 unwrap(user?.dropPrivileges())
 
+const gateway = process.argv[2] ?? ''
 let hint: string | undefined
 const all = await faith.listen({ ports: 'all' })
 const outcomes = {
@@ -43,6 +44,10 @@ const outcomes = {
   'delete a prefix': await outcome(() => faith.prefixes.delete('3fff:1::/96')),
   'close a listener': await outcome(() => all.close()),
   'listen on port 22': await outcome(() => faith.listen({ port: 22 })),
+  // Nothing listens there, so this asks for the privileged port of the private namespace only.
+  'connect from port 20': await outcome(() =>
+    faith.connect({ from: '3fff:2::1', fromPort: 20, to: gateway, port: 9 }),
+  ),
   'switch keepfaith': await outcome(() => {
     setKeepfaith(false)
     setKeepfaith(true)

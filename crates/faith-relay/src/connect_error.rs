@@ -40,6 +40,17 @@ impl ConnectError {
             | Self::Other(error) => error,
         }
     }
+
+    /// Does the same as [`error`](Self::error).
+    #[must_use]
+    pub fn into_error(self) -> io::Error {
+        match self {
+            Self::Source { error, .. }
+            | Self::Prohibited(error)
+            | Self::Ports { error, .. }
+            | Self::Other(error) => error,
+        }
+    }
 }
 
 impl From<io::Error> for ConnectError {

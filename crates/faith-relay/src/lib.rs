@@ -17,7 +17,7 @@
 //! | `ledger`, `tasks`, `live`, `detail`, `slow`, `networks`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
 //! | `upstream`, `source`, `port_blocks`, `port_claims`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
-//! | `splice` | sessions of connections that JavaScript accepted |
+//! | `splice`, `dial` | sessions of connections that JavaScript accepted, connections to clients |
 //! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock`, `alarm`, `first_word` | moving bytes, half-close, reset, idle |
 //!
 //! The worker threads must run tokio with I/O and time enabled, in a `LocalRuntime`. The process must ignore `SIGPIPE`.
@@ -37,6 +37,7 @@ mod counters;
 mod course;
 mod denying_rule;
 mod detail;
+mod dial;
 mod direction;
 mod durations;
 mod ending;
@@ -81,6 +82,7 @@ pub use connect_error::ConnectError;
 pub use counters::{RelayStats, SessionStats, Untold};
 pub use denying_rule::DenyingRule;
 pub use detail::SessionDetail;
+pub use dial::Dial;
 pub use durations::ConnectDurations;
 pub use faith_sys::info::TcpInfo;
 pub use live::{LiveSession, SessionState};

@@ -121,7 +121,7 @@ impl SpliceHandle {
         self.0.live.get().map_or(0, |live| live.bytes_down())
     }
 
-    async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         self.0.stop.notified().await;
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use faith_packet::proxy::Header;
@@ -59,19 +59,33 @@ pub(crate) async fn open(target: &Target, connect_timeout: Duration) -> Result<O
     let (begun, lease) = begin(target)?;
     let deadline = Instant::now() + connect_timeout;
     let mut alarm = Alarm::new(deadline);
+    connected(&begun, &mut alarm, deadline).await?;
+    introduce(target, &begun)?;
+    Ok(Opened { connection: begun, alarm, lease })
+}
+
+/// Waits until a connection that was begun is made, until `deadline`.
+///
+/// # Errors
+///
+/// [`ConnectError`], including `ETIMEDOUT` at the deadline.
+pub(crate) async fn connected<T: AsRawFd + AsFd>(
+    begun: &AsyncFd<T>,
+    alarm: &mut Alarm,
+    deadline: Instant,
+) -> Result<(), ConnectError> {
     let failed = tokio::select! {
         biased;
         // Leaves the readiness set: a connected socket is writable, and the session starts from that.
         ready = begun.writable() => ready?.ready().is_write_closed(),
         () = alarm.until(deadline) => return Err(tcp::timed_out().into()),
     };
-    if failed && let Some(error) = tcp::take_error(&begun)? {
+    if failed && let Some(error) = tcp::take_error(begun)? {
         // The host's own firewall and routing table fail connect(2) itself, so a router has prohibited it.
         let prohibited = error.kind() == ErrorKind::PermissionDenied;
         return Err(if prohibited { ConnectError::Prohibited(error) } else { error.into() });
     }
-    introduce(target, &begun)?;
-    Ok(Opened { connection: begun, alarm, lease })
+    Ok(())
 }
 
 /// Sends the header, and has the next bytes leave at once nevertheless. The send queue of a new connection has room for the

@@ -71,12 +71,20 @@ pub enum StackError {
         /// The ports that it has, of those that were asked for.
         taken: PortSet,
     },
-    /// The listener's address is outside every prefix.
+    /// The address of a listener, or of this side of a connection, is outside every prefix.
     #[error("{address} is inside no prefix of {interface}")]
     AddressOutside {
         /// The interface's name.
         interface: String,
-        /// The listener's address.
+        /// The address.
+        address: Ipv6Addr,
+    },
+    /// A client cannot have this address.
+    #[error("{address} is no address of a client of {interface}")]
+    NoClient {
+        /// The interface's name.
+        interface: String,
+        /// The address.
         address: Ipv6Addr,
     },
     /// Another program deleted the interface's device.
@@ -157,7 +165,7 @@ impl StackError {
             Self::Exists(_) => "EEXIST",
             Self::NoPrefix(_) | Self::Prefix(_) => "ERR_FAITH_PREFIX",
             Self::NoSuchPrefix { .. } => "ENOENT",
-            Self::Mtu(_) => "ERR_FAITH_ARGUMENT",
+            Self::Mtu(_) | Self::NoClient { .. } => "ERR_FAITH_ARGUMENT",
             Self::Keepfaith => "ERR_FAITH_KEEPFAITH",
             Self::PortTaken { .. } => "EADDRINUSE",
             Self::AddressOutside { .. } => "EADDRNOTAVAIL",
@@ -183,6 +191,9 @@ impl StackError {
             Self::Keepfaith => Some("set keepfaith first: setKeepfaith(true), or faithd -k"),
             Self::PortTaken { .. } => Some("close that listener, or leave its ports out"),
             Self::AddressOutside { .. } => Some("name an address inside a prefix of the interface, or none"),
+            Self::NoClient { .. } => Some(
+                "name a unicast address that is neither loopback, IPv4-mapped nor link-local, and inside no prefix",
+            ),
             Self::Deleted(_) => Some("start faithd again (in a program: create the interface again)"),
             Self::Worker { .. } => Some("this is a bug of faithd: report what it printed before"),
             Self::Ipv6 { hint, .. } => Some(hint),

@@ -130,6 +130,7 @@ fn tune() {
         ("core/somaxconn", "65535"),
         ("ipv4/tcp_syncookies", "1"),
         ("ipv4/tcp_max_syn_backlog", "65535"),
+        ("ipv4/ip_unprivileged_port_start", "0"),
         ("ipv6/conf/all/disable_ipv6", "0"),
         ("ipv6/conf/default/disable_ipv6", "0"),
     ] {

@@ -13,14 +13,15 @@ use faith_packet::ports::PortSet;
 use crate::held::HeldSyn;
 use crate::hold::HoldLimits;
 
-/// A connection that the private namespace has accepted for a faith listener.
+/// A connection between the private namespace and a client: accepted for a faith listener, or begun by
+/// [`FaithInterface::dial`](crate::FaithInterface::dial).
 #[derive(Debug)]
 pub struct Captured {
     /// Non-blocking, close-on-exec TCP socket inside the private namespace.
     pub socket: OwnedFd,
     /// The client's address and port: `getpeername()`.
     pub client: SocketAddrV6,
-    /// The address and port that the client dialled: `getsockname()`.
+    /// The address and port that the client dialled, or those of this side: `getsockname()`.
     pub destination: SocketAddrV6,
 }
 

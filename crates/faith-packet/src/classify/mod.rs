@@ -206,6 +206,20 @@ impl Classifier {
     }
 }
 
+/// Returns true if the stack may connect to `address` as to a client: packets can come from it, and a route can lead to
+/// it. Link-local addresses have no route without a device.
+///
+/// ```
+/// use faith_packet::classify::is_client;
+/// let verdicts = ["2001:db8::1", "fd00::1", "::1", "::ffff:192.0.2.1", "ff02::1", "fe80::1"];
+/// let verdicts = verdicts.map(|address| is_client(address.parse().unwrap()));
+/// assert_eq!(verdicts, [true, true, false, false, false, false]);
+/// ```
+#[must_use]
+pub fn is_client(address: Ipv6Addr) -> bool {
+    !ipv6::is_martian_source(address.to_bits()) && !address.is_unicast_link_local()
+}
+
 /// Drops a packet for this reason, unless it is the host's own link-local multicast.
 fn astray(header: &Header, reason: DropReason) -> ToStack {
     if ipv6::is_link_local_multicast(header.destination) { ToStack::Multicast } else { ToStack::Drop(reason) }

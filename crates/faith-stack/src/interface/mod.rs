@@ -1,6 +1,7 @@
 //! The faith interface: its device on the host, its private namespace, and the threads between them.
 
 mod create;
+mod dial;
 mod listen;
 mod prefixes;
 
