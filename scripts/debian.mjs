@@ -23,6 +23,8 @@ const packages = {
   '/usr/lib/nginx/modules/ngx_stream_module.so': 'libnginx-mod-stream',
   // Uses the full name: npm puts another program of this name first on the path.
   '/usr/sbin/nft': 'nftables',
+  '/usr/sbin/inetd': 'openbsd-inetd',
+  '/usr/sbin/telnetd': 'inetutils-telnetd',
   clang: 'clang',
   curl: 'curl',
   debootstrap: 'debootstrap',
@@ -63,7 +65,9 @@ export const bpfPrograms = ['clang', 'llvm-strip', '/usr/include/bpf/bpf_helpers
 export const labPrograms = [
   ...demoPrograms,
   '/etc/services',
+  '/usr/sbin/inetd',
   '/usr/sbin/nft',
+  '/usr/sbin/telnetd',
   'fish',
   'haproxy',
   'inetutils-telnet',
