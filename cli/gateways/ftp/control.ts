@@ -1,0 +1,76 @@
+/** The control connection of FTP as bytes: cuts them into lines, has these translated, and ends that when TLS begins. */
+import { Lines } from './lines.js'
+import { type Ends, type Step, Translator } from './translator.js'
+
+/** One control connection. Each method gives the steps to be done next, in their order. */
+export class Control {
+  readonly #translator: Translator
+  readonly #client = new Lines()
+  readonly #server = new Lines()
+  #isTransparent = false
+
+  constructor(ends: Ends) {
+    this.#translator = new Translator(ends)
+  }
+
+  /** True while the client's bytes must wait: for the reply to AUTH, or for a listener. */
+  get isHeld(): boolean {
+    return this.#translator.isHeld
+  }
+
+  /** True when nothing is left to translate. */
+  get isTransparent(): boolean {
+    return this.#isTransparent
+  }
+
+  fromClient(bytes: Buffer): Step[] {
+    this.#client.push(bytes)
+    return this.#read()
+  }
+
+  fromServer(bytes: Buffer): Step[] {
+    this.#server.push(bytes)
+    return this.#read()
+  }
+
+  /** See {@link Translator.listening}. */
+  listening(address: string, port: number): Step[] {
+    return [...this.#translator.listening(address, port), ...this.#read()]
+  }
+
+  /** See {@link Translator.notListening}. */
+  notListening(): Step[] {
+    return [...this.#translator.notListening(), ...this.#read()]
+  }
+
+  /** Gives the bytes of an unfinished line of each side, which passes as it is. */
+  rest(): Step[] {
+    const rests = [
+      { to: 'server', bytes: this.#client.rest() },
+      { to: 'client', bytes: this.#server.rest() },
+    ] as const
+    return rests.filter(({ bytes }) => bytes.length > 0)
+  }
+
+  /** Reads all lines that can be read. */
+  #read(): Step[] {
+    const steps: Step[] = []
+    while (!this.#isTransparent) {
+      const more = this.#readServer() ?? this.#readClient()
+      if (more === undefined) return steps
+      steps.push(...more)
+      this.#isTransparent = more.some((step) => 'transparent' in step)
+    }
+    return [...steps, ...this.rest()]
+  }
+
+  #readServer(): Step[] | undefined {
+    const line = this.#server.next()
+    return line && this.#translator.fromServer(line)
+  }
+
+  #readClient(): Step[] | undefined {
+    const line = this.#translator.isHeld ? undefined : this.#client.next()
+    return line && this.#translator.fromClient(line)
+  }
+}
