@@ -7,6 +7,7 @@ import { FaithError } from '../lib/errors.js'
 import { unwrap } from '../lib/failure.js'
 import { native } from '../lib/native.js'
 import { closest } from '../lib/spelling.js'
+import { userNames } from './accounts.js'
 import type { Configuration, Path } from './configuration.js'
 import { Exit, ExitError, explain } from './exit.js'
 import type { Logger } from './log.js'
@@ -102,22 +103,12 @@ export function becomeUser(
 export function lookUp(user: string) {
   const found = unwrap(native.findUser(user))
   if (found !== null) return found
-  const meant = closest(user, knownUsers())
+  const meant = closest(user, userNames())
   const hint =
     meant === undefined
       ? `make it: useradd --system --user-group --no-create-home --shell /usr/sbin/nologin ${user}`
       : `did you mean ${meant}?`
   throw new FaithError('ENOENT', `this host has no user '${user}'`, { hint })
-}
-
-/** The names of /etc/passwd. */
-function knownUsers(): string[] {
-  try {
-    const lines = readFileSync('/etc/passwd', 'utf8').trimEnd().split('\n')
-    return lines.map((line) => line.split(':', 1)[0] ?? '')
-  } catch {
-    return []
-  }
 }
 
 function sysctl(name: string): number | undefined {

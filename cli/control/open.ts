@@ -21,8 +21,8 @@ export async function openControl(
   if (asked === '') return undefined
   const path = asked ?? CONTROL_SOCKET
   try {
-    const remover = user === undefined ? undefined : lookUp(user).uid
-    const server = await ControlServer.listen({ path, group, remover }, context, load, log)
+    const becomes = user === undefined ? undefined : lookUp(user).uid
+    const server = await ControlServer.listen({ path, group, user: becomes }, context, load, log)
     // The user may not read the files of faithd.
     if (user !== undefined) await load()
     log.info({ control: path }, `control socket: ${path}`)

@@ -46,6 +46,7 @@ export class ControlServer {
   readonly #context: Context
   readonly #load: () => Promise<Parts>
   readonly #log: Logger
+  #removeRest: () => Promise<void> = () => Promise.resolve()
   /** The answers under way and those that wait, by their connections. */
   readonly #queues = new WeakMap<Socket, { last: Promise<void>; length: number }>()
 
@@ -88,7 +89,7 @@ export class ControlServer {
     log: Logger,
   ): Promise<ControlServer> {
     const control = new ControlServer(place.path, context, load, log)
-    await takePath(control.#server, place)
+    control.#removeRest = await takePath(control.#server, place)
     // At a limit of descriptors accept(2) fails. The client tries again, and the relays report the limit.
     control.#server.on('error', () => {})
     return control
@@ -99,6 +100,7 @@ export class ControlServer {
     const closed = new Promise((resolve) => this.#server.close(resolve))
     this.#server.closeAllConnections()
     await closed
+    await this.#removeRest()
   }
 
   #turnAway(): void {

@@ -1,5 +1,6 @@
 /** Explains a control socket that does not answer: the daemon does not run, runs without it, or does not let us in. */
 import { lstatSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs'
+import { groupName, userName } from '../accounts.js'
 import { Exit, ExitError } from '../exit.js'
 
 /** Makes the error of a failed connection. */
@@ -79,22 +80,15 @@ function daemons(): { pid: number; args: string[] }[] {
 function admitted(path: string): string {
   try {
     const { mode, gid, uid } = statSync(path)
-    const owner = nameOf('/etc/passwd', uid)
+    const owner = userName(uid)
     if ((mode & 0o060) === 0) {
       return `only ${owner} may use it; faithd's --control-group admits a group`
     }
-    const group = nameOf('/etc/group', gid)
+    const group = groupName(gid)
     return `${owner} and the group ${group} may use it: usermod -aG ${group} USER, and log in again`
   } catch {
     return 'only root may look into its folder; try as root'
   }
-}
-
-function nameOf(database: string, id: number): string {
-  const line = readOr(database)
-    .split('\n')
-    .find((one) => one.split(':')[2] === String(id))
-  return line?.split(':')[0] ?? String(id)
 }
 
 function readOr(path: string): string {
