@@ -77,6 +77,16 @@ const line = z.strictObject({
   workers: count.optional(),
   relay: z.record(z.string(), z.unknown()).optional().describe('The totals of the relays.'),
   options: z.record(z.string(), z.unknown()).optional().describe('The configuration, at debug.'),
+  control: z.string().optional().describe('The path of the control socket.'),
+  request: z
+    .string()
+    .optional()
+    .describe('A request over the control socket that changes something.'),
+  metrics: z.string().optional().describe('The address at which metrics are served.'),
+  user: z.string().optional().describe('The user that faithd became.'),
+  uid: count.optional().describe('The number of that user.'),
+  pages: count.optional().describe('Pages that the pipes of that user may have.'),
+  worker: z.string().optional().describe('A worker that does not answer.'),
 })
 
 /** The schema of a line, as JSON Schema. */

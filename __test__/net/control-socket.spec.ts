@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { createLab, waitFor } from '../../lab/index.js'
+import { createLab, userArguments, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { Control, privateRun, startControlled } from '../fixtures/control.js'
 import { faithdCommand, permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
@@ -53,7 +53,8 @@ test('faithd ends where the group is unknown, and leaves no interface', async (t
 test('a socket that a killed faithd left is replaced', async (t) => {
   const { faithd, control } = await startControlled(lab)
   await faithd.process.stop('SIGKILL')
-  t.true(existsSync(control.path))
+  // One that became another user has left a shell behind that removes it.
+  if (userArguments.length === 0) t.true(existsSync(control.path))
   const place = { name: 'again0', prefix: '3fff:a2::' }
   await startFaithd(lab, ['--control', control.path], 'by itself', place)
   t.is((await control.get('/v1/keepfaith')).status, 200)

@@ -4,10 +4,12 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import test from 'ava'
-import { addresses, createLab, waitFor } from '../../lab/index.js'
+import { addresses, createLab, userArguments, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
+import { Control } from '../fixtures/control.js'
 import { startFaithd } from '../fixtures/faithd.js'
 import { Sockets } from '../fixtures/sockets.js'
+import { isMachineRoot } from '../../scripts/namespaces.mjs'
 
 const schema = JSON.parse(
   readFileSync(new URL('../../docs/log.schema.json', import.meta.url), 'utf8'),
@@ -26,8 +28,11 @@ test('the schema describes every kind of line', async (t) => {
   const client = Sockets.of(lab.client)
   const list = join(lab.directory, 'rules.conf')
   await writeFile(list, '::/0 deny 192.0.2.0/24\n::/0 permit 198.51.100.0/24\n')
+  const control = new Control(lab.router, join(lab.directory, 'faithd.sock'))
+  const becomes = userArguments.length === 0 && isMachineRoot() ? ['--user', 'daemon'] : []
   const args = ['-f', list, '--log-begin', '--log-level', 'debug', '--max-rate-per-client', '100']
-  const faithd = await startFaithd(lab, args)
+  const served = ['--control', control.path, '--metrics', '127.0.0.1:9464']
+  const faithd = await startFaithd(lab, [...args, ...served, ...becomes])
   const sees = (what: string) =>
     waitFor(what, () => faithd.log.find((line) => Object.hasOwn(line, what)))
 
@@ -55,9 +60,15 @@ test('the schema describes every kind of line', async (t) => {
   await faithd.process.line(/is kept/)
   await lab.router.run('ip', ['-6', 'route', 'del', '64:ff9b::/96', 'dev', faithd.name])
   await faithd.process.line(/routes-restored/)
+  await control.ask('PUT', '/v1/keepfaith', { on: true })
+  await sees('request')
   await faithd.stop()
 
   const kinds = [
+    ...(isMachineRoot() ? ['user', 'uid'] : []),
+    'control',
+    'request',
+    'metrics',
     'session',
     'begin',
     'refusal',

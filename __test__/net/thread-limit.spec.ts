@@ -1,14 +1,5 @@
 /** A limit of threads (pids.max of a cgroup, TasksMax= of systemd): faithd reports it, or ends properly. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { captured, createLab, waitFor } from '../../lab/index.js'
@@ -17,7 +8,6 @@ import { Sockets } from '../fixtures/sockets.js'
 import { Program } from '../programs/program.js'
 
 const lab = await createLab()
-const folder = mkdtempSync(join(tmpdir(), 'faith-threads-'))
 const group = join('/sys/fs/cgroup/pids', `faith-${process.pid}`)
 
 /** True if a cgroup of version 1's pids controller can be made here. */
@@ -32,7 +22,6 @@ const possible = (() => {
 
 test.after.always(async () => {
   await lab.close()
-  rmSync(folder, { recursive: true })
   if (possible) rmdirSync(group)
 })
 
@@ -50,7 +39,7 @@ const threads = (pid: number): string[] => readdirSync(`/proc/${pid}/task`)
 limited(
   'at the limit, the access list is read again, sessions drain, and faithd ends properly',
   async (t) => {
-    const file = join(folder, 'access')
+    const file = join(lab.directory, 'access')
     writeFileSync(file, '::/0 permit 198.51.100.0/24\n')
     const [near, far] = [Sockets.of(lab.client), Sockets.of(lab.server)]
     const listening = await far.listen(7950)
