@@ -116,6 +116,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   #setting: Promise<unknown> = Promise.resolve()
   #router: Router | undefined
   #closing: Promise<void> | undefined
+  /** Closes the relay after a drain of so many milliseconds, or sooner if an earlier call was for less. */
+  #drainFor: (drainMs: number) => void = () => {}
 
   private constructor(
     key: typeof INSIDE,
@@ -403,7 +405,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * Stops capturing, lets sessions go on for `drainMs`, and then aborts the rest. Resolves when no session is left and
    * clients have acknowledged their last bytes, and emits `close`. Clients that have not when the drain is over get
    * their bytes as long as the interface is open. Sockets given to the program live on as long as the interface. A
-   * second call waits for the same close.
+   * further call waits for the same close, and the shortest `drainMs` counts, each from its own call on.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drainMs` is not a number of milliseconds
    *
@@ -415,7 +417,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   async close(options: FaithRelayCloseOptions = {}): Promise<void> {
     const read = new OptionReader('relay.close', CLOSE, options)
     const drainMs = read.integer('drainMs', { min: 0, max: MOST }, 0)
-    this.#closing ??= this.#shut(drainMs)
+    if (this.#closing === undefined) this.#closing = this.#shut(drainMs)
+    else this.#drainFor(drainMs)
     await this.#closing
   }
 
@@ -488,7 +491,11 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
 
   async #shut(drainMs: number): Promise<void> {
     this.#router?.close()
-    await this.#native.close(drainMs)
+    await new Promise<void>((resolve, reject) => {
+      // The first of several calls that is done has closed the relay.
+      this.#drainFor = (most) => void this.#native.close(most).then(resolve, reject)
+      this.#drainFor(drainMs)
+    })
     // The addon queued the last records before it resolved the promise, but on another queue of the event loop. This
     // turn may have polled that queue already; a whole turn empties it.
     await new Promise(setImmediate)

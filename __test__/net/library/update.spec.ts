@@ -23,6 +23,32 @@ async function place() {
   return { port, listening, session, dial: () => client.dial(captured(), port).outcome() }
 }
 
+test.serial('of several closes the shortest drain counts, each from its own call on', async (t) => {
+  await using faith = await router.create()
+  const relay = await faith.relay({ ports: 'all', accessList })
+  const { session, dial } = await place()
+  const { near, far } = await session()
+  const closing = relay.close({ drainMs: 3_600_000 })
+  await waitFor('the relay to take no more', async () => (await dial()) === 'ECONNREFUSED')
+  near.says('still here')
+  await far.hears('still here')
+  await relay.close({ drainMs: 0 })
+  await closing
+  await near.sees('ECONNRESET')
+  await far.sees('ECONNRESET')
+  t.deepEqual(await relay.happened(), ['close'])
+})
+
+test.serial('a longer drain of a further close lengthens nothing', async (t) => {
+  await using faith = await router.create()
+  const relay = await faith.relay({ ports: 'all', accessList })
+  const { session } = await place()
+  const { near } = await session()
+  await Promise.all([relay.close({ drainMs: 100 }), relay.close({ drainMs: 3_600_000 })])
+  await near.sees('ECONNRESET')
+  t.deepEqual(await relay.happened(), ['close'])
+})
+
 test.serial('limits are for new sessions, count those that go on, and end none', async (t) => {
   await using faith = await router.create()
   await using relay = await faith.relay({ ports: 'all', accessList, maxSessionsPerClient: 1 })
