@@ -233,10 +233,36 @@ test('interface lists, makes and removes', async (t) => {
 })
 
 test('an interface with sessions is removed after a question', async (t) => {
-  await t.throwsAsync(faithctl(socket, ['interface', 'destroy', 'faith0']), {
-    message: /^Remove faith0, and end 2 sessions\? .*--yes/,
-  })
+  const made = { body: { interfaces: [{ ...faith, configured: false }] } }
+  await t.throwsAsync(
+    withAnswers({ 'GET /v1/interfaces': () => made }, 'interface', 'destroy', 'faith0'),
+    { message: /^Remove faith0, and end 2 sessions\? .*--yes/ },
+  )
 })
+
+const refuse = (code: number, sentence: string) => () => ({
+  status: code,
+  body: problem(code, sentence),
+})
+
+test('no question is about an interface that cannot be removed', async (t) => {
+  const refusals = {
+    'DELETE /v1/interfaces/none': refuse(404, 'there is no interface "none"'),
+    'DELETE /v1/interfaces/faith0': refuse(409, 'faith0 is of the configuration of faithd'),
+  }
+  for (const [name, exitCode, message] of [
+    ['none', 69, /there is no interface "none"/],
+    ['faith0', 78, /faith0 is of the configuration/],
+  ] as const) {
+    const error = await t.throwsAsync<ProblemError>(
+      withAnswers(refusals, 'interface', 'destroy', name),
+      { message },
+    )
+    t.is(error.exitCode, exitCode)
+  }
+})
+
+const PREFIX = '/v1/interfaces/faith0/prefixes/64:ff9b::/96'
 
 test('prefix lists, adds and deletes, on the only interface', async (t) => {
   t.regex((await faithctl(socket, ['prefix', 'list'])).text, /^faith0 +64:ff9b::\/96$/m)
@@ -244,7 +270,22 @@ test('prefix lists, adds and deletes, on the only interface', async (t) => {
   t.is(added.text, 'faith0 captures 2001:db8:64::/96')
   t.deepEqual(added.asked.at(-1)?.body, { prefix: '2001:db8:64::/96' })
   const deleted = await withAnswers({}, 'prefix', 'delete', '64:ff9b::/96')
-  t.is(deleted.asked.at(-1)?.path, '/v1/interfaces/faith0/prefixes/64:ff9b::/96')
+  t.is(deleted.asked.find(({ method }) => method === 'DELETE')?.path, PREFIX)
+  t.is(deleted.warning, undefined)
+})
+
+test('the end of the last prefix is told', async (t) => {
+  let prefixes = faith.prefixes
+  const answers = {
+    'GET /v1/interfaces': () => ({ body: { interfaces: [{ ...faith, prefixes }] } }),
+    [`DELETE ${PREFIX}`]: () => {
+      prefixes = []
+      return { status: 204 }
+    },
+  }
+  const { text, warning } = await withAnswers(answers, 'prefix', 'delete', '64:ff9b::/96')
+  t.is(text, 'faith0 no longer captures 64:ff9b::/96')
+  t.is(warning, 'it was the last prefix of faith0, which captures nothing now')
 })
 
 test('of several interfaces a prefix needs the name of one', async (t) => {

@@ -92,6 +92,16 @@ test('faithd is completed from its own options', (t) => {
   t.deepEqual(faithd('faithd --no-rou'), ['--no-routes'])
 })
 
+test('install-service is completed as the first word, and its options behind it', (t) => {
+  t.deepEqual(faithd('faithd '), ['all', 'install-service'])
+  t.deepEqual(faithd('faithd inst'), ['install-service'])
+  t.deepEqual(faithd('faithd -k inst'), [])
+  t.deepEqual(faithd('faithd install-service '), ['--instance', '--root', '--print', '--force'])
+  t.deepEqual(faithd('faithd install-service --print --i'), ['--instance'])
+  t.deepEqual(faithd('faithd install-service --instance '), [])
+  t.is(faithd('faithd install-service --root '), 'files')
+})
+
 /** Has a shell complete a line at its prompt, and waits for what it shows then. */
 async function typed(
   shell: readonly string[],

@@ -103,7 +103,8 @@ function checkPrefixes({ interface: interfaces }: Configuration, complain: Compl
   }
 }
 
-function overlap(one: string, other: string): boolean {
+/** Tells if two IP prefixes have addresses in common. */
+export function overlap(one: string, other: string): boolean {
   return contains(one, other) || contains(other, one)
 }
 

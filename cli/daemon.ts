@@ -9,7 +9,7 @@ import { type ProcessFacts, takeSnapshot } from './control/snapshot.js'
 import { explain } from './exit.js'
 import { Interfaces } from './interfaces.js'
 import type { Logger } from './log.js'
-import { doubts } from './meaning.js'
+import { doubts, emptyOf } from './meaning.js'
 import { apply } from './reload.js'
 import type { RunningInterface } from './running.js'
 import { activeLine, totalsLine } from './session-lines.js'
@@ -59,6 +59,8 @@ export class Daemon {
   #change: Promise<unknown> = Promise.resolve()
   /** Readers of the records beside the log. */
   #readers = 0
+  /** The limits that were told to be out of reach. They are told again when they change. */
+  #toldLimits: readonly string[] = []
 
   private constructor(
     interfaces: Interfaces,
@@ -139,10 +141,12 @@ export class Daemon {
   /** Logs what is probably not meant, or cannot be had, and how many rules are in force. Gives the sentences. */
   #tellDoubts(checked: Checked): string[] {
     const { relays } = this.interfaces
+    const limits = [...this.interfaces].flatMap(limitsOf)
     const sentences = [
       ...doubts(checked),
-      ...relays.flatMap(({ configuration, relay }) => limitWarnings(configuration, relay.stats())),
+      ...limits.filter((sentence) => !this.#toldLimits.includes(sentence)),
     ]
+    this.#toldLimits = limits
     for (const sentence of sentences) this.#log.warn(sentence)
     for (const { configuration, accessList } of relays) {
       const { acl } = configuration
@@ -249,6 +253,11 @@ export class Daemon {
     })
   }
 
+  /** Logs that an interface has lost its last prefix, if it has. */
+  tellEmpty(running: RunningInterface): void {
+    for (const sentence of emptyOf(running)) this.#log.warn(sentence)
+  }
+
   /** Makes an interface that lives until it is removed or faithd ends. */
   makeInterface(checked: Checked): Promise<RunningInterface> {
     const [faith] = checked.configuration.interface as [InterfaceConfiguration]
@@ -324,4 +333,13 @@ export class Daemon {
       this.#log.info(totals, `ended: ${title}${totalsLine(totals.relay, totals.interface)}`)
     }
   }
+}
+
+/** Finds the limits of the relays of an interface that the process cannot have. */
+function limitsOf({ faith, relays }: RunningInterface): string[] {
+  return relays.flatMap(({ configuration, relay }) =>
+    limitWarnings(configuration, relay.stats()).map(
+      (sentence) => `${faith.name}, ports ${configuration.ports}: ${sentence}`,
+    ),
+  )
 }

@@ -22,6 +22,14 @@ interface Installation {
   script: string
 }
 
+/** The options. Those with a `value` take one. */
+export const INSTALL_OPTIONS = {
+  instance: { type: 'string', value: 'NAME', help: 'one of several, by /etc/faithd/NAME.toml' },
+  root: { type: 'string', value: 'FOLDER', help: 'write below this folder' },
+  print: { type: 'boolean', help: 'print the unit instead' },
+  force: { type: 'boolean', help: 'replace a unit that differs' },
+} as const
+
 interface Wanted {
   instance: string | undefined
   print: boolean
@@ -87,11 +95,8 @@ function parse(args: readonly string[]): Wanted {
 }
 
 function strict(args: readonly string[]) {
-  const text = { type: 'string' } as const
-  const flag = { type: 'boolean' } as const
-  const options = { instance: text, root: text, print: flag, force: flag }
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: false }).values
+    return parseArgs({ args: [...args], options: INSTALL_OPTIONS, allowPositionals: false }).values
   } catch (error) {
     throw new UsageError(`install-service: ${error instanceof Error ? error.message : ''}`)
   }

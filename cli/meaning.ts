@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import type { FaithInterface } from '../index.js'
 import { type Checked, contains } from './check.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 import { loopbackWarnings, ruleDoubts } from './warnings.js'
@@ -91,6 +92,12 @@ export function routeTo(device: string, line: string): string | undefined {
   const [address = '', length = ''] = words
   const groups = address.match(/.{4}/g) ?? []
   return `${groups.join(':')}/${Number.parseInt(length, 16)}`
+}
+
+/** Finds an interface that lost its last prefix. The configuration has none without one. */
+export function emptyOf({ faith }: { faith: Pick<FaithInterface, 'name' | 'prefixes'> }): string[] {
+  const [first] = faith.prefixes
+  return first === undefined ? [`${faith.name} has no prefix, so it captures nothing`] : []
 }
 
 /** Finds sources that the host does not have. */

@@ -8,7 +8,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { setKeepfaith } from '../index.js'
-import { contains, type Checked } from './check.js'
+import { type Checked, overlap } from './check.js'
 import type { Configuration, InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 import { explain } from './exit.js'
 import { relayUpdate } from './library-options.js'
@@ -45,11 +45,11 @@ export async function apply(
   if (configuration.keepfaith && !before.keepfaith) steps.push(keepfaithOn(changes))
 
   const { pairs, gone, fresh } = pair(running.configured, configuration.interface)
-  steps.push(...fresh.map((one) => makeStep(running, one, accessLists, changes)))
+  const make = (one: InterfaceConfiguration) => makeStep(running, one, accessLists, changes)
+  steps.push(...placeSteps({ pairs, gone, fresh }, make, changes))
   for (const [runs, asked] of pairs) {
     const { name } = runs.faith
     const wanted = keepFixed(name, runs.configuration, asked, INTERFACE, warnings)
-    steps.push(...prefixSteps(runs, wanted, changes))
     const kept: RunningRelay[] = []
     const opened: RelayConfiguration[] = []
     for (const relay of asked.relay) {
@@ -166,28 +166,72 @@ function makeStep(
   }
 }
 
-/** Adds prefixes before it deletes others, but for those that overlap one that goes. */
-function prefixSteps(
-  { faith, configuration }: RunningInterface,
-  wanted: InterfaceConfiguration,
+/** Interfaces that stay, each with its new configuration, those that go, and those that come. */
+interface Pairing {
+  pairs: readonly (readonly [RunningInterface, InterfaceConfiguration])[]
+  gone: readonly RunningInterface[]
+  fresh: readonly InterfaceConfiguration[]
+}
+
+/**
+ * Brings the prefixes to their interfaces. It adds prefixes and makes interfaces before it deletes prefixes, but for
+ * those that another interface, or the same one, has to give up first.
+ */
+function placeSteps(
+  { pairs, gone, fresh }: Pairing,
+  make: (one: InterfaceConfiguration) => Step,
   changes: string[],
 ): Step[] {
-  const goes = configuration.prefixes.filter((prefix) => !wanted.prefixes.includes(prefix))
-  const comes = wanted.prefixes.filter((prefix) => !configuration.prefixes.includes(prefix))
-  const overlaps = (prefix: string): boolean =>
-    goes.some((one) => contains(one, prefix) || contains(prefix, one))
-  const step = (action: 'add' | 'delete', prefix: string): Step => ({
+  const leaves = [
+    ...pairs.flatMap(([runs, { prefixes }]) => of(runs, missing(runs.configuration, prefixes))),
+    ...gone.flatMap((runs) => of(runs, runs.configuration.prefixes)),
+  ]
+  const comes = pairs.flatMap(([runs, wanted]) =>
+    of(runs, missing(wanted, runs.configuration.prefixes)),
+  )
+  const waits = (prefix: string): boolean => leaves.some((one) => overlap(one.prefix, prefix))
+  const arrives = [...comes.map(({ prefix }) => prefix), ...fresh.flatMap((one) => one.prefixes)]
+  // An interface that goes has its prefixes until its sessions are drained, but for those that move.
+  const goes = leaves.filter(
+    ({ runs, prefix }) => !gone.includes(runs) || arrives.some((one) => overlap(one, prefix)),
+  )
+  const add = (one: Placed) => prefixStep('add', one, changes)
+  return [
+    ...fresh.filter(({ prefixes }) => !prefixes.some(waits)).map(make),
+    ...comes.filter(({ prefix }) => !waits(prefix)).map(add),
+    ...goes.map((one) => prefixStep('delete', one, changes)),
+    ...comes.filter(({ prefix }) => waits(prefix)).map(add),
+    ...fresh.filter(({ prefixes }) => prefixes.some(waits)).map(make),
+  ]
+}
+
+/** A prefix of an interface. */
+interface Placed {
+  runs: RunningInterface
+  prefix: string
+}
+
+function of(runs: RunningInterface, prefixes: readonly string[]): Placed[] {
+  return prefixes.map((prefix) => ({ runs, prefix }))
+}
+
+/** The prefixes of a configuration that are not among others. */
+function missing({ prefixes }: InterfaceConfiguration, others: readonly string[]): string[] {
+  return prefixes.filter((prefix) => !others.includes(prefix))
+}
+
+function prefixStep(
+  action: 'add' | 'delete',
+  { runs: { faith }, prefix }: Placed,
+  changes: string[],
+): Step {
+  return {
     run: async () => {
       await faith.prefixes[action](prefix)
       changes.push(`${faith.name} captures ${prefix}${action === 'add' ? '' : ' no longer'}`)
       return () => faith.prefixes[action === 'add' ? 'delete' : 'add'](prefix)
     },
-  })
-  return [
-    ...comes.filter((prefix) => !overlaps(prefix)).map((prefix) => step('add', prefix)),
-    ...goes.map((prefix) => step('delete', prefix)),
-    ...comes.filter(overlaps).map((prefix) => step('add', prefix)),
-  ]
+  }
 }
 
 /** The keys of settings that differ; `acl` too where a file has other rules. */

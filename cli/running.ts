@@ -15,6 +15,7 @@ import type { LoadedAccessList } from './access-list.js'
 import { logTo } from '../lib/relay-log.js'
 import type { Checked } from './check.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
+import { namingHolder } from './holder.js'
 import { interfaceOptions, milliseconds, relayOptions } from './library-options.js'
 import type { Logger } from './log.js'
 import { total } from './total.js'
@@ -117,7 +118,11 @@ export class RunningInterface {
     making: Making,
     log: Logger,
   ): Promise<RunningInterface> {
-    const faith = await createFaithInterface(interfaceOptions(configuration))
+    const faith = await createFaithInterface(interfaceOptions(configuration)).catch(
+      (error: unknown) => {
+        throw namingHolder(error, configuration.name)
+      },
+    )
     const running = new RunningInterface(faith, configuration, making, log)
     try {
       for (const relay of configuration.relay) {

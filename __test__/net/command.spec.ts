@@ -192,6 +192,15 @@ for (const [what, args, code, says] of failures) {
   })
 }
 
+test('where another faithd has the interface, the error names its process', async (t) => {
+  const { name, prefix } = freshPlace()
+  const first = await startFaithd(lab, permitted, 'by itself', { name, prefix })
+  const failed = await runFaithd(lab, ['-k', '-i', name, '-P', '3fff:fffe::/96'])
+  const holder = `process ${first.pid} \\(faithd\\) has it; choose another name, or end that process`
+  assertFailure(t, failed, 78, new RegExp(`${name}: an interface of that name exists; ${holder}`))
+  await first.stop()
+})
+
 test('without -k faithd ends with 78, and its error gives the remedy', async (t) => {
   assertFailure(t, await runFaithd(lab, []), 78, /keepfaith is 0.*-k/)
 })

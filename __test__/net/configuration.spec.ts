@@ -172,6 +172,53 @@ test('a reload adds and removes prefixes, and sessions of those that stay go on'
   await goesOn(later)
 })
 
+for (const first of ['the one that has it', 'the one that gets it']) {
+  test(`a prefix moves to another interface in one reload, with ${first} first in the file`, async (t) => {
+    const it = new Configured()
+    const number = places
+    const [other, kept] = [`other${number}`, `3fff:d${number}::`]
+    const moves = `3fff:e${number}::`
+    const relay = ['[[interface.relay]]', permit]
+    const own = (prefixes: string[]) => [
+      '[[interface]]',
+      `name = "${it.name}"`,
+      ...listed(prefixes),
+    ]
+    const second = (prefixes: string[]) => [
+      '[[interface]]',
+      `name = "${other}"`,
+      ...listed(prefixes),
+    ]
+    const listed = (prefixes: string[]) => [
+      `prefixes = ${JSON.stringify(prefixes.map((prefix) => `${prefix}/96`))}`,
+      ...relay,
+    ]
+    const file = (mine: string[], others: string[]) => {
+      const both = [own(mine), second(others)]
+      return [...top, ...(first === 'the one that has it' ? both : both.toReversed()).flat()]
+    }
+    await it.start(...file([it.prefix, moves], [kept]))
+    const going = await session(it)
+    t.deepEqual(await it.reload(...file([it.prefix], [kept, moves])), [
+      `FILE read again: ${it.name} captures ${moves}/96 no longer; ${other} captures ${moves}/96`,
+    ])
+    t.is(await it.dial(going.port, moves), 'connected')
+    const { stdout } = await lab.router.run('ip', ['-6', 'route', 'show', `${moves}/96`])
+    t.regex(stdout, new RegExp(` dev ${other} `))
+    await goesOn(going)
+    // The whole interface goes, and a new one has the prefix.
+    const next = `next${number}`
+    const fresh = ['[[interface]]', `name = "${next}"`, ...listed([moves])]
+    const third = ['[[interface]]', `name = "third${number}"`, ...listed([`3fff:c${number}::`])]
+    t.deepEqual(await it.reload(...top, ...own([it.prefix]), ...fresh, ...third), [
+      `FILE read again: third${number} captures 3fff:c${number}::/96; ${other} captures ${moves}/96 no longer; ` +
+        `${next} captures ${moves}/96; ${other} is removed; its sessions are drained`,
+    ])
+    t.is(await it.dial(going.port, moves), 'connected')
+    await goesOn(going)
+  })
+}
+
 test('a reload opens relays and stops others, whose sessions go on and are drained at the end', async (t) => {
   const it = new Configured()
   await it.start(...top, ...it.interface('[[interface.relay]]', permit))

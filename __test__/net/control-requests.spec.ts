@@ -115,6 +115,9 @@ for (const [method, path, body, status, says] of [
     /ports: no TCP service is named 'no-such'/,
   ],
   ['POST', '/v1/interfaces', '{"name":"lan0","prefixes":["3fff:b1::/96"]}', 409, /lan0/],
+  ['GET', '/v1/sessions/abc', '', 422, /"abc" is not the id of a session, such as 1-42/],
+  ['DELETE', '/v1/sessions/1-', '', 422, /"1-" is not the id of a session/],
+  ['GET', '/v1/sessions/1-999999', '', 404, /there is no session "1-999999"; it may have ended/],
   ['POST', '/v1/interfaces/none/prefixes', '{"prefix":"3fff:b1::/96"}', 404, /no interface "none"/],
 ] as const) {
   test(`${method} ${path} with ${body || 'no body'} is refused`, async (t) => {

@@ -78,6 +78,14 @@ test.serial('a session is listed, explained, followed and ended', async (t) => {
   await following.line(new RegExp(`ended +${id} .*, aborted`))
   await client.exited
   t.is((await faithctl('session', id)).code, 69)
+  for (const words of [
+    ['session', 'abc'],
+    ['abort', 'abc'],
+  ]) {
+    const wrong = await faithctl(...words)
+    t.is(wrong.code, 64)
+    t.regex(wrong.stderr, /"abc" is not the id of a session, such as 1-42$/m)
+  }
   await following.stop()
 })
 
@@ -100,6 +108,44 @@ test.serial('prefixes and interfaces come and go', async (t) => {
   await says('interface', 'destroy', 'made0')
   t.notRegex(await says('interface', 'list'), /made0/)
 })
+
+test.serial(
+  'a prefix that exists or overlaps another is a conflict, a wrong one a wrong value',
+  async (t) => {
+    for (const [prefix, code, why] of [
+      [faithd.address('/96'), 78, /is there already$/m],
+      [faithd.address('/64'), 78, /overlaps/],
+      ['3fff:aaaa::1/96', 64, /3fff:aaaa::1\/96/],
+      ['no-prefix', 64, /no-prefix/],
+    ] as const) {
+      const added = await faithctl('prefix', 'add', prefix)
+      t.is(added.code, code, added.stderr)
+      t.regex(added.stderr, why)
+    }
+  },
+)
+
+test.serial(
+  'the end of the last prefix is a warning, and a problem until there is one again',
+  async (t) => {
+    const prefix = faithd.address('/96')
+    await says('prefix', 'add', '3fff:aaaa::/96')
+    t.is((await faithctl('prefix', 'delete', '3fff:aaaa::/96')).stderr, '')
+    const { code, stderr } = await faithctl('prefix', 'delete', prefix)
+    t.is(code, 0)
+    t.regex(
+      stderr,
+      new RegExp(`it was the last prefix of ${faithd.name}, which captures nothing now`),
+    )
+    const nothing = `${faithd.name} has no prefix, so it captures nothing`
+    await waitFor('the warning', () =>
+      faithd.log.some(({ level, msg }) => level === 'warn' && msg === nothing),
+    )
+    t.true((await says('status')).includes(`problem: ${nothing}`))
+    await says('prefix', 'add', prefix)
+    t.false((await says('status')).includes(nothing))
+  },
+)
 
 test.serial('keepfaith, log-level and drops answer', async (t) => {
   t.regex(await says('keepfaith', '0'), /^keepfaith is 0/)

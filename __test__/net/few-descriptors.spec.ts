@@ -1,4 +1,6 @@
 /** A process with few descriptors: forged SYNs leave enough of them for sessions. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import test from 'ava'
 
 import { waitFor } from '../../lab/index.js'
@@ -71,3 +73,45 @@ test.serial('sessions are limited to the available descriptors, with a warning',
   t.true(most > 0 && most <= limit / 2, warning)
   await faithd.stop()
 })
+
+test.serial(
+  'a reload warns of such a limit by its relay, and only if it has changed',
+  async (t) => {
+    const place = nextPlace()
+    const file = join(lab.directory, 'few.toml')
+    const write = (held: number, drain: number) =>
+      writeFileSync(
+        file,
+        `keepfaith = true\n[log]\nformat = "json"\n[[interface]]\nname = "${place.name}"\n` +
+          `prefixes = ["${place.prefix}/96"]\n[[interface.relay]]\nports = "22-80"\n` +
+          `max-held = ${held}\ndrain = ${drain}\nrules = ["permit 198.51.100.0/24"]\n`,
+      )
+    write(4096, 1)
+    const command = [process.execPath, faithdCommand, '--no-control', '-c', file]
+    const faithd = new Faithd(
+      lab.router.spawn('prlimit', [`--nofile=${limit}:${limit}`, ...command]),
+      place,
+    )
+    await faithd.process.line(/\bcaptures\b/)
+    const reloads = () => faithd.log.filter(({ msg }) => /read again: /.test(msg)).length
+    const reload = async (held: number, drain: number) => {
+      const before = reloads()
+      write(held, drain)
+      faithd.process.kill('SIGHUP')
+      await waitFor('the reload', () => reloads() > before)
+    }
+    // faithd writes its warnings behind the line of the reload, so that of the next reload shows that it is through.
+    await reload(4096, 2)
+    await reload(4096, 3)
+    const [first = '', ...others] = warnings(faithd)
+    t.regex(
+      first,
+      /^few\d+, ports 22-80: the descriptor limit allows \d+ held SYNs, not --max-held 4096;/,
+    )
+    t.deepEqual(others, [])
+    await reload(4000, 3)
+    await waitFor('the warning of the other limit', () => warnings(faithd).length === 2)
+    t.regex(warnings(faithd)[1] ?? '', /not --max-held 4000;/)
+    await faithd.stop()
+  },
+)

@@ -1,6 +1,8 @@
 /** Lists, makes and removes interfaces, and changes their prefixes. */
+import { embed } from '../../index.js'
+import { FaithError } from '../../lib/errors.js'
 import type { Daemon } from '../daemon.js'
-import { check } from '../check.js'
+import { check, overlap } from '../check.js'
 import { defaults } from '../configuration.js'
 import { ports as portsKind } from '../kinds.js'
 import type { RunningInterface } from '../running.js'
@@ -66,7 +68,9 @@ export const addPrefix = route({
   work: async ({ daemon }, { at: { name = '' }, body }) => {
     const running = interfaceOf(daemon, name)
     await daemon.change(async () => {
-      await running.faith.prefixes.add(body.prefix)
+      await running.faith.prefixes.add(body.prefix).catch((error: unknown) => {
+        throw conflictOf(error, running, body.prefix)
+      })
       notePrefixes(running)
     })
     return body
@@ -84,9 +88,26 @@ export const deletePrefix = route({
     await daemon.change(async () => {
       await running.faith.prefixes.delete(given)
       notePrefixes(running)
+      daemon.tellEmpty(running)
     })
   },
 })
+
+/** Gives the error of a prefix that stands against another of the interface. One of a malformed prefix stays as it is. */
+function conflictOf(error: unknown, { faith }: RunningInterface, given: string): unknown {
+  if (!(error instanceof FaithError) || error.code !== 'ERR_FAITH_PREFIX') return error
+  if (!isPrefix(given) || ![...faith.prefixes].some((one) => overlap(one, given))) return error
+  return new ProblemError(409, `${faith.name}: ${error.message}`)
+}
+
+function isPrefix(text: string): boolean {
+  try {
+    embed('192.0.2.1', text)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** Has a reload compare the file with the prefixes as they are now. */
 function notePrefixes(running: RunningInterface): void {

@@ -77,7 +77,7 @@ export const showSession = route({
   path: '/v1/sessions/{id}',
   summary: 'Show a session, with both of its connections',
   answer: sessionDetail,
-  problems: [404],
+  problems: [404, 422],
   work: ({ daemon }, { at: { id = '' } }) => {
     const place = placeOf(daemon, id)
     const detail = place?.relay.relay.session(place.session)
@@ -99,7 +99,7 @@ export const endSession = route({
   path: '/v1/sessions/{id}',
   summary: 'End a session: its client and its server are reset',
   answer: aborted,
-  problems: [404],
+  problems: [404, 422],
   work: ({ daemon }, { at: { id = '' } }) => {
     const place = placeOf(daemon, id)
     if (place === undefined || !place.relay.relay.abort(place.session)) throw noSession(id)
@@ -166,6 +166,10 @@ function matcher(filter: Filter): (placed: Placed) => boolean {
 /** Finds the relay of an id, and the id of the session within it. */
 function placeOf(daemon: Daemon, id: string): (Place & { session: number }) | undefined {
   const [, number, session] = /^(\d{1,15})-(\d{1,15})$/.exec(id) ?? []
+  if (session === undefined) {
+    const shown = JSON.stringify(id)
+    throw new ProblemError(422, `${shown} is not the id of a session, such as 1-42`)
+  }
   for (const running of daemon.interfaces) {
     const relay = running.allRelays.find((one) => one.number === Number(number))
     if (relay !== undefined) return { running, relay, session: Number(session) }

@@ -5,7 +5,7 @@ import { getKeepfaith } from '../../index.js'
 import { accessDoubts } from '../../lib/access-list.js'
 import type { LoadedAccessList } from '../access-list.js'
 import { NO_FORWARDING } from '../forwarding.js'
-import { missingSources, ownAddresses, ROUTES, routeTo, withoutRoute } from '../meaning.js'
+import { emptyOf, missingSources, ownAddresses, ROUTES, routeTo, withoutRoute } from '../meaning.js'
 import type { RunningInterface, RunningRelay } from '../running.js'
 import type { Context } from './route.js'
 
@@ -44,7 +44,7 @@ export async function problemsOf(
   const addresses = ownAddresses()
   for (const running of daemon.interfaces) {
     const title = running.faith.name
-    problems.push(...running.troubles.values(), ...(await unrouted(running)))
+    problems.push(...emptyOf(running), ...running.troubles.values(), ...(await unrouted(running)))
     for (const relay of running.relays) {
       const sentences = relayProblems(relay, addresses)
       const { ports } = relay.configuration

@@ -78,7 +78,8 @@ export const destroy: Run = async (task) => {
     words: [name = ''],
   } = task
   const faith = (await interfacesOf(task)).find((one) => one.name === name)
-  const active = faith === undefined ? 0 : activeOn(faith)
+  // The daemon refuses to remove one that it lacks, or that is of its configuration.
+  const active = faith === undefined || faith.configured ? 0 : activeOn(faith)
   if (
     active > 0 &&
     !(await agreed(task, `Remove ${name}, and end ${counted(active, 'session')}?`))

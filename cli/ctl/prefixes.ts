@@ -40,7 +40,11 @@ export const remove: Run = async (task) => {
   } = task
   const name = await interfaceFor(task, prefix)
   const path = `/v1/interfaces/${encodeURIComponent(name)}/prefixes/${encodeURIComponent(prefix)}`
-  return show(await daemon.delete(path), () => [`${name} no longer captures ${prefix}`])
+  const shown = show(await daemon.delete(path), () => [`${name} no longer captures ${prefix}`])
+  const left = (await interfacesOf(task)).find((one) => one.name === name)?.prefixes
+  return left?.length === 0
+    ? { ...shown, warning: `it was the last prefix of ${name}, which captures nothing now` }
+    : shown
 }
 
 /** Gives the interface that the command is about: the one named, the one with the prefix, or the only one. */
