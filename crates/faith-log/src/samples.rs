@@ -10,6 +10,7 @@ pub(crate) fn session() -> SessionRecord {
         client: "[2001:db8::1]:40000".parse().unwrap(),
         destination: "[64:ff9b::c633:6402]:80".parse().unwrap(),
         server: "198.51.100.2:80".parse().ok(),
+        source: "198.51.100.1:45986".parse().ok(),
         bytes_up: 12,
         bytes_down: 17,
         started: UNIX_EPOCH + Duration::from_millis(1_796_043_787_123),

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use faith_packet::classify::Flow;
-use faith_sys::tcp::Connection;
+use faith_sys::tcp::{self, Connection};
 use tokio::sync::oneshot;
 
 use crate::began::Began;
@@ -31,6 +32,8 @@ pub(crate) struct Attempt {
     worker: usize,
     live: Arc<Live>,
     pub(crate) server: Option<SocketAddr>,
+    /// The address and port of the connection to the server, if the observer wants them. Boxed, because most observers do not.
+    source: Option<Box<SocketAddr>>,
     /// True if a route chose the server. A new access list then does not end the session.
     pub(crate) routed: bool,
     pub(crate) began: Began,
@@ -76,6 +79,7 @@ impl Attempt {
             worker,
             live: Arc::new(Live::new(ledger.enter(), client, destination)),
             server: None,
+            source: None,
             routed: false,
             began: Began::WithSyn,
             question: None,
@@ -170,6 +174,17 @@ impl Attempt {
         self.ledger.counters(self.worker).connected(self.live.started.elapsed());
     }
 
+    /// Notes the source of the connection to the server, if the observer wants it.
+    pub(crate) fn note_source(&mut self, server: impl AsFd) {
+        if self.ledger.follows_sources() {
+            self.source = tcp::local_address(server).ok().map(Box::new);
+        }
+    }
+
+    fn source(&self) -> Option<SocketAddr> {
+        self.source.as_deref().copied()
+    }
+
     /// Begins the session: the server is connected and the client accepted. The session ends as [`SessionEnd::Aborted`] unless
     /// [`end`](Self::end) sets another reason. It must [leave](Self::leave) the list before `sockets` are closed.
     pub(crate) fn join(&mut self, sockets: Option<Sockets>) {
@@ -179,6 +194,7 @@ impl Attempt {
             client: *self.client(),
             destination: *self.destination(),
             server: self.server,
+            source: self.source(),
             tag: self.tag(),
         });
         let tasks = self.ledger.tasks(self.worker);
@@ -261,6 +277,7 @@ impl Attempt {
                     client,
                     destination,
                     server,
+                    source: self.source(),
                     bytes_up,
                     bytes_down,
                     started,

@@ -277,6 +277,7 @@ impl Engine {
         alarm: Alarm,
     ) -> Session {
         let sockets = Sockets { client: SocketNumber::of(&client), server: SocketNumber::of(&server) };
+        attempt.note_source(&server);
         attempt.join(Some(sockets));
         let options = self.options();
         let idle_timeout = attempt.idle_timeout(options.idle_timeout);

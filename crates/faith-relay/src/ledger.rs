@@ -80,6 +80,11 @@ impl Ledger {
         }
     }
 
+    /// Tells whether the observer wants the sources of sessions.
+    pub(crate) fn follows_sources(&self) -> bool {
+        self.observer.as_ref().is_some_and(|observer| observer.follows_sources())
+    }
+
     /// Counts and reports the end of a session of this worker.
     pub(crate) fn ended(&self, worker: usize, record: SessionRecord) {
         let counters = self.counters(worker);

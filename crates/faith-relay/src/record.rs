@@ -167,6 +167,9 @@ pub struct SessionRecord {
     pub destination: SocketAddrV6,
     /// The server; `None` for a splice.
     pub server: Option<SocketAddr>,
+    /// The address and port from which the relay connected to the server; `None` unless the observer
+    /// [follows sources](Observer::follows_sources).
+    pub source: Option<SocketAddr>,
     /// Bytes passed from the client to the server.
     pub bytes_up: u64,
     /// Bytes passed from the server to the client.
@@ -223,6 +226,8 @@ pub struct SessionBegin {
     /// The server.
     pub server: Option<SocketAddr>,
     /// The same as in a [`SessionRecord`].
+    pub source: Option<SocketAddr>,
+    /// The same as in a [`SessionRecord`].
     pub tag: Option<Arc<str>>,
 }
 
@@ -245,6 +250,12 @@ pub trait Observer: Send + Sync {
 
     /// Tells whether [`began`](Self::began) has a use for sessions that begin. The relay asks before each.
     fn follows_begins(&self) -> bool {
+        false
+    }
+
+    /// Tells whether records are to have the source of a session, for which the relay asks the kernel. The relay asks before
+    /// each session.
+    fn follows_sources(&self) -> bool {
         false
     }
 

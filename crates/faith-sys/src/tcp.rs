@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, connect, recv, send};
+use rustix::net::{RecvFlags, SendFlags, connect, getsockname, recv, send};
 use socket2::SockRef;
 
 use crate::reactor::Descriptor;
@@ -24,6 +24,15 @@ pub fn begin_connect(socket: impl AsFd, server: SocketAddr) -> io::Result<()> {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The address and port of this end of a connection.
+///
+/// # Errors
+///
+/// Those of getsockname(2); none is expected of a connected TCP socket.
+pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
+    Ok(getsockname(socket)?.try_into()?)
 }
 
 /// Delays the last packet of the handshake: it leaves with the first bytes, or after 200 ms (`TCP_QUICKACK` off, tcp(7);

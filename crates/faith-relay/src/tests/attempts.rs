@@ -1,7 +1,7 @@
 //! Answers to clients of unreachable, refusing and denied servers, accepted first and connected first.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use faith_sys::tcp::Resource;
 
 use super::{
     Caller, DeafServer, Fate, Lab, OWN_ADDRESS, PATIENCE, TestRouter, eventually, faith, options,
-    read_to_reset,
+    read_to_reset, reset,
 };
 use crate::cause::Cause;
 use crate::counters::SessionStats;
 use crate::engine::Engine;
 use crate::options::RelayOptions;
-use crate::record::{Observer, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
+use crate::record::{Observer, RefusalReason, RefusalRecord, SessionBegin, SessionEnd, SessionRecord};
 use crate::tally::RefusalTally;
 
 fn denying() -> RelayOptions {
@@ -258,6 +258,47 @@ fn a_missing_source_address_is_reported() {
     assert_eq!(told.first(), Some(&foreign));
     // The minute may turn meanwhile.
     assert!(told.len() <= 2, "{told:?}");
+}
+
+#[test]
+fn an_observer_that_follows_sources_gets_the_address_and_port_that_the_server_sees() {
+    struct Sources(Mutex<Vec<Option<SocketAddr>>>);
+
+    impl Observer for Sources {
+        fn ended(&self, session: SessionRecord) -> bool {
+            self.0.lock().unwrap().push(session.source);
+            true
+        }
+
+        fn refused(&self, _: RefusalRecord) -> bool {
+            true
+        }
+
+        fn follows_begins(&self) -> bool {
+            true
+        }
+
+        fn follows_sources(&self) -> bool {
+            true
+        }
+
+        fn began(&self, session: SessionBegin) {
+            self.0.lock().unwrap().push(session.source);
+        }
+    }
+
+    let sources = Arc::new(Sources(Mutex::default()));
+    let lab = Lab::watched(options(), Arc::clone(&sources) as _);
+    let (client, server) = lab.session();
+    let seen = server.peer_addr().unwrap();
+    reset(server);
+    drop(client);
+    eventually("the session has ended", || sources.0.lock().unwrap().len() == 2);
+    assert_eq!(*sources.0.lock().unwrap(), [Some(seen); 2]);
+
+    let lab = Lab::new(options());
+    drop(lab.session());
+    assert_eq!(lab.ended().source, None);
 }
 
 #[test]
