@@ -5,6 +5,7 @@ import test from 'ava'
 import { loadAccessList, reloadAccessList } from '../cli/access-list.js'
 import { check } from '../cli/check.js'
 import { ConfigurationError } from '../cli/complaints.js'
+import { defaults } from '../cli/configuration.js'
 import { createLog as createLogger } from '../cli/log.js'
 import { originOf } from '../cli/origin.js'
 import { parseOptions } from '../cli/options.js'
@@ -33,7 +34,7 @@ interface Line {
 /** A log that records its lines. */
 function createLog() {
   const lines: Line[] = []
-  const log = createLogger({ format: 'json', level: 'info', begin: false }, (line) =>
+  const log = createLogger({ ...defaults().log, format: 'json' }, (line) =>
     lines.push(JSON.parse(line) as Line),
   )
   return { log, lines }

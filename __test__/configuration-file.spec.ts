@@ -4,6 +4,7 @@ import { ConfigurationError } from '../cli/complaints.js'
 import { parseConfiguration } from '../cli/configuration-file.js'
 import { defaults, override, type Configuration } from '../cli/configuration.js'
 import { UsageError } from '../cli/exit.js'
+import { LOG } from '../cli/option-table.js'
 import { parseOptions } from '../cli/options.js'
 
 const FILE = '/etc/faithd/faithd.toml'
@@ -50,7 +51,7 @@ test('a file has several interfaces, and each has relays of its own', (t) => {
     'routes = false',
   )
   t.true(keepfaith)
-  t.deepEqual(log, { level: 'warn', format: 'text', begin: false })
+  t.deepEqual(log, { ...defaults().log, level: 'warn' })
   t.deepEqual(
     interfaces.map(({ name, routes, relay }) => [name, routes, relay.map(({ ports }) => ports)]),
     [
@@ -82,7 +83,7 @@ const refused: [what: string, lines: string[], says: string][] = [
   [
     'a key without a likeness',
     ['[log]', 'x = 1'],
-    '2:1: log.x: there is no such key; [log] has format, level, begin',
+    `2:1: log.x: there is no such key; [log] has ${Object.keys(LOG).join(', ')}`,
   ],
   [
     'a key of another table',

@@ -1,9 +1,9 @@
 /** The log of faithd, before its thread of the addon writes it and after. */
 import test from 'ava'
 import { createLog, type Logger, type LogThread } from '../cli/log.js'
-import type { LogConfiguration } from '../cli/configuration.js'
+import { defaults, type LogConfiguration } from '../cli/configuration.js'
 
-const text: LogConfiguration = { format: 'text', level: 'debug', begin: false }
+const text: LogConfiguration = { ...defaults().log, level: 'debug' }
 
 function logOf(form: Partial<LogConfiguration>): { log: Logger<LogThread>; lines: string[] } {
   const lines: string[] = []
@@ -97,10 +97,26 @@ test('the thread writes records only at the level info, and follows a change at 
   const thread = new Thread()
   log.useThread(thread)
   t.like(thread.settings, { json: false, records: false, begins: true })
-  log.configure({ format: 'json', level: 'info', begin: false })
+  log.configure({ ...text, format: 'json', level: 'info' })
   t.like(thread.settings, { json: true, records: true, begins: false })
   log.info('written now')
   t.is(thread.calls.length, 1)
+})
+
+test('the thread sends records to the collector at any level', (t) => {
+  const { log } = logOf({ level: 'silent', ipfix: '[2001:db8::9]:4739', destinations: false })
+  const thread = new Thread()
+  log.useThread(thread)
+  t.like(thread.settings, {
+    records: false,
+    errors: false,
+    destinations: false,
+    collector: { address: '2001:db8::9', port: 4739, domain: 1, templateIntervalMs: 600_000 },
+  })
+  t.is(log.collector, '[2001:db8::9]:4739')
+  log.configure(text)
+  t.false('collector' in thread.settings)
+  t.is(log.collector, undefined)
 })
 
 test('the end waits for the thread to write all', async (t) => {

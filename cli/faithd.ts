@@ -94,6 +94,7 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
     version: version(),
     linesLost: log.thread?.linesLost() ?? 0,
     refusalsSummed: log.thread?.refusalsSummed() ?? 0,
+    ...exported(log),
     ...(control.server === undefined ? {} : { control: control.server.counts }),
   })
   const context = { daemon, facts, metrics: () => daemon.metricsText(facts()) }
@@ -120,6 +121,11 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
   await daemon.stop(end)
   await control.server?.close()
   return end instanceof FaithError ? Exit.unavailable : Exit.ok
+}
+
+/** Counts the records of the collector, if there is one. */
+function exported({ thread, collector }: Logger): Pick<ProcessFacts, 'exported'> {
+  return thread === undefined || collector === undefined ? {} : { exported: thread.exported() }
 }
 
 /** Serves the metrics, if the configuration asks for them. */

@@ -142,6 +142,13 @@ export const listenAddress = text(
   },
 )
 
+/** The address and UDP port of another host, kept as `192.0.2.9:4739` or `[2001:db8::9]:4739`. */
+export const peerAddress = text(
+  'an address and a port such as 192.0.2.9:4739 or [2001:db8::9]:4739',
+  '192.0.2.9:4739',
+  (given) => (parseAddress(given) === undefined ? undefined : given),
+)
+
 /** An IP address and a port. */
 export interface Address {
   host: string

@@ -10,6 +10,7 @@ import { isatty } from 'node:tty'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NativeLog } from '../lib/native.js'
 import type { LogConfiguration } from './configuration.js'
+import { parseAddress } from './kinds.js'
 
 const STDERR = 2
 /** Bytes that may wait for a reader: several thousand lines. */
@@ -43,6 +44,8 @@ export interface Logger<Thread extends LogThread = NativeLog> extends Readonly<
   useThread(thread: Thread): void
   /** The thread, once there is one. */
   readonly thread: Thread | undefined
+  /** The collector of records, if there is one. */
+  readonly collector: string | undefined
   /** Waits until all is written, for at most a second: a reader that stopped reading must not block the exit. */
   end(): Promise<void>
 }
@@ -65,6 +68,17 @@ export function createLog<Thread extends LogThread = NativeLog>(
       else thread.write(level, JSON.stringify(facts), message)
     }
   }
+  const set = (): void => {
+    try {
+      thread?.configure({
+        ...settings(present),
+        records: isLevelEnabled('info'),
+        errors: isLevelEnabled('error'),
+      })
+    } catch (error) {
+      writing('error')(error instanceof Error ? error.message : String(error))
+    }
+  }
   return {
     fatal: writing('fatal'),
     error: writing('error'),
@@ -74,17 +88,20 @@ export function createLog<Thread extends LogThread = NativeLog>(
     isLevelEnabled,
     configure(changed) {
       present = changed
-      thread?.configure(settings(changed, isLevelEnabled('info')))
+      set()
     },
     useThread(started) {
       thread = started
-      started.configure(settings(present, isLevelEnabled('info')))
+      set()
       process.on('exit', () => {
         if (!gaveUp) started.flush(EXIT_MS)
       })
     },
     get thread() {
       return thread
+    },
+    get collector() {
+      return present.ipfix
     },
     async end() {
       const deadline = performance.now() + END_MS
@@ -96,8 +113,26 @@ export function createLog<Thread extends LogThread = NativeLog>(
   }
 }
 
-function settings({ format, begin }: LogConfiguration, records: boolean) {
-  return { json: format === 'json', colours: isColourful(), records, begins: begin }
+function settings({ format, begin, destinations, sources, ...records }: LogConfiguration) {
+  const collector = collectorOf(records)
+  return {
+    json: format === 'json',
+    colours: isColourful(),
+    begins: begin,
+    sessions: true,
+    destinations,
+    sources,
+    ...(collector === undefined ? {} : { collector }),
+  }
+}
+
+/** Gives the collector of records, if there is one. */
+function collectorOf(records: Pick<LogConfiguration, `ipfix${string}` & keyof LogConfiguration>) {
+  const address = parseAddress(records.ipfix ?? '')
+  if (address === undefined) return undefined
+  const { host, port } = address
+  const templateIntervalMs = Math.round(records['ipfix-templates'] * 1000)
+  return { address: host, port, domain: records['ipfix-domain'], templateIntervalMs }
 }
 
 function isColourful(): boolean {

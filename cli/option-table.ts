@@ -12,6 +12,7 @@ import {
   listenAddress,
   mapping,
   oneOf,
+  peerAddress,
   ports,
   rule,
   ruleFor,
@@ -86,6 +87,7 @@ const lasting = under('Sessions')
 const limits = under('Limits')
 const observed = under('Metrics')
 const log = under('Log')
+const recorded = under('Records')
 const steered = under('Control')
 
 /** The control socket where the configuration names none. */
@@ -321,10 +323,35 @@ export const LOG = {
       },
     ],
   }),
-  begin: log(flag, false, 'write a line when a session begins, too', {
+  begin: log(flag, false, 'record when a session begins, too', {
     long: 'log-begin',
     change: 'at once',
   }),
+  destinations: log(flag, true, 'record the dialled address and the server', {
+    long: 'log-destinations',
+    help: 'record neither the dialled address nor the server',
+    change: 'at once',
+  }),
+  sources: log(flag, false, 'write the IPv4 address and port that a session came from', {
+    long: 'log-sources',
+    change: 'at once',
+  }),
+  ipfix: recorded(
+    peerAddress as Kind<string | undefined>,
+    noAddress,
+    'send records of sessions to this IPFIX collector, by UDP',
+    { value: 'HOST:PORT', change: 'at once' },
+  ),
+  'ipfix-domain': recorded(wholeNumber(), 1, 'observation domain of these records', {
+    value: 'N',
+    change: 'at once',
+  }),
+  'ipfix-templates': recorded(
+    seconds('positive'),
+    600,
+    'time after which the templates of the records are sent again',
+    { value: 'SECONDS', change: 'at once' },
+  ),
 } satisfies Settings
 
 /** The tables of the file, by the name of their settings' place. */

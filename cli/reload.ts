@@ -9,7 +9,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import { setKeepfaith } from '../index.js'
 import { type Checked, overlap } from './check.js'
-import type { Configuration, InterfaceConfiguration, RelayConfiguration } from './configuration.js'
+import type {
+  Configuration,
+  InterfaceConfiguration,
+  LogConfiguration,
+  RelayConfiguration,
+} from './configuration.js'
 import { explain } from './exit.js'
 import { relayUpdate } from './library-options.js'
 import type { Interfaces } from './interfaces.js'
@@ -98,9 +103,23 @@ export async function apply(
   }
   if (!isDeepStrictEqual(configuration.log, before.log)) {
     log.configure(configuration.log)
-    changes.push(`the log is ${configuration.log.level}, ${configuration.log.format}`)
+    changes.push(...logChanges(before.log, configuration.log))
   }
   return { warnings, changes, configuration }
+}
+
+/** A sentence for the level and the format, and the names of other settings of the log that changed. */
+function logChanges(before: LogConfiguration, { level, format, ...after }: LogConfiguration) {
+  const isSame = before.level === level && before.format === format
+  const others = Object.entries(after)
+    .filter(([key, value]) => before[key as keyof typeof after] !== value)
+    .map(([key]) => key)
+  const removed = Object.keys(before).filter((key) => !(key in after) && key.startsWith('ipfix'))
+  const changed = [...others, ...removed]
+  return [
+    ...(isSame ? [] : [`the log is ${level}, ${format}`]),
+    ...(changed.length === 0 ? [] : [`log: ${changed.join(', ')}`]),
+  ]
 }
 
 /** Matches interfaces by name, and a renamed one by its place, so that its sessions go on. */

@@ -9,10 +9,17 @@ const cause = z.string().describe('The cause, where the reason leaves it open: d
 const ends = {
   id: count.describe('Unique within the relay, in the order in which attempts began.'),
   client: endpoint,
-  destination: endpoint.describe('The address and port that the client dialled.'),
+  destination: endpoint
+    .optional()
+    .describe('The address and port that the client dialled; absent with --no-log-destinations.'),
   server: endpoint.optional(),
   tag: z.string().optional().describe('The mark that a route gave it.'),
 }
+const source = endpoint
+  .optional()
+  .describe(
+    'The address and port that the server sees, with --log-sources or --no-log-destinations.',
+  )
 const times = {
   startedAt: z.iso.datetime().describe("Time of the client's SYN or accepted connection, in UTC."),
   durationMs: milliseconds.describe('Time from then to the end, in milliseconds.'),
@@ -30,6 +37,7 @@ const line = z.strictObject({
   session: z
     .strictObject({
       ...ends,
+      source,
       ...times,
       bytesUp: count.describe('Bytes from the client to the server.'),
       bytesDown: count.describe('Bytes from the server to the client.'),
@@ -49,7 +57,10 @@ const line = z.strictObject({
     })
     .optional()
     .describe('An attempt that became no session.'),
-  begin: z.strictObject(ends).optional().describe('A session that begins, with --log-begin.'),
+  begin: z
+    .strictObject({ ...ends, source })
+    .optional()
+    .describe('A session that begins, with --log-begin.'),
   untold: z
     .strictObject({
       network: z.string().optional().describe('The clients; absent for all other networks.'),
@@ -59,6 +70,28 @@ const line = z.strictObject({
     .describe('Refused attempts that got no line of their own.'),
   intervalMs: count.optional().describe('Time that `untold` covers, in milliseconds.'),
   lost: count.optional().describe('Lines that were lost here, because the reader was too slow.'),
+  portBlock: z
+    .strictObject({
+      network: z.string().describe('The client network.'),
+      source: z.string().describe('The address that its connections come from.'),
+      first: count.describe('The first port of the block.'),
+      last: count.describe('The last port of the block.'),
+      assignedAt: z.iso.datetime().describe('Time at which the clients got it, in UTC.'),
+      releasedAt: z.iso.datetime().optional().describe('Time at which they gave it back.'),
+    })
+    .optional()
+    .describe('A block of source ports that a client network got or gave back.'),
+  unexported: z
+    .strictObject({
+      collector: z.string(),
+      records: count.describe('Records that the collector did not get.'),
+      error: z
+        .string()
+        .optional()
+        .describe('The error of the kernel; absent if the queue was full.'),
+    })
+    .optional()
+    .describe('Records that were lost on the way to the IPFIX collector.'),
   code: z.string().optional().describe('The code of a warning or an error.'),
   resource: z.string().optional().describe('The resource that this host lacks.'),
   rules: count.optional().describe('Rules in force.'),

@@ -19,6 +19,7 @@ export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
     descriptors: { open: 0, limit: 1024 },
     configuration: { lastReloadApplied: true, appliedAt: start },
     log: { linesLost: 0, refusalsSummed: 0 },
+    exported: { sent: 0, lost: 0 },
     control: { connections: 0, refused: 0 },
     interfaces: names.map((name) => ({
       name,

@@ -100,6 +100,7 @@ impl PreparedRelay {
             asking.map_by(wanted.mappings.clone());
         }
         let relay = Arc::new(Relay::start(interface, wanted, self.observer)?);
+        self.telling.limit(relay.stats().max_sessions);
         let state = Mutex::new(State::Open { relay, asking: self.asking });
         Ok(NativeRelay { state, telling: self.telling, alive: self.alive })
     }
@@ -263,6 +264,7 @@ impl NativeRelay {
             if let Some(relay) = relay {
                 relay.update(wanted)?;
                 telling.set(&options);
+                telling.limit(relay.stats().max_sessions);
             }
             Ok(())
         })

@@ -3,11 +3,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::UNIX_EPOCH;
 
 use faith_log::Log;
-use faith_relay::{Observer, RefusalRecord, SessionBegin, SessionRecord};
+use faith_relay::{Cause, Observer, PortBlockRecord, RefusalRecord, SessionBegin, SessionRecord};
 use faith_sys::tcp::Resource;
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
@@ -122,12 +122,33 @@ pub(crate) struct TellingSettings {
     pub(crate) tells: AtomicBool,
     /// Length of the IPv6 prefix that counts as one client.
     pub(crate) client_prefix_length: AtomicU8,
+    /// The most sessions at once; 0 is no limit.
+    max_sessions: AtomicU32,
+    /// The most sessions of a client at once; 0 is no limit.
+    max_sessions_per_client: AtomicU32,
 }
 
 impl TellingSettings {
     pub(crate) fn set(&self, options: &NativeRelayOptions) {
         self.tells.store(options.session_events, Ordering::Relaxed);
         self.client_prefix_length.store(options.client_prefix_length, Ordering::Relaxed);
+        self.max_sessions.store(options.max_sessions, Ordering::Relaxed);
+        self.max_sessions_per_client.store(options.max_sessions_per_client, Ordering::Relaxed);
+    }
+
+    /// Notes the limit that a relay has, which may be below the one that it was given.
+    pub(crate) fn limit(&self, max_sessions: Option<u32>) {
+        self.max_sessions.store(max_sessions.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The limit that was reached, if one of sessions was.
+    fn limit_of(&self, refusal: &RefusalRecord) -> Option<u32> {
+        let limit = match refusal.cause? {
+            Cause::MaxSessions => &self.max_sessions,
+            Cause::MaxSessionsPerClient => &self.max_sessions_per_client,
+            _ => return None,
+        };
+        Some(limit.load(Ordering::Relaxed))
     }
 }
 
@@ -199,12 +220,13 @@ impl Observer for Telling {
         match (self.log(), self.of_ends(self.refusals.as_ref())) {
             (None, None) => true,
             (Some(log), None) => {
-                log.refusal(record);
+                let limit = self.settings.limit_of(&record);
+                log.refusal(record, limit);
                 true
             }
             (log, Some(refusals)) => {
                 if let Some(log) = log {
-                    log.refusal(record.clone());
+                    log.refusal(record.clone(), self.settings.limit_of(&record));
                 }
                 refusals.push_within(WAITING, record)
             }
@@ -221,9 +243,19 @@ impl Observer for Telling {
         self.log.as_ref().is_some_and(|log| log.takes_begins())
     }
 
+    fn follows_sources(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.takes_sources())
+    }
+
     fn began(&self, session: SessionBegin) {
         if let Some(log) = &self.log {
             log.begin(session);
+        }
+    }
+
+    fn port_block(&self, block: PortBlockRecord) {
+        if let Some(log) = &self.log {
+            log.port_block(block);
         }
     }
 

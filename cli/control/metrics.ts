@@ -36,6 +36,8 @@ export interface MetricsSnapshot {
   configuration: { lastReloadApplied: boolean; appliedAt: Date }
   /** Lines that were lost, and refusals that the log tells in sums only. */
   log: { linesLost: number; refusalsSummed: number }
+  /** Records for the IPFIX collector; absent without one. */
+  exported?: { sent: number; lost: number }
   /** Connections to the control socket; absent without one. */
   control?: { connections: number; refused: number }
   interfaces: readonly InterfaceSnapshot[]
@@ -234,6 +236,14 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   faithd_log_lines_lost_total: counter(
     'Lines of the log that were lost because its reader did not keep up.',
     (of) => of.log.linesLost,
+  ),
+  faithd_ipfix_records_sent_total: counter(
+    'Records that were sent to the IPFIX collector; absent without one.',
+    (of) => of.exported?.sent,
+  ),
+  faithd_ipfix_records_lost_total: counter(
+    'Records that had no room in the queue, were not sent, or were refused by the host of the IPFIX collector; absent without one.',
+    (of) => of.exported?.lost,
   ),
   faithd_control_connections: gauge(
     'Open connections to the control socket; absent without one.',

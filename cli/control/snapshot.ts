@@ -15,7 +15,7 @@ export interface Observed {
 }
 
 /** Facts that the daemon does not know. */
-export interface ProcessFacts extends Pick<MetricsSnapshot, 'version' | 'control'> {
+export interface ProcessFacts extends Pick<MetricsSnapshot, 'version' | 'control' | 'exported'> {
   /** Lines of the log that were lost. */
   linesLost: number
   /** Refusals that the log tells in sums only. */

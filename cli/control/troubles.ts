@@ -37,9 +37,12 @@ export async function problemsOf(
   if (lastReload?.applied === false) {
     problems.push(`the last reload failed, and changed nothing: ${lastReload.detail}`)
   }
-  const { linesLost } = facts()
+  const { linesLost, exported } = facts()
   if (linesLost > 0) {
     problems.push(`${linesLost} lines of the log were lost: its reader did not keep up`)
+  }
+  if (exported !== undefined && exported.lost > 0) {
+    problems.push(`${exported.lost} records for the IPFIX collector were lost; the log says why`)
   }
   const addresses = ownAddresses()
   for (const running of daemon.interfaces) {

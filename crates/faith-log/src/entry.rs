@@ -2,13 +2,23 @@
 
 use std::time::{Duration, SystemTime};
 
-use faith_relay::{RefusalRecord, SessionBegin, SessionRecord};
+use faith_relay::{PortBlockRecord, RefusalRecord, SessionBegin, SessionRecord};
 
 use crate::format::Level;
+use crate::ipfix::Loss;
 use crate::sums::Sum;
 
 /// The weight of a record in the queue: about its size, and that of its line.
 pub(crate) const RECORD: usize = 256;
+
+/// The ends of a session beside its client that a line shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The dialled address and the server; of a refusal also the rule, which may name them.
+    pub(crate) destination: bool,
+    /// The source of the connection to the server.
+    pub(crate) source: bool,
+}
 
 /// Something that gets a line.
 #[derive(Debug)]
@@ -20,12 +30,14 @@ pub(crate) enum Entry {
         facts: String,
         message: String,
     },
-    Session(SessionRecord),
-    Refusal(RefusalRecord),
+    Session(SessionRecord, Shown),
+    Refusal(RefusalRecord, Shown),
     Begin {
         time: SystemTime,
         session: SessionBegin,
+        shown: Shown,
     },
+    PortBlock(PortBlockRecord),
     Sum {
         time: SystemTime,
         sum: Sum,
@@ -35,6 +47,11 @@ pub(crate) enum Entry {
         time: SystemTime,
         lost: u64,
     },
+    /// Records that a collector did not get.
+    Unexported {
+        time: SystemTime,
+        loss: Loss,
+    },
 }
 
 impl Entry {
@@ -43,17 +60,23 @@ impl Entry {
             Self::Said { time, .. }
             | Self::Begin { time, .. }
             | Self::Sum { time, .. }
-            | Self::Lost { time, .. } => *time,
-            Self::Session(SessionRecord { started, duration, .. })
-            | Self::Refusal(RefusalRecord { started, duration, .. }) => *started + *duration,
+            | Self::Lost { time, .. }
+            | Self::Unexported { time, .. } => *time,
+            Self::Session(SessionRecord { started, duration, .. }, _)
+            | Self::Refusal(RefusalRecord { started, duration, .. }, _) => *started + *duration,
+            Self::PortBlock(block) => block.released.unwrap_or(block.assigned),
         }
     }
 
     pub(crate) fn level(&self) -> Level {
         match self {
             Self::Said { level, .. } => *level,
-            Self::Session(_) | Self::Refusal(_) | Self::Begin { .. } | Self::Sum { .. } => Level::Info,
-            Self::Lost { .. } => Level::Error,
+            Self::Session(..)
+            | Self::Refusal(..)
+            | Self::Begin { .. }
+            | Self::PortBlock(_)
+            | Self::Sum { .. } => Level::Info,
+            Self::Lost { .. } | Self::Unexported { .. } => Level::Error,
         }
     }
 

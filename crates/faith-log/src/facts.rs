@@ -1,20 +1,22 @@
 //! Records as objects of JSON.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::time::{Duration, SystemTime};
 
 use faith_packet::access::WrittenRule;
-use faith_relay::{RefusalRecord, SessionBegin, SessionRecord};
+use faith_relay::{PortBlockRecord, RefusalRecord, SessionBegin, SessionRecord};
 use faith_stack::errno_name;
 
 use crate::calendar;
+use crate::entry::Shown;
+use crate::ipfix::Loss;
 use crate::json::{self, Object};
 use crate::sums::Sum;
 
-pub(crate) fn session(out: &mut String, record: &SessionRecord) {
+pub(crate) fn session(out: &mut String, record: &SessionRecord, shown: Shown) {
     let mut object = Object::begin(out);
     object.plain("id", record.id);
-    ends(&mut object, record.client.into(), record.destination.into(), record.server);
+    ends(&mut object, shown, &record.client, &record.destination, record.server, record.source);
     object.plain("bytesUp", record.bytes_up);
     object.plain("bytesDown", record.bytes_down);
     times(&mut object, record.started, record.duration);
@@ -26,10 +28,10 @@ pub(crate) fn session(out: &mut String, record: &SessionRecord) {
     object.end();
 }
 
-pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, rule: Option<&WrittenRule>) {
+pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, shown: Shown, rule: Option<&WrittenRule>) {
     let mut object = Object::begin(out);
     object.plain("id", record.id);
-    ends(&mut object, record.client.into(), record.destination.into(), record.server);
+    ends(&mut object, shown, &record.client, &record.destination, record.server, None);
     times(&mut object, record.started, record.duration);
     object.word("reason", record.reason);
     if let Some(cause) = record.cause {
@@ -53,16 +55,41 @@ pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, rule: Option<&Wr
     object.end();
 }
 
-pub(crate) fn begin(out: &mut String, session: &SessionBegin) {
+pub(crate) fn begin(out: &mut String, session: &SessionBegin, shown: Shown) {
     let mut object = Object::begin(out);
     object.plain("id", session.id);
-    ends(&mut object, session.client.into(), session.destination.into(), session.server);
+    ends(&mut object, shown, &session.client, &session.destination, session.server, session.source);
     tag(&mut object, session.tag.as_deref());
     object.end();
 }
 
-fn ends(object: &mut Object<'_>, client: SocketAddr, destination: SocketAddr, server: Option<SocketAddr>) {
-    let known = [("client", Some(client)), ("destination", Some(destination)), ("server", server)];
+pub(crate) fn port_block(out: &mut String, block: &PortBlockRecord) {
+    let mut object = Object::begin(out);
+    object.word("network", format_args!("{}/{}", block.network, block.prefix_length));
+    object.word("source", block.source);
+    object.plain("first", block.first);
+    object.plain("last", block.last);
+    time(&mut object, "assignedAt", block.assigned);
+    if let Some(released) = block.released {
+        time(&mut object, "releasedAt", released);
+    }
+    object.end();
+}
+
+fn ends(
+    object: &mut Object<'_>,
+    shown: Shown,
+    client: &SocketAddrV6,
+    destination: &SocketAddrV6,
+    server: Option<SocketAddr>,
+    source: Option<SocketAddr>,
+) {
+    let known = [
+        ("client", Some(SocketAddr::V6(*client))),
+        ("destination", Some(SocketAddr::V6(*destination)).filter(|_| shown.destination)),
+        ("server", server.filter(|_| shown.destination)),
+        ("source", source.filter(|_| shown.source)),
+    ];
     for (name, end) in known.into_iter().filter_map(|(name, end)| Some((name, end?))) {
         let mut endpoint = Object::begin(object.field(name));
         endpoint.word("address", end.ip());
@@ -72,18 +99,32 @@ fn ends(object: &mut Object<'_>, client: SocketAddr, destination: SocketAddr, se
 }
 
 fn times(object: &mut Object<'_>, started: SystemTime, duration: Duration) {
-    let at = object.field("startedAt");
-    at.push('"');
-    calendar::utc(at, started);
-    at.push('"');
+    time(object, "startedAt", started);
     let microseconds = duration.as_micros();
     object.plain("durationMs", format_args!("{}.{:03}", microseconds / 1000, microseconds % 1000));
+}
+
+fn time(object: &mut Object<'_>, name: &str, time: SystemTime) {
+    let at = object.field(name);
+    at.push('"');
+    calendar::utc(at, time);
+    at.push('"');
 }
 
 fn tag(object: &mut Object<'_>, tag: Option<&str>) {
     if let Some(tag) = tag {
         json::text(object.field("tag"), tag);
     }
+}
+
+pub(crate) fn unexported(out: &mut String, loss: &Loss) {
+    let mut object = Object::begin(out);
+    object.word("collector", loss.collector);
+    object.plain("records", loss.records);
+    if let Some(error) = &loss.error {
+        object.text("error", error);
+    }
+    object.end();
 }
 
 pub(crate) fn sum(out: &mut String, sum: &Sum) {

@@ -7,7 +7,7 @@ use faith_relay::DenyingRule;
 use faith_sys::zone;
 
 use crate::calendar;
-use crate::entry::Entry;
+use crate::entry::{Entry, Shown};
 use crate::facts;
 use crate::json::Object;
 use crate::message;
@@ -92,7 +92,9 @@ impl Formatter {
     /// Adds a line with its line feed.
     pub(crate) fn line(&mut self, out: &mut String, entry: &Entry) {
         let rule = match entry {
-            Entry::Refusal(record) => record.rule.as_ref().and_then(DenyingRule::written),
+            Entry::Refusal(record, Shown { destination: true, .. }) => {
+                record.rule.as_ref().and_then(DenyingRule::written)
+            }
             _ => None,
         };
         let (second, millisecond) = calendar::split(entry.time());
@@ -151,25 +153,29 @@ impl Formatter {
 fn sentence(out: &mut String, entry: &Entry, rule: Option<&WrittenRule>) {
     match entry {
         Entry::Said { message, .. } => out.push_str(message),
-        Entry::Session(record) => message::session(out, record),
-        Entry::Refusal(record) => message::refusal(out, record, rule),
-        Entry::Begin { session, .. } => message::begin(out, session),
+        Entry::Session(record, shown) => message::session(out, record, *shown),
+        Entry::Refusal(record, shown) => message::refusal(out, record, *shown, rule),
+        Entry::Begin { session, shown, .. } => message::begin(out, session, *shown),
+        Entry::PortBlock(block) => message::port_block(out, block),
         Entry::Sum { sum, interval, .. } => message::sum(out, sum, *interval),
         Entry::Lost { lost, .. } => message::lost(out, *lost),
+        Entry::Unexported { loss, .. } => message::unexported(out, loss),
     }
 }
 
 fn fields(object: &mut Object<'_>, entry: &Entry, rule: Option<&WrittenRule>) {
     match entry {
         Entry::Said { facts, .. } => object.fields_of(facts),
-        Entry::Session(record) => facts::session(object.field("session"), record),
-        Entry::Refusal(record) => facts::refusal(object.field("refusal"), record, rule),
-        Entry::Begin { session, .. } => facts::begin(object.field("begin"), session),
+        Entry::Session(record, shown) => facts::session(object.field("session"), record, *shown),
+        Entry::Refusal(record, shown) => facts::refusal(object.field("refusal"), record, *shown, rule),
+        Entry::Begin { session, shown, .. } => facts::begin(object.field("begin"), session, *shown),
+        Entry::PortBlock(block) => facts::port_block(object.field("portBlock"), block),
         Entry::Sum { sum, interval, .. } => {
             facts::sum(object.field("untold"), sum);
             object.plain("intervalMs", interval.as_millis());
         }
         Entry::Lost { lost, .. } => object.plain("lost", lost),
+        Entry::Unexported { loss, .. } => facts::unexported(object.field("unexported"), loss),
     }
 }
 
@@ -177,7 +183,11 @@ fn fields(object: &mut Object<'_>, entry: &Entry, rule: Option<&WrittenRule>) {
 mod tests {
     use std::sync::Arc;
 
-    use faith_relay::{Cause, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
+    use std::time::Duration;
+
+    use faith_relay::{
+        Cause, PortBlockRecord, RefusalReason, RefusalRecord, SessionBegin, SessionEnd, SessionRecord,
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -200,6 +210,8 @@ mod tests {
         let shown = shown(Form::Text, entry);
         shown.split_once("] INFO: ").unwrap().1.trim_end_matches('\n').to_owned()
     }
+
+    const ALL: Shown = Shown { destination: true, source: false };
 
     const ENDS: &str = "[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80";
 
@@ -228,7 +240,7 @@ mod tests {
         );
         let session = SessionRecord { tag: Some(Arc::from("a \"b\"")), ..samples::session() };
         assert_eq!(
-            shown(Form::Json, &Entry::Session(session.clone())),
+            shown(Form::Json, &Entry::Session(session.clone(), ALL)),
             concat!(
                 r#"{"level":"info","time":"2026-11-30T13:03:08.623Z","session":{"id":7,"#,
                 r#""client":{"address":"2001:db8::1","port":40000},"#,
@@ -246,18 +258,18 @@ mod tests {
     fn a_session_says_its_bytes_its_time_and_the_word_for_its_end() {
         let session = samples::session();
         let text = format!("{ENDS} (198.51.100.2): 12 bytes up, 17 down in 1.500 s, closed");
-        assert_eq!(sentence_of(&Entry::Session(session.clone())), text);
+        assert_eq!(sentence_of(&Entry::Session(session.clone(), ALL)), text);
         let (reason, cause) = (SessionEnd::Aborted, Some(Cause::EndDenied));
         let aborted = SessionRecord { bytes_up: 1, reason, cause, server: None, ..session };
         let text = format!("{ENDS}: 1 byte up, 17 down in 1.500 s, end-denied");
-        assert_eq!(sentence_of(&Entry::Session(aborted)), text);
+        assert_eq!(sentence_of(&Entry::Session(aborted, ALL)), text);
     }
 
     #[test]
     fn the_port_of_the_server_is_named_only_if_it_differs() {
         let of = |server: &str| {
             let session = SessionRecord { server: server.parse().ok(), ..samples::session() };
-            let sentence = sentence_of(&Entry::Session(session.clone()));
+            let sentence = sentence_of(&Entry::Session(session.clone(), ALL));
             sentence[ENDS.len()..].split_once(": ").unwrap().0.to_owned()
         };
         assert_eq!(of("198.51.100.2:8080"), " (198.51.100.2:8080)");
@@ -272,7 +284,7 @@ mod tests {
         const EHOSTUNREACH: i32 = 113;
         let why = |reason, cause, errno| {
             let refusal = RefusalRecord { reason, cause, errno, ..samples::refusal() };
-            let sentence = sentence_of(&Entry::Refusal(refusal));
+            let sentence = sentence_of(&Entry::Refusal(refusal, ALL));
             sentence.split_once("no session after 0.003 s, ").unwrap().1.to_owned()
         };
         assert_eq!(why(RefusalReason::Refused, None, Some(ECONNREFUSED)), "refused");
@@ -294,8 +306,8 @@ mod tests {
             let rule =
                 WrittenRule { text: "::/0 deny 10.0.0.0/8".to_owned(), line, file: file.map(Arc::from) };
             let (mut message, mut object) = (String::new(), String::new());
-            message::refusal(&mut message, &refusal, Some(&rule));
-            facts::refusal(&mut object, &refusal, Some(&rule));
+            message::refusal(&mut message, &refusal, ALL, Some(&rule));
+            facts::refusal(&mut object, &refusal, ALL, Some(&rule));
             (
                 message.split_once(" s, ").unwrap().1.to_owned(),
                 object.split_once("\"rule\":").unwrap().1.to_owned(),
@@ -307,6 +319,75 @@ mod tests {
         let (message, facts) = shown(Some(2), None);
         assert_eq!(message, "denied-by-rule (::/0 deny 10.0.0.0/8)");
         assert_eq!(facts, r#"{"text":"::/0 deny 10.0.0.0/8","line":2}}"#);
+    }
+
+    #[test]
+    fn a_line_without_destination_has_the_source_and_nothing_of_the_server() {
+        let shown_as = Shown { destination: false, source: true };
+        let session = samples::session();
+        let begin = SessionBegin {
+            id: session.id,
+            client: session.client,
+            destination: session.destination,
+            server: session.server,
+            source: session.source,
+            tag: None,
+        };
+        let refusal = RefusalRecord {
+            reason: RefusalReason::Denied,
+            cause: Some(Cause::DeniedByRule),
+            ..samples::refusal()
+        };
+        let entries = [
+            Entry::Session(session.clone(), shown_as),
+            Entry::Begin { time: session.started, session: begin, shown: shown_as },
+            Entry::Refusal(refusal, shown_as),
+        ];
+        assert_eq!(
+            entries.each_ref().map(sentence_of),
+            [
+                "[2001:db8::1]:40000 from 198.51.100.1:45986: 12 bytes up, 17 down in 1.500 s, closed",
+                "[2001:db8::1]:40000 from 198.51.100.1:45986: session begins",
+                "[2001:db8::1]:40000: no session after 0.003 s, denied-by-rule",
+            ]
+        );
+        for entry in &entries {
+            let json = shown(Form::Json, entry);
+            for word in ["destination", "server", "198.51.100.2", "c633:6402", "\"rule\""] {
+                assert!(!json.contains(word), "{word}: {json}");
+            }
+        }
+        let json = shown(Form::Json, &entries[0]);
+        assert!(json.contains(r#""source":{"address":"198.51.100.1","port":45986}"#), "{json}");
+        let all = Entry::Session(session, Shown { destination: true, source: true });
+        let text = format!("{ENDS} (198.51.100.2) from 198.51.100.1:45986: 12 bytes up");
+        assert!(sentence_of(&all).starts_with(&text));
+    }
+
+    #[test]
+    fn a_port_block_has_a_line_when_it_is_assigned_and_when_it_is_released() {
+        let assigned = samples::session().started;
+        let block = PortBlockRecord {
+            network: "2001:db8:1::".parse().unwrap(),
+            prefix_length: 64,
+            source: "198.51.100.1".parse().unwrap(),
+            first: 1024,
+            last: 1535,
+            assigned,
+            released: None,
+        };
+        let released = PortBlockRecord { released: Some(assigned + Duration::from_secs(90)), ..block };
+        assert_eq!(
+            [block, released].map(|block| sentence_of(&Entry::PortBlock(block))),
+            [
+                "2001:db8:1::/64 has ports 1024-1535 of 198.51.100.1",
+                "2001:db8:1::/64 gave back ports 1024-1535 of 198.51.100.1 after 90.000 s",
+            ]
+        );
+        assert!(shown(Form::Json, &Entry::PortBlock(released)).contains(concat!(
+            r#""portBlock":{"network":"2001:db8:1::/64","source":"198.51.100.1","first":1024,"last":1535,"#,
+            r#""assignedAt":"2026-11-30T13:03:07.123Z","releasedAt":"2026-11-30T13:04:37.123Z"},"msg":"#,
+        )));
     }
 
     #[test]
@@ -323,7 +404,7 @@ mod tests {
         fn a_record_is_one_line_whatever_its_tag(tag in any::<String>()) {
             let session = SessionRecord { tag: Some(tag.into()), ..samples::session() };
             for form in [Form::Text, Form::Json] {
-                let line = shown(form, &Entry::Session(session.clone()));
+                let line = shown(form, &Entry::Session(session.clone(), ALL));
                 let controls = line.chars().filter(|character| character.is_control()).count();
                 prop_assert!(line.ends_with('\n') && (form == Form::Json || controls == 1), "{line:?}");
                 prop_assert_eq!(line.lines().count(), 1);

@@ -21,6 +21,7 @@
 //! | `lines`, `sink` | lines of a turn, and the place that takes them |
 //! | `sums` | sums of refusals without a line |
 //! | `format`, `message`, `facts`, `json` | lines: their head, their sentences, their facts |
+//! | `ipfix` | records for a collector |
 //! | `calendar` | dates |
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ mod calendar;
 mod entry;
 mod facts;
 mod format;
+pub mod ipfix;
 mod json;
 mod lines;
 mod log;

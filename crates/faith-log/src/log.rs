@@ -4,13 +4,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use faith_relay::{RefusalRecord, SessionBegin, SessionRecord};
+use faith_relay::{PortBlockRecord, RefusalRecord, SessionBegin, SessionRecord};
 use faith_sys::line_sink::LineSink;
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Shown};
 use crate::format::{Form, Level};
+use crate::ipfix::{Event, Exporter};
 use crate::lines::Lines;
 use crate::queue::Queue;
 use crate::sink::Sink;
@@ -18,22 +19,42 @@ use crate::sums::Network;
 use crate::thread;
 
 /// The settings of a log that may change while it runs.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settings {
     /// The form of lines.
     pub form: Form,
     /// Sessions and refusals have lines.
     pub records: bool,
-    /// Sessions have lines when they begin, too.
+    /// Sessions have records when they begin, too.
     pub begins: bool,
+    /// Sessions have records. Otherwise port blocks alone tell who used a source port.
+    pub sessions: bool,
+    /// The lines of sessions and refusals have the dialled address and the server.
+    pub destinations: bool,
+    /// The lines of sessions have the source of the connection to the server. Those without a destination always have it.
+    pub sources: bool,
+    /// Lost records of the exporter have lines.
+    pub errors: bool,
 }
 
-/// A log. Dropping it ends its thread when all is written.
+/// A log, and the exporter that gets the same records. Dropping it ends their threads when all is written.
 #[derive(Debug)]
 pub struct Log {
     queue: Arc<Queue>,
+    flags: Arc<Flags>,
+    exporter: Exporter,
+}
+
+/// The settings that callers read.
+#[derive(Debug, Default)]
+struct Flags {
     records: AtomicBool,
     begins: AtomicBool,
+    sessions: AtomicBool,
+    destinations: AtomicBool,
+    sources: AtomicBool,
+    errors: AtomicBool,
 }
 
 impl Log {
@@ -50,27 +71,56 @@ impl Log {
         std::thread::Builder::new()
             .name("faithd-log".to_owned())
             .spawn(move || thread::run(&taken, lines))?;
-        Ok(Self { queue, records: AtomicBool::new(false), begins: AtomicBool::new(false) })
+        let flags = Arc::<Flags>::default();
+        let (telling, lines) = (Arc::clone(&flags), Arc::clone(&queue));
+        let exporter = Exporter::new(move |loss| {
+            if telling.errors.load(Relaxed) {
+                lines.push(Entry::Unexported { time: SystemTime::now(), loss: loss.clone() });
+            }
+        });
+        Ok(Self { queue, flags, exporter })
+    }
+
+    /// The exporter.
+    #[must_use]
+    pub fn exporter(&self) -> &Exporter {
+        &self.exporter
     }
 
     /// Changes the settings. The form holds for the lines that are not yet written.
     pub fn set(&self, settings: Settings) {
-        let Settings { form, records, begins } = settings;
+        let Settings { form, records, begins, sessions, destinations, sources, errors } = settings;
         self.queue.set_form(form);
-        self.records.store(records, Relaxed);
-        self.begins.store(records && begins, Relaxed);
+        self.flags.records.store(records, Relaxed);
+        self.flags.begins.store(begins, Relaxed);
+        self.flags.sessions.store(sessions, Relaxed);
+        self.flags.destinations.store(destinations, Relaxed);
+        self.flags.sources.store(sources, Relaxed);
+        self.flags.errors.store(errors, Relaxed);
     }
 
-    /// Tells whether sessions and refusals have lines.
+    /// Tells whether lines or a collector get records.
     #[must_use]
     pub fn takes_records(&self) -> bool {
-        self.records.load(Relaxed)
+        self.flags.records.load(Relaxed) || self.exporter.is_on()
     }
 
-    /// Tells whether sessions have lines when they begin.
+    /// Tells whether sessions have records when they begin.
     #[must_use]
     pub fn takes_begins(&self) -> bool {
-        self.begins.load(Relaxed)
+        self.flags.begins.load(Relaxed) && self.flags.sessions.load(Relaxed) && self.takes_records()
+    }
+
+    /// Tells whether the records of sessions need their source.
+    #[must_use]
+    pub fn takes_sources(&self) -> bool {
+        let lines = || self.flags.records.load(Relaxed) && self.shown().source;
+        self.flags.sessions.load(Relaxed) && (self.exporter.is_on() || lines())
+    }
+
+    fn shown(&self) -> Shown {
+        let destination = self.flags.destinations.load(Relaxed);
+        Shown { destination, source: !destination || self.flags.sources.load(Relaxed) }
     }
 
     /// Writes a sentence. `facts` is an object of JSON.
@@ -78,23 +128,48 @@ impl Log {
         self.queue.push(Entry::Said { time: SystemTime::now(), level, facts, message });
     }
 
-    /// Writes a line about a session that ended.
+    /// Records a session that ended.
     pub fn session(&self, record: SessionRecord) {
-        self.queue.push(Entry::Session(record));
+        if !self.flags.sessions.load(Relaxed) {
+            return;
+        }
+        self.exporter.push(|| Event::end(&record));
+        self.line(|| Entry::Session(record, self.shown()));
     }
 
-    /// Writes a line about a refused attempt.
-    pub fn refusal(&self, record: RefusalRecord) {
-        self.queue.push(Entry::Refusal(record));
+    /// Records a refused attempt. `limit` is the limit that was reached, if one was.
+    pub fn refusal(&self, record: RefusalRecord, limit: Option<u32>) {
+        if let Some(event) = Event::quota(&record, limit) {
+            self.exporter.push(|| event);
+        }
+        self.line(|| Entry::Refusal(record, self.shown()));
     }
 
-    /// Writes a line about a session that begins.
+    /// Records a session that begins.
     pub fn begin(&self, session: SessionBegin) {
-        self.queue.push(Entry::Begin { time: SystemTime::now(), session });
+        let time = SystemTime::now();
+        self.exporter.push(|| Event::begin(time, &session));
+        self.line(|| Entry::Begin { time, session, shown: self.shown() });
+    }
+
+    /// Records a block of source ports that a client network got or gave back.
+    pub fn port_block(&self, block: PortBlockRecord) {
+        self.exporter.push(|| Event::PortBlock(block));
+        self.line(|| Entry::PortBlock(block));
+    }
+
+    /// Adds the line of a record, if records have lines.
+    fn line(&self, entry: impl FnOnce() -> Entry) {
+        if self.flags.records.load(Relaxed) {
+            self.queue.push(entry());
+        }
     }
 
     /// Counts a refused attempt among the sums of its client's network, of this prefix length.
     pub fn sum(&self, refusal: &RefusalRecord, prefix_length: u8) {
+        if !self.flags.records.load(Relaxed) {
+            return;
+        }
         self.queue.sum(Network::of(*refusal.client.ip(), prefix_length), refusal);
     }
 
@@ -115,11 +190,14 @@ impl Log {
         self.queue.summed()
     }
 
-    /// Waits until all lines are written, at most `limit`. Returns true if they are; false at once while the kernel
-    /// refuses writes.
+    /// Waits until all records are sent and all lines are written, at most `limit`. Returns true if they are; false at once
+    /// while the kernel refuses writes.
     #[must_use]
     pub fn flush(&self, limit: Duration) -> bool {
-        self.queue.flush(limit)
+        let deadline = Instant::now() + limit;
+        // A loss of the exporter has a line.
+        let sent = self.exporter.flush(limit);
+        self.queue.flush(deadline.saturating_duration_since(Instant::now())) && sent
     }
 }
 
@@ -132,16 +210,26 @@ impl Drop for Log {
 #[cfg(test)]
 mod tests {
     use std::io::{PipeReader, PipeWriter, Read, pipe};
+    use std::net::UdpSocket;
 
-    use faith_relay::RefusalReason;
+    use faith_relay::{Cause, RefusalReason};
 
     use super::*;
     use crate::entry::RECORD;
+    use crate::ipfix::{Collector, Decoder};
     use crate::queue::Thread;
     use crate::samples;
 
     const PATIENCE: Duration = Duration::from_secs(20);
-    const RECORDS: Settings = Settings { form: Form::Text, records: true, begins: false };
+    const RECORDS: Settings = Settings {
+        form: Form::Text,
+        records: true,
+        begins: false,
+        sessions: true,
+        destinations: true,
+        sources: false,
+        errors: true,
+    };
 
     fn log(limit: usize) -> (Log, PipeReader) {
         let (reader, descriptor) = pipe().unwrap();
@@ -216,6 +304,7 @@ mod tests {
     #[test]
     fn sums_are_written_at_their_place_and_only_once() {
         let (log, reader) = log(1 << 20);
+        log.set(RECORDS);
         let refusal = RefusalRecord { reason: RefusalReason::Limit, ..samples::refusal() };
         log.tell_sums();
         (0..3000).for_each(|_| log.sum(&refusal, 64));
@@ -269,6 +358,66 @@ mod tests {
         assert_eq!((log.takes_records(), log.takes_begins()), (false, false));
         assert_eq!(takes(RECORDS), (true, false));
         assert_eq!(takes(Settings { begins: true, ..RECORDS }), (true, true));
-        assert_eq!(takes(Settings { begins: true, records: false, form: Form::Json }), (false, false));
+        assert_eq!(takes(Settings { begins: true, records: false, ..RECORDS }), (false, false));
+        assert_eq!(takes(Settings { begins: true, sessions: false, ..RECORDS }), (true, false));
+    }
+
+    #[test]
+    fn lines_without_destinations_need_the_source() {
+        let (log, _reader) = log(1000);
+        let takes = |settings| {
+            log.set(settings);
+            log.takes_sources()
+        };
+        assert!(!takes(RECORDS));
+        assert!(takes(Settings { sources: true, ..RECORDS }));
+        assert!(takes(Settings { destinations: false, ..RECORDS }));
+        assert!(!takes(Settings { destinations: false, sessions: false, ..RECORDS }));
+        assert!(!takes(Settings { destinations: false, records: false, ..RECORDS }));
+    }
+
+    #[test]
+    fn records_reach_a_collector_where_they_have_no_lines() {
+        let (log, reader) = log(1 << 20);
+        log.set(Settings { records: false, begins: true, ..RECORDS });
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let address = socket.local_addr().unwrap();
+        let template_interval = Duration::from_mins(10);
+        let collector = Collector { address, domain: 1, template_interval, destinations: false };
+        log.exporter().set(Some(collector)).unwrap();
+        assert!(log.takes_records() && log.takes_begins() && log.takes_sources());
+        log.session(samples::session());
+        let cause = Some(Cause::MaxSessionsPerClient);
+        let refusal = RefusalRecord { reason: RefusalReason::Limit, cause, ..samples::refusal() };
+        log.refusal(refusal, Some(100));
+        assert!(log.flush(PATIENCE));
+        let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+        let mut buffer = [0; 2048];
+        while events.len() < 2 {
+            let length = socket.recv(&mut buffer).unwrap();
+            let records = decoder.decode(&buffer[..length]).records;
+            events.extend(records.iter().map(|record| (record.number(230).unwrap(), record.number(473))));
+        }
+        assert_eq!(events, [(7, None), (13, Some(100))]);
+        drop(log);
+        assert!(read_all(reader).is_empty());
+    }
+
+    #[test]
+    fn a_loss_of_the_exporter_has_a_line() {
+        let (log, reader) = log(1 << 20);
+        log.set(Settings { records: false, ..RECORDS });
+        let address = "255.255.255.255:4739".parse().unwrap();
+        let template_interval = Duration::from_mins(10);
+        let collector = Collector { address, domain: 1, template_interval, destinations: true };
+        log.exporter().set(Some(collector)).unwrap();
+        log.session(samples::session());
+        assert!(log.flush(PATIENCE));
+        drop(log);
+        assert_eq!(
+            read_all(reader),
+            ["ERROR: 1 IPFIX record was lost: 255.255.255.255:4739: Permission denied (os error 13)"]
+        );
     }
 }

@@ -5,14 +5,20 @@ use std::net::{SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use faith_packet::access::WrittenRule;
-use faith_relay::{Cause, RefusalReason, RefusalRecord, SessionBegin, SessionRecord};
+use faith_relay::{Cause, PortBlockRecord, RefusalReason, RefusalRecord, SessionBegin, SessionRecord};
 use faith_stack::errno_name;
 
+use crate::entry::Shown;
+use crate::ipfix::Loss;
 use crate::sums::Sum;
 
 /// Writes `[client]:port to [destination]:port (server): 12 bytes up, 17 down in 1.500 s, closed`.
-pub(crate) fn session(out: &mut String, record: &SessionRecord) {
-    ends(out, &record.client, &record.destination, record.server);
+pub(crate) fn session(out: &mut String, record: &SessionRecord, shown: Shown) {
+    client(out, &record.client);
+    if shown.destination {
+        to(out, &record.destination, record.server);
+    }
+    from(out, record.source.filter(|_| shown.source));
     let SessionRecord { bytes_up, bytes_down, reason, cause, .. } = record;
     let bytes = if *bytes_up == 1 { "byte" } else { "bytes" };
     add(out, format_args!(": {bytes_up} {bytes} up, {bytes_down} down in "));
@@ -22,8 +28,11 @@ pub(crate) fn session(out: &mut String, record: &SessionRecord) {
 }
 
 /// Writes `[client]:port to [destination]:port (server): no session after 0.003 s, denied-by-rule FILE:12`.
-pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, rule: Option<&WrittenRule>) {
-    ends(out, &record.client, &record.destination, record.server);
+pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, shown: Shown, rule: Option<&WrittenRule>) {
+    client(out, &record.client);
+    if shown.destination {
+        to(out, &record.destination, record.server);
+    }
     out.push_str(": no session after ");
     seconds(out, record.duration);
     let RefusalRecord { reason, cause, errno, .. } = *record;
@@ -45,8 +54,12 @@ pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, rule: Option<&Wr
 }
 
 /// Writes `[client]:port to [destination]:port (server): session begins`.
-pub(crate) fn begin(out: &mut String, session: &SessionBegin) {
-    ends(out, &session.client, &session.destination, session.server);
+pub(crate) fn begin(out: &mut String, session: &SessionBegin, shown: Shown) {
+    client(out, &session.client);
+    if shown.destination {
+        to(out, &session.destination, session.server);
+    }
+    from(out, session.source.filter(|_| shown.source));
     out.push_str(": session begins");
     tagged(out, session.tag.as_deref());
 }
@@ -72,10 +85,43 @@ pub(crate) fn lost(out: &mut String, lost: u64) {
     add(out, format_args!("{lost} {lines} lost: its reader did not keep up"));
 }
 
-/// Names the client, the dialled address, and the server with its port if the client dialled another.
-fn ends(out: &mut String, client: &SocketAddrV6, destination: &SocketAddrV6, server: Option<SocketAddr>) {
-    let (from, to) = (client.ip(), destination.ip());
-    add(out, format_args!("[{from}]:{} to [{to}]:{}", client.port(), destination.port()));
+/// Writes the number of records that a collector did not get.
+pub(crate) fn unexported(out: &mut String, loss: &Loss) {
+    let Loss { collector, records, error } = loss;
+    let records_were = if *records == 1 { "record was" } else { "records were" };
+    add(out, format_args!("{records} IPFIX {records_were} lost: "));
+    match error {
+        Some(error) => add(out, format_args!("{collector}: {error}")),
+        None => add(out, format_args!("the queue for {collector} was full")),
+    }
+}
+
+/// Writes `2001:db8:1::/64 has ports 1024-1535 of 198.51.100.1`.
+pub(crate) fn port_block(out: &mut String, block: &PortBlockRecord) {
+    let PortBlockRecord { network, prefix_length, source, first, last, assigned, released } = block;
+    let what = if released.is_some() { "gave back" } else { "has" };
+    add(out, format_args!("{network}/{prefix_length} {what} ports {first}-{last} of {source}"));
+    if let Some(kept) = released.and_then(|released| released.duration_since(*assigned).ok()) {
+        out.push_str(" after ");
+        seconds(out, kept);
+    }
+}
+
+/// Names the client.
+fn client(out: &mut String, client: &SocketAddrV6) {
+    add(out, format_args!("[{}]:{}", client.ip(), client.port()));
+}
+
+/// Names the source of the connection to the server.
+fn from(out: &mut String, source: Option<SocketAddr>) {
+    if let Some(source) = source {
+        add(out, format_args!(" from {source}"));
+    }
+}
+
+/// Names the dialled address, and the server with its port if the client dialled another.
+fn to(out: &mut String, destination: &SocketAddrV6, server: Option<SocketAddr>) {
+    add(out, format_args!(" to [{}]:{}", destination.ip(), destination.port()));
     match server {
         Some(server) if server.port() == destination.port() => add(out, format_args!(" ({})", server.ip())),
         Some(server) => add(out, format_args!(" ({server})")),
