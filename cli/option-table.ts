@@ -136,7 +136,13 @@ export const PROCESS = {
     anyText('the name of a user', 'faithd') as Kind<string | undefined>,
     noText,
     'user to become, without capabilities, once faithd captures',
-    { value: 'NAME', change: 'at the next start' },
+    {
+      value: 'NAME',
+      help: 'user to become, without capabilities, once faithd captures; empty: none',
+      change: 'at the next start',
+      // An option that turns off what the file says.
+      read: (given) => (given === '' ? undefined : given),
+    },
   ),
 } satisfies Settings
 

@@ -1,14 +1,22 @@
 /** faithd gives up its privileges (`--user`): what is left to its threads, and what works from then on. */
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ava from 'ava'
 import { addresses, createLab, transfers, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { Control } from '../fixtures/control.js'
-import { type Faithd, permitted, runFaithd, startFaithd, steerings } from '../fixtures/faithd.js'
-import { configuration, gone, privateNamespaces, tasks } from '../fixtures/remains.js'
+import {
+  type Faithd,
+  faithdCommand,
+  permitted,
+  runFaithd,
+  startFaithd,
+  steerings,
+} from '../fixtures/faithd.js'
+import { configuration, gone, privateNamespaces } from '../fixtures/remains.js'
 import { Sockets } from '../fixtures/sockets.js'
+import { capabilities, kept, threadAt, threadsOf } from '../fixtures/threads.js'
 import { isMachineRoot } from '../../scripts/namespaces.mjs'
 
 const program = fileURLToPath(new URL('../programs/unprivileged.ts', import.meta.url))
@@ -32,33 +40,15 @@ ava.before(async () => {
 
 ava.after.always(() => lab.close())
 
-/** A thread, as /proc/PID/task/ID/status tells of it. */
-function thread(task: string): Record<string, string> {
-  const fields = readFileSync(`${task}/status`, 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => line.split(/:\s*/, 2))
-  const name = readFileSync(`${task}/comm`, 'utf8').trimEnd()
-  return { ...(Object.fromEntries(fields) as Record<string, string>), name }
-}
-
-const threads = (faithd: Faithd) => tasks(faithd.pid).map(thread)
+const threads = (faithd: Faithd) => threadsOf(faithd.pid)
 const messages = (faithd: Faithd): string[] => faithd.log.map(({ msg }) => msg)
-
-/** A set of capabilities, as the kernel writes it. */
-const set = (...bits: number[]): string =>
-  bits
-    .reduce((sum, bit) => sum + 2n ** BigInt(bit), 0n)
-    .toString(16)
-    .padStart(16, '0')
-const [NET_BIND_SERVICE, NET_ADMIN, BPF] = [10, 12, 39]
 
 test('without --user every thread keeps its capabilities', async (t) => {
   const faithd = await startFaithd(lab)
   for (const { CapEff, Uid, Seccomp, name } of threads(faithd)) {
-    t.not(CapEff, set(), name)
+    t.not(CapEff, capabilities(), name)
     t.is(Uid, '0\t0\t0\t0', name)
-    t.is(Seccomp, thread('/proc/self')['Seccomp'], name)
+    t.is(Seccomp, threadAt('/proc/self')['Seccomp'], name)
   }
   t.false(messages(faithd).some((message) => message.startsWith('runs as')))
   await faithd.stop()
@@ -67,16 +57,13 @@ test('without --user every thread keeps its capabilities', async (t) => {
 test('with --user no thread has a way to privileges, and two keep a few capabilities', async (t) => {
   const faithd = await startFaithd(lab, asDaemon)
   t.regex(messages(faithd).join('\n'), /^runs as daemon \(uid 1\), without capabilities/m)
-  const kept: Record<string, string> = {
-    'faith0/stack': set(NET_BIND_SERVICE, NET_ADMIN, BPF),
-    'faith0/host': set(NET_ADMIN),
-  }
+  const keepers = kept('faith0')
   const all = threads(faithd)
-  t.true(Object.keys(kept).every((keeper) => all.some(({ name }) => name === keeper)))
+  t.true(Object.keys(keepers).every((keeper) => all.some(({ name }) => name === keeper)))
   // JavaScript's thread, V8's, the workers, the watch, the log.
   t.true(all.length > 15)
   for (const status of all) {
-    const left = kept[status['name'] ?? ''] ?? set()
+    const left = keepers[status.name] ?? capabilities()
     t.like(
       status,
       {
@@ -84,13 +71,13 @@ test('with --user no thread has a way to privileges, and two keep a few capabili
         Gid: '1\t1\t1\t1',
         CapEff: left,
         CapPrm: left,
-        CapBnd: set(),
-        CapInh: set(),
-        CapAmb: set(),
+        CapBnd: capabilities(),
+        CapInh: capabilities(),
+        CapAmb: capabilities(),
         NoNewPrivs: '1',
         Seccomp: '2',
       },
-      status['name'],
+      status.name,
     )
   }
   await faithd.stop()
@@ -203,6 +190,29 @@ test('clients of a deleted interface get no reset, and the log says why', async 
   t.regex(messages(faithd).join('\n'), /its clients get no reset, which needs CAP_NET_RAW/)
 })
 
+/** Starts faithd where the kernel seems to have another limit for the pipes of a user, which is one for the machine. */
+async function withPipePages(pages: number): Promise<string[]> {
+  const file = join(lab.directory, 'pages')
+  writeFileSync(file, `${pages}\n`)
+  const script = 'mount --bind "$0" /proc/sys/fs/pipe-user-pages-soft && exec "$@"'
+  const command = [process.execPath, faithdCommand, '-k', '--no-control', ...asDaemon]
+  const faithd = lab.router.spawn('unshare', ['--mount', 'sh', '-c', script, file, ...command])
+  await faithd.line(/captures/)
+  await faithd.stop()
+  return faithd.lines.filter((line) => line.includes('the pipes of a user hold'))
+}
+
+test('pipes beyond the limit of a user are a warning with the remedy', async (t) => {
+  const [warning = '', ...others] = await withPipePages(100)
+  t.regex(
+    warning,
+    /WARN: .* hold 100 pages, and bulk on (\d+) workers? takes up to \d+: .* -w fs\.pipe-user-pages-soft=0/,
+  )
+  t.deepEqual(others, [])
+  t.deepEqual(await withPipePages(0), [], '0 is no limit')
+  t.deepEqual(await withPipePages(1 << 24), [])
+})
+
 test('--privileged-source needs a sysctl', async (t) => {
   const args = ['-k', '--user', 'daemon', '-p', ...permitted]
   const { code, stderr } = await runFaithd(lab, args)
@@ -240,10 +250,10 @@ test('a process that is not root can only become the user that it is', async (t)
     /only root can become the user games, and faithd runs as uid 1; start it as/,
   )
 
-  const capabilities = ['sys_admin', 'net_admin', 'bpf', 'dac_override']
+  const ambient = ['sys_admin', 'net_admin', 'bpf', 'dac_override']
     .map((name) => `+${name}`)
     .join(',')
-  const given = [`--inh-caps=${capabilities}`, `--ambient-caps=${capabilities}`]
+  const given = [`--inh-caps=${ambient}`, `--ambient-caps=${ambient}`]
   const own = lab.router.spawn(plain[0] ?? '', [
     ...plain.slice(1),
     ...given,
@@ -253,7 +263,7 @@ test('a process that is not root can only become the user that it is', async (t)
     ...asDaemon,
   ])
   await own.line(/captures|FATAL/)
-  const lost = tasks(own.pid).map(thread)
-  t.is(lost.filter(({ CapPrm }) => CapPrm !== set()).length, 2, own.output)
+  const lost = threadsOf(own.pid)
+  t.is(lost.filter(({ CapPrm }) => CapPrm !== capabilities()).length, 2, own.output)
   t.deepEqual(await own.stop(), { code: 0, signal: null })
 })

@@ -10,6 +10,7 @@ import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
 import { inPrivateNamespace } from '../fixtures/private-namespace.js'
 import { Sockets } from '../fixtures/sockets.js'
+import { capabilities, kept, threadAt, threadsOf } from '../fixtures/threads.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const units = ['faithd.service', 'faithd@.service'] as const
@@ -51,13 +52,16 @@ test('an instance differs from the service in its name and its command alone', (
   t.deepEqual(own(service, instance), [
     'Description=Relay of TCP connections from IPv6 to IPv4',
     'EnvironmentFile=-/etc/default/faithd',
-    'ExecStart=/usr/sbin/faithd $FAITHD_OPTIONS',
+    'ExecStart=/usr/sbin/faithd --user=${FAITHD_USER} $FAITHD_OPTIONS',
   ])
   t.deepEqual(
     own(instance, service).map((line) => line.split('=')[0]),
     ['Description', 'ExecStart'],
   )
 })
+
+/** The capabilities that the units give. */
+const UNITS = capabilities('NET_ADMIN', 'SYS_ADMIN', 'BPF', 'NET_RAW', 'NET_BIND_SERVICE')
 
 /** True outside of every user namespace, where root may make devices and capabilities count. */
 const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
@@ -170,16 +174,29 @@ testOfRoot(
     )
     t.is(await systemd.show('WatchdogUSec'), '30s')
     const pid = Number(await systemd.show('MainPID'))
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-    const field = (name: string) => new RegExp(`^${name}:\\s+(\\w+)`, 'm').exec(status)?.[1]
     const user = (await systemd.run('id', '-u', 'faithd')).trim()
-    t.deepEqual(['Uid', 'CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp'].map(field), [
-      user,
-      '0000008000203400',
-      '0000008000203400',
-      '1',
-      '2',
-    ])
+    const threads = threadsOf(pid)
+    for (const keeper of Object.keys(kept('faith0'))) {
+      t.true(threads.some(({ name }) => name === keeper))
+    }
+    for (const thread of threads) {
+      const left = kept('faith0')[thread.name] ?? capabilities()
+      t.like(
+        thread,
+        {
+          Uid: [user, user, user, user].join('\t'),
+          CapEff: left,
+          CapPrm: left,
+          CapInh: capabilities(),
+          CapAmb: capabilities(),
+          // The unit gives no CAP_SETPCAP, and no_new_privs lets nothing be gained from the rest.
+          CapBnd: UNITS,
+          NoNewPrivs: '1',
+          Seccomp: '2',
+        },
+        thread.name,
+      )
+    }
     // Not even root could write there from inside.
     const inside = ['nsenter', '-m', '-t', String(pid), '--', 'sh', '-c']
     const writable = async (path: string) =>
@@ -198,13 +215,24 @@ testOfRoot(
     const time = await inPrivateNamespace(lab.router, pid, 'sysctl -n net.ipv4.tcp_keepalive_time')
     t.is(time.trim(), '77', 'the private namespace has the TCP settings of the host')
 
+    const faithctl = ['/media/node', '/mnt/dist/cli/faithctl.js']
+    await systemd.run(...faithctl, 'prefix', 'add', '3fff:7::/96')
+    const other = await Sockets.of(lab.client).connect('3fff:7::198.51.100.2', 7)
+    other.says('hello')
+    await other.hears('hello')
+    await systemd.run(...faithctl, 'prefix', 'delete', '3fff:7::/96')
+    t.is((await lab.router.run('ip', ['-6', 'route', 'show', '3fff:7::/96'])).stdout, '')
+
     await systemd.ctl('reload', 'faithd')
     await systemd.is('active')
     t.is(Number(await systemd.show('MainPID')), pid)
 
     const log = await systemd.run('cat', '/run/log')
     const lines = log.trim().split('\n')
-    const faults = lines.filter((line) => /"level":"(?:warn|error|fatal)"/.test(line))
+    // More than two workers may need more pipes than a user may have.
+    const faults = lines.filter(
+      (line) => /"level":"(?:warn|error|fatal)"/.test(line) && !line.includes('"pages":'),
+    )
     t.deepEqual(faults, [], 'nothing is missing')
     t.regex(log, /steering by sk_lookup/)
     t.regex(log, /"shortcut":true/)
@@ -231,6 +259,18 @@ testOfRoot(
     t.regex(await systemd.run(...faithctl, 'prefix', 'list'), /3fff:1::\/96/)
 
     const pid = Number(await systemd.show('MainPID'))
+    const main = threadAt(`/proc/${pid}/task/${pid}`)
+    t.like(main, { CapEff: capabilities(), NoNewPrivs: '1' })
+    await put(systemd, '/etc/faithd/lan.toml', settings.replace('3fff:1:', '3fff:2:'))
+    await systemd.ctl('reload', 'faithd@lan')
+    await waitFor('the other prefix', async () =>
+      (await systemd.run(...faithctl, 'prefix', 'list')).includes('3fff:2::/96'),
+    )
+    const sign = await systemd.show('WatchdogTimestampMonotonic')
+    await waitFor(
+      'a sign of life',
+      async () => (await systemd.show('WatchdogTimestampMonotonic')) !== sign,
+    )
     const tasks = readdirSync(`/proc/${pid}/task`)
     const name = (task: string) => readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim()
     const worker = tasks.find((task) => name(task) === 'lan/0') ?? ''
@@ -242,6 +282,24 @@ testOfRoot(
     const why = 'worker lan/0 has not answered for 3 s; faithd ends, so that its service manager'
     t.true((await systemd.run('cat', '/run/log')).includes(`FATAL: ${why}`))
     await systemd.ctl('stop', 'faithd@lan')
+    t.is(await systemd.show('Result'), 'success')
+  },
+)
+
+testOfRoot(
+  'with an empty FAITHD_USER the service keeps the capabilities of its unit',
+  async (t) => {
+    await using lab = await createLab()
+    const systemd = await Systemd.start(lab, 'faithd')
+    await put(systemd, '/etc/default/faithd', 'FAITHD_OPTIONS="-k -p"\nFAITHD_USER=\n')
+    await install(systemd, 'faithd.service', '')
+    await systemd.ctl('start', 'faithd')
+    for (const { name, CapEff } of threadsOf(Number(await systemd.show('MainPID')))) {
+      t.is(CapEff, UNITS, name)
+    }
+    const faithctl = ['/media/node', '/mnt/dist/cli/faithctl.js']
+    await systemd.run(...faithctl, 'interface', 'create', 'made0', '-P', '3fff:8::/96')
+    await systemd.ctl('stop', 'faithd')
     t.is(await systemd.show('Result'), 'success')
   },
 )
@@ -262,7 +320,8 @@ test('install-service writes the unit and its user, and overwrites nothing else'
     /^Next:\n {2}systemd-sysusers faithd\.conf && systemctl daemon-reload\n {2}write \/etc\/faithd\/faithd\.toml, with keepfaith = true\n {2}systemctl enable --now faithd\n/m,
   )
   const text = readFileSync(unit, 'utf8')
-  t.regex(text, new RegExp(`^ExecStart=${process.execPath} ${faithd} \\$FAITHD_OPTIONS$`, 'm'))
+  const command = `${process.execPath} ${faithd} --user=${'${FAITHD_USER}'} $FAITHD_OPTIONS`
+  t.true(text.includes(`\nExecStart=${command}\n`))
   t.is(run('--print').stdout, text)
   t.true(run('--root', place).stdout.startsWith(`${unit} is as it should be\n`))
 
@@ -298,7 +357,7 @@ test('install-service writes the unit and its user, and overwrites nothing else'
 })
 
 test('paths with blanks and signs of systemd are quoted', (t) => {
-  const command = /^ExecStart=(.*) \$FAITHD_OPTIONS$/m
+  const command = /^ExecStart=(.*) --user=\$\{FAITHD_USER\} \$FAITHD_OPTIONS$/m
   const [, quoted] =
     command.exec(
       unitText('faithd.service', { node: '/opt/a b/node', script: '/opt/50%/$x/faithd.js' }),
