@@ -38,6 +38,16 @@ async function session() {
   return { id, client }
 }
 
+/** Starts a shell in a terminal. A line that is typed before its prompt would stand before the prompt. */
+async function shell(
+  words: readonly string[] = ['sh'],
+  env: Readonly<Record<string, string>> = {},
+) {
+  const tmux = await Tmux.start(words, { env: { PS1: 'prompt$ ', ...env } })
+  await tmux.shows(/^prompt\$/m)
+  return tmux
+}
+
 async function ids(): Promise<string[]> {
   const { sessions } = JSON.parse(await says('sessions', '--json')) as {
     sessions: { id: string }[]
@@ -162,7 +172,7 @@ test.serial(
     const { id, client } = await session()
     // A command that fits into one line, so that the screen can be told after the size has changed.
     const FAITHCTL = `${process.execPath} ${command} --control ${control.path}`
-    await using tmux = await Tmux.start(['sh'], { env: { PS1: 'prompt$ ', FAITHCTL } })
+    await using tmux = await shell(['sh'], { FAITHCTL })
     await tmux.type('$FAITHCTL top --interval 0.3')
     await tmux.press('Enter')
     await tmux.shows(new RegExp(`^${id} .* ${addresses.server}:7 `, 'm'))
@@ -212,7 +222,7 @@ for (const [signal, code] of [
   ['SIGHUP', 129],
 ] as const) {
   test.serial(`top gives the terminal back when ${signal} ends it`, async (t) => {
-    await using tmux = await Tmux.start(['sh'], { env: { PS1: 'prompt$ ' } })
+    await using tmux = await shell()
     const pidFile = join(lab.directory, `top-${signal}.pid`)
     const top = `${process.execPath} ${command} --control ${control.path} top`
     await tmux.type(
@@ -228,12 +238,12 @@ for (const [signal, code] of [
 }
 
 test.serial('top is stopped by Ctrl-Z and goes on with fg', async (t) => {
-  await using tmux = await Tmux.start(['bash', '--norc', '-i'], { env: { PS1: 'prompt$ ' } })
+  await using tmux = await shell(['bash', '--norc', '-i'])
   await tmux.type(`${process.execPath} ${command} --control ${control.path} top`)
   await tmux.press('Enter')
   await tmux.shows(/by rate/)
   await tmux.press('C-z')
-  await tmux.shows(/Stopped/)
+  await tmux.shows(/Stopped[^]*^prompt\$/m)
   t.is(await tmux.variable('alternate_on'), '0')
   await tmux.type('fg')
   await tmux.press('Enter')
@@ -245,7 +255,7 @@ test.serial('top is stopped by Ctrl-Z and goes on with fg', async (t) => {
 
 test.serial('abort on a terminal asks before it ends several sessions', async (t) => {
   const [one, other] = [await session(), await session()]
-  await using tmux = await Tmux.start(['sh'], { env: { PS1: 'prompt$ ' } })
+  await using tmux = await shell()
   const abort = `${process.execPath} ${command} --control ${control.path} abort -c 2001:db8:1::/64`
   await tmux.type(`${abort}; echo code-$?`)
   await tmux.press('Enter')
@@ -263,7 +273,7 @@ test.serial('abort on a terminal asks before it ends several sessions', async (t
 
 test.serial('a daemon that ends while top runs is reported, and top goes on', async (t) => {
   const own = await startControlled(lab, permitted)
-  await using tmux = await Tmux.start(['sh'])
+  await using tmux = await shell()
   const top = `${process.execPath} ${command} --control ${own.control.path} top --interval 0.3`
   await tmux.type(top)
   await tmux.press('Enter')
