@@ -91,6 +91,7 @@ const values: Record<string, [string, string]> = {
   'keep-alive': ['30', '60'],
   'log-format': ['json', 'text'],
   'log-level': ['warn', 'info'],
+  'log-records': ['blocks', 'sessions'],
   ipfix: ['192.0.2.9:4739', '[2001:db8::9]:4739'],
 }
 

@@ -119,6 +119,15 @@ test('the thread sends records to the collector at any level', (t) => {
   t.is(log.collector, undefined)
 })
 
+test('sessions have no records where blocks of ports have', (t) => {
+  const { log } = logOf({ records: 'blocks' })
+  const thread = new Thread()
+  log.useThread(thread)
+  t.like(thread.settings, { records: true, sessions: false })
+  log.configure(text)
+  t.like(thread.settings, { sessions: true })
+})
+
 test('the end waits for the thread to write all', async (t) => {
   const { log } = logOf({})
   const thread = new Thread(5)

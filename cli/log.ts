@@ -113,13 +113,13 @@ export function createLog<Thread extends LogThread = NativeLog>(
   }
 }
 
-function settings({ format, begin, destinations, sources, ...records }: LogConfiguration) {
-  const collector = collectorOf(records)
+function settings({ format, begin, records, destinations, sources, ...ipfix }: LogConfiguration) {
+  const collector = collectorOf(ipfix)
   return {
     json: format === 'json',
     colours: isColourful(),
     begins: begin,
-    sessions: true,
+    sessions: records === 'sessions',
     destinations,
     sources,
     ...(collector === undefined ? {} : { collector }),
@@ -127,12 +127,12 @@ function settings({ format, begin, destinations, sources, ...records }: LogConfi
 }
 
 /** Gives the collector of records, if there is one. */
-function collectorOf(records: Pick<LogConfiguration, `ipfix${string}` & keyof LogConfiguration>) {
-  const address = parseAddress(records.ipfix ?? '')
+function collectorOf(given: Pick<LogConfiguration, `ipfix${string}` & keyof LogConfiguration>) {
+  const address = parseAddress(given.ipfix ?? '')
   if (address === undefined) return undefined
   const { host, port } = address
-  const templateIntervalMs = Math.round(records['ipfix-templates'] * 1000)
-  return { address: host, port, domain: records['ipfix-domain'], templateIntervalMs }
+  const templateIntervalMs = Math.round(given['ipfix-templates'] * 1000)
+  return { address: host, port, domain: given['ipfix-domain'], templateIntervalMs }
 }
 
 function isColourful(): boolean {

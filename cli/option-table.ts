@@ -76,6 +76,7 @@ function under(title: string) {
 
 export const WELL_KNOWN_PREFIX = '64:ff9b::/96'
 export const LOG_FORMATS = ['text', 'json'] as const
+export const LOG_RECORDS = ['sessions', 'blocks'] as const
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
 
 const captured = under('Capture')
@@ -331,6 +332,11 @@ export const LOG = {
   }),
   begin: log(flag, false, 'record when a session begins, too', {
     long: 'log-begin',
+    change: 'at once',
+  }),
+  records: log(oneOf(LOG_RECORDS), 'sessions', 'record each session, or blocks of ports alone', {
+    long: 'log-records',
+    value: LOG_RECORDS.join('|'),
     change: 'at once',
   }),
   destinations: log(flag, true, 'record the dialled address and the server', {
