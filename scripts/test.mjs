@@ -25,6 +25,7 @@ import {
   runScript,
   step,
 } from './steps.mjs'
+import { userSpecs } from './user-specs.mjs'
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts
@@ -54,19 +55,6 @@ const labOptions = ['--timeout=3m', `--concurrency=${labFiles}`]
 const specs = '__test__/*.spec.ts'
 /** The specs of the library, which depend on Node. The command and the relay are the same on each Node. */
 const librarySpecs = '__test__/net/library/*.spec.ts'
-/** The specs of the command that cover its start, its signals, its reload and its end. */
-const commandSpecs = [
-  'access-list',
-  'command',
-  'configuration',
-  'log',
-  'mapping',
-  'policy',
-  'relay',
-  'shutdown',
-  'user-signals',
-].map((name) => `__test__/net/${name}.spec.ts`)
-
 /**
  * Suites with the release tools, which are programs for x64. An arm64 machine compiles for itself in any case.
  *
@@ -111,9 +99,9 @@ const withReleaseTools = [
  */
 const user = {
   name: 'user',
-  covers: 'the specs of the command with faithd as an ordinary user, in network namespaces',
+  covers: 'the specs of faithd as an ordinary user, in network namespaces',
   needs: [labTools, ...addon],
-  command: () => ['env', 'FAITHD_LAB_USER=daemon', ...inLab([ava, ...labOptions, ...commandSpecs])],
+  command: () => ['env', 'FAITHD_LAB_USER=daemon', ...inLab([ava, ...labOptions, ...userSpecs()])],
   count: countAva,
 }
 

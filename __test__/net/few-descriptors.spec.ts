@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { waitFor } from '../../lab/index.js'
+import { userArguments, waitFor } from '../../lab/index.js'
 import { Faithd, faithdCommand, permitted } from '../fixtures/faithd.js'
 import { floodStage, silent } from '../fixtures/flood-stage.js'
 import { floodEnded, startFlood } from '../fixtures/flood.js'
@@ -20,7 +20,15 @@ test.before(() => server.listen(lively, { greet: 'welcome' }))
 async function faithdWith(...args: string[]): Promise<Faithd> {
   const place = nextPlace()
   const own = ['-k', '--log-format', 'json', '-i', place.name, '-P', `${place.prefix}/96`]
-  const command = [process.execPath, faithdCommand, '--no-control', ...own, ...permitted, ...args]
+  const command = [
+    process.execPath,
+    faithdCommand,
+    '--no-control',
+    ...userArguments,
+    ...own,
+    ...permitted,
+    ...args,
+  ]
   const faithd = new Faithd(
     lab.router.spawn('prlimit', [`--nofile=${limit}:${limit}`, ...command]),
     place,
@@ -87,7 +95,7 @@ test.serial(
           `max-held = ${held}\ndrain = ${drain}\nrules = ["permit 198.51.100.0/24"]\n`,
       )
     write(4096, 1)
-    const command = [process.execPath, faithdCommand, '--no-control', '-c', file]
+    const command = [process.execPath, faithdCommand, '--no-control', ...userArguments, '-c', file]
     const faithd = new Faithd(
       lab.router.spawn('prlimit', [`--nofile=${limit}:${limit}`, ...command]),
       place,
