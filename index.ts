@@ -41,6 +41,7 @@ export { createFaithInterface, FaithInterface, type FaithInterfaceEvents } from 
 export type { FaithInterfaceCloseOptions, FaithInterfaceOptions } from './lib/interface-options.js'
 export type { FaithCounters, FaithInterfaceStats } from './lib/interface-stats.js'
 export { getKeepfaith, setKeepfaith } from './lib/keepfaith.js'
+export { relaySockets, type FaithSocketsOptions } from './lib/host-sockets.js'
 export { FaithListener, type FaithListenerEvents } from './lib/listener.js'
 export type {
   FaithIterationOptions,
@@ -58,6 +59,7 @@ export {
 } from './lib/relay.js'
 export type { FaithRelayEvents } from './lib/relay-events.js'
 export type {
+  FaithLocalService,
   FaithRelayOptions,
   FaithRelaySettings,
   FaithRelayUpdate,

@@ -1,10 +1,11 @@
 /** The options of a relay, read once, at the public edge, into the addon's form. */
+import { isIPv4 } from 'node:net'
 import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener-options.js'
 import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
 import { unwrap } from './failure.js'
 import { FaithError } from './errors.js'
-import { type NativeRelayOptions, native } from './native.js'
+import { type NativeLocalService, type NativeRelayOptions, native } from './native.js'
 import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
 import type { FaithRoute } from './route.js'
@@ -15,6 +16,16 @@ import {
   readLastingTimeouts,
   readLocalAddress,
 } from './server.js'
+
+/**
+ * Destinations that this program serves itself, behind the relay's mappings.
+ *
+ * @group Relay and route
+ */
+export type FaithLocalService = PortOptions & {
+  /** Their IPv4 address. Default: every address of this host, but loopback ones. */
+  address?: string
+}
 
 /**
  * Options of {@link FaithInterface.relay}, without the ports. All durations are in milliseconds, and their names end in
@@ -35,6 +46,29 @@ export interface FaithRelaySettings extends MappingOptions {
    * Default `false`.
    */
   allowLoopback?: boolean
+
+  /**
+   * The fate of connections whose destination is one of this host's own IPv4 addresses. `refuse` (default) denies them,
+   * unless a rule of the access list permits that very address. `host` connects to that address, so that the host's own
+   * listeners serve them, under the rules of the access list for public addresses. To such a listener the client seems to
+   * be this host itself: it must not trust the host's addresses. A loopback address is denied as before.
+   */
+  local?: 'refuse' | 'host'
+  /**
+   * Destinations whose connections the relay gives to the program, by the `connection` event of
+   * {@link FaithRelayEvents}. They go before `local`. The access list judges them as public addresses, and they are no
+   * sessions, as with {@link FaithRouteSocket}. Default: none.
+   *
+   * ```ts
+   * const relay = await faith.relay({ ports: 'all', localServices: [{ port: 13 }] })
+   * relay.on('connection', (socket) => {
+   *   socket.on('error', () => socket.destroy()).resume()
+   *   socket.setTimeout(30_000, () => socket.destroy())
+   *   socket.end(`${new Date().toString()}\n`)
+   * })
+   * ```
+   */
+  localServices?: readonly FaithLocalService[]
 
   /**
    * `true` connects the server before the client's handshake is answered. So the client sees a refusal, an unreachable
@@ -185,7 +219,9 @@ export interface FaithRelayUpdate extends Pick<
   | 'maxSessionsPerClient'
   | 'maxRatePerClient'
   | 'clientPrefixLength'
+  | 'local'
   | 'localAddresses'
+  | 'localServices'
   | 'privilegedLocalPort'
   | 'sessionEvents'
 > {
@@ -204,10 +240,14 @@ const UPDATE: OptionNames<FaithRelayUpdate> = {
   maxRatePerClient: true,
   clientPrefixLength: true,
   proxyProtocol: true,
+  local: true,
   localAddresses: true,
+  localServices: true,
   privilegedLocalPort: true,
   sessionEvents: true,
 }
+
+const LOCAL_SERVICE: OptionNames<FaithLocalService> = { ...PORT_OPTIONS, address: true }
 
 const OPTIONS: OptionNames<FaithRelayOptions> = {
   ...PORT_OPTIONS,
@@ -272,6 +312,8 @@ export function readRelayOptions(options: unknown): RelayOptions {
     localAddresses: read.list('localAddresses', [], (address) =>
       readLocalAddress(read, 'localAddresses', address),
     ),
+    localHost: read.oneOf('local', ['refuse', 'host'], 'refuse') === 'host',
+    localServices: read.list('localServices', [], (service) => readLocalService(call, service)),
     privilegedLocalPort: read.boolean('privilegedLocalPort', false),
     copyDscp: read.boolean('copyDscp', false),
     sessionEvents: read.boolean('sessionEvents', true),
@@ -310,6 +352,17 @@ export function checkRelayOptions(options: FaithRelayOptions): void {
 /** Gives the number of connections within the time limit of a route, at 1024 in 5 seconds. */
 function undecidedWithin(routeTimeoutMs: number): number {
   return Math.min(1024 * Math.ceil(routeTimeoutMs / 5000), MOST_UNDECIDED)
+}
+
+function readLocalService(call: string, service: unknown): NativeLocalService {
+  const read = new OptionReader(`${call}: \`localServices\``, LOCAL_SERVICE, service)
+  const ports = readPorts(read)
+  const address = read.unchecked('address')
+  if (address === undefined) return { ports }
+  if (typeof address !== 'string' || !isIPv4(address)) {
+    throw read.refuse('address', 'an IPv4 address', address)
+  }
+  return { ports, address }
 }
 
 function readRoute(read: OptionReader<'route'>): FaithRoute | undefined {

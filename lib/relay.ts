@@ -49,6 +49,18 @@ import { type FaithRelayStats, toRelayStats } from './relay-stats.js'
 import { type FaithLiveSession, toSession } from './session.js'
 import { type FaithSessionDetail, toSessionDetail } from './session-detail.js'
 
+/** Opens the addon's relay. */
+type Start = NativeInterface['relay']
+
+/** @internal The origin of a relay's connections. */
+export interface Origin {
+  /** The name of the interface, or of what stands for it in messages. */
+  name: string
+  /** The interface, whose connections can become sockets of Node; `undefined` for sockets of the host. */
+  faith: NativeInterface | undefined
+  start: Start
+}
+
 const AS_ACCEPTED: FaithSocketOptions = { allowHalfOpen: true, pauseOnConnect: false }
 
 /**
@@ -108,7 +120,7 @@ const CLOSE: OptionNames<FaithRelayCloseOptions> = { drainMs: true }
  */
 export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncDisposable {
   readonly #native: NativeRelay
-  readonly #faith: NativeInterface
+  readonly #origin: Origin
   readonly #released: (relay: FaithRelay) => void
   readonly #clientErrors = new ClientErrors(this, 'relay')
   #allowLoopback: boolean
@@ -122,7 +134,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   private constructor(
     key: typeof INSIDE,
     native: NativeRelay,
-    faith: NativeInterface,
+    origin: Origin,
     given: FaithRelayOptions,
     allowLoopback: boolean,
     released: (relay: FaithRelay) => void,
@@ -130,7 +142,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     requireInside(key, 'FaithRelay', 'faith.relay()')
     super()
     this.#native = native
-    this.#faith = faith
+    this.#origin = origin
     this.#given = given
     this.#allowLoopback = allowLoopback
     this.#released = released
@@ -145,13 +157,23 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     options: FaithRelayOptions,
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
+    const start: Start = (...args) => faith.relay(...args)
+    return await FaithRelay.openOn({ name: faith.name, faith, start }, options, released)
+  }
+
+  /** @internal Opens a relay whose connections come from elsewhere than an interface. */
+  static async openOn(
+    origin: Origin,
+    options: FaithRelayOptions,
+    released: (relay: FaithRelay) => void,
+  ): Promise<FaithRelay> {
     const { signal, ...wanted } = readRelayOptions(options)
     const given = { ...options }
-    return await openUntil(signal, () => FaithRelay.#start(faith, wanted, given, released))
+    return await openUntil(signal, () => FaithRelay.#start(origin, wanted, given, released))
   }
 
   static async #start(
-    faith: NativeInterface,
+    origin: Origin,
     { settings, route }: Omit<RelayOptions, 'signal'>,
     given: FaithRelayOptions,
     released: (relay: FaithRelay) => void,
@@ -171,15 +193,11 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       onSessions: sessions.push,
       onRefusals: refusals.push,
       onShortages: shortages.push,
-      ...(route && {
-        onQuestions: questions.push,
-        onConnections,
-        onWithdrawn: withdrawn.push,
-      }),
+      onConnections,
+      ...(route && { onQuestions: questions.push, onWithdrawn: withdrawn.push }),
     }
-    const opened = await faith.relay(settings, callbacks, logOf(given))
-    const native = unwrap(opened)
-    const relay = new FaithRelay(INSIDE, native, faith, given, settings.allowLoopback, released)
+    const native = unwrap(await origin.start(settings, callbacks, logOf(given)))
+    const relay = new FaithRelay(INSIDE, native, origin, given, settings.allowLoopback, released)
     if (route) {
       relay.#router = new Router(route, settings.routeTimeoutMs, native, {
         isHeard: () => relay.listenerCount('connection') > 0,
@@ -187,7 +205,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
       })
     }
     setImmediate(() => {
-      shortages.open((batch) => tellShortages(relay, faith.name, batch))
+      shortages.open((batch) => tellShortages(relay, origin.name, batch))
       questions.open((batch) => relay.#router?.ask(batch))
       withdrawn.open((batch) => relay.#router?.withdraw(batch))
       sessions.open((batch) => {
@@ -461,7 +479,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     this.emit('session', session)
     // Sessions may be very many, so the message is made only for subscribers.
     if (isHeard('faithd:session')) {
-      publish('faithd:session', () => ({ interface: this.#faith.name, session }))
+      publish('faithd:session', () => ({ interface: this.#origin.name, session }))
     }
   }
 
@@ -469,20 +487,22 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     if (this.listenerCount('refused') === 0 && !isHeard('faithd:refused')) return
     const refusal = toRefusal(record)
     this.emit('refused', refusal)
-    publish('faithd:refused', () => ({ interface: this.#faith.name, refusal }))
+    publish('faithd:refused', () => ({ interface: this.#origin.name, refusal }))
   }
 
   #give(connection: NativeConnection): void {
     const { address, port, remoteAddress, remotePort } = connection
     const client = { address: remoteAddress, port: remotePort }
     const ends = { client, destination: { address, port } }
+    const { faith, name } = this.#origin
     let socket: FaithSocket
     try {
-      socket = FaithSocket.adopt(connection, this.#faith, this, AS_ACCEPTED)
+      if (faith === undefined) throw closedError('the interface')
+      socket = FaithSocket.adopt(connection, faith, this, AS_ACCEPTED)
     } catch (cause) {
       return this.#clientErrors.report(routeError(ends, cause))
     }
-    publish('faithd:connection', () => ({ interface: this.#faith.name, socket }))
+    publish('faithd:connection', () => ({ interface: name, socket }))
     if (this.emit('connection', socket)) return publishAccepted(socket)
     // The handler was removed after the verdict.
     socket.resetAndDestroy()

@@ -1,12 +1,14 @@
 //! Captured connections on their way to JavaScript, where a socket of Node takes their descriptors.
 
 use std::os::fd::{IntoRawFd, OwnedFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use faith_packet::mapping::Mappings;
-use faith_stack::{Captured, FaithInterface, Guide};
+use faith_relay::Taker;
+use faith_stack::{Captured, Guide};
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
+use parking_lot::Mutex;
 
 use crate::batch::Batch;
 
@@ -88,31 +90,30 @@ pub(crate) fn describe(
 /// Connections on their way to a callback. Those that never arrive are closed.
 pub(crate) struct Connections {
     batch: Batch<(usize, Captured), Vec<NativeConnection>>,
-    mappings: Arc<OnceLock<Mappings>>,
+    mappings: Arc<Mutex<Mappings>>,
 }
 
 impl Connections {
-    /// Calls `callback` with connections of `interface`, and `taken` before each call.
+    /// Calls `callback` with connections of the guide's interface, and `taken` before each call.
     pub(crate) fn new(
-        interface: &Arc<FaithInterface>,
+        guide: Guide,
         callback: &Function<'_, Vec<NativeConnection>, ()>,
         taken: impl Fn() + Send + 'static,
     ) -> napi::Result<Self> {
-        let guide = interface.guide();
-        let mappings = Arc::<OnceLock<Mappings>>::default();
+        let mappings = Arc::<Mutex<Mappings>>::default();
         let mapped = Arc::clone(&mappings);
         let batch = Batch::new(callback, move |captured: Vec<(usize, Captured)>| {
             taken();
-            let described = |(worker, captured)| describe(&guide, mapped.get(), worker, captured);
+            let mappings = mapped.lock().clone();
+            let described = |(worker, captured)| describe(&guide, Some(&mappings), worker, captured);
             captured.into_iter().map(described).collect()
         })?;
         Ok(Self { batch, mappings })
     }
 
-    /// Sets the mappings that give the connections' servers. Call this once, before the first connection comes.
+    /// Sets the mappings that give the connections' servers. Call this before the first connection comes.
     pub(crate) fn map_by(&self, mappings: Mappings) {
-        // Fails only on a second call.
-        let _ = self.mappings.set(mappings);
+        *self.mappings.lock() = mappings;
     }
 
     /// Hands over a connection that `worker` serves, and returns the number of connections that wait now.
@@ -123,5 +124,16 @@ impl Connections {
     /// Closes the connections that wait.
     pub(crate) fn discard(&self) {
         self.batch.discard();
+    }
+}
+
+/// Needs no pause: the program has asked for each of these connections, by its route or its local services.
+impl Taker for Connections {
+    fn take(&self, worker: usize, connection: Captured) {
+        self.push(worker, connection);
+    }
+
+    fn closing(&self) {
+        self.discard();
     }
 }

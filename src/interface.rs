@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faith_packet::classify::Unsupported;
-use faith_relay::Splices;
+use faith_relay::{Relay, Splices};
 use faith_stack::{FaithInterface, InterfaceOptions, ListenOptions, ShortcutUse, Steering, Warning};
 use napi::Env;
 use napi::bindgen_prelude::{ClassInstance, Function, PromiseRaw, spawn_blocking};
@@ -29,6 +29,12 @@ pub struct NativeWarning {
     pub code: String,
     /// The text that people read.
     pub message: String,
+}
+
+impl From<Warning> for NativeWarning {
+    fn from(warning: Warning) -> Self {
+        Self { code: warning.code().to_owned(), message: warning.to_string() }
+    }
 }
 
 /// A faith interface.
@@ -59,8 +65,7 @@ pub fn create_interface<'env>(
         failures.pop().unwrap_or_else(|| NativeFailure::new("ERR_FAITH_CLOSED", "the interface is gone"))
     })?;
     let warnings = Batch::new(&on_warnings, |warnings: Vec<Warning>| {
-        let native = |it: Warning| NativeWarning { code: it.code().to_owned(), message: it.to_string() };
-        warnings.into_iter().map(native).collect()
+        warnings.into_iter().map(NativeWarning::from).collect()
     })?;
     env.spawn_future(blocking(move || {
         let options = interface_options(options)?;
@@ -190,8 +195,10 @@ impl NativeInterface {
         log: Option<ClassInstance<'_, NativeLog>>,
     ) -> napi::Result<PromiseRaw<'env, Outcome<NativeRelay>>> {
         let interface = Arc::clone(&self.interface);
-        let prepared = PreparedRelay::new(env, &interface, &callbacks, log.map(|log| log.share()))?;
-        env.spawn_future(blocking(move || prepared.open(interface, options)))
+        let prepared = PreparedRelay::new(env, interface.guide(), &callbacks, log.map(|log| log.share()))?;
+        env.spawn_future(blocking(move || {
+            prepared.open(options, |options, observer| Relay::start(interface, options, observer))
+        }))
     }
 
     /// The interface's counters.

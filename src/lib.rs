@@ -10,6 +10,7 @@ pub mod connection;
 pub mod detail;
 pub mod dial;
 pub mod failure;
+pub mod host_sockets;
 pub mod interface;
 mod keep_alive;
 pub mod listener;

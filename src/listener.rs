@@ -115,7 +115,7 @@ impl Prepared {
     ) -> napi::Result<Self> {
         let flow = Arc::new(Flow::default());
         let resumed = Arc::clone(&flow);
-        let connections = Connections::new(interface, on_connections, move || resumed.caught_up())?;
+        let connections = Connections::new(interface.guide(), on_connections, move || resumed.caught_up())?;
         let telling = Arc::new(Telling(ShortageBatch::new(on_shortages)?));
         let shortages = Shortages::new(Some(telling));
         let handing = Arc::new(Handing { connections, shortages, flow: Arc::clone(&flow) });

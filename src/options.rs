@@ -39,6 +39,15 @@ pub struct NativePortRange {
     pub last: u32,
 }
 
+/// Destinations whose connections JavaScript serves itself.
+#[napi(object)]
+pub struct NativeLocalService {
+    /// The IPv4 address; every address of the host by default, but loopback ones.
+    pub address: Option<String>,
+    /// The ports.
+    pub ports: Vec<NativePortRange>,
+}
+
 /// The options of a listener.
 #[napi(object)]
 pub struct NativeListenOptions {
@@ -101,6 +110,10 @@ pub struct NativeRelayOptions {
     pub privileged_local_port: bool,
     /// True gives packets to the server the DSCP of the client's SYN.
     pub copy_dscp: bool,
+    /// Destinations whose connections go to `onConnections`.
+    pub local_services: Vec<NativeLocalService>,
+    /// True connects other connections to the host's own addresses.
+    pub local_host: bool,
     /// True calls `onSessions` and `onRefusals`.
     pub session_events: bool,
     /// Longest time that an answer of `onQuestions` may take, in milliseconds; default 5000.

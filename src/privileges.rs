@@ -22,6 +22,13 @@ impl NativeUser {
         self.user.uid.as_raw()
     }
 
+    /// The id of the user's first group.
+    #[napi(getter)]
+    #[must_use]
+    pub fn gid(&self) -> u32 {
+        self.user.gid.as_raw()
+    }
+
     /// Becomes this user on every thread of the process, without any capability, for good. Interfaces go on, and none can be
     /// made. Blocks for some milliseconds. After a failure the process must end.
     #[napi(ts_return_type = "NativeFailure | null")]

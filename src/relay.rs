@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use faith_log::Log;
-use faith_relay::{Observer, Relay, RelayStats, Routing, Untold};
-use faith_stack::FaithInterface;
+use faith_relay::{Observer, Relay, RelayOptions, RelayStats, Routing, Untold};
+use faith_stack::{Guide, StackError};
 use napi::Env;
 use napi::bindgen_prelude::spawn_blocking;
 use napi_derive::napi;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::connection::Connections;
 use crate::detail::NativeSessionDetail;
 use crate::failure::NativeFailure;
 use crate::failure::{Outcome, blocking, outcome};
@@ -60,13 +61,14 @@ pub(crate) struct PreparedRelay {
     observer: Option<Arc<dyn Observer>>,
     telling: Arc<TellingSettings>,
     asking: Option<Arc<Asking>>,
+    connections: Option<Arc<Connections>>,
     alive: KeepAlive,
 }
 
 impl PreparedRelay {
     pub(crate) fn new(
         env: &Env,
-        interface: &Arc<FaithInterface>,
+        guide: Guide,
         callbacks: &NativeRelayCallbacks<'_>,
         log: Option<Arc<Log>>,
     ) -> napi::Result<Self> {
@@ -76,18 +78,21 @@ impl PreparedRelay {
             .on_questions
             .as_ref()
             .zip(callbacks.on_withdrawn.as_ref())
-            .zip(callbacks.on_connections.as_ref())
-            .map(|((questions, withdrawn), connections)| {
-                Asking::new(interface, questions, withdrawn, connections)
-            })
+            .map(|(questions, withdrawn)| Asking::new(questions, withdrawn))
             .transpose()?;
-        Ok(Self { observer, telling, asking, alive: KeepAlive::new(env)? })
+        let connections = callbacks
+            .on_connections
+            .as_ref()
+            .map(|callback| Connections::new(guide, callback, || {}).map(Arc::new))
+            .transpose()?;
+        Ok(Self { observer, telling, asking, connections, alive: KeepAlive::new(env)? })
     }
 
+    /// Opens the relay by `start`.
     pub(crate) fn open(
         self,
-        interface: Arc<FaithInterface>,
         options: NativeRelayOptions,
+        start: impl FnOnce(RelayOptions, Option<Arc<dyn Observer>>) -> Result<Relay, StackError>,
     ) -> Result<NativeRelay, NativeFailure> {
         let mut wanted = relay_options(&options)?;
         self.telling.set(&options);
@@ -96,12 +101,13 @@ impl PreparedRelay {
             timeout: Duration::from_millis(options.route_timeout_ms.unwrap_or(5000).into()),
             max_undecided: options.max_undecided.unwrap_or(1024),
         });
-        if let Some(asking) = &self.asking {
-            asking.map_by(wanted.mappings.clone());
+        if let Some(connections) = &self.connections {
+            connections.map_by(wanted.mappings.clone());
         }
-        let relay = Arc::new(Relay::start(interface, wanted, self.observer)?);
+        wanted.taker = self.connections.clone().map(|connections| connections as _);
+        let relay = Arc::new(start(wanted, self.observer)?);
         self.telling.limit(relay.stats().max_sessions);
-        let state = Mutex::new(State::Open { relay, asking: self.asking });
+        let state = Mutex::new(State::Open { relay, asking: self.asking, connections: self.connections });
         Ok(NativeRelay { state, telling: self.telling, alive: self.alive })
     }
 }
@@ -117,7 +123,7 @@ pub struct NativeRelay {
 /// The state of a relay. A closed relay has dropped its callbacks: they hold the JavaScript object that holds the relay, so
 /// neither would ever be collected.
 enum State {
-    Open { relay: Arc<Relay>, asking: Option<Arc<Asking>> },
+    Open { relay: Arc<Relay>, asking: Option<Arc<Asking>>, connections: Option<Arc<Connections>> },
     Closed(Box<RelayStats>),
 }
 
@@ -258,11 +264,19 @@ impl NativeRelay {
     #[napi(ts_return_type = "Promise<NativeFailure | null>")]
     pub async fn update(&self, options: NativeRelayOptions) -> napi::Result<Outcome<()>> {
         let relay = self.relay();
+        let connections = match &*self.state() {
+            State::Open { connections, .. } => connections.clone(),
+            State::Closed(_) => None,
+        };
         let telling = Arc::clone(&self.telling);
         blocking(move || {
             let wanted = relay_options(&options)?;
             if let Some(relay) = relay {
+                let mappings = wanted.mappings.clone();
                 relay.update(wanted)?;
+                if let Some(connections) = connections {
+                    connections.map_by(mappings);
+                }
                 telling.set(&options);
                 telling.limit(relay.stats().max_sessions);
             }

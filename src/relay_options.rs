@@ -9,12 +9,12 @@ use faith_packet::excerpt::excerpt;
 use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
 use faith_packet::rfc6052::Mapping;
-use faith_relay::{ClientLimits, RelayOptions};
+use faith_relay::{ClientLimits, Local, LocalService, RelayOptions};
 use faith_stack::HoldLimits;
 use napi_derive::napi;
 
 use crate::failure::{NativeFailure, Outcome, outcome};
-use crate::options::{self, NativeRelayOptions};
+use crate::options::{self, NativeLocalService, NativeRelayOptions};
 
 pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions, NativeFailure> {
     let access = access_list(&options.access_list, &options.access_list_name, options.allow_loopback)?;
@@ -35,6 +35,11 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
         mappings: mappings(&options.mapping, &options.mappings)?,
         access,
         routing: None,
+        local: Local {
+            services: options.local_services.iter().map(local_service).collect::<Result<_, _>>()?,
+            host: options.local_host,
+        },
+        taker: None,
         sources: parse_each("localAddresses", &options.local_addresses)?,
         privileged_source: options.privileged_local_port,
         proxy,
@@ -56,6 +61,16 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
             per_second: limit(options.max_rate_per_client),
         },
     })
+}
+
+fn local_service(service: &NativeLocalService) -> Result<LocalService, NativeFailure> {
+    let address = service.address.as_ref().map(|address| {
+        address.parse().map_err(|_| {
+            let message = format!("`{}` is not an IPv4 address", excerpt(address));
+            NativeFailure::new("ERR_FAITH_ARGUMENT", message)
+        })
+    });
+    Ok(LocalService { address: address.transpose()?, ports: options::ports(&service.ports)? })
 }
 
 pub(crate) fn access_list(text: &str, name: &str, allow_loopback: bool) -> Result<AccessList, NativeFailure> {

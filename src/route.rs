@@ -1,6 +1,5 @@
 //! Asks JavaScript where connections go. Questions go out in batches, and JavaScript answers them by number. So a decision
-//! may take its time, and no worker holds a JavaScript object meanwhile. Connections that JavaScript takes itself reach it
-//! like those of a listener.
+//! may take its time, and no worker holds a JavaScript object meanwhile.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,16 +7,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
 use faith_relay::{Question, Reject, Route, Terms, Verdict};
-use faith_stack::{Captured, FaithInterface};
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::batch::Batch;
-use crate::connection::{Connections, NativeConnection};
 use crate::failure::NativeFailure;
 use crate::options;
 use crate::stats::number;
@@ -72,15 +68,12 @@ pub(crate) struct Asking {
     open: Arc<Mutex<HashMap<u64, Question>>>,
     questions: Batch<u64, Vec<NativeQuestion>>,
     withdrawn: Batch<u64, Vec<f64>>,
-    connections: Connections,
 }
 
 impl Asking {
     pub(crate) fn new(
-        interface: &Arc<FaithInterface>,
         on_questions: &Function<'_, Vec<NativeQuestion>, ()>,
         on_withdrawn: &Function<'_, Vec<f64>, ()>,
-        on_connections: &Function<'_, Vec<NativeConnection>, ()>,
     ) -> napi::Result<Arc<Self>> {
         let open = Arc::<Mutex<HashMap<u64, Question>>>::default();
         let asked = Arc::clone(&open);
@@ -98,14 +91,7 @@ impl Asking {
             ids.into_iter().filter_map(describe).collect()
         })?;
         let withdrawn = Batch::new(on_withdrawn, |ids: Vec<u64>| ids.into_iter().map(number).collect())?;
-        // Needs no pause: JavaScript itself has asked for each of these connections.
-        let connections = Connections::new(interface, on_connections, || {})?;
-        Ok(Arc::new(Self { open, questions, withdrawn, connections }))
-    }
-
-    /// Sets the mappings that give the connections' servers, before the first connection comes.
-    pub(crate) fn map_by(&self, mappings: Mappings) {
-        self.connections.map_by(mappings);
+        Ok(Arc::new(Self { open, questions, withdrawn }))
     }
 
     /// Answers question `id`. Fails if its time is up. Ignores the answer to a question that was withdrawn.
@@ -146,14 +132,6 @@ impl Route for Asking {
         if lock(&self.open).remove(&id).is_some() {
             self.withdrawn.push(id);
         }
-    }
-
-    fn take(&self, worker: usize, connection: Captured) {
-        self.connections.push(worker, connection);
-    }
-
-    fn closing(&self) {
-        self.connections.discard();
     }
 }
 

@@ -92,7 +92,7 @@ pub struct NativeRefusal {
 type Sessions = Batch<SessionRecord, Vec<NativeSession>>;
 type Refusals = Batch<RefusalRecord, Vec<NativeRefusal>>;
 
-/// The functions that a relay calls. It asks `onQuestions` only if `onConnections` and `onWithdrawn` are given too.
+/// The functions that a relay calls. It asks `onQuestions` only if `onWithdrawn` is given too.
 #[napi(object, object_to_js = false)]
 pub struct NativeRelayCallbacks<'scope> {
     /// Gets the sessions that have ended.

@@ -1,6 +1,6 @@
 //! Decides where a connection may go and how: mappings, access list, route, limits, sources and headers.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +16,7 @@ use crate::began::Began;
 use crate::cause::Cause;
 use crate::clients::Clients;
 use crate::denying_rule::DenyingRule;
+use crate::local::{Local, Served, Taker};
 use crate::options::RelayOptions;
 use crate::permission::Permission;
 use crate::port_blocks::{PortBlockOptions, PortBlocks};
@@ -32,7 +33,7 @@ use crate::upstream::Target;
 #[expect(clippy::large_enum_variant, reason = "it lives for a moment, which is not worth an allocation")]
 pub(crate) enum Way {
     Server(Target),
-    /// To the route, which takes the connection itself.
+    /// To the taker, which serves the connection itself.
     HandOver,
 }
 
@@ -40,6 +41,8 @@ pub(crate) enum Way {
 pub(crate) trait Router: Send + Sync + 'static {
     /// Tells whether this address counts as the router's own.
     fn is_own(&self, address: IpAddr) -> bool;
+    /// Tells whether this address is surely the router's own: false while the router does not know its addresses.
+    fn owns(&self, address: Ipv4Addr) -> bool;
     /// The captured prefix that contains this address now.
     fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix>;
 }
@@ -55,11 +58,13 @@ pub(crate) struct Admission {
     /// Connections from other addresses than their client's first, of sources that were replaced.
     earlier_fallbacks: AtomicU64,
     questions: Option<Questions>,
+    taker: Option<Arc<dyn Taker>>,
 }
 
 /// The settings by which connections go to servers. Each connection goes by those of the moment.
 struct Passage {
     mappings: Mappings,
+    local: Local,
     sources: Arc<Sources>,
     port_blocks: Option<PortBlockOptions>,
     client_prefix_length: u8,
@@ -72,6 +77,7 @@ impl Passage {
     fn new(options: &mut RelayOptions, shortages: &Arc<Shortages>) -> Self {
         Self {
             mappings: std::mem::take(&mut options.mappings),
+            local: std::mem::take(&mut options.local),
             sources: Sources::new(
                 std::mem::take(&mut options.sources),
                 options.clients.prefix_length,
@@ -105,6 +111,7 @@ impl Admission {
                 .routing
                 .take()
                 .map(|routing| Questions::new(routing, options.clients.prefix_length)),
+            taker: options.taker.take(),
         }
     }
 
@@ -131,7 +138,7 @@ impl Admission {
         self.questions.is_some() || self.server_of(destination).is_some_and(permits)
     }
 
-    /// Finds the server of an attempt by the mappings, if the access list and the limits let the attempt through.
+    /// Finds the way of an attempt by the mappings, if the access list and the limits let the attempt through.
     ///
     /// # Errors
     /// The refusal that answers the client.
@@ -139,12 +146,18 @@ impl Admission {
         &self,
         attempt: &mut Attempt,
         traffic_class: impl FnOnce() -> Option<u8>,
-    ) -> Result<Target, Refusal> {
-        let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_MAPPING)?.into();
-        attempt.server = Some(server);
-        let outgoing = self.judge(Basis::Dialled, attempt, server)?;
+    ) -> Result<Way, Refusal> {
+        let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_MAPPING)?;
+        attempt.server = Some(server.into());
+        let served = self.served(server);
+        let outgoing = self.judge(basis_of(served), attempt, server.into())?;
         self.pass(attempt)?;
-        Ok(self.target(attempt, server, outgoing, traffic_class))
+        Ok(match served {
+            Some(Served::ByService) => Way::HandOver,
+            Some(Served::ByHost) | None => {
+                Way::Server(self.target(attempt, server.into(), outgoing, traffic_class))
+            }
+        })
     }
 
     /// The questions to the route, if the relay has one. [`decide`](Self::decide) takes time then.
@@ -162,7 +175,7 @@ impl Admission {
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Result<Way, Refusal> {
         let Some(questions) = &self.questions else {
-            return self.admit(attempt, traffic_class).map(Way::Server);
+            return self.admit(attempt, traffic_class);
         };
         let (client, destination) = (*attempt.client(), *attempt.destination());
         let open = attempt.question.take().or_else(|| questions.enter(attempt.began, client.ip()));
@@ -186,23 +199,22 @@ impl Admission {
             }
             Verdict::Proceed(terms) => {
                 attempt.treat(terms);
-                self.admit(attempt, traffic_class).map(Way::Server)
+                self.admit(attempt, traffic_class)
             }
         }
     }
 
-    /// Gives a connection to the route.
+    /// Gives a connection to the taker. Without one, dropping the connection closes it.
     pub(crate) fn hand_over(&self, worker: usize, connection: Captured) {
-        // There is a route, because only a route's verdict hands a connection over.
-        if let Some(questions) = &self.questions {
-            questions.hand_over(worker, connection);
+        if let Some(taker) = &self.taker {
+            taker.take(worker, connection);
         }
     }
 
-    /// Tells the route that the interface closes.
+    /// Tells the taker that the interface closes.
     pub(crate) fn closing(&self) {
-        if let Some(questions) = &self.questions {
-            questions.closing();
+        if let Some(taker) = &self.taker {
+            taker.closing();
         }
     }
 
@@ -264,6 +276,12 @@ impl Admission {
         self.passage.load().mappings.resolve(&self.router.prefix_of(*destination.ip())?, destination)
     }
 
+    /// The way in which this host serves a server's address itself, if it does.
+    fn served(&self, server: SocketAddrV4) -> Option<Served> {
+        let passage = self.passage.load();
+        passage.local.serves(*server.ip(), server.port(), |address| self.router.owns(address))
+    }
+
     fn judgement(
         &self,
         access: &AccessList,
@@ -300,8 +318,9 @@ impl Admission {
         let Some(server) = server else {
             return Permission { cause: Some(Cause::NoMapping), rule: None, source: None };
         };
-        let is_own = |address| self.router.is_own(address);
-        let permission = Permission::of(&self.access.load(), client, server, is_own);
+        let basis = basis_of(self.served(server));
+        let access = self.access.load();
+        let permission = Permission::new(&access, self.judgement(&access, basis, client, server.into()));
         let source = permission.source.or_else(|| match permission.cause {
             None => self.passage.load().sources.of(client, (*server.ip()).into()).first(),
             Some(_) => None,
@@ -311,7 +330,11 @@ impl Admission {
 
     /// Tells whether the access list permits a session between these two now.
     pub(crate) fn permits(&self, client: Ipv6Addr, server: SocketAddr) -> bool {
-        let judgement = self.judgement(&self.access.load(), Basis::Dialled, client, server);
+        let served = match server {
+            SocketAddr::V4(server) => self.served(server),
+            SocketAddr::V6(_) => None,
+        };
+        let judgement = self.judgement(&self.access.load(), basis_of(served), client, server);
         matches!(judgement.decision, Decision::Permit { .. })
     }
 
@@ -323,4 +346,9 @@ impl Admission {
     pub(crate) fn source_fallbacks(&self) -> u64 {
         self.earlier_fallbacks.load(Ordering::Relaxed) + self.passage.load().sources.fallbacks()
     }
+}
+
+/// The rules that apply to a dialled server.
+fn basis_of(served: Option<Served>) -> Basis {
+    served.map_or(Basis::Dialled, |_| Basis::Local)
 }

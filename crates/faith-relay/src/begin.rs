@@ -12,7 +12,7 @@
 //! Session limits count accepted clients. When they are used up, the relay refuses a SYN at once, and resets a client that
 //! is accepted.
 //!
-//! A connection that the route takes for itself goes the same way without a server: its SYN goes on, and the relay hands
+//! A connection that the program takes for itself, by its route or as a local service, goes the same way without a server: its SYN goes on, and the relay hands
 //! the accepted connection over. The relay then neither counts it as a session, nor records it, nor limits it.
 
 use std::future::Future;
@@ -52,8 +52,8 @@ const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 enum Far {
     /// A server, connected from this thread.
     Server(AsyncFd<Connection>),
-    /// The route, which takes the client's connection.
-    Route,
+    /// The taker, which gets the client's connection.
+    Taker,
 }
 
 impl Engine {
@@ -88,7 +88,7 @@ impl Engine {
         } else {
             let class = || Some(syn.traffic_class());
             match self.admission.admit(&mut attempt, class) {
-                Ok(target) => Some(target),
+                Ok(way) => Some(way),
                 Err(refusal) => return refuse(syn, attempt, refusal),
             }
         };
@@ -103,7 +103,7 @@ impl Engine {
         worker: usize,
         syn: HeldSyn,
         mut attempt: Attempt,
-        admitted: Option<Target>,
+        admitted: Option<Way>,
     ) -> Option<Session> {
         let class = || Some(syn.traffic_class());
         let mut given_up = pin!(syn.given_up());
@@ -120,16 +120,16 @@ impl Engine {
         }
     }
 
-    /// Connects to the attempt's server, or leaves the client to the route. `admitted` is the server if it is known already.
+    /// Connects to the attempt's server, or leaves the client to the taker. `admitted` is the way if it is known already.
     /// The returned alarm times the next step.
     async fn reach(
         &self,
         attempt: &mut Attempt,
-        admitted: Option<Target>,
+        admitted: Option<Way>,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Result<(Far, Alarm), Refusal> {
         let way = match admitted {
-            Some(target) => Way::Server(target),
+            Some(way) => way,
             None => self.admission.decide(attempt, traffic_class).await?,
         };
         match way {
@@ -140,11 +140,11 @@ impl Engine {
                 attempt.connected();
                 Ok((Far::Server(connection), alarm))
             }
-            Way::HandOver => Ok((Far::Route, Alarm::new(Instant::now() + PAIRING_TIMEOUT))),
+            Way::HandOver => Ok((Far::Taker, Alarm::new(Instant::now() + PAIRING_TIMEOUT))),
         }
     }
 
-    /// Waits for the client of a connected server or of the route, which may still give up. Returns the session, if there is
+    /// Waits for the client of a connected server or of the taker, which may still give up. Returns the session, if there is
     /// one.
     async fn pair(
         &self,
@@ -191,7 +191,7 @@ impl Engine {
     ) -> Option<Session> {
         let server = match far {
             Far::Server(server) => server,
-            Far::Route => {
+            Far::Taker => {
                 self.hand_over(worker, client, attempt);
                 return None;
             }
@@ -260,7 +260,7 @@ impl Engine {
                     }
                     return Some(engine.session(leg, server, attempt, alarm));
                 }
-                Ok((Far::Route, _)) => engine.hand_over(worker, leg.into_connection(), attempt),
+                Ok((Far::Taker, _)) => engine.hand_over(worker, leg.into_connection(), attempt),
                 Err(refusal) => attempt.fail(refusal),
             }
             None
@@ -285,7 +285,7 @@ impl Engine {
         Session::new(client, Leg::new(server), attempt, clock)
     }
 
-    /// Gives a client's connection to the route.
+    /// Gives a client's connection to the taker.
     fn hand_over(&self, worker: usize, connection: Connection, attempt: Attempt) {
         // The client has reset the connection meanwhile, and left no bytes.
         if leg::is_spent(&connection) {

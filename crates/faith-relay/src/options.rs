@@ -1,6 +1,8 @@
 //! The settings of a relay.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use faith_packet::access::AccessList;
@@ -10,11 +12,12 @@ use faith_packet::proxy::Version;
 use faith_stack::HoldLimits;
 
 use crate::clients::ClientLimits;
+use crate::local::{Local, Taker};
 use crate::port_blocks::PortBlockOptions;
 use crate::route::Routing;
 
 /// The settings of a relay. [`new`](Self::new) gives the defaults.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RelayOptions {
     /// The TCP ports that the relay serves.
     pub ports: PortSet,
@@ -40,6 +43,10 @@ pub struct RelayOptions {
     pub copy_dscp: bool,
     /// The route that decides about each connection; default `None`, the mappings and the access list decide alone.
     pub routing: Option<Routing>,
+    /// The destinations that this host serves itself; default none.
+    pub local: Local,
+    /// Gets the connections of [`Local::services`], and those that a route takes; default `None`, which closes them.
+    pub taker: Option<Arc<dyn Taker>>,
     /// Connect to the server before the client's handshake completes; default true.
     pub connect_first: bool,
     /// The limits of SYNs that connect-first may hold.
@@ -73,6 +80,8 @@ impl RelayOptions {
             proxy: None,
             copy_dscp: false,
             routing: None,
+            local: Local::default(),
+            taker: None,
             connect_first: true,
             hold: HoldLimits::default(),
             connect_timeout: Duration::from_secs(10),
@@ -81,5 +90,11 @@ impl RelayOptions {
             max_sessions: None,
             clients: ClientLimits::default(),
         }
+    }
+}
+
+impl fmt::Debug for RelayOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayOptions").field("ports", &self.ports).finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
 
-use faith_packet::access::{AccessList, Basis, Decision, WrittenRule};
+use faith_packet::access::{AccessList, Basis, Decision, Judgement, WrittenRule};
 
 use crate::cause::Cause;
 
@@ -27,7 +27,11 @@ impl Permission {
         server: SocketAddrV4,
         is_own: impl Fn(IpAddr) -> bool,
     ) -> Self {
-        let judgement = list.judge(Basis::Dialled, client, server.into(), is_own);
+        Self::new(list, list.judge(Basis::Dialled, client, server.into(), is_own))
+    }
+
+    /// Tells a judgement of a list.
+    pub(crate) fn new(list: &AccessList, judgement: Judgement) -> Self {
         let rule = judgement.rule.and_then(|place| list.written(place));
         match judgement.decision {
             Decision::Permit { outgoing } => Self { cause: None, rule, source: outgoing.map(IpAddr::V4) },

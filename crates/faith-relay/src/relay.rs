@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::BorrowedFd;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
-use faith_stack::{FaithInterface, Guide, ListenOptions, ListenerHandle, StackError};
+use faith_stack::{
+    Accepting, FaithInterface, Guide, HoldLimits, HostSockets, ListenOptions, ListenerHandle, StackError,
+};
 use faith_sys::local_ports::LocalPorts;
 use faith_sys::{descriptors, source, tcp};
 use parking_lot::Mutex;
@@ -33,6 +35,10 @@ use crate::upstream::check_source;
 impl Router for Guide {
     fn is_own(&self, address: IpAddr) -> bool {
         self.is_own(address)
+    }
+
+    fn owns(&self, address: Ipv4Addr) -> bool {
+        self.owns(address)
     }
 
     fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix> {
@@ -107,10 +113,45 @@ fn unusable(error: ConnectError) -> StackError {
 /// [`close`](Self::close) ends them too.
 pub struct Relay {
     engine: Arc<Engine>,
-    listener: ListenerHandle,
+    feed: Feed,
     room: Mutex<Room<'static>>,
     /// Descriptors that were left when it was opened. Those that its sessions have by now are its own.
     left: u32,
+}
+
+/// The origin of a relay's connections.
+enum Feed {
+    Faith(ListenerHandle),
+    Host(Accepting),
+}
+
+impl Feed {
+    fn close(&self) {
+        match self {
+            Self::Faith(listener) => listener.close(),
+            Self::Host(accepting) => accepting.close(),
+        }
+    }
+
+    fn limit_held(&self, limits: HoldLimits) {
+        if let Self::Faith(listener) = self {
+            listener.limit_held(limits);
+        }
+    }
+
+    // The host's own TCP delivers last bytes and resets also after the process has ended.
+
+    fn before_resets(&self) {
+        if let Self::Faith(listener) = self {
+            listener.before_resets();
+        }
+    }
+
+    async fn delivered(&self, within: Duration) {
+        if let Self::Faith(listener) = self {
+            listener.delivered(within).await;
+        }
+    }
 }
 
 impl Relay {
@@ -143,11 +184,34 @@ impl Relay {
         let workers = interface.workers();
         let engine = Engine::new(options, interface.guide(), workers, observer);
         let listener = interface.listen(listen, Arc::clone(&engine) as _)?;
-        Ok(Self { engine, listener, room: Mutex::new(room), left })
+        Ok(Self { engine, feed: Feed::Faith(listener), room: Mutex::new(room), left })
+    }
+
+    /// Starts a relay for sockets of the host, which other programs have made: connected ones, and those that listening ones
+    /// accept. Their local addresses are what the clients dialled. The clients are accepted already, so `connect_first` is off;
+    /// ports, address, backlog and `copy_dscp` do not apply. Otherwise as [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// A descriptor is not a TCP socket of IPv6; those of [`start`](Self::start) about sources.
+    pub fn start_on(
+        host: &HostSockets,
+        mut options: RelayOptions,
+        sockets: Vec<OwnedFd>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self, StackError> {
+        options.connect_first = false;
+        options.copy_dscp = false;
+        let left = descriptors::left();
+        let room = PROMISED.fit(&mut options, left);
+        check_sources(&options)?;
+        let engine = Engine::new(options, host.guide(), 1, observer);
+        let accepting = host.serve(sockets, prepare, Arc::clone(&engine) as _)?;
+        Ok(Self { engine, feed: Feed::Host(accepting), room: Mutex::new(room), left })
     }
 
     /// Treats connections by other options from now on; sessions go on as they began. Ports, address, backlog, access list,
-    /// routing, `connect_first` and `copy_dscp` stay as they are. A session that began without a limit does not count
+    /// routing, taker, `connect_first` and `copy_dscp` stay as they are. A session that began without a limit does not count
     /// towards one. Limits are lowered as by [`start`](Self::start).
     ///
     /// # Errors
@@ -164,7 +228,7 @@ impl Relay {
         let mut room = self.room.lock();
         room.give_back();
         *room = PROMISED.fit(&mut options, self.left);
-        self.listener.limit_held(options.hold);
+        self.feed.limit_held(options.hold);
         self.engine.update(options);
         Ok(())
     }
@@ -172,7 +236,7 @@ impl Relay {
     /// Takes no more connections: their ports are free when this returns. Attempts and sessions go on, until
     /// [`close`](Self::close). Blocks shortly.
     pub fn stop(&self) {
-        self.listener.close();
+        self.feed.close();
         self.room.lock().give_back();
     }
 
@@ -240,11 +304,11 @@ impl Relay {
     /// needs any tokio runtime with time enabled, and the interface's workers must run.
     pub async fn close(&self, drain: Duration) {
         let begun = Instant::now();
-        self.listener.close();
-        self.engine.ledger.close(drain, || self.listener.before_resets()).await;
+        self.feed.close();
+        self.engine.ledger.close(drain, || self.feed.before_resets()).await;
         self.engine.admission.blocks.close();
         self.room.lock().give_back();
-        self.listener.delivered(drain.saturating_sub(begun.elapsed())).await;
+        self.feed.delivered(drain.saturating_sub(begun.elapsed())).await;
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::prefix::network_of;
-use faith_stack::{Captured, SynAnswer};
+use faith_stack::SynAnswer;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -57,7 +57,7 @@ pub enum Verdict {
         /// The same as in [`Terms`].
         tag: Option<Arc<str>>,
     },
-    /// The [`Route`] takes the connection. Limits and access list do not apply, and no session begins.
+    /// The [`Taker`](crate::Taker) gets the connection. Limits and access list do not apply, and no session begins.
     HandOver,
 }
 
@@ -99,13 +99,6 @@ pub trait Route: Send + Sync {
     fn withdraw(&self, id: u64) {
         let _ = id;
     }
-
-    /// Takes a connection for which it answered [`Verdict::HandOver`]. The relay calls this on the thread of the connection's
-    /// worker, likewise. The socket is an ordinary one, registered with no runtime.
-    fn take(&self, worker: usize, connection: Captured);
-
-    /// Notes that the interface closes; see [`Service::closing`](faith_stack::Service::closing).
-    fn closing(&self) {}
 }
 
 /// A route and the limits of its questions.
@@ -149,15 +142,6 @@ impl Questions {
     /// Makes an empty list. `client_prefix_length` is the number of address bits that identify one client.
     pub(crate) fn new(routing: Routing, client_prefix_length: u8) -> Self {
         Self { routing, client_prefix_length, open: Arc::default() }
-    }
-
-    /// Gives a connection to the route.
-    pub(crate) fn hand_over(&self, worker: usize, connection: Captured) {
-        self.routing.route.take(worker, connection);
-    }
-
-    pub(crate) fn closing(&self) {
-        self.routing.route.closing();
     }
 
     /// Tells whether a SYN of `client` waits for a place, when `held` SYNs of its network are held, as many as may be.

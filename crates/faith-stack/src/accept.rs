@@ -19,11 +19,11 @@ use crate::listener::{Listener, State};
 use crate::service::Captured;
 
 /// The number of connections accepted before other tasks of the worker get their turn.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// The accept loop pauses this long when the process is out of descriptors or memory. Connections wait in the kernel's
 /// queue meanwhile.
-const REST: Duration = Duration::from_millis(50);
+pub(crate) const REST: Duration = Duration::from_millis(50);
 
 /// Accepts on `socket` for `listener`, until the listener is closed or `evicted`'s sender is dropped.
 pub(crate) async fn accept(
@@ -82,7 +82,7 @@ pub(crate) async fn accept(
     }
 }
 
-fn accept_one(socket: &AsyncFd<Arc<Socket>>) -> io::Result<Captured> {
+pub(crate) fn accept_one(socket: &AsyncFd<Arc<Socket>>) -> io::Result<Captured> {
     let (connection, client) =
         rustix::net::acceptfrom_with(socket.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
     let mut client: SocketAddrV6 = client.ok_or(io::ErrorKind::NotConnected)?.try_into()?;
@@ -92,7 +92,7 @@ fn accept_one(socket: &AsyncFd<Arc<Socket>>) -> io::Result<Captured> {
     Ok(Captured { socket: connection, client, destination })
 }
 
-fn exhausted(error: &io::Error) -> bool {
+pub(crate) fn exhausted(error: &io::Error) -> bool {
     Errno::from_io_error(error)
         .is_some_and(|errno| matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }

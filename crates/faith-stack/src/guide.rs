@@ -1,6 +1,6 @@
 //! Answers a relay's questions about an interface, for each connection.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use faith_packet::prefix::FaithPrefix;
@@ -26,6 +26,14 @@ impl Guide {
     pub fn is_own(&self, address: IpAddr) -> bool {
         let captured = || matches!(&address, IpAddr::V6(address) if capturing::captures(address));
         self.own.contains(address) || captured()
+    }
+
+    /// Returns true if `address` is surely the host's own. Unlike [`is_own`](Self::is_own), it returns false once the
+    /// interface is closed, and while the watch cannot follow the host's addresses: for what is opened, not denied, to the
+    /// host's own addresses.
+    #[must_use]
+    pub fn owns(&self, address: Ipv4Addr) -> bool {
+        self.own.surely_contains(address.into())
     }
 
     /// The prefix of the interface that contains `address`.

@@ -28,9 +28,18 @@ impl OwnAddresses {
 
     /// Returns true if `address` is the host's own.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.range_of(address).is_some()
+    }
+
+    /// Returns true if `address` is known to be the host's own. A range of every address says nothing about one of them.
+    pub(crate) fn surely_contains(&self, address: IpAddr) -> bool {
+        self.range_of(address).is_some_and(|range| !everything().contains(&range))
+    }
+
+    fn range_of(&self, address: IpAddr) -> Option<(IpAddr, IpAddr)> {
         let ranges = self.0.load();
         let before = ranges.partition_point(|(first, _)| *first <= address);
-        before.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|(_, last)| address <= *last)
+        before.checked_sub(1).and_then(|at| ranges.get(at)).filter(|(_, last)| address <= *last).copied()
     }
 }
 
@@ -84,8 +93,9 @@ mod tests {
             let length = if address(mine).is_ipv4() { 32 } else { 128 };
             own.learn(vec![(address(mine), length)]);
             assert!(own.contains(address(mine)) && !own.contains(address(elsewhere)));
+            assert!(own.surely_contains(address(mine)) && !own.surely_contains(address(elsewhere)));
             own.forget();
-            assert!(own.contains(address(elsewhere)));
+            assert!(own.contains(address(elsewhere)) && !own.surely_contains(address(mine)));
         }
     }
 

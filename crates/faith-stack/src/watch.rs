@@ -16,7 +16,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::error::FailedCall;
 use crate::netlink::Netlink;
-use crate::netlink::notices::{Changes, Notices, Woken};
+use crate::netlink::notices::{Changes, Notices, Subject, Woken};
 use crate::own_addresses::OwnAddresses;
 use crate::routes::Routes;
 use crate::shortcut::Guard;
@@ -26,6 +26,9 @@ use crate::watchdog::Watchdog;
 
 /// The first and the longest pause before the watch tries again.
 const REST: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+
+/// The time between two looks without a reason.
+const IDLE: Duration = Duration::from_hours(1);
 
 /// The thread, in the network namespace of its starter.
 pub(crate) struct Watch(Mutex<Option<Running>>);
@@ -40,8 +43,9 @@ struct Running {
 pub(crate) struct Watched {
     pub(crate) own: Arc<OwnAddresses>,
     pub(crate) guard: Option<Guard>,
-    pub(crate) routes: Routes,
-    pub(crate) watchdog: Watchdog,
+    /// `None` without an interface, like `watchdog`.
+    pub(crate) routes: Option<Routes>,
+    pub(crate) watchdog: Option<Watchdog>,
     pub(crate) warnings: Warnings,
 }
 
@@ -88,15 +92,20 @@ impl Watched {
             {
                 self.guard = None;
             }
-            if changes.routes {
-                self.routes.changed();
-            }
-            if self.routes.due().is_zero() {
-                self.routes.look(&netlink).map_err(FailedCall::of("RTM_GETROUTE"))?;
+            if let Some(routes) = &mut self.routes {
+                if changes.routes {
+                    routes.changed();
+                }
+                if routes.due().is_zero() {
+                    routes.look(&netlink).map_err(FailedCall::of("RTM_GETROUTE"))?;
+                }
             }
             state.looked();
-            let limit = self.watchdog.look().min(self.routes.due());
-            let woken = notices.wait(stop, limit, |subject| self.routes.concerns(subject));
+            let due = self.routes.as_ref().map_or(Duration::MAX, Routes::due);
+            let limit = self.watchdog.as_mut().map_or(IDLE, Watchdog::look).min(due);
+            let concerns =
+                |subject: Subject<'_>| self.routes.as_ref().is_some_and(|routes| routes.concerns(subject));
+            let woken = notices.wait(stop, limit, concerns);
             match woken.map_err(FailedCall::of("recvfrom"))? {
                 Woken::Stopped => return Ok(()),
                 Woken::Changed(some) => changes = some,

@@ -6,6 +6,7 @@
 pub mod backlog;
 pub mod descriptors;
 mod every_thread;
+pub mod host;
 pub mod info;
 pub mod line_sink;
 pub mod local_ports;

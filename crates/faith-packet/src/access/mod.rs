@@ -74,6 +74,9 @@ pub enum Basis {
     /// A program named the server: deny rules do not apply. Special-purpose blocks, the router's own
     /// addresses and loopback remain closed, unless a permit rule opens them to the client.
     Named,
+    /// The client dialled an address that this host serves on purpose, by a program or by its own
+    /// listeners: every rule applies, as to a public address.
+    Local,
 }
 
 /// A decision, and the rule that made it.
@@ -252,8 +255,8 @@ impl AccessList {
             };
         }
         default(match basis {
-            Basis::Dialled if !self.rules.is_empty() => Decision::Deny(DenyReason::NoMatch),
-            Basis::Dialled | Basis::Named => Decision::Permit { outgoing: None },
+            Basis::Dialled | Basis::Local if !self.rules.is_empty() => Decision::Deny(DenyReason::NoMatch),
+            Basis::Dialled | Basis::Local | Basis::Named => Decision::Permit { outgoing: None },
         })
     }
 
@@ -265,12 +268,13 @@ impl AccessList {
         is_own: impl FnOnce() -> bool,
     ) -> Judgement {
         let (address, port) = (*destination.ip(), destination.port());
-        let loopback = address.is_loopback() || address.is_unspecified();
+        let is_local = basis == Basis::Local;
+        let loopback = !is_local && (address.is_loopback() || address.is_unspecified());
         if loopback && !self.allow_loopback {
             return Judgement { decision: Decision::Deny(DenyReason::Loopback), rule: None };
         }
-        let block = if loopback { None } else { special::block_length(address) };
-        let is_own = LazyCell::new(|| !loopback && is_own());
+        let block = if loopback || is_local { None } else { special::block_length(address) };
+        let is_own = LazyCell::new(|| !loopback && !is_local && is_own());
         let first = |permit_length| {
             let place = self.index.first(client, address, port, permit_length)?;
             self.rules.get(place).map(|rule| (place, rule))
@@ -283,10 +287,10 @@ impl AccessList {
             matching = first(32);
         }
         // Deny rules do not apply to a named server: a match of one counts as no match.
-        let rule = matching.filter(|(_, rule)| basis == Basis::Dialled || rule.action != Action::Deny);
+        let rule = matching.filter(|(_, rule)| basis != Basis::Named || rule.action != Action::Deny);
         let decision = match rule.map(|(_, rule)| rule.action) {
             Some(Action::Permit { outgoing }) => {
-                Decision::Permit { outgoing: outgoing.filter(|_| basis == Basis::Dialled) }
+                Decision::Permit { outgoing: outgoing.filter(|_| basis != Basis::Named) }
             }
             Some(Action::Deny) => Decision::Deny(DenyReason::Rule),
             None if *is_own => Decision::Deny(DenyReason::OwnAddress),

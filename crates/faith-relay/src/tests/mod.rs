@@ -11,6 +11,7 @@ mod last_words;
 mod leaks;
 mod limits;
 mod live;
+mod local;
 mod networks;
 mod permission;
 mod port_blocks;
@@ -68,6 +69,10 @@ struct TestRouter;
 impl Router for TestRouter {
     fn is_own(&self, address: IpAddr) -> bool {
         address == OWN_ADDRESS || address == OWN_ADDRESS_IPV6
+    }
+
+    fn owns(&self, address: Ipv4Addr) -> bool {
+        address == OWN_ADDRESS
     }
 
     fn prefix_of(&self, address: Ipv6Addr) -> Option<FaithPrefix> {

@@ -16,9 +16,11 @@ use super::{
 use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::record::{RefusalReason, SessionEnd};
-use crate::{Question, Reject, RelayStats, Route, Routing, Terms, Verdict};
+use crate::{Question, Reject, RelayStats, Route, Routing, Taker, Terms, Verdict};
 
-struct Says<F>(F, Sender<Captured>);
+struct Says<F>(F);
+
+struct Takes(Sender<Captured>);
 
 /// A route that keeps every question for the test, and reports withdrawn ones.
 struct Keeps(Sender<Question>, Sender<u64>);
@@ -32,10 +34,6 @@ impl Route for Keeps {
         // Sending fails when the test is over, whose relay withdraws open questions.
         let _ = self.1.send(id);
     }
-
-    fn take(&self, _worker: usize, _connection: Captured) {
-        unreachable!("no verdict hands a connection over");
-    }
 }
 
 fn keeping(timeout: Duration) -> (Lab, Receiver<Question>, Receiver<u64>) {
@@ -48,15 +46,16 @@ impl<F: Fn(Question) + Send + Sync> Route for Says<F> {
     fn ask(&self, question: Question) {
         self.0(question);
     }
+}
 
+impl Taker for Takes {
     fn take(&self, _worker: usize, connection: Captured) {
-        self.1.send(connection).unwrap();
+        self.0.send(connection).unwrap();
     }
 }
 
 fn asking(timeout: Duration, max_undecided: u32, says: impl Fn(Question) + Send + Sync + 'static) -> Lab {
-    let (given, _) = channel();
-    let routing = Routing { route: Arc::new(Says(says, given)), timeout, max_undecided };
+    let routing = Routing { route: Arc::new(Says(says)), timeout, max_undecided };
     Lab::new(RelayOptions { routing: Some(routing), ..options() })
 }
 
@@ -64,8 +63,9 @@ fn asking(timeout: Duration, max_undecided: u32, says: impl Fn(Question) + Send 
 fn handing(options: RelayOptions) -> (Lab, Receiver<Captured>) {
     let (given, taken) = channel();
     let wants = |question: Question| question.answer(Verdict::HandOver);
-    let routing = Routing { route: Arc::new(Says(wants, given)), timeout: PATIENCE, max_undecided: 1 };
-    (Lab::new(RelayOptions { routing: Some(routing), ..options }), taken)
+    let routing = Routing { route: Arc::new(Says(wants)), timeout: PATIENCE, max_undecided: 1 };
+    let taker = Some(Arc::new(Takes(given)) as _);
+    (Lab::new(RelayOptions { routing: Some(routing), taker, ..options }), taken)
 }
 
 fn expect_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>) {
@@ -168,9 +168,8 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
     let loopback = elsewhere.each_ref().map(|server| server.local_addr().unwrap());
     let lab_for = |server, allow_any| {
         let verdict = named(server, allow_any);
-        let (given, _) = channel();
         let says = move |question: Question| question.answer(verdict.clone());
-        let routing = Routing { route: Arc::new(Says(says, given)), timeout: PATIENCE, max_undecided: 1 };
+        let routing = Routing { route: Arc::new(Says(says)), timeout: PATIENCE, max_undecided: 1 };
         let access = AccessList::parse("::/0 permit 0.0.0.0/0\n", "test").unwrap();
         Lab::new(RelayOptions { routing: Some(routing), access, ..options() })
     };
@@ -202,9 +201,8 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
 
 /// Makes a relay with these options, whose route lets every connection proceed on these terms.
 fn proceeding(terms: Terms, options: RelayOptions) -> Lab {
-    let (given, _) = channel();
     let says = move |question: Question| question.answer(Verdict::Proceed(terms.clone()));
-    let routing = Routing { route: Arc::new(Says(says, given)), timeout: PATIENCE, max_undecided: 1 };
+    let routing = Routing { route: Arc::new(Says(says)), timeout: PATIENCE, max_undecided: 1 };
     Lab::new(RelayOptions { routing: Some(routing), ..options })
 }
 
@@ -468,8 +466,9 @@ fn a_client_that_is_gone_after_sending_bytes_is_handed_over_with_them() {
     let (keep, kept) = channel();
     let (given, taken) = channel();
     let says = move |question| keep.send(question).unwrap();
-    let routing = Routing { route: Arc::new(Says(says, given)), timeout: PATIENCE, max_undecided: 1 };
-    let lab = Lab::new(RelayOptions { routing: Some(routing), ..options() });
+    let routing = Routing { route: Arc::new(Says(says)), timeout: PATIENCE, max_undecided: 1 };
+    let taker = Some(Arc::new(Takes(given)) as _);
+    let lab = Lab::new(RelayOptions { routing: Some(routing), taker, ..options() });
     let mut client = lab.dial();
     let question: Question = kept.recv_timeout(PATIENCE).unwrap();
     client.write_all(b"last words").unwrap();

@@ -141,8 +141,8 @@ impl FaithInterface {
         let watched = Watched {
             own: Arc::clone(&own),
             guard,
-            routes: Routes::new(&shared, &host, device, &open, routes),
-            watchdog: Watchdog::new(&shared, &workers),
+            routes: Some(Routes::new(&shared, &host, device, &open, routes)),
+            watchdog: Some(Watchdog::new(&shared, &workers)),
             warnings,
         };
         let watch = Watch::start(&name, watched)
