@@ -74,6 +74,7 @@ const configurations = fc
   .record({
     process: tableOf(TABLES.process),
     log: tableOf(TABLES.log),
+    local: fc.array(tableOf(TABLES.local), { maxLength: 2 }),
     interfaces: fc.array(
       fc.tuple(
         tableOf(TABLES.interface),
@@ -82,9 +83,9 @@ const configurations = fc
       { minLength: 1, maxLength: 3 },
     ),
   })
-  .map(({ process, log, interfaces }) => {
+  .map(({ process, log, local, interfaces }) => {
     const several = interfaces.map(([faith, relay]) => Object.assign({}, faith, { relay }))
-    return Object.assign({}, process, { log, interface: several }) as Configuration
+    return Object.assign({}, process, { log, local, interface: several }) as Configuration
   })
 
 for (const defaults of ['written', 'commented'] as const) {

@@ -53,6 +53,36 @@ test('seconds may be decimal, and become milliseconds', (t) => {
   t.like(relayOptions(relay), { connectTimeoutMs: 500, idleTimeoutMs: 0 })
 })
 
+test("the command lines of BSD's faithd mean what they meant there", (t) => {
+  t.deepEqual(configured('telnet').local, [])
+  t.is(relayOf('-dp', '-f', '/etc/faithd.conf', 'ssh').ports, '22')
+  t.like(relayOf('-dp', '-f', '/etc/faithd.conf', 'ssh'), {
+    acl: ['/etc/faithd.conf'],
+    'privileged-source': true,
+  })
+  t.is(configured('-dp', 'ssh').log.level, 'debug')
+
+  const telnet = ['telnet', '/usr/libexec/telnetd', 'telnetd']
+  t.is(relayOf(...telnet).ports, '23')
+  const [local] = configured(...telnet).local
+  t.like(local, { port: '23', command: ['/usr/libexec/telnetd'], argv0: 'telnetd' })
+  const [ftp] = configured('-p', 'ftp', '/usr/libexec/ftpd', 'ftpd', '-l', '-k').local
+  t.like(ftp, { port: '21', command: ['/usr/libexec/ftpd', '-l', '-k'], argv0: 'ftpd' })
+  t.false(configured('ftp', '/usr/libexec/ftpd', 'ftpd', '-k').keepfaith)
+})
+
+test('a local server without a name of its own gets its path as its name', (t) => {
+  const [local] = configured('ssh', '/usr/sbin/sshd').local
+  t.like(local, { command: ['/usr/sbin/sshd'], argv0: '/usr/sbin/sshd' })
+})
+
+test('with --inetd every operand belongs to the local server', (t) => {
+  const { asked, server, overrides } = parseOptions(['--inetd', '-p', '/usr/sbin/sshd', '-i', '-k'])
+  t.true(asked.has('inetd'))
+  t.deepEqual(server, ['/usr/sbin/sshd', '-i', '-k'])
+  t.deepEqual([...overrides.keys()], ['relay'])
+})
+
 test('short options can be joined, and the service can stand anywhere', (t) => {
   const args = ['8080', '-kd', '-i', 'faith7']
   t.like(configured(...args), { keepfaith: true, log: { level: 'debug', format: 'text' } })
@@ -84,6 +114,7 @@ test('the error for an unknown option suggests a known one', (t) => {
 /** Two values for each option that does not take numbers like 1 and 2. */
 const values: Record<string, [string, string]> = {
   interface: ['faith1', 'faith2'],
+  local: ['refuse', 'host'],
   mtu: ['1280', '1500'],
   unsupported: ['drop', 'unreachable'],
   mapping: ['low32', 'rfc6052'],
@@ -162,8 +193,8 @@ const misunderstood: [args: string[], complaint: string][] = [
   [['90-80'], "'90-80' ends before it begins"],
   [['no-such-service'], "no TCP service is named 'no-such-service'"],
   [
-    ['telnet', '/usr/sbin/telnetd'],
-    "'/usr/sbin/telnetd' is one argument too many: faithd relays and starts no",
+    ['ssh', 'http'],
+    "'http' is not the whole path of a local server; if it is a service, name several",
   ],
   [['-P', '64:ff9b::'], "-P: '64:ff9b::' is not an IPv6 prefix"],
   [['--permit', '10.0.0.0/33'], "--permit: '10.0.0.0/33' is not an IPv4 prefix"],

@@ -1,5 +1,6 @@
 /** Looks up the names of users and groups in the host's files. */
 import { readFileSync } from 'node:fs'
+import { Exit, ExitError } from './exit.js'
 
 /** Gives the name of a user, or its number if /etc/passwd lacks it. */
 export function userName(uid: number): string {
@@ -11,10 +12,16 @@ export function groupName(gid: number): string {
   return nameOf('/etc/group', gid)
 }
 
-/** Gives the number of a group by its name. */
-export function groupNumber(name: string): number | undefined {
-  const [, , gid] = entries('/etc/group').find(([first]) => first === name) ?? []
-  return gid === undefined ? undefined : Number(gid)
+/**
+ * Gives the number of a group by its name or number.
+ *
+ * @param purpose - the use of the group, as it stands behind "for" in the error
+ */
+export function groupNumber(group: string, purpose: string): number {
+  if (/^\d{1,10}$/.test(group)) return Number(group)
+  const [, , gid] = entries('/etc/group').find(([name]) => name === group) ?? []
+  if (gid !== undefined) return Number(gid)
+  throw new ExitError(Exit.config, `there is no group '${group}' in /etc/group for ${purpose}`)
 }
 
 /** Gives the names of all users. */

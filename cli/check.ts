@@ -2,15 +2,16 @@
  * Checks a configuration as far as that needs no privilege: what its values mean, alone and together, and the access lists
  * that it names. Every complaint is found at once.
  */
-import { BlockList, isIPv6 } from 'node:net'
 import { checkAccessList, embed } from '../index.js'
 import { parsePorts, type PortRange } from '../lib/ports.js'
 import { checkRelayOptions } from '../lib/relay-options.js'
 import { type LoadedAccessList, loadAccessList, ruleLine } from './access-list.js'
 import { type Complaint, ConfigurationError } from './complaints.js'
 import type { Configuration, Path, RelayConfiguration } from './configuration.js'
+import { contains } from './contains.js'
 import { explain } from './exit.js'
 import { relayOptions } from './library-options.js'
+import { faultsOf } from './local-services.js'
 import type { Origin } from './origin.js'
 import { checkUser } from './user.js'
 
@@ -35,6 +36,9 @@ export async function check(configuration: Configuration, origin: Origin): Promi
   checkNames(configuration, complain)
   checkPrefixes(configuration, complain)
   checkUser(configuration, complain)
+  for (const [index, service] of configuration.local.entries()) {
+    for (const [key, message] of faultsOf(service)) complain(['local', index, key], message)
+  }
   const accessLists = new Map<RelayConfiguration, LoadedAccessList>()
   for (const [index, faith] of configuration.interface.entries()) {
     checkPorts(faith.relay, ['interface', index, 'relay'], complain)
@@ -106,18 +110,6 @@ function checkPrefixes({ interface: interfaces }: Configuration, complain: Compl
 /** Tells if two IP prefixes have addresses in common. */
 export function overlap(one: string, other: string): boolean {
   return contains(one, other) || contains(other, one)
-}
-
-/** Tells if an IP prefix has another inside it. */
-export function contains(outer: string, inner: string): boolean {
-  const [outerAddress = '', outerLength] = outer.split('/')
-  const [innerAddress = '', innerLength] = inner.split('/')
-  const family = isIPv6(outerAddress) ? 'ipv6' : 'ipv4'
-  const whole = family === 'ipv6' ? 128 : 32
-  if (Number(innerLength ?? whole) < Number(outerLength ?? whole)) return false
-  const network = new BlockList()
-  network.addSubnet(outerAddress, Number(outerLength ?? whole), family)
-  return network.check(innerAddress, isIPv6(innerAddress) ? 'ipv6' : 'ipv4')
 }
 
 function checkPorts(relays: readonly RelayConfiguration[], path: Path, complain: Complain): void {

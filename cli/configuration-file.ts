@@ -118,9 +118,10 @@ const NESTED: readonly {
     header: 'the top of the file',
     path: '',
     settings: TABLES.process,
-    tables: ['log', 'interface'],
+    tables: ['log', 'local', 'interface'],
   },
   { header: '[log]', path: 'log', settings: TABLES.log, tables: [] },
+  { header: '[[local]]', path: 'local', settings: TABLES.local, tables: [] },
   { header: '[[interface]]', path: 'interface', settings: TABLES.interface, tables: ['relay'] },
   { header: '[[interface.relay]]', path: 'interface.relay', settings: TABLES.relay, tables: [] },
 ]

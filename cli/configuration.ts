@@ -5,6 +5,7 @@
 import { UsageError } from './exit.js'
 import {
   INTERFACE,
+  LOCAL,
   LOG,
   type Place,
   PROCESS,
@@ -14,10 +15,12 @@ import {
 } from './option-table.js'
 
 export type LogConfiguration = ValuesOf<typeof LOG>
+export type LocalConfiguration = ValuesOf<typeof LOCAL>
 export type RelayConfiguration = ValuesOf<typeof RELAY>
 export type InterfaceConfiguration = ValuesOf<typeof INTERFACE> & { relay: RelayConfiguration[] }
 export type Configuration = ValuesOf<typeof PROCESS> & {
   log: LogConfiguration
+  local: LocalConfiguration[]
   interface: InterfaceConfiguration[]
 }
 
@@ -29,6 +32,7 @@ export function defaults(): Configuration {
   return {
     ...defaultsOf(PROCESS),
     log: defaultsOf(LOG),
+    local: [],
     interface: [{ ...defaultsOf(INTERFACE), relay: [defaultsOf(RELAY)] }],
   }
 }
@@ -53,6 +57,13 @@ export function override(configuration: Configuration, overrides: Overrides): Co
     ...process,
     ...valuesOf(overrides, 'process'),
     log: { ...process.log, ...valuesOf(overrides, 'log') },
+    // The service of the command line goes before those of the file.
+    local: [
+      ...(overrides.has('local')
+        ? [Object.assign(defaultsOf(LOCAL), valuesOf(overrides, 'local'))]
+        : []),
+      ...process.local,
+    ],
     interface: interfaces.map((faith) => {
       const { length } = faith.relay
       requireOne(overrides, 'interface', interfaces.length, 'interfaces')
@@ -71,6 +82,8 @@ export function pathOf(place: Place, key: string): Path {
       return [key]
     case 'log':
       return ['log', key]
+    case 'local':
+      return ['local', 0, key]
     case 'interface':
       return ['interface', 0, key]
     case 'relay':

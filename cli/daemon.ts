@@ -8,6 +8,7 @@ import { metricsText } from './control/metrics.js'
 import { type ProcessFacts, takeSnapshot } from './control/snapshot.js'
 import { explain } from './exit.js'
 import { Interfaces } from './interfaces.js'
+import { LocalServices } from './local-services.js'
 import type { Logger } from './log.js'
 import { doubts, emptyOf } from './meaning.js'
 import { apply } from './reload.js'
@@ -78,7 +79,7 @@ export class Daemon {
   static async start(checked: Checked, source: Source, log: Logger): Promise<Daemon> {
     const { configuration, accessLists } = checked
     setKeepfaith(configuration.keepfaith)
-    const interfaces = new Interfaces(log)
+    const interfaces = new Interfaces(new LocalServices(configuration, log), log)
     try {
       for (const faith of configuration.interface) {
         await interfaces.start(faith, accessLists)

@@ -13,6 +13,7 @@ import type { ControlServer } from './control/server.js'
 import type { ProcessFacts } from './control/snapshot.js'
 import type * as meaning from './meaning.js'
 import type * as notifying from './notify.js'
+import type * as serving from './given-sockets.js'
 import type * as running from './daemon.js'
 import type * as users from './user.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
@@ -22,6 +23,7 @@ import { parseAddress } from './kinds.js'
 import { type Loaded, loadConfiguration } from './load.js'
 import { createLog, type Logger, QUEUE_BYTES, writeNow } from './log.js'
 import { type CommandLine, parseOptions } from './options.js'
+import { passedDescriptors } from './passed.js'
 import { Hangups, stopSignal } from './signals.js'
 import { version } from './version.js'
 
@@ -29,6 +31,9 @@ process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
   try {
+    const given = passedDescriptors(process.env)
+    // Before the first error that would be written to the client.
+    if (args.includes('--inetd')) (await importLibrary()).shieldClient()
     if (args[0] === 'install-service') {
       const { installService } = await import('./install-service.js')
       return print(installService(args.slice(1)))
@@ -41,7 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (asked.has('check')) return await checkOnly(loaded)
     if (asked.has('print-config'))
       return await printConfiguration(loaded.configuration, 'commented')
-    return await run(commandLine, loaded)
+    return await run(commandLine, loaded, asked.has('inetd') ? [0] : given)
   } catch (error) {
     for (const line of explain(error).split('\n')) writeNow(`faithd: ${line}\n`)
     return exitCodeOf(error)
@@ -49,14 +54,18 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Logs to stderr from here on, and relays. */
-async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
+async function run(
+  commandLine: CommandLine,
+  loaded: Loaded,
+  given: readonly number[],
+): Promise<number> {
   const { configuration } = loaded
   nameProcess()
   const log = createLog(configuration.log)
   logTrouble(log)
   log.debug({ options: configuration }, `options: ${JSON.stringify(configuration)}`)
   try {
-    return await serve(commandLine, loaded, log)
+    return await serve(commandLine, loaded, given, log)
   } catch (error) {
     for (const line of explain(error).split('\n')) log.fatal({ code: codeOf(error) }, line)
     return exitCodeOf(error)
@@ -65,10 +74,15 @@ async function run(commandLine: CommandLine, loaded: Loaded): Promise<number> {
   }
 }
 
-async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Promise<number> {
-  requireKeepfaith(loaded)
+async function serve(
+  commandLine: CommandLine,
+  loaded: Loaded,
+  given: readonly number[],
+  log: Logger,
+): Promise<number> {
+  if (given.length === 0) requireKeepfaith(loaded)
   await refuseInspector()
-  const { check, Daemon, openControl, requireUser, ServiceManager, takeManager } =
+  const { check, Daemon, openControl, requireUser, serveGiven, ServiceManager, takeManager } =
     await loadLibrary(log)
   const manager = new ServiceManager(takeManager(process.env), log)
   await refuseInspector()
@@ -81,6 +95,11 @@ async function serve(commandLine: CommandLine, loaded: Loaded, log: Logger): Pro
 
   const checked = await check(loaded.configuration, loaded.origin)
   if (loaded.file !== undefined) log.info({ file: loaded.file }, `configuration: ${loaded.file}`)
+  if (given.length > 0) {
+    const { server } = commandLine
+    const sockets = { sockets: given, server, checked, manager, hangups, stopped }
+    return await serveGiven(sockets, log)
+  }
   requireUser(checked.configuration)
   await using metrics = await startMetrics(loaded.configuration, log)
   const { file } = loaded
@@ -168,6 +187,7 @@ type Library = typeof checking &
   typeof notifying &
   typeof running &
   typeof controlling &
+  typeof serving &
   typeof users
 
 /** Loads the modules that need the addon. Help and usage errors do without. */
@@ -176,7 +196,8 @@ async function importLibrary(): Promise<Library> {
     const library = { ...(await import('./check.js')), ...(await import('./daemon.js')) }
     const more = { ...(await import('./meaning.js')), ...(await import('./control/open.js')) }
     const modules = { ...library, ...more, ...(await import('./notify.js')) }
-    return { ...modules, ...(await import('./user.js')) }
+    const last = { ...(await import('./user.js')), ...(await import('./given-sockets.js')) }
+    return { ...modules, ...last }
   })
 }
 

@@ -13,14 +13,17 @@ export function helpText(): string {
 
   return `faithd: relay TCP from an IPv6-only network to IPv4 servers
 
-Usage: faithd [options] [service]
+Usage: faithd [options] [service [serverpath [serverargs…]]]
+       faithd --inetd [options] [serverpath [serverargs…]]
        faithd install-service [--instance NAME] [--root DIR] [--print] [--force]
 
 faithd makes a faith interface and routes an IPv6 prefix to it. It captures the TCP connections to
 that prefix, and relays each to the IPv4 address inside the IPv6 address that the client dialled.
 
-  service  ports to relay: a name from /etc/services, a port, a range, a comma-separated list of
-           these, or all [all]
+  service     ports to relay: a name from /etc/services, a port, a range, a comma-separated list of
+              these, or all [all]
+  serverpath  program for connections to this host's own IPv4 addresses, started as by inetd(8)
+  serverargs  its arguments; the first is its name for itself, argv[0]
 
 ${groups.join('\n')}
 Flags: each has an opposite, such as --no-keepfaith and --routes.
@@ -54,11 +57,18 @@ Service: faithd install-service writes a unit of systemd for this installation, 
 that runs by /etc/faithd/NAME.toml. --root writes below another folder, --print prints the unit
 instead, and --force replaces one that differs.
 
+Given sockets: with --inetd, and with sockets of a service manager (LISTEN_FDS, sd_listen_fds(3)),
+faithd makes no interface and needs neither -k nor a privilege. It relays the connections of these
+sockets, whose local addresses are what the clients dialled. With --inetd, serverpath gets those
+that are for this host itself.
+
 Examples:
   faithd -k
       relay every port of 64:ff9b::/96 to the IPv4 internet
   faithd -k -P 2001:db8:64::/96 ssh,http,8000-8999
       relay some ports of a prefix of your own
+  faithd -k telnet /usr/sbin/telnetd telnetd
+      relay telnet, and serve it on this host's own addresses
   faithd -k --permit 10.1.0.0/16 --permit 0.0.0.0/0
       let clients reach one private network and the internet
   faithd -k -f /etc/faithd/faithd.conf --max-sessions-per-client 500 --max-rate-per-client 50

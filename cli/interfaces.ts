@@ -5,6 +5,7 @@ import type { FaithRelayStats } from '../lib/relay-stats.js'
 import type { Checked } from './check.js'
 import type { InterfaceConfiguration } from './configuration.js'
 import { explain } from './exit.js'
+import type { LocalServices } from './local-services.js'
 import type { Logger } from './log.js'
 import {
   type InterfaceTotals,
@@ -27,9 +28,11 @@ export class Interfaces implements Iterable<RunningInterface> {
   readonly #leaving = new Set<Promise<void>>()
   #past: FaithRelayStats[] = []
   #lose: (error: FaithError) => void = () => {}
+  readonly locals: LocalServices
   readonly #log: Logger
 
-  constructor(log: Logger) {
+  constructor(locals: LocalServices, log: Logger) {
+    this.locals = locals
     this.#log = log
     this.lost = new Promise((resolve) => void (this.#lose = resolve))
     // Each reader of the control socket has a handler.
@@ -70,7 +73,7 @@ export class Interfaces implements Iterable<RunningInterface> {
     const running = await RunningInterface.start(
       configuration,
       accessLists,
-      { maker, records: this.records, areRead: () => this.#areRead },
+      { maker, records: this.records, areRead: () => this.#areRead, locals: this.locals },
       this.#log,
     )
     this.#all.push(running)

@@ -1,5 +1,10 @@
 /** A configuration in the words of the library. */
-import type { FaithInterfaceOptions, FaithRelayOptions, FaithRelayUpdate } from '../index.js'
+import type {
+  FaithInterfaceOptions,
+  FaithRelayOptions,
+  FaithRelayUpdate,
+  FaithSocketsOptions,
+} from '../index.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 
 /** Gives the library's options of an interface. */
@@ -21,6 +26,16 @@ export function relayOptions(relay: RelayConfiguration) {
   } satisfies FaithRelayOptions
 }
 
+/** Gives the library's options of a relay of given sockets, without its access list and its sockets. */
+export function socketsOptions(relay: RelayConfiguration) {
+  const proxyProtocol = relay['proxy-protocol']
+  return {
+    ...changeableOnSockets(relay),
+    allowLoopback: relay['allow-loopback'],
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+  } satisfies Omit<FaithSocketsOptions, 'sockets'>
+}
+
 /** The settings of a relay that it can change while it runs, all of them. */
 export function relayUpdate(relay: RelayConfiguration): FaithRelayUpdate {
   return { ...changeable(relay), proxyProtocol: relay['proxy-protocol'] ?? 0 }
@@ -28,10 +43,16 @@ export function relayUpdate(relay: RelayConfiguration): FaithRelayUpdate {
 
 function changeable(relay: RelayConfiguration) {
   return {
-    mapping: relay.mapping,
-    mappings: relay.map,
+    ...changeableOnSockets(relay),
     maxHeld: relay['max-held'],
     maxHeldPerClient: relay['max-held-per-client'],
+  } satisfies FaithRelayUpdate
+}
+
+function changeableOnSockets(relay: RelayConfiguration) {
+  return {
+    mapping: relay.mapping,
+    mappings: relay.map,
     connectTimeoutMs: milliseconds(relay['connect-timeout']),
     idleTimeoutMs: milliseconds(relay['idle-timeout']),
     keepAliveTimeoutMs: milliseconds(relay['keep-alive']),
@@ -39,6 +60,7 @@ function changeable(relay: RelayConfiguration) {
     maxSessionsPerClient: relay['max-sessions-per-client'],
     maxRatePerClient: relay['max-rate-per-client'],
     clientPrefixLength: relay['client-prefix-length'],
+    local: relay.local,
     localAddresses: relay.source,
     privilegedLocalPort: relay['privileged-source'],
   } satisfies FaithRelayUpdate

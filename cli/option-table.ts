@@ -85,6 +85,7 @@ const goes = under('Mapping')
 const allowed = under('Access')
 const seen = under('Connections to servers')
 const lasting = under('Sessions')
+const served = under('Local services')
 const limits = under('Limits')
 const observed = under('Metrics')
 const log = under('Log')
@@ -228,6 +229,12 @@ export const RELAY = {
     "let rules permit 127.0.0.0/8, the router's own loopback",
     { change: 'at once' },
   ),
+  local: allowed(
+    oneOf(['refuse', 'host']),
+    'refuse',
+    "connections to this host's own addresses: refuse, or to the host's listeners",
+    { value: 'refuse|host' },
+  ),
   source: seen(
     list(ipv4Address),
     [],
@@ -305,6 +312,63 @@ export const RELAY = {
   }),
 } satisfies Settings
 
+const noPorts = undefined as string | undefined
+
+/** Settings of a local service: a program that serves connections to this host's own addresses, as by inetd(8). */
+export const LOCAL = {
+  port: served(
+    ports as Kind<string | undefined>,
+    noPorts,
+    'ports of the service, as the service argument names them; required',
+    { options: [] },
+  ),
+  address: served(
+    ipv4Address as Kind<string | undefined>,
+    noAddress,
+    'IPv4 address of the service; without, every address of this host but loopback ones',
+    { options: [] },
+  ),
+  command: served(
+    list(anyText('a program, by its whole path, or an argument', '/usr/sbin/sshd')),
+    [],
+    'program that gets the connection as standard input, output and error; required',
+    { options: [] },
+  ),
+  argv0: served(
+    anyText('a name', 'telnetd') as Kind<string | undefined>,
+    noText,
+    'name that the program gets as its own, argv[0]; without, its path',
+    { options: [] },
+  ),
+  user: served(
+    anyText('the name of a user', 'nobody') as Kind<string | undefined>,
+    noText,
+    'user that the program runs as; without, the user of faithd',
+    { options: [] },
+  ),
+  group: served(
+    anyText('a group', 'nogroup') as Kind<string | undefined>,
+    noText,
+    "group that the program runs as; without, the user's own",
+    { options: [] },
+  ),
+  'max-processes': served(wholeNumber(), 40, 'maximum processes at once; 0: no limit', {
+    options: [],
+  }),
+  'max-processes-per-client': served(
+    wholeNumber(),
+    10,
+    'maximum processes of one client at once; 0: no limit',
+    { options: [] },
+  ),
+  'max-rate-per-client': served(
+    wholeNumber(),
+    0,
+    'maximum new processes of one client per minute; 0: no limit',
+    { options: [] },
+  ),
+} satisfies Settings
+
 /** Settings of the log. */
 export const LOG = {
   format: log(oneOf(LOG_FORMATS), 'text', 'format of the log on stderr', {
@@ -367,13 +431,19 @@ export const LOG = {
 } satisfies Settings
 
 /** The tables of the file, by the name of their settings' place. */
-export const TABLES = { process: PROCESS, log: LOG, interface: INTERFACE, relay: RELAY } as const
+export const TABLES = {
+  process: PROCESS,
+  log: LOG,
+  local: LOCAL,
+  interface: INTERFACE,
+  relay: RELAY,
+} as const
 
 /** The place of a setting in the file. */
 export type Place = keyof typeof TABLES
 
 /** An option of the command line that is no setting. */
-export type Command = 'config' | 'check' | 'print-config' | 'help' | 'version'
+export type Command = 'config' | 'check' | 'print-config' | 'inetd' | 'help' | 'version'
 
 /** An option of the command line: a setting's, or the command's own. */
 export interface Option extends Spelling {
@@ -407,6 +477,7 @@ export const OPTIONS: readonly Option[] = [
   own('print-config', FILE, 'print the options as a configuration file, and exit'),
   ...optionsOf('log'),
   ...optionsOf('process', ({ group }) => group !== 'Capture'),
+  own('inetd', 'Process', 'relay the connection that is standard input, and exit: for inetd(8)'),
   own('help', 'Help', 'print this help', { short: 'h' }),
   own('version', 'Help', 'print the version', { short: 'V' }),
 ]

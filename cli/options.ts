@@ -15,6 +15,8 @@ export interface CommandLine {
   /** The options that are about the command itself, with their values. */
   asked: ReadonlyMap<Command, string>
   overrides: Overrides
+  /** The local server and its arguments, with `--inetd`. */
+  server: readonly string[]
 }
 
 type Token = ReturnType<typeof tokenize>[number]
@@ -46,12 +48,12 @@ function named(): Map<string, Named> {
 export function parseOptions(args: readonly string[]): CommandLine {
   const asked = new Map<Command, string>()
   const overrides: Overrides = new Map()
-  const services: string[] = []
+  const tokens = tokenize(args)
+  const { end, operands } = operandsOf(args, tokens)
   const given = new Map<Option, string>()
 
-  for (const token of tokenize(args)) {
-    if (token.kind === 'positional') services.push(token.value)
-    if (token.kind !== 'option') continue
+  for (const token of tokens) {
+    if (token.kind !== 'option' || token.index >= end) continue
     const entry = NAMES.get(token.name)
     if (entry === undefined) throw unknown(token)
     const { option, off } = entry
@@ -65,17 +67,40 @@ export function parseOptions(args: readonly string[]): CommandLine {
     }
   }
 
-  const [service, server] = services
-  if (server !== undefined) {
-    throw new UsageError(
-      `'${server}' is one argument too many: faithd relays and starts no local servers; name one ` +
-        'service, or a comma-separated list',
-    )
+  if (asked.has('inetd')) return { asked, overrides, server: operands }
+  const [service, serverPath, argv0 = serverPath, ...serverArgs] = operands
+  if (service === undefined) return { asked, overrides, server: [] }
+  const value = portsOf(service)
+  settingsOf(overrides, 'relay').set('ports', { value, by: `'${service}'` })
+  if (serverPath !== undefined) {
+    if (!serverPath.startsWith('/')) throw notAPath(serverPath)
+    const by = `'${serverPath}'`
+    const settings = settingsOf(overrides, 'local')
+    settings.set('port', { value, by })
+    settings.set('command', { value: [serverPath, ...serverArgs], by })
+    // As on BSD the first argument is the program's name for itself.
+    settings.set('argv0', { value: argv0, by })
   }
-  if (service !== undefined) {
-    settingsOf(overrides, 'relay').set('ports', { value: portsOf(service), by: `'${service}'` })
-  }
-  return { asked, overrides }
+  return { asked, overrides, server: [] }
+}
+
+/**
+ * Finds the operands of a command line: the service, and the local server with its arguments. All words behind the
+ * server's path are the server's own, options included.
+ */
+function operandsOf(args: readonly string[], tokens: readonly Token[]) {
+  const isInetd = tokens.some((token) => token.kind === 'option' && token.name === 'inetd')
+  const [first, second] = tokens.filter(({ kind }) => kind === 'positional')
+  const server = isInetd ? first : second
+  const end = server?.index ?? args.length
+  const service = isInetd || first === undefined ? [] : args.slice(first.index, first.index + 1)
+  return { end, operands: [...service, ...args.slice(end)] }
+}
+
+function notAPath(serverPath: string): UsageError {
+  return new UsageError(
+    `'${serverPath}' is not the whole path of a local server; if it is a service, name several by a comma-separated list`,
+  )
 }
 
 /** Gives the value of an option as written; `''` if the option takes none. */

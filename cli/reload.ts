@@ -49,6 +49,9 @@ export async function apply(
   const configuration = keepFixed('faithd', before, given, PROCESS, warnings)
   if (configuration.keepfaith && !before.keepfaith) steps.push(keepfaithOn(changes))
 
+  if (!isDeepStrictEqual(configuration.local, before.local)) {
+    steps.push(localStep(running, before, configuration, changes))
+  }
   const { pairs, gone, fresh } = pair(running.configured, configuration.interface)
   const make = (one: InterfaceConfiguration) => makeStep(running, one, accessLists, changes)
   steps.push(...placeSteps({ pairs, gone, fresh }, make, changes))
@@ -166,6 +169,26 @@ function keepfaithOn(changes: string[]): Step {
       setKeepfaith(true)
       changes.push('keepfaith is 1')
       return () => Promise.resolve(setKeepfaith(false))
+    },
+  }
+}
+
+function localStep(
+  running: Interfaces,
+  before: Configuration,
+  after: Configuration,
+  changes: string[],
+): Step {
+  const serve = async (configuration: Configuration): Promise<void> => {
+    running.locals.configure(configuration)
+    const { places } = running.locals
+    await Promise.all(running.relays.map(({ relay }) => relay.update({ localServices: places })))
+  }
+  return {
+    run: async () => {
+      await serve(after)
+      changes.push(`local services: ${after.local.length}`)
+      return () => serve(before)
     },
   }
 }

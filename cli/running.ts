@@ -17,6 +17,7 @@ import type { Checked } from './check.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 import { namingHolder } from './holder.js'
 import { interfaceOptions, milliseconds, relayOptions } from './library-options.js'
+import type { LocalServices } from './local-services.js'
 import type { Logger } from './log.js'
 import { total } from './total.js'
 
@@ -56,6 +57,8 @@ export interface Making {
   records: EventEmitter<RecordEvents>
   /** Tells if the records have a reader. */
   areRead(): boolean
+  /** Serves connections to the host's own addresses. */
+  locals: LocalServices
 }
 
 /** The warnings that end a trouble, by the code of the warning that began it. */
@@ -141,10 +144,11 @@ export class RunningInterface {
     accessList: LoadedAccessList | undefined,
   ): Promise<RunningRelay> {
     const log = this.#log
-    const { records, areRead } = this.#making
+    const { records, areRead, locals } = this.#making
     const accessRules = accessList?.text ?? ''
     const options = {
       ...relayOptions(configuration),
+      localServices: locals.places,
       accessList: accessRules,
       sessionEvents: areRead(),
     }
@@ -156,6 +160,9 @@ export class RunningInterface {
     opened += 1
     const running: RunningRelay = { number: opened, configuration, accessList, relay }
     const { name } = this.faith
+    relay.on('connection', (socket) =>
+      locals.take(this.faith, socket, running.configuration['client-prefix-length']),
+    )
     relay.on('session', (session) => records.emit('session', name, running, session))
     relay.on('refused', (refusal) => records.emit('refused', name, running, refusal))
     return running
@@ -217,6 +224,8 @@ export class RunningInterface {
   /** Drains the relays, each for as long as it may, removes the interface, and gives the totals. */
   async stop(): Promise<InterfaceTotals> {
     const { shortcut } = this.faith.stats()
+    const drains = this.allRelays.map(({ configuration: { drain } }) => milliseconds(drain))
+    const ends = performance.now() + Math.max(0, ...drains)
     if (!this.#isLost) {
       await Promise.all(
         this.allRelays.map(({ relay, configuration: { drain } }) =>
@@ -224,8 +233,12 @@ export class RunningInterface {
         ),
       )
     }
-    // The drains are over: clients have their bytes, or are too late.
-    await this.faith.close({ drainMs: 0 })
+    const lastWordsMs = await this.#making.locals.drain(
+      this.faith,
+      this.#isLost ? 0 : Math.max(0, ends - performance.now()),
+    )
+    // The drains are over: clients have their bytes, or are too late, but for those whose programs have just ended.
+    await this.faith.close({ drainMs: lastWordsMs })
     // Closing the interface clears `shortcut`; the totals report its state before.
     const totals = this.totals()
     return { ...totals, interface: { ...totals.interface, shortcut } }

@@ -3,7 +3,15 @@ import * as z from 'zod'
 import { show } from '../lib/option-reader.js'
 import { closest } from '../lib/spelling.js'
 import { canonicalPorts, type Form, type Kind } from './kinds.js'
-import { INTERFACE, LOG, PROCESS, RELAY, type Setting, type Settings } from './option-table.js'
+import {
+  INTERFACE,
+  LOCAL,
+  LOG,
+  PROCESS,
+  RELAY,
+  type Setting,
+  type Settings,
+} from './option-table.js'
 
 /** A complaint of the schema about one value. */
 export interface Issue {
@@ -27,7 +35,11 @@ export function schemaOfFile() {
     .prefault([{}])
     .describe('Faith interfaces; without any, one that captures the well-known prefix.')
   const log = z.strictObject(keysOf(LOG), wrong('a table')).prefault({}).describe('The log.')
-  return z.strictObject({ ...keysOf(PROCESS), log, interface: interfaces }).meta({
+  const local = z
+    .array(z.strictObject(keysOf(LOCAL), wrong('a table')), wrong('[[local]], with two brackets'))
+    .prefault([])
+    .describe("Programs that serve connections to this host's own addresses, as by inetd(8).")
+  return z.strictObject({ ...keysOf(PROCESS), log, local, interface: interfaces }).meta({
     title: 'faithd.toml',
     description: 'Configuration of faithd, the relay from IPv6 to IPv4.',
   })

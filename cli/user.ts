@@ -19,7 +19,7 @@ const PAGES_PER_WORKER = 32 * 256
 
 /** Checks that the user exists and can do what the configuration asks for. */
 export function checkUser(
-  { user, interface: interfaces }: Configuration,
+  { user, local, interface: interfaces }: Configuration,
   complain: (path: Path, message: string) => void,
 ): void {
   if (user === undefined) return
@@ -29,6 +29,13 @@ export function checkUser(
     }
   } catch (error) {
     complain(['user'], explain(error))
+  }
+  if (local.length > 0) {
+    complain(
+      ['user'],
+      `a process of the user ${user} starts no program, and [[local]] asks for that; leave \`user\` out, or have the ` +
+        'host\'s own listeners serve such connections with `local = "host"` of the relay',
+    )
   }
   const unprivileged = sysctl('net/ipv4/ip_unprivileged_port_start') ?? 1024
   if (unprivileged <= LOWEST_SOURCE) return

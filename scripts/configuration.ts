@@ -18,6 +18,7 @@ import { root } from './steps.mjs'
 const HEADERS = {
   process: 'The top of the file',
   log: '`[log]`',
+  local: '`[[local]]`',
   interface: '`[[interface]]`',
   relay: '`[[interface.relay]]`',
 } as const

@@ -22,8 +22,8 @@ const packages = {
   '/usr/include/bpf/bpf_helpers.h': 'libbpf-dev',
   '/usr/lib/nginx/modules/ngx_stream_module.so': 'libnginx-mod-stream',
   // Uses the full name: npm puts another program of this name first on the path.
-  '/usr/sbin/nft': 'nftables',
   '/usr/sbin/inetd': 'openbsd-inetd',
+  '/usr/sbin/nft': 'nftables',
   '/usr/sbin/telnetd': 'inetutils-telnetd',
   clang: 'clang',
   curl: 'curl',
@@ -52,6 +52,7 @@ const packages = {
   'ssh-keygen': 'openssh-client',
   sshd: 'openssh-server',
   'systemd-analyze': 'systemd',
+  'systemd-socket-activate': 'systemd',
   tayga: 'tayga',
   tmux: 'tmux',
   zsh: 'zsh',
@@ -84,6 +85,7 @@ export const labPrograms = [
   'ps',
   'python3',
   'systemd-analyze',
+  'systemd-socket-activate',
   'tmux',
   'zsh',
 ]

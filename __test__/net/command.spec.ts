@@ -159,7 +159,7 @@ const failures: [what: string, args: string[], code: number, says: RegExp][] = [
   ['an unknown option', ['--frobnicate'], 64, /unknown option '--frobnicate'/],
   ['an option without its value', ['-i'], 64, /-i: argument missing: NAME/],
   ['an option given twice', ['--mtu=1280', '--mtu=1500'], 64, /--mtu: it takes one BYTES, /],
-  ['two services', ['ssh', 'http'], 64, /'http' is one argument too many/],
+  ['two services', ['ssh', 'http'], 64, /'http' is not the whole path of a local server/],
   ['an unknown service', ['no-such-service'], 64, /'no-such-service'/],
   ['port 0', ['0'], 64, /'0' is out of range/],
   ['port 65536', ['65536'], 64, /'65536' is out of range/],

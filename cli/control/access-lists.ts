@@ -2,7 +2,7 @@
 import { isIPv4 } from 'node:net'
 import { extract, type FaithPermission } from '../../index.js'
 import { parsePorts } from '../../lib/ports.js'
-import { contains } from '../check.js'
+import { contains } from '../contains.js'
 import type { Daemon } from '../daemon.js'
 import type { RunningInterface, RunningRelay } from '../running.js'
 import { CAUSES } from '../session-lines.js'

@@ -33,7 +33,7 @@ export async function takePath(
   server: Server,
   { path, group, user }: Place,
 ): Promise<() => Promise<void>> {
-  const gid = group === undefined ? undefined : numberOf(group)
+  const gid = group === undefined ? undefined : groupNumber(group, 'the control socket')
   const own = process.geteuid?.() ?? 0
   const trusted = new Set([0, own, user ?? own])
   try {
@@ -165,15 +165,4 @@ const SILENCES: Readonly<Record<string, 'nothing listens' | 'ended'>> = {
 function processIn(text: string): number | undefined {
   const [, pid] = /"pid":(\d{1,10})\b/.exec(text) ?? []
   return pid === undefined ? undefined : Number(pid)
-}
-
-/** Gives the number of a group by group(5). */
-function numberOf(group: string): number {
-  if (/^\d{1,10}$/.test(group)) return Number(group)
-  const gid = groupNumber(group)
-  if (gid !== undefined) return gid
-  throw new ExitError(
-    Exit.config,
-    `there is no group '${group}' in /etc/group for the control socket`,
-  )
 }

@@ -1,0 +1,186 @@
+/** faithd serves sockets that inetd(8) or systemd made: no interface, no keepfaith, and no privilege. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+
+import { addresses, captured, createLab, faithPrefix, waitFor } from '../../lab/index.js'
+import type { Lab, LabProcess } from '../../lab/index.js'
+import { faithdCommand, type LogLine, permitted } from '../fixtures/faithd.js'
+import { Sockets } from '../fixtures/sockets.js'
+
+let lab: Lab
+let client: Sockets
+let server: Sockets
+
+test.before(async () => {
+  lab = await createLab()
+  client = Sockets.of(lab.client)
+  server = Sockets.of(lab.server)
+  // A local route delivers connections to a whole prefix to the host's own sockets.
+  const route = ['-6', 'route', 'add', 'local', faithPrefix, 'dev', 'lo']
+  await Promise.all([lab.server.echo({ port: 7 }), lab.router.run('ip', route)])
+})
+
+test.after.always(() => lab.close())
+
+const syslog = fileURLToPath(new URL('../programs/own-syslog.sh', import.meta.url))
+
+/** Runs a program of root without any capability. */
+const bare = ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--']
+const faithd = [process.execPath, faithdCommand, '-c', '/dev/null']
+
+/** Starts inetd with one service, whose connections a faithd relays. Its output has the messages to syslog. */
+async function startInetd(port: number, args: readonly string[]): Promise<LabProcess> {
+  const folder = join(lab.directory, `inetd${port}`)
+  mkdirSync(folder)
+  const file = join(folder, 'inetd.conf')
+  const command = [...bare, ...faithd, '--inetd', ...args]
+  writeFileSync(file, `${port} stream tcp6 nowait root /usr/bin/setpriv ${command.join(' ')}\n`)
+  const own = join(lab.directory, `dev${port}`)
+  mkdirSync(own)
+  const inetd = lab.router.spawn('unshare', ['-m', syslog, own, '/usr/sbin/inetd', '-i', file])
+  await waitFor('inetd to listen', () => lab.router.listening(port))
+  return inetd
+}
+
+/** Starts a faithd by systemd-socket-activate, which listens on a port and starts it with the first connection. */
+async function startActivated(
+  port: number,
+  args: readonly string[],
+  options: readonly string[] = [],
+): Promise<LabProcess> {
+  const activate = ['systemd-socket-activate', '-l', `[::]:${port}`, ...options]
+  const command = [...activate, ...bare, ...faithd, '--log-format', 'json', ...args]
+  const activated = lab.router.spawn(command[0] ?? '', command.slice(1))
+  await waitFor('the socket', () => lab.router.listening(port))
+  return activated
+}
+
+function records(process: LabProcess): LogLine[] {
+  return process.lines
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as LogLine)
+}
+
+test('by inetd, faithd relays its standard input, logs to syslog, and ends', async (t) => {
+  const inetd = await startInetd(7, permitted)
+  const dialled = await client.connect(captured(), 7)
+  dialled.says('by inetd')
+  await dialled.hears('by inetd')
+  dialled.ends()
+  await dialled.sees('end')
+  await inetd.line(
+    /^syslog: .*\[2001:db8:1::2\]:\d+ to .*\(198\.51\.100\.2\): 8 bytes up, 8 down in .*, closed$/,
+  )
+  t.deepEqual(dialled.history, ['connected', 'end'], 'the log does not reach the client')
+})
+
+test('by inetd, a denied client is reset, and syslog has the cause', async (t) => {
+  const inetd = await startInetd(9, ['--deny', '0.0.0.0/0'])
+  const dialled = client.dial(captured(), 9)
+  await dialled.sees('ECONNRESET')
+  await inetd.line(/^syslog: .*denied/)
+  t.deepEqual((await dialled.status()).received, 0)
+})
+
+test('by inetd, a connection to the router itself gets the local server', async (t) => {
+  await startInetd(11, [...permitted, '/usr/bin/printenv', 'REMOTE_ADDR'])
+  for (const address of [addresses.gateway, captured(addresses.routerIPv4)]) {
+    const dialled = await client.connect(address, 11)
+    await dialled.hears(`${addresses.client}\n`)
+    await dialled.sees('end')
+  }
+  const elsewhere = client.dial(captured(), 11)
+  await elsewhere.sees('ECONNRESET')
+  t.is((await elsewhere.status()).received, 0)
+})
+
+test('half-close and a reset pass through a faithd of inetd', async (t) => {
+  await startInetd(13, permitted)
+  const listening = await server.listen(13)
+  const dialled = await client.connect(captured(), 13)
+  const far = await listening.accept()
+  dialled.says('all')
+  dialled.ends()
+  await far.hears('all')
+  await far.sees('end')
+  far.says('that is all')
+  await dialled.hears('that is all')
+  far.resets()
+  await dialled.sees('ECONNRESET')
+  t.pass()
+})
+
+test('a faithd of given sockets serves a listening one until a signal, and drains', async (t) => {
+  const activated = await startActivated(17, [...permitted, '--drain', '30'])
+  await server.listen(17, { greet: 'hello' })
+  const first = await client.connect(captured(), 17)
+  await first.hears('hello')
+  const second = await client.connect(captured(), 17)
+  await second.hears('hello')
+  t.is(records(activated).filter(({ msg }) => msg.startsWith('serves [::]:17')).length, 1)
+  first.resets()
+  await waitFor('a session to end', () => records(activated).some(({ session }) => session))
+  activated.kill('SIGTERM')
+  await activated.line(/SIGTERM: draining/)
+  second.resets()
+  t.deepEqual(await activated.exited, { code: 0, signal: null })
+  const ended = records(activated).flatMap(({ session }) => (session ? [session] : []))
+  t.is(ended.length, 2)
+  t.true(ended.every((session) => session.server?.address === addresses.server))
+})
+
+test('with Accept=yes a faithd serves one connection and ends', async (t) => {
+  const activated = await startActivated(19, permitted, ['--accept'])
+  await server.listen(19, { greet: 'one by one' })
+  for (const _ of [1, 2]) {
+    const dialled = await client.connect(captured(), 19)
+    await dialled.hears('one by one')
+    dialled.resets()
+  }
+  await waitFor(
+    'both to end',
+    () => records(activated).filter(({ session }) => session).length === 2,
+  )
+  await waitFor('both processes to end', () => {
+    const ends = activated.lines.filter((line) =>
+      /died with code 0|exited.*status=0|code 0/.test(line),
+    )
+    return ends.length === 2
+  })
+  t.pass()
+})
+
+test('the router itself is no destination of a given socket', async (t) => {
+  const activated = await startActivated(23, permitted)
+  const dialled = client.dial(captured(addresses.routerIPv4), 23)
+  await dialled.sees('ECONNRESET')
+  const { refusal } = await waitFor('the refusal', () =>
+    records(activated).find((one) => one.refusal),
+  )
+  t.like(refusal, { reason: 'denied', cause: 'own-address' })
+})
+
+test('SIGHUP reads the access list of given sockets again', async (t) => {
+  const list = join(lab.directory, 'given.conf')
+  writeFileSync(list, '::/0 permit 198.51.100.0/24\n')
+  const activated = await startActivated(29, ['-f', list])
+  await server.listen(29, { greet: 'hello' })
+  const dialled = await client.connect(captured(), 29)
+  await dialled.hears('hello')
+  writeFileSync(list, '::/0 deny 0.0.0.0/0\n')
+  activated.kill('SIGHUP')
+  await activated.line(/read again/)
+  const denied = client.dial(captured(), 29)
+  await denied.sees('ECONNRESET')
+  await waitFor('the refusal', () => records(activated).some((one) => one.refusal))
+  await dialled.hears('hello')
+  t.pass()
+})
+
+test('standard input that is no connection is refused', async (t) => {
+  const { code, stderr } = await lab.router.run(process.execPath, [faithdCommand, '--inetd'])
+  t.is(code, 64, stderr)
+  t.regex(stderr, /descriptor 0 is not a TCP socket of IPv6/)
+})
