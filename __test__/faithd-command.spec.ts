@@ -55,7 +55,7 @@ test.serial('--help fits a terminal of 100 columns, and groups the options', asy
 test.serial('-h is --help, and wins over all other arguments', async (t) => {
   const { code, stdout } = await faithd('-h', 'all')
   t.is(code, 0)
-  t.regex(stdout, /Usage: faithd \[options\] \[service\]/)
+  t.regex(stdout, /Usage: faithd \[options\] \[service \[serverpath/)
 })
 
 test.serial('-V prints the version', async (t) => {

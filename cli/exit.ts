@@ -18,17 +18,14 @@ export const Exit = {
 
 /** The table of `faithd --help`. */
 export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
-  [Exit.ok, 'ended by SIGINT or SIGTERM; with --inetd: a session has ended'],
+  [Exit.ok, 'ended by SIGINT or SIGTERM'],
   [Exit.usage, 'usage: an unknown option, a malformed value'],
   [
     Exit.unavailable,
-    '/dev/net/tun or a kernel feature is missing, or an interface or a worker was lost; with --inetd: no session',
+    '/dev/net/tun or a kernel feature is missing, or an interface or a worker was lost',
   ],
   [Exit.software, 'a bug in faithd'],
-  [
-    Exit.permission,
-    'not permitted; the message names the capability; with --inetd: a denied client',
-  ],
+  [Exit.permission, 'not permitted; the message names the capability'],
   [
     Exit.config,
     'configuration: no -k, a bad rule, an unknown source address, or the interface exists',

@@ -59,8 +59,9 @@ instead, and --force replaces one that differs.
 
 Given sockets: with --inetd, and with sockets of a service manager (LISTEN_FDS, sd_listen_fds(3)),
 faithd makes no interface and needs neither -k nor a privilege. It relays the connections of these
-sockets, whose local addresses are what the clients dialled. With --inetd, serverpath gets those
-that are for this host itself.
+sockets, whose local addresses are what the clients dialled. With --inetd, serverpath gets a
+connection that is for this host itself; faithd exits with 0 after a session, with 77 when it has
+denied one, and with 69 when there was none for another reason.
 
 Examples:
   faithd -k

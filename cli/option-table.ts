@@ -232,7 +232,7 @@ export const RELAY = {
   local: allowed(
     oneOf(['refuse', 'host']),
     'refuse',
-    "connections to this host's own addresses: refuse, or to the host's listeners",
+    'connections to this host: refuse, or let its listeners serve',
     { value: 'refuse|host' },
   ),
   source: seen(
@@ -477,7 +477,7 @@ export const OPTIONS: readonly Option[] = [
   own('print-config', FILE, 'print the options as a configuration file, and exit'),
   ...optionsOf('log'),
   ...optionsOf('process', ({ group }) => group !== 'Capture'),
-  own('inetd', 'Process', 'relay the connection that is standard input, and exit: for inetd(8)'),
+  own('inetd', 'Process', 'relay standard input, a connection, and exit'),
   own('help', 'Help', 'print this help', { short: 'h' }),
   own('version', 'Help', 'print the version', { short: 'V' }),
 ]

@@ -62,7 +62,7 @@ test('-h and --help print the usage', async (t) => {
   for (const option of ['-h', '--help']) {
     const { code, stdout, stderr } = await runFaithd(lab, [option])
     t.is(code, 0)
-    t.regex(stdout, /^Usage: faithd \[options\] \[service\]$/m)
+    t.regex(stdout, /^Usage: faithd \[options\] \[service \[serverpath \[serverargs…\]\]\]$/m)
     t.is(stderr, '')
   }
 })
