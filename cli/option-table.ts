@@ -232,7 +232,7 @@ export const RELAY = {
   local: allowed(
     oneOf(['refuse', 'host']),
     'refuse',
-    'connections to this host: refuse, or let its listeners serve',
+    'refuse connections to this host, or let it serve them',
     { value: 'refuse|host' },
   ),
   source: seen(
