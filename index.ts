@@ -90,6 +90,7 @@ export type {
   FaithRoute,
   FaithRouteConnection,
   FaithRouteOptions,
+  FaithRouteBetween,
   FaithRouteProceed,
   FaithRouteReject,
   FaithRouteServer,

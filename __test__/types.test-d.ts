@@ -34,6 +34,7 @@ import {
   type FaithRelayStats,
   type FaithResource,
   type FaithRouteOptions,
+  type FaithRouteBetween,
   type FaithRouteProceed,
   type FaithRouteReject,
   type FaithRouteServer,
@@ -72,6 +73,7 @@ export function routeAnswers(verdict: FaithRouteVerdict): void {
   take<FaithRouteVerdict>({ host: 'web', port: 80, localAddress: '192.0.2.1', proxyProtocol: 2 })
   take<FaithRouteVerdict>({ reject: 'refused' })
   take<FaithRouteVerdict>({ socket: true })
+  take<FaithRouteVerdict>({ proceed: true, socket: true, tag: 'mine' })
   take<FaithRouteVerdict>({ proceed: true, idleTimeoutMs: 0, maxBytes: 1, tag: 'mine' })
   // @ts-expect-error a server needs its port
   take<FaithRouteVerdict>({ host: '10.0.0.7' })
@@ -93,7 +95,7 @@ export function routeAnswers(verdict: FaithRouteVerdict): void {
   take<FaithRouteVerdict>({})
 
   if (verdict.reject !== undefined) same<typeof verdict, FaithRouteReject>(true)
-  else if (verdict.socket) same<typeof verdict, FaithRouteSocket>(true)
+  else if (verdict.socket) same<typeof verdict, FaithRouteSocket | FaithRouteBetween>(true)
   else if (verdict.proceed) same<typeof verdict, FaithRouteProceed>(true)
   else same<typeof verdict, FaithRouteServer>(true)
 }

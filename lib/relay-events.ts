@@ -22,8 +22,9 @@ export interface FaithRelayEvents {
   refused: [refusal: FaithRefusal]
   /**
    * The relay gives the program a connection for which `route` answered `{ socket: true }`, or one of its
-   * `localServices`. The socket is like those of
-   * a {@link FaithListener}: half-open, reading from the start, and no longer the relay's. Adding a handler throws
+   * `localServices`. The socket is like those of a {@link FaithListener}: half-open, reading from the start, and no longer
+   * the relay's. After `{ proceed: true, socket: true }` the socket has an `upstream`; see {@link FaithRouteBetween}.
+   * Adding a handler throws
    * `ERR_FAITH_PLATFORM` on the same runtimes as {@link FaithInterface.listen}.
    */
   connection: [socket: FaithSocket]

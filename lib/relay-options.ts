@@ -4,10 +4,9 @@ import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener-options.js'
 import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
 import { unwrap } from './failure.js'
-import { FaithError } from './errors.js'
 import { type NativeLocalService, type NativeRelayOptions, native } from './native.js'
 import { MOST, type OptionNames, OptionReader } from './option-reader.js'
-import { PORT_OPTIONS, type PortOptions, readPorts } from './ports.js'
+import { parsePorts, PORT_OPTIONS, type PortOptions, type PortSpec, readPorts } from './ports.js'
 import type { FaithRoute } from './route.js'
 import {
   CONNECT_OPTIONS,
@@ -171,6 +170,11 @@ export interface FaithRelaySettings extends MappingOptions {
    */
   route?: FaithRoute
   /**
+   * The ports about whose connections `route` is asked: a port, a range or a list. For others the mappings and the access
+   * list decide, and no JavaScript runs. Default: all ports of the relay.
+   */
+  routePorts?: PortSpec | readonly PortSpec[]
+  /**
    * Time for `route` to decide about a connection, in milliseconds, 1 to 2147483647. Default 5000. A forged SYN keeps a
    * place of `maxUndecided` for that long, and clients beyond `maxUndecided` are answered before the route has decided.
    */
@@ -259,6 +263,7 @@ const OPTIONS: OptionNames<FaithRelayOptions> = {
   connectFirst: true,
   copyDscp: true,
   route: true,
+  routePorts: true,
   routeTimeoutMs: true,
   maxUndecided: true,
   signal: true,
@@ -319,6 +324,7 @@ export function readRelayOptions(options: unknown): RelayOptions {
     sessionEvents: read.boolean('sessionEvents', true),
     routeTimeoutMs,
     maxUndecided,
+    ...readRoutePorts(read),
   }
   const signal = read.signal('signal')
   return { settings, route, signal }
@@ -334,10 +340,6 @@ export function updatedOptions(given: FaithRelayOptions, update: unknown): Faith
   const changes = Object.entries(UPDATE)
     .map(([name]) => [name, read.unchecked(name as keyof FaithRelayUpdate)] as const)
     .filter(([, value]) => value !== undefined)
-  if (given.route !== undefined && changes.some(([name]) => Object.hasOwn(MAPPING_OPTIONS, name))) {
-    const message = `${call}: a relay with a \`route\` cannot change how addresses are mapped`
-    throw new FaithError('ERR_FAITH_ARGUMENT', message, { hint: 'open another relay' })
-  }
   const { accessList: _, ...kept } = given
   const updated = { ...kept, ...Object.fromEntries(changes) } as Record<string, unknown>
   if (updated['proxyProtocol'] === 0) delete updated['proxyProtocol']
@@ -363,6 +365,11 @@ function readLocalService(call: string, service: unknown): NativeLocalService {
     throw read.refuse('address', 'an IPv4 address', address)
   }
   return { ports, address }
+}
+
+function readRoutePorts(read: OptionReader<'routePorts'>): Pick<NativeRelayOptions, 'routePorts'> {
+  const ports = read.unchecked('routePorts')
+  return ports === undefined ? {} : { routePorts: parsePorts(ports) }
 }
 
 function readRoute(read: OptionReader<'route'>): FaithRoute | undefined {

@@ -360,9 +360,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * with. A session that began while neither the relay nor its client was limited counts towards no limit. If a setting is
    * refused, none changes.
    *
-   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`, also for another mapping of a relay with a `route`; `EADDRNOTAVAIL`
-   * if one of `localAddresses` is no address of this host; `EACCES` if `privilegedLocalPort` needs a capability;
-   * `ERR_FAITH_CLOSED` if the relay is closed
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`; `EADDRNOTAVAIL` if one of `localAddresses` is no address of this host;
+   * `EACCES` if `privilegedLocalPort` needs a capability; `ERR_FAITH_CLOSED` if the relay is closed
    *
    * @example
    * ```ts

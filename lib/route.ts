@@ -88,6 +88,31 @@ export interface FaithRouteProceed extends FaithRouteOptions {
 }
 
 /**
+ * A verdict: the connection proceeds as with {@link FaithRouteProceed}, and this program stands between client and server.
+ *
+ * The relay judges the connection, connects its server and joins them as for any session. But it emits the `connection`
+ * event with a {@link FaithSocket} for the client, whose `upstream` is the connected server. The program gets every byte of
+ * either, and passes on what it wants to: an FTP gateway or a filter, for example. Both sockets stay open until the program
+ * ends them: it passes ends and errors on. `socket.spliceTo(socket.upstream)` has Rust carry the rest.
+ *
+ * The session counts towards the limits, is in {@link FaithRelay.sessions}, has a record, and ends when the socket does. Its
+ * `idleTimeoutMs`, `maxBytes` and bytes are those of the client's side. The session takes two more descriptors, and a pair
+ * of sockets over 127.0.0.1. If the relay has no `connection` listener, the verdict is an error, and the client is refused.
+ *
+ * @group Relay and route
+ */
+export interface FaithRouteBetween extends FaithRouteOptions {
+  /** Always `true`. */
+  proceed: true
+  /** Always `true`. */
+  socket: true
+  /** Distinguishes it from a {@link FaithRouteServer}. */
+  host?: never
+  /** Distinguishes it from a {@link FaithRouteReject}. */
+  reject?: never
+}
+
+/**
  * A verdict: the connection goes to this server. The route has decided, so no rule of the access list denies it. But a
  * client must not reach the router or its private networks because a route passed on the address that the client dialled.
  * So the relay denies a special-purpose address (cause `special-purpose`), an address of this host (`own-address`) and,
@@ -187,7 +212,7 @@ const REJECTS: readonly FaithRouteReject['reject'][] = [
  * @group Relay and route
  */
 export type FaithRouteVerdict =
-  FaithRouteProceed | FaithRouteServer | FaithRouteReject | FaithRouteSocket
+  FaithRouteProceed | FaithRouteBetween | FaithRouteServer | FaithRouteReject | FaithRouteSocket
 
 const ROUTE_OPTIONS: OptionNames<FaithRouteOptions> = {
   ...OUTGOING_OPTIONS,
@@ -364,17 +389,19 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
     return { reject: read.oneOf('reject', REJECTS), ...readTag(read) }
   }
 
-  if (read.unchecked('socket') !== undefined) {
-    requireTrue(read, 'socket')
-    read.alone('socket')
-    return { socket: true }
-  }
-
+  const isTaken = read.unchecked('socket') !== undefined
+  if (isTaken) requireTrue(read, 'socket')
   if (read.unchecked('proceed') !== undefined) {
     requireTrue(read, 'proceed')
-    read.alone('proceed', ...OPTIONS)
+    read.alone('proceed', 'socket', ...OPTIONS)
     const outgoing = readOutgoing(read, 4, 'the server that the dialled address means')
-    return { ...outgoing, ...readLimits(read), ...readTag(read) }
+    const between = isTaken ? { proceed: true, socket: true } : {}
+    return { ...outgoing, ...readLimits(read), ...readTag(read), ...between }
+  }
+
+  if (isTaken) {
+    read.alone('socket')
+    return { socket: true }
   }
 
   if (read.unchecked('host') === undefined && read.unchecked('port') === undefined) {

@@ -138,6 +138,8 @@ export class FaithSocket extends Socket {
   override readonly remotePort: number
   /** Always `IPv6`. */
   override readonly remoteFamily = 'IPv6'
+  /** The connected server, half-open too, if the program stands between client and server: {@link FaithRouteBetween}. */
+  readonly upstream?: Socket
 
   static {
     watchHandles(FaithSocket.prototype, (socket, handle) => {
@@ -265,7 +267,8 @@ export class FaithSocket extends Socket {
     this.#giver = giver
     this.#connection = connection
 
-    const { address, port, prefix, ipv4, ipv4Port } = connection
+    const { address, port, prefix, ipv4, ipv4Port, server } = connection
+    if (server !== undefined && server !== null) this.upstream = adoptServer(server)
     this.destination = {
       address,
       port,
@@ -402,6 +405,17 @@ export class FaithSocket extends Socket {
   spliceTo(to: FaithSpliceServer | Socket, options?: FaithSpliceOptions): FaithSplice {
     const [faith, connection, isCaptured] = [this.#faith, this.#connection, this.#isCaptured]
     return splice({ faith, connection, socket: this, isCaptured }, to, options)
+  }
+}
+
+/** Makes the socket of a server that the relay has connected. */
+function adoptServer(server: NonNullable<NativeConnection['server']>): Socket {
+  const fd = server.take()
+  try {
+    return new Socket({ fd, readable: true, writable: true, allowHalfOpen: true })
+  } catch (error) {
+    closeSync(fd)
+    throw error
   }
 }
 

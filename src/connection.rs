@@ -59,7 +59,12 @@ pub struct NativeConnection {
     pub prefix: String,
     /// The worker that serves its packets.
     pub worker: u32,
+    /// The connected server, if JavaScript stands between.
+    pub server: Option<NativeSocket>,
 }
+
+/// A connection and its worker, with its server if JavaScript stands between.
+type Given = (usize, Captured, Option<OwnedFd>);
 
 /// Describes a connection that `worker` serves. `mappings` give its server.
 pub(crate) fn describe(
@@ -84,12 +89,13 @@ pub(crate) fn describe(
         ipv4_port: server.map(|server| server.port()),
         prefix: prefix.map(|prefix| prefix.to_string()).unwrap_or_default(),
         worker: u32::try_from(worker).unwrap_or_default(),
+        server: None,
     }
 }
 
 /// Connections on their way to a callback. Those that never arrive are closed.
 pub(crate) struct Connections {
-    batch: Batch<(usize, Captured), Vec<NativeConnection>>,
+    batch: Batch<Given, Vec<NativeConnection>>,
     mappings: Arc<Mutex<Mappings>>,
 }
 
@@ -102,23 +108,26 @@ impl Connections {
     ) -> napi::Result<Self> {
         let mappings = Arc::<Mutex<Mappings>>::default();
         let mapped = Arc::clone(&mappings);
-        let batch = Batch::new(callback, move |captured: Vec<(usize, Captured)>| {
+        let batch = Batch::new(callback, move |captured: Vec<Given>| {
             taken();
-            let mappings = mapped.lock().clone();
-            let described = |(worker, captured)| describe(&guide, Some(&mappings), worker, captured);
+            let mappings = mapped.lock();
+            let described = |(worker, captured, server): Given| NativeConnection {
+                server: server.map(|server| NativeSocket { socket: Some(server) }),
+                ..describe(&guide, Some(&mappings), worker, captured)
+            };
             captured.into_iter().map(described).collect()
         })?;
         Ok(Self { batch, mappings })
     }
 
-    /// Sets the mappings that give the connections' servers. Call this before the first connection comes.
+    /// Sets the mappings that give the connections' servers from now on.
     pub(crate) fn map_by(&self, mappings: Mappings) {
         *self.mappings.lock() = mappings;
     }
 
-    /// Hands over a connection that `worker` serves, and returns the number of connections that wait now.
-    pub(crate) fn push(&self, worker: usize, connection: Captured) -> usize {
-        self.batch.push((worker, connection))
+    /// Hands over a connection that `worker` serves, and maybe its server. Returns the number of connections that wait now.
+    pub(crate) fn push(&self, worker: usize, connection: Captured, server: Option<OwnedFd>) -> usize {
+        self.batch.push((worker, connection, server))
     }
 
     /// Closes the connections that wait.
@@ -130,7 +139,11 @@ impl Connections {
 /// Needs no pause: the program has asked for each of these connections, by its route or its local services.
 impl Taker for Connections {
     fn take(&self, worker: usize, connection: Captured) {
-        self.push(worker, connection);
+        self.push(worker, connection, None);
+    }
+
+    fn stand_between(&self, worker: usize, client: Captured, server: OwnedFd) {
+        self.push(worker, client, Some(server));
     }
 
     fn closing(&self) {

@@ -72,7 +72,7 @@ impl Flow {
 
 impl Service for Handing {
     fn accepted(self: Arc<Self>, worker: usize, connection: Captured) {
-        if self.connections.push(worker, connection) >= WAITING
+        if self.connections.push(worker, connection, None) >= WAITING
             && !self.flow.behind.swap(true, Ordering::SeqCst)
         {
             self.flow.apply();

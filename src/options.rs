@@ -120,6 +120,8 @@ pub struct NativeRelayOptions {
     pub route_timeout_ms: Option<u32>,
     /// Most open questions; default 1024.
     pub max_undecided: Option<u32>,
+    /// The ports about whose connections the route is asked; all by default.
+    pub route_ports: Option<Vec<NativePortRange>>,
 }
 
 pub(crate) fn prefix(text: &str) -> Result<FaithPrefix, NativeFailure> {

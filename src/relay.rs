@@ -19,7 +19,7 @@ use crate::failure::{Outcome, blocking, outcome};
 use crate::keep_alive::KeepAlive;
 use crate::live::{self, NativeLiveSessions};
 use crate::networks::NativeNetworks;
-use crate::options::NativeRelayOptions;
+use crate::options::{self, NativeRelayOptions};
 use crate::permission::{self, NativePermission};
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeVerdict};
@@ -96,8 +96,10 @@ impl PreparedRelay {
     ) -> Result<NativeRelay, NativeFailure> {
         let mut wanted = relay_options(&options)?;
         self.telling.set(&options);
+        let ports = options.route_ports.as_deref().map(options::ports).transpose()?;
         wanted.routing = self.asking.as_ref().map(|asking| Routing {
             route: Arc::<Asking>::clone(asking),
+            ports: ports.clone(),
             timeout: Duration::from_millis(options.route_timeout_ms.unwrap_or(5000).into()),
             max_undecided: options.max_undecided.unwrap_or(1024),
         });

@@ -59,8 +59,10 @@ pub struct NativeVerdict {
     pub tag: Option<String>,
     /// The answer to the client: `refused`, `unreachable`, `prohibited` or `drop`.
     pub reject: Option<String>,
-    /// True if JavaScript takes the connection.
+    /// True if JavaScript takes the connection; with `proceed`, true if it stands between client and server.
     pub socket: Option<bool>,
+    /// True if the connection proceeds by the mappings and the access list although `socket` is set.
+    pub proceed: Option<bool>,
 }
 
 /// The open questions of a relay.
@@ -162,7 +164,7 @@ fn verdict_of(verdict: &NativeVerdict) -> Result<Verdict, NativeFailure> {
         let tag = verdict.tag.as_deref().map(Arc::from);
         return options::one_of("reject", reject, REJECTS).map(|reject| Verdict::Reject { reject, tag });
     }
-    if verdict.socket == Some(true) {
+    if verdict.socket == Some(true) && verdict.proceed != Some(true) {
         return Ok(Verdict::HandOver);
     }
     let terms = terms_of(verdict)?;
@@ -194,6 +196,7 @@ fn terms_of(verdict: &NativeVerdict) -> Result<Terms, NativeFailure> {
         )]
         max_bytes: verdict.max_bytes.map(|most| most as u64),
         tag: verdict.tag.as_deref().map(Arc::from),
+        between: verdict.socket == Some(true),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Decides where a connection may go and how: mappings, access list, route, limits, sources and headers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -160,9 +161,10 @@ impl Admission {
         })
     }
 
-    /// The questions to the route, if the relay has one. [`decide`](Self::decide) takes time then.
-    pub(crate) fn questions(&self) -> Option<&Questions> {
-        self.questions.as_ref()
+    /// The questions to the route, if the relay asks one about connections to `port`. [`decide`](Self::decide) takes time
+    /// then.
+    pub(crate) fn questions(&self, port: u16) -> Option<&Questions> {
+        self.questions.as_ref().filter(|questions| questions.concern(port))
     }
 
     /// Does the same as [`admit`](Self::admit), but asks the route first if the relay has one.
@@ -174,10 +176,10 @@ impl Admission {
         attempt: &mut Attempt,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Result<Way, Refusal> {
-        let Some(questions) = &self.questions else {
+        let (client, destination) = (*attempt.client(), *attempt.destination());
+        let Some(questions) = self.questions(destination.port()) else {
             return self.admit(attempt, traffic_class);
         };
-        let (client, destination) = (*attempt.client(), *attempt.destination());
         let open = attempt.question.take().or_else(|| questions.enter(attempt.began, client.ip()));
         let open = open.ok_or(Refusal::limit(Cause::MaxUndecided))?;
         let server = self.server_of(destination);
@@ -208,6 +210,13 @@ impl Admission {
     pub(crate) fn hand_over(&self, worker: usize, connection: Captured) {
         if let Some(taker) = &self.taker {
             taker.take(worker, connection);
+        }
+    }
+
+    /// Gives the taker the ends of a session that it stands between. Without one, dropping them ends the session.
+    pub(crate) fn stand_between(&self, worker: usize, client: Captured, server: OwnedFd) {
+        if let Some(taker) = &self.taker {
+            taker.stand_between(worker, client, server);
         }
     }
 

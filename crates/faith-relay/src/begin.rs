@@ -12,8 +12,10 @@
 //! Session limits count accepted clients. When they are used up, the relay refuses a SYN at once, and resets a client that
 //! is accepted.
 //!
-//! A connection that the program takes for itself, by its route or as a local service, goes the same way without a server: its SYN goes on, and the relay hands
-//! the accepted connection over. The relay then neither counts it as a session, nor records it, nor limits it.
+//! A connection that the program takes for itself, by its route or as a local service, goes the same way without a server:
+//! its SYN goes on, and the relay hands the accepted connection over. The relay then neither counts it as a session, nor
+//! records it, nor limits it. A program that stands between client and server gets its ends when the session begins
+//! (`between`).
 
 use std::future::Future;
 use std::io;
@@ -25,8 +27,8 @@ use std::time::Duration;
 use faith_packet::classify::Flow;
 use faith_stack::{Captured, HeldSyn, Service, SynAnswer};
 use faith_sys::info::SocketNumber;
-use faith_sys::source;
 use faith_sys::tcp::Connection;
+use faith_sys::{reactor, source};
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
@@ -34,6 +36,7 @@ use crate::admission::Way;
 use crate::alarm::Alarm;
 use crate::attempt::Attempt;
 use crate::began::Began;
+use crate::between::Between;
 use crate::clock::Clock;
 use crate::course::Course;
 use crate::detail::Sockets;
@@ -52,6 +55,8 @@ const PAIRING_TIMEOUT: Duration = Duration::from_secs(30);
 enum Far {
     /// A server, connected from this thread.
     Server(AsyncFd<Connection>),
+    /// A server with the program before it.
+    Between(AsyncFd<Connection>, Between),
     /// The taker, which gets the client's connection.
     Taker,
 }
@@ -73,7 +78,7 @@ impl Engine {
             return;
         }
         // Counts the question now, so that the next SYN of a burst sees it.
-        let question = match self.admission.questions() {
+        let question = match self.admission.questions(destination.port()) {
             Some(questions) => match questions.enter(Began::WithSyn, client.ip()) {
                 None => return drop(syn.release()),
                 question => question,
@@ -138,7 +143,16 @@ impl Engine {
                 let Opened { connection, alarm, lease } = connect(&target, timeout).await?;
                 attempt.lease = lease;
                 attempt.connected();
-                Ok((Far::Server(connection), alarm))
+                if attempt.terms().is_none_or(|terms| !terms.between) {
+                    return Ok((Far::Server(connection), alarm));
+                }
+                let between = async {
+                    let (inner, between) = Between::new(connection).await?;
+                    Ok((reactor::register(inner)?, between))
+                };
+                let (inner, between) =
+                    between.await.map_err(|error: io::Error| Refusal::from_error(&error))?;
+                Ok((Far::Between(inner, between), alarm))
             }
             Way::HandOver => Ok((Far::Taker, Alarm::new(Instant::now() + PAIRING_TIMEOUT))),
         }
@@ -189,8 +203,9 @@ impl Engine {
         mut attempt: Attempt,
         alarm: Alarm,
     ) -> Option<Session> {
-        let server = match far {
-            Far::Server(server) => server,
+        let (server, between) = match far {
+            Far::Server(server) => (server, None),
+            Far::Between(inner, between) => (inner, Some(between)),
             Far::Taker => {
                 self.hand_over(worker, client, attempt);
                 return None;
@@ -198,7 +213,7 @@ impl Engine {
         };
         let client = Leg::register(client).map_err(|error| Refusal::from_error(&error));
         match client.and_then(|client| self.admission.enter(&mut attempt).map(|()| client)) {
-            Ok(client) => Some(self.session(client, server, attempt, alarm)),
+            Ok(client) => self.session(worker, client, server, between, attempt, alarm),
             Err(refusal) => {
                 attempt.fail(refusal);
                 None
@@ -243,7 +258,7 @@ impl Engine {
         let peers = attempt.peers();
         let attempt = async move {
             let class = || source::saved_traffic_class(&leg);
-            let reached = if engine.admission.questions().is_none() {
+            let reached = if engine.admission.questions(destination.port()).is_none() {
                 engine.reach(&mut attempt, None, class).await
             } else {
                 // A route may take its time, so the relay tells it when the client is gone.
@@ -253,36 +268,53 @@ impl Engine {
                     () = leg.spent() => Err(Refusal::GIVEN_UP),
                 }
             };
-            match reached {
-                Ok((Far::Server(server), alarm)) => {
-                    if engine.options().connect_first {
-                        attempt.live(&engine.pairing);
-                    }
-                    return Some(engine.session(leg, server, attempt, alarm));
+            let (server, between, alarm) = match reached {
+                Ok((Far::Server(server), alarm)) => (server, None, alarm),
+                Ok((Far::Between(inner, between), alarm)) => (inner, Some(between), alarm),
+                Ok((Far::Taker, _)) => {
+                    engine.hand_over(worker, leg.into_connection(), attempt);
+                    return None;
                 }
-                Ok((Far::Taker, _)) => engine.hand_over(worker, leg.into_connection(), attempt),
-                Err(refusal) => attempt.fail(refusal),
+                Err(refusal) => {
+                    attempt.fail(refusal);
+                    return None;
+                }
+            };
+            if engine.options().connect_first {
+                attempt.live(&engine.pairing);
             }
-            None
+            engine.session(worker, leg, server, between, attempt, alarm)
         };
         self.ledger.spawn(worker, peers, false, Course::new(attempt));
     }
 
-    /// Joins an accepted client with its connected server.
+    /// Joins an accepted client with its connected server, or with the program `between` them. Returns the session, if there is
+    /// one.
     fn session(
         &self,
+        worker: usize,
         client: Leg,
         server: AsyncFd<Connection>,
+        between: Option<Between>,
         mut attempt: Attempt,
         alarm: Alarm,
-    ) -> Session {
+    ) -> Option<Session> {
+        if let Some(between) = between {
+            match between.give_up(*attempt.client(), *attempt.destination()) {
+                Ok((client, server)) => self.admission.stand_between(worker, client, server),
+                Err(error) => {
+                    attempt.fail(Refusal::from_error(&error));
+                    return None;
+                }
+            }
+        }
         let sockets = Sockets { client: SocketNumber::of(&client), server: SocketNumber::of(&server) };
         attempt.note_source(&server);
         attempt.join(Some(sockets));
         let options = self.options();
         let idle_timeout = attempt.idle_timeout(options.idle_timeout);
         let clock = Clock::new(idle_timeout, options.keep_alive, Some(alarm));
-        Session::new(client, Leg::new(server), attempt, clock)
+        Some(Session::new(client, Leg::new(server), attempt, clock))
     }
 
     /// Gives a client's connection to the taker.

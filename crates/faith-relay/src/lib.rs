@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `relay`, `options`, `record`, `port_block`, `cause`, `counters`, `tally`, `durations` | the public surface |
 //! | `admission`, `clients`, `denying_rule`, `permission`, `room`, `route`, `terms` | policy and limits |
-//! | `engine`, `begin`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
+//! | `engine`, `begin`, `between`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
 //! | `ledger`, `tasks`, `live`, `detail`, `slow`, `networks`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
 //! | `upstream`, `source`, `port_blocks`, `port_claims`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
@@ -29,6 +29,7 @@ mod alarm;
 mod attempt;
 mod began;
 mod begin;
+mod between;
 mod cause;
 mod clients;
 mod clock;

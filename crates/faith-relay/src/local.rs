@@ -3,6 +3,7 @@
 //! Without them, an address of the router is denied, because no client must reach the router by mistake.
 
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 
 use faith_packet::ports::PortSet;
 use faith_stack::Captured;
@@ -12,6 +13,14 @@ pub trait Taker: Send + Sync {
     /// Takes a connection. The relay calls this on the thread of the connection's worker, between packets: it must return
     /// in microseconds and never block. The socket is an ordinary one, registered with no runtime.
     fn take(&self, worker: usize, connection: Captured);
+
+    /// Takes the two ends of a session whose [`Terms::between`](crate::Terms::between) a route has set: `client` is a socket
+    /// whose other end the relay joins with the client, and `server` is the server's connection. The session ends when the
+    /// taker has closed `client`. The relay calls this on the thread of the connection's worker, likewise. Closes both by
+    /// default.
+    fn stand_between(&self, worker: usize, client: Captured, server: OwnedFd) {
+        let _ = (worker, client, server);
+    }
 
     /// Notes that the interface closes; see [`Service::closing`](faith_stack::Service::closing).
     fn closing(&self) {}

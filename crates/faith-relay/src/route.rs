@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faith_packet::icmpv6::Unreachable;
+use faith_packet::ports::PortSet;
 use faith_packet::prefix::network_of;
 use faith_stack::SynAnswer;
 use parking_lot::Mutex;
@@ -106,6 +107,8 @@ pub trait Route: Send + Sync {
 pub struct Routing {
     /// The route.
     pub route: Arc<dyn Route>,
+    /// The ports about whose connections the relay asks it; `None` is all ports.
+    pub ports: Option<PortSet>,
     /// Longest time that an answer may take.
     pub timeout: Duration,
     /// Most open questions about SYNs, and as many about accepted clients. Beyond that, a SYN goes on to the kernel, and
@@ -142,6 +145,11 @@ impl Questions {
     /// Makes an empty list. `client_prefix_length` is the number of address bits that identify one client.
     pub(crate) fn new(routing: Routing, client_prefix_length: u8) -> Self {
         Self { routing, client_prefix_length, open: Arc::default() }
+    }
+
+    /// Tells whether the relay asks the route about connections to `port`.
+    pub(crate) fn concern(&self, port: u16) -> bool {
+        self.routing.ports.as_ref().is_none_or(|ports| ports.contains(port))
     }
 
     /// Tells whether a SYN of `client` waits for a place, when `held` SYNs of its network are held, as many as may be.

@@ -20,4 +20,6 @@ pub struct Terms {
     pub max_bytes: Option<u64>,
     /// A mark in the record of the session or of the refused attempt.
     pub tag: Option<Arc<str>>,
+    /// True puts the route between client and server: it gets every byte of either, and passes on what it wants to.
+    pub between: bool,
 }

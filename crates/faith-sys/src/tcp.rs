@@ -238,6 +238,15 @@ pub fn send_at_once(socket: impl AsFd) -> io::Result<()> {
     SockRef::from(&socket).set_tcp_nodelay(true)
 }
 
+/// Leaves urgent bytes in their place of the stream (`SO_OOBINLINE`), for readers that know no urgent data.
+///
+/// # Errors
+///
+/// Those of setsockopt(2); none is expected of a TCP socket.
+pub fn keep_urgent_in_line(socket: impl AsFd) -> io::Result<()> {
+    SockRef::from(&socket).set_out_of_band_inline(true)
+}
+
 /// Limits the socket's unsent bytes to `bytes`; the socket turns writable only below half of that
 /// (`TCP_NOTSENT_LOWAT`, Linux 3.12). Bytes on their way to the peer do not count.
 ///

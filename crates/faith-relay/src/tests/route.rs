@@ -1,6 +1,6 @@
 //! A route decides where a connection goes.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -38,7 +38,7 @@ impl Route for Keeps {
 
 fn keeping(timeout: Duration) -> (Lab, Receiver<Question>, Receiver<u64>) {
     let ((keep, kept), (tell, withdrawn)) = (channel(), channel());
-    let routing = Routing { route: Arc::new(Keeps(keep, tell)), timeout, max_undecided: 9 };
+    let routing = Routing { route: Arc::new(Keeps(keep, tell)), ports: None, timeout, max_undecided: 9 };
     (Lab::new(RelayOptions { routing: Some(routing), ..options() }), kept, withdrawn)
 }
 
@@ -55,7 +55,7 @@ impl Taker for Takes {
 }
 
 fn asking(timeout: Duration, max_undecided: u32, says: impl Fn(Question) + Send + Sync + 'static) -> Lab {
-    let routing = Routing { route: Arc::new(Says(says)), timeout, max_undecided };
+    let routing = Routing { route: Arc::new(Says(says)), ports: None, timeout, max_undecided };
     Lab::new(RelayOptions { routing: Some(routing), ..options() })
 }
 
@@ -63,7 +63,7 @@ fn asking(timeout: Duration, max_undecided: u32, says: impl Fn(Question) + Send 
 fn handing(options: RelayOptions) -> (Lab, Receiver<Captured>) {
     let (given, taken) = channel();
     let wants = |question: Question| question.answer(Verdict::HandOver);
-    let routing = Routing { route: Arc::new(Says(wants)), timeout: PATIENCE, max_undecided: 1 };
+    let routing = Routing { route: Arc::new(Says(wants)), ports: None, timeout: PATIENCE, max_undecided: 1 };
     let taker = Some(Arc::new(Takes(given)) as _);
     (Lab::new(RelayOptions { routing: Some(routing), taker, ..options }), taken)
 }
@@ -169,7 +169,7 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
     let lab_for = |server, allow_any| {
         let verdict = named(server, allow_any);
         let says = move |question: Question| question.answer(verdict.clone());
-        let routing = Routing { route: Arc::new(Says(says)), timeout: PATIENCE, max_undecided: 1 };
+        let routing = Routing { route: Arc::new(Says(says)), ports: None, timeout: PATIENCE, max_undecided: 1 };
         let access = AccessList::parse("::/0 permit 0.0.0.0/0\n", "test").unwrap();
         Lab::new(RelayOptions { routing: Some(routing), access, ..options() })
     };
@@ -202,7 +202,7 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
 /// Makes a relay with these options, whose route lets every connection proceed on these terms.
 fn proceeding(terms: Terms, options: RelayOptions) -> Lab {
     let says = move |question: Question| question.answer(Verdict::Proceed(terms.clone()));
-    let routing = Routing { route: Arc::new(Says(says)), timeout: PATIENCE, max_undecided: 1 };
+    let routing = Routing { route: Arc::new(Says(says)), ports: None, timeout: PATIENCE, max_undecided: 1 };
     Lab::new(RelayOptions { routing: Some(routing), ..options })
 }
 
@@ -466,7 +466,7 @@ fn a_client_that_is_gone_after_sending_bytes_is_handed_over_with_them() {
     let (keep, kept) = channel();
     let (given, taken) = channel();
     let says = move |question| keep.send(question).unwrap();
-    let routing = Routing { route: Arc::new(Says(says)), timeout: PATIENCE, max_undecided: 1 };
+    let routing = Routing { route: Arc::new(Says(says)), ports: None, timeout: PATIENCE, max_undecided: 1 };
     let taker = Some(Arc::new(Takes(given)) as _);
     let lab = Lab::new(RelayOptions { routing: Some(routing), taker, ..options() });
     let mut client = lab.dial();
