@@ -389,6 +389,11 @@ const verdicts: [answer: object | undefined, verdict: NativeVerdict][] = [
     },
     { localAddress: '192.0.2.2', proxyProtocol: 1, idleTimeoutMs: 0, maxBytes: 1, tag: '' },
   ],
+  [{ proceed: true, privilegedLocalPort: true }, { privilegedLocalPort: true }],
+  [
+    { host: '192.0.2.1', port: 80, privilegedLocalPort: false },
+    { host: '192.0.2.1', port: 80, privilegedLocalPort: false },
+  ],
   [
     { host: '192.0.2.1', port: 80, idleTimeoutMs: 1000, maxBytes: 2 ** 40, tag: 'é'.repeat(128) },
     { host: '192.0.2.1', port: 80, idleTimeoutMs: 1000, maxBytes: 2 ** 40, tag: 'é'.repeat(128) },

@@ -41,6 +41,7 @@ const nearly = fc.record(
     port: fc.oneof(port, fc.integer(), fc.double(), anything),
     allowAny: fc.oneof(fc.boolean(), anything),
     localAddress: fc.oneof(fc.ipV4(), fc.ipV6(), anything),
+    privilegedLocalPort: fc.oneof(fc.boolean(), anything),
     proxyProtocol: fc.oneof(fc.constantFrom(1, 2, 3, '1', null), anything),
     idleTimeoutMs: fc.oneof(fc.nat(), anything),
     maxBytes: fc.oneof(fc.maxSafeNat(), anything),
@@ -81,9 +82,10 @@ function isVerdict(verdict: NativeVerdict): boolean {
   const names = Object.keys(others).toSorted().join(' ')
   if (names === 'socket') return verdict.socket === true
   if (names === 'reject') return REJECTS.some((one) => one === verdict.reject)
-  if (host === undefined) return /^(localAddress)? ?(proxyProtocol)?$/.test(names)
+  if (host === undefined)
+    return /^(localAddress)? ?(privilegedLocalPort)? ?(proxyProtocol)?$/.test(names)
   return (
-    /^(allowAny)? ?(localAddress)? ?(proxyProtocol)?$/.test(names) &&
+    /^(allowAny)? ?(localAddress)? ?(privilegedLocalPort)? ?(proxyProtocol)?$/.test(names) &&
     isIP(host) !== 0 &&
     (verdict.localAddress === undefined || isIP(verdict.localAddress) === isIP(host)) &&
     Number.isInteger(to) &&
@@ -123,6 +125,7 @@ test('an object whose property throws gives an error of its own', async (t) => {
 test('a legal verdict is read unchanged', async (t) => {
   const options = {
     localAddress: fc.ipV4(),
+    privilegedLocalPort: fc.boolean(),
     proxyProtocol: fc.constantFrom<(1 | 2)[]>(1, 2),
     idleTimeoutMs: fc.nat(),
     maxBytes: fc.maxSafeNat().filter((bytes) => bytes > 0),

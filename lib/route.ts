@@ -53,6 +53,8 @@ export interface FaithRouteOptions {
    * relay's `localAddresses`.
    */
   localAddress?: string
+  /** `true` connects from a privileged port, 600 to 1023, as `privilegedLocalPort` of a relay does. Default: the relay's. */
+  privilegedLocalPort?: boolean
   /** The version of the PROXY protocol that tells the server the client's address. Default: the relay's. */
   proxyProtocol?: 1 | 2
   /** Longest time that the session may carry no byte, in milliseconds; 0 is no limit. Default: the relay's `idleTimeoutMs`. */
@@ -216,6 +218,7 @@ export type FaithRouteVerdict =
 
 const ROUTE_OPTIONS: OptionNames<FaithRouteOptions> = {
   ...OUTGOING_OPTIONS,
+  privilegedLocalPort: true,
   idleTimeoutMs: true,
   maxBytes: true,
   tag: true,
@@ -396,7 +399,7 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
     read.alone('proceed', 'socket', ...OPTIONS)
     const outgoing = readOutgoing(read, 4, 'the server that the dialled address means')
     const between = isTaken ? { proceed: true, socket: true } : {}
-    return { ...outgoing, ...readLimits(read), ...readTag(read), ...between }
+    return { ...outgoing, ...readTerms(read), ...readTag(read), ...between }
   }
 
   if (isTaken) {
@@ -409,7 +412,7 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
   const server = readServer(read)
-  const options = { ...readLimits(read), ...readTag(read) }
+  const options = { ...readTerms(read), ...readTag(read) }
   return { ...(await resolve(server)), ...options }
 }
 
@@ -420,13 +423,18 @@ function requireTrue(read: VerdictReader, name: 'proceed' | 'socket'): void {
   if (!given) throw read.refuse(name, 'true', given)
 }
 
-function readLimits(read: VerdictReader): Pick<NativeVerdict, 'idleTimeoutMs' | 'maxBytes'> {
-  const limits: Pick<NativeVerdict, 'idleTimeoutMs' | 'maxBytes'> = {}
-  if (read.unchecked('idleTimeoutMs') !== undefined) {
-    limits.idleTimeoutMs = read.integer('idleTimeoutMs', IDLE_MS)
+function readTerms(
+  read: VerdictReader,
+): Pick<NativeVerdict, 'idleTimeoutMs' | 'maxBytes' | 'privilegedLocalPort'> {
+  const terms: ReturnType<typeof readTerms> = {}
+  if (read.unchecked('privilegedLocalPort') !== undefined) {
+    terms.privilegedLocalPort = read.boolean('privilegedLocalPort', false)
   }
-  if (read.unchecked('maxBytes') !== undefined) limits.maxBytes = read.integer('maxBytes', BYTES)
-  return limits
+  if (read.unchecked('idleTimeoutMs') !== undefined) {
+    terms.idleTimeoutMs = read.integer('idleTimeoutMs', IDLE_MS)
+  }
+  if (read.unchecked('maxBytes') !== undefined) terms.maxBytes = read.integer('maxBytes', BYTES)
+  return terms
 }
 
 function readTag(read: VerdictReader): { tag?: string } {

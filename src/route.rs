@@ -49,6 +49,8 @@ pub struct NativeVerdict {
     pub allow_any: Option<bool>,
     /// The address that the connection comes from, of the server's family.
     pub local_address: Option<String>,
+    /// True connects from a privileged port; by default as the relay does.
+    pub privileged_local_port: Option<bool>,
     /// The version of the PROXY protocol: 1 or 2.
     pub proxy_protocol: Option<u8>,
     /// Longest time that the session may pass no byte, in milliseconds; 0 is no limit.
@@ -187,6 +189,7 @@ fn terms_of(verdict: &NativeVerdict) -> Result<Terms, NativeFailure> {
     };
     Ok(Terms {
         source: verdict.local_address.as_deref().map(options::ip).transpose()?,
+        privileged: verdict.privileged_local_port,
         proxy,
         idle_timeout: verdict.idle_timeout_ms.map(|timeout| Duration::from_millis(timeout.into())),
         #[expect(

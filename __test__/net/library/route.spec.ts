@@ -422,6 +422,25 @@ test.serial(
   },
 )
 
+test.serial('a route can have a connection come from a privileged port, or not', async (t) => {
+  const isPrivileged = async (choice: { privilegedLocalPort?: boolean }): Promise<boolean> => {
+    const port = freshPort()
+    const listening = await server.listen(port)
+    await relay.routes(port, { verdict: { host: addresses.server, port, ...choice } })
+    await client.connect(captured(), port)
+    const from = await (await listening.accept()).port()
+    return from >= 600 && from < 1024
+  }
+  let relay = await Relay.start()
+  t.true(await isPrivileged({ privilegedLocalPort: true }))
+  t.false(await isPrivileged({}))
+  await relay[Symbol.asyncDispose]()
+  relay = await Relay.start({ privilegedLocalPort: true })
+  t.false(await isPrivileged({ privilegedLocalPort: false }))
+  t.true(await isPrivileged({}))
+  await relay[Symbol.asyncDispose]()
+})
+
 test.serial('without connect-first, a rejected client is reset', async (t) => {
   await using relay = await Relay.start({ connectFirst: false })
   const [dialled, rejected, port] = [freshPort(), freshPort(), freshPort()]

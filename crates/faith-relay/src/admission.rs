@@ -255,8 +255,9 @@ impl Admission {
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Target {
         let passage = self.passage.load();
-        let source = attempt.terms().and_then(|terms| terms.source).or(outgoing);
-        let proxy = attempt.terms().and_then(|terms| terms.proxy).or(passage.proxy);
+        let terms = attempt.terms();
+        let source = terms.and_then(|terms| terms.source).or(outgoing);
+        let proxy = terms.and_then(|terms| terms.proxy).or(passage.proxy);
         Target {
             server,
             source: self.source(&passage, source, server.ip(), attempt),
@@ -269,14 +270,19 @@ impl Admission {
     /// addresses of the server's family.
     fn source(&self, passage: &Passage, ruled: Option<IpAddr>, server: IpAddr, attempt: &Attempt) -> Source {
         let (client, connection) = (attempt.client().ip(), attempt.id());
-        let ports = match passage.port_blocks {
-            Some(options) => {
+        // A server that wants a privileged port would refuse one of a block.
+        let wanted = attempt.terms().and_then(|terms| terms.privileged);
+        let ports = match (wanted, passage.port_blocks) {
+            (Some(false) | None, Some(options)) => {
                 let allotment = self.blocks.allot(options, client, passage.client_prefix_length);
                 Ports::Blocks { allotment, connection }
             }
-            #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
-            None if passage.privileged_source => Ports::Privileged(connection as usize),
-            None => Ports::Any,
+            (wanted, _) if wanted.unwrap_or(passage.privileged_source) => {
+                #[expect(clippy::cast_possible_truncation, reason = "any part of a sequence takes turns")]
+                let turn = connection as usize;
+                Ports::Privileged(turn)
+            }
+            _ => Ports::Any,
         };
         Source { address: ruled.map_or_else(|| passage.sources.of(*client, server), Address::Fixed), ports }
     }

@@ -11,6 +11,8 @@ use faith_packet::proxy::Version;
 pub struct Terms {
     /// The address that the connection to the server comes from, of the server's family.
     pub source: Option<IpAddr>,
+    /// True connects to the server from a privileged port (rresvport(3)).
+    pub privileged: Option<bool>,
     /// The version of the PROXY protocol that tells the server the client's address.
     pub proxy: Option<Version>,
     /// Longest time that the session may pass no byte; zero is no limit.
