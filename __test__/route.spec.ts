@@ -379,6 +379,10 @@ const verdicts: [answer: object | undefined, verdict: NativeVerdict][] = [
   [{ socket: true }, { socket: true }],
   [{ proceed: true }, {}],
   [
+    { proceed: true, socket: true, idleTimeoutMs: 0, tag: 'ftp' },
+    { proceed: true, socket: true, idleTimeoutMs: 0, tag: 'ftp' },
+  ],
+  [
     {
       proceed: true,
       localAddress: '192.0.2.2',
@@ -505,6 +509,11 @@ const malformed: [answer: unknown, complaint: RegExp][] = [
     /`tag` must be a string of at most 256 bytes, got '258 bytes'/,
   ],
   [{ socket: true, tag: 'mine' }, /`tag` does not go with `socket`/],
+  [{ proceed: true, socket: false }, /`socket` must be true, got false/],
+  [
+    { proceed: true, socket: true, host: '192.0.2.1', port: 80 },
+    /`host` does not go with `proceed`/,
+  ],
   [{ reject: 'drop', maxBytes: 1 }, /`maxBytes` does not go with `reject`/],
   [{ socket: false }, /`socket` must be true, got false/],
   [{ socket: 1 }, /`socket` must be true or false, got 1/],
