@@ -45,8 +45,9 @@ function outcome(dialogue: readonly Piece[]): string {
       if ('listen' in step) steps.push(...control.listening('192.0.2.7', 5001))
     }
   }
-  for (const step of control.rest())
+  for (const step of [...control.clientEnded(), ...control.serverEnded()]) {
     if ('to' in step) sent[step.to] += step.bytes.toString('latin1')
+  }
   return JSON.stringify({ ...sent, others })
 }
 

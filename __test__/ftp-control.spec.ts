@@ -10,7 +10,8 @@ const ends = { client: '2001:db8:1::2', destination: '64:ff9b::198.51.100.2' }
 function shown(step: Step): string {
   if ('to' in step) {
     const text = step.bytes.toString('latin1').replace(/\r\n$/, '')
-    return `${step.to === 'server' ? 'S' : 'C'}: ${text}`
+    const urgent = 'urgent' in step ? ` (urgent ${step.urgent})` : ''
+    return `${step.to === 'server' ? 'S' : 'C'}: ${text}${urgent}`
   }
   if ('expect' in step) return `expect ${step.expect}`
   if ('listen' in step) return `listen for [${step.listen.address}]:${step.listen.port}`
@@ -278,7 +279,12 @@ const rules: Record<string, [dialogue: Dialogue, steps: string[]]> = {
       ['client', 'EPSV'],
       ['server', '227 (1,2,3,4,19,137)'],
     ],
-    ['S: ABOR', 'S: PASV', 'expect 5001', 'C: 229 Entering Extended Passive Mode (|||5001|)'],
+    [
+      'S: \xff\xf4\xff\xf2ABOR (urgent 2)',
+      'S: PASV',
+      'expect 5001',
+      'C: 229 Entering Extended Passive Mode (|||5001|)',
+    ],
   ],
   'a line of a reply that looks like another reply is text': [
     [
@@ -299,9 +305,13 @@ const rules: Record<string, [dialogue: Dialogue, steps: string[]]> = {
       'C: 229 Entering Extended Passive Mode (|||5001|)',
     ],
   ],
-  'an interrupt of telnet before ABOR passes with it': [
+  'ABOR with an interrupt of telnet is urgent': [
     [['client', '\xff\xf4\xff\xf2ABOR']],
-    ['S: \xff\xf4\xff\xf2ABOR'],
+    ['S: \xff\xf4\xff\xf2ABOR (urgent 2)'],
+  ],
+  'ABOR without an interrupt of telnet gets one (RFC 959)': [
+    [['client', 'abor']],
+    ['S: \xff\xf4\xff\xf2abor (urgent 2)'],
   ],
   'a command behind an interrupt of telnet is translated': [
     [['client', '\xff\xf4\xff\xf2EPSV']],
@@ -335,5 +345,6 @@ test('a line that is too long passes in pieces, and is no command', (t) => {
 test('an unfinished line passes at the end', (t) => {
   const control = new Control(ends)
   t.deepEqual(control.fromClient(Buffer.from('QUI')), [])
-  t.deepEqual(control.rest().map(shown), ['S: QUI'])
+  t.deepEqual(control.clientEnded().map(shown), ['S: QUI'])
+  t.deepEqual(control.serverEnded(), [])
 })

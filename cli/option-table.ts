@@ -253,6 +253,9 @@ export const RELAY = {
     'send a PROXY header with the client and the dialled address',
     { value: '1|2' },
   ),
+  ftp: seen(flag, true, 'translate FTP on port 21 by RFC 6384, so that EPSV and EPRT work', {
+    help: 'relay FTP as it is, without translating EPSV and EPRT',
+  }),
   'copy-dscp': seen(flag, false, "give packets to the server the DSCP of the client's SYN", {
     change: 'at the next start',
   }),

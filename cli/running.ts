@@ -4,7 +4,7 @@ import {
   createFaithInterface,
   type FaithInterface,
   type FaithRefusal,
-  type FaithRelay,
+  type FaithRelayOptions,
   type FaithSession,
 } from '../index.js'
 import type { FaithInterfaceStats } from '../lib/interface-stats.js'
@@ -16,19 +16,17 @@ import { logTo } from '../lib/relay-log.js'
 import type { Checked } from './check.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 import { namingHolder } from './holder.js'
+import { explain } from './exit.js'
 import { interfaceOptions, milliseconds, relayOptions } from './library-options.js'
 import type { LocalServices } from './local-services.js'
 import type { Logger } from './log.js'
+import { Expectations, type Expected } from './gateways/expectations.js'
+import type { Expectation } from './gateways/gateway.js'
+import { hasPort, Helping } from './gateways/helping.js'
+import type { RunningRelay } from './running-relay.js'
 import { total } from './total.js'
 
-/** A relay that runs. */
-export interface RunningRelay {
-  /** Counts up as faithd opens relays. With the id of a session it names one session of faithd. */
-  number: number
-  configuration: RelayConfiguration
-  accessList: LoadedAccessList | undefined
-  relay: FaithRelay
-}
+export type { RunningRelay } from './running-relay.js'
 
 function isIdle({ relay }: RunningRelay): boolean {
   const { sessions, attempts } = relay.stats()
@@ -89,6 +87,20 @@ export class RunningInterface {
   readonly #making: Making
   readonly #log: Logger
   #isLost = false
+  readonly #expectations = new Expectations({
+    open: async ({ configuration, accessList }, more) => {
+      const one = { ...configuration, ports: String(more.ports) }
+      const running = await this.#open(one, accessList, more)
+      this.#retired.push(running)
+      return running
+    },
+    retire: async ({ relay }) => {
+      await relay.stop()
+      await this.forgetIdle()
+    },
+    failed: ({ destination, port }, error) =>
+      this.#log.warn(`[${destination}]:${port} is not relayed for its gateway: ${explain(error)}`),
+  })
   /** Resolves with the error when the interface is lost. */
   readonly lost: Promise<FaithError>
 
@@ -143,6 +155,24 @@ export class RunningInterface {
     configuration: RelayConfiguration,
     accessList: LoadedAccessList | undefined,
   ): Promise<RunningRelay> {
+    const helping = new Helping(this, configuration, this.#log)
+    const running = await this.#open(configuration, accessList, helping.options)
+    helping.begin(running)
+    return running
+  }
+
+  /** Has one connection relayed for a gateway; `undefined` if a relay has its port. */
+  expect(expected: Expected): Expectation | undefined {
+    const { port } = expected
+    if (this.relays.some(({ configuration }) => hasPort(configuration, port))) return undefined
+    return this.#expectations.add(expected)
+  }
+
+  async #open(
+    configuration: RelayConfiguration,
+    accessList: LoadedAccessList | undefined,
+    more: Partial<FaithRelayOptions>,
+  ): Promise<RunningRelay> {
     const log = this.#log
     const { records, areRead, locals } = this.#making
     const accessRules = accessList?.text ?? ''
@@ -151,7 +181,8 @@ export class RunningInterface {
       localServices: locals.places,
       accessList: accessRules,
       sessionEvents: areRead(),
-    }
+      ...more,
+    } as FaithRelayOptions
     // The relay gives its records to the log itself.
     const relay = await this.faith.relay(logTo(log.thread, options))
     relay.on('exhausted', ({ resource, message }) =>
@@ -160,9 +191,11 @@ export class RunningInterface {
     opened += 1
     const running: RunningRelay = { number: opened, configuration, accessList, relay }
     const { name } = this.faith
-    relay.on('connection', (socket) =>
-      locals.take(this.faith, socket, running.configuration['client-prefix-length']),
-    )
+    relay.on('connection', (socket) => {
+      // A gateway stands before the others.
+      if (socket.upstream !== undefined) return
+      locals.take(this.faith, socket, running.configuration['client-prefix-length'])
+    })
     relay.on('session', (session) => records.emit('session', name, running, session))
     relay.on('refused', (refusal) => records.emit('refused', name, running, refusal))
     return running

@@ -5,22 +5,25 @@ import {
   chmodSync,
   constants,
   existsSync,
+  mkdirSync,
   readdirSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { execFileSync } from 'node:child_process'
 import { delimiter, join } from 'node:path'
 
 import { isMachineRoot } from './namespaces.mjs'
-import { Failure, step } from './steps.mjs'
+import { Failure, root, step } from './steps.mjs'
 
 /** Maps a program on the path, or a file by its full name, to its package. */
 const packages = {
   '/etc/services': 'netbase',
   '/usr/include/bpf/bpf_helpers.h': 'libbpf-dev',
   '/usr/lib/nginx/modules/ngx_stream_module.so': 'libnginx-mod-stream',
+  '/usr/lib/python3/dist-packages/pyftpdlib': 'python3-pyftpdlib',
   // Uses the full name: npm puts another program of this name first on the path.
   '/usr/sbin/inetd': 'openbsd-inetd',
   '/usr/sbin/nft': 'nftables',
@@ -33,6 +36,7 @@ const packages = {
   'inetutils-telnet': 'inetutils-telnet',
   ip: 'iproute2',
   iperf3: 'iperf3',
+  lftp: 'lftp',
   lintian: 'lintian',
   'llvm-strip': 'llvm',
   man: 'man-db',
@@ -55,6 +59,8 @@ const packages = {
   'systemd-socket-activate': 'systemd',
   tayga: 'tayga',
   tmux: 'tmux',
+  tnftp: 'tnftp',
+  wget: 'wget',
   zsh: 'zsh',
 }
 
@@ -68,6 +74,7 @@ export const bpfPrograms = ['clang', 'llvm-strip', '/usr/include/bpf/bpf_helpers
 export const labPrograms = [
   ...demoPrograms,
   '/etc/services',
+  '/usr/lib/python3/dist-packages/pyftpdlib',
   '/usr/sbin/inetd',
   '/usr/sbin/nft',
   '/usr/sbin/telnetd',
@@ -75,6 +82,7 @@ export const labPrograms = [
   'haproxy',
   'inetutils-telnet',
   'iperf3',
+  'lftp',
   'man',
   'mandoc',
   'nfcapd',
@@ -87,8 +95,34 @@ export const labPrograms = [
   'systemd-analyze',
   'systemd-socket-activate',
   'tmux',
+  'tnftp',
+  'wget',
   'zsh',
 ]
+
+/** The packages of FTP servers that the lab runs. Debian lets only one of them be installed. */
+const ftpServers = ['vsftpd', 'proftpd-core', 'pure-ftpd']
+
+/** The folder with the files of these packages. */
+export const ftpServersFolder = join(root, 'target', 'ftp-servers')
+
+/** Unpacks the FTP servers of the lab side by side, and as root installs the libraries that they need. */
+export async function ensureFtpServers() {
+  const there = join(ftpServersFolder, 'unpacked')
+  if (existsSync(there)) return
+  const libraries = ftpServers.flatMap((name) =>
+    execFileSync('apt-cache', ['depends', '--important', name], { encoding: 'utf8' })
+      .split('\n')
+      .flatMap((line) => /^ {2}Depends: (lib\S+)$/.exec(line)?.[1] ?? []),
+  )
+  await installPackages(ftpServers, [...new Set(libraries)].toSorted())
+  rmSync(ftpServersFolder, { recursive: true, force: true })
+  mkdirSync(ftpServersFolder, { recursive: true })
+  const unpack =
+    'cd "$0" && apt-get download "$@" && for file in *.deb; do dpkg-deb -x "$file" . || exit; done'
+  await step('FTP servers unpacked', 'sh', ['-c', unpack, ftpServersFolder, ...ftpServers])
+  writeFileSync(there, '')
+}
 
 /** Programs that the proofs of a release run. @type {readonly Program[]} */
 export const releasePrograms = ['debootstrap', 'ip', 'lintian', 'setpriv']
@@ -102,6 +136,16 @@ export async function ensurePrograms(programs) {
   const missing = programs.filter((program) => !found(program))
   if (missing.length === 0) return
   const names = [...new Set(missing.map((program) => packages[program]))].toSorted()
+  await installPackages(missing, names)
+}
+
+/**
+ * Installs packages as root; otherwise fails with the command that does.
+ *
+ * @param {readonly string[]} missing the programs that need them
+ * @param {readonly string[]} names
+ */
+async function installPackages(missing, names) {
   const command = `apt-get install -y --no-install-recommends ${names.join(' ')}`
   if (!found('apt-get'))
     throw new Failure(

@@ -6,7 +6,7 @@
 // With CI set nothing is skipped: a skipped or ignored test fails its suite.
 import { availableParallelism } from 'node:os'
 
-import { bpfPrograms, ensurePrograms, labPrograms } from './debian.mjs'
+import { bpfPrograms, ensureFtpServers, ensurePrograms, labPrograms } from './debian.mjs'
 import { inLab, isMachineRoot } from './namespaces.mjs'
 import { ensureNode, nodeProgram, otherNodes, outermostNodes } from './nodes.mjs'
 import { ensureSchemathesis } from './pip.mjs'
@@ -43,7 +43,10 @@ import { userSpecs } from './user-specs.mjs'
  */
 
 const addon = [ensureNodeModules, ensureBuilt]
-const labTools = () => ensurePrograms(labPrograms)
+const labTools = async () => {
+  await ensurePrograms(labPrograms)
+  await ensureFtpServers()
+}
 const ava = 'node_modules/.bin/ava'
 /**
  * The number of spec files that run at a time in the lab. Specs load both ends of every connection and the path

@@ -10,6 +10,7 @@ use faith_relay::{
     ConnectError, Connection, NoServer, Server, SessionRecord, Splice, SpliceHandle, take_back,
 };
 use faith_stack::StackError;
+use faith_sys::tcp;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, ClassInstance, PromiseRaw};
 use napi_derive::napi;
@@ -152,6 +153,18 @@ impl NativeSpliceHandle {
 pub fn take_sockets(descriptors: Vec<i32>) -> Outcome<Vec<NativeLeg>> {
     let taken = take_back(&descriptors).map(|taken| taken.into_iter().map(NativeLeg::new).collect());
     outcome(taken.map_err(|error| refused("take the socket".to_owned(), "fcntl", error)))
+}
+
+/// Sends one byte as urgent on the socket of this descriptor; false if its send queue is full.
+#[napi(ts_return_type = "NativeFailure | boolean")]
+#[must_use]
+pub fn send_urgent(descriptor: i32, byte: u8) -> Outcome<bool> {
+    let sent = tcp::duplicate(descriptor).and_then(|socket| tcp::transmit_urgent(&socket, byte));
+    outcome(match sent {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(refused("send an urgent byte".to_owned(), "send", error)),
+    })
 }
 
 #[napi]

@@ -374,6 +374,11 @@ export class AcceptedConnection extends Connection {
     this.facts = facts
   }
 
+  /** The server, if the program stands between. */
+  async upstream(): Promise<Connection> {
+    return new Connection(this.program, await this.program.ask('upstream', this.id))
+  }
+
   /** Reads the first bytes, and puts them back. */
   peek(): Promise<string> {
     return this.program.ask('peek', this.id)

@@ -124,6 +124,13 @@ export const spliceVerbs = {
 
   peek: (id: number): Promise<string> => peek(recall(id, Socket)),
 
+  /** The server of a connection that the program stands before. */
+  upstream(id: number): number {
+    const { upstream } = faithSocket(id)
+    if (upstream === undefined) throw new Error(`${id} has no upstream`)
+    return keep(upstream)
+  },
+
   /** Splices to a server, which may have any address, until the signal of that name is aborted. */
   spliceTo: (id: number, server: FaithSpliceServer, signal?: string): Promise<FaithSpliceEnd> =>
     faithSocket(id).spliceTo({ allowAny: true, ...server, ...until(signal) }),

@@ -65,12 +65,14 @@ function groupsOf(address: string): number[] {
     return `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`
   })
   const [head = '', tail] = plain.split('::')
-  const read = (part: string): number[] =>
-    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16))
-  const before = read(head)
+  const before = readGroups(head)
   if (tail === undefined) return before
-  const after = read(tail)
+  const after = readGroups(tail)
   return [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after]
+}
+
+function readGroups(part: string): number[] {
+  return part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16))
 }
 
 function isPort(port: number): boolean {

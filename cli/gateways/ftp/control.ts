@@ -43,13 +43,14 @@ export class Control {
     return [...this.#translator.notListening(), ...this.#read()]
   }
 
-  /** Gives the bytes of an unfinished line of each side, which passes as it is. */
-  rest(): Step[] {
-    const rests = [
-      { to: 'server', bytes: this.#client.rest() },
-      { to: 'client', bytes: this.#server.rest() },
-    ] as const
-    return rests.filter(({ bytes }) => bytes.length > 0)
+  /** Gives the bytes of the client's unfinished line, which passes as it is, because the client has ended. */
+  clientEnded(): Step[] {
+    return rest('server', this.#client)
+  }
+
+  /** Gives the bytes of the server's unfinished line, likewise. */
+  serverEnded(): Step[] {
+    return rest('client', this.#server)
   }
 
   /** Reads all lines that can be read. */
@@ -61,7 +62,7 @@ export class Control {
       steps.push(...more)
       this.#isTransparent = more.some((step) => 'transparent' in step)
     }
-    return [...steps, ...this.rest()]
+    return [...steps, ...this.clientEnded(), ...this.serverEnded()]
   }
 
   #readServer(): Step[] | undefined {
@@ -73,4 +74,9 @@ export class Control {
     const line = this.#translator.isHeld ? undefined : this.#client.next()
     return line && this.#translator.fromClient(line)
   }
+}
+
+function rest(to: 'client' | 'server', lines: Lines): Step[] {
+  const bytes = lines.rest()
+  return bytes.length === 0 ? [] : [{ to, bytes }]
 }

@@ -23,6 +23,8 @@ import { type Line, refuseOptions } from './lines.js'
 /** One step that the translator asks for. The steps of one line are in the order in which they must be done. */
 export type Step =
   | { to: 'client' | 'server'; bytes: Buffer }
+  /** Bytes for the server of which the one at this place is urgent. */
+  | { to: 'server'; bytes: Buffer; urgent: number }
   /** The client will open a data connection to this port of the server. */
   | { expect: number }
   /**
@@ -57,6 +59,10 @@ interface Reply {
   port: number | undefined
 }
 
+/** IAC IP and IAC DM of telnet (RFC 854). */
+const INTERRUPT = Buffer.from([0xff, 0xf4])
+const SYNCH = Buffer.from([0xff, 0xf2])
+
 /** Commands that may wait for a reply. A server that leaves so many unanswered does not answer in order anyway. */
 const MOST_WAITING = 1000
 
@@ -89,7 +95,8 @@ export class Translator {
     if (refusal.length > 0) this.#send('client', refusal)
     const [, command = '', argument = ''] = /^\s*(\w+)\s*(.*?)\s*$/s.exec(text ?? '') ?? []
     if (!this.#translate(command.toUpperCase(), argument)) {
-      this.#send('server', line)
+      if (command.toUpperCase() === 'ABOR') this.#interrupt(line)
+      else this.#send('server', line)
       if (command !== '') this.#await({ kind: UNCHANGED[command.toUpperCase()] ?? 'other' })
       // The reply to AUTH decides if this translator can read the rest, so further lines wait for it.
       this.#isHeld ||= this.#waiting.at(-1)?.kind === 'auth'
@@ -145,6 +152,18 @@ export class Translator {
       default:
         return false
     }
+  }
+
+  /**
+   * Sends ABOR as an interrupt of telnet: a server that waits for its client to take data hears nothing else (RFC 959,
+   * ABOR). As the clients of BSD do, it marks IAC as urgent, not the data mark: servers that read urgent bytes apart then
+   * keep the command whole.
+   */
+  #interrupt(line: Buffer): void {
+    const urgent = line.lastIndexOf(SYNCH)
+    if (urgent >= 0) this.#steps.push({ to: 'server', bytes: line, urgent })
+    else
+      this.#steps.push({ to: 'server', bytes: Buffer.concat([INTERRUPT, SYNCH, line]), urgent: 2 })
   }
 
   /** Answers ALGS, by which a client asks for the translation and changes it (section 11). */

@@ -1,6 +1,6 @@
 //! A route decides where a connection goes.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
+use faith_packet::ports::PortSet;
 use faith_stack::{Captured, Service as _};
 
 use super::{
@@ -476,4 +477,79 @@ fn a_client_that_is_gone_after_sending_bytes_is_handed_over_with_them() {
     question.answer(Verdict::HandOver);
     let mut far = TcpStream::from(taken.recv_timeout(PATIENCE).unwrap().socket);
     assert_eq!(read_to_reset(&mut far), b"last words");
+}
+
+/// A route that stands between the client and the server of each connection, and gives the test both ends.
+struct Stands(Sender<(Captured, OwnedFd)>);
+
+impl Route for Stands {
+    fn ask(&self, question: Question) {
+        question.answer(Verdict::Proceed(Terms { between: true, ..Terms::default() }));
+    }
+
+    fn take(&self, _worker: usize, _connection: Captured) {
+        unreachable!("no verdict hands a connection over");
+    }
+
+    fn stand_between(&self, _worker: usize, client: Captured, server: OwnedFd) {
+        self.0.send((client, server)).unwrap();
+    }
+}
+
+/// Makes a relay with such a route about these ports, and the channel of the ends.
+fn standing(ports: Option<PortSet>) -> (Lab, Receiver<(Captured, OwnedFd)>) {
+    let (given, ends) = channel();
+    let routing = Routing { route: Arc::new(Stands(given)), ports, timeout: PATIENCE, max_undecided: 9 };
+    (Lab::new(RelayOptions { routing: Some(routing), ..options() }), ends)
+}
+
+#[test]
+fn a_route_that_stands_between_gets_every_byte_and_the_session_is_counted() {
+    let (lab, ends) = standing(None);
+    let mut client = lab.dial();
+    let (near, far) = ends.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(SocketAddr::V6(near.client), client.local_addr().unwrap());
+    assert_eq!(near.destination, lab.destination);
+    let [mut near, mut far] = [near.socket, far].map(|end| {
+        let end = TcpStream::from(end);
+        end.set_nonblocking(false).unwrap();
+        end
+    });
+    let mut server = lab.answer();
+    client.write_all(b"up").unwrap();
+    assert_eq!(read_exactly(&mut near, 2), b"up");
+    far.write_all(b"other").unwrap();
+    assert_eq!(read_exactly(&mut server, 5), b"other");
+    server.write_all(b"down").unwrap();
+    assert_eq!(read_exactly(&mut far, 4), b"down");
+    near.write_all(b"and back").unwrap();
+    assert_eq!(read_exactly(&mut client, 8), b"and back");
+    drop(near);
+    assert_eq!(read_to_end(&mut client), b"");
+    drop(client);
+    let record = lab.ended();
+    assert_eq!((record.bytes_up, record.bytes_down), (2, 8));
+    assert_eq!(record.server, Some(server.local_addr().unwrap()));
+    drop(far);
+    assert_eq!(read_to_end(&mut server), b"");
+}
+
+#[test]
+fn urgent_bytes_reach_a_route_that_stands_between_in_their_place() {
+    let (lab, ends) = standing(None);
+    let client = lab.dial();
+    let (near, _far) = ends.recv_timeout(PATIENCE).unwrap();
+    let mut near = TcpStream::from(near.socket);
+    near.set_nonblocking(false).unwrap();
+    faith_sys::tcp::transmit_urgent(&client, b'!').unwrap();
+    assert_eq!(read_exactly(&mut near, 1), b"!");
+}
+
+#[test]
+fn a_route_is_not_asked_about_other_ports() {
+    let (lab, ends) = standing(Some(PortSet::single(1).unwrap()));
+    let (mut client, mut server) = lab.session();
+    client.write_all(b"plain").unwrap();
+    assert_eq!(read_exactly(&mut server, 5), b"plain");
+    assert!(ends.try_recv().is_err());
 }
