@@ -369,7 +369,9 @@ function readLocalService(call: string, service: unknown): NativeLocalService {
 
 function readRoutePorts(read: OptionReader<'routePorts'>): Pick<NativeRelayOptions, 'routePorts'> {
   const ports = read.unchecked('routePorts')
-  return ports === undefined ? {} : { routePorts: parsePorts(ports) }
+  if (ports === undefined) return {}
+  if (ports === null) throw read.refuse('routePorts', 'a port, a range or a list', ports)
+  return { routePorts: parsePorts(ports) }
 }
 
 function readRoute(read: OptionReader<'route'>): FaithRoute | undefined {
