@@ -112,7 +112,7 @@ struct {
 	__type(value, __u32);
 } ways SEC(".maps");
 
-enum fate { CAPTURED, RETURNED, OUTBOUND, FATES };
+enum fate { CAPTURED, RETURNED, OUTBOUND, NO_LISTENER, FATES };
 
 struct count {
 	__u64 packets, bytes;
@@ -265,6 +265,20 @@ static __always_inline int may_leave(struct __sk_buff *skb)
 	}
 }
 
+/*
+ * The kernel's answer to a SYN without a listener: a RST of number 0, which no connection has (RFC 9293
+ * section 3.10.7.1).
+ */
+static __always_inline int refuses(struct __sk_buff *skb)
+{
+	const __u32 length = sizeof(struct ipv6) + sizeof(struct tcp);
+	struct ipv6 *ip = header(skb, ETH_HLEN, length);
+	struct tcp *tcp = (void *)(ip + 1);
+
+	return ip && ip->next == NEXT_TCP && !tcp->number &&
+	       (tcp->flags & (TCP_RST | TCP_ACK)) == (TCP_RST | TCP_ACK);
+}
+
 SEC("classifier")
 int to_host(struct __sk_buff *skb)
 {
@@ -275,6 +289,8 @@ int to_host(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	}
 	count(RETURNED, bytes);
+	if (bytes == sizeof(struct ipv6) + sizeof(struct tcp) && refuses(skb))
+		count(NO_LISTENER, bytes);
 	return bpf_redirect(there, BPF_F_INGRESS);
 }
 

@@ -17,6 +17,7 @@
  * | `outbound` | the stack sent the packet, but it belongs to no captured connection |
  * | `backpressure` | a device was down, or its queue was full |
  * | `hold` | the packet is a SYN whose connection is held, waits for a place, or has a server that did not answer; or whose port got no socket on demand |
+ * | `no-listener` | the packet is a SYN to a port that neither a relay nor a listener has; the client got a RST |
  *
  * @group Diagnostics
  */
@@ -31,6 +32,7 @@ export type FaithDropReason =
   | 'outbound'
   | 'backpressure'
   | 'hold'
+  | 'no-listener'
 
 /**
  * The packets that an interface has dropped in about a second.
@@ -56,6 +58,7 @@ const NO_DROPS: Readonly<Record<FaithDropReason, 0>> = {
   outbound: 0,
   backpressure: 0,
   hold: 0,
+  'no-listener': 0,
 }
 
 /** @internal Every reason. */

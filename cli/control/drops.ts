@@ -14,6 +14,7 @@ const MEANINGS: Readonly<Record<FaithDropReason, string>> = {
   outbound: 'The stack sent the packet, but it belongs to no captured connection.',
   backpressure: 'A device was down, or its queue was full.',
   hold: 'The packet is a SYN whose connection is held, waits for a place, or has a server that did not answer.',
+  'no-listener': 'The packet is a SYN to a port that no relay has; the client got a RST.',
 }
 
 export const listDrops = route({

@@ -68,6 +68,16 @@ impl Segment {
     }
 }
 
+/// Returns true for the kernel's answer to a SYN without a listener: a RST of number 0, which no connection has (RFC 9293
+/// section 3.10.7.1).
+#[must_use]
+#[inline]
+pub fn refuses_syn(packet: &[u8]) -> bool {
+    packet.len() == ipv6::HEADER_LEN + HEADER_LEN
+        && whole_segment(packet)
+            .is_some_and(|(_, segment)| segment.sequence == 0 && segment.flags & (RST | ACK) == RST | ACK)
+}
+
 /// The sequence number of an IPv6 packet that is a whole TCP segment.
 #[must_use]
 pub fn sequence(packet: &[u8]) -> Option<u32> {

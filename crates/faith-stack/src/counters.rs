@@ -53,6 +53,8 @@ pub(crate) struct Passed {
     pub(crate) captured: Count,
     pub(crate) returned: Count,
     pub(crate) outbound: Count,
+    /// Answers of the kernel to SYNs without a listener.
+    pub(crate) no_listener: Count,
 }
 
 /// The counts of an interface since it was created.
@@ -89,6 +91,7 @@ impl InterfaceStats {
     pub(crate) fn sum<'a>(workers: impl Iterator<Item = &'a Counters>, passed: Passed) -> Self {
         let mut drops = [0; DropReason::COUNT];
         drops[DropReason::Outbound.index()] = passed.outbound[0];
+        drops[DropReason::NoListener.index()] = passed.no_listener[0];
         let mut sum = Self {
             captured_packets: passed.captured[0],
             captured_bytes: passed.captured[1],

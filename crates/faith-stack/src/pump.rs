@@ -17,6 +17,7 @@ use std::sync::Arc;
 use arc_swap::Cache;
 use faith_packet::classify::{Classifier, DropReason, Flow, ToStack};
 use faith_packet::icmpv6::Unreachable;
+use faith_packet::tcp;
 use faith_sys::tun::{MAX_FRAME, Tun, VIRTIO_HEADER};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -81,6 +82,9 @@ pub(crate) fn give_back_frame(lane: &Lane, classifier: &Classifier, frame: &[u8]
     } else if lane.to_host(frame) {
         lane.counters().returned_packets.add(1);
         lane.counters().returned_bytes.add(packet.len() as u64);
+        if tcp::refuses_syn(packet) {
+            lane.counters().drop(DropReason::NoListener);
+        }
     }
 }
 

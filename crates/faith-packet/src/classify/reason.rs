@@ -26,11 +26,14 @@ pub enum DropReason {
     /// socket for its port, made on demand, could not be made, or too many SYNs wait for it. The pump
     /// counts this one.
     Hold,
+    /// The packet is a SYN to a port that neither a relay nor a listener has, and the kernel answered it with a RST. The
+    /// pump and the shortcut count the answers.
+    NoListener,
 }
 
 impl DropReason {
     /// Every reason, in the order of [`DropReason::index`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::Keepfaith,
         Self::Martian,
@@ -41,6 +44,7 @@ impl DropReason {
         Self::Outbound,
         Self::Backpressure,
         Self::Hold,
+        Self::NoListener,
     ];
 
     /// The number of reasons.
@@ -67,6 +71,7 @@ impl DropReason {
             Self::Outbound => "outbound",
             Self::Backpressure => "backpressure",
             Self::Hold => "hold",
+            Self::NoListener => "no-listener",
         }
     }
 }

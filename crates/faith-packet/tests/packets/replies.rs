@@ -60,6 +60,23 @@ fn assert_reset(syn: &[u8], acknowledgement: u32, source_port: u16, destination_
     let checksum = header.calc_checksum_ipv6_raw(SERVER.octets(), CLIENT.octets(), &[]);
     assert_eq!(header.checksum, checksum.unwrap());
     assert_eq!(classifier().to_host(&reply), None);
+    assert!(segments::refuses_syn(&reply));
+}
+
+#[test]
+fn only_a_reset_of_number_0_refuses_a_syn() {
+    let refusal = reset(&syn()).unwrap();
+    let change = |at: usize, octet: u8| {
+        let mut packet = refusal.clone();
+        packet[at] = octet;
+        packet
+    };
+    assert!(segments::refuses_syn(&change(41, 7)), "another port");
+    assert!(!segments::refuses_syn(&change(47, 1)), "a number");
+    assert!(!segments::refuses_syn(&change(53, 0x04)), "without ACK");
+    assert!(!segments::refuses_syn(&change(53, 0x10)), "without RST");
+    assert!(!segments::refuses_syn(&change(6, 17)), "no TCP");
+    assert!(!segments::refuses_syn(&syn()));
 }
 
 #[test]

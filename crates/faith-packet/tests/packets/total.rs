@@ -2,7 +2,7 @@
 
 use faith_packet::checksum;
 use faith_packet::icmpv6::{self, Unreachable, build_unreachable};
-use faith_packet::tcp::{build_refusal, build_reset, destination, rebuild_reset, standing};
+use faith_packet::tcp::{build_refusal, build_reset, destination, rebuild_reset, refuses_syn, standing};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ fn try_everything(octets: &[u8]) {
             assert!(octets.len() >= length, "an answer is never longer than its packet");
         }
     }
-    let _ = (destination(octets), standing(octets));
+    let _ = (destination(octets), standing(octets), refuses_syn(octets));
 }
 
 fn config() -> ProptestConfig {

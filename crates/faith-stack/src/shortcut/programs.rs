@@ -34,6 +34,7 @@ const OPEN: u32 = 1;
 const CAPTURED: u32 = 0;
 const RETURNED: u32 = 1;
 const OUTBOUND: u32 = 2;
+const NO_LISTENER: u32 = 3;
 
 /// The programs, loaded into the kernel and not attached.
 pub(super) struct Loaded {
@@ -139,7 +140,12 @@ impl Programs {
                 [packets.wrapping_add(*more), bytes.wrapping_add(*larger)]
             })
         };
-        Passed { captured: sum(CAPTURED), returned: sum(RETURNED), outbound: sum(OUTBOUND) }
+        Passed {
+            captured: sum(CAPTURED),
+            returned: sum(RETURNED),
+            outbound: sum(OUTBOUND),
+            no_listener: sum(NO_LISTENER),
+        }
     }
 }
 
