@@ -95,6 +95,17 @@ test('ports are sorted and joined, so that the same ports are written the same w
   t.is(relayOf('1-65535').ports, 'all')
 })
 
+const place = (given: string) => configured('--log-to', given).log.to
+
+test('places of the log have one spelling each', (t) => {
+  const same = ['stderr', 'journal', 'syslog', '/var/log/a b', 'syslog:/run/log', 'syslog:[::1]:9']
+  for (const given of same) t.is(place(given), given)
+  t.is(place('syslog:192.0.2.1'), 'syslog:192.0.2.1:514')
+  t.is(place('syslog:2001:db8::5'), 'syslog:[2001:db8::5]:514')
+  t.is(place('syslog:[2001:db8::5]'), 'syslog:[2001:db8::5]:514')
+  t.is(configured().log.to, undefined)
+})
+
 test('a repeated flag has no further effect', (t) => {
   t.true(configured('-k', '-k', '--keepfaith').keepfaith)
 })
@@ -120,6 +131,8 @@ const values: Record<string, [string, string]> = {
   mapping: ['low32', 'rfc6052'],
   config: ['one.toml', 'other.toml'],
   'keep-alive': ['30', '60'],
+  'log-to': ['/var/log/faithd.log', 'journal'],
+  'log-facility': ['daemon', 'local7'],
   'log-format': ['json', 'text'],
   'log-level': ['warn', 'info'],
   'log-records': ['blocks', 'sessions'],
@@ -217,6 +230,11 @@ const misunderstood: [args: string[], complaint: string][] = [
   [['--map', '2001:db8::1'], "--map: '2001:db8::1' is not a mapping"],
   [['--map', '192.0.2.1=2001:db8::1'], "--map: '192.0.2.1=2001:db8::1' is not a mapping"],
   [['--map', '2001:db8::1=192.0.2.1:80:81'], 'is not a mapping'],
+  [['--log-to', 'file.log'], "--log-to: 'file.log' is not stderr, journal, syslog"],
+  [['--log-to', 'syslog:localhost'], "--log-to: 'syslog:localhost' is not stderr"],
+  [['--log-to', 'syslog:192.0.2.1:0'], "--log-to: 'syslog:192.0.2.1:0' is not stderr"],
+  [['--log-facility', 'mail'], "--log-facility: 'mail' is not one of daemon, user"],
+  [['--log-enterprise', '0'], "--log-enterprise: '0' is not a whole number"],
   [['--log-format', 'xml'], "--log-format: 'xml' is not one of text, json"],
   [['--log-level', 'loud'], "--log-level: 'loud' is not one of"],
 ]

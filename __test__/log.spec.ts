@@ -1,11 +1,11 @@
 /** The log of faithd, before its thread of the addon writes it and after. */
 import test from 'ava'
-import { createLog, type Logger, type LogThread } from '../cli/log.js'
-import { defaults, type LogConfiguration } from '../cli/configuration.js'
+import { createLog, type LogForm, type Logger, type LogThread } from '../cli/log.js'
+import { defaults } from '../cli/configuration.js'
 
-const text: LogConfiguration = { ...defaults().log, level: 'debug' }
+const text: LogForm = { ...defaults().log, level: 'debug' }
 
-function logOf(form: Partial<LogConfiguration>): { log: Logger<LogThread>; lines: string[] } {
+function logOf(form: Partial<LogForm>): { log: Logger<LogThread>; lines: string[] } {
   const lines: string[] = []
   return { log: createLog({ ...text, ...form }, (line) => void lines.push(line)), lines }
 }

@@ -298,20 +298,6 @@ export class Daemon {
     return Math.max(0, ...drains) * 1000
   }
 
-  /** Logs what was done so far, because `signal` asked for it. */
-  tellTotals(signal: string): void {
-    const several = [...this.interfaces].length > 1
-    for (const running of this.interfaces) {
-      const sofar = running.totals()
-      const title = several ? `${running.faith.name}: ` : ''
-      const line = totalsLine(sofar.relay, sofar.interface)
-      this.#log.info(
-        { signal, ...sofar },
-        `${signal}: ${title}${activeLine(sofar.relay)}; so far ${line}`,
-      )
-    }
-  }
-
   /** Removes the interfaces at once, because faithd cannot start. */
   async abandon(): Promise<void> {
     this.draining = true

@@ -3,7 +3,7 @@
  * faithd: the daemon. It reads the command line and the configuration file, makes the faith interfaces, relays until a
  * signal stops it, drains the sessions, and logs the totals.
  */
-import { answerUserSignals, refuseInspector } from './user-signals.js'
+import { answerUserSignal, refuseInspector } from './user-signals.js'
 import { writeFileSync } from 'node:fs'
 import { FaithError } from '../lib/errors.js'
 import type * as checking from './check.js'
@@ -15,6 +15,7 @@ import type * as meaning from './meaning.js'
 import type * as notifying from './notify.js'
 import type * as serving from './given-sockets.js'
 import type * as running from './daemon.js'
+import type * as telling from './tell-status.js'
 import type * as users from './user.js'
 import { Exit, ExitError, exitCodeOf, explain } from './exit.js'
 import { watchForwarding } from './forwarding.js'
@@ -22,6 +23,7 @@ import { helpText } from './help.js'
 import { parseAddress } from './kinds.js'
 import { type Loaded, loadConfiguration } from './load.js'
 import { createLog, type Logger, QUEUE_BYTES, writeNow } from './log.js'
+import { nativeTarget } from './log-target.js'
 import { type CommandLine, parseOptions } from './options.js'
 import { passedDescriptors } from './passed.js'
 import { Hangups, stopSignal } from './signals.js'
@@ -53,7 +55,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Logs to stderr from here on, and relays. */
+/** Logs from here on, and relays. */
 async function run(
   commandLine: CommandLine,
   loaded: Loaded,
@@ -82,8 +84,8 @@ async function serve(
 ): Promise<number> {
   if (given.length === 0) requireKeepfaith(loaded)
   await refuseInspector()
-  const { check, Daemon, openControl, requireUser, serveGiven, ServiceManager, takeManager } =
-    await loadLibrary(log)
+  const library = await loadLibrary(loaded.configuration, log)
+  const { check, Daemon, openControl, requireUser, serveGiven, ServiceManager, takeManager } = library
   const manager = new ServiceManager(takeManager(process.env), log)
   await refuseInspector()
   const stopped = stopSignal((signal) =>
@@ -112,6 +114,7 @@ async function serve(
   const facts = (): ProcessFacts => ({
     version: version(),
     linesLost: log.thread?.linesLost() ?? 0,
+    logTrouble: log.thread?.trouble() ?? undefined,
     refusalsSummed: log.thread?.refusalsSummed() ?? 0,
     ...exported(log),
     ...(control.server === undefined ? {} : { control: control.server.counts }),
@@ -132,7 +135,7 @@ async function serve(
   watchForwarding(log)
   // The log has the error of a reload already.
   hangups.answerBy(() => manager.reloading(() => daemon.reload('SIGHUP').then(nothing, nothing)))
-  answerUserSignals((signal) => daemon.tellTotals(signal))
+  answerUserSignal('SIGUSR2', () => void library.tellStatus(context, log, 'SIGUSR2'))
   manager.ready(() => daemon.status)
 
   const end = await Promise.race([stopped, daemon.lost])
@@ -188,6 +191,7 @@ type Library = typeof checking &
   typeof running &
   typeof controlling &
   typeof serving &
+  typeof telling &
   typeof users
 
 /** Loads the modules that need the addon. Help and usage errors do without. */
@@ -197,17 +201,18 @@ async function importLibrary(): Promise<Library> {
     const more = { ...(await import('./meaning.js')), ...(await import('./control/open.js')) }
     const modules = { ...library, ...more, ...(await import('./notify.js')) }
     const last = { ...(await import('./user.js')), ...(await import('./given-sockets.js')) }
-    return { ...modules, ...last }
+    return { ...modules, ...last, ...(await import('./tell-status.js')) }
   })
 }
 
-/** Loads the library. From now on a thread of the addon writes the log. */
-async function loadLibrary(log: Logger): Promise<Library> {
+/** Loads the library. From now on a thread of the addon writes the log, where the configuration says. */
+async function loadLibrary(configuration: Configuration, log: Logger): Promise<Library> {
   const library = await importLibrary()
-  await orUnavailable(async () => {
-    const { native } = await import('../lib/native.js')
-    log.useThread(new native.NativeLog(QUEUE_BYTES))
-  })
+  const { native } = await import('../lib/native.js')
+  const { unwrap } = await import('../lib/failure.js')
+  const thread = unwrap(native.openLog(nativeTarget(configuration), QUEUE_BYTES))
+  log.useThread(thread)
+  answerUserSignal('SIGUSR1', () => thread.reopen())
   return library
 }
 

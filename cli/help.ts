@@ -81,7 +81,8 @@ Signals:
   SIGINT, SIGTERM   stop capturing, and exit when the sessions have ended or --drain is over;
                     a second one exits at once, and resets for clients may be lost
   SIGHUP            read the configuration file and the --acl files again
-  SIGUSR1, SIGUSR2  log the totals so far
+  SIGUSR1           open the file of the log again, as logrotate needs it
+  SIGUSR2           write the state to the log, as faithctl status shows it
 
 Exit codes:
 ${codes.join('\n')}

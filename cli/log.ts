@@ -1,9 +1,10 @@
 /**
  * The log of faithd. Each line is a sentence for people; in JSON its facts are fields too.
  *
- * A thread of the addon formats the lines and writes them to stderr, which may be a pipe without a reader. So this thread,
- * which handles signals, never blocks. Relays give the thread their records themselves. Only the few lines before the
- * addon is loaded are formatted and written here, synchronously, because faithd relays nothing yet.
+ * A thread of the addon formats the lines and writes them where the configuration says (`log-target.ts`), which may be a
+ * pipe without a reader. So this thread, which handles signals, never blocks. Relays give the thread their records
+ * themselves. Only the few lines before the addon is loaded are formatted here and written to stderr, synchronously,
+ * because faithd relays nothing yet.
  */
 import { writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
@@ -29,6 +30,9 @@ interface Write {
   (facts: object, message: string): void
 }
 
+/** The settings of lines, which may change while faithd runs. */
+export type LogForm = Omit<LogConfiguration, 'to' | 'facility' | 'enterprise'>
+
 /** The thread of the addon that writes the lines. */
 export type LogThread = Pick<NativeLog, 'configure' | 'write' | 'tellSums' | 'flush'>
 
@@ -39,7 +43,7 @@ export interface Logger<Thread extends LogThread = NativeLog> extends Readonly<
   /** Tells if the log writes lines of this level. */
   isLevelEnabled(level: Level): boolean
   /** Writes at another level and in another format from now on. */
-  configure(configuration: LogConfiguration): void
+  configure(configuration: LogForm): void
   /** Has a thread write from now on. */
   useThread(thread: Thread): void
   /** The thread, once there is one. */
@@ -52,7 +56,7 @@ export interface Logger<Thread extends LogThread = NativeLog> extends Readonly<
 
 /** Makes the log that the configuration asks for. `write` takes the lines until there is a thread. */
 export function createLog<Thread extends LogThread = NativeLog>(
-  configuration: LogConfiguration,
+  configuration: LogForm,
   write: (line: string) => void = writeNow,
 ): Logger<Thread> {
   let present = configuration
@@ -113,7 +117,7 @@ export function createLog<Thread extends LogThread = NativeLog>(
   }
 }
 
-function settings({ format, begin, records, destinations, sources, ...ipfix }: LogConfiguration) {
+function settings({ format, begin, records, destinations, sources, ...ipfix }: LogForm) {
   const collector = collectorOf(ipfix)
   return {
     json: format === 'json',
@@ -127,7 +131,7 @@ function settings({ format, begin, records, destinations, sources, ...ipfix }: L
 }
 
 /** Gives the collector of records, if there is one. */
-function collectorOf(given: Pick<LogConfiguration, `ipfix${string}` & keyof LogConfiguration>) {
+function collectorOf(given: Pick<LogForm, `ipfix${string}` & keyof LogForm>) {
   const address = parseAddress(given.ipfix ?? '')
   if (address === undefined) return undefined
   const { host, port } = address
@@ -140,7 +144,7 @@ function isColourful(): boolean {
 }
 
 /** Formats a line as the thread does, without colours. */
-function early({ format }: LogConfiguration, level: Level, facts: object, msg: string): string {
+function early({ format }: LogForm, level: Level, facts: object, msg: string): string {
   const now = new Date()
   return format === 'json'
     ? JSON.stringify({ level, time: now.toISOString(), ...facts, msg })

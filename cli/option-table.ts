@@ -19,6 +19,7 @@ import {
   seconds,
   wholeNumber,
 } from './kinds.js'
+import { FACILITIES, logPlace } from './log-place.js'
 
 /** The time from which a reload has a changed setting in force. */
 export type Change = 'at once' | 'for new connections' | 'at the next start'
@@ -96,6 +97,7 @@ const steered = under('Control')
 export const CONTROL_SOCKET = '/run/faithd/faithd.sock'
 
 const noText = undefined as string | undefined
+const noNumber = undefined as number | undefined
 const noProxy = undefined as 1 | 2 | undefined
 const noAddress = undefined as string | undefined
 
@@ -374,7 +376,29 @@ export const LOCAL = {
 
 /** Settings of the log. */
 export const LOG = {
-  format: log(oneOf(LOG_FORMATS), 'text', 'format of the log on stderr', {
+  to: log(
+    logPlace as Kind<string | undefined>,
+    noText,
+    'place of the log; without, the journal where stderr leads there, else stderr',
+    {
+      long: 'log-to',
+      value: 'PLACE',
+      help: 'stderr, journal, syslog[:ADDRESS[:PORT]], syslog:PATH or FILE',
+      change: 'at the next start',
+    },
+  ),
+  facility: log(oneOf(FACILITIES), 'daemon', 'facility of messages to syslog', {
+    long: 'log-facility',
+    value: 'NAME',
+    change: 'at the next start',
+  }),
+  enterprise: log(
+    wholeNumber(1) as Kind<number | undefined>,
+    noNumber,
+    'your private enterprise number, under which syslog gets facts',
+    { long: 'log-enterprise', value: 'NUMBER', change: 'at the next start' },
+  ),
+  format: log(oneOf(LOG_FORMATS), 'text', 'format of lines', {
     long: 'log-format',
     value: LOG_FORMATS.join('|'),
     change: 'at once',

@@ -19,7 +19,7 @@ import { explain } from './exit.js'
 import { relayUpdate } from './library-options.js'
 import type { Interfaces } from './interfaces.js'
 import type { Logger } from './log.js'
-import { INTERFACE, PROCESS, RELAY, type Setting, type Settings } from './option-table.js'
+import { INTERFACE, LOG, PROCESS, RELAY, type Setting, type Settings } from './option-table.js'
 import type { RunningInterface, RunningRelay } from './running.js'
 import { runAll, type Step } from './transaction.js'
 
@@ -104,6 +104,7 @@ export async function apply(
     changes.push('keepfaith is 0')
     warnings.push('keepfaith is 0: nothing is captured, and sessions stall until it is 1 again')
   }
+  configuration.log = keepFixed('log', before.log, given.log, LOG, warnings)
   if (!isDeepStrictEqual(configuration.log, before.log)) {
     log.configure(configuration.log)
     changes.push(...logChanges(before.log, configuration.log))

@@ -7,13 +7,14 @@ import { Exit, ExitError } from './exit.js'
 
 type UserSignal = 'SIGUSR1' | 'SIGUSR2'
 
-let answer: (signal: UserSignal) => void = () => {}
-process.on('SIGUSR1', () => answer('SIGUSR1'))
-process.on('SIGUSR2', () => answer('SIGUSR2'))
+const answers = new Map<UserSignal, () => void>()
+for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
+  process.on(signal, () => answers.get(signal)?.())
+}
 
-/** Sets the answer to both signals. Until then they do nothing. */
-export function answerUserSignals(by: (signal: UserSignal) => void): void {
-  answer = by
+/** Sets the answer to a signal. Until then it does nothing. */
+export function answerUserSignal(signal: UserSignal, by: () => void): void {
+  answers.set(signal, by)
 }
 
 /**

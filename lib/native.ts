@@ -25,6 +25,7 @@ export type {
   NativeLiveSession,
   NativeLocalService,
   NativeLog,
+  NativeLogTarget,
   NativePermission,
   NativePortRange,
   NativeQuestion,

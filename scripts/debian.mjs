@@ -22,6 +22,7 @@ import { Failure, root, step } from './steps.mjs'
 const packages = {
   '/etc/services': 'netbase',
   '/usr/include/bpf/bpf_helpers.h': 'libbpf-dev',
+  '/lib/systemd/systemd-journald': 'systemd',
   '/usr/lib/nginx/modules/ngx_stream_module.so': 'libnginx-mod-stream',
   '/usr/lib/python3/dist-packages/pyftpdlib': 'python3-pyftpdlib',
   // Uses the full name: npm puts another program of this name first on the path.
@@ -39,6 +40,7 @@ const packages = {
   lftp: 'lftp',
   lintian: 'lintian',
   'llvm-strip': 'llvm',
+  logrotate: 'logrotate',
   man: 'man-db',
   mandoc: 'mandoc',
   nc: 'netcat-openbsd',
@@ -51,6 +53,7 @@ const packages = {
   promtool: 'prometheus',
   ps: 'procps',
   python3: 'python3',
+  rsyslogd: 'rsyslog',
   setpriv: 'util-linux',
   socat: 'socat',
   'ssh-keygen': 'openssh-client',
@@ -74,6 +77,7 @@ export const bpfPrograms = ['clang', 'llvm-strip', '/usr/include/bpf/bpf_helpers
 export const labPrograms = [
   ...demoPrograms,
   '/etc/services',
+  '/lib/systemd/systemd-journald',
   '/usr/lib/python3/dist-packages/pyftpdlib',
   '/usr/sbin/inetd',
   '/usr/sbin/nft',
@@ -83,6 +87,7 @@ export const labPrograms = [
   'inetutils-telnet',
   'iperf3',
   'lftp',
+  'logrotate',
   'man',
   'mandoc',
   'nfcapd',
@@ -92,6 +97,7 @@ export const labPrograms = [
   'promtool',
   'ps',
   'python3',
+  'rsyslogd',
   'systemd-analyze',
   'systemd-socket-activate',
   'tmux',

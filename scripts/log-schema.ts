@@ -98,6 +98,11 @@ const line = z.strictObject({
   file: z.string().optional().describe('The configuration file.'),
   changes: z.array(z.string()).optional().describe('The changes of a reload, a sentence each.'),
   signal: z.string().optional(),
+  log: z.string().optional().describe('The place of the log, beside SIGUSR1.'),
+  status: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe('The state of faithd, as GET /v1/status of the control socket gives it.'),
   drainMs: milliseconds.optional().describe('Longest time for sessions to end.'),
   interface: z
     .union([z.string(), z.record(z.string(), z.unknown())])

@@ -2,16 +2,39 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use faith_log::ipfix::{Collector, Counts};
-use faith_log::{Form, Level, Log, Settings};
+use faith_log::{Address, Form, Level, Log, Settings, StartError, Target};
 use faith_stack::StackError;
+use faith_sys::users;
 use napi_derive::napi;
 
+use crate::failure::{NativeFailure, Outcome, outcome};
 use crate::options;
 use crate::stats::number;
+
+/// The facility `daemon` (RFC 5424 section 6.2.1).
+const DAEMON: u8 = 3;
+
+/// The place that a log goes to.
+#[napi(object, object_to_js = false)]
+pub struct NativeLogTarget {
+    /// `stderr`, `file`, `journal` or `syslog`.
+    pub kind: String,
+    /// The path of the file, or of the Unix socket of syslog.
+    pub path: Option<String>,
+    /// The address and port of syslog, instead of the path: `198.51.100.2:514`.
+    pub address: Option<String>,
+    /// The facility of syslog, from 0 to 23; by default 3, `daemon`.
+    pub facility: Option<u32>,
+    /// The private enterprise number of the facts in syslog; without, messages have none.
+    pub enterprise: Option<u32>,
+    /// The user that gets a file that is created.
+    pub owner: Option<String>,
+}
 
 /// Settings of the log.
 #[napi(object, object_to_js = false)]
@@ -58,7 +81,7 @@ pub struct NativeExported {
     pub lost: f64,
 }
 
-/// Writes lines to stderr; see [`Log`]. Relays that were opened with it write theirs too.
+/// Writes lines to the place that [`open_log`] was given; see [`Log`]. Relays that were opened with it write theirs too.
 #[napi]
 pub struct NativeLog {
     log: Arc<Log>,
@@ -72,20 +95,6 @@ impl NativeLog {
 
 #[napi]
 impl NativeLog {
-    /// Starts the thread of the log. Lines of about `limit` bytes may wait for it.
-    ///
-    /// # Errors
-    /// The thread cannot be started.
-    #[napi(constructor)]
-    pub fn new(limit: u32) -> napi::Result<Self> {
-        let log = Log::start(io::stderr(), limit as usize).map_err(|error| {
-            let error = StackError::threads("start the thread that writes the log", error);
-            let hint = error.hint().unwrap_or_default();
-            napi::Error::from_reason(format!("{error}; {hint}"))
-        })?;
-        Ok(Self { log: Arc::new(log) })
-    }
-
     /// Changes the settings, for lines that are not yet written too.
     ///
     /// # Errors
@@ -138,6 +147,19 @@ impl NativeLog {
         self.log.tell_sums();
     }
 
+    /// Opens the file of the log again, and writes a line about that; returns before.
+    #[napi]
+    pub fn reopen(&self) {
+        self.log.reopen();
+    }
+
+    /// The reason why no line can be written now, in a sentence.
+    #[napi]
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.log.trouble()
+    }
+
     /// The number of lines that were lost so far.
     #[napi]
     #[must_use]
@@ -157,6 +179,39 @@ impl NativeLog {
     #[must_use]
     pub fn flush(&self, limit_ms: u32) -> bool {
         self.log.flush(Duration::from_millis(limit_ms.into()))
+    }
+}
+
+/// Opens the place of a log and starts its thread. Lines of about `limit` bytes may wait for it.
+#[napi(ts_return_type = "NativeFailure | NativeLog")]
+#[must_use]
+pub fn open_log(target: NativeLogTarget, limit: u32) -> Outcome<NativeLog> {
+    let what = format!("open the log {}", target.path.as_deref().unwrap_or(&target.kind));
+    let failed = |error| match error {
+        StartError::Open(source) => StackError::System { what, syscall: "open", source, hint: None },
+        StartError::Thread(source) => StackError::threads("start the thread that writes the log", source),
+    };
+    let log = Log::start(target_of(target), limit as usize).map_err(failed);
+    outcome(log.map(|log| NativeLog { log: Arc::new(log) }).map_err(NativeFailure::from))
+}
+
+fn target_of(target: NativeLogTarget) -> Target {
+    let NativeLogTarget { kind, path, address, facility, enterprise, owner } = target;
+    match (kind.as_str(), path) {
+        ("file", Some(path)) => {
+            // The configuration is checked later, so the user may be unknown.
+            let owner = owner.and_then(|name| users::find(&name).ok().flatten());
+            let owner = owner.map(|user| (user.uid.as_raw(), user.gid.as_raw()));
+            Target::File { path: PathBuf::from(path), owner }
+        }
+        ("journal", path) => Target::Journal(path.map(PathBuf::from)),
+        ("syslog", path) => {
+            let udp = address.and_then(|address| address.parse().ok()).map(Address::Udp);
+            let to = udp.unwrap_or_else(|| Address::Unix(path.unwrap_or_else(|| "/dev/log".into()).into()));
+            let facility = facility.and_then(|facility| u8::try_from(facility).ok()).unwrap_or(DAEMON);
+            Target::Syslog { to, facility: facility.min(23), enterprise }
+        }
+        _ => Target::Descriptor(Box::new(io::stderr())),
     }
 }
 

@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
-import type { FaithInterfaceStats } from '../../index.js'
 import { addresses, churn, createLab, transfers, userArguments, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { Faithd, runFaithd } from '../fixtures/faithd.js'
@@ -407,11 +406,9 @@ test('a reload switches keepfaith: nothing is captured while it is off, and sess
   ])
   const waiting = client.dial(it.prefix + addresses.server, going.port)
   await waitFor('a packet to be dropped', () => {
-    it.faithd.process.kill('SIGUSR1')
-    const totals = it.faithd.log.flatMap((line) =>
-      typeof line.interface === 'object' ? [line.interface] : [],
-    )
-    return totals.some((one) => ((one as FaithInterfaceStats).drops?.keepfaith ?? 0) > 0)
+    it.faithd.process.kill('SIGUSR2')
+    const told = it.faithd.log.flatMap(({ status }) => status?.interfaces ?? [])
+    return told.some(({ drops }) => (drops['keepfaith'] ?? 0) > 0)
   })
   t.deepEqual(await it.reload(...top, ...relay), ['FILE read again: keepfaith is 1'])
   t.is(await waiting.outcome(), 'connected')

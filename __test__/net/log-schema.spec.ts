@@ -52,7 +52,9 @@ test('the schema describes every kind of line', async (t) => {
     if (round === 4) break
   }
   faithd.process.kill('SIGUSR1')
-  await sees('signal')
+  await sees('log')
+  faithd.process.kill('SIGUSR2')
+  await sees('status')
   faithd.process.kill('SIGHUP')
   await faithd.process.line(/2 rules in force/)
   await writeFile(list, 'no rule\n')
@@ -75,6 +77,8 @@ test('the schema describes every kind of line', async (t) => {
     'untold',
     'rules',
     'signal',
+    'log',
+    'status',
     'code',
     'relay',
     'steering',

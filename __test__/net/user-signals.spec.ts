@@ -1,4 +1,4 @@
-/** SIGUSR1 and SIGUSR2, on which Node would open its inspector and end. */
+/** SIGUSR1 and SIGUSR2, on which Node would open its inspector and end. SIGUSR1 with a file is in log-file.spec.ts. */
 import test from 'ava'
 import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
@@ -13,27 +13,43 @@ test.before(async () => {
 
 test.after.always(() => lab.close())
 
-test('SIGUSR1 and SIGUSR2 log the totals so far, open nothing and end nothing', async (t) => {
+test('SIGUSR1 tells that there is no file, SIGUSR2 the state; they open and end nothing', async (t) => {
   const faithd = await startFaithd(lab, permitted)
   const listening = await Sockets.of(lab.server).listen(7601, { greet: 'hello' })
   const near = await Sockets.of(lab.client).connect(faithd.address(), 7601)
   await near.hears('hello')
   const far = await listening.accept()
-  for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
+  const answer = async (signal: 'SIGUSR1' | 'SIGUSR2') => {
     faithd.process.kill(signal)
-    const { msg } = await waitFor('the line of totals', () =>
-      faithd.log.find((line) => line.msg.startsWith(signal)),
-    )
-    t.regex(
-      msg,
-      /: 1 session active, 0 attempts under way; so far 1 session, 0 bytes up, \d+ down; /,
+    return await waitFor('the answer', () =>
+      faithd.log.find((line) => line.msg.startsWith(`${signal}: `)),
     )
   }
+  const { msg } = await answer('SIGUSR1')
+  t.is(msg, 'SIGUSR1: the log goes to stderr, so there is no file to open again')
+  const told = await answer('SIGUSR2')
+  t.is(told.msg, 'SIGUSR2: faith0 captures 64:ff9b::/96; 1 session active, 0 attempts under way')
+  t.like(told.status, { pid: faithd.pid, keepfaith: true })
+  t.is(told.status?.interfaces[0]?.relays[0]?.sessions.active, 1)
+  t.deepEqual(told.status?.problems, [])
   t.is((await lab.router.run('ss', ['-Hltn'])).stdout, '', 'nothing listens on the router')
   near.says('still here')
   await far.hears('still here')
   t.deepEqual(await faithd.stop(), { code: 0, signal: null })
   t.false(faithd.process.stderr.includes('Debugger'))
+})
+
+test('in text, SIGUSR2 writes the lines of faithctl status, and what is wrong as a warning', async (t) => {
+  const args = ['-k', '-i', 'told', '-P', '3fff:77::/96', '--max-sessions', '50']
+  // Forwarding belongs to the router.
+  await using own = await createLab()
+  const faithd = await own.router.faithd([...args, ...permitted])
+  await own.router.run('sysctl', ['-w', 'net.ipv6.conf.all.forwarding=0'])
+  faithd.kill('SIGUSR2')
+  await faithd.line(/WARN: SIGUSR2: problem: .*forwarding/)
+  await faithd.line(/INFO: SIGUSR2: faithd \S+, pid \d+, up \d+/)
+  await faithd.line(/INFO: SIGUSR2: {5}sessions +0 of 50 active, 0 attempts under way, 0 begun/)
+  t.deepEqual(await faithd.stop('SIGTERM'), { code: 0, signal: null })
 })
 
 test('a SIGUSR1 before faithd handles it leaves no inspector open', async (t) => {

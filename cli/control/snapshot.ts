@@ -18,13 +18,15 @@ export interface Observed {
 export interface ProcessFacts extends Pick<MetricsSnapshot, 'version' | 'control' | 'exported'> {
   /** Lines of the log that were lost. */
   linesLost: number
+  /** The reason why the log cannot be written now. */
+  logTrouble?: string | undefined
   /** Refusals that the log tells in sums only. */
   refusalsSummed: number
 }
 
 /** Gives everything that the metrics are made from, as it is now. */
 export function takeSnapshot(daemon: Observed, facts: ProcessFacts): MetricsSnapshot {
-  const { linesLost, refusalsSummed, ...more } = facts
+  const { linesLost, logTrouble: _, refusalsSummed, ...more } = facts
   const { startedAt, lastReload, appliedAt } = daemon
   const { user, system } = process.cpuUsage()
   return {

@@ -14,7 +14,8 @@ export const showStatus = route({
   work: async (context) => await statusBody(context),
 })
 
-async function statusBody(context: Context): Promise<Status> {
+/** Gives the state as it is now. */
+export async function statusBody(context: Context): Promise<Status> {
   const { daemon, facts } = context
   const { version } = facts()
   const { lastReload, startedAt, file, draining } = daemon

@@ -37,7 +37,8 @@ export async function problemsOf(
   if (lastReload?.applied === false) {
     problems.push(`the last reload failed, and changed nothing: ${lastReload.detail}`)
   }
-  const { linesLost, exported } = facts()
+  const { linesLost, logTrouble, exported } = facts()
+  if (logTrouble !== undefined) problems.push(logTrouble)
   if (linesLost > 0) {
     problems.push(`${linesLost} lines of the log were lost: its reader did not keep up`)
   }

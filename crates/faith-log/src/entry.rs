@@ -2,10 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use faith_relay::{PortBlockRecord, RefusalRecord, SessionBegin, SessionRecord};
+use faith_packet::access::WrittenRule;
+use faith_relay::{DenyingRule, PortBlockRecord, RefusalRecord, SessionBegin, SessionRecord};
 
-use crate::format::Level;
+use crate::facts;
 use crate::ipfix::Loss;
+use crate::level::Level;
+use crate::message;
 use crate::sums::Sum;
 
 /// The weight of a record in the queue: about its size, and that of its line.
@@ -18,6 +21,12 @@ pub(crate) struct Shown {
     pub(crate) destination: bool,
     /// The source of the connection to the server.
     pub(crate) source: bool,
+}
+
+#[cfg(test)]
+impl Shown {
+    /// Everything but the source, as by default.
+    pub(crate) const ALL: Self = Self { destination: true, source: false };
 }
 
 /// Something that gets a line.
@@ -43,25 +52,41 @@ pub(crate) enum Entry {
         sum: Sum,
         interval: Duration,
     },
-    Lost {
-        time: SystemTime,
-        lost: u64,
-    },
-    /// Records that a collector did not get.
-    Unexported {
-        time: SystemTime,
-        loss: Loss,
-    },
 }
 
 impl Entry {
+    /// A line of the log about itself.
+    pub(crate) fn own(level: Level, facts: String, message: String) -> Self {
+        Self::Said { time: SystemTime::now(), level, facts, message }
+    }
+
+    /// Tells the number of lines that were lost.
+    pub(crate) fn lost(lost: u64, why: &str) -> Self {
+        Self::own(Level::Error, format!("{{\"lost\":{lost}}}"), message::lost(lost, why))
+    }
+
+    /// Tells the number of records that a collector did not get.
+    pub(crate) fn unexported(loss: &Loss) -> Self {
+        let (mut facts, mut message) = (String::from("{\"unexported\":"), String::new());
+        facts::unexported(&mut facts, loss);
+        facts.push('}');
+        message::unexported(&mut message, loss);
+        Self::own(Level::Error, facts, message)
+    }
+
+    /// The rule that denied an attempt. It may name the destination.
+    pub(crate) fn rule(&self) -> Option<WrittenRule> {
+        match self {
+            Self::Refusal(record, Shown { destination: true, .. }) => {
+                record.rule.as_ref().and_then(DenyingRule::written)
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn time(&self) -> SystemTime {
         match self {
-            Self::Said { time, .. }
-            | Self::Begin { time, .. }
-            | Self::Sum { time, .. }
-            | Self::Lost { time, .. }
-            | Self::Unexported { time, .. } => *time,
+            Self::Said { time, .. } | Self::Begin { time, .. } | Self::Sum { time, .. } => *time,
             Self::Session(SessionRecord { started, duration, .. }, _)
             | Self::Refusal(RefusalRecord { started, duration, .. }, _) => *started + *duration,
             Self::PortBlock(block) => block.released.unwrap_or(block.assigned),
@@ -76,7 +101,6 @@ impl Entry {
             | Self::Begin { .. }
             | Self::PortBlock(_)
             | Self::Sum { .. } => Level::Info,
-            Self::Lost { .. } | Self::Unexported { .. } => Level::Error,
         }
     }
 

@@ -3,67 +3,13 @@
 use std::fmt::Write as _;
 
 use faith_packet::access::WrittenRule;
-use faith_relay::DenyingRule;
 use faith_sys::zone;
 
 use crate::calendar;
-use crate::entry::{Entry, Shown};
+use crate::entry::Entry;
 use crate::facts;
 use crate::json::Object;
 use crate::message;
-
-/// The importance of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// The daemon ends.
-    Fatal,
-    /// Something was not done.
-    Error,
-    /// Something is probably not meant so.
-    Warn,
-    /// Something happened.
-    Info,
-    /// For those who look for a fault.
-    Debug,
-}
-
-impl Level {
-    /// Every level, the most important first.
-    pub const ALL: [Self; 5] = [Self::Fatal, Self::Error, Self::Warn, Self::Info, Self::Debug];
-
-    /// Its name in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fatal => "fatal",
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
-
-    const fn capitals(self) -> &'static str {
-        match self {
-            Self::Fatal => "FATAL",
-            Self::Error => "ERROR",
-            Self::Warn => "WARN",
-            Self::Info => "INFO",
-            Self::Debug => "DEBUG",
-        }
-    }
-
-    /// Its colour on a terminal (ECMA-48).
-    const fn colour(self) -> u8 {
-        match self {
-            Self::Fatal => 41,
-            Self::Error => 31,
-            Self::Warn => 33,
-            Self::Info => 32,
-            Self::Debug => 34,
-        }
-    }
-}
 
 /// The form of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,17 +32,12 @@ pub(crate) struct Formatter {
     date: String,
     zone: String,
     message: String,
+    whole: String,
 }
 
 impl Formatter {
-    /// Adds a line with its line feed.
+    /// Adds a line with its time, its level and its line feed.
     pub(crate) fn line(&mut self, out: &mut String, entry: &Entry) {
-        let rule = match entry {
-            Entry::Refusal(record, Shown { destination: true, .. }) => {
-                record.rule.as_ref().and_then(DenyingRule::written)
-            }
-            _ => None,
-        };
         let (second, millisecond) = calendar::split(entry.time());
         self.date(second);
         let level = entry.level();
@@ -113,9 +54,10 @@ impl Formatter {
                     out.push_str(level.capitals());
                 }
                 out.push_str(": ");
-                sentence(out, entry, rule.as_ref());
+                sentence(out, entry, entry.rule().as_ref());
             }
             Form::Json => {
+                let rule = entry.rule();
                 let mut object = Object::begin(out);
                 object.word("level", level.name());
                 let at = object.field("time");
@@ -131,6 +73,20 @@ impl Formatter {
             }
         }
         out.push('\n');
+    }
+
+    /// The line for an envelope that has the time and the level already: the sentence, or the object of JSON.
+    pub(crate) fn message(&mut self, entry: &Entry) -> &str {
+        let mut line = std::mem::take(&mut self.whole);
+        line.clear();
+        if self.form == Form::Json {
+            self.line(&mut line, entry);
+            line.pop();
+        } else {
+            sentence(&mut line, entry, entry.rule().as_ref());
+        }
+        self.whole = line;
+        &self.whole
     }
 
     /// Brings the date up to date.
@@ -158,8 +114,6 @@ fn sentence(out: &mut String, entry: &Entry, rule: Option<&WrittenRule>) {
         Entry::Begin { session, shown, .. } => message::begin(out, session, *shown),
         Entry::PortBlock(block) => message::port_block(out, block),
         Entry::Sum { sum, interval, .. } => message::sum(out, sum, *interval),
-        Entry::Lost { lost, .. } => message::lost(out, *lost),
-        Entry::Unexported { loss, .. } => message::unexported(out, loss),
     }
 }
 
@@ -174,8 +128,6 @@ fn fields(object: &mut Object<'_>, entry: &Entry, rule: Option<&WrittenRule>) {
             facts::sum(object.field("untold"), sum);
             object.plain("intervalMs", interval.as_millis());
         }
-        Entry::Lost { lost, .. } => object.plain("lost", lost),
-        Entry::Unexported { loss, .. } => facts::unexported(object.field("unexported"), loss),
     }
 }
 
@@ -191,6 +143,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::entry::Shown;
+    use crate::level::Level;
     use crate::samples;
 
     fn shown(form: Form, entry: &Entry) -> String {
@@ -210,8 +164,6 @@ mod tests {
         let shown = shown(Form::Text, entry);
         shown.split_once("] INFO: ").unwrap().1.trim_end_matches('\n').to_owned()
     }
-
-    const ALL: Shown = Shown { destination: true, source: false };
 
     const ENDS: &str = "[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80";
 
@@ -240,7 +192,7 @@ mod tests {
         );
         let session = SessionRecord { tag: Some(Arc::from("a \"b\"")), ..samples::session() };
         assert_eq!(
-            shown(Form::Json, &Entry::Session(session.clone(), ALL)),
+            shown(Form::Json, &Entry::Session(session.clone(), Shown::ALL)),
             concat!(
                 r#"{"level":"info","time":"2026-11-30T13:03:08.623Z","session":{"id":7,"#,
                 r#""client":{"address":"2001:db8::1","port":40000},"#,
@@ -258,18 +210,18 @@ mod tests {
     fn a_session_says_its_bytes_its_time_and_the_word_for_its_end() {
         let session = samples::session();
         let text = format!("{ENDS} (198.51.100.2): 12 bytes up, 17 down in 1.500 s, closed");
-        assert_eq!(sentence_of(&Entry::Session(session.clone(), ALL)), text);
+        assert_eq!(sentence_of(&Entry::Session(session.clone(), Shown::ALL)), text);
         let (reason, cause) = (SessionEnd::Aborted, Some(Cause::EndDenied));
         let aborted = SessionRecord { bytes_up: 1, reason, cause, server: None, ..session };
         let text = format!("{ENDS}: 1 byte up, 17 down in 1.500 s, end-denied");
-        assert_eq!(sentence_of(&Entry::Session(aborted, ALL)), text);
+        assert_eq!(sentence_of(&Entry::Session(aborted, Shown::ALL)), text);
     }
 
     #[test]
     fn the_port_of_the_server_is_named_only_if_it_differs() {
         let of = |server: &str| {
             let session = SessionRecord { server: server.parse().ok(), ..samples::session() };
-            let sentence = sentence_of(&Entry::Session(session.clone(), ALL));
+            let sentence = sentence_of(&Entry::Session(session.clone(), Shown::ALL));
             sentence[ENDS.len()..].split_once(": ").unwrap().0.to_owned()
         };
         assert_eq!(of("198.51.100.2:8080"), " (198.51.100.2:8080)");
@@ -284,7 +236,7 @@ mod tests {
         const EHOSTUNREACH: i32 = 113;
         let why = |reason, cause, errno| {
             let refusal = RefusalRecord { reason, cause, errno, ..samples::refusal() };
-            let sentence = sentence_of(&Entry::Refusal(refusal, ALL));
+            let sentence = sentence_of(&Entry::Refusal(refusal, Shown::ALL));
             sentence.split_once("no session after 0.003 s, ").unwrap().1.to_owned()
         };
         assert_eq!(why(RefusalReason::Refused, None, Some(ECONNREFUSED)), "refused");
@@ -306,8 +258,8 @@ mod tests {
             let rule =
                 WrittenRule { text: "::/0 deny 10.0.0.0/8".to_owned(), line, file: file.map(Arc::from) };
             let (mut message, mut object) = (String::new(), String::new());
-            message::refusal(&mut message, &refusal, ALL, Some(&rule));
-            facts::refusal(&mut object, &refusal, ALL, Some(&rule));
+            message::refusal(&mut message, &refusal, Shown::ALL, Some(&rule));
+            facts::refusal(&mut object, &refusal, Shown::ALL, Some(&rule));
             (
                 message.split_once(" s, ").unwrap().1.to_owned(),
                 object.split_once("\"rule\":").unwrap().1.to_owned(),
@@ -391,8 +343,8 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_lost_lines_are_numbers_in_json_too() {
-        let lost = shown(Form::Json, &Entry::Lost { time: samples::session().started, lost: 4900 });
+    fn lost_lines_are_a_number_in_json_too() {
+        let lost = shown(Form::Json, &Entry::lost(4900, "its reader did not keep up"));
         assert!(lost.ends_with(
             "\"lost\":4900,\"msg\":\"4900 lines of this log were lost: its reader did not keep up\"}\n"
         ));
@@ -404,7 +356,7 @@ mod tests {
         fn a_record_is_one_line_whatever_its_tag(tag in any::<String>()) {
             let session = SessionRecord { tag: Some(tag.into()), ..samples::session() };
             for form in [Form::Text, Form::Json] {
-                let line = shown(form, &Entry::Session(session.clone(), ALL));
+                let line = shown(form, &Entry::Session(session.clone(), Shown::ALL));
                 let controls = line.chars().filter(|character| character.is_control()).count();
                 prop_assert!(line.ends_with('\n') && (form == Form::Json || controls == 1), "{line:?}");
                 prop_assert_eq!(line.lines().count(), 1);

@@ -1,5 +1,6 @@
 //! Facts as JSON (RFC 8259).
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
 /// Writes an object, field by field.
@@ -75,40 +76,84 @@ pub(crate) fn text(out: &mut String, value: &str) {
     out.push('"');
 }
 
+/// The fields of an object of JavaScript: names, and values as JSON. Stops where the text is no JSON.
+pub(crate) fn fields(object: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = object.strip_prefix('{').unwrap_or_default();
+    std::iter::from_fn(move || {
+        let name = rest.strip_prefix('"')?;
+        let (name, after) = name.split_once("\":")?;
+        let (value, more) = after.split_at_checked(length_of_value(after)?)?;
+        rest = more.get(1..)?;
+        Some((name, value))
+    })
+}
+
+/// The length of the value that a text begins with.
+fn length_of_value(text: &str) -> Option<usize> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b',' | b'}' | b']' if depth == 0 => return Some(at),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A value of JSON as it reads best: a text without its quotes and escapes, any other value as it is.
+pub(crate) fn plain_text(value: &str) -> Cow<'_, str> {
+    match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        None => Cow::Borrowed(value),
+        Some(text) if !text.contains('\\') => Cow::Borrowed(text),
+        Some(text) => Cow::Owned(unescape(text)),
+    }
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        out.push(match (character, character == '\\') {
+            (_, false) => character,
+            (_, true) => match rest.next() {
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('t') => '\t',
+                Some('b') => '\u{8}',
+                Some('f') => '\u{c}',
+                Some('u') => {
+                    let digits: String = rest.by_ref().take(4).collect();
+                    let number = u32::from_str_radix(&digits, 16).ok();
+                    // Half of a pair stands alone: JavaScript writes whole pairs as they are.
+                    number.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+                }
+                other => other.unwrap_or('\\'),
+            },
+        });
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    /// Reads a text of JSON, strictly: `None` if it is none.
-    fn read(json: &str) -> Option<String> {
-        let mut rest = json.strip_prefix('"')?.strip_suffix('"')?.chars();
-        let mut text = String::new();
-        while let Some(character) = rest.next() {
-            match character {
-                '\\' => match rest.next()? {
-                    'n' => text.push('\n'),
-                    'u' => {
-                        let digits: String = rest.by_ref().take(4).collect();
-                        text.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
-                    }
-                    escaped @ ('"' | '\\') => text.push(escaped),
-                    _ => return None,
-                },
-                '"' | '\0'..='\u{1f}' => return None,
-                _ => text.push(character),
-            }
-        }
-        Some(text)
-    }
-
     proptest! {
         #[test]
         fn a_text_can_be_read_again(value in any::<String>()) {
             let mut out = String::new();
             text(&mut out, &value);
-            prop_assert_eq!(read(&out), Some(value));
+            prop_assert!(!out.chars().any(char::is_control));
+            prop_assert_eq!(length_of_value(&format!("{out},")), Some(out.len()));
+            prop_assert_eq!(plain_text(&out), value);
         }
     }
 
@@ -126,5 +171,17 @@ mod tests {
         };
         assert_eq!(object("{}"), r#"{"number":1,"word":"two"}"#);
         assert_eq!(object(r#"{"a":{}}"#), r#"{"a":{},"number":1,"a":{},"word":"two"}"#);
+    }
+
+    #[test]
+    fn fields_of_an_object_are_read_one_by_one() {
+        let object = r#"{"a":1,"b":"x\"},{","c":{"d":[1,{}]},"e":[],"f":null}"#;
+        let read: Vec<_> = fields(object).collect();
+        let expected =
+            [("a", "1"), ("b", r#""x\"},{""#), ("c", r#"{"d":[1,{}]}"#), ("e", "[]"), ("f", "null")];
+        assert_eq!(read, expected);
+        assert_eq!(fields("{}").count(), 0);
+        assert_eq!(fields("").count(), 0);
+        assert_eq!(plain_text(r#""x\"},\u0041\ud800\n""#), "x\"},A\u{fffd}\n");
     }
 }

@@ -18,20 +18,29 @@
 //! | `log` | the settings, and the ways by which entries come in |
 //! | `entry`, `queue` | entries, and the bounded queue in which they wait |
 //! | `thread` | the thread that takes entries and gives them to those that consume them |
-//! | `lines`, `sink` | lines of a turn, and the place that takes them |
+//! | `lines`, `batch` | formatted entries, and how far they are written |
+//! | `sink` | the kinds of places that take lines, and the choice among them |
+//! | `file`, `datagrams` | the ways there, beside a descriptor |
 //! | `sums` | sums of refusals without a line |
-//! | `format`, `message`, `facts`, `json` | lines: their head, their sentences, their facts |
+//! | `level`, `format`, `message`, `facts`, `json` | lines: their head, their sentences, their facts |
+//! | `journal`, `syslog`, `flat` | entries for journald and syslog, and their facts as names and values |
 //! | `ipfix` | records for a collector |
 //! | `calendar` | dates |
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod calendar;
+mod datagrams;
 mod entry;
 mod facts;
+mod file;
+mod flat;
 mod format;
 pub mod ipfix;
+mod journal;
 mod json;
+mod level;
 mod lines;
 mod log;
 mod message;
@@ -40,7 +49,11 @@ mod queue;
 mod samples;
 mod sink;
 mod sums;
+mod syslog;
 mod thread;
 
-pub use format::{Form, Level};
-pub use log::{Log, Settings};
+pub use datagrams::Address;
+pub use format::Form;
+pub use level::Level;
+pub use log::{Log, Settings, StartError};
+pub use sink::Target;

@@ -79,10 +79,10 @@ pub(crate) fn sum(out: &mut String, sum: &Sum, interval: Duration) {
     add(out, format_args!(" in {:.1} s", interval.as_secs_f64()));
 }
 
-/// Writes the number of lost lines.
-pub(crate) fn lost(out: &mut String, lost: u64) {
+/// Tells the number of lines that were lost, and why.
+pub(crate) fn lost(lost: u64, why: &str) -> String {
     let lines = if lost == 1 { "line of this log was" } else { "lines of this log were" };
-    add(out, format_args!("{lost} {lines} lost: its reader did not keep up"));
+    format!("{lost} {lines} lost: {why}")
 }
 
 /// Writes the number of records that a collector did not get.
@@ -143,7 +143,7 @@ fn tagged(out: &mut String, tag: Option<&str>) {
 }
 
 /// Writes a text without characters that would end the line or steer a terminal.
-fn one_line(out: &mut String, text: &str) {
+pub(crate) fn one_line(out: &mut String, text: &str) {
     for character in text.chars() {
         if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
             add(out, character.escape_default());
@@ -198,8 +198,6 @@ mod tests {
 
     #[test]
     fn one_lost_line_is_singular() {
-        let mut shown = String::new();
-        lost(&mut shown, 1);
-        assert_eq!(shown, "1 line of this log was lost: its reader did not keep up");
+        assert_eq!(lost(1, "its reader was asleep"), "1 line of this log was lost: its reader was asleep");
     }
 }

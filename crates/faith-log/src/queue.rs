@@ -46,6 +46,10 @@ struct State {
     thread: Thread,
     /// A caller waits for the lines.
     hurry: bool,
+    /// The file of the log has to be opened again.
+    reopens: bool,
+    /// The reason why no line can be written now.
+    trouble: Option<String>,
     /// True once the log was dropped.
     ended: bool,
 }
@@ -148,6 +152,35 @@ impl Queue {
         }
     }
 
+    /// Has the thread open the file of the log again.
+    pub(crate) fn reopen(&self) {
+        let mut state = self.state.lock();
+        state.reopens = true;
+        state.hurry = true;
+        drop(state);
+        self.wanted.notify_one();
+    }
+
+    /// Tells once whether the file of the log has to be opened again.
+    pub(crate) fn take_reopen(&self) -> bool {
+        std::mem::take(&mut self.state.lock().reopens)
+    }
+
+    /// Counts entries that were written and did not arrive.
+    pub(crate) fn count_lost(&self, lost: u64) {
+        self.state.lock().lost_in_all += lost;
+    }
+
+    /// Sets the reason why no line can be written now.
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        self.state.lock().trouble = trouble;
+    }
+
+    /// The reason why no line can be written now.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.state.lock().trouble.clone()
+    }
+
     /// Has the thread end when it has taken everything.
     pub(crate) fn end(&self) {
         self.state.lock().ended = true;
@@ -196,7 +229,7 @@ impl Queue {
         std::mem::swap(&mut state.waiting, entries);
         let lost = std::mem::take(&mut state.lost);
         if lost > 0 {
-            entries.push(Entry::Lost { time: SystemTime::now(), lost });
+            entries.push(Entry::lost(lost, "its reader did not keep up"));
         }
         state.weight = 0;
         state.hurry = false;
@@ -219,7 +252,7 @@ impl Queue {
 
 impl State {
     fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.lost == 0
+        self.waiting.is_empty() && self.lost == 0 && !self.reopens
     }
 
     fn tell_sums(&mut self) {

@@ -57,7 +57,7 @@ impl Sum {
         Self { network, counts }
     }
 
-    fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.counts.iter().map(|(_, count)| count).sum()
     }
 

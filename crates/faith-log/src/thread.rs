@@ -8,6 +8,7 @@ pub(crate) fn run(queue: &Queue, mut lines: Lines) {
     let mut entries = Vec::new();
     while let Some(form) = queue.take(&mut entries) {
         lines.set_form(form);
+        lines.reopen_if_asked(queue);
         for entry in entries.drain(..) {
             if !lines.add(&entry, queue) {
                 return;

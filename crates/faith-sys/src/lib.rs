@@ -4,12 +4,14 @@
 #![expect(unsafe_code, reason = "the crate of unsafe")]
 
 pub mod backlog;
+pub mod datagram;
 pub mod descriptors;
 mod every_thread;
 pub mod host;
 pub mod info;
 pub mod line_sink;
 pub mod local_ports;
+pub mod log_file;
 pub mod netns;
 pub mod notify;
 pub mod peer;

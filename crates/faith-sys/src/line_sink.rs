@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, write};
 
 /// The longest write that a pipe takes whole (`PIPE_BUF`, pipe(7)), so that lines of several writers do not mix.
@@ -29,17 +29,36 @@ impl<F: AsFd> LineSink<F> {
     ///
     /// Those of write(2): `EPIPE` if the reader is gone, `ENOSPC` if the disk is full.
     pub fn write(&self, lines: &[u8]) -> io::Result<usize> {
-        loop {
-            match write(&self.0, whole_lines(lines)) {
-                Ok(written) => return Ok(written),
-                Err(Errno::INTR) => {}
-                // Another process made the descriptor non-blocking.
-                Err(Errno::AGAIN) => {
-                    let _ = poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None);
-                }
-                Err(error) => return Err(error.into()),
+        write_some(&self.0, whole_lines(lines))
+    }
+}
+
+/// Writes some of these bytes and returns their number. Blocks while the descriptor takes none.
+///
+/// # Errors
+///
+/// Those of write(2).
+pub fn write_some(descriptor: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match write(&descriptor, bytes) {
+            Ok(written) => return Ok(written),
+            Err(Errno::INTR) => {}
+            // The descriptor is non-blocking: another process may have made it so.
+            Err(Errno::AGAIN) => {
+                let _ = poll(&mut [PollFd::new(&descriptor, PollFlags::OUT)], None);
             }
+            Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Writes a line, if the descriptor takes it at once.
+pub fn try_line(descriptor: impl AsFd, line: &[u8]) {
+    let mut polled = [PollFd::new(&descriptor, PollFlags::OUT)];
+    let takes = poll(&mut polled, Some(&Timespec::default())) == Ok(1);
+    // A pipe that is ready takes this much without blocking (pipe(7)).
+    if takes && line.len() <= WHOLE {
+        let _ = write(&descriptor, line);
     }
 }
 
@@ -64,6 +83,20 @@ mod tests {
         assert_eq!(whole_lines(many.as_bytes()).len(), 4095);
         let long = format!("{}\nshort\n", "x".repeat(5000));
         assert_eq!(whole_lines(long.as_bytes()).len(), 5001);
+    }
+
+    #[test]
+    fn a_line_for_a_full_pipe_is_dropped() {
+        let (mut reader, descriptor) = pipe().unwrap();
+        try_line(&descriptor, b"first\n");
+        rustix::io::ioctl_fionbio(&descriptor, true).unwrap();
+        while write(&descriptor, &[b'\n'; 4096]).is_ok() {}
+        rustix::io::ioctl_fionbio(&descriptor, false).unwrap();
+        try_line(&descriptor, b"second\n");
+        drop(descriptor);
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        assert!(read.starts_with("first\n") && !read.contains("second"));
     }
 
     #[test]
