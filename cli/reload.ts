@@ -161,7 +161,10 @@ function keepFixed<T extends Readonly<Record<string, unknown>>>(
       `${title}: ${key} stays ${String(before[key] ?? 'unset')} until faithd starts again`,
     )
   }
-  return { ...asked, ...Object.fromEntries(fixed.map((key) => [key, before[key]])) }
+  const kept = { ...asked, ...Object.fromEntries(fixed.map((key) => [key, before[key]])) }
+  // A setting that was left out stays left out.
+  for (const key of fixed) if (before[key] === undefined) delete kept[key]
+  return kept
 }
 
 function keepfaithOn(changes: string[]): Step {

@@ -334,9 +334,10 @@ test('settings that only a start can change are told and left', async (t) => {
   const relay = ['[[interface.relay]]', permit]
   await it.start(...top, ...it.interface(...relay))
   const lines = [...it.interface('mtu = 1500', ...relay), 'connect-first = false', 'drain = 1']
-  t.deepEqual(await it.reload(...top, ...lines), [
+  t.deepEqual(await it.reload(...top, 'to = "journal"', ...lines), [
     `${it.name}: mtu stays 65535 until faithd starts again`,
     `${it.name}, ports all: connect-first stays true until faithd starts again`,
+    'log: to stays unset until faithd starts again',
     `FILE read again: ${it.name}, ports all: drain`,
   ])
 })

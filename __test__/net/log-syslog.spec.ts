@@ -158,5 +158,9 @@ test('while syslogd is away connections go on, lines wait, and further ones are 
   await rsyslogd.stop()
   await faithd.sessions(10)
   faithd.process.kill('SIGTERM')
-  t.deepEqual(await faithd.process.exited, { code: 0, signal: null }, 'the last lines have no reader')
+  t.deepEqual(
+    await faithd.process.exited,
+    { code: 0, signal: null },
+    'the last lines have no reader',
+  )
 })
