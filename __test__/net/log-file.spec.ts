@@ -11,7 +11,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -83,15 +82,20 @@ test('a full disk stops neither connections nor SIGTERM, and each lost line is c
   const what = `cannot write the log to ${join(folder, 'log')}: No space left on device (os error 28)`
   t.is(complaint, `faithd: ${what}; lines wait, and those that have no room are lost`)
 
-  let text = ''
-  await waitFor('the log to go on', () => {
-    text += readFileSync(file, 'utf8')
-    truncateSync(file)
-    return accounted(parseLines(text)) >= sessions && text.includes('lines of this log were lost')
-  })
-  t.is(accounted(parseLines(text)), sessions)
-  t.regex(text, /for [.\d]+ s faithd could not write: cannot write the log to /)
+  const inside = ['-m', '-t', `${faithd.process.pid}`]
+  const grown = await lab.router.run('nsenter', [
+    ...inside,
+    ...['mount', '-o', 'remount,size=16m', folder],
+  ])
+  t.is(grown.code, 0, grown.stderr)
+  const lines = () => parseLines(readFileSync(file, 'utf8'))
+  await waitFor('the log to go on', () => accounted(lines()) >= sessions)
+  t.is(accounted(lines()), sessions)
+  t.true(lines().some(({ lost = 0 }) => lost > 0))
+  t.true(lines().some(({ msg }) => /^for [.\d]+ s faithd could not write: cannot write/.test(msg)))
 
+  const filler = `of=${join(folder, 'filler')}`
+  await lab.router.run('nsenter', [...inside, 'dd', 'if=/dev/zero', filler, 'bs=64k'])
   await faithd.sessions(3000)
   await waitFor('the disk to be full', () => faithd.process.lines.length > 1)
   faithd.process.kill('SIGTERM')
