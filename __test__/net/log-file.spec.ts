@@ -75,7 +75,7 @@ test('a full disk stops neither connections nor SIGTERM, and each lost line is c
   const log = ['--log-to', join(folder, 'log'), '--log-format', 'json']
   const faithd = await LoggingFaithd.start(lab, log, wrap)
   const file = `/proc/${faithd.process.pid}/root${folder}/log`
-  // The disk holds some hundred lines, and faithd two MiB besides.
+  // The disk holds some hundred lines, and faithd some thousand besides.
   const sessions = 10_000
   await faithd.sessions(sessions)
   const [complaint] = faithd.process.lines
@@ -83,10 +83,8 @@ test('a full disk stops neither connections nor SIGTERM, and each lost line is c
   t.is(complaint, `faithd: ${what}; lines wait, and those that have no room are lost`)
 
   const inside = ['-m', '-t', `${faithd.process.pid}`]
-  const grown = await lab.router.run('nsenter', [
-    ...inside,
-    ...['mount', '-o', 'remount,size=16m', folder],
-  ])
+  const grow = ['mount', '-o', 'remount,size=16m', folder]
+  const grown = await lab.router.run('nsenter', [...inside, ...grow])
   t.is(grown.code, 0, grown.stderr)
   const lines = () => parseLines(readFileSync(file, 'utf8'))
   await waitFor('the log to go on', () => accounted(lines()) >= sessions)
