@@ -78,6 +78,7 @@ export type {
   FaithUntold,
 } from './lib/relay-stats.js'
 export type {
+  FaithAbortCounts,
   FaithLiveSession,
   FaithSession,
   FaithSessionCause,
@@ -86,6 +87,7 @@ export type {
   FaithSessionStats,
 } from './lib/session.js'
 export type { FaithLeg, FaithLegs, FaithSessionDetail } from './lib/session-detail.js'
+export type { FaithSource } from './lib/sources.js'
 export type {
   FaithRoute,
   FaithRouteConnection,

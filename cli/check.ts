@@ -45,6 +45,7 @@ export async function check(configuration: Configuration, origin: Origin): Promi
     for (const [number, relay] of faith.relay.entries()) {
       const path = ['interface', index, 'relay', number]
       if (!checkRules(relay, path, complain)) continue
+      if (!checkPortBlock(relay, path, complain)) continue
       try {
         checkRelayOptions({ ...relayOptions(relay) })
         accessLists.set(relay, await loadAccessList(relay))
@@ -125,6 +126,21 @@ function checkPorts(relays: readonly RelayConfiguration[], path: Path, complain:
     }
     taken.push(...ranges)
   }
+}
+
+/** Tells if a relay with blocks of ports has the addresses that they are of. */
+function checkPortBlock(relay: RelayConfiguration, path: Path, complain: Complain): boolean {
+  if (relay['port-block'] === 0) return true
+  const at = [...path, 'port-block']
+  if (relay.source.length === 0) {
+    complain(at, 'port-block needs source: name the addresses whose ports clients get in blocks')
+    return false
+  }
+  if (relay['privileged-source']) {
+    complain(at, 'port-block does not go with privileged-source: blocks have no privileged ports')
+    return false
+  }
+  return true
 }
 
 /** Checks each rule alone, so that each complaint has its place. Tells if all are well. */

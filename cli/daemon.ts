@@ -276,8 +276,8 @@ export class Daemon {
   }
 
   /** Gives the metrics as they are now, in Prometheus's text format. */
-  metricsText(facts: ProcessFacts): string {
-    return metricsText(takeSnapshot(this, facts))
+  async metricsText(facts: ProcessFacts): Promise<string> {
+    return metricsText(await takeSnapshot(this, facts))
   }
 
   /** The state of the moment, in a sentence. */

@@ -62,6 +62,9 @@ function changeableOnSockets(relay: RelayConfiguration) {
     clientPrefixLength: relay['client-prefix-length'],
     local: relay.local,
     localAddresses: relay.source,
+    portBlockSize: relay['port-block'],
+    portBlocksPerClient: relay['port-blocks-per-client'],
+    portBlockRestMs: milliseconds(relay['port-block-rest']),
     privilegedLocalPort: relay['privileged-source'],
   } satisfies FaithRelayUpdate
 }

@@ -246,6 +246,21 @@ export const RELAY = {
       help: 'IPv4 address to connect from; if repeated, a client keeps one',
     },
   ),
+  'port-block': seen(
+    wholeNumber(0, 65_535),
+    0,
+    "ports in a client's own block of the source; 0: clients share all ports",
+    { value: 'PORTS' },
+  ),
+  'port-blocks-per-client': seen(wholeNumber(1, 65_535), 4, 'maximum blocks of one client', {
+    value: 'N',
+  }),
+  'port-block-rest': seen(
+    wholeNumber(1, 4_294_967),
+    120,
+    "keep a client's block for this long after its last connection",
+    { value: 'SECONDS' },
+  ),
   'privileged-source': seen(flag, false, 'connect from a source port in 600 to 1023', {
     short: 'p',
   }),

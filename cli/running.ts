@@ -9,6 +9,7 @@ import {
 } from '../index.js'
 import type { FaithInterfaceStats } from '../lib/interface-stats.js'
 import type { FaithRelayStats } from '../lib/relay-stats.js'
+import type { FaithSource } from '../lib/sources.js'
 import type { FaithError } from '../lib/errors.js'
 import type { FaithWarning, FaithWarningCode } from '../lib/warning.js'
 import type { LoadedAccessList } from './access-list.js'
@@ -70,6 +71,16 @@ const TROUBLES: ReadonlySet<FaithWarningCode> = new Set([
   'routes-contested',
   'shortcut-lost',
 ])
+
+/** The use of an address by two relays. Both have the same ports. */
+function together(one: FaithSource, other: FaithSource): FaithSource {
+  return {
+    ...one,
+    sessions: one.sessions + other.sessions,
+    portBlocks: one.portBlocks + other.portBlocks,
+    maxPortBlocks: Math.max(one.maxPortBlocks, other.maxPortBlocks),
+  }
+}
 
 let opened = 0
 
@@ -244,6 +255,17 @@ export class RunningInterface {
     const relays = this.allRelays.map(({ relay }) => relay.stats())
     const stats = total([...relays, ...this.#past])
     return { relay: stats, interface: this.faith.stats() }
+  }
+
+  /** Tells how far the local addresses of connections to servers are used, by all relays together. */
+  async sources(): Promise<FaithSource[]> {
+    const each = await Promise.all(this.allRelays.map(({ relay }) => relay.sources()))
+    const all = new Map<string, FaithSource>()
+    for (const source of each.flat()) {
+      const before = all.get(source.address)
+      all.set(source.address, before === undefined ? source : together(before, source))
+    }
+    return [...all.values()]
   }
 
   /** Gives the sums of the limits of the relays that have connections or may get some; 0 means no limit. */

@@ -15,6 +15,8 @@ export const CAUSES: Readonly<Record<FaithCause, string>> = {
   'max-sessions': '--max-sessions is reached',
   'max-sessions-per-client': '--max-sessions-per-client is reached',
   'max-rate-per-client': '--max-rate-per-client is reached',
+  'max-ports-per-client': 'the blocks that --port-blocks-per-client allows have no port left',
+  'no-port-block': "every block of --port-block is another client's",
   'max-undecided': 'too many connections wait for the route',
   'no-mapping': 'the dialled address maps to no IPv4 address',
   'no-source': 'faithd cannot connect from the source address',

@@ -40,6 +40,7 @@ export type {
   NativeSessionDetail,
   NativeSessionStats,
   NativeShortage,
+  NativeSource,
   NativeSupport,
   NativeTcpInfo,
   NativeVerdict,

@@ -14,7 +14,7 @@ import { toServer } from './session.js'
  * | `unreachable` | no route leads to the server, a router or `route` reported it unreachable, or the dialled address maps to no server |
  * | `denied` | the access list, the default policy, `route` or the host's own firewall forbids the destination |
  * | `connect-timeout` | the server did not answer within `connectTimeoutMs` |
- * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient` or `maxUndecided` was reached |
+ * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient`, `portBlocksPerClient` or `maxUndecided` was reached |
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
  * | `client-reset` | the client gave up before it had a server |
  * | `aborted` | the relay was closed, a new access list ended it, or the client never completed its handshake |
@@ -62,7 +62,9 @@ const REASONS = Object.keys(NO_REFUSALS) as readonly FaithRefusalReason[]
  * | `limit` | `max-sessions` | the relay has `maxSessions` sessions |
  * | | `max-sessions-per-client` | the client has `maxSessionsPerClient` sessions |
  * | | `max-rate-per-client` | the client begins sessions faster than `maxRatePerClient` |
+ * | | `max-ports-per-client` | the client has `portBlocksPerClient` blocks, and none has a port left for the server |
  * | | `max-undecided` | `maxUndecided` connections wait for `route` |
+ * | `exhausted` | `no-port-block` | every block of ports is another client's |
  * | `unreachable` | `no-mapping` | the dialled address maps to no IPv4 address |
  * | `error` | `no-source` | the host lacks the local address, or the privilege for its port |
  * | | `no-verdict` | `route` gave no verdict |
@@ -84,6 +86,8 @@ export type FaithCause =
   | 'max-sessions'
   | 'max-sessions-per-client'
   | 'max-rate-per-client'
+  | 'max-ports-per-client'
+  | 'no-port-block'
   | 'max-undecided'
   | 'no-mapping'
   | 'no-source'
@@ -105,6 +109,8 @@ const CAUSES: Readonly<Record<FaithCause, true>> = {
   'max-sessions': true,
   'max-sessions-per-client': true,
   'max-rate-per-client': true,
+  'max-ports-per-client': true,
+  'no-port-block': true,
   'max-undecided': true,
   'no-mapping': true,
   'no-source': true,

@@ -115,7 +115,7 @@ export interface FaithRelaySettings extends MappingOptions {
   maxRatePerClient?: number
   /**
    * Length of the IPv6 prefix that counts as one client, 0 to 128, for `maxSessionsPerClient`, `maxRatePerClient`,
-   * `maxHeldPerClient` and `localAddresses`. Default 64, the network of one subscriber (RFC 6177).
+   * `maxHeldPerClient`, `localAddresses` and `portBlockSize`. Default 64, the network of one subscriber (RFC 6177).
    */
   clientPrefixLength?: number
 
@@ -134,6 +134,31 @@ export interface FaithRelaySettings extends MappingOptions {
    * has the ports of `net.ipv4.ip_local_port_range` for each server, and all clients share them.
    */
   localAddresses?: readonly string[]
+  /**
+   * Number of ports in a client's block, 1 to 65535; 0 (default) means no blocks. All connections of a client (a network
+   * of `clientPrefixLength` bits) then leave from blocks of ports that no other client has, so a record for each block
+   * tells the client of an address, a port and a time (RFC 6888, RFC 7422). It needs `localAddresses`.
+   *
+   * A client gets a block of its local address with its first connection, and a further one when its blocks have no port
+   * left for a server. A port serves connections to different servers at once, so a client rarely needs a second block.
+   * Blocks are cut from `net.ipv4.ip_local_port_range`: 512 ports make 55 blocks of each address, unless that is widened.
+   * If no block is left, new clients are refused (`no-port-block`). A client never loses a block to another one.
+   *
+   * Any host can forge a SYN, so a client completes its handshake before it gets its first block, and sees a server that
+   * refuses this connection as a reset. Relays of one process share the ports of an address; other programs of this host
+   * should connect from other addresses. Sockets of this program (`connection`, `spliceTo`) do not come from blocks.
+   */
+  portBlockSize?: number
+  /**
+   * Maximum number of blocks of one client, 1 to 65535. A client whose blocks have no port left for a server is refused
+   * (`max-ports-per-client`). Default 4.
+   */
+  portBlocksPerClient?: number
+  /**
+   * Time for which a block stays its client's after its last connection has ended, in milliseconds, 1000 to 4294967295.
+   * Default 120000, two minutes (RFC 6888 REQ-8).
+   */
+  portBlockRestMs?: number
   /**
    * `true` connects from a port below 1024, which rsh and old NFS servers require. It needs CAP_NET_BIND_SERVICE. Each
    * local address has 424 such ports for each server, 600 to 1023 (rresvport(3)), minus those that local programs
@@ -226,6 +251,9 @@ export interface FaithRelayUpdate extends Pick<
   | 'local'
   | 'localAddresses'
   | 'localServices'
+  | 'portBlockSize'
+  | 'portBlocksPerClient'
+  | 'portBlockRestMs'
   | 'privilegedLocalPort'
   | 'sessionEvents'
 > {
@@ -247,6 +275,9 @@ const UPDATE: OptionNames<FaithRelayUpdate> = {
   local: true,
   localAddresses: true,
   localServices: true,
+  portBlockSize: true,
+  portBlocksPerClient: true,
+  portBlockRestMs: true,
   privilegedLocalPort: true,
   sessionEvents: true,
 }
@@ -319,6 +350,9 @@ export function readRelayOptions(options: unknown): RelayOptions {
     ),
     localHost: read.oneOf('local', ['refuse', 'host'], 'refuse') === 'host',
     localServices: read.list('localServices', [], (service) => readLocalService(call, service)),
+    portBlockSize: read.integer('portBlockSize', { min: 0, max: 65_535 }, 0),
+    portBlocksPerClient: read.integer('portBlocksPerClient', { min: 1, max: 65_535 }, 4),
+    portBlockRestMs: read.integer('portBlockRestMs', { min: 1000, max: MOST }, 120_000),
     privilegedLocalPort: read.boolean('privilegedLocalPort', false),
     copyDscp: read.boolean('copyDscp', false),
     sessionEvents: read.boolean('sessionEvents', true),

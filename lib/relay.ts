@@ -48,6 +48,7 @@ import { toRefusal } from './refusal.js'
 import { type FaithRelayStats, toRelayStats } from './relay-stats.js'
 import { type FaithLiveSession, toSession } from './session.js'
 import { type FaithSessionDetail, toSessionDetail } from './session-detail.js'
+import { type FaithSource, toSource } from './sources.js'
 
 /** Opens the addon's relay. */
 type Start = NativeInterface['relay']
@@ -286,6 +287,21 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   clients(options: FaithClientsOptions = {}): AsyncIterableIterator<FaithClient, undefined> {
     const prefixLength = readPrefixLength(options) ?? this.#given.clientPrefixLength ?? 64
     return currentClients(this.#native, prefixLength)
+  }
+
+  /**
+   * Tells how far the local addresses of connections to servers are used: those of `localAddresses`, and others that
+   * sessions come from. A closed relay has none.
+   *
+   * @example
+   * ```ts
+   * for (const { address, portBlocks, maxPortBlocks } of await relay.sources()) {
+   *   console.log(`${address}: ${portBlocks} of ${maxPortBlocks} blocks of ports are clients'`)
+   * }
+   * ```
+   */
+  async sources(): Promise<FaithSource[]> {
+    return (await this.#native.sources()).map(toSource)
   }
 
   /**

@@ -46,11 +46,26 @@ export type FaithSessionEndReason =
  */
 export type FaithSessionCause = 'end-denied' | 'ended-on-request' | 'relay-closed'
 
+/**
+ * Counts of aborted sessions by cause. Those whose interface went before their relay was closed have no cause, and
+ * count as `interface-lost`. Causes that have not occurred are 0.
+ *
+ * @group Relay and route
+ */
+export type FaithAbortCounts = Record<FaithSessionCause | 'interface-lost', number>
+
 /** A record, because the compiler checks that it names every cause. */
 const CAUSES: Readonly<Record<FaithSessionCause, true>> = {
   'end-denied': true,
   'ended-on-request': true,
   'relay-closed': true,
+}
+
+const NO_ABORTS: Readonly<Record<keyof FaithAbortCounts, 0>> = {
+  'end-denied': 0,
+  'ended-on-request': 0,
+  'relay-closed': 0,
+  'interface-lost': 0,
 }
 
 /** A record, because the compiler checks that it names every reason. */
@@ -143,6 +158,8 @@ export interface FaithSessionStats {
   begun: number
   /** Sessions that ended, by reason. Reasons that have not occurred are 0. */
   ended: Record<FaithSessionEndReason, number>
+  /** Sessions that ended as `aborted`, by cause. */
+  aborted: FaithAbortCounts
   /** Bytes carried from clients to servers, including those of active sessions. */
   bytesUp: number
   /** Bytes carried from servers to clients, likewise. */
@@ -209,5 +226,6 @@ export function toSessionEndReason(name: string): FaithSessionEndReason {
 export function toSessionStats(stats: NativeSessionStats): FaithSessionStats {
   const { active, begun, bytesUp, bytesDown } = stats
   const ended = { ...NO_ENDS, ...stats.ended }
-  return { active, begun, ended, bytesUp, bytesDown }
+  const aborted = { ...NO_ABORTS, ...stats.aborted }
+  return { active, begun, ended, aborted, bytesUp, bytesDown }
 }

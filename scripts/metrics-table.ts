@@ -3,7 +3,7 @@ import { METRICS, type MetricsSnapshot } from '../cli/control/metrics.js'
 import { toInterfaceStats } from '../lib/interface-stats.js'
 import { toRelayStats } from '../lib/relay-stats.js'
 
-const SESSIONS = { active: 0, begun: 0, ended: {}, bytesUp: 0, bytesDown: 0 }
+const SESSIONS = { active: 0, begun: 0, ended: {}, aborted: {}, bytesUp: 0, bytesDown: 0 }
 const PACKETS = { packets: 0, bytes: 0 }
 const DURATIONS = { buckets: [{ upToMs: 1, count: 0 }], count: 0, sumMs: 0 }
 
@@ -53,12 +53,15 @@ export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
         maxSessions: 1000,
       }),
       limits: { maxSessions: 1000, maxHeld: 4096 },
+      sources: [
+        { address: '192.0.2.1', sessions: 0, ports: 28_232, portBlocks: 0, maxPortBlocks: 55 },
+      ],
     })),
   }
 }
 
 /** Names chosen by the operator or the build: their values are not in the table. */
-export const FREE = new Set(['interface', 'version', 'node', 'architecture'])
+export const FREE = new Set(['interface', 'source', 'version', 'node', 'architecture'])
 
 /** Gives the table of all metrics, in Markdown. */
 export function metricsTable(): string {

@@ -106,6 +106,12 @@ pub struct NativeRelayOptions {
     pub proxy_protocol: u8,
     /// Addresses to connect from. A client keeps one of each family.
     pub local_addresses: Vec<String>,
+    /// Ports of a client's block; 0 gives clients no blocks.
+    pub port_block_size: u16,
+    /// Most blocks of one client.
+    pub port_blocks_per_client: u16,
+    /// Time for which a block without connections stays its client's, in milliseconds.
+    pub port_block_rest_ms: u32,
     /// True connects from privileged ports.
     pub privileged_local_port: bool,
     /// True gives packets to the server the DSCP of the client's SYN.

@@ -23,6 +23,7 @@ use crate::options::{self, NativeRelayOptions};
 use crate::permission::{self, NativePermission};
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeVerdict};
+use crate::sources::NativeSource;
 use crate::stats::{
     NativeConnectDurations, NativeRefusalCount, NativeSessionStats, number, of_connects, of_sessions,
     refusals,
@@ -189,6 +190,20 @@ impl NativeRelay {
         spawn_blocking(sum)
             .await
             .map(|networks| NativeNetworks::new(networks, prefix_length))
+            .map_err(|error| napi::Error::from_reason(error.to_string()))
+    }
+
+    /// The use of each address that connections to servers come from.
+    ///
+    /// # Errors
+    /// The environment is closing.
+    #[napi]
+    pub async fn sources(&self) -> napi::Result<Vec<NativeSource>> {
+        let relay = self.relay();
+        let look = move || relay.map(|relay| relay.sources()).unwrap_or_default();
+        spawn_blocking(look)
+            .await
+            .map(|sources| sources.into_iter().map(Into::into).collect())
             .map_err(|error| napi::Error::from_reason(error.to_string()))
     }
 

@@ -9,7 +9,7 @@ use faith_packet::excerpt::excerpt;
 use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
 use faith_packet::rfc6052::Mapping;
-use faith_relay::{ClientLimits, Local, LocalService, RelayOptions};
+use faith_relay::{ClientLimits, Local, LocalService, PortBlockOptions, RelayOptions};
 use faith_stack::HoldLimits;
 use napi_derive::napi;
 
@@ -41,6 +41,7 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
         },
         taker: None,
         sources: parse_each("localAddresses", &options.local_addresses)?,
+        port_blocks: port_blocks(options)?,
         privileged_source: options.privileged_local_port,
         proxy,
         copy_dscp: options.copy_dscp,
@@ -71,6 +72,30 @@ fn local_service(service: &NativeLocalService) -> Result<LocalService, NativeFai
         })
     });
     Ok(LocalService { address: address.transpose()?, ports: options::ports(&service.ports)? })
+}
+
+fn port_blocks(options: &NativeRelayOptions) -> Result<Option<PortBlockOptions>, NativeFailure> {
+    if options.port_block_size == 0 {
+        return Ok(None);
+    }
+    let refuse = |message: &str, hint: &str| {
+        let mut failure = NativeFailure::new("ERR_FAITH_ARGUMENT", message);
+        failure.hint = Some(hint.to_owned());
+        failure
+    };
+    if options.local_addresses.is_empty() {
+        let hint = "name the addresses whose ports clients get in blocks";
+        return Err(refuse("blocks of ports need localAddresses (source)", hint));
+    }
+    if options.privileged_local_port {
+        let hint = "leave one of the two out";
+        return Err(refuse("blocks of ports have no privileged ports", hint));
+    }
+    Ok(Some(PortBlockOptions {
+        size: options.port_block_size,
+        per_client: options.port_blocks_per_client,
+        rest: Duration::from_millis(options.port_block_rest_ms.into()),
+    }))
 }
 
 pub(crate) fn access_list(text: &str, name: &str, allow_loopback: bool) -> Result<AccessList, NativeFailure> {

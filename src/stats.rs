@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use faith_packet::classify::DropReason;
-use faith_relay::{ConnectDurations, RefusalTally, SessionEnd, SessionStats};
+use faith_relay::{Cause, ConnectDurations, RefusalTally, SessionEnd, SessionStats};
 use faith_stack::FaithInterface;
 use napi_derive::napi;
 
@@ -59,6 +59,8 @@ pub struct NativeSessionStats {
     pub begun: f64,
     /// Sessions that ended, by reason.
     pub ended: HashMap<String, f64>,
+    /// Aborted sessions by cause; those without a cause are `interface-lost`.
+    pub aborted: HashMap<String, f64>,
     /// Bytes from clients to servers.
     pub bytes_up: f64,
     /// Bytes from servers to clients.
@@ -77,10 +79,18 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 
 pub(crate) fn of_sessions(sessions: &SessionStats) -> NativeSessionStats {
     let ended = SessionEnd::ALL.map(|end| (end.name().to_owned(), number(sessions.ended.of(end))));
+    let aborted = [
+        (Some(Cause::EndDenied), Cause::EndDenied.name()),
+        (Some(Cause::EndedOnRequest), Cause::EndedOnRequest.name()),
+        (Some(Cause::RelayClosed), Cause::RelayClosed.name()),
+        (None, "interface-lost"),
+    ]
+    .map(|(cause, name)| (name.to_owned(), number(sessions.aborted.of(cause))));
     NativeSessionStats {
         active: number(sessions.active),
         begun: number(sessions.begun),
         ended: ended.into(),
+        aborted: aborted.into(),
         bytes_up: number(sessions.bytes_up),
         bytes_down: number(sessions.bytes_down),
     }

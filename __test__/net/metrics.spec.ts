@@ -124,6 +124,58 @@ test('packets that are dropped are counted by their reason', async (t) => {
   t.is(sumOf(text, 'faithd_icmp_unreachable_total', { outcome: 'sent' }), 1)
 })
 
+for (const [path, served, args] of [
+  ['by the shortcut', 7311, []],
+  ['by the pump', 7312, ['--no-shortcut']],
+  ['without held SYNs', 7313, ['--no-connect-first']],
+] as const) {
+  test(`SYNs to ports without a relay are counted, ${path}`, async (t) => {
+    const { faithd, port } = await start(...args, `${served}`)
+    const ports = Array.from({ length: 20 }, (_, at) => 7400 + at)
+    t.deepEqual(await client.dialAll(faithd.address(), ports), { ECONNREFUSED: 20 })
+    const listening = await server.listen(served)
+    const near = await client.connect(faithd.address(), served)
+    const far = await listening.accept()
+    near.resets()
+    await far.sees('ECONNRESET')
+    const text = await scrape(port)
+    t.is(sumOf(text, 'faithd_packets_dropped_total', { reason: 'no-listener' }), 20)
+    t.is(sumOf(text, 'faithd_refusals_total'), 0)
+  })
+}
+
+test('aborted sessions are counted by their cause', async (t) => {
+  const { name, prefix, port, listen } = freshPlace()
+  const list = join(lab.directory, `${name}.conf`)
+  writeFileSync(list, '::/0 permit 198.51.100.0/24\n')
+  const args = ['-f', list, '--end-denied', '--metrics', listen, '--drain', '0']
+  const faithd = await startFaithd(lab, args, 'by itself', { name, prefix })
+  const listening = await server.listen(7302)
+  for (let count = 0; count < 3; count += 1) {
+    await client.connect(faithd.address(), 7302)
+    await listening.accept()
+  }
+  writeFileSync(list, '::/0 deny 0.0.0.0/0\n')
+  faithd.process.kill('SIGHUP')
+  const text = await scrapeUntil(port, 'faithd_sessions', 0)
+  t.is(sumOf(text, 'faithd_sessions_aborted_total', { reason: 'end-denied' }), 3)
+  t.is(sumOf(text, 'faithd_sessions_aborted_total'), 3)
+
+  writeFileSync(list, '::/0 permit 198.51.100.0/24\n')
+  faithd.process.kill('SIGHUP')
+  await waitFor('the list to permit the server', async () => {
+    return (await client.dial(faithd.address(), 7302).outcome()) === 'connected'
+  })
+  await listening.accept()
+  const { relay } = await faithd.counted()
+  t.deepEqual(relay.sessions.aborted, {
+    'end-denied': 3,
+    'ended-on-request': 0,
+    'relay-closed': 1,
+    'interface-lost': 0,
+  })
+})
+
 const forward = (value: 0 | 1) =>
   lab.router.run('sh', ['-c', `echo ${value} >/proc/sys/net/ipv6/conf/all/forwarding`])
 

@@ -2,7 +2,7 @@
 import type { RunningInterface, RunningRelay } from '../running.js'
 import type { FaithInterfaceStatus, RelayStatus } from './schemas.js'
 
-export function interfaceBody(running: RunningInterface): FaithInterfaceStatus {
+export async function interfaceBody(running: RunningInterface): Promise<FaithInterfaceStatus> {
   const { faith, maker } = running
   const stats = faith.stats()
   const { steering, shortcut, workers, mtu, captured, returned, drops } = stats
@@ -22,6 +22,7 @@ export function interfaceBody(running: RunningInterface): FaithInterfaceStatus {
       beyondClientHold: stats.synsBeyondClientHold,
     },
     drops,
+    sources: await running.sources(),
     relays: running.allRelays.map((relay) => relayBody(running, relay)),
   }
 }

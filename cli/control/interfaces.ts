@@ -16,7 +16,9 @@ export const listInterfaces = route({
   path: '/v1/interfaces',
   summary: 'Show the interfaces and their relays',
   answer: interfaces,
-  work: ({ daemon }) => ({ interfaces: [...daemon.interfaces].map(interfaceBody) }),
+  work: async ({ daemon }) => ({
+    interfaces: await Promise.all([...daemon.interfaces].map(interfaceBody)),
+  }),
 })
 
 export const makeInterface = route({
@@ -36,7 +38,7 @@ export const makeInterface = route({
     Object.assign(faith, { name, prefixes })
     relay.ports = portsOf(ports)
     const checked = await check(configuration, () => ({}))
-    return interfaceBody(await daemon.makeInterface(checked))
+    return await interfaceBody(await daemon.makeInterface(checked))
   },
 })
 

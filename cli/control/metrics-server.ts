@@ -17,7 +17,7 @@ const PAGE = '<!doctype html><title>faithd</title><p><a href="/metrics">Metrics<
 /** A server of metrics. */
 export class MetricsServer implements AsyncDisposable {
   readonly #server: Server
-  #text: (() => string) | undefined
+  #text: (() => string | Promise<string>) | undefined
 
   private constructor(patienceMs: number) {
     this.#server = createServer(
@@ -28,7 +28,7 @@ export class MetricsServer implements AsyncDisposable {
         keepAliveTimeout: patienceMs,
         connectionsCheckingInterval: patienceMs / 5,
       },
-      (request, response) => this.#answer(request, response),
+      (request, response) => void this.#answer(request, response),
     )
     // At a limit of descriptors accept(2) fails. The client tries again, and the relays report the limit.
     this.#server.on('error', () => {})
@@ -62,7 +62,7 @@ export class MetricsServer implements AsyncDisposable {
   }
 
   /** Sets the text of the metrics, which is made for each request. */
-  answerBy(text: () => string): void {
+  answerBy(text: () => string | Promise<string>): void {
     this.#text = text
   }
 
@@ -73,7 +73,7 @@ export class MetricsServer implements AsyncDisposable {
     await closed
   }
 
-  #answer({ method, url }: IncomingMessage, response: ServerResponse): void {
+  async #answer({ method, url }: IncomingMessage, response: ServerResponse): Promise<void> {
     response.setHeader('X-Content-Type-Options', 'nosniff')
     if (method !== 'GET' && method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD')
@@ -87,8 +87,13 @@ export class MetricsServer implements AsyncDisposable {
     }
     if (path !== '/metrics') return plain(response, 404, 'The metrics are at /metrics.\n')
     if (this.#text === undefined) return plain(response, 503, 'faithd is starting.\n')
-    response.setHeader('Content-Type', METRICS_TYPE)
-    response.end(this.#text())
+    try {
+      const text = await this.#text()
+      response.setHeader('Content-Type', METRICS_TYPE)
+      response.end(text)
+    } catch {
+      plain(response, 503, 'faithd is ending.\n')
+    }
   }
 }
 

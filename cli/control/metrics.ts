@@ -3,6 +3,7 @@
  * dashboard and the alerts are checked against it.
  */
 import { type FaithCause, type FaithRefusalReason, REFUSAL_NAMES } from '../../lib/refusal.js'
+import type { FaithSource } from '../../lib/sources.js'
 import type { InterfaceTotals } from '../running.js'
 
 /** Counts of connections by the time until their servers answered. */
@@ -21,6 +22,8 @@ export interface InterfaceSnapshot {
   relay: InterfaceTotals['relay'] & { connectDurations?: ConnectDurations }
   /** Sums over the relays that have connections or may get some; 0 means no limit. */
   limits: { maxSessions: number; maxHeld: number }
+  /** The use of the local addresses that connections to servers come from. */
+  sources: readonly FaithSource[]
 }
 
 /** Everything that the metrics are made from, at one moment. */
@@ -45,7 +48,7 @@ export interface MetricsSnapshot {
 
 /** A label of a metric. Only the operator and the version choose the values, so no client multiplies series. */
 export type Label =
-  'interface' | 'direction' | 'outcome' | 'reason' | 'version' | 'node' | 'architecture'
+  'interface' | 'direction' | 'outcome' | 'reason' | 'source' | 'version' | 'node' | 'architecture'
 
 type Labels = Partial<Record<Label, string>>
 
@@ -112,6 +115,21 @@ const counterBy =
       ),
   })
 
+/** A gauge with one value for each interface and source address. A value of `undefined` is absent. */
+const bySource = (help: string, read: (of: FaithSource) => number | undefined): Metric => ({
+  type: 'gauge',
+  help,
+  labels: ['interface', 'source'],
+  read: ({ interfaces }) =>
+    interfaces.flatMap(({ name, sources }) =>
+      sources.flatMap((source) => {
+        const value = read(source)
+        if (value === undefined) return []
+        return [{ labels: { interface: name, source: source.address }, value }]
+      }),
+    ),
+})
+
 const gauge = ofProcess('gauge')
 const counter = ofProcess('counter')
 const gaugeOf = ofInterfaces('gauge')
@@ -161,6 +179,10 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   faithd_sessions_ended_total: byReason(
     'Sessions that ended, by the reason of the end.',
     (of) => of.relay.sessions.ended,
+  ),
+  faithd_sessions_aborted_total: byReason(
+    'Sessions that ended as aborted, by the cause.',
+    (of) => of.relay.sessions.aborted,
   ),
   faithd_refusals_total: byReason(
     'Attempts refused, by the cause of the refusal, or by its reason if it has no cause.',
@@ -223,6 +245,24 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   faithd_source_fallbacks_total: counterOf(
     'Connections from another source address than the own one of their client, which had no port left or was lost.',
     (of) => of.relay.localAddressFallbacks,
+  ),
+  faithd_ports_used: bySource(
+    'Sessions from a source address, each with a port of it. Sessions to different servers may share a port, and a ' +
+      'connection that has ended may keep one for a minute, so the ports in use may be fewer or more.',
+    ({ sessions }) => sessions,
+  ),
+  faithd_ports_limit: bySource(
+    'Ports of a source address towards each server, by ip_local_port_range less ip_local_reserved_ports. Programs ' +
+      'beside faithd use them too.',
+    ({ ports }) => ports,
+  ),
+  faithd_port_blocks: bySource(
+    'Blocks of ports of a source address that clients have; absent without port-block.',
+    ({ portBlocks, maxPortBlocks }) => (maxPortBlocks === 0 ? undefined : portBlocks),
+  ),
+  faithd_port_blocks_limit: bySource(
+    'Blocks that the ports of a source address make; absent without port-block.',
+    ({ maxPortBlocks }) => limit(maxPortBlocks),
   ),
   faithd_shortcut: gaugeOf(
     '1 if the packets of established connections stay in the kernel; 0 if the pump passes them.',

@@ -9,7 +9,7 @@ export interface Context {
   daemon: Daemon
   facts(): ProcessFacts
   /** Gives the metrics, in Prometheus's text format. */
-  metrics(): string
+  metrics(): Promise<string>
 }
 
 /** A request whose parameters and body were checked. */

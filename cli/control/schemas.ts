@@ -120,6 +120,7 @@ export const relay = z.strictObject({
     active: count,
     begun: count,
     ended: counts,
+    aborted: counts.describe('Aborted sessions by cause.'),
     bytesUp: bytes,
     bytesDown: bytes,
   }),
@@ -142,6 +143,14 @@ export const relay = z.strictObject({
   rules: count.describe('Rules of the access list.'),
 })
 
+const source = z.strictObject({
+  address: z.string(),
+  sessions: count.describe('Sessions that come from it.'),
+  ports: count.describe('Ports that connections can come from, towards each server.'),
+  portBlocks: count.describe('Blocks of ports that clients have.'),
+  maxPortBlocks: count.describe('Blocks that the ports make; 0 without port-block.'),
+})
+
 export const faithInterface = z.strictObject({
   name: z.string(),
   prefixes: z.array(z.string()),
@@ -154,6 +163,7 @@ export const faithInterface = z.strictObject({
   returned: z.strictObject({ packets: count, bytes: count }),
   syns: z.strictObject({ held: count, beyondHold: count, beyondClientHold: count }),
   drops: counts,
+  sources: z.array(source).describe('The local addresses of connections to servers.'),
   relays: z.array(relay),
 })
 

@@ -25,7 +25,10 @@ export interface ProcessFacts extends Pick<MetricsSnapshot, 'version' | 'control
 }
 
 /** Gives everything that the metrics are made from, as it is now. */
-export function takeSnapshot(daemon: Observed, facts: ProcessFacts): MetricsSnapshot {
+export async function takeSnapshot(
+  daemon: Observed,
+  facts: ProcessFacts,
+): Promise<MetricsSnapshot> {
   const { linesLost, logTrouble: _, refusalsSummed, ...more } = facts
   const { startedAt, lastReload, appliedAt } = daemon
   const { user, system } = process.cpuUsage()
@@ -38,10 +41,11 @@ export function takeSnapshot(daemon: Observed, facts: ProcessFacts): MetricsSnap
     descriptors: descriptors(),
     configuration: { lastReloadApplied: lastReload?.applied ?? true, appliedAt },
     log: { linesLost, refusalsSummed },
-    interfaces: Array.from(daemon.interfaces, ofInterface),
+    interfaces: await Promise.all(Array.from(daemon.interfaces, ofInterface)),
   }
 }
 
-function ofInterface(running: RunningInterface): InterfaceSnapshot {
-  return { name: running.faith.name, ...running.totals(), limits: running.limits() }
+async function ofInterface(running: RunningInterface): Promise<InterfaceSnapshot> {
+  const sources = await running.sources()
+  return { name: running.faith.name, ...running.totals(), limits: running.limits(), sources }
 }

@@ -33,7 +33,7 @@ export async function statusBody(context: Context): Promise<Status> {
     forwarding: host.forwarding,
     draining,
     descriptors: host.descriptors,
-    interfaces: [...daemon.interfaces].map(interfaceBody),
+    interfaces: await Promise.all([...daemon.interfaces].map(interfaceBody)),
     problems: await problemsOf(context, host),
   }
 }

@@ -65,6 +65,7 @@ function interfaceLines(faith: FaithInterfaceStatus, width: number): string[] {
         `limit, ${grouped(syns.beyondClientHold)} beyond that of a client`,
     ],
     ['dropped', countsText(faith.drops)],
+    ...faith.sources.map((source): [string, string] => ['source', sourceText(source)]),
     ...faith.relays.flatMap(relayFacts),
   ]
   return [`${faith.name}:`, ...facts(rows, width - 2).map((line) => `  ${line}`)]
@@ -86,9 +87,20 @@ function relayFacts(relay: RelayStatus): [string, string][] {
     ],
     ['  limits', limitsText(limits)],
     ['  ended', countsText(sessions.ended)],
+    ...(sessions.ended['aborted'] === 0
+      ? []
+      : [['  aborted', countsText(sessions.aborted)] as [string, string]]),
     ['  refused', countsText(refused.byCause)],
     ['  bytes', `${bytes(sessions.bytesUp)} up, ${bytes(sessions.bytesDown)} down`],
   ]
+}
+
+/** Tells how far the ports of a source address are used. */
+function sourceText(source: FaithInterfaceStatus['sources'][number]): string {
+  const { address, sessions, ports, portBlocks, maxPortBlocks } = source
+  const blocks =
+    maxPortBlocks === 0 ? '' : `, ${grouped(portBlocks)} of ${grouped(maxPortBlocks)} blocks`
+  return `${address}: ${counted(sessions, 'session')}, ${grouped(ports)} ports to a server${blocks}`
 }
 
 /** Lists the limits that there are. */

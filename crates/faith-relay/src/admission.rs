@@ -1,5 +1,6 @@
 //! Decides where a connection may go and how: mappings, access list, route, limits, sources and headers.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use faith_packet::mapping::Mappings;
 use faith_packet::prefix::FaithPrefix;
 use faith_packet::proxy::{Version, header};
 use faith_stack::Captured;
+use faith_sys::local_ports::LocalPorts;
 
 use crate::attempt::Attempt;
 use crate::began::Began;
@@ -21,11 +23,13 @@ use crate::local::{Local, Served, Taker};
 use crate::options::RelayOptions;
 use crate::permission::Permission;
 use crate::port_blocks::{PortBlockOptions, PortBlocks};
+use crate::port_claims::blocks_of;
 use crate::record::Observer;
 use crate::refusal::Refusal;
 use crate::route::{Questions, Verdict};
 use crate::shortage::Shortages;
 use crate::source::{Address, Ports, Source, Sources};
+use crate::source_use::SourceUse;
 use crate::terms::Terms;
 use crate::upstream::Target;
 
@@ -321,6 +325,21 @@ impl Admission {
             }
             (Decision::Deny(reason), None) => Err(Refusal::denied(reason.into())),
         }
+    }
+
+    /// The use of each source address, with these numbers of sessions: those that were named, and those that have sessions or
+    /// blocks.
+    pub(crate) fn source_use(&self, mut sessions: BTreeMap<IpAddr, u64>) -> Vec<SourceUse> {
+        let (passage, blocks, ports) = (self.passage.load(), self.blocks.used(), LocalPorts::read());
+        for source in passage.sources.all().iter().chain(blocks.keys()) {
+            sessions.entry(*source).or_default();
+        }
+        let most = passage.port_blocks.map_or(0, |options| blocks_of(&ports.range, options.size));
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let using = |(source, sessions)| {
+            SourceUse::new(source, sessions, blocks.get(&source).copied().unwrap_or(0), most, &ports)
+        };
+        sessions.into_iter().map(using).collect()
     }
 
     /// Tells the present decision about a client and a destination: an address that it dials, or the IPv4 server for which

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cause::Cause;
 use crate::durations::{ConnectDurations, LiveDurations};
 use crate::record::{RefusalReason, SessionEnd};
-use crate::tally::{LiveRefusals, LiveSessions, RefusalTally, SessionTally};
+use crate::tally::{AbortTally, LiveAborts, LiveRefusals, LiveSessions, RefusalTally, SessionTally};
 
 /// A relay's counters at one moment. Each attempt that ever began became a session, was refused, was handed over, or still
 /// goes on.
@@ -44,6 +44,8 @@ pub struct SessionStats {
     pub begun: u64,
     /// Sessions that ended.
     pub ended: SessionTally,
+    /// Those that ended as [`SessionEnd::Aborted`], by cause.
+    pub aborted: AbortTally,
     /// Bytes passed from clients to servers, including those of active sessions.
     pub bytes_up: u64,
     /// Bytes passed from servers to clients, likewise.
@@ -69,6 +71,7 @@ pub(crate) struct Counters {
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
     ended: LiveSessions,
+    aborted: LiveAborts,
     refused: LiveRefusals,
     connects: LiveDurations,
     untold_sessions: AtomicU64,
@@ -98,8 +101,12 @@ impl Counters {
         add(&self.begun, 1);
     }
 
-    pub(crate) fn ended(&self, reason: SessionEnd) {
+    /// Counts the end of a session. The cause is about an abort.
+    pub(crate) fn ended(&self, reason: SessionEnd, cause: Option<Cause>) {
         self.ended.add(reason);
+        if reason == SessionEnd::Aborted {
+            self.aborted.add(cause);
+        }
     }
 
     pub(crate) fn refused(&self, reason: RefusalReason, cause: Option<Cause>) {
@@ -120,6 +127,7 @@ impl Counters {
         stats.sessions.bytes_up += self.bytes_up.load(Relaxed);
         stats.sessions.bytes_down += self.bytes_down.load(Relaxed);
         self.ended.add_to(&mut stats.sessions.ended);
+        self.aborted.add_to(&mut stats.sessions.aborted);
         stats.sessions.begun += self.begun.load(Relaxed);
         self.refused.add_to(&mut stats.refused);
         self.connects.add_to(&mut stats.connect_durations);

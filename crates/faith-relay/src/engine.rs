@@ -19,6 +19,7 @@ use crate::options::RelayOptions;
 use crate::pairing::Pairing;
 use crate::record::Observer;
 use crate::slow::slow_side;
+use crate::source_use::SourceUse;
 use crate::spares::Spares;
 
 /// A relay's rules and its sessions.
@@ -83,6 +84,10 @@ impl Engine {
         let destination = session.server.unwrap_or(SocketAddr::V6(session.destination));
         let permission = self.admission.permission(*session.client.ip(), destination);
         permission.rule.filter(|_| permission.cause.is_none())
+    }
+
+    pub(crate) fn sources(&self) -> Vec<SourceUse> {
+        self.admission.source_use(self.ledger.sources())
     }
 
     pub(crate) fn stats(&self) -> RelayStats {

@@ -88,7 +88,7 @@ impl Ledger {
     /// Counts and reports the end of a session of this worker.
     pub(crate) fn ended(&self, worker: usize, record: SessionRecord) {
         let counters = self.counters(worker);
-        counters.ended(record.reason);
+        counters.ended(record.reason, record.cause);
         if let Some(observer) = &self.observer
             && !observer.ended(record)
         {

@@ -14,7 +14,7 @@
 //! | `relay`, `options`, `record`, `port_block`, `cause`, `counters`, `tally`, `durations` | the public surface |
 //! | `admission`, `clients`, `denying_rule`, `permission`, `room`, `route`, `terms` | policy and limits |
 //! | `engine`, `begin`, `between`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
-//! | `ledger`, `tasks`, `live`, `detail`, `slow`, `networks`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
+//! | `ledger`, `tasks`, `live`, `detail`, `slow`, `networks`, `source_use`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
 //! | `upstream`, `source`, `port_blocks`, `port_claims`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
 //! | `splice`, `dial` | sessions of connections that JavaScript accepted, connections to clients |
@@ -67,6 +67,7 @@ mod shortage;
 mod side;
 mod slow;
 mod source;
+mod source_use;
 mod spares;
 mod splice;
 mod taken_ports;
@@ -99,6 +100,7 @@ pub use relay::Relay;
 pub use route::{Question, Reject, Route, Routing, Verdict};
 pub use shortage::Shortages;
 pub use side::Side;
+pub use source_use::SourceUse;
 pub use splice::{Connection, NoServer, Server, Splice, SpliceHandle, Splices, take_back};
-pub use tally::{RefusalTally, SessionTally};
+pub use tally::{AbortTally, RefusalTally, SessionTally};
 pub use terms::Terms;

@@ -29,6 +29,7 @@ use crate::port_blocks::PortBlockOptions;
 use crate::port_claims::blocks_of;
 use crate::record::Observer;
 use crate::room::{PROMISED, Room};
+use crate::source_use::SourceUse;
 use crate::upstream::check_source;
 
 /// The guide is the router, not the interface: the interface holds the listener, which holds the engine.
@@ -275,6 +276,14 @@ impl Relay {
     #[must_use]
     pub fn networks(&self, prefix_length: u8) -> Vec<ClientNetwork> {
         self.engine.ledger.networks(prefix_length)
+    }
+
+    /// The use of each address that connections to servers come from: those of [`RelayOptions::sources`], and others that have
+    /// sessions or blocks. Takes some milliseconds for 20000 sessions, and delays each worker by a page of its sessions at a
+    /// time.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceUse> {
+        self.engine.sources()
     }
 
     /// The id of the last session or attempt that began; 0 before the first.

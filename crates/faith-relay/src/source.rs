@@ -88,6 +88,11 @@ impl Sources {
         Address::Own { sources: Arc::clone(self), network, server }
     }
 
+    /// All addresses.
+    pub(crate) fn all(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
     /// The addresses that a connection to `server` can come from.
     fn of_family(&self, server: IpAddr) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().copied().filter(move |address| address.is_ipv4() == server.is_ipv4())

@@ -29,6 +29,18 @@ impl SessionTally {
     }
 }
 
+/// Numbers of aborted sessions, by cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AbortTally([u64; CAUSES]);
+
+impl AbortTally {
+    /// Number of sessions that were aborted for this cause; `None` for those without a cause.
+    #[must_use]
+    pub fn of(&self, cause: Option<Cause>) -> u64 {
+        self.0[place_of(cause)]
+    }
+}
+
 /// Numbers of refused attempts, by reason and cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusalTally([u64; REFUSALS]);
@@ -67,7 +79,11 @@ impl RefusalTally {
 }
 
 fn place(reason: RefusalReason, cause: Option<Cause>) -> usize {
-    reason.index() * CAUSES + cause.map_or(0, |cause| 1 + cause.index())
+    reason.index() * CAUSES + place_of(cause)
+}
+
+fn place_of(cause: Option<Cause>) -> usize {
+    cause.map_or(0, |cause| 1 + cause.index())
 }
 
 /// One worker's part of a tally. Only that worker's thread writes, so an addition is a load and a store.
@@ -75,6 +91,7 @@ fn place(reason: RefusalReason, cause: Option<Cause>) -> usize {
 pub(crate) struct LiveTally<const PLACES: usize>([AtomicU64; PLACES]);
 
 pub(crate) type LiveSessions = LiveTally<{ SessionEnd::COUNT }>;
+pub(crate) type LiveAborts = LiveTally<CAUSES>;
 pub(crate) type LiveRefusals = LiveTally<REFUSALS>;
 
 impl<const PLACES: usize> Default for LiveTally<PLACES> {
@@ -102,6 +119,16 @@ impl LiveSessions {
     }
 
     pub(crate) fn add_to(&self, tally: &mut SessionTally) {
+        self.add_all_to(&mut tally.0);
+    }
+}
+
+impl LiveAborts {
+    pub(crate) fn add(&self, cause: Option<Cause>) {
+        self.add_at(place_of(cause));
+    }
+
+    pub(crate) fn add_to(&self, tally: &mut AbortTally) {
         self.add_all_to(&mut tally.0);
     }
 }
@@ -140,6 +167,19 @@ mod tests {
         }
         assert_eq!(tally.iter().count(), refusals.len());
         assert_eq!((tally.sum(), tally.of(RefusalReason::Aborted)), (15, 5));
+    }
+
+    #[test]
+    fn a_tally_gives_aborted_sessions_as_they_were_counted() {
+        let causes = [None, Some(Cause::RelayClosed), Some(Cause::EndedOnRequest)];
+        let live = LiveAborts::default();
+        for (times, cause) in (1..).zip(causes) {
+            (0..times).for_each(|_| live.add(cause));
+        }
+        let mut tally = AbortTally::default();
+        live.add_to(&mut tally);
+        assert_eq!(causes.map(|cause| tally.of(cause)), [1, 2, 3]);
+        assert_eq!(tally.of(Some(Cause::EndDenied)), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The tasks of one worker, for other threads that list them and end them.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
@@ -118,6 +118,14 @@ impl Tasks {
         let tasks = self.by_id.lock();
         let relaying = tasks.range((Bound::Excluded(id), Bound::Unbounded)).filter(|(_, task)| task.relaying);
         sessions.extend(relaying.take(most).map(|(_, task)| task.peers.look(now)));
+    }
+
+    /// Adds the ids and source addresses of relaying sessions, in the same way. A session without sockets of ours has no address.
+    pub(crate) fn list_sources(&self, id: u64, most: usize, sources: &mut Vec<(u64, Option<IpAddr>)>) {
+        let tasks = self.by_id.lock();
+        let relaying = tasks.range((Bound::Excluded(id), Bound::Unbounded)).filter(|(_, task)| task.relaying);
+        let source = |task: &Task| task.peers.sockets?.server.local_address();
+        sources.extend(relaying.take(most).map(|(id, task)| (*id, source(task))));
     }
 
     /// Looks at the session `id`, if it relays, and at its sockets. A session leaves the list before its sockets are closed, so

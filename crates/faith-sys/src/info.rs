@@ -3,10 +3,12 @@
 //! Fields that a kernel does not know yet are 0 or `None`: the fullest picture needs Linux 4.10.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use rustix::net::sockopt;
+use socket2::SockRef;
 
 /// A connection as the kernel describes it at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,6 +72,17 @@ impl SocketNumber {
         // SAFETY: the number is not -1. The calls below go to the kernel, which answers EBADF or ENOTSOCK for a number without
         // a socket, and they change no descriptor.
         TcpInfo::of(unsafe { BorrowedFd::borrow_raw(self.0) })
+    }
+
+    /// The address that the socket is bound to (getsockname(2)). `None` if the number is not that of a socket.
+    #[must_use]
+    pub fn local_address(self) -> Option<IpAddr> {
+        if self.0 < 0 {
+            return None;
+        }
+        // SAFETY: as above, for one call.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.0) };
+        Some(SockRef::from(&socket).local_addr().ok()?.as_socket()?.ip())
     }
 }
 

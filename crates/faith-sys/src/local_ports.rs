@@ -34,6 +34,13 @@ impl LocalPorts {
         Self { range: range.unwrap_or(DEFAULT), reserved: reserved.collect() }
     }
 
+    /// Number of ports that connect(2) chooses from.
+    #[must_use]
+    pub fn usable(&self) -> u32 {
+        let usable = self.range.clone().filter(|port| !self.is_reserved(*port));
+        u32::try_from(usable.count()).unwrap_or(u32::MAX)
+    }
+
     /// Tells whether connect(2) leaves this port to servers.
     #[must_use]
     pub fn is_reserved(&self, port: u16) -> bool {
@@ -51,6 +58,7 @@ mod tests {
         assert_eq!(ports.range, 1024..=65_535);
         assert_eq!(ports.reserved, [8080..=8080, 9148..=9150, 65_535..=65_535]);
         assert!(ports.is_reserved(9149) && !ports.is_reserved(9151));
+        assert_eq!(ports.usable(), 64_512 - 5);
         let plain = LocalPorts::parse("32768\t60999\n", "\n");
         assert_eq!((plain.range, plain.reserved), (32_768..=60_999, Vec::new()));
     }

@@ -19,6 +19,7 @@ use crate::port_block::PortBlockRecord;
 use crate::port_blocks::PortBlockOptions;
 use crate::port_claims::CLAIMS;
 use crate::record::{Observer, RefusalReason, RefusalRecord, SessionRecord};
+use crate::source_use::SourceUse;
 
 struct Watch {
     told: Told,
@@ -93,7 +94,7 @@ fn connections_leave_from_the_clients_block_alone() {
         assert_eq!((block.network, block.prefix_length), (Ipv6Addr::UNSPECIFIED, 64));
         assert!(LocalPorts::read().range.contains(&block.first));
         assert!(ports.iter().chain(&first.1).all(|port| is_inside(*port, &block)), "{block:?} {ports:?}");
-        assert_eq!(HashSet::<u16>::from_iter(ports.iter().copied()).len(), 40);
+        assert_eq!(ports.iter().collect::<HashSet<_>>().len(), 40);
         assert!(!ports.is_sorted() && !ports.iter().rev().is_sorted(), "hard to guess: {ports:?}");
         assert!(told.try_recv().is_err(), "one record");
         assert_eq!(lab.engine.admission.blocks.used()[&address(source)], 1);
@@ -232,6 +233,26 @@ fn forged_syns_take_no_block_and_a_client_with_one_is_connected_first() {
     let client = caller.dial(&lab);
     eventually("the session", || lab.engine.ledger.relaying() == 2);
     drop(client);
+}
+
+#[test]
+fn the_use_of_an_address_is_its_sessions_and_blocks() {
+    let (lab, _told) = watched(blocks_of(11, 512, 1, LONG));
+    let ports = LocalPorts::read();
+    let using = |sessions, blocks| {
+        vec![SourceUse {
+            address: address(11),
+            sessions,
+            ports: ports.usable(),
+            blocks,
+            max_blocks: u32::try_from(ports.range.len()).unwrap() / 512,
+        }]
+    };
+    assert_eq!(lab.engine.sources(), using(0, 0));
+    let kept = sessions(&lab, 300);
+    assert_eq!(lab.engine.sources(), using(300, 1));
+    drop(kept);
+    eventually("the sessions to end", || lab.engine.sources() == using(0, 1));
 }
 
 #[test]
