@@ -1,0 +1,119 @@
+/** Lines of the log, metrics, clients and servers count the same: after a flood, and after a stalled reader. */
+import test from 'ava'
+import { createLab, waitFor } from '../../lab/index.js'
+import type { Host, Lab } from '../../lab/index.js'
+import { sumOf } from '../fixtures/exposition.js'
+import type { LogLine } from '../fixtures/faithd.js'
+import { floodEnded, returnForged, startFlood } from '../fixtures/flood.js'
+import { PipedFaithd } from '../fixtures/piped-faithd.js'
+
+let lab: Lab
+
+test.before(async () => {
+  lab = await createLab()
+  await lab.server.echo({ port: 7 })
+  await returnForged(lab)
+})
+
+test.after.always(() => lab.close())
+
+/** Connections that the kernel of a host has accepted. */
+async function accepted(host: Host): Promise<number> {
+  const { stdout } = await host.run('cat', ['/proc/net/snmp'])
+  const [names = [], values = []] = stdout
+    .split('\n')
+    .filter((line) => line.startsWith('Tcp:'))
+    .map((line) => line.split(' '))
+  return Number(values[names.indexOf('PassiveOpens')])
+}
+
+let port = 9800
+
+/** Starts a faithd that serves its metrics, and gives how to scrape them. */
+async function start(...args: string[]) {
+  port += 1
+  const listen = `127.0.0.1:${port}`
+  const faithd = await PipedFaithd.start(lab, '--metrics', listen, ...args)
+  const scrape = async (): Promise<string> => {
+    const { code, stdout, stderr } = await lab.router.run('curl', [
+      '-sS',
+      '--fail',
+      `http://${listen}/metrics`,
+    ])
+    if (code !== 0) throw new Error(stderr)
+    return stdout
+  }
+  return { faithd, scrape, before: await accepted(lab.server) }
+}
+
+const sum = (counts: object): number =>
+  Object.values(counts).reduce<number>((total, count) => total + Number(count), 0)
+
+/** Adds up what lines tell. */
+function told(lines: readonly LogLine[]) {
+  const sums = lines.flatMap(({ untold }) => (untold === undefined ? [] : [untold]))
+  return {
+    sessions: lines.filter(({ session }) => session !== undefined).length,
+    refusals: lines.filter(({ refusal }) => refusal !== undefined).length,
+    summed: sums.reduce((total, { refused }) => total + sum(refused), 0),
+    lost: lines.reduce((total, { lost = 0 }) => total + lost, 0),
+  }
+}
+
+/** Ends faithd, and gives all its lines. */
+async function ended(faithd: PipedFaithd): Promise<readonly LogLine[]> {
+  faithd.process.kill('SIGTERM')
+  await waitFor('faithd to end', () => {
+    faithd.read()
+    return !faithd.process.running
+  })
+  return faithd.read()
+}
+
+test.serial('after a flood all count the same', async (t) => {
+  const { faithd, scrape, before } = await start()
+  using _ = faithd
+  const count = 2000
+  const address = faithd.address.replace('198.51.100.2', '203.0.113.1')
+  const flood = startFlood(lab.client, { address, port: 80, networks: 50, count: 6000 })
+  await faithd.sessions(count)
+  await floodEnded(flood)
+  const text = await waitFor('every attempt to end', async () => {
+    faithd.read()
+    const now = await scrape()
+    const open = sumOf(now, 'faithd_sessions') + sumOf(now, 'faithd_attempts')
+    return open === 0 ? now : undefined
+  })
+  t.is(sumOf(text, 'faithd_sessions_opened_total', { outcome: 'session' }), count)
+  t.is(sumOf(text, 'faithd_sessions_ended_total'), count)
+  t.is((await accepted(lab.server)) - before, count)
+  // Each refused SYN got an answer, or the limit of answers kept it back.
+  const denied = sumOf(text, 'faithd_sessions_opened_total', { outcome: 'denied' })
+  t.is(sumOf(text, 'faithd_icmp_unreachable_total'), denied)
+  const lines = told(await ended(faithd))
+  t.is(lines.sessions, count)
+  t.is(lines.refusals + lines.summed, sumOf(text, 'faithd_refusals_total'))
+  t.true(lines.summed > 0 && denied > 1000)
+  t.is(lines.lost, 0)
+})
+
+test.serial('after a stall of the reader all count the same', async (t) => {
+  const { faithd, scrape, before } = await start()
+  using _ = faithd
+  // No line is read until the queue of the log is full.
+  const count = 12_000
+  await faithd.sessions(count)
+  const text = await waitFor('every session to end', async () => {
+    const now = await scrape()
+    return sumOf(now, 'faithd_sessions') === 0 ? now : undefined
+  })
+  const lost = sumOf(text, 'faithd_log_lines_lost_total')
+  t.true(lost > 0)
+  t.is(sumOf(text, 'faithd_sessions_ended_total'), count)
+  t.is((await accepted(lab.server)) - before, count)
+  // The reader goes on, so the lines of the end are not lost too.
+  await waitFor('the loss to be logged', () => told(faithd.read()).lost > 0)
+  const lines = told(await ended(faithd))
+  t.is(lines.lost, lost)
+  t.is(lines.sessions + lines.lost, count)
+})
