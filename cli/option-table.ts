@@ -142,7 +142,7 @@ export const PROCESS = {
     'user to become, without capabilities, once faithd captures',
     {
       value: 'NAME',
-      help: 'user to become, without privileges, once it captures; empty: none',
+      help: 'user to become, unprivileged, once it captures; empty: none',
       change: 'at the next start',
       // An option that turns off what the file says.
       read: (given) => (given === '' ? undefined : given),
