@@ -154,10 +154,10 @@ impl Admission {
     ) -> Result<Way, Refusal> {
         let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_MAPPING)?;
         attempt.server = Some(server.into());
-        let served = self.served(server);
-        let outgoing = self.judge(basis_of(served), attempt, server.into())?;
+        let local = self.served(server);
+        let outgoing = self.judge(basis_of(local), attempt, server.into())?;
         self.pass(attempt)?;
-        Ok(match served {
+        Ok(match local {
             Some(Served::ByService) => Way::HandOver,
             Some(Served::ByHost) | None => {
                 Way::Server(self.target(attempt, server.into(), outgoing, traffic_class))
@@ -364,11 +364,11 @@ impl Admission {
 
     /// Tells whether the access list permits a session between these two now.
     pub(crate) fn permits(&self, client: Ipv6Addr, server: SocketAddr) -> bool {
-        let served = match server {
+        let local = match server {
             SocketAddr::V4(server) => self.served(server),
             SocketAddr::V6(_) => None,
         };
-        let judgement = self.judgement(&self.access.load(), basis_of(served), client, server);
+        let judgement = self.judgement(&self.access.load(), basis_of(local), client, server);
         matches!(judgement.decision, Decision::Permit { .. })
     }
 

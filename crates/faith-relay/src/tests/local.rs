@@ -1,5 +1,6 @@
 //! This host serves destinations itself: by a program, or by its own listeners.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::mpsc::Receiver;
 
@@ -18,8 +19,8 @@ impl Taker for Takes {
 fn lab(local: Local, list: &str) -> (Lab, Receiver<Captured>) {
     let (given, taken) = channel();
     let access = AccessList::parse(list, "test").unwrap();
-    let taker = Some(Arc::new(Takes(given)) as _);
-    (Lab::new(RelayOptions { local, taker, access, ..options() }), taken)
+    let sink = Arc::new(Takes(given));
+    (Lab::new(RelayOptions { access, local, taker: Some(sink), ..options() }), taken)
 }
 
 fn service(address: Option<Ipv4Addr>) -> Local {
@@ -40,7 +41,7 @@ fn a_service_gets_a_connection_to_its_address() {
     assert_eq!(connection.destination, lab.destination);
     let far = TcpStream::from(connection.socket);
     assert_eq!(SockRef::from(&far).linger().unwrap(), None, "it has the defaults of socket(2)");
-    std::io::Write::write_all(&mut &far, b"served").unwrap();
+    (&far).write_all(b"served").unwrap();
     drop(far);
     assert_eq!(read_to_end(&mut client), b"served");
     eventually("the attempt to be counted", || lab.engine.stats().handed_over == 1 && lab.is_idle());

@@ -65,8 +65,8 @@ fn handing(options: RelayOptions) -> (Lab, Receiver<Captured>) {
     let (given, taken) = channel();
     let wants = |question: Question| question.answer(Verdict::HandOver);
     let routing = Routing { route: Arc::new(Says(wants)), ports: None, timeout: PATIENCE, max_undecided: 1 };
-    let taker = Some(Arc::new(Takes(given)) as _);
-    (Lab::new(RelayOptions { routing: Some(routing), taker, ..options }), taken)
+    let sink = Arc::new(Takes(given));
+    (Lab::new(RelayOptions { routing: Some(routing), taker: Some(sink), ..options }), taken)
 }
 
 fn expect_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>) {
@@ -468,8 +468,8 @@ fn a_client_that_is_gone_after_sending_bytes_is_handed_over_with_them() {
     let (given, taken) = channel();
     let says = move |question| keep.send(question).unwrap();
     let routing = Routing { route: Arc::new(Says(says)), ports: None, timeout: PATIENCE, max_undecided: 1 };
-    let taker = Some(Arc::new(Takes(given)) as _);
-    let lab = Lab::new(RelayOptions { routing: Some(routing), taker, ..options() });
+    let sink = Arc::new(Takes(given));
+    let lab = Lab::new(RelayOptions { routing: Some(routing), taker: Some(sink), ..options() });
     let mut client = lab.dial();
     let question: Question = kept.recv_timeout(PATIENCE).unwrap();
     client.write_all(b"last words").unwrap();
