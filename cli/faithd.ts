@@ -85,7 +85,8 @@ async function serve(
   if (given.length === 0) requireKeepfaith(loaded)
   await refuseInspector()
   const library = await loadLibrary(loaded.configuration, log)
-  const { check, Daemon, openControl, requireUser, serveGiven, ServiceManager, takeManager } = library
+  const { check, Daemon, openControl, requireUser, serveGiven, ServiceManager, takeManager } =
+    library
   const manager = new ServiceManager(takeManager(process.env), log)
   await refuseInspector()
   const stopped = stopSignal((signal) =>

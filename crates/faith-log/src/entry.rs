@@ -9,19 +9,11 @@ use crate::facts;
 use crate::ipfix::Loss;
 use crate::level::Level;
 use crate::message;
+use crate::shown::Shown;
 use crate::sums::Sum;
 
 /// The weight of a record in the queue: about its size, and that of its line.
 pub(crate) const RECORD: usize = 256;
-
-/// The ends of a session beside its client that a line shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shown {
-    /// The dialled address and the server; of a refusal also the rule, which may name them.
-    pub(crate) destination: bool,
-    /// The source of the connection to the server.
-    pub(crate) source: bool,
-}
 
 #[cfg(test)]
 impl Shown {

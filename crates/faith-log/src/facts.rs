@@ -8,9 +8,9 @@ use faith_relay::{PortBlockRecord, RefusalRecord, SessionBegin, SessionRecord};
 use faith_stack::errno_name;
 
 use crate::calendar;
-use crate::entry::Shown;
 use crate::ipfix::Loss;
 use crate::json::{self, Object};
+use crate::shown::Shown;
 use crate::sums::Sum;
 
 pub(crate) fn session(out: &mut String, record: &SessionRecord, shown: Shown) {

@@ -8,8 +8,9 @@ use faith_relay::{PortBlockRecord, RefusalRecord, SessionRecord};
 use faith_stack::errno_name;
 
 use crate::calendar;
-use crate::entry::{Entry, Shown};
+use crate::entry::Entry;
 use crate::json;
+use crate::shown::Shown;
 
 /// Gives the facts of an entry to `take`, the most important first.
 pub(crate) fn facts(entry: &Entry, rule: Option<&WrittenRule>, take: &mut impl FnMut(&str, &dyn Display)) {

@@ -143,9 +143,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::entry::Shown;
     use crate::level::Level;
     use crate::samples;
+    use crate::shown::Shown;
 
     fn shown(form: Form, entry: &Entry) -> String {
         let mut out = String::new();

@@ -64,10 +64,10 @@ mod tests {
     use faith_relay::SessionRecord;
 
     use super::*;
-    use crate::entry::Shown;
     use crate::format::Form;
     use crate::level::Level;
     use crate::samples;
+    use crate::shown::Shown;
 
     fn shown(form: Form, of: &Entry) -> Vec<u8> {
         let mut out = Vec::new();

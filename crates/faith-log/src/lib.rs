@@ -16,7 +16,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `log` | the settings, and the ways by which entries come in |
-//! | `entry`, `queue` | entries, and the bounded queue in which they wait |
+//! | `entry`, `shown`, `queue` | entries, and the bounded queue in which they wait |
 //! | `thread` | the thread that takes entries and gives them to those that consume them |
 //! | `lines`, `batch` | formatted entries, and how far they are written |
 //! | `sink` | the kinds of places that take lines, and the choice among them |
@@ -47,6 +47,7 @@ mod message;
 mod queue;
 #[cfg(test)]
 mod samples;
+mod shown;
 mod sink;
 mod sums;
 mod syslog;

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use faith_relay::{PortBlockRecord, RefusalRecord, SessionBegin, SessionRecord};
 use faith_sys::line_sink::try_line;
 
-use crate::entry::{Entry, Shown};
+use crate::entry::Entry;
 use crate::format::Form;
 use crate::ipfix::{Event, Exporter};
 use crate::level::Level;
 use crate::lines::Lines;
 use crate::queue::Queue;
+use crate::shown::Shown;
 use crate::sink::{Sink, Target};
 use crate::sums::Network;
 use crate::thread;

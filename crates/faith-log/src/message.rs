@@ -8,8 +8,8 @@ use faith_packet::access::WrittenRule;
 use faith_relay::{Cause, PortBlockRecord, RefusalReason, RefusalRecord, SessionBegin, SessionRecord};
 use faith_stack::errno_name;
 
-use crate::entry::Shown;
 use crate::ipfix::Loss;
+use crate::shown::Shown;
 use crate::sums::Sum;
 
 /// Writes `[client]:port to [destination]:port (server): 12 bytes up, 17 down in 1.500 s, closed`.

@@ -123,9 +123,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::entry::Shown;
     use crate::level::Level;
     use crate::samples;
+    use crate::shown::Shown;
 
     fn origin(enterprise: Option<u32>) -> Origin {
         Origin { host: "router".to_owned(), ..Origin::new(3, enterprise) }

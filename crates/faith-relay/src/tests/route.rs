@@ -170,7 +170,8 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
     let lab_for = |server, allow_any| {
         let verdict = named(server, allow_any);
         let says = move |question: Question| question.answer(verdict.clone());
-        let routing = Routing { route: Arc::new(Says(says)), ports: None, timeout: PATIENCE, max_undecided: 1 };
+        let routing =
+            Routing { route: Arc::new(Says(says)), ports: None, timeout: PATIENCE, max_undecided: 1 };
         let access = AccessList::parse("::/0 permit 0.0.0.0/0\n", "test").unwrap();
         Lab::new(RelayOptions { routing: Some(routing), access, ..options() })
     };

@@ -1,0 +1,10 @@
+//! The parts of a session that its records show.
+
+/// The ends of a session beside its client that a line shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The dialled address and the server; of a refusal also the rule, which may name them.
+    pub(crate) destination: bool,
+    /// The source of the connection to the server.
+    pub(crate) source: bool,
+}
