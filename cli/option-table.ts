@@ -273,6 +273,15 @@ export const RELAY = {
   ftp: seen(flag, true, 'translate FTP on port 21 by RFC 6384, so that EPSV and EPRT work', {
     help: 'relay FTP as it is, without translating EPSV and EPRT',
   }),
+  rlogin: seen(flag, false, 'connect from a privileged port on port 513, for a client that does', {
+    help: 'let rlogin work, see the warning in faithd(8)',
+  }),
+  rsh: seen(
+    flag,
+    false,
+    'do the same on port 514, and join the second connection of rsh with the client',
+    { help: 'let rsh work, see the warning in faithd(8)' },
+  ),
   'copy-dscp': seen(flag, false, "give packets to the server the DSCP of the client's SYN", {
     change: 'at the next start',
   }),

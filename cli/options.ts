@@ -8,6 +8,7 @@ import { closest } from '../lib/spelling.js'
 import type { Override, Overrides } from './configuration.js'
 import { explain, UsageError } from './exit.js'
 import { ports } from './kinds.js'
+import { trustingServices } from './services.js'
 import { type Command, isFlag, type Option, OPTIONS, type Place } from './option-table.js'
 
 /** A command line: what is to be done, and the settings that it gives. */
@@ -71,7 +72,11 @@ export function parseOptions(args: readonly string[]): CommandLine {
   const [service, serverPath, argv0 = serverPath, ...serverArgs] = operands
   if (service === undefined) return { asked, overrides, server: [] }
   const value = portsOf(service)
-  settingsOf(overrides, 'relay').set('ports', { value, by: `'${service}'` })
+  const relay = settingsOf(overrides, 'relay')
+  relay.set('ports', { value, by: `'${service}'` })
+  for (const name of trustingServices(service)) {
+    if (!relay.has(name)) relay.set(name, { value: true, by: `'${service}'` })
+  }
   if (serverPath !== undefined) {
     if (!serverPath.startsWith('/')) throw notAPath(serverPath)
     const by = `'${serverPath}'`

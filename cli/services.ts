@@ -29,7 +29,20 @@ function isPort(item: string): boolean {
   return /^[-\d]*$/.test(item)
 }
 
+/** The names of the services whose servers trust a client by its address. services(5) has the second ones. */
+const TRUSTING = { rlogin: ['rlogin', 'login'], rsh: ['rsh', 'shell'] } as const
+const TRUSTED_PORTS = { rlogin: 513, rsh: 514 } as const
+type Trusting = keyof typeof TRUSTING
+
+/** The settings of rlogin and rsh that a `service` argument asks for by a name. `all` and numbers ask for none. */
+export function trustingServices(service: string): Trusting[] {
+  const named: readonly string[] = service.split(',')
+  const all = Object.keys(TRUSTING) as Trusting[]
+  return all.filter((setting) => TRUSTING[setting].some((name) => named.includes(name)))
+}
+
 function lookUp(name: string, services: string): number {
+  if (name === 'rlogin' || name === 'rsh') return TRUSTED_PORTS[name]
   for (const line of services.split('\n')) {
     const [official, port, ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/)
     const [, number] = /^(\d+)\/tcp$/.exec(port ?? '') ?? []

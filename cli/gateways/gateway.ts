@@ -5,7 +5,14 @@
  * and server, on the port of the protocol alone: on all other ports no JavaScript runs.
  */
 import type { Socket } from 'node:net'
-import type { FaithInterface, FaithRelay, FaithSocket } from '../../index.js'
+import type {
+  FaithInterface,
+  FaithRelay,
+  FaithRouteBetween,
+  FaithRouteConnection,
+  FaithRouteProceed,
+  FaithSocket,
+} from '../../index.js'
 import type { RelayConfiguration } from '../configuration.js'
 import type { Logger } from '../log.js'
 
@@ -17,8 +24,10 @@ export interface Gateway {
   readonly port: number
   /** Tells if a relay of this configuration is to help. Asked for each connection, so that a reload can change it. */
   isOn(configuration: RelayConfiguration): boolean
-  /** Stands between client and server until both are closed. */
-  serve(client: FaithSocket, server: Socket, place: Place): void
+  /** Decides about a connection to its port; `undefined` relays it without help. Default: the gateway stands between. */
+  verdict?(connection: FaithRouteConnection): FaithRouteProceed | FaithRouteBetween | undefined
+  /** Stands between client and server until both are closed, if the verdict says so. */
+  serve?(client: FaithSocket, server: Socket, place: Place): void
 }
 
 /** A connection that is expected. */

@@ -9,9 +9,13 @@ import type { RunningRelay } from '../running-relay.js'
 import type { Expected } from './expectations.js'
 import { ftp } from './ftp/gateway.js'
 import type { Expectation, Gateway, Place } from './gateway.js'
+import { rlogin, rsh } from './rsh/gateway.js'
 
 /** Every gateway. */
-const GATEWAYS: readonly Gateway[] = [ftp]
+const GATEWAYS: readonly Gateway[] = [ftp, rlogin, rsh]
+
+/** The gateway ends idle sessions itself, because it knows of their other connections. */
+const BETWEEN = { proceed: true, socket: true, idleTimeoutMs: 0 } as const
 
 /** The interface of a relay that has gateways. */
 export interface Helped {
@@ -46,11 +50,12 @@ export class Helping {
     if (this.#gateways.length === 0) return {}
     return {
       routePorts: this.#gateways.map(({ port }) => port),
-      route: ({ destination: { port } }) => {
-        const gateway = this.#gatewayOf(port)
+      route: (connection) => {
+        const gateway = this.#gatewayOf(connection.destination.port)
         if (gateway === undefined || this.#relay === undefined) return undefined
         if (!gateway.isOn(this.#relay.configuration)) return undefined
-        return { proceed: true, socket: true, idleTimeoutMs: 0, tag: gateway.name }
+        const verdict = gateway.verdict === undefined ? BETWEEN : gateway.verdict(connection)
+        return verdict && { ...verdict, tag: gateway.name }
       },
     }
   }
@@ -64,7 +69,7 @@ export class Helping {
       // A local service takes those without.
       if (upstream === undefined) return
       const gateway = this.#gatewayOf(client.localPort)
-      if (gateway === undefined) client.resetAndDestroy()
+      if (gateway?.serve === undefined) client.resetAndDestroy()
       else gateway.serve(client, upstream, this.#place(gateway, running))
     })
     running.relay.on('error', ({ message }) => this.#log.warn(message))
@@ -110,7 +115,7 @@ function hasSockets(log: Logger): boolean {
     return true
   } catch (error) {
     if (!(error instanceof FaithError)) throw error
-    log.warn(`${error.message}: FTP is relayed as it is`)
+    log.warn(`${error.message}: FTP and rsh are relayed as they are`)
     return false
   }
 }
