@@ -254,7 +254,7 @@ test.serial(
 )
 
 test.serial('a repeated SYN is dropped while the first is held', async (t) => {
-  // Of a prefix of its own, because clients of earlier tests may still send their last segments again.
+  // Takes a prefix of its own, because clients of earlier tests may still send their last segments again.
   await using faith = await router.create({ prefixes: ['3fff:80::/96'] })
   await using relay = await faith.route({ ports: 'all' }, { verdicts: {}, waits: [80] })
   const address = `3fff:80::${addresses.server}`
