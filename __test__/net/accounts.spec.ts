@@ -1,6 +1,6 @@
-/** Lines of the log, metrics, clients and servers count the same: after a flood, and after a stalled reader. */
+/** Lines of the log, metrics, clients and servers count the same: after a flood, a stalled reader, and SIGTERM under load. */
 import test from 'ava'
-import { createLab, waitFor } from '../../lab/index.js'
+import { churn, createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
 import { sumOf } from '../fixtures/exposition.js'
 import type { LogLine } from '../fixtures/faithd.js'
@@ -116,4 +116,28 @@ test.serial('after a stall of the reader all count the same', async (t) => {
   const lines = told(await ended(faithd))
   t.is(lines.lost, lost)
   t.is(lines.sessions + lines.lost, count)
+})
+
+test.serial('after SIGTERM under load all count the same', async (t) => {
+  const { faithd, before } = await start('--drain', '60')
+  using _ = faithd
+  // A dial whose SYN nothing answers any more gives up soon.
+  await lab.client.run('sysctl', ['-qw', 'net.ipv4.tcp_syn_retries=1'])
+  const load = churn(lab.client, { address: faithd.address, port: 7, count: 6000 })
+  await waitFor('sessions', () => told(faithd.read()).sessions > 500)
+  const lines = await ended(faithd)
+  // Nothing captures the prefix any more, so the other dials end at once.
+  const { code } = await lab.client.run('ip', ['-6', 'route', 'add', 'unreachable', '3fff::/16'])
+  t.is(code, 0)
+  const { done, errors } = await load
+  const totals = lines.find(({ msg }) => msg.startsWith('ended: '))?.relay
+  if (totals === undefined) throw new Error(lines.at(-1)?.msg)
+  t.true(sum(errors) > 0, 'SIGTERM came under load')
+  const { begun, ended: ends, aborted } = totals.sessions
+  t.is(told(lines).sessions, begun)
+  t.is(ends.closed, done, JSON.stringify({ ends, errors }))
+  t.is(sum(aborted), ends.aborted)
+  // A server may have accepted an attempt that ended before its client was joined.
+  const more = (await accepted(lab.server)) - before - begun
+  t.true(more >= 0 && more <= sum(totals.refused.byReason), `${more} more`)
 })
