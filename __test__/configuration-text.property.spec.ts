@@ -43,7 +43,8 @@ function textsOf(kind: Kind<unknown>, key: string): fc.Arbitrary<unknown> {
   )
   if (key === 'acl' || key === 'control')
     return fc.string().map((name) => `/${name.replace(/[/.\0]/g, '')}x`)
-  if (key === 'metrics') return addresses
+  if (key === 'metrics' || key === 'ipfix') return addresses
+  if (key === 'to') return places
   return texts.filter((text) => isLegal(kind, text)).map((text) => kind.read(text))
 }
 
@@ -51,6 +52,11 @@ const port = fc.integer({ min: 1, max: 65_535 })
 const addresses = fc.oneof(
   fc.tuple(fc.ipV4(), port).map(([ip, number]) => `${ip}:${number}`),
   fc.tuple(fc.ipV6(), port).map(([ip, number]) => `[${ip}]:${number}`),
+)
+
+const places = fc.oneof(
+  fc.constantFrom('stderr', 'journal', 'syslog', 'syslog:/run/socket', '/var/log/faithd.log'),
+  addresses.map((address) => `syslog:${address}`),
 )
 
 function isLegal(kind: Kind<unknown>, text: string): boolean {

@@ -83,7 +83,7 @@ function faithd(line: string): string[] | 'files' {
 }
 
 test('faithd is completed from its own options', (t) => {
-  t.deepEqual(faithd('faithd --log-'), ['--log-format', '--log-level', '--log-begin'])
+  t.deepEqual(faithd('faithd --log-f'), ['--log-facility', '--log-format'])
   t.deepEqual(faithd('faithd --log-level d'), ['debug'])
   t.deepEqual(faithd('faithd --mapping=l'), ['--mapping=low32'])
   t.is(faithd('faithd -c '), 'files')

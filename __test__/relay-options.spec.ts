@@ -26,6 +26,8 @@ test('a relay with only ports has the documented defaults', (t) => {
       clientPrefixLength: 64,
       proxyProtocol: 0,
       localAddresses: [],
+      localHost: false,
+      localServices: [],
       portBlockSize: 0,
       portBlocksPerClient: 4,
       portBlockRestMs: 120_000,

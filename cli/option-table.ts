@@ -249,7 +249,7 @@ export const RELAY = {
   'port-block': seen(
     wholeNumber(0, 65_535),
     0,
-    "ports in a client's own block of the source; 0: clients share all ports",
+    "ports in a client's own block of a source; 0: no blocks",
     { value: 'PORTS' },
   ),
   'port-blocks-per-client': seen(wholeNumber(1, 65_535), 4, 'maximum blocks of one client', {

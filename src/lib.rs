@@ -26,7 +26,7 @@ pub mod relay_options;
 pub mod route;
 mod shortage;
 pub mod sources;
-mod splice;
+pub mod splice;
 pub mod stats;
 pub mod support;
 pub mod telling;

@@ -45,7 +45,7 @@ use crate::ledger::Stage;
 use crate::leg::{self, Leg};
 use crate::refusal::Refusal;
 use crate::session::Session;
-use crate::upstream::{Opened, Target, connect};
+use crate::upstream::{Opened, connect};
 
 /// Longest time a connected server waits for the client's handshake to complete. A client whose SYN-ACK or ACK was lost
 /// tries again after 1, 3, 7 and 15 s.

@@ -11,6 +11,12 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
+/// The flags of sendmmsg(2) are unsigned in musl's header.
+#[cfg(target_env = "musl")]
+const NO_SIGNAL: libc::c_uint = libc::MSG_NOSIGNAL.cast_unsigned();
+#[cfg(not(target_env = "musl"))]
+const NO_SIGNAL: libc::c_int = libc::MSG_NOSIGNAL;
+
 /// Sends datagrams over a connected socket, in one call of sendmmsg(2), and returns the number of those that were sent: the
 /// first ones. Blocks while the receiver's queue is full.
 ///
@@ -39,9 +45,8 @@ pub fn send_many(socket: impl AsFd, datagrams: &[&[u8]]) -> io::Result<usize> {
     loop {
         // SAFETY: `messages` holds `count` messages, whose parts lie in `parts` and whose bytes lie in `datagrams`. All
         // outlive the call, which reads the bytes and writes the lengths alone.
-        let sent = unsafe {
-            libc::sendmmsg(socket.as_fd().as_raw_fd(), messages.as_mut_ptr(), count, libc::MSG_NOSIGNAL)
-        };
+        let sent =
+            unsafe { libc::sendmmsg(socket.as_fd().as_raw_fd(), messages.as_mut_ptr(), count, NO_SIGNAL) };
         if let Ok(sent) = usize::try_from(sent) {
             return Ok(sent);
         }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -480,14 +481,10 @@ fn a_client_that_is_gone_after_sending_bytes_is_handed_over_with_them() {
     assert_eq!(read_to_reset(&mut far), b"last words");
 }
 
-/// A route that stands between the client and the server of each connection, and gives the test both ends.
+/// A taker that stands between the client and the server of each connection, and gives the test both ends.
 struct Stands(Sender<(Captured, OwnedFd)>);
 
-impl Route for Stands {
-    fn ask(&self, question: Question) {
-        question.answer(Verdict::Proceed(Terms { between: true, ..Terms::default() }));
-    }
-
+impl Taker for Stands {
     fn take(&self, _worker: usize, _connection: Captured) {
         unreachable!("no verdict hands a connection over");
     }
@@ -497,11 +494,15 @@ impl Route for Stands {
     }
 }
 
-/// Makes a relay with such a route about these ports, and the channel of the ends.
+/// Makes a relay with such a taker and a route about these ports, and the channel of the ends.
 fn standing(ports: Option<PortSet>) -> (Lab, Receiver<(Captured, OwnedFd)>) {
     let (given, ends) = channel();
-    let routing = Routing { route: Arc::new(Stands(given)), ports, timeout: PATIENCE, max_undecided: 9 };
-    (Lab::new(RelayOptions { routing: Some(routing), ..options() }), ends)
+    let between = |question: Question| {
+        question.answer(Verdict::Proceed(Terms { between: true, ..Terms::default() }));
+    };
+    let routing = Routing { route: Arc::new(Says(between)), ports, timeout: PATIENCE, max_undecided: 9 };
+    let sink = Arc::new(Stands(given));
+    (Lab::new(RelayOptions { routing: Some(routing), taker: Some(sink), ..options() }), ends)
 }
 
 #[test]
