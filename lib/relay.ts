@@ -438,7 +438,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * Stops capturing, lets sessions go on for `drainMs`, and then aborts the rest. Resolves when no session is left and
    * clients have acknowledged their last bytes, and emits `close`. Clients that have not when the drain is over get
    * their bytes as long as the interface is open. Sockets given to the program live on as long as the interface. A
-   * further call waits for the same close. Of the given `drainMs` the shortest counts, each from its own call on.
+   * further call waits for the same close. The shortest `drainMs` that is given counts, each from its own call on.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when `drainMs` is not a number of milliseconds
    *
