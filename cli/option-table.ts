@@ -258,7 +258,7 @@ export const RELAY = {
   'port-block-rest': seen(
     wholeNumber(1, 4_294_967),
     120,
-    "keep a client's block for this long after its last connection",
+    "keep a client's block this long after its last use",
     { value: 'SECONDS' },
   ),
   'privileged-source': seen(flag, false, 'connect from a source port in 600 to 1023', {
@@ -476,7 +476,7 @@ export const LOG = {
   'ipfix-templates': recorded(
     seconds('positive'),
     600,
-    'time after which the templates of the records are sent again',
+    'send the templates again after this time',
     { value: 'SECONDS', change: 'at once' },
   ),
 } satisfies Settings
