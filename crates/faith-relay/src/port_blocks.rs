@@ -3,7 +3,7 @@
 //!
 //! * A client gets its first block with its first connection, and a further one when every port of its blocks is taken
 //!   towards a server. A SYN takes no first block, because any host can forge it: see
-//!   [`Admission::awaits_handshake`](crate::admission::Admission::awaits_handshake).
+//!   `Admission::awaits_handshake`.
 //! * A block is the client's until no connection of it is left and its rest is over. The rest spares a record for each
 //!   short connection. Meanwhile the kernel finishes connections that have ended, and their ports pass from no client to
 //!   another (RFC 6888 REQ-8).
