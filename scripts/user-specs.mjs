@@ -16,6 +16,9 @@ const leftOut = {
     'control-docs',
     'control-openapi',
   ],
+  'rlogin and rsh need a port below 1024, and a test of their own has faithd become a user': [
+    'rsh',
+  ],
   // The suite takes three minutes without them, and more than four with them.
   'it is about times and bytes of connections, for which faithd has no privilege in either case': [
     'connect-first',

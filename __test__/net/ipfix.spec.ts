@@ -80,8 +80,14 @@ async function session(faithd: Faithd, port: number) {
   return { client: await near.port(), source: await far.port(), from: await far.address() }
 }
 
-/** A time that nfdump prints, in milliseconds since 1970 less the distance of the time zone. */
-const time = (text = '') => Date.parse(`${text}Z`)
+/**
+ * A time that nfdump prints, in milliseconds since 1970 less the distance of the time zone. nfdump leaves out zeros at the
+ * front of the milliseconds.
+ */
+function time(text = ''): number {
+  const [second = '', milliseconds = ''] = text.split('.')
+  return Date.parse(`${second}Z`) + Number(milliseconds)
+}
 
 /** Values that tell a session from others. */
 const flowOf = (record: Values) => [

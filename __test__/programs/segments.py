@@ -14,6 +14,7 @@ import struct
 import sys
 import time
 
+SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("=qq")
 ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
@@ -33,6 +34,8 @@ def main() -> None:
     device, port = sys.argv[1], sys.argv[2]
     # Listens for all protocols: only such sockets see outgoing packets.
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    # A flood must not fill the queue while this program prints.
+    packets.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
     packets.bind((device, ETH_P_ALL))
     packets.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     print("watching", flush=True)
