@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "the crate of unsafe")]
 
 pub mod backlog;
+mod control;
 pub mod datagram;
 pub mod descriptors;
 mod every_thread;
@@ -26,5 +27,6 @@ pub mod splice;
 pub mod tcp;
 pub mod tcx;
 pub mod tun;
+pub mod udp;
 pub mod users;
 pub mod zone;

@@ -137,7 +137,12 @@ pub fn traffic_class(packet: &[u8]) -> Option<u8> {
     }
 }
 
-fn set(socket: impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+pub(crate) fn set(
+    socket: impl AsFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
     // SAFETY: `value` outlives the call, and `length` is its size.
     let result = unsafe {

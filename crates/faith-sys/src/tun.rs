@@ -22,6 +22,9 @@ pub const MAX_FRAME: usize = VIRTIO_HEADER + 40 + 65_535;
 /// The longest legal interface name in bytes.
 pub const MAX_NAME: usize = libc::IFNAMSIZ - 1;
 
+/// Checksums and TCP segments are left to the devices that the packets go on to.
+const OFFLOAD: libc::c_uint = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
+
 /// The step that failed, with its error.
 #[derive(Debug)]
 pub enum TunError {
@@ -72,14 +75,27 @@ impl Tun {
     fn open(name: &str, flags: libc::c_int) -> Result<Self, TunError> {
         let file = open_tun()?;
         attach(&file, name, libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | flags)?;
-        let offload = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
+        let queue = Self(file.into());
+        queue.set_offload(OFFLOAD).map_err(TunError::Offload)?;
+        Ok(queue)
+    }
+
+    /// Makes the device carry superframes of UDP too (`TUN_F_USO4`, `TUN_F_USO6`; Linux 6.2). A call for one queue holds for
+    /// the whole device.
+    ///
+    /// # Errors
+    /// `EINVAL` before Linux 6.2.
+    pub fn carry_superframes(&self) -> io::Result<()> {
+        self.set_offload(OFFLOAD | libc::TUN_F_USO4 | libc::TUN_F_USO6)
+    }
+
+    fn set_offload(&self, offload: libc::c_uint) -> io::Result<()> {
+        let offload = libc::c_ulong::from(offload);
         // SAFETY: TUNSETOFFLOAD takes its argument by value.
-        if unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETOFFLOAD as _, libc::c_ulong::from(offload)) }
-            < 0
-        {
-            return Err(TunError::Offload(io::Error::last_os_error()));
+        if unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TUNSETOFFLOAD as _, offload) } < 0 {
+            return Err(io::Error::last_os_error());
         }
-        Ok(Self(file.into()))
+        Ok(())
     }
 
     /// Makes a loaded program of type `BPF_PROG_TYPE_SOCKET_FILTER` choose the queue of every packet sent to this queue's

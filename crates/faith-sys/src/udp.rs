@@ -1,0 +1,378 @@
+//! UDP sockets of a relay: unconnected, with what a router must pass on beside the data: TTL, TOS and errors.
+//!
+//! A superframe is several datagrams of one size, the last one shorter, that the kernel sends or receives in one call:
+//! `UDP_SEGMENT` (Linux 4.18) and `UDP_GRO` (Linux 5.0).
+
+use std::io;
+use std::mem::zeroed;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, socket_with};
+
+use crate::control::{Control, number};
+use crate::reactor::Descriptor;
+use crate::source::set;
+
+/// `AF_INET` in the field of an address.
+const INET: libc::sa_family_t = 2;
+
+/// Bytes of an IPv4 address with its port, for the kernel.
+const NAME: libc::socklen_t = 16;
+
+const _: () = assert!(size_of::<libc::sockaddr_in>() == 16 && libc::AF_INET == 2);
+
+/// A UDP socket over IPv4, non-blocking, whose errors wait in its error queue (`IP_RECVERR`, ip(7)).
+#[derive(Debug)]
+pub struct UdpSocket(OwnedFd);
+
+/// The fields of the IPv4 header that pass through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marks {
+    /// Time to live; 1 to 255 when sending.
+    pub ttl: u8,
+    /// Type of service: DSCP and ECN.
+    pub tos: u8,
+}
+
+/// A received datagram or superframe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// The sender.
+    pub from: SocketAddrV4,
+    /// Bytes of data.
+    pub length: usize,
+    /// Bytes of each datagram but the last, if this is a superframe.
+    pub segment: Option<u16>,
+    /// The fields of its header.
+    pub marks: Marks,
+    /// True if it came in fragments.
+    pub fragmented: bool,
+}
+
+/// An error about a datagram that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuedError {
+    /// The destination of the datagram; its port is 0 if this host itself found the datagram too long.
+    pub destination: SocketAddrV4,
+    /// The error number (errno(3)).
+    pub errno: i32,
+    /// Type and code of the ICMP message; `None` if this host itself reports the error.
+    pub icmp: Option<(u8, u8)>,
+    /// The MTU, if the datagram was too long; otherwise the pointer of an ICMP parameter problem, or 0.
+    pub info: u32,
+    /// The router or the host that sent the ICMP message.
+    pub offender: Option<Ipv4Addr>,
+    /// Bytes of the quoted data.
+    pub length: usize,
+}
+
+impl UdpSocket {
+    /// Makes a socket.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`, `ENOBUFS` or `ENOMEM`.
+    pub fn new() -> io::Result<Self> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = Self(socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?);
+        for option in [libc::IP_RECVERR, libc::IP_RECVTTL, libc::IP_RECVTOS, libc::IP_RECVFRAGSIZE] {
+            set(&socket, libc::IPPROTO_IP, option, 1)?;
+        }
+        // Before Linux 5.0 there is no such option, and datagrams come one by one.
+        let _ = set(&socket, libc::IPPROTO_UDP, libc::UDP_GRO, 1);
+        Ok(socket)
+    }
+
+    /// Binds to an address and a port.
+    ///
+    /// # Errors
+    /// `EADDRINUSE` if the port is taken, `EADDRNOTAVAIL` if the host does not have the address, `EACCES` without
+    /// `CAP_NET_BIND_SERVICE` for a port below net.ipv4.ip_unprivileged_port_start.
+    pub fn bind(&self, local: SocketAddrV4) -> io::Result<()> {
+        Ok(bind(&self.0, &SocketAddr::V4(local))?)
+    }
+
+    /// The address and port that it is bound to.
+    ///
+    /// # Errors
+    /// None is expected of a bound socket.
+    pub fn local(&self) -> io::Result<SocketAddrV4> {
+        getsockname(&self.0)?.try_into().map_err(|_| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Forbids routers to fragment datagrams, or permits it. In neither case does the socket go by path MTUs that the host
+    /// has learnt: it acts as a router (`IP_PMTUDISC_PROBE`, `IP_PMTUDISC_DONT`; ip(7)).
+    ///
+    /// # Errors
+    /// Those of setsockopt(2); none is expected.
+    pub fn dont_fragment(&self, forbid: bool) -> io::Result<()> {
+        let value = if forbid { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_DONT };
+        set(self, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, value)
+    }
+
+    /// Sends a datagram, or with `segment` a superframe of datagrams of that many bytes.
+    ///
+    /// # Errors
+    /// Those of sendmsg(2). An error that an earlier datagram met comes once, whatever its destination: the queue
+    /// ([`error`](Self::error)) tells about it, and the call may be repeated. `EMSGSIZE` if a datagram is too long for the
+    /// device; `EIO` or `EINVAL` if the way takes no superframes.
+    pub fn send(&self, to: SocketAddrV4, data: &[u8], marks: Marks, segment: Option<u16>) -> io::Result<()> {
+        let mut control = Control::new();
+        control.push(libc::IPPROTO_IP, libc::IP_TTL, &i32::from(marks.ttl.max(1)).to_ne_bytes());
+        control.push(libc::IPPROTO_IP, libc::IP_TOS, &i32::from(marks.tos).to_ne_bytes());
+        if let Some(segment) = segment {
+            control.push(libc::IPPROTO_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes());
+        }
+        let mut name = libc::sockaddr_in {
+            sin_family: INET,
+            sin_port: to.port().to_be(),
+            sin_addr: libc::in_addr { s_addr: to.ip().to_bits().to_be() },
+            sin_zero: [0; 8],
+        };
+        let mut vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+        // SAFETY: an all-zero msghdr is a valid value.
+        let mut message: libc::msghdr = unsafe { zeroed() };
+        message.msg_name = (&raw mut name).cast();
+        message.msg_namelen = NAME;
+        message.msg_iov = &raw mut vector;
+        message.msg_iovlen = 1;
+        message.msg_controllen = control.length() as _;
+        message.msg_control = control.as_mut_ptr();
+        // SAFETY: sendmsg(2) only reads what `message` refers to, all of which outlives the call and has the lengths given.
+        let sent = unsafe {
+            libc::sendmsg(self.0.as_raw_fd(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+        };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Receives a datagram or a superframe. The kernel drops octets beyond the buffer; 64 KiB hold everything.
+    ///
+    /// # Errors
+    /// Those of recvmsg(2): `EAGAIN` if none waits, or the error that an earlier datagram met, once.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let (length, from, control, controls) = self.receive_message(buffer, 0)?;
+        let mut received =
+            Received { from, length, segment: None, marks: Marks { ttl: 64, tos: 0 }, fragmented: false };
+        control.read(controls, |level, kind, data| match (level, kind, number(data)) {
+            (libc::IPPROTO_IP, libc::IP_TTL, Some(ttl)) => {
+                received.marks.ttl = u8::try_from(ttl).unwrap_or(u8::MAX);
+            }
+            (libc::IPPROTO_IP, libc::IP_TOS, Some(tos)) => {
+                received.marks.tos = u8::try_from(tos).unwrap_or(0);
+            }
+            (libc::IPPROTO_IP, libc::IP_RECVFRAGSIZE, Some(_)) => received.fragmented = true,
+            (libc::IPPROTO_UDP, libc::UDP_GRO, Some(size)) => {
+                let size = u16::try_from(size).ok().filter(|size| *size > 0);
+                received.segment = size.filter(|size| usize::from(*size) < length);
+            }
+            _ => {}
+        });
+        Ok(received)
+    }
+
+    /// Takes an error from the queue, with the beginning of the data that the offender quoted.
+    ///
+    /// # Errors
+    /// `EAGAIN` if the queue is empty.
+    pub fn error(&self, buffer: &mut [u8]) -> io::Result<QueuedError> {
+        let (length, destination, control, controls) = self.receive_message(buffer, libc::MSG_ERRQUEUE)?;
+        let mut error = QueuedError { destination, errno: 0, icmp: None, info: 0, offender: None, length };
+        control.read(controls, |level, kind, data| {
+            if (level, kind) != (libc::IPPROTO_IP, libc::IP_RECVERR) {
+                return;
+            }
+            // struct sock_extended_err (linux/errqueue.h), and the offender's address behind it.
+            let Some((&[e0, e1, e2, e3, origin, kind, code, _, i0, i1, i2, i3, ..], offender)) =
+                data.split_first_chunk::<16>()
+            else {
+                return;
+            };
+            error.errno = i32::from_ne_bytes([e0, e1, e2, e3]);
+            error.info = u32::from_ne_bytes([i0, i1, i2, i3]);
+            if origin == libc::SO_EE_ORIGIN_ICMP {
+                error.icmp = Some((kind, code));
+                if let Some([f0, f1, _, _, a, b, c, d]) = offender.first_chunk()
+                    && i32::from(u16::from_ne_bytes([*f0, *f1])) == libc::AF_INET
+                {
+                    error.offender = Some(Ipv4Addr::new(*a, *b, *c, *d));
+                }
+            }
+        });
+        Ok(error)
+    }
+
+    fn receive_message(
+        &self,
+        buffer: &mut [u8],
+        flags: libc::c_int,
+    ) -> io::Result<(usize, SocketAddrV4, Control, usize)> {
+        let mut control = Control::new();
+        // SAFETY: the structures consist of integers and pointers, for which zero is valid.
+        let (mut name, mut message): (libc::sockaddr_in, libc::msghdr) = unsafe { (zeroed(), zeroed()) };
+        let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        message.msg_name = (&raw mut name).cast();
+        message.msg_namelen = NAME;
+        message.msg_iov = &raw mut vector;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr();
+        message.msg_controllen = Control::room() as _;
+        // SAFETY: recvmsg(2) writes at most the lengths given to the places given, all of which outlive the call.
+        let received =
+            unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut message, flags | libc::MSG_DONTWAIT) };
+        let length = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        let address = Ipv4Addr::from_bits(u32::from_be(name.sin_addr.s_addr));
+        let from = SocketAddrV4::new(address, u16::from_be(name.sin_port));
+        Ok((length, from, control, message.msg_controllen as _))
+    }
+}
+
+/// The way to an IPv6 host, as the routing table has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// The address of this host that packets to it come from.
+    pub source: Ipv6Addr,
+    /// The longest packet that the way takes, as far as this host knows.
+    pub mtu: u32,
+}
+
+impl Way {
+    /// Asks the routing table, and sends nothing.
+    ///
+    /// # Errors
+    /// `ENETUNREACH` if there is no route; `EMFILE`, `ENFILE`, `ENOBUFS` or `ENOMEM`.
+    pub fn to(host: Ipv6Addr) -> io::Result<Self> {
+        // Any port does, because nothing is sent.
+        const DISCARD: u16 = 9;
+        let socket = socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        connect(&socket, &SocketAddrV6::new(host, DISCARD, 0, 0))?;
+        let source = SocketAddrV6::try_from(getsockname(&socket)?).map_err(|_| io::ErrorKind::Unsupported)?;
+        Ok(Self { source: *source.ip(), mtu: ipv6_mtu(&socket)? })
+    }
+}
+
+/// The MTU of the way of a connected socket (`IPV6_MTU`, ipv6(7)).
+fn ipv6_mtu(socket: &OwnedFd) -> io::Result<u32> {
+    let mut mtu: libc::c_int = 0;
+    let mut length: libc::socklen_t = 4;
+    // SAFETY: the kernel writes at most `length` bytes to `mtu`, and both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU,
+            (&raw mut mtu).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(u32::try_from(mtu).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
+}
+
+impl AsRawFd for UdpSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+// SAFETY: it owns its descriptor and cannot exchange it.
+unsafe impl Descriptor for UdpSocket {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    const MARKS: Marks = Marks { ttl: 9, tos: 0xb9 };
+
+    fn bound() -> (UdpSocket, SocketAddrV4) {
+        let socket = UdpSocket::new().unwrap();
+        socket.bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let local = socket.local().unwrap();
+        (socket, local)
+    }
+
+    /// Over loopback a datagram has arrived when send returns, but its receiver's softirq may run a moment later.
+    fn eventually<T>(mut attempt: impl FnMut() -> io::Result<T>) -> T {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            match attempt() {
+                Ok(value) => return value,
+                Err(error) => assert!(Instant::now() < end, "{error}"),
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_datagram_arrives_with_its_marks_and_its_sender() {
+        let ((one, from), (other, to)) = (bound(), bound());
+        let mut buffer = [0; 100];
+        assert_eq!(other.receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        one.send(to, b"hello", MARKS, None).unwrap();
+        let received = eventually(|| other.receive(&mut buffer));
+        let expected = Received { from, length: 5, segment: None, marks: MARKS, fragmented: false };
+        assert_eq!((received, &buffer[..5]), (expected, &b"hello"[..]));
+        one.send(to, b"", MARKS, None).unwrap();
+        assert_eq!(eventually(|| other.receive(&mut buffer)).length, 0);
+    }
+
+    #[test]
+    fn a_superframe_arrives_whole_with_the_size_of_its_datagrams() {
+        let ((one, from), (other, to)) = (bound(), bound());
+        let data: Vec<u8> = (0..=250).cycle().take(5000).collect();
+        one.send(to, &data, MARKS, Some(1200)).unwrap();
+        let (mut got, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        while got.len() < data.len() {
+            let received = eventually(|| other.receive(&mut buffer));
+            assert_eq!((received.from, received.marks), (from, MARKS));
+            assert!(received.segment.is_none_or(|segment| segment == 1200));
+            got.extend_from_slice(&buffer[..received.length]);
+        }
+        assert_eq!(got, data);
+    }
+
+    #[test]
+    fn an_error_is_in_the_queue_with_its_destination_and_its_offender_and_a_later_send_works() {
+        let ((one, _), (closed, to)) = (bound(), bound());
+        drop(closed);
+        one.send(to, b"to a closed port", MARKS, None).unwrap();
+        let mut buffer = [0; 100];
+        let error = eventually(|| one.error(&mut buffer));
+        let expected = QueuedError {
+            destination: to,
+            errno: libc::ECONNREFUSED,
+            icmp: Some((3, 3)),
+            info: 0,
+            offender: Some(Ipv4Addr::LOCALHOST),
+            length: 16,
+        };
+        assert_eq!((error, &buffer[..16]), (expected, &b"to a closed port"[..]));
+        let (other, open) = bound();
+        // The error comes once more, with any destination.
+        if one.send(open, b"again", MARKS, None).is_err() {
+            one.send(open, b"again", MARKS, None).unwrap();
+        }
+        assert_eq!(eventually(|| other.receive(&mut buffer)).length, 5);
+        assert_eq!(one.error(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn the_way_to_loopback_is_loopback() {
+        let way = Way::to(Ipv6Addr::LOCALHOST).unwrap();
+        assert_eq!(way.source, Ipv6Addr::LOCALHOST);
+        assert!(way.mtu >= 1280);
+    }
+
+    #[test]
+    fn a_port_is_taken_once() {
+        let (_one, local) = bound();
+        let other = UdpSocket::new().unwrap();
+        assert_eq!(other.bind(local).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}
