@@ -51,6 +51,7 @@ export type {
 } from './lib/listener-options.js'
 export type { FaithMapping, MappingOptions } from './lib/mapping.js'
 export type { OnePortOption, PortOptions, PortSpec, SeveralPortsOption } from './lib/ports.js'
+export type { FaithProtocol } from './lib/protocol.js'
 export type { FaithPrefixChange, FaithPrefixes } from './lib/prefixes.js'
 export {
   FaithRelay,
@@ -75,6 +76,7 @@ export type {
   FaithConnectDurations,
   FaithDurationBucket,
   FaithRelayStats,
+  FaithUdpStats,
   FaithUntold,
 } from './lib/relay-stats.js'
 export type {
@@ -113,4 +115,5 @@ export {
   type FaithSupported,
   type FaithUnsupported,
 } from './lib/support.js'
+export type { FaithUdpFiltering, FaithUdpOptions } from './lib/udp-options.js'
 export type { FaithWarning, FaithWarningCode } from './lib/warning.js'

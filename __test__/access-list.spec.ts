@@ -187,7 +187,7 @@ test('the hint of a misspelt property names the properties of a rule', (t) => {
     instanceOf: FaithError,
   })
   t.is(error.message, 'accessList:1: unknown option `port`; did you mean `ports`?')
-  t.is(error.hint, 'its options are action, client, destination, localAddress, ports')
+  t.is(error.hint, 'its options are action, client, destination, localAddress, ports, protocol')
 })
 
 for (const list of [undefined, null, 7, {}, Promise.resolve('')]) {

@@ -130,6 +130,8 @@ const values: Record<string, [string, string]> = {
   unsupported: ['drop', 'unreachable'],
   mapping: ['low32', 'rfc6052'],
   config: ['one.toml', 'other.toml'],
+  protocols: ['tcp', 'udp'],
+  'udp-filtering': ['address-dependent', 'endpoint-independent'],
   'keep-alive': ['30', '60'],
   'log-to': ['/var/log/faithd.log', 'journal'],
   'log-facility': ['daemon', 'local7'],

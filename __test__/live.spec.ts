@@ -5,6 +5,7 @@ import type { NativeLiveSession } from '../lib/native.js'
 function session(id: number): NativeLiveSession {
   return {
     id,
+    protocol: 'tcp',
     client: '2001:db8::1',
     clientPort: 1024 + id,
     destination: '64:ff9b::c633:6402',
@@ -41,6 +42,7 @@ test('a session has the public shape', async (t) => {
     done: false,
     value: {
       id: 1,
+      protocol: 'tcp',
       client: { address: '2001:db8::1', port: 1025 },
       destination: { address: '64:ff9b::c633:6402', port: 80 },
       server: { address: '198.51.100.2', port: 80 },

@@ -14,6 +14,7 @@ const startedAt = new Date('2026-01-02T03:04:05.678Z')
 
 const session: FaithSession = {
   id: 1,
+  protocol: 'tcp',
   client,
   destination,
   server,
@@ -25,6 +26,7 @@ const session: FaithSession = {
 }
 const refusal: FaithRefusal = {
   id: 2,
+  protocol: 'tcp',
   client,
   destination,
   startedAt,

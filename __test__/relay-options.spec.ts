@@ -8,6 +8,7 @@ test('a relay with only ports has the documented defaults', (t) => {
   t.deepEqual(readRelayOptions({ port: 80 }), {
     settings: {
       ports: [{ first: 80, last: 80 }],
+      tcp: true,
       backlog: 4096,
       mapping: 'rfc6052',
       mappings: [],

@@ -33,6 +33,7 @@ const {
 const detail: NativeSessionDetail = {
   session: {
     id: 7,
+    protocol: 'tcp',
     client: '2001:db8::1',
     clientPort: 40_000,
     destination: '64:ff9b::c633:6402',
@@ -55,6 +56,7 @@ const detail: NativeSessionDetail = {
 test('a detail is the session, its legs and what waits between them', (t) => {
   t.deepEqual(toSessionDetail(detail), {
     id: 7,
+    protocol: 'tcp',
     client: { address: '2001:db8::1', port: 40_000 },
     destination: { address: '64:ff9b::c633:6402', port: 80 },
     server: { address: '198.51.100.2', port: 80 },

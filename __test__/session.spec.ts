@@ -8,6 +8,7 @@ import { toSession } from '../lib/session.js'
 
 const record = {
   id: 7,
+  protocol: 'tcp',
   client: '2001:db8::1',
   clientPort: 40_000,
   destination: '64:ff9b::c633:6402',

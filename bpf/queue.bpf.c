@@ -15,6 +15,9 @@
  * Clients choose addresses and ports. A client that knew the constants could put all its connections on
  * one worker, so the loader draws both constants at random.
  *
+ * Datagrams of clients go by their source alone: all that a client sends from one port must come to the worker that has
+ * its socket. The pump computes the same (spread.rs) and passes on what came to another worker.
+ *
  * With the shortcut (shortcut.bpf.c), only the SYN of a connection comes to a queue, so it may go to any
  * worker, and that worker serves the connection. The flow chooses two workers, and the SYN goes to the
  * one that was given fewer SYNs since it last saw its queue empty (backlog.h).
@@ -26,6 +29,7 @@
 #include "backlog.h"
 
 #define NEXT_TCP 6
+#define NEXT_UDP 17
 
 #define TCP_SYN 0x02
 #define TCP_ACK 0x10
@@ -35,7 +39,7 @@ struct {
 	__u64 addend, factor;
 } mixing SEC(".data.mixing") = { 0, 1 };
 
-/* An IPv6 header from its next-header field on, followed by the ports of a TCP header. */
+/* An IPv6 header from its next-header field on, followed by the ports of a TCP or UDP header. */
 struct flow {
 	__u8 next, hop_limit;
 	__u64 source[2], destination[2];
@@ -71,6 +75,11 @@ int queue(struct __sk_buff *skb)
 
 	if (bpf_skb_load_bytes(skb, FLOW_OFFSET, &flow, sizeof(flow)))
 		return 0; /* too short for TCP */
+	if (flow.next == NEXT_UDP) {
+		key = mix(flow.source[0] + mixing.addend);
+		key = mix(key ^ flow.source[1]);
+		return mix(key ^ flow.ports[0]) & 0x7fffffff;
+	}
 	key = mix((flow.source[0] ^ flow.destination[0]) + mixing.addend);
 	key = mix(key ^ flow.source[1] ^ flow.destination[1]);
 	if (flow.next == NEXT_TCP) {

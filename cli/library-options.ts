@@ -1,10 +1,13 @@
 /** A configuration in the words of the library. */
 import type {
   FaithInterfaceOptions,
+  FaithProtocol,
   FaithRelayOptions,
   FaithRelayUpdate,
   FaithSocketsOptions,
+  FaithUdpOptions,
 } from '../index.js'
+import { PROTOCOLS } from '../lib/protocol.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
 
 /** Gives the library's options of an interface. */
@@ -19,6 +22,7 @@ export function relayOptions(relay: RelayConfiguration) {
   return {
     ...changeable(relay),
     ports: relay.ports.split(','),
+    protocols: protocolsOf(relay),
     allowLoopback: relay['allow-loopback'],
     connectFirst: relay['connect-first'],
     copyDscp: relay['copy-dscp'],
@@ -66,7 +70,21 @@ function changeableOnSockets(relay: RelayConfiguration) {
     portBlocksPerClient: relay['port-blocks-per-client'],
     portBlockRestMs: milliseconds(relay['port-block-rest']),
     privilegedLocalPort: relay['privileged-source'],
+    ...(protocolsOf(relay).includes('udp') ? { udp: udpOptions(relay) } : {}),
   } satisfies FaithRelayUpdate
+}
+
+function protocolsOf({ protocols }: RelayConfiguration): FaithProtocol[] {
+  return PROTOCOLS.filter((protocol) => protocols.split(',').includes(protocol))
+}
+
+function udpOptions(relay: RelayConfiguration): FaithUdpOptions {
+  return {
+    filtering: relay['udp-filtering'],
+    timeoutMs: milliseconds(relay['udp-timeout']),
+    maxMappings: relay['max-mappings'],
+    maxMappingsPerClient: relay['max-mappings-per-client'],
+  }
 }
 
 /** Seconds, in milliseconds. */

@@ -14,6 +14,7 @@ import {
   oneOf,
   peerAddress,
   ports,
+  protocols,
   rule,
   ruleFor,
   seconds,
@@ -192,6 +193,10 @@ export const RELAY = {
   ports: captured(ports, 'all', 'ports to relay, as the service argument names them', {
     options: [],
   }),
+  protocols: captured(protocols, 'tcp', 'protocols to relay, on these ports', {
+    value: 'tcp|udp|tcp,udp',
+    change: 'at the next start',
+  }),
   mapping: goes(
     oneOf(['rfc6052', 'low32']),
     'rfc6052',
@@ -261,6 +266,12 @@ export const RELAY = {
     "keep a client's block this long after its last use",
     { value: 'SECONDS' },
   ),
+  'udp-filtering': seen(
+    oneOf(['endpoint-independent', 'address-dependent', 'address-and-port-dependent']),
+    'address-dependent',
+    'datagrams of servers that reach a client',
+    { value: 'MODE' },
+  ),
   'privileged-source': seen(flag, false, 'connect from a source port in 600 to 1023', {
     short: 'p',
   }),
@@ -306,6 +317,12 @@ export const RELAY = {
   'keep-alive': lasting(wholeNumber(2, 64_800), 120, 'declare a silent peer dead after this long', {
     value: 'SECONDS',
   }),
+  'udp-timeout': lasting(
+    wholeNumber(1, 4_294_967),
+    300,
+    'end sessions of datagrams whose client is silent this long',
+    { value: 'SECONDS' },
+  ),
   drain: lasting(
     seconds('zero or positive'),
     5,
@@ -325,6 +342,18 @@ export const RELAY = {
     wholeNumber(),
     0,
     'maximum new sessions of one client per second; 0: no limit',
+    { value: 'N' },
+  ),
+  'max-mappings': limits(
+    wholeNumber(1),
+    16_384,
+    'maximum ports of clients with datagrams at once',
+    { value: 'N' },
+  ),
+  'max-mappings-per-client': limits(
+    wholeNumber(),
+    1000,
+    'maximum of these of one client; 0: no limit',
     { value: 'N' },
   ),
   'client-prefix-length': limits(

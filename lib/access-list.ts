@@ -16,6 +16,7 @@ import {
   show,
 } from './option-reader.js'
 import type { PortSpec } from './ports.js'
+import { type FaithProtocol, PROTOCOLS } from './protocol.js'
 
 /**
  * One line of an access list.
@@ -29,6 +30,8 @@ export interface AccessRule {
   client?: string
   /** The IPv4 destinations it matches: a prefix such as `198.51.100.0/24`, or one address. */
   destination: string
+  /** The protocol it matches. Default: every protocol. */
+  protocol?: FaithProtocol
   /** The destination ports it matches: a port, a range such as `'8000-8999'`, or a list of both. Default: every port. */
   ports?: PortSpec | readonly PortSpec[]
   /**
@@ -43,7 +46,7 @@ export interface AccessRule {
  * An empty list permits every public destination. A list in which no rule matches denies.
  *
  * ```text
- * SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]
+ * SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]
  *
  * 2001:db8:1::/48  deny    0.0.0.0/0        port 25
  * 2001:db8:1::/48  permit  198.51.100.0/24  port 80,443,8000-8999  192.0.2.1
@@ -118,6 +121,7 @@ const RULE: OptionNames<AccessRule> = {
   action: true,
   client: true,
   destination: true,
+  protocol: true,
   ports: true,
   localAddress: true,
 }
@@ -192,6 +196,7 @@ function ruleText(place: string, rule: unknown): string {
     read.oneOf('action', ['permit', 'deny']),
     word(read, 'destination', read.unchecked('destination')),
   ]
+  if (read.unchecked('protocol') !== undefined) words.push(read.oneOf('protocol', PROTOCOLS))
   const ports = read.unchecked('ports')
   if (ports !== undefined) {
     const list = isArray(ports) ? itemsOf(`${place}: \`ports\``, ports) : [ports]

@@ -8,16 +8,17 @@
  *
  * | reason | meaning |
  * |---|---|
- * | `malformed` | the packet is not IPv6, or its length or TCP header is wrong |
+ * | `malformed` | the packet is not IPv6, or its length, its TCP header or its UDP header is wrong |
  * | `keepfaith` | keepfaith is off |
  * | `martian` | the source is impossible for a client, or the destination is outside the prefixes |
  * | `extension`, `fragment` | the packet has extension or fragment headers out of bounds |
- * | `icmp` | the packet is ICMPv6, but neither a ping nor an error about a captured connection |
- * | `unsupported` | the packet is neither TCP nor ICMPv6, or it is a ping |
+ * | `icmp` | the packet is ICMPv6, but neither a ping nor an error about a packet that the client got |
+ * | `unsupported` | the packet is neither TCP nor ICMPv6 nor a datagram of a relay, or it is a ping |
  * | `outbound` | the stack sent the packet, but it belongs to no captured connection |
  * | `backpressure` | a device was down, or its queue was full |
  * | `hold` | the packet is a SYN whose connection is held, waits for a place, or has a server that did not answer; or whose port got no socket on demand |
  * | `no-listener` | the packet is a SYN to a port that neither a relay nor a listener has; the client got a RST |
+ * | `checksum` | the checksum of the datagram is wrong or missing |
  *
  * @group Diagnostics
  */
@@ -33,6 +34,7 @@ export type FaithDropReason =
   | 'backpressure'
   | 'hold'
   | 'no-listener'
+  | 'checksum'
 
 /**
  * The packets that an interface has dropped in about a second.
@@ -59,6 +61,7 @@ const NO_DROPS: Readonly<Record<FaithDropReason, 0>> = {
   backpressure: 0,
   hold: 0,
   'no-listener': 0,
+  checksum: 0,
 }
 
 /** @internal Every reason. */

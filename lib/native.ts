@@ -43,6 +43,7 @@ export type {
   NativeSource,
   NativeSupport,
   NativeTcpInfo,
+  NativeUdpOptions,
   NativeVerdict,
   NativeWarning,
 } from '#native'

@@ -3,6 +3,7 @@ import { getSystemErrorName } from 'node:util'
 import type { FaithEndpoint } from './endpoint.js'
 import { type FaithDecidingRule, toDecidingRule } from './deciding-rule.js'
 import type { NativeRefusal, NativeRefusalCount } from './native.js'
+import { type FaithProtocol, toProtocol } from './protocol.js'
 import { toServer } from './session.js'
 
 /**
@@ -14,7 +15,7 @@ import { toServer } from './session.js'
  * | `unreachable` | no route leads to the server, a router or `route` reported it unreachable, or the dialled address maps to no server |
  * | `denied` | the access list, the default policy, `route` or the host's own firewall forbids the destination |
  * | `connect-timeout` | the server did not answer within `connectTimeoutMs` |
- * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient`, `portBlocksPerClient` or `maxUndecided` was reached |
+ * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient`, `portBlocksPerClient`, `maxUndecided` or a limit of `udp` was reached |
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
  * | `client-reset` | the client gave up before it had a server |
  * | `aborted` | the relay was closed, a new access list ended it, or the client never completed its handshake |
@@ -63,6 +64,9 @@ const REASONS = Object.keys(NO_REFUSALS) as readonly FaithRefusalReason[]
  * | | `max-sessions-per-client` | the client has `maxSessionsPerClient` sessions |
  * | | `max-rate-per-client` | the client begins sessions faster than `maxRatePerClient` |
  * | | `max-ports-per-client` | the client has `portBlocksPerClient` blocks, and none has a port left for the server |
+ * | | `max-mappings` | `udp.maxMappings` ports of clients have datagrams relayed |
+ * | | `max-mappings-per-client` | `udp.maxMappingsPerClient` ports of the client have datagrams relayed |
+ * | | `max-rate` | clients begin sessions of datagrams faster than `udp.maxRate` |
  * | | `max-undecided` | `maxUndecided` connections wait for `route` |
  * | `exhausted` | `no-port-block` | every block of ports is another client's |
  * | `unreachable` | `no-mapping` | the dialled address maps to no IPv4 address |
@@ -88,6 +92,9 @@ export type FaithCause =
   | 'max-rate-per-client'
   | 'max-ports-per-client'
   | 'no-port-block'
+  | 'max-mappings'
+  | 'max-mappings-per-client'
+  | 'max-rate'
   | 'max-undecided'
   | 'no-mapping'
   | 'no-source'
@@ -111,6 +118,9 @@ const CAUSES: Readonly<Record<FaithCause, true>> = {
   'max-rate-per-client': true,
   'max-ports-per-client': true,
   'no-port-block': true,
+  'max-mappings': true,
+  'max-mappings-per-client': true,
+  'max-rate': true,
   'max-undecided': true,
   'no-mapping': true,
   'no-source': true,
@@ -154,6 +164,8 @@ export interface FaithRefusalStats {
 export interface FaithRefusal {
   /** A number unique within the relay, also among sessions. It counts up as attempts begin. */
   id: number
+  /** The protocol that the client used. */
+  protocol: FaithProtocol
   /** The client. */
   client: FaithEndpoint
   /** The address and port that the client dialled. */
@@ -180,6 +192,7 @@ export interface FaithRefusal {
 export function toRefusal(record: NativeRefusal): FaithRefusal {
   const refusal: FaithRefusal = {
     id: record.id,
+    protocol: toProtocol(record.protocol),
     client: { address: record.client, port: record.clientPort },
     destination: { address: record.destination, port: record.destinationPort },
     startedAt: new Date(record.startedAtMs),

@@ -4,9 +4,16 @@ import { type AccessList, accessListText, LIST } from './access-list.js'
 import { readAddress } from './listener-options.js'
 import { MAPPING_OPTIONS, type MappingOptions, readMappings } from './mapping.js'
 import { unwrap } from './failure.js'
-import { type NativeLocalService, type NativeRelayOptions, native } from './native.js'
+import { FaithError } from './errors.js'
+import {
+  type NativeLocalService,
+  type NativeRelayOptions,
+  type NativeUdpOptions,
+  native,
+} from './native.js'
 import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import { parsePorts, PORT_OPTIONS, type PortOptions, type PortSpec, readPorts } from './ports.js'
+import { type FaithProtocol, PROTOCOLS } from './protocol.js'
 import type { FaithRoute } from './route.js'
 import {
   CONNECT_OPTIONS,
@@ -15,6 +22,7 @@ import {
   readLastingTimeouts,
   readLocalAddress,
 } from './server.js'
+import { type FaithUdpOptions, readUdpOptions } from './udp-options.js'
 
 /**
  * Destinations that this program serves itself, behind the relay's mappings.
@@ -37,6 +45,14 @@ export interface FaithRelaySettings extends MappingOptions {
   address?: string
   /** Maximum number of connections that wait to be accepted, 1 to 65535, as in listen(2). Default 4096. */
   backlog?: number
+
+  /**
+   * The protocols that are relayed, on the same ports: `'tcp'`, `'udp'`. Default `['tcp']`. Packets of another one are
+   * answered as {@link FaithInterfaceOptions.unsupported} says. A relay with a `route` relays TCP alone.
+   */
+  protocols?: readonly FaithProtocol[]
+  /** The options for datagrams, if `protocols` has `'udp'`. Default: the defaults of each. */
+  udp?: FaithUdpOptions
 
   /** The permitted clients and destinations. Default: every client, to public addresses. */
   accessList?: AccessList
@@ -256,6 +272,7 @@ export interface FaithRelayUpdate extends Pick<
   | 'portBlockRestMs'
   | 'privilegedLocalPort'
   | 'sessionEvents'
+  | 'udp'
 > {
   /** As {@link FaithRelaySettings.proxyProtocol}; 0 for no header. Default: as before. */
   proxyProtocol?: 0 | 1 | 2
@@ -280,6 +297,7 @@ const UPDATE: OptionNames<FaithRelayUpdate> = {
   portBlockRestMs: true,
   privilegedLocalPort: true,
   sessionEvents: true,
+  udp: true,
 }
 
 const LOCAL_SERVICE: OptionNames<FaithLocalService> = { ...PORT_OPTIONS, address: true }
@@ -289,6 +307,7 @@ const OPTIONS: OptionNames<FaithRelayOptions> = {
   ...UPDATE,
   address: true,
   backlog: true,
+  protocols: true,
   accessList: true,
   allowLoopback: true,
   connectFirst: true,
@@ -325,8 +344,10 @@ export function readRelayOptions(options: unknown): RelayOptions {
   const maxUndecided = read.integer('maxUndecided', SOME, undecidedWithin(routeTimeoutMs))
   // A client that waits for the route has no server yet, so it gets a place beside those of `maxHeld`.
   const undecided = route === undefined ? 0 : maxUndecided
+  const routePorts = readRoutePorts(read)
   const settings = {
     ports: readPorts(read),
+    ...readProtocols(call, read, route !== undefined && routePorts.routePorts === undefined),
     ...readAddress(read),
     backlog: read.integer('backlog', { min: 1, max: 65_535 }, 4096),
     ...readMappings(call, read),
@@ -358,7 +379,7 @@ export function readRelayOptions(options: unknown): RelayOptions {
     sessionEvents: read.boolean('sessionEvents', true),
     routeTimeoutMs,
     maxUndecided,
-    ...readRoutePorts(read),
+    ...routePorts,
   }
   const signal = read.signal('signal')
   return { settings, route, signal }
@@ -406,6 +427,42 @@ function readRoutePorts(read: OptionReader<'routePorts'>): Pick<NativeRelayOptio
   if (ports === undefined) return {}
   if (ports === null) throw read.refuse('routePorts', 'a port, a range or a list', ports)
   return { routePorts: parsePorts(ports) }
+}
+
+/** Reads the protocols, and the options for datagrams if they are among these. */
+function readProtocols(
+  call: string,
+  read: OptionReader<'protocols' | 'udp'>,
+  routed: boolean,
+): { tcp: boolean; udp?: NativeUdpOptions } {
+  const protocols = read.list<FaithProtocol>('protocols', ['tcp'], (given) => {
+    const protocol = PROTOCOLS.find((known) => known === given)
+    if (protocol === undefined) throw read.refuse('protocols', "an array of 'tcp' and 'udp'", given)
+    return protocol
+  })
+  if (protocols.length === 0) throw read.refuse('protocols', 'at least one protocol', protocols)
+  const given = read.unchecked('udp')
+  const options = given === undefined ? undefined : readUdpOptions(`${call}: \`udp\``, given)
+  if (!protocols.includes('udp')) {
+    if (options === undefined) return { tcp: true }
+    throw new FaithError(
+      'ERR_FAITH_ARGUMENT',
+      `${call}: \`udp\` does not go without its protocol`,
+      {
+        hint: "add 'udp' to `protocols`",
+      },
+    )
+  }
+  if (routed) {
+    throw new FaithError(
+      'ERR_FAITH_ARGUMENT',
+      `${call}: a relay with a \`route\` relays TCP alone`,
+      {
+        hint: 'open another relay for datagrams',
+      },
+    )
+  }
+  return { tcp: protocols.includes('tcp'), udp: options ?? readUdpOptions(call, {}) }
 }
 
 function readRoute(read: OptionReader<'route'>): FaithRoute | undefined {

@@ -41,6 +41,34 @@ export interface FaithRelayStats {
   maxHeld: number
   /** Effective maximum of sessions: `maxSessions`, or less for the same reason; 0 means no limit. */
   maxSessions: number
+  /** Datagrams; absent if the relay carries none. */
+  udp?: FaithUdpStats
+}
+
+/**
+ * Counts of datagrams of a relay. Frames count: several datagrams that the kernel has joined are one frame.
+ *
+ * @group Relay and route
+ */
+export interface FaithUdpStats {
+  /** Mappings at this moment: ports of clients that have a socket. */
+  mappings: number
+  /** Effective maximum of mappings: `maxMappings`, or less if the process may open too few descriptors. */
+  maxMappings: number
+  /** Frames sent to servers. */
+  framesUp: number
+  /** Frames sent to clients. */
+  framesDown: number
+  /** Frames of servers that did not reach a client, because `filtering` stopped them. */
+  filtered: number
+  /** Frames whose datagrams were too long for the path to their client, and went in fragments. */
+  fragmented: number
+  /** Frames that the kernel did not take for their server. */
+  lost: number
+  /** Sockets whose way to the server takes no joined datagrams. */
+  withoutSuperframes: number
+  /** Errors of servers and routers that were passed on to clients. */
+  errorsDown: number
 }
 
 /**
@@ -90,7 +118,7 @@ export interface FaithDurationBucket {
 /** @internal Converts the addon's counters to the public shape. */
 export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
   const { accepted, handedOver, attempts, untoldSessions, untoldRefused } = stats
-  const { localAddressFallbacks, maxHeld, maxSessions } = stats
+  const { localAddressFallbacks, maxHeld, maxSessions, udp } = stats
   return {
     accepted,
     handedOver,
@@ -102,5 +130,6 @@ export function toRelayStats(stats: NativeRelayStats): FaithRelayStats {
     localAddressFallbacks,
     maxHeld,
     maxSessions,
+    ...(udp === undefined ? {} : { udp }),
   }
 }

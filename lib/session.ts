@@ -1,5 +1,6 @@
 /** Sessions of a relay: a client and a server that were joined. */
 import type { FaithEndpoint } from './endpoint.js'
+import { type FaithProtocol, toProtocol } from './protocol.js'
 import type {
   NativeLiveSession,
   NativeRefusal,
@@ -91,6 +92,8 @@ const END_REASONS = Object.keys(NO_ENDS) as readonly FaithSessionEndReason[]
 export interface FaithSession {
   /** A number unique within the relay, also among refusals. It counts up as attempts begin. */
   id: number
+  /** The protocol of both sides. */
+  protocol: FaithProtocol
   /** The client. */
   client: FaithEndpoint
   /** The address and port that the client dialled. */
@@ -170,6 +173,7 @@ export interface FaithSessionStats {
 export function toSession(record: NativeSession): FaithSession {
   const session: FaithSession = {
     id: record.id,
+    protocol: toProtocol(record.protocol),
     client: { address: record.client, port: record.clientPort },
     destination: { address: record.destination, port: record.destinationPort },
     bytesUp: record.bytesUp,
@@ -195,6 +199,7 @@ export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
   const server = toServer(session)
   return {
     id: session.id,
+    protocol: toProtocol(session.protocol),
     client: { address: session.client, port: session.clientPort },
     destination: { address: session.destination, port: session.destinationPort },
     ...(server === undefined ? {} : { server }),

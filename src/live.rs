@@ -13,6 +13,8 @@ use crate::stats::{milliseconds, number};
 pub struct NativeLiveSession {
     /// Unique within the relay.
     pub id: f64,
+    /// `tcp` or `udp`.
+    pub protocol: String,
     /// The client's address.
     pub client: String,
     /// The client's port.
@@ -46,6 +48,7 @@ impl NativeLiveSession {
     pub(crate) fn of(session: &LiveSession, now: Duration) -> Self {
         Self {
             id: number(session.id),
+            protocol: session.protocol.name().to_owned(),
             client: session.client.ip().to_string(),
             client_port: session.client.port(),
             destination: session.destination.ip().to_string(),

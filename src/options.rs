@@ -63,11 +63,43 @@ pub struct NativeListenOptions {
     pub mappings: Vec<String>,
 }
 
+/// The settings of a relay for datagrams.
+#[napi(object)]
+pub struct NativeUdpOptions {
+    /// `endpoint-independent`, `address-dependent` or `address-and-port-dependent`.
+    pub filtering: String,
+    /// Time without a datagram of the client after which a session ends, in milliseconds.
+    pub timeout_ms: u32,
+    /// The same for single ports of servers.
+    pub port_timeouts: Vec<NativePortTimeout>,
+    /// Most ports of clients at a time.
+    pub max_mappings: u32,
+    /// Most ports of one client at a time; 0 is no limit.
+    pub max_mappings_per_client: u32,
+    /// New ports of one client per second; 0 is no limit.
+    pub max_rate_per_client: u32,
+    /// New sessions of all clients per second.
+    pub max_rate: u32,
+}
+
+/// The timeout of sessions with a port of servers.
+#[napi(object)]
+pub struct NativePortTimeout {
+    /// The port.
+    pub port: u16,
+    /// The time in milliseconds.
+    pub timeout_ms: u32,
+}
+
 /// The options of a relay.
 #[napi(object)]
 pub struct NativeRelayOptions {
     /// Its ports.
     pub ports: Vec<NativePortRange>,
+    /// True relays connections of TCP.
+    pub tcp: bool,
+    /// The settings for datagrams of UDP; absent relays none.
+    pub udp: Option<NativeUdpOptions>,
     /// Its address; every address by default.
     pub address: Option<String>,
     /// Length of the accept queue.

@@ -25,8 +25,8 @@ use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeVerdict};
 use crate::sources::NativeSource;
 use crate::stats::{
-    NativeConnectDurations, NativeRefusalCount, NativeSessionStats, number, of_connects, of_sessions,
-    refusals,
+    NativeConnectDurations, NativeRefusalCount, NativeSessionStats, NativeUdpStats, number, of_connects,
+    of_sessions, of_udp, refusals,
 };
 use crate::telling::{NativeRelayCallbacks, Telling, TellingSettings};
 
@@ -55,6 +55,8 @@ pub struct NativeRelayStats {
     pub max_held: u32,
     /// Limit of sessions; 0 is no limit.
     pub max_sessions: u32,
+    /// Datagrams, if the relay carries them.
+    pub udp: Option<NativeUdpStats>,
 }
 
 /// The parts of a relay that the JavaScript thread makes before another thread opens it.
@@ -248,6 +250,7 @@ impl NativeRelay {
             local_address_fallbacks: number(stats.source_fallbacks),
             max_held: stats.max_held,
             max_sessions: stats.max_sessions.unwrap_or(0),
+            udp: stats.udp.as_ref().map(of_udp),
         }
     }
 

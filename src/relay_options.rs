@@ -9,12 +9,14 @@ use faith_packet::excerpt::excerpt;
 use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
 use faith_packet::rfc6052::Mapping;
-use faith_relay::{ClientLimits, Local, LocalService, PortBlockOptions, RelayOptions};
+use faith_relay::{
+    ClientLimits, Filtering, Local, LocalService, PortBlockOptions, RelayOptions, UdpOptions, UdpTimeouts,
+};
 use faith_stack::HoldLimits;
 use napi_derive::napi;
 
 use crate::failure::{NativeFailure, Outcome, outcome};
-use crate::options::{self, NativeLocalService, NativeRelayOptions};
+use crate::options::{self, NativeLocalService, NativeRelayOptions, NativeUdpOptions};
 
 pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions, NativeFailure> {
     let access = access_list(&options.access_list, &options.access_list_name, options.allow_loopback)?;
@@ -30,6 +32,8 @@ pub(crate) fn relay_options(options: &NativeRelayOptions) -> Result<RelayOptions
     let idle = Duration::from_millis(options.idle_timeout_ms.into());
     Ok(RelayOptions {
         ports: options::ports(&options.ports)?,
+        tcp: options.tcp,
+        udp: options.udp.as_ref().map(udp_options).transpose()?,
         address: options::address(options.address.as_ref())?,
         backlog: options.backlog,
         mappings: mappings(&options.mapping, &options.mappings)?,
@@ -96,6 +100,26 @@ fn port_blocks(options: &NativeRelayOptions) -> Result<Option<PortBlockOptions>,
         per_client: options.port_blocks_per_client,
         rest: Duration::from_millis(options.port_block_rest_ms.into()),
     }))
+fn udp_options(options: &NativeUdpOptions) -> Result<UdpOptions, NativeFailure> {
+    let filtering = options::one_of(
+        "filtering",
+        &options.filtering,
+        &[
+            ("endpoint-independent", Filtering::EndpointIndependent),
+            ("address-dependent", Filtering::AddressDependent),
+            ("address-and-port-dependent", Filtering::AddressAndPortDependent),
+        ],
+    )?;
+    let time = |milliseconds: u32| Duration::from_millis(milliseconds.into());
+    let ports = options.port_timeouts.iter().map(|it| (it.port, time(it.timeout_ms))).collect();
+    Ok(UdpOptions {
+        filtering,
+        timeouts: UdpTimeouts { otherwise: time(options.timeout_ms), ports },
+        max_mappings: options.max_mappings,
+        max_mappings_per_client: limit(options.max_mappings_per_client),
+        max_rate_per_client: limit(options.max_rate_per_client),
+        max_rate: options.max_rate,
+    })
 }
 
 pub(crate) fn access_list(text: &str, name: &str, allow_loopback: bool) -> Result<AccessList, NativeFailure> {

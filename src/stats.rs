@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use faith_packet::classify::DropReason;
-use faith_relay::{Cause, ConnectDurations, RefusalTally, SessionEnd, SessionStats};
+use faith_relay::{Cause, ConnectDurations, RefusalTally, SessionEnd, SessionStats, UdpStats};
 use faith_stack::FaithInterface;
 use napi_derive::napi;
 
@@ -65,6 +65,43 @@ pub struct NativeSessionStats {
     pub bytes_up: f64,
     /// Bytes from servers to clients.
     pub bytes_down: f64,
+}
+
+/// Counters of datagrams.
+#[napi(object)]
+pub struct NativeUdpStats {
+    /// Ports of clients that have a socket now.
+    pub mappings: u32,
+    /// Limit of these.
+    pub max_mappings: u32,
+    /// Frames sent to servers.
+    pub frames_up: f64,
+    /// Frames sent to clients.
+    pub frames_down: f64,
+    /// Frames of servers that no client had asked for.
+    pub filtered: f64,
+    /// Frames that went to clients in fragments.
+    pub fragmented: f64,
+    /// Frames that were lost on their way to servers.
+    pub lost: f64,
+    /// Sockets whose way takes no superframes.
+    pub without_superframes: f64,
+    /// Errors that were passed on to clients.
+    pub errors_down: f64,
+}
+
+pub(crate) fn of_udp(udp: &UdpStats) -> NativeUdpStats {
+    NativeUdpStats {
+        mappings: udp.mappings,
+        max_mappings: udp.max_mappings,
+        frames_up: number(udp.frames_up),
+        frames_down: number(udp.frames_down),
+        filtered: number(udp.filtered),
+        fragmented: number(udp.fragmented),
+        lost: number(udp.lost),
+        without_superframes: number(udp.without_superframes),
+        errors_down: number(udp.errors_down),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, which no counter reaches")]

@@ -28,6 +28,8 @@ const WAITING: usize = 65_536;
 pub struct NativeSession {
     /// Unique within the relay.
     pub id: f64,
+    /// `tcp` or `udp`.
+    pub protocol: String,
     /// The client's address.
     pub client: String,
     /// The client's port.
@@ -61,6 +63,8 @@ pub struct NativeSession {
 pub struct NativeRefusal {
     /// Unique within the relay, also among sessions.
     pub id: f64,
+    /// `tcp` or `udp`.
+    pub protocol: String,
     /// The client's address.
     pub client: String,
     /// The client's port.
@@ -275,6 +279,7 @@ impl Observer for Telling {
 fn session(record: SessionRecord) -> NativeSession {
     NativeSession {
         id: number(record.id),
+        protocol: record.protocol.name().to_owned(),
         client: record.client.ip().to_string(),
         client_port: record.client.port(),
         destination: record.destination.ip().to_string(),
@@ -294,6 +299,7 @@ fn session(record: SessionRecord) -> NativeSession {
 fn refusal(record: RefusalRecord) -> NativeRefusal {
     NativeRefusal {
         id: number(record.id),
+        protocol: record.protocol.name().to_owned(),
         client: record.client.ip().to_string(),
         client_port: record.client.port(),
         destination: record.destination.ip().to_string(),

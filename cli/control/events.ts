@@ -75,13 +75,14 @@ class Reader {
 }
 
 function sessionEvent(name: string, relay: RunningRelay, session: FaithSession): Event {
-  const { id, client, destination, server, bytesUp, bytesDown, startedAt, tag } = session
+  const { id, protocol, client, destination, server, bytesUp, bytesDown, startedAt, tag } = session
   return {
     type: 'session',
     at: new Date().toISOString(),
     session: {
       id: `${relay.number}-${id}`,
       interface: name,
+      protocol,
       client,
       destination,
       ...(server === undefined ? {} : { server }),
@@ -96,12 +97,13 @@ function sessionEvent(name: string, relay: RunningRelay, session: FaithSession):
 }
 
 function refusedEvent(name: string, refusal: FaithRefusal): Event {
-  const { client, destination, server, durationMs, reason, cause, code, rule } = refusal
+  const { protocol, client, destination, server, durationMs, reason, cause, code, rule } = refusal
   return {
     type: 'refused',
     at: new Date().toISOString(),
     refusal: {
       interface: name,
+      protocol,
       client,
       destination,
       ...(server === undefined ? {} : { server }),

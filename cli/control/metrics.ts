@@ -204,6 +204,22 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     up: sessions.bytesUp,
     down: sessions.bytesDown,
   })),
+  faithd_udp_mappings: gaugeOf(
+    'Ports of clients that have datagrams relayed.',
+    (of) => of.relay.udp?.mappings ?? 0,
+  ),
+  faithd_udp_frames_total: byDirection(
+    'Frames of datagrams that were relayed. Several datagrams that the kernel has joined are one frame.',
+    ({ relay: { udp } }) => ({ up: udp?.framesUp ?? 0, down: udp?.framesDown ?? 0 }),
+  ),
+  faithd_udp_frames_not_relayed_total: byReason(
+    'Frames that did not go on: `filtered` ones of servers that no client had asked, `lost` ones that the kernel did not take.',
+    ({ relay: { udp } }) => ({ filtered: udp?.filtered ?? 0, lost: udp?.lost ?? 0 }),
+  ),
+  faithd_udp_errors_total: counterOf(
+    'Errors of servers and routers about datagrams that went on to clients.',
+    (of) => of.relay.udp?.errorsDown ?? 0,
+  ),
   faithd_interface_packets_total: byDirection(
     'Packets between the host and the interface. A packet of several merged segments counts once.',
     ({ interface: { captured, returned } }) => ({ up: captured.packets, down: returned.packets }),

@@ -22,11 +22,15 @@ export const problem = z.strictObject({
   hint: z.string().optional().describe('The remedy.'),
 })
 
+/** The protocol of both sides. */
+const protocol = z.enum(['tcp', 'udp'])
+
 export const session = z.strictObject({
   id: z
     .string()
     .describe('Unique within the daemon: the number of the relay and that of the session, `1-42`.'),
   interface: z.string(),
+  protocol,
   client: endpoint,
   destination: endpoint.describe('The address and port that the client dialled.'),
   server: endpoint.optional(),
@@ -274,6 +278,7 @@ export const event = z.discriminatedUnion('type', [
     at: time,
     refusal: z.strictObject({
       interface: z.string(),
+      protocol,
       client: endpoint,
       destination: endpoint,
       server: endpoint.optional(),

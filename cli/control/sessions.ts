@@ -182,10 +182,12 @@ function noSession(id: string): ProblemError {
 }
 
 function bodyOf({ running, relay, session }: Placed): Session {
-  const { id, client, destination, server, state, startedAt, ageMs, idleMs, tag } = session
+  const { id, protocol, client, destination, server, state, startedAt, ageMs, idleMs, tag } =
+    session
   return {
     id: `${relay.number}-${id}`,
     interface: running.faith.name,
+    protocol,
     client,
     destination,
     ...(server === undefined ? {} : { server }),

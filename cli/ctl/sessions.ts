@@ -65,8 +65,12 @@ function sessionLines({ sessions, matching, active }: Sessions, width: number): 
 /** The columns of a list of sessions. Those that would be empty or the same in every line are left out. */
 function columnsFor(sessions: readonly Session[]): Column<Session>[] {
   const interfaces = new Set(sessions.map((session) => session.interface))
+  const protocols = new Set(sessions.map(({ protocol }) => protocol))
   return [
     { title: 'ID', value: ({ id }) => id },
+    ...(protocols.size > 1
+      ? [{ title: 'PROTOCOL', value: ({ protocol }: Session) => protocol } as const]
+      : []),
     { title: 'CLIENT', value: ({ client }) => endpointText(client), elastic: true },
     {
       title: 'SERVER',

@@ -16,6 +16,7 @@ use crate::sums::Sum;
 pub(crate) fn session(out: &mut String, record: &SessionRecord, shown: Shown) {
     let mut object = Object::begin(out);
     object.plain("id", record.id);
+    object.word("protocol", record.protocol);
     ends(&mut object, shown, &record.client, &record.destination, record.server, record.source);
     object.plain("bytesUp", record.bytes_up);
     object.plain("bytesDown", record.bytes_down);
@@ -31,6 +32,7 @@ pub(crate) fn session(out: &mut String, record: &SessionRecord, shown: Shown) {
 pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, shown: Shown, rule: Option<&WrittenRule>) {
     let mut object = Object::begin(out);
     object.plain("id", record.id);
+    object.word("protocol", record.protocol);
     ends(&mut object, shown, &record.client, &record.destination, record.server, None);
     times(&mut object, record.started, record.duration);
     object.word("reason", record.reason);
@@ -58,6 +60,7 @@ pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, shown: Shown, ru
 pub(crate) fn begin(out: &mut String, session: &SessionBegin, shown: Shown) {
     let mut object = Object::begin(out);
     object.plain("id", session.id);
+    object.word("protocol", session.protocol);
     ends(&mut object, shown, &session.client, &session.destination, session.server, session.source);
     tag(&mut object, session.tag.as_deref());
     object.end();

@@ -25,6 +25,7 @@ pub(crate) fn facts(entry: &Entry, rule: Option<&WrittenRule>, take: &mut impl F
         Entry::PortBlock(block) => port_block(block, take),
         Entry::Begin { session, shown, .. } => {
             take("id", &session.id);
+            take("protocol", &session.protocol);
             take_end("client", session.client.into(), take);
             if shown.destination {
                 destination(session.destination.into(), session.server, take);
@@ -56,6 +57,7 @@ pub(crate) fn kind(entry: &Entry) -> Option<&'static str> {
 
 fn session(record: &SessionRecord, shown: Shown, take: &mut impl FnMut(&str, &dyn Display)) {
     take("id", &record.id);
+    take("protocol", &record.protocol);
     take_end("client", record.client.into(), take);
     if shown.destination {
         destination(record.destination.into(), record.server, take);
@@ -78,6 +80,7 @@ fn refusal(
     take: &mut impl FnMut(&str, &dyn Display),
 ) {
     take("id", &record.id);
+    take("protocol", &record.protocol);
     take_end("client", record.client.into(), take);
     if shown.destination {
         destination(record.destination.into(), record.server, take);

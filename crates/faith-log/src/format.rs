@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(
             shown(Form::Json, &Entry::Session(session.clone(), Shown::ALL)),
             concat!(
-                r#"{"level":"info","time":"2026-11-30T13:03:08.623Z","session":{"id":7,"#,
+                r#"{"level":"info","time":"2026-11-30T13:03:08.623Z","session":{"id":7,"protocol":"tcp","#,
                 r#""client":{"address":"2001:db8::1","port":40000},"#,
                 r#""destination":{"address":"64:ff9b::c633:6402","port":80},"#,
                 r#""server":{"address":"198.51.100.2","port":80},"bytesUp":12,"bytesDown":17,"#,
@@ -279,6 +279,7 @@ mod tests {
         let session = samples::session();
         let begin = SessionBegin {
             id: session.id,
+            protocol: session.protocol,
             client: session.client,
             destination: session.destination,
             server: session.server,

@@ -95,6 +95,7 @@ mod tests {
             "MESSAGE=[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80 (198.51.100.2): 12 bytes up, 17 down in 1.500 s, closed",
             "FAITHD_RECORD=session",
             "FAITHD_ID=7",
+            "FAITHD_PROTOCOL=tcp",
             "FAITHD_CLIENT=2001:db8::1",
             "FAITHD_CLIENT_PORT=40000",
             "FAITHD_DESTINATION=64:ff9b::c633:6402",

@@ -5,7 +5,9 @@ use std::net::{SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use faith_packet::access::WrittenRule;
-use faith_relay::{Cause, PortBlockRecord, RefusalReason, RefusalRecord, SessionBegin, SessionRecord};
+use faith_relay::{
+    Cause, PortBlockRecord, Protocol, RefusalReason, RefusalRecord, SessionBegin, SessionRecord,
+};
 use faith_stack::errno_name;
 
 use crate::ipfix::Loss;
@@ -14,6 +16,7 @@ use crate::sums::Sum;
 
 /// Writes `[client]:port to [destination]:port (server): 12 bytes up, 17 down in 1.500 s, closed`.
 pub(crate) fn session(out: &mut String, record: &SessionRecord, shown: Shown) {
+    protocol(out, record.protocol);
     client(out, &record.client);
     if shown.destination {
         to(out, &record.destination, record.server);
@@ -29,6 +32,7 @@ pub(crate) fn session(out: &mut String, record: &SessionRecord, shown: Shown) {
 
 /// Writes `[client]:port to [destination]:port (server): no session after 0.003 s, denied-by-rule FILE:12`.
 pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, shown: Shown, rule: Option<&WrittenRule>) {
+    protocol(out, record.protocol);
     client(out, &record.client);
     if shown.destination {
         to(out, &record.destination, record.server);
@@ -55,6 +59,7 @@ pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, shown: Shown, ru
 
 /// Writes `[client]:port to [destination]:port (server): session begins`.
 pub(crate) fn begin(out: &mut String, session: &SessionBegin, shown: Shown) {
+    protocol(out, session.protocol);
     client(out, &session.client);
     if shown.destination {
         to(out, &session.destination, session.server);
@@ -62,6 +67,14 @@ pub(crate) fn begin(out: &mut String, session: &SessionBegin, shown: Shown) {
     from(out, session.source.filter(|_| shown.source));
     out.push_str(": session begins");
     tagged(out, session.tag.as_deref());
+}
+
+/// Begins the sentence of a record with its protocol, unless it is TCP.
+fn protocol(out: &mut String, protocol: Protocol) {
+    if protocol != Protocol::Tcp {
+        add(out, protocol);
+        out.push(' ');
+    }
 }
 
 /// Writes `4,197 more denied-by-rule, 12 more refused from 2001:db8:1::/64 in 10.0 s`.

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use faith_relay::{RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
+use faith_relay::{Protocol, RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
 
 pub(crate) fn session() -> SessionRecord {
     SessionRecord {
+        protocol: Protocol::Tcp,
         id: 7,
         client: "[2001:db8::1]:40000".parse().unwrap(),
         destination: "[64:ff9b::c633:6402]:80".parse().unwrap(),
@@ -24,6 +25,7 @@ pub(crate) fn session() -> SessionRecord {
 pub(crate) fn refusal() -> RefusalRecord {
     let session = session();
     RefusalRecord {
+        protocol: Protocol::Tcp,
         id: session.id,
         client: session.client,
         destination: session.destination,

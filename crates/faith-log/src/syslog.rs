@@ -170,7 +170,7 @@ mod tests {
         assert!(message.ends_with(r#"[faithd@32473 code="a\"b\]c\\d" rules="2"] rules"#), "{message}");
         assert!(shown(&mut origin, &said("{}", "none")).ends_with("\"2\"] none"));
         let session = shown(&mut origin, &Entry::Session(samples::session(), Shown::ALL));
-        let expected = r#"[faithd@32473 id="7" client="2001:db8::1" clientPort="40000" destination="64:ff9b::c633:6402" "#;
+        let expected = r#"[faithd@32473 id="7" protocol="tcp" client="2001:db8::1" clientPort="40000" destination="64:ff9b::c633:6402" "#;
         assert!(session.contains(expected), "{session}");
     }
 

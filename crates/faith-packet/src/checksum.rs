@@ -19,6 +19,14 @@ pub fn ipv6(source: u128, destination: u128, next_header: u8, payload: &[u8]) ->
     !fold(sum(total, payload))
 }
 
+/// The sum of the pseudo-header of an upper-layer packet of this length, not complemented: a checksum field holds it when a
+/// device is to add the rest.
+pub(crate) fn pseudo_header(source: u128, destination: u128, next_header: u8, length: u16) -> u16 {
+    let [high, low] = length.to_be_bytes();
+    let total = sum(sum(0, &source.to_be_bytes()), &destination.to_be_bytes());
+    fold(sum(total, &[0, 0, high, low, 0, 0, 0, next_header]))
+}
+
 /// Adds octets to a 64-bit one's complement sum. The sum is in the machine's byte order (RFC 1071
 /// section 2(B) allows that) and eight octets wide (section 2(C)).
 fn sum(start: u64, octets: &[u8]) -> u64 {

@@ -1,8 +1,13 @@
-//! ICMPv6 Destination Unreachable (RFC 4443 section 3.1): it tells a client at once that its packet
-//! gets no other answer.
+//! ICMPv6 errors (RFC 4443): those that faithd sends to clients about their packets, and those that it gets about
+//! datagrams to clients.
 
+use std::net::Ipv6Addr;
+
+use crate::flow::Flow;
 use crate::prefix::network_of;
-use crate::{checksum, ipv6};
+use crate::translate::Icmpv6Error;
+use crate::udp::{self, Head};
+use crate::{chain, checksum, ipv6};
 
 /// The longest reply: an ICMPv6 error stays within the minimum MTU (RFC 4443 section 2.4(c)).
 pub const MAX_LEN: usize = 1280;
@@ -55,17 +60,98 @@ pub fn build_unreachable(code: Unreachable, offending: &[u8], out: &mut [u8; MAX
     if ipv6::is_martian_source(header.source) {
         return None;
     }
+    let error = Icmpv6Error { kind: DESTINATION_UNREACHABLE, code: code.code(), word: 0 };
+    build(error, header.destination, header.source, out, |quote| {
+        let length = offending.len().min(quote.len());
+        quote.get_mut(..length)?.copy_from_slice(offending.get(..length)?);
+        Some(length)
+    })
+}
+
+/// Writes the error that a router or a server on the way sent about a datagram of a client, and returns its length. It
+/// comes from `offender`, and quotes the datagram: its headers from `head`, the length of its data, and the beginning of
+/// that as far as it is known.
+#[must_use]
+pub fn build_about_datagram(
+    error: Icmpv6Error,
+    offender: Ipv6Addr,
+    head: &Head,
+    length: usize,
+    known: &[u8],
+    out: &mut [u8; MAX_LEN],
+) -> Option<usize> {
+    let client = head.flow.client.ip().to_bits();
+    build(error, offender.to_bits(), client, out, |quote| {
+        let data = known.len().min(length).min(quote.len().checked_sub(udp::OVERHEAD)?);
+        head.quote(quote, length)?;
+        quote.get_mut(udp::OVERHEAD..)?.get_mut(..data)?.copy_from_slice(known.get(..data)?);
+        Some(udp::OVERHEAD + data)
+    })
+}
+
+/// Writes an ICMPv6 error. `quote` writes the beginning of the packet that it is about, and returns its length.
+fn build(
+    error: Icmpv6Error,
+    from: u128,
+    to: u128,
+    out: &mut [u8; MAX_LEN],
+    quote: impl FnOnce(&mut [u8]) -> Option<usize>,
+) -> Option<usize> {
     let (fixed, rest) = out.split_first_chunk_mut()?;
-    let quote_len = offending.len().min(rest.len() - HEADER_LEN);
-    let message = rest.get_mut(..HEADER_LEN + quote_len)?;
-    let (start, quote) = message.split_first_chunk_mut::<HEADER_LEN>()?;
-
-    *start = [DESTINATION_UNREACHABLE, code.code(), 0, 0, 0, 0, 0, 0];
-    quote.copy_from_slice(offending.get(..quote_len)?);
-    let sum = checksum::ipv6(header.destination, header.source, ipv6::ICMPV6, message);
+    let (start, quoted) = rest.split_first_chunk_mut::<HEADER_LEN>()?;
+    let [w0, w1, w2, w3] = error.word.to_be_bytes();
+    *start = [error.kind, error.code, 0, 0, w0, w1, w2, w3];
+    let length = HEADER_LEN + quote(quoted)?;
+    let message = rest.get_mut(..length)?;
+    let sum = checksum::ipv6(from, to, ipv6::ICMPV6, message);
     *message.get_mut(2..)?.first_chunk_mut()? = sum.to_be_bytes();
+    ipv6::write_header(fixed, u16::try_from(length).ok()?, ipv6::ICMPV6, from, to);
+    Some(ipv6::HEADER_LEN + length)
+}
 
-    let length = u16::try_from(message.len()).ok()?;
-    ipv6::write_header(fixed, length, ipv6::ICMPV6, header.destination, header.source);
-    Some(ipv6::HEADER_LEN + usize::from(length))
+/// Reads the fields of an ICMPv6 error about a datagram that was sent to a client, from the packet that holds the error.
+/// `None` if its checksum is wrong. The classifier has judged the packet.
+#[must_use]
+pub fn error_about_datagram(packet: &[u8]) -> Option<Icmpv6Error> {
+    let (header, payload) = ipv6::Header::parse(packet)?;
+    let message = chain::walk(header.next, payload).ok()?.payload;
+    let &[kind, code, _, _, w0, w1, w2, w3] = message.first_chunk::<HEADER_LEN>()?;
+    let sound = checksum::ipv6(header.source, header.destination, ipv6::ICMPV6, message) == 0;
+    sound.then_some(Icmpv6Error { kind, code, word: u32::from_be_bytes([w0, w1, w2, w3]) })
+}
+
+/// The first fields of a packet of the stack or of faithd that an ICMPv6 error quotes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Quoted {
+    /// A TCP segment.
+    Tcp,
+    /// A datagram to a client.
+    Datagram(Flow),
+}
+
+/// The captured packet that `message`, which came with this header, is about. `None` if it is no error about one.
+///
+/// Destination Unreachable, Packet Too Big and Time Exceeded qualify. An error goes to the source of the packet that it
+/// quotes, so the quoted source must equal the message's destination, which is inside a prefix. The kernel checks that the
+/// quoted connection exists and that the sequence number is in the window; it needs the first eight octets of the TCP
+/// header for that.
+pub(crate) fn quoted(header: &ipv6::Header, message: &[u8]) -> Option<Quoted> {
+    let ([kind, ..], quoted) = message.split_first_chunk::<HEADER_LEN>()?;
+    let (inner, payload) = ipv6::Header::parse_quoted(quoted)?;
+    if !matches!(kind, 1..=3) || inner.source != header.destination {
+        return None;
+    }
+    let chain = chain::walk(inner.next, payload).ok()?;
+    if !chain.fragment.is_none_or(chain::Fragment::is_first) {
+        return None;
+    }
+    let udp = udp::Header::parse(chain.payload)?;
+    match chain.protocol {
+        ipv6::TCP => Some(Quoted::Tcp),
+        ipv6::UDP => {
+            let Flow { client: from, destination: to } = udp::flow(&inner, udp);
+            Some(Quoted::Datagram(Flow { client: to, destination: from }))
+        }
+        _ => None,
+    }
 }

@@ -2,6 +2,8 @@
 
 /// TCP's protocol number.
 pub(crate) const TCP: u8 = 6;
+/// UDP's protocol number.
+pub(crate) const UDP: u8 = 17;
 /// ICMPv6's protocol number.
 pub(crate) const ICMPV6: u8 = 58;
 
@@ -17,6 +19,8 @@ pub(crate) struct Header {
     pub(crate) source: u128,
     pub(crate) destination: u128,
     pub(crate) next: u8,
+    pub(crate) hop_limit: u8,
+    pub(crate) traffic_class: u8,
     payload_length: u16,
 }
 
@@ -39,7 +43,7 @@ impl Header {
     #[inline]
     fn split(packet: &[u8]) -> Option<(Self, &[u8])> {
         let (fixed, payload) = packet.split_first_chunk::<HEADER_LEN>()?;
-        let &[version, _, _, _, l0, l1, next, _, ref addresses @ ..] = fixed;
+        let &[version, second, _, _, l0, l1, next, hop_limit, ref addresses @ ..] = fixed;
         if version >> 4 != 6 {
             return None;
         }
@@ -50,6 +54,8 @@ impl Header {
             source: u128::from_be_bytes(*source),
             destination: u128::from_be_bytes(*destination),
             next,
+            hop_limit,
+            traffic_class: version << 4 | second >> 4,
             payload_length: u16::from_be_bytes([l0, l1]),
         };
         Some((header, payload))
@@ -83,4 +89,12 @@ pub(crate) fn write_header(
     let (first, second) = addresses.split_at_mut(16);
     first.copy_from_slice(&source.to_be_bytes());
     second.copy_from_slice(&destination.to_be_bytes());
+}
+
+/// Sets hop limit and traffic class of a header.
+pub(crate) fn set_limit_and_class(header: &mut [u8; HEADER_LEN], hop_limit: u8, traffic_class: u8) {
+    let [first, second, _, _, _, _, _, limit, ..] = header;
+    *first = 6 << 4 | traffic_class >> 4;
+    *second = traffic_class << 4 | *second & 0x0f;
+    *limit = hop_limit;
 }

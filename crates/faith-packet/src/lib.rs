@@ -10,9 +10,10 @@
 //! | [`prefix`] | the captured addresses |
 //! | [`mapping`], [`rfc6052`] | the IPv4 server that a captured address means |
 //! | [`access`] | may this client be relayed to that server |
-//! | [`cidr`], [`ports`] | prefixes and sets of ports, as operators write them |
+//! | [`cidr`], [`ports`], [`protocol`] | prefixes, sets of ports and protocols, as operators write them |
 //! | [`proxy`] | the PROXY header that gives a server the client's address |
 //! | [`icmpv6`], [`tcp`], [`checksum`] | the packets faithd sends of its own accord |
+//! | [`udp`], [`fragments`], [`translate`] | the datagrams of clients and servers, and the errors about them |
 
 #![forbid(unsafe_code)]
 
@@ -23,12 +24,17 @@ pub mod cidr;
 pub mod classify;
 pub mod excerpt;
 mod flow;
+pub mod fragments;
 pub mod icmpv6;
 mod ipv6;
 pub mod mapping;
 mod nest;
 pub mod ports;
 pub mod prefix;
+pub mod protocol;
 pub mod proxy;
 pub mod rfc6052;
 pub mod tcp;
+pub mod translate;
+pub mod udp;
+mod virtio;

@@ -85,6 +85,12 @@ impl Mappings {
         Ok(Self { explicit, otherwise })
     }
 
+    /// The address inside `prefix` that means `server`, explicit mappings aside.
+    #[must_use]
+    pub fn embed(&self, prefix: &FaithPrefix, server: Ipv4Addr) -> Ipv6Addr {
+        self.otherwise.embed(prefix, server)
+    }
+
     /// The server that `destination` means. `None` if the address has no explicit mapping and is
     /// outside `prefix`.
     #[must_use]

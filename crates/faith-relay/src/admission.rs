@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use faith_packet::access::{AccessList, Basis, Decision, Judgement};
 use faith_packet::mapping::Mappings;
 use faith_packet::prefix::FaithPrefix;
+use faith_packet::protocol::Protocol;
 use faith_packet::proxy::{Version, header};
 use faith_stack::Captured;
 use faith_sys::local_ports::LocalPorts;
@@ -139,7 +140,7 @@ impl Admission {
         if passage.port_blocks.is_none() || self.blocks.knows(client, passage.client_prefix_length) {
             return false;
         }
-        let permits = |server: SocketAddrV4| self.permits(*client, server.into());
+        let permits = |server: SocketAddrV4| self.permits(Protocol::Tcp, *client, server.into());
         self.questions.is_some() || self.server_of(destination).is_some_and(permits)
     }
 
@@ -251,6 +252,44 @@ impl Admission {
         Ok(())
     }
 
+    /// Finds the server of a client's first datagram, and the address that its socket is bound to, if the access list lets
+    /// the datagram through. `is_mapped` tells whether a port of the router itself is the port of a client: that one is open
+    /// although the address is the router's (RFC 4787 section 6).
+    ///
+    /// # Errors
+    /// The refusal that answers the client.
+    pub(crate) fn admit_datagram(
+        &self,
+        attempt: &mut Attempt,
+        is_mapped: impl Fn(SocketAddrV4) -> bool,
+    ) -> Result<(SocketAddrV4, Address), Refusal> {
+        let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_MAPPING)?;
+        attempt.server = Some(server.into());
+        let client = *attempt.client().ip();
+        let access = self.access.load();
+        let is_own = |address| self.router.is_own(address) && !is_mapped(server);
+        let judgement = access.judge(Protocol::Udp, Basis::Dialled, client, server.into(), is_own);
+        let address = match outcome(&access, judgement)? {
+            Some(address) => Address::Fixed(address),
+            None => self.passage.load().sources.of(client, IpAddr::V4(*server.ip())),
+        };
+        Ok((server, address))
+    }
+
+    /// Tells whether a datagram may come from `server` to `client` although the client has sent none there.
+    pub(crate) fn admits_unasked(&self, client: Ipv6Addr, server: SocketAddrV4) -> bool {
+        // The router itself sends none but those of its clients, who are behind ports of their own.
+        let judgement =
+            self.access.load().judge(Protocol::Udp, Basis::Dialled, client, server.into(), |_| false);
+        matches!(judgement.decision, Decision::Permit { .. })
+    }
+
+    /// The captured address that means `server` behind the same prefix as `dialled`.
+    pub(crate) fn means(&self, dialled: Ipv6Addr, server: Ipv4Addr) -> Option<Ipv6Addr> {
+        let prefix = self.router.prefix_of(dialled)?;
+        Some(self.passage.load().mappings.embed(&prefix, server))
+    }
+
     fn target(
         &self,
         attempt: &Attempt,
@@ -304,11 +343,12 @@ impl Admission {
     fn judgement(
         &self,
         access: &AccessList,
+        protocol: Protocol,
         basis: Basis,
         client: Ipv6Addr,
         server: SocketAddr,
     ) -> Judgement {
-        access.judge(basis, client, server, |address| self.router.is_own(address))
+        access.judge(protocol, basis, client, server, |address| self.router.is_own(address))
     }
 
     /// Judges a connection by the access list. Returns the address that it must come from, if the deciding rule names one.
@@ -317,14 +357,8 @@ impl Admission {
     /// The refusal that answers the client.
     fn judge(&self, basis: Basis, attempt: &Attempt, server: SocketAddr) -> Result<Option<IpAddr>, Refusal> {
         let access = self.access.load();
-        let Judgement { decision, rule } = self.judgement(&access, basis, *attempt.client().ip(), server);
-        match (decision, rule) {
-            (Decision::Permit { outgoing }, _) => Ok(outgoing.map(IpAddr::V4)),
-            (Decision::Deny(_), Some(place)) => {
-                Err(Refusal::denied_by(DenyingRule::new(Arc::clone(&access), place)))
-            }
-            (Decision::Deny(reason), None) => Err(Refusal::denied(reason.into())),
-        }
+        let judgement = self.judgement(&access, Protocol::Tcp, basis, *attempt.client().ip(), server);
+        outcome(&access, judgement)
     }
 
     /// The use of each source address, with these numbers of sessions: those that were named, and those that have sessions or
@@ -354,7 +388,8 @@ impl Admission {
         };
         let basis = basis_of(self.served(server));
         let access = self.access.load();
-        let permission = Permission::new(&access, self.judgement(&access, basis, client, server.into()));
+        let permission =
+            Permission::new(&access, self.judgement(&access, Protocol::Tcp, basis, client, server.into()));
         let source = permission.source.or_else(|| match permission.cause {
             None => self.passage.load().sources.of(client, (*server.ip()).into()).first(),
             Some(_) => None,
@@ -363,12 +398,12 @@ impl Admission {
     }
 
     /// Tells whether the access list permits a session between these two now.
-    pub(crate) fn permits(&self, client: Ipv6Addr, server: SocketAddr) -> bool {
+    pub(crate) fn permits(&self, protocol: Protocol, client: Ipv6Addr, server: SocketAddr) -> bool {
         let local = match server {
-            SocketAddr::V4(server) => self.served(server),
-            SocketAddr::V6(_) => None,
+            SocketAddr::V4(server) if protocol == Protocol::Tcp => self.served(server),
+            SocketAddr::V4(_) | SocketAddr::V6(_) => None,
         };
-        let judgement = self.judgement(&self.access.load(), basis_of(local), client, server);
+        let judgement = self.judgement(&self.access.load(), protocol, basis_of(local), client, server);
         matches!(judgement.decision, Decision::Permit { .. })
     }
 
@@ -385,4 +420,15 @@ impl Admission {
 /// The rules that apply to a dialled server.
 fn basis_of(served: Option<Served>) -> Basis {
     served.map_or(Basis::Dialled, |_| Basis::Local)
+}
+
+/// The address that a permitted connection must come from, if the deciding rule names one.
+fn outcome(access: &Arc<AccessList>, judgement: Judgement) -> Result<Option<IpAddr>, Refusal> {
+    match (judgement.decision, judgement.rule) {
+        (Decision::Permit { outgoing }, _) => Ok(outgoing.map(IpAddr::V4)),
+        (Decision::Deny(_), Some(place)) => {
+            Err(Refusal::denied_by(DenyingRule::new(Arc::clone(access), place)))
+        }
+        (Decision::Deny(reason), None) => Err(Refusal::denied(reason.into())),
+    }
 }

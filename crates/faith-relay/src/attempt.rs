@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use faith_packet::classify::Flow;
+use faith_packet::protocol::Protocol;
 use faith_sys::tcp::{self, Connection};
 use tokio::sync::oneshot;
 
@@ -71,13 +72,14 @@ impl Attempt {
     pub(crate) fn new(
         ledger: &Arc<Ledger>,
         worker: usize,
+        protocol: Protocol,
         client: SocketAddrV6,
         destination: SocketAddrV6,
     ) -> Self {
         Self {
             ledger: Arc::clone(ledger),
             worker,
-            live: Arc::new(Live::new(ledger.enter(), client, destination)),
+            live: Arc::new(Live::new(ledger.enter(protocol), protocol, client, destination)),
             server: None,
             source: None,
             routed: false,
@@ -191,6 +193,7 @@ impl Attempt {
         self.outcome = Outcome::Ended(SessionEnd::Aborted);
         self.ledger.began(self.worker, || SessionBegin {
             id: self.id(),
+            protocol: self.live.protocol,
             client: *self.client(),
             destination: *self.destination(),
             server: self.server,
@@ -263,7 +266,7 @@ impl Attempt {
         drop(self.place.take());
         drop(self.lease.take());
         let now = Instant::now();
-        let Live { id, client, destination, started, .. } = *self.live;
+        let Live { id, protocol, client, destination, started, .. } = *self.live;
         let duration = now.saturating_duration_since(started);
         // Derives the start, because storing the wall clock's reading would cost 16 bytes per session. Setting the clock
         // meanwhile shifts the result.
@@ -274,6 +277,7 @@ impl Attempt {
                 let (bytes_up, bytes_down) = (self.live.bytes_up(), self.live.bytes_down());
                 let record = SessionRecord {
                     id,
+                    protocol,
                     client,
                     destination,
                     server,
@@ -292,6 +296,7 @@ impl Attempt {
                 let cause = cause.or(self.ended_by.filter(|_| reason == RefusalReason::Aborted));
                 let record = RefusalRecord {
                     id,
+                    protocol,
                     client,
                     destination,
                     server,

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faith_packet::classify::Flow;
+use faith_packet::protocol::Protocol;
 use faith_stack::{Captured, HeldSyn, Service, SynAnswer};
 use faith_sys::info::SocketNumber;
 use faith_sys::tcp::Connection;
@@ -85,7 +86,7 @@ impl Engine {
             },
             None => None,
         };
-        let mut attempt = Attempt::new(&self.ledger, worker, client, destination);
+        let mut attempt = Attempt::new(&self.ledger, worker, Protocol::Tcp, client, destination);
         attempt.question = question;
         // Spawns no task for a SYN that is denied at once: a flood of these must stay cheap.
         let admitted = if attempt.question.is_some() {
@@ -244,7 +245,7 @@ impl Engine {
         client: SocketAddrV6,
         destination: SocketAddrV6,
     ) {
-        let mut attempt = Attempt::new(&self.ledger, worker, client, destination);
+        let mut attempt = Attempt::new(&self.ledger, worker, Protocol::Tcp, client, destination);
         // The client has reset the connection meanwhile, and left no bytes for a server.
         if leg::is_spent(&connection) {
             return attempt.fail(Refusal::GIVEN_UP);

@@ -38,6 +38,12 @@ pub enum Cause {
     MaxPortsPerClient,
     /// No block of source ports is left for the client.
     NoPortBlock,
+    /// As many ports of clients have datagrams relayed as may.
+    MaxMappings,
+    /// As many ports of the client have datagrams relayed as may.
+    MaxMappingsPerClient,
+    /// All clients together begin sessions of datagrams faster than they may.
+    MaxRate,
     /// The limit of connections that wait for the [`Route`](crate::Route) is reached.
     MaxUndecided,
     /// The client gave up before it was answered.
@@ -57,7 +63,7 @@ impl Cause {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every cause, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::DeniedByRule,
         Self::DeniedNoMatch,
         Self::SpecialPurpose,
@@ -73,6 +79,9 @@ impl Cause {
         Self::MaxRatePerClient,
         Self::MaxPortsPerClient,
         Self::NoPortBlock,
+        Self::MaxMappings,
+        Self::MaxMappingsPerClient,
+        Self::MaxRate,
         Self::MaxUndecided,
         Self::ClientGaveUp,
         Self::NoHandshake,
@@ -100,6 +109,9 @@ impl Cause {
             Self::MaxRatePerClient => "max-rate-per-client",
             Self::MaxPortsPerClient => "max-ports-per-client",
             Self::NoPortBlock => "no-port-block",
+            Self::MaxMappings => "max-mappings",
+            Self::MaxMappingsPerClient => "max-mappings-per-client",
+            Self::MaxRate => "max-rate",
             Self::MaxUndecided => "max-undecided",
             Self::ClientGaveUp => "client-gave-up",
             Self::NoHandshake => "no-handshake",

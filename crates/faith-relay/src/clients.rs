@@ -115,6 +115,17 @@ impl Clients {
         client.may_begin(limits.client, Instant::now())
     }
 
+    /// Tells whether more than three quarters of the places in all are taken.
+    pub(crate) fn is_pressed(&self) -> bool {
+        let taken = self.taken.load(Ordering::Relaxed);
+        self.limits.load().max_sessions.is_some_and(|most| taken > most / 4 * 3)
+    }
+
+    /// Number of places taken, if they are limited.
+    pub(crate) fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// Takes a place for a session of `client`, whose handshake is complete. Hold it as long as the session lasts. `None` if
     /// nothing is limited.
     ///

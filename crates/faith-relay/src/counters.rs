@@ -7,6 +7,7 @@ use crate::cause::Cause;
 use crate::durations::{ConnectDurations, LiveDurations};
 use crate::record::{RefusalReason, SessionEnd};
 use crate::tally::{AbortTally, LiveAborts, LiveRefusals, LiveSessions, RefusalTally, SessionTally};
+use crate::udp::UdpStats;
 
 /// A relay's counters at one moment. Each attempt that ever began became a session, was refused, was handed over, or still
 /// goes on.
@@ -33,6 +34,8 @@ pub struct RelayStats {
     pub max_held: u32,
     /// Limit of sessions, likewise; `None` is no limit.
     pub max_sessions: Option<u32>,
+    /// Datagrams; `None` if the relay carries none.
+    pub udp: Option<UdpStats>,
 }
 
 /// Counters of sessions.

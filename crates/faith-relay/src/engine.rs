@@ -21,6 +21,7 @@ use crate::record::Observer;
 use crate::slow::slow_side;
 use crate::source_use::SourceUse;
 use crate::spares::Spares;
+use crate::udp::State;
 
 /// A relay's rules and its sessions.
 pub(crate) struct Engine {
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) pairing: Arc<Pairing>,
     pub(crate) spares: Spares,
+    /// The state of datagrams, if the relay carries them.
+    pub(crate) udp: Option<Arc<State>>,
 }
 
 impl Engine {
@@ -43,7 +46,9 @@ impl Engine {
         let admission = Admission::new(&mut options, router, Arc::clone(&ledger.shortages), observer);
         let spares = Spares::new(options.connect_first);
         let pairing = Arc::new(Pairing::new(workers));
-        Arc::new(Self { options: ArcSwap::from_pointee(options), admission, ledger, pairing, spares })
+        let length = options.clients.prefix_length;
+        let udp = options.udp.take().map(|udp| State::new(udp, length, workers));
+        Arc::new(Self { options: ArcSwap::from_pointee(options), admission, ledger, pairing, spares, udp })
     }
 
     /// The options of this moment, without those that [`Admission`] has. A connection that begins asks for them once.
@@ -56,6 +61,9 @@ impl Engine {
         bound(&mut options);
         options.connect_first = self.options().connect_first;
         self.admission.update(&mut options);
+        if let (Some(state), Some(udp)) = (&self.udp, options.udp.take()) {
+            state.update(udp, options.clients.prefix_length);
+        }
         self.options.store(Arc::new(options));
     }
 
@@ -64,7 +72,9 @@ impl Engine {
         self.admission.set_access(access);
         if end_denied {
             for tasks in self.ledger.all_tasks() {
-                tasks.abort_unless(|client, server| self.admission.permits(client, server));
+                tasks.abort_unless(|protocol, client, server| {
+                    self.admission.permits(protocol, client, server)
+                });
             }
         }
     }
@@ -95,6 +105,7 @@ impl Engine {
             source_fallbacks: self.admission.source_fallbacks(),
             max_held: self.options().hold.total,
             max_sessions: self.options().max_sessions,
+            udp: self.udp.as_ref().map(|udp| udp.stats()),
             ..self.ledger.stats()
         }
     }

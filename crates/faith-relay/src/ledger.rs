@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use faith_packet::protocol::Protocol;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -45,10 +46,12 @@ pub(crate) struct Ledger {
     next_id: AtomicU64,
     /// Sessions and attempts that have not ended.
     active: AtomicU64,
+    /// Those of them that carry datagrams, which no side ever ends.
+    datagrams: AtomicU64,
     stage: AtomicU8,
     reports: Reports,
     pub(crate) shortages: Arc<Shortages>,
-    /// Wakes [`close`](Self::close) when the last session or attempt has ended.
+    /// Wakes [`close`](Self::close) when the last session or attempt has ended, or the last that carries a connection.
     empty: Notify,
 }
 
@@ -60,6 +63,7 @@ impl Ledger {
             workers: (0..workers.max(1)).map(|_| Worker::default()).collect(),
             next_id: AtomicU64::new(1),
             active: AtomicU64::new(0),
+            datagrams: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Open as u8),
             reports: Reports::default(),
             empty: Notify::new(),
@@ -67,7 +71,10 @@ impl Ledger {
     }
 
     /// Enters an attempt, and returns its id.
-    pub(crate) fn enter(&self) -> u64 {
+    pub(crate) fn enter(&self, protocol: Protocol) -> u64 {
+        if protocol == Protocol::Udp {
+            self.datagrams.fetch_add(1, Ordering::Relaxed);
+        }
         self.active.fetch_add(1, Ordering::Relaxed);
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
@@ -87,6 +94,7 @@ impl Ledger {
 
     /// Counts and reports the end of a session of this worker.
     pub(crate) fn ended(&self, worker: usize, record: SessionRecord) {
+        let protocol = record.protocol;
         let counters = self.counters(worker);
         counters.ended(record.reason, record.cause);
         if let Some(observer) = &self.observer
@@ -94,12 +102,12 @@ impl Ledger {
         {
             counters.untold_session();
         }
-        self.vacate();
+        self.vacate(protocol);
     }
 
     /// Counts and reports an attempt of this worker that ended without a session.
     pub(crate) fn refused(&self, worker: usize, record: RefusalRecord, now: Instant) {
-        let RefusalRecord { reason, cause, .. } = record;
+        let RefusalRecord { protocol, reason, cause, .. } = record;
         let counters = self.counters(worker);
         counters.refused(reason, cause);
         if let Some(observer) = &self.observer {
@@ -113,17 +121,21 @@ impl Ledger {
                 counters.untold_refusal(reason, cause);
             }
         }
-        self.vacate();
+        self.vacate(protocol);
     }
 
     /// Counts an attempt of this worker whose connection was handed over.
     pub(crate) fn handed_over(&self, worker: usize) {
         self.counters(worker).handed_over();
-        self.vacate();
+        self.vacate(Protocol::Tcp);
     }
 
-    fn vacate(&self) {
-        if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+    fn vacate(&self, protocol: Protocol) {
+        if protocol == Protocol::Udp {
+            self.datagrams.fetch_sub(1, Ordering::AcqRel);
+        }
+        let left = self.active.fetch_sub(1, Ordering::AcqRel) - 1;
+        if left <= self.datagrams.load(Ordering::Acquire) {
             self.empty.notify_waiters();
         }
     }
@@ -204,20 +216,25 @@ impl Ledger {
     pub(crate) async fn close(&self, drain: Duration, before_resets: impl FnOnce()) {
         self.advance_to(Stage::Draining);
         self.all_tasks().for_each(Tasks::abort_attempts);
-        if timeout(drain, self.drained()).await.is_ok() {
+        // Sessions of datagrams go on as long as connections do: neither side says when it has ended.
+        let ended = timeout(drain, self.drained(|datagrams| datagrams)).await.is_ok();
+        if ended && self.active.load(Ordering::Acquire) == 0 {
             return;
         }
-        before_resets();
+        if !ended {
+            before_resets();
+        }
         self.advance_to(Stage::Aborting);
         self.all_tasks().for_each(Tasks::abort_all);
-        self.drained().await;
+        self.drained(|_| 0).await;
     }
 
-    async fn drained(&self) {
+    /// Waits until no more sessions and attempts are left than `most` makes of the number that carry datagrams.
+    async fn drained(&self, most: impl Fn(u64) -> u64) {
         loop {
             let mut ended = pin!(self.empty.notified());
             ended.as_mut().enable();
-            if self.active.load(Ordering::Acquire) == 0 {
+            if self.active.load(Ordering::Acquire) <= most(self.datagrams.load(Ordering::Acquire)) {
                 return;
             }
             ended.await;

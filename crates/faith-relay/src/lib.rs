@@ -18,6 +18,7 @@
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
 //! | `upstream`, `source`, `port_blocks`, `port_claims`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
 //! | `splice`, `dial` | sessions of connections that JavaScript accepted, connections to clients |
+//! | `udp` | sessions of datagrams |
 //! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock`, `alarm`, `first_word` | moving bytes, half-close, reset, idle |
 //!
 //! The worker threads must run tokio with I/O and time enabled, in a `LocalRuntime`. The process must ignore `SIGPIPE`.
@@ -74,6 +75,7 @@ mod taken_ports;
 mod tally;
 mod tasks;
 mod terms;
+mod udp;
 mod upstream;
 
 #[cfg(test)]
@@ -87,6 +89,7 @@ pub use denying_rule::DenyingRule;
 pub use detail::SessionDetail;
 pub use dial::Dial;
 pub use durations::ConnectDurations;
+pub use faith_packet::protocol::Protocol;
 pub use faith_sys::info::TcpInfo;
 pub use live::{LiveSession, SessionState};
 pub use local::{Local, LocalService, Taker};
@@ -104,3 +107,4 @@ pub use source_use::SourceUse;
 pub use splice::{Connection, NoServer, Server, Splice, SpliceHandle, Splices, take_back};
 pub use tally::{AbortTally, RefusalTally, SessionTally};
 pub use terms::Terms;
+pub use udp::{Filtering, UdpOptions, UdpStats, UdpTimeouts};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use faith_packet::protocol::Protocol;
+
 /// Progress of a session towards its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -39,6 +41,8 @@ impl SessionState {
 pub struct LiveSession {
     /// The id that its [`SessionRecord`](crate::SessionRecord) will have.
     pub id: u64,
+    /// The protocol of both sides.
+    pub protocol: Protocol,
     /// The client.
     pub client: SocketAddrV6,
     /// The address and port that the client dialled.
@@ -64,6 +68,7 @@ pub struct LiveSession {
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) id: u64,
+    pub(crate) protocol: Protocol,
     pub(crate) client: SocketAddrV6,
     pub(crate) destination: SocketAddrV6,
     pub(crate) started: Instant,
@@ -77,9 +82,10 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(id: u64, client: SocketAddrV6, destination: SocketAddrV6) -> Self {
+    pub(crate) fn new(id: u64, protocol: Protocol, client: SocketAddrV6, destination: SocketAddrV6) -> Self {
         Self {
             id,
+            protocol,
             client,
             destination,
             started: Instant::now(),
@@ -130,6 +136,7 @@ impl Live {
         let age = now.saturating_duration_since(self.started);
         LiveSession {
             id: self.id,
+            protocol: self.protocol,
             client: self.client,
             destination: self.destination,
             server,
@@ -152,7 +159,7 @@ mod tests {
 
     fn live() -> Live {
         let end = |text: &str| text.parse().unwrap();
-        Live::new(1, end("[2001:db8::1]:1024"), end("[64:ff9b::1]:80"))
+        Live::new(1, Protocol::Tcp, end("[2001:db8::1]:1024"), end("[64:ff9b::1]:80"))
     }
 
     #[test]

@@ -15,12 +15,19 @@ use crate::clients::ClientLimits;
 use crate::local::{Local, Taker};
 use crate::port_blocks::PortBlockOptions;
 use crate::route::Routing;
+use crate::udp::UdpOptions;
 
 /// The settings of a relay. [`new`](Self::new) gives the defaults.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct RelayOptions {
-    /// The TCP ports that the relay serves.
+    /// The ports that the relay serves, of each of its protocols.
     pub ports: PortSet,
+    /// Relays connections of TCP; default true.
+    pub tcp: bool,
+    /// Relays datagrams of UDP by these settings; default `None`, does not. A [`Route`](crate::Route) is not asked about
+    /// them.
+    pub udp: Option<UdpOptions>,
     /// One address inside a prefix of the interface; `None`, the default, is every address.
     pub address: Option<Ipv6Addr>,
     /// Length of the kernel's accept queue, per worker; default 4096.
@@ -70,6 +77,8 @@ impl RelayOptions {
     pub fn new(ports: PortSet) -> Self {
         Self {
             ports,
+            tcp: true,
+            udp: None,
             address: None,
             backlog: 4096,
             mappings: Mappings::default(),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV4};
 
 use faith_packet::access::{AccessList, Basis, Decision, Judgement, WrittenRule};
+use faith_packet::protocol::Protocol;
 
 use crate::cause::Cause;
 
@@ -18,7 +19,7 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// Asks a list about a client and the server that it dials. `is_own` returns true if an address is one of the router's
+    /// Asks a list about a client and the server that it dials by TCP. `is_own` returns true if an address is one of the router's
     /// own.
     #[must_use]
     pub fn of(
@@ -27,7 +28,7 @@ impl Permission {
         server: SocketAddrV4,
         is_own: impl Fn(IpAddr) -> bool,
     ) -> Self {
-        Self::new(list, list.judge(Basis::Dialled, client, server.into(), is_own))
+        Self::new(list, list.judge(Protocol::Tcp, Basis::Dialled, client, server.into(), is_own))
     }
 
     /// Tells a judgement of a list.

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use faith_packet::protocol::Protocol;
 use faith_sys::tcp::Resource;
 
 use crate::cause::Cause;
@@ -161,6 +162,8 @@ impl fmt::Display for RefusalReason {
 pub struct SessionRecord {
     /// Unique within its relay among sessions and refusals, ascending in the order in which attempts began.
     pub id: u64,
+    /// The protocol of both sides.
+    pub protocol: Protocol,
     /// The client.
     pub client: SocketAddrV6,
     /// The address and port that the client dialled.
@@ -192,6 +195,8 @@ pub struct SessionRecord {
 pub struct RefusalRecord {
     /// The same as in a [`SessionRecord`].
     pub id: u64,
+    /// The protocol that the client used.
+    pub protocol: Protocol,
     /// The client.
     pub client: SocketAddrV6,
     /// The address and port that the client dialled.
@@ -219,6 +224,8 @@ pub struct RefusalRecord {
 pub struct SessionBegin {
     /// The id that its [`SessionRecord`] will have.
     pub id: u64,
+    /// The protocol of both sides.
+    pub protocol: Protocol,
     /// The client.
     pub client: SocketAddrV6,
     /// The address and port that the client dialled.

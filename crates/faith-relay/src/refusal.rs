@@ -51,6 +51,12 @@ impl Refusal {
         Self::new(RefusalReason::Limit, SynAnswer::Reset).because(cause)
     }
 
+    /// A limit of datagrams is reached. Host Unreachable is a soft error: a client may try again (RFC 6888 REQ-5).
+    pub(crate) const fn full(cause: Cause) -> Self {
+        Self::new(RefusalReason::Limit, SynAnswer::Unreachable(Unreachable::AddressUnreachable))
+            .because(cause)
+    }
+
     /// The [`Route`](crate::Route) rejected the connection.
     pub(crate) const fn rejected(reason: RefusalReason, answer: SynAnswer) -> Self {
         Self::new(reason, answer).because(Cause::RejectedByRoute)

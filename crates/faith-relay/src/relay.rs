@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::{
-    Accepting, FaithInterface, Guide, HoldLimits, HostSockets, ListenOptions, ListenerHandle, StackError,
+    Accepting, BeginDatagrams, DatagramsHandle, FaithInterface, Guide, HoldLimits, HostSockets,
+    ListenOptions, ListenerHandle, StackError,
 };
 use faith_sys::local_ports::LocalPorts;
 use faith_sys::{descriptors, source, tcp};
@@ -30,6 +31,7 @@ use crate::port_claims::blocks_of;
 use crate::record::Observer;
 use crate::room::{PROMISED, Room};
 use crate::source_use::SourceUse;
+use crate::udp::Part;
 use crate::upstream::check_source;
 
 /// The guide is the router, not the interface: the interface holds the listener, which holds the engine.
@@ -122,34 +124,53 @@ pub struct Relay {
 
 /// The origin of a relay's connections.
 enum Feed {
-    Faith(ListenerHandle),
+    Faith {
+        /// `None` if the relay carries no TCP.
+        listener: Option<ListenerHandle>,
+        /// `None` if the relay carries no datagrams.
+        datagrams: Option<DatagramsHandle>,
+    },
     Host(Accepting),
 }
 
 impl Feed {
     fn close(&self) {
         match self {
-            Self::Faith(listener) => listener.close(),
+            Self::Faith { listener, datagrams } => {
+                if let Some(listener) = listener {
+                    listener.close();
+                }
+                if let Some(datagrams) = datagrams {
+                    datagrams.release();
+                }
+            }
             Self::Host(accepting) => accepting.close(),
         }
     }
 
     fn limit_held(&self, limits: HoldLimits) {
-        if let Self::Faith(listener) = self {
+        if let Self::Faith { listener: Some(listener), .. } = self {
             listener.limit_held(limits);
+        }
+    }
+
+    /// Ends the sessions of datagrams.
+    fn close_datagrams(&self) {
+        if let Self::Faith { datagrams: Some(datagrams), .. } = self {
+            datagrams.close();
         }
     }
 
     // The host's own TCP delivers last bytes and resets also after the process has ended.
 
     fn before_resets(&self) {
-        if let Self::Faith(listener) = self {
+        if let Self::Faith { listener: Some(listener), .. } = self {
             listener.before_resets();
         }
     }
 
     async fn delivered(&self, within: Duration) {
-        if let Self::Faith(listener) = self {
+        if let Self::Faith { listener: Some(listener), .. } = self {
             listener.delivered(within).await;
         }
     }
@@ -183,14 +204,21 @@ impl Relay {
         check_sources(&options)?;
         check_port_blocks(&options)?;
         let workers = interface.workers();
+        let (tcp, ports, address) = (options.tcp, options.ports.clone(), options.address);
         let engine = Engine::new(options, interface.guide(), workers, observer);
-        let listener = interface.listen(listen, Arc::clone(&engine) as _)?;
-        Ok(Self { engine, feed: Feed::Faith(listener), room: Mutex::new(room), left })
+        let listener = tcp.then(|| interface.listen(listen, Arc::clone(&engine) as _)).transpose()?;
+        let datagrams = engine.udp.as_ref().map(|state| {
+            let (engine, state) = (Arc::clone(&engine), Arc::clone(state));
+            let begin: BeginDatagrams = Arc::new(move |outlet| Part::new(&engine, &state, outlet));
+            interface.receive_datagrams(ports, address, &begin)
+        });
+        let datagrams = datagrams.transpose()?;
+        Ok(Self { engine, feed: Feed::Faith { listener, datagrams }, room: Mutex::new(room), left })
     }
 
     /// Starts a relay for sockets of the host, which other programs have made: connected ones, and those that listening ones
     /// accept. Their local addresses are what the clients dialled. The clients are accepted already, so `connect_first` is off;
-    /// ports, address, backlog and `copy_dscp` do not apply. Otherwise as [`start`](Self::start).
+    /// ports, address, backlog, `udp` and `copy_dscp` do not apply. Otherwise as [`start`](Self::start).
     ///
     /// # Errors
     ///
@@ -203,6 +231,7 @@ impl Relay {
     ) -> Result<Self, StackError> {
         options.connect_first = false;
         options.copy_dscp = false;
+        options.udp = None;
         let left = descriptors::left();
         let room = PROMISED.fit(&mut options, left);
         check_sources(&options)?;
@@ -237,8 +266,15 @@ impl Relay {
     /// Takes no more connections: their ports are free when this returns. Attempts and sessions go on, until
     /// [`close`](Self::close). Blocks shortly.
     pub fn stop(&self) {
-        self.feed.close();
+        self.close_ports();
         self.room.lock().give_back();
+    }
+
+    fn close_ports(&self) {
+        if let Some(state) = &self.engine.udp {
+            state.stop();
+        }
+        self.feed.close();
     }
 
     /// Judges new connections by `access` from now on. Sessions go on. With `end_denied` the relay resets both sides of those
@@ -313,8 +349,9 @@ impl Relay {
     /// needs any tokio runtime with time enabled, and the interface's workers must run.
     pub async fn close(&self, drain: Duration) {
         let begun = Instant::now();
-        self.feed.close();
+        self.close_ports();
         self.engine.ledger.close(drain, || self.feed.before_resets()).await;
+        self.feed.close_datagrams();
         self.engine.admission.blocks.close();
         self.room.lock().give_back();
         self.feed.delivered(drain.saturating_sub(begun.elapsed())).await;

@@ -31,6 +31,9 @@ impl Promised {
         options.hold.total = options.hold.total.min(held);
         let sessions = (left / EACH).max(1);
         options.max_sessions = options.max_sessions.map(|most| most.min(sessions));
+        if let Some(udp) = &mut options.udp {
+            udp.max_mappings = udp.max_mappings.min(left / 4).max(1);
+        }
         let own = if options.connect_first { options.hold.total * EACH } else { 0 };
         *promised += own;
         Room { promised: self, own: Mutex::new(own) }

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use faith_packet::access::{AccessList, Basis, Decision, DenyReason};
+use faith_packet::protocol::Protocol;
 use faith_packet::proxy::Header;
 use faith_stack::{FaithInterface, Guide};
 use faith_sys::tcp;
@@ -212,7 +213,7 @@ fn judge(server: &Server, guide: &Guide) -> Result<(), DenyReason> {
     let is_own = |address| guide.is_own(address);
     // The client does not matter, because the list has no rules.
     let client = Ipv6Addr::UNSPECIFIED;
-    match AccessList::default().judge(Basis::Named, client, server.address, is_own).decision {
+    match AccessList::default().judge(Protocol::Tcp, Basis::Named, client, server.address, is_own).decision {
         Decision::Permit { .. } => Ok(()),
         Decision::Deny(reason) => Err(reason),
     }
@@ -228,7 +229,7 @@ impl Splice {
         begun: impl FnOnce(u64),
     ) {
         let Self { source, destination, client, server, up, down, idle_timeout, keep_alive } = self;
-        let mut attempt = Attempt::new(ledger, worker, source, destination);
+        let mut attempt = Attempt::new(ledger, worker, Protocol::Tcp, source, destination);
         begun(attempt.id());
         // Cannot fail, because each splice has a handle of its own.
         let _ = handle.0.live.set(attempt.shared());

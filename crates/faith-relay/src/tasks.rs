@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
+use faith_packet::protocol::Protocol;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
@@ -97,10 +98,10 @@ impl Tasks {
 
     /// Ends every task whose client and server are not permitted, or whose server is not known yet, because that client may
     /// dial again. Spares servers that a route chose.
-    pub(crate) fn abort_unless(&self, permitted: impl Fn(Ipv6Addr, SocketAddr) -> bool) {
+    pub(crate) fn abort_unless(&self, permitted: impl Fn(Protocol, Ipv6Addr, SocketAddr) -> bool) {
         for task in self.by_id.lock().values_mut() {
             let Peers { live, server, routed, .. } = &task.peers;
-            if !routed && server.is_none_or(|server| !permitted(*live.client.ip(), server)) {
+            if !routed && server.is_none_or(|server| !permitted(live.protocol, *live.client.ip(), server)) {
                 task.end(Cause::EndDenied);
             }
         }

@@ -5,12 +5,14 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::io;
+use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use faith_packet::classify::{DropReason, Flow};
 use faith_packet::icmpv6::{self, Unreachable};
+use faith_packet::prefix::network_of;
 use faith_packet::tcp;
 use faith_sys::reactor::register_for;
 use faith_sys::tun::{Tun, VIRTIO_HEADER};
@@ -22,6 +24,7 @@ use crate::allowance::{Allowance, ClientAllowances, Rate};
 use crate::answered::SynAnswer;
 use crate::counters::Counters;
 use crate::cut::Frame;
+use crate::datagrams::Parts;
 use crate::held::Answerer;
 use crate::listener::{Listener, Passage, Reach};
 use crate::shared::Shared;
@@ -45,6 +48,8 @@ pub(crate) struct Lane {
     /// Set once the host's device was deleted; `None` if it cannot be opened.
     stand_in: OnceCell<Option<StandIn>>,
     errors: RefCell<ErrorLimit>,
+    /// The parts of relays of datagrams.
+    pub(crate) parts: RefCell<Parts>,
 }
 
 impl Lane {
@@ -58,6 +63,7 @@ impl Lane {
             inner: register_for(inner, Interest::READABLE | Interest::ERROR)?,
             stand_in: OnceCell::new(),
             errors: RefCell::new(ErrorLimit::new()),
+            parts: RefCell::default(),
         }))
     }
 
@@ -124,12 +130,24 @@ impl Lane {
     /// Answers the packet in `frame` with ICMPv6 Destination Unreachable, within the limits of such errors.
     pub(crate) fn send_unreachable(&self, code: Unreachable, frame: &[u8]) {
         let Some(client) = frame.get(VIRTIO_HEADER..).and_then(icmpv6::client_network) else { return };
-        if !self.errors.borrow_mut().take(client, Instant::now()) {
-            return self.counters().unreachable_limited.add(1);
-        }
-        if self.reply(frame, |offending, out| icmpv6::build_unreachable(code, offending, out)) {
+        if self.may_tell(client)
+            && self.reply(frame, |offending, out| icmpv6::build_unreachable(code, offending, out))
+        {
             self.counters().unreachable_sent.add(1);
         }
+    }
+
+    /// Takes one ICMPv6 error to a client from the limits of such errors. Returns false if one is used up.
+    pub(crate) fn may_report(&self, client: Ipv6Addr) -> bool {
+        self.may_tell(network_of(client, 64))
+    }
+
+    fn may_tell(&self, network: u128) -> bool {
+        let may = self.errors.borrow_mut().take(network, Instant::now());
+        if !may {
+            self.counters().unreachable_limited.add(1);
+        }
+        may
     }
 
     /// Sends the answer that `build` makes from the packet in `frame`. Returns true if that succeeded.

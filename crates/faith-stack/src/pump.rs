@@ -8,6 +8,8 @@
 //! host → stack: the classifier decides. The pump offers an initial SYN to the service first if the listener holds SYNs
 //! (see `held.rs`). A SYN for a port without a socket waits until the socket is made (see `on_demand.rs`).
 //!
+//! Datagrams do not enter the stack: the pump gives them to the relay of their port (see `datagrams.rs`).
+//!
 //! stack → host: only TCP and ICMPv6 errors from inside a prefix leave.
 
 use std::io;
@@ -65,12 +67,66 @@ pub(crate) fn capture_frame(lane: &Rc<Lane>, classifier: &Classifier, frame: &[u
             lane.to_stack(frame);
             lane.shared.held.reset(&flow, packet);
         }
+        ToStack::Datagram(flow) => capture_datagram(lane, classifier, &flow, frame),
+        ToStack::DatagramError(flow) => capture_datagram_error(lane, &flow, frame, packet),
+        verdict => refuse(lane, verdict, frame),
+    }
+}
+
+/// Answers or drops a frame that nothing captures.
+fn refuse(lane: &Lane, verdict: ToStack, frame: &[u8]) {
+    match verdict {
         ToStack::Unreachable => {
             lane.counters().drop(DropReason::Unsupported);
             lane.send_unreachable(Unreachable::Prohibited, frame);
         }
         ToStack::Multicast => lane.counters().host_multicast.add(1),
         ToStack::Drop(reason) => lane.counters().drop(reason),
+        // The others are captured.
+        _ => {}
+    }
+}
+
+/// Gives a datagram to the relay of its port, on the worker that has the state of its client.
+fn capture_datagram(lane: &Lane, classifier: &Classifier, flow: &Flow, frame: &[u8]) {
+    let part = lane.parts.borrow().find(&flow.destination).map(Rc::clone);
+    let Some(part) = part else { return refuse(lane, classifier.unsupported_verdict(), frame) };
+    if is_mine(lane, flow, frame) {
+        lane.counters().captured_packets.add(1);
+        lane.counters().captured_bytes.add((frame.len() - VIRTIO_HEADER) as u64);
+        part.receive(frame);
+    }
+}
+
+/// Gives an error about a datagram to the relay that sent the datagram, likewise.
+fn capture_datagram_error(lane: &Lane, flow: &Flow, frame: &[u8], packet: &[u8]) {
+    let part = lane.parts.borrow().find(&flow.destination).map(Rc::clone);
+    let Some(part) = part else { return lane.counters().drop(DropReason::Icmp) };
+    if is_mine(lane, flow, frame) {
+        part.error(flow, packet);
+    }
+}
+
+/// Returns true if this worker has the state of the flow's client. Otherwise passes the frame on to the one that has.
+fn is_mine(lane: &Lane, flow: &Flow, frame: &[u8]) -> bool {
+    let handovers = &lane.shared.handovers;
+    let owner = lane.shared.mixing.owner(&flow.client, handovers.len());
+    if owner == lane.worker {
+        return true;
+    }
+    if !handovers.get(owner).is_some_and(|handover| handover.give(frame)) {
+        lane.counters().drop(DropReason::Backpressure);
+    }
+    false
+}
+
+/// Moves the frames that came to other workers.
+pub(crate) async fn take_over(lane: Rc<Lane>) {
+    let mut classifier = Cache::new(Arc::clone(&lane.shared.classifier));
+    loop {
+        let frame = lane.shared.handovers[lane.worker].take().await;
+        capture_frame(&lane, classifier.load(), &frame);
+        tokio::task::consume_budget().await;
     }
 }
 

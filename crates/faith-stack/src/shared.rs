@@ -9,9 +9,12 @@ use faith_sys::backlog::Backlogs;
 use parking_lot::Mutex;
 
 use crate::counters::Counters;
+use crate::datagrams::Place;
 use crate::error::StackError;
+use crate::handover::Handover;
 use crate::held::HeldTable;
 use crate::listener::Listeners;
+use crate::mixing::Mixing;
 use crate::shortcut::Shortcut;
 use crate::warning::Warnings;
 
@@ -21,6 +24,7 @@ pub type LostCallback = Box<dyn FnOnce(StackError) + Send>;
 /// The state that the threads of an interface share.
 pub(crate) struct Shared {
     pub(crate) name: String,
+    pub(crate) mtu: u16,
     pub(crate) classifier: Arc<ArcSwap<Classifier>>,
     pub(crate) listeners: ArcSwap<Listeners>,
     pub(crate) counters: Vec<Counters>,
@@ -28,6 +32,14 @@ pub(crate) struct Shared {
     /// Pending SYNs per worker; `None` if the kernel spreads packets without the program.
     pub(crate) backlogs: Option<Backlogs>,
     pub(crate) shortcut: Option<Arc<Shortcut>>,
+    /// True if the host's device takes superframes of UDP.
+    pub(crate) superframes: bool,
+    /// Chooses the worker of a client's datagrams.
+    pub(crate) mixing: Mixing,
+    /// The frames for each worker that came to another one.
+    pub(crate) handovers: Vec<Handover>,
+    /// The ports of the relays of datagrams.
+    pub(crate) places: Mutex<Vec<Arc<Place>>>,
     pub(crate) warnings: Warnings,
     /// Limits the warning that clients get no reset to one: every worker finds that out.
     pub(crate) untold: Once,

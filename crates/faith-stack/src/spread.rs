@@ -1,6 +1,5 @@
 //! Chooses a worker's queue for each packet, by the program of `bpf/queue.bpf.c` on both TUN devices of an interface.
 
-use std::hash::{BuildHasher, RandomState};
 use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
@@ -9,6 +8,7 @@ use faith_sys::backlog::Backlogs;
 use faith_sys::tun::Tun;
 
 use crate::ebpf::{self, BACKLOGS, ProgramRefused, program, refused_load, set_workers, take_backlogs};
+use crate::mixing::Mixing;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../bpf/queue.bpf.o");
 
@@ -26,9 +26,9 @@ pub(crate) enum Syns {
 ///
 /// # Errors
 /// The kernel refuses the program. It then spreads flows by its own table, at more cost.
-pub(crate) fn spread(devices: [&[Tun]; 2], syns: Syns) -> Result<Backlogs, ProgramRefused> {
+pub(crate) fn spread(devices: [&[Tun]; 2], syns: Syns, mixing: Mixing) -> Result<Backlogs, ProgramRefused> {
     let queues = u32::try_from(devices[0].len()).map_err(|error| ProgramRefused::new("load", &error))?;
-    let (mut ebpf, backlogs) = load(queues, syns)?;
+    let (mut ebpf, backlogs) = load(queues, syns, mixing)?;
     let queue = loaded(&mut ebpf)?.fd().map_err(|error| ProgramRefused::new("load", &error))?;
     for device in devices.into_iter().filter_map(<[Tun]>::first) {
         device.steer(queue.as_fd()).map_err(|error| ProgramRefused::new("attach", &error))?;
@@ -36,12 +36,10 @@ pub(crate) fn spread(devices: [&[Tun]; 2], syns: Syns) -> Result<Backlogs, Progr
     Ok(backlogs)
 }
 
-fn load(queues: u32, syns: Syns) -> Result<(Ebpf, Backlogs), ProgramRefused> {
-    let random = RandomState::new();
-    let (addend, factor) = (random.hash_one(0), random.hash_one(1) | 1);
+fn load(queues: u32, syns: Syns, mixing: Mixing) -> Result<(Ebpf, Backlogs), ProgramRefused> {
     let choice = if syns == Syns::ByBacklog { queues } else { 0 };
     let mut ebpf = ebpf::load(OBJECT, &[(BACKLOGS, queues)])?;
-    ebpf::set(&mut ebpf, ".data.mixing", [addend, factor])?;
+    ebpf::set(&mut ebpf, ".data.mixing", [mixing.addend, mixing.factor])?;
     set_workers(&mut ebpf, choice)?;
     loaded(&mut ebpf)?.load().map_err(refused_load)?;
     let backlogs = take_backlogs(&mut ebpf, queues)?;
@@ -54,6 +52,8 @@ fn loaded(ebpf: &mut Ebpf) -> Result<&mut SocketFilter, ProgramRefused> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV6;
+
     use aya::programs::{TestRun as _, TestRunOptions};
     use faith_packet::classify::ToStack;
     use proptest::prelude::*;
@@ -68,7 +68,11 @@ mod tests {
     /// Runs `test` with a program of its own. If the kernel refuses the program to this user, this prints so and passes,
     /// except in CI.
     fn with_program(syns: Syns, test: impl FnOnce(&SocketFilter, &Backlogs)) {
-        match load(QUEUES, syns) {
+        with_mixing(syns, Mixing::random(), test);
+    }
+
+    fn with_mixing(syns: Syns, mixing: Mixing, test: impl FnOnce(&SocketFilter, &Backlogs)) {
+        match load(QUEUES, syns, mixing) {
             Ok((mut ebpf, backlogs)) => test(loaded(&mut ebpf).unwrap(), &backlogs),
             Err(error) => {
                 let error = error.of("queue");
@@ -123,12 +127,28 @@ mod tests {
     }
 
     #[test]
-    fn packets_other_than_tcp_go_by_their_addresses_alone() {
+    fn packets_other_than_tcp_and_udp_go_by_their_addresses_alone() {
         with_program(Syns::ByFlow, |program, _| {
             let queue = queue_of(program, &packet(58, (1, 0), (2, 0)));
             assert!((0..64).all(|port| queue_of(program, &packet(58, (1, port), (2, 0))) == queue));
             let queues = (0..64).map(|address| queue_of(program, &packet(58, (address, 0), (2, 0))));
             assert!(queues.collect::<std::collections::HashSet<_>>().len() == QUEUES as usize);
+        });
+    }
+
+    #[test]
+    fn a_datagram_goes_to_the_owner_of_its_clients_port_wherever_it_goes() {
+        let mixing = Mixing::random();
+        with_mixing(Syns::ByBacklog, mixing, |program, _| {
+            let mut owners = std::collections::HashSet::new();
+            for port in 0..256 {
+                let sent = |server| packet(17, (1, port), (server, 53));
+                let address: [u8; 16] = sent(2)[8..24].try_into().unwrap();
+                let owner = mixing.owner(&SocketAddrV6::new(address.into(), port, 0, 0), QUEUES as usize);
+                assert!((2..10).all(|server| queue_of(program, &sent(server)) as usize == owner));
+                owners.insert(owner);
+            }
+            assert_eq!(owners.len(), QUEUES as usize);
         });
     }
 
@@ -210,7 +230,7 @@ mod tests {
 
     #[test]
     fn any_packet_and_its_answer_get_the_same_queue() {
-        let packets = short_packet().prop_filter("a header", |packet| packet.len() >= 40);
+        let packets = short_packet().prop_filter("a header", |packet| packet.len() >= 40 && packet[6] != 17);
         for syns in [Syns::ByFlow, Syns::ByBacklog] {
             with_program(syns, |program, _| {
                 each(&packets, |packet| {

@@ -77,6 +77,8 @@ impl Workers {
                 };
                 let _ = begun.send(Ok(()));
                 runtime.block_on(serve(Rc::clone(&lane), receiver, stopped));
+                // The parts hold the lane that holds them.
+                drop(lane.parts.take());
                 // This ends the tasks, which closes their sockets.
                 drop(runtime);
                 drop(at_work);
@@ -180,6 +182,7 @@ async fn serve(lane: Rc<Lane>, mut jobs: mpsc::UnboundedReceiver<Job>, mut stopp
     let mut pumping = JoinSet::new();
     pumping.spawn_local(pump::capture(Rc::clone(&lane)));
     pumping.spawn_local(pump::give_back(Rc::clone(&lane)));
+    pumping.spawn_local(pump::take_over(Rc::clone(&lane)));
     tokio::task::spawn_local(pulse(Rc::clone(&lane)));
     loop {
         tokio::select! {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use faith_relay::{Cause, PortBlockRecord, RefusalRecord, SessionBegin, SessionEnd, SessionRecord};
+use faith_relay::{Cause, PortBlockRecord, Protocol, RefusalRecord, SessionBegin, SessionEnd, SessionRecord};
 
 use super::template::{self, Template};
 
@@ -17,8 +17,6 @@ const PORT_BLOCK_DEALLOCATION: u8 = 17;
 /// Values of natQuotaExceededEvent, by IANA's registry "NAT Quota Exceeded Event Type".
 const MAXIMUM_SESSION_ENTRIES: u32 = 1;
 const MAXIMUM_ENTRIES_PER_USER: u32 = 3;
-
-const TCP: u8 = 6;
 
 /// An event that has a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +48,7 @@ pub(crate) enum Event {
 /// The ends of a session, before and after the translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ends {
+    protocol: Protocol,
     client: SocketAddrV6,
     destination: SocketAddrV6,
     source: Option<SocketAddr>,
@@ -58,14 +57,14 @@ pub(crate) struct Ends {
 
 impl Event {
     pub(crate) fn begin(at: SystemTime, session: &SessionBegin) -> Self {
-        let &SessionBegin { client, destination, source, server, .. } = session;
-        Self::Begin { at, ends: Ends { client, destination, source, server } }
+        let &SessionBegin { protocol, client, destination, source, server, .. } = session;
+        Self::Begin { at, ends: Ends { protocol, client, destination, source, server } }
     }
 
     pub(crate) fn end(session: &SessionRecord) -> Self {
-        let &SessionRecord { client, destination, source, server, started, duration, .. } = session;
+        let &SessionRecord { protocol, client, destination, source, server, started, duration, .. } = session;
         Self::End {
-            ends: Ends { client, destination, source, server },
+            ends: Ends { protocol, client, destination, source, server },
             started,
             duration,
             bytes_up: session.bytes_up,
@@ -146,7 +145,7 @@ impl Event {
 
 impl Ends {
     fn write(&self, destinations: bool, out: &mut Vec<u8>) {
-        out.push(TCP);
+        out.push(self.protocol.number());
         out.extend(self.client.ip().octets());
         out.extend(self.client.port().to_be_bytes());
         post_nat(out, self.source);

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use faith_relay::{PortBlockRecord, SessionBegin, SessionEnd, SessionRecord};
+use faith_relay::{PortBlockRecord, Protocol, SessionBegin, SessionEnd, SessionRecord};
 use proptest::prelude::*;
 
 use super::decoder::{Decoder, Record};
@@ -26,6 +26,7 @@ fn ipv4() -> impl Strategy<Value = Option<SocketAddr>> {
 
 prop_compose! {
     fn session()(
+        protocol in proptest::sample::select(Protocol::ALL.to_vec()),
         (client, destination) in (ipv6(), ipv6()),
         (server, source) in (ipv4(), ipv4()),
         (bytes_up, bytes_down) in any::<(u64, u64)>(),
@@ -35,7 +36,7 @@ prop_compose! {
     ) -> SessionRecord {
         let duration = Duration::from_millis(duration);
         SessionRecord {
-            id: 1, client, destination, server, source, bytes_up, bytes_down, started, duration, reason,
+            id: 1, protocol, client, destination, server, source, bytes_up, bytes_down, started, duration, reason,
             cause: None, tag: None,
         }
     }
@@ -75,8 +76,8 @@ fn given() -> impl Strategy<Value = Given> {
 }
 
 fn begin_of(session: &SessionRecord) -> SessionBegin {
-    let &SessionRecord { id, client, destination, server, source, .. } = session;
-    SessionBegin { id, client, destination, server, source, tag: None }
+    let &SessionRecord { id, protocol, client, destination, server, source, .. } = session;
+    SessionBegin { id, protocol, client, destination, server, source, tag: None }
 }
 
 fn event_of(given: &Given) -> Event {
@@ -103,7 +104,7 @@ fn expected(given: &Given, destinations: bool) -> Vec<(u16, u128)> {
         let (source, source_port) = post(session.source);
         let (server, server_port) = post(session.server);
         let client = [
-            (4, 6),
+            (4, if session.protocol == Protocol::Udp { 17 } else { 6 }),
             (27, session.client.ip().to_bits()),
             (7, session.client.port().into()),
             (225, source),

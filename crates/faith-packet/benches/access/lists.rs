@@ -74,7 +74,7 @@ fn customers(size: usize) -> Vec<Rule> {
                 5..9 => (Action::Deny, covering(public(&mut numbers), 24), None),
                 _ => (permit, Ipv4Prefix::all(), ports(&[(80, 80), (443, 443), (8000, 8999)])),
             };
-            Rule { source: covering(source, 48), action, destination, ports }
+            Rule { source: covering(source, 48), action, destination, protocol: None, ports }
         })
         .collect()
 }

@@ -14,6 +14,7 @@ use std::ops::Range;
 use super::rule::{Action, Rule};
 use super::segments::{NO_RULE, Ports, Segment};
 use crate::nest::Nest;
+use crate::protocol::Protocol;
 
 /// The index of a list of rules.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +43,10 @@ struct Source {
 }
 
 impl Index {
-    pub(super) fn new(rules: &[Rule]) -> Self {
-        let mut sorted: Vec<(usize, &Rule)> = rules.iter().enumerate().collect();
+    /// The index of the rules that match `protocol`.
+    pub(super) fn new(rules: &[Rule], protocol: Protocol) -> Self {
+        let matching = |(_, rule): &(usize, &Rule)| rule.protocol.is_none_or(|only| only == protocol);
+        let mut sorted: Vec<(usize, &Rule)> = rules.iter().enumerate().filter(matching).collect();
         sorted.sort_unstable_by_key(|(place, rule)| (rule.destination, rule.source, *place));
 
         let mut index = Self::default();

@@ -3,15 +3,16 @@
 //! The grammar is that of BSD's faithd(8): one rule per line, `#` before a comment:
 //!
 //! ```text
-//! SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]
+//! SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]
 //!
 //! 2001:db8:1::/48  deny    0.0.0.0/0        port 25
 //! 2001:db8:1::/48  permit  198.51.100.0/24  port 80,443,8000-8999  192.0.2.1
-//! ::/0             permit  0.0.0.0/0
+//! ::/0             permit  0.0.0.0/0        udp port 53,123
+//! ::/0             permit  0.0.0.0/0        tcp
 //! ```
 //!
 //! SOURCE is the clients' IPv6 prefix, DESTINATION an IPv4 prefix; either may be a lone address.
-//! `port` is an extension, with a list as [`PortSet`](crate::ports::PortSet) reads it. OUTGOING is
+//! `tcp` and `udp` are extensions: a rule without either matches every protocol. `port` is an extension, with a list as [`PortSet`](crate::ports::PortSet) reads it. OUTGOING is
 //! the router's IPv4 address from which the relay connects. The first rule that matches decides. An
 //! empty list permits; a list in which no rule matches denies. BSD's faithd skipped lines that it
 //! could not read, and took any action other than `permit` for `deny`. Here every such line is an
@@ -50,6 +51,8 @@ use std::sync::Arc;
 
 use index::Index;
 use parse::{Lines, parse_lines};
+
+use crate::protocol::Protocol;
 
 pub use parse::{AccessListErrors, LineError, parse};
 pub use rule::{Action, Rule, RuleError};
@@ -150,7 +153,7 @@ pub struct AccessList {
     lines: Vec<usize>,
     /// The place of the first rule of each file, and the file.
     files: Vec<(usize, Arc<str>)>,
-    index: Index,
+    index: Indexes,
     allow_loopback: bool,
 }
 
@@ -158,7 +161,13 @@ impl AccessList {
     /// A list of these rules, tried in this order. It does not allow loopback.
     #[must_use]
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { index: Index::new(&rules), rules, lines: Vec::new(), files: Vec::new(), allow_loopback: false }
+        Self {
+            index: Indexes::new(&rules),
+            rules,
+            lines: Vec::new(),
+            files: Vec::new(),
+            allow_loopback: false,
+        }
     }
 
     /// Reads a list from text, and remembers the line of each rule. `name` names the list in errors.
@@ -194,7 +203,7 @@ impl AccessList {
         &self.rules
     }
 
-    /// Decides as [`judge`](Self::judge) does on the basis [`Basis::Dialled`]: `destination` is the server that the
+    /// Decides as [`judge`](Self::judge) does about TCP on the basis [`Basis::Dialled`]: `destination` is the server that the
     /// address dialled by `client` means. `is_own` returns true if the server's address is one of the router's own; it is
     /// called at most once, and only if the decision depends on it.
     #[must_use]
@@ -204,14 +213,15 @@ impl AccessList {
         destination: SocketAddrV4,
         is_own: impl FnOnce() -> bool,
     ) -> Decision {
-        self.judge_ipv4(Basis::Dialled, client, destination, is_own).decision
+        self.judge_ipv4(Protocol::Tcp, Basis::Dialled, client, destination, is_own).decision
     }
 
-    /// Judges whether `client` may be relayed to `server`, chosen on this basis. `is_own` returns true if an address is
+    /// Judges whether `client` may be relayed to `server` by `protocol`, chosen on this basis. `is_own` returns true if an address is
     /// one of the router's own; it is called only if the decision depends on it, at most once for each address.
     #[must_use]
     pub fn judge(
         &self,
+        protocol: Protocol,
         basis: Basis,
         client: Ipv6Addr,
         server: SocketAddr,
@@ -219,15 +229,16 @@ impl AccessList {
     ) -> Judgement {
         match server {
             SocketAddr::V4(server) => {
-                self.judge_ipv4(basis, client, server, || is_own((*server.ip()).into()))
+                self.judge_ipv4(protocol, basis, client, server, || is_own((*server.ip()).into()))
             }
-            SocketAddr::V6(server) => self.judge_ipv6(basis, client, server, is_own),
+            SocketAddr::V6(server) => self.judge_ipv6(protocol, basis, client, server, is_own),
         }
     }
 
     /// Judges a server that no rule can name.
     fn judge_ipv6(
         &self,
+        protocol: Protocol,
         basis: Basis,
         client: Ipv6Addr,
         server: SocketAddrV6,
@@ -245,7 +256,8 @@ impl AccessList {
             return default(Decision::Deny(DenyReason::SpecialPurpose));
         } else if let Some(inner) = special::inner_ipv4(address) {
             let inner = SocketAddrV4::new(inner, server.port());
-            let judgement = self.judge_ipv4(basis, client, inner, || is_own((*inner.ip()).into()));
+            let own = || is_own((*inner.ip()).into());
+            let judgement = self.judge_ipv4(protocol, basis, client, inner, own);
             return match judgement.decision {
                 // Drops the rule's outgoing address, which is an IPv4 one.
                 Decision::Permit { .. } => {
@@ -262,6 +274,7 @@ impl AccessList {
 
     fn judge_ipv4(
         &self,
+        protocol: Protocol,
         basis: Basis,
         client: Ipv6Addr,
         destination: SocketAddrV4,
@@ -276,7 +289,7 @@ impl AccessList {
         let block = if loopback || is_local { None } else { special::block_length(address) };
         let is_own = LazyCell::new(|| !loopback && !is_local && is_own());
         let first = |permit_length| {
-            let place = self.index.first(client, address, port, permit_length)?;
+            let place = self.index.of(protocol).first(client, address, port, permit_length)?;
             self.rules.get(place).map(|rule| (place, rule))
         };
 
@@ -299,6 +312,30 @@ impl AccessList {
             None => Decision::Deny(DenyReason::NoMatch),
         };
         Judgement { decision, rule: rule.map(|(place, _)| place) }
+    }
+}
+
+/// The index for each protocol.
+#[derive(Clone, Debug, Default)]
+struct Indexes {
+    tcp: Index,
+    /// `None` if no rule names a protocol: the other one is for all then.
+    udp: Option<Box<Index>>,
+}
+
+impl Indexes {
+    fn new(rules: &[Rule]) -> Self {
+        let differ = rules.iter().any(|rule| rule.protocol.is_some());
+        let udp = differ.then(|| Box::new(Index::new(rules, Protocol::Udp)));
+        Self { tcp: Index::new(rules, Protocol::Tcp), udp }
+    }
+
+    #[inline]
+    fn of(&self, protocol: Protocol) -> &Index {
+        match (protocol, &self.udp) {
+            (Protocol::Udp, Some(udp)) => udp,
+            _ => &self.tcp,
+        }
     }
 }
 

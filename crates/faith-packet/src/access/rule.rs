@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::cidr::{CidrError, Ipv4Prefix, Ipv6Prefix};
 use crate::excerpt::excerpt;
 use crate::ports::{PortListError, PortSet};
+use crate::protocol::Protocol;
 
 /// The action of a rule on the connections it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +24,7 @@ pub enum Action {
     Deny,
 }
 
-/// One line of an access list: `SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]`.
+/// One line of an access list: `SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]`.
 ///
 /// ```
 /// use faith_packet::access::Rule;
@@ -39,6 +40,8 @@ pub struct Rule {
     pub action: Action,
     /// The destinations it matches.
     pub destination: Ipv4Prefix,
+    /// The protocol it matches; `None` means every protocol.
+    pub protocol: Option<Protocol>,
     /// The ports it matches; `None` means every port.
     pub ports: Option<PortSet>,
 }
@@ -48,13 +51,14 @@ impl Rule {
     #[must_use]
     pub fn permit(destination: Ipv4Prefix) -> Self {
         let action = Action::Permit { outgoing: None };
-        Self { source: Ipv6Prefix::all(), action, destination, ports: None }
+        Self { source: Ipv6Prefix::all(), action, destination, protocol: None, ports: None }
     }
 
     /// A rule that lets no client reach any port of a destination.
     #[must_use]
     pub fn deny(destination: Ipv4Prefix) -> Self {
-        Self { source: Ipv6Prefix::all(), action: Action::Deny, destination, ports: None }
+        let action = Action::Deny;
+        Self { source: Ipv6Prefix::all(), action, destination, protocol: None, ports: None }
     }
 }
 
@@ -62,7 +66,7 @@ impl Rule {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum RuleError {
     /// The line ends too early.
-    #[error("{0} is missing; write SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]")]
+    #[error("{0} is missing; write SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]")]
     Missing(&'static str),
     /// The first word is not an IPv6 prefix.
     #[error("source: {0}")]
@@ -76,8 +80,8 @@ pub enum RuleError {
     /// The word behind `port` is not a list of ports.
     #[error("port: {0}")]
     Ports(#[source] PortListError),
-    /// The word behind the destination is neither `port` nor an IPv4 address.
-    #[error("expected `port LIST` or an outgoing IPv4 address without a length, found {0:?}")]
+    /// The word behind the destination is neither a protocol, nor `port`, nor an IPv4 address.
+    #[error("expected `tcp`, `udp`, `port LIST` or an outgoing IPv4 address without a length, found {0:?}")]
     Outgoing(String),
     /// A connection cannot come from this address.
     #[error("{0} cannot be an outgoing address; write one of the router's own")]
@@ -93,7 +97,7 @@ pub enum RuleError {
     CarriageReturn,
 }
 
-/// Reads the words of a line without a comment. `permit`, `deny` and `port` ignore case; a prefix may
+/// Reads the words of a line without a comment. `permit`, `deny`, `tcp`, `udp` and `port` ignore case; a prefix may
 /// be a lone address.
 impl FromStr for Rule {
     type Err = RuleError;
@@ -111,6 +115,10 @@ impl FromStr for Rule {
         let destination = need("a destination")?.parse().map_err(RuleError::Destination)?;
 
         let mut next = words.next();
+        let protocol = next.and_then(|word| word.parse().ok());
+        if protocol.is_some() {
+            next = words.next();
+        }
         let mut ports = None;
         if next.is_some_and(|word| word.eq_ignore_ascii_case("port")) {
             let list = words.next().ok_or(RuleError::Missing("a list of ports"))?;
@@ -126,7 +134,7 @@ impl FromStr for Rule {
             (false, None) => Action::Deny,
             (false, Some(address)) => return Err(RuleError::DenyOutgoing(address)),
         };
-        Ok(Self { source, action, destination, ports })
+        Ok(Self { source, action, destination, protocol, ports })
     }
 }
 
@@ -146,6 +154,9 @@ impl fmt::Display for Rule {
             Action::Deny => ("deny", None),
         };
         write!(f, "{} {action} {}", self.source, self.destination)?;
+        if let Some(protocol) = self.protocol {
+            write!(f, " {protocol}")?;
+        }
         if let Some(ports) = &self.ports {
             write!(f, " port {ports}")?;
         }

@@ -38,6 +38,7 @@ fn covers(earlier: &Rule, later: &Rule) -> bool {
         && earlier.source.contains(later.source.address())
         && earlier.destination.length() <= later.destination.length()
         && earlier.destination.contains(later.destination.address())
+        && earlier.protocol.is_none_or(|only| later.protocol == Some(only))
         && covers_ports(earlier, later)
         && (earlier.action == Action::Deny || opens_as_much(earlier, later))
 }
@@ -77,6 +78,8 @@ mod tests {
             ("::/0 permit 10.0.0.0/8", "::/0 deny 10.1.0.0/16"),
             ("::/0 deny 8.8.8.0/24 port 20-30", "::/0 permit 8.8.8.8 port 22,25"),
             ("::/0 permit 8.8.8.0/24", "::/0 permit 8.8.8.0/24"),
+            ("::/0 permit 8.8.8.0/24", "::/0 deny 8.8.8.0/24 udp"),
+            ("::/0 permit 8.8.8.0/24 udp", "::/0 deny 8.8.8.0/24 udp port 53"),
         ] {
             assert_eq!(list(&[wide, narrow]).vain(), [(1, 0)], "{wide}, {narrow}");
         }
@@ -91,6 +94,8 @@ mod tests {
             ("::/0 permit 0.0.0.0/0", "::/0 permit 10.0.0.0/8"),
             ("::/0 permit 0.0.0.0/0", "::/0 permit 93.184.216.34"),
             ("::/0 deny 8.8.8.0/24 port 20-30", "::/0 permit 8.8.8.8 port 22,80"),
+            ("::/0 deny 8.8.8.0/24 udp", "::/0 permit 8.8.8.8"),
+            ("::/0 deny 8.8.8.0/24 udp", "::/0 permit 8.8.8.8 tcp"),
         ] {
             assert_eq!(list(&[earlier, later]).vain(), [], "{earlier}, {later}");
         }

@@ -13,7 +13,9 @@
 //! 4. Can its header chain be followed within bounds? (`extension`, `fragment`)
 //! 5. TCP is captured. ICMPv6 errors about TCP packets of the stack are captured too, because path
 //!    MTU discovery depends on them. Other ICMPv6, except echo requests, is dropped (`icmp`).
-//! 6. Other protocols and pings are answered or ignored, as the interface is set (`unsupported`).
+//! 6. Whole UDP datagrams, and ICMPv6 errors about those of faithd, are for the relays of datagrams.
+//! 7. Other protocols and pings are answered or ignored, as the interface is set (`unsupported`), and so are
+//!    datagrams that no relay wants.
 //!
 //! From the stack to the host, only packets of captured connections leave (`outbound`).
 
@@ -22,9 +24,11 @@ mod reason;
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 use crate::chain::{self, Broken, Chain, Fragment};
+use crate::icmpv6::{self, Quoted};
 use crate::ipv6::{self, Header};
 use crate::prefix::PrefixSet;
 use crate::tcp::Segment;
+use crate::udp;
 
 pub use crate::flow::Flow;
 pub use reason::DropReason;
@@ -55,6 +59,12 @@ pub enum ToStack {
     Icmp,
     /// Captured: a fragment, for the kernel to reassemble.
     Fragment,
+    /// A whole UDP datagram, whose checksum and length are not checked yet. If no relay wants it, it is
+    /// [`unsupported`](Classifier::unsupported_verdict).
+    Datagram(Flow),
+    /// An ICMPv6 error about a datagram that went to this flow's client. If no relay wants it, it counts as
+    /// [`DropReason::Icmp`].
+    DatagramError(Flow),
     /// Dropped. The pump answers with ICMPv6 Destination Unreachable, administratively prohibited;
     /// RFC 4443 section 2.4(e) permits it here. Counts as [`DropReason::Unsupported`].
     Unreachable,
@@ -160,9 +170,16 @@ impl Classifier {
                 Some(_) => ToStack::Tcp,
                 None => ToStack::Drop(DropReason::Malformed),
             },
-            ipv6::ICMPV6 if quotes_our_tcp(header, chain.payload) => ToStack::Icmp,
-            ipv6::ICMPV6 => self.other_icmpv6(chain.payload),
-            _ => self.unsupported_protocol(),
+            ipv6::UDP => match udp::Header::parse(chain.payload) {
+                Some(datagram) => ToStack::Datagram(udp::flow(header, datagram)),
+                None => ToStack::Drop(DropReason::Malformed),
+            },
+            ipv6::ICMPV6 => match icmpv6::quoted(header, chain.payload) {
+                Some(Quoted::Tcp) => ToStack::Icmp,
+                Some(Quoted::Datagram(flow)) => ToStack::DatagramError(flow),
+                None => self.other_icmpv6(chain.payload),
+            },
+            _ => self.unsupported_verdict(),
         }
     }
 
@@ -179,12 +196,12 @@ impl Classifier {
             (ipv6::TCP, true) if Segment::parse(chain.payload).is_none() => {
                 ToStack::Drop(DropReason::Fragment)
             }
-            (ipv6::ICMPV6, true) if !quotes_our_tcp(header, chain.payload) => {
+            (ipv6::ICMPV6, true) if !matches!(icmpv6::quoted(header, chain.payload), Some(Quoted::Tcp)) => {
                 self.other_icmpv6(chain.payload)
             }
             (ipv6::TCP | ipv6::ICMPV6, _) => ToStack::Fragment,
             // A fragmented packet gets one answer only.
-            (_, true) => self.unsupported_protocol(),
+            (_, true) => self.unsupported_verdict(),
             (_, false) => ToStack::Drop(DropReason::Unsupported),
         }
     }
@@ -193,12 +210,14 @@ impl Classifier {
     /// nothing, and errors must not be answered with errors (RFC 4443 section 2.4(e)).
     fn other_icmpv6(&self, message: &[u8]) -> ToStack {
         match message {
-            [ipv6::ECHO_REQUEST, _, _, _, _, _, _, _, ..] => self.unsupported_protocol(),
+            [ipv6::ECHO_REQUEST, _, _, _, _, _, _, _, ..] => self.unsupported_verdict(),
             _ => ToStack::Drop(DropReason::Icmp),
         }
     }
 
-    fn unsupported_protocol(&self) -> ToStack {
+    /// The verdict on a packet whose protocol cannot be captured.
+    #[must_use]
+    pub fn unsupported_verdict(&self) -> ToStack {
         match self.unsupported {
             Unsupported::Unreachable => ToStack::Unreachable,
             Unsupported::Drop => ToStack::Drop(DropReason::Unsupported),
@@ -231,28 +250,6 @@ fn flow(header: &Header, segment: Segment) -> Flow {
         client: end(header.source, segment.source_port),
         destination: end(header.destination, segment.destination_port),
     }
-}
-
-/// Returns true for an ICMPv6 error about a TCP packet that the stack sent.
-///
-/// Destination Unreachable, Packet Too Big and Time Exceeded qualify. An error goes to the source
-/// of the packet that it quotes, so the quoted source must equal the message's destination, which is
-/// inside a prefix. The kernel checks that the quoted connection exists and that the sequence number
-/// is in the window; it needs the first eight octets of the TCP header for that.
-fn quotes_our_tcp(header: &Header, message: &[u8]) -> bool {
-    let Some(([kind, ..], quoted)) = message.split_first_chunk::<8>() else {
-        return false;
-    };
-    let Some((inner, payload)) = Header::parse_quoted(quoted) else {
-        return false;
-    };
-    matches!(kind, 1..=3)
-        && inner.source == header.destination
-        && chain::walk(inner.next, payload).is_ok_and(|chain| {
-            chain.protocol == ipv6::TCP
-                && chain.fragment.is_none_or(Fragment::is_first)
-                && chain.payload.len() >= 8
-        })
 }
 
 /// Returns true for an ICMPv6 error (types 1 to 4 of RFC 4443) with a whole header.

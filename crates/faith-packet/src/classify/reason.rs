@@ -3,7 +3,7 @@
 /// The reason a packet was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropReason {
-    /// The packet is not IPv6, or its length is not the one it claims, or its TCP header is not whole.
+    /// The packet is not IPv6, or its length is not the one it claims, or its TCP or UDP header is not whole.
     Malformed,
     /// keepfaith is 0, so nothing is captured.
     Keepfaith,
@@ -14,7 +14,7 @@ pub enum DropReason {
     Extension,
     /// The fragment can never be part of a captured packet.
     Fragment,
-    /// The ICMPv6 message is neither an error about a TCP packet of the stack nor a ping.
+    /// The ICMPv6 message is neither an error about a packet that the client got nor a ping.
     Icmp,
     /// The protocol cannot be captured, or the packet is a ping; answered or not.
     Unsupported,
@@ -29,6 +29,8 @@ pub enum DropReason {
     /// The packet is a SYN to a port that neither a relay nor a listener has, and the kernel answered it with a RST. The
     /// pump and the shortcut count the answers.
     NoListener,
+    /// The datagram's checksum is wrong or missing. The pump counts this one.
+    Checksum,
 }
 
 impl DropReason {
@@ -45,6 +47,7 @@ impl DropReason {
         Self::Backpressure,
         Self::Hold,
         Self::NoListener,
+        Self::Checksum,
     ];
 
     /// The number of reasons.
@@ -72,6 +75,7 @@ impl DropReason {
             Self::Backpressure => "backpressure",
             Self::Hold => "hold",
             Self::NoListener => "no-listener",
+            Self::Checksum => "checksum",
         }
     }
 }

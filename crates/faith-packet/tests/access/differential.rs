@@ -1,5 +1,6 @@
 //! The list and the oracle decide alike, and both look at the router's addresses equally often.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use faith_packet::access::{AccessList, Basis, Decision, DenyReason, Rule};
@@ -16,18 +17,17 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 fn both(list: &AccessList, loopback: bool, connection: Connection) -> [(Decision, u32); 2] {
-    let Connection { client, destination, is_own } = connection;
-    let mut counts = [0, 0];
-    let [ours, theirs] = counts.each_mut();
-    let our_decision = list.decide(client, destination, || {
-        *ours += 1;
+    let Connection { protocol, client, destination, is_own } = connection;
+    let (ours, mut theirs) = (Cell::new(0), 0);
+    let judgement = list.judge(protocol, Basis::Dialled, client, destination.into(), |_| {
+        ours.set(ours.get() + 1);
         is_own
     });
-    let their_decision = oracle::decide(list.rules(), loopback, client, destination, || {
-        *theirs += 1;
+    let their_decision = oracle::decide(list.rules(), loopback, protocol, client, destination, || {
+        theirs += 1;
         is_own
     });
-    [(our_decision, counts[0]), (their_decision, counts[1])]
+    [(judgement.decision, ours.get()), (their_decision, theirs)]
 }
 
 proptest! {
@@ -54,11 +54,14 @@ proptest! {
     ) {
         let without_rules = AccessList::default().with_loopback(loopback);
         let list = AccessList::new(rules).with_loopback(loopback);
-        for Connection { client, destination, is_own } in connections {
-            let named = list.judge(Basis::Named, client, destination.into(), |_| is_own).decision;
-            let expected = match list.decide(client, destination, || is_own) {
+        for Connection { protocol, client, destination, is_own } in connections {
+            let dialled = |list: &AccessList| {
+                list.judge(protocol, Basis::Dialled, client, destination.into(), |_| is_own).decision
+            };
+            let named = list.judge(protocol, Basis::Named, client, destination.into(), |_| is_own).decision;
+            let expected = match dialled(&list) {
                 Decision::Permit { .. } => Decision::Permit { outgoing: None },
-                Decision::Deny(_) => without_rules.decide(client, destination, || is_own),
+                Decision::Deny(_) => dialled(&without_rules),
             };
             prop_assert_eq!(named, expected, "{} to {}, own: {}", client, destination, is_own);
         }

@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddrV4};
 
 use faith_packet::access::{Action, Decision, DenyReason, Rule};
 use faith_packet::cidr::Ipv4Prefix;
+use faith_packet::protocol::Protocol;
 
 /// A block inside another comes before it.
 const SPECIAL: [&str; 15] = [
@@ -28,6 +29,7 @@ const SPECIAL: [&str; 15] = [
 pub(crate) fn decide(
     rules: &[Rule],
     allow_loopback: bool,
+    protocol: Protocol,
     client: Ipv6Addr,
     destination: SocketAddrV4,
     is_own: impl FnOnce() -> bool,
@@ -45,6 +47,7 @@ pub(crate) fn decide(
         let ports = rule.ports.as_ref();
         let matches = rule.source.contains(client)
             && rule.destination.contains(address)
+            && rule.protocol.is_none_or(|only| only == protocol)
             && ports.is_none_or(|ports| ports.contains(destination.port()));
         if !matches {
             continue;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use faith_packet::access::{Action, Rule};
 use faith_packet::cidr::{Address, Prefix};
 use faith_packet::ports::PortSet;
+use faith_packet::protocol::Protocol;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -57,6 +58,10 @@ fn ports() -> impl Strategy<Value = Option<PortSet>> {
     prop_oneof![1 => Just(None), 1 => ports]
 }
 
+fn protocol() -> impl Strategy<Value = Protocol> {
+    select(Protocol::ALL.to_vec())
+}
+
 fn action() -> impl Strategy<Value = Action> {
     let outgoing = select(vec![None, None, Some(Ipv4Addr::new(192, 0, 2, 1)), Some(Ipv4Addr::LOCALHOST)]);
     prop_oneof![1 => Just(Action::Deny), 2 => outgoing.prop_map(|outgoing| Action::Permit { outgoing })]
@@ -67,14 +72,16 @@ prop_compose! {
         source in prefix(client(), &[0, 32, 48, 64, 128]),
         action in action(),
         destination in prefix(server(), &[0, 8, 16, 24, 31, 32]),
+        protocol in prop::option::weighted(0.3, protocol()),
         ports in ports(),
     ) -> Rule {
-        Rule { source, action, destination, ports }
+        Rule { source, action, destination, protocol, ports }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Connection {
+    pub(crate) protocol: Protocol,
     pub(crate) client: Ipv6Addr,
     pub(crate) destination: SocketAddrV4,
     pub(crate) is_own: bool,
@@ -82,11 +89,12 @@ pub(crate) struct Connection {
 
 prop_compose! {
     pub(crate) fn connection()(
+        protocol in protocol(),
         client in client(),
         server in server(),
         port in port(),
         is_own in prop::bool::weighted(0.2),
     ) -> Connection {
-        Connection { client, destination: SocketAddrV4::new(server, port), is_own }
+        Connection { protocol, client, destination: SocketAddrV4::new(server, port), is_own }
     }
 }

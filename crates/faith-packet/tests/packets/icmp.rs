@@ -6,7 +6,7 @@ use faith_packet::classify::{DropReason, ToStack};
 
 use crate::builder::{
     self, CLIENT, Extension, OTHER_SERVER, SERVER, answer, classifier, extend, fragment, icmpv6, ipv6,
-    silent_classifier, syn, tcp, tcp_header, udp,
+    silent_classifier, syn, tcp, tcp_header,
 };
 
 /// A router on the client's side.
@@ -70,7 +70,6 @@ fn a_quote_is_read_through_its_extension_headers() {
 
 #[test]
 fn a_quote_of_another_protocol_is_not_ours() {
-    assert_eq!(verdict(1, &udp(SERVER, CLIENT, b"answer")), DROPPED);
     assert_eq!(verdict(1, &icmpv6(SERVER, CLIENT, 129, 0, b"echo reply")), DROPPED);
 }
 

@@ -3,6 +3,7 @@
 
 mod builder;
 mod captured;
+mod datagrams;
 mod differential;
 mod fragments;
 mod icmp;

@@ -3,11 +3,13 @@
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 use etherparse::{
-    Icmpv6Slice, IpAuthHeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, TcpSlice,
+    Icmpv6Slice, IpAuthHeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
+    TcpSlice, UdpHeaderSlice,
 };
 use faith_packet::classify::{Classifier, DropReason, Flow, ToStack, Unsupported};
 
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -71,23 +73,26 @@ fn is_captured(classifier: &Classifier, address: Ipv6Addr) -> bool {
     })
 }
 
-fn quotes_our_tcp(destination: Ipv6Addr, message: &[u8]) -> bool {
-    let Ok(message) = Icmpv6Slice::from_slice(message) else {
-        return false;
-    };
-    let Ok(quoted) = Ipv6HeaderSlice::from_slice(message.payload()) else {
-        return false;
-    };
+/// The protocol of the captured packet that an error is about, and its two ends, the other way round.
+fn quoted(destination: Ipv6Addr, message: &[u8]) -> Option<(u8, Flow)> {
+    let message = Icmpv6Slice::from_slice(message).ok()?;
+    let header = Ipv6HeaderSlice::from_slice(message.payload()).ok()?;
     let behind = &message.payload()[40..];
-    let behind = &behind[..behind.len().min(quoted.payload_length().into())];
-    let Ok(walked) = walk(quoted.next_header().0, behind) else {
-        return false;
+    let behind = &behind[..behind.len().min(header.payload_length().into())];
+    let walked = walk(header.next_header().0, behind).ok()?;
+    let ports = UdpHeaderSlice::from_slice(walked.payload).ok()?;
+    let flow = Flow {
+        client: SocketAddrV6::new(header.destination_addr(), ports.destination_port(), 0, 0),
+        destination: SocketAddrV6::new(header.source_addr(), ports.source_port(), 0, 0),
     };
-    [1, 2, 3].contains(&message.type_u8())
-        && quoted.source_addr() == destination
-        && walked.protocol == TCP
-        && walked.fragment.is_none_or(|(offset, _)| offset == 0)
-        && walked.payload.len() >= 8
+    let ours = [1, 2, 3].contains(&message.type_u8())
+        && header.source_addr() == destination
+        && walked.fragment.is_none_or(|(offset, _)| offset == 0);
+    ours.then_some((walked.protocol, flow))
+}
+
+fn quotes_our_tcp(destination: Ipv6Addr, message: &[u8]) -> bool {
+    quoted(destination, message).is_some_and(|(protocol, _)| protocol == TCP)
 }
 
 fn is_ping(message: &[u8]) -> bool {
@@ -139,7 +144,17 @@ pub(crate) fn to_stack(classifier: &Classifier, packet: &[u8]) -> ToStack {
                     }
                 }
             },
+            UDP => match UdpHeaderSlice::from_slice(walked.payload) {
+                Err(_) => ToStack::Drop(DropReason::Malformed),
+                Ok(udp) => ToStack::Datagram(Flow {
+                    client: SocketAddrV6::new(source, udp.source_port(), 0, 0),
+                    destination: SocketAddrV6::new(destination, udp.destination_port(), 0, 0),
+                }),
+            },
             ICMPV6 if quotes_our_tcp(destination, walked.payload) => ToStack::Icmp,
+            ICMPV6 if let Some((UDP, flow)) = quoted(destination, walked.payload) => {
+                ToStack::DatagramError(flow)
+            }
             ICMPV6 if is_ping(walked.payload) => unsupported,
             ICMPV6 => ToStack::Drop(DropReason::Icmp),
             _ => unsupported,

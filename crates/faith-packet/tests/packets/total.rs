@@ -1,8 +1,10 @@
 //! Arbitrary octets make no function panic, and the builders write no more than they may.
 
 use faith_packet::checksum;
+use faith_packet::fragments::Fragments;
 use faith_packet::icmpv6::{self, Unreachable, build_unreachable};
 use faith_packet::tcp::{build_refusal, build_reset, destination, rebuild_reset, refuses_syn, standing};
+use faith_packet::udp::Datagram;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -25,7 +27,18 @@ fn try_everything(octets: &[u8]) {
             assert!(octets.len() >= length, "an answer is never longer than its packet");
         }
     }
-    let _ = (destination(octets), standing(octets), refuses_syn(octets));
+    let _ =
+        (destination(octets), standing(octets), refuses_syn(octets), icmpv6::error_about_datagram(octets));
+    if let Ok(datagram) = Datagram::parse(octets) {
+        assert!(datagram.data.len() < octets.len());
+    }
+    let mut piece = [0; 1300];
+    for mtu in [0, 48, 56, 1290] {
+        let mut fragments = Fragments::new(octets, mtu, 1);
+        while let Some(length) = fragments.as_mut().and_then(|fragments| fragments.next(&mut piece)) {
+            assert!(length <= piece.len());
+        }
+    }
 }
 
 fn config() -> ProptestConfig {

@@ -64,7 +64,7 @@ pub(crate) struct Lab {
     worker: Option<JoinHandle<()>>,
 }
 
-struct TestRouter;
+pub(crate) struct TestRouter;
 
 impl Router for TestRouter {
     fn is_own(&self, address: IpAddr) -> bool {
@@ -81,9 +81,9 @@ impl Router for TestRouter {
     }
 }
 
-struct Told {
-    sessions: Sender<SessionRecord>,
-    refusals: Sender<RefusalRecord>,
+pub(crate) struct Told {
+    pub(crate) sessions: Sender<SessionRecord>,
+    pub(crate) refusals: Sender<RefusalRecord>,
 }
 
 impl Observer for Told {

@@ -16,11 +16,13 @@ use crate::capturing;
 use crate::counters::Counters;
 use crate::devices::{QUEUE, tun_failed};
 use crate::error::StackError;
+use crate::handover::Handover;
 use crate::heartbeat;
 use crate::held::HeldTable;
 use crate::ipv6;
 use crate::keeper::Host;
 use crate::keepfaith::follow_keepfaith;
+use crate::mixing::Mixing;
 use crate::namespace::{Inside, Namespace};
 use crate::netlink::Netlink;
 use crate::options::{InterfaceOptions, ShortcutUse, Steering};
@@ -115,20 +117,28 @@ impl FaithInterface {
         }
         .unzip();
         let syns = if shortcut.is_some() { Syns::ByBacklog } else { Syns::ByFlow };
-        let backlogs =
-            (queues > 1).then(|| spread([&outer, &inner], syns)).transpose().unwrap_or_else(|error| {
+        let mixing = Mixing::random();
+        let backlogs = (queues > 1)
+            .then(|| spread([&outer, &inner], syns, mixing))
+            .transpose()
+            .unwrap_or_else(|error| {
                 warnings.send(warning::Kind::NoSpread(error.of("queue")));
                 None
             });
         let lost = leave_shortcut_first(&namespace, shortcut.as_ref(), lost);
         let shared = Arc::new(Shared {
             name: name.clone(),
+            mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
             classifier: Arc::new(ArcSwap::from_pointee(Classifier::new(PrefixSet::new(), unsupported))),
             listeners: ArcSwap::default(),
             counters: (0..queues).map(|_| Counters::default()).collect(),
             held: HeldTable::new(queues),
             backlogs,
             shortcut,
+            superframes: outer.first().is_some_and(|queue| queue.carry_superframes().is_ok()),
+            mixing,
+            handovers: (0..queues).map(|_| Handover::default()).collect(),
+            places: Mutex::default(),
             warnings: warnings.clone(),
             untold: Once::new(),
             lost: Mutex::new(Some(lost)),

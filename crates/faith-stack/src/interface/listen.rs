@@ -11,10 +11,13 @@ use tokio::sync::watch;
 
 use super::FaithInterface;
 use crate::accept::accept;
+use crate::datagrams::{BeginDatagrams, Place};
+use crate::datagrams_handle::DatagramsHandle;
 use crate::error::StackError;
 use crate::handle::ListenerHandle;
 use crate::hold::Hold;
 use crate::keepfaith::keepfaith;
+use crate::lane::Lane;
 use crate::listener::{Listener, Reach, State};
 use crate::on_demand::OnDemand;
 use crate::service::{ListenOptions, Service};
@@ -33,16 +36,8 @@ impl FaithInterface {
         service: Arc<dyn Service>,
     ) -> Result<ListenerHandle, StackError> {
         let open = self.opened()?;
-        if !keepfaith() {
-            return Err(StackError::Keepfaith);
-        }
         let ListenOptions { ports, address, backlog, prepare, hold } = options;
-        if let Some(address) = address
-            && self.prefixes().find(&address).is_none()
-        {
-            let interface = self.shared.name.clone();
-            return Err(StackError::AddressOutside { interface, address });
-        }
+        self.check_address(address)?;
         let listeners = self.shared.listeners.load_full();
         if let Some(taken) = listeners.taken(address, &ports) {
             let address = address.unwrap_or(Ipv6Addr::UNSPECIFIED);
@@ -72,6 +67,51 @@ impl FaithInterface {
             shared: Arc::clone(&self.shared),
             namespace: Arc::clone(&self.namespace),
         })
+    }
+
+    /// Gives the datagrams to these ports, and to `address` if it is given, to the parts that `begin` makes: one for each
+    /// worker. Datagrams without such a relay are treated as unsupported.
+    ///
+    /// # Errors
+    /// keepfaith is off, another relay of datagrams has a port, the address is inside no prefix, or the interface is closed.
+    pub fn receive_datagrams(
+        &self,
+        ports: PortSet,
+        address: Option<Ipv6Addr>,
+        begin: &BeginDatagrams,
+    ) -> Result<DatagramsHandle, StackError> {
+        let open = self.opened()?;
+        self.check_address(address)?;
+        let mut places = self.shared.places.lock();
+        if let Some(taken) = places.iter().find_map(|place| place.taken(address, &ports)) {
+            let address = address.unwrap_or(Ipv6Addr::UNSPECIFIED);
+            return Err(StackError::PortTaken { address, taken });
+        }
+        let place = Place::new(address, ports);
+        places.push(Arc::clone(&place));
+        drop(places);
+        for worker in 0..self.workers.count() {
+            let (place, begin) = (Arc::clone(&place), Arc::clone(begin));
+            self.workers.run(worker, move |lane| {
+                let part = begin(Rc::<Lane>::clone(lane));
+                lane.parts.borrow_mut().add(place, part);
+            });
+        }
+        drop(open);
+        Ok(DatagramsHandle { place, shared: Arc::clone(&self.shared), workers: Arc::clone(&self.workers) })
+    }
+
+    /// Checks that listeners may be added at this address.
+    fn check_address(&self, address: Option<Ipv6Addr>) -> Result<(), StackError> {
+        if !keepfaith() {
+            return Err(StackError::Keepfaith);
+        }
+        match address {
+            Some(address) if self.prefixes().find(&address).is_none() => {
+                Err(StackError::AddressOutside { interface: self.shared.name.clone(), address })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes the sockets of a listener, or the opener that makes them on demand.

@@ -34,6 +34,19 @@ fn spaces_and_tabs_separate_words_and_keywords_ignore_case() {
 }
 
 #[test]
+fn a_protocol_stands_before_the_ports() {
+    assert_eq!(
+        shown("::/0 permit 0.0.0.0/0 UDP port 53 192.0.2.1"),
+        "::/0 permit 0.0.0.0/0 udp port 53 192.0.2.1"
+    );
+    assert_eq!(shown("::/0 deny 0.0.0.0/0 tcp"), "::/0 deny 0.0.0.0/0 tcp");
+    assert_eq!(
+        error("::/0 deny 0.0.0.0/0 port 53 udp"),
+        "expected `tcp`, `udp`, `port LIST` or an outgoing IPv4 address without a length, found \"udp\""
+    );
+}
+
+#[test]
 fn blank_lines_and_comments_are_skipped() {
     let text = "# all\n\n  \t\n::/0 deny 1.1.1.1 # one\r\n\t# indented\r\n::/0 permit 0.0.0.0/0#no space";
     let shown: Vec<String> = parse(text, "x").unwrap().iter().map(ToString::to_string).collect();
@@ -43,7 +56,7 @@ fn blank_lines_and_comments_are_skipped() {
 
 #[test]
 fn an_error_names_the_missing_word() {
-    let rest = " is missing; write SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]";
+    let rest = " is missing; write SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]";
     assert_eq!(error(""), format!("a source{rest}"));
     assert_eq!(error("::/0"), format!("`permit` or `deny`{rest}"));
     assert_eq!(error("::/0 permit"), format!("a destination{rest}"));
@@ -68,8 +81,9 @@ fn an_error_shows_the_unexpected_word() {
     );
     assert_eq!(error("::/0 deny 0.0.0.0/0 port 90-80"), "port: port range 90-80 is reversed; write 80-90");
     for word in ["192.0.2.1/32", "router", "2001:db8::1", "25,80"] {
-        let expected =
-            format!("expected `port LIST` or an outgoing IPv4 address without a length, found {word:?}");
+        let expected = format!(
+            "expected `tcp`, `udp`, `port LIST` or an outgoing IPv4 address without a length, found {word:?}"
+        );
         assert_eq!(error(&format!("::/0 permit 0.0.0.0/0 {word}")), expected);
     }
     for line in ["::/0 permit 0.0.0.0/0 port 25, 80", "::/0 permit 0.0.0.0/0 port 25 80"] {
@@ -116,7 +130,7 @@ fn malformed_lines_are_reported_with_the_lists_name_and_their_numbers() {
     assert_eq!(
         errors.to_string(),
         "/etc/faithd.conf:1: a destination is missing; \
-        write SOURCE permit|deny DESTINATION [port LIST] [OUTGOING]\n\
+        write SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]\n\
         /etc/faithd.conf:5: expected `permit` or `deny`, found \"block\""
     );
     assert_eq!((errors.name(), errors.more()), ("/etc/faithd.conf", 0));

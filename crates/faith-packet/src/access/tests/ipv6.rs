@@ -1,11 +1,13 @@
 //! Servers with IPv6 addresses, which a program can name but no rule can.
 
 use super::*;
+use crate::protocol::Protocol;
 
 fn named(list: &AccessList, address: &str, own: &[&str]) -> Decision {
     let server = SocketAddr::new(address.parse().unwrap(), 80);
     let own: Vec<IpAddr> = own.iter().map(|address| address.parse().unwrap()).collect();
-    list.judge(Basis::Named, Ipv6Addr::LOCALHOST, server, |address| own.contains(&address)).decision
+    list.judge(Protocol::Tcp, Basis::Named, Ipv6Addr::LOCALHOST, server, |address| own.contains(&address))
+        .decision
 }
 
 fn decide(address: &str) -> Decision {
@@ -133,7 +135,7 @@ fn permit_rules_open_the_inner_address_and_deny_rules_do_not_close_it() {
 fn no_rule_permits_an_ipv6_server_that_a_client_dialled() {
     let dialled = |list: &AccessList| {
         let server = "[2606:4700::1]:80".parse().unwrap();
-        list.judge(Basis::Dialled, Ipv6Addr::LOCALHOST, server, |_| false).decision
+        list.judge(Protocol::Tcp, Basis::Dialled, Ipv6Addr::LOCALHOST, server, |_| false).decision
     };
     assert_eq!(dialled(&AccessList::default()), PERMIT);
     assert_eq!(dialled(&list(&["::/0 permit 0.0.0.0/0"])), NO_MATCH);

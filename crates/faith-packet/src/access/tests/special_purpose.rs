@@ -1,6 +1,7 @@
 //! Special-purpose blocks, the router's own addresses and loopback, which a broad permit does not open.
 
 use super::*;
+use crate::protocol::Protocol;
 
 /// Makes rules for every client and port: `+PREFIX` permits, `-PREFIX` denies.
 fn list(rules: &[&str]) -> AccessList {
@@ -48,7 +49,7 @@ const EDGES: [(&str, &str, Option<&str>, Option<&str>); 13] = [
 
 fn decide_named(list: &AccessList, destination: &str, is_own: bool) -> Decision {
     let destination = SocketAddrV4::new(destination.parse().unwrap(), 80);
-    list.judge(Basis::Named, Ipv6Addr::LOCALHOST, destination.into(), |_| is_own).decision
+    list.judge(Protocol::Tcp, Basis::Named, Ipv6Addr::LOCALHOST, destination.into(), |_| is_own).decision
 }
 
 #[test]

@@ -1,0 +1,247 @@
+/** Datagrams through the relay, as clients and servers see them. */
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+
+import { addresses, createLab, waitFor } from '../../lab/index.js'
+import type { Lab } from '../../lab/index.js'
+import { type Faithd, permitted, startFaithd, steerings } from '../fixtures/faithd.js'
+
+const serverProgram = fileURLToPath(new URL('../programs/udp-server.py', import.meta.url))
+const clientProgram = fileURLToPath(new URL('../programs/udp-client.py', import.meta.url))
+
+const udp = [...permitted, '--protocols', 'tcp,udp']
+const [first, second] = [7001, 7002]
+
+let lab: Lab
+let started = 0
+
+test.before(async () => {
+  lab = await createLab()
+  await serve(lab)
+})
+
+test.after.always(() => lab.close())
+
+/** Starts a server on both ports of the first address, and on the first port of the second one. */
+async function serve(on: Lab): Promise<void> {
+  const { server, serverSecond } = addresses
+  const places = [server, first, server, second, serverSecond, first].map(String)
+  await on.server.spawn('python3', [serverProgram, ...places]).line(/^ready/)
+}
+
+async function faithdWith(...args: string[]): Promise<Faithd> {
+  started += 1
+  const place = { name: `udp${started}`, prefix: `3fff:${started}::` }
+  return await startFaithd(lab, [...udp, ...args], 'by itself', place)
+}
+
+interface Step {
+  socket?: number
+  to?: [address: string, port: number | string]
+  send?: string
+  fill?: number
+  segment?: number
+  wait?: number
+  hear?: boolean
+}
+
+interface Answer {
+  from?: [address: string, port: number]
+  data?: string
+  length?: number
+  sound?: boolean
+  silent?: boolean
+  error?: string
+}
+
+/** Has a client take these steps, one after the other. */
+async function take(steps: readonly Step[], { on = lab, sockets = 1 } = {}): Promise<Answer[]> {
+  const plan = JSON.stringify({ sockets, steps })
+  const { code, stdout, stderr } = await on.client.run('python3', [clientProgram, plan], {
+    timeout: 60_000,
+  })
+  if (code !== 0) throw new Error(stderr)
+  return JSON.parse(stdout) as Answer[]
+}
+
+test('a datagram and its answer pass, and the server sees the router', async (t) => {
+  const faithd = await faithdWith('--udp-timeout', '1')
+  const to = faithd.address()
+  const [who, echo] = await take([
+    { to: [to, first], send: 'who' },
+    { to: [to, first], send: 'echo me' },
+  ])
+  t.regex(who?.data ?? '', /^198\.51\.100\.1 \d+$/)
+  t.is(echo?.data, 'echo me')
+  t.is(echo?.from?.[1], first)
+  const session = await faithd.sessionTo(first)
+  t.like(session, { protocol: 'udp', reason: 'idle-timeout', bytesUp: 'whoecho me'.length })
+  t.like(session.server, { address: addresses.server, port: first })
+})
+
+for (const [steering, more] of steerings) {
+  test(`a port of a client is one port to all servers${more}`, async (t) => {
+    started += 1
+    const place = { name: `many${started}`, prefix: `3fff:${started}::` }
+    const faithd = await startFaithd(lab, udp, steering, place)
+    const servers: [string, number][] = [
+      [faithd.address(), first],
+      [faithd.address(), second],
+      [faithd.address(addresses.serverSecond), first],
+    ]
+    // Several sockets, so that the kernel spreads them over several workers.
+    const sockets = 8
+    const steps = Array.from({ length: sockets }, (_, socket) =>
+      servers.map((to) => ({ socket, to, send: 'who' })),
+    )
+    const answers = await take(steps.flat(), { sockets })
+    const seen = answers.map(({ data }) => data)
+    for (let socket = 0; socket < sockets; socket += 1) {
+      const [one, ...others] = seen.slice(3 * socket, 3 * socket + 3)
+      t.regex(one ?? '', /^198\.51\.100\.1 \d+$/)
+      t.deepEqual(others, [one, one])
+    }
+    t.is(new Set(seen).size, sockets)
+  })
+}
+
+test('servers that were not asked do not reach a client, and may answer from another port', async (t) => {
+  const faithd = await faithdWith()
+  const [other, , echo] = await take([
+    { to: [faithd.address(), first], send: 'other' },
+    { to: [faithd.address(), first], send: 'elsewhere', wait: 0 },
+    { to: [faithd.address(), first], send: 'echo last' },
+  ])
+  t.is(other?.data, 'other')
+  t.not(other?.from?.[1], first)
+  t.is(echo?.data, 'echo last', 'the datagram from elsewhere, which came before this, is gone')
+})
+
+test('any server reaches the client of a relay that does not filter', async (t) => {
+  const faithd = await faithdWith('--udp-filtering', 'endpoint-independent')
+  const [elsewhere] = await take([{ to: [faithd.address(), first], send: 'elsewhere' }])
+  t.is(elsewhere?.data, 'elsewhere')
+  t.is(elsewhere?.from?.[1], first)
+})
+
+test('datagrams of any length arrive whole, also those longer than the links', async (t) => {
+  const faithd = await faithdWith()
+  const to: [string, number] = [faithd.address(), first]
+  const sizes = [1, 1232, 1233, 1452, 1453, 1472, 1473, 8192, 60_000]
+  const answers = await take(sizes.map((size) => ({ to, send: `size ${size}` })))
+  t.deepEqual(
+    answers.map(({ length, sound }) => ({ length, sound })),
+    sizes.map((length) => ({ length, sound: true })),
+  )
+  const up = [1232, 1233, 1400, 1452]
+  const echoes = await take(up.map((fill) => ({ to, send: 'echo ', fill })))
+  t.deepEqual(
+    echoes.map(({ length }) => length),
+    up,
+  )
+})
+
+test('many datagrams that the client sends in one call arrive one by one', async (t) => {
+  const faithd = await faithdWith()
+  const to: [string, number] = [faithd.address(), first]
+  const bursts: [octets: number, size: number][] = [
+    [60_000, 1200],
+    [30_000, 1400],
+    [6000, 100],
+  ]
+  for (const [octets, size] of bursts) {
+    const [, count] = await take([
+      { to, send: `count ${octets}` },
+      { to, send: 'x', fill: octets, segment: size },
+    ])
+    t.is(count?.data, String(Math.ceil(octets / size)))
+  }
+})
+
+test('a closed port of the server refuses the client, and other servers still answer', async (t) => {
+  const faithd = await faithdWith()
+  const [refused, echo] = await take([
+    { to: [faithd.address(), 7999], send: 'anybody?' },
+    { to: [faithd.address(), first], send: 'echo here' },
+  ])
+  t.is(refused?.error, 'ECONNREFUSED')
+  t.is(echo?.data, 'echo here')
+})
+
+test('a denied destination is told to the client and recorded', async (t) => {
+  const faithd = await faithdWith('--deny', '192.0.2.0/24')
+  const denied = async (ipv4: string, port: number) => {
+    const [answer] = await take([{ to: [faithd.address(ipv4), port], send: 'who' }])
+    t.is(answer?.error, 'EACCES', ipv4)
+    return await faithd.refusalTo(port)
+  }
+  t.like(await denied('192.0.2.9', 7101), { protocol: 'udp', cause: 'denied-by-rule' })
+  t.like(await denied('10.1.2.3', 7102), { protocol: 'udp', cause: 'special-purpose' })
+  t.like(await denied('127.0.0.1', 7103), { protocol: 'udp', cause: 'loopback' })
+  t.like(await denied(addresses.routerIPv4, 7104), { protocol: 'udp', cause: 'own-address' })
+})
+
+test('two clients reach each other by the ports that servers see', async (t) => {
+  const faithd = await faithdWith()
+  const [to, router] = [faithd.address(), faithd.address(addresses.routerIPv4)]
+  const answers = await take(
+    [
+      { socket: 0, to: [to, first], send: 'who' },
+      { socket: 1, to: [to, first], send: 'who' },
+      // The filter of the other client stops this one, unless it comes late.
+      { socket: 0, to: [router, '$1'], send: 'hello 1', wait: 0 },
+      { socket: 1, to: [router, '$0'], send: 'hello 0', wait: 0 },
+      { socket: 0, hear: true },
+      { socket: 0, to: [router, '$1'], send: 'hello 1', wait: 0 },
+      { socket: 1, hear: true },
+    ],
+    { sockets: 2 },
+  )
+  t.is(answers[4]?.data, 'hello 0')
+  t.is(answers[6]?.data, 'hello 1')
+  t.is(`${addresses.routerIPv4} ${answers[6]?.from?.[1]}`, answers[0]?.data, 'the outside port')
+})
+
+test('ports beyond the limit of a client are told so, and those before it go on', async (t) => {
+  const faithd = await faithdWith('--max-mappings-per-client', '2')
+  const to: [string, number] = [faithd.address(), first]
+  const answers = await take(
+    [0, 1, 2, 0].map((socket) => ({ socket, to, send: 'echo' })),
+    { sockets: 3 },
+  )
+  t.deepEqual(
+    answers.map(({ data, error }) => data ?? error),
+    ['echo', 'echo', 'EHOSTUNREACH', 'echo'],
+  )
+  const refusal = await faithd.refusalTo(first)
+  t.like(refusal, { protocol: 'udp', reason: 'limit', cause: 'max-mappings-per-client' })
+})
+
+test('a relay of TCP alone answers datagrams as before', async (t) => {
+  started += 1
+  const place = { name: `tcp${started}`, prefix: `3fff:${started}::` }
+  const faithd = await startFaithd(lab, permitted, 'by itself', place)
+  const [answer] = await take([{ to: [faithd.address(), first], send: 'who' }])
+  t.is(answer?.error, 'EACCES')
+})
+
+test('a path to the client that is narrower than the router knows is learnt', async (t) => {
+  await using narrow = await createLab({ clientMtu: 1300 })
+  await serve(narrow)
+  const faithd = await startFaithd(narrow, udp)
+  const to: [string, number] = [faithd.address(), first]
+  // The first one is too long for the link behind the next router, and the sender is not told.
+  const whole = await waitFor('a long datagram', async () => {
+    const [answer] = await take([{ to, send: 'size 1400', wait: 1 }], { on: narrow })
+    return answer?.length === undefined ? undefined : answer
+  })
+  t.like(whole, { length: 1400, sound: true })
+})
+
+test('faithd ends at once although clients have sessions of datagrams', async (t) => {
+  const faithd = await faithdWith('--drain', '3600')
+  const [echo] = await take([{ to: [faithd.address(), first], send: 'echo' }])
+  t.is(echo?.data, 'echo')
+  await faithd.stop()
+  t.like(await faithd.sessionTo(first), { reason: 'aborted', cause: 'relay-closed' })
+})

@@ -1,0 +1,62 @@
+"""Sends datagrams from a few sockets, one after the other, and prints what came back as JSON.
+
+    python3 udp-client.py '{"sockets": 2, "steps": [{"socket": 0, "to": ["64:ff9b::1", 7], "send": "who"}]}'
+
+Each step sends a datagram and waits for one, unless it says `"wait": 0`; `wait` is in seconds. `fill` appends octets up
+to a length, `segment` has the kernel cut the datagram into several (UDP_SEGMENT), `hear` only waits. A step gives
+{"from", "data", "length"}, {"error"} or {"silent": true}.
+"""
+
+import errno
+import json
+import socket
+import sys
+
+UDP_SEGMENT = 103
+IPV6_RECVERR = 25
+
+plan = json.loads(sys.argv[1])
+
+
+def opened():
+    made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    # Errors come at the next call, although the socket is not connected.
+    made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    made.bind(("::", 0))
+    return made
+
+
+sockets = [opened() for _ in range(plan.get("sockets", 1))]
+
+
+def step(socket_number=0, to=None, send=None, fill=0, segment=0, wait=20, hear=False):
+    used = sockets[socket_number]
+    used.settimeout(wait or None)
+    try:
+        if not hear:
+            data = send.encode()
+            data += bytes(number % 251 for number in range(len(data), fill))
+            control = [(socket.IPPROTO_UDP, UDP_SEGMENT, segment.to_bytes(2, sys.byteorder))] if segment else []
+            used.sendmsg([data], control, 0, (to[0], to[1]))
+        if not wait:
+            return {}
+        data, sender = used.recvfrom(1 << 16)
+        text = data.decode() if len(data) < 200 else data[:20].decode(errors="replace")
+        sound = all(octet == number % 251 for number, octet in enumerate(data)) if len(data) >= 200 else True
+        return {"from": [sender[0], sender[1]], "data": text, "length": len(data), "sound": sound}
+    except TimeoutError:
+        return {"silent": True}
+    except OSError as error:
+        return {"error": errno.errorcode.get(error.errno, str(error))}
+
+
+answers = []
+for each in plan["steps"]:
+    socket_number = each.pop("socket", 0)
+    # A step may use an answer: "$0.port" is the port that answer 0 named.
+    to = each.pop("to", None)
+    if to and isinstance(to[1], str):
+        to = [to[0], int(answers[int(to[1][1:])]["data"].split()[1])]
+    answers.append(step(socket_number, to, **each))
+print(json.dumps(answers))

@@ -1,0 +1,60 @@
+"""Answers datagrams by their first word, on several addresses and ports.
+
+    python3 udp-server.py ADDRESS PORT [ADDRESS PORT ...]
+
+"who" is answered with the sender's address and port, as this server sees them
+"echo" with the datagram itself
+"size N" with N octets
+"other" with the datagram, from another port of the same address
+"elsewhere" with the datagram, from the last address, which the sender has not sent to
+"count N" waits until N octets came after this datagram from the same sender, and tells how many datagrams they were
+"""
+
+import selectors
+import socket
+import sys
+
+places = list(zip(sys.argv[1::2], map(int, sys.argv[2::2])))
+selector = selectors.DefaultSelector()
+sockets = []
+for place in places:
+    served = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    served.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    served.bind(place)
+    selector.register(served, selectors.EVENT_READ)
+    sockets.append(served)
+print("ready", flush=True)
+
+counting = {}
+
+
+def answer(served, data, sender):
+    if sender in counting:
+        wanted, octets, datagrams = counting[sender]
+        octets, datagrams = octets + len(data), datagrams + 1
+        counting[sender] = wanted, octets, datagrams
+        if octets >= wanted:
+            del counting[sender]
+            served.sendto(f"{datagrams}".encode(), sender)
+        return
+    word, _, rest = data.partition(b" ")
+    if word == b"who":
+        served.sendto(f"{sender[0]} {sender[1]}".encode(), sender)
+    elif word == b"echo":
+        served.sendto(data, sender)
+    elif word == b"size":
+        served.sendto(bytes(number % 251 for number in range(int(rest))), sender)
+    elif word == b"other":
+        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        other.bind((served.getsockname()[0], 0))
+        other.sendto(data, sender)
+    elif word == b"elsewhere":
+        sockets[-1].sendto(data, sender)
+    elif word == b"count":
+        counting[sender] = int(rest), 0, 0
+        served.sendto(b"counting", sender)
+
+
+while True:
+    for key, _ in selector.select():
+        answer(key.fileobj, *key.fileobj.recvfrom(1 << 16))

@@ -1,0 +1,152 @@
+//! Datagrams of servers, to clients.
+
+use std::net::SocketAddrV6;
+use std::rc::Rc;
+use std::time::Instant;
+
+use faith_packet::classify::Flow;
+use faith_packet::fragments::Fragments;
+use faith_packet::udp::{HEADROOM, Head, OVERHEAD};
+use faith_sys::udp::Received;
+use tokio::io::Interest;
+
+use super::errors::may_be_embedded;
+use super::mapping::Mapping;
+use super::part::{Endpoint, Part};
+use super::path::MINIMUM_MTU;
+use super::route_back::Origin;
+use super::session::Session;
+
+/// The frames that are moved before other tasks of the worker get their turn.
+const BATCH: usize = 64;
+
+/// The virtio header, which stands before a packet.
+const VIRTIO: usize = HEADROOM - OVERHEAD;
+
+impl Part {
+    /// Moves what a mapping receives, for as long as the mapping lasts.
+    pub(crate) async fn listen(self: Rc<Self>, endpoint: Rc<Endpoint>, mapping: Rc<Mapping>) {
+        loop {
+            let Ok(mut ready) = mapping.socket.ready(Interest::READABLE | Interest::ERROR).await else {
+                return;
+            };
+            if ready.ready().is_error() {
+                self.pass_errors_on(&endpoint, &mapping);
+            }
+            let mut moved = 0;
+            while moved < BATCH {
+                let mut frame = self.frame.borrow_mut();
+                match mapping.socket.get_ref().receive(&mut frame[HEADROOM..]) {
+                    Ok(received) => self.down(&endpoint, &mapping, &mut frame, received),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                        ready.clear_ready();
+                        break;
+                    }
+                    // An error of an earlier datagram comes once.
+                    Err(_) => {
+                        drop(frame);
+                        self.pass_errors_on(&endpoint, &mapping);
+                    }
+                }
+                moved += 1;
+            }
+            drop(ready);
+            if moved == BATCH {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Sends a received datagram or superframe, behind the headroom of `frame`, to the client.
+    fn down(&self, endpoint: &Endpoint, mapping: &Rc<Mapping>, frame: &mut [u8], received: Received) {
+        let Some((source, session)) = self.source(endpoint, mapping, &received) else {
+            return self.counters().filtered.add(1);
+        };
+        let now = Instant::now();
+        let Received { length, segment, marks, .. } = received;
+        let flow = Flow { client: endpoint.client, destination: source };
+        let head = Head { flow, hop_limit: marks.ttl, traffic_class: marks.tos };
+        let size = segment.map_or(length, usize::from).max(1);
+        if let Some(session) = session {
+            session.answered(length.div_ceil(size).max(1) as u64, length, now);
+        }
+        self.counters().frames_down.add(1);
+        let mtu = if size + OVERHEAD > usize::from(MINIMUM_MTU) {
+            let client = *endpoint.client.ip();
+            endpoint.path.borrow_mut().mtu(client, self.outlet.mtu(), &self.state.paths, now)
+        } else {
+            MINIMUM_MTU
+        };
+        let fits = size + OVERHEAD <= usize::from(mtu);
+        if fits && (segment.is_none() || self.outlet.takes_superframes()) {
+            return self.write(&head, frame, 0, length, segment);
+        }
+        if !fits {
+            self.counters().fragmented.add(1);
+        }
+        // Each datagram's headers take the place of the one before, which was sent.
+        let mut start = 0;
+        loop {
+            let piece = size.min(length - start);
+            if fits {
+                self.write(&head, frame, start, piece, None);
+            } else {
+                self.write_fragments(&head, frame, start, piece, mtu);
+            }
+            start += piece;
+            if start >= length {
+                return;
+            }
+        }
+    }
+
+    /// Writes the data from `start` on to the host, as one frame.
+    fn write(&self, head: &Head, frame: &mut [u8], start: usize, length: usize, segment: Option<u16>) {
+        let Some(frame) = frame.get_mut(start..start + HEADROOM + length) else { return };
+        let Some(headers) = frame.first_chunk_mut() else { return };
+        if head.write(headers, length, segment).is_some() {
+            self.outlet.send(frame);
+        }
+    }
+
+    /// Writes a datagram in fragments.
+    fn write_fragments(&self, head: &Head, frame: &mut [u8], start: usize, length: usize, mtu: u16) {
+        let Some(packet) = frame.get_mut(start + VIRTIO..start + HEADROOM + length) else { return };
+        if head.complete(packet).is_none() {
+            return;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "any part of a random number is one")]
+        let id = self.random() as u32;
+        let mut piece = vec![0; VIRTIO + usize::from(mtu)];
+        let mut fragments = Fragments::new(packet, mtu, id);
+        while let Some(length) = fragments.as_mut().and_then(|fragments| fragments.next(&mut piece)) {
+            if !self.outlet.send(&piece[..length]) {
+                return;
+            }
+        }
+    }
+
+    /// The address and port that the client sees as the sender, and the session if the server has one. `None` filters the
+    /// datagram.
+    fn source(
+        &self,
+        endpoint: &Endpoint,
+        mapping: &Rc<Mapping>,
+        received: &Received,
+    ) -> Option<(SocketAddrV6, Option<Rc<Session>>)> {
+        let from = received.from;
+        let filtering = self.state.options().filtering;
+        match endpoint.at(mapping, |back| back.origin(from, filtering))?? {
+            Origin::Session(session) => Some((session.destination, Some(session))),
+            Origin::Host(dialled) => Some((SocketAddrV6::new(dialled, from.port(), 0, 0), None)),
+            Origin::Unasked => {
+                let dialled = *endpoint.any_destination()?.ip();
+                let admission = &self.engine.admission;
+                let may = may_be_embedded(dialled, *from.ip())
+                    && admission.admits_unasked(*endpoint.client.ip(), from);
+                let address = admission.means(dialled, *from.ip()).filter(|_| may)?;
+                Some((SocketAddrV6::new(address, from.port(), 0, 0), None))
+            }
+        }
+    }
+}

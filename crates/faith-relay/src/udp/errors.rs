@@ -1,0 +1,141 @@
+//! Errors about datagrams: those of servers and routers go on to the client, and a client's side tells how long a packet may
+//! be.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
+use std::time::Instant;
+
+use faith_packet::classify::{DropReason, Flow};
+use faith_packet::icmpv6;
+use faith_packet::translate::{Icmpv4Error, Icmpv6Error};
+use faith_packet::udp::Head;
+use faith_sys::udp::{QueuedError, Way};
+
+use super::mapping::Mapping;
+use super::part::{Endpoint, Part};
+use super::session::Session;
+
+/// The errors that are taken from a queue at a time.
+const BATCH: usize = 16;
+
+/// The octets of quoted data that are of use: an ICMPv6 error has no room for more.
+const QUOTED: usize = icmpv6::MAX_LEN;
+
+/// The most octets of an IPv4 packet's headers.
+const HEADERS: u16 = 28;
+
+const PACKET_TOO_BIG: u8 = 2;
+
+impl Part {
+    /// Passes the errors in a socket's queue on to the client. Returns the MTU of the device, if the host itself found a
+    /// datagram too long.
+    pub(crate) fn pass_errors_on(&self, endpoint: &Endpoint, mapping: &Rc<Mapping>) -> Option<u32> {
+        let mut data = [0; QUOTED];
+        let mut mtu = None;
+        for _ in 0..BATCH {
+            let Ok(error) = mapping.socket.get_ref().error(&mut data) else { break };
+            let Some((kind, code)) = error.icmp else {
+                if error.info > 0 {
+                    mtu = Some(error.info);
+                }
+                continue;
+            };
+            let session = endpoint.at(mapping, |back| back.session(error.destination).cloned());
+            let Some(Some(session)) = session else { continue };
+            let length = session.last_length.get();
+            let about = Icmpv4Error { kind, code, info: error.info };
+            let whole = length.saturating_add(HEADERS);
+            let offender = self.offender(endpoint, &session, &error);
+            if let (Some(about), Some(offender)) = (Icmpv6Error::from_icmpv4(about, whole), offender) {
+                let known = data.get(..error.length).unwrap_or(&data);
+                self.report(endpoint, &session, about, offender, length, known);
+            }
+        }
+        mtu
+    }
+
+    /// Tells the client that a datagram of this length is too long for a device of the router itself.
+    pub(crate) fn report_too_long(
+        &self,
+        endpoint: &Endpoint,
+        session: &Session,
+        mtu: u32,
+        length: usize,
+        data: &[u8],
+    ) {
+        let Ok(way) = Way::to(*endpoint.client.ip()) else { return };
+        let length = u16::try_from(length).unwrap_or(u16::MAX);
+        let about = Icmpv6Error::too_big(mtu, length.saturating_add(HEADERS));
+        self.report(endpoint, session, about, way.source, length, data);
+    }
+
+    fn report(
+        &self,
+        endpoint: &Endpoint,
+        session: &Session,
+        about: Icmpv6Error,
+        offender: Ipv6Addr,
+        length: u16,
+        known: &[u8],
+    ) {
+        let flow = Flow { client: endpoint.client, destination: session.destination };
+        // The hop limit that was left is not known.
+        let head = Head { flow, hop_limit: 1, traffic_class: 0 };
+        self.counters().errors_down.add(1);
+        self.outlet.report(*endpoint.client.ip(), &mut |out| {
+            icmpv6::build_about_datagram(about, offender, &head, length.into(), known, out)
+        });
+    }
+
+    /// The address that the client sees as the sender of an error.
+    fn offender(&self, endpoint: &Endpoint, session: &Session, error: &QueuedError) -> Option<Ipv6Addr> {
+        let dialled = *session.destination.ip();
+        match error.offender? {
+            offender if offender == *session.server.ip() => Some(dialled),
+            offender if may_be_embedded(dialled, offender) => self.engine.admission.means(dialled, offender),
+            _ => Some(Way::to(*endpoint.client.ip()).ok()?.source),
+        }
+    }
+
+    /// Learns the MTU of a client's path from an ICMPv6 error about a datagram to it.
+    pub(crate) fn learn_from(&self, flow: &Flow, packet: &[u8]) {
+        let Some(error) = icmpv6::error_about_datagram(packet) else {
+            return self.outlet.dropped(DropReason::Checksum);
+        };
+        match self.session(flow) {
+            Some((endpoint, _)) if error.kind == PACKET_TOO_BIG => {
+                let (mtu, now) = (u16::try_from(error.word).unwrap_or(u16::MAX), Instant::now());
+                endpoint.path.borrow_mut().learn(mtu, now);
+                self.state.paths.learn(*endpoint.client.ip(), mtu, now);
+            }
+            _ => self.outlet.dropped(DropReason::Icmp),
+        }
+    }
+}
+
+/// Tells whether an IPv4 address may be embedded as the address `like` is. The well-known prefix must not stand for private
+/// addresses (RFC 6052 section 3.1).
+pub(crate) fn may_be_embedded(like: Ipv6Addr, address: Ipv4Addr) -> bool {
+    let [a, b, ..] = address.octets();
+    let shared = a == 100 && b & 0xc0 == 64;
+    let private = address.is_private() || address.is_loopback() || address.is_link_local() || shared;
+    !private || !matches!(like.segments(), [0x64, 0xff9b, 0, 0, 0, 0, ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_well_known_prefix_stands_for_no_private_address() {
+        let may =
+            |like: &str, address: &str| may_be_embedded(like.parse().unwrap(), address.parse().unwrap());
+        for address in ["10.0.0.1", "172.16.5.5", "192.168.1.1", "100.64.0.1", "100.127.1.1", "169.254.1.1"] {
+            assert!(!may("64:ff9b::1.2.3.4", address), "{address}");
+            assert!(may("2001:db8:64::1.2.3.4", address), "{address}");
+        }
+        for address in ["198.51.100.1", "100.128.0.1", "100.63.0.1", "8.8.8.8"] {
+            assert!(may("64:ff9b::1.2.3.4", address), "{address}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Datagrams of UDP, relayed without entering the stack.
+//!
+//! ```text
+//! pump ─► Part ─► Endpoint (a client's port) ─► Session (a destination) ─► Mapping (a socket) ═► server
+//!  ▲                  │                             ▲                          │
+//!  └── faith0 ◄───────┴──────── filter ◄────────────┴──────────────────────────┘
+//! ```
+//!
+//! Each worker has a part of the relay. A client's port has one socket on the IPv4 side, whatever it sends to
+//! (endpoint-independent mapping, RFC 4787 REQ-1): servers see one address and port. A second socket exists only where the
+//! access list names another outgoing address for some destinations. A session is one destination of that port: it has the
+//! record, the timeout and the answers' source address. A mapping ends with its last session.
+//!
+//! Neither side says when it has ended, so timeouts decide: by the server's port, from the client's last datagram on.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `options`, `stats` | the public surface |
+//! | `state` | the state that the workers share: limits, and the ports of clients |
+//! | `part` | one worker's clients, and the begin of their sessions |
+//! | `session` | one destination of a client's port, and its end |
+//! | `mapping`, `ports` | sockets, their ports, and superframes |
+//! | `down`, `route_back` | datagrams of servers to clients, and those that are filtered |
+//! | `errors`, `path` | errors of the network, both ways, and MTUs |
+
+mod down;
+mod errors;
+mod mapping;
+mod options;
+mod part;
+mod path;
+mod ports;
+mod route_back;
+mod session;
+mod state;
+mod stats;
+
+#[cfg(test)]
+mod tests;
+
+pub use options::{Filtering, UdpOptions, UdpTimeouts};
+pub use stats::UdpStats;
+
+pub(crate) use part::Part;
+pub(crate) use state::State;

@@ -1,0 +1,305 @@
+//! One worker's part of a relay of datagrams: its clients, and the begin and end of their sessions.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{IpAddr, SocketAddrV6};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Instant;
+
+use faith_packet::classify::{DropReason, Flow};
+use faith_packet::icmpv6::Unreachable;
+use faith_packet::protocol::Protocol;
+use faith_packet::udp::{Datagram, Fault, HEADROOM};
+use faith_stack::{Datagrams, Outlet, SynAnswer};
+use faith_sys::udp::Marks;
+use tokio::task::{AbortHandle, spawn_local};
+
+use super::mapping::{Mapping, Sent};
+use super::path::Path;
+use super::route_back::RouteBack;
+use super::session::Session;
+use super::state::{self, State};
+use super::stats::Counters;
+use crate::attempt::Attempt;
+use crate::cause::Cause;
+use crate::engine::Engine;
+use crate::refusal::Refusal;
+use crate::source::Address;
+
+/// Most destinations of one port of a client at a time: enough for peer-to-peer programs, which know thousands of peers, and
+/// too few for a scan to take much memory.
+const MOST_DESTINATIONS: usize = 4096;
+
+/// Octets of data that one call can receive.
+const RECEIVED: usize = 1 << 16;
+
+/// One worker's part of the relay.
+pub(crate) struct Part {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) state: Arc<State>,
+    pub(crate) outlet: Rc<dyn Outlet>,
+    /// Room for a frame to a client.
+    pub(crate) frame: RefCell<Box<[u8]>>,
+    /// The ports of clients. A keyed hash, because clients choose them.
+    endpoints: RefCell<HashMap<SocketAddrV6, Rc<Endpoint>>>,
+    /// Draws numbers that a client cannot guess.
+    random: RandomState,
+    drawn: Cell<u64>,
+    this: Weak<Self>,
+}
+
+/// A client's port.
+pub(crate) struct Endpoint {
+    pub(crate) client: SocketAddrV6,
+    pub(crate) path: RefCell<Path>,
+    sessions: RefCell<HashMap<SocketAddrV6, Rc<Session>>>,
+    /// One socket, unless the access list names several outgoing addresses.
+    sockets: RefCell<Vec<Socket>>,
+}
+
+/// A socket of a client's port.
+struct Socket {
+    mapping: Rc<Mapping>,
+    back: RouteBack,
+    /// The task that receives.
+    task: AbortHandle,
+}
+
+impl Part {
+    pub(crate) fn new(engine: &Arc<Engine>, state: &Arc<State>, outlet: Rc<dyn Outlet>) -> Rc<Self> {
+        Rc::new_cyclic(|this| Self {
+            engine: Arc::clone(engine),
+            state: Arc::clone(state),
+            outlet,
+            frame: RefCell::new(vec![0; HEADROOM + RECEIVED].into()),
+            endpoints: RefCell::default(),
+            random: RandomState::new(),
+            drawn: Cell::new(0),
+            this: Weak::clone(this),
+        })
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        self.state.counters(self.outlet.worker())
+    }
+
+    /// Draws a number at random.
+    pub(crate) fn random(&self) -> u64 {
+        self.drawn.set(self.drawn.get().wrapping_add(1));
+        self.random.hash_one(self.drawn.get())
+    }
+
+    /// The client's port and the session of a flow, if there is one.
+    pub(crate) fn session(&self, flow: &Flow) -> Option<(Rc<Endpoint>, Rc<Session>)> {
+        let endpoints = self.endpoints.borrow();
+        let endpoint = endpoints.get(&flow.client)?;
+        let session = Rc::clone(endpoint.sessions.borrow().get(&flow.destination)?);
+        Some((Rc::clone(endpoint), session))
+    }
+
+    /// Begins the session of a flow, or refuses its client, whose datagram is in `frame`.
+    fn begin(&self, flow: &Flow, frame: &[u8], now: Instant) -> Option<(Rc<Endpoint>, Rc<Session>)> {
+        let ledger = &self.engine.ledger;
+        if self.state.is_stopped() {
+            return None;
+        }
+        let worker = self.outlet.worker();
+        let mut attempt = Attempt::new(ledger, worker, Protocol::Udp, flow.client, flow.destination);
+        match self.open(&mut attempt, now) {
+            Ok((endpoint, server, mapping)) => {
+                let timeout = self.state.options().timeouts.of(server.port());
+                let peers = attempt.peers();
+                let session = Rc::new(Session::new(attempt, server, mapping, timeout, now));
+                endpoint.sessions.borrow_mut().insert(session.destination, Rc::clone(&session));
+                endpoint.at(&session.mapping, |back| back.add(&session));
+                let ending = Ending {
+                    part: self.this.upgrade()?,
+                    endpoint: Rc::clone(&endpoint),
+                    session: Rc::clone(&session),
+                };
+                ledger.spawn(worker, peers, true, async move {
+                    let clients = &ending.part.state.clients;
+                    ending.session.over(|| clients.is_pressed()).await;
+                });
+                session.join();
+                Some((endpoint, session))
+            }
+            Err(refusal) => {
+                self.answer(&refusal, frame);
+                attempt.fail(refusal);
+                None
+            }
+        }
+    }
+
+    fn open(
+        &self,
+        attempt: &mut Attempt,
+        now: Instant,
+    ) -> Result<(Rc<Endpoint>, std::net::SocketAddrV4, Rc<Mapping>), Refusal> {
+        let client = *attempt.client();
+        let is_mapped = |address| self.state.is_mapped(address);
+        let (server, address) = self.engine.admission.admit_datagram(attempt, is_mapped)?;
+        self.state.take_session(now)?;
+        let known = self.endpoints.borrow().get(&client).cloned();
+        let endpoint = known.unwrap_or_else(|| Rc::new(Endpoint::new(client)));
+        if endpoint.sessions.borrow().len() >= MOST_DESTINATIONS {
+            return Err(Refusal::full(Cause::MaxSessionsPerClient));
+        }
+        let mapping = match endpoint.mapping(&address) {
+            Some(mapping) => mapping,
+            None => self.map(&endpoint, &address)?,
+        };
+        self.endpoints.borrow_mut().entry(client).or_insert_with(|| Rc::clone(&endpoint));
+        Ok((endpoint, server, mapping))
+    }
+
+    /// Gives a client's port a socket.
+    fn map(&self, endpoint: &Rc<Endpoint>, address: &Address) -> Result<Rc<Mapping>, Refusal> {
+        let client = endpoint.client;
+        let place =
+            self.state.clients.enter(client.ip()).map_err(|full| Refusal::full(state::cause(full)))?;
+        let mapping = Mapping::open(&self.state, address, client.port(), place, || self.random())?;
+        let mapping = Rc::new(mapping);
+        // A part that is being dropped has no clients.
+        let part = self.this.upgrade().ok_or_else(|| Refusal::full(Cause::RelayClosed))?;
+        let task = spawn_local(part.listen(Rc::clone(endpoint), Rc::clone(&mapping))).abort_handle();
+        let socket = Socket { mapping: Rc::clone(&mapping), back: RouteBack::default(), task };
+        endpoint.sockets.borrow_mut().push(socket);
+        Ok(mapping)
+    }
+
+    fn answer(&self, refusal: &Refusal, frame: &[u8]) {
+        match refusal.answer {
+            SynAnswer::Unreachable(code) => self.outlet.unreachable(code, frame),
+            // There is no reset of datagrams.
+            SynAnswer::Reset => self.outlet.unreachable(Unreachable::AddressUnreachable, frame),
+            SynAnswer::Silence => {}
+        }
+    }
+
+    /// Sends a client's frame to its server.
+    fn up(
+        &self,
+        endpoint: &Rc<Endpoint>,
+        session: &Rc<Session>,
+        datagram: &Datagram<'_>,
+        frame: &[u8],
+        now: Instant,
+    ) {
+        let Datagram { data, segment, hop_limit, traffic_class, .. } = *datagram;
+        let size = segment.map_or(data.len(), usize::from).max(1);
+        let datagrams = data.len().div_ceil(size).max(1) as u64;
+        session.asked(datagrams, data.len(), now);
+        session.last_length.set(u16::try_from(size.min(data.len())).unwrap_or(u16::MAX));
+        let local_mtu = Cell::new(0);
+        let earlier = || {
+            if let Some(mtu) = self.pass_errors_on(endpoint, &session.mapping) {
+                local_mtu.set(mtu);
+            }
+        };
+        let without_superframes = || self.counters().without_superframes.add(1);
+        let marks = Marks { ttl: hop_limit, tos: traffic_class };
+        let mapping = &session.mapping;
+        match mapping.send(session.server, data, marks, segment, earlier, without_superframes) {
+            Sent::All => self.counters().frames_up.add(1),
+            Sent::Lost => self.counters().lost.add(1),
+            Sent::TooLong(length) => {
+                self.counters().lost.add(1);
+                self.report_too_long(endpoint, session, local_mtu.get(), length, data);
+            }
+            Sent::Failed(error) => {
+                self.counters().lost.add(1);
+                self.answer(&Refusal::from_error(&error), frame);
+            }
+        }
+    }
+
+    /// Removes a session that ends, and its mapping if that has no other.
+    fn end(&self, endpoint: &Rc<Endpoint>, session: &Rc<Session>) {
+        let mut sessions = endpoint.sessions.borrow_mut();
+        sessions.remove(&session.destination);
+        let empty = endpoint.at(&session.mapping, |back| {
+            back.remove(session, sessions.values());
+            back.is_empty()
+        });
+        if empty != Some(true) {
+            return;
+        }
+        let mut sockets = endpoint.sockets.borrow_mut();
+        for socket in sockets.extract_if(.., |socket| Rc::ptr_eq(&socket.mapping, &session.mapping)) {
+            socket.task.abort();
+        }
+        if sockets.is_empty() {
+            self.endpoints.borrow_mut().remove(&endpoint.client);
+        }
+    }
+}
+
+impl Datagrams for Part {
+    fn receive(&self, frame: &[u8]) {
+        let datagram = match Datagram::parse(frame) {
+            Ok(datagram) => datagram,
+            Err(Fault::Checksum) => return self.outlet.dropped(DropReason::Checksum),
+            Err(Fault::Malformed) => return self.outlet.dropped(DropReason::Malformed),
+        };
+        let flow = datagram.flow;
+        // Nothing can be sent to port 0.
+        if flow.client.port() == 0 || flow.destination.port() == 0 {
+            return self.outlet.dropped(DropReason::Malformed);
+        }
+        let now = Instant::now();
+        let session = self.session(&flow).or_else(|| self.begin(&flow, frame, now));
+        if let Some((endpoint, session)) = session {
+            self.up(&endpoint, &session, &datagram, frame, now);
+        }
+    }
+
+    fn error(&self, flow: &Flow, packet: &[u8]) {
+        self.learn_from(flow, packet);
+    }
+}
+
+impl Endpoint {
+    fn new(client: SocketAddrV6) -> Self {
+        Self { client, path: RefCell::default(), sessions: RefCell::default(), sockets: RefCell::default() }
+    }
+
+    /// The mapping whose datagrams come from this address.
+    fn mapping(&self, address: &Address) -> Option<Rc<Mapping>> {
+        let outgoing: Option<IpAddr> = match address {
+            Address::Fixed(address) => Some(*address),
+            Address::Any | Address::Own { .. } => None,
+        };
+        let sockets = self.sockets.borrow();
+        let socket = sockets.iter().find(|socket| socket.mapping.outgoing == outgoing)?;
+        Some(Rc::clone(&socket.mapping))
+    }
+
+    /// Looks at the ways back of a mapping; `None` if it has ended.
+    pub(crate) fn at<T>(&self, mapping: &Rc<Mapping>, look: impl FnOnce(&mut RouteBack) -> T) -> Option<T> {
+        let mut sockets = self.sockets.borrow_mut();
+        let socket = sockets.iter_mut().find(|socket| Rc::ptr_eq(&socket.mapping, mapping))?;
+        Some(look(&mut socket.back))
+    }
+
+    /// A destination of the client, if it has one.
+    pub(crate) fn any_destination(&self) -> Option<SocketAddrV6> {
+        self.sessions.borrow().keys().next().copied()
+    }
+}
+
+/// Ends a session when its task is dropped: it is over, or another thread has ended it.
+struct Ending {
+    part: Rc<Part>,
+    endpoint: Rc<Endpoint>,
+    session: Rc<Session>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.part.end(&self.endpoint, &self.session);
+    }
+}

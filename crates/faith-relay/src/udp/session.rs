@@ -1,0 +1,166 @@
+//! A session of datagrams: what one port of a client sends to one destination, and the answers.
+
+use std::cell::{Cell, RefCell};
+use std::net::{SocketAddrV4, SocketAddrV6};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::mapping::Mapping;
+use crate::alarm::Alarm;
+use crate::attempt::Attempt;
+use crate::record::SessionEnd;
+
+/// The port of DNS. Its clients ask once from each port, and wait for one answer.
+const DNS: u16 = 53;
+
+/// A session of DNS that has all its answers stays this long for another question.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A session without any answer ends after this long if mappings run short: its client may be forged.
+const UNANSWERED: Duration = Duration::from_secs(30);
+
+/// A session, which belongs to its client's port. It keeps its mapping.
+pub(crate) struct Session {
+    pub(crate) destination: SocketAddrV6,
+    pub(crate) server: SocketAddrV4,
+    pub(crate) mapping: Rc<Mapping>,
+    /// Octets of data in the last datagram to the server, for errors about it.
+    pub(crate) last_length: Cell<u16>,
+    attempt: RefCell<Attempt>,
+    course: Cell<Course>,
+}
+
+/// The facts that decide about a session's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Course {
+    /// The moment of the client's last datagram.
+    sent: Instant,
+    timeout: Duration,
+    dns: bool,
+    asked: u64,
+    answered: u64,
+}
+
+impl Session {
+    pub(crate) fn new(
+        attempt: Attempt,
+        server: SocketAddrV4,
+        mapping: Rc<Mapping>,
+        timeout: Duration,
+        now: Instant,
+    ) -> Self {
+        let dns = server.port() == DNS;
+        Self {
+            destination: *attempt.destination(),
+            server,
+            mapping,
+            last_length: Cell::new(0),
+            attempt: RefCell::new(attempt),
+            course: Cell::new(Course { sent: now, timeout, dns, asked: 0, answered: 0 }),
+        }
+    }
+
+    /// Begins the session, once its task is in the list.
+    pub(crate) fn join(&self) {
+        self.attempt.borrow_mut().join(None);
+    }
+
+    /// Notes datagrams of the client.
+    pub(crate) fn asked(&self, datagrams: u64, bytes: usize, now: Instant) {
+        let course = self.course.get();
+        self.course.set(Course { sent: now, asked: course.asked.saturating_add(datagrams), ..course });
+        self.attempt.borrow_mut().moved(bytes as u64, 0, now);
+    }
+
+    /// Notes datagrams of the server.
+    pub(crate) fn answered(&self, datagrams: u64, bytes: usize, now: Instant) {
+        let course = self.course.get();
+        self.course.set(Course { answered: course.answered.saturating_add(datagrams), ..course });
+        self.attempt.borrow_mut().moved(0, bytes as u64, now);
+    }
+
+    /// Resolves when the session has ended by itself. `is_pressed` tells whether mappings run short.
+    pub(crate) async fn over(&self, is_pressed: impl Fn() -> bool) {
+        let mut alarm = Alarm::new(self.course.get().look(Instant::now()).into());
+        loop {
+            alarm.until(self.course.get().look(Instant::now()).into()).await;
+            if let Some(end) = self.course.get().end(Instant::now(), is_pressed()) {
+                return self.attempt.borrow_mut().end(end);
+            }
+        }
+    }
+}
+
+impl Course {
+    /// The moment at which the session may be over, after `now`.
+    fn look(self, now: Instant) -> Instant {
+        let Self { sent, timeout, dns, answered, .. } = self;
+        let moments =
+            [dns.then_some(LINGER), (answered == 0).then_some(UNANSWERED.min(timeout)), Some(timeout)];
+        let later = moments.into_iter().flatten().map(|after| sent + after).filter(|moment| *moment > now);
+        later.min().unwrap_or(now)
+    }
+
+    /// The reason for which the session is over, if it is.
+    fn end(self, now: Instant, pressed: bool) -> Option<SessionEnd> {
+        let Self { sent, timeout, dns, asked, answered } = self;
+        let quiet = now.saturating_duration_since(sent);
+        if dns && asked > 0 && answered >= asked && quiet >= LINGER {
+            return Some(SessionEnd::Closed);
+        }
+        let patience = if pressed && answered == 0 { timeout.min(UNANSWERED) } else { timeout };
+        (quiet >= patience).then_some(SessionEnd::IdleTimeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn course(timeout: u32, dns: bool, asked: u64, answered: u64) -> Course {
+        Course { sent: Instant::now(), timeout: timeout * SECOND, dns, asked, answered }
+    }
+
+    fn ends(course: Course, after: u32, pressed: bool) -> Option<SessionEnd> {
+        course.end(course.sent + after * SECOND, pressed)
+    }
+
+    #[test]
+    fn a_session_ends_after_its_timeout() {
+        let course = course(300, false, 5, 5);
+        assert_eq!((ends(course, 299, false), ends(course, 299, true)), (None, None));
+        assert_eq!(ends(course, 300, false), Some(SessionEnd::IdleTimeout));
+    }
+
+    #[test]
+    fn a_session_without_an_answer_ends_early_if_mappings_run_short() {
+        let course = course(300, false, 5, 0);
+        assert_eq!((ends(course, 30, false), ends(course, 29, true)), (None, None));
+        assert_eq!(ends(course, 30, true), Some(SessionEnd::IdleTimeout));
+    }
+
+    #[test]
+    fn a_session_of_dns_ends_soon_after_its_last_answer() {
+        let end = |asked, answered, after| ends(course(10, true, asked, answered), after, false);
+        assert_eq!((end(2, 1, 9), end(2, 2, 0)), (None, None));
+        assert_eq!(end(2, 2, 1), Some(SessionEnd::Closed));
+        assert_eq!(end(2, 1, 10), Some(SessionEnd::IdleTimeout));
+    }
+
+    #[test]
+    fn each_look_comes_later_than_the_last_until_the_session_is_over() {
+        for (timeout, dns, answered) in [(10, true, 0), (300, false, 0), (300, false, 1), (1, false, 0)] {
+            let course = course(timeout, dns, 1, answered);
+            let (mut now, mut looks) = (course.sent, 0);
+            while course.end(now, false).is_none() {
+                let next = course.look(now);
+                assert!(next > now);
+                (now, looks) = (next, looks + 1);
+            }
+            assert!(looks <= 3, "{looks}");
+            assert!(now <= course.sent + course.timeout);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The state of datagrams that the workers of a relay share: settings, limits, and the ports of clients.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use arc_swap::{ArcSwap, Guard};
+use faith_stack::{Allowance, Rate};
+use parking_lot::Mutex;
+
+use super::options::UdpOptions;
+use super::path::Paths;
+use super::ports::Range;
+use super::stats::{Counters, UdpStats};
+use crate::cause::Cause;
+use crate::clients::{ClientLimits, Clients, Full};
+use crate::refusal::Refusal;
+
+/// The part of a relay of datagrams that no worker owns.
+pub(crate) struct State {
+    options: ArcSwap<UdpOptions>,
+    /// The clients and their mappings.
+    pub(crate) clients: Arc<Clients>,
+    /// The sessions that all clients together may still begin.
+    allowance: Allowance,
+    pub(crate) range: Range,
+    counters: Box<[Counters]>,
+    /// The addresses and ports of the mappings. Locked when a mapping begins or ends, and for a client that sends to an
+    /// address of the router.
+    mapped: Mutex<HashSet<SocketAddrV4>>,
+    /// Paths that routers called narrow.
+    pub(crate) paths: Paths,
+    /// True once no session may begin any more.
+    stopped: AtomicBool,
+}
+
+impl State {
+    pub(crate) fn new(options: UdpOptions, client_prefix_length: u8, workers: usize) -> Arc<Self> {
+        let clients = Clients::new(Some(options.max_mappings), limits(&options, client_prefix_length));
+        Arc::new(Self {
+            options: ArcSwap::from_pointee(options),
+            clients,
+            allowance: Allowance::default(),
+            range: Range::of_this_host(),
+            counters: (0..workers.max(1)).map(|_| Counters::default()).collect(),
+            mapped: Mutex::default(),
+            paths: Paths::default(),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    /// Treats sessions that begin by other options from now on.
+    pub(crate) fn update(&self, options: UdpOptions, client_prefix_length: u8) {
+        self.clients.limit(Some(options.max_mappings), limits(&options, client_prefix_length));
+        self.options.store(Arc::new(options));
+    }
+
+    /// Lets no session begin any more.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn options(&self) -> Guard<Arc<UdpOptions>> {
+        self.options.load()
+    }
+
+    /// Takes a session from the rate of all clients.
+    ///
+    /// # Errors
+    /// The refusal that answers the client.
+    pub(crate) fn take_session(&self, now: Instant) -> Result<(), Refusal> {
+        let rate = Rate::per_second(self.options().max_rate);
+        if self.allowance.take(rate, now) { Ok(()) } else { Err(Refusal::full(Cause::MaxRate)) }
+    }
+
+    pub(crate) fn add(&self, mapped: SocketAddrV4) {
+        self.mapped.lock().insert(mapped);
+    }
+
+    pub(crate) fn remove(&self, mapped: SocketAddrV4) {
+        self.mapped.lock().remove(&mapped);
+    }
+
+    /// Tells whether an address and port of the router are those of a client.
+    pub(crate) fn is_mapped(&self, address: SocketAddrV4) -> bool {
+        let anywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, address.port());
+        let mapped = self.mapped.lock();
+        mapped.contains(&address) || mapped.contains(&anywhere)
+    }
+
+    /// The counters of a worker.
+    pub(crate) fn counters(&self, worker: usize) -> &Counters {
+        &self.counters[worker % self.counters.len()]
+    }
+
+    pub(crate) fn stats(&self) -> UdpStats {
+        let mut stats = UdpStats {
+            mappings: self.clients.taken(),
+            max_mappings: self.options().max_mappings,
+            ..UdpStats::default()
+        };
+        self.counters.iter().for_each(|worker| worker.add_to(&mut stats));
+        stats
+    }
+}
+
+/// The cause of a refused mapping.
+pub(crate) fn cause(full: Full) -> Cause {
+    match full {
+        Full::Relay => Cause::MaxMappings,
+        Full::Sessions => Cause::MaxMappingsPerClient,
+        Full::Rate => Cause::MaxRatePerClient,
+    }
+}
+
+fn limits(options: &UdpOptions, prefix_length: u8) -> ClientLimits {
+    ClientLimits {
+        prefix_length,
+        max_sessions: options.max_mappings_per_client,
+        per_second: options.max_rate_per_client,
+    }
+}

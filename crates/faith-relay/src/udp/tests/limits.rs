@@ -1,0 +1,97 @@
+//! Limits, and the answers to clients beyond them.
+
+use faith_packet::access::AccessList;
+use faith_packet::icmpv6::Unreachable;
+use faith_packet::protocol::Protocol;
+
+use super::{Server, World, client, frame};
+use crate::cause::Cause;
+use crate::options::RelayOptions;
+use crate::record::RefusalReason;
+use crate::tests::options;
+use crate::udp::UdpOptions;
+use faith_stack::Datagrams as _;
+
+/// Sends from two ports, of which the second one is beyond a limit.
+fn second_is_refused(udp: UdpOptions, cause: Cause) {
+    World::run(udp, async |world| {
+        let server = Server::new();
+        world.send(5000, server.dialled(), b"one");
+        world.send(5001, server.dialled(), b"two");
+        let refusal = world.refusals.try_recv().unwrap();
+        assert_eq!((refusal.protocol, refusal.client), (Protocol::Udp, client(5001)));
+        assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Limit, Some(cause)));
+        assert_eq!(*world.wire.answers.borrow(), [Unreachable::AddressUnreachable]);
+        // The first one goes on.
+        world.send(5000, server.dialled(), b"three");
+        assert_eq!((server.hears().0, server.hears().0), (b"one".to_vec(), b"three".to_vec()));
+    });
+}
+
+#[test]
+fn mappings_beyond_the_relays_limit_are_refused() {
+    second_is_refused(UdpOptions { max_mappings: 1, ..UdpOptions::default() }, Cause::MaxMappings);
+}
+
+#[test]
+fn mappings_beyond_the_clients_limit_are_refused() {
+    let udp = UdpOptions { max_mappings_per_client: Some(1), ..UdpOptions::default() };
+    second_is_refused(udp, Cause::MaxMappingsPerClient);
+}
+
+#[test]
+fn mappings_beyond_the_clients_rate_are_refused() {
+    let udp = UdpOptions { max_rate_per_client: Some(1), ..UdpOptions::default() };
+    second_is_refused(udp, Cause::MaxRatePerClient);
+}
+
+#[test]
+fn sessions_beyond_the_rate_of_all_clients_are_refused() {
+    second_is_refused(UdpOptions { max_rate: 1, ..UdpOptions::default() }, Cause::MaxRate);
+}
+
+#[test]
+fn another_client_is_not_refused_for_the_first_ones_limit() {
+    let udp = UdpOptions { max_mappings_per_client: Some(1), ..UdpOptions::default() };
+    World::run(udp, async |world| {
+        let server = Server::new();
+        let mut other = client(5001);
+        other.set_ip("2001:db8:2::2".parse().unwrap());
+        world.send(5000, server.dialled(), b"one");
+        world.part.receive(&frame(other, server.dialled(), b"two", None));
+        assert_eq!((server.hears().0, server.hears().0), (b"one".to_vec(), b"two".to_vec()));
+    });
+}
+
+#[test]
+fn a_rule_for_one_protocol_says_nothing_about_the_other() {
+    let access =
+        AccessList::parse("::/0 deny 127.0.0.0/8 udp port 1-1023\n::/0 permit 127.0.0.0/8 udp", "list");
+    let access = access.unwrap().with_loopback(true);
+    let options = RelayOptions { access, udp: Some(UdpOptions::default()), ..options() };
+    World::run_with(options, async |world| {
+        let server = Server::new();
+        world.send(5000, server.dialled(), b"permitted");
+        assert_eq!(server.hears().0, b"permitted");
+        let mut denied = server.dialled();
+        denied.set_port(53);
+        world.send(5000, denied, b"denied");
+        let refusal = world.refusals.try_recv().unwrap();
+        assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Denied, Some(Cause::DeniedByRule)));
+        assert_eq!(*world.wire.answers.borrow(), [Unreachable::Prohibited]);
+        let permits =
+            |protocol| world.engine.admission.permits(protocol, *client(1).ip(), server.address().into());
+        assert!(permits(Protocol::Udp) && !permits(Protocol::Tcp));
+    });
+}
+
+#[test]
+fn a_new_access_list_ends_the_sessions_that_it_denies() {
+    World::run(UdpOptions::default(), async |world| {
+        let server = Server::new();
+        world.send(5000, server.dialled(), b"permitted");
+        let access = AccessList::parse("::/0 permit 127.0.0.0/8 tcp", "list").unwrap().with_loopback(true);
+        world.engine.set_access(access, true);
+        assert_eq!(world.ended().await.cause, Some(Cause::EndDenied));
+    });
+}

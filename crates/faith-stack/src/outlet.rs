@@ -1,0 +1,51 @@
+//! A lane is the way of its worker's datagrams to the host.
+
+use std::net::Ipv6Addr;
+
+use faith_packet::classify::DropReason;
+use faith_packet::icmpv6::Unreachable;
+use faith_sys::tun::VIRTIO_HEADER;
+
+use crate::cut::Frame;
+use crate::datagrams::{BuildError, Outlet};
+use crate::lane::Lane;
+
+impl Outlet for Lane {
+    fn worker(&self) -> usize {
+        self.worker
+    }
+
+    fn takes_superframes(&self) -> bool {
+        self.shared.superframes
+    }
+
+    fn mtu(&self) -> u16 {
+        self.shared.mtu
+    }
+
+    fn send(&self, frame: &[u8]) -> bool {
+        let sent = self.to_host(frame);
+        if sent {
+            self.counters().returned_packets.add(1);
+            self.counters().returned_bytes.add(frame.len().saturating_sub(VIRTIO_HEADER) as u64);
+        }
+        sent
+    }
+
+    fn dropped(&self, reason: DropReason) {
+        self.counters().drop(reason);
+    }
+
+    fn unreachable(&self, code: Unreachable, frame: &[u8]) {
+        self.send_unreachable(code, frame);
+    }
+
+    fn report(&self, client: Ipv6Addr, build: &mut BuildError<'_>) {
+        if self.may_report(client)
+            && let Some(error) = Frame::build(build)
+        {
+            // A lost error is counted as dropped.
+            self.to_host(error.octets());
+        }
+    }
+}
