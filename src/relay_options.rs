@@ -100,6 +100,8 @@ fn port_blocks(options: &NativeRelayOptions) -> Result<Option<PortBlockOptions>,
         per_client: options.port_blocks_per_client,
         rest: Duration::from_millis(options.port_block_rest_ms.into()),
     }))
+}
+
 fn udp_options(options: &NativeUdpOptions) -> Result<UdpOptions, NativeFailure> {
     let filtering = options::one_of(
         "filtering",

@@ -130,6 +130,7 @@ test('the JSON form has the facts as fields', async (t) => {
 
   const { id, startedAt, durationMs, ...facts } = await faithd.sessionTo(7201)
   t.deepEqual(facts, {
+    protocol: 'tcp',
     client: { address: addresses.client, port: await near.port() },
     destination: { address: '3fff:2::c633:6402', port: 7201 },
     server: { address: addresses.server, port: 7201 },
@@ -206,7 +207,7 @@ test('with --log-begin a session has a line when it begins, too', async (t) => {
   near.ends()
   far.ends()
   const { id, client: from, destination, server: to } = await faithd.sessionTo(7401)
-  t.deepEqual(begin, { id, client: from, destination, server: to })
+  t.deepEqual(begin, { id, protocol: 'tcp', client: from, destination, server: to })
   t.regex(msg, /:7401 \(198\.51\.100\.2\): session begins$/)
   await faithd.stop()
 })

@@ -8,6 +8,7 @@ import { type Faithd, permitted, startFaithd, steerings } from '../fixtures/fait
 
 const serverProgram = fileURLToPath(new URL('../programs/udp-server.py', import.meta.url))
 const clientProgram = fileURLToPath(new URL('../programs/udp-client.py', import.meta.url))
+const dnsProgram = fileURLToPath(new URL('../programs/dns-server.py', import.meta.url))
 
 const udp = [...permitted, '--protocols', 'tcp,udp']
 const [first, second] = [7001, 7002]
@@ -43,12 +44,14 @@ interface Step {
   segment?: number
   wait?: number
   hear?: boolean
+  collect?: number
 }
 
 interface Answer {
   from?: [address: string, port: number]
   data?: string
   length?: number
+  datagrams?: number
   sound?: boolean
   silent?: boolean
   error?: string
@@ -158,6 +161,34 @@ test('many datagrams that the client sends in one call arrive one by one', async
   }
 })
 
+test('many datagrams that a server sends in one call arrive one by one', async (t) => {
+  const faithd = await faithdWith()
+  const to: [string, number] = [faithd.address(), first]
+  const bursts: [octets: number, size: number][] = [
+    [60_000, 1200],
+    [30_000, 1452],
+    // These are longer than the client's link.
+    [30_000, 1472],
+    [6000, 100],
+  ]
+  for (const [octets, size] of bursts) {
+    const [burst] = await take([{ to, send: `burst ${octets} ${size}`, collect: octets }])
+    t.like(burst, { length: octets, datagrams: Math.ceil(octets / size), sound: true })
+  }
+})
+
+test('dig gets an answer that is longer than any packet of the links', async (t) => {
+  const faithd = await faithdWith()
+  const server = lab.server.spawn('python3', [dnsProgram, addresses.server])
+  await server.line(/^ready/)
+  const query = ['+notcp', '+bufsize=4096', '+short', `@${faithd.address()}`, 'example.net', 'TXT']
+  const { stdout } = await lab.client.run('dig', query, { timeout: 60_000 })
+  t.is(stdout.split('x'.repeat(250)).length - 1, 12, stdout)
+  // The session ends a second after its answer.
+  const { protocol, reason } = await faithd.sessionTo(53)
+  t.deepEqual({ protocol, reason }, { protocol: 'udp', reason: 'closed' })
+})
+
 test('a closed port of the server refuses the client, and other servers still answer', async (t) => {
   const faithd = await faithdWith()
   const [refused, echo] = await take([
@@ -199,7 +230,7 @@ test('two clients reach each other by the ports that servers see', async (t) => 
   )
   t.is(answers[4]?.data, 'hello 0')
   t.is(answers[6]?.data, 'hello 1')
-  t.is(`${addresses.routerIPv4} ${answers[6]?.from?.[1]}`, answers[0]?.data, 'the outside port')
+  t.is(answers[0]?.data, `${addresses.routerIPv4} ${answers[6]?.from?.[1]}`, 'the outside port')
 })
 
 test('ports beyond the limit of a client are told so, and those before it go on', async (t) => {

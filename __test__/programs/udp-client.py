@@ -3,7 +3,8 @@
     python3 udp-client.py '{"sockets": 2, "steps": [{"socket": 0, "to": ["64:ff9b::1", 7], "send": "who"}]}'
 
 Each step sends a datagram and waits for one, unless it says `"wait": 0`; `wait` is in seconds. `fill` appends octets up
-to a length, `segment` has the kernel cut the datagram into several (UDP_SEGMENT), `hear` only waits. A step gives
+to a length, `segment` has the kernel cut the datagram into several (UDP_SEGMENT), `hear` only waits, `collect` waits until that
+many octets came and tells how many datagrams they were. A step gives
 {"from", "data", "length"}, {"error"} or {"silent": true}.
 """
 
@@ -30,7 +31,7 @@ def opened():
 sockets = [opened() for _ in range(plan.get("sockets", 1))]
 
 
-def step(socket_number=0, to=None, send=None, fill=0, segment=0, wait=20, hear=False):
+def step(socket_number=0, to=None, send=None, fill=0, segment=0, wait=20, hear=False, collect=0):
     used = sockets[socket_number]
     used.settimeout(wait or None)
     try:
@@ -42,9 +43,13 @@ def step(socket_number=0, to=None, send=None, fill=0, segment=0, wait=20, hear=F
         if not wait:
             return {}
         data, sender = used.recvfrom(1 << 16)
+        datagrams = 1
+        while len(data) < collect:
+            data += used.recv(1 << 16)
+            datagrams += 1
         text = data.decode() if len(data) < 200 else data[:20].decode(errors="replace")
         sound = all(octet == number % 251 for number, octet in enumerate(data)) if len(data) >= 200 else True
-        return {"from": [sender[0], sender[1]], "data": text, "length": len(data), "sound": sound}
+        return {"from": [sender[0], sender[1]], "data": text, "length": len(data), "datagrams": datagrams, "sound": sound}
     except TimeoutError:
         return {"silent": True}
     except OSError as error:

@@ -7,12 +7,15 @@
 "size N" with N octets
 "other" with the datagram, from another port of the same address
 "elsewhere" with the datagram, from the last address, which the sender has not sent to
+"burst N SIZE" with N octets in datagrams of SIZE, which the kernel cuts (UDP_SEGMENT)
 "count N" waits until N octets came after this datagram from the same sender, and tells how many datagrams they were
 """
 
 import selectors
 import socket
 import sys
+
+UDP_SEGMENT = 103
 
 places = list(zip(sys.argv[1::2], map(int, sys.argv[2::2])))
 selector = selectors.DefaultSelector()
@@ -44,6 +47,11 @@ def answer(served, data, sender):
         served.sendto(data, sender)
     elif word == b"size":
         served.sendto(bytes(number % 251 for number in range(int(rest))), sender)
+    elif word == b"burst":
+        octets, size = map(int, rest.split())
+        data = bytes(number % 251 for number in range(octets))
+        control = [(socket.IPPROTO_UDP, UDP_SEGMENT, size.to_bytes(2, sys.byteorder))]
+        served.sendmsg([data], control, 0, sender)
     elif word == b"other":
         other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         other.bind((served.getsockname()[0], 0))
