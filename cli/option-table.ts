@@ -320,7 +320,7 @@ export const RELAY = {
   'udp-timeout': lasting(
     wholeNumber(1, 4_294_967),
     300,
-    'end sessions of datagrams whose client is silent this long',
+    'end UDP sessions whose client is silent this long',
     { value: 'SECONDS' },
   ),
   drain: lasting(
