@@ -6,6 +6,7 @@ import type { Configuration } from '../cli/configuration.js'
 import { canonicalPorts, type Kind } from '../cli/kinds.js'
 import { TABLES, type Settings } from '../cli/option-table.js'
 import { tomlText } from '../cli/toml-text.js'
+import { PROTOCOLS } from '../lib/protocol.js'
 import { cases } from './fixtures/cases.js'
 
 /** Legal values of a kind, by the facts that the table has about it. */
@@ -45,6 +46,7 @@ function textsOf(kind: Kind<unknown>, key: string): fc.Arbitrary<unknown> {
     return fc.string().map((name) => `/${name.replace(/[/.\0]/g, '')}x`)
   if (key === 'metrics' || key === 'ipfix') return addresses
   if (key === 'to') return places
+  if (key === 'protocols') return fc.subarray([...PROTOCOLS], { minLength: 1 }).map(String)
   return texts.filter((text) => isLegal(kind, text)).map((text) => kind.read(text))
 }
 
