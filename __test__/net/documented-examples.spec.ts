@@ -51,12 +51,14 @@ function faults(code: string, outcome: Outcome): string[] {
 }
 
 /** Served ports without an answer, or with an unexpected one. */
-function unanswered(code: string, { answers }: Outcome): string[] {
+function unanswered(code: string, { answers, failures }: Outcome): string[] {
   const texts = [...textsOf(code), pattern([greeting])]
   return [...answers]
     .filter(([, answer]) => !texts.some((text) => text.test(answer)))
     .filter(([, answer]) => answer !== '' || !code.includes('reject:'))
-    .map(([port, answer]) => `port ${port} answered ${JSON.stringify(answer)}`)
+    .map(([port, answer]) =>
+      [`port ${port} answered ${JSON.stringify(answer)}`, ...(failures.get(port) ?? [])].join('; '),
+    )
 }
 
 for (const [index, { where, code }] of examples.entries()) {

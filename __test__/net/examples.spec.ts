@@ -33,10 +33,12 @@ test('the list has every program of examples/', (t) => {
   )
 })
 
+const servers = Sockets.of(lab.server)
+
 test.before(async () => {
   await ipOf(lab.server, ['addr', 'add', `${publicly}/32`, 'dev', 'eth0'])
   await ip('route', 'add', publicly, 'via', addresses.server)
-  await Sockets.of(lab.server).listen(80, { greet: 'the server is here\n', leave: 'end' })
+  await servers.listen(80, { greet: 'the server is here\n', leave: 'end' })
 })
 
 async function ip(...args: string[]): Promise<void> {
@@ -70,6 +72,7 @@ for (const [name, port, args] of programs) {
       pid: example.process.pid,
       source: readFileSync(exampleFile(name), 'utf8'),
     }
-    t.is(await leakOf(lab.client, program, { address: captured(publicly), port }), 0)
+    const target = { address: captured(publicly), port }
+    t.is(await leakOf(lab.client, program, target, () => servers.hasServed(80)), 0)
   })
 }
