@@ -16,6 +16,9 @@ import type { Machine } from './machine.js'
 /** Ports of the server and of every relay: for iperf3, for transfers of a given size, and for small exchanges. */
 export const iperfPort = 5201
 export const transferPort = 5202
+/** UDP ports of the server: for queries, and for bulk. */
+export const queryPort = 5203
+export const datagramPort = 5204
 export const httpPorts = [8000, 8001, 8002, 8003] as const
 export const relayedPorts = [iperfPort, transferPort, ...httpPorts] as const
 /** The same ports in the form of a program's option. */
@@ -218,18 +221,25 @@ export class Bed implements AsyncDisposable {
     const { server } = this.lab
     const http = this.#start('server', server, this.programs.httpServer, args)
     this.#start('server', server, 'iperf3', ['-s', '-p', String(iperfPort)])
+    const datagrams = ['--serve', String(queryPort), '--bulk', String(datagramPort)]
+    const udp = this.#start('server', server, this.programs.udpLoad, datagrams)
     const transfer = ['--serve', String(transferPort)]
     await this.#start('server', server, this.programs.transfer, transfer).line(/^listening$/)
     await http.line(/^listening$/)
+    await udp.line(/^listening$/)
     await waitFor('iperf3 to listen', () => server.listening(iperfPort))
   }
 
   /** Waits until every target answers through the subject. */
   async #answers(): Promise<void> {
-    const size = this.subject.kind === 'node' ? ['--http', '0', '--reply', '100'] : []
-    const targets = ['--targets', this.targets.join(' ')]
-    const args = ['--mode', 'wait', '--seconds', '10', ...targets, ...size]
-    const waiting = this.load(this.programs.tcpLoad, args)
+    const { kind } = this.subject
+    const size = kind === 'node' ? ['--http', '0', '--reply', '100'] : []
+    const target = ['--target', this.dial(serverAddresses[0]), '--query', String(queryPort)]
+    const [program, targets] =
+      kind === 'datagrams'
+        ? [this.programs.udpLoad, target]
+        : [this.programs.tcpLoad, ['--targets', this.targets.join(' '), ...size]]
+    const waiting = this.load(program, ['--mode', 'wait', '--seconds', '10', ...targets])
     await Promise.race([waiting.exited, ...this.#running.map(([, process]) => process.exited)])
     this.check()
     if ((await waiting.exited).code === 0) return

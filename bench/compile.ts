@@ -12,6 +12,7 @@ export interface Programs {
   httpServer: string
   spliceRelay: string
   transfer: string
+  udpLoad: string
   way: string
 }
 
@@ -20,6 +21,7 @@ const sources: Programs = {
   httpServer: 'load/http-server.c',
   spliceRelay: 'relay/splice-relay.c',
   transfer: 'load/transfer.c',
+  udpLoad: 'load/udp-load.c',
   way: 'load/way.c',
 }
 

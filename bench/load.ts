@@ -1,6 +1,6 @@
 /** The loads: our own programs for connections, small exchanges and transfers of a given size; iperf3 for bulk. */
 import type { LabProcess } from '../lab/index.js'
-import { iperfPort, serverAddresses, transferPort } from './bed.js'
+import { datagramPort, iperfPort, queryPort, serverAddresses, transferPort } from './bed.js'
 import type { Bed } from './bed.js'
 import type { CpuTime } from './accounts.js'
 
@@ -144,6 +144,65 @@ export async function transfers(
   })
   bed.check()
   return (JSON.parse(output) as { times: number[] }).times
+}
+
+/** The output of udp-load for queries. */
+export interface QueryResult {
+  seconds: number
+  answers: number
+  /** Queries without an answer for a second. */
+  lost: number
+  query: Times | null
+}
+
+/** Asks small questions at the highest rate, 64 at a time. With `fresh`, each comes from a port of its own. */
+export async function queries(
+  bed: Bed,
+  mode: 'keep' | 'fresh',
+  seconds: number,
+): Promise<QueryResult> {
+  const name = mode === 'keep' ? 'queries' : 'queries, each from a port of its own'
+  const [output] = await datagrams(bed, name, ['--query', queryPort, '--mode', mode], seconds)
+  const result = JSON.parse(output) as QueryResult
+  if (result.answers === 0 || result.lost > tolerated * result.answers) {
+    throw new Error(`${name}: ${result.lost} lost, ${result.answers} answered`)
+  }
+  return result
+}
+
+export interface DatagramResult {
+  gigabits: number
+  gigabytes: number
+  cpu: CpuTime
+}
+
+/** Moves as many datagrams of 1,400 bytes as possible; `packed` ones pass the kernel 46 at a time. */
+export async function datagramBulk(
+  bed: Bed,
+  way: Way,
+  packed: boolean,
+  seconds: number,
+): Promise<DatagramResult> {
+  const name = `${packed ? 'packed' : 'single'} datagrams ${way}`
+  const what = ['--bulk', datagramPort, '--mode', way, '--segment', packed ? 1 : 0]
+  const [output, cpu] = await datagrams(bed, name, what, seconds)
+  const { bytes, seconds: took } = JSON.parse(output) as { bytes: number; seconds: number }
+  if (bytes === 0) throw new Error(`${name}: none arrived`)
+  return { gigabits: (bytes * 8) / took / 1e9, gigabytes: bytes / 1e9, cpu }
+}
+
+async function datagrams(
+  bed: Bed,
+  name: string,
+  what: readonly (string | number)[],
+  seconds: number,
+): Promise<[string, CpuTime]> {
+  const args = ['--target', bed.dial(serverAddresses[0]), '--seconds', seconds, ...what].map(String)
+  const result = await bed.phase(name, { load: 1, server: 1 }, async () => {
+    return await finished(bed.load(bed.programs.udpLoad, args), seconds + 30)
+  })
+  bed.check()
+  return result
 }
 
 /** Rounds to whole seconds, as iperf3 needs. */

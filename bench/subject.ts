@@ -9,9 +9,9 @@ import type { Occupant } from './bed.js'
 /**
  * `limit`: an upper bound for any relay. `peer`: an existing alternative. `faithd`: ours. `node`: a JavaScript server
  * on the router. `rules`: faithd with long access lists. `logging`: relays that write a line for each session, and the same without.
- * The last three take part only in their own work items.
+ * `datagrams`: those that carry UDP. The last four take part only in their own work items.
  */
-export type SubjectKind = 'limit' | 'peer' | 'faithd' | 'node' | 'rules' | 'logging'
+export type SubjectKind = 'limit' | 'peer' | 'faithd' | 'node' | 'rules' | 'logging' | 'datagrams'
 
 /** A program that a subject runs, and the Debian package that brings it. */
 export interface Need {
@@ -33,7 +33,15 @@ export interface Subject extends Occupant {
   package?: string
 }
 
-const kinds: readonly SubjectKind[] = ['limit', 'peer', 'faithd', 'node', 'rules', 'logging']
+const kinds: readonly SubjectKind[] = [
+  'limit',
+  'peer',
+  'faithd',
+  'node',
+  'rules',
+  'logging',
+  'datagrams',
+]
 
 /** All subjects: the limits, the peers, ours. */
 export async function allSubjects(): Promise<Subject[]> {

@@ -71,6 +71,7 @@ const order = [
   'growth',
   'rules',
   'logging',
+  'datagrams',
   'node',
 ]
 
