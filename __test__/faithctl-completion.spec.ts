@@ -93,13 +93,25 @@ test('faithd is completed from its own options', (t) => {
 })
 
 test('install-service is completed as the first word, and its options behind it', (t) => {
-  t.deepEqual(faithd('faithd '), ['all', 'install-service'])
+  t.deepEqual(faithd('faithd '), ['all', 'install-service', 'pref64'])
   t.deepEqual(faithd('faithd inst'), ['install-service'])
   t.deepEqual(faithd('faithd -k inst'), [])
   t.deepEqual(faithd('faithd install-service '), ['--instance', '--root', '--print', '--force'])
   t.deepEqual(faithd('faithd install-service --print --i'), ['--instance'])
   t.deepEqual(faithd('faithd install-service --instance '), [])
   t.is(faithd('faithd install-service --root '), 'files')
+})
+
+test('pref64 is completed as the first word, and its options and daemons behind it', (t) => {
+  t.deepEqual(faithd('faithd pre'), ['pref64'])
+  t.deepEqual(faithd('faithd -k pre'), [])
+  t.deepEqual(faithd('faithd pref64 --for '), ['radvd', 'networkd', 'bird', 'odhcpd', 'vyos'])
+  t.deepEqual(faithd('faithd pref64 --for n'), ['networkd'])
+  t.deepEqual(faithd('faithd pref64 --for radvd --li'), ['--lifetime', '--link'])
+  t.deepEqual(faithd('faithd pref64 -P 64:ff9b::/96 --pre'), ['--prefix'])
+  t.deepEqual(faithd('faithd pref64 -P '), [])
+  t.is(faithd('faithd pref64 -c '), 'files')
+  t.is(faithd('faithd pref64 --control '), 'files')
 })
 
 /** Has a shell complete a line at its prompt, and waits for what it shows then. */

@@ -40,6 +40,10 @@ async function main(args: readonly string[]): Promise<number> {
       const { installService } = await import('./install-service.js')
       return print(installService(args.slice(1)))
     }
+    if (args[0] === 'pref64') {
+      const { pref64 } = await import('./pref64/command.js')
+      return print(await pref64(args.slice(1)))
+    }
     const commandLine = parseOptions(args)
     const { asked } = commandLine
     if (asked.has('help')) return print(helpText())

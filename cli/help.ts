@@ -16,6 +16,8 @@ export function helpText(): string {
 Usage: faithd [options] [service [serverpath [serverargs…]]]
        faithd --inetd [options] [serverpath [serverargs…]]
        faithd install-service [--instance NAME] [--root DIR] [--print] [--force]
+       faithd pref64 --for DAEMON [-P PREFIX]… [--lifetime SECONDS] [--link IFACE]
+                     [-c FILE] [--control PATH]
 
 faithd makes a faith interface and routes an IPv6 prefix to it. It captures the TCP connections to
 that prefix, and relays each to the IPv4 address inside the IPv6 address that the client dialled.
@@ -56,6 +58,13 @@ keeps the rules in force.
 Service: faithd install-service writes a unit of systemd for this installation, with --instance one
 that runs by /etc/faithd/NAME.toml. --root writes below another folder, --print prints the unit
 instead, and --force replaces one that differs.
+
+PREF64 (RFC 8781): faithd pref64 prints the configuration by which a daemon has the prefix in its
+router advertisements, where hosts with a CLAT find it: --for radvd, networkd, bird, odhcpd or vyos.
+It takes the prefixes of -P, else of the configuration file, else of the running faithd. --lifetime
+is 1800 by default and becomes a multiple of 8; --link is the interface that the clients are at.
+pref64 and install-service are commands as the first word alone; behind an option or -- they are
+services.
 
 Given sockets: with --inetd, and with sockets of a service manager (LISTEN_FDS, sd_listen_fds(3)),
 faithd makes no interface and needs neither -k nor a privilege. It relays the connections of these
