@@ -12,6 +12,8 @@ import type addon from '#native'
 import { FaithError } from './errors.js'
 
 export type {
+  NativeAdvertisedLink,
+  NativeAdvertiser,
   NativeAccessDoubts,
   NativeConnection,
   NativeFailure,

@@ -5,6 +5,7 @@
 #![expect(clippy::struct_excessive_bools, reason = "options as JavaScript gives them")]
 
 pub mod addresses;
+pub mod advertise;
 mod batch;
 pub mod connection;
 pub mod detail;

@@ -12,6 +12,7 @@
 //! | [`access`] | may this client be relayed to that server |
 //! | [`cidr`], [`ports`], [`protocol`] | prefixes, sets of ports and protocols, as operators write them |
 //! | [`proxy`] | the PROXY header that gives a server the client's address |
+//! | [`pref64`] | router advertisements that tell hosts the prefix |
 //! | [`icmpv6`], [`tcp`], [`checksum`] | the packets faithd sends of its own accord |
 //! | [`udp`], [`fragments`], [`translate`] | the datagrams of clients and servers, and the errors about them |
 
@@ -30,6 +31,7 @@ mod ipv6;
 pub mod mapping;
 mod nest;
 pub mod ports;
+pub mod pref64;
 pub mod prefix;
 pub mod protocol;
 pub mod proxy;

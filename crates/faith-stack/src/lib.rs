@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod advertise;
 mod allowance;
 mod answered;
 mod capturing;
@@ -58,6 +59,7 @@ mod watchdog;
 mod work;
 mod worker;
 
+pub use advertise::{Advertiser, AdvertiserEvent, Advertising, LinkState, LinkStatus};
 pub use allowance::{Allowance, Rate};
 pub use answered::SynAnswer;
 pub use counters::InterfaceStats;
