@@ -125,6 +125,8 @@ test('the error for an unknown option suggests a known one', (t) => {
 /** Two values for each option that does not take numbers like 1 and 2. */
 const values: Record<string, [string, string]> = {
   interface: ['faith1', 'faith2'],
+  'advertise-lifetime': ['600', '1800'],
+  'advertise-interval': ['200', '600'],
   local: ['refuse', 'host'],
   mtu: ['1280', '1500'],
   unsupported: ['drop', 'unreachable'],

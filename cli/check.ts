@@ -35,6 +35,7 @@ export async function check(configuration: Configuration, origin: Origin): Promi
   checkControl(configuration, complain)
   checkNames(configuration, complain)
   checkPrefixes(configuration, complain)
+  checkAdvertisements(configuration, complain)
   checkUser(configuration, complain)
   for (const [index, service] of configuration.local.entries()) {
     for (const [key, message] of faultsOf(service)) complain(['local', index, key], message)
@@ -104,6 +105,39 @@ function checkPrefixes({ interface: interfaces }: Configuration, complain: Compl
       const other = all.find((one) => overlap(one, prefix))
       if (other !== undefined) complain(path, `${prefix} overlaps ${other}`)
       all.push(prefix)
+    }
+  }
+}
+
+/** The most prefixes of an advertisement, which fits the minimum MTU. */
+const MOST_ADVERTISED = 76
+
+/** Checks that hosts can use what the advertisements tell them. */
+function checkAdvertisements(
+  { pref64: { advertise, lifetime, interval }, interface: interfaces }: Configuration,
+  complain: Complain,
+): void {
+  if (advertise.length === 0) return
+  if (lifetime < interval) {
+    const why = 'hosts would forget the prefix between two advertisements'
+    complain(
+      ['pref64', 'lifetime'],
+      `${lifetime} s are less than the interval, ${interval} s: ${why}`,
+    )
+  }
+  const count = interfaces.flatMap(({ prefixes }) => prefixes).length
+  if (count > MOST_ADVERTISED) {
+    const most = `an advertisement has room for ${MOST_ADVERTISED}`
+    complain(['pref64', 'advertise'], `there are ${count} prefixes, and ${most}`)
+  }
+  for (const [index, { prefixes, relay }] of interfaces.entries()) {
+    if (!relay.some(({ mapping }) => mapping === 'low32')) continue
+    for (const [number, prefix] of prefixes.entries()) {
+      if (prefix.endsWith('/96')) continue
+      complain(
+        ['interface', index, 'prefixes', number],
+        `${prefix} is advertised, and hosts compute addresses by RFC 6052; with mapping = "low32" that agrees on a /96 alone`,
+      )
     }
   }
 }

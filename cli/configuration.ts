@@ -8,6 +8,7 @@ import {
   LOCAL,
   LOG,
   type Place,
+  PREF64,
   PROCESS,
   RELAY,
   type Settings,
@@ -15,11 +16,13 @@ import {
 } from './option-table.js'
 
 export type LogConfiguration = ValuesOf<typeof LOG>
+export type Pref64Configuration = ValuesOf<typeof PREF64>
 export type LocalConfiguration = ValuesOf<typeof LOCAL>
 export type RelayConfiguration = ValuesOf<typeof RELAY>
 export type InterfaceConfiguration = ValuesOf<typeof INTERFACE> & { relay: RelayConfiguration[] }
 export type Configuration = ValuesOf<typeof PROCESS> & {
   log: LogConfiguration
+  pref64: Pref64Configuration
   local: LocalConfiguration[]
   interface: InterfaceConfiguration[]
 }
@@ -32,6 +35,7 @@ export function defaults(): Configuration {
   return {
     ...defaultsOf(PROCESS),
     log: defaultsOf(LOG),
+    pref64: defaultsOf(PREF64),
     local: [],
     interface: [{ ...defaultsOf(INTERFACE), relay: [defaultsOf(RELAY)] }],
   }
@@ -57,6 +61,7 @@ export function override(configuration: Configuration, overrides: Overrides): Co
     ...process,
     ...valuesOf(overrides, 'process'),
     log: { ...process.log, ...valuesOf(overrides, 'log') },
+    pref64: { ...process.pref64, ...valuesOf(overrides, 'pref64') },
     // The service of the command line goes before those of the file.
     local: [
       ...(overrides.has('local')
@@ -81,7 +86,8 @@ export function pathOf(place: Place, key: string): Path {
     case 'process':
       return [key]
     case 'log':
-      return ['log', key]
+    case 'pref64':
+      return [place, key]
     case 'local':
       return ['local', 0, key]
     case 'interface':

@@ -1,6 +1,7 @@
 /** A running faithd: its interfaces, the configuration in force, and how it changes and ends. */
 import { setKeepfaith } from '../index.js'
 import { FaithError } from '../lib/errors.js'
+import { Advertising } from './advertising.js'
 import { reloadAccessList, tellRules } from './access-list.js'
 import type { Checked } from './check.js'
 import type { Configuration, InterfaceConfiguration, LogConfiguration } from './configuration.js'
@@ -79,15 +80,22 @@ export class Daemon {
   static async start(checked: Checked, source: Source, log: Logger): Promise<Daemon> {
     const { configuration, accessLists } = checked
     setKeepfaith(configuration.keepfaith)
-    const interfaces = new Interfaces(new LocalServices(configuration, log), log)
+    const interfaces = new Interfaces(
+      new LocalServices(configuration, log),
+      new Advertising(log),
+      log,
+    )
     try {
+      interfaces.advertising.configure(configuration.pref64)
       for (const faith of configuration.interface) {
         await interfaces.start(faith, accessLists)
       }
     } catch (error) {
+      interfaces.advertising.close()
       await Promise.all([...interfaces].map((running) => running.stop()))
       throw error
     }
+    interfaces.advertise()
     return new Daemon(interfaces, configuration, source, log)
   }
 
@@ -229,7 +237,7 @@ export class Daemon {
   change<T>(make: () => Promise<T>): Promise<T> {
     const change = this.#change.then(() => {
       if (this.draining) throw new FaithError('ERR_FAITH_CLOSED', 'faithd ends and changes nothing')
-      return make()
+      return make().finally(() => this.interfaces.advertise())
     })
     this.#change = change.catch(() => undefined)
     return change
@@ -301,6 +309,7 @@ export class Daemon {
   /** Removes the interfaces at once, because faithd cannot start. */
   async abandon(): Promise<void> {
     this.draining = true
+    this.interfaces.advertising.close()
     await Promise.all([...this.interfaces].map(({ faith }) => faith.close()))
   }
 
@@ -308,12 +317,15 @@ export class Daemon {
   async stop(end: NodeJS.Signals | FaithError): Promise<void> {
     this.draining = true
     await this.#change
+    const { advertising } = this.interfaces
+    advertising.advertise([])
     if (end instanceof FaithError) this.#log.fatal({ code: end.code }, explain(end))
     else {
       const { drainMs } = this
       this.#log.info({ signal: end, drainMs }, `${end}: no longer capturing, draining`)
     }
     const ended = await this.interfaces.stop()
+    advertising.close()
     this.#log.thread?.tellSums()
     for (const { name, totals } of ended) {
       const title = ended.length > 1 ? `${name}: ` : ''

@@ -1,7 +1,9 @@
 /** The interfaces of a running faithd: those of its configuration, and those that were made over the control socket. */
 import { EventEmitter } from 'node:events'
+import { getKeepfaith } from '../index.js'
 import type { FaithError } from '../lib/errors.js'
 import type { FaithRelayStats } from '../lib/relay-stats.js'
+import type { Advertising } from './advertising.js'
 import type { Checked } from './check.js'
 import type { InterfaceConfiguration } from './configuration.js'
 import { explain } from './exit.js'
@@ -29,10 +31,12 @@ export class Interfaces implements Iterable<RunningInterface> {
   #past: FaithRelayStats[] = []
   #lose: (error: FaithError) => void = () => {}
   readonly locals: LocalServices
+  readonly advertising: Advertising
   readonly #log: Logger
 
-  constructor(locals: LocalServices, log: Logger) {
+  constructor(locals: LocalServices, advertising: Advertising, log: Logger) {
     this.locals = locals
+    this.advertising = advertising
     this.#log = log
     this.lost = new Promise((resolve) => void (this.#lose = resolve))
     // Each reader of the control socket has a handler.
@@ -56,6 +60,12 @@ export class Interfaces implements Iterable<RunningInterface> {
   /** Gives the interface of a name. */
   named(name: string): RunningInterface | undefined {
     return this.#all.find(({ faith }) => faith.name === name)
+  }
+
+  /** Tells hosts the prefixes that are captured now. */
+  advertise(): void {
+    const prefixes = getKeepfaith() ? this.#all.flatMap(({ faith }) => [...faith.prefixes]) : []
+    this.advertising.advertise(prefixes)
   }
 
   /** Has all relays report their records, or not. */
@@ -119,6 +129,8 @@ export class Interfaces implements Iterable<RunningInterface> {
     if (running.maker === 'configuration') return this.#lose(error)
     // faithd was asked to relay by its configuration: that goes on.
     this.#log.error({ code: error.code }, explain(error))
-    void this.remove(running).catch((failed: unknown) => this.#log.error(explain(failed)))
+    const removed = this.remove(running)
+    this.advertise()
+    void removed.catch((failed: unknown) => this.#log.error(explain(failed)))
   }
 }

@@ -126,6 +126,11 @@ export const ipv6Prefix = text('an IPv6 prefix such as 64:ff9b::/96', '64:ff9b::
   return isIPv6(address ?? '') && Number(length) <= 128 ? given : undefined
 })
 
+/** The name of an interface of this host. */
+export const interfaceName = text('the name of an interface', 'eth1', (given) =>
+  /^[^\s/:%\0]{1,15}$/.test(given) && !/^\.{1,2}$/.test(given) ? given : undefined,
+)
+
 /** One IPv4 address. */
 export const ipv4Address = text('an IPv4 address', '192.0.2.1', (given) =>
   isIPv4(given) ? given : undefined,

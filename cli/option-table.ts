@@ -5,6 +5,7 @@
 import {
   anyText,
   flag,
+  interfaceName,
   ipv4Address,
   ipv6Prefix,
   type Kind,
@@ -21,6 +22,7 @@ import {
   wholeNumber,
 } from './kinds.js'
 import { FACILITIES, logPlace } from './log-place.js'
+import { LONGEST_LIFETIME, USUAL_LIFETIME } from './pref64/prefix.js'
 
 /** The time from which a reload has a changed setting in force. */
 export type Change = 'at once' | 'for new connections' | 'at the next start'
@@ -93,6 +95,7 @@ const observed = under('Metrics')
 const log = under('Log')
 const recorded = under('Records')
 const steered = under('Control')
+const advertised = under('Advertisements')
 
 /** The control socket where the configuration names none. */
 export const CONTROL_SOCKET = '/run/faithd/faithd.sock'
@@ -427,6 +430,42 @@ export const LOCAL = {
   ),
 } satisfies Settings
 
+/** Settings of router advertisements, which tell hosts the prefixes (PREF64, RFC 8781). */
+export const PREF64 = {
+  advertise: advertised(
+    list(interfaceName),
+    [],
+    'interfaces on which faithd advertises the prefixes to hosts with a CLAT',
+    {
+      value: 'IFACE',
+      help: 'advertise the prefixes on this interface; may be repeated',
+      change: 'at once',
+    },
+  ),
+  lifetime: advertised(
+    wholeNumber(8, LONGEST_LIFETIME),
+    USUAL_LIFETIME,
+    'time in seconds for which hosts use a prefix after an advertisement',
+    {
+      long: 'advertise-lifetime',
+      value: 'SECONDS',
+      help: 'hosts use a prefix for so long after an advertisement',
+      change: 'at once',
+    },
+  ),
+  interval: advertised(
+    wholeNumber(4, 1800),
+    600,
+    'longest time in seconds between two advertisements; the shortest is a third of it',
+    {
+      long: 'advertise-interval',
+      value: 'SECONDS',
+      help: 'longest time between two advertisements',
+      change: 'at once',
+    },
+  ),
+} satisfies Settings
+
 /** Settings of the log. */
 export const LOG = {
   to: log(
@@ -514,6 +553,7 @@ export const LOG = {
 export const TABLES = {
   process: PROCESS,
   log: LOG,
+  pref64: PREF64,
   local: LOCAL,
   interface: INTERFACE,
   relay: RELAY,
@@ -548,6 +588,7 @@ export const OPTIONS: readonly Option[] = [
   ...optionsOf('process', ({ group }) => group === 'Capture'),
   ...optionsOf('interface'),
   ...optionsOf('relay'),
+  ...optionsOf('pref64'),
   own('config', FILE, 'configuration file', {
     short: 'c',
     value: 'FILE',

@@ -49,6 +49,9 @@ export async function apply(
   const configuration = keepFixed('faithd', before, given, PROCESS, warnings)
   if (configuration.keepfaith && !before.keepfaith) steps.push(keepfaithOn(changes))
 
+  if (!isDeepStrictEqual(configuration.pref64, before.pref64)) {
+    steps.push(advertiseStep(running, before, configuration, changes))
+  }
   if (!isDeepStrictEqual(configuration.local, before.local)) {
     steps.push(localStep(running, before, configuration, changes))
   }
@@ -193,6 +196,24 @@ function localStep(
       await serve(after)
       changes.push(`local services: ${after.local.length}`)
       return () => serve(before)
+    },
+  }
+}
+
+/** Advertises on other interfaces, or otherwise. Only a process that may open the socket can begin with it. */
+function advertiseStep(
+  { advertising }: Interfaces,
+  before: Configuration,
+  after: Configuration,
+  changes: string[],
+): Step {
+  return {
+    run: async () => {
+      advertising.configure(after.pref64)
+      const { advertise } = after.pref64
+      const where = advertise.length === 0 ? 'no interface' : advertise.join(', ')
+      changes.push(`the prefixes are advertised on ${where}`)
+      return async () => advertising.configure(before.pref64)
     },
   }
 }

@@ -7,6 +7,7 @@ import {
   INTERFACE,
   LOCAL,
   LOG,
+  PREF64,
   PROCESS,
   RELAY,
   type Setting,
@@ -35,11 +36,15 @@ export function schemaOfFile() {
     .prefault([{}])
     .describe('Faith interfaces; without any, one that captures the well-known prefix.')
   const log = z.strictObject(keysOf(LOG), wrong('a table')).prefault({}).describe('The log.')
+  const pref64 = z
+    .strictObject(keysOf(PREF64), wrong('a table'))
+    .prefault({})
+    .describe('Router advertisements that tell hosts the prefixes (PREF64, RFC 8781).')
   const local = z
     .array(z.strictObject(keysOf(LOCAL), wrong('a table')), wrong('[[local]], with two brackets'))
     .prefault([])
     .describe("Programs that serve connections to this host's own addresses, as by inetd(8).")
-  return z.strictObject({ ...keysOf(PROCESS), log, local, interface: interfaces }).meta({
+  return z.strictObject({ ...keysOf(PROCESS), log, pref64, local, interface: interfaces }).meta({
     title: 'faithd.toml',
     description: 'Configuration of faithd, the relay from IPv6 to IPv4.',
   })

@@ -18,6 +18,7 @@ import { root } from './steps.mjs'
 const HEADERS = {
   process: 'The top of the file',
   log: '`[log]`',
+  pref64: '`[pref64]`',
   local: '`[[local]]`',
   interface: '`[[interface]]`',
   relay: '`[[interface.relay]]`',

@@ -120,6 +120,7 @@ export const labPrograms = [
   'rsyslogd',
   'systemd-analyze',
   'systemd-socket-activate',
+  'tayga',
   'tmux',
   'tnftp',
   'wget',

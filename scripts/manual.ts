@@ -34,6 +34,7 @@ const PARTS: Readonly<Record<string, Readonly<Record<string, () => string>>>> = 
   'faithd.toml.5': {
     'keys of the process': () => keys(TABLES.process),
     'keys of the log': () => keys(TABLES.log),
+    'keys of advertisements': () => keys(TABLES.pref64),
     'keys of a local service': () => keys(TABLES.local),
     'keys of an interface': () => keys(TABLES.interface),
     'keys of a relay': () => keys(TABLES.relay),

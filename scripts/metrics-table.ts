@@ -21,6 +21,7 @@ export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
     log: { linesLost: 0, refusalsSummed: 0 },
     exported: { sent: 0, lost: 0 },
     control: { connections: 0, refused: 0 },
+    advertised: names.map((name) => ({ name, state: 'advertising', sent: 0, failed: 0 })),
     interfaces: names.map((name) => ({
       name,
       interface: toInterfaceStats({

@@ -44,6 +44,8 @@ export interface MetricsSnapshot {
   /** Connections to the control socket; absent without one. */
   control?: { connections: number; refused: number }
   interfaces: readonly InterfaceSnapshot[]
+  /** Interfaces on which the prefixes are advertised. */
+  advertised: readonly { name: string; state: string; sent: number; failed: number }[]
 }
 
 /** A label of a metric. Only the operator and the version choose the values, so no client multiplies series. */
@@ -98,6 +100,19 @@ const ofInterfaces =
         return value === undefined ? [] : [{ labels: { interface: one.name }, value }]
       }),
   })
+
+/** A metric with one value for each interface on which the prefixes are advertised. */
+const ofLinks = (
+  type: 'counter' | 'gauge',
+  help: string,
+  read: (of: MetricsSnapshot['advertised'][number]) => number,
+): Metric => ({
+  type,
+  help,
+  labels: ['interface'],
+  read: ({ advertised }) =>
+    advertised.map((link) => ({ labels: { interface: link.name }, value: read(link) })),
+})
 
 /** A counter with one value for each interface and each value of another label. */
 const counterBy =
@@ -285,6 +300,21 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     (of) => Number(of.interface.shortcut),
   ),
   faithd_workers: gaugeOf('Threads that capture and relay.', (of) => of.interface.workers),
+  faithd_advertisements_sent_total: ofLinks(
+    'counter',
+    'Router advertisements of the prefixes (PREF64) that were sent.',
+    ({ sent }) => sent,
+  ),
+  faithd_advertisements_failed_total: ofLinks(
+    'counter',
+    'Router advertisements that the kernel refused to send.',
+    ({ failed }) => failed,
+  ),
+  faithd_advertising: ofLinks(
+    'gauge',
+    '1 while the prefixes are advertised on the interface.',
+    ({ state }) => Number(state === 'advertising'),
+  ),
   faithd_log_refusals_summed_total: counter(
     'Refusals that the log tells in sums only.',
     (of) => of.log.refusalsSummed,

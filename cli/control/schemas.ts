@@ -173,6 +173,16 @@ export const faithInterface = z.strictObject({
 
 export const interfaces = z.strictObject({ interfaces: z.array(faithInterface) })
 
+const advertisement = z.strictObject({
+  interface: z.string(),
+  state: z.enum(['absent', 'advertising', 'failing', 'conflict']),
+  reason: z.string().optional().describe("The kernel's reason, while it refuses to send."),
+  source: z.string().optional().describe('The address that advertisements come from.'),
+  sent: count.describe('Router advertisements sent.'),
+  failed: count.describe('Router advertisements that the kernel refused.'),
+  solicitations: count.describe('Router solicitations heard.'),
+})
+
 export const status = z.strictObject({
   version: z.string(),
   pid: count,
@@ -188,6 +198,10 @@ export const status = z.strictObject({
   draining: z.boolean(),
   descriptors: z.strictObject({ open: count, limit: count }),
   interfaces: z.array(faithInterface),
+  advertisements: z
+    .array(advertisement)
+    .optional()
+    .describe('Interfaces on which the prefixes are advertised; absent without any.'),
   problems: z
     .array(z.string())
     .describe('A sentence for each thing that is wrong now, with the remedy.'),

@@ -1,5 +1,6 @@
 /** Takes the facts that the metrics are made from. */
 import { getKeepfaith } from '../../index.js'
+import type { Advertising } from '../advertising.js'
 import type { RunningInterface } from '../running.js'
 import { descriptors, forwardsIPv6 } from './host.js'
 import type { InterfaceSnapshot, MetricsSnapshot } from './metrics.js'
@@ -11,7 +12,9 @@ export interface Observed {
   readonly lastReload: { applied: boolean } | undefined
   /** The time at which the configuration in force was applied. */
   readonly appliedAt: Date
-  readonly interfaces: Iterable<RunningInterface>
+  readonly interfaces: Iterable<RunningInterface> & {
+    readonly advertising: Pick<Advertising, 'links'>
+  }
 }
 
 /** Facts that the daemon does not know. */
@@ -41,6 +44,7 @@ export async function takeSnapshot(
     descriptors: descriptors(),
     configuration: { lastReloadApplied: lastReload?.applied ?? true, appliedAt },
     log: { linesLost, refusalsSummed },
+    advertised: daemon.interfaces.advertising.links,
     interfaces: await Promise.all(Array.from(daemon.interfaces, ofInterface)),
   }
 }

@@ -1,5 +1,6 @@
 /** Tells the state of faithd, and what is wrong with it. */
 import { getKeepfaith } from '../../index.js'
+import type { AdvertisedLink } from '../advertising.js'
 import { descriptors, forwardsIPv6 } from './host.js'
 import { interfaceBody } from './interface-body.js'
 import { type Context, route } from './route.js'
@@ -13,6 +14,17 @@ export const showStatus = route({
   answer: status,
   work: async (context) => await statusBody(context),
 })
+
+/** Gives the interfaces on which the prefixes are advertised, if there are any. */
+function advertisementsOf(links: readonly AdvertisedLink[]): Pick<Status, 'advertisements'> {
+  if (links.length === 0) return {}
+  const advertisements = links.map(({ name, state, ...more }) => ({
+    interface: name,
+    state: state as NonNullable<Status['advertisements']>[number]['state'],
+    ...more,
+  }))
+  return { advertisements }
+}
 
 /** Gives the state as it is now. */
 export async function statusBody(context: Context): Promise<Status> {
@@ -34,6 +46,7 @@ export async function statusBody(context: Context): Promise<Status> {
     draining,
     descriptors: host.descriptors,
     interfaces: await Promise.all([...daemon.interfaces].map(interfaceBody)),
+    ...advertisementsOf(daemon.interfaces.advertising.links),
     problems: await problemsOf(context, host),
   }
 }

@@ -45,6 +45,7 @@ export async function problemsOf(
   if (exported !== undefined && exported.lost > 0) {
     problems.push(`${exported.lost} records for the IPFIX collector were lost; the log says why`)
   }
+  problems.push(...daemon.interfaces.advertising.problems)
   const addresses = ownAddresses()
   for (const running of daemon.interfaces) {
     const title = running.faith.name

@@ -44,8 +44,27 @@ export function statusLines(status: Status, width: number): string[] {
       ],
       width,
     ),
+    ...advertisementLines(status.advertisements ?? [], width),
     ...status.interfaces.flatMap((faith) => ['', ...interfaceLines(faith, width)]),
   ]
+}
+
+/** Tells where hosts hear the prefixes. */
+function advertisementLines(links: NonNullable<Status['advertisements']>, width: number): string[] {
+  if (links.length === 0) return []
+  const rows = links.map((link): [string, string] => [
+    link.interface,
+    [
+      link.state === 'advertising'
+        ? `advertised from ${link.source}`
+        : `not advertised: ${link.state}`,
+      ...(link.reason === undefined ? [] : [link.reason]),
+      `${grouped(link.sent)} sent`,
+      `${grouped(link.failed)} failed`,
+      counted(link.solicitations, 'solicitation'),
+    ].join(', '),
+  ])
+  return ['', 'PREF64:', ...facts(rows, width - 2).map((line) => `  ${line}`)]
 }
 
 function interfaceLines(faith: FaithInterfaceStatus, width: number): string[] {
