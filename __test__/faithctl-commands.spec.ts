@@ -1,4 +1,5 @@
 /** Each command of faithctl, against a control socket whose bodies are those of the schemas. */
+import * as schemas from '../cli/control/schemas.js'
 import test from 'ava'
 import type { ProblemError } from '../cli/ctl/daemon.js'
 import { CommandLineError } from '../cli/ctl/parse.js'
@@ -81,6 +82,25 @@ test('status names problems first, and another version of the daemon on stderr',
     warning ?? '',
     /^this is faithctl \d+\.\d+\.\d+, and the daemon is faithd 9\.9\.9; restart/,
   )
+})
+
+test('status shows where the prefixes are advertised', async (t) => {
+  const link = { source: 'fe80::64', sent: 12_345, failed: 0, solicitations: 1 }
+  const advertisements = [
+    { ...link, interface: 'lan0', state: 'advertising' },
+    { ...link, interface: 'lan1', state: 'failing', reason: 'Network is unreachable', failed: 2 },
+  ]
+  const body = schemas.status.parse({ ...status, advertisements })
+  const { text } = await withAnswers({ 'GET /v1/status': () => ({ body }) }, 'status')
+  t.regex(
+    text,
+    /^PREF64:\n +lan0 +advertised from fe80::64, 12,345 sent, 0 failed, 1\s+solicitation$/m,
+  )
+  t.regex(
+    text,
+    /^ +lan1 +not advertised: failing, Network is unreachable, 12,345 sent, 2\s+failed/m,
+  )
+  for (const line of text.split('\n')) t.true(line.length <= 80, line)
 })
 
 test('sessions lists them with units, and asks for the oldest first', async (t) => {

@@ -64,7 +64,8 @@ export class Advertising {
 
   #tell(links: readonly AdvertisedLink[]): void {
     for (const link of links) {
-      const facts = { link: link.name, state: link.state }
+      const { name, state, source } = link
+      const facts = { advertised: { interface: name, state, ...(source && { source }) } }
       const sentence = sentenceOf(link)
       if (link.state === 'advertising') this.#log.info(facts, sentence)
       else if (link.state === 'conflict') this.#log.error(facts, sentence)

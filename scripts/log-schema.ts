@@ -71,6 +71,14 @@ const line = z.strictObject({
     .describe('Refused attempts that got no line of their own.'),
   intervalMs: count.optional().describe('Time that `untold` covers, in milliseconds.'),
   lost: count.optional().describe('Lines that were lost here, because the reader was too slow.'),
+  advertised: z
+    .strictObject({
+      interface: z.string().describe('The interface that leads to the hosts.'),
+      state: z.enum(['absent', 'advertising', 'failing', 'conflict']),
+      source: z.string().optional().describe('The address that advertisements come from.'),
+    })
+    .optional()
+    .describe('An interface on which faithd begins or ceases to advertise the prefixes.'),
   portBlock: z
     .strictObject({
       network: z.string().describe('The client network.'),

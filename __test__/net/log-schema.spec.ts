@@ -31,7 +31,7 @@ test('the schema describes every kind of line', async (t) => {
   const control = new Control(lab.router, join(lab.directory, 'faithd.sock'))
   const becomes = userArguments.length === 0 && isMachineRoot() ? ['--user', 'daemon'] : []
   const args = ['-f', list, '--log-begin', '--log-level', 'debug', '--max-rate-per-client', '100']
-  const served = ['--control', control.path, '--metrics', '127.0.0.1:9464']
+  const served = ['--advertise', 'lan0', '--control', control.path, '--metrics', '127.0.0.1:9464']
   const faithd = await startFaithd(lab, [...args, ...served, ...becomes])
   const sees = (what: string) =>
     waitFor(what, () => faithd.log.find((line) => Object.hasOwn(line, what)))
@@ -43,6 +43,7 @@ test('the schema describes every kind of line', async (t) => {
   far.ends()
   await sees('session')
   await sees('begin')
+  await sees('advertised')
   await client.dial(faithd.address(), 7002).outcome()
   await faithd.refusalTo(7002)
   // More than 50 a second are summed.
@@ -73,6 +74,7 @@ test('the schema describes every kind of line', async (t) => {
     'metrics',
     'session',
     'begin',
+    'advertised',
     'refusal',
     'untold',
     'rules',
