@@ -2,7 +2,7 @@
 import test from 'ava'
 import { Control } from '../cli/gateways/ftp/control.js'
 import { LONGEST_LINE } from '../cli/gateways/ftp/lines.js'
-import type { Step } from '../cli/gateways/ftp/translator.js'
+import { MOST_WAITING, type Step } from '../cli/gateways/ftp/translator.js'
 
 const ends = { client: '2001:db8:1::2', destination: '64:ff9b::198.51.100.2' }
 
@@ -305,6 +305,21 @@ const rules: Record<string, [dialogue: Dialogue, steps: string[]]> = {
       'C: 229 Entering Extended Passive Mode (|||5001|)',
     ],
   ],
+  'a line that is no command is answered, too': [
+    [
+      ['client', '!!'],
+      ['client', 'EPSV'],
+      ['server', '500 what?'],
+      ['server', '227 (1,2,3,4,19,137)'],
+    ],
+    [
+      'S: !!',
+      'S: PASV',
+      'C: 500 what?',
+      'expect 5001',
+      'C: 229 Entering Extended Passive Mode (|||5001|)',
+    ],
+  ],
   'ABOR with an interrupt of telnet is urgent': [
     [['client', '\xff\xf4\xff\xf2ABOR']],
     ['S: \xff\xf4\xff\xf2ABOR (urgent 2)'],
@@ -340,6 +355,40 @@ test('a line that is too long passes in pieces, and is no command', (t) => {
     passed.map((step) => 'to' in step && step.bytes.length),
     [long.length, 2, 'PASV\r\n'.length],
   )
+})
+
+test('a line that is too long is answered once, when it ends', (t) => {
+  const control = new Control(ends)
+  control.fromServer(Buffer.from('220 ready\r\n'))
+  for (let piece = 0; piece < 3; piece += 1) {
+    control.fromClient(Buffer.alloc(LONGEST_LINE + 1, 'x'))
+  }
+  control.fromClient(Buffer.from('\r\nEPSV\r\n'))
+  const replies = control.fromServer(Buffer.from('500 too long\r\n227 (1,2,3,4,19,137)\r\n'))
+  t.deepEqual(replies.map(shown), [
+    'C: 500 too long',
+    'expect 5001',
+    'C: 229 Entering Extended Passive Mode (|||5001|)',
+  ])
+})
+
+test('a client far ahead of its server waits, and each command gets its own reply', (t) => {
+  const control = new Control(ends)
+  control.fromServer(Buffer.from('220 ready\r\n'))
+  const count = 3 * MOST_WAITING
+  let asked = control.fromClient(Buffer.from('EPSV 1\r\nSTAT\r\n'.repeat(count / 2)))
+  t.is(asked.length, MOST_WAITING)
+  t.true(control.isHeld)
+  const replies: string[] = []
+  while (asked.length > 0) {
+    const answers = asked.map((step) => (shown(step) === 'S: NOOP' ? '200 ok\r\n' : '211 fine\r\n'))
+    const steps = control.fromServer(Buffer.from(answers.join('')))
+    replies.push(...steps.map(shown).filter((step) => step.startsWith('C: ')))
+    asked = steps.filter((step) => 'to' in step && step.to === 'server')
+  }
+  t.false(control.isHeld)
+  const pair = ['C: 522 Network protocol not supported, use (2)', 'C: 211 fine']
+  t.deepEqual(replies, Array.from({ length: count / 2 }, () => pair).flat())
 })
 
 test('an unfinished line passes at the end', (t) => {

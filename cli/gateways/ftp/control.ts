@@ -13,7 +13,7 @@ export class Control {
     this.#translator = new Translator(ends)
   }
 
-  /** True while the client's bytes must wait: for the reply to AUTH, or for a listener. */
+  /** True while the client's bytes must wait: for the reply to AUTH, for a listener, or for too many replies. */
   get isHeld(): boolean {
     return this.#translator.isHeld
   }

@@ -63,8 +63,9 @@ interface Reply {
 const INTERRUPT = Buffer.from([0xff, 0xf4])
 const SYNCH = Buffer.from([0xff, 0xf2])
 
-/** Commands that may wait for a reply. A server that leaves so many unanswered does not answer in order anyway. */
-const MOST_WAITING = 1000
+/** Commands that may wait for a reply. Further ones wait in the kernel, because a reply is found by its place alone. */
+export const MOST_WAITING = 1000
+const LF = 0x0a
 
 /** Commands that pass unchanged, and whose replies matter. */
 const UNCHANGED: Readonly<Record<string, 'passive' | 'auth'>> = { PASV: 'passive', AUTH: 'auth' }
@@ -86,7 +87,7 @@ export class Translator {
 
   /** True while no further line of the client may be given. */
   get isHeld(): boolean {
-    return this.#isHeld
+    return this.#isHeld || this.#waiting.length >= MOST_WAITING
   }
 
   /** Takes a line of the client. */
@@ -97,7 +98,9 @@ export class Translator {
     if (!this.#translate(command.toUpperCase(), argument)) {
       if (command.toUpperCase() === 'ABOR') this.#interrupt(line)
       else this.#send('server', line)
-      if (command !== '') this.#await({ kind: UNCHANGED[command.toUpperCase()] ?? 'other' })
+      // Servers answer a line that they cannot read, too, and a long one when it ends.
+      const isWhole = text === undefined ? bytes.at(-1) === LF : text.trim() !== ''
+      if (isWhole) this.#await({ kind: UNCHANGED[command.toUpperCase()] ?? 'other' })
       // The reply to AUTH decides if this translator can read the rest, so further lines wait for it.
       this.#isHeld ||= this.#waiting.at(-1)?.kind === 'auth'
     }
@@ -255,7 +258,6 @@ export class Translator {
 
   #await(waiting: Waiting): void {
     this.#waiting.push(waiting)
-    if (this.#waiting.length > MOST_WAITING) this.#waiting.shift()
   }
 
   #send(to: 'client' | 'server', what: Buffer | string): void {
