@@ -77,9 +77,16 @@ test('a local server without a name of its own gets its path as its name', (t) =
 })
 
 test('with --inetd every operand belongs to the local server', (t) => {
-  const { asked, server, overrides } = parseOptions(['--inetd', '-p', '/usr/sbin/sshd', '-i', '-k'])
+  const { asked, server, overrides } = parseOptions([
+    '--inetd',
+    '-p',
+    '/usr/sbin/sshd',
+    'sshd',
+    '-i',
+    '-k',
+  ])
   t.true(asked.has('inetd'))
-  t.deepEqual(server, ['/usr/sbin/sshd', '-i', '-k'])
+  t.deepEqual(server, { program: '/usr/sbin/sshd', argv0: 'sshd', args: ['-i', '-k'] })
   t.deepEqual([...overrides.keys()], ['relay'])
 })
 
@@ -213,6 +220,12 @@ const misunderstood: [args: string[], complaint: string][] = [
     ['ssh', 'http'],
     "'http' is not the whole path of a local server; if it is a service, name several",
   ],
+  [['--inetd', 'telnetd'], "'telnetd' is not the whole path of a local server"],
+  [
+    ['--inetd', '/usr/sbin/sshd', '-i'],
+    "'-i' would be the name of /usr/sbin/sshd for itself; write the name before it: /usr/sbin/sshd sshd -i",
+  ],
+  [['ssh', '/usr/sbin/sshd', '-i'], "'-i' would be the name of /usr/sbin/sshd for itself"],
   [['-P', '64:ff9b::'], "-P: '64:ff9b::' is not an IPv6 prefix"],
   [['--permit', '10.0.0.0/33'], "--permit: '10.0.0.0/33' is not an IPv4 prefix"],
   [['--deny', '64:ff9b::/96'], "--deny: '64:ff9b::/96' is not an IPv4 prefix"],

@@ -9,6 +9,7 @@
 import { closeSync, fstatSync } from 'node:fs'
 import { once } from 'node:events'
 import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
 import { extract, type FaithRefusal, type FaithRelay, relaySockets } from '../index.js'
 import { unwrap } from '../lib/failure.js'
 import { native } from '../lib/native.js'
@@ -23,7 +24,9 @@ import { environmentOf } from './local-services.js'
 import type { Logger } from './log.js'
 import { ownAddresses } from './meaning.js'
 import type { ServiceManager } from './notify.js'
+import type { LocalServer } from './options.js'
 import { FIRST } from './passed.js'
+import { reason } from './reason.js'
 import type { Hangups } from './signals.js'
 
 /** Keeps output and errors away from the client: what inetd(8) connects to it goes to syslog, or nowhere. */
@@ -39,8 +42,8 @@ export function shieldClient(): void {
 /** The circumstances of {@link serveGiven}. */
 export interface Given {
   sockets: readonly number[]
-  /** The local server and its arguments, for a connection that is not to be relayed. */
-  server: readonly string[]
+  /** The local server, for a connection that is not to be relayed. */
+  server: LocalServer | undefined
   checked: Checked
   manager: ServiceManager
   hangups: Hangups
@@ -53,7 +56,7 @@ export async function serveGiven(given: Given, log: Logger): Promise<number> {
   const ends = sockets.map((socket) => endsOf(socket))
   const { faith, relay: configuration } = theOnly(checked)
   const [first] = ends
-  if (server.length > 0 && first !== undefined && isLocal(first, faith, configuration)) {
+  if (server !== undefined && first !== undefined && isLocal(first, faith, configuration)) {
     return await runServer(server, first, log)
   }
   const accessList = checked.accessLists.get(configuration)
@@ -139,25 +142,32 @@ function isLocal(
   return ipv4 !== undefined && ownAddresses().has(ipv4)
 }
 
-/** Runs the local server with the connection, as inetd(8) would, and gives its exit code. */
-async function runServer(server: readonly string[], client: Ends, log: Logger): Promise<number> {
-  const [program = '', ...args] = server
+/**
+ * Runs the local server with the connection, as inetd(8) would, and gives its exit code. If a signal ends it, that is 128
+ * and the signal's number, as with sh(1).
+ */
+async function runServer(
+  { program, argv0, args }: LocalServer,
+  client: Ends,
+  log: Logger,
+): Promise<number> {
   const from = `[${client.remoteAddress}]:${client.remotePort} to [${client.address}]:${client.port}`
   log.info({ program }, `local service: ${from}: ${program}`)
   const child = spawn(program, args, {
+    argv0,
     env: { ...process.env, ...environmentOf(client) },
     stdio: [0, 0, 0],
   })
-  const ended = once(child, 'exit') as Promise<[code: number | null]>
+  const ended = once(child, 'exit') as Promise<[code: number | null, signal: NodeJS.Signals]>
   ended.catch(() => undefined)
   try {
     await once(child, 'spawn')
   } catch (error) {
-    throw new ExitError(Exit.unavailable, `local service failed: ${program}: ${String(error)}`)
+    throw new ExitError(Exit.unavailable, `local service failed: ${program}: ${reason(error)}`)
   }
   unwrap(native.replaceStandard(0, false))
-  const [code] = await ended
-  return code ?? Exit.software
+  const [code, signal] = await ended
+  return code ?? 128 + constants.signals[signal]
 }
 
 /** Waits until all given connections have ended, and gives the exit code for them. */

@@ -3,6 +3,7 @@
  *
  * The order of `--permit` and `--deny` matters, so the parser takes values one by one, from left to right.
  */
+import { basename } from 'node:path'
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { closest } from '../lib/spelling.js'
 import type { Override, Overrides } from './configuration.js'
@@ -11,13 +12,22 @@ import { ports } from './kinds.js'
 import { trustingServices } from './services.js'
 import { type Command, isFlag, type Option, OPTIONS, type Place } from './option-table.js'
 
+/** A program for connections to this host itself. */
+export interface LocalServer {
+  /** Its whole path. */
+  program: string
+  /** The name that it gets as its own. */
+  argv0: string
+  args: readonly string[]
+}
+
 /** A command line: what is to be done, and the settings that it gives. */
 export interface CommandLine {
   /** The options that are about the command itself, with their values. */
   asked: ReadonlyMap<Command, string>
   overrides: Overrides
-  /** The local server and its arguments, with `--inetd`. */
-  server: readonly string[]
+  /** The local server, with `--inetd`. */
+  server?: LocalServer
 }
 
 type Token = ReturnType<typeof tokenize>[number]
@@ -68,25 +78,41 @@ export function parseOptions(args: readonly string[]): CommandLine {
     }
   }
 
-  if (asked.has('inetd')) return { asked, overrides, server: operands }
-  const [service, serverPath, argv0 = serverPath, ...serverArgs] = operands
-  if (service === undefined) return { asked, overrides, server: [] }
+  if (asked.has('inetd')) {
+    const server = localServerOf(operands)
+    return { asked, overrides, ...(server === undefined ? {} : { server }) }
+  }
+  const [service, ...words] = operands
+  if (service === undefined) return { asked, overrides }
   const value = portsOf(service)
   const relay = settingsOf(overrides, 'relay')
   relay.set('ports', { value, by: `'${service}'` })
   for (const name of trustingServices(service)) {
     if (!relay.has(name)) relay.set(name, { value: true, by: `'${service}'` })
   }
-  if (serverPath !== undefined) {
-    if (!serverPath.startsWith('/')) throw notAPath(serverPath)
-    const by = `'${serverPath}'`
+  const server = localServerOf(words)
+  if (server !== undefined) {
+    const { program, argv0, args: serverArgs } = server
+    const by = `'${program}'`
     const settings = settingsOf(overrides, 'local')
     settings.set('port', { value, by })
-    settings.set('command', { value: [serverPath, ...serverArgs], by })
-    // As on BSD the first argument is the program's name for itself.
+    settings.set('command', { value: [program, ...serverArgs], by })
     settings.set('argv0', { value: argv0, by })
   }
-  return { asked, overrides, server: [] }
+  return { asked, overrides }
+}
+
+/** Reads a local server. As on BSD its first argument is the program's name for itself. */
+function localServerOf(words: readonly string[]): LocalServer | undefined {
+  const [program, argv0 = program, ...args] = words
+  if (program === undefined || argv0 === undefined) return undefined
+  if (!program.startsWith('/')) throw notAPath(program)
+  if (argv0.startsWith('-')) {
+    throw new UsageError(
+      `'${argv0}' would be the name of ${program} for itself; write the name before it: ${program} ${basename(program)} ${argv0}`,
+    )
+  }
+  return { program, argv0, args }
 }
 
 /**

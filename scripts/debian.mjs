@@ -6,6 +6,7 @@ import {
   constants,
   existsSync,
   mkdirSync,
+  readFileSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -127,28 +128,28 @@ export const labPrograms = [
   'zsh',
 ]
 
-/** The packages of FTP servers that the lab runs. Debian lets only one of them be installed. */
-const ftpServers = ['vsftpd', 'proftpd-core', 'pure-ftpd']
+/** Packages of servers that the lab runs. Debian lets only one FTP server and one inetd be installed. */
+const unpacked = ['vsftpd', 'proftpd-core', 'pure-ftpd', 'inetutils-inetd', 'xinetd']
 
 /** The folder with the files of these packages. */
-export const ftpServersFolder = join(root, 'target', 'ftp-servers')
+export const unpackedFolder = join(root, 'target', 'unpacked')
 
-/** Unpacks the FTP servers of the lab side by side, and as root installs the libraries that they need. */
-export async function ensureFtpServers() {
-  const there = join(ftpServersFolder, 'unpacked')
-  if (existsSync(there)) return
-  const libraries = ftpServers.flatMap((name) =>
+/** Unpacks these packages side by side, and as root installs the libraries that they need. */
+export async function ensureUnpacked() {
+  const there = join(unpackedFolder, 'unpacked')
+  if (existsSync(there) && readFileSync(there, 'utf8') === unpacked.join()) return
+  const libraries = unpacked.flatMap((name) =>
     execFileSync('apt-cache', ['depends', '--important', name], { encoding: 'utf8' })
       .split('\n')
       .flatMap((line) => /^ {2}Depends: (lib\S+)$/.exec(line)?.[1] ?? []),
   )
-  await installPackages(ftpServers, [...new Set(libraries)].toSorted())
-  rmSync(ftpServersFolder, { recursive: true, force: true })
-  mkdirSync(ftpServersFolder, { recursive: true })
+  await installPackages(unpacked, [...new Set(libraries)].toSorted())
+  rmSync(unpackedFolder, { recursive: true, force: true })
+  mkdirSync(unpackedFolder, { recursive: true })
   const unpack =
     'cd "$0" && apt-get download "$@" && for file in *.deb; do dpkg-deb -x "$file" . || exit; done'
-  await step('FTP servers unpacked', 'sh', ['-c', unpack, ftpServersFolder, ...ftpServers])
-  writeFileSync(there, '')
+  await step('servers unpacked', 'sh', ['-c', unpack, unpackedFolder, ...unpacked])
+  writeFileSync(there, unpacked.join())
 }
 
 /** Programs that the proofs of a release run. @type {readonly Program[]} */

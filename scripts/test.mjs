@@ -6,7 +6,7 @@
 // With CI set nothing is skipped: a skipped or ignored test fails its suite.
 import { availableParallelism } from 'node:os'
 
-import { bpfPrograms, ensureFtpServers, ensurePrograms, labPrograms } from './debian.mjs'
+import { bpfPrograms, ensurePrograms, ensureUnpacked, labPrograms } from './debian.mjs'
 import { inLab, isMachineRoot } from './namespaces.mjs'
 import { ensureNode, nodeProgram, otherNodes, outermostNodes } from './nodes.mjs'
 import { ensureSchemathesis } from './pip.mjs'
@@ -45,7 +45,7 @@ import { userSpecs } from './user-specs.mjs'
 const addon = [ensureNodeModules, ensureBuilt]
 const labTools = async () => {
   await ensurePrograms(labPrograms)
-  await ensureFtpServers()
+  await ensureUnpacked()
 }
 const ava = 'node_modules/.bin/ava'
 /**

@@ -6,6 +6,7 @@ import test from 'ava'
 
 import { addresses, captured, createLab, faithPrefix, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
+import { unpackedFolder } from '../../scripts/debian.mjs'
 import { faithdCommand, type LogLine, permitted } from '../fixtures/faithd.js'
 import { Sockets } from '../fixtures/sockets.js'
 
@@ -19,27 +20,66 @@ test.before(async () => {
   server = Sockets.of(lab.server)
   // A local route delivers connections to a whole prefix to the host's own sockets.
   const route = ['-6', 'route', 'add', 'local', faithPrefix, 'dev', 'lo']
-  await Promise.all([lab.server.echo({ port: 7 }), lab.router.run('ip', route)])
+  await lab.router.run('ip', route)
 })
 
 test.after.always(() => lab.close())
 
+const give = fileURLToPath(new URL('../programs/give-connections.py', import.meta.url))
 const syslog = fileURLToPath(new URL('../programs/own-syslog.sh', import.meta.url))
 
 /** Runs a program of root without any capability. */
 const bare = ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--']
 const faithd = [process.execPath, faithdCommand, '-c', '/dev/null']
 
-/** Starts inetd with one service, whose connections a faithd relays. Its output has the messages to syslog. */
-async function startInetd(port: number, args: readonly string[]): Promise<LabProcess> {
+/** An inetd: its command for a file, and the file for one service that runs setpriv with these words. */
+interface Inetd {
+  command(file: string): string[]
+  file(port: number, words: readonly string[]): string
+}
+
+const line = (port: number, words: readonly string[]): string =>
+  `${port} stream tcp6 nowait root /usr/bin/setpriv ${words.join(' ')}\n`
+const unpacked = (name: string): string => join(unpackedFolder, 'usr', 'sbin', name)
+
+const inetds = {
+  "OpenBSD's inetd": { command: (file) => ['/usr/sbin/inetd', '-i', file], file: line },
+  "GNU's inetd": {
+    // It stays in the foreground with -d alone.
+    command: (file) => [unpacked('inetutils-inetd'), '-d', '-p', `${file}.pid`, file],
+    file: line,
+  },
+  xinetd: {
+    command: (file) => [unpacked('xinetd'), '-dontfork', '-f', file, '-pidfile', `${file}.pid`],
+    file: (port, [, ...words]) => `service faithd
+{
+  type = UNLISTED
+  port = ${port}
+  socket_type = stream
+  protocol = tcp
+  flags = IPv6
+  wait = no
+  user = root
+  server = /usr/bin/setpriv
+  server_args = ${words.join(' ')}
+}
+`,
+  },
+} as const satisfies Record<string, Inetd>
+
+/** Starts an inetd with one service, whose connections a faithd relays. Its output has the messages to syslog. */
+async function startInetd(
+  port: number,
+  args: readonly string[],
+  { command, file: text }: Inetd = inetds["OpenBSD's inetd"],
+): Promise<LabProcess> {
   const folder = join(lab.directory, `inetd${port}`)
   mkdirSync(folder)
   const file = join(folder, 'inetd.conf')
-  const command = [...bare, ...faithd, '--inetd', ...args]
-  writeFileSync(file, `${port} stream tcp6 nowait root /usr/bin/setpriv ${command.join(' ')}\n`)
+  writeFileSync(file, text(port, [...bare, ...faithd, '--inetd', ...args]))
   const own = join(lab.directory, `dev${port}`)
   mkdirSync(own)
-  const inetd = lab.router.spawn('unshare', ['-m', syslog, own, '/usr/sbin/inetd', '-i', file])
+  const inetd = lab.router.spawn('unshare', ['-m', syslog, own, ...command(file)])
   await waitFor('inetd to listen', () => lab.router.listening(port))
   return inetd
 }
@@ -63,18 +103,29 @@ function records(process: LabProcess): LogLine[] {
     .map((line) => JSON.parse(line) as LogLine)
 }
 
-test('by inetd, faithd relays its standard input, logs to syslog, and ends', async (t) => {
-  const inetd = await startInetd(7, permitted)
-  const dialled = await client.connect(captured(), 7)
-  dialled.says('by inetd')
-  await dialled.hears('by inetd')
-  dialled.ends()
-  await dialled.sees('end')
-  await inetd.line(
-    /^syslog: .*\[2001:db8:1::2\]:\d+ to .*\(198\.51\.100\.2\): 8 bytes up, 8 down in .*, closed$/,
-  )
-  t.deepEqual(dialled.history, ['connected', 'end'], 'the log does not reach the client')
-})
+for (const [number, [name, program]] of Object.entries(inetds).entries()) {
+  const port = 701 + number
+  test(`by ${name}, faithd relays its standard input, logs to syslog, and ends`, async (t) => {
+    await lab.server.echo({ port })
+    const inetd = await startInetd(
+      port,
+      [...permitted, '/usr/bin/printenv', 'printenv', 'REMOTE_ADDR'],
+      program,
+    )
+    const dialled = await client.connect(captured(), port)
+    dialled.says('by inetd')
+    await dialled.hears('by inetd')
+    dialled.ends()
+    await dialled.sees('end')
+    await inetd.line(
+      /^syslog: .*\[2001:db8:1::2\]:\d+ to .*\(198\.51\.100\.2\): 8 bytes up, 8 down in .*, closed$/,
+    )
+    t.deepEqual(dialled.history, ['connected', 'end'], 'the log does not reach the client')
+    const local = await client.connect(addresses.gateway, port)
+    await local.hears(`${addresses.client}\n`)
+    await local.sees('end')
+  })
+}
 
 test('by inetd, a denied client is reset, and syslog has the cause', async (t) => {
   const inetd = await startInetd(9, ['--deny', '0.0.0.0/0'])
@@ -85,7 +136,7 @@ test('by inetd, a denied client is reset, and syslog has the cause', async (t) =
 })
 
 test('by inetd, a connection to the router itself gets the local server', async (t) => {
-  await startInetd(11, [...permitted, '/usr/bin/printenv', 'REMOTE_ADDR'])
+  await startInetd(11, [...permitted, '/usr/bin/printenv', 'printenv', 'REMOTE_ADDR'])
   for (const address of [addresses.gateway, captured(addresses.routerIPv4)]) {
     const dialled = await client.connect(address, 11)
     await dialled.hears(`${addresses.client}\n`)
@@ -94,6 +145,34 @@ test('by inetd, a connection to the router itself gets the local server', async 
   const elsewhere = client.dial(captured(), 11)
   await elsewhere.sees('ECONNRESET')
   t.is((await elsewhere.status()).received, 0)
+})
+
+test('the exit code of a faithd of inetd tells what became of the connection', async (t) => {
+  await server.listen(811, { greet: 'hello', leave: 'end' })
+  const shell = (script: string) => ['/bin/sh', 'sh', '-c', script]
+  let port = 810
+  for (const [what, code, address, args] of [
+    ['a session', 0, captured(), []],
+    ['a refusal', 69, captured(), []],
+    ['no mapping', 69, addresses.gateway, []],
+    ['the router itself', 77, captured(addresses.routerIPv4), []],
+    ['a denial', 77, captured(), ['--deny', '0.0.0.0/0']],
+    ['a server that fails', 3, addresses.gateway, shell('exit 3')],
+    ['a server that is killed', 137, addresses.gateway, shell('kill -9 $$')],
+    ['a missing server', 69, addresses.gateway, ['/no/such/server']],
+  ] as const) {
+    port += 1
+    const rules = args[0] === '--deny' ? [] : permitted
+    const command = [give, String(port), ...faithd, '--inetd', ...rules, ...args]
+    const given = lab.router.spawn('python3', command)
+    await given.line(/^listening$/)
+    const dialled = client.dial(address, port)
+    dialled.ends()
+    await given.line(new RegExp(`^exit code ${code}$`))
+    if (what === 'a missing server') await given.line(/\/no\/such\/server: no such file/)
+    await given.stop()
+  }
+  t.pass()
 })
 
 test('half-close and a reset pass through a faithd of inetd', async (t) => {
@@ -119,7 +198,7 @@ test('a faithd of given sockets serves a listening one until a signal, and drain
   await first.hears('hello')
   const second = await client.connect(captured(), 17)
   await second.hears('hello')
-  t.is(records(activated).filter(({ msg }) => msg.startsWith('serves [::]:17')).length, 1)
+  await activated.line(/serves \[::\]:17/)
   first.resets()
   await waitFor('a session to end', () => records(activated).some(({ session }) => session))
   activated.kill('SIGTERM')
