@@ -300,6 +300,10 @@ impl Engine {
         mut attempt: Attempt,
         alarm: Alarm,
     ) -> Option<Session> {
+        match &between {
+            Some(between) => attempt.note_source(between.server()),
+            None => attempt.note_source(&server),
+        }
         if let Some(between) = between {
             match between.give_up(*attempt.client(), *attempt.destination()) {
                 Ok((client, server)) => self.admission.stand_between(worker, client, server),
@@ -310,7 +314,6 @@ impl Engine {
             }
         }
         let sockets = Sockets { client: SocketNumber::of(&client), server: SocketNumber::of(&server) };
-        attempt.note_source(&server);
         attempt.join(Some(sockets));
         let options = self.options();
         let idle_timeout = attempt.idle_timeout(options.idle_timeout);

@@ -37,6 +37,11 @@ impl Between {
         Ok((inner, Self { client, server: server.into_inner() }))
     }
 
+    /// The connection to the server.
+    pub(crate) const fn server(&self) -> &Connection {
+        &self.server
+    }
+
     /// The route's end of the pair, as if it were the connection of `client`, and the server's connection.
     ///
     /// # Errors

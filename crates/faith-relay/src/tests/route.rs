@@ -17,8 +17,8 @@ use super::{
 };
 use crate::cause::Cause;
 use crate::options::RelayOptions;
-use crate::record::{RefusalReason, SessionEnd};
-use crate::{Question, Reject, RelayStats, Route, Routing, Taker, Terms, Verdict};
+use crate::record::{RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
+use crate::{Observer, Question, Reject, RelayStats, Route, Routing, Taker, Terms, Verdict};
 
 struct Says<F>(F);
 
@@ -494,15 +494,21 @@ impl Taker for Stands {
     }
 }
 
-/// Makes a relay with such a taker and a route about these ports, and the channel of the ends.
-fn standing(ports: Option<PortSet>) -> (Lab, Receiver<(Captured, OwnedFd)>) {
+/// Makes options of a relay with such a taker and a route about these ports, and the channel of the ends.
+fn standing_options(ports: Option<PortSet>) -> (RelayOptions, Receiver<(Captured, OwnedFd)>) {
     let (given, ends) = channel();
     let between = |question: Question| {
         question.answer(Verdict::Proceed(Terms { between: true, ..Terms::default() }));
     };
     let routing = Routing { route: Arc::new(Says(between)), ports, timeout: PATIENCE, max_undecided: 9 };
     let sink = Arc::new(Stands(given));
-    (Lab::new(RelayOptions { routing: Some(routing), taker: Some(sink), ..options() }), ends)
+    (RelayOptions { routing: Some(routing), taker: Some(sink), ..options() }, ends)
+}
+
+/// Makes such a relay.
+fn standing(ports: Option<PortSet>) -> (Lab, Receiver<(Captured, OwnedFd)>) {
+    let (options, ends) = standing_options(ports);
+    (Lab::new(options), ends)
 }
 
 #[test]
@@ -534,6 +540,35 @@ fn a_route_that_stands_between_gets_every_byte_and_the_session_is_counted() {
     assert_eq!(record.server, Some(server.local_addr().unwrap()));
     drop(far);
     assert_eq!(read_to_end(&mut server), b"");
+}
+
+#[test]
+fn the_source_of_a_session_is_what_the_server_sees_also_with_a_route_between() {
+    struct Sources(Sender<Option<SocketAddr>>);
+
+    impl Observer for Sources {
+        fn ended(&self, session: SessionRecord) -> bool {
+            self.0.send(session.source).unwrap();
+            true
+        }
+
+        fn refused(&self, _: RefusalRecord) -> bool {
+            true
+        }
+
+        fn follows_sources(&self) -> bool {
+            true
+        }
+    }
+
+    let (told, sources) = channel();
+    let (options, ends) = standing_options(None);
+    let lab = Lab::watched(options, Arc::new(Sources(told)));
+    let client = lab.dial();
+    let (near, far) = ends.recv_timeout(PATIENCE).unwrap();
+    let seen = lab.answer().peer_addr().unwrap();
+    drop((client, near, far));
+    assert_eq!(sources.recv_timeout(PATIENCE), Ok(Some(seen)));
 }
 
 #[test]
