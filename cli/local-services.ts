@@ -9,9 +9,10 @@ import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process'
 import type { FaithInterface, FaithLocalService, FaithSocket } from '../index.js'
 import { parsePorts } from '../lib/ports.js'
 import { contains } from './contains.js'
-import type { Configuration, LocalConfiguration } from './configuration.js'
+import type { Configuration, LocalConfiguration, RelayConfiguration } from './configuration.js'
 import { explain } from './exit.js'
 import { groupNumber } from './accounts.js'
+import { milliseconds } from './library-options.js'
 import type { Logger } from './log.js'
 import { reason } from './reason.js'
 import { lookUp } from './user.js'
@@ -20,8 +21,6 @@ import { lookUp } from './user.js'
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 /** The time between SIGTERM and SIGKILL, and after that for the last bytes. */
 const GRACE_MS = 1000
-/** A client that is gone without a word is noticed in about this long, so that its program ends. */
-const KEEP_ALIVE_MS = 60_000
 const MINUTE_MS = 60_000
 
 /** A program that runs. */
@@ -69,24 +68,23 @@ export class LocalServices {
     return placesOf(this.#local)
   }
 
-  /**
-   * Starts the program of a connection.
-   *
-   * @param prefixLength - the length of the IPv6 prefix that counts as one client
-   */
-  take(faith: FaithInterface, socket: FaithSocket, prefixLength: number): void {
+  /** Starts the program of a connection. */
+  take(faith: FaithInterface, socket: FaithSocket, relay: RelayConfiguration): void {
     // The client may reset at any time, and then the program notices.
     socket.on('error', () => socket.destroy())
     const { ipv4, ipv4Port, port } = socket.destination
     const service = this.#local.find((one) => fits(one, ipv4, ipv4Port ?? port))
-    const from = `[${socket.remoteAddress}]:${socket.remotePort} to ${ipv4} port ${port}`
+    const dialled = this.#log.form.destinations ? ` to ${ipv4} port ${port}` : ''
+    const from = `[${socket.remoteAddress}]:${socket.remotePort}${dialled}`
     // The configuration may have changed since the relay decided.
     if (service === undefined) return void socket.resetAndDestroy()
-    const full = this.#isFull(service, `${socket.remoteAddress}/${prefixLength}`)
+    const full = this.#isFull(service, `${socket.remoteAddress}/${relay['client-prefix-length']}`)
     if (full !== undefined) {
       this.#log.warn({ limit: full }, `local service refused: ${from}: ${full} is reached`)
       return void socket.resetAndDestroy()
     }
+    // A client that is gone without a word, or a faithd that was killed, must not leave its program behind.
+    socket.setKeepAlive(true, Math.max(1000, milliseconds(relay['keep-alive'] / 2)))
     this.#start(faith, service, socket, from)
   }
 
@@ -137,7 +135,6 @@ export class LocalServices {
     }
     let child: ChildProcess
     try {
-      socket.setKeepAlive(true, KEEP_ALIVE_MS)
       child = spawn(program, args, {
         ...identityOf(service),
         argv0: service.argv0 ?? program,

@@ -42,6 +42,8 @@ export interface Logger<Thread extends LogThread = NativeLog> extends Readonly<
 > {
   /** Tells if the log writes lines of this level. */
   isLevelEnabled(level: Level): boolean
+  /** The settings of lines that are in force. */
+  readonly form: LogForm
   /** Writes at another level and in another format from now on. */
   configure(configuration: LogForm): void
   /** Has a thread write from now on. */
@@ -90,6 +92,9 @@ export function createLog<Thread extends LogThread = NativeLog>(
     info: writing('info'),
     debug: writing('debug'),
     isLevelEnabled,
+    get form() {
+      return present
+    },
     configure(changed) {
       present = changed
       set()

@@ -109,8 +109,8 @@ export class RunningInterface {
       await relay.stop()
       await this.forgetIdle()
     },
-    failed: ({ destination, port }, error) =>
-      this.#log.warn(`[${destination}]:${port} is not relayed for its gateway: ${explain(error)}`),
+    failed: ({ client, name }, error) =>
+      this.#log.warn(`${name}: a data connection of ${client} is not relayed: ${explain(error)}`),
   })
   /** Resolves with the error when the interface is lost. */
   readonly lost: Promise<FaithError>
@@ -205,7 +205,7 @@ export class RunningInterface {
     relay.on('connection', (socket) => {
       // A gateway stands before the others.
       if (socket.upstream !== undefined) return
-      locals.take(this.faith, socket, running.configuration['client-prefix-length'])
+      locals.take(this.faith, socket, running.configuration)
     })
     relay.on('session', (session) => records.emit('session', name, running, session))
     relay.on('refused', (refusal) => records.emit('refused', name, running, refusal))

@@ -1,5 +1,5 @@
 /** Local services: programs, or the host's own listeners, serve connections to the router's own addresses. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -56,6 +56,7 @@ function fileOf(place: { name: string; prefix: string }, services: readonly stri
     '[[interface.relay]]',
     'rules = ["permit 198.51.100.0/24"]',
     'drain = 0.2',
+    'keep-alive = 2',
   ]
   return lines.map((line) => `${line}\n`).join('')
 }
@@ -215,6 +216,36 @@ testOfRoot(
     t.is(told(faithd, /^local service ended: .*: SIGKILL$/).length, 1)
   },
 )
+
+/** Tells if a process runs. */
+function runs(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+testOfRoot('programs notice that faithd was killed', async (t) => {
+  const { faithd } = await startBy(
+    ['port = 7', 'command = ["/bin/cat"]'],
+    ['port = 8', `command = ["/bin/sh", "-c", 'while echo up; do sleep 0.05; done']`],
+  )
+  const reads = await client.connect(faithd.address(own), 7)
+  reads.says('to cat')
+  await reads.hears('to cat')
+  const writes = await client.connect(faithd.address(own), 8)
+  await waitFor('the first words', async () => (await writes.status()).received > 0)
+  const pids = await waitFor('both lines', () => {
+    const found = told(faithd, /^local service: /).map((line) =>
+      Number(/pid (\d+)$/.exec(line)?.[1]),
+    )
+    return found.length === 2 ? found : undefined
+  })
+  t.true(pids.every(runs))
+  faithd.process.kill('SIGKILL')
+  await waitFor('both to end', () => !pids.some(runs))
+})
 
 testOfRoot('the access list judges clients of a local service', async (t) => {
   const faithd = await start('--deny', `${own}/32`, '7', '/bin/cat')
