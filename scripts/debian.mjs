@@ -37,6 +37,7 @@ const packages = {
   '/usr/sbin/telnetd': 'inetutils-telnetd',
   '/usr/sbin/unbound': 'unbound',
   '/usr/share/dns/root.key': 'dns-root-data',
+  '/bin/login': 'login',
   clang: 'clang',
   curl: 'curl',
   debootstrap: 'debootstrap',
@@ -65,6 +66,7 @@ const packages = {
   ps: 'procps',
   python3: 'python3',
   rsyslogd: 'rsyslog',
+  script: 'bsdutils',
   setpriv: 'util-linux',
   socat: 'socat',
   'ssh-keygen': 'openssh-client',
@@ -87,6 +89,7 @@ export const bpfPrograms = ['clang', 'llvm-strip', '/usr/include/bpf/bpf_helpers
 /** @type {readonly Program[]} */
 export const labPrograms = [
   ...demoPrograms,
+  '/bin/login',
   '/etc/services',
   '/lib/systemd/systemd-journald',
   '/usr/lib/python3/dist-packages/pyftpdlib',
@@ -119,6 +122,7 @@ export const labPrograms = [
   'ps',
   'python3',
   'rsyslogd',
+  'script',
   'systemd-analyze',
   'systemd-socket-activate',
   'tayga',

@@ -285,6 +285,103 @@ test.serial('the access list judges data connections', async (t) => {
   )
 })
 
+/** A login by hand: `say` sends a line and gives the last line of its reply. */
+const byHand = `
+import os, re, socket
+e = os.environ
+control = socket.create_connection((e["ADDRESS"], 21), 15)
+lines = control.makefile("rb")
+def reply():
+    while True:
+        line = lines.readline().decode().rstrip()
+        if re.match(r"\\d{3}( |$)", line):
+            return line
+def say(line):
+    control.sendall(line.encode() + b"\\r\\n")
+    return reply()
+reply()
+say("USER " + e["LOGIN"])
+say("PASS " + e["SECRET"])
+`
+
+test.serial('LPSV and LPRT of old clients work (RFC 1639)', async (t) => {
+  const script = `
+python3 -c '${byHand}
+def numbers(text):
+    return [int(word) for word in re.findall(r"\\d+", text)]
+words = numbers(say("LPSV").split("(")[1])
+print(words[:2], socket.inet_ntop(socket.AF_INET6, bytes(words[2:18])) == e["ADDRESS"], words[18])
+data = socket.create_connection((e["ADDRESS"], words[19] * 256 + words[20]), 15)
+print(say("LIST pub")[:3], b"seen" in data.makefile("rb").read(), reply()[:3])
+
+listener = socket.socket(socket.AF_INET6)
+own = control.getsockname()[0]
+listener.bind((own, 0))
+listener.listen()
+listener.settimeout(15)
+port = listener.getsockname()[1]
+words = [6, 16, *socket.inet_pton(socket.AF_INET6, own), 2, port >> 8, port & 255]
+print(say("LPRT " + ",".join(map(str, words)))[:3])
+print(say("LIST pub")[:3])
+data, peer = listener.accept()
+print(peer[:2] == (e["ADDRESS"], 20), b"seen" in data.makefile("rb").read(), reply()[:3])
+'`
+  const server = serverOf('vsftpd')
+  writeFileSync(join(server.folder, 'seen'), '')
+  const { stdout, stderr } = await run(
+    `ADDRESS=$(python3 -c 'import ipaddress, os; print(ipaddress.ip_address(os.environ["ADDRESS"]))')\n${script}`,
+    { server },
+  )
+  t.is(stdout, '[6, 16] True 2\n150 True 226\n200\n150\nTrue True 226\n', stderr)
+})
+
+test.serial('a client far ahead of its server gets each reply in its place', async (t) => {
+  const script = `
+python3 -c '${byHand}
+import threading
+count = 2000
+def ask():
+    for number in range(count):
+        control.sendall(b"EPSV 1\\r\\nTYPE I\\r\\nEPSV\\r\\n")
+threading.Thread(target=ask).start()
+wrong = [line for _ in range(count) for code in ("522", "200", "229") if not (line := reply()).startswith(code)]
+print(wrong[:3])
+'`
+  const { stdout, stderr } = await run(script, { server: serverOf('vsftpd') })
+  t.is(stdout, '[]\n', stderr)
+})
+
+test.serial(
+  'with -p the control connection comes from a privileged port, and data works',
+  async (t) => {
+    await using privileged = await another(...permitted, '-p', '--log-sources')
+    const server = serverOf('vsftpd')
+    for (const mode of ['passive', 'active'] as const satisfies Mode[]) {
+      const script = ftpClients['curl']?.(mode) ?? ''
+      const { code, stderr, read } = await run(script, { server, through: privileged, name: mode })
+      t.is(code, 0, stderr)
+      t.true(read('down').equals(up))
+    }
+    const { source } = await privileged.session(({ destination }) => destination.port === 21)
+    t.true((source?.port ?? 0) >= 600 && (source?.port ?? 0) < 1024, String(source?.port))
+  },
+)
+
+test.serial('the record of active data keeps to the settings of the log', async (t) => {
+  const server = serverOf('vsftpd')
+  const script = 'curl -sS -m 15 --ftp-port - "$URL/" -o list'
+  await using open = await another(...permitted)
+  t.is((await run(script, { server, through: open })).code, 0)
+  const told = await waitFor('the record', () => open.log.find(({ ftp }) => ftp)?.ftp)
+  t.like(told, { server: { address: server.address, port: 20 }, reason: 'closed' })
+  await using discreet = await another(...permitted, '--no-log-destinations')
+  t.is((await run(script, { server, through: discreet })).code, 0)
+  const { ftp } = await waitFor('the record', () => discreet.log.find((line) => line.ftp))
+  t.like(ftp, { server: undefined, reason: 'closed' })
+  await discreet.stop()
+  t.false(discreet.log.some((line) => JSON.stringify(line).includes(server.address)))
+})
+
 test.serial('a server that refuses looks refused', async (t) => {
   const server = { ...serverOf('vsftpd'), address: '198.51.100.3' }
   const { code, stderr } = await run('curl -sS -m 15 "$URL/"', { server })

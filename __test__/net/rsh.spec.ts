@@ -1,5 +1,5 @@
 /** rsh and rlogin through faithd: privileged ports, and the second connection of rsh. */
-import { writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import test from 'ava'
@@ -16,6 +16,19 @@ const rshd = captured()
 /** A server that a test controls, on the ports of rlogin and rsh. */
 const other = addresses.serverSecond
 
+/** The program that rlogind runs in place of login(1). */
+const loginProgram = `#!/bin/sh
+trap 'echo "was interrupted"' INT
+echo "logged in"
+while read -r word; do
+  case $word in
+    size) stty size ;;
+    wait) echo waiting; sleep 1000 ;;
+    *) echo "was told $word" ;;
+  esac
+done
+`
+
 const trusting = ['--rsh', '--rlogin', '--drain', '0']
 
 let lab: Lab
@@ -31,9 +44,13 @@ test.before(async () => {
   const [pam, hosts] = [join(lab.directory, 'pam'), join(lab.directory, 'hosts')]
   const kinds = ['auth', 'account', 'session']
   writeFileSync(pam, kinds.map((kind) => `${kind} sufficient pam_permit.so\n`).join(''))
+  const program = join(lab.directory, 'login')
+  writeFileSync(program, loginProgram)
+  chmodSync(program, 0o755)
   writeFileSync(hosts, `127.0.0.1 localhost\n${addresses.routerIPv4} router.test\n`)
   const mounts = [
     `mount --bind ${hosts} /etc/hosts`,
+    `mount --bind ${program} $(readlink -f /bin/login)`,
     ...['rsh', 'rlogin'].map((name) => `mount --bind ${pam} /etc/pam.d/${name}`),
   ]
   const script = `${mounts.join(' && ')} && exec "$@"`
@@ -144,8 +161,49 @@ test.serial(
     await server.sees('end')
     server.ends()
     t.is(await caller.line(), undefined)
+    error.ends()
+    const record = await waitFor('the record of the errors', () =>
+      faithd.log.find((line) => line.rsh?.client.port === 900),
+    )
+    t.like(record.rsh, {
+      client: { address: addresses.client, port: 900 },
+      server: { address: other, port: 800 },
+    })
   },
 )
+
+test.serial('a session that is ended takes its second connection along', async (t) => {
+  const clients = Sockets.of(lab.client)
+  const errors = await clients.listen(902, { address: '::' })
+  const caller = await dialled(514)
+  await caller.write('902\0')
+  const server = await rshs.accept()
+  const port = await told(server)
+  const script = `
+import socket, sys
+one = socket.socket()
+one.bind((sys.argv[1], 804))
+one.connect((sys.argv[2], int(sys.argv[3])))
+print("connected", flush=True)
+try:
+    print("end" if one.recv(1) == b"" else "bytes")
+except ConnectionResetError:
+    print("reset")
+`
+  const called = lab.server.spawn('python3', [
+    '-c',
+    script,
+    other,
+    addresses.routerIPv4,
+    String(port),
+  ])
+  const error = await errors.accept()
+  await caller.reset()
+  await server.sees('ECONNRESET')
+  await error.sees('ECONNRESET')
+  await called.line(/^reset$/)
+  t.pass()
+})
 
 for (const first of ['ports\0', '-1\0', '1024\0', '511\0', '123456', '65536\0', ' 900\0']) {
   test.serial(`a client that begins with ${JSON.stringify(first)} is reset`, async (t) => {
@@ -191,6 +249,38 @@ test.serial('rlogin comes from a privileged port, and Debian answers it', async 
   await login.write('\0root\0root\0xterm/9600\0')
   t.is((await login.receive(1)).bytes, 1)
 })
+
+test.serial(
+  'rlogin on a terminal tells its size, and an interrupt reaches the program',
+  async (t) => {
+    const command = `stty rows 41 cols 111 && exec netkit-rlogin -l root ${rshd}`
+    const terminal = lab.client.spawn('script', ['-qec', command, '/dev/null'])
+    const types = (text: string) => terminal.stdin.write(text)
+    await terminal.line(/logged in/)
+    // The server asks for the size by an urgent byte.
+    await waitFor('the size', () => {
+      types('size\n')
+      return /^41 111\r?$/m.test(terminal.stdout)
+    })
+    types('wait\n')
+    await terminal.line(/^waiting/)
+    types('\u0003')
+    await terminal.line(/was interrupted/)
+    types('hello\n')
+    await terminal.line(/^was told hello/)
+    types('\u0004')
+    await terminal.line(/connection closed/)
+    t.is((await terminal.exited).signal, null)
+    const { tag, bytesDown } = await faithd.session(
+      (one) =>
+        one.destination.port === 513 &&
+        one.destination.address === '64:ff9b::c633:6402' &&
+        one.client.port !== 698,
+    )
+    t.is(tag, 'rlogin')
+    t.true(bytesDown > 0)
+  },
+)
 
 for (const port of [513, 514]) {
   test.serial(`a client without privilege gets no privileged port, on ${port}`, async (t) => {

@@ -4,9 +4,9 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { FaithSplice } from '../../../index.js'
-import { explain } from '../../exit.js'
 import { milliseconds } from '../../library-options.js'
 import type { Place } from '../gateway.js'
+import { recordEnd, recordFailure } from '../record.js'
 import type { Named } from './addresses.js'
 
 /** The ends of the control connection. */
@@ -95,11 +95,15 @@ export class ActiveData {
     const { client, destination } = this.#ends
     const { faith, relay, configuration, log } = this.#place
     const port = server.remotePort ?? 20
-    const facts = { client: { ...this.#named }, server: { address: this.#ends.server, port } }
-    const told = `FTP data to [${client}]:${this.#named.port}`
+    const made = {
+      name: 'ftp',
+      use: 'FTP data',
+      client: this.#named,
+      server: { address: this.#ends.server, port },
+    } as const
     const failed = (error: unknown): void => {
       server.resetAndDestroy()
-      log.info({ ftp: facts }, `${told} failed: ${explain(error)}`)
+      recordFailure(log, made, error)
     }
     try {
       const { permitted, cause } = relay.permits({
@@ -121,7 +125,7 @@ export class ActiveData {
         keepAliveTimeoutMs: milliseconds(alive),
       })
       this.#splice.then(
-        (ended) => log.info({ ftp: { ...facts, ...ended } }, `${told}: ${ended.reason}`),
+        (ended) => recordEnd(log, made, ended),
         (error: unknown) => {
           socket.resetAndDestroy()
           failed(error)

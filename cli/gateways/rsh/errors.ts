@@ -8,6 +8,7 @@ import type { FaithSplice } from '../../../index.js'
 import { FaithError } from '../../../lib/errors.js'
 import { milliseconds } from '../../library-options.js'
 import type { Place } from '../gateway.js'
+import { recordEnd, recordFailure } from '../record.js'
 import { isPrivileged, PRIVILEGED } from './error-port.js'
 
 /** The ends of the first connection. */
@@ -91,8 +92,14 @@ export class ErrorConnection {
   }
 
   async #join(server: Socket, fromPort: number, port: number): Promise<void> {
-    const { client: to, destination: from } = this.#ends
+    const { client: to, destination: from, server: address } = this.#ends
     const { faith, configuration, log } = this.#place
+    const made = {
+      name: 'rsh',
+      use: 'rsh errors',
+      client: { address: to, port },
+      server: { address, port: fromPort },
+    } as const
     try {
       const connectTimeoutMs = this.#connectMs
       const socket = await faith.connect({ from, fromPort, to, port, connectTimeoutMs })
@@ -101,10 +108,10 @@ export class ErrorConnection {
         idleTimeoutMs: 0,
         keepAliveTimeoutMs: milliseconds(configuration['keep-alive']),
       })
-      const { reason } = await this.#splice
-      log.debug(`rsh: errors to [${to}]:${port}: ${reason}`)
+      recordEnd(log, made, await this.#splice)
     } catch (error) {
       server.resetAndDestroy()
+      recordFailure(log, made, error)
       this.#fail(error)
     }
   }

@@ -58,7 +58,9 @@ export class RshSession {
     const keepAlive = milliseconds(this.#place.configuration['keep-alive'])
     this.#splice = client.spliceTo(server, { idleTimeoutMs: 0, keepAliveTimeoutMs: keepAlive })
     const ended = this.#splice
-    await Promise.race([ended, this.#errors?.failed ?? ended])
+    const end = await Promise.race([ended, this.#errors?.failed ?? ended])
+    // The relay has ended the session, or the client has: nothing else would end the second connection.
+    if (end.reason === 'client-reset' || end.reason === 'client-gone') this.#errors?.abort()
   }
 
   /** Reads the port at the beginning of the stream. If it is 0, the server is to read it as well. */
@@ -84,9 +86,7 @@ export class RshSession {
     try {
       return await ErrorConnection.open(ends, port, this.#place)
     } catch (error) {
-      this.#place.log.warn(
-        `rsh: cannot listen for the second connection of ${server}: ${explain(error)}`,
-      )
+      this.#place.log.warn(`rsh: cannot listen for a second connection: ${explain(error)}`)
       throw error
     }
   }
