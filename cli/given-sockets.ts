@@ -181,8 +181,8 @@ async function allEnded(relay: FaithRelay, count: number): Promise<number> {
       if (left === 0) resolve(code)
     }
     relay.on('session', () => ended(Exit.ok))
-    relay.on('refused', ({ reason }: FaithRefusal) =>
-      ended(reason === 'denied' ? Exit.permission : Exit.unavailable),
+    relay.on('refused', (refusal: FaithRefusal) =>
+      ended(refusal.reason === 'denied' ? Exit.permission : Exit.unavailable),
     )
   })
 }

@@ -38,16 +38,16 @@ interface Inetd {
   file(port: number, words: readonly string[]): string
 }
 
-const line = (port: number, words: readonly string[]): string =>
+const inetdLine = (port: number, words: readonly string[]): string =>
   `${port} stream tcp6 nowait root /usr/bin/setpriv ${words.join(' ')}\n`
 const unpacked = (name: string): string => join(unpackedFolder, 'usr', 'sbin', name)
 
 const inetds = {
-  "OpenBSD's inetd": { command: (file) => ['/usr/sbin/inetd', '-i', file], file: line },
+  "OpenBSD's inetd": { command: (file) => ['/usr/sbin/inetd', '-i', file], file: inetdLine },
   "GNU's inetd": {
     // It stays in the foreground with -d alone.
     command: (file) => [unpacked('inetutils-inetd'), '-d', '-p', `${file}.pid`, file],
-    file: line,
+    file: inetdLine,
   },
   xinetd: {
     command: (file) => [unpacked('xinetd'), '-dontfork', '-f', file, '-pidfile', `${file}.pid`],
@@ -149,7 +149,6 @@ test('by inetd, a connection to the router itself gets the local server', async 
 
 test('the exit code of a faithd of inetd tells what became of the connection', async (t) => {
   await server.listen(811, { greet: 'hello', leave: 'end' })
-  const shell = (script: string) => ['/bin/sh', 'sh', '-c', script]
   let port = 810
   for (const [what, code, address, args] of [
     ['a session', 0, captured(), []],
@@ -157,8 +156,8 @@ test('the exit code of a faithd of inetd tells what became of the connection', a
     ['no mapping', 69, addresses.gateway, []],
     ['the router itself', 77, captured(addresses.routerIPv4), []],
     ['a denial', 77, captured(), ['--deny', '0.0.0.0/0']],
-    ['a server that fails', 3, addresses.gateway, shell('exit 3')],
-    ['a server that is killed', 137, addresses.gateway, shell('kill -9 $$')],
+    ['a server that fails', 3, addresses.gateway, ['/bin/sh', 'sh', '-c', 'exit 3']],
+    ['a server that is killed', 137, addresses.gateway, ['/bin/sh', 'sh', '-c', 'kill -9 $$']],
     ['a missing server', 69, addresses.gateway, ['/no/such/server']],
   ] as const) {
     port += 1
