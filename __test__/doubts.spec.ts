@@ -93,3 +93,16 @@ test('where there are several, warnings name the interface and the ports', async
     'faith0: ports 80: no rule permits anything, so every connection is denied',
   ])
 })
+
+/** A local service with this program. */
+const service = (program: string): string => `[[local]]\nport = 23\ncommand = ["${program}"]\n`
+
+test('a local service without its program draws a warning', async (t) => {
+  t.deepEqual(await aboutFile(`${service('/usr/libexec/telnetd')}[[interface]]`), [
+    'the local service on port 23 cannot start /usr/libexec/telnetd: no such file or directory; its clients are reset',
+  ])
+  t.deepEqual(await aboutFile(`${service('/etc/passwd')}[[interface]]`), [
+    'the local service on port 23 cannot start /etc/passwd: permission denied; its clients are reset',
+  ])
+  t.deepEqual(await aboutFile(`${service('/bin/cat')}[[interface]]`), [])
+})

@@ -144,7 +144,7 @@ function isLocal(
 
 /**
  * Runs the local server with the connection, as inetd(8) would, and gives its exit code. If a signal ends it, that is 128
- * and the signal's number, as with sh(1).
+ * plus the signal's number, as with sh(1).
  */
 async function runServer(
   { program, argv0, args }: LocalServer,

@@ -1,14 +1,19 @@
 /**
- * Finds what is legal and probably not meant: rules that never decide, lists that permit nothing, sources that the host
- * lacks, prefixes that the host's own networks are in.
+ * Finds what is legal and probably not meant: rules that never decide, lists that permit nothing, sources and programs that
+ * the host lacks, prefixes that the host's own networks are in.
  */
-import { readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { FaithInterface } from '../index.js'
 import type { Checked } from './check.js'
 import { contains } from './contains.js'
-import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
+import type {
+  InterfaceConfiguration,
+  LocalConfiguration,
+  RelayConfiguration,
+} from './configuration.js'
+import { reason } from './reason.js'
 import { loopbackWarnings, ruleDoubts } from './warnings.js'
 
 /**
@@ -20,7 +25,7 @@ export function doubts(
   { configuration, accessLists }: Checked,
   addresses: ReadonlySet<string> = ownAddresses(),
 ): string[] {
-  return configuration.interface.flatMap((faith) => {
+  const ofInterfaces = configuration.interface.flatMap((faith) => {
     const sentences = faith.prefixes.flatMap((prefix) => ownNetwork(prefix, addresses))
     if (!faith.routes) sentences.push(...unrouted(faith))
     for (const relay of faith.relay) {
@@ -36,6 +41,19 @@ export function doubts(
     const name = configuration.interface.length > 1 ? `${faith.name}: ` : ''
     return sentences.map((sentence) => name + sentence)
   })
+  return [...configuration.local.flatMap(unstartable), ...ofInterfaces]
+}
+
+/** Finds a local service whose program cannot be started now. It may be installed later. */
+function unstartable({ command: [program = ''], port = '' }: LocalConfiguration): string[] {
+  try {
+    accessSync(program, constants.X_OK)
+    return []
+  } catch (error) {
+    return [
+      `the local service on port ${port} cannot start ${program}: ${reason(error)}; its clients are reset`,
+    ]
+  }
 }
 
 /** The addresses of this host. */
