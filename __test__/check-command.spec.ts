@@ -95,6 +95,17 @@ test.serial(
   },
 )
 
+test.serial('--check warns of records by port block where no relay gives blocks', async (t) => {
+  const { code, stderr } = await faithd('--check', '-k', '--log-records', 'blocks')
+  t.is(code, 0)
+  t.true(
+    stderr.startsWith('faithd: warning: --log-records blocks records nothing without '),
+    stderr,
+  )
+  const blocks = ['--port-block', '512', '--source', '127.0.0.1']
+  t.is((await faithd('--check', '-k', '--log-records', 'blocks', ...blocks)).stderr, '')
+})
+
 test.serial('--check tells every error of a file at once, and exits with 78', async (t) => {
   const path = await file('keepfaith = 1', 'frobnicate = 1')
   const { code, stdout, stderr } = await faithd('--check', '-c', path)

@@ -106,3 +106,21 @@ test('a local service without its program draws a warning', async (t) => {
   ])
   t.deepEqual(await aboutFile(`${service('/bin/cat')}[[interface]]`), [])
 })
+
+for (const [records, size, says] of [
+  ['blocks', 0, 1],
+  ['blocks', 512, 0],
+  ['sessions', 0, 0],
+] as const) {
+  test(`records of ${records} with blocks of ${size} ports: ${says === 0 ? 'no warning' : 'a warning'}`, async (t) => {
+    const log = ['[log]', `records = "${records}"`]
+    const relay = ['[[interface.relay]]', 'source = ["192.0.2.1"]', `port-block = ${size}`]
+    const found = await aboutFile([...log, '[[interface]]', ...relay].join('\n'))
+    t.deepEqual(
+      found,
+      Array<string>(says).fill(
+        '--log-records blocks records nothing without --port-block; set that, or --log-records sessions',
+      ),
+    )
+  })
+}

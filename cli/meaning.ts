@@ -1,6 +1,6 @@
 /**
  * Finds what is legal and probably not meant: rules that never decide, lists that permit nothing, sources and programs that
- * the host lacks, prefixes that the host's own networks are in.
+ * the host lacks, prefixes that the host's own networks are in, sessions without a record.
  */
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
@@ -14,7 +14,7 @@ import type {
   RelayConfiguration,
 } from './configuration.js'
 import { reason } from './reason.js'
-import { loopbackWarnings, ruleDoubts } from './warnings.js'
+import { loopbackWarnings, recordDoubts, ruleDoubts } from './warnings.js'
 
 /**
  * Gives a sentence for each thing that is probably not meant.
@@ -35,6 +35,7 @@ export function doubts(
         ...missingSources(relay, addresses),
         ...ruleDoubts(text),
         ...loopbackWarnings(text, relay),
+        ...recordDoubts(configuration.log, relay),
       ]
       sentences.push(...found.map((sentence) => title + sentence))
     }

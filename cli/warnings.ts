@@ -1,7 +1,7 @@
 /** Warns of options and rules without effect, or with another effect than they seem to have. */
 import type { FaithRelayStats } from '../index.js'
 import { accessDoubts } from '../lib/access-list.js'
-import type { RelayConfiguration } from './configuration.js'
+import type { LogConfiguration, RelayConfiguration } from './configuration.js'
 
 const REMEDY = "raise it with ulimit -n, or with systemd's LimitNOFILE="
 
@@ -54,4 +54,15 @@ export function ruleDoubts(text: string): string[] {
   )
   if (permitsNothing) sentences.push('no rule permits anything, so every connection is denied')
   return sentences
+}
+
+/** Finds a relay whose sessions have no record: the log records port blocks alone, and the relay gives none. */
+export function recordDoubts(
+  { records }: Pick<LogConfiguration, 'records'>,
+  { 'port-block': size }: Pick<RelayConfiguration, 'port-block'>,
+): string[] {
+  if (records === 'sessions' || size > 0) return []
+  return [
+    '--log-records blocks records nothing without --port-block; set that, or --log-records sessions',
+  ]
 }
