@@ -12,6 +12,7 @@ function crowded(count: number) {
     bytesDown: 2,
     oldestMs: 3,
     idleMs: 4,
+    portBlocks: 0,
   }))
   const next = (most: number) => {
     asked.push(most)

@@ -24,6 +24,11 @@ export interface FaithClient {
   oldestMs: number
   /** Time since a byte moved in any of these sessions, in milliseconds. */
   idleMs: number
+  /**
+   * Blocks of ports of source addresses that it has; 0 without `portBlock`. Where `prefixLength` is longer than the
+   * relay's `clientPrefixLength`, the blocks of a client count in each network inside it.
+   */
+  portBlocks: number
 }
 
 /**

@@ -23,6 +23,8 @@ pub struct NativeClientNetwork {
     pub oldest_ms: f64,
     /// Time since a byte moved in any of them, in milliseconds.
     pub idle_ms: f64,
+    /// Blocks of ports of source addresses.
+    pub port_blocks: u32,
 }
 
 /// Client networks at one moment, in the order of their numbers of sessions. JavaScript takes some at a time, because
@@ -52,6 +54,7 @@ impl NativeNetworks {
             bytes_down: number(it.bytes_down),
             oldest_ms: milliseconds(it.oldest),
             idle_ms: milliseconds(it.idle),
+            port_blocks: it.port_blocks,
         };
         self.networks.lock().by_ref().take(most as usize).map(describe).collect()
     }

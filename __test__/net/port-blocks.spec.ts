@@ -1,14 +1,18 @@
 /** Blocks of source ports for clients, as a server sees the ports. */
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab, LabProcess } from '../../lab/index.js'
+import * as schemas from '../../cli/control/schemas.js'
+import { Control } from '../fixtures/control.js'
 import { sumOf } from '../fixtures/exposition.js'
 import { permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
 import { floodEnded, returnForged, startFlood } from '../fixtures/flood.js'
 
+const faithctl = fileURLToPath(new URL('../../dist/cli/faithctl.js', import.meta.url))
 const mirror = fileURLToPath(new URL('../programs/mirror.py', import.meta.url))
 
 /** The source addresses, each of one test. */
@@ -165,6 +169,30 @@ test('a client whose blocks have no port left is refused, and others are not', a
   })
   t.is(await stage.metric('faithd_refusals_total', { reason: 'max-ports-per-client' }), 4)
   t.is(await stage.metric('faithd_refusals_total'), 4)
+})
+
+test('the control socket and faithctl tell the blocks of each client', async (t) => {
+  const control = new Control(lab.router, join(lab.directory, 'blocks.sock'))
+  await using stage = await Stage.open(8, '--port-block', '8', '--control', control.path)
+  t.is(portsOf(await stage.dial(client(1), 20)).length, 20)
+  t.is(portsOf(await stage.dial(client(2))).length, 1)
+  const blocks = async (query = '') => {
+    const { clients } = schemas.clients.parse((await control.get(`/v1/clients${query}`)).json)
+    return clients.map(({ network, sessions, portBlocks }) => [network, sessions, portBlocks])
+  }
+  const networkOf = (number: number) => `${client(number).replace(/1$/, '')}/64`
+  t.deepEqual(await blocks(), [
+    [networkOf(1), 20, 3],
+    [networkOf(2), 1, 1],
+  ])
+  t.deepEqual(await blocks('?prefixLength=36'), [['2001:db8:e000::/36', 21, 4]])
+  t.deepEqual(await blocks('?prefixLength=128'), [
+    [`${client(1)}/128`, 20, 3],
+    [`${client(2)}/128`, 1, 1],
+  ])
+  const asked = [faithctl, '--control', control.path, 'clients']
+  t.regex(await run(lab.router, process.execPath, ...asked), /^CLIENT .* BLOCKS/)
+  t.is(await stage.metric('faithd_port_blocks'), 4)
 })
 
 test('short connections of a client come from one block, again and again', async (t) => {

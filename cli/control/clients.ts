@@ -55,4 +55,5 @@ function add(all: Map<string, Client>, client: Client): void {
   before.bytesDown += client.bytesDown
   before.oldestMs = Math.max(before.oldestMs, client.oldestMs)
   before.idleMs = Math.min(before.idleMs, client.idleMs)
+  before.portBlocks += client.portBlocks
 }

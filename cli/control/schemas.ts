@@ -106,6 +106,7 @@ export const client = z.strictObject({
   bytesDown: bytes.describe('Bytes of its active sessions from servers.'),
   oldestMs: milliseconds.describe('Age of its oldest session.'),
   idleMs: milliseconds.describe('Time since a byte moved in any of its sessions.'),
+  portBlocks: count.describe('Blocks of ports that it has; 0 without port-block.'),
 })
 
 export const clients = z.strictObject({

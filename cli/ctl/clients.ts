@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, Clients } from '../control/schemas.js'
 import { CLIENT_ORDERS } from './command-table.js'
-import { table } from './table.js'
+import { type Column, table } from './table.js'
 import { choiceOf, numberOf, type Run } from './task.js'
 import { byRate, type Rated, withRates } from './rates.js'
 import { amount, bytes, counted, duration, grouped } from './units.js'
@@ -47,6 +47,13 @@ export function clientQuery(sort: ClientOrder, reverse: boolean, limit: number) 
   return { sort, order: reverse ? 'asc' : 'desc', limit } as const
 }
 
+/** Blocks of ports, where clients have some. */
+const BLOCKS: Column<Rated<Client>> = {
+  title: 'BLOCKS',
+  align: 'right',
+  value: ({ portBlocks }) => grouped(portBlocks),
+}
+
 function clientLines(shown: readonly Rated<Client>[], all: Clients, width: number): string[] {
   const cut = shown.length < all.matching ? `; ${grouped(shown.length)} shown, see --limit` : ''
   const total = `${counted(all.matching, 'client')}, ${counted(all.active, 'session')}${cut}`
@@ -60,6 +67,7 @@ function clientLines(shown: readonly Rated<Client>[], all: Clients, width: numbe
       { title: 'UP', align: 'right', value: ({ bytesUp }) => bytes(bytesUp) },
       { title: 'DOWN', align: 'right', value: ({ bytesDown }) => bytes(bytesDown) },
       { title: 'IDLE', align: 'right', value: ({ idleMs }) => duration(idleMs) },
+      ...(shown.some(({ portBlocks }) => portBlocks > 0) ? [BLOCKS] : []),
       { title: 'OLDEST', align: 'right', value: ({ oldestMs }) => duration(oldestMs), spare: true },
     ],
     shown,

@@ -1,7 +1,7 @@
 //! The active sessions of a relay, summed up by the networks of their clients.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ pub struct ClientNetwork {
     pub oldest: Duration,
     /// Time since a byte moved in any of them.
     pub idle: Duration,
+    /// Blocks of source ports that clients of the network have. Those of a larger client count in each network inside it.
+    pub port_blocks: u32,
 }
 
 impl ClientNetwork {
@@ -37,6 +39,25 @@ impl ClientNetwork {
         self.bytes_down += session.bytes_down;
         self.oldest = self.oldest.max(session.age);
         self.idle = self.idle.min(session.idle);
+    }
+}
+
+/// The client networks that have blocks of source ports, each with its length in bits and the number of its blocks.
+pub(crate) type Owners = Vec<((u128, u8), u32)>;
+
+/// Counts the blocks of networks of `prefix_length` bits.
+pub(crate) fn count_blocks(networks: &mut [ClientNetwork], prefix_length: u8, owners: Owners) {
+    // An owner and a network have the bits of the shorter one in common. The length of owners may change at run time.
+    let mut blocks: HashMap<(u128, u8), u32> = HashMap::new();
+    let mut lengths = BTreeSet::new();
+    for ((owner, length), count) in owners {
+        let common = length.min(prefix_length);
+        lengths.insert(common);
+        *blocks.entry((network_of(Ipv6Addr::from_bits(owner), common), common)).or_default() += count;
+    }
+    for network in networks {
+        let keys = lengths.iter().map(|&length| (network_of(network.network, length), length));
+        network.port_blocks = keys.filter_map(|key| blocks.get(&key)).sum();
     }
 }
 
@@ -64,6 +85,7 @@ impl Ledger {
                             bytes_down: 0,
                             oldest: Duration::ZERO,
                             idle: Duration::MAX,
+                            port_blocks: 0,
                         })
                         .add(&session);
                 }

@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::cause::Cause;
 use crate::connect_error::ConnectError;
+use crate::networks::Owners;
 use crate::port_block::PortBlockRecord;
 use crate::port_claims::{CLAIMS, Claim};
 use crate::record::Observer;
@@ -149,6 +150,12 @@ impl PortBlocks {
             *used.entry(block.claim.source).or_default() += 1;
         }
         used
+    }
+
+    /// The clients that have blocks, with their numbers.
+    pub(crate) fn owners(&self) -> Owners {
+        let count = |blocks: &Vec<_>| u32::try_from(blocks.len()).unwrap_or(u32::MAX);
+        self.table.lock().iter().map(|(client, blocks)| (*client, count(blocks))).collect()
     }
 
     /// Has the relay choose the ports of every block.

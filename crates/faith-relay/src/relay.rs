@@ -23,7 +23,7 @@ use crate::counters::RelayStats;
 use crate::detail::SessionDetail;
 use crate::engine::Engine;
 use crate::live::LiveSession;
-use crate::networks::ClientNetwork;
+use crate::networks::{ClientNetwork, count_blocks};
 use crate::options::RelayOptions;
 use crate::permission::Permission;
 use crate::port_blocks::PortBlockOptions;
@@ -311,7 +311,9 @@ impl Relay {
     /// milliseconds for 20000 sessions, and delays each worker by a page of its sessions at a time.
     #[must_use]
     pub fn networks(&self, prefix_length: u8) -> Vec<ClientNetwork> {
-        self.engine.ledger.networks(prefix_length)
+        let mut networks = self.engine.ledger.networks(prefix_length);
+        count_blocks(&mut networks, prefix_length, self.engine.admission.blocks.owners());
+        networks
     }
 
     /// The use of each address that connections to servers come from: those of [`RelayOptions::sources`], and others that have

@@ -14,6 +14,7 @@ use faith_sys::tcp::Resource;
 
 use super::{Caller, Fate, Lab, PATIENCE, Told, eventually, options, read_to_reset};
 use crate::cause::Cause;
+use crate::networks::count_blocks;
 use crate::options::RelayOptions;
 use crate::port_block::PortBlockRecord;
 use crate::port_blocks::PortBlockOptions;
@@ -267,4 +268,24 @@ fn a_denied_syn_is_refused_at_once_without_a_block() {
     let (syn, fate) = lab.syn(Caller::new().address);
     lab.offer(syn);
     assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Unreachable(Unreachable::Prohibited)));
+}
+
+#[test]
+fn the_blocks_of_a_client_count_in_its_network_and_in_those_around_and_inside_it() {
+    let (lab, _told) = watched(blocks_of(40, 1, 3, LONG));
+    let (_ends, ports) = sessions(&lab, 3);
+    assert_eq!(ports.len(), 3);
+    for length in [0, 48, 64, 128] {
+        let mut networks = lab.engine.ledger.networks(length);
+        count_blocks(&mut networks, length, lab.engine.admission.blocks.owners());
+        let [network] = networks.try_into().unwrap();
+        assert_eq!((network.sessions, network.port_blocks), (3, 3), "/{length}");
+    }
+    let owners = |length, count| {
+        vec![((Ipv6Addr::LOCALHOST.to_bits() >> (128 - length) << (128 - length), length), count)]
+    };
+    let mut networks = lab.engine.ledger.networks(128);
+    let elsewhere = vec![((1 << 64, 64), 7)];
+    count_blocks(&mut networks, 128, [owners(64, 1), owners(96, 2), elsewhere].concat());
+    assert_eq!(networks[0].port_blocks, 3, "lengths of before and after a change");
 }
