@@ -34,11 +34,12 @@ test.after.always(() => lab.close())
 const blocksOf = (log: readonly LogLine[]) =>
   log.flatMap((line) => (Reflect.get(line, 'portBlock') as Block | undefined) ?? [])
 
-const options = (port: number, ...more: string[]): string[] => [
-  ...permitted,
-  ...['--port-block', '64', '--source', addresses.routerIPv4, '--port-block-rest', '1'],
-  ...['--ipfix', `${addresses.server}:${port}`, '--log-begin', ...more],
-]
+/** A relay of small blocks with a collector on this port of the server. */
+const options = (port: number, ...more: string[]): string[] => {
+  const blocks = ['--port-block', '64', '--source', addresses.routerIPv4, '--port-block-rest', '1']
+  const exporting = ['--ipfix', `${addresses.server}:${port}`]
+  return [...permitted, ...blocks, ...exporting, '--log-begin', ...more]
+}
 
 /** Ends both sides. The client ends first, so that each side still sees the end of the other. */
 async function ends(near: End, far: End): Promise<void> {
@@ -55,9 +56,10 @@ async function ends(near: End, far: End): Promise<void> {
  */
 const LISTED = [323, 230, 27, 29, 225, 361, 362, 363, 364]
 
+const hex = (number: number, octets: number) => number.toString(16).padStart(2 * octets, '0')
+
 /** The values that the record of an event for a block must have. */
 function expected(event: 16 | 17, { first, last }: Block, at: string): Record<number, string> {
-  const hex = (number: number, octets: number) => number.toString(16).padStart(2 * octets, '0')
   return {
     [element.observed]: hex(Date.parse(at), 8),
     [element.natEvent]: hex(event, 1),
