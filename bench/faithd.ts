@@ -20,6 +20,16 @@ export function startLoggingFaithd(bed: Bed, format: 'text' | 'json', log: strin
   bed.relay('sh', ['-c', 'exec "$@" 2>"$0"', log, ...args])
 }
 
+/** Starts the same with these options of the log. `wrap` is a command that precedes it and becomes it. */
+export function startFaithdLoggingTo(
+  bed: Bed,
+  options: readonly string[],
+  wrap: readonly string[] = ['env'],
+): void {
+  const [program = '', ...args] = [...wrap, process.execPath, ...faithdArguments(options)]
+  bed.relay(program, args)
+}
+
 function faithdArguments(extra: readonly string[]): string[] {
   const where = ['-k', '-i', 'faith0', '-P', faithPrefix, '--permit', '198.51.100.0/24']
   return [command, ...where, '--drain', '0', ...extra]

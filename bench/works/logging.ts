@@ -1,12 +1,12 @@
 import { exchanges, rate, times } from '../load.js'
 import type { Work } from '../work.js'
 
-const group = 'short connections, 64 at a time, with and without a line for each in a file'
+const group = 'short connections, 64 at a time, with and without a line or record for each'
 
 export default {
   name: 'logging',
   title: 'Logging',
-  about: 'short connections while the relay writes a line for each to a file',
+  about: 'short connections while the relay writes a line or record for each',
   kinds: ['logging'],
   reference: 'faithd-log-none',
   quick: false,
