@@ -74,7 +74,7 @@ export class LocalServices {
     socket.on('error', () => socket.destroy())
     const { ipv4, ipv4Port, port } = socket.destination
     const service = this.#local.find((one) => fits(one, ipv4, ipv4Port ?? port))
-    const dialled = this.#log.form.destinations ? ` to ${ipv4} port ${port}` : ''
+    const dialled = this.#log.namesDestinations ? ` to ${ipv4} port ${port}` : ''
     const from = `[${socket.remoteAddress}]:${socket.remotePort}${dialled}`
     // The configuration may have changed since the relay decided.
     if (service === undefined) return void socket.resetAndDestroy()

@@ -52,6 +52,8 @@ export interface Logger<Thread extends LogThread = NativeLog> extends Readonly<
   readonly thread: Thread | undefined
   /** The collector of records, if there is one. */
   readonly collector: string | undefined
+  /** True if lines may name dialled addresses and servers. */
+  readonly namesDestinations: boolean
   /** Waits until all is written, for at most a second: a reader that stopped reading must not block the exit. */
   end(): Promise<void>
 }
@@ -111,6 +113,9 @@ export function createLog<Thread extends LogThread = NativeLog>(
     },
     get collector() {
       return present.ipfix
+    },
+    get namesDestinations() {
+      return present.destinations
     },
     async end() {
       const deadline = performance.now() + END_MS

@@ -72,7 +72,10 @@ export class Helping {
       if (gateway?.serve === undefined) client.resetAndDestroy()
       else gateway.serve(client, upstream, this.#place(gateway, running))
     })
-    running.relay.on('error', ({ message }) => this.#log.warn(message))
+    // The error names the dialled address.
+    running.relay.on('error', ({ message }) =>
+      this.#log.warn(this.#log.namesDestinations ? message : 'route: a connection was refused'),
+    )
   }
 
   #gatewayOf(port: number): Gateway | undefined {

@@ -19,7 +19,7 @@ interface Made {
 function factsOf(log: Logger, { name, use, client, server }: Made) {
   const ends = {
     client: { ...client },
-    ...(log.form.destinations ? { server: { ...server } } : {}),
+    ...(log.namesDestinations ? { server: { ...server } } : {}),
   }
   return { name, ends, told: `${use} to [${client.address}]:${client.port}` }
 }
