@@ -140,7 +140,7 @@ async function serve(
   watchForwarding(log)
   // The log has the error of a reload already.
   hangups.answerBy(() => manager.reloading(() => daemon.reload('SIGHUP').then(nothing, nothing)))
-  answerUserSignal('SIGUSR2', () => void library.tellStatus(context, log, 'SIGUSR2'))
+  answerUserSignal('SIGUSR2', () => library.tellStatus(context, log, 'SIGUSR2'))
   manager.ready(() => daemon.status)
 
   const end = await Promise.race([stopped, daemon.lost])

@@ -12,9 +12,24 @@ for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
   process.on(signal, () => answers.get(signal)?.())
 }
 
-/** Sets the answer to a signal. Until then it does nothing. */
-export function answerUserSignal(signal: UserSignal, by: () => void): void {
-  answers.set(signal, by)
+/**
+ * Sets the answer to a signal. Until then it does nothing. Signals that come while an answer is under way get one more
+ * answer together, so a storm of them leaves no queue behind.
+ */
+export function answerUserSignal(signal: UserSignal, by: () => void | Promise<void>): void {
+  let isBusy = false
+  let isAskedAgain = false
+  const answer = async (): Promise<void> => {
+    isAskedAgain = isBusy
+    if (isBusy) return
+    isBusy = true
+    do {
+      isAskedAgain = false
+      await by()
+    } while (isAskedAgain)
+    isBusy = false
+  }
+  answers.set(signal, () => void answer())
 }
 
 /**

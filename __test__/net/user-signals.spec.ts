@@ -1,9 +1,15 @@
 /** SIGUSR1 and SIGUSR2, on which Node would open its inspector and end. SIGUSR1 with a file is in log-file.spec.ts. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
+import { type LogLine, permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
+import { LoggingFaithd, parseLines } from '../fixtures/logging-faithd.js'
 import { Sockets } from '../fixtures/sockets.js'
+
+const signals = fileURLToPath(new URL('../programs/signals.py', import.meta.url))
 
 let lab: Lab
 
@@ -50,6 +56,30 @@ test('in text, SIGUSR2 writes the lines of faithctl status, and what is wrong as
   await faithd.line(/INFO: SIGUSR2: faithd \S+, pid \d+, up \d+/)
   await faithd.line(/INFO: SIGUSR2: {5}sessions +0 of 50 active, 0 attempts under way, 0 begun/)
   t.deepEqual(await faithd.stop('SIGTERM'), { code: 0, signal: null })
+})
+
+test('a storm of both leaves nothing behind that SIGTERM would wait for', async (t) => {
+  await using own = await createLab()
+  await own.server.echo({ port: 7 })
+  const path = join(own.directory, 'storm.log')
+  const log = ['--log-to', path, '--log-format', 'json']
+  const faithd = await LoggingFaithd.start(own, log)
+  const count = 500
+  const storm = own.router.spawn('python3', [signals, `${faithd.process.pid}`])
+  await faithd.sessions(count)
+  // Ends itself after its last signals.
+  storm.kill('SIGTERM')
+  await storm.exited
+  faithd.process.kill('SIGTERM')
+  t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
+  const lines = parseLines(readFileSync(path, 'utf8'))
+  t.is(lines.filter(({ session }) => session !== undefined).length, count)
+  t.true(lines.some(({ msg }) => msg === `SIGUSR1: ${path} is open again`))
+  const end = lines.findIndex(({ msg }) => msg.startsWith('SIGTERM: '))
+  const isStatus = ({ status }: LogLine): boolean => status !== undefined
+  t.true(lines.slice(0, end).some(isStatus))
+  // One was under way, and one more answers all signals that came meanwhile.
+  t.true(lines.slice(end).filter(isStatus).length <= 2)
 })
 
 test('a SIGUSR1 before faithd handles it leaves no inspector open', async (t) => {
