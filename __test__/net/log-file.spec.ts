@@ -100,6 +100,25 @@ test('a full disk stops neither connections nor SIGTERM, and each lost line is c
   t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
 })
 
+test('without its folder the log waits, and goes on in a file when the folder is back', async (t) => {
+  const folder = join(lab.directory, 'removed')
+  mkdirSync(folder)
+  const file = join(folder, 'log')
+  const faithd = await LoggingFaithd.start(lab, ['--log-to', file, '--log-format', 'json'])
+  rmSync(folder, { recursive: true })
+  const sessions = 50
+  await faithd.sessions(sessions)
+  const complaint = await faithd.process.line(/./)
+  t.regex(complaint, /^faithd: cannot write the log to .*\/removed\/log: No such file or directory/)
+  mkdirSync(folder)
+  const lines = () => (existsSync(file) ? parseLines(readFileSync(file, 'utf8')) : [])
+  await waitFor('every line', () => accounted(lines()) >= sessions)
+  t.is(accounted(lines()), sessions)
+  t.true(lines().some(({ msg }) => /^for [.\d]+ s faithd could not write: cannot write/.test(msg)))
+  faithd.process.kill('SIGTERM')
+  t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
+})
+
 /** True outside of every user namespace, where root may become another user. */
 const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
   readFileSync('/proc/self/uid_map', 'utf8'),
