@@ -1,5 +1,6 @@
 /** A log that goes to the journal of systemd: a real journald keeps its facts as fields. */
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { addresses, createLab, waitFor } from '../../lab/index.js'
@@ -8,6 +9,7 @@ import { LoggingFaithd } from '../fixtures/logging-faithd.js'
 
 const programs = new URL('../programs/', import.meta.url)
 const script = fileURLToPath(new URL('journald.sh', programs))
+const datagrams = fileURLToPath(new URL('datagrams.py', programs))
 const stream = fileURLToPath(new URL('journal-stream.py', programs))
 
 /** True outside of every user namespace, where journald may run. */
@@ -150,4 +152,29 @@ testOfRoot('without journald connections go on, and so does SIGTERM', async (t) 
   faithd.process.kill('SIGTERM')
   t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
   await journald.stop()
+})
+
+test('a journal that comes later, or comes again, gets the lines that waited', async (t) => {
+  const folder = join(lab.directory, 'later')
+  const socket = join(folder, 'socket')
+  mkdirSync(folder)
+  const place = 'mkdir -p /run/systemd/journal && mount --bind "$0" /run/systemd/journal'
+  const script = `mount -t tmpfs tmpfs /run && ${place} && exec "$@"`
+  const wrap = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, folder]
+  const faithd = await LoggingFaithd.start(lab, ['--log-to', 'journal'], wrap)
+  for (const round of ['the first', 'another']) {
+    // A socket whose reader is gone refuses datagrams, and one that is missing takes none.
+    await faithd.sessions(20)
+    if (round === 'another') rmSync(socket)
+    const reader = lab.router.spawn('python3', [datagrams, socket])
+    await reader.line(/listening/)
+    const told = () => reader.lines.map((line) => Buffer.from(line, 'hex').toString('utf8'))
+    const sessions = () => told().filter((entry) => /^FAITHD_RECORD=session$/m.test(entry)).length
+    await waitFor(`the lines at ${round} reader`, () => sessions() >= 20)
+    t.is(sessions(), 20)
+    t.true(told().some((entry) => /^MESSAGE=for [.\d]+ s faithd could not write/m.test(entry)))
+    await reader.stop()
+  }
+  faithd.process.kill('SIGTERM')
+  t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
 })
