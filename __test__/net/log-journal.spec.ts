@@ -159,8 +159,8 @@ test('a journal that comes later, or comes again, gets the lines that waited', a
   const socket = join(folder, 'socket')
   mkdirSync(folder)
   const place = 'mkdir -p /run/systemd/journal && mount --bind "$0" /run/systemd/journal'
-  const script = `mount -t tmpfs tmpfs /run && ${place} && exec "$@"`
-  const wrap = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, folder]
+  const mounted = `mount -t tmpfs tmpfs /run && ${place} && exec "$@"`
+  const wrap = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', mounted, folder]
   const faithd = await LoggingFaithd.start(lab, ['--log-to', 'journal'], wrap)
   for (const round of ['the first', 'another']) {
     // A socket whose reader is gone refuses datagrams, and one that is missing takes none.

@@ -58,6 +58,8 @@ test('in text, SIGUSR2 writes the lines of faithctl status, and what is wrong as
   t.deepEqual(await faithd.stop('SIGTERM'), { code: 0, signal: null })
 })
 
+const isStatus = ({ status }: LogLine): boolean => status !== undefined
+
 test('a storm of both leaves nothing behind that SIGTERM would wait for', async (t) => {
   await using own = await createLab()
   await own.server.echo({ port: 7 })
@@ -76,7 +78,6 @@ test('a storm of both leaves nothing behind that SIGTERM would wait for', async 
   t.is(lines.filter(({ session }) => session !== undefined).length, count)
   t.true(lines.some(({ msg }) => msg === `SIGUSR1: ${path} is open again`))
   const end = lines.findIndex(({ msg }) => msg.startsWith('SIGTERM: '))
-  const isStatus = ({ status }: LogLine): boolean => status !== undefined
   t.true(lines.slice(0, end).some(isStatus))
   // One was under way, and one more answers all signals that came meanwhile.
   t.true(lines.slice(end).filter(isStatus).length <= 2)
