@@ -1,4 +1,6 @@
 /** Collectors get a record of IPFIX for each session (RFC 7011, RFC 8158). */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import test from 'ava'
 import { addresses, churn, createLab, userArguments, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
@@ -240,4 +242,48 @@ test('a client at its limit is an event with the limit and its address', async (
   t.is(numberOf(record, element.maxEntriesPerUser), 1)
   t.is(record.get(element.source), '20010db8000100000000000000000002')
   await faithd.stop()
+})
+
+const isReload = ({ msg }: { msg: string }) => /^SIGHUP: .* read again: /.test(msg)
+
+const portsAt = (collector: Collector) =>
+  collector.records.map((record) => numberOf(record, element.destinationPort))
+
+test('a reload begins, moves and ends the export, and the sessions between have one record each', async (t) => {
+  const [one, other] = [
+    await Collector.start(lab.server, addresses.server, 4708),
+    await Collector.start(lab.server, addresses.server, 4709),
+  ]
+  const place = { name: 'ipfix-file', prefix: '3fff:ff::' }
+  const path = join(lab.directory, 'ipfix.toml')
+  const write = (...log: string[]): void => {
+    const faith = ['[[interface]]', `name = "${place.name}"`, `prefixes = ["${place.prefix}/96"]`]
+    const relay = ['[[interface.relay]]', 'rules = ["permit 198.51.100.0/24"]']
+    const lines = ['keepfaith = true', '[log]', 'format = "json"', ...log, ...faith, ...relay]
+    writeFileSync(path, `${lines.join('\n')}\n`)
+  }
+  write()
+  const faithd = new Faithd(await lab.router.faithd(['-c', path]), place)
+  const reload = async (...log: string[]): Promise<void> => {
+    write(...log)
+    const before = faithd.log.filter(isReload).length
+    faithd.process.kill('SIGHUP')
+    await waitFor('the reload', () => faithd.log.filter(isReload).length > before)
+  }
+  const relayed = async (port: number): Promise<void> => {
+    await session(faithd, port)
+    await faithd.sessionTo(port)
+  }
+  await relayed(8031)
+  await reload(`ipfix = "${addresses.server}:4708"`)
+  await relayed(8032)
+  await waitFor('the record', () => portsAt(one).length === 1)
+  await reload(`ipfix = "${addresses.server}:4709"`, 'ipfix-domain = 9')
+  await relayed(8033)
+  await waitFor('the record of the other', () => portsAt(other).length === 1)
+  await reload()
+  await relayed(8034)
+  await faithd.stop()
+  t.deepEqual([portsAt(one), portsAt(other)], [[8032], [8033]])
+  t.deepEqual([...new Set(other.messages.map(({ domain }) => domain))], [9])
 })
