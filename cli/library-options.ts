@@ -81,6 +81,7 @@ function protocolsOf({ protocols }: RelayConfiguration): FaithProtocol[] {
 function udpOptions(relay: RelayConfiguration): FaithUdpOptions {
   return {
     filtering: relay['udp-filtering'],
+    oversize: relay['udp-oversize'],
     timeoutMs: milliseconds(relay['udp-timeout']),
     maxMappings: relay['max-mappings'],
     maxMappingsPerClient: relay['max-mappings-per-client'],

@@ -275,6 +275,12 @@ export const RELAY = {
     'datagrams of servers that reach a client',
     { value: 'MODE' },
   ),
+  'udp-oversize': seen(
+    oneOf(['fragment', 'drop']),
+    'fragment',
+    'datagrams of servers too long for a client: pass in fragments, or drop',
+    { value: 'fragment|drop' },
+  ),
   'privileged-source': seen(flag, false, 'connect from a source port in 600 to 1023', {
     short: 'p',
   }),

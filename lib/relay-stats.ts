@@ -63,12 +63,16 @@ export interface FaithUdpStats {
   filtered: number
   /** Frames whose datagrams were too long for the path to their client, and went in fragments. */
   fragmented: number
+  /** Frames whose datagrams were too long for the path to their client, and were dropped (`oversize: 'drop'`). */
+  oversize: number
   /** Frames that the kernel did not take for their server. */
   lost: number
   /** Sockets whose way to the server takes no joined datagrams. */
   withoutSuperframes: number
   /** Errors of servers and routers that were passed on to clients. */
   errorsDown: number
+  /** Errors that servers were told: those of clients, and "fragmentation needed". */
+  errorsUp: number
 }
 
 /**

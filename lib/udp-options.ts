@@ -26,6 +26,13 @@ export type FaithUdpFiltering =
 export interface FaithUdpOptions {
   /** The datagrams of servers that reach a client. Default `'address-dependent'`. */
   filtering?: FaithUdpFiltering
+  /**
+   * The treatment of datagrams that are too long for the path to their client and did not come in fragments:
+   * `'fragment'` (default) passes them on in fragments, `'drop'` drops them, as RFC 7915 has it. Either way the server is
+   * told the length that fits (ICMP "fragmentation needed"). If it cannot be told, for lack of `CAP_NET_RAW`, the relay
+   * fragments.
+   */
+  oversize?: 'fragment' | 'drop'
   /** End a session after this long without a datagram of the client, in milliseconds, 1000 or more. Default 300000. */
   timeoutMs?: number
   /**
@@ -48,6 +55,7 @@ export interface FaithUdpOptions {
 
 const OPTIONS: OptionNames<FaithUdpOptions> = {
   filtering: true,
+  oversize: true,
   timeoutMs: true,
   portTimeoutsMs: true,
   maxMappings: true,
@@ -72,6 +80,7 @@ export function readUdpOptions(call: string, options: unknown): NativeUdpOptions
   const read = new OptionReader(call, OPTIONS, options, '`udp`')
   return {
     filtering: read.oneOf('filtering', FILTERING, 'address-dependent'),
+    oversize: read.oneOf('oversize', ['fragment', 'drop'], 'fragment'),
     timeoutMs: read.integer('timeoutMs', TIMEOUT_MS, 300_000),
     portTimeouts: readPortTimeouts(call, read.unchecked('portTimeoutsMs', PORT_TIMEOUTS_MS)),
     maxMappings: read.integer('maxMappings', { min: 1, max: MOST }, 16_384),

@@ -20,6 +20,7 @@
  * | `watch-restored` | faithd follows the host's addresses, links and routes again |
  * | `connections-unknown` | the kernel does not list connections, so a close may cut clients off without a reset |
  * | `clients-untold` | the interface was deleted, and its clients get no reset, which needs CAP_NET_RAW |
+ * | `servers-untold` | the process may not open raw sockets, so servers do not learn that a datagram was too long for a client, or that its port is closed (`CAP_NET_RAW`) |
  * | `worker-stuck` | a worker has done no work for seconds although work waits |
  * | `worker-runs` | a worker that was stuck works again |
  *
@@ -41,6 +42,7 @@ export type FaithWarningCode =
   | 'watch-restored'
   | 'connections-unknown'
   | 'clients-untold'
+  | 'servers-untold'
   | 'worker-stuck'
   | 'worker-runs'
 

@@ -68,6 +68,8 @@ pub struct NativeListenOptions {
 pub struct NativeUdpOptions {
     /// `endpoint-independent`, `address-dependent` or `address-and-port-dependent`.
     pub filtering: String,
+    /// `fragment` or `drop`.
+    pub oversize: String,
     /// Time without a datagram of the client after which a session ends, in milliseconds.
     pub timeout_ms: u32,
     /// The same for single ports of servers.

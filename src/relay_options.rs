@@ -10,7 +10,8 @@ use faith_packet::mapping::Mappings;
 use faith_packet::proxy::Version;
 use faith_packet::rfc6052::Mapping;
 use faith_relay::{
-    ClientLimits, Filtering, Local, LocalService, PortBlockOptions, RelayOptions, UdpOptions, UdpTimeouts,
+    ClientLimits, Filtering, Local, LocalService, Oversize, PortBlockOptions, RelayOptions, UdpOptions,
+    UdpTimeouts,
 };
 use faith_stack::HoldLimits;
 use napi_derive::napi;
@@ -112,10 +113,16 @@ fn udp_options(options: &NativeUdpOptions) -> Result<UdpOptions, NativeFailure> 
             ("address-and-port-dependent", Filtering::AddressAndPortDependent),
         ],
     )?;
+    let oversize = options::one_of(
+        "oversize",
+        &options.oversize,
+        &[("fragment", Oversize::Fragment), ("drop", Oversize::Drop)],
+    )?;
     let time = |milliseconds: u32| Duration::from_millis(milliseconds.into());
     let ports = options.port_timeouts.iter().map(|it| (it.port, time(it.timeout_ms))).collect();
     Ok(UdpOptions {
         filtering,
+        oversize,
         timeouts: UdpTimeouts { otherwise: time(options.timeout_ms), ports },
         max_mappings: options.max_mappings,
         max_mappings_per_client: limit(options.max_mappings_per_client),

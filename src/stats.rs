@@ -82,12 +82,16 @@ pub struct NativeUdpStats {
     pub filtered: f64,
     /// Frames that went to clients in fragments.
     pub fragmented: f64,
+    /// Frames that were dropped because they were too long for a client.
+    pub oversize: f64,
     /// Frames that were lost on their way to servers.
     pub lost: f64,
     /// Sockets whose way takes no superframes.
     pub without_superframes: f64,
     /// Errors that were passed on to clients.
     pub errors_down: f64,
+    /// Errors that servers were told.
+    pub errors_up: f64,
 }
 
 pub(crate) fn of_udp(udp: &UdpStats) -> NativeUdpStats {
@@ -98,9 +102,11 @@ pub(crate) fn of_udp(udp: &UdpStats) -> NativeUdpStats {
         frames_down: number(udp.frames_down),
         filtered: number(udp.filtered),
         fragmented: number(udp.fragmented),
+        oversize: number(udp.oversize),
         lost: number(udp.lost),
         without_superframes: number(udp.without_superframes),
         errors_down: number(udp.errors_down),
+        errors_up: number(udp.errors_up),
     }
 }
 

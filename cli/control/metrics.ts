@@ -228,12 +228,20 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     ({ relay: { udp } }) => ({ up: udp?.framesUp ?? 0, down: udp?.framesDown ?? 0 }),
   ),
   faithd_udp_frames_not_relayed_total: byReason(
-    'Frames that did not go on: `filtered` ones of servers that no client had asked, `lost` ones that the kernel did not take.',
-    ({ relay: { udp } }) => ({ filtered: udp?.filtered ?? 0, lost: udp?.lost ?? 0 }),
+    'Frames that did not go on: `filtered` ones of servers that no client had asked, `lost` ones that the kernel did not take, `oversize` ones that were too long for their client.',
+    ({ relay: { udp } }) => ({
+      filtered: udp?.filtered ?? 0,
+      lost: udp?.lost ?? 0,
+      oversize: udp?.oversize ?? 0,
+    }),
   ),
   faithd_udp_errors_total: counterOf(
     'Errors of servers and routers about datagrams that went on to clients.',
     (of) => of.relay.udp?.errorsDown ?? 0,
+  ),
+  faithd_udp_errors_told_total: counterOf(
+    'Errors about datagrams of servers that servers were told.',
+    (of) => of.relay.udp?.errorsUp ?? 0,
   ),
   faithd_interface_packets_total: byDirection(
     'Packets between the host and the interface. A packet of several merged segments counts once.',

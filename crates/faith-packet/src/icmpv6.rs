@@ -14,6 +14,8 @@ pub const MAX_LEN: usize = 1280;
 
 const DESTINATION_UNREACHABLE: u8 = 1;
 
+const PARAMETER_PROBLEM: u8 = 4;
+
 /// Type, code, checksum and the unused word.
 const HEADER_LEN: usize = 8;
 
@@ -109,15 +111,32 @@ fn build(
     Some(ipv6::HEADER_LEN + length)
 }
 
-/// Reads the fields of an ICMPv6 error about a datagram that was sent to a client, from the packet that holds the error.
-/// `None` if its checksum is wrong. The classifier has judged the packet.
+/// An ICMPv6 error about a datagram that was sent to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AboutDatagram<'a> {
+    /// The error.
+    pub error: Icmpv6Error,
+    /// Octets of data in the datagram.
+    pub length: u16,
+    /// The beginning of the data.
+    pub known: &'a [u8],
+}
+
+/// Reads an ICMPv6 error about a datagram that was sent to a client, from the packet that holds the error. `None` if its
+/// checksum is wrong. The classifier has judged the packet.
 #[must_use]
-pub fn error_about_datagram(packet: &[u8]) -> Option<Icmpv6Error> {
+pub fn error_about_datagram(packet: &[u8]) -> Option<AboutDatagram<'_>> {
     let (header, payload) = ipv6::Header::parse(packet)?;
     let message = chain::walk(header.next, payload).ok()?.payload;
-    let &[kind, code, _, _, w0, w1, w2, w3] = message.first_chunk::<HEADER_LEN>()?;
-    let sound = checksum::ipv6(header.source, header.destination, ipv6::ICMPV6, message) == 0;
-    sound.then_some(Icmpv6Error { kind, code, word: u32::from_be_bytes([w0, w1, w2, w3]) })
+    let (&[kind, code, _, _, w0, w1, w2, w3], quoted) = message.split_first_chunk::<HEADER_LEN>()?;
+    if checksum::ipv6(header.source, header.destination, ipv6::ICMPV6, message) != 0 {
+        return None;
+    }
+    let (inner, payload) = ipv6::Header::parse_quoted(quoted)?;
+    let datagram = chain::walk(inner.next, payload).ok()?.payload;
+    let error = Icmpv6Error { kind, code, word: u32::from_be_bytes([w0, w1, w2, w3]) };
+    let (length, known) = (udp::Header::parse(datagram)?.data_length(), datagram.get(udp::HEADER_LEN..)?);
+    Some(AboutDatagram { error, length, known })
 }
 
 /// The first fields of a packet of the stack or of faithd that an ICMPv6 error quotes.
@@ -131,14 +150,14 @@ pub(crate) enum Quoted {
 
 /// The captured packet that `message`, which came with this header, is about. `None` if it is no error about one.
 ///
-/// Destination Unreachable, Packet Too Big and Time Exceeded qualify. An error goes to the source of the packet that it
+/// Destination Unreachable, Packet Too Big and Time Exceeded qualify, and Parameter Problem about a datagram. An error goes to the source of the packet that it
 /// quotes, so the quoted source must equal the message's destination, which is inside a prefix. The kernel checks that the
 /// quoted connection exists and that the sequence number is in the window; it needs the first eight octets of the TCP
 /// header for that.
 pub(crate) fn quoted(header: &ipv6::Header, message: &[u8]) -> Option<Quoted> {
     let ([kind, ..], quoted) = message.split_first_chunk::<HEADER_LEN>()?;
     let (inner, payload) = ipv6::Header::parse_quoted(quoted)?;
-    if !matches!(kind, 1..=3) || inner.source != header.destination {
+    if !matches!(kind, 1..=4) || inner.source != header.destination {
         return None;
     }
     let chain = chain::walk(inner.next, payload).ok()?;
@@ -147,7 +166,7 @@ pub(crate) fn quoted(header: &ipv6::Header, message: &[u8]) -> Option<Quoted> {
     }
     let udp = udp::Header::parse(chain.payload)?;
     match chain.protocol {
-        ipv6::TCP => Some(Quoted::Tcp),
+        ipv6::TCP if *kind < PARAMETER_PROBLEM => Some(Quoted::Tcp),
         ipv6::UDP => {
             let Flow { client: from, destination: to } = udp::flow(&inner, udp);
             Some(Quoted::Datagram(Flow { client: to, destination: from }))

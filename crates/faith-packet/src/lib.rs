@@ -13,7 +13,7 @@
 //! | [`cidr`], [`ports`], [`protocol`] | prefixes, sets of ports and protocols, as operators write them |
 //! | [`proxy`] | the PROXY header that gives a server the client's address |
 //! | [`pref64`] | router advertisements that tell hosts the prefix |
-//! | [`icmpv6`], [`tcp`], [`checksum`] | the packets faithd sends of its own accord |
+//! | [`icmpv4`], [`icmpv6`], [`tcp`], [`checksum`] | the packets faithd sends of its own accord |
 //! | [`udp`], [`fragments`], [`translate`] | the datagrams of clients and servers, and the errors about them |
 
 #![forbid(unsafe_code)]
@@ -26,6 +26,7 @@ pub mod classify;
 pub mod excerpt;
 mod flow;
 pub mod fragments;
+pub mod icmpv4;
 pub mod icmpv6;
 mod ipv6;
 pub mod mapping;

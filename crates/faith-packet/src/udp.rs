@@ -64,6 +64,11 @@ impl Header {
             checksum: u16::from_be_bytes([c0, c1]),
         })
     }
+
+    /// Octets of data in the datagram, which a quote may not hold all.
+    pub(crate) fn data_length(self) -> u16 {
+        self.length.saturating_sub(8)
+    }
 }
 
 impl<'a> Datagram<'a> {

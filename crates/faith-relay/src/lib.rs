@@ -107,4 +107,4 @@ pub use source_use::SourceUse;
 pub use splice::{Connection, NoServer, Server, Splice, SpliceHandle, Splices, take_back};
 pub use tally::{AbortTally, RefusalTally, SessionTally};
 pub use terms::Terms;
-pub use udp::{Filtering, UdpOptions, UdpStats, UdpTimeouts};
+pub use udp::{Filtering, Oversize, UdpOptions, UdpStats, UdpTimeouts};

@@ -4,7 +4,7 @@
 //! host's device itself. All datagrams from one port of a client come to the same worker, whose part of the relay has their
 //! state. So no worker asks another one, and none takes a lock.
 
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -47,6 +47,12 @@ pub trait Outlet {
 
     /// Sends `client` the ICMPv6 error that `build` writes, within the limits of such errors.
     fn report(&self, client: Ipv6Addr, build: &mut BuildError<'_>);
+
+    /// Returns true if [`tell_server`](Self::tell_server) can send.
+    fn tells_servers(&self) -> bool;
+
+    /// Sends an ICMPv4 message to a server, from an address of the host. Returns true if that succeeded.
+    fn tell_server(&self, server: Ipv4Addr, from: Ipv4Addr, message: &[u8]) -> bool;
 }
 
 /// Writes an ICMPv6 error, and returns its length.

@@ -1,9 +1,10 @@
 //! A lane is the way of its worker's datagrams to the host.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use faith_packet::classify::DropReason;
 use faith_packet::icmpv6::Unreachable;
+use faith_sys::icmp::IcmpSender;
 use faith_sys::tun::VIRTIO_HEADER;
 
 use crate::cut::Frame;
@@ -47,5 +48,19 @@ impl Outlet for Lane {
             // A lost error is counted as dropped.
             self.to_host(error.octets());
         }
+    }
+
+    fn tells_servers(&self) -> bool {
+        self.icmp().is_some()
+    }
+
+    fn tell_server(&self, server: Ipv4Addr, from: Ipv4Addr, message: &[u8]) -> bool {
+        self.icmp().is_some_and(|icmp| icmp.send(server, from, message).is_ok())
+    }
+}
+
+impl Lane {
+    fn icmp(&self) -> Option<&IcmpSender> {
+        self.shared.icmp.get().and_then(Option::as_ref)
     }
 }

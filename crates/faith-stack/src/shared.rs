@@ -1,11 +1,12 @@
 //! The state that the threads of an interface share.
 
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
 use faith_sys::backlog::Backlogs;
+use faith_sys::icmp::IcmpSender;
 use parking_lot::Mutex;
 
 use crate::counters::Counters;
@@ -16,7 +17,7 @@ use crate::held::HeldTable;
 use crate::listener::Listeners;
 use crate::mixing::Mixing;
 use crate::shortcut::Shortcut;
-use crate::warning::Warnings;
+use crate::warning::{self, Warnings};
 
 /// Called once, from a thread of the interface, when the interface is lost: its device was deleted, or a worker died.
 pub type LostCallback = Box<dyn FnOnce(StackError) + Send>;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) handovers: Vec<Handover>,
     /// The ports of the relays of datagrams.
     pub(crate) places: Mutex<Vec<Arc<Place>>>,
+    /// The way of errors about datagrams to servers, opened for the first relay of datagrams; `None` without `CAP_NET_RAW`.
+    pub(crate) icmp: OnceLock<Option<IcmpSender>>,
     pub(crate) warnings: Warnings,
     /// Limits the warning that clients get no reset to one: every worker finds that out.
     pub(crate) untold: Once,
@@ -88,6 +91,14 @@ impl Shared {
     pub(crate) fn objections(&self) -> Duration {
         let until = *self.objections.lock();
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Opens the socket for errors about datagrams, once. Without it servers do not learn what clients say about theirs.
+    pub(crate) fn open_icmp(&self) {
+        self.icmp.get_or_init(|| {
+            let warn = |error| self.warnings.send(warning::Kind::ServersUntold(Arc::new(error)));
+            IcmpSender::open().map_err(warn).ok()
+        });
     }
 
     /// Changes the listeners, and then lets SYNs take the shortcut or not, as the new listeners need.

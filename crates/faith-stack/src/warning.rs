@@ -38,6 +38,7 @@ impl Warning {
             Kind::Watched => "watch-restored",
             Kind::ConnectionsUnknown(_) => "connections-unknown",
             Kind::ClientsUntold(_) => "clients-untold",
+            Kind::ServersUntold(_) => "servers-untold",
             Kind::WorkerStuck { .. } => "worker-stuck",
             Kind::WorkerRuns { .. } => "worker-runs",
         }
@@ -99,6 +100,10 @@ impl fmt::Display for Warning {
                 f,
                 "the interface was deleted, and its clients get no reset, which needs CAP_NET_RAW: {why}"
             ),
+            Kind::ServersUntold(error) => write!(
+                f,
+                "servers do not learn of clients' errors about datagrams, which needs CAP_NET_RAW: {error}"
+            ),
             Kind::WorkerStuck { worker, waited } => {
                 write!(
                     f,
@@ -129,6 +134,7 @@ pub(crate) enum Kind {
     Watched,
     ConnectionsUnknown(Arc<io::Error>),
     ClientsUntold(String),
+    ServersUntold(Arc<io::Error>),
     WorkerStuck { worker: usize, waited: Duration },
     WorkerRuns { worker: usize },
 }

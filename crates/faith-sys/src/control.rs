@@ -17,12 +17,12 @@ impl Control {
         Self { words: [0; Self::WORDS], length: 0 }
     }
 
-    /// Adds a message of up to a word of data. One that finds no room is left out.
+    /// Adds a message of up to 16 bytes of data. One that finds no room is left out.
     pub(crate) fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
         let start = self.length / size_of::<usize>();
-        let header = HEADER / size_of::<usize>();
-        let Some(place) = self.words.get_mut(start..=start + header) else { return };
-        let mut octets = [0; HEADER + size_of::<usize>()];
+        let words = (HEADER + data.len()).div_ceil(size_of::<usize>());
+        let Some(place) = self.words.get_mut(start..start + words) else { return };
+        let mut octets = [0; HEADER + 16];
         let Some(room) = octets.get_mut(HEADER..HEADER + data.len()) else { return };
         room.copy_from_slice(data);
         octets[..size_of::<usize>()].copy_from_slice(&(HEADER + data.len()).to_ne_bytes());
@@ -31,7 +31,7 @@ impl Control {
         for (word, octets) in place.iter_mut().zip(octets.as_chunks().0) {
             *word = usize::from_ne_bytes(*octets);
         }
-        self.length += octets.len();
+        self.length += words * size_of::<usize>();
     }
 
     /// The place of the messages, for a call.
@@ -83,10 +83,12 @@ mod tests {
     fn messages_are_read_as_they_were_written() {
         let mut control = Control::new();
         control.push(1, 2, &7_i32.to_ne_bytes());
+        control.push(5, 6, &[8; 12]);
         control.push(3, 4, &[9]);
         let mut read = Vec::new();
-        control.read(control.length(), |level, kind, data| read.push((level, kind, number(data))));
-        assert_eq!(read, [(1, 2, Some(7)), (3, 4, Some(9))]);
+        control.read(control.length(), |level, kind, data| read.push((level, kind, data.to_vec())));
+        assert_eq!(read, [(1, 2, 7_i32.to_ne_bytes().to_vec()), (5, 6, vec![8; 12]), (3, 4, vec![9])]);
+        assert_eq!((number(&read[0].2), number(&read[2].2)), (Some(7), Some(9)));
     }
 
     #[test]

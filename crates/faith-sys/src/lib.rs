@@ -9,6 +9,7 @@ pub mod datagram;
 pub mod descriptors;
 mod every_thread;
 pub mod host;
+pub mod icmp;
 pub mod icmpv6;
 pub mod info;
 pub mod line_sink;

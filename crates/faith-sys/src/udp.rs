@@ -20,6 +20,9 @@ const INET: libc::sa_family_t = 2;
 /// Bytes of an IPv4 address with its port, for the kernel.
 const NAME: libc::socklen_t = 16;
 
+/// A port to connect to where any port does, because nothing is sent.
+const DISCARD: u16 = 9;
+
 const _: () = assert!(size_of::<libc::sockaddr_in>() == 16 && libc::AF_INET == 2);
 
 /// A UDP socket over IPv4, non-blocking, whose errors wait in its error queue (`IP_RECVERR`, ip(7)).
@@ -123,26 +126,7 @@ impl UdpSocket {
         if let Some(segment) = segment {
             control.push(libc::IPPROTO_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes());
         }
-        let mut name = libc::sockaddr_in {
-            sin_family: INET,
-            sin_port: to.port().to_be(),
-            sin_addr: libc::in_addr { s_addr: to.ip().to_bits().to_be() },
-            sin_zero: [0; 8],
-        };
-        let mut vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
-        // SAFETY: an all-zero msghdr is a valid value.
-        let mut message: libc::msghdr = unsafe { zeroed() };
-        message.msg_name = (&raw mut name).cast();
-        message.msg_namelen = NAME;
-        message.msg_iov = &raw mut vector;
-        message.msg_iovlen = 1;
-        message.msg_controllen = control.length() as _;
-        message.msg_control = control.as_mut_ptr();
-        // SAFETY: sendmsg(2) only reads what `message` refers to, all of which outlives the call and has the lengths given.
-        let sent = unsafe {
-            libc::sendmsg(self.0.as_raw_fd(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
-        };
-        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        send_message(&self.0, to, data, &mut control)
     }
 
     /// Receives a datagram or a superframe. The kernel drops octets beyond the buffer; 64 KiB hold everything.
@@ -226,6 +210,46 @@ impl UdpSocket {
     }
 }
 
+/// Sends one message over an unconnected socket of IPv4, without waiting for room.
+pub(crate) fn send_message(
+    socket: &OwnedFd,
+    to: SocketAddrV4,
+    data: &[u8],
+    control: &mut Control,
+) -> io::Result<()> {
+    let mut name = libc::sockaddr_in {
+        sin_family: INET,
+        sin_port: to.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: to.ip().to_bits().to_be() },
+        sin_zero: [0; 8],
+    };
+    let mut vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+    // SAFETY: an all-zero msghdr is a valid value.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_name = (&raw mut name).cast();
+    message.msg_namelen = NAME;
+    message.msg_iov = &raw mut vector;
+    message.msg_iovlen = 1;
+    message.msg_controllen = control.length() as _;
+    message.msg_control = control.as_mut_ptr();
+    // SAFETY: sendmsg(2) only reads what `message` refers to, all of which outlives the call and has the lengths given.
+    let sent = unsafe {
+        libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+    };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The address of this host that packets to an IPv4 host come from, as the routing table has it. Sends nothing.
+///
+/// # Errors
+/// `ENETUNREACH` if there is no route; `EMFILE`, `ENFILE`, `ENOBUFS` or `ENOMEM`.
+pub fn source_to(host: Ipv4Addr) -> io::Result<Ipv4Addr> {
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    connect(&socket, &SocketAddrV4::new(host, DISCARD))?;
+    let source = SocketAddrV4::try_from(getsockname(&socket)?).map_err(|_| io::ErrorKind::Unsupported)?;
+    Ok(*source.ip())
+}
+
 /// The way to an IPv6 host, as the routing table has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way {
@@ -241,8 +265,6 @@ impl Way {
     /// # Errors
     /// `ENETUNREACH` if there is no route; `EMFILE`, `ENFILE`, `ENOBUFS` or `ENOMEM`.
     pub fn to(host: Ipv6Addr) -> io::Result<Self> {
-        // Any port does, because nothing is sent.
-        const DISCARD: u16 = 9;
         let socket = socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
         connect(&socket, &SocketAddrV6::new(host, DISCARD, 0, 0))?;
         let source = SocketAddrV6::try_from(getsockname(&socket)?).map_err(|_| io::ErrorKind::Unsupported)?;
@@ -367,6 +389,7 @@ mod tests {
         let way = Way::to(Ipv6Addr::LOCALHOST).unwrap();
         assert_eq!(way.source, Ipv6Addr::LOCALHOST);
         assert!(way.mtu >= 1280);
+        assert_eq!(source_to(Ipv4Addr::LOCALHOST).unwrap(), Ipv4Addr::LOCALHOST);
     }
 
     #[test]

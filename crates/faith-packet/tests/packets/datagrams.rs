@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use etherparse::{Icmpv6Slice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, UdpSlice};
 use faith_packet::classify::{DropReason, Flow, ToStack};
 use faith_packet::fragments::Fragments;
-use faith_packet::icmpv6::{self, build_about_datagram, error_about_datagram};
+use faith_packet::icmpv6::{self, AboutDatagram, build_about_datagram, error_about_datagram};
 use faith_packet::translate::Icmpv6Error;
 use faith_packet::udp::{Datagram, Fault, HEADROOM, Head, MAX_DATA, OVERHEAD};
 use proptest::collection::vec;
@@ -84,15 +84,16 @@ fn a_wrong_or_missing_checksum_is_a_fault_unless_a_device_vouches_for_it() {
 #[test]
 fn an_error_about_a_datagram_to_a_client_names_its_flow() {
     let quote = complete(&head(), b"answer");
-    for kind in 0..=4 {
+    for kind in 0..=5 {
         let packet = builder::icmpv6(CLIENT, SERVER, kind, 3, &quote);
         let expected = match kind {
-            1..=3 => ToStack::DatagramError(flow()),
+            1..=4 => ToStack::DatagramError(flow()),
             _ => ToStack::Drop(DropReason::Icmp),
         };
         assert_eq!(classifier().to_stack(&packet, true), expected, "type {kind}");
         let error = Icmpv6Error { kind, code: 3, word: 0x500 };
-        assert_eq!(error_about_datagram(&packet), Some(error));
+        let about = AboutDatagram { error, length: 6, known: b"answer" };
+        assert_eq!(error_about_datagram(&packet), Some(about));
         let mut damaged = packet;
         damaged[60] ^= 1;
         assert_eq!(error_about_datagram(&damaged), None);

@@ -85,7 +85,9 @@ fn quoted(destination: Ipv6Addr, message: &[u8]) -> Option<(u8, Flow)> {
         client: SocketAddrV6::new(header.destination_addr(), ports.destination_port(), 0, 0),
         destination: SocketAddrV6::new(header.source_addr(), ports.source_port(), 0, 0),
     };
-    let ours = [1, 2, 3].contains(&message.type_u8())
+    // The kernel has no use for "parameter problem" about a segment.
+    let kinds: &[u8] = if walked.protocol == TCP { &[1, 2, 3] } else { &[1, 2, 3, 4] };
+    let ours = kinds.contains(&message.type_u8())
         && header.source_addr() == destination
         && walked.fragment.is_none_or(|(offset, _)| offset == 0);
     ours.then_some((walked.protocol, flow))

@@ -12,6 +12,7 @@ use tokio::io::Interest;
 
 use super::errors::may_be_embedded;
 use super::mapping::Mapping;
+use super::options::Oversize;
 use super::part::{Endpoint, Part};
 use super::path::MINIMUM_MTU;
 use super::route_back::Origin;
@@ -81,16 +82,21 @@ impl Part {
         if fits && (segment.is_none() || self.outlet.takes_superframes()) {
             return self.write(&head, frame, 0, length, segment);
         }
+        let mut drops = false;
         if !fits {
-            self.counters().fragmented.add(1);
+            // A datagram that came whole probably must not be fragmented.
+            let told =
+                !received.fragmented && self.tell_too_long(mapping, &received, mtu, &frame[HEADROOM..], now);
+            drops = told && self.state.options().oversize == Oversize::Drop;
+            if drops { self.counters().oversize.add(1) } else { self.counters().fragmented.add(1) }
         }
         // Each datagram's headers take the place of the one before, which was sent.
         let mut start = 0;
         loop {
             let piece = size.min(length - start);
-            if fits {
+            if piece + OVERHEAD <= usize::from(mtu) {
                 self.write(&head, frame, start, piece, None);
-            } else {
+            } else if !drops {
                 self.write_fragments(&head, frame, start, piece, mtu);
             }
             start += piece;

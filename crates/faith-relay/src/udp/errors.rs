@@ -97,18 +97,25 @@ impl Part {
         }
     }
 
-    /// Learns the MTU of a client's path from an ICMPv6 error about a datagram to it.
+    /// Takes an ICMPv6 error about a datagram to a client: learns the MTU of the path, and tells the server.
     pub(crate) fn learn_from(&self, flow: &Flow, packet: &[u8]) {
-        let Some(error) = icmpv6::error_about_datagram(packet) else {
+        let Some(about) = icmpv6::error_about_datagram(packet) else {
             return self.outlet.dropped(DropReason::Checksum);
         };
-        match self.session(flow) {
-            Some((endpoint, _)) if error.kind == PACKET_TOO_BIG => {
-                let (mtu, now) = (u16::try_from(error.word).unwrap_or(u16::MAX), Instant::now());
-                endpoint.path.borrow_mut().learn(mtu, now);
-                self.state.paths.learn(*endpoint.client.ip(), mtu, now);
+        let Some((endpoint, session)) = self.session(flow) else {
+            return self.outlet.dropped(DropReason::Icmp);
+        };
+        let now = Instant::now();
+        if about.error.kind == PACKET_TOO_BIG {
+            let mtu = u16::try_from(about.error.word).unwrap_or(u16::MAX);
+            endpoint.path.borrow_mut().learn(mtu, now);
+            self.state.paths.learn(*endpoint.client.ip(), mtu, now);
+        }
+        match Icmpv4Error::from_icmpv6(about.error) {
+            Some(error) => {
+                self.tell_server(&session.mapping, session.server, error, about.length, about.known, now);
             }
-            _ => self.outlet.dropped(DropReason::Icmp),
+            None => self.outlet.dropped(DropReason::Icmp),
         }
     }
 }

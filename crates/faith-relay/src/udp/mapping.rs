@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
+use faith_stack::Allowance;
 use faith_sys::reactor::register_for;
 use faith_sys::source::out_of_ports;
 use faith_sys::udp::{Marks, UdpSocket};
@@ -37,7 +38,10 @@ pub(crate) struct Mapping {
     pub(crate) socket: AsyncFd<UdpSocket>,
     /// The address that the access list names for its destinations, if it names one.
     pub(crate) outgoing: Option<IpAddr>,
-    local: SocketAddrV4,
+    /// The address and port that it is bound to; the address may be 0.0.0.0.
+    pub(crate) local: SocketAddrV4,
+    /// The errors that its servers may still be told.
+    pub(crate) errors: Allowance,
     dont_fragment: Cell<Option<bool>>,
     /// False once the way of its datagrams took no superframe.
     superframes: Cell<bool>,
@@ -100,6 +104,7 @@ impl Mapping {
                 Address::Any | Address::Own { .. } => None,
             },
             local,
+            errors: Allowance::default(),
             dont_fragment: Cell::new(None),
             superframes: Cell::new(true),
             state: Arc::clone(state),

@@ -21,7 +21,8 @@
 //! | `session` | one destination of a client's port, and its end |
 //! | `mapping`, `ports` | sockets, their ports, and superframes |
 //! | `down`, `route_back` | datagrams of servers to clients, and those that are filtered |
-//! | `errors`, `path` | errors of the network, both ways, and MTUs |
+//! | `errors`, `path` | errors of the network for clients, and MTUs |
+//! | `to_server` | errors of clients and the routers on their side, for servers |
 
 mod down;
 mod errors;
@@ -34,11 +35,12 @@ mod route_back;
 mod session;
 mod state;
 mod stats;
+mod to_server;
 
 #[cfg(test)]
 mod tests;
 
-pub use options::{Filtering, UdpOptions, UdpTimeouts};
+pub use options::{Filtering, Oversize, UdpOptions, UdpTimeouts};
 pub use stats::UdpStats;
 
 pub(crate) use part::Part;

@@ -14,6 +14,18 @@ pub enum Filtering {
     AddressAndPortDependent,
 }
 
+/// The treatment of datagrams of servers that are too long for the path to their client and did not come in fragments. The
+/// server learns the length that fits either way, if the process may tell it. Datagrams that came in fragments go on in
+/// fragments.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Oversize {
+    /// They go on in fragments.
+    #[default]
+    Fragment,
+    /// They are dropped, as RFC 7915 section 4 has it for packets with "don't fragment", unless the server cannot be told.
+    Drop,
+}
+
 /// The times after which a session ends, from the client's last datagram on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UdpTimeouts {
@@ -45,6 +57,8 @@ impl UdpTimeouts {
 pub struct UdpOptions {
     /// The datagrams of servers that reach a client; default [`Filtering::AddressDependent`].
     pub filtering: Filtering,
+    /// The treatment of datagrams that are too long for a client; default [`Oversize::Fragment`].
+    pub oversize: Oversize,
     /// Default 5 min; 10 s to port 53, 30 s to ports 123 and 3478.
     pub timeouts: UdpTimeouts,
     /// Most ports of clients at a time, each of which has a socket; default 16384, and at most a quarter of the descriptors
@@ -62,6 +76,7 @@ impl Default for UdpOptions {
     fn default() -> Self {
         Self {
             filtering: Filtering::default(),
+            oversize: Oversize::default(),
             timeouts: UdpTimeouts::default(),
             max_mappings: 16_384,
             max_mappings_per_client: Some(1000),

@@ -12,7 +12,7 @@ use faith_packet::classify::{DropReason, Flow};
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::protocol::Protocol;
 use faith_packet::udp::{Datagram, Fault, HEADROOM};
-use faith_stack::{Datagrams, Outlet, SynAnswer};
+use faith_stack::{Allowance, Datagrams, Outlet, SynAnswer};
 use faith_sys::udp::Marks;
 use tokio::task::{AbortHandle, spawn_local};
 
@@ -47,6 +47,8 @@ pub(crate) struct Part {
     /// Draws numbers that a client cannot guess.
     random: RandomState,
     drawn: Cell<u64>,
+    /// The errors that servers may still be told.
+    pub(crate) errors: Allowance,
     this: Weak<Self>,
 }
 
@@ -77,6 +79,7 @@ impl Part {
             endpoints: RefCell::default(),
             random: RandomState::new(),
             drawn: Cell::new(0),
+            errors: Allowance::default(),
             this: Weak::clone(this),
         })
     }

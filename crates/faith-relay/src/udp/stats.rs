@@ -17,12 +17,17 @@ pub struct UdpStats {
     pub filtered: u64,
     /// Frames that were too long for a client's path, and went in fragments.
     pub fragmented: u64,
+    /// Frames that were too long for a client's path, and were dropped.
+    pub oversize: u64,
     /// Frames for which the send queue of a socket had no room, or that the network refused.
     pub lost: u64,
     /// Sockets whose way takes no superframes.
     pub without_superframes: u64,
     /// Errors of servers and routers that were passed on to clients.
     pub errors_down: u64,
+    /// Errors of clients and of the routers on their side that were passed on to servers, and those about the length of a
+    /// server's datagram.
+    pub errors_up: u64,
 }
 
 /// A number that one thread increases and any thread reads.
@@ -52,4 +57,4 @@ macro_rules! counters {
     };
 }
 
-counters! { frames_up frames_down filtered fragmented lost without_superframes errors_down }
+counters! { frames_up frames_down filtered fragmented oversize lost without_superframes errors_down errors_up }

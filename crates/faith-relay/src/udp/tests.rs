@@ -30,6 +30,8 @@ struct Wire {
     frames: RefCell<Vec<Vec<u8>>>,
     answers: RefCell<Vec<Unreachable>>,
     errors: RefCell<Vec<Vec<u8>>>,
+    /// The messages to servers, with both addresses; `None` if servers cannot be told.
+    told: RefCell<Option<Vec<(Ipv4Addr, Ipv4Addr, Vec<u8>)>>>,
     dropped: RefCell<Vec<DropReason>>,
     superframes: Cell<bool>,
     mtu: Cell<u16>,
@@ -65,6 +67,15 @@ impl Outlet for Wire {
         let mut out = [0; icmpv6::MAX_LEN];
         let length = build(&mut out).unwrap();
         self.errors.borrow_mut().push(out[..length].to_vec());
+    }
+
+    fn tells_servers(&self) -> bool {
+        self.told.borrow().is_some()
+    }
+
+    fn tell_server(&self, server: Ipv4Addr, from: Ipv4Addr, message: &[u8]) -> bool {
+        self.told.borrow_mut().as_mut().unwrap().push((server, from, message.to_vec()));
+        true
     }
 }
 
@@ -105,6 +116,7 @@ impl World {
                 frames: RefCell::default(),
                 answers: RefCell::default(),
                 errors: RefCell::default(),
+                told: RefCell::new(Some(Vec::new())),
                 dropped: RefCell::default(),
                 superframes: Cell::new(true),
                 mtu: Cell::new(u16::MAX),

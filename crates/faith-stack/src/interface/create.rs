@@ -1,6 +1,6 @@
 //! Creates an interface.
 
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 
 use arc_swap::ArcSwap;
 use faith_packet::classify::Classifier;
@@ -139,6 +139,7 @@ impl FaithInterface {
             mixing,
             handovers: (0..queues).map(|_| Handover::default()).collect(),
             places: Mutex::default(),
+            icmp: OnceLock::new(),
             warnings: warnings.clone(),
             untold: Once::new(),
             lost: Mutex::new(Some(lost)),

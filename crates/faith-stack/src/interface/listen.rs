@@ -87,6 +87,7 @@ impl FaithInterface {
             let address = address.unwrap_or(Ipv6Addr::UNSPECIFIED);
             return Err(StackError::PortTaken { address, taken });
         }
+        self.shared.open_icmp();
         let place = Place::new(address, ports);
         places.push(Arc::clone(&place));
         drop(places);

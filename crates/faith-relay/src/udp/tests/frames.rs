@@ -8,7 +8,7 @@ use faith_stack::Datagrams as _;
 use faith_sys::udp::{Marks, UdpSocket};
 
 use super::{Server, World, client, frame};
-use crate::udp::UdpOptions;
+use crate::udp::{Oversize, UdpOptions};
 
 fn numbered(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()
@@ -158,13 +158,86 @@ fn a_path_that_a_router_narrows_is_learnt() {
     });
 }
 
-/// Packet Too Big about `packet`, from a router on the client's side.
+#[test]
+fn a_server_learns_that_its_datagram_is_too_long_for_the_client() {
+    World::run(UdpOptions::default(), async |world| {
+        let server = Server::new();
+        world.send(5000, server.dialled(), b"long one, please");
+        path_of(&world, &server, 1400);
+        let mapped = server.hears().1;
+        server.says(&numbered(1400), mapped);
+        let two = || (world.wire.frames.borrow().len() == 2).then_some(());
+        world.eventually("two fragments", two).await;
+        let told = world.wire.told.take().unwrap();
+        assert_eq!(told.len(), 1);
+        let (to, from, message) = &told[0];
+        assert_eq!((*to, std::net::IpAddr::V4(*from)), (*server.address().ip(), mapped.ip()));
+        // Fragmentation needed, 1380 octets fit, about what the server sent.
+        assert_eq!((message[..2].to_vec(), message[4..8].to_vec()), (vec![3, 4], vec![0, 0, 0x05, 0x64]));
+        assert_eq!(message[10..12], 1428_u16.to_be_bytes());
+        let ports = [server.address().port().to_be_bytes(), mapped.port().to_be_bytes()].concat();
+        assert_eq!((&message[28..32], &message[36..]), (&ports[..], &numbered(1400)[..message.len() - 36]));
+        assert_eq!(world.engine.stats().udp.unwrap().errors_up, 1);
+    });
+}
+
+#[test]
+fn datagrams_too_long_for_the_client_are_dropped_if_so_set_and_the_server_can_be_told() {
+    let udp = UdpOptions { oversize: Oversize::Drop, ..UdpOptions::default() };
+    World::run(udp, async |world| {
+        let server = Server::new();
+        world.send(5000, server.dialled(), b"long one, please");
+        path_of(&world, &server, 1400);
+        let mapped = server.hears().1;
+        server.says(&numbered(1400), mapped);
+        server.says(b"short", mapped);
+        assert_eq!(world.got().await.data, b"short");
+        assert_eq!(world.wire.told.replace(None).map(|told| told.len()), Some(1));
+        server.says(&numbered(1400), mapped);
+        let two = || (world.wire.frames.borrow().len() == 2).then_some(());
+        world.eventually("two fragments", two).await;
+        let stats = world.engine.stats().udp.unwrap();
+        assert_eq!((stats.oversize, stats.fragmented, stats.errors_up), (1, 1, 1));
+    });
+}
+
+#[test]
+fn errors_of_a_client_are_told_to_its_server() {
+    World::run(UdpOptions::default(), async |world| {
+        let server = Server::new();
+        world.send(5000, server.dialled(), b"and now I close");
+        let mapped = server.hears().1;
+        server.says(b"too late", mapped);
+        let answer = world.eventually("the datagram", || world.wire.frames.borrow_mut().pop()).await;
+        let flow = flow_to(&server);
+        let cases = [((1, 4), (3, 3)), ((1, 1), (3, 10)), ((3, 0), (11, 0)), ((4, 1), (3, 2))];
+        for (given, expected) in cases {
+            world.part.error(&flow, &error_about(&answer[10..], given, 0));
+            let (to, _, message) = world.wire.told.borrow_mut().as_mut().unwrap().pop().unwrap();
+            assert_eq!((to, (message[0], message[1])), (*server.address().ip(), expected));
+            assert_eq!(&message[36..], b"too late");
+        }
+        // The mapping goes on.
+        assert_eq!((world.mappings(), world.wire.dropped.borrow().len()), (1, 0));
+        // A flood of errors is cut off.
+        for _ in 0..100 {
+            world.part.error(&flow, &error_about(&answer[10..], (1, 4), 0));
+        }
+        assert!(world.wire.told.borrow().as_ref().unwrap().len() < 20);
+    });
+}
+
 fn packet_too_big(packet: &[u8], mtu: u32) -> Vec<u8> {
+    error_about(packet, (2, 0), mtu)
+}
+
+/// An ICMPv6 error about `packet`, from a router on the client's side.
+fn error_about(packet: &[u8], (kind, code): (u8, u8), word: u32) -> Vec<u8> {
     let source: [u8; 16] = packet[24..40].try_into().unwrap();
     let destination: [u8; 16] = packet[8..24].try_into().unwrap();
-    let mut message = vec![2, 0, 0, 0];
-    message.extend(mtu.to_be_bytes());
-    message.extend(&packet[..100]);
+    let mut message = vec![kind, code, 0, 0];
+    message.extend(word.to_be_bytes());
+    message.extend(&packet[..packet.len().min(100)]);
     let sum = faith_packet::checksum::ipv6(
         u128::from_be_bytes(source),
         u128::from_be_bytes(destination),
