@@ -199,6 +199,45 @@ test('a closed port of the server refuses the client, and other servers still an
   t.is(echo?.data, 'echo here')
 })
 
+test('a server learns that the port of a client is closed', async (t) => {
+  const faithd = await faithdWith()
+  const to: [string, number] = [faithd.address(addresses.serverSecond), first]
+  await take([{ to, send: 'keep', wait: 0 }])
+  const [woken, told] = await take([
+    { to, send: 'wake' },
+    { to, send: 'told' },
+  ])
+  t.is(woken?.data, 'woken')
+  // Port unreachable.
+  t.is(told?.data, '3/3=0')
+  t.is((await faithd.counted()).relay.udp?.errorsUp, 1)
+})
+
+for (const [how, oversize] of [
+  ['come in fragments', 'fragment'],
+  ['are dropped if so set', 'drop'],
+] as const) {
+  test(`datagrams too long for a client ${how}, and the server learns the length that fits`, async (t) => {
+    // The server's host remembers the length for all of its sockets, so this test has a host of its own.
+    await using fresh = await createLab()
+    await serve(fresh)
+    const faithd = await startFaithd(fresh, [...udp, '--udp-oversize', oversize])
+    const to: [string, number] = [faithd.address(), first]
+    const steps = [
+      { to, send: 'size 1472', wait: oversize === 'drop' ? 0 : 20 },
+      { to, send: 'told' },
+      { to, send: 'size 1472' },
+    ]
+    const [before, told, after] = await take(steps, { on: fresh })
+    t.deepEqual(before?.length, oversize === 'drop' ? undefined : 1472)
+    // 1480 octets of IPv4 are 1500 of IPv6.
+    t.is(told?.data, '3/4=1480')
+    t.like(after, { length: 1472, sound: true }, 'in fragments of the server')
+    const counts = (await faithd.counted()).relay.udp
+    t.like(counts, { errorsUp: 1, oversize: oversize === 'drop' ? 1 : 0 })
+  })
+}
+
 test('a denied destination is told to the client and recorded', async (t) => {
   const faithd = await faithdWith('--deny', '192.0.2.0/24')
   const denied = async (ipv4: string, port: number) => {

@@ -8,14 +8,19 @@
 "other" with the datagram, from another port of the same address
 "elsewhere" with the datagram, from the last address, which the sender has not sent to
 "burst N SIZE" with N octets in datagrams of SIZE, which the kernel cuts (UDP_SEGMENT)
+"keep" with nothing, until another sender asks to "wake" this one
+"told" with the errors that this server got: type, code and number, once there is one
 "count N" waits until N octets came after this datagram from the same sender, and tells how many datagrams they were
 """
 
+import select
 import selectors
 import socket
+import struct
 import sys
 
 UDP_SEGMENT = 103
+IP_RECVERR = 11
 
 places = list(zip(sys.argv[1::2], map(int, sys.argv[2::2])))
 selector = selectors.DefaultSelector()
@@ -23,12 +28,32 @@ sockets = []
 for place in places:
     served = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     served.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    served.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
     served.bind(place)
     selector.register(served, selectors.EVENT_READ)
     sockets.append(served)
 print("ready", flush=True)
 
 counting = {}
+kept = []
+
+
+def told(served):
+    """Waits for an ICMP error, and takes all that are there."""
+    poll = select.poll()
+    poll.register(served, 0)
+    poll.poll(20_000)
+    found = []
+    while True:
+        try:
+            _, messages, _, _ = served.recvmsg(1, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return " ".join(found)
+        # struct sock_extended_err: errno, origin, type, code, padding, info, data.
+        for _, kind, data in messages:
+            if kind == IP_RECVERR:
+                kind, code, info = struct.unpack_from("=xxxxxBBxI", data)
+                found.append(f"{kind}/{code}={info}")
 
 
 def answer(served, data, sender):
@@ -58,6 +83,13 @@ def answer(served, data, sender):
         other.sendto(data, sender)
     elif word == b"elsewhere":
         sockets[-1].sendto(data, sender)
+    elif word == b"keep":
+        kept.append(sender)
+    elif word == b"wake":
+        served.sendto(b"late", kept.pop())
+        served.sendto(b"woken", sender)
+    elif word == b"told":
+        served.sendto(told(served).encode(), sender)
     elif word == b"count":
         counting[sender] = int(rest), 0, 0
         served.sendto(b"counting", sender)
@@ -65,4 +97,9 @@ def answer(served, data, sender):
 
 while True:
     for key, _ in selector.select():
-        answer(key.fileobj, *key.fileobj.recvfrom(1 << 16))
+        try:
+            datagram = key.fileobj.recvfrom(1 << 16)
+        except OSError:
+            # An error that came for an earlier datagram. "told" reads it.
+            continue
+        answer(key.fileobj, *datagram)
