@@ -43,7 +43,7 @@ the order given, then those of the file. If there are rules and none matches, th
 denied. Without rules, every public destination is permitted. In the file each line is a rule, and
 # begins a comment:
 
-  SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]
+  SOURCE permit|deny DESTINATION [tcp|udp|icmp] [port LIST] [OUTGOING]
 
   2001:db8:1::/48  deny    0.0.0.0/0        port 25
   2001:db8:1::/48  permit  198.51.100.0/24  port 80,443,8000-8999  192.0.2.1

@@ -170,13 +170,17 @@ export function parseAddress(given: string): Address | undefined {
   return isIPv6(ipv6) || isIPv4(ipv4) ? { host: ipv6 || ipv4, port } : undefined
 }
 
-/** Protocols that a relay carries, kept in one order: `tcp,udp`. */
-export const protocols = text('tcp, udp, or tcp,udp for both', 'tcp,udp', (given) => {
-  const words = given.split(',').map((word) => word.trim().toLowerCase())
-  const known: readonly string[] = PROTOCOLS
-  if (words.some((word) => !known.includes(word))) return undefined
-  return known.filter((protocol) => words.includes(protocol)).join(',')
-})
+/** Protocols that a relay carries, kept in one order: `tcp,udp,icmp`. */
+export const protocols = text(
+  'tcp, udp and icmp, with commas between them',
+  'tcp,udp,icmp',
+  (given) => {
+    const words = given.split(',').map((word) => word.trim().toLowerCase())
+    const known: readonly string[] = PROTOCOLS
+    if (words.some((word) => !known.includes(word))) return undefined
+    return known.filter((protocol) => words.includes(protocol)).join(',')
+  },
+)
 
 /** An explicit mapping: `IPV6[/LENGTH]=IPV4[/LENGTH]` or `IPV6=IPV4:PORT`. */
 export const mapping = text(

@@ -70,7 +70,9 @@ function changeableOnSockets(relay: RelayConfiguration) {
     portBlocksPerClient: relay['port-blocks-per-client'],
     portBlockRestMs: milliseconds(relay['port-block-rest']),
     privilegedLocalPort: relay['privileged-source'],
-    ...(protocolsOf(relay).includes('udp') ? { udp: udpOptions(relay) } : {}),
+    ...(protocolsOf(relay).some((protocol) => protocol !== 'tcp')
+      ? { udp: udpOptions(relay) }
+      : {}),
   } satisfies FaithRelayUpdate
 }
 

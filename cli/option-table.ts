@@ -196,8 +196,8 @@ export const RELAY = {
   ports: captured(ports, 'all', 'ports to relay, as the service argument names them', {
     options: [],
   }),
-  protocols: captured(protocols, 'tcp', 'protocols to relay, on these ports', {
-    value: 'tcp|udp|tcp,udp',
+  protocols: captured(protocols, 'tcp', 'protocols to relay, on these ports: tcp, udp, icmp', {
+    value: 'PROTOCOLS',
     change: 'at the next start',
   }),
   mapping: goes(

@@ -21,6 +21,10 @@ export interface LabOptions {
   ipv4Client?: boolean
   /** Gives the server an IPv6 address, and the router one on their link. */
   ipv6Server?: boolean
+  /** Puts three IPv4 routers in a row between the router and the server, which is `addresses.farServer` then. */
+  hops?: boolean
+  /** Adds the same routers, with a link of this MTU to the server. */
+  serverMtu?: number
   /** Folder for temporary files, for labs that move big ones; defaults to the system's. */
   temporary?: string
 }

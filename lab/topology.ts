@@ -10,6 +10,11 @@
  *
  *   client eth0 ── lan0 edge wan0 ────── lan0 router
  *   2001:db8:1::2  2001:db8:1::1 2001:db8:2::2  2001:db8:2::1
+ *
+ * `hops` puts three IPv4 routers in a row between the router and the server; `serverMtu` narrows the last link:
+ *
+ *   router wan0 ──── lan0 hop1 wan0 ────── lan0 hop2 wan0 ────── lan0 hop3 wan0 ──────── eth0 server
+ *   198.51.100.1  198.51.100.254 198.18.1.1  198.18.1.2 198.18.1.5  198.18.1.6 203.0.113.1  203.0.113.2
  */
 import { readdirSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
@@ -28,6 +33,9 @@ export const addresses = {
   routerIPv4: '198.51.100.1',
   server: '198.51.100.2',
   serverSecond: '198.51.100.3',
+  /** With `hops`: the server, and the routers before it. */
+  farServer: '203.0.113.2',
+  hops: ['198.51.100.254', '198.18.1.2', '198.18.1.6'],
   /** The IPv6 addresses of the router and the server on their link, with `ipv6Server`. */
   routerIPv6: '2001:db8:3::1',
   serverIPv6: '2001:db8:3::2',
@@ -46,9 +54,13 @@ export interface Topology {
   clientMtu?: number
   ipv4Client?: boolean
   ipv6Server?: boolean
+  hops?: boolean
+  serverMtu?: number
 }
 
-export type Role = 'client' | 'edge' | 'router' | 'server'
+const hopRoles = ['hop1', 'hop2', 'hop3'] as const
+
+export type Role = 'client' | 'edge' | 'router' | (typeof hopRoles)[number] | 'server'
 
 interface HostPlan {
   /** Maps a sysctl, as a path below /proc/sys, to its value. */
@@ -72,6 +84,11 @@ function hasEdge({ edge = false, clientMtu }: Topology): boolean {
   return edge || clientMtu !== undefined
 }
 
+/** True if routers stand between router and server. */
+function hasHops({ hops = false, serverMtu }: Topology): boolean {
+  return hops || serverMtu !== undefined
+}
+
 /** Namespaces of a new lab by role. The names are unique to this process, thread and lab. */
 export function nameHosts(options: Topology): Map<Role, string> {
   made += 1
@@ -79,6 +96,7 @@ export function nameHosts(options: Topology): Map<Role, string> {
     'client',
     ...(hasEdge(options) ? (['edge'] as const) : []),
     'router',
+    ...(hasHops(options) ? hopRoles : []),
     'server',
   ]
   return new Map(roles.map((role) => [role, `${mine}${threadId}-${made}-${role}`]))
@@ -92,7 +110,14 @@ export function build(names: Map<Role, string>, options: Topology): void {
     ...[...names.values()].map((name) => `netns add ${name}`),
     veth('client', 'eth0', names.has('edge') ? 'edge' : 'router', 'lan0'),
     ...(names.has('edge') ? [veth('edge', 'wan0', 'router', 'lan0')] : []),
-    veth('router', 'wan0', 'server', 'eth0'),
+    ...(hasHops(options)
+      ? [
+          veth('router', 'wan0', 'hop1', 'lan0'),
+          veth('hop1', 'wan0', 'hop2', 'lan0'),
+          veth('hop2', 'wan0', 'hop3', 'lan0'),
+          veth('hop3', 'wan0', 'server', 'eth0'),
+        ]
+      : [veth('router', 'wan0', 'server', 'eth0')]),
   ])
   const plans = plan(options)
   for (const [role, name] of names) {
@@ -158,6 +183,22 @@ function plan(options: Topology): Record<Role, HostPlan> {
     'net/ipv6/conf/all/forwarding': 1,
     'net/ipv4/ip_forward': ipv4Client ? 1 : 0,
   }
+  const hops = hasHops(options)
+  const narrowedServer = (device: string) =>
+    options.serverMtu === undefined ? [] : [`link set ${device} mtu ${options.serverMtu}`]
+  /** A router between router and server. */
+  const hop = (lan: string, wan: string, back: string | undefined, on: string | undefined) => ({
+    sysctls: { 'net/ipv4/ip_forward': 1 },
+    commands: [
+      ...(on === undefined ? narrowedServer('wan0') : []),
+      'link set lan0 up',
+      'link set wan0 up',
+      `addr add ${lan} dev lan0`,
+      `addr add ${wan} dev wan0`,
+      ...(back === undefined ? [] : [`route add 198.51.100.0/24 via ${back}`]),
+      ...(on === undefined ? [] : [`route add default via ${on}`]),
+    ],
+  })
   const withIPv4 = (...commands: string[]) => (ipv4Client ? commands : [])
   const withIPv6 = (address: string, device: string) =>
     ipv6Server ? [`addr add ${address}/64 dev ${device} nodad`] : []
@@ -214,13 +255,22 @@ function plan(options: Topology): Record<Role, HostPlan> {
           : atGateway),
         `addr add ${addresses.routerIPv4}/24 dev wan0`,
         ...withIPv6(addresses.routerIPv6, 'wan0'),
+        ...(hops ? [`route add default via ${addresses.hops[0]}`] : []),
       ],
     },
+    hop1: hop('198.51.100.254/24', '198.18.1.1/30', undefined, '198.18.1.2'),
+    hop2: hop('198.18.1.2/30', '198.18.1.5/30', '198.18.1.1', '198.18.1.6'),
+    hop3: hop('198.18.1.6/30', '203.0.113.1/24', '198.18.1.5', undefined),
     server: {
       commands: [
+        ...narrowedServer('eth0'),
         'link set eth0 up',
-        `addr add ${addresses.server}/24 dev eth0`,
-        `addr add ${addresses.serverSecond}/24 dev eth0`,
+        ...(hops
+          ? [`addr add ${addresses.farServer}/24 dev eth0`, 'route add default via 203.0.113.1']
+          : [
+              `addr add ${addresses.server}/24 dev eth0`,
+              `addr add ${addresses.serverSecond}/24 dev eth0`,
+            ]),
         ...withIPv6(addresses.serverIPv6, 'eth0'),
         // Only the baseline of plain forwarding needs a way back to the client; the real Internet has none.
         ...withIPv4(`route add 192.0.2.0/24 via ${addresses.routerIPv4}`),

@@ -46,7 +46,7 @@ export interface AccessRule {
  * An empty list permits every public destination. A list in which no rule matches denies.
  *
  * ```text
- * SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]
+ * SOURCE permit|deny DESTINATION [tcp|udp|icmp] [port LIST] [OUTGOING]
  *
  * 2001:db8:1::/48  deny    0.0.0.0/0        port 25
  * 2001:db8:1::/48  permit  198.51.100.0/24  port 80,443,8000-8999  192.0.2.1

@@ -47,11 +47,12 @@ export interface FaithRelaySettings extends MappingOptions {
   backlog?: number
 
   /**
-   * The protocols that are relayed, on the same ports: `'tcp'`, `'udp'`. Default `['tcp']`. Packets of another one are
+   * The protocols that are relayed, on the same ports: `'tcp'`, `'udp'`; and `'icmp'`, which has no ports. One relay of
+   * an interface may have `'icmp'`. Default `['tcp']`. Packets of another one are
    * answered as {@link FaithInterfaceOptions.unsupported} says. A relay with a `route` relays TCP alone.
    */
   protocols?: readonly FaithProtocol[]
-  /** The options for datagrams, if `protocols` has `'udp'`. Default: the defaults of each. */
+  /** The options for datagrams, if `protocols` has `'udp'` or `'icmp'`. Default: the defaults of each. */
   udp?: FaithUdpOptions
 
   /** The permitted clients and destinations. Default: every client, to public addresses. */
@@ -437,19 +438,21 @@ function readProtocols(
 ): { tcp: boolean; udp?: NativeUdpOptions } {
   const protocols = read.list<FaithProtocol>('protocols', ['tcp'], (given) => {
     const protocol = PROTOCOLS.find((known) => known === given)
-    if (protocol === undefined) throw read.refuse('protocols', "an array of 'tcp' and 'udp'", given)
+    if (protocol === undefined)
+      throw read.refuse('protocols', "an array of 'tcp', 'udp' and 'icmp'", given)
     return protocol
   })
   if (protocols.length === 0) throw read.refuse('protocols', 'at least one protocol', protocols)
   const given = read.unchecked('udp')
-  const options = given === undefined ? undefined : readUdpOptions(`${call}: \`udp\``, given)
-  if (!protocols.includes('udp')) {
+  const options =
+    given === undefined ? undefined : readUdpOptions(`${call}: \`udp\``, given, protocols)
+  if (!protocols.includes('udp') && !protocols.includes('icmp')) {
     if (options === undefined) return { tcp: true }
     throw new FaithError(
       'ERR_FAITH_ARGUMENT',
       `${call}: \`udp\` does not go without its protocol`,
       {
-        hint: "add 'udp' to `protocols`",
+        hint: "add 'udp' or 'icmp' to `protocols`",
       },
     )
   }
@@ -462,7 +465,7 @@ function readProtocols(
       },
     )
   }
-  return { tcp: protocols.includes('tcp'), udp: options ?? readUdpOptions(call, {}) }
+  return { tcp: protocols.includes('tcp'), udp: options ?? readUdpOptions(call, {}, protocols) }
 }
 
 function readRoute(read: OptionReader<'route'>): FaithRoute | undefined {

@@ -2,6 +2,7 @@
 import type { NativeUdpOptions } from './native.js'
 import { MOST, type OptionNames, OptionReader, show } from './option-reader.js'
 import { FaithError } from './errors.js'
+import type { FaithProtocol } from './protocol.js'
 
 /**
  * The datagrams of servers that reach a client (RFC 4787 section 5).
@@ -19,7 +20,8 @@ export type FaithUdpFiltering =
 
 /**
  * Options of a relay for datagrams of UDP. Each port of a client has one socket and so one port of this host, whatever
- * it sends to: a *mapping*. A *session* is what a client sends from a port to one destination, and the answers.
+ * it sends to: a *mapping*. Echo requests have mappings likewise, one for each identifier, within the same limits; their
+ * sessions end after a minute. A *session* is what a client sends from a port to one destination, and the answers.
  *
  * @group Relay and route
  */
@@ -75,10 +77,16 @@ const PORT_TIMEOUTS_MS = { 53: 10_000, 123: 30_000, 3478: 30_000 }
 /** Shorter times would end sessions between a question and its answer. */
 const TIMEOUT_MS = { min: 1000, max: MOST }
 
-/** Reads the options. `call` names the call in messages. */
-export function readUdpOptions(call: string, options: unknown): NativeUdpOptions {
+/** Reads the options of a relay for these protocols. `call` names the call in messages. */
+export function readUdpOptions(
+  call: string,
+  options: unknown,
+  protocols: readonly FaithProtocol[],
+): NativeUdpOptions {
   const read = new OptionReader(call, OPTIONS, options, '`udp`')
   return {
+    udp: protocols.includes('udp'),
+    icmp: protocols.includes('icmp'),
     filtering: read.oneOf('filtering', FILTERING, 'address-dependent'),
     oversize: read.oneOf('oversize', ['fragment', 'drop'], 'fragment'),
     timeoutMs: read.integer('timeoutMs', TIMEOUT_MS, 300_000),

@@ -8,7 +8,7 @@ const endpoint = z.strictObject({ address: z.string(), port: z.int().min(0).max(
 const cause = z.string().describe('The cause, where the reason leaves it open: denied-by-rule.')
 const ends = {
   id: count.describe('Unique within the relay, in the order in which attempts began.'),
-  protocol: z.enum(['tcp', 'udp']).describe('The protocol of the client.'),
+  protocol: z.enum(['tcp', 'udp', 'icmp']).describe('The protocol of the client.'),
   client: endpoint,
   destination: endpoint
     .optional()

@@ -13,7 +13,7 @@ use crate::stats::{milliseconds, number};
 pub struct NativeLiveSession {
     /// Unique within the relay.
     pub id: f64,
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `icmp`.
     pub protocol: String,
     /// The client's address.
     pub client: String,

@@ -66,6 +66,10 @@ pub struct NativeListenOptions {
 /// The settings of a relay for datagrams.
 #[napi(object)]
 pub struct NativeUdpOptions {
+    /// True relays datagrams of UDP.
+    pub udp: bool,
+    /// True relays echo requests.
+    pub icmp: bool,
     /// `endpoint-independent`, `address-dependent` or `address-and-port-dependent`.
     pub filtering: String,
     /// `fragment` or `drop`.
@@ -100,7 +104,7 @@ pub struct NativeRelayOptions {
     pub ports: Vec<NativePortRange>,
     /// True relays connections of TCP.
     pub tcp: bool,
-    /// The settings for datagrams of UDP; absent relays none.
+    /// The settings for datagrams of UDP and for echo requests; absent relays none.
     pub udp: Option<NativeUdpOptions>,
     /// Its address; every address by default.
     pub address: Option<String>,

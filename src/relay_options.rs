@@ -121,6 +121,8 @@ fn udp_options(options: &NativeUdpOptions) -> Result<UdpOptions, NativeFailure> 
     let time = |milliseconds: u32| Duration::from_millis(milliseconds.into());
     let ports = options.port_timeouts.iter().map(|it| (it.port, time(it.timeout_ms))).collect();
     Ok(UdpOptions {
+        udp: options.udp,
+        icmp: options.icmp,
         filtering,
         oversize,
         timeouts: UdpTimeouts { otherwise: time(options.timeout_ms), ports },

@@ -28,7 +28,7 @@ const WAITING: usize = 65_536;
 pub struct NativeSession {
     /// Unique within the relay.
     pub id: f64,
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `icmp`.
     pub protocol: String,
     /// The client's address.
     pub client: String,
@@ -63,7 +63,7 @@ pub struct NativeSession {
 pub struct NativeRefusal {
     /// Unique within the relay, also among sessions.
     pub id: f64,
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `icmp`.
     pub protocol: String,
     /// The client's address.
     pub client: String,

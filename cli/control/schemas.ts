@@ -23,7 +23,7 @@ export const problem = z.strictObject({
 })
 
 /** The protocol of both sides. */
-const protocol = z.enum(['tcp', 'udp'])
+const protocol = z.enum(['tcp', 'udp', 'icmp'])
 
 export const session = z.strictObject({
   id: z

@@ -12,7 +12,7 @@ const MAX_OCTETS: usize = 1024;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+pub(crate) const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 
@@ -26,6 +26,8 @@ pub(crate) struct Chain<'a> {
     pub(crate) payload: &'a [u8],
     /// The fragment header's fields, if this is a true fragment.
     pub(crate) fragment: Option<Fragment>,
+    /// True if there is a fragment header: the packet may be fragmented on its way over IPv4 (RFC 7915 section 5.1.1).
+    pub(crate) fragmentable: bool,
 }
 
 /// The place of a fragment in its original packet.
@@ -46,6 +48,16 @@ pub(crate) enum Broken {
 }
 
 impl Fragment {
+    /// In octets.
+    pub(crate) fn offset(self) -> u16 {
+        self.offset
+    }
+
+    /// Returns true if more fragments follow this one.
+    pub(crate) fn more(self) -> bool {
+        self.more
+    }
+
     /// Returns true if this fragment starts the original packet.
     pub(crate) fn is_first(self) -> bool {
         self.offset == 0
@@ -72,7 +84,7 @@ pub(crate) fn walk(first: u8, payload: &[u8]) -> Result<Chain<'_>, Broken> {
     if is_extension(first) {
         return walk_extensions(first, payload);
     }
-    Ok(Chain { protocol: first, payload, fragment: None })
+    Ok(Chain { protocol: first, payload, fragment: None, fragmentable: false })
 }
 
 fn walk_extensions(first: u8, whole: &[u8]) -> Result<Chain<'_>, Broken> {
@@ -107,13 +119,18 @@ fn walk_extensions(first: u8, whole: &[u8]) -> Result<Chain<'_>, Broken> {
                 let fragment = Fragment { offset: field & !7, more: field & 1 != 0 };
                 // A fragment without offset and "more" flag is atomic (RFC 6946): a whole packet.
                 if fragment.offset != 0 || fragment.more {
-                    return Ok(Chain { protocol: next, payload: rest, fragment: Some(fragment) });
+                    return Ok(Chain {
+                        protocol: next,
+                        payload: rest,
+                        fragment: Some(fragment),
+                        fragmentable: true,
+                    });
                 }
             }
             _ => {}
         }
         if !is_extension(next) {
-            return Ok(Chain { protocol: next, payload: rest, fragment: None });
+            return Ok(Chain { protocol: next, payload: rest, fragment: None, fragmentable: saw_fragment });
         }
         protocol = next;
         payload = rest;

@@ -7,7 +7,7 @@ use crate::flow::Flow;
 use crate::prefix::network_of;
 use crate::translate::Icmpv6Error;
 use crate::udp::{self, Head};
-use crate::{chain, checksum, ipv6};
+use crate::{chain, checksum, echo, ipv6};
 
 /// The longest reply: an ICMPv6 error stays within the minimum MTU (RFC 4443 section 2.4(c)).
 pub const MAX_LEN: usize = 1280;
@@ -146,6 +146,8 @@ pub(crate) enum Quoted {
     Tcp,
     /// A datagram to a client.
     Datagram(Flow),
+    /// An echo reply to a client.
+    Reply(Flow),
 }
 
 /// The captured packet that `message`, which came with this header, is about. `None` if it is no error about one.
@@ -170,6 +172,12 @@ pub(crate) fn quoted(header: &ipv6::Header, message: &[u8]) -> Option<Quoted> {
         ipv6::UDP => {
             let Flow { client: from, destination: to } = udp::flow(&inner, udp);
             Some(Quoted::Datagram(Flow { client: to, destination: from }))
+        }
+        ipv6::ICMPV6 => {
+            let &[ipv6::ECHO_REPLY, _, _, _, i0, i1, _, _] = chain.payload.first_chunk()? else {
+                return None;
+            };
+            Some(Quoted::Reply(echo::flow_of(inner.destination, u16::from_be_bytes([i0, i1]), inner.source)))
         }
         _ => None,
     }

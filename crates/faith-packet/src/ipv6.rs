@@ -10,6 +10,9 @@ pub(crate) const ICMPV6: u8 = 58;
 /// The ICMPv6 type of a ping (RFC 4443 section 4.1).
 pub(crate) const ECHO_REQUEST: u8 = 128;
 
+/// The ICMPv6 type of the answer to a ping (RFC 4443 section 4.2).
+pub(crate) const ECHO_REPLY: u8 = 129;
+
 /// The length of the fixed header.
 pub(crate) const HEADER_LEN: usize = 40;
 

@@ -14,7 +14,8 @@
 //! | [`proxy`] | the PROXY header that gives a server the client's address |
 //! | [`pref64`] | router advertisements that tell hosts the prefix |
 //! | [`icmpv4`], [`icmpv6`], [`tcp`], [`checksum`] | the packets faithd sends of its own accord |
-//! | [`udp`], [`fragments`], [`translate`] | the datagrams of clients and servers, and the errors about them |
+//! | [`udp`], [`echo`], [`translate`] | the datagrams and pings of clients and servers, and the errors about them |
+//! | [`fragments`], [`reassembly`] | packets that are too long for a link |
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ mod chain;
 pub mod checksum;
 pub mod cidr;
 pub mod classify;
+pub mod echo;
 pub mod excerpt;
 mod flow;
 pub mod fragments;
@@ -36,6 +38,7 @@ pub mod pref64;
 pub mod prefix;
 pub mod protocol;
 pub mod proxy;
+pub mod reassembly;
 pub mod rfc6052;
 pub mod tcp;
 pub mod translate;

@@ -11,11 +11,13 @@ pub enum Protocol {
     Tcp,
     /// Datagrams of UDP.
     Udp,
+    /// Echo requests (ping) and their replies: ICMP with IPv4, ICMPv6 with IPv6.
+    Icmp,
 }
 
 impl Protocol {
     /// Every protocol, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
 
     /// Its name in access lists, records and statistics.
     #[must_use]
@@ -23,15 +25,17 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Icmp => "icmp",
         }
     }
 
-    /// Its number in the header of a packet, by IANA's registry of protocols.
+    /// Its number in the header of an IPv4 packet, by IANA's registry of protocols.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,
+            Self::Icmp => 1,
         }
     }
 

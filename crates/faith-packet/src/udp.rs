@@ -1,4 +1,7 @@
-//! UDP datagrams over IPv6: those that clients send, and those that faithd sends to clients.
+//! UDP datagrams over IPv6: those that clients send, and those that faithd sends to clients. Echo messages ([`echo`]) are
+//! sent alike: their header has the same length.
+//!
+//! [`echo`]: crate::echo
 //!
 //! A frame is a packet behind its virtio header, as TUN devices carry it.
 
@@ -33,6 +36,8 @@ pub struct Datagram<'a> {
     pub data: &'a [u8],
     /// The octets of data in each datagram but the last, if this is a superframe; not 0.
     pub segment: Option<u16>,
+    /// True if the packet has a fragment header, so that it may be fragmented on its way (RFC 7915 section 5.1.1).
+    pub fragmentable: bool,
 }
 
 /// The reason for which a frame is no good datagram.
@@ -99,6 +104,7 @@ impl<'a> Datagram<'a> {
             traffic_class: header.traffic_class,
             data,
             segment: virtio.segment.filter(|segment| *segment > 0),
+            fragmentable: chain.fragmentable,
         })
     }
 }
@@ -111,11 +117,13 @@ pub(crate) fn flow(header: &ipv6::Header, udp: Header) -> Flow {
     }
 }
 
-/// The headers of a datagram to a client, or of a superframe.
+/// The headers of a datagram to a client, of a superframe, or of an echo message.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     /// The two ends: the datagram goes from the destination to the client.
     pub flow: Flow,
+    /// The sequence number of an echo message, whose identifier is the client's port of `flow`; `None` for UDP.
+    pub sequence: Option<u16>,
     /// The IPv6 header's hop limit.
     pub hop_limit: u8,
     /// The IPv6 header's traffic class.
@@ -124,56 +132,79 @@ pub struct Head {
 
 impl Head {
     /// Writes the headers of a frame with `length` octets of data, or of a superframe of `segment` octets each. The
-    /// checksum is left to the device, as its virtio header says. `None` if the data is longer than [`MAX_DATA`].
+    /// checksum is left to the device, as its virtio header says: for UDP only. `None` if the data is longer than
+    /// [`MAX_DATA`].
     #[must_use]
     pub fn write(&self, out: &mut [u8; HEADROOM], length: usize, segment: Option<u16>) -> Option<()> {
         let (start, packet) = out.split_first_chunk_mut()?;
         *start = virtio::partial_udp(segment);
-        let sum = self.write_packet(packet, length)?;
+        let length = self.write_packet(packet, length, Role::Sent)?;
+        let (source, destination) = self.addresses();
+        let sum = checksum::pseudo_header(source, destination, ipv6::UDP, length);
         *packet.last_chunk_mut()? = sum.to_be_bytes();
         Some(())
     }
 
-    /// Writes IPv6 and UDP headers before the data in `packet`, with a complete checksum. `None` if the data is longer
-    /// than [`MAX_DATA`], or if there is no room for the headers.
+    /// Writes both headers before the data in `packet`, with a complete checksum. `None` if the data is longer than
+    /// [`MAX_DATA`], or if there is no room for the headers.
     #[must_use]
     pub fn complete(&self, packet: &mut [u8]) -> Option<()> {
         let length = packet.len().checked_sub(OVERHEAD)?;
-        let _ = self.write_packet(packet, length)?;
+        self.write_packet(packet, length, Role::Sent)?;
         let (source, destination) = self.addresses();
         let datagram = packet.get_mut(ipv6::HEADER_LEN..)?;
-        *datagram.get_mut(6..)?.first_chunk_mut()? = [0, 0];
+        let (protocol, place) = if self.sequence.is_some() { (ipv6::ICMPV6, 2) } else { (ipv6::UDP, 6) };
         // All ones mean the same as all zeros, which would mean no checksum (RFC 768).
-        let sum = match checksum::ipv6(source, destination, ipv6::UDP, datagram) {
+        let sum = match checksum::ipv6(source, destination, protocol, datagram) {
             0 => u16::MAX,
             sum => sum,
         };
-        *datagram.get_mut(6..)?.first_chunk_mut()? = sum.to_be_bytes();
+        *datagram.get_mut(place..)?.first_chunk_mut()? = sum.to_be_bytes();
         Some(())
     }
 
     /// Writes the headers of the *client's* datagram, for a quote, as far as they are known: without a checksum.
     pub(crate) fn quote(&self, out: &mut [u8], length: usize) -> Option<()> {
-        let Flow { client, destination } = self.flow;
-        let turned = Self { flow: Flow { client: destination, destination: client }, ..*self };
-        turned.write_packet(out, length).map(drop)
+        self.write_packet(out, length, Role::Quoted).map(drop)
     }
 
     fn addresses(&self) -> (u128, u128) {
         (self.flow.destination.ip().to_bits(), self.flow.client.ip().to_bits())
     }
 
-    /// Writes both headers with an empty checksum field, and returns the sum of the pseudo-header.
-    fn write_packet(&self, out: &mut [u8], length: usize) -> Option<u16> {
+    /// Writes both headers with an empty checksum field, and returns the length of the IPv6 payload.
+    fn write_packet(&self, out: &mut [u8], length: usize, role: Role) -> Option<u16> {
         let length = u16::try_from(length.checked_add(HEADER_LEN)?).ok()?;
-        let (source, destination) = self.addresses();
+        let Flow { client, destination } = self.flow;
+        let (from, to) = match role {
+            Role::Sent => (destination, client),
+            Role::Quoted => (client, destination),
+        };
         let (fixed, rest) = out.split_first_chunk_mut()?;
-        ipv6::write_header(fixed, length, ipv6::UDP, source, destination);
+        let next = if self.sequence.is_some() { ipv6::ICMPV6 } else { ipv6::UDP };
+        ipv6::write_header(fixed, length, next, from.ip().to_bits(), to.ip().to_bits());
         ipv6::set_limit_and_class(fixed, self.hop_limit, self.traffic_class);
-        let [s0, s1] = self.flow.destination.port().to_be_bytes();
-        let [d0, d1] = self.flow.client.port().to_be_bytes();
-        let [l0, l1] = length.to_be_bytes();
-        *rest.first_chunk_mut()? = [s0, s1, d0, d1, l0, l1, 0, 0];
-        Some(checksum::pseudo_header(source, destination, ipv6::UDP, length))
+        *rest.first_chunk_mut()? = match self.sequence {
+            Some(sequence) => {
+                let kind = if role == Role::Sent { ipv6::ECHO_REPLY } else { ipv6::ECHO_REQUEST };
+                let ([i0, i1], [s0, s1]) = (client.port().to_be_bytes(), sequence.to_be_bytes());
+                [kind, 0, 0, 0, i0, i1, s0, s1]
+            }
+            None => {
+                let ([s0, s1], [d0, d1]) = (from.port().to_be_bytes(), to.port().to_be_bytes());
+                let [l0, l1] = length.to_be_bytes();
+                [s0, s1, d0, d1, l0, l1, 0, 0]
+            }
+        };
+        Some(length)
     }
+}
+
+/// The packet that headers are written for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// One to the client.
+    Sent,
+    /// One of the client, in an error about it.
+    Quoted,
 }

@@ -260,6 +260,7 @@ impl Admission {
     /// The refusal that answers the client.
     pub(crate) fn admit_datagram(
         &self,
+        protocol: Protocol,
         attempt: &mut Attempt,
         is_mapped: impl Fn(SocketAddrV4) -> bool,
     ) -> Result<(SocketAddrV4, Address), Refusal> {
@@ -268,7 +269,7 @@ impl Admission {
         let client = *attempt.client().ip();
         let access = self.access.load();
         let is_own = |address| self.router.is_own(address) && !is_mapped(server);
-        let judgement = access.judge(Protocol::Udp, Basis::Dialled, client, server.into(), is_own);
+        let judgement = access.judge(protocol, Basis::Dialled, client, server.into(), is_own);
         let address = match outcome(&access, judgement)? {
             Some(address) => Address::Fixed(address),
             None => self.passage.load().sources.of(client, IpAddr::V4(*server.ip())),

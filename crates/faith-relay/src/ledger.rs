@@ -72,7 +72,7 @@ impl Ledger {
 
     /// Enters an attempt, and returns its id.
     pub(crate) fn enter(&self, protocol: Protocol) -> u64 {
-        if protocol == Protocol::Udp {
+        if protocol != Protocol::Tcp {
             self.datagrams.fetch_add(1, Ordering::Relaxed);
         }
         self.active.fetch_add(1, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl Ledger {
     }
 
     fn vacate(&self, protocol: Protocol) {
-        if protocol == Protocol::Udp {
+        if protocol != Protocol::Tcp {
             self.datagrams.fetch_sub(1, Ordering::AcqRel);
         }
         let left = self.active.fetch_sub(1, Ordering::AcqRel) - 1;

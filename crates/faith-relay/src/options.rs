@@ -25,7 +25,7 @@ pub struct RelayOptions {
     pub ports: PortSet,
     /// Relays connections of TCP; default true.
     pub tcp: bool,
-    /// Relays datagrams of UDP by these settings; default `None`, does not. A [`Route`](crate::Route) is not asked about
+    /// Relays datagrams of UDP, echo requests or both by these settings; default `None`, does not. A [`Route`](crate::Route) is not asked about
     /// them.
     pub udp: Option<UdpOptions>,
     /// One address inside a prefix of the interface; `None`, the default, is every address.

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
 use faith_packet::prefix::FaithPrefix;
+use faith_packet::protocol::Protocol;
 use faith_stack::{
-    Accepting, BeginDatagrams, DatagramsHandle, FaithInterface, Guide, HoldLimits, HostSockets,
+    Accepting, BeginDatagrams, Carried, DatagramsHandle, FaithInterface, Guide, HoldLimits, HostSockets,
     ListenOptions, ListenerHandle, StackError,
 };
 use faith_sys::local_ports::LocalPorts;
@@ -31,7 +32,7 @@ use crate::port_claims::blocks_of;
 use crate::record::Observer;
 use crate::room::{PROMISED, Room};
 use crate::source_use::SourceUse;
-use crate::udp::Part;
+use crate::udp::{Part, UdpOptions};
 use crate::upstream::check_source;
 
 /// The guide is the router, not the interface: the interface holds the listener, which holds the engine.
@@ -127,8 +128,8 @@ enum Feed {
     Faith {
         /// `None` if the relay carries no TCP.
         listener: Option<ListenerHandle>,
-        /// `None` if the relay carries no datagrams.
-        datagrams: Option<DatagramsHandle>,
+        /// One each for UDP and for echo requests, if the relay carries them.
+        datagrams: Vec<DatagramsHandle>,
     },
     Host(Accepting),
 }
@@ -140,9 +141,7 @@ impl Feed {
                 if let Some(listener) = listener {
                     listener.close();
                 }
-                if let Some(datagrams) = datagrams {
-                    datagrams.release();
-                }
+                datagrams.iter().for_each(DatagramsHandle::release);
             }
             Self::Host(accepting) => accepting.close(),
         }
@@ -156,8 +155,8 @@ impl Feed {
 
     /// Ends the sessions of datagrams.
     fn close_datagrams(&self) {
-        if let Self::Faith { datagrams: Some(datagrams), .. } = self {
-            datagrams.close();
+        if let Self::Faith { datagrams, .. } = self {
+            datagrams.iter().for_each(DatagramsHandle::close);
         }
     }
 
@@ -207,12 +206,23 @@ impl Relay {
         let (tcp, ports, address) = (options.tcp, options.ports.clone(), options.address);
         let engine = Engine::new(options, interface.guide(), workers, observer);
         let listener = tcp.then(|| interface.listen(listen, Arc::clone(&engine) as _)).transpose()?;
-        let datagrams = engine.udp.as_ref().map(|state| {
-            let (engine, state) = (Arc::clone(&engine), Arc::clone(state));
-            let begin: BeginDatagrams = Arc::new(move |outlet| Part::new(&engine, &state, outlet));
-            interface.receive_datagrams(ports, address, &begin)
-        });
-        let datagrams = datagrams.transpose()?;
+        let mut datagrams = Vec::new();
+        if let Some(state) = &engine.udp {
+            let UdpOptions { udp, icmp, .. } = **state.options();
+            let carried = [
+                udp.then_some((Protocol::Udp, Carried::Udp(ports))),
+                icmp.then_some((Protocol::Icmp, Carried::Echo)),
+            ];
+            for (protocol, carried) in carried.into_iter().flatten() {
+                let (engine, state) = (Arc::clone(&engine), Arc::clone(state));
+                let begin: BeginDatagrams =
+                    Arc::new(move |outlet| Part::new(protocol, &engine, &state, outlet));
+                datagrams.push(interface.receive_datagrams(carried, address, &begin)?);
+            }
+            if let Some(error) = state.no_echo().filter(|_| icmp) {
+                interface.warn_of_no_echo(error);
+            }
+        }
         Ok(Self { engine, feed: Feed::Faith { listener, datagrams }, room: Mutex::new(room), left })
     }
 

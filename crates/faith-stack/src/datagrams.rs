@@ -1,4 +1,4 @@
-//! The seam between the pump and a relay of datagrams.
+//! The seam between the pump and a relay of datagrams: those of UDP, or echo requests.
 //!
 //! Datagrams do not enter the stack: the pump gives each to the relay of its port, and the relay writes its answers to the
 //! host's device itself. All datagrams from one port of a client come to the same worker, whose part of the relay has their
@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use faith_packet::classify::{DropReason, Flow};
+use faith_packet::classify::{DropReason, Flow, Kind};
 use faith_packet::icmpv6::{self, Unreachable};
 use faith_packet::ports::PortSet;
 
@@ -58,21 +58,57 @@ pub trait Outlet {
 /// Writes an ICMPv6 error, and returns its length.
 pub type BuildError<'a> = dyn FnMut(&mut [u8; icmpv6::MAX_LEN]) -> Option<usize> + 'a;
 
-/// The ports of a relay of datagrams.
+/// The packets that a relay of datagrams takes.
+#[derive(Debug, Clone)]
+pub enum Carried {
+    /// Datagrams of UDP to these ports.
+    Udp(PortSet),
+    /// Echo requests.
+    Echo,
+}
+
+impl From<PortSet> for Carried {
+    fn from(ports: PortSet) -> Self {
+        Self::Udp(ports)
+    }
+}
+
+impl Carried {
+    fn takes(&self, kind: Kind, port: u16) -> bool {
+        match self {
+            Self::Udp(ports) => kind == Kind::Udp && ports.contains(port),
+            Self::Echo => kind == Kind::Echo,
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Udp(_) => Kind::Udp,
+            Self::Echo => Kind::Echo,
+        }
+    }
+}
+
+/// The place of a relay of datagrams among those of an interface.
 #[derive(Debug)]
 pub(crate) struct Place {
     address: Option<Ipv6Addr>,
-    ports: PortSet,
+    carried: Carried,
 }
 
 impl Place {
-    pub(crate) fn new(address: Option<Ipv6Addr>, ports: PortSet) -> Arc<Self> {
-        Arc::new(Self { address, ports })
+    pub(crate) fn new(address: Option<Ipv6Addr>, carried: Carried) -> Arc<Self> {
+        Arc::new(Self { address, carried })
     }
 
-    /// The ports among `ports` that this place has at exactly the same address.
-    pub(crate) fn taken(&self, address: Option<Ipv6Addr>, ports: &PortSet) -> Option<PortSet> {
-        if self.address == address { self.ports.intersection(ports) } else { None }
+    /// The packets among `carried` that this place has at exactly the same address.
+    pub(crate) fn taken(&self, address: Option<Ipv6Addr>, carried: &Carried) -> Option<Carried> {
+        match (&self.carried, carried) {
+            _ if self.address != address => None,
+            (Carried::Udp(own), Carried::Udp(ports)) => own.intersection(ports).map(Carried::Udp),
+            (Carried::Echo, Carried::Echo) => Some(Carried::Echo),
+            _ => None,
+        }
     }
 }
 
@@ -89,11 +125,17 @@ impl Parts {
         self.0.retain(|(other, _)| !Arc::ptr_eq(place, other));
     }
 
-    /// The part for datagrams to `destination`. An exact address wins over the wildcard, and a newer relay over one that has
-    /// released its ports.
-    pub(crate) fn find(&self, destination: &SocketAddrV6) -> Option<&Rc<dyn Datagrams>> {
+    /// Returns true if there is a part for packets of this kind.
+    pub(crate) fn take(&self, kind: Kind) -> bool {
+        self.0.iter().any(|(place, _)| place.carried.kind() == kind)
+    }
+
+    /// The part for packets of this kind to `destination`. An exact address wins over the wildcard, and a newer relay over
+    /// one that has released its ports.
+    pub(crate) fn find(&self, kind: Kind, destination: &SocketAddrV6) -> Option<&Rc<dyn Datagrams>> {
         let takes = |address: Option<Ipv6Addr>| {
-            let takes = |place: &Place| place.address == address && place.ports.contains(destination.port());
+            let takes =
+                |place: &Place| place.address == address && place.carried.takes(kind, destination.port());
             self.0.iter().rev().find(move |(place, _)| takes(place))
         };
         takes(Some(*destination.ip())).or_else(|| takes(None)).map(|(_, part)| part)

@@ -71,6 +71,12 @@ pub enum StackError {
         /// The ports that it has, of those that were asked for.
         taken: PortSet,
     },
+    /// Another relay takes the echo requests.
+    #[error("another relay of {address} takes the echo requests")]
+    EchoTaken {
+        /// The relay's address, `::` for every address.
+        address: Ipv6Addr,
+    },
     /// The address of a listener, or of this side of a connection, is outside every prefix.
     #[error("{address} is inside no prefix of {interface}")]
     AddressOutside {
@@ -167,7 +173,7 @@ impl StackError {
             Self::NoSuchPrefix { .. } => "ENOENT",
             Self::Mtu(_) | Self::NoClient { .. } => "ERR_FAITH_ARGUMENT",
             Self::Keepfaith => "ERR_FAITH_KEEPFAITH",
-            Self::PortTaken { .. } => "EADDRINUSE",
+            Self::PortTaken { .. } | Self::EchoTaken { .. } => "EADDRINUSE",
             Self::AddressOutside { .. } => "EADDRNOTAVAIL",
             Self::Closed(_) | Self::Deleted(_) => "ERR_FAITH_CLOSED",
             Self::Worker { .. } => "ERR_FAITH_WORKER",
@@ -190,6 +196,7 @@ impl StackError {
             Self::NoPrefix(_) => Some("name at least one, such as 64:ff9b::/96"),
             Self::Keepfaith => Some("set keepfaith first: setKeepfaith(true), or faithd -k"),
             Self::PortTaken { .. } => Some("close that listener, or leave its ports out"),
+            Self::EchoTaken { .. } => Some("leave `icmp` out of the protocols of all relays but one"),
             Self::AddressOutside { .. } => Some("name an address inside a prefix of the interface, or none"),
             Self::NoClient { .. } => Some(
                 "name a unicast address that is neither loopback, IPv4-mapped nor link-local, and inside no prefix",

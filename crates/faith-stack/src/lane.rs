@@ -13,6 +13,7 @@ use std::time::Instant;
 use faith_packet::classify::{DropReason, Flow};
 use faith_packet::icmpv6::{self, Unreachable};
 use faith_packet::prefix::network_of;
+use faith_packet::reassembly::Reassembly;
 use faith_packet::tcp;
 use faith_sys::reactor::register_for;
 use faith_sys::tun::{Tun, VIRTIO_HEADER};
@@ -50,6 +51,8 @@ pub(crate) struct Lane {
     errors: RefCell<ErrorLimit>,
     /// The parts of relays of datagrams.
     pub(crate) parts: RefCell<Parts>,
+    /// The fragments for them.
+    pub(crate) pieces: RefCell<Reassembly>,
 }
 
 impl Lane {
@@ -64,6 +67,7 @@ impl Lane {
             stand_in: OnceCell::new(),
             errors: RefCell::new(ErrorLimit::new()),
             parts: RefCell::default(),
+            pieces: RefCell::default(),
         }))
     }
 

@@ -63,7 +63,7 @@ pub use advertise::{Advertiser, AdvertiserEvent, Advertising, LinkState, LinkSta
 pub use allowance::{Allowance, Rate};
 pub use answered::SynAnswer;
 pub use counters::InterfaceStats;
-pub use datagrams::{BeginDatagrams, BuildError, Datagrams, Outlet};
+pub use datagrams::{BeginDatagrams, BuildError, Carried, Datagrams, Outlet};
 pub use datagrams_handle::DatagramsHandle;
 pub use errno::name_of as errno_name;
 pub use error::StackError;

@@ -8,17 +8,20 @@
 //! host → stack: the classifier decides. The pump offers an initial SYN to the service first if the listener holds SYNs
 //! (see `held.rs`). A SYN for a port without a socket waits until the socket is made (see `on_demand.rs`).
 //!
-//! Datagrams do not enter the stack: the pump gives them to the relay of their port (see `datagrams.rs`).
+//! Datagrams and pings do not enter the stack: the pump gives them to the relay of their port (see `datagrams.rs`), and puts
+//! their fragments together before.
 //!
 //! stack → host: only TCP and ICMPv6 errors from inside a prefix leave.
 
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::Cache;
-use faith_packet::classify::{Classifier, DropReason, Flow, ToStack};
+use faith_packet::classify::{Classifier, DropReason, Flow, Kind, Piece, ToStack};
 use faith_packet::icmpv6::Unreachable;
+use faith_packet::reassembly::Gathered;
 use faith_packet::tcp;
 use faith_sys::tun::{MAX_FRAME, Tun, VIRTIO_HEADER};
 use tokio::io::Interest;
@@ -67,8 +70,11 @@ pub(crate) fn capture_frame(lane: &Rc<Lane>, classifier: &Classifier, frame: &[u
             lane.to_stack(frame);
             lane.shared.held.reset(&flow, packet);
         }
-        ToStack::Datagram(flow) => capture_datagram(lane, classifier, &flow, frame),
-        ToStack::DatagramError(flow) => capture_datagram_error(lane, &flow, frame, packet),
+        ToStack::Datagram(flow) => capture_datagram(lane, classifier, Kind::Udp, &flow, frame),
+        ToStack::DatagramError(flow) => capture_datagram_error(lane, Kind::Udp, &flow, frame, packet),
+        ToStack::Echo(flow) => capture_datagram(lane, classifier, Kind::Echo, &flow, frame),
+        ToStack::EchoError(flow) => capture_datagram_error(lane, Kind::Echo, &flow, frame, packet),
+        ToStack::Piece(piece) => capture_piece(lane, classifier, piece, frame),
         verdict => refuse(lane, verdict, frame),
     }
 }
@@ -87,9 +93,28 @@ fn refuse(lane: &Lane, verdict: ToStack, frame: &[u8]) {
     }
 }
 
+/// Keeps a fragment for the relays until its packet is whole.
+fn capture_piece(lane: &Rc<Lane>, classifier: &Classifier, piece: Piece, frame: &[u8]) {
+    let (Piece::First(kind) | Piece::Later(kind)) = piece;
+    if !lane.parts.borrow().take(kind) {
+        return match piece {
+            // A fragmented packet gets one answer only.
+            Piece::First(_) => refuse(lane, classifier.unsupported_verdict(), frame),
+            Piece::Later(Kind::Udp) => lane.counters().drop(DropReason::Unsupported),
+            Piece::Later(Kind::Echo) => lane.to_stack(frame),
+        };
+    }
+    let gathered = lane.pieces.borrow_mut().add(frame, Instant::now());
+    match gathered {
+        Gathered::Whole(whole) => capture_frame(lane, classifier, &whole),
+        Gathered::Waits => {}
+        Gathered::Refused => lane.counters().drop(DropReason::Fragment),
+    }
+}
+
 /// Gives a datagram to the relay of its port, on the worker that has the state of its client.
-fn capture_datagram(lane: &Lane, classifier: &Classifier, flow: &Flow, frame: &[u8]) {
-    let part = lane.parts.borrow().find(&flow.destination).map(Rc::clone);
+fn capture_datagram(lane: &Lane, classifier: &Classifier, kind: Kind, flow: &Flow, frame: &[u8]) {
+    let part = lane.parts.borrow().find(kind, &flow.destination).map(Rc::clone);
     let Some(part) = part else { return refuse(lane, classifier.unsupported_verdict(), frame) };
     if is_mine(lane, flow, frame) {
         lane.counters().captured_packets.add(1);
@@ -99,8 +124,8 @@ fn capture_datagram(lane: &Lane, classifier: &Classifier, flow: &Flow, frame: &[
 }
 
 /// Gives an error about a datagram to the relay that sent the datagram, likewise.
-fn capture_datagram_error(lane: &Lane, flow: &Flow, frame: &[u8], packet: &[u8]) {
-    let part = lane.parts.borrow().find(&flow.destination).map(Rc::clone);
+fn capture_datagram_error(lane: &Lane, kind: Kind, flow: &Flow, frame: &[u8], packet: &[u8]) {
+    let part = lane.parts.borrow().find(kind, &flow.destination).map(Rc::clone);
     let Some(part) = part else { return lane.counters().drop(DropReason::Icmp) };
     if is_mine(lane, flow, frame) {
         part.error(flow, packet);

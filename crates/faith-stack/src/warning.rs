@@ -39,6 +39,7 @@ impl Warning {
             Kind::ConnectionsUnknown(_) => "connections-unknown",
             Kind::ClientsUntold(_) => "clients-untold",
             Kind::ServersUntold(_) => "servers-untold",
+            Kind::NoEcho(_) => "echo-unavailable",
             Kind::WorkerStuck { .. } => "worker-stuck",
             Kind::WorkerRuns { .. } => "worker-runs",
         }
@@ -104,6 +105,11 @@ impl fmt::Display for Warning {
                 f,
                 "servers do not learn of clients' errors about datagrams, which needs CAP_NET_RAW: {error}"
             ),
+            Kind::NoEcho(error) => write!(
+                f,
+                "pings get no answer, because this process has neither CAP_NET_RAW nor a group in \
+                 net.ipv4.ping_group_range: {error}"
+            ),
             Kind::WorkerStuck { worker, waited } => {
                 write!(
                     f,
@@ -135,6 +141,7 @@ pub(crate) enum Kind {
     ConnectionsUnknown(Arc<io::Error>),
     ClientsUntold(String),
     ServersUntold(Arc<io::Error>),
+    NoEcho(Arc<io::Error>),
     WorkerStuck { worker: usize, waited: Duration },
     WorkerRuns { worker: usize },
 }

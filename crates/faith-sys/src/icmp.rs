@@ -8,11 +8,14 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 
 use crate::control::Control;
 use crate::source::set;
-use crate::udp::send_message;
+use crate::udp::{send_message, source_info};
 
 /// `SOL_RAW` and its option, from linux/icmp.h; the libc crate lacks the option.
-const SOL_RAW: libc::c_int = 255;
-const ICMP_FILTER: libc::c_int = 1;
+pub(crate) const SOL_RAW: libc::c_int = 255;
+pub(crate) const ICMP_FILTER: libc::c_int = 1;
+
+/// The value of the option that keeps every message away: one bit for each type.
+pub(crate) const NO_MESSAGES: libc::c_int = -1;
 
 /// A raw socket that sends ICMPv4 messages and receives none.
 #[derive(Debug)]
@@ -26,8 +29,8 @@ impl IcmpSender {
     pub fn open() -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::RAW, flags, Some(ipproto::ICMP))?;
-        // The kernel need not copy the host's messages to it: one bit per type keeps them away.
-        set(&socket, SOL_RAW, ICMP_FILTER, -1)?;
+        // The kernel need not copy the host's messages to it.
+        set(&socket, SOL_RAW, ICMP_FILTER, NO_MESSAGES)?;
         Ok(Self(socket))
     }
 
@@ -37,10 +40,7 @@ impl IcmpSender {
     /// Those of sendmsg(2): `EINVAL` if the host does not have the address, `EAGAIN` if the send queue is full.
     pub fn send(&self, to: Ipv4Addr, from: Ipv4Addr, message: &[u8]) -> io::Result<()> {
         let mut control = Control::new();
-        // struct in_pktinfo: the index of a device, the source, and an address that counts for received packets alone.
-        let mut info = [0; 12];
-        info[4..8].copy_from_slice(&from.octets());
-        control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+        control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &source_info(from));
         send_message(&self.0, SocketAddrV4::new(to, 0), message, &mut control)
     }
 }

@@ -1,4 +1,8 @@
-//! UDP sockets of a relay: unconnected, with what a router must pass on beside the data: TTL, TOS and errors.
+//! Sockets of a relay of datagrams: unconnected, with what a router must pass on beside the data: TTL, TOS and errors.
+//!
+//! Echo messages have sockets of two kinds. A *ping socket* belongs to one identifier, which the kernel chooses or bind(2)
+//! names, and needs no privilege; `net.ipv4.ping_group_range` says who may have one, and refuses even root. A raw socket
+//! receives the echo replies of many identifiers, and needs `CAP_NET_RAW` when it is opened.
 //!
 //! A superframe is several datagrams of one size, the last one shorter, that the kernel sends or receives in one call:
 //! `UDP_SEGMENT` (Linux 4.18) and `UDP_GRO` (Linux 5.0).
@@ -8,9 +12,10 @@ use std::mem::zeroed;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, ipproto, socket_with};
 
 use crate::control::{Control, number};
+use crate::icmp::{ICMP_FILTER, NO_MESSAGES, SOL_RAW};
 use crate::reactor::Descriptor;
 use crate::source::set;
 
@@ -78,12 +83,52 @@ impl UdpSocket {
     pub fn new() -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = Self(socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?);
-        for option in [libc::IP_RECVERR, libc::IP_RECVTTL, libc::IP_RECVTOS, libc::IP_RECVFRAGSIZE] {
-            set(&socket, libc::IPPROTO_IP, option, 1)?;
-        }
+        socket.receive_marks()?;
         // Before Linux 5.0 there is no such option, and datagrams come one by one.
         let _ = set(&socket, libc::IPPROTO_UDP, libc::UDP_GRO, 1);
         Ok(socket)
+    }
+
+    /// Makes a ping socket. Its port is the identifier, and its data is an ICMP message with its header. The kernel writes
+    /// identifier and checksum of what it sends, and verifies the checksum of what it receives.
+    ///
+    /// # Errors
+    /// `EACCES` if `net.ipv4.ping_group_range` has no group of this process; `EMFILE`, `ENFILE`, `ENOBUFS` or `ENOMEM`.
+    pub fn ping() -> io::Result<Self> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = Self(socket_with(AddressFamily::INET, SocketType::DGRAM, flags, Some(ipproto::ICMP))?);
+        socket.receive_marks()?;
+        Ok(socket)
+    }
+
+    /// Makes a raw socket for echo messages of the identifiers that are `share` modulo `shares`. It receives nothing
+    /// before [`hear`](Self::hear). What it receives begins with the IPv4 header, and is not verified.
+    ///
+    /// # Errors
+    /// `EPERM` without `CAP_NET_RAW`; `EMFILE`, `ENFILE`, `ENOBUFS` or `ENOMEM`.
+    pub fn raw_echo(share: u32, shares: u32) -> io::Result<Self> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = Self(socket_with(AddressFamily::INET, SocketType::RAW, flags, Some(ipproto::ICMP))?);
+        set(&socket, SOL_RAW, ICMP_FILTER, NO_MESSAGES)?;
+        attach_share(&socket.0, share, shares.max(1))?;
+        Ok(socket)
+    }
+
+    /// Has a raw socket receive echo replies, and errors about what it sends.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2); none is expected.
+    pub fn hear(&self) -> io::Result<()> {
+        self.receive_marks()?;
+        // One bit for each type that is kept away; the type of echo replies is 0.
+        set(self, SOL_RAW, ICMP_FILTER, NO_MESSAGES << 1)
+    }
+
+    fn receive_marks(&self) -> io::Result<()> {
+        for option in [libc::IP_RECVERR, libc::IP_RECVTTL, libc::IP_RECVTOS, libc::IP_RECVFRAGSIZE] {
+            set(self, libc::IPPROTO_IP, option, 1)?;
+        }
+        Ok(())
     }
 
     /// Binds to an address and a port.
@@ -127,6 +172,19 @@ impl UdpSocket {
             control.push(libc::IPPROTO_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes());
         }
         send_message(&self.0, to, data, &mut control)
+    }
+
+    /// Sends an ICMP message with its header over a raw socket, from this address of the host; `0.0.0.0` leaves it to the
+    /// routing table.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_raw(&self, to: Ipv4Addr, from: Ipv4Addr, message: &[u8], marks: Marks) -> io::Result<()> {
+        let mut control = Control::new();
+        control.push(libc::IPPROTO_IP, libc::IP_TTL, &i32::from(marks.ttl.max(1)).to_ne_bytes());
+        control.push(libc::IPPROTO_IP, libc::IP_TOS, &i32::from(marks.tos).to_ne_bytes());
+        control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &source_info(from));
+        send_message(&self.0, SocketAddrV4::new(to, 0), message, &mut control)
     }
 
     /// Receives a datagram or a superframe. The kernel drops octets beyond the buffer; 64 KiB hold everything.
@@ -208,6 +266,42 @@ impl UdpSocket {
         let from = SocketAddrV4::new(address, u16::from_be(name.sin_port));
         Ok((length, from, control, message.msg_controllen as _))
     }
+}
+
+/// `struct in_pktinfo` for sending: the index of a device, the source, and an address that counts for received packets alone.
+pub(crate) fn source_info(from: Ipv4Addr) -> [u8; 12] {
+    let mut info = [0; 12];
+    info[4..8].copy_from_slice(&from.octets());
+    info
+}
+
+/// Lets a raw socket of ICMP receive only messages whose identifier is `share` modulo `shares` (`SO_ATTACH_FILTER`).
+fn attach_share(socket: &OwnedFd, share: u32, shares: u32) -> io::Result<()> {
+    #[expect(clippy::cast_possible_truncation, reason = "classic BPF opcodes are 16 bits wide")]
+    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let mut code = [
+        // The length of the IPv4 header, and the identifier in the message behind it.
+        statement(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, 0),
+        statement(libc::BPF_LD | libc::BPF_H | libc::BPF_IND, 4),
+        statement(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, shares),
+        libc::sock_filter { jf: 1, ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, share) },
+        statement(libc::BPF_RET | libc::BPF_K, u32::MAX),
+        statement(libc::BPF_RET | libc::BPF_K, 0),
+    ];
+    #[expect(clippy::cast_possible_truncation, reason = "six instructions")]
+    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
+    let length = libc::socklen_t::try_from(size_of_val(&program)).map_err(io::Error::other)?;
+    // SAFETY: `program` and the instructions it points to outlive the call, which copies them.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            std::ptr::from_ref(&program).cast(),
+            length,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Sends one message over an unconnected socket of IPv4, without waiting for room.
@@ -390,6 +484,58 @@ mod tests {
         assert_eq!(way.source, Ipv6Addr::LOCALHOST);
         assert!(way.mtu >= 1280);
         assert_eq!(source_to(Ipv4Addr::LOCALHOST).unwrap(), Ipv4Addr::LOCALHOST);
+    }
+
+    /// Receives a reply to a raw socket of share 0, without its IPv4 header.
+    fn heard(socket: &UdpSocket) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; 200];
+        let received = socket.receive(&mut buffer)?;
+        Ok(buffer[20..received.length].to_vec())
+    }
+
+    fn request(identifier: u16) -> Vec<u8> {
+        let mut message = [&[8, 0, 0, 0][..], &identifier.to_be_bytes(), &[0, 1], b"data"].concat();
+        let sum: u32 = message.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+        let sum = !(sum % 0xffff);
+        message[2..4].copy_from_slice(&sum.to_be_bytes()[2..]);
+        message
+    }
+
+    #[test]
+    fn a_raw_socket_hears_the_replies_to_its_share_of_identifiers() {
+        let socket = UdpSocket::raw_echo(1, 4).unwrap();
+        let send = |identifier| {
+            socket.send_raw(Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED, &request(identifier), MARKS).unwrap();
+        };
+        // It is deaf at first.
+        send(401);
+        socket.hear().unwrap();
+        (400..=406).for_each(send);
+        let identifiers = [0; 2].map(|_| {
+            let message = eventually(|| heard(&socket));
+            assert_eq!((message[0], &message[8..]), (0, &b"data"[..]));
+            u16::from_be_bytes([message[4], message[5]])
+        });
+        assert_eq!(identifiers, [401, 405]);
+        assert_eq!(heard(&socket).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_ping_socket_has_its_own_identifier_where_the_host_allows_one() {
+        let socket = match UdpSocket::ping() {
+            Ok(socket) => socket,
+            Err(error) => return assert_eq!(error.raw_os_error(), Some(libc::EACCES)),
+        };
+        socket.bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let identifier = socket.local().unwrap().port();
+        socket.send(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), &request(7), MARKS, None).unwrap();
+        let mut buffer = [0; 100];
+        let received = eventually(|| socket.receive(&mut buffer));
+        assert_eq!((received.length, *received.from.ip()), (12, Ipv4Addr::LOCALHOST));
+        assert_eq!(
+            (buffer[0], &buffer[4..6], &buffer[8..12]),
+            (0, &identifier.to_be_bytes()[..], &b"data"[..])
+        );
     }
 
     #[test]

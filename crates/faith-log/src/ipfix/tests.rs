@@ -104,7 +104,14 @@ fn expected(given: &Given, destinations: bool) -> Vec<(u16, u128)> {
         let (source, source_port) = post(session.source);
         let (server, server_port) = post(session.server);
         let client = [
-            (4, if session.protocol == Protocol::Udp { 17 } else { 6 }),
+            (
+                4,
+                match session.protocol {
+                    Protocol::Tcp => 6,
+                    Protocol::Udp => 17,
+                    Protocol::Icmp => 1,
+                },
+            ),
             (27, session.client.ip().to_bits()),
             (7, session.client.port().into()),
             (225, source),

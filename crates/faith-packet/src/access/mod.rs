@@ -3,7 +3,7 @@
 //! The grammar is that of BSD's faithd(8): one rule per line, `#` before a comment:
 //!
 //! ```text
-//! SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]
+//! SOURCE permit|deny DESTINATION [tcp|udp|icmp] [port LIST] [OUTGOING]
 //!
 //! 2001:db8:1::/48  deny    0.0.0.0/0        port 25
 //! 2001:db8:1::/48  permit  198.51.100.0/24  port 80,443,8000-8999  192.0.2.1
@@ -319,22 +319,24 @@ impl AccessList {
 #[derive(Clone, Debug, Default)]
 struct Indexes {
     tcp: Index,
-    /// `None` if no rule names a protocol: the other one is for all then.
-    udp: Option<Box<Index>>,
+    /// Those of UDP and of echo requests. `None` if no rule names a protocol: the other one is for all then.
+    others: Option<Box<[Index; 2]>>,
 }
 
 impl Indexes {
     fn new(rules: &[Rule]) -> Self {
         let differ = rules.iter().any(|rule| rule.protocol.is_some());
-        let udp = differ.then(|| Box::new(Index::new(rules, Protocol::Udp)));
-        Self { tcp: Index::new(rules, Protocol::Tcp), udp }
+        let others =
+            differ.then(|| Box::new([Protocol::Udp, Protocol::Icmp].map(|other| Index::new(rules, other))));
+        Self { tcp: Index::new(rules, Protocol::Tcp), others }
     }
 
     #[inline]
     fn of(&self, protocol: Protocol) -> &Index {
-        match (protocol, &self.udp) {
-            (Protocol::Udp, Some(udp)) => udp,
-            _ => &self.tcp,
+        match (protocol, self.others.as_deref()) {
+            (Protocol::Udp, Some([udp, _])) => udp,
+            (Protocol::Icmp, Some([_, icmp])) => icmp,
+            (Protocol::Tcp, _) | (_, None) => &self.tcp,
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum Action {
     Deny,
 }
 
-/// One line of an access list: `SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]`.
+/// One line of an access list: `SOURCE permit|deny DESTINATION [tcp|udp|icmp] [port LIST] [OUTGOING]`.
 ///
 /// ```
 /// use faith_packet::access::Rule;
@@ -42,7 +42,7 @@ pub struct Rule {
     pub destination: Ipv4Prefix,
     /// The protocol it matches; `None` means every protocol.
     pub protocol: Option<Protocol>,
-    /// The ports it matches; `None` means every port.
+    /// The ports it matches; `None` means every port. A rule with ports matches no echo request.
     pub ports: Option<PortSet>,
 }
 
@@ -66,7 +66,7 @@ impl Rule {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum RuleError {
     /// The line ends too early.
-    #[error("{0} is missing; write SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]")]
+    #[error("{0} is missing; write SOURCE permit|deny DESTINATION [tcp|udp|icmp] [port LIST] [OUTGOING]")]
     Missing(&'static str),
     /// The first word is not an IPv6 prefix.
     #[error("source: {0}")]
@@ -80,8 +80,13 @@ pub enum RuleError {
     /// The word behind `port` is not a list of ports.
     #[error("port: {0}")]
     Ports(#[source] PortListError),
+    /// Echo requests have no ports.
+    #[error("`icmp` has no ports; leave `port` out")]
+    NoPorts,
     /// The word behind the destination is neither a protocol, nor `port`, nor an IPv4 address.
-    #[error("expected `tcp`, `udp`, `port LIST` or an outgoing IPv4 address without a length, found {0:?}")]
+    #[error(
+        "expected `tcp`, `udp`, `icmp`, `port LIST` or an outgoing IPv4 address without a length, found {0:?}"
+    )]
     Outgoing(String),
     /// A connection cannot come from this address.
     #[error("{0} cannot be an outgoing address; write one of the router's own")]
@@ -97,7 +102,7 @@ pub enum RuleError {
     CarriageReturn,
 }
 
-/// Reads the words of a line without a comment. `permit`, `deny`, `tcp`, `udp` and `port` ignore case; a prefix may
+/// Reads the words of a line without a comment. `permit`, `deny`, `tcp`, `udp`, `icmp` and `port` ignore case; a prefix may
 /// be a lone address.
 impl FromStr for Rule {
     type Err = RuleError;
@@ -121,6 +126,9 @@ impl FromStr for Rule {
         }
         let mut ports = None;
         if next.is_some_and(|word| word.eq_ignore_ascii_case("port")) {
+            if protocol == Some(Protocol::Icmp) {
+                return Err(RuleError::NoPorts);
+            }
             let list = words.next().ok_or(RuleError::Missing("a list of ports"))?;
             ports = Some(list.parse().map_err(RuleError::Ports)?);
             next = words.next();

@@ -13,9 +13,10 @@
 //! 4. Can its header chain be followed within bounds? (`extension`, `fragment`)
 //! 5. TCP is captured. ICMPv6 errors about TCP packets of the stack are captured too, because path
 //!    MTU discovery depends on them. Other ICMPv6, except echo requests, is dropped (`icmp`).
-//! 6. Whole UDP datagrams, and ICMPv6 errors about those of faithd, are for the relays of datagrams.
-//! 7. Other protocols and pings are answered or ignored, as the interface is set (`unsupported`), and so are
-//!    datagrams that no relay wants.
+//! 6. UDP datagrams, echo requests (pings), and ICMPv6 errors about those of faithd, are for the relays of datagrams, also
+//!    in fragments.
+//! 7. Other protocols are answered or ignored, as the interface is set (`unsupported`), and so are datagrams and pings that
+//!    no relay wants.
 //!
 //! From the stack to the host, only packets of captured connections leave (`outbound`).
 
@@ -28,7 +29,7 @@ use crate::icmpv6::{self, Quoted};
 use crate::ipv6::{self, Header};
 use crate::prefix::PrefixSet;
 use crate::tcp::Segment;
-use crate::udp;
+use crate::{echo, udp};
 
 pub use crate::flow::Flow;
 pub use reason::DropReason;
@@ -65,6 +66,14 @@ pub enum ToStack {
     /// An ICMPv6 error about a datagram that went to this flow's client. If no relay wants it, it counts as
     /// [`DropReason::Icmp`].
     DatagramError(Flow),
+    /// A whole echo request, whose checksum is not checked yet. The client's port of the flow is its identifier. If no relay
+    /// wants it, it is [`unsupported`](Classifier::unsupported_verdict).
+    Echo(Flow),
+    /// An ICMPv6 error about an echo reply that went to this flow's client. If no relay wants it, it counts as
+    /// [`DropReason::Icmp`].
+    EchoError(Flow),
+    /// A fragment of a datagram, or one that may be of an echo request.
+    Piece(Piece),
     /// Dropped. The pump answers with ICMPv6 Destination Unreachable, administratively prohibited;
     /// RFC 4443 section 2.4(e) permits it here. Counts as [`DropReason::Unsupported`].
     Unreachable,
@@ -73,6 +82,26 @@ pub enum ToStack {
     Multicast,
     /// Dropped in silence.
     Drop(DropReason),
+}
+
+/// A fragment that is for a relay, if there is one for its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// The first one of a datagram or of an echo request. Without a relay the packet is
+    /// [`unsupported`](Classifier::unsupported_verdict).
+    First(Kind),
+    /// A later one. Without a relay it is dropped as [`DropReason::Unsupported`] if its kind is [`Kind::Udp`]; otherwise the
+    /// stack gets it, because it may be of an ICMPv6 error.
+    Later(Kind),
+}
+
+/// The kinds of packets that relays of datagrams take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Datagrams of UDP.
+    Udp,
+    /// Echo requests; behind a first fragment, any ICMPv6 message.
+    Echo,
 }
 
 /// Decides about packets by an interface's prefixes and settings.
@@ -177,14 +206,19 @@ impl Classifier {
             ipv6::ICMPV6 => match icmpv6::quoted(header, chain.payload) {
                 Some(Quoted::Tcp) => ToStack::Icmp,
                 Some(Quoted::Datagram(flow)) => ToStack::DatagramError(flow),
-                None => self.other_icmpv6(chain.payload),
+                Some(Quoted::Reply(flow)) => ToStack::EchoError(flow),
+                // Other messages get no answer: they ask nothing, and errors must not be answered with errors (RFC 4443
+                // section 2.4(e)).
+                None => {
+                    echo::flow(header, chain.payload).map_or(ToStack::Drop(DropReason::Icmp), ToStack::Echo)
+                }
             },
             _ => self.unsupported_verdict(),
         }
     }
 
     /// Judges the first fragment by its transport header. Later fragments have none and pass if their
-    /// fragment header names TCP or ICMPv6: without a first fragment the kernel never completes them.
+    /// fragment header names TCP, UDP or ICMPv6: without a first fragment the kernel never completes them.
     /// (Reassembly takes the protocol from the first fragment, RFC 8200 section 4.5.)
     fn fragment(&self, header: &Header, chain: &Chain<'_>, fragment: Fragment) -> ToStack {
         // Extension headers behind the fragment header hide the protocol in all later fragments.
@@ -196,22 +230,22 @@ impl Classifier {
             (ipv6::TCP, true) if Segment::parse(chain.payload).is_none() => {
                 ToStack::Drop(DropReason::Fragment)
             }
-            (ipv6::ICMPV6, true) if !matches!(icmpv6::quoted(header, chain.payload), Some(Quoted::Tcp)) => {
-                self.other_icmpv6(chain.payload)
+            (ipv6::UDP, true) if udp::Header::parse(chain.payload).is_none() => {
+                ToStack::Drop(DropReason::Fragment)
             }
+            (ipv6::UDP, true) => ToStack::Piece(Piece::First(Kind::Udp)),
+            (ipv6::UDP, false) => ToStack::Piece(Piece::Later(Kind::Udp)),
+            (ipv6::ICMPV6, true) if echo::flow(header, chain.payload).is_some() => {
+                ToStack::Piece(Piece::First(Kind::Echo))
+            }
+            (ipv6::ICMPV6, true) if !matches!(icmpv6::quoted(header, chain.payload), Some(Quoted::Tcp)) => {
+                ToStack::Drop(DropReason::Icmp)
+            }
+            (ipv6::ICMPV6, false) => ToStack::Piece(Piece::Later(Kind::Echo)),
             (ipv6::TCP | ipv6::ICMPV6, _) => ToStack::Fragment,
             // A fragmented packet gets one answer only.
             (_, true) => self.unsupported_verdict(),
             (_, false) => ToStack::Drop(DropReason::Unsupported),
-        }
-    }
-
-    /// Treats a ping like a datagram of an unsupported protocol. Other messages get no answer: they ask
-    /// nothing, and errors must not be answered with errors (RFC 4443 section 2.4(e)).
-    fn other_icmpv6(&self, message: &[u8]) -> ToStack {
-        match message {
-            [ipv6::ECHO_REQUEST, _, _, _, _, _, _, _, ..] => self.unsupported_verdict(),
-            _ => ToStack::Drop(DropReason::Icmp),
         }
     }
 

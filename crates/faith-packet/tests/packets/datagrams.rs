@@ -11,7 +11,7 @@ use faith_packet::udp::{Datagram, Fault, HEADROOM, Head, MAX_DATA, OVERHEAD};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::builder::{self, CLIENT, Extension, SERVER, classifier, extend, fragment, ipv6, udp};
+use crate::builder::{self, CLIENT, Extension, SERVER, classifier, extend, ipv6, udp};
 
 /// A virtio header that says nothing: the packet is complete.
 const COMPLETE: [u8; 10] = [0; 10];
@@ -25,7 +25,7 @@ fn flow() -> Flow {
 }
 
 fn head() -> Head {
-    Head { flow: flow(), hop_limit: 57, traffic_class: 0xb9 }
+    Head { flow: flow(), sequence: None, hop_limit: 57, traffic_class: 0xb9 }
 }
 
 /// A whole packet to the client, with a complete checksum.
@@ -114,14 +114,6 @@ fn a_quote_of_any_length_is_an_error_about_a_datagram_only_with_its_ports() {
 }
 
 #[test]
-fn a_fragmented_datagram_is_answered_once() {
-    let packet = udp(CLIENT, SERVER, &[0; 3000]);
-    assert_eq!(classifier().to_stack(&fragment(&packet, 0, 1232, true), true), ToStack::Unreachable);
-    let later = fragment(&packet, 1232, 1232, true);
-    assert_eq!(classifier().to_stack(&later, true), ToStack::Drop(DropReason::Unsupported));
-}
-
-#[test]
 fn headers_of_a_datagram_leave_the_checksum_to_the_device() {
     let mut out = [0xaa; HEADROOM];
     head().write(&mut out, 2400, Some(1200)).unwrap();
@@ -169,9 +161,11 @@ proptest! {
             client: SocketAddrV6::new(CLIENT, ports.0, 0, 0),
             destination: SocketAddrV6::new(SERVER, ports.1, 0, 0),
         };
-        let packet = complete(&Head { flow, hop_limit, traffic_class }, &data);
+        let packet = complete(&Head { flow, sequence: None, hop_limit, traffic_class }, &data);
         let turned = Flow { client: flow.destination, destination: flow.client };
-        let read = Datagram { flow: turned, hop_limit, traffic_class, data: &data, segment: None };
+        let read = Datagram {
+            flow: turned, hop_limit, traffic_class, data: &data, segment: None, fragmentable: false,
+        };
         let frame = frame(&packet);
         prop_assert_eq!(Datagram::parse(&frame), Ok(read));
         let header = UdpSlice::from_slice(&packet[40..]).unwrap().to_header();

@@ -64,7 +64,7 @@ fn the_generated_packets_meet_every_verdict() {
             reasons.insert(reason.name());
         }
     }
-    assert_eq!(verdicts.len(), 10);
+    assert_eq!(verdicts.len(), 13);
     let mut reasons: Vec<&str> = reasons.into_iter().collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["extension", "fragment", "icmp", "malformed", "martian", "unsupported"]);

@@ -1,10 +1,10 @@
 //! Fragments: the classifier judges the first by its transport header, the others by their fragment header.
 
-use faith_packet::classify::{DropReason, ToStack};
+use faith_packet::classify::{DropReason, Kind, Piece, ToStack};
 
 use crate::builder::{
-    CLIENT, Extension, SERVER, answer, classifier, extend, fragment, icmpv6, silent_classifier, syn, tcp,
-    tcp_header, udp,
+    CLIENT, Extension, SERVER, answer, classifier, extend, fragment, icmpv6, ipv6, silent_classifier, syn,
+    tcp, tcp_header, udp,
 };
 
 fn verdict(packet: &[u8]) -> ToStack {
@@ -63,10 +63,19 @@ fn extension_headers_may_come_before_the_fragment_header_but_not_behind_it() {
 }
 
 #[test]
-fn a_fragmented_datagram_gets_one_answer() {
+fn the_fragments_of_a_datagram_are_for_its_relay() {
     let datagram = udp(CLIENT, SERVER, &[0; 2000]);
     let first = fragment(&datagram, 0, 1232, true);
     let last = fragment(&datagram, 1232, 1232, false);
+    assert_eq!(verdict(&first), ToStack::Piece(Piece::First(Kind::Udp)));
+    assert_eq!(verdict(&last), ToStack::Piece(Piece::Later(Kind::Udp)));
+}
+
+#[test]
+fn a_fragmented_packet_of_another_protocol_gets_one_answer() {
+    let packet = ipv6(CLIENT, SERVER, 132, &[0; 2000]);
+    let first = fragment(&packet, 0, 1232, true);
+    let last = fragment(&packet, 1232, 768, false);
     let silence = ToStack::Drop(DropReason::Unsupported);
     assert_eq!(verdict(&first), ToStack::Unreachable);
     assert_eq!(verdict(&last), silence);
@@ -77,7 +86,8 @@ fn a_fragmented_datagram_gets_one_answer() {
 fn a_fragmented_icmpv6_error_is_captured_when_its_first_fragment_quotes_our_segment() {
     let error = icmpv6(CLIENT, SERVER, 1, 0, &answer());
     assert_eq!(verdict(&fragment(&error, 0, 64, true)), ToStack::Fragment);
-    assert_eq!(verdict(&fragment(&error, 64, 64, false)), ToStack::Fragment);
+    // Any later fragment of ICMPv6 may be of a ping.
+    assert_eq!(verdict(&fragment(&error, 64, 64, false)), ToStack::Piece(Piece::Later(Kind::Echo)));
     let reply = icmpv6(CLIENT, SERVER, 129, 0, &[0; 200]);
     assert_eq!(verdict(&fragment(&reply, 0, 64, true)), ToStack::Drop(DropReason::Icmp));
 }

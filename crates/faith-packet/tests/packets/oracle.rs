@@ -6,7 +6,7 @@ use etherparse::{
     Icmpv6Slice, IpAuthHeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
     TcpSlice, UdpHeaderSlice,
 };
-use faith_packet::classify::{Classifier, DropReason, Flow, ToStack, Unsupported};
+use faith_packet::classify::{Classifier, DropReason, Flow, Kind, Piece, ToStack, Unsupported};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -97,8 +97,26 @@ fn quotes_our_tcp(destination: Ipv6Addr, message: &[u8]) -> bool {
     quoted(destination, message).is_some_and(|(protocol, _)| protocol == TCP)
 }
 
-fn is_ping(message: &[u8]) -> bool {
-    Icmpv6Slice::from_slice(message).is_ok_and(|message| message.type_u8() == 128)
+/// The identifier of an echo request.
+fn ping(message: &[u8]) -> Option<u16> {
+    let message = Icmpv6Slice::from_slice(message).ok().filter(|message| message.type_u8() == 128)?;
+    let [high, low, ..] = message.bytes5to8();
+    Some(u16::from_be_bytes([high, low]))
+}
+
+/// The flow of an echo reply that an error is about.
+fn quoted_reply(destination: Ipv6Addr, message: &[u8]) -> Option<Flow> {
+    // The first ports of the quote are the reply's type and code, and its checksum.
+    let (ICMPV6, flow) = quoted(destination, message)? else { return None };
+    let message = Icmpv6Slice::from_slice(message).ok()?;
+    let header = Ipv6HeaderSlice::from_slice(message.payload()).ok()?;
+    let behind = &message.payload()[40..];
+    let behind = &behind[..behind.len().min(header.payload_length().into())];
+    let reply = Icmpv6Slice::from_slice(walk(header.next_header().0, behind).ok()?.payload).ok()?;
+    let [high, low, ..] = reply.bytes5to8();
+    let client = SocketAddrV6::new(*flow.client.ip(), u16::from_be_bytes([high, low]), 0, 0);
+    let destination = SocketAddrV6::new(*flow.destination.ip(), 0, 0, 0);
+    (reply.type_u8() == 129).then_some(Flow { client, destination })
 }
 
 fn whole_header(packet: &[u8]) -> Option<Ipv6HeaderSlice<'_>> {
@@ -157,7 +175,11 @@ pub(crate) fn to_stack(classifier: &Classifier, packet: &[u8]) -> ToStack {
             ICMPV6 if let Some((UDP, flow)) = quoted(destination, walked.payload) => {
                 ToStack::DatagramError(flow)
             }
-            ICMPV6 if is_ping(walked.payload) => unsupported,
+            ICMPV6 if let Some(flow) = quoted_reply(destination, walked.payload) => ToStack::EchoError(flow),
+            ICMPV6 if let Some(identifier) = ping(walked.payload) => ToStack::Echo(Flow {
+                client: SocketAddrV6::new(source, identifier, 0, 0),
+                destination: SocketAddrV6::new(destination, 0, 0, 0),
+            }),
             ICMPV6 => ToStack::Drop(DropReason::Icmp),
             _ => unsupported,
         };
@@ -172,13 +194,12 @@ pub(crate) fn to_stack(classifier: &Classifier, packet: &[u8]) -> ToStack {
         TCP if offset == 0 && TcpSlice::from_slice(walked.payload).is_err() => {
             ToStack::Drop(DropReason::Fragment)
         }
-        ICMPV6 if offset == 0 && !quotes_our_tcp(destination, walked.payload) => {
-            if is_ping(walked.payload) {
-                unsupported
-            } else {
-                ToStack::Drop(DropReason::Icmp)
-            }
-        }
+        UDP if offset > 0 => ToStack::Piece(Piece::Later(Kind::Udp)),
+        UDP if UdpHeaderSlice::from_slice(walked.payload).is_err() => ToStack::Drop(DropReason::Fragment),
+        UDP => ToStack::Piece(Piece::First(Kind::Udp)),
+        ICMPV6 if offset > 0 => ToStack::Piece(Piece::Later(Kind::Echo)),
+        ICMPV6 if ping(walked.payload).is_some() => ToStack::Piece(Piece::First(Kind::Echo)),
+        ICMPV6 if !quotes_our_tcp(destination, walked.payload) => ToStack::Drop(DropReason::Icmp),
         TCP | ICMPV6 => ToStack::Fragment,
         _ if offset == 0 => unsupported,
         _ => ToStack::Drop(DropReason::Unsupported),

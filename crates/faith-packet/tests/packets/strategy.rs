@@ -63,6 +63,7 @@ fn error(source: Ipv6Addr, destination: Ipv6Addr) -> BoxedStrategy<Vec<u8>> {
         prop_oneof![
             6 => tcp(source, CLIENT),
             1 => Just(builder::udp(source, CLIENT, b"datagram")),
+            1 => Just(icmpv6(source, CLIENT, 129, 0, b"echo reply")),
         ]
     });
     let kind = prop_oneof![6 => 1..=3_u8, 1 => any::<u8>()];

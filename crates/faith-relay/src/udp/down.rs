@@ -1,22 +1,26 @@
 //! Datagrams of servers, to clients.
 
-use std::net::SocketAddrV6;
-use std::rc::Rc;
+use std::net::{SocketAddrV4, SocketAddrV6};
+use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 use faith_packet::classify::Flow;
+use faith_packet::echo::{self, Reply};
 use faith_packet::fragments::Fragments;
-use faith_packet::udp::{HEADROOM, Head, OVERHEAD};
-use faith_sys::udp::Received;
+use faith_packet::protocol::Protocol;
+use faith_packet::udp::{HEADER_LEN, HEADROOM, Head, OVERHEAD};
+use faith_sys::udp::{Received, UdpSocket};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFdReadyGuard;
 
 use super::errors::may_be_embedded;
 use super::mapping::Mapping;
-use super::options::Oversize;
+use super::options::{Filtering, Oversize};
 use super::part::{Endpoint, Part};
 use super::path::MINIMUM_MTU;
 use super::route_back::Origin;
 use super::session::Session;
+use super::wire::{Raw, Wire, WireKind};
 
 /// The frames that are moved before other tasks of the worker get their turn.
 const BATCH: usize = 64;
@@ -27,46 +31,110 @@ const VIRTIO: usize = HEADROOM - OVERHEAD;
 impl Part {
     /// Moves what a mapping receives, for as long as the mapping lasts.
     pub(crate) async fn listen(self: Rc<Self>, endpoint: Rc<Endpoint>, mapping: Rc<Mapping>) {
+        let owner = Some((&endpoint, &mapping));
         loop {
-            let Ok(mut ready) = mapping.socket.ready(Interest::READABLE | Interest::ERROR).await else {
+            let Ok(mut ready) = mapping.wire.socket.ready(Interest::READABLE | Interest::ERROR).await else {
                 return;
             };
-            if ready.ready().is_error() {
-                self.pass_errors_on(&endpoint, &mapping);
-            }
-            let mut moved = 0;
-            while moved < BATCH {
-                let mut frame = self.frame.borrow_mut();
-                match mapping.socket.get_ref().receive(&mut frame[HEADROOM..]) {
-                    Ok(received) => self.down(&endpoint, &mapping, &mut frame, received),
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                        ready.clear_ready();
-                        break;
-                    }
-                    // An error of an earlier datagram comes once.
-                    Err(_) => {
-                        drop(frame);
-                        self.pass_errors_on(&endpoint, &mapping);
-                    }
-                }
-                moved += 1;
-            }
+            let more = self.drain(&mapping.wire, owner, &mut ready);
             drop(ready);
-            if moved == BATCH {
+            if more {
                 tokio::task::yield_now().await;
             }
         }
     }
 
+    /// Moves what a worker's raw socket receives, for as long as the part lasts.
+    pub(crate) async fn listen_raw(this: Weak<Self>, raw: Rc<Raw>) {
+        loop {
+            let Ok(mut ready) = raw.wire.socket.ready(Interest::READABLE | Interest::ERROR).await else {
+                return;
+            };
+            let Some(part) = this.upgrade() else { return };
+            let more = part.drain(&raw.wire, None, &mut ready);
+            drop(ready);
+            if more {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Moves what a socket has received, `BATCH` frames at most. Returns true if there may be more.
+    fn drain(
+        &self,
+        wire: &Wire,
+        owner: Option<(&Rc<Endpoint>, &Rc<Mapping>)>,
+        ready: &mut AsyncFdReadyGuard<'_, UdpSocket>,
+    ) -> bool {
+        if ready.ready().is_error() {
+            self.pass_errors_on(wire, owner);
+        }
+        for _ in 0..BATCH {
+            let mut frame = self.frame.borrow_mut();
+            match wire.socket.get_ref().receive(&mut frame[wire.kind.start()..]) {
+                Ok(received) => match owner {
+                    Some((endpoint, mapping)) if wire.kind == WireKind::Udp => {
+                        self.down(endpoint, mapping, &mut frame, received, None);
+                    }
+                    owner => {
+                        // Other messages, and replies to other programs, are none of the relay's.
+                        let _ = self.reply(wire, owner, &mut frame, received);
+                    }
+                },
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    return false;
+                }
+                // An error of an earlier datagram comes once.
+                Err(_) => {
+                    drop(frame);
+                    self.pass_errors_on(wire, owner);
+                }
+            }
+        }
+        true
+    }
+
+    /// Sends an echo reply to the client of its identifier.
+    fn reply(
+        &self,
+        wire: &Wire,
+        owner: Option<(&Rc<Endpoint>, &Rc<Mapping>)>,
+        frame: &mut [u8],
+        received: Received,
+    ) -> Option<()> {
+        let (start, place) = (wire.kind.start(), WireKind::Ping.start());
+        let mut length = received.length;
+        if wire.kind == WireKind::Raw {
+            let header = echo::ipv4_header_len(frame.get(start..start + length)?)?;
+            frame.copy_within(start + header..start + length, place);
+            length -= header;
+        }
+        let reply = Reply::parse(frame.get(place..place + length)?)?;
+        let found = if owner.is_none() { self.raw.get()?.as_ref()?.owner(reply.identifier) } else { None };
+        let (endpoint, mapping) = owner.or(found.as_ref().map(|(endpoint, mapping)| (endpoint, mapping)))?;
+        let from = SocketAddrV4::new(*received.from.ip(), 0);
+        let received = Received { from, length: length - HEADER_LEN, ..received };
+        self.down(endpoint, mapping, frame, received, Some(reply.sequence));
+        Some(())
+    }
+
     /// Sends a received datagram or superframe, behind the headroom of `frame`, to the client.
-    fn down(&self, endpoint: &Endpoint, mapping: &Rc<Mapping>, frame: &mut [u8], received: Received) {
+    fn down(
+        &self,
+        endpoint: &Endpoint,
+        mapping: &Rc<Mapping>,
+        frame: &mut [u8],
+        received: Received,
+        sequence: Option<u16>,
+    ) {
         let Some((source, session)) = self.source(endpoint, mapping, &received) else {
             return self.counters().filtered.add(1);
         };
         let now = Instant::now();
         let Received { length, segment, marks, .. } = received;
         let flow = Flow { client: endpoint.client, destination: source };
-        let head = Head { flow, hop_limit: marks.ttl, traffic_class: marks.tos };
+        let head = Head { flow, sequence, hop_limit: marks.ttl, traffic_class: marks.tos };
         let size = segment.map_or(length, usize::from).max(1);
         if let Some(session) = session {
             session.answered(length.div_ceil(size).max(1) as u64, length, now);
@@ -109,8 +177,14 @@ impl Part {
     /// Writes the data from `start` on to the host, as one frame.
     fn write(&self, head: &Head, frame: &mut [u8], start: usize, length: usize, segment: Option<u16>) {
         let Some(frame) = frame.get_mut(start..start + HEADROOM + length) else { return };
-        let Some(headers) = frame.first_chunk_mut() else { return };
-        if head.write(headers, length, segment).is_some() {
+        let written = match head.sequence {
+            None => frame.first_chunk_mut().and_then(|headers| head.write(headers, length, segment)),
+            Some(_) => {
+                frame[..VIRTIO].fill(0);
+                head.complete(&mut frame[VIRTIO..])
+            }
+        };
+        if written.is_some() {
             self.outlet.send(frame);
         }
     }
@@ -141,7 +215,11 @@ impl Part {
         received: &Received,
     ) -> Option<(SocketAddrV6, Option<Rc<Session>>)> {
         let from = received.from;
-        let filtering = self.state.options().filtering;
+        let filtering = match self.protocol {
+            // An echo reply has no port of its own.
+            Protocol::Icmp => Filtering::AddressAndPortDependent,
+            Protocol::Tcp | Protocol::Udp => self.state.options().filtering,
+        };
         match endpoint.at(mapping, |back| back.origin(from, filtering))?? {
             Origin::Session(session) => Some((session.destination, Some(session))),
             Origin::Host(dialled) => Some((SocketAddrV6::new(dialled, from.port(), 0, 0), None)),

@@ -1,18 +1,17 @@
 //! A mapping: the socket on the IPv4 side of one port of a client.
 
-use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use faith_packet::udp::HEADER_LEN;
 use faith_stack::Allowance;
-use faith_sys::reactor::register_for;
 use faith_sys::source::out_of_ports;
 use faith_sys::udp::{Marks, UdpSocket};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use super::state::State;
+use super::wire::{Identifier, Raw, Wire, WireKind};
 use crate::clients::Place;
 use crate::connect_error::ConnectError;
 use crate::refusal::Refusal;
@@ -33,21 +32,20 @@ const MAX_DATA: usize = 65_535 - HEADERS;
 /// The number of times that a call is made if it reports errors of earlier datagrams.
 const TRIES: u32 = 3;
 
-/// The socket of a client's port.
+/// The socket of a client's port, or of its identifier of echo requests.
 pub(crate) struct Mapping {
-    pub(crate) socket: AsyncFd<UdpSocket>,
+    pub(crate) wire: Rc<Wire>,
     /// The address that the access list names for its destinations, if it names one.
     pub(crate) outgoing: Option<IpAddr>,
-    /// The address and port that it is bound to; the address may be 0.0.0.0.
+    /// The address that it is bound to, which may be 0.0.0.0, and its port or identifier.
     pub(crate) local: SocketAddrV4,
     /// The errors that its servers may still be told.
     pub(crate) errors: Allowance,
-    dont_fragment: Cell<Option<bool>>,
-    /// False once the way of its datagrams took no superframe.
-    superframes: Cell<bool>,
     state: Arc<State>,
     /// Its place among those of its client.
     _place: Option<Place>,
+    /// Its identifier, if it shares a raw socket.
+    pub(crate) identifier: Option<Identifier>,
 }
 
 /// The outcome of sending a frame.
@@ -76,40 +74,65 @@ impl Mapping {
         mut random: impl FnMut() -> u64,
     ) -> Result<Self, Refusal> {
         let socket = UdpSocket::new().map_err(|error| Refusal::from_error(&error))?;
-        let bound = address.each(|source| {
-            let local = match source {
-                Some(IpAddr::V4(address)) => address,
-                _ => Ipv4Addr::UNSPECIFIED,
-            };
-            for port in state.range.candidates(client, &mut random) {
-                match socket.bind(SocketAddrV4::new(local, port)) {
-                    Ok(()) => return Ok(SocketAddrV4::new(local, port)),
-                    // The second: this process may not have a privileged port.
-                    Err(error)
-                        if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {}
-                    Err(error) => return Err(ConnectError::Source { address: local.into(), error }),
-                }
-            }
-            Err(ConnectError::Other(out_of_ports()))
-        });
-        let local = bound.map_err(|error| Refusal::from(&error))?;
-        // Registered when it is bound: otherwise the reactor would miss the first datagram.
-        let socket = register_for(socket, Interest::READABLE | Interest::ERROR)
-            .map_err(|error| Refusal::from_error(&error))?;
+        let ports = || state.range.candidates(client, &mut random).collect::<Vec<_>>();
+        let local = bind(&socket, address, ports)?;
+        let wire = Wire::new(socket, WireKind::Udp).map_err(|error| Refusal::from_error(&error))?;
         state.add(local);
-        Ok(Self {
-            socket,
+        Ok(Self::new(state, wire, address, local, place, None))
+    }
+
+    /// Opens a ping socket, or gives an identifier of the raw socket where the host allows none.
+    ///
+    /// # Errors
+    /// The refusal that answers the client.
+    pub(crate) fn open_echo(
+        state: &Arc<State>,
+        raw: impl FnOnce() -> Option<Rc<Raw>>,
+        address: &Address,
+        place: Option<Place>,
+        mut random: impl FnMut() -> u64,
+    ) -> Result<Self, Refusal> {
+        let refused = match UdpSocket::ping() {
+            Ok(socket) => {
+                #[expect(clippy::cast_possible_truncation, reason = "any part of a random number is one")]
+                // With 0 the kernel chooses.
+                let identifiers = || std::iter::repeat_with(|| random() as u16).take(16).chain([0]).collect();
+                let local = bind(&socket, address, identifiers)?;
+                let wire = Wire::new(socket, WireKind::Ping).map_err(|error| Refusal::from_error(&error))?;
+                return Ok(Self::new(state, wire, address, local, place, None));
+            }
+            Err(error) => error,
+        };
+        let raw = raw().ok_or_else(|| Refusal::from_error(&refused))?;
+        let identifier = raw.draw(random).ok_or_else(|| Refusal::from_error(&out_of_ports()))?;
+        let source = match address.first() {
+            Some(IpAddr::V4(source)) => source,
+            _ => Ipv4Addr::UNSPECIFIED,
+        };
+        let local = SocketAddrV4::new(source, identifier.number);
+        Ok(Self::new(state, Rc::clone(&raw.wire), address, local, place, Some(identifier)))
+    }
+
+    fn new(
+        state: &Arc<State>,
+        wire: Rc<Wire>,
+        address: &Address,
+        local: SocketAddrV4,
+        place: Option<Place>,
+        identifier: Option<Identifier>,
+    ) -> Self {
+        Self {
+            wire,
             outgoing: match address {
                 Address::Fixed(address) => Some(*address),
                 Address::Any | Address::Own { .. } => None,
             },
             local,
             errors: Allowance::default(),
-            dont_fragment: Cell::new(None),
-            superframes: Cell::new(true),
             state: Arc::clone(state),
             _place: place,
-        })
+            identifier,
+        }
     }
 
     /// Sends a datagram, or a superframe of datagrams of `segment` octets each. An error of an earlier datagram may come up
@@ -120,6 +143,7 @@ impl Mapping {
         data: &[u8],
         marks: Marks,
         segment: Option<u16>,
+        fragmentable: bool,
         earlier: impl Fn(),
         without_superframes: impl Fn(),
     ) -> Sent {
@@ -127,23 +151,25 @@ impl Mapping {
             let mut tries = 0;
             loop {
                 tries += 1;
-                match self.socket.get_ref().send(to, data, marks, segment) {
+                match self.wire.send(*self.local.ip(), to, data, marks, segment) {
                     Err(error) if error.kind() != ErrorKind::WouldBlock && tries < TRIES => earlier(),
                     outcome => return outcome,
                 }
             }
         };
         let size = segment.map_or(data.len(), usize::from).max(1);
-        self.forbid_fragments(size + HEADERS > MAY_FRAGMENT);
+        // An echo request has its header in `data`.
+        let headers = if self.wire.kind == WireKind::Udp { HEADERS } else { HEADERS - HEADER_LEN };
+        self.wire.forbid_fragments(!fragmentable && size + headers > MAY_FRAGMENT);
         let mut rest = data;
-        if let Some(segment) = segment.filter(|_| self.superframes.get()) {
+        if let Some(segment) = segment.filter(|_| self.wire.superframes.get()) {
             let most = MAX_SEGMENTS.min(MAX_DATA / size).max(1) * size;
             while rest.len() > size {
                 let piece = rest.get(..most).unwrap_or(rest);
                 match send(piece, Some(segment)) {
                     Ok(()) => rest = &rest[piece.len()..],
                     Err(error) if takes_no_superframe(&error) => {
-                        self.superframes.set(false);
+                        self.wire.superframes.set(false);
                         without_superframes();
                         break;
                     }
@@ -165,20 +191,38 @@ impl Mapping {
             }
         }
     }
-
-    /// Sets the socket's option if the class of the datagrams has changed.
-    fn forbid_fragments(&self, forbid: bool) {
-        if self.dont_fragment.replace(Some(forbid)) != Some(forbid) {
-            // None is expected; the datagrams go on either way.
-            let _ = self.socket.get_ref().dont_fragment(forbid);
-        }
-    }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        self.state.remove(self.local);
+        if self.wire.kind == WireKind::Udp {
+            self.state.remove(self.local);
+        }
     }
+}
+
+/// Binds a socket to the first of these ports that is free, at the first address that has one.
+fn bind(
+    socket: &UdpSocket,
+    address: &Address,
+    mut ports: impl FnMut() -> Vec<u16>,
+) -> Result<SocketAddrV4, Refusal> {
+    let bound = address.each(|source| {
+        let local = match source {
+            Some(IpAddr::V4(address)) => address,
+            _ => Ipv4Addr::UNSPECIFIED,
+        };
+        for port in ports() {
+            match socket.bind(SocketAddrV4::new(local, port)) {
+                Ok(()) => return Ok(socket.local().unwrap_or(SocketAddrV4::new(local, port))),
+                // The second: this process may not have a privileged port.
+                Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {}
+                Err(error) => return Err(ConnectError::Source { address: local.into(), error }),
+            }
+        }
+        Err(ConnectError::Other(out_of_ports()))
+    });
+    bound.map_err(|error| Refusal::from(&error))
 }
 
 /// Tells whether an error of a call with a superframe means that the way takes none: the device computes no checksums, a

@@ -1,4 +1,4 @@
-//! Datagrams of UDP, relayed without entering the stack.
+//! Datagrams of UDP and echo requests, relayed without entering the stack.
 //!
 //! ```text
 //! pump ─► Part ─► Endpoint (a client's port) ─► Session (a destination) ─► Mapping (a socket) ═► server
@@ -11,6 +11,9 @@
 //! access list names another outgoing address for some destinations. A session is one destination of that port: it has the
 //! record, the timeout and the answers' source address. A mapping ends with its last session.
 //!
+//! Echo requests go the same way: their identifier takes the place of the client's port, and a destination has port 0. A
+//! relay of both protocols has a part for each on every worker. The parts share limits.
+//!
 //! Neither side says when it has ended, so timeouts decide: by the server's port, from the client's last datagram on.
 //!
 //! | module | holds |
@@ -19,7 +22,8 @@
 //! | `state` | the state that the workers share: limits, and the ports of clients |
 //! | `part` | one worker's clients, and the begin of their sessions |
 //! | `session` | one destination of a client's port, and its end |
-//! | `mapping`, `ports` | sockets, their ports, and superframes |
+//! | `mapping`, `ports` | the sockets of clients, their ports, and superframes |
+//! | `wire` | the kinds of sockets, and a raw one that many clients share |
 //! | `down`, `route_back` | datagrams of servers to clients, and those that are filtered |
 //! | `errors`, `path` | errors of the network for clients, and MTUs |
 //! | `to_server` | errors of clients and the routers on their side, for servers |
@@ -36,6 +40,7 @@ mod session;
 mod state;
 mod stats;
 mod to_server;
+mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -52,9 +52,16 @@ impl UdpTimeouts {
     }
 }
 
+/// The time after which a session of echo requests ends (RFC 5508 REQ-1, RFC 6146 section 4).
+pub(crate) const ECHO_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// The settings of a relay for datagrams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UdpOptions {
+    /// Relays datagrams of UDP; default true.
+    pub udp: bool,
+    /// Relays echo requests (ping), within the same limits: an identifier counts as a port. Default false.
+    pub icmp: bool,
     /// The datagrams of servers that reach a client; default [`Filtering::AddressDependent`].
     pub filtering: Filtering,
     /// The treatment of datagrams that are too long for a client; default [`Oversize::Fragment`].
@@ -75,6 +82,8 @@ pub struct UdpOptions {
 impl Default for UdpOptions {
     fn default() -> Self {
         Self {
+            udp: true,
+            icmp: false,
             filtering: Filtering::default(),
             oversize: Oversize::default(),
             timeouts: UdpTimeouts::default(),

@@ -1,6 +1,6 @@
 //! One worker's part of a relay of datagrams: its clients, and the begin and end of their sessions.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddrV6};
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use faith_packet::classify::{DropReason, Flow};
+use faith_packet::echo;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::protocol::Protocol;
 use faith_packet::udp::{Datagram, Fault, HEADROOM};
@@ -17,11 +18,13 @@ use faith_sys::udp::Marks;
 use tokio::task::{AbortHandle, spawn_local};
 
 use super::mapping::{Mapping, Sent};
+use super::options::ECHO_TIMEOUT;
 use super::path::Path;
 use super::route_back::RouteBack;
 use super::session::Session;
 use super::state::{self, State};
 use super::stats::Counters;
+use super::wire::Raw;
 use crate::attempt::Attempt;
 use crate::cause::Cause;
 use crate::engine::Engine;
@@ -35,8 +38,9 @@ const MOST_DESTINATIONS: usize = 4096;
 /// Octets of data that one call can receive.
 const RECEIVED: usize = 1 << 16;
 
-/// One worker's part of the relay.
+/// One worker's part of the relay, for one protocol.
 pub(crate) struct Part {
+    pub(crate) protocol: Protocol,
     pub(crate) engine: Arc<Engine>,
     pub(crate) state: Arc<State>,
     pub(crate) outlet: Rc<dyn Outlet>,
@@ -49,10 +53,12 @@ pub(crate) struct Part {
     drawn: Cell<u64>,
     /// The errors that servers may still be told.
     pub(crate) errors: Allowance,
+    /// The raw socket for echo requests, once one has needed it.
+    pub(crate) raw: OnceCell<Option<Rc<Raw>>>,
     this: Weak<Self>,
 }
 
-/// A client's port.
+/// A client's port, or the identifier of a client's echo requests.
 pub(crate) struct Endpoint {
     pub(crate) client: SocketAddrV6,
     pub(crate) path: RefCell<Path>,
@@ -65,13 +71,19 @@ pub(crate) struct Endpoint {
 struct Socket {
     mapping: Rc<Mapping>,
     back: RouteBack,
-    /// The task that receives.
-    task: AbortHandle,
+    /// The task that receives, unless the socket is shared.
+    task: Option<AbortHandle>,
 }
 
 impl Part {
-    pub(crate) fn new(engine: &Arc<Engine>, state: &Arc<State>, outlet: Rc<dyn Outlet>) -> Rc<Self> {
+    pub(crate) fn new(
+        protocol: Protocol,
+        engine: &Arc<Engine>,
+        state: &Arc<State>,
+        outlet: Rc<dyn Outlet>,
+    ) -> Rc<Self> {
         Rc::new_cyclic(|this| Self {
+            protocol,
             engine: Arc::clone(engine),
             state: Arc::clone(state),
             outlet,
@@ -80,6 +92,7 @@ impl Part {
             random: RandomState::new(),
             drawn: Cell::new(0),
             errors: Allowance::default(),
+            raw: OnceCell::new(),
             this: Weak::clone(this),
         })
     }
@@ -109,10 +122,13 @@ impl Part {
             return None;
         }
         let worker = self.outlet.worker();
-        let mut attempt = Attempt::new(ledger, worker, Protocol::Udp, flow.client, flow.destination);
+        let mut attempt = Attempt::new(ledger, worker, self.protocol, flow.client, flow.destination);
         match self.open(&mut attempt, now) {
             Ok((endpoint, server, mapping)) => {
-                let timeout = self.state.options().timeouts.of(server.port());
+                let timeout = match self.protocol {
+                    Protocol::Icmp => ECHO_TIMEOUT,
+                    Protocol::Tcp | Protocol::Udp => self.state.options().timeouts.of(server.port()),
+                };
                 let peers = attempt.peers();
                 let session = Rc::new(Session::new(attempt, server, mapping, timeout, now));
                 endpoint.sessions.borrow_mut().insert(session.destination, Rc::clone(&session));
@@ -143,8 +159,8 @@ impl Part {
         now: Instant,
     ) -> Result<(Rc<Endpoint>, std::net::SocketAddrV4, Rc<Mapping>), Refusal> {
         let client = *attempt.client();
-        let is_mapped = |address| self.state.is_mapped(address);
-        let (server, address) = self.engine.admission.admit_datagram(attempt, is_mapped)?;
+        let is_mapped = |address| self.protocol == Protocol::Udp && self.state.is_mapped(address);
+        let (server, address) = self.engine.admission.admit_datagram(self.protocol, attempt, is_mapped)?;
         self.state.take_session(now)?;
         let known = self.endpoints.borrow().get(&client).cloned();
         let endpoint = known.unwrap_or_else(|| Rc::new(Endpoint::new(client)));
@@ -164,14 +180,39 @@ impl Part {
         let client = endpoint.client;
         let place =
             self.state.clients.enter(client.ip()).map_err(|full| Refusal::full(state::cause(full)))?;
-        let mapping = Mapping::open(&self.state, address, client.port(), place, || self.random())?;
-        let mapping = Rc::new(mapping);
+        let random = || self.random();
+        let mapping = Rc::new(match self.protocol {
+            Protocol::Icmp => Mapping::open_echo(&self.state, || self.raw(), address, place, random)?,
+            Protocol::Tcp | Protocol::Udp => {
+                Mapping::open(&self.state, address, client.port(), place, random)?
+            }
+        });
         // A part that is being dropped has no clients.
         let part = self.this.upgrade().ok_or_else(|| Refusal::full(Cause::RelayClosed))?;
-        let task = spawn_local(part.listen(Rc::clone(endpoint), Rc::clone(&mapping))).abort_handle();
+        let task = match &mapping.identifier {
+            Some(identifier) => {
+                identifier.raw.enter(identifier.number, endpoint, &mapping);
+                None
+            }
+            None => {
+                let listening = part.listen(Rc::clone(endpoint), Rc::clone(&mapping));
+                Some(spawn_local(listening).abort_handle())
+            }
+        };
         let socket = Socket { mapping: Rc::clone(&mapping), back: RouteBack::default(), task };
         endpoint.sockets.borrow_mut().push(socket);
         Ok(mapping)
+    }
+
+    /// The raw socket of this worker, if there is one. Its task receives for as long as the part lives.
+    fn raw(&self) -> Option<Rc<Raw>> {
+        let open = || {
+            let (worker, workers) = (self.outlet.worker(), self.state.workers);
+            let raw = Raw::new(self.state.take_raw(worker)?, worker, workers).ok()?;
+            spawn_local(Self::listen_raw(Weak::clone(&self.this), Rc::clone(&raw)));
+            Some(raw)
+        };
+        self.raw.get_or_init(open).clone()
     }
 
     fn answer(&self, refusal: &Refusal, frame: &[u8]) {
@@ -188,30 +229,46 @@ impl Part {
         &self,
         endpoint: &Rc<Endpoint>,
         session: &Rc<Session>,
-        datagram: &Datagram<'_>,
+        (datagram, sequence): &(Datagram<'_>, Option<u16>),
         frame: &[u8],
         now: Instant,
     ) {
-        let Datagram { data, segment, hop_limit, traffic_class, .. } = *datagram;
+        let Datagram { data, segment, hop_limit, traffic_class, fragmentable, .. } = *datagram;
         let size = segment.map_or(data.len(), usize::from).max(1);
         let datagrams = data.len().div_ceil(size).max(1) as u64;
         session.asked(datagrams, data.len(), now);
         session.last_length.set(u16::try_from(size.min(data.len())).unwrap_or(u16::MAX));
         let local_mtu = Cell::new(0);
         let earlier = || {
-            if let Some(mtu) = self.pass_errors_on(endpoint, &session.mapping) {
+            if let Some(mtu) = self.pass_errors_on(&session.mapping.wire, Some((endpoint, &session.mapping)))
+            {
                 local_mtu.set(mtu);
             }
         };
         let without_superframes = || self.counters().without_superframes.add(1);
         let marks = Marks { ttl: hop_limit, tos: traffic_class };
         let mapping = &session.mapping;
-        match mapping.send(session.server, data, marks, segment, earlier, without_superframes) {
+        let send = |octets: &[u8]| {
+            mapping.send(session.server, octets, marks, segment, fragmentable, earlier, without_superframes)
+        };
+        let sent = match *sequence {
+            None => send(data),
+            Some(sequence) => {
+                let mut message = self.frame.borrow_mut();
+                let identifier = mapping.local.port();
+                match echo::write_request(identifier, sequence, data, &mut message) {
+                    Some(length) => send(&message[..length]),
+                    None => Sent::Lost,
+                }
+            }
+        };
+        match sent {
             Sent::All => self.counters().frames_up.add(1),
             Sent::Lost => self.counters().lost.add(1),
             Sent::TooLong(length) => {
                 self.counters().lost.add(1);
-                self.report_too_long(endpoint, session, local_mtu.get(), length, data);
+                let length = length.min(data.len());
+                self.report_too_long(endpoint, session, local_mtu.get(), length, (data, *sequence));
             }
             Sent::Failed(error) => {
                 self.counters().lost.add(1);
@@ -233,7 +290,9 @@ impl Part {
         }
         let mut sockets = endpoint.sockets.borrow_mut();
         for socket in sockets.extract_if(.., |socket| Rc::ptr_eq(&socket.mapping, &session.mapping)) {
-            socket.task.abort();
+            if let Some(task) = socket.task {
+                task.abort();
+            }
         }
         if sockets.is_empty() {
             self.endpoints.borrow_mut().remove(&endpoint.client);
@@ -243,14 +302,19 @@ impl Part {
 
 impl Datagrams for Part {
     fn receive(&self, frame: &[u8]) {
-        let datagram = match Datagram::parse(frame) {
+        let parsed = match self.protocol {
+            Protocol::Icmp => echo::parse(frame).map(|(datagram, sequence)| (datagram, Some(sequence))),
+            Protocol::Tcp | Protocol::Udp => Datagram::parse(frame).map(|datagram| (datagram, None)),
+        };
+        let datagram = match parsed {
             Ok(datagram) => datagram,
             Err(Fault::Checksum) => return self.outlet.dropped(DropReason::Checksum),
             Err(Fault::Malformed) => return self.outlet.dropped(DropReason::Malformed),
         };
-        let flow = datagram.flow;
+        let flow = datagram.0.flow;
         // Nothing can be sent to port 0.
-        if flow.client.port() == 0 || flow.destination.port() == 0 {
+        let portless = flow.client.port() == 0 || flow.destination.port() == 0;
+        if portless && self.protocol == Protocol::Udp {
             return self.outlet.dropped(DropReason::Malformed);
         }
         let now = Instant::now();

@@ -1,6 +1,7 @@
 //! The state of datagrams that the workers of a relay share: settings, limits, and the ports of clients.
 
 use std::collections::HashSet;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use faith_stack::{Allowance, Rate};
+use faith_sys::udp::UdpSocket;
 use parking_lot::Mutex;
 
 use super::options::UdpOptions;
@@ -34,12 +36,21 @@ pub(crate) struct State {
     pub(crate) paths: Paths,
     /// True once no session may begin any more.
     stopped: AtomicBool,
+    /// The raw sockets for echo requests, one for each worker, until the workers take them. `None` without `CAP_NET_RAW`.
+    raw: Mutex<Vec<Option<UdpSocket>>>,
+    pub(crate) workers: usize,
 }
 
 impl State {
     pub(crate) fn new(options: UdpOptions, client_prefix_length: u8, workers: usize) -> Arc<Self> {
         let clients = Clients::new(Some(options.max_mappings), limits(&options, client_prefix_length));
+        // Opened now, because the process may give up its privileges.
+        let shares = if options.icmp { 0..workers.max(1) } else { 0..0 };
+        let open =
+            |worker| UdpSocket::raw_echo(u32::try_from(worker).ok()?, u32::try_from(workers).ok()?).ok();
         Arc::new(Self {
+            raw: Mutex::new(shares.map(open).collect()),
+            workers,
             options: ArcSwap::from_pointee(options),
             clients,
             allowance: Allowance::default(),
@@ -49,6 +60,17 @@ impl State {
             paths: Paths::default(),
             stopped: AtomicBool::new(false),
         })
+    }
+
+    /// Takes a worker's raw socket for echo requests.
+    pub(crate) fn take_raw(&self, worker: usize) -> Option<UdpSocket> {
+        self.raw.lock().get_mut(worker)?.take()
+    }
+
+    /// The error for which echo requests cannot be relayed, if this process may have neither raw nor ping sockets.
+    pub(crate) fn no_echo(&self) -> Option<io::Error> {
+        let raw = self.raw.lock();
+        if raw.first()?.is_some() { None } else { UdpSocket::ping().err() }
     }
 
     /// Treats sessions that begin by other options from now on.

@@ -1,5 +1,6 @@
 //! Tests of one worker's part between loopback sockets. Clients are frames; the outlet keeps what they would get.
 
+mod echo;
 mod errors;
 mod filtering;
 mod frames;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use faith_packet::classify::{DropReason, Flow};
 use faith_packet::icmpv6::{self, Unreachable};
+use faith_packet::protocol::Protocol;
 use faith_packet::udp::{Datagram, HEADROOM, Head};
 use faith_stack::{BuildError, Datagrams as _, Outlet};
 
@@ -106,6 +108,15 @@ impl World {
     }
 
     fn run_with<F: Future<Output = ()>>(options: RelayOptions, test: impl FnOnce(Rc<Self>) -> F) {
+        Self::run_as(Protocol::Udp, options, test);
+    }
+
+    /// Runs a test of the part for one protocol.
+    fn run_as<F: Future<Output = ()>>(
+        protocol: Protocol,
+        options: RelayOptions,
+        test: impl FnOnce(Rc<Self>) -> F,
+    ) {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().build_local(tokio::runtime::LocalOptions::default()).unwrap();
         runtime.block_on(async {
@@ -122,7 +133,7 @@ impl World {
                 mtu: Cell::new(u16::MAX),
             });
             let outlet: Rc<dyn Outlet> = Rc::<Wire>::clone(&wire);
-            let part = Part::new(&engine, engine.udp.as_ref().unwrap(), outlet);
+            let part = Part::new(protocol, &engine, engine.udp.as_ref().unwrap(), outlet);
             test(Rc::new(Self { engine, part, wire, sessions: ended, refusals: refused })).await;
         });
     }
@@ -151,7 +162,7 @@ impl World {
             (!frames.is_empty()).then(|| frames.remove(0))
         };
         let frame = self.eventually("a frame to the client", next).await;
-        let Datagram { flow, hop_limit, traffic_class, data, segment } = Datagram::parse(&frame).unwrap();
+        let Datagram { flow, hop_limit, traffic_class, data, segment, .. } = Datagram::parse(&frame).unwrap();
         Got { from: flow.client, hop_limit, traffic_class, data: data.to_vec(), segment }
     }
 
@@ -171,7 +182,8 @@ fn client(port: u16) -> SocketAddrV6 {
 
 /// A frame from one end to another.
 fn frame(from: SocketAddrV6, to: SocketAddrV6, data: &[u8], segment: Option<u16>) -> Vec<u8> {
-    let head = Head { flow: Flow { client: to, destination: from }, hop_limit: 57, traffic_class: 0xb9 };
+    let flow = Flow { client: to, destination: from };
+    let head = Head { flow, sequence: None, hop_limit: 57, traffic_class: 0xb9 };
     let mut frame = [&[0; HEADROOM], data].concat();
     head.write(frame.first_chunk_mut().unwrap(), data.len(), segment).unwrap();
     frame

@@ -1,5 +1,6 @@
 //! Adds listeners to an interface.
 
+use std::io;
 use std::net::Ipv6Addr;
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use super::FaithInterface;
 use crate::accept::accept;
-use crate::datagrams::{BeginDatagrams, Place};
+use crate::datagrams::{BeginDatagrams, Carried, Place};
 use crate::datagrams_handle::DatagramsHandle;
 use crate::error::StackError;
 use crate::handle::ListenerHandle;
@@ -23,6 +24,7 @@ use crate::on_demand::OnDemand;
 use crate::service::{ListenOptions, Service};
 use crate::sockets::{AcceptQueue, listening_group};
 use crate::steer::RuleId;
+use crate::warning;
 
 impl FaithInterface {
     /// Takes connections for `service` from now on. Blocks briefly.
@@ -69,26 +71,30 @@ impl FaithInterface {
         })
     }
 
-    /// Gives the datagrams to these ports, and to `address` if it is given, to the parts that `begin` makes: one for each
-    /// worker. Datagrams without such a relay are treated as unsupported.
+    /// Gives these packets, those to `address` alone if it is given, to the parts that `begin` makes: one for each worker.
+    /// Datagrams and echo requests without such a relay are treated as unsupported.
     ///
     /// # Errors
-    /// keepfaith is off, another relay of datagrams has a port, the address is inside no prefix, or the interface is closed.
+    /// keepfaith is off, another relay of datagrams has a port or takes echo requests, the address is inside no prefix, or the interface is closed.
     pub fn receive_datagrams(
         &self,
-        ports: PortSet,
+        carried: impl Into<Carried>,
         address: Option<Ipv6Addr>,
         begin: &BeginDatagrams,
     ) -> Result<DatagramsHandle, StackError> {
         let open = self.opened()?;
         self.check_address(address)?;
+        let carried = carried.into();
         let mut places = self.shared.places.lock();
-        if let Some(taken) = places.iter().find_map(|place| place.taken(address, &ports)) {
+        if let Some(taken) = places.iter().find_map(|place| place.taken(address, &carried)) {
             let address = address.unwrap_or(Ipv6Addr::UNSPECIFIED);
-            return Err(StackError::PortTaken { address, taken });
+            return Err(match taken {
+                Carried::Udp(taken) => StackError::PortTaken { address, taken },
+                Carried::Echo => StackError::EchoTaken { address },
+            });
         }
         self.shared.open_icmp();
-        let place = Place::new(address, ports);
+        let place = Place::new(address, carried);
         places.push(Arc::clone(&place));
         drop(places);
         for worker in 0..self.workers.count() {
@@ -100,6 +106,11 @@ impl FaithInterface {
         }
         drop(open);
         Ok(DatagramsHandle { place, shared: Arc::clone(&self.shared), workers: Arc::clone(&self.workers) })
+    }
+
+    /// Warns that a relay of echo requests can send none.
+    pub fn warn_of_no_echo(&self, error: io::Error) {
+        self.shared.warnings.send(warning::Kind::NoEcho(Arc::new(error)));
     }
 
     /// Checks that listeners may be added at this address.

@@ -42,7 +42,7 @@ fn a_protocol_stands_before_the_ports() {
     assert_eq!(shown("::/0 deny 0.0.0.0/0 tcp"), "::/0 deny 0.0.0.0/0 tcp");
     assert_eq!(
         error("::/0 deny 0.0.0.0/0 port 53 udp"),
-        "expected `tcp`, `udp`, `port LIST` or an outgoing IPv4 address without a length, found \"udp\""
+        "expected `tcp`, `udp`, `icmp`, `port LIST` or an outgoing IPv4 address without a length, found \"udp\""
     );
 }
 
@@ -56,7 +56,7 @@ fn blank_lines_and_comments_are_skipped() {
 
 #[test]
 fn an_error_names_the_missing_word() {
-    let rest = " is missing; write SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]";
+    let rest = " is missing; write SOURCE permit|deny DESTINATION [tcp|udp|icmp] [port LIST] [OUTGOING]";
     assert_eq!(error(""), format!("a source{rest}"));
     assert_eq!(error("::/0"), format!("`permit` or `deny`{rest}"));
     assert_eq!(error("::/0 permit"), format!("a destination{rest}"));
@@ -82,7 +82,7 @@ fn an_error_shows_the_unexpected_word() {
     assert_eq!(error("::/0 deny 0.0.0.0/0 port 90-80"), "port: port range 90-80 is reversed; write 80-90");
     for word in ["192.0.2.1/32", "router", "2001:db8::1", "25,80"] {
         let expected = format!(
-            "expected `tcp`, `udp`, `port LIST` or an outgoing IPv4 address without a length, found {word:?}"
+            "expected `tcp`, `udp`, `icmp`, `port LIST` or an outgoing IPv4 address without a length, found {word:?}"
         );
         assert_eq!(error(&format!("::/0 permit 0.0.0.0/0 {word}")), expected);
     }
@@ -130,7 +130,7 @@ fn malformed_lines_are_reported_with_the_lists_name_and_their_numbers() {
     assert_eq!(
         errors.to_string(),
         "/etc/faithd.conf:1: a destination is missing; \
-        write SOURCE permit|deny DESTINATION [tcp|udp] [port LIST] [OUTGOING]\n\
+        write SOURCE permit|deny DESTINATION [tcp|udp|icmp] [port LIST] [OUTGOING]\n\
         /etc/faithd.conf:5: expected `permit` or `deny`, found \"block\""
     );
     assert_eq!((errors.name(), errors.more()), ("/etc/faithd.conf", 0));

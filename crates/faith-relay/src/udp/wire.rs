@@ -1,0 +1,153 @@
+//! The sockets by which datagrams and echo requests leave, and answers come.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::rc::{Rc, Weak};
+
+use faith_packet::udp::{HEADER_LEN, HEADROOM};
+use faith_sys::reactor::register_for;
+use faith_sys::udp::{Marks, UdpSocket};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::mapping::Mapping;
+use super::part::Endpoint;
+
+/// The length of an IPv4 header without options.
+const IPV4_LEN: usize = 20;
+
+/// The number of identifiers.
+const IDENTIFIERS: u32 = 1 << 16;
+
+/// The identifiers to try for a raw socket.
+const TRIES: usize = 64;
+
+/// A socket.
+pub(crate) struct Wire {
+    pub(crate) socket: AsyncFd<UdpSocket>,
+    pub(crate) kind: WireKind,
+    dont_fragment: Cell<Option<bool>>,
+    /// False once the way of its datagrams took no superframe.
+    pub(crate) superframes: Cell<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WireKind {
+    /// A UDP socket.
+    Udp,
+    /// A ping socket.
+    Ping,
+    /// A raw socket, for the identifiers of a whole worker.
+    Raw,
+}
+
+impl WireKind {
+    /// The place in a frame to receive to, so that data stands behind the headroom.
+    pub(crate) const fn start(self) -> usize {
+        match self {
+            Self::Udp => HEADROOM,
+            Self::Ping => HEADROOM - HEADER_LEN,
+            Self::Raw => HEADROOM - HEADER_LEN - IPV4_LEN,
+        }
+    }
+}
+
+impl Wire {
+    /// Registers a socket, which is bound already: otherwise the reactor would miss the first datagram.
+    pub(crate) fn new(socket: UdpSocket, kind: WireKind) -> io::Result<Rc<Self>> {
+        let socket = register_for(socket, Interest::READABLE | Interest::ERROR)?;
+        let (dont_fragment, superframes) = (Cell::new(None), Cell::new(kind == WireKind::Udp));
+        Ok(Rc::new(Self { socket, kind, dont_fragment, superframes }))
+    }
+
+    pub(crate) fn send(
+        &self,
+        from: Ipv4Addr,
+        to: SocketAddrV4,
+        data: &[u8],
+        marks: Marks,
+        segment: Option<u16>,
+    ) -> io::Result<()> {
+        let socket = self.socket.get_ref();
+        match self.kind {
+            WireKind::Udp | WireKind::Ping => socket.send(to, data, marks, segment),
+            WireKind::Raw => socket.send_raw(*to.ip(), from, data, marks),
+        }
+    }
+
+    /// Sets the socket's option if the class of the datagrams has changed.
+    pub(crate) fn forbid_fragments(&self, forbid: bool) {
+        if self.dont_fragment.replace(Some(forbid)) != Some(forbid) {
+            // No error is expected; the datagrams go on either way.
+            let _ = self.socket.get_ref().dont_fragment(forbid);
+        }
+    }
+}
+
+/// A worker's raw socket, for hosts that allow this process no ping sockets.
+pub(crate) struct Raw {
+    pub(crate) wire: Rc<Wire>,
+    /// The identifiers are those that are `share` modulo `shares`: other workers have the others.
+    share: u32,
+    shares: u32,
+    identifiers: RefCell<HashMap<u16, Owner>>,
+}
+
+/// The client's identifier that has an identifier of this host.
+struct Owner {
+    endpoint: Weak<Endpoint>,
+    mapping: Weak<Mapping>,
+}
+
+impl Raw {
+    /// Has the socket receive, and registers it.
+    pub(crate) fn new(socket: UdpSocket, worker: usize, workers: usize) -> io::Result<Rc<Self>> {
+        socket.hear()?;
+        let number = |number: usize| u32::try_from(number).unwrap_or(0);
+        Ok(Rc::new(Self {
+            wire: Wire::new(socket, WireKind::Raw)?,
+            share: number(worker),
+            shares: number(workers).max(1),
+            identifiers: RefCell::default(),
+        }))
+    }
+
+    /// Draws a free identifier.
+    pub(crate) fn draw(self: &Rc<Self>, mut random: impl FnMut() -> u64) -> Option<Identifier> {
+        let taken = self.identifiers.borrow();
+        let rounds = u64::from(IDENTIFIERS / self.shares);
+        let number = (0..TRIES).find_map(|_| {
+            let round = u32::try_from(random() % rounds.max(1)).ok()?;
+            let number = u16::try_from(round * self.shares + self.share).ok()?;
+            (!taken.contains_key(&number)).then_some(number)
+        })?;
+        Some(Identifier { raw: Rc::clone(self), number })
+    }
+
+    /// Enters the owner of an identifier.
+    pub(crate) fn enter(&self, identifier: u16, endpoint: &Rc<Endpoint>, mapping: &Rc<Mapping>) {
+        let owner = Owner { endpoint: Rc::downgrade(endpoint), mapping: Rc::downgrade(mapping) };
+        self.identifiers.borrow_mut().insert(identifier, owner);
+    }
+
+    /// The owner of an identifier.
+    pub(crate) fn owner(&self, identifier: u16) -> Option<(Rc<Endpoint>, Rc<Mapping>)> {
+        let identifiers = self.identifiers.borrow();
+        let owner = identifiers.get(&identifier)?;
+        Some((owner.endpoint.upgrade()?, owner.mapping.upgrade()?))
+    }
+}
+
+/// An identifier that is taken. Dropping it frees it.
+pub(crate) struct Identifier {
+    pub(crate) raw: Rc<Raw>,
+    pub(crate) number: u16,
+}
+
+impl Drop for Identifier {
+    fn drop(&mut self) {
+        self.raw.identifiers.borrow_mut().remove(&self.number);
+    }
+}
