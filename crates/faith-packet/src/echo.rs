@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_request_has_a_right_checksum_and_its_fields() {
-        for data in [&b""[..], b"odd", b"some data", &[0xff; 65_507]] {
+        for data in [&b""[..], b"odd", b"some data", &vec![0xff; 65_507]] {
             let mut out = vec![0; 70_000];
             let length = write_request(0x1234, 7, data, &mut out).unwrap();
             let message = &out[..length];

@@ -184,17 +184,14 @@ impl Head {
         let next = if self.sequence.is_some() { ipv6::ICMPV6 } else { ipv6::UDP };
         ipv6::write_header(fixed, length, next, from.ip().to_bits(), to.ip().to_bits());
         ipv6::set_limit_and_class(fixed, self.hop_limit, self.traffic_class);
-        *rest.first_chunk_mut()? = match self.sequence {
-            Some(sequence) => {
-                let kind = if role == Role::Sent { ipv6::ECHO_REPLY } else { ipv6::ECHO_REQUEST };
-                let ([i0, i1], [s0, s1]) = (client.port().to_be_bytes(), sequence.to_be_bytes());
-                [kind, 0, 0, 0, i0, i1, s0, s1]
-            }
-            None => {
-                let ([s0, s1], [d0, d1]) = (from.port().to_be_bytes(), to.port().to_be_bytes());
-                let [l0, l1] = length.to_be_bytes();
-                [s0, s1, d0, d1, l0, l1, 0, 0]
-            }
+        *rest.first_chunk_mut()? = if let Some(sequence) = self.sequence {
+            let kind = if role == Role::Sent { ipv6::ECHO_REPLY } else { ipv6::ECHO_REQUEST };
+            let ([i0, i1], [s0, s1]) = (client.port().to_be_bytes(), sequence.to_be_bytes());
+            [kind, 0, 0, 0, i0, i1, s0, s1]
+        } else {
+            let ([s0, s1], [d0, d1]) = (from.port().to_be_bytes(), to.port().to_be_bytes());
+            let [l0, l1] = length.to_be_bytes();
+            [s0, s1, d0, d1, l0, l1, 0, 0]
         };
         Some(length)
     }

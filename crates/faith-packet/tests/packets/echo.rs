@@ -29,7 +29,7 @@ fn request(identifier: u16, sequence: u16, data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_request_is_read_with_its_fields() {
-    for data in [&b""[..], b"odd", b"some data", &[7; 65_000]] {
+    for data in [&b""[..], b"odd", b"some data", &vec![7; 65_000]] {
         let frame = request(0x1234, 9, data);
         let (read, sequence) = echo::parse(&frame).unwrap();
         assert_eq!((read.flow, sequence, read.data), (flow(0x1234), 9, data));
@@ -63,7 +63,7 @@ fn a_reply_has_the_clients_identifier_and_a_right_checksum() {
         let (source, destination) = (SERVER.octets(), CLIENT.octets());
         let icmp = Icmpv6Slice::from_slice(&packet[40..]).unwrap();
         assert!(icmp.is_checksum_valid(source, destination));
-        let Icmpv6Type::EchoReply(reply) = icmp.icmp_type() else { panic!("{icmp:?}") };
+        let Icmpv6Type::EchoReply(reply) = icmp.icmp_type() else { unreachable!("{icmp:?}") };
         assert_eq!((reply.id, reply.seq, icmp.payload()), (0xbeef, 77, data));
         assert_eq!((packet[0], packet[1] & 0xf0, packet[7]), (0x6b, 0x90, 57));
     }

@@ -32,8 +32,13 @@ fn numbered(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()
 }
 
+fn whole(gathered: Gathered) -> Vec<u8> {
+    let Gathered::Whole(whole) = gathered else { unreachable!("{gathered:?}") };
+    whole
+}
+
 fn data_of(gathered: Gathered) -> Vec<u8> {
-    let Gathered::Whole(whole) = gathered else { panic!("{gathered:?}") };
+    let whole = whole(gathered);
     let datagram = Datagram::parse(&whole).unwrap();
     assert!(datagram.fragmentable);
     datagram.data.to_vec()
@@ -159,7 +164,7 @@ fn a_congestion_mark_of_any_fragment_marks_the_whole() {
             piece[11] |= mark << 4;
             last = reassembly.add(&piece, now);
         }
-        let Gathered::Whole(whole) = last else { panic!("{last:?}") };
+        let whole = whole(last);
         assert_eq!(Datagram::parse(&whole).unwrap().traffic_class & 3, expected);
     }
 }

@@ -177,12 +177,11 @@ impl Part {
     /// Writes the data from `start` on to the host, as one frame.
     fn write(&self, head: &Head, frame: &mut [u8], start: usize, length: usize, segment: Option<u16>) {
         let Some(frame) = frame.get_mut(start..start + HEADROOM + length) else { return };
-        let written = match head.sequence {
-            None => frame.first_chunk_mut().and_then(|headers| head.write(headers, length, segment)),
-            Some(_) => {
-                frame[..VIRTIO].fill(0);
-                head.complete(&mut frame[VIRTIO..])
-            }
+        let written = if head.sequence.is_some() {
+            frame[..VIRTIO].fill(0);
+            head.complete(&mut frame[VIRTIO..])
+        } else {
+            frame.first_chunk_mut().and_then(|headers| head.write(headers, length, segment))
         };
         if written.is_some() {
             self.outlet.send(frame);

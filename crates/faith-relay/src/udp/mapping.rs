@@ -48,6 +48,16 @@ pub(crate) struct Mapping {
     pub(crate) identifier: Option<Identifier>,
 }
 
+/// The way of a frame to its server.
+pub(crate) struct Sending {
+    pub(crate) to: SocketAddrV4,
+    pub(crate) marks: Marks,
+    /// Octets of data in each datagram of a superframe.
+    pub(crate) segment: Option<u16>,
+    /// True if it may be fragmented on its way, whatever its length.
+    pub(crate) fragmentable: bool,
+}
+
 /// The outcome of sending a frame.
 #[derive(Debug)]
 pub(crate) enum Sent {
@@ -135,18 +145,16 @@ impl Mapping {
         }
     }
 
-    /// Sends a datagram, or a superframe of datagrams of `segment` octets each. An error of an earlier datagram may come up
+    /// Sends a datagram, a superframe, or an echo request with its header. An error of an earlier datagram may come up
     /// instead; `earlier` takes those from the queue then. `without_superframes` notes that the way takes none.
     pub(crate) fn send(
         &self,
-        to: SocketAddrV4,
+        sending: &Sending,
         data: &[u8],
-        marks: Marks,
-        segment: Option<u16>,
-        fragmentable: bool,
         earlier: impl Fn(),
         without_superframes: impl Fn(),
     ) -> Sent {
+        let Sending { to, marks, segment, fragmentable } = *sending;
         let send = |data: &[u8], segment: Option<u16>| {
             let mut tries = 0;
             loop {

@@ -17,7 +17,7 @@ use faith_stack::{Allowance, Datagrams, Outlet, SynAnswer};
 use faith_sys::udp::Marks;
 use tokio::task::{AbortHandle, spawn_local};
 
-use super::mapping::{Mapping, Sent};
+use super::mapping::{Mapping, Sending, Sent};
 use super::options::ECHO_TIMEOUT;
 use super::path::Path;
 use super::route_back::RouteBack;
@@ -189,15 +189,12 @@ impl Part {
         });
         // A part that is being dropped has no clients.
         let part = self.this.upgrade().ok_or_else(|| Refusal::full(Cause::RelayClosed))?;
-        let task = match &mapping.identifier {
-            Some(identifier) => {
-                identifier.raw.enter(identifier.number, endpoint, &mapping);
-                None
-            }
-            None => {
-                let listening = part.listen(Rc::clone(endpoint), Rc::clone(&mapping));
-                Some(spawn_local(listening).abort_handle())
-            }
+        let task = if let Some(identifier) = &mapping.identifier {
+            identifier.raw.enter(identifier.number, endpoint, &mapping);
+            None
+        } else {
+            let listening = part.listen(Rc::clone(endpoint), Rc::clone(&mapping));
+            Some(spawn_local(listening).abort_handle())
         };
         let socket = Socket { mapping: Rc::clone(&mapping), back: RouteBack::default(), task };
         endpoint.sockets.borrow_mut().push(socket);
@@ -248,16 +245,17 @@ impl Part {
         let without_superframes = || self.counters().without_superframes.add(1);
         let marks = Marks { ttl: hop_limit, tos: traffic_class };
         let mapping = &session.mapping;
-        let send = |octets: &[u8]| {
-            mapping.send(session.server, octets, marks, segment, fragmentable, earlier, without_superframes)
+        let pass = |octets: &[u8]| {
+            let sending = Sending { to: session.server, marks, segment, fragmentable };
+            mapping.send(&sending, octets, earlier, without_superframes)
         };
         let sent = match *sequence {
-            None => send(data),
+            None => pass(data),
             Some(sequence) => {
                 let mut message = self.frame.borrow_mut();
                 let identifier = mapping.local.port();
                 match echo::write_request(identifier, sequence, data, &mut message) {
-                    Some(length) => send(&message[..length]),
+                    Some(length) => pass(&message[..length]),
                     None => Sent::Lost,
                 }
             }

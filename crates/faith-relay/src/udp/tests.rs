@@ -33,7 +33,7 @@ struct Wire {
     answers: RefCell<Vec<Unreachable>>,
     errors: RefCell<Vec<Vec<u8>>>,
     /// The messages to servers, with both addresses; `None` if servers cannot be told.
-    told: RefCell<Option<Vec<(Ipv4Addr, Ipv4Addr, Vec<u8>)>>>,
+    told: RefCell<Option<Vec<Message>>>,
     dropped: RefCell<Vec<DropReason>>,
     superframes: Cell<bool>,
     mtu: Cell<u16>,
@@ -80,6 +80,9 @@ impl Outlet for Wire {
         true
     }
 }
+
+/// A message to a server: its address, the sender's, and the octets.
+type Message = (Ipv4Addr, Ipv4Addr, Vec<u8>);
 
 /// A relay of datagrams with one worker, on the test's own thread.
 struct World {

@@ -118,13 +118,11 @@ impl FaithInterface {
         .unzip();
         let syns = if shortcut.is_some() { Syns::ByBacklog } else { Syns::ByFlow };
         let mixing = Mixing::random();
-        let backlogs = (queues > 1)
-            .then(|| spread([&outer, &inner], syns, mixing))
-            .transpose()
-            .unwrap_or_else(|error| {
-                warnings.send(warning::Kind::NoSpread(error.of("queue")));
-                None
-            });
+        let spread = (queues > 1).then(|| spread([&outer, &inner], syns, mixing)).transpose();
+        let backlogs = spread.unwrap_or_else(|error| {
+            warnings.send(warning::Kind::NoSpread(error.of("queue")));
+            None
+        });
         let lost = leave_shortcut_first(&namespace, shortcut.as_ref(), lost);
         let shared = Arc::new(Shared {
             name: name.clone(),
