@@ -1,37 +1,36 @@
-/** Async iteration over connections, one at a time. */
+/** Async iteration over connections or messages, one at a time. */
 import { AbortError, onAbort } from './abort.js'
-import type { FaithSocket } from './socket.js'
 
-/** A connection, or the end of the iteration. */
-export type Step = IteratorResult<FaithSocket, undefined>
-export const DONE: Step = { done: true, value: undefined }
+/** An item, or the end of the iteration. */
+export type Step<T> = IteratorResult<T, undefined>
+export const DONE: Step<never> = { done: true, value: undefined }
 
-/** A pending `next()` that waits for a connection. */
-export type Taker = (step: Step) => void
+/** A pending `next()` that waits for an item. */
+export type Taker<T> = (step: Step<T>) => void
 
-/** The source of connections, such as a listener. */
-export interface Source {
+/** The source of items, such as a listener, which gives connections. */
+export interface Source<T> {
   isClosed(): boolean
-  /** Queues a taker for the next connection, which may come before this returns. */
-  wait(taker: Taker): void
+  /** Queues a taker for the next item, which may come before this returns. */
+  wait(taker: Taker<T>): void
   /** Removes a taker from the queue. */
-  leave(taker: Taker): void
+  leave(taker: Taker<T>): void
 }
 
 /** Makes an iterator. It ends when the source closes, when the loop is left, or with an `AbortError`. */
-export function iterate(
-  source: Source,
+export function iterate<T>(
+  source: Source<T>,
   signal: AbortSignal | undefined,
-): AsyncIterableIterator<FaithSocket, undefined> {
-  const own = new Set<Taker>()
+): AsyncIterableIterator<T, undefined> {
+  const own = new Set<Taker<T>>()
   let ended = false
 
-  function wait(resolve: Taker, reject: (error: Error) => void): void {
+  function wait(resolve: Taker<T>, reject: (error: Error) => void): void {
     const forget = (): void => {
       own.delete(take)
       ignore?.()
     }
-    const take = (step: Step): void => {
+    const take = (step: Step<T>): void => {
       forget()
       resolve(step)
     }
@@ -46,7 +45,7 @@ export function iterate(
     source.wait(take)
   }
 
-  const iterator: AsyncIterableIterator<FaithSocket, undefined> = {
+  const iterator: AsyncIterableIterator<T, undefined> = {
     next: () => {
       if (ended || source.isClosed()) return Promise.resolve(DONE)
       if (!signal?.aborted) return new Promise(wait)

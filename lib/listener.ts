@@ -80,7 +80,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   readonly #released: (listener: FaithListener) => void
   readonly #clientErrors = new ClientErrors(this, 'listener')
   readonly #waiting: NativeConnection[] = []
-  readonly #takers = new Set<Taker>()
+  readonly #takers = new Set<Taker<FaithSocket>>()
   #native: NativeListener | undefined
   #attached: Taking | undefined
   #turns = 0
@@ -324,7 +324,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    */
   connections(options: FaithIterationOptions = {}): AsyncIterableIterator<FaithSocket, undefined> {
     const signal = readIteration(options)
-    const source: Source = {
+    const source: Source<FaithSocket> = {
       isClosed: () => this.#closing !== undefined,
       wait: (taker) => {
         this.#takers.add(taker)
@@ -410,7 +410,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   /** Removes and gives the taker that has waited longest. */
-  #nextTaker(): Taker | undefined {
+  #nextTaker(): Taker<FaithSocket> | undefined {
     const [taker] = this.#takers
     if (taker !== undefined) this.#takers.delete(taker)
     return taker
