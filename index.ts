@@ -19,6 +19,20 @@ export {
   type FaithMatchOptions,
   type FaithPermission,
 } from './lib/permission.js'
+export {
+  FaithUdpSocket,
+  type FaithUdpData,
+  type FaithUdpMessage,
+  type FaithUdpRemoteInfo,
+  type FaithUdpSendCallback,
+  type FaithUdpSocketEvents,
+  type FaithUdpSocketStats,
+} from './lib/bind-udp.js'
+export type {
+  FaithBindUdpOptions,
+  FaithBindUdpSettings,
+  FaithUdpSendOptions,
+} from './lib/bind-udp-options.js'
 export type { FaithClient, FaithClientsOptions } from './lib/clients.js'
 export type { FaithConnectOptions } from './lib/connect.js'
 export type { FaithDecidingRule } from './lib/deciding-rule.js'

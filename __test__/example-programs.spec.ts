@@ -10,6 +10,12 @@ const programs = readdirSync(`${root}examples`)
 
 /** Wrong calls of each program. Each program finds the fault before it makes anything. */
 const misused: Record<string, string[][]> = {
+  'dns-server.mjs': [
+    ['--port', '0'],
+    ['--port', 'dns'],
+    ['--prefix', '::/0'],
+    ['2001:db8:64::/95'],
+  ],
   'egress-gateway.mjs': [
     [],
     ['198.51.100.2'],
@@ -57,7 +63,7 @@ function run(program: string, args: readonly string[]) {
 }
 
 test('each program has a spec of its name over the lab', (t) => {
-  t.true(programs.length >= 6, 'the programs are found')
+  t.true(programs.length >= 7, 'the programs are found')
   const specs = readdirSync(`${root}__test__/net`, { recursive: true, encoding: 'utf8' })
   for (const program of programs) {
     const name = program.replace(/\.mjs$/, '')

@@ -10,8 +10,10 @@ import {
   FaithInterface,
   FaithListener,
   FaithRelay,
+  FaithUdpSocket,
   matchAccessList,
 } from '../index.js'
+import { readEnd, readSendOptions } from '../lib/bind-udp-options.js'
 import type { NativeInterface } from '../lib/native.js'
 import { readVerdict } from '../lib/route.js'
 import { splice } from '../lib/splice.js'
@@ -21,6 +23,7 @@ const addon = {
   name: 'faith0',
   listen: () => ({}),
   relay: () => ({}),
+  bindUdp: () => ({}),
 } as unknown as NativeInterface
 
 /** Not made by `faith.listen()` and its like: each method reads its options first. */
@@ -61,6 +64,19 @@ const calls: Record<string, Call> = {
     run: (mapping) =>
       FaithListener.open(addon, { port: 80, mappings: [mapping as never] }, () => undefined),
     base: { ipv6: '2001:db8::1', ipv4: '192.0.2.1' },
+  },
+  'faith.bindUdp': {
+    run: (options) => FaithUdpSocket.open(addon, options as never, () => undefined),
+    base: { port: 53 },
+  },
+  'udp.send': { run: (options) => readSendOptions(options) },
+  'an end of a datagram': {
+    run: (end) => readEnd('udp.send', end),
+    base: { address: '2001:db8::1', port: 53 },
+    ignored: ['ipv4', 'ipv4Port'],
+  },
+  'udp.messages': {
+    run: (options) => FaithUdpSocket.prototype.messages.call(unmade, options as never),
   },
   'faith.relay': {
     run: (options) => FaithRelay.open(addon, options as never, () => undefined),

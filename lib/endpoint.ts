@@ -1,14 +1,14 @@
-/** Types for the ends of a captured connection and for its server. */
+/** Types for the ends of a captured connection or datagram and for its server. */
 
 /**
- * An address and a TCP port.
+ * An address and a port of TCP or UDP.
  *
  * @group Listener and sockets
  */
 export interface FaithEndpoint {
   /** An IPv6 address in RFC 5952 form, or a dotted IPv4 address. */
   address: string
-  /** A TCP port, 1 to 65535. */
+  /** A port, 1 to 65535. */
   port: number
 }
 

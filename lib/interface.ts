@@ -5,6 +5,8 @@ import { EventEmitter } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { openUntil } from './abort.js'
 import { onExit } from './at-exit.js'
+import { FaithUdpSocket } from './bind-udp.js'
+import type { FaithBindUdpOptions } from './bind-udp-options.js'
 import { connect, type FaithConnectOptions } from './connect.js'
 import { publish } from './diagnostics.js'
 import { DropWatch, type FaithDrops, toDrops } from './drops.js'
@@ -33,7 +35,7 @@ import type { FaithRelayOptions } from './relay-options.js'
 import { FaithSocket } from './socket.js'
 import type { FaithWarning } from './warning.js'
 
-/** A listener or a relay of an interface. */
+/** A listener, a relay or a UDP socket of an interface. */
 interface Dependent {
   close(): Promise<void>
   closeWaiting?(): void
@@ -193,6 +195,30 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    */
   relay(options: FaithRelayOptions): Promise<FaithRelay> {
     return this.#open('relay', (released) => FaithRelay.open(this.#native, options, released))
+  }
+
+  /**
+   * Binds a socket for the datagrams to ports of UDP, at every address of the interface or at one. The program gets them in
+   * the shape of `node:dgram`, with the address that each client dialled, and answers from there.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_KEEPFAITH` before `setKeepfaith(true)`; `ERR_FAITH_PORT`;
+   * `ERR_FAITH_ARGUMENT`; `EADDRINUSE` when another such socket, or a relay of datagrams, has a port; `EADDRNOTAVAIL`
+   * when `address` is inside no prefix; `ERR_FAITH_CLOSED` when the interface is closed
+   * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the socket is bound
+   *
+   * @example
+   * ```ts
+   * const udp = await faith.bindUdp({ port: 7 })
+   * udp.on('message', (data, { address, port, destination }) => {
+   *   console.log(`${address} says ${data.toString()} to ${destination.address}`)
+   *   udp.send(data, port, address)
+   * })
+   * ```
+   */
+  bindUdp(options: FaithBindUdpOptions): Promise<FaithUdpSocket> {
+    return this.#open('bindUdp', (released) => {
+      return FaithUdpSocket.open(this.#native, options, released)
+    })
   }
 
   /**

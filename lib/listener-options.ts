@@ -41,12 +41,12 @@ const LISTEN: OptionNames<FaithListenOptions> = {
 }
 
 /**
- * Options of {@link FaithListener.connections}.
+ * Options of {@link FaithListener.connections} and {@link FaithUdpSocket.messages}.
  *
  * @group Listener and sockets
  */
 export interface FaithIterationOptions {
-  /** A signal that ends the iteration with an `AbortError`. Default: none; the iteration ends when the listener closes. */
+  /** A signal that ends the iteration with an `AbortError`. Default: none; the iteration ends when the listener or the socket closes. */
   signal?: AbortSignal
 }
 
@@ -92,8 +92,11 @@ export function readListenOptions(options: unknown): ListenOptions {
 }
 
 /** @internal Gives the signal that ends an iteration. */
-export function readIteration(options: unknown): AbortSignal | undefined {
-  return new OptionReader('listener.connections', ITERATION, options).signal('signal')
+export function readIteration(
+  options: unknown,
+  call: string = 'listener.connections',
+): AbortSignal | undefined {
+  return new OptionReader(call, ITERATION, options).signal('signal')
 }
 
 /** @internal Gives the time for sockets to end; `undefined` if the close does not wait for them. */

@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod advertise;
 mod batch;
+pub mod bound_udp;
 pub mod connection;
 pub mod detail;
 pub mod dial;

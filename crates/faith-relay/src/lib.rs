@@ -18,7 +18,7 @@
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
 //! | `upstream`, `source`, `port_blocks`, `port_claims`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
 //! | `splice`, `dial` | sessions of connections that JavaScript accepted, connections to clients |
-//! | `udp` | sessions of datagrams |
+//! | `udp`, `bound` | sessions of datagrams, a program's own ports of datagrams |
 //! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock`, `alarm`, `first_word` | moving bytes, half-close, reset, idle |
 //!
 //! The worker threads must run tokio with I/O and time enabled, in a `LocalRuntime`. The process must ignore `SIGPIPE`.
@@ -31,6 +31,7 @@ mod attempt;
 mod began;
 mod begin;
 mod between;
+mod bound;
 mod cause;
 mod clients;
 mod clock;
@@ -81,6 +82,7 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub use bound::{BoundUdp, BoundUdpStats, Hearer, Message, SendError};
 pub use cause::Cause;
 pub use clients::ClientLimits;
 pub use connect_error::ConnectError;

@@ -33,7 +33,7 @@ mod errors;
 mod mapping;
 mod options;
 mod part;
-mod path;
+pub(crate) mod path;
 mod ports;
 mod route_back;
 mod session;
