@@ -23,7 +23,7 @@ use crate::denying_rule::DenyingRule;
 use crate::local::{Local, Served, Taker};
 use crate::options::RelayOptions;
 use crate::permission::Permission;
-use crate::port_blocks::{PortBlockOptions, PortBlocks};
+use crate::port_blocks::{Allotment, PortBlockOptions, PortBlocks};
 use crate::port_claims::blocks_of;
 use crate::record::Observer;
 use crate::refusal::Refusal;
@@ -275,6 +275,13 @@ impl Admission {
             None => self.passage.load().sources.of(client, IpAddr::V4(*server.ip())),
         };
         Ok((server, address))
+    }
+
+    /// The blocks that the ports of a client's datagrams come from, if clients have blocks. Nothing proves the client of a
+    /// datagram, so its first one takes a block.
+    pub(crate) fn datagram_blocks(&self, client: &Ipv6Addr) -> Option<Allotment> {
+        let passage = self.passage.load();
+        Some(self.blocks.allot(passage.port_blocks?, client, passage.client_prefix_length))
     }
 
     /// Tells whether a datagram may come from `server` to `client` although the client has sent none there.

@@ -1,7 +1,7 @@
 //! An attempt from the client's SYN or accept to its record: the record of a refusal, or of the session that follows.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -180,6 +180,13 @@ impl Attempt {
     pub(crate) fn note_source(&mut self, server: impl AsFd) {
         if self.ledger.follows_sources() {
             self.source = tcp::local_address(server).ok().map(Box::new);
+        }
+    }
+
+    /// Notes the source of its datagrams to the server, likewise, unless the routing table chooses the address of each.
+    pub(crate) fn leaves_from(&mut self, source: SocketAddrV4) {
+        if self.ledger.follows_sources() && !source.ip().is_unspecified() {
+            self.source = Some(Box::new(source.into()));
         }
     }
 

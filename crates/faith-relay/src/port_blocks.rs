@@ -10,6 +10,9 @@
 //! * A client never loses a block to another (REQ-5). When none is free, or the client has as many as it may have (REQ-4),
 //!   its connection is refused.
 //!
+//! The sockets of a client's datagrams have ports of these blocks, too. Ports of TCP and UDP are apart, so a block serves both.
+//! Nothing proves the client of a datagram: the first one takes a block at once.
+//!
 //! Each connection takes the table's lock as it begins, and its block's lock as it ends. A relay without blocks takes none.
 
 use std::collections::HashMap;
@@ -362,14 +365,17 @@ impl std::fmt::Debug for Allotment {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let is_unused = {
+        let (is_idle, is_assigned) = {
             let mut usage = self.block.usage.lock();
             usage.connections -= 1;
             usage.idle_since = Instant::now();
-            usage.connections == 0 && usage.assigned.is_none()
+            (usage.connections == 0, usage.assigned.is_some())
         };
-        if is_unused {
+        if is_idle && !is_assigned {
             self.blocks.release_unused(&self.block);
+        } else if is_idle && self.blocks.closing.load(Relaxed) {
+            // The sockets of datagrams may outlast their sessions for a moment, after `close` has looked.
+            self.blocks.release_when_due(&self.block);
         }
     }
 }

@@ -10,10 +10,12 @@ use faith_stack::Allowance;
 use faith_sys::source::out_of_ports;
 use faith_sys::udp::{Marks, UdpSocket};
 
+use super::ports::candidates_in;
 use super::state::State;
 use super::wire::{Identifier, Raw, Wire, WireKind};
 use crate::clients::Place;
 use crate::connect_error::ConnectError;
+use crate::port_blocks::{Allotment, Block, Lease};
 use crate::refusal::Refusal;
 use crate::source::Address;
 
@@ -44,6 +46,8 @@ pub(crate) struct Mapping {
     state: Arc<State>,
     /// Its place among those of its client.
     _place: Option<Place>,
+    /// Its part of the client's block of ports, if clients have blocks.
+    _lease: Option<Lease>,
     /// Its identifier, if it shares a raw socket.
     pub(crate) identifier: Option<Identifier>,
 }
@@ -72,7 +76,7 @@ pub(crate) enum Sent {
 }
 
 impl Mapping {
-    /// Opens the socket of the client's port `client`.
+    /// Opens the socket of the client's port `client`, on a port of its `blocks` if clients have blocks.
     ///
     /// # Errors
     /// The refusal that answers the client.
@@ -81,14 +85,29 @@ impl Mapping {
         address: &Address,
         client: u16,
         place: Option<Place>,
+        blocks: Option<&Allotment>,
         mut random: impl FnMut() -> u64,
     ) -> Result<Self, Refusal> {
         let socket = UdpSocket::new().map_err(|error| Refusal::from_error(&error))?;
-        let ports = || state.range.candidates(client, &mut random).collect::<Vec<_>>();
-        let local = bind(&socket, address, ports)?;
+        let bound = address.each(|source| {
+            let local = ipv4_of(source);
+            let Some(blocks) = blocks else {
+                let ports = state.range.candidates(client, &mut random);
+                return bind(&socket, local, ports).map(|local| (local, None));
+            };
+            let bind = |_, block: &Block| {
+                let ports = candidates_in(&block.ports(), client, random());
+                let is_free = |port: &u16| {
+                    !block.is_reserved(*port) && !state.is_mapped(SocketAddrV4::new(local, *port))
+                };
+                bind(&socket, local, ports.filter(is_free))
+            };
+            blocks.connect_from(source, bind).map(|(local, lease)| (local, Some(lease)))
+        });
+        let (local, lease) = bound.map_err(|error| Refusal::from(&error))?;
         let wire = Wire::new(socket, WireKind::Udp).map_err(|error| Refusal::from_error(&error))?;
         state.add(local);
-        Ok(Self::new(state, wire, address, local, place, None))
+        Ok(Self::new(state, wire, address, local, place, lease, None))
     }
 
     /// Opens a ping socket, or gives an identifier of the raw socket where the host allows none.
@@ -106,21 +125,18 @@ impl Mapping {
             Ok(socket) => {
                 #[expect(clippy::cast_possible_truncation, reason = "any part of a random number is one")]
                 // With 0 the kernel chooses.
-                let identifiers = || std::iter::repeat_with(|| random() as u16).take(16).chain([0]).collect();
-                let local = bind(&socket, address, identifiers)?;
+                let mut identifiers = || std::iter::repeat_with(|| random() as u16).take(16).chain([0]).collect::<Vec<_>>();
+                let bound = address.each(|source| bind(&socket, ipv4_of(source), identifiers()));
+                let local = bound.map_err(|error| Refusal::from(&error))?;
                 let wire = Wire::new(socket, WireKind::Ping).map_err(|error| Refusal::from_error(&error))?;
-                return Ok(Self::new(state, wire, address, local, place, None));
+                return Ok(Self::new(state, wire, address, local, place, None, None));
             }
             Err(error) => error,
         };
         let raw = raw().ok_or_else(|| Refusal::from_error(&refused))?;
         let identifier = raw.draw(random).ok_or_else(|| Refusal::from_error(&out_of_ports()))?;
-        let source = match address.first() {
-            Some(IpAddr::V4(source)) => source,
-            _ => Ipv4Addr::UNSPECIFIED,
-        };
-        let local = SocketAddrV4::new(source, identifier.number);
-        Ok(Self::new(state, Rc::clone(&raw.wire), address, local, place, Some(identifier)))
+        let local = SocketAddrV4::new(ipv4_of(address.first()), identifier.number);
+        Ok(Self::new(state, Rc::clone(&raw.wire), address, local, place, None, Some(identifier)))
     }
 
     fn new(
@@ -129,6 +145,7 @@ impl Mapping {
         address: &Address,
         local: SocketAddrV4,
         place: Option<Place>,
+        lease: Option<Lease>,
         identifier: Option<Identifier>,
     ) -> Self {
         Self {
@@ -141,8 +158,14 @@ impl Mapping {
             errors: Allowance::default(),
             state: Arc::clone(state),
             _place: place,
+            _lease: lease,
             identifier,
         }
+    }
+
+    /// The address and port of the socket; an identifier of echo counts as a port.
+    pub(crate) fn local(&self) -> SocketAddrV4 {
+        self.local
     }
 
     /// Sends a datagram, a superframe, or an echo request with its header. An error of an earlier datagram may come up
@@ -209,28 +232,29 @@ impl Drop for Mapping {
     }
 }
 
-/// Binds a socket to the first of these ports that is free, at the first address that has one.
+/// The address of a socket that leaves from this source; without one, the kernel chooses.
+fn ipv4_of(source: Option<IpAddr>) -> Ipv4Addr {
+    match source {
+        Some(IpAddr::V4(address)) => address,
+        _ => Ipv4Addr::UNSPECIFIED,
+    }
+}
+
+/// Binds a socket to the first of these ports that is free.
 fn bind(
     socket: &UdpSocket,
-    address: &Address,
-    mut ports: impl FnMut() -> Vec<u16>,
-) -> Result<SocketAddrV4, Refusal> {
-    let bound = address.each(|source| {
-        let local = match source {
-            Some(IpAddr::V4(address)) => address,
-            _ => Ipv4Addr::UNSPECIFIED,
-        };
-        for port in ports() {
-            match socket.bind(SocketAddrV4::new(local, port)) {
-                Ok(()) => return Ok(socket.local().unwrap_or(SocketAddrV4::new(local, port))),
-                // The second: this process may not have a privileged port.
-                Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {}
-                Err(error) => return Err(ConnectError::Source { address: local.into(), error }),
-            }
+    local: Ipv4Addr,
+    ports: impl IntoIterator<Item = u16>,
+) -> Result<SocketAddrV4, ConnectError> {
+    for port in ports {
+        match socket.bind(SocketAddrV4::new(local, port)) {
+            Ok(()) => return Ok(socket.local().unwrap_or(SocketAddrV4::new(local, port))),
+            // The second: this process may not have a privileged port.
+            Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {}
+            Err(error) => return Err(ConnectError::Source { address: local.into(), error }),
         }
-        Err(ConnectError::Other(out_of_ports()))
-    });
-    bound.map_err(|error| Refusal::from(&error))
+    }
+    Err(ConnectError::Other(out_of_ports()))
 }
 
 /// Tells whether an error of a call with a superframe means that the way takes none: the device computes no checksums, a

@@ -129,6 +129,7 @@ impl Part {
                     Protocol::Icmp => ECHO_TIMEOUT,
                     Protocol::Tcp | Protocol::Udp => self.state.options().timeouts.of(server.port()),
                 };
+                attempt.leaves_from(mapping.local());
                 let peers = attempt.peers();
                 let session = Rc::new(Session::new(attempt, server, mapping, timeout, now));
                 endpoint.sessions.borrow_mut().insert(session.destination, Rc::clone(&session));
@@ -180,11 +181,12 @@ impl Part {
         let client = endpoint.client;
         let place =
             self.state.clients.enter(client.ip()).map_err(|full| Refusal::full(state::cause(full)))?;
+        let blocks = self.engine.admission.datagram_blocks(client.ip());
         let random = || self.random();
         let mapping = Rc::new(match self.protocol {
             Protocol::Icmp => Mapping::open_echo(&self.state, || self.raw(), address, place, random)?,
             Protocol::Tcp | Protocol::Udp => {
-                Mapping::open(&self.state, address, client.port(), place, random)?
+                Mapping::open(&self.state, address, client.port(), place, blocks.as_ref(), random)?
             }
         });
         // A part that is being dropped has no clients.

@@ -43,6 +43,23 @@ impl Range {
     }
 }
 
+/// All ports of a client's block, those of the client's parity first, each half from a place on that `random` draws.
+pub(crate) fn candidates_in(
+    block: &RangeInclusive<u16>,
+    client: u16,
+    random: u64,
+) -> impl Iterator<Item = u16> + use<> {
+    let (first, last) = (*block.start(), *block.end());
+    let half = move |odd: bool| {
+        let ports = (first..=last).filter(move |port| (port % 2 == 1) == odd);
+        let count = ports.clone().count();
+        let start = usize::try_from(random % count.max(1) as u64).unwrap_or(0);
+        ports.clone().skip(start).chain(ports.take(start))
+    };
+    let odd = client % 2 == 1;
+    half(odd).chain(half(!odd))
+}
+
 fn parse(text: &str) -> Option<RangeInclusive<u16>> {
     let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().ok());
     let (first, last) = (numbers.next()??, numbers.next()??);
@@ -97,6 +114,20 @@ mod tests {
             let ports = candidates(first..=first + 1, client);
             assert!(ports.iter().all(|port| (first..=first + 1).contains(port)));
             assert!(ports.contains(&first) && ports.contains(&(first + 1)));
+        }
+    }
+
+    #[test]
+    fn every_port_of_a_block_is_tried_once_and_those_of_the_parity_first() {
+        for (block, client) in [(40_000..=40_009, 7), (40_001..=40_008, 8), (65_535..=65_535, 2), (5..=5, 5)]
+        {
+            for random in [0, 3, u64::MAX] {
+                let mut ports: Vec<_> = candidates_in(&block, client, random).collect();
+                let own = block.clone().filter(|port| port % 2 == client % 2).count();
+                assert!(ports[..own].iter().all(|port| port % 2 == client % 2), "{ports:?}");
+                ports.sort_unstable();
+                assert!(ports.into_iter().eq(block.clone()));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tests of one worker's part between loopback sockets. Clients are frames; the outlet keeps what they would get.
 
+mod blocks;
 mod echo;
 mod errors;
 mod filtering;
