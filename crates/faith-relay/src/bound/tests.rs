@@ -169,7 +169,7 @@ fn messages_that_wait_are_sent_when_the_part_ends() {
 fn messages_beyond_the_room_are_not_taken() {
     let outbox = Outbox::default();
     let mut taken = 0;
-    while outbox.put(message(&[0; 60_000], None)) {
+    while outbox.put(message(&vec![0; 60_000], None)) {
         taken += 1;
     }
     assert_eq!(taken, (4 << 20) / 60_256);
