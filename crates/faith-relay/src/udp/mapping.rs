@@ -125,7 +125,8 @@ impl Mapping {
             Ok(socket) => {
                 #[expect(clippy::cast_possible_truncation, reason = "any part of a random number is one")]
                 // With 0 the kernel chooses.
-                let mut identifiers = || std::iter::repeat_with(|| random() as u16).take(16).chain([0]).collect::<Vec<_>>();
+                let mut identifiers =
+                    || std::iter::repeat_with(|| random() as u16).take(16).chain([0]).collect::<Vec<_>>();
                 let bound = address.each(|source| bind(&socket, ipv4_of(source), identifiers()));
                 let local = bound.map_err(|error| Refusal::from(&error))?;
                 let wire = Wire::new(socket, WireKind::Ping).map_err(|error| Refusal::from_error(&error))?;
