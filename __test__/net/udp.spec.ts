@@ -45,6 +45,9 @@ interface Step {
   wait?: number
   hear?: boolean
   collect?: number
+  hops?: number
+  tclass?: number
+  forge?: number
 }
 
 interface Answer {
@@ -53,6 +56,8 @@ interface Answer {
   length?: number
   datagrams?: number
   sound?: boolean
+  hops?: number
+  tclass?: number
   silent?: boolean
   error?: string
 }
@@ -237,6 +242,41 @@ for (const [how, oversize] of [
     t.like(counts, { errorsUp: 1, oversize: oversize === 'drop' ? 1 : 0 })
   })
 }
+
+test('hop limit, DSCP and congestion marks pass both ways', async (t) => {
+  const faithd = await faithdWith()
+  const to: [string, number] = [faithd.address(), first]
+  for (const tclass of [0x03, 0xb8, 0xff]) {
+    const [marks] = await take([{ to, send: 'marks', hops: 20, tclass }])
+    // Each router takes one: this one, for the client's datagram and for the answer.
+    t.like(marks, { data: `19 ${tclass}`, hops: 32, tclass: 3 })
+  }
+})
+
+test('datagrams with a wrong checksum or none do not reach a server', async (t) => {
+  const faithd = await faithdWith()
+  const to: [string, number] = [faithd.address(), first]
+  const answers = await take([
+    { to, send: 'forged by nobody', forge: 0 },
+    { to, send: 'forged by chance', forge: 0x1234 },
+    // It comes from the same port, so to the same worker after them.
+    { to, send: 'heard' },
+  ])
+  t.is(answers[2]?.data, '0')
+  const drops = (await faithd.counted()).interface.drops
+  t.is(drops.checksum, 2)
+})
+
+test('datagrams of clients that come in fragments reach the server, and go back', async (t) => {
+  const faithd = await faithdWith()
+  const to: [string, number] = [faithd.address(), first]
+  const sizes = [1453, 1472, 1473, 2000, 8192, 60_000]
+  const echoes = await take(sizes.map((fill) => ({ to, send: 'echo ', fill })))
+  t.deepEqual(
+    echoes.map(({ length }) => length),
+    sizes,
+  )
+})
 
 test('a denied destination is told to the client and recorded', async (t) => {
   const faithd = await faithdWith('--deny', '192.0.2.0/24')

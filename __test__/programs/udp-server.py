@@ -9,6 +9,8 @@
 "elsewhere" with the datagram, from the last address, which the sender has not sent to
 "burst N SIZE" with N octets in datagrams of SIZE, which the kernel cuts (UDP_SEGMENT)
 "keep" with nothing, until another sender asks to "wake" this one
+"marks" with TTL and type of service of the datagram; the answer has TTL 33 and type of service 3 (congestion experienced)
+"heard" with the number of datagrams so far that say "forged"
 "told" with the errors that this server got: type, code and number, once there is one
 "count N" waits until N octets came after this datagram from the same sender, and tells how many datagrams they were
 """
@@ -20,7 +22,9 @@ import struct
 import sys
 
 UDP_SEGMENT = 103
+IP_MTU_DISCOVER, IP_PMTUDISC_WANT, IP_PMTUDISC_PROBE = 10, 1, 3
 IP_RECVERR = 11
+IP_RECVTTL = 12
 
 places = list(zip(sys.argv[1::2], map(int, sys.argv[2::2])))
 selector = selectors.DefaultSelector()
@@ -29,6 +33,8 @@ for place in places:
     served = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     served.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     served.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    served.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+    served.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
     served.bind(place)
     selector.register(served, selectors.EVENT_READ)
     sockets.append(served)
@@ -36,6 +42,16 @@ print("ready", flush=True)
 
 counting = {}
 kept = []
+heard = 0
+
+
+def say(by, data, to, control=()):
+    """Sends a datagram. The error of an earlier one, to any receiver, comes up once instead: "told" reads it."""
+    while True:
+        try:
+            return by.sendmsg([data], control, 0, to)
+        except ConnectionRefusedError:
+            continue
 
 
 def told(served):
@@ -56,50 +72,62 @@ def told(served):
                 found.append(f"{kind}/{code}={info}")
 
 
-def answer(served, data, sender):
+def answer(served, data, messages, sender):
+    global heard
     if sender in counting:
         wanted, octets, datagrams = counting[sender]
         octets, datagrams = octets + len(data), datagrams + 1
         counting[sender] = wanted, octets, datagrams
         if octets >= wanted:
             del counting[sender]
-            served.sendto(f"{datagrams}".encode(), sender)
+            say(served, f"{datagrams}".encode(), sender)
         return
     word, _, rest = data.partition(b" ")
     if word == b"who":
-        served.sendto(f"{sender[0]} {sender[1]}".encode(), sender)
+        say(served, f"{sender[0]} {sender[1]}".encode(), sender)
     elif word == b"echo":
-        served.sendto(data, sender)
+        say(served, data, sender)
     elif word == b"size":
-        served.sendto(bytes(number % 251 for number in range(int(rest))), sender)
+        say(served, bytes(number % 251 for number in range(int(rest))), sender)
     elif word == b"burst":
         octets, size = map(int, rest.split())
         data = bytes(number % 251 for number in range(octets))
         control = [(socket.IPPROTO_UDP, UDP_SEGMENT, size.to_bytes(2, sys.byteorder))]
-        served.sendmsg([data], control, 0, sender)
+        # The kernel refuses to cut datagrams beyond a path MTU that it has learnt, unless the socket ignores those.
+        served.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+        say(served, data, sender, control)
+        served.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT)
     elif word == b"other":
         other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         other.bind((served.getsockname()[0], 0))
-        other.sendto(data, sender)
+        say(other, data, sender)
     elif word == b"elsewhere":
-        sockets[-1].sendto(data, sender)
+        say(sockets[-1], data, sender)
     elif word == b"keep":
         kept.append(sender)
     elif word == b"wake":
-        served.sendto(b"late", kept.pop())
-        served.sendto(b"woken", sender)
+        say(served, b"late", kept.pop())
+        say(served, b"woken", sender)
+    elif word == b"marks":
+        marks = {kind: value[0] for _, kind, value in messages}
+        control = [(socket.IPPROTO_IP, kind, struct.pack("=i", value)) for kind, value in ((socket.IP_TTL, 33), (socket.IP_TOS, 3))]
+        say(served, f"{marks[socket.IP_TTL]} {marks[socket.IP_TOS]}".encode(), sender, control)
+    elif word == b"forged":
+        heard += 1
+    elif word == b"heard":
+        say(served, f"{heard}".encode(), sender)
     elif word == b"told":
-        served.sendto(told(served).encode(), sender)
+        say(served, told(served).encode(), sender)
     elif word == b"count":
         counting[sender] = int(rest), 0, 0
-        served.sendto(b"counting", sender)
+        say(served, b"counting", sender)
 
 
 while True:
     for key, _ in selector.select():
         try:
-            datagram = key.fileobj.recvfrom(1 << 16)
+            data, messages, _, sender = key.fileobj.recvmsg(1 << 16, 256)
         except OSError:
             # An error that came for an earlier datagram. "told" reads it.
             continue
-        answer(key.fileobj, *datagram)
+        answer(key.fileobj, data, messages, sender)
