@@ -81,7 +81,7 @@ impl Datagrams for Part {
             Err(Fault::Checksum) => return outlet.dropped(DropReason::Checksum),
             Err(Fault::Malformed) => return outlet.dropped(DropReason::Malformed),
         };
-        let Datagram { flow: Flow { client, destination }, hop_limit, traffic_class, data, segment } =
+        let Datagram { flow: Flow { client, destination }, hop_limit, traffic_class, data, segment, .. } =
             datagram;
         // Nothing can be sent to port 0.
         if client.port() == 0 {
@@ -104,8 +104,8 @@ impl Datagrams for Part {
             return outlet.dropped(DropReason::Checksum);
         };
         match paths.borrow_mut().get_mut(flow.client.ip()) {
-            Some(path) if error.kind == PACKET_TOO_BIG => {
-                path.learn(u16::try_from(error.word).unwrap_or(u16::MAX), Instant::now());
+            Some(path) if error.error.kind == PACKET_TOO_BIG => {
+                path.learn(u16::try_from(error.error.word).unwrap_or(u16::MAX), Instant::now());
             }
             // An unconnected socket of the kernel tells its program of no error either.
             _ => outlet.dropped(DropReason::Icmp),
@@ -139,7 +139,7 @@ impl Sender {
     /// Sends a message. Returns false if the host's device had no room.
     fn send(&self, message: &Message) -> bool {
         let Message { client, destination, hop_limit, traffic_class, ref data, .. } = *message;
-        let head = Head { flow: Flow { client, destination }, hop_limit, traffic_class };
+        let head = Head { flow: Flow { client, destination }, sequence: None, hop_limit, traffic_class };
         let mut frame = self.frame.borrow_mut();
         frame.clear();
         frame.resize(HEADROOM, 0);

@@ -1,7 +1,7 @@
 //! Tests of one worker's part. Clients are frames; the outlet keeps what they would get.
 
 use std::cell::RefCell;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -47,6 +47,14 @@ impl Outlet for Wire {
     fn unreachable(&self, _: Unreachable, _: &[u8]) {}
 
     fn report(&self, _: Ipv6Addr, _: &mut BuildError<'_>) {}
+
+    fn tells_servers(&self) -> bool {
+        false
+    }
+
+    fn tell_server(&self, _: Ipv4Addr, _: Ipv4Addr, _: &[u8]) -> bool {
+        false
+    }
 }
 
 /// A program with room for one message.
@@ -102,7 +110,7 @@ fn frame(message: &Message) -> Vec<u8> {
     let Message { client, destination, hop_limit, traffic_class, ref data, segment } = *message;
     let flow = Flow { client: destination, destination: client };
     let mut frame = [&[0; HEADROOM], &data[..]].concat();
-    let head = Head { flow, hop_limit, traffic_class };
+    let head = Head { flow, sequence: None, hop_limit, traffic_class };
     head.write(frame.first_chunk_mut().unwrap(), data.len(), segment).unwrap();
     frame
 }
@@ -133,7 +141,8 @@ fn the_part_sends_messages_as_the_program_wrote_them() {
             tokio::task::yield_now().await;
         }
         let frames = world.wire.frames.borrow();
-        let Datagram { flow, hop_limit, traffic_class, data, segment } = Datagram::parse(&frames[0]).unwrap();
+        let Datagram { flow, hop_limit, traffic_class, data, segment, .. } =
+            Datagram::parse(&frames[0]).unwrap();
         // The program's side is the client of the datagram.
         assert_eq!((flow.client, flow.destination), (answer.destination, answer.client));
         assert_eq!((hop_limit, traffic_class, data, segment), (60, 0xb9, &b"hello"[..], None));
