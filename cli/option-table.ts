@@ -278,7 +278,7 @@ export const RELAY = {
   'udp-oversize': seen(
     oneOf(['fragment', 'drop']),
     'fragment',
-    'datagrams of servers too long for a client: pass in fragments, or drop',
+    'treatment of datagrams too long for their client',
     { value: 'fragment|drop' },
   ),
   'privileged-source': seen(flag, false, 'connect from a source port in 600 to 1023', {

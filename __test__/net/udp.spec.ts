@@ -257,7 +257,7 @@ test('datagrams with a wrong checksum or none do not reach a server', async (t) 
   const faithd = await faithdWith()
   const to: [string, number] = [faithd.address(), first]
   const answers = await take([
-    { to, send: 'forged by nobody', forge: 0 },
+    { to, send: 'forged without a sum', forge: 0 },
     { to, send: 'forged by chance', forge: 0x1234 },
     // It comes from the same port, so to the same worker after them.
     { to, send: 'heard' },

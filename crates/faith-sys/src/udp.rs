@@ -102,7 +102,7 @@ impl UdpSocket {
     }
 
     /// Makes a raw socket for echo messages of the identifiers that are `share` modulo `shares`. It receives nothing
-    /// before [`hear`](Self::hear). What it receives begins with the IPv4 header, and is not verified.
+    /// before [`hear`](Self::hear). A received message begins with the IPv4 header, and is not verified.
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW`; `EMFILE`, `ENFILE`, `ENOBUFS` or `ENOMEM`.
