@@ -130,7 +130,7 @@ test('sessions fits 80 columns', async (t) => {
 test('the options of sessions become the filter of the query', async (t) => {
   const line =
     'sessions -i faith0 -c 2001:db8::/32 -d 198.51.100.0/24 -p 443 --state open --older 1h30m ' +
-    '--younger 2d --idle 10m --tag web --sort client --reverse --limit 5'
+    '--younger 2d --idle 10m --protocol udp --tag web --sort client --reverse --limit 5'
   const asked = await asks(...line.split(' '))
   t.deepEqual(asked?.query, {
     interface: 'faith0',
@@ -141,6 +141,7 @@ test('the options of sessions become the filter of the query', async (t) => {
     olderThan: '5400',
     youngerThan: '172800',
     idleFor: '600',
+    protocol: 'udp',
     tag: 'web',
     sort: 'client',
     order: 'desc',
@@ -391,6 +392,8 @@ test('malformed values are usage errors, before the daemon is asked', async (t) 
     [['sessions', '--idle', 'long'], /--idle: 'long' is not a duration; write 90, /],
     [['sessions', '--sort', 'size'], /--sort: 'size' is not one of age, idle, /],
     [['sessions', '--state', 'dead'], /--state: 'dead' is not one of open, /],
+    [['sessions', '--protocol', 'ip'], /--protocol: 'ip' is not one of tcp, udp/],
+    [['sessions', '--follow', '--protocol', 'ip'], /--protocol: 'ip' is not one of tcp, udp/],
     [['clients', '-l', '129'], /--prefix-length: '129' is not a whole number from 0 to 128/],
     [['sessions', '--follow', '--state', 'open'], /'--state' does not go with --follow/],
   ] as const) {

@@ -1,6 +1,7 @@
 /** The numbers, tables and sentences of faithctl. */
 import test from 'ava'
 import { readDestination } from '../cli/ctl/access.js'
+import { sessionLines } from '../cli/ctl/session.js'
 import { slowness } from '../cli/ctl/slowness.js'
 import { type Column, cutMiddle, facts, printable, table } from '../cli/ctl/table.js'
 import { bytes, counted, duration, rate, readDuration } from '../cli/ctl/units.js'
@@ -125,6 +126,25 @@ test('a destination is an address with or without a port', (t) => {
   ]) {
     t.is(readDestination(wrong), undefined, wrong)
   }
+})
+
+test('a session of datagrams has neither connections nor a slow side', (t) => {
+  const { id, interface: name, client, destination, server, state, startedAt, relay } = detail
+  const { bytesUp, bytesDown, ageMs, idleMs } = detail
+  const ends = { client, destination, server, bytesUp, bytesDown, ageMs, idleMs }
+  const session = {
+    id,
+    interface: name,
+    protocol: 'udp',
+    ...ends,
+    state,
+    startedAt,
+    relay,
+  } as const
+  const lines = sessionLines(session, 80).join('\n')
+  t.regex(lines, /^protocol +udp$/m)
+  t.notRegex(lines, /slow|rule|round trip/)
+  t.regex(sessionLines(detail, 80).join('\n'), /^rule .*round trip/ms)
 })
 
 const slow = (which: 'client' | 'server', more: Partial<typeof leg>) =>

@@ -5,7 +5,7 @@ import * as schemas from '../../cli/control/schemas.js'
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { type Control, startControlled } from '../fixtures/control.js'
-import type { Faithd } from '../fixtures/faithd.js'
+import { type Faithd, permitted } from '../fixtures/faithd.js'
 import { type End, Sockets } from '../fixtures/sockets.js'
 
 let lab: Lab
@@ -93,6 +93,8 @@ test('a filter lets through the sessions that match all of it', async (t) => {
     [`?destination=${faithd.address('0.0.0.0')}/96`, both],
     [`?interface=${faithd.name}`, both],
     ['?interface=other0', []],
+    ['?protocol=tcp', both],
+    ['?protocol=udp', []],
     ['?olderThan=3600', []],
     ['?youngerThan=3600', both],
     ['?idleFor=3600', []],
@@ -106,6 +108,26 @@ test('a filter lets through the sessions that match all of it', async (t) => {
   t.like(limited, { matching: 2, active: 2 })
   t.like(await list(control, '?limit=0'), { sessions: [], matching: 2 })
   t.like(await list(control, `?port=${one.port}`), { matching: 1, active: 2 })
+})
+
+test('sessions of datagrams are listed, shown without connections, and ended', async (t) => {
+  const { faithd, control } = await startControlled(lab, [...permitted, '--protocols', 'tcp,udp'])
+  const tcp = await session(faithd)
+  const asking = 'import socket,sys; s=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); '
+  const code = `${asking}s.sendto(b"hello", (sys.argv[1], 9))`
+  t.is((await lab.client.run('python3', ['-c', code, faithd.address()])).code, 0)
+  const one = await waitFor('the session', async () => {
+    return (await list(control, '?protocol=udp')).sessions[0]
+  })
+  t.like(one, { protocol: 'udp', destination: { port: 9 }, bytesUp: 5 })
+  t.deepEqual(await portsOf(control, '?protocol=tcp'), [tcp.port])
+  const shown = await control.get(`/v1/sessions/${one.id}`)
+  const detail = schemas.sessionDetail.parse(shown.json)
+  t.like(detail, { id: one.id, protocol: 'udp', legs: undefined, slow: undefined })
+  t.deepEqual((await control.ask('DELETE', '/v1/sessions?protocol=udp')).json, { aborted: 1 })
+  await waitFor('its end', async () => (await list(control, '?protocol=udp')).matching === 0)
+  t.deepEqual(await portsOf(control, ''), [tcp.port])
+  t.is((await control.get(`/v1/sessions/${one.id}`)).status, 404)
 })
 
 test('sessions are sorted by age, idle time, bytes and addresses', async (t) => {
@@ -149,8 +171,8 @@ test('a session is shown with both connections, the rule that permits it, and th
     relay: { ports: 'all' },
     slow: 'neither',
   })
-  t.is(told.legs.client.state, 'ESTABLISHED')
-  t.is(told.legs.server.state, 'ESTABLISHED')
+  t.is(told.legs?.client.state, 'ESTABLISHED')
+  t.is(told.legs?.server.state, 'ESTABLISHED')
   near.pauses()
   far.floods()
   await far.isBlocked()

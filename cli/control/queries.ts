@@ -60,6 +60,7 @@ export const sessionFilter = {
     .optional()
     .describe('The address that the client dialled or the server, or a network with one of them.'),
   port: whole(1, 65_535).optional().describe('The port that the client dialled.'),
+  protocol: oneOf(['tcp', 'udp']).optional().describe('The protocol of the session.'),
   state: oneOf(['open', 'client-closed', 'server-closed', 'ending'])
     .optional()
     .describe('The state of the session.'),

@@ -87,10 +87,16 @@ export const sessionDetail = session.extend({
   rule: rule
     .optional()
     .describe('The rule that permits it by the access list in force; absent if a default does.'),
-  legs: z.strictObject({ client: leg, server: leg }),
+  legs: z
+    .strictObject({ client: leg, server: leg })
+    .optional()
+    .describe('The connections of both sides; absent for a session of datagrams, which has none.'),
   slow: z
     .enum(['client', 'server', 'neither'])
-    .describe('The side that takes bytes more slowly than the other gives them, if one does.'),
+    .optional()
+    .describe(
+      'The side that takes bytes more slowly than the other gives them, if one does; absent for datagrams.',
+    ),
 })
 
 export const sessions = z.strictObject({

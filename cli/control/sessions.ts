@@ -78,11 +78,20 @@ export const showSession = route({
   summary: 'Show a session, with both of its connections',
   answer: sessionDetail,
   problems: [404, 422],
-  work: ({ daemon }, { at: { id = '' } }) => {
+  work: async ({ daemon }, { at: { id = '' } }) => {
     const place = placeOf(daemon, id)
-    const detail = place?.relay.relay.session(place.session)
-    if (place === undefined || detail === undefined) throw noSession(id)
+    if (place === undefined) throw noSession(id)
     const { running, relay } = place
+    const detail = relay.relay.session(place.session)
+    if (detail === undefined) {
+      const session = await datagramsOf(place)
+      if (session === undefined) throw noSession(id)
+      const { number, configuration } = relay
+      return {
+        ...bodyOf({ running, relay, session }),
+        relay: { number, ports: configuration.ports },
+      }
+    }
     const { legs, slow, rule } = detail
     return {
       ...bodyOf({ running, relay, session: detail }),
@@ -138,7 +147,8 @@ async function* allSessions(daemon: Daemon): AsyncGenerator<Placed> {
 
 /** Makes the test that a session passes if it matches all that is given. */
 function matcher(filter: Filter): (placed: Placed) => boolean {
-  const { client, destination, port, state, olderThan, youngerThan, idleFor, tag } = filter
+  const { client, destination, port, protocol, state, olderThan, youngerThan, idleFor, tag } =
+    filter
   const tests: ((session: FaithLiveSession) => boolean)[] = []
   if (client !== undefined) {
     const isClient = within(client)
@@ -153,6 +163,7 @@ function matcher(filter: Filter): (placed: Placed) => boolean {
     )
   }
   if (port !== undefined) tests.push((session) => session.destination.port === port)
+  if (protocol !== undefined) tests.push((session) => session.protocol === protocol)
   if (state !== undefined) tests.push((session) => session.state === state)
   if (olderThan !== undefined) tests.push(({ ageMs }) => ageMs >= olderThan * 1000)
   if (youngerThan !== undefined) tests.push(({ ageMs }) => ageMs <= youngerThan * 1000)
@@ -173,6 +184,17 @@ function placeOf(daemon: Daemon, id: string): (Place & { session: number }) | un
   for (const running of daemon.interfaces) {
     const relay = running.allRelays.find((one) => one.number === Number(number))
     if (relay !== undefined) return { running, relay, session: Number(session) }
+  }
+  return undefined
+}
+
+/** Finds a session of datagrams, which has no connections to look at. */
+async function datagramsOf({
+  relay,
+  session: id,
+}: Place & { session: number }): Promise<FaithLiveSession | undefined> {
+  for await (const session of relay.relay.sessions()) {
+    if (session.id === id) return session.protocol === 'udp' ? session : undefined
   }
   return undefined
 }

@@ -88,6 +88,9 @@ const onInterface: Option = {
   completes: 'interface',
 }
 
+/** The protocols of sessions. */
+export const PROTOCOLS = ['tcp', 'udp'] as const
+
 export const STATES = ['open', 'client-closed', 'server-closed', 'ending'] as const
 export const SESSION_ORDERS = [
   'age',
@@ -125,6 +128,7 @@ const filters: readonly Option[] = [
     help: 'to this address or prefix: the IPv6 one that was dialled, or the IPv4 one of the server',
   },
   { long: 'port', short: 'p', value: 'PORT', help: 'to this port, as the client dialled it' },
+  { long: 'protocol', value: 'PROTOCOL', help: PROTOCOLS.join(', '), completes: PROTOCOLS },
   { long: 'state', value: 'STATE', help: STATES.join(', '), completes: STATES },
   { long: 'older', value: 'DURATION', help: 'older than this: 90, 90s, 10m, 2h, 1d' },
   { long: 'younger', value: 'DURATION', help: 'younger than this' },
@@ -163,7 +167,7 @@ export const COMMANDS = [
         'client-closed or server-closed (faithd has passed on the FIN of that side), or ending (one side is gone, and ' +
         'the other still gets its bytes).',
       '--follow prints sessions as they end, one line each, until Ctrl-C. It goes with --interface, ' +
-        '--client, --destination, --port and --tag.',
+        '--client, --destination, --port, --protocol and --tag.',
     ],
     arguments: [],
     options: [

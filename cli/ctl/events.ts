@@ -1,11 +1,11 @@
 /** Prints events of the daemon as they come: sessions that end, and connections that are refused. */
 import { BlockList, isIP } from 'node:net'
 import type { Event } from '../control/schemas.js'
-import { FILTERS } from './command-table.js'
+import { FILTERS, PROTOCOLS } from './command-table.js'
 import { endpointText } from './endpoint.js'
 import { CommandLineError } from './parse.js'
 import { printable } from './table.js'
-import { DONE, numberOf, type Run, type Task } from './task.js'
+import { choiceOf, DONE, numberOf, type Run, type Task } from './task.js'
 import { bytes, counted, duration } from './units.js'
 
 type SessionEvent = Extract<Event, { type: 'session' }>
@@ -32,7 +32,7 @@ async function print(task: Task, wanted: (event: Event) => boolean): Promise<num
 }
 
 /** Options that choose events: an ended session has neither state nor age. */
-const EVENT_FILTERS = new Set(['interface', 'client', 'destination', 'port', 'tag'])
+const EVENT_FILTERS = new Set(['interface', 'client', 'destination', 'port', 'protocol', 'tag'])
 
 function chooser(task: Task): (event: SessionEvent) => boolean {
   const { given, command } = task
@@ -47,12 +47,14 @@ function chooser(task: Task): (event: SessionEvent) => boolean {
     throw new CommandLineError(`'--${unfit}' does not go with --follow`, command)
   }
   const port = numberOf(task, 'port', 1, 65_535)
+  const protocol = choiceOf(task, '--protocol', given.text('protocol'), PROTOCOLS)
   const client = network(task, 'client')
   const destination = network(task, 'destination')
   return ({ session }) =>
     fits(given.text('interface'), session.interface) &&
     fits(given.text('tag'), session.tag) &&
     fits(port, session.destination.port) &&
+    fits(protocol, session.protocol) &&
     (client?.(session.client.address) ?? true) &&
     (destination === undefined ||
       destination(session.destination.address) ||

@@ -12,34 +12,44 @@ export const run: Run = async ({ daemon, words: [id = ''] }) =>
 
 /** Makes the lines about a session. */
 export function sessionLines(session: SessionDetail, width: number): string[] {
-  const { client, destination, server, relay, rule, tag, legs } = session
+  const { client, destination, server, relay, tag, legs, slow, protocol, idleMs } = session
   return [
     `session ${session.id}: ${session.state}, age ${duration(session.ageMs)}, idle ${duration(session.idleMs)}`,
-    ...wrap(slowness(session), width),
-    '',
+    ...(legs && slow ? [...wrap(slowness({ legs, slow, idleMs }), width), ''] : ['']),
     ...facts(
       [
+        ['protocol', protocol],
         ['client', endpointText(client)],
         ['destination', endpointText(destination)],
         ['server', server && endpointText(server)],
         ['relay', `${relay.number} of ${session.interface}, ports ${relay.ports}`],
-        ['rule', rule === undefined ? 'none: permitted by default' : ruleText(rule)],
+        ['rule', ruleOf(session)],
         ['tag', tag],
         ['bytes', `${bytes(session.bytesUp)} up, ${bytes(session.bytesDown)} down`],
       ],
       width,
     ),
-    '',
-    ...table(
-      [
-        { title: '', value: ({ name }) => name },
-        { title: 'CLIENT', align: 'right', value: ({ value }) => value(legs.client) },
-        { title: 'SERVER', align: 'right', value: ({ value }) => value(legs.server) },
-      ],
-      MEASURES,
-      width,
-    ),
+    ...(legs === undefined ? [] : ['', ...measures(legs, width)]),
   ]
+}
+
+/** Names the rule that permits a session of TCP. That of a session of datagrams is not known. */
+function ruleOf({ protocol, rule }: SessionDetail): string | undefined {
+  if (protocol !== 'tcp') return undefined
+  return rule === undefined ? 'none: permitted by default' : ruleText(rule)
+}
+
+/** Makes the table of both connections. */
+function measures(legs: NonNullable<SessionDetail['legs']>, width: number): string[] {
+  return table(
+    [
+      { title: '', value: ({ name }) => name },
+      { title: 'CLIENT', align: 'right', value: ({ value }) => value(legs.client) },
+      { title: 'SERVER', align: 'right', value: ({ value }) => value(legs.server) },
+    ],
+    MEASURES,
+    width,
+  )
 }
 
 interface Measure {

@@ -1,6 +1,6 @@
 /** Chooses and lists active sessions. */
 import type { Session, Sessions } from '../control/schemas.js'
-import { FILTERS, SESSION_ORDERS, STATES } from './command-table.js'
+import { FILTERS, PROTOCOLS, SESSION_ORDERS, STATES } from './command-table.js'
 import type { Query } from './daemon.js'
 import { endpointText } from './endpoint.js'
 import { follow } from './events.js'
@@ -42,6 +42,7 @@ export function filterOf(task: Task): Query {
     client: given.text('client'),
     destination: given.text('destination'),
     port: numberOf(task, 'port', 1, 65_535),
+    protocol: choiceOf(task, '--protocol', given.text('protocol'), PROTOCOLS),
     state: choiceOf(task, '--state', given.text('state'), STATES),
     olderThan: secondsOf(task, 'older'),
     youngerThan: secondsOf(task, 'younger'),

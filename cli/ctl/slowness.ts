@@ -7,8 +7,15 @@ const MUCH = 0.3
 /** A session without a byte for this long waits for its programs. */
 const QUIET_MS = 1000
 
+/** A session of connections. */
+interface Followed {
+  slow: NonNullable<SessionDetail['slow']>
+  legs: NonNullable<SessionDetail['legs']>
+  idleMs: number
+}
+
 /** Makes the sentence. */
-export function slowness({ slow, legs, idleMs }: SessionDetail): string {
+export function slowness({ slow, legs, idleMs }: Followed): string {
   if (slow === 'neither') {
     return idleMs >= QUIET_MS
       ? `Neither side is slow: no byte has moved for ${duration(idleMs)}, and none waits for long.`
