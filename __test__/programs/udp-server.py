@@ -15,6 +15,7 @@
 "count N" waits until N octets came after this datagram from the same sender, and tells how many datagrams they were
 """
 
+import errno
 import select
 import selectors
 import socket
@@ -46,12 +47,14 @@ heard = 0
 
 
 def say(by, data, to, control=()):
-    """Sends a datagram. The error of an earlier one, to any receiver, comes up once instead: "told" reads it."""
-    while True:
+    """Sends a datagram. Errors of earlier ones, to any receiver, come up once each instead: "told" reads them."""
+    for _ in range(100):
         try:
             return by.sendmsg([data], control, 0, to)
-        except ConnectionRefusedError:
-            continue
+        except OSError as error:
+            # A datagram was too long for its path, or its port is closed.
+            if error.errno not in (errno.EMSGSIZE, errno.ECONNREFUSED):
+                raise
 
 
 def told(served):
