@@ -6,6 +6,7 @@
  * not taken fill the inbox, and the addon drops and counts those that come then. An answer leaves from the address that its peer
  * dialled: the socket remembers the address that each of its latest peers dialled last.
  */
+import type { AddressInfo } from 'node:net'
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import {
@@ -262,7 +263,7 @@ export class FaithUdpSocket extends EventEmitter<FaithUdpSocketEvents> implement
    * console.log(udp.address()) // { address: '::', family: 'IPv6', port: 53 }
    * ```
    */
-  address(): { address: string; family: 'IPv6'; port: number } {
+  address(): AddressInfo {
     return { address: this.#address ?? '::', family: 'IPv6', port: this.#port ?? 0 }
   }
 
