@@ -75,6 +75,8 @@ prop_compose! {
         protocol in prop::option::weighted(0.3, protocol()),
         ports in ports(),
     ) -> Rule {
+        // Echo has no ports.
+        let ports = ports.filter(|_| protocol != Some(Protocol::Icmp));
         Rule { source, action, destination, protocol, ports }
     }
 }

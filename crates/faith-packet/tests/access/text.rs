@@ -20,6 +20,8 @@ fn word() -> impl Strategy<Value = String> {
         "permit",
         "DENY",
         "port",
+        "udp",
+        "icmp",
         "25,80-90",
         "0",
         "0.0.0.0/0",
