@@ -104,10 +104,10 @@ export function usualLink(advertiser: Advertiser): string {
   return advertiser === 'odhcpd' ? 'lan' : 'eth1'
 }
 
-/** Concerns hosts that get an IPv4 address, too. The relay passes TCP alone, so the hint comes with a warning. */
+/** Concerns hosts that get an IPv4 address, too. They send everything to the prefix, so the hint tells what that needs. */
 const IPV6_MOSTLY = [
-  'Hosts with a CLAT (RFC 6877) then reach IPv4 addresses by this prefix. faithd relays TCP alone:',
-  'UDP and ping to IPv4 addresses fail. Where that is enough, option 108 of DHCPv4 (RFC 8925) has',
+  'Hosts with a CLAT (RFC 6877) then reach IPv4 addresses by this prefix. faithd relays',
+  'their UDP and ping only with --protocols tcp,udp,icmp. Option 108 of DHCPv4 (RFC 8925) then has',
   'such hosts do without an IPv4 address; in dnsmasq: dhcp-option=108,0:0:7:8 (1800 s).',
 ]
 
