@@ -37,12 +37,16 @@ for place in places:
     served.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
     served.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
     served.bind(place)
+    served.setblocking(False)
     selector.register(served, selectors.EVENT_READ)
     sockets.append(served)
 print("ready", flush=True)
 
 counting = {}
 kept = []
+# The errors of each socket, and those who wait for some.
+errors = {served: [] for served in sockets}
+waiting = {served: [] for served in sockets}
 heard = 0
 
 
@@ -51,28 +55,33 @@ def say(by, data, to, control=()):
     for _ in range(100):
         try:
             return by.sendmsg([data], control, 0, to)
+        except BlockingIOError:
+            select.select([], [by], [])
         except OSError as error:
             # A datagram was too long for its path, or its port is closed.
             if error.errno not in (errno.EMSGSIZE, errno.ECONNREFUSED):
                 raise
 
 
-def told(served):
-    """Waits for an ICMP error, and takes all that are there."""
-    poll = select.poll()
-    poll.register(served, 0)
-    poll.poll(20_000)
-    found = []
+def take_errors(served):
+    """Takes the ICMP errors that are there: a socket with one counts as ready to read."""
     while True:
         try:
-            _, messages, _, _ = served.recvmsg(1, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+            _, messages, _, _ = served.recvmsg(1, 512, socket.MSG_ERRQUEUE)
         except BlockingIOError:
-            return " ".join(found)
+            return
         # struct sock_extended_err: errno, origin, type, code, padding, info, data.
         for _, kind, data in messages:
             if kind == IP_RECVERR:
                 kind, code, info = struct.unpack_from("=xxxxxBBxI", data)
-                found.append(f"{kind}/{code}={info}")
+                errors[served].append(f"{kind}/{code}={info}")
+
+
+def tell(served):
+    """Answers those who wait for errors, once there are some."""
+    while errors[served] and waiting[served]:
+        say(served, " ".join(errors[served]).encode(), waiting[served].pop(0))
+        errors[served].clear()
 
 
 def answer(served, data, messages, sender):
@@ -120,7 +129,7 @@ def answer(served, data, messages, sender):
     elif word == b"heard":
         say(served, f"{heard}".encode(), sender)
     elif word == b"told":
-        say(served, told(served).encode(), sender)
+        waiting[served].append(sender)
     elif word == b"count":
         counting[sender] = int(rest), 0, 0
         say(served, b"counting", sender)
@@ -128,9 +137,13 @@ def answer(served, data, messages, sender):
 
 while True:
     for key, _ in selector.select():
+        served = key.fileobj
+        take_errors(served)
         try:
-            data, messages, _, sender = key.fileobj.recvmsg(1 << 16, 256)
+            data, messages, _, sender = served.recvmsg(1 << 16, 256)
         except OSError:
-            # An error that came for an earlier datagram. "told" reads it.
-            continue
-        answer(key.fileobj, data, messages, sender)
+            # There is none, or an error of an earlier datagram comes up.
+            pass
+        else:
+            answer(served, data, messages, sender)
+        tell(served)
