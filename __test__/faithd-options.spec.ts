@@ -140,6 +140,7 @@ const values: Record<string, [string, string]> = {
   mapping: ['low32', 'rfc6052'],
   config: ['one.toml', 'other.toml'],
   protocols: ['tcp', 'udp'],
+  'udp-oversize': ['drop', 'fragment'],
   'udp-filtering': ['address-dependent', 'endpoint-independent'],
   'keep-alive': ['30', '60'],
   'log-to': ['/var/log/faithd.log', 'journal'],

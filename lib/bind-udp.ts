@@ -213,6 +213,17 @@ export class FaithUdpSocket extends EventEmitter<FaithUdpSocketEvents> implement
    * ```
    */
   send(data: FaithUdpData, port: number, address: string, callback?: FaithUdpSendCallback): void
+  /**
+   * Sends a datagram, as above, from an address or with header fields of its own.
+   *
+   * @example
+   * ```ts
+   * const udp = await faith.bindUdp({ port: 514 })
+   * udp.on('message', (data, { address, port }) => {
+   *   udp.send('heard', port, address, { hopLimit: 255, trafficClass: 0xb8 })
+   * })
+   * ```
+   */
   send(
     data: FaithUdpData,
     port: number,
@@ -220,6 +231,17 @@ export class FaithUdpSocket extends EventEmitter<FaithUdpSocketEvents> implement
     options: FaithUdpSendOptions | undefined,
     callback?: FaithUdpSendCallback,
   ): void
+  /**
+   * Sends `length` octets of `data` from `offset` on, as `node:dgram` does.
+   *
+   * @example
+   * ```ts
+   * const udp = await faith.bindUdp({ port: 7 })
+   * udp.on('message', (data, { address, port }) => {
+   *   udp.send(data, 0, Math.min(data.length, 512), port, address)
+   * })
+   * ```
+   */
   send(
     data: string | NodeJS.ArrayBufferView,
     offset: number,

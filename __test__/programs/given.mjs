@@ -29,7 +29,7 @@ function portsOf({ port, ports }) {
   return several.map((spec) => (spec === 'all' ? 80 : Number.parseInt(`${spec}`, 10)))
 }
 
-const { listen, relay } = FaithInterface.prototype
+const { bindUdp, listen, relay } = FaithInterface.prototype
 
 /** @param {import('faithd').FaithListenOptions} options */
 FaithInterface.prototype.listen = async function tellingListen(options) {
@@ -47,6 +47,17 @@ FaithInterface.prototype.listen = async function tellingListen(options) {
     return connections(iteration)
   }
   return listener
+}
+
+/** @param {import('faithd').FaithBindUdpOptions} options */
+FaithInterface.prototype.bindUdp = async function tellingBindUdp(options) {
+  const udp = await bindUdp.call(this, options)
+  const messages = udp.messages.bind(udp)
+  udp.messages = (iteration) => {
+    say({ ready: true })
+    return messages(iteration)
+  }
+  return udp
 }
 
 /** @param {import('faithd').FaithRelayOptions} options */
