@@ -90,7 +90,7 @@ test('each reason of drops is counted, with its meaning', async (t) => {
     )
     return isThere ? told : undefined
   })
-  t.is(new Set(drops.map(({ reason }) => reason)).size, 11)
+  t.is(new Set(drops.map(({ reason }) => reason)).size, 12)
   t.true(drops.every(({ meaning }) => /^[A-Zk].*\.$/.test(meaning)))
 })
 

@@ -35,6 +35,7 @@ test.serial('a failed connection is reported as refused, with the reason', async
   const [told] = refused
   t.deepEqual(told, {
     id: 1,
+    protocol: 'tcp',
     client: { address: addresses.client, port: told?.client.port },
     destination: { address: '64:ff9b::c633:6402', port: 7301 },
     server: { address: addresses.server, port: 7301 },

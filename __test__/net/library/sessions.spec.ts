@@ -47,6 +47,7 @@ test.serial('a session shows its client and server, its age and its bytes', asyn
   const { startedAt, ageMs, idleMs, ...session } = await sessionTo(relay, port, 8)
   t.deepEqual(session, {
     id: 1,
+    protocol: 'tcp',
     client: { address: addresses.client, port: await near.port() },
     destination: { address: '64:ff9b::c633:6402', port },
     server: { address: addresses.server, port },
