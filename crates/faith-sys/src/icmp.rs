@@ -8,14 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 
 use crate::control::Control;
 use crate::source::set;
-use crate::udp::{send_message, source_info};
-
-/// `SOL_RAW` and its option, from linux/icmp.h; the libc crate lacks the option.
-pub(crate) const SOL_RAW: libc::c_int = 255;
-pub(crate) const ICMP_FILTER: libc::c_int = 1;
-
-/// The value of the option that keeps every message away: one bit for each type.
-pub(crate) const NO_MESSAGES: libc::c_int = -1;
+use crate::udp::{ICMP_FILTER, NO_MESSAGES, SOL_RAW, send_message, source_info};
 
 /// A raw socket that sends ICMPv4 messages and receives none.
 #[derive(Debug)]

@@ -15,7 +15,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, ipproto, socket_with};
 
 use crate::control::{Control, number};
-use crate::icmp::{ICMP_FILTER, NO_MESSAGES, SOL_RAW};
 use crate::reactor::Descriptor;
 use crate::source::set;
 
@@ -24,6 +23,13 @@ const INET: libc::sa_family_t = 2;
 
 /// Bytes of an IPv4 address with its port, for the kernel.
 const NAME: libc::socklen_t = 16;
+
+/// `SOL_RAW` and its option, from linux/icmp.h; the libc crate lacks the option.
+pub(crate) const SOL_RAW: libc::c_int = 255;
+pub(crate) const ICMP_FILTER: libc::c_int = 1;
+
+/// The value of the option that keeps every message away: one bit for each type.
+pub(crate) const NO_MESSAGES: libc::c_int = -1;
 
 /// A port to connect to where any port does, because nothing is sent.
 const DISCARD: u16 = 9;

@@ -9,6 +9,8 @@
 //! outbox of their client's worker, so those to one client leave in order. Both ways are bounded. A message without room is
 //! dropped and counted, as a socket of the kernel would do.
 
+mod counters;
+mod message;
 mod outbox;
 mod part;
 
@@ -18,38 +20,17 @@ mod tests;
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use faith_packet::ports::PortSet;
 use faith_packet::udp::MAX_DATA;
 use faith_stack::{BeginDatagrams, DatagramsHandle, FaithInterface, StackError};
 
+use counters::Counters;
 use outbox::Outbox;
 use part::Part;
 
-/// A datagram between a client and the program, or a superframe of several from the client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// The client.
-    pub client: SocketAddrV6,
-    /// This side: the address and port that the client dialled, or that the client sees as the sender.
-    pub destination: SocketAddrV6,
-    /// The hop limit of the IPv6 header.
-    pub hop_limit: u8,
-    /// The traffic class of the IPv6 header: DSCP and ECN.
-    pub traffic_class: u8,
-    /// The data, of all datagrams of a superframe.
-    pub data: Vec<u8>,
-    /// The octets of data in each datagram but the last, if this is a superframe; not 0.
-    pub segment: Option<u16>,
-}
-
-/// A program that hears datagrams.
-pub trait Hearer: Send + Sync + 'static {
-    /// Takes a message. Returns false if there is no room for it, which drops it. Called on a worker's thread, between
-    /// packets: it must return in microseconds and never block.
-    fn hear(&self, message: Message) -> bool;
-}
+pub use counters::BoundUdpStats;
+pub use message::{Hearer, Message};
 
 /// The reason for which a message was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -66,28 +47,6 @@ pub enum SendError {
     /// Too many messages wait to be sent.
     #[error("too many datagrams wait to be sent")]
     Full,
-}
-
-/// The counters of a program's ports at one moment. Each datagram of a superframe counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BoundUdpStats {
-    /// Datagrams of clients that the hearer took.
-    pub received: u64,
-    /// Datagrams of clients for which it had no room.
-    pub dropped: u64,
-    /// Datagrams given to the host.
-    pub sent: u64,
-    /// Datagrams that the interface could not carry to the host.
-    pub lost: u64,
-}
-
-/// The same numbers, which any worker increases.
-#[derive(Debug, Default)]
-struct Counters {
-    received: AtomicU64,
-    dropped: AtomicU64,
-    sent: AtomicU64,
-    lost: AtomicU64,
 }
 
 /// A program's own ports. Dropping it closes them.
@@ -148,10 +107,7 @@ impl BoundUdp {
     /// The counters at this moment.
     #[must_use]
     pub fn stats(&self) -> BoundUdpStats {
-        let Counters { received, dropped, sent, lost } = &*self.counters;
-        let [received, dropped, sent, lost] =
-            [received, dropped, sent, lost].map(|counter| counter.load(Relaxed));
-        BoundUdpStats { received, dropped, sent, lost }
+        self.counters.stats()
     }
 }
 

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::Message;
+use super::message::Message;
 
 /// The most octets that wait. A call of the program takes microseconds and so does a message, so more than this wait only if
 /// the worker is behind.

@@ -16,8 +16,9 @@ use faith_packet::udp::{Datagram, Fault, HEADROOM, Head, OVERHEAD};
 use faith_stack::{Datagrams, Outlet};
 use tokio::task::{AbortHandle, spawn_local};
 
+use super::counters::Counters;
+use super::message::{Hearer, Message};
 use super::outbox::Outbox;
-use super::{Counters, Hearer, Message};
 use crate::udp::path::{MINIMUM_MTU, Path, Paths};
 
 /// The most clients whose paths a worker knows. All are forgotten then, and learnt again.

@@ -12,9 +12,10 @@ use faith_packet::udp::{Datagram, HEADROOM, Head};
 use faith_stack::{BuildError, Datagrams as _, Outlet};
 use parking_lot::Mutex;
 
+use super::counters::Counters;
+use super::message::{Hearer, Message};
 use super::outbox::Outbox;
 use super::part::Part;
-use super::{Counters, Hearer, Message};
 
 #[derive(Default)]
 struct Wire {

@@ -111,7 +111,7 @@ impl Part {
             length -= header;
         }
         let reply = Reply::parse(frame.get(place..place + length)?)?;
-        let found = if owner.is_none() { self.raw.get()?.as_ref()?.owner(reply.identifier) } else { None };
+        let found = if owner.is_none() { self.owner(reply.identifier) } else { None };
         let (endpoint, mapping) = owner.or(found.as_ref().map(|(endpoint, mapping)| (endpoint, mapping)))?;
         let from = SocketAddrV4::new(*received.from.ip(), 0);
         let received = Received { from, length: length - HEADER_LEN, ..received };

@@ -52,8 +52,7 @@ impl Part {
                 }
                 Some(icmp) => {
                     let Some(request) = Reply::quoted(known) else { continue };
-                    let shared = self.raw.get().and_then(Option::as_ref).filter(|_| owner.is_none());
-                    let found = shared.and_then(|raw| raw.owner(request.identifier));
+                    let found = if owner.is_none() { self.owner(request.identifier) } else { None };
                     let owner = owner.or(found.as_ref().map(|(endpoint, mapping)| (endpoint, mapping)));
                     let Some((endpoint, mapping)) = owner else { continue };
                     let destination = SocketAddrV4::new(*error.destination.ip(), 0);

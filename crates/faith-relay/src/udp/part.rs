@@ -192,7 +192,7 @@ impl Part {
         // A part that is being dropped has no clients.
         let part = self.this.upgrade().ok_or_else(|| Refusal::full(Cause::RelayClosed))?;
         let task = if let Some(identifier) = &mapping.identifier {
-            identifier.raw.enter(identifier.number, endpoint, &mapping);
+            identifier.raw.enter(identifier.number, client);
             None
         } else {
             let listening = part.listen(Rc::clone(endpoint), Rc::clone(&mapping));
@@ -204,6 +204,16 @@ impl Part {
     }
 
     /// The raw socket of this worker, if there is one. Its task receives for as long as the part lives.
+    /// The client's identifier that has an identifier of the raw socket, and its mapping.
+    pub(crate) fn owner(&self, identifier: u16) -> Option<(Rc<Endpoint>, Rc<Mapping>)> {
+        let client = self.raw.get()?.as_ref()?.client_of(identifier)?;
+        let endpoint = Rc::clone(self.endpoints.borrow().get(&client)?);
+        let has_it =
+            |socket: &&Socket| socket.mapping.identifier.as_ref().is_some_and(|own| own.number == identifier);
+        let mapping = Rc::clone(&endpoint.sockets.borrow().iter().find(has_it)?.mapping);
+        Some((endpoint, mapping))
+    }
+
     fn raw(&self) -> Option<Rc<Raw>> {
         let open = || {
             let (worker, workers) = (self.outlet.worker(), self.state.workers);

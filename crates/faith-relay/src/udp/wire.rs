@@ -3,17 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::rc::{Rc, Weak};
+use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
+use std::rc::Rc;
 
 use faith_packet::udp::{HEADER_LEN, HEADROOM};
 use faith_sys::reactor::register_for;
 use faith_sys::udp::{Marks, UdpSocket};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-
-use super::mapping::Mapping;
-use super::part::Endpoint;
 
 /// The length of an IPv4 header without options.
 const IPV4_LEN: usize = 20;
@@ -92,13 +89,8 @@ pub(crate) struct Raw {
     /// The identifiers are those that are `share` modulo `shares`: other workers have the others.
     share: u32,
     shares: u32,
-    identifiers: RefCell<HashMap<u16, Owner>>,
-}
-
-/// The client's identifier that has an identifier of this host.
-struct Owner {
-    endpoint: Weak<Endpoint>,
-    mapping: Weak<Mapping>,
+    /// The identifiers that are taken, with the client that has each.
+    identifiers: RefCell<HashMap<u16, SocketAddrV6>>,
 }
 
 impl Raw {
@@ -126,17 +118,14 @@ impl Raw {
         Some(Identifier { raw: Rc::clone(self), number })
     }
 
-    /// Enters the owner of an identifier.
-    pub(crate) fn enter(&self, identifier: u16, endpoint: &Rc<Endpoint>, mapping: &Rc<Mapping>) {
-        let owner = Owner { endpoint: Rc::downgrade(endpoint), mapping: Rc::downgrade(mapping) };
-        self.identifiers.borrow_mut().insert(identifier, owner);
+    /// Enters the client that has an identifier.
+    pub(crate) fn enter(&self, identifier: u16, client: SocketAddrV6) {
+        self.identifiers.borrow_mut().insert(identifier, client);
     }
 
-    /// The owner of an identifier.
-    pub(crate) fn owner(&self, identifier: u16) -> Option<(Rc<Endpoint>, Rc<Mapping>)> {
-        let identifiers = self.identifiers.borrow();
-        let owner = identifiers.get(&identifier)?;
-        Some((owner.endpoint.upgrade()?, owner.mapping.upgrade()?))
+    /// The client that has an identifier.
+    pub(crate) fn client_of(&self, identifier: u16) -> Option<SocketAddrV6> {
+        self.identifiers.borrow().get(&identifier).copied()
     }
 }
 
