@@ -9,6 +9,16 @@ import tayga from './tayga.js'
 
 const part = { kind: 'datagrams' } as const
 
+/** Ports that ask once are kept for a second, like those that ask port 53, and one client may have all of them. */
+const options = [
+  '--protocols',
+  'tcp,udp',
+  '--udp-timeout',
+  '1',
+  '--max-mappings-per-client',
+  '16384',
+]
+
 async function startSocat(bed: Bed): Promise<void> {
   await bed.localRoute()
   const [address] = serverAddresses
@@ -26,7 +36,7 @@ export default [
     name: 'faithd-udp',
     title: 'faithd',
     about: 'the build of this checkout, for the work item datagrams',
-    start: (bed) => startFaithd(bed, ['--protocols', 'tcp,udp']),
+    start: (bed) => startFaithd(bed, options),
   },
   { ...tayga, ...part, name: 'tayga-udp' },
   {
