@@ -1,7 +1,5 @@
-//! UDP datagrams over IPv6: those that clients send, and those that faithd sends to clients. Echo messages ([`echo`]) are
+//! UDP datagrams over IPv6: those that clients send, and those that faithd sends to clients. Echo messages (`echo`) are
 //! sent alike: their header has the same length.
-//!
-//! [`echo`]: crate::echo
 //!
 //! A frame is a packet behind its virtio header, as TUN devices carry it.
 
