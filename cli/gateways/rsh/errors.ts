@@ -34,6 +34,7 @@ export class ErrorConnection {
   readonly #listener: Server
   readonly #timer: NodeJS.Timeout
   #splice: FaithSplice | undefined
+  readonly #aborted = new AbortController()
   #fail: (error: unknown) => void = () => undefined
 
   private constructor(ends: Ends, listening: [Server, number], clientPort: number, place: Place) {
@@ -78,6 +79,7 @@ export class ErrorConnection {
   /** Resets it, and waits no longer. */
   abort(): void {
     this.close()
+    this.#aborted.abort()
     this.#splice?.abort()
   }
 
@@ -102,7 +104,8 @@ export class ErrorConnection {
     } as const
     try {
       const connectTimeoutMs = this.#connectMs
-      const socket = await faith.connect({ from, fromPort, to, port, connectTimeoutMs })
+      const { signal } = this.#aborted
+      const socket = await faith.connect({ from, fromPort, to, port, connectTimeoutMs, signal })
       socket.on('error', () => server.resetAndDestroy())
       this.#splice = socket.spliceTo(server, {
         idleTimeoutMs: 0,
