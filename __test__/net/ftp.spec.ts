@@ -354,6 +354,8 @@ print(wrong[:3])
 test.serial(
   'with -p the control connection comes from a privileged port, and data works',
   async (t) => {
+    // Another user than root may have these ports only so.
+    await lab.router.run('sysctl', ['-qw', 'net.ipv4.ip_unprivileged_port_start=600'])
     await using privileged = await another(...permitted, '-p', '--log-sources')
     const server = serverOf('vsftpd')
     for (const mode of ['passive', 'active'] as const satisfies Mode[]) {
