@@ -108,6 +108,15 @@ impl Mappings {
         };
         Some(SocketAddrV4::new(server, port))
     }
+
+    /// The address inside `prefix` that means `server`. `None` if an explicit mapping gives that
+    /// address another meaning.
+    #[must_use]
+    pub fn embed(&self, prefix: &FaithPrefix, server: Ipv4Addr) -> Option<Ipv6Addr> {
+        let address = self.otherwise.embed(prefix, server);
+        let meant = self.resolve(prefix, SocketAddrV6::new(address, 0, 0, 0))?;
+        (*meant.ip() == server).then_some(address)
+    }
 }
 
 #[cfg(test)]

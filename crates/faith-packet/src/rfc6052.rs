@@ -97,6 +97,15 @@ impl Mapping {
             Self::Low32 => prefix.contains(&address).then(|| low32(address)),
         }
     }
+
+    /// The address inside `prefix` that means `address`, with zeros in the bits that mean nothing.
+    #[must_use]
+    pub fn embed(self, prefix: &FaithPrefix, address: Ipv4Addr) -> Ipv6Addr {
+        match self {
+            Self::Rfc6052 => embed(prefix, address),
+            Self::Low32 => Ipv6Addr::from_bits(prefix.address().to_bits() | u128::from(address.to_bits())),
+        }
+    }
 }
 
 /// The offset of the IPv4 address from bit 0, in an address without its "u" octet (120 bits). `None`

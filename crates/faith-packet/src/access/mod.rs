@@ -341,6 +341,12 @@ impl Indexes {
     }
 }
 
+/// Returns true if `address` is globally reachable unicast: neither loopback nor in a special-purpose block.
+#[must_use]
+pub fn is_global(address: Ipv4Addr) -> bool {
+    !address.is_loopback() && special::block_length(address).is_none()
+}
+
 /// Lists are equal when they have the same rules in the same order, and the same defaults.
 impl PartialEq for AccessList {
     fn eq(&self, other: &Self) -> bool {

@@ -36,6 +36,33 @@ fn low32_reads_the_last_32_bits() {
 }
 
 #[test]
+fn embed_gives_the_address_that_resolves_to_the_server() {
+    let server = Ipv4Addr::new(198, 51, 100, 2);
+    for (otherwise, expected) in
+        [(Mapping::Rfc6052, "2001:db8:64:c633:64:200::"), (Mapping::Low32, "2001:db8:64::c633:6402")]
+    {
+        let mappings = Mappings::new(otherwise, []).unwrap();
+        let prefix = "2001:db8:64::/48".parse().unwrap();
+        let address = mappings.embed(&prefix, server).unwrap();
+        assert_eq!(address.to_string(), expected);
+        assert_eq!(
+            mappings.resolve(&prefix, SocketAddrV6::new(address, 80, 0, 0)),
+            Some(SocketAddrV4::new(server, 80))
+        );
+    }
+}
+
+#[test]
+fn embed_gives_no_address_that_an_explicit_mapping_gives_to_another_server() {
+    let server = Ipv4Addr::new(198, 51, 100, 2);
+    let prefix = "64:ff9b::/96".parse().unwrap();
+    let other = Mappings::new(Mapping::Rfc6052, [mapping("64:ff9b::c633:6402=192.0.2.25")]).unwrap();
+    assert_eq!(other.embed(&prefix, server), None);
+    let same = Mappings::new(Mapping::Rfc6052, [mapping("64:ff9b::c633:6402=198.51.100.2:8080")]).unwrap();
+    assert_eq!(same.embed(&prefix, server), "64:ff9b::c633:6402".parse().ok());
+}
+
+#[test]
 fn a_mapped_prefix_keeps_the_last_bits_and_the_port() {
     let list = ["2001:db8:64:a::/120=192.0.2.0/24"];
     assert_eq!(resolve(&list, "[2001:db8:64:a::]:22"), server("192.0.2.0:22"));

@@ -174,3 +174,20 @@ fn a_rule_that_names_a_block_opens_it_to_its_clients_and_ports() {
     assert_eq!(super::decide(&list, "2001:db8::1", "10.0.0.1:81"), SPECIAL);
     assert_eq!(super::decide(&list, "2001:db9::1", "10.0.0.1:80"), SPECIAL);
 }
+
+#[test]
+fn an_address_is_global_outside_loopback_and_the_special_purpose_blocks() {
+    for (address, global) in [
+        ("192.0.1.1", true),
+        ("198.20.0.1", true),
+        ("127.0.0.1", false),
+        ("0.0.0.0", false),
+        ("10.1.2.3", false),
+        ("192.0.0.170", false),
+        ("198.51.100.2", false),
+        ("224.0.0.1", false),
+        ("255.255.255.255", false),
+    ] {
+        assert_eq!(is_global(address.parse().unwrap()), global, "{address}");
+    }
+}
