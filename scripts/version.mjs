@@ -9,7 +9,11 @@ import { join } from 'node:path'
 import { Failure, print, root, runScript } from './steps.mjs'
 
 // The fuzz targets are a workspace of their own.
-const cargoLocks = ['Cargo.lock', 'crates/faith-packet/fuzz/Cargo.lock']
+const cargoLocks = [
+  'Cargo.lock',
+  'crates/faith-dns64/fuzz/Cargo.lock',
+  'crates/faith-packet/fuzz/Cargo.lock',
+]
 const documents = ['README.md', 'SECURITY.md', 'docs', 'examples', 'packaging']
 const kinds = ['major', 'minor', 'patch']
 

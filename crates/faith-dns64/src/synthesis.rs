@@ -1,0 +1,220 @@
+//! Makes AAAA records out of A records.
+//!
+//! The function follows RFC 6147 section 5.1 step by step: a usable AAAA record or NXDOMAIN ends it,
+//! everything else depends on the A records. It reads the answer section alone. A records of the
+//! additional section belong to other names.
+
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::AAAA;
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+
+use crate::options::{Failures, Options};
+use crate::plan::{Plan, plan};
+use crate::reply::{copy_errors, failed_validation, mark_forged, reply};
+
+/// The most AAAA records that one response gets: A records and prefixes multiply.
+pub const MAX_ADDRESSES: usize = 256;
+
+/// The longest chain of aliases that is followed.
+const MAX_ALIASES: usize = 16;
+
+/// The most seconds that a synthesised record may be kept if the AAAA response has no SOA record
+/// (RFC 6147 section 5.1.7).
+const TTL_WITHOUT_SOA: u32 = 600;
+
+/// The meaning of a response to an AAAA query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Native {
+    /// The response is the client's answer.
+    Final,
+    /// The name has a usable AAAA record and an excluded one.
+    Partly,
+    /// The name has no usable AAAA record.
+    Missing,
+}
+
+/// Returns true if the A records of the name decide about the response to this AAAA query, because
+/// `aaaa`, the upstream's response, has no usable AAAA record.
+#[must_use]
+pub fn wants_a(query: &Message, aaaa: &Message, options: &Options) -> bool {
+    plan(query, options) == Plan::Synthesise && native(query, aaaa, options) == Native::Missing
+}
+
+/// The response to an AAAA query.
+///
+/// `aaaa` and `a` are the upstream's responses to the query and to the same query for A records; `a`
+/// is `None` if the upstream was not asked, because [`wants_a`] returned false. A missing response
+/// counts as SERVFAIL (RFC 6147 section 5.1.3): give [`failure`](crate::failure()). `permits` returns
+/// true if the client may connect to an address in a prefix.
+///
+/// The result borrows `aaaa` if the upstream's response passes unchanged. An owned one has the query's
+/// id, and is marked as forged.
+pub fn synthesise<'a>(
+    query: &Message,
+    aaaa: &'a Message,
+    a: Option<&Message>,
+    options: &Options,
+    permits: impl Fn(Ipv6Addr) -> bool,
+) -> Cow<'a, Message> {
+    if plan(query, options) != Plan::Synthesise {
+        return Cow::Borrowed(aaaa);
+    }
+    match (native(query, aaaa, options), a) {
+        (Native::Final, _) => Cow::Borrowed(aaaa),
+        (Native::Missing, Some(a)) => from_a(query, aaaa, a, options, permits),
+        (Native::Partly, _) | (Native::Missing, None) => without_excluded(query, aaaa, options),
+    }
+}
+
+fn native(query: &Message, aaaa: &Message, options: &Options) -> Native {
+    if aaaa.truncation {
+        return Native::Final;
+    }
+    match aaaa.response_code {
+        ResponseCode::NoError => {}
+        ResponseCode::NXDomain => return Native::Final,
+        _ if options.failures == Failures::Pass || failed_validation(aaaa) => return Native::Final,
+        _ => return Native::Missing,
+    }
+    let end = end_of_chain(query, aaaa);
+    let mut usable = false;
+    for address in aaaa.answers.iter().filter(|record| Some(&record.name) == end).filter_map(ipv6_of) {
+        usable |= !options.excludes(address);
+    }
+    match usable {
+        true if aaaa.answers.iter().any(|record| is_excluded(record, options)) => Native::Partly,
+        true => Native::Final,
+        false => Native::Missing,
+    }
+}
+
+/// The response made of the A records, or of their absence.
+fn from_a<'a>(
+    query: &Message,
+    aaaa: &'a Message,
+    a: &Message,
+    options: &Options,
+    permits: impl Fn(Ipv6Addr) -> bool,
+) -> Cow<'a, Message> {
+    if a.response_code != ResponseCode::NoError {
+        let mut response = reply(query, a.response_code);
+        response.answers = aliases(a);
+        response.authorities.clone_from(&a.authorities);
+        copy_errors(&mut response, a);
+        return Cow::Owned(response);
+    }
+    let made = addresses(query, aaaa, a, options, permits);
+    if made.is_empty() && aaaa.response_code == ResponseCode::NoError {
+        return without_excluded(query, aaaa, options);
+    }
+    let mut response = reply(query, ResponseCode::NoError);
+    response.answers = aliases(a);
+    response.authorities.clone_from(&a.authorities);
+    if made.is_empty() {
+        copy_errors(&mut response, a);
+    } else {
+        response.answers.extend(made);
+        response.additionals.clone_from(&a.additionals);
+        mark_forged(&mut response);
+    }
+    Cow::Owned(response)
+}
+
+/// The synthesised records, in the order of the A records.
+fn addresses(
+    query: &Message,
+    aaaa: &Message,
+    a: &Message,
+    options: &Options,
+    permits: impl Fn(Ipv6Addr) -> bool,
+) -> Vec<Record> {
+    let most = negative_ttl(aaaa).unwrap_or(TTL_WITHOUT_SOA);
+    let end = end_of_chain(query, a);
+    let mut made = Vec::new();
+    for record in a.answers.iter().filter(|record| Some(&record.name) == end) {
+        let RData::A(server) = &record.data else { continue };
+        if record.dns_class != DNSClass::IN {
+            continue;
+        }
+        for address in options.addresses_of(server.0).filter(|address| permits(*address)) {
+            let data = RData::AAAA(AAAA(address));
+            made.push(Record::from_rdata(record.name.clone(), record.ttl.min(most), data));
+            if made.len() == MAX_ADDRESSES {
+                return made;
+            }
+        }
+    }
+    made
+}
+
+/// The upstream's response, without the AAAA records that no client may get.
+fn without_excluded<'a>(query: &Message, aaaa: &'a Message, options: &Options) -> Cow<'a, Message> {
+    if !aaaa.answers.iter().any(|record| is_excluded(record, options)) {
+        return Cow::Borrowed(aaaa);
+    }
+    let mut response = reply(query, aaaa.response_code);
+    let stays = |record: &&Record| {
+        !is_excluded(record, options) && covered(record).is_none_or(|covered| covered != RecordType::AAAA)
+    };
+    response.answers.extend(aaaa.answers.iter().filter(stays).cloned());
+    response.authorities.clone_from(&aaaa.authorities);
+    response.additionals.clone_from(&aaaa.additionals);
+    mark_forged(&mut response);
+    Cow::Owned(response)
+}
+
+/// The records that lead from the query's name to the one with addresses, and their signatures.
+fn aliases(response: &Message) -> Vec<Record> {
+    let is_alias = |kind| matches!(kind, RecordType::CNAME | RecordType::DNAME);
+    let leads = |record: &&Record| is_alias(covered(record).unwrap_or_else(|| record.record_type()));
+    response.answers.iter().filter(leads).cloned().collect()
+}
+
+/// The last name of the chain of aliases that begins with the query's name. A server that answers by
+/// a DNAME record gives a CNAME record with it (RFC 6672 section 3.1), so those suffice.
+fn end_of_chain<'a>(query: &'a Message, response: &'a Message) -> Option<&'a Name> {
+    let mut name = query.queries.first()?.name();
+    for _ in 0..MAX_ALIASES {
+        let alias = response.answers.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if record.name == *name => Some(&target.0),
+            _ => None,
+        });
+        match alias {
+            Some(target) => name = target,
+            None => return Some(name),
+        }
+    }
+    None
+}
+
+/// The seconds that the absence of AAAA records may be kept (RFC 2308 section 5).
+fn negative_ttl(aaaa: &Message) -> Option<u32> {
+    aaaa.authorities.iter().find_map(|record| match &record.data {
+        RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+        _ => None,
+    })
+}
+
+fn ipv6_of(record: &Record) -> Option<Ipv6Addr> {
+    match &record.data {
+        RData::AAAA(address) if record.dns_class == DNSClass::IN => Some(address.0),
+        _ => None,
+    }
+}
+
+fn is_excluded(record: &Record, options: &Options) -> bool {
+    ipv6_of(record).is_some_and(|address| options.excludes(address))
+}
+
+/// The type of the records that an RRSIG record signs (RFC 4034 section 3.1).
+fn covered(record: &Record) -> Option<RecordType> {
+    match &record.data {
+        RData::Unknown { code: RecordType::RRSIG, rdata } => {
+            rdata.anything.first_chunk().map(|kind| RecordType::from(u16::from_be_bytes(*kind)))
+        }
+        _ => None,
+    }
+}

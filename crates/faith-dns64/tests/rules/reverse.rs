@@ -1,0 +1,78 @@
+//! PTR queries for addresses in a prefix.
+
+use faith_dns64::{Options, Plan, plan, reverse};
+use faith_packet::mapping::Mappings;
+use faith_packet::rfc6052::Mapping;
+
+use crate::options;
+use crate::text::{query, response, show};
+
+/// 64:ff9b::198.51.100.2, and the reverse name of 198.51.100.2.
+const NAME: &str = "2.0.4.6.3.3.6.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa.";
+const IN_ADDR: &str = "2.100.51.198.in-addr.arpa.";
+const PREFIX: &str = "64:ff9b::/96";
+
+fn asked(text: &str, options: &Options) -> Option<String> {
+    match plan(&query(text), options) {
+        Plan::Reverse(question) => Some(format!("{} {}", question.name(), question.query_type())),
+        Plan::Pass => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_upstream_is_asked_for_the_reverse_name_of_the_server() {
+    let expected = Some(format!("{IN_ADDR} PTR"));
+    assert_eq!(asked(&format!("{NAME} PTR rd"), &options(PREFIX)), expected);
+    assert_eq!(asked(&format!("{} PTR rd", NAME.to_uppercase()), &options(PREFIX)), expected);
+}
+
+#[test]
+fn other_reverse_queries_pass() {
+    let parent = NAME.split_once('.').unwrap().1;
+    for text in [
+        format!("{NAME} NS rd"),
+        format!("{NAME} PTR rd cd"),
+        format!("{NAME} PTR"),
+        format!("{parent} PTR rd"),
+        format!("0.{NAME} PTR rd"),
+        format!("{} PTR rd", NAME.replace("b.9.f.f", "c.9.f.f")),
+        format!("{} PTR rd", NAME.replacen("2.0", "x.0", 1)),
+        format!("{IN_ADDR} PTR rd"),
+    ] {
+        assert_eq!(asked(&text, &options(PREFIX)), None, "{text}");
+    }
+    assert_eq!(asked(&format!("{NAME} PTR rd"), &options("")), None);
+}
+
+#[test]
+fn an_explicit_mapping_gives_the_server() {
+    let mapping = "64:ff9b::c633:6402=192.0.2.25:2525".parse().unwrap();
+    let options =
+        Options { mappings: Mappings::new(Mapping::Rfc6052, [mapping]).unwrap(), ..options(PREFIX) };
+    assert_eq!(asked(&format!("{NAME} PTR rd"), &options).unwrap(), "25.2.0.192.in-addr.arpa. PTR");
+}
+
+#[test]
+fn the_response_is_an_alias_and_the_servers_name() {
+    for (ptr, expected) in [
+        (
+            format!("NOERROR | {IN_ADDR} 300 PTR www.example."),
+            format!("NOERROR+4 | {NAME} 300 CNAME {IN_ADDR}; {IN_ADDR} 300 PTR www.example."),
+        ),
+        (
+            format!("NOERROR | {IN_ADDR} 300 CNAME 2.0-127.{IN_ADDR}; 2.0-127.{IN_ADDR} 60 PTR www.example."),
+            format!(
+                "NOERROR+4 | {NAME} 60 CNAME {IN_ADDR}; {IN_ADDR} 300 CNAME 2.0-127.{IN_ADDR}; \
+                 2.0-127.{IN_ADDR} 60 PTR www.example."
+            ),
+        ),
+        (format!("NXDOMAIN | | {IN_ADDR} 300 SOA 300"), "NXDOMAIN".to_owned()),
+        (format!("NOERROR | | {IN_ADDR} 300 SOA 300"), "NOERROR".to_owned()),
+        ("SERVFAIL+22".to_owned(), "SERVFAIL+22".to_owned()),
+    ] {
+        let made = reverse(&query(&format!("{NAME} PTR rd edns")), &response(&ptr), &options(PREFIX));
+        assert_eq!(show(&made), expected);
+        assert!(made.id == 4711 && !made.authentic_data && made.recursion_available);
+    }
+}
