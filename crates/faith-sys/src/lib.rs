@@ -3,6 +3,7 @@
 //! certain kernel name it.
 #![expect(unsafe_code, reason = "the crate of unsafe")]
 
+pub mod asked;
 pub mod backlog;
 mod control;
 pub mod datagram;
