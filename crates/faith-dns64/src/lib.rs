@@ -33,6 +33,6 @@ mod synthesis;
 
 pub use options::{Failures, Options};
 pub use plan::{Plan, plan};
-pub use reply::{MAX_PAYLOAD, failure};
+pub use reply::{MAX_PAYLOAD, failed_validation, failure};
 pub use reverse::reverse;
 pub use synthesis::{MAX_ADDRESSES, synthesise, wants_a};

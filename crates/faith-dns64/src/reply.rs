@@ -55,7 +55,8 @@ pub(crate) fn copy_errors(response: &mut Message, from: &Message) {
 }
 
 /// Returns true if the upstream says that it validated the data and found them bogus.
-pub(crate) fn failed_validation(response: &Message) -> bool {
+#[must_use]
+pub fn failed_validation(response: &Message) -> bool {
     if response.message_type != MessageType::Response || response.response_code != ResponseCode::ServFail {
         return false;
     }

@@ -1,0 +1,50 @@
+use super::*;
+
+/// A response of about `size` octets to a question for this name of one letter.
+fn entry(letter: u8, size: usize) -> (Key, Rc<Entry>) {
+    let question = Question { name: vec![1, letter, 0], kind: 1, class: 1 };
+    let mut octets = vec![0, 0, 0x80, 0, 0, 1, 0, 1, 0, 0, 0, 0];
+    question.write(&mut octets);
+    octets.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60]);
+    octets.extend_from_slice(&u16::try_from(size).unwrap().to_be_bytes());
+    octets.resize(octets.len() + size, 0);
+    let entry = Entry::read(octets, &question).unwrap();
+    (Key::new(&question, 0, false), Rc::new(entry))
+}
+
+#[test]
+fn names_differ_in_more_than_case_and_flags_count() {
+    let question = |name: &[u8], kind| Question { name: name.to_vec(), kind, class: 1 };
+    let key = Key::new(&question(b"\x01A\0", 65), 0, false);
+    assert_eq!(key, Key::new(&question(b"\x01a\0", 65), 0, false));
+    // 97 is the lower case of 65.
+    assert_ne!(key, Key::new(&question(b"\x01a\0", 97), 0, false));
+    assert_ne!(key, Key::new(&question(b"\x01a\0", 65), wire::CHECKING_DISABLED, false));
+    assert_ne!(key, Key::new(&question(b"\x01a\0", 65), 0, true));
+}
+
+#[test]
+fn responses_that_are_used_stay_and_others_go() {
+    let mut cache = Cache::new(20_000);
+    let (used, response) = entry(b'a', 100);
+    cache.insert(used.clone(), response);
+    let (unused, response) = entry(b'b', 100);
+    cache.insert(unused.clone(), response);
+    for letter in b'c'..=b'z' {
+        let (key, response) = entry(letter, 2000);
+        cache.insert(key, response);
+        assert!(cache.get(&used).is_some(), "{letter}");
+        let sizes =
+            |entries: &HashMap<Key, Rc<Entry>>| -> usize { entries.values().map(|entry| entry.size()).sum() };
+        assert!(sizes(&cache.young) + sizes(&cache.old) <= 20_000);
+    }
+    assert!(cache.get(&unused).is_none());
+}
+
+#[test]
+fn a_response_larger_than_the_room_is_not_kept() {
+    let mut cache = Cache::new(1000);
+    let (key, response) = entry(b'a', 2000);
+    cache.insert(key.clone(), response);
+    assert!(cache.get(&key).is_none());
+}

@@ -1,0 +1,68 @@
+//! Counters, which only grow.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Declares the counters and their snapshot.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters of a server.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+        }
+
+        /// The values of the counters at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            pub(crate) fn stats(&self) -> Stats {
+                Stats { $($name: self.$name.get(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Queries over UDP.
+    udp_queries,
+    /// Queries over TCP.
+    tcp_queries,
+    /// Messages that were dropped because they are no queries.
+    dropped,
+    /// Queries that were answered with FORMERR, NOTIMP, BADVERS or REFUSED.
+    rejected,
+    /// Datagrams over a client's rate: not answered, or with a truncated response.
+    rate_limited,
+    /// Queries that were refused because too many waited for an upstream, and connections closed because too many
+    /// were open.
+    overloaded,
+    /// Responses whose records were synthesised.
+    synthesised,
+    /// Responses made without an upstream: ipv4only.arpa.
+    local,
+    /// Responses out of the cache.
+    cached,
+    /// Responses that were truncated because they did not fit into a datagram.
+    truncated,
+    /// Queries to upstreams.
+    upstream_queries,
+    /// Queries that no upstream answered.
+    upstream_failures,
+}
+
+/// One counter. Only the server's thread adds to it.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

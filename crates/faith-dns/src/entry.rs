@@ -1,0 +1,126 @@
+//! Responses of upstreams, as they are kept and as clients get them.
+
+use hickory_proto::op::Message;
+use tokio::time::Instant;
+
+use crate::request::Request;
+use crate::wire::{self, Opt, Question, Section};
+
+/// The longest time that anything is kept, in seconds.
+const MAX_TTL: u32 = 86_400;
+
+/// The seconds that an error is kept, as RFC 9520 section 3.2 asks for.
+const ERROR_TTL: u32 = 1;
+
+/// A response of an upstream, without its OPT record.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    octets: Vec<u8>,
+    ttls: Vec<usize>,
+    opt: Opt,
+    since: Instant,
+    /// The seconds that the response may be kept.
+    lifetime: u32,
+}
+
+impl Entry {
+    /// Reads an upstream's response. `None` if it is not one to this question.
+    pub(crate) fn read(mut octets: Vec<u8>, question: &Question) -> Option<Self> {
+        let flags = wire::word(&octets, 2)?;
+        if flags & wire::RESPONSE == 0 || !Question::read(&octets)?.is_same(question) {
+            return None;
+        }
+        let mut places = wire::places(&mut octets)?;
+        let opt = wire::take_opt(&mut octets, &mut places);
+        let lifetime = lifetime(&octets, &places, &opt);
+        let ttls = places.iter().map(|place| place.ttl).collect();
+        octets.shrink_to_fit();
+        Some(Self { octets, ttls, opt, since: Instant::now(), lifetime })
+    }
+
+    /// The flags of the header.
+    pub(crate) fn flags(&self) -> u16 {
+        wire::word(&self.octets, 2).unwrap_or(0)
+    }
+
+    /// The response's code, of twelve bits.
+    pub(crate) fn code(&self) -> u16 {
+        u16::from(self.opt.code) << 4 | self.flags() & wire::CODE
+    }
+
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.age() < self.lifetime
+    }
+
+    /// Memory in bytes, about.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.octets.len() + self.ttls.len() * size_of::<usize>() + self.opt.errors.len()
+    }
+
+    /// The response for a client.
+    pub(crate) fn answer(&self, request: &Request) -> Vec<u8> {
+        let mut octets = self.aged();
+        wire::set_word(&mut octets, 0, request.message.id);
+        wire::set_word(&mut octets, 2, self.flags_for(request));
+        // The same name, in the client's own upper and lower case.
+        if let Some(name) =
+            octets.get_mut(wire::HEADER..).and_then(|rest| rest.get_mut(..request.question.name.len()))
+        {
+            name.copy_from_slice(&request.question.name);
+        }
+        if let Some(edns) = request.edns {
+            wire::push_opt(&mut octets, &self.opt, faith_dns64::MAX_PAYLOAD, edns.dnssec_ok);
+        }
+        octets
+    }
+
+    /// The response as a message; `None` if it has records that are malformed.
+    pub(crate) fn message(&self) -> Option<Message> {
+        let mut octets = self.aged();
+        wire::push_opt(&mut octets, &self.opt, faith_dns64::MAX_PAYLOAD, false);
+        Message::from_vec(&octets).ok()
+    }
+
+    /// The flags that a client gets: its own RD and CD, and AD only if it asked for that (RFC 6840 section 5.8).
+    fn flags_for(&self, request: &Request) -> u16 {
+        let own = wire::RECURSION_DESIRED | wire::CHECKING_DISABLED;
+        let wants = request.flags & wire::AUTHENTIC != 0 || request.edns.is_some_and(|edns| edns.dnssec_ok);
+        let hidden = if wants { 0 } else { wire::AUTHENTIC };
+        self.flags() & !own & !hidden | request.flags & own
+    }
+
+    fn aged(&self) -> Vec<u8> {
+        let mut octets = self.octets.clone();
+        wire::age(&mut octets, &self.ttls, self.age());
+        octets
+    }
+
+    /// Seconds since the response came.
+    fn age(&self) -> u32 {
+        u32::try_from(self.since.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+/// The seconds that a response may be kept: as long as each of its records. The absence of data may be kept for
+/// as long as the zone's SOA record says (RFC 2308 section 5), and not at all without one.
+fn lifetime(octets: &[u8], places: &[wire::Place], opt: &Opt) -> u32 {
+    let flags = wire::word(octets, 2).unwrap_or(0);
+    if flags & wire::TRUNCATED != 0 {
+        return 0;
+    }
+    let is_error = opt.code != 0 || !matches!(flags & wire::CODE, 0 | 3);
+    if is_error {
+        return ERROR_TTL;
+    }
+    let mut lifetime = MAX_TTL;
+    let mut says = false;
+    for place in places.iter().filter(|place| place.section != Section::Additional) {
+        lifetime = lifetime.min(wire::ttl(octets, place.ttl));
+        says |= place.section == Section::Answer;
+        if place.section == Section::Authority && place.kind == wire::SOA {
+            lifetime = lifetime.min(wire::minimum(octets, place));
+            says = true;
+        }
+    }
+    if says { lifetime } else { 0 }
+}

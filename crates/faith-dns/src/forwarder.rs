@@ -1,0 +1,219 @@
+//! Answers queries: by the plan of faith-dns64, out of the cache, and by asking upstreams.
+//!
+//! A query that comes while the same one is under way waits for its response, so a popular name costs one query to
+//! the upstream. Responses that are not synthesised pass as octets.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use faith_dns64::{Options, Plan, failure, plan, reverse, synthesise, wants_a};
+use futures_util::future::{FutureExt, LocalBoxFuture, Shared, join};
+use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::rr::RecordType;
+use hickory_proto::serialize::binary::BinEncodable;
+
+use crate::cache::{Cache, Key};
+use crate::clients::{Clients, Limits};
+use crate::counters::Counters;
+use crate::entry::Entry;
+use crate::request::Request;
+use crate::server::{Gate, Settings};
+use crate::upstream::{Ask, Resolver};
+use crate::wire::{self, Question};
+
+/// A query to an upstream that is under way.
+type Underway = Shared<LocalBoxFuture<'static, Option<Rc<Entry>>>>;
+
+/// Answers queries, on one thread.
+pub(crate) struct Forwarder {
+    settings: Arc<ArcSwap<Settings>>,
+    gate: Arc<dyn Gate>,
+    resolver: Rc<Resolver>,
+    cache: Rc<RefCell<Cache>>,
+    underway: Rc<RefCell<HashMap<Key, Underway>>>,
+    pub(crate) clients: Clients,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// The refusal of a query because too many wait.
+struct Overload;
+
+impl Forwarder {
+    pub(crate) fn new(
+        settings: Arc<ArcSwap<Settings>>,
+        gate: Arc<dyn Gate>,
+        resolver: Resolver,
+        cache_bytes: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            settings,
+            gate,
+            resolver: Rc::new(resolver),
+            cache: Rc::new(RefCell::new(Cache::new(cache_bytes))),
+            underway: Rc::default(),
+            clients: Clients::new(),
+            counters,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.settings.load().limits
+    }
+
+    /// The response to a query, of any length that TCP carries.
+    pub(crate) async fn answer(&self, request: &Request, client: IpAddr) -> Vec<u8> {
+        let settings = self.settings.load_full();
+        let options = if self.gate.is_open() { &settings.synthesis } else { &settings.closed };
+        let answered = match plan(&request.message, options) {
+            Plan::Answer(response) => {
+                self.counters.local.add();
+                Ok(encode(request, &response))
+            }
+            Plan::Pass => self.pass(request, client).await,
+            Plan::Synthesise => self.synthesise(request, client, options).await,
+            Plan::Reverse(question) => self.reverse(request, client, &question, options).await,
+        };
+        answered.unwrap_or_else(|Overload| {
+            self.counters.overloaded.add();
+            request.refused()
+        })
+    }
+
+    async fn pass(&self, request: &Request, client: IpAddr) -> Result<Vec<u8>, Overload> {
+        let entry = self.fetch(request, request.question.clone(), client).await?;
+        Ok(entry.map_or_else(|| failed(request), |entry| entry.answer(request)))
+    }
+
+    async fn synthesise(
+        &self,
+        request: &Request,
+        client: IpAddr,
+        options: &Options,
+    ) -> Result<Vec<u8>, Overload> {
+        let a_question = Question { kind: u16::from(RecordType::A), ..request.question.clone() };
+        let aaaa = self.fetch(request, request.question.clone(), client);
+        let (aaaa, mut a) = if self.was_missing(request, options) {
+            let (aaaa, a) = join(aaaa, self.fetch(request, a_question.clone(), client)).await;
+            (aaaa?, Some(a?))
+        } else {
+            (aaaa.await?, None)
+        };
+        let message = match &aaaa {
+            None => failure(&request.message, ResponseCode::ServFail),
+            Some(entry) => match entry.message() {
+                Some(message) => message,
+                // Records that cannot be read pass as they are.
+                None => return Ok(entry.answer(request)),
+            },
+        };
+        let wanted = wants_a(&request.message, &message, options);
+        if wanted && a.is_none() {
+            a = Some(self.fetch(request, a_question, client).await?);
+        }
+        let a = a.filter(|_| wanted).map(|entry| {
+            let message = entry.and_then(|entry| entry.message());
+            message.unwrap_or_else(|| failure(&request.message, ResponseCode::ServFail))
+        });
+        let permits = |address| self.gate.permits(client, address);
+        Ok(match synthesise(&request.message, &message, a.as_ref(), options, permits) {
+            Cow::Borrowed(_) => aaaa.map_or_else(|| failed(request), |entry| entry.answer(request)),
+            Cow::Owned(made) => {
+                self.counters.synthesised.add();
+                encode(request, &made)
+            }
+        })
+    }
+
+    async fn reverse(
+        &self,
+        request: &Request,
+        client: IpAddr,
+        question: &Query,
+        options: &Options,
+    ) -> Result<Vec<u8>, Overload> {
+        let Ok(name) = question.name().to_bytes() else { return Ok(failed(request)) };
+        let asked = Question { name, ..request.question.clone() };
+        let entry = self.fetch(request, asked, client).await?;
+        let message = entry.and_then(|entry| entry.message());
+        let message = message.unwrap_or_else(|| failure(&request.message, ResponseCode::ServFail));
+        self.counters.synthesised.add();
+        Ok(encode(request, &reverse(&request.message, &message, options)))
+    }
+
+    /// Returns true if the upstream's last response to this AAAA query, expired by now, had no usable record.
+    fn was_missing(&self, request: &Request, options: &Options) -> bool {
+        let key = key_of(request, &request.question);
+        let last = self.cache.borrow_mut().get(&key).filter(|entry| !entry.is_fresh());
+        let message = last.and_then(|entry| entry.message());
+        message.is_some_and(|message| wants_a(&request.message, &message, options))
+    }
+
+    /// The response of the cache or of an upstream; `None` if no upstream answered.
+    async fn fetch(
+        &self,
+        request: &Request,
+        question: Question,
+        client: IpAddr,
+    ) -> Result<Option<Rc<Entry>>, Overload> {
+        let key = key_of(request, &question);
+        // A client that clears RD asks what the upstream knows now.
+        let recursive = request.flags & wire::RECURSION_DESIRED != 0;
+        if recursive && let Some(entry) = self.cache.borrow_mut().get(&key).filter(|entry| entry.is_fresh()) {
+            self.counters.cached.add();
+            return Ok(Some(entry));
+        }
+        let _turn = self.clients.wait(client, &self.limits()).ok_or(Overload)?;
+        let ask = Ask {
+            question,
+            flags: request.flags & (wire::RECURSION_DESIRED | wire::CHECKING_DISABLED),
+            dnssec_ok: request.edns.is_some_and(|edns| edns.dnssec_ok),
+        };
+        if !recursive {
+            return Ok(self.resolver.ask(&ask).await.map(Rc::new));
+        }
+        let underway = self.underway.borrow().get(&key).cloned();
+        let underway = underway.unwrap_or_else(|| self.begin(key, ask));
+        Ok(underway.await)
+    }
+
+    /// Begins a query to the upstream. It goes on without the client that caused it, for those that come later.
+    fn begin(&self, key: Key, ask: Ask) -> Underway {
+        let (resolver, cache) = (Rc::clone(&self.resolver), Rc::clone(&self.cache));
+        // The table holds the future, so the future must not hold the table.
+        let underway = Rc::downgrade(&self.underway);
+        let (made, end) = (key.clone(), key.clone());
+        let asked = async move {
+            let entry = resolver.ask(&ask).await.map(Rc::new);
+            if let Some(entry) = &entry {
+                cache.borrow_mut().insert(made, Rc::clone(entry));
+            }
+            if let Some(underway) = underway.upgrade() {
+                underway.borrow_mut().remove(&end);
+            }
+            entry
+        };
+        let shared = asked.boxed_local().shared();
+        self.underway.borrow_mut().insert(key, shared.clone());
+        tokio::task::spawn_local(shared.clone());
+        shared
+    }
+}
+
+fn key_of(request: &Request, question: &Question) -> Key {
+    Key::new(question, request.flags, request.edns.is_some_and(|edns| edns.dnssec_ok))
+}
+
+/// The response that says SERVFAIL.
+fn failed(request: &Request) -> Vec<u8> {
+    request.empty(u16::from(ResponseCode::ServFail))
+}
+
+fn encode(request: &Request, response: &Message) -> Vec<u8> {
+    response.to_vec().unwrap_or_else(|_| failed(request))
+}

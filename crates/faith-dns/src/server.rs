@@ -1,0 +1,240 @@
+//! The server: its sockets, its thread, and its settings.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use faith_dns64::Options;
+use faith_sys::asked;
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use crate::clients::Limits;
+use crate::counters::{Counters, Stats};
+use crate::forwarder::Forwarder;
+use crate::upstream::{Resolver, Upstreams};
+use crate::{tcp, udp};
+
+/// The length of the queue of connections that wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// The ports that are tried where the kernel chooses one.
+const PORT_ATTEMPTS: usize = 100;
+
+/// The decisions that synthesis depends on at the moment of a query.
+pub trait Gate: Send + Sync + 'static {
+    /// Returns true while addresses of the prefixes lead anywhere. Otherwise nothing is synthesised.
+    fn is_open(&self) -> bool;
+
+    /// Returns true if `client` may connect to this address of a prefix.
+    fn permits(&self, client: IpAddr, address: Ipv6Addr) -> bool;
+}
+
+/// The settings of a server.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The addresses at which it answers, over UDP and TCP. An address may be `::` or `0.0.0.0`: an answer leaves from
+    /// the address that was asked. A port of 0 lets the kernel choose one, the same for UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// The servers that it asks.
+    pub upstreams: Upstreams,
+    /// The time that each upstream has to answer before the next one is asked. Each further round gives it twice as
+    /// long, and the client gets an error after 4.5 seconds, or this time if it is longer. Default: 0.8 seconds.
+    pub upstream_timeout: Duration,
+    /// The settings of synthesis.
+    pub synthesis: Options,
+    /// The limits of clients.
+    pub limits: Limits,
+    /// The memory of the cache in bytes, about. Default: 16 MiB.
+    pub cache_bytes: usize,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            upstreams: Upstreams::default(),
+            upstream_timeout: Duration::from_millis(800),
+            synthesis: Options::default(),
+            limits: Limits::default(),
+            cache_bytes: 16 << 20,
+        }
+    }
+}
+
+/// The settings that may change while the server runs.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) synthesis: Options,
+    /// The same, without a prefix.
+    pub(crate) closed: Options,
+    pub(crate) limits: Limits,
+}
+
+impl Settings {
+    fn new(synthesis: Options, limits: Limits) -> Self {
+        let closed = Options { prefixes: Vec::new(), ..synthesis.clone() };
+        Self { synthesis, closed, limits }
+    }
+}
+
+/// Errors of starting a server.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// A socket could not be made or bound.
+    #[error("cannot answer DNS queries at {address} over {protocol}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// `UDP` or `TCP`.
+        protocol: &'static str,
+        /// The failure.
+        #[source]
+        error: io::Error,
+    },
+    /// The thread or its runtime could not be made.
+    #[error("cannot start the DNS server's thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// A DNS server that synthesises. Dropping it closes its sockets and ends its thread.
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    settings: Arc<ArcSwap<Settings>>,
+    counters: Arc<Counters>,
+    /// Dropped to end the thread.
+    running: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The sockets of one address.
+struct Sockets {
+    udp: std::net::UdpSocket,
+    tcp: std::net::TcpListener,
+}
+
+impl Server {
+    /// Binds the sockets in the calling thread, with its privileges and in its network namespace, and answers from a
+    /// thread of the server's own.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`].
+    pub fn start(options: ServerOptions, gate: Arc<dyn Gate>) -> Result<Self, ServerError> {
+        let ServerOptions { listen, upstreams, upstream_timeout, synthesis, limits, cache_bytes } = options;
+        let sockets: Vec<Sockets> = listen.into_iter().map(Sockets::bind).collect::<Result<_, _>>()?;
+        let addresses: Vec<SocketAddr> =
+            sockets.iter().filter_map(|sockets| sockets.udp.local_addr().ok()).collect();
+        let settings = Arc::new(ArcSwap::from_pointee(Settings::new(synthesis, limits)));
+        let counters = Arc::new(Counters::default());
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
+        let (running, ended) = oneshot::channel();
+        let (own, shared, counted) = (addresses.clone(), Arc::clone(&settings), Arc::clone(&counters));
+        let run = move || {
+            let resolver = Resolver::new(upstreams, own, upstream_timeout, Arc::clone(&counted));
+            let forwarder = Rc::new(Forwarder::new(shared, gate, resolver, cache_bytes, counted));
+            LocalSet::new().block_on(&runtime, serve(sockets, forwarder, ended));
+        };
+        let thread = std::thread::Builder::new().name("faith/dns64".to_owned()).spawn(run);
+        let thread = Some(thread.map_err(ServerError::Thread)?);
+        Ok(Self { addresses, settings, counters, running: Some(running), thread })
+    }
+
+    /// The addresses at which the server answers.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Changes the settings of synthesis and the limits. Queries that are under way keep theirs.
+    pub fn update(&self, synthesis: Options, limits: Limits) {
+        self.settings.store(Arc::new(Settings::new(synthesis, limits)));
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.counters.stats()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.running.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Serves until the other end of `ended` is dropped.
+async fn serve(sockets: Vec<Sockets>, forwarder: Rc<Forwarder>, ended: oneshot::Receiver<()>) {
+    for Sockets { udp, tcp } in sockets {
+        // Registering with epoll fails only without memory; the other sockets go on.
+        if let Ok(socket) = UdpSocket::from_std(udp) {
+            tokio::task::spawn_local(udp::serve(Rc::new(socket), Rc::clone(&forwarder)));
+        }
+        if let Ok(listener) = TcpListener::from_std(tcp) {
+            tokio::task::spawn_local(tcp::serve(listener, Rc::clone(&forwarder)));
+        }
+    }
+    let _ = ended.await;
+}
+
+impl Sockets {
+    fn bind(address: SocketAddr) -> Result<Self, ServerError> {
+        let mut bound = Self::bind_once(address);
+        // The kernel chose a port for UDP, and something else may have it for TCP.
+        for _ in 0..PORT_ATTEMPTS {
+            match &bound {
+                Err(ServerError::Listen { protocol: "TCP", error, .. })
+                    if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+                _ => break,
+            }
+            bound = Self::bind_once(address);
+        }
+        bound
+    }
+
+    fn bind_once(address: SocketAddr) -> Result<Self, ServerError> {
+        let failed = |protocol| move |error| ServerError::Listen { address, protocol, error };
+        let udp = bind_udp(address).map_err(failed("UDP"))?;
+        let mut bound = address;
+        bound.set_port(udp.local_addr().map_err(failed("UDP"))?.port());
+        let tcp = bind_tcp(bound).map_err(failed("TCP"))?;
+        Ok(Self { udp, tcp })
+    }
+}
+
+fn bind_udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
+    asked::tell(&socket, address.is_ipv6())?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket(address, Type::STREAM, Protocol::TCP)?;
+    // Connections of an earlier process may still linger.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))?;
+    if address.is_ipv6() {
+        // IPv4 clients have addresses of their own.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}

@@ -1,0 +1,88 @@
+//! Queries over UDP.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use faith_sys::asked::{self, Asked};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::time::sleep;
+
+use crate::clients::Allowance;
+use crate::forwarder::Forwarder;
+use crate::request::{Rejected, Request};
+use crate::wire;
+
+/// The longest query that is read. A query is a name and an OPT record.
+const LONGEST: usize = 4096;
+
+/// The pause after an error of recvmsg(2), such as that memory is short.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Answers the datagrams of a socket until the task is dropped.
+pub(crate) async fn serve(socket: Rc<UdpSocket>, forwarder: Rc<Forwarder>) {
+    let mut buffer = [0; LONGEST];
+    loop {
+        let received = socket.async_io(Interest::READABLE, || asked::receive(&*socket, &mut buffer)).await;
+        let Ok(received) = received else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        forwarder.counters.udp_queries.add();
+        let octets = &buffer[..received.length.min(LONGEST)];
+        begin(&socket, &forwarder, octets, received.peer, received.asked);
+    }
+}
+
+/// Answers a query at once if nothing has to be waited for, and in a task of its own otherwise.
+fn begin(
+    socket: &Rc<UdpSocket>,
+    forwarder: &Rc<Forwarder>,
+    octets: &[u8],
+    peer: SocketAddr,
+    asked: Option<Asked>,
+) {
+    let request = match Request::read(octets) {
+        Ok(request) => request,
+        Err(Rejected::Drop) => return forwarder.counters.dropped.add(),
+        Err(Rejected::Answer(response)) => {
+            forwarder.counters.rejected.add();
+            if forwarder.clients.admit(peer.ip(), &forwarder.limits()) == Allowance::Answer {
+                send(socket, &response, peer, asked);
+            }
+            return;
+        }
+    };
+    match forwarder.clients.admit(peer.ip(), &forwarder.limits()) {
+        Allowance::Answer => {}
+        over => {
+            forwarder.counters.rate_limited.add();
+            if over == Allowance::Slip {
+                send(socket, &request.empty(wire::TRUNCATED), peer, asked);
+            }
+            return;
+        }
+    }
+    let (socket, forwarder) = (Rc::clone(socket), Rc::clone(forwarder));
+    let mut answer: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
+        let mut response = forwarder.answer(&request, peer.ip()).await;
+        if response.len() > request.datagram_limit() {
+            forwarder.counters.truncated.add();
+            response = request.empty(wire::TRUNCATED);
+        }
+        send(&socket, &response, peer, asked);
+    });
+    if answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
+        tokio::task::spawn_local(answer);
+    }
+}
+
+/// Sends a response. It is lost if the socket's buffer is full, as any datagram may be.
+fn send(socket: &UdpSocket, response: &[u8], peer: SocketAddr, asked: Option<Asked>) {
+    let _: io::Result<()> = asked::send(socket, response, peer, asked);
+}

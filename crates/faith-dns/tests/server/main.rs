@@ -1,0 +1,7 @@
+//! The server, asked over its sockets.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod clients;
+mod lab;
+mod synthesis;
+mod upstreams;

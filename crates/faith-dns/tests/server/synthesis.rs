@@ -1,0 +1,131 @@
+//! Responses: synthesised, passed, cached.
+
+use std::sync::atomic::Ordering;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::NULL;
+use hickory_proto::rr::{RData, Record, RecordType};
+
+use crate::lab::*;
+
+#[test]
+fn a_name_with_an_a_record_alone_gets_an_address_in_the_prefix() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::new(&[upstream.address]);
+    assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:64::c000:201"]);
+    assert_eq!(upstream.asked(), ["v4.example. AAAA", "v4.example. A"]);
+    assert_eq!(lab.server.stats().synthesised, 1);
+}
+
+#[test]
+fn a_name_with_an_aaaa_record_keeps_it_and_its_a_record_is_not_asked_for() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::new(&[upstream.address]);
+    assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
+    assert_eq!(addresses(&lab.ask("v6.example. A")), ["192.0.2.1"]);
+    assert_eq!(upstream.asked(), ["v6.example. AAAA", "v6.example. A"]);
+}
+
+#[test]
+fn a_response_has_the_querys_name_in_its_own_case() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::new(&[upstream.address]);
+    for text in ["V4.Example. AAAA", "v6.EXAMPLE. AAAA", "v6.example. AAAA"] {
+        let response = lab.ask(text);
+        assert_eq!(format!("{} AAAA", response.queries[0].name().to_ascii()), text);
+    }
+    assert_eq!(upstream.asked().len(), 3, "case does not matter to the cache");
+}
+
+#[test]
+fn responses_of_the_cache_cost_no_query() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::new(&[upstream.address]);
+    for _ in 0..3 {
+        assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:64::c000:201"]);
+        assert_eq!(lab.ask("none.example. TXT").response_code, ResponseCode::NoError);
+    }
+    assert_eq!(upstream.asked(), ["v4.example. AAAA", "v4.example. A", "none.example. TXT"]);
+    // Two of three responses, each of two entries or one.
+    assert_eq!(lab.server.stats().cached, 6);
+}
+
+#[test]
+fn a_client_without_rd_is_not_answered_from_the_cache() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::new(&[upstream.address]);
+    lab.ask("v6.example. AAAA");
+    assert_eq!(addresses(&lab.ask("v6.example. AAAA norec")), ["2001:db8::1"]);
+    assert!(lab.ask("v4.example. AAAA norec").answers.is_empty(), "nothing is synthesised");
+    assert_eq!(upstream.asked(), ["v6.example. AAAA", "v6.example. AAAA", "v4.example. AAAA"]);
+}
+
+#[test]
+fn records_of_types_that_no_library_knows_pass_as_they_are() {
+    let odd = |query: &hickory_proto::op::Message| {
+        let data =
+            RData::Unknown { code: RecordType::Unknown(65_280), rdata: NULL::with(vec![0xc0, 12, 1, 2]) };
+        respond(query, &[Record::from_rdata(query.queries[0].name().clone(), 60, data)])
+    };
+    let upstream = Upstream::new(odd);
+    let lab = Lab::new(&[upstream.address]);
+    let response = lab.ask("odd.example. HTTPS edns");
+    let RData::Unknown { code, rdata } = &response.answers[0].data else { unreachable!("{response:?}") };
+    assert_eq!(
+        (*code, rdata.anything.as_slice()),
+        (RecordType::Unknown(65_280), [0xc0, 12, 1, 2].as_slice())
+    );
+    assert!(response.edns.is_some());
+}
+
+#[test]
+fn ipv4only_arpa_is_answered_without_an_upstream() {
+    let lab = Lab::new(&[]);
+    assert_eq!(addresses(&lab.ask("ipv4only.arpa. AAAA")), ["2001:db8:64::c000:aa", "2001:db8:64::c000:ab"]);
+    assert_eq!(addresses(&lab.ask("ipv4only.arpa. A")), ["192.0.0.170", "192.0.0.171"]);
+    assert_eq!(lab.server.stats().local, 2);
+}
+
+#[test]
+fn the_reverse_name_of_an_address_leads_to_the_servers_name() {
+    let upstream = Upstream::new(|query| {
+        assert_eq!(question(query), "1.2.0.192.in-addr.arpa. PTR");
+        let data = RData::PTR(hickory_proto::rr::rdata::PTR(name("v4.example.")));
+        respond(query, &[Record::from_rdata(query.queries[0].name().clone(), 60, data)])
+    });
+    let lab = Lab::new(&[upstream.address]);
+    let reverse = "1.0.2.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.4.6.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR";
+    let response = lab.ask(reverse);
+    let shown: Vec<String> = response.answers.iter().map(|record| record.data.to_string()).collect();
+    assert_eq!(shown, ["1.2.0.192.in-addr.arpa.", "v4.example."]);
+}
+
+#[test]
+fn nothing_is_synthesised_while_the_gate_is_closed() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::new(&[upstream.address]);
+    lab.gate.open.store(false, Ordering::Relaxed);
+    assert!(lab.ask("v4.example. AAAA").answers.is_empty());
+    assert!(lab.ask("ipv4only.arpa. AAAA").answers.is_empty());
+    lab.gate.open.store(true, Ordering::Relaxed);
+    assert_eq!(lab.ask("v4.example. AAAA").answers.len(), 1);
+    assert_eq!(lab.ask("ipv4only.arpa. AAAA").answers.len(), 2);
+}
+
+#[test]
+fn an_address_that_the_client_may_not_connect_to_is_not_synthesised() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::denying(&[upstream.address], "2001:db8:64::192.0.2.1".parse().ok(), |_| {});
+    assert!(lab.ask("v4.example. AAAA").answers.is_empty());
+}
+
+#[test]
+fn new_settings_hold_for_the_next_query() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::new(&[upstream.address]);
+    lab.ask("v4.example. AAAA");
+    let mut changed = synthesis();
+    changed.prefixes = vec!["2001:db8:65::/96".parse().unwrap()];
+    lab.server.update(changed, faith_dns::Limits::default());
+    assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:65::c000:201"]);
+}

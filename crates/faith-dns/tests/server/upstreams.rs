@@ -1,0 +1,173 @@
+//! The queries to upstreams: failover, forgeries, TCP, and the file that names them.
+
+use std::fs;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use faith_dns::{Server, ServerOptions, Upstreams};
+use hickory_proto::op::{Message, ResponseCode};
+
+use crate::lab::*;
+
+fn gate() -> Arc<TestGate> {
+    Arc::new(TestGate { open: true.into(), denied: None })
+}
+
+fn failing(query: &Message) -> Message {
+    let mut response = respond(query, &[]);
+    response.metadata.response_code = ResponseCode::ServFail;
+    response
+}
+
+#[test]
+fn an_upstream_that_is_gone_or_fails_makes_way_for_the_next() {
+    let (failing, good) = (Upstream::new(failing), Upstream::new(zone));
+    let lab = Lab::new(&[gone(), failing.address, good.address]);
+    assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
+    assert_eq!(failing.asked(), ["v6.example. AAAA"]);
+    // The one that answered is asked first from now on.
+    lab.ask("v6.example. A");
+    assert_eq!((failing.asked().len(), good.asked().len()), (1, 2));
+}
+
+#[test]
+fn an_upstream_that_is_silent_makes_way_for_the_next() {
+    let silent = Upstream::raw(|_, _| Vec::new());
+    let good = Upstream::new(zone);
+    let lab = Lab::with(&[silent.address, good.address], |options| {
+        options.upstream_timeout = Duration::from_millis(100);
+    });
+    assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
+}
+
+#[test]
+fn without_an_answer_the_client_gets_servfail() {
+    let lab = Lab::new(&[gone()]);
+    for text in ["v4.example. AAAA", "v4.example. MX edns"] {
+        assert_eq!(lab.ask(text).response_code, ResponseCode::ServFail);
+    }
+    assert!(lab.server.stats().upstream_failures >= 2);
+}
+
+#[test]
+fn an_error_of_every_upstream_passes() {
+    let upstream = Upstream::new(failing);
+    let lab = Lab::new(&[upstream.address, upstream.address]);
+    assert_eq!(lab.ask("v4.example. MX").response_code, ResponseCode::ServFail);
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+#[test]
+fn a_server_that_fails_aaaa_queries_alone_is_helped() {
+    let upstream = Upstream::new(|query| match question(query).as_str() {
+        "v4.example. AAAA" => failing(query),
+        _ => zone(query),
+    });
+    let lab = Lab::new(&[upstream.address]);
+    assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:64::c000:201"]);
+}
+
+#[test]
+fn forged_responses_are_ignored() {
+    let upstream = Upstream::raw(|query, _| {
+        let forged = || respond(query, &[record("v6.example.", 60, "2001:db8:bad::1")]);
+        let mut other_id = forged();
+        other_id.metadata.id ^= 1;
+        let mut other_name = forged();
+        other_name.queries[0].set_name(name("v7.example."));
+        let mut other_type = forged();
+        other_type.queries[0].set_query_type(hickory_proto::rr::RecordType::A);
+        let cut = forged().to_vec().unwrap()[..30].to_vec();
+        let back = query.to_vec().unwrap();
+        let mut octets: Vec<Vec<u8>> =
+            [other_id, other_name, other_type].iter().map(|forged| forged.to_vec().unwrap()).collect();
+        octets.extend([cut, back, zone(query).to_vec().unwrap()]);
+        octets
+    });
+    let lab = Lab::new(&[upstream.address]);
+    assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
+    assert_eq!(lab.server.stats().upstream_queries, 1);
+}
+
+#[test]
+fn a_truncated_response_is_fetched_over_tcp() {
+    let upstream = Upstream::raw(|query, by_tcp| {
+        let mut response = zone(query);
+        if !by_tcp {
+            response.metadata.truncation = true;
+            response.answers.clear();
+        }
+        vec![response.to_vec().unwrap()]
+    });
+    let lab = Lab::new(&[upstream.address]);
+    let response = lab.ask("v6.example. AAAA");
+    assert_eq!(addresses(&response), ["2001:db8::1"]);
+    assert!(!response.truncation);
+    assert_eq!(upstream.asked(), ["v6.example. AAAA", "v6.example. AAAA tcp"]);
+}
+
+#[test]
+fn clients_that_ask_the_same_at_the_same_time_cost_one_query() {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let upstream = Upstream::raw(move |query, _| {
+        released.lock().unwrap().recv().unwrap();
+        vec![zone(query).to_vec().unwrap()]
+    });
+    let lab = Lab::new(&[upstream.address]);
+    let clients: Vec<UdpSocket> = (0..5).map(|_| client()).collect();
+    for socket in &clients {
+        socket.send_to(&query("v6.example. AAAA").to_vec().unwrap(), lab.address()).unwrap();
+    }
+    lab.stats_when(|stats| stats.udp_queries == 5);
+    release.send(()).unwrap();
+    for socket in &clients {
+        assert_eq!(addresses(&receive(socket).0), ["2001:db8::1"]);
+    }
+    assert_eq!(upstream.asked().len(), 1);
+    drop(release);
+}
+
+#[test]
+fn the_servers_own_address_is_not_asked() {
+    for listen in ["127.0.0.1", "0.0.0.0"] {
+        // Something else may take the free port.
+        let (own, server) = wait_for(|| {
+            let own = client().local_addr().unwrap();
+            let options = ServerOptions {
+                listen: vec![SocketAddr::new(listen.parse().unwrap(), own.port())],
+                upstreams: Upstreams::Given(vec![own]),
+                ..ServerOptions::default()
+            };
+            Some((own, Server::start(options, gate()).ok()?))
+        });
+        let response = ask(own, &query("v4.example. A"));
+        assert_eq!(response.response_code, ResponseCode::ServFail, "{listen}");
+        assert_eq!(server.stats().upstream_queries, 0, "{listen}");
+    }
+}
+
+#[test]
+fn upstreams_come_from_a_file() {
+    // The file has no ports, so this names an address whose port 53 nothing has, and looks at the counters.
+    let path = std::env::temp_dir().join(format!("faith-dns-server-{}.conf", std::process::id()));
+    fs::write(&path, "options edns0\n").unwrap();
+    let options = ServerOptions {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        upstreams: Upstreams::ResolvConf(path.clone()),
+        ..ServerOptions::default()
+    };
+    let server = Server::start(options, gate()).unwrap();
+    let text = "v4.example. A";
+    assert_eq!(ask(server.addresses()[0], &query(text)).response_code, ResponseCode::ServFail);
+    assert_eq!(server.stats().upstream_queries, 0, "the file names no server");
+
+    fs::write(&path, "nameserver 127.99.99.99\n").unwrap();
+    wait_for(|| {
+        ask(server.addresses()[0], &query(text));
+        (server.stats().upstream_queries > 0).then_some(())
+    });
+    fs::remove_file(path).unwrap();
+}
