@@ -22,7 +22,7 @@ use crate::clients::{Clients, Limits};
 use crate::counters::Counters;
 use crate::entry::Entry;
 use crate::request::Request;
-use crate::server::{Gate, Settings};
+use crate::settings::{Gate, Settings};
 use crate::upstream::{Ask, Resolver};
 use crate::wire::{self, Question};
 

@@ -8,7 +8,8 @@
 //!
 //! | module | part |
 //! |---|---|
-//! | `server` | sockets, thread, settings |
+//! | `server` | sockets and thread |
+//! | `settings` | the settings and decisions that hold for a query |
 //! | `udp`, `tcp` | queries of clients in, responses out |
 //! | `request` | a query, or the error that answers it |
 //! | `forwarder` | the way from a query to its response |
@@ -32,7 +33,8 @@ mod entry;
 mod forwarder;
 mod request;
 mod resolv_conf;
-pub mod server;
+mod server;
+mod settings;
 mod tcp;
 mod udp;
 mod upstream;
@@ -40,5 +42,6 @@ mod wire;
 
 pub use clients::Limits;
 pub use counters::Stats;
-pub use server::{Gate, Server, ServerError, ServerOptions};
+pub use server::{Server, ServerError, ServerOptions};
+pub use settings::Gate;
 pub use upstream::Upstreams;

@@ -1,7 +1,7 @@
 //! The server: its sockets, its thread, and its settings.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,6 +20,7 @@ use tokio::task::LocalSet;
 use crate::clients::Limits;
 use crate::counters::{Counters, Stats};
 use crate::forwarder::Forwarder;
+use crate::settings::{Gate, Settings};
 use crate::upstream::{Resolver, Upstreams};
 use crate::{tcp, udp};
 
@@ -28,15 +29,6 @@ const BACKLOG: i32 = 128;
 
 /// The ports that are tried where the kernel chooses one.
 const PORT_ATTEMPTS: usize = 100;
-
-/// The decisions that synthesis depends on at the moment of a query.
-pub trait Gate: Send + Sync + 'static {
-    /// Returns true while addresses of the prefixes lead anywhere. Otherwise nothing is synthesised.
-    fn is_open(&self) -> bool;
-
-    /// Returns true if `client` may connect to this address of a prefix.
-    fn permits(&self, client: IpAddr, address: Ipv6Addr) -> bool;
-}
 
 /// The settings of a server.
 #[derive(Clone, Debug)]
@@ -67,22 +59,6 @@ impl Default for ServerOptions {
             limits: Limits::default(),
             cache_bytes: 16 << 20,
         }
-    }
-}
-
-/// The settings that may change while the server runs.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) synthesis: Options,
-    /// The same, without a prefix.
-    pub(crate) closed: Options,
-    pub(crate) limits: Limits,
-}
-
-impl Settings {
-    fn new(synthesis: Options, limits: Limits) -> Self {
-        let closed = Options { prefixes: Vec::new(), ..synthesis.clone() };
-        Self { synthesis, closed, limits }
     }
 }
 

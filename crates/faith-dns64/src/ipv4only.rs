@@ -12,8 +12,7 @@ use hickory_proto::rr::rdata::{A, AAAA, PTR, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::options::Options;
-use crate::plan::may_forge;
-use crate::reply::reply;
+use crate::reply::{may_forge, reply};
 
 /// The addresses of ipv4only.arpa (RFC 7050 section 2.2).
 const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 0, 170), Ipv4Addr::new(192, 0, 0, 171)];

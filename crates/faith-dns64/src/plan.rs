@@ -4,6 +4,7 @@ use hickory_proto::op::{Message, OpCode, Query};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 
 use crate::options::Options;
+use crate::reply::may_forge;
 use crate::{ipv4only, reverse};
 
 /// The treatment of a query.
@@ -50,9 +51,4 @@ fn plan_reverse(query: &Message, name: &Name, options: &Options) -> Plan {
         Some(response) => Plan::Answer(Box::new(response)),
         None => Plan::Reverse(Query::query(Name::from(server), RecordType::PTR)),
     }
-}
-
-/// Returns true if the client takes an answer that no zone has.
-pub(crate) fn may_forge(query: &Message) -> bool {
-    query.recursion_desired && !query.checking_disabled
 }

@@ -15,6 +15,11 @@ const FORGED_ANSWER: u16 = 4;
 /// The extended errors of a failed validation: RFC 8914, and those of its registry since.
 const DNSSEC_ERRORS: [u16; 12] = [1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 25, 27];
 
+/// Returns true if the client takes an answer that no zone has.
+pub(crate) fn may_forge(query: &Message) -> bool {
+    query.recursion_desired && !query.checking_disabled
+}
+
 /// A response to `query` without records.
 pub(crate) fn reply(query: &Message, code: ResponseCode) -> Message {
     let mut response = Message::response(query.id, query.op_code);

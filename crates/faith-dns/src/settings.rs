@@ -1,0 +1,32 @@
+//! The decisions and settings that hold at the moment of a query.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use faith_dns64::Options;
+
+use crate::clients::Limits;
+
+/// The decisions that synthesis depends on at the moment of a query.
+pub trait Gate: Send + Sync + 'static {
+    /// Returns true while addresses of the prefixes lead anywhere. Otherwise nothing is synthesised.
+    fn is_open(&self) -> bool;
+
+    /// Returns true if `client` may connect to this address of a prefix.
+    fn permits(&self, client: IpAddr, address: Ipv6Addr) -> bool;
+}
+
+/// The settings that may change while the server runs.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) synthesis: Options,
+    /// The same, without a prefix.
+    pub(crate) closed: Options,
+    pub(crate) limits: Limits,
+}
+
+impl Settings {
+    pub(crate) fn new(synthesis: Options, limits: Limits) -> Self {
+        let closed = Options { prefixes: Vec::new(), ..synthesis.clone() };
+        Self { synthesis, closed, limits }
+    }
+}
