@@ -87,7 +87,7 @@ impl Mappings {
 
     /// The address inside `prefix` that means `server`, explicit mappings aside.
     #[must_use]
-    pub fn embed(&self, prefix: &FaithPrefix, server: Ipv4Addr) -> Ipv6Addr {
+    pub fn embed_unmapped(&self, prefix: &FaithPrefix, server: Ipv4Addr) -> Ipv6Addr {
         self.otherwise.embed(prefix, server)
     }
 

@@ -80,15 +80,6 @@ pub enum Mapping {
 }
 
 impl Mapping {
-    /// The address inside `prefix` that means `address`.
-    #[must_use]
-    pub fn embed(self, prefix: &FaithPrefix, address: Ipv4Addr) -> Ipv6Addr {
-        match self {
-            Self::Rfc6052 => embed(prefix, address),
-            Self::Low32 => Ipv6Addr::from_bits(prefix.address().to_bits() | u128::from(address.to_bits())),
-        }
-    }
-
     /// The IPv4 address that `address` means; `None` if it is outside `prefix`.
     #[must_use]
     pub fn extract(self, prefix: &FaithPrefix, address: Ipv6Addr) -> Option<Ipv4Addr> {

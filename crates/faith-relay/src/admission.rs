@@ -295,7 +295,7 @@ impl Admission {
     /// The captured address that means `server` behind the same prefix as `dialled`.
     pub(crate) fn means(&self, dialled: Ipv6Addr, server: Ipv4Addr) -> Option<Ipv6Addr> {
         let prefix = self.router.prefix_of(dialled)?;
-        Some(self.passage.load().mappings.embed(&prefix, server))
+        Some(self.passage.load().mappings.embed_unmapped(&prefix, server))
     }
 
     fn target(
