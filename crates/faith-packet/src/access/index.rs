@@ -84,6 +84,21 @@ impl Index {
         (first != NO_RULE).then_some(first)
     }
 
+    /// One port of each kind: every other port has the same first rules for `client` and `destination` as the
+    /// next higher one of these.
+    pub(super) fn kinds_of_ports(
+        &self,
+        client: Ipv6Addr,
+        destination: Ipv4Addr,
+    ) -> impl Iterator<Item = u16> {
+        let destinations = self.destinations.holding(0..self.destinations.len(), destination.to_bits());
+        destinations
+            .flat_map(move |(_, held)| self.sources.holding(held.sources.clone(), client.to_bits()))
+            .flat_map(|(_, source)| {
+                source.all.lasts(&self.segments).chain(source.denies.lasts(&self.segments))
+            })
+    }
+
     /// Adds the rules for one destination prefix.
     fn add_destination(&mut self, rules: &[(usize, &Rule)]) {
         let Some((_, Rule { destination, .. })) = rules.first() else { return };

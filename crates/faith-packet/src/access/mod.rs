@@ -235,6 +235,34 @@ impl AccessList {
         }
     }
 
+    /// Tells whether `client` may be relayed by `protocol` to some port of the server at `address`, chosen on this
+    /// basis: whether [`judge`](Self::judge) permits one of the ports 1 to 65535, or an echo request.
+    ///
+    /// It judges one port of each range that the rules for the two addresses tell apart: a single one unless such
+    /// rules have ports.
+    #[must_use]
+    pub fn permits_any_port(
+        &self,
+        protocol: Protocol,
+        basis: Basis,
+        client: Ipv6Addr,
+        address: Ipv4Addr,
+        is_own: impl Fn(IpAddr) -> bool,
+    ) -> bool {
+        let is_own = LazyCell::new(|| is_own(address.into()));
+        let permits = |port| {
+            let server = SocketAddrV4::new(address, port);
+            let judgement = self.judge_ipv4(protocol, basis, client, server, || *is_own);
+            matches!(judgement.decision, Decision::Permit { .. })
+        };
+        // An echo request has no port, and is judged with port 0. No connection goes there.
+        if protocol == Protocol::Icmp {
+            return permits(0);
+        }
+        let mut kinds = self.index.of(protocol).kinds_of_ports(client, address).filter(|port| *port != 0);
+        permits(u16::MAX) || kinds.any(permits)
+    }
+
     /// Judges a server that no rule can name.
     fn judge_ipv6(
         &self,

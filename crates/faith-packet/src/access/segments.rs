@@ -49,6 +49,15 @@ impl Ports {
             }
         }
     }
+
+    /// The last port of each segment: between two of them the first rule stays the same.
+    pub(super) fn lasts<'a>(&self, segments: &'a [Segment]) -> impl Iterator<Item = u16> + use<'a> {
+        let range = match self {
+            Self::Every(_) => 0..0,
+            Self::Segments(range) => range.clone(),
+        };
+        segments.get(range).unwrap_or_default().iter().map(|segment| segment.last)
+    }
 }
 
 /// Sweeps the ports from 0 upwards. A heap holds the rules for the current port, the first on top; a

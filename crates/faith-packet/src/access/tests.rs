@@ -158,3 +158,18 @@ fn rules_of_several_files_have_the_files_and_lines_of_each() {
     assert_eq!(place(3), (3, Some("/etc/faithd/a \"b\".conf".to_owned())));
     assert_eq!(list.written(4), None);
 }
+
+#[test]
+fn a_list_permits_any_port_if_one_is_left_between_the_denied_ones() {
+    let any = |lines: &[&str]| {
+        let (client, server) = ("2001:db8::1".parse().unwrap(), Ipv4Addr::new(8, 8, 8, 8));
+        list(lines).permits_any_port(Protocol::Tcp, Basis::Dialled, client, server, |_| false)
+    };
+    assert!(any(&[]));
+    assert!(any(&["::/0 deny 0.0.0.0/0 port 1-441,443-65535", "::/0 permit 0.0.0.0/0"]));
+    assert!(!any(&["::/0 deny 0.0.0.0/0 port 1-65535", "::/0 permit 0.0.0.0/0"]));
+    assert!(any(&["::/0 permit 8.8.8.8 port 443"]));
+    assert!(!any(&["::/0 permit 8.8.8.8 udp port 443"]));
+    assert!(!any(&["2001:db8:1::/48 permit 8.8.8.8 port 443"]));
+    assert!(!any(&["::/0 permit 8.8.4.0/24"]));
+}

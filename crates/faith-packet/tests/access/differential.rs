@@ -2,8 +2,10 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::net::SocketAddrV4;
 
 use faith_packet::access::{AccessList, Basis, Decision, DenyReason, Rule};
+use faith_packet::protocol::Protocol;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -69,6 +71,34 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(config(100))]
+
+    #[test]
+    fn a_list_permits_any_port_if_it_permits_one_of_them(
+        rules in vec(rule(), 0..24),
+        loopback in any::<bool>(),
+        connections in vec(connection(), 8),
+    ) {
+        let list = AccessList::new(rules).with_loopback(loopback);
+        for Connection { protocol, client, destination, is_own } in connections {
+            for basis in [Basis::Dialled, Basis::Named, Basis::Local] {
+                let permits = |port| {
+                    let server = SocketAddrV4::new(*destination.ip(), port);
+                    let judgement = list.judge(protocol, basis, client, server.into(), |_| is_own);
+                    matches!(judgement.decision, Decision::Permit { .. })
+                };
+                // The generated rules tell only the lowest and the highest ports apart.
+                let mut ports = (1..64).chain(65_500..=u16::MAX);
+                let expected =
+                    if protocol == Protocol::Icmp { permits(0) } else { ports.any(permits) };
+                let ours = list.permits_any_port(protocol, basis, client, *destination.ip(), |_| is_own);
+                prop_assert_eq!(ours, expected, "{:?}, {} to {}", basis, client, destination);
+            }
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(config(3))]
 
     #[test]
@@ -125,7 +155,7 @@ fn a_list_with_a_rule_for_every_port_finds_each() {
     let list = AccessList::new((1..=u16::MAX).rev().map(line).collect());
     let client = "2001:db8::1".parse().unwrap();
     for port in (0..=u16::MAX).step_by(97) {
-        let destination = std::net::SocketAddrV4::new([1, 1, 1, 1].into(), port);
+        let destination = SocketAddrV4::new([1, 1, 1, 1].into(), port);
         let expected = match port {
             0 => Decision::Deny(DenyReason::NoMatch),
             _ if port.is_multiple_of(3) => Decision::Deny(DenyReason::Rule),
