@@ -415,6 +415,41 @@ impl Admission {
         matches!(judgement.decision, Decision::Permit { .. })
     }
 
+    /// Tells whether the client may reach some port of the address that it dials, by one of these protocols. A route
+    /// may permit any server, so with one the answer is yes for every address that is mapped.
+    pub(crate) fn permits_any_port(
+        &self,
+        protocols: impl IntoIterator<Item = Protocol>,
+        client: Ipv6Addr,
+        dialled: Ipv6Addr,
+    ) -> bool {
+        let Some(server) = self.server_of(SocketAddrV6::new(dialled, 0, 0, 0)) else { return false };
+        if self.questions.is_some() {
+            return true;
+        }
+        let address = *server.ip();
+        // An explicit mapping may name one port.
+        if server.port() != 0 {
+            return protocols.into_iter().any(|protocol| self.permits(protocol, client, server.into()));
+        }
+        let basis = if self.may_serve(address) { Basis::Local } else { Basis::Dialled };
+        let access = self.access.load();
+        protocols.into_iter().any(|protocol| {
+            let basis = if protocol == Protocol::Tcp { basis } else { Basis::Dialled };
+            access.permits_any_port(protocol, basis, client, address, |address| self.router.is_own(address))
+        })
+    }
+
+    /// Tells whether this host serves a port of the address itself.
+    fn may_serve(&self, address: Ipv4Addr) -> bool {
+        self.passage.load().local.serves_some_port(address, |address| self.router.owns(address))
+    }
+
+    /// The way of reading addresses now.
+    pub(crate) fn mappings(&self) -> Mappings {
+        self.passage.load().mappings.clone()
+    }
+
     pub(crate) fn set_access(&self, access: AccessList) {
         self.access.store(Arc::new(access));
     }

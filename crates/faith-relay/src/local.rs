@@ -66,15 +66,33 @@ impl Local {
         if self.services.is_empty() && !self.host {
             return None;
         }
-        let is_host = !address.is_loopback() && !address.is_unspecified() && owns(address);
-        let fits = |service: &LocalService| {
-            service.ports.contains(port) && service.address.map_or(is_host, |named| named == address)
-        };
+        let is_host = is_host(address, owns);
+        let fits = |service: &LocalService| service.ports.contains(port) && service.has(address, is_host);
         if self.services.iter().any(fits) {
             return Some(Served::ByService);
         }
         (self.host && is_host).then_some(Served::ByHost)
     }
+
+    /// Returns true if this host serves a port of the address. `owns` is that of [`serves`](Self::serves).
+    pub(crate) fn serves_some_port(&self, address: Ipv4Addr, owns: impl Fn(Ipv4Addr) -> bool) -> bool {
+        if self.services.is_empty() && !self.host {
+            return false;
+        }
+        let is_host = is_host(address, owns);
+        self.host && is_host || self.services.iter().any(|service| service.has(address, is_host))
+    }
+}
+
+impl LocalService {
+    /// Returns true if the service is for this address. `is_host` tells whether the address is the host's own.
+    fn has(&self, address: Ipv4Addr, is_host: bool) -> bool {
+        self.address.map_or(is_host, |named| named == address)
+    }
+}
+
+fn is_host(address: Ipv4Addr, owns: impl Fn(Ipv4Addr) -> bool) -> bool {
+    !address.is_loopback() && !address.is_unspecified() && owns(address)
 }
 
 #[cfg(test)]
@@ -97,6 +115,8 @@ mod tests {
         let local = Local { services: vec![service(None, 22)], host: false };
         assert_eq!(serves(&local, OWN, 22), Some(Served::ByService));
         assert_eq!(serves(&local, OWN, 23), None);
+        assert!(local.serves_some_port(OWN, |address| address == OWN));
+        assert!(!local.serves_some_port(OTHER, |address| address == OWN));
         assert_eq!(serves(&local, OTHER, 22), None);
         assert_eq!(serves(&local, Ipv4Addr::LOCALHOST, 22), None);
         assert_eq!(serves(&local, Ipv4Addr::UNSPECIFIED, 22), None);

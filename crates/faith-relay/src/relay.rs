@@ -5,9 +5,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
+use faith_packet::mapping::Mappings;
 use faith_packet::prefix::FaithPrefix;
 use faith_packet::protocol::Protocol;
 use faith_stack::{
@@ -84,6 +86,12 @@ fn check_port_blocks(options: &RelayOptions) -> Result<(), StackError> {
     })
 }
 
+fn protocols_of(options: &RelayOptions) -> Vec<Protocol> {
+    let (udp, icmp) = options.udp.as_ref().map_or((false, false), |udp| (udp.udp, udp.icmp));
+    let carried = [(options.tcp, Protocol::Tcp), (udp, Protocol::Udp), (icmp, Protocol::Icmp)];
+    carried.into_iter().filter_map(|(carries, protocol)| carries.then_some(protocol)).collect()
+}
+
 fn unusable(error: ConnectError) -> StackError {
     let missing = match error {
         ConnectError::Source { address: IpAddr::V6(_), .. } => {
@@ -121,6 +129,10 @@ pub struct Relay {
     room: Mutex<Room<'static>>,
     /// Descriptors that were left when it was opened. Those that its sessions have by now are its own.
     left: u32,
+    /// The protocols that it carries.
+    protocols: Vec<Protocol>,
+    /// True until it takes no more connections.
+    accepts: AtomicBool,
 }
 
 /// The origin of a relay's connections.
@@ -204,6 +216,7 @@ impl Relay {
         check_port_blocks(&options)?;
         let workers = interface.workers();
         let (tcp, ports, address) = (options.tcp, options.ports.clone(), options.address);
+        let protocols = protocols_of(&options);
         let engine = Engine::new(options, interface.guide(), workers, observer);
         let listener = tcp.then(|| interface.listen(listen, Arc::clone(&engine) as _)).transpose()?;
         let mut datagrams = Vec::new();
@@ -223,7 +236,8 @@ impl Relay {
                 interface.warn_of_no_echo(error);
             }
         }
-        Ok(Self { engine, feed: Feed::Faith { listener, datagrams }, room: Mutex::new(room), left })
+        let (feed, room) = (Feed::Faith { listener, datagrams }, Mutex::new(room));
+        Ok(Self { engine, feed, room, left, protocols, accepts: AtomicBool::new(true) })
     }
 
     /// Starts a relay for sockets of the host, which other programs have made: connected ones, and those that listening ones
@@ -245,9 +259,11 @@ impl Relay {
         let left = descriptors::left();
         let room = PROMISED.fit(&mut options, left);
         check_sources(&options)?;
+        let protocols = protocols_of(&options);
         let engine = Engine::new(options, host.guide(), 1, observer);
         let accepting = host.serve(sockets, prepare, Arc::clone(&engine) as _)?;
-        Ok(Self { engine, feed: Feed::Host(accepting), room: Mutex::new(room), left })
+        let (feed, room) = (Feed::Host(accepting), Mutex::new(room));
+        Ok(Self { engine, feed, room, left, protocols, accepts: AtomicBool::new(true) })
     }
 
     /// Treats connections by other options from now on; sessions go on as they began. Ports, address, backlog, access list,
@@ -281,6 +297,7 @@ impl Relay {
     }
 
     fn close_ports(&self) {
+        self.accepts.store(false, Ordering::Relaxed);
         if let Some(state) = &self.engine.udp {
             state.stop();
         }
@@ -299,6 +316,27 @@ impl Relay {
     #[must_use]
     pub fn permission(&self, client: Ipv6Addr, destination: SocketAddr) -> Permission {
         self.engine.admission.permission(client, destination)
+    }
+
+    /// Returns true until the relay is told to take no more connections, by [`stop`](Self::stop) or
+    /// [`close`](Self::close).
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        self.accepts.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether `client` may now reach some port of the address that it dials, by one of the relay's protocols.
+    /// Ignores limits and the ports of the relay. With a route the answer is yes for every address that is mapped,
+    /// because the route may permit any server.
+    #[must_use]
+    pub fn permits_any_port(&self, client: Ipv6Addr, dialled: Ipv6Addr) -> bool {
+        self.engine.admission.permits_any_port(self.protocols.iter().copied(), client, dialled)
+    }
+
+    /// The present way of reading addresses.
+    #[must_use]
+    pub fn mappings(&self) -> Mappings {
+        self.engine.admission.mappings()
     }
 
     /// The active sessions with ids above `after`, in the order of their ids, `most` of them at most. A caller that passes the

@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 
+use faith_packet::mapping::Mappings;
+use faith_packet::protocol::Protocol;
+use faith_packet::rfc6052::Mapping;
+
 use super::*;
 use crate::cause::Cause;
 use crate::permission::Permission;
@@ -79,4 +83,35 @@ fn a_new_list_decides_from_then_on_and_asking_counts_nothing() {
         (stats.sessions.active + stats.attempts, stats.refused.sum(), lab.engine.ledger.newest()),
         (0, 0, 0)
     );
+}
+
+#[test]
+fn a_client_may_reach_some_port_of_an_address_unless_the_list_denies_all() {
+    let lab = lab(&[]);
+    let may = |client: &str, server: Ipv4Addr| {
+        let dialled = *faith(server, 1).ip();
+        lab.engine.admission.permits_any_port([Protocol::Tcp], client.parse().unwrap(), dialled)
+    };
+    let public = Ipv4Addr::new(1, 1, 1, 1);
+    assert!(may("2001:db8:2::7", public));
+    assert!(!may("2001:db8:1::7", public));
+    assert!(may("2001:db8:1::7", Ipv4Addr::new(10, 0, 0, 7)));
+    assert!(!may("2001:db8:2::7", Ipv4Addr::new(192, 168, 1, 1)));
+    assert!(!may("2001:db8:2::7", OWN_ADDRESS));
+    let outside = "2001:db8::1".parse().unwrap();
+    assert!(!lab.engine.admission.permits_any_port([Protocol::Tcp], outside, outside));
+}
+
+#[test]
+fn a_client_may_reach_an_address_whose_mapping_names_a_permitted_port() {
+    let dialled = *faith(Ipv4Addr::new(1, 1, 1, 1), 1).ip();
+    let may = |port: u16| {
+        let explicit = format!("{dialled}=9.9.9.9:{port}").parse().unwrap();
+        let mappings = Mappings::new(Mapping::Rfc6052, [explicit]).unwrap();
+        let access = AccessList::parse(LIST, "test").unwrap();
+        let lab = Lab::new(RelayOptions { access, mappings, ..options() });
+        lab.engine.admission.permits_any_port([Protocol::Tcp], "2001:db8:2::7".parse().unwrap(), dialled)
+    };
+    assert!(may(25));
+    assert!(!may(80));
 }
