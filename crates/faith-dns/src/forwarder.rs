@@ -69,6 +69,10 @@ impl Forwarder {
     /// The response to a query, of any length that TCP carries.
     pub(crate) async fn answer(&self, request: &Request, client: IpAddr) -> Vec<u8> {
         let settings = self.settings.load_full();
+        if !settings.admits(client) {
+            self.counters.rejected.add();
+            return request.refused();
+        }
         let options = if self.gate.is_open() { &settings.synthesis } else { &settings.closed };
         let answered = match plan(&request.message, options) {
             Plan::Answer(response) => {

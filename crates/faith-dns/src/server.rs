@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use faith_dns64::Options;
+use faith_packet::cidr::Ipv6Prefix;
 use faith_sys::asked;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
@@ -43,6 +44,9 @@ pub struct ServerOptions {
     pub upstream_timeout: Duration,
     /// The settings of synthesis.
     pub synthesis: Options,
+    /// The networks whose clients get answers; without any, all do. A client with an IPv4 address counts as its
+    /// IPv4-mapped one.
+    pub clients: Vec<Ipv6Prefix>,
     /// The limits of clients.
     pub limits: Limits,
     /// The memory of the cache in bytes, about. Default: 16 MiB.
@@ -56,6 +60,7 @@ impl Default for ServerOptions {
             upstreams: Upstreams::default(),
             upstream_timeout: Duration::from_millis(800),
             synthesis: Options::default(),
+            clients: Vec::new(),
             limits: Limits::default(),
             cache_bytes: 16 << 20,
         }
@@ -105,11 +110,12 @@ impl Server {
     ///
     /// [`ServerError`].
     pub fn start(options: ServerOptions, gate: Arc<dyn Gate>) -> Result<Self, ServerError> {
-        let ServerOptions { listen, upstreams, upstream_timeout, synthesis, limits, cache_bytes } = options;
+        let ServerOptions { listen, upstreams, upstream_timeout, .. } = options;
+        let ServerOptions { synthesis, clients, limits, cache_bytes, .. } = options;
         let sockets: Vec<Sockets> = listen.into_iter().map(Sockets::bind).collect::<Result<_, _>>()?;
         let addresses: Vec<SocketAddr> =
             sockets.iter().filter_map(|sockets| sockets.udp.local_addr().ok()).collect();
-        let settings = Arc::new(ArcSwap::from_pointee(Settings::new(synthesis, limits)));
+        let settings = Arc::new(ArcSwap::from_pointee(Settings::new(synthesis, limits, clients)));
         let counters = Arc::new(Counters::default());
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
         let (running, ended) = oneshot::channel();
@@ -130,9 +136,9 @@ impl Server {
         &self.addresses
     }
 
-    /// Changes the settings of synthesis and the limits. Queries that are under way keep theirs.
-    pub fn update(&self, synthesis: Options, limits: Limits) {
-        self.settings.store(Arc::new(Settings::new(synthesis, limits)));
+    /// Changes the settings of synthesis, the limits, and the networks of clients. Queries that are under way keep theirs.
+    pub fn update(&self, synthesis: Options, limits: Limits, clients: Vec<Ipv6Prefix>) {
+        self.settings.store(Arc::new(Settings::new(synthesis, limits, clients)));
     }
 
     /// The counters.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use faith_dns64::Options;
+use faith_packet::cidr::Ipv6Prefix;
 
 use crate::clients::Limits;
 
@@ -22,11 +23,21 @@ pub(crate) struct Settings {
     /// The same, without a prefix.
     pub(crate) closed: Options,
     pub(crate) limits: Limits,
+    clients: Vec<Ipv6Prefix>,
 }
 
 impl Settings {
-    pub(crate) fn new(synthesis: Options, limits: Limits) -> Self {
+    pub(crate) fn new(synthesis: Options, limits: Limits, clients: Vec<Ipv6Prefix>) -> Self {
         let closed = Options { prefixes: Vec::new(), ..synthesis.clone() };
-        Self { synthesis, closed, limits }
+        Self { synthesis, closed, limits, clients }
+    }
+
+    /// Returns true if the client gets answers.
+    pub(crate) fn admits(&self, client: IpAddr) -> bool {
+        let address = match client {
+            IpAddr::V6(client) => client,
+            IpAddr::V4(client) => client.to_ipv6_mapped(),
+        };
+        self.clients.is_empty() || self.clients.iter().any(|network| network.contains(address))
     }
 }

@@ -149,9 +149,11 @@ fn is_same(own: &SocketAddr, server: &SocketAddr) -> bool {
     if own.port() != server.port() {
         return false;
     }
-    // A socket that is bound to every address has each of this host's. The kernel sends from an address to itself.
+    // A socket that is bound to every address has each of this host's, of its family. The kernel sends from an address
+    // to itself.
     let (own, server_ip) = (own.ip().to_canonical(), server.ip().to_canonical());
-    own == server_ip || own.is_unspecified() && is_here(*server)
+    let has_all = own.is_unspecified() && own.is_ipv4() == server_ip.is_ipv4();
+    own == server_ip || has_all && is_here(*server)
 }
 
 fn is_here(server: SocketAddr) -> bool {

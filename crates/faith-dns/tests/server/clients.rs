@@ -189,3 +189,19 @@ fn an_address_in_use_is_named_in_the_error() {
     let expected = format!("cannot answer DNS queries at {} over UDP: ", lab.address());
     assert!(error.starts_with(&expected), "{error}");
 }
+
+#[test]
+fn a_client_outside_the_networks_is_refused_and_costs_no_query() {
+    let upstream = Upstream::new(zone);
+    let networks = |text: &str| vec![text.parse().unwrap()];
+    let lab = Lab::with(&[upstream.address], |options| options.clients = networks("2001:db8::/32"));
+    assert_eq!(lab.ask("v6.example. AAAA").response_code, ResponseCode::Refused);
+    let mut stream = connect(lab.address());
+    write_framed(&mut stream, &query("v6.example. AAAA").to_vec().unwrap());
+    assert_eq!(read_message(&mut stream).response_code, ResponseCode::Refused);
+    let stats = lab.server.stats();
+    assert_eq!((stats.rejected, stats.upstream_queries), (2, 0));
+
+    lab.server.update(synthesis(), Limits::default(), networks("::ffff:127.0.0.0/104"));
+    assert_eq!(lab.ask("v6.example. AAAA").response_code, ResponseCode::NoError);
+}

@@ -126,6 +126,6 @@ fn new_settings_hold_for_the_next_query() {
     lab.ask("v4.example. AAAA");
     let mut changed = synthesis();
     changed.prefixes = vec!["2001:db8:65::/96".parse().unwrap()];
-    lab.server.update(changed, faith_dns::Limits::default());
+    lab.server.update(changed, faith_dns::Limits::default(), Vec::new());
     assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:65::c000:201"]);
 }

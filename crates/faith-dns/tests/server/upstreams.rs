@@ -150,6 +150,25 @@ fn the_servers_own_address_is_not_asked() {
 }
 
 #[test]
+fn a_server_at_every_ipv6_address_asks_one_at_the_same_port_of_ipv4() {
+    // Something else may have the port of IPv6.
+    let (_upstream, server) = wait_for(|| {
+        let upstream = Upstream::new(zone);
+        let options = ServerOptions {
+            listen: vec![SocketAddr::new("::".parse().unwrap(), upstream.address.port())],
+            upstreams: Upstreams::Given(vec![upstream.address]),
+            ..ServerOptions::default()
+        };
+        Some((upstream, Server::start(options, gate()).ok()?))
+    });
+    let socket = UdpSocket::bind("[::1]:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let own = SocketAddr::new("::1".parse().unwrap(), server.addresses()[0].port());
+    socket.send_to(&query("v6.example. AAAA").to_vec().unwrap(), own).unwrap();
+    assert_eq!(addresses(&receive(&socket).0), ["2001:db8::1"]);
+}
+
+#[test]
 fn upstreams_come_from_a_file() {
     // The file has no ports, so this names an address whose port 53 nothing has, and looks at the counters.
     let path = std::env::temp_dir().join(format!("faith-dns-server-{}.conf", std::process::id()));
