@@ -415,8 +415,8 @@ impl Admission {
         matches!(judgement.decision, Decision::Permit { .. })
     }
 
-    /// Tells whether the client may reach some port of the address that it dials, by one of these protocols. A route
-    /// may permit any server, so with one the answer is yes for every address that is mapped.
+    /// Tells whether the client may reach some port of the address that it dials, by one of these protocols. Ignores
+    /// limits and the route.
     pub(crate) fn permits_any_port(
         &self,
         protocols: impl IntoIterator<Item = Protocol>,
@@ -424,9 +424,6 @@ impl Admission {
         dialled: Ipv6Addr,
     ) -> bool {
         let Some(server) = self.server_of(SocketAddrV6::new(dialled, 0, 0, 0)) else { return false };
-        if self.questions.is_some() {
-            return true;
-        }
         let address = *server.ip();
         // An explicit mapping may name one port.
         if server.port() != 0 {

@@ -326,8 +326,7 @@ impl Relay {
     }
 
     /// Tells whether `client` may now reach some port of the address that it dials, by one of the relay's protocols.
-    /// Ignores limits and the ports of the relay. With a route the answer is yes for every address that is mapped,
-    /// because the route may permit any server.
+    /// Ignores limits, the route, and the ports of the relay, as [`permission`](Self::permission) does.
     #[must_use]
     pub fn permits_any_port(&self, client: Ipv6Addr, dialled: Ipv6Addr) -> bool {
         self.engine.admission.permits_any_port(self.protocols.iter().copied(), client, dialled)
