@@ -47,6 +47,12 @@ export {
   type FaithWrappingServer,
 } from './lib/attach.js'
 export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics.js'
+export { FaithDns64, type FaithDns64Events, type FaithDns64Stats } from './lib/dns64.js'
+export type {
+  FaithDns64Address,
+  FaithDns64Options,
+  FaithDns64Settings,
+} from './lib/dns64-options.js'
 export type { FaithDropReason, FaithDrops } from './lib/drops.js'
 export type { FaithDestination, FaithEndpoint } from './lib/endpoint.js'
 export type { FaithResource, FaithShortage } from './lib/exhausted.js'

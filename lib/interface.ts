@@ -9,6 +9,8 @@ import { FaithUdpSocket } from './bind-udp.js'
 import type { FaithBindUdpOptions } from './bind-udp-options.js'
 import { connect, type FaithConnectOptions } from './connect.js'
 import { publish } from './diagnostics.js'
+import { FaithDns64 } from './dns64.js'
+import type { FaithDns64Options } from './dns64-options.js'
 import { DropWatch, type FaithDrops, toDrops } from './drops.js'
 import { closedError, type FaithError, INSIDE, requireInside } from './errors.js'
 import { toFaithError, unwrap } from './failure.js'
@@ -26,6 +28,7 @@ import {
   type NativeFailure,
   type NativeInterface,
   type NativeInterfaceOptions,
+  type NativeRelay,
   type NativeWarning,
   native,
 } from './native.js'
@@ -35,10 +38,12 @@ import type { FaithRelayOptions } from './relay-options.js'
 import { FaithSocket } from './socket.js'
 import type { FaithWarning } from './warning.js'
 
-/** A listener, a relay or a UDP socket of an interface. */
+/** A listener, a relay, a UDP socket or a DNS server of an interface. */
 interface Dependent {
   close(): Promise<void>
   closeWaiting?(): void
+  /** Learns that the prefixes or the relays of the interface have changed. */
+  follow?(): void
 }
 
 /**
@@ -222,6 +227,26 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   /**
+   * Opens a DNS server that gives clients addresses in the prefixes of the interface, for names that have IPv4 addresses
+   * only. It follows the prefixes and the relays of the interface: without a relay it answers as its upstreams do.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_KEEPFAITH` before `setKeepfaith(true)`; `ERR_FAITH_ARGUMENT`; `EADDRINUSE` when
+   * another program has the address and port; `EACCES` when the port needs a capability; `EADDRNOTAVAIL` when this host
+   * does not have the address; `ERR_FAITH_CLOSED` when the interface is closed
+   * @throws an `AbortError` with the `code` `ABORT_ERR`, when `signal` is aborted before the server is open
+   *
+   * @example
+   * ```ts
+   * await faith.relay({ ports: 'all' })
+   * await faith.dns64({ clients: ['2001:db8:1::/64'], upstreams: [{ address: '192.0.2.53' }] })
+   * ```
+   */
+  dns64(options: FaithDns64Options = {}): Promise<FaithDns64> {
+    const view = { prefixes: () => [...this.prefixes], relays: () => this.#relays() }
+    return this.#open('dns64', (released) => FaithDns64.open(view, options, released))
+  }
+
+  /**
    * Connects to a client from an address inside a prefix, as an IPv4 server connects to the client of active FTP. The
    * socket is like one of a listener: its local address is `from`, and `spliceTo()` works. Its `destination` is this
    * side's address and port, without `ipv4`.
@@ -324,13 +349,28 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   ): Promise<T> {
     this.#requireOpen()
     requireKeepfaith(`faith.${call}`)
-    const dependent = await open((closed) => this.#dependents.delete(closed))
+    const dependent = await open((closed) => {
+      this.#dependents.delete(closed)
+      this.#follow()
+    })
     if (this.#closing !== undefined) {
       await dependent.close()
       throw closedError(this.name)
     }
     this.#dependents.add(dependent)
+    this.#follow()
     return dependent
+  }
+
+  /** Tells DNS servers that the prefixes or the relays have changed. */
+  #follow(): void {
+    for (const dependent of this.#dependents) dependent.follow?.()
+  }
+
+  /** The relays, the one opened first before the others. */
+  #relays(): NativeRelay[] {
+    const relays = [...this.#dependents].filter((one) => one instanceof FaithRelay)
+    return relays.map((relay) => FaithRelay.nativeOf(relay))
   }
 
   #requireOpen(): void {
@@ -338,6 +378,7 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
   }
 
   #changed(change: FaithPrefixChange): void {
+    this.#follow()
     process.nextTick(() => {
       this.emit('prefix', change)
       publish('faithd:prefix', () => ({ interface: this.name, ...change }))

@@ -219,6 +219,11 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     return relay
   }
 
+  /** @internal The addon's part of a relay, for the DNS server that asks it. */
+  static nativeOf(relay: FaithRelay): NativeRelay {
+    return relay.#native
+  }
+
   /**
    * Gives the statistics since the relay was opened. After the close they stay as they were at the close.
    *

@@ -11,6 +11,7 @@ pub mod bound_udp;
 pub mod connection;
 pub mod detail;
 pub mod dial;
+pub mod dns64;
 pub mod failure;
 pub mod host_sockets;
 pub mod interface;

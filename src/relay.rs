@@ -137,7 +137,7 @@ impl NativeRelay {
         self.state.lock()
     }
 
-    fn relay(&self) -> Option<Arc<Relay>> {
+    pub(crate) fn relay(&self) -> Option<Arc<Relay>> {
         match &*self.state() {
             State::Open { relay, .. } => Some(Arc::clone(relay)),
             State::Closed(_) => None,

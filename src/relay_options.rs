@@ -197,7 +197,10 @@ pub(crate) fn mappings(mapping: &str, explicit: &[String]) -> Result<Mappings, N
         .map_err(|error| NativeFailure::new("ERR_FAITH_ARGUMENT", error))
 }
 
-fn parse_each<T: FromStr<Err: Display>>(what: &str, texts: &[String]) -> Result<Vec<T>, NativeFailure> {
+pub(crate) fn parse_each<T: FromStr<Err: Display>>(
+    what: &str,
+    texts: &[String],
+) -> Result<Vec<T>, NativeFailure> {
     let parse = |text: &String| {
         text.parse().map_err(|error| {
             NativeFailure::new("ERR_FAITH_ARGUMENT", format!("{what} `{}`: {error}", excerpt(text)))

@@ -1,0 +1,112 @@
+/** A DNS server of a program, as clients see it. */
+import { fileURLToPath } from 'node:url'
+import test, { type ExecutionContext } from 'ava'
+import type { FaithDns64Options, FaithDns64Stats } from '../../../index.js'
+import { addresses, createLab, nodeCommand, waitFor } from '../../../lab/index.js'
+import { startNameServer } from '../../fixtures/name-server.js'
+
+const program = fileURLToPath(new URL('../../programs/dns64-server.ts', import.meta.url))
+
+const lab = await createLab()
+await startNameServer(lab, [
+  'www.example.net. 300 A 198.51.100.2',
+  'both.example.net. 300 A 198.51.100.2',
+  'both.example.net. 300 AAAA 2001:db8:bad::2',
+])
+test.after.always(() => lab.close())
+
+const [www, other] = ['2001:db8:64::c633:6402', '2001:db8:65::c633:6402']
+const upstreams = [{ address: addresses.server }]
+const aborted = { code: 'ABORT_ERR', message: 'The operation was aborted' }
+
+/** Runs the program for one test, and gives the function that asks it. */
+async function run(t: ExecutionContext, options: FaithDns64Options = { upstreams }) {
+  const [command, args] = nodeCommand(program, [JSON.stringify(options)])
+  const running = lab.router.spawn(command, args)
+  t.teardown(() => running.stop())
+  let read = 0
+  const next = () =>
+    waitFor('an answer of the program', () => {
+      if (!running.running) throw new Error(`the program ended; it printed:\n${running.output}`)
+      const line = running.lines[read]
+      if (line === undefined) return undefined
+      read += 1
+      return { answer: JSON.parse(line) as unknown }
+    })
+  await next()
+  return async (line: string): Promise<unknown> => {
+    running.stdin.write(`${line}\n`)
+    return (await next()).answer
+  }
+}
+
+/** The AAAA records that a client gets. */
+async function records(name: string, port = 53): Promise<string[]> {
+  const args = ['+short', '+tries=1', '+time=10', '-p', String(port), `@${addresses.gateway}`]
+  const { code, stdout } = await lab.client.run('dig', [...args, 'AAAA', name])
+  if (code !== 0) throw new Error(stdout)
+  return stdout.split('\n').filter(Boolean).toSorted()
+}
+
+test.serial('a program answers while one of its relays takes connections', async (t) => {
+  const ask = await run(t)
+  t.deepEqual(await ask('open'), [{ address: '::', port: 53 }])
+  t.deepEqual(await records('www.example.net'), [])
+  await ask('relay')
+  t.deepEqual(await records('www.example.net'), [www])
+  await ask('stop')
+  t.deepEqual(await records('www.example.net'), [])
+  await ask('end')
+  await ask('relay')
+  t.deepEqual(await records('www.example.net'), [www])
+  await ask('end')
+  t.deepEqual(await records('www.example.net'), [])
+})
+
+test.serial('prefixes and settings change while the server is open', async (t) => {
+  const ask = await run(t)
+  await ask('relay')
+  await ask('open')
+  await ask('prefix 2001:db8:65::/96')
+  t.deepEqual(await records('www.example.net'), [www, other])
+  t.deepEqual(await records('both.example.net'), ['2001:db8:bad::2'])
+  t.is(await ask('update {"exclude":["2001:db8:bad::/48"]}'), null)
+  t.deepEqual(await records('both.example.net'), [www, other])
+  // A setting that is left out stays, and a wrong one changes nothing.
+  t.is(await ask('update {"failures":"pass"}'), null)
+  t.like(await ask('update {"exclude":["a/b"]}'), { code: 'ERR_FAITH_ARGUMENT' })
+  t.like(await ask('update {"exclude":[],"failures":"no"}'), { code: 'ERR_FAITH_ARGUMENT' })
+  t.deepEqual(await records('both.example.net'), [www, other])
+  t.is(await ask('update {"exclude":[]}'), null)
+  t.deepEqual(await records('both.example.net'), ['2001:db8:bad::2'])
+})
+
+test.serial('statistics count, and stay after the close', async (t) => {
+  const ask = await run(t, { upstreams, listen: [{ address: addresses.gateway, port: 5300 }] })
+  await ask('relay')
+  await ask('open')
+  t.deepEqual(await records('www.example.net', 5300), [www])
+  const stats = (await ask('stats')) as FaithDns64Stats
+  t.like(stats, { udpQueries: 1, synthesised: 1, upstreamQueries: 2, upstreamFailures: 0 })
+  await ask('close')
+  t.deepEqual(await ask('stats'), stats)
+  t.like(await ask('update {}'), { code: 'ERR_FAITH_CLOSED' })
+})
+
+test.serial('an aborted signal closes the server, and opens none', async (t) => {
+  const ask = await run(t)
+  t.deepEqual(await ask('open-aborted'), aborted)
+  await ask('open')
+  t.deepEqual(await records('www.example.net'), [])
+  t.is(await ask('abort'), 0)
+  await t.throwsAsync(records('www.example.net'))
+})
+
+test.serial('the close of the interface closes the server', async (t) => {
+  const ask = await run(t)
+  t.deepEqual(await ask('open'), [{ address: '::', port: 53 }])
+  t.like(await ask('open'), { code: 'EADDRINUSE' })
+  await ask('finish')
+  await t.throwsAsync(records('www.example.net'))
+  t.like(await ask('open'), { code: 'ERR_FAITH_CLOSED' })
+})

@@ -1,0 +1,148 @@
+/** The options of a DNS server, read once, at the public edge, into the addon's form. */
+import { isIP, isIPv6 } from 'node:net'
+import type { NativeDns64Options, NativeSynthesis } from './native.js'
+import { isArray, MOST, type OptionNames, OptionReader } from './option-reader.js'
+
+/**
+ * An address of a DNS server.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64Address {
+  /** An IPv6 or IPv4 address. */
+  address: string
+  /** Its port, for UDP and TCP. Default 53. */
+  port?: number
+}
+
+/**
+ * Settings of a {@link FaithDns64} that may change while it is open.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64Settings {
+  /**
+   * The IPv6 networks whose clients get answers; all others are refused. A client with an IPv4 address counts as its
+   * IPv4-mapped one (`::ffff:192.0.2.0/120`). Default: every client gets answers.
+   */
+  clients?: readonly string[]
+  /**
+   * IPv6 prefixes whose addresses no client gets: a name that has no others counts as one without AAAA records. Default
+   * none; ::ffff:0:0/96 always counts as excluded.
+   */
+  exclude?: readonly string[]
+  /**
+   * The reading of an upstream's error about AAAA records, other than that the name does not exist: the A records decide
+   * (`synthesise`), or the client gets the error (`pass`). Default `synthesise`. A failed validation (DNSSEC) always passes.
+   */
+  failures?: 'synthesise' | 'pass'
+  /**
+   * Most queries of a client per second over UDP, on average over two seconds; 0 is no limit. A client is an IPv6 network
+   * of 64 bits, or an IPv4 address. Beyond it, every second query is answered, and told to come over TCP. Default 1000.
+   */
+  maxRatePerClient?: number
+}
+
+/**
+ * Options of {@link FaithInterface.dns64}.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64Options extends FaithDns64Settings {
+  /**
+   * The addresses to answer at, over UDP and TCP. `::` means every IPv6 address of this host. A port of 0 lets the kernel
+   * choose one. Default `[{ address: '::' }]`.
+   */
+  listen?: readonly FaithDns64Address[]
+  /**
+   * The servers to ask, the first one that answers first. Default: those of /etc/resolv.conf, which is read again when it
+   * changes.
+   */
+  upstreams?: readonly FaithDns64Address[]
+  /** A signal that closes the server when aborted, like `close()`. Default: none. */
+  signal?: AbortSignal
+}
+
+const SETTINGS: OptionNames<FaithDns64Settings> = {
+  clients: true,
+  exclude: true,
+  failures: true,
+  maxRatePerClient: true,
+}
+const OPTIONS: OptionNames<FaithDns64Options> = {
+  ...SETTINGS,
+  listen: true,
+  upstreams: true,
+  signal: true,
+}
+const ADDRESS: OptionNames<FaithDns64Address> = { address: true, port: true }
+
+/** @internal The settings of synthesis without the prefixes, checked. */
+export type Synthesis = Omit<NativeSynthesis, 'prefixes'>
+
+/** @internal The checked options of `faith.dns64`, with defaults. */
+export interface Dns64Options {
+  start: NativeDns64Options
+  synthesis: Synthesis
+  signal: AbortSignal | undefined
+}
+
+/** @internal */
+export function readDns64Options(options: unknown): Dns64Options {
+  const call = 'faith.dns64'
+  const read = new OptionReader(call, OPTIONS, options)
+  const addresses = (name: 'listen' | 'upstreams', least: 0 | 1, fallback: FaithDns64Address[]) =>
+    read
+      .list<unknown>(name, fallback, (item) => item)
+      .map((item) => readAddress(`${call}: \`${name}\``, item, least))
+  const listen = addresses('listen', 0, [{ address: '::' }])
+  if (listen.length === 0) throw read.refuse('listen', 'one address at least', [])
+  return {
+    start: { listen, upstreams: addresses('upstreams', 1, []) },
+    synthesis: readSynthesis(read),
+    signal: read.signal('signal'),
+  }
+}
+
+/** @internal Reads changed settings. Those that are left out stay as they were. */
+export function readDns64Settings(before: Synthesis, settings: unknown): Synthesis {
+  return readSynthesis(new OptionReader('dns64.update', SETTINGS, settings), before)
+}
+
+const USUAL: Synthesis = {
+  clients: [],
+  exclude: [],
+  failures: 'synthesise',
+  maxRatePerClient: 1000,
+}
+
+function readSynthesis(
+  read: OptionReader<keyof FaithDns64Settings>,
+  before: Synthesis = USUAL,
+): Synthesis {
+  return {
+    clients: read.strings('clients', before.clients),
+    exclude: read.strings('exclude', before.exclude),
+    failures: read.oneOf(
+      'failures',
+      ['synthesise', 'pass'],
+      before.failures as 'synthesise' | 'pass',
+    ),
+    maxRatePerClient: read.integer(
+      'maxRatePerClient',
+      { min: 0, max: MOST },
+      before.maxRatePerClient,
+    ),
+  }
+}
+
+/** Reads an address, and writes it as the addon reads it: `[::]:53`. */
+function readAddress(call: string, item: unknown, leastPort: 0 | 1): string {
+  const read = new OptionReader(call, ADDRESS, isArray(item) ? null : item, 'an address')
+  const address = read.string('address')
+  if (isIP(address) === 0 || address.includes('%')) {
+    throw read.refuse('address', 'an IP address without a zone', address)
+  }
+  const port = read.integer('port', { min: leastPort, max: 65_535 }, 53)
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`
+}

@@ -1,0 +1,217 @@
+/** A DNS server that gives clients addresses in the prefixes, for names that have IPv4 addresses only (RFC 6147). */
+import { EventEmitter } from 'node:events'
+import { openUntil } from './abort.js'
+import {
+  type FaithDns64Options,
+  type FaithDns64Settings,
+  readDns64Options,
+  readDns64Settings,
+  type Synthesis,
+} from './dns64-options.js'
+import type { FaithEndpoint } from './endpoint.js'
+import { closedError, INSIDE, requireInside } from './errors.js'
+import { unwrap } from './failure.js'
+import { type NativeDns64, type NativeRelay, native } from './native.js'
+
+/**
+ * Statistics of a {@link FaithDns64} since it was opened. Each is a count.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64Stats {
+  /** Queries over UDP. */
+  udpQueries: number
+  /** Queries over TCP. */
+  tcpQueries: number
+  /** Messages that were dropped because they are no queries. */
+  dropped: number
+  /** Queries that were answered with FORMERR, NOTIMP, BADVERS or REFUSED. */
+  rejected: number
+  /** Queries over the rate of a client: not answered, or told to come over TCP. */
+  rateLimited: number
+  /** Queries that were refused because too many waited for an upstream, and connections beyond their limit. */
+  overloaded: number
+  /** Responses whose records were synthesised. */
+  synthesised: number
+  /** Responses made without an upstream: those about ipv4only.arpa. */
+  local: number
+  /** Responses out of the cache. */
+  cached: number
+  /** Responses that did not fit into a datagram: their clients come again over TCP. */
+  truncated: number
+  /** Queries to upstreams. */
+  upstreamQueries: number
+  /** Queries that no upstream answered. */
+  upstreamFailures: number
+}
+
+/**
+ * The events of a {@link FaithDns64}.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64Events {
+  /** The server is closed. */
+  close: []
+}
+
+/** @internal The prefixes and relays that the server gives addresses for. */
+export interface Dns64View {
+  prefixes(): readonly string[]
+  relays(): readonly NativeRelay[]
+}
+
+/**
+ * An open DNS server. It asks its upstreams, and answers a question for AAAA records of a name that has A records only
+ * with their addresses inside the prefixes of the interface. No JavaScript runs for a query.
+ *
+ * It gives a client only addresses that the access list of a relay lets that client connect to, by some port. It does not
+ * ask a `route`. While
+ * keepfaith is off, or no relay takes connections, it gives none, and answers as its upstreams do. It answers about
+ * ipv4only.arpa itself, by which clients find the prefixes (RFC 7050, RFC 8880).
+ *
+ * Without `clients` the server answers every host that reaches it, so a firewall must keep strangers from it. It does not
+ * keep the process running.
+ *
+ * Source: RFC 6147.
+ *
+ * @example
+ * ```ts
+ * const dns64 = await faith.dns64({ listen: [{ address: '::1', port: 0 }] })
+ * for (const { address, port } of dns64.addresses) console.log(`answers at ${address}, port ${port}`)
+ * ```
+ *
+ * @group DNS64
+ */
+export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncDisposable {
+  /** The addresses that the server answers at, with their ports. */
+  readonly addresses: readonly FaithEndpoint[]
+  readonly #native: NativeDns64
+  readonly #view: Dns64View
+  readonly #released: (dns64: FaithDns64) => void
+  #synthesis: Synthesis
+  #closing: Promise<void> | undefined
+
+  private constructor(
+    key: typeof INSIDE,
+    opened: NativeDns64,
+    view: Dns64View,
+    synthesis: Synthesis,
+    released: (dns64: FaithDns64) => void,
+  ) {
+    requireInside(key, 'FaithDns64', 'faith.dns64()')
+    super()
+    this.#native = opened
+    this.#view = view
+    this.#synthesis = synthesis
+    this.#released = released
+    this.addresses = opened.addresses().map(toEndpoint)
+  }
+
+  /** @internal */
+  static async open(
+    view: Dns64View,
+    options: FaithDns64Options,
+    released: (dns64: FaithDns64) => void,
+  ): Promise<FaithDns64> {
+    const { start, synthesis, signal } = readDns64Options(options)
+    return await openUntil(signal, async () => {
+      const opened = unwrap(await native.startDns64(start))
+      const dns64 = new FaithDns64(INSIDE, opened, view, synthesis, released)
+      try {
+        dns64.follow()
+      } catch (error) {
+        await opened.close()
+        throw error
+      }
+      return dns64
+    })
+  }
+
+  /** @internal Gives addresses for the prefixes and relays as they are now. */
+  follow(synthesis: Synthesis = this.#synthesis): void {
+    if (this.#closing !== undefined) return
+    const settings = { ...synthesis, prefixes: [...this.#view.prefixes()] }
+    const refused = this.#native.follow(settings, [...this.#view.relays()])
+    if (refused !== null) unwrap(refused)
+    this.#synthesis = synthesis
+  }
+
+  /**
+   * Gives the statistics since the server was opened. After the close they stay as they were.
+   *
+   * @example
+   * ```ts
+   * const dns64 = await faith.dns64()
+   * const { synthesised, upstreamFailures } = dns64.stats()
+   * console.log(`${synthesised} answers synthesised, ${upstreamFailures} queries without an answer`)
+   * ```
+   */
+  stats(): FaithDns64Stats {
+    return this.#native.stats()
+  }
+
+  /**
+   * Changes settings. Queries that are under way keep theirs. If a setting is refused, none changes.
+   *
+   * The server makes addresses by the `mapping` and `mappings` of the relay that was opened first. After a
+   * {@link FaithRelay.update} of these, call this, without settings too.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`; `ERR_FAITH_CLOSED` if the server is closed
+   *
+   * @example
+   * ```ts
+   * const dns64 = await faith.dns64({ clients: ['2001:db8:1::/64'] })
+   * dns64.update({ exclude: ['2001:db8:bad::/48'] })
+   * ```
+   */
+  update(settings: FaithDns64Settings = {}): void {
+    if (this.#closing !== undefined) throw closedError('the DNS server', 'open another one')
+    this.follow(readDns64Settings(this.#synthesis, settings))
+  }
+
+  /**
+   * Closes the sockets, and emits `close`. Queries that are under way get no answer. A second call waits for the same
+   * close.
+   *
+   * @example
+   * ```ts
+   * const dns64 = await faith.dns64()
+   * process.once('SIGTERM', async () => {
+   *   await dns64.close()
+   *   await faith.close()
+   * })
+   * ```
+   */
+  async close(): Promise<void> {
+    this.#closing ??= this.#shut()
+    await this.#closing
+  }
+
+  /**
+   * Closes the server, like {@link FaithDns64.close}.
+   *
+   * @example
+   * ```ts
+   * {
+   *   await using dns64 = await faith.dns64({ listen: [{ address: '::1', port: 0 }] })
+   *   console.log(dns64.stats())
+   * } // closed here
+   * ```
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #shut(): Promise<void> {
+    await this.#native.close()
+    this.#released(this)
+    process.nextTick(() => this.emit('close'))
+  }
+}
+
+/** Reads an address as the addon writes it: `[::]:53` or `192.0.2.1:53`. */
+function toEndpoint(text: string): FaithEndpoint {
+  const [, ipv6, ipv4 = '', port] = /^(?:\[([^\]]+)\]|([\d.]+)):(\d+)$/.exec(text) ?? []
+  return { address: ipv6 ?? ipv4, port: Number(port) }
+}

@@ -1,0 +1,250 @@
+//! The DNS server that gives clients addresses in the prefixes.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Weak};
+
+use faith_dns::{Gate, Limits, Server, ServerError, ServerOptions, Stats, Upstreams};
+use faith_dns64::{Failures, Options};
+use faith_packet::cidr::Ipv6Prefix;
+use faith_packet::mapping::Mappings;
+use faith_relay::Relay;
+use faith_stack::StackError;
+use napi::bindgen_prelude::{ClassInstance, spawn_blocking};
+use napi_derive::napi;
+use parking_lot::{Mutex, RwLock};
+
+use crate::failure::{NativeFailure, Outcome, blocking};
+use crate::options;
+use crate::relay::NativeRelay;
+use crate::relay_options::parse_each;
+use crate::stats::number;
+
+/// The options that only starting the server can set.
+#[napi(object)]
+pub struct NativeDns64Options {
+    /// The addresses that it answers at, as `[::]:53`. A port of 0 lets the kernel choose one.
+    pub listen: Vec<String>,
+    /// The servers that it asks, as `192.0.2.53:53`; without any, those of /etc/resolv.conf.
+    pub upstreams: Vec<String>,
+}
+
+/// The settings that may change while the server runs.
+#[napi(object)]
+pub struct NativeSynthesis {
+    /// The prefixes of synthesised addresses.
+    pub prefixes: Vec<String>,
+    /// AAAA records inside these prefixes count as absent, beside those in ::ffff:0:0/96.
+    pub exclude: Vec<String>,
+    /// `synthesise` or `pass`.
+    pub failures: String,
+    /// The networks whose clients get answers; without any, all do.
+    pub clients: Vec<String>,
+    /// Queries of a client per second over UDP; 0 is no limit.
+    pub max_rate_per_client: u32,
+}
+
+/// The counters of a server.
+#[napi(object)]
+pub struct NativeDns64Stats {
+    /// Queries over UDP.
+    pub udp_queries: f64,
+    /// Queries over TCP.
+    pub tcp_queries: f64,
+    /// Messages that are no queries.
+    pub dropped: f64,
+    /// Queries answered with FORMERR, NOTIMP, BADVERS or REFUSED.
+    pub rejected: f64,
+    /// Datagrams over a client's rate.
+    pub rate_limited: f64,
+    /// Queries and connections refused because there were too many.
+    pub overloaded: f64,
+    /// Responses with synthesised records.
+    pub synthesised: f64,
+    /// Responses made without an upstream.
+    pub local: f64,
+    /// Responses out of the cache.
+    pub cached: f64,
+    /// Responses that did not fit into a datagram.
+    pub truncated: f64,
+    /// Queries to upstreams.
+    pub upstream_queries: f64,
+    /// Queries that no upstream answered.
+    pub upstream_failures: f64,
+}
+
+impl From<Stats> for NativeDns64Stats {
+    fn from(stats: Stats) -> Self {
+        Self {
+            udp_queries: number(stats.udp_queries),
+            tcp_queries: number(stats.tcp_queries),
+            dropped: number(stats.dropped),
+            rejected: number(stats.rejected),
+            rate_limited: number(stats.rate_limited),
+            overloaded: number(stats.overloaded),
+            synthesised: number(stats.synthesised),
+            local: number(stats.local),
+            cached: number(stats.cached),
+            truncated: number(stats.truncated),
+            upstream_queries: number(stats.upstream_queries),
+            upstream_failures: number(stats.upstream_failures),
+        }
+    }
+}
+
+/// The relays that clients reach synthesised addresses by. The gate does not keep them open.
+#[derive(Default)]
+struct Relays(RwLock<Vec<Weak<Relay>>>);
+
+impl Relays {
+    /// Returns true if one of the relays that take connections fits.
+    fn any(&self, fits: impl Fn(&Relay) -> bool) -> bool {
+        let relays = self.0.read();
+        relays.iter().filter_map(Weak::upgrade).any(|relay| relay.accepts() && fits(&relay))
+    }
+}
+
+impl Gate for Relays {
+    fn is_open(&self) -> bool {
+        faith_stack::keepfaith() && self.any(|_| true)
+    }
+
+    fn permits(&self, client: IpAddr, address: Ipv6Addr) -> bool {
+        let client = match client {
+            IpAddr::V6(client) => client,
+            // The IPv6 address of this client is unknown: rules for every client are for this one too.
+            IpAddr::V4(client) => client.to_ipv6_mapped(),
+        };
+        self.any(|relay| relay.permits_any_port(client, address))
+    }
+}
+
+/// A DNS server.
+#[napi]
+pub struct NativeDns64 {
+    addresses: Vec<SocketAddr>,
+    relays: Arc<Relays>,
+    state: Arc<Mutex<State>>,
+}
+
+enum State {
+    Open(Server),
+    Closed(Stats),
+}
+
+/// Binds the sockets, and starts the server. Until [`follow`](NativeDns64::follow) is called, it synthesises nothing.
+///
+/// # Errors
+/// The environment is closing.
+#[napi(ts_return_type = "Promise<NativeFailure | NativeDns64>")]
+pub async fn start_dns64(options: NativeDns64Options) -> napi::Result<Outcome<NativeDns64>> {
+    blocking(move || {
+        let upstreams: Vec<SocketAddr> = parse_each("upstreams", &options.upstreams)?;
+        let given = ServerOptions {
+            listen: parse_each("listen", &options.listen)?,
+            upstreams: if upstreams.is_empty() { Upstreams::default() } else { Upstreams::Given(upstreams) },
+            ..ServerOptions::default()
+        };
+        let relays = Arc::<Relays>::default();
+        let server = Server::start(given, Arc::<Relays>::clone(&relays) as _).map_err(failure)?;
+        let addresses = server.addresses().to_vec();
+        Ok(NativeDns64 { addresses, relays, state: Arc::new(Mutex::new(State::Open(server))) })
+    })
+    .await
+}
+
+#[napi]
+impl NativeDns64 {
+    /// The addresses that the server answers at, as `[::]:53`.
+    #[napi]
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        self.addresses.iter().map(ToString::to_string).collect()
+    }
+
+    /// Synthesises by these settings for the clients of these relays from now on. The first relay that takes connections
+    /// says how addresses are made.
+    #[napi(ts_return_type = "NativeFailure | null")]
+    #[must_use]
+    pub fn follow(
+        &self,
+        settings: NativeSynthesis,
+        relays: Vec<ClassInstance<'_, NativeRelay>>,
+    ) -> Option<NativeFailure> {
+        let relays: Vec<Arc<Relay>> = relays.iter().filter_map(|relay| relay.relay()).collect();
+        let mappings = relays.iter().find(|relay| relay.accepts()).map(|relay| relay.mappings());
+        let (synthesis, limits, clients) = match wanted(&settings, mappings.unwrap_or_default()) {
+            Ok(wanted) => wanted,
+            Err(failure) => return Some(failure),
+        };
+        *self.relays.0.write() = relays.iter().map(Arc::downgrade).collect();
+        if let State::Open(server) = &*self.state.lock() {
+            server.update(synthesis, limits, clients);
+        }
+        None
+    }
+
+    /// The counters. Those of a closed server stay as they were.
+    #[napi]
+    #[must_use]
+    pub fn stats(&self) -> NativeDns64Stats {
+        match &*self.state.lock() {
+            State::Open(server) => server.stats().into(),
+            State::Closed(stats) => (*stats).into(),
+        }
+    }
+
+    /// Closes the sockets, and ends the server's thread.
+    ///
+    /// # Errors
+    /// The environment is closing.
+    #[napi]
+    pub async fn close(&self) -> napi::Result<()> {
+        let state = Arc::clone(&self.state);
+        let close = move || {
+            let mut state = state.lock();
+            if let State::Open(server) = &*state {
+                // Dropping the server waits for its thread.
+                let closed = State::Closed(server.stats());
+                *state = closed;
+            }
+        };
+        spawn_blocking(close).await.map_err(|error| napi::Error::from_reason(error.to_string()))
+    }
+}
+
+fn wanted(
+    settings: &NativeSynthesis,
+    mappings: Mappings,
+) -> Result<(Options, Limits, Vec<Ipv6Prefix>), NativeFailure> {
+    let defaults = Options::default();
+    let prefixes = settings.prefixes.iter().map(|text| options::prefix(text)).collect::<Result<_, _>>()?;
+    let mut exclude = defaults.exclude;
+    exclude.extend(parse_each::<Ipv6Prefix>("exclude", &settings.exclude)?);
+    let failures = options::one_of(
+        "failures",
+        &settings.failures,
+        &[("synthesise", Failures::Synthesise), ("pass", Failures::Pass)],
+    )?;
+    let limits = Limits { rate: settings.max_rate_per_client, ..Limits::default() };
+    let clients = parse_each("clients", &settings.clients)?;
+    Ok((Options { prefixes, mappings, exclude, failures }, limits, clients))
+}
+
+fn failure(error: ServerError) -> NativeFailure {
+    let (what, syscall, source) = match error {
+        ServerError::Listen { address, protocol, error } => {
+            (format!("answer DNS queries at {address} over {protocol}"), "bind", error)
+        }
+        ServerError::Thread(error) => ("start the thread of the DNS server".to_owned(), "clone", error),
+    };
+    let hint = match source.kind() {
+        ErrorKind::AddrInUse => {
+            Some("another DNS server has this address: stop that one, or name another address or port")
+        }
+        ErrorKind::AddrNotAvailable => Some("name an address of this host"),
+        ErrorKind::PermissionDenied => Some("run as root, or give CAP_NET_BIND_SERVICE"),
+        _ => None,
+    };
+    StackError::System { what, syscall, source, hint }.into()
+}
