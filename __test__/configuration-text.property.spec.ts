@@ -83,6 +83,7 @@ const configurations = fc
     process: tableOf(TABLES.process),
     log: tableOf(TABLES.log),
     pref64: tableOf(TABLES.pref64),
+    dns64: tableOf(TABLES.dns64),
     local: fc.array(tableOf(TABLES.local), { maxLength: 2 }),
     interfaces: fc.array(
       fc.tuple(
@@ -92,9 +93,15 @@ const configurations = fc
       { minLength: 1, maxLength: 3 },
     ),
   })
-  .map(({ process, log, pref64, local, interfaces }) => {
+  .map(({ process, log, pref64, dns64, local, interfaces }) => {
     const several = interfaces.map(([faith, relay]) => Object.assign({}, faith, { relay }))
-    return Object.assign({}, process, { log, pref64, local, interface: several }) as Configuration
+    return Object.assign({}, process, {
+      log,
+      pref64,
+      dns64,
+      local,
+      interface: several,
+    }) as Configuration
   })
 
 for (const defaults of ['written', 'commented'] as const) {

@@ -124,3 +124,15 @@ for (const [records, size, says] of [
     )
   })
 }
+
+const fileWith = (...lines: string[]) => ['[dns64]', ...lines, '[[interface]]'].join('\n')
+
+test('a DNS server that answers every host draws a warning', async (t) => {
+  const upstreams = 'upstreams = ["192.0.2.53"]'
+  t.deepEqual(await aboutFile(fileWith('listen = ["::"]', upstreams)), [
+    'every host that reaches this one gets answers to its DNS queries; name the networks of your clients with ' +
+      '--dns64-client, or keep port 53 closed to the Internet',
+  ])
+  const clients = 'clients = ["2001:db8:1::/64"]'
+  t.deepEqual(await aboutFile(fileWith('listen = ["::"]', upstreams, clients)), [])
+})

@@ -103,6 +103,32 @@ test('status shows where the prefixes are advertised', async (t) => {
   for (const line of text.split('\n')) t.true(line.length <= 80, line)
 })
 
+test('status shows what the DNS server has answered', async (t) => {
+  const dns64 = {
+    addresses: ['[::]:53'],
+    upstreams: ['192.0.2.53:53'],
+    udpQueries: 12_345,
+    tcpQueries: 1,
+    dropped: 2,
+    rejected: 0,
+    rateLimited: 3,
+    overloaded: 0,
+    synthesised: 9876,
+    local: 4,
+    cached: 8765,
+    truncated: 0,
+    upstreamQueries: 543,
+    upstreamFailures: 1,
+  }
+  const body = schemas.status.parse({ ...status, dns64 })
+  const { text } = await withAnswers({ 'GET /v1/status': () => ({ body }) }, 'status')
+  t.regex(text, /^DNS64:\n +addresses +\[::\]:53\n +queries +12,345 over UDP, 1 over TCP$/m)
+  t.regex(text, /^ +answers +9,876 synthesised, 4 about ipv4only\.arpa, 8,765 out of the/m)
+  t.regex(text, /^ +refused +5 \(3 rate-limited, 2 dropped\)$/m)
+  t.regex(text, /^ +upstreams +192\.0\.2\.53:53: 543 asked, 1 without an answer$/m)
+  for (const line of text.split('\n')) t.true(line.length <= 80, line)
+})
+
 test('sessions lists them with units, and asks for the oldest first', async (t) => {
   const { text } = await faithctl(socket, ['sessions'], 200)
   t.regex(text, /^ID +CLIENT +SERVER +STATE +AGE +IDLE +UP +DOWN +DESTINATION\n/)

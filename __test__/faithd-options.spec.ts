@@ -102,6 +102,45 @@ test('ports are sorted and joined, so that the same ports are written the same w
   t.is(relayOf('1-65535').ports, 'all')
 })
 
+const listen = (...args: string[]) => configured(...args).dns64.listen
+
+test('--dns64 takes the address behind it, and means every own IPv6 address without one', (t) => {
+  t.deepEqual(listen(), [])
+  t.deepEqual(listen('--dns64'), ['[::]:53'])
+  t.deepEqual(listen('--dns64', '-k'), ['[::]:53'])
+  t.deepEqual(listen('--dns64', '192.0.2.1'), ['192.0.2.1:53'])
+  t.deepEqual(listen('--dns64', '2001:db8::1', '-k'), ['[2001:db8::1]:53'])
+  t.deepEqual(listen('--dns64=[2001:db8::1]'), ['[2001:db8::1]:53'])
+  t.deepEqual(listen('--dns64', '[::1]:5300', '--dns64=192.0.2.1:5300'), [
+    '[::1]:5300',
+    '192.0.2.1:5300',
+  ])
+  const error = t.throws(() => configured('--dns64=ssh'), { instanceOf: UsageError })
+  t.regex(error.message, /^--dns64: 'ssh' is not an IP address, or one with a port/)
+})
+
+test('a service behind --dns64 is a service', (t) => {
+  const { dns64, interface: interfaces } = configured('--dns64', 'ssh')
+  t.deepEqual(dns64.listen, ['[::]:53'])
+  t.is(interfaces[0]?.relay[0]?.ports, '22')
+  t.is(relayOf('--dns64', '192.0.2.1', 'ssh').ports, '22')
+  t.is(relayOf('--dns64', '--', 'ssh').ports, '22')
+})
+
+test('words behind a local server are its own, also those that look like options', (t) => {
+  const line = ['telnet', '/usr/sbin/telnetd', 'telnetd', '--dns64', '192.0.2.1']
+  const { dns64, local } = configured(...line)
+  t.deepEqual(dns64.listen, [])
+  t.deepEqual(local[0]?.command, ['/usr/sbin/telnetd', '--dns64', '192.0.2.1'])
+})
+
+test('--dns64-upstream may be repeated, and keeps its order', (t) => {
+  const args = ['--dns64-upstream', '192.0.2.54', '--dns64-upstream', '[2001:db8::53]:5353']
+  t.deepEqual(configured(...args).dns64.upstreams, ['192.0.2.54:53', '[2001:db8::53]:5353'])
+  const networks = ['--dns64-client', '2001:db8:1::/48', '--dns64-client', '::1/128']
+  t.deepEqual(configured(...networks).dns64.clients, ['2001:db8:1::/48', '::1/128'])
+})
+
 const place = (given: string) => configured('--log-to', given).log.to
 
 test('places of the log have one spelling each', (t) => {

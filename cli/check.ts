@@ -2,6 +2,7 @@
  * Checks a configuration as far as that needs no privilege: what its values mean, alone and together, and the access lists
  * that it names. Every complaint is found at once.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { checkAccessList, embed } from '../index.js'
 import { parsePorts, type PortRange } from '../lib/ports.js'
 import { checkRelayOptions } from '../lib/relay-options.js'
@@ -36,6 +37,7 @@ export async function check(configuration: Configuration, origin: Origin): Promi
   checkNames(configuration, complain)
   checkPrefixes(configuration, complain)
   checkAdvertisements(configuration, complain)
+  checkDns64(configuration, complain)
   checkUser(configuration, complain)
   for (const [index, service] of configuration.local.entries()) {
     for (const [key, message] of faultsOf(service)) complain(['local', index, key], message)
@@ -138,6 +140,31 @@ function checkAdvertisements(
         ['interface', index, 'prefixes', number],
         `${prefix} is advertised, and hosts compute addresses by RFC 6052; with mapping = "low32" that agrees on a /96 alone`,
       )
+    }
+  }
+}
+
+/** Checks that the DNS server is asked for, and that all relays read its addresses in the same way. */
+function checkDns64(
+  { dns64: { listen, upstreams, clients }, interface: interfaces }: Configuration,
+  complain: Complain,
+): void {
+  if (listen.length === 0) {
+    for (const [key, values] of Object.entries({ upstreams, clients })) {
+      if (values.length === 0) continue
+      const message = 'faithd answers no DNS queries; say where with --dns64, or listen of [dns64]'
+      complain(['dns64', key], message)
+    }
+    return
+  }
+  const [first] = interfaces.flatMap(({ relay }) => relay)
+  for (const [index, { relay }] of interfaces.entries()) {
+    for (const [number, one] of relay.entries()) {
+      for (const key of ['mapping', 'map'] as const) {
+        if (isDeepStrictEqual(one[key], first?.[key])) continue
+        const path = ['interface', index, 'relay', number, key]
+        complain(path, `${key} must be that of the first relay, by which [dns64] makes addresses`)
+      }
     }
   }
 }

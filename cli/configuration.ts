@@ -4,6 +4,7 @@
  */
 import { UsageError } from './exit.js'
 import {
+  DNS64,
   INTERFACE,
   LOCAL,
   LOG,
@@ -17,12 +18,14 @@ import {
 
 export type LogConfiguration = ValuesOf<typeof LOG>
 export type Pref64Configuration = ValuesOf<typeof PREF64>
+export type Dns64Configuration = ValuesOf<typeof DNS64>
 export type LocalConfiguration = ValuesOf<typeof LOCAL>
 export type RelayConfiguration = ValuesOf<typeof RELAY>
 export type InterfaceConfiguration = ValuesOf<typeof INTERFACE> & { relay: RelayConfiguration[] }
 export type Configuration = ValuesOf<typeof PROCESS> & {
   log: LogConfiguration
   pref64: Pref64Configuration
+  dns64: Dns64Configuration
   local: LocalConfiguration[]
   interface: InterfaceConfiguration[]
 }
@@ -36,6 +39,7 @@ export function defaults(): Configuration {
     ...defaultsOf(PROCESS),
     log: defaultsOf(LOG),
     pref64: defaultsOf(PREF64),
+    dns64: defaultsOf(DNS64),
     local: [],
     interface: [{ ...defaultsOf(INTERFACE), relay: [defaultsOf(RELAY)] }],
   }
@@ -62,6 +66,7 @@ export function override(configuration: Configuration, overrides: Overrides): Co
     ...valuesOf(overrides, 'process'),
     log: { ...process.log, ...valuesOf(overrides, 'log') },
     pref64: { ...process.pref64, ...valuesOf(overrides, 'pref64') },
+    dns64: { ...process.dns64, ...valuesOf(overrides, 'dns64') },
     // The service of the command line goes before those of the file.
     local: [
       ...(overrides.has('local')
@@ -87,6 +92,7 @@ export function pathOf(place: Place, key: string): Path {
       return [key]
     case 'log':
     case 'pref64':
+    case 'dns64':
       return [place, key]
     case 'local':
       return ['local', 0, key]

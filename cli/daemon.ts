@@ -1,5 +1,5 @@
 /** A running faithd: its interfaces, the configuration in force, and how it changes and ends. */
-import { setKeepfaith } from '../index.js'
+import { FaithRelay, setKeepfaith } from '../index.js'
 import { FaithError } from '../lib/errors.js'
 import { Advertising } from './advertising.js'
 import { reloadAccessList, tellRules } from './access-list.js'
@@ -7,6 +7,7 @@ import type { Checked } from './check.js'
 import type { Configuration, InterfaceConfiguration, LogConfiguration } from './configuration.js'
 import { metricsText } from './control/metrics.js'
 import { type ProcessFacts, takeSnapshot } from './control/snapshot.js'
+import { Dns64 } from './dns64.js'
 import { explain } from './exit.js'
 import { Interfaces } from './interfaces.js'
 import { LocalServices } from './local-services.js'
@@ -83,15 +84,21 @@ export class Daemon {
     const interfaces = new Interfaces(
       new LocalServices(configuration, log),
       new Advertising(log),
+      new Dns64(log),
       log,
     )
     try {
       interfaces.advertising.configure(configuration.pref64)
+      await interfaces.dns64.open(configuration.dns64, {
+        prefixes: () => interfaces.prefixes,
+        relays: () => interfaces.relays.map(({ relay }) => FaithRelay.nativeOf(relay)),
+      })
       for (const faith of configuration.interface) {
         await interfaces.start(faith, accessLists)
       }
     } catch (error) {
       interfaces.advertising.close()
+      await interfaces.dns64.close()
       await Promise.all([...interfaces].map((running) => running.stop()))
       throw error
     }
@@ -310,6 +317,7 @@ export class Daemon {
   async abandon(): Promise<void> {
     this.draining = true
     this.interfaces.advertising.close()
+    await this.interfaces.dns64.close()
     await Promise.all([...this.interfaces].map(({ faith }) => faith.close()))
   }
 
@@ -317,7 +325,7 @@ export class Daemon {
   async stop(end: NodeJS.Signals | FaithError): Promise<void> {
     this.draining = true
     await this.#change
-    const { advertising } = this.interfaces
+    const { advertising, dns64 } = this.interfaces
     advertising.advertise([])
     if (end instanceof FaithError) this.#log.fatal({ code: end.code }, explain(end))
     else {
@@ -326,6 +334,7 @@ export class Daemon {
     }
     const ended = await this.interfaces.stop()
     advertising.close()
+    await dns64.close()
     this.#log.thread?.tellSums()
     for (const { name, totals } of ended) {
       const title = ended.length > 1 ? `${name}: ` : ''

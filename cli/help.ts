@@ -81,6 +81,8 @@ Examples:
       relay telnet, and serve it on this host's own addresses
   faithd -k --permit 10.1.0.0/16 --permit 0.0.0.0/0
       let clients reach one private network and the internet
+  faithd -k --dns64 --dns64-client 2001:db8:1::/64
+      give these clients addresses of the prefix for names, by DNS64, too
   faithd -k -f /etc/faithd/faithd.conf --max-sessions-per-client 500 --max-rate-per-client 50
       read the access rules from a file, and limit each client
   faithd -k -f /etc/faithd/faithd.conf --print-config > /etc/faithd/faithd.toml
@@ -99,6 +101,7 @@ ${codes.join('\n')}
 }
 
 function synopsis(option: Option): string {
-  const { short, value } = option
-  return `${short === undefined ? '    ' : `-${short}, `}--${shownName(option)}${value === undefined ? '' : ` ${value}`}`
+  const { short, value, alone } = option
+  const shown = alone === undefined ? value : `[${value}]`
+  return `${short === undefined ? '    ' : `-${short}, `}--${shownName(option)}${shown === undefined ? '' : ` ${shown}`}`
 }

@@ -6,6 +6,7 @@ import type { FaithRelayStats } from '../lib/relay-stats.js'
 import type { Advertising } from './advertising.js'
 import type { Checked } from './check.js'
 import type { InterfaceConfiguration } from './configuration.js'
+import type { Dns64 } from './dns64.js'
 import { explain } from './exit.js'
 import type { LocalServices } from './local-services.js'
 import type { Logger } from './log.js'
@@ -32,11 +33,13 @@ export class Interfaces implements Iterable<RunningInterface> {
   #lose: (error: FaithError) => void = () => {}
   readonly locals: LocalServices
   readonly advertising: Advertising
+  readonly dns64: Dns64
   readonly #log: Logger
 
-  constructor(locals: LocalServices, advertising: Advertising, log: Logger) {
+  constructor(locals: LocalServices, advertising: Advertising, dns64: Dns64, log: Logger) {
     this.locals = locals
     this.advertising = advertising
+    this.dns64 = dns64
     this.#log = log
     this.lost = new Promise((resolve) => void (this.#lose = resolve))
     // Each reader of the control socket has a handler.
@@ -62,10 +65,15 @@ export class Interfaces implements Iterable<RunningInterface> {
     return this.#all.find(({ faith }) => faith.name === name)
   }
 
-  /** Tells hosts the prefixes that are captured now. */
+  /** The prefixes of all interfaces. */
+  get prefixes(): string[] {
+    return this.#all.flatMap(({ faith }) => [...faith.prefixes])
+  }
+
+  /** Tells hosts the prefixes that are captured now, by advertisements and by DNS64. */
   advertise(): void {
-    const prefixes = getKeepfaith() ? this.#all.flatMap(({ faith }) => [...faith.prefixes]) : []
-    this.advertising.advertise(prefixes)
+    this.advertising.advertise(getKeepfaith() ? this.prefixes : [])
+    this.dns64.follow()
   }
 
   /** Has all relays report their records, or not. */

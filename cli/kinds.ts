@@ -143,8 +143,22 @@ export const listenAddress = text(
   (given) => {
     const address = parseAddress(/^\d+$/.test(given) ? `127.0.0.1:${given}` : given)
     if (address === undefined) return undefined
-    const { host, port } = address
-    return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+    return addressText(address)
+  },
+)
+
+/** The port of DNS. */
+const DNS = 53
+
+/** The address of a DNS server, kept with its port: `192.0.2.53:53` or `[2001:db8::53]:53`. */
+export const dnsAddress = text(
+  'an IP address, or one with a port such as 192.0.2.53:53 or [2001:db8::53]:53',
+  '192.0.2.53',
+  (given) => {
+    const host = /^\[[^\]]*\]$/.test(given) ? given.slice(1, -1) : given
+    const isAlone = (isIPv6(host) && !host.includes('%')) || isIPv4(given)
+    const address = isAlone ? { host, port: DNS } : parseAddress(given)
+    return address === undefined ? undefined : addressText(address)
   },
 )
 
@@ -159,6 +173,11 @@ export const peerAddress = text(
 export interface Address {
   host: string
   port: number
+}
+
+/** Writes an address and a port: `127.0.0.1:9464` or `[::1]:9464`. */
+export function addressText({ host, port }: Address): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** Reads an address and a port of 1 to 65535; gives `undefined` if the text is none. */

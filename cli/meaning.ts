@@ -13,6 +13,7 @@ import type {
   LocalConfiguration,
   RelayConfiguration,
 } from './configuration.js'
+import { openToAll, unaskable } from './dns64.js'
 import { reason } from './reason.js'
 import { loopbackWarnings, recordDoubts, ruleDoubts } from './warnings.js'
 
@@ -42,7 +43,9 @@ export function doubts(
     const name = configuration.interface.length > 1 ? `${faith.name}: ` : ''
     return sentences.map((sentence) => name + sentence)
   })
-  return [...configuration.local.flatMap(unstartable), ...ofInterfaces]
+  const { dns64, local } = configuration
+  const ofProcess = [...unaskable(dns64), ...openToAll(dns64), ...local.flatMap(unstartable)]
+  return [...ofProcess, ...ofInterfaces]
 }
 
 /** Finds a local service whose program cannot be started now. It may be installed later. */

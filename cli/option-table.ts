@@ -4,6 +4,7 @@
  */
 import {
   anyText,
+  dnsAddress,
   flag,
   interfaceName,
   ipv4Address,
@@ -35,6 +36,8 @@ export interface Spelling {
   /** The name of the value in the help. A flag takes no value. */
   value?: string
   help: string
+  /** The value that the option has where none stands behind it; without, a value is required. */
+  alone?: string
   /** The default as the help shows it. */
   fallback?: string
   /** Reads the value from the text of the command line. */
@@ -96,6 +99,7 @@ const log = under('Log')
 const recorded = under('Records')
 const steered = under('Control')
 const advertised = under('Advertisements')
+const answered = under('DNS64')
 
 /** The control socket where the configuration names none. */
 export const CONTROL_SOCKET = '/run/faithd/faithd.sock'
@@ -472,6 +476,72 @@ export const PREF64 = {
   ),
 } satisfies Settings
 
+/** Settings of the DNS server that gives clients addresses in the prefixes (DNS64, RFC 6147). */
+export const DNS64 = {
+  listen: answered(
+    list(dnsAddress),
+    [],
+    'addresses at which faithd answers DNS queries by DNS64; :: is every IPv6 address of this host',
+    {
+      change: 'at the next start',
+      options: [
+        {
+          long: 'dns64',
+          value: 'ADDRESS[:PORT]',
+          alone: '::',
+          help: 'answer DNS queries here; without a value at every own IPv6 address',
+          read: list(dnsAddress).read,
+        },
+      ],
+    },
+  ),
+  upstreams: answered(
+    list(dnsAddress),
+    [],
+    'DNS servers to ask; without any, those of /etc/resolv.conf',
+    {
+      change: 'at the next start',
+      options: [
+        {
+          long: 'dns64-upstream',
+          value: 'ADDRESS[:PORT]',
+          help: "DNS server to ask; may be repeated; without, resolv.conf's",
+          read: list(dnsAddress).read,
+        },
+      ],
+    },
+  ),
+  clients: answered(
+    list(ipv6Prefix),
+    [],
+    'IPv6 networks whose clients get answers; without any, every host that reaches faithd does',
+    {
+      long: 'dns64-client',
+      value: 'PREFIX',
+      help: 'network whose clients get answers; may be repeated; without, all',
+      change: 'at once',
+    },
+  ),
+  exclude: answered(
+    list(ipv6Prefix),
+    [],
+    'IPv6 prefixes whose addresses no client gets; a name with no others has none',
+    { change: 'at once', options: [] },
+  ),
+  failures: answered(
+    oneOf(['synthesise', 'pass']),
+    'synthesise',
+    "use of the IPv4 addresses where the DNS server to ask fails for IPv6; pass: the client gets the server's error",
+    { change: 'at once', options: [] },
+  ),
+  'max-rate-per-client': answered(
+    wholeNumber(),
+    1000,
+    'maximum queries of a client per second over UDP; 0: no limit',
+    { change: 'at once', options: [] },
+  ),
+} satisfies Settings
+
 /** Settings of the log. */
 export const LOG = {
   to: log(
@@ -560,6 +630,7 @@ export const TABLES = {
   process: PROCESS,
   log: LOG,
   pref64: PREF64,
+  dns64: DNS64,
   local: LOCAL,
   interface: INTERFACE,
   relay: RELAY,
@@ -595,6 +666,7 @@ export const OPTIONS: readonly Option[] = [
   ...optionsOf('interface'),
   ...optionsOf('relay'),
   ...optionsOf('pref64'),
+  ...optionsOf('dns64'),
   own('config', FILE, 'configuration file', {
     short: 'c',
     value: 'FILE',

@@ -59,7 +59,7 @@ function named(): Map<string, Named> {
 export function parseOptions(args: readonly string[]): CommandLine {
   const asked = new Map<Command, string>()
   const overrides: Overrides = new Map()
-  const tokens = tokenize(args)
+  const tokens = withValues(tokenize(args))
   const { end, operands } = operandsOf(args, tokens)
   const given = new Map<Option, string>()
 
@@ -134,12 +134,38 @@ function notAPath(serverPath: string): UsageError {
   )
 }
 
+/** Gives an option whose value may be left out the word behind it, if that word is such a value. */
+function withValues(tokens: readonly Token[]): Token[] {
+  const taken = new Set<Token>()
+  return tokens.flatMap((token, place) => {
+    if (taken.has(token)) return []
+    const next = tokens[place + 1]
+    if (token.kind !== 'option' || token.value !== undefined || next?.kind !== 'positional') {
+      return [token]
+    }
+    const option = NAMES.get(token.name)?.option
+    if (option?.alone === undefined || !canRead(option, next.value)) return [token]
+    taken.add(next)
+    return [{ ...token, value: next.value, inlineValue: false }]
+  })
+}
+
+function canRead(option: Option, word: string): boolean {
+  try {
+    option.read(word)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Gives the value of an option as written; `''` if the option takes none. */
-function textOf({ value: called }: Option, { value, inlineValue }: OptionToken): string {
+function textOf({ value: called, alone }: Option, { value, inlineValue }: OptionToken): string {
   if (called === undefined) {
     if (value !== undefined) throw new Error('does not take an argument')
     return ''
   }
+  if (value === undefined && alone !== undefined) return alone
   if (value === undefined) throw new Error(`argument missing: ${called}`)
   // A value that looks like an option means that the value is missing. A negative number is a wrong value.
   if (!inlineValue && /^-\D/.test(value)) {
@@ -179,7 +205,8 @@ function tokenize(args: readonly string[]) {
   const options: NonNullable<ParseArgsConfig['options']> = {}
   for (const [name, { option, off }] of NAMES) {
     options[name] = {
-      type: option.value !== undefined ? 'string' : 'boolean',
+      // A string would take the next word, whatever it is.
+      type: option.value !== undefined && option.alone === undefined ? 'string' : 'boolean',
       ...(option.short === undefined || off ? {} : { short: option.short }),
     }
   }

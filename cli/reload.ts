@@ -19,7 +19,15 @@ import { explain } from './exit.js'
 import { relayUpdate } from './library-options.js'
 import type { Interfaces } from './interfaces.js'
 import type { Logger } from './log.js'
-import { INTERFACE, LOG, PROCESS, RELAY, type Setting, type Settings } from './option-table.js'
+import {
+  DNS64,
+  INTERFACE,
+  LOG,
+  PROCESS,
+  RELAY,
+  type Setting,
+  type Settings,
+} from './option-table.js'
 import type { RunningInterface, RunningRelay } from './running.js'
 import { runAll, type Step } from './transaction.js'
 
@@ -51,6 +59,10 @@ export async function apply(
 
   if (!isDeepStrictEqual(configuration.pref64, before.pref64)) {
     steps.push(advertiseStep(running, before, configuration, changes))
+  }
+  configuration.dns64 = keepFixed('dns64', before.dns64, given.dns64, DNS64, warnings)
+  if (!isDeepStrictEqual(configuration.dns64, before.dns64)) {
+    steps.push(dns64Step(running, before, configuration, changes))
   }
   if (!isDeepStrictEqual(configuration.local, before.local)) {
     steps.push(localStep(running, before, configuration, changes))
@@ -160,14 +172,18 @@ function keepFixed<T extends Readonly<Record<string, unknown>>>(
     .map(([key]) => key)
     .filter((key) => !isDeepStrictEqual(before[key], asked[key]))
   for (const key of fixed) {
-    warnings.push(
-      `${title}: ${key} stays ${String(before[key] ?? 'unset')} until faithd starts again`,
-    )
+    warnings.push(`${title}: ${key} stays ${shown(before[key])} until faithd starts again`)
   }
   const kept = { ...asked, ...Object.fromEntries(fixed.map((key) => [key, before[key]])) }
   // A setting that was left out stays left out.
   for (const key of fixed) if (before[key] === undefined) delete kept[key]
   return kept
+}
+
+/** A value of a setting as a sentence tells it. */
+function shown(value: unknown): string {
+  const text = Array.isArray(value) ? value.join(', ') : String(value ?? '')
+  return text === '' ? 'unset' : text
 }
 
 function keepfaithOn(changes: string[]): Step {
@@ -214,6 +230,26 @@ function advertiseStep(
       const where = advertise.length === 0 ? 'no interface' : advertise.join(', ')
       changes.push(`the prefixes are advertised on ${where}`)
       return async () => advertising.configure(before.pref64)
+    },
+  }
+}
+
+/** Answers DNS queries by other settings. */
+function dns64Step(
+  { dns64 }: Interfaces,
+  before: Configuration,
+  after: Configuration,
+  changes: string[],
+): Step {
+  const changed = Object.keys(DNS64).filter((name) => {
+    const key = name as keyof typeof DNS64
+    return !isDeepStrictEqual(before.dns64[key], after.dns64[key])
+  })
+  return {
+    run: async () => {
+      dns64.configure(after.dns64)
+      changes.push(`dns64: ${changed.join(', ')}`)
+      return async () => dns64.configure(before.dns64)
     },
   }
 }

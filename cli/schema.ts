@@ -4,6 +4,7 @@ import { show } from '../lib/option-reader.js'
 import { closest } from '../lib/spelling.js'
 import { canonicalPorts, type Form, type Kind } from './kinds.js'
 import {
+  DNS64,
   INTERFACE,
   LOCAL,
   LOG,
@@ -40,14 +41,20 @@ export function schemaOfFile() {
     .strictObject(keysOf(PREF64), wrong('a table'))
     .prefault({})
     .describe('Router advertisements that tell hosts the prefixes (PREF64, RFC 8781).')
+  const dns64 = z
+    .strictObject(keysOf(DNS64), wrong('a table'))
+    .prefault({})
+    .describe('DNS server that gives clients addresses in the prefixes (DNS64, RFC 6147).')
   const local = z
     .array(z.strictObject(keysOf(LOCAL), wrong('a table')), wrong('[[local]], with two brackets'))
     .prefault([])
     .describe("Programs that serve connections to this host's own addresses, as by inetd(8).")
-  return z.strictObject({ ...keysOf(PROCESS), log, pref64, local, interface: interfaces }).meta({
-    title: 'faithd.toml',
-    description: 'Configuration of faithd, the relay from IPv6 to IPv4.',
-  })
+  return z
+    .strictObject({ ...keysOf(PROCESS), log, pref64, dns64, local, interface: interfaces })
+    .meta({
+      title: 'faithd.toml',
+      description: 'Configuration of faithd, the relay from IPv6 to IPv4.',
+    })
 }
 
 /** The schema for editors, as JSON Schema. */

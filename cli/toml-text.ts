@@ -2,19 +2,29 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Configuration } from './configuration.js'
-import { INTERFACE, LOCAL, LOG, PREF64, PROCESS, RELAY, type Settings } from './option-table.js'
+import {
+  DNS64,
+  INTERFACE,
+  LOCAL,
+  LOG,
+  PREF64,
+  PROCESS,
+  RELAY,
+  type Settings,
+} from './option-table.js'
 
 /** The form of values that are the default: written like all others, or as comments with their help. */
 export type Defaults = 'written' | 'commented'
 
 /** The text of a file that asks for a configuration. Paths in it are absolute. */
 export function tomlText(configuration: Configuration, defaults: Defaults): string {
-  const { log, pref64, control, local, interface: interfaces } = configuration
+  const { log, pref64, dns64, control, local, interface: interfaces } = configuration
   const process = control ? { ...configuration, control: resolve(control) } : configuration
   const sections = [
     sectionOf('', process, PROCESS, defaults),
     sectionOf('[log]', log, LOG, defaults),
     sectionOf('[pref64]', pref64, PREF64, defaults),
+    sectionOf('[dns64]', dns64, DNS64, defaults),
     ...local.map((one) => sectionOf('[[local]]', one, LOCAL, defaults)),
   ]
   for (const faith of interfaces) {

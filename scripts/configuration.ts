@@ -19,6 +19,7 @@ const HEADERS = {
   process: 'The top of the file',
   log: '`[log]`',
   pref64: '`[pref64]`',
+  dns64: '`[dns64]`',
   local: '`[[local]]`',
   interface: '`[[interface]]`',
   relay: '`[[interface.relay]]`',

@@ -79,6 +79,15 @@ const line = z.strictObject({
     })
     .optional()
     .describe('An interface on which faithd begins or ceases to advertise the prefixes.'),
+  dns64: z
+    .strictObject({
+      addresses: z.array(z.string()).describe('The addresses that faithd answers at.'),
+      upstreams: z
+        .array(z.string())
+        .describe('The DNS servers to ask; empty if they are those of /etc/resolv.conf.'),
+    })
+    .optional()
+    .describe('The DNS server, when it begins.'),
   portBlock: z
     .strictObject({
       network: z.string().describe('The client network.'),

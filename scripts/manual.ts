@@ -35,6 +35,7 @@ const PARTS: Readonly<Record<string, Readonly<Record<string, () => string>>>> = 
     'keys of the process': () => keys(TABLES.process),
     'keys of the log': () => keys(TABLES.log),
     'keys of advertisements': () => keys(TABLES.pref64),
+    'keys of the DNS server': () => keys(TABLES.dns64),
     'keys of a local service': () => keys(TABLES.local),
     'keys of an interface': () => keys(TABLES.interface),
     'keys of a relay': () => keys(TABLES.relay),
@@ -55,8 +56,9 @@ function list(items: readonly string[], form = '-tag -width Ds'): string {
 }
 
 function daemonOption(option: Option): string {
-  const { short, value, help, fallback } = option
-  return item({ long: shownName(option), short, value, help, fallback })
+  const { short, value, help, fallback, alone } = option
+  const isOptional = alone !== undefined
+  return item({ long: shownName(option), short, value, isOptional, help, fallback })
 }
 
 function clientOption({ value, optional, ...option }: ClientOption): string {

@@ -4,6 +4,20 @@ import { toInterfaceStats } from '../lib/interface-stats.js'
 import { toRelayStats } from '../lib/relay-stats.js'
 
 const SESSIONS = { active: 0, begun: 0, ended: {}, aborted: {}, bytesUp: 0, bytesDown: 0 }
+const DNS64 = {
+  udpQueries: 0,
+  tcpQueries: 0,
+  dropped: 0,
+  rejected: 0,
+  rateLimited: 0,
+  overloaded: 0,
+  synthesised: 0,
+  local: 0,
+  cached: 0,
+  truncated: 0,
+  upstreamQueries: 0,
+  upstreamFailures: 0,
+}
 const PACKETS = { packets: 0, bytes: 0 }
 const DURATIONS = { buckets: [{ upToMs: 1, count: 0 }], count: 0, sumMs: 0 }
 
@@ -21,6 +35,7 @@ export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
     log: { linesLost: 0, refusalsSummed: 0 },
     exported: { sent: 0, lost: 0 },
     control: { connections: 0, refused: 0 },
+    dns64: DNS64,
     advertised: names.map((name) => ({ name, state: 'advertising', sent: 0, failed: 0 })),
     interfaces: names.map((name) => ({
       name,

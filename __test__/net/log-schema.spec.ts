@@ -32,7 +32,8 @@ test('the schema describes every kind of line', async (t) => {
   const becomes = userArguments.length === 0 && isMachineRoot() ? ['--user', 'daemon'] : []
   const args = ['-f', list, '--log-begin', '--log-level', 'debug', '--max-rate-per-client', '100']
   const served = ['--advertise', 'lan0', '--control', control.path, '--metrics', '127.0.0.1:9464']
-  const faithd = await startFaithd(lab, [...args, ...served, ...becomes])
+  const answers = ['--dns64', '[2001:db8:1::1]:53', '--dns64-upstream', addresses.server]
+  const faithd = await startFaithd(lab, [...args, ...served, ...answers, ...becomes])
   const sees = (what: string) =>
     waitFor(what, () => faithd.log.find((line) => Object.hasOwn(line, what)))
 
@@ -75,6 +76,7 @@ test('the schema describes every kind of line', async (t) => {
     'session',
     'begin',
     'advertised',
+    'dns64',
     'refusal',
     'untold',
     'rules',

@@ -2,6 +2,7 @@
  * The metrics of faithd, in one table. The text that Prometheus scrapes and docs/metrics.md are made from it; the
  * dashboard and the alerts are checked against it.
  */
+import type { FaithDns64Stats } from '../../lib/dns64.js'
 import { type FaithCause, type FaithRefusalReason, REFUSAL_NAMES } from '../../lib/refusal.js'
 import type { FaithSource } from '../../lib/sources.js'
 import type { InterfaceTotals } from '../running.js'
@@ -44,6 +45,8 @@ export interface MetricsSnapshot {
   /** Connections to the control socket; absent without one. */
   control?: { connections: number; refused: number }
   interfaces: readonly InterfaceSnapshot[]
+  /** The counts of the DNS server; absent without one. */
+  dns64?: FaithDns64Stats
   /** Interfaces on which the prefixes are advertised. */
   advertised: readonly { name: string; state: string; sent: number; failed: number }[]
 }
@@ -147,6 +150,8 @@ const bySource = (help: string, read: (of: FaithSource) => number | undefined): 
 
 const gauge = ofProcess('gauge')
 const counter = ofProcess('counter')
+const ofDns64 = (help: string, count: keyof FaithDns64Stats): Metric =>
+  counter(`${help}; absent without [dns64].`, ({ dns64 }) => dns64?.[count])
 const gaugeOf = ofInterfaces('gauge')
 const counterOf = ofInterfaces('counter')
 const histogramOf = ofInterfaces('histogram')
@@ -322,6 +327,36 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     'gauge',
     '1 while the prefixes are advertised on the interface.',
     ({ state }) => Number(state === 'advertising'),
+  ),
+  faithd_dns64_udp_queries_total: ofDns64('DNS queries over UDP', 'udpQueries'),
+  faithd_dns64_tcp_queries_total: ofDns64('DNS queries over TCP', 'tcpQueries'),
+  faithd_dns64_dropped_total: ofDns64(
+    'Messages to the DNS server that were dropped because they are no queries',
+    'dropped',
+  ),
+  faithd_dns64_rejected_total: ofDns64(
+    'DNS queries that were malformed, or of a kind that the server does not answer',
+    'rejected',
+  ),
+  faithd_dns64_rate_limited_total: ofDns64('DNS queries over the rate of a client', 'rateLimited'),
+  faithd_dns64_overloaded_total: ofDns64(
+    'DNS queries and connections that were refused because there were too many',
+    'overloaded',
+  ),
+  faithd_dns64_synthesised_total: ofDns64(
+    'DNS responses with addresses that were made from IPv4 addresses',
+    'synthesised',
+  ),
+  faithd_dns64_local_total: ofDns64('DNS responses about ipv4only.arpa', 'local'),
+  faithd_dns64_cached_total: ofDns64('DNS responses out of the cache', 'cached'),
+  faithd_dns64_truncated_total: ofDns64(
+    'DNS responses that did not fit into a datagram',
+    'truncated',
+  ),
+  faithd_dns64_upstream_queries_total: ofDns64('Queries to other DNS servers', 'upstreamQueries'),
+  faithd_dns64_upstream_failures_total: ofDns64(
+    'Queries that no other DNS server answered',
+    'upstreamFailures',
   ),
   faithd_log_refusals_summed_total: counter(
     'Refusals that the log tells in sums only.',

@@ -190,6 +190,25 @@ const advertisement = z.strictObject({
   solicitations: count.describe('Router solicitations heard.'),
 })
 
+const dns64 = z.strictObject({
+  addresses: z.array(z.string()).describe('The addresses that it answers at, with their ports.'),
+  upstreams: z
+    .array(z.string())
+    .describe('The DNS servers to ask; empty if they are those of /etc/resolv.conf.'),
+  udpQueries: count.describe('Queries over UDP.'),
+  tcpQueries: count.describe('Queries over TCP.'),
+  dropped: count.describe('Messages that are no queries.'),
+  rejected: count.describe('Queries that were malformed, or of a kind that it does not answer.'),
+  rateLimited: count.describe('Queries over the rate of a client.'),
+  overloaded: count.describe('Queries and connections refused because there were too many.'),
+  synthesised: count.describe('Responses with addresses made from IPv4 addresses.'),
+  local: count.describe('Responses about ipv4only.arpa.'),
+  cached: count.describe('Responses out of the cache.'),
+  truncated: count.describe('Responses that did not fit into a datagram.'),
+  upstreamQueries: count.describe('Queries to other DNS servers.'),
+  upstreamFailures: count.describe('Queries that no other DNS server answered.'),
+})
+
 export const status = z.strictObject({
   version: z.string(),
   pid: count,
@@ -209,6 +228,7 @@ export const status = z.strictObject({
     .array(advertisement)
     .optional()
     .describe('Interfaces on which the prefixes are advertised; absent without any.'),
+  dns64: dns64.optional().describe('The DNS server; absent without one.'),
   problems: z
     .array(z.string())
     .describe('A sentence for each thing that is wrong now, with the remedy.'),

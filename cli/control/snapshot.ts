@@ -1,6 +1,7 @@
 /** Takes the facts that the metrics are made from. */
 import { getKeepfaith } from '../../index.js'
 import type { Advertising } from '../advertising.js'
+import type { Dns64 } from '../dns64.js'
 import type { RunningInterface } from '../running.js'
 import { descriptors, forwardsIPv6 } from './host.js'
 import type { InterfaceSnapshot, MetricsSnapshot } from './metrics.js'
@@ -14,6 +15,7 @@ export interface Observed {
   readonly appliedAt: Date
   readonly interfaces: Iterable<RunningInterface> & {
     readonly advertising: Pick<Advertising, 'links'>
+    readonly dns64: Pick<Dns64, 'state'>
   }
 }
 
@@ -35,8 +37,10 @@ export async function takeSnapshot(
   const { linesLost, logTrouble: _, refusalsSummed, ...more } = facts
   const { startedAt, lastReload, appliedAt } = daemon
   const { user, system } = process.cpuUsage()
+  const dns64 = daemon.interfaces.dns64.state?.stats
   return {
     ...more,
+    ...(dns64 && { dns64 }),
     startedAt,
     keepfaith: getKeepfaith(),
     forwarding: forwardsIPv6(),

@@ -1,6 +1,7 @@
 /** Tells the state of faithd, and what is wrong with it. */
 import { getKeepfaith } from '../../index.js'
 import type { AdvertisedLink } from '../advertising.js'
+import type { Dns64State } from '../dns64.js'
 import { descriptors, forwardsIPv6 } from './host.js'
 import { interfaceBody } from './interface-body.js'
 import { type Context, route } from './route.js'
@@ -26,6 +27,13 @@ function advertisementsOf(links: readonly AdvertisedLink[]): Pick<Status, 'adver
   return { advertisements }
 }
 
+/** Gives the DNS server, if there is one. */
+function dns64Of(state: Dns64State | undefined): Pick<Status, 'dns64'> {
+  if (state === undefined) return {}
+  const { stats, ...more } = state
+  return { dns64: { ...more, ...stats } }
+}
+
 /** Gives the state as it is now. */
 export async function statusBody(context: Context): Promise<Status> {
   const { daemon, facts } = context
@@ -47,6 +55,7 @@ export async function statusBody(context: Context): Promise<Status> {
     descriptors: host.descriptors,
     interfaces: await Promise.all([...daemon.interfaces].map(interfaceBody)),
     ...advertisementsOf(daemon.interfaces.advertising.links),
+    ...dns64Of(daemon.interfaces.dns64.state),
     problems: await problemsOf(context, host),
   }
 }

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { getKeepfaith } from '../../index.js'
 import { accessDoubts } from '../../lib/access-list.js'
 import type { LoadedAccessList } from '../access-list.js'
+import { unaskable } from '../dns64.js'
 import { NO_FORWARDING } from '../forwarding.js'
 import { emptyOf, missingSources, ownAddresses, ROUTES, routeTo, withoutRoute } from '../meaning.js'
 import type { RunningInterface, RunningRelay } from '../running.js'
@@ -45,7 +46,7 @@ export async function problemsOf(
   if (exported !== undefined && exported.lost > 0) {
     problems.push(`${exported.lost} records for the IPFIX collector were lost; the log says why`)
   }
-  problems.push(...daemon.interfaces.advertising.problems)
+  problems.push(...daemon.interfaces.advertising.problems, ...unaskable(daemon.configuration.dns64))
   const addresses = ownAddresses()
   for (const running of daemon.interfaces) {
     const title = running.faith.name

@@ -10,7 +10,7 @@ const ALL = OPTIONS.map((option) => ({
     ...(option.short === undefined ? [] : [`-${option.short}`]),
     ...(isFlag(option) ? [`--${option.long}`, `--no-${option.long}`] : []),
   ],
-  takesWord: option.value !== undefined,
+  takesWord: option.value !== undefined && option.alone === undefined,
   option,
 }))
 

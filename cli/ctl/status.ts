@@ -45,6 +45,7 @@ export function statusLines(status: Status, width: number): string[] {
       width,
     ),
     ...advertisementLines(status.advertisements ?? [], width),
+    ...dns64Lines(status.dns64, width),
     ...status.interfaces.flatMap((faith) => ['', ...interfaceLines(faith, width)]),
   ]
 }
@@ -65,6 +66,30 @@ function advertisementLines(links: NonNullable<Status['advertisements']>, width:
     ].join(', '),
   ])
   return ['', 'PREF64:', ...facts(rows, width - 2).map((line) => `  ${line}`)]
+}
+
+/** Tells what the DNS server has answered. */
+function dns64Lines(dns64: Status['dns64'], width: number): string[] {
+  if (dns64 === undefined) return []
+  const { addresses, upstreams, udpQueries, tcpQueries, upstreamQueries, upstreamFailures } = dns64
+  const { dropped, rejected, rateLimited, overloaded, synthesised, local, cached, truncated } =
+    dns64
+  const asked = upstreams.length > 0 ? upstreams.join(', ') : 'those of /etc/resolv.conf'
+  const rows: [string, string][] = [
+    ['addresses', addresses.join(', ')],
+    ['queries', `${grouped(udpQueries)} over UDP, ${grouped(tcpQueries)} over TCP`],
+    [
+      'answers',
+      `${grouped(synthesised)} synthesised, ${grouped(local)} about ipv4only.arpa, ` +
+        `${grouped(cached)} out of the cache, ${grouped(truncated)} truncated`,
+    ],
+    ['refused', countsText({ rejected, 'rate-limited': rateLimited, overloaded, dropped })],
+    [
+      'upstreams',
+      `${asked}: ${grouped(upstreamQueries)} asked, ${grouped(upstreamFailures)} without an answer`,
+    ],
+  ]
+  return ['', 'DNS64:', ...facts(rows, width - 2).map((line) => `  ${line}`)]
 }
 
 function interfaceLines(faith: FaithInterfaceStatus, width: number): string[] {

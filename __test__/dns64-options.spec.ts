@@ -1,0 +1,93 @@
+import test from 'ava'
+import { readDns64Options } from '../lib/dns64-options.js'
+import { check } from '../cli/check.js'
+import { parseConfiguration } from '../cli/configuration-file.js'
+import { dnsAddress } from '../cli/kinds.js'
+import { originOf } from '../cli/origin.js'
+
+test('a server answers at every own IPv6 address by default, and asks those of resolv.conf', (t) => {
+  t.deepEqual(readDns64Options({}), {
+    start: { listen: ['[::]:53'], upstreams: [] },
+    synthesis: { clients: [], exclude: [], failures: 'synthesise', maxRatePerClient: 1000 },
+    signal: undefined,
+  })
+})
+
+test('addresses of either family are taken, with port 53 by default', (t) => {
+  const { start } = readDns64Options({
+    listen: [{ address: '192.0.2.1' }, { address: '2001:db8::1', port: 0 }],
+    upstreams: [{ address: '2001:db8::53' }, { address: '192.0.2.53', port: 5353 }],
+  })
+  t.deepEqual(start.listen, ['192.0.2.1:53', '[2001:db8::1]:0'])
+  t.deepEqual(start.upstreams, ['[2001:db8::53]:53', '192.0.2.53:5353'])
+})
+
+for (const [what, options, message] of [
+  ['no address', { listen: [] }, /`listen` must be one address at least/],
+  ['a name', { listen: [{ address: 'router' }] }, /`address` must be an IP address/],
+  ['a zone', { upstreams: [{ address: 'fe80::1%lan0' }] }, /an IP address without a zone/],
+  ['a text', { upstreams: ['192.0.2.53'] }, /`upstreams`: an address must be an object/],
+  ['port 0 of an upstream', { upstreams: [{ address: '::1', port: 0 }] }, /from 1 to 65535/],
+  ['an unknown option', { upstream: [] }, /unknown option `upstream`; did you mean `upstreams`/],
+  ['an unknown field', { listen: [{ adress: '::' }] }, /unknown option `adress`/],
+  ['other failures', { failures: 'drop' }, /'synthesise' or 'pass'/],
+  ['a negative rate', { maxRatePerClient: -1 }, /an integer from 0/],
+] as const) {
+  test(`${what} is refused`, (t) => {
+    t.throws(() => readDns64Options(options), { code: 'ERR_FAITH_ARGUMENT', message })
+  })
+}
+
+test('an address of the command line has one spelling', (t) => {
+  for (const [given, kept] of [
+    ['192.0.2.53', '192.0.2.53:53'],
+    ['192.0.2.53:5353', '192.0.2.53:5353'],
+    ['2001:db8::53', '[2001:db8::53]:53'],
+    ['[2001:db8::53]', '[2001:db8::53]:53'],
+    ['[2001:db8::53]:5353', '[2001:db8::53]:5353'],
+    ['::', '[::]:53'],
+  ] as const) {
+    t.is(dnsAddress.read(given), kept)
+    t.is(dnsAddress.read(kept), kept)
+  }
+  for (const given of [
+    '',
+    '53',
+    'ssh',
+    '[192.0.2.53]',
+    '192.0.2.53:0',
+    '[::1]:x',
+    'fe80::1%lan0',
+  ]) {
+    t.throws(() => dnsAddress.read(given), { message: /is not an IP address/ })
+  }
+})
+
+const checked = async (...lines: string[]) => {
+  const file = parseConfiguration(lines.join('\n'), '/faithd.toml')
+  return await check(file.configuration, originOf(file, new Map()))
+}
+
+const relays = (mapping: string) => [
+  '[[interface]]',
+  '[[interface.relay]]',
+  'ports = 80',
+  '[[interface.relay]]',
+  'ports = 443',
+  `mapping = "${mapping}"`,
+]
+
+test('relays must read addresses in the way in which the DNS server makes them', async (t) => {
+  const server = ['[dns64]', 'listen = ["::"]']
+  await t.notThrowsAsync(checked(...relays('low32')))
+  await t.notThrowsAsync(checked(...server, ...relays('rfc6052')))
+  const message =
+    '/faithd.toml:8:11: interface.relay.mapping: mapping must be that of the first relay, by which [dns64] makes addresses'
+  await t.throwsAsync(checked(...server, ...relays('low32')), { message })
+})
+
+test('settings of a DNS server that answers nowhere are an error', async (t) => {
+  const message =
+    '/faithd.toml:2:13: dns64.upstreams: faithd answers no DNS queries; say where with --dns64, or listen of [dns64]'
+  await t.throwsAsync(checked('[dns64]', 'upstreams = ["192.0.2.53"]'), { message })
+})

@@ -1,0 +1,112 @@
+/** Answers DNS queries with addresses in the prefixes, as the table `[dns64]` asks for it. */
+import { readFileSync } from 'node:fs'
+import type { FaithEndpoint, FaithDns64Stats } from '../index.js'
+import { type Dns64View, FaithDns64 } from '../lib/dns64.js'
+import type { FaithDns64Address, FaithDns64Settings } from '../lib/dns64-options.js'
+import type { Dns64Configuration } from './configuration.js'
+import { type Address, addressText, parseAddress } from './kinds.js'
+import type { Logger } from './log.js'
+
+const RESOLV_CONF = '/etc/resolv.conf'
+
+/** The DNS server as it is now. */
+export interface Dns64State {
+  addresses: string[]
+  /** The servers of the configuration; empty if faithd asks those of /etc/resolv.conf. */
+  upstreams: string[]
+  stats: FaithDns64Stats
+}
+
+/** The DNS server. It exists from the start, if the configuration names an address for it. */
+export class Dns64 {
+  readonly #log: Logger
+  #server: FaithDns64 | undefined
+  #upstreams: string[] = []
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  /**
+   * Opens the server, if the configuration asks for it. Until {@link Dns64.follow}, it answers as its upstreams do.
+   *
+   * @throws FaithError if it cannot answer at one of the addresses
+   */
+  async open(configuration: Dns64Configuration, view: Dns64View): Promise<void> {
+    const { listen, upstreams } = configuration
+    if (listen.length === 0) return
+    const options = {
+      listen: listen.map(toAddress),
+      ...(upstreams.length > 0 && { upstreams: upstreams.map(toAddress) }),
+      ...settingsOf(configuration),
+    }
+    this.#server = await FaithDns64.open(view, options, () => {})
+    this.#upstreams = [...upstreams]
+    const addresses = this.#server.addresses.map(toText)
+    const asked = upstreams.length > 0 ? upstreams.join(', ') : `the servers of ${RESOLV_CONF}`
+    const sentence = `answers DNS queries at ${addresses.join(', ')} by DNS64, and asks ${asked}`
+    this.#log.info({ dns64: { addresses, upstreams: this.#upstreams } }, sentence)
+  }
+
+  /** Answers by other settings from now on. Addresses and upstreams stay as they are. */
+  configure(configuration: Dns64Configuration): void {
+    this.#server?.update(settingsOf(configuration))
+  }
+
+  /** Gives addresses for the prefixes and the relays as they are now. */
+  follow(): void {
+    this.#server?.follow()
+  }
+
+  /** The state; `undefined` without a server. */
+  get state(): Dns64State | undefined {
+    const server = this.#server
+    if (server === undefined) return undefined
+    const addresses = server.addresses.map(toText)
+    return { addresses, upstreams: this.#upstreams, stats: server.stats() }
+  }
+
+  /** Answers no more queries. */
+  async close(): Promise<void> {
+    await this.#server?.close()
+  }
+}
+
+/** Finds a DNS server that the whole Internet may ask. */
+export function openToAll({ listen, clients }: Dns64Configuration): string[] {
+  if (listen.length === 0 || clients.length > 0) return []
+  return [
+    'every host that reaches this one gets answers to its DNS queries; name the networks of your clients with ' +
+      '--dns64-client, or keep port 53 closed to the Internet',
+  ]
+}
+
+/** Finds a DNS server that has no other server to ask. */
+export function unaskable({ listen, upstreams }: Dns64Configuration): string[] {
+  if (listen.length === 0 || upstreams.length > 0 || namesServer(RESOLV_CONF)) return []
+  return [
+    `${RESOLV_CONF} names no DNS server that faithd could ask; name one with --dns64-upstream`,
+  ]
+}
+
+function namesServer(file: string): boolean {
+  try {
+    return /^\s*nameserver\s+\S/m.test(readFileSync(file, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+function settingsOf(configuration: Dns64Configuration): FaithDns64Settings {
+  const { clients, exclude, failures, 'max-rate-per-client': maxRatePerClient } = configuration
+  return { clients, exclude, failures, maxRatePerClient }
+}
+
+function toAddress(text: string): FaithDns64Address {
+  const { host, port } = parseAddress(text) as Address
+  return { address: host, port }
+}
+
+function toText({ address, port }: FaithEndpoint): string {
+  return addressText({ host: address, port })
+}
