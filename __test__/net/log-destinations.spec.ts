@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { addresses, createLab, userArguments, waitFor } from '../../lab/index.js'
+import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
 import { Collector, element, numberOf } from '../fixtures/ipfix.js'
@@ -161,10 +161,7 @@ for (const [index, [what, open]] of Object.entries(sinks).entries()) {
   })
 }
 
-/** With --user faithd starts no programs. */
-const testOfRoot = userArguments.length === 0 ? test : test.skip
-
-testOfRoot('a line about a local service does not tell the dialled address', async (t) => {
+test('a line about a local service does not tell the dialled address', async (t) => {
   const place = { name: 'away-local', prefix: '3fff:a::' }
   const service = ['890', '/bin/cat', 'cat']
   const args = [...permitted, '--no-log-destinations', ...service]
