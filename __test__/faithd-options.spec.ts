@@ -181,7 +181,6 @@ const values: Record<string, [string, string]> = {
   protocols: ['tcp', 'udp'],
   'udp-oversize': ['drop', 'fragment'],
   'udp-filtering': ['address-dependent', 'endpoint-independent'],
-  'udp-oversize': ['fragment', 'drop'],
   'keep-alive': ['30', '60'],
   'log-to': ['/var/log/faithd.log', 'journal'],
   'log-facility': ['daemon', 'local7'],
