@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { checkAccessList, embed } from '../index.js'
-import { parsePorts, type PortRange } from '../lib/ports.js'
+import type { PortRange } from '../lib/ports.js'
 import { checkRelayOptions } from '../lib/relay-options.js'
 import { type LoadedAccessList, loadAccessList, ruleLine } from './access-list.js'
 import { type Complaint, ConfigurationError } from './complaints.js'
@@ -14,6 +14,7 @@ import { explain } from './exit.js'
 import { relayOptions } from './library-options.js'
 import { faultsOf } from './local-services.js'
 import type { Origin } from './origin.js'
+import { rangesOf } from './ports.js'
 import { checkUser } from './user.js'
 
 /** A configuration that was checked, with its access lists as they were then. */
@@ -177,7 +178,7 @@ export function overlap(one: string, other: string): boolean {
 function checkPorts(relays: readonly RelayConfiguration[], path: Path, complain: Complain): void {
   const taken: PortRange[] = []
   for (const [index, { ports }] of relays.entries()) {
-    const ranges = parsePorts(ports.split(','))
+    const ranges = rangesOf(ports)
     for (const { first, last } of ranges) {
       const other = taken.find((range) => range.first <= last && first <= range.last)
       if (other === undefined) continue

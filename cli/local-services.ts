@@ -7,13 +7,13 @@
  */
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process'
 import type { FaithInterface, FaithLocalService, FaithSocket } from '../index.js'
-import { parsePorts } from '../lib/ports.js'
 import { contains } from './contains.js'
 import type { Configuration, LocalConfiguration, RelayConfiguration } from './configuration.js'
 import { explain } from './exit.js'
 import { groupNumber } from './accounts.js'
 import { milliseconds } from './library-options.js'
 import type { Logger } from './log.js'
+import { hasPort } from './ports.js'
 import { reason } from './reason.js'
 import { lookUp } from './user.js'
 
@@ -208,10 +208,7 @@ function fits(
   ipv4: string | undefined,
   dialled: number,
 ) {
-  const isPort = parsePorts(port.split(',')).some(
-    ({ first, last }) => first <= dialled && dialled <= last,
-  )
-  return isPort && (address === undefined || address === ipv4)
+  return hasPort(port, dialled) && (address === undefined || address === ipv4)
 }
 
 /** Tells if a limit is reached; 0 is no limit. */

@@ -1,9 +1,9 @@
 /** Shows access lists, and tells how they decide. */
 import { isIPv4 } from 'node:net'
 import { extract, type FaithPermission } from '../../index.js'
-import { parsePorts } from '../../lib/ports.js'
 import { contains } from '../contains.js'
 import type { Daemon } from '../daemon.js'
+import { hasPort } from '../ports.js'
 import type { RunningInterface, RunningRelay } from '../running.js'
 import { CAUSES } from '../session-lines.js'
 import { Chunks, jsonItems } from './chunks.js'
@@ -64,8 +64,7 @@ function takes(
   destination: string,
   port: number,
 ): boolean {
-  const ranges = parsePorts(configuration.ports.split(','))
-  if (!ranges.some(({ first, last }) => first <= port && port <= last)) return false
+  if (!hasPort(configuration.ports, port)) return false
   return isIPv4(destination) || [...faith.prefixes].some((prefix) => contains(prefix, destination))
 }
 
