@@ -136,4 +136,5 @@ export {
   type FaithUnsupported,
 } from './lib/support.js'
 export type { FaithUdpFiltering, FaithUdpOptions } from './lib/udp-options.js'
+export { writeUrgent } from './lib/urgent.js'
 export type { FaithWarning, FaithWarningCode } from './lib/warning.js'

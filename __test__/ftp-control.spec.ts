@@ -75,12 +75,20 @@ const rules: Record<string, [dialogue: Dialogue, steps: string[]]> = {
     ],
     ['S: PASV', 'C: 425 The server named no port'],
   ],
-  'an error for PASV passes': [
+  'an error for PASV passes, and the next EPSV is translated again': [
     [
       ['client', 'EPSV'],
       ['server', '530 Please login'],
+      ['client', 'EPSV'],
+      ['server', '227 (192,0,2,7,1,2)'],
     ],
-    ['S: PASV', 'C: 530 Please login'],
+    [
+      'S: PASV',
+      'C: 530 Please login',
+      'S: PASV',
+      'expect 258',
+      'C: 229 Entering Extended Passive Mode (|||258|)',
+    ],
   ],
   'EPSV with another protocol is answered by 522, and NOOP goes in its place (sections 6, 12)': [
     [

@@ -23,7 +23,8 @@ import type { LocalServices } from './local-services.js'
 import type { Logger } from './log.js'
 import { Expectations, type Expected } from './gateways/expectations.js'
 import type { Expectation } from './gateways/gateway.js'
-import { hasPort, Helping } from './gateways/helping.js'
+import { Helping } from './gateways/helping.js'
+import { hasPort } from './ports.js'
 import type { RunningRelay } from './running-relay.js'
 import { total } from './total.js'
 
@@ -175,7 +176,8 @@ export class RunningInterface {
   /** Has one connection relayed for a gateway; `undefined` if a relay has its port. */
   expect(expected: Expected): Expectation | undefined {
     const { port } = expected
-    if (this.relays.some(({ configuration }) => hasPort(configuration, port))) return undefined
+    if (this.relays.some(({ configuration }) => hasPort(configuration.ports, port)))
+      return undefined
     return this.#expectations.add(expected)
   }
 

@@ -42,8 +42,13 @@ export interface Expectation {
 export interface Place {
   faith: FaithInterface
   relay: FaithRelay
-  configuration: RelayConfiguration
   log: Logger
+  /** Time without a byte after which the gateway ends a session, in milliseconds; 0 is never. */
+  idleTimeoutMs: number
+  /** See {@link FaithSpliceOptions.keepAliveTimeoutMs}. */
+  keepAliveTimeoutMs: number
+  /** Time for a server or a client to answer, in milliseconds. */
+  connectTimeoutMs: number
   /** Has one connection of the client to this port of the dialled address relayed; `undefined` if a relay has that port. */
   expect(client: string, destination: string, port: number): Expectation | undefined
   /** Tells if another session between these two has carried a byte within this time. */

@@ -1,10 +1,9 @@
 /** Puts the gateways before the ports of a relay on which they help. */
 import type { FaithInterface, FaithRelayOptions } from '../../index.js'
-import { FaithError } from '../../lib/errors.js'
-import { parsePorts } from '../../lib/ports.js'
-import { requireSockets } from '../../lib/socket.js'
 import type { RelayConfiguration } from '../configuration.js'
+import { milliseconds } from '../library-options.js'
 import type { Logger } from '../log.js'
+import { hasPort } from '../ports.js'
 import type { RunningRelay } from '../running-relay.js'
 import type { Expected } from './expectations.js'
 import { ftp } from './ftp/gateway.js'
@@ -26,11 +25,6 @@ export interface Helped {
   expect(expected: Expected): Expectation | undefined
 }
 
-/** Tells if a relay of this configuration has a port. */
-export function hasPort({ ports }: RelayConfiguration, port: number): boolean {
-  return parsePorts(ports.split(',')).some(({ first, last }) => first <= port && port <= last)
-}
-
 /** The gateways of one relay. */
 export class Helping {
   readonly #interface: Helped
@@ -41,8 +35,7 @@ export class Helping {
   constructor(on: Helped, configuration: RelayConfiguration, log: Logger) {
     this.#interface = on
     this.#log = log
-    this.#gateways = GATEWAYS.filter(({ port }) => hasPort(configuration, port))
-    if (this.#gateways.length > 0 && !hasSockets(log)) this.#gateways = []
+    this.#gateways = GATEWAYS.filter(({ port }) => hasPort(configuration.ports, port))
   }
 
   /** The options of the relay that ask about connections to the gateways' ports, if it has any. */
@@ -84,11 +77,14 @@ export class Helping {
 
   #place({ name }: Gateway, running: RunningRelay): Place {
     const on = this.#interface
+    const { relay, configuration } = running
     return {
       faith: on.faith,
-      relay: running.relay,
-      configuration: running.configuration,
+      relay,
       log: this.#log,
+      idleTimeoutMs: milliseconds(configuration['idle-timeout']),
+      keepAliveTimeoutMs: milliseconds(configuration['keep-alive']),
+      connectTimeoutMs: milliseconds(configuration['connect-timeout']),
       expect: (client, destination, port) =>
         on.expect({ name, client, destination, port, of: running }),
       isBusy: (client, server, withinMs) => isBusy(on, { client, server, withinMs }),
@@ -109,16 +105,4 @@ async function isBusy(
     }
   }
   return false
-}
-
-/** Tells if this runtime can make sockets of captured connections. Logs it if not. */
-function hasSockets(log: Logger): boolean {
-  try {
-    requireSockets('the gateways')
-    return true
-  } catch (error) {
-    if (!(error instanceof FaithError)) throw error
-    log.warn(`${error.message}: FTP and rsh are relayed as they are`)
-    return false
-  }
 }

@@ -1,10 +1,15 @@
 /**
- * Records of the connections that a server makes to a client through a gateway, such as data of active FTP. They belong to a
+ * The log of gateways: failures, and records of the connections that a server makes to a client through a gateway, such as data of active FTP. They belong to a
  * session, whose own record a relay writes, and keep to the same settings of the log.
  */
 import type { FaithSpliceEnd } from '../../index.js'
 import { explain } from '../exit.js'
 import type { Logger } from '../log.js'
+
+/** Logs that a gateway failed at something, with the reason. */
+export function logFailure(log: Logger, level: 'warn' | 'debug', what: string, error: unknown) {
+  log[level](`${what}: ${explain(error)}`)
+}
 
 /** The ends of such a connection. */
 interface Made {

@@ -4,7 +4,6 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { FaithSplice } from '../../../index.js'
-import { milliseconds } from '../../library-options.js'
 import type { Place } from '../gateway.js'
 import { recordEnd, recordFailure } from '../record.js'
 import type { Named } from './addresses.js'
@@ -93,7 +92,7 @@ export class ActiveData {
   /** Connects to the client, and has Rust carry the rest. Resolves when the client is connected, or cannot be. */
   async #reach(server: Socket): Promise<void> {
     const { client, destination } = this.#ends
-    const { faith, relay, configuration, log } = this.#place
+    const { faith, relay, log, idleTimeoutMs, keepAliveTimeoutMs } = this.#place
     const port = server.remotePort ?? 20
     const made = {
       name: 'ftp',
@@ -119,11 +118,7 @@ export class ActiveData {
         connectTimeoutMs: CONNECT_MS,
       })
       socket.on('error', () => server.resetAndDestroy())
-      const { 'idle-timeout': idle, 'keep-alive': alive } = configuration
-      this.#splice = socket.spliceTo(server, {
-        idleTimeoutMs: milliseconds(idle),
-        keepAliveTimeoutMs: milliseconds(alive),
-      })
+      this.#splice = socket.spliceTo(server, { idleTimeoutMs, keepAliveTimeoutMs })
       this.#splice.then(
         (ended) => recordEnd(log, made, ended),
         (error: unknown) => {

@@ -2,18 +2,19 @@
  * One FTP session: the control connection of a client and a server, with the gateway between them.
  *
  * A byte that the translator holds back stays in the kernel or in the one chunk that was read: each side is paused while the
- * other is slow, or while the client must wait. After AUTH the rest is TLS, which Rust carries.
+ * other is slow, or while the client must wait.
+ *
+ * After AUTH the rest is TLS, which Rust carries. No other state leaves nothing to translate: the client may turn the
+ * translation on again after ALGS DISABLE64, and send EPSV or EPRT again after the server has refused one.
  *
  * The relay does not end an idle control connection, because it would not see its data connections. The gateway does, if
  * neither has carried a byte for the idle timeout.
  */
 import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { FaithSocket, FaithSplice } from '../../../index.js'
-import { explain } from '../../exit.js'
-import { milliseconds } from '../../library-options.js'
-import { writeUrgent } from '../../../lib/urgent.js'
+import { type FaithSocket, type FaithSplice, writeUrgent } from '../../../index.js'
 import type { Place } from '../gateway.js'
+import { logFailure } from '../record.js'
 import { ActiveData } from './active.js'
 import type { Named } from './addresses.js'
 import { Control } from './control.js'
@@ -21,6 +22,7 @@ import type { Step } from './translator.js'
 
 /** The longest time of setTimeout(). */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
+const NOTHING = Buffer.alloc(0)
 
 /** Stands between a client and its FTP server until both are closed. */
 export class FtpSession {
@@ -63,16 +65,12 @@ export class FtpSession {
     )
     server.setNoDelay(true)
     client.setNoDelay(true)
-    this.#watch(this.#idleMs)
-  }
-
-  get #idleMs(): number {
-    return milliseconds(this.#place.configuration['idle-timeout'])
+    this.#watch(place.idleTimeoutMs)
   }
 
   /** Carries one direction to its end, and passes ends and errors on. */
   #join(from: Socket, to: Socket, read: (bytes: Buffer) => Step[], rest: () => Step[]): void {
-    from.setKeepAlive(true, milliseconds(this.#place.configuration['keep-alive'] / 2))
+    from.setKeepAlive(true, this.#place.keepAliveTimeoutMs / 2)
     from.on('data', (bytes: Buffer) => {
       this.#active = performance.now()
       if (from === this.#server && this.#data !== undefined) void this.#afterData(this.#data, bytes)
@@ -124,9 +122,15 @@ export class FtpSession {
   }
 
   async #interrupt({ bytes, urgent }: { bytes: Buffer; urgent: number }): Promise<void> {
-    if (!this.#server.writable) return
+    const server = this.#server
+    if (!server.writable) return
     this.#isWaiting = true
-    await writeUrgent(this.#server, bytes, urgent)
+    // Behind bytes that wait in Node, none could be urgent.
+    await new Promise<void>((resolve) => server.write(NOTHING, () => resolve()))
+    if (server.writable) {
+      writeUrgent(server, bytes.subarray(0, urgent + 1))
+      server.write(bytes.subarray(urgent + 1))
+    }
     this.#isWaiting = false
     this.#do([])
   }
@@ -178,7 +182,7 @@ export class FtpSession {
       if (this.#isOver) data.close()
       this.#do(this.#control.listening(source, data.port))
     } catch (error) {
-      this.#place.log.warn(`FTP: cannot listen on ${source} for the server: ${explain(error)}`)
+      logFailure(this.#place.log, 'warn', `FTP: cannot listen on ${source} for the server`, error)
       this.#do(this.#control.notListening())
     }
   }
@@ -202,7 +206,7 @@ export class FtpSession {
 
   /** Looks after this time whether the session is idle. */
   #watch(afterMs: number): void {
-    if (this.#idleMs === 0) return
+    if (this.#place.idleTimeoutMs === 0) return
     const wait = Math.min(Math.max(afterMs, 1), LONGEST_TIMER_MS)
     this.#timer = setTimeout(() => void this.#look(), wait)
   }
@@ -212,7 +216,7 @@ export class FtpSession {
     const bytes = spliced + (this.#data?.bytes ?? 0)
     const { remoteAddress } = this.#client
     const server = this.#server.remoteAddress ?? ''
-    const limit = this.#idleMs
+    const limit = this.#place.idleTimeoutMs
     const left = this.#active + limit - performance.now()
     if (left > 0) return this.#watch(left)
     if (bytes !== this.#carried || (await this.#place.isBusy(remoteAddress, server, limit))) {

@@ -4,9 +4,7 @@
  */
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
-import type { FaithSplice } from '../../../index.js'
-import { FaithError } from '../../../lib/errors.js'
-import { milliseconds } from '../../library-options.js'
+import { FaithError, type FaithSplice } from '../../../index.js'
 import type { Place } from '../gateway.js'
 import { recordEnd, recordFailure } from '../record.js'
 import { isPrivileged, PRIVILEGED } from './error-port.js'
@@ -48,7 +46,7 @@ export class ErrorConnection {
     this.#timer = setTimeout(() => {
       this.#listener.close()
       this.#fail(new Error('the server did not make its second connection'))
-    }, this.#connectMs)
+    }, place.connectTimeoutMs)
     this.#listener.on('connection', (server) => this.#accept(server, clientPort))
   }
 
@@ -59,10 +57,6 @@ export class ErrorConnection {
    */
   static async open(ends: Ends, clientPort: number, place: Place): Promise<ErrorConnection> {
     return new ErrorConnection(ends, await listen(ends.source), clientPort, place)
-  }
-
-  get #connectMs(): number {
-    return milliseconds(this.#place.configuration['connect-timeout'])
   }
 
   /** Bytes that it has carried so far. */
@@ -95,7 +89,7 @@ export class ErrorConnection {
 
   async #join(server: Socket, fromPort: number, port: number): Promise<void> {
     const { client: to, destination: from, server: address } = this.#ends
-    const { faith, configuration, log } = this.#place
+    const { faith, log, connectTimeoutMs, keepAliveTimeoutMs } = this.#place
     const made = {
       name: 'rsh',
       use: 'rsh errors',
@@ -103,14 +97,10 @@ export class ErrorConnection {
       server: { address, port: fromPort },
     } as const
     try {
-      const connectTimeoutMs = this.#connectMs
       const { signal } = this.#aborted
       const socket = await faith.connect({ from, fromPort, to, port, connectTimeoutMs, signal })
       socket.on('error', () => server.resetAndDestroy())
-      this.#splice = socket.spliceTo(server, {
-        idleTimeoutMs: 0,
-        keepAliveTimeoutMs: milliseconds(configuration['keep-alive']),
-      })
+      this.#splice = socket.spliceTo(server, { idleTimeoutMs: 0, keepAliveTimeoutMs })
       recordEnd(log, made, await this.#splice)
     } catch (error) {
       server.resetAndDestroy()

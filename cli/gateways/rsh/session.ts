@@ -7,9 +7,8 @@
  */
 import type { Socket } from 'node:net'
 import type { FaithSocket, FaithSplice } from '../../../index.js'
-import { explain } from '../../exit.js'
-import { milliseconds } from '../../library-options.js'
 import type { Place } from '../gateway.js'
+import { logFailure } from '../record.js'
 import { readErrorPort } from './error-port.js'
 import { ErrorConnection } from './errors.js'
 
@@ -40,7 +39,7 @@ export class RshSession {
     try {
       await session.#carry()
     } catch (error) {
-      place.log.debug(`rsh: the session of [${client.remoteAddress}] ended: ${explain(error)}`)
+      logFailure(place.log, 'debug', `rsh: the session of [${client.remoteAddress}] ended`, error)
       session.#reset()
     } finally {
       forget()
@@ -55,8 +54,8 @@ export class RshSession {
       this.#errors = await this.#open(port)
       server.write(`${this.#errors.port}\0`)
     }
-    const keepAlive = milliseconds(this.#place.configuration['keep-alive'])
-    this.#splice = client.spliceTo(server, { idleTimeoutMs: 0, keepAliveTimeoutMs: keepAlive })
+    const { keepAliveTimeoutMs } = this.#place
+    this.#splice = client.spliceTo(server, { idleTimeoutMs: 0, keepAliveTimeoutMs })
     const ended = this.#splice
     const end = await Promise.race([ended, this.#errors?.failed ?? ended])
     // The relay has ended the session, or the client has: nothing else would end the second connection.
@@ -86,7 +85,7 @@ export class RshSession {
     try {
       return await ErrorConnection.open(ends, port, this.#place)
     } catch (error) {
-      this.#place.log.warn(`rsh: cannot listen for a second connection: ${explain(error)}`)
+      logFailure(this.#place.log, 'warn', 'rsh: cannot listen for a second connection', error)
       throw error
     }
   }
@@ -100,7 +99,7 @@ export class RshSession {
 
   /** Ends the session once it has carried no byte for the idle timeout. The returned function stops that. */
   #watch(): () => void {
-    const idleMs = milliseconds(this.#place.configuration['idle-timeout'])
+    const idleMs = this.#place.idleTimeoutMs
     if (idleMs === 0) return () => undefined
     let [bytes, active] = [-1, performance.now()]
     const look = (): void => {
