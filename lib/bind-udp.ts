@@ -20,7 +20,7 @@ import { ClientErrors } from './client-errors.js'
 import type { FaithDestination, FaithEndpoint } from './endpoint.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
 import { toFaithError, unwrap } from './failure.js'
-import { DONE, iterate, type Source, type Taker } from './iteration.js'
+import { Takers } from './iteration.js'
 import { type FaithIterationOptions, readIteration } from './listener-options.js'
 import type { NativeBoundUdp, NativeInterface, NativeMessage } from './native.js'
 import { isArray, itemsOf, show } from './option-reader.js'
@@ -145,7 +145,10 @@ export class FaithUdpSocket extends EventEmitter<FaithUdpSocketEvents> implement
   /** The address and port that each peer dialled last, by the peer's. The silent ones come first. */
   readonly #dialled = new Map<string, FaithEndpoint>()
   readonly #waiting: FaithUdpMessage[] = []
-  readonly #takers = new Set<Taker<FaithUdpMessage>>()
+  readonly #takers = new Takers<FaithUdpMessage>({
+    isClosed: () => this.#closing !== undefined,
+    wanted: () => this.#deliver(),
+  })
   #native: NativeBoundUdp | undefined
   #hasTurn = false
   #closing: Promise<void> | undefined
@@ -400,16 +403,7 @@ export class FaithUdpSocket extends EventEmitter<FaithUdpSocketEvents> implement
    * ```
    */
   messages(options: FaithIterationOptions = {}): AsyncIterableIterator<FaithUdpMessage, undefined> {
-    const signal = readIteration(options, 'udp.messages')
-    const source: Source<FaithUdpMessage> = {
-      isClosed: () => this.#closing !== undefined,
-      wait: (taker) => {
-        this.#takers.add(taker)
-        this.#deliver()
-      },
-      leave: (taker) => void this.#takers.delete(taker),
-    }
-    return iterate(source, signal)
+    return this.#takers.iterate(readIteration(options, 'udp.messages'))
   }
 
   /** The address and port that a datagram to this peer leaves from. */
@@ -448,7 +442,7 @@ export class FaithUdpSocket extends EventEmitter<FaithUdpSocketEvents> implement
 
   #isWanted(): boolean {
     if (this.#closing !== undefined) return false
-    return this.#takers.size > 0 || this.listenerCount('message') > 0
+    return this.#takers.areWaiting || this.listenerCount('message') > 0
   }
 
   #next(): FaithUdpMessage | undefined {
@@ -467,16 +461,11 @@ export class FaithUdpSocket extends EventEmitter<FaithUdpSocketEvents> implement
     this.#dialled.delete(peer)
     this.#dialled.set(peer, rinfo.destination)
     if (this.#dialled.size > PEERS) this.#dialled.delete(this.#dialled.keys().next().value ?? '')
-    if (this.emit('message', data, rinfo)) return
-    const [taker] = this.#takers
-    if (taker === undefined) return
-    this.#takers.delete(taker)
-    taker({ done: false, value: message })
+    if (!this.emit('message', data, rinfo)) this.#takers.give(message)
   }
 
   async #shut(): Promise<void> {
-    for (const take of this.#takers) take(DONE)
-    this.#takers.clear()
+    this.#takers.end()
     this.#waiting.length = 0
     await this.#native?.close()
     this.#released(this)

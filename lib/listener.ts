@@ -16,7 +16,7 @@ import { Early } from './early.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
 import type { FaithShortage } from './exhausted.js'
 import { unwrap } from './failure.js'
-import { DONE, iterate, type Source, type Taker } from './iteration.js'
+import { Takers } from './iteration.js'
 import {
   type FaithIterationOptions,
   type FaithListenerCloseOptions,
@@ -80,7 +80,10 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   readonly #released: (listener: FaithListener) => void
   readonly #clientErrors = new ClientErrors(this, 'listener')
   readonly #waiting: NativeConnection[] = []
-  readonly #takers = new Set<Taker<FaithSocket>>()
+  readonly #takers = new Takers<FaithSocket>({
+    isClosed: () => this.#closing !== undefined,
+    wanted: () => this.#deliver(),
+  })
   #native: NativeListener | undefined
   #attached: Taking | undefined
   #turns = 0
@@ -323,16 +326,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * ```
    */
   connections(options: FaithIterationOptions = {}): AsyncIterableIterator<FaithSocket, undefined> {
-    const signal = readIteration(options)
-    const source: Source<FaithSocket> = {
-      isClosed: () => this.#closing !== undefined,
-      wait: (taker) => {
-        this.#takers.add(taker)
-        this.#deliver()
-      },
-      leave: (taker) => void this.#takers.delete(taker),
-    }
-    return iterate(source, signal)
+    return this.#takers.iterate(readIteration(options))
   }
 
   /** @internal Closes the connections that wait to be taken. */
@@ -351,7 +345,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
 
   #wanted(): boolean {
     if (this.#held || this.#closing !== undefined) return false
-    return this.#takers.size > 0 || this.listenerCount('connection') > 0
+    return this.#takers.areWaiting || this.listenerCount('connection') > 0
   }
 
   /**
@@ -361,7 +355,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * immediate each.
    */
   #deliver(): void {
-    while (this.#takers.size > 0 && this.listenerCount('connection') === 0) {
+    while (this.#takers.areWaiting && this.listenerCount('connection') === 0) {
       if (!this.#handNext()) break
     }
     const atOnce = this.#turns === 0 ? 1 : 0
@@ -405,15 +399,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
       return this.#clientErrors.report(error, text)
     }
     publish('faithd:connection', () => ({ interface: this.#interface.name, socket }))
-    if (!this.emit('connection', socket)) this.#nextTaker()?.({ done: false, value: socket })
+    if (!this.emit('connection', socket)) this.#takers.give(socket)
     publishAccepted(socket)
-  }
-
-  /** Removes and gives the taker that has waited longest. */
-  #nextTaker(): Taker<FaithSocket> | undefined {
-    const [taker] = this.#takers
-    if (taker !== undefined) this.#takers.delete(taker)
-    return taker
   }
 
   #regulate(): void {
@@ -428,8 +415,7 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
   }
 
   async #shut(drainMs: number | undefined): Promise<void> {
-    for (const take of this.#takers) take(DONE)
-    this.#takers.clear()
+    this.#takers.end()
     await this.#native?.close()
     this.closeWaiting()
     // From here the interface does not wait for the drain: its own close ends the sockets.
