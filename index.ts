@@ -21,9 +21,6 @@ export {
 } from './lib/permission.js'
 export {
   FaithUdpSocket,
-  type FaithUdpData,
-  type FaithUdpMessage,
-  type FaithUdpRemoteInfo,
   type FaithUdpSendCallback,
   type FaithUdpSocketEvents,
   type FaithUdpSocketStats,
@@ -135,6 +132,8 @@ export {
   type FaithSupported,
   type FaithUnsupported,
 } from './lib/support.js'
+export type { FaithUdpData } from './lib/udp-data.js'
+export type { FaithUdpMessage, FaithUdpRemoteInfo } from './lib/udp-message.js'
 export type { FaithUdpFiltering, FaithUdpOptions } from './lib/udp-options.js'
 export { writeUrgent } from './lib/urgent.js'
 export type { FaithWarning, FaithWarningCode } from './lib/warning.js'

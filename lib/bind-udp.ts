@@ -17,47 +17,15 @@ import {
   readSendOptions,
 } from './bind-udp-options.js'
 import { ClientErrors } from './client-errors.js'
-import type { FaithDestination, FaithEndpoint } from './endpoint.js'
+import type { FaithEndpoint } from './endpoint.js'
 import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
 import { toFaithError, unwrap } from './failure.js'
 import { Takers } from './iteration.js'
 import { type FaithIterationOptions, readIteration } from './listener-options.js'
-import type { NativeBoundUdp, NativeInterface, NativeMessage } from './native.js'
-import { isArray, itemsOf, show } from './option-reader.js'
-
-/**
- * The origin of a datagram, as in `node:dgram`, and what its sender dialled.
- *
- * @group UDP
- */
-export interface FaithUdpRemoteInfo {
-  /** The sender's IPv6 address in RFC 5952 form. */
-  address: string
-  /** Always `'IPv6'`. */
-  family: 'IPv6'
-  /** The sender's port, 1 to 65535. */
-  port: number
-  /** Number of bytes of the data. */
-  size: number
-  /** The address and port that the sender dialled, and the IPv4 server by `mappings` and `mapping`, if they find one. */
-  destination: FaithDestination
-  /** The hop limit that was left, 0 to 255. */
-  hopLimit: number
-  /** The traffic class: DSCP in the upper six bits, ECN in the lower two. */
-  trafficClass: number
-}
-
-/**
- * A datagram, as async iteration gives it.
- *
- * @group UDP
- */
-export interface FaithUdpMessage {
-  /** The data. */
-  data: Buffer
-  /** Its origin. */
-  rinfo: FaithUdpRemoteInfo
-}
+import type { NativeBoundUdp, NativeInterface } from './native.js'
+import { show } from './option-reader.js'
+import { bytesOf, type FaithUdpData, partOf } from './udp-data.js'
+import { type FaithUdpMessage, type FaithUdpRemoteInfo, messagesOf } from './udp-message.js'
 
 /**
  * The events of a {@link FaithUdpSocket}.
@@ -77,14 +45,6 @@ export interface FaithUdpSocketEvents {
   /** The socket is closed, by `close()` or with its interface. */
   close: []
 }
-
-/**
- * Data of a datagram: text is sent as UTF-8, and the items of an array one after the other, in one datagram.
- *
- * @group UDP
- */
-export type FaithUdpData =
-  string | NodeJS.ArrayBufferView | readonly (string | NodeJS.ArrayBufferView)[]
 
 /**
  * Gets the error, or `null` and the number of bytes when the datagram is on its way.
@@ -481,46 +441,4 @@ function keyOf({ address, port }: FaithEndpoint): string {
 function unknownPeer({ address, port }: FaithEndpoint): FaithError {
   const message = `udp.send: [${address}]:${port} has sent no datagram, so the address to send from is unknown`
   return new FaithError('EADDRNOTAVAIL', message, { hint: 'name it by `from`' })
-}
-
-/** The datagrams of a group, which have the same ends and header fields. */
-function messagesOf(group: NativeMessage): FaithUdpMessage[] {
-  const { data, segment = data.length, address, port, hopLimit, trafficClass } = group
-  const { destination: dialled, destinationPort, ipv4, ipv4Port } = group
-  const messages: FaithUdpMessage[] = []
-  let start = 0
-  do {
-    const piece = data.subarray(start, start + segment)
-    const destination: FaithDestination = { address: dialled, port: destinationPort }
-    if (ipv4 !== undefined) destination.ipv4 = ipv4
-    if (ipv4Port !== undefined) destination.ipv4Port = ipv4Port
-    const size = piece.length
-    const ends = { address, family: 'IPv6', port, size, destination } as const
-    messages.push({ data: piece, rinfo: { ...ends, hopLimit, trafficClass } })
-    start += segment
-  } while (start < data.length)
-  return messages
-}
-
-/** Reads the data of a datagram. */
-function bytesOf(data: unknown): Uint8Array {
-  if (isArray(data)) return Buffer.concat(itemsOf('udp.send: `data`', data).map(bytesOf))
-  if (typeof data === 'string') return Buffer.from(data)
-  if (ArrayBuffer.isView(data)) {
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  }
-  const message = `udp.send: \`data\` must be a string, bytes or an array of these, got ${show(data)}`
-  throw new FaithError('ERR_FAITH_ARGUMENT', message)
-}
-
-function partOf(bytes: Uint8Array, offset?: unknown, length?: unknown): Uint8Array {
-  if (isCount(offset) && isCount(length) && offset + length <= bytes.byteLength) {
-    return bytes.subarray(offset, offset + length)
-  }
-  const message = `udp.send: \`offset\` and \`length\` must be inside ${bytes.byteLength} bytes of data`
-  throw new FaithError('ERR_FAITH_ARGUMENT', message)
-}
-
-function isCount(given: unknown): given is number {
-  return typeof given === 'number' && Number.isInteger(given) && given >= 0
 }
