@@ -4,31 +4,23 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
+import { first, second, serveDatagrams, takeSteps } from '../fixtures/datagrams.js'
+import type { Answer, Step } from '../fixtures/datagrams.js'
 import { type Faithd, permitted, startFaithd, steerings } from '../fixtures/faithd.js'
 
-const serverProgram = fileURLToPath(new URL('../programs/udp-server.py', import.meta.url))
-const clientProgram = fileURLToPath(new URL('../programs/udp-client.py', import.meta.url))
 const dnsProgram = fileURLToPath(new URL('../programs/dns-server.py', import.meta.url))
 
 const udp = [...permitted, '--protocols', 'tcp,udp']
-const [first, second] = [7001, 7002]
 
 let lab: Lab
 let started = 0
 
 test.before(async () => {
   lab = await createLab()
-  await serve(lab)
+  await serveDatagrams(lab)
 })
 
 test.after.always(() => lab.close())
-
-/** Starts a server on both ports of the first address, and on the first port of the second one. */
-async function serve(on: Lab): Promise<void> {
-  const { server, serverSecond } = addresses
-  const places = [server, first, server, second, serverSecond, first].map(String)
-  await on.server.spawn('python3', [serverProgram, ...places]).line(/^ready/)
-}
 
 async function faithdWith(...args: string[]): Promise<Faithd> {
   started += 1
@@ -36,40 +28,9 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
   return await startFaithd(lab, [...udp, ...args], 'by itself', place)
 }
 
-interface Step {
-  socket?: number
-  to?: [address: string, port: number | string]
-  send?: string
-  fill?: number
-  segment?: number
-  wait?: number
-  hear?: boolean
-  collect?: number
-  hops?: number
-  tclass?: number
-  forge?: number
-}
-
-interface Answer {
-  from?: [address: string, port: number]
-  data?: string
-  length?: number
-  datagrams?: number
-  sound?: boolean
-  hops?: number
-  tclass?: number
-  silent?: boolean
-  error?: string
-}
-
 /** Has a client take these steps, one after the other. */
 async function take(steps: readonly Step[], { on = lab, sockets = 1 } = {}): Promise<Answer[]> {
-  const plan = JSON.stringify({ sockets, steps })
-  const { code, stdout, stderr } = await on.client.run('python3', [clientProgram, plan], {
-    timeout: 60_000,
-  })
-  if (code !== 0) throw new Error(stderr)
-  return JSON.parse(stdout) as Answer[]
+  return await takeSteps(on, steps, sockets)
 }
 
 test('a datagram and its answer pass, and the server sees the router', async (t) => {
@@ -225,7 +186,7 @@ for (const [how, oversize] of [
   test(`datagrams too long for a client ${how}, and the server learns the length that fits`, async (t) => {
     // The server's host remembers the length for all of its sockets, so this test has a host of its own.
     await using fresh = await createLab()
-    await serve(fresh)
+    await serveDatagrams(fresh)
     const faithd = await startFaithd(fresh, [...udp, '--udp-oversize', oversize])
     const to: [string, number] = [faithd.address(), first]
     const steps = [
@@ -337,7 +298,7 @@ test('a relay of TCP alone answers datagrams as before', async (t) => {
 
 test('a path to the client that is narrower than the router knows is learnt', async (t) => {
   await using narrow = await createLab({ clientMtu: 1300 })
-  await serve(narrow)
+  await serveDatagrams(narrow)
   const faithd = await startFaithd(narrow, udp)
   const to: [string, number] = [faithd.address(), first]
   // The first one is too long for the link behind the next router, and the sender is not told.

@@ -6,7 +6,7 @@ Each step sends a datagram and waits for one, unless it says `"wait": 0`; `wait`
 to a length, `segment` has the kernel cut the datagram into several (UDP_SEGMENT), `hear` only waits, `collect` waits until that
 many octets came and tells how many datagrams they were. `hops` and `tclass` set hop limit and traffic class. With
 `forge`, the datagram leaves from the socket's port, but with the checksum `forge` instead of the right one. A step gives
-{"from", "data", "length", "hops", "tclass"}, {"error"} or {"silent": true}.
+{"from", "data", "length", "same", "hops", "tclass"}, {"error"} or {"silent": true}; `same` tells if it is what was sent.
 """
 
 import errno
@@ -53,10 +53,12 @@ sockets = [opened() for _ in range(plan.get("sockets", 1))]
 def step(socket_number=0, to=None, send=None, fill=0, segment=0, wait=20, hear=False, collect=0, hops=0, tclass=0, forge=None):
     used = sockets[socket_number]
     used.settimeout(wait or None)
+    sent = None
     try:
         if not hear:
             data = send.encode()
             data += bytes(number % 251 for number in range(len(data), fill))
+            sent = data
             if forge is not None:
                 send_forged(to, data, used.getsockname()[1], forge)
                 return {}
@@ -77,7 +79,7 @@ def step(socket_number=0, to=None, send=None, fill=0, segment=0, wait=20, hear=F
         text = data.decode() if len(data) < 200 else data[:20].decode(errors="replace")
         sound = all(octet == number % 251 for number, octet in enumerate(data)) if len(data) >= 200 else True
         return {"from": [sender[0], sender[1]], "data": text, "length": len(data), "datagrams": datagrams, "sound": sound,
-                "hops": marks.get(socket.IPV6_HOPLIMIT), "tclass": marks.get(socket.IPV6_TCLASS)}
+                "same": data == sent, "hops": marks.get(socket.IPV6_HOPLIMIT), "tclass": marks.get(socket.IPV6_TCLASS)}
     except TimeoutError:
         return {"silent": True}
     except OSError as error:
