@@ -117,6 +117,38 @@ test.serial('--check tells every error of a file at once, and exits with 78', as
   )
 })
 
+for (const [who, first, second, effect] of [
+  ['the first of two relays', [], [], ['tcp,udp,icmp', 'tcp,udp']],
+  ['the relay that names them', [], ['protocols = "icmp,tcp"'], ['tcp,udp', 'tcp,icmp']],
+] as const) {
+  test.serial(`${who} has the pings of an interface`, async (t) => {
+    const path = await file(
+      'keepfaith = true',
+      '[[interface]]',
+      '[[interface.relay]]',
+      'ports = 80',
+      ...first,
+      '[[interface.relay]]',
+      'ports = 443',
+      ...second,
+    )
+    const { code, stdout } = await faithd('--check', '-c', path)
+    t.is(code, 0)
+    t.deepEqual(
+      [...stdout.matchAll(/^protocols = "(.*)"$/gm)].map(([, protocols]) => protocols),
+      [...effect],
+    )
+  })
+}
+
+test.serial('two relays that name pings are an error', async (t) => {
+  const relay = ['[[interface.relay]]', 'protocols = "icmp"']
+  const path = await file('keepfaith = true', '[[interface]]', ...relay, 'ports = 1', ...relay)
+  const { code, stderr } = await faithd('--check', '-c', path)
+  t.is(code, 78)
+  t.regex(stderr, /:7:13: interface\.relay\.protocols: another relay of the interface has icmp/)
+})
+
 test.serial(
   '--check finds what only the library can judge, and what does not go together',
   async (t) => {

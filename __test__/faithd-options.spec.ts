@@ -22,8 +22,16 @@ test('the default is every port of the well-known prefix, with the documented li
 })
 
 test('defaults of the command line are those of the library', (t) => {
-  const { settings } = readRelayOptions({ ports: 'all' })
+  const { settings } = readRelayOptions({ ports: 'all', protocols: ['tcp', 'udp', 'icmp'] })
   t.deepEqual(readRelayOptions(relayOptions(relayOf())).settings, settings)
+})
+
+test('faithd relays every protocol, and a service of the command line is one of TCP', (t) => {
+  t.is(relayOf().protocols, 'tcp,udp,icmp')
+  t.is(relayOf('all').protocols, 'tcp,udp,icmp')
+  t.is(relayOf('ssh,8000-8999').protocols, 'tcp')
+  t.is(relayOf('domain', '--protocols', 'UDP,tcp').protocols, 'tcp,udp')
+  t.is(relayOf('--protocols', 'tcp').protocols, 'tcp')
 })
 
 test('--permit and --deny keep their order', (t) => {

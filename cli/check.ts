@@ -11,6 +11,7 @@ import { type Complaint, ConfigurationError } from './complaints.js'
 import type { Configuration, Path, RelayConfiguration } from './configuration.js'
 import { contains } from './contains.js'
 import { explain } from './exit.js'
+import { protocolsOf } from './kinds.js'
 import { relayOptions } from './library-options.js'
 import { faultsOf } from './local-services.js'
 import type { Origin } from './origin.js'
@@ -46,6 +47,7 @@ export async function check(configuration: Configuration, origin: Origin): Promi
   const accessLists = new Map<RelayConfiguration, LoadedAccessList>()
   for (const [index, faith] of configuration.interface.entries()) {
     checkPorts(faith.relay, ['interface', index, 'relay'], complain)
+    checkPings(faith.relay, ['interface', index, 'relay'], complain)
     for (const [number, relay] of faith.relay.entries()) {
       const path = ['interface', index, 'relay', number]
       if (!checkRules(relay, path, complain)) continue
@@ -187,6 +189,15 @@ function checkPorts(relays: readonly RelayConfiguration[], path: Path, complain:
       break
     }
     taken.push(...ranges)
+  }
+}
+
+function checkPings(relays: readonly RelayConfiguration[], path: Path, complain: Complain): void {
+  const named = relays.flatMap(({ protocols }, index) =>
+    protocolsOf(protocols).includes('icmp') ? [index] : [],
+  )
+  for (const index of named.slice(1)) {
+    complain([...path, index, 'protocols'], 'another relay of the interface has icmp too')
   }
 }
 

@@ -11,7 +11,7 @@ export function helpText(): string {
   const groups = [...GROUPS].map(([title, options]) => `${title}:\n${options.map(line).join('')}`)
   const codes = EXIT_CODES.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`)
 
-  return `faithd: relay TCP from an IPv6-only network to IPv4 servers
+  return `faithd: relay TCP, UDP and ping from an IPv6-only network to IPv4 servers
 
 Usage: faithd [options] [service [serverpath [serverargs…]]]
        faithd --inetd [options] [serverpath [serverargs…]]
@@ -19,11 +19,12 @@ Usage: faithd [options] [service [serverpath [serverargs…]]]
        faithd pref64 --for DAEMON [-P PREFIX]… [--lifetime SECONDS] [--link IFACE]
                      [-c FILE] [--control PATH]
 
-faithd makes a faith interface and routes an IPv6 prefix to it. It captures the TCP connections to
-that prefix, and relays each to the IPv4 address inside the IPv6 address that the client dialled.
+faithd makes a faith interface and routes an IPv6 prefix to it. It captures connections, datagrams
+and pings to that prefix, and relays each to the IPv4 address inside the IPv6 address that the
+client dialled.
 
   service     ports to relay: a name from /etc/services, a port, a range, a comma-separated list of
-              these, or all [all]
+              these, or all [all]; ports other than all are those of TCP, unless --protocols says more
   serverpath  program for connections to this host's own IPv4 addresses, started as by inetd(8)
   serverargs  its arguments; the first is its name for itself, argv[0]
 
@@ -74,9 +75,11 @@ denied one, and with 69 when there was none for another reason.
 
 Examples:
   faithd -k
-      relay every port of 64:ff9b::/96 to the IPv4 internet
+      relay TCP, UDP and ping of 64:ff9b::/96 to the IPv4 internet
+  faithd -k --protocols tcp
+      relay TCP alone; clients are told so, and those of QUIC fall back to TCP
   faithd -k -P 2001:db8:64::/96 ssh,http,8000-8999
-      relay some ports of a prefix of your own
+      relay TCP to some ports of a prefix of your own
   faithd -k telnet /usr/sbin/telnetd telnetd
       relay telnet, and serve it on this host's own addresses
   faithd -k --permit 10.1.0.0/16 --permit 0.0.0.0/0

@@ -4,7 +4,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { formatPorts } from '../lib/ports.js'
-import { PROTOCOLS } from '../lib/protocol.js'
+import { type FaithProtocol, PROTOCOLS } from '../lib/protocol.js'
 import { parseService } from './services.js'
 
 /** The values that a setting may have. */
@@ -189,10 +189,13 @@ export function parseAddress(given: string): Address | undefined {
   return isIPv6(ipv6) || isIPv4(ipv4) ? { host: ipv6 || ipv4, port } : undefined
 }
 
+/** Every protocol that a relay carries. */
+export const ALL_PROTOCOLS = PROTOCOLS.join(',')
+
 /** Protocols that a relay carries, kept in one order: `tcp,udp,icmp`. */
 export const protocols = text(
   'tcp, udp and icmp, with commas between them',
-  'tcp,udp,icmp',
+  ALL_PROTOCOLS,
   (given) => {
     const words = given.split(',').map((word) => word.trim().toLowerCase())
     const known: readonly string[] = PROTOCOLS
@@ -200,6 +203,11 @@ export const protocols = text(
     return known.filter((protocol) => words.includes(protocol)).join(',')
   },
 )
+
+/** The protocols of such a text. */
+export function protocolsOf(given: string): FaithProtocol[] {
+  return PROTOCOLS.filter((protocol) => given.split(',').includes(protocol))
+}
 
 /** An explicit mapping: `IPV6[/LENGTH]=IPV4[/LENGTH]` or `IPV6=IPV4:PORT`. */
 export const mapping = text(

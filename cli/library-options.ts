@@ -1,14 +1,13 @@
 /** A configuration in the words of the library. */
 import type {
   FaithInterfaceOptions,
-  FaithProtocol,
   FaithRelayOptions,
   FaithRelayUpdate,
   FaithSocketsOptions,
   FaithUdpOptions,
 } from '../index.js'
-import { PROTOCOLS } from '../lib/protocol.js'
 import type { InterfaceConfiguration, RelayConfiguration } from './configuration.js'
+import { protocolsOf } from './kinds.js'
 
 /** Gives the library's options of an interface. */
 export function interfaceOptions(faith: InterfaceConfiguration): FaithInterfaceOptions {
@@ -22,7 +21,7 @@ export function relayOptions(relay: RelayConfiguration) {
   return {
     ...changeable(relay),
     ports: relay.ports.split(','),
-    protocols: protocolsOf(relay),
+    protocols: protocolsOf(relay.protocols),
     allowLoopback: relay['allow-loopback'],
     connectFirst: relay['connect-first'],
     copyDscp: relay['copy-dscp'],
@@ -50,6 +49,7 @@ function changeable(relay: RelayConfiguration) {
     ...changeableOnSockets(relay),
     maxHeld: relay['max-held'],
     maxHeldPerClient: relay['max-held-per-client'],
+    ...(relay.protocols === 'tcp' ? {} : { udp: udpOptions(relay) }),
   } satisfies FaithRelayUpdate
 }
 
@@ -70,14 +70,7 @@ function changeableOnSockets(relay: RelayConfiguration) {
     portBlocksPerClient: relay['port-blocks-per-client'],
     portBlockRestMs: milliseconds(relay['port-block-rest']),
     privilegedLocalPort: relay['privileged-source'],
-    ...(protocolsOf(relay).some((protocol) => protocol !== 'tcp')
-      ? { udp: udpOptions(relay) }
-      : {}),
   } satisfies FaithRelayUpdate
-}
-
-function protocolsOf({ protocols }: RelayConfiguration): FaithProtocol[] {
-  return PROTOCOLS.filter((protocol) => protocols.split(',').includes(protocol))
 }
 
 function udpOptions(relay: RelayConfiguration): FaithUdpOptions {

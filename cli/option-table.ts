@@ -3,6 +3,7 @@
  * command line, `--help`, the schema of faithd.toml and the reference of its keys are made from it.
  */
 import {
+  ALL_PROTOCOLS,
   anyText,
   dnsAddress,
   flag,
@@ -200,10 +201,16 @@ export const RELAY = {
   ports: captured(ports, 'all', 'ports to relay, as the service argument names them', {
     options: [],
   }),
-  protocols: captured(protocols, 'tcp', 'protocols to relay, on these ports: tcp, udp, icmp', {
-    value: 'PROTOCOLS',
-    change: 'at the next start',
-  }),
+  protocols: captured(
+    protocols,
+    ALL_PROTOCOLS,
+    'protocols to relay, on these ports; icmp is ping, of one relay of an interface',
+    {
+      value: 'PROTOCOLS',
+      help: 'protocols to relay, on these ports; with a service: tcp',
+      change: 'at the next start',
+    },
+  ),
   mapping: goes(
     oneOf(['rfc6052', 'low32']),
     'rfc6052',

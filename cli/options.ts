@@ -87,6 +87,10 @@ export function parseOptions(args: readonly string[]): CommandLine {
   const value = portsOf(service)
   const relay = settingsOf(overrides, 'relay')
   relay.set('ports', { value, by: `'${service}'` })
+  // On BSD a service is one of TCP.
+  if (service !== 'all' && !relay.has('protocols')) {
+    relay.set('protocols', { value: 'tcp', by: `'${service}'` })
+  }
   for (const name of trustingServices(service)) {
     if (!relay.has(name)) relay.set(name, { value: true, by: `'${service}'` })
   }

@@ -101,7 +101,7 @@ export class RunningInterface {
   #isLost = false
   readonly #expectations = new Expectations({
     open: async ({ configuration, accessList }, more) => {
-      const one = { ...configuration, ports: String(more.ports) }
+      const one = { ...configuration, ports: String(more.ports), protocols: 'tcp' }
       const running = await this.#open(one, accessList, more)
       this.#retired.push(running)
       return running

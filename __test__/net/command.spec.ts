@@ -121,9 +121,9 @@ test('the defaults are 64:ff9b::/96 and faith0', async (t) => {
 })
 
 test('--unsupported unreachable answers UDP at once, --unsupported drop does not', async (t) => {
-  const answering = await start('--unsupported', 'unreachable')
+  const answering = await start('--protocols', 'tcp', '--unsupported', 'unreachable')
   t.like(await udp(lab.client, { address: answering.address() }), { code: 'EACCES' })
-  const silent = await start('--unsupported', 'drop')
+  const silent = await start('--protocols', 'tcp', '--unsupported', 'drop')
   const nothing = { address: silent.address(), timeout: 500 }
   t.like(await udp(lab.client, nothing), { code: 'ETIMEDOUT' })
 })

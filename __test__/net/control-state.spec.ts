@@ -81,7 +81,7 @@ test('the status tells of keepfaith 0, which the socket turns off and on', async
 })
 
 test('each reason of drops is counted, with its meaning', async (t) => {
-  const { faithd, control } = await startControlled(lab)
+  const { faithd, control } = await startControlled(lab, ['--protocols', 'tcp'])
   await lab.client.run('ping', ['-c', '1', '-W', '1', faithd.address()])
   const { drops } = await waitFor('the drop', async () => {
     const told = schemas.drops.parse((await control.get('/v1/drops')).json)

@@ -116,7 +116,7 @@ test('sessions, refusals and bytes are those that clients and servers counted', 
 })
 
 test('packets that are dropped are counted by their reason', async (t) => {
-  const { faithd, port } = await start()
+  const { faithd, port } = await start('--protocols', 'tcp')
   await udp(lab.client, { address: faithd.address(), port: 53, timeout: 2000 })
   const text = await scrape(port)
   t.is(sumOf(text, 'faithd_packets_dropped_total', { reason: 'unsupported' }), 1)

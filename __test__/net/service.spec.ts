@@ -50,7 +50,7 @@ function own(lines: readonly string[], others: readonly string[]): string[] {
 test('an instance differs from the service in its name and its command alone', (t) => {
   const [service = [], instance = []] = units.map((unit) => textOf(unit).split('\n'))
   t.deepEqual(own(service, instance), [
-    'Description=Relay of TCP connections from IPv6 to IPv4',
+    'Description=Relay of TCP, UDP and ping from IPv6 to IPv4',
     'EnvironmentFile=-/etc/default/faithd',
     'ExecStart=/usr/sbin/faithd --user=${FAITHD_USER} $FAITHD_OPTIONS',
   ])

@@ -10,7 +10,7 @@ import { type Faithd, permitted, startFaithd, steerings } from '../fixtures/fait
 
 const dnsProgram = fileURLToPath(new URL('../programs/dns-server.py', import.meta.url))
 
-const udp = [...permitted, '--protocols', 'tcp,udp']
+const udp = permitted
 
 let lab: Lab
 let started = 0
@@ -288,13 +288,18 @@ test('ports beyond the limit of a client are told so, and those before it go on'
   t.like(refusal, { protocol: 'udp', reason: 'limit', cause: 'max-mappings-per-client' })
 })
 
-test('a relay of TCP alone answers datagrams as before', async (t) => {
-  started += 1
-  const place = { name: `tcp${started}`, prefix: `3fff:${started}::` }
-  const faithd = await startFaithd(lab, permitted, 'by itself', place)
-  const [answer] = await take([{ to: [faithd.address(), first], send: 'who' }])
-  t.is(answer?.error, 'EACCES')
-})
+for (const [what, args] of [
+  ['relay of TCP alone', ['--protocols', 'tcp']],
+  ['service', ['1-65535']],
+] as const) {
+  test(`datagrams are refused with a ${what}`, async (t) => {
+    started += 1
+    const place = { name: `tcp${started}`, prefix: `3fff:${started}::` }
+    const faithd = await startFaithd(lab, [...permitted, ...args], 'by itself', place)
+    const [answer] = await take([{ to: [faithd.address(), first], send: 'who' }])
+    t.is(answer?.error, 'EACCES')
+  })
+}
 
 test('a path to the client that is narrower than the router knows is learnt', async (t) => {
   await using narrow = await createLab({ clientMtu: 1300 })

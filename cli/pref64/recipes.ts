@@ -106,9 +106,9 @@ export function usualLink(advertiser: Advertiser): string {
 
 /** Concerns hosts that get an IPv4 address, too. They send everything to the prefix, so the hint tells what that needs. */
 const IPV6_MOSTLY = [
-  'Hosts with a CLAT (RFC 6877) then reach IPv4 addresses by this prefix. faithd relays',
-  'their UDP and ping only with --protocols tcp,udp,icmp. Then option 108 of DHCPv4 (RFC 8925) has',
-  'such hosts do without an IPv4 address; in dnsmasq: dhcp-option=108,0:0:7:8 (1800 s).',
+  'Hosts with a CLAT (RFC 6877) then reach IPv4 addresses by this prefix: their TCP, UDP and ping,',
+  'unless a service or --protocols says less. So option 108 of DHCPv4 (RFC 8925) has such',
+  'hosts do without an IPv4 address; in dnsmasq: dhcp-option=108,0:0:7:8 (1800 s).',
 ]
 
 /**
