@@ -14,8 +14,12 @@ use std::time::{Duration, Instant};
 /// The number of places in the table of clients.
 const CLIENTS: usize = 1024;
 
-/// The origin of the times in allowances.
-static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// The origin of the times in allowances: an hour before its first use, because the caller has read its time before that.
+/// Times before the origin count as the origin, so the seconds after them would be shorter ones.
+static EPOCH: LazyLock<Instant> = LazyLock::new(|| {
+    let now = Instant::now();
+    now.checked_sub(Duration::from_hours(1)).unwrap_or(now)
+});
 
 /// A limit of events per time. All may happen at once; then one becomes available again per equal part of the time.
 #[derive(Debug, Clone, Copy)]
@@ -127,16 +131,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A time after the epoch, which begins with its first use. An earlier time would count as the epoch itself, and a
-    /// second after it would be less than a second after the epoch.
-    fn present() -> Instant {
-        LazyLock::force(&EPOCH);
-        Instant::now()
-    }
-
     #[test]
     fn a_period_allows_its_limit_at_once_and_saves_nothing_up() {
-        let now = present();
+        let now = Instant::now();
         for (most, per) in [(1, SECOND), (3, SECOND), (1000, SECOND), (5, 60 * SECOND)] {
             let (allowance, rate) = (Allowance::default(), Rate::new(most, per));
             let taken = |now| (0..5000).filter(|_| allowance.take(rate, now)).count();
@@ -149,8 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_was_read_before_the_first_use_is_not_before_the_origin() {
+        let first = Instant::now();
+        assert!(first.checked_sub(Duration::from_mins(1)).unwrap() > *EPOCH);
+        assert_eq!(since_epoch(first + SECOND) - since_epoch(first), 1_000_000_000);
+    }
+
+    #[test]
     fn half_a_second_restores_half() {
-        let now = present();
+        let now = Instant::now();
         let (allowance, rate) = (Allowance::default(), Rate::per_second(10));
         let taken = |now| (0..100).filter(|_| allowance.take(rate, now)).count();
         assert_eq!(taken(now), 10);
@@ -159,7 +163,7 @@ mod tests {
 
     #[test]
     fn is_left_and_whole_in_take_nothing() {
-        let now = present();
+        let now = Instant::now();
         let (allowance, rate) = (Allowance::default(), Rate::per_second(2));
         for left in [2, 1] {
             assert!((0..10).all(|_| allowance.is_left(rate, now)));
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn an_earlier_time_allows_nothing_more() {
-        let now = present() + SECOND;
+        let now = Instant::now() + SECOND;
         let (allowance, rate) = (Allowance::default(), Rate::per_second(50));
         assert_eq!((0..100).filter(|_| allowance.take(rate, now)).count(), 50);
         assert!((0..100).all(|_| !allowance.take(rate, now.checked_sub(SECOND).unwrap())));
@@ -181,7 +185,7 @@ mod tests {
 
     #[test]
     fn threads_together_take_no_more_than_the_limit() {
-        let (now, allowance, rate) = (present(), Allowance::default(), Rate::per_second(1000));
+        let (now, allowance, rate) = (Instant::now(), Allowance::default(), Rate::per_second(1000));
         let take = || (0..1000).filter(|_| allowance.take(rate, now)).count();
         let taken: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
@@ -193,7 +197,7 @@ mod tests {
     #[test]
     fn one_client_does_not_use_up_the_allowance_of_others() {
         let mut clients = ClientAllowances::new(Rate::per_second(10));
-        let now = present();
+        let now = Instant::now();
         assert_eq!((0..5000).filter(|_| clients.take(1, now)).count(), 10);
         // A few clients may have to share both of their places.
         assert!((2..100).filter(|client| clients.take(*client, now)).count() > 90);
@@ -203,7 +207,7 @@ mod tests {
     #[test]
     fn a_client_is_not_pushed_out_while_its_allowance_is_in_use() {
         let mut clients = ClientAllowances::new(Rate::per_second(2));
-        let now = present();
+        let now = Instant::now();
         assert!(clients.take(1, now) && clients.take(1, now));
         for other in 2..100 * CLIENTS as u128 {
             clients.take(other, now);
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn a_client_gets_a_shared_place_once_its_allowance_is_whole_again() {
         let mut clients = ClientAllowances::new(Rate::per_second(1));
-        let now = present();
+        let now = Instant::now();
         let taken = (0..100 * CLIENTS as u128).filter(|client| clients.take(*client, now)).count();
         assert!(taken <= CLIENTS);
         assert!(clients.take(u128::MAX, now + SECOND));
