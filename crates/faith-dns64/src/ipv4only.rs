@@ -12,7 +12,7 @@ use hickory_proto::rr::rdata::{A, AAAA, PTR, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::options::Options;
-use crate::reply::{may_forge, reply};
+use crate::reply::reply;
 
 /// The addresses of ipv4only.arpa (RFC 7050 section 2.2).
 const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 0, 170), Ipv4Addr::new(192, 0, 0, 171)];
@@ -31,6 +31,9 @@ const TTL: u32 = 86_400;
 const PREFIX_TTL: u32 = 600;
 
 /// The response to a question about one of the zones; `None` for every other question.
+///
+/// This host has the zones, so RD makes no difference. A client that sets CD gets no address of a prefix: it asked
+/// for none that is made (RFC 7050 section 3 has clients clear CD).
 pub(crate) fn answer(query: &Message, question: &Query, options: &Options) -> Option<Message> {
     let name = question.name();
     let zone = ZONES.into_iter().find(|zone| is_below(name, zone))?;
@@ -49,7 +52,7 @@ pub(crate) fn answer(query: &Message, question: &Query, options: &Options) -> Op
         RecordType::A if is_forward => {
             response.answers.extend(ADDRESSES.map(|address| record(TTL, RData::A(A(address)))));
         }
-        RecordType::AAAA if is_forward && may_forge(query) => {
+        RecordType::AAAA if is_forward && !query.checking_disabled => {
             response
                 .answers
                 .extend(prefixed(options).map(|address| record(PREFIX_TTL, RData::AAAA(AAAA(address)))));

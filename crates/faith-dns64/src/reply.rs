@@ -1,6 +1,7 @@
 //! Responses that this host makes itself.
 
 use hickory_proto::op::{Edns, Message, MessageType, Metadata, ResponseCode};
+use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 
 /// The size of UDP messages, in bytes, that fits any path (DNS flag day 2020).
@@ -57,6 +58,14 @@ pub(crate) fn copy_errors(response: &mut Message, from: &Message) {
     for option in given.options().get_all(EdnsCode::Unknown(EXTENDED_ERROR)) {
         edns.options_mut().insert(option.clone());
     }
+}
+
+/// The seconds that an absence may be kept (RFC 2308 section 5); `None` if no SOA record says.
+pub(crate) fn negative_ttl(response: &Message) -> Option<u32> {
+    response.authorities.iter().find_map(|record| match &record.data {
+        RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+        _ => None,
+    })
 }
 
 /// Returns true if the upstream says that it validated the data and found them bogus.

@@ -13,7 +13,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use crate::options::{Failures, Options};
 use crate::plan::{Plan, plan};
-use crate::reply::{copy_errors, failed_validation, mark_forged, reply};
+use crate::reply::{copy_errors, failed_validation, mark_forged, negative_ttl, reply};
 
 /// The most AAAA records that one response gets: A records and prefixes multiply.
 pub const MAX_ADDRESSES: usize = 256;
@@ -111,6 +111,7 @@ fn from_a<'a>(
         return without_excluded(query, aaaa, options);
     }
     let mut response = reply(query, ResponseCode::NoError);
+    response.metadata.truncation = a.truncation;
     response.answers = aliases(a);
     response.authorities.clone_from(&a.authorities);
     if made.is_empty() {
@@ -188,14 +189,6 @@ fn end_of_chain<'a>(query: &'a Message, response: &'a Message) -> Option<&'a Nam
         }
     }
     None
-}
-
-/// The seconds that the absence of AAAA records may be kept (RFC 2308 section 5).
-fn negative_ttl(aaaa: &Message) -> Option<u32> {
-    aaaa.authorities.iter().find_map(|record| match &record.data {
-        RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
-        _ => None,
-    })
 }
 
 fn ipv6_of(record: &Record) -> Option<Ipv6Addr> {

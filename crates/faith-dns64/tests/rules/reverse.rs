@@ -67,12 +67,48 @@ fn the_response_is_an_alias_and_the_servers_name() {
                  2.0-127.{IN_ADDR} 60 PTR www.example."
             ),
         ),
-        (format!("NXDOMAIN | | {IN_ADDR} 300 SOA 300"), "NXDOMAIN".to_owned()),
-        (format!("NOERROR | | {IN_ADDR} 300 SOA 300"), "NOERROR".to_owned()),
+        (
+            "NXDOMAIN | | 198.in-addr.arpa. 900 SOA 300".to_owned(),
+            format!("NXDOMAIN+4 | {NAME} 300 CNAME {IN_ADDR} | 198.in-addr.arpa. 900 SOA 300"),
+        ),
+        (
+            format!("NOERROR | | {IN_ADDR} 120 SOA 300"),
+            format!("NOERROR+4 | {NAME} 120 CNAME {IN_ADDR} | {IN_ADDR} 120 SOA 300"),
+        ),
+        ("NOERROR".to_owned(), format!("NOERROR+4 | {NAME} 0 CNAME {IN_ADDR}")),
+        (
+            format!("NXDOMAIN | {IN_ADDR} 60 CNAME gone.example. | example. 900 SOA 30"),
+            format!(
+                "NXDOMAIN+4 | {NAME} 30 CNAME {IN_ADDR}; {IN_ADDR} 60 CNAME gone.example. | example. 900 SOA 30"
+            ),
+        ),
+        (
+            format!("NOERROR tc | {IN_ADDR} 300 PTR www.example."),
+            format!("NOERROR tc+4 | {NAME} 300 CNAME {IN_ADDR}; {IN_ADDR} 300 PTR www.example."),
+        ),
+        ("REFUSED".to_owned(), "REFUSED".to_owned()),
         ("SERVFAIL+22".to_owned(), "SERVFAIL+22".to_owned()),
     ] {
         let made = reverse(&query(&format!("{NAME} PTR rd edns")), &response(&ptr), &options(PREFIX));
         assert_eq!(show(&made), expected);
         assert!(made.id == 4711 && !made.authentic_data && made.recursion_available);
+    }
+}
+
+/// RFC 6052 section 2.4 has these for 192.0.2.33.
+#[test]
+fn prefixes_of_every_length_give_the_server() {
+    for (prefix, address) in [
+        ("2001:db8::/32", "2001:db8:c000:221::"),
+        ("2001:db8:100::/40", "2001:db8:1c0:2:21::"),
+        ("2001:db8:122::/48", "2001:db8:122:c000:2:2100::"),
+        ("2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::"),
+        ("2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::"),
+        ("2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33"),
+    ] {
+        let address: std::net::Ipv6Addr = address.parse().unwrap();
+        let name = hickory_proto::rr::Name::from(address);
+        let expected = Some("33.2.0.192.in-addr.arpa. PTR".to_owned());
+        assert_eq!(asked(&format!("{name} PTR rd"), &options(prefix)), expected, "{prefix}");
     }
 }

@@ -286,6 +286,105 @@ const CASES: &[Case] = &[
         a: "NOERROR | www.example. 60 A 192.0.2.1",
         expected: "pass",
     },
+    Case {
+        rule: "an extended error that is no failed validation does not prevent synthesis",
+        flags: "rd edns",
+        aaaa: "NOERROR+18 | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR+4 | www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "a truncated A response makes a truncated one, so that the client asks over TCP",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR tc | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR tc | www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "a TTL of 0 stays",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 0 A 192.0.2.1",
+        expected: "NOERROR | www.example. 0 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "where the AAAA query failed, the TTL is at most 600 (section 5.1.7)",
+        flags: "rd",
+        aaaa: "SERVFAIL",
+        a: "NOERROR | www.example. 3600 A 192.0.2.1",
+        expected: "NOERROR | www.example. 600 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "the authority section is that of the A response, and its records stay as they are (sections 5.3.2, 5.4)",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 120",
+        a: "NOERROR | www.example. 300 A 192.0.2.1 | example. 7200 SOA 7200; ns.example. 60 A 192.0.2.53",
+        expected: "NOERROR | www.example. 120 AAAA 2001:db8:64::c000:201 | \
+                   example. 7200 SOA 7200; ns.example. 60 A 192.0.2.53",
+    },
+    Case {
+        rule: "an alias of a name without addresses gets the response to its AAAA query",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        expected: "pass",
+    },
+    Case {
+        rule: "where the AAAA query failed, an alias of a name without addresses stays (section 5.1.5)",
+        flags: "rd",
+        aaaa: "SERVFAIL",
+        a: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        expected: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+    },
+    Case {
+        rule: "where the AAAA query failed and the A query too, the error of the A query is the answer",
+        flags: "rd",
+        aaaa: "REFUSED",
+        a: "SERVFAIL",
+        expected: "SERVFAIL",
+    },
+    Case {
+        rule: "NXDOMAIN of the A query behind an alias keeps the alias",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NXDOMAIN | www.example. 60 CNAME gone.example. | example. 300 SOA 300",
+        expected: "NXDOMAIN | www.example. 60 CNAME gone.example. | example. 300 SOA 300",
+    },
+    Case {
+        rule: "data of the A query that failed validation are not used",
+        flags: "rd edns",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "SERVFAIL+6",
+        expected: "SERVFAIL+6",
+    },
+    Case {
+        rule: "only excluded AAAA records behind an alias are as good as none",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 AAAA ::ffff:192.0.2.9",
+        a: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 A 192.0.2.1",
+        expected: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "excluded AAAA records behind an alias leave the answer of a name without A records, the alias stays",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 AAAA ::ffff:192.0.2.9",
+        a: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        expected: "NOERROR | www.example. 60 CNAME a.example.",
+    },
+    Case {
+        rule: "records of other types in an AAAA response are no AAAA record",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 A 192.0.2.9",
+        a: "NOERROR | www.example. 60 A 192.0.2.1",
+        expected: "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "AAAA records in the A response are not taken over",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 A 192.0.2.1; www.example. 60 AAAA 2001:db8::66",
+        expected: "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201",
+    },
 ];
 
 #[test]
@@ -305,6 +404,41 @@ fn errors_pass_if_they_are_to_pass() {
     }
     let made = answer("rd", NODATA, "NOERROR | www.example. 60 A 192.0.2.1", &options);
     assert_eq!(made, "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201");
+}
+
+#[test]
+fn every_extended_error_of_dnssec_keeps_the_failure() {
+    let dnssec = [1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 25, 27];
+    for code in 0..=30 {
+        for failures in [Failures::Synthesise, Failures::Pass] {
+            let options = Options { failures, ..options(PREFIX) };
+            let a = "NOERROR | www.example. 60 A 192.0.2.1";
+            let passes = answer("rd edns", &format!("SERVFAIL+{code}"), a, &options) == "pass";
+            assert_eq!(passes, failures == Failures::Pass || dnssec.contains(&code), "{code} {failures:?}");
+        }
+    }
+}
+
+#[test]
+fn without_excluded_prefixes_every_aaaa_record_passes() {
+    let options = Options { exclude: Vec::new(), ..options(PREFIX) };
+    let aaaa = "NOERROR | www.example. 60 AAAA ::ffff:192.0.2.9";
+    assert_eq!(answer("rd", aaaa, "NOERROR | www.example. 60 A 192.0.2.1", &options), "pass");
+}
+
+#[test]
+fn a_long_chain_of_aliases_is_followed_and_an_endless_one_is_not() {
+    for (aliases, follows) in [(15, true), (200, false)] {
+        let chain = |number: u32| {
+            format!("{}.example.", if number == 0 { "www".to_owned() } else { number.to_string() })
+        };
+        let mut records: Vec<String> =
+            (0..aliases).map(|from| format!("{} 60 CNAME {}", chain(from), chain(from + 1))).collect();
+        records.push(format!("{} 60 A 192.0.2.1", chain(aliases)));
+        let made = answer("rd", NODATA, &format!("NOERROR | {}", records.join(";")), &options(PREFIX));
+        let address = format!("; {} 60 AAAA 2001:db8:64::c000:201", chain(aliases));
+        assert_eq!(made.ends_with(&address), follows, "{aliases} aliases");
+    }
 }
 
 #[test]

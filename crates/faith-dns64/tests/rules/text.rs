@@ -95,6 +95,9 @@ pub(crate) fn show(response: &Message) -> String {
         other => panic!("{other}"),
     };
     let mut text = String::from(code);
+    if response.truncation {
+        text.push_str(" tc");
+    }
     let errors = response.edns.iter().flat_map(|edns| edns.options().as_ref());
     for (_, option) in errors {
         let EdnsOption::Unknown(15, data) = option else { panic!("{option:?}") };
