@@ -18,9 +18,11 @@
 //! | `clients` | limits of each client |
 //! | `wire` | messages as octets |
 //!
-//! Responses of upstreams pass as octets, except for synthesised ones. hickory-server and hickory-net read
-//! each message into records and write it again, which loses records that they do not know, extended errors and
-//! the order of things; so only hickory-proto is used here, for synthesised responses.
+//! Responses of upstreams pass as octets, except for synthesised ones. hickory-server takes responses as records and
+//! writes them itself. hickory-net gives the octets of a response as they came, but drops one that it cannot read as
+//! records, as if it had never come; it takes responses of any length over HTTPS, and never closes an idle connection.
+//! So the transports here are their own, on tokio, rustls and h2, and hickory-proto is used for synthesised
+//! responses alone.
 //!
 //! One thread does everything, so nothing is locked. A server on `::` answers from the address that was asked.
 
