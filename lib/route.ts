@@ -21,6 +21,7 @@ import {
   SERVER_OPTIONS,
 } from './server.js'
 import { requireSockets } from './socket.js'
+import { Asked, withinLimit } from './within.js'
 
 /**
  * A connection about which a {@link FaithRoute} decides. Its client usually still waits for the answer to its SYN.
@@ -296,14 +297,14 @@ export class Router {
   #drop(id: number, why: string): void {
     const connection = this.#open.get(id)
     this.#open.delete(id)
-    if (connection !== undefined) Undecided.abort(connection, new Error(why))
+    if (connection !== undefined) Asked.abort(connection, new Error(why))
   }
 
   async #settle(connection: Undecided): Promise<void> {
     const { id } = connection
     this.#open.set(id, connection)
     try {
-      const verdict = await this.#withinLimit(connection)
+      const verdict = await withinLimit(this.#timeoutMs, connection, () => this.#decide(connection))
       if (verdict.socket) requireSockets('route')
       if (verdict.socket && !this.#routed.isHeard()) throw unheard()
       if (this.#open.has(id)) unwrap(this.#relay.answer(id, verdict))
@@ -321,60 +322,22 @@ export class Router {
     const route = this.#route
     return await readVerdict(await route(connection))
   }
-
-  async #withinLimit(connection: Undecided): Promise<NativeVerdict> {
-    const limit = this.#timeoutMs
-    const late = (): Error => {
-      const error = new Error(`no answer within ${limit} ms`)
-      Undecided.abort(connection, error)
-      return error
-    }
-    const began = performance.now()
-    let timer: NodeJS.Timeout | undefined
-    const over = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(late()), limit).unref()
-    })
-    try {
-      const decision = await Promise.race([this.#decide(connection), over])
-      // A route that blocks the event loop keeps the timer from firing.
-      if (performance.now() - began > limit) throw late()
-      return decision
-    } finally {
-      clearTimeout(timer)
-    }
-  }
 }
 
 /** A connection that waits for its verdict. The route gets it as a {@link FaithRouteConnection}. */
-class Undecided implements FaithRouteConnection {
+class Undecided extends Asked implements FaithRouteConnection {
   readonly id: number
   readonly client: FaithEndpoint
   readonly destination: FaithDestination
-  /** Made when a route reads `signal`. Most do not, and it costs as much as all the rest. */
-  #controller: AbortController | undefined
-  #reason: Error | undefined
 
   constructor(question: NativeQuestion) {
+    super()
     this.id = question.id
     this.client = { address: question.client, port: question.clientPort }
     this.destination = { address: question.destination, port: question.destinationPort }
     const { ipv4, ipv4Port } = question
     if (ipv4 !== undefined) this.destination.ipv4 = ipv4
     if (ipv4Port !== undefined) this.destination.ipv4Port = ipv4Port
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.#reason !== undefined) this.#controller.abort(this.#reason)
-    }
-    return this.#controller.signal
-  }
-
-  /** Aborts the signal. A static method, because the route has the object and must not see it. */
-  static abort(connection: Undecided, reason: Error): void {
-    connection.#reason ??= reason
-    connection.#controller?.abort(reason)
   }
 }
 
