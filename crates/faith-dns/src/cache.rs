@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::entry::Entry;
+use crate::made::Made;
 use crate::wire::{self, Question};
 
 /// Memory of a key and its place in a table, in bytes, about.
@@ -56,6 +57,13 @@ impl Cache {
         let (key, entry) = self.old.remove_entry(key)?;
         self.insert(key, Rc::clone(&entry));
         Some(entry)
+    }
+
+    /// Keeps an answer beside the response of which it was made.
+    pub(crate) fn keep(&mut self, entry: &Entry, made: Made) {
+        let before = entry.size();
+        entry.keep(made);
+        self.used = (self.used + entry.size()).saturating_sub(before);
     }
 
     pub(crate) fn insert(&mut self, key: Key, entry: Rc<Entry>) {

@@ -1,8 +1,12 @@
 //! Responses of upstreams, as they are kept and as clients get them.
 
+use std::cell::{Ref, RefCell};
+use std::time::Duration;
+
 use hickory_proto::op::Message;
 use tokio::time::Instant;
 
+use crate::made::Made;
 use crate::request::Request;
 use crate::wire::{self, Opt, Question, Section};
 
@@ -21,6 +25,8 @@ pub(crate) struct Entry {
     since: Instant,
     /// The seconds that the response may be kept.
     lifetime: u32,
+    /// The answer that was made of this response to an AAAA query.
+    made: RefCell<Option<Box<Made>>>,
 }
 
 impl Entry {
@@ -35,7 +41,7 @@ impl Entry {
         let lifetime = lifetime(&octets, &places, &opt);
         let ttls = places.iter().map(|place| place.ttl).collect();
         octets.shrink_to_fit();
-        Some(Self { octets, ttls, opt, since: Instant::now(), lifetime })
+        Some(Self { octets, ttls, opt, since: Instant::now(), lifetime, made: RefCell::default() })
     }
 
     /// The flags of the header.
@@ -52,15 +58,32 @@ impl Entry {
         self.age() < self.lifetime
     }
 
+    /// The end of the response's lifetime.
+    pub(crate) fn until(&self) -> Instant {
+        self.since + Duration::from_secs(self.lifetime.into())
+    }
+
     /// Memory in bytes, about.
     pub(crate) fn size(&self) -> usize {
-        size_of::<Self>() + self.octets.len() + self.ttls.len() * size_of::<usize>() + self.opt.errors.len()
+        let made = self.made.borrow().as_ref().map_or(0, |made| made.size());
+        let octets = self.octets.len() + self.opt.errors.len() + made;
+        size_of::<Self>() + octets + self.ttls.len() * size_of::<usize>()
+    }
+
+    /// The answer that was made of this response.
+    pub(crate) fn made(&self) -> Option<Ref<'_, Made>> {
+        Ref::filter_map(self.made.borrow(), |made| made.as_deref()).ok()
+    }
+
+    /// Keeps the answer that was made of this response, unless it is large.
+    pub(crate) fn keep(&self, made: Made) {
+        *self.made.borrow_mut() = (!made.is_large()).then(|| Box::new(made));
     }
 
     /// The response for a client.
     pub(crate) fn answer(&self, request: &Request) -> Vec<u8> {
         let mut octets = self.aged();
-        wire::set_word(&mut octets, 0, request.message.id);
+        wire::set_word(&mut octets, 0, request.id);
         wire::set_word(&mut octets, 2, self.flags_for(request));
         // The same name, in the client's own upper and lower case.
         if let Some(name) =

@@ -4,7 +4,7 @@
 //! the upstream. Responses that are not synthesised pass as octets.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use faith_dns64::{Options, Plan, failure, plan, reverse, synthesise, wants_a};
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared, join};
-use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::RecordType;
 use hickory_proto::serialize::binary::BinEncodable;
 
@@ -21,6 +21,7 @@ use crate::cache::{Cache, Key};
 use crate::clients::{Clients, Limits};
 use crate::counters::Counters;
 use crate::entry::Entry;
+use crate::made::Made;
 use crate::request::Request;
 use crate::settings::{Gate, Settings};
 use crate::upstream::{Ask, Resolver};
@@ -66,6 +67,43 @@ impl Forwarder {
         self.settings.load().limits
     }
 
+    /// The response to a query, if it is in the cache and nothing has to be read or made.
+    pub(crate) fn at_once(&self, request: &Request, client: IpAddr) -> Option<Vec<u8>> {
+        // This host has some names below arpa, and others are reverse names of a prefix.
+        if request.flags & wire::RECURSION_DESIRED == 0 || request.question.ends_in_arpa() {
+            return None;
+        }
+        let settings = self.settings.load();
+        if !settings.admits(client) {
+            return None;
+        }
+        let options = if self.gate.is_open() { &settings.synthesis } else { &settings.closed };
+        let entry = self.cache.borrow_mut().get(&key_of(request, &request.question))?;
+        if !entry.is_fresh() {
+            return None;
+        }
+        let passes = request.question.kind != u16::from(RecordType::AAAA)
+            || request.flags & wire::CHECKING_DISABLED != 0
+            || options.prefixes.is_empty();
+        let response = if passes {
+            entry.answer(request)
+        } else {
+            let made = entry.made().filter(|made| made.holds(&settings, options))?;
+            if !made.addresses.iter().all(|address| self.gate.permits(client, *address)) {
+                return None;
+            }
+            match &made.response {
+                Some(response) => {
+                    self.counters.synthesised.add();
+                    response.answer(request)
+                }
+                None => entry.answer(request),
+            }
+        };
+        self.counters.cached.add();
+        Some(response)
+    }
+
     /// The response to a query, of any length that TCP carries.
     pub(crate) async fn answer(&self, request: &Request, client: IpAddr) -> Vec<u8> {
         let settings = self.settings.load_full();
@@ -80,7 +118,7 @@ impl Forwarder {
                 Ok(encode(request, &response))
             }
             Plan::Pass => self.pass(request, client).await,
-            Plan::Synthesise => self.synthesise(request, client, options).await,
+            Plan::Synthesise => self.synthesise(request, client, &settings, options).await,
             Plan::Reverse(question) => self.reverse(request, client, &question, options).await,
         };
         answered.unwrap_or_else(|Overload| {
@@ -98,6 +136,7 @@ impl Forwarder {
         &self,
         request: &Request,
         client: IpAddr,
+        settings: &Arc<Settings>,
         options: &Options,
     ) -> Result<Vec<u8>, Overload> {
         let a_question = Question { kind: u16::from(RecordType::A), ..request.question.clone() };
@@ -120,18 +159,47 @@ impl Forwarder {
         if wanted && a.is_none() {
             a = Some(self.fetch(request, a_question, client).await?);
         }
-        let a = a.filter(|_| wanted).map(|entry| {
-            let message = entry.and_then(|entry| entry.message());
+        let a = a.filter(|_| wanted);
+        let a_message = a.as_ref().map(|entry| {
+            let message = entry.as_ref().and_then(|entry| entry.message());
             message.unwrap_or_else(|| failure(&request.message, ResponseCode::ServFail))
         });
-        let permits = |address| self.gate.permits(client, address);
-        Ok(match synthesise(&request.message, &message, a.as_ref(), options, permits) {
-            Cow::Borrowed(_) => aaaa.map_or_else(|| failed(request), |entry| entry.answer(request)),
+        let (addresses, denied) = (RefCell::new(Vec::new()), Cell::new(false));
+        let permits = |address| {
+            let permits = self.gate.permits(client, address);
+            if permits {
+                addresses.borrow_mut().push(address);
+            } else {
+                denied.set(true);
+            }
+            permits
+        };
+        // The response may be kept for clients with EDNS, which get the extended error.
+        let mut query = Message::clone(&request.message);
+        query.edns.get_or_insert_with(Edns::new);
+        let response = match synthesise(&query, &message, a_message.as_ref(), options, permits) {
+            Cow::Borrowed(_) => None,
             Cow::Owned(made) => {
                 self.counters.synthesised.add();
-                encode(request, &made)
+                let octets = made.to_vec().ok();
+                let Some(made) = octets.and_then(|octets| Entry::read(octets, &request.question)) else {
+                    return Ok(failed(request));
+                };
+                Some(made)
             }
-        })
+        };
+        let Some(aaaa) = aaaa else {
+            return Ok(response.map_or_else(|| failed(request), |made| made.answer(request)));
+        };
+        let answer = response.as_ref().unwrap_or(&aaaa).answer(request);
+        // Without an A response it depends on the AAAA response alone.
+        let until = a.map_or(Some(aaaa.until()), |a| a.map(|a| a.until()));
+        if let Some(until) = until.filter(|_| !denied.get()) {
+            let (addresses, prefixes) = (addresses.into_inner(), options.prefixes.clone());
+            let made = Made { response, addresses, until, settings: Arc::clone(settings), prefixes };
+            self.cache.borrow_mut().keep(&aaaa, made);
+        }
+        Ok(answer)
     }
 
     async fn reverse(

@@ -14,6 +14,7 @@
 //! | `request` | a query, or the error that answers it |
 //! | `forwarder` | the way from a query to its response |
 //! | `entry`, `cache` | responses of upstreams |
+//! | `made` | synthesised responses beside them |
 //! | `upstream`, `resolv_conf` | the servers that are asked |
 //! | `clients` | limits of each client |
 //! | `wire` | messages as octets |
@@ -33,6 +34,7 @@ mod clients;
 mod counters;
 mod entry;
 mod forwarder;
+mod made;
 mod request;
 mod resolv_conf;
 mod server;

@@ -1,5 +1,8 @@
 //! Queries of clients: read, or answered with an error at once.
 
+use std::cell::OnceCell;
+use std::ops::Deref;
+
 use hickory_proto::op::{Message, OpCode};
 
 use crate::wire::{self, HEADER, Opt, Question};
@@ -20,12 +23,29 @@ const TRANSFERS: std::ops::RangeInclusive<u16> = 251..=254;
 /// A query that can be answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) message: Message,
+    pub(crate) message: Lazy,
+    pub(crate) id: u16,
     pub(crate) question: Question,
     /// The second word of the header.
     pub(crate) flags: u16,
     /// The OPT record, if the client sent one.
     pub(crate) edns: Option<Edns>,
+}
+
+/// The query as a message. An answer out of the cache does not need it, so a plain query is read when it is used.
+#[derive(Clone, Debug)]
+pub(crate) struct Lazy {
+    octets: Vec<u8>,
+    message: OnceCell<Message>,
+}
+
+impl Deref for Lazy {
+    type Target = Message;
+
+    /// The message; an empty one if a plain query cannot be read after all.
+    fn deref(&self) -> &Message {
+        self.message.get_or_init(|| Message::from_vec(&self.octets).unwrap_or_else(|_| Message::query()))
+    }
 }
 
 /// The parts of a client's OPT record that matter.
@@ -60,6 +80,11 @@ impl Request {
             return Err(malformed(None));
         }
         let question = Question::read(octets).ok_or_else(|| malformed(None))?;
+        let id = wire::word(octets, 0).unwrap_or(0);
+        if let Some(edns) = plain(octets, &question) {
+            let message = Lazy { octets: octets.to_vec(), message: OnceCell::new() };
+            return Ok(Self { message, id, question, flags, edns });
+        }
         let message = Message::from_vec(octets).map_err(|_| malformed(Some(&question)))?;
         let edns = message.edns.as_ref();
         if edns.is_some_and(|edns| edns.version() != 0) {
@@ -69,7 +94,8 @@ impl Request {
             return Err(Rejected::Answer(response));
         }
         let edns = edns.map(|edns| Edns { payload: edns.max_payload(), dnssec_ok: edns.flags().dnssec_ok });
-        let request = Self { message, question, flags, edns };
+        let message = Lazy { octets: Vec::new(), message: message.into() };
+        let request = Self { message, id, question, flags, edns };
         if request.question.class != IN || TRANSFERS.contains(&request.question.kind) {
             return Err(Rejected::Answer(request.refused()));
         }
@@ -84,7 +110,7 @@ impl Request {
     /// A response without records.
     pub(crate) fn empty(&self, flags: u16) -> Vec<u8> {
         let mut response = Vec::with_capacity(HEADER + self.question.name.len() + 4);
-        response.extend_from_slice(&self.message.id.to_be_bytes());
+        response.extend_from_slice(&self.id.to_be_bytes());
         response.extend_from_slice(&answering(self.flags, flags).to_be_bytes());
         response.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
         self.question.write(&mut response);
@@ -98,6 +124,24 @@ impl Request {
     pub(crate) fn datagram_limit(&self) -> usize {
         let asked = self.edns.map_or(512, |edns| edns.payload.max(512));
         usize::from(asked.min(faith_dns64::MAX_PAYLOAD))
+    }
+}
+
+/// The OPT record, or its absence, of a query as nearly all are: of class IN and an ordinary type, with an OPT record of
+/// version 0 without options or without one. `None` for other queries.
+fn plain(octets: &[u8], question: &Question) -> Option<Option<Edns>> {
+    if question.class != IN || TRANSFERS.contains(&question.kind) {
+        return None;
+    }
+    let rest = octets.get(HEADER + question.name.len() + 4..)?;
+    match (wire::word(octets, 10)?, rest) {
+        (0, []) => Some(None),
+        // The root, OPT, the size, no code, version 0, flags without those that are reserved, no options.
+        (1, [0, 0, 41, high, low, 0, 0, flags @ (0 | 0x80), 0, 0, 0]) => {
+            let payload = u16::from_be_bytes([*high, *low]);
+            Some(Some(Edns { payload, dnssec_ok: *flags != 0 }))
+        }
+        _ => None,
     }
 }
 

@@ -72,7 +72,10 @@ async fn connection(stream: TcpStream, client: IpAddr, forwarder: &Rc<Forwarder>
 
 async fn answer(octets: &[u8], client: IpAddr, forwarder: &Forwarder) -> Option<Vec<u8>> {
     match Request::read(octets) {
-        Ok(request) => Some(forwarder.answer(&request, client).await),
+        Ok(request) => Some(match forwarder.at_once(&request, client) {
+            Some(response) => response,
+            None => forwarder.answer(&request, client).await,
+        }),
         Err(Rejected::Answer(response)) => {
             forwarder.counters.rejected.add();
             Some(response)

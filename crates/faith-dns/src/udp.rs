@@ -68,18 +68,27 @@ fn begin(
             return;
         }
     }
+    if let Some(response) = forwarder.at_once(&request, peer.ip()) {
+        let response = fitting(response, &request, forwarder);
+        return send(socket, &response, peer, asked);
+    }
     let (socket, forwarder) = (Rc::clone(socket), Rc::clone(forwarder));
     let mut answer: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
-        let mut response = forwarder.answer(&request, peer.ip()).await;
-        if response.len() > request.datagram_limit() {
-            forwarder.counters.truncated.add();
-            response = request.empty(wire::TRUNCATED);
-        }
-        send(&socket, &response, peer, asked);
+        let response = forwarder.answer(&request, peer.ip()).await;
+        send(&socket, &fitting(response, &request, &forwarder), peer, asked);
     });
     if answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) == Poll::Pending {
         tokio::task::spawn_local(answer);
     }
+}
+
+/// The response, or one that says "truncated" if it does not fit into the client's datagram.
+fn fitting(response: Vec<u8>, request: &Request, forwarder: &Forwarder) -> Vec<u8> {
+    if response.len() <= request.datagram_limit() {
+        return response;
+    }
+    forwarder.counters.truncated.add();
+    request.empty(wire::TRUNCATED)
 }
 
 /// Sends a response. It is lost if the socket's buffer is full, as any datagram may be.

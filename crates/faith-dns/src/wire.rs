@@ -63,6 +63,11 @@ impl Question {
         (self.kind, self.class) == (other.kind, other.class) && self.name.eq_ignore_ascii_case(&other.name)
     }
 
+    /// Returns true for each name below arpa, and for few others.
+    pub(crate) fn ends_in_arpa(&self) -> bool {
+        self.name.last_chunk::<6>().is_some_and(|end| end.eq_ignore_ascii_case(b"\x04arpa\0"))
+    }
+
     pub(crate) fn write(&self, octets: &mut Vec<u8>) {
         octets.extend_from_slice(&self.name);
         octets.extend_from_slice(&self.kind.to_be_bytes());

@@ -3,5 +3,6 @@
 
 mod clients;
 mod lab;
+mod made;
 mod synthesis;
 mod upstreams;
