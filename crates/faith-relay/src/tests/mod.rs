@@ -15,9 +15,11 @@ mod local;
 mod networks;
 mod permission;
 mod port_blocks;
+mod questions;
 mod reset;
 mod route;
 mod splice;
+mod taking;
 mod transfer;
 mod urgent;
 

@@ -1,48 +1,21 @@
-//! A route decides where a connection goes.
+//! A route decides where a connection goes, and on which terms.
 
 use std::io::Write;
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
-use std::os::fd::OwnedFd;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
-use faith_packet::ports::PortSet;
-use faith_stack::{Captured, Service as _};
 
-use super::{
-    Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset, reset,
-};
+use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset};
 use crate::cause::Cause;
 use crate::options::RelayOptions;
-use crate::record::{RefusalReason, RefusalRecord, SessionEnd, SessionRecord};
-use crate::{Observer, Question, Reject, RelayStats, Route, Routing, Taker, Terms, Verdict};
+use crate::record::{RefusalReason, SessionEnd};
+use crate::{Question, Reject, Route, Routing, Terms, Verdict};
 
-struct Says<F>(F);
-
-struct Takes(Sender<Captured>);
-
-/// A route that keeps every question for the test, and reports withdrawn ones.
-struct Keeps(Sender<Question>, Sender<u64>);
-
-impl Route for Keeps {
-    fn ask(&self, question: Question) {
-        self.0.send(question).unwrap();
-    }
-
-    fn withdraw(&self, id: u64) {
-        // Sending fails when the test is over, whose relay withdraws open questions.
-        let _ = self.1.send(id);
-    }
-}
-
-fn keeping(timeout: Duration) -> (Lab, Receiver<Question>, Receiver<u64>) {
-    let ((keep, kept), (tell, withdrawn)) = (channel(), channel());
-    let routing = Routing { route: Arc::new(Keeps(keep, tell)), ports: None, timeout, max_undecided: 9 };
-    (Lab::new(RelayOptions { routing: Some(routing), ..options() }), kept, withdrawn)
-}
+/// A route that answers by a function.
+pub(super) struct Says<F>(pub(super) F);
 
 impl<F: Fn(Question) + Send + Sync> Route for Says<F> {
     fn ask(&self, question: Question) {
@@ -50,48 +23,22 @@ impl<F: Fn(Question) + Send + Sync> Route for Says<F> {
     }
 }
 
-impl Taker for Takes {
-    fn take(&self, _worker: usize, connection: Captured) {
-        self.0.send(connection).unwrap();
-    }
-}
-
-fn asking(timeout: Duration, max_undecided: u32, says: impl Fn(Question) + Send + Sync + 'static) -> Lab {
+/// Makes a relay with such a route.
+pub(super) fn asking(
+    timeout: Duration,
+    max_undecided: u32,
+    says: impl Fn(Question) + Send + Sync + 'static,
+) -> Lab {
     let routing = Routing { route: Arc::new(Says(says)), ports: None, timeout, max_undecided };
     Lab::new(RelayOptions { routing: Some(routing), ..options() })
-}
-
-/// Makes a relay whose route takes every connection, and the channel of those connections.
-fn handing(options: RelayOptions) -> (Lab, Receiver<Captured>) {
-    let (given, taken) = channel();
-    let wants = |question: Question| question.answer(Verdict::HandOver);
-    let routing = Routing { route: Arc::new(Says(wants)), ports: None, timeout: PATIENCE, max_undecided: 1 };
-    let sink = Arc::new(Takes(given));
-    (Lab::new(RelayOptions { routing: Some(routing), taker: Some(sink), ..options }), taken)
-}
-
-fn expect_handed_over(lab: &Lab, client: &mut TcpStream, taken: &Receiver<Captured>) {
-    let connection = taken.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(SocketAddr::V6(connection.client), client.local_addr().unwrap());
-    assert_eq!(connection.destination, lab.destination);
-    let mut far = TcpStream::from(connection.socket);
-    far.set_nonblocking(false).unwrap();
-    client.write_all(b"up").unwrap();
-    assert_eq!(read_exactly(&mut far, 2), b"up");
-    far.write_all(b"down").unwrap();
-    drop(far);
-    assert_eq!(read_to_end(client), b"down", "it ends as an ordinary socket does");
-    let RelayStats { accepted, handed_over, sessions, refused, .. } = lab.engine.stats();
-    assert_eq!((accepted, handed_over, sessions.begun, refused.sum()), (1, 1, 0, 0));
-    assert!(lab.is_idle());
-    assert!(lab.nothing_ended() && lab.server_has_no_connection());
 }
 
 fn named(server: SocketAddr, allow_any: bool) -> Verdict {
     Verdict::Connect { server, allow_any, terms: Terms::default() }
 }
 
-fn fate_of(lab: &Lab) -> Fate {
+/// Offers a SYN, and gives its fate.
+pub(super) fn fate_of(lab: &Lab) -> Fate {
     let (syn, fate) = lab.syn(Caller::new().address);
     lab.offer(syn);
     fate.recv_timeout(PATIENCE).unwrap()
@@ -270,323 +217,9 @@ fn a_route_may_set_the_idle_timeout_of_a_session() {
 }
 
 #[test]
-fn the_record_has_the_id_of_the_question() {
-    let (lab, kept, withdrawn) = keeping(PATIENCE);
-    let (syn, fate) = lab.syn(Caller::new().address);
-    lab.offer(syn);
-    let question = kept.recv_timeout(PATIENCE).unwrap();
-    let id = question.id;
-    question.answer(Verdict::Reject { reject: Reject::Refused, tag: None });
-    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
-    assert_eq!(lab.refused().id, id);
-    assert!(withdrawn.try_recv().is_err(), "an answered question is not withdrawn");
-}
-
-#[test]
-fn a_question_is_withdrawn_when_its_client_gives_up_its_syn() {
-    let (lab, kept, withdrawn) = keeping(PATIENCE);
-    let (syn, _fate) = lab.syn(Caller::new().address);
-    let give_up = lab.offer(syn);
-    let question = kept.recv_timeout(PATIENCE).unwrap();
-    give_up.tell();
-    assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(question.id));
-    assert!(question.is_late());
-    assert_eq!(lab.refused().cause, Some(Cause::ClientGaveUp));
-}
-
-#[test]
-fn a_question_is_withdrawn_when_its_client_resets_without_bytes() {
-    let (lab, kept, withdrawn) = keeping(PATIENCE);
-    let client = lab.dial();
-    let question = kept.recv_timeout(PATIENCE).unwrap();
-    reset(client);
-    assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(question.id));
-    assert_eq!(lab.refused().cause, Some(Cause::ClientGaveUp));
-}
-
-#[test]
-fn a_question_is_not_withdrawn_when_its_client_half_closes_or_sends_bytes() {
-    let (lab, kept, withdrawn) = keeping(PATIENCE);
-    let (mut talker, mut ender) = (lab.dial(), lab.dial());
-    let questions = [kept.recv_timeout(PATIENCE).unwrap(), kept.recv_timeout(PATIENCE).unwrap()];
-    talker.write_all(b"before the answer").unwrap();
-    ender.shutdown(std::net::Shutdown::Write).unwrap();
-    // Comes after both on the worker, which withdraws it.
-    let last = lab.dial();
-    let gone = kept.recv_timeout(PATIENCE).unwrap();
-    reset(last);
-    assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(gone.id));
-    for question in questions {
-        question.answer(Verdict::Proceed(Terms::default()));
-    }
-    let (mut one, mut other) = (lab.answer(), lab.answer());
-    talker.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut heard = [read_to_end(&mut one), read_to_end(&mut other)];
-    heard.sort();
-    assert_eq!(heard, [b"".to_vec(), b"before the answer".to_vec()]);
-    drop((one, other));
-    assert!(read_to_end(&mut ender).is_empty());
-}
-
-#[test]
-fn a_question_is_withdrawn_when_the_relay_closes_and_not_when_its_time_is_up() {
-    let (lab, kept, withdrawn) = keeping(Duration::from_millis(50));
-    let (syn, fate) = lab.syn(Caller::new().address);
-    lab.offer(syn);
-    let late = kept.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
-    assert!(late.is_late() && withdrawn.try_recv().is_err());
-
-    let (lab, kept, withdrawn) = keeping(PATIENCE);
-    let (syn, _fate) = lab.syn(Caller::new().address);
-    lab.offer(syn);
-    let question = kept.recv_timeout(PATIENCE).unwrap();
-    lab.engine.ledger.all_tasks().for_each(crate::tasks::Tasks::abort_attempts);
-    assert_eq!(withdrawn.recv_timeout(PATIENCE), Ok(question.id));
-}
-
-#[test]
 fn the_record_of_a_rejected_client_has_the_tag_of_the_verdict() {
     let verdict = Verdict::Reject { reject: Reject::Refused, tag: Some("bad".into()) };
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
     assert_eq!(fate_of(&lab), Fate::Reset);
     assert_eq!(lab.refused().tag.as_deref(), Some("bad"));
-}
-
-#[test]
-fn a_route_that_is_late_or_gives_no_verdict_refuses_that_client() {
-    let (keep, _kept) = channel();
-    let late = asking(Duration::from_millis(50), 1, move |question| keep.send(question).unwrap());
-    assert_eq!(fate_of(&late), Fate::Reset);
-    let silent = asking(PATIENCE, 1, drop);
-    assert_eq!(fate_of(&silent), Fate::Reset);
-    let record = silent.refused();
-    assert_eq!((record.reason, record.cause), (RefusalReason::Error, Some(Cause::NoVerdict)));
-}
-
-#[test]
-fn beyond_the_bound_of_questions_accepted_clients_have_a_bound_of_their_own() {
-    let (keep, kept) = channel();
-    let lab = asking(PATIENCE, 1, move |question| keep.send(question).unwrap());
-    let (syn, first) = lab.syn(Caller::new().address);
-    lab.offer(syn);
-    let forged = kept.recv_timeout(PATIENCE).unwrap();
-
-    let caller = Caller::new();
-    let (syn, second) = lab.syn(caller.address);
-    lab.offer(syn);
-    assert_eq!(second.recv_timeout(PATIENCE), Ok(Fate::Released), "the kernel answers it");
-    let _served = caller.dial(&lab);
-    let proven = kept.recv_timeout(PATIENCE).unwrap();
-
-    let mut refused = Caller::new().dial(&lab);
-    assert!(read_to_reset(&mut refused).is_empty());
-    let record = lab.refused();
-    assert_eq!((record.reason, record.cause), (RefusalReason::Limit, Some(Cause::MaxUndecided)));
-
-    proven.answer(Verdict::Proceed(Terms::default()));
-    eventually("the proven client has its session", || lab.engine.ledger.relaying() == 1);
-    forged.answer(Verdict::Proceed(Terms::default()));
-    assert_eq!(first.recv_timeout(PATIENCE), Ok(Fate::Released));
-}
-
-#[test]
-fn a_syn_beyond_the_bound_waits_while_half_of_the_places_are_undecided() {
-    let (keep, kept) = channel();
-    let lab = asking(PATIENCE, 4, move |question| keep.send(question).unwrap());
-    let [client, other] = [Ipv6Addr::LOCALHOST, "2001:db8::1".parse().unwrap()];
-    assert!(!lab.engine.waits(&client, 4), "nothing is undecided");
-    let mut asked = Vec::new();
-    for _ in 0..2 {
-        let (syn, fate) = lab.syn(Caller::new().address);
-        lab.offer(syn);
-        asked.push((kept.recv_timeout(PATIENCE).unwrap(), fate));
-    }
-    assert!(lab.engine.waits(&client, 4) && !lab.engine.waits(&client, 5));
-    assert!(!lab.engine.waits(&other, 1), "questions about other networks do not count");
-    for (question, fate) in asked {
-        question.answer(Verdict::Reject { reject: Reject::Refused, tag: None });
-        assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Reset));
-    }
-    assert!(!lab.engine.waits(&client, 4), "decided questions do not count");
-}
-
-#[test]
-fn forged_syns_of_many_networks_make_no_other_client_wait() {
-    let (keep, kept) = channel();
-    let lab = asking(PATIENCE, 8, move |question| keep.send(question).unwrap());
-    let mut forged = Vec::new();
-    for network in 0..8_u128 {
-        let from = Ipv6Addr::from_bits(0x2001_0db8 << 96 | network << 64 | 1);
-        let (syn, fate) = lab.syn(SocketAddrV6::new(from, 1024, 0, 0));
-        lab.offer(syn);
-        forged.push((kept.recv_timeout(PATIENCE).unwrap(), fate));
-        assert!(lab.engine.waits(&from, 2) && !lab.engine.waits(&from, 3));
-    }
-    assert!(!lab.engine.waits(&Ipv6Addr::LOCALHOST, 1));
-    let (syn, fate) = lab.syn(Caller::new().address);
-    lab.offer(syn);
-    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released), "the bound of all questions still holds");
-}
-
-#[test]
-fn without_a_route_no_syn_waits() {
-    assert!(!Lab::new(options()).engine.waits(&Ipv6Addr::LOCALHOST, 1));
-}
-
-#[test]
-fn a_route_may_take_a_connection_whose_syn_is_held() {
-    let (lab, taken) = handing(RelayOptions { connect_first: true, max_sessions: Some(0), ..options() });
-    let caller = Caller::new();
-    let (syn, fate) = lab.syn(caller.address);
-    lab.offer(syn);
-    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::Released));
-    expect_handed_over(&lab, &mut caller.dial(&lab), &taken);
-    assert_eq!(fate.recv_timeout(PATIENCE), Ok(Fate::PlaceFree));
-    assert_eq!(lab.engine.pairing.len(), 0);
-}
-
-#[test]
-fn a_route_may_take_a_connection_that_was_accepted_first() {
-    let (lab, taken) = handing(options());
-    expect_handed_over(&lab, &mut lab.dial(), &taken);
-}
-
-#[test]
-fn a_client_that_is_gone_is_not_handed_over() {
-    let (keep, kept) = channel();
-    let lab = asking(PATIENCE, 1, move |question| keep.send(question).unwrap());
-    let client = lab.dial();
-    let question = kept.recv_timeout(PATIENCE).unwrap();
-    reset(client);
-    question.answer(Verdict::HandOver);
-    assert_eq!(lab.refused().reason, RefusalReason::ClientReset);
-    assert_eq!(lab.engine.stats().handed_over, 0);
-}
-
-#[test]
-fn a_client_that_is_gone_after_sending_bytes_is_handed_over_with_them() {
-    let (keep, kept) = channel();
-    let (given, taken) = channel();
-    let says = move |question| keep.send(question).unwrap();
-    let routing = Routing { route: Arc::new(Says(says)), ports: None, timeout: PATIENCE, max_undecided: 1 };
-    let sink = Arc::new(Takes(given));
-    let lab = Lab::new(RelayOptions { routing: Some(routing), taker: Some(sink), ..options() });
-    let mut client = lab.dial();
-    let question: Question = kept.recv_timeout(PATIENCE).unwrap();
-    client.write_all(b"last words").unwrap();
-    reset(client);
-    question.answer(Verdict::HandOver);
-    let mut far = TcpStream::from(taken.recv_timeout(PATIENCE).unwrap().socket);
-    assert_eq!(read_to_reset(&mut far), b"last words");
-}
-
-/// A taker that stands between the client and the server of each connection, and gives the test both ends.
-struct Stands(Sender<(Captured, OwnedFd)>);
-
-impl Taker for Stands {
-    fn take(&self, _worker: usize, _connection: Captured) {
-        unreachable!("no verdict hands a connection over");
-    }
-
-    fn stand_between(&self, _worker: usize, client: Captured, server: OwnedFd) {
-        self.0.send((client, server)).unwrap();
-    }
-}
-
-/// Makes options of a relay with such a taker and a route about these ports, and the channel of the ends.
-fn standing_options(ports: Option<PortSet>) -> (RelayOptions, Receiver<(Captured, OwnedFd)>) {
-    let (given, ends) = channel();
-    let between = |question: Question| {
-        question.answer(Verdict::Proceed(Terms { between: true, ..Terms::default() }));
-    };
-    let routing = Routing { route: Arc::new(Says(between)), ports, timeout: PATIENCE, max_undecided: 9 };
-    let sink = Arc::new(Stands(given));
-    (RelayOptions { routing: Some(routing), taker: Some(sink), ..options() }, ends)
-}
-
-/// Makes such a relay.
-fn standing(ports: Option<PortSet>) -> (Lab, Receiver<(Captured, OwnedFd)>) {
-    let (options, ends) = standing_options(ports);
-    (Lab::new(options), ends)
-}
-
-#[test]
-fn a_route_that_stands_between_gets_every_byte_and_the_session_is_counted() {
-    let (lab, ends) = standing(None);
-    let mut client = lab.dial();
-    let (near, far) = ends.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(SocketAddr::V6(near.client), client.local_addr().unwrap());
-    assert_eq!(near.destination, lab.destination);
-    let [mut near, mut far] = [near.socket, far].map(|end| {
-        let end = TcpStream::from(end);
-        end.set_nonblocking(false).unwrap();
-        end
-    });
-    let mut server = lab.answer();
-    client.write_all(b"up").unwrap();
-    assert_eq!(read_exactly(&mut near, 2), b"up");
-    far.write_all(b"other").unwrap();
-    assert_eq!(read_exactly(&mut server, 5), b"other");
-    server.write_all(b"down").unwrap();
-    assert_eq!(read_exactly(&mut far, 4), b"down");
-    near.write_all(b"and back").unwrap();
-    assert_eq!(read_exactly(&mut client, 8), b"and back");
-    drop(near);
-    assert_eq!(read_to_end(&mut client), b"");
-    drop(client);
-    let record = lab.ended();
-    assert_eq!((record.bytes_up, record.bytes_down), (2, 8));
-    assert_eq!(record.server, Some(server.local_addr().unwrap()));
-    drop(far);
-    assert_eq!(read_to_end(&mut server), b"");
-}
-
-#[test]
-fn the_source_of_a_session_is_what_the_server_sees_also_with_a_route_between() {
-    struct Sources(Sender<Option<SocketAddr>>);
-
-    impl Observer for Sources {
-        fn ended(&self, session: SessionRecord) -> bool {
-            self.0.send(session.source).unwrap();
-            true
-        }
-
-        fn refused(&self, _: RefusalRecord) -> bool {
-            true
-        }
-
-        fn follows_sources(&self) -> bool {
-            true
-        }
-    }
-
-    let (told, sources) = channel();
-    let (options, ends) = standing_options(None);
-    let lab = Lab::watched(options, Arc::new(Sources(told)));
-    let client = lab.dial();
-    let (near, far) = ends.recv_timeout(PATIENCE).unwrap();
-    let seen = lab.answer().peer_addr().unwrap();
-    drop((client, near, far));
-    assert_eq!(sources.recv_timeout(PATIENCE), Ok(Some(seen)));
-}
-
-#[test]
-fn urgent_bytes_reach_a_route_that_stands_between_in_their_place() {
-    let (lab, ends) = standing(None);
-    let client = lab.dial();
-    let (near, _far) = ends.recv_timeout(PATIENCE).unwrap();
-    let mut near = TcpStream::from(near.socket);
-    near.set_nonblocking(false).unwrap();
-    faith_sys::tcp::transmit_urgent(&client, b'!').unwrap();
-    assert_eq!(read_exactly(&mut near, 1), b"!");
-}
-
-#[test]
-fn a_route_is_not_asked_about_other_ports() {
-    let (lab, ends) = standing(Some(PortSet::single(1).unwrap()));
-    let (mut client, mut server) = lab.session();
-    client.write_all(b"plain").unwrap();
-    assert_eq!(read_exactly(&mut server, 5), b"plain");
-    assert!(ends.try_recv().is_err());
 }
