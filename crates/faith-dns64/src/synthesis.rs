@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::AAAA;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
@@ -121,7 +121,16 @@ fn from_a<'a>(
         response.additionals.clone_from(&a.additionals);
         mark_forged(&mut response);
     }
+    take_case(query, &mut response);
     Cow::Owned(response)
+}
+
+/// Gives the records of the query's name that name as the client wrote it, in upper or lower case.
+fn take_case(query: &Message, response: &mut Message) {
+    let Some(name) = query.queries.first().map(Query::name) else { return };
+    for record in response.answers.iter_mut().filter(|record| record.name == *name) {
+        record.name.clone_from(name);
+    }
 }
 
 /// The synthesised records, in the order of the A records.

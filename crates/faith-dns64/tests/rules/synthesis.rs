@@ -184,11 +184,11 @@ const CASES: &[Case] = &[
         expected: "pass",
     },
     Case {
-        rule: "the records of a chain may come in any order, and names differ in case",
+        rule: "the records of a chain may come in any order, and the query's name has the client's case",
         flags: "rd",
         aaaa: "NOERROR",
         a: "NOERROR | B.example. 30 A 192.0.2.1; WWW.example. 60 CNAME b.EXAMPLE.",
-        expected: "NOERROR | WWW.example. 60 CNAME b.EXAMPLE.; B.example. 30 AAAA 2001:db8:64::c000:201",
+        expected: "NOERROR | www.example. 60 CNAME b.EXAMPLE.; B.example. 30 AAAA 2001:db8:64::c000:201",
     },
     Case {
         rule: "a DNAME record stays with the CNAME record that the server made of it",
