@@ -39,8 +39,10 @@ export interface Occupant {
    * prefix.
    */
   dial?(ipv4: string): string
-  /** Sets the subject up on the router. The bed finds out by itself when it answers. */
+  /** Sets the subject up on the router. */
   start(bed: Bed): void | Promise<void>
+  /** Waits until the subject answers; by default the bed finds out by itself. */
+  answers?(bed: Bed): Promise<void>
 }
 
 /** A part of a work item for which CPU time was counted. */
@@ -96,7 +98,7 @@ export class Bed implements AsyncDisposable {
       await bed.#setCongestionControl(tools.congestion)
       if (subject.kind !== 'node') await bed.#startServer()
       await subject.start(bed)
-      await bed.#answers()
+      await (subject.answers?.(bed) ?? bed.#answers())
       return bed
     } catch (error) {
       await bed.close()
@@ -124,6 +126,11 @@ export class Bed implements AsyncDisposable {
   /** Starts a program of the relay on the router. */
   relay(command: string, args: readonly string[] = []): LabProcess {
     return this.#start('relay', this.lab.router, command, args)
+  }
+
+  /** Starts a program of the server. */
+  serve(command: string, args: readonly string[] = []): LabProcess {
+    return this.#start('server', this.lab.server, command, args)
   }
 
   /** Starts a program of the load on the client. */

@@ -30,6 +30,12 @@ export function startFaithdLoggingTo(
   bed.relay(program, args)
 }
 
+/** Starts it by a file of configuration. */
+export function startFaithdFrom(bed: Bed, file: string): void {
+  const args = ['-k', '-c', file, '--no-control', '--drain', '0', '--log-level', 'warn']
+  bed.relay(process.execPath, [command, ...args])
+}
+
 function faithdArguments(extra: readonly string[]): string[] {
   const where = ['-k', '-i', 'faith0', '-P', faithPrefix, '--permit', '198.51.100.0/24']
   return [command, ...where, '--drain', '0', ...extra]

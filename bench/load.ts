@@ -245,7 +245,11 @@ export class HeldSessions {
 }
 
 /** Ends a program's input and waits for its end. Returns its output, or the line that matches. */
-async function finished(process: LabProcess, seconds: number, line?: RegExp): Promise<string> {
+export async function finished(
+  process: LabProcess,
+  seconds: number,
+  line?: RegExp,
+): Promise<string> {
   process.stdin.end()
   const timer = setTimeout(() => void process.stop('SIGKILL'), seconds * 1000)
   const { code, signal } = await process.exited

@@ -72,6 +72,7 @@ const order = [
   'rules',
   'logging',
   'datagrams',
+  'dns64',
   'node',
 ]
 
