@@ -3,31 +3,24 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { Host, Lab } from '../../lab/index.js'
+import { addresses, waitFor } from '../../lab/index.js'
+import type { Host } from '../../lab/index.js'
 import { runFaithd, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
-import { Sockets } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
 /** A client of another network. It dials `addresses.serverSecond`; the first client dials `addresses.server`. */
 const stranger = '2001:db8:9::2'
 /** A second address of the router. */
 const outgoing = '198.51.100.11'
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
+const { lab, client, server } = await socketsLab()
 
 test.before(async () => {
-  lab = await createLab()
   await ip(lab.client, `addr add ${stranger}/128 dev eth0 nodad`)
   await ip(lab.router, `route add ${stranger}/128 via ${addresses.client}`)
   await ip(lab.router, `addr add ${outgoing}/24 dev wan0`)
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
 })
-
-test.after.always(() => lab.close())
 
 async function ip(host: Host, command: string): Promise<void> {
   const { code, stderr } = await host.run('ip', command.split(' '))

@@ -3,24 +3,16 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { addresses, churn, createLab, transfers, userArguments, waitFor } from '../../lab/index.js'
-import type { Lab } from '../../lab/index.js'
+import { addresses, churn, transfers, userArguments, waitFor } from '../../lab/index.js'
 import { Faithd, runFaithd } from '../fixtures/faithd.js'
 import type { End } from '../fixtures/sockets.js'
-import { Sockets } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
+const { lab, client, server } = await socketsLab()
 
 test.before(async () => {
-  lab = await createLab()
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
   await Promise.all([lab.server.peer(), lab.server.echo({ port: 7 })])
 })
-
-test.after.always(() => lab.close())
 
 const KEPT = 'nothing was changed: the configuration in force is kept'
 

@@ -2,23 +2,13 @@
 import test from 'ava'
 
 import * as schemas from '../../cli/control/schemas.js'
-import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { Lab } from '../../lab/index.js'
+import { addresses, waitFor } from '../../lab/index.js'
 import { type Control, startControlled } from '../fixtures/control.js'
 import { type Faithd, permitted } from '../fixtures/faithd.js'
-import { type End, Sockets } from '../fixtures/sockets.js'
+import type { End } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
-
-test.before(async () => {
-  lab = await createLab()
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
-})
-
-test.after.always(() => lab.close())
+const { lab, client, server } = await socketsLab()
 
 let ports = 8100
 

@@ -4,26 +4,19 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
-import { addresses, captured, createLab, faithPrefix, waitFor } from '../../lab/index.js'
-import type { Lab, LabProcess } from '../../lab/index.js'
+import { addresses, captured, faithPrefix, waitFor } from '../../lab/index.js'
+import type { LabProcess } from '../../lab/index.js'
 import { unpackedFolder } from '../../scripts/debian.mjs'
 import { faithdCommand, type LogLine, permitted } from '../fixtures/faithd.js'
-import { Sockets } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
+const { lab, client, server } = await socketsLab()
 
 test.before(async () => {
-  lab = await createLab()
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
   // A local route delivers connections to a whole prefix to the host's own sockets.
   const route = ['-6', 'route', 'add', 'local', faithPrefix, 'dev', 'lo']
   await lab.router.run('ip', route)
 })
-
-test.after.always(() => lab.close())
 
 const give = fileURLToPath(new URL('../programs/give-connections.py', import.meta.url))
 const syslog = fileURLToPath(new URL('../programs/own-syslog.sh', import.meta.url))

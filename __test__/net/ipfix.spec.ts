@@ -2,25 +2,17 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { addresses, churn, createLab, userArguments, waitFor } from '../../lab/index.js'
-import type { Lab } from '../../lab/index.js'
+import { addresses, churn, userArguments, waitFor } from '../../lab/index.js'
 import { sumOf } from '../fixtures/exposition.js'
 import { Faithd, faithdCommand, permitted, startFaithd } from '../fixtures/faithd.js'
 import { Collector, element, Nfcapd, numberOf, type Values } from '../fixtures/ipfix.js'
-import { Sockets } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
+const { lab, client, server } = await socketsLab({ ipv6Server: true })
 
 test.before(async () => {
-  lab = await createLab({ ipv6Server: true })
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
   await lab.server.echo({ port: 7 })
 })
-
-test.after.always(() => lab.close())
 
 let places = 0
 

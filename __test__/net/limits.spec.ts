@@ -1,12 +1,13 @@
 /** Limits per client, and faithd's behaviour when the host itself runs out of resources. */
 import test from 'ava'
 
-import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { Host, Lab } from '../../lab/index.js'
+import { addresses, waitFor } from '../../lab/index.js'
+import type { Host } from '../../lab/index.js'
 import { leaveDescriptors } from '../fixtures/descriptors.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
-import { type End, Sockets } from '../fixtures/sockets.js'
+import type { End } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
 /**
  * Addresses of the server. The dialled address selects the client's source address: its only one, another of the same
@@ -20,21 +21,14 @@ const from = {
 const neighbour = '2001:db8:1::22'
 const stranger = '2001:db8:9::2'
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
+const { lab, client, server } = await socketsLab()
 
 test.before(async () => {
-  lab = await createLab()
   await ip(lab.client, `addr add ${neighbour}/128 dev eth0 nodad`)
   await ip(lab.client, `addr add ${stranger}/128 dev eth0 nodad`)
   await ip(lab.router, `route add ${stranger}/128 via ${addresses.client}`)
   await ip(lab.server, `addr add ${from.stranger}/24 dev eth0`)
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
 })
-
-test.after.always(() => lab.close())
 
 async function ip(host: Host, command: string): Promise<void> {
   const { code, stderr } = await host.run('ip', command.split(' '))

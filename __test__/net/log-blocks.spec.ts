@@ -2,12 +2,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { Lab } from '../../lab/index.js'
+import { addresses, waitFor } from '../../lab/index.js'
 import { Control } from '../fixtures/control.js'
 import { Faithd, permitted, startFaithd, type LogLine } from '../fixtures/faithd.js'
 import { Collector, element, numberOf, type Values } from '../fixtures/ipfix.js'
-import { Sockets, type End } from '../fixtures/sockets.js'
+import type { End } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
 /** The facts of a line about a block. */
 interface Block {
@@ -19,17 +19,7 @@ interface Block {
   releasedAt?: string
 }
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
-
-test.before(async () => {
-  lab = await createLab()
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
-})
-
-test.after.always(() => lab.close())
+const { lab, client, server } = await socketsLab()
 
 const blocksOf = (log: readonly LogLine[]) =>
   log.flatMap((line) => (Reflect.get(line, 'portBlock') as Block | undefined) ?? [])

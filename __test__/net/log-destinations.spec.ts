@@ -3,27 +3,19 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { Lab } from '../../lab/index.js'
+import { addresses, waitFor } from '../../lab/index.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
 import { Collector, element, numberOf } from '../fixtures/ipfix.js'
 import { LoggingFaithd } from '../fixtures/logging-faithd.js'
-import { Sockets } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
 const datagrams = fileURLToPath(new URL('../programs/datagrams.py', import.meta.url))
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
+const { lab, client, server } = await socketsLab()
 
 test.before(async () => {
-  lab = await createLab()
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
   await server.listen(21, { greet: '220 hello\r\n' })
 })
-
-test.after.always(() => lab.close())
 
 /** The text that a sink got so far. */
 type Written = () => string

@@ -2,23 +2,12 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { Lab } from '../../lab/index.js'
+import { addresses, waitFor } from '../../lab/index.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
 import { nft } from '../fixtures/nft.js'
-import { Sockets } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
-
-test.before(async () => {
-  lab = await createLab()
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
-})
-
-test.after.always(() => lab.close())
+const { lab, client, server } = await socketsLab()
 
 test('a session is one line at its end: client, destination, bytes each way, duration, reason', async (t) => {
   const faithd = await lab.router.faithd(['-k', ...permitted])

@@ -3,25 +3,17 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { churn, createLab, udp, waitFor } from '../../lab/index.js'
-import type { Lab } from '../../lab/index.js'
+import { churn, udp, waitFor } from '../../lab/index.js'
 import { sumOf } from '../fixtures/exposition.js'
 import { Faithd, permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
 import { promtool } from '../fixtures/promtool.js'
-import { Sockets } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
+const { lab, client, server } = await socketsLab()
 
 test.before(async () => {
-  lab = await createLab()
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
   await lab.server.echo({ port: 7 })
 })
-
-test.after.always(() => lab.close())
 
 let places = 0
 

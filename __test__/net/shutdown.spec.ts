@@ -1,27 +1,19 @@
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
-import { addresses, createLab, transfer, waitFor } from '../../lab/index.js'
-import type { Lab } from '../../lab/index.js'
+import { addresses, transfer, waitFor } from '../../lab/index.js'
 import { permitted, startFaithd, startWrapped } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
-import { Sockets } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
 const withoutRaw = fileURLToPath(new URL('../programs/relay-without-raw.py', import.meta.url))
 const MiB = 2 ** 20
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
+const { lab, client, server } = await socketsLab()
 
 test.before(async () => {
-  lab = await createLab()
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
   await lab.server.peer()
 })
-
-test.after.always(() => lab.close())
 
 let places = 0
 

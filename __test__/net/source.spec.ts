@@ -4,22 +4,18 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
-import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { Lab } from '../../lab/index.js'
+import { addresses, waitFor } from '../../lab/index.js'
 import { permitted, runFaithd, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
-import { Sockets } from '../fixtures/sockets.js'
+import { socketsLab } from '../fixtures/sockets-lab.js'
 
 /** Addresses of the router besides the one that its routing table chooses. */
 const others = ['198.51.100.11', '198.51.100.12', '198.51.100.13'] as const
 const [one, two, three] = others
 
-let lab: Lab
-let client: Sockets
-let server: Sockets
+const { lab, client, server } = await socketsLab()
 
 test.before(async () => {
-  lab = await createLab()
   for (const address of others) {
     const { code, stderr } = await lab.router.run('ip', [
       'addr',
@@ -30,11 +26,7 @@ test.before(async () => {
     ])
     if (code !== 0) throw new Error(stderr)
   }
-  client = Sockets.of(lab.client)
-  server = Sockets.of(lab.server)
 })
-
-test.after.always(() => lab.close())
 
 let started = 0
 
