@@ -20,6 +20,7 @@ import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
 import { runFaithd } from '../fixtures/faithd.js'
 import { accounted, LoggingFaithd, parseLines } from '../fixtures/logging-faithd.js'
+import { testOfRoot } from '../fixtures/user-namespace.js'
 
 let lab: Lab
 
@@ -118,12 +119,6 @@ test('without its folder the log waits, and goes on in a file when the folder is
   faithd.process.kill('SIGTERM')
   t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
 })
-
-/** True outside of every user namespace, where root may become another user. */
-const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
-  readFileSync('/proc/self/uid_map', 'utf8'),
-)
-const testOfRoot = initialUserNamespace ? test : test.skip
 
 testOfRoot('after --user the file is opened again where its folder lets that user', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'faithd-log-'))

@@ -1,22 +1,17 @@
 /** A log that goes to the journal of systemd: a real journald keeps its facts as fields. */
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
 import { LoggingFaithd } from '../fixtures/logging-faithd.js'
+import { testOfRoot } from '../fixtures/user-namespace.js'
 
 const programs = new URL('../programs/', import.meta.url)
 const script = fileURLToPath(new URL('journald.sh', programs))
 const datagrams = fileURLToPath(new URL('datagrams.py', programs))
 const stream = fileURLToPath(new URL('journal-stream.py', programs))
-
-/** True outside of every user namespace, where journald may run. */
-const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
-  readFileSync('/proc/self/uid_map', 'utf8'),
-)
-const testOfRoot = initialUserNamespace ? test : test.skip
 
 let lab: Lab
 

@@ -11,6 +11,7 @@ import type { Lab, LabProcess } from '../../lab/index.js'
 import { inPrivateNamespace } from '../fixtures/private-namespace.js'
 import { Sockets } from '../fixtures/sockets.js'
 import { capabilities, kept, threadAt, threadsOf } from '../fixtures/threads.js'
+import { testOfRoot } from '../fixtures/user-namespace.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const units = ['faithd.service', 'faithd@.service'] as const
@@ -62,12 +63,6 @@ test('an instance differs from the service in its name and its command alone', (
 
 /** The capabilities that the units give. */
 const UNITS = capabilities('NET_ADMIN', 'SYS_ADMIN', 'BPF', 'NET_RAW', 'NET_BIND_SERVICE')
-
-/** True outside of every user namespace, where root may make devices and capabilities count. */
-const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
-  readFileSync('/proc/self/uid_map', 'utf8'),
-)
-const testOfRoot = initialUserNamespace ? test : test.skip
 
 /** The cgroups of this process. systemd moves processes of its own topmost cgroup alone. */
 const cgroups = (): string => readFileSync('/proc/self/cgroup', 'utf8')

@@ -2,18 +2,13 @@
  * The connections that a listener gets, by port and by address. Results are the same if an sk_lookup program steers
  * them or listening sockets are made on demand.
  */
-import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../lab/index.js'
 import { inPrivateNamespace } from '../fixtures/private-namespace.js'
+import { isInitialUserNamespace } from '../fixtures/user-namespace.js'
 import { stage } from '../programs/stage.js'
 
 const { lab, router, client } = await stage()
-
-/** True outside of every user namespace, where the kernel lets root load an sk_lookup program. */
-const initialUserNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(
-  readFileSync('/proc/self/uid_map', 'utf8'),
-)
 
 const server = captured()
 /**
@@ -34,7 +29,7 @@ const refused = 'ECONNREFUSED'
 test.serial('auto steers by sk_lookup if the kernel permits it, otherwise on demand', async (t) => {
   await using faith = await router.create()
   const { steering } = await faith.stats()
-  t.is(steering, initialUserNamespace ? 'sk_lookup' : 'on-demand')
+  t.is(steering, isInitialUserNamespace ? 'sk_lookup' : 'on-demand')
 })
 
 test.serial('on-demand does not use sk_lookup', async (t) => {
