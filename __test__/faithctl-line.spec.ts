@@ -1,6 +1,8 @@
 /** The command line of faithctl, and its help. */
 import test from 'ava'
-import { type Command, COMMANDS, GLOBAL_OPTIONS } from '../cli/ctl/command-table.js'
+import type { Command } from '../cli/ctl/command.js'
+import { GLOBAL_OPTIONS } from '../cli/ctl/command-options.js'
+import { COMMANDS } from '../cli/ctl/command-table.js'
 import { commandHelp, familyHelp, generalHelp, optionText } from '../cli/ctl/help.js'
 import { CommandLineError, OPTIONS, parseLine } from '../cli/ctl/parse.js'
 import { socketPath } from '../cli/ctl/socket-path.js'

@@ -4,14 +4,9 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  type Argument,
-  type Command,
-  COMMANDS,
-  EXIT_CODES as CLIENT_EXIT_CODES,
-  GLOBAL_OPTIONS,
-  type Option as ClientOption,
-} from '../cli/ctl/command-table.js'
+import type { Argument, Command, Option as ClientOption } from '../cli/ctl/command.js'
+import { GLOBAL_OPTIONS } from '../cli/ctl/command-options.js'
+import { COMMANDS, EXIT_CODES as CLIENT_EXIT_CODES } from '../cli/ctl/command-table.js'
 import { EXIT_CODES } from '../cli/exit.js'
 import {
   GROUPS,

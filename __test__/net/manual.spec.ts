@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-import { COMMANDS, GLOBAL_OPTIONS } from '../../cli/ctl/command-table.js'
+import { GLOBAL_OPTIONS } from '../../cli/ctl/command-options.js'
+import { COMMANDS } from '../../cli/ctl/command-table.js'
 import { OPTIONS, shownName, TABLES } from '../../cli/option-table.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))

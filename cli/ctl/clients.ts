@@ -1,7 +1,7 @@
 /** Lists clients by network, with rates from two looks at the daemon. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, Clients } from '../control/schemas.js'
-import { CLIENT_ORDERS } from './command-table.js'
+import { CLIENT_ORDERS } from './command-options.js'
 import { type Column, table } from './table.js'
 import { choiceOf, numberOf, type Run } from './task.js'
 import { byRate, type Rated, withRates } from './rates.js'

@@ -2,142 +2,20 @@
  * Every command and option of faithctl in one table. The parser, `--help`, the completions of the shells and the manual
  * page are made from it.
  */
-
-/** The words that a shell offers: a kind that only the daemon or the shell knows, or the words themselves. */
-export type Completes =
-  'command' | 'file' | 'interface' | 'prefix' | 'session' | 'client' | readonly string[]
-
-export interface Option {
-  long: string
-  short?: string
-  /** The name of the value in the help. A flag has none. */
-  value?: string
-  /** The value may be left out. */
-  optional?: true
-  repeats?: true
-  help: string
-  /** The default as the help shows it. */
-  fallback?: string
-  completes?: Completes
-}
-
-export interface Argument {
-  name: string
-  help: string
-  optional?: true
-  repeats?: true
-  completes?: Completes
-}
-
-export interface Command {
-  /** One word, or two: `interface create`. */
-  name: string
-  /** Its heading in the help. */
-  group: string
-  /** The line of the general help. */
-  help: string
-  /** Paragraphs of its own help. */
-  about: readonly string[]
-  arguments: readonly Argument[]
-  options: readonly Option[]
-  /** Command lines behind `faithctl`, with their effects. */
-  examples: readonly (readonly [line: string, effect: string])[]
-}
-
-/** Options that go with every command. */
-export const GLOBAL_OPTIONS: readonly Option[] = [
-  {
-    long: 'control',
-    value: 'PATH',
-    help: 'control socket of the daemon',
-    fallback: '/run/faithd/faithd.sock',
-    completes: 'file',
-  },
-  {
-    long: 'instance',
-    value: 'NAME',
-    help: 'daemon of that name: its socket is /run/faithd/NAME.sock',
-  },
-  { long: 'help', short: 'h', help: 'print the help of faithctl, or of a command' },
-  { long: 'version', short: 'V', help: 'print the version' },
-]
-
-const json: Option = { long: 'json', help: "print the daemon's answer as JSON" }
-const watch: Option = {
-  long: 'watch',
-  short: 'w',
-  value: 'SECONDS',
-  optional: true,
-  help: 'show the answer again and again, until Ctrl-C',
-  fallback: '2',
-}
-const yes: Option = { long: 'yes', short: 'y', help: 'do not ask' }
-const limit = (fallback: string): Option => ({
-  long: 'limit',
-  short: 'n',
-  value: 'N',
-  help: 'show no more than so many',
-  fallback,
-})
-const reverse: Option = { long: 'reverse', short: 'r', help: 'turn the order round' }
-const onInterface: Option = {
-  long: 'interface',
-  short: 'i',
-  value: 'NAME',
-  help: 'interface; needed if the daemon has several',
-  completes: 'interface',
-}
-
-/** The protocols of sessions. */
-export const PROTOCOLS = ['tcp', 'udp'] as const
-
-export const STATES = ['open', 'client-closed', 'server-closed', 'ending'] as const
-export const SESSION_ORDERS = [
-  'age',
-  'idle',
-  'bytes',
-  'up',
-  'down',
-  'client',
-  'destination',
-] as const
-export const CLIENT_ORDERS = ['rate', 'sessions', 'bytes', 'age', 'idle'] as const
-export const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
-export const SHELLS = ['bash', 'zsh', 'fish'] as const
-
-/** Options that choose sessions. */
-const filters: readonly Option[] = [
-  {
-    long: 'interface',
-    short: 'i',
-    value: 'NAME',
-    help: 'of this interface',
-    completes: 'interface',
-  },
-  {
-    long: 'client',
-    short: 'c',
-    value: 'ADDRESS',
-    help: 'of this client, or of the clients of a prefix: 2001:db8:1::/64',
-    completes: 'client',
-  },
-  {
-    long: 'destination',
-    short: 'd',
-    value: 'ADDRESS',
-    help: 'to this address or prefix: the IPv6 one that was dialled, or the IPv4 one of the server',
-  },
-  { long: 'port', short: 'p', value: 'PORT', help: 'to this port, as the client dialled it' },
-  { long: 'protocol', value: 'PROTOCOL', help: PROTOCOLS.join(', '), completes: PROTOCOLS },
-  { long: 'state', value: 'STATE', help: STATES.join(', '), completes: STATES },
-  { long: 'older', value: 'DURATION', help: 'older than this: 90, 90s, 10m, 2h, 1d' },
-  { long: 'younger', value: 'DURATION', help: 'younger than this' },
-  { long: 'idle', value: 'DURATION', help: 'without a byte for this long' },
-  { long: 'tag', value: 'TAG', help: 'with this tag' },
-]
-
-/** The names of the options that choose sessions. */
-export const FILTERS: ReadonlySet<string> = new Set(filters.map(({ long }) => long))
+import type { Command } from './command.js'
+import {
+  CLIENT_ORDERS,
+  filters,
+  json,
+  LEVELS,
+  limit,
+  onInterface,
+  reverse,
+  SESSION_ORDERS,
+  SHELLS,
+  watch,
+  yes,
+} from './command-options.js'
 
 export const COMMANDS = [
   {
@@ -535,13 +413,3 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [77, 'not permitted to use the control socket, or the daemon lacks a capability'],
   [78, 'configuration: the file has an error, or the interface or prefix exists'],
 ]
-
-/** Gives a command as one types it, without options: `session ID`. */
-export function synopsis({ name, arguments: taken }: Command): string {
-  return [name, ...taken.map(argumentText)].join(' ')
-}
-
-function argumentText({ name, optional, repeats }: Argument): string {
-  const text = repeats ? `${name}…` : name
-  return optional ? `[${text}]` : text
-}

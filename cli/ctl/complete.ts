@@ -3,14 +3,9 @@
  * to the cursor, and offer what it prints: a word and its explanation on each line, or `:files` for the names of files.
  */
 import { type Candidate, type Candidates, type Live, bare, fitting, placeOf } from './candidates.js'
-import {
-  type Argument,
-  type Command,
-  COMMANDS,
-  type Completes,
-  GLOBAL_OPTIONS,
-  type Option,
-} from './command-table.js'
+import type { Argument, Command, Completes, Option } from './command.js'
+import { GLOBAL_OPTIONS } from './command-options.js'
+import { COMMANDS } from './command-table.js'
 import { commandOf, Given, OPTIONS, optionsOf } from './parse.js'
 import { printable } from './table.js'
 import { socketPath } from './socket-path.js'

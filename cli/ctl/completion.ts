@@ -1,5 +1,5 @@
 /** Prints the completions of a shell: a script that asks `faithctl __complete` for the words that may come next. */
-import { SHELLS } from './command-table.js'
+import { SHELLS } from './command-options.js'
 import { choiceOf, DONE, type Run } from './task.js'
 
 type Shell = (typeof SHELLS)[number]

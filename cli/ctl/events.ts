@@ -1,7 +1,7 @@
 /** Prints events of the daemon as they come: sessions that end, and connections that are refused. */
 import { BlockList, isIP } from 'node:net'
 import type { Event } from '../control/schemas.js'
-import { FILTERS, PROTOCOLS } from './command-table.js'
+import { FILTERS, PROTOCOLS } from './command-options.js'
 import { endpointText } from './endpoint.js'
 import { CommandLineError } from './parse.js'
 import { printable } from './table.js'

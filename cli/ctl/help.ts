@@ -1,12 +1,7 @@
 /** Makes the texts of `faithctl --help` and of the help of each command. */
-import {
-  type Command,
-  COMMANDS,
-  EXIT_CODES,
-  GLOBAL_OPTIONS,
-  type Option,
-  synopsis,
-} from './command-table.js'
+import { type Command, type Option, synopsis } from './command.js'
+import { GLOBAL_OPTIONS } from './command-options.js'
+import { COMMANDS, EXIT_CODES } from './command-table.js'
 import { familyOf } from './parse.js'
 import { wrap } from './table.js'
 

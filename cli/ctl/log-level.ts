@@ -1,6 +1,6 @@
 /** Shows the level of the daemon's log, or sets it. */
 import type { Log } from '../control/schemas.js'
-import { LEVELS } from './command-table.js'
+import { LEVELS } from './command-options.js'
 import { choiceOf, type Run, show } from './task.js'
 
 export const run: Run = async (task) => {

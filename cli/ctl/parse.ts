@@ -2,7 +2,9 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { closest } from '../../lib/spelling.js'
 import { Exit, ExitError } from '../exit.js'
-import { type Command, COMMANDS, GLOBAL_OPTIONS, type Option } from './command-table.js'
+import type { Command, Option } from './command.js'
+import { GLOBAL_OPTIONS } from './command-options.js'
+import { COMMANDS } from './command-table.js'
 
 type KnownCommand = (typeof COMMANDS)[number]
 

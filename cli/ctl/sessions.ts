@@ -1,6 +1,6 @@
 /** Chooses and lists active sessions. */
 import type { Session, Sessions } from '../control/schemas.js'
-import { FILTERS, PROTOCOLS, SESSION_ORDERS, STATES } from './command-table.js'
+import { FILTERS, PROTOCOLS, SESSION_ORDERS, STATES } from './command-options.js'
 import type { Query } from './daemon.js'
 import { endpointText } from './endpoint.js'
 import { follow } from './events.js'
