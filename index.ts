@@ -50,6 +50,12 @@ export type {
   FaithDns64Options,
   FaithDns64Settings,
 } from './lib/dns64-options.js'
+export type {
+  FaithDnsAddresses,
+  FaithDnsAnswer,
+  FaithDnsQuery,
+  FaithResolve,
+} from './lib/resolve.js'
 export type { FaithDropReason, FaithDrops } from './lib/drops.js'
 export type { FaithDestination, FaithEndpoint } from './lib/endpoint.js'
 export type { FaithResource, FaithShortage } from './lib/exhausted.js'

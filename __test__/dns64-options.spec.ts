@@ -7,8 +7,9 @@ import { originOf } from '../cli/origin.js'
 
 test('a server answers at every own IPv6 address by default, and asks those of resolv.conf', (t) => {
   t.deepEqual(readDns64Options({}), {
-    start: { listen: ['[::]:53'], upstreams: [] },
+    start: { listen: ['[::]:53'], upstreams: [], resolveNames: [], resolveTimeoutMs: 2000 },
     synthesis: { clients: [], exclude: [], failures: 'synthesise', maxRatePerClient: 1000 },
+    resolving: undefined,
     signal: undefined,
   })
 })

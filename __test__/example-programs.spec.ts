@@ -35,6 +35,7 @@ const misused: Record<string, string[][]> = {
     ['2001:db8:64::/95'],
   ],
   'http-prefix.mjs': [['--port', '0'], ['--port', 'http'], ['--ports', '80'], ['198.51.100.0/24']],
+  'own-names.mjs': [[], ['one.txt', 'two.txt'], ['--name', 'internal', 'one.txt']],
   'policy-relay.mjs': [
     [],
     ['one.txt', 'two.txt'],

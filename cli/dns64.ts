@@ -9,12 +9,15 @@ import type { Logger } from './log.js'
 
 const RESOLV_CONF = '/etc/resolv.conf'
 
+/** The counts of the DNS server. faithd has no names of its own. */
+export type Dns64Counts = Omit<FaithDns64Stats, 'own' | 'ownFailures'>
+
 /** The DNS server as it is now. */
 export interface Dns64State {
   addresses: string[]
   /** The servers of the configuration; empty if faithd asks those of /etc/resolv.conf. */
   upstreams: string[]
-  stats: FaithDns64Stats
+  stats: Dns64Counts
 }
 
 /** The DNS server. It exists from the start, if the configuration names an address for it. */
@@ -63,7 +66,8 @@ export class Dns64 {
     const server = this.#server
     if (server === undefined) return undefined
     const addresses = server.addresses.map(toText)
-    return { addresses, upstreams: this.#upstreams, stats: server.stats() }
+    const { own: _own, ownFailures: _failures, ...stats } = server.stats()
+    return { addresses, upstreams: this.#upstreams, stats }
   }
 
   /** Answers no more queries. */

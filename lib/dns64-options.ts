@@ -2,6 +2,7 @@
 import { isIP, isIPv6 } from 'node:net'
 import type { NativeDns64Options, NativeSynthesis } from './native.js'
 import { isArray, MOST, type OptionNames, OptionReader } from './option-reader.js'
+import type { FaithResolve, Resolving } from './resolve.js'
 
 /**
  * An address of a DNS server.
@@ -59,6 +60,18 @@ export interface FaithDns64Options extends FaithDns64Settings {
    * changes.
    */
   upstreams?: readonly FaithDns64Address[]
+  /**
+   * A function that answers queries by itself: for names of one's own, or names that are blocked. It is not asked about
+   * ipv4only.arpa, nor for clients that get no answers. Default: none, so no JavaScript runs for a query.
+   */
+  resolve?: FaithResolve
+  /**
+   * Names that `resolve` is asked about, with all names below them: `['internal', '2.0.192.in-addr.arpa']`. Upstreams
+   * answer about other names without JavaScript. Default: `resolve` is asked about every name.
+   */
+  resolveNames?: readonly string[]
+  /** Longest time that `resolve` may take for an answer, in milliseconds, from 1 to 60000. Default 2000. */
+  resolveTimeoutMs?: number
   /** A signal that closes the server when aborted, like `close()`. Default: none. */
   signal?: AbortSignal
 }
@@ -73,6 +86,9 @@ const OPTIONS: OptionNames<FaithDns64Options> = {
   ...SETTINGS,
   listen: true,
   upstreams: true,
+  resolve: true,
+  resolveNames: true,
+  resolveTimeoutMs: true,
   signal: true,
 }
 const ADDRESS: OptionNames<FaithDns64Address> = { address: true, port: true }
@@ -84,6 +100,7 @@ export type Synthesis = Omit<NativeSynthesis, 'prefixes'>
 export interface Dns64Options {
   start: NativeDns64Options
   synthesis: Synthesis
+  resolving: Resolving | undefined
   signal: AbortSignal | undefined
 }
 
@@ -97,11 +114,30 @@ export function readDns64Options(options: unknown): Dns64Options {
       .map((item) => readAddress(`${call}: \`${name}\``, item, least))
   const listen = addresses('listen', 0, [{ address: '::' }])
   if (listen.length === 0) throw read.refuse('listen', 'one address at least', [])
+  const resolveNames = read.strings('resolveNames', [])
+  const resolveTimeoutMs = read.integer('resolveTimeoutMs', { min: 1, max: 60_000 }, 2000)
   return {
-    start: { listen, upstreams: addresses('upstreams', 1, []) },
+    start: { listen, upstreams: addresses('upstreams', 1, []), resolveNames, resolveTimeoutMs },
     synthesis: readSynthesis(read),
+    resolving: readResolving(read, resolveTimeoutMs),
     signal: read.signal('signal'),
   }
+}
+
+function readResolving(
+  read: OptionReader<keyof FaithDns64Options>,
+  timeoutMs: number,
+): Resolving | undefined {
+  const resolve = read.unchecked('resolve')
+  if (resolve === undefined) {
+    const other = (['resolveNames', 'resolveTimeoutMs'] as const).find(
+      (name) => read.unchecked(name) !== undefined,
+    )
+    if (other !== undefined) throw read.refuse('resolve', `given with \`${other}\``, resolve)
+    return undefined
+  }
+  if (typeof resolve !== 'function') throw read.refuse('resolve', 'a function', resolve)
+  return { resolve: resolve as FaithResolve, timeoutMs }
 }
 
 /** @internal Reads changed settings. Those that are left out stay as they were. */

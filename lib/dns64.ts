@@ -1,6 +1,7 @@
 /** A DNS server that gives clients addresses in the prefixes, for names that have IPv4 addresses only (RFC 6147). */
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
+import { ClientErrors } from './client-errors.js'
 import {
   type FaithDns64Options,
   type FaithDns64Settings,
@@ -8,10 +9,12 @@ import {
   readDns64Settings,
   type Synthesis,
 } from './dns64-options.js'
+import { Early } from './early.js'
 import type { FaithEndpoint } from './endpoint.js'
-import { closedError, INSIDE, requireInside } from './errors.js'
+import { closedError, type FaithError, INSIDE, requireInside } from './errors.js'
 import { unwrap } from './failure.js'
-import { type NativeDns64, type NativeRelay, native } from './native.js'
+import { type NativeDns64, type NativeQuery, type NativeRelay, native } from './native.js'
+import { NameAnswers } from './resolve.js'
 
 /**
  * Statistics of a {@link FaithDns64} since it was opened. Each is a count.
@@ -35,6 +38,10 @@ export interface FaithDns64Stats {
   synthesised: number
   /** Responses made without an upstream: those about ipv4only.arpa. */
   local: number
+  /** Responses that `resolve` gave. */
+  own: number
+  /** Queries that `resolve` failed to answer; their clients got SERVFAIL. */
+  ownFailures: number
   /** Responses out of the cache. */
   cached: number
   /** Responses that did not fit into a datagram: their clients come again over TCP. */
@@ -51,6 +58,12 @@ export interface FaithDns64Stats {
  * @group DNS64
  */
 export interface FaithDns64Events {
+  /**
+   * `resolve` gave no answer to a query, and the client got SERVFAIL: `ERR_FAITH_RESOLVE`, with the reason as its `cause`.
+   * The server goes on. Unlike other `error` events, this one is not an exception without a handler, because one
+   * client must not end the process. The first one is then a process warning, and `stats().ownFailures` counts all.
+   */
+  error: [error: FaithError]
   /** The server is closed. */
   close: []
 }
@@ -63,7 +76,7 @@ export interface Dns64View {
 
 /**
  * An open DNS server. It asks its upstreams, and answers a question for AAAA records of a name that has A records only
- * with their addresses inside the prefixes of the interface. No JavaScript runs for a query.
+ * with their addresses inside the prefixes of the interface. No JavaScript runs for a query without `resolve`.
  *
  * It gives a client only addresses that the access list of a relay lets that client connect to, by some port. It does not
  * ask a `route`. While
@@ -89,6 +102,8 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
   readonly #native: NativeDns64
   readonly #view: Dns64View
   readonly #released: (dns64: FaithDns64) => void
+  readonly #clientErrors = new ClientErrors(this, 'DNS server')
+  #answers: NameAnswers | undefined
   #synthesis: Synthesis
   #closing: Promise<void> | undefined
 
@@ -114,15 +129,23 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
     options: FaithDns64Options,
     released: (dns64: FaithDns64) => void,
   ): Promise<FaithDns64> {
-    const { start, synthesis, signal } = readDns64Options(options)
+    const { start, synthesis, resolving, signal } = readDns64Options(options)
     return await openUntil(signal, async () => {
-      const opened = unwrap(await native.startDns64(start))
+      // Queries that come before the object exists wait.
+      const queries = new Early<NativeQuery>()
+      const opened = unwrap(await native.startDns64(start, resolving && queries.push))
       const dns64 = new FaithDns64(INSIDE, opened, view, synthesis, released)
       try {
         dns64.follow()
       } catch (error) {
         await opened.close()
         throw error
+      }
+      if (resolving) {
+        const report = (error: FaithError) => dns64.#clientErrors.report(error)
+        const answers = new NameAnswers(resolving, opened, report)
+        dns64.#answers = answers
+        setImmediate(() => queries.open((batch) => answers.ask(batch)))
       }
       return dns64
     })
@@ -204,6 +227,7 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
   }
 
   async #shut(): Promise<void> {
+    this.#answers?.close()
     await this.#native.close()
     this.#released(this)
     process.nextTick(() => this.emit('close'))

@@ -16,6 +16,7 @@
  * | `ERR_FAITH_PLATFORM` | the package has no addon for this platform; or this runtime cannot take over sockets, like Bun |
  * | `ERR_FAITH_PORT` | a port, a range or a list of ports is malformed, empty or out of range |
  * | `ERR_FAITH_PREFIX` | a prefix is malformed, has host bits or an illegal length, or overlaps another |
+ * | `ERR_FAITH_RESOLVE` | a DNS server's `resolve` gave no answer to a query; `cause` says why |
  * | `ERR_FAITH_ROUTE` | a relay's `route` gave no verdict on a connection; `cause` says why |
  * | `ERR_FAITH_SOCKET` | a socket cannot be spliced: it is closed, ended, spliced already, or not plain TCP |
  * | `ERR_FAITH_SYSTEM` | the system failed without an errno, as `message` says |
@@ -43,6 +44,7 @@ export type FaithErrorCode =
   | 'ERR_FAITH_PLATFORM'
   | 'ERR_FAITH_PORT'
   | 'ERR_FAITH_PREFIX'
+  | 'ERR_FAITH_RESOLVE'
   | 'ERR_FAITH_ROUTE'
   | 'ERR_FAITH_SOCKET'
   | 'ERR_FAITH_SYSTEM'

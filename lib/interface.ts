@@ -240,6 +240,15 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * await faith.relay({ ports: 'all' })
    * await faith.dns64({ clients: ['2001:db8:1::/64'], upstreams: [{ address: '192.0.2.53' }] })
    * ```
+   *
+   * @example
+   * ```ts
+   * const containers = new Map([['db.internal', ['10.0.0.7']]])
+   * await faith.dns64({
+   *   resolve: ({ name }) => containers.get(name) ?? null,
+   *   resolveNames: ['internal'],
+   * })
+   * ```
    */
   dns64(options: FaithDns64Options = {}): Promise<FaithDns64> {
     const view = { prefixes: () => [...this.prefixes], relays: () => this.#relays() }

@@ -14,6 +14,7 @@ import { FaithError } from './errors.js'
 export type {
   NativeAdvertisedLink,
   NativeAdvertiser,
+  NativeAnswer,
   NativeAccessDoubts,
   NativeBindOptions,
   NativeBoundUdp,
@@ -35,6 +36,7 @@ export type {
   NativeMessage,
   NativePermission,
   NativePortRange,
+  NativeQuery,
   NativeQuestion,
   NativeRefusal,
   NativeRefusalCount,

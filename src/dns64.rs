@@ -3,14 +3,16 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use faith_dns::{Gate, Limits, Server, ServerError, ServerOptions, Stats, Upstreams};
+use faith_dns::{Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats, Upstreams};
 use faith_dns64::{Failures, Options};
 use faith_packet::cidr::Ipv6Prefix;
 use faith_packet::mapping::Mappings;
 use faith_relay::Relay;
 use faith_stack::StackError;
-use napi::bindgen_prelude::{ClassInstance, spawn_blocking};
+use napi::Env;
+use napi::bindgen_prelude::{ClassInstance, Function, PromiseRaw, spawn_blocking};
 use napi_derive::napi;
 use parking_lot::{Mutex, RwLock};
 
@@ -18,6 +20,7 @@ use crate::failure::{NativeFailure, Outcome, blocking};
 use crate::options;
 use crate::relay::NativeRelay;
 use crate::relay_options::parse_each;
+use crate::resolve::{Asking, NativeAnswer, NativeQuery};
 use crate::stats::number;
 
 /// The options that only starting the server can set.
@@ -27,6 +30,10 @@ pub struct NativeDns64Options {
     pub listen: Vec<String>,
     /// The servers that it asks, as `192.0.2.53:53`; without any, those of /etc/resolv.conf.
     pub upstreams: Vec<String>,
+    /// JavaScript is asked about these names and those below them; without any, about all.
+    pub resolve_names: Vec<String>,
+    /// The time that JavaScript has for an answer, in milliseconds.
+    pub resolve_timeout_ms: u32,
 }
 
 /// The settings that may change while the server runs.
@@ -63,6 +70,10 @@ pub struct NativeDns64Stats {
     pub synthesised: f64,
     /// Responses made without an upstream.
     pub local: f64,
+    /// Responses that JavaScript gave.
+    pub own: f64,
+    /// Queries that JavaScript failed to answer.
+    pub own_failures: f64,
     /// Responses out of the cache.
     pub cached: f64,
     /// Responses that did not fit into a datagram.
@@ -84,6 +95,8 @@ impl From<Stats> for NativeDns64Stats {
             overloaded: number(stats.overloaded),
             synthesised: number(stats.synthesised),
             local: number(stats.local),
+            own: number(stats.own),
+            own_failures: number(stats.own_failures),
             cached: number(stats.cached),
             truncated: number(stats.truncated),
             upstream_queries: number(stats.upstream_queries),
@@ -128,29 +141,50 @@ pub struct NativeDns64 {
 }
 
 enum State {
-    Open(Server),
+    Open {
+        server: Server,
+        /// Dropped at the close: the callback holds the JavaScript object that holds the server.
+        asking: Option<Arc<Asking>>,
+    },
     Closed(Stats),
 }
 
-/// Binds the sockets, and starts the server. Until [`follow`](NativeDns64::follow) is called, it synthesises nothing.
+/// Binds the sockets, and starts the server. Until [`follow`](NativeDns64::follow) is called, it synthesises nothing. With
+/// `onQueries`, JavaScript answers queries by [`answer`](NativeDns64::answer).
 ///
 /// # Errors
 /// The environment is closing.
-#[napi(ts_return_type = "Promise<NativeFailure | NativeDns64>")]
-pub async fn start_dns64(options: NativeDns64Options) -> napi::Result<Outcome<NativeDns64>> {
-    blocking(move || {
+#[napi(
+    ts_args_type = "options: NativeDns64Options, onQueries?: (batch: NativeQuery[]) => void",
+    ts_return_type = "Promise<NativeFailure | NativeDns64>"
+)]
+pub fn start_dns64<'env>(
+    env: &'env Env,
+    options: NativeDns64Options,
+    on_queries: Option<Function<'_, Vec<NativeQuery>, ()>>,
+) -> napi::Result<PromiseRaw<'env, Outcome<NativeDns64>>> {
+    let asking = on_queries.as_ref().map(Asking::new).transpose()?;
+    env.spawn_future(blocking(move || {
         let upstreams: Vec<SocketAddr> = parse_each("upstreams", &options.upstreams)?;
         let given = ServerOptions {
             listen: parse_each("listen", &options.listen)?,
             upstreams: if upstreams.is_empty() { Upstreams::default() } else { Upstreams::Given(upstreams) },
+            hook: asking.as_ref().map(|asking| hook(&options, asking)).transpose()?,
             ..ServerOptions::default()
         };
         let relays = Arc::<Relays>::default();
         let server = Server::start(given, Arc::<Relays>::clone(&relays) as _).map_err(failure)?;
         let addresses = server.addresses().to_vec();
-        Ok(NativeDns64 { addresses, relays, state: Arc::new(Mutex::new(State::Open(server))) })
+        Ok(NativeDns64 { addresses, relays, state: Arc::new(Mutex::new(State::Open { server, asking })) })
+    }))
+}
+
+fn hook(options: &NativeDns64Options, asking: &Arc<Asking>) -> Result<Hook, NativeFailure> {
+    Ok(Hook {
+        resolve: Arc::<Asking>::clone(asking) as _,
+        names: parse_each("resolveNames", &options.resolve_names)?,
+        timeout: Duration::from_millis(options.resolve_timeout_ms.into()),
     })
-    .await
 }
 
 #[napi]
@@ -178,10 +212,21 @@ impl NativeDns64 {
             Err(failure) => return Some(failure),
         };
         *self.relays.0.write() = relays.iter().map(Arc::downgrade).collect();
-        if let State::Open(server) = &*self.state.lock() {
+        if let State::Open { server, .. } = &*self.state.lock() {
             server.update(synthesis, limits, clients);
         }
         None
+    }
+
+    /// Answers a query of `onQueries`. Without an answer, its client gets SERVFAIL.
+    #[napi(ts_return_type = "NativeFailure | null")]
+    #[must_use]
+    pub fn answer(&self, id: f64, answer: Option<NativeAnswer>) -> Option<NativeFailure> {
+        let asking = match &*self.state.lock() {
+            State::Open { asking, .. } => asking.clone()?,
+            State::Closed(_) => return None,
+        };
+        asking.answer(id, answer.as_ref()).err()
     }
 
     /// The counters. Those of a closed server stay as they were.
@@ -189,7 +234,7 @@ impl NativeDns64 {
     #[must_use]
     pub fn stats(&self) -> NativeDns64Stats {
         match &*self.state.lock() {
-            State::Open(server) => server.stats().into(),
+            State::Open { server, .. } => server.stats().into(),
             State::Closed(stats) => (*stats).into(),
         }
     }
@@ -203,7 +248,7 @@ impl NativeDns64 {
         let state = Arc::clone(&self.state);
         let close = move || {
             let mut state = state.lock();
-            if let State::Open(server) = &*state {
+            if let State::Open { server, .. } = &*state {
                 // Dropping the server waits for its thread.
                 let closed = State::Closed(server.stats());
                 *state = closed;

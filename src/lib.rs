@@ -26,6 +26,7 @@ pub mod permission;
 pub mod privileges;
 pub mod relay;
 pub mod relay_options;
+pub mod resolve;
 pub mod route;
 mod shortage;
 pub mod sources;

@@ -12,6 +12,8 @@ test.after.always(() => lab.close())
 
 const blocked = join(lab.directory, 'blocked.txt')
 writeFileSync(blocked, '192.0.2.0/24\n')
+const hosts = join(lab.directory, 'hosts.txt')
+writeFileSync(hosts, '192.0.2.7 db.internal\n')
 
 /** An address of the public internet, which every relay permits; the lab's server has it. */
 const publicly = '93.184.215.14'
@@ -22,6 +24,7 @@ const programs: [name: string, port: number, args: string[]][] = [
   ['egress-gateway', 80, [`${publicly}:80`]],
   ['honeypot', 23, []],
   ['http-prefix', 80, []],
+  ['own-names', 80, [hosts]],
   ['policy-relay', 80, [blocked]],
   ['recording-relay', 80, [join(lab.directory, 'records'), publicly]],
   ['sni-router', 443, ['blue.example=198.51.100.2']],

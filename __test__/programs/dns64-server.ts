@@ -13,6 +13,8 @@
  * | `end` | closes the relay |
  * | `update JSON` | changes settings |
  * | `prefix PREFIX` | adds a prefix |
+ * | `asked` | gives the queries about the program's own names |
+ * | `failures` | gives the errors of these |
  * | `stats` | gives the statistics |
  * | `abort` | aborts the server's signal, and gives the event that follows |
  * | `close` | closes the server |
@@ -27,10 +29,30 @@ import {
   type FaithDns64Settings,
   type FaithError,
   type FaithRelay,
+  type FaithResolve,
   setKeepfaith,
 } from '../../index.js'
 
-const options = JSON.parse(process.argv[2] ?? '{}') as FaithDns64Options
+/** With `own`, names below it are the program's. */
+const { own, ...options } = JSON.parse(process.argv[2] ?? '{}') as FaithDns64Options & {
+  own?: string
+}
+const asked: string[] = []
+const failures: string[] = []
+
+/** Answers by the first label of the name. */
+const resolve: FaithResolve = ({ name, type, client, signal }) => {
+  asked.push(`${name} ${type} ${client}`)
+  const [label = ''] = name.split('.')
+  if (label === 'gone') return null
+  if (label === 'refused') return 'REFUSED'
+  if (label === 'throws') throw new Error('as told')
+  if (label === 'pass') return undefined
+  if (label === 'slow') {
+    return new Promise((done) => signal.addEventListener('abort', () => done(['192.0.2.1'])))
+  }
+  return Promise.resolve({ addresses: ['198.51.100.2', '192.0.2.1'], ttl: 7 })
+}
 
 setKeepfaith(true)
 const faith = await createFaithInterface({ prefixes: ['2001:db8:64::/96'] })
@@ -41,7 +63,12 @@ let relay: FaithRelay | undefined
 async function obey(command: string, rest: string): Promise<unknown> {
   switch (command) {
     case 'open':
-      dns64 = await faith.dns64({ ...options, signal: aborting.signal })
+      dns64 = await faith.dns64({
+        ...options,
+        ...(own !== undefined && { resolve, resolveNames: [own], resolveTimeoutMs: 500 }),
+        signal: aborting.signal,
+      })
+      dns64.on('error', ({ code, message }) => failures.push(`${code}: ${message}`))
       return dns64.addresses
     case 'open-aborted':
       return await faith.dns64({ ...options, signal: AbortSignal.abort() })
@@ -56,6 +83,10 @@ async function obey(command: string, rest: string): Promise<unknown> {
       return dns64?.update(JSON.parse(rest) as FaithDns64Settings) ?? null
     case 'prefix':
       return await faith.prefixes.add(rest)
+    case 'asked':
+      return asked
+    case 'failures':
+      return failures
     case 'stats':
       return dns64?.stats()
     case 'abort': {

@@ -2,9 +2,9 @@
  * The metrics of faithd, in one table. The text that Prometheus scrapes and docs/metrics.md are made from it; the
  * dashboard and the alerts are checked against it.
  */
-import type { FaithDns64Stats } from '../../lib/dns64.js'
 import { type FaithCause, type FaithRefusalReason, REFUSAL_NAMES } from '../../lib/refusal.js'
 import type { FaithSource } from '../../lib/sources.js'
+import type { Dns64Counts } from '../dns64.js'
 import type { InterfaceTotals } from '../running.js'
 
 /** Counts of connections by the time until their servers answered. */
@@ -46,7 +46,7 @@ export interface MetricsSnapshot {
   control?: { connections: number; refused: number }
   interfaces: readonly InterfaceSnapshot[]
   /** The counts of the DNS server; absent without one. */
-  dns64?: FaithDns64Stats
+  dns64?: Dns64Counts
   /** Interfaces on which the prefixes are advertised. */
   advertised: readonly { name: string; state: string; sent: number; failed: number }[]
 }
@@ -150,7 +150,7 @@ const bySource = (help: string, read: (of: FaithSource) => number | undefined): 
 
 const gauge = ofProcess('gauge')
 const counter = ofProcess('counter')
-const ofDns64 = (help: string, count: keyof FaithDns64Stats): Metric =>
+const ofDns64 = (help: string, count: keyof Dns64Counts): Metric =>
   counter(`${help}; absent without [dns64].`, ({ dns64 }) => dns64?.[count])
 const gaugeOf = ofInterfaces('gauge')
 const counterOf = ofInterfaces('counter')

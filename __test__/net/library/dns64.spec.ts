@@ -20,7 +20,10 @@ const upstreams = [{ address: addresses.server }]
 const aborted = { code: 'ABORT_ERR', message: 'The operation was aborted' }
 
 /** Runs the program for one test, and gives the function that asks it. */
-async function run(t: ExecutionContext, options: FaithDns64Options = { upstreams }) {
+async function run(
+  t: ExecutionContext,
+  options: FaithDns64Options & { own?: string } = { upstreams },
+) {
   const [command, args] = nodeCommand(program, [JSON.stringify(options)])
   const running = lab.router.spawn(command, args)
   t.teardown(() => running.stop())
@@ -109,4 +112,60 @@ test.serial('the close of the interface closes the server', async (t) => {
   await ask('finish')
   await t.throwsAsync(records('www.example.net'))
   t.like(await ask('open'), { code: 'ERR_FAITH_CLOSED' })
+})
+
+/** The status of the answer that a client gets, and its records with their TTLs. */
+async function answer(type: string, name: string): Promise<string[]> {
+  const args = ['+noall', '+comments', '+answer', '+tries=1', '+time=10', `@${addresses.gateway}`]
+  const { stdout } = await lab.client.run('dig', [...args, type, name])
+  const [, status = stdout] = /status: (\w+)/.exec(stdout) ?? []
+  const found = stdout.matchAll(/^[^;\s]\S*\s+(\d+)\s.*\s(\S+)$/gm)
+  return [status, ...Array.from(found, ([, ttl = '', data = '']) => `${ttl} ${data}`)]
+}
+
+test.serial(
+  "a program's function answers for its names, and no other name reaches it",
+  async (t) => {
+    const ask = await run(t, { upstreams, own: 'internal' })
+    await ask('relay')
+    await ask('open')
+    // The access list opens the first address alone.
+    t.deepEqual(await answer('AAAA', 'DB.Internal'), ['NOERROR', `7 ${www}`])
+    t.deepEqual(await answer('A', 'db.internal'), ['NOERROR', '7 198.51.100.2', '7 192.0.2.1'])
+    t.deepEqual(await answer('TXT', 'db.internal'), ['NOERROR'])
+    t.deepEqual(await answer('AAAA', 'gone.internal'), ['NXDOMAIN'])
+    t.deepEqual(await answer('AAAA', 'refused.internal'), ['REFUSED'])
+    t.deepEqual(await answer('AAAA', 'pass.internal'), ['NXDOMAIN'], 'no zone has it')
+    t.deepEqual(await records('www.example.net'), [www])
+    const { client } = addresses
+    t.deepEqual(await ask('asked'), [
+      `db.internal AAAA ${client}`,
+      `db.internal A ${client}`,
+      `db.internal TXT ${client}`,
+      `gone.internal AAAA ${client}`,
+      `refused.internal AAAA ${client}`,
+      `pass.internal AAAA ${client}`,
+    ])
+    t.like(await ask('stats'), { own: 5, ownFailures: 0, synthesised: 1, upstreamQueries: 3 })
+    await ask('stop')
+    t.deepEqual(await answer('AAAA', 'db.internal'), ['NOERROR'], 'no relay takes connections')
+  },
+)
+
+test.serial('a function that throws or is slow gives SERVFAIL, and is reported', async (t) => {
+  const ask = await run(t, { upstreams, own: 'internal' })
+  await ask('relay')
+  await ask('open')
+  t.deepEqual(await answer('AAAA', 'throws.internal'), ['SERVFAIL'])
+  t.deepEqual(await answer('AAAA', 'slow.internal'), ['SERVFAIL'])
+  t.like(await ask('stats'), { own: 0, ownFailures: 2 })
+  const failures = await waitFor('the reports', async () => {
+    const told = (await ask('failures')) as string[]
+    return told.length === 2 ? told : undefined
+  })
+  const start = `ERR_FAITH_RESOLVE: resolve: no answer to ${addresses.client} about`
+  t.is(failures[0], `${start} throws.internal AAAA: as told`)
+  t.true(failures[1]?.startsWith(`${start} slow.internal AAAA: `), failures[1])
+  t.deepEqual(await answer('AAAA', 'db.internal'), ['NOERROR', `7 ${www}`])
+  await ask('close')
 })

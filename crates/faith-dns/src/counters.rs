@@ -43,6 +43,10 @@ counters! {
     synthesised,
     /// Responses made without an upstream: ipv4only.arpa.
     local,
+    /// Responses that the program gave.
+    own,
+    /// Queries that the program failed to answer.
+    own_failures,
     /// Responses out of the cache.
     cached,
     /// Responses that were truncated because they did not fit into a datagram.

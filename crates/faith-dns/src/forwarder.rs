@@ -1,4 +1,4 @@
-//! Answers queries: by the plan of faith-dns64, out of the cache, and by asking upstreams.
+//! Answers queries: by the plan of faith-dns64, by the program, out of the cache, and by asking upstreams.
 //!
 //! A query that comes while the same one is under way waits for its response, so a popular name costs one query to
 //! the upstream. Responses that are not synthesised pass as octets.
@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use faith_dns64::{Options, Plan, failure, plan, reverse, synthesise, wants_a};
+use faith_dns64::{Options, Plan, answer_own, failure, plan, reverse, synthesise, wants_a};
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared, join};
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::RecordType;
@@ -21,6 +21,7 @@ use crate::cache::{Cache, Key};
 use crate::clients::{Clients, Limits};
 use crate::counters::Counters;
 use crate::entry::Entry;
+use crate::hook::{Hook, Unanswered};
 use crate::made::Made;
 use crate::request::Request;
 use crate::settings::{Gate, Settings};
@@ -34,6 +35,7 @@ type Underway = Shared<LocalBoxFuture<'static, Option<Rc<Entry>>>>;
 pub(crate) struct Forwarder {
     settings: Arc<ArcSwap<Settings>>,
     gate: Arc<dyn Gate>,
+    hook: Option<Hook>,
     resolver: Rc<Resolver>,
     cache: Rc<RefCell<Cache>>,
     underway: Rc<RefCell<HashMap<Key, Underway>>>,
@@ -48,6 +50,7 @@ impl Forwarder {
     pub(crate) fn new(
         settings: Arc<ArcSwap<Settings>>,
         gate: Arc<dyn Gate>,
+        hook: Option<Hook>,
         resolver: Resolver,
         cache_bytes: usize,
         counters: Arc<Counters>,
@@ -55,6 +58,7 @@ impl Forwarder {
         Self {
             settings,
             gate,
+            hook,
             resolver: Rc::new(resolver),
             cache: Rc::new(RefCell::new(Cache::new(cache_bytes))),
             underway: Rc::default(),
@@ -112,7 +116,25 @@ impl Forwarder {
             return request.refused();
         }
         let options = if self.gate.is_open() { &settings.synthesis } else { &settings.closed };
-        let answered = match plan(&request.message, options) {
+        self.by_plan(request, client, options).await.unwrap_or_else(|Overload| {
+            self.counters.overloaded.add();
+            request.refused()
+        })
+    }
+
+    async fn by_plan(
+        &self,
+        request: &Request,
+        client: IpAddr,
+        options: &Options,
+    ) -> Result<Vec<u8>, Overload> {
+        let plan = plan(&request.message, options);
+        if !matches!(plan, Plan::Answer(_))
+            && let Some(response) = self.own(request, client, options).await?
+        {
+            return Ok(response);
+        }
+        match plan {
             Plan::Answer(response) => {
                 self.counters.local.add();
                 Ok(encode(request, &response))
@@ -120,10 +142,35 @@ impl Forwarder {
             Plan::Pass => self.pass(request, client).await,
             Plan::Synthesise => self.synthesise(request, client, &settings, options).await,
             Plan::Reverse(question) => self.reverse(request, client, &question, options).await,
-        };
-        answered.unwrap_or_else(|Overload| {
-            self.counters.overloaded.add();
-            request.refused()
+        }
+    }
+
+    /// The response by the program's answer; `None` if the upstreams are to answer.
+    async fn own(
+        &self,
+        request: &Request,
+        client: IpAddr,
+        options: &Options,
+    ) -> Result<Option<Vec<u8>>, Overload> {
+        let Some(hook) = &self.hook else { return Ok(None) };
+        let [question] = request.message.queries.as_slice() else { return Ok(None) };
+        if !hook.covers(question.name()) {
+            return Ok(None);
+        }
+        let turn = self.clients.wait(client, &self.limits()).ok_or(Overload)?;
+        let answer = hook.ask(question, client).await;
+        drop(turn);
+        Ok(match answer {
+            Ok(None) => None,
+            Ok(Some(own)) => {
+                self.counters.own.add();
+                let permits = |address| self.gate.permits(client, address);
+                Some(encode(request, &answer_own(&request.message, &own, options, permits)))
+            }
+            Err(Unanswered) => {
+                self.counters.own_failures.add();
+                Some(failed(request))
+            }
         })
     }
 

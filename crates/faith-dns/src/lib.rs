@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! client ─► udp, tcp ─► request ─► forwarder ─┬─► faith-dns64
+//!                                             ├─► hook: the program's own names
 //!                                             ├─► cache
 //!                                             └─► upstream ─► UDP, or TCP if truncated
 //! ```
@@ -13,6 +14,7 @@
 //! | `udp`, `tcp` | queries of clients in, responses out |
 //! | `request` | a query, or the error that answers it |
 //! | `forwarder` | the way from a query to its response |
+//! | `hook` | names that the program answers |
 //! | `entry`, `cache` | responses of upstreams |
 //! | `made` | synthesised responses beside them |
 //! | `upstream`, `resolv_conf` | the servers that are asked |
@@ -34,6 +36,7 @@ mod clients;
 mod counters;
 mod entry;
 mod forwarder;
+mod hook;
 mod made;
 mod request;
 mod resolv_conf;
@@ -46,6 +49,7 @@ mod wire;
 
 pub use clients::Limits;
 pub use counters::Stats;
+pub use hook::{Hook, OwnQuery, Resolve, Zone};
 pub use server::{Server, ServerError, ServerOptions};
 pub use settings::Gate;
 pub use upstream::Upstreams;

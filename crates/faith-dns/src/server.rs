@@ -21,6 +21,7 @@ use tokio::task::LocalSet;
 use crate::clients::Limits;
 use crate::counters::{Counters, Stats};
 use crate::forwarder::Forwarder;
+use crate::hook::Hook;
 use crate::settings::{Gate, Settings};
 use crate::upstream::{Resolver, Upstreams};
 use crate::{tcp, udp};
@@ -32,7 +33,7 @@ const BACKLOG: i32 = 128;
 const PORT_ATTEMPTS: usize = 100;
 
 /// The settings of a server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerOptions {
     /// The addresses at which it answers, over UDP and TCP. An address may be `::` or `0.0.0.0`: an answer leaves from
     /// the address that was asked. A port of 0 lets the kernel choose one, the same for UDP and TCP.
@@ -51,6 +52,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// The memory of the cache in bytes, about. Default: 16 MiB.
     pub cache_bytes: usize,
+    /// The program's own names, if it has any.
+    pub hook: Option<Hook>,
 }
 
 impl Default for ServerOptions {
@@ -63,6 +66,7 @@ impl Default for ServerOptions {
             clients: Vec::new(),
             limits: Limits::default(),
             cache_bytes: 16 << 20,
+            hook: None,
         }
     }
 }
@@ -111,7 +115,7 @@ impl Server {
     /// [`ServerError`].
     pub fn start(options: ServerOptions, gate: Arc<dyn Gate>) -> Result<Self, ServerError> {
         let ServerOptions { listen, upstreams, upstream_timeout, .. } = options;
-        let ServerOptions { synthesis, clients, limits, cache_bytes, .. } = options;
+        let ServerOptions { synthesis, clients, limits, cache_bytes, hook, .. } = options;
         let sockets: Vec<Sockets> = listen.into_iter().map(Sockets::bind).collect::<Result<_, _>>()?;
         let addresses: Vec<SocketAddr> =
             sockets.iter().filter_map(|sockets| sockets.udp.local_addr().ok()).collect();
@@ -122,7 +126,7 @@ impl Server {
         let (own, shared, counted) = (addresses.clone(), Arc::clone(&settings), Arc::clone(&counters));
         let run = move || {
             let resolver = Resolver::new(upstreams, own, upstream_timeout, Arc::clone(&counted));
-            let forwarder = Rc::new(Forwarder::new(shared, gate, resolver, cache_bytes, counted));
+            let forwarder = Rc::new(Forwarder::new(shared, gate, hook, resolver, cache_bytes, counted));
             LocalSet::new().block_on(&runtime, serve(sockets, forwarder, ended));
         };
         let thread = std::thread::Builder::new().name("faith/dns64".to_owned()).spawn(run);

@@ -8,11 +8,11 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::op::{Message, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, PTR, SOA};
+use hickory_proto::rr::rdata::{A, AAAA, PTR};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::options::Options;
-use crate::reply::reply;
+use crate::reply::{absence, reply};
 
 /// The addresses of ipv4only.arpa (RFC 7050 section 2.2).
 const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 0, 170), Ipv4Addr::new(192, 0, 0, 171)];
@@ -58,12 +58,15 @@ pub(crate) fn answer(query: &Message, question: &Query, options: &Options) -> Op
                 .extend(prefixed(options).map(|address| record(PREFIX_TTL, RData::AAAA(AAAA(address)))));
         }
         RecordType::PTR if !is_forward => response.answers.push(record(TTL, pointer())),
-        RecordType::SOA => response.answers.push(record(TTL, RData::SOA(start_of_authority(&apex)))),
+        RecordType::SOA => {
+            let mut soa = absence(apex.clone(), PREFIX_TTL);
+            soa.ttl = TTL;
+            response.answers.push(soa);
+        }
         _ => {}
     }
     if response.answers.is_empty() {
-        let soa = RData::SOA(start_of_authority(&apex));
-        response.authorities.push(Record::from_rdata(apex, PREFIX_TTL, soa));
+        response.authorities.push(absence(apex, PREFIX_TTL));
     }
     Some(response)
 }
@@ -88,12 +91,6 @@ fn prefixed(options: &Options) -> impl Iterator<Item = Ipv6Addr> {
 
 fn pointer() -> RData {
     RData::PTR(PTR(name_of(ZONES[0])))
-}
-
-fn start_of_authority(apex: &Name) -> SOA {
-    let contact = name_of(&[b"invalid", b"nobody"]);
-    let ttl = i32::try_from(PREFIX_TTL).unwrap_or(i32::MAX);
-    SOA::new(apex.clone(), contact, 1, ttl, ttl, ttl, PREFIX_TTL)
 }
 
 fn name_of(labels: &[&[u8]]) -> Name {

@@ -17,6 +17,7 @@
 //! | [`plan`](mod@plan) | 6147 §5.3, §5.5 | queries that may get a forged answer |
 //! | `synthesis` | 6147 §5.1, §5.4 | AAAA records made from A records |
 //! | `reverse` | 6147 §5.3.1 | PTR records of the prefixes' addresses |
+//! | `own` | | names that this host answers without an upstream |
 //! | `ipv4only` | 7050, 8880 | ipv4only.arpa, by which clients find the prefix |
 //!
 //! Only AAAA and PTR queries of class IN are touched. SVCB and HTTPS records keep their address hints:
@@ -26,12 +27,14 @@
 
 mod ipv4only;
 pub mod options;
+mod own;
 pub mod plan;
 mod reply;
 mod reverse;
 mod synthesis;
 
 pub use options::{Failures, Options};
+pub use own::{Own, answer_own};
 pub use plan::{Plan, plan};
 pub use reply::{MAX_PAYLOAD, failed_validation, failure};
 pub use reverse::reverse;

@@ -1,8 +1,9 @@
 //! Responses that this host makes itself.
 
 use hickory_proto::op::{Edns, Message, MessageType, Metadata, ResponseCode};
-use hickory_proto::rr::RData;
+use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_proto::rr::{Name, RData, Record};
 
 /// The size of UDP messages, in bytes, that fits any path (DNS flag day 2020).
 pub const MAX_PAYLOAD: u16 = 1232;
@@ -41,6 +42,15 @@ pub(crate) fn reply(query: &Message, code: ResponseCode) -> Message {
 #[must_use]
 pub fn failure(query: &Message, code: ResponseCode) -> Message {
     reply(query, code)
+}
+
+/// The record by which a client keeps the absence of data for `ttl` seconds (RFC 2308 section 5). It makes `apex` a zone of
+/// its own.
+pub(crate) fn absence(apex: Name, ttl: u32) -> Record {
+    let contact = Name::from_labels([b"nobody".as_slice(), b"invalid"]).unwrap_or_default();
+    let pause = i32::try_from(ttl).unwrap_or(i32::MAX);
+    let soa = SOA::new(apex.clone(), contact, 1, pause, pause, pause, ttl);
+    Record::from_rdata(apex, ttl, RData::SOA(soa))
 }
 
 /// Marks a response as forged: it is not authentic data, and an extended error says so to clients

@@ -4,5 +4,6 @@
 mod clients;
 mod lab;
 mod made;
+mod own_names;
 mod synthesis;
 mod upstreams;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod ipv4only;
+mod own;
 mod reverse;
 mod synthesis;
 mod text;
