@@ -140,6 +140,15 @@ test('sessions lists them with units, and asks for the oldest first', async (t) 
   t.deepEqual((await asks('sessions'))?.query, { sort: 'age', order: 'desc', limit: '100' })
 })
 
+test('sessions shows the names that clients asked for', async (t) => {
+  const name = `${'a'.repeat(60)}.example.net`
+  const body = { sessions: [{ ...session, name }, session], matching: 2, active: 2 }
+  const answers = { 'GET /v1/sessions': () => ({ body }) }
+  const { text } = await withAnswers(answers, 'sessions')
+  t.regex(text, /^ID .* DOWN +NAME/)
+  for (const line of text.split('\n')) t.true(line.length <= 80, line)
+})
+
 test('sessions fits 80 columns', async (t) => {
   const long = {
     ...session,
@@ -182,12 +191,13 @@ test('--json is the answer of the daemon as it came', async (t) => {
   t.deepEqual(JSON.parse(json), { clients: [client], matching: 1, active: 2 })
 })
 
-test('session shows both connections side by side, the slow side, the rule and the tag', async (t) => {
+test('session shows both connections side by side, the slow side, the rule, name and tag', async (t) => {
   const { text } = await faithctl(socket, ['session', '1-42'])
   for (const part of [
     /^session 1-42: open, age 3m12s, idle 0\.4s$/m,
     /^The client is slow: its program reads too slowly/m,
     /^rule +2001:db8:1::\/48 permit 198\.51\.100\.0\/24 port 443$/m,
+    /^name +www\.example\.net$/m,
     /^tag +web$/m,
     /^ +CLIENT +SERVER$/m,
     /^round trip +0\.42 ms +80\.1 ms$/m,

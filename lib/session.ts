@@ -114,6 +114,11 @@ export interface FaithSession {
   cause?: FaithSessionCause
   /** The `tag` of the verdict, if `route` gave one. */
   tag?: string
+  /**
+   * The name for which a {@link FaithDns64} of this process had given the client the dialled address, in lower case and
+   * without the dot at its end. Absent if none had, or too long ago.
+   */
+  name?: string
 }
 
 /**
@@ -182,11 +187,12 @@ export function toSession(record: NativeSession): FaithSession {
     durationMs: record.durationMs,
     reason: toSessionEndReason(record.reason),
   }
-  const { cause, tag } = record
+  const { cause, tag, name } = record
   const server = toServer(record)
   if (server !== undefined) session.server = server
   if (cause !== undefined && isCause(cause)) session.cause = cause
   if (tag !== undefined) session.tag = tag
+  if (name !== undefined) session.name = name
   return session
 }
 
@@ -210,6 +216,7 @@ export function toLiveSession(session: NativeLiveSession): FaithLiveSession {
     ageMs: session.ageMs,
     idleMs: session.idleMs,
     ...(session.tag === undefined ? {} : { tag: session.tag }),
+    ...(session.name === undefined ? {} : { name: session.name }),
   }
 }
 

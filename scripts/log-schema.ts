@@ -16,6 +16,10 @@ const ends = {
   server: endpoint.optional(),
   tag: z.string().optional().describe('The mark that a route gave it.'),
 }
+const name = z
+  .string()
+  .optional()
+  .describe('The name for which the DNS server of faithd had given the client the address.')
 const source = endpoint
   .optional()
   .describe(
@@ -38,6 +42,7 @@ const line = z.strictObject({
   session: z
     .strictObject({
       ...ends,
+      name,
       source,
       ...times,
       bytesUp: count.describe('Bytes from the client to the server.'),
@@ -59,7 +64,7 @@ const line = z.strictObject({
     .optional()
     .describe('An attempt that became no session.'),
   begin: z
-    .strictObject({ ...ends, source })
+    .strictObject({ ...ends, name, source })
     .optional()
     .describe('A session that begins, with --log-begin.'),
   untold: z

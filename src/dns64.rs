@@ -9,7 +9,7 @@ use faith_dns::{Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats, U
 use faith_dns64::{Failures, Options};
 use faith_packet::cidr::Ipv6Prefix;
 use faith_packet::mapping::Mappings;
-use faith_relay::Relay;
+use faith_relay::{Relay, names};
 use faith_stack::StackError;
 use napi::Env;
 use napi::bindgen_prelude::{ClassInstance, Function, PromiseRaw, spawn_blocking};
@@ -129,6 +129,13 @@ impl Gate for Relays {
             IpAddr::V4(client) => client.to_ipv6_mapped(),
         };
         self.any(|relay| relay.permits_any_port(client, address))
+    }
+
+    fn gave(&self, client: IpAddr, name: &str, addresses: &[Ipv6Addr], ttl: u32) {
+        // Sessions have IPv6 clients. The IPv6 address of another one is unknown.
+        if let IpAddr::V6(client) = client {
+            names::remember(client, name, addresses, Duration::from_secs(ttl.into()));
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub struct NativeLiveSession {
     pub state: String,
     /// The mark that the verdict gave it.
     pub tag: Option<String>,
+    /// The name for which the client got the dialled address, if a DNS server of this process gave it.
+    pub name: Option<String>,
 }
 
 impl NativeLiveSession {
@@ -62,6 +64,7 @@ impl NativeLiveSession {
             idle_ms: milliseconds(session.idle),
             state: session.state.name().to_owned(),
             tag: session.tag.as_deref().map(str::to_owned),
+            name: session.name.as_deref().map(str::to_owned),
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct NativeSession {
     pub cause: Option<String>,
     /// The mark that the verdict gave it.
     pub tag: Option<String>,
+    /// The name for which the client got the dialled address, if a DNS server of this process gave it.
+    pub name: Option<String>,
 }
 
 /// An attempt that ended without a session.
@@ -293,6 +295,7 @@ fn session(record: SessionRecord) -> NativeSession {
         reason: record.reason.name().to_owned(),
         cause: record.cause.map(|cause| cause.name().to_owned()),
         tag: record.tag.as_deref().map(str::to_owned),
+        name: record.name.as_deref().map(str::to_owned),
     }
 }
 

@@ -75,7 +75,18 @@ class Reader {
 }
 
 function sessionEvent(name: string, relay: RunningRelay, session: FaithSession): Event {
-  const { id, protocol, client, destination, server, bytesUp, bytesDown, startedAt, tag } = session
+  const {
+    id,
+    protocol,
+    client,
+    destination,
+    server,
+    bytesUp,
+    bytesDown,
+    startedAt,
+    tag,
+    name: asked,
+  } = session
   return {
     type: 'session',
     at: new Date().toISOString(),
@@ -90,6 +101,7 @@ function sessionEvent(name: string, relay: RunningRelay, session: FaithSession):
       bytesDown,
       startedAt: startedAt.toISOString(),
       ...(tag === undefined ? {} : { tag }),
+      ...(asked === undefined ? {} : { name: asked }),
       durationMs: session.durationMs,
       reason: session.reason,
     },

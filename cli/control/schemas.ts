@@ -45,6 +45,10 @@ export const session = z.strictObject({
   ageMs: milliseconds,
   idleMs: milliseconds.describe('Time since a byte moved, in milliseconds.'),
   tag: z.string().optional(),
+  name: z
+    .string()
+    .optional()
+    .describe('The name for which the DNS server of faithd had given the client the address.'),
 })
 
 /** One connection of a session, as the kernel's TCP_INFO describes it. */

@@ -204,7 +204,7 @@ function noSession(id: string): ProblemError {
 }
 
 function bodyOf({ running, relay, session }: Placed): Session {
-  const { id, protocol, client, destination, server, state, startedAt, ageMs, idleMs, tag } =
+  const { id, protocol, client, destination, server, state, startedAt, ageMs, idleMs, tag, name } =
     session
   return {
     id: `${relay.number}-${id}`,
@@ -220,5 +220,6 @@ function bodyOf({ running, relay, session }: Placed): Session {
     ageMs,
     idleMs,
     ...(tag === undefined ? {} : { tag }),
+    ...(name === undefined ? {} : { name }),
   }
 }

@@ -77,8 +77,8 @@ export const COMMANDS = [
     help: 'one session: both connections side by side, and the side that is slow',
     about: [
       "Shows what the kernel's TCP_INFO says of the connection to the client and of that to the server. " +
-        'A sentence names the slower side and the reason. The rule that permits the session, and its tag, ' +
-        'are shown too.',
+        'A sentence names the slower side and the reason. The rule that permits the session, its name by DNS64 ' +
+        'and its tag are shown too.',
     ],
     arguments: [{ name: 'ID', help: 'number of the session: 1-42', completes: 'session' }],
     options: [json, watch],

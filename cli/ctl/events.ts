@@ -94,10 +94,12 @@ export function eventLine(event: Event): string {
 }
 
 function endedText({ session }: SessionEvent): string {
-  const { id, client, destination, server, bytesUp, bytesDown, durationMs, reason, tag } = session
+  const { id, client, destination, server, bytesUp, bytesDown, durationMs, reason, tag, name } =
+    session
   return (
     `ended    ${id} ${endpointText(client)} to ${endpointText(server ?? destination)}: ` +
     `${bytes(bytesUp)} up, ${bytes(bytesDown)} down in ${duration(durationMs)}, ${reason}` +
+    (name === undefined ? '' : `, name ${name}`) +
     (tag === undefined ? '' : ` (${tag})`)
   )
 }

@@ -12,7 +12,7 @@ export const run: Run = async ({ daemon, words: [id = ''] }) =>
 
 /** Makes the lines about a session. */
 export function sessionLines(session: SessionDetail, width: number): string[] {
-  const { client, destination, server, relay, tag, legs, slow, protocol, idleMs } = session
+  const { client, destination, server, relay, tag, name, legs, slow, protocol, idleMs } = session
   return [
     `session ${session.id}: ${session.state}, age ${duration(session.ageMs)}, idle ${duration(session.idleMs)}`,
     ...(legs && slow ? [...wrap(slowness({ legs, slow, idleMs }), width), ''] : ['']),
@@ -22,6 +22,7 @@ export function sessionLines(session: SessionDetail, width: number): string[] {
         ['client', endpointText(client)],
         ['destination', endpointText(destination)],
         ['server', server && endpointText(server)],
+        ['name', name],
         ['relay', `${relay.number} of ${session.interface}, ports ${relay.ports}`],
         ['rule', ruleOf(session)],
         ['tag', tag],

@@ -83,6 +83,9 @@ function columnsFor(sessions: readonly Session[]): Column<Session>[] {
     { title: 'IDLE', align: 'right', value: ({ idleMs }) => duration(idleMs) },
     { title: 'UP', align: 'right', value: ({ bytesUp }) => bytes(bytesUp) },
     { title: 'DOWN', align: 'right', value: ({ bytesDown }) => bytes(bytesDown) },
+    ...(sessions.some(({ name }) => name !== undefined)
+      ? [{ title: 'NAME', value: ({ name }: Session) => name ?? '', elastic: true } as const]
+      : []),
     ...(sessions.some(({ tag }) => tag !== undefined)
       ? [{ title: 'TAG', value: ({ tag }: Session) => tag ?? '', elastic: true } as const]
       : []),

@@ -36,6 +36,7 @@ function sessionColumns({ sessionOrder }: State): Column<Rated<Session>>[] {
       ...spareUnless(sessionOrder === 'age'),
     },
     { title: 'STATE', value: ({ state }) => state, spare: true },
+    { title: 'NAME', value: ({ name }) => name ?? '', spare: true },
     { title: 'TAG', value: ({ tag }) => tag ?? '', spare: true },
   ]
 }

@@ -58,6 +58,11 @@ impl Entry {
         self.age() < self.lifetime
     }
 
+    /// The seconds that the response may still be kept.
+    pub(crate) fn remaining(&self) -> u32 {
+        self.lifetime.saturating_sub(self.age())
+    }
+
     /// The end of the response's lifetime.
     pub(crate) fn until(&self) -> Instant {
         self.since + Duration::from_secs(self.lifetime.into())

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use arc_swap::ArcSwap;
 use faith_dns64::{Options, Plan, answer_own, failure, plan, reverse, synthesise, wants_a};
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared, join};
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
 
 use crate::cache::{Cache, Key};
 use crate::clients::{Clients, Limits};
 use crate::counters::Counters;
 use crate::entry::Entry;
-use crate::hook::{Hook, Unanswered};
+use crate::hook::{Hook, Unanswered, text_of};
 use crate::made::Made;
 use crate::request::Request;
 use crate::settings::{Gate, Settings};
@@ -77,6 +77,10 @@ impl Forwarder {
         if request.flags & wire::RECURSION_DESIRED == 0 || request.question.ends_in_arpa() {
             return None;
         }
+        // The program is asked each time.
+        if self.hook.as_ref().is_some_and(|hook| hook.covers_any(&request.message.queries)) {
+            return None;
+        }
         let settings = self.settings.load();
         if !settings.admits(client) {
             return None;
@@ -99,6 +103,7 @@ impl Forwarder {
             match &made.response {
                 Some(response) => {
                     self.counters.synthesised.add();
+                    self.gate.gave(client, &made.name, &made.addresses, response.remaining());
                     response.answer(request)
                 }
                 None => entry.answer(request),
@@ -116,7 +121,7 @@ impl Forwarder {
             return request.refused();
         }
         let options = if self.gate.is_open() { &settings.synthesis } else { &settings.closed };
-        self.by_plan(request, client, options).await.unwrap_or_else(|Overload| {
+        self.by_plan(request, client, &settings, options).await.unwrap_or_else(|Overload| {
             self.counters.overloaded.add();
             request.refused()
         })
@@ -126,6 +131,7 @@ impl Forwarder {
         &self,
         request: &Request,
         client: IpAddr,
+        settings: &Arc<Settings>,
         options: &Options,
     ) -> Result<Vec<u8>, Overload> {
         let plan = plan(&request.message, options);
@@ -140,7 +146,7 @@ impl Forwarder {
                 Ok(encode(request, &response))
             }
             Plan::Pass => self.pass(request, client).await,
-            Plan::Synthesise => self.synthesise(request, client, &settings, options).await,
+            Plan::Synthesise => self.synthesise(request, client, settings, options).await,
             Plan::Reverse(question) => self.reverse(request, client, &question, options).await,
         }
     }
@@ -165,7 +171,9 @@ impl Forwarder {
             Ok(Some(own)) => {
                 self.counters.own.add();
                 let permits = |address| self.gate.permits(client, address);
-                Some(encode(request, &answer_own(&request.message, &own, options, permits)))
+                let made = answer_own(&request.message, &own, options, permits);
+                self.tell(client, &made, options);
+                Some(encode(request, &made))
             }
             Err(Unanswered) => {
                 self.counters.own_failures.add();
@@ -228,6 +236,7 @@ impl Forwarder {
             Cow::Borrowed(_) => None,
             Cow::Owned(made) => {
                 self.counters.synthesised.add();
+                self.tell(client, &made, options);
                 let octets = made.to_vec().ok();
                 let Some(made) = octets.and_then(|octets| Entry::read(octets, &request.question)) else {
                     return Ok(failed(request));
@@ -243,10 +252,26 @@ impl Forwarder {
         let until = a.map_or(Some(aaaa.until()), |a| a.map(|a| a.until()));
         if let Some(until) = until.filter(|_| !denied.get()) {
             let (addresses, prefixes) = (addresses.into_inner(), options.prefixes.clone());
-            let made = Made { response, addresses, until, settings: Arc::clone(settings), prefixes };
+            let name = request.message.queries.first().map(|query| text_of(query.name())).unwrap_or_default();
+            let settings = Arc::clone(settings);
+            let made = Made { response, name: name.into(), addresses, until, settings, prefixes };
             self.cache.borrow_mut().keep(&aaaa, made);
         }
         Ok(answer)
+    }
+
+    /// Tells the gate of the addresses in the prefixes that a client gets.
+    fn tell(&self, client: IpAddr, made: &Message, options: &Options) {
+        let Some(question) = made.queries.first() else { return };
+        let is_captured = |address: &Ipv6Addr| options.prefixes.iter().any(|prefix| prefix.contains(address));
+        let records = made.answers.iter().filter_map(|record| match &record.data {
+            RData::AAAA(address) if is_captured(&address.0) => Some((address.0, record.ttl)),
+            _ => None,
+        });
+        let (addresses, ttls): (Vec<Ipv6Addr>, Vec<u32>) = records.unzip();
+        if let Some(ttl) = ttls.into_iter().min() {
+            self.gate.gave(client, &text_of(question.name()), &addresses, ttl);
+        }
     }
 
     async fn reverse(

@@ -83,11 +83,15 @@ impl Hook {
         self.names.is_empty() || self.names.iter().any(|zone| zone.has(name))
     }
 
+    pub(crate) fn covers_any(&self, questions: &[Query]) -> bool {
+        questions.iter().any(|question| self.covers(question.name()))
+    }
+
     /// The program's answer; `None` if it leaves the query to the upstreams.
     pub(crate) async fn ask(&self, question: &Query, client: IpAddr) -> Result<Option<Own>, Unanswered> {
         let (waiting, answer) = oneshot::channel();
         let query = OwnQuery {
-            name: name_of(question.name()),
+            name: text_of(question.name()),
             kind: kind_of(question.query_type()),
             client: client.to_canonical(),
             waiting,
@@ -100,7 +104,8 @@ impl Hook {
     }
 }
 
-fn name_of(name: &Name) -> String {
+/// A name in lower case, without the dot at its end.
+pub(crate) fn text_of(name: &Name) -> String {
     let mut text = name.to_ascii().to_ascii_lowercase();
     if text.len() > 1 && text.ends_with('.') {
         text.pop();

@@ -21,6 +21,8 @@ const LONGEST: usize = faith_dns64::MAX_PAYLOAD as usize;
 pub(crate) struct Made {
     /// The response, or `None` if the upstream's own passes.
     pub(crate) response: Option<Entry>,
+    /// The name, in lower case and without the dot at its end.
+    pub(crate) name: Box<str>,
     /// The addresses in it that were made. It is for clients that may connect to all of them.
     pub(crate) addresses: Vec<Ipv6Addr>,
     /// The end of the A response's lifetime.
@@ -41,12 +43,12 @@ impl Made {
 
     /// Returns true if it takes too much memory.
     pub(crate) fn is_large(&self) -> bool {
-        self.size() > LONGEST + size_of::<Self>()
+        self.size() > LONGEST + self.name.len() + size_of::<Self>()
     }
 
     /// Memory in bytes, about.
     pub(crate) fn size(&self) -> usize {
         let response = self.response.as_ref().map_or(0, Entry::size);
-        size_of::<Self>() + response + size_of_val(self.addresses.as_slice())
+        size_of::<Self>() + response + self.name.len() + size_of_val(self.addresses.as_slice())
     }
 }

@@ -14,6 +14,12 @@ pub trait Gate: Send + Sync + 'static {
 
     /// Returns true if `client` may connect to this address of a prefix.
     fn permits(&self, client: IpAddr, address: Ipv6Addr) -> bool;
+
+    /// Learns that `client` gets these addresses for a name, in lower case and without the dot at its end, and may keep
+    /// them for `ttl` seconds.
+    fn gave(&self, client: IpAddr, name: &str, addresses: &[Ipv6Addr], ttl: u32) {
+        let _ = (client, name, addresses, ttl);
+    }
 }
 
 /// The settings that may change while the server runs.

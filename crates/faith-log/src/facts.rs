@@ -25,7 +25,8 @@ pub(crate) fn session(out: &mut String, record: &SessionRecord, shown: Shown) {
     if let Some(cause) = record.cause {
         object.word("cause", cause.name());
     }
-    tag(&mut object, record.tag.as_deref(), shown);
+    mark(&mut object, "name", record.name.as_deref(), shown);
+    mark(&mut object, "tag", record.tag.as_deref(), shown);
     object.end();
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, shown: Shown, ru
     if let Some(code) = record.errno.and_then(errno_name) {
         object.word("code", code);
     }
-    tag(&mut object, record.tag.as_deref(), shown);
+    mark(&mut object, "tag", record.tag.as_deref(), shown);
     object.end();
 }
 
@@ -62,7 +63,8 @@ pub(crate) fn begin(out: &mut String, session: &SessionBegin, shown: Shown) {
     object.plain("id", session.id);
     object.word("protocol", session.protocol);
     ends(&mut object, shown, &session.client, &session.destination, session.server, session.source);
-    tag(&mut object, session.tag.as_deref(), shown);
+    mark(&mut object, "name", session.name.as_deref(), shown);
+    mark(&mut object, "tag", session.tag.as_deref(), shown);
     object.end();
 }
 
@@ -114,9 +116,9 @@ fn time(object: &mut Object<'_>, name: &str, time: SystemTime) {
     at.push('"');
 }
 
-fn tag(object: &mut Object<'_>, tag: Option<&str>, shown: Shown) {
-    if let Some(tag) = tag.filter(|_| shown.destination) {
-        json::text(object.field("tag"), tag);
+fn mark(object: &mut Object<'_>, what: &str, mark: Option<&str>, shown: Shown) {
+    if let Some(mark) = mark.filter(|_| shown.destination) {
+        json::text(object.field(what), mark);
     }
 }
 

@@ -31,7 +31,8 @@ pub(crate) fn facts(entry: &Entry, rule: Option<&WrittenRule>, take: &mut impl F
                 destination(session.destination.into(), session.server, take);
             }
             source(session.source.filter(|_| shown.source), take);
-            tag(session.tag.as_deref(), *shown, take);
+            mark("name", session.name.as_deref(), *shown, take);
+            mark("tag", session.tag.as_deref(), *shown, take);
         }
         Entry::Sum { sum, interval, .. } => {
             if let Some(network) = &sum.network {
@@ -70,7 +71,8 @@ fn session(record: &SessionRecord, shown: Shown, take: &mut impl FnMut(&str, &dy
     take("bytesUp", &record.bytes_up);
     take("bytesDown", &record.bytes_down);
     times(record.started, record.duration, take);
-    tag(record.tag.as_deref(), shown, take);
+    mark("name", record.name.as_deref(), shown, take);
+    mark("tag", record.tag.as_deref(), shown, take);
 }
 
 fn refusal(
@@ -102,7 +104,7 @@ fn refusal(
         }
     }
     times(record.started, record.duration, take);
-    tag(record.tag.as_deref(), shown, take);
+    mark("tag", record.tag.as_deref(), shown, take);
 }
 
 fn destination(dialled: SocketAddr, server: Option<SocketAddr>, take: &mut impl FnMut(&str, &dyn Display)) {
@@ -150,9 +152,9 @@ fn times(
     take("durationMs", &format_args!("{}.{:03}", microseconds / 1000, microseconds % 1000));
 }
 
-fn tag(tag: Option<&str>, shown: Shown, take: &mut impl FnMut(&str, &dyn Display)) {
-    if let Some(tag) = tag.filter(|_| shown.destination) {
-        take("tag", &tag);
+fn mark(what: &str, mark: Option<&str>, shown: Shown, take: &mut impl FnMut(&str, &dyn Display)) {
+    if let Some(mark) = mark.filter(|_| shown.destination) {
+        take(what, &mark);
     }
 }
 
@@ -167,7 +169,8 @@ mod tests {
     fn the_facts_of_a_line_without_destination_have_the_source_and_nothing_of_the_server() {
         let shown = Shown { destination: false, source: true };
         let tag = Some(Arc::from("ftp"));
-        let session = SessionRecord { tag: tag.clone(), ..samples::session() };
+        let name = Some(Arc::from("www.example.net"));
+        let session = SessionRecord { tag: tag.clone(), name, ..samples::session() };
         let refusal = RefusalRecord { tag, ..samples::refusal() };
         let entries = [Entry::Session(session, shown), Entry::Refusal(refusal, shown)];
         for entry in entries {
@@ -179,7 +182,8 @@ mod tests {
             };
             facts(&entry, entry.rule().as_ref(), &mut take);
             let has = |name: &str| names.iter().any(|known| known == name);
-            assert!(has("client") && !has("destination") && !has("server") && !has("tag"), "{names:?}");
+            assert!(has("client") && !has("destination") && !has("server"), "{names:?}");
+            assert!(!has("tag") && !has("name"), "{names:?}");
             assert_eq!(has("sourcePort"), matches!(entry, Entry::Session(..)));
         }
     }

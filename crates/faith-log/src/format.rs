@@ -190,7 +190,11 @@ mod tests {
                 "\n"
             )
         );
-        let session = SessionRecord { tag: Some(Arc::from("a \"b\"")), ..samples::session() };
+        let session = SessionRecord {
+            tag: Some(Arc::from("a \"b\"")),
+            name: Some(Arc::from("www.example.net")),
+            ..samples::session()
+        };
         assert_eq!(
             shown(Form::Json, &Entry::Session(session.clone(), Shown::ALL)),
             concat!(
@@ -199,8 +203,8 @@ mod tests {
                 r#""destination":{"address":"64:ff9b::c633:6402","port":80},"#,
                 r#""server":{"address":"198.51.100.2","port":80},"bytesUp":12,"bytesDown":17,"#,
                 r#""startedAt":"2026-11-30T13:03:07.123Z","durationMs":1500.250,"reason":"closed","#,
-                r#""tag":"a \"b\""},"msg":"[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80 (198.51.100.2): "#,
-                r#"12 bytes up, 17 down in 1.500 s, closed, tag a \"b\""}"#,
+                r#""name":"www.example.net","tag":"a \"b\""},"msg":"[2001:db8::1]:40000 to [64:ff9b::c633:6402]:80 (198.51.100.2): "#,
+                r#"12 bytes up, 17 down in 1.500 s, closed, name www.example.net, tag a \"b\""}"#,
                 "\n"
             )
         );
@@ -285,6 +289,7 @@ mod tests {
             server: session.server,
             source: session.source,
             tag: None,
+            name: None,
         };
         let refusal = RefusalRecord {
             reason: RefusalReason::Denied,

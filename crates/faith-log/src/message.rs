@@ -27,7 +27,8 @@ pub(crate) fn session(out: &mut String, record: &SessionRecord, shown: Shown) {
     add(out, format_args!(": {bytes_up} {bytes} up, {bytes_down} down in "));
     seconds(out, record.duration);
     add(out, format_args!(", {}", cause.map_or(reason.name(), Cause::name)));
-    tagged(out, record.tag.as_deref(), shown);
+    marked(out, "name", record.name.as_deref(), shown);
+    marked(out, "tag", record.tag.as_deref(), shown);
 }
 
 /// Writes `[client]:port to [destination]:port (server): no session after 0.003 s, denied-by-rule FILE:12`.
@@ -54,7 +55,7 @@ pub(crate) fn refusal(out: &mut String, record: &RefusalRecord, shown: Shown, ru
     if let Some(name) = errno.and_then(errno_name).filter(|_| reason != RefusalReason::Refused) {
         add(out, format_args!(" ({name})"));
     }
-    tagged(out, record.tag.as_deref(), shown);
+    marked(out, "tag", record.tag.as_deref(), shown);
 }
 
 /// Writes `[client]:port to [destination]:port (server): session begins`.
@@ -66,7 +67,8 @@ pub(crate) fn begin(out: &mut String, session: &SessionBegin, shown: Shown) {
     }
     from(out, session.source.filter(|_| shown.source));
     out.push_str(": session begins");
-    tagged(out, session.tag.as_deref(), shown);
+    marked(out, "name", session.name.as_deref(), shown);
+    marked(out, "tag", session.tag.as_deref(), shown);
 }
 
 /// Begins the sentence of a record with its protocol, unless it is TCP.
@@ -148,10 +150,11 @@ fn seconds(out: &mut String, duration: Duration) {
     add(out, format_args!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000));
 }
 
-fn tagged(out: &mut String, tag: Option<&str>, shown: Shown) {
-    if let Some(tag) = tag.filter(|_| shown.destination) {
-        out.push_str(", tag ");
-        one_line(out, tag);
+/// Writes the name or the tag of a session. Both may name the destination.
+fn marked(out: &mut String, what: &str, mark: Option<&str>, shown: Shown) {
+    if let Some(mark) = mark.filter(|_| shown.destination) {
+        add(out, format_args!(", {what} "));
+        one_line(out, mark);
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn session() -> SessionRecord {
         reason: SessionEnd::Closed,
         cause: None,
         tag: None,
+        name: None,
     }
 }
 

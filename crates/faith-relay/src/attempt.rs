@@ -198,6 +198,7 @@ impl Attempt {
     /// [`end`](Self::end) sets another reason. It must [leave](Self::leave) the list before `sockets` are closed.
     pub(crate) fn join(&mut self, sockets: Option<Sockets>) {
         self.outcome = Outcome::Ended(SessionEnd::Aborted);
+        self.live.find_name();
         self.ledger.began(self.worker, || SessionBegin {
             id: self.id(),
             protocol: self.live.protocol,
@@ -206,6 +207,7 @@ impl Attempt {
             server: self.server,
             source: self.source(),
             tag: self.tag(),
+            name: self.live.name(),
         });
         let tasks = self.ledger.tasks(self.worker);
         tasks.relays(self.id(), self.server, self.routed, self.tag(), sockets);
@@ -296,6 +298,7 @@ impl Attempt {
                     reason,
                     cause: self.ended_by.filter(|_| reason == SessionEnd::Aborted),
                     tag: self.tag(),
+                    name: self.live.name(),
                 };
                 self.ledger.ended(self.worker, record);
             }

@@ -14,7 +14,7 @@
 //! | `relay`, `options`, `record`, `port_block`, `cause`, `counters`, `tally`, `durations` | the public surface |
 //! | `admission`, `clients`, `denying_rule`, `permission`, `room`, `route`, `terms` | policy and limits |
 //! | `engine`, `begin`, `between`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
-//! | `ledger`, `tasks`, `live`, `detail`, `slow`, `networks`, `source_use`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
+//! | `ledger`, `tasks`, `live`, `names`, `detail`, `slow`, `networks`, `source_use`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
 //! | `upstream`, `source`, `port_blocks`, `port_claims`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
 //! | `splice`, `dial` | sessions of connections that JavaScript accepted, connections to clients |
@@ -50,6 +50,7 @@ mod ledger;
 mod leg;
 mod live;
 mod local;
+pub mod names;
 mod networks;
 mod options;
 mod pairing;

@@ -1,11 +1,13 @@
 //! The state of an active session that its worker shares with other threads.
 
 use std::net::{SocketAddr, SocketAddrV6};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use faith_packet::protocol::Protocol;
+
+use crate::names;
 
 /// Progress of a session towards its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct LiveSession {
     pub state: SessionState,
     /// The mark that the [`Route`](crate::Route) gave it.
     pub tag: Option<Arc<str>>,
+    /// The same as in a [`SessionRecord`](crate::SessionRecord).
+    pub name: Option<Arc<str>>,
 }
 
 /// The shared part of a session. Only the worker's thread writes.
@@ -72,6 +76,7 @@ pub(crate) struct Live {
     pub(crate) client: SocketAddrV6,
     pub(crate) destination: SocketAddrV6,
     pub(crate) started: Instant,
+    name: OnceLock<Arc<str>>,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
     /// Time from `started` to the last byte, or to the begin of the session, in nanoseconds.
@@ -89,6 +94,7 @@ impl Live {
             client,
             destination,
             started: Instant::now(),
+            name: OnceLock::new(),
             bytes_up: AtomicU64::new(0),
             bytes_down: AtomicU64::new(0),
             moved_after: AtomicU64::new(0),
@@ -96,6 +102,18 @@ impl Live {
             waiting_down: AtomicU32::new(0),
             state: AtomicU8::new(SessionState::Open as u8),
         }
+    }
+
+    /// Looks up the name that the client asked for, when the session begins.
+    pub(crate) fn find_name(&self) {
+        if let Some(name) = names::name_of(*self.client.ip(), *self.destination.ip()) {
+            // Only this thread sets it, and once.
+            let _ = self.name.set(name);
+        }
+    }
+
+    pub(crate) fn name(&self) -> Option<Arc<str>> {
+        self.name.get().cloned()
     }
 
     /// Notes the time from which the session is idle.
@@ -147,6 +165,7 @@ impl Live {
             idle: age.saturating_sub(Duration::from_nanos(self.moved_after.load(Relaxed))),
             state: SessionState::ALL[usize::from(self.state.load(Relaxed)) % SessionState::ALL.len()],
             tag: None,
+            name: self.name(),
         }
     }
 }

@@ -188,6 +188,9 @@ pub struct SessionRecord {
     pub cause: Option<Cause>,
     /// The mark that the [`Route`](crate::Route) gave it.
     pub tag: Option<Arc<str>>,
+    /// The name for which the client got the address that it dialled, if a DNS server of this process
+    /// [gave it](crate::names::remember).
+    pub name: Option<Arc<str>>,
 }
 
 /// An attempt that ended without a session.
@@ -236,6 +239,8 @@ pub struct SessionBegin {
     pub source: Option<SocketAddr>,
     /// The same as in a [`SessionRecord`].
     pub tag: Option<Arc<str>>,
+    /// The same as in a [`SessionRecord`].
+    pub name: Option<Arc<str>>,
 }
 
 /// Gets ended sessions, refused attempts and shortages. The relay calls the methods on a worker's thread, between packets:

@@ -165,6 +165,8 @@ pub(crate) fn gone() -> SocketAddr {
 pub(crate) struct TestGate {
     pub(crate) open: AtomicBool,
     pub(crate) denied: Option<Ipv6Addr>,
+    /// The names and addresses that clients got, as `v4.example 300 2001:db8:64::c000:201`.
+    pub(crate) given: Mutex<Vec<String>>,
 }
 
 impl Gate for TestGate {
@@ -175,6 +177,12 @@ impl Gate for TestGate {
     fn permits(&self, client: IpAddr, address: Ipv6Addr) -> bool {
         assert!(client.is_loopback());
         Some(address) != self.denied
+    }
+
+    fn gave(&self, client: IpAddr, name: &str, addresses: &[Ipv6Addr], ttl: u32) {
+        assert!(client.is_loopback());
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        self.given.lock().unwrap().push(format!("{name} {ttl} {}", addresses.join(" ")));
     }
 }
 
@@ -210,7 +218,7 @@ impl Lab {
             ..ServerOptions::default()
         };
         change(&mut options);
-        let gate = Arc::new(TestGate { open: AtomicBool::new(true), denied });
+        let gate = Arc::new(TestGate { open: AtomicBool::new(true), denied, given: Mutex::default() });
         let server = Server::start(options, Arc::<TestGate>::clone(&gate)).unwrap();
         Self { server, gate }
     }

@@ -124,3 +124,20 @@ fn the_queries_that_wait_for_the_program_are_bounded() {
     assert_eq!(addresses(&lab.ask("db.own.example. A")), ["192.0.2.7"]);
     assert_eq!(lab.server.stats().overloaded, 1);
 }
+
+#[test]
+fn the_gate_learns_the_addresses_in_the_prefix_and_their_names() {
+    let (upstream, program) = (Upstream::new(zone), program(answer));
+    let lab = Lab::with(&[upstream.address], |options| {
+        options.hook = hook(Arc::clone(&program) as _, &["own.example"]);
+    });
+    for text in
+        ["V4.Example. AAAA", "v4.example. A", "v6.example. AAAA", "DB.own.example. AAAA", "x.own.example. A"]
+    {
+        assert_eq!(addresses(&lab.ask(text)).len(), 1, "{text}");
+    }
+    assert_eq!(
+        *lab.gate.given.lock().unwrap(),
+        ["v4.example 300 2001:db8:64::c000:201", "db.own.example 60 2001:db8:64::c000:207"]
+    );
+}

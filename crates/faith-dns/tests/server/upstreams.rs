@@ -12,7 +12,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use crate::lab::*;
 
 fn gate() -> Arc<TestGate> {
-    Arc::new(TestGate { open: true.into(), denied: None })
+    Arc::new(TestGate { open: true.into(), denied: None, given: Mutex::default() })
 }
 
 fn failing(query: &Message) -> Message {

@@ -37,7 +37,7 @@ prop_compose! {
         let duration = Duration::from_millis(duration);
         SessionRecord {
             id: 1, protocol, client, destination, server, source, bytes_up, bytes_down, started, duration, reason,
-            cause: None, tag: None,
+            cause: None, tag: None, name: None,
         }
     }
 }
@@ -77,7 +77,7 @@ fn given() -> impl Strategy<Value = Given> {
 
 fn begin_of(session: &SessionRecord) -> SessionBegin {
     let &SessionRecord { id, protocol, client, destination, server, source, .. } = session;
-    SessionBegin { id, protocol, client, destination, server, source, tag: None }
+    SessionBegin { id, protocol, client, destination, server, source, tag: None, name: None }
 }
 
 fn event_of(given: &Given) -> Event {
