@@ -47,6 +47,7 @@ export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics
 export { FaithDns64, type FaithDns64Events, type FaithDns64Stats } from './lib/dns64.js'
 export type {
   FaithDns64Address,
+  FaithDns64ClientPrefix,
   FaithDns64Options,
   FaithDns64Settings,
 } from './lib/dns64-options.js'

@@ -2,13 +2,19 @@ import test from 'ava'
 import { readDns64Options } from '../lib/dns64-options.js'
 import { check } from '../cli/check.js'
 import { parseConfiguration } from '../cli/configuration-file.js'
-import { dnsAddress } from '../cli/kinds.js'
+import { clientPrefix, dnsAddress } from '../cli/kinds.js'
 import { originOf } from '../cli/origin.js'
 
 test('a server answers at every own IPv6 address by default, and asks those of resolv.conf', (t) => {
   t.deepEqual(readDns64Options({}), {
     start: { listen: ['[::]:53'], upstreams: [], resolveNames: [], resolveTimeoutMs: 2000 },
-    synthesis: { clients: [], exclude: [], failures: 'synthesise', maxRatePerClient: 1000 },
+    synthesis: {
+      clients: [],
+      clientPrefixes: [],
+      exclude: [],
+      failures: 'synthesise',
+      maxRatePerClient: 1000,
+    },
     resolving: undefined,
     signal: undefined,
   })
@@ -30,6 +36,12 @@ for (const [what, options, message] of [
   ['a text', { upstreams: ['192.0.2.53'] }, /`upstreams`: an address must be an object/],
   ['port 0 of an upstream', { upstreams: [{ address: '::1', port: 0 }] }, /from 1 to 65535/],
   ['an unknown option', { upstream: [] }, /unknown option `upstream`; did you mean `upstreams`/],
+  [
+    'a prefix of no clients',
+    { clientPrefixes: [{ prefix: '::/96' }] },
+    /`clients` must be a string/,
+  ],
+  ['a network as text', { clientPrefixes: ['::/0'] }, /a network must be an object/],
   ['an unknown field', { listen: [{ adress: '::' }] }, /unknown option `adress`/],
   ['other failures', { failures: 'drop' }, /'synthesise' or 'pass'/],
   ['a negative rate', { maxRatePerClient: -1 }, /an integer from 0/],
@@ -91,4 +103,28 @@ test('settings of a DNS server that answers nowhere are an error', async (t) => 
   const message =
     '/faithd.toml:2:13: dns64.upstreams: faithd answers no DNS queries; say where with --dns64, or listen of [dns64]'
   await t.throwsAsync(checked('[dns64]', 'upstreams = ["192.0.2.53"]'), { message })
+})
+
+const withClients = (prefix: string) => [
+  '[dns64]',
+  'listen = ["::"]',
+  `client-prefixes = ["2001:db8:1::/64=64:ff9b:0::/96", "2001:db8:2::/64=${prefix}"]`,
+  '[[interface]]',
+  'prefixes = ["64:ff9b::/96", "2001:db8:64::/96"]',
+]
+
+test('clients get a prefix that faithd has, or the check fails', async (t) => {
+  await t.notThrowsAsync(checked(...withClients('2001:db8:64::/96')))
+  const message =
+    /^\/faithd.toml:3:\d+: dns64.client-prefixes: no interface has the prefix 2001:db8:65::\/96$/
+  await t.throwsAsync(checked(...withClients('2001:db8:65::/96')), { message })
+  for (const given of [
+    '2001:db8:1::/64',
+    '2001:db8:1::/64=',
+    '=64:ff9b::/96',
+    'a=b',
+    '::/0=::/0=::/0',
+  ]) {
+    t.throws(() => clientPrefix.read(given), { message: /is not a network and a prefix/ })
+  }
 })

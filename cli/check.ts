@@ -10,6 +10,7 @@ import { type LoadedAccessList, loadAccessList, ruleLine } from './access-list.j
 import { type Complaint, ConfigurationError } from './complaints.js'
 import type { Configuration, Path, RelayConfiguration } from './configuration.js'
 import { contains } from './contains.js'
+import { splitClientPrefix } from './kinds.js'
 import { explain } from './exit.js'
 import { protocolsOf } from './kinds.js'
 import { relayOptions } from './library-options.js'
@@ -148,17 +149,22 @@ function checkAdvertisements(
 }
 
 /** Checks that the DNS server is asked for, and that all relays read its addresses in the same way. */
-function checkDns64(
-  { dns64: { listen, upstreams, clients }, interface: interfaces }: Configuration,
-  complain: Complain,
-): void {
+function checkDns64({ dns64, interface: interfaces }: Configuration, complain: Complain): void {
+  const { listen, upstreams, clients, 'client-prefixes': clientPrefixes } = dns64
   if (listen.length === 0) {
-    for (const [key, values] of Object.entries({ upstreams, clients })) {
+    const given = { upstreams, clients, 'client-prefixes': clientPrefixes }
+    for (const [key, values] of Object.entries(given)) {
       if (values.length === 0) continue
       const message = 'faithd answers no DNS queries; say where with --dns64, or listen of [dns64]'
       complain(['dns64', key], message)
     }
     return
+  }
+  const prefixes = interfaces.flatMap((faith) => faith.prefixes)
+  for (const [index, given] of clientPrefixes.entries()) {
+    const { prefix } = splitClientPrefix(given)
+    if (prefixes.some((own) => contains(own, prefix) && contains(prefix, own))) continue
+    complain(['dns64', 'client-prefixes', index], `no interface has the prefix ${prefix}`)
   }
   const [first] = interfaces.flatMap(({ relay }) => relay)
   for (const [index, { relay }] of interfaces.entries()) {

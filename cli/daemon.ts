@@ -91,6 +91,8 @@ export class Daemon {
       interfaces.advertising.configure(configuration.pref64)
       await interfaces.dns64.open(configuration.dns64, {
         prefixes: () => interfaces.prefixes,
+        // The prefixes come later, and the check of the configuration has refused others.
+        refusesOthers: false,
         relays: () => interfaces.relays.map(({ relay }) => FaithRelay.nativeOf(relay)),
       })
       for (const faith of configuration.interface) {

@@ -4,7 +4,7 @@ import type { FaithEndpoint, FaithDns64Stats } from '../index.js'
 import { type Dns64View, FaithDns64 } from '../lib/dns64.js'
 import type { FaithDns64Address, FaithDns64Settings } from '../lib/dns64-options.js'
 import type { Dns64Configuration } from './configuration.js'
-import { type Address, addressText, parseAddress } from './kinds.js'
+import { type Address, addressText, parseAddress, splitClientPrefix } from './kinds.js'
 import type { Logger } from './log.js'
 
 const RESOLV_CONF = '/etc/resolv.conf'
@@ -103,7 +103,8 @@ function namesServer(file: string): boolean {
 
 function settingsOf(configuration: Dns64Configuration): FaithDns64Settings {
   const { clients, exclude, failures, 'max-rate-per-client': maxRatePerClient } = configuration
-  return { clients, exclude, failures, maxRatePerClient }
+  const clientPrefixes = configuration['client-prefixes'].map(splitClientPrefix)
+  return { clients, clientPrefixes, exclude, failures, maxRatePerClient }
 }
 
 function toAddress(text: string): FaithDns64Address {

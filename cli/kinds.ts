@@ -121,10 +121,30 @@ export function canonicalPorts(services: readonly string[]): string {
 }
 
 /** An IPv6 prefix. */
-export const ipv6Prefix = text('an IPv6 prefix such as 64:ff9b::/96', '64:ff9b::/96', (given) => {
+export const ipv6Prefix = text('an IPv6 prefix such as 64:ff9b::/96', '64:ff9b::/96', (given) =>
+  isPrefix(given) ? given : undefined,
+)
+
+function isPrefix(given: string): boolean {
   const [, address, length] = /^([^/%]+)\/(\d+)$/.exec(given) ?? []
-  return isIPv6(address ?? '') && Number(length) <= 128 ? given : undefined
-})
+  return isIPv6(address ?? '') && Number(length) <= 128
+}
+
+/** A network of clients and their prefix: `PREFIX=PREFIX`. */
+export const clientPrefix = text(
+  'a network and a prefix such as 2001:db8:1::/64=2001:db8:64::/96',
+  '2001:db8:1::/64=2001:db8:64::/96',
+  (given) => {
+    const { clients, prefix } = splitClientPrefix(given)
+    return isPrefix(clients) && isPrefix(prefix) ? given : undefined
+  },
+)
+
+/** Reads a network and its prefix. */
+export function splitClientPrefix(given: string): { clients: string; prefix: string } {
+  const [clients = '', prefix = '', ...more] = given.split('=')
+  return { clients, prefix: [prefix, ...more].join('=') }
+}
 
 /** The name of an interface of this host. */
 export const interfaceName = text('the name of an interface', 'eth1', (given) =>

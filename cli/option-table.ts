@@ -5,6 +5,7 @@
 import {
   ALL_PROTOCOLS,
   anyText,
+  clientPrefix,
   dnsAddress,
   flag,
   interfaceName,
@@ -527,6 +528,22 @@ export const DNS64 = {
       value: 'PREFIX',
       help: 'network whose clients get answers; may be repeated; without, all',
       change: 'at once',
+    },
+  ),
+  'client-prefixes': answered(
+    list(clientPrefix),
+    [],
+    'networks whose clients get addresses in one prefix alone; the first one that has a client counts',
+    {
+      change: 'at once',
+      options: [
+        {
+          long: 'dns64-prefix',
+          value: 'CLIENTS=PREFIX',
+          help: 'give these clients addresses in this prefix; may be repeated',
+          read: list(clientPrefix).read,
+        },
+      ],
     },
   ),
   exclude: answered(

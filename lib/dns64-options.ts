@@ -17,6 +17,18 @@ export interface FaithDns64Address {
 }
 
 /**
+ * A network, and the prefix of the addresses that its clients get.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64ClientPrefix {
+  /** The network, as in {@link FaithDns64Settings.clients}. */
+  clients: string
+  /** One of the interface's prefixes. Clients get no addresses while the interface does not have it. */
+  prefix: string
+}
+
+/**
  * Settings of a {@link FaithDns64} that may change while it is open.
  *
  * @group DNS64
@@ -27,6 +39,11 @@ export interface FaithDns64Settings {
    * IPv4-mapped one (`::ffff:192.0.2.0/120`). Default: every client gets answers.
    */
   clients?: readonly string[]
+  /**
+   * Networks whose clients get addresses in one prefix alone. The first network that has a client counts. Default: every
+   * client gets an address in each of the interface's prefixes.
+   */
+  clientPrefixes?: readonly FaithDns64ClientPrefix[]
   /**
    * IPv6 prefixes whose addresses no client gets: a name that has no others counts as one without AAAA records. Default
    * none; ::ffff:0:0/96 always counts as excluded.
@@ -78,6 +95,7 @@ export interface FaithDns64Options extends FaithDns64Settings {
 
 const SETTINGS: OptionNames<FaithDns64Settings> = {
   clients: true,
+  clientPrefixes: true,
   exclude: true,
   failures: true,
   maxRatePerClient: true,
@@ -91,6 +109,7 @@ const OPTIONS: OptionNames<FaithDns64Options> = {
   resolveTimeoutMs: true,
   signal: true,
 }
+const CLIENT_PREFIX: OptionNames<FaithDns64ClientPrefix> = { clients: true, prefix: true }
 const ADDRESS: OptionNames<FaithDns64Address> = { address: true, port: true }
 
 /** @internal The settings of synthesis without the prefixes, checked. */
@@ -147,6 +166,7 @@ export function readDns64Settings(before: Synthesis, settings: unknown): Synthes
 
 const USUAL: Synthesis = {
   clients: [],
+  clientPrefixes: [],
   exclude: [],
   failures: 'synthesise',
   maxRatePerClient: 1000,
@@ -158,6 +178,7 @@ function readSynthesis(
 ): Synthesis {
   return {
     clients: read.strings('clients', before.clients),
+    clientPrefixes: read.list('clientPrefixes', before.clientPrefixes, readClientPrefix),
     exclude: read.strings('exclude', before.exclude),
     failures: read.oneOf(
       'failures',
@@ -170,6 +191,12 @@ function readSynthesis(
       before.maxRatePerClient,
     ),
   }
+}
+
+function readClientPrefix(item: unknown): FaithDns64ClientPrefix {
+  const call = 'faith.dns64: `clientPrefixes`'
+  const read = new OptionReader(call, CLIENT_PREFIX, item, 'a network')
+  return { clients: read.string('clients'), prefix: read.string('prefix') }
 }
 
 /** Reads an address, and writes it as the addon reads it: `[::]:53`. */

@@ -71,6 +71,8 @@ export interface FaithDns64Events {
 /** @internal The prefixes and relays that the server gives addresses for. */
 export interface Dns64View {
   prefixes(): readonly string[]
+  /** True if no other prefix may be named. */
+  readonly refusesOthers: boolean
   relays(): readonly NativeRelay[]
 }
 
@@ -136,7 +138,7 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
       const opened = unwrap(await native.startDns64(start, resolving && queries.push))
       const dns64 = new FaithDns64(INSIDE, opened, view, synthesis, released)
       try {
-        dns64.follow()
+        dns64.#use(synthesis, view.refusesOthers)
       } catch (error) {
         await opened.close()
         throw error
@@ -152,10 +154,13 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
   }
 
   /** @internal Gives addresses for the prefixes and relays as they are now. */
-  follow(synthesis: Synthesis = this.#synthesis): void {
-    if (this.#closing !== undefined) return
+  follow(): void {
+    if (this.#closing === undefined) this.#use(this.#synthesis, false)
+  }
+
+  #use(synthesis: Synthesis, known: boolean): void {
     const settings = { ...synthesis, prefixes: [...this.#view.prefixes()] }
-    const refused = this.#native.follow(settings, [...this.#view.relays()])
+    const refused = this.#native.follow(settings, [...this.#view.relays()], known)
     if (refused !== null) unwrap(refused)
     this.#synthesis = synthesis
   }
@@ -190,7 +195,7 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
    */
   update(settings: FaithDns64Settings = {}): void {
     if (this.#closing !== undefined) throw closedError('the DNS server', 'open another one')
-    this.follow(readDns64Settings(this.#synthesis, settings))
+    this.#use(readDns64Settings(this.#synthesis, settings), this.#view.refusesOthers)
   }
 
   /**

@@ -251,7 +251,11 @@ export class FaithInterface extends EventEmitter<FaithInterfaceEvents> implement
    * ```
    */
   dns64(options: FaithDns64Options = {}): Promise<FaithDns64> {
-    const view = { prefixes: () => [...this.prefixes], relays: () => this.#relays() }
+    const view = {
+      prefixes: () => [...this.prefixes],
+      refusesOthers: true,
+      relays: () => this.#relays(),
+    }
     return this.#open('dns64', (released) => FaithDns64.open(view, options, released))
   }
 

@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use faith_dns::{Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats, Upstreams};
+use faith_dns::{ClientNetworks, Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats, Upstreams};
 use faith_dns64::{Failures, Options};
 use faith_packet::cidr::Ipv6Prefix;
+use faith_packet::excerpt::excerpt;
 use faith_packet::mapping::Mappings;
+use faith_packet::prefix::FaithPrefix;
 use faith_relay::{Relay, names};
 use faith_stack::StackError;
 use napi::Env;
@@ -47,8 +49,19 @@ pub struct NativeSynthesis {
     pub failures: String,
     /// The networks whose clients get answers; without any, all do.
     pub clients: Vec<String>,
+    /// Networks whose clients get addresses in one prefix alone.
+    pub client_prefixes: Vec<NativeClientPrefix>,
     /// Queries of a client per second over UDP; 0 is no limit.
     pub max_rate_per_client: u32,
+}
+
+/// The prefix of a network's clients.
+#[napi(object)]
+pub struct NativeClientPrefix {
+    /// The network.
+    pub clients: String,
+    /// The prefix. While it is not one of `prefixes`, these clients get no addresses.
+    pub prefix: String,
 }
 
 /// The counters of a server.
@@ -204,17 +217,18 @@ impl NativeDns64 {
     }
 
     /// Synthesises by these settings for the clients of these relays from now on. The first relay that takes connections
-    /// says how addresses are made.
+    /// says how addresses are made. With `known`, refuses prefixes of clients that are not among `prefixes`.
     #[napi(ts_return_type = "NativeFailure | null")]
     #[must_use]
     pub fn follow(
         &self,
         settings: NativeSynthesis,
         relays: Vec<ClassInstance<'_, NativeRelay>>,
+        known: bool,
     ) -> Option<NativeFailure> {
         let relays: Vec<Arc<Relay>> = relays.iter().filter_map(|relay| relay.relay()).collect();
         let mappings = relays.iter().find(|relay| relay.accepts()).map(|relay| relay.mappings());
-        let (synthesis, limits, clients) = match wanted(&settings, mappings.unwrap_or_default()) {
+        let (synthesis, limits, clients) = match wanted(&settings, mappings.unwrap_or_default(), known) {
             Ok(wanted) => wanted,
             Err(failure) => return Some(failure),
         };
@@ -268,9 +282,13 @@ impl NativeDns64 {
 fn wanted(
     settings: &NativeSynthesis,
     mappings: Mappings,
-) -> Result<(Options, Limits, Vec<Ipv6Prefix>), NativeFailure> {
+    known: bool,
+) -> Result<(Options, Limits, ClientNetworks), NativeFailure> {
     let defaults = Options::default();
-    let prefixes = settings.prefixes.iter().map(|text| options::prefix(text)).collect::<Result<_, _>>()?;
+    let prefixes: Vec<FaithPrefix> =
+        settings.prefixes.iter().map(|text| options::prefix(text)).collect::<Result<_, _>>()?;
+    let of_clients = settings.client_prefixes.iter().map(|of| prefix_of_clients(of, &prefixes, known));
+    let of_clients = of_clients.collect::<Result<_, _>>()?;
     let mut exclude = defaults.exclude;
     exclude.extend(parse_each::<Ipv6Prefix>("exclude", &settings.exclude)?);
     let failures = options::one_of(
@@ -279,8 +297,27 @@ fn wanted(
         &[("synthesise", Failures::Synthesise), ("pass", Failures::Pass)],
     )?;
     let limits = Limits { rate: settings.max_rate_per_client, ..Limits::default() };
-    let clients = parse_each("clients", &settings.clients)?;
+    let clients =
+        ClientNetworks { admitted: parse_each("clients", &settings.clients)?, prefixes: of_clients };
     Ok((Options { prefixes, mappings, exclude, failures }, limits, clients))
+}
+
+/// Reads a network and its prefix. Gives no prefix where the interface does not have it, unless `known` refuses that.
+fn prefix_of_clients(
+    NativeClientPrefix { clients, prefix }: &NativeClientPrefix,
+    prefixes: &[FaithPrefix],
+    known: bool,
+) -> Result<(Ipv6Prefix, Vec<FaithPrefix>), NativeFailure> {
+    let wrong = |message| NativeFailure::new("ERR_FAITH_ARGUMENT", message);
+    let network = clients
+        .parse()
+        .map_err(|error| wrong(format!("clientPrefixes: clients `{}`: {error}", excerpt(clients))))?;
+    let prefix = options::prefix(prefix)?;
+    let is_own = prefixes.contains(&prefix);
+    if known && !is_own {
+        return Err(wrong(format!("clientPrefixes: the interface does not have {prefix}")));
+    }
+    Ok((network, if is_own { vec![prefix] } else { Vec::new() }))
 }
 
 fn failure(error: ServerError) -> NativeFailure {

@@ -84,6 +84,24 @@ test.serial('prefixes and settings change while the server is open', async (t) =
   t.deepEqual(await records('both.example.net'), ['2001:db8:bad::2'])
 })
 
+test.serial('clients of a network get addresses in one of the prefixes', async (t) => {
+  const ask = await run(t)
+  await ask('relay')
+  await ask('open')
+  const update = (clients: string, prefix: string) =>
+    ask(`update ${JSON.stringify({ clientPrefixes: [{ clients, prefix }] })}`)
+  const message = 'clientPrefixes: the interface does not have 2001:db8:65::/96'
+  t.like(await update('::/0', '2001:db8:65::/96'), { code: 'ERR_FAITH_ARGUMENT', message })
+  t.like(await update('::/0', 'a/96'), { code: 'ERR_FAITH_PREFIX' })
+  t.like(await update('a/0', '2001:db8:64::/96'), { code: 'ERR_FAITH_ARGUMENT' })
+  t.deepEqual(await records('www.example.net'), [www])
+  await ask('prefix 2001:db8:65::/96')
+  t.is(await update('2001:db8:1::/64', '2001:db8:65::/96'), null)
+  t.deepEqual(await records('www.example.net'), [other])
+  t.is(await update('2001:db8:2::/64', '2001:db8:65::/96'), null)
+  t.deepEqual(await records('www.example.net'), [www, other])
+})
+
 test.serial('statistics count, and stay after the close', async (t) => {
   const ask = await run(t, { upstreams, listen: [{ address: addresses.gateway, port: 5300 }] })
   await ask('relay')

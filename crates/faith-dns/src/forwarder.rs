@@ -85,7 +85,7 @@ impl Forwarder {
         if !settings.admits(client) {
             return None;
         }
-        let options = if self.gate.is_open() { &settings.synthesis } else { &settings.closed };
+        let options = if self.gate.is_open() { settings.synthesis_for(client) } else { &settings.closed };
         let entry = self.cache.borrow_mut().get(&key_of(request, &request.question))?;
         if !entry.is_fresh() {
             return None;
@@ -120,7 +120,7 @@ impl Forwarder {
             self.counters.rejected.add();
             return request.refused();
         }
-        let options = if self.gate.is_open() { &settings.synthesis } else { &settings.closed };
+        let options = if self.gate.is_open() { settings.synthesis_for(client) } else { &settings.closed };
         self.by_plan(request, client, &settings, options).await.unwrap_or_else(|Overload| {
             self.counters.overloaded.add();
             request.refused()

@@ -51,5 +51,5 @@ pub use clients::Limits;
 pub use counters::Stats;
 pub use hook::{Hook, OwnQuery, Resolve, Zone};
 pub use server::{Server, ServerError, ServerOptions};
-pub use settings::Gate;
+pub use settings::{ClientNetworks, Gate};
 pub use upstream::Upstreams;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use faith_dns64::Options;
-use faith_packet::cidr::Ipv6Prefix;
 use faith_sys::asked;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
@@ -22,7 +21,7 @@ use crate::clients::Limits;
 use crate::counters::{Counters, Stats};
 use crate::forwarder::Forwarder;
 use crate::hook::Hook;
-use crate::settings::{Gate, Settings};
+use crate::settings::{ClientNetworks, Gate, Settings};
 use crate::upstream::{Resolver, Upstreams};
 use crate::{tcp, udp};
 
@@ -45,9 +44,8 @@ pub struct ServerOptions {
     pub upstream_timeout: Duration,
     /// The settings of synthesis.
     pub synthesis: Options,
-    /// The networks whose clients get answers; without any, all do. A client with an IPv4 address counts as its
-    /// IPv4-mapped one.
-    pub clients: Vec<Ipv6Prefix>,
+    /// The networks of clients.
+    pub clients: ClientNetworks,
     /// The limits of clients.
     pub limits: Limits,
     /// The memory of the cache in bytes, about. Default: 16 MiB.
@@ -63,7 +61,7 @@ impl Default for ServerOptions {
             upstreams: Upstreams::default(),
             upstream_timeout: Duration::from_millis(800),
             synthesis: Options::default(),
-            clients: Vec::new(),
+            clients: ClientNetworks::default(),
             limits: Limits::default(),
             cache_bytes: 16 << 20,
             hook: None,
@@ -141,7 +139,7 @@ impl Server {
     }
 
     /// Changes the settings of synthesis, the limits, and the networks of clients. Queries that are under way keep theirs.
-    pub fn update(&self, synthesis: Options, limits: Limits, clients: Vec<Ipv6Prefix>) {
+    pub fn update(&self, synthesis: Options, limits: Limits, clients: ClientNetworks) {
         self.settings.store(Arc::new(Settings::new(synthesis, limits, clients)));
     }
 

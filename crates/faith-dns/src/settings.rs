@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use faith_dns64::Options;
 use faith_packet::cidr::Ipv6Prefix;
+use faith_packet::prefix::FaithPrefix;
 
 use crate::clients::Limits;
 
@@ -25,25 +26,51 @@ pub trait Gate: Send + Sync + 'static {
 /// The settings that may change while the server runs.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) synthesis: Options,
+    synthesis: Options,
     /// The same, without a prefix.
     pub(crate) closed: Options,
     pub(crate) limits: Limits,
     clients: Vec<Ipv6Prefix>,
+    /// The settings of synthesis for networks that have prefixes of their own.
+    own: Vec<(Ipv6Prefix, Options)>,
+}
+
+/// The networks that get answers, and the prefixes of some.
+#[derive(Clone, Debug, Default)]
+pub struct ClientNetworks {
+    /// The networks whose clients get answers; without any, all do. A client with an IPv4 address counts as its
+    /// IPv4-mapped one.
+    pub admitted: Vec<Ipv6Prefix>,
+    /// The prefixes for the clients of a network, in place of [`Options::prefixes`]. The first network that has a client
+    /// counts.
+    pub prefixes: Vec<(Ipv6Prefix, Vec<FaithPrefix>)>,
 }
 
 impl Settings {
-    pub(crate) fn new(synthesis: Options, limits: Limits, clients: Vec<Ipv6Prefix>) -> Self {
-        let closed = Options { prefixes: Vec::new(), ..synthesis.clone() };
-        Self { synthesis, closed, limits, clients }
+    pub(crate) fn new(synthesis: Options, limits: Limits, clients: ClientNetworks) -> Self {
+        let with = |prefixes| Options { prefixes, ..synthesis.clone() };
+        let closed = with(Vec::new());
+        let own = clients.prefixes.into_iter().map(|(network, prefixes)| (network, with(prefixes))).collect();
+        Self { synthesis, closed, limits, clients: clients.admitted, own }
+    }
+
+    /// The settings of synthesis for a client.
+    pub(crate) fn synthesis_for(&self, client: IpAddr) -> &Options {
+        let client = mapped(client);
+        let own = self.own.iter().find(|(network, _)| network.contains(client));
+        own.map_or(&self.synthesis, |(_, options)| options)
     }
 
     /// Returns true if the client gets answers.
     pub(crate) fn admits(&self, client: IpAddr) -> bool {
-        let address = match client {
-            IpAddr::V6(client) => client,
-            IpAddr::V4(client) => client.to_ipv6_mapped(),
-        };
+        let address = mapped(client);
         self.clients.is_empty() || self.clients.iter().any(|network| network.contains(address))
+    }
+}
+
+fn mapped(client: IpAddr) -> Ipv6Addr {
+    match client {
+        IpAddr::V6(client) => client,
+        IpAddr::V4(client) => client.to_ipv6_mapped(),
     }
 }

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use faith_dns::{Limits, Server};
+use faith_dns::{ClientNetworks, Limits, Server};
 use hickory_proto::op::{Message, ResponseCode};
 
 use crate::lab::*;
@@ -193,7 +193,8 @@ fn an_address_in_use_is_named_in_the_error() {
 #[test]
 fn a_client_outside_the_networks_is_refused_and_costs_no_query() {
     let upstream = Upstream::new(zone);
-    let networks = |text: &str| vec![text.parse().unwrap()];
+    let networks =
+        |text: &str| ClientNetworks { admitted: vec![text.parse().unwrap()], ..ClientNetworks::default() };
     let lab = Lab::with(&[upstream.address], |options| options.clients = networks("2001:db8::/32"));
     assert_eq!(lab.ask("v6.example. AAAA").response_code, ResponseCode::Refused);
     let mut stream = connect(lab.address());

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use faith_dns::ClientNetworks;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::NULL;
 use hickory_proto::rr::{RData, Record, RecordType};
@@ -126,6 +127,32 @@ fn new_settings_hold_for_the_next_query() {
     lab.ask("v4.example. AAAA");
     let mut changed = synthesis();
     changed.prefixes = vec!["2001:db8:65::/96".parse().unwrap()];
-    lab.server.update(changed, faith_dns::Limits::default(), Vec::new());
+    lab.server.update(changed, faith_dns::Limits::default(), ClientNetworks::default());
     assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:65::c000:201"]);
+}
+
+#[test]
+fn the_first_network_of_a_client_says_its_prefixes() {
+    let upstream = Upstream::new(zone);
+    let of = |network: &str, prefixes: &[&str]| {
+        let prefixes = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+        (network.parse().unwrap(), prefixes)
+    };
+    let lab = Lab::with(&[upstream.address], |options| {
+        options.clients.prefixes = vec![
+            of("2001:db8::/32", &["2001:db8:66::/96"]),
+            of("::ffff:127.0.0.0/104", &["2001:db8:65::/96"]),
+            of("::/0", &[]),
+        ];
+    });
+    assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:65::c000:201"]);
+    assert_eq!(addresses(&lab.ask("ipv4only.arpa. AAAA")), ["2001:db8:65::c000:aa", "2001:db8:65::c000:ab"]);
+
+    let clients = ClientNetworks { prefixes: vec![of("::/0", &[])], ..ClientNetworks::default() };
+    lab.server.update(synthesis(), faith_dns::Limits::default(), clients);
+    assert!(addresses(&lab.ask("v4.example. AAAA")).is_empty());
+
+    let clients = ClientNetworks { prefixes: vec![of("2001:db8::/32", &[])], ..ClientNetworks::default() };
+    lab.server.update(synthesis(), faith_dns::Limits::default(), clients);
+    assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:64::c000:201"]);
 }
