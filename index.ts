@@ -44,7 +44,12 @@ export {
   type FaithWrappingServer,
 } from './lib/attach.js'
 export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics.js'
-export { FaithDns64, type FaithDns64Events, type FaithDns64Stats } from './lib/dns64.js'
+export {
+  FaithDns64,
+  type FaithDns64Events,
+  type FaithDns64Stats,
+  type FaithDns64UpstreamChange,
+} from './lib/dns64.js'
 export type {
   FaithDns64Address,
   FaithDns64ClientPrefix,

@@ -2,7 +2,7 @@ import test from 'ava'
 import { readDns64Options } from '../lib/dns64-options.js'
 import { check } from '../cli/check.js'
 import { parseConfiguration } from '../cli/configuration-file.js'
-import { clientPrefix, dnsAddress } from '../cli/kinds.js'
+import { clientPrefix, dnsAddress, dnsUpstream } from '../cli/kinds.js'
 import { originOf } from '../cli/origin.js'
 
 test('a server answers at every own IPv6 address by default, and asks those of resolv.conf', (t) => {
@@ -33,7 +33,8 @@ for (const [what, options, message] of [
   ['no address', { listen: [] }, /`listen` must be one address at least/],
   ['a name', { listen: [{ address: 'router' }] }, /`address` must be an IP address/],
   ['a zone', { upstreams: [{ address: 'fe80::1%lan0' }] }, /an IP address without a zone/],
-  ['a text', { upstreams: ['192.0.2.53'] }, /`upstreams`: an address must be an object/],
+  ['a text without a scheme', { upstreams: ['192.0.2.53'] }, /texts such as tls:\/\/192\.0\.2\.53/],
+  ['null', { upstreams: [null] }, /`upstreams`: an address must be an object/],
   ['port 0 of an upstream', { upstreams: [{ address: '::1', port: 0 }] }, /from 1 to 65535/],
   ['an unknown option', { upstream: [] }, /unknown option `upstream`; did you mean `upstreams`/],
   [
@@ -76,6 +77,37 @@ test('an address of the command line has one spelling', (t) => {
   }
 })
 
+test('a server over TLS or HTTPS has one spelling', (t) => {
+  for (const [given, kept] of [
+    ['tls://192.0.2.53', 'tls://192.0.2.53:853'],
+    ['tls://192.0.2.53:54#Dns.example.net', 'tls://192.0.2.53:54#Dns.example.net'],
+    ['tls://[2001:db8::53]#dns.example.net', 'tls://[2001:db8::53]:853#dns.example.net'],
+    ['https://192.0.2.53/dns-query', 'https://192.0.2.53:443/dns-query'],
+    ['https://Dns.example.net/dns-query', 'https://dns.example.net:443/dns-query'],
+  ] as const) {
+    t.is(dnsUpstream.read(given), kept)
+    t.is(dnsUpstream.read(kept), kept)
+    t.deepEqual(readDns64Options({ upstreams: [given] }).start.upstreams, [kept])
+  }
+  for (const given of [
+    'udp://192.0.2.53',
+    'tls://192.0.2.53/dns-query',
+    'tls://192.0.2.53:0',
+    'tls://192.0.2.53#',
+    'tls://192.0.2.53#a b',
+    'tls://192.0.2.300',
+    'tls://2001:db8::53',
+    'tls://[192.0.2.53]',
+    'tls://fe80::1%lan0',
+    'https://192.0.2.53',
+    'https://user@dns.example.net/dns-query',
+    'https://dns.example.net/dns query',
+  ]) {
+    t.throws(() => dnsUpstream.read(given), { message: /is not an IP address/ }, given)
+    t.throws(() => readDns64Options({ upstreams: [given] }), { code: 'ERR_FAITH_ARGUMENT' }, given)
+  }
+})
+
 const checked = async (...lines: string[]) => {
   const file = parseConfiguration(lines.join('\n'), '/faithd.toml')
   return await check(file.configuration, originOf(file, new Map()))
@@ -97,6 +129,14 @@ test('relays must read addresses in the way in which the DNS server makes them',
   const message =
     '/faithd.toml:8:11: interface.relay.mapping: mapping must be that of the first relay, by which [dns64] makes addresses'
   await t.throwsAsync(checked(...server, ...relays('low32')), { message })
+})
+
+test('one of the servers to ask must have an address', async (t) => {
+  const named = 'upstreams = ["https://dns.example.net/dns-query"]'
+  const message =
+    '/faithd.toml:3:13: dns64.upstreams: nothing can look up https://dns.example.net:443/dns-query: one of the upstreams ' +
+    'must have an address'
+  await t.throwsAsync(checked('[dns64]', 'listen = ["::"]', named), { message })
 })
 
 test('settings of a DNS server that answers nowhere are an error', async (t) => {

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { checkAccessList, embed } from '../index.js'
+import { readSecureUpstream } from '../lib/dns64-upstream.js'
 import type { PortRange } from '../lib/ports.js'
 import { checkRelayOptions } from '../lib/relay-options.js'
 import { type LoadedAccessList, loadAccessList, ruleLine } from './access-list.js'
@@ -165,6 +166,10 @@ function checkDns64({ dns64, interface: interfaces }: Configuration, complain: C
     const { prefix } = splitClientPrefix(given)
     if (prefixes.some((own) => contains(own, prefix) && contains(prefix, own))) continue
     complain(['dns64', 'client-prefixes', index], `no interface has the prefix ${prefix}`)
+  }
+  if (upstreams.length > 0 && upstreams.every((one) => readSecureUpstream(one)?.isNamed === true)) {
+    const message = `nothing can look up ${upstreams[0]}: one of the upstreams must have an address`
+    complain(['dns64', 'upstreams'], message)
   }
   const [first] = interfaces.flatMap(({ relay }) => relay)
   for (const [index, { relay }] of interfaces.entries()) {

@@ -1,6 +1,6 @@
 /** Answers DNS queries with addresses in the prefixes, as the table `[dns64]` asks for it. */
 import { readFileSync } from 'node:fs'
-import type { FaithEndpoint, FaithDns64Stats } from '../index.js'
+import type { FaithEndpoint, FaithDns64Stats, FaithDns64UpstreamChange } from '../index.js'
 import { type Dns64View, FaithDns64 } from '../lib/dns64.js'
 import type { FaithDns64Address, FaithDns64Settings } from '../lib/dns64-options.js'
 import type { Dns64Configuration } from './configuration.js'
@@ -25,6 +25,8 @@ export class Dns64 {
   readonly #log: Logger
   #server: FaithDns64 | undefined
   #upstreams: string[] = []
+  /** The servers that cannot be asked, and why. */
+  readonly #troubles = new Map<string, string>()
 
   constructor(log: Logger) {
     this.#log = log
@@ -40,10 +42,11 @@ export class Dns64 {
     if (listen.length === 0) return
     const options = {
       listen: listen.map(toAddress),
-      ...(upstreams.length > 0 && { upstreams: upstreams.map(toAddress) }),
+      ...(upstreams.length > 0 && { upstreams: upstreams.map(toUpstream) }),
       ...settingsOf(configuration),
     }
     this.#server = await FaithDns64.open(view, options, () => {})
+    this.#server.on('upstream', (change) => this.#hear(change))
     this.#upstreams = [...upstreams]
     const addresses = this.#server.addresses.map(toText)
     const asked = upstreams.length > 0 ? upstreams.join(', ') : `the servers of ${RESOLV_CONF}`
@@ -70,6 +73,21 @@ export class Dns64 {
     return { addresses, upstreams: this.#upstreams, stats }
   }
 
+  /** Finds the servers that cannot be asked. */
+  get problems(): string[] {
+    return [...this.#troubles].map(([upstream, trouble]) => sentenceOf(upstream, trouble))
+  }
+
+  #hear({ upstream, trouble }: FaithDns64UpstreamChange): void {
+    if (trouble === undefined) {
+      this.#troubles.delete(upstream)
+      this.#log.info({ upstream: { server: upstream } }, `${upstream} answers again`)
+    } else {
+      this.#troubles.set(upstream, trouble)
+      this.#log.warn({ upstream: { server: upstream, trouble } }, sentenceOf(upstream, trouble))
+    }
+  }
+
   /** Answers no more queries. */
   async close(): Promise<void> {
     await this.#server?.close()
@@ -93,6 +111,10 @@ export function unaskable({ listen, upstreams }: Dns64Configuration): string[] {
   ]
 }
 
+function sentenceOf(upstream: string, trouble: string): string {
+  return `cannot ask the DNS server ${upstream}: ${trouble}`
+}
+
 function namesServer(file: string): boolean {
   try {
     return /^\s*nameserver\s+\S/m.test(readFileSync(file, 'utf8'))
@@ -110,6 +132,10 @@ function settingsOf(configuration: Dns64Configuration): FaithDns64Settings {
 function toAddress(text: string): FaithDns64Address {
   const { host, port } = parseAddress(text) as Address
   return { address: host, port }
+}
+
+function toUpstream(text: string): FaithDns64Address | string {
+  return text.includes('://') ? text : toAddress(text)
 }
 
 function toText({ address, port }: FaithEndpoint): string {

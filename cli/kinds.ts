@@ -3,6 +3,7 @@
  * the schema of the file is made from the same facts.
  */
 import { isIPv4, isIPv6 } from 'node:net'
+import { readSecureUpstream } from '../lib/dns64-upstream.js'
 import { formatPorts } from '../lib/ports.js'
 import { type FaithProtocol, PROTOCOLS } from '../lib/protocol.js'
 import { parseService } from './services.js'
@@ -179,6 +180,20 @@ export const dnsAddress = text(
     const isAlone = (isIPv6(host) && !host.includes('%')) || isIPv4(given)
     const address = isAlone ? { host, port: DNS } : parseAddress(given)
     return address === undefined ? undefined : addressText(address)
+  },
+)
+
+/** A DNS server to ask: its address, or the URL of one that is asked over TLS or HTTPS, both kept with their ports. */
+export const dnsUpstream = text(
+  'an IP address, one with a port, tls://ADDRESS[:PORT][#NAME], or https://ADDRESS[:PORT]/PATH[#NAME]',
+  '192.0.2.53',
+  (given) => {
+    if (given.includes('://')) return readSecureUpstream(given)?.url
+    try {
+      return dnsAddress.read(given)
+    } catch {
+      return undefined
+    }
   },
 )
 

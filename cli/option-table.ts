@@ -7,6 +7,7 @@ import {
   anyText,
   clientPrefix,
   dnsAddress,
+  dnsUpstream,
   flag,
   interfaceName,
   ipv4Address,
@@ -504,17 +505,17 @@ export const DNS64 = {
     },
   ),
   upstreams: answered(
-    list(dnsAddress),
+    list(dnsUpstream),
     [],
-    'DNS servers to ask; without any, those of /etc/resolv.conf',
+    'DNS servers to ask, over TLS or HTTPS too; without any, those of /etc/resolv.conf',
     {
       change: 'at the next start',
       options: [
         {
           long: 'dns64-upstream',
-          value: 'ADDRESS[:PORT]',
-          help: "DNS server to ask; may be repeated; without, resolv.conf's",
-          read: list(dnsAddress).read,
+          value: 'SERVER',
+          help: "DNS server to ask: ADDRESS, tls://ADDRESS#NAME …; without, resolv.conf's",
+          read: list(dnsUpstream).read,
         },
       ],
     },

@@ -1,6 +1,7 @@
 /** The options of a DNS server, read once, at the public edge, into the addon's form. */
 import { isIP, isIPv6 } from 'node:net'
 import type { NativeDns64Options, NativeSynthesis } from './native.js'
+import { readSecureUpstream } from './dns64-upstream.js'
 import { isArray, MOST, type OptionNames, OptionReader } from './option-reader.js'
 import type { FaithResolve, Resolving } from './resolve.js'
 
@@ -75,8 +76,12 @@ export interface FaithDns64Options extends FaithDns64Settings {
   /**
    * The servers to ask, the first one that answers first. Default: those of /etc/resolv.conf, which is read again when it
    * changes.
+   *
+   * A text is a server to ask over TLS (RFC 7858), `tls://ADDRESS[:PORT][#NAME]`, or over HTTPS (RFC 8484),
+   * `https://ADDRESS[:PORT]/PATH[#NAME]`. Its certificate must be for the name, or for the address without one, and lead
+   * to a root certificate of this host. A name may stand in the place of the address; the other servers look it up.
    */
-  upstreams?: readonly FaithDns64Address[]
+  upstreams?: readonly (FaithDns64Address | string)[]
   /**
    * A function that answers queries by itself: for names of one's own, or names that are blocked. It is not asked about
    * ipv4only.arpa, nor for clients that get no answers. Default: none, so no JavaScript runs for a query.
@@ -127,16 +132,14 @@ export interface Dns64Options {
 export function readDns64Options(options: unknown): Dns64Options {
   const call = 'faith.dns64'
   const read = new OptionReader(call, OPTIONS, options)
-  const addresses = (name: 'listen' | 'upstreams', least: 0 | 1, fallback: FaithDns64Address[]) =>
-    read
-      .list<unknown>(name, fallback, (item) => item)
-      .map((item) => readAddress(`${call}: \`${name}\``, item, least))
-  const listen = addresses('listen', 0, [{ address: '::' }])
+  const listen = read
+    .list<unknown>('listen', [{ address: '::' }], (item) => item)
+    .map((item) => readAddress(`${call}: \`listen\``, item, 0))
   if (listen.length === 0) throw read.refuse('listen', 'one address at least', [])
   const resolveNames = read.strings('resolveNames', [])
   const resolveTimeoutMs = read.integer('resolveTimeoutMs', { min: 1, max: 60_000 }, 2000)
   return {
-    start: { listen, upstreams: addresses('upstreams', 1, []), resolveNames, resolveTimeoutMs },
+    start: { listen, upstreams: readUpstreams(call, read), resolveNames, resolveTimeoutMs },
     synthesis: readSynthesis(read),
     resolving: readResolving(read, resolveTimeoutMs),
     signal: read.signal('signal'),
@@ -197,6 +200,16 @@ function readClientPrefix(item: unknown): FaithDns64ClientPrefix {
   const call = 'faith.dns64: `clientPrefixes`'
   const read = new OptionReader(call, CLIENT_PREFIX, item, 'a network')
   return { clients: read.string('clients'), prefix: read.string('prefix') }
+}
+
+function readUpstreams(call: string, read: OptionReader<keyof FaithDns64Options>): string[] {
+  return read.list('upstreams', [], (item) => {
+    if (typeof item !== 'string') return readAddress(`${call}: \`upstreams\``, item, 1)
+    const upstream = readSecureUpstream(item)
+    if (upstream !== undefined) return upstream.url
+    const expected = 'addresses, or texts such as tls://192.0.2.53#dns.example'
+    throw read.refuse('upstreams', expected, item)
+  })
 }
 
 /** Reads an address, and writes it as the addon reads it: `[::]:53`. */

@@ -13,7 +13,13 @@ import { Early } from './early.js'
 import type { FaithEndpoint } from './endpoint.js'
 import { closedError, type FaithError, INSIDE, requireInside } from './errors.js'
 import { unwrap } from './failure.js'
-import { type NativeDns64, type NativeQuery, type NativeRelay, native } from './native.js'
+import {
+  type NativeDns64,
+  type NativeDns64News,
+  type NativeQuery,
+  type NativeRelay,
+  native,
+} from './native.js'
 import { NameAnswers } from './resolve.js'
 
 /**
@@ -53,6 +59,18 @@ export interface FaithDns64Stats {
 }
 
 /**
+ * A change in the state of a server that is asked over TLS or HTTPS.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64UpstreamChange {
+  /** The server's URL, with its port. */
+  upstream: string
+  /** The reason why it cannot be asked, as "the certificate has expired"; `undefined` if it answers again. */
+  trouble: string | undefined
+}
+
+/**
  * The events of a {@link FaithDns64}.
  *
  * @group DNS64
@@ -64,6 +82,8 @@ export interface FaithDns64Events {
    * client must not end the process. The first one is then a process warning, and `stats().ownFailures` counts all.
    */
   error: [error: FaithError]
+  /** A server cannot be asked over TLS or HTTPS, for another reason than before, or it answers again. */
+  upstream: [change: FaithDns64UpstreamChange]
   /** The server is closed. */
   close: []
 }
@@ -133,9 +153,12 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
   ): Promise<FaithDns64> {
     const { start, synthesis, resolving, signal } = readDns64Options(options)
     return await openUntil(signal, async () => {
-      // Queries that come before the object exists wait.
+      // News and queries may come before the object exists.
+      const news = new Early<NativeDns64News>()
       const queries = new Early<NativeQuery>()
-      const opened = unwrap(await native.startDns64(start, resolving && queries.push))
+      const opened = unwrap(
+        await native.startDns64(start, news.push, resolving && queries.push),
+      )
       const dns64 = new FaithDns64(INSIDE, opened, view, synthesis, released)
       try {
         dns64.#use(synthesis, view.refusesOthers)
@@ -143,6 +166,7 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
         await opened.close()
         throw error
       }
+      setImmediate(() => news.open((batch) => dns64.#tell(batch)))
       if (resolving) {
         const report = (error: FaithError) => dns64.#clientErrors.report(error)
         const answers = new NameAnswers(resolving, opened, report)
@@ -151,6 +175,11 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
       }
       return dns64
     })
+  }
+
+  #tell(batch: readonly NativeDns64News[]): void {
+    if (this.#closing !== undefined) return
+    for (const { upstream, trouble } of batch) this.emit('upstream', { upstream, trouble })
   }
 
   /** @internal Gives addresses for the prefixes and relays as they are now. */

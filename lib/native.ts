@@ -20,6 +20,7 @@ export type {
   NativeBoundUdp,
   NativeConnection,
   NativeDns64,
+  NativeDns64News,
   NativeDns64Options,
   NativeFailure,
   NativeHostSockets,

@@ -93,6 +93,13 @@ const line = z.strictObject({
     })
     .optional()
     .describe('The DNS server, when it begins.'),
+  upstream: z
+    .strictObject({
+      server: z.string().describe('The URL of the DNS server, with its port.'),
+      trouble: z.string().optional().describe('The reason why it cannot be asked.'),
+    })
+    .optional()
+    .describe('A DNS server that cannot be asked over TLS or HTTPS, or that answers again.'),
   portBlock: z
     .strictObject({
       network: z.string().describe('The client network.'),

@@ -68,14 +68,14 @@ const withReleaseTools = [
     name: 'arm64',
     covers: 'every crate compiles for arm64 with glibc',
     beside: true,
-    needs: [() => ensureTools(['rust'], { newer: true })],
+    needs: [() => ensureTools(['rust', 'zig'], { newer: true })],
     command: () => checkCommand('aarch64-unknown-linux-gnu'),
   },
   {
     name: 'arm64-musl',
     covers: 'every crate compiles for arm64 with musl',
     beside: true,
-    needs: [() => ensureTools(['rust'], { newer: true })],
+    needs: [() => ensureTools(['rust', 'zig'], { newer: true })],
     command: () => checkCommand('aarch64-unknown-linux-musl'),
   },
   {

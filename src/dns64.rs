@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use faith_dns::{ClientNetworks, Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats, Upstreams};
+use faith_dns::{
+    ClientNetworks, Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats, Upstream, Upstreams,
+};
 use faith_dns64::{Failures, Options};
 use faith_packet::cidr::Ipv6Prefix;
 use faith_packet::excerpt::excerpt;
@@ -18,6 +20,7 @@ use napi::bindgen_prelude::{ClassInstance, Function, PromiseRaw, spawn_blocking}
 use napi_derive::napi;
 use parking_lot::{Mutex, RwLock};
 
+use crate::batch::Batch;
 use crate::failure::{NativeFailure, Outcome, blocking};
 use crate::options;
 use crate::relay::NativeRelay;
@@ -30,7 +33,8 @@ use crate::stats::number;
 pub struct NativeDns64Options {
     /// The addresses that it answers at, as `[::]:53`. A port of 0 lets the kernel choose one.
     pub listen: Vec<String>,
-    /// The servers that it asks, as `192.0.2.53:53`; without any, those of /etc/resolv.conf.
+    /// The servers that it asks, as `192.0.2.53:53`, `tls://192.0.2.53:853#dns.example` or
+    /// `https://192.0.2.53:443/dns-query#dns.example`; without any, those of /etc/resolv.conf.
     pub upstreams: Vec<String>,
     /// JavaScript is asked about these names and those below them; without any, about all.
     pub resolve_names: Vec<String>,
@@ -118,14 +122,28 @@ impl From<Stats> for NativeDns64Stats {
     }
 }
 
+/// A change in the state of a server that is asked over TLS.
+#[napi(object)]
+pub struct NativeDns64News {
+    /// The server, as the options name it.
+    pub upstream: String,
+    /// The reason why it cannot be asked; absent when it answers again.
+    pub trouble: Option<String>,
+}
+
+/// The pieces of news that may wait for JavaScript. More are lost.
+const WAITING: usize = 100;
+
 /// The relays that clients reach synthesised addresses by. The gate does not keep them open.
-#[derive(Default)]
-struct Relays(RwLock<Vec<Weak<Relay>>>);
+struct Relays {
+    open: RwLock<Vec<Weak<Relay>>>,
+    news: Batch<NativeDns64News, Vec<NativeDns64News>>,
+}
 
 impl Relays {
     /// Returns true if one of the relays that take connections fits.
     fn any(&self, fits: impl Fn(&Relay) -> bool) -> bool {
-        let relays = self.0.read();
+        let relays = self.open.read();
         relays.iter().filter_map(Weak::upgrade).any(|relay| relay.accepts() && fits(&relay))
     }
 }
@@ -150,6 +168,11 @@ impl Gate for Relays {
             names::remember(client, name, addresses, Duration::from_secs(ttl.into()));
         }
     }
+
+    fn hear(&self, upstream: &str, trouble: Option<&str>) {
+        let news = NativeDns64News { upstream: upstream.to_owned(), trouble: trouble.map(str::to_owned) };
+        self.news.push_within(WAITING, news);
+    }
 }
 
 /// A DNS server.
@@ -169,30 +192,33 @@ enum State {
     Closed(Stats),
 }
 
-/// Binds the sockets, and starts the server. Until [`follow`](NativeDns64::follow) is called, it synthesises nothing. With
-/// `onQueries`, JavaScript answers queries by [`answer`](NativeDns64::answer).
+/// Binds the sockets, and starts the server. Until [`follow`](NativeDns64::follow) is called, it synthesises nothing. Calls
+/// `onNews` when a server that is asked over TLS cannot be asked, and when it answers again. With `onQueries`, JavaScript
+/// answers queries by [`answer`](NativeDns64::answer).
 ///
 /// # Errors
-/// The environment is closing.
+/// The environment is closing. The promise resolves to every other failure.
 #[napi(
-    ts_args_type = "options: NativeDns64Options, onQueries?: (batch: NativeQuery[]) => void",
+    ts_args_type = "options: NativeDns64Options, onNews: (batch: NativeDns64News[]) => void, onQueries?: (batch: NativeQuery[]) => void",
     ts_return_type = "Promise<NativeFailure | NativeDns64>"
 )]
 pub fn start_dns64<'env>(
     env: &'env Env,
     options: NativeDns64Options,
+    on_news: Function<'_, Vec<NativeDns64News>, ()>,
     on_queries: Option<Function<'_, Vec<NativeQuery>, ()>>,
 ) -> napi::Result<PromiseRaw<'env, Outcome<NativeDns64>>> {
+    let news = Batch::new(&on_news, |news| news)?;
     let asking = on_queries.as_ref().map(Asking::new).transpose()?;
     env.spawn_future(blocking(move || {
-        let upstreams: Vec<SocketAddr> = parse_each("upstreams", &options.upstreams)?;
+        let upstreams: Vec<Upstream> = parse_each("upstreams", &options.upstreams)?;
         let given = ServerOptions {
             listen: parse_each("listen", &options.listen)?,
             upstreams: if upstreams.is_empty() { Upstreams::default() } else { Upstreams::Given(upstreams) },
             hook: asking.as_ref().map(|asking| hook(&options, asking)).transpose()?,
             ..ServerOptions::default()
         };
-        let relays = Arc::<Relays>::default();
+        let relays = Arc::new(Relays { open: RwLock::default(), news });
         let server = Server::start(given, Arc::<Relays>::clone(&relays) as _).map_err(failure)?;
         let addresses = server.addresses().to_vec();
         Ok(NativeDns64 { addresses, relays, state: Arc::new(Mutex::new(State::Open { server, asking })) })
@@ -232,7 +258,7 @@ impl NativeDns64 {
             Ok(wanted) => wanted,
             Err(failure) => return Some(failure),
         };
-        *self.relays.0.write() = relays.iter().map(Arc::downgrade).collect();
+        *self.relays.open.write() = relays.iter().map(Arc::downgrade).collect();
         if let State::Open { server, .. } = &*self.state.lock() {
             server.update(synthesis, limits, clients);
         }
@@ -321,7 +347,16 @@ fn prefix_of_clients(
 }
 
 fn failure(error: ServerError) -> NativeFailure {
+    let text = error.to_string();
     let (what, syscall, source) = match error {
+        ServerError::Unreachable(_) => {
+            let remedy = "put an address in the place of the name, and the name behind #";
+            return NativeFailure::new("ERR_FAITH_ARGUMENT", format!("{text}; {remedy}"));
+        }
+        ServerError::NoRoots => {
+            let remedy = "install ca-certificates, or name a file with roots by SSL_CERT_FILE";
+            return NativeFailure::new("ERR_FAITH_SYSTEM", format!("{text}; {remedy}"));
+        }
         ServerError::Listen { address, protocol, error } => {
             (format!("answer DNS queries at {address} over {protocol}"), "bind", error)
         }

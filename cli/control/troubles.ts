@@ -46,7 +46,9 @@ export async function problemsOf(
   if (exported !== undefined && exported.lost > 0) {
     problems.push(`${exported.lost} records for the IPFIX collector were lost; the log says why`)
   }
-  problems.push(...daemon.interfaces.advertising.problems, ...unaskable(daemon.configuration.dns64))
+  const { advertising, dns64 } = daemon.interfaces
+  problems.push(...advertising.problems, ...dns64.problems)
+  problems.push(...unaskable(daemon.configuration.dns64))
   const addresses = ownAddresses()
   for (const running of daemon.interfaces) {
     const title = running.faith.name

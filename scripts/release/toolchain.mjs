@@ -51,7 +51,7 @@ export function samePaths() {
 }
 
 /**
- * The command that checks that everything compiles for a platform; it needs no linker.
+ * The command that checks that everything compiles for a platform; it needs no linker. zig compiles the C code of ring.
  *
  * @param {string} triple
  * @returns {[string, ...string[]]}
@@ -64,5 +64,5 @@ export function checkCommand(triple) {
   )
   const check = ['check', '--workspace', '--locked', '--target', triple]
   const std = triple.endsWith('-musl') ? ownStd : []
-  return ['env', ...removed, ...added, cargo, ...check, ...std]
+  return ['env', ...removed, ...added, zigbuild, ...check, ...std]
 }

@@ -17,6 +17,7 @@ use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
 
+use crate::ask::Ask;
 use crate::cache::{Cache, Key};
 use crate::clients::{Clients, Limits};
 use crate::counters::Counters;
@@ -25,7 +26,7 @@ use crate::hook::{Hook, Unanswered, text_of};
 use crate::made::Made;
 use crate::request::Request;
 use crate::settings::{Gate, Settings};
-use crate::upstream::{Ask, Resolver};
+use crate::upstream::Resolver;
 use crate::wire::{self, Question};
 
 /// A query to an upstream that is under way.

@@ -4,7 +4,8 @@
 //! client ─► udp, tcp ─► request ─► forwarder ─┬─► faith-dns64
 //!                                             ├─► hook: the program's own names
 //!                                             ├─► cache
-//!                                             └─► upstream ─► UDP, or TCP if truncated
+//!                                             └─► upstream ─┬─► plain: UDP, or TCP if truncated
+//!                                                           └─► session ─► dot, doh
 //! ```
 //!
 //! | module | part |
@@ -17,7 +18,10 @@
 //! | `hook` | names that the program answers |
 //! | `entry`, `cache` | responses of upstreams |
 //! | `made` | synthesised responses beside them |
-//! | `upstream`, `resolv_conf` | the servers that are asked |
+//! | `upstream`, `secure`, `resolv_conf` | the servers that are asked, and in which order |
+//! | `ask`, `plain` | a query to one of them, over UDP or TCP |
+//! | `session`, `link`, `dot`, `doh` | queries over TLS and HTTPS, many on one connection |
+//! | `tls` | roots that upstreams are trusted by |
 //! | `clients` | limits of each client |
 //! | `wire` | messages as octets |
 //!
@@ -31,18 +35,26 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod cache;
 mod clients;
 mod counters;
+mod doh;
+mod dot;
 mod entry;
 mod forwarder;
 mod hook;
+mod link;
 mod made;
+mod plain;
 mod request;
 mod resolv_conf;
+mod secure;
 mod server;
+mod session;
 mod settings;
 mod tcp;
+mod tls;
 mod udp;
 mod upstream;
 mod wire;
@@ -50,6 +62,7 @@ mod wire;
 pub use clients::Limits;
 pub use counters::Stats;
 pub use hook::{Hook, OwnQuery, Resolve, Zone};
+pub use secure::{SecureUpstream, UpstreamSyntaxError};
 pub use server::{Server, ServerError, ServerOptions};
 pub use settings::{ClientNetworks, Gate};
-pub use upstream::Upstreams;
+pub use upstream::{Upstream, Upstreams};

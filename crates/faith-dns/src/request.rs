@@ -16,7 +16,6 @@ const REFUSED: u16 = 5;
 /// The upper bits of BADVERS (16), which only an OPT record can carry.
 const BAD_VERSION: u8 = 1;
 
-const IN: u16 = 1;
 /// IXFR, AXFR, and the mail types between them and ANY: an upstream transfers no zone to a forwarder.
 const TRANSFERS: std::ops::RangeInclusive<u16> = 251..=254;
 
@@ -96,7 +95,7 @@ impl Request {
         let edns = edns.map(|edns| Edns { payload: edns.max_payload(), dnssec_ok: edns.flags().dnssec_ok });
         let message = Lazy { octets: Vec::new(), message: message.into() };
         let request = Self { message, id, question, flags, edns };
-        if request.question.class != IN || TRANSFERS.contains(&request.question.kind) {
+        if request.question.class != wire::IN || TRANSFERS.contains(&request.question.kind) {
             return Err(Rejected::Answer(request.refused()));
         }
         Ok(request)
@@ -130,7 +129,7 @@ impl Request {
 /// The OPT record, or its absence, of a query as nearly all are: of class IN and an ordinary type, with an OPT record of
 /// version 0 without options or without one. `None` for other queries.
 fn plain(octets: &[u8], question: &Question) -> Option<Option<Edns>> {
-    if question.class != IN || TRANSFERS.contains(&question.kind) {
+    if question.class != wire::IN || TRANSFERS.contains(&question.kind) {
         return None;
     }
     let rest = octets.get(HEADER + question.name.len() + 4..)?;

@@ -21,7 +21,9 @@ use crate::clients::Limits;
 use crate::counters::{Counters, Stats};
 use crate::forwarder::Forwarder;
 use crate::hook::Hook;
+use crate::secure::SecureUpstream;
 use crate::settings::{ClientNetworks, Gate, Settings};
+use crate::tls::Trust;
 use crate::upstream::{Resolver, Upstreams};
 use crate::{tcp, udp};
 
@@ -83,6 +85,12 @@ pub enum ServerError {
         #[source]
         error: io::Error,
     },
+    /// No upstream can look up the name of this one.
+    #[error("cannot look up {0}: none of the upstreams is an address")]
+    Unreachable(Box<SecureUpstream>),
+    /// Upstreams are to be asked over TLS, and this host has no root certificates to trust them by.
+    #[error("cannot trust any upstream over TLS: this host has no root certificates")]
+    NoRoots,
     /// The thread or its runtime could not be made.
     #[error("cannot start the DNS server's thread: {0}")]
     Thread(#[source] io::Error),
@@ -114,6 +122,11 @@ impl Server {
     pub fn start(options: ServerOptions, gate: Arc<dyn Gate>) -> Result<Self, ServerError> {
         let ServerOptions { listen, upstreams, upstream_timeout, .. } = options;
         let ServerOptions { synthesis, clients, limits, cache_bytes, hook, .. } = options;
+        if let Some(upstream) = upstreams.unreachable() {
+            return Err(ServerError::Unreachable(Box::new(upstream.clone())));
+        }
+        // They are read with the privileges of the caller.
+        let trust = upstreams.has_secure().then(Trust::read).transpose().map_err(|_| ServerError::NoRoots)?;
         let sockets: Vec<Sockets> = listen.into_iter().map(Sockets::bind).collect::<Result<_, _>>()?;
         let addresses: Vec<SocketAddr> =
             sockets.iter().filter_map(|sockets| sockets.udp.local_addr().ok()).collect();
@@ -123,7 +136,8 @@ impl Server {
         let (running, ended) = oneshot::channel();
         let (own, shared, counted) = (addresses.clone(), Arc::clone(&settings), Arc::clone(&counters));
         let run = move || {
-            let resolver = Resolver::new(upstreams, own, upstream_timeout, Arc::clone(&counted));
+            let counters = Arc::clone(&counted);
+            let resolver = Resolver::new(upstreams, trust.as_ref(), own, upstream_timeout, &gate, counters);
             let forwarder = Rc::new(Forwarder::new(shared, gate, hook, resolver, cache_bytes, counted));
             LocalSet::new().block_on(&runtime, serve(sockets, forwarder, ended));
         };

@@ -21,6 +21,12 @@ pub trait Gate: Send + Sync + 'static {
     fn gave(&self, client: IpAddr, name: &str, addresses: &[Ipv6Addr], ttl: u32) {
         let _ = (client, name, addresses, ttl);
     }
+
+    /// Hears that an upstream cannot be asked over TLS, and why, in words that fit behind its URL; or that it answers
+    /// again.
+    fn hear(&self, upstream: &str, trouble: Option<&str>) {
+        let _ = (upstream, trouble);
+    }
 }
 
 /// The settings that may change while the server runs.

@@ -1,27 +1,33 @@
 //! Asks the upstreams.
 //!
-//! Each query has a socket of its own, so its port is as random as its id. The socket is connected: the kernel
-//! drops what comes from other addresses, and reports at once that no server has the port. A response that is
-//! truncated is fetched again over TCP.
-//!
 //! The server that answered last is asked first. One that is silent for a while, or answers with an error that
 //! another may not have, makes way for the next. Each further round waits longer.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use futures_util::future::join;
+use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::serialize::binary::BinEncodable;
 use tokio::time::timeout;
 
+use crate::ask::Ask;
 use crate::counters::Counters;
 use crate::entry::Entry;
+use crate::plain;
 use crate::resolv_conf::ResolvConf;
-use crate::wire::{self, Opt, Question};
+use crate::secure::{Host, SecureUpstream, UpstreamSyntaxError};
+use crate::session::Session;
+use crate::settings::Gate;
+use crate::tls::Trust;
+use crate::wire::{self, Question};
 
 /// The rounds in which servers are asked, each with twice the time of the one before.
 const ROUNDS: u32 = 3;
@@ -30,11 +36,38 @@ const ROUNDS: u32 = 3;
 /// 5 seconds.
 const PATIENCE: Duration = Duration::from_millis(4500);
 
+/// A DNS server to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// Over UDP, and over TCP if a response is truncated. Written `192.0.2.53:53`.
+    Plain(SocketAddr),
+    /// Over TLS or HTTPS.
+    Secure(SecureUpstream),
+}
+
+impl FromStr for Upstream {
+    type Err = UpstreamSyntaxError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = text.parse().map(Self::Plain);
+        plain.or_else(|_| text.parse().map(Self::Secure))
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(address) => address.fmt(formatter),
+            Self::Secure(upstream) => upstream.fmt(formatter),
+        }
+    }
+}
+
 /// The upstreams of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upstreams {
     /// These, in this order.
-    Given(Vec<SocketAddr>),
+    Given(Vec<Upstream>),
     /// Those of a file in the form of resolv.conf(5), which is read again when it changes.
     ResolvConf(PathBuf),
 }
@@ -45,23 +78,69 @@ impl Default for Upstreams {
     }
 }
 
-/// A query to an upstream.
-#[derive(Clone, Debug)]
-pub(crate) struct Ask {
-    pub(crate) question: Question,
-    /// The flags of the query's header.
-    pub(crate) flags: u16,
-    pub(crate) dnssec_ok: bool,
+impl Upstreams {
+    /// Returns true if one of them is asked over TLS.
+    pub(crate) fn has_secure(&self) -> bool {
+        matches!(self, Self::Given(upstreams) if upstreams.iter().any(|one| matches!(one, Upstream::Secure(_))))
+    }
+
+    /// An upstream whose name none of the others can look up.
+    pub(crate) fn unreachable(&self) -> Option<&SecureUpstream> {
+        let Self::Given(upstreams) = self else { return None };
+        let has_address = |upstream: &Upstream| match upstream {
+            Upstream::Plain(_) => true,
+            Upstream::Secure(upstream) => upstream.address().is_some(),
+        };
+        if upstreams.iter().any(has_address) {
+            return None;
+        }
+        upstreams.iter().find_map(|upstream| match upstream {
+            Upstream::Secure(upstream) => Some(upstream),
+            Upstream::Plain(_) => None,
+        })
+    }
 }
 
-#[derive(Debug)]
+/// A server as it is asked.
+#[derive(Clone)]
+enum Server {
+    Plain(SocketAddr),
+    Secure(Rc<Session>),
+}
+
+impl Server {
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Plain(address) => Some(*address),
+            Self::Secure(session) => session.upstream.address(),
+        }
+    }
+
+    /// The server's response. `find` gives the addresses of a server that has a name alone.
+    async fn exchange(&self, ask: &Ask, find: impl AsyncFn(&str) -> Vec<IpAddr>) -> io::Result<Entry> {
+        let session = match self {
+            Self::Plain(address) => return plain::exchange(*address, ask).await,
+            Self::Secure(session) => session,
+        };
+        let SecureUpstream { host, port, .. } = &session.upstream;
+        let addresses = async || {
+            let found = match host {
+                Host::Address(address) => vec![*address],
+                Host::Name(name) => find(name).await,
+            };
+            found.into_iter().map(|address| SocketAddr::new(address, *port)).collect()
+        };
+        let response = session.exchange(ask.padded_query(), addresses).await?;
+        Entry::read(response, &ask.question).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}
+
 enum Source {
-    Given(Vec<SocketAddr>),
+    Given(Vec<Server>),
     ResolvConf(RefCell<ResolvConf>),
 }
 
 /// Asks upstreams.
-#[derive(Debug)]
 pub(crate) struct Resolver {
     source: Source,
     /// The addresses of this server itself, which would ask themselves.
@@ -74,14 +153,28 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
+    /// Asks upstreams, those over TLS by `trust`. The gate hears of their troubles.
     pub(crate) fn new(
         upstreams: Upstreams,
+        trust: Option<&Trust>,
         own: Vec<SocketAddr>,
         timeout: Duration,
+        gate: &Arc<dyn Gate>,
         counters: Arc<Counters>,
     ) -> Self {
+        let server = |upstream| match (upstream, trust) {
+            (Upstream::Plain(address), _) => Some(Server::Plain(address)),
+            (Upstream::Secure(upstream), Some(trust)) => {
+                let gate = Arc::clone(gate);
+                let report = move |upstream: &SecureUpstream, trouble: Option<&str>| {
+                    gate.hear(&upstream.to_string(), trouble);
+                };
+                Some(Server::Secure(Session::new(upstream, trust.clone(), Box::new(report))))
+            }
+            (Upstream::Secure(_), None) => None,
+        };
         let source = match upstreams {
-            Upstreams::Given(servers) => Source::Given(servers),
+            Upstreams::Given(upstreams) => Source::Given(upstreams.into_iter().filter_map(server).collect()),
             Upstreams::ResolvConf(path) => Source::ResolvConf(RefCell::new(ResolvConf::new(path))),
         };
         Self { source, own, timeout, first: Cell::new(0), counters }
@@ -106,7 +199,7 @@ impl Resolver {
                 let place = (self.first.get() + turn) % servers.len();
                 let Some(server) = servers.get(place) else { continue };
                 self.counters.upstream_queries.add();
-                let Ok(Ok(entry)) = timeout(limit, exchange(*server, ask)).await else { continue };
+                let Ok(Ok(entry)) = timeout(limit, self.exchange(server, ask)).await else { continue };
                 let is_final = matches!(entry.code(), NO_ERROR | NAME_ERROR) || is_bogus(&entry);
                 if is_final || best.is_none() {
                     *best = Some(entry);
@@ -123,12 +216,47 @@ impl Resolver {
         }
     }
 
-    fn servers(&self) -> Vec<SocketAddr> {
-        let is_other = |server: &&SocketAddr| !self.own.iter().any(|own| is_same(own, server));
+    async fn exchange(&self, server: &Server, ask: &Ask) -> io::Result<Entry> {
+        server.exchange(ask, async |name: &str| self.look_up(name).await).await
+    }
+
+    /// The addresses of an upstream, by those of the others that have addresses themselves.
+    async fn look_up(&self, host: &str) -> Vec<IpAddr> {
+        let Ok(name) = Name::from_ascii(host).and_then(|name| name.to_bytes()) else { return Vec::new() };
+        let ask = |kind: RecordType| {
+            let question = Question { name: name.clone(), kind: kind.into(), class: wire::IN };
+            self.addresses(Ask { question, flags: wire::RECURSION_DESIRED, dnssec_ok: false })
+        };
+        let (mut ipv6, ipv4) = join(ask(RecordType::AAAA), ask(RecordType::A)).await;
+        ipv6.extend(ipv4);
+        ipv6
+    }
+
+    async fn addresses(&self, ask: Ask) -> Vec<IpAddr> {
+        for server in self.servers().iter().filter(|server| server.address().is_some()) {
+            self.counters.upstream_queries.add();
+            let exchange = server.exchange(&ask, async |_: &str| Vec::new());
+            let Ok(Ok(entry)) = timeout(self.timeout, exchange).await else { continue };
+            if entry.code() == NO_ERROR
+                && let Some(message) = entry.message()
+            {
+                let address = |data: &RData| data.ip_addr();
+                return message.answers.iter().filter_map(|record| address(&record.data)).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    fn servers(&self) -> Vec<Server> {
+        let is_own = |server: &SocketAddr| self.own.iter().any(|own| is_same(own, server));
         match &self.source {
-            Source::Given(servers) => servers.iter().filter(is_other).copied().collect(),
+            Source::Given(servers) => {
+                let is_other = |server: &&Server| !server.address().is_some_and(|address| is_own(&address));
+                servers.iter().filter(is_other).cloned().collect()
+            }
             Source::ResolvConf(file) => {
-                file.borrow_mut().servers().iter().filter(is_other).copied().collect()
+                let mut file = file.borrow_mut();
+                file.servers().iter().filter(|server| !is_own(server)).copied().map(Server::Plain).collect()
             }
         }
     }
@@ -158,68 +286,9 @@ fn is_same(own: &SocketAddr, server: &SocketAddr) -> bool {
 
 fn is_here(server: SocketAddr) -> bool {
     let ask = || -> io::Result<bool> {
-        let socket = std::net::UdpSocket::bind(any(server))?;
+        let socket = std::net::UdpSocket::bind(plain::any(server))?;
         socket.connect(server)?;
         Ok(socket.local_addr()?.ip() == server.ip())
     };
     ask().unwrap_or(false)
-}
-
-/// The address from which any server of this family can be asked, with a port of the kernel's choice.
-fn any(server: SocketAddr) -> SocketAddr {
-    if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() }
-}
-
-async fn exchange(server: SocketAddr, ask: &Ask) -> io::Result<Entry> {
-    let socket = UdpSocket::bind(any(server)).await?;
-    socket.connect(server).await?;
-    let query = query(ask);
-    socket.send(&query).await?;
-    let mut buffer = [0; 4096];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        let octets = &buffer[..length.min(buffer.len())];
-        // Anything but the response to this query is a forgery, or late.
-        if octets.get(..2) != query.get(..2) {
-            continue;
-        }
-        if !Question::read(octets).is_some_and(|question| question.is_same(&ask.question)) {
-            continue;
-        }
-        if wire::word(octets, 2).is_some_and(|flags| flags & wire::TRUNCATED != 0) {
-            return exchange_by_tcp(server, &query, ask).await;
-        }
-        if let Some(entry) = Entry::read(octets.to_vec(), &ask.question) {
-            return Ok(entry);
-        }
-    }
-}
-
-async fn exchange_by_tcp(server: SocketAddr, query: &[u8], ask: &Ask) -> io::Result<Entry> {
-    let mut stream = TcpStream::connect(server).await?;
-    stream.set_nodelay(true)?;
-    let length = u16::try_from(query.len()).unwrap_or(u16::MAX);
-    stream.write_all(&[&length.to_be_bytes(), query].concat()).await?;
-    loop {
-        let length = usize::from(stream.read_u16().await?);
-        let mut octets = vec![0; length];
-        stream.read_exact(&mut octets).await?;
-        if octets.get(..2) == query.get(..2)
-            && let Some(entry) = Entry::read(octets, &ask.question)
-        {
-            return Ok(entry);
-        }
-    }
-}
-
-/// The query, with a random id.
-fn query(ask: &Ask) -> Vec<u8> {
-    let id = hickory_proto::op::Message::query().id;
-    let mut query = Vec::with_capacity(wire::HEADER + ask.question.name.len() + 4 + 11);
-    query.extend_from_slice(&id.to_be_bytes());
-    query.extend_from_slice(&(ask.flags | wire::AUTHENTIC).to_be_bytes());
-    query.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
-    ask.question.write(&mut query);
-    wire::push_opt(&mut query, &Opt::default(), faith_dns64::MAX_PAYLOAD, ask.dnssec_ok);
-    query
 }

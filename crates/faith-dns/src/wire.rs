@@ -18,9 +18,13 @@ pub(crate) const CHECKING_DISABLED: u16 = 0x0010;
 pub(crate) const OPCODE: u16 = 0x7800;
 pub(crate) const CODE: u16 = 0x000f;
 
+/// The class of the Internet.
+pub(crate) const IN: u16 = 1;
+
 pub(crate) const SOA: u16 = 6;
 const OPT: u16 = 41;
 const EXTENDED_ERROR: u16 = 15;
+const PADDING: u16 = 12;
 const DNSSEC_OK: u32 = 0x8000;
 
 /// The 16 bits at `place`.
@@ -202,6 +206,24 @@ pub(crate) fn push_opt(message: &mut Vec<u8>, opt: &Opt, payload: u16, dnssec_ok
     message.extend_from_slice(&flags.to_be_bytes());
     message.extend_from_slice(&u16::try_from(opt.errors.len()).unwrap_or(0).to_be_bytes());
     message.extend_from_slice(&opt.errors);
+}
+
+/// Appends padding to the OPT record at the end of a message, so that its length is a multiple of `block` (RFC 7830).
+/// A message without such a record, or without room, stays as it is.
+pub(crate) fn pad(message: &mut Vec<u8>, block: usize) {
+    let Some(last) = places(message).and_then(|mut places| places.pop()) else { return };
+    let padded = (message.len() + 4).next_multiple_of(block);
+    if last.section != Section::Additional || last.kind != OPT || padded > usize::from(u16::MAX) {
+        return;
+    }
+    let padding = padded - message.len() - 4;
+    let length = last.data.len() + 4 + padding;
+    // Both fit: the message as a whole does.
+    let [padding, length] = [padding, length].map(|value| u16::try_from(value).unwrap_or(0));
+    set_word(message, last.data.start - 2, length);
+    message.extend_from_slice(&PADDING.to_be_bytes());
+    message.extend_from_slice(&padding.to_be_bytes());
+    message.resize(padded, 0);
 }
 
 /// The TTL of a record.

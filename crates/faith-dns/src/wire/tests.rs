@@ -1,3 +1,4 @@
+use hickory_proto::op::Message;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -167,4 +168,25 @@ proptest! {
             check(&octets);
         }
     }
+}
+
+#[test]
+fn padding_fills_a_message_up_to_a_block() {
+    let mut query = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 28, 0, 1];
+    let plain = query.clone();
+    pad(&mut query, 128);
+    assert_eq!(query, plain, "a message without an OPT record stays as it is");
+    push_opt(&mut query, &Opt::default(), 1232, true);
+    pad(&mut query, 128);
+    assert_eq!(query.len(), 128);
+    let message = Message::from_vec(&query).unwrap();
+    assert!(message.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok));
+    // The record ends where the message ends.
+    assert_eq!(places(&mut query).unwrap().last().unwrap().data.end, 128);
+    let mut extended = plain;
+    push_opt(&mut extended, &Opt { code: 0, errors: vec![0, 15, 0, 2, 0, 6] }, 1232, false);
+    pad(&mut extended, 468);
+    assert_eq!(extended.len(), 468);
+    let mut found = places(&mut extended).unwrap();
+    assert_eq!(take_opt(&mut extended, &mut found).errors, [0, 15, 0, 2, 0, 6]);
 }

@@ -212,7 +212,7 @@ impl Lab {
     ) -> Self {
         let mut options = ServerOptions {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
-            upstreams: Upstreams::Given(upstreams.to_vec()),
+            upstreams: Upstreams::Given(upstreams.iter().copied().map(faith_dns::Upstream::Plain).collect()),
             upstream_timeout: PATIENCE,
             synthesis: synthesis(),
             ..ServerOptions::default()

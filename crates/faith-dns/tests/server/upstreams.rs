@@ -138,7 +138,7 @@ fn the_servers_own_address_is_not_asked() {
             let own = client().local_addr().unwrap();
             let options = ServerOptions {
                 listen: vec![SocketAddr::new(listen.parse().unwrap(), own.port())],
-                upstreams: Upstreams::Given(vec![own]),
+                upstreams: Upstreams::Given(vec![faith_dns::Upstream::Plain(own)]),
                 ..ServerOptions::default()
             };
             Some((own, Server::start(options, gate()).ok()?))
@@ -156,7 +156,7 @@ fn a_server_at_every_ipv6_address_asks_one_at_the_same_port_of_ipv4() {
         let upstream = Upstream::new(zone);
         let options = ServerOptions {
             listen: vec![SocketAddr::new("::".parse().unwrap(), upstream.address.port())],
-            upstreams: Upstreams::Given(vec![upstream.address]),
+            upstreams: Upstreams::Given(vec![faith_dns::Upstream::Plain(upstream.address)]),
             ..ServerOptions::default()
         };
         Some((upstream, Server::start(options, gate()).ok()?))

@@ -1,0 +1,62 @@
+//! Asks a server over UDP, and over TCP if the response is truncated.
+//!
+//! Each query has a socket of its own, so its port is as random as its id. The socket is connected: the kernel
+//! drops what comes from other addresses, and reports at once that no server has the port.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+use crate::ask::Ask;
+use crate::entry::Entry;
+use crate::wire::{self, Question};
+
+/// The response of a server, over UDP, or over TCP if it is truncated.
+pub(crate) async fn exchange(server: SocketAddr, ask: &Ask) -> io::Result<Entry> {
+    let socket = UdpSocket::bind(any(server)).await?;
+    socket.connect(server).await?;
+    let query = ask.query();
+    socket.send(&query).await?;
+    let mut buffer = [0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        let octets = &buffer[..length.min(buffer.len())];
+        // Anything but the response to this query is a forgery, or late.
+        if octets.get(..2) != query.get(..2) {
+            continue;
+        }
+        if !Question::read(octets).is_some_and(|question| question.is_same(&ask.question)) {
+            continue;
+        }
+        if wire::word(octets, 2).is_some_and(|flags| flags & wire::TRUNCATED != 0) {
+            return exchange_by_tcp(server, &query, ask).await;
+        }
+        if let Some(entry) = Entry::read(octets.to_vec(), &ask.question) {
+            return Ok(entry);
+        }
+    }
+}
+
+async fn exchange_by_tcp(server: SocketAddr, query: &[u8], ask: &Ask) -> io::Result<Entry> {
+    let mut stream = TcpStream::connect(server).await?;
+    stream.set_nodelay(true)?;
+    let length = u16::try_from(query.len()).unwrap_or(u16::MAX);
+    stream.write_all(&[&length.to_be_bytes(), query].concat()).await?;
+    loop {
+        let length = usize::from(stream.read_u16().await?);
+        let mut octets = vec![0; length];
+        stream.read_exact(&mut octets).await?;
+        if octets.get(..2) == query.get(..2)
+            && let Some(entry) = Entry::read(octets, &ask.question)
+        {
+            return Ok(entry);
+        }
+    }
+}
+
+/// The address from which any server of this family can be asked, with a port of the kernel's choice.
+pub(crate) fn any(server: SocketAddr) -> SocketAddr {
+    if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() }
+}

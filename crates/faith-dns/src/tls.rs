@@ -1,0 +1,84 @@
+//! TLS: the roots that upstreams are trusted by, and errors in words.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+
+/// The configurations of connections to upstreams.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) https: Arc<ClientConfig>,
+}
+
+/// This host has no root certificates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoRoots;
+
+impl Trust {
+    /// Reads this host's root certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    pub(crate) fn read() -> Result<Self, NoRoots> {
+        let mut roots = RootCertStore::empty();
+        // A root that cannot be read is one that nothing is signed by.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(NoRoots);
+        }
+        let builder = ClientConfig::builder_with_provider(provider());
+        let builder = builder.with_safe_default_protocol_versions().map_err(|_| NoRoots)?;
+        let tls = builder.with_root_certificates(roots).with_no_client_auth();
+        let mut https = tls.clone();
+        https.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Self { tls: Arc::new(tls), https: Arc::new(https) })
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// An error of a connection over TLS, in words that fit behind "tls://…: ".
+pub(crate) fn reason(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let Some(error) = inner else {
+        return match error.kind() {
+            io::ErrorKind::UnexpectedEof => "closed the connection during the handshake".to_owned(),
+            _ => error.to_string(),
+        };
+    };
+    match error {
+        Error::InvalidCertificate(certificate) => of_certificate(certificate),
+        Error::InvalidMessage(_) => "does not speak TLS at this port".to_owned(),
+        error => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+    }
+}
+
+fn of_certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::NotValidForName => "the certificate is for another name".to_owned(),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let presented: Vec<_> = presented.iter().map(|name| plain(name)).collect();
+            let named = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
+            format!("the certificate is for {named}, and not for {}", expected.to_str())
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the certificate has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the certificate is not valid yet; see that this host's clock is right".to_owned()
+        }
+        CertificateError::UnknownIssuer => {
+            "no root certificate of this host leads to the certificate".to_owned()
+        }
+        error => format!("the certificate is refused: {error}"),
+    }
+}
+
+/// Reads the name out of `DnsName("dns.example")`.
+fn plain(name: &str) -> String {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inside.trim_matches('"').to_owned()
+}
