@@ -49,6 +49,7 @@ export {
   type FaithDns64Events,
   type FaithDns64Stats,
   type FaithDns64UpstreamChange,
+  type FaithDns64Warning,
 } from './lib/dns64.js'
 export type {
   FaithDns64Address,

@@ -1,6 +1,11 @@
 /** Answers DNS queries with addresses in the prefixes, as the table `[dns64]` asks for it. */
 import { readFileSync } from 'node:fs'
-import type { FaithEndpoint, FaithDns64Stats, FaithDns64UpstreamChange } from '../index.js'
+import type {
+  FaithDns64Stats,
+  FaithDns64UpstreamChange,
+  FaithDns64Warning,
+  FaithEndpoint,
+} from '../index.js'
 import { type Dns64View, FaithDns64 } from '../lib/dns64.js'
 import type { FaithDns64Address, FaithDns64Settings } from '../lib/dns64-options.js'
 import type { Dns64Configuration } from './configuration.js'
@@ -24,6 +29,7 @@ export interface Dns64State {
 export class Dns64 {
   readonly #log: Logger
   #server: FaithDns64 | undefined
+  #clients: readonly string[] = []
   #upstreams: string[] = []
   /** The servers that cannot be asked, and why. */
   readonly #troubles = new Map<string, string>()
@@ -38,8 +44,9 @@ export class Dns64 {
    * @throws FaithError if it cannot answer at one of the addresses
    */
   async open(configuration: Dns64Configuration, view: Dns64View): Promise<void> {
-    const { listen, upstreams } = configuration
+    const { listen, upstreams, clients } = configuration
     if (listen.length === 0) return
+    this.#clients = clients
     const options = {
       listen: listen.map(toAddress),
       ...(upstreams.length > 0 && { upstreams: upstreams.map(toUpstream) }),
@@ -47,6 +54,10 @@ export class Dns64 {
     }
     this.#server = await FaithDns64.open(view, options, () => {})
     this.#server.on('upstream', (change) => this.#hear(change))
+    this.#server.on('warning', ({ code, address }) => {
+      const fault = { code, address }
+      this.#log.warn({ dns64Warning: fault }, this.#sentence(fault))
+    })
     this.#upstreams = [...upstreams]
     const addresses = this.#server.addresses.map(toText)
     const asked = upstreams.length > 0 ? upstreams.join(', ') : `the servers of ${RESOLV_CONF}`
@@ -56,6 +67,7 @@ export class Dns64 {
 
   /** Answers by other settings from now on. Addresses and upstreams stay as they are. */
   configure(configuration: Dns64Configuration): void {
+    this.#clients = configuration.clients
     this.#server?.update(settingsOf(configuration))
   }
 
@@ -88,6 +100,18 @@ export class Dns64 {
     }
   }
 
+  /** The line of the log about a fault, with its remedy. */
+  #sentence({ code, address }: Omit<FaithDns64Warning, 'message'>): string {
+    if (code === 'upstream-own') {
+      const named = this.#upstreams.length > 0 ? '--dns64-upstream' : RESOLV_CONF
+      return `${named} names ${address}, which is faithd itself, so it is not asked; name another DNS server with --dns64-upstream`
+    }
+    const refused = `refuses DNS queries of ${address}, which is in no network`
+    return this.#clients.length > 0
+      ? `${refused} of --dns64-client`
+      : `${refused} of this host; to permit others, name every network of clients with --dns64-client`
+  }
+
   /** Answers no more queries. */
   async close(): Promise<void> {
     await this.#server?.close()
@@ -96,10 +120,10 @@ export class Dns64 {
 
 /** Finds a DNS server that the whole Internet may ask. */
 export function openToAll({ listen, clients }: Dns64Configuration): string[] {
-  if (listen.length === 0 || clients.length > 0) return []
+  if (listen.length === 0 || !clients.some((network) => network.endsWith('/0'))) return []
   return [
-    'every host that reaches this one gets answers to its DNS queries; name the networks of your clients with ' +
-      '--dns64-client, or keep port 53 closed to the Internet',
+    '--dns64-client ::/0 gives every host that reaches this one answers to its DNS queries; keep port 53 closed to the ' +
+      'Internet, or name the networks of your clients',
   ]
 }
 

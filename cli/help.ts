@@ -84,8 +84,8 @@ Examples:
       relay telnet, and serve it on this host's own addresses
   faithd -k --permit 10.1.0.0/16 --permit 0.0.0.0/0
       let clients reach one private network and the internet
-  faithd -k --dns64 --dns64-client 2001:db8:1::/64
-      give these clients addresses of the prefix for names, by DNS64, too
+  faithd -k --dns64
+      give clients addresses of the prefix for names, by DNS64, too
   faithd -k -f /etc/faithd/faithd.conf --max-sessions-per-client 500 --max-rate-per-client 50
       read the access rules from a file, and limit each client
   faithd -k -f /etc/faithd/faithd.conf --print-config > /etc/faithd/faithd.toml

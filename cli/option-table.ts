@@ -523,11 +523,11 @@ export const DNS64 = {
   clients: answered(
     list(ipv6Prefix),
     [],
-    'IPv6 networks whose clients get answers; without any, every host that reaches faithd does',
+    'IPv6 networks whose clients get answers, ::/0 is all; without any, those of the interfaces',
     {
       long: 'dns64-client',
       value: 'PREFIX',
-      help: 'network whose clients get answers; may be repeated; without, all',
+      help: 'network of clients that get answers, ::/0: all; without, own networks',
       change: 'at once',
     },
   ),

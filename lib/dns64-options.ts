@@ -37,7 +37,8 @@ export interface FaithDns64ClientPrefix {
 export interface FaithDns64Settings {
   /**
    * The IPv6 networks whose clients get answers; all others are refused. A client with an IPv4 address counts as its
-   * IPv4-mapped one (`::ffff:192.0.2.0/120`). Default: every client gets answers.
+   * IPv4-mapped one (`::ffff:192.0.2.0/120`). `::/0` permits every client. Default: the networks that this host has an
+   * address in, as they are at the moment of a query.
    */
   clients?: readonly string[]
   /**

@@ -15,7 +15,7 @@ import { closedError, type FaithError, INSIDE, requireInside } from './errors.js
 import { unwrap } from './failure.js'
 import {
   type NativeDns64,
-  type NativeDns64News,
+  type NativeDns64Fault,
   type NativeQuery,
   type NativeRelay,
   native,
@@ -34,8 +34,10 @@ export interface FaithDns64Stats {
   tcpQueries: number
   /** Messages that were dropped because they are no queries. */
   dropped: number
-  /** Queries that were answered with FORMERR, NOTIMP, BADVERS or REFUSED. */
+  /** Queries that were answered with FORMERR, NOTIMP or BADVERS, or with REFUSED for their type or class. */
   rejected: number
+  /** Queries of clients outside the networks that get answers. */
+  refused: number
   /** Queries over the rate of a client: not answered, or told to come over TCP. */
   rateLimited: number
   /** Queries that were refused because too many waited for an upstream, and connections beyond their limit. */
@@ -59,6 +61,7 @@ export interface FaithDns64Stats {
 }
 
 /**
+/**
  * A change in the state of a server that is asked over TLS or HTTPS.
  *
  * @group DNS64
@@ -68,6 +71,25 @@ export interface FaithDns64UpstreamChange {
   upstream: string
   /** The reason why it cannot be asked, as "the certificate has expired"; `undefined` if it answers again. */
   trouble: string | undefined
+}
+
+/**
+ * A fault of a {@link FaithDns64} that its operator can mend.
+ *
+ * | code | meaning | told |
+ * |---|---|---|
+ * | `client-refused` | a client outside `clients`, or without `clients` outside the host's networks, gets no answers | for one client, until `clients` changes |
+ * | `upstream-own` | an upstream is the server itself, so it is not asked | once for each |
+ *
+ * @group DNS64
+ */
+export interface FaithDns64Warning {
+  /** The stable code, for programs. */
+  code: 'client-refused' | 'upstream-own'
+  /** The address of the client, as `2001:db8::1`, or of the upstream, as `[::1]:53`. */
+  address: string
+  /** A sentence for people. */
+  message: string
 }
 
 /**
@@ -84,6 +106,8 @@ export interface FaithDns64Events {
   error: [error: FaithError]
   /** A server cannot be asked over TLS or HTTPS, for another reason than before, or it answers again. */
   upstream: [change: FaithDns64UpstreamChange]
+  /** A fault that the operator can mend. */
+  warning: [warning: FaithDns64Warning]
   /** The server is closed. */
   close: []
 }
@@ -105,8 +129,8 @@ export interface Dns64View {
  * keepfaith is off, or no relay takes connections, it gives none, and answers as its upstreams do. It answers about
  * ipv4only.arpa itself, by which clients find the prefixes (RFC 7050, RFC 8880).
  *
- * Without `clients` the server answers every host that reaches it, so a firewall must keep strangers from it. It does not
- * keep the process running.
+ * Without `clients` it answers the clients of networks that this host has an address in, and refuses all others. It does
+ * not keep the process running.
  *
  * Source: RFC 6147.
  *
@@ -153,11 +177,11 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
   ): Promise<FaithDns64> {
     const { start, synthesis, resolving, signal } = readDns64Options(options)
     return await openUntil(signal, async () => {
-      // News and queries may come before the object exists.
-      const news = new Early<NativeDns64News>()
+      // Faults and queries may come before the object exists.
+      const faults = new Early<NativeDns64Fault>()
       const queries = new Early<NativeQuery>()
       const opened = unwrap(
-        await native.startDns64(start, news.push, resolving && queries.push),
+        await native.startDns64(start, faults.push, resolving && queries.push),
       )
       const dns64 = new FaithDns64(INSIDE, opened, view, synthesis, released)
       try {
@@ -166,7 +190,7 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
         await opened.close()
         throw error
       }
-      setImmediate(() => news.open((batch) => dns64.#tell(batch)))
+      setImmediate(() => faults.open((batch) => dns64.#warn(batch)))
       if (resolving) {
         const report = (error: FaithError) => dns64.#clientErrors.report(error)
         const answers = new NameAnswers(resolving, opened, report)
@@ -175,11 +199,6 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
       }
       return dns64
     })
-  }
-
-  #tell(batch: readonly NativeDns64News[]): void {
-    if (this.#closing !== undefined) return
-    for (const { upstream, trouble } of batch) this.emit('upstream', { upstream, trouble })
   }
 
   /** @internal Gives addresses for the prefixes and relays as they are now. */
@@ -258,6 +277,22 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
    */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #warn(faults: readonly NativeDns64Fault[]): void {
+    if (this.#closing !== undefined) return
+    const outside = this.#synthesis.clients.length > 0 ? '`clients`' : "this host's networks"
+    for (const { code, address, trouble } of faults) {
+      if (code === 'upstream') {
+        this.emit('upstream', { upstream: address, trouble })
+        continue
+      }
+      const message =
+        code === 'client-refused'
+          ? `the DNS server refuses the queries of ${address}, which is outside ${outside}`
+          : `the DNS server does not ask ${address}, which is its own address`
+      this.emit('warning', { code: code as FaithDns64Warning['code'], address, message })
+    }
   }
 
   async #shut(): Promise<void> {

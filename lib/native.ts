@@ -20,7 +20,7 @@ export type {
   NativeBoundUdp,
   NativeConnection,
   NativeDns64,
-  NativeDns64News,
+  NativeDns64Fault,
   NativeDns64Options,
   NativeFailure,
   NativeHostSockets,

@@ -100,6 +100,13 @@ const line = z.strictObject({
     })
     .optional()
     .describe('A DNS server that cannot be asked over TLS or HTTPS, or that answers again.'),
+  dns64Warning: z
+    .strictObject({
+      code: z.enum(['client-refused', 'upstream-own']),
+      address: z.string().describe('The address of the client, or of the DNS server to ask.'),
+    })
+    .optional()
+    .describe('A fault of the DNS server: a client without answers, or itself among those to ask.'),
   portBlock: z
     .strictObject({
       network: z.string().describe('The client network.'),

@@ -9,6 +9,7 @@ const DNS64 = {
   tcpQueries: 0,
   dropped: 0,
   rejected: 0,
+  refused: 0,
   rateLimited: 0,
   overloaded: 0,
   synthesised: 0,

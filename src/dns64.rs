@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use faith_dns::{
-    ClientNetworks, Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats, Upstream, Upstreams,
+    ClientNetworks, Fault, Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats, Upstream, Upstreams,
 };
 use faith_dns64::{Failures, Options};
 use faith_packet::cidr::Ipv6Prefix;
@@ -14,7 +14,7 @@ use faith_packet::excerpt::excerpt;
 use faith_packet::mapping::Mappings;
 use faith_packet::prefix::FaithPrefix;
 use faith_relay::{Relay, names};
-use faith_stack::StackError;
+use faith_stack::{LocalNetworks, StackError};
 use napi::Env;
 use napi::bindgen_prelude::{ClassInstance, Function, PromiseRaw, spawn_blocking};
 use napi_derive::napi;
@@ -51,7 +51,7 @@ pub struct NativeSynthesis {
     pub exclude: Vec<String>,
     /// `synthesise` or `pass`.
     pub failures: String,
-    /// The networks whose clients get answers; without any, all do.
+    /// The networks whose clients get answers; without any, those of this host.
     pub clients: Vec<String>,
     /// Networks whose clients get addresses in one prefix alone.
     pub client_prefixes: Vec<NativeClientPrefix>,
@@ -77,8 +77,10 @@ pub struct NativeDns64Stats {
     pub tcp_queries: f64,
     /// Messages that are no queries.
     pub dropped: f64,
-    /// Queries answered with FORMERR, NOTIMP, BADVERS or REFUSED.
+    /// Queries answered with FORMERR, NOTIMP or BADVERS, or with REFUSED for their type or class.
     pub rejected: f64,
+    /// Queries of clients outside the networks that get answers.
+    pub refused: f64,
     /// Datagrams over a client's rate.
     pub rate_limited: f64,
     /// Queries and connections refused because there were too many.
@@ -108,6 +110,7 @@ impl From<Stats> for NativeDns64Stats {
             tcp_queries: number(stats.tcp_queries),
             dropped: number(stats.dropped),
             rejected: number(stats.rejected),
+            refused: number(stats.refused),
             rate_limited: number(stats.rate_limited),
             overloaded: number(stats.overloaded),
             synthesised: number(stats.synthesised),
@@ -122,35 +125,53 @@ impl From<Stats> for NativeDns64Stats {
     }
 }
 
-/// A change in the state of a server that is asked over TLS.
+/// A fault that the operator can mend.
 #[napi(object)]
-pub struct NativeDns64News {
-    /// The server, as the options name it.
-    pub upstream: String,
-    /// The reason why it cannot be asked; absent when it answers again.
+pub struct NativeDns64Fault {
+    /// `client-refused`, `upstream-own` or `upstream`.
+    pub code: String,
+    /// The client, as `2001:db8::1`, or the upstream, as `[::1]:53` or as the options name it.
+    pub address: String,
+    /// The reason why an upstream cannot be asked over TLS; absent when it answers again.
     pub trouble: Option<String>,
 }
 
-/// The pieces of news that may wait for JavaScript. More are lost.
+impl From<Fault> for NativeDns64Fault {
+    fn from(fault: Fault) -> Self {
+        let (code, address, trouble) = match fault {
+            Fault::Refused(client) => ("client-refused", client.to_string(), None),
+            Fault::OwnUpstream(upstream) => ("upstream-own", upstream.to_string(), None),
+            Fault::Upstream { url, trouble } => ("upstream", url, trouble),
+        };
+        Self { code: code.to_owned(), address, trouble }
+    }
+}
+
+/// The faults that may wait for JavaScript. More are lost.
 const WAITING: usize = 100;
 
-/// The relays that clients reach synthesised addresses by. The gate does not keep them open.
-struct Relays {
-    open: RwLock<Vec<Weak<Relay>>>,
-    news: Batch<NativeDns64News, Vec<NativeDns64News>>,
-}
+/// The relays that clients reach synthesised addresses by. They are not kept open.
+#[derive(Default)]
+struct Relays(RwLock<Vec<Weak<Relay>>>);
 
 impl Relays {
     /// Returns true if one of the relays that take connections fits.
     fn any(&self, fits: impl Fn(&Relay) -> bool) -> bool {
-        let relays = self.open.read();
+        let relays = self.0.read();
         relays.iter().filter_map(Weak::upgrade).any(|relay| relay.accepts() && fits(&relay))
     }
 }
 
-impl Gate for Relays {
+/// The state of this process and of its host on which answers depend.
+struct Host {
+    relays: Relays,
+    networks: LocalNetworks,
+    faults: Batch<Fault, Vec<NativeDns64Fault>>,
+}
+
+impl Gate for Host {
     fn is_open(&self) -> bool {
-        faith_stack::keepfaith() && self.any(|_| true)
+        faith_stack::keepfaith() && self.relays.any(|_| true)
     }
 
     fn permits(&self, client: IpAddr, address: Ipv6Addr) -> bool {
@@ -159,7 +180,15 @@ impl Gate for Relays {
             // The IPv6 address of this client is unknown: rules for every client are for this one too.
             IpAddr::V4(client) => client.to_ipv6_mapped(),
         };
-        self.any(|relay| relay.permits_any_port(client, address))
+        self.relays.any(|relay| relay.permits_any_port(client, address))
+    }
+
+    fn is_local(&self, client: IpAddr) -> bool {
+        self.networks.contains(client)
+    }
+
+    fn warn_of(&self, fault: Fault) {
+        self.faults.push_within(WAITING, fault);
     }
 
     fn gave(&self, client: IpAddr, name: &str, addresses: &[Ipv6Addr], ttl: u32) {
@@ -168,18 +197,13 @@ impl Gate for Relays {
             names::remember(client, name, addresses, Duration::from_secs(ttl.into()));
         }
     }
-
-    fn hear(&self, upstream: &str, trouble: Option<&str>) {
-        let news = NativeDns64News { upstream: upstream.to_owned(), trouble: trouble.map(str::to_owned) };
-        self.news.push_within(WAITING, news);
-    }
 }
 
 /// A DNS server.
 #[napi]
 pub struct NativeDns64 {
     addresses: Vec<SocketAddr>,
-    relays: Arc<Relays>,
+    host: Arc<Host>,
     state: Arc<Mutex<State>>,
 }
 
@@ -192,23 +216,23 @@ enum State {
     Closed(Stats),
 }
 
-/// Binds the sockets, and starts the server. Until [`follow`](NativeDns64::follow) is called, it synthesises nothing. Calls
-/// `onNews` when a server that is asked over TLS cannot be asked, and when it answers again. With `onQueries`, JavaScript
-/// answers queries by [`answer`](NativeDns64::answer).
+/// Binds the sockets, and starts the server. Until [`follow`](NativeDns64::follow) is called, it synthesises nothing.
+/// `onFaults` may be called before the promise resolves. With `onQueries`, JavaScript answers queries by
+/// [`answer`](NativeDns64::answer).
 ///
 /// # Errors
 /// The environment is closing. The promise resolves to every other failure.
 #[napi(
-    ts_args_type = "options: NativeDns64Options, onNews: (batch: NativeDns64News[]) => void, onQueries?: (batch: NativeQuery[]) => void",
+    ts_args_type = "options: NativeDns64Options, onFaults: (batch: NativeDns64Fault[]) => void, onQueries?: (batch: NativeQuery[]) => void",
     ts_return_type = "Promise<NativeFailure | NativeDns64>"
 )]
 pub fn start_dns64<'env>(
     env: &'env Env,
     options: NativeDns64Options,
-    on_news: Function<'_, Vec<NativeDns64News>, ()>,
+    on_faults: Function<'_, Vec<NativeDns64Fault>, ()>,
     on_queries: Option<Function<'_, Vec<NativeQuery>, ()>>,
 ) -> napi::Result<PromiseRaw<'env, Outcome<NativeDns64>>> {
-    let news = Batch::new(&on_news, |news| news)?;
+    let faults = Batch::new(&on_faults, |faults: Vec<Fault>| faults.into_iter().map(Into::into).collect())?;
     let asking = on_queries.as_ref().map(Asking::new).transpose()?;
     env.spawn_future(blocking(move || {
         let upstreams: Vec<Upstream> = parse_each("upstreams", &options.upstreams)?;
@@ -218,10 +242,10 @@ pub fn start_dns64<'env>(
             hook: asking.as_ref().map(|asking| hook(&options, asking)).transpose()?,
             ..ServerOptions::default()
         };
-        let relays = Arc::new(Relays { open: RwLock::default(), news });
-        let server = Server::start(given, Arc::<Relays>::clone(&relays) as _).map_err(failure)?;
+        let host = Arc::new(Host { relays: Relays::default(), networks: LocalNetworks::follow()?, faults });
+        let server = Server::start(given, Arc::<Host>::clone(&host) as _).map_err(failure)?;
         let addresses = server.addresses().to_vec();
-        Ok(NativeDns64 { addresses, relays, state: Arc::new(Mutex::new(State::Open { server, asking })) })
+        Ok(NativeDns64 { addresses, host, state: Arc::new(Mutex::new(State::Open { server, asking })) })
     }))
 }
 
@@ -258,7 +282,7 @@ impl NativeDns64 {
             Ok(wanted) => wanted,
             Err(failure) => return Some(failure),
         };
-        *self.relays.open.write() = relays.iter().map(Arc::downgrade).collect();
+        *self.host.relays.0.write() = relays.iter().map(Arc::downgrade).collect();
         if let State::Open { server, .. } = &*self.state.lock() {
             server.update(synthesis, limits, clients);
         }

@@ -83,6 +83,20 @@ async function onClient(command: string): Promise<string> {
   return code === 0 ? stdout.trim() : `exit ${code}: ${stderr}`
 }
 
+/** Starts faithd, whose /etc/resolv.conf has this text. Gives the function that writes another one. */
+async function startReading(text: string, ...args: readonly string[]) {
+  const file = join(lab.directory, 'router-resolv.conf')
+  const write = (changed: string) => writeFileSync(file, changed)
+  write(text)
+  const script = `mount --bind ${file} /etc/resolv.conf && exec "$0" "$@"`
+  const more = ['-k', '-P', prefix, '--no-control', ...permitted, '--dns64', ...args]
+  const command = ['sh', '-c', script, process.execPath, faithdCommand, ...more]
+  faithd = lab.router.spawn('unshare', ['-m', '--propagation', 'private', ...command])
+  await faithd.line(/INFO: .*by DNS64, and asks the servers of \/etc\/resolv\.conf/)
+  await faithd.line(/\bcaptures\b/)
+  return { running: faithd, write }
+}
+
 async function statusOf(): Promise<Status> {
   return (await control.get('/v1/status')).json as Status
 }
@@ -90,7 +104,6 @@ async function statusOf(): Promise<Status> {
 test.serial('a client reaches a server by its name, with nothing but faithd', async (t) => {
   const { output } = await start(...permitted, '--dns64', ...upstream)
   t.regex(output, /INFO: answers DNS queries at \[::\]:53 by DNS64, and asks 198\.51\.100\.2:53/)
-  await faithd?.line(/WARN: every host that reaches this one gets answers to its DNS queries; name/)
   t.regex(await onClient('getent ahostsv6 www.example.net'), new RegExp(`^${first} +STREAM`))
   // The server sees the router, which dialled it: the client has no IPv4 address.
   t.is(await onClient('curl -sS http://www.example.net/whoami'), addresses.routerIPv4)
@@ -146,6 +159,7 @@ test.serial('a client gets no address that the access list would deny', async (t
 test.serial('only clients of the named networks get answers', async (t) => {
   await start(...permitted, '--dns64', ...upstream, '--dns64-client', '2001:db8:2::/48')
   t.regex(await dig('AAAA', 'www.example.net'), /status: REFUSED/)
+  await faithd?.line(/WARN: refuses DNS queries of 2001:db8:1::2, .* no network of --dns64-client/)
   await faithd?.stop()
   const again = await start(
     ...permitted,
@@ -155,7 +169,7 @@ test.serial('only clients of the named networks get answers', async (t) => {
     '2001:db8:1::/64',
   )
   t.deepEqual(await records('AAAA', 'www.example.net'), [first])
-  t.notRegex(again.output, /every host that reaches this one gets answers/)
+  t.notRegex(again.output, /refuses DNS queries/)
 })
 
 test.serial('nothing is synthesised while keepfaith is 0', async (t) => {
@@ -247,19 +261,34 @@ test.serial('status and metrics tell what was asked', async (t) => {
 const testOfRoot = isMachineRoot() ? test.serial : test.serial.skip
 
 testOfRoot('with --user faithd answers, and reads resolv.conf again', async (t) => {
-  const resolv = join(lab.directory, 'router-resolv.conf')
-  writeFileSync(resolv, '# none yet\n')
   const user = userArguments.length > 0 ? userArguments : ['--user', 'nobody']
-  const script = `mount --bind ${resolv} /etc/resolv.conf && exec "$0" "$@"`
-  const args = ['-k', '-P', prefix, '--no-control', ...permitted, '--dns64', ...user]
-  const command = ['sh', '-c', script, process.execPath, faithdCommand, ...args]
-  faithd = lab.router.spawn('unshare', ['-m', '--propagation', 'private', ...command])
-  await faithd.line(/INFO: .*by DNS64, and asks the servers of \/etc\/resolv\.conf/)
-  await faithd.line(/runs as \w+/)
-  await faithd.line(/WARN: \/etc\/resolv\.conf names no DNS server that faithd could ask/)
+  const { running, write } = await startReading('# none yet\n', ...user)
+  await running.line(/runs as \w+/)
+  await running.line(/WARN: \/etc\/resolv\.conf names no DNS server that faithd could ask/)
   t.regex(await dig('AAAA', 'www.example.net'), /status: SERVFAIL/)
-  writeFileSync(resolv, `nameserver ${addresses.server}\n`)
+  write(`nameserver ${addresses.server}\n`)
   await becomes('AAAA', 'www.example.net', [first])
+})
+
+test.serial('a resolv.conf that names faithd itself makes no loop, and is named', async (t) => {
+  const { running, write } = await startReading('nameserver ::1\n', ...userArguments)
+  t.regex(await dig('AAAA', 'www.example.net'), /status: SERVFAIL/)
+  await running.line(
+    /WARN: \/etc\/resolv\.conf names \[::1\]:53, which is faithd itself, so it is not asked; name another/,
+  )
+  // Every own address is faithd itself, and other servers of the file are asked.
+  write(`nameserver ${server}\nnameserver ${addresses.server}\n`)
+  await becomes('AAAA', 'www.example.net', [first])
+  t.true(running.output.includes(`names [${server}]:53, which is faithd itself`))
+})
+
+test.serial('after kill -9 nothing is left, and faithd starts again', async (t) => {
+  const running = await start(...permitted, '--dns64', ...upstream)
+  t.deepEqual(await records('AAAA', 'www.example.net', '+tcp'), [first])
+  await running.stop('SIGKILL')
+  await start(...permitted, '--dns64', ...upstream)
+  t.deepEqual(await records('AAAA', 'www.example.net', '+tcp'), [first])
+  t.deepEqual(await records('AAAA', 'www.example.net'), [first])
 })
 
 test.serial('faithd does not start where another server has the port', async (t) => {
@@ -271,6 +300,18 @@ test.serial('faithd does not start where another server has the port', async (t)
   t.is(code, 78, stderr)
   t.regex(stderr, /cannot answer DNS queries at \[2001:db8:1::1\]:53 over UDP: .*stop that one/)
   await other.stop()
+})
+
+test.serial('faithd does not ask itself, and says so', async (t) => {
+  const own = `[${server}]:53`
+  await start(...permitted, '--dns64', '--dns64-upstream', server, ...upstream)
+  t.deepEqual(await records('AAAA', 'www.example.net'), [first])
+  const line = `WARN: --dns64-upstream names ${own}, which is faithd itself, so it is not asked; name`
+  await waitFor('a line about it', () => faithd?.output.includes(line))
+  // Once is enough.
+  t.deepEqual(await records('AAAA', 'two.example.net'), [first, second])
+  t.is(faithd?.output.split('is faithd itself').length, 2)
+  t.is((await statusOf()).dns64?.upstreamQueries, 4)
 })
 
 test.serial('settings that do not fit are refused', async (t) => {

@@ -338,6 +338,10 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     'DNS queries that were malformed, or of a kind that the server does not answer',
     'rejected',
   ),
+  faithd_dns64_refused_total: ofDns64(
+    'DNS queries of clients outside the networks that get answers',
+    'refused',
+  ),
   faithd_dns64_rate_limited_total: ofDns64('DNS queries over the rate of a client', 'rateLimited'),
   faithd_dns64_overloaded_total: ofDns64(
     'DNS queries and connections that were refused because there were too many',

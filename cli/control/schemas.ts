@@ -203,6 +203,7 @@ const dns64 = z.strictObject({
   tcpQueries: count.describe('Queries over TCP.'),
   dropped: count.describe('Messages that are no queries.'),
   rejected: count.describe('Queries that were malformed, or of a kind that it does not answer.'),
+  refused: count.describe('Queries of clients outside the networks that get answers.'),
   rateLimited: count.describe('Queries over the rate of a client.'),
   overloaded: count.describe('Queries and connections refused because there were too many.'),
   synthesised: count.describe('Responses with addresses made from IPv4 addresses.'),

@@ -72,8 +72,8 @@ function advertisementLines(links: NonNullable<Status['advertisements']>, width:
 function dns64Lines(dns64: Status['dns64'], width: number): string[] {
   if (dns64 === undefined) return []
   const { addresses, upstreams, udpQueries, tcpQueries, upstreamQueries, upstreamFailures } = dns64
-  const { dropped, rejected, rateLimited, overloaded, synthesised, local, cached, truncated } =
-    dns64
+  const { dropped, rejected, refused, rateLimited, overloaded } = dns64
+  const { synthesised, local, cached, truncated } = dns64
   const asked = upstreams.length > 0 ? upstreams.join(', ') : 'those of /etc/resolv.conf'
   const rows: [string, string][] = [
     ['addresses', addresses.join(', ')],
@@ -83,7 +83,16 @@ function dns64Lines(dns64: Status['dns64'], width: number): string[] {
       `${grouped(synthesised)} synthesised, ${grouped(local)} about ipv4only.arpa, ` +
         `${grouped(cached)} out of the cache, ${grouped(truncated)} truncated`,
     ],
-    ['refused', countsText({ rejected, 'rate-limited': rateLimited, overloaded, dropped })],
+    [
+      'refused',
+      countsText({
+        rejected,
+        'from strangers': refused,
+        'rate-limited': rateLimited,
+        overloaded,
+        dropped,
+      }),
+    ],
     [
       'upstreams',
       `${asked}: ${grouped(upstreamQueries)} asked, ${grouped(upstreamFailures)} without an answer`,

@@ -17,6 +17,13 @@ use tokio::time::Instant;
 /// Places of the table.
 const PLACES: usize = 4096;
 
+/// Datagrams a second of all clients that get no answers, which are told so. They share this limit, so they cannot take
+/// the places of clients that do.
+const REFUSALS: u32 = 100;
+
+/// TCP connections of such clients at a time: of each, and of all.
+const REFUSED_CONNECTIONS: [u32; 2] = [2, 20];
+
 /// The limits of each client, which is a /64 of IPv6 addresses or one IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -74,8 +81,11 @@ struct Counts {
 pub(crate) struct Clients {
     secret: RandomState,
     places: RefCell<Vec<Place>>,
+    /// The place that all clients share that get no answers.
+    refused: Cell<Place>,
     outstanding: Rc<Counts>,
     connections: Rc<Counts>,
+    refused_connections: Rc<Counts>,
 }
 
 /// One more, until it is dropped.
@@ -91,8 +101,10 @@ impl Clients {
         Self {
             secret: RandomState::new(),
             places: RefCell::new(vec![place; PLACES]),
+            refused: Cell::new(place),
             outstanding: Counts::new(),
             connections: Counts::new(),
+            refused_connections: Counts::new(),
         }
     }
 
@@ -103,17 +115,19 @@ impl Clients {
         }
         let mut places = self.places.borrow_mut();
         let Some(place) = places.get_mut(self.place_of(client)) else { return Allowance::Answer };
-        #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
-        let rate = limits.rate as f32;
-        let now = Instant::now();
-        place.tokens = (place.tokens + rate * (now - place.since).as_secs_f32()).min(2.0 * rate);
-        place.since = now;
-        if place.tokens >= 1.0 {
-            place.tokens -= 1.0;
+        if place.take(limits.rate) {
             return Allowance::Answer;
         }
         place.slip = !place.slip;
         if place.slip { Allowance::Slip } else { Allowance::Drop }
+    }
+
+    /// Counts a datagram of a client that gets no answers. It may be told so, but is not sent to TCP.
+    pub(crate) fn refuse(&self) -> Allowance {
+        let mut place = self.refused.get();
+        let is_told = place.take(REFUSALS);
+        self.refused.set(place);
+        if is_told { Allowance::Answer } else { Allowance::Drop }
     }
 
     /// Counts a query that waits for an upstream; `None` if there are too many.
@@ -128,6 +142,12 @@ impl Clients {
         Counts::take(&self.connections, place, limits.connections_per_client, limits.connections)
     }
 
+    /// Counts a connection of a client that gets no answers.
+    pub(crate) fn connect_refused(&self, client: IpAddr) -> Option<Turn> {
+        let [each, all] = REFUSED_CONNECTIONS;
+        Counts::take(&self.refused_connections, self.place_of(client), each, all)
+    }
+
     fn place_of(&self, client: IpAddr) -> usize {
         let client = client.to_canonical();
         let network = match client {
@@ -135,6 +155,22 @@ impl Clients {
             IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(0),
         };
         usize::try_from(self.secret.hash_one((client.is_ipv4(), network)) % PLACES as u64).unwrap_or(0)
+    }
+}
+
+impl Place {
+    /// Takes a token, if there is one.
+    fn take(&mut self, rate: u32) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+        let rate = rate as f32;
+        let now = Instant::now();
+        self.tokens = (self.tokens + rate * (now - self.since).as_secs_f32()).min(2.0 * rate);
+        self.since = now;
+        let has_token = self.tokens >= 1.0;
+        if has_token {
+            self.tokens -= 1.0;
+        }
+        has_token
     }
 }
 

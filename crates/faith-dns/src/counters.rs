@@ -32,8 +32,10 @@ counters! {
     tcp_queries,
     /// Messages that were dropped because they are no queries.
     dropped,
-    /// Queries that were answered with FORMERR, NOTIMP, BADVERS or REFUSED.
+    /// Queries that were answered with FORMERR, NOTIMP or BADVERS, or with REFUSED for their type or class.
     rejected,
+    /// Queries of clients outside the networks that get answers.
+    refused,
     /// Datagrams over a client's rate: not answered, or with a truncated response.
     rate_limited,
     /// Queries that were refused because too many waited for an upstream, and connections closed because too many

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use faith_dns64::{Options, Plan, answer_own, failure, plan, reverse, synthesise, wants_a};
+use faith_packet::cidr::Ipv6Prefix;
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared, join};
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
@@ -19,13 +20,13 @@ use hickory_proto::serialize::binary::BinEncodable;
 
 use crate::ask::Ask;
 use crate::cache::{Cache, Key};
-use crate::clients::{Clients, Limits};
+use crate::clients::{Allowance, Clients, Limits, Turn};
 use crate::counters::Counters;
 use crate::entry::Entry;
 use crate::hook::{Hook, Unanswered, text_of};
 use crate::made::Made;
 use crate::request::Request;
-use crate::settings::{Gate, Settings};
+use crate::settings::{Fault, Gate, Settings};
 use crate::upstream::Resolver;
 use crate::wire::{self, Question};
 
@@ -40,7 +41,9 @@ pub(crate) struct Forwarder {
     resolver: Rc<Resolver>,
     cache: Rc<RefCell<Cache>>,
     underway: Rc<RefCell<HashMap<Key, Underway>>>,
-    pub(crate) clients: Clients,
+    clients: Clients,
+    /// The networks for which it was told that another client is refused.
+    told: RefCell<Option<Vec<Ipv6Prefix>>>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -64,12 +67,33 @@ impl Forwarder {
             cache: Rc::new(RefCell::new(Cache::new(cache_bytes))),
             underway: Rc::default(),
             clients: Clients::new(),
+            told: RefCell::default(),
             counters,
         }
     }
 
-    pub(crate) fn limits(&self) -> Limits {
+    fn limits(&self) -> Limits {
         self.settings.load().limits
+    }
+
+    /// Counts a datagram of a client.
+    pub(crate) fn admit(&self, client: IpAddr) -> Allowance {
+        let settings = self.settings.load();
+        if settings.admits(client, &*self.gate) {
+            self.clients.admit(client, &settings.limits)
+        } else {
+            self.clients.refuse()
+        }
+    }
+
+    /// Counts a connection of a client; `None` if there are too many.
+    pub(crate) fn connect(&self, client: IpAddr) -> Option<Turn> {
+        let settings = self.settings.load();
+        if settings.admits(client, &*self.gate) {
+            self.clients.connect(client, &settings.limits)
+        } else {
+            self.clients.connect_refused(client)
+        }
     }
 
     /// The response to a query, if it is in the cache and nothing has to be read or made.
@@ -83,7 +107,7 @@ impl Forwarder {
             return None;
         }
         let settings = self.settings.load();
-        if !settings.admits(client) {
+        if !settings.admits(client, &*self.gate) {
             return None;
         }
         let options = if self.gate.is_open() { settings.synthesis_for(client) } else { &settings.closed };
@@ -117,9 +141,8 @@ impl Forwarder {
     /// The response to a query, of any length that TCP carries.
     pub(crate) async fn answer(&self, request: &Request, client: IpAddr) -> Vec<u8> {
         let settings = self.settings.load_full();
-        if !settings.admits(client) {
-            self.counters.rejected.add();
-            return request.refused();
+        if !settings.admits(client, &*self.gate) {
+            return self.refuse(request, client, &settings.clients);
         }
         let options = if self.gate.is_open() { settings.synthesis_for(client) } else { &settings.closed };
         self.by_plan(request, client, &settings, options).await.unwrap_or_else(|Overload| {
@@ -181,6 +204,17 @@ impl Forwarder {
                 Some(failed(request))
             }
         })
+    }
+
+    /// Refuses a query of a client outside these networks.
+    fn refuse(&self, request: &Request, client: IpAddr, networks: &[Ipv6Prefix]) -> Vec<u8> {
+        self.counters.refused.add();
+        let mut told = self.told.borrow_mut();
+        if told.as_deref() != Some(networks) {
+            *told = Some(networks.to_vec());
+            self.gate.warn_of(Fault::Refused(client));
+        }
+        request.refused()
     }
 
     async fn pass(&self, request: &Request, client: IpAddr) -> Result<Vec<u8>, Overload> {

@@ -64,5 +64,5 @@ pub use counters::Stats;
 pub use hook::{Hook, OwnQuery, Resolve, Zone};
 pub use secure::{SecureUpstream, UpstreamSyntaxError};
 pub use server::{Server, ServerError, ServerOptions};
-pub use settings::{ClientNetworks, Gate};
+pub use settings::{ClientNetworks, Fault, Gate};
 pub use upstream::{Upstream, Upstreams};

@@ -137,7 +137,8 @@ impl Server {
         let (own, shared, counted) = (addresses.clone(), Arc::clone(&settings), Arc::clone(&counters));
         let run = move || {
             let counters = Arc::clone(&counted);
-            let resolver = Resolver::new(upstreams, trust.as_ref(), own, upstream_timeout, &gate, counters);
+            let resolver =
+                Resolver::new(upstreams, trust.as_ref(), own, upstream_timeout, Arc::clone(&gate), counters);
             let forwarder = Rc::new(Forwarder::new(shared, gate, hook, resolver, cache_bytes, counted));
             LocalSet::new().block_on(&runtime, serve(sockets, forwarder, ended));
         };

@@ -1,6 +1,6 @@
 //! The decisions and settings that hold at the moment of a query.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use faith_dns64::Options;
 use faith_packet::cidr::Ipv6Prefix;
@@ -22,11 +22,27 @@ pub trait Gate: Send + Sync + 'static {
         let _ = (client, name, addresses, ttl);
     }
 
-    /// Hears that an upstream cannot be asked over TLS, and why, in words that fit behind its URL; or that it answers
-    /// again.
-    fn hear(&self, upstream: &str, trouble: Option<&str>) {
-        let _ = (upstream, trouble);
-    }
+    /// Returns true if `client` is in a network of this host. Such clients get answers where no networks are given.
+    fn is_local(&self, client: IpAddr) -> bool;
+
+    /// Hears of a fault that the operator can mend. Called on the server's thread; it must not block.
+    fn warn_of(&self, fault: Fault);
+}
+
+/// The faults that a server tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// This client is in none of the networks that get answers. Told for one client, until the networks change.
+    Refused(IpAddr),
+    /// This upstream is the server itself, so it is not asked. Told once for each.
+    OwnUpstream(SocketAddr),
+    /// This upstream, a URL, cannot be asked over TLS; told for each other reason. Without one it answers again.
+    Upstream {
+        /// The URL.
+        url: String,
+        /// The reason, in words that fit behind the URL.
+        trouble: Option<String>,
+    },
 }
 
 /// The settings that may change while the server runs.
@@ -36,7 +52,8 @@ pub(crate) struct Settings {
     /// The same, without a prefix.
     pub(crate) closed: Options,
     pub(crate) limits: Limits,
-    clients: Vec<Ipv6Prefix>,
+    /// The networks that get answers; without any, those of this host do.
+    pub(crate) clients: Vec<Ipv6Prefix>,
     /// The settings of synthesis for networks that have prefixes of their own.
     own: Vec<(Ipv6Prefix, Options)>,
 }
@@ -44,8 +61,8 @@ pub(crate) struct Settings {
 /// The networks that get answers, and the prefixes of some.
 #[derive(Clone, Debug, Default)]
 pub struct ClientNetworks {
-    /// The networks whose clients get answers; without any, all do. A client with an IPv4 address counts as its
-    /// IPv4-mapped one.
+    /// The networks whose clients get answers; without any, those of this host ([`Gate::is_local`]). A client with an IPv4
+    /// address counts as its IPv4-mapped one.
     pub admitted: Vec<Ipv6Prefix>,
     /// The prefixes for the clients of a network, in place of [`Options::prefixes`]. The first network that has a client
     /// counts.
@@ -68,9 +85,12 @@ impl Settings {
     }
 
     /// Returns true if the client gets answers.
-    pub(crate) fn admits(&self, client: IpAddr) -> bool {
+    pub(crate) fn admits(&self, client: IpAddr, gate: &dyn Gate) -> bool {
+        if self.clients.is_empty() {
+            return gate.is_local(client);
+        }
         let address = mapped(client);
-        self.clients.is_empty() || self.clients.iter().any(|network| network.contains(address))
+        self.clients.iter().any(|network| network.contains(address))
     }
 }
 

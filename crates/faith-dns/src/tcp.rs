@@ -35,7 +35,7 @@ pub(crate) async fn serve(listener: TcpListener, forwarder: Rc<Forwarder>) {
 }
 
 fn accept(stream: TcpStream, peer: SocketAddr, forwarder: &Rc<Forwarder>) {
-    let Some(turn) = forwarder.clients.connect(peer.ip(), &forwarder.limits()) else {
+    let Some(turn) = forwarder.connect(peer.ip()) else {
         return forwarder.counters.overloaded.add();
     };
     let forwarder = Rc::clone(forwarder);

@@ -47,18 +47,22 @@ fn begin(
     peer: SocketAddr,
     asked: Option<Asked>,
 ) {
-    let request = match Request::read(octets) {
+    let request = Request::read(octets);
+    if request.as_ref().is_err_and(|rejected| *rejected == Rejected::Drop) {
+        return forwarder.counters.dropped.add();
+    }
+    let allowance = forwarder.admit(peer.ip());
+    let request = match request {
         Ok(request) => request,
-        Err(Rejected::Drop) => return forwarder.counters.dropped.add(),
-        Err(Rejected::Answer(response)) => {
+        Err(rejected) => {
             forwarder.counters.rejected.add();
-            if forwarder.clients.admit(peer.ip(), &forwarder.limits()) == Allowance::Answer {
+            if let (Rejected::Answer(response), Allowance::Answer) = (rejected, allowance) {
                 send(socket, &response, peer, asked);
             }
             return;
         }
     };
-    match forwarder.clients.admit(peer.ip(), &forwarder.limits()) {
+    match allowance {
         Allowance::Answer => {}
         over => {
             forwarder.counters.rate_limited.add();

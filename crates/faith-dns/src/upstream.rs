@@ -25,7 +25,7 @@ use crate::plain;
 use crate::resolv_conf::ResolvConf;
 use crate::secure::{Host, SecureUpstream, UpstreamSyntaxError};
 use crate::session::Session;
-use crate::settings::Gate;
+use crate::settings::{Fault, Gate};
 use crate::tls::Trust;
 use crate::wire::{self, Question};
 
@@ -145,10 +145,13 @@ pub(crate) struct Resolver {
     source: Source,
     /// The addresses of this server itself, which would ask themselves.
     own: Vec<SocketAddr>,
+    /// The upstreams that were told to be this server.
+    told: RefCell<Vec<SocketAddr>>,
     /// The time that each server has in the first round.
     timeout: Duration,
     /// The place of the server that is asked first.
     first: Cell<usize>,
+    gate: Arc<dyn Gate>,
     counters: Arc<Counters>,
 }
 
@@ -159,15 +162,16 @@ impl Resolver {
         trust: Option<&Trust>,
         own: Vec<SocketAddr>,
         timeout: Duration,
-        gate: &Arc<dyn Gate>,
+        gate: Arc<dyn Gate>,
         counters: Arc<Counters>,
     ) -> Self {
         let server = |upstream| match (upstream, trust) {
             (Upstream::Plain(address), _) => Some(Server::Plain(address)),
             (Upstream::Secure(upstream), Some(trust)) => {
-                let gate = Arc::clone(gate);
+                let gate = Arc::clone(&gate);
                 let report = move |upstream: &SecureUpstream, trouble: Option<&str>| {
-                    gate.hear(&upstream.to_string(), trouble);
+                    let trouble = trouble.map(str::to_owned);
+                    gate.warn_of(Fault::Upstream { url: upstream.to_string(), trouble });
                 };
                 Some(Server::Secure(Session::new(upstream, trust.clone(), Box::new(report))))
             }
@@ -177,7 +181,7 @@ impl Resolver {
             Upstreams::Given(upstreams) => Source::Given(upstreams.into_iter().filter_map(server).collect()),
             Upstreams::ResolvConf(path) => Source::ResolvConf(RefCell::new(ResolvConf::new(path))),
         };
-        Self { source, own, timeout, first: Cell::new(0), counters }
+        Self { source, own, told: RefCell::default(), timeout, first: Cell::new(0), gate, counters }
     }
 
     /// The best response that an upstream gives; `None` if none answers in time.
@@ -248,7 +252,13 @@ impl Resolver {
     }
 
     fn servers(&self) -> Vec<Server> {
-        let is_own = |server: &SocketAddr| self.own.iter().any(|own| is_same(own, server));
+        let is_own = |server: &SocketAddr| {
+            let is_own = self.own.iter().any(|own| is_same(own, server));
+            if is_own {
+                self.tell(*server);
+            }
+            is_own
+        };
         match &self.source {
             Source::Given(servers) => {
                 let is_other = |server: &&Server| !server.address().is_some_and(|address| is_own(&address));
@@ -258,6 +268,14 @@ impl Resolver {
                 let mut file = file.borrow_mut();
                 file.servers().iter().filter(|server| !is_own(server)).copied().map(Server::Plain).collect()
             }
+        }
+    }
+
+    fn tell(&self, server: SocketAddr) {
+        let mut told = self.told.borrow_mut();
+        if !told.contains(&server) {
+            told.push(server);
+            self.gate.warn_of(Fault::OwnUpstream(server));
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 
-use faith_dns::{ClientNetworks, Limits, Server};
+use faith_dns::{ClientNetworks, Fault, Limits, Server};
 use hickory_proto::op::{Message, ResponseCode};
 
 use crate::lab::*;
@@ -190,19 +191,66 @@ fn an_address_in_use_is_named_in_the_error() {
     assert!(error.starts_with(&expected), "{error}");
 }
 
+fn networks(admitted: &str) -> ClientNetworks {
+    ClientNetworks { admitted: vec![admitted.parse().unwrap()], ..ClientNetworks::default() }
+}
+
 #[test]
 fn a_client_outside_the_networks_is_refused_and_costs_no_query() {
     let upstream = Upstream::new(zone);
-    let networks =
-        |text: &str| ClientNetworks { admitted: vec![text.parse().unwrap()], ..ClientNetworks::default() };
     let lab = Lab::with(&[upstream.address], |options| options.clients = networks("2001:db8::/32"));
     assert_eq!(lab.ask("v6.example. AAAA").response_code, ResponseCode::Refused);
     let mut stream = connect(lab.address());
     write_framed(&mut stream, &query("v6.example. AAAA").to_vec().unwrap());
     assert_eq!(read_message(&mut stream).response_code, ResponseCode::Refused);
     let stats = lab.server.stats();
-    assert_eq!((stats.rejected, stats.upstream_queries), (2, 0));
+    assert_eq!((stats.refused, stats.upstream_queries), (2, 0));
+    assert_eq!(lab.gate.heard(), [Fault::Refused("127.0.0.1".parse().unwrap())]);
 
     lab.server.update(synthesis(), Limits::default(), networks("::ffff:127.0.0.0/104"));
     assert_eq!(lab.ask("v6.example. AAAA").response_code, ResponseCode::NoError);
+}
+
+#[test]
+fn without_networks_clients_of_this_hosts_networks_alone_get_answers() {
+    let lab = Lab::new(&[]);
+    let ask = || lab.ask("ipv4only.arpa. A").response_code;
+    assert_eq!(ask(), ResponseCode::NoError);
+    lab.gate.is_remote.store(true, Ordering::Relaxed);
+    assert_eq!(ask(), ResponseCode::Refused);
+    assert_eq!(ask(), ResponseCode::Refused);
+    let refused = Fault::Refused("127.0.0.1".parse().unwrap());
+    assert_eq!(lab.gate.heard(), [refused.clone()]);
+    // Other settings change nothing about it; other networks do.
+    lab.server.update(synthesis(), Limits { rate: 10, ..Limits::default() }, ClientNetworks::default());
+    assert_eq!(ask(), ResponseCode::Refused);
+    assert_eq!(lab.gate.heard(), [refused.clone()]);
+    lab.server.update(synthesis(), Limits::default(), networks("2001:db8::/32"));
+    assert_eq!(ask(), ResponseCode::Refused);
+    assert_eq!(lab.gate.heard(), [refused.clone(), refused]);
+    lab.server.update(synthesis(), Limits::default(), networks("::/0"));
+    assert_eq!(ask(), ResponseCode::NoError);
+}
+
+#[test]
+fn a_flood_of_refused_clients_is_answered_at_a_low_rate_and_others_do_not_suffer() {
+    let lab = Lab::new(&[]);
+    lab.gate.is_remote.store(true, Ordering::Relaxed);
+    let (socket, question) = (client(), query("ipv4only.arpa. A").to_vec().unwrap());
+    wait_for(|| {
+        socket.send_to(&question, lab.address()).unwrap();
+        (lab.server.stats().rate_limited > 0).then_some(())
+    });
+    assert_eq!(receive(&socket).0.response_code, ResponseCode::Refused);
+    let mut held: Vec<TcpStream> = (0..2).map(|_| connect(lab.address())).collect();
+    for stream in &mut held {
+        write_framed(stream, &question);
+        assert_eq!(read_message(stream).response_code, ResponseCode::Refused);
+    }
+    assert_eq!(read_framed(&mut connect(lab.address())), None);
+    lab.gate.is_remote.store(false, Ordering::Relaxed);
+    assert_eq!(lab.ask("ipv4only.arpa. A").answers.len(), 2);
+    let mut stream = connect(lab.address());
+    write_framed(&mut stream, &question);
+    assert_eq!(read_message(&mut stream).answers.len(), 2);
 }

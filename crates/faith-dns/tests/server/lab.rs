@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-use faith_dns::{Gate, Server, ServerOptions, Stats, Upstreams};
+use faith_dns::{Fault, Gate, Server, ServerOptions, Stats, Upstreams};
 use faith_dns64::Options;
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, SOA};
@@ -167,6 +167,25 @@ pub(crate) struct TestGate {
     pub(crate) denied: Option<Ipv6Addr>,
     /// The names and addresses that clients got, as `v4.example 300 2001:db8:64::c000:201`.
     pub(crate) given: Mutex<Vec<String>>,
+    /// No client is in a network of this host.
+    pub(crate) is_remote: AtomicBool,
+    pub(crate) heard: Mutex<Vec<Fault>>,
+}
+
+impl TestGate {
+    pub(crate) fn denying(denied: Option<Ipv6Addr>) -> Arc<Self> {
+        Arc::new(Self {
+            open: true.into(),
+            denied,
+            given: Mutex::default(),
+            is_remote: false.into(),
+            heard: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Fault> {
+        self.heard.lock().unwrap().clone()
+    }
 }
 
 impl Gate for TestGate {
@@ -183,6 +202,15 @@ impl Gate for TestGate {
         assert!(client.is_loopback());
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         self.given.lock().unwrap().push(format!("{name} {ttl} {}", addresses.join(" ")));
+    }
+
+    fn is_local(&self, client: IpAddr) -> bool {
+        assert!(client.is_loopback());
+        !self.is_remote.load(Ordering::Relaxed)
+    }
+
+    fn warn_of(&self, fault: Fault) {
+        self.heard.lock().unwrap().push(fault);
     }
 }
 
@@ -218,7 +246,7 @@ impl Lab {
             ..ServerOptions::default()
         };
         change(&mut options);
-        let gate = Arc::new(TestGate { open: AtomicBool::new(true), denied, given: Mutex::default() });
+        let gate = TestGate::denying(denied);
         let server = Server::start(options, Arc::<TestGate>::clone(&gate)).unwrap();
         Self { server, gate }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 
-use faith_dns::{Gate, Limits, Server, ServerOptions, Upstreams};
+use faith_dns::{Fault, Gate, Limits, Server, ServerOptions, Upstreams};
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 
@@ -22,12 +22,20 @@ impl Gate for Denying {
     fn permits(&self, _client: IpAddr, address: Ipv6Addr) -> bool {
         !self.0.lock().unwrap().contains(&address)
     }
+
+    fn is_local(&self, _client: IpAddr) -> bool {
+        true
+    }
+
+    fn warn_of(&self, fault: Fault) {
+        panic!("{fault:?}");
+    }
 }
 
 fn start(upstream: &Upstream) -> (Server, Arc<Denying>) {
     let options = ServerOptions {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
-        upstreams: Upstreams::Given(vec![upstream.address]),
+        upstreams: Upstreams::Given(vec![faith_dns::Upstream::Plain(upstream.address)]),
         upstream_timeout: PATIENCE,
         synthesis: synthesis(),
         limits: Limits { rate: 0, ..Limits::default() },

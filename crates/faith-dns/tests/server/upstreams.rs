@@ -6,13 +6,13 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use faith_dns::{Server, ServerOptions, Upstreams};
+use faith_dns::{Fault, Server, ServerOptions, Upstreams};
 use hickory_proto::op::{Message, ResponseCode};
 
 use crate::lab::*;
 
 fn gate() -> Arc<TestGate> {
-    Arc::new(TestGate { open: true.into(), denied: None, given: Mutex::default() })
+    TestGate::denying(None)
 }
 
 fn failing(query: &Message) -> Message {
@@ -134,17 +134,21 @@ fn clients_that_ask_the_same_at_the_same_time_cost_one_query() {
 fn the_servers_own_address_is_not_asked() {
     for listen in ["127.0.0.1", "0.0.0.0"] {
         // Something else may take the free port.
-        let (own, server) = wait_for(|| {
+        let (own, server, gate) = wait_for(|| {
             let own = client().local_addr().unwrap();
             let options = ServerOptions {
                 listen: vec![SocketAddr::new(listen.parse().unwrap(), own.port())],
                 upstreams: Upstreams::Given(vec![faith_dns::Upstream::Plain(own)]),
                 ..ServerOptions::default()
             };
-            Some((own, Server::start(options, gate()).ok()?))
+            let gate = gate();
+            let server = Server::start(options, Arc::<TestGate>::clone(&gate)).ok()?;
+            Some((own, server, gate))
         });
-        let response = ask(own, &query("v4.example. A"));
-        assert_eq!(response.response_code, ResponseCode::ServFail, "{listen}");
+        for text in ["v4.example. A", "v6.example. A"] {
+            assert_eq!(ask(own, &query(text)).response_code, ResponseCode::ServFail, "{listen}");
+        }
+        assert_eq!(gate.heard(), [Fault::OwnUpstream(own)], "{listen}");
         assert_eq!(server.stats().upstream_queries, 0, "{listen}");
     }
 }

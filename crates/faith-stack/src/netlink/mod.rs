@@ -14,7 +14,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use faith_packet::prefix::FaithPrefix;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags,
     LinkInfo, LinkMessage,
@@ -130,6 +130,23 @@ impl Netlink {
             }
         }
         Ok(own)
+    }
+
+    /// The networks of all interfaces (`ip address`): of each address its prefix, and of each end of a point-to-point link
+    /// its address.
+    pub(crate) fn networks(&self) -> io::Result<Vec<(IpAddr, u8)>> {
+        let mut networks = Vec::new();
+        let each = |message: AddressMessage| {
+            for attribute in message.attributes {
+                match attribute {
+                    AddressAttribute::Address(address) => networks.push((address, message.header.prefix_len)),
+                    AddressAttribute::Local(address) => networks.push((address, whole(address))),
+                    _ => {}
+                }
+            }
+        };
+        self.wait(all(self.handle.address().get().execute(), each))?;
+        Ok(networks)
     }
 
     /// Returns true if an interface of this name exists.
@@ -330,6 +347,11 @@ fn local(prefix: &FaithPrefix, loopback: Device) -> RouteMessage {
         .kind(RouteType::Local)
         .table_id(TABLE_LOCAL.into())
         .build()
+}
+
+/// The length of a prefix that has one address.
+fn whole(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {
