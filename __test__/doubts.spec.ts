@@ -129,12 +129,12 @@ const fileWith = (...lines: string[]) => ['[dns64]', ...lines, '[[interface]]'].
 
 test('a DNS server that answers every host draws a warning', async (t) => {
   const upstreams = 'upstreams = ["192.0.2.53"]'
-  const about = (...clients: string[]) =>
+  const withClients = (...clients: string[]) =>
     aboutFile(fileWith('listen = ["::"]', upstreams, `clients = ${JSON.stringify(clients)}`))
-  t.deepEqual(await about('2001:db8:1::/64', '::/0'), [
+  t.deepEqual(await withClients('2001:db8:1::/64', '::/0'), [
     '--dns64-client ::/0 gives every host that reaches this one answers to its DNS queries; keep port 53 closed to the ' +
       'Internet, or name the networks of your clients',
   ])
-  t.deepEqual(await about(), [])
-  t.deepEqual(await about('2001:db8:1::/64'), [])
+  t.deepEqual(await withClients(), [])
+  t.deepEqual(await withClients('2001:db8:1::/64'), [])
 })

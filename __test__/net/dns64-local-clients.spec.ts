@@ -17,10 +17,9 @@ await startNameServer(lab, ['www.example.net. 300 A 198.51.100.2'])
 const control = new Control(lab.router, join(lab.directory, 'control.sock'))
 
 async function start(...more: readonly string[]) {
-  return await lab.router.faithd([
-    ...['-k', '-P', '2001:db8:64::/96', '--control', control.path, '--drain', '0', ...permitted],
-    ...['--dns64', '--dns64-upstream', addresses.server, ...more],
-  ])
+  const usual = ['-k', '-P', '2001:db8:64::/96', '--control', control.path, '--drain', '0']
+  const resolving = ['--dns64', '--dns64-upstream', addresses.server]
+  return await lab.router.faithd([...usual, ...permitted, ...resolving, ...more])
 }
 
 /** The code of the response, and its addresses. */
