@@ -10,11 +10,12 @@ use crate::made::Made;
 use crate::request::Request;
 use crate::wire::{self, Opt, Question, Section};
 
-/// The longest time that anything is kept, in seconds.
+/// The longest time that anything is kept, in seconds, also by clients.
 const MAX_TTL: u32 = 86_400;
 
-/// The seconds that an error is kept, as RFC 9520 section 3.2 asks for.
-const ERROR_TTL: u32 = 1;
+/// The longest time that the absence of data is kept, in seconds (RFC 2308 section 5 finds one to three hours to work
+/// well).
+const MAX_ABSENCE: u32 = 10_800;
 
 /// A response of an upstream, without its OPT record.
 #[derive(Debug)]
@@ -39,7 +40,8 @@ impl Entry {
         let mut places = wire::places(&mut octets)?;
         let opt = wire::take_opt(&mut octets, &mut places);
         let lifetime = lifetime(&octets, &places, &opt);
-        let ttls = places.iter().map(|place| place.ttl).collect();
+        let ttls: Vec<usize> = places.iter().map(|place| place.ttl).collect();
+        wire::limit(&mut octets, &ttls, MAX_TTL);
         octets.shrink_to_fit();
         Some(Self { octets, ttls, opt, since: Instant::now(), lifetime, made: RefCell::default() })
     }
@@ -130,7 +132,8 @@ impl Entry {
 }
 
 /// The seconds that a response may be kept: as long as each of its records. The absence of data may be kept for
-/// as long as the zone's SOA record says (RFC 2308 section 5), and not at all without one.
+/// as long as the zone's SOA record says (RFC 2308 section 5), and not at all without one. Errors are kept
+/// with the failures of upstreams.
 fn lifetime(octets: &[u8], places: &[wire::Place], opt: &Opt) -> u32 {
     let flags = wire::word(octets, 2).unwrap_or(0);
     if flags & wire::TRUNCATED != 0 {
@@ -138,7 +141,7 @@ fn lifetime(octets: &[u8], places: &[wire::Place], opt: &Opt) -> u32 {
     }
     let is_error = opt.code != 0 || !matches!(flags & wire::CODE, 0 | 3);
     if is_error {
-        return ERROR_TTL;
+        return 0;
     }
     let mut lifetime = MAX_TTL;
     let mut says = false;
@@ -146,7 +149,7 @@ fn lifetime(octets: &[u8], places: &[wire::Place], opt: &Opt) -> u32 {
         lifetime = lifetime.min(wire::ttl(octets, place.ttl));
         says |= place.section == Section::Answer;
         if place.section == Section::Authority && place.kind == wire::SOA {
-            lifetime = lifetime.min(wire::minimum(octets, place));
+            lifetime = lifetime.min(wire::minimum(octets, place)).min(MAX_ABSENCE);
             says = true;
         }
     }

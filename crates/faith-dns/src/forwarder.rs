@@ -354,7 +354,7 @@ impl Forwarder {
             dnssec_ok: request.edns.is_some_and(|edns| edns.dnssec_ok),
         };
         if !recursive {
-            return Ok(self.resolver.ask(&ask).await.map(Rc::new));
+            return Ok(self.resolver.ask(&ask).await);
         }
         let underway = self.underway.borrow().get(&key).cloned();
         let underway = underway.unwrap_or_else(|| self.begin(key, ask));
@@ -368,7 +368,7 @@ impl Forwarder {
         let underway = Rc::downgrade(&self.underway);
         let (made, end) = (key.clone(), key.clone());
         let asked = async move {
-            let entry = resolver.ask(&ask).await.map(Rc::new);
+            let entry = resolver.ask(&ask).await;
             if let Some(entry) = &entry {
                 cache.borrow_mut().insert(made, Rc::clone(entry));
             }

@@ -18,6 +18,7 @@
 //! | `hook` | names that the program answers |
 //! | `entry`, `cache` | responses of upstreams |
 //! | `made` | synthesised responses beside them |
+//! | `failures` | questions that upstreams have failed |
 //! | `upstream`, `secure`, `resolv_conf` | the servers that are asked, and in which order |
 //! | `ask`, `plain` | a query to one of them, over UDP or TCP |
 //! | `session`, `link`, `dot`, `doh` | queries over TLS and HTTPS, many on one connection |
@@ -42,6 +43,7 @@ mod counters;
 mod doh;
 mod dot;
 mod entry;
+mod failures;
 mod forwarder;
 mod hook;
 mod link;

@@ -19,8 +19,10 @@ use hickory_proto::serialize::binary::BinEncodable;
 use tokio::time::timeout;
 
 use crate::ask::Ask;
+use crate::cache::Key;
 use crate::counters::Counters;
 use crate::entry::Entry;
+use crate::failures::Failures;
 use crate::plain;
 use crate::resolv_conf::ResolvConf;
 use crate::secure::{Host, SecureUpstream, UpstreamSyntaxError};
@@ -109,6 +111,13 @@ enum Server {
 }
 
 impl Server {
+    fn upstream(&self) -> Upstream {
+        match self {
+            Self::Plain(address) => Upstream::Plain(*address),
+            Self::Secure(session) => Upstream::Secure(session.upstream.clone()),
+        }
+    }
+
     fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Plain(address) => Some(*address),
@@ -147,6 +156,7 @@ pub(crate) struct Resolver {
     own: Vec<SocketAddr>,
     /// The upstreams that were told to be this server.
     told: RefCell<Vec<SocketAddr>>,
+    failures: RefCell<Failures<Upstream>>,
     /// The time that each server has in the first round.
     timeout: Duration,
     /// The place of the server that is asked first.
@@ -181,40 +191,68 @@ impl Resolver {
             Upstreams::Given(upstreams) => Source::Given(upstreams.into_iter().filter_map(server).collect()),
             Upstreams::ResolvConf(path) => Source::ResolvConf(RefCell::new(ResolvConf::new(path))),
         };
-        Self { source, own, told: RefCell::default(), timeout, first: Cell::new(0), gate, counters }
+        Self {
+            source,
+            own,
+            told: RefCell::default(),
+            failures: RefCell::default(),
+            timeout,
+            first: Cell::new(0),
+            gate,
+            counters,
+        }
     }
 
-    /// The best response that an upstream gives; `None` if none answers in time.
-    pub(crate) async fn ask(&self, ask: &Ask) -> Option<Entry> {
-        let mut best = None;
-        // An error is better than nothing, also when the time is over.
-        let _ = timeout(PATIENCE.max(self.timeout), self.ask_in_turn(ask, &mut best)).await;
-        if best.is_none() {
+    /// The best response that an upstream gives; `None` if none answers in time. Upstreams that have just failed the question
+    /// are not asked: their errors are what there is.
+    pub(crate) async fn ask(&self, ask: &Ask) -> Option<Rc<Entry>> {
+        let mut found = Found::default();
+        let servers: Vec<(usize, Server)> = self
+            .in_turn()
+            .into_iter()
+            .filter(|(_, server)| !self.has_failed(ask, server, &mut found))
+            .collect();
+        if !found.is_final {
+            // An error is better than nothing, also when the time is over.
+            let limit = PATIENCE.max(self.timeout);
+            let _ = timeout(limit, self.ask_in_turn(ask, &servers, &mut found)).await;
+        }
+        if let Some(key) = key_of(ask) {
+            let mut failures = self.failures.borrow_mut();
+            for (server, response) in found.failed {
+                failures.insert(key.clone(), server, response);
+            }
+        }
+        if found.best.is_none() {
             self.counters.upstream_failures.add();
         }
-        best
+        found.best
     }
 
-    async fn ask_in_turn(&self, ask: &Ask, best: &mut Option<Entry>) {
-        let servers = self.servers();
+    async fn ask_in_turn(&self, ask: &Ask, servers: &[(usize, Server)], found: &mut Found) {
         for round in 0..ROUNDS {
             let limit = self.timeout * 2_u32.pow(round);
-            for turn in 0..servers.len() {
-                let place = (self.first.get() + turn) % servers.len();
-                let Some(server) = servers.get(place) else { continue };
+            for (place, server) in servers {
                 self.counters.upstream_queries.add();
+                // Counts as silent until it has answered, also when the time is over meanwhile.
+                let upstream = server.upstream();
+                found.fail(&upstream, None);
                 let Ok(Ok(entry)) = timeout(limit, self.exchange(server, ask)).await else { continue };
-                let is_final = matches!(entry.code(), NO_ERROR | NAME_ERROR) || is_bogus(&entry);
-                if is_final || best.is_none() {
-                    *best = Some(entry);
+                let entry = Rc::new(entry);
+                found.take(&entry);
+                if is_error(&entry) {
+                    found.fail(&upstream, Some(entry));
+                } else {
+                    found.failed.retain(|(failed, _)| *failed != upstream);
+                    self.forget_failure(ask, &upstream);
                 }
-                if is_final {
-                    self.first.set(place);
+                if found.is_final {
+                    self.first.set(*place);
                     return;
                 }
             }
             // Every server that works has said the same kind of thing.
-            if best.is_some() {
+            if found.best.is_some() {
                 return;
             }
         }
@@ -251,6 +289,33 @@ impl Resolver {
         Vec::new()
     }
 
+    /// The servers with their places, the one that answered last first.
+    fn in_turn(&self) -> Vec<(usize, Server)> {
+        let mut servers: Vec<_> = self.servers().into_iter().enumerate().collect();
+        let first = self.first.get();
+        if first < servers.len() {
+            servers.rotate_left(first);
+        }
+        servers
+    }
+
+    /// Returns true if the server's failure of this question is still kept, and takes its error.
+    fn has_failed(&self, ask: &Ask, server: &Server, found: &mut Found) -> bool {
+        let Some(key) = key_of(ask) else { return false };
+        let failures = self.failures.borrow();
+        let Some(failure) = failures.get(&key, &server.upstream()) else { return false };
+        if let Some(response) = &failure.response {
+            found.take(response);
+        }
+        true
+    }
+
+    fn forget_failure(&self, ask: &Ask, upstream: &Upstream) {
+        if let Some(key) = key_of(ask) {
+            self.failures.borrow_mut().remove(&key, upstream);
+        }
+    }
+
     fn servers(&self) -> Vec<Server> {
         let is_own = |server: &SocketAddr| {
             let is_own = self.own.iter().any(|own| is_same(own, server));
@@ -278,6 +343,41 @@ impl Resolver {
             self.gate.warn_of(Fault::OwnUpstream(server));
         }
     }
+}
+
+/// The outcome of asking.
+#[derive(Default)]
+struct Found {
+    best: Option<Rc<Entry>>,
+    /// No other server needs to be asked.
+    is_final: bool,
+    /// The servers that failed, with their errors.
+    failed: Vec<(Upstream, Option<Rc<Entry>>)>,
+}
+
+impl Found {
+    fn take(&mut self, entry: &Rc<Entry>) {
+        let is_final = !is_error(entry) || is_bogus(entry);
+        if (is_final && !self.is_final) || self.best.is_none() {
+            self.best = Some(Rc::clone(entry));
+        }
+        self.is_final |= is_final;
+    }
+
+    fn fail(&mut self, server: &Upstream, response: Option<Rc<Entry>>) {
+        self.failed.retain(|(failed, _)| failed != server);
+        self.failed.push((server.clone(), response));
+    }
+}
+
+/// The key of a question's failures. A query with RD=0 has none: a server may refuse that alone.
+fn key_of(ask: &Ask) -> Option<Key> {
+    let is_kept = ask.flags & wire::RECURSION_DESIRED != 0;
+    is_kept.then(|| Key::new(&ask.question, ask.flags, ask.dnssec_ok))
+}
+
+fn is_error(entry: &Entry) -> bool {
+    !matches!(entry.code(), NO_ERROR | NAME_ERROR)
 }
 
 const NO_ERROR: u16 = 0;

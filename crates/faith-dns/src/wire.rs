@@ -237,13 +237,23 @@ pub(crate) fn minimum(message: &[u8], place: &Place) -> u32 {
     place.data.end.checked_sub(4).map_or(0, |field| ttl(message, field))
 }
 
+/// Limits the TTLs at these places.
+pub(crate) fn limit(message: &mut [u8], ttls: &[usize], most: u32) {
+    for place in ttls {
+        set_ttl(message, *place, ttl(message, *place).min(most));
+    }
+}
+
 /// Counts the TTLs at these places down.
 pub(crate) fn age(message: &mut [u8], ttls: &[usize], seconds: u32) {
     for place in ttls {
-        let left = ttl(message, *place).saturating_sub(seconds);
-        if let Some(four) = message.get_mut(*place..).and_then(|rest| rest.first_chunk_mut()) {
-            *four = left.to_be_bytes();
-        }
+        set_ttl(message, *place, ttl(message, *place).saturating_sub(seconds));
+    }
+}
+
+fn set_ttl(message: &mut [u8], place: usize, seconds: u32) {
+    if let Some(four) = message.get_mut(place..).and_then(|rest| rest.first_chunk_mut()) {
+        *four = seconds.to_be_bytes();
     }
 }
 

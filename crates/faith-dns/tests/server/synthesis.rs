@@ -156,3 +156,24 @@ fn the_first_network_of_a_client_says_its_prefixes() {
     lab.server.update(synthesis(), faith_dns::Limits::default(), clients);
     assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:64::c000:201"]);
 }
+
+#[test]
+fn no_client_keeps_a_record_for_more_than_a_day() {
+    let upstream = Upstream::new(|query| {
+        let is_a = question(query).ends_with(" A");
+        let answers = [record("v4.example.", 604_800, "192.0.2.1")];
+        respond(query, if is_a { &answers } else { &[] })
+    });
+    let lab = Lab::new(&[upstream.address]);
+    assert_eq!(lab.ask("v4.example. A").answers[0].ttl, 86_400);
+}
+
+#[test]
+fn a_cache_without_room_keeps_nothing() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::with(&[upstream.address], |options| options.cache_bytes = 0);
+    for _ in 0..3 {
+        assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
+    }
+    assert_eq!((upstream.asked().len(), lab.server.stats().cached), (3, 0));
+}

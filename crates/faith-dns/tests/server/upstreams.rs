@@ -60,6 +60,63 @@ fn an_error_of_every_upstream_passes() {
 }
 
 #[test]
+fn a_question_that_an_upstream_has_failed_is_not_put_to_it_again_at_once() {
+    let upstream = Upstream::new(|query| match question(query).as_str() {
+        "v4.example. MX" => failing(query),
+        _ => zone(query),
+    });
+    let lab = Lab::new(&[upstream.address]);
+    let ask = || lab.ask("v4.example. MX").response_code;
+    let times = |text: &str| upstream.asked().iter().filter(|asked| *asked == text).count();
+    for _ in 0..50 {
+        assert_eq!(ask(), ResponseCode::ServFail);
+    }
+    let asked = times("v4.example. MX");
+    assert!(asked < 10, "{asked} of 50 queries went to the upstream");
+    assert_eq!(addresses(&lab.ask("v4.example. A")), ["192.0.2.1"], "other questions are asked");
+    wait_for(|| (ask() == ResponseCode::ServFail && times("v4.example. MX") > asked).then_some(()));
+}
+
+#[test]
+fn an_upstream_that_is_silent_about_a_question_is_passed_over_for_it() {
+    let silent = Upstream::raw(|_, _| Vec::new());
+    let failing = Upstream::new(failing);
+    let lab = Lab::with(&[silent.address, failing.address], |options| {
+        options.upstream_timeout = Duration::from_millis(100);
+    });
+    assert_eq!(lab.ask("v4.example. MX").response_code, ResponseCode::ServFail);
+    for _ in 0..50 {
+        assert_eq!(lab.ask("v4.example. MX").response_code, ResponseCode::ServFail);
+    }
+    let asked = (silent.asked().len(), failing.asked().len());
+    assert!(asked.0 < 10 && asked.1 < 10, "{asked:?} of 51 queries went to the upstreams");
+}
+
+#[test]
+fn what_an_upstream_refuses_without_recursion_is_asked_with_it() {
+    let upstream = Upstream::new(|query| if query.recursion_desired { zone(query) } else { failing(query) });
+    let lab = Lab::new(&[upstream.address]);
+    assert_eq!(lab.ask("v6.example. AAAA norec").response_code, ResponseCode::ServFail);
+    assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
+}
+
+#[test]
+fn garbage_of_an_upstream_makes_way_for_the_next() {
+    let garbage = Upstream::raw(|query, _| {
+        let mut cut = zone(query).to_vec().unwrap();
+        cut.truncate(cut.len() - 3);
+        let mut counts = zone(query).to_vec().unwrap();
+        counts[7] = 200;
+        vec![vec![], vec![0xff; 7], vec![0xff; 600], cut, counts]
+    });
+    let good = Upstream::new(zone);
+    let lab = Lab::with(&[garbage.address, good.address], |options| {
+        options.upstream_timeout = Duration::from_millis(100);
+    });
+    assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
+}
+
+#[test]
 fn a_server_that_fails_aaaa_queries_alone_is_helped() {
     let upstream = Upstream::new(|query| match question(query).as_str() {
         "v4.example. AAAA" => failing(query),
