@@ -101,6 +101,14 @@ export class ServerHost extends Host {
     return await this.#ours('peer', port)
   }
 
+  /** A DNS server at port 53, over UDP, with the IPv4 addresses of these names. */
+  async names(records: Readonly<Record<string, string>>): Promise<Server> {
+    const args = Object.entries(records).map((record) => record.join('='))
+    const process = this.node(program('names'), args)
+    await process.line(/^listening$/)
+    return new Server(process, 53)
+  }
+
   async #ours(name: string, port: number): Promise<Server> {
     const process = this.node(program(name), ['--port', String(port)])
     await process.line(/^listening$/)

@@ -5,6 +5,7 @@ import {
   existsSync,
   constants as fileModes,
   mkdirSync,
+  readFileSync,
   readdirSync,
   rmSync,
   statSync,
@@ -22,6 +23,9 @@ import { generate } from '../lab/programs/stream.js'
 import { bold, dim, green, print, progress, red } from './steps.mjs'
 
 const server = captured()
+const domain = 'www.example.net'
+/** Names get addresses in this prefix: the well-known one is for public addresses alone (RFC 6052), which the lab has none of. */
+const ownPrefix = '2001:db8:64::/96'
 const forbidden = captured('10.0.0.1')
 const size = 2 ** 30
 const url = (address: string, rest = '/') => `http://[${address}]${rest}`
@@ -51,8 +55,12 @@ function title(text: string): void {
 function typed(host: Host, command: string, args: readonly string[]): void {
   goOn()
   const prompt = host instanceof Router ? 'router#' : `${host.role}$`
-  const words = [command, ...args].map((word) => (/\s/.test(word) ? `'${word}'` : word))
-  print(`  ${dim(prompt)} ${words.join(' ')}`)
+  print(`  ${dim(prompt)} ${lineOf(command, args)}`)
+}
+
+/** A command as one types it. */
+function lineOf(command: string, args: readonly string[]): string {
+  return [command, ...args].map((word) => (/[\s\\]/.test(word) ? `'${word}'` : word)).join(' ')
 }
 
 function said(text: string): void {
@@ -121,6 +129,44 @@ async function sha256(lab: Lab, host: Host, name: string): Promise<string> {
   const hashing = show(host, 'sha256sum', [name], { cwd: home(lab, host) })
   const { stdout } = await waitWithProgress('sha256sum', hashing)
   return stdout.split(' ')[0] ?? ''
+}
+
+/** Runs a command in view on a client whose /etc/resolv.conf names the router. */
+async function showResolving(
+  lab: Lab,
+  command: string,
+  args: readonly string[],
+): Promise<RunResult> {
+  typed(lab.client, command, args)
+  // An empty /run hides the machine's own services for names from the C library. It may hold the file, too.
+  const script = [
+    'file=$(readlink -f /etc/resolv.conf)',
+    'mount -t tmpfs tmpfs /run',
+    'echo "nameserver $0" > /run/demo.conf',
+    '{ test -e "$file" || { mkdir -p "$(dirname "$file")" && : > "$file"; }; }',
+    'mount --bind /run/demo.conf "$file"',
+    'exec "$@"',
+  ].join(' && ')
+  const inside = ['-m', '--propagation', 'private', 'sh', '-c', script, addresses.gateway]
+  const result = await lab.client.run('unshare', [...inside, command, ...args])
+  said(result.stdout + result.stderr)
+  return result
+}
+
+async function pageByName(lab: Lab): Promise<void> {
+  title('A page by its name: the nameserver of the client is the router')
+  const args = ['-sS', '-w', String.raw`%{remote_ip}\n`, `http://${domain}/`]
+  const { code, stdout, stderr } = await showResolving(lab, 'curl', args)
+  check(code === 0 && stdout.includes('IPv4-only'), 'curl has the page', stderr)
+  check(
+    stdout.endsWith('\n2001:db8:64::c633:6402\n'),
+    `${domain} is ${addresses.server} in the prefix`,
+  )
+  const shown = `client$ ${lineOf('curl', args)}\n${stdout}`
+  check(
+    readFileSync(new URL('../README.md', import.meta.url), 'utf8').includes(shown),
+    'README.md shows the same',
+  )
 }
 
 async function page(lab: Lab): Promise<void> {
@@ -235,12 +281,18 @@ async function perform(lab: Lab): Promise<void> {
   writeFileSync(join(root, 'index.html'), 'Hello from an IPv4-only server.\n')
   const nginx = await lab.server.nginx({ root })
   await lab.server.sshd()
+  await lab.server.names({ [domain]: addresses.server })
 
-  title('faithd on the router (--permit, because the lab has no public addresses)')
-  typed(lab.router, 'faithd', Router.faithdArguments)
-  const faithd = await lab.router.faithd()
+  title(
+    'faithd on the router (--permit and a prefix of its own, because the lab has no public addresses)',
+  )
+  const resolving = ['--dns64', '--dns64-upstream', addresses.server]
+  const args = [...Router.faithdArguments, '-P', ownPrefix, ...resolving]
+  typed(lab.router, 'faithd', args)
+  const faithd = await lab.router.faithd(args)
   said(faithd.lines.join('\n'))
 
+  await pageByName(lab)
   await page(lab)
   await bigFile(lab, nginx)
   await banner(lab)
