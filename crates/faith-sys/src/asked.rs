@@ -3,12 +3,14 @@
 //! A socket bound to every address would answer from the one that the routing table prefers. A client
 //! that asked another address ignores such an answer.
 
+use std::array;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::ptr::null_mut;
 
-use socket2::SockAddr;
+use socket2::{SockAddr, SockAddrStorage};
 
 /// The address of this host that a datagram was sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,32 @@ pub struct Received {
     /// The sender.
     pub peer: SocketAddr,
     /// The address it was sent to; `None` if the kernel did not say.
+    pub asked: Option<Asked>,
+}
+
+/// The most datagrams that pass by one call. More gain little: most of the time goes into each datagram.
+pub const TOGETHER: usize = 16;
+
+/// The flags of recvmmsg(2) and sendmmsg(2) are unsigned in musl's header.
+#[cfg(target_env = "musl")]
+const AT_ONCE: libc::c_uint = (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL).cast_unsigned();
+#[cfg(not(target_env = "musl"))]
+const AT_ONCE: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+
+/// Room for datagrams that are received by one call.
+pub struct Batch {
+    buffers: Vec<Vec<u8>>,
+    received: Vec<Received>,
+}
+
+/// A datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its data.
+    pub datagram: Vec<u8>,
+    /// The receiver.
+    pub peer: SocketAddr,
+    /// The address of this host that it leaves from.
     pub asked: Option<Asked>,
 }
 
@@ -58,53 +86,101 @@ pub fn tell(socket: impl AsFd, is_ipv6: bool) -> io::Result<()> {
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Receives one datagram, without waiting for it.
-///
-/// # Errors
-/// Those of recvmsg(2); `WouldBlock` if there is no datagram.
-pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
-    let descriptor = socket.as_fd().as_raw_fd();
-    let mut control = Control([0; 64]);
-    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let mut receive = |storage: *mut _, room: *mut libc::socklen_t| {
-        // SAFETY: all zeros is a valid `msghdr`: no address, no control data, no data.
-        let mut message: libc::msghdr = unsafe { zeroed() };
-        message.msg_name = storage;
-        // SAFETY: `try_init` gives a pointer to the size of its storage.
-        message.msg_namelen = unsafe { *room };
-        message.msg_iov = &raw mut part;
-        message.msg_iovlen = 1;
-        message.msg_control = (&raw mut control).cast();
-        message.msg_controllen = size_of::<Control>() as _;
-        // SAFETY: every pointer of `message` is to memory of the length beside it, which outlives the call.
-        let length = unsafe { libc::recvmsg(descriptor, &raw mut message, libc::MSG_DONTWAIT) };
-        let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-        // SAFETY: as above; the kernel gives the length of the address that it wrote.
-        unsafe { *room = message.msg_namelen };
-        // SAFETY: the kernel filled `control` in, which is still there, and set its length.
-        Ok((length, unsafe { asked(&message) }))
-    };
-    // SAFETY: recvmsg(2) writes a socket address into the storage, of the length that `receive` hands on.
-    let ((length, asked), peer) =
-        unsafe { SockAddr::try_init(|storage, room| receive(storage.cast(), room)) }?;
-    let peer = peer.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-    Ok(Received { length, peer, asked })
+impl Batch {
+    /// Room for datagrams of this many bytes. Longer ones are cut.
+    #[must_use]
+    pub fn new(longest: usize) -> Self {
+        Self { buffers: vec![vec![0; longest]; TOGETHER], received: Vec::with_capacity(TOGETHER) }
+    }
+
+    /// Receives the datagrams that are there, at most [`TOGETHER`], in place of those of the last call. Does not wait.
+    ///
+    /// # Errors
+    /// Those of recvmsg(2); `WouldBlock` if there is no datagram.
+    pub fn receive(&mut self, socket: impl AsFd) -> io::Result<()> {
+        self.received.clear();
+        let mut controls: [Control; TOGETHER] = array::from_fn(|_| Control([0; 64]));
+        let mut peers: [SockAddrStorage; TOGETHER] = array::from_fn(|_| SockAddrStorage::zeroed());
+        let mut buffers = self.buffers.iter_mut();
+        let mut parts: [libc::iovec; TOGETHER] = array::from_fn(|_| {
+            let buffer: &mut [u8] = buffers.next().map_or(&mut [], Vec::as_mut_slice);
+            libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() }
+        });
+        // SAFETY: all zeros is a valid `mmsghdr`: no address, no control data, no data.
+        let mut messages: [libc::mmsghdr; TOGETHER] = array::from_fn(|_| unsafe { zeroed() });
+        for (((message, peer), part), control) in
+            messages.iter_mut().zip(&mut peers).zip(&mut parts).zip(&mut controls)
+        {
+            let message = &mut message.msg_hdr;
+            message.msg_namelen = peer.size_of();
+            message.msg_name = (&raw mut *peer).cast();
+            message.msg_iov = part;
+            message.msg_iovlen = 1;
+            message.msg_control = (&raw mut *control).cast();
+            message.msg_controllen = size_of::<Control>() as _;
+        }
+        let count = libc::c_uint::try_from(TOGETHER).unwrap_or(1);
+        // SAFETY: every pointer of the `count` messages is to memory of the length beside it, which outlives the call.
+        let count = unsafe {
+            let descriptor = socket.as_fd().as_raw_fd();
+            libc::recvmmsg(descriptor, messages.as_mut_ptr(), count, AT_ONCE, null_mut())
+        };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        for (message, peer) in messages.iter().zip(peers).take(count) {
+            // SAFETY: the kernel wrote an address of this length into the storage.
+            let peer = unsafe { SockAddr::new(peer, message.msg_hdr.msg_namelen) };
+            // SAFETY: the kernel filled the control data in, which are still there, and set their length.
+            let asked = unsafe { asked(&message.msg_hdr) };
+            let length = usize::try_from(message.msg_len).unwrap_or(0);
+            // A datagram of an IP socket has the address of an IP socket.
+            let Some(peer) = peer.as_socket() else { return Err(io::ErrorKind::InvalidData.into()) };
+            self.received.push(Received { length, peer, asked });
+        }
+        Ok(())
+    }
+
+    /// The datagrams of the last call.
+    pub fn datagrams(&self) -> impl Iterator<Item = (&[u8], Received)> {
+        let whole = self.buffers.iter().zip(&self.received);
+        whole.map(|(buffer, received)| (&buffer[..received.length.min(buffer.len())], *received))
+    }
 }
 
-/// Sends a datagram from the address that was asked, without waiting for room.
+/// Sends datagrams, each from the address that was asked, without waiting for room. Returns the number of those that were
+/// sent: the first ones, and at most [`TOGETHER`].
 ///
 /// # Errors
-/// Those of sendmsg(2); `WouldBlock` if the socket's buffer is full.
-pub fn send(socket: impl AsFd, datagram: &[u8], peer: SocketAddr, asked: Option<Asked>) -> io::Result<()> {
-    let peer = SockAddr::from(peer);
-    let mut control = Control([0; 64]);
-    let mut part = libc::iovec { iov_base: datagram.as_ptr().cast_mut().cast(), iov_len: datagram.len() };
-    // SAFETY: all zeros is a valid `msghdr`.
-    let mut message: libc::msghdr = unsafe { zeroed() };
-    message.msg_name = peer.as_ptr().cast_mut().cast();
-    message.msg_namelen = peer.len();
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
+/// Those of sendmsg(2), if the first datagram was not sent; `WouldBlock` if the socket's buffer is full.
+pub fn send(socket: impl AsFd, answers: &[Answer]) -> io::Result<usize> {
+    let count = answers.len().min(TOGETHER);
+    let mut controls: [Control; TOGETHER] = array::from_fn(|_| Control([0; 64]));
+    let mut parts: [libc::iovec; TOGETHER] = array::from_fn(|at| {
+        let datagram = answers.get(at).map_or(&[][..], |answer| answer.datagram.as_slice());
+        libc::iovec { iov_base: datagram.as_ptr().cast_mut().cast(), iov_len: datagram.len() }
+    });
+    let peers: [Option<SockAddr>; TOGETHER] =
+        array::from_fn(|at| answers.get(at).map(|answer| SockAddr::from(answer.peer)));
+    // SAFETY: all zeros is a valid `mmsghdr`.
+    let mut messages: [libc::mmsghdr; TOGETHER] = array::from_fn(|_| unsafe { zeroed() });
+    for ((((message, answer), peer), part), control) in
+        messages.iter_mut().zip(answers).zip(peers.iter().flatten()).zip(&mut parts).zip(&mut controls)
+    {
+        let message = &mut message.msg_hdr;
+        message.msg_name = peer.as_ptr().cast_mut().cast();
+        message.msg_namelen = peer.len();
+        message.msg_iov = part;
+        message.msg_iovlen = 1;
+        leave_from(message, control, answer.asked);
+    }
+    let many = libc::c_uint::try_from(count).unwrap_or(1);
+    // SAFETY: every pointer of the `many` messages is to memory of the length beside it, which outlives the call. The kernel
+    // writes the lengths alone.
+    let sent = unsafe { libc::sendmmsg(socket.as_fd().as_raw_fd(), messages.as_mut_ptr(), many, AT_ONCE) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Gives a message the address of this host that it leaves from. `control` must outlive the message.
+fn leave_from(message: &mut libc::msghdr, control: &mut Control, asked: Option<Asked>) {
     match asked {
         Some(Asked { address: IpAddr::V6(address), interface }) => {
             // A link-local address is one only together with its interface. For others the routing table chooses.
@@ -113,8 +189,8 @@ pub fn send(socket: impl AsFd, datagram: &[u8], peer: SocketAddr, asked: Option<
                 ipi6_addr: libc::in6_addr { s6_addr: address.octets() },
                 ipi6_ifindex: interface as _,
             };
-            // SAFETY: a control message with this data fits into `control`, which outlives the call.
-            unsafe { put(&mut message, &mut control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info) };
+            // SAFETY: a control message with this data fits into `control`, which outlives the message.
+            unsafe { put(message, control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info) };
         }
         Some(Asked { address: IpAddr::V4(address), .. }) => {
             let source = libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) };
@@ -124,16 +200,10 @@ pub fn send(socket: impl AsFd, datagram: &[u8], peer: SocketAddr, asked: Option<
                 ipi_addr: libc::in_addr { s_addr: 0 },
             };
             // SAFETY: as above.
-            unsafe { put(&mut message, &mut control, libc::IPPROTO_IP, libc::IP_PKTINFO, info) };
+            unsafe { put(message, control, libc::IPPROTO_IP, libc::IP_PKTINFO, info) };
         }
         None => {}
     }
-    // SAFETY: every pointer of `message` is to memory of the length beside it, which outlives the call. The kernel only
-    // reads it.
-    let sent = unsafe {
-        libc::sendmsg(socket.as_fd().as_raw_fd(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
-    };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Reads the destination out of a message's control data.
@@ -214,10 +284,14 @@ mod tests {
         (socket, port)
     }
 
-    fn waited(socket: &UdpSocket, buffer: &mut [u8]) -> Received {
-        // Waits for the datagram, which stays in the queue.
+    fn waited(socket: &UdpSocket, batch: &mut Batch) {
+        // Waits for the first datagram, which stays in the queue.
         socket.peek(&mut [0; 1]).unwrap();
-        receive(socket, buffer).unwrap()
+        batch.receive(socket).unwrap();
+    }
+
+    fn answer(datagram: &[u8], to: Received) -> Answer {
+        Answer { datagram: datagram.to_vec(), peer: to.peer, asked: to.asked }
     }
 
     #[test]
@@ -228,13 +302,15 @@ mod tests {
             client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             client.send_to(b"question", (asked, port)).unwrap();
 
-            let mut buffer = [0; 20];
-            let received = waited(&server, &mut buffer);
-            assert_eq!(&buffer[..received.length], b"question");
+            let mut batch = Batch::new(20);
+            waited(&server, &mut batch);
+            let (datagram, received) = batch.datagrams().next().unwrap();
+            assert_eq!(datagram, b"question");
             assert_eq!(received.peer, client.local_addr().unwrap());
             assert_eq!(received.asked.unwrap().address, asked.parse::<IpAddr>().unwrap());
 
-            send(&server, b"answer", received.peer, received.asked).unwrap();
+            assert_eq!(send(&server, &[answer(b"answer", received)]).unwrap(), 1);
+            let mut buffer = [0; 20];
             let (length, from) = client.recv_from(&mut buffer).unwrap();
             assert_eq!(
                 (&buffer[..length], from),
@@ -246,16 +322,47 @@ mod tests {
     #[test]
     fn an_empty_queue_would_block_and_a_long_datagram_is_cut() {
         let (server, port) = everywhere("127.0.0.1");
-        assert_eq!(receive(&server, &mut [0; 4]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let mut batch = Batch::new(4);
+        assert_eq!(batch.receive(&server).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.send_to(b"question", ("127.0.0.1", port)).unwrap();
-        assert_eq!(waited(&server, &mut [0; 4]).length, 4);
+        waited(&server, &mut batch);
+        assert_eq!(batch.datagrams().map(|(datagram, _)| datagram).collect::<Vec<_>>(), [b"ques"]);
+    }
+
+    #[test]
+    fn datagrams_of_several_clients_pass_together_and_in_their_order() {
+        let (server, port) = everywhere("::");
+        let clients: Vec<UdpSocket> =
+            (0..TOGETHER + 3).map(|_| UdpSocket::bind("[::1]:0").unwrap()).collect();
+        for (number, client) in clients.iter().enumerate() {
+            client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            client.send_to(&[u8::try_from(number).unwrap()], ("::1", port)).unwrap();
+        }
+        let mut batch = Batch::new(20);
+        let mut answers = Vec::new();
+        while answers.len() < clients.len() {
+            waited(&server, &mut batch);
+            answers.extend(batch.datagrams().map(|(datagram, received)| answer(datagram, received)));
+        }
+        let mut left = answers.as_slice();
+        while !left.is_empty() {
+            let sent = send(&server, left).unwrap();
+            assert!((1..=TOGETHER).contains(&sent));
+            left = &left[sent..];
+        }
+        for (number, client) in clients.iter().enumerate() {
+            let mut buffer = [0; 20];
+            assert_eq!(client.recv(&mut buffer).unwrap(), 1);
+            assert_eq!(usize::from(buffer[0]), number);
+        }
     }
 
     #[test]
     fn an_address_that_is_not_this_hosts_is_refused() {
         let (server, _) = everywhere("0.0.0.0");
         let asked = Some(Asked { address: Ipv4Addr::new(192, 0, 2, 1).into(), interface: 0 });
-        assert!(send(&server, b"answer", "127.0.0.1:9".parse().unwrap(), asked).is_err());
+        let answer = Answer { datagram: b"answer".to_vec(), peer: "127.0.0.1:9".parse().unwrap(), asked };
+        assert!(send(&server, &[answer]).is_err());
     }
 }
