@@ -11,6 +11,7 @@ import { Failure, print, root, runScript } from './steps.mjs'
 // The fuzz targets are a workspace of their own.
 const cargoLocks = [
   'Cargo.lock',
+  'crates/faith-dns/fuzz/Cargo.lock',
   'crates/faith-dns64/fuzz/Cargo.lock',
   'crates/faith-packet/fuzz/Cargo.lock',
 ]

@@ -79,7 +79,7 @@ impl Entry {
 
     /// The answer that was made of this response.
     pub(crate) fn made(&self) -> Option<Ref<'_, Made>> {
-        Ref::filter_map(self.made.borrow(), |made| made.as_deref()).ok()
+        Ref::filter_map(self.made.borrow(), Option::as_deref).ok()
     }
 
     /// Keeps the answer that was made of this response, unless it is large.

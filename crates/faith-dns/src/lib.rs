@@ -48,6 +48,8 @@ mod forwarder;
 mod hook;
 mod link;
 mod made;
+#[cfg(any(test, fuzzing))]
+pub mod octets;
 mod plain;
 mod request;
 mod resolv_conf;

@@ -80,7 +80,7 @@ impl Request {
         }
         let question = Question::read(octets).ok_or_else(|| malformed(None))?;
         let id = wire::word(octets, 0).unwrap_or(0);
-        if let Some(edns) = plain(octets, &question) {
+        if let Some(Plain { edns }) = plain(octets, &question) {
             let message = Lazy { octets: octets.to_vec(), message: OnceCell::new() };
             return Ok(Self { message, id, question, flags, edns });
         }
@@ -126,19 +126,23 @@ impl Request {
     }
 }
 
-/// The OPT record, or its absence, of a query as nearly all are: of class IN and an ordinary type, with an OPT record of
-/// version 0 without options or without one. `None` for other queries.
-fn plain(octets: &[u8], question: &Question) -> Option<Option<Edns>> {
+/// A query as nearly all are: of class IN and an ordinary type, and if it has an OPT record, that is of version 0 and has
+/// no options.
+struct Plain {
+    edns: Option<Edns>,
+}
+
+fn plain(octets: &[u8], question: &Question) -> Option<Plain> {
     if question.class != wire::IN || TRANSFERS.contains(&question.kind) {
         return None;
     }
     let rest = octets.get(HEADER + question.name.len() + 4..)?;
     match (wire::word(octets, 10)?, rest) {
-        (0, []) => Some(None),
+        (0, []) => Some(Plain { edns: None }),
         // The root, OPT, the size, no code, version 0, flags without those that are reserved, no options.
         (1, [0, 0, 41, high, low, 0, 0, flags @ (0 | 0x80), 0, 0, 0]) => {
             let payload = u16::from_be_bytes([*high, *low]);
-            Some(Some(Edns { payload, dnssec_ok: *flags != 0 }))
+            Some(Plain { edns: Some(Edns { payload, dnssec_ok: *flags != 0 }) })
         }
         _ => None,
     }

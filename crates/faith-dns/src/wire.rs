@@ -22,7 +22,7 @@ pub(crate) const CODE: u16 = 0x000f;
 pub(crate) const IN: u16 = 1;
 
 pub(crate) const SOA: u16 = 6;
-const OPT: u16 = 41;
+pub(crate) const OPT: u16 = 41;
 const EXTENDED_ERROR: u16 = 15;
 const PADDING: u16 = 12;
 const DNSSEC_OK: u32 = 0x8000;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::entry::Entry;
+use crate::octets::{check, check_resolv_conf};
 use crate::request::{Rejected, Request};
 
 /// `a.example. AAAA`, with an OPT record that has an option, and RD set.
@@ -124,29 +125,17 @@ fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() }
 }
 
-/// Checks what a client gets of an upstream's octets.
-fn check(octets: &[u8]) {
-    let request = request();
-    let Some(entry) = Entry::read(octets.to_vec(), &request.question) else { return };
-    let mut answer = entry.answer(&request);
-    assert!(answer.len() <= octets.len() + 11);
-    assert_eq!(word(&answer, 0), Some(0x1234));
-    let places = places(&mut answer).unwrap();
-    assert_eq!(
-        places.iter().filter(|place| place.kind == OPT && place.section == Section::Additional).count(),
-        1
-    );
-    let _ = entry.message();
-}
-
 proptest! {
     #![proptest_config(config())]
 
     #[test]
     fn any_octets_are_a_query_or_rejected(octets in vec(any::<u8>(), 0..100)) {
-        if let Err(Rejected::Answer(response)) = Request::read(&octets) {
-            prop_assert!(response.len() <= octets.len() + 11);
-        }
+        check(&octets);
+    }
+
+    #[test]
+    fn any_text_is_a_resolv_conf_file(text in "(nameserver|search|[ \t0-9a-f:.%#;x\n]){0,20}|\\PC{0,100}") {
+        check_resolv_conf(&text);
     }
 
     #[test]
@@ -165,7 +154,6 @@ proptest! {
                 octets.truncate(cut.index(octets.len() + 1));
             }
             octets.extend_from_slice(&tail);
-            let _ = Request::read(&octets);
             check(&octets);
         }
     }

@@ -4,6 +4,7 @@
 mod clients;
 mod lab;
 mod made;
+mod octets;
 mod own_names;
 mod synthesis;
 mod upstreams;
