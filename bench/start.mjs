@@ -12,6 +12,10 @@ const benchPrograms = ['ip', 'iperf3', 'setpriv']
 /** Programs of the peers. @type {Programs} */
 const peerPrograms = [
   '/usr/lib/nginx/modules/ngx_stream_module.so',
+  '/usr/sbin/named',
+  '/usr/sbin/unbound',
+  'dig',
+  'dnsperf',
   'haproxy',
   'nginx',
   'socat',

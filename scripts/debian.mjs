@@ -44,6 +44,7 @@ const packages = {
   curl: 'curl',
   debootstrap: 'debootstrap',
   dig: 'bind9-dnsutils',
+  dnsperf: 'dnsperf',
   'dnssec-signzone': 'bind9-utils',
   fish: 'fish',
   haproxy: 'haproxy',

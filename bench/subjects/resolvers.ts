@@ -6,7 +6,7 @@ import type { Bed } from '../bed.js'
 import { startFaithdFrom } from '../faithd.js'
 import type { Need, Subject } from '../subject.js'
 
-/** Names of each kind: more than any cache of CPUs likes, fewer than a resolver's cache holds. */
+/** Names of each kind. A resolver's cache holds them all. */
 export const nameCount = 1000
 
 const prefix = '2001:db8:64::/96'
@@ -26,7 +26,7 @@ function startAuthority(bed: Bed): void {
     '. IN SOA ns.example.net. admin.example.net. 1 3600 3600 3600 86400',
     '. IN NS ns.example.net.',
     `ns.example.net. IN A ${addresses.server}`,
-    ...each.map((at) => `v4-${at}.example.net. IN A 198.51.100.${(at % 250) + 1}`),
+    ...each.map((at) => `v4-${at}.example.net. IN A 198.51.100.${(at % 250) + 2}`),
     ...each.map((at) => `v6-${at}.example.net. IN AAAA 2001:db8:3::${at + 1}`),
     '',
   ]
@@ -95,7 +95,7 @@ async function answers(bed: Bed): Promise<void> {
       ['v4-0', 'v6-0'].map((name) => bed.lab.client.run('dig', [...args, `${name}.example.net`])),
     )
     return (
-      made?.stdout.trim() === '2001:db8:64::c633:6401' && own?.stdout.trim() === '2001:db8:3::1'
+      made?.stdout.trim() === '2001:db8:64::c633:6402' && own?.stdout.trim() === '2001:db8:3::1'
     )
   })
 }
