@@ -79,7 +79,7 @@ const questions = [
   '2.100.51.198.in-addr.arpa. PTR',
 ]
 
-/** How clients ask, as options of dig. */
+/** Options of dig for each way to ask. */
 const ways = {
   plain: ['+noedns', '+noad'],
   EDNS: ['+edns=0', '+noad'],

@@ -7,8 +7,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::entry::Entry;
-use crate::made::Made;
+use crate::entry::{Entry, Made};
 use crate::wire::{self, Question};
 
 /// Memory of a key and its place in a table, in bytes, about.

@@ -1,13 +1,17 @@
 //! Responses of upstreams, as they are kept and as clients get them.
 
 use std::cell::{Ref, RefCell};
+use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use faith_dns64::Options;
+use faith_packet::prefix::FaithPrefix;
 use hickory_proto::op::Message;
 use tokio::time::Instant;
 
-use crate::made::Made;
 use crate::request::Request;
+use crate::settings::Settings;
 use crate::wire::{self, Opt, Question, Section};
 
 /// The longest time that anything is kept, in seconds, also by clients.
@@ -16,6 +20,9 @@ const MAX_TTL: u32 = 86_400;
 /// The longest time that the absence of data is kept, in seconds (RFC 2308 section 5 finds one to three hours to work
 /// well).
 const MAX_ABSENCE: u32 = 10_800;
+
+/// The longest response that is kept of those that were made: a longer one does not fit into a datagram.
+const LONGEST: usize = faith_dns64::MAX_PAYLOAD as usize;
 
 /// A response of an upstream, without its OPT record.
 #[derive(Debug)]
@@ -128,6 +135,46 @@ impl Entry {
     /// Seconds since the response came.
     fn age(&self) -> u32 {
         u32::try_from(self.since.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+/// The answer of DNS64 to an AAAA query, kept beside the upstream's response to that query.
+///
+/// Making it reads two responses into records and writes a third. A popular name costs that once for each change of the
+/// settings; whether the client may connect to the addresses is asked for each query.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// The response, or `None` if the upstream's own passes.
+    pub(crate) response: Option<Entry>,
+    /// The name, in lower case and without the dot at its end.
+    pub(crate) name: Box<str>,
+    /// The addresses in it that were made. It is for clients that may connect to all of them.
+    pub(crate) addresses: Vec<Ipv6Addr>,
+    /// The end of the A response's lifetime.
+    pub(crate) until: Instant,
+    pub(crate) settings: Arc<Settings>,
+    /// The prefixes, which may be fewer than those of the settings.
+    pub(crate) prefixes: Vec<FaithPrefix>,
+}
+
+impl Made {
+    /// Returns true if the same would be made now.
+    pub(crate) fn holds(&self, settings: &Arc<Settings>, options: &Options) -> bool {
+        Arc::ptr_eq(&self.settings, settings)
+            && self.prefixes == options.prefixes
+            && self.until > Instant::now()
+            && self.response.as_ref().is_none_or(Entry::is_fresh)
+    }
+
+    /// Returns true if it takes too much memory.
+    pub(crate) fn is_large(&self) -> bool {
+        self.size() > LONGEST + self.name.len() + size_of::<Self>()
+    }
+
+    /// Memory in bytes, about.
+    pub(crate) fn size(&self) -> usize {
+        let response = self.response.as_ref().map_or(0, Entry::size);
+        size_of::<Self>() + response + self.name.len() + size_of_val(self.addresses.as_slice())
     }
 }
 

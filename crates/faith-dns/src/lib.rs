@@ -16,8 +16,7 @@
 //! | `request` | a query, or the error that answers it |
 //! | `forwarder` | the way from a query to its response |
 //! | `hook` | names that the program answers |
-//! | `entry`, `cache` | responses of upstreams |
-//! | `made` | synthesised responses beside them |
+//! | `entry`, `cache` | responses of upstreams, and those made of them |
 //! | `failures` | questions that upstreams have failed |
 //! | `upstream`, `secure`, `resolv_conf` | the servers that are asked, and in which order |
 //! | `ask`, `plain` | a query to one of them, over UDP or TCP |
@@ -47,7 +46,6 @@ mod failures;
 mod forwarder;
 mod hook;
 mod link;
-mod made;
 #[cfg(any(test, fuzzing))]
 pub mod octets;
 mod plain;
