@@ -1,8 +1,8 @@
 /** A configuration that is printed and read again is the same configuration. */
 import * as fc from 'fast-check'
 import test from 'ava'
-import { parseConfiguration } from '../cli/configuration-file.js'
-import type { Configuration } from '../cli/configuration.js'
+import { parseConfiguration, withPings } from '../cli/configuration-file.js'
+import type { Configuration, RelayConfiguration } from '../cli/configuration.js'
 import { canonicalPorts, type Kind } from '../cli/kinds.js'
 import { TABLES, type Settings } from '../cli/option-table.js'
 import { tomlText } from '../cli/toml-text.js'
@@ -94,7 +94,9 @@ const configurations = fc
     ),
   })
   .map(({ process, log, pref64, dns64, local, interfaces }) => {
-    const several = interfaces.map(([faith, relay]) => Object.assign({}, faith, { relay }))
+    const several = interfaces.map(([faith, relays]) =>
+      Object.assign({}, faith, { relay: withPings(relays as RelayConfiguration[]) }),
+    )
     return Object.assign({}, process, {
       log,
       pref64,

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { closest } from '../lib/spelling.js'
 import { ConfigurationError } from './complaints.js'
-import type { Configuration, Path } from './configuration.js'
+import type { Configuration, Path, RelayConfiguration } from './configuration.js'
+import { ALL_PROTOCOLS, protocolsOf } from './kinds.js'
 import { OPTIONS, type Setting, type Settings, TABLES } from './option-table.js'
 import { reason } from './reason.js'
 import { type Issue, schemaOfFile } from './schema.js'
@@ -52,8 +53,23 @@ export function parseConfiguration(text: string, path: string): ConfigurationFil
   for (const { acl } of configuration.interface.flatMap(({ relay }) => relay)) {
     acl.splice(0, acl.length, ...acl.map((file) => resolve(dirname(path), file)))
   }
+  for (const faith of configuration.interface) faith.relay = withPings(faith.relay)
   if (configuration.control) configuration.control = resolve(dirname(path), configuration.control)
   return { path, configuration, placeOf }
+}
+
+/**
+ * Pings have no ports, so one relay of an interface has them. By default that is the first, unless another one names icmp
+ * among fewer protocols.
+ */
+export function withPings(relays: readonly RelayConfiguration[]): RelayConfiguration[] {
+  const isDefault = ({ protocols }: RelayConfiguration) => protocols === ALL_PROTOCOLS
+  const owner =
+    relays.find((one) => !isDefault(one) && protocolsOf(one.protocols).includes('icmp')) ??
+    relays.find(isDefault)
+  return relays.map((one) =>
+    one === owner || !isDefault(one) ? one : { ...one, protocols: 'tcp,udp' },
+  )
 }
 
 function parse(text: string, path: string): TomlDocument {

@@ -3,7 +3,6 @@
  * them. The keys are those of the file, and times are in seconds.
  */
 import { UsageError } from './exit.js'
-import { ALL_PROTOCOLS, protocolsOf } from './kinds.js'
 import {
   DNS64,
   INTERFACE,
@@ -81,23 +80,9 @@ export function override(configuration: Configuration, overrides: Overrides): Co
       requireOne(overrides, 'relay', interfaces.length, 'interfaces')
       requireOne(overrides, 'relay', length, `relays of ${faith.name}`)
       const relay = faith.relay.map((one) => Object.assign({}, one, valuesOf(overrides, 'relay')))
-      return Object.assign({}, faith, valuesOf(overrides, 'interface'), { relay: withPings(relay) })
+      return Object.assign({}, faith, valuesOf(overrides, 'interface'), { relay })
     }),
   }
-}
-
-/**
- * Pings have no ports, so one relay of an interface has them. By default that is the first, unless another one names icmp
- * among fewer protocols.
- */
-function withPings(relays: readonly RelayConfiguration[]): RelayConfiguration[] {
-  const isDefault = ({ protocols }: RelayConfiguration) => protocols === ALL_PROTOCOLS
-  const owner =
-    relays.find((one) => !isDefault(one) && protocolsOf(one.protocols).includes('icmp')) ??
-    relays.find(isDefault)
-  return relays.map((one) =>
-    one === owner || !isDefault(one) ? one : { ...one, protocols: 'tcp,udp' },
-  )
 }
 
 /** The path of a setting of a configuration that has one interface with one relay. */

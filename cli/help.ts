@@ -24,7 +24,7 @@ and pings to that prefix, and relays each to the IPv4 address inside the IPv6 ad
 client dialled.
 
   service     ports to relay: a name from /etc/services, a port, a range, a comma-separated list of
-              these, or all [all]; ports other than all are those of TCP, unless --protocols says more
+              these, or all [all]; ports other than all are TCP's, unless --protocols says more
   serverpath  program for connections to this host's own IPv4 addresses, started as by inetd(8)
   serverargs  its arguments; the first is its name for itself, argv[0]
 

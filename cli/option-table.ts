@@ -209,7 +209,7 @@ export const RELAY = {
     'protocols to relay, on these ports; icmp is ping, of one relay of an interface',
     {
       value: 'PROTOCOLS',
-      help: 'protocols to relay, on these ports; with a service: tcp',
+      help: 'protocols to relay; with a service: tcp',
       change: 'at the next start',
     },
   ),
