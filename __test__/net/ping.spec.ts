@@ -165,6 +165,14 @@ for (const [way, groups] of [
         `${method}: ${stdout}`,
       )
     }
+    // A connection ends in this router, so no router behind it sees the hop limit of the client's SYN.
+    const args = ['-6', '-n', '-q', '1', '-N', '1', '-w', '10', '-T', '-p', '80', target]
+    const connecting = await far.client.run('traceroute', args, { timeout: 120_000 })
+    t.deepEqual(
+      hopsOf(connecting.stdout, /^ *\d+ {2}(\S+)/gm),
+      [addresses.gateway, addresses.farServer],
+      connecting.stdout,
+    )
     const { stdout } = await far.client.run(
       'mtr',
       ['-6', '-n', '-c', '2', '-i', '0.2', '-r', target],

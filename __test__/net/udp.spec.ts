@@ -86,6 +86,16 @@ test('servers that were not asked do not reach a client, and may answer from ano
   t.is(echo?.data, 'echo last', 'the datagram from elsewhere, which came before this, is gone')
 })
 
+test('only ports that were asked reach the client of a relay that filters by them', async (t) => {
+  const faithd = await faithdWith('--udp-filtering', 'address-and-port-dependent')
+  const [, echo] = await take([
+    { to: [faithd.address(), first], send: 'other', wait: 0 },
+    { to: [faithd.address(), first], send: 'echo last' },
+  ])
+  t.is(echo?.data, 'echo last', 'the datagram from the other port, which came before this, is gone')
+  t.is((await faithd.counted()).relay.udp?.filtered, 1)
+})
+
 test('any server reaches the client of a relay that does not filter', async (t) => {
   const faithd = await faithdWith('--udp-filtering', 'endpoint-independent')
   const [elsewhere] = await take([{ to: [faithd.address(), first], send: 'elsewhere' }])
