@@ -63,13 +63,17 @@ export function parseConfiguration(text: string, path: string): ConfigurationFil
  * among fewer protocols.
  */
 export function withPings(relays: readonly RelayConfiguration[]): RelayConfiguration[] {
-  const isDefault = ({ protocols }: RelayConfiguration) => protocols === ALL_PROTOCOLS
-  const owner =
-    relays.find((one) => !isDefault(one) && protocolsOf(one.protocols).includes('icmp')) ??
-    relays.find(isDefault)
-  return relays.map((one) =>
-    one === owner || !isDefault(one) ? one : { ...one, protocols: 'tcp,udp' },
+  const named = relays.find(
+    (one) => !hasDefault(one) && protocolsOf(one.protocols).includes('icmp'),
   )
+  const owner = named ?? relays.find(hasDefault)
+  return relays.map((one) =>
+    one === owner || !hasDefault(one) ? one : { ...one, protocols: 'tcp,udp' },
+  )
+}
+
+function hasDefault({ protocols }: RelayConfiguration): boolean {
+  return protocols === ALL_PROTOCOLS
 }
 
 function parse(text: string, path: string): TomlDocument {
