@@ -16,6 +16,7 @@ import type {
   RelayConfiguration,
 } from './configuration.js'
 import { explain } from './exit.js'
+import { protocolsOf } from './kinds.js'
 import { relayUpdate } from './library-options.js'
 import type { Interfaces } from './interfaces.js'
 import type { Logger } from './log.js'
@@ -101,7 +102,11 @@ export async function apply(
     }
     const removed = runs.relays.filter((one) => !kept.includes(one))
     steps.push(...removed.map((one) => stopStep(runs, one, changes)))
-    steps.push(...opened.map((one) => openStep(runs, one, accessLists.get(one), changes)))
+    const arePingsTaken = kept.some(({ configuration: { protocols } }) => hasPings(protocols))
+    for (const one of opened) {
+      const relay = arePingsTaken ? withoutPings(one) : one
+      steps.push(openStep(runs, relay, accessLists.get(one), changes))
+    }
     last.push(() => Promise.resolve(void (runs.configuration = wanted)))
   }
 
@@ -125,6 +130,16 @@ export async function apply(
     changes.push(...logChanges(before.log, configuration.log))
   }
   return { warnings, changes, configuration }
+}
+
+function hasPings(protocols: string): boolean {
+  return protocolsOf(protocols).includes('icmp')
+}
+
+/** The pings of an interface stay with the relay that has them. A relay of pings alone stays one, and is an error. */
+function withoutPings(relay: RelayConfiguration): RelayConfiguration {
+  const others = protocolsOf(relay.protocols).filter((protocol) => protocol !== 'icmp')
+  return others.length === 0 ? relay : { ...relay, protocols: others.join(',') }
 }
 
 /** A sentence for the level and the format, and the names of other settings of the log that changed. */

@@ -232,6 +232,22 @@ test('a reload opens relays and stops others, whose sessions go on and are drain
   t.regex(it.faithd.log.at(-1)?.msg ?? '', /^ended: 2 sessions \(1 closed, 1 aborted\)/)
 })
 
+test('a reload leaves pings with the relay that has them', async (t) => {
+  const one = new Configured()
+  const relay = (at: number): string[] => ['[[interface.relay]]', `ports = ${at}`, permit]
+  await one.start(...top, ...one.interface(...relay(7)))
+  const said = await one.reload(...top, ...one.interface(...relay(8), ...relay(7)))
+  t.true(
+    said.includes(`${one.name}, ports 7: protocols stays tcp,udp,icmp until faithd starts again`),
+    said.join('\n'),
+  )
+  t.regex(said.join('\n'), / relays ports 8$/)
+  const args = ['-6', '-n', '-c', '1', '-W', '10', one.prefix + addresses.server]
+  const { stdout } = await lab.client.run('ping', args)
+  t.regex(stdout, /1 received/)
+  await one.faithd.stop()
+})
+
 test('a reload changes limits, sources and headers for new connections, and no session ends', async (t) => {
   const it = new Configured()
   const relay = (...lines: string[]): string[] => [
