@@ -109,7 +109,7 @@ fn a_client_may_reach_an_address_whose_mapping_names_a_permitted_port() {
         let explicit = format!("{dialled}=9.9.9.9:{port}").parse().unwrap();
         let mappings = Mappings::new(Mapping::Rfc6052, [explicit]).unwrap();
         let access = AccessList::parse(LIST, "test").unwrap();
-        let lab = Lab::new(RelayOptions { access, mappings, ..options() });
+        let lab = Lab::new(RelayOptions { mappings, access, ..options() });
         lab.engine.admission.permits_any_port([Protocol::Tcp], "2001:db8:2::7".parse().unwrap(), dialled)
     };
     assert!(may(25));
