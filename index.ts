@@ -81,6 +81,7 @@ export type {
 } from './lib/listener-options.js'
 export type { FaithMapping, MappingOptions } from './lib/mapping.js'
 export type { OnePortOption, PortOptions, PortSpec, SeveralPortsOption } from './lib/ports.js'
+export type { FaithPlace } from './lib/place.js'
 export type { FaithProtocol } from './lib/protocol.js'
 export type { FaithPrefixChange, FaithPrefixes } from './lib/prefixes.js'
 export {

@@ -43,6 +43,7 @@ import { logOf } from './relay-log.js'
 import type { FaithRelayEvents } from './relay-events.js'
 import { routeError, Router, unheard } from './route.js'
 import { liveSessions } from './live.js'
+import { type FaithPlace, takePlace } from './place.js'
 import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
 import { toRefusal } from './refusal.js'
 import { type FaithRelayStats, toRelayStats } from './relay-stats.js'
@@ -328,6 +329,26 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     const { client, destination } = readQuestion('relay.permits', question)
     const { address, port } = destination
     return toPermission(unwrap(this.#native.permits(client, address, port)))
+  }
+
+  /**
+   * Takes a place among the sessions of the relay and of a client, for a connection that the program makes for the client
+   * itself, as with {@link FaithInterface.connect}. It counts towards `maxSessions`, `maxSessionsPerClient` and
+   * `maxRatePerClient` until it is released, and in no statistics.
+   *
+   * @param client - the client's IPv6 address
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when the address is malformed; `ERR_FAITH_CLOSED` when the relay is
+   * closed
+   *
+   * @example
+   * ```ts
+   * const place = relay.takePlace('2001:db8::1')
+   * if (!place.taken) console.log(`no connection: ${place.cause}`)
+   * place.release() // when the connection has ended
+   * ```
+   */
+  takePlace(client: string): FaithPlace {
+    return takePlace(this.#native, client)
   }
 
   /**

@@ -23,6 +23,7 @@ pub mod networks;
 pub mod notify;
 pub mod options;
 pub mod permission;
+pub mod place;
 pub mod privileges;
 pub mod relay;
 pub mod relay_options;

@@ -77,11 +77,15 @@ pub fn match_access_list(
 
 /// Parses a client's address and a destination.
 pub(crate) fn ends(client: &str, address: &str, port: u16) -> Result<(Ipv6Addr, SocketAddr), NativeFailure> {
-    let client =
-        client.parse().map_err(|_| wrong(format!("`{}` is not an IPv6 address", excerpt(client))))?;
+    let client = self::client(client)?;
     let address: IpAddr =
         address.parse().map_err(|_| wrong(format!("`{}` is not an IP address", excerpt(address))))?;
     Ok((client, SocketAddr::new(address, port)))
+}
+
+/// Parses a client's address.
+pub(crate) fn client(client: &str) -> Result<Ipv6Addr, NativeFailure> {
+    client.parse().map_err(|_| wrong(format!("`{}` is not an IPv6 address", excerpt(client))))
 }
 
 pub(crate) fn closed() -> NativeFailure {

@@ -21,6 +21,7 @@ use crate::live::{self, NativeLiveSessions};
 use crate::networks::NativeNetworks;
 use crate::options::{self, NativeRelayOptions};
 use crate::permission::{self, NativePermission};
+use crate::place::NativePlace;
 use crate::relay_options::{access_list, relay_options};
 use crate::route::{Asking, NativeVerdict};
 use crate::sources::NativeSource;
@@ -218,6 +219,17 @@ impl NativeRelay {
             Ok(relay.permission(client, destination).into())
         });
         outcome(permission)
+    }
+
+    /// Takes a place among the sessions, for a connection that JavaScript makes for a client.
+    #[napi(ts_return_type = "NativeFailure | NativePlace")]
+    #[must_use]
+    pub fn take_place(&self, client: String) -> Outcome<NativePlace> {
+        let place = permission::client(&client).and_then(|client| {
+            let relay = self.relay().ok_or_else(permission::closed)?;
+            Ok(relay.take_place(&client).into())
+        });
+        outcome(place)
     }
 
     /// Resets both sides of an active session; tells whether there is one with this id.

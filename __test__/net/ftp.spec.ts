@@ -384,6 +384,32 @@ test.serial('the record of active data keeps to the settings of the log', async 
   t.false(discreet.log.some((line) => JSON.stringify(line).includes(server.address)))
 })
 
+test.serial(
+  'an active data connection takes a place among the sessions until it ends',
+  async (t) => {
+    const server = serverOf('vsftpd')
+    const script = 'curl -sS -m 15 --ftp-port - "$URL/" -o list'
+    await using narrow = await another(...permitted, '--max-sessions-per-client', '1')
+    t.not((await run(script, { server, through: narrow })).code, 0)
+    await waitFor('the refusal of the data', () =>
+      narrow.log.find(({ msg }) =>
+        /^FTP data .* failed: a limit of sessions is reached \(max-sessions-per-client\)/.test(msg),
+      ),
+    )
+
+    // Two for a transfer, and one for a place that comes back late. Places that stay taken would leave none.
+    await using enough = await another(...permitted, '--max-sessions-per-client', '3')
+    for (const times of [1, 2, 3]) {
+      const { code, stderr } = await run(script, { server, through: enough })
+      t.is(code, 0, stderr)
+      await waitFor('both records', () => {
+        const data = enough.log.filter(({ ftp }) => ftp !== undefined)
+        return data.length === times && enough.sessions.length === times
+      })
+    }
+  },
+)
+
 test.serial('a server that refuses looks refused', async (t) => {
   const server = { ...serverOf('vsftpd'), address: '198.51.100.3' }
   const { code, stderr } = await run('curl -sS -m 15 "$URL/"', { server })

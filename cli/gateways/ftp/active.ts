@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import type { FaithSplice } from '../../../index.js'
+import { callClient } from '../call.js'
 import type { Place } from '../gateway.js'
 import { recordEnd, recordFailure } from '../record.js'
 import type { Named } from './addresses.js'
@@ -92,7 +93,8 @@ export class ActiveData {
   /** Connects to the client, and has Rust carry the rest. Resolves when the client is connected, or cannot be. */
   async #reach(server: Socket): Promise<void> {
     const { client, destination } = this.#ends
-    const { faith, relay, log, idleTimeoutMs, keepAliveTimeoutMs } = this.#place
+    const { address: to, port: toPort } = this.#named
+    const { relay, log, idleTimeoutMs } = this.#place
     const port = server.remotePort ?? 20
     const made = {
       name: 'ftp',
@@ -110,22 +112,14 @@ export class ActiveData {
         destination: { address: destination, port },
       })
       if (!permitted) throw new Error(`the access list denies it (${cause})`)
-      const socket = await faith.connect({
-        from: destination,
-        fromPort: port,
-        to: this.#named.address,
-        port: this.#named.port,
-        connectTimeoutMs: CONNECT_MS,
-      })
-      socket.on('error', () => server.resetAndDestroy())
-      this.#splice = socket.spliceTo(server, { idleTimeoutMs, keepAliveTimeoutMs })
-      this.#splice.then(
-        (ended) => recordEnd(log, made, ended),
-        (error: unknown) => {
-          socket.resetAndDestroy()
-          failed(error)
-        },
+      const { splice } = await callClient(
+        server,
+        { from: destination, fromPort: port, to, port: toPort, connectTimeoutMs: CONNECT_MS },
+        this.#place,
+        idleTimeoutMs,
       )
+      this.#splice = splice
+      splice.then((ended) => recordEnd(log, made, ended), failed)
     } catch (error) {
       failed(error)
     }

@@ -5,6 +5,7 @@
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { FaithError, type FaithSplice } from '../../../index.js'
+import { callClient } from '../call.js'
 import type { Place } from '../gateway.js'
 import { recordEnd, recordFailure } from '../record.js'
 import { isPrivileged, PRIVILEGED } from './error-port.js'
@@ -89,7 +90,7 @@ export class ErrorConnection {
 
   async #join(server: Socket, fromPort: number, port: number): Promise<void> {
     const { client: to, destination: from, server: address } = this.#ends
-    const { faith, log, connectTimeoutMs, keepAliveTimeoutMs } = this.#place
+    const { log, connectTimeoutMs } = this.#place
     const made = {
       name: 'rsh',
       use: 'rsh errors',
@@ -98,10 +99,10 @@ export class ErrorConnection {
     } as const
     try {
       const { signal } = this.#aborted
-      const socket = await faith.connect({ from, fromPort, to, port, connectTimeoutMs, signal })
-      socket.on('error', () => server.resetAndDestroy())
-      this.#splice = socket.spliceTo(server, { idleTimeoutMs: 0, keepAliveTimeoutMs })
-      recordEnd(log, made, await this.#splice)
+      const client = { from, fromPort, to, port, connectTimeoutMs, signal }
+      const { splice } = await callClient(server, client, this.#place, 0)
+      this.#splice = splice
+      recordEnd(log, made, await splice)
     } catch (error) {
       server.resetAndDestroy()
       recordFailure(log, made, error)

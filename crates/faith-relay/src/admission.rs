@@ -18,7 +18,7 @@ use faith_sys::local_ports::LocalPorts;
 use crate::attempt::Attempt;
 use crate::began::Began;
 use crate::cause::Cause;
-use crate::clients::Clients;
+use crate::clients::{Clients, Place};
 use crate::denying_rule::DenyingRule;
 use crate::local::{Local, Served, Taker};
 use crate::options::RelayOptions;
@@ -247,9 +247,16 @@ impl Admission {
     /// # Errors
     /// The refusal that answers the client.
     pub(crate) fn enter(&self, attempt: &mut Attempt) -> Result<(), Refusal> {
-        attempt.place =
-            self.clients.enter(attempt.client().ip()).map_err(|full| Refusal::limit(full.into()))?;
+        attempt.place = self.take_place(attempt.client().ip()).map_err(Refusal::limit)?;
         Ok(())
+    }
+
+    /// Takes a place among the sessions for a client; `None` if nothing is limited.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub(crate) fn take_place(&self, client: &Ipv6Addr) -> Result<Option<Place>, Cause> {
+        Ok(self.clients.enter(client)?)
     }
 
     /// Finds the server of a client's first datagram, and the address that its socket is bound to, if the access list lets

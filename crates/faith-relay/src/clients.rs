@@ -199,9 +199,9 @@ impl From<Full> for Cause {
     }
 }
 
-/// A session's place among those of the relay and of its client.
+/// A session's place among those of the relay and of its client, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     clients: Arc<Clients>,
     /// True if the place counts among the relay's.
     counted: bool,

@@ -85,7 +85,7 @@ mod tests;
 
 pub use bound::{BoundUdp, BoundUdpStats, Hearer, Message, SendError};
 pub use cause::Cause;
-pub use clients::ClientLimits;
+pub use clients::{ClientLimits, Place};
 pub use connect_error::ConnectError;
 pub use counters::{RelayStats, SessionStats, Untold};
 pub use denying_rule::DenyingRule;

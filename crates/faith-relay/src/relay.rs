@@ -21,6 +21,8 @@ use faith_sys::{descriptors, source, tcp};
 use parking_lot::Mutex;
 
 use crate::admission::Router;
+use crate::cause::Cause;
+use crate::clients::Place;
 use crate::connect_error::ConnectError;
 use crate::counters::RelayStats;
 use crate::detail::SessionDetail;
@@ -316,6 +318,15 @@ impl Relay {
     #[must_use]
     pub fn permission(&self, client: Ipv6Addr, destination: SocketAddr) -> Permission {
         self.engine.admission.permission(client, destination)
+    }
+
+    /// Takes a place among the sessions of the relay and of `client`, for a connection that the caller carries itself. The limits
+    /// count it until it is dropped. `None` if nothing is limited.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn take_place(&self, client: &Ipv6Addr) -> Result<Option<Place>, Cause> {
+        self.engine.admission.take_place(client)
     }
 
     /// Returns true until the relay is told to take no more connections, by [`stop`](Self::stop) or

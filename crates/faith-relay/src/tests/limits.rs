@@ -1,5 +1,6 @@
 //! Session limits, of which forged SYNs use up nothing, and keep-alive.
 
+use std::net::Ipv6Addr;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -20,6 +21,24 @@ fn a_client_with_as_many_sessions_as_it_may_have_is_reset() {
     drop((first, server));
     lab.ended();
     drop(lab.session());
+}
+
+#[test]
+fn a_connection_that_the_program_makes_for_a_client_takes_a_place_until_it_ends() {
+    let limits = ClientLimits { max_sessions: Some(1), ..ClientLimits::default() };
+    for options in
+        [RelayOptions { max_sessions: Some(1), ..options() }, RelayOptions { clients: limits, ..options() }]
+    {
+        let lab = Lab::new(options);
+        let admission = &lab.engine.admission;
+        let place = admission.take_place(&Ipv6Addr::LOCALHOST).unwrap();
+        assert!(read_to_reset(&mut lab.dial()).is_empty());
+        let cause = lab.refused().cause;
+        assert!(cause.is_some());
+        assert_eq!(admission.take_place(&Ipv6Addr::LOCALHOST).err(), cause);
+        drop(place);
+        drop(lab.session());
+    }
 }
 
 /// Every limit, with room for one session. The last is per second, and a busy machine may let more than a second pass.
