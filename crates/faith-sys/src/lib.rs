@@ -32,4 +32,5 @@ pub mod tcx;
 pub mod tun;
 pub mod udp;
 pub mod users;
+pub mod way;
 pub mod zone;

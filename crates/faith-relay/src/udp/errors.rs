@@ -11,7 +11,8 @@ use faith_packet::icmpv6;
 use faith_packet::protocol::Protocol;
 use faith_packet::translate::{Icmpv4Error, Icmpv6Error};
 use faith_packet::udp::{HEADER_LEN, Head};
-use faith_sys::udp::{QueuedError, Way};
+use faith_sys::udp::QueuedError;
+use faith_sys::way::Way;
 
 use super::mapping::Mapping;
 use super::part::{Endpoint, Part};

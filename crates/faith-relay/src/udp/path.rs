@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
-use faith_sys::udp::Way;
+use faith_sys::way::Way;
 use parking_lot::Mutex;
 
 /// The smallest MTU of an IPv6 link (RFC 8200 section 5).

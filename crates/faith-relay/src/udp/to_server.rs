@@ -7,7 +7,8 @@ use std::time::Instant;
 use faith_packet::icmpv4::{self, Quote};
 use faith_packet::translate::Icmpv4Error;
 use faith_stack::Rate;
-use faith_sys::udp::{Received, source_to};
+use faith_sys::udp::Received;
+use faith_sys::way::source_to;
 
 use super::mapping::Mapping;
 use super::part::Part;
