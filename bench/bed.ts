@@ -16,8 +16,8 @@ import type { Machine } from './machine.js'
 /** Ports of the server and of every relay: for iperf3, for transfers of a given size, and for small exchanges. */
 export const iperfPort = 5201
 export const transferPort = 5202
-/** UDP ports of the server: for queries, and for bulk. */
-export const queryPort = 5203
+/** UDP ports of the server: for queries, that of DNS, and for bulk. */
+export const queryPort = 53
 export const datagramPort = 5204
 export const httpPorts = [8000, 8001, 8002, 8003] as const
 export const relayedPorts = [iperfPort, transferPort, ...httpPorts] as const

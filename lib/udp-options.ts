@@ -39,7 +39,8 @@ export interface FaithUdpOptions {
   timeoutMs?: number
   /**
    * The same for single ports of servers, in milliseconds. Default `{ 53: 10000, 123: 30000, 3478: 30000 }`. A session
-   * with port 53 ends a second after the last question, if each question has its answer.
+   * with port 53 that has an answer to each question ends a second after the last question. It ends with the last answer
+   * if a quarter of the mappings was taken when it began, of those in all or of its client.
    */
   portTimeoutsMs?: Readonly<Record<number, number>>
   /**
@@ -51,7 +52,7 @@ export interface FaithUdpOptions {
   maxMappingsPerClient?: number
   /** Maximum number of new mappings of one client per second; 0 (default) means no limit. */
   maxRatePerClient?: number
-  /** Maximum number of new sessions of all clients per second, 1 to 4294967295. Default 10000. */
+  /** Maximum number of new sessions of all clients per second, 1 to 4294967295. Default 100000. */
   maxRate?: number
 }
 
@@ -94,7 +95,7 @@ export function readUdpOptions(
     maxMappings: read.integer('maxMappings', { min: 1, max: MOST }, 16_384),
     maxMappingsPerClient: read.integer('maxMappingsPerClient', { min: 0, max: MOST }, 1000),
     maxRatePerClient: read.integer('maxRatePerClient', { min: 0, max: MOST }, 0),
-    maxRate: read.integer('maxRate', { min: 1, max: MOST }, 10_000),
+    maxRate: read.integer('maxRate', { min: 1, max: MOST }, 100_000),
   }
 }
 

@@ -160,7 +160,7 @@ test('dig gets an answer that is longer than any packet of the links', async (t)
   const query = ['+notcp', '+bufsize=4096', '+short', `@${faithd.address()}`, 'example.net', 'TXT']
   const { stdout } = await lab.client.run('dig', query, { timeout: 60_000 })
   t.is(stdout.split('x'.repeat(250)).length - 1, 12, stdout)
-  // The session ends a second after its answer.
+  // The session ends after its answer.
   const { protocol, reason } = await faithd.sessionTo(53)
   t.deepEqual({ protocol, reason }, { protocol: 'udp', reason: 'closed' })
 })
@@ -296,6 +296,32 @@ test('ports beyond the limit of a client are told so, and those before it go on'
   )
   const refusal = await faithd.refusalTo(first)
   t.like(refusal, { protocol: 'udp', reason: 'limit', cause: 'max-mappings-per-client' })
+})
+
+test('a client asks more DNS queries from new ports than it may have ports', async (t) => {
+  const faithd = await faithdWith('--max-mappings-per-client', '20')
+  const address = addresses.serverSecond
+  await lab.server.spawn('python3', [dnsProgram, address]).line(/^ready/)
+  const code = `
+import socket, sys
+for number in range(300):
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
+        one.settimeout(20)
+        one.connect((sys.argv[1], 53))
+        query = number.to_bytes(2) + bytes([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]) + bytes(1) + bytes([0, 16, 0, 1])
+        one.send(query)
+        assert one.recv(65536)[:2] == query[:2]
+`
+  const asked = await lab.client.run('python3', ['-c', code, faithd.address(address)], {
+    timeout: 60_000,
+  })
+  t.is(asked.stderr, '')
+  const { sessions, refused } = (await faithd.counted()).relay
+  t.is(sessions.begun, 300)
+  t.deepEqual(
+    Object.values(refused).filter((count) => count > 0),
+    [],
+  )
 })
 
 for (const [what, args] of [

@@ -9,15 +9,7 @@ import tayga from './tayga.js'
 
 const part = { kind: 'datagrams' } as const
 
-/** Ports that ask once are kept for a second, like those that ask port 53, and one client may have all of them. */
-const options = [
-  '--protocols',
-  'tcp,udp',
-  '--udp-timeout',
-  '1',
-  '--max-mappings-per-client',
-  '16384',
-]
+const options = ['--protocols', 'tcp,udp']
 
 async function startSocat(bed: Bed): Promise<void> {
   await bed.localRoute()

@@ -145,10 +145,12 @@ impl Clients {
         }
         // From here on its drop gives back the place.
         let counted = limits.max_sessions.is_some();
-        let mut place = Place { clients: Arc::clone(self), counted, key: None };
+        let crowded = limits.max_sessions.is_some_and(|most| is_crowded(self.taken(), most));
+        let mut place = Place { clients: Arc::clone(self), counted, key: None, crowded };
         if let Some(key) = key {
-            self.table.lock().enter(key, limits.client, Instant::now())?;
+            let active = self.table.lock().enter(key, limits.client, Instant::now())?;
             place.key = Some(key);
+            place.crowded |= limits.client.max_sessions.is_some_and(|most| is_crowded(active, most));
         }
         Ok(Some(place))
     }
@@ -162,19 +164,26 @@ impl ClientLimits {
     }
 }
 
+/// Tells whether more than a quarter of the places are taken.
+const fn is_crowded(taken: u32, most: u32) -> bool {
+    taken > most / 4
+}
+
 impl Table {
-    fn enter(&mut self, key: u128, limits: ClientLimits, now: Instant) -> Result<(), Full> {
+    /// Takes a place of a client. Returns the number of those that it has.
+    fn enter(&mut self, key: u128, limits: ClientLimits, now: Instant) -> Result<u32, Full> {
         let client = self.clients.entry(key).or_insert(Client { active: 0, allowance: Allowance::default() });
         client.may_begin(limits, now)?;
         client.active += 1;
         if let Some(most) = limits.per_second {
             client.allowance.take(Rate::per_second(most), now);
         }
+        let active = client.active;
         if self.clients.len() > self.sweep_at {
             self.clients.retain(|_, client| !client.is_forgettable(now));
             self.sweep_at = SWEEP.max(2 * self.clients.len());
         }
-        Ok(())
+        Ok(active)
     }
 }
 
@@ -207,6 +216,14 @@ pub struct Place {
     counted: bool,
     /// The client's key in the table, if clients are limited.
     key: Option<u128>,
+    crowded: bool,
+}
+
+impl Place {
+    /// Tells whether more than a quarter of the places of the relay or of the client were taken when this one was.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded
+    }
 }
 
 impl Drop for Place {
@@ -292,7 +309,7 @@ mod tests {
         let may_begin = |table: &Table, now| table.clients[&key].may_begin(clients.limits.load().client, now);
         assert_eq!(may_begin(&table, before + SECOND / 2), Err(Full::Rate));
         assert_eq!(may_begin(&table, after + SECOND), Ok(()));
-        assert_eq!(table.enter(key, clients.limits.load().client, after + SECOND), Ok(()));
+        assert_eq!(table.enter(key, clients.limits.load().client, after + SECOND), Ok(1));
         assert_eq!(may_begin(&table, after + SECOND), Err(Full::Rate));
     }
 
@@ -335,6 +352,18 @@ mod tests {
             assert_eq!(clients.enter(&address("2001:db8::1")).unwrap_err(), Full::Sessions);
         }
         assert!(clients.enter(&address("2001:db8:0:1::1")).is_ok());
+    }
+
+    #[test]
+    fn places_are_crowded_beyond_a_quarter_of_those_of_the_relay_or_of_the_client() {
+        let crowded = |clients: &Arc<Clients>| {
+            let places: Vec<_> =
+                (0..4).map(|_| clients.enter(&address("2001:db8::1")).unwrap().unwrap()).collect();
+            places.iter().map(Place::is_crowded).collect::<Vec<_>>()
+        };
+        assert_eq!(crowded(&relay(8)), [false, false, true, true]);
+        let limits = ClientLimits { max_sessions: Some(12), ..ClientLimits::default() };
+        assert_eq!(crowded(&Clients::new(Some(100), limits)), [false, false, false, true]);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) struct Mapping {
     pub(crate) errors: Allowance,
     state: Arc<State>,
     /// Its place among those of its client.
-    _place: Option<Place>,
+    place: Option<Place>,
     /// Its part of the client's block of ports, if clients have blocks.
     _lease: Option<Lease>,
     /// Its identifier, if it shares a raw socket.
@@ -158,7 +158,7 @@ impl Mapping {
             local,
             errors: Allowance::default(),
             state: Arc::clone(state),
-            _place: place,
+            place,
             _lease: lease,
             identifier,
         }
@@ -167,6 +167,11 @@ impl Mapping {
     /// The address and port of the socket; an identifier of echo counts as a port.
     pub(crate) fn local(&self) -> SocketAddrV4 {
         self.local
+    }
+
+    /// Tells whether places for mappings ran short when it was opened.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_crowded)
     }
 
     /// Sends a datagram, a superframe, or an echo request with its header. An error of an earlier datagram may come up
@@ -249,7 +254,8 @@ fn bind(
 ) -> Result<SocketAddrV4, ConnectError> {
     for port in ports {
         match socket.bind(SocketAddrV4::new(local, port)) {
-            Ok(()) => return Ok(socket.local().unwrap_or(SocketAddrV4::new(local, port))),
+            Ok(()) if port == 0 => return Ok(socket.local().unwrap_or(SocketAddrV4::new(local, port))),
+            Ok(()) => return Ok(SocketAddrV4::new(local, port)),
             // The second: this process may not have a privileged port.
             Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {}
             Err(error) => return Err(ConnectError::Source { address: local.into(), error }),

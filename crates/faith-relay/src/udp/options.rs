@@ -75,7 +75,7 @@ pub struct UdpOptions {
     pub max_mappings_per_client: Option<u32>,
     /// Rate of new mappings of one client per second; default `None`, no limit.
     pub max_rate_per_client: Option<u32>,
-    /// Rate of new sessions of all clients per second; default 10000.
+    /// Rate of new sessions of all clients per second; default 100000.
     pub max_rate: u32,
 }
 
@@ -90,7 +90,7 @@ impl Default for UdpOptions {
             max_mappings: 16_384,
             max_mappings_per_client: Some(1000),
             max_rate_per_client: None,
-            max_rate: 10_000,
+            max_rate: 100_000,
         }
     }
 }

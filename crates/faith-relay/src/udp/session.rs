@@ -5,6 +5,8 @@ use std::net::{SocketAddrV4, SocketAddrV6};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use super::mapping::Mapping;
 use crate::alarm::Alarm;
 use crate::attempt::Attempt;
@@ -13,8 +15,10 @@ use crate::record::SessionEnd;
 /// The port of DNS. Its clients ask once from each port, and wait for one answer.
 const DNS: u16 = 53;
 
-/// A session of DNS that has all its answers stays this long for another question.
-const LINGER: Duration = Duration::from_secs(1);
+/// A session of DNS that has all its answers rests this long, for a second copy of an answer and for a client that asks
+/// from one port again and again. Where mappings are crowded, the session ends with its last answer instead: another
+/// question begins another session.
+const REST: Duration = Duration::from_secs(1);
 
 /// A session without any answer ends after this long if mappings run short: its client may be forged.
 const UNANSWERED: Duration = Duration::from_secs(30);
@@ -28,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) last_length: Cell<u16>,
     attempt: RefCell<Attempt>,
     course: Cell<Course>,
+    /// Wakes [`over`](Self::over) when a datagram has ended the session.
+    due: Notify,
 }
 
 /// The facts that decide about a session's end.
@@ -36,7 +42,8 @@ struct Course {
     /// The moment of the client's last datagram.
     sent: Instant,
     timeout: Duration,
-    dns: bool,
+    /// The rest after the last answer, if the session ends by its answers.
+    rest: Option<Duration>,
     asked: u64,
     answered: u64,
 }
@@ -49,14 +56,16 @@ impl Session {
         timeout: Duration,
         now: Instant,
     ) -> Self {
-        let dns = server.port() == DNS;
+        let rest = if mapping.is_crowded() { Duration::ZERO } else { REST };
+        let rest = (server.port() == DNS).then_some(rest);
         Self {
             destination: *attempt.destination(),
             server,
             mapping,
             last_length: Cell::new(0),
             attempt: RefCell::new(attempt),
-            course: Cell::new(Course { sent: now, timeout, dns, asked: 0, answered: 0 }),
+            course: Cell::new(Course { sent: now, timeout, rest, asked: 0, answered: 0 }),
+            due: Notify::new(),
         }
     }
 
@@ -74,16 +83,23 @@ impl Session {
 
     /// Notes datagrams of the server.
     pub(crate) fn answered(&self, datagrams: u64, bytes: usize, now: Instant) {
-        let course = self.course.get();
-        self.course.set(Course { answered: course.answered.saturating_add(datagrams), ..course });
+        let mut course = self.course.get();
+        course.answered = course.answered.saturating_add(datagrams);
+        self.course.set(course);
         self.attempt.borrow_mut().moved(0, bytes as u64, now);
+        if course.rest == Some(Duration::ZERO) && course.has_its_answers() {
+            self.due.notify_one();
+        }
     }
 
     /// Resolves when the session has ended by itself. `is_pressed` tells whether mappings run short.
     pub(crate) async fn over(&self, is_pressed: impl Fn() -> bool) {
         let mut alarm = Alarm::new(self.course.get().look(Instant::now()).into());
         loop {
-            alarm.until(self.course.get().look(Instant::now()).into()).await;
+            tokio::select! {
+                () = self.due.notified() => {}
+                () = alarm.until(self.course.get().look(Instant::now()).into()) => {}
+            }
             if let Some(end) = self.course.get().end(Instant::now(), is_pressed()) {
                 return self.attempt.borrow_mut().end(end);
             }
@@ -94,18 +110,22 @@ impl Session {
 impl Course {
     /// The moment at which the session may be over, after `now`.
     fn look(self, now: Instant) -> Instant {
-        let Self { sent, timeout, dns, answered, .. } = self;
-        let moments =
-            [dns.then_some(LINGER), (answered == 0).then_some(UNANSWERED.min(timeout)), Some(timeout)];
+        let Self { sent, timeout, rest, answered, .. } = self;
+        let moments = [rest, (answered == 0).then_some(UNANSWERED.min(timeout)), Some(timeout)];
         let later = moments.into_iter().flatten().map(|after| sent + after).filter(|moment| *moment > now);
         later.min().unwrap_or(now)
     }
 
+    /// Tells whether as many datagrams came back as went out.
+    fn has_its_answers(self) -> bool {
+        self.asked > 0 && self.answered >= self.asked
+    }
+
     /// The reason for which the session is over, if it is.
     fn end(self, now: Instant, pressed: bool) -> Option<SessionEnd> {
-        let Self { sent, timeout, dns, asked, answered } = self;
+        let Self { sent, timeout, rest, answered, .. } = self;
         let quiet = now.saturating_duration_since(sent);
-        if dns && asked > 0 && answered >= asked && quiet >= LINGER {
+        if self.has_its_answers() && rest.is_some_and(|rest| quiet >= rest) {
             return Some(SessionEnd::Closed);
         }
         let patience = if pressed && answered == 0 { timeout.min(UNANSWERED) } else { timeout };
@@ -119,8 +139,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn course(timeout: u32, dns: bool, asked: u64, answered: u64) -> Course {
-        Course { sent: Instant::now(), timeout: timeout * SECOND, dns, asked, answered }
+    fn course(timeout: u32, rest: Option<u32>, asked: u64, answered: u64) -> Course {
+        let rest = rest.map(|seconds| seconds * SECOND);
+        Course { sent: Instant::now(), timeout: timeout * SECOND, rest, asked, answered }
     }
 
     fn ends(course: Course, after: u32, pressed: bool) -> Option<SessionEnd> {
@@ -129,30 +150,34 @@ mod tests {
 
     #[test]
     fn a_session_ends_after_its_timeout() {
-        let course = course(300, false, 5, 5);
+        let course = course(300, None, 5, 5);
         assert_eq!((ends(course, 299, false), ends(course, 299, true)), (None, None));
         assert_eq!(ends(course, 300, false), Some(SessionEnd::IdleTimeout));
     }
 
     #[test]
     fn a_session_without_an_answer_ends_early_if_mappings_run_short() {
-        let course = course(300, false, 5, 0);
+        let course = course(300, None, 5, 0);
         assert_eq!((ends(course, 30, false), ends(course, 29, true)), (None, None));
         assert_eq!(ends(course, 30, true), Some(SessionEnd::IdleTimeout));
     }
 
     #[test]
-    fn a_session_of_dns_ends_soon_after_its_last_answer() {
-        let end = |asked, answered, after| ends(course(10, true, asked, answered), after, false);
-        assert_eq!((end(2, 1, 9), end(2, 2, 0)), (None, None));
-        assert_eq!(end(2, 2, 1), Some(SessionEnd::Closed));
-        assert_eq!(end(2, 1, 10), Some(SessionEnd::IdleTimeout));
+    fn a_session_of_dns_ends_when_it_has_rested_after_its_last_answer() {
+        let end = |rest, asked, answered, after| ends(course(10, Some(rest), asked, answered), after, false);
+        assert_eq!((end(1, 2, 1, 9), end(1, 2, 2, 0)), (None, None));
+        assert_eq!(end(1, 2, 2, 1), Some(SessionEnd::Closed));
+        assert_eq!((end(0, 2, 1, 9), end(0, 0, 0, 9)), (None, None));
+        assert_eq!(end(0, 2, 2, 0), Some(SessionEnd::Closed));
+        assert_eq!(end(1, 2, 1, 10), Some(SessionEnd::IdleTimeout));
     }
 
     #[test]
     fn each_look_comes_later_than_the_last_until_the_session_is_over() {
-        for (timeout, dns, answered) in [(10, true, 0), (300, false, 0), (300, false, 1), (1, false, 0)] {
-            let course = course(timeout, dns, 1, answered);
+        for (timeout, rest, answered) in
+            [(10, Some(1), 0), (10, Some(0), 0), (300, None, 0), (300, None, 1), (1, None, 0)]
+        {
+            let course = course(timeout, rest, 1, answered);
             let (mut now, mut looks) = (course.sent, 0);
             while course.end(now, false).is_none() {
                 let next = course.look(now);
