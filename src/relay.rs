@@ -112,7 +112,7 @@ impl PreparedRelay {
         }
         wanted.taker = self.connections.clone().map(|connections| connections as _);
         let relay = Arc::new(start(wanted, self.observer)?);
-        self.telling.limit(relay.stats().max_sessions);
+        self.telling.limit(&relay.stats());
         let state = Mutex::new(State::Open { relay, asking: self.asking, connections: self.connections });
         Ok(NativeRelay { state, telling: self.telling, alive: self.alive })
     }
@@ -310,7 +310,7 @@ impl NativeRelay {
                     connections.map_by(mappings);
                 }
                 telling.set(&options);
-                telling.limit(relay.stats().max_sessions);
+                telling.limit(&relay.stats());
             }
             Ok(())
         })

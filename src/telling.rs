@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::UNIX_EPOCH;
 
 use faith_log::Log;
-use faith_relay::{Cause, Observer, PortBlockRecord, RefusalRecord, SessionBegin, SessionRecord};
+use faith_relay::{Cause, Observer, PortBlockRecord, RefusalRecord, RelayStats, SessionBegin, SessionRecord};
 use faith_sys::tcp::Resource;
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
@@ -132,6 +132,9 @@ pub(crate) struct TellingSettings {
     max_sessions: AtomicU32,
     /// The most sessions of a client at once; 0 is no limit.
     max_sessions_per_client: AtomicU32,
+    /// The most mappings of datagrams at once, and of a client; 0 is no limit.
+    max_mappings: AtomicU32,
+    max_mappings_per_client: AtomicU32,
 }
 
 impl TellingSettings {
@@ -140,18 +143,24 @@ impl TellingSettings {
         self.client_prefix_length.store(options.client_prefix_length, Ordering::Relaxed);
         self.max_sessions.store(options.max_sessions, Ordering::Relaxed);
         self.max_sessions_per_client.store(options.max_sessions_per_client, Ordering::Relaxed);
+        let of_client = options.udp.as_ref().map_or(0, |udp| udp.max_mappings_per_client);
+        self.max_mappings_per_client.store(of_client, Ordering::Relaxed);
     }
 
-    /// Notes the limit that a relay has, which may be below the one that it was given.
-    pub(crate) fn limit(&self, max_sessions: Option<u32>) {
-        self.max_sessions.store(max_sessions.unwrap_or(0), Ordering::Relaxed);
+    /// Notes the limits that a relay has, which may be below those that it was given.
+    pub(crate) fn limit(&self, stats: &RelayStats) {
+        self.max_sessions.store(stats.max_sessions.unwrap_or(0), Ordering::Relaxed);
+        let mappings = stats.udp.as_ref().map_or(0, |udp| udp.max_mappings);
+        self.max_mappings.store(mappings, Ordering::Relaxed);
     }
 
-    /// The limit that was reached, if one of sessions was.
+    /// The limit that was reached, if one of sessions or mappings was.
     fn limit_of(&self, refusal: &RefusalRecord) -> Option<u32> {
         let limit = match refusal.cause? {
             Cause::MaxSessions => &self.max_sessions,
             Cause::MaxSessionsPerClient => &self.max_sessions_per_client,
+            Cause::MaxMappings => &self.max_mappings,
+            Cause::MaxMappingsPerClient => &self.max_mappings_per_client,
             _ => return None,
         };
         Some(limit.load(Ordering::Relaxed))

@@ -236,6 +236,27 @@ test('a client at its limit is an event with the limit and its address', async (
   await faithd.stop()
 })
 
+test('mappings at a limit are an event with the limit', async (t) => {
+  const datagram = async (faithd: Faithd, number: number): Promise<void> => {
+    const send = 's.sendto(b"?", (sys.argv[1], 8021))'
+    const code = `import socket,sys; s=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); ${send}`
+    const sent = await lab.client.run('python3', ['-c', code, faithd.address()])
+    t.is(sent.code, 0, `datagram ${number}`)
+  }
+  for (const [port, option, quota, limited] of [
+    [4712, '--max-mappings', 2, element.maxBIBEntries],
+    [4713, '--max-mappings-per-client', 3, element.maxEntriesPerUser],
+  ] as const) {
+    const collector = await Collector.start(lab.server, addresses.server, port)
+    const faithd = await start(port, '--protocols', 'tcp,udp', option, '1')
+    for (const number of [1, 2]) await datagram(faithd, number)
+    const record = await collector.record(element.natEvent, 13)
+    t.is(numberOf(record, element.quota), quota)
+    t.is(numberOf(record, limited), 1)
+    await faithd.stop()
+  }
+})
+
 const isReload = ({ msg }: { msg: string }) => /^SIGHUP: .* read again: /.test(msg)
 
 const portsAt = (collector: Collector) =>

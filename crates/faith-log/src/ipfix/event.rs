@@ -16,6 +16,7 @@ const PORT_BLOCK_DEALLOCATION: u8 = 17;
 
 /// Values of natQuotaExceededEvent, by IANA's registry "NAT Quota Exceeded Event Type".
 const MAXIMUM_SESSION_ENTRIES: u32 = 1;
+const MAXIMUM_BIB_ENTRIES: u32 = 2;
 const MAXIMUM_ENTRIES_PER_USER: u32 = 3;
 
 /// An event that has a record.
@@ -41,6 +42,10 @@ pub(crate) enum Event {
         at: SystemTime,
         limit: u32,
         client: Ipv6Addr,
+    },
+    MappingsFull {
+        at: SystemTime,
+        limit: u32,
     },
     PortBlock(PortBlockRecord),
 }
@@ -73,13 +78,17 @@ impl Event {
         }
     }
 
-    /// The event of a refusal for which RFC 8158 has one: the relay, or a client, had as many sessions as `limit`.
+    /// The event of a refusal for which RFC 8158 has one: the relay, or a client, had as many sessions or mappings of datagrams as
+    /// `limit`.
     pub(crate) fn quota(refusal: &RefusalRecord, limit: Option<u32>) -> Option<Self> {
         let limit = limit?;
         let at = refusal.started.checked_add(refusal.duration).unwrap_or(refusal.started);
         match refusal.cause? {
             Cause::MaxSessions => Some(Self::SessionsFull { at, limit }),
-            Cause::MaxSessionsPerClient => Some(Self::ClientFull { at, limit, client: *refusal.client.ip() }),
+            Cause::MaxMappings => Some(Self::MappingsFull { at, limit }),
+            Cause::MaxSessionsPerClient | Cause::MaxMappingsPerClient => {
+                Some(Self::ClientFull { at, limit, client: *refusal.client.ip() })
+            }
             _ => None,
         }
     }
@@ -93,6 +102,7 @@ impl Event {
             (Self::End { .. }, true) => &template::END_TO,
             (Self::SessionsFull { .. }, _) => &template::SESSIONS_FULL,
             (Self::ClientFull { .. }, _) => &template::CLIENT_FULL,
+            (Self::MappingsFull { .. }, _) => &template::MAPPINGS_FULL,
             (Self::PortBlock(_), _) => &template::PORT_BLOCK,
         }
     }
@@ -116,6 +126,11 @@ impl Event {
             Self::SessionsFull { at, limit } => {
                 head(out, at, QUOTA_EXCEEDED);
                 out.extend(MAXIMUM_SESSION_ENTRIES.to_be_bytes());
+                out.extend(limit.to_be_bytes());
+            }
+            Self::MappingsFull { at, limit } => {
+                head(out, at, QUOTA_EXCEEDED);
+                out.extend(MAXIMUM_BIB_ENTRIES.to_be_bytes());
                 out.extend(limit.to_be_bytes());
             }
             Self::ClientFull { at, limit, client } => {

@@ -349,7 +349,7 @@ mod tests {
         exporter.push(session);
         exporter.set(Some(collector(socket.local_addr().unwrap()))).unwrap();
         let first = receive(&socket, &mut decoder);
-        assert_eq!((first.templates, first.records.len(), first.domain), (7, 0, 7));
+        assert_eq!((first.templates, first.records.len(), first.domain), (8, 0, 7));
 
         (0..COUNT).for_each(|_| exporter.push(session));
         let mut records = 0;
@@ -372,7 +372,7 @@ mod tests {
         exporter.set(Some(Collector { template_interval, ..collector(address) })).unwrap();
         let mut decoder = Decoder::default();
         for _ in 0..5 {
-            assert_eq!(receive(&socket, &mut decoder).templates, 7);
+            assert_eq!(receive(&socket, &mut decoder).templates, 8);
         }
     }
 
@@ -396,7 +396,7 @@ mod tests {
         for number in 1..4 {
             exporter.push(session);
             let message = receive(&back, &mut decoder);
-            assert_eq!((message.templates, message.sequence, message.records.len()), (7, number, 1));
+            assert_eq!((message.templates, message.sequence, message.records.len()), (8, number, 1));
         }
         assert!(exporter.flush(PATIENCE));
         assert_eq!(exporter.counts(), Counts { sent: 4, lost: 1 });
@@ -426,7 +426,7 @@ mod tests {
         exporter.set(Some(collector(other.local_addr().unwrap()))).unwrap();
         exporter.push(session);
         assert_eq!(receive(&one, &mut decoder).records.len(), 1);
-        assert_eq!(receive(&other, &mut decoder_of_other).templates, 7);
+        assert_eq!(receive(&other, &mut decoder_of_other).templates, 8);
 
         exporter.set(None).unwrap();
         assert!(!exporter.is_on());

@@ -38,6 +38,7 @@ const PORT_RANGE_STEP_SIZE: Element = element(363, 2);
 const PORT_RANGE_NUM_PORTS: Element = element(364, 2);
 const NAT_QUOTA_EXCEEDED_EVENT: Element = element(466, 4);
 const MAX_SESSION_ENTRIES: Element = element(471, 4);
+const MAX_BIB_ENTRIES: Element = element(472, 4);
 const MAX_ENTRIES_PER_USER: Element = element(473, 4);
 
 /// A template.
@@ -155,6 +156,12 @@ pub(crate) static PORT_BLOCK: Template = Template {
     ],
 };
 
+/// The relay has as many mappings of datagrams as it may have.
+pub(crate) static MAPPINGS_FULL: Template = Template {
+    id: 263,
+    elements: &[OBSERVATION_TIME_MILLISECONDS, NAT_EVENT, NAT_QUOTA_EXCEEDED_EVENT, MAX_BIB_ENTRIES],
+};
+
 /// Every template, in the order in which an exporter announces them.
-pub(crate) static ALL: [&Template; 7] =
-    [&BEGIN, &BEGIN_TO, &END, &END_TO, &SESSIONS_FULL, &CLIENT_FULL, &PORT_BLOCK];
+pub(crate) static ALL: [&Template; 8] =
+    [&BEGIN, &BEGIN_TO, &END, &END_TO, &SESSIONS_FULL, &CLIENT_FULL, &PORT_BLOCK, &MAPPINGS_FULL];

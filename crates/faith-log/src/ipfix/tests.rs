@@ -48,6 +48,7 @@ enum Given {
     End(SessionRecord),
     SessionsFull(SystemTime, u32),
     ClientFull(SystemTime, u32, Ipv6Addr),
+    MappingsFull(SystemTime, u32),
     PortBlock(PortBlockRecord),
 }
 
@@ -69,6 +70,7 @@ fn given() -> impl Strategy<Value = Given> {
         4 => (time(), session()).prop_map(|(at, session)| Given::Begin(at, session)),
         8 => session().prop_map(Given::End),
         1 => (time(), any::<u32>()).prop_map(|(at, limit)| Given::SessionsFull(at, limit)),
+        1 => (time(), any::<u32>()).prop_map(|(at, limit)| Given::MappingsFull(at, limit)),
         1 => (time(), any::<u32>(), any::<u128>())
             .prop_map(|(at, limit, client)| Given::ClientFull(at, limit, client.into())),
         2 => port_block().prop_map(Given::PortBlock),
@@ -86,6 +88,7 @@ fn event_of(given: &Given) -> Event {
         Given::End(session) => Event::end(session),
         Given::SessionsFull(at, limit) => Event::SessionsFull { at: *at, limit: *limit },
         Given::ClientFull(at, limit, client) => Event::ClientFull { at: *at, limit: *limit, client: *client },
+        Given::MappingsFull(at, limit) => Event::MappingsFull { at: *at, limit: *limit },
         Given::PortBlock(block) => Event::PortBlock(*block),
     }
 }
@@ -147,6 +150,9 @@ fn expected(given: &Given, destinations: bool) -> Vec<(u16, u128)> {
         }
         Given::SessionsFull(at, limit) => {
             vec![(323, milliseconds(*at)), (230, 13), (466, 1), (471, u128::from(*limit))]
+        }
+        Given::MappingsFull(at, limit) => {
+            vec![(323, milliseconds(*at)), (230, 13), (466, 2), (472, u128::from(*limit))]
         }
         Given::ClientFull(at, limit, client) => vec![
             (323, milliseconds(*at)),

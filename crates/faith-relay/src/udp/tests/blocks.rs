@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{Server, UdpOptions, World};
+use super::{Server, UdpOptions, World, client, frame};
 use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::port_blocks::PortBlockOptions;
 use crate::tests::options;
+use faith_stack::Datagrams as _;
 
 /// Options of a relay whose datagrams leave from a loopback address, which no other test has.
 fn blocks_of(last: u8, size: u16, per_client: u16) -> RelayOptions {
@@ -64,5 +65,26 @@ fn a_block_is_its_clients_as_long_as_it_has_a_mapping() {
         assert_eq!(used().values().sum::<u32>(), 1, "its mapping is there");
         world.engine.ledger.tasks(0).abort_unless(|_, _, _| false);
         world.eventually("the block to be free", || used().is_empty().then_some(())).await;
+    });
+}
+
+#[test]
+fn a_block_rests_after_its_last_mapping_before_its_ports_are_anothers() {
+    World::run_with(blocks_of(3, 4, 1), async |world| {
+        let server = Server::new();
+        world.send(4000, server.dialled(), b"hello");
+        let port = server.hears().1.port();
+        assert!(world.engine.ledger.end(world.engine.ledger.sessions(0, 1)[0].id));
+        world.eventually("the socket to be closed", || (world.mappings() == 0).then_some(())).await;
+        assert_eq!(world.engine.admission.blocks.used().values().sum::<u32>(), 1, "RFC 6888 REQ-8");
+        // Another client gets another block meanwhile, and the first one its own.
+        let mut other = client(4000);
+        other.set_ip("2001:db8:2::2".parse().unwrap());
+        world.part.receive(&frame(other, server.dialled(), b"hello", None));
+        assert_ne!(server.hears().1.port(), port);
+        assert_eq!(world.engine.admission.blocks.used().values().sum::<u32>(), 2);
+        world.send(4000, server.dialled(), b"hello");
+        server.hears();
+        assert_eq!(world.engine.admission.blocks.used().values().sum::<u32>(), 2);
     });
 }
