@@ -67,9 +67,21 @@ test('the line of a rule in an array is its position', (t) => {
   })
 })
 
+test('a decision is about one protocol', (t) => {
+  const rules = '::/0 permit 0.0.0.0/0 udp port 443\n::/0 permit 0.0.0.0/0 icmp'
+  const line = (protocol: 'tcp' | 'udp' | 'icmp', port: number) => {
+    const { permitted, rule } = matchAccessList(rules, { ...to('8.8.8.8', port), protocol })
+    return permitted ? rule?.line : undefined
+  }
+  t.deepEqual([line('tcp', 443), line('udp', 443), line('udp', 53)], [undefined, 1, undefined])
+  t.deepEqual([line('icmp', 0), line('icmp', 443)], [2, 2])
+  t.false(matchAccessList(rules, to('8.8.8.8')).permitted, 'TCP without a protocol')
+})
+
 test('the argument of a route is a valid question', (t) => {
   const connection = {
     id: 7,
+    protocol: 'tcp' as const,
     client: { address: client, port: 1024 },
     destination: { address: '64:ff9b::808:808', port: 1, ipv4: '8.8.8.8', ipv4Port: 443 },
   }
@@ -91,6 +103,7 @@ const malformed: [question: unknown, complaint: RegExp][] = [
   [to('web'), /`destination`: `address` must be an IP address, got 'web'/],
   [to('64:ff9b::808:808'), /`destination` must have an IPv4 address, got '64:ff9b::808:808'/],
   [to('8.8.8.8', 0), /`destination`: `port` must be an integer from 1 to 65535/],
+  [{ ...to('8.8.8.8'), protocol: 'sctp' }, /`protocol` must be/],
 ]
 
 for (const [question, complaint] of malformed) {

@@ -74,8 +74,14 @@ test('a detail is the session, its legs and what waits between them', (t) => {
 })
 
 test('a leg has no value that the kernel has not measured', (t) => {
-  const { legs } = toSessionDetail(detail)
-  t.false('rttMs' in legs.server || 'minimumRttMs' in legs.server || 'deliveryRate' in legs.server)
+  const { server } = toSessionDetail(detail).legs ?? {}
+  t.truthy(server)
+  for (const name of ['rttMs', 'minimumRttMs', 'deliveryRate']) t.false(name in (server ?? {}))
+})
+
+test('a session of datagrams has no legs', (t) => {
+  const { session, waitingUp, waitingDown } = detail
+  t.false('legs' in toSessionDetail({ session, waitingUp, waitingDown }))
 })
 
 test('a detail names the rule and its line, and the slow side', (t) => {

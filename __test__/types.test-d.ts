@@ -22,6 +22,7 @@ import {
   type FaithErrorCode,
   FaithInterface,
   type FaithLeg,
+  type FaithLegs,
   FaithListener,
   type FaithListenOptions,
   type FaithLiveSession,
@@ -358,6 +359,8 @@ export async function detailsAndClients(): Promise<void> {
   const detail = relay.session(1)
   if (detail === undefined) return
   same<typeof detail, FaithSessionDetail>(true)
+  same<typeof detail.legs, FaithLegs | undefined>(true)
+  if (detail.legs === undefined) return
   same<typeof detail.legs.server, FaithLeg>(true)
   same<typeof detail.legs.client.rttMs, number | undefined>(true)
   same<typeof detail.slow, 'client' | 'neither' | 'server'>(true)

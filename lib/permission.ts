@@ -7,6 +7,7 @@ import { unwrap } from './failure.js'
 import { type NativePermission, native } from './native.js'
 import { type OptionNames, OptionReader, show } from './option-reader.js'
 import { type FaithDecidingRule, toDecidingRule } from './deciding-rule.js'
+import { type FaithProtocol, PROTOCOLS } from './protocol.js'
 import { type FaithCause, isCause } from './refusal.js'
 
 /**
@@ -23,6 +24,8 @@ export interface FaithAccessQuestion {
    * `server` of a record is a destination too if it has an IPv4 address.
    */
   destination: FaithDestination
+  /** The protocol. With `icmp` the port does not matter, and may be 0. Default `tcp`. */
+  protocol?: FaithProtocol
   /** Ignored. */
   id?: number
 }
@@ -55,7 +58,12 @@ export interface FaithMatchOptions {
   file?: string
 }
 
-const QUESTION: OptionNames<FaithAccessQuestion> = { client: true, destination: true, id: true }
+const QUESTION: OptionNames<FaithAccessQuestion> = {
+  client: true,
+  destination: true,
+  protocol: true,
+  id: true,
+}
 const CLIENT: OptionNames<FaithEndpoint> = { address: true, port: true }
 /** The fields of the destinations that this package gives. */
 const DESTINATION = {
@@ -70,6 +78,7 @@ const MATCH: OptionNames<FaithMatchOptions> = { allowLoopback: true, file: true 
 
 /** A checked question. */
 interface Ends {
+  protocol: FaithProtocol
   client: string
   destination: FaithDestination
 }
@@ -96,7 +105,7 @@ export function matchAccessList(
   options: FaithMatchOptions = {},
 ): FaithPermission {
   const call = 'matchAccessList'
-  const { client, destination } = readQuestion(call, question)
+  const { protocol, client, destination } = readQuestion(call, question)
   const read = new OptionReader(call, MATCH, options)
   const allowLoopback = read.boolean('allowLoopback', false)
   const file = read.unchecked('file') === undefined ? undefined : read.string('file')
@@ -110,7 +119,7 @@ export function matchAccessList(
     })
   }
   return toPermission(
-    unwrap(native.matchAccessList(text, name, allowLoopback, client, ipv4, ipv4Port)),
+    unwrap(native.matchAccessList(text, name, allowLoopback, protocol, client, ipv4, ipv4Port)),
     file,
   )
 }
@@ -125,8 +134,10 @@ export function readQuestion(call: string, question: unknown): Ends {
       : readPart(call, read, 'client', CLIENT, 'an IPv6 address or { address }').string('address')
   if (!isIPv6(client)) throw read.refuse('client', 'an IPv6 address', client)
 
+  const protocol = readProtocol(read)
+
   const to = readPart(call, read, 'destination', DESTINATION, '{ address, port }')
-  const port = { min: 1, max: 65_535 }
+  const port = { min: protocol === 'icmp' ? 0 : 1, max: 65_535 }
   const destination: FaithDestination = {
     address: readAddress(to, 'address'),
     port: to.integer('port', port),
@@ -136,7 +147,11 @@ export function readQuestion(call: string, question: unknown): Ends {
     destination.ipv4 = readAddress(to, 'ipv4')
     destination.ipv4Port = to.integer('ipv4Port', port, destination.port)
   }
-  return { client, destination }
+  return { protocol, client, destination }
+}
+
+function readProtocol(read: OptionReader<'protocol'>): FaithProtocol {
+  return read.unchecked('protocol') === undefined ? 'tcp' : read.oneOf('protocol', PROTOCOLS)
 }
 
 /** Reads an object inside the question. `forms` says how to write it. */

@@ -256,8 +256,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   }
 
   /**
-   * Tells everything about an active session: its state, both connections as the kernel describes them, and the side
-   * that is slow, if one is.
+   * Tells everything about an active session: its state, and for TCP both connections as the kernel describes them, and the
+   * side that is slow, if one is.
    *
    * @param id - the session's id, from {@link FaithRelay.sessions}
    * @returns `undefined` if the relay has no such session, or no more
@@ -267,7 +267,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * ```ts
    * for await (const { id } of relay.sessions()) {
    *   const detail = relay.session(id)
-   *   if (detail?.slow === 'client') console.log(`${id}: ${detail.legs.client.unsent} bytes unsent`)
+   *   if (detail?.slow === 'client') console.log(`${id}: ${detail.legs?.client.unsent} bytes unsent`)
    * }
    * ```
    */
@@ -313,7 +313,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   /**
    * Tells how the relay would decide now about a client and a destination, and by which rule, without any effect. The
    * decision depends on the mappings, the access list, special-purpose addresses and this host's own addresses, as for
-   * a connection that proceeds. It ignores the `route`, the limits, and the ports of the relay.
+   * a connection that proceeds. It ignores the `route`, the limits, and the ports and protocols of the relay.
    *
    * @throws {@link FaithError} `ERR_FAITH_ARGUMENT` when an address or the port is malformed; `ERR_FAITH_CLOSED` when
    * the relay is closed
@@ -326,9 +326,9 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * ```
    */
   permits(question: FaithAccessQuestion): FaithPermission {
-    const { client, destination } = readQuestion('relay.permits', question)
+    const { protocol, client, destination } = readQuestion('relay.permits', question)
     const { address, port } = destination
-    return toPermission(unwrap(this.#native.permits(client, address, port)))
+    return toPermission(unwrap(this.#native.permits(protocol, client, address, port)))
   }
 
   /**

@@ -64,8 +64,8 @@ export interface FaithLegs {
  * @group Relay and route
  */
 export interface FaithSessionDetail extends FaithLiveSession {
-  /** The two connections of the session. */
-  legs: FaithLegs
+  /** The two connections of the session; absent for datagrams and pings, which have none. */
+  legs?: FaithLegs
   /** Bytes inside the relay: taken from the client, and not yet in the send buffer towards the server. */
   waitingUp: number
   /** Bytes inside the relay for the client, likewise. */
@@ -88,7 +88,7 @@ export function toSessionDetail(detail: NativeSessionDetail): FaithSessionDetail
   const { session, client, server, waitingUp, waitingDown, rule, slow } = detail
   return {
     ...toLiveSession(session),
-    legs: { client: toLeg(client), server: toLeg(server) },
+    ...(client && server ? { legs: { client: toLeg(client), server: toLeg(server) } } : {}),
     waitingUp,
     waitingDown,
     ...(rule === undefined ? {} : { rule: toDecidingRule(rule) }),

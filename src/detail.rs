@@ -75,10 +75,10 @@ impl From<TcpInfo> for NativeTcpInfo {
 pub struct NativeSessionDetail {
     /// The session.
     pub session: NativeLiveSession,
-    /// The connection to the client.
-    pub client: NativeTcpInfo,
-    /// The connection to the server.
-    pub server: NativeTcpInfo,
+    /// The connection to the client; none for datagrams.
+    pub client: Option<NativeTcpInfo>,
+    /// The connection to the server, likewise.
+    pub server: Option<NativeTcpInfo>,
     /// Bytes inside the relay, for the server.
     pub waiting_up: u32,
     /// Bytes inside the relay, for the client.
@@ -91,11 +91,12 @@ pub struct NativeSessionDetail {
 
 impl From<SessionDetail> for NativeSessionDetail {
     fn from(detail: SessionDetail) -> Self {
-        let SessionDetail { session, client, server, waiting_up, waiting_down, rule, slow } = detail;
+        let SessionDetail { session, legs, waiting_up, waiting_down, rule, slow } = detail;
+        let (client, server) = legs.unzip();
         Self {
             session: NativeLiveSession::of(&session, now()),
-            client: client.into(),
-            server: server.into(),
+            client: client.map(Into::into),
+            server: server.map(Into::into),
             waiting_up,
             waiting_down,
             rule: rule.map(NativeRule::from),

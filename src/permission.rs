@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use faith_packet::access::WrittenRule;
 use faith_packet::excerpt::excerpt;
+use faith_packet::protocol::Protocol;
 use faith_relay::Permission;
 use napi_derive::napi;
 
@@ -61,6 +62,7 @@ pub fn match_access_list(
     text: String,
     name: String,
     allow_loopback: bool,
+    protocol: String,
     client: String,
     address: String,
     port: u16,
@@ -70,9 +72,14 @@ pub fn match_access_list(
             return Err(wrong(format!("`{}` is not an IPv4 address", excerpt(&address))));
         };
         let list = access_list(&text, &name, allow_loopback)?;
-        Ok(Permission::of(&list, client, server, |_| false).into())
+        Ok(Permission::of(&list, protocol_of(&protocol)?, client, server, |_| false).into())
     });
     outcome(permission)
+}
+
+/// Parses the name of a protocol.
+pub(crate) fn protocol_of(name: &str) -> Result<Protocol, NativeFailure> {
+    name.parse().map_err(|_| wrong(format!("`{}` is not a protocol", excerpt(name))))
 }
 
 /// Parses a client's address and a destination.

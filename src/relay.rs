@@ -210,13 +210,19 @@ impl NativeRelay {
             .map_err(|error| napi::Error::from_reason(error.to_string()))
     }
 
-    /// Tells the relay's present decision about a client and a destination of either family.
+    /// Tells the relay's present decision about a client and a destination of either family, by a protocol.
     #[napi(ts_return_type = "NativeFailure | NativePermission")]
     #[must_use]
-    pub fn permits(&self, client: String, address: String, port: u16) -> Outcome<NativePermission> {
+    pub fn permits(
+        &self,
+        protocol: String,
+        client: String,
+        address: String,
+        port: u16,
+    ) -> Outcome<NativePermission> {
         let permission = permission::ends(&client, &address, port).and_then(|(client, destination)| {
             let relay = self.relay().ok_or_else(permission::closed)?;
-            Ok(relay.permission(client, destination).into())
+            Ok(relay.permission(permission::protocol_of(&protocol)?, client, destination).into())
         });
         outcome(permission)
     }

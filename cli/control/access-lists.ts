@@ -1,8 +1,9 @@
 /** Shows access lists, and tells how they decide. */
 import { isIPv4 } from 'node:net'
-import { extract, type FaithPermission } from '../../index.js'
+import { extract, type FaithPermission, type FaithProtocol } from '../../index.js'
 import { contains } from '../contains.js'
 import type { Daemon } from '../daemon.js'
+import { protocolsOf } from '../kinds.js'
 import { hasPort } from '../ports.js'
 import type { RunningInterface, RunningRelay } from '../running.js'
 import { CAUSES } from '../session-lines.js'
@@ -45,12 +46,12 @@ export const testAccess = route({
   summary: 'Tell how each relay that takes a destination would decide about it, and by which rule',
   query: accessQuery,
   answer: accessTests,
-  work: ({ daemon }, { query: { client, destination, port } }) =>
+  work: ({ daemon }, { query: { client, destination, port, protocol } }) =>
     [...daemon.interfaces].flatMap((running) =>
       running.relays
-        .filter((relay) => takes(running, relay, destination, port))
+        .filter((relay) => takes(running, relay, protocol, destination, port))
         .map((relay) => {
-          const asked = { client, destination: { address: destination, port } }
+          const asked = { protocol, client, destination: { address: destination, port } }
           const permission = relay.relay.permits(asked)
           return answerOf(running, relay, permission, destination, port)
         }),
@@ -61,10 +62,13 @@ export const testAccess = route({
 function takes(
   { faith }: RunningInterface,
   { configuration }: RunningRelay,
+  protocol: FaithProtocol,
   destination: string,
   port: number,
 ): boolean {
-  if (!hasPort(configuration.ports, port)) return false
+  if (!protocolsOf(configuration.protocols).includes(protocol)) return false
+  // Pings have no port.
+  if (protocol !== 'icmp' && !hasPort(configuration.ports, port)) return false
   return isIPv4(destination) || [...faith.prefixes].some((prefix) => contains(prefix, destination))
 }
 

@@ -2,6 +2,7 @@
 import { isIP, isIPv6 } from 'node:net'
 import * as z from 'zod'
 import { show } from '../../lib/option-reader.js'
+import { PROTOCOLS } from '../../lib/protocol.js'
 
 /** A complaint about a value, as it stands behind the name of its parameter. */
 function wrong(is: string) {
@@ -60,7 +61,7 @@ export const sessionFilter = {
     .optional()
     .describe('The address that the client dialled or the server, or a network with one of them.'),
   port: whole(1, 65_535).optional().describe('The port that the client dialled.'),
-  protocol: oneOf(['tcp', 'udp']).optional().describe('The protocol of the session.'),
+  protocol: oneOf(PROTOCOLS).optional().describe('The protocol of the session.'),
   state: oneOf(['open', 'client-closed', 'server-closed', 'ending'])
     .optional()
     .describe('The state of the session.'),
@@ -101,5 +102,6 @@ export const accessQuery = {
   destination: text('an IP address', (given) => isIP(given) !== 0, {
     anyOf: [{ format: 'ipv6' }, { format: 'ipv4' }],
   }).describe('The IPv6 address that the client would dial, or the IPv4 address of the server.'),
-  port: whole(1, 65_535).describe('The port that the client would dial.'),
+  port: whole(1, 65_535).describe('The port that the client would dial; ignored for pings.'),
+  protocol: oneOf(PROTOCOLS).default('tcp').describe('The protocol; `icmp` means pings.'),
 }

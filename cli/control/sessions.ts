@@ -78,27 +78,17 @@ export const showSession = route({
   summary: 'Show a session, with both of its connections',
   answer: sessionDetail,
   problems: [404, 422],
-  work: async ({ daemon }, { at: { id = '' } }) => {
+  work: ({ daemon }, { at: { id = '' } }) => {
     const place = placeOf(daemon, id)
-    if (place === undefined) throw noSession(id)
+    const detail = place?.relay.relay.session(place.session)
+    if (place === undefined || detail === undefined) throw noSession(id)
     const { running, relay } = place
-    const detail = relay.relay.session(place.session)
-    if (detail === undefined) {
-      const session = await datagramsOf(place)
-      if (session === undefined) throw noSession(id)
-      const { number, configuration } = relay
-      return {
-        ...bodyOf({ running, relay, session }),
-        relay: { number, ports: configuration.ports },
-      }
-    }
     const { legs, slow, rule } = detail
     return {
       ...bodyOf({ running, relay, session: detail }),
       relay: { number: relay.number, ports: relay.configuration.ports },
       ...(rule === undefined ? {} : { rule }),
-      legs,
-      slow,
+      ...(legs === undefined ? {} : { legs, slow }),
     }
   },
 })
@@ -184,17 +174,6 @@ function placeOf(daemon: Daemon, id: string): (Place & { session: number }) | un
   for (const running of daemon.interfaces) {
     const relay = running.allRelays.find((one) => one.number === Number(number))
     if (relay !== undefined) return { running, relay, session: Number(session) }
-  }
-  return undefined
-}
-
-/** Finds a session of datagrams, which has no connections to look at. */
-async function datagramsOf({
-  relay,
-  session: id,
-}: Place & { session: number }): Promise<FaithLiveSession | undefined> {
-  for await (const session of relay.relay.sessions()) {
-    if (session.id === id) return session.protocol === 'udp' ? session : undefined
   }
   return undefined
 }

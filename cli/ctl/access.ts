@@ -1,11 +1,12 @@
 /** Shows the rules in force, and tests them. */
 import { isIPv4, isIPv6 } from 'node:net'
 import type { AccessLists, AccessTest, Endpoint } from '../control/schemas.js'
+import { PROTOCOLS } from './command-table.js'
 import { endpointText } from './endpoint.js'
 import { CommandLineError } from './parse.js'
 import { placeOf, type Rule, ruleText } from './rule.js'
 import { facts, table, wrap } from './table.js'
-import { type Run, show } from './task.js'
+import { choiceOf, type Run, show } from './task.js'
 
 /** The port that a test is about if none is given. */
 const USUAL_PORT = 443
@@ -39,7 +40,9 @@ function apart(blocks: readonly (readonly string[])[]): string[] {
   return blocks.flatMap((block, index) => (index === 0 ? block : [''].concat(block)))
 }
 
-export const test: Run = async ({ daemon, words: [client = '', destination = ''], command }) => {
+export const test: Run = async (task) => {
+  const { daemon, given, words, command } = task
+  const [client = '', destination = ''] = words
   if (!isIPv6(client)) {
     throw new CommandLineError(`'${client}' is not the IPv6 address of a client`, command)
   }
@@ -56,6 +59,7 @@ export const test: Run = async ({ daemon, words: [client = '', destination = '']
     client,
     destination: address,
     port,
+    protocol: choiceOf(task, '--protocol', given.text('protocol'), PROTOCOLS),
   })
   const denied = answer.body.some(({ permitted }) => !permitted) || answer.body.length === 0
   return {

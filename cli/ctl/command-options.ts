@@ -46,7 +46,7 @@ export const onInterface: Option = {
 }
 
 /** The protocols of sessions. */
-export const PROTOCOLS = ['tcp', 'udp'] as const
+export const PROTOCOLS = ['tcp', 'udp', 'icmp'] as const
 
 export const STATES = ['open', 'client-closed', 'server-closed', 'ending'] as const
 export const SESSION_ORDERS = [

@@ -10,6 +10,7 @@ import {
   LEVELS,
   limit,
   onInterface,
+  PROTOCOLS,
   reverse,
   SESSION_ORDERS,
   SHELLS,
@@ -321,6 +322,7 @@ export const COMMANDS = [
     about: [
       'Asks the daemon if it would permit a connection, without making one. The destination is the IPv6 ' +
         'address that the client dials, or the IPv4 address of the server. Without a port it is port 443. ' +
+        'With --protocol udp the answer is about datagrams, with icmp about pings. ' +
         'Exit code 1 means that the connection would be denied.',
     ],
     arguments: [
@@ -330,7 +332,15 @@ export const COMMANDS = [
         help: '[64:ff9b::198.51.100.7]:443, 198.51.100.7:443, or an address alone',
       },
     ],
-    options: [json],
+    options: [
+      {
+        long: 'protocol',
+        value: 'PROTOCOL',
+        help: `${PROTOCOLS.join(', ')}; without it, tcp`,
+        completes: PROTOCOLS,
+      },
+      json,
+    ],
     examples: [
       ['acl test 2001:db8:1::7 198.51.100.7:443', 'ask about an IPv4 server'],
       ["acl test 2001:db8:1::7 '[64:ff9b::198.51.100.7]:443'", 'ask about a dialled address'],

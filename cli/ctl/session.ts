@@ -34,9 +34,8 @@ export function sessionLines(session: SessionDetail, width: number): string[] {
   ]
 }
 
-/** Names the rule that permits a session of TCP. That of a session of datagrams is not known. */
-function ruleOf({ protocol, rule }: SessionDetail): string | undefined {
-  if (protocol !== 'tcp') return undefined
+/** Names the rule that permits a session. */
+function ruleOf({ rule }: SessionDetail): string {
   return rule === undefined ? 'none: permitted by default' : ruleText(rule)
 }
 

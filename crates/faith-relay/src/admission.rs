@@ -393,7 +393,12 @@ impl Admission {
 
     /// Tells the present decision about a client and a destination: an address that it dials, or the IPv4 server for which
     /// that stands. Ignores limits and the route.
-    pub(crate) fn permission(&self, client: Ipv6Addr, destination: SocketAddr) -> Permission {
+    pub(crate) fn permission(
+        &self,
+        protocol: Protocol,
+        client: Ipv6Addr,
+        destination: SocketAddr,
+    ) -> Permission {
         let server = match destination {
             SocketAddr::V4(server) => Some(server),
             SocketAddr::V6(destination) => self.server_of(destination),
@@ -401,12 +406,17 @@ impl Admission {
         let Some(server) = server else {
             return Permission { cause: Some(Cause::NoMapping), rule: None, source: None };
         };
-        let basis = basis_of(self.served(server));
+        let basis = self.basis(protocol, server);
         let access = self.access.load();
         let permission =
-            Permission::new(&access, self.judgement(&access, Protocol::Tcp, basis, client, server.into()));
+            Permission::new(&access, self.judgement(&access, protocol, basis, client, server.into()));
         let source = permission.source.or_else(|| match permission.cause {
             None => self.passage.load().sources.of(client, (*server.ip()).into()).first(),
+    /// The rules that apply to a dialled server. This host serves connections alone.
+    fn basis(&self, protocol: Protocol, server: SocketAddrV4) -> Basis {
+        if protocol == Protocol::Tcp { basis_of(self.served(server)) } else { Basis::Dialled }
+    }
+
             Some(_) => None,
         });
         Permission { source, ..permission }
@@ -414,11 +424,11 @@ impl Admission {
 
     /// Tells whether the access list permits a session between these two now.
     pub(crate) fn permits(&self, protocol: Protocol, client: Ipv6Addr, server: SocketAddr) -> bool {
-        let local = match server {
-            SocketAddr::V4(server) if protocol == Protocol::Tcp => self.served(server),
-            SocketAddr::V4(_) | SocketAddr::V6(_) => None,
+        let basis = match server {
+            SocketAddr::V4(server) => self.basis(protocol, server),
+            SocketAddr::V6(_) => Basis::Dialled,
         };
-        let judgement = self.judgement(&self.access.load(), protocol, basis_of(local), client, server);
+        let judgement = self.judgement(&self.access.load(), protocol, basis, client, server);
         matches!(judgement.decision, Decision::Permit { .. })
     }
 

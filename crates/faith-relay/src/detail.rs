@@ -1,4 +1,4 @@
-//! An active session in detail: its connections as the kernel describes them, and the side that holds it up.
+//! An active session in detail. That of a connection has both sides as the kernel describes them, and the one that holds it up.
 
 use faith_packet::access::WrittenRule;
 use faith_sys::info::{SocketNumber, TcpInfo};
@@ -18,8 +18,8 @@ pub(crate) struct Sockets {
 pub(crate) struct Inspected {
     pub(crate) session: LiveSession,
     pub(crate) routed: bool,
-    pub(crate) client: TcpInfo,
-    pub(crate) server: TcpInfo,
+    /// The connections to the client and to the server; `None` for datagrams.
+    pub(crate) legs: Option<(TcpInfo, TcpInfo)>,
     pub(crate) waiting: (u32, u32),
 }
 
@@ -28,10 +28,8 @@ pub(crate) struct Inspected {
 pub struct SessionDetail {
     /// The session.
     pub session: LiveSession,
-    /// The connection to the client.
-    pub client: TcpInfo,
-    /// The connection to the server.
-    pub server: TcpInfo,
+    /// The connections to the client and to the server; `None` for datagrams, which have none.
+    pub legs: Option<(TcpInfo, TcpInfo)>,
     /// Bytes that the relay has taken from the client, and the connection to the server not from the relay.
     pub waiting_up: u32,
     /// Bytes for the client, likewise.

@@ -82,17 +82,18 @@ impl Engine {
     /// An active session in detail, if there is one with this id. Takes a dozen system calls, and delays sessions of the same
     /// worker that begin or end meanwhile.
     pub(crate) fn detail(&self, id: u64) -> Option<SessionDetail> {
-        let Inspected { session, routed, client, server, waiting: (waiting_up, waiting_down) } =
+        let Inspected { session, routed, legs, waiting: (waiting_up, waiting_down) } =
             self.ledger.inspect(id)?;
         let rule = if routed { None } else { self.permitting_rule(&session) };
-        let slow = slow_side(&client, &server, waiting_up, waiting_down);
-        Some(SessionDetail { session, client, server, waiting_up, waiting_down, rule, slow })
+        let slow = |(client, server): &_| slow_side(client, server, waiting_up, waiting_down);
+        let slow = legs.as_ref().and_then(slow);
+        Some(SessionDetail { session, legs, waiting_up, waiting_down, rule, slow })
     }
 
     fn permitting_rule(&self, session: &LiveSession) -> Option<WrittenRule> {
         // The mappings may have changed since, so the server itself is judged.
         let destination = session.server.unwrap_or(SocketAddr::V6(session.destination));
-        let permission = self.admission.permission(*session.client.ip(), destination);
+        let permission = self.admission.permission(session.protocol, *session.client.ip(), destination);
         permission.rule.filter(|_| permission.cause.is_none())
     }
 

@@ -19,16 +19,17 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// Asks a list about a client and the server that it dials by TCP. `is_own` returns true if an address is one of the router's
+    /// Asks a list about a client and the server that it dials by this protocol. `is_own` returns true if an address is one of the router's
     /// own.
     #[must_use]
     pub fn of(
         list: &AccessList,
+        protocol: Protocol,
         client: Ipv6Addr,
         server: SocketAddrV4,
         is_own: impl Fn(IpAddr) -> bool,
     ) -> Self {
-        Self::new(list, list.judge(Protocol::Tcp, Basis::Dialled, client, server.into(), is_own))
+        Self::new(list, list.judge(protocol, Basis::Dialled, client, server.into(), is_own))
     }
 
     /// Tells a judgement of a list.

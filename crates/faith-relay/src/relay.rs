@@ -313,11 +313,11 @@ impl Relay {
         self.engine.set_access(access, end_denied);
     }
 
-    /// Tells the relay's present decision about a client and a destination: an address that the client dials, or the IPv4
-    /// server for which that stands. Ignores limits and the route, and has no effect.
+    /// Tells the relay's present decision about a client and a destination by a protocol: an address that the client dials, or
+    /// the IPv4 server for which that stands. The port is 0 for echo requests. Ignores limits and the route, and has no effect.
     #[must_use]
-    pub fn permission(&self, client: Ipv6Addr, destination: SocketAddr) -> Permission {
-        self.engine.admission.permission(client, destination)
+    pub fn permission(&self, protocol: Protocol, client: Ipv6Addr, destination: SocketAddr) -> Permission {
+        self.engine.admission.permission(protocol, client, destination)
     }
 
     /// Takes a place among the sessions of the relay and of `client`, for a connection that the caller carries itself. The limits
@@ -358,7 +358,8 @@ impl Relay {
         self.engine.ledger.sessions(after, most)
     }
 
-    /// An active session in detail, with its connections as the kernel describes them, if there is one with this id. Takes a
+    /// An active session in detail, if there is one with this id: that of a connection with both sides as the kernel describes
+    /// them. Takes a
     /// dozen system calls, and delays sessions of the same worker that begin or end meanwhile.
     #[must_use]
     pub fn session(&self, id: u64) -> Option<SessionDetail> {

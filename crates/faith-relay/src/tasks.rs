@@ -129,20 +129,18 @@ impl Tasks {
         sources.extend(relaying.take(most).map(|(id, task)| (*id, source(task))));
     }
 
-    /// Looks at the session `id`, if it relays, and at its sockets. A session leaves the list before its sockets are closed, so
+    /// Looks at the session `id`, if it relays, and at the sockets of a connection. A session leaves the list before its sockets are closed, so
     /// the lock keeps them open.
     pub(crate) fn inspect(&self, id: u64, now: Instant) -> Option<Inspected> {
         let tasks = self.by_id.lock();
         let peers = &tasks.get(&id).filter(|task| task.relaying)?.peers;
-        let Sockets { client, server } = peers.sockets?;
+        let legs = match peers.sockets {
+            Some(Sockets { client, server }) => Some((client.look()?, server.look()?)),
+            None if peers.live.protocol == Protocol::Tcp => return None,
+            None => None,
+        };
         let (session, waiting) = (peers.look(now), peers.live.waiting());
-        Some(Inspected {
-            session,
-            routed: peers.routed,
-            client: client.look()?,
-            server: server.look()?,
-            waiting,
-        })
+        Some(Inspected { session, routed: peers.routed, legs, waiting })
     }
 
     /// Ends every task, because the relay is closed.

@@ -1,5 +1,6 @@
 //! This host serves destinations itself: by a program, or by its own listeners.
 
+use faith_packet::protocol::Protocol;
 use std::io::Write as _;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::mpsc::Receiver;
@@ -29,7 +30,7 @@ fn service(address: Option<Ipv4Addr>) -> Local {
 
 fn cause(lab: &Lab, address: Ipv4Addr) -> Option<Cause> {
     let server = SocketAddr::V4(SocketAddrV4::new(address, 22));
-    lab.engine.admission.permission(Ipv6Addr::LOCALHOST, server).cause
+    lab.engine.admission.permission(Protocol::Tcp, Ipv6Addr::LOCALHOST, server).cause
 }
 
 #[test]

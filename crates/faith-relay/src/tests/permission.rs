@@ -24,7 +24,7 @@ fn lab(sources: &[&str]) -> Lab {
 }
 
 fn ask(lab: &Lab, client: &str, destination: impl Into<SocketAddr>) -> Permission {
-    lab.engine.admission.permission(client.parse().unwrap(), destination.into())
+    lab.engine.admission.permission(Protocol::Tcp, client.parse().unwrap(), destination.into())
 }
 
 fn rule(permission: &Permission) -> Option<(&str, Option<usize>)> {

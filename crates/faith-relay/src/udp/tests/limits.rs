@@ -1,5 +1,7 @@
 //! Limits, and the answers to clients beyond them.
 
+use std::net::SocketAddrV6;
+
 use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::protocol::Protocol;
@@ -82,6 +84,13 @@ fn a_rule_for_one_protocol_says_nothing_about_the_other() {
         let permits =
             |protocol| world.engine.admission.permits(protocol, *client(1).ip(), server.address().into());
         assert!(permits(Protocol::Udp) && !permits(Protocol::Tcp));
+        let permission = |protocol, to: SocketAddrV6| {
+            let permission = world.engine.admission.permission(protocol, *client(1).ip(), to.into());
+            permission.rule.filter(|_| permission.cause.is_none()).and_then(|rule| rule.line)
+        };
+        assert_eq!(permission(Protocol::Udp, server.dialled()), Some(2));
+        assert_eq!(permission(Protocol::Udp, denied), None);
+        assert_eq!(permission(Protocol::Icmp, server.dialled()), None);
     });
 }
 

@@ -3,10 +3,13 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use faith_packet::access::AccessList;
 use faith_packet::protocol::Protocol;
 
 use super::{Got, Server, World, client};
+use crate::options::RelayOptions;
 use crate::record::SessionEnd;
+use crate::tests::options;
 use crate::udp::{UdpOptions, UdpTimeouts};
 
 fn brief() -> UdpOptions {
@@ -82,6 +85,24 @@ fn a_mapping_lasts_until_its_last_session_ends() {
         assert_eq!(world.got().await.data, b"still there");
         world.send(5000, short.dialled(), b"three");
         assert_eq!(short.hears().1, mapped, "the same port");
+    });
+}
+
+#[test]
+fn a_session_of_datagrams_has_a_detail_without_connections() {
+    let access = AccessList::parse("::/0 permit 127.0.0.0/8 udp", "list").unwrap().with_loopback(true);
+    let options = RelayOptions { access, udp: Some(UdpOptions::default()), ..options() };
+    World::run_with(options, async |world| {
+        let server = Server::new();
+        world.send(5000, server.dialled(), b"question");
+        let id = world.engine.ledger.sessions(0, 10)[0].id;
+        let detail = world.engine.detail(id).unwrap();
+        assert_eq!((detail.session.protocol, detail.session.bytes_up), (Protocol::Udp, 8));
+        assert_eq!((&detail.legs, detail.slow, detail.waiting_up), (&None, None, 0));
+        assert_eq!(detail.rule.unwrap().line, Some(1), "the rule of its protocol");
+        assert!(world.engine.ledger.end(id));
+        world.ended().await;
+        assert_eq!(world.engine.detail(id), None);
     });
 }
 
