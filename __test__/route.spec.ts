@@ -18,6 +18,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 function question(id: number, more: Partial<NativeQuestion> = {}): NativeQuestion {
   return {
     id,
+    protocol: 'tcp',
     client: '2001:db8:1::2',
     clientPort: 40_000 + id,
     destination: '64:ff9b::c633:6402',
@@ -114,6 +115,7 @@ test('a route gets the client, the destination and its meaning', async (t) => {
   t.deepEqual(seen, [
     {
       id: 1,
+      protocol: 'tcp',
       client: { address: '2001:db8:1::2', port: 40_001 },
       destination: {
         address: '64:ff9b::c633:6402',
@@ -124,6 +126,7 @@ test('a route gets the client, the destination and its meaning', async (t) => {
     },
     {
       id: 2,
+      protocol: 'tcp',
       client: { address: '2001:db8:1::2', port: 40_002 },
       destination: { address: '3fff::1', port: 80 },
     },
@@ -142,6 +145,22 @@ test('a slow decision delays no other connection', async (t) => {
   decide()
   await turn()
   t.deepEqual(answers[1], [1, {}])
+})
+
+test('verdicts that datagrams cannot have are refused with the reason', async (t) => {
+  for (const [verdict, complaint] of [
+    [{ socket: true }, '`socket` is for connections of TCP, and this one is about udp'],
+    [{ proceed: true, socket: true }, '`socket` is for connections of TCP'],
+    [{ proceed: true, proxyProtocol: 2 }, '`proxyProtocol` is for connections of TCP'],
+    [{ proceed: true, privilegedLocalPort: true }, '`privilegedLocalPort` is for connections'],
+    [{ host: '2001:db8::7', port: 53 }, '`host` must be an IPv4 server for udp'],
+  ] as const) {
+    const error = await t.throwsAsync(readVerdict(verdict, 'udp'), { instanceOf: FaithError })
+    t.true(error.message.includes(complaint), error.message)
+    await t.notThrowsAsync(readVerdict(verdict, 'tcp'))
+  }
+  const suitable = { host: '192.0.2.1', port: 53, idleTimeoutMs: 1, maxBytes: 2, tag: 'it' }
+  t.deepEqual(await readVerdict(suitable, 'udp'), suitable)
 })
 
 const failing: [how: string, route: () => never, why: string][] = [

@@ -16,7 +16,7 @@
  * | `unsupported` | the packet is neither TCP nor ICMPv6 nor a datagram of a relay, or it is a ping |
  * | `outbound` | the stack sent the packet, but it belongs to no captured connection |
  * | `backpressure` | a device was down, or its queue was full |
- * | `hold` | the packet is a SYN whose connection is held, waits for a place, or has a server that did not answer; or whose port got no socket on demand |
+ * | `hold` | the packet is a SYN whose connection is held, waits for a place, or has a server that did not answer; or whose port got no socket on demand. Or it is a datagram beyond those that wait for the `route` |
  * | `no-listener` | the packet is a SYN to a port that neither a relay nor a listener has; the client got a RST |
  * | `checksum` | the checksum of the datagram is wrong or missing |
  *

@@ -49,7 +49,7 @@ export interface FaithRelaySettings extends MappingOptions {
   /**
    * The protocols that are relayed, on the same ports: `'tcp'`, `'udp'`; and `'icmp'`, which has no ports. One relay of
    * an interface may have `'icmp'`. Default `['tcp']`. Packets of another one are
-   * answered as {@link FaithInterfaceOptions.unsupported} says. A relay with a `route` relays TCP alone.
+   * answered as {@link FaithInterfaceOptions.unsupported} says.
    */
   protocols?: readonly FaithProtocol[]
   /** The options for datagrams, if `protocols` has `'udp'` or `'icmp'`. Default: the defaults of each. */
@@ -212,8 +212,8 @@ export interface FaithRelaySettings extends MappingOptions {
    */
   route?: FaithRoute
   /**
-   * The ports about whose connections `route` is asked: a port, a range or a list. For others the mappings and the access
-   * list decide, and no JavaScript runs. Default: all ports of the relay.
+   * The ports about whose connections and datagrams `route` is asked: a port, a range or a list. For others, and for pings,
+   * the mappings and the access list decide, and no JavaScript runs. Default: all ports of the relay, and pings.
    */
   routePorts?: PortSpec | readonly PortSpec[]
   /**
@@ -224,8 +224,10 @@ export interface FaithRelaySettings extends MappingOptions {
   /**
    * Maximum number of SYNs that wait for `route` at once, 1 to 4294967295. Clients beyond it are answered first, which
    * proves that their SYNs are not forged, and then wait for the route. At most `maxUndecided` of these wait too;
-   * further ones are reset and end as `limit`. Default 1024 for every 5 seconds of `routeTimeoutMs`, at most 16384:
-   * about 200 new connections a second, if each decision takes its full time.
+   * further ones are reset and end as `limit`. As many sessions of datagrams wait as well, at most a quarter of them
+   * from one client network; the first datagram of a further one is answered with ICMPv6 address unreachable. Default
+   * 1024 for every 5 seconds of `routeTimeoutMs`, at most 16384: about 200 new connections a second, if each decision
+   * takes its full time.
    */
   maxUndecided?: number
 
@@ -348,7 +350,7 @@ export function readRelayOptions(options: unknown): RelayOptions {
   const routePorts = readRoutePorts(read)
   const settings = {
     ports: readPorts(read),
-    ...readProtocols(call, read, route !== undefined && routePorts.routePorts === undefined),
+    ...readProtocols(call, read),
     ...readAddress(read),
     backlog: read.integer('backlog', { min: 1, max: 65_535 }, 4096),
     ...readMappings(call, read),
@@ -434,7 +436,6 @@ function readRoutePorts(read: OptionReader<'routePorts'>): Pick<NativeRelayOptio
 function readProtocols(
   call: string,
   read: OptionReader<'protocols' | 'udp'>,
-  routed: boolean,
 ): { tcp: boolean; udp?: NativeUdpOptions } {
   const protocols = read.list<FaithProtocol>('protocols', ['tcp'], (given) => {
     const protocol = PROTOCOLS.find((known) => known === given)
@@ -453,15 +454,6 @@ function readProtocols(
       `${call}: \`udp\` does not go without its protocol`,
       {
         hint: "add 'udp' or 'icmp' to `protocols`",
-      },
-    )
-  }
-  if (routed) {
-    throw new FaithError(
-      'ERR_FAITH_ARGUMENT',
-      `${call}: a relay with a \`route\` relays TCP alone`,
-      {
-        hint: 'open another relay for datagrams',
       },
     )
   }

@@ -1,17 +1,19 @@
 /**
  * Relays for whose connections JavaScript decides, or which it takes itself.
  *
- * Theory of operation: the addon holds the client's SYN and asks, many questions to a call, each by its number. The router
- * gives each question exactly one answer: the verdict of `route`, or `null` if there is none, which refuses the client.
- * Questions that the addon withdraws, because their clients are gone, get no answer, and neither do those that are open
+ * Theory of operation: the addon holds the client's SYN, or its first datagrams, and asks, many questions to a call, each
+ * by its number. The router gives each question exactly one answer: the verdict of `route`, or `null` if there is none,
+ * which refuses the client. Questions that the addon withdraws, because their clients are gone, get no answer, and neither do those that are open
  * when the relay closes. The addon has the same time limit, so a busy event loop leaves no client waiting, and a late
  * answer has no effect. The router's own limit is there to report a slow `route` to the program.
  */
+import { isIPv6 } from 'node:net'
 import type { FaithEndpoint, FaithDestination } from './endpoint.js'
 import { FaithError } from './errors.js'
 import { unwrap } from './failure.js'
 import type { NativeQuestion, NativeRelay, NativeVerdict } from './native.js'
 import { type OptionNames, OptionReader, show } from './option-reader.js'
+import { type FaithProtocol, toProtocol } from './protocol.js'
 import {
   IDLE_MS,
   OUTGOING_OPTIONS,
@@ -24,16 +26,22 @@ import { requireSockets } from './socket.js'
 import { Asked, withinLimit } from './within.js'
 
 /**
- * A connection about which a {@link FaithRoute} decides. Its client usually still waits for the answer to its SYN.
+ * A connection about which a {@link FaithRoute} decides, or a session of datagrams. The client of a connection usually still
+ * waits for the answer to its SYN. The first four datagrams of a session wait, and the relay drops further ones.
  *
  * @group Relay and route
  */
 export interface FaithRouteConnection {
   /** A number that counts up. The connection's `session` or `refused` event and {@link FaithRelay.sessions} have the same. */
   readonly id: number
-  /** The client. */
+  /** `tcp`, or `udp` or `icmp` for datagrams and pings. */
+  readonly protocol: FaithProtocol
+  /** The client. The identifier of pings takes the place of its port. */
   client: FaithEndpoint
-  /** The address and port that the client dialled, and the IPv4 server by `mappings` and `mapping`, if they find one. */
+  /**
+   * The address and port that the client dialled, and the IPv4 server by `mappings` and `mapping`, if they find one. Pings have
+   * port 0.
+   */
   destination: FaithDestination
   /**
    * A signal that is aborted when the verdict is no longer needed: the client is gone, `routeTimeoutMs` is over, or the
@@ -43,7 +51,8 @@ export interface FaithRouteConnection {
 }
 
 /**
- * Settings of a verdict for one connection. Each replaces the relay's own.
+ * Settings of a verdict for one connection. Each replaces the relay's own. Datagrams take neither `privilegedLocalPort` nor
+ * `proxyProtocol`.
  *
  * @group Relay and route
  */
@@ -58,7 +67,10 @@ export interface FaithRouteOptions {
   privilegedLocalPort?: boolean
   /** The version of the PROXY protocol that tells the server the client's address. Default: the relay's. */
   proxyProtocol?: 1 | 2
-  /** Longest time that the session may carry no byte, in milliseconds; 0 is no limit. Default: the relay's `idleTimeoutMs`. */
+  /**
+   * Longest time that the session may carry no byte, in milliseconds; 0 is no limit. Default: the relay's `idleTimeoutMs`. A
+   * session of datagrams counts from the client's last one, and its default is that of `udp`.
+   */
   idleTimeoutMs?: number
   /**
    * Most bytes that the session may carry, in both directions together, 1 to 2^53 - 1. When it has carried more, the relay
@@ -101,6 +113,7 @@ export interface FaithRouteProceed extends FaithRouteOptions {
  * The session counts towards the limits, is in {@link FaithRelay.sessions}, has a record, and ends when the socket does. Its
  * `idleTimeoutMs`, `maxBytes` and bytes are those of the client's side. The session takes two more descriptors, and a pair
  * of sockets over 127.0.0.1. If the relay has no `connection` listener, the verdict is an error, and the client is refused.
+ * Datagrams cannot have it.
  *
  * @group Relay and route
  */
@@ -126,6 +139,9 @@ export interface FaithRouteBetween extends FaithRouteOptions {
  * call globally reachable, and multicast. `::1` and `::` are loopback addresses. An address inside a prefix that this
  * process captures counts as one of this host, because the connection would come back. An address in `64:ff9b::/96` or
  * `2002::/16`, which stands for an IPv4 address, is judged by that address too, and rules that open that address open it.
+ *
+ * Datagrams go to IPv4 servers alone. Their client sees the answers come from the address and port that it dialled. Pings
+ * ignore `port`.
  *
  * @group Relay and route
  */
@@ -161,14 +177,15 @@ export interface FaithRouteReject {
    *
    * | reject | on the wire | the client's error | `reason` of the refusal |
    * |---|---|---|---|
-   * | `refused` | RST | `ECONNREFUSED` | `refused` |
+   * | `refused` | RST; for UDP, ICMPv6 port unreachable | `ECONNREFUSED` | `refused` |
    * | `unreachable` | ICMPv6 address unreachable | `EHOSTUNREACH` | `unreachable` |
    * | `prohibited` | ICMPv6 administratively prohibited | `EACCES` | `denied` |
    * | `drop` | nothing | `ETIMEDOUT`, after its last SYN | `denied` |
    *
    * A client whose handshake was completed before the verdict, because `connectFirst` is off or `maxHeld` SYNs were held,
    * is reset. A client beyond `maxHeldPerClient` usually waits instead: its SYN gets no answer while the route decides about
-   * its other SYNs. A dropped client repeats its SYN for about two minutes, without a new question to the route.
+   * its other SYNs. A dropped client repeats its SYN for about two minutes, without a new question to the route. The next
+   * datagram of a refused client is a new question.
    */
   reject: 'refused' | 'unreachable' | 'prohibited' | 'drop'
   /** The same as {@link FaithRouteOptions.tag}. The `refused` event gives it back. */
@@ -187,7 +204,8 @@ export interface FaithRouteReject {
  *
  * Such a connection is no session. The relay's access list and limits do not apply to it and do not count it. It has no
  * `session` event; `stats().handedOver` counts it. It survives the relay's close, until the interface closes. If the relay
- * has no `connection` listener, the verdict is an error, and the client is refused.
+ * has no `connection` listener, the verdict is an error, and the client is refused. Datagrams cannot have it:
+ * {@link FaithInterface.bindUdp} takes those.
  *
  * @group Relay and route
  */
@@ -236,8 +254,8 @@ const BYTES = { min: 1, max: Number.MAX_SAFE_INTEGER }
 const LONGEST_TAG = 256
 
 /**
- * Decides where a connection goes. `undefined` leaves it to the relay's mappings and access list, as `{ proceed: true }`
- * does.
+ * Decides where a connection goes, or a session of datagrams. `undefined` leaves it to the relay's mappings and access
+ * list, as `{ proceed: true }` does.
  *
  * The relay asks up to `maxUndecided` questions side by side, without waiting for earlier ones. Meanwhile the client waits:
  * the relay holds its SYN without an answer. If a route throws, rejects, gives no verdict within `routeTimeoutMs` or gives
@@ -320,19 +338,21 @@ export class Router {
   async #decide(connection: FaithRouteConnection): Promise<NativeVerdict> {
     // Calls it without a receiver, so that the router is not its `this`.
     const route = this.#route
-    return await readVerdict(await route(connection))
+    return await readVerdict(await route(connection), connection.protocol)
   }
 }
 
 /** A connection that waits for its verdict. The route gets it as a {@link FaithRouteConnection}. */
 class Undecided extends Asked implements FaithRouteConnection {
   readonly id: number
+  readonly protocol: FaithProtocol
   readonly client: FaithEndpoint
   readonly destination: FaithDestination
 
   constructor(question: NativeQuestion) {
     super()
     this.id = question.id
+    this.protocol = toProtocol(question.protocol)
     this.client = { address: question.client, port: question.clientPort }
     this.destination = { address: question.destination, port: question.destinationPort }
     const { ipv4, ipv4Port } = question
@@ -342,13 +362,17 @@ class Undecided extends Asked implements FaithRouteConnection {
 }
 
 /** @internal Checks a route's answer, resolves its host name, and gives it the addon's shape. */
-export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
+export async function readVerdict(
+  answer: unknown,
+  protocol: FaithProtocol = 'tcp',
+): Promise<NativeVerdict> {
   if (answer === undefined) return {}
   if (typeof answer !== 'object' || answer === null) {
     const message = `the verdict must be an object or undefined, got ${show(answer)}`
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
   const read = new OptionReader('the verdict', VERDICT, answer)
+  if (protocol !== 'tcp') refuseOfConnections(read, protocol)
   // A verdict that says two things is a mistake, so neither of them counts.
   if (read.unchecked('reject') !== undefined) {
     read.alone('reject', 'tag')
@@ -375,11 +399,25 @@ export async function readVerdict(answer: unknown): Promise<NativeVerdict> {
     throw new FaithError('ERR_FAITH_ARGUMENT', message)
   }
   const server = readServer(read)
+  if (protocol !== 'tcp' && isIPv6(server.host)) {
+    throw read.refuse('host', `an IPv4 server for ${protocol}`, server.host)
+  }
   const options = { ...readTerms(read), ...readTag(read) }
   return { ...(await resolve(server)), ...options }
 }
 
 type VerdictReader = OptionReader<keyof FaithRouteServer>
+
+/** Refuses the parts of a verdict that datagrams cannot have. */
+function refuseOfConnections(read: VerdictReader, protocol: FaithProtocol): void {
+  for (const name of ['socket', 'proxyProtocol', 'privilegedLocalPort'] as const) {
+    if (read.unchecked(name) === undefined) continue
+    const message = `the verdict: \`${name}\` is for connections of TCP, and this one is about ${protocol}`
+    throw new FaithError('ERR_FAITH_ARGUMENT', message, {
+      hint: 'look at `protocol` of the connection',
+    })
+  }
+}
 
 function requireTrue(read: VerdictReader, name: 'proceed' | 'socket'): void {
   const given = read.boolean(name, true)

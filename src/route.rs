@@ -23,6 +23,8 @@ use crate::stats::number;
 pub struct NativeQuestion {
     /// The number by which it is answered, and the id of its record.
     pub id: f64,
+    /// The protocol: `tcp`, `udp` or `icmp`.
+    pub protocol: String,
     /// The client's address.
     pub client: String,
     /// The client's port.
@@ -146,6 +148,7 @@ fn lock(open: &Mutex<HashMap<u64, Question>>) -> MutexGuard<'_, HashMap<u64, Que
 fn describe(question: &Question) -> NativeQuestion {
     NativeQuestion {
         id: number(question.id),
+        protocol: question.protocol.name().to_owned(),
         client: question.client.ip().to_string(),
         client_port: question.client.port(),
         destination: question.destination.ip().to_string(),

@@ -1,7 +1,7 @@
 /** Shows the rules in force, and tests them. */
 import { isIPv4, isIPv6 } from 'node:net'
 import type { AccessLists, AccessTest, Endpoint } from '../control/schemas.js'
-import { PROTOCOLS } from './command-table.js'
+import { PROTOCOLS } from './command-options.js'
 import { endpointText } from './endpoint.js'
 import { CommandLineError } from './parse.js'
 import { placeOf, type Rule, ruleText } from './rule.js'

@@ -44,6 +44,7 @@ export class Helping {
     return {
       routePorts: this.#gateways.map(({ port }) => port),
       route: (connection) => {
+        if (connection.protocol !== 'tcp') return undefined
         const gateway = this.#gatewayOf(connection.destination.port)
         if (gateway === undefined || this.#relay === undefined) return undefined
         if (!gateway.isOn(this.#relay.configuration)) return undefined

@@ -23,7 +23,7 @@ use crate::denying_rule::DenyingRule;
 use crate::local::{Local, Served, Taker};
 use crate::options::RelayOptions;
 use crate::permission::Permission;
-use crate::port_blocks::{Allotment, PortBlockOptions, PortBlocks};
+use crate::port_blocks::{PortBlockOptions, PortBlocks};
 use crate::port_claims::blocks_of;
 use crate::record::Observer;
 use crate::refusal::Refusal;
@@ -33,6 +33,8 @@ use crate::source::{Address, Ports, Source, Sources};
 use crate::source_use::SourceUse;
 use crate::terms::Terms;
 use crate::upstream::Target;
+
+mod datagrams;
 
 /// The way of an attempt that may go on.
 #[derive(Debug)]
@@ -181,14 +183,15 @@ impl Admission {
         attempt: &mut Attempt,
         traffic_class: impl FnOnce() -> Option<u8>,
     ) -> Result<Way, Refusal> {
-        let (client, destination) = (*attempt.client(), *attempt.destination());
+        let destination = *attempt.destination();
         let Some(questions) = self.questions(destination.port()) else {
             return self.admit(attempt, traffic_class);
         };
-        let open = attempt.question.take().or_else(|| questions.enter(attempt.began, client.ip()));
+        let open = attempt.question.take();
+        let open = open.or_else(|| questions.enter(attempt.began, attempt.client().ip()));
         let open = open.ok_or(Refusal::limit(Cause::MaxUndecided))?;
         let server = self.server_of(destination);
-        match questions.ask(open, attempt.id(), client, destination, server).await? {
+        match questions.ask(open, attempt.id(), Protocol::Tcp, attempt.flow(), server).await? {
             Verdict::Connect { server, allow_any, terms } => {
                 attempt.server = Some(server);
                 attempt.routed = true;
@@ -257,46 +260,6 @@ impl Admission {
     /// The limit that is reached.
     pub(crate) fn take_place(&self, client: &Ipv6Addr) -> Result<Option<Place>, Cause> {
         Ok(self.clients.enter(client)?)
-    }
-
-    /// Finds the server of a client's first datagram, and the address that its socket is bound to, if the access list lets
-    /// the datagram through. `is_mapped` tells whether a port of the router itself is the port of a client: that one is open
-    /// although the address is the router's (RFC 4787 section 6).
-    ///
-    /// # Errors
-    /// The refusal that answers the client.
-    pub(crate) fn admit_datagram(
-        &self,
-        protocol: Protocol,
-        attempt: &mut Attempt,
-        is_mapped: impl Fn(SocketAddrV4) -> bool,
-    ) -> Result<(SocketAddrV4, Address), Refusal> {
-        let server = self.server_of(*attempt.destination()).ok_or(Refusal::NO_MAPPING)?;
-        attempt.server = Some(server.into());
-        let client = *attempt.client().ip();
-        let access = self.access.load();
-        let is_own = |address| self.router.is_own(address) && !is_mapped(server);
-        let judgement = access.judge(protocol, Basis::Dialled, client, server.into(), is_own);
-        let address = match outcome(&access, judgement)? {
-            Some(address) => Address::Fixed(address),
-            None => self.passage.load().sources.of(client, IpAddr::V4(*server.ip())),
-        };
-        Ok((server, address))
-    }
-
-    /// The blocks that the ports of a client's datagrams come from, if clients have blocks. Nothing proves the client of a
-    /// datagram, so its first one takes a block.
-    pub(crate) fn datagram_blocks(&self, client: &Ipv6Addr) -> Option<Allotment> {
-        let passage = self.passage.load();
-        Some(self.blocks.allot(passage.port_blocks?, client, passage.client_prefix_length))
-    }
-
-    /// Tells whether a datagram may come from `server` to `client` although the client has sent none there.
-    pub(crate) fn admits_unasked(&self, client: Ipv6Addr, server: SocketAddrV4) -> bool {
-        // The router itself sends none but those of its clients, who are behind ports of their own.
-        let judgement =
-            self.access.load().judge(Protocol::Udp, Basis::Dialled, client, server.into(), |_| false);
-        matches!(judgement.decision, Decision::Permit { .. })
     }
 
     /// The captured address that means `server` behind the same prefix as `dialled`.
@@ -412,11 +375,6 @@ impl Admission {
             Permission::new(&access, self.judgement(&access, protocol, basis, client, server.into()));
         let source = permission.source.or_else(|| match permission.cause {
             None => self.passage.load().sources.of(client, (*server.ip()).into()).first(),
-    /// The rules that apply to a dialled server. This host serves connections alone.
-    fn basis(&self, protocol: Protocol, server: SocketAddrV4) -> Basis {
-        if protocol == Protocol::Tcp { basis_of(self.served(server)) } else { Basis::Dialled }
-    }
-
             Some(_) => None,
         });
         Permission { source, ..permission }
@@ -452,6 +410,11 @@ impl Admission {
             let basis = if protocol == Protocol::Tcp { basis } else { Basis::Dialled };
             access.permits_any_port(protocol, basis, client, address, |address| self.router.is_own(address))
         })
+    }
+
+    /// The rules that apply to a dialled server. This host serves connections alone.
+    fn basis(&self, protocol: Protocol, server: SocketAddrV4) -> Basis {
+        if protocol == Protocol::Tcp { basis_of(self.served(server)) } else { Basis::Dialled }
     }
 
     /// Tells whether this host serves a port of the address itself.

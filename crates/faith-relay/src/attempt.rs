@@ -141,7 +141,13 @@ impl Attempt {
         self.terms().is_some_and(|terms| terms.max_bytes.is_some_and(|most| bytes > most))
     }
 
-    fn flow(&self) -> Flow {
+    /// Tells whether the bytes that were counted are past the route's limit.
+    #[inline]
+    pub(crate) fn has_passed_limit(&self) -> bool {
+        self.terms.is_some() && self.is_past_limit(self.live.bytes_up() + self.live.bytes_down())
+    }
+
+    pub(crate) fn flow(&self) -> Flow {
         Flow { client: self.live.client, destination: self.live.destination }
     }
 

@@ -1,4 +1,4 @@
-//! Asks a route where a connection goes, while its SYN is held.
+//! Asks a route where a connection goes while its SYN is held, and where a session of datagrams goes while its first ones wait.
 //!
 //! An answer may come from any thread, late, or never. So each question has a time limit, and the number of open questions
 //! is bounded. A question that is dropped unanswered refuses its own client only.
@@ -10,9 +10,11 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 use std::time::Duration;
 
+use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::ports::PortSet;
 use faith_packet::prefix::network_of;
+use faith_packet::protocol::Protocol;
 use faith_stack::SynAnswer;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -62,14 +64,17 @@ pub enum Verdict {
     HandOver,
 }
 
-/// A connection that waits for a [`Verdict`].
+/// A connection that waits for a [`Verdict`], or a session of datagrams that does. Such a session takes no [`Verdict::HandOver`],
+/// no server with an IPv6 address, and none of the [`Terms`] `privileged`, `proxy` and `between`: each of them refuses its client.
 #[derive(Debug)]
 pub struct Question {
     /// The id that the record of the session, or of the attempt, will have.
     pub id: u64,
-    /// The client.
+    /// The protocol of the connection, or of the datagrams.
+    pub protocol: Protocol,
+    /// The client. Its port is the identifier of echo requests.
     pub client: SocketAddrV6,
-    /// The address and port that the client dialled.
+    /// The address and port that the client dialled. Echo requests have port 0.
     pub destination: SocketAddrV6,
     /// The server by the mappings, if they have one.
     pub server: Option<SocketAddrV4>,
@@ -111,8 +116,9 @@ pub struct Routing {
     pub ports: Option<PortSet>,
     /// Longest time that an answer may take.
     pub timeout: Duration,
-    /// Most open questions about SYNs, and as many about accepted clients. Beyond that, a SYN goes on to the kernel, and
-    /// the relay asks when its client has been accepted. An accepted client beyond the limit is reset.
+    /// Most open questions about SYNs, as many about accepted clients, and as many about datagrams. Beyond that, a SYN goes on to the kernel, and
+    /// the relay asks when its client has been accepted. An accepted client beyond the limit is reset. The first
+    /// datagram of a session beyond it is answered as unreachable; one client network has a quarter of these places.
     pub max_undecided: u32,
 }
 
@@ -139,6 +145,9 @@ struct Counts {
     networks: HashMap<u128, u32>,
     /// Questions about clients that have completed their handshake.
     proven: u32,
+    /// Questions about datagrams, which any host can forge, and their client networks.
+    datagrams: u32,
+    senders: HashMap<u128, u32>,
 }
 
 impl Questions {
@@ -167,12 +176,21 @@ impl Questions {
     /// Takes a place among the open questions; `None` when the limit is reached. SYNs and accepted clients have places of
     /// their own, so a flood of forged SYNs takes none of the clients' places.
     pub(crate) fn enter(&self, began: Began, client: &Ipv6Addr) -> Option<Open> {
-        let network = match began {
-            Began::WithSyn => Some(network_of(*client, self.client_prefix_length)),
-            Began::Accepted => None,
+        let asker = match began {
+            Began::WithSyn => Asker::Syn(network_of(*client, self.client_prefix_length)),
+            Began::Accepted => Asker::Accepted,
         };
-        let entered = self.open.lock().enter(network, self.routing.max_undecided);
-        entered.then(|| Open { counts: Arc::clone(&self.open), network })
+        self.enter_as(asker)
+    }
+
+    /// Takes a place among the open questions about datagrams; `None` when the limit is reached, or the client's share of it.
+    pub(crate) fn enter_datagrams(&self, client: &Ipv6Addr) -> Option<Open> {
+        self.enter_as(Asker::Datagrams(network_of(*client, self.client_prefix_length)))
+    }
+
+    fn enter_as(&self, asker: Asker) -> Option<Open> {
+        let entered = self.open.lock().enter(asker, self.routing.max_undecided);
+        entered.then(|| Open { counts: Arc::clone(&self.open), asker })
     }
 
     /// Asks the route, and waits for its verdict.
@@ -183,13 +201,13 @@ impl Questions {
         &self,
         _open: Open,
         id: u64,
-        client: SocketAddrV6,
-        destination: SocketAddrV6,
+        protocol: Protocol,
+        Flow { client, destination }: Flow,
         server: Option<SocketAddrV4>,
     ) -> Result<Verdict, Refusal> {
         let mut asked = Asked { route: &*self.routing.route, id, waits: true };
         let (answer, verdict) = oneshot::channel();
-        asked.route.ask(Question { id, client, destination, server, answer });
+        asked.route.ask(Question { id, protocol, client, destination, server, answer });
         let verdict = timeout(self.routing.timeout, verdict).await;
         asked.waits = false;
         match verdict {
@@ -214,27 +232,48 @@ impl Drop for Asked<'_> {
     }
 }
 
+/// The kind of a question, and the network of a client that may be forged.
+#[derive(Debug, Clone, Copy)]
+enum Asker {
+    Syn(u128),
+    Accepted,
+    Datagrams(u128),
+}
+
 impl Counts {
-    /// Counts a question about a SYN of this network, or about an accepted client (`None`); `false` if there are `most`.
-    fn enter(&mut self, network: Option<u128>, most: u32) -> bool {
-        let places = if network.is_some() { &mut self.syns } else { &mut self.proven };
+    /// The number of questions of a kind, and those of its networks.
+    fn of(&mut self, asker: Asker) -> (&mut u32, Option<(&mut HashMap<u128, u32>, u128)>) {
+        match asker {
+            Asker::Syn(network) => (&mut self.syns, Some((&mut self.networks, network))),
+            Asker::Accepted => (&mut self.proven, None),
+            Asker::Datagrams(network) => (&mut self.datagrams, Some((&mut self.senders, network))),
+        }
+    }
+
+    /// Counts a question; `false` if there are `most` of its kind, or too many of its network.
+    fn enter(&mut self, asker: Asker, most: u32) -> bool {
+        let (places, networks) = self.of(asker);
         if *places >= most {
             return false;
         }
-        *places += 1;
-        if let Some(network) = network {
-            *self.networks.entry(network).or_default() += 1;
+        if let Some((networks, network)) = networks {
+            let count = networks.entry(network).or_default();
+            // Datagrams prove no client, so one network may not take the places of all.
+            if matches!(asker, Asker::Datagrams(_)) && *count >= most.div_ceil(4) {
+                return false;
+            }
+            *count += 1;
         }
+        *places += 1;
         true
     }
 
-    fn leave(&mut self, network: Option<u128>) {
-        let Some(network) = network else {
-            self.proven -= 1;
-            return;
-        };
-        self.syns -= 1;
-        if let Entry::Occupied(mut count) = self.networks.entry(network) {
+    fn leave(&mut self, asker: Asker) {
+        let (places, networks) = self.of(asker);
+        *places -= 1;
+        if let Some((networks, network)) = networks
+            && let Entry::Occupied(mut count) = networks.entry(network)
+        {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -247,13 +286,12 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Open {
     counts: Arc<Mutex<Counts>>,
-    /// The network of the client, if the question is about a SYN.
-    network: Option<u128>,
+    asker: Asker,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.counts.lock().leave(self.network);
+        self.counts.lock().leave(self.asker);
     }
 }
 

@@ -25,3 +25,14 @@ pub struct Terms {
     /// True puts the route between client and server: it gets every byte of either, and passes on what it wants to.
     pub between: bool,
 }
+
+impl Terms {
+    /// Tells whether these can be settings of a session of datagrams, which has no handshake and no stream.
+    pub(crate) fn suit_datagrams(&self) -> bool {
+        let Self { source, privileged, proxy, between, .. } = self;
+        source.is_none_or(|source| source.is_ipv4())
+            && *privileged != Some(true)
+            && proxy.is_none()
+            && !between
+    }
+}

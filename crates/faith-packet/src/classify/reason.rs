@@ -23,8 +23,8 @@ pub enum DropReason {
     /// The device on the other side was down or had no room. The pump counts this one.
     Backpressure,
     /// Connect-first holds this SYN already, has given up on it, or has no place for it yet. Or the
-    /// socket for its port, made on demand, could not be made, or too many SYNs wait for it. The pump
-    /// counts this one.
+    /// socket for its port, made on demand, could not be made, or too many SYNs wait for it. Or the
+    /// packet is a datagram beyond those that wait for a route. The pump and the relay count this one.
     Hold,
     /// The packet is a SYN to a port that neither a relay nor a listener has, and the kernel answered it with a RST. The
     /// pump and the shortcut count the answers.

@@ -21,6 +21,7 @@
 //! | `options`, `stats` | the public surface |
 //! | `state` | the state that the workers share: limits, and the ports of clients |
 //! | `part` | one worker's clients, and the begin of their sessions |
+//! | `undecided`, `waiting` | the first datagrams of a session, while the route decides about it |
 //! | `session` | one destination of a client's port, and its end |
 //! | `mapping`, `ports` | the sockets of clients, their ports, and superframes |
 //! | `wire` | the kinds of sockets, and a raw one that many clients share |
@@ -40,6 +41,8 @@ mod session;
 mod state;
 mod stats;
 mod to_server;
+mod undecided;
+mod waiting;
 mod wire;
 
 #[cfg(test)]

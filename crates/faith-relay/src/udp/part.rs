@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,10 +24,13 @@ use super::route_back::RouteBack;
 use super::session::Session;
 use super::state::{self, State};
 use super::stats::Counters;
+use super::waiting::Waiting;
 use super::wire::Raw;
 use crate::attempt::Attempt;
 use crate::cause::Cause;
+use crate::clock::FAR;
 use crate::engine::Engine;
+use crate::record::RefusalReason;
 use crate::refusal::Refusal;
 use crate::source::Address;
 
@@ -55,7 +58,9 @@ pub(crate) struct Part {
     pub(crate) errors: Allowance,
     /// The raw socket for echo requests, once one has needed it.
     pub(crate) raw: OnceCell<Option<Rc<Raw>>>,
-    this: Weak<Self>,
+    /// The frames that wait for the route.
+    pub(crate) waiting: Waiting,
+    pub(crate) this: Weak<Self>,
 }
 
 /// A client's port, or the identifier of a client's echo requests.
@@ -93,6 +98,7 @@ impl Part {
             drawn: Cell::new(0),
             errors: Allowance::default(),
             raw: OnceCell::new(),
+            waiting: Waiting::default(),
             this: Weak::clone(this),
         })
     }
@@ -115,54 +121,76 @@ impl Part {
         Some((Rc::clone(endpoint), session))
     }
 
-    /// Begins the session of a flow, or refuses its client, whose datagram is in `frame`.
+    /// Begins the session of a flow, or refuses its client, whose datagram is in `frame`. `None` if it is refused, or if the
+    /// route decides later.
     fn begin(&self, flow: &Flow, frame: &[u8], now: Instant) -> Option<(Rc<Endpoint>, Rc<Session>)> {
-        let ledger = &self.engine.ledger;
-        if self.state.is_stopped() {
+        if self.state.is_stopped() || self.ask(flow, frame) {
             return None;
         }
-        let worker = self.outlet.worker();
-        let mut attempt = Attempt::new(ledger, worker, self.protocol, flow.client, flow.destination);
-        match self.open(&mut attempt, now) {
-            Ok((endpoint, server, mapping)) => {
-                let timeout = match self.protocol {
-                    Protocol::Icmp => ECHO_TIMEOUT,
-                    Protocol::Tcp | Protocol::Udp => self.state.options().timeouts.of(server.port()),
-                };
-                attempt.leaves_from(mapping.local());
+        let mut attempt = self.attempt(flow);
+        let admission = &self.engine.admission;
+        let way = admission.admit_datagram(self.protocol, &mut attempt, |address| self.is_mapped(address));
+        match way.and_then(|way| self.open(&attempt, way, now)) {
+            Ok(opened) => {
                 let peers = attempt.peers();
-                let session = Rc::new(Session::new(attempt, server, mapping, timeout, now));
-                endpoint.sessions.borrow_mut().insert(session.destination, Rc::clone(&session));
-                endpoint.at(&session.mapping, |back| back.add(&session));
-                let ending = Ending {
-                    part: self.this.upgrade()?,
-                    endpoint: Rc::clone(&endpoint),
-                    session: Rc::clone(&session),
-                };
-                ledger.spawn(worker, peers, true, async move {
-                    let clients = &ending.part.state.clients;
-                    ending.session.over(|| clients.is_pressed()).await;
-                });
+                let begun = self.establish(attempt, opened, now)?;
+                let (endpoint, session) = (Rc::clone(&begun.endpoint), Rc::clone(&begun.session));
+                self.engine.ledger.spawn(self.outlet.worker(), peers, true, begun.over());
                 session.join();
                 Some((endpoint, session))
             }
             Err(refusal) => {
-                self.answer(&refusal, frame);
-                attempt.fail(refusal);
+                self.refuse(attempt, refusal, &[frame]);
                 None
             }
         }
     }
 
-    fn open(
+    /// Begins the attempt at a session.
+    pub(crate) fn attempt(&self, flow: &Flow) -> Attempt {
+        let (ledger, worker) = (&self.engine.ledger, self.outlet.worker());
+        Attempt::new(ledger, worker, self.protocol, flow.client, flow.destination)
+    }
+
+    /// Ends an attempt, and answers the frames of its client.
+    pub(crate) fn refuse(&self, attempt: Attempt, refusal: Refusal, frames: &[&[u8]]) {
+        frames.iter().for_each(|frame| self.answer(&refusal, frame));
+        attempt.fail(refusal);
+    }
+
+    /// Tells whether an address and port of the router are those of a client.
+    pub(crate) fn is_mapped(&self, address: SocketAddrV4) -> bool {
+        self.protocol == Protocol::Udp && self.state.is_mapped(address)
+    }
+
+    /// Enters the session of an attempt that may go on.
+    pub(crate) fn establish(&self, mut attempt: Attempt, opened: Opened, now: Instant) -> Option<Begun> {
+        let Opened { endpoint, server, mapping } = opened;
+        let timeout = match self.protocol {
+            Protocol::Icmp => ECHO_TIMEOUT,
+            Protocol::Tcp | Protocol::Udp => self.state.options().timeouts.of(server.port()),
+        };
+        // The route may set another timeout, or none.
+        let timeout = attempt.idle_timeout(Some(timeout)).unwrap_or(FAR);
+        attempt.leaves_from(mapping.local());
+        let session = Rc::new(Session::new(attempt, server, mapping, timeout, now));
+        endpoint.sessions.borrow_mut().insert(session.destination, Rc::clone(&session));
+        endpoint.at(&session.mapping, |back| back.add(&session));
+        Some(Begun { part: self.this.upgrade()?, endpoint, session })
+    }
+
+    /// Opens the way of a session's datagrams: its client's port, and a socket.
+    ///
+    /// # Errors
+    /// The refusal that answers the client.
+    pub(crate) fn open(
         &self,
-        attempt: &mut Attempt,
+        attempt: &Attempt,
+        (server, address): (SocketAddrV4, Address),
         now: Instant,
-    ) -> Result<(Rc<Endpoint>, std::net::SocketAddrV4, Rc<Mapping>), Refusal> {
-        let client = *attempt.client();
-        let is_mapped = |address| self.protocol == Protocol::Udp && self.state.is_mapped(address);
-        let (server, address) = self.engine.admission.admit_datagram(self.protocol, attempt, is_mapped)?;
+    ) -> Result<Opened, Refusal> {
         self.state.take_session(now)?;
+        let client = *attempt.client();
         let known = self.endpoints.borrow().get(&client).cloned();
         let endpoint = known.unwrap_or_else(|| Rc::new(Endpoint::new(client)));
         if endpoint.sessions.borrow().len() >= MOST_DESTINATIONS {
@@ -173,7 +201,7 @@ impl Part {
             None => self.map(&endpoint, &address)?,
         };
         self.endpoints.borrow_mut().entry(client).or_insert_with(|| Rc::clone(&endpoint));
-        Ok((endpoint, server, mapping))
+        Ok(Opened { endpoint, server, mapping })
     }
 
     /// Gives a client's port a socket.
@@ -203,7 +231,6 @@ impl Part {
         Ok(mapping)
     }
 
-    /// The raw socket of this worker, if there is one. Its task receives for as long as the part lives.
     /// The client's identifier that has an identifier of the raw socket, and its mapping.
     pub(crate) fn owner(&self, identifier: u16) -> Option<(Rc<Endpoint>, Rc<Mapping>)> {
         let client = self.raw.get()?.as_ref()?.client_of(identifier)?;
@@ -214,6 +241,7 @@ impl Part {
         Some((endpoint, mapping))
     }
 
+    /// The raw socket of this worker, if there is one. Its task receives for as long as the part lives.
     fn raw(&self) -> Option<Rc<Raw>> {
         let open = || {
             let (worker, workers) = (self.outlet.worker(), self.state.workers);
@@ -227,7 +255,12 @@ impl Part {
     fn answer(&self, refusal: &Refusal, frame: &[u8]) {
         match refusal.answer {
             SynAnswer::Unreachable(code) => self.outlet.unreachable(code, frame),
-            // There is no reset of datagrams.
+            // There is no reset of datagrams. Echo requests have no port.
+            SynAnswer::Reset
+                if refusal.reason == RefusalReason::Refused && self.protocol == Protocol::Udp =>
+            {
+                self.outlet.unreachable(Unreachable::PortUnreachable, frame);
+            }
             SynAnswer::Reset => self.outlet.unreachable(Unreachable::AddressUnreachable, frame),
             SynAnswer::Silence => {}
         }
@@ -368,14 +401,29 @@ impl Endpoint {
     }
 }
 
-/// Ends a session when its task is dropped: it is over, or another thread has ended it.
-struct Ending {
-    part: Rc<Part>,
+/// The way of a session's datagrams.
+pub(crate) struct Opened {
     endpoint: Rc<Endpoint>,
-    session: Rc<Session>,
+    server: SocketAddrV4,
+    mapping: Rc<Mapping>,
 }
 
-impl Drop for Ending {
+/// A session that has begun. Dropping it ends the session: it is over, or another thread has ended its task.
+pub(crate) struct Begun {
+    part: Rc<Part>,
+    endpoint: Rc<Endpoint>,
+    pub(crate) session: Rc<Session>,
+}
+
+impl Begun {
+    /// Resolves when the session has ended by itself.
+    pub(crate) async fn over(self) {
+        let clients = &self.part.state.clients;
+        self.session.over(|| clients.is_pressed()).await;
+    }
+}
+
+impl Drop for Begun {
     fn drop(&mut self) {
         self.part.end(&self.endpoint, &self.session);
     }

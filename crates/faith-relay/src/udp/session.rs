@@ -78,7 +78,7 @@ impl Session {
     pub(crate) fn asked(&self, datagrams: u64, bytes: usize, now: Instant) {
         let course = self.course.get();
         self.course.set(Course { sent: now, asked: course.asked.saturating_add(datagrams), ..course });
-        self.attempt.borrow_mut().moved(bytes as u64, 0, now);
+        self.moved(bytes as u64, 0, now);
     }
 
     /// Notes datagrams of the server.
@@ -86,8 +86,16 @@ impl Session {
         let mut course = self.course.get();
         course.answered = course.answered.saturating_add(datagrams);
         self.course.set(course);
-        self.attempt.borrow_mut().moved(0, bytes as u64, now);
+        self.moved(0, bytes as u64, now);
         if course.rest == Some(Duration::ZERO) && course.has_its_answers() {
+            self.due.notify_one();
+        }
+    }
+
+    fn moved(&self, up: u64, down: u64, now: Instant) {
+        let mut attempt = self.attempt.borrow_mut();
+        attempt.moved(up, down, now);
+        if attempt.has_passed_limit() {
             self.due.notify_one();
         }
     }
@@ -99,6 +107,9 @@ impl Session {
             tokio::select! {
                 () = self.due.notified() => {}
                 () = alarm.until(self.course.get().look(Instant::now()).into()) => {}
+            }
+            if self.attempt.borrow().has_passed_limit() {
+                return self.attempt.borrow_mut().end(SessionEnd::MaxBytes);
             }
             if let Some(end) = self.course.get().end(Instant::now(), is_pressed()) {
                 return self.attempt.borrow_mut().end(end);

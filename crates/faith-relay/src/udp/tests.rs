@@ -6,6 +6,7 @@ mod errors;
 mod filtering;
 mod frames;
 mod limits;
+mod route;
 mod sessions;
 
 use std::cell::{Cell, RefCell};
