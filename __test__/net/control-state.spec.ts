@@ -234,6 +234,22 @@ test('access lists are shown with files and lines, and tested', async (t) => {
   t.deepEqual(await ask('2001:db8:9::1', 25), [])
 })
 
+test('a test of an access list is about one protocol', async (t) => {
+  const file = join(lab.directory, 'protocols.conf')
+  writeFileSync(file, '::/0 permit 198.51.100.0/24 udp port 53\n::/0 permit 198.51.100.0/24 icmp\n')
+  const args = ['-f', file, '--protocols', 'tcp,udp,icmp', '53']
+  const { faithd, control } = await startControlled(lab, args)
+  const ask = async (protocol: string, port: number) => {
+    const query = `client=2001:db8::1&destination=${faithd.address()}&port=${port}&protocol=${protocol}`
+    const answer = await control.get(`/v1/access-lists/test?${query}`)
+    return schemas.accessTests.parse(answer.json).map((one) => one.permitted && one.rule?.line)
+  }
+  t.deepEqual(await ask('tcp', 53), [false])
+  t.deepEqual(await ask('udp', 53), [1])
+  t.deepEqual(await ask('udp', 54), [], 'a port that no relay has')
+  t.deepEqual(await ask('icmp', 54), [2], 'pings have no port')
+})
+
 test('without rules a test says that a default decides', async (t) => {
   const { control } = await startControlled(lab, [])
   const query = 'client=2001:db8::1&port=80&destination='

@@ -28,7 +28,9 @@ interface Answer {
 
 /** Sends datagrams from one port of the client, and gives the answers. */
 function asking(...steps: { to: number; send: string; wait?: number }[]) {
-  const plan = { steps: steps.map(({ to, ...step }) => ({ ...step, to: [captured(), to] })) }
+  const plan = {
+    steps: steps.map(({ to, send, wait = 20 }) => ({ to: [captured(), to], send, wait })),
+  }
   return lab.client.run('python3', [clientProgram, JSON.stringify(plan)], { timeout: 60_000 })
 }
 
@@ -58,7 +60,7 @@ test.serial('a route sends datagrams elsewhere, and the client sees what it dial
 
 test.serial('the first datagrams wait for the verdict, in their order', async (t) => {
   await using faith = await router.create()
-  await using _relay = await faith.route(settings, { verdicts: {}, waits: [slow] })
+  await using relay = await faith.route(settings, { verdicts: {}, waits: [slow] })
   const client = asking(
     { to: slow, send: 'echo 1', wait: 0 },
     { to: slow, send: 'echo 2', wait: 0 },
@@ -69,6 +71,7 @@ test.serial('the first datagrams wait for the verdict, in their order', async (t
   const { stdout } = await client
   const heard = JSON.parse(stdout) as Answer[]
   t.is(heard[2]?.data, 'echo 1', 'the first answer')
+  t.is((await relay.sessions()).length, 1)
 })
 
 test.serial('a rejected client learns the verdict', async (t) => {
@@ -94,9 +97,10 @@ test.serial('a verdict for connections refuses datagrams, and is reported', asyn
   t.is(stats.refused.byReason.error, 1)
 })
 
+const ping = () => lab.client.run('ping', ['-6', '-n', '-c', '1', '-W', '20', captured()])
+
 test.serial('a route decides about pings', async (t) => {
   await using faith = await router.create()
-  const ping = () => lab.client.run('ping', ['-6', '-n', '-c', '1', '-W', '20', captured()])
   const { serverSecond } = addresses
   const verdicts = { 0: { host: serverSecond, port: 1 } }
   const relay = await faith.route(settings, { verdicts })
@@ -104,8 +108,10 @@ test.serial('a route decides about pings', async (t) => {
   const [session] = await relay.sessions()
   t.like(session, { protocol: 'icmp', server: { address: serverSecond, port: 0 } })
   await relay.close()
-  await using _strict = await faith.route(settings, { verdicts: { 0: { reject: 'prohibited' } } })
+  const rejecting = { verdicts: { 0: { reject: 'prohibited' } } } as const
+  await using strict = await faith.route(settings, rejecting)
   const { code, stdout } = await ping()
   t.not(code, 0)
   t.regex(stdout, /prohibited/)
+  t.is((await strict.stats()).refused.byCause['rejected-by-route'], 1)
 })

@@ -136,18 +136,23 @@ pub(crate) struct Questions {
     open: Arc<Mutex<Counts>>,
 }
 
-/// Numbers of open questions.
+/// Open questions by kind.
 #[derive(Debug, Default)]
 struct Counts {
     /// Questions about SYNs, which any host can forge.
-    syns: u32,
-    /// Questions about SYNs, by client network. A keyed hash, because clients choose the keys.
-    networks: HashMap<u128, u32>,
+    syns: Places,
     /// Questions about clients that have completed their handshake.
-    proven: u32,
-    /// Questions about datagrams, which any host can forge, and their client networks.
-    datagrams: u32,
-    senders: HashMap<u128, u32>,
+    proven: Places,
+    /// Questions about datagrams, which any host can forge.
+    datagrams: Places,
+}
+
+/// Places of open questions of one kind.
+#[derive(Debug, Default)]
+struct Places {
+    taken: u32,
+    /// Those of clients that may be forged, by network. A keyed hash, because clients choose the keys.
+    networks: HashMap<u128, u32>,
 }
 
 impl Questions {
@@ -169,7 +174,7 @@ impl Questions {
     /// the kernel accepts it first. Questions about other networks do not count.
     pub(crate) fn waits(&self, client: &Ipv6Addr, held: u32) -> bool {
         let network = network_of(*client, self.client_prefix_length);
-        let undecided = self.open.lock().networks.get(&network).copied().unwrap_or(0);
+        let undecided = self.open.lock().syns.networks.get(&network).copied().unwrap_or(0);
         u64::from(undecided) * 2 >= u64::from(held)
     }
 
@@ -240,39 +245,47 @@ enum Asker {
     Datagrams(u128),
 }
 
+impl Asker {
+    fn network(self) -> Option<u128> {
+        match self {
+            Self::Syn(network) | Self::Datagrams(network) => Some(network),
+            Self::Accepted => None,
+        }
+    }
+}
+
 impl Counts {
-    /// The number of questions of a kind, and those of its networks.
-    fn of(&mut self, asker: Asker) -> (&mut u32, Option<(&mut HashMap<u128, u32>, u128)>) {
+    fn of(&mut self, asker: Asker) -> &mut Places {
         match asker {
-            Asker::Syn(network) => (&mut self.syns, Some((&mut self.networks, network))),
-            Asker::Accepted => (&mut self.proven, None),
-            Asker::Datagrams(network) => (&mut self.datagrams, Some((&mut self.senders, network))),
+            Asker::Syn(_) => &mut self.syns,
+            Asker::Accepted => &mut self.proven,
+            Asker::Datagrams(_) => &mut self.datagrams,
         }
     }
 
     /// Counts a question; `false` if there are `most` of its kind, or too many of its network.
     fn enter(&mut self, asker: Asker, most: u32) -> bool {
-        let (places, networks) = self.of(asker);
-        if *places >= most {
+        let places = self.of(asker);
+        if places.taken >= most {
             return false;
         }
-        if let Some((networks, network)) = networks {
-            let count = networks.entry(network).or_default();
+        if let Some(network) = asker.network() {
+            let count = places.networks.entry(network).or_default();
             // Datagrams prove no client, so one network may not take the places of all.
             if matches!(asker, Asker::Datagrams(_)) && *count >= most.div_ceil(4) {
                 return false;
             }
             *count += 1;
         }
-        *places += 1;
+        places.taken += 1;
         true
     }
 
     fn leave(&mut self, asker: Asker) {
-        let (places, networks) = self.of(asker);
-        *places -= 1;
-        if let Some((networks, network)) = networks
-            && let Entry::Occupied(mut count) = networks.entry(network)
+        let places = self.of(asker);
+        places.taken -= 1;
+        if let Some(network) = asker.network()
+            && let Entry::Occupied(mut count) = places.networks.entry(network)
         {
             *count.get_mut() -= 1;
             if *count.get() == 0 {

@@ -154,7 +154,9 @@ impl Part {
 
     /// Ends an attempt, and answers the frames of its client.
     pub(crate) fn refuse(&self, attempt: Attempt, refusal: Refusal, frames: &[&[u8]]) {
-        frames.iter().for_each(|frame| self.answer(&refusal, frame));
+        for frame in frames {
+            self.answer(&refusal, frame);
+        }
         attempt.fail(refusal);
     }
 

@@ -83,14 +83,14 @@ fn the_route_is_asked_once_for_a_session_and_its_first_datagrams_keep_their_orde
             let heard: Vec<_> = (0..4).map(|_| server.hears().0).collect();
             assert_eq!(heard, [b"one", b"two", b"six", b"ten"]);
             assert!(routed.questions.try_recv().is_err());
-            server.says(b"answer", server_of(&server, world).await);
+            server.says(b"answer", source_of(&server, world));
             assert_eq!(world.got().await.from, server.dialled());
         },
     );
 }
 
 /// The address and port from which the session's datagrams leave.
-async fn server_of(server: &Server, world: &World) -> SocketAddr {
+fn source_of(server: &Server, world: &World) -> SocketAddr {
     world.send(5000, server.dialled(), b"where?");
     server.hears().1
 }
@@ -268,9 +268,9 @@ fn the_datagrams_that_wait_have_a_bound_in_all() {
     Routed::run(
         |it| Routing { max_undecided: 1000, ..it },
         async |routed| {
-            let server = Server::new();
+            let (server, data) = (Server::new(), vec![0; 60_000]);
             for port in 5000..5100 {
-                routed.world.part.receive(&frame(client(port), server.dialled(), &[0; 60_000], None));
+                routed.world.part.receive(&frame(client(port), server.dialled(), &data, None));
             }
             let most = (4 << 20) / 60_000;
             assert_eq!(routed.world.wire.dropped.borrow().len(), 100 - most);
@@ -367,10 +367,13 @@ fn the_route_names_the_address_that_datagrams_come_from() {
         async |routed| {
             let (world, server) = (&routed.world, Server::new());
             world.send(5000, server.dialled(), b"question");
-            let source = Some("127.0.0.44".parse().unwrap());
-            routed.question().await.answer(Verdict::Proceed(Terms { source, ..Terms::default() }));
+            let source: IpAddr = "127.0.0.44".parse().unwrap();
+            routed
+                .question()
+                .await
+                .answer(Verdict::Proceed(Terms { source: Some(source), ..Terms::default() }));
             yielding(&routed, &server).await;
-            assert_eq!(server_of(&server, world).await.ip(), source.unwrap());
+            assert_eq!(source_of(&server, world).ip(), source);
             routed.questions.try_recv().unwrap_err();
         },
     );
