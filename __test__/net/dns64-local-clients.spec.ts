@@ -11,8 +11,8 @@ import { startNameServer } from '../fixtures/name-server.js'
 const server = '2001:db8:2::1'
 
 const lab = await createLab({ edge: true })
-test.after.always(() => lab.close())
 await startNameServer(lab, ['www.example.net. 300 A 198.51.100.2'])
+test.after.always(() => lab.close())
 
 const control = new Control(lab.router, join(lab.directory, 'control.sock'))
 
