@@ -41,16 +41,16 @@ fn answer(query: OwnQuery) -> Option<OwnQuery> {
     None
 }
 
-fn hook(program: Arc<dyn Resolve>, names: &[&str]) -> Option<Hook> {
+fn hook(program: Arc<dyn Resolve>, names: &[&str]) -> Hook {
     let names = names.iter().map(|name| name.parse().unwrap()).collect();
-    Some(Hook { resolve: program, names, timeout: Duration::from_millis(200) })
+    Hook { resolve: program, names, timeout: Duration::from_millis(200) }
 }
 
 #[test]
 fn the_program_answers_its_names_and_the_upstreams_the_others() {
     let (upstream, program) = (Upstream::new(zone), program(answer));
     let lab = Lab::with(&[upstream.address], |options| {
-        options.hook = hook(Arc::clone(&program) as _, &["own.example", "Else.Example."]);
+        options.hook = Some(hook(Arc::clone(&program) as _, &["own.example", "Else.Example."]));
     });
     assert_eq!(addresses(&lab.ask("DB.Own.Example. AAAA")), ["2001:db8:64::c000:207"]);
     assert_eq!(addresses(&lab.ask("own.example. A")), ["192.0.2.7"]);
@@ -78,7 +78,8 @@ fn the_program_answers_its_names_and_the_upstreams_the_others() {
 #[test]
 fn without_names_the_program_is_asked_about_all_but_ipv4only() {
     let (upstream, program) = (Upstream::new(zone), program(answer));
-    let lab = Lab::with(&[upstream.address], |options| options.hook = hook(Arc::clone(&program) as _, &[]));
+    let lab =
+        Lab::with(&[upstream.address], |options| options.hook = Some(hook(Arc::clone(&program) as _, &[])));
     assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8:64::c000:207"]);
     assert_eq!(addresses(&lab.ask("ipv4only.arpa. A")).len(), 2);
     assert_eq!(*program.asked.lock().unwrap(), ["v6.example AAAA"]);
@@ -87,7 +88,8 @@ fn without_names_the_program_is_asked_about_all_but_ipv4only() {
 #[test]
 fn a_program_that_fails_or_is_late_gives_servfail() {
     let (upstream, program) = (Upstream::new(zone), program(answer));
-    let lab = Lab::with(&[upstream.address], |options| options.hook = hook(Arc::clone(&program) as _, &[]));
+    let lab =
+        Lab::with(&[upstream.address], |options| options.hook = Some(hook(Arc::clone(&program) as _, &[])));
     for text in ["failing.own.example. A", "silent.own.example. A"] {
         assert_eq!(lab.ask(text).response_code, ResponseCode::ServFail, "{text}");
     }
@@ -103,8 +105,8 @@ fn the_queries_that_wait_for_the_program_are_bounded() {
     let (upstream, program) = (Upstream::new(zone), program(answer));
     let lab = Lab::with(&[upstream.address], |options| {
         options.limits.outstanding_per_client = 3;
-        options.hook =
-            hook(Arc::clone(&program) as _, &["own.example"]).map(|hook| Hook { timeout: PATIENCE, ..hook });
+        let hook = hook(Arc::clone(&program) as _, &["own.example"]);
+        options.hook = Some(Hook { timeout: PATIENCE, ..hook });
     });
     let waiting: Vec<_> = (0..3)
         .map(|_| {
@@ -129,7 +131,7 @@ fn the_queries_that_wait_for_the_program_are_bounded() {
 fn the_gate_learns_the_addresses_in_the_prefix_and_their_names() {
     let (upstream, program) = (Upstream::new(zone), program(answer));
     let lab = Lab::with(&[upstream.address], |options| {
-        options.hook = hook(Arc::clone(&program) as _, &["own.example"]);
+        options.hook = Some(hook(Arc::clone(&program) as _, &["own.example"]));
     });
     for text in
         ["V4.Example. AAAA", "v4.example. A", "v6.example. AAAA", "DB.own.example. AAAA", "x.own.example. A"]
