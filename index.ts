@@ -53,6 +53,7 @@ export {
 } from './lib/dns64.js'
 export type {
   FaithDns64Address,
+  FaithDns64Certificate,
   FaithDns64ClientPrefix,
   FaithDns64Options,
   FaithDns64Settings,

@@ -7,7 +7,13 @@ import { originOf } from '../cli/origin.js'
 
 test('a server answers at every own IPv6 address by default, and asks those of resolv.conf', (t) => {
   t.deepEqual(readDns64Options({}), {
-    start: { listen: ['[::]:53'], upstreams: [], resolveNames: [], resolveTimeoutMs: 2000 },
+    start: {
+      listen: ['[::]:53'],
+      upstreams: [],
+      tlsPort: 853,
+      resolveNames: [],
+      resolveTimeoutMs: 2000,
+    },
     synthesis: {
       clients: [],
       clientPrefixes: [],
@@ -129,6 +135,15 @@ test('relays must read addresses in the way in which the DNS server makes them',
   const message =
     '/faithd.toml:8:11: interface.relay.mapping: mapping must be that of the first relay, by which [dns64] makes addresses'
   await t.throwsAsync(checked(...server, ...relays('low32')), { message })
+})
+
+test('a certificate needs its key', (t) => {
+  const tls = { certificate: 'PEM', key: 'PEM too' }
+  const certificate = { chain: 'PEM', key: 'PEM too' }
+  t.like(readDns64Options({ tls }).start, { certificate, tlsPort: 853 })
+  t.like(readDns64Options({ tls: { ...tls, port: 0 } }).start, { certificate, tlsPort: 0 })
+  const message = /`tls`: `key` must be a string, got undefined/
+  t.throws(() => readDns64Options({ tls: { certificate: 'PEM' } }), { message })
 })
 
 test('one of the servers to ask must have an address', async (t) => {

@@ -109,6 +109,7 @@ test('status shows what the DNS server has answered', async (t) => {
     upstreams: ['192.0.2.53:53'],
     udpQueries: 12_345,
     tcpQueries: 1,
+    tlsQueries: 20,
     dropped: 2,
     rejected: 0,
     refused: 7,
@@ -123,7 +124,10 @@ test('status shows what the DNS server has answered', async (t) => {
   }
   const body = schemas.status.parse({ ...status, dns64 })
   const { text } = await withAnswers({ 'GET /v1/status': () => ({ body }) }, 'status')
-  t.regex(text, /^DNS64:\n +addresses +\[::\]:53\n +queries +12,345 over UDP, 1 over TCP$/m)
+  t.regex(
+    text,
+    /^DNS64:\n +addresses +\[::\]:53\n +queries +12,345 over UDP, 1 over TCP, 20 over TLS$/m,
+  )
   t.regex(text, /^ +answers +9,876 synthesised, 4 about ipv4only\.arpa, 8,765 out of the/m)
   t.regex(text, /^ +refused +12 \(7 from strangers, 3 rate-limited, 2 dropped\)$/m)
   t.regex(text, /^ +upstreams +192\.0\.2\.53:53: 543 asked, 1 without an answer$/m)

@@ -151,13 +151,13 @@ function checkAdvertisements(
 
 /** Checks that the DNS server is asked for, and that all relays read its addresses in the same way. */
 function checkDns64({ dns64, interface: interfaces }: Configuration, complain: Complain): void {
-  const { listen, upstreams, clients, 'client-prefixes': clientPrefixes } = dns64
+  const { listen, upstreams, clients, certificate, 'client-prefixes': clientPrefixes } = dns64
   if (listen.length === 0) {
-    const given = { upstreams, clients, 'client-prefixes': clientPrefixes }
-    for (const [key, values] of Object.entries(given)) {
-      if (values.length === 0) continue
+    const given = { upstreams, clients, certificate, 'client-prefixes': clientPrefixes }
+    for (const [name, value] of Object.entries(given)) {
+      if (value === undefined || value.length === 0) continue
       const message = 'faithd answers no DNS queries; say where with --dns64, or listen of [dns64]'
-      complain(['dns64', key], message)
+      complain(['dns64', name], message)
     }
     return
   }
@@ -166,6 +166,9 @@ function checkDns64({ dns64, interface: interfaces }: Configuration, complain: C
     const { prefix } = splitClientPrefix(given)
     if (prefixes.some((own) => contains(own, prefix) && contains(prefix, own))) continue
     complain(['dns64', 'client-prefixes', index], `no interface has the prefix ${prefix}`)
+  }
+  if ((certificate === undefined) !== (dns64.key === undefined)) {
+    complain(['dns64', 'certificate'], 'certificate and key go together')
   }
   if (upstreams.length > 0 && upstreams.every((one) => readSecureUpstream(one)?.isNamed === true)) {
     const message = `nothing can look up ${upstreams[0]}: one of the upstreams must have an address`

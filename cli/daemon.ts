@@ -185,6 +185,7 @@ export class Daemon {
       try {
         const { file } = this.#source
         const done = await (file === undefined ? this.#reloadLists(by) : this.#reloadFile(file, by))
+        done.warnings.push(...this.#renew())
         const detail = done.changes.length === 0 ? 'no setting changed' : done.changes.join('; ')
         this.appliedAt = new Date()
         this.lastReload = { at: this.appliedAt, applied: true, detail }
@@ -194,6 +195,14 @@ export class Daemon {
         throw error
       }
     })
+  }
+
+  /** Reads the certificate of the DNS server again, which goes on with the last good one. */
+  #renew(): string[] {
+    const kept = this.interfaces.dns64.renew(this.#configuration.dns64)
+    if (kept === undefined) return []
+    this.#log.warn(kept)
+    return [kept]
   }
 
   async #reloadFile(file: string, by: string): Promise<Reloaded> {

@@ -7,10 +7,16 @@ import type {
   FaithEndpoint,
 } from '../index.js'
 import { type Dns64View, FaithDns64 } from '../lib/dns64.js'
-import type { FaithDns64Address, FaithDns64Settings } from '../lib/dns64-options.js'
+import type {
+  FaithDns64Address,
+  FaithDns64Certificate,
+  FaithDns64Settings,
+} from '../lib/dns64-options.js'
 import type { Dns64Configuration } from './configuration.js'
+import { Exit, ExitError } from './exit.js'
 import { type Address, addressText, parseAddress, splitClientPrefix } from './kinds.js'
 import type { Logger } from './log.js'
+import { reason } from './reason.js'
 
 const RESOLV_CONF = '/etc/resolv.conf'
 
@@ -47,8 +53,10 @@ export class Dns64 {
     const { listen, upstreams, clients } = configuration
     if (listen.length === 0) return
     this.#clients = clients
+    const tls = certificateOf(configuration)
     const options = {
       listen: listen.map(toAddress),
+      ...(tls && { tls }),
       ...(upstreams.length > 0 && { upstreams: upstreams.map(toUpstream) }),
       ...settingsOf(configuration),
     }
@@ -59,7 +67,7 @@ export class Dns64 {
       this.#log.warn({ dns64Warning: fault }, this.#sentence(fault))
     })
     this.#upstreams = [...upstreams]
-    const addresses = this.#server.addresses.map(toText)
+    const addresses = [...this.#server.addresses, ...this.#server.tlsAddresses].map(toText)
     const asked = upstreams.length > 0 ? upstreams.join(', ') : `the servers of ${RESOLV_CONF}`
     const sentence = `answers DNS queries at ${addresses.join(', ')} by DNS64, and asks ${asked}`
     this.#log.info({ dns64: { addresses, upstreams: this.#upstreams } }, sentence)
@@ -71,6 +79,20 @@ export class Dns64 {
     this.#server?.update(settingsOf(configuration))
   }
 
+  /**
+   * Reads the certificate again. Gives a sentence if the server keeps the one that it has, because this one is unreadable or
+   * wrong.
+   */
+  renew(configuration: Dns64Configuration): string | undefined {
+    try {
+      const tls = certificateOf(configuration)
+      if (tls !== undefined) this.#server?.renew(tls)
+      return undefined
+    } catch (error) {
+      return `dns64: the certificate stays as it was: ${reason(error)}`
+    }
+  }
+
   /** Gives addresses for the prefixes and the relays as they are now. */
   follow(): void {
     this.#server?.follow()
@@ -80,7 +102,7 @@ export class Dns64 {
   get state(): Dns64State | undefined {
     const server = this.#server
     if (server === undefined) return undefined
-    const addresses = server.addresses.map(toText)
+    const addresses = [...server.addresses, ...server.tlsAddresses].map(toText)
     const { own: _own, ownFailures: _failures, ...stats } = server.stats()
     return { addresses, upstreams: this.#upstreams, stats }
   }
@@ -133,6 +155,23 @@ export function unaskable({ listen, upstreams }: Dns64Configuration): string[] {
   return [
     `${RESOLV_CONF} names no DNS server that faithd could ask; name one with --dns64-upstream`,
   ]
+}
+
+/** Reads the files of the certificate, if there is one. */
+function certificateOf({
+  certificate,
+  key,
+}: Dns64Configuration): FaithDns64Certificate | undefined {
+  if (certificate === undefined || key === undefined) return undefined
+  return { certificate: readText(certificate), key: readText(key) }
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ExitError(Exit.config, `cannot read ${file}: ${reason(error)}`)
+  }
 }
 
 function sentenceOf(upstream: string, trouble: string): string {

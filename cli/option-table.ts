@@ -504,6 +504,28 @@ export const DNS64 = {
       ],
     },
   ),
+  certificate: answered(
+    anyText('the path of a file', '/etc/faithd/dns.pem') as Kind<string | undefined>,
+    noText,
+    'certificate in PEM with which faithd answers over TLS, too, at port 853 of the addresses; a reload reads it again',
+    {
+      long: 'dns64-certificate',
+      value: 'FILE',
+      help: 'certificate in PEM, to answer over TLS, too, at port 853',
+      change: 'at the next start',
+    },
+  ),
+  key: answered(
+    anyText('the path of a file', '/etc/faithd/dns.key') as Kind<string | undefined>,
+    noText,
+    'its private key in PEM',
+    {
+      long: 'dns64-key',
+      value: 'FILE',
+      help: 'its private key in PEM',
+      change: 'at the next start',
+    },
+  ),
   upstreams: answered(
     list(dnsUpstream),
     [],

@@ -1,6 +1,6 @@
 /** The options of a DNS server, read once, at the public edge, into the addon's form. */
 import { isIP, isIPv6 } from 'node:net'
-import type { NativeDns64Options, NativeSynthesis } from './native.js'
+import type { NativeCertificate, NativeDns64Options, NativeSynthesis } from './native.js'
 import { readSecureUpstream } from './dns64-upstream.js'
 import { isArray, MOST, type OptionNames, OptionReader } from './option-reader.js'
 import type { FaithResolve, Resolving } from './resolve.js'
@@ -27,6 +27,18 @@ export interface FaithDns64ClientPrefix {
   clients: string
   /** One of the interface's prefixes. Clients get no addresses while the interface does not have it. */
   prefix: string
+}
+
+/**
+ * The certificate with which a {@link FaithDns64} answers over TLS, and its key.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64Certificate {
+  /** The certificate and those that lead to its root, in PEM. */
+  certificate: string
+  /** The private key, in PEM. */
+  key: string
 }
 
 /**
@@ -75,6 +87,11 @@ export interface FaithDns64Options extends FaithDns64Settings {
    */
   listen?: readonly FaithDns64Address[]
   /**
+   * Answers over TLS, too (RFC 7858), at the same IP addresses. `port` is 853 by default; 0 lets the kernel choose one for
+   * each. Default: no TLS.
+   */
+  tls?: FaithDns64Certificate & { port?: number }
+  /**
    * The servers to ask, the first one that answers first. Default: those of /etc/resolv.conf, which is read again when it
    * changes.
    *
@@ -109,6 +126,7 @@ const SETTINGS: OptionNames<FaithDns64Settings> = {
 const OPTIONS: OptionNames<FaithDns64Options> = {
   ...SETTINGS,
   listen: true,
+  tls: true,
   upstreams: true,
   resolve: true,
   resolveNames: true,
@@ -116,6 +134,8 @@ const OPTIONS: OptionNames<FaithDns64Options> = {
   signal: true,
 }
 const CLIENT_PREFIX: OptionNames<FaithDns64ClientPrefix> = { clients: true, prefix: true }
+const CERTIFICATE: OptionNames<FaithDns64Certificate> = { certificate: true, key: true }
+const TLS: OptionNames<NonNullable<FaithDns64Options['tls']>> = { ...CERTIFICATE, port: true }
 const ADDRESS: OptionNames<FaithDns64Address> = { address: true, port: true }
 
 /** @internal The settings of synthesis without the prefixes, checked. */
@@ -140,7 +160,13 @@ export function readDns64Options(options: unknown): Dns64Options {
   const resolveNames = read.strings('resolveNames', [])
   const resolveTimeoutMs = read.integer('resolveTimeoutMs', { min: 1, max: 60_000 }, 2000)
   return {
-    start: { listen, upstreams: readUpstreams(call, read), resolveNames, resolveTimeoutMs },
+    start: {
+      listen,
+      upstreams: readUpstreams(call, read),
+      resolveNames,
+      resolveTimeoutMs,
+      ...readTls(call, read),
+    },
     synthesis: readSynthesis(read),
     resolving: readResolving(read, resolveTimeoutMs),
     signal: read.signal('signal'),
@@ -201,6 +227,23 @@ function readClientPrefix(item: unknown): FaithDns64ClientPrefix {
   const call = 'faith.dns64: `clientPrefixes`'
   const read = new OptionReader(call, CLIENT_PREFIX, item, 'a network')
   return { clients: read.string('clients'), prefix: read.string('prefix') }
+}
+
+function readTls(
+  call: string,
+  read: OptionReader<keyof FaithDns64Options>,
+): Pick<NativeDns64Options, 'certificate' | 'tlsPort'> {
+  const given = read.unchecked('tls')
+  if (given === undefined) return { tlsPort: 853 }
+  const tls = new OptionReader(`${call}: \`tls\``, TLS, given, 'a certificate')
+  const tlsPort = tls.integer('port', { min: 0, max: 65_535 }, 853)
+  return { certificate: { chain: tls.string('certificate'), key: tls.string('key') }, tlsPort }
+}
+
+/** @internal Reads another certificate. */
+export function readDns64Certificate(given: unknown): NativeCertificate {
+  const read = new OptionReader('dns64.renew', CERTIFICATE, given, 'the certificate')
+  return { chain: read.string('certificate'), key: read.string('key') }
 }
 
 function readUpstreams(call: string, read: OptionReader<keyof FaithDns64Options>): string[] {

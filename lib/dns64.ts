@@ -3,8 +3,10 @@ import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
 import { ClientErrors } from './client-errors.js'
 import {
+  type FaithDns64Certificate,
   type FaithDns64Options,
   type FaithDns64Settings,
+  readDns64Certificate,
   readDns64Options,
   readDns64Settings,
   type Synthesis,
@@ -32,6 +34,8 @@ export interface FaithDns64Stats {
   udpQueries: number
   /** Queries over TCP. */
   tcpQueries: number
+  /** Queries over TLS. */
+  tlsQueries: number
   /** Messages that were dropped because they are no queries. */
   dropped: number
   /** Queries that were answered with FORMERR, NOTIMP or BADVERS, or with REFUSED for their type or class. */
@@ -145,6 +149,8 @@ export interface Dns64View {
 export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncDisposable {
   /** The addresses that the server answers at, with their ports. */
   readonly addresses: readonly FaithEndpoint[]
+  /** The addresses that the server answers at over TLS; none without a certificate. */
+  readonly tlsAddresses: readonly FaithEndpoint[]
   readonly #native: NativeDns64
   readonly #view: Dns64View
   readonly #released: (dns64: FaithDns64) => void
@@ -167,6 +173,7 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
     this.#synthesis = synthesis
     this.#released = released
     this.addresses = opened.addresses().map(toEndpoint)
+    this.tlsAddresses = opened.tlsAddresses().map(toEndpoint)
   }
 
   /** @internal */
@@ -244,6 +251,30 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
   update(settings: FaithDns64Settings = {}): void {
     if (this.#closing !== undefined) throw closedError('the DNS server', 'open another one')
     this.#use(readDns64Settings(this.#synthesis, settings), this.#view.refusesOthers)
+  }
+
+  /**
+   * Answers with another certificate from now on, over TLS. Connections that are open keep theirs. A server that was opened
+   * without a certificate goes on without.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_ARGUMENT`; `ERR_FAITH_CLOSED` if the server is closed
+   *
+   * @example
+   * ```ts
+   * import { readFileSync } from 'node:fs'
+   *
+   * const read = () => ({
+   *   certificate: readFileSync('/etc/faithd/dns.pem', 'utf8'),
+   *   key: readFileSync('/etc/faithd/dns.key', 'utf8'),
+   * })
+   * const dns64 = await faith.dns64({ tls: read() })
+   * process.on('SIGHUP', () => dns64.renew(read()))
+   * ```
+   */
+  renew(certificate: FaithDns64Certificate): void {
+    if (this.#closing !== undefined) throw closedError('the DNS server', 'open another one')
+    const refused = this.#native.renew(readDns64Certificate(certificate))
+    if (refused !== null) unwrap(refused)
   }
 
   /**

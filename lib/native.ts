@@ -18,6 +18,7 @@ export type {
   NativeAccessDoubts,
   NativeBindOptions,
   NativeBoundUdp,
+  NativeCertificate,
   NativeConnection,
   NativeDns64,
   NativeDns64Fault,

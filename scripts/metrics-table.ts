@@ -15,6 +15,7 @@ const DNS64 = {
   synthesised: 0,
   local: 0,
   cached: 0,
+  tlsQueries: 0,
   truncated: 0,
   upstreamQueries: 0,
   upstreamFailures: 0,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use faith_dns::{
-    ClientNetworks, Fault, Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats, Upstream, Upstreams,
+    Certificate, ClientNetworks, Fault, Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats,
+    Upstream, Upstreams,
 };
 use faith_dns64::{Failures, Options};
 use faith_packet::cidr::Ipv6Prefix;
@@ -36,10 +37,23 @@ pub struct NativeDns64Options {
     /// The servers that it asks, as `192.0.2.53:53`, `tls://192.0.2.53:853#dns.example` or
     /// `https://192.0.2.53:443/dns-query#dns.example`; without any, those of /etc/resolv.conf.
     pub upstreams: Vec<String>,
+    /// The certificate with which it answers over TLS, too; absent without.
+    pub certificate: Option<NativeCertificate>,
+    /// The port for TLS.
+    pub tls_port: u16,
     /// JavaScript is asked about these names and those below them; without any, about all.
     pub resolve_names: Vec<String>,
     /// The time that JavaScript has for an answer, in milliseconds.
     pub resolve_timeout_ms: u32,
+}
+
+/// A certificate and its key, in PEM.
+#[napi(object)]
+pub struct NativeCertificate {
+    /// The certificate, and those that lead to its root.
+    pub chain: String,
+    /// The private key.
+    pub key: String,
 }
 
 /// The settings that may change while the server runs.
@@ -75,6 +89,8 @@ pub struct NativeDns64Stats {
     pub udp_queries: f64,
     /// Queries over TCP.
     pub tcp_queries: f64,
+    /// Queries over TLS.
+    pub tls_queries: f64,
     /// Messages that are no queries.
     pub dropped: f64,
     /// Queries answered with FORMERR, NOTIMP or BADVERS, or with REFUSED for their type or class.
@@ -108,6 +124,7 @@ impl From<Stats> for NativeDns64Stats {
         Self {
             udp_queries: number(stats.udp_queries),
             tcp_queries: number(stats.tcp_queries),
+            tls_queries: number(stats.tls_queries),
             dropped: number(stats.dropped),
             rejected: number(stats.rejected),
             refused: number(stats.refused),
@@ -203,6 +220,7 @@ impl Gate for Host {
 #[napi]
 pub struct NativeDns64 {
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
     host: Arc<Host>,
     state: Arc<Mutex<State>>,
 }
@@ -238,14 +256,17 @@ pub fn start_dns64<'env>(
         let upstreams: Vec<Upstream> = parse_each("upstreams", &options.upstreams)?;
         let given = ServerOptions {
             listen: parse_each("listen", &options.listen)?,
+            certificate: options.certificate.as_ref().map(certificate).transpose()?,
+            tls_port: options.tls_port,
             upstreams: if upstreams.is_empty() { Upstreams::default() } else { Upstreams::Given(upstreams) },
             hook: asking.as_ref().map(|asking| hook(&options, asking)).transpose()?,
             ..ServerOptions::default()
         };
         let host = Arc::new(Host { relays: Relays::default(), networks: LocalNetworks::follow()?, faults });
         let server = Server::start(given, Arc::<Host>::clone(&host) as _).map_err(failure)?;
-        let addresses = server.addresses().to_vec();
-        Ok(NativeDns64 { addresses, host, state: Arc::new(Mutex::new(State::Open { server, asking })) })
+        let (addresses, tls_addresses) = (server.addresses().to_vec(), server.tls_addresses().to_vec());
+        let state = Arc::new(Mutex::new(State::Open { server, asking }));
+        Ok(NativeDns64 { addresses, tls_addresses, host, state })
     }))
 }
 
@@ -264,6 +285,28 @@ impl NativeDns64 {
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
         self.addresses.iter().map(ToString::to_string).collect()
+    }
+
+    /// The addresses that the server answers at over TLS, as `[::]:853`.
+    #[napi]
+    #[must_use]
+    pub fn tls_addresses(&self) -> Vec<String> {
+        self.tls_addresses.iter().map(ToString::to_string).collect()
+    }
+
+    /// Answers with another certificate from now on, over TLS. Connections that are open keep theirs.
+    #[napi(ts_return_type = "NativeFailure | null")]
+    #[must_use]
+    pub fn renew(&self, given: NativeCertificate) -> Option<NativeFailure> {
+        match certificate(&given) {
+            Ok(certificate) => {
+                if let State::Open { server, .. } = &*self.state.lock() {
+                    server.renew(certificate);
+                }
+                None
+            }
+            Err(failure) => Some(failure),
+        }
     }
 
     /// Synthesises by these settings for the clients of these relays from now on. The first relay that takes connections
@@ -327,6 +370,11 @@ impl NativeDns64 {
         };
         spawn_blocking(close).await.map_err(|error| napi::Error::from_reason(error.to_string()))
     }
+}
+
+fn certificate(given: &NativeCertificate) -> Result<Certificate, NativeFailure> {
+    Certificate::read(given.chain.as_bytes(), given.key.as_bytes())
+        .map_err(|error| NativeFailure::new("ERR_FAITH_ARGUMENT", format!("certificate: {error}")))
 }
 
 fn wanted(

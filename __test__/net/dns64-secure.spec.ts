@@ -68,10 +68,18 @@ async function unbound(): Promise<LabProcess> {
   const file = join(folder, 'unbound.conf')
   const lines = [
     'server:',
-    ...['username: ""', 'chroot: ""', 'pidfile: ""', 'use-syslog: no', `directory: "${folder}"`],
-    ...[`interface: ${server}@853`, `interface: ${server}@443`, 'access-control: 0.0.0.0/0 allow'],
-    ...[`tls-service-pem: "${good.certificate}"`, `tls-service-key: "${good.key}"`],
-    ...['local-zone: "example.net." static', 'local-data: "www.example.net. 300 A 198.51.100.2"'],
+    'username: ""',
+    'chroot: ""',
+    'pidfile: ""',
+    'use-syslog: no',
+    `directory: "${folder}"`,
+    `interface: ${server}@853`,
+    `interface: ${server}@443`,
+    'access-control: 0.0.0.0/0 allow',
+    `tls-service-pem: "${good.certificate}"`,
+    `tls-service-key: "${good.key}"`,
+    'local-zone: "example.net." static',
+    'local-data: "www.example.net. 300 A 198.51.100.2"',
     'remote-control:\n  control-enable: no',
   ]
   writeFileSync(file, `${lines.join('\n')}\n`)

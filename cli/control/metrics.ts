@@ -330,6 +330,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   ),
   faithd_dns64_udp_queries_total: ofDns64('DNS queries over UDP', 'udpQueries'),
   faithd_dns64_tcp_queries_total: ofDns64('DNS queries over TCP', 'tcpQueries'),
+  faithd_dns64_tls_queries_total: ofDns64('DNS queries over TLS', 'tlsQueries'),
   faithd_dns64_dropped_total: ofDns64(
     'Messages to the DNS server that were dropped because they are no queries',
     'dropped',

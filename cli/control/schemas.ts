@@ -201,6 +201,7 @@ const dns64 = z.strictObject({
     .describe('The DNS servers to ask; empty if they are those of /etc/resolv.conf.'),
   udpQueries: count.describe('Queries over UDP.'),
   tcpQueries: count.describe('Queries over TCP.'),
+  tlsQueries: count.describe('Queries over TLS.'),
   dropped: count.describe('Messages that are no queries.'),
   rejected: count.describe('Queries that were malformed, or of a kind that it does not answer.'),
   refused: count.describe('Queries of clients outside the networks that get answers.'),

@@ -71,13 +71,17 @@ function advertisementLines(links: NonNullable<Status['advertisements']>, width:
 /** Tells what the DNS server has answered. */
 function dns64Lines(dns64: Status['dns64'], width: number): string[] {
   if (dns64 === undefined) return []
-  const { addresses, upstreams, udpQueries, tcpQueries, upstreamQueries, upstreamFailures } = dns64
+  const { addresses, upstreams, udpQueries, tcpQueries, tlsQueries } = dns64
+  const { upstreamQueries, upstreamFailures } = dns64
   const { dropped, rejected, refused, rateLimited, overloaded } = dns64
   const { synthesised, local, cached, truncated } = dns64
   const asked = upstreams.length > 0 ? upstreams.join(', ') : 'those of /etc/resolv.conf'
   const rows: [string, string][] = [
     ['addresses', addresses.join(', ')],
-    ['queries', `${grouped(udpQueries)} over UDP, ${grouped(tcpQueries)} over TCP`],
+    [
+      'queries',
+      `${grouped(udpQueries)} over UDP, ${grouped(tcpQueries)} over TCP, ${grouped(tlsQueries)} over TLS`,
+    ],
     [
       'answers',
       `${grouped(synthesised)} synthesised, ${grouped(local)} about ipv4only.arpa, ` +

@@ -30,6 +30,8 @@ counters! {
     udp_queries,
     /// Queries over TCP.
     tcp_queries,
+    /// Queries over TLS.
+    tls_queries,
     /// Messages that were dropped because they are no queries.
     dropped,
     /// Queries that were answered with FORMERR, NOTIMP or BADVERS, or with REFUSED for their type or class.

@@ -41,12 +41,12 @@ pub(crate) async fn drive(stream: impl AsyncRead + AsyncWrite, jobs: &mut Jobs) 
                 }
                 jobs.heard();
             }
-            () = sleep_until(active + IDLE) => return Ok(()),
+            () = sleep_until(active + IDLE) => break,
         }
         active = Instant::now();
         waiting.prune();
     }
-    Ok(())
+    timeout(IDLE, writer.shutdown()).await?
 }
 
 async fn write(writer: &mut (impl AsyncWrite + Unpin), octets: &[u8]) -> io::Result<()> {

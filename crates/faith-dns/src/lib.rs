@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `server` | sockets and thread |
 //! | `settings` | the settings and decisions that hold for a query |
-//! | `udp`, `tcp` | queries of clients in, responses out |
+//! | `udp`, `tcp` | queries of clients in, responses out, over TLS too |
 //! | `request` | a query, or the error that answers it |
 //! | `forwarder` | the way from a query to its response |
 //! | `hook` | names that the program answers |
@@ -21,7 +21,7 @@
 //! | `upstream`, `secure`, `resolv_conf` | the servers that are asked, and in which order |
 //! | `ask`, `plain` | a query to one of them, over UDP or TCP |
 //! | `session`, `link`, `dot`, `doh` | queries over TLS and HTTPS, many on one connection |
-//! | `tls` | roots that upstreams are trusted by |
+//! | `tls`, `certificate` | roots, and the certificate for clients |
 //! | `clients` | limits of each client |
 //! | `wire` | messages as octets |
 //!
@@ -37,6 +37,7 @@
 
 mod ask;
 mod cache;
+mod certificate;
 mod clients;
 mod counters;
 mod doh;
@@ -61,6 +62,7 @@ mod udp;
 mod upstream;
 mod wire;
 
+pub use certificate::{BadCertificate, Certificate};
 pub use clients::Limits;
 pub use counters::Stats;
 pub use hook::{Hook, OwnQuery, Resolve, Zone};

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::ops::Deref;
 
 use hickory_proto::op::{Message, OpCode};
+use hickory_proto::rr::rdata::opt::EdnsCode;
 
 use crate::wire::{self, HEADER, Opt, Question};
 
@@ -53,6 +54,8 @@ pub(crate) struct Edns {
     /// The largest datagram that the client takes, in bytes.
     pub(crate) payload: u16,
     pub(crate) dnssec_ok: bool,
+    /// The client padded its query, and wants its response padded, too (RFC 7830).
+    pub(crate) padded: bool,
 }
 
 /// The fate of octets that are not such a query.
@@ -92,7 +95,11 @@ impl Request {
             wire::push_opt(&mut response, &opt, faith_dns64::MAX_PAYLOAD, false);
             return Err(Rejected::Answer(response));
         }
-        let edns = edns.map(|edns| Edns { payload: edns.max_payload(), dnssec_ok: edns.flags().dnssec_ok });
+        let edns = edns.map(|edns| Edns {
+            payload: edns.max_payload(),
+            dnssec_ok: edns.flags().dnssec_ok,
+            padded: edns.option(EdnsCode::Padding).is_some(),
+        });
         let message = Lazy { octets: Vec::new(), message: message.into() };
         let request = Self { message, id, question, flags, edns };
         if request.question.class != wire::IN || TRANSFERS.contains(&request.question.kind) {
@@ -142,7 +149,7 @@ fn plain(octets: &[u8], question: &Question) -> Option<Plain> {
         // The root, OPT, the size, no code, version 0, flags without those that are reserved, no options.
         (1, [0, 0, 41, high, low, 0, 0, flags @ (0 | 0x80), 0, 0, 0]) => {
             let payload = u16::from_be_bytes([*high, *low]);
-            Some(Plain { edns: Some(Edns { payload, dnssec_ok: *flags != 0 }) })
+            Some(Plain { edns: Some(Edns { payload, dnssec_ok: *flags != 0, padded: false }) })
         }
         _ => None,
     }

@@ -17,12 +17,14 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
+use crate::certificate::Certificate;
 use crate::clients::Limits;
 use crate::counters::{Counters, Stats};
 use crate::forwarder::Forwarder;
 use crate::hook::Hook;
-use crate::secure::SecureUpstream;
+use crate::secure::{SecureUpstream, TLS_PORT};
 use crate::settings::{ClientNetworks, Gate, Settings};
+use crate::tcp::Secret;
 use crate::tls::Trust;
 use crate::upstream::{Resolver, Upstreams};
 use crate::{tcp, udp};
@@ -39,6 +41,10 @@ pub struct ServerOptions {
     /// The addresses at which it answers, over UDP and TCP. An address may be `::` or `0.0.0.0`: an answer leaves from
     /// the address that was asked. A port of 0 lets the kernel choose one, the same for UDP and TCP.
     pub listen: Vec<SocketAddr>,
+    /// The certificate with which it answers over TLS at the same addresses, too (RFC 7858). Default: none.
+    pub certificate: Option<Certificate>,
+    /// The port for TLS. 0 lets the kernel choose one for each address. Default: 853.
+    pub tls_port: u16,
     /// The servers that it asks.
     pub upstreams: Upstreams,
     /// The time that each upstream has to answer before the next one is asked. Each further round gives it twice as
@@ -60,6 +66,8 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             listen: Vec::new(),
+            certificate: None,
+            tls_port: TLS_PORT,
             upstreams: Upstreams::default(),
             upstream_timeout: Duration::from_millis(800),
             synthesis: Options::default(),
@@ -79,7 +87,7 @@ pub enum ServerError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// `UDP` or `TCP`.
+        /// `UDP`, `TCP` or `TLS`.
         protocol: &'static str,
         /// The failure.
         #[source]
@@ -99,6 +107,8 @@ pub enum ServerError {
 /// A DNS server that synthesises. Dropping it closes its sockets and ends its thread.
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
+    secret: Option<Secret>,
     settings: Arc<ArcSwap<Settings>>,
     counters: Arc<Counters>,
     /// Dropped to end the thread.
@@ -120,7 +130,7 @@ impl Server {
     ///
     /// [`ServerError`].
     pub fn start(options: ServerOptions, gate: Arc<dyn Gate>) -> Result<Self, ServerError> {
-        let ServerOptions { listen, upstreams, upstream_timeout, .. } = options;
+        let ServerOptions { listen, upstreams, upstream_timeout, certificate, tls_port, .. } = options;
         let ServerOptions { synthesis, clients, limits, cache_bytes, hook, .. } = options;
         if let Some(upstream) = upstreams.unreachable() {
             return Err(ServerError::Unreachable(Box::new(upstream.clone())));
@@ -130,27 +140,45 @@ impl Server {
         let sockets: Vec<Sockets> = listen.into_iter().map(Sockets::bind).collect::<Result<_, _>>()?;
         let addresses: Vec<SocketAddr> =
             sockets.iter().filter_map(|sockets| sockets.udp.local_addr().ok()).collect();
+        let secret = certificate.map(|Certificate(config)| Arc::new(ArcSwap::new(config)));
+        let secure = if secret.is_some() { bind_tls(&addresses, tls_port)? } else { Vec::new() };
+        let tls_addresses: Vec<SocketAddr> =
+            secure.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let settings = Arc::new(ArcSwap::from_pointee(Settings::new(synthesis, limits, clients)));
         let counters = Arc::new(Counters::default());
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
         let (running, ended) = oneshot::channel();
-        let (own, shared, counted) = (addresses.clone(), Arc::clone(&settings), Arc::clone(&counters));
+        let own = [&addresses[..], &tls_addresses[..]].concat();
+        let (shared, counted, certified) = (Arc::clone(&settings), Arc::clone(&counters), secret.clone());
         let run = move || {
             let counters = Arc::clone(&counted);
             let resolver =
                 Resolver::new(upstreams, trust.as_ref(), own, upstream_timeout, Arc::clone(&gate), counters);
             let forwarder = Rc::new(Forwarder::new(shared, gate, hook, resolver, cache_bytes, counted));
-            LocalSet::new().block_on(&runtime, serve(sockets, forwarder, ended));
+            LocalSet::new().block_on(&runtime, serve(sockets, secure, certified, forwarder, ended));
         };
         let thread = std::thread::Builder::new().name("faith/dns64".to_owned()).spawn(run);
         let thread = Some(thread.map_err(ServerError::Thread)?);
-        Ok(Self { addresses, settings, counters, running: Some(running), thread })
+        Ok(Self { addresses, tls_addresses, secret, settings, counters, running: Some(running), thread })
     }
 
     /// The addresses at which the server answers.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses at which the server answers over TLS.
+    #[must_use]
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        &self.tls_addresses
+    }
+
+    /// Answers with another certificate from now on, over TLS. Connections that are open keep theirs.
+    pub fn renew(&self, Certificate(config): Certificate) {
+        if let Some(secret) = &self.secret {
+            secret.store(config);
+        }
     }
 
     /// Changes the settings of synthesis, the limits, and the networks of clients. Queries that are under way keep theirs.
@@ -175,14 +203,25 @@ impl Drop for Server {
 }
 
 /// Serves until the other end of `ended` is dropped.
-async fn serve(sockets: Vec<Sockets>, forwarder: Rc<Forwarder>, ended: oneshot::Receiver<()>) {
+async fn serve(
+    sockets: Vec<Sockets>,
+    secure: Vec<std::net::TcpListener>,
+    secret: Option<Secret>,
+    forwarder: Rc<Forwarder>,
+    ended: oneshot::Receiver<()>,
+) {
+    for listener in secure {
+        if let Ok(listener) = TcpListener::from_std(listener) {
+            tokio::task::spawn_local(tcp::serve(listener, secret.clone(), Rc::clone(&forwarder)));
+        }
+    }
     for Sockets { udp, tcp } in sockets {
         // Registering with epoll fails only without memory; the other sockets go on.
         if let Ok(socket) = UdpSocket::from_std(udp) {
             tokio::task::spawn_local(udp::serve(Rc::new(socket), Rc::clone(&forwarder)));
         }
         if let Ok(listener) = TcpListener::from_std(tcp) {
-            tokio::task::spawn_local(tcp::serve(listener, Rc::clone(&forwarder)));
+            tokio::task::spawn_local(tcp::serve(listener, None, Rc::clone(&forwarder)));
         }
     }
     let _ = ended.await;
@@ -211,6 +250,17 @@ impl Sockets {
         let tcp = bind_tcp(bound).map_err(failed("TCP"))?;
         Ok(Self { udp, tcp })
     }
+}
+
+/// Binds the port of TLS at each of these addresses, whatever ports they have.
+fn bind_tls(addresses: &[SocketAddr], port: u16) -> Result<Vec<std::net::TcpListener>, ServerError> {
+    let mut wanted: Vec<SocketAddr> = addresses.to_vec();
+    wanted.iter_mut().for_each(|address| address.set_port(port));
+    wanted.sort_unstable();
+    wanted.dedup();
+    let bind =
+        |address| bind_tcp(address).map_err(|error| ServerError::Listen { address, protocol: "TLS", error });
+    wanted.into_iter().map(bind).collect()
 }
 
 fn bind_udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
