@@ -1,7 +1,7 @@
 //! DNS64: makes AAAA records out of A records, so that an IPv6-only client reaches IPv4 servers by name.
 //!
 //! The crate consists of pure functions over DNS messages. It does no I/O, and a message from the
-//! network never makes it panic. A forwarder asks [`plan`] about each query, asks its upstream, and
+//! network never makes it panic. A forwarder asks [`plan`](plan()) about each query, asks its upstream, and
 //! gives the responses to [`synthesise`] or [`reverse`]:
 //!
 //! ```text
