@@ -57,6 +57,7 @@ export type {
   FaithDns64ClientPrefix,
   FaithDns64Options,
   FaithDns64Settings,
+  FaithDns64Tls,
 } from './lib/dns64-options.js'
 export type {
   FaithDnsAddresses,

@@ -167,3 +167,19 @@ for (const [answer, complaint] of malformed) {
     t.is(error?.code, 'ERR_FAITH_ARGUMENT')
   })
 }
+
+test('verdicts that datagrams cannot have are refused with the reason', async (t) => {
+  for (const [verdict, complaint] of [
+    [{ socket: true }, '`socket` is for connections of TCP, and this one is about udp'],
+    [{ proceed: true, socket: true }, '`socket` is for connections of TCP'],
+    [{ proceed: true, proxyProtocol: 2 }, '`proxyProtocol` is for connections of TCP'],
+    [{ proceed: true, privilegedLocalPort: true }, '`privilegedLocalPort` is for connections'],
+    [{ host: '2001:db8::7', port: 53 }, '`host` must be an IPv4 server for udp'],
+  ] as const) {
+    const error = await t.throwsAsync(readVerdict(verdict, 'udp'), { instanceOf: FaithError })
+    t.true(error.message.includes(complaint), error.message)
+    await t.notThrowsAsync(readVerdict(verdict, 'tcp'))
+  }
+  const suitable = { host: '192.0.2.1', port: 53, idleTimeoutMs: 1, maxBytes: 2, tag: 'it' }
+  t.deepEqual(await readVerdict(suitable, 'udp'), suitable)
+})

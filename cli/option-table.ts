@@ -498,7 +498,7 @@ export const DNS64 = {
           long: 'dns64',
           value: 'ADDRESS[:PORT]',
           alone: '::',
-          help: 'answer DNS queries here; without a value at every own IPv6 address',
+          help: 'answer DNS queries here; alone: at every own IPv6 address',
           read: list(dnsAddress).read,
         },
       ],
@@ -536,7 +536,7 @@ export const DNS64 = {
         {
           long: 'dns64-upstream',
           value: 'SERVER',
-          help: "DNS server to ask: ADDRESS, tls://ADDRESS#NAME …; without, resolv.conf's",
+          help: "DNS server to ask: ADDRESS, tls://ADDRESS#NAME …; [resolv.conf's]",
           read: list(dnsUpstream).read,
         },
       ],
@@ -549,7 +549,7 @@ export const DNS64 = {
     {
       long: 'dns64-client',
       value: 'PREFIX',
-      help: 'network of clients that get answers, ::/0: all; without, own networks',
+      help: 'network of clients that get answers, ::/0: all; [own networks]',
       change: 'at once',
     },
   ),

@@ -42,6 +42,16 @@ export interface FaithDns64Certificate {
 }
 
 /**
+ * The way in which a {@link FaithDns64} answers over TLS.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64Tls extends FaithDns64Certificate {
+  /** The port, from 0 to 65535; 0 lets the kernel choose one for each address. Default 853. */
+  port?: number
+}
+
+/**
  * Settings of a {@link FaithDns64} that may change while it is open.
  *
  * @group DNS64
@@ -87,10 +97,9 @@ export interface FaithDns64Options extends FaithDns64Settings {
    */
   listen?: readonly FaithDns64Address[]
   /**
-   * Answers over TLS, too (RFC 7858), at the same IP addresses. `port` is 853 by default; 0 lets the kernel choose one for
-   * each. Default: no TLS.
+   * Answers over TLS, too (RFC 7858), at the same IP addresses. Default: no TLS.
    */
-  tls?: FaithDns64Certificate & { port?: number }
+  tls?: FaithDns64Tls
   /**
    * The servers to ask, the first one that answers first. Default: those of /etc/resolv.conf, which is read again when it
    * changes.
@@ -135,7 +144,7 @@ const OPTIONS: OptionNames<FaithDns64Options> = {
 }
 const CLIENT_PREFIX: OptionNames<FaithDns64ClientPrefix> = { clients: true, prefix: true }
 const CERTIFICATE: OptionNames<FaithDns64Certificate> = { certificate: true, key: true }
-const TLS: OptionNames<NonNullable<FaithDns64Options['tls']>> = { ...CERTIFICATE, port: true }
+const TLS: OptionNames<FaithDns64Tls> = { ...CERTIFICATE, port: true }
 const ADDRESS: OptionNames<FaithDns64Address> = { address: true, port: true }
 
 /** @internal The settings of synthesis without the prefixes, checked. */

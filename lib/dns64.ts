@@ -187,9 +187,7 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
       // Faults and queries may come before the object exists.
       const faults = new Early<NativeDns64Fault>()
       const queries = new Early<NativeQuery>()
-      const opened = unwrap(
-        await native.startDns64(start, faults.push, resolving && queries.push),
-      )
+      const opened = unwrap(await native.startDns64(start, faults.push, resolving && queries.push))
       const dns64 = new FaithDns64(INSIDE, opened, view, synthesis, released)
       try {
         dns64.#use(synthesis, view.refusesOthers)

@@ -232,11 +232,14 @@ test('a reload opens relays and stops others, whose sessions go on and are drain
   t.regex(it.faithd.log.at(-1)?.msg ?? '', /^ended: 2 sessions \(1 closed, 1 aborted\)/)
 })
 
+function relayOf(port: number): string[] {
+  return ['[[interface.relay]]', `ports = ${port}`, permit]
+}
+
 test('a reload leaves pings with the relay that has them', async (t) => {
   const one = new Configured()
-  const relay = (at: number): string[] => ['[[interface.relay]]', `ports = ${at}`, permit]
-  await one.start(...top, ...one.interface(...relay(7)))
-  const said = await one.reload(...top, ...one.interface(...relay(8), ...relay(7)))
+  await one.start(...top, ...one.interface(...relayOf(7)))
+  const said = await one.reload(...top, ...one.interface(...relayOf(8), ...relayOf(7)))
   t.true(
     said.includes(`${one.name}, ports 7: protocols stays tcp,udp,icmp until faithd starts again`),
     said.join('\n'),

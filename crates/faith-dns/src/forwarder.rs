@@ -353,7 +353,7 @@ impl Forwarder {
             dnssec_ok: request.edns.is_some_and(|edns| edns.dnssec_ok),
         };
         if !recursive {
-            return Ok(self.resolver.ask(&ask).await);
+            return Ok(Box::pin(self.resolver.ask(&ask)).await);
         }
         let underway = self.underway.borrow().get(&key).cloned();
         let underway = underway.unwrap_or_else(|| self.begin(key, ask));

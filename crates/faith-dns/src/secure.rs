@@ -102,10 +102,9 @@ impl FromStr for Host {
         }
         match text.parse() {
             Ok(IpAddr::V4(address)) => Ok(Self::Address(address.into())),
-            // Brackets keep the colons of an address apart from the one before a port.
-            Ok(IpAddr::V6(_)) => Err(UpstreamSyntaxError),
             Err(_) if is_name(text) => Ok(Self::Name(text.to_ascii_lowercase())),
-            Err(_) => Err(UpstreamSyntaxError),
+            // Brackets keep the colons of an IPv6 address apart from the one before a port.
+            _ => Err(UpstreamSyntaxError),
         }
     }
 }

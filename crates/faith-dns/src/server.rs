@@ -255,7 +255,9 @@ impl Sockets {
 /// Binds the port of TLS at each of these addresses, whatever ports they have.
 fn bind_tls(addresses: &[SocketAddr], port: u16) -> Result<Vec<std::net::TcpListener>, ServerError> {
     let mut wanted: Vec<SocketAddr> = addresses.to_vec();
-    wanted.iter_mut().for_each(|address| address.set_port(port));
+    for address in &mut wanted {
+        address.set_port(port);
+    }
     wanted.sort_unstable();
     wanted.dedup();
     let bind =

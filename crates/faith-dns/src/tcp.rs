@@ -90,9 +90,9 @@ async fn connection(
         let Ok(octets) = octets else { break };
         let counters = &forwarder.counters;
         if secure {
-            counters.tls_queries.add()
+            counters.tls_queries.add();
         } else {
-            counters.tcp_queries.add()
+            counters.tcp_queries.add();
         }
         let (forwarder, responses) = (Rc::clone(forwarder), Rc::clone(&responses));
         tokio::task::spawn_local(async move {

@@ -27,9 +27,7 @@ impl Gate for Denying {
         true
     }
 
-    fn warn_of(&self, fault: Fault) {
-        panic!("{fault:?}");
-    }
+    fn warn_of(&self, _fault: Fault) {}
 }
 
 fn start(upstream: &Upstream) -> (Server, Arc<Denying>) {
