@@ -84,7 +84,16 @@ test('the error for a refused value names its option', (t) => {
   )
   // The command line cannot judge names of interfaces, files and groups, so it accepts any text.
   const unrefused = options.map(({ long }) => long).filter((long) => !refused.has(long))
-  t.deepEqual(unrefused, ['interface', 'acl', 'config', 'control', 'control-group', 'user'])
+  t.deepEqual(unrefused, [
+    'interface',
+    'acl',
+    'dns64-certificate',
+    'dns64-key',
+    'config',
+    'control',
+    'control-group',
+    'user',
+  ])
 })
 
 test('arguments written as the help says are read as written', (t) => {

@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import test from 'ava'
 import { parseConfiguration, withPings } from '../cli/configuration-file.js'
 import type { Configuration, RelayConfiguration } from '../cli/configuration.js'
-import { canonicalPorts, type Kind } from '../cli/kinds.js'
+import { canonicalPorts, clientPrefix, type Kind } from '../cli/kinds.js'
 import { TABLES, type Settings } from '../cli/option-table.js'
 import { tomlText } from '../cli/toml-text.js'
 import { PROTOCOLS } from '../lib/protocol.js'
@@ -46,6 +46,7 @@ function textsOf(kind: Kind<unknown>, key: string): fc.Arbitrary<unknown> {
     return fc.string().map((name) => `/${name.replace(/[/.\0]/g, '')}x`)
   if (key === 'metrics' || key === 'ipfix') return addresses
   if (key === 'to') return places
+  if (key === 'client-prefixes') return clientPrefixes
   if (key === 'protocols') return fc.subarray([...PROTOCOLS], { minLength: 1 }).map(String)
   return texts.filter((text) => isLegal(kind, text)).map((text) => kind.read(text))
 }
@@ -60,6 +61,12 @@ const places = fc.oneof(
   fc.constantFrom('stderr', 'journal', 'syslog', 'syslog:/run/socket', '/var/log/faithd.log'),
   addresses.map((address) => `syslog:${address}`),
 )
+
+const clientPrefixes = fc
+  .tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 }), fc.nat(0xffff))
+  .map(([ip, length, subnet]) => `${ip}/${length}=3fff:${subnet.toString(16)}::/96`)
+  .filter((text) => isLegal(clientPrefix, text))
+  .map((text) => clientPrefix.read(text))
 
 function isLegal(kind: Kind<unknown>, text: string): boolean {
   try {

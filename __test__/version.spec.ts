@@ -6,13 +6,13 @@ import test, { type ExecutionContext } from 'ava'
 import { root } from '../scripts/steps.mjs'
 import { temporary } from './fixtures/installed.js'
 
-const fuzz = 'crates/faith-packet/fuzz'
+const fuzz = ['faith-dns', 'faith-dns64', 'faith-packet'].map((crate) => `crates/${crate}/fuzz`)
 const files = [
   'package.json',
   'package-lock.json',
   'Cargo.toml',
   'Cargo.lock',
-  `${fuzz}/Cargo.lock`,
+  ...fuzz.map((folder) => `${folder}/Cargo.lock`),
 ]
 
 /** A repository at version 1.2.3 with this changelog. */
@@ -22,7 +22,7 @@ function repository(t: ExecutionContext, changelog: string) {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
     version: string
   }
-  mkdirSync(join(folder, fuzz), { recursive: true })
+  for (const one of fuzz) mkdirSync(join(folder, one), { recursive: true })
   for (const file of files) {
     const text = readFileSync(join(root, file), 'utf8')
     writeFileSync(join(folder, file), text.replaceAll(`"${version}"`, '"1.2.3"'))

@@ -536,7 +536,7 @@ export const DNS64 = {
         {
           long: 'dns64-upstream',
           value: 'SERVER',
-          help: "DNS server to ask: ADDRESS, tls://ADDRESS#NAME …; [resolv.conf's]",
+          help: 'server to ask: ADDRESS, tls://ADDRESS#NAME … [resolv.conf]',
           read: list(dnsUpstream).read,
         },
       ],

@@ -363,7 +363,8 @@ export class FaithUdpSocket extends EventEmitter<FaithUdpSocketEvents> implement
    * ```
    */
   messages(options: FaithIterationOptions = {}): AsyncIterableIterator<FaithUdpMessage, undefined> {
-    return this.#takers.iterate(readIteration(options, 'udp.messages'))
+    const signal = readIteration(options, 'udp.messages')
+    return this.#takers.iterate(signal)
   }
 
   /** The address and port that a datagram to this peer leaves from. */

@@ -326,7 +326,8 @@ export class FaithListener extends EventEmitter<FaithListenerEvents> implements 
    * ```
    */
   connections(options: FaithIterationOptions = {}): AsyncIterableIterator<FaithSocket, undefined> {
-    return this.#takers.iterate(readIteration(options))
+    const signal = readIteration(options)
+    return this.#takers.iterate(signal)
   }
 
   /** @internal Closes the connections that wait to be taken. */
