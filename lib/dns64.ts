@@ -259,14 +259,15 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
    *
    * @example
    * ```ts
-   * import { readFileSync } from 'node:fs'
+   * import { readFileSync, watchFile } from 'node:fs'
    *
-   * const read = () => ({
-   *   certificate: readFileSync('/etc/faithd/dns.pem', 'utf8'),
-   *   key: readFileSync('/etc/faithd/dns.key', 'utf8'),
+   * await faith.relay({ ports: 'all' })
+   * const dns64 = await faith.dns64() // and `tls` with the certificate of now
+   * watchFile('/etc/faithd/dns.pem', ({ mtimeMs }) => {
+   *   if (mtimeMs === 0) return // the file is gone
+   *   const certificate = readFileSync('/etc/faithd/dns.pem', 'utf8')
+   *   dns64.renew({ certificate, key: readFileSync('/etc/faithd/dns.key', 'utf8') })
    * })
-   * const dns64 = await faith.dns64({ tls: read() })
-   * process.on('SIGHUP', () => dns64.renew(read()))
    * ```
    */
   renew(certificate: FaithDns64Certificate): void {

@@ -76,7 +76,8 @@ test('faithd(8) shows every option with its value', (t) => {
   for (const option of OPTIONS) {
     const short = option.short === undefined ? '' : `-${option.short}, `
     const { value } = option
-    const words = value === undefined ? '' : ` ${value.includes('|') ? value : value.toLowerCase()}`
+    const name = value?.includes('|') ? value : value?.toLowerCase()
+    const words = name === undefined ? '' : option.alone === undefined ? ` ${name}` : ` [${name}]`
     const shows = `\n     ${short}--${shownName(option)}${words}`
     // The help of a short name begins on its line.
     t.true(text.includes(`${shows}\n`) || text.includes(`${shows}   `), shownName(option))
