@@ -96,7 +96,8 @@ export class Bed implements AsyncDisposable {
     made(bed)
     try {
       await bed.#setCongestionControl(tools.congestion)
-      if (subject.kind !== 'node') await bed.#startServer()
+      // Resolvers have a name server of their own, at the port of its datagrams.
+      if (subject.kind !== 'node' && subject.kind !== 'resolvers') await bed.#startServer()
       await subject.start(bed)
       await (subject.answers?.(bed) ?? bed.#answers())
       return bed
