@@ -20,6 +20,9 @@ const BAD_VERSION: u8 = 1;
 /// IXFR, AXFR, and the mail types between them and ANY: an upstream transfers no zone to a forwarder.
 const TRANSFERS: std::ops::RangeInclusive<u16> = 251..=254;
 
+/// The least size of datagrams that a client takes, in bytes, whatever it says.
+const LEAST_PAYLOAD: u16 = 512;
+
 /// A query that can be answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -128,7 +131,7 @@ impl Request {
 
     /// The largest datagram that the client takes, and that is not split on the way.
     pub(crate) fn datagram_limit(&self) -> usize {
-        let asked = self.edns.map_or(512, |edns| edns.payload.max(512));
+        let asked = self.edns.map_or(LEAST_PAYLOAD, |edns| edns.payload);
         usize::from(asked.min(faith_dns64::MAX_PAYLOAD))
     }
 }
@@ -148,7 +151,8 @@ fn plain(octets: &[u8], question: &Question) -> Option<Plain> {
         (0, []) => Some(Plain { edns: None }),
         // The root, OPT, the size, no code, version 0, flags without those that are reserved, no options.
         (1, [0, 0, 41, high, low, 0, 0, flags @ (0 | 0x80), 0, 0, 0]) => {
-            let payload = u16::from_be_bytes([*high, *low]);
+            // A smaller size means this one (RFC 6891 section 6.2.3).
+            let payload = u16::from_be_bytes([*high, *low]).max(LEAST_PAYLOAD);
             Some(Plain { edns: Some(Edns { payload, dnssec_ok: *flags != 0, padded: false }) })
         }
         _ => None,

@@ -179,3 +179,13 @@ fn padding_fills_a_message_up_to_a_block() {
     let mut found = places(&mut extended).unwrap();
     assert_eq!(take_opt(&mut extended, &mut found).errors, [0, 15, 0, 2, 0, 6]);
 }
+
+#[test]
+fn a_size_below_512_means_512() {
+    for size in [0, 1, 511, 512, 513_u16] {
+        let mut query = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, b'a', 0, 0, 28, 0, 1, 0, 0, 41];
+        query.extend_from_slice(&size.to_be_bytes());
+        query.extend_from_slice(&[0; 6]);
+        check(&query);
+    }
+}
