@@ -25,7 +25,7 @@ pub(crate) fn meant(name: &Name, options: &Options) -> Option<Ipv4Addr> {
 }
 
 /// The response to the reverse query of an address in a prefix, made from the upstream's response to
-/// the question that [`plan`](crate::plan()) gave.
+/// the question of `Plan::Reverse`.
 ///
 /// An error of the upstream passes without a record.
 #[must_use]
