@@ -430,20 +430,25 @@ test.serial('--no-ftp relays FTP as it is', async (t) => {
 test.serial(
   'a control connection lives while its data flows, and ends when both are idle',
   async (t) => {
-    await using brief = await another(...permitted, '--idle-timeout', '1')
+    await using brief = await another(...permitted, '--idle-timeout', '3')
     const server = serverOf('vsftpd')
-    writeFileSync(join(server.folder, 'slow'), Buffer.alloc(4_000_000))
-    const slow = 'curl -sS --limit-rate 1M "$URL/slow" -o slow'
-    const { code, stderr } = await run(slow, { server, through: brief })
-    t.is(code, 0, stderr)
-    const idle = `
+    writeFileSync(join(server.folder, 'slow'), Buffer.alloc(6_000_000))
+    // Reads for twice the time after which an idle session ends. The rate of curl bounds no transfer as short as this.
+    const client = `
 python3 -c '
-import ftplib, os
-ftp = ftplib.FTP(timeout=15)
+import ftplib, os, time
+ftp = ftplib.FTP(timeout=30)
 ftp.connect(os.environ["ADDRESS"])
-print(ftp.getmultiline()[:3])
+ftp.login()
+ftp.voidcmd("TYPE I")
+data, octets = ftp.transfercmd("RETR pub/slow"), 0
+while read := data.recv(100_000):
+    octets += len(read)
+    time.sleep(0.1)
+data.close()
+print(octets, ftp.voidresp()[:3], ftp.voidcmd("NOOP")[:3], ftp.getmultiline()[:3])
 '`
-    const end = await run(idle, { server, through: brief })
-    t.is(end.stdout, '421\n', end.stderr)
+    const { stdout, stderr } = await run(client, { server, through: brief })
+    t.is(stdout, '6000000 226 200 421\n', stderr)
   },
 )
