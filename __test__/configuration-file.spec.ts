@@ -4,7 +4,7 @@ import { ConfigurationError } from '../cli/complaints.js'
 import { parseConfiguration } from '../cli/configuration-file.js'
 import { defaults, override, type Configuration } from '../cli/configuration.js'
 import { UsageError } from '../cli/exit.js'
-import { LOG } from '../cli/option-table.js'
+import { LOG } from '../cli/settings/log.js'
 import { parseOptions } from '../cli/options.js'
 
 const FILE = '/etc/faithd/faithd.toml'

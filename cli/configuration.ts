@@ -3,18 +3,15 @@
  * them. The keys are those of the file, and times are in seconds.
  */
 import { UsageError } from './exit.js'
-import {
-  DNS64,
-  INTERFACE,
-  LOCAL,
-  LOG,
-  type Place,
-  PREF64,
-  PROCESS,
-  RELAY,
-  type Settings,
-  type ValuesOf,
-} from './option-table.js'
+import { DNS64 } from './settings/dns64.js'
+import { INTERFACE } from './settings/interface.js'
+import { LOCAL } from './settings/local.js'
+import { LOG } from './settings/log.js'
+import { PREF64 } from './settings/pref64.js'
+import { PROCESS } from './settings/process.js'
+import { RELAY } from './settings/relay.js'
+import type { Settings, ValuesOf } from './settings/setting.js'
+import type { Place } from './settings/tables.js'
 
 export type LogConfiguration = ValuesOf<typeof LOG>
 export type Pref64Configuration = ValuesOf<typeof PREF64>

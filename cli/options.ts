@@ -10,7 +10,8 @@ import type { Override, Overrides } from './configuration.js'
 import { explain, UsageError } from './exit.js'
 import { ports } from './kinds.js'
 import { trustingServices } from './services.js'
-import { type Command, isFlag, type Option, OPTIONS, type Place } from './option-table.js'
+import { type Command, isFlag, type Option, OPTIONS } from './option-table.js'
+import type { Place } from './settings/tables.js'
 
 /** A program for connections to this host itself. */
 export interface LocalServer {

@@ -20,15 +20,12 @@ import { protocolsOf } from './kinds.js'
 import { relayUpdate } from './library-options.js'
 import type { Interfaces } from './interfaces.js'
 import type { Logger } from './log.js'
-import {
-  DNS64,
-  INTERFACE,
-  LOG,
-  PROCESS,
-  RELAY,
-  type Setting,
-  type Settings,
-} from './option-table.js'
+import { DNS64 } from './settings/dns64.js'
+import { INTERFACE } from './settings/interface.js'
+import { LOG } from './settings/log.js'
+import { PROCESS } from './settings/process.js'
+import { RELAY } from './settings/relay.js'
+import type { Setting, Settings } from './settings/setting.js'
 import type { RunningInterface, RunningRelay } from './running.js'
 import { runAll, type Step } from './transaction.js'
 

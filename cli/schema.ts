@@ -3,17 +3,14 @@ import * as z from 'zod'
 import { show } from '../lib/option-reader.js'
 import { closest } from '../lib/spelling.js'
 import { canonicalPorts, type Form, type Kind } from './kinds.js'
-import {
-  DNS64,
-  INTERFACE,
-  LOCAL,
-  LOG,
-  PREF64,
-  PROCESS,
-  RELAY,
-  type Setting,
-  type Settings,
-} from './option-table.js'
+import { DNS64 } from './settings/dns64.js'
+import { INTERFACE } from './settings/interface.js'
+import { LOCAL } from './settings/local.js'
+import { LOG } from './settings/log.js'
+import { PREF64 } from './settings/pref64.js'
+import { PROCESS } from './settings/process.js'
+import { RELAY } from './settings/relay.js'
+import type { Setting, Settings } from './settings/setting.js'
 
 /** A complaint of the schema about one value. */
 export interface Issue {

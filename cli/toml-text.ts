@@ -2,16 +2,14 @@
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Configuration } from './configuration.js'
-import {
-  DNS64,
-  INTERFACE,
-  LOCAL,
-  LOG,
-  PREF64,
-  PROCESS,
-  RELAY,
-  type Settings,
-} from './option-table.js'
+import { DNS64 } from './settings/dns64.js'
+import { INTERFACE } from './settings/interface.js'
+import { LOCAL } from './settings/local.js'
+import { LOG } from './settings/log.js'
+import { PREF64 } from './settings/pref64.js'
+import { PROCESS } from './settings/process.js'
+import { RELAY } from './settings/relay.js'
+import type { Settings } from './settings/setting.js'
 
 /** The form of values that are the default: written like all others, or as comments with their help. */
 export type Defaults = 'written' | 'commented'

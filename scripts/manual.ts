@@ -8,14 +8,9 @@ import type { Argument, Command, Option as ClientOption } from '../cli/ctl/comma
 import { GLOBAL_OPTIONS } from '../cli/ctl/command-options.js'
 import { COMMANDS, EXIT_CODES as CLIENT_EXIT_CODES } from '../cli/ctl/command-table.js'
 import { EXIT_CODES } from '../cli/exit.js'
-import {
-  GROUPS,
-  type Option,
-  type Setting,
-  type Settings,
-  shownName,
-  TABLES,
-} from '../cli/option-table.js'
+import { GROUPS, type Option, shownName } from '../cli/option-table.js'
+import type { Setting, Settings } from '../cli/settings/setting.js'
+import { TABLES } from '../cli/settings/tables.js'
 import { tomlValue } from '../cli/toml-text.js'
 import { root } from './steps.mjs'
 

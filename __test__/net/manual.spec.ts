@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { GLOBAL_OPTIONS } from '../../cli/ctl/command-options.js'
 import { COMMANDS } from '../../cli/ctl/command-table.js'
-import { OPTIONS, shownName, TABLES } from '../../cli/option-table.js'
+import { OPTIONS, shownName } from '../../cli/option-table.js'
+import { TABLES } from '../../cli/settings/tables.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const folder = join(root, 'man')

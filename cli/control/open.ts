@@ -1,7 +1,7 @@
 /** Opens the control socket that the configuration asks for. */
 import { Exit, ExitError } from '../exit.js'
 import type { Logger } from '../log.js'
-import { CONTROL_SOCKET } from '../option-table.js'
+import { CONTROL_SOCKET } from '../settings/process.js'
 import { lookUp } from '../user.js'
 import type { Context } from './route.js'
 import { ControlServer, type Parts } from './server.js'

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { CONTROL_SOCKET } from '../option-table.js'
+import { CONTROL_SOCKET } from '../settings/process.js'
 import { explain, Exit, ExitError, UsageError } from '../exit.js'
 import { DEFAULT_FILE } from '../load.js'
 import type { FaithInterfaceStatus } from '../control/schemas.js'
