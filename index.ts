@@ -86,11 +86,8 @@ export type { OnePortOption, PortOptions, PortSpec, SeveralPortsOption } from '.
 export type { FaithPlace } from './lib/place.js'
 export type { FaithProtocol } from './lib/protocol.js'
 export type { FaithPrefixChange, FaithPrefixes } from './lib/prefixes.js'
-export {
-  FaithRelay,
-  type FaithRelayCloseOptions,
-  type FaithSetAccessListOptions,
-} from './lib/relay.js'
+export { FaithRelay, type FaithRelayCloseOptions } from './lib/relay.js'
+export type { FaithSetAccessListOptions } from './lib/relay-changes.js'
 export type { FaithRelayEvents } from './lib/relay-events.js'
 export type {
   FaithLocalService,

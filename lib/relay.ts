@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { openUntil } from './abort.js'
-import { type AccessList, accessListText, LIST } from './access-list.js'
+import type { AccessList } from './access-list.js'
 import { ClientErrors } from './client-errors.js'
 import {
   currentClients,
@@ -12,73 +12,38 @@ import {
   type FaithClientsOptions,
   readPrefixLength,
 } from './clients.js'
-import { isHeard, publish, publishAccepted, tellShortages } from './diagnostics.js'
-import { Early } from './early.js'
-import { closedError, FaithError, INSIDE, requireInside } from './errors.js'
+import { closedError, INSIDE, requireInside } from './errors.js'
 import { unwrap } from './failure.js'
-import type {
-  NativeConnection,
-  NativeInterface,
-  NativeQuestion,
-  NativeRefusal,
-  NativeRelay,
-  NativeSession,
-  NativeShortage,
-} from './native.js'
-import { MOST, type OptionNames, OptionReader, show } from './option-reader.js'
+import { liveSessions, readSessionId } from './live.js'
+import type { NativeInterface, NativeRelay } from './native.js'
+import { MOST, type OptionNames, OptionReader } from './option-reader.js'
 import {
   type FaithAccessQuestion,
   type FaithPermission,
   readQuestion,
   toPermission,
 } from './permission.js'
+import { type FaithPlace, takePlace } from './place.js'
+import {
+  type FaithSetAccessListOptions,
+  readAccessListChange,
+  RelayChanges,
+} from './relay-changes.js'
+import type { FaithRelayEvents } from './relay-events.js'
+import { type Origin, RelayFeed } from './relay-feed.js'
+import { logOf } from './relay-log.js'
 import {
   type FaithRelayOptions,
   type FaithRelayUpdate,
   readRelayOptions,
   type RelayOptions,
-  updatedOptions,
 } from './relay-options.js'
-import { logOf } from './relay-log.js'
-import type { FaithRelayEvents } from './relay-events.js'
-import { routeError, Router, unheard } from './route.js'
-import { liveSessions } from './live.js'
-import { type FaithPlace, takePlace } from './place.js'
-import { FaithSocket, type FaithSocketOptions, requireSockets } from './socket.js'
-import { toRefusal } from './refusal.js'
 import { type FaithRelayStats, toRelayStats } from './relay-stats.js'
-import { type FaithLiveSession, toSession } from './session.js'
+import { Router } from './route.js'
+import type { FaithLiveSession } from './session.js'
 import { type FaithSessionDetail, toSessionDetail } from './session-detail.js'
+import { requireSockets } from './socket.js'
 import { type FaithSource, toSource } from './sources.js'
-
-/** Opens the addon's relay. */
-type Start = NativeInterface['relay']
-
-/** @internal The origin of a relay's connections. */
-export interface Origin {
-  /** The name of the interface, or of what stands for it in messages. */
-  name: string
-  /** The interface, whose connections can become sockets of Node; `undefined` for sockets of the host. */
-  faith: NativeInterface | undefined
-  start: Start
-}
-
-const AS_ACCEPTED: FaithSocketOptions = { allowHalfOpen: true, pauseOnConnect: false }
-
-/**
- * Options of {@link FaithRelay.setAccessList}.
- *
- * @group Relay and route
- */
-export interface FaithSetAccessListOptions {
-  /** As {@link FaithRelaySettings.allowLoopback}. Default: unchanged. */
-  allowLoopback?: boolean
-  /**
-   * `true` ends the sessions that the new list does not permit, as `aborted`. Sessions to servers that `route` named go
-   * on; sessions for which `route` let the relay proceed are judged. Default `false`: all sessions go on.
-   */
-  endDenied?: boolean
-}
 
 /**
  * Options of {@link FaithRelay.close}.
@@ -93,10 +58,6 @@ export interface FaithRelayCloseOptions {
   drainMs?: number
 }
 
-const LIST_OPTIONS: OptionNames<FaithSetAccessListOptions> = {
-  allowLoopback: true,
-  endDenied: true,
-}
 const CLOSE: OptionNames<FaithRelayCloseOptions> = { drainMs: true }
 
 /**
@@ -122,12 +83,9 @@ const CLOSE: OptionNames<FaithRelayCloseOptions> = { drainMs: true }
  */
 export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncDisposable {
   readonly #native: NativeRelay
-  readonly #origin: Origin
   readonly #released: (relay: FaithRelay) => void
   readonly #clientErrors = new ClientErrors(this, 'relay')
-  #allowLoopback: boolean
-  #given: FaithRelayOptions
-  #setting: Promise<unknown> = Promise.resolve()
+  readonly #changes: RelayChanges
   #router: Router | undefined
   #closing: Promise<void> | undefined
   /** Closes the relay after a drain of so many milliseconds, or sooner if an earlier call was for less. */
@@ -136,7 +94,6 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
   private constructor(
     key: typeof INSIDE,
     native: NativeRelay,
-    origin: Origin,
     given: FaithRelayOptions,
     allowLoopback: boolean,
     released: (relay: FaithRelay) => void,
@@ -144,9 +101,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     requireInside(key, 'FaithRelay', 'faith.relay()')
     super()
     this.#native = native
-    this.#origin = origin
-    this.#given = given
-    this.#allowLoopback = allowLoopback
+    const isClosing = (): boolean => this.#closing !== undefined
+    this.#changes = new RelayChanges(native, isClosing, given, allowLoopback)
     this.#released = released
     ;(this as EventEmitter).on('newListener', (event) => {
       if (event === 'connection') requireSockets("relay.on('connection')")
@@ -159,7 +115,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     options: FaithRelayOptions,
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
-    const start: Start = (...args) => faith.relay(...args)
+    const start: Origin['start'] = (...args) => faith.relay(...args)
     return await FaithRelay.openOn({ name: faith.name, faith, start }, options, released)
   }
 
@@ -180,43 +136,17 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     given: FaithRelayOptions,
     released: (relay: FaithRelay) => void,
   ): Promise<FaithRelay> {
-    const sessions = new Early<NativeSession>()
-    const refusals = new Early<NativeRefusal>()
-    // Questions that come before the relay object exists wait too.
-    const questions = new Early<NativeQuestion>()
-    const withdrawn = new Early<number>()
-    const shortages = new Early<NativeShortage>()
-    const onConnections = (batch: NativeConnection[]): void => {
-      // Each connection gets a turn of its own. So an error thrown by a handler does not lose the others, and its
-      // promises and ticks run before the next connection.
-      for (const connection of batch) setImmediate(() => relay.#give(connection))
-    }
-    const callbacks = {
-      onSessions: sessions.push,
-      onRefusals: refusals.push,
-      onShortages: shortages.push,
-      onConnections,
-      ...(route && { onQuestions: questions.push, onWithdrawn: withdrawn.push }),
-    }
+    const feed = new RelayFeed(origin)
+    const callbacks = feed.callbacks(route !== undefined)
     const native = unwrap(await origin.start(settings, callbacks, logOf(given)))
-    const relay = new FaithRelay(INSIDE, native, origin, given, settings.allowLoopback, released)
+    const relay = new FaithRelay(INSIDE, native, given, settings.allowLoopback, released)
     if (route) {
       relay.#router = new Router(route, settings.routeTimeoutMs, native, {
         isHeard: () => relay.listenerCount('connection') > 0,
         report: (error) => relay.#clientErrors.report(error),
       })
     }
-    setImmediate(() => {
-      shortages.open((batch) => tellShortages(relay, origin.name, batch))
-      questions.open((batch) => relay.#router?.ask(batch))
-      withdrawn.open((batch) => relay.#router?.withdraw(batch))
-      sessions.open((batch) => {
-        for (const record of batch) relay.#tell(record)
-      })
-      refusals.open((batch) => {
-        for (const record of batch) relay.#tellRefusal(record)
-      })
-    })
+    feed.open(relay, relay.#router, relay.#clientErrors)
     return relay
   }
 
@@ -272,7 +202,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * ```
    */
   session(id: number): FaithSessionDetail | undefined {
-    const known = sessionId('relay.session', id)
+    const known = readSessionId('relay.session', id)
     const detail = this.#native.session(known)
     return detail === null ? undefined : toSessionDetail(detail)
   }
@@ -291,7 +221,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * ```
    */
   clients(options: FaithClientsOptions = {}): AsyncIterableIterator<FaithClient, undefined> {
-    const prefixLength = readPrefixLength(options) ?? this.#given.clientPrefixLength ?? 64
+    const prefixLength = readPrefixLength(options) ?? this.#changes.given.clientPrefixLength ?? 64
     return currentClients(this.#native, prefixLength)
   }
 
@@ -366,7 +296,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * ```
    */
   abort(id: number): boolean {
-    const known = sessionId('relay.abort', id)
+    const known = readSessionId('relay.abort', id)
     return this.#native.abort(known)
   }
 
@@ -383,18 +313,8 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * ```
    */
   async setAccessList(list: AccessList, options: FaithSetAccessListOptions = {}): Promise<void> {
-    const call = 'relay.setAccessList'
-    const text = accessListText(call, list)
-    const read = new OptionReader(call, LIST_OPTIONS, options)
-    const same = read.unchecked('allowLoopback') === undefined
-    const allowLoopback = same ? undefined : read.boolean('allowLoopback', false)
-    const endDenied = read.boolean('endDenied', false)
-    // The addon parses lists on other threads, so calls run one after the other: the last call must win.
-    const setting = this.#setting.then(() =>
-      this.#replaceAccessList(text, allowLoopback, endDenied),
-    )
-    this.#setting = setting.catch(() => undefined)
-    await setting
+    const change = readAccessListChange(list, options)
+    await this.#changes.setAccessList(change)
   }
 
   /**
@@ -411,10 +331,7 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
    * ```
    */
   async update(settings: FaithRelayUpdate): Promise<void> {
-    // Each update starts from the result of the one before.
-    const updating = this.#setting.then(() => this.#update(settings))
-    this.#setting = updating.catch(() => undefined)
-    await updating
+    await this.#changes.update(settings)
   }
 
   /**
@@ -498,58 +415,6 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     return this.close()
   }
 
-  async #update(settings: FaithRelayUpdate): Promise<void> {
-    if (this.#closing !== undefined) throw closedError('the relay', 'open another one')
-    const updated = updatedOptions(this.#given, settings)
-    unwrap(await this.#native.update(readRelayOptions(updated).settings))
-    this.#given = updated
-  }
-
-  async #replaceAccessList(
-    text: string,
-    allowLoopback: boolean = this.#allowLoopback,
-    endDenied: boolean,
-  ): Promise<void> {
-    if (this.#closing !== undefined) throw closedError('the relay', 'open another one')
-    unwrap(await this.#native.setAccessList(text, LIST, allowLoopback, endDenied))
-    this.#allowLoopback = allowLoopback
-  }
-
-  #tell(record: NativeSession): void {
-    const session = toSession(record)
-    this.emit('session', session)
-    // Sessions may be very many, so the message is made only for subscribers.
-    if (isHeard('faithd:session')) {
-      publish('faithd:session', () => ({ interface: this.#origin.name, session }))
-    }
-  }
-
-  #tellRefusal(record: NativeRefusal): void {
-    if (this.listenerCount('refused') === 0 && !isHeard('faithd:refused')) return
-    const refusal = toRefusal(record)
-    this.emit('refused', refusal)
-    publish('faithd:refused', () => ({ interface: this.#origin.name, refusal }))
-  }
-
-  #give(connection: NativeConnection): void {
-    const { address, port, remoteAddress, remotePort } = connection
-    const client = { address: remoteAddress, port: remotePort }
-    const ends = { client, destination: { address, port } }
-    const { faith, name } = this.#origin
-    let socket: FaithSocket
-    try {
-      if (faith === undefined) throw closedError('the interface')
-      socket = FaithSocket.adopt(connection, faith, this, AS_ACCEPTED)
-    } catch (cause) {
-      return this.#clientErrors.report(routeError(ends, cause))
-    }
-    publish('faithd:connection', () => ({ interface: name, socket }))
-    if (this.emit('connection', socket)) return publishAccepted(socket)
-    // The handler was removed after the verdict.
-    socket.resetAndDestroy()
-    this.#clientErrors.report(routeError(ends, unheard()))
-  }
-
   async #shut(drainMs: number): Promise<void> {
     this.#router?.close()
     await new Promise<void>((resolve, reject) => {
@@ -564,14 +429,4 @@ export class FaithRelay extends EventEmitter<FaithRelayEvents> implements AsyncD
     this.#released(this)
     process.nextTick(() => this.emit('close'))
   }
-}
-
-/** Checks the id of a session. */
-function sessionId(call: string, id: unknown): number {
-  if (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0) return id
-  throw new FaithError(
-    'ERR_FAITH_ARGUMENT',
-    `${call}: \`id\` must be the number that a session has as \`id\`, got ${show(id)}`,
-    { hint: 'take it from relay.sessions()' },
-  )
 }
