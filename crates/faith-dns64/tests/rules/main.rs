@@ -5,6 +5,7 @@ mod ipv4only;
 mod own;
 mod reverse;
 mod synthesis;
+mod table;
 mod text;
 
 use faith_dns64::Options;

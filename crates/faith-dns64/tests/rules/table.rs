@@ -1,0 +1,367 @@
+//! A table of AAAA queries by the rules of RFC 6147: the responses to the AAAA and A queries, and the answer to the client.
+
+use crate::options;
+use crate::synthesis::{PREFIX, answer};
+
+struct Case {
+    rule: &'static str,
+    flags: &'static str,
+    aaaa: &'static str,
+    a: &'static str,
+    expected: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        rule: "a name with an AAAA record keeps it (section 5.1.1)",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 300 AAAA 2001:db8::1",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "a name with A records alone gets one AAAA record for each, in their order (section 5.1.6)",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 300 A 192.0.2.2; www.example. 300 A 192.0.2.1",
+        expected: "NOERROR | www.example. 300 AAAA 2001:db8:64::c000:202; \
+                   www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "NXDOMAIN passes (section 5.1.2)",
+        flags: "rd",
+        aaaa: "NXDOMAIN | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "NXDOMAIN behind an alias passes",
+        flags: "rd",
+        aaaa: "NXDOMAIN | www.example. 60 CNAME gone.example. | example. 900 SOA 900",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "SERVFAIL counts as no AAAA record (section 5.1.2)",
+        flags: "rd",
+        aaaa: "SERVFAIL",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR | www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "REFUSED counts as no AAAA record",
+        flags: "rd",
+        aaaa: "REFUSED",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR | www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "NOTIMP counts as no AAAA record",
+        flags: "rd",
+        aaaa: "NOTIMP",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR | www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "bogus data are not made whole: SERVFAIL of a failed validation passes",
+        flags: "rd edns",
+        aaaa: "SERVFAIL+6",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "an expired signature is a failed validation",
+        flags: "rd edns",
+        aaaa: "SERVFAIL+7",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "SERVFAIL for another reason (22, no reachable authority) counts as no AAAA record",
+        flags: "rd edns",
+        aaaa: "SERVFAIL+22",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR+4 | www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "a truncated response says nothing about absence",
+        flags: "rd",
+        aaaa: "NOERROR tc",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "a name without addresses gets the response to its AAAA query (section 5.4)",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | | example. 900 SOA 900",
+        expected: "pass",
+    },
+    Case {
+        rule: "where the AAAA query failed and there is no A record, the absence of the A record is the answer",
+        flags: "rd",
+        aaaa: "SERVFAIL",
+        a: "NOERROR | | example. 900 SOA 900",
+        expected: "NOERROR | | example. 900 SOA 900",
+    },
+    Case {
+        rule: "an error of the A query is the answer (section 5.1.6)",
+        flags: "rd edns",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "SERVFAIL+22",
+        expected: "SERVFAIL+22",
+    },
+    Case {
+        rule: "NXDOMAIN of the A query is the answer, with its SOA record",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NXDOMAIN | | example. 300 SOA 300",
+        expected: "NXDOMAIN | | example. 300 SOA 300",
+    },
+    Case {
+        rule: "the TTL is at most the SOA record's minimum (section 5.1.7)",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 120",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR | www.example. 120 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "the TTL is at most the SOA record's own",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 60 SOA 900",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "without a SOA record, the TTL is at most 600",
+        flags: "rd",
+        aaaa: "NOERROR",
+        a: "NOERROR | www.example. 3600 A 192.0.2.1; www.example. 30 A 192.0.2.2",
+        expected: "NOERROR | www.example. 600 AAAA 2001:db8:64::c000:201; \
+                   www.example. 30 AAAA 2001:db8:64::c000:202",
+    },
+    Case {
+        rule: "aliases stay, and the AAAA record has the last name (section 5.1.5)",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 CNAME b.example.; b.example. 30 A 192.0.2.1",
+        expected: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 CNAME b.example.; \
+                   b.example. 30 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "an alias of a name with an AAAA record passes",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 AAAA 2001:db8::1",
+        a: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "the records of a chain may come in any order, and the query's name has the client's case",
+        flags: "rd",
+        aaaa: "NOERROR",
+        a: "NOERROR | B.example. 30 A 192.0.2.1; WWW.example. 60 CNAME b.EXAMPLE.",
+        expected: "NOERROR | www.example. 60 CNAME b.EXAMPLE.; B.example. 30 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "a DNAME record stays with the CNAME record that the server made of it",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | example. 60 DNAME net; www.example. 0 CNAME www.net.; www.net. 30 A 192.0.2.1",
+        expected: "NOERROR | example. 60 DNAME net; www.example. 0 CNAME www.net.; \
+                   www.net. 30 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "a chain that leads round in a circle has no address",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 CNAME www.example.; \
+            www.example. 60 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "an A record of another name is not the answer",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | other.example. 60 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "an AAAA record of another name does not prevent synthesis",
+        flags: "rd",
+        aaaa: "NOERROR | other.example. 60 AAAA 2001:db8::1",
+        a: "NOERROR | www.example. 60 A 192.0.2.1",
+        expected: "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "A records of the additional section are not made into answers, and stay as they are (section 5.3.2)",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900 | www.example. 60 A 192.0.2.9",
+        a: "NOERROR | www.example. 60 A 192.0.2.1 | | ns.example. 60 A 192.0.2.53",
+        expected: "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201 | | ns.example. 60 A 192.0.2.53",
+    },
+    Case {
+        rule: "A records of the additional section alone are no answer",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | | example. 900 SOA 900 | www.example. 60 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "only excluded AAAA records are as good as none (section 5.1.4)",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 AAAA ::ffff:192.0.2.9",
+        a: "NOERROR | www.example. 60 A 192.0.2.1",
+        expected: "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "excluded AAAA records leave the answer, usable ones stay",
+        flags: "rd do",
+        aaaa: "NOERROR | www.example. 60 AAAA ::ffff:192.0.2.9; www.example. 60 AAAA 2001:db8::1; \
+               www.example. 60 RRSIG AAAA",
+        a: "NOERROR | www.example. 60 A 192.0.2.1",
+        expected: "NOERROR+4 | www.example. 60 AAAA 2001:db8::1",
+    },
+    Case {
+        rule: "excluded AAAA records leave the answer of a name without A records too",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 AAAA ::ffff:192.0.2.9",
+        a: "NOERROR | | example. 900 SOA 900",
+        expected: "NOERROR",
+    },
+    Case {
+        rule: "a client that validates gets the zone's own data (section 5.5)",
+        flags: "rd cd do",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "CD without DO is respected too",
+        flags: "rd cd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "a client that wants signatures gets those of aliases, none of A records, and the extended error",
+        flags: "rd do",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example.; www.example. 60 RRSIG CNAME | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 CNAME a.example.; www.example. 60 RRSIG CNAME; a.example. 60 A 192.0.2.1; \
+            a.example. 60 RRSIG A",
+        expected: "NOERROR+4 | www.example. 60 CNAME a.example.; www.example. 60 RRSIG CNAME; \
+                   a.example. 60 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "a client without RD gets what the upstream knows",
+        flags: "",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "an extended error that is no failed validation does not prevent synthesis",
+        flags: "rd edns",
+        aaaa: "NOERROR+18 | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR+4 | www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "a truncated A response makes a truncated one, so that the client asks over TCP",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR tc | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR tc | www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "a TTL of 0 stays",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 0 A 192.0.2.1",
+        expected: "NOERROR | www.example. 0 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "where the AAAA query failed, the TTL is at most 600 (section 5.1.7)",
+        flags: "rd",
+        aaaa: "SERVFAIL",
+        a: "NOERROR | www.example. 3600 A 192.0.2.1",
+        expected: "NOERROR | www.example. 600 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "the authority section is that of the A response, and its records stay as they are (sections 5.3.2, 5.4)",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 120",
+        a: "NOERROR | www.example. 300 A 192.0.2.1 | example. 7200 SOA 7200; ns.example. 60 A 192.0.2.53",
+        expected: "NOERROR | www.example. 120 AAAA 2001:db8:64::c000:201 | \
+                   example. 7200 SOA 7200; ns.example. 60 A 192.0.2.53",
+    },
+    Case {
+        rule: "an alias of a name without addresses gets the response to its AAAA query",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        expected: "pass",
+    },
+    Case {
+        rule: "where the AAAA query failed, an alias of a name without addresses stays (section 5.1.5)",
+        flags: "rd",
+        aaaa: "SERVFAIL",
+        a: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        expected: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+    },
+    Case {
+        rule: "where the AAAA query failed and the A query too, the error of the A query is the answer",
+        flags: "rd",
+        aaaa: "REFUSED",
+        a: "SERVFAIL",
+        expected: "SERVFAIL",
+    },
+    Case {
+        rule: "NXDOMAIN of the A query behind an alias keeps the alias",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NXDOMAIN | www.example. 60 CNAME gone.example. | example. 300 SOA 300",
+        expected: "NXDOMAIN | www.example. 60 CNAME gone.example. | example. 300 SOA 300",
+    },
+    Case {
+        rule: "data of the A query that failed validation are not used",
+        flags: "rd edns",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "SERVFAIL+6",
+        expected: "SERVFAIL+6",
+    },
+    Case {
+        rule: "only excluded AAAA records behind an alias are as good as none",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 AAAA ::ffff:192.0.2.9",
+        a: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 A 192.0.2.1",
+        expected: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "excluded AAAA records behind an alias leave the answer of a name without A records, the alias stays",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 AAAA ::ffff:192.0.2.9",
+        a: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        expected: "NOERROR | www.example. 60 CNAME a.example.",
+    },
+    Case {
+        rule: "records of other types in an AAAA response are no AAAA record",
+        flags: "rd",
+        aaaa: "NOERROR | www.example. 60 A 192.0.2.9",
+        a: "NOERROR | www.example. 60 A 192.0.2.1",
+        expected: "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "AAAA records in the A response are not taken over",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 A 192.0.2.1; www.example. 60 AAAA 2001:db8::66",
+        expected: "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201",
+    },
+];
+
+#[test]
+fn aaaa_queries_are_answered_by_the_rules() {
+    for Case { rule, flags, aaaa, a, expected } in CASES {
+        assert_eq!(answer(flags, aaaa, a, &options(PREFIX)), *expected, "{rule}");
+    }
+}
