@@ -25,8 +25,8 @@ use crate::counters::Counters;
 use crate::entry::{Entry, Made};
 use crate::hook::{Hook, Unanswered, text_of};
 use crate::request::Request;
+use crate::resolver::Resolver;
 use crate::settings::{Fault, Gate, Settings};
-use crate::upstream::Resolver;
 use crate::wire::{self, Question};
 
 /// A query to an upstream that is under way.

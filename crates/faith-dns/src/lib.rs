@@ -4,8 +4,8 @@
 //! client ─► udp, tcp ─► request ─► forwarder ─┬─► faith-dns64
 //!                                             ├─► hook: the program's own names
 //!                                             ├─► cache
-//!                                             └─► upstream ─┬─► plain: UDP, or TCP if truncated
-//!                                                           └─► session ─► dot, doh
+//!                                             └─► resolver ─► peer ─┬─► plain: UDP, or TCP if truncated
+//!                                                                   └─► session ─► dot, doh
 //! ```
 //!
 //! | module | part |
@@ -18,7 +18,8 @@
 //! | `hook` | names that the program answers |
 //! | `entry`, `cache` | responses of upstreams, and those made of them |
 //! | `failures` | questions that upstreams have failed |
-//! | `upstream`, `secure`, `resolv_conf` | the servers that are asked, and in which order |
+//! | `upstream`, `secure`, `resolv_conf` | the servers to ask, as they are given |
+//! | `resolver`, `peers`, `peer` | which of them are asked, in which order |
 //! | `ask`, `plain` | a query to one of them, over UDP or TCP |
 //! | `session`, `link`, `dot`, `doh` | queries over TLS and HTTPS, many on one connection |
 //! | `tls`, `certificate` | roots, and the certificate for clients |
@@ -49,9 +50,12 @@ mod hook;
 mod link;
 #[cfg(any(test, fuzzing))]
 pub mod octets;
+mod peer;
+mod peers;
 mod plain;
 mod request;
 mod resolv_conf;
+mod resolver;
 mod secure;
 mod server;
 mod session;

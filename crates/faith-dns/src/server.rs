@@ -22,11 +22,13 @@ use crate::clients::Limits;
 use crate::counters::{Counters, Stats};
 use crate::forwarder::Forwarder;
 use crate::hook::Hook;
+use crate::peers::Peers;
+use crate::resolver::Resolver;
 use crate::secure::{SecureUpstream, TLS_PORT};
 use crate::settings::{ClientNetworks, Gate, Settings};
 use crate::tcp::Secret;
 use crate::tls::Trust;
-use crate::upstream::{Resolver, Upstreams};
+use crate::upstream::Upstreams;
 use crate::{tcp, udp};
 
 /// The length of the queue of connections that wait to be accepted.
@@ -151,9 +153,9 @@ impl Server {
         let own = [&addresses[..], &tls_addresses[..]].concat();
         let (shared, counted, certified) = (Arc::clone(&settings), Arc::clone(&counters), secret.clone());
         let run = move || {
-            let counters = Arc::clone(&counted);
-            let resolver =
-                Resolver::new(upstreams, trust.as_ref(), own, upstream_timeout, Arc::clone(&gate), counters);
+            let (told, counters) = (Arc::clone(&gate), Arc::clone(&counted));
+            let peers = Peers::new(upstreams, trust.as_ref(), own, upstream_timeout, told, counters);
+            let resolver = Resolver::new(peers, upstream_timeout, Arc::clone(&counted));
             let forwarder = Rc::new(Forwarder::new(shared, gate, hook, resolver, cache_bytes, counted));
             LocalSet::new().block_on(&runtime, serve(sockets, secure, certified, forwarder, ended));
         };

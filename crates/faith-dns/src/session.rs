@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
 use http::Uri;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -26,13 +27,17 @@ use crate::{doh, dot};
 /// The time that one address has to accept a connection.
 const CONNECT: Duration = Duration::from_secs(4);
 
+/// Finds the addresses of a server.
+pub(crate) type Find = Box<dyn Fn() -> LocalBoxFuture<'static, Vec<SocketAddr>>>;
+
 /// Hears why a server cannot be asked, and `None` once it answers.
-type Report = Box<dyn Fn(&SecureUpstream, Option<&str>)>;
+pub(crate) type Report = Box<dyn Fn(Option<&str>)>;
 
 /// A server that is asked over TLS.
 pub(crate) struct Session {
-    pub(crate) upstream: SecureUpstream,
+    upstream: SecureUpstream,
     trust: Trust,
+    find: Find,
     link: RefCell<Option<Link>>,
     /// The trouble that was reported last.
     trouble: RefCell<Option<String>>,
@@ -40,16 +45,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(upstream: SecureUpstream, trust: Trust, report: Report) -> Rc<Self> {
-        Rc::new(Self { upstream, trust, link: RefCell::default(), trouble: RefCell::default(), report })
+    /// A session without a connection. `find` gives the server's addresses, if a connection is needed.
+    pub(crate) fn new(upstream: SecureUpstream, trust: Trust, find: Find, report: Report) -> Rc<Self> {
+        Rc::new(Self { upstream, trust, find, link: RefCell::default(), trouble: RefCell::default(), report })
     }
 
-    /// The response to a query. `find` gives the server's addresses, if a new connection is needed.
-    pub(crate) async fn exchange(
-        self: &Rc<Self>,
-        query: Vec<u8>,
-        find: impl AsyncFn() -> Vec<SocketAddr>,
-    ) -> io::Result<Vec<u8>> {
+    /// The response to a query.
+    pub(crate) async fn exchange(self: &Rc<Self>, query: Vec<u8>) -> io::Result<Vec<u8>> {
         if let Some(link) = self.current() {
             let was_used = link.was_made();
             match self.ask(&link, query.clone()).await {
@@ -58,7 +60,7 @@ impl Session {
                 None => {}
             }
         }
-        let addresses = find().await;
+        let addresses = (self.find)().await;
         let link = self.current().unwrap_or_else(|| self.open(addresses));
         self.ask(&link, query).await.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
     }
@@ -132,7 +134,7 @@ impl Session {
     /// Reports a change.
     fn tell(&self, trouble: Option<String>) {
         if *self.trouble.borrow() != trouble {
-            (self.report)(&self.upstream, trouble.as_deref());
+            (self.report)(trouble.as_deref());
             self.trouble.replace(trouble);
         }
     }

@@ -18,6 +18,11 @@ pub(crate) const CHECKING_DISABLED: u16 = 0x0010;
 pub(crate) const OPCODE: u16 = 0x7800;
 pub(crate) const CODE: u16 = 0x000f;
 
+/// The codes of a response (RFC 1035 section 4.1.1).
+pub(crate) const NO_ERROR: u16 = 0;
+pub(crate) const SERVER_FAILURE: u16 = 2;
+pub(crate) const NAME_ERROR: u16 = 3;
+
 /// The class of the Internet.
 pub(crate) const IN: u16 = 1;
 

@@ -1,0 +1,164 @@
+//! Asks the upstreams.
+//!
+//! The server that answered last is asked first. One that is silent for a while, or answers with an error that
+//! another may not have, makes way for the next. Each further round waits longer.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::ask::Ask;
+use crate::cache::Key;
+use crate::counters::Counters;
+use crate::entry::Entry;
+use crate::failures::Failures;
+use crate::peer::Peer;
+use crate::peers::Peers;
+use crate::upstream::Upstream;
+use crate::wire;
+
+/// The rounds in which servers are asked, each with twice the time of the one before.
+const ROUNDS: u32 = 3;
+
+/// The time after which the client gets an error, unless one server may take longer. The C library's resolver waits for
+/// 5 seconds.
+const PATIENCE: Duration = Duration::from_millis(4500);
+
+/// Asks upstreams.
+pub(crate) struct Resolver {
+    peers: Rc<Peers>,
+    failures: RefCell<Failures<Upstream>>,
+    /// The time that each server has in the first round.
+    timeout: Duration,
+    /// The place of the server that is asked first.
+    first: Cell<usize>,
+    counters: Arc<Counters>,
+}
+
+impl Resolver {
+    pub(crate) fn new(peers: Rc<Peers>, timeout: Duration, counters: Arc<Counters>) -> Self {
+        Self { peers, failures: RefCell::default(), timeout, first: Cell::new(0), counters }
+    }
+
+    /// The best response that an upstream gives; `None` if none answers in time. Upstreams that have just failed the question
+    /// are not asked: their errors are what there is.
+    pub(crate) async fn ask(&self, ask: &Ask) -> Option<Rc<Entry>> {
+        let mut found = Found::default();
+        let peers: Vec<(usize, Rc<Peer>)> =
+            self.in_turn().into_iter().filter(|(_, peer)| !self.has_failed(ask, peer, &mut found)).collect();
+        if !found.is_final {
+            // An error is better than nothing, also when the time is over.
+            let limit = PATIENCE.max(self.timeout);
+            let _ = timeout(limit, self.ask_in_turn(ask, &peers, &mut found)).await;
+        }
+        if let Some(key) = key_of(ask) {
+            let mut failures = self.failures.borrow_mut();
+            for (server, response) in found.failed {
+                failures.insert(key.clone(), server, response);
+            }
+        }
+        if found.best.is_none() {
+            self.counters.upstream_failures.add();
+        }
+        found.best
+    }
+
+    async fn ask_in_turn(&self, ask: &Ask, peers: &[(usize, Rc<Peer>)], found: &mut Found) {
+        for round in 0..ROUNDS {
+            let limit = self.timeout * 2_u32.pow(round);
+            for (place, peer) in peers {
+                self.counters.upstream_queries.add();
+                // Counts as silent until it has answered, also when the time is over meanwhile.
+                found.fail(peer.upstream(), None);
+                let Ok(Ok(entry)) = timeout(limit, peer.exchange(ask)).await else { continue };
+                let entry = Rc::new(entry);
+                found.take(&entry);
+                if is_error(&entry) {
+                    found.fail(peer.upstream(), Some(entry));
+                } else {
+                    found.failed.retain(|(failed, _)| failed != peer.upstream());
+                    self.forget_failure(ask, peer.upstream());
+                }
+                if found.is_final {
+                    self.first.set(*place);
+                    return;
+                }
+            }
+            // Every server that works has said the same kind of thing.
+            if found.best.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// The servers with their places, the one that answered last first.
+    fn in_turn(&self) -> Vec<(usize, Rc<Peer>)> {
+        let mut peers: Vec<_> = self.peers.list().into_iter().enumerate().collect();
+        let first = self.first.get();
+        if first < peers.len() {
+            peers.rotate_left(first);
+        }
+        peers
+    }
+
+    /// Returns true if the server's failure of this question is still kept, and takes its error.
+    fn has_failed(&self, ask: &Ask, peer: &Peer, found: &mut Found) -> bool {
+        let Some(key) = key_of(ask) else { return false };
+        let failures = self.failures.borrow();
+        let Some(failure) = failures.get(&key, peer.upstream()) else { return false };
+        if let Some(response) = &failure.response {
+            found.take(response);
+        }
+        true
+    }
+
+    fn forget_failure(&self, ask: &Ask, upstream: &Upstream) {
+        if let Some(key) = key_of(ask) {
+            self.failures.borrow_mut().remove(&key, upstream);
+        }
+    }
+}
+
+/// The outcome of asking.
+#[derive(Default)]
+struct Found {
+    best: Option<Rc<Entry>>,
+    /// No other server needs to be asked.
+    is_final: bool,
+    /// The servers that failed, with their errors.
+    failed: Vec<(Upstream, Option<Rc<Entry>>)>,
+}
+
+impl Found {
+    fn take(&mut self, entry: &Rc<Entry>) {
+        let is_final = !is_error(entry) || is_bogus(entry);
+        if (is_final && !self.is_final) || self.best.is_none() {
+            self.best = Some(Rc::clone(entry));
+        }
+        self.is_final |= is_final;
+    }
+
+    fn fail(&mut self, server: &Upstream, response: Option<Rc<Entry>>) {
+        self.failed.retain(|(failed, _)| failed != server);
+        self.failed.push((server.clone(), response));
+    }
+}
+
+/// The key of a question's failures. A query with RD=0 has none: a server may refuse that alone.
+fn key_of(ask: &Ask) -> Option<Key> {
+    let is_kept = ask.flags & wire::RECURSION_DESIRED != 0;
+    is_kept.then(|| Key::new(&ask.question, ask.flags, ask.dnssec_ok))
+}
+
+fn is_error(entry: &Entry) -> bool {
+    !matches!(entry.code(), wire::NO_ERROR | wire::NAME_ERROR)
+}
+
+/// Returns true if the upstream found the data bogus: another one that does not validate must not be asked.
+fn is_bogus(entry: &Entry) -> bool {
+    entry.code() == wire::SERVER_FAILURE
+        && entry.message().is_some_and(|message| faith_dns64::failed_validation(&message))
+}
