@@ -19,7 +19,7 @@
 //! | `entry`, `cache` | responses of upstreams, and those made of them |
 //! | `failures` | questions that upstreams have failed |
 //! | `upstream`, `secure`, `resolv_conf` | the servers to ask, as they are given |
-//! | `resolver`, `peers`, `peer` | which of them are asked, in which order |
+//! | `resolver`, `peers`, `peer`, `round_trip` | which of them are asked, and when |
 //! | `ask`, `plain` | a query to one of them, over UDP or TCP |
 //! | `session`, `link`, `dot`, `doh` | queries over TLS and HTTPS, many on one connection |
 //! | `tls`, `certificate` | roots, and the certificate for clients |
@@ -56,6 +56,7 @@ mod plain;
 mod request;
 mod resolv_conf;
 mod resolver;
+mod round_trip;
 mod secure;
 mod server;
 mod session;

@@ -4,9 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+#[cfg(test)]
+use futures_util::future::LocalBoxFuture;
+
 use crate::ask::Ask;
 use crate::entry::Entry;
 use crate::plain;
+use crate::round_trip::RoundTrip;
 use crate::secure::SecureUpstream;
 use crate::session::Session;
 use crate::upstream::Upstream;
@@ -15,20 +19,36 @@ use crate::upstream::Upstream;
 pub(crate) struct Peer {
     upstream: Upstream,
     way: Way,
+    pub(crate) round_trip: RoundTrip,
 }
 
 enum Way {
     Plain(SocketAddr),
     Secure(Rc<Session>),
+    #[cfg(test)]
+    Script(Script),
 }
+
+/// Answers in the place of an upstream.
+#[cfg(test)]
+pub(crate) type Script = Box<dyn Fn(&Ask) -> LocalBoxFuture<'static, io::Result<Entry>>>;
 
 impl Peer {
     pub(crate) fn plain(address: SocketAddr) -> Rc<Self> {
-        Rc::new(Self { upstream: Upstream::Plain(address), way: Way::Plain(address) })
+        Self::new(Upstream::Plain(address), Way::Plain(address))
     }
 
     pub(crate) fn secure(upstream: SecureUpstream, session: Rc<Session>) -> Rc<Self> {
-        Rc::new(Self { upstream: Upstream::Secure(upstream), way: Way::Secure(session) })
+        Self::new(Upstream::Secure(upstream), Way::Secure(session))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn script(address: SocketAddr, script: Script) -> Rc<Self> {
+        Self::new(Upstream::Plain(address), Way::Script(script))
+    }
+
+    fn new(upstream: Upstream, way: Way) -> Rc<Self> {
+        Rc::new(Self { upstream, way, round_trip: RoundTrip::default() })
     }
 
     pub(crate) fn upstream(&self) -> &Upstream {
@@ -51,6 +71,8 @@ impl Peer {
                 let response = session.exchange(ask.padded_query()).await?;
                 Entry::read(response, &ask.question).ok_or_else(|| io::ErrorKind::InvalidData.into())
             }
+            #[cfg(test)]
+            Way::Script(script) => script(ask).await,
         }
     }
 }

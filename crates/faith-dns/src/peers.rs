@@ -71,6 +71,13 @@ impl Peers {
         })
     }
 
+    /// Upstreams that are scripts.
+    #[cfg(test)]
+    pub(crate) fn of(peers: Vec<Rc<Peer>>, gate: Arc<dyn Gate>, counters: Arc<Counters>) -> Rc<Self> {
+        let (source, timeout) = (Source::Given(peers), Duration::ZERO);
+        Rc::new(Self { source, own: Vec::new(), told: RefCell::default(), timeout, gate, counters })
+    }
+
     /// The upstreams in their order.
     pub(crate) fn list(&self) -> Vec<Rc<Peer>> {
         let named = match &self.source {

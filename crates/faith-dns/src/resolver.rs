@@ -1,14 +1,16 @@
 //! Asks the upstreams.
 //!
-//! The server that answered last is asked first. One that is silent for a while, or answers with an error that
-//! another may not have, makes way for the next. Each further round waits longer.
+//! The server that answered last is asked first. When it takes longer than usual, the next one is asked as well, and
+//! the first answer counts: a server that is gone costs a client a fraction of a second. An error that another server may
+//! not have makes way for the next at once. Each further round waits longer.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::ask::Ask;
 use crate::cache::Key;
@@ -27,20 +29,35 @@ const ROUNDS: u32 = 3;
 /// 5 seconds.
 const PATIENCE: Duration = Duration::from_millis(4500);
 
+/// The times of asking.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// The time that each server has in the first round.
+    pub(crate) timeout: Duration,
+    /// All servers are asked at once, however fast the first one usually is.
+    pub(crate) all_servers: bool,
+}
+
+impl Pace {
+    /// The time after which the next server is asked as well.
+    fn delay(self, asked: &Peer) -> Duration {
+        if self.all_servers { Duration::ZERO } else { asked.round_trip.usual().min(self.timeout) }
+    }
+}
+
 /// Asks upstreams.
 pub(crate) struct Resolver {
     peers: Rc<Peers>,
     failures: RefCell<Failures<Upstream>>,
-    /// The time that each server has in the first round.
-    timeout: Duration,
+    pace: Pace,
     /// The place of the server that is asked first.
     first: Cell<usize>,
     counters: Arc<Counters>,
 }
 
 impl Resolver {
-    pub(crate) fn new(peers: Rc<Peers>, timeout: Duration, counters: Arc<Counters>) -> Self {
-        Self { peers, failures: RefCell::default(), timeout, first: Cell::new(0), counters }
+    pub(crate) fn new(peers: Rc<Peers>, pace: Pace, counters: Arc<Counters>) -> Self {
+        Self { peers, failures: RefCell::default(), pace, first: Cell::new(0), counters }
     }
 
     /// The best response that an upstream gives; `None` if none answers in time. Upstreams that have just failed the question
@@ -51,8 +68,9 @@ impl Resolver {
             self.in_turn().into_iter().filter(|(_, peer)| !self.has_failed(ask, peer, &mut found)).collect();
         if !found.is_final {
             // An error is better than nothing, also when the time is over.
-            let limit = PATIENCE.max(self.timeout);
-            let _ = timeout(limit, self.ask_in_turn(ask, &peers, &mut found)).await;
+            let limit = PATIENCE.max(self.pace.timeout);
+            let _ = timeout(limit, self.ask_in_rounds(ask, &peers, &mut found)).await;
+            found.end();
         }
         if let Some(key) = key_of(ask) {
             let mut failures = self.failures.borrow_mut();
@@ -66,31 +84,61 @@ impl Resolver {
         found.best
     }
 
-    async fn ask_in_turn(&self, ask: &Ask, peers: &[(usize, Rc<Peer>)], found: &mut Found) {
+    async fn ask_in_rounds(&self, ask: &Ask, peers: &[(usize, Rc<Peer>)], found: &mut Found) {
         for round in 0..ROUNDS {
-            let limit = self.timeout * 2_u32.pow(round);
-            for (place, peer) in peers {
-                self.counters.upstream_queries.add();
-                // Counts as silent until it has answered, also when the time is over meanwhile.
-                found.fail(peer.upstream(), None);
-                let Ok(Ok(entry)) = timeout(limit, peer.exchange(ask)).await else { continue };
-                let entry = Rc::new(entry);
-                found.take(&entry);
-                if is_error(&entry) {
-                    found.fail(peer.upstream(), Some(entry));
-                } else {
-                    found.failed.retain(|(failed, _)| failed != peer.upstream());
-                    self.forget_failure(ask, peer.upstream());
-                }
-                if found.is_final {
-                    self.first.set(*place);
-                    return;
-                }
-            }
+            self.ask_each(ask, peers, self.pace.timeout * 2_u32.pow(round), found).await;
             // Every server that works has said the same kind of thing.
             if found.best.is_some() {
                 return;
             }
+        }
+    }
+
+    /// Asks the servers until one gives a final response, the next one when those before have failed or take longer than
+    /// usual. Each has the time `limit`.
+    async fn ask_each(&self, ask: &Ask, peers: &[(usize, Rc<Peer>)], limit: Duration, found: &mut Found) {
+        let attempt = async |peer: Rc<Peer>, place: usize| {
+            let began = Instant::now();
+            let response = timeout(limit, peer.exchange(ask)).await;
+            (peer, place, response.ok().and_then(Result::ok), began.elapsed())
+        };
+        let mut attempts = FuturesUnordered::new();
+        let mut next = peers.iter().peekable();
+        let mut due = Instant::now();
+        loop {
+            while let Some((place, peer)) = next.next_if(|_| due <= Instant::now()) {
+                self.counters.upstream_queries.add();
+                found.running.push(peer.upstream().clone());
+                due = Instant::now() + self.pace.delay(peer);
+                attempts.push(attempt(Rc::clone(peer), *place));
+            }
+            tokio::select! {
+                biased;
+                Some((peer, place, response, taken)) = attempts.next() => {
+                    self.take(ask, &peer, response, taken, found);
+                    if found.is_final {
+                        self.first.set(place);
+                        return;
+                    }
+                    due = Instant::now();
+                }
+                () = sleep_until(due), if next.peek().is_some() => {}
+                else => return,
+            }
+        }
+    }
+
+    /// Takes the end of an attempt: a response, or none.
+    fn take(&self, ask: &Ask, peer: &Peer, response: Option<Entry>, taken: Duration, found: &mut Found) {
+        found.running.retain(|running| running != peer.upstream());
+        let Some(entry) = response.map(Rc::new) else { return found.fail(peer.upstream(), None) };
+        found.take(&entry);
+        if is_error(&entry) {
+            found.fail(peer.upstream(), Some(entry));
+        } else {
+            peer.round_trip.learn(taken);
+            found.failed.retain(|(failed, _)| failed != peer.upstream());
+            self.forget_failure(ask, peer.upstream());
         }
     }
 
@@ -128,6 +176,8 @@ struct Found {
     best: Option<Rc<Entry>>,
     /// No other server needs to be asked.
     is_final: bool,
+    /// The servers that have been asked and have not answered yet.
+    running: Vec<Upstream>,
     /// The servers that failed, with their errors.
     failed: Vec<(Upstream, Option<Rc<Entry>>)>,
 }
@@ -139,6 +189,15 @@ impl Found {
             self.best = Some(Rc::clone(entry));
         }
         self.is_final |= is_final;
+    }
+
+    /// Ends the asking. A server that another one has outrun has not failed; one that the time has outrun has.
+    fn end(&mut self) {
+        for silent in std::mem::take(&mut self.running) {
+            if !self.is_final {
+                self.fail(&silent, None);
+            }
+        }
     }
 
     fn fail(&mut self, server: &Upstream, response: Option<Rc<Entry>>) {
@@ -162,3 +221,6 @@ fn is_bogus(entry: &Entry) -> bool {
     entry.code() == wire::SERVER_FAILURE
         && entry.message().is_some_and(|message| faith_dns64::failed_validation(&message))
 }
+
+#[cfg(test)]
+mod tests;

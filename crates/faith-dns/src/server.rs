@@ -23,7 +23,7 @@ use crate::counters::{Counters, Stats};
 use crate::forwarder::Forwarder;
 use crate::hook::Hook;
 use crate::peers::Peers;
-use crate::resolver::Resolver;
+use crate::resolver::{Pace, Resolver};
 use crate::secure::{SecureUpstream, TLS_PORT};
 use crate::settings::{ClientNetworks, Gate, Settings};
 use crate::tcp::Secret;
@@ -49,9 +49,12 @@ pub struct ServerOptions {
     pub tls_port: u16,
     /// The servers that it asks.
     pub upstreams: Upstreams,
-    /// The time that each upstream has to answer before the next one is asked. Each further round gives it twice as
-    /// long, and the client gets an error after 4.5 seconds, or this time if it is longer. Default: 0.8 seconds.
+    /// The time that each upstream has to answer. Each further round gives it twice as long, and the client gets an error
+    /// after 4.5 seconds, or this time if it is longer. The next upstream is asked as well when one takes longer
+    /// than usual. Default: 0.8 seconds.
     pub upstream_timeout: Duration,
+    /// All upstreams are asked at once, and the first answer counts. Default: false.
+    pub all_servers: bool,
     /// The settings of synthesis.
     pub synthesis: Options,
     /// The networks of clients.
@@ -72,6 +75,7 @@ impl Default for ServerOptions {
             tls_port: TLS_PORT,
             upstreams: Upstreams::default(),
             upstream_timeout: Duration::from_millis(800),
+            all_servers: false,
             synthesis: Options::default(),
             clients: ClientNetworks::default(),
             limits: Limits::default(),
@@ -133,7 +137,7 @@ impl Server {
     /// [`ServerError`].
     pub fn start(options: ServerOptions, gate: Arc<dyn Gate>) -> Result<Self, ServerError> {
         let ServerOptions { listen, upstreams, upstream_timeout, certificate, tls_port, .. } = options;
-        let ServerOptions { synthesis, clients, limits, cache_bytes, hook, .. } = options;
+        let ServerOptions { synthesis, clients, limits, cache_bytes, hook, all_servers, .. } = options;
         if let Some(upstream) = upstreams.unreachable() {
             return Err(ServerError::Unreachable(Box::new(upstream.clone())));
         }
@@ -151,11 +155,12 @@ impl Server {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
         let (running, ended) = oneshot::channel();
         let own = [&addresses[..], &tls_addresses[..]].concat();
+        let pace = Pace { timeout: upstream_timeout, all_servers };
         let (shared, counted, certified) = (Arc::clone(&settings), Arc::clone(&counters), secret.clone());
         let run = move || {
             let (told, counters) = (Arc::clone(&gate), Arc::clone(&counted));
             let peers = Peers::new(upstreams, trust.as_ref(), own, upstream_timeout, told, counters);
-            let resolver = Resolver::new(peers, upstream_timeout, Arc::clone(&counted));
+            let resolver = Resolver::new(peers, pace, Arc::clone(&counted));
             let forwarder = Rc::new(Forwarder::new(shared, gate, hook, resolver, cache_bytes, counted));
             LocalSet::new().block_on(&runtime, serve(sockets, secure, certified, forwarder, ended));
         };
