@@ -5,6 +5,11 @@ use crate::wire::{self, Opt, Question};
 /// The block whose multiple a query over TLS is as long as (RFC 8467 section 4.1).
 const BLOCK: usize = 128;
 
+/// An id that nobody can guess.
+pub(crate) fn random_id() -> u16 {
+    hickory_proto::op::Message::query().id
+}
+
 /// A query to an upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
@@ -17,10 +22,10 @@ pub(crate) struct Ask {
 impl Ask {
     /// The query, with a random id.
     pub(crate) fn query(&self) -> Vec<u8> {
-        self.written(hickory_proto::op::Message::query().id)
+        self.written(random_id())
     }
 
-    /// The query for a connection over TLS, which chooses the id: its length tells little about the name.
+    /// The query for a connection over TLS, which chooses the id. Its length tells little about the name.
     pub(crate) fn padded_query(&self) -> Vec<u8> {
         let mut query = self.written(0);
         wire::pad(&mut query, BLOCK);

@@ -4,8 +4,8 @@
 //! client ─► udp, tcp ─► request ─► forwarder ─┬─► faith-dns64
 //!                                             ├─► hook: the program's own names
 //!                                             ├─► cache
-//!                                             └─► resolver ─► peer ─┬─► plain: UDP, or TCP if truncated
-//!                                                                   └─► session ─► dot, doh
+//!                                             └─► resolver ─► peer ─┬─► plain: UDP, or a session if truncated
+//!                                                                   └─► session: TCP, TLS, HTTPS
 //! ```
 //!
 //! | module | part |
@@ -20,8 +20,8 @@
 //! | `failures` | questions that upstreams have failed |
 //! | `upstream`, `secure`, `resolv_conf` | the servers to ask, as they are given |
 //! | `resolver`, `peers`, `peer`, `round_trip` | which of them are asked, and when |
-//! | `ask`, `plain` | a query to one of them, over UDP or TCP |
-//! | `session`, `link`, `dot`, `doh` | queries over TLS and HTTPS, many on one connection |
+//! | `ask`, `plain` | a query to one of them, over UDP |
+//! | `session`, `connect`, `link`, `stream`, `doh` | queries over TCP, TLS and HTTPS, many on one connection |
 //! | `tls`, `certificate` | roots, and the certificate for clients |
 //! | `clients` | limits of each client |
 //! | `wire` | messages as octets |
@@ -40,9 +40,9 @@ mod ask;
 mod cache;
 mod certificate;
 mod clients;
+mod connect;
 mod counters;
 mod doh;
-mod dot;
 mod entry;
 mod failures;
 mod forwarder;
@@ -61,6 +61,7 @@ mod secure;
 mod server;
 mod session;
 mod settings;
+mod stream;
 mod tcp;
 mod tls;
 mod udp;

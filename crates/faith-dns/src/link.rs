@@ -80,6 +80,11 @@ impl Link {
         self.was_made() && self.life.asked.get().is_some_and(|asked| asked.elapsed() >= SILENCE)
     }
 
+    /// Returns true if the server has said anything on this connection.
+    pub(crate) fn was_heard(&self) -> bool {
+        self.life.heard.get()
+    }
+
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.life, &other.life)
     }

@@ -23,7 +23,8 @@ pub(crate) struct Peer {
 }
 
 enum Way {
-    Plain(SocketAddr),
+    /// Over UDP, and by the session over TCP.
+    Plain(SocketAddr, Rc<Session>),
     Secure(Rc<Session>),
     #[cfg(test)]
     Script(Script),
@@ -35,7 +36,7 @@ pub(crate) type Script = Box<dyn Fn(&Ask) -> LocalBoxFuture<'static, io::Result<
 
 impl Peer {
     pub(crate) fn plain(address: SocketAddr) -> Rc<Self> {
-        Self::new(Upstream::Plain(address), Way::Plain(address))
+        Self::new(Upstream::Plain(address), Way::Plain(address, Session::plain(address)))
     }
 
     pub(crate) fn secure(upstream: SecureUpstream, session: Rc<Session>) -> Rc<Self> {
@@ -66,11 +67,8 @@ impl Peer {
     /// The upstream's response.
     pub(crate) async fn exchange(&self, ask: &Ask) -> io::Result<Entry> {
         match &self.way {
-            Way::Plain(address) => plain::exchange(*address, ask).await,
-            Way::Secure(session) => {
-                let response = session.exchange(ask.padded_query()).await?;
-                Entry::read(response, &ask.question).ok_or_else(|| io::ErrorKind::InvalidData.into())
-            }
+            Way::Plain(address, tcp) => plain::exchange(*address, ask, tcp).await,
+            Way::Secure(session) => session.exchange(ask.padded_query(), &ask.question).await,
             #[cfg(test)]
             Way::Script(script) => script(ask).await,
         }

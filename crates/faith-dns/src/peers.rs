@@ -150,7 +150,7 @@ fn secure(upstream: SecureUpstream, trust: &Trust, peers: &Weak<Peers>, gate: &A
         gate.warn_of(Fault::Upstream { url: url.clone(), trouble: trouble.map(str::to_owned) });
     };
     let find = find(&upstream, peers);
-    let session = Session::new(upstream.clone(), trust.clone(), find, Box::new(report));
+    let session = Session::secure(upstream.clone(), trust.clone(), find, Box::new(report));
     Peer::secure(upstream, session)
 }
 

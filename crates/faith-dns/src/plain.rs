@@ -5,16 +5,17 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::UdpSocket;
 
 use crate::ask::Ask;
 use crate::entry::Entry;
+use crate::session::Session;
 use crate::wire::{self, Question};
 
-/// The response of a server, over UDP, or over TCP if it is truncated.
-pub(crate) async fn exchange(server: SocketAddr, ask: &Ask) -> io::Result<Entry> {
+/// The response of a server, over UDP, or by `tcp` if it is truncated.
+pub(crate) async fn exchange(server: SocketAddr, ask: &Ask, tcp: &Rc<Session>) -> io::Result<Entry> {
     let socket = UdpSocket::bind(any(server)).await?;
     socket.connect(server).await?;
     let query = ask.query();
@@ -31,26 +32,9 @@ pub(crate) async fn exchange(server: SocketAddr, ask: &Ask) -> io::Result<Entry>
             continue;
         }
         if wire::word(octets, 2).is_some_and(|flags| flags & wire::TRUNCATED != 0) {
-            return exchange_by_tcp(server, &query, ask).await;
+            return tcp.exchange(query, &ask.question).await;
         }
         if let Some(entry) = Entry::read(octets.to_vec(), &ask.question) {
-            return Ok(entry);
-        }
-    }
-}
-
-async fn exchange_by_tcp(server: SocketAddr, query: &[u8], ask: &Ask) -> io::Result<Entry> {
-    let mut stream = TcpStream::connect(server).await?;
-    stream.set_nodelay(true)?;
-    let length = u16::try_from(query.len()).unwrap_or(u16::MAX);
-    stream.write_all(&[&length.to_be_bytes(), query].concat()).await?;
-    loop {
-        let length = usize::from(stream.read_u16().await?);
-        let mut octets = vec![0; length];
-        stream.read_exact(&mut octets).await?;
-        if octets.get(..2) == query.get(..2)
-            && let Some(entry) = Entry::read(octets, &ask.question)
-        {
             return Ok(entry);
         }
     }

@@ -1,4 +1,4 @@
-//! Asks a server over TLS, by one connection that is used again while it lasts.
+//! Asks a server over TCP, TLS or HTTPS, by one connection that is used again while it lasts.
 //!
 //! A task of its own makes the connection, however long the first caller waits, and drives it. A server closes idle
 //! connections when it likes, also while a query is on the way (RFC 7766 section 6.2.4), so a query that a used
@@ -9,23 +9,15 @@ use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
-use http::Uri;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use futures_util::future::{FutureExt, LocalBoxFuture, ready};
 
+use crate::connect::Protocol;
+use crate::entry::Entry;
 use crate::link::{Jobs, Link};
 use crate::secure::SecureUpstream;
-use crate::tls::{self, Trust};
-use crate::{doh, dot};
-
-/// The time that one address has to accept a connection.
-const CONNECT: Duration = Duration::from_secs(4);
+use crate::tls::Trust;
+use crate::wire::Question;
 
 /// Finds the addresses of a server.
 pub(crate) type Find = Box<dyn Fn() -> LocalBoxFuture<'static, Vec<SocketAddr>>>;
@@ -33,10 +25,9 @@ pub(crate) type Find = Box<dyn Fn() -> LocalBoxFuture<'static, Vec<SocketAddr>>>
 /// Hears why a server cannot be asked, and `None` once it answers.
 pub(crate) type Report = Box<dyn Fn(Option<&str>)>;
 
-/// A server that is asked over TLS.
+/// A server that is asked over connections.
 pub(crate) struct Session {
-    upstream: SecureUpstream,
-    trust: Trust,
+    protocol: Protocol,
     find: Find,
     link: RefCell<Option<Link>>,
     /// The trouble that was reported last.
@@ -45,24 +36,40 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A session without a connection. `find` gives the server's addresses, if a connection is needed.
-    pub(crate) fn new(upstream: SecureUpstream, trust: Trust, find: Find, report: Report) -> Rc<Self> {
-        Rc::new(Self { upstream, trust, find, link: RefCell::default(), trouble: RefCell::default(), report })
+    /// A session over TCP, without a connection. Its troubles are those of single queries.
+    pub(crate) fn plain(address: SocketAddr) -> Rc<Self> {
+        let find = move || ready(vec![address]).boxed_local();
+        Self::new(Protocol::Tcp, Box::new(find), Box::new(|_| {}))
     }
 
-    /// The response to a query.
-    pub(crate) async fn exchange(self: &Rc<Self>, query: Vec<u8>) -> io::Result<Vec<u8>> {
+    /// A session over TLS or HTTPS, without a connection. `find` gives the server's addresses, if a connection is needed.
+    pub(crate) fn secure(upstream: SecureUpstream, trust: Trust, find: Find, report: Report) -> Rc<Self> {
+        Self::new(Protocol::Tls(upstream, trust), find, report)
+    }
+
+    fn new(protocol: Protocol, find: Find, report: Report) -> Rc<Self> {
+        Rc::new(Self { protocol, find, link: RefCell::default(), trouble: RefCell::default(), report })
+    }
+
+    /// The response to a query with this question.
+    pub(crate) async fn exchange(self: &Rc<Self>, query: Vec<u8>, question: &Question) -> io::Result<Entry> {
+        let response = self.respond(query).await.ok_or(io::ErrorKind::ConnectionAborted)?;
+        Entry::read(response, question).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    async fn respond(self: &Rc<Self>, query: Vec<u8>) -> Option<Vec<u8>> {
         if let Some(link) = self.current() {
-            let was_used = link.was_made();
-            match self.ask(&link, query.clone()).await {
-                Some(response) => return Ok(response),
-                None if !was_used || link.is_open() => return Err(io::ErrorKind::ConnectionAborted.into()),
-                None => {}
+            let was_made = link.was_made();
+            let response = self.ask(&link, query.clone()).await;
+            // The server may have closed a connection that works, and nothing is wrong.
+            let is_spent = !link.is_open() && (was_made || link.was_heard());
+            if response.is_some() || !is_spent {
+                return response;
             }
         }
         let addresses = (self.find)().await;
         let link = self.current().unwrap_or_else(|| self.open(addresses));
-        self.ask(&link, query).await.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
+        self.ask(&link, query).await
     }
 
     async fn ask(self: &Rc<Self>, link: &Link, query: Vec<u8>) -> Option<Vec<u8>> {
@@ -92,43 +99,7 @@ impl Session {
     }
 
     async fn run(&self, addresses: &[SocketAddr], jobs: &mut Jobs) -> Result<(), String> {
-        let stream = self.connect(addresses).await?;
-        jobs.made();
-        let ended = match self.uri() {
-            None => dot::drive(stream, jobs).await,
-            Some(uri) => {
-                if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-                    return Err("does not offer HTTP/2".to_owned());
-                }
-                doh::drive(stream, &uri, jobs, |trouble| self.tell(Some(trouble))).await
-            }
-        };
-        match ended {
-            // Any connection may end; one that never helped is a trouble.
-            Err(error) if !jobs.were_heard() => Err(tls::reason(&error)),
-            Ok(()) if !jobs.were_heard() => Err("gives no response".to_owned()),
-            _ => Ok(()),
-        }
-    }
-
-    async fn connect(&self, addresses: &[SocketAddr]) -> Result<TlsStream<TcpStream>, String> {
-        let name = self.upstream.certified().ok_or("has a name that no certificate can have")?;
-        let config = if self.upstream.path.is_some() { &self.trust.https } else { &self.trust.tls };
-        let connector = TlsConnector::from(std::sync::Arc::clone(config));
-        let mut trouble = "no other upstream knows its address".to_owned();
-        for address in addresses {
-            match timeout(CONNECT, connect(*address, &connector, &name)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => trouble = tls::reason(&error),
-                Err(_) => "accepts no connection".clone_into(&mut trouble),
-            }
-        }
-        Err(trouble)
-    }
-
-    fn uri(&self) -> Option<Uri> {
-        let path = self.upstream.path.as_deref()?;
-        Uri::builder().scheme("https").authority(self.upstream.authority()).path_and_query(path).build().ok()
+        self.protocol.run(addresses, jobs, |trouble| self.tell(Some(trouble))).await
     }
 
     /// Reports a change.
@@ -146,16 +117,6 @@ impl Session {
             *current = None;
         }
     }
-}
-
-async fn connect(
-    address: SocketAddr,
-    connector: &TlsConnector,
-    name: &ServerName<'static>,
-) -> io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    connector.connect(name.clone(), stream).await
 }
 
 /// Looks at the connection when a caller has its response, or has given up.

@@ -66,11 +66,24 @@ pub(crate) fn question(query: &Message) -> String {
 
 type Script = dyn Fn(&Message, bool) -> Vec<Vec<u8>> + Send + Sync;
 
+/// The end of connections to an upstream.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    /// They last as long as the client likes.
+    Never,
+    /// They are closed after an answer.
+    Closed,
+    /// They are reset when another query comes after an answer.
+    Reset,
+}
+
 /// An upstream that answers each query by a script, over UDP and TCP.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     /// The questions in the order in which they came, those over TCP with `tcp` behind them.
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
+    /// The connections that were accepted.
+    pub(crate) connections: Arc<AtomicUsize>,
     end: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -83,6 +96,14 @@ impl Upstream {
 
     /// Answers with any number of datagrams. The script learns of TCP by its second argument.
     pub(crate) fn raw(script: impl Fn(&Message, bool) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self::ending(End::Never, script)
+    }
+
+    /// The same, with connections that end in this way.
+    pub(crate) fn ending(
+        ending: End,
+        script: impl Fn(&Message, bool) -> Vec<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
         // Something else may have the port of one protocol for the other.
         let (udp, tcp) = wait_for(|| {
             let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -91,6 +112,7 @@ impl Upstream {
         });
         let address = udp.local_addr().unwrap();
         let (asked, end) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let connections = Arc::new(AtomicUsize::new(0));
         let script: Arc<Script> = Arc::new(script);
         let threads = vec![
             spawn({
@@ -98,11 +120,16 @@ impl Upstream {
                 move || by_udp(&udp, &script, &asked, &end)
             }),
             spawn({
-                let (asked, end) = (Arc::clone(&asked), Arc::clone(&end));
-                move || by_tcp(&tcp, &script, &asked, &end)
+                let (asked, end, connections) =
+                    (Arc::clone(&asked), Arc::clone(&end), Arc::clone(&connections));
+                move || by_tcp(&tcp, ending, &script, &asked, &connections, &end)
             }),
         ];
-        Self { address, asked, end, threads }
+        Self { address, asked, connections, end, threads }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {
@@ -130,17 +157,36 @@ fn by_udp(socket: &UdpSocket, script: &Arc<Script>, asked: &Arc<Mutex<Vec<String
     }
 }
 
-fn by_tcp(listener: &TcpListener, script: &Arc<Script>, asked: &Mutex<Vec<String>>, end: &AtomicBool) {
+fn by_tcp(
+    listener: &TcpListener,
+    ending: End,
+    script: &Arc<Script>,
+    asked: &Arc<Mutex<Vec<String>>>,
+    connections: &AtomicUsize,
+    end: &AtomicBool,
+) {
     loop {
         let (mut stream, _) = listener.accept().unwrap();
         if end.load(Ordering::Relaxed) {
             return;
         }
-        let query = Message::from_vec(&read_framed(&mut stream).unwrap()).unwrap();
-        asked.lock().unwrap().push(format!("{} tcp", question(&query)));
-        for response in script(&query, true) {
-            write_framed(&mut stream, &response);
-        }
+        connections.fetch_add(1, Ordering::Relaxed);
+        let (script, asked) = (Arc::clone(script), Arc::clone(asked));
+        spawn(move || {
+            while let Some(query) = read_framed(&mut stream) {
+                let query = Message::from_vec(&query).unwrap();
+                asked.lock().unwrap().push(format!("{} tcp", question(&query)));
+                for response in script(&query, true) {
+                    write_framed(&mut stream, &response);
+                }
+                match ending {
+                    End::Never => {}
+                    End::Closed => return,
+                    // The kernel resets a connection that is closed before everything was read.
+                    End::Reset => return drop(stream.peek(&mut [0])),
+                }
+            }
+        });
     }
 }
 

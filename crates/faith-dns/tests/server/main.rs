@@ -8,3 +8,4 @@ mod octets;
 mod own_names;
 mod synthesis;
 mod upstreams;
+mod upstreams_tcp;

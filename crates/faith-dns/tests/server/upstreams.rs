@@ -149,23 +149,6 @@ fn forged_responses_are_ignored() {
 }
 
 #[test]
-fn a_truncated_response_is_fetched_over_tcp() {
-    let upstream = Upstream::raw(|query, by_tcp| {
-        let mut response = zone(query);
-        if !by_tcp {
-            response.metadata.truncation = true;
-            response.answers.clear();
-        }
-        vec![response.to_vec().unwrap()]
-    });
-    let lab = Lab::new(&[upstream.address]);
-    let response = lab.ask("v6.example. AAAA");
-    assert_eq!(addresses(&response), ["2001:db8::1"]);
-    assert!(!response.truncation);
-    assert_eq!(upstream.asked(), ["v6.example. AAAA", "v6.example. AAAA tcp"]);
-}
-
-#[test]
 fn clients_that_ask_the_same_at_the_same_time_cost_one_query() {
     let (release, released) = channel::<()>();
     let released = Mutex::new(released);

@@ -1,4 +1,4 @@
-//! DNS over TLS (RFC 7858): many queries on one connection, and their responses in any order.
+//! DNS over TCP (RFC 7766) or TLS (RFC 7858): many queries on one connection, and their responses in any order.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,11 +7,14 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::ask;
 use crate::link::{IDLE, Job, Jobs, Reply};
 use crate::wire;
 
-/// Sends queries and hands their responses out, until the connection ends or was idle for long. The stream may be any
-/// that is private.
+/// The most queries that wait on one connection: half of the ids.
+const MOST: usize = 0x8000;
+
+/// Sends queries and hands their responses out, until the connection ends or was idle for long.
 pub(crate) async fn drive(stream: impl AsyncRead + AsyncWrite, jobs: &mut Jobs) -> io::Result<()> {
     let (mut reader, mut writer) = split(stream);
     let mut received = BytesMut::new();
@@ -66,24 +69,23 @@ fn take(received: &mut BytesMut) -> Option<Vec<u8>> {
 #[derive(Default)]
 struct Waiting {
     replies: HashMap<u16, Reply>,
-    next: u16,
 }
 
 impl Waiting {
-    /// Appends a query under an id of its own. Without a free id it is dropped, and so is its reply.
+    /// Appends a query under a random id of its own. Where ids are scarce it is dropped, and so is its reply.
     fn add(&mut self, Job { mut query, reply }: Job, framed: &mut Vec<u8>) {
         let Ok(length) = u16::try_from(query.len()) else { return };
-        if self.replies.len() >= usize::from(u16::MAX) {
+        if self.replies.len() >= MOST {
             return;
         }
-        while self.replies.contains_key(&self.next) {
-            self.next = self.next.wrapping_add(1);
+        let mut id = ask::random_id();
+        while self.replies.contains_key(&id) {
+            id = id.wrapping_add(1);
         }
-        wire::set_word(&mut query, 0, self.next);
+        wire::set_word(&mut query, 0, id);
         framed.extend_from_slice(&length.to_be_bytes());
         framed.extend_from_slice(&query);
-        self.replies.insert(self.next, reply);
-        self.next = self.next.wrapping_add(1);
+        self.replies.insert(id, reply);
     }
 
     /// Hands a response out. Nothing waits for one that comes too late.
