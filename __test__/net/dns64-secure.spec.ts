@@ -212,6 +212,21 @@ test.serial('a server that is gone is told, and told again when it answers', asy
   await faithd.line(/INFO: tls:\/\/198\.51\.100\.2:853 answers again/)
 })
 
+test.serial('a server that works again is found, though another one answers', async (t) => {
+  const faithd = await start(`tls://${server}`, server)
+  t.is(await records('plain.example.net'), www)
+  await faithd.line(/WARN: cannot ask the DNS server tls:.*: Connection refused/)
+  const started = await serve('answers')
+  await faithd.line(/INFO: tls:\/\/198\.51\.100\.2:853 answers again/)
+  const { problems } = await statusOf()
+  t.false(problems.join().includes('DNS'))
+  // The query of a client was about another name.
+  t.deepEqual(
+    started.lines.filter((line) => line.startsWith('query')),
+    ['query 128 '],
+  )
+})
+
 test.serial('an HTTP status other than 200 is told', async (t) => {
   await serve('refuses')
   const faithd = await start(`https://${server}/dns-query`, server)

@@ -20,6 +20,12 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
+    /// A query that any server can answer: for the servers of the root.
+    pub(crate) fn root() -> Self {
+        let question = Question { name: vec![0], kind: wire::NS, class: wire::IN };
+        Self { question, flags: wire::RECURSION_DESIRED, dnssec_ok: false }
+    }
+
     /// The query, with a random id.
     pub(crate) fn query(&self) -> Vec<u8> {
         self.written(random_id())

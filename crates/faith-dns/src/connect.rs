@@ -25,6 +25,8 @@ pub(crate) enum Protocol {
     Tcp,
     /// TLS, or HTTPS if the upstream has a path.
     Tls(SecureUpstream, Trust),
+    #[cfg(test)]
+    Script(Box<dyn Fn() -> Result<tokio::io::DuplexStream, String>>),
 }
 
 impl Protocol {
@@ -54,6 +56,12 @@ impl Protocol {
                         doh::drive(stream, &uri, jobs, complain).await
                     }
                 }
+            }
+            #[cfg(test)]
+            Self::Script(connect) => {
+                let stream = connect()?;
+                jobs.made();
+                stream::drive(stream, jobs).await
             }
         };
         match ended {

@@ -91,6 +91,11 @@ impl Link {
 }
 
 impl Jobs {
+    /// Returns true if `link` is the other end.
+    pub(crate) fn are_of(&self, link: &Link) -> bool {
+        Rc::ptr_eq(&self.life, &link.life)
+    }
+
     /// The next query; `None` when there will be none.
     pub(crate) async fn next(&mut self) -> Option<Job> {
         self.queue.recv().await

@@ -64,6 +64,11 @@ impl Peer {
         }
     }
 
+    /// Returns true while the upstream is not to be asked, because it accepts no connections.
+    pub(crate) fn rests(&self) -> bool {
+        matches!(&self.way, Way::Secure(session) if session.rests())
+    }
+
     /// The upstream's response.
     pub(crate) async fn exchange(&self, ask: &Ask) -> io::Result<Entry> {
         match &self.way {

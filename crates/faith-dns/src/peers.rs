@@ -123,7 +123,7 @@ impl Peers {
     }
 
     async fn addresses(&self, ask: Ask) -> Vec<IpAddr> {
-        for peer in self.list().iter().filter(|peer| peer.address().is_some()) {
+        for peer in self.list().iter().filter(|peer| peer.address().is_some() && !peer.rests()) {
             self.counters.upstream_queries.add();
             let Ok(Ok(entry)) = timeout(self.timeout, peer.exchange(&ask)).await else { continue };
             if entry.code() == wire::NO_ERROR

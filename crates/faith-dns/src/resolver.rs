@@ -107,6 +107,9 @@ impl Resolver {
         let mut due = Instant::now();
         loop {
             while let Some((place, peer)) = next.next_if(|_| due <= Instant::now()) {
+                if peer.rests() {
+                    continue;
+                }
                 self.counters.upstream_queries.add();
                 found.running.push(peer.upstream().clone());
                 due = Instant::now() + self.pace.delay(peer);

@@ -26,6 +26,7 @@ pub(crate) const NAME_ERROR: u16 = 3;
 /// The class of the Internet.
 pub(crate) const IN: u16 = 1;
 
+pub(crate) const NS: u16 = 2;
 pub(crate) const SOA: u16 = 6;
 pub(crate) const OPT: u16 = 41;
 const EXTENDED_ERROR: u16 = 15;
