@@ -53,6 +53,8 @@ counters! {
     own_failures,
     /// Responses out of the cache.
     cached,
+    /// Responses that left the cache before their TTLs were over, because it was full.
+    cache_evictions,
     /// Responses that were truncated because they did not fit into a datagram.
     truncated,
     /// Queries to upstreams.
@@ -68,6 +70,10 @@ pub(crate) struct Counter(AtomicU64);
 impl Counter {
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_all(&self, count: usize) {
+        self.0.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {

@@ -63,7 +63,7 @@ impl Forwarder {
             gate,
             hook,
             resolver: Rc::new(resolver),
-            cache: Rc::new(RefCell::new(Cache::new(cache_bytes))),
+            cache: Rc::new(RefCell::new(Cache::new(cache_bytes, Arc::clone(&counters)))),
             underway: Rc::default(),
             clients: Clients::new(),
             told: RefCell::default(),
@@ -289,7 +289,7 @@ impl Forwarder {
             let name = request.message.queries.first().map(|query| text_of(query.name())).unwrap_or_default();
             let settings = Arc::clone(settings);
             let made = Made { response, name: name.into(), addresses, until, settings, prefixes };
-            self.cache.borrow_mut().keep(&aaaa, made);
+            self.cache.borrow_mut().keep(&key_of(request, &request.question), made);
         }
         Ok(answer)
     }

@@ -61,7 +61,7 @@ pub struct ServerOptions {
     pub clients: ClientNetworks,
     /// The limits of clients.
     pub limits: Limits,
-    /// The memory of the cache in bytes, about. Default: 16 MiB.
+    /// The memory of the cache in bytes, about. 0 is no cache. Default: 16 MiB.
     pub cache_bytes: usize,
     /// The program's own names, if it has any.
     pub hook: Option<Hook>,

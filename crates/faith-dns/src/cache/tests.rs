@@ -25,7 +25,7 @@ fn names_differ_in_more_than_case_and_flags_count() {
 
 #[test]
 fn responses_that_are_used_stay_and_others_go() {
-    let mut cache = Cache::new(20_000);
+    let mut cache = Cache::new(20_000, Arc::default());
     let (used, response) = entry(b'a', 100);
     cache.insert(used.clone(), response);
     let (unused, response) = entry(b'b', 100);
@@ -43,8 +43,54 @@ fn responses_that_are_used_stay_and_others_go() {
 
 #[test]
 fn a_response_larger_than_the_room_is_not_kept() {
-    let mut cache = Cache::new(1000);
+    let mut cache = Cache::new(1000, Arc::default());
     let (key, response) = entry(b'a', 2000);
     cache.insert(key.clone(), response);
     assert!(cache.get(&key).is_none());
+}
+
+#[test]
+fn a_cache_of_no_bytes_keeps_nothing() {
+    let mut cache = Cache::new(0, Arc::default());
+    let (key, response) = entry(b'a', 0);
+    cache.insert(key.clone(), response);
+    assert!(cache.get(&key).is_none());
+}
+
+#[test]
+fn a_response_in_the_place_of_another_takes_no_more_room() {
+    let mut cache = Cache::new(20_000, Arc::default());
+    for size in [100, 50, 200, 100] {
+        let (key, response) = entry(b'a', size);
+        cache.insert(key, response);
+    }
+    let used = cache.used;
+    let (key, response) = entry(b'a', 100);
+    cache.insert(key, response);
+    assert_eq!(cache.used, used);
+    let mut other = Cache::new(20_000, Arc::default());
+    let (key, response) = entry(b'a', 100);
+    other.insert(key, response);
+    assert_eq!(cache.used, other.used);
+}
+
+#[tokio::test(start_paused = true)]
+async fn responses_that_leave_early_are_counted() {
+    let counters = Arc::<Counters>::default();
+    let mut cache = Cache::new(20_000, Arc::clone(&counters));
+    let fill = |cache: &mut Cache, letters: std::ops::RangeInclusive<u8>| {
+        for letter in letters {
+            let (key, response) = entry(letter, 2000);
+            cache.insert(key, response);
+        }
+    };
+    // Four have room in each generation.
+    fill(&mut cache, b'a'..=b'h');
+    assert_eq!(counters.cache_evictions.get(), 0);
+    fill(&mut cache, b'i'..=b'l');
+    assert_eq!(counters.cache_evictions.get(), 4);
+    // Those that have expired are no loss.
+    tokio::time::advance(std::time::Duration::from_mins(1)).await;
+    fill(&mut cache, b'm'..=b't');
+    assert_eq!(counters.cache_evictions.get(), 4);
 }
