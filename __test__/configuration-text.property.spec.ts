@@ -3,7 +3,22 @@ import * as fc from 'fast-check'
 import test from 'ava'
 import { parseConfiguration, withPings } from '../cli/configuration-file.js'
 import type { Configuration, RelayConfiguration } from '../cli/configuration.js'
-import { canonicalPorts, clientPrefix, type Kind } from '../cli/kinds.js'
+import {
+  canonicalPorts,
+  clientPrefix,
+  dnsAddress,
+  dnsUpstream,
+  interfaceName,
+  ipv4Address,
+  ipv6Prefix,
+  type Kind,
+  listenAddress,
+  mapping,
+  peerAddress,
+  protocols,
+  rule,
+} from '../cli/kinds.js'
+import { logPlace } from '../cli/log-place.js'
 import type { Settings } from '../cli/settings/setting.js'
 import { TABLES } from '../cli/settings/tables.js'
 import { tomlText } from '../cli/toml-text.js'
@@ -33,50 +48,84 @@ function valuesOf(kind: Kind<unknown>, key: string): fc.Arbitrary<unknown> {
   }
 }
 
-/** Texts that the kind lets through, so that they are kept as they are. */
+/** Texts of a kind, as they are kept. */
 function textsOf(kind: Kind<unknown>, key: string): fc.Arbitrary<unknown> {
-  const texts = fc.oneof(
-    fc.tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 })).map(([ip, length]) => `${ip}/${length}`),
-    fc.ipV4(),
-    fc.tuple(fc.ipV6(), fc.ipV4(), fc.nat(65_535)).map(([v6, v4, port]) => `${v6}=${v4}:${port}`),
-    fc.tuple(fc.constantFrom('permit', 'deny'), fc.ipV4()).map((words) => words.join(' ')),
-    fc.string({ unit: 'binary' }),
-    fc.string(),
-  )
-  if (key === 'acl' || key === 'control')
-    return fc.string().map((name) => `/${name.replace(/[/.\0]/g, '')}x`)
-  if (key === 'metrics' || key === 'ipfix') return addresses
-  if (key === 'to') return places
-  if (key === 'client-prefixes') return clientPrefixes
-  if (key === 'protocols') return fc.subarray([...PROTOCOLS], { minLength: 1 }).map(String)
-  return texts.filter((text) => isLegal(kind, text)).map((text) => kind.read(text))
+  const texts = key === 'acl' || key === 'control' ? paths : (textsOfKinds.get(kind) ?? anything)
+  return texts.map((text) => kind.read(text))
 }
 
+const anything = fc.oneof(fc.string({ unit: 'binary' }), fc.string())
+/** Texts without the characters that the pattern, a global one, names. */
+const without = (characters: RegExp) => anything.map((text) => text.replace(characters, ''))
+
+const paths = without(/[/.\0]/g).map((name) => `/${name}x`)
 const port = fc.integer({ min: 1, max: 65_535 })
-const addresses = fc.oneof(
-  fc.tuple(fc.ipV4(), port).map(([ip, number]) => `${ip}:${number}`),
-  fc.tuple(fc.ipV6(), port).map(([ip, number]) => `[${ip}]:${number}`),
-)
+const prefixes = fc
+  .tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 }))
+  .map(([ip, length]) => `${ip}/${length}`)
+const ipv6InBrackets = fc.ipV6().map((ip) => `[${ip}]`)
+const hosts = fc.oneof(fc.ipV4(), ipv6InBrackets)
+const addresses = fc.tuple(hosts, port).map(([host, number]) => `${host}:${number}`)
+const dnsAddresses = fc.oneof(fc.ipV4(), fc.ipV6(), ipv6InBrackets, addresses)
 
 const places = fc.oneof(
   fc.constantFrom('stderr', 'journal', 'syslog', 'syslog:/run/socket', '/var/log/faithd.log'),
   addresses.map((address) => `syslog:${address}`),
 )
 
-const clientPrefixes = fc
-  .tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 }), fc.nat(0xffff))
-  .map(([ip, length, subnet]) => `${ip}/${length}=3fff:${subnet.toString(16)}::/96`)
-  .filter((text) => isLegal(clientPrefix, text))
-  .map((text) => clientPrefix.read(text))
+/** DNS servers that are asked over TLS or HTTPS. */
+const urls = fc
+  .record({
+    host: fc.oneof(hosts, fc.domain()),
+    port: fc.option(port),
+    path: fc.option(without(/[#\s"<>{}]/g)),
+    name: fc.option(fc.domain()),
+  })
+  .map(({ host, port: number, path, name }) =>
+    [
+      path === null ? 'tls://' : 'https://',
+      host,
+      number === null ? '' : `:${number}`,
+      path === null ? '' : `/${path}`,
+      name === null ? '' : `#${name}`,
+    ].join(''),
+  )
 
-function isLegal(kind: Kind<unknown>, text: string): boolean {
-  try {
-    kind.read(text)
-    return !/[\u{D800}-\u{DFFF}]/u.test(text)
-  } catch {
-    return false
-  }
-}
+const mappings = fc.oneof(
+  fc
+    .tuple(prefixes, fc.ipV4(), fc.integer({ min: 0, max: 32 }))
+    .map(([ipv6, ipv4, length]) => `${ipv6}=${ipv4}/${length}`),
+  fc.tuple(fc.ipV6(), fc.ipV4()).map(([ipv6, ipv4]) => `${ipv6}=${ipv4}`),
+  fc.tuple(fc.ipV6(), fc.ipV4(), port).map(([ipv6, ipv4, to]) => `${ipv6}=${ipv4}:${to}`),
+)
+
+const rules = fc
+  .tuple(
+    fc.option(prefixes),
+    fc.constantFrom('permit', 'deny', 'Permit', 'DENY'),
+    fc.oneof(fc.ipV4(), without(/[#\n\r]/g)),
+  )
+  .map(([client, action, rest]) => `${client === null ? '' : `${client} `}${action} ${rest}`)
+
+const interfaceNames = fc
+  .string({ unit: fc.constantFrom(...'azAZ09.-_@#é"\'\\\u007F'), maxLength: 14 })
+  .map((name) => `${name}x`)
+
+/** Kinds that let few texts through, with such texts. The others let all through. */
+const textsOfKinds = new Map<Kind<unknown>, fc.Arbitrary<string>>([
+  [clientPrefix, fc.tuple(prefixes, prefixes).map((both) => both.join('='))],
+  [dnsAddress, dnsAddresses],
+  [dnsUpstream, fc.oneof(dnsAddresses, urls)],
+  [interfaceName, interfaceNames],
+  [ipv4Address, fc.ipV4()],
+  [ipv6Prefix, prefixes],
+  [listenAddress, fc.oneof(addresses, port.map(String))],
+  [logPlace, places],
+  [mapping, mappings],
+  [peerAddress, addresses],
+  [protocols, fc.subarray([...PROTOCOLS], { minLength: 1 }).map(String)],
+  [rule, rules],
+])
 
 function tableOf(settings: Settings): fc.Arbitrary<object> {
   const values = Object.entries(settings).map(([key, { kind, fallback }]) => {

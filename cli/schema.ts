@@ -19,8 +19,16 @@ export interface Issue {
   input?: unknown
 }
 
-/** Makes the schema of the whole file. Keys that a table leaves out have their defaults. */
+let made: ReturnType<typeof makeSchema> | undefined
+
+/** The schema of the whole file, made once, because that takes longer than to read a file by it. */
 export function schemaOfFile() {
+  made ??= makeSchema()
+  return made
+}
+
+/** Makes the schema. Keys that a table leaves out have their defaults. */
+function makeSchema() {
   const relay = z.strictObject(keysOf(RELAY), wrong('a table'))
   const relays = z
     .array(relay, wrong('[[interface.relay]], with two brackets'))
