@@ -42,6 +42,7 @@ const packages = {
   '/bin/login': 'login',
   clang: 'clang',
   curl: 'curl',
+  'dbus-daemon': 'dbus-daemon',
   debootstrap: 'debootstrap',
   dig: 'bind9-dnsutils',
   dnsperf: 'dnsperf',
@@ -113,6 +114,7 @@ export const labPrograms = [
   '/usr/sbin/telnetd',
   '/usr/sbin/unbound',
   '/usr/share/dns/root.key',
+  'dbus-daemon',
   'dig',
   'dnsperf',
   'dnssec-signzone',
@@ -148,8 +150,20 @@ export const labPrograms = [
   'zsh',
 ]
 
-/** Packages of servers that the lab runs. Debian lets only one FTP server and one inetd be installed. */
-const unpacked = ['vsftpd', 'proftpd-core', 'pure-ftpd', 'inetutils-inetd', 'xinetd']
+/**
+ * Packages of servers that the lab runs. Debian lets only one FTP server and one inetd be installed, and systemd-resolved
+ * would take over the machine's /etc/resolv.conf. libsystemd-shared must have the version of systemd-resolved.
+ */
+const unpacked = [
+  'vsftpd',
+  'proftpd-core',
+  'pure-ftpd',
+  'inetutils-inetd',
+  'xinetd',
+  'systemd-resolved',
+  'libnss-resolve',
+  'libsystemd-shared',
+]
 
 /** The folder with the files of these packages. */
 export const unpackedFolder = join(root, 'target', 'unpacked')
@@ -163,7 +177,8 @@ export async function ensureUnpacked() {
       .split('\n')
       .flatMap((line) => /^ {2}Depends: (lib\S+)$/.exec(line)?.[1] ?? []),
   )
-  await installPackages(unpacked, [...new Set(libraries)].toSorted())
+  const missing = new Set(libraries.filter((name) => !unpacked.includes(name)))
+  await installPackages(unpacked, [...missing].toSorted())
   rmSync(unpackedFolder, { recursive: true, force: true })
   mkdirSync(unpackedFolder, { recursive: true })
   const unpack =
