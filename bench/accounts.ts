@@ -95,6 +95,19 @@ export function difference(before: CpuTime, after: CpuTime): CpuTime {
   return Object.fromEntries(entries) as CpuTime
 }
 
+/**
+ * CPU time for one unit of work: `key` is that of the relay, if it has a process, and `key_all` that of the whole path.
+ */
+export function costs(key: string, cpu: CpuTime, units: number): Record<string, number> {
+  const values: Record<string, number> = {}
+  if (cpu.relay !== undefined && cpu.relay > 0) values[key] = cpu.relay / units
+  const all = [cpu.load, cpu.server, cpu.relay, cpu.kernel]
+  const known = all.filter((time) => time !== undefined)
+  // Omits the sum if a party's time is unknown: the sum would look like a saving.
+  if (known.length === all.length) values[`${key}_all`] = sum(known) / units
+  return values
+}
+
 function makeFolder(): string | undefined {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
   const [, mount] = /^\S+ \S+ \S+ \S+ (\S+) .* - cgroup2 /m.exec(mounts) ?? []

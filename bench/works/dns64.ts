@@ -1,7 +1,5 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-
 import { addresses } from '../../lab/index.js'
+import { dnsperf, writeQueries } from '../dnsperf.js'
 import { finished } from '../load.js'
 import { nameCount } from '../subjects/resolvers.js'
 import type { Metric, Values, Work } from '../work.js'
@@ -14,9 +12,6 @@ const kinds = [
   { key: 'passed', title: 'AAAA, passed', name: 'v6', type: 'AAAA' },
   { key: 'v4', title: 'A', name: 'v4', type: 'A' },
 ] as const
-
-/** The part of queries that may be lost: a full socket buffer drops datagrams. */
-const tolerated = 0.001
 
 export default {
   name: 'dns64',
@@ -42,27 +37,14 @@ export default {
   async run(bed, { seconds }) {
     const values: Values = {}
     for (const { key, name, type } of kinds) {
-      const file = join(bed.lab.directory, `queries-${key}`)
-      const lines = Array.from(
-        { length: nameCount },
-        (_, at) => `${name}-${at}.example.net ${type}\n`,
-      )
-      writeFileSync(file, lines.join(''))
-      const common = ['-s', addresses.gateway, '-d', file]
+      const each = Array.from({ length: nameCount }, (_, at) => `${name}-${at}.example.net ${type}`)
+      const file = writeQueries(bed, key, each)
+      const server = addresses.gateway
       // Fills the cache.
-      await finished(bed.load('dnsperf', [...common, '-n', '1', '-q', '20']), 60)
-      const args = [...common, '-l', String(seconds), '-q', '100', '-c', '4', '-T', '1']
-      const threads = { load: 1, server: 1 }
-      const [output, cpu] = await bed.phase(`${name} ${type}`, threads, async () => {
-        return await finished(bed.load('dnsperf', args), seconds + 30)
-      })
-      bed.check()
-      const figure = (label: string) => Number(new RegExp(`${label}: +([\\d.]+)`).exec(output)?.[1])
-      const [completed, lost] = [figure('Queries completed'), figure('Queries lost')]
-      if (!(completed > 0) || lost > tolerated * completed) {
-        throw new Error(`${name} ${type}: ${lost} lost, ${completed} answered`)
-      }
-      values[key] = figure('Queries per second')
+      await finished(bed.load('dnsperf', ['-s', server, '-d', file, '-n', '1', '-q', '20']), 60)
+      const asking = { server, file, atOnce: 100, sockets: 4, seconds }
+      const { completed, rate, cpu } = await dnsperf(bed, `${name} ${type}`, asking)
+      values[key] = rate
       if (cpu.relay !== undefined) values[`${key}_cost`] = (cpu.relay * 1e6) / completed
     }
     return values
