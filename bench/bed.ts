@@ -19,6 +19,7 @@ export const transferPort = 5202
 /** UDP ports of the server: for queries, that of DNS, and for bulk. */
 export const queryPort = 53
 export const datagramPort = 5204
+export const quicPort = 5205
 export const httpPorts = [8000, 8001, 8002, 8003] as const
 export const relayedPorts = [iperfPort, transferPort, ...httpPorts] as const
 /** The same ports in the form of a program's option. */

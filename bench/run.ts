@@ -28,7 +28,7 @@ import { allSubjects } from './subject.js'
 import type { Subject } from './subject.js'
 import { format, tables } from './table.js'
 import { allWorks } from './work.js'
-import type { Settings } from './work.js'
+import type { Settings, Work } from './work.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 /** Seconds after which `--quick` starts nothing that cannot end within two minutes. */
@@ -83,8 +83,9 @@ async function measure(options: Options): Promise<Report> {
     )
   }
   const leftOut = options.skipped.map(({ name }) => ({ what: name, why: '--quick' }))
+  const works = await prepared(options.works, leftOut)
   const able = options.subjects.filter((subject) => {
-    if (!options.works.some(({ kinds }) => kinds.includes(subject.kind))) return false
+    if (!works.some(({ kinds }) => kinds.includes(subject.kind))) return false
     const why = lacking(subject)
     if (why !== undefined) leftOut.push({ what: subject.title, why })
     return why === undefined
@@ -92,7 +93,7 @@ async function measure(options: Options): Promise<Report> {
   const tools = { machine, congestion, programs: await compile(), accounts: new Accounts() }
   process.on('exit', () => tools.accounts.close())
 
-  const sittings = plan(options.rounds, options.works, able)
+  const sittings = plan(options.rounds, works, able)
   const profiles = options.profile
     ? new Profiles(join(resolve(root, options.out), 'profiles'), machine)
     : undefined
@@ -113,10 +114,24 @@ async function measure(options: Options): Promise<Report> {
     subjects: Object.fromEntries(
       able.map(({ name, title, kind, about }) => [name, { title, kind, about }]),
     ),
-    works: options.works.map((work) => summarize(work, able, settings, samples)),
+    works: works.map((work) => summarize(work, able, settings, samples)),
     leftOut,
     samples,
   }
+}
+
+/** The work items that could be prepared; the others are added to what is left out. */
+async function prepared(works: readonly Work[], leftOut: Report['leftOut']): Promise<Work[]> {
+  const able: Work[] = []
+  for (const work of works) {
+    try {
+      await work.prepare?.()
+      able.push(work)
+    } catch (error) {
+      leftOut.push({ what: work.title, why: reason(error) })
+    }
+  }
+  return able
 }
 
 /** The reason why a subject cannot run here; undefined if it can. */

@@ -46,6 +46,8 @@ export interface Work {
   reference: string
   /** The lab it needs, if not the usual one; the subject's needs are met too. */
   lab?: LabOptions
+  /** Makes what the work needs, before the first sitting. The work is left out if that fails. */
+  prepare?(): Promise<void>
   /** True if `--quick` includes it by default. */
   quick: boolean
   metrics(settings: Settings): Metric[]
@@ -72,6 +74,7 @@ const order = [
   'rules',
   'logging',
   'datagrams',
+  'quic',
   'dns64',
   'node',
 ]

@@ -1,5 +1,5 @@
 import { captured } from '../../lab/index.js'
-import { datagramPort, queryPort, serverAddresses } from '../bed.js'
+import { datagramPort, queryPort, quicPort, serverAddresses } from '../bed.js'
 import type { Bed } from '../bed.js'
 import { startFaithd } from '../faithd.js'
 import type { Subject } from '../subject.js'
@@ -14,7 +14,7 @@ const options = ['--protocols', 'tcp,udp']
 async function startSocat(bed: Bed): Promise<void> {
   await bed.localRoute()
   const [address] = serverAddresses
-  for (const port of [queryPort, datagramPort]) {
+  for (const port of [queryPort, datagramPort, quicPort]) {
     // Queries of its own port cost a process each, which ends when it has been silent this long.
     const listen = `UDP6-LISTEN:${port},bind=[${captured(address)}],fork,reuseaddr`
     bed.relay('socat', ['-T', '2', '-b', '65536', listen, `UDP4:${address}:${port}`])
@@ -27,7 +27,7 @@ export default [
     ...part,
     name: 'faithd-udp',
     title: 'faithd',
-    about: 'the build of this checkout, for the work item datagrams',
+    about: 'the build of this checkout, for the work items of UDP',
     start: (bed) => startFaithd(bed, options),
   },
   { ...tayga, ...part, name: 'tayga-udp' },
