@@ -15,12 +15,14 @@
  * | `prefix PREFIX` | adds a prefix |
  * | `asked` | gives the queries about the program's own names |
  * | `failures` | gives the errors of these |
+ * | `read FILE` | reads a file, or a pipe to its end, while no other JavaScript runs |
  * | `stats` | gives the statistics |
  * | `abort` | aborts the server's signal, and gives the event that follows |
  * | `close` | closes the server |
  * | `finish` | closes the interface |
  */
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import {
   createFaithInterface,
@@ -87,6 +89,8 @@ async function obey(command: string, rest: string): Promise<unknown> {
       return asked
     case 'failures':
       return failures
+    case 'read':
+      return readFileSync(rest, 'utf8')
     case 'stats':
       return dns64?.stats()
     case 'abort': {

@@ -1,4 +1,6 @@
 /** A DNS server of a program, as clients see it. */
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import type { FaithDns64Options, FaithDns64Stats } from '../../../index.js'
@@ -187,3 +189,25 @@ test.serial('a function that throws or is slow gives SERVFAIL, and is reported',
   t.deepEqual(await answer('AAAA', 'db.internal'), ['NOERROR', `7 ${www}`])
   await ask('close')
 })
+
+for (const [title, own] of [
+  ['no JavaScript runs for a query without a function', undefined],
+  ['no JavaScript runs for a query about other names than those of the function', 'internal'],
+] as const) {
+  test.serial(title, async (t) => {
+    const ask = await run(t, { upstreams, ...(own !== undefined && { own }) })
+    await ask('relay')
+    await ask('open')
+    const pipe = join(lab.directory, `pipe-${own}`)
+    await lab.router.run('mkfifo', [pipe])
+    const reading = ask(`read ${pipe}`)
+    // Opens as soon as the program does, which then waits for the end of the pipe.
+    const writer = await open(pipe, 'w')
+    t.deepEqual(await records('www.example.net'), [www])
+    t.deepEqual(await records('both.example.net'), ['2001:db8:bad::2'])
+    if (own !== undefined) t.deepEqual(await answer('AAAA', 'db.internal'), ['SERVFAIL'])
+    await writer.close()
+    t.is(await reading, '')
+    t.like(await ask('stats'), { synthesised: 1, ownFailures: own === undefined ? 0 : 1 })
+  })
+}
