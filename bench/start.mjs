@@ -8,7 +8,7 @@ import { Failure, become, print, runScript } from '../scripts/steps.mjs'
 /** @typedef {Parameters<typeof ensurePrograms>[0]} Programs */
 
 /** Programs that every benchmark needs. @type {Programs} */
-const benchPrograms = ['ip', 'iperf3', 'setpriv']
+const benchPrograms = ['ip', 'iperf3', 'ping', 'setpriv']
 /** Programs of the peers. @type {Programs} */
 const peerPrograms = [
   '/usr/lib/nginx/modules/ngx_stream_module.so',

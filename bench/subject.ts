@@ -9,10 +9,11 @@ import type { Occupant } from './bed.js'
 /**
  * `limit`: an upper bound for any relay. `peer`: an existing alternative. `faithd`: ours. `node`: a JavaScript server
  * on the router. `rules`: faithd with long access lists. `logging`: relays that write a line for each session, and the same without.
- * `datagrams`: those that carry UDP. `resolvers`: those of DNS64. The last five take part only in their own work items.
+ * `datagrams`: those that carry UDP. `pings`: those that carry ping. `resolvers`: those of DNS64. The last six take part only
+ * in their own work items.
  */
 export type SubjectKind =
-  'limit' | 'peer' | 'faithd' | 'node' | 'rules' | 'logging' | 'datagrams' | 'resolvers'
+  'limit' | 'peer' | 'faithd' | 'node' | 'rules' | 'logging' | 'datagrams' | 'pings' | 'resolvers'
 
 /** A program that a subject runs, and the Debian package that brings it. */
 export interface Need {
@@ -42,6 +43,7 @@ const kinds: readonly SubjectKind[] = [
   'rules',
   'logging',
   'datagrams',
+  'pings',
   'resolvers',
 ]
 

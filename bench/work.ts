@@ -75,6 +75,7 @@ const order = [
   'logging',
   'datagrams',
   'quic',
+  'ping',
   'dns64',
   'node',
 ]
