@@ -26,6 +26,8 @@ export const relayedPorts = [iperfPort, transferPort, ...httpPorts] as const
 const httpPortRange = `${httpPorts[0]}-${httpPorts.at(-1)}`
 /** Addresses of the server; each gives a client another 60,000 ports. */
 export const serverAddresses = [addresses.server, addresses.serverSecond] as const
+/** The address whose port 53 is a name server's, where a work item starts one. The other one answers our own queries. */
+export const nameServerAddress = serverAddresses[1]
 
 /** The part of a subject that a bed uses. */
 export interface Occupant {
@@ -230,8 +232,15 @@ export class Bed implements AsyncDisposable {
     const { server } = this.lab
     const http = this.#start('server', server, this.programs.httpServer, args)
     this.#start('server', server, 'iperf3', ['-s', '-p', String(iperfPort)])
-    const datagrams = ['--serve', String(queryPort), '--bulk', String(datagramPort)]
-    const udp = this.#start('server', server, this.programs.udpLoad, datagrams)
+    const datagrams = [
+      '--serve',
+      queryPort,
+      '--bulk',
+      datagramPort,
+      '--address',
+      serverAddresses[0],
+    ]
+    const udp = this.#start('server', server, this.programs.udpLoad, datagrams.map(String))
     const transfer = ['--serve', String(transferPort)]
     await this.#start('server', server, this.programs.transfer, transfer).line(/^listening$/)
     await http.line(/^listening$/)

@@ -13,6 +13,7 @@ const benchPrograms = ['ip', 'iperf3', 'ping', 'setpriv']
 const peerPrograms = [
   '/usr/lib/nginx/modules/ngx_stream_module.so',
   '/usr/sbin/named',
+  '/usr/sbin/nsd',
   '/usr/sbin/unbound',
   'dig',
   'dnsperf',

@@ -75,6 +75,7 @@ const order = [
   'logging',
   'datagrams',
   'quic',
+  'dns',
   'ping',
   'dns64',
   'node',

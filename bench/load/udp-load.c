@@ -2,7 +2,7 @@
 /*
  * Datagrams, both ends of them.
  *
- *   udp-load --serve QUERY_PORT --bulk BULK_PORT
+ *   udp-load --serve QUERY_PORT --bulk BULK_PORT --address IPV4_ADDRESS
  *   udp-load --target ADDRESS --query PORT|--bulk PORT --mode MODE [options]
  *
  *   wait   ask until one answer has come, at most --seconds; prints nothing
@@ -222,11 +222,13 @@ static void receive_packed(int fd, int milliseconds)
 
 /* The server. */
 
-static int listen_on(uint16_t port)
+static int listen_on(const char *on, uint16_t port)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
 	int fd = make_socket(AF_INET);
 
+	if (inet_pton(AF_INET, on, &address.sin_addr) != 1)
+		die("'%s' is not an IPv4 address", on);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		die("port %u: %s", port, strerror(errno));
 	return fd;
@@ -257,10 +259,10 @@ static void answer(int fd)
 		sendmmsg(fd, messages, (unsigned)count, 0);
 }
 
-__attribute__((noreturn)) static void serve(uint16_t query_port, uint16_t bulk_port)
+__attribute__((noreturn)) static void serve(const char *on, uint16_t query_port, uint16_t bulk_port)
 {
-	struct pollfd polls[2] = { { .fd = listen_on(query_port), .events = POLLIN },
-		{ .fd = listen_on(bulk_port), .events = POLLIN } };
+	struct pollfd polls[2] = { { .fd = listen_on(on, query_port), .events = POLLIN },
+		{ .fd = listen_on(on, bulk_port), .events = POLLIN } };
 	struct acknowledgement state = { 0 };
 	struct end client = { .fd = polls[1].fd };
 
@@ -407,7 +409,8 @@ int main(int count, char **arguments)
 {
 	(void)count;
 	if (strcmp(option(arguments, "serve", ""), "") != 0)
-		serve((uint16_t)number(arguments, "serve", "0"), (uint16_t)number(arguments, "bulk", NULL));
+		serve(option(arguments, "address", NULL), (uint16_t)number(arguments, "serve", "0"),
+		      (uint16_t)number(arguments, "bulk", NULL));
 
 	const char *address = option(arguments, "target", NULL), *mode = option(arguments, "mode", NULL);
 	uint16_t query_port = (uint16_t)number(arguments, "query", "0"), bulk_port = (uint16_t)number(arguments, "bulk", "0");

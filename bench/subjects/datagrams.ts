@@ -1,5 +1,5 @@
 import { captured } from '../../lab/index.js'
-import { datagramPort, queryPort, quicPort, serverAddresses } from '../bed.js'
+import { datagramPort, nameServerAddress, queryPort, quicPort, serverAddresses } from '../bed.js'
 import type { Bed } from '../bed.js'
 import { startFaithd } from '../faithd.js'
 import type { Subject } from '../subject.js'
@@ -13,8 +13,12 @@ const options = ['--protocols', 'tcp,udp']
 
 async function startSocat(bed: Bed): Promise<void> {
   await bed.localRoute()
-  const [address] = serverAddresses
-  for (const port of [queryPort, datagramPort, quicPort]) {
+  const [first] = serverAddresses
+  const ends = [
+    ...[queryPort, datagramPort, quicPort].map((port) => [first, port] as const),
+    [nameServerAddress, queryPort] as const,
+  ]
+  for (const [address, port] of ends) {
     // Queries of its own port cost a process each, which ends when it has been silent this long.
     const listen = `UDP6-LISTEN:${port},bind=[${captured(address)}],fork,reuseaddr`
     bed.relay('socat', ['-T', '2', '-b', '65536', listen, `UDP4:${address}:${port}`])
