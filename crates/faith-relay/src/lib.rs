@@ -16,7 +16,7 @@
 //! | `engine`, `begin`, `between`, `course` | a relay's rules, and the steps from a SYN or an accepted connection to a session |
 //! | `ledger`, `tasks`, `live`, `names`, `detail`, `slow`, `networks`, `source_use`, `reports`, `shortage` | the list of sessions, the relay's end, reports to the observer |
 //! | `attempt`, `began`, `pairing`, `spares` | attempts, their 4-tuples and descriptors |
-//! | `upstream`, `source`, `port_blocks`, `port_claims`, `taken_ports`, `connect_error`, `refusal` | connecting, source addresses and ports, failures |
+//! | `upstream`, `source`, `port_blocks`, `port_claims`, `taken_ports`, `connect_error`, `offender`, `refusal` | connecting, source addresses and ports, failures |
 //! | `splice`, `dial` | sessions of connections that JavaScript accepted, connections to clients |
 //! | `udp`, `bound` | sessions of datagrams, a program's own ports of datagrams |
 //! | `session`, `side`, `ending`, `leg`, `direction`, `pipes`, `clock`, `alarm`, `first_word` | moving bytes, half-close, reset, idle |
@@ -52,6 +52,7 @@ mod live;
 mod local;
 pub mod names;
 mod networks;
+mod offender;
 mod options;
 mod pairing;
 mod permission;

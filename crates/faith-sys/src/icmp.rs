@@ -7,8 +7,9 @@ use std::os::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 
 use crate::control::Control;
+use crate::message::send_message;
 use crate::source::set;
-use crate::udp::{ICMP_FILTER, NO_MESSAGES, SOL_RAW, send_message, source_info};
+use crate::udp::{ICMP_FILTER, NO_MESSAGES, SOL_RAW, source_info};
 
 /// A raw socket that sends ICMPv4 messages and receives none.
 #[derive(Debug)]

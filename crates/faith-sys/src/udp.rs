@@ -8,21 +8,16 @@
 //! `UDP_SEGMENT` (Linux 4.18) and `UDP_GRO` (Linux 5.0).
 
 use std::io;
-use std::mem::zeroed;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, socket_with};
 
 use crate::control::{Control, number};
+use crate::error_queue::{self, QueuedError};
+use crate::message::{receive_message, send_message};
 use crate::reactor::Descriptor;
 use crate::source::set;
-
-/// `AF_INET` in the field of an address.
-const INET: libc::sa_family_t = 2;
-
-/// Bytes of an IPv4 address with its port, for the kernel.
-const NAME: libc::socklen_t = 16;
 
 /// `SOL_RAW` and its option, from linux/icmp.h; the libc crate lacks the option.
 pub(crate) const SOL_RAW: libc::c_int = 255;
@@ -30,8 +25,6 @@ pub(crate) const ICMP_FILTER: libc::c_int = 1;
 
 /// The value of the option that keeps every message away: one bit for each type.
 pub(crate) const NO_MESSAGES: libc::c_int = -1;
-
-const _: () = assert!(size_of::<libc::sockaddr_in>() == 16 && libc::AF_INET == 2);
 
 /// A UDP socket over IPv4, non-blocking, whose errors wait in its error queue (`IP_RECVERR`, ip(7)).
 #[derive(Debug)]
@@ -59,23 +52,6 @@ pub struct Received {
     pub marks: Marks,
     /// True if it came in fragments.
     pub fragmented: bool,
-}
-
-/// An error about a datagram that was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueuedError {
-    /// The destination of the datagram; its port is 0 if this host itself found the datagram too long.
-    pub destination: SocketAddrV4,
-    /// The error number (errno(3)).
-    pub errno: i32,
-    /// Type and code of the ICMP message; `None` if this host itself reports the error.
-    pub icmp: Option<(u8, u8)>,
-    /// The MTU, if the datagram was too long; otherwise the pointer of an ICMP parameter problem, or 0.
-    pub info: u32,
-    /// The router or the host that sent the ICMP message.
-    pub offender: Option<Ipv4Addr>,
-    /// Bytes of the quoted data.
-    pub length: usize,
 }
 
 impl UdpSocket {
@@ -195,7 +171,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of recvmsg(2): `EAGAIN` if none waits, or the error that an earlier datagram met, once.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        let (length, from, control, controls) = self.receive_message(buffer, 0)?;
+        let (length, from, control, controls) = receive_message(self, buffer, 0)?;
         let mut received =
             Received { from, length, segment: None, marks: Marks { ttl: 64, tos: 0 }, fragmented: false };
         control.read(controls, |level, kind, data| match (level, kind, number(data)) {
@@ -220,54 +196,7 @@ impl UdpSocket {
     /// # Errors
     /// `EAGAIN` if the queue is empty.
     pub fn error(&self, buffer: &mut [u8]) -> io::Result<QueuedError> {
-        let (length, destination, control, controls) = self.receive_message(buffer, libc::MSG_ERRQUEUE)?;
-        let mut error = QueuedError { destination, errno: 0, icmp: None, info: 0, offender: None, length };
-        control.read(controls, |level, kind, data| {
-            if (level, kind) != (libc::IPPROTO_IP, libc::IP_RECVERR) {
-                return;
-            }
-            // struct sock_extended_err (linux/errqueue.h), and the offender's address behind it.
-            let Some((&[e0, e1, e2, e3, origin, kind, code, _, i0, i1, i2, i3, ..], offender)) =
-                data.split_first_chunk::<16>()
-            else {
-                return;
-            };
-            error.errno = i32::from_ne_bytes([e0, e1, e2, e3]);
-            error.info = u32::from_ne_bytes([i0, i1, i2, i3]);
-            if origin == libc::SO_EE_ORIGIN_ICMP {
-                error.icmp = Some((kind, code));
-                if let Some([f0, f1, _, _, a, b, c, d]) = offender.first_chunk()
-                    && i32::from(u16::from_ne_bytes([*f0, *f1])) == libc::AF_INET
-                {
-                    error.offender = Some(Ipv4Addr::new(*a, *b, *c, *d));
-                }
-            }
-        });
-        Ok(error)
-    }
-
-    fn receive_message(
-        &self,
-        buffer: &mut [u8],
-        flags: libc::c_int,
-    ) -> io::Result<(usize, SocketAddrV4, Control, usize)> {
-        let mut control = Control::new();
-        // SAFETY: the structures consist of integers and pointers, for which zero is valid.
-        let (mut name, mut message): (libc::sockaddr_in, libc::msghdr) = unsafe { (zeroed(), zeroed()) };
-        let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        message.msg_name = (&raw mut name).cast();
-        message.msg_namelen = NAME;
-        message.msg_iov = &raw mut vector;
-        message.msg_iovlen = 1;
-        message.msg_control = control.as_mut_ptr();
-        message.msg_controllen = Control::room() as _;
-        // SAFETY: recvmsg(2) writes at most the lengths given to the places given, all of which outlive the call.
-        let received =
-            unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut message, flags | libc::MSG_DONTWAIT) };
-        let length = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-        let address = Ipv4Addr::from_bits(u32::from_be(name.sin_addr.s_addr));
-        let from = SocketAddrV4::new(address, u16::from_be(name.sin_port));
-        Ok((length, from, control, message.msg_controllen as _))
+        error_queue::take(self, buffer)
     }
 }
 
@@ -305,35 +234,6 @@ fn attach_share(socket: &OwnedFd, share: u32, shares: u32) -> io::Result<()> {
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Sends one message over an unconnected socket of IPv4, without waiting for room.
-pub(crate) fn send_message(
-    socket: &OwnedFd,
-    to: SocketAddrV4,
-    data: &[u8],
-    control: &mut Control,
-) -> io::Result<()> {
-    let mut name = libc::sockaddr_in {
-        sin_family: INET,
-        sin_port: to.port().to_be(),
-        sin_addr: libc::in_addr { s_addr: to.ip().to_bits().to_be() },
-        sin_zero: [0; 8],
-    };
-    let mut vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
-    // SAFETY: an all-zero msghdr is a valid value.
-    let mut message: libc::msghdr = unsafe { zeroed() };
-    message.msg_name = (&raw mut name).cast();
-    message.msg_namelen = NAME;
-    message.msg_iov = &raw mut vector;
-    message.msg_iovlen = 1;
-    message.msg_controllen = control.length() as _;
-    message.msg_control = control.as_mut_ptr();
-    // SAFETY: sendmsg(2) only reads what `message` refers to, all of which outlives the call and has the lengths given.
-    let sent = unsafe {
-        libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
-    };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 impl AsRawFd for UdpSocket {

@@ -13,7 +13,6 @@ use faith_sys::udp::{Received, UdpSocket};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFdReadyGuard;
 
-use super::errors::may_be_embedded;
 use super::mapping::Mapping;
 use super::options::{Filtering, Oversize};
 use super::part::{Endpoint, Part};
@@ -21,6 +20,7 @@ use super::path::MINIMUM_MTU;
 use super::route_back::Origin;
 use super::session::Session;
 use super::wire::{Raw, Wire, WireKind};
+use crate::offender::may_be_embedded;
 
 /// The frames that are moved before other tasks of the worker get their turn.
 const BATCH: usize = 64;

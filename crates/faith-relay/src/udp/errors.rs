@@ -1,7 +1,7 @@
 //! Errors about datagrams: those of servers and routers go on to the client, and a client's side tells how long a packet may
 //! be.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{Ipv6Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -11,13 +11,14 @@ use faith_packet::icmpv6;
 use faith_packet::protocol::Protocol;
 use faith_packet::translate::{Icmpv4Error, Icmpv6Error};
 use faith_packet::udp::{HEADER_LEN, Head};
-use faith_sys::udp::QueuedError;
+use faith_sys::error_queue::QueuedError;
 use faith_sys::way::Way;
 
 use super::mapping::Mapping;
 use super::part::{Endpoint, Part};
 use super::session::Session;
 use super::wire::{Wire, WireKind};
+use crate::offender;
 
 /// The errors that are taken from a queue at a time.
 const BATCH: usize = 16;
@@ -80,7 +81,10 @@ impl Part {
         let length = session.last_length.get();
         let about = Icmpv4Error { kind, code, info: error.info };
         let whole = length.saturating_add(HEADERS);
-        let offender = self.offender(endpoint, &session, error);
+        let flow = Flow { client: endpoint.client, destination: session.destination };
+        let offender = error
+            .offender
+            .and_then(|it| offender::shown(&self.engine.admission, &flow, *session.server.ip(), it));
         if let (Some(about), Some(offender)) = (Icmpv6Error::from_icmpv4(about, whole), offender) {
             self.report(endpoint, &session, about, offender, length, known);
         }
@@ -119,16 +123,6 @@ impl Part {
         });
     }
 
-    /// The address that the client sees as the sender of an error.
-    fn offender(&self, endpoint: &Endpoint, session: &Session, error: &QueuedError) -> Option<Ipv6Addr> {
-        let dialled = *session.destination.ip();
-        match error.offender? {
-            offender if offender == *session.server.ip() => Some(dialled),
-            offender if may_be_embedded(dialled, offender) => self.engine.admission.means(dialled, offender),
-            _ => Some(Way::to(*endpoint.client.ip()).ok()?.source),
-        }
-    }
-
     /// Takes an ICMPv6 error about a datagram to a client: learns the MTU of the path, and tells the server.
     pub(crate) fn learn_from(&self, flow: &Flow, packet: &[u8]) {
         let Some(about) = icmpv6::error_about_datagram(packet) else {
@@ -150,33 +144,6 @@ impl Part {
                 self.tell_server(&session.mapping, session.server, error, about.length, about.known, now);
             }
             None => self.outlet.dropped(DropReason::Icmp),
-        }
-    }
-}
-
-/// Tells whether an IPv4 address may be embedded as the address `like` is. The well-known prefix must not stand for private
-/// addresses (RFC 6052 section 3.1).
-pub(crate) fn may_be_embedded(like: Ipv6Addr, address: Ipv4Addr) -> bool {
-    let [a, b, ..] = address.octets();
-    let shared = a == 100 && b & 0xc0 == 64;
-    let private = address.is_private() || address.is_loopback() || address.is_link_local() || shared;
-    !private || !matches!(like.segments(), [0x64, 0xff9b, 0, 0, 0, 0, ..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_well_known_prefix_stands_for_no_private_address() {
-        let may =
-            |like: &str, address: &str| may_be_embedded(like.parse().unwrap(), address.parse().unwrap());
-        for address in ["10.0.0.1", "172.16.5.5", "192.168.1.1", "100.64.0.1", "100.127.1.1", "169.254.1.1"] {
-            assert!(!may("64:ff9b::1.2.3.4", address), "{address}");
-            assert!(may("2001:db8:64::1.2.3.4", address), "{address}");
-        }
-        for address in ["198.51.100.1", "100.128.0.1", "100.63.0.1", "8.8.8.8"] {
-            assert!(may("64:ff9b::1.2.3.4", address), "{address}");
         }
     }
 }
