@@ -2,7 +2,6 @@
 import { EventEmitter } from 'node:events'
 import { getKeepfaith } from '../index.js'
 import type { FaithError } from '../lib/errors.js'
-import type { FaithRelayStats } from '../lib/relay-stats.js'
 import type { Advertising } from './advertising.js'
 import type { Checked } from './check.js'
 import type { InterfaceConfiguration } from './configuration.js'
@@ -18,9 +17,8 @@ import {
   type RunningRelay,
 } from './running.js'
 import { totalsLine } from './session-lines.js'
-import { total } from './total.js'
 
-/** The interfaces that run, and the sums of those that have gone. */
+/** The interfaces that run. */
 export class Interfaces implements Iterable<RunningInterface> {
   /** The records of sessions and refusals, as the relays report them. */
   readonly records = new EventEmitter<RecordEvents>()
@@ -29,7 +27,6 @@ export class Interfaces implements Iterable<RunningInterface> {
   #areRead = false
   #all: RunningInterface[] = []
   readonly #leaving = new Set<Promise<void>>()
-  #past: FaithRelayStats[] = []
   #lose: (error: FaithError) => void = () => {}
   readonly locals: LocalServices
   readonly advertising: Advertising
@@ -118,17 +115,9 @@ export class Interfaces implements Iterable<RunningInterface> {
     return ended
   }
 
-  /** Gives the sums of all relays so far, of those that have gone too. */
-  totals(): FaithRelayStats {
-    return total([...this.#all.map((one) => one.totals().relay), ...this.#past])
-  }
-
   async #remove(running: RunningInterface): Promise<void> {
     this.#all = this.#all.filter((one) => one !== running)
-    this.#past.push(running.totals().relay)
-    const before = this.#past.length - 1
     const totals = await running.stop()
-    this.#past[before] = totals.relay
     const line = totalsLine(totals.relay, totals.interface)
     this.#log.info(totals, `ended: ${running.faith.name}: ${line}`)
   }

@@ -38,7 +38,7 @@ interface Begun extends Pick<Running, 'service' | 'client'> {
 }
 
 /** Gives the places of services to a relay. */
-export function placesOf(local: readonly LocalConfiguration[]): FaithLocalService[] {
+function placesOf(local: readonly LocalConfiguration[]): FaithLocalService[] {
   return local.map(({ port = '', address }) => ({
     ports: port.split(','),
     ...(address === undefined ? {} : { address }),
@@ -167,7 +167,7 @@ export class LocalServices {
 }
 
 /** Gives the user and the group of a service as spawn() takes them. */
-export function identityOf({ user, group }: LocalConfiguration): Pick<SpawnOptions, 'uid' | 'gid'> {
+function identityOf({ user, group }: LocalConfiguration): Pick<SpawnOptions, 'uid' | 'gid'> {
   const found = user === undefined ? undefined : lookUp(user)
   const gid = group === undefined ? found?.gid : groupNumber(group, 'a local service')
   return {

@@ -278,7 +278,7 @@ export class Relay extends Lasting<FaithRelayEvents> {
 }
 
 /** A server of Node's own, or one with the same interface. */
-export class AttachableServer extends Remote {
+class AttachableServer extends Remote {
   listen(port: number, ...address: [string?]): Promise<void> {
     return this.program.ask('listenItself', this.id, port, ...address)
   }

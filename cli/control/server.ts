@@ -39,7 +39,6 @@ export interface Parts {
 
 /** A server that listens. */
 export class ControlServer {
-  readonly path: string
   /** Open connections, and those that were turned away because too many were open. */
   readonly counts = { connections: 0, refused: 0 }
   readonly #server: Server
@@ -50,8 +49,7 @@ export class ControlServer {
   /** The answers under way and those that wait, by their connections. */
   readonly #queues = new WeakMap<Socket, { last: Promise<void>; length: number }>()
 
-  private constructor(path: string, context: Context, load: () => Promise<Parts>, log: Logger) {
-    this.path = path
+  private constructor(context: Context, load: () => Promise<Parts>, log: Logger) {
     this.#context = context
     this.#load = load
     this.#log = log
@@ -88,7 +86,7 @@ export class ControlServer {
     load: () => Promise<Parts>,
     log: Logger,
   ): Promise<ControlServer> {
-    const control = new ControlServer(place.path, context, load, log)
+    const control = new ControlServer(context, load, log)
     control.#removeRest = await takePath(control.#server, place)
     // At a limit of descriptors accept(2) fails. The client tries again, and the relays report the limit.
     control.#server.on('error', () => {})

@@ -13,7 +13,7 @@ export const run: Run = async (task) => {
 }
 
 /** Makes the script that completes a program in a shell. */
-export function completionScript(shell: Shell, program: 'faithctl' | 'faithd'): string {
+function completionScript(shell: Shell, program: 'faithctl' | 'faithd'): string {
   return SCRIPTS[shell].replaceAll('@program@', program)
 }
 

@@ -85,7 +85,7 @@ function network(
 }
 
 /** Writes an event as a line. */
-export function eventLine(event: Event): string {
+function eventLine(event: Event): string {
   const time = event.at.slice(11, 19)
   if (event.type === 'lost') {
     return `${time} lost     ${counted(event.events, 'event')}: this reader was too slow`

@@ -182,7 +182,7 @@ function traffic({ packets, bytes: count }: { packets: number; bytes: number }):
 }
 
 /** Sums counts, and lists those above zero, the largest first. */
-export function countsText(counts: Readonly<Record<string, number>>): string {
+function countsText(counts: Readonly<Record<string, number>>): string {
   const some = Object.entries(counts)
     .filter(([, count]) => count > 0)
     .toSorted(([, one], [, other]) => other - one)

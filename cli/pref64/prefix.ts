@@ -6,7 +6,7 @@ const LENGTHS = [96, 64, 56, 48, 40, 32]
 
 /** The longest lifetime in seconds: 13 bits, in units of 8 seconds. */
 export const LONGEST_LIFETIME = 65_528
-export const UNIT_OF_LIFETIME = 8
+const UNIT_OF_LIFETIME = 8
 /** The lifetime without `--lifetime`: three of the longest usual interval between advertisements. */
 export const USUAL_LIFETIME = 1800
 

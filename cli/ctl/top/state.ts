@@ -63,7 +63,7 @@ export function begin(view: 'sessions' | 'clients', columns: number, rows: numbe
 }
 
 /** Gives the keys of the lines that are shown. */
-export function keysShown({ view, known }: State): readonly string[] {
+function keysShown({ view, known }: State): readonly string[] {
   if (view === 'clients') return known.clients.map(({ network }) => network)
   return view === 'sessions' ? known.sessions.map(({ id }) => id) : []
 }

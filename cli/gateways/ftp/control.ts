@@ -7,6 +7,7 @@ export class Control {
   readonly #translator: Translator
   readonly #client = new Lines()
   readonly #server = new Lines()
+  /** Nothing is left to translate. */
   #isTransparent = false
 
   constructor(ends: Ends) {
@@ -16,11 +17,6 @@ export class Control {
   /** True while the client's bytes must wait: for the reply to AUTH, for a listener, or for too many replies. */
   get isHeld(): boolean {
     return this.#translator.isHeld
-  }
-
-  /** True when nothing is left to translate. */
-  get isTransparent(): boolean {
-    return this.#isTransparent
   }
 
   fromClient(bytes: Buffer): Step[] {
