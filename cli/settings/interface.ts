@@ -37,7 +37,11 @@ export const INTERFACE = {
   unsupported: captured(
     oneOf(['unreachable', 'drop']),
     'unreachable',
-    'reply to UDP and the like: ICMPv6 error, or none',
-    { value: 'unreachable|drop', change: 'at the next start' },
+    'reply to protocols not relayed: ICMPv6 error, or none',
+    {
+      value: 'unreachable|drop',
+      help: 'reply to other protocols: ICMPv6 error, or none',
+      change: 'at the next start',
+    },
   ),
 } satisfies Settings
