@@ -1,7 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { addresses, waitFor } from '../../lab/index.js'
+import { addresses, authorityArguments, waitFor } from '../../lab/index.js'
 import type { Bed } from '../bed.js'
 import { startFaithdFrom } from '../faithd.js'
 import type { Need, Subject } from '../subject.js'
@@ -18,32 +18,13 @@ const authority: Need[] = [
 
 /** A zone of names with an IPv4 address alone, and of names with an IPv6 address, on the server. */
 function startAuthority(bed: Bed): void {
-  const folder = join(bed.lab.directory, 'authority')
-  mkdirSync(folder)
   const each = Array.from({ length: nameCount }, (_, at) => at)
-  const zone = [
-    '$TTL 86400',
-    '. IN SOA ns.example.net. admin.example.net. 1 3600 3600 3600 86400',
-    '. IN NS ns.example.net.',
-    `ns.example.net. IN A ${addresses.server}`,
+  const records = [
     ...each.map((at) => `v4-${at}.example.net. IN A 198.51.100.${(at % 250) + 2}`),
     ...each.map((at) => `v6-${at}.example.net. IN AAAA 2001:db8:3::${at + 1}`),
-    '',
   ]
-  writeFileSync(join(folder, 'zone'), zone.join('\n'))
-  const configuration = `options {
-  directory "${folder}";
-  pid-file none;
-  session-keyfile none;
-  listen-on { ${addresses.server}; };
-  listen-on-v6 { none; };
-  recursion no;
-};
-controls { };
-zone "." { type primary; file "zone"; };
-`
-  writeFileSync(join(folder, 'named.conf'), configuration)
-  bed.serve('named', ['-g', '-c', join(folder, 'named.conf')])
+  const folder = join(bed.lab.directory, 'authority')
+  bed.serve('named', authorityArguments(folder, records, { ttl: 86_400, absence: 86_400 }))
 }
 
 async function startUnbound(bed: Bed): Promise<void> {
