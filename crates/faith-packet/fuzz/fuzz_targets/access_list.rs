@@ -8,8 +8,9 @@ mod oracle;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 
-use faith_packet::access::{AccessList, Rule};
+use faith_packet::access::{AccessList, Basis, Rule};
 use faith_packet::ports::PortSet;
+use faith_packet::protocol::Protocol;
 use libfuzzer_sys::fuzz_target;
 
 /// The number of rules that make connections, which keeps a run short.
@@ -50,12 +51,10 @@ fn ask(list: &AccessList, loopback: bool, clients: &Rule, servers: &Rule) {
     ] {
         let client = Ipv6Addr::from_bits(client);
         let destination = SocketAddrV4::new(Ipv4Addr::from_bits(server), port);
-        for is_own in [false, true] {
-            assert_eq!(
-                list.decide(client, destination, || is_own),
-                oracle::decide(list.rules(), loopback, client, destination, || is_own),
-                "{client} to {destination}"
-            );
+        for (protocol, is_own) in Protocol::ALL.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+            let judgement = list.judge(protocol, Basis::Dialled, client, destination.into(), |_| is_own);
+            let expected = oracle::decide(list.rules(), loopback, protocol, client, destination, || is_own);
+            assert_eq!(judgement.decision, expected, "{client} to {destination} by {protocol:?}");
         }
     }
 }
