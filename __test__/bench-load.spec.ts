@@ -1,5 +1,6 @@
 /** Checks what the benchmark's programs print, over the loopback interface. */
 import { execFile, spawn } from 'node:child_process'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server } from 'node:net'
@@ -52,6 +53,25 @@ test('transfers print the time of each', async (t) => {
   const { times } = JSON.parse(stdout) as { times: number[] }
   t.is(times.length, 2)
   t.true(times.every((time) => time > 0))
+})
+
+test('the server of datagrams takes its ports on its own address alone', async (t) => {
+  // Another server has one of the ports on another address, as a name server does in the benchmark.
+  const sockets = [createSocket('udp4'), createSocket('udp4')] as const
+  for (const socket of sockets) {
+    socket.bind(0, '127.0.0.1')
+    await once(socket, 'listening')
+  }
+  const [query, bulk] = sockets.map((socket) => String(socket.address().port))
+  const own = ['--serve', query ?? '', '--bulk', bulk ?? '', '--address', '127.0.0.2']
+  const server = spawn(programs.udpLoad, own, { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => {
+    server.kill()
+    for (const socket of sockets) socket.close()
+  })
+  await once(server.stdout, 'data')
+  const ask = ['--target', '127.0.0.2', '--query', query ?? '', '--mode', 'wait']
+  await t.notThrowsAsync(promisify(execFile)(programs.udpLoad, ask))
 })
 
 test('a held session that is reset counts as one error', async (t) => {
