@@ -61,6 +61,8 @@ counters! {
     upstream_queries,
     /// Queries that no upstream answered.
     upstream_failures,
+    /// Queries that an upstream put back to this server.
+    loops,
 }
 
 /// One counter. Only the server's thread adds to it.

@@ -24,13 +24,17 @@ use crate::clients::{Allowance, Clients, Limits, Turn};
 use crate::counters::Counters;
 use crate::entry::{Entry, Made};
 use crate::hook::{Hook, Unanswered, text_of};
+use crate::loops::Company;
 use crate::request::Request;
 use crate::resolver::Resolver;
 use crate::settings::{Fault, Gate, Settings};
 use crate::wire::{self, Question};
 
 /// A query to an upstream that is under way.
-type Underway = Shared<LocalBoxFuture<'static, Option<Rc<Entry>>>>;
+type Response = Shared<LocalBoxFuture<'static, Option<Rc<Entry>>>>;
+
+/// Queries to upstreams that are under way, and those that wait for them, by the question and RD.
+type Underway = HashMap<(Key, bool), (Response, Rc<Company>)>;
 
 /// Answers queries, on one thread.
 pub(crate) struct Forwarder {
@@ -39,7 +43,7 @@ pub(crate) struct Forwarder {
     hook: Option<Hook>,
     resolver: Rc<Resolver>,
     cache: Rc<RefCell<Cache>>,
-    underway: Rc<RefCell<HashMap<Key, Underway>>>,
+    underway: Rc<RefCell<Underway>>,
     clients: Clients,
     /// The networks for which it was told that another client is refused.
     told: RefCell<Option<Vec<Ipv6Prefix>>>,
@@ -97,6 +101,9 @@ impl Forwarder {
 
     /// The response to a query, if it is in the cache and nothing has to be read or made.
     pub(crate) fn at_once(&self, request: &Request, client: IpAddr) -> Option<Vec<u8>> {
+        if self.resolver.probes.take(&request.question) {
+            return Some(request.empty(wire::NAME_ERROR));
+        }
         // This host has some names below arpa, and others are reverse names of a prefix.
         if request.flags & wire::RECURSION_DESIRED == 0 || request.question.ends_in_arpa() {
             return None;
@@ -352,34 +359,42 @@ impl Forwarder {
             flags: request.flags & (wire::RECURSION_DESIRED | wire::CHECKING_DISABLED),
             dnssec_ok: request.edns.is_some_and(|edns| edns.dnssec_ok),
         };
-        if !recursive {
-            return Ok(Box::pin(self.resolver.ask(&ask)).await);
-        }
-        let underway = self.underway.borrow().get(&key).cloned();
-        let underway = underway.unwrap_or_else(|| self.begin(key, ask));
-        Ok(underway.await)
+        let place = (key, recursive);
+        let underway = self.underway.borrow().get(&place).cloned();
+        let response = match underway {
+            Some((response, company)) => {
+                company.join();
+                response
+            }
+            None => self.begin(place, ask),
+        };
+        Ok(response.await)
     }
 
     /// Begins a query to the upstream. It goes on without the client that caused it, for those that come later.
-    fn begin(&self, key: Key, ask: Ask) -> Underway {
+    fn begin(&self, place: (Key, bool), ask: Ask) -> Response {
         let (resolver, cache) = (Rc::clone(&self.resolver), Rc::clone(&self.cache));
         // The table holds the future, so the future must not hold the table.
         let underway = Rc::downgrade(&self.underway);
-        let (made, end) = (key.clone(), key.clone());
+        let company = Rc::<Company>::default();
+        let (end, known) = (place.clone(), Rc::clone(&company));
         let asked = async move {
-            let entry = resolver.ask(&ask).await;
-            if let Some(entry) = &entry {
-                cache.borrow_mut().insert(made, Rc::clone(entry));
+            let entry = resolver.ask(&ask, &known).await;
+            let (key, recursive) = &end;
+            if let Some(entry) = &entry
+                && *recursive
+            {
+                cache.borrow_mut().insert(key.clone(), Rc::clone(entry));
             }
             if let Some(underway) = underway.upgrade() {
                 underway.borrow_mut().remove(&end);
             }
             entry
         };
-        let shared = asked.boxed_local().shared();
-        self.underway.borrow_mut().insert(key, shared.clone());
-        tokio::task::spawn_local(shared.clone());
-        shared
+        let response = asked.boxed_local().shared();
+        self.underway.borrow_mut().insert(place, (response.clone(), company));
+        tokio::task::spawn_local(response.clone());
+        response
     }
 }
 

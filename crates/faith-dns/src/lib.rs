@@ -20,6 +20,7 @@
 //! | `failures` | questions that upstreams have failed |
 //! | `upstream`, `secure`, `resolv_conf` | the servers to ask, as they are given |
 //! | `resolver`, `peers`, `peer`, `round_trip` | which of them are asked, and when |
+//! | `loops` | upstreams that ask this server |
 //! | `ask`, `plain` | a query to one of them, over UDP |
 //! | `session`, `connect`, `link`, `stream`, `doh` | queries over TCP, TLS and HTTPS, many on one connection |
 //! | `tls`, `certificate` | roots, and the certificate for clients |
@@ -48,6 +49,7 @@ mod failures;
 mod forwarder;
 mod hook;
 mod link;
+mod loops;
 #[cfg(any(test, fuzzing))]
 pub mod octets;
 mod peer;

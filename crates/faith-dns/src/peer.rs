@@ -1,5 +1,6 @@
 //! An upstream as it is asked.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -20,6 +21,8 @@ pub(crate) struct Peer {
     upstream: Upstream,
     way: Way,
     pub(crate) round_trip: RoundTrip,
+    /// The upstream was told to ask this server.
+    pub(crate) is_loop_told: Cell<bool>,
 }
 
 enum Way {
@@ -49,7 +52,7 @@ impl Peer {
     }
 
     fn new(upstream: Upstream, way: Way) -> Rc<Self> {
-        Rc::new(Self { upstream, way, round_trip: RoundTrip::default() })
+        Rc::new(Self { upstream, way, round_trip: RoundTrip::default(), is_loop_told: Cell::new(false) })
     }
 
     pub(crate) fn upstream(&self) -> &Upstream {

@@ -110,6 +110,12 @@ impl Peers {
         }
     }
 
+    pub(crate) fn tell_loop(&self, peer: &Peer) {
+        if !peer.is_loop_told.replace(true) {
+            self.gate.warn_of(Fault::Loop(peer.upstream().to_string()));
+        }
+    }
+
     /// The addresses of an upstream, by those of the others that have addresses themselves.
     async fn look_up(&self, host: &str) -> Vec<IpAddr> {
         let Ok(name) = Name::from_ascii(host).and_then(|name| name.to_bytes()) else { return Vec::new() };

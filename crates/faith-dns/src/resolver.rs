@@ -9,14 +9,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{join, pending};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::ask::Ask;
 use crate::cache::Key;
 use crate::counters::Counters;
 use crate::entry::Entry;
 use crate::failures::Failures;
+use crate::loops::{self, Company, Probes};
 use crate::peer::Peer;
 use crate::peers::Peers;
 use crate::upstream::Upstream;
@@ -52,24 +54,26 @@ pub(crate) struct Resolver {
     pace: Pace,
     /// The place of the server that is asked first.
     first: Cell<usize>,
+    pub(crate) probes: Probes,
     counters: Arc<Counters>,
 }
 
 impl Resolver {
     pub(crate) fn new(peers: Rc<Peers>, pace: Pace, counters: Arc<Counters>) -> Self {
-        Self { peers, failures: RefCell::default(), pace, first: Cell::new(0), counters }
+        let (failures, first, probes) = (RefCell::default(), Cell::new(0), Probes::default());
+        Self { peers, failures, pace, first, probes, counters }
     }
 
     /// The best response that an upstream gives; `None` if none answers in time. Upstreams that have just failed the question
-    /// are not asked: their errors are what there is.
-    pub(crate) async fn ask(&self, ask: &Ask) -> Option<Rc<Entry>> {
+    /// are not asked: their errors are what there is. `company` are the queries that wait for the response.
+    pub(crate) async fn ask(&self, ask: &Ask, company: &Company) -> Option<Rc<Entry>> {
         let mut found = Found::default();
         let peers: Vec<(usize, Rc<Peer>)> =
             self.in_turn().into_iter().filter(|(_, peer)| !self.has_failed(ask, peer, &mut found)).collect();
         if !found.is_final {
             // An error is better than nothing, also when the time is over.
             let limit = PATIENCE.max(self.pace.timeout);
-            let _ = timeout(limit, self.ask_in_rounds(ask, &peers, &mut found)).await;
+            let _ = timeout(limit, self.ask_in_rounds(ask, company, &peers, &mut found)).await;
             found.end();
         }
         if let Some(key) = key_of(ask) {
@@ -84,9 +88,17 @@ impl Resolver {
         found.best
     }
 
-    async fn ask_in_rounds(&self, ask: &Ask, peers: &[(usize, Rc<Peer>)], found: &mut Found) {
+    async fn ask_in_rounds(
+        &self,
+        ask: &Ask,
+        company: &Company,
+        peers: &[(usize, Rc<Peer>)],
+        found: &mut Found,
+    ) {
         for round in 0..ROUNDS {
-            self.ask_each(ask, peers, self.pace.timeout * 2_u32.pow(round), found).await;
+            // A loop shows in the first round.
+            let company = (round == 0).then_some(company);
+            self.ask_each(ask, company, peers, self.pace.timeout * 2_u32.pow(round), found).await;
             // Every server that works has said the same kind of thing.
             if found.best.is_some() {
                 return;
@@ -96,11 +108,22 @@ impl Resolver {
 
     /// Asks the servers until one gives a final response, the next one when those before have failed or take longer than
     /// usual. Each has the time `limit`.
-    async fn ask_each(&self, ask: &Ask, peers: &[(usize, Rc<Peer>)], limit: Duration, found: &mut Found) {
+    async fn ask_each(
+        &self,
+        ask: &Ask,
+        company: Option<&Company>,
+        peers: &[(usize, Rc<Peer>)],
+        limit: Duration,
+        found: &mut Found,
+    ) {
         let attempt = async |peer: Rc<Peer>, place: usize| {
             let began = Instant::now();
-            let response = timeout(limit, peer.exchange(ask)).await;
-            (peer, place, response.ok().and_then(Result::ok), began.elapsed())
+            let response = tokio::select! {
+                biased;
+                response = timeout(limit, peer.exchange(ask)) => response.ok().and_then(Result::ok),
+                response = self.loops_back(&peer, ask, company) => response,
+            };
+            (peer, place, response, began.elapsed())
         };
         let mut attempts = FuturesUnordered::new();
         let mut next = peers.iter().peekable();
@@ -129,6 +152,23 @@ impl Resolver {
                 else => return,
             }
         }
+    }
+
+    /// The error of a question that comes back to this server. It never comes otherwise.
+    async fn loops_back(&self, peer: &Peer, ask: &Ask, company: Option<&Company>) -> Option<Entry> {
+        let Some(company) = company else { return pending().await };
+        join(sleep(peer.round_trip.usual().min(self.pace.timeout / 2)), company.joined()).await;
+        let probe = self.probes.begin(ask);
+        self.counters.upstream_queries.add();
+        tokio::select! {
+            biased;
+            () = probe.back() => {}
+            // The upstream knows an answer by itself.
+            _ = peer.exchange(&probe.ask) => return pending().await,
+        }
+        self.counters.loops.add();
+        self.peers.tell_loop(peer);
+        loops::failure(ask)
     }
 
     /// Takes the end of an attempt: a response, or none.

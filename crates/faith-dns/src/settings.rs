@@ -36,6 +36,8 @@ pub enum Fault {
     Refused(IpAddr),
     /// This upstream is the server itself, so it is not asked. Told once for each.
     OwnUpstream(SocketAddr),
+    /// This upstream, an address or URL, asks this server what this server asks it. Told once for each.
+    Loop(String),
     /// This upstream, a URL, cannot be asked over TLS; told for each other reason. Without one it answers again.
     Upstream {
         /// The URL.

@@ -13,6 +13,7 @@ pub(crate) const HEADER: usize = 12;
 pub(crate) const RESPONSE: u16 = 0x8000;
 pub(crate) const TRUNCATED: u16 = 0x0200;
 pub(crate) const RECURSION_DESIRED: u16 = 0x0100;
+pub(crate) const RECURSION_AVAILABLE: u16 = 0x0080;
 pub(crate) const AUTHENTIC: u16 = 0x0020;
 pub(crate) const CHECKING_DISABLED: u16 = 0x0010;
 pub(crate) const OPCODE: u16 = 0x7800;
@@ -212,6 +213,16 @@ pub(crate) fn push_opt(message: &mut Vec<u8>, opt: &Opt, payload: u16, dnssec_ok
     message.extend_from_slice(&flags.to_be_bytes());
     message.extend_from_slice(&u16::try_from(opt.errors.len()).unwrap_or(0).to_be_bytes());
     message.extend_from_slice(&opt.errors);
+}
+
+/// An extended error (RFC 8914) as an option of an OPT record.
+pub(crate) fn extended_error(code: u16, text: &str) -> Vec<u8> {
+    let length = u16::try_from(2 + text.len()).unwrap_or(2);
+    [EXTENDED_ERROR, length, code]
+        .iter()
+        .flat_map(|word| word.to_be_bytes())
+        .chain(text.bytes().take(usize::from(length - 2)))
+        .collect()
 }
 
 /// Appends padding to the OPT record at the end of a message, so that its length is a multiple of `block` (RFC 7830).

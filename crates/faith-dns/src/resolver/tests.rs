@@ -95,7 +95,7 @@ impl Lab {
         let question = Question { name: vec![1, letter, 0], kind: 1, class: wire::IN };
         let ask = Ask { question, flags: wire::RECURSION_DESIRED, dnssec_ok: false };
         let since = Instant::now();
-        let code = self.resolver.ask(&ask).await.map(|entry| entry.code());
+        let code = self.resolver.ask(&ask, &Company::default()).await.map(|entry| entry.code());
         (code, since.elapsed().as_millis())
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-use faith_dns::{Fault, Gate, Server, ServerOptions, Stats, Upstreams};
+use faith_dns::{Fault, Gate, Server, ServerError, ServerOptions, Stats, Upstreams};
 use faith_dns64::Options;
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, SOA};
@@ -279,11 +279,27 @@ impl Lab {
         Self::denying(upstreams, None, change)
     }
 
+    /// The same; `None` if it cannot start.
+    pub(crate) fn try_with(
+        upstreams: &[SocketAddr],
+        change: impl FnOnce(&mut ServerOptions),
+    ) -> Option<Self> {
+        Self::start(upstreams, None, change).ok()
+    }
+
     pub(crate) fn denying(
         upstreams: &[SocketAddr],
         denied: Option<Ipv6Addr>,
         change: impl FnOnce(&mut ServerOptions),
     ) -> Self {
+        Self::start(upstreams, denied, change).unwrap()
+    }
+
+    fn start(
+        upstreams: &[SocketAddr],
+        denied: Option<Ipv6Addr>,
+        change: impl FnOnce(&mut ServerOptions),
+    ) -> Result<Self, ServerError> {
         let mut options = ServerOptions {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             upstreams: Upstreams::Given(upstreams.iter().copied().map(faith_dns::Upstream::Plain).collect()),
@@ -293,8 +309,8 @@ impl Lab {
         };
         change(&mut options);
         let gate = TestGate::denying(denied);
-        let server = Server::start(options, Arc::<TestGate>::clone(&gate)).unwrap();
-        Self { server, gate }
+        let server = Server::start(options, Arc::<TestGate>::clone(&gate))?;
+        Ok(Self { server, gate })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

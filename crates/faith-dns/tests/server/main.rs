@@ -3,6 +3,7 @@
 
 mod clients;
 mod lab;
+mod loops;
 mod made;
 mod octets;
 mod own_names;
