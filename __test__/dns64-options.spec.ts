@@ -10,6 +10,7 @@ test('a server answers at every own IPv6 address by default, and asks those of r
     start: {
       listen: ['[::]:53'],
       upstreams: [],
+      allServers: false,
       tlsPort: 853,
       resolveNames: [],
       resolveTimeoutMs: 2000,
@@ -50,6 +51,7 @@ for (const [what, options, message] of [
   ],
   ['a network as text', { clientPrefixes: ['::/0'] }, /a network must be an object/],
   ['an unknown field', { listen: [{ adress: '::' }] }, /unknown option `adress`/],
+  ['a number of servers', { allServers: 2 }, /`allServers` must be true or false/],
   ['other failures', { failures: 'drop' }, /'synthesise' or 'pass'/],
   ['a negative rate', { maxRatePerClient: -1 }, /an integer from 0/],
 ] as const) {

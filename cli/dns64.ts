@@ -58,6 +58,7 @@ export class Dns64 {
       listen: listen.map(toAddress),
       ...(tls && { tls }),
       ...(upstreams.length > 0 && { upstreams: upstreams.map(toUpstream) }),
+      allServers: configuration['all-servers'],
       ...settingsOf(configuration),
     }
     this.#server = await FaithDns64.open(view, options, () => {})

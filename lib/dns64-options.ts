@@ -101,7 +101,7 @@ export interface FaithDns64Options extends FaithDns64Settings {
    */
   tls?: FaithDns64Tls
   /**
-   * The servers to ask, the first one that answers first. Default: those of /etc/resolv.conf, which is read again when it
+   * The servers to ask. The one that answered last is asked first. Default: those of /etc/resolv.conf, which is read again when it
    * changes.
    *
    * A text is a server to ask over TLS (RFC 7858), `tls://ADDRESS[:PORT][#NAME]`, or over HTTPS (RFC 8484),
@@ -109,6 +109,11 @@ export interface FaithDns64Options extends FaithDns64Settings {
    * to a root certificate of this host. A name may stand in the place of the address; the other servers look it up.
    */
   upstreams?: readonly (FaithDns64Address | string)[]
+  /**
+   * Asks all upstreams at once, and takes the first answer. By default the server asks the one that answered last, and
+   * the next one as well when that takes longer than usual. Default false.
+   */
+  allServers?: boolean
   /**
    * A function that answers queries by itself: for names of one's own, or names that are blocked. It is not asked about
    * ipv4only.arpa, nor for clients that get no answers. Default: none, so no JavaScript runs for a query.
@@ -137,6 +142,7 @@ const OPTIONS: OptionNames<FaithDns64Options> = {
   listen: true,
   tls: true,
   upstreams: true,
+  allServers: true,
   resolve: true,
   resolveNames: true,
   resolveTimeoutMs: true,
@@ -172,6 +178,7 @@ export function readDns64Options(options: unknown): Dns64Options {
     start: {
       listen,
       upstreams: readUpstreams(call, read),
+      allServers: read.boolean('allServers', false),
       resolveNames,
       resolveTimeoutMs,
       ...readTls(call, read),

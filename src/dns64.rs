@@ -37,6 +37,8 @@ pub struct NativeDns64Options {
     /// The servers that it asks, as `192.0.2.53:53`, `tls://192.0.2.53:853#dns.example` or
     /// `https://192.0.2.53:443/dns-query#dns.example`; without any, those of /etc/resolv.conf.
     pub upstreams: Vec<String>,
+    /// All of them are asked at once.
+    pub all_servers: bool,
     /// The certificate with which it answers over TLS, too; absent without.
     pub certificate: Option<NativeCertificate>,
     /// The port for TLS.
@@ -258,6 +260,7 @@ pub fn start_dns64<'env>(
             listen: parse_each("listen", &options.listen)?,
             certificate: options.certificate.as_ref().map(certificate).transpose()?,
             tls_port: options.tls_port,
+            all_servers: options.all_servers,
             upstreams: if upstreams.is_empty() { Upstreams::default() } else { Upstreams::Given(upstreams) },
             hook: asking.as_ref().map(|asking| hook(&options, asking)).transpose()?,
             ..ServerOptions::default()

@@ -70,6 +70,12 @@ export const DNS64 = {
       ],
     },
   ),
+  'all-servers': answered(
+    flag,
+    false,
+    'ask all these servers at once and take the first answer; otherwise the next one is asked when one takes long',
+    { change: 'at the next start', options: [] },
+  ),
   clients: answered(
     list(ipv6Prefix),
     [],
