@@ -11,6 +11,7 @@ test('a server answers at every own IPv6 address by default, and asks those of r
       listen: ['[::]:53'],
       upstreams: [],
       allServers: false,
+      cacheBytes: 16_777_216,
       tlsPort: 853,
       resolveNames: [],
       resolveTimeoutMs: 2000,
@@ -52,6 +53,7 @@ for (const [what, options, message] of [
   ['a network as text', { clientPrefixes: ['::/0'] }, /a network must be an object/],
   ['an unknown field', { listen: [{ adress: '::' }] }, /unknown option `adress`/],
   ['a number of servers', { allServers: 2 }, /`allServers` must be true or false/],
+  ['a negative cache', { cacheBytes: -1 }, /`cacheBytes` must be an integer from 0/],
   ['other failures', { failures: 'drop' }, /'synthesise' or 'pass'/],
   ['a negative rate', { maxRatePerClient: -1 }, /an integer from 0/],
 ] as const) {

@@ -118,6 +118,7 @@ test('status shows what the DNS server has answered', async (t) => {
     synthesised: 9876,
     local: 4,
     cached: 8765,
+    cacheEvictions: 1234,
     truncated: 0,
     upstreamQueries: 543,
     upstreamFailures: 1,
@@ -129,6 +130,7 @@ test('status shows what the DNS server has answered', async (t) => {
     /^DNS64:\n +addresses +\[::\]:53\n +queries +12,345 over UDP, 1 over TCP, 20 over TLS$/m,
   )
   t.regex(text, /^ +answers +9,876 synthesised, 4 about ipv4only\.arpa, 8,765 out of the/m)
+  t.regex(text, /^ +cache +1,234 left early because it was full$/m)
   t.regex(text, /^ +refused +12 \(7 from strangers, 3 rate-limited, 2 dropped\)$/m)
   t.regex(text, /^ +upstreams +192\.0\.2\.53:53: 543 asked, 1 without an answer$/m)
   for (const line of text.split('\n')) t.true(line.length <= 80, line)

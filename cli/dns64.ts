@@ -59,6 +59,7 @@ export class Dns64 {
       ...(tls && { tls }),
       ...(upstreams.length > 0 && { upstreams: upstreams.map(toUpstream) }),
       allServers: configuration['all-servers'],
+      cacheBytes: configuration['cache-bytes'],
       ...settingsOf(configuration),
     }
     this.#server = await FaithDns64.open(view, options, () => {})

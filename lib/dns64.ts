@@ -56,6 +56,8 @@ export interface FaithDns64Stats {
   ownFailures: number
   /** Responses out of the cache. */
   cached: number
+  /** Responses that left the cache before their time, because it was full. Many of them ask for a larger `cacheBytes`. */
+  cacheEvictions: number
   /** Responses that did not fit into a datagram: their clients come again over TCP. */
   truncated: number
   /** Queries to upstreams. */

@@ -16,6 +16,7 @@ const DNS64 = {
   local: 0,
   cached: 0,
   tlsQueries: 0,
+  cacheEvictions: 0,
   truncated: 0,
   upstreamQueries: 0,
   upstreamFailures: 0,

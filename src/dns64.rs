@@ -39,6 +39,8 @@ pub struct NativeDns64Options {
     pub upstreams: Vec<String>,
     /// All of them are asked at once.
     pub all_servers: bool,
+    /// The memory of the cache in bytes; 0 is no cache.
+    pub cache_bytes: u32,
     /// The certificate with which it answers over TLS, too; absent without.
     pub certificate: Option<NativeCertificate>,
     /// The port for TLS.
@@ -113,6 +115,8 @@ pub struct NativeDns64Stats {
     pub own_failures: f64,
     /// Responses out of the cache.
     pub cached: f64,
+    /// Responses that left the cache early because it was full.
+    pub cache_evictions: f64,
     /// Responses that did not fit into a datagram.
     pub truncated: f64,
     /// Queries to upstreams.
@@ -137,6 +141,7 @@ impl From<Stats> for NativeDns64Stats {
             own: number(stats.own),
             own_failures: number(stats.own_failures),
             cached: number(stats.cached),
+            cache_evictions: number(stats.cache_evictions),
             truncated: number(stats.truncated),
             upstream_queries: number(stats.upstream_queries),
             upstream_failures: number(stats.upstream_failures),
@@ -261,6 +266,7 @@ pub fn start_dns64<'env>(
             certificate: options.certificate.as_ref().map(certificate).transpose()?,
             tls_port: options.tls_port,
             all_servers: options.all_servers,
+            cache_bytes: usize::try_from(options.cache_bytes).unwrap_or(usize::MAX),
             upstreams: if upstreams.is_empty() { Upstreams::default() } else { Upstreams::Given(upstreams) },
             hook: asking.as_ref().map(|asking| hook(&options, asking)).transpose()?,
             ..ServerOptions::default()

@@ -354,6 +354,10 @@ export const METRICS: Readonly<Record<string, Metric>> = {
   ),
   faithd_dns64_local_total: ofDns64('DNS responses about ipv4only.arpa', 'local'),
   faithd_dns64_cached_total: ofDns64('DNS responses out of the cache', 'cached'),
+  faithd_dns64_cache_evictions_total: ofDns64(
+    'DNS responses that left the cache early because it was full',
+    'cacheEvictions',
+  ),
   faithd_dns64_truncated_total: ofDns64(
     'DNS responses that did not fit into a datagram',
     'truncated',

@@ -210,6 +210,7 @@ const dns64 = z.strictObject({
   synthesised: count.describe('Responses with addresses made from IPv4 addresses.'),
   local: count.describe('Responses about ipv4only.arpa.'),
   cached: count.describe('Responses out of the cache.'),
+  cacheEvictions: count.describe('Responses that left the cache early because it was full.'),
   truncated: count.describe('Responses that did not fit into a datagram.'),
   upstreamQueries: count.describe('Queries to other DNS servers.'),
   upstreamFailures: count.describe('Queries that no other DNS server answered.'),

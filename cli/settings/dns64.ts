@@ -3,6 +3,7 @@ import {
   clientPrefix,
   dnsAddress,
   dnsUpstream,
+  flag,
   ipv6Prefix,
   type Kind,
   list,
@@ -114,6 +115,12 @@ export const DNS64 = {
     'synthesise',
     "use of the IPv4 addresses where the DNS server to ask fails for IPv6; pass: the client gets the server's error",
     { change: 'at once', options: [] },
+  ),
+  'cache-bytes': answered(
+    wholeNumber(),
+    16_777_216,
+    'memory for responses that are kept, in bytes, about; 0: none are kept',
+    { change: 'at the next start', options: [] },
   ),
   'max-rate-per-client': answered(
     wholeNumber(),
