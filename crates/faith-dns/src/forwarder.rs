@@ -24,7 +24,7 @@ use crate::clients::{Allowance, Clients, Limits, Turn};
 use crate::counters::Counters;
 use crate::entry::{Entry, Made};
 use crate::hook::{Hook, Unanswered, text_of};
-use crate::loops::Company;
+use crate::loops::{Companies, Company};
 use crate::request::Request;
 use crate::resolver::Resolver;
 use crate::settings::{Fault, Gate, Settings};
@@ -33,7 +33,7 @@ use crate::wire::{self, Question};
 /// A query to an upstream that is under way.
 type Response = Shared<LocalBoxFuture<'static, Option<Rc<Entry>>>>;
 
-/// Queries to upstreams that are under way, and those that wait for them, by the question and RD.
+/// Queries to upstreams that are under way, by the question and RD.
 type Underway = HashMap<(Key, bool), (Response, Rc<Company>)>;
 
 /// Answers queries, on one thread.
@@ -44,6 +44,7 @@ pub(crate) struct Forwarder {
     resolver: Rc<Resolver>,
     cache: Rc<RefCell<Cache>>,
     underway: Rc<RefCell<Underway>>,
+    companies: Rc<Companies>,
     clients: Clients,
     /// The networks for which it was told that another client is refused.
     told: RefCell<Option<Vec<Ipv6Prefix>>>,
@@ -69,6 +70,7 @@ impl Forwarder {
             resolver: Rc::new(resolver),
             cache: Rc::new(RefCell::new(Cache::new(cache_bytes, Arc::clone(&counters)))),
             underway: Rc::default(),
+            companies: Rc::default(),
             clients: Clients::new(),
             told: RefCell::default(),
             counters,
@@ -376,10 +378,11 @@ impl Forwarder {
         let (resolver, cache) = (Rc::clone(&self.resolver), Rc::clone(&self.cache));
         // The table holds the future, so the future must not hold the table.
         let underway = Rc::downgrade(&self.underway);
-        let company = Rc::<Company>::default();
+        let (company, companies) = (self.companies.enter(&ask.question), Rc::clone(&self.companies));
         let (end, known) = (place.clone(), Rc::clone(&company));
         let asked = async move {
             let entry = resolver.ask(&ask, &known).await;
+            companies.leave(&ask.question);
             let (key, recursive) = &end;
             if let Some(entry) = &entry
                 && *recursive

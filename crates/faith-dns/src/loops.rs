@@ -7,13 +7,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 
 use crate::ask::{self, Ask};
-use crate::entry::Entry;
+use crate::cache::Key;
+use crate::entry;
 use crate::wire::{self, Opt, Question};
 
 /// The longest name in octets (RFC 1035 section 2.3.4).
@@ -24,6 +26,34 @@ const OTHER_ERROR: u16 = 0;
 
 /// The text of the extended error that clients get.
 const TEXT: &str = "forwarding loop";
+
+/// The questions that upstreams are asked.
+#[derive(Debug, Default)]
+pub(crate) struct Companies(RefCell<HashMap<Key, (Rc<Company>, usize)>>);
+
+impl Companies {
+    /// Counts a query to the upstreams. In a loop, an upstream may have changed the flags.
+    pub(crate) fn enter(&self, question: &Question) -> Rc<Company> {
+        let mut companies = self.0.borrow_mut();
+        let (company, queries) = companies.entry(Key::new(question, 0, false)).or_default();
+        *queries += 1;
+        if *queries > 1 {
+            company.join();
+        }
+        Rc::clone(company)
+    }
+
+    /// Counts its end.
+    pub(crate) fn leave(&self, question: &Question) {
+        if let Entry::Occupied(mut company) = self.0.borrow_mut().entry(Key::new(question, 0, false)) {
+            let (_, queries) = company.get_mut();
+            *queries -= 1;
+            if *queries == 0 {
+                company.remove();
+            }
+        }
+    }
+}
 
 /// The queries for one question.
 #[derive(Debug, Default)]
@@ -96,7 +126,7 @@ impl Drop for Probe<'_> {
 }
 
 /// The response to a question that came back.
-pub(crate) fn failure(ask: &Ask) -> Option<Entry> {
+pub(crate) fn failure(ask: &Ask) -> Option<entry::Entry> {
     let mut response = vec![0, 0];
     let flags = wire::RESPONSE | wire::RECURSION_AVAILABLE | wire::SERVER_FAILURE;
     response.extend_from_slice(&flags.to_be_bytes());
@@ -104,7 +134,7 @@ pub(crate) fn failure(ask: &Ask) -> Option<Entry> {
     ask.question.write(&mut response);
     let opt = Opt { code: 0, errors: wire::extended_error(OTHER_ERROR, TEXT) };
     wire::push_opt(&mut response, &opt, faith_dns64::MAX_PAYLOAD, false);
-    Entry::read(response, &ask.question)
+    entry::Entry::read(response, &ask.question)
 }
 
 /// A random name below this one in lower case, or below one of its parents if it is long.
