@@ -122,6 +122,7 @@ test('status shows what the DNS server has answered', async (t) => {
     truncated: 0,
     upstreamQueries: 543,
     upstreamFailures: 1,
+    loops: 6,
   }
   const body = schemas.status.parse({ ...status, dns64 })
   const { text } = await withAnswers({ 'GET /v1/status': () => ({ body }) }, 'status')
@@ -132,7 +133,10 @@ test('status shows what the DNS server has answered', async (t) => {
   t.regex(text, /^ +answers +9,876 synthesised, 4 about ipv4only\.arpa, 8,765 out of the/m)
   t.regex(text, /^ +cache +1,234 left early because it was full$/m)
   t.regex(text, /^ +refused +12 \(7 from strangers, 3 rate-limited, 2 dropped\)$/m)
-  t.regex(text, /^ +upstreams +192\.0\.2\.53:53: 543 asked, 1 without an answer$/m)
+  t.regex(
+    text,
+    /^ +upstreams +192\.0\.2\.53:53: 543 asked, 1 without an answer, 6\s+put back to faithd$/m,
+  )
   for (const line of text.split('\n')) t.true(line.length <= 80, line)
 })
 

@@ -130,6 +130,9 @@ export class Dns64 {
       const named = this.#upstreams.length > 0 ? '--dns64-upstream' : RESOLV_CONF
       return `${named} names ${address}, which is faithd itself, so it is not asked; name another DNS server with --dns64-upstream`
     }
+    if (code === 'upstream-loop') {
+      return `the DNS server ${address} asks faithd what faithd asks it, a loop; name another one with --dns64-upstream, or let that one ask others`
+    }
     const refused = `refuses DNS queries of ${address}, which is in no network`
     return this.#clients.length > 0
       ? `${refused} of --dns64-client`

@@ -64,6 +64,8 @@ export interface FaithDns64Stats {
   upstreamQueries: number
   /** Queries that no upstream answered. */
   upstreamFailures: number
+  /** Queries that an upstream put back to this server. Their clients got SERVFAIL, unless another upstream answered. */
+  loops: number
 }
 
 /**
@@ -86,13 +88,14 @@ export interface FaithDns64UpstreamChange {
  * |---|---|---|
  * | `client-refused` | a client outside `clients`, or without `clients` outside the host's networks, gets no answers | for one client, until `clients` changes |
  * | `upstream-own` | an upstream is the server itself, so it is not asked | once for each |
+ * | `upstream-loop` | an upstream asks the server what the server asks it | once for each |
  *
  * @group DNS64
  */
 export interface FaithDns64Warning {
   /** The stable code, for programs. */
-  code: 'client-refused' | 'upstream-own'
-  /** The address of the client, as `2001:db8::1`, or of the upstream, as `[::1]:53`. */
+  code: 'client-refused' | 'upstream-own' | 'upstream-loop'
+  /** The address of the client, as `2001:db8::1`, or of the upstream, as `[::1]:53` or its URL. */
   address: string
   /** A sentence for people. */
   message: string
@@ -319,11 +322,13 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
         this.emit('upstream', { upstream: address, trouble })
         continue
       }
-      const message =
-        code === 'client-refused'
-          ? `the DNS server refuses the queries of ${address}, which is outside ${outside}`
-          : `the DNS server does not ask ${address}, which is its own address`
-      this.emit('warning', { code: code as FaithDns64Warning['code'], address, message })
+      const warned = code as FaithDns64Warning['code']
+      const messages = {
+        'client-refused': `the DNS server refuses the queries of ${address}, which is outside ${outside}`,
+        'upstream-own': `the DNS server does not ask ${address}, which is its own address`,
+        'upstream-loop': `the DNS server asks ${address}, which asks it the same: a loop`,
+      }
+      this.emit('warning', { code: warned, address, message: messages[warned] })
     }
   }
 

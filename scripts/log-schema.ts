@@ -102,7 +102,7 @@ const line = z.strictObject({
     .describe('A DNS server that cannot be asked over TLS or HTTPS, or that answers again.'),
   dns64Warning: z
     .strictObject({
-      code: z.enum(['client-refused', 'upstream-own']),
+      code: z.enum(['client-refused', 'upstream-own', 'upstream-loop']),
       address: z.string().describe('The address of the client, or of the DNS server to ask.'),
     })
     .optional()

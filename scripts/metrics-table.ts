@@ -20,6 +20,7 @@ const DNS64 = {
   truncated: 0,
   upstreamQueries: 0,
   upstreamFailures: 0,
+  loops: 0,
 }
 const PACKETS = { packets: 0, bytes: 0 }
 const DURATIONS = { buckets: [{ upToMs: 1, count: 0 }], count: 0, sumMs: 0 }

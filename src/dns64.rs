@@ -123,6 +123,8 @@ pub struct NativeDns64Stats {
     pub upstream_queries: f64,
     /// Queries that no upstream answered.
     pub upstream_failures: f64,
+    /// Queries that an upstream put back to this server.
+    pub loops: f64,
 }
 
 impl From<Stats> for NativeDns64Stats {
@@ -145,6 +147,7 @@ impl From<Stats> for NativeDns64Stats {
             truncated: number(stats.truncated),
             upstream_queries: number(stats.upstream_queries),
             upstream_failures: number(stats.upstream_failures),
+            loops: number(stats.loops),
         }
     }
 }
@@ -152,7 +155,7 @@ impl From<Stats> for NativeDns64Stats {
 /// A fault that the operator can mend.
 #[napi(object)]
 pub struct NativeDns64Fault {
-    /// `client-refused`, `upstream-own` or `upstream`.
+    /// `client-refused`, `upstream-own`, `upstream-loop` or `upstream`.
     pub code: String,
     /// The client, as `2001:db8::1`, or the upstream, as `[::1]:53` or as the options name it.
     pub address: String,
@@ -165,6 +168,7 @@ impl From<Fault> for NativeDns64Fault {
         let (code, address, trouble) = match fault {
             Fault::Refused(client) => ("client-refused", client.to_string(), None),
             Fault::OwnUpstream(upstream) => ("upstream-own", upstream.to_string(), None),
+            Fault::Loop(upstream) => ("upstream-loop", upstream, None),
             Fault::Upstream { url, trouble } => ("upstream", url, trouble),
         };
         Self { code: code.to_owned(), address, trouble }

@@ -367,6 +367,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     'Queries that no other DNS server answered',
     'upstreamFailures',
   ),
+  faithd_dns64_loops_total: ofDns64('Queries that another DNS server put back to faithd', 'loops'),
   faithd_log_refusals_summed_total: counter(
     'Refusals that the log tells in sums only.',
     (of) => of.log.refusalsSummed,

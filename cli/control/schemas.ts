@@ -214,6 +214,7 @@ const dns64 = z.strictObject({
   truncated: count.describe('Responses that did not fit into a datagram.'),
   upstreamQueries: count.describe('Queries to other DNS servers.'),
   upstreamFailures: count.describe('Queries that no other DNS server answered.'),
+  loops: count.describe('Queries that another DNS server put back to this one.'),
 })
 
 export const status = z.strictObject({

@@ -72,7 +72,7 @@ function advertisementLines(links: NonNullable<Status['advertisements']>, width:
 function dns64Lines(dns64: Status['dns64'], width: number): string[] {
   if (dns64 === undefined) return []
   const { addresses, upstreams, udpQueries, tcpQueries, tlsQueries } = dns64
-  const { upstreamQueries, upstreamFailures } = dns64
+  const { upstreamQueries, upstreamFailures, loops } = dns64
   const { dropped, rejected, refused, rateLimited, overloaded } = dns64
   const { synthesised, local, cached, cacheEvictions, truncated } = dns64
   const asked = upstreams.length > 0 ? upstreams.join(', ') : 'those of /etc/resolv.conf'
@@ -100,7 +100,8 @@ function dns64Lines(dns64: Status['dns64'], width: number): string[] {
     ],
     [
       'upstreams',
-      `${asked}: ${grouped(upstreamQueries)} asked, ${grouped(upstreamFailures)} without an answer`,
+      `${asked}: ${grouped(upstreamQueries)} asked, ${grouped(upstreamFailures)} without an answer` +
+        (loops > 0 ? `, ${grouped(loops)} put back to faithd` : ''),
     ],
   ]
   return ['', 'DNS64:', ...facts(rows, width - 2).map((line) => `  ${line}`)]
