@@ -6,7 +6,7 @@ import { removeAtExit } from './cleanup.js'
 import { Host, Router } from './host.js'
 import { ServerHost } from './server.js'
 import { mine, removeStaleFolders, stale } from './stale.js'
-import { build, nameHosts, namespaces, remove } from './topology.js'
+import { build, hopRoles, nameHosts, namespaces, remove } from './topology.js'
 import type { Role } from './topology.js'
 
 export interface LabOptions {
@@ -39,6 +39,8 @@ export class Lab implements AsyncDisposable {
   readonly server: ServerHost
   /** The edge router, in labs made with `edge` or `clientMtu`. */
   readonly edge: Host | undefined
+  /** The routers between the router and the server, in labs made with `hops` or `serverMtu`. */
+  readonly hops: readonly Host[]
 
   readonly #names: Map<Role, string>
   readonly #directory: string
@@ -57,6 +59,9 @@ export class Lab implements AsyncDisposable {
     this.router = new Router('router', name('router'))
     this.server = new ServerHost('server', name('server'), this.#directory)
     this.edge = this.#names.has('edge') ? new Host('edge', name('edge')) : undefined
+    this.hops = hopRoles
+      .filter((role) => this.#names.has(role))
+      .map((role) => new Host(role, name(role)))
   }
 
   /** @internal */
@@ -97,6 +102,7 @@ export class Lab implements AsyncDisposable {
   async #close(): Promise<void> {
     // Stops the router last, so that faithd sees its sessions end one by one.
     await Promise.all([this.client.stop(), this.server.stop(), this.edge?.stop()])
+    await Promise.all(this.hops.map((hop) => hop.stop()))
     await this.router.stop()
     this.#removeNow()
     this.#forget()

@@ -58,7 +58,8 @@ export interface Topology {
   serverMtu?: number
 }
 
-const hopRoles = ['hop1', 'hop2', 'hop3'] as const
+/** The routers of a lab with `hops`, in their order from the router to the server. */
+export const hopRoles = ['hop1', 'hop2', 'hop3'] as const
 
 export type Role = 'client' | 'edge' | 'router' | (typeof hopRoles)[number] | 'server'
 
@@ -188,7 +189,8 @@ function plan(options: Topology): Record<Role, HostPlan> {
     options.serverMtu === undefined ? [] : [`link set ${device} mtu ${options.serverMtu}`]
   /** A router between router and server. */
   const hop = (lan: string, wan: string, back: string | undefined, on: string | undefined) => ({
-    sysctls: { 'net/ipv4/ip_forward': 1 },
+    // Linux sends a host an error a second, which are too few for a traceroute.
+    sysctls: { 'net/ipv4/ip_forward': 1, 'net/ipv4/icmp_ratelimit': 0 },
     commands: [
       ...(on === undefined ? narrowedServer('wan0') : []),
       'link set lan0 up',
@@ -239,7 +241,7 @@ function plan(options: Topology): Record<Role, HostPlan> {
       ],
     },
     router: {
-      sysctls: forwarding,
+      sysctls: { ...forwarding, ...(hops ? { 'net/ipv6/icmp/ratelimit': 0 } : {}) },
       commands: [
         'link set lan0 up',
         'link set wan0 up',
