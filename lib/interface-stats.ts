@@ -25,10 +25,10 @@ export interface FaithInterfaceStats {
   captured: FaithCounters
   /** Packets from the stack to the host. */
   returned: FaithCounters
-  /** ICMPv6 Destination Unreachable messages sent. */
+  /** ICMPv6 Destination Unreachable messages sent, and Time Exceeded about SYNs. */
   unreachableSent: number
   /**
-   * ICMPv6 Destination Unreachable messages withheld by the rate limit: a worker sends at most 200 a second to a /64,
+   * Such messages withheld by the rate limit: a worker sends at most 200 a second to a /64,
    * and 10000 in all (RFC 4443 section 2.4).
    */
   unreachableLimited: number

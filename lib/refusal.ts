@@ -14,6 +14,7 @@ import { toServer } from './session.js'
  * | `refused` | the server, or `route`, refused the connection |
  * | `unreachable` | no route leads to the server, a router or `route` reported it unreachable, or the dialled address maps to no server |
  * | `denied` | the access list, the default policy, `route` or the host's own firewall forbids the destination |
+ * | `hop-limit` | a router on the way reported that the small hop limit of the client's SYN ran out: a traceroute |
  * | `connect-timeout` | the server did not answer within `connectTimeoutMs` |
  * | `limit` | `maxSessions`, `maxSessionsPerClient`, `maxRatePerClient`, `portBlocksPerClient`, `maxUndecided` or a limit of `udp` was reached |
  * | `exhausted` | the host ran out of descriptors, memory or source ports |
@@ -27,6 +28,7 @@ export type FaithRefusalReason =
   | 'refused'
   | 'unreachable'
   | 'denied'
+  | 'hop-limit'
   | 'connect-timeout'
   | 'limit'
   | 'exhausted'
@@ -39,6 +41,7 @@ const NO_REFUSALS: Readonly<Record<FaithRefusalReason, 0>> = {
   refused: 0,
   unreachable: 0,
   denied: 0,
+  'hop-limit': 0,
   'connect-timeout': 0,
   limit: 0,
   exhausted: 0,

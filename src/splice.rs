@@ -307,9 +307,10 @@ fn denied(server: SocketAddr, reason: DenyReason) -> NativeFailure {
 fn not_connected(server: SocketAddr, error: ConnectError) -> NativeFailure {
     match error {
         ConnectError::Source { address, error } => refused(format!("connect from {address}"), "bind", error),
-        ConnectError::Prohibited(error) | ConnectError::Ports { error, .. } | ConnectError::Other(error) => {
-            refused(format!("connect to {server}"), "connect", error)
-        }
+        ConnectError::Prohibited(error)
+        | ConnectError::Reported { error, .. }
+        | ConnectError::Ports { error, .. }
+        | ConnectError::Other(error) => refused(format!("connect to {server}"), "connect", error),
     }
 }
 

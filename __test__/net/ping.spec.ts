@@ -6,6 +6,7 @@ import test from 'ava'
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab, RunResult } from '../../lab/index.js'
 import { type Faithd, permitted, startFaithd, startWrapped } from '../fixtures/faithd.js'
+import { mtr, traceroute, tracedPlace } from '../fixtures/routers-on-the-way.js'
 
 const pings = permitted
 
@@ -150,50 +151,19 @@ for (const [way, groups] of [
       `echo ${groups} >/proc/sys/net/ipv4/ping_group_range`,
     ])
     t.is(allowed.code, 0)
-    const faithd = await startFaithd(far, ['--permit', '203.0.113.0/24'], 'by itself', {
-      name: 'faith0',
-      prefix: '3fff:64::',
-    })
+    const args = ['--permit', '203.0.113.0/24']
+    await using faithd = await startFaithd(far, args, 'by itself', tracedPlace)
     const target = faithd.address(addresses.farServer)
-    const way4 = [...addresses.hops, addresses.farServer]
+    const all = [addresses.gateway, ...addresses.hops, addresses.farServer]
     for (const method of ['-I', '-U', '-p33434']) {
-      const args = ['-6', '-n', '-q', '1', '-N', '1', '-w', '10', method, target]
-      const { stdout } = await far.client.run('traceroute', args, { timeout: 120_000 })
-      t.deepEqual(
-        hopsOf(stdout, /^ *\d+ {2}(\S+)/gm),
-        [addresses.gateway, ...way4],
-        `${method}: ${stdout}`,
-      )
+      const seen = await traceroute(far.client, '-q', '1', '-N', '1', method, target)
+      t.deepEqual(seen.hops, all, `${method}: ${seen.stdout}`)
     }
-    // A connection ends in this router, so no router behind it sees the hop limit of the client's SYN.
-    const args = ['-6', '-n', '-q', '1', '-N', '1', '-w', '10', '-T', '-p', '80', target]
-    const connecting = await far.client.run('traceroute', args, { timeout: 120_000 })
-    t.deepEqual(
-      hopsOf(connecting.stdout, /^ *\d+ {2}(\S+)/gm),
-      [addresses.gateway, addresses.farServer],
-      connecting.stdout,
-    )
-    const { stdout } = await far.client.run(
-      'mtr',
-      ['-6', '-n', '-c', '2', '-i', '0.2', '-r', target],
-      {
-        timeout: 60_000,
-      },
-    )
-    t.deepEqual(hopsOf(stdout, /^ *\d+\.\|-- (\S+)/gm), [addresses.gateway, ...way4], stdout)
+    const seen = await mtr(far.client, target)
+    t.deepEqual(seen.hops, all, seen.stdout)
     // Three routers have taken a hop each of the 64, and this one.
     const answer = await far.client.run('ping', ['-6', '-n', '-c', '1', '-W', '10', target])
     t.regex(answer.stdout, / ttl=60 /)
-  })
-}
-
-/** The addresses of each hop, with those of the prefix as IPv4. */
-function hopsOf(text: string, pattern: RegExp): string[] {
-  return [...text.matchAll(pattern)].map(([, address = '']) => {
-    const [, high, low] = /^3fff:64::([0-9a-f]+):([0-9a-f]+)$/.exec(address) ?? []
-    if (high === undefined || low === undefined) return address
-    const bits = [Number.parseInt(high, 16), Number.parseInt(low, 16)]
-    return bits.flatMap((half) => [half >> 8, half & 255]).join('.')
   })
 }
 
@@ -201,12 +171,11 @@ test.serial(
   'a path to the server that is narrower than the router knows is told to the client',
   async (t) => {
     await using narrow = await createLab({ serverMtu: 1400 })
-    const place = { name: 'faith0', prefix: '3fff:64::' }
     await using faithd = await startFaithd(
       narrow,
       ['--permit', '203.0.113.0/24', '--protocols', 'tcp,icmp'],
       'by itself',
-      place,
+      tracedPlace,
     )
     const target = faithd.address(addresses.farServer)
     const full = ['-6', '-n', '-c', '1', '-W', '10', '-s', '1452']

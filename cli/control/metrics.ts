@@ -261,7 +261,7 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     (of) => of.interface.drops,
   ),
   faithd_icmp_unreachable_total: byOutcome(
-    'ICMPv6 Destination Unreachable messages `sent` to clients, and those `limited` by the rate limit.',
+    'ICMPv6 Destination Unreachable messages `sent` to clients, with Time Exceeded about SYNs, and those `limited` by the rate limit.',
     ({ interface: { unreachableSent, unreachableLimited } }) => ({
       sent: unreachableSent,
       limited: unreachableLimited,

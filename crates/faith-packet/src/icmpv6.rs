@@ -42,6 +42,12 @@ impl Unreachable {
     }
 }
 
+impl From<Unreachable> for Icmpv6Error {
+    fn from(code: Unreachable) -> Self {
+        Self { kind: DESTINATION_UNREACHABLE, code: code.code(), word: 0 }
+    }
+}
+
 /// The /64 network of the client that sent `offending`.
 #[must_use]
 pub fn client_network(offending: &[u8]) -> Option<u128> {
@@ -50,20 +56,31 @@ pub fn client_network(offending: &[u8]) -> Option<u128> {
 }
 
 /// Writes the Destination Unreachable that answers `offending`, an IPv6 packet, and returns its
-/// length.
+/// length. The message goes from the packet's destination; otherwise it is as of [`build_about`].
+#[must_use]
+pub fn build_unreachable(code: Unreachable, offending: &[u8], out: &mut [u8; MAX_LEN]) -> Option<usize> {
+    let (header, _) = ipv6::Header::parse_quoted(offending)?;
+    build_about(code.into(), header.destination.into(), offending, out)
+}
+
+/// Writes the error about `offending`, an IPv6 packet, and returns its length.
 ///
-/// The message goes from the packet's destination to its source with hop limit 64. It quotes as much
+/// The message goes from `from` to the packet's source with hop limit 64. It quotes as much
 /// of the packet as fits, which is always the whole header chain of a packet that the classifier let
 /// pass. `None` if `offending` is too short to have addresses, or if its source does not name one
 /// node (RFC 4443 section 2.4(e.6)). The classifier enforces the section's other exceptions.
 #[must_use]
-pub fn build_unreachable(code: Unreachable, offending: &[u8], out: &mut [u8; MAX_LEN]) -> Option<usize> {
+pub fn build_about(
+    error: Icmpv6Error,
+    from: Ipv6Addr,
+    offending: &[u8],
+    out: &mut [u8; MAX_LEN],
+) -> Option<usize> {
     let (header, _) = ipv6::Header::parse_quoted(offending)?;
     if ipv6::is_martian_source(header.source) {
         return None;
     }
-    let error = Icmpv6Error { kind: DESTINATION_UNREACHABLE, code: code.code(), word: 0 };
-    build(error, header.destination, header.source, out, |quote| {
+    build(error, from.to_bits(), header.source, out, |quote| {
         let length = offending.len().min(quote.len());
         quote.get_mut(..length)?.copy_from_slice(offending.get(..length)?);
         Some(length)

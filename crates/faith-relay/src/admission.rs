@@ -283,6 +283,7 @@ impl Admission {
             server,
             source: self.source(&passage, source, server.ip(), attempt),
             traffic_class: if passage.copy_dscp { traffic_class() } else { None },
+            probed_hops: None,
             header: proxy.map(|version| header(version, *attempt.client(), *attempt.destination())),
         }
     }

@@ -1,7 +1,8 @@
 //! Serves offered SYNs and accepted connections.
 //!
 //! Connect-first: the pump holds the SYN while the relay connects to the server. The client gets a refusal as the network
-//! would have sent it. When the server is connected, the attempt takes the 4-tuple, by which the accepted connection will
+//! would have sent it: an error of ICMP comes from the router that sent it. A SYN with few hops left belongs to a client that
+//! looks for the routers on the way, so the SYN to the server has no more. When the server is connected, the attempt takes the 4-tuple, by which the accepted connection will
 //! find it. *Then* the SYN goes on to the kernel, and the attempt waits for that connection. It drops the server's socket
 //! after [`PAIRING_TIMEOUT`], or at once when the client has given up.
 //!
@@ -19,7 +20,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ use crate::detail::Sockets;
 use crate::engine::Engine;
 use crate::ledger::Stage;
 use crate::leg::{self, Leg};
+use crate::offender;
 use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::upstream::{Opened, connect};
@@ -95,7 +97,7 @@ impl Engine {
             let class = || Some(syn.traffic_class());
             match self.admission.admit(&mut attempt, class) {
                 Ok(way) => Some(way),
-                Err(refusal) => return refuse(syn, attempt, refusal),
+                Err(refusal) => return self.refuse(syn, attempt, refusal),
             }
         };
         let peers = attempt.peers();
@@ -114,13 +116,13 @@ impl Engine {
         let class = || Some(syn.traffic_class());
         let mut given_up = pin!(syn.given_up());
         let reached = tokio::select! {
-            reached = self.reach(&mut attempt, admitted, class) => reached,
+            reached = self.reach(&mut attempt, admitted, class, syn.probed_hops()) => reached,
             () = &mut given_up => Err(Refusal::GIVEN_UP),
         };
         match reached {
             Ok((far, alarm)) => self.pair(worker, syn, far, alarm, attempt, given_up).await,
             Err(refusal) => {
-                refuse(syn, attempt, refusal);
+                self.refuse(syn, attempt, refusal);
                 None
             }
         }
@@ -133,13 +135,15 @@ impl Engine {
         attempt: &mut Attempt,
         admitted: Option<Way>,
         traffic_class: impl FnOnce() -> Option<u8>,
+        probed_hops: Option<u8>,
     ) -> Result<(Far, Alarm), Refusal> {
         let way = match admitted {
             Some(way) => way,
             None => self.admission.decide(attempt, traffic_class).await?,
         };
         match way {
-            Way::Server(target) => {
+            Way::Server(mut target) => {
+                target.probed_hops = probed_hops;
                 let timeout = self.options().connect_timeout;
                 let Opened { connection, alarm, lease } = connect(&target, timeout).await?;
                 attempt.lease = lease;
@@ -173,7 +177,7 @@ impl Engine {
         let _spare = match self.spares.keep() {
             Ok(spare) => spare,
             Err(error) => {
-                refuse(syn, attempt, Refusal::from_error(&error));
+                self.refuse(syn, attempt, Refusal::from_error(&error));
                 return None;
             }
         };
@@ -260,12 +264,12 @@ impl Engine {
         let attempt = async move {
             let class = || source::saved_traffic_class(&leg);
             let reached = if engine.admission.questions(destination.port()).is_none() {
-                engine.reach(&mut attempt, None, class).await
+                engine.reach(&mut attempt, None, class, None).await
             } else {
                 // A route may take its time, so the relay tells it when the client is gone.
                 tokio::select! {
                     biased;
-                    reached = engine.reach(&mut attempt, None, class) => reached,
+                    reached = engine.reach(&mut attempt, None, class, None) => reached,
                     () = leg.spent() => Err(Refusal::GIVEN_UP),
                 }
             };
@@ -321,6 +325,30 @@ impl Engine {
         Some(Session::new(client, Leg::new(server), attempt, clock))
     }
 
+    /// Ends an attempt and answers its client.
+    fn refuse(&self, syn: HeldSyn, attempt: Attempt, refusal: Refusal) {
+        let answer = self.answer(&attempt, &refusal);
+        attempt.fail(refusal);
+        match answer {
+            SynAnswer::Silence => syn.ignore(),
+            SynAnswer::Reset => syn.reset(),
+            SynAnswer::Unreachable(code) => syn.unreachable(code),
+            SynAnswer::Error { error, from } => syn.error(error, from),
+        }
+    }
+
+    /// The answer to a client. The error of a router comes from the address that means the router.
+    fn answer(&self, attempt: &Attempt, refusal: &Refusal) -> SynAnswer {
+        let reported = || {
+            let ((error, offender), Some(SocketAddr::V4(server))) = (refusal.report?, attempt.server) else {
+                return None;
+            };
+            let from = offender::shown(&self.admission, &attempt.flow(), *server.ip(), offender)?;
+            Some(SynAnswer::Error { error, from })
+        };
+        reported().unwrap_or(refusal.answer)
+    }
+
     /// Gives a client's connection to the taker.
     fn hand_over(&self, worker: usize, connection: Connection, attempt: Attempt) {
         // The client has reset the connection meanwhile, and left no bytes.
@@ -358,16 +386,5 @@ impl Service for Engine {
     fn exhausted(&self, error: &io::Error) -> bool {
         self.ledger.shortages.ran_out(error);
         self.spares.spend()
-    }
-}
-
-/// Ends an attempt and answers its client.
-fn refuse(syn: HeldSyn, attempt: Attempt, refusal: Refusal) {
-    let answer = refusal.answer;
-    attempt.fail(refusal);
-    match answer {
-        SynAnswer::Silence => syn.ignore(),
-        SynAnswer::Reset => syn.reset(),
-        SynAnswer::Unreachable(code) => syn.unreachable(code),
     }
 }

@@ -1,7 +1,7 @@
 //! The ways in which a connection to a server fails.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::cause::Cause;
 
@@ -16,8 +16,17 @@ pub enum ConnectError {
         error: io::Error,
     },
     /// A router on the way, or the server's host, prohibits the connection (RFC 4443 section 3.1): `EACCES`. Only ICMPv6 has
-    /// an error of its own for this. The kernel turns the error of ICMP into `EHOSTUNREACH`.
+    /// an error number of its own for this.
     Prohibited(io::Error),
+    /// A router on the way to an IPv4 server, or its host, sent an ICMP message (Linux 5.8).
+    Reported {
+        /// Type and code of the message.
+        icmp: (u8, u8),
+        /// The sender.
+        offender: Ipv4Addr,
+        /// The error that the kernel makes of it.
+        error: io::Error,
+    },
     /// The client has no port left: `EADDRNOTAVAIL`.
     Ports {
         /// [`Cause::MaxPortsPerClient`] or [`Cause::NoPortBlock`].
@@ -36,6 +45,7 @@ impl ConnectError {
         match self {
             Self::Source { error, .. }
             | Self::Prohibited(error)
+            | Self::Reported { error, .. }
             | Self::Ports { error, .. }
             | Self::Other(error) => error,
         }
@@ -47,6 +57,7 @@ impl ConnectError {
         match self {
             Self::Source { error, .. }
             | Self::Prohibited(error)
+            | Self::Reported { error, .. }
             | Self::Ports { error, .. }
             | Self::Other(error) => error,
         }

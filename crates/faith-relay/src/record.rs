@@ -96,6 +96,9 @@ pub enum RefusalReason {
     Unreachable,
     /// Policy, or this host's own firewall, forbids the destination.
     Denied,
+    /// The hop limit of the client's SYN, which was small, ran out at a router on the way to the server: the client looks for
+    /// the routers, as traceroute does.
+    HopLimit,
     /// The server did not answer.
     ConnectTimeout,
     /// A limit of sessions, of their rate or of connections that wait for the [`Route`](crate::Route) was reached.
@@ -116,10 +119,11 @@ impl RefusalReason {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Refused,
         Self::Unreachable,
         Self::Denied,
+        Self::HopLimit,
         Self::ConnectTimeout,
         Self::Limit,
         Self::Exhausted,
@@ -135,6 +139,7 @@ impl RefusalReason {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Denied => "denied",
+            Self::HopLimit => "hop-limit",
             Self::ConnectTimeout => "connect-timeout",
             Self::Limit => "limit",
             Self::Exhausted => "exhausted",

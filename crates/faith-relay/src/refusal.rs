@@ -1,9 +1,10 @@
 //! Refusals: the reason for which there is no session, and the answer to the client.
 
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use faith_packet::icmpv6::Unreachable;
+use faith_packet::translate::{Icmpv4Error, Icmpv6Error};
 use faith_stack::SynAnswer;
 use faith_sys::tcp;
 
@@ -11,6 +12,9 @@ use crate::cause::Cause;
 use crate::connect_error::ConnectError;
 use crate::denying_rule::DenyingRule;
 use crate::record::RefusalReason;
+
+/// Type and code of ICMP's Time Exceeded about a packet that had no hop left (RFC 792).
+const HOP_LIMIT: (u8, u8) = (11, 0);
 
 /// A refused attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +28,13 @@ pub(crate) struct Refusal {
     pub(crate) errno: Option<i32>,
     /// The address that the connection cannot come from, if that is the cause.
     pub(crate) source: Option<IpAddr>,
+    /// The error that a router or the server sent, and its sender, if the client gets that instead of `answer`.
+    pub(crate) report: Option<(Icmpv6Error, Ipv4Addr)>,
 }
 
 impl Refusal {
     pub(crate) const fn new(reason: RefusalReason, answer: SynAnswer) -> Self {
-        Self { reason, cause: None, rule: None, answer, errno: None, source: None }
+        Self { reason, cause: None, rule: None, answer, errno: None, source: None, report: None }
     }
 
     const fn because(mut self, cause: Cause) -> Self {
@@ -84,6 +90,35 @@ impl Refusal {
         Self { errno: error.raw_os_error(), ..Self::meaning_of(error) }
     }
 
+    /// Makes a refusal of an ICMP message of this type and code, of which the kernel made `error`. `probed` tells that the
+    /// client looks for the routers on the way.
+    pub(crate) fn reported(
+        (kind, code): (u8, u8),
+        offender: Ipv4Addr,
+        error: &io::Error,
+        probed: bool,
+    ) -> Self {
+        let meaning = Self::from_error(error);
+        let translated = Icmpv6Error::from_icmpv4(Icmpv4Error { kind, code, info: 0 }, 0);
+        let prohibited = Unreachable::Prohibited;
+        let (refusal, told) = match (translated, meaning.answer) {
+            (Some(exceeded), _) if (kind, code) == HOP_LIMIT && probed => {
+                (Self::new(RefusalReason::HopLimit, SynAnswer::Silence), Some(exceeded))
+            }
+            (Some(exceeded), _) if (kind, code) == HOP_LIMIT => (meaning, Some(exceeded)),
+            // The kernel makes `EHOSTUNREACH` of it.
+            (Some(error), _) if error == prohibited.into() => {
+                (Self { answer: SynAnswer::Unreachable(prohibited), ..meaning }, Some(error))
+            }
+            // RFC 7915 has one code for networks and hosts that are not reached. A client of IPv4 tells them apart.
+            (_, SynAnswer::Unreachable(code)) => (meaning, Some(code.into())),
+            // Any client understands a RST. One that looks for the routers sees who refused.
+            (Some(error), _) if probed => (meaning, Some(error)),
+            _ => (meaning, None),
+        };
+        Self { report: told.map(|error| (error, offender)), ..refusal }
+    }
+
     fn meaning_of(error: &io::Error) -> Self {
         if tcp::exhaustion(error).is_some() {
             return Self::new(RefusalReason::Exhausted, SynAnswer::Reset);
@@ -127,6 +162,9 @@ impl From<&ConnectError> for Refusal {
                 errno: error.raw_os_error(),
                 ..Self::new(RefusalReason::Unreachable, SynAnswer::Unreachable(Unreachable::Prohibited))
             },
+            ConnectError::Reported { icmp, offender, error } => {
+                Self::reported(*icmp, *offender, error, false)
+            }
             ConnectError::Other(error) => Self::from_error(error),
         }
     }
@@ -161,6 +199,48 @@ mod tests {
     fn a_destination_prohibited_by_the_host_has_a_cause_of_its_own() {
         let refusal = meaning(ErrorKind::PermissionDenied);
         assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Denied, Some(Cause::ProhibitedByHost)));
+    }
+
+    const ROUTER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+
+    /// Reason, answer and the type and code that the client gets, of an ICMP message and the kernel's error.
+    fn report(icmp: (u8, u8), kind: ErrorKind, probed: bool) -> (RefusalReason, SynAnswer, Option<(u8, u8)>) {
+        let Refusal { reason, answer, report, .. } = Refusal::reported(icmp, ROUTER, &kind.into(), probed);
+        assert!(report.is_none_or(|(_, offender)| offender == ROUTER));
+        (reason, answer, report.map(|(error, _)| (error.kind, error.code)))
+    }
+
+    #[test]
+    fn a_hop_limit_that_ran_out_is_the_clients_own_if_it_was_small() {
+        let at = |probed| report((11, 0), ErrorKind::HostUnreachable, probed);
+        assert_eq!(at(true), (RefusalReason::HopLimit, SynAnswer::Silence, Some((3, 0))));
+        let looping = SynAnswer::Unreachable(Unreachable::AddressUnreachable);
+        assert_eq!(at(false), (RefusalReason::Unreachable, looping, Some((3, 0))));
+    }
+
+    #[test]
+    fn unreachable_is_as_precise_as_the_error_of_the_kernel() {
+        let cases = [
+            (0, ErrorKind::NetworkUnreachable, Unreachable::NoRoute),
+            (1, ErrorKind::HostUnreachable, Unreachable::AddressUnreachable),
+            (9, ErrorKind::NetworkUnreachable, Unreachable::Prohibited),
+            (10, ErrorKind::HostUnreachable, Unreachable::Prohibited),
+            (13, ErrorKind::HostUnreachable, Unreachable::Prohibited),
+        ];
+        for (code, kind, expected) in cases {
+            for probed in [false, true] {
+                let answer = SynAnswer::Unreachable(expected);
+                let expected = (RefusalReason::Unreachable, answer, Some((1, expected.code())));
+                assert_eq!(report((3, code), kind, probed), expected, "code {code}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_client_is_reset_and_one_that_looks_for_routers_sees_who_refused() {
+        let at = |probed| report((3, 3), ErrorKind::ConnectionRefused, probed);
+        assert_eq!(at(false), (RefusalReason::Refused, SynAnswer::Reset, None));
+        assert_eq!(at(true), (RefusalReason::Refused, SynAnswer::Reset, Some((1, 4))));
     }
 
     #[test]

@@ -108,9 +108,10 @@ fn unusable(error: ConnectError) -> StackError {
             ("connect from a privileged port".to_owned(), "bind", error)
         }
         ConnectError::Source { address, error } => (format!("connect from {address}"), "bind", error),
-        ConnectError::Prohibited(error) | ConnectError::Ports { error, .. } | ConnectError::Other(error) => {
-            ("make a socket for servers".to_owned(), "socket", error)
-        }
+        ConnectError::Prohibited(error)
+        | ConnectError::Reported { error, .. }
+        | ConnectError::Ports { error, .. }
+        | ConnectError::Other(error) => ("make a socket for servers".to_owned(), "socket", error),
     };
     let hint = match source.kind() {
         io::ErrorKind::AddrNotAvailable => Some(missing),

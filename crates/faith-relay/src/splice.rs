@@ -162,7 +162,8 @@ impl Splices {
                 let Server { address, source, header, connect_timeout, .. } = server;
                 let source =
                     Source { address: source.map_or(Address::Any, Address::Fixed), ports: Ports::Any };
-                let target = Target { server: address, source, traffic_class: None, header };
+                let target =
+                    Target { server: address, source, traffic_class: None, probed_hops: None, header };
                 tokio::select! {
                     opened = open(&target, connect_timeout) => {
                         // A connection for which no caller waits is closed.

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use faith_packet::proxy::Header;
+use faith_sys::error_queue::QueuedError;
 use faith_sys::tcp::{self, Connection};
-use faith_sys::{reactor, source};
+use faith_sys::{error_queue, reactor, source};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
@@ -27,6 +28,8 @@ pub(crate) struct Target {
     pub(crate) source: Source,
     /// The client's traffic class, if the connection is to have its DSCP.
     pub(crate) traffic_class: Option<u8>,
+    /// The time to live of the SYN to an IPv4 server, if the client looks for the routers on the way.
+    pub(crate) probed_hops: Option<u8>,
     /// The PROXY header that the server gets first, if any.
     pub(crate) header: Option<Header>,
 }
@@ -47,7 +50,12 @@ pub(crate) struct Opened {
 ///
 /// The refusal that answers the client.
 pub(crate) async fn connect(target: &Target, connect_timeout: Duration) -> Result<Opened, Refusal> {
-    open(target, connect_timeout).await.map_err(|error| Refusal::from(&error))
+    open(target, connect_timeout).await.map_err(|error| match error {
+        ConnectError::Reported { icmp, offender, error } => {
+            Refusal::reported(icmp, offender, &error, target.probed_hops.is_some())
+        }
+        error => Refusal::from(&error),
+    })
 }
 
 /// Does the same as [`connect`], for callers without a client to answer.
@@ -60,6 +68,7 @@ pub(crate) async fn open(target: &Target, connect_timeout: Duration) -> Result<O
     let deadline = Instant::now() + connect_timeout;
     let mut alarm = Alarm::new(deadline);
     connected(&begun, &mut alarm, deadline).await?;
+    behave_as_host(target, &begun)?;
     introduce(target, &begun)?;
     Ok(Opened { connection: begun, alarm, lease })
 }
@@ -80,10 +89,41 @@ pub(crate) async fn connected<T: AsRawFd + AsFd>(
         ready = begun.writable() => ready?.ready().is_write_closed(),
         () = alarm.until(deadline) => return Err(tcp::timed_out().into()),
     };
-    if failed && let Some(error) = tcp::take_error(begun)? {
+    if !failed {
+        return Ok(());
+    }
+    // The queue has the error before SO_ERROR has it, if the message came while connect(2) had the socket.
+    if let Ok(QueuedError { errno, icmp: Some(icmp), offender: Some(offender), .. }) =
+        error_queue::take(begun, &mut [])
+    {
+        return Err(ConnectError::Reported { icmp, offender, error: io::Error::from_raw_os_error(errno) });
+    }
+    if let Some(error) = tcp::take_error(begun)? {
         // The host's own firewall and routing table fail connect(2) itself, so a router has prohibited it.
         let prohibited = error.kind() == ErrorKind::PermissionDenied;
         return Err(if prohibited { ConnectError::Prohibited(error) } else { error.into() });
+    }
+    Ok(())
+}
+
+/// Has a socket that is yet to connect keep errors of ICMP, which tell their senders, and limits the hops of its SYN.
+fn behave_as_router(target: &Target, connection: &Connection) -> io::Result<()> {
+    if target.server.is_ipv4() && error_queue::has_tcp() {
+        error_queue::keep(connection, true)?;
+        if target.probed_hops.is_some() {
+            source::set_ttl(connection, target.probed_hops)?;
+        }
+    }
+    Ok(())
+}
+
+/// Undoes [`behave_as_router`], before any data: a connection survives errors, and its packets go as far as the host's.
+fn behave_as_host(target: &Target, connection: &AsyncFd<Connection>) -> io::Result<()> {
+    if target.server.is_ipv4() && error_queue::has_tcp() {
+        if target.probed_hops.is_some() {
+            source::set_ttl(connection, None)?;
+        }
+        error_queue::keep(connection, false)?;
     }
     Ok(())
 }
@@ -178,6 +218,7 @@ fn socket(target: &Target) -> io::Result<Connection> {
         source::set_dscp(&connection, target.server.ip(), traffic_class)?;
     }
     tcp::acknowledge_with_data(&connection)?;
+    behave_as_router(target, &connection)?;
     Ok(connection)
 }
 
@@ -230,37 +271,4 @@ pub(crate) fn check_source(address: Option<IpAddr>, privileged: bool) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cause::Cause;
-    use crate::record::RefusalReason;
-
-    const EADDRNOTAVAIL: i32 = 99;
-    /// Addresses that no host has (RFC 5737, RFC 3849).
-    const FOREIGN: [IpAddr; 2] = [
-        IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77)),
-        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 77)),
-    ];
-
-    #[test]
-    fn a_missing_source_address_is_no_lack_of_ports() {
-        for (foreign, privileged) in FOREIGN.iter().flat_map(|foreign| [(*foreign, false), (*foreign, true)])
-        {
-            let error = check_source(Some(foreign), privileged).unwrap_err();
-            assert!(matches!(error, ConnectError::Source { address, .. } if address == foreign), "{error:?}");
-            let refusal = Refusal::from(&error);
-            assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Error, Some(Cause::NoSource)));
-            assert_eq!(refusal.source, Some(foreign));
-        }
-        // connect(2) gives the same error if every port is taken.
-        let ports = Refusal::from(&ConnectError::Other(io::Error::from_raw_os_error(EADDRNOTAVAIL)));
-        assert_eq!((ports.reason, ports.source), (RefusalReason::Exhausted, None));
-    }
-
-    #[test]
-    fn addresses_of_the_host_can_be_sources() {
-        check_source(None, false).unwrap();
-        check_source(Some(Ipv4Addr::LOCALHOST.into()), false).unwrap();
-        check_source(Some(Ipv6Addr::LOCALHOST.into()), false).unwrap();
-    }
-}
+mod tests;

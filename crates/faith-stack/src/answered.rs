@@ -2,17 +2,24 @@
 //!
 //! A client may retransmit its SYN just before the answer reaches it, and for two minutes if the answer is silence. Each
 //! retransmission would begin another attempt for a connection that is already decided. So the table keeps the answer to
-//! a SYN for a while and gives it to retransmissions: SYNs of the same flow with the same sequence number. A client that
-//! dials again uses another sequence number (RFC 6528) and gets its own attempt.
+//! a SYN for a while and gives it to retransmissions: SYNs of the same flow with the same sequence number and hop limit. A
+//! client that dials again uses another sequence number (RFC 6528) and gets its own attempt, and so does one that looks for
+//! the routers on the way with one hop limit after another. Such a client measures the time of each answer, so Time Exceeded
+//! is not kept.
 //!
 //! The table has a fixed size. A later answer overwrites an earlier one in the same place; a lost answer only costs
 //! another attempt. A keyed hash, unknown to clients, chooses the place. No answer needs a timer.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::net::Ipv6Addr;
 use std::time::Instant;
 
 use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
+use faith_packet::tcp;
+use faith_packet::translate::Icmpv6Error;
+use faith_sys::source::hop_limit;
+use faith_sys::tun::VIRTIO_HEADER;
 
 /// The number of answers that the table of an interface keeps.
 const ANSWERS: usize = 16_384;
@@ -24,6 +31,13 @@ const TOLD: u32 = 5;
 /// Seconds for which a SYN is ignored: Linux retransmits it for 127 s (`tcp_syn_retries` is 6).
 const IGNORED: u32 = 127;
 
+/// The least hop limit of an ordinary SYN. Hosts begin with 64 or more (RFC 1700), and clients are a few routers away.
+/// Traceroute and mtr end at 30, unless told otherwise.
+const ORDINARY: u8 = 32;
+
+/// The type of ICMPv6 messages by which routers tell that a packet's hop limit ran out.
+const TIME_EXCEEDED: u8 = 3;
+
 /// The answer to a client's SYN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SynAnswer {
@@ -31,6 +45,13 @@ pub enum SynAnswer {
     Reset,
     /// ICMPv6 Destination Unreachable that quotes the SYN.
     Unreachable(Unreachable),
+    /// The error of a router on the way, which quotes the SYN.
+    Error {
+        /// The error.
+        error: Icmpv6Error,
+        /// The address that means the router.
+        from: Ipv6Addr,
+    },
     /// No answer, as the server gave none either.
     Silence,
 }
@@ -38,14 +59,37 @@ pub enum SynAnswer {
 impl SynAnswer {
     fn seconds(self) -> u32 {
         match self {
-            Self::Reset | Self::Unreachable(_) => TOLD,
+            Self::Error { error, .. } if error.kind == TIME_EXCEEDED => 0,
+            Self::Reset | Self::Unreachable(_) | Self::Error { .. } => TOLD,
             Self::Silence => IGNORED,
         }
     }
 }
 
-/// A flow and its SYN's sequence number, which differs between connections of the same ports.
-pub(crate) type Syn = (Flow, Option<u32>);
+/// The identity of a SYN. Its retransmissions have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Syn {
+    /// The client, and what it dialled.
+    pub flow: Flow,
+    /// The sequence number, which differs between connections of the same ports.
+    pub sequence: Option<u32>,
+    /// The hop limit that was left.
+    pub hop_limit: Option<u8>,
+}
+
+impl Syn {
+    /// Tells whether the hop limit is so small that the client looks for the routers on the way.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.hop_limit.is_some_and(|left| left < ORDINARY)
+    }
+
+    /// The identity of the SYN of `flow` in `frame`, behind its virtio header.
+    #[must_use]
+    pub fn of(flow: Flow, frame: &[u8]) -> Self {
+        let packet = frame.get(VIRTIO_HEADER..).unwrap_or_default();
+        Self { flow, sequence: tcp::sequence(packet), hop_limit: hop_limit(packet) }
+    }
+}
 
 /// The answers of one shard of the table.
 #[derive(Debug)]
@@ -75,6 +119,9 @@ impl Answered {
 
     /// Keeps the answer to a SYN.
     pub(crate) fn keep(&mut self, syn: &Syn, answer: SynAnswer, now: Instant) {
+        if answer.seconds() == 0 {
+            return;
+        }
         if self.places.is_empty() {
             self.places = vec![Place { mark: 0, until: 0, answer: SynAnswer::Silence }; self.size];
         }
@@ -115,7 +162,7 @@ mod tests {
     fn syn(port: u16, sequence: u32) -> Syn {
         let end = |address: &str, port| SocketAddrV6::new(address.parse().unwrap(), port, 0, 0);
         let flow = Flow { client: end("2001:db8::1", port), destination: end("64:ff9b::c633:6402", 80) };
-        (flow, Some(sequence))
+        Syn { flow, sequence: Some(sequence), hop_limit: Some(63) }
     }
 
     #[test]
@@ -127,6 +174,7 @@ mod tests {
         assert_eq!(answered.to(&syn(1024, 7), || now), Some(SynAnswer::Reset));
         assert_eq!(answered.to(&syn(1024, 8), || now), None);
         assert_eq!(answered.to(&syn(1025, 7), || now), None);
+        assert_eq!(answered.to(&Syn { hop_limit: Some(4), ..syn(1024, 7) }, || now), None);
     }
 
     #[test]
@@ -140,6 +188,17 @@ mod tests {
             assert_eq!(answered.to(&syn(1024, 7), || after(answer.seconds() - 1)), Some(answer));
             assert_eq!(answered.to(&syn(1024, 7), || after(answer.seconds())), None);
         }
+    }
+
+    #[test]
+    fn time_exceeded_is_not_kept_and_another_error_of_a_router_is() {
+        let mut answered = Answered::new(4);
+        let (now, from) = (answered.epoch, "64:ff9b::cb00:7101".parse().unwrap());
+        let about = |kind| SynAnswer::Error { error: Icmpv6Error { kind, code: 0, word: 0 }, from };
+        answered.keep(&syn(1024, 7), about(TIME_EXCEEDED), now);
+        assert_eq!(answered.to(&syn(1024, 7), || now), None);
+        answered.keep(&syn(1024, 7), about(1), now);
+        assert_eq!(answered.to(&syn(1024, 7), || now), Some(about(1)));
     }
 
     #[test]

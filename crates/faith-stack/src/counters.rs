@@ -68,9 +68,9 @@ pub struct InterfaceStats {
     pub returned_packets: u64,
     /// Their bytes, IPv6 headers included.
     pub returned_bytes: u64,
-    /// ICMPv6 Destination Unreachable messages sent.
+    /// ICMPv6 Destination Unreachable messages sent, and Time Exceeded about SYNs.
     pub unreachable_sent: u64,
-    /// ICMPv6 Destination Unreachable messages not sent, because of the limit per client or the limit per worker.
+    /// Such messages not sent, because of the limit per client or the limit per worker.
     pub unreachable_limited: u64,
     /// Link-local multicast packets that the host sent to the interface, as it does on each link.
     pub host_multicast: u64,

@@ -1,7 +1,9 @@
 //! Holds SYNs in the pump until their service decides.
 //!
 //! A table records each held flow as undecided or released. The pump drops retransmissions of an undecided SYN. It passes
-//! those of a released SYN to the kernel, whose SYN-ACK may have been lost. The table belongs to the interface, because a
+//! those of a released SYN to the kernel, whose SYN-ACK may have been lost. A traceroute may send one SYN after another of
+//! the same flow, each with another hop limit: a new one replaces an undecided one, whose owner learns that its client has
+//! given up. The table belongs to the interface, because a
 //! SYN goes to the worker with fewer SYNs waiting, and the client's next packet may come to another worker.
 //!
 //! An entry lives as long as the [`HeldSyn`] or the [`Released`] that owns it, and so does its place among the held SYNs
@@ -10,7 +12,7 @@
 //! is kept for its retransmissions (see [`answered`](crate::answered)) and takes no place.
 
 use std::fmt;
-use std::net::SocketAddrV6;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +21,12 @@ use std::time::Instant;
 use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::tcp;
+use faith_packet::translate::Icmpv6Error;
 use faith_sys::source::traffic_class;
 use faith_sys::tun::VIRTIO_HEADER;
 use tokio::sync::Notify;
 
-use crate::answered::{Answered, SynAnswer};
+use crate::answered::{Answered, Syn, SynAnswer};
 use crate::flow_table::FlowTable;
 use crate::hold::{Beyond, Hold, Place};
 
@@ -49,8 +52,15 @@ pub(crate) enum NotHeld {
 pub(crate) struct HeldTable(FlowTable<Line, Answered>);
 
 struct Line {
-    sequence: Option<u32>,
+    syn: Syn,
     fate: Arc<Fate>,
+}
+
+impl Line {
+    /// Tells whether another SYN of the flow replaces this one, because it looks for another router on the way.
+    fn gives_way_to(&self, syn: &Syn) -> bool {
+        self.syn != *syn && self.syn.is_probe() && self.fate.holding() == Holding::Undecided
+    }
 }
 
 /// The state of a held SYN, shared by its owner and the worker that gets the client's next packet.
@@ -75,7 +85,7 @@ impl HeldTable {
     pub(crate) fn reset(&self, flow: &Flow, packet: &[u8]) {
         // A RST for this SYN carries the next sequence number; others are guesses (RFC 5961 section 3.2).
         if let Some(line) = self.0.at(flow).get()
-            && tcp::sequence(packet) == line.sequence.map(|it| it.wrapping_add(1))
+            && tcp::sequence(packet) == line.syn.sequence.map(|it| it.wrapping_add(1))
         {
             line.fate.given_up.notify_one();
         }
@@ -84,31 +94,33 @@ impl HeldTable {
     /// Enters a flow that is not held yet, if `place` gives it a place.
     fn enter(
         &self,
-        flow: Flow,
-        frame: &[u8],
+        syn: Syn,
         place: impl FnOnce() -> Result<Place, Beyond>,
     ) -> Result<(Place, Arc<Fate>), NotHeld> {
-        let mut slot = self.0.at(&flow);
-        if let Some(line) = slot.get() {
+        let mut slot = self.0.at(&syn.flow);
+        let before = slot.get().filter(|line| !line.gives_way_to(&syn));
+        if let Some(line) = before {
             return Err(NotHeld::Known(line.fate.holding()));
         }
-        let sequence = frame.get(VIRTIO_HEADER..).and_then(tcp::sequence);
-        if let Some(answer) = slot.beside_mut().to(&(flow, sequence), Instant::now) {
+        if let Some(answer) = slot.beside_mut().to(&syn, Instant::now) {
             return Err(NotHeld::Answered(answer));
         }
         let place = place().map_err(NotHeld::Beyond)?;
         let fate = Arc::<Fate>::default();
-        slot.insert(Line { sequence, fate: Arc::clone(&fate) });
+        if let Some(replaced) = slot.insert(Line { syn, fate: Arc::clone(&fate) }) {
+            replaced.fate.given_up.notify_one();
+        }
         Ok((place, fate))
     }
 
-    /// Removes a flow, and keeps its SYN's answer for retransmissions.
-    pub(crate) fn leave(&self, flow: &Flow, answer: Option<SynAnswer>) {
-        let mut slot = self.0.at(flow);
-        if let Some(Line { sequence, .. }) = slot.remove()
-            && let Some(answer) = answer
-        {
-            slot.beside_mut().keep(&(*flow, sequence), answer, Instant::now());
+    /// Removes a SYN's flow, unless another SYN has replaced it, and keeps its answer for retransmissions.
+    pub(crate) fn leave(&self, syn: &Syn, answer: Option<SynAnswer>) {
+        let mut slot = self.0.at(&syn.flow);
+        if slot.get().is_some_and(|line| line.syn == *syn) {
+            slot.remove();
+            if let Some(answer) = answer {
+                slot.beside_mut().keep(syn, answer, Instant::now());
+            }
         }
     }
 }
@@ -122,7 +134,7 @@ pub trait Answerer {
     fn answer(&self, answer: SynAnswer, frame: &[u8]);
 
     /// Removes the flow: its SYN was answered or dropped, or its connection is not awaited any more after the release.
-    fn leave(&self, flow: &Flow, answer: Option<SynAnswer>);
+    fn leave(&self, syn: &Syn, answer: Option<SynAnswer>);
 }
 
 /// A client's SYN that the kernel has not seen yet.
@@ -150,9 +162,9 @@ impl HeldSyn {
     /// header, and may be empty.
     #[must_use]
     pub fn new(answerer: Rc<dyn Answerer>, flow: Flow, frame: Box<[u8]>) -> (Self, GiveUp) {
-        let fate = Arc::<Fate>::default();
+        let (syn, fate) = (Syn::of(flow, &frame), Arc::<Fate>::default());
         let give_up = GiveUp(Arc::clone(&fate));
-        (Self { entry: Entry { answerer, flow, fate, answer: None, _place: None }, frame }, give_up)
+        (Self { entry: Entry { answerer, syn, fate, answer: None, _place: None }, frame }, give_up)
     }
 
     /// Enters `flow` into the table, unless it is there already or that would exceed the listener's limits. In the end,
@@ -164,27 +176,34 @@ impl HeldSyn {
         flow: Flow,
         frame: &[u8],
     ) -> Result<Self, NotHeld> {
-        let (place, fate) = table.enter(flow, frame, || Place::take(hold, flow.client.ip()))?;
-        let entry = Entry { answerer, flow, fate, answer: None, _place: Some(place) };
+        let syn = Syn::of(flow, frame);
+        let (place, fate) = table.enter(syn, || Place::take(hold, flow.client.ip()))?;
+        let entry = Entry { answerer, syn, fate, answer: None, _place: Some(place) };
         Ok(Self { entry, frame: frame.into() })
     }
 
     /// The client's address and port.
     #[must_use]
     pub fn client(&self) -> SocketAddrV6 {
-        self.entry.flow.client
+        self.entry.syn.flow.client
     }
 
     /// The address and port that the client dialled.
     #[must_use]
     pub fn destination(&self) -> SocketAddrV6 {
-        self.entry.flow.destination
+        self.entry.syn.flow.destination
     }
 
     /// The traffic class of the SYN.
     #[must_use]
     pub fn traffic_class(&self) -> u8 {
         self.frame.get(VIRTIO_HEADER..).and_then(traffic_class).unwrap_or(0)
+    }
+
+    /// The hop limit that the SYN has left, if that is so small that the client looks for the routers on the way.
+    #[must_use]
+    pub fn probed_hops(&self) -> Option<u8> {
+        self.entry.syn.hop_limit.filter(|_| self.entry.syn.is_probe())
     }
 
     /// Completes when the client gives up by a RST: before the release, or in answer to the SYN-ACK after
@@ -202,7 +221,7 @@ impl HeldSyn {
     pub fn release(self) -> Released {
         let Self { entry, frame } = self;
         entry.fate.released.store(true, Ordering::Relaxed);
-        entry.answerer.release(&entry.flow, &frame);
+        entry.answerer.release(&entry.syn.flow, &frame);
         Released { _entry: entry }
     }
 
@@ -214,6 +233,11 @@ impl HeldSyn {
     /// Answers with ICMPv6 Destination Unreachable that quotes the SYN.
     pub fn unreachable(self, code: Unreachable) {
         self.answer(SynAnswer::Unreachable(code));
+    }
+
+    /// Answers with an ICMPv6 error of the router that `from` means. It quotes the SYN.
+    pub fn error(self, error: Icmpv6Error, from: Ipv6Addr) {
+        self.answer(SynAnswer::Error { error, from });
     }
 
     /// Gives no answer, to the retransmissions neither.
@@ -229,7 +253,7 @@ impl HeldSyn {
 
 impl fmt::Debug for HeldSyn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldSyn").field("flow", &self.entry.flow).finish_non_exhaustive()
+        f.debug_struct("HeldSyn").field("flow", &self.entry.syn.flow).finish_non_exhaustive()
     }
 }
 
@@ -249,7 +273,7 @@ impl fmt::Debug for Released {
 /// Owns a flow's line in the table.
 struct Entry {
     answerer: Rc<dyn Answerer>,
-    flow: Flow,
+    syn: Syn,
     fate: Arc<Fate>,
     /// The answer that the client got, if it got one.
     answer: Option<SynAnswer>,
@@ -258,7 +282,7 @@ struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.answerer.leave(&self.flow, self.answer);
+        self.answerer.leave(&self.syn, self.answer);
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
 use crate::allowance::{Allowance, ClientAllowances, Rate};
-use crate::answered::SynAnswer;
+use crate::answered::{Syn, SynAnswer};
 use crate::counters::Counters;
 use crate::cut::Frame;
 use crate::datagrams::Parts;
@@ -133,10 +133,17 @@ impl Lane {
 
     /// Answers the packet in `frame` with ICMPv6 Destination Unreachable, within the limits of such errors.
     pub(crate) fn send_unreachable(&self, code: Unreachable, frame: &[u8]) {
+        self.send_error(frame, |offending, out| icmpv6::build_unreachable(code, offending, out));
+    }
+
+    /// Answers the packet in `frame` with the ICMPv6 error that `build` makes, within the limits of such errors.
+    fn send_error(
+        &self,
+        frame: &[u8],
+        build: impl FnOnce(&[u8], &mut [u8; icmpv6::MAX_LEN]) -> Option<usize>,
+    ) {
         let Some(client) = frame.get(VIRTIO_HEADER..).and_then(icmpv6::client_network) else { return };
-        if self.may_tell(client)
-            && self.reply(frame, |offending, out| icmpv6::build_unreachable(code, offending, out))
-        {
+        if self.may_tell(client) && self.reply(frame, build) {
             self.counters().unreachable_sent.add(1);
         }
     }
@@ -183,12 +190,15 @@ impl Answerer for Lane {
                 self.reply(frame, tcp::build_reset);
             }
             SynAnswer::Unreachable(code) => self.send_unreachable(code, frame),
+            SynAnswer::Error { error, from } => {
+                self.send_error(frame, |offending, out| icmpv6::build_about(error, from, offending, out));
+            }
             SynAnswer::Silence => {}
         }
     }
 
-    fn leave(&self, flow: &Flow, answer: Option<SynAnswer>) {
-        self.shared.held.leave(flow, answer);
+    fn leave(&self, syn: &Syn, answer: Option<SynAnswer>) {
+        self.shared.held.leave(syn, answer);
     }
 }
 

@@ -63,7 +63,7 @@ mod worker;
 
 pub use advertise::{Advertiser, AdvertiserEvent, Advertising, LinkState, LinkStatus};
 pub use allowance::{Allowance, Rate};
-pub use answered::SynAnswer;
+pub use answered::{Syn, SynAnswer};
 pub use counters::InterfaceStats;
 pub use datagrams::{BeginDatagrams, BuildError, Carried, Datagrams, Outlet};
 pub use datagrams_handle::DatagramsHandle;

@@ -1,11 +1,19 @@
 //! The error queue of an IPv4 socket (`IP_RECVERR`, ip(7)): what ICMP messages and this host say about packets that the socket
 //! sent.
+//!
+//! A TCP socket has errors in its queue that end its connect(2), since Linux 5.8 (`tcp_v4_err()`). When it is connected, the
+//! option would make it fail at errors that TCP survives (RFC 1122 section 4.2.3.9), so it must be off then.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
+use std::sync::LazyLock;
 
 use crate::message::receive_message;
+use crate::source::set;
+
+/// The first Linux whose TCP sockets have the queue.
+const TCP: (u32, u32) = (5, 8);
 
 /// An error about a packet that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +30,30 @@ pub struct QueuedError {
     pub offender: Option<Ipv4Addr>,
     /// Bytes of the quoted data.
     pub length: usize,
+}
+
+/// Tells whether this kernel's TCP sockets have an error queue.
+#[must_use]
+pub fn has_tcp() -> bool {
+    static HAS: LazyLock<bool> = LazyLock::new(|| {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
+        release.is_ok_and(|release| version(&release).is_some_and(|version| version >= TCP))
+    });
+    *HAS
+}
+
+/// The first two numbers of a kernel's release, such as `6.12.43+deb13-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Has a socket keep errors in its queue, or keep none from now on.
+///
+/// # Errors
+/// Those of setsockopt(2); none is expected of an IPv4 socket.
+pub fn keep(socket: impl AsFd, errors: bool) -> io::Result<()> {
+    set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, errors.into())
 }
 
 /// Takes an error from a socket's queue, with the beginning of the data that the offender quoted.
@@ -53,4 +85,18 @@ pub fn take(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<QueuedError> {
         }
     });
     Ok(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_known_by_its_release() {
+        assert_eq!(version("6.12.43+deb13-amd64\n"), Some((6, 12)));
+        assert_eq!(version("5.8.0"), Some((5, 8)));
+        assert_eq!(version("5.10-rc1"), Some((5, 10)));
+        assert_eq!((version(""), version("6"), version("Linux 6.1")), (None, None, None));
+        assert!((4, 19) < TCP && TCP < (5, 10) && TCP < (6, 1));
+    }
 }

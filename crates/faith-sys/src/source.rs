@@ -1,4 +1,4 @@
-//! The source of a connection: address, port and traffic class.
+//! The source of a connection: address, port, traffic class and time to live.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -100,6 +100,14 @@ pub fn set_dscp(socket: impl AsFd, server: IpAddr, traffic_class: u8) -> io::Res
     if server.is_ipv6() { socket.set_tclass_v6(dscp) } else { socket.set_tos_v4(dscp) }
 }
 
+/// Gives the IPv4 packets of a socket this time to live, 1 to 255, or the host's own (`IP_TTL`, ip(7)).
+///
+/// # Errors
+/// `EINVAL` for 0; none else is expected of an IPv4 socket.
+pub fn set_ttl(socket: impl AsFd, ttl: Option<u8>) -> io::Result<()> {
+    set(socket, libc::IPPROTO_IP, libc::IP_TTL, ttl.map_or(-1, i32::from))
+}
+
 /// Makes a listening socket keep the SYN of each connection for [`saved_traffic_class`] (`TCP_SAVE_SYN`, Linux 4.2).
 ///
 /// # Errors
@@ -135,6 +143,12 @@ pub fn traffic_class(packet: &[u8]) -> Option<u8> {
         [first, second, ..] => Some(first << 4 | second >> 4),
         _ => None,
     }
+}
+
+/// The hop limit in an IPv6 header (RFC 8200 section 3).
+#[must_use]
+pub fn hop_limit(packet: &[u8]) -> Option<u8> {
+    packet.get(7).copied()
 }
 
 pub(crate) fn set(

@@ -4,8 +4,9 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 
 use etherparse::{Icmpv6Slice, Ipv6HeaderSlice, TcpSlice};
 use faith_packet::classify::Flow;
-use faith_packet::icmpv6::{self, Unreachable, build_unreachable};
+use faith_packet::icmpv6::{self, Unreachable, build_about, build_unreachable};
 use faith_packet::tcp::{self as segments, build_reset};
+use faith_packet::translate::Icmpv6Error;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -90,6 +91,20 @@ fn a_whole_syn_is_quoted_with_each_code() {
         assert_eq!(code.code(), value);
         assert_unreachable(code, &syn());
     }
+}
+
+#[test]
+fn an_error_of_a_router_comes_from_it_and_quotes_the_syn() {
+    let router: Ipv6Addr = "64:ff9b::cb00:7101".parse().unwrap();
+    let error = Icmpv6Error { kind: 3, code: 0, word: 0 };
+    let mut out = [0xaa; icmpv6::MAX_LEN];
+    let length = build_about(error, router, &syn(), &mut out).unwrap();
+    let header = Ipv6HeaderSlice::from_slice(&out).unwrap();
+    assert_eq!((header.source_addr(), header.destination_addr()), (router, CLIENT));
+    let message = Icmpv6Slice::from_slice(&out[40..length]).unwrap();
+    assert_eq!((message.type_u8(), message.code_u8(), message.bytes5to8()), (3, 0, [0; 4]));
+    assert!(message.is_checksum_valid(router.octets(), CLIENT.octets()));
+    assert_eq!(message.payload(), syn());
 }
 
 #[test]

@@ -36,7 +36,7 @@ use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::ports::PortSet;
 use faith_packet::prefix::FaithPrefix;
-use faith_stack::{Answerer, Captured, GiveUp, HeldSyn, SynAnswer};
+use faith_stack::{Answerer, Captured, GiveUp, HeldSyn, Syn as SynId, SynAnswer};
 use faith_sys::{reactor, tcp};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -292,6 +292,8 @@ pub(crate) enum Fate {
     Released,
     Reset,
     Unreachable(Unreachable),
+    /// Type, code and sender of an ICMPv6 error.
+    Error(u8, u8, Ipv6Addr),
     Ignored,
     /// The place of a released SYN is free again.
     PlaceFree,
@@ -323,11 +325,12 @@ impl Answerer for Teller {
         self.tell(match answer {
             SynAnswer::Reset => Fate::Reset,
             SynAnswer::Unreachable(code) => Fate::Unreachable(code),
+            SynAnswer::Error { error, from } => Fate::Error(error.kind, error.code, from),
             SynAnswer::Silence => Fate::Ignored,
         });
     }
 
-    fn leave(&self, _: &Flow, answer: Option<SynAnswer>) {
+    fn leave(&self, _: &SynId, answer: Option<SynAnswer>) {
         if answer.is_none() {
             self.tell(Fate::PlaceFree);
         }

@@ -264,7 +264,8 @@ impl Part {
                 self.outlet.unreachable(Unreachable::PortUnreachable, frame);
             }
             SynAnswer::Reset => self.outlet.unreachable(Unreachable::AddressUnreachable, frame),
-            SynAnswer::Silence => {}
+            // A datagram's refusal is never the error of a router, which comes later.
+            SynAnswer::Error { .. } | SynAnswer::Silence => {}
         }
     }
 

@@ -9,6 +9,9 @@ use crate::hold::HoldLimits;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 
+const ERROR: Icmpv6Error = Icmpv6Error { kind: 3, code: 0, word: 0 };
+const ROUTER: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0xcb00, 0x7101);
+
 /// Polls once: returns true if `notify` was notified.
 fn is_told(notify: &Notify) -> bool {
     let notified = pin!(notify.notified());
@@ -33,21 +36,27 @@ fn segment(flags: u8, sequence: u32) -> Vec<u8> {
     packet[0] = 6 << 4;
     packet[5] = 20;
     packet[6] = 6;
+    packet[7] = 63;
     packet[44..48].copy_from_slice(&sequence.to_be_bytes());
     packet[52] = 5 << 4;
     packet[53] = flags;
     packet
 }
 
-fn frame(packet: &[u8]) -> Vec<u8> {
-    [&[0; VIRTIO_HEADER], packet].concat()
+fn syn(sequence: u32) -> Syn {
+    let packet = segment(SYN, sequence);
+    Syn::of(flow(), &[&[0; VIRTIO_HEADER], &packet[..]].concat())
+}
+
+fn probe(sequence: u32, hop_limit: u8) -> Syn {
+    Syn { hop_limit: Some(hop_limit), ..syn(sequence) }
 }
 
 #[test]
 fn a_rst_with_the_next_sequence_number_gives_up_a_held_or_released_syn() {
     for released in [false, true] {
         let table = HeldTable::new(2);
-        let (_place, fate) = table.enter(flow(), &frame(&segment(SYN, u32::MAX)), place).unwrap();
+        let (_place, fate) = table.enter(syn(u32::MAX), place).unwrap();
         if released {
             fate.released.store(true, Ordering::Relaxed);
         }
@@ -59,7 +68,7 @@ fn a_rst_with_the_next_sequence_number_gives_up_a_held_or_released_syn() {
 #[test]
 fn a_rst_with_another_number_or_of_another_flow_is_ignored() {
     let table = HeldTable::new(2);
-    let (_place, fate) = table.enter(flow(), &frame(&segment(SYN, 7)), place).unwrap();
+    let (_place, fate) = table.enter(syn(7), place).unwrap();
     table.reset(&flow(), &segment(RST, 7));
     table.reset(&flow(), &segment(RST, 9));
     let mut other = flow();
@@ -73,34 +82,68 @@ fn a_flow_is_held_once_and_takes_one_place_until_it_leaves() {
     let hold = Hold::new(limits());
     let take = || Place::take(&hold, &Ipv6Addr::LOCALHOST);
     let table = HeldTable::new(2);
-    let syn = frame(&segment(SYN, 7));
-    let entered = table.enter(flow(), &syn, take).unwrap();
-    let again = table.enter(flow(), &syn, take).map(drop);
+    let entered = table.enter(syn(7), take).unwrap();
+    let again = table.enter(syn(7), take).map(drop);
     assert_eq!(again, Err(NotHeld::Known(Holding::Undecided)));
     entered.1.released.store(true, Ordering::Relaxed);
-    let again = table.enter(flow(), &syn, take).map(drop);
+    let again = table.enter(syn(7), take).map(drop);
     assert_eq!(again, Err(NotHeld::Known(Holding::Released)));
     assert_eq!(hold.taken(), 1);
-    table.leave(&flow(), None);
+    table.leave(&syn(7), None);
     drop(entered);
     assert_eq!(hold.taken(), 0);
-    assert!(table.enter(flow(), &syn, take).is_ok());
+    assert!(table.enter(syn(7), take).is_ok());
 }
 
 #[test]
 fn the_retransmission_of_an_answered_syn_takes_no_place_and_a_new_syn_does() {
     let table = HeldTable::new(2);
-    let syn = frame(&segment(SYN, 7));
     for answer in [SynAnswer::Reset, SynAnswer::Unreachable(Unreachable::NoRoute), SynAnswer::Silence] {
-        drop(table.enter(flow(), &syn, place).unwrap());
-        table.leave(&flow(), Some(answer));
+        drop(table.enter(syn(7), place).unwrap());
+        table.leave(&syn(7), Some(answer));
         let never = || unreachable!("a retransmission needs no place");
-        assert_eq!(table.enter(flow(), &syn, never).map(drop), Err(NotHeld::Answered(answer)));
-        assert!(table.enter(flow(), &frame(&segment(SYN, 8)), place).is_ok());
-        table.leave(&flow(), None);
+        assert_eq!(table.enter(syn(7), never).map(drop), Err(NotHeld::Answered(answer)));
+        assert!(table.enter(syn(8), place).is_ok());
+        table.leave(&syn(8), None);
         // Empty the table for the next answer.
         *table.0.at(&flow()).beside_mut() = Answered::new(8);
     }
+}
+
+#[test]
+fn a_probe_for_another_router_replaces_the_one_before_which_gives_up() {
+    let table = HeldTable::new(2);
+    let (_first, fate) = table.enter(probe(7, 3), place).unwrap();
+    // A retransmission.
+    let again = table.enter(probe(7, 3), place).map(drop);
+    assert_eq!((again, is_told(&fate.given_up)), (Err(NotHeld::Known(Holding::Undecided)), false));
+    for next in [probe(7, 4), probe(8, 5), probe(9, 5)] {
+        let before = table.0.at(&flow()).get().map(|line| Arc::clone(&line.fate)).unwrap();
+        assert!(table.enter(next, place).is_ok());
+        assert!(is_told(&before.given_up));
+    }
+    // Those that were replaced have no answer, and leave the last one in the table.
+    table.leave(&probe(7, 4), Some(SynAnswer::Silence));
+    let again = table.enter(probe(9, 5), place).map(drop);
+    assert_eq!(again, Err(NotHeld::Known(Holding::Undecided)));
+    table.leave(&probe(9, 5), None);
+    assert!(table.enter(probe(7, 4), place).is_ok());
+}
+
+#[test]
+fn an_ordinary_syn_and_a_released_probe_are_not_replaced() {
+    let table = HeldTable::new(2);
+    let (_ordinary, fate) = table.enter(syn(7), place).unwrap();
+    for other in [syn(8), probe(7, 4), probe(7, 62)] {
+        let known = table.enter(other, place).map(drop);
+        assert_eq!(known, Err(NotHeld::Known(Holding::Undecided)));
+    }
+    assert!(!is_told(&fate.given_up));
+    table.leave(&syn(7), None);
+    let (_probe, fate) = table.enter(probe(7, 4), place).unwrap();
+    fate.released.store(true, Ordering::Relaxed);
+    let known = table.enter(probe(7, 5), place).map(drop);
+    assert_eq!((known, is_told(&fate.given_up)), (Err(NotHeld::Known(Holding::Released)), false));
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -122,7 +165,7 @@ impl Answerer for Deeds {
         self.0.borrow_mut().push(Deed::Answer(answer));
     }
 
-    fn leave(&self, _: &Flow, answer: Option<SynAnswer>) {
+    fn leave(&self, _: &Syn, answer: Option<SynAnswer>) {
         self.0.borrow_mut().push(Deed::Leave(answer));
     }
 }
@@ -139,6 +182,7 @@ fn a_syn_is_answered_once_and_leaves_with_its_answer() {
     for (decide, answer) in [
         (HeldSyn::reset as fn(HeldSyn), SynAnswer::Reset),
         (|syn| syn.unreachable(Unreachable::NoRoute), SynAnswer::Unreachable(Unreachable::NoRoute)),
+        (|syn| syn.error(ERROR, ROUTER), SynAnswer::Error { error: ERROR, from: ROUTER }),
         (HeldSyn::ignore, SynAnswer::Silence),
     ] {
         assert_eq!(deeds(decide), [Deed::Answer(answer), Deed::Leave(Some(answer))]);
@@ -151,6 +195,18 @@ fn a_released_syn_leaves_when_its_guard_is_dropped_and_a_dropped_syn_at_once() {
     assert_eq!(deeds(|syn| awaited = Some(syn.release())), [Deed::Release]);
     assert_eq!(deeds(|syn| drop(syn.release())), [Deed::Release, Deed::Leave(None)]);
     assert_eq!(deeds(drop), [Deed::Leave(None)]);
+}
+
+#[test]
+fn a_small_hop_limit_is_told_and_an_ordinary_one_is_not() {
+    let told = |hop_limit| {
+        let mut packet = segment(SYN, 7);
+        packet[7] = hop_limit;
+        let frame = [&[0; VIRTIO_HEADER], &packet[..]].concat().into();
+        HeldSyn::new(Rc::<Deeds>::default(), flow(), frame).0.probed_hops()
+    };
+    assert_eq!([1, 29, 31].map(told), [Some(1), Some(29), Some(31)]);
+    assert_eq!([32, 63, 64, 255].map(told), [None; 4]);
 }
 
 #[test]
