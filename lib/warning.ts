@@ -21,6 +21,7 @@
  * | `connections-unknown` | the kernel does not list connections, so a close may cut clients off without a reset |
  * | `clients-untold` | the interface was deleted, and its clients get no reset, which needs CAP_NET_RAW |
  * | `servers-untold` | the process may not open raw sockets, so servers do not learn that a datagram was too long for a client, or that its port is closed (`CAP_NET_RAW`) |
+ * | `superframes-refused` | the way to a server takes no superframes (`UDP_SEGMENT`), so the relay sends datagrams one by one, which takes more CPU time; said once for each relay |
  * | `echo-unavailable` | pings get no answer: the process may open neither raw sockets (`CAP_NET_RAW`) nor ping sockets (`net.ipv4.ping_group_range`) |
  * | `worker-stuck` | a worker has done no work for seconds although work waits |
  * | `worker-runs` | a worker that was stuck works again |
@@ -44,6 +45,7 @@ export type FaithWarningCode =
   | 'connections-unknown'
   | 'clients-untold'
   | 'servers-untold'
+  | 'superframes-refused'
   | 'echo-unavailable'
   | 'worker-stuck'
   | 'worker-runs'

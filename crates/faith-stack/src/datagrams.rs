@@ -4,6 +4,7 @@
 //! host's device itself. All datagrams from one port of a client come to the same worker, whose part of the relay has their
 //! state. So no worker asks another one, and none takes a lock.
 
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +18,10 @@ use faith_packet::ports::PortSet;
 pub trait Datagrams {
     /// Takes a frame with a client's datagram, or a superframe of several, which the classifier has judged by its headers.
     fn receive(&self, frame: &[u8]);
+
+    /// Sends what [`receive`](Self::receive) has kept back, to send it together with what comes next. The pump calls this
+    /// before it waits for frames, and before other tasks get their turn: so no datagram waits for a timer.
+    fn flush(&self);
 
     /// Takes a packet with an ICMPv6 error about a datagram that this relay sent to the client of `flow`.
     fn error(&self, flow: &Flow, packet: &[u8]);
@@ -47,6 +52,9 @@ pub trait Outlet {
 
     /// Sends `client` the ICMPv6 error that `build` writes, within the limits of such errors.
     fn report(&self, client: Ipv6Addr, build: &mut BuildError<'_>);
+
+    /// Warns that a way to servers takes no superframes, as this error tells.
+    fn warn_without_superframes(&self, error: &io::Error);
 
     /// Returns true if [`tell_server`](Self::tell_server) can send.
     fn tells_servers(&self) -> bool;
@@ -128,6 +136,11 @@ impl Parts {
     /// Returns true if there is a part for packets of this kind.
     pub(crate) fn take(&self, kind: Kind) -> bool {
         self.0.iter().any(|(place, _)| place.carried.kind() == kind)
+    }
+
+    /// Has all parts send what they have kept back.
+    pub(crate) fn flush(&self) {
+        self.0.iter().for_each(|(_, part)| part.flush());
     }
 
     /// The part for packets of this kind to `destination`. An exact address wins over the wildcard, and a newer relay over

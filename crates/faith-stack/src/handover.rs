@@ -29,15 +29,14 @@ impl Handover {
         room
     }
 
-    /// Waits for the next frame.
-    pub(crate) async fn take(&self) -> Box<[u8]> {
-        loop {
-            let frame = self.frames.lock().pop_front();
-            match frame {
-                Some(frame) => return frame,
-                None => self.came.notified().await,
-            }
-        }
+    /// The next frame, if there is one.
+    pub(crate) fn next(&self) -> Option<Box<[u8]>> {
+        self.frames.lock().pop_front()
+    }
+
+    /// Waits until frames have come.
+    pub(crate) async fn came(&self) {
+        self.came.notified().await;
     }
 }
 
@@ -52,10 +51,13 @@ mod tests {
             assert!(handover.give(&number.to_ne_bytes()));
         }
         assert!(!handover.give(b"one more"));
+        handover.came().await;
         for number in 0..ROOM {
-            assert_eq!(*handover.take().await, number.to_ne_bytes());
+            assert_eq!(*handover.next().unwrap(), number.to_ne_bytes());
         }
+        assert!(handover.next().is_none());
         assert!(handover.give(b"again"));
-        assert_eq!(*handover.take().await, *b"again");
+        handover.came().await;
+        assert_eq!(*handover.next().unwrap(), *b"again");
     }
 }

@@ -1,5 +1,6 @@
 //! A lane is the way of its worker's datagrams to the host.
 
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use faith_packet::classify::DropReason;
@@ -10,6 +11,7 @@ use faith_sys::tun::VIRTIO_HEADER;
 use crate::cut::Frame;
 use crate::datagrams::{BuildError, Outlet};
 use crate::lane::Lane;
+use crate::warning;
 
 impl Outlet for Lane {
     fn worker(&self) -> usize {
@@ -48,6 +50,10 @@ impl Outlet for Lane {
             // A lost error is counted as dropped.
             self.to_host(error.octets());
         }
+    }
+
+    fn warn_without_superframes(&self, error: &io::Error) {
+        self.shared.warnings.send(warning::Kind::NoSuperframes(error.to_string()));
     }
 
     fn tells_servers(&self) -> bool {

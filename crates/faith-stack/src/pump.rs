@@ -41,8 +41,9 @@ pub(crate) async fn capture(lane: Rc<Lane>) {
     let mut classifier = Cache::new(Arc::clone(&lane.shared.classifier));
     let mut frame = vec![0; MAX_FRAME];
     let each = |frame: &[u8]| capture_frame(&lane, classifier.load(), frame);
-    let seen = || lane.shared.seen(lane.worker);
-    drain(&lane.outer, &mut frame, each, seen).await;
+    let pause = || lane.parts.borrow().flush();
+    let empty = || lane.shared.seen(lane.worker);
+    drain(&lane.outer, &mut frame, each, pause, empty).await;
     // The stand-in must hear clients before `lost` resets connections: clients may answer.
     lane.stand_in();
     lane.shared.lost();
@@ -53,7 +54,7 @@ pub(crate) async fn give_back(lane: Rc<Lane>) {
     let mut classifier = Cache::new(Arc::clone(&lane.shared.classifier));
     let mut frame = vec![0; MAX_FRAME];
     let each = |frame: &[u8]| give_back_frame(&lane, classifier.load(), frame);
-    drain(&lane.inner, &mut frame, each, || {}).await;
+    drain(&lane.inner, &mut frame, each, || {}, || {}).await;
     lane.shared.lost();
 }
 
@@ -148,10 +149,20 @@ fn is_mine(lane: &Lane, flow: &Flow, frame: &[u8]) -> bool {
 /// Moves the frames that came to other workers.
 pub(crate) async fn take_over(lane: Rc<Lane>) {
     let mut classifier = Cache::new(Arc::clone(&lane.shared.classifier));
+    let handover = &lane.shared.handovers[lane.worker];
     loop {
-        let frame = lane.shared.handovers[lane.worker].take().await;
-        capture_frame(&lane, classifier.load(), &frame);
-        tokio::task::consume_budget().await;
+        handover.came().await;
+        let mut moved = 0;
+        while let Some(frame) = handover.next() {
+            capture_frame(&lane, classifier.load(), &frame);
+            moved += 1;
+            if moved == BATCH {
+                lane.parts.borrow().flush();
+                tokio::task::yield_now().await;
+                moved = 0;
+            }
+        }
+        lane.parts.borrow().flush();
     }
 }
 
@@ -201,8 +212,15 @@ fn capture_syn(lane: &Rc<Lane>, flow: Flow, frame: &[u8]) {
     lane.show_syn(listener, &flow, frame);
 }
 
-/// Reads frames as they come, until the device is gone. Calls `empty` whenever the queue is empty.
-async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8]), empty: impl Fn()) {
+/// Reads frames as they come, until the device is gone. Calls `pause` before other tasks get their turn, and `empty`
+/// whenever the queue is empty.
+async fn drain(
+    queue: &AsyncFd<Tun>,
+    frame: &mut [u8],
+    mut each: impl FnMut(&[u8]),
+    pause: impl Fn(),
+    empty: impl Fn(),
+) {
     loop {
         // A device that was deleted reports an error and is never readable again (tun_chr_poll()).
         let Ok(mut ready) = queue.ready(Interest::READABLE | Interest::ERROR).await else { return };
@@ -212,14 +230,16 @@ async fn drain(queue: &AsyncFd<Tun>, frame: &mut [u8], mut each: impl FnMut(&[u8
                 Ok(length) => each(&frame[..length]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();
+                    pause();
                     empty();
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
+                Err(_) => return pause(),
             }
             moved += 1;
             if moved == BATCH {
+                pause();
                 tokio::task::yield_now().await;
                 moved = 0;
             }

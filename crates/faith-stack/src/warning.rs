@@ -39,6 +39,7 @@ impl Warning {
             Kind::ConnectionsUnknown(_) => "connections-unknown",
             Kind::ClientsUntold(_) => "clients-untold",
             Kind::ServersUntold(_) => "servers-untold",
+            Kind::NoSuperframes(_) => "superframes-refused",
             Kind::NoEcho(_) => "echo-unavailable",
             Kind::WorkerStuck { .. } => "worker-stuck",
             Kind::WorkerRuns { .. } => "worker-runs",
@@ -105,6 +106,11 @@ impl fmt::Display for Warning {
                 f,
                 "servers do not learn of clients' errors about datagrams, which needs CAP_NET_RAW: {error}"
             ),
+            Kind::NoSuperframes(why) => write!(
+                f,
+                "the way to a server takes no superframes of datagrams: {why}; the relay sends datagrams on such ways one \
+                 by one, which takes more processor time"
+            ),
             Kind::NoEcho(error) => write!(
                 f,
                 "pings get no answer, because this process has neither CAP_NET_RAW nor a group in \
@@ -141,6 +147,7 @@ pub(crate) enum Kind {
     ConnectionsUnknown(Arc<io::Error>),
     ClientsUntold(String),
     ServersUntold(Arc<io::Error>),
+    NoSuperframes(String),
     NoEcho(Arc<io::Error>),
     WorkerStuck { worker: usize, waited: Duration },
     WorkerRuns { worker: usize },

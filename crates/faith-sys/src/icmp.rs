@@ -1,6 +1,6 @@
 //! Sends ICMPv4 messages of faithd's own.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
@@ -35,7 +35,7 @@ impl IcmpSender {
     pub fn send(&self, to: Ipv4Addr, from: Ipv4Addr, message: &[u8]) -> io::Result<()> {
         let mut control = Control::new();
         control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &source_info(from));
-        send_message(&self.0, SocketAddrV4::new(to, 0), message, &mut control)
+        send_message(&self.0, SocketAddrV4::new(to, 0), &[IoSlice::new(message)], &mut control)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Single messages of IPv4 sockets with their control messages: sendmsg(2) and recvmsg(2).
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::zeroed;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,7 +19,7 @@ const _: () = assert!(size_of::<libc::sockaddr_in>() == 16 && libc::AF_INET == 2
 pub(crate) fn send_message(
     socket: impl AsFd,
     to: SocketAddrV4,
-    data: &[u8],
+    data: &[IoSlice<'_>],
     control: &mut Control,
 ) -> io::Result<()> {
     let mut name = libc::sockaddr_in {
@@ -28,13 +28,13 @@ pub(crate) fn send_message(
         sin_addr: libc::in_addr { s_addr: to.ip().to_bits().to_be() },
         sin_zero: [0; 8],
     };
-    let mut vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
     // SAFETY: an all-zero msghdr is a valid value.
     let mut message: libc::msghdr = unsafe { zeroed() };
     message.msg_name = (&raw mut name).cast();
     message.msg_namelen = NAME;
-    message.msg_iov = &raw mut vector;
-    message.msg_iovlen = 1;
+    // An `IoSlice` has the layout of an iovec.
+    message.msg_iov = data.as_ptr().cast_mut().cast();
+    message.msg_iovlen = data.len() as _;
     message.msg_controllen = control.length() as _;
     message.msg_control = control.as_mut_ptr();
     // SAFETY: sendmsg(2) only reads what `message` refers to, all of which outlives the call and has the lengths given.

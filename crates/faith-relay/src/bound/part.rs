@@ -99,6 +99,9 @@ impl Datagrams for Part {
         }
     }
 
+    /// Programs hear each message at once.
+    fn flush(&self) {}
+
     fn error(&self, flow: &Flow, packet: &[u8]) {
         let Sender { outlet, paths, .. } = &*self.sender;
         let Some(error) = icmpv6::error_about_datagram(packet) else {

@@ -1,6 +1,7 @@
 //! Tests of one worker's part. Clients are frames; the outlet keeps what they would get.
 
 use std::cell::RefCell;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ impl Outlet for Wire {
     fn unreachable(&self, _: Unreachable, _: &[u8]) {}
 
     fn report(&self, _: Ipv6Addr, _: &mut BuildError<'_>) {}
+
+    fn warn_without_superframes(&self, _: &io::Error) {}
 
     fn tells_servers(&self) -> bool {
         false

@@ -1,4 +1,8 @@
 //! Datagrams of servers, to clients.
+//!
+//! The kernel joins the datagrams of a server that a device has joined (`UDP_GRO`). Those that come one by one are joined
+//! here: neighbours in one drain of the socket, of one sender and one size with the same marks, of which the last may be
+//! shorter, are one superframe to the client. None waits for a datagram that has not come yet.
 
 use std::net::{SocketAddrV4, SocketAddrV6};
 use std::rc::{Rc, Weak};
@@ -15,9 +19,10 @@ use tokio::io::unix::AsyncFdReadyGuard;
 
 use super::mapping::Mapping;
 use super::options::{Filtering, Oversize};
-use super::part::{Endpoint, Part};
+use super::part::{Endpoint, Part, RECEIVED};
 use super::path::MINIMUM_MTU;
 use super::route_back::Origin;
+use super::run::Run;
 use super::session::Session;
 use super::wire::{Raw, Wire, WireKind};
 use crate::offender::may_be_embedded;
@@ -27,6 +32,46 @@ const BATCH: usize = 64;
 
 /// The virtio header, which stands before a packet.
 const VIRTIO: usize = HEADROOM - OVERHEAD;
+
+/// The received datagrams that are to leave together. Their data stands behind the headroom of the frame.
+#[derive(Default)]
+struct Joined {
+    /// The fields of each datagram.
+    first: Option<Received>,
+    run: Run,
+}
+
+impl Joined {
+    /// Returns true if a datagram may leave with these.
+    fn takes(&self, received: &Received) -> bool {
+        self.first.is_some_and(|first| {
+            (first.from, first.marks) == (received.from, received.marks)
+                && !first.fragmented
+                && !received.fragmented
+                && received.segment.is_none()
+                && self.run.takes(received.length)
+        })
+    }
+
+    /// Adds a datagram. Returns true if no more may follow.
+    fn add(&mut self, received: Received) -> bool {
+        if self.first.is_some() {
+            self.run.add(received.length);
+        } else {
+            self.first = Some(received);
+            self.run = Run::of(received.length);
+        }
+        received.segment.is_some() || self.run.is_over()
+    }
+
+    /// Ends with what was received: a datagram, or a superframe of several.
+    fn take(&mut self) -> Option<(Received, u64)> {
+        let first = self.first.take()?;
+        let Run { size, length, datagrams } = std::mem::take(&mut self.run);
+        let joined = if datagrams > 1 { u16::try_from(size).ok() } else { first.segment };
+        Some((Received { length, segment: joined, ..first }, datagrams as u64))
+    }
+}
 
 impl Part {
     /// Moves what a mapping receives, for as long as the mapping lasts.
@@ -69,30 +114,64 @@ impl Part {
         if ready.ready().is_error() {
             self.pass_errors_on(wire, owner);
         }
+        let mut joined = Joined::default();
+        let mut frame = self.frame.borrow_mut();
         for _ in 0..BATCH {
-            let mut frame = self.frame.borrow_mut();
-            match wire.socket.get_ref().receive(&mut frame[wire.kind.start()..]) {
+            let start = wire.kind.start() + joined.run.length;
+            let received = wire.socket.get_ref().receive(&mut frame[start..start + RECEIVED]);
+            match received {
                 Ok(received) => match owner {
                     Some((endpoint, mapping)) if wire.kind == WireKind::Udp => {
-                        self.down(endpoint, mapping, &mut frame, received, None);
+                        self.join((endpoint, mapping), &mut frame, &mut joined, received);
                     }
                     owner => {
                         // Other messages, and replies to other programs, are none of the relay's.
                         let _ = self.reply(wire, owner, &mut frame, received);
                     }
                 },
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    ready.clear_ready();
-                    return false;
-                }
-                // An error of an earlier datagram comes once.
-                Err(_) => {
-                    drop(frame);
+                Err(error) => {
+                    self.flush_down(owner, &mut frame, &mut joined);
+                    if error.kind() == std::io::ErrorKind::WouldBlock {
+                        ready.clear_ready();
+                        return false;
+                    }
+                    // An error of an earlier datagram comes once.
                     self.pass_errors_on(wire, owner);
                 }
             }
         }
+        self.flush_down(owner, &mut frame, &mut joined);
         true
+    }
+
+    /// Takes a datagram that was received behind the joined ones.
+    fn join(
+        &self,
+        owner: (&Rc<Endpoint>, &Rc<Mapping>),
+        frame: &mut [u8],
+        joined: &mut Joined,
+        received: Received,
+    ) {
+        let start = joined.run.length;
+        if joined.first.is_some() && !joined.takes(&received) {
+            self.flush_down(Some(owner), frame, joined);
+            frame.copy_within(HEADROOM + start..HEADROOM + start + received.length, HEADROOM);
+        }
+        if joined.add(received) || !self.outlet.takes_superframes() {
+            self.flush_down(Some(owner), frame, joined);
+        }
+    }
+
+    /// Sends the joined datagrams to the client.
+    fn flush_down(
+        &self,
+        owner: Option<(&Rc<Endpoint>, &Rc<Mapping>)>,
+        frame: &mut [u8],
+        joined: &mut Joined,
+    ) {
+        if let (Some((endpoint, mapping)), Some((received, frames))) = (owner, joined.take()) {
+            self.down((endpoint, mapping), frame, received, frames, None);
+        }
     }
 
     /// Sends an echo reply to the client of its identifier.
@@ -115,21 +194,21 @@ impl Part {
         let (endpoint, mapping) = owner.or(found.as_ref().map(|(endpoint, mapping)| (endpoint, mapping)))?;
         let from = SocketAddrV4::new(*received.from.ip(), 0);
         let received = Received { from, length: length - HEADER_LEN, ..received };
-        self.down(endpoint, mapping, frame, received, Some(reply.sequence));
+        self.down((endpoint, mapping), frame, received, 1, Some(reply.sequence));
         Some(())
     }
 
-    /// Sends a received datagram or superframe, behind the headroom of `frame`, to the client.
+    /// Sends a received datagram or superframe, behind the headroom of `frame`, to the client. It came as so many `frames`.
     fn down(
         &self,
-        endpoint: &Endpoint,
-        mapping: &Rc<Mapping>,
+        (endpoint, mapping): (&Endpoint, &Rc<Mapping>),
         frame: &mut [u8],
         received: Received,
+        frames: u64,
         sequence: Option<u16>,
     ) {
         let Some((source, session)) = self.source(endpoint, mapping, &received) else {
-            return self.counters().filtered.add(1);
+            return self.counters().filtered.add(frames);
         };
         let now = Instant::now();
         let Received { length, segment, marks, .. } = received;
@@ -139,7 +218,7 @@ impl Part {
         if let Some(session) = session {
             session.answered(length.div_ceil(size).max(1) as u64, length, now);
         }
-        self.counters().frames_down.add(1);
+        self.counters().frames_down.add(frames);
         let mtu = if size + OVERHEAD > usize::from(MINIMUM_MTU) {
             let client = *endpoint.client.ip();
             endpoint.path.borrow_mut().mtu(client, self.outlet.mtu(), &self.state.paths, now)
@@ -156,7 +235,10 @@ impl Part {
             let told =
                 !received.fragmented && self.tell_too_long(mapping, &received, mtu, &frame[HEADROOM..], now);
             drops = told && self.state.options().oversize == Oversize::Drop;
-            if drops { self.counters().oversize.add(1) } else { self.counters().fragmented.add(1) }
+            // The last of joined datagrams may fit.
+            let last = length - (length.div_ceil(size).max(1) - 1) * size;
+            let long = if frames > 1 && last + OVERHEAD <= usize::from(mtu) { frames - 1 } else { frames };
+            if drops { self.counters().oversize.add(long) } else { self.counters().fragmented.add(long) }
         }
         // Each datagram's headers take the place of the one before, which was sent.
         let mut start = 0;

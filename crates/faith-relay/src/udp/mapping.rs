@@ -1,6 +1,6 @@
 //! A mapping: the socket on the IPv4 side of one port of a client.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use faith_sys::source::out_of_ports;
 use faith_sys::udp::{Marks, UdpSocket};
 
 use super::ports::candidates_in;
+use super::run::{MAX_DATA, MAX_SEGMENTS};
 use super::state::State;
-use super::wire::{Identifier, Raw, Wire, WireKind};
+use super::wire::{HEADERS, Identifier, Raw, Wire, WireKind};
 use crate::clients::Place;
 use crate::connect_error::ConnectError;
 use crate::port_blocks::{Allotment, Block, Lease};
@@ -21,15 +22,6 @@ use crate::source::Address;
 
 /// The longest IPv4 packet that may be fragmented on its way (RFC 7915 section 5.1): one that IPv6 carries over every link.
 const MAY_FRAGMENT: usize = 1260;
-
-/// IPv4 and UDP headers.
-const HEADERS: usize = 28;
-
-/// The most datagrams in one call (`UDP_MAX_SEGMENTS`, net/udp.h; more since Linux 6.9).
-const MAX_SEGMENTS: usize = 64;
-
-/// The most octets of data in one call: an IPv4 packet of the largest length.
-const MAX_DATA: usize = 65_535 - HEADERS;
 
 /// The number of times that a call is made if it reports errors of earlier datagrams.
 const TRIES: u32 = 3;
@@ -60,6 +52,13 @@ pub(crate) struct Sending {
     pub(crate) segment: Option<u16>,
     /// True if it may be fragmented on its way, whatever its length.
     pub(crate) fragmentable: bool,
+}
+
+impl Sending {
+    /// Tells whether routers must not fragment a datagram with this many octets of data.
+    pub(crate) fn forbids_fragments(&self, length: usize) -> bool {
+        !self.fragmentable && length + HEADERS > MAY_FRAGMENT
+    }
 }
 
 /// The outcome of sending a frame.
@@ -175,30 +174,24 @@ impl Mapping {
     }
 
     /// Sends a datagram, a superframe, or an echo request with its header. An error of an earlier datagram may come up
-    /// instead; `earlier` takes those from the queue then. `without_superframes` notes that the way takes none.
+    /// instead; `earlier` takes those from the queue then. `without_superframes` notes that the way takes none, by the error
+    /// that tells so.
     pub(crate) fn send(
         &self,
         sending: &Sending,
         data: &[u8],
         earlier: impl Fn(),
-        without_superframes: impl Fn(),
+        without_superframes: impl Fn(&io::Error),
     ) -> Sent {
-        let Sending { to, marks, segment, fragmentable } = *sending;
+        let Sending { to, marks, segment, .. } = *sending;
         let send = |data: &[u8], segment: Option<u16>| {
-            let mut tries = 0;
-            loop {
-                tries += 1;
-                match self.wire.send(*self.local.ip(), to, data, marks, segment) {
-                    Err(error) if error.kind() != ErrorKind::WouldBlock && tries < TRIES => earlier(),
-                    outcome => return outcome,
-                }
-            }
+            persist(|| self.wire.send(*self.local.ip(), to, data, marks, segment), &earlier)
         };
         let size = segment.map_or(data.len(), usize::from).max(1);
         // An echo request has its header in `data`.
-        let headers = if self.wire.kind == WireKind::Udp { HEADERS } else { HEADERS - HEADER_LEN };
-        self.wire.forbid_fragments(!fragmentable && size + headers > MAY_FRAGMENT);
-        let mut rest = data;
+        let header = if self.wire.kind == WireKind::Udp { 0 } else { HEADER_LEN };
+        self.wire.forbid_fragments(sending.forbids_fragments(size.saturating_sub(header)));
+        let (mut rest, mut doubt) = (data, None);
         if let Some(segment) = segment.filter(|_| self.wire.superframes.get()) {
             let most = MAX_SEGMENTS.min(MAX_DATA / size).max(1) * size;
             while rest.len() > size {
@@ -206,8 +199,7 @@ impl Mapping {
                 match send(piece, Some(segment)) {
                     Ok(()) => rest = &rest[piece.len()..],
                     Err(error) if takes_no_superframe(&error) => {
-                        self.wire.superframes.set(false);
-                        without_superframes();
+                        doubt = Some(error);
                         break;
                     }
                     Err(error) => return failed(error, size),
@@ -222,11 +214,32 @@ impl Mapping {
             if let Err(error) = send(piece, None) {
                 return failed(error, piece.len());
             }
+            // The datagram was not too long, so it is the superframe that the way does not take.
+            if let Some(error) = doubt.take() {
+                without_superframes(&error);
+            }
             rest = &rest[piece.len()..];
             if rest.is_empty() {
                 return Sent::All;
             }
         }
+    }
+
+    /// Sends datagrams of `size` octets of data each, of which the last may be shorter, by one call.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::send`]: no datagram was sent.
+    pub(crate) fn send_joined(
+        &self,
+        sending: &Sending,
+        size: usize,
+        datagrams: &[IoSlice<'_>],
+        earlier: impl Fn(),
+    ) -> io::Result<()> {
+        let segment = u16::try_from(size).map_err(|_| ErrorKind::InvalidInput)?;
+        self.wire.forbid_fragments(sending.forbids_fragments(size));
+        let socket = self.wire.socket.get_ref();
+        persist(|| socket.send_joined(sending.to, datagrams, sending.marks, segment), earlier)
     }
 }
 
@@ -264,9 +277,21 @@ fn bind(
     Err(ConnectError::Other(out_of_ports()))
 }
 
-/// Tells whether an error of a call with a superframe means that the way takes none: the device computes no checksums, a
+/// Makes a call again that may report errors of earlier datagrams; `earlier` takes those from the queue.
+fn persist(mut call: impl FnMut() -> io::Result<()>, earlier: impl Fn()) -> io::Result<()> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match call() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock && tries < TRIES => earlier(),
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Tells whether an error of a call with a superframe may mean that the way takes none: the device computes no checksums, a
 /// transformation (xfrm) is in the way, or a datagram is too long, which is tried alone then.
-fn takes_no_superframe(error: &io::Error) -> bool {
+pub(crate) fn takes_no_superframe(error: &io::Error) -> bool {
     const EIO: i32 = 5;
     const EINVAL: i32 = 22;
     const EMSGSIZE: i32 = 90;

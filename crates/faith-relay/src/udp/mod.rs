@@ -25,7 +25,9 @@
 //! | `session` | one destination of a client's port, and its end |
 //! | `mapping`, `ports` | the sockets of clients, their ports, and superframes |
 //! | `wire` | the kinds of sockets, and a raw one that many clients share |
+//! | `up` | datagrams of clients to servers |
 //! | `down`, `route_back` | datagrams of servers to clients, and those that are filtered |
+//! | `run` | datagrams that leave together |
 //! | `errors`, `path` | errors of the network for clients, and MTUs |
 //! | `to_server` | errors of clients and the routers on their side, for servers |
 
@@ -37,11 +39,13 @@ mod part;
 pub(crate) mod path;
 mod ports;
 mod route_back;
+mod run;
 mod session;
 mod state;
 mod stats;
 mod to_server;
 mod undecided;
+mod up;
 mod waiting;
 mod wire;
 

@@ -14,16 +14,16 @@ use faith_packet::icmpv6::Unreachable;
 use faith_packet::protocol::Protocol;
 use faith_packet::udp::{Datagram, Fault, HEADROOM};
 use faith_stack::{Allowance, Datagrams, Outlet, SynAnswer};
-use faith_sys::udp::Marks;
 use tokio::task::{AbortHandle, spawn_local};
 
-use super::mapping::{Mapping, Sending, Sent};
+use super::mapping::Mapping;
 use super::options::ECHO_TIMEOUT;
 use super::path::Path;
 use super::route_back::RouteBack;
 use super::session::Session;
 use super::state::{self, State};
 use super::stats::Counters;
+use super::up::Gathered;
 use super::waiting::Waiting;
 use super::wire::Raw;
 use crate::attempt::Attempt;
@@ -39,7 +39,7 @@ use crate::source::Address;
 const MOST_DESTINATIONS: usize = 4096;
 
 /// Octets of data that one call can receive.
-const RECEIVED: usize = 1 << 16;
+pub(crate) const RECEIVED: usize = 1 << 16;
 
 /// One worker's part of the relay, for one protocol.
 pub(crate) struct Part {
@@ -49,6 +49,8 @@ pub(crate) struct Part {
     pub(crate) outlet: Rc<dyn Outlet>,
     /// Room for a frame to a client.
     pub(crate) frame: RefCell<Box<[u8]>>,
+    /// The datagrams that leave with the next ones.
+    pub(crate) gathered: RefCell<Gathered>,
     /// The ports of clients. A keyed hash, because clients choose them.
     endpoints: RefCell<HashMap<SocketAddrV6, Rc<Endpoint>>>,
     /// Draws numbers that a client cannot guess.
@@ -92,7 +94,9 @@ impl Part {
             engine: Arc::clone(engine),
             state: Arc::clone(state),
             outlet,
-            frame: RefCell::new(vec![0; HEADROOM + RECEIVED].into()),
+            // Behind what is gathered there must be room for whatever comes.
+            frame: RefCell::new(vec![0; HEADROOM + 2 * RECEIVED].into()),
+            gathered: RefCell::default(),
             endpoints: RefCell::default(),
             random: RandomState::new(),
             drawn: Cell::new(0),
@@ -254,7 +258,7 @@ impl Part {
         self.raw.get_or_init(open).clone()
     }
 
-    fn answer(&self, refusal: &Refusal, frame: &[u8]) {
+    pub(crate) fn answer(&self, refusal: &Refusal, frame: &[u8]) {
         match refusal.answer {
             SynAnswer::Unreachable(code) => self.outlet.unreachable(code, frame),
             // There is no reset of datagrams. Echo requests have no port.
@@ -266,60 +270,6 @@ impl Part {
             SynAnswer::Reset => self.outlet.unreachable(Unreachable::AddressUnreachable, frame),
             // A datagram's refusal is never the error of a router, which comes later.
             SynAnswer::Error { .. } | SynAnswer::Silence => {}
-        }
-    }
-
-    /// Sends a client's frame to its server.
-    fn up(
-        &self,
-        endpoint: &Rc<Endpoint>,
-        session: &Rc<Session>,
-        (datagram, sequence): &(Datagram<'_>, Option<u16>),
-        frame: &[u8],
-        now: Instant,
-    ) {
-        let Datagram { data, segment, hop_limit, traffic_class, fragmentable, .. } = *datagram;
-        let size = segment.map_or(data.len(), usize::from).max(1);
-        let datagrams = data.len().div_ceil(size).max(1) as u64;
-        session.asked(datagrams, data.len(), now);
-        session.last_length.set(u16::try_from(size.min(data.len())).unwrap_or(u16::MAX));
-        let local_mtu = Cell::new(0);
-        let earlier = || {
-            if let Some(mtu) = self.pass_errors_on(&session.mapping.wire, Some((endpoint, &session.mapping)))
-            {
-                local_mtu.set(mtu);
-            }
-        };
-        let without_superframes = || self.counters().without_superframes.add(1);
-        let marks = Marks { ttl: hop_limit, tos: traffic_class };
-        let mapping = &session.mapping;
-        let pass = |octets: &[u8]| {
-            let sending = Sending { to: session.server, marks, segment, fragmentable };
-            mapping.send(&sending, octets, earlier, without_superframes)
-        };
-        let sent = match *sequence {
-            None => pass(data),
-            Some(sequence) => {
-                let mut message = self.frame.borrow_mut();
-                let identifier = mapping.local.port();
-                match echo::write_request(identifier, sequence, data, &mut message) {
-                    Some(length) => pass(&message[..length]),
-                    None => Sent::Lost,
-                }
-            }
-        };
-        match sent {
-            Sent::All => self.counters().frames_up.add(1),
-            Sent::Lost => self.counters().lost.add(1),
-            Sent::TooLong(length) => {
-                self.counters().lost.add(1);
-                let length = length.min(data.len());
-                self.report_too_long(endpoint, session, local_mtu.get(), length, (data, *sequence));
-            }
-            Sent::Failed(error) => {
-                self.counters().lost.add(1);
-                self.answer(&Refusal::from_error(&error), frame);
-            }
         }
     }
 
@@ -368,6 +318,10 @@ impl Datagrams for Part {
         if let Some((endpoint, session)) = session {
             self.up(&endpoint, &session, &datagram, frame, now);
         }
+    }
+
+    fn flush(&self) {
+        self.flush_up();
     }
 
     fn error(&self, flow: &Flow, packet: &[u8]) {

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
@@ -39,6 +39,8 @@ pub(crate) struct State {
     /// The raw sockets for echo requests, one for each worker, until the workers take them. `None` without `CAP_NET_RAW`.
     raw: Mutex<Vec<Option<UdpSocket>>>,
     pub(crate) workers: usize,
+    /// Warns once that a way takes no superframes.
+    pub(crate) without_superframes: Once,
 }
 
 impl State {
@@ -59,6 +61,7 @@ impl State {
             mapped: Mutex::default(),
             paths: Paths::default(),
             stopped: AtomicBool::new(false),
+            without_superframes: Once::new(),
         })
     }
 

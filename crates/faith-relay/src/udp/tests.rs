@@ -5,12 +5,14 @@ mod echo;
 mod errors;
 mod filtering;
 mod frames;
+mod joined;
 mod limits;
 mod route;
 mod sessions;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use faith_packet::icmpv6::{self, Unreachable};
 use faith_packet::protocol::Protocol;
 use faith_packet::udp::{Datagram, HEADROOM, Head};
 use faith_stack::{BuildError, Datagrams as _, Outlet};
+use faith_sys::udp::Marks;
 
 use super::{Part, UdpOptions};
 use crate::engine::Engine;
@@ -38,6 +41,8 @@ struct Wire {
     told: RefCell<Option<Vec<Message>>>,
     dropped: RefCell<Vec<DropReason>>,
     superframes: Cell<bool>,
+    /// The warnings that a way takes no superframes.
+    warnings: Cell<u32>,
     mtu: Cell<u16>,
 }
 
@@ -71,6 +76,10 @@ impl Outlet for Wire {
         let mut out = [0; icmpv6::MAX_LEN];
         let length = build(&mut out).unwrap();
         self.errors.borrow_mut().push(out[..length].to_vec());
+    }
+
+    fn warn_without_superframes(&self, _: &io::Error) {
+        self.warnings.set(self.warnings.get() + 1);
     }
 
     fn tells_servers(&self) -> bool {
@@ -135,6 +144,7 @@ impl World {
                 told: RefCell::new(Some(Vec::new())),
                 dropped: RefCell::default(),
                 superframes: Cell::new(true),
+                warnings: Cell::new(0),
                 mtu: Cell::new(u16::MAX),
             });
             let outlet: Rc<dyn Outlet> = Rc::<Wire>::clone(&wire);
@@ -145,7 +155,13 @@ impl World {
 
     /// Sends a datagram from this port of the client.
     fn send(&self, port: u16, destination: SocketAddrV6, data: &[u8]) {
-        self.part.receive(&frame(client(port), destination, data, None));
+        self.receive(&frame(client(port), destination, data, None));
+    }
+
+    /// Has the part take a frame, the only one of its drain.
+    fn receive(&self, frame: &[u8]) {
+        self.part.receive(frame);
+        self.part.flush();
     }
 
     /// Waits for a condition.
@@ -187,8 +203,18 @@ fn client(port: u16) -> SocketAddrV6 {
 
 /// A frame from one end to another.
 fn frame(from: SocketAddrV6, to: SocketAddrV6, data: &[u8], segment: Option<u16>) -> Vec<u8> {
+    marked_frame(from, to, data, segment, Marks { ttl: 57, tos: 0xb9 })
+}
+
+fn marked_frame(
+    from: SocketAddrV6,
+    to: SocketAddrV6,
+    data: &[u8],
+    segment: Option<u16>,
+    marks: Marks,
+) -> Vec<u8> {
     let flow = Flow { client: to, destination: from };
-    let head = Head { flow, sequence: None, hop_limit: 57, traffic_class: 0xb9 };
+    let head = Head { flow, sequence: None, hop_limit: marks.ttl, traffic_class: marks.tos };
     let mut frame = [&[0; HEADROOM], data].concat();
     head.write(frame.first_chunk_mut().unwrap(), data.len(), segment).unwrap();
     frame

@@ -71,6 +71,7 @@ impl Undecided {
                 for frame in frames {
                     part.receive(&frame);
                 }
+                part.flush();
                 begun.over().await;
             }
             Err(refusal) => {

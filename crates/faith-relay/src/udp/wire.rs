@@ -12,6 +12,9 @@ use faith_sys::udp::{Marks, UdpSocket};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+/// The length of IPv4 and UDP headers.
+pub(crate) const HEADERS: usize = IPV4_LEN + HEADER_LEN;
+
 /// The length of an IPv4 header without options.
 const IPV4_LEN: usize = 20;
 
@@ -55,8 +58,8 @@ impl Wire {
     /// Registers a socket, which is bound already: otherwise the reactor would miss the first datagram.
     pub(crate) fn new(socket: UdpSocket, kind: WireKind) -> io::Result<Rc<Self>> {
         let socket = register_for(socket, Interest::READABLE | Interest::ERROR)?;
-        let (dont_fragment, superframes) = (Cell::new(None), Cell::new(kind == WireKind::Udp));
-        Ok(Rc::new(Self { socket, kind, dont_fragment, superframes }))
+        let superframes = Cell::new(kind == WireKind::Udp);
+        Ok(Rc::new(Self { socket, kind, dont_fragment: Cell::new(None), superframes }))
     }
 
     pub(crate) fn send(

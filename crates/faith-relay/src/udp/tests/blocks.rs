@@ -9,7 +9,6 @@ use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::port_blocks::PortBlockOptions;
 use crate::tests::options;
-use faith_stack::Datagrams as _;
 
 /// Options of a relay whose datagrams leave from a loopback address, which no other test has.
 fn blocks_of(last: u8, size: u16, per_client: u16) -> RelayOptions {
@@ -80,7 +79,7 @@ fn a_block_rests_after_its_last_mapping_before_its_ports_are_anothers() {
         // Another client gets another block meanwhile, and the first one its own.
         let mut other = client(4000);
         other.set_ip("2001:db8:2::2".parse().unwrap());
-        world.part.receive(&frame(other, server.dialled(), b"hello", None));
+        world.receive(&frame(other, server.dialled(), b"hello", None));
         assert_ne!(server.hears().1.port(), port);
         assert_eq!(world.engine.admission.blocks.used().values().sum::<u32>(), 2);
         world.send(4000, server.dialled(), b"hello");

@@ -8,7 +8,6 @@ use faith_packet::classify::DropReason;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::protocol::Protocol;
 use faith_packet::udp::HEADROOM;
-use faith_stack::Datagrams as _;
 
 use super::{World, client};
 use crate::options::RelayOptions;
@@ -56,7 +55,7 @@ fn replies_have_the_identifiers_of_their_requests() {
     world(pings(), async |world| {
         for identifier in [0, 1, 0x1234, 65_535] {
             for sequence in [0, 7] {
-                world.part.receive(&request(identifier, sequence, b"some data"));
+                world.receive(&request(identifier, sequence, b"some data"));
                 assert_eq!(reply(&world).await, (identifier, sequence, b"some data".to_vec()));
             }
         }
@@ -70,7 +69,7 @@ fn long_requests_are_answered() {
     world(pings(), async |world| {
         world.wire.mtu.set(u16::MAX);
         let data: Vec<u8> = (0..=250).cycle().take(1000).collect();
-        world.part.receive(&request(5, 1, &data));
+        world.receive(&request(5, 1, &data));
         assert_eq!(reply(&world).await, (5, 1, data));
     });
 }
@@ -80,7 +79,7 @@ fn a_damaged_request_is_dropped() {
     world(pings(), async |world| {
         let mut damaged = request(5, 1, b"data");
         *damaged.last_mut().unwrap() ^= 1;
-        world.part.receive(&damaged);
+        world.receive(&damaged);
         assert_eq!(*world.wire.dropped.borrow(), [DropReason::Checksum]);
         assert_eq!(world.mappings(), 0);
     });
@@ -90,8 +89,8 @@ fn a_damaged_request_is_dropped() {
 fn identifiers_count_as_ports_of_their_client() {
     let udp = UdpOptions { max_mappings_per_client: Some(1), ..pings() };
     world(udp, async |world| {
-        world.part.receive(&request(5, 1, b""));
-        world.part.receive(&request(6, 1, b""));
+        world.receive(&request(5, 1, b""));
+        world.receive(&request(6, 1, b""));
         assert_eq!(*world.wire.answers.borrow(), [Unreachable::AddressUnreachable]);
         let refusal = world.refusals.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(refusal.protocol, Protocol::Icmp);

@@ -21,7 +21,7 @@ fn a_superframe_reaches_the_server_as_its_datagrams() {
         for (length, size) in [(5000, 1200), (2400, 1200), (60_000, 1400), (64_000, 500), (7, 3)] {
             let data = numbered(length);
             let segment = u16::try_from(size).unwrap();
-            world.part.receive(&frame(client(5000), server.dialled(), &data, Some(segment)));
+            world.receive(&frame(client(5000), server.dialled(), &data, Some(segment)));
             for piece in data.chunks(size) {
                 assert_eq!(server.hears().0, piece, "{length} by {size}");
             }
@@ -257,7 +257,7 @@ fn a_damaged_datagram_is_not_passed_on_as_good() {
         // The device has not vouched for it.
         damaged[0] = 0;
         assert_eq!(Datagram::parse(&damaged), Err(Fault::Checksum));
-        world.part.receive(&damaged);
+        world.receive(&damaged);
         world.send(5000, server.dialled(), b"sound");
         assert_eq!(server.hears().0, b"sound");
         assert_eq!(*world.wire.dropped.borrow(), [DropReason::Checksum]);

@@ -12,7 +12,6 @@ use crate::options::RelayOptions;
 use crate::record::RefusalReason;
 use crate::tests::options;
 use crate::udp::UdpOptions;
-use faith_stack::Datagrams as _;
 
 /// Sends from two ports, of which the second one is beyond a limit.
 fn second_is_refused(udp: UdpOptions, cause: Cause) {
@@ -60,7 +59,7 @@ fn another_client_is_not_refused_for_the_first_ones_limit() {
         let mut other = client(5001);
         other.set_ip("2001:db8:2::2".parse().unwrap());
         world.send(5000, server.dialled(), b"one");
-        world.part.receive(&frame(other, server.dialled(), b"two", None));
+        world.receive(&frame(other, server.dialled(), b"two", None));
         assert_eq!((server.hears().0, server.hears().0), (b"one".to_vec(), b"two".to_vec()));
     });
 }

@@ -12,7 +12,6 @@ use faith_packet::icmpv6::Unreachable;
 use faith_packet::ports::PortSet;
 use faith_packet::protocol::Protocol;
 use faith_packet::proxy::Version;
-use faith_stack::Datagrams as _;
 
 use super::{Server, World, client, frame};
 use crate::cause::Cause;
@@ -270,7 +269,7 @@ fn the_datagrams_that_wait_have_a_bound_in_all() {
         async |routed| {
             let (server, data) = (Server::new(), vec![0; 60_000]);
             for port in 5000..5100 {
-                routed.world.part.receive(&frame(client(port), server.dialled(), &data, None));
+                routed.world.receive(&frame(client(port), server.dialled(), &data, None));
             }
             let most = (4 << 20) / 60_000;
             assert_eq!(routed.world.wire.dropped.borrow().len(), 100 - most);
@@ -292,7 +291,7 @@ fn a_client_network_has_a_quarter_of_the_questions() {
             assert_eq!(*world.wire.answers.borrow(), [Unreachable::AddressUnreachable]);
             let mut other = client(5003);
             other.set_ip("2001:db8:2::2".parse().unwrap());
-            world.part.receive(&frame(other, server.dialled(), b"question", None));
+            world.receive(&frame(other, server.dialled(), b"question", None));
             assert!(world.refusals.try_recv().is_err());
             // An answer frees the place.
             routed.question().await.answer(proceed());
