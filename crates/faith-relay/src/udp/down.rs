@@ -114,11 +114,12 @@ impl Part {
         if ready.ready().is_error() {
             self.pass_errors_on(wire, owner);
         }
-        let mut joined = Joined::default();
+        let (mut joined, mut datagrams) = (Joined::default(), 0);
         let mut frame = self.frame.borrow_mut();
         for _ in 0..BATCH {
             let start = wire.kind.start() + joined.run.length;
             let received = wire.socket.get_ref().receive(&mut frame[start..start + RECEIVED]);
+            datagrams += received.as_ref().map_or(0, Received::datagrams);
             match received {
                 Ok(received) => match owner {
                     Some((endpoint, mapping)) if wire.kind == WireKind::Udp => {
@@ -132,6 +133,7 @@ impl Part {
                 Err(error) => {
                     self.flush_down(owner, &mut frame, &mut joined);
                     if error.kind() == std::io::ErrorKind::WouldBlock {
+                        wire.has_had(datagrams);
                         ready.clear_ready();
                         return false;
                     }
@@ -141,6 +143,7 @@ impl Part {
             }
         }
         self.flush_down(owner, &mut frame, &mut joined);
+        wire.has_had(datagrams);
         true
     }
 

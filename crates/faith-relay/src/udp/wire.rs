@@ -24,6 +24,9 @@ const IDENTIFIERS: u32 = 1 << 16;
 /// The identifiers to try for a raw socket.
 const TRIES: usize = 64;
 
+/// A socket in which this many datagrams wait at once is busy.
+const BUSY: usize = 16;
+
 /// A socket.
 pub(crate) struct Wire {
     pub(crate) socket: AsyncFd<UdpSocket>,
@@ -31,6 +34,8 @@ pub(crate) struct Wire {
     dont_fragment: Cell<Option<bool>>,
     /// False once the way of its datagrams took no superframe.
     pub(crate) superframes: Cell<bool>,
+    /// True once it has room for many waiting datagrams.
+    roomy: Cell<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +64,20 @@ impl Wire {
     pub(crate) fn new(socket: UdpSocket, kind: WireKind) -> io::Result<Rc<Self>> {
         let socket = register_for(socket, Interest::READABLE | Interest::ERROR)?;
         let superframes = Cell::new(kind == WireKind::Udp);
-        Ok(Rc::new(Self { socket, kind, dont_fragment: Cell::new(None), superframes }))
+        Ok(Rc::new(Self {
+            socket,
+            kind,
+            dont_fragment: Cell::new(None),
+            superframes,
+            roomy: Cell::new(false),
+        }))
+    }
+
+    /// Makes room where so many datagrams waited at once. Few sockets are so busy, so the others take no more memory.
+    pub(crate) fn has_had(&self, datagrams: usize) {
+        if datagrams >= BUSY && !self.roomy.replace(true) {
+            self.socket.get_ref().make_room();
+        }
     }
 
     pub(crate) fn send(

@@ -61,7 +61,20 @@ fn datagrams_in_different_places_arrive_as_those_of_one_superframe() {
     let mut buffer = vec![0; 1 << 16];
     let received = eventually(|| other.receive(&mut buffer));
     let expected = Received { from, length: 1900, segment: Some(900), marks: MARKS, fragmented: false };
-    assert_eq!((received, &buffer[..1900]), (expected, &pieces.concat()[..]));
+    assert_eq!((received, received.datagrams(), &buffer[..1900]), (expected, 3, &pieces.concat()[..]));
+}
+
+#[test]
+fn a_busy_socket_gets_more_room() {
+    let ((one, _), (usual, to), (roomy, to_roomy)) = (bound(), bound(), bound());
+    roomy.make_room();
+    let held = |socket: &UdpSocket, to| {
+        (0..1000).for_each(|_| one.send(to, &[0; 1400], MARKS, None).unwrap());
+        let mut buffer = vec![0; 1 << 16];
+        std::iter::from_fn(|| socket.receive(&mut buffer).ok()).map(|received| received.datagrams()).sum()
+    };
+    let (few, many): (usize, usize) = (held(&usual, to), held(&roomy, to_roomy));
+    assert!(many > few, "{many} and {few}");
 }
 
 #[test]
