@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { addresses, waitFor } from '../../lab/index.js'
-import type { Host } from '../../lab/index.js'
 import { runFaithd, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
+import { ip } from '../fixtures/ip.js'
 import { socketsLab } from '../fixtures/sockets-lab.js'
 
 /** A client of another network. It dials `addresses.serverSecond`; the first client dials `addresses.server`. */
@@ -21,11 +21,6 @@ test.before(async () => {
   await ip(lab.router, `route add ${stranger}/128 via ${addresses.client}`)
   await ip(lab.router, `addr add ${outgoing}/24 dev wan0`)
 })
-
-async function ip(host: Host, command: string): Promise<void> {
-  const { code, stderr } = await host.run('ip', command.split(' '))
-  if (code !== 0) throw new Error(`ip ${command}: ${stderr}`)
-}
 
 let files = 0
 

@@ -3,9 +3,9 @@ import test from 'ava'
 import { churn, createLab, waitFor } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
 import { sumOf } from '../fixtures/exposition.js'
-import type { LogLine } from '../fixtures/faithd.js'
 import { floodEnded, returnForged, startFlood } from '../fixtures/flood.js'
 import { PipedFaithd } from '../fixtures/piped-faithd.js'
+import { sum, told } from '../fixtures/told.js'
 
 let lab: Lab
 
@@ -46,30 +46,6 @@ async function start(...args: string[]) {
   return { faithd, scrape, before: await accepted(lab.server) }
 }
 
-const sum = (counts: object): number =>
-  Object.values(counts).reduce<number>((total, count) => total + Number(count), 0)
-
-/** Adds up what lines tell. */
-function told(lines: readonly LogLine[]) {
-  const sums = lines.flatMap(({ untold }) => (untold === undefined ? [] : [untold]))
-  return {
-    sessions: lines.filter(({ session }) => session !== undefined).length,
-    refusals: lines.filter(({ refusal }) => refusal !== undefined).length,
-    summed: sums.reduce((total, { refused }) => total + sum(refused), 0),
-    lost: lines.reduce((total, { lost = 0 }) => total + lost, 0),
-  }
-}
-
-/** Ends faithd, and gives all its lines. */
-async function ended(faithd: PipedFaithd): Promise<readonly LogLine[]> {
-  faithd.process.kill('SIGTERM')
-  await waitFor('faithd to end', () => {
-    faithd.read()
-    return !faithd.process.running
-  })
-  return faithd.read()
-}
-
 test.serial('after a flood all count the same', async (t) => {
   const { faithd, scrape, before } = await start()
   using _ = faithd
@@ -90,7 +66,7 @@ test.serial('after a flood all count the same', async (t) => {
   // Each refused SYN got an answer, or the limit of answers kept it back.
   const denied = sumOf(text, 'faithd_sessions_opened_total', { outcome: 'denied' })
   t.is(sumOf(text, 'faithd_icmp_unreachable_total'), denied)
-  const lines = told(await ended(faithd))
+  const lines = told(await faithd.ended())
   t.is(lines.sessions, count)
   t.is(lines.refusals + lines.summed, sumOf(text, 'faithd_refusals_total'))
   t.true(lines.summed > 0 && denied > 1000)
@@ -113,7 +89,7 @@ test.serial('after a stall of the reader all count the same', async (t) => {
   t.is((await accepted(lab.server)) - before, count)
   // The reader goes on, so the lines of the end are not lost too.
   await waitFor('the loss to be logged', () => told(faithd.read()).lost > 0)
-  const lines = told(await ended(faithd))
+  const lines = told(await faithd.ended())
   t.is(lines.lost, lost)
   t.is(lines.sessions + lines.lost, count)
 })
@@ -125,7 +101,7 @@ test.serial('after SIGTERM under load all count the same', async (t) => {
   await lab.client.run('sysctl', ['-qw', 'net.ipv4.tcp_syn_retries=1'])
   const load = churn(lab.client, { address: faithd.address, port: 7, count: 6000 })
   await waitFor('sessions', () => told(faithd.read()).sessions > 500)
-  const lines = await ended(faithd)
+  const lines = await faithd.ended()
   // Nothing captures the prefix any more, so the other dials end at once.
   const { code } = await lab.client.run('ip', ['-6', 'route', 'add', 'unreachable', '3fff::/16'])
   t.is(code, 0)

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import test from 'ava'
 import type { FaithRefusal, FaithSession } from '../../index.js'
 import { addresses, captured, createLab, faithPrefix, udp, waitFor } from '../../lab/index.js'
-import type { Host } from '../../lab/index.js'
 import { type Example, startExample } from '../fixtures/examples.js'
+import { ip } from '../fixtures/ip.js'
 import { Sockets } from '../fixtures/sockets.js'
 
 /** Sandboxes by address, each with the server it dials. The first two share a /64. */
@@ -40,11 +40,6 @@ test.before(async () => {
     await ip(lab.client, `route add ${captured(ipv4)} via ${addresses.gateway} src ${source}`)
   }
 })
-
-async function ip(host: Host, command: string): Promise<void> {
-  const { code, stderr } = await host.run('ip', command.split(' '))
-  if (code !== 0) throw new Error(`ip ${command}: ${stderr}`)
-}
 
 const dial = (ipv4: string, port: number) => client.dial(captured(ipv4), port).outcome()
 const start = (...args: string[]) => startExample(lab.router, 'egress-gateway', args)

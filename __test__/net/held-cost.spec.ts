@@ -2,10 +2,10 @@
 import test from 'ava'
 
 import { addresses, waitFor } from '../../lab/index.js'
-import type { Host } from '../../lab/index.js'
 import type { Faithd } from '../fixtures/faithd.js'
 import { floodStage, silent } from '../fixtures/flood-stage.js'
 import { floodEnded, returnForged, startFlood } from '../fixtures/flood.js'
+import { ip } from '../fixtures/ip.js'
 
 const KiB = 1024
 
@@ -20,14 +20,9 @@ const stage = await floodStage('cost')
 const { lab, client, server, awaited } = stage
 test.before(async () => {
   await returnForged(lab, `${victim.network}/64`)
-  await ip(lab.client, 'addr', 'add', `${victim.address}/128`, 'dev', 'eth0', 'nodad')
+  await ip(lab.client, `addr add ${victim.address}/128 dev eth0 nodad`)
   await server.listen(lively, { greet: 'welcome' })
 })
-
-async function ip(host: Host, ...command: string[]): Promise<void> {
-  const { code, stderr } = await host.run('ip', command)
-  if (code !== 0) throw new Error(`ip ${command.join(' ')}: ${stderr}`)
-}
 
 /** Starts faithd and relays one session, so that one-time allocations are made and neighbours are known. */
 async function faithdWith(...args: string[]): Promise<Faithd> {
@@ -42,7 +37,7 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
 /** Makes the client dial this faithd from the victim's address. */
 async function dialFromVictim(faithd: Faithd): Promise<void> {
   const to = `${faithd.address()}/128`
-  await ip(lab.client, 'route', 'add', to, 'via', addresses.gateway, 'src', victim.address)
+  await ip(lab.client, `route add ${to} via ${addresses.gateway} src ${victim.address}`)
 }
 
 /** Sends SYNs to the silent port, each from another network of length 64. */

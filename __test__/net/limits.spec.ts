@@ -2,10 +2,10 @@
 import test from 'ava'
 
 import { addresses, waitFor } from '../../lab/index.js'
-import type { Host } from '../../lab/index.js'
 import { leaveDescriptors } from '../fixtures/descriptors.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
+import { ip } from '../fixtures/ip.js'
 import type { End } from '../fixtures/sockets.js'
 import { socketsLab } from '../fixtures/sockets-lab.js'
 
@@ -29,11 +29,6 @@ test.before(async () => {
   await ip(lab.router, `route add ${stranger}/128 via ${addresses.client}`)
   await ip(lab.server, `addr add ${from.stranger}/24 dev eth0`)
 })
-
-async function ip(host: Host, command: string): Promise<void> {
-  const { code, stderr } = await host.run('ip', command.split(' '))
-  if (code !== 0) throw new Error(`ip ${command}: ${stderr}`)
-}
 
 let started = 0
 

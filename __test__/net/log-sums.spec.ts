@@ -5,6 +5,7 @@ import type { Lab } from '../../lab/index.js'
 import type { LogLine } from '../fixtures/faithd.js'
 import { floodEnded, returnForged, startFlood } from '../fixtures/flood.js'
 import { PipedFaithd } from '../fixtures/piped-faithd.js'
+import { sum, told } from '../fixtures/told.js'
 
 let lab: Lab
 
@@ -15,21 +16,6 @@ test.before(async () => {
 })
 
 test.after.always(() => lab.close())
-
-const sum = (counts: object): number =>
-  Object.values(counts).reduce<number>((total, count) => total + Number(count), 0)
-
-/** Adds up the ends that lines tell, each in its own way. */
-function told(lines: readonly LogLine[]) {
-  const sums = lines.flatMap(({ untold }) => (untold === undefined ? [] : [untold]))
-  return {
-    sessions: lines.filter(({ session }) => session !== undefined).length,
-    refusals: lines.filter(({ refusal }) => refusal !== undefined).length,
-    summed: sums.reduce((total, { refused }) => total + sum(refused), 0),
-    networks: new Set(sums.map(({ network }) => network)),
-    lost: lines.reduce((total, { lost = 0 }) => total + lost, 0),
-  }
-}
 
 /** The ends that faithd counted. */
 function counted(lines: readonly LogLine[]) {
@@ -43,12 +29,7 @@ test('after a flood from many networks, lines and sums by network are all refusa
   const address = faithd.address.replace('198.51.100.2', '203.0.113.1')
   await floodEnded(startFlood(lab.client, { address, port: 80, networks: 150, count: 6000 }))
   await faithd.sessions(10)
-  faithd.process.kill('SIGTERM')
-  await waitFor('faithd to end', () => {
-    faithd.read()
-    return !faithd.process.running
-  })
-  const lines = faithd.read()
+  const lines = await faithd.ended()
   const { sessions, refusals, summed, networks, lost } = told(lines)
   t.deepEqual({ sessions, refusals: refusals + summed, lost }, { ...counted(lines), lost: 0 })
   t.true(refusals + summed <= 6000 && summed > 1000, `${summed} of ${refusals + summed}`)
@@ -72,15 +53,10 @@ test('after a stall and SIGTERM under load, lines, sums and lost lines are all e
     const now = told(faithd.read())
     return now.sessions > before + 500 && now.refusals >= 50
   })
-  faithd.process.kill('SIGTERM')
-  await waitFor('faithd to end', () => {
-    faithd.read()
-    return !faithd.process.running
-  })
+  const lines = await faithd.ended()
   t.deepEqual(await faithd.process.exited, { code: 0, signal: null })
   await flood.stop('SIGTERM')
 
-  const lines = faithd.read()
   const all = told(lines)
   const { sessions, refusals } = counted(lines)
   t.true(all.lost > 0 && all.summed > 0)

@@ -1,9 +1,10 @@
 import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
-import type { Host, Lab } from '../../lab/index.js'
+import type { Lab } from '../../lab/index.js'
 import { startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
+import { ip } from '../fixtures/ip.js'
 import { Sockets } from '../fixtures/sockets.js'
 
 /** Public Internet addresses that the lab's server has. */
@@ -41,11 +42,6 @@ test.before(async () => {
 })
 
 test.after.always(() => lab.close())
-
-async function ip(host: Host, command: string): Promise<void> {
-  const { code, stderr } = await host.run('ip', command.split(' '))
-  if (code !== 0) throw new Error(`ip ${command}: ${stderr}`)
-}
 
 let started = 0
 

@@ -9,35 +9,14 @@ import type {
 } from '../../../index.js'
 import { addresses, createLab, nodeCommand, waitFor } from '../../../lab/index.js'
 import type { LabProcess } from '../../../lab/index.js'
+import { serveAt, type Step, takeSteps } from '../../fixtures/datagrams.js'
 
 const program = fileURLToPath(new URL('../../programs/udp-socket.ts', import.meta.url))
-const clientProgram = fileURLToPath(new URL('../../programs/udp-client.py', import.meta.url))
-const serverProgram = fileURLToPath(new URL('../../programs/udp-server.py', import.meta.url))
-
 /** An address that the socket has, as its program sees it. */
 const captured = (ipv4: string = addresses.server): string => embed(ipv4, '64:ff9b::/96')
 
 const lab = await createLab()
 test.after.always(() => lab.close())
-
-interface Step {
-  socket?: number
-  to?: [address: string, port: number]
-  send?: string
-  fill?: number
-  segment?: number
-  wait?: number
-  hear?: boolean
-  collect?: number
-}
-
-interface Answer {
-  from?: [address: string, port: number]
-  data?: string
-  length?: number
-  sound?: boolean
-  error?: string
-}
 
 /** Runs a program with a socket, for one test. */
 async function bound(
@@ -52,16 +31,6 @@ async function bound(
   return running
 }
 
-/** Has a client take these steps, one after the other. */
-async function take(steps: readonly Step[], sockets = 1): Promise<Answer[]> {
-  const plan = JSON.stringify({ sockets, steps })
-  const { code, stdout, stderr } = await lab.client.run('python3', [clientProgram, plan], {
-    timeout: 60_000,
-  })
-  if (code !== 0) throw new Error(stderr)
-  return JSON.parse(stdout) as Answer[]
-}
-
 /** The step that asks for the origin of a datagram. */
 const who = (address: string, port: number): Step => ({ to: [address, port], send: 'who' })
 
@@ -72,7 +41,8 @@ test.serial('each message says what was dialled, and its answer comes from there
     [captured(), 9],
     ['2001:db8:64::c000:201', 8],
   ] as const
-  const answers = await take(
+  const answers = await takeSteps(
+    lab,
     dialled.flatMap(([address, port]) => [
       { to: [address, port], send: 'from 8' },
       { to: [address, port], send: 'marks' },
@@ -137,7 +107,7 @@ test.serial(
   async (t) => {
     await bound(t, { port: 7 })
     const to: [string, number] = [captured(), 7]
-    const [long, longest, first] = await take([
+    const [long, longest, first] = await takeSteps(lab, [
       { to, send: 'size 1400' },
       { to, send: 'size 60000' },
       // One call of the kernel, and three datagrams.
@@ -147,7 +117,7 @@ test.serial(
     t.like(longest, { length: 60_000, sound: true })
     t.like(first, { length: 201, sound: true })
     await waitFor('the counters', async () => {
-      const [answer] = await take([{ to, send: 'stats' }])
+      const [answer] = await takeSteps(lab, [{ to, send: 'stats' }])
       const { received, sent, dropped, lost } = JSON.parse(
         answer?.data ?? '',
       ) as FaithUdpSocketStats
@@ -163,7 +133,7 @@ test.serial(
     await bound(t, { port: 7, recvBufferSize: 2000 })
     const to: [string, number] = [captured(), 7]
     const noise = Array.from({ length: 50 }, () => ({ to, send: 'noise', wait: 0 }))
-    const answers = await take([
+    const answers = await takeSteps(lab, [
       { to, send: 'block', wait: 0 },
       ...noise,
       { hear: true },
@@ -180,22 +150,20 @@ test.serial(
   async (t) => {
     await bound(t, { port: 7 })
     const to: [string, number] = [captured(), 7]
-    const [closing] = await take([{ to, send: 'close' }])
+    const [closing] = await takeSteps(lab, [{ to, send: 'close' }])
     t.is(closing?.data, 'closing')
     await waitFor('the port to be unsupported', async () => {
-      const [after] = await take([{ ...who(...to), wait: 1 }])
+      const [after] = await takeSteps(lab, [{ ...who(...to), wait: 1 }])
       return after?.error === 'EACCES'
     })
   },
 )
 
 test.serial('a socket at one address goes before a relay of all', async (t) => {
-  const server = lab.server.spawn('python3', [serverProgram, addresses.server, '7'])
-  t.teardown(() => server.stop())
-  await server.line(/^ready/)
+  await serveAt(lab, [addresses.server, 7])
   const address = captured('203.0.113.7')
   await bound(t, { port: 7, address }, '--relay')
-  const [own, relayed] = await take([who(address, 7), who(captured(), 7)])
+  const [own, relayed] = await takeSteps(lab, [who(address, 7), who(captured(), 7)])
   t.like(JSON.parse(own?.data ?? '') as FaithUdpRemoteInfo, { destination: { address, port: 7 } })
   t.regex(relayed?.data ?? '', /^198\.51\.100\.1 \d+$/)
 })
