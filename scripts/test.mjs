@@ -42,15 +42,15 @@ import { userSpecs } from './user-specs.mjs'
  * @property {(output: string) => Counts} [count] for suites of counted tests
  */
 
-/** The fuzz targets are workspaces of their own, and use what was checked for the first one. */
+/** The fuzz targets are workspaces of their own, and have the flag of cargo-fuzz. */
 const clippy = [
-  '--workspace --all-targets',
+  'cargo clippy --workspace --all-targets -- -D warnings',
   ...['faith-dns', 'faith-dns64', 'faith-packet'].map(
-    (name) => `--locked --manifest-path crates/${name}/fuzz/Cargo.toml --target-dir target`,
+    (name) =>
+      `RUSTFLAGS='--cfg fuzzing' cargo clippy --manifest-path crates/${name}/fuzz/Cargo.toml ` +
+      '--locked --target-dir target/fuzz -- -D warnings',
   ),
-]
-  .map((what) => `cargo clippy ${what} -- -D warnings`)
-  .join(' && ')
+].join(' && ')
 const addon = [ensureNodeModules, ensureBuilt]
 const labTools = async () => {
   await ensurePrograms(labPrograms)
