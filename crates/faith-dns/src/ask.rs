@@ -5,7 +5,7 @@ use crate::wire::{self, Opt, Question};
 /// The block whose multiple a query over TLS is as long as (RFC 8467 section 4.1).
 const BLOCK: usize = 128;
 
-/// An id that nobody can guess.
+/// An id that other hosts cannot guess.
 pub(crate) fn random_id() -> u16 {
     hickory_proto::op::Message::query().id
 }

@@ -19,7 +19,7 @@
 //! | `entry`, `cache` | responses of upstreams, and those made of them |
 //! | `failures` | questions that upstreams have failed |
 //! | `upstream`, `secure`, `resolv_conf` | the servers to ask, as they are given |
-//! | `resolver`, `peers`, `peer`, `round_trip` | which of them are asked, and when |
+//! | `resolver`, `peers`, `peer`, `round_trip` | the order and the times of asking them |
 //! | `loops` | upstreams that ask this server |
 //! | `ask`, `plain` | a query to one of them, over UDP |
 //! | `session`, `connect`, `link`, `stream`, `doh` | queries over TCP, TLS and HTTPS, many on one connection |
