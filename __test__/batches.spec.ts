@@ -118,3 +118,28 @@ for (const [name, open] of Object.entries(subjects)) {
     await opened.close()
   })
 }
+
+test.serial('a connection that comes before its relay exists waits for the handler', async (t) => {
+  const { faith, give } = addon()
+  const slow = {
+    ...faith,
+    relay: async (...args: Parameters<NativeInterface['relay']>) => {
+      const made = await faith.relay(...args)
+      give([good(1)])
+      await turn()
+      await turn()
+      return made
+    },
+  }
+  const opened = await subjects.relay(slow as NativeInterface)
+  const taken: FaithSocket[] = []
+  t.teardown(() => taken.forEach((socket) => socket.destroy()))
+  opened.on('connection', (socket: FaithSocket) => taken.push(socket))
+  await turn()
+  await turn()
+  t.deepEqual(
+    taken.map(({ destination }) => destination.port),
+    [1],
+  )
+  await opened.close()
+})

@@ -42,7 +42,7 @@ export class RelayFeed {
   readonly #shortages = new Early<NativeShortage>()
   readonly #questions = new Early<NativeQuestion>()
   readonly #withdrawn = new Early<number>()
-  #give: (connection: NativeConnection) => void = () => undefined
+  readonly #connections = new Early<NativeConnection>()
 
   constructor(origin: Origin) {
     this.#origin = origin
@@ -54,22 +54,24 @@ export class RelayFeed {
       onSessions: this.#sessions.push,
       onRefusals: this.#refusals.push,
       onShortages: this.#shortages.push,
-      onConnections: (batch) => {
-        // Each connection gets a turn of its own. So an error thrown by a handler does not lose the others, and its
-        // promises and ticks run before the next connection.
-        for (const connection of batch) setImmediate(() => this.#give(connection))
-      },
+      onConnections: this.#connections.push,
       ...(hasRoute && { onQuestions: this.#questions.push, onWithdrawn: this.#withdrawn.push }),
     }
   }
 
-  /** Passes everything to the relay from the next turn on, when the program can have added its handlers. */
+  /** Passes everything to the relay, no sooner than in the next turn, when the program can have added its handlers. */
   open(
     relay: EventEmitter<FaithRelayEvents>,
     router: Router | undefined,
     errors: ClientErrors,
   ): void {
-    this.#give = (connection) => give(connection, relay, this.#origin, errors)
+    this.#connections.open((batch) => {
+      // Each connection gets a turn of its own. So an error thrown by a handler does not lose the others, and its
+      // promises and ticks run before the next connection.
+      for (const connection of batch) {
+        setImmediate(() => give(connection, relay, this.#origin, errors))
+      }
+    })
     const { name } = this.#origin
     setImmediate(() => {
       this.#shortages.open((batch) => tellShortages(relay, name, batch))
