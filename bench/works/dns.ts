@@ -80,8 +80,10 @@ export default {
       names.map((name) => `${name} A`),
     )
     const asking = { server: bed.dial(nameServerAddress), file, seconds }
-    const many = await dnsperf(bed, 'many queries', { ...asking, atOnce: 100, sockets: 4 })
     const one = await dnsperf(bed, 'one query', { ...asking, atOnce: 1, sockets: 1 })
+    // socat makes a process for each port, and loses all but one of the datagrams by which new ports come at once.
+    if (bed.subject.sessionsAtMost !== undefined) return { alone: one.mean }
+    const many = await dnsperf(bed, 'many queries', { ...asking, atOnce: 100, sockets: 4 })
     const { rate, mean, completed, cpu } = many
     return { rate, mean, alone: one.mean, ...costs('cost', cpu, completed / 1e6) }
   },
