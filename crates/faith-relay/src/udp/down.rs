@@ -17,9 +17,10 @@ use faith_sys::udp::{Received, UdpSocket};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFdReadyGuard;
 
+use super::endpoint::Endpoint;
 use super::mapping::Mapping;
 use super::options::{Filtering, Oversize};
-use super::part::{Endpoint, Part, RECEIVED};
+use super::part::{Part, RECEIVED};
 use super::path::MINIMUM_MTU;
 use super::route_back::Origin;
 use super::run::Run;

@@ -14,8 +14,9 @@ use faith_packet::udp::{HEADER_LEN, Head};
 use faith_sys::error_queue::QueuedError;
 use faith_sys::way::Way;
 
+use super::endpoint::Endpoint;
 use super::mapping::Mapping;
-use super::part::{Endpoint, Part};
+use super::part::Part;
 use super::session::Session;
 use super::wire::{Wire, WireKind};
 use crate::offender;

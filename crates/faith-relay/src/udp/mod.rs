@@ -21,18 +21,21 @@
 //! | `options`, `stats` | the public surface |
 //! | `state` | the state that the workers share: limits, and the ports of clients |
 //! | `part` | one worker's clients, and the begin of their sessions |
+//! | `endpoint` | a client's port |
 //! | `undecided`, `waiting` | the first datagrams of a session, while the route decides about it |
 //! | `session` | one destination of a client's port, and its end |
 //! | `mapping`, `ports` | the sockets of clients, their ports, and superframes |
 //! | `wire` | the kinds of sockets, and a raw one that many clients share |
-//! | `up` | datagrams of clients to servers |
+//! | `up`, `gathered` | datagrams of clients to servers, and those that wait for the next ones |
 //! | `down`, `route_back` | datagrams of servers to clients, and those that are filtered |
 //! | `run` | datagrams that leave together |
 //! | `errors`, `path` | errors of the network for clients, and MTUs |
 //! | `to_server` | errors of clients and the routers on their side, for servers |
 
 mod down;
+mod endpoint;
 mod errors;
+mod gathered;
 mod mapping;
 mod options;
 mod part;

@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddrV4, SocketAddrV6};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,16 +14,16 @@ use faith_packet::icmpv6::Unreachable;
 use faith_packet::protocol::Protocol;
 use faith_packet::udp::{Datagram, Fault, HEADROOM};
 use faith_stack::{Allowance, Datagrams, Outlet, SynAnswer};
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::spawn_local;
 
+use super::endpoint::{Endpoint, Socket};
+use super::gathered::Gathered;
 use super::mapping::Mapping;
 use super::options::ECHO_TIMEOUT;
-use super::path::Path;
 use super::route_back::RouteBack;
 use super::session::Session;
 use super::state::{self, State};
 use super::stats::Counters;
-use super::up::Gathered;
 use super::waiting::Waiting;
 use super::wire::Raw;
 use crate::attempt::Attempt;
@@ -63,23 +63,6 @@ pub(crate) struct Part {
     /// The frames that wait for the route.
     pub(crate) waiting: Waiting,
     pub(crate) this: Weak<Self>,
-}
-
-/// A client's port, or the identifier of a client's echo requests.
-pub(crate) struct Endpoint {
-    pub(crate) client: SocketAddrV6,
-    pub(crate) path: RefCell<Path>,
-    sessions: RefCell<HashMap<SocketAddrV6, Rc<Session>>>,
-    /// One socket, unless the access list names several outgoing addresses.
-    sockets: RefCell<Vec<Socket>>,
-}
-
-/// A socket of a client's port.
-struct Socket {
-    mapping: Rc<Mapping>,
-    back: RouteBack,
-    /// The task that receives, unless the socket is shared.
-    task: Option<AbortHandle>,
 }
 
 impl Part {
@@ -326,35 +309,6 @@ impl Datagrams for Part {
 
     fn error(&self, flow: &Flow, packet: &[u8]) {
         self.learn_from(flow, packet);
-    }
-}
-
-impl Endpoint {
-    fn new(client: SocketAddrV6) -> Self {
-        Self { client, path: RefCell::default(), sessions: RefCell::default(), sockets: RefCell::default() }
-    }
-
-    /// The mapping whose datagrams come from this address.
-    fn mapping(&self, address: &Address) -> Option<Rc<Mapping>> {
-        let outgoing: Option<IpAddr> = match address {
-            Address::Fixed(address) => Some(*address),
-            Address::Any | Address::Own { .. } => None,
-        };
-        let sockets = self.sockets.borrow();
-        let socket = sockets.iter().find(|socket| socket.mapping.outgoing == outgoing)?;
-        Some(Rc::clone(&socket.mapping))
-    }
-
-    /// Looks at the ways back of a mapping; `None` if it has ended.
-    pub(crate) fn at<T>(&self, mapping: &Rc<Mapping>, look: impl FnOnce(&mut RouteBack) -> T) -> Option<T> {
-        let mut sockets = self.sockets.borrow_mut();
-        let socket = sockets.iter_mut().find(|socket| Rc::ptr_eq(&socket.mapping, mapping))?;
-        Some(look(&mut socket.back))
-    }
-
-    /// A destination of the client, if it has one.
-    pub(crate) fn any_destination(&self) -> Option<SocketAddrV6> {
-        self.sessions.borrow().keys().next().copied()
     }
 }
 

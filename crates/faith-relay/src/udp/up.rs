@@ -3,7 +3,7 @@
 //! A client's datagrams come one by one, many of them in one drain of the pump's queue. Neighbours of one session wait in
 //! [`Gathered`] and leave by one call, as a superframe does: those of one size with the same marks, of which the last may
 //! be shorter. They leave when another datagram follows, when one call takes no more, and at the end of the drain
-//! ([`flush`](Part::flush_up)), so none waits for a timer. If the call fails, each leaves by a call of its own.
+//! ([`flush_up`](Part::flush_up)), so none waits for a timer. If the call fails, each leaves by a call of its own.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice};
@@ -15,57 +15,13 @@ use faith_packet::echo;
 use faith_packet::udp::Datagram;
 use faith_sys::udp::Marks;
 
+use super::endpoint::Endpoint;
+use super::gathered::Gathered;
 use super::mapping::{Mapping, Sending, Sent, takes_no_superframe};
-use super::part::{Endpoint, Part};
-use super::run::{MAX_SEGMENTS, Run};
+use super::part::Part;
+use super::run::MAX_SEGMENTS;
 use super::session::Session;
 use crate::refusal::Refusal;
-
-/// The datagrams that are to leave together.
-#[derive(Default)]
-pub(crate) struct Gathered {
-    run: Run,
-    /// Their session, with the fields that all of them have.
-    way: Option<(Rc<Endpoint>, Rc<Session>, Sending)>,
-    /// Their frames, one behind the other.
-    octets: Vec<u8>,
-    frames: Vec<Frame>,
-}
-
-/// The place of a frame in `octets`.
-struct Frame {
-    whole: Range<usize>,
-    data: Range<usize>,
-}
-
-impl Gathered {
-    /// Returns true if the datagram may leave with those gathered.
-    fn takes(&self, session: &Rc<Session>, sending: &Sending, length: usize) -> bool {
-        self.way.as_ref().is_some_and(|(_, own, common)| {
-            Rc::ptr_eq(own, session)
-                && common.marks == sending.marks
-                && common.forbids_fragments(self.run.size) == sending.forbids_fragments(length)
-                && self.run.takes(length)
-        })
-    }
-
-    /// Adds a datagram, whose data is a part of `frame`.
-    fn add(&mut self, frame: &[u8], data: Range<usize>) {
-        if self.frames.is_empty() {
-            self.run = Run::of(data.len());
-        } else {
-            self.run.add(data.len());
-        }
-        let start = self.octets.len();
-        self.octets.extend_from_slice(frame);
-        let whole = start..self.octets.len();
-        self.frames.push(Frame { whole, data: start + data.start..start + data.end });
-    }
-
-    fn data(&self, frame: &Frame) -> &[u8] {
-        self.octets.get(frame.data.clone()).unwrap_or_default()
-    }
-}
 
 impl Part {
     /// Takes a client's frame, to send it to its server now, or with the next ones.
@@ -107,18 +63,14 @@ impl Part {
     /// Sends the datagrams that are gathered.
     pub(crate) fn flush_up(&self) {
         let mut gathered = self.gathered.take();
-        if let Some((endpoint, session, sending)) = gathered.way.take() {
-            let doubt = match self.send_joined(&endpoint, &session, &sending, &gathered) {
-                Ok(()) => None,
-                Err(doubt) => Some(doubt),
-            };
-            if let Some(mut doubt) = doubt {
-                for frame in &gathered.frames {
-                    let whole = gathered.octets.get(frame.whole.clone()).unwrap_or_default();
-                    let sent = self.send(&endpoint, &session, &sending, (gathered.data(frame), None), whole);
-                    if sent && let Some(error) = doubt.take() {
-                        self.without_superframes(&session.mapping, &error);
-                    }
+        if let Some((endpoint, session, sending)) = gathered.way.take()
+            && let Err(mut doubt) = self.send_joined(&endpoint, &session, &sending, &gathered)
+        {
+            for frame in &gathered.frames {
+                let whole = gathered.octets.get(frame.whole.clone()).unwrap_or_default();
+                let sent = self.send(&endpoint, &session, &sending, (gathered.data(frame), None), whole);
+                if sent && let Some(error) = doubt.take() {
+                    self.without_superframes(&session.mapping, &error);
                 }
             }
         }
