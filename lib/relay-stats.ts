@@ -59,6 +59,11 @@ export interface FaithUdpStats {
   framesUp: number
   /** Frames sent to clients. */
   framesDown: number
+  /**
+   * Datagrams of servers that the kernel dropped, because their socket had no room or their checksum was wrong. Counted
+   * while a socket is busy, and when its mapping ends.
+   */
+  dropped: number
   /** Frames of servers that did not reach a client, because `filtering` stopped them. */
   filtered: number
   /** Frames whose datagrams were too long for the path to their client, and went in fragments. */

@@ -78,6 +78,8 @@ pub struct NativeUdpStats {
     pub frames_up: f64,
     /// Frames sent to clients.
     pub frames_down: f64,
+    /// Datagrams of servers that the kernel dropped.
+    pub dropped: f64,
     /// Frames of servers that no client had asked for.
     pub filtered: f64,
     /// Frames that went to clients in fragments.
@@ -100,6 +102,7 @@ pub(crate) fn of_udp(udp: &UdpStats) -> NativeUdpStats {
         max_mappings: udp.max_mappings,
         frames_up: number(udp.frames_up),
         frames_down: number(udp.frames_down),
+        dropped: number(udp.dropped),
         filtered: number(udp.filtered),
         fragmented: number(udp.fragmented),
         oversize: number(udp.oversize),

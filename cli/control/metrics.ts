@@ -233,8 +233,9 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     ({ relay: { udp } }) => ({ up: udp?.framesUp ?? 0, down: udp?.framesDown ?? 0 }),
   ),
   faithd_udp_frames_not_relayed_total: byReason(
-    'Frames that did not go on: `filtered` ones of servers that no client had asked, `lost` ones that the kernel did not take, `oversize` ones that were too long for their client.',
+    'Frames that did not go on: `dropped` ones of servers for which a socket had no room, `filtered` ones of servers that no client had asked, `lost` ones that the kernel did not take, `oversize` ones that were too long for their client.',
     ({ relay: { udp } }) => ({
+      dropped: udp?.dropped ?? 0,
       filtered: udp?.filtered ?? 0,
       lost: udp?.lost ?? 0,
       oversize: udp?.oversize ?? 0,

@@ -30,6 +30,9 @@ pub(crate) const NO_MESSAGES: libc::c_int = -1;
 /// 800 datagrams of 1400 bytes, as many as wait in the queue of a device.
 const ROOM: libc::c_int = 1 << 20;
 
+/// The place of the dropped datagrams among the counts of `SO_MEMINFO` (`SK_MEMINFO_DROPS`, linux/sock_diag.h).
+const DROPS: usize = 8;
+
 /// A UDP socket over IPv4, non-blocking, whose errors wait in its error queue (`IP_RECVERR`, ip(7)).
 #[derive(Debug)]
 pub struct UdpSocket(OwnedFd);
@@ -156,6 +159,26 @@ impl UdpSocket {
             // No error is expected; the socket goes on either way.
             let _ = set(self, libc::SOL_SOCKET, libc::SO_RCVBUF, ROOM);
         }
+    }
+
+    /// The datagrams that the kernel has dropped so far, because the socket had no room or their checksum was wrong
+    /// (`SO_MEMINFO`, Linux 4.12). The count wraps around.
+    #[must_use]
+    pub fn drops(&self) -> u32 {
+        let mut counts = [0_u32; DROPS + 1];
+        let Ok(mut length) = libc::socklen_t::try_from(size_of_val(&counts)) else { return 0 };
+        // SAFETY: the kernel writes at most `length` bytes to `counts`, and both outlive the call.
+        unsafe {
+            libc::getsockopt(
+                self.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                counts.as_mut_ptr().cast(),
+                &raw mut length,
+            );
+        }
+        // A kernel that counts none has written nothing.
+        counts[DROPS]
     }
 
     /// Sends a datagram, or with `segment` a superframe of datagrams of that many bytes.

@@ -134,7 +134,7 @@ impl Part {
                 Err(error) => {
                     self.flush_down(owner, &mut frame, &mut joined);
                     if error.kind() == std::io::ErrorKind::WouldBlock {
-                        wire.has_had(datagrams);
+                        self.counters().dropped.add(wire.has_had(datagrams));
                         ready.clear_ready();
                         return false;
                     }
@@ -144,7 +144,7 @@ impl Part {
             }
         }
         self.flush_down(owner, &mut frame, &mut joined);
-        wire.has_had(datagrams);
+        self.counters().dropped.add(wire.has_had(datagrams));
         true
     }
 

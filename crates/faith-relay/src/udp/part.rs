@@ -272,6 +272,7 @@ impl Part {
             if let Some(task) = socket.task {
                 task.abort();
             }
+            self.counters().dropped.add(socket.mapping.wire.new_drops());
         }
         if sockets.is_empty() {
             self.endpoints.borrow_mut().remove(&endpoint.client);

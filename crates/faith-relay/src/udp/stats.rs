@@ -13,6 +13,8 @@ pub struct UdpStats {
     pub frames_up: u64,
     /// Frames sent to clients.
     pub frames_down: u64,
+    /// Datagrams of servers that the kernel dropped: their socket had no room, or their checksum was wrong.
+    pub dropped: u64,
     /// Frames of servers that no client had asked for.
     pub filtered: u64,
     /// Frames that were too long for a client's path, and went in fragments.
@@ -57,4 +59,4 @@ macro_rules! counters {
     };
 }
 
-counters! { frames_up frames_down filtered fragmented oversize lost without_superframes errors_down errors_up }
+counters! { frames_up frames_down dropped filtered fragmented oversize lost without_superframes errors_down errors_up }

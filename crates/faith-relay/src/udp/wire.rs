@@ -36,6 +36,8 @@ pub(crate) struct Wire {
     pub(crate) superframes: Cell<bool>,
     /// True once it has room for many waiting datagrams.
     roomy: Cell<bool>,
+    /// The datagrams that the kernel had dropped at the last look.
+    drops: Cell<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +72,26 @@ impl Wire {
             dont_fragment: Cell::new(None),
             superframes,
             roomy: Cell::new(false),
+            drops: Cell::new(0),
         }))
     }
 
-    /// Makes room where so many datagrams waited at once. Few sockets are so busy, so the others take no more memory.
-    pub(crate) fn has_had(&self, datagrams: usize) {
-        if datagrams >= BUSY && !self.roomy.replace(true) {
+    /// Makes room where so many datagrams waited at once. Few sockets are so busy, so the others take no more memory. Returns
+    /// the number of datagrams that found no room.
+    pub(crate) fn has_had(&self, datagrams: usize) -> u64 {
+        if datagrams < BUSY {
+            return 0;
+        }
+        if !self.roomy.replace(true) {
             self.socket.get_ref().make_room();
         }
+        self.new_drops()
+    }
+
+    /// The datagrams that the kernel has dropped since the last look.
+    pub(crate) fn new_drops(&self) -> u64 {
+        let drops = self.socket.get_ref().drops();
+        drops.wrapping_sub(self.drops.replace(drops)).into()
     }
 
     pub(crate) fn send(

@@ -75,6 +75,16 @@ fn a_busy_socket_gets_more_room() {
     };
     let (few, many): (usize, usize) = (held(&usual, to), held(&roomy, to_roomy));
     assert!(many > few, "{many} and {few}");
+    for (socket, held) in [(usual, few), (roomy, many)] {
+        let all = || {
+            if held + socket.drops() as usize == 1000 {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        };
+        eventually(all);
+    }
 }
 
 #[test]

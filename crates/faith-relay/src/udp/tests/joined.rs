@@ -272,3 +272,22 @@ fn a_device_without_superframes_gets_the_datagrams_of_a_server_one_by_one() {
         );
     });
 }
+
+#[test]
+fn datagrams_of_a_server_that_find_no_room_are_counted() {
+    World::run(UdpOptions::default(), async |world| {
+        let server = Receiver::new();
+        world.send(5000, server.dialled(), b"more");
+        let mapped = server.hears(&world).await.0.from;
+        let count = 2000;
+        for _ in 0..count {
+            server.0.send(mapped, &[7; 1400], MARKS, None).unwrap();
+        }
+        let counted = || {
+            let UdpStats { frames_down, dropped, .. } = stats(&world);
+            (frames_down + dropped == count).then_some((frames_down, dropped))
+        };
+        let (down, dropped) = world.eventually("the end of the datagrams", counted).await;
+        assert!(down > 0 && dropped > 0, "{down}, {dropped}");
+    });
+}
