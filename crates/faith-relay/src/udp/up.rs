@@ -40,8 +40,9 @@ impl Part {
         session.last_length.set(u16::try_from(size.min(data.len())).unwrap_or(u16::MAX));
         let marks = Marks { ttl: hop_limit, tos: traffic_class };
         let sending = Sending { to: session.server, marks, segment, fragmentable };
-        let place = place_in(frame, data)
-            .filter(|_| segment.is_none() && !data.is_empty() && session.mapping.wire.superframes.get());
+        // One that came in fragments is perhaps longer than the way takes whole, and no superframe is fragmented.
+        let is_single = segment.is_none() && !fragmentable && !data.is_empty();
+        let place = place_in(frame, data).filter(|_| is_single && session.mapping.wire.superframes.get());
         let Some(place) = place else {
             self.flush_up();
             self.send(endpoint, session, &sending, (data, *sequence), frame);

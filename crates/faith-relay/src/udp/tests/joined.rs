@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use faith_packet::udp::{HEADER_LEN, HEADROOM, OVERHEAD};
 use faith_stack::Datagrams as _;
 use faith_sys::netns::unshare_network;
 use faith_sys::udp::{Marks, Received, UdpSocket};
@@ -201,6 +202,38 @@ fn datagrams_too_long_for_the_way_are_told_to_the_client_and_later_ones_leave_to
         assert_eq!(server.hears(&world).await.0.segment, Some(1200));
         let UdpStats { frames_up, lost, without_superframes, .. } = stats(&world);
         assert_eq!((frames_up, lost, without_superframes, world.wire.warnings.get()), (2, 3, 0, 0));
+    });
+}
+
+/// A frame as one whose fragments were put together: with a fragment header before its UDP header.
+fn once_in_fragments(frame: &[u8]) -> Vec<u8> {
+    let (head, payload) = frame.split_at(HEADROOM - HEADER_LEN);
+    let mut whole = [head, &[17, 0, 0, 0, 0, 0, 0, 1], payload].concat();
+    let ipv6 = &mut whole[HEADROOM - OVERHEAD..];
+    let length = u16::try_from(8 + payload.len()).unwrap();
+    ipv6[4..6].copy_from_slice(&length.to_be_bytes());
+    // The next header is a fragment header.
+    ipv6[6] = 44;
+    whole
+}
+
+#[test]
+fn datagrams_longer_than_the_way_takes_whole_say_nothing_about_superframes() {
+    narrow_loopback(1300);
+    World::run(UdpOptions::default(), async |world| {
+        let server = Receiver::new();
+        let sent = datagrams(&[2000, 2000, 2000]);
+        for data in &sent {
+            world.part.receive(&once_in_fragments(&frame(client(5000), server.dialled(), data, None)));
+        }
+        world.part.flush();
+        for data in &sent {
+            assert_eq!(server.hears(&world).await.1, *data);
+        }
+        drain(&world, server.dialled(), &datagrams(&[1200, 1200]));
+        assert_eq!(server.hears(&world).await.0.segment, Some(1200));
+        let UdpStats { frames_up, lost, without_superframes, .. } = stats(&world);
+        assert_eq!((frames_up, lost, without_superframes, world.wire.warnings.get()), (5, 0, 0, 0));
     });
 }
 
