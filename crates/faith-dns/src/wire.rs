@@ -9,6 +9,9 @@ use std::ops::Range;
 /// The length of a message's header (RFC 1035 section 4.1.1).
 pub(crate) const HEADER: usize = 12;
 
+/// The length of an OPT record without options (RFC 6891 section 6.1.2).
+const OPT_FIELDS: usize = 11;
+
 /// The flags of a header's second word.
 pub(crate) const RESPONSE: u16 = 0x8000;
 pub(crate) const TRUNCATED: u16 = 0x0200;
@@ -202,8 +205,12 @@ fn read_opt(message: &[u8], place: &Place) -> Opt {
     opt
 }
 
-/// Appends an OPT record to a message that has none.
+/// Appends an OPT record to a message that has none. A message without room for it stays as it is: TCP carries no more than
+/// 65,535 octets.
 pub(crate) fn push_opt(message: &mut Vec<u8>, opt: &Opt, payload: u16, dnssec_ok: bool) {
+    if message.len() + OPT_FIELDS + opt.errors.len() > usize::from(u16::MAX) {
+        return;
+    }
     let Some(count) = word(message, 10) else { return };
     set_word(message, 10, count.saturating_add(1));
     let flags = u32::from(opt.code) << 24 | if dnssec_ok { DNSSEC_OK } else { 0 };

@@ -80,3 +80,39 @@ fn an_upstream_without_tcp_makes_way_for_the_next() {
     assert_eq!(addresses_of(&lab, "a.example"), ["192.0.2.1"]);
     answering.join().unwrap();
 }
+
+/// A response of so many octets to a query, with A records in it.
+fn response_of(query: &Message, length: usize) -> Vec<u8> {
+    let mut response = Message::response(query.id, query.op_code);
+    response.queries.clone_from(&query.queries);
+    let mut octets = response.to_vec().unwrap();
+    let mut count = 0_u16;
+    while octets.len() + 32 <= length {
+        let [high, low] = count.to_be_bytes();
+        octets.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 198, 18, high, low]);
+        count += 1;
+    }
+    // The last record is TXT, which is as long as it has to be.
+    let rest = u8::try_from(length - octets.len() - 13).unwrap();
+    octets.extend_from_slice(&[0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, rest + 1, rest]);
+    octets.resize(length, b'x');
+    octets[6..8].copy_from_slice(&(count + 1).to_be_bytes());
+    octets
+}
+
+#[test]
+fn a_response_with_no_room_for_an_opt_record_reaches_a_client_over_tcp() {
+    for (length, has_room) in [(65_524, true), (65_525, false), (65_535, false)] {
+        let upstream =
+            Upstream::raw(
+                move |query, by_tcp| {
+                    if by_tcp { vec![response_of(query, length)] } else { truncating(query, false) }
+                },
+            );
+        let lab = Lab::new(&[upstream.address]);
+        let mut stream = connect(lab.address());
+        write_framed(&mut stream, &query("large.example. A edns").to_vec().unwrap());
+        let response = read_message(&mut stream);
+        assert_eq!((response.answers.len() > 4000, response.edns.is_some()), (true, has_room));
+    }
+}
