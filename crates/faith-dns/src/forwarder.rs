@@ -135,7 +135,9 @@ impl Forwarder {
             }
             match &made.response {
                 Some(response) => {
-                    self.counters.synthesised.add();
+                    if !made.addresses.is_empty() {
+                        self.counters.synthesised.add();
+                    }
                     self.gate.gave(client, &made.name, &made.addresses, response.remaining());
                     response.answer(request)
                 }
@@ -278,7 +280,9 @@ impl Forwarder {
         let response = match synthesise(&query, &message, a_message.as_ref(), options, permits) {
             Cow::Borrowed(_) => None,
             Cow::Owned(made) => {
-                self.counters.synthesised.add();
+                if !addresses.borrow().is_empty() {
+                    self.counters.synthesised.add();
+                }
                 self.tell(client, &made, options);
                 let octets = made.to_vec().ok();
                 let Some(made) = octets.and_then(|octets| Entry::read(octets, &request.question)) else {

@@ -118,6 +118,7 @@ fn an_address_that_the_client_may_not_connect_to_is_not_synthesised() {
     let upstream = Upstream::new(zone);
     let lab = Lab::denying(&[upstream.address], "2001:db8:64::192.0.2.1".parse().ok(), |_| {});
     assert!(lab.ask("v4.example. AAAA").answers.is_empty());
+    assert_eq!(lab.server.stats().synthesised, 0);
 }
 
 #[test]
