@@ -188,6 +188,11 @@ test.serial('the reason is told why a server cannot be trusted', async (t) => {
     ],
     [expired, `tls://${server}`, 'the certificate has expired'],
     [unknown, `tls://${server}`, 'no root certificate of this host leads to the certificate'],
+    [
+      { certificate: other.file, key: join(lab.directory, 'other', 'root.key') },
+      `tls://${server}`,
+      'the certificate is that of an authority .*, and not of a server',
+    ],
   ] as const) {
     const secure = await serve('answers', certified)
     const faithd = await start(upstream, server)

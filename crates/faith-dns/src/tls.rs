@@ -73,6 +73,11 @@ fn of_certificate(error: &CertificateError) -> String {
         CertificateError::UnknownIssuer => {
             "no root certificate of this host leads to the certificate".to_owned()
         }
+        // `openssl req -x509` makes such a certificate. webpki has no error of rustls for it.
+        CertificateError::Other(error) if error.0.to_string() == "CaUsedAsEndEntity" => {
+            "the certificate is that of an authority (CA:TRUE), and not of a server".to_owned()
+        }
+        CertificateError::Other(error) => format!("the certificate is refused: {}", error.0),
         error => format!("the certificate is refused: {error}"),
     }
 }
