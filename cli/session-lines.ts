@@ -37,12 +37,12 @@ export function activeLine({ sessions, attempts }: FaithRelayStats): string {
 
 /** Sums up all that was relayed, captured and dropped. */
 export function totalsLine(relay: FaithRelayStats, faith: FaithInterfaceStats): string {
-  const { begun, ended, bytesUp, bytesDown } = relay.sessions
+  const { begun, ended, aborted, bytesUp, bytesDown } = relay.sessions
   const { byCause } = relay.refused
   const attempts = sum(byCause)
   const refused = attempts === 0 ? '' : `${count(attempts, 'attempt')} refused${parts(byCause)}, `
   return (
-    `${count(begun, 'session')}${parts(ended)}, ${refused}` +
+    `${count(begun, 'session')}${parts(causes(ended, aborted))}, ${refused}` +
     `${count(bytesUp, 'byte')} up, ${bytesDown} down; ` +
     `${count(faith.captured.packets, 'packet')} captured, ${sum(faith.drops)} dropped${parts(faith.drops)}`
   )
@@ -53,6 +53,14 @@ export function refusalReason({ reason, cause, code }: FaithRefusal): string {
   const because = cause === undefined ? reason : `${reason}: ${CAUSES[cause]}`
   // ECONNREFUSED would only repeat `refused`.
   return code === undefined || reason === 'refused' ? because : `${because} (${code})`
+}
+
+/** Counts aborted sessions by their causes, as their lines name them; those without a cause stay `aborted`. */
+function causes(
+  ended: FaithRelayStats['sessions']['ended'],
+  aborted: FaithRelayStats['sessions']['aborted'],
+): Partial<Record<string, number>> {
+  return { ...ended, ...aborted, aborted: ended.aborted - sum(aborted) }
 }
 
 /** Lists the counts above zero in brackets, the largest first. */

@@ -229,7 +229,7 @@ test('a reload opens relays and stops others, whose sessions go on and are drain
   going.near.ends()
   going.far.ends()
   t.is((await it.faithd.end()).code, 0)
-  t.regex(it.faithd.log.at(-1)?.msg ?? '', /^ended: 2 sessions \(1 closed, 1 aborted\)/)
+  t.regex(it.faithd.log.at(-1)?.msg ?? '', /^ended: 2 sessions \(1 closed, 1 relay-closed\)/)
 })
 
 function relayOf(port: number): string[] {
@@ -375,7 +375,7 @@ testOfRoot(
       'FILE read again: more0 is removed; its sessions are drained',
     ])
     await waitFor('its session to be reset', () => short.near.history.includes('ECONNRESET'))
-    await it.faithd.process.line(/ended: more0: 1 session \(1 aborted\)/)
+    await it.faithd.process.line(/ended: more0: 1 session \(1 relay-closed\)/)
     t.is(await it.dial(going.port, other), 'ENETUNREACH')
     await goesOn(going)
     await it.faithd.stop()
