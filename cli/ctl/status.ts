@@ -100,8 +100,8 @@ function dns64Lines(dns64: Status['dns64'], width: number): string[] {
     ],
     [
       'upstreams',
-      `${asked}: ${grouped(upstreamQueries)} asked, ${grouped(upstreamFailures)} without an answer` +
-        (loops > 0 ? `, ${grouped(loops)} put back to faithd` : ''),
+      `${asked}: ${grouped(upstreamQueries)} asked, ${grouped(upstreamFailures)} that no server answered` +
+        (loops > 0 ? `, ${grouped(loops)} in a loop` : ''),
     ],
   ]
   return ['', 'DNS64:', ...facts(rows, width - 2).map((line) => `  ${line}`)]
