@@ -156,6 +156,11 @@ const refused: [what: string, lines: string[], says: string][] = [
     '1:2: interface: an object is not [[interface]], with two brackets',
   ],
   [
+    'a relay without its interface',
+    ['[[interface.relay]]', 'ports = 80'],
+    '1:3: interface: write a line [[interface]] above the first [[interface.relay]]',
+  ],
+  [
     'a text without quotes',
     ['[log]', 'level = info'],
     '2:12: must be a newline; texts stand in quotes: level = "info"',

@@ -127,6 +127,19 @@ test('--dns64 takes the address behind it, and means every own IPv6 address with
   t.regex(error.message, /^--dns64: 'ssh' is not an IP address, or one with a port/)
 })
 
+test('an option that only the file has as a key names the place of the key', (t) => {
+  for (const option of ['--all-servers', '--dns64-all-servers']) {
+    const { message } = t.throws(() => configured(option), { instanceOf: UsageError })
+    t.true(
+      message.startsWith(`unknown option '${option}'; write all-servers in [dns64] of faithd.toml`),
+    )
+  }
+  // An option sets this key.
+  const { message } = t.throws(() => configured('--upstreams=::1'), { instanceOf: UsageError })
+  t.regex(message, /^unknown option '--upstreams'/)
+  t.notRegex(message, /faithd\.toml/)
+})
+
 test('a service behind --dns64 is a service', (t) => {
   const { dns64, interface: interfaces } = configured('--dns64', 'ssh')
   t.deepEqual(dns64.listen, ['[::]:53'])

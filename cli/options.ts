@@ -11,7 +11,7 @@ import { explain, UsageError } from './exit.js'
 import { ports } from './kinds.js'
 import { trustingServices } from './services.js'
 import { type Command, isFlag, type Option, OPTIONS } from './option-table.js'
-import type { Place } from './settings/tables.js'
+import { type Place, TABLES } from './settings/tables.js'
 
 /** A program for connections to this host itself. */
 export interface LocalServer {
@@ -219,9 +219,21 @@ function tokenize(args: readonly string[]) {
 }
 
 function unknown({ name, rawName }: OptionToken): UsageError {
+  const key = name.replace(/^dns64-/, '')
+  if (rawName.startsWith('--') && isInFileAlone(key)) {
+    return new UsageError(`unknown option '${rawName}'; write ${key} in [dns64] of faithd.toml`)
+  }
   const meant = rawName.startsWith('--') ? closest(name, [...NAMES.keys()]) : undefined
   const guess = meant === undefined ? '' : `; did you mean '--${meant}'?`
   return new UsageError(`unknown option '${rawName}'${guess}`)
+}
+
+/** Returns true for a key of `[dns64]` that no option sets. */
+function isInFileAlone(key: string): boolean {
+  return (
+    Object.hasOwn(TABLES.dns64, key) &&
+    !OPTIONS.some(({ sets }) => sets?.place === 'dns64' && sets.key === key)
+  )
 }
 
 function portsOf(service: string): string {

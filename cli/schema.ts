@@ -37,7 +37,7 @@ function makeSchema() {
     .describe('Relays of the interface, whose ports are disjoint; without any, one for every port.')
   const faith = z.strictObject({ ...keysOf(INTERFACE), relay: relays }, wrong('a table'))
   const interfaces = z
-    .array(faith, wrong('[[interface]], with two brackets'))
+    .array(faith, { error: ({ input }) => noInterfaces(input) })
     .min(1, wrong('[[interface]], once at least'))
     .prefault([{}])
     .describe('Faith interfaces; without any, one that captures the well-known prefix.')
@@ -118,6 +118,15 @@ function readBy<T extends z.ZodType>(schema: T, read: (given: never) => unknown)
       return z.NEVER
     }
   })
+}
+
+/** Tells a relay without its interface, which TOML reads as a table, from an interface with one bracket. */
+function noInterfaces(input: unknown): string {
+  const isOrphan =
+    typeof input === 'object' && input !== null && 'relay' in input && Array.isArray(input.relay)
+  return isOrphan && Object.keys(input).length === 1
+    ? 'write a line [[interface]] above the first [[interface.relay]]'
+    : `${show(input)} is not [[interface]], with two brackets`
 }
 
 function wrong(is: string) {

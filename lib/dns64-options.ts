@@ -274,7 +274,8 @@ function readUpstreams(call: string, read: OptionReader<keyof FaithDns64Options>
     if (typeof item !== 'string') return readAddress(`${call}: \`upstreams\``, item, 1)
     const upstream = readSecureUpstream(item)
     if (upstream !== undefined) return upstream.url
-    const expected = 'addresses, or texts such as tls://192.0.2.53#dns.example'
+    const expected =
+      "objects such as { address: '192.0.2.53' }, or texts such as tls://192.0.2.53#dns.example"
     throw read.refuse('upstreams', expected, item)
   })
 }
