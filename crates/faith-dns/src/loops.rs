@@ -3,7 +3,8 @@
 //! Such a question would wait for its own response, as equal questions share one query. So when another query has come for a
 //! question, and the upstream takes longer than usual for it, a probe follows: a question for a random name below the one
 //! in question, which takes the same way. If the probe comes back to this server, there is a loop. An upstream that is only
-//! slow costs one query more.
+//! slow costs one query more. No probe follows a probe, of whatever server: where several servers ask each other, probes
+//! would never end.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -20,6 +21,10 @@ use crate::wire::{self, Opt, Question};
 
 /// The longest name in octets (RFC 1035 section 2.3.4).
 const LONGEST: usize = 255;
+
+/// The first label of a probe's name begins with this, and goes on with so many hexadecimal digits.
+const MARK: &str = "loop-";
+const DIGITS: usize = 16;
 
 /// The extended error that fits no other code (RFC 8914 section 4.1).
 const OTHER_ERROR: u16 = 0;
@@ -137,9 +142,18 @@ pub(crate) fn failure(ask: &Ask) -> Option<entry::Entry> {
     entry::Entry::read(response, &ask.question)
 }
 
+/// Returns true for the question of a probe, also of another server.
+pub(crate) fn is_probe(question: &Question) -> bool {
+    let Some((&length, rest)) = question.name.split_first() else { return false };
+    let Some(label) = rest.get(..usize::from(length)) else { return false };
+    let Some((mark, digits)) = label.split_at_checked(MARK.len()) else { return false };
+    let is_random = digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit);
+    mark.eq_ignore_ascii_case(MARK.as_bytes()) && is_random
+}
+
 /// A random name below this one in lower case, or below one of its parents if it is long.
 fn below(name: &[u8]) -> Vec<u8> {
-    let mut label = "loop-".to_owned();
+    let mut label = MARK.to_owned();
     for _ in 0..4 {
         // Writing to a string cannot fail.
         let _ = write!(label, "{:04x}", ask::random_id());

@@ -156,7 +156,9 @@ impl Resolver {
 
     /// The error of a question that comes back to this server. It never comes otherwise.
     async fn loops_back(&self, peer: &Peer, ask: &Ask, company: Option<&Company>) -> Option<Entry> {
-        let Some(company) = company else { return pending().await };
+        let Some(company) = company.filter(|_| !loops::is_probe(&ask.question)) else {
+            return pending().await;
+        };
         join(sleep(peer.round_trip.usual().min(self.pace.timeout / 2)), company.joined()).await;
         let probe = self.probes.begin(ask);
         self.counters.upstream_queries.add();

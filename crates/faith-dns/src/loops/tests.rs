@@ -17,6 +17,22 @@ fn a_probe_is_below_the_name_in_question() {
 }
 
 #[test]
+fn a_probe_is_known_by_its_name_whoever_began_it() {
+    let is_probe = |name: &[u8]| is_probe(&ask(name).question);
+    for name in [&b"\x03www\x07example\0"[..], &[0]] {
+        let probe = below(name);
+        assert!(is_probe(&probe) && is_probe(&probe.to_ascii_uppercase()), "{probe:?}");
+        assert!(!is_probe(name));
+    }
+    for label in
+        ["loop-0123456789abcde", "loop-0123456789abcdefa", "loop-0123456789abcdeg", "loup-0123456789abcdef"]
+    {
+        let length = u8::try_from(label.len()).unwrap();
+        assert!(!is_probe(&[&[length], label.as_bytes(), b"\0"].concat()), "{label}");
+    }
+}
+
+#[test]
 fn a_probe_for_a_long_name_is_a_name() {
     for labels in 1..=126 {
         let name = [b"\x01a".repeat(labels), b"\x01b\0".to_vec()].concat();

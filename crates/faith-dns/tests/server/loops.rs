@@ -117,3 +117,17 @@ fn a_slow_upstream_is_no_loop() {
     assert_eq!((lab.gate.heard(), lab.server.stats().loops), (Vec::new(), 0));
     drop(release);
 }
+
+#[test]
+fn a_probe_of_another_server_that_comes_back_gets_no_probe() {
+    let place = Arc::default();
+    let upstream = asking(&place);
+    // Probes leave in the first half of this time.
+    let lab = Lab::with(&[upstream.address], |options| options.upstream_timeout = Duration::from_millis(500));
+    place.set(lab.address()).unwrap();
+    let probe = "loop-0123456789abcdef.test. A";
+    assert_eq!(lab.ask(probe).response_code, ResponseCode::ServFail);
+    let asked = upstream.asked();
+    assert!(asked.len() > 1 && asked.iter().all(|question| question == probe), "{asked:?}");
+    assert_eq!((lab.server.stats().loops, lab.gate.heard()), (0, Vec::new()));
+}
