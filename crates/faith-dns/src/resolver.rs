@@ -257,8 +257,10 @@ fn key_of(ask: &Ask) -> Option<Key> {
     is_kept.then(|| Key::new(&ask.question, ask.flags, ask.dnssec_ok))
 }
 
+/// Returns true for an error, or for a part of a response where it should be whole: a datagram that is truncated is no response
+/// yet.
 fn is_error(entry: &Entry) -> bool {
-    !matches!(entry.code(), wire::NO_ERROR | wire::NAME_ERROR)
+    entry.flags() & wire::TRUNCATED != 0 || !matches!(entry.code(), wire::NO_ERROR | wire::NAME_ERROR)
 }
 
 /// Returns true if the upstream found the data bogus: another one that does not validate must not be asked.

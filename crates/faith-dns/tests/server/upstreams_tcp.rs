@@ -31,6 +31,18 @@ fn a_truncated_response_is_fetched_over_tcp() {
 }
 
 #[test]
+fn an_upstream_that_truncates_over_tcp_too_makes_way_for_the_next() {
+    let upstream = Upstream::raw(|query, _| truncating(query, false));
+    let good = Upstream::new(zone);
+    let lab = Lab::new(&[upstream.address, good.address]);
+    assert_eq!(addresses_of(&lab, "a.example"), ["192.0.2.1"]);
+    // Alone, it is told as it is.
+    let lab = Lab::new(&[upstream.address]);
+    let response = lab.ask("b.example. A");
+    assert!(response.truncation && response.answers.is_empty());
+}
+
+#[test]
 fn queries_share_a_connection() {
     let upstream = Upstream::raw(truncating);
     let lab = Lab::new(&[upstream.address]);
