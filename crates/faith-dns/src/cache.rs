@@ -68,6 +68,9 @@ impl Cache {
         let before = entry.size();
         entry.keep(made);
         self.used = (self.used + entry.size()).saturating_sub(before);
+        if self.used > self.room {
+            self.turn();
+        }
     }
 
     pub(crate) fn insert(&mut self, key: Key, entry: Rc<Entry>) {
@@ -77,15 +80,20 @@ impl Cache {
             return;
         }
         if self.used + size > self.room {
-            let gone = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
-            self.used = 0;
-            let fresh = gone.values().filter(|entry| entry.is_fresh()).count();
-            self.counters.cache_evictions.add_all(fresh);
+            self.turn();
         }
         self.used += size;
         if let Some(replaced) = self.young.insert(key, entry) {
             self.used = self.used.saturating_sub(overhead + replaced.size());
         }
+    }
+
+    /// Makes the young generation the old one.
+    fn turn(&mut self) {
+        let gone = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+        self.used = 0;
+        let fresh = gone.values().filter(|entry| entry.is_fresh()).count();
+        self.counters.cache_evictions.add_all(fresh);
     }
 }
 

@@ -57,6 +57,43 @@ fn a_cache_of_no_bytes_keeps_nothing() {
     assert!(cache.get(&key).is_none());
 }
 
+/// An answer that was made, of about `size` octets.
+fn made(size: usize) -> Made {
+    let settings = crate::settings::Settings::new(
+        faith_dns64::Options::default(),
+        crate::clients::Limits::default(),
+        crate::settings::ClientNetworks::default(),
+    );
+    Made {
+        response: None,
+        name: "a".repeat(size).into(),
+        addresses: Vec::new(),
+        until: tokio::time::Instant::now(),
+        settings: Arc::new(settings),
+        prefixes: Vec::new(),
+    }
+}
+
+#[test]
+fn answers_that_are_made_of_kept_responses_take_no_more_than_the_room() {
+    let mut cache = Cache::new(20_000, Arc::default());
+    let keys: Vec<Key> = (b'a'..=b't')
+        .map(|letter| {
+            let (key, response) = entry(letter, 100);
+            cache.insert(key.clone(), response);
+            key
+        })
+        .collect();
+    for key in &keys {
+        cache.get(key);
+        cache.keep(key, made(1000));
+        let entries = cache.young.values().chain(cache.old.values());
+        let size: usize = entries.map(|entry| entry.size()).sum();
+        // One answer may be beyond it.
+        assert!(size <= 20_000 + made(1000).size(), "{size}");
+    }
+}
+
 #[test]
 fn a_response_in_the_place_of_another_takes_no_more_room() {
     let mut cache = Cache::new(20_000, Arc::default());
