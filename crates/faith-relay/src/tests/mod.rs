@@ -25,6 +25,7 @@ mod urgent;
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
+use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -37,7 +38,7 @@ use faith_packet::icmpv6::Unreachable;
 use faith_packet::ports::PortSet;
 use faith_packet::prefix::FaithPrefix;
 use faith_stack::{Answerer, Captured, GiveUp, HeldSyn, Syn as SynId, SynAnswer};
-use faith_sys::{reactor, tcp};
+use faith_sys::{netns, reactor, tcp};
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -187,7 +188,7 @@ impl Lab {
 
     /// Accepts the server's end of the next session.
     pub(crate) fn answer(&self) -> TcpStream {
-        patient(self.server.accept().unwrap().0)
+        accepted(&self.server)
     }
 
     /// Tells whether no connection has come to the server.
@@ -386,6 +387,26 @@ fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// Accepts a connection that comes in time.
+fn accepted(listener: &TcpListener) -> TcpStream {
+    SockRef::from(listener).set_read_timeout(Some(PATIENCE)).unwrap();
+    patient(listener.accept().expect("a connection").0)
+}
+
+/// Moves this thread into a network of its own with a loopback alone, so that no other test has a port that this one counts
+/// on. Without the privilege it stays in the host's.
+pub(crate) fn own_network() {
+    if netns::unshare_network().is_ok() {
+        ip("link set lo up");
+    }
+}
+
+/// Runs ip(8) in this thread's network.
+pub(crate) fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status();
+    assert!(status.unwrap().success(), "ip {arguments}");
 }
 
 /// Waits for a condition to become true.

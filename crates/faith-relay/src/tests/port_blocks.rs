@@ -12,7 +12,7 @@ use faith_stack::Captured;
 use faith_sys::local_ports::LocalPorts;
 use faith_sys::tcp::Resource;
 
-use super::{Caller, Fate, Lab, PATIENCE, Told, eventually, options, read_to_reset};
+use super::{Caller, Fate, Lab, PATIENCE, Told, accepted, eventually, options, own_network, read_to_reset};
 use crate::cause::Cause;
 use crate::networks::count_blocks;
 use crate::options::RelayOptions;
@@ -46,7 +46,7 @@ impl Observer for Watch {
     }
 }
 
-/// Options of a relay that connects from a loopback address, which no other test has.
+/// Options of a relay that connects from a loopback address.
 fn blocks_of(last: u8, size: u16, per_client: u16, rest: Duration) -> RelayOptions {
     RelayOptions {
         sources: vec![address(last)],
@@ -60,6 +60,7 @@ fn address(last: u8) -> IpAddr {
 }
 
 fn watched(options: RelayOptions) -> (Lab, Receiver<PortBlockRecord>) {
+    own_network();
     let ((sessions, ended), (refusals, refused), (blocks, told)) = (channel(), channel(), channel());
     let watch = Watch { told: Told { sessions, refusals }, blocks };
     let mut lab = Lab::watched(options, Arc::new(watch));
@@ -134,7 +135,7 @@ fn a_client_without_a_port_towards_a_server_gets_more_blocks_up_to_its_limit_and
         let (socket, dialled) = (TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap(), caller);
         lab.capture = socket.local_addr().unwrap();
         let near = dialled.dial(&lab);
-        let far = socket.accept().unwrap().0;
+        let far = accepted(&socket);
         lab.on_worker(move |engine| {
             far.set_nonblocking(true).unwrap();
             faith_sys::tcp::prepare_leg(&far).unwrap();
@@ -182,6 +183,7 @@ fn a_block_serves_its_client_again_during_its_rest_without_a_record() {
 
 #[test]
 fn a_client_is_refused_while_every_block_is_anothers() {
+    own_network();
     let ports = LocalPorts::read();
     let whole = u16::try_from(ports.range.len()).unwrap();
     let (lab, told) = watched(blocks_of(7, whole, 1, LONG));

@@ -8,7 +8,9 @@ use std::time::Duration;
 use faith_packet::access::AccessList;
 use faith_packet::icmpv6::Unreachable;
 
-use super::{Caller, Fate, Lab, PATIENCE, eventually, options, read_exactly, read_to_end, read_to_reset};
+use super::{
+    Caller, Fate, Lab, PATIENCE, accepted, eventually, options, read_exactly, read_to_end, read_to_reset,
+};
 use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::record::{RefusalReason, SessionEnd};
@@ -71,7 +73,7 @@ fn a_new_access_list_does_not_end_a_session_whose_server_a_route_named() {
     let verdict = named(server, false);
     let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
     let mut client = lab.dial();
-    let (mut far, _) = elsewhere.accept().unwrap();
+    let mut far = accepted(&elsewhere);
     eventually("the session has begun", || lab.engine.ledger.relaying() == 1);
     let deny_all = AccessList::parse("::/0 deny 0.0.0.0/0\n", "test").unwrap();
     lab.engine.set_access(deny_all, true);
@@ -87,7 +89,7 @@ fn a_route_may_send_a_client_to_another_server_of_either_family() {
         let verdict = named(server, false);
         let lab = asking(PATIENCE, 1, move |question| question.answer(verdict.clone()));
         let mut client = lab.dial();
-        let (mut far, _) = elsewhere.accept().unwrap();
+        let mut far = accepted(&elsewhere);
         client.write_all(b"there").unwrap();
         client.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(read_to_end(&mut far), b"there");
@@ -145,7 +147,7 @@ fn a_server_that_a_route_names_is_judged_unless_the_verdict_allows_any() {
     for (server, address) in elsewhere.iter().zip(loopback) {
         let lab = lab_for(address, true);
         assert_eq!(fate_of(&lab), Fate::Released);
-        server.accept().unwrap();
+        accepted(server);
     }
 }
 

@@ -1,5 +1,3 @@
-use std::process::Command;
-
 use etherparse::{Ipv4Slice, PacketBuilder, TcpSlice};
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::translate::Icmpv6Error;
@@ -11,6 +9,7 @@ use super::*;
 use crate::cause::Cause;
 use crate::record::RefusalReason;
 use crate::source::Address;
+use crate::tests::ip;
 
 const EADDRNOTAVAIL: i32 = 99;
 /// Addresses that no host has (RFC 5737, RFC 3849).
@@ -66,7 +65,7 @@ impl Wire {
             "link set wire up".into(),
             "route add default dev wire".into(),
         ] {
-            assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "{arguments}");
+            ip(&arguments);
         }
         Self(reactor::register(tun).unwrap())
     }

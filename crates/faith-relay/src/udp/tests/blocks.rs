@@ -8,10 +8,11 @@ use super::{Server, UdpOptions, World, client, frame};
 use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::port_blocks::PortBlockOptions;
-use crate::tests::options;
+use crate::tests::{options, own_network};
 
-/// Options of a relay whose datagrams leave from a loopback address, which no other test has.
+/// Options of a relay whose datagrams leave from a loopback address, in a network of this test's own.
 fn blocks_of(last: u8, size: u16, per_client: u16) -> RelayOptions {
+    own_network();
     RelayOptions {
         udp: Some(UdpOptions::default()),
         sources: vec![Ipv4Addr::new(127, 0, 98, last).into()],

@@ -1,13 +1,12 @@
 //! Neighbouring datagrams, which leave by one call.
 
-use std::process::Command;
-
 use faith_packet::udp::{HEADER_LEN, HEADROOM, OVERHEAD};
 use faith_stack::Datagrams as _;
 use faith_sys::netns::unshare_network;
 use faith_sys::udp::{Marks, Received, UdpSocket};
 
 use super::{Server, World, client, frame, marked_frame};
+use crate::tests::ip;
 use crate::udp::{UdpOptions, UdpStats};
 
 const MARKS: Marks = Marks { ttl: 57, tos: 0xb9 };
@@ -157,11 +156,7 @@ fn neighbours_of_other_sessions_and_superframes_part_datagrams() {
 /// Moves this thread into a network of its own, whose loopback carries packets of this length.
 fn narrow_loopback(mtu: u16) {
     unshare_network().unwrap();
-    set(&format!("link set lo up mtu {mtu}"));
-}
-
-fn set(arguments: &str) {
-    assert!(Command::new("ip").args(arguments.split(' ')).status().unwrap().success(), "ip {arguments}");
+    ip(&format!("link set lo up mtu {mtu}"));
 }
 
 #[test]
@@ -191,7 +186,7 @@ fn a_way_that_takes_no_superframes_gets_each_datagram_in_its_order_and_is_said_o
 fn datagrams_too_long_for_the_way_are_told_to_the_client_and_later_ones_leave_together() {
     narrow_loopback(1300);
     // Errors to the client need an address of the router.
-    set("addr add 2001:db8:1::1/64 dev lo nodad");
+    ip("addr add 2001:db8:1::1/64 dev lo nodad");
     World::run(UdpOptions::default(), async |world| {
         let server = Receiver::new();
         drain(&world, server.dialled(), &datagrams(&[1400, 1400, 1400]));
