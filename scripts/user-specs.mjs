@@ -41,7 +41,10 @@ const impossible = {
   'a reset for clients of an interface that another program deleted': [
     'clients are reset when the interface is deleted*',
   ],
-  'a connection from a port below 1024': ['a privileged source *'],
+  'a connection from a port below 1024': [
+    'a privileged source *',
+    'traceroute and mtr see each router on the way by TCP, with PROXY headers, privileged ports *',
+  ],
   'a program for a local service': ['a line about a local service does not tell*'],
 }
 
