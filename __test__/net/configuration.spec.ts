@@ -84,11 +84,13 @@ async function listening() {
   return { port: ports, listener: await server.listen(ports) }
 }
 
-/** A session on which both ends are at hand. */
+/** A session on which both ends are at hand, and which counts among the limits. */
 async function session(to: Configured, prefix = to.prefix) {
   const { port, listener } = await listening()
   const near = await client.connect(prefix + addresses.server, port)
-  return { port, near, far: await listener.accept(), said: '' }
+  const going = { port, near, far: await listener.accept(), said: '' }
+  await goesOn(going)
+  return going
 }
 
 /** Shows that a session goes on, both ways. */
@@ -267,6 +269,7 @@ test('a reload changes limits, sources and headers for new connections, and no s
   const far = await listener.accept()
   const header = `PROXY TCP6 ${addresses.client} ${it.prefix}`
   await waitFor('a header', async () => (await far.status()).text.startsWith(header))
+  await third.reaches(far)
   t.is(await it.dial(port), 'ECONNREFUSED')
   for (const each of going) await goesOn(each)
   third.resets()

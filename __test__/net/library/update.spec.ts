@@ -18,7 +18,9 @@ async function place() {
   const listening = await servers.listen(port)
   const session = async (): Promise<{ near: End; far: End }> => {
     const near = await client.connect(captured(), port)
-    return { near, far: await listening.accept() }
+    const far = await listening.accept()
+    await near.reaches(far)
+    return { near, far }
   }
   return { port, listening, session, dial: () => client.dial(captured(), port).outcome() }
 }
@@ -31,7 +33,7 @@ test.serial('of several closes the shortest drain counts, each from its own call
   const closing = relay.close({ drainMs: 3_600_000 })
   await waitFor('the relay to take no more', async () => (await dial()) === 'ECONNREFUSED')
   near.says('still here')
-  await far.hears('still here')
+  await far.hears('.still here')
   await relay.close({ drainMs: 0 })
   await closing
   await near.sees('ECONNRESET')
@@ -61,7 +63,7 @@ test.serial('limits are for new sessions, count those that go on, and end none',
   await relay.update({ maxSessionsPerClient: 1 })
   for (const { near, far } of [first, second]) {
     near.says('still here')
-    await far.hears('still here')
+    await far.hears('.still here')
   }
   t.like(await relay.stats(), { maxSessions: 1000, sessions: { begun: 2, active: 2 } })
 })
@@ -87,7 +89,7 @@ test.serial(
     const after = await session()
     for (const each of [before, after]) {
       each.near.says('no header')
-      await each.far.hears('no header')
+      await each.far.hears('.no header')
     }
     near.resets()
   },
@@ -104,7 +106,7 @@ test.serial(
     const idle = await session()
     await idle.near.sees('ECONNRESET')
     lasting.near.says('still here')
-    await lasting.far.hears('still here')
+    await lasting.far.hears('.still here')
     t.like(await relay.stats(), { sessions: { active: 1 } })
   },
 )
@@ -137,7 +139,7 @@ test.serial('an update that is refused changes nothing', async (t) => {
   }
   const { near, far } = await session()
   near.says('no header')
-  await far.hears('no header')
+  await far.hears('.no header')
 })
 
 test.serial('a stopped relay leaves its ports to another, and its sessions go on', async (t) => {
@@ -150,7 +152,7 @@ test.serial('a stopped relay leaves its ports to another, and its sessions go on
   await using successor = await faith.relay({ ports: 'all', accessList })
   t.is(await dial(), 'connected')
   going.near.says('still here')
-  await going.far.hears('still here')
+  await going.far.hears('.still here')
   t.like(await relay.stats(), { sessions: { begun: 1, active: 1 } })
   t.is((await successor.stats()).sessions.begun, 1)
 })
