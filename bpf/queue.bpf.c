@@ -16,7 +16,8 @@
  * one worker, so the loader draws both constants at random.
  *
  * Datagrams of clients go by their source alone: all that a client sends from one port must come to the worker that has
- * its socket. The pump computes the same (spread.rs) and passes on what came to another worker.
+ * its socket. Echo requests do the same, with their identifier in place of the port. The pump computes the same
+ * (mixing.rs) and passes on what came to another worker, which costs a second thread's wake-up.
  *
  * With the shortcut (shortcut.bpf.c), only the SYN of a connection comes to a queue, so it may go to any
  * worker, and that worker serves the connection. The flow chooses two workers, and the SYN goes to the
@@ -30,6 +31,8 @@
 
 #define NEXT_TCP 6
 #define NEXT_UDP 17
+#define NEXT_ICMPV6 58
+#define ECHO_REQUEST 128
 
 #define TCP_SYN 0x02
 #define TCP_ACK 0x10
@@ -48,6 +51,7 @@ struct flow {
 
 #define FLOW_OFFSET 6
 #define TCP_FLAGS_OFFSET (40 + 13)
+#define IDENTIFIER_OFFSET (40 + 4)
 
 /* Multiplication carries bits only upwards, so shifts bring the upper half down. Two multiplications are needed: with
  * one, some factors put consecutive ports on few queues. */
@@ -67,19 +71,30 @@ static int begins_connection(struct __sk_buff *skb)
 	return (flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* The queue of what a client sends from a port. */
+static __u32 of_port(const struct flow *flow, __u16 port)
+{
+	__u64 key = mix(flow->source[0] + mixing.addend);
+
+	key = mix(key ^ flow->source[1]);
+	return mix(key ^ port) & 0x7fffffff;
+}
+
 SEC("socket")
 int queue(struct __sk_buff *skb)
 {
 	struct flow flow;
+	__u16 identifier;
 	__u64 key;
 
 	if (bpf_skb_load_bytes(skb, FLOW_OFFSET, &flow, sizeof(flow)))
 		return 0; /* too short for TCP */
-	if (flow.next == NEXT_UDP) {
-		key = mix(flow.source[0] + mixing.addend);
-		key = mix(key ^ flow.source[1]);
-		return mix(key ^ flow.ports[0]) & 0x7fffffff;
-	}
+	if (flow.next == NEXT_UDP)
+		return of_port(&flow, flow.ports[0]);
+	/* The type is the first octet behind the IPv6 header. */
+	if (flow.next == NEXT_ICMPV6 && *(__u8 *)flow.ports == ECHO_REQUEST &&
+	    !bpf_skb_load_bytes(skb, IDENTIFIER_OFFSET, &identifier, sizeof(identifier)))
+		return of_port(&flow, identifier);
 	key = mix((flow.source[0] ^ flow.destination[0]) + mixing.addend);
 	key = mix(key ^ flow.source[1] ^ flow.destination[1]);
 	if (flow.next == NEXT_TCP) {

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_other_than_tcp_and_udp_go_by_their_addresses_alone() {
+    fn packets_that_have_no_port_go_by_their_addresses_alone() {
         with_program(Syns::ByFlow, |program, _| {
             let queue = queue_of(program, &packet(58, (1, 0), (2, 0)));
             assert!((0..64).all(|port| queue_of(program, &packet(58, (1, port), (2, 0))) == queue));
@@ -146,6 +146,30 @@ mod tests {
                 let address: [u8; 16] = sent(2)[8..24].try_into().unwrap();
                 let owner = mixing.owner(&SocketAddrV6::new(address.into(), port, 0, 0), QUEUES as usize);
                 assert!((2..10).all(|server| queue_of(program, &sent(server)) as usize == owner));
+                owners.insert(owner);
+            }
+            assert_eq!(owners.len(), QUEUES as usize);
+        });
+    }
+
+    #[test]
+    fn an_echo_request_goes_to_the_owner_of_its_identifier_wherever_it_goes() {
+        let mixing = Mixing::random();
+        with_mixing(Syns::ByBacklog, mixing, |program, _| {
+            let mut owners = std::collections::HashSet::new();
+            for identifier in 0..256_u16 {
+                // Type and code stand where a port would, and so does the checksum.
+                let sent = |server, sum| {
+                    let mut packet = packet(58, (1, 128 << 8), (server, sum));
+                    packet[44..46].copy_from_slice(&identifier.to_be_bytes());
+                    packet
+                };
+                let address: [u8; 16] = sent(2, 0)[8..24].try_into().unwrap();
+                let client = SocketAddrV6::new(address.into(), identifier, 0, 0);
+                let owner = mixing.owner(&client, QUEUES as usize);
+                let mut sums = [0, 1, 0xffff].into_iter().cycle();
+                let queue = |server| queue_of(program, &sent(server, sums.next().unwrap()));
+                assert!((2..10).map(queue).all(|queue| queue as usize == owner));
                 owners.insert(owner);
             }
             assert_eq!(owners.len(), QUEUES as usize);
@@ -230,7 +254,9 @@ mod tests {
 
     #[test]
     fn any_packet_and_its_answer_get_the_same_queue() {
-        let packets = short_packet().prop_filter("a header", |packet| packet.len() >= 40 && packet[6] != 17);
+        let by_source = |packet: &[u8]| packet[6] == 17 || (packet[6] == 58 && packet.get(40) == Some(&128));
+        let packets =
+            short_packet().prop_filter("a header", move |packet| packet.len() >= 40 && !by_source(packet));
         for syns in [Syns::ByFlow, Syns::ByBacklog] {
             with_program(syns, |program, _| {
                 each(&packets, |packet| {
