@@ -1,6 +1,7 @@
 //! The rules of RFC 6147, RFC 7050 and RFC 8880, case by case.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod excluded;
 mod ipv4only;
 mod own;
 mod reverse;

@@ -57,13 +57,6 @@ fn every_extended_error_of_dnssec_keeps_the_failure() {
 }
 
 #[test]
-fn without_excluded_prefixes_every_aaaa_record_passes() {
-    let options = Options { exclude: Vec::new(), ..options(PREFIX) };
-    let aaaa = "NOERROR | www.example. 60 AAAA ::ffff:192.0.2.9";
-    assert_eq!(answer("rd", aaaa, "NOERROR | www.example. 60 A 192.0.2.1", &options), "pass");
-}
-
-#[test]
 fn a_long_chain_of_aliases_is_followed_and_an_endless_one_is_not() {
     for (aliases, follows) in [(15, true), (200, false)] {
         let chain = |number: u32| {
@@ -156,19 +149,6 @@ fn a_relay_that_reads_the_last_32_bits_gets_addresses_that_have_them_there() {
     let options = Options { mappings, ..options("2001:db8:64:1::/64") };
     let made = answer("rd", NODATA, "NOERROR | www.example. 60 A 192.0.2.1", &options);
     assert_eq!(made, "NOERROR | www.example. 60 AAAA 2001:db8:64:1::c000:201");
-}
-
-#[test]
-fn configured_addresses_are_excluded() {
-    let mut options = options(PREFIX);
-    options.exclude.push("2001:db8:bad::/48".parse().unwrap());
-    let made = answer(
-        "rd",
-        "NOERROR | www.example. 60 AAAA 2001:db8:bad::1",
-        "NOERROR | www.example. 60 A 192.0.2.1",
-        &options,
-    );
-    assert_eq!(made, "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201");
 }
 
 #[test]
