@@ -107,19 +107,25 @@ fn from_a<'a>(
         return Cow::Owned(response);
     }
     let made = addresses(query, aaaa, a, options, permits);
-    if made.is_empty() && aaaa.response_code == ResponseCode::NoError {
-        return without_excluded(query, aaaa, options);
+    let is_forged = !made.is_empty() || aaaa.answers.iter().any(|record| is_excluded(record, options));
+    if !is_forged && aaaa.response_code == ResponseCode::NoError && !a.truncation {
+        return Cow::Borrowed(aaaa);
     }
     let mut response = reply(query, ResponseCode::NoError);
     response.metadata.truncation = a.truncation;
     response.answers = aliases(a);
-    response.authorities.clone_from(&a.authorities);
-    if made.is_empty() {
-        copy_errors(&mut response, a);
-    } else {
+    // NS records alone would make a response without addresses a referral (RFC 2308 section 2.2).
+    if !made.is_empty() || negative_ttl(a).is_some() {
+        response.authorities.clone_from(&a.authorities);
+    }
+    if !made.is_empty() {
         response.answers.extend(made);
         response.additionals.clone_from(&a.additionals);
+    }
+    if is_forged {
         mark_forged(&mut response);
+    } else {
+        copy_errors(&mut response, a);
     }
     take_case(query, &mut response);
     Cow::Owned(response)

@@ -331,6 +331,13 @@ const CASES: &[Case] = &[
         a: "NOERROR | www.example. 60 A 192.0.2.1; www.example. 60 AAAA 2001:db8::66",
         expected: "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201",
     },
+    Case {
+        rule: "a truncated A response without records says nothing about absence",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NOERROR tc",
+        expected: "NOERROR tc",
+    },
 ];
 
 #[test]

@@ -2,7 +2,7 @@
 
 use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, NULL, PTR, SOA};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, NULL, PTR, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 pub(crate) fn name(text: &str) -> Name {
@@ -71,6 +71,7 @@ fn record(text: &str) -> Record {
         "AAAA" => RData::AAAA(AAAA(data.parse().unwrap())),
         "CNAME" => RData::CNAME(CNAME(name(data))),
         "PTR" => RData::PTR(PTR(name(data))),
+        "NS" => RData::NS(NS(name(data))),
         // The data is the field that limits how long an absence may be kept.
         "SOA" => RData::SOA(SOA::new(name("ns."), name("admin."), 1, 1, 1, 1, data.parse().unwrap())),
         // The data stands for the target's name in wire form.
@@ -120,6 +121,7 @@ fn show_record(record: &Record) -> String {
         RData::AAAA(address) => address.0.to_string(),
         RData::CNAME(target) => target.0.to_string(),
         RData::PTR(target) => target.0.to_string(),
+        RData::NS(server) => server.0.to_string(),
         RData::SOA(soa) => soa.minimum.to_string(),
         RData::Unknown { code: RecordType::RRSIG, rdata } => {
             RecordType::from(u16::from_be_bytes([rdata.anything[0], rdata.anything[1]])).to_string()
