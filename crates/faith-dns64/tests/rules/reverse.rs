@@ -1,8 +1,11 @@
 //! PTR queries for addresses in a prefix.
 
+use std::net::Ipv6Addr;
+
 use faith_dns64::{Options, Plan, plan, reverse};
 use faith_packet::mapping::Mappings;
 use faith_packet::rfc6052::Mapping;
+use hickory_proto::rr::Name;
 
 use crate::options;
 use crate::text::{query, response, show};
@@ -30,6 +33,7 @@ fn the_upstream_is_asked_for_the_reverse_name_of_the_server() {
 #[test]
 fn other_reverse_queries_pass() {
     let parent = NAME.split_once('.').unwrap().1;
+    let padded = "0.".repeat(32);
     for text in [
         format!("{NAME} NS rd"),
         format!("{NAME} PTR rd cd"),
@@ -38,6 +42,10 @@ fn other_reverse_queries_pass() {
         format!("0.{NAME} PTR rd"),
         format!("{} PTR rd", NAME.replace("b.9.f.f", "c.9.f.f")),
         format!("{} PTR rd", NAME.replacen("2.0", "x.0", 1)),
+        format!("{} PTR rd", NAME.replacen("2.0", "02.0", 1)),
+        format!("{} PTR rd", NAME.replacen("2.0.4", "2.04", 1)),
+        format!("{} PTR rd", NAME.replace("ip6.arpa", "ip6.int")),
+        format!("{padded}z.ip6.arpa. PTR rd"),
         format!("{IN_ADDR} PTR rd"),
     ] {
         assert_eq!(asked(&text, &options(PREFIX)), None, "{text}");
@@ -53,6 +61,7 @@ fn an_explicit_mapping_gives_the_server() {
     assert_eq!(asked(&format!("{NAME} PTR rd"), &options).unwrap(), "25.2.0.192.in-addr.arpa. PTR");
 }
 
+/// Section 5.3.1 has the alias, as BIND and PowerDNS do. unbound gives the PTR record the client's name, without an alias.
 #[test]
 fn the_response_is_an_alias_and_the_servers_name() {
     for (ptr, expected) in [
@@ -86,6 +95,7 @@ fn the_response_is_an_alias_and_the_servers_name() {
             format!("NOERROR tc | {IN_ADDR} 300 PTR www.example."),
             format!("NOERROR tc+4 | {NAME} 300 CNAME {IN_ADDR}; {IN_ADDR} 300 PTR www.example."),
         ),
+        // sdns gives the alias alone after an error. The error itself lets the client ask again.
         ("REFUSED".to_owned(), "REFUSED".to_owned()),
         ("SERVFAIL+22".to_owned(), "SERVFAIL+22".to_owned()),
     ] {
@@ -106,9 +116,53 @@ fn prefixes_of_every_length_give_the_server() {
         ("2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::"),
         ("2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33"),
     ] {
-        let address: std::net::Ipv6Addr = address.parse().unwrap();
-        let name = hickory_proto::rr::Name::from(address);
+        let address: Ipv6Addr = address.parse().unwrap();
+        let name = Name::from(address);
         let expected = Some("33.2.0.192.in-addr.arpa. PTR".to_owned());
         assert_eq!(asked(&format!("{name} PTR rd"), &options(prefix)), expected, "{prefix}");
+    }
+}
+
+#[test]
+fn each_of_many_prefixes_gives_the_server() {
+    let prefixes = "2001:32::/32 2001:40::/40 2001:48::/48 2001:56::/56 2001:64::/64 2001:96::/96";
+    let options = options(prefixes);
+    let server = "192.0.2.33".parse().unwrap();
+    for prefix in &options.prefixes {
+        let name = Name::from(faith_packet::rfc6052::embed(prefix, server));
+        let expected = Some("33.2.0.192.in-addr.arpa. PTR".to_owned());
+        assert_eq!(asked(&format!("{name} PTR rd"), &options), expected, "{prefix}");
+    }
+}
+
+/// BIND does so, too, and sdns asks for the name as it is. DNS64 makes no such address, but a client may have one.
+#[test]
+fn a_special_use_address_in_the_well_known_prefix_gives_its_server() {
+    let name = Name::from("64:ff9b::10.0.0.1".parse::<Ipv6Addr>().unwrap());
+    assert_eq!(asked(&format!("{name} PTR rd"), &options(PREFIX)).unwrap(), "1.0.0.10.in-addr.arpa. PTR");
+}
+
+/// RFC 6052 section 2.2 has zeros behind the IPv4 address. The relay ignores other bits there, and the name is that of the
+/// server which the relay dials.
+#[test]
+fn the_bits_behind_the_server_do_not_matter() {
+    for address in ["2001:db8:c000:221::1", "2001:db8:c000:221:ff00::"] {
+        let name = Name::from(address.parse::<Ipv6Addr>().unwrap());
+        let expected = Some("33.2.0.192.in-addr.arpa. PTR".to_owned());
+        assert_eq!(asked(&format!("{name} PTR rd"), &options("2001:db8::/32")), expected, "{address}");
+    }
+}
+
+/// BIND is authoritative for the reverse zone of its prefix (SOA, names between the prefix and an address). Section 5.3.1 lets a
+/// DNS64 choose, and only addresses have an alias here.
+#[test]
+fn names_between_the_prefix_and_an_address_pass() {
+    let options = options(PREFIX);
+    let mut name = NAME;
+    while let Some((_, parent)) = name.split_once('.').filter(|(_, parent)| parent.contains("arpa")) {
+        for kind in ["PTR", "SOA", "NS"] {
+            assert_eq!(asked(&format!("{parent} {kind} rd"), &options), None, "{parent} {kind}");
+        }
+        name = parent;
     }
 }

@@ -114,6 +114,7 @@ const CASES: &[Case] = &[
         a: "NOERROR | | example. 900 SOA 900",
         expected: "NOERROR | | example. 900 SOA 900",
     },
+    // sdns gives the AAAA response if no server answers the A query: a name without addresses, which it may have.
     Case {
         rule: "an error of the A query is the answer (section 5.1.6)",
         flags: "rd edns",
@@ -128,6 +129,7 @@ const CASES: &[Case] = &[
         a: "NXDOMAIN | | example. 300 SOA 300",
         expected: "NXDOMAIN | | example. 300 SOA 300",
     },
+    // So do BIND and sdns, by RFC 2308 section 5. CoreDNS and Knot Resolver take the SOA record's own TTL alone.
     Case {
         rule: "the TTL is at most the SOA record's minimum (section 5.1.7)",
         flags: "rd",
@@ -223,6 +225,7 @@ const CASES: &[Case] = &[
         a: "NOERROR | www.example. 60 A 192.0.2.1",
         expected: "pass",
     },
+    // So does unbound. Knot Resolver and BIND synthesise for CD without DO.
     Case {
         rule: "CD without DO is respected too",
         flags: "rd cd",
@@ -230,6 +233,7 @@ const CASES: &[Case] = &[
         a: "NOERROR | www.example. 60 A 192.0.2.1",
         expected: "pass",
     },
+    // So do unbound and Knot Resolver. BIND without break-dnssec gives a client with DO no address for a signed name.
     Case {
         rule: "a client that wants signatures gets those of aliases, none of A records, and the extended error",
         flags: "rd do",
@@ -337,6 +341,102 @@ const CASES: &[Case] = &[
         aaaa: "NOERROR | | example. 900 SOA 900",
         a: "NOERROR tc",
         expected: "NOERROR tc",
+    },
+    Case {
+        rule: "FORMERR counts as no AAAA record",
+        flags: "rd",
+        aaaa: "FORMERR",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR | www.example. 300 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "an error that names the zone's SOA record limits the TTL by it, too",
+        flags: "rd",
+        aaaa: "NOTIMP | | example. 900 SOA 30",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "NOERROR | www.example. 30 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "each record has a TTL of its own, over 600 too if the SOA record allows it",
+        flags: "rd",
+        aaaa: "NOERROR | | example. 3600 SOA 1200",
+        a: "NOERROR | www.example. 500 A 192.0.2.1; www.example. 700 A 192.0.2.2; www.example. 1300 A 192.0.2.3",
+        expected: "NOERROR | www.example. 500 AAAA 2001:db8:64::c000:201; \
+                   www.example. 700 AAAA 2001:db8:64::c000:202; www.example. 1200 AAAA 2001:db8:64::c000:203",
+    },
+    // BIND and unbound give the AAAA response, too, which has the proof for the client's question. sdns gives the A response.
+    Case {
+        rule: "a name without addresses gets the AAAA response, though the A response has an alias",
+        flags: "rd do",
+        aaaa: "NOERROR | | example. 900 SOA 900; example. 900 RRSIG SOA",
+        a: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        expected: "pass",
+    },
+    Case {
+        rule: "a DNAME record stays where its target has no address and the AAAA query failed",
+        flags: "rd",
+        aaaa: "SERVFAIL",
+        a: "NOERROR | example. 60 DNAME net; www.example. 0 CNAME www.net. | net. 900 SOA 900",
+        expected: "NOERROR | example. 60 DNAME net; www.example. 0 CNAME www.net. | net. 900 SOA 900",
+    },
+    Case {
+        rule: "the signature of a DNAME record stays, that of the A record does not",
+        flags: "rd do",
+        aaaa: "NOERROR | | net. 900 SOA 900",
+        a: "NOERROR | example. 60 DNAME net; example. 60 RRSIG DNAME; www.example. 0 CNAME www.net.; \
+            www.net. 30 A 192.0.2.1; www.net. 30 RRSIG A",
+        expected: "NOERROR+4 | example. 60 DNAME net; example. 60 RRSIG DNAME; www.example. 0 CNAME www.net.; \
+                   www.net. 30 AAAA 2001:db8:64::c000:201",
+    },
+    Case {
+        rule: "a DNAME record of a name with an AAAA record passes",
+        flags: "rd",
+        aaaa: "NOERROR | example. 60 DNAME net; www.example. 0 CNAME www.net.; www.net. 30 AAAA 2001:db8::1",
+        a: "NOERROR | example. 60 DNAME net; www.example. 0 CNAME www.net.; www.net. 30 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "a wildcard's records are those of the name",
+        flags: "rd do",
+        aaaa: "NOERROR | | example. 900 SOA 900; *.example. 900 RRSIG NSEC",
+        a: "NOERROR | www.example. 300 A 192.0.2.1; www.example. 300 RRSIG A | *.example. 900 RRSIG NSEC",
+        expected: "NOERROR+4 | www.example. 300 AAAA 2001:db8:64::c000:201 | *.example. 900 RRSIG NSEC",
+    },
+    Case {
+        rule: "a client that validates gets bogus data of the zone as they are",
+        flags: "rd cd do",
+        aaaa: "SERVFAIL+6",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "an alias of a name without AAAA records passes to a client that validates",
+        flags: "rd cd do",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example.; www.example. 60 RRSIG CNAME | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "an alias passes to a client without RD",
+        flags: "",
+        aaaa: "NOERROR | www.example. 60 CNAME a.example. | example. 900 SOA 900",
+        a: "NOERROR | www.example. 60 CNAME a.example.; a.example. 60 A 192.0.2.1",
+        expected: "pass",
+    },
+    Case {
+        rule: "NXDOMAIN with the extended error of a blocked name (15) passes",
+        flags: "rd edns",
+        aaaa: "NXDOMAIN+15 | | example. 900 SOA 900",
+        a: "NOERROR | www.example. 300 A 192.0.2.1",
+        expected: "pass",
+    },
+    // unbound with response policy zones gives the AAAA response. Section 5.1.6 has the error of the A query be the answer.
+    Case {
+        rule: "where the upstream blocks the A record, the client learns why (15)",
+        flags: "rd edns",
+        aaaa: "NOERROR | | example. 900 SOA 900",
+        a: "NXDOMAIN+15 | | rpz. 60 SOA 60",
+        expected: "NXDOMAIN+15 | | rpz. 60 SOA 60",
     },
 ];
 
