@@ -1,6 +1,7 @@
 //! Responses: synthesised, passed, cached.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use faith_dns::ClientNetworks;
 use hickory_proto::op::ResponseCode;
@@ -177,4 +178,20 @@ fn a_cache_without_room_keeps_nothing() {
         assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
     }
     assert_eq!((upstream.asked().len(), lab.server.stats().cached), (3, 0));
+}
+
+#[test]
+fn without_a_cache_an_address_is_made_of_the_a_record_of_the_moment() {
+    let host = Arc::new(AtomicU8::new(1));
+    let of = Arc::clone(&host);
+    let upstream = Upstream::new(move |query| {
+        let address = format!("192.0.2.{}", of.load(Ordering::Relaxed));
+        let is_a = question(query).ends_with(" A");
+        respond(query, if is_a { vec![record("v4.example.", 300, &address)] } else { Vec::new() }.as_slice())
+    });
+    let lab = Lab::with(&[upstream.address], |options| options.cache_bytes = 0);
+    for expected in ["2001:db8:64::c000:201", "2001:db8:64::c000:202"] {
+        assert_eq!(addresses(&lab.ask("v4.example. AAAA")), [expected]);
+        host.fetch_add(1, Ordering::Relaxed);
+    }
 }

@@ -127,6 +127,16 @@ fn a_server_that_fails_aaaa_queries_alone_is_helped() {
 }
 
 #[test]
+fn a_server_that_is_silent_about_aaaa_queries_alone_is_helped() {
+    let upstream = Upstream::raw(|query, _| match question(query).as_str() {
+        "v4.example. AAAA" => Vec::new(),
+        _ => vec![zone(query).to_vec().unwrap()],
+    });
+    let lab = Lab::with(&[upstream.address], |options| options.upstream_timeout = Duration::from_millis(100));
+    assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:64::c000:201"]);
+}
+
+#[test]
 fn forged_responses_are_ignored() {
     let upstream = Upstream::raw(|query, _| {
         let forged = || respond(query, &[record("v6.example.", 60, "2001:db8:bad::1")]);
