@@ -31,6 +31,14 @@ async function records(name: string): Promise<string[]> {
   return stdout.split('\n').filter(Boolean).toSorted()
 }
 
+/** The prefixes that a client finds by ipv4only.arpa (RFC 7050), which dig looks for as a CLAT does. */
+async function found(): Promise<string[]> {
+  const args = ['+dns64prefix', '+tries=1', '+time=10', `@${addresses.gateway}`]
+  const { code, stdout } = await lab.client.run('dig', args)
+  if (code !== 0) throw new Error(stdout)
+  return stdout.split('\n').filter(Boolean).toSorted()
+}
+
 test.serial('a client gets addresses in the prefix of its network alone', async (t) => {
   const capture = ['-k', ...prefixes.flatMap((prefix) => ['-P', prefix]), '--drain', '0']
   const server = ['--dns64', '--dns64-upstream', addresses.server]
@@ -41,12 +49,31 @@ test.serial('a client gets addresses in the prefix of its network alone', async 
   faithd = await lab.router.faithd([...capture, ...permitted, ...server, ...args, ...asked])
   t.deepEqual(await records('www.example.net'), [second])
   t.deepEqual(await records('ipv4only.arpa'), ['2001:db8:65::c000:aa', '2001:db8:65::c000:ab'])
+  t.deepEqual(await found(), [prefixes[1]])
   // Without its prefix the client gets none, and those of others still lead nowhere for it.
   const path = `/v1/interfaces/faith0/prefixes/${encodeURIComponent('2001:db8:65::/96')}`
   t.is((await control.ask('DELETE', path)).status, 204)
   t.deepEqual(await records('www.example.net'), [])
+  t.deepEqual(await found(), [])
   await control.ask('POST', '/v1/interfaces/faith0/prefixes', { prefix: '2001:db8:65::/96' })
   t.deepEqual(await records('www.example.net'), [second])
+})
+
+test.serial('a client finds prefixes of every length', async (t) => {
+  const each = ['32', '40', '48', '56', '64', '96'].map((length) => `2001:${length}::/${length}`)
+  const capture = ['-k', '--no-control', ...each.flatMap((one) => ['-P', one]), '--drain', '0']
+  const server = ['--dns64', '--dns64-upstream', addresses.server]
+  faithd = await lab.router.faithd([...capture, ...permitted, ...server])
+  t.deepEqual(await found(), each)
+  const reverse = async (address: string) => {
+    const asked = ['+tries=1', '+time=10', `@${addresses.gateway}`, '-x', address]
+    return (await lab.client.run('dig', asked)).stdout
+  }
+  const made = await records('www.example.net')
+  t.is(made.length, each.length)
+  for (const address of made) {
+    t.regex(await reverse(address), /CNAME\s+2\.100\.51\.198\.in-addr\.arpa\./, address)
+  }
 })
 
 test.serial('a reload changes the prefixes of clients', async (t) => {
