@@ -2,7 +2,7 @@
  * A network on one machine: hosts in network namespaces, and programs that run in them. Tests, the demo and the
  * benchmark use it.
  */
-export { authorityArguments } from './authority.js'
+export { authorityArguments, nsdArguments, unboundArguments } from './dns-servers.js'
 export { createLab, Lab } from './lab.js'
 export type { LabOptions } from './lab.js'
 export { Host, Router, nodeCommand, userArguments } from './host.js'

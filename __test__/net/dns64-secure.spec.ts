@@ -1,10 +1,9 @@
 /** `--dns64-upstream tls://…` and `https://…`: faithd asks DNS servers over TLS and HTTPS, and only those it can trust. */
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { Status } from '../../cli/control/schemas.js'
-import { addresses, createLab, waitFor } from '../../lab/index.js'
+import { addresses, createLab, unboundArguments, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
 import { Authority, type Certified } from '../fixtures/authority.js'
 import { Control } from '../fixtures/control.js'
@@ -63,27 +62,17 @@ async function serve(habit: string, { certificate, key }: Certified = good): Pro
 
 /** Starts unbound, which answers over TLS and HTTPS. */
 async function unbound(): Promise<LabProcess> {
-  const folder = join(lab.directory, 'unbound')
-  mkdirSync(folder, { recursive: true })
-  const file = join(folder, 'unbound.conf')
-  const lines = [
-    'server:',
-    'username: ""',
-    'chroot: ""',
-    'pidfile: ""',
-    'use-syslog: no',
-    `directory: "${folder}"`,
-    `interface: ${server}@853`,
-    `interface: ${server}@443`,
-    'access-control: 0.0.0.0/0 allow',
-    `tls-service-pem: "${good.certificate}"`,
-    `tls-service-key: "${good.key}"`,
-    'local-zone: "example.net." static',
-    'local-data: "www.example.net. 300 A 198.51.100.2"',
-    'remote-control:\n  control-enable: no',
-  ]
-  writeFileSync(file, `${lines.join('\n')}\n`)
-  const started = lab.server.spawn('unbound', ['-d', '-c', file])
+  const started = lab.server.spawn(
+    'unbound',
+    unboundArguments(
+      join(lab.directory, 'unbound'),
+      { listen: [`${server}@853`, `${server}@443`] },
+      `tls-service-pem: "${good.certificate}"`,
+      `tls-service-key: "${good.key}"`,
+      'local-zone: "example.net." static',
+      'local-data: "www.example.net. 300 A 198.51.100.2"',
+    ),
+  )
   running.push(started)
   await waitFor('unbound to listen', async () => {
     if (!started.running) throw new Error(`unbound ended; it printed:\n${started.output}`)

@@ -1,10 +1,10 @@
 /** The DNS servers that faithd asks: all at once, without a cache, and one that asks faithd back. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { Status } from '../../cli/control/schemas.js'
-import { addresses, createLab, waitFor } from '../../lab/index.js'
+import { addresses, createLab, unboundArguments, waitFor } from '../../lab/index.js'
 import type { LabProcess } from '../../lab/index.js'
 import { Authority } from '../fixtures/authority.js'
 import { Control } from '../fixtures/control.js'
@@ -62,26 +62,14 @@ async function dns64(): Promise<NonNullable<Status['dns64']>> {
 
 /** Starts unbound at port 5300 of the lab's server. It asks faithd about everything. */
 async function startUnbound(): Promise<void> {
-  const folder = join(lab.directory, 'unbound')
-  mkdirSync(folder, { recursive: true })
-  const file = join(folder, 'unbound.conf')
-  const lines = [
-    'server:',
-    'username: ""',
-    'chroot: ""',
-    'pidfile: ""',
-    'use-syslog: no',
-    `directory: "${folder}"`,
-    'module-config: "iterator"',
-    `interface: ${server}@5300`,
-    'access-control: 0.0.0.0/0 allow',
-    'remote-control:\n  control-enable: no',
-    'forward-zone:',
-    'name: "."',
-    `forward-addr: ${routerIPv4}`,
-  ]
-  writeFileSync(file, `${lines.join('\n')}\n`)
-  const unbound = lab.server.spawn('unbound', ['-d', '-c', file])
+  const unbound = lab.server.spawn(
+    'unbound',
+    unboundArguments(
+      join(lab.directory, 'unbound'),
+      { listen: [`${server}@5300`], forward: routerIPv4 },
+      'module-config: "iterator"',
+    ),
+  )
   running.push(unbound)
   await waitFor('unbound to listen', async () => {
     if (!unbound.running) throw new Error(`unbound ended; it printed:\n${unbound.output}`)

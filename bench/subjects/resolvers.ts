@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { addresses, authorityArguments, waitFor } from '../../lab/index.js'
+import { addresses, authorityArguments, unboundArguments, waitFor } from '../../lab/index.js'
 import type { Bed } from '../bed.js'
 import { startFaithdFrom } from '../faithd.js'
 import type { Need, Subject } from '../subject.js'
@@ -29,26 +29,13 @@ function startAuthority(bed: Bed): void {
 
 async function startUnbound(bed: Bed): Promise<void> {
   startAuthority(bed)
-  const file = join(bed.lab.directory, 'unbound.conf')
-  const configuration = `server:
-  interface: ${addresses.gateway}
-  access-control: ::/0 allow
-  username: ""
-  chroot: ""
-  pidfile: ""
-  directory: "${bed.lab.directory}"
-  use-syslog: no
-  num-threads: 1
-  module-config: "dns64 iterator"
-  dns64-prefix: ${prefix}
-remote-control:
-  control-enable: no
-forward-zone:
-  name: "."
-  forward-addr: ${addresses.server}
-`
-  writeFileSync(file, configuration)
-  bed.relay('unbound', ['-d', '-c', file])
+  const args = unboundArguments(
+    join(bed.lab.directory, 'unbound'),
+    { listen: [addresses.gateway], forward: addresses.server },
+    'module-config: "dns64 iterator"',
+    `dns64-prefix: ${prefix}`,
+  )
+  bed.relay('unbound', args)
 }
 
 function startFaithdResolver(bed: Bed): void {

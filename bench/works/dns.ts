@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { waitFor } from '../../lab/index.js'
+import { nsdArguments, waitFor } from '../../lab/index.js'
 import { costs } from '../accounts.js'
 import { nameServerAddress } from '../bed.js'
 import type { Bed } from '../bed.js'
@@ -25,26 +25,8 @@ async function startNameServer(bed: Bed): Promise<void> {
   ]
   writeFileSync(join(folder, 'zone'), zone.join('\n'))
   // Debian's NSD would answer each client 200 times a second.
-  const configuration = `server:
-  ip-address: ${nameServerAddress}
-  username: ""
-  pidfile: ""
-  database: ""
-  zonesdir: "${folder}"
-  zonelistfile: "${folder}/zone.list"
-  xfrdfile: "${folder}/xfrd.state"
-  xfrdir: "${folder}"
-  logfile: ""
-  server-count: 1
-  rrl-ratelimit: 0
-remote-control:
-  control-enable: no
-zone:
-  name: example.net
-  zonefile: zone
-`
-  writeFileSync(join(folder, 'nsd.conf'), configuration)
-  bed.serve('nsd', ['-d', '-c', join(folder, 'nsd.conf')])
+  const served = { name: 'example.net', file: 'zone' }
+  bed.serve('nsd', nsdArguments(folder, nameServerAddress, served, 'rrl-ratelimit: 0'))
   const ask = ['+short', '+tries=1', '+time=1', `@${bed.dial(nameServerAddress)}`, names[0] ?? '']
   await waitFor('the name server to answer', async () => {
     bed.check()
