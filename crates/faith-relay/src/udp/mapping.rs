@@ -10,7 +10,7 @@ use faith_stack::Allowance;
 use faith_sys::source::out_of_ports;
 use faith_sys::udp::{Marks, UdpSocket};
 
-use super::ports::candidates_in;
+use super::ports::{candidates, candidates_in};
 use super::run::{MAX_DATA, MAX_SEGMENTS};
 use super::state::State;
 use super::wire::{HEADERS, Identifier, Raw, Wire, WireKind};
@@ -91,7 +91,7 @@ impl Mapping {
         let bound = address.each(|source| {
             let local = ipv4_of(source);
             let Some(blocks) = blocks else {
-                let ports = state.range.candidates(client, &mut random);
+                let ports = candidates(&state.ports, client, &mut random);
                 return bind(&socket, local, ports).map(|local| (local, None));
             };
             let bind = |_, block: &Block| {

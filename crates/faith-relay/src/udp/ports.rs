@@ -2,45 +2,34 @@
 //!
 //! A port keeps the range of the client's port, privileged or not, and its parity, where one is free (RFC 6146 section
 //! 3.5.1.1). It is drawn at random, so that it is hard to guess (RFC 6056). Ports come from the host's range for such sockets,
-//! because a program that starts later may need a port outside it.
+//! without those that the host reserves, because a program that starts later may need one of the others.
 
-use std::fs;
 use std::ops::RangeInclusive;
+
+use faith_sys::local_ports::LocalPorts;
 
 /// The ports of rresvport(3).
 const PRIVILEGED: RangeInclusive<u16> = 600..=1023;
 
-/// The kernel's default of `net.ipv4.ip_local_port_range`.
-const DEFAULT: RangeInclusive<u16> = 32_768..=60_999;
-
 /// The number of ports to try in each range and parity.
 const TRIES: usize = 16;
 
-/// The ports that a host gives to sockets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Range(RangeInclusive<u16>);
+/// The number of ports to draw for each try: a host may reserve most of its range.
+const DRAWS: usize = 16;
 
-impl Range {
-    /// The range of this network namespace.
-    pub(crate) fn of_this_host() -> Self {
-        let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
-        Self(text.ok().and_then(|text| parse(&text)).unwrap_or(DEFAULT))
-    }
-
-    /// Ports to try for a client's port, the best first. `random` draws a number.
-    pub(crate) fn candidates(
-        &self,
-        client: u16,
-        mut random: impl FnMut() -> u64,
-    ) -> impl Iterator<Item = u16> {
-        let own = if client < 1024 { PRIVILEGED } else { self.0.clone() };
-        let odd = client % 2 == 1;
-        let tries = [(own, Some(odd)), (self.0.clone(), Some(odd)), (self.0.clone(), None)];
-        tries
-            .into_iter()
-            .flat_map(|(range, parity)| std::iter::repeat_n((range, parity), TRIES))
-            .map(move |(range, parity)| draw(&range, parity, random()))
-    }
+/// Ports of the host to try for a client's port, the best first. `random` draws a number.
+pub(crate) fn candidates(
+    host: &LocalPorts,
+    client: u16,
+    mut random: impl FnMut() -> u64,
+) -> impl Iterator<Item = u16> {
+    let own = if client < 1024 { PRIVILEGED } else { host.range.clone() };
+    let odd = client % 2 == 1;
+    let tries = [(own, Some(odd)), (host.range.clone(), Some(odd)), (host.range.clone(), None)];
+    let all = tries.into_iter().flat_map(|(range, parity)| std::iter::repeat_n((range, parity), TRIES));
+    all.filter_map(move |(range, parity)| {
+        (0..DRAWS).map(|_| draw(&range, parity, random())).find(|port| !host.is_reserved(*port))
+    })
 }
 
 /// All ports of a client's block, those of the client's parity first, each half from a place on that `random` draws.
@@ -60,22 +49,17 @@ pub(crate) fn candidates_in(
     half(odd).chain(half(!odd))
 }
 
-fn parse(text: &str) -> Option<RangeInclusive<u16>> {
-    let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().ok());
-    let (first, last) = (numbers.next()??, numbers.next()??);
-    (0 < first && first < last).then_some(first..=last)
-}
-
 /// A port of this range, and of this parity if it is given.
 fn draw(range: &RangeInclusive<u16>, odd: Option<bool>, random: u64) -> u16 {
     let (first, last) = (u64::from(*range.start()), u64::from(*range.end()));
-    let port = first + random % (last - first + 1);
+    let port = first + random % (last.saturating_sub(first) + 1);
     let port = match odd {
         Some(odd) if (port % 2 == 1) != odd => {
             if port < last {
                 port + 1
             } else {
-                port - 1
+                // A range of one port has one parity.
+                port.saturating_sub(1).max(first)
             }
         }
         _ => port,
@@ -87,19 +71,22 @@ fn draw(range: &RangeInclusive<u16>, odd: Option<bool>, random: u64) -> u16 {
 mod tests {
     use super::*;
 
-    fn candidates(range: RangeInclusive<u16>, client: u16) -> Vec<u16> {
+    /// The kernel's default of `net.ipv4.ip_local_port_range`.
+    const DEFAULT: RangeInclusive<u16> = 32_768..=60_999;
+
+    fn drawn(range: RangeInclusive<u16>, reserved: Vec<RangeInclusive<u16>>, client: u16) -> Vec<u16> {
         let mut number = 7_u64;
         let random = || {
             number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             number >> 16
         };
-        Range(range).candidates(client, random).collect()
+        candidates(&LocalPorts { range, reserved }, client, random).collect()
     }
 
     #[test]
     fn ports_keep_range_and_parity_first() {
         for client in [1, 1000, 1023, 1024, 50_000, 65_535] {
-            let ports = candidates(DEFAULT, client);
+            let ports = drawn(DEFAULT, Vec::new(), client);
             let (best, rest) = ports.split_at(TRIES);
             assert!(best.iter().all(|port| port % 2 == client % 2), "{client}: {best:?}");
             assert!(best.iter().all(|port| (*port < 1024) == (client < 1024)), "{client}: {best:?}");
@@ -111,7 +98,7 @@ mod tests {
     #[test]
     fn a_range_of_two_ports_gives_both() {
         for (first, client) in [(40_000, 2000), (40_001, 2000)] {
-            let ports = candidates(first..=first + 1, client);
+            let ports = drawn(first..=first + 1, Vec::new(), client);
             assert!(ports.iter().all(|port| (first..=first + 1).contains(port)));
             assert!(ports.contains(&first) && ports.contains(&(first + 1)));
         }
@@ -132,10 +119,22 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_read_as_the_kernel_writes_it() {
-        assert_eq!(parse("32768\t60999\n"), Some(DEFAULT));
-        for text in ["", "1", "a b", "0 5", "9 8", "7 7", "1 70000"] {
-            assert_eq!(parse(text), None, "{text}");
+    fn a_range_of_one_port_gives_it_to_both_parities() {
+        for port in [40_000, 40_001, 1, u16::MAX] {
+            assert!(drawn(port..=port, Vec::new(), 2000).iter().all(|drawn| *drawn == port));
         }
+    }
+
+    #[test]
+    fn ports_that_the_host_reserves_are_not_tried() {
+        // Three quarters of the range, and of the privileged ports.
+        let reserved = vec![40_000..=40_029, 600..=917];
+        for client in [1, 1000, 1024, 50_001] {
+            let ports = drawn(40_000..=40_039, reserved.clone(), client);
+            assert!(ports.iter().all(|port| !reserved.iter().any(|range| range.contains(port))), "{ports:?}");
+            assert!(ports.len() > TRIES, "{ports:?}");
+            assert!(ports.iter().take(4).all(|port| port % 2 == client % 2), "{ports:?}");
+        }
+        assert!(drawn(40_000..=40_009, vec![1..=u16::MAX], 2000).is_empty());
     }
 }

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use faith_stack::{Allowance, Rate};
+use faith_sys::local_ports::LocalPorts;
 use faith_sys::udp::UdpSocket;
 use parking_lot::Mutex;
 
 use super::options::UdpOptions;
 use super::path::Paths;
-use super::ports::Range;
 use super::stats::{Counters, UdpStats};
 use crate::cause::Cause;
 use crate::clients::{ClientLimits, Clients, Full};
@@ -27,7 +27,8 @@ pub(crate) struct State {
     pub(crate) clients: Arc<Clients>,
     /// The sessions that all clients together may still begin.
     allowance: Allowance,
-    pub(crate) range: Range,
+    /// The ports that this host gives to sockets.
+    pub(crate) ports: LocalPorts,
     counters: Box<[Counters]>,
     /// The addresses and ports of the mappings. Locked when a mapping begins or ends, and for a client that sends to an
     /// address of the router.
@@ -56,7 +57,7 @@ impl State {
             options: ArcSwap::from_pointee(options),
             clients,
             allowance: Allowance::default(),
-            range: Range::of_this_host(),
+            ports: LocalPorts::read(),
             counters: (0..workers.max(1)).map(|_| Counters::default()).collect(),
             mapped: Mutex::default(),
             paths: Paths::default(),
