@@ -11,7 +11,7 @@
  * | `malformed` | the packet is not IPv6, or its length, its TCP header or its UDP header is wrong |
  * | `keepfaith` | keepfaith is off |
  * | `martian` | the source is impossible for a client, or the destination is outside the prefixes |
- * | `extension`, `fragment` | the packet has extension or fragment headers out of bounds |
+ * | `extension`, `fragment` | the packet has extension or fragment headers out of bounds; or it is a fragment of a datagram or ping that did not become whole |
  * | `icmp` | the packet is ICMPv6, but neither a ping nor an error about a packet that the client got |
  * | `unsupported` | the packet is neither TCP nor ICMPv6 nor a datagram of a relay, or it is a ping |
  * | `outbound` | the stack sent the packet, but it belongs to no captured connection |

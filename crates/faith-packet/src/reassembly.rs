@@ -24,7 +24,7 @@ const MOST_OCTETS: usize = 4 << 20;
 const MOST_PIECES: usize = 64;
 
 /// An incomplete packet is dropped after this long. RFC 8200 has 60 s, which no client waits for.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The length of a fragment header.
 const HEADER_LEN: usize = 8;
@@ -37,6 +37,8 @@ const MAX_DATA: usize = 65_535 - HEADER_LEN;
 pub struct Reassembly {
     packets: VecDeque<Packet>,
     octets: usize,
+    /// The fragments that were lost with their packets since [`lost`](Self::lost) was asked.
+    lost: u64,
 }
 
 /// The outcome of a fragment.
@@ -86,6 +88,20 @@ impl Reassembly {
         }
     }
 
+    /// Drops the packets that have been incomplete for too long.
+    pub fn expire(&mut self, now: Instant) {
+        let is_old = |packet: &Packet| now.saturating_duration_since(packet.began) >= PATIENCE;
+        while self.packets.front().is_some_and(is_old) {
+            self.drop_incomplete(0);
+        }
+    }
+
+    /// The number of fragments that were lost, since the last call, with packets that did not become whole. A fragment that
+    /// [`add`](Self::add) refused is none of them.
+    pub fn lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
     /// Returns true if no packet is incomplete.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -100,12 +116,14 @@ impl Reassembly {
             self.packets.len() - 1
         });
         let Some(packet) = self.packets.get_mut(place) else { return Gathered::Refused };
-        let before = packet.data.len();
+        let (before, pieces) = (packet.data.len(), packet.pieces.len());
         let sound = packet.add(piece);
         let whole = packet.whole();
         let held = packet.data.len();
         self.octets = self.octets.saturating_sub(before) + held;
         if !sound {
+            // A packet that was refused before has no fragments left.
+            self.lost += pieces as u64;
             return Gathered::Refused;
         }
         if let Some(whole) = whole {
@@ -113,16 +131,9 @@ impl Reassembly {
             return Gathered::Whole(whole);
         }
         while self.octets > MOST_OCTETS {
-            self.remove(0);
+            self.drop_incomplete(0);
         }
         Gathered::Waits
-    }
-
-    fn expire(&mut self, now: Instant) {
-        let is_old = |packet: &Packet| now.saturating_duration_since(packet.began) >= PATIENCE;
-        while self.packets.front().is_some_and(is_old) {
-            self.remove(0);
-        }
     }
 
     fn make_room(&mut self, source: u128) {
@@ -131,16 +142,22 @@ impl Reassembly {
         if self.packets.iter().filter(same).count() >= MOST_PER_NETWORK
             && let Some(oldest) = self.packets.iter().position(|packet| same(&packet))
         {
-            self.remove(oldest);
+            self.drop_incomplete(oldest);
         } else if self.packets.len() >= MOST {
-            self.remove(0);
+            self.drop_incomplete(0);
         }
     }
 
-    fn remove(&mut self, place: usize) {
-        if let Some(packet) = self.packets.remove(place) {
-            self.octets = self.octets.saturating_sub(packet.data.len());
+    fn drop_incomplete(&mut self, place: usize) {
+        if let Some(packet) = self.remove(place) {
+            self.lost += packet.pieces.len() as u64;
         }
+    }
+
+    fn remove(&mut self, place: usize) -> Option<Packet> {
+        let packet = self.packets.remove(place)?;
+        self.octets = self.octets.saturating_sub(packet.data.len());
+        Some(packet)
     }
 }
 

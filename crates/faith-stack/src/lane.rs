@@ -3,7 +3,7 @@
 //! The pump reads from the lane. Held SYNs are released and answered through it. Accept loops and the final flush use it
 //! too.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::net::Ipv6Addr;
 use std::rc::Rc;
@@ -53,6 +53,8 @@ pub(crate) struct Lane {
     pub(crate) parts: RefCell<Parts>,
     /// The fragments for them.
     pub(crate) pieces: RefCell<Reassembly>,
+    /// True while a task drops those that wait for too long.
+    pub(crate) expiring: Cell<bool>,
 }
 
 impl Lane {
@@ -68,6 +70,7 @@ impl Lane {
             errors: RefCell::new(ErrorLimit::new()),
             parts: RefCell::default(),
             pieces: RefCell::default(),
+            expiring: Cell::new(false),
         }))
     }
 

@@ -14,18 +14,19 @@
 //! stack → host: only TCP and ICMPv6 errors from inside a prefix leave.
 
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::Cache;
 use faith_packet::classify::{Classifier, DropReason, Flow, Kind, Piece, ToStack};
 use faith_packet::icmpv6::Unreachable;
-use faith_packet::reassembly::Gathered;
+use faith_packet::reassembly::{Gathered, PATIENCE};
 use faith_packet::tcp;
 use faith_sys::tun::{MAX_FRAME, Tun, VIRTIO_HEADER};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::task::spawn_local;
 
 use crate::answered::SynAnswer;
 use crate::held::{Answerer, HeldSyn, Holding, NotHeld};
@@ -106,11 +107,35 @@ fn capture_piece(lane: &Rc<Lane>, classifier: &Classifier, piece: Piece, frame: 
         };
     }
     let gathered = lane.pieces.borrow_mut().add(frame, Instant::now());
+    count_lost_pieces(lane);
     match gathered {
         Gathered::Whole(whole) => capture_frame(lane, classifier, &whole),
-        Gathered::Waits => {}
+        Gathered::Waits => {
+            if !lane.expiring.replace(true) {
+                spawn_local(expire_pieces(Rc::downgrade(lane)));
+            }
+        }
         Gathered::Refused => lane.counters().drop(DropReason::Fragment),
     }
+}
+
+/// Drops the packets that do not become whole, until none is left.
+async fn expire_pieces(lane: Weak<Lane>) {
+    loop {
+        tokio::time::sleep(PATIENCE).await;
+        let Some(lane) = lane.upgrade() else { return };
+        lane.pieces.borrow_mut().expire(Instant::now());
+        count_lost_pieces(&lane);
+        if lane.pieces.borrow().is_empty() {
+            lane.expiring.set(false);
+            return;
+        }
+    }
+}
+
+/// Counts the fragments whose packets did not become whole.
+fn count_lost_pieces(lane: &Lane) {
+    (0..lane.pieces.borrow_mut().lost()).for_each(|_| lane.counters().drop(DropReason::Fragment));
 }
 
 /// Gives a datagram to the relay of its port, on the worker that has the state of its client.

@@ -12,7 +12,8 @@ pub enum DropReason {
     Martian,
     /// The extension headers exceed the bounds, are truncated or out of place, or have segments left.
     Extension,
-    /// The fragment can never be part of a captured packet.
+    /// The fragment can never be part of a captured packet, or its datagram did not become whole. The pump counts the
+    /// latter.
     Fragment,
     /// The ICMPv6 message is neither an error about a packet that the client got nor a ping.
     Icmp,

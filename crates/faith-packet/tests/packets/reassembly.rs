@@ -107,10 +107,12 @@ fn fragments_that_overlap_or_contradict_one_another_refuse_the_packet() {
         let mut reassembly = Reassembly::default();
         assert_eq!(reassembly.add(&one, now), Gathered::Waits);
         assert_eq!(reassembly.add(&other, now), Gathered::Refused);
+        assert_eq!(reassembly.lost(), 1, "the one that had come");
         // Nothing completes it any more.
         for piece in pieces(&packet, 1232, u32::from_be_bytes(one[54..58].try_into().unwrap())) {
             assert_eq!(reassembly.add(&piece, now), Gathered::Refused);
         }
+        assert_eq!(reassembly.lost(), 0);
     }
     // The same octets with other content are no repetition.
     let mut reassembly = Reassembly::default();
@@ -127,13 +129,20 @@ fn an_incomplete_packet_is_forgotten() {
     let mut reassembly = Reassembly::default();
     assert_eq!(reassembly.add(&all[0], now), Gathered::Waits);
     assert_eq!(reassembly.add(&all[1], now), Gathered::Waits);
+    assert_eq!(reassembly.lost(), 0);
     assert_eq!(
         reassembly.add(&all[2], now + Duration::from_secs(15)),
         Gathered::Waits,
         "it is the first of its packet"
     );
+    assert_eq!((reassembly.lost(), reassembly.lost()), (2, 0), "each is counted once");
     assert_eq!(reassembly.add(&all[0], now + Duration::from_secs(15)), Gathered::Waits);
     assert_eq!(data_of(reassembly.add(&all[1], now + Duration::from_secs(16))), data);
+    assert_eq!(reassembly.add(&all[0], now), Gathered::Waits);
+    reassembly.expire(now + Duration::from_secs(14));
+    assert_eq!((reassembly.lost(), reassembly.is_empty()), (0, false));
+    reassembly.expire(now + Duration::from_secs(15));
+    assert_eq!((reassembly.lost(), reassembly.is_empty()), (1, true));
 }
 
 #[test]
@@ -149,8 +158,24 @@ fn a_flood_of_lone_fragments_pushes_out_its_own() {
         lone[44..48].copy_from_slice(&id.to_be_bytes());
         assert_eq!(reassembly.add(&frame(&lone), now), Gathered::Waits);
     }
+    assert_eq!(reassembly.lost(), 10_000 - 32, "all but those that wait");
     assert_eq!(reassembly.add(&all[1], now), Gathered::Waits);
     assert_eq!(data_of(reassembly.add(&all[2], now)), data);
+}
+
+#[test]
+fn fragments_of_many_networks_have_a_bound_in_packets_and_in_octets() {
+    let now = Instant::now();
+    for (offset, most) in [(0, 128), (60_000, 68)] {
+        let mut reassembly = Reassembly::default();
+        for network in 0..1000_u16 {
+            let client = Ipv6Addr::new(0x2001, 0xdb8, 0xbad, network, 0, 0, 0, 1);
+            let packet = udp(client, SERVER, &numbered(62_000));
+            assert_eq!(reassembly.add(&frame(&fragment(&packet, offset, 1232, true)), now), Gathered::Waits);
+        }
+        // The octets are those up to the end of each fragment, 4 MiB in all.
+        assert_eq!(reassembly.lost(), 1000 - most, "offset {offset}");
+    }
 }
 
 #[test]
