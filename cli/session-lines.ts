@@ -19,6 +19,7 @@ export const CAUSES: Readonly<Record<FaithCause, string>> = {
   'no-port-block': "every block of --port-block is another client's",
   'max-mappings': '--max-mappings is reached',
   'max-mappings-per-client': '--max-mappings-per-client is reached',
+  'max-destinations': 'ports of clients have too many destinations at a time',
   'max-rate': 'clients begin too many sessions of datagrams a second',
   'max-undecided': 'too many connections wait for the route',
   'no-mapping': 'the dialled address maps to no IPv4 address',

@@ -69,6 +69,7 @@ const REASONS = Object.keys(NO_REFUSALS) as readonly FaithRefusalReason[]
  * | | `max-ports-per-client` | the client has `portBlocksPerClient` blocks, and none has a port left for the server |
  * | | `max-mappings` | `udp.maxMappings` ports of clients have datagrams relayed |
  * | | `max-mappings-per-client` | `udp.maxMappingsPerClient` ports of the client have datagrams relayed |
+ * | | `max-destinations` | the client's port has 4096 destinations; or, beyond the first destination of each port, the client has eight times `udp.maxMappingsPerClient`, or all clients eight times `udp.maxMappings` |
  * | | `max-rate` | clients begin sessions of datagrams faster than `udp.maxRate` |
  * | | `max-undecided` | `maxUndecided` connections wait for `route` |
  * | `exhausted` | `no-port-block` | every block of ports is another client's |
@@ -97,6 +98,7 @@ export type FaithCause =
   | 'no-port-block'
   | 'max-mappings'
   | 'max-mappings-per-client'
+  | 'max-destinations'
   | 'max-rate'
   | 'max-undecided'
   | 'no-mapping'
@@ -123,6 +125,7 @@ const CAUSES: Readonly<Record<FaithCause, true>> = {
   'no-port-block': true,
   'max-mappings': true,
   'max-mappings-per-client': true,
+  'max-destinations': true,
   'max-rate': true,
   'max-undecided': true,
   'no-mapping': true,

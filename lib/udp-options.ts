@@ -45,10 +45,14 @@ export interface FaithUdpOptions {
   portTimeoutsMs?: Readonly<Record<number, number>>
   /**
    * Maximum number of mappings at once, 1 to 4294967295. They get at most a quarter of the descriptors that the process
-   * may open; `relay.stats().udp.maxMappings` gives the effective limit. Default 16384.
+   * may open; `relay.stats().udp.maxMappings` gives the effective limit. Default 16384. A mapping has a session for each
+   * destination, at most 4096. Beyond the first of each mapping, there may be eight times as many sessions as mappings.
    */
   maxMappings?: number
-  /** Maximum number of mappings of one client at once; 0 means no limit. Default 1000. */
+  /**
+   * Maximum number of mappings of one client at once; 0 means no limit. Default 1000. Beyond the first of each mapping, the
+   * client may have eight times as many sessions.
+   */
   maxMappingsPerClient?: number
   /** Maximum number of new mappings of one client per second; 0 (default) means no limit. */
   maxRatePerClient?: number

@@ -40,7 +40,8 @@ pub(crate) struct Attempt {
     pub(crate) began: Began,
     /// The place among the open questions, if the route is yet to be asked.
     pub(crate) question: Option<Open>,
-    /// The place among the sessions, if these are limited. The attempt takes it when its client has been accepted.
+    /// The place among the sessions, if these are limited. The attempt takes it when its client has been accepted. A session
+    /// of datagrams has one among the destinations of its client's ports.
     pub(crate) place: Option<Place>,
     /// Its part of the client's block of ports, if clients have blocks.
     pub(crate) lease: Option<Lease>,

@@ -42,6 +42,8 @@ pub enum Cause {
     MaxMappings,
     /// As many ports of the client have datagrams relayed as may.
     MaxMappingsPerClient,
+    /// The port of the client, the ports of its network, or those of all clients have as many destinations as they may.
+    MaxDestinations,
     /// All clients together begin sessions of datagrams faster than they may.
     MaxRate,
     /// The limit of connections that wait for the [`Route`](crate::Route) is reached.
@@ -63,7 +65,7 @@ impl Cause {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every cause, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::DeniedByRule,
         Self::DeniedNoMatch,
         Self::SpecialPurpose,
@@ -81,6 +83,7 @@ impl Cause {
         Self::NoPortBlock,
         Self::MaxMappings,
         Self::MaxMappingsPerClient,
+        Self::MaxDestinations,
         Self::MaxRate,
         Self::MaxUndecided,
         Self::ClientGaveUp,
@@ -111,6 +114,7 @@ impl Cause {
             Self::NoPortBlock => "no-port-block",
             Self::MaxMappings => "max-mappings",
             Self::MaxMappingsPerClient => "max-mappings-per-client",
+            Self::MaxDestinations => "max-destinations",
             Self::MaxRate => "max-rate",
             Self::MaxUndecided => "max-undecided",
             Self::ClientGaveUp => "client-gave-up",

@@ -85,6 +85,11 @@ impl Refusal {
     pub(crate) const NO_HANDSHAKE: Self =
         Self::new(RefusalReason::Aborted, SynAnswer::Silence).because(Cause::NoHandshake);
 
+    /// The relay begins no session of datagrams any more.
+    pub(crate) const CLOSED: Self =
+        Self::new(RefusalReason::Aborted, SynAnswer::Unreachable(Unreachable::AddressUnreachable))
+            .because(Cause::RelayClosed);
+
     /// Makes a refusal of an error of socket(2) or connect(2).
     pub(crate) fn from_error(error: &io::Error) -> Self {
         Self { errno: error.raw_os_error(), ..Self::meaning_of(error) }

@@ -111,13 +111,17 @@ impl Part {
     /// Begins the session of a flow, or refuses its client, whose datagram is in `frame`. `None` if it is refused, or if the
     /// route decides later.
     fn begin(&self, flow: &Flow, frame: &[u8], now: Instant) -> Option<(Rc<Endpoint>, Rc<Session>)> {
-        if self.state.is_stopped() || self.ask(flow, frame) {
+        if self.state.is_stopped() {
+            self.refuse(self.attempt(flow), Refusal::CLOSED, &[frame]);
+            return None;
+        }
+        if self.ask(flow, frame) {
             return None;
         }
         let mut attempt = self.attempt(flow);
         let admission = &self.engine.admission;
         let way = admission.admit_datagram(self.protocol, &mut attempt, |address| self.is_mapped(address));
-        match way.and_then(|way| self.open(&attempt, way, now)) {
+        match way.and_then(|way| self.open(&mut attempt, way, now)) {
             Ok(opened) => {
                 let peers = attempt.peers();
                 let begun = self.establish(attempt, opened, now)?;
@@ -174,7 +178,7 @@ impl Part {
     /// The refusal that answers the client.
     pub(crate) fn open(
         &self,
-        attempt: &Attempt,
+        attempt: &mut Attempt,
         (server, address): (SocketAddrV4, Address),
         now: Instant,
     ) -> Result<Opened, Refusal> {
@@ -182,8 +186,12 @@ impl Part {
         let client = *attempt.client();
         let known = self.endpoints.borrow().get(&client).cloned();
         let endpoint = known.unwrap_or_else(|| Rc::new(Endpoint::new(client)));
-        if endpoint.sessions.borrow().len() >= MOST_DESTINATIONS {
-            return Err(Refusal::full(Cause::MaxSessionsPerClient));
+        let destinations = endpoint.sessions.borrow().len();
+        if destinations >= MOST_DESTINATIONS {
+            return Err(Refusal::full(Cause::MaxDestinations));
+        }
+        if destinations > 0 {
+            attempt.place = self.state.take_destination(client.ip())?;
         }
         let mapping = match endpoint.mapping(&address) {
             Some(mapping) => mapping,
@@ -207,7 +215,7 @@ impl Part {
             }
         });
         // A part that is being dropped has no clients.
-        let part = self.this.upgrade().ok_or_else(|| Refusal::full(Cause::RelayClosed))?;
+        let part = self.this.upgrade().ok_or(Refusal::CLOSED)?;
         let task = if let Some(identifier) = &mapping.identifier {
             identifier.raw.enter(identifier.number, client);
             None
@@ -330,8 +338,8 @@ pub(crate) struct Begun {
 impl Begun {
     /// Resolves when the session has ended by itself.
     pub(crate) async fn over(self) {
-        let clients = &self.part.state.clients;
-        self.session.over(|| clients.is_pressed()).await;
+        let state = &self.part.state;
+        self.session.over(|| state.is_pressed()).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Instant;
@@ -17,14 +17,20 @@ use super::options::UdpOptions;
 use super::path::Paths;
 use super::stats::{Counters, UdpStats};
 use crate::cause::Cause;
-use crate::clients::{ClientLimits, Clients, Full};
+use crate::clients::{ClientLimits, Clients, Full, Place};
 use crate::refusal::Refusal;
+
+/// The most destinations of a client's port, as a mean of all that there may be. The limits of mappings bound the first one
+/// of each port, and so this bounds memory: a session takes 1.6 KB, and a client begins one by each datagram.
+const DESTINATIONS: u32 = 8;
 
 /// The part of a relay of datagrams that no worker owns.
 pub(crate) struct State {
     options: ArcSwap<UdpOptions>,
     /// The clients and their mappings.
     pub(crate) clients: Arc<Clients>,
+    /// The clients and the destinations of their ports beyond the first of each.
+    destinations: Arc<Clients>,
     /// The sessions that all clients together may still begin.
     allowance: Allowance,
     /// The ports that this host gives to sockets.
@@ -47,6 +53,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(options: UdpOptions, client_prefix_length: u8, workers: usize) -> Arc<Self> {
         let clients = Clients::new(Some(options.max_mappings), limits(&options, client_prefix_length));
+        let (most, limits) = destinations(&options, client_prefix_length);
         // Opened now, because the process may give up its privileges.
         let shares = if options.icmp { 0..workers.max(1) } else { 0..0 };
         let open =
@@ -56,6 +63,7 @@ impl State {
             workers,
             options: ArcSwap::from_pointee(options),
             clients,
+            destinations: Clients::new(Some(most), limits),
             allowance: Allowance::default(),
             ports: LocalPorts::read(),
             counters: (0..workers.max(1)).map(|_| Counters::default()).collect(),
@@ -80,6 +88,8 @@ impl State {
     /// Treats sessions that begin by other options from now on.
     pub(crate) fn update(&self, options: UdpOptions, client_prefix_length: u8) {
         self.clients.limit(Some(options.max_mappings), limits(&options, client_prefix_length));
+        let (most, limits) = destinations(&options, client_prefix_length);
+        self.destinations.limit(Some(most), limits);
         self.options.store(Arc::new(options));
     }
 
@@ -103,6 +113,19 @@ impl State {
     pub(crate) fn take_session(&self, now: Instant) -> Result<(), Refusal> {
         let rate = Rate::per_second(self.options().max_rate);
         if self.allowance.take(rate, now) { Ok(()) } else { Err(Refusal::full(Cause::MaxRate)) }
+    }
+
+    /// Takes a place for one more destination of a client's port.
+    ///
+    /// # Errors
+    /// The refusal that answers the client.
+    pub(crate) fn take_destination(&self, client: &Ipv6Addr) -> Result<Option<Place>, Refusal> {
+        self.destinations.enter(client).map_err(|_| Refusal::full(Cause::MaxDestinations))
+    }
+
+    /// Tells whether mappings or destinations run short.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.clients.is_pressed() || self.destinations.is_pressed()
     }
 
     pub(crate) fn add(&self, mapped: SocketAddrV4) {
@@ -143,6 +166,13 @@ pub(crate) fn cause(full: Full) -> Cause {
         Full::Sessions => Cause::MaxMappingsPerClient,
         Full::Rate => Cause::MaxRatePerClient,
     }
+}
+
+/// The most destinations beyond the first of each port: in all, and of each client.
+fn destinations(options: &UdpOptions, prefix_length: u8) -> (u32, ClientLimits) {
+    let most = |mappings: u32| mappings.saturating_mul(DESTINATIONS);
+    let max_sessions = options.max_mappings_per_client.map(most);
+    (most(options.max_mappings), ClientLimits { prefix_length, max_sessions, per_second: None })
 }
 
 fn limits(options: &UdpOptions, prefix_length: u8) -> ClientLimits {

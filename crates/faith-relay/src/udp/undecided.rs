@@ -60,11 +60,11 @@ struct Undecided {
 
 impl Undecided {
     /// Runs the session that the route permits, or refuses the client.
-    async fn go_on(self, attempt: Attempt, way: Result<(SocketAddrV4, Address), Refusal>) {
+    async fn go_on(self, mut attempt: Attempt, way: Result<(SocketAddrV4, Address), Refusal>) {
         let (part, now) = (Rc::clone(&self.part), Instant::now());
         let frames = part.waiting.end(&self.flow);
         drop(self);
-        match way.and_then(|way| part.open(&attempt, way, now)) {
+        match way.and_then(|way| part.open(&mut attempt, way, now)) {
             Ok(opened) => {
                 let Some(begun) = part.establish(attempt, opened, now) else { return };
                 begun.session.join();

@@ -51,6 +51,64 @@ fn sessions_beyond_the_rate_of_all_clients_are_refused() {
     second_is_refused(UdpOptions { max_rate: 1, ..UdpOptions::default() }, Cause::MaxRate);
 }
 
+/// Sends from one port to as many destinations as its client may have, and to one more.
+fn destinations_are_bounded(udp: UdpOptions) {
+    World::run(udp, async |world| {
+        let servers: Vec<_> = (0..10).map(|_| Server::new()).collect();
+        let (last, others) = servers.split_last().unwrap();
+        for server in others {
+            world.send(5000, server.dialled(), b"one");
+            assert_eq!(server.hears().0, b"one");
+        }
+        let refused = || {
+            world.send(5000, last.dialled(), b"one");
+            let refusal = world.refusals.try_recv().unwrap();
+            assert_eq!(refusal.destination, last.dialled());
+            assert_eq!((refusal.reason, refusal.cause), (RefusalReason::Limit, Some(Cause::MaxDestinations)));
+            assert_eq!(world.wire.answers.take(), [Unreachable::AddressUnreachable]);
+        };
+        refused();
+        refused();
+        // Those before go on, and one that ends makes room.
+        let sessions = world.engine.ledger.sessions(0, 10);
+        assert_eq!(sessions.len(), 9);
+        world.send(5000, others[8].dialled(), b"two");
+        assert_eq!(others[8].hears().0, b"two");
+        assert!(world.engine.ledger.end(sessions[4].id));
+        world.ended().await;
+        world.send(5000, last.dialled(), b"three");
+        assert_eq!(last.hears().0, b"three");
+    });
+}
+
+#[test]
+fn the_destinations_of_a_client_have_a_bound() {
+    destinations_are_bounded(UdpOptions { max_mappings_per_client: Some(1), ..UdpOptions::default() });
+}
+
+#[test]
+fn the_destinations_of_all_clients_have_a_bound() {
+    let udp = UdpOptions { max_mappings: 1, max_mappings_per_client: None, ..UdpOptions::default() };
+    destinations_are_bounded(udp);
+}
+
+#[test]
+fn the_first_destination_of_each_port_counts_as_its_mapping_alone() {
+    let udp = UdpOptions { max_mappings_per_client: Some(2), ..UdpOptions::default() };
+    World::run(udp, async |world| {
+        for port in [5000, 5001] {
+            for _ in 0..9 {
+                let server = Server::new();
+                world.send(port, server.dialled(), b"one");
+                assert_eq!(server.hears().0, b"one");
+            }
+        }
+        let more = Server::new();
+        world.send(5001, more.dialled(), b"one");
+        assert_eq!(world.refusals.try_recv().unwrap().cause, Some(Cause::MaxDestinations));
+    });
+}
+
 #[test]
 fn another_client_is_not_refused_for_the_first_ones_limit() {
     let udp = UdpOptions { max_mappings_per_client: Some(1), ..UdpOptions::default() };

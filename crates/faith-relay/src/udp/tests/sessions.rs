@@ -4,9 +4,11 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use faith_packet::access::AccessList;
+use faith_packet::icmpv6::Unreachable;
 use faith_packet::protocol::Protocol;
 
 use super::{Got, Server, World, client};
+use crate::cause::Cause;
 use crate::options::RelayOptions;
 use crate::record::SessionEnd;
 use crate::tests::options;
@@ -138,6 +140,9 @@ fn a_stopped_relay_begins_no_session_and_goes_on_with_those_it_has() {
         old.hears();
         world.engine.udp.as_ref().unwrap().stop();
         world.send(5000, new.dialled(), b"two");
+        let refusal = world.refusals.try_recv().unwrap();
+        assert_eq!((refusal.destination, refusal.cause), (new.dialled(), Some(Cause::RelayClosed)));
+        assert_eq!(*world.wire.answers.borrow(), [Unreachable::AddressUnreachable]);
         world.send(5000, old.dialled(), b"three");
         assert_eq!(old.hears().0, b"three");
         assert_eq!(world.engine.stats().sessions.begun, 1);
