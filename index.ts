@@ -46,8 +46,10 @@ export {
 export type { FaithDiagnostics, FaithDiagnosticsOrigin } from './lib/diagnostics.js'
 export {
   FaithDns64,
+  type FaithDns64Condition,
   type FaithDns64Events,
   type FaithDns64Stats,
+  type FaithDns64Upstream,
   type FaithDns64UpstreamChange,
   type FaithDns64Warning,
 } from './lib/dns64.js'

@@ -104,9 +104,15 @@ test('status shows where the prefixes are advertised', async (t) => {
 })
 
 test('status shows what the DNS server has answered', async (t) => {
+  const counts = { queries: 5432, answered: 5400, unanswered: 30, loops: 0 }
   const dns64 = {
     addresses: ['[::]:53'],
     upstreams: ['192.0.2.53:53'],
+    servers: [
+      { ...counts, server: '192.0.2.53:53', condition: 'good' },
+      { ...counts, server: '[::1]:53', loops: 6, condition: 'loop' },
+      { ...counts, server: 'tls://192.0.2.54:853', condition: 'failing', trouble: 'is down' },
+    ],
     udpQueries: 12_345,
     tcpQueries: 1,
     tlsQueries: 20,
@@ -137,6 +143,12 @@ test('status shows what the DNS server has answered', async (t) => {
     text,
     /^ +upstreams +192\.0\.2\.53:53: 543 asked, 1 that no server answered, 6 in a loop$/m,
   )
+  t.regex(
+    text,
+    /^ +upstream +192\.0\.2\.53:53: 5,432 asked, 5,400 answered, 30 without an answer$/m,
+  )
+  t.regex(text, /\[::1\]:53: 5,432 asked, .* 6 in a loop,\s+asks faithd back$/m)
+  t.regex(text, /tls:\/\/192\.0\.2\.54:853: 5,432 asked, .*,\s+is down$/m)
   for (const line of text.split('\n')) t.true(line.length <= 80, line)
 })
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import type {
   FaithDns64Stats,
+  FaithDns64Upstream,
   FaithDns64UpstreamChange,
   FaithDns64Warning,
   FaithEndpoint,
@@ -28,6 +29,8 @@ export interface Dns64State {
   addresses: string[]
   /** The servers of the configuration; empty if faithd asks those of /etc/resolv.conf. */
   upstreams: string[]
+  /** The servers that faithd asks now, those of /etc/resolv.conf too. */
+  servers: FaithDns64Upstream[]
   stats: Dns64Counts
 }
 
@@ -37,8 +40,6 @@ export class Dns64 {
   #server: FaithDns64 | undefined
   #clients: readonly string[] = []
   #upstreams: string[] = []
-  /** The servers that cannot be asked, and why. */
-  readonly #troubles = new Map<string, string>()
 
   constructor(log: Logger) {
     this.#log = log
@@ -106,20 +107,27 @@ export class Dns64 {
     if (server === undefined) return undefined
     const addresses = [...server.addresses, ...server.tlsAddresses].map(toText)
     const { own: _own, ownFailures: _failures, ...stats } = server.stats()
-    return { addresses, upstreams: this.#upstreams, stats }
+    return { addresses, upstreams: this.#upstreams, servers: server.upstreams(), stats }
   }
 
-  /** Finds the servers that cannot be asked. */
+  /** Finds the servers that cannot be asked, and those that ask faithd. */
   get problems(): string[] {
-    return [...this.#troubles].map(([upstream, trouble]) => sentenceOf(upstream, trouble))
+    return (this.#server?.upstreams() ?? []).flatMap(({ upstream, condition, trouble }) => {
+      switch (condition) {
+        case 'good':
+          return []
+        case 'failing':
+          return [sentenceOf(upstream, trouble)]
+        default:
+          return [this.#sentence({ code: `upstream-${condition}`, address: upstream })]
+      }
+    })
   }
 
   #hear({ upstream, trouble }: FaithDns64UpstreamChange): void {
     if (trouble === undefined) {
-      this.#troubles.delete(upstream)
       this.#log.info({ upstream: { server: upstream } }, `${upstream} answers again`)
     } else {
-      this.#troubles.set(upstream, trouble)
       this.#log.warn({ upstream: { server: upstream, trouble } }, sentenceOf(upstream, trouble))
     }
   }
@@ -179,7 +187,7 @@ function readText(file: string): string {
   }
 }
 
-function sentenceOf(upstream: string, trouble: string): string {
+function sentenceOf(upstream: string, trouble = 'gives no response'): string {
   return `cannot ask the DNS server ${upstream}: ${trouble}`
 }
 

@@ -69,15 +69,50 @@ export interface FaithDns64Stats {
 }
 
 /**
+ * The condition of an upstream.
+ *
+ * | condition | meaning |
+ * |---|---|
+ * | `good` | nothing is known to be wrong |
+ * | `failing` | it cannot be asked, or does not answer |
+ * | `loop` | it asked the server what the server asked it, and has given no other answer since |
+ * | `own` | it is the server itself, so it is not asked |
+ *
+ * @group DNS64
+ */
+export type FaithDns64Condition = 'good' | 'failing' | 'loop' | 'own'
+
 /**
- * A change in the state of a server that is asked over TLS or HTTPS.
+ * An upstream of a {@link FaithDns64} at one moment. The counts begin when the upstream is named.
+ *
+ * @group DNS64
+ */
+export interface FaithDns64Upstream {
+  /** Its address, as `192.0.2.53:53`, or its URL, with the port. */
+  upstream: string
+  /** Queries to it. Those that count neither below are under way, or another upstream answered sooner. */
+  queries: number
+  /** Queries that it answered, also with an error. */
+  answered: number
+  /** Queries to which it gave no response in time. */
+  unanswered: number
+  /** Queries that it put back to the server. */
+  loops: number
+  /** Its condition. */
+  condition: FaithDns64Condition
+  /** The reason, as "gives no response", while it is `failing`; `undefined` otherwise. */
+  trouble: string | undefined
+}
+
+/**
+ * A change in the state of an upstream.
  *
  * @group DNS64
  */
 export interface FaithDns64UpstreamChange {
-  /** The server's URL, with its port. */
+  /** Its address, as `192.0.2.53:53`, or its URL, with the port. */
   upstream: string
-  /** The reason why it cannot be asked, as "the certificate has expired"; `undefined` if it answers again. */
+  /** The reason why it cannot be asked, as "gives no response"; `undefined` if it answers again. */
   trouble: string | undefined
 }
 
@@ -113,7 +148,10 @@ export interface FaithDns64Events {
    * client must not end the process. The first one is then a process warning, and `stats().ownFailures` counts all.
    */
   error: [error: FaithError]
-  /** A server cannot be asked over TLS or HTTPS, for another reason than before, or it answers again. */
+  /**
+   * An upstream cannot be asked, for another reason than before, or it answers again. One that is silent is tried with
+   * queries of the server's own, and is told after two tries without a response.
+   */
   upstream: [change: FaithDns64UpstreamChange]
   /** A fault that the operator can mend. */
   warning: [warning: FaithDns64Warning]
@@ -235,6 +273,26 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
    */
   stats(): FaithDns64Stats {
     return this.#native.stats()
+  }
+
+  /**
+   * Gives the upstreams that are asked now, in their order. Those of /etc/resolv.conf are its servers as they were at the
+   * last query. After the close they stay as they were.
+   *
+   * @example
+   * ```ts
+   * const dns64 = await faith.dns64()
+   * for (const { upstream, condition, trouble } of dns64.upstreams()) {
+   *   if (condition !== 'good') console.warn(`${upstream}: ${trouble ?? condition}`)
+   * }
+   * ```
+   */
+  upstreams(): FaithDns64Upstream[] {
+    return this.#native.upstreams().map(({ condition, trouble, ...counts }) => ({
+      ...counts,
+      condition: condition as FaithDns64Condition,
+      trouble,
+    }))
   }
 
   /**

@@ -22,6 +22,15 @@ const DNS64 = {
   upstreamFailures: 0,
   loops: 0,
 }
+const UPSTREAM = {
+  upstream: '192.0.2.53:53',
+  queries: 0,
+  answered: 0,
+  unanswered: 0,
+  loops: 0,
+  condition: 'good' as const,
+  trouble: undefined,
+}
 const PACKETS = { packets: 0, bytes: 0 }
 const DURATIONS = { buckets: [{ upToMs: 1, count: 0 }], count: 0, sumMs: 0 }
 
@@ -40,6 +49,7 @@ export function idleSnapshot(...names: readonly string[]): MetricsSnapshot {
     exported: { sent: 0, lost: 0 },
     control: { connections: 0, refused: 0 },
     dns64: DNS64,
+    upstreams: [UPSTREAM],
     advertised: names.map((name) => ({ name, state: 'advertising', sent: 0, failed: 0 })),
     interfaces: names.map((name) => ({
       name,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use faith_dns::{
-    Certificate, ClientNetworks, Fault, Gate, Hook, Limits, Server, ServerError, ServerOptions, Stats,
-    Upstream, Upstreams,
+    Certificate, ClientNetworks, Condition, Fault, Gate, Hook, Limits, Server, ServerError, ServerOptions,
+    Stats, Upstream, UpstreamState, Upstreams,
 };
 use faith_dns64::{Failures, Options};
 use faith_packet::cidr::Ipv6Prefix;
@@ -152,6 +152,45 @@ impl From<Stats> for NativeDns64Stats {
     }
 }
 
+/// An upstream at one moment.
+#[napi(object)]
+pub struct NativeDns64Upstream {
+    /// The upstream, as `192.0.2.53:53` or as the options name it.
+    pub upstream: String,
+    /// Queries to it.
+    pub queries: f64,
+    /// Queries that it answered.
+    pub answered: f64,
+    /// Queries to which it gave no response in time.
+    pub unanswered: f64,
+    /// Queries that it put back to this server.
+    pub loops: f64,
+    /// `good`, `failing`, `loop` or `own`.
+    pub condition: String,
+    /// The reason why it is failing; absent otherwise.
+    pub trouble: Option<String>,
+}
+
+impl From<UpstreamState> for NativeDns64Upstream {
+    fn from(state: UpstreamState) -> Self {
+        let (condition, trouble) = match state.condition {
+            Condition::Good => ("good", None),
+            Condition::Failing(trouble) => ("failing", Some(trouble)),
+            Condition::Loop => ("loop", None),
+            Condition::Own => ("own", None),
+        };
+        Self {
+            upstream: state.upstream,
+            queries: number(state.queries),
+            answered: number(state.answered),
+            unanswered: number(state.unanswered),
+            loops: number(state.loops),
+            condition: condition.to_owned(),
+            trouble,
+        }
+    }
+}
+
 /// A fault that the operator can mend.
 #[napi(object)]
 pub struct NativeDns64Fault {
@@ -159,7 +198,7 @@ pub struct NativeDns64Fault {
     pub code: String,
     /// The client, as `2001:db8::1`, or the upstream, as `[::1]:53` or as the options name it.
     pub address: String,
-    /// The reason why an upstream cannot be asked over TLS; absent when it answers again.
+    /// The reason why an upstream cannot be asked; absent when it answers again.
     pub trouble: Option<String>,
 }
 
@@ -169,7 +208,7 @@ impl From<Fault> for NativeDns64Fault {
             Fault::Refused(client) => ("client-refused", client.to_string(), None),
             Fault::OwnUpstream(upstream) => ("upstream-own", upstream.to_string(), None),
             Fault::Loop(upstream) => ("upstream-loop", upstream, None),
-            Fault::Upstream { url, trouble } => ("upstream", url, trouble),
+            Fault::Upstream { upstream, trouble } => ("upstream", upstream, trouble),
         };
         Self { code: code.to_owned(), address, trouble }
     }
@@ -242,7 +281,7 @@ enum State {
         /// Dropped at the close: the callback holds the JavaScript object that holds the server.
         asking: Option<Arc<Asking>>,
     },
-    Closed(Stats),
+    Closed(Stats, Vec<UpstreamState>),
 }
 
 /// Binds the sockets, and starts the server. Until [`follow`](NativeDns64::follow) is called, it synthesises nothing.
@@ -351,7 +390,7 @@ impl NativeDns64 {
     pub fn answer(&self, id: f64, answer: Option<NativeAnswer>) -> Option<NativeFailure> {
         let asking = match &*self.state.lock() {
             State::Open { asking, .. } => asking.clone()?,
-            State::Closed(_) => return None,
+            State::Closed(..) => return None,
         };
         asking.answer(id, answer.as_ref()).err()
     }
@@ -362,8 +401,19 @@ impl NativeDns64 {
     pub fn stats(&self) -> NativeDns64Stats {
         match &*self.state.lock() {
             State::Open { server, .. } => server.stats().into(),
-            State::Closed(stats) => (*stats).into(),
+            State::Closed(stats, _) => (*stats).into(),
         }
+    }
+
+    /// The upstreams that are named now, in their order. Those of a closed server stay as they were.
+    #[napi]
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<NativeDns64Upstream> {
+        let upstreams = match &*self.state.lock() {
+            State::Open { server, .. } => server.upstreams(),
+            State::Closed(_, upstreams) => upstreams.clone(),
+        };
+        upstreams.into_iter().map(Into::into).collect()
     }
 
     /// Closes the sockets, and ends the server's thread.
@@ -377,7 +427,7 @@ impl NativeDns64 {
             let mut state = state.lock();
             if let State::Open { server, .. } = &*state {
                 // Dropping the server waits for its thread.
-                let closed = State::Closed(server.stats());
+                let closed = State::Closed(server.stats(), server.upstreams());
                 *state = closed;
             }
         };

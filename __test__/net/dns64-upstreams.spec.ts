@@ -1,4 +1,4 @@
-/** The DNS servers that faithd asks: all at once, without a cache, and one that asks faithd back. */
+/** The DNS servers that faithd asks: all at once, without a cache, one that asks faithd back, and a silent one. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,6 +8,7 @@ import { addresses, createLab, unboundArguments, waitFor } from '../../lab/index
 import type { LabProcess } from '../../lab/index.js'
 import { Authority } from '../fixtures/authority.js'
 import { Control } from '../fixtures/control.js'
+import { sumOf } from '../fixtures/exposition.js'
 import { startNameServer } from '../fixtures/name-server.js'
 
 const secure = fileURLToPath(new URL('../programs/secure-dns.ts', import.meta.url))
@@ -15,7 +16,7 @@ const www = '2001:db8:64::c633:6402'
 const { gateway, routerIPv4, server } = addresses
 
 const lab = await createLab()
-await startNameServer(lab, ['www.example.net. 300 A 198.51.100.2'])
+const named = await startNameServer(lab, ['www.example.net. 300 A 198.51.100.2'])
 const control = new Control(lab.router, join(lab.directory, 'control.sock'))
 const authority = new Authority(join(lab.directory, 'authority'))
 
@@ -60,14 +61,20 @@ async function dns64(): Promise<NonNullable<Status['dns64']>> {
   return state
 }
 
-/** Starts unbound at port 5300 of the lab's server. It asks faithd about everything. */
-async function startUnbound(): Promise<void> {
+/** Asks faithd about everything. */
+const asksFaithd = { forward: routerIPv4 }
+/** Lines for unbound to know a name by itself. */
+const knowsNames = ['local-zone: "." static', 'local-data: "www.example.net. 300 A 198.51.100.2"']
+
+/** Starts unbound at port 5300 of the lab's server, with these lines of its configuration. */
+async function startUnbound(options: { forward?: string }, ...lines: string[]): Promise<void> {
   const unbound = lab.server.spawn(
     'unbound',
     unboundArguments(
       join(lab.directory, 'unbound'),
-      { listen: [`${server}@5300`], forward: routerIPv4 },
+      { listen: [`${server}@5300`], ...options },
       'module-config: "iterator"',
+      ...lines,
     ),
   )
   running.push(unbound)
@@ -77,8 +84,14 @@ async function startUnbound(): Promise<void> {
   })
 }
 
+/** The problems with DNS servers in the status. */
+async function problems(): Promise<string[]> {
+  const status = (await control.get('/v1/status')).json as Status
+  return status.problems.filter((problem) => problem.includes('DNS server'))
+}
+
 test.serial('a server that asks faithd back is found, and told', async (t) => {
-  await startUnbound()
+  await startUnbound(asksFaithd)
   const faithd = await start(`upstreams = ["${server}:5300"]`)
   const answer = await dig('MX', 'www.example.net')
   t.regex(answer, /status: SERVFAIL/)
@@ -88,11 +101,42 @@ test.serial('a server that asks faithd back is found, and told', async (t) => {
   )
   t.regex(await dig('AAAA', 'other.example.net'), /status: SERVFAIL/)
   t.is(faithd.output.split('a loop;').length, 2, 'it is told once')
-  t.true((await dns64()).loops >= 2)
+  const { loops, servers } = await dns64()
+  t.true(loops >= 2)
+  t.like(servers, [{ server: `${server}:5300`, condition: 'loop', loops }])
+  t.regex((await problems()).join(), /asks faithd what faithd asks it, a loop/)
 })
 
+test.serial(
+  'a server that falls silent beside another one is told, and told when it answers',
+  async (t) => {
+    await startUnbound({}, ...knowsNames)
+    const faithd = await start(`upstreams = ["${server}", "${server}:5300"]`)
+    const silence = `cannot ask the DNS server ${server}:53: gives no response`
+    named.process.kill('SIGSTOP')
+    try {
+      t.is(await dig('+short', 'AAAA', 'www.example.net'), www, 'the other one answers')
+      await faithd.line(/WARN: cannot ask the DNS server 198\.51\.100\.2:53: gives no response/)
+      t.deepEqual(await problems(), [silence])
+      const [silent, other] = (await dns64()).servers
+      t.like(silent, { answered: 0, condition: 'failing', trouble: 'gives no response' })
+      t.true(silent !== undefined && silent.queries >= 3 && silent.unanswered >= 2)
+      t.like(other, { condition: 'good', unanswered: 0 })
+      t.true(other !== undefined && other.answered > 0 && other.answered === other.queries)
+      const metrics = (await control.get('/metrics')).text
+      const up = (upstream: string) => sumOf(metrics, 'faithd_dns64_upstream_up', { upstream })
+      t.deepEqual([up(`${server}:53`), up(`${server}:5300`)], [0, 1])
+    } finally {
+      named.process.kill('SIGCONT')
+    }
+    await faithd.line(/INFO: 198\.51\.100\.2:53 answers again/)
+    t.deepEqual(await problems(), [])
+    t.is(faithd.output.split('gives no response').length, 2, 'it is told once')
+  },
+)
+
 test.serial('a server that asks faithd back makes way for another one', async (t) => {
-  await startUnbound()
+  await startUnbound(asksFaithd)
   await start(`upstreams = ["${server}:5300", "${server}"]`)
   t.is(await dig('+short', 'AAAA', 'www.example.net'), www)
 })

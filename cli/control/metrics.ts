@@ -4,6 +4,7 @@
  */
 import { type FaithCause, type FaithRefusalReason, REFUSAL_NAMES } from '../../lib/refusal.js'
 import type { FaithSource } from '../../lib/sources.js'
+import type { FaithDns64Upstream } from '../../lib/dns64.js'
 import type { Dns64Counts } from '../dns64.js'
 import type { InterfaceTotals } from '../running.js'
 
@@ -47,13 +48,23 @@ export interface MetricsSnapshot {
   interfaces: readonly InterfaceSnapshot[]
   /** The counts of the DNS server; absent without one. */
   dns64?: Dns64Counts
+  /** The DNS servers that it asks. */
+  upstreams: readonly FaithDns64Upstream[]
   /** Interfaces on which the prefixes are advertised. */
   advertised: readonly { name: string; state: string; sent: number; failed: number }[]
 }
 
 /** A label of a metric. Only the operator and the version choose the values, so no client multiplies series. */
 export type Label =
-  'interface' | 'direction' | 'outcome' | 'reason' | 'source' | 'version' | 'node' | 'architecture'
+  | 'interface'
+  | 'direction'
+  | 'outcome'
+  | 'reason'
+  | 'source'
+  | 'upstream'
+  | 'version'
+  | 'node'
+  | 'architecture'
 
 type Labels = Partial<Record<Label, string>>
 
@@ -115,6 +126,27 @@ const ofLinks = (
   labels: ['interface'],
   read: ({ advertised }) =>
     advertised.map((link) => ({ labels: { interface: link.name }, value: read(link) })),
+})
+
+/** A metric with one value for each DNS server that faithd asks. */
+const ofUpstreams = (
+  type: 'counter' | 'gauge',
+  help: string,
+  read: (of: FaithDns64Upstream) => number,
+): Metric => ({
+  type,
+  help: `${help}; absent without [dns64].`,
+  labels: ['upstream'],
+  read: ({ upstreams }) => {
+    // A server that is named twice has one series.
+    const values = new Map<string, number>()
+    const join = type === 'gauge' ? Math.min : (one: number, other: number) => one + other
+    for (const one of upstreams) {
+      const before = values.get(one.upstream)
+      values.set(one.upstream, before === undefined ? read(one) : join(before, read(one)))
+    }
+    return [...values].map(([upstream, value]) => ({ labels: { upstream }, value }))
+  },
 })
 
 /** A counter with one value for each interface and each value of another label. */
@@ -369,6 +401,26 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     'upstreamFailures',
   ),
   faithd_dns64_loops_total: ofDns64('Queries that another DNS server put back to faithd', 'loops'),
+  faithd_dns64_upstream_asked_total: ofUpstreams(
+    'counter',
+    'Queries to a DNS server that faithd asks, by its address or URL',
+    ({ queries }) => queries,
+  ),
+  faithd_dns64_upstream_answered_total: ofUpstreams(
+    'counter',
+    'Queries that the DNS server answered, also with an error',
+    ({ answered }) => answered,
+  ),
+  faithd_dns64_upstream_unanswered_total: ofUpstreams(
+    'counter',
+    'Queries to which the DNS server gave no response in time',
+    ({ unanswered }) => unanswered,
+  ),
+  faithd_dns64_upstream_up: ofUpstreams(
+    'gauge',
+    '1 while the DNS server answers; 0 if it does not, or asks faithd, or is faithd itself',
+    ({ condition }) => Number(condition === 'good'),
+  ),
   faithd_log_refusals_summed_total: counter(
     'Refusals that the log tells in sums only.',
     (of) => of.log.refusalsSummed,

@@ -194,11 +194,26 @@ const advertisement = z.strictObject({
   solicitations: count.describe('Router solicitations heard.'),
 })
 
+const dnsServer = z.strictObject({
+  server: z.string().describe('The address, or the URL of one that is asked over TLS or HTTPS.'),
+  queries: count.describe('Queries to it. The rest of them is under way, or another was faster.'),
+  answered: count.describe('Queries that it answered, also with an error.'),
+  unanswered: count.describe('Queries to which it gave no response in time.'),
+  loops: count.describe('Queries that it put back to faithd.'),
+  condition: z
+    .enum(['good', 'failing', 'loop', 'own'])
+    .describe('`loop` asks faithd what faithd asks it; `own` is faithd itself, and is not asked.'),
+  trouble: z.string().optional().describe('The reason, while it is failing.'),
+})
+
 const dns64 = z.strictObject({
   addresses: z.array(z.string()).describe('The addresses that it answers at, with their ports.'),
   upstreams: z
     .array(z.string())
     .describe('The DNS servers to ask; empty if they are those of /etc/resolv.conf.'),
+  servers: z
+    .array(dnsServer)
+    .describe('The DNS servers that are asked now, those of /etc/resolv.conf too, in their order.'),
   udpQueries: count.describe('Queries over UDP.'),
   tcpQueries: count.describe('Queries over TCP.'),
   tlsQueries: count.describe('Queries over TLS.'),

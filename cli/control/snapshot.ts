@@ -37,10 +37,11 @@ export async function takeSnapshot(
   const { linesLost, logTrouble: _, refusalsSummed, ...more } = facts
   const { startedAt, lastReload, appliedAt } = daemon
   const { user, system } = process.cpuUsage()
-  const dns64 = daemon.interfaces.dns64.state?.stats
+  const dns64 = daemon.interfaces.dns64.state
   return {
     ...more,
-    ...(dns64 && { dns64 }),
+    ...(dns64 && { dns64: dns64.stats }),
+    upstreams: dns64?.servers ?? [],
     startedAt,
     keepfaith: getKeepfaith(),
     forwarding: forwardsIPv6(),

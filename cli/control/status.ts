@@ -1,5 +1,5 @@
 /** Tells the state of faithd, and what is wrong with it. */
-import { getKeepfaith } from '../../index.js'
+import { type FaithDns64Upstream, getKeepfaith } from '../../index.js'
 import type { AdvertisedLink } from '../advertising.js'
 import type { Dns64State } from '../dns64.js'
 import { descriptors, forwardsIPv6 } from './host.js'
@@ -30,8 +30,16 @@ function advertisementsOf(links: readonly AdvertisedLink[]): Pick<Status, 'adver
 /** Gives the DNS server, if there is one. */
 function dns64Of(state: Dns64State | undefined): Pick<Status, 'dns64'> {
   if (state === undefined) return {}
-  const { stats, ...more } = state
-  return { dns64: { ...more, ...stats } }
+  const { stats, servers, ...more } = state
+  return { dns64: { ...more, servers: servers.map(serverOf), ...stats } }
+}
+
+function serverOf({
+  upstream,
+  trouble,
+  ...more
+}: FaithDns64Upstream): NonNullable<Status['dns64']>['servers'][number] {
+  return { server: upstream, ...more, ...(trouble !== undefined && { trouble }) }
 }
 
 /** Gives the state as it is now. */

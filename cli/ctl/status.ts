@@ -71,7 +71,7 @@ function advertisementLines(links: NonNullable<Status['advertisements']>, width:
 /** Tells what the DNS server has answered. */
 function dns64Lines(dns64: Status['dns64'], width: number): string[] {
   if (dns64 === undefined) return []
-  const { addresses, upstreams, udpQueries, tcpQueries, tlsQueries } = dns64
+  const { addresses, upstreams, servers, udpQueries, tcpQueries, tlsQueries } = dns64
   const { upstreamQueries, upstreamFailures, loops } = dns64
   const { dropped, rejected, refused, rateLimited, overloaded } = dns64
   const { synthesised, local, cached, cacheEvictions, truncated } = dns64
@@ -103,8 +103,27 @@ function dns64Lines(dns64: Status['dns64'], width: number): string[] {
       `${asked}: ${grouped(upstreamQueries)} asked, ${grouped(upstreamFailures)} that no server answered` +
         (loops > 0 ? `, ${grouped(loops)} in a loop` : ''),
     ],
+    ...servers.map((one): [string, string] => ['upstream', upstreamText(one)]),
   ]
   return ['', 'DNS64:', ...facts(rows, width - 2).map((line) => `  ${line}`)]
+}
+
+/** Tells how a DNS server has answered faithd. */
+function upstreamText(one: NonNullable<Status['dns64']>['servers'][number]): string {
+  const { server, queries, answered, unanswered, loops, condition, trouble } = one
+  const states = {
+    good: [],
+    failing: [trouble ?? 'failing'],
+    loop: ['asks faithd back'],
+    own: ['is faithd itself, and is not asked'],
+  }
+  return [
+    `${server}: ${grouped(queries)} asked`,
+    `${grouped(answered)} answered`,
+    `${grouped(unanswered)} without an answer`,
+    ...(loops > 0 ? [`${grouped(loops)} in a loop`] : []),
+    ...states[condition],
+  ].join(', ')
 }
 
 function interfaceLines(faith: FaithInterfaceStatus, width: number): string[] {

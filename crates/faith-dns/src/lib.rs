@@ -20,6 +20,7 @@
 //! | `failures` | questions that upstreams have failed |
 //! | `upstream`, `secure`, `resolv_conf` | the servers to ask, as they are given |
 //! | `resolver`, `peers`, `peer`, `round_trip` | the order and the times of asking them |
+//! | `health`, `record` | upstreams that do not answer, and the figures of each |
 //! | `loops` | upstreams that ask this server |
 //! | `ask`, `plain` | a query to one of them, over UDP |
 //! | `session`, `connect`, `link`, `stream`, `doh` | queries over TCP, TLS and HTTPS, many on one connection |
@@ -47,14 +48,18 @@ mod doh;
 mod entry;
 mod failures;
 mod forwarder;
+mod health;
 mod hook;
 mod link;
 mod loops;
 #[cfg(any(test, fuzzing))]
 pub mod octets;
+#[cfg(test)]
+mod open_gate;
 mod peer;
 mod peers;
 mod plain;
+mod record;
 mod request;
 mod resolv_conf;
 mod resolver;
@@ -74,6 +79,7 @@ pub use certificate::{BadCertificate, Certificate};
 pub use clients::Limits;
 pub use counters::Stats;
 pub use hook::{Hook, OwnQuery, Resolve, Zone};
+pub use record::{Condition, UpstreamState};
 pub use secure::{SecureUpstream, UpstreamSyntaxError};
 pub use server::{Server, ServerError, ServerOptions};
 pub use settings::{ClientNetworks, Fault, Gate};

@@ -10,12 +10,13 @@ use std::time::Duration;
 use futures_util::future::{FutureExt, join};
 use hickory_proto::rr::{Name, RData, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
-use tokio::time::timeout;
 
 use crate::ask::Ask;
 use crate::counters::Counters;
-use crate::peer::Peer;
+use crate::health::Health;
+use crate::peer::{Peer, Way};
 use crate::plain;
+use crate::record::Records;
 use crate::resolv_conf::ResolvConf;
 use crate::secure::{Host, SecureUpstream};
 use crate::session::{Find, Session};
@@ -35,16 +36,16 @@ pub(crate) struct Peers {
     source: Source,
     /// The addresses of this server itself, which would ask themselves.
     own: Vec<SocketAddr>,
-    /// The upstreams that were told to be this server.
-    told: RefCell<Vec<SocketAddr>>,
     /// The time that each upstream has to look up the name of another one.
     timeout: Duration,
     gate: Arc<dyn Gate>,
     counters: Arc<Counters>,
+    records: Records,
 }
 
 impl Peers {
-    /// The upstreams, of which those over TLS are trusted by `trust`. The gate hears of their troubles.
+    /// The upstreams, of which those over TLS are trusted by `trust`. The gate hears of their troubles, and `records` has
+    /// the figures of each.
     pub(crate) fn new(
         upstreams: Upstreams,
         trust: Option<&Trust>,
@@ -52,11 +53,14 @@ impl Peers {
         timeout: Duration,
         gate: Arc<dyn Gate>,
         counters: Arc<Counters>,
+        records: Records,
     ) -> Rc<Self> {
-        Rc::new_cyclic(|peers| {
+        let peers = Rc::new_cyclic(|peers| {
             let peer = |upstream| match (upstream, trust) {
-                (Upstream::Plain(address), _) => Some(Peer::plain(address)),
-                (Upstream::Secure(upstream), Some(trust)) => Some(secure(upstream, trust, peers, &gate)),
+                (Upstream::Plain(address), _) => Some(Peer::plain(address, &gate, &counters)),
+                (Upstream::Secure(upstream), Some(trust)) => {
+                    Some(secure(&upstream, trust, peers, &gate, &counters))
+                }
                 (Upstream::Secure(_), None) => None,
             };
             let source = match upstreams {
@@ -67,15 +71,21 @@ impl Peers {
                     Source::ResolvConf(RefCell::new((ResolvConf::new(path), Vec::new())))
                 }
             };
-            Self { source, own, told: RefCell::default(), timeout, gate, counters }
-        })
+            Self { source, own, timeout, gate, counters, records }
+        });
+        if let Source::Given(given) = &peers.source {
+            peers.publish(given);
+        }
+        // The figures are there before the first query.
+        peers.list();
+        peers
     }
 
     /// Upstreams that are scripts.
     #[cfg(test)]
     pub(crate) fn of(peers: Vec<Rc<Peer>>, gate: Arc<dyn Gate>, counters: Arc<Counters>) -> Rc<Self> {
         let (source, timeout) = (Source::Given(peers), Duration::ZERO);
-        Rc::new(Self { source, own: Vec::new(), told: RefCell::default(), timeout, gate, counters })
+        Rc::new(Self { source, own: Vec::new(), timeout, gate, counters, records: Records::default() })
     }
 
     /// The upstreams in their order.
@@ -86,31 +96,42 @@ impl Peers {
                 let (file, peers) = &mut *file.borrow_mut();
                 let servers = file.servers();
                 if !peers.iter().map(|peer| peer.address()).eq(servers.iter().copied().map(Some)) {
-                    *peers = servers.iter().map(|server| kept(peers, *server)).collect();
+                    *peers = servers.iter().map(|server| self.kept(peers, *server)).collect();
+                    self.publish(peers);
                 }
                 peers.clone()
             }
         };
-        named.into_iter().filter(|peer| !peer.address().is_some_and(|address| self.is_own(address))).collect()
+        named.into_iter().filter(|peer| !self.is_own(peer)).collect()
     }
 
-    fn is_own(&self, server: SocketAddr) -> bool {
-        let is_own = self.own.iter().any(|own| is_same(own, &server));
-        if is_own {
-            self.tell(server);
+    /// The server that was named before, or a new one.
+    fn kept(&self, peers: &[Rc<Peer>], server: SocketAddr) -> Rc<Peer> {
+        let before = peers.iter().find(|peer| peer.address() == Some(server));
+        before.map_or_else(|| Peer::plain(server, &self.gate, &self.counters), Rc::clone)
+    }
+
+    /// Shows the figures of these upstreams.
+    fn publish(&self, peers: &[Rc<Peer>]) {
+        self.records.store(Arc::new(peers.iter().map(|peer| Arc::clone(&peer.record)).collect()));
+    }
+
+    /// Returns true if the upstream is this server.
+    fn is_own(&self, peer: &Peer) -> bool {
+        let Some(address) = peer.address() else { return false };
+        let is_own = self.own.iter().any(|own| is_same(own, &address));
+        peer.record.set_own(is_own);
+        if is_own && !peer.is_own_told.replace(true) {
+            self.gate.warn_of(Fault::OwnUpstream(address));
         }
         is_own
     }
 
-    fn tell(&self, server: SocketAddr) {
-        let mut told = self.told.borrow_mut();
-        if !told.contains(&server) {
-            told.push(server);
-            self.gate.warn_of(Fault::OwnUpstream(server));
-        }
-    }
-
+    /// Marks that the upstream has asked this server back.
     pub(crate) fn tell_loop(&self, peer: &Peer) {
+        self.counters.loops.add();
+        peer.record.loops.add();
+        peer.record.set_loop(true);
         if !peer.is_loop_told.replace(true) {
             self.gate.warn_of(Fault::Loop(peer.upstream().to_string()));
         }
@@ -130,8 +151,7 @@ impl Peers {
 
     async fn addresses(&self, ask: Ask) -> Vec<IpAddr> {
         for peer in self.list().iter().filter(|peer| peer.address().is_some() && !peer.rests()) {
-            self.counters.upstream_queries.add();
-            let Ok(Ok(entry)) = timeout(self.timeout, peer.exchange(&ask)).await else { continue };
+            let Some(entry) = peer.ask(&ask, self.timeout).await else { continue };
             if entry.code() == wire::NO_ERROR
                 && let Some(message) = entry.message()
             {
@@ -143,21 +163,18 @@ impl Peers {
     }
 }
 
-/// The server that was named before, or a new one.
-fn kept(peers: &[Rc<Peer>], server: SocketAddr) -> Rc<Peer> {
-    let before = peers.iter().find(|peer| peer.address() == Some(server));
-    before.map_or_else(|| Peer::plain(server), Rc::clone)
-}
-
-fn secure(upstream: SecureUpstream, trust: &Trust, peers: &Weak<Peers>, gate: &Arc<dyn Gate>) -> Rc<Peer> {
-    let url = upstream.to_string();
-    let gate = Arc::clone(gate);
-    let report = move |trouble: Option<&str>| {
-        gate.warn_of(Fault::Upstream { url: url.clone(), trouble: trouble.map(str::to_owned) });
+fn secure(
+    upstream: &SecureUpstream,
+    trust: &Trust,
+    peers: &Weak<Peers>,
+    gate: &Arc<dyn Gate>,
+    counters: &Arc<Counters>,
+) -> Rc<Peer> {
+    let way = |health: &Rc<Health>| {
+        let find = find(upstream, peers);
+        Way::Secure(Session::secure(upstream.clone(), trust.clone(), find, Rc::clone(health)))
     };
-    let find = find(&upstream, peers);
-    let session = Session::secure(upstream.clone(), trust.clone(), find, Box::new(report));
-    Peer::secure(upstream, session)
+    Peer::new(Upstream::Secure(upstream.clone()), gate, counters, way)
 }
 
 /// Finds the addresses of an upstream.

@@ -74,6 +74,9 @@ impl Resolver {
             // An error is better than nothing, also when the time is over.
             let limit = PATIENCE.max(self.pace.timeout);
             let _ = timeout(limit, self.ask_in_rounds(ask, company, &peers, &mut found)).await;
+            for (_, peer) in peers.iter().filter(|(_, peer)| found.running.contains(peer.upstream())) {
+                peer.outrun();
+            }
             found.end();
         }
         if let Some(key) = key_of(ask) {
@@ -120,8 +123,8 @@ impl Resolver {
             let began = Instant::now();
             let response = tokio::select! {
                 biased;
-                response = timeout(limit, peer.exchange(ask)) => response.ok().and_then(Result::ok),
-                response = self.loops_back(&peer, ask, company) => response,
+                response = peer.ask(ask, limit) => response,
+                response = self.loops_back(&peer, ask, company, limit) => response,
             };
             (peer, place, response, began.elapsed())
         };
@@ -133,7 +136,6 @@ impl Resolver {
                 if peer.rests() {
                     continue;
                 }
-                self.counters.upstream_queries.add();
                 found.running.push(peer.upstream().clone());
                 due = Instant::now() + self.pace.delay(peer);
                 attempts.push(attempt(Rc::clone(peer), *place));
@@ -155,20 +157,24 @@ impl Resolver {
     }
 
     /// The error of a question that comes back to this server. It never comes otherwise.
-    async fn loops_back(&self, peer: &Peer, ask: &Ask, company: Option<&Company>) -> Option<Entry> {
+    async fn loops_back(
+        &self,
+        peer: &Peer,
+        ask: &Ask,
+        company: Option<&Company>,
+        limit: Duration,
+    ) -> Option<Entry> {
         let Some(company) = company.filter(|_| !loops::is_probe(&ask.question)) else {
             return pending().await;
         };
         join(sleep(peer.round_trip.usual().min(self.pace.timeout / 2)), company.joined()).await;
         let probe = self.probes.begin(ask);
-        self.counters.upstream_queries.add();
         tokio::select! {
             biased;
             () = probe.back() => {}
             // The upstream knows an answer by itself.
-            _ = peer.exchange(&probe.ask) => return pending().await,
+            _ = peer.ask(&probe.ask, limit) => return pending().await,
         }
-        self.counters.loops.add();
         self.peers.tell_loop(peer);
         loops::failure(ask)
     }
@@ -182,6 +188,7 @@ impl Resolver {
             found.fail(peer.upstream(), Some(entry));
         } else {
             peer.round_trip.learn(taken);
+            peer.record.set_loop(false);
             found.failed.retain(|(failed, _)| failed != peer.upstream());
             self.forget_failure(ask, peer.upstream());
         }

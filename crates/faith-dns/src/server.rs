@@ -23,6 +23,7 @@ use crate::counters::{Counters, Stats};
 use crate::forwarder::Forwarder;
 use crate::hook::Hook;
 use crate::peers::Peers;
+use crate::record::{Records, UpstreamState};
 use crate::resolver::{Pace, Resolver};
 use crate::secure::{SecureUpstream, TLS_PORT};
 use crate::settings::{ClientNetworks, Gate, Settings};
@@ -117,6 +118,7 @@ pub struct Server {
     secret: Option<Secret>,
     settings: Arc<ArcSwap<Settings>>,
     counters: Arc<Counters>,
+    records: Records,
     /// Dropped to end the thread.
     running: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -157,16 +159,19 @@ impl Server {
         let own = [&addresses[..], &tls_addresses[..]].concat();
         let pace = Pace { timeout: upstream_timeout, all_servers };
         let (shared, counted, certified) = (Arc::clone(&settings), Arc::clone(&counters), secret.clone());
+        let records = Records::default();
+        let shown = Arc::clone(&records);
         let run = move || {
             let (told, counters) = (Arc::clone(&gate), Arc::clone(&counted));
-            let peers = Peers::new(upstreams, trust.as_ref(), own, upstream_timeout, told, counters);
+            let peers = Peers::new(upstreams, trust.as_ref(), own, upstream_timeout, told, counters, shown);
             let resolver = Resolver::new(peers, pace, Arc::clone(&counted));
             let forwarder = Rc::new(Forwarder::new(shared, gate, hook, resolver, cache_bytes, counted));
             LocalSet::new().block_on(&runtime, serve(sockets, secure, certified, forwarder, ended));
         };
         let thread = std::thread::Builder::new().name("faith/dns64".to_owned()).spawn(run);
         let thread = Some(thread.map_err(ServerError::Thread)?);
-        Ok(Self { addresses, tls_addresses, secret, settings, counters, running: Some(running), thread })
+        let running = Some(running);
+        Ok(Self { addresses, tls_addresses, secret, settings, counters, records, running, thread })
     }
 
     /// The addresses at which the server answers.
@@ -191,6 +196,12 @@ impl Server {
     /// Changes the settings of synthesis, the limits, and the networks of clients. Queries that are under way keep theirs.
     pub fn update(&self, synthesis: Options, limits: Limits, clients: ClientNetworks) {
         self.settings.store(Arc::new(Settings::new(synthesis, limits, clients)));
+    }
+
+    /// The upstreams that are named now, in their order.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<UpstreamState> {
+        self.records.load().iter().map(|record| record.state()).collect()
     }
 
     /// The counters.

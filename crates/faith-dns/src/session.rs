@@ -4,22 +4,17 @@
 //! connections when it likes, also while a query is on the way (RFC 7766 section 6.2.4), so a query that a used
 //! connection loses gets one more, on a new connection. One that is silent for long is left alone, and the next query
 //! gets a new one.
-//!
-//! A server over TLS that cannot be asked gets no queries of clients, which would cost a handshake each. A query of the
-//! session's own tries it after a second, then after pauses that grow, until it answers.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures_util::future::{FutureExt, LocalBoxFuture, ready};
-use tokio::time::{sleep, timeout};
 
-use crate::ask::Ask;
 use crate::connect::Protocol;
 use crate::entry::Entry;
+use crate::health::{Health, Trouble};
 use crate::link::Link;
 use crate::secure::SecureUpstream;
 use crate::tls::Trust;
@@ -28,35 +23,13 @@ use crate::wire::Question;
 /// Finds the addresses of a server.
 pub(crate) type Find = Box<dyn Fn() -> LocalBoxFuture<'static, Vec<SocketAddr>>>;
 
-/// Hears why a server cannot be asked, and `None` once it answers.
-pub(crate) type Report = Box<dyn Fn(Option<&str>)>;
-
-/// The pause before a server with a trouble is tried for the first time, and the longest one: after an outage clients
-/// wait no longer than this.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
-
-/// The time that a try has.
-const TRY: Duration = Duration::from_secs(10);
-
 /// A server that is asked over connections.
 pub(crate) struct Session {
     protocol: Protocol,
     find: Find,
     link: RefCell<Option<Link>>,
-    /// The trouble that was reported last.
-    trouble: RefCell<Option<Trouble>>,
-    /// A task tries the server from time to time.
-    mending: Cell<bool>,
     /// Hears of troubles. Without it, troubles are those of single queries.
-    report: Option<Report>,
-}
-
-/// The reason why a server cannot be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Trouble {
-    reason: String,
-    /// The server accepts no connection that could carry a query.
-    is_cut: bool,
+    health: Option<Rc<Health>>,
 }
 
 impl Session {
@@ -67,24 +40,20 @@ impl Session {
     }
 
     /// A session over TLS or HTTPS, without a connection. `find` gives the server's addresses, if a connection is needed.
-    pub(crate) fn secure(upstream: SecureUpstream, trust: Trust, find: Find, report: Report) -> Rc<Self> {
-        Self::new(Protocol::Tls(upstream, trust), find, Some(report))
+    pub(crate) fn secure(upstream: SecureUpstream, trust: Trust, find: Find, health: Rc<Health>) -> Rc<Self> {
+        Self::new(Protocol::Tls(upstream, trust), find, Some(health))
     }
 
-    fn new(protocol: Protocol, find: Find, report: Option<Report>) -> Rc<Self> {
-        let (link, trouble, mending) = (RefCell::default(), RefCell::default(), Cell::new(false));
-        Rc::new(Self { protocol, find, link, trouble, mending, report })
-    }
-
-    /// Returns true while the server is not to be asked.
-    pub(crate) fn rests(&self) -> bool {
-        self.trouble.borrow().as_ref().is_some_and(|trouble| trouble.is_cut)
+    fn new(protocol: Protocol, find: Find, health: Option<Rc<Health>>) -> Rc<Self> {
+        Rc::new(Self { protocol, find, link: RefCell::default(), health })
     }
 
     /// The response to a query with this question.
     pub(crate) async fn exchange(self: &Rc<Self>, query: Vec<u8>, question: &Question) -> io::Result<Entry> {
-        let response = self.respond(query).await.ok_or(io::ErrorKind::ConnectionAborted)?;
-        Entry::read(response, question).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let lost = || io::Error::new(io::ErrorKind::ConnectionAborted, "ends connections without a response");
+        let response = self.respond(query).await.ok_or_else(lost)?;
+        let other = || io::Error::new(io::ErrorKind::InvalidData, "gives no response to the question");
+        Entry::read(response, question).ok_or_else(other)
     }
 
     async fn respond(self: &Rc<Self>, query: Vec<u8>) -> Option<Vec<u8>> {
@@ -106,9 +75,6 @@ impl Session {
         let leaving = Leaving { session: self, link };
         let response = link.ask(query).await;
         drop(leaving);
-        if response.is_some() {
-            self.tell(None);
-        }
         response
     }
 
@@ -121,42 +87,23 @@ impl Session {
         *self.link.borrow_mut() = Some(link.clone());
         let session = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            let complain = |reason| session.tell(Some(Trouble { reason, is_cut: false }));
+            let complain = |reason| session.tell(Trouble { reason, is_cut: false });
             let ended = session.protocol.run(&addresses, &mut jobs, complain).await;
             // A connection that was left for another one says nothing about the server.
             let is_current = session.link.borrow().as_ref().is_some_and(|link| jobs.are_of(link));
             if let Err(reason) = ended
                 && is_current
             {
-                session.tell(Some(Trouble { reason, is_cut: true }));
+                session.tell(Trouble { reason, is_cut: true });
             }
         });
         link
     }
 
-    /// Reports a change, and has a server with a trouble tried.
-    fn tell(self: &Rc<Self>, trouble: Option<Trouble>) {
-        let Some(report) = &self.report else { return };
-        if trouble.is_some() && !self.mending.replace(true) {
-            tokio::task::spawn_local(Rc::clone(self).mend());
+    fn tell(&self, trouble: Trouble) {
+        if let Some(health) = &self.health {
+            health.fail(trouble);
         }
-        let before = self.trouble.replace(trouble);
-        let reason = |trouble: &Option<Trouble>| trouble.as_ref().map(|trouble| trouble.reason.clone());
-        let now = reason(&self.trouble.borrow());
-        if reason(&before) != now {
-            report(now.as_deref());
-        }
-    }
-
-    /// Tries the server until it answers.
-    async fn mend(self: Rc<Self>) {
-        let [mut pause, longest] = PAUSES;
-        while self.trouble.borrow().is_some() {
-            sleep(pause).await;
-            pause = (pause * 2).min(longest);
-            let _ = timeout(TRY, self.respond(Ask::root().padded_query())).await;
-        }
-        self.mending.set(false);
     }
 
     /// Has the next query open a new connection, if this one is silent.

@@ -38,11 +38,11 @@ pub enum Fault {
     OwnUpstream(SocketAddr),
     /// This upstream, an address or URL, asks this server what this server asks it. Told once for each.
     Loop(String),
-    /// This upstream, a URL, cannot be asked over TLS; told for each other reason. Without one it answers again.
+    /// This upstream cannot be asked; told for each other reason. Without one it answers again.
     Upstream {
-        /// The URL.
-        url: String,
-        /// The reason, in words that fit behind the URL.
+        /// The address or URL.
+        upstream: String,
+        /// The reason, in words that fit behind the upstream.
         trouble: Option<String>,
     },
 }

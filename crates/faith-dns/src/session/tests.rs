@@ -1,8 +1,16 @@
+use std::sync::Arc;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::LocalSet;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::*;
+use crate::ask::Ask;
+use crate::counters::Counters;
+use crate::open_gate::OpenGate;
+use crate::peer::{Peer, Way};
+use crate::settings::Gate;
+use crate::upstream::Upstream;
 use crate::wire;
 
 /// A server, which a test makes reachable or not.
@@ -11,35 +19,39 @@ struct Server {
     trouble: RefCell<Option<String>>,
     /// The seconds at which connections were tried.
     tried: RefCell<Vec<u64>>,
-    /// The reports, with `answers` in the place of no trouble.
-    reports: RefCell<Vec<String>>,
 }
 
 fn server(trouble: Option<&str>) -> Rc<Server> {
     let trouble = RefCell::new(trouble.map(str::to_owned));
-    Rc::new(Server { trouble, tried: RefCell::default(), reports: RefCell::default() })
+    Rc::new(Server { trouble, tried: RefCell::default() })
 }
 
-/// A session with this server.
-fn session(server: &Rc<Server>, reports: bool) -> Rc<Session> {
-    let since = Instant::now();
-    let of_connections = Rc::clone(server);
-    let connect = move || {
-        of_connections.tried.borrow_mut().push(since.elapsed().as_secs());
-        if let Some(trouble) = of_connections.trouble.borrow().clone() {
+/// Connects to this server.
+fn protocol(server: &Rc<Server>) -> Protocol {
+    let (server, since) = (Rc::clone(server), Instant::now());
+    Protocol::Script(Box::new(move || {
+        server.tried.borrow_mut().push(since.elapsed().as_secs());
+        if let Some(trouble) = server.trouble.borrow().clone() {
             return Err(trouble);
         }
         let (here, there) = duplex(65_536);
         tokio::task::spawn_local(answer(there));
         Ok(here)
-    };
-    let of_reports = Rc::clone(server);
-    let report = move |trouble: Option<&str>| {
-        of_reports.reports.borrow_mut().push(trouble.unwrap_or("answers").to_owned());
-    };
-    let find = || ready(Vec::new()).boxed_local();
-    let report = reports.then(|| Box::new(report) as Report);
-    Session::new(Protocol::Script(Box::new(connect)), Box::new(find), report)
+    }))
+}
+
+fn find() -> Find {
+    Box::new(|| ready(Vec::new()).boxed_local())
+}
+
+/// An upstream that is asked by a session with this server, and the gate that hears of its troubles.
+fn upstream(server: &Rc<Server>) -> (Rc<Peer>, Arc<OpenGate>) {
+    let gate = OpenGate::new();
+    let way =
+        |health: &Rc<Health>| Way::Secure(Session::new(protocol(server), find(), Some(Rc::clone(health))));
+    let upstream = Upstream::Secure("tls://192.0.2.1".parse().unwrap());
+    let told = Arc::<OpenGate>::clone(&gate) as Arc<dyn Gate>;
+    (Peer::new(upstream, &told, &Arc::<Counters>::default(), way), gate)
 }
 
 /// Answers each query with itself.
@@ -53,28 +65,27 @@ async fn answer(mut stream: DuplexStream) -> io::Result<()> {
     }
 }
 
-async fn asks(session: &Rc<Session>) -> bool {
-    let ask = Ask::root();
-    session.exchange(ask.padded_query(), &ask.question).await.is_ok()
+async fn asks(peer: &Peer) -> bool {
+    peer.ask(&Ask::root(), Duration::from_secs(10)).await.is_some()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_cannot_be_asked_is_tried_after_pauses_that_grow() {
     let test = async {
         let server = server(Some("the certificate has expired"));
-        let session = session(&server, true);
-        assert!(!session.rests());
-        assert!(!asks(&session).await);
-        assert!(session.rests());
+        let (peer, gate) = upstream(&server);
+        assert!(!peer.rests());
+        assert!(!asks(&peer).await);
+        assert!(peer.rests());
         sleep(Duration::from_secs(100)).await;
         assert_eq!(*server.tried.borrow(), [0, 1, 3, 7, 15, 31, 61, 91]);
-        assert_eq!(*server.reports.borrow(), ["the certificate has expired"]);
+        assert_eq!(gate.troubles(), ["the certificate has expired"]);
 
         // Another reason is told, too.
         *server.trouble.borrow_mut() = Some("accepts no connection".to_owned());
         sleep(Duration::from_secs(30)).await;
-        assert_eq!(server.reports.borrow()[1..], ["accepts no connection"]);
-        assert!(session.rests());
+        assert_eq!(gate.troubles()[1..], ["accepts no connection"]);
+        assert!(peer.rests());
     };
     LocalSet::new().run_until(test).await;
 }
@@ -83,19 +94,19 @@ async fn a_server_that_cannot_be_asked_is_tried_after_pauses_that_grow() {
 async fn a_server_that_works_again_is_found_without_a_client() {
     let test = async {
         let server = server(Some("accepts no connection"));
-        let session = session(&server, true);
-        assert!(!asks(&session).await);
+        let (peer, gate) = upstream(&server);
+        assert!(!asks(&peer).await);
         *server.trouble.borrow_mut() = None;
         sleep(Duration::from_secs(2)).await;
-        assert!(!session.rests());
-        assert_eq!(*server.reports.borrow(), ["accepts no connection", "answers"]);
-        assert!(asks(&session).await);
+        assert!(!peer.rests());
+        assert_eq!(gate.troubles(), ["accepts no connection", "answers"]);
+        assert!(asks(&peer).await);
         assert_eq!(*server.tried.borrow(), [0, 1], "the connection of the try is used");
 
         // The next outage begins anew. The connection ends after its idle time.
         sleep(Duration::from_mins(1)).await;
         *server.trouble.borrow_mut() = Some("accepts no connection".to_owned());
-        assert!(!asks(&session).await);
+        assert!(!asks(&peer).await);
         sleep(Duration::from_secs(4)).await;
         assert_eq!(server.tried.borrow()[2..], [62, 63, 65]);
     };
@@ -103,14 +114,14 @@ async fn a_server_that_works_again_is_found_without_a_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_asked_over_udp_first_does_not_rest() {
+async fn a_session_of_a_server_that_is_asked_over_udp_tries_nothing() {
     let test = async {
         let server = server(Some("accepts no connection"));
-        let session = session(&server, false);
+        let session = Session::new(protocol(&server), find(), None);
+        let ask = Ask::root();
         for _ in 0..3 {
-            assert!(!asks(&session).await);
+            assert!(session.exchange(ask.padded_query(), &ask.question).await.is_err());
         }
-        assert!(!session.rests());
         sleep(Duration::from_mins(1)).await;
         assert_eq!(*server.tried.borrow(), [0, 0, 0]);
     };

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use faith_dns::{Fault, Server, ServerOptions, Upstreams};
+use faith_dns::{Condition, Fault, Server, ServerOptions, UpstreamState, Upstreams};
 use hickory_proto::op::{Message, ResponseCode};
 
 use crate::lab::*;
@@ -40,6 +40,34 @@ fn an_upstream_that_is_silent_makes_way_for_the_next() {
         options.upstream_timeout = Duration::from_millis(100);
     });
     assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
+}
+
+#[test]
+fn each_upstream_has_its_figures() {
+    let (failing, good) = (Upstream::new(failing), Upstream::new(zone));
+    let gone = gone();
+    let lab = Lab::new(&[gone, failing.address, good.address]);
+    let figures = |upstream: &UpstreamState| (upstream.queries, upstream.answered, upstream.unanswered);
+    assert_eq!(addresses(&lab.ask("v6.example. AAAA")), ["2001:db8::1"]);
+    lab.ask("v6.example. A");
+    let upstreams = lab.server.upstreams();
+    let named: Vec<&str> = upstreams.iter().map(|upstream| upstream.upstream.as_str()).collect();
+    assert_eq!(named, [gone, failing.address, good.address].map(|address| address.to_string()));
+    // An error is an answer, too.
+    assert_eq!(upstreams.iter().map(figures).collect::<Vec<_>>()[1..], [(1, 1, 0), (2, 2, 0)]);
+    wait_for(|| {
+        let upstreams = lab.server.upstreams();
+        let is_failing =
+            matches!(&upstreams[0].condition, Condition::Failing(reason) if reason.contains("refused"));
+        let others = upstreams[1..].iter().all(|upstream| upstream.condition == Condition::Good);
+        (is_failing && others).then_some(())
+    });
+    // One query of the client, and two tries.
+    let (queries, answered, unanswered) = figures(&lab.server.upstreams()[0]);
+    assert!(queries >= 3 && answered == 0 && unanswered >= 3, "{queries} {answered} {unanswered}");
+    assert!(
+        matches!(&lab.gate.heard()[..], [Fault::Upstream { upstream, trouble: Some(_) }] if *upstream == gone.to_string())
+    );
 }
 
 #[test]
@@ -200,6 +228,7 @@ fn the_servers_own_address_is_not_asked() {
         }
         assert_eq!(gate.heard(), [Fault::OwnUpstream(own)], "{listen}");
         assert_eq!(server.stats().upstream_queries, 0, "{listen}");
+        assert_eq!(server.upstreams()[0].condition, Condition::Own, "{listen}");
     }
 }
 
@@ -242,5 +271,7 @@ fn upstreams_come_from_a_file() {
         ask(server.addresses()[0], &query(text));
         (server.stats().upstream_queries > 0).then_some(())
     });
+    let named: Vec<String> = server.upstreams().into_iter().map(|upstream| upstream.upstream).collect();
+    assert_eq!(named, ["127.99.99.99:53"]);
     fs::remove_file(path).unwrap();
 }
