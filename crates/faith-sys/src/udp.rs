@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, ipp
 
 use crate::control::{Control, number};
 use crate::error_queue::{self, QueuedError};
-use crate::message::{receive_message, send_message};
+use crate::message::{Message, receive_message, receive_two, send_message};
 use crate::reactor::Descriptor;
 use crate::source::set;
 
@@ -59,14 +59,6 @@ pub struct Received {
     pub marks: Marks,
     /// True if it came in fragments.
     pub fragmented: bool,
-}
-
-impl Received {
-    /// The number of datagrams.
-    #[must_use]
-    pub fn datagrams(&self) -> usize {
-        self.segment.map_or(1, |segment| self.length.div_ceil(usize::from(segment).max(1)))
-    }
 }
 
 impl UdpSocket {
@@ -221,10 +213,41 @@ impl UdpSocket {
     /// # Errors
     /// Those of recvmsg(2): `EAGAIN` if none waits, or the error that an earlier datagram met, once.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        let (length, from, control, controls) = receive_message(self, buffer, 0)?;
+        Ok(Received::of(&receive_message(self, buffer, 0)?))
+    }
+
+    /// Receives as [`receive`](Self::receive) does, and by the same call the next datagram or superframe if that waits too.
+    /// If none comes with the first, the socket was empty when the call returned, or has an error that came since the last
+    /// wait for events: then epoll reports whatever comes, and the caller need not ask again.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_two(&self, buffers: [&mut [u8]; 2]) -> io::Result<(Received, Option<Received>)> {
+        let (first, second) = receive_two(self, buffers)?;
+        Ok((Received::of(&first), second.as_ref().map(Received::of)))
+    }
+
+    /// Takes an error from the queue, with the beginning of the data that the offender quoted.
+    ///
+    /// # Errors
+    /// `EAGAIN` if the queue is empty.
+    pub fn error(&self, buffer: &mut [u8]) -> io::Result<QueuedError> {
+        error_queue::take(self, buffer)
+    }
+}
+
+impl Received {
+    /// The number of datagrams.
+    #[must_use]
+    pub fn datagrams(&self) -> usize {
+        self.segment.map_or(1, |segment| self.length.div_ceil(usize::from(segment).max(1)))
+    }
+
+    fn of((length, from, control, controls): &Message) -> Self {
+        let (from, length) = (*from, *length);
         let mut received =
-            Received { from, length, segment: None, marks: Marks { ttl: 64, tos: 0 }, fragmented: false };
-        control.read(controls, |level, kind, data| match (level, kind, number(data)) {
+            Self { from, length, segment: None, marks: Marks { ttl: 64, tos: 0 }, fragmented: false };
+        control.read(*controls, |level, kind, data| match (level, kind, number(data)) {
             (libc::IPPROTO_IP, libc::IP_TTL, Some(ttl)) => {
                 received.marks.ttl = u8::try_from(ttl).unwrap_or(u8::MAX);
             }
@@ -238,15 +261,7 @@ impl UdpSocket {
             }
             _ => {}
         });
-        Ok(received)
-    }
-
-    /// Takes an error from the queue, with the beginning of the data that the offender quoted.
-    ///
-    /// # Errors
-    /// `EAGAIN` if the queue is empty.
-    pub fn error(&self, buffer: &mut [u8]) -> io::Result<QueuedError> {
-        error_queue::take(self, buffer)
+        received
     }
 }
 

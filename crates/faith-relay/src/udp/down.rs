@@ -3,7 +3,11 @@
 //! The kernel joins the datagrams of a server that a device has joined (`UDP_GRO`). Those that come one by one are joined
 //! here: neighbours in one drain of the socket, of one sender and one size with the same marks, of which the last may be
 //! shorter, are one superframe to the client. None waits for a datagram that has not come yet.
+//!
+//! One call receives up to two datagrams, and ends the drain if it receives one alone: most answers come alone, and need no
+//! second call then that would find nothing.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddrV4, SocketAddrV6};
 use std::rc::{Rc, Weak};
 use std::time::Instant;
@@ -115,29 +119,28 @@ impl Part {
         if ready.ready().is_error() {
             self.pass_errors_on(wire, owner);
         }
-        let (mut joined, mut datagrams) = (Joined::default(), 0);
-        let mut frame = self.frame.borrow_mut();
-        for _ in 0..BATCH {
-            let start = wire.kind.start() + joined.run.length;
-            let received = wire.socket.get_ref().receive(&mut frame[start..start + RECEIVED]);
-            datagrams += received.as_ref().map_or(0, Received::datagrams);
-            match received {
-                Ok(received) => match owner {
-                    Some((endpoint, mapping)) if wire.kind == WireKind::Udp => {
-                        self.join((endpoint, mapping), &mut frame, &mut joined, received);
-                    }
-                    owner => {
-                        // Other messages, and replies to other programs, are none of the relay's.
-                        let _ = self.reply(wire, owner, &mut frame, received);
-                    }
-                },
-                Err(error) => {
+        let (mut joined, mut datagrams, mut drained) = (Joined::default(), 0, false);
+        let (mut frame, mut spare) = (self.frame.borrow_mut(), self.spare.borrow_mut());
+        let place = wire.kind.start();
+        for _ in 0..BATCH / 2 {
+            let start = place + joined.run.length;
+            let buffers = [&mut frame[start..start + RECEIVED], &mut spare[place..place + RECEIVED]];
+            match wire.socket.get_ref().receive_two(buffers) {
+                Ok((first, second)) => {
+                    datagrams += first.datagrams() + second.as_ref().map_or(0, Received::datagrams);
+                    self.take(wire, owner, &mut frame, &mut joined, first);
+                    let Some(second) = second else {
+                        drained = true;
+                        break;
+                    };
+                    self.take_spare(wire, owner, &mut frame, &mut joined, &mut spare, second);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    drained = true;
+                    break;
+                }
+                Err(_) => {
                     self.flush_down(owner, &mut frame, &mut joined);
-                    if error.kind() == std::io::ErrorKind::WouldBlock {
-                        self.counters().dropped.add(wire.has_had(datagrams));
-                        ready.clear_ready();
-                        return false;
-                    }
                     // An error of an earlier datagram comes once.
                     self.pass_errors_on(wire, owner);
                 }
@@ -145,7 +148,53 @@ impl Part {
         }
         self.flush_down(owner, &mut frame, &mut joined);
         self.counters().dropped.add(wire.has_had(datagrams));
-        true
+        if drained {
+            ready.clear_ready();
+        }
+        !drained
+    }
+
+    /// Takes what was received to `frame`, behind the joined datagrams.
+    fn take(
+        &self,
+        wire: &Wire,
+        owner: Option<(&Rc<Endpoint>, &Rc<Mapping>)>,
+        frame: &mut [u8],
+        joined: &mut Joined,
+        received: Received,
+    ) {
+        match owner {
+            Some(owner) if wire.kind == WireKind::Udp => self.join(owner, frame, joined, received),
+            owner => {
+                // Other messages, and replies to other programs, are none of the relay's.
+                let _ = self.reply(wire, owner, frame, received);
+            }
+        }
+    }
+
+    /// Takes what was received to `spare` by the same call. Only single datagrams are joined with those in `frame`, so the
+    /// longer superframes are not copied.
+    fn take_spare(
+        &self,
+        wire: &Wire,
+        owner: Option<(&Rc<Endpoint>, &Rc<Mapping>)>,
+        frame: &mut [u8],
+        joined: &mut Joined,
+        spare: &mut [u8],
+        received: Received,
+    ) {
+        match owner {
+            Some(owner) if wire.kind == WireKind::Udp && received.segment.is_some() => {
+                self.flush_down(Some(owner), frame, joined);
+                self.down((owner.0, owner.1), spare, received, 1, None);
+            }
+            Some(owner) if wire.kind == WireKind::Udp => {
+                let (length, start) = (received.length, HEADROOM + joined.run.length);
+                frame[start..start + length].copy_from_slice(&spare[HEADROOM..HEADROOM + length]);
+                self.join(owner, frame, joined, received);
+            }
+            owner => self.take(wire, owner, spare, joined, received),
+        }
     }
 
     /// Takes a datagram that was received behind the joined ones.

@@ -49,6 +49,8 @@ pub(crate) struct Part {
     pub(crate) outlet: Rc<dyn Outlet>,
     /// Room for a frame to a client.
     pub(crate) frame: RefCell<Box<[u8]>>,
+    /// Room for the second frame that one call receives.
+    pub(crate) spare: RefCell<Box<[u8]>>,
     /// The datagrams that leave with the next ones.
     pub(crate) gathered: RefCell<Gathered>,
     /// The ports of clients. A keyed hash, because clients choose them.
@@ -79,6 +81,7 @@ impl Part {
             outlet,
             // Behind what is gathered there must be room for whatever comes.
             frame: RefCell::new(vec![0; HEADROOM + 2 * RECEIVED].into()),
+            spare: RefCell::new(vec![0; HEADROOM + RECEIVED].into()),
             gathered: RefCell::default(),
             endpoints: RefCell::default(),
             random: RandomState::new(),

@@ -167,3 +167,35 @@ fn a_port_is_taken_once() {
     let other = UdpSocket::new().unwrap();
     assert_eq!(other.bind(local).unwrap_err().kind(), io::ErrorKind::AddrInUse);
 }
+
+#[test]
+fn two_datagrams_arrive_by_one_call_and_one_that_comes_alone_tells_that_no_more_wait() {
+    let ((one, from), (other, to)) = (bound(), bound());
+    let mut buffers = [[0; 100], [0; 100]];
+    let mut receive = || {
+        let [first, second] = &mut buffers;
+        let (one, two) = other.receive_two([first, second])?;
+        let data = |received: Received, buffer: &[u8; 100]| {
+            assert_eq!((received.from, received.marks), (from, MARKS));
+            buffer[..received.length].to_vec()
+        };
+        let [first, second] = &buffers;
+        io::Result::Ok((data(one, first), two.map(|received| data(received, second))))
+    };
+    assert_eq!(receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    one.send(to, b"alone", MARKS, None).unwrap();
+    assert_eq!(eventually(&mut receive), (b"alone".to_vec(), None));
+    // Datagrams of one socket arrive in their order, but the first perhaps before the second has come.
+    let mut together = false;
+    let end = Instant::now() + Duration::from_secs(10);
+    while !together {
+        assert!(Instant::now() < end, "two datagrams never came by one call");
+        one.send(to, b"first", MARKS, None).unwrap();
+        one.send(to, b"second, longer", MARKS, None).unwrap();
+        let (first, second) = eventually(&mut receive);
+        together = second.is_some();
+        let second = second.unwrap_or_else(|| eventually(&mut receive).0);
+        assert_eq!((first, second), (b"first".to_vec(), b"second, longer".to_vec()));
+    }
+    assert_eq!(receive().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
