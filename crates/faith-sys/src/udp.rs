@@ -70,9 +70,13 @@ impl UdpSocket {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = Self(socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?);
         socket.receive_marks()?;
-        // Before Linux 5.0 there is no such option, and datagrams come one by one.
-        let _ = set(&socket, libc::IPPROTO_UDP, libc::UDP_GRO, 1);
         Ok(socket)
+    }
+
+    /// Has what arrives joined come as superframes from now on. Otherwise the kernel cuts it into datagrams.
+    pub fn take_superframes(&self) {
+        // Before Linux 5.0 there is no such option, and datagrams come one by one.
+        let _ = set(self, libc::IPPROTO_UDP, libc::UDP_GRO, 1);
     }
 
     /// Makes a ping socket. Its port is the identifier, and its data is an ICMP message with its header. The kernel writes

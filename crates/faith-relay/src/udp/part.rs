@@ -21,7 +21,7 @@ use super::gathered::Gathered;
 use super::mapping::Mapping;
 use super::options::ECHO_TIMEOUT;
 use super::route_back::RouteBack;
-use super::session::Session;
+use super::session::{DNS, Session};
 use super::state::{self, State};
 use super::stats::Counters;
 use super::waiting::Waiting;
@@ -169,6 +169,9 @@ impl Part {
         // The route may set another timeout, or none.
         let timeout = attempt.idle_timeout(Some(timeout)).unwrap_or(FAR);
         attempt.leaves_from(mapping.local());
+        if server.port() != DNS {
+            mapping.wire.take_superframes();
+        }
         let session = Rc::new(Session::new(attempt, server, mapping, timeout, now));
         endpoint.sessions.borrow_mut().insert(session.destination, Rc::clone(&session));
         endpoint.at(&session.mapping, |back| back.add(&session));

@@ -13,7 +13,7 @@ use crate::attempt::Attempt;
 use crate::record::SessionEnd;
 
 /// The port of DNS. Its clients ask once from each port, and wait for one answer.
-const DNS: u16 = 53;
+pub(super) const DNS: u16 = 53;
 
 /// A session of DNS that has all its answers rests this long, for a second copy of an answer and for a client that asks
 /// from one port again and again. Where mappings are crowded, the session ends with its last answer instead: another

@@ -34,6 +34,8 @@ pub(crate) struct Wire {
     dont_fragment: Cell<Option<bool>>,
     /// False once the way of its datagrams took no superframe.
     pub(crate) superframes: Cell<bool>,
+    /// True once superframes of servers arrive whole.
+    takes_superframes: Cell<bool>,
     /// True once it has room for many waiting datagrams.
     roomy: Cell<bool>,
     /// The datagrams that the kernel had dropped at the last look.
@@ -71,9 +73,18 @@ impl Wire {
             kind,
             dont_fragment: Cell::new(None),
             superframes,
+            takes_superframes: Cell::new(false),
             roomy: Cell::new(false),
             drops: Cell::new(0),
         }))
+    }
+
+    /// Has superframes of servers arrive whole. A socket of DNS alone does without, because its answers are single datagrams, and
+    /// its clients open sockets at the highest rate.
+    pub(crate) fn take_superframes(&self) {
+        if self.kind == WireKind::Udp && !self.takes_superframes.replace(true) {
+            self.socket.get_ref().take_superframes();
+        }
     }
 
     /// Makes room where so many datagrams waited at once. Few sockets are so busy, so the others take no more memory. Returns

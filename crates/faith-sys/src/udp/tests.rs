@@ -8,6 +8,7 @@ const MARKS: Marks = Marks { ttl: 9, tos: 0xb9 };
 
 fn bound() -> (UdpSocket, SocketAddrV4) {
     let socket = UdpSocket::new().unwrap();
+    socket.take_superframes();
     socket.bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
     let local = socket.local().unwrap();
     (socket, local)

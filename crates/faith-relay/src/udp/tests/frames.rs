@@ -46,6 +46,7 @@ fn an_empty_datagram_passes_both_ways() {
 fn hop_limit_and_traffic_class_pass_both_ways() {
     World::run(UdpOptions::default(), async |world| {
         let server = UdpSocket::new().unwrap();
+        server.take_superframes();
         server.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = server.local().unwrap();
         world.send(5000, crate::tests::faith(*address.ip(), address.port()), b"marked");
@@ -61,6 +62,7 @@ fn hop_limit_and_traffic_class_pass_both_ways() {
 /// Has a server send a superframe to a client, and returns the frames that it gets until it has all data.
 async fn down(world: &World, data: &[u8], size: u16) -> Vec<super::Got> {
     let server = UdpSocket::new().unwrap();
+    server.take_superframes();
     server.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = server.local().unwrap();
     world.send(5000, crate::tests::faith(*address.ip(), address.port()), b"more");

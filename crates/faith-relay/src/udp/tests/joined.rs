@@ -17,6 +17,7 @@ struct Receiver(UdpSocket);
 impl Receiver {
     fn new() -> Self {
         let socket = UdpSocket::new().unwrap();
+        socket.take_superframes();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         Self(socket)
     }
