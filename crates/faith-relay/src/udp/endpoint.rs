@@ -11,6 +11,7 @@ use super::mapping::Mapping;
 use super::path::Path;
 use super::route_back::RouteBack;
 use super::session::Session;
+use crate::clients::Place;
 use crate::source::Address;
 
 /// A client's port, or the identifier of a client's echo requests.
@@ -28,6 +29,9 @@ pub(super) struct Socket {
     pub(super) back: RouteBack,
     /// The task that receives, unless the socket is shared.
     pub(super) task: Option<AbortHandle>,
+    /// Its place among those of its client. It does not belong to the mapping, which its task keeps until that is dropped: a
+    /// session's end is counted and reported before.
+    pub(super) _place: Option<Place>,
 }
 
 impl Endpoint {

@@ -14,7 +14,6 @@ use super::ports::{candidates, candidates_in};
 use super::run::{MAX_DATA, MAX_SEGMENTS};
 use super::state::State;
 use super::wire::{HEADERS, Identifier, Raw, Wire, WireKind};
-use crate::clients::Place;
 use crate::connect_error::ConnectError;
 use crate::port_blocks::{Allotment, Block, Lease};
 use crate::refusal::Refusal;
@@ -36,8 +35,8 @@ pub(crate) struct Mapping {
     /// The errors that its servers may still be told.
     pub(crate) errors: Allowance,
     state: Arc<State>,
-    /// Its place among those of its client.
-    place: Option<Place>,
+    /// True if places for mappings ran short when it was opened.
+    pub(crate) crowded: bool,
     /// Its part of the client's block of ports, if clients have blocks.
     _lease: Option<Lease>,
     /// Its identifier, if it shares a raw socket.
@@ -83,7 +82,7 @@ impl Mapping {
         state: &Arc<State>,
         address: &Address,
         client: u16,
-        place: Option<Place>,
+        crowded: bool,
         blocks: Option<&Allotment>,
         mut random: impl FnMut() -> u64,
     ) -> Result<Self, Refusal> {
@@ -106,7 +105,7 @@ impl Mapping {
         let (local, lease) = bound.map_err(|error| Refusal::from(&error))?;
         let wire = Wire::new(socket, WireKind::Udp).map_err(|error| Refusal::from_error(&error))?;
         state.add(local);
-        Ok(Self::new(state, wire, address, local, place, lease, None))
+        Ok(Self::new(state, wire, address, local, crowded, lease, None))
     }
 
     /// Opens a ping socket, or gives an identifier of the raw socket where the host allows none.
@@ -117,7 +116,7 @@ impl Mapping {
         state: &Arc<State>,
         raw: impl FnOnce() -> Option<Rc<Raw>>,
         address: &Address,
-        place: Option<Place>,
+        crowded: bool,
         mut random: impl FnMut() -> u64,
     ) -> Result<Self, Refusal> {
         let refused = match UdpSocket::ping() {
@@ -129,14 +128,14 @@ impl Mapping {
                 let bound = address.each(|source| bind(&socket, ipv4_of(source), identifiers()));
                 let local = bound.map_err(|error| Refusal::from(&error))?;
                 let wire = Wire::new(socket, WireKind::Ping).map_err(|error| Refusal::from_error(&error))?;
-                return Ok(Self::new(state, wire, address, local, place, None, None));
+                return Ok(Self::new(state, wire, address, local, crowded, None, None));
             }
             Err(error) => error,
         };
         let raw = raw().ok_or_else(|| Refusal::from_error(&refused))?;
         let identifier = raw.draw(random).ok_or_else(|| Refusal::from_error(&out_of_ports()))?;
         let local = SocketAddrV4::new(ipv4_of(address.first()), identifier.number);
-        Ok(Self::new(state, Rc::clone(&raw.wire), address, local, place, None, Some(identifier)))
+        Ok(Self::new(state, Rc::clone(&raw.wire), address, local, crowded, None, Some(identifier)))
     }
 
     fn new(
@@ -144,7 +143,7 @@ impl Mapping {
         wire: Rc<Wire>,
         address: &Address,
         local: SocketAddrV4,
-        place: Option<Place>,
+        crowded: bool,
         lease: Option<Lease>,
         identifier: Option<Identifier>,
     ) -> Self {
@@ -157,7 +156,7 @@ impl Mapping {
             local,
             errors: Allowance::default(),
             state: Arc::clone(state),
-            place,
+            crowded,
             _lease: lease,
             identifier,
         }
@@ -166,11 +165,6 @@ impl Mapping {
     /// The address and port of the socket; an identifier of echo counts as a port.
     pub(crate) fn local(&self) -> SocketAddrV4 {
         self.local
-    }
-
-    /// Tells whether places for mappings ran short when it was opened.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.place.as_ref().is_some_and(Place::is_crowded)
     }
 
     /// Sends a datagram, a superframe, or an echo request with its header. An error of an earlier datagram may come up

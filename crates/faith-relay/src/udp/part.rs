@@ -28,6 +28,7 @@ use super::waiting::Waiting;
 use super::wire::Raw;
 use crate::attempt::Attempt;
 use crate::cause::Cause;
+use crate::clients::Place;
 use crate::clock::FAR;
 use crate::engine::Engine;
 use crate::record::RefusalReason;
@@ -212,12 +213,13 @@ impl Part {
         let client = endpoint.client;
         let place =
             self.state.clients.enter(client.ip()).map_err(|full| Refusal::full(state::cause(full)))?;
+        let crowded = place.as_ref().is_some_and(Place::is_crowded);
         let blocks = self.engine.admission.datagram_blocks(client.ip());
         let random = || self.random();
         let mapping = Rc::new(match self.protocol {
-            Protocol::Icmp => Mapping::open_echo(&self.state, || self.raw(), address, place, random)?,
+            Protocol::Icmp => Mapping::open_echo(&self.state, || self.raw(), address, crowded, random)?,
             Protocol::Tcp | Protocol::Udp => {
-                Mapping::open(&self.state, address, client.port(), place, blocks.as_ref(), random)?
+                Mapping::open(&self.state, address, client.port(), crowded, blocks.as_ref(), random)?
             }
         });
         // A part that is being dropped has no clients.
@@ -229,7 +231,7 @@ impl Part {
             let listening = part.listen(Rc::clone(endpoint), Rc::clone(&mapping));
             Some(spawn_local(listening).abort_handle())
         };
-        let socket = Socket { mapping: Rc::clone(&mapping), back: RouteBack::default(), task };
+        let socket = Socket { mapping: Rc::clone(&mapping), back: RouteBack::default(), task, _place: place };
         endpoint.sockets.borrow_mut().push(socket);
         Ok(mapping)
     }

@@ -56,7 +56,7 @@ impl Session {
         timeout: Duration,
         now: Instant,
     ) -> Self {
-        let rest = if mapping.is_crowded() { Duration::ZERO } else { REST };
+        let rest = if mapping.crowded { Duration::ZERO } else { REST };
         let rest = (server.port() == DNS).then_some(rest);
         Self {
             destination: *attempt.destination(),

@@ -1,9 +1,10 @@
 //! The begin and the end of sessions and mappings.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use faith_packet::access::AccessList;
+use faith_packet::classify::Flow;
 use faith_packet::icmpv6::Unreachable;
 use faith_packet::protocol::Protocol;
 
@@ -87,6 +88,24 @@ fn a_mapping_lasts_until_its_last_session_ends() {
         assert_eq!(world.got().await.data, b"still there");
         world.send(5000, short.dialled(), b"three");
         assert_eq!(short.hears().1, mapped, "the same port");
+    });
+}
+
+#[test]
+fn a_mapping_is_no_longer_counted_when_the_end_of_its_last_session_is() {
+    World::run(UdpOptions::default(), async |world| {
+        let part = &world.part;
+        let destination = Server::new().dialled();
+        let mut attempt = part.attempt(&Flow { client: client(5000), destination });
+        let way = world.engine.admission.admit_datagram(Protocol::Udp, &mut attempt, |_| false).unwrap();
+        let opened = part.open(&attempt, way, Instant::now()).unwrap();
+        let begun = part.establish(attempt, opened, Instant::now()).unwrap();
+        begun.session.join();
+        assert_eq!((world.mappings(), world.sessions.try_recv().ok()), (1, None));
+        // No other task gets a turn in between, not even the one that listens.
+        drop(begun);
+        assert!(world.sessions.try_recv().is_ok());
+        assert_eq!(world.mappings(), 0);
     });
 }
 
