@@ -1,5 +1,6 @@
 import test from 'ava'
 import { limitWarnings, loopbackWarnings } from '../cli/warnings.js'
+import type { FaithUdpStats } from '../index.js'
 import { relayOf } from './fixtures/configured.js'
 
 const rules = (...lines: string[]) => loopbackWarnings(lines.join('\n'), relayOf())
@@ -41,6 +42,19 @@ test('limits beyond the descriptors get a warning with the remedy', (t) => {
       "servers are connected; raise it with ulimit -n, or with systemd's LimitNOFILE=",
     "the descriptor limit allows 400 sessions, not --max-sessions 1000; raise it with ulimit -n, or with systemd's LimitNOFILE=",
   ])
+})
+
+test('a limit of mappings beyond the descriptors gets a warning, where datagrams are relayed', (t) => {
+  const of = (maxMappings: number, ...args: string[]) => {
+    const udp = { maxMappings } as FaithUdpStats
+    return limitWarnings(relayOf('--max-held', '200', ...args), { ...effective, udp })
+  }
+  t.deepEqual(of(100, '--max-mappings', '101'), [
+    'the descriptor limit allows 100 ports of clients with datagrams, not --max-mappings 101; faithd refuses further ' +
+      "ones; raise it with ulimit -n, or with systemd's LimitNOFILE=",
+  ])
+  t.deepEqual(of(100, '--max-mappings', '100'), [])
+  t.regex(of(4000).join(), /not --max-mappings 16384;/)
 })
 
 for (const args of [

@@ -8,7 +8,7 @@ const REMEDY = "raise it with ulimit -n, or with systemd's LimitNOFILE="
 /** Finds limits of the command line that need more descriptors than the process may open. Gives a sentence for each. */
 export function limitWarnings(
   relay: RelayConfiguration,
-  { maxHeld, maxSessions }: Pick<FaithRelayStats, 'maxHeld' | 'maxSessions'>,
+  { maxHeld, maxSessions, udp }: Pick<FaithRelayStats, 'maxHeld' | 'maxSessions' | 'udp'>,
 ): string[] {
   const warnings: string[] = []
   if (relay['connect-first'] && maxHeld < relay['max-held']) {
@@ -20,6 +20,12 @@ export function limitWarnings(
   if (maxSessions < relay['max-sessions']) {
     warnings.push(
       `the descriptor limit allows ${maxSessions} sessions, not --max-sessions ${relay['max-sessions']}; ${REMEDY}`,
+    )
+  }
+  if (udp !== undefined && udp.maxMappings < relay['max-mappings']) {
+    warnings.push(
+      `the descriptor limit allows ${udp.maxMappings} ports of clients with datagrams, not --max-mappings ` +
+        `${relay['max-mappings']}; faithd refuses further ones; ${REMEDY}`,
     )
   }
   return warnings

@@ -40,17 +40,29 @@ async function faithdWith(...args: string[]): Promise<Faithd> {
 const warnings = ({ log }: Faithd) =>
   log.filter(({ level }) => level === 'warn').map(({ msg }) => msg)
 
+/** Waits for this many warnings. */
+const warned = async (faithd: Faithd, count: number) =>
+  await waitFor('the warnings', () => {
+    return warnings(faithd).length >= count ? warnings(faithd) : undefined
+  })
+
+/** The limit of mappings of datagrams that a warning says. */
+const mappings = (warning = '') =>
+  Number(
+    /allows (\d+) ports of clients with datagrams, not --max-mappings 16384/.exec(warning)?.[1],
+  )
+
 for (const [way, args] of [
   ['', []],
   [', without the shortcut', ['--no-shortcut']],
 ] as const) {
   test.serial(`SYNs to a silent server leave sessions their descriptors${way}`, async (t) => {
     const faithd = await faithdWith('--connect-timeout', '30', '--drain', '0', ...args)
-    const [warning = '', ...others] = await waitFor('the warning', () => {
-      return warnings(faithd).length > 0 ? warnings(faithd) : undefined
-    })
+    const [warning = '', other, ...others] = await warned(faithd, 2)
     const held = Number(/allows (\d+) held SYNs, not --max-held 4096/.exec(warning)?.[1])
     t.true(held > 0 && held <= limit / 4, warning)
+    const most = mappings(other)
+    t.true(most > 0 && most <= limit / 4, other)
     t.deepEqual(others, [])
 
     const address = faithd.address()
@@ -66,17 +78,15 @@ for (const [way, args] of [
     for (const { history } of sessions) t.deepEqual(history, ['connected'])
 
     const { relay } = await faithd.counted()
-    t.like(relay, { maxHeld: held, maxSessions: 0 })
+    t.like(relay, { maxHeld: held, maxSessions: 0, udp: { maxMappings: most } })
     t.is(relay.refused.byReason.exhausted, 0)
-    t.is(warnings(faithd).length, 1)
+    t.is(warnings(faithd).length, 2)
   })
 }
 
 test.serial('sessions are limited to the available descriptors, with a warning', async (t) => {
   const faithd = await faithdWith('--max-held', '1', '--max-sessions', '1000')
-  const [warning = ''] = await waitFor('the warning', () => {
-    return warnings(faithd).length > 0 ? warnings(faithd) : undefined
-  })
+  const [warning = ''] = await warned(faithd, 1)
   const most = Number(/allows (\d+) sessions, not --max-sessions 1000/.exec(warning)?.[1])
   t.true(most > 0 && most <= limit / 2, warning)
   await faithd.stop()
@@ -92,7 +102,7 @@ test.serial(
         file,
         `keepfaith = true\n[log]\nformat = "json"\n[[interface]]\nname = "${place.name}"\n` +
           `prefixes = ["${place.prefix}/96"]\n[[interface.relay]]\nports = "22-80"\n` +
-          `max-held = ${held}\ndrain = ${drain}\nrules = ["permit 198.51.100.0/24"]\n`,
+          `protocols = "tcp"\nmax-held = ${held}\ndrain = ${drain}\nrules = ["permit 198.51.100.0/24"]\n`,
       )
     write(4096, 1)
     const command = [process.execPath, faithdCommand, '--no-control', ...userArguments, '-c', file]
