@@ -290,6 +290,33 @@ fn datagrams_of_a_server_keep_their_order_lengths_and_marks() {
 }
 
 #[test]
+fn superframes_of_a_server_keep_their_place_among_its_single_datagrams() {
+    World::run(UdpOptions::default(), async |world| {
+        let server = Receiver::new();
+        world.send(5000, server.dialled(), b"more");
+        let mapped = server.hears(&world).await.0.from;
+        // Each call receives two: superframes come as the first and as the second of one.
+        let lengths = [500, 2000, 2000, 500, 500, 1300, 300, 500, 500, 2000, 700];
+        let (mut sent, mut pieces) = (datagrams(&lengths), Vec::new());
+        for data in &mut sent {
+            // Pieces differ, so that each has one place.
+            data.chunks_mut(500).zip(100..).for_each(|(piece, octet)| piece[0] = octet);
+            let segment = (data.len() > 500 && data.len() != 700).then_some(500);
+            server.0.send(mapped, data, MARKS, segment).unwrap();
+            let size = segment.map_or(data.len(), usize::from);
+            pieces.extend(data.chunks(size).map(<[u8]>::to_vec));
+        }
+        let mut got = Vec::new();
+        while got.len() < pieces.len() {
+            let frame = world.got().await;
+            let size = frame.segment.map_or(frame.data.len(), usize::from);
+            got.extend(frame.data.chunks(size).map(<[u8]>::to_vec));
+        }
+        assert_eq!(got, pieces);
+    });
+}
+
+#[test]
 fn a_device_without_superframes_gets_the_datagrams_of_a_server_one_by_one() {
     World::run(UdpOptions::default(), async |world| {
         world.wire.superframes.set(false);
