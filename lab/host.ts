@@ -15,7 +15,7 @@ export interface SpawnOptions {
 export interface RunOptions extends SpawnOptions {
   /** Standard input of the program; by default it reads end of file. */
   input?: string | Uint8Array
-  /** Kills the program and rejects `run` after this many milliseconds; default 20,000. */
+  /** Kills the program and rejects `run` after this many milliseconds; default 60,000. */
   timeout?: number
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Maximum wait of the lab for any condition, in milliseconds. */
-export const patience = 20_000
+/** Maximum wait of the lab for any condition, in milliseconds: long, because only a fault takes it on a busy machine. */
+export const patience = 60_000
 
 /**
  * Polls until `condition` gives something truthy, and returns that.

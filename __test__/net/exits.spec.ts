@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import test from 'ava'
 import { captured, waitFor } from '../../lab/index.js'
 import { descriptorsOf } from '../fixtures/descriptors.js'
-import { gone, privateNamespaces, settledConfiguration } from '../fixtures/remains.js'
+import { configuration, gone, privateNamespaces, settled } from '../fixtures/remains.js'
 import { Sockets } from '../fixtures/sockets.js'
 import { traffic } from '../fixtures/traffic.js'
 import { Program } from '../programs/program.js'
-import { settled, stage } from '../programs/stage.js'
+import { stage } from '../programs/stage.js'
 
 const { lab } = await stage()
 const clients = Sockets.of(lab.client)
@@ -24,7 +24,7 @@ for (const [how, what, exit, stderr] of [
   ],
 ] as const) {
   test.serial(`a process that ${what} ends all its connections and leaves nothing`, async (t) => {
-    const before = await settledConfiguration(lab.router)
+    const before = await configuration(lab.router)
     const program = await Program.start(lab.router)
     await program.keepfaith(true)
     const { busy, quiet, held, waiting } = await traffic(program, clients)

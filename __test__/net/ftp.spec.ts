@@ -61,7 +61,7 @@ async function run(
     through = faithd,
     name = 'file',
     cwd = folder(),
-    timeout = 20_000,
+    timeout,
   }: {
     server: FtpServer
     through?: Faithd
@@ -80,7 +80,11 @@ async function run(
     SECRET: password,
     HOME: cwd,
   }
-  const result = await lab.client.run('sh', ['-ec', script], { cwd, env, timeout })
+  const result = await lab.client.run('sh', ['-ec', script], {
+    cwd,
+    env,
+    ...(timeout !== undefined && { timeout }),
+  })
   return { ...result, read: (file) => readFileSync(join(cwd, file)) }
 }
 

@@ -143,8 +143,9 @@ test.serial(
 test.serial('servers without a client are released after the timeout', async (t) => {
   const { faithd, port, descriptors } = waitingFlood
   const left = () => connections(lab.server, 'state', 'connected', `sport = :${port}`)
-  const patience = { timeout: 45_000, interval: 200 }
-  await waitFor('the server to be released', async () => (await left()) === 0, patience)
+  await waitFor('the server to be released', async () => (await left()) === 0, {
+    interval: 200,
+  })
   await waitFor('nothing to be left in faithd', () => faithd.descriptors <= descriptors + 8)
   const near = await client.connect(faithd.address(), port)
   t.deepEqual(near.history, ['connected'])

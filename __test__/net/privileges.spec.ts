@@ -14,7 +14,7 @@ import {
   startFaithd,
   steerings,
 } from '../fixtures/faithd.js'
-import { gone, privateNamespaces, settledConfiguration } from '../fixtures/remains.js'
+import { configuration, gone, privateNamespaces, settled } from '../fixtures/remains.js'
 import { Sockets } from '../fixtures/sockets.js'
 import { capabilities, kept, threadAt, threadsOf } from '../fixtures/threads.js'
 import { isMachineRoot } from '../../scripts/namespaces.mjs'
@@ -110,7 +110,8 @@ test('a program that gave up its privileges goes on, and can do nothing else', a
 
 for (const [steering, also] of steerings) {
   test(`faithd relays, and leaves nothing behind${also}`, async (t) => {
-    const before = await settledConfiguration(lab.router)
+    await settled(lab.router)
+    const before = await configuration(lab.router)
     const faithd = await startFaithd(lab, asDaemon, steering)
     const networks = privateNamespaces(faithd.pid)
     // A port below 1024, which the keeper of the namespace opens on demand.

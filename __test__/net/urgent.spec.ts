@@ -46,7 +46,7 @@ class End {
   }
 
   async line(pattern: RegExp): Promise<string> {
-    return await this.#process.line(pattern, { timeout: 40_000 })
+    return await this.#process.line(pattern)
   }
 
   /** Waits until exactly `text` has arrived since the beginning. */

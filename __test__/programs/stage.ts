@@ -1,15 +1,7 @@
 /** The usual stage of a spec: a lab with a program in its router and one in its client. */
 import test from 'ava'
-import { createLab, waitFor, type Host, type LabOptions } from '../../lab/index.js'
+import { createLab, type LabOptions } from '../../lab/index.js'
 import { Program } from './program.js'
-
-/** Waits until none of a host's own addresses is tentative, so that its configuration no longer changes. */
-export async function settled(host: Host): Promise<void> {
-  await waitFor(`the addresses of ${host.role}`, async () => {
-    const { stdout } = await host.run('ip', ['-6', '-o', 'addr', 'show', 'tentative'])
-    return stdout === ''
-  })
-}
 
 /**
  * A lab with a program in its router, where keepfaith is on, and one in its client. The lab ends with the spec. No

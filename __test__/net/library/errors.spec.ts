@@ -3,7 +3,8 @@ import test, { type ExecutionContext } from 'ava'
 import { FaithError, type FaithInterfaceOptions, type FaithListenOptions } from '../../../index.js'
 import { addresses, captured } from '../../../lab/index.js'
 import { Program } from '../../programs/program.js'
-import { settled, stage } from '../../programs/stage.js'
+import { settled } from '../../fixtures/remains.js'
+import { stage } from '../../programs/stage.js'
 
 const { lab, router, client } = await stage()
 test.before(() => settled(lab.router))

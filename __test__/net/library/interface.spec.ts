@@ -4,7 +4,8 @@ import test from 'ava'
 import { addresses, captured, waitFor, type Host } from '../../../lab/index.js'
 import { descriptorsOf } from '../../fixtures/descriptors.js'
 import { Program } from '../../programs/program.js'
-import { settled, stage } from '../../programs/stage.js'
+import { settled } from '../../fixtures/remains.js'
+import { stage } from '../../programs/stage.js'
 
 const { lab, router, client } = await stage()
 test.before(() => settled(lab.router))

@@ -2,9 +2,16 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 import { captured, waitFor } from '../../../lab/index.js'
-import { configuration, gone, inhabited, privateNamespaces, tasks } from '../../fixtures/remains.js'
+import {
+  configuration,
+  gone,
+  inhabited,
+  privateNamespaces,
+  settled,
+  tasks,
+} from '../../fixtures/remains.js'
 import { Program, type Faith } from '../../programs/program.js'
-import { settled, stage } from '../../programs/stage.js'
+import { stage } from '../../programs/stage.js'
 
 const { lab, client } = await stage()
 test.before(() => settled(lab.router))

@@ -1,7 +1,8 @@
 /** The prefixes of an interface: reading addresses inside them, adding and deleting them. */
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
-import { settled, stage } from '../../programs/stage.js'
+import { settled } from '../../fixtures/remains.js'
+import { stage } from '../../programs/stage.js'
 
 const { lab, router, client } = await stage()
 test.before(() => settled(lab.router))

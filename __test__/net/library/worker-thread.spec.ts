@@ -1,11 +1,11 @@
 /** A worker thread with interfaces of its own: they work there, and end with the thread. */
 import test from 'ava'
 import { addresses, captured, waitFor } from '../../../lab/index.js'
-import { configuration, gone, privateNamespaces } from '../../fixtures/remains.js'
+import { configuration, gone, privateNamespaces, settled } from '../../fixtures/remains.js'
 import { Sockets } from '../../fixtures/sockets.js'
 import { traffic } from '../../fixtures/traffic.js'
 import { Program } from '../../programs/program.js'
-import { settled, stage } from '../../programs/stage.js'
+import { stage } from '../../programs/stage.js'
 
 const { lab, client } = await stage()
 const clients = Sockets.of(lab.client)
