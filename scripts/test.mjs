@@ -64,6 +64,8 @@ const ava = 'node_modules/.bin/ava'
  */
 const labFiles = Math.max(3, Math.floor(availableParallelism() / 4))
 const labOptions = ['--timeout=3m', `--concurrency=${labFiles}`]
+/** The time that a test of Rust may take, in seconds. The longest take half a minute on a busy machine. */
+const testLimit = '300'
 const specs = '__test__/*.spec.ts'
 /** The specs of the library, which depend on Node. The command and the relay are the same on each Node. */
 const librarySpecs = '__test__/net/library/*.spec.ts'
@@ -168,7 +170,16 @@ const suites = [
     covers: 'cargo test',
     // Builds before the lab starts: the build needs the network, which the lab lacks.
     needs: [labTools, () => step('Rust tests built', 'cargo', ['test', '--workspace', '--no-run'])],
-    command: () => inLab(['cargo', '--offline', 'test', '--workspace']),
+    command: () =>
+      inLab([
+        'node',
+        'scripts/libtest.mjs',
+        testLimit,
+        'cargo',
+        '--offline',
+        'test',
+        '--workspace',
+      ]),
     count: countCargo,
   },
   {
