@@ -268,36 +268,48 @@ impl Part {
         let flow = Flow { client: endpoint.client, destination: source };
         let head = Head { flow, sequence, hop_limit: marks.ttl, traffic_class: marks.tos };
         let size = segment.map_or(length, usize::from).max(1);
-        if let Some(session) = session {
-            session.answered(length.div_ceil(size).max(1) as u64, length, now);
-        }
-        self.counters().frames_down.add(frames);
         let mtu = if size + OVERHEAD > usize::from(MINIMUM_MTU) {
             let client = *endpoint.client.ip();
             endpoint.path.borrow_mut().mtu(client, self.outlet.mtu(), &self.state.paths, now)
         } else {
             MINIMUM_MTU
         };
-        let fits = size + OVERHEAD <= usize::from(mtu);
-        if fits && (segment.is_none() || self.outlet.takes_superframes()) {
-            return self.write(&head, frame, 0, length, segment);
+        let fits = |length| length + OVERHEAD <= usize::from(mtu);
+        // A datagram that came whole probably must not be fragmented.
+        let drops = !fits(size)
+            && !received.fragmented
+            && self.tell_too_long(mapping, &received, mtu, &frame[HEADROOM..], now)
+            && self.state.options().oversize == Oversize::Drop;
+        // The last of several datagrams may fit where the others do not.
+        let datagrams = length.div_ceil(size).max(1);
+        let last = length - (datagrams - 1) * size;
+        let last_fits = datagrams > 1 && fits(last);
+        let (passed, octets) = match (drops, last_fits) {
+            (false, _) => (datagrams, length),
+            (true, true) => (1, last),
+            (true, false) => (0, 0),
+        };
+        if let Some(session) = session.filter(|_| passed > 0) {
+            session.answered(passed as u64, octets, now);
         }
-        let mut drops = false;
-        if !fits {
-            // A datagram that came whole probably must not be fragmented.
-            let told =
-                !received.fragmented && self.tell_too_long(mapping, &received, mtu, &frame[HEADROOM..], now);
-            drops = told && self.state.options().oversize == Oversize::Drop;
-            // The last of joined datagrams may fit.
-            let last = length - (length.div_ceil(size).max(1) - 1) * size;
-            let long = if frames > 1 && last + OVERHEAD <= usize::from(mtu) { frames - 1 } else { frames };
-            if drops { self.counters().oversize.add(long) } else { self.counters().fragmented.add(long) }
+        let long = if frames > 1 && last_fits { frames - 1 } else { frames };
+        if fits(size) {
+            self.counters().frames_down.add(frames);
+        } else if drops {
+            self.counters().oversize.add(long);
+            self.counters().frames_down.add(frames - long);
+        } else {
+            self.counters().fragmented.add(long);
+            self.counters().frames_down.add(frames);
+        }
+        if fits(size) && (segment.is_none() || self.outlet.takes_superframes()) {
+            return self.write(&head, frame, 0, length, segment);
         }
         // Each datagram's headers take the place of the one before, which was sent.
         let mut start = 0;
         loop {
             let piece = size.min(length - start);
-            if piece + OVERHEAD <= usize::from(mtu) {
+            if fits(piece) {
                 self.write(&head, frame, start, piece, None);
             } else if !drops {
                 self.write_fragments(&head, frame, start, piece, mtu);

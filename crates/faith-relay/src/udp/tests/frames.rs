@@ -200,6 +200,8 @@ fn datagrams_too_long_for_the_client_are_dropped_if_so_set_and_the_server_can_be
         world.eventually("two fragments", two).await;
         let stats = world.engine.stats().udp.unwrap();
         assert_eq!((stats.oversize, stats.fragmented, stats.errors_up), (1, 1, 1));
+        // The dropped one was sent to no client.
+        assert_eq!((stats.frames_down, world.engine.stats().sessions.bytes_down), (2, 1405));
     });
 }
 
