@@ -21,7 +21,7 @@
 //! | `ipv4only` | 7050, 8880 | ipv4only.arpa, by which clients find the prefix |
 //!
 //! Only AAAA and PTR queries of class IN are touched. SVCB and HTTPS records keep their address hints:
-//! RFC 9460 section 7.3 forbids a DNS64 to change them.
+//! RFC 9460 section 4.2.1 forbids a DNS64 to change them. Clients ask for the AAAA records of the target themselves.
 
 #![forbid(unsafe_code)]
 
