@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 
 use faith_dns::{Fault, Gate, Limits, Server, ServerOptions, Upstreams};
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 
 use crate::lab::*;
@@ -121,4 +121,19 @@ fn a_name_without_addresses_is_not_asked_for_again() {
     }
     let stats = server.stats();
     assert_eq!((upstream.asked().len(), stats.cached, stats.synthesised), (2, 2, 0));
+}
+
+#[test]
+fn a_name_with_excluded_addresses_alone_is_not_asked_for_again() {
+    let upstream = Upstream::new(|query| match query.queries[0].query_type() {
+        RecordType::AAAA => respond(query, &[record("mapped.example.", 300, "::ffff:192.0.2.9")]),
+        _ => respond(query, &[]),
+    });
+    let (server, _gate) = start(&upstream);
+    for _ in 0..3 {
+        let response = ask(server.addresses()[0], &query("mapped.example. AAAA"));
+        assert_eq!((response.response_code, response.answers.len()), (ResponseCode::NoError, 0));
+        assert_eq!(response.authorities, [soa()], "a client may keep this, too");
+    }
+    assert_eq!(upstream.asked(), ["mapped.example. AAAA", "mapped.example. A"]);
 }

@@ -107,9 +107,20 @@ fn each_prefix_of_any_length_gives_an_address() {
 #[test]
 fn special_use_addresses_get_no_address_in_the_well_known_prefix() {
     let options = options("64:ff9b::/96 2001:db8:64::/96");
-    for (server, global) in
-        [("10.0.0.1", false), ("127.0.0.1", false), ("198.51.100.2", false), ("9.9.9.9", true)]
-    {
+    for (server, global) in [
+        ("10.0.0.1", false),
+        ("100.64.0.1", false),
+        ("127.0.0.1", false),
+        ("169.254.1.1", false),
+        ("172.31.255.254", false),
+        ("172.32.0.1", true),
+        ("192.168.0.1", false),
+        ("198.18.0.1", false),
+        ("198.51.100.2", false),
+        ("224.0.0.1", false),
+        ("255.255.255.255", false),
+        ("9.9.9.9", true),
+    ] {
         let made = answer("rd", NODATA, &format!("NOERROR | www.example. 60 A {server}"), &options);
         assert_eq!(made.contains("64:ff9b::"), global, "{server}");
         assert!(made.contains("2001:db8:64::"), "{server}");
