@@ -122,6 +122,8 @@ test('status shows what the DNS server has answered', async (t) => {
     rateLimited: 3,
     overloaded: 0,
     synthesised: 9876,
+    denied: 4321,
+    unusable: 2,
     local: 4,
     cached: 8765,
     cacheEvictions: 1234,
@@ -137,6 +139,7 @@ test('status shows what the DNS server has answered', async (t) => {
     /^DNS64:\n +addresses +\[::\]:53\n +queries +12,345 over UDP, 1 over TCP, 20 over TLS$/m,
   )
   t.regex(text, /^ +answers +9,876 synthesised, 4 about ipv4only\.arpa, 8,765 out of the/m)
+  t.regex(text, /^ +not given +4,321 that no access list permits, 2 that the prefix cannot have$/m)
   t.regex(text, /^ +cache +1,234 left early because it was full$/m)
   t.regex(text, /^ +refused +12 \(7 from strangers, 3 rate-limited, 2 dropped\)$/m)
   t.regex(

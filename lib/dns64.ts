@@ -48,6 +48,13 @@ export interface FaithDns64Stats {
   overloaded: number
   /** Responses whose records were synthesised. */
   synthesised: number
+  /** AAAA records that were not made, because the access list of no relay would let the client connect. */
+  denied: number
+  /**
+   * AAAA records that were not made, because a prefix has no address for the server: a special-use IPv4 address in 64:ff9b::/96,
+   * or one whose address in the prefix means another server by `mappings`.
+   */
+  unusable: number
   /** Responses made without an upstream: those about ipv4only.arpa. */
   local: number
   /** Responses that `resolve` gave. */

@@ -13,6 +13,8 @@ const DNS64 = {
   rateLimited: 0,
   overloaded: 0,
   synthesised: 0,
+  denied: 0,
+  unusable: 0,
   local: 0,
   cached: 0,
   tlsQueries: 0,

@@ -107,6 +107,10 @@ pub struct NativeDns64Stats {
     pub overloaded: f64,
     /// Responses with synthesised records.
     pub synthesised: f64,
+    /// AAAA records that were not made because no relay would let the client connect.
+    pub denied: f64,
+    /// AAAA records that were not made because a prefix has no address for the server.
+    pub unusable: f64,
     /// Responses made without an upstream.
     pub local: f64,
     /// Responses that JavaScript gave.
@@ -139,6 +143,8 @@ impl From<Stats> for NativeDns64Stats {
             rate_limited: number(stats.rate_limited),
             overloaded: number(stats.overloaded),
             synthesised: number(stats.synthesised),
+            denied: number(stats.denied),
+            unusable: number(stats.unusable),
             local: number(stats.local),
             own: number(stats.own),
             own_failures: number(stats.own_failures),

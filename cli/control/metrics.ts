@@ -385,6 +385,14 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     'DNS responses with addresses that were made from IPv4 addresses',
     'synthesised',
   ),
+  faithd_dns64_denied_total: ofDns64(
+    'AAAA records that were not made because no access list would let the client connect',
+    'denied',
+  ),
+  faithd_dns64_unusable_total: ofDns64(
+    'AAAA records that were not made because the prefix has no address for the server, as 64:ff9b::/96 for special-use ones',
+    'unusable',
+  ),
   faithd_dns64_local_total: ofDns64('DNS responses about ipv4only.arpa', 'local'),
   faithd_dns64_cached_total: ofDns64('DNS responses out of the cache', 'cached'),
   faithd_dns64_cache_evictions_total: ofDns64(

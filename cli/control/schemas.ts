@@ -223,6 +223,8 @@ const dns64 = z.strictObject({
   rateLimited: count.describe('Queries over the rate of a client.'),
   overloaded: count.describe('Queries and connections refused because there were too many.'),
   synthesised: count.describe('Responses with addresses made from IPv4 addresses.'),
+  denied: count.describe('AAAA records not made: no access list would let the client connect.'),
+  unusable: count.describe('AAAA records not made: the prefix has no address for the server.'),
   local: count.describe('Responses about ipv4only.arpa.'),
   cached: count.describe('Responses out of the cache.'),
   cacheEvictions: count.describe('Responses that left the cache early because it was full.'),

@@ -74,7 +74,7 @@ function dns64Lines(dns64: Status['dns64'], width: number): string[] {
   const { addresses, upstreams, servers, udpQueries, tcpQueries, tlsQueries } = dns64
   const { upstreamQueries, upstreamFailures, loops } = dns64
   const { dropped, rejected, refused, rateLimited, overloaded } = dns64
-  const { synthesised, local, cached, cacheEvictions, truncated } = dns64
+  const { synthesised, denied, unusable, local, cached, cacheEvictions, truncated } = dns64
   const asked = upstreams.length > 0 ? upstreams.join(', ') : 'those of /etc/resolv.conf'
   const rows: [string, string][] = [
     ['addresses', addresses.join(', ')],
@@ -86,6 +86,11 @@ function dns64Lines(dns64: Status['dns64'], width: number): string[] {
       'answers',
       `${grouped(synthesised)} synthesised, ${grouped(local)} about ipv4only.arpa, ` +
         `${grouped(cached)} out of the cache, ${grouped(truncated)} truncated`,
+    ],
+    [
+      'not given',
+      `${grouped(denied)} that no access list permits, ` +
+        `${grouped(unusable)} that the prefix cannot have`,
     ],
     ['cache', `${grouped(cacheEvictions)} left early because it was full`],
     [

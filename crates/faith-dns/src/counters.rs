@@ -45,6 +45,11 @@ counters! {
     overloaded,
     /// Responses whose records were synthesised.
     synthesised,
+    /// AAAA records that were not made because no relay would let the client connect.
+    denied,
+    /// AAAA records that were not made because a prefix has no address for the server: a special-use one in the well-known
+    /// prefix, or one whose address means another server.
+    unusable,
     /// Responses made without an upstream: ipv4only.arpa.
     local,
     /// Responses that the program gave.

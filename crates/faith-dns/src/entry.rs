@@ -150,6 +150,8 @@ pub(crate) struct Made {
     pub(crate) name: Box<str>,
     /// The addresses in it that were made. It is for clients that may connect to all of them.
     pub(crate) addresses: Vec<Ipv6Addr>,
+    /// The records that it lacks because a prefix has no address for the server.
+    pub(crate) unusable: usize,
     /// The end of the A response's lifetime.
     pub(crate) until: Instant,
     pub(crate) settings: Arc<Settings>,

@@ -4,14 +4,14 @@
 //! the upstream. Responses that are not synthesised pass as octets.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use faith_dns64::{Options, Plan, answer_own, failure, plan, reverse, synthesise, wants_a};
+use faith_dns64::{Options, Plan, Withheld, answer_own, failure, plan, reverse, synthesise, wants_a};
 use faith_packet::cidr::Ipv6Prefix;
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared, join};
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
@@ -133,6 +133,7 @@ impl Forwarder {
             if !made.addresses.iter().all(|address| self.gate.permits(client, *address)) {
                 return None;
             }
+            self.counters.unusable.add_all(made.unusable);
             match &made.response {
                 Some(response) => {
                     if !made.addresses.is_empty() {
@@ -205,7 +206,8 @@ impl Forwarder {
             Ok(Some(own)) => {
                 self.counters.own.add();
                 let permits = |address| self.gate.permits(client, address);
-                let made = answer_own(&request.message, &own, options, permits);
+                let (made, withheld) = answer_own(&request.message, &own, options, permits);
+                self.count(withheld);
                 self.tell(client, &made, options);
                 Some(encode(request, &made))
             }
@@ -264,20 +266,21 @@ impl Forwarder {
             let message = entry.as_ref().and_then(|entry| entry.message());
             message.unwrap_or_else(|| failure(&request.message, ResponseCode::ServFail))
         });
-        let (addresses, denied) = (RefCell::new(Vec::new()), Cell::new(false));
+        let addresses = RefCell::new(Vec::new());
         let permits = |address| {
             let permits = self.gate.permits(client, address);
             if permits {
                 addresses.borrow_mut().push(address);
-            } else {
-                denied.set(true);
             }
             permits
         };
         // The response may be kept for clients with EDNS, which get the extended error.
         let mut query = Message::clone(&request.message);
         query.edns.get_or_insert_with(Edns::new);
-        let response = match synthesise(&query, &message, a_message.as_ref(), options, permits) {
+        let synthesis = synthesise(&query, &message, a_message.as_ref(), options, permits);
+        let withheld = synthesis.withheld;
+        self.count(withheld);
+        let response = match synthesis.response {
             Cow::Borrowed(_) => None,
             Cow::Owned(made) => {
                 if !addresses.borrow().is_empty() {
@@ -297,14 +300,20 @@ impl Forwarder {
         let answer = response.as_ref().unwrap_or(&aaaa).answer(request);
         // Without an A response it depends on the AAAA response alone.
         let until = a.map_or(Some(aaaa.until()), |a| a.map(|a| a.until()));
-        if let Some(until) = until.filter(|_| !denied.get()) {
+        if let Some(until) = until.filter(|_| withheld.denied == 0) {
             let (addresses, prefixes) = (addresses.into_inner(), options.prefixes.clone());
             let name = request.message.queries.first().map(|query| text_of(query.name())).unwrap_or_default();
             let settings = Arc::clone(settings);
-            let made = Made { response, name: name.into(), addresses, until, settings, prefixes };
+            let unusable = withheld.unusable;
+            let made = Made { response, name: name.into(), addresses, unusable, until, settings, prefixes };
             self.cache.borrow_mut().keep(&key_of(request, &request.question), made);
         }
         Ok(answer)
+    }
+
+    fn count(&self, withheld: Withheld) {
+        self.counters.denied.add_all(withheld.denied);
+        self.counters.unusable.add_all(withheld.unusable);
     }
 
     /// Tells the gate of the addresses in the prefixes that a client gets.

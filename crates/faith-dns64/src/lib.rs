@@ -38,4 +38,4 @@ pub use own::{Own, answer_own};
 pub use plan::{Plan, plan};
 pub use reply::{MAX_PAYLOAD, failed_validation, failure};
 pub use reverse::reverse;
-pub use synthesis::{MAX_ADDRESSES, synthesise, wants_a};
+pub use synthesis::{MAX_ADDRESSES, Synthesis, Withheld, synthesise, wants_a};

@@ -55,10 +55,10 @@ impl Options {
         self.exclude.iter().any(|prefix| prefix.contains(address))
     }
 
-    /// The addresses that a client may dial for `server`, in the order of the prefixes.
-    pub(crate) fn addresses_of(&self, server: Ipv4Addr) -> impl Iterator<Item = Ipv6Addr> {
+    /// The address that a client may dial for `server` in each prefix, in their order; `None` where there is none.
+    pub(crate) fn addresses_of(&self, server: Ipv4Addr) -> impl Iterator<Item = Option<Ipv6Addr>> {
         let global = is_global(server);
         let usable = move |prefix: &&FaithPrefix| global || prefix.address() != WELL_KNOWN;
-        self.prefixes.iter().filter(usable).filter_map(move |prefix| self.mappings.embed(prefix, server))
+        self.prefixes.iter().map(move |prefix| self.mappings.embed(Some(prefix).filter(usable)?, server))
     }
 }

@@ -8,7 +8,7 @@ use hickory_proto::rr::{RData, Record, RecordType};
 
 use crate::options::Options;
 use crate::reply::{absence, reply};
-use crate::synthesis::{synthesise, wants_a};
+use crate::synthesis::{Withheld, synthesise, wants_a};
 
 /// An answer about a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Own {
     Refused,
 }
 
-/// The response to a query about such a name.
+/// The response to a query about such a name, and the AAAA records that it lacks.
 ///
 /// AAAA records are synthesised by the same rules as from the records of an upstream: for a name that has IPv4 addresses
 /// alone, and only where `permits` returns true.
@@ -38,16 +38,18 @@ pub fn answer_own(
     own: &Own,
     options: &Options,
     permits: impl Fn(Ipv6Addr) -> bool,
-) -> Message {
-    let [question] = query.queries.as_slice() else { return reply(query, ResponseCode::FormErr) };
+) -> (Message, Withheld) {
+    let whole = |response| (response, Withheld::default());
+    let [question] = query.queries.as_slice() else { return whole(reply(query, ResponseCode::FormErr)) };
     match own {
-        Own::Refused => reply(query, ResponseCode::Refused),
-        Own::Absent { ttl } => without_records(query, question, ResponseCode::NXDomain, *ttl),
+        Own::Refused => whole(reply(query, ResponseCode::Refused)),
+        Own::Absent { ttl } => whole(without_records(query, question, ResponseCode::NXDomain, *ttl)),
         Own::Addresses { addresses, ttl } => {
             let of = |kind| with_addresses(query, question, kind, addresses, *ttl);
             let given = of(question.query_type());
             let a = wants_a(query, &given, options).then(|| of(RecordType::A));
-            synthesise(query, &given, a.as_ref(), options, permits).into_owned()
+            let made = synthesise(query, &given, a.as_ref(), options, permits);
+            (made.response.into_owned(), made.withheld)
         }
     }
 }

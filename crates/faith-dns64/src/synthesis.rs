@@ -25,6 +25,32 @@ const MAX_ALIASES: usize = 16;
 /// (RFC 6147 section 5.1.7).
 const TTL_WITHOUT_SOA: u32 = 600;
 
+/// A response to an AAAA query.
+#[derive(Clone, Debug)]
+pub struct Synthesis<'a> {
+    /// Borrowed if the upstream's response passes unchanged. An owned one has the query's id, and is marked as forged.
+    pub response: Cow<'a, Message>,
+    /// The AAAA records that were not made.
+    pub withheld: Withheld,
+}
+
+/// Counts of AAAA records that were not made of the A records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// The client may not connect to their addresses.
+    pub denied: usize,
+    /// A prefix has no address for the server: it is the well-known one and the server's address is special-use, or the
+    /// relay would take the address for another server.
+    pub unusable: usize,
+}
+
+impl<'a> Synthesis<'a> {
+    /// A response without a record that was withheld.
+    fn whole(response: Cow<'a, Message>) -> Self {
+        Self { response, withheld: Withheld::default() }
+    }
+}
+
 /// The meaning of a response to an AAAA query.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Native {
@@ -49,23 +75,22 @@ pub fn wants_a(query: &Message, aaaa: &Message, options: &Options) -> bool {
 /// is `None` if the upstream was not asked, because [`wants_a`] returned false. A missing response
 /// counts as SERVFAIL (RFC 6147 section 5.1.3): give [`failure`](crate::failure()). `permits` returns
 /// true if the client may connect to an address in a prefix.
-///
-/// The result borrows `aaaa` if the upstream's response passes unchanged. An owned one has the query's
-/// id, and is marked as forged.
 pub fn synthesise<'a>(
     query: &Message,
     aaaa: &'a Message,
     a: Option<&Message>,
     options: &Options,
     permits: impl Fn(Ipv6Addr) -> bool,
-) -> Cow<'a, Message> {
+) -> Synthesis<'a> {
     if plan(query, options) != Plan::Synthesise {
-        return Cow::Borrowed(aaaa);
+        return Synthesis::whole(Cow::Borrowed(aaaa));
     }
     match (native(query, aaaa, options), a) {
-        (Native::Final, _) => Cow::Borrowed(aaaa),
+        (Native::Final, _) => Synthesis::whole(Cow::Borrowed(aaaa)),
         (Native::Missing, Some(a)) => from_a(query, aaaa, a, options, permits),
-        (Native::Partly, _) | (Native::Missing, None) => without_excluded(query, aaaa, options),
+        (Native::Partly, _) | (Native::Missing, None) => {
+            Synthesis::whole(without_excluded(query, aaaa, options))
+        }
     }
 }
 
@@ -98,18 +123,18 @@ fn from_a<'a>(
     a: &Message,
     options: &Options,
     permits: impl Fn(Ipv6Addr) -> bool,
-) -> Cow<'a, Message> {
+) -> Synthesis<'a> {
     if a.response_code != ResponseCode::NoError {
         let mut response = reply(query, a.response_code);
         response.answers = aliases(a);
         response.authorities.clone_from(&a.authorities);
         copy_errors(&mut response, a);
-        return Cow::Owned(response);
+        return Synthesis::whole(Cow::Owned(response));
     }
-    let made = addresses(query, aaaa, a, options, permits);
+    let (made, withheld) = addresses(query, aaaa, a, options, permits);
     let is_forged = !made.is_empty() || aaaa.answers.iter().any(|record| is_excluded(record, options));
     if !is_forged && aaaa.response_code == ResponseCode::NoError && !a.truncation {
-        return Cow::Borrowed(aaaa);
+        return Synthesis { response: Cow::Borrowed(aaaa), withheld };
     }
     let mut response = reply(query, ResponseCode::NoError);
     response.metadata.truncation = a.truncation;
@@ -128,7 +153,7 @@ fn from_a<'a>(
         copy_errors(&mut response, a);
     }
     take_case(query, &mut response);
-    Cow::Owned(response)
+    Synthesis { response: Cow::Owned(response), withheld }
 }
 
 /// Gives the records of the query's name that name as the client wrote it, in upper or lower case.
@@ -139,31 +164,37 @@ fn take_case(query: &Message, response: &mut Message) {
     }
 }
 
-/// The synthesised records, in the order of the A records.
+/// The synthesised records, in the order of the A records, and the counts of those that were not made.
 fn addresses(
     query: &Message,
     aaaa: &Message,
     a: &Message,
     options: &Options,
     permits: impl Fn(Ipv6Addr) -> bool,
-) -> Vec<Record> {
+) -> (Vec<Record>, Withheld) {
     let most = negative_ttl(aaaa).unwrap_or(TTL_WITHOUT_SOA);
     let end = end_of_chain(query, a);
-    let mut made = Vec::new();
+    let (mut made, mut withheld) = (Vec::new(), Withheld::default());
     for record in a.answers.iter().filter(|record| Some(&record.name) == end) {
         let RData::A(server) = &record.data else { continue };
         if record.dns_class != DNSClass::IN {
             continue;
         }
-        for address in options.addresses_of(server.0).filter(|address| permits(*address)) {
-            let data = RData::AAAA(AAAA(address));
-            made.push(Record::from_rdata(record.name.clone(), record.ttl.min(most), data));
+        for address in options.addresses_of(server.0) {
+            match address {
+                None => withheld.unusable += 1,
+                Some(address) if !permits(address) => withheld.denied += 1,
+                Some(address) => {
+                    let data = RData::AAAA(AAAA(address));
+                    made.push(Record::from_rdata(record.name.clone(), record.ttl.min(most), data));
+                }
+            }
             if made.len() == MAX_ADDRESSES {
-                return made;
+                return (made, withheld);
             }
         }
     }
-    made
+    (made, withheld)
 }
 
 /// The upstream's response, without the AAAA records that no client may get.

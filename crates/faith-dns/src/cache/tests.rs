@@ -68,6 +68,7 @@ fn made(size: usize) -> Made {
         response: None,
         name: "a".repeat(size).into(),
         addresses: Vec::new(),
+        unusable: 0,
         until: tokio::time::Instant::now(),
         settings: Arc::new(settings),
         prefixes: Vec::new(),

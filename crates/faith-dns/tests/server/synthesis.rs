@@ -119,7 +119,23 @@ fn an_address_that_the_client_may_not_connect_to_is_not_synthesised() {
     let upstream = Upstream::new(zone);
     let lab = Lab::denying(&[upstream.address], "2001:db8:64::192.0.2.1".parse().ok(), |_| {});
     assert!(lab.ask("v4.example. AAAA").answers.is_empty());
-    assert_eq!(lab.server.stats().synthesised, 0);
+    assert!(lab.ask("v4.example. AAAA").answers.is_empty());
+    let stats = lab.server.stats();
+    assert_eq!((stats.synthesised, stats.denied, stats.unusable), (0, 2, 0));
+}
+
+#[test]
+fn a_special_use_address_that_the_well_known_prefix_cannot_have_is_counted() {
+    let upstream = Upstream::new(zone);
+    let lab = Lab::with(&[upstream.address], |options| {
+        options.synthesis.prefixes.push("64:ff9b::/96".parse().unwrap());
+    });
+    // The second answer comes out of the cache.
+    for times in [1, 2] {
+        assert_eq!(addresses(&lab.ask("v4.example. AAAA")), ["2001:db8:64::c000:201"]);
+        let stats = lab.server.stats();
+        assert_eq!((stats.unusable, stats.denied), (times, 0));
+    }
 }
 
 #[test]

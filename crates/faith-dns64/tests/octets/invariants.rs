@@ -29,7 +29,7 @@ pub(crate) fn check(query: &Message, aaaa: &Message, a: &Message, options: &Opti
     let wanted = wants_a(query, aaaa, options);
     assert!(!wanted || plan(query, options) == Plan::Synthesise);
     for a in [None, Some(a)] {
-        let Cow::Owned(made) = synthesise(query, aaaa, a, options, |_| true) else { continue };
+        let Cow::Owned(made) = synthesise(query, aaaa, a, options, |_| true).response else { continue };
         assert_response(query, &made);
         assert!(!made.authentic_data);
         let given: Vec<&Record> = aaaa.answers.iter().chain(a.iter().flat_map(|a| &a.answers)).collect();
@@ -41,7 +41,7 @@ pub(crate) fn check(query: &Message, aaaa: &Message, a: &Message, options: &Opti
             assert!(given.contains(&record) || is_made_of(address.0, &given, options), "{record}");
         }
         let denied = synthesise(query, aaaa, a, options, |_| false);
-        for record in denied.answers.iter().filter(|record| matches!(record.data, RData::AAAA(_))) {
+        for record in denied.response.answers.iter().filter(|record| matches!(record.data, RData::AAAA(_))) {
             assert!(aaaa.answers.contains(record), "{record}");
         }
     }

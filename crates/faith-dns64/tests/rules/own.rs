@@ -13,7 +13,7 @@ fn named(addresses: &str) -> Own {
 
 fn answer(question: &str, own: &Own) -> String {
     let query = query(&format!("db.example. {question}"));
-    let made = answer_own(&query, own, &options("2001:db8:64::/96"), |address| {
+    let (made, _) = answer_own(&query, own, &options("2001:db8:64::/96"), |address| {
         !address.to_string().ends_with(":209")
     });
     assert_eq!((made.id, &made.queries), (query.id, &query.queries));

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use faith_dns64::{Failures, MAX_ADDRESSES, Options, failure, synthesise, wants_a};
+use faith_dns64::{Failures, MAX_ADDRESSES, Options, Withheld, failure, synthesise, wants_a};
 use faith_packet::mapping::Mappings;
 use faith_packet::rfc6052::Mapping;
 use hickory_proto::op::ResponseCode;
@@ -18,7 +18,7 @@ pub(crate) fn answer(flags: &str, aaaa: &str, a: &str, options: &Options) -> Str
     let query = query(&format!("www.example. AAAA {flags}"));
     let (aaaa, a) = (response(aaaa), response(a));
     let asked = wants_a(&query, &aaaa, options).then_some(&a);
-    match synthesise(&query, &aaaa, asked, options, |_| true) {
+    match synthesise(&query, &aaaa, asked, options, |_| true).response {
         Cow::Borrowed(_) => "pass".to_owned(),
         Cow::Owned(made) => {
             assert_eq!(made.id, query.id);
@@ -78,10 +78,10 @@ fn a_missing_response_counts_as_a_failure() {
     assert!(wants_a(&query, &missing, &options));
     let a = response("NOERROR | www.example. 60 A 192.0.2.1");
     let made = synthesise(&query, &missing, Some(&a), &options, |_| true);
-    assert_eq!(show(&made), "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201");
+    assert_eq!(show(&made.response), "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:201");
     let aaaa = response(NODATA);
     let made = synthesise(&query, &aaaa, Some(&missing), &options, |_| true);
-    assert_eq!(show(&made), "SERVFAIL");
+    assert_eq!(show(&made.response), "SERVFAIL");
 }
 
 #[test]
@@ -130,7 +130,11 @@ fn special_use_addresses_get_no_address_in_the_well_known_prefix() {
 #[test]
 fn a_name_with_special_use_addresses_alone_has_no_aaaa_record_in_the_well_known_prefix() {
     let options = options("64:ff9b::/96");
+    let a = "NOERROR | www.example. 60 A 10.0.0.1; www.example. 60 A 9.9.9.9; www.example. 60 A 127.0.0.1";
     assert_eq!(answer("rd", NODATA, "NOERROR | www.example. 60 A 10.0.0.1", &options), "pass");
+    let (query, aaaa, a) = (query("www.example. AAAA rd"), response(NODATA), response(a));
+    let made = synthesise(&query, &aaaa, Some(&a), &options, |_| true);
+    assert_eq!(made.withheld, Withheld { denied: 0, unusable: 2 });
 }
 
 #[test]
@@ -140,8 +144,11 @@ fn an_address_that_the_client_may_not_connect_to_is_not_synthesised() {
     let a = response("NOERROR | www.example. 60 A 192.0.2.1; www.example. 60 A 192.0.2.2");
     let denied: Ipv6Addr = "2001:db8:64::192.0.2.1".parse().unwrap();
     let made = synthesise(&query, &aaaa, Some(&a), &options, |address| address != denied);
-    assert_eq!(show(&made), "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:202");
-    assert!(matches!(synthesise(&query, &aaaa, Some(&a), &options, |_| false), Cow::Borrowed(_)));
+    assert_eq!(show(&made.response), "NOERROR | www.example. 60 AAAA 2001:db8:64::c000:202");
+    assert_eq!(made.withheld, Withheld { denied: 1, unusable: 0 });
+    let made = synthesise(&query, &aaaa, Some(&a), &options, |_| false);
+    assert!(matches!(made.response, Cow::Borrowed(_)));
+    assert_eq!(made.withheld, Withheld { denied: 2, unusable: 0 });
 }
 
 #[test]
@@ -195,5 +202,5 @@ fn a_response_has_a_bounded_number_of_addresses() {
     let options = options("2001:db8:64::/96 2001:db8:65::/96");
     let aaaa = response(NODATA);
     let made = synthesise(&query, &aaaa, Some(&a), &options, |_| true);
-    assert_eq!(made.answers.len(), MAX_ADDRESSES);
+    assert_eq!(made.response.answers.len(), MAX_ADDRESSES);
 }
