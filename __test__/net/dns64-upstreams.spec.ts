@@ -113,7 +113,7 @@ test.serial(
     await startUnbound({}, ...knowsNames)
     const faithd = await start(`upstreams = ["${server}", "${server}:5300"]`)
     const silence = `cannot ask the DNS server ${server}:53: gives no response`
-    named.process.kill('SIGSTOP')
+    named.kill('SIGSTOP')
     try {
       t.is(await dig('+short', 'AAAA', 'www.example.net'), www, 'the other one answers')
       await faithd.line(/WARN: cannot ask the DNS server 198\.51\.100\.2:53: gives no response/)
@@ -127,7 +127,7 @@ test.serial(
       const up = (upstream: string) => sumOf(metrics, 'faithd_dns64_upstream_up', { upstream })
       t.deepEqual([up(`${server}:53`), up(`${server}:5300`)], [0, 1])
     } finally {
-      named.process.kill('SIGCONT')
+      named.kill('SIGCONT')
     }
     await faithd.line(/INFO: 198\.51\.100\.2:53 answers again/)
     t.deepEqual(await problems(), [])

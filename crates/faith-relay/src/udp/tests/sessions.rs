@@ -98,7 +98,7 @@ fn a_mapping_is_no_longer_counted_when_the_end_of_its_last_session_is() {
         let destination = Server::new().dialled();
         let mut attempt = part.attempt(&Flow { client: client(5000), destination });
         let way = world.engine.admission.admit_datagram(Protocol::Udp, &mut attempt, |_| false).unwrap();
-        let opened = part.open(&attempt, way, Instant::now()).unwrap();
+        let opened = part.open(&mut attempt, way, Instant::now()).unwrap();
         let begun = part.establish(attempt, opened, Instant::now()).unwrap();
         begun.session.join();
         assert_eq!((world.mappings(), world.sessions.try_recv().ok()), (1, None));
