@@ -20,6 +20,7 @@
 //! | `failures` | questions that upstreams have failed |
 //! | `upstream`, `secure`, `resolv_conf` | the servers to ask, as they are given |
 //! | `resolver`, `peers`, `peer`, `round_trip` | the order and the times of asking them |
+//! | `naming` | upstreams by name, which others look up |
 //! | `health`, `record` | upstreams that do not answer, and the figures of each |
 //! | `loops` | upstreams that ask this server |
 //! | `ask`, `plain` | a query to one of them, over UDP |
@@ -52,6 +53,7 @@ mod health;
 mod hook;
 mod link;
 mod loops;
+mod naming;
 #[cfg(any(test, fuzzing))]
 pub mod octets;
 #[cfg(test)]

@@ -22,15 +22,15 @@ use crate::clients::Limits;
 use crate::counters::{Counters, Stats};
 use crate::forwarder::Forwarder;
 use crate::hook::Hook;
-use crate::peers::Peers;
+use crate::peers::Around;
 use crate::record::{Records, UpstreamState};
-use crate::resolver::{Pace, Resolver};
+use crate::resolver::Pace;
 use crate::secure::{SecureUpstream, TLS_PORT};
 use crate::settings::{ClientNetworks, Gate, Settings};
 use crate::tcp::Secret;
 use crate::tls::Trust;
 use crate::upstream::Upstreams;
-use crate::{tcp, udp};
+use crate::{naming, tcp, udp};
 
 /// The length of the queue of connections that wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -163,8 +163,8 @@ impl Server {
         let shown = Arc::clone(&records);
         let run = move || {
             let (told, counters) = (Arc::clone(&gate), Arc::clone(&counted));
-            let peers = Peers::new(upstreams, trust.as_ref(), own, upstream_timeout, told, counters, shown);
-            let resolver = Resolver::new(peers, pace, Arc::clone(&counted));
+            let around = Rc::new(Around { own, gate: told, counters, records: shown });
+            let resolver = naming::resolver(upstreams, trust.as_ref(), &around, pace);
             let forwarder = Rc::new(Forwarder::new(shared, gate, hook, resolver, cache_bytes, counted));
             LocalSet::new().block_on(&runtime, serve(sockets, secure, certified, forwarder, ended));
         };

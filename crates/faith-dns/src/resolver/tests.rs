@@ -8,6 +8,8 @@ use tokio::time::sleep;
 use super::*;
 use crate::open_gate::OpenGate;
 use crate::peer::Way;
+use crate::peers::Around;
+use crate::record::Records;
 use crate::settings::Gate;
 use crate::wire::Question;
 
@@ -72,7 +74,9 @@ impl Lab {
             Peer::new(Upstream::Plain(address), &gate, &counters, |_| Way::Script(Box::new(script)))
         };
         let peers = fakes.iter().enumerate().map(peer).collect();
-        let peers = Peers::of(peers, Arc::clone(&gate), Arc::clone(&counters));
+        let around =
+            Around { own: Vec::new(), gate, counters: Arc::clone(&counters), records: Records::default() };
+        let peers = Peers::given(peers, &Rc::new(around));
         let pace = Pace { timeout: Duration::from_millis(800), all_servers };
         Self { resolver: Resolver::new(peers, pace, counters), fakes }
     }
