@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { addresses, churn, transfers, userArguments, waitFor } from '../../lab/index.js'
+import { sumOf } from '../fixtures/exposition.js'
 import { Faithd, runFaithd } from '../fixtures/faithd.js'
 import type { End } from '../fixtures/sockets.js'
 import { socketsLab } from '../fixtures/sockets-lab.js'
@@ -119,10 +120,14 @@ test('a file has several interfaces, and several relays that are each judged by 
     permit,
   )
   await it.faithd.process.line(/second captures/)
-  t.is(await it.dial(one.port), 'connected')
+  await (
+    await client.connect(it.prefix + addresses.server, one.port)
+  ).reaches(await one.listener.accept())
   t.is(await it.dial(other.port), 'EACCES')
   t.is(await it.dial(7), 'ECONNREFUSED')
-  t.is(await it.dial(other.port, second), 'connected')
+  await (
+    await client.connect(second + addresses.server, other.port)
+  ).reaches(await other.listener.accept())
   await it.faithd.stop()
   const ended = it.faithd.log.map(({ msg }) => msg).filter((msg) => msg.startsWith('ended: '))
   t.regex(ended.find((msg) => msg.includes(`${it.name}: `)) ?? '', /1 session .*1 attempt refused/)
@@ -222,7 +227,9 @@ test('a reload opens relays and stops others, whose sessions go on and are drain
     `FILE read again: ${it.name} no longer relays ports all; ${it.name} relays ports ${another.port}`,
   ])
   t.is(await it.dial(going.port), 'ECONNREFUSED')
-  t.is(await it.dial(another.port), 'connected')
+  await (
+    await client.connect(it.prefix + addresses.server, another.port)
+  ).reaches(await another.listener.accept())
   await goesOn(going)
 
   it.faithd.process.kill('SIGTERM')
@@ -433,11 +440,18 @@ test('a reload switches keepfaith: nothing is captured while it is off, and sess
 test('a reload changes the level of the log, and sessions are told from then on', async (t) => {
   const it = new Configured()
   const relay = it.interface('[[interface.relay]]', permit)
-  const { port } = await listening()
+  const { port, listener } = await listening()
   const once = async (): Promise<void> => {
     const near = await client.connect(it.prefix + addresses.server, port)
+    await near.reaches(await listener.accept())
     near.resets()
+    // The level of that moment decides about the line of the session.
+    await waitFor('the end of the session', async () => {
+      const { stdout } = await lab.router.run('curl', ['-sS', 'http://127.0.0.1:9499/metrics'])
+      return sumOf(stdout, 'faithd_sessions') === 0
+    })
   }
+  const top = ['keepfaith = true', 'metrics = "127.0.0.1:9499"', '[log]', 'format = "json"']
   await it.start(...top, ...relay)
   await once()
   await it.faithd.sessionTo(port)

@@ -174,12 +174,11 @@ test('without limits no client is refused', async (t) => {
 for (const [mode, args] of modes) {
   test(`out of descriptors, faithd loses no session, warns once and recovers by itself${mode}`, async (t) => {
     const faithd = await faithdWith(...args)
-    const { listening, dial } = await busyPort(faithd)
+    const { listening, accept, dial } = await busyPort(faithd)
     // Opens a first session: a later one needs only its own descriptors.
     const warm = dial()
     await warm.sees('connected')
-    // With accept-first, the client may connect before its server does.
-    await waitFor('the server to have the connection', () => listening.accepted === 1)
+    const first = await accept(warm)
     await leaveDescriptors(lab.router, faithd.pid, 12)
 
     const clients = Array.from({ length: 100 }, () => dial())
@@ -192,7 +191,8 @@ for (const [mode, args] of modes) {
       )
       return texts.filter((text) => text === 'welcome').length
     }
-    let greeted = 0
+    first.says('welcome')
+    let greeted = 1
     // With connect-first, every connected client has a server. With accept-first, the others wait for room.
     const connected = [warm, ...clients].filter(({ history }) => history[0] === 'connected').length
     const room = args.length === 0 ? connected : 4

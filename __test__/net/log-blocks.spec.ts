@@ -118,8 +118,10 @@ test('text lines tell a block, and SIGTERM gives back those in use', async (t) =
   const given = options(4712, '--log-records', 'blocks')
   const faithd = new Faithd(await lab.router.faithd([...own, ...given]), place)
   const listening = await server.listen(7003)
-  await client.connect(faithd.address(), 7003)
-  const port = await (await listening.accept()).port()
+  const near = await client.connect(faithd.address(), 7003)
+  const far = await listening.accept()
+  await near.reaches(far)
+  const port = await far.port()
   const line = await faithd.process.line(/ has ports /)
   const [, network, first, last, source] =
     /: (\S+) has ports (\d+)-(\d+) of (\S+)$/.exec(line) ?? []

@@ -63,7 +63,9 @@ test('every session and every refusal has its line, with any reason', async (t) 
   const connection = async (port: number) => {
     const listening = await server.listen(port)
     const near = await client.connect(faithd.address(), port)
-    return { near, far: await listening.accept(), port: await near.port() }
+    const far = await listening.accept()
+    await near.reaches(far)
+    return { near, far, port: await near.port() }
   }
 
   const closed = await connection(7101)
@@ -208,7 +210,7 @@ test('a session that a new list ends says so', async (t) => {
   const faithd = await startFaithd(lab, ['--end-denied', '-f', list], 'by itself', place)
   const listening = await server.listen(7402)
   const near = await client.connect(faithd.address(), 7402)
-  await listening.accept()
+  await near.reaches(await listening.accept())
   await writeFile(list, '::/0 deny 198.51.100.0/24\n')
   faithd.process.kill('SIGHUP')
   await near.sees('ECONNRESET')

@@ -128,6 +128,7 @@ for (const [path, served, args] of [
     const listening = await server.listen(served)
     const near = await client.connect(faithd.address(), served)
     const far = await listening.accept()
+    await near.reaches(far)
     near.resets()
     await far.sees('ECONNRESET')
     const text = await scrape(port)
@@ -144,8 +145,8 @@ test('aborted sessions are counted by their cause', async (t) => {
   const faithd = await startFaithd(lab, args, 'by itself', { name, prefix })
   const listening = await server.listen(7302)
   for (let count = 0; count < 3; count += 1) {
-    await client.connect(faithd.address(), 7302)
-    await listening.accept()
+    const near = await client.connect(faithd.address(), 7302)
+    await near.reaches(await listening.accept())
   }
   writeFileSync(list, '::/0 deny 0.0.0.0/0\n')
   faithd.process.kill('SIGHUP')
@@ -155,10 +156,11 @@ test('aborted sessions are counted by their cause', async (t) => {
 
   writeFileSync(list, '::/0 permit 198.51.100.0/24\n')
   faithd.process.kill('SIGHUP')
-  await waitFor('the list to permit the server', async () => {
-    return (await client.dial(faithd.address(), 7302).outcome()) === 'connected'
+  const near = await waitFor('the list to permit the server', async () => {
+    const dialled = client.dial(faithd.address(), 7302)
+    return (await dialled.outcome()) === 'connected' ? dialled : undefined
   })
-  await listening.accept()
+  await near.reaches(await listening.accept())
   const { relay } = await faithd.counted()
   t.deepEqual(relay.sessions.aborted, {
     'end-denied': 3,
@@ -173,12 +175,13 @@ const forward = (value: 0 | 1) =>
 
 test.serial('the state of the host and the process is what the kernel says', async (t) => {
   const { faithd, port } = await start()
-  const text = await scrape(port)
+  // The connection of a scrape is another descriptor, which may still be open, and the start closes some of its own.
+  const text = await waitFor('as many descriptors', async () => {
+    const now = await scrape(port)
+    return faithd.descriptors === sumOf(now, 'process_open_fds') - 1 ? now : undefined
+  })
   t.is(sumOf(text, 'faithd_keepfaith'), 1)
   t.is(sumOf(text, 'faithd_ipv6_forwarding'), 1)
-  const open = sumOf(text, 'process_open_fds')
-  // The connection of this scrape was another descriptor, which may still be open.
-  await waitFor('as many descriptors', () => faithd.descriptors === open - 1)
   const limits = readFileSync(`/proc/${faithd.pid}/limits`, 'utf8')
   t.is(sumOf(text, 'process_max_fds'), Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1]))
   await forward(0)
