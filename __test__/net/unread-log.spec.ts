@@ -28,17 +28,16 @@ test('SIGTERM ends faithd within its drain although its log is not read', async 
 
 test('a second SIGTERM ends faithd at once although its log is not read and sessions go on', async (t) => {
   using faithd = await PipedFaithd.start(lab, '--drain', '600')
-  const server = Sockets.of(lab.server)
+  const [client, server] = [Sockets.of(lab.client), Sockets.of(lab.server)]
   const listening = await server.listen(7501, { greet: 'hello' })
-  const near = await Sockets.of(lab.client).connect(faithd.address, 7501)
+  const near = await client.connect(faithd.address, 7501)
   await near.hears('hello')
   await listening.accept()
   await faithd.sessions(many)
   faithd.process.kill('SIGTERM')
   // The first signal has arrived when faithd captures no more.
   await waitFor('faithd to drain', async () => {
-    const outcome = await Sockets.of(lab.client).dial(faithd.address, 7).outcome()
-    return outcome !== 'connected'
+    return (await client.dial(faithd.address, 7).outcome()) !== 'connected'
   })
   t.true(faithd.process.running)
   faithd.process.kill('SIGTERM')
@@ -55,9 +54,7 @@ test('connections go on while the log is not read, and each lost line is counted
   )
   t.is(lost.msg, `${lost.lost} lines of this log were lost: its reader did not keep up`)
   await faithd.sessions(10)
-  faithd.process.kill('SIGTERM')
-  await faithd.process.exited
-  const lines = faithd.read()
+  const lines = await faithd.ended()
   const told = lines.filter(({ session }) => session !== undefined).length
   const lostInAll = lines.reduce((sum, line) => sum + (line.lost ?? 0), 0)
   t.is(told + lostInAll, sessions + 10)
