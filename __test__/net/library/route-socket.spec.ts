@@ -186,7 +186,10 @@ test.serial('such a socket is no session: limits neither refuse nor count it', a
   await relay.take()
   await client.dial(captured(), mine)
   await relay.accept()
-  await client.dial(captured(), 7902)
+  const session = await client.dial(captured(), 7902)
+  // The echo shows that the relay has the session.
+  await session.write('there?\n')
+  t.is(await session.line(), 'there?')
   await client.dial(captured(), mine)
   await relay.accept()
   t.like(await relay.stats(), { sessions: { active: 1 }, handedOver: 2 })
