@@ -1,6 +1,6 @@
 /** faithd gives up its privileges (`--user`): what is left to its threads, and what works from then on. */
 import { chmodSync, existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ava from 'ava'
 import { addresses, createLab, transfers, waitFor } from '../../lab/index.js'
@@ -139,7 +139,7 @@ test('the watch puts routes back', async (t) => {
     const { stdout } = await lab.router.run('ip', ['-6', 'route', 'show', 'dev', 'faith0'])
     return stdout.startsWith('64:ff9b::/96 ')
   })
-  t.true(messages(faithd).some((message) => message.includes('routes 64:ff9b::/96 here again')))
+  t.regex(await faithd.process.line(/routes 64:ff9b::\/96 here again/), /"code":"routes-restored"/)
   await faithd.stop()
 })
 
@@ -255,16 +255,21 @@ test('a process that is not root can only become the user that it is', async (t)
     .map((name) => `+${name}`)
     .join(',')
   const given = [`--inh-caps=${ambient}`, `--ambient-caps=${ambient}`]
+  const control = join(lab.directory, 'own', 'faithd.sock')
   const own = lab.router.spawn(plain[0] ?? '', [
     ...plain.slice(1),
     ...given,
     process.execPath,
     fileURLToPath(new URL('../../dist/cli/faithd.js', import.meta.url)),
     '-k',
+    '--control',
+    control,
     ...asDaemon,
   ])
   await own.line(/captures|FATAL/)
   const lost = threadsOf(own.pid)
   t.is(lost.filter(({ CapPrm }) => CapPrm !== capabilities()).length, 2, own.output)
+  t.is((await new Control(lab.router, control).get('/v1/keepfaith')).status, 200)
   t.deepEqual(await own.stop(), { code: 0, signal: null })
+  t.false(existsSync(dirname(control)), 'the folder in one of root has gone with it')
 })

@@ -1,8 +1,9 @@
 /**
  * Removes the control socket when faithd ends, and the folder if faithd made it.
  *
- * A faithd that becomes another user can remove neither: both are in folders of root's. So before the change it starts a
- * shell, which stays root, waits on a pipe for the end of faithd (SIGKILL closes the pipe too), and then removes them.
+ * A faithd that gives up its privileges may be able to remove neither: both are in folders of root's. So before that it
+ * starts a shell, which keeps them, waits on a pipe for the end of faithd (SIGKILL closes the pipe too), and then removes
+ * both.
  * The shell keeps the listening socket open. So a faithd that starts at that moment finds the path in use until it is
  * free, and never takes one that the shell is about to remove.
  */
@@ -21,14 +22,14 @@ export interface Remains {
 /**
  * Has the remains removed when the process ends. The returned function removes them earlier, when the server is closed.
  *
- * @param becomesOther - true if the process becomes a user that cannot remove them
+ * @param givesUp - true if the process gives up the privileges by which it made them
  */
 export function removeAtEnd(
   server: Server,
   remains: Remains,
-  becomesOther: boolean,
+  givesUp: boolean,
 ): () => Promise<void> {
-  const shell = becomesOther ? startShell(server, remains) : undefined
+  const shell = givesUp ? startShell(server, remains) : undefined
   if (shell !== undefined) return () => finish(shell)
   // Node closes the server at exit without removing its path.
   const remove = (): void => {

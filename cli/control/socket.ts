@@ -38,8 +38,11 @@ export async function takePath(
   const trusted = new Set([0, own, user ?? own])
   try {
     const folder = await listenAt(server, path, trusted)
-    const becomesOther = user !== undefined && user !== own
-    const remove = removeAtEnd(server, { path, folder }, becomesOther)
+    const isAnother = user !== undefined && user !== own
+    // A process that begins as its user made the folder in one of another user by a capability, which it gives up.
+    const byPrivilege = folder !== undefined && statSync(dirname(folder)).uid !== own
+    const givesUp = isAnother || (user !== undefined && byPrivilege)
+    const remove = removeAtEnd(server, { path, folder }, givesUp)
     if (gid !== undefined) {
       chownSync(path, -1, gid)
       chmodSync(path, 0o660)
