@@ -243,6 +243,7 @@ test.serial('an unknown name opens nothing until it is known', async (t) => {
 test.serial('an ending gateway resets its sandboxes’ connections', async (t) => {
   await using gateway = await start(`${one}:7000-7999`)
   const { near, far } = await connection(one)
+  await near.reaches(far)
   t.like(await gateway.process.stop('SIGTERM'), { code: 0 })
   await Promise.all([near.sees('ECONNRESET'), far.sees('ECONNRESET')])
 })
