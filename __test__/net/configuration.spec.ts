@@ -451,16 +451,16 @@ test('a reload changes the level of the log, and sessions are told from then on'
       return sumOf(stdout, 'faithd_sessions') === 0
     })
   }
-  const top = ['keepfaith = true', 'metrics = "127.0.0.1:9499"', '[log]', 'format = "json"']
-  await it.start(...top, ...relay)
+  const measured = ['keepfaith = true', 'metrics = "127.0.0.1:9499"', '[log]', 'format = "json"']
+  await it.start(...measured, ...relay)
   await once()
   await it.faithd.sessionTo(port)
   const wide = it.interface('mtu = 1500', '[[interface.relay]]', permit)
-  it.write(...top, 'level = "warn"', ...wide)
+  it.write(...measured, 'level = "warn"', ...wide)
   it.faithd.process.kill('SIGHUP')
   await it.faithd.process.line(/SIGHUP: .*mtu stays 65535/)
   await once()
-  it.write(...top, 'level = "info"', ...wide)
+  it.write(...measured, 'level = "info"', ...wide)
   it.faithd.process.kill('SIGHUP')
   await it.faithd.process.line(/SIGHUP: .* read again: the log is info, json/)
   await once()

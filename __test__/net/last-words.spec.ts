@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { ExecutionContext } from 'ava'
 
-import { addresses, captured, createLab } from '../../lab/index.js'
+import { addresses, captured, createLab, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
 import type { Faithd } from '../fixtures/faithd.js'
@@ -97,7 +97,7 @@ for (const [way, args] of [
       }
       await talk.end()
     }
-    hasReset(t, faithd, times * lengths.length)
+    await hasReset(t, faithd, times * lengths.length)
   })
 
   test.serial(
@@ -109,7 +109,7 @@ for (const [way, args] of [
       const talk = await Talk.to(lab, faithd.address(), 8400)
       for (const length of lengths) await clientGetsAll(t, talk, length)
       for (const length of lengths) await serverGetsAll(t, talk, length)
-      hasReset(t, faithd, lengths.length)
+      await hasReset(t, faithd, lengths.length)
     },
   )
 
@@ -137,7 +137,9 @@ for (const [way, args] of [
 }
 
 /** Checks that this many sessions of either kind ended by the reset. */
-function hasReset(t: ExecutionContext, faithd: Faithd, count: number): void {
+async function hasReset(t: ExecutionContext, faithd: Faithd, count: number): Promise<void> {
+  // The record of the last session may come after the end that its peers see.
+  await waitFor('all records', () => faithd.sessions.length >= 2 * count)
   for (const reason of ['server-reset', 'client-reset']) {
     const sessions = faithd.sessions.filter((session) => session.reason === reason)
     t.is(sessions.length, count, reason)

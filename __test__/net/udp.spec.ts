@@ -34,7 +34,7 @@ async function take(steps: readonly Step[], { on = lab, sockets = 1 } = {}): Pro
 }
 
 test('a datagram and its answer pass, and the server sees the router', async (t) => {
-  const faithd = await faithdWith('--udp-timeout', '1')
+  const faithd = await faithdWith('--udp-timeout', '3')
   const to = faithd.address()
   const [who, echo] = await take([
     { to: [to, first], send: 'who' },
