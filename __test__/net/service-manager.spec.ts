@@ -1,5 +1,5 @@
 /** The messages that faithd sends to a service manager, which is a socket of the test's, by sd_notify(3). */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -7,6 +7,7 @@ import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
 import { Faithd, permitted, startFaithd } from '../fixtures/faithd.js'
 import { Sockets } from '../fixtures/sockets.js'
+import { threadNames } from '../fixtures/threads.js'
 
 const program = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url))
 
@@ -76,6 +77,7 @@ for (const [kind, nameOf] of [
     await manager.hears(/^READY=1/, 2)
     const after = process.hrtime.bigint() / 1000n
     t.deepEqual(await faithd.stop(), { code: 0, signal: null })
+    await manager.hears(/^STOPPING=1/)
     const told = manager.told.filter(([first]) => !first?.startsWith('STATUS='))
     t.deepEqual(
       told.map(([first]) => first),
@@ -137,9 +139,8 @@ test('a manager that is gone is told of in one line, and faithd relays all the s
 
 /** The threads of faithd's workers, by their number. */
 function workers(pid: number): number[] {
-  const tasks = readdirSync(`/proc/${pid}/task`).map(Number)
-  const name = (task: number) => readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim()
-  return tasks.filter((task) => /^faith0\/\d+$/.test(name(task)))
+  const named = [...threadNames(pid)].filter(([, name]) => /^faith0\/\d+$/.test(name))
+  return named.map(([id]) => Number(id))
 }
 
 /** Long enough that a busy machine does not make a worker late. */

@@ -1,6 +1,6 @@
 /** The units of the package: systemd finds no fault with them, and faithd works inside their sandbox. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +10,7 @@ import { createLab, waitFor } from '../../lab/index.js'
 import type { Lab, LabProcess } from '../../lab/index.js'
 import { inPrivateNamespace } from '../fixtures/private-namespace.js'
 import { Sockets } from '../fixtures/sockets.js'
-import { capabilities, kept, threadAt, threadsOf } from '../fixtures/threads.js'
+import { capabilities, kept, threadAt, threadNamed, threadsOf } from '../fixtures/threads.js'
 import { testOfRoot } from '../fixtures/user-namespace.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -266,9 +266,7 @@ testOfRoot(
       'a sign of life',
       async () => (await systemd.show('WatchdogTimestampMonotonic')) !== sign,
     )
-    const tasks = readdirSync(`/proc/${pid}/task`)
-    const name = (task: string) => readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim()
-    const worker = tasks.find((task) => name(task) === 'lan/0') ?? ''
+    const worker = threadNamed(pid, 'lan/0')
     const program = fileURLToPath(new URL('../programs/end-thread.py', import.meta.url))
     await lab.router.run('python3', [program, worker])
     await waitFor('the new start', async () => (await systemd.show('NRestarts')) === '1')

@@ -1,10 +1,10 @@
 /** Changes to an interface's surroundings while it works: it repairs some, and warns of all. */
-import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import type { FaithInterfaceOptions, FaithWarningCode } from '../../index.js'
 import { captured, waitFor } from '../../lab/index.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
+import { threadNamed } from '../fixtures/threads.js'
 import { Program, type Faith } from '../programs/program.js'
 import { stage } from '../programs/stage.js'
 
@@ -202,19 +202,12 @@ test.serial('changes whose notices were lost are still seen', async (t) => {
   await relay.close()
 })
 
-/** The id of a thread of the router's program. */
-function thread(name: string): string {
-  const threads = `/proc/${router.process.pid}/task`
-  const found = readdirSync(threads).find((id) => {
-    return readFileSync(`${threads}/${id}/comm`, 'utf8').trim() === name
-  })
-  if (found === undefined) throw new Error(`no thread ${name}`)
-  return found
-}
-
 test.serial('a stuck worker is reported, and so is its recovery', async (t) => {
   await using faith = await create({ workers: 2 })
-  const stopping = lab.router.spawn('python3', [stopThread, thread('faith0/1')])
+  const stopping = lab.router.spawn('python3', [
+    stopThread,
+    threadNamed(router.process.pid, 'faith0/1'),
+  ])
   await stopping.line(/^stopped$/)
   t.regex(await warned(faith, 'worker-stuck'), /worker 1 has done nothing for more than 5 s/)
   stopping.stdin.end()

@@ -1,5 +1,5 @@
 /** A faith interface leaves nothing on the host when it or its process ends, in any way. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import test from 'ava'
 import { captured, waitFor } from '../../../lab/index.js'
 import {
@@ -8,8 +8,8 @@ import {
   inhabited,
   privateNamespaces,
   settled,
-  tasks,
 } from '../../fixtures/remains.js'
+import { threadNames } from '../../fixtures/threads.js'
 import { Program, type Faith } from '../../programs/program.js'
 import { stage } from '../../programs/stage.js'
 
@@ -19,8 +19,7 @@ test.before(() => settled(lab.router))
 const server = captured()
 
 /** Names of the process's threads, without their number, which varies for pools. */
-const threads = (pid: number) =>
-  new Set(tasks(pid).map((task) => readFileSync(`${task}/comm`, 'utf8').trim()))
+const threads = (pid: number) => new Set(threadNames(pid).values())
 
 interface Busy {
   program: Program
