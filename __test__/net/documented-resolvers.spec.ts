@@ -106,7 +106,7 @@ async function start(resolver: Resolver): Promise<LabProcess> {
   const started = lab.router.spawn('unshare', options)
   await waitFor('the resolver to answer', async () => {
     if (!started.running) throw new Error(`the resolver ended; it printed:\n${started.output}`)
-    return (await dig('+short', '+tries=1', '+time=1', 'A', 'www.example.net')) === '198.51.100.2'
+    return (await dig('+short', '+tries=1', '+time=5', 'A', 'www.example.net')) === '198.51.100.2'
   })
   return started
 }
