@@ -18,7 +18,7 @@ use super::endpoint::Endpoint;
 use super::mapping::Mapping;
 use super::part::Part;
 use super::session::Session;
-use super::wire::{Wire, WireKind};
+use super::wire::{HEADERS, Wire, WireKind};
 use crate::offender;
 
 /// The errors that are taken from a queue at a time.
@@ -26,9 +26,6 @@ const BATCH: usize = 16;
 
 /// The octets of quoted data that are of use: an ICMPv6 error has no room for more.
 const QUOTED: usize = icmpv6::MAX_LEN;
-
-/// The most octets of an IPv4 packet's headers.
-const HEADERS: u16 = 28;
 
 const PACKET_TOO_BIG: u8 = 2;
 
@@ -81,7 +78,7 @@ impl Part {
         let Some(Some(session)) = session else { return };
         let length = session.last_length.get();
         let about = Icmpv4Error { kind, code, info: error.info };
-        let whole = length.saturating_add(HEADERS);
+        let whole = with_headers(length);
         let flow = Flow { client: endpoint.client, destination: session.destination };
         let offender = error
             .offender
@@ -102,7 +99,7 @@ impl Part {
     ) {
         let Ok(way) = Way::to(*endpoint.client.ip()) else { return };
         let length = u16::try_from(length).unwrap_or(u16::MAX);
-        let about = Icmpv6Error::too_big(mtu, length.saturating_add(HEADERS));
+        let about = Icmpv6Error::too_big(mtu, with_headers(length));
         self.report(endpoint, session, about, way.source, length, known);
     }
 
@@ -147,4 +144,9 @@ impl Part {
             None => self.outlet.dropped(DropReason::Icmp),
         }
     }
+}
+
+/// The length of the IPv4 packet with this many octets of data.
+fn with_headers(length: u16) -> u16 {
+    u16::try_from(usize::from(length) + HEADERS).unwrap_or(u16::MAX)
 }
