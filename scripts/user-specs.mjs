@@ -41,8 +41,9 @@ const impossible = {
   'a reset for clients of an interface that another program deleted': [
     'clients are reset when the interface is deleted*',
   ],
-  'a connection from a port below 1024': [
+  'a connection or a datagram from a port below 1024': [
     'a privileged source *',
+    'the server sees the range and the parity of a client’s port below 1024',
     'traceroute and mtr see each router on the way by TCP, with PROXY headers, privileged ports *',
   ],
   'a program for a local service': ['a line about a local service does not tell*'],

@@ -76,6 +76,34 @@ test.serial('a UDP client gets an ICMPv6 error at once', async (t) => {
   t.is(await dropped(faith, 'unsupported'), 2)
 })
 
+/** Sends a packet of a protocol of which the host knows nothing, and prints the error that comes back. */
+const sendRaw = `
+import errno, socket, sys
+made = socket.socket(socket.AF_INET6, socket.SOCK_RAW, int(sys.argv[2]))
+made.settimeout(20)
+IPV6_RECVERR = 25
+made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+made.connect((sys.argv[1], 0))
+made.send(bytes(16))
+try:
+    made.recv(100)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+`
+
+test.serial('SCTP and DCCP are unsupported, and their client is told at once', async (t) => {
+  await using faith = await router.create()
+  const [dccp, sctp] = ['33', '132']
+  for (const protocol of [dccp, sctp]) {
+    const { stdout } = await lab.client.run('python3', ['-c', sendRaw, server, protocol], {
+      timeout: 60_000,
+    })
+    t.is(stdout, 'EACCES\n', protocol)
+  }
+  t.is((await faith.stats()).unreachableSent, 2)
+  t.is(await dropped(faith, 'unsupported'), 2)
+})
+
 test.serial('nc -u ends by itself on the ICMPv6 error', async (t) => {
   await using faith = await router.create()
   // Keeps nc's input open: without the error it would run on.

@@ -122,11 +122,13 @@ test.serial(
     const args = ['--permit', '203.0.113.0/24']
     await using other = await startFaithd(lab, args, 'by itself', wellKnown)
     await using faithd = await start()
-    const hidden = await traceroute(lab.client, ...one, ...toServer, other.address(farServer))
-    const shown = await traceroute(lab.client, ...one, ...toServer, faithd.address(farServer))
+    for (const method of [toServer, ['-U'], ['-I']]) {
+      const hidden = await traceroute(lab.client, ...one, ...method, other.address(farServer))
+      const shown = await traceroute(lab.client, ...one, ...method, faithd.address(farServer))
+      t.is(hidden.hops[2], gateway, hidden.stdout)
+      t.is(shown.hops[2], '10.9.9.9', shown.stdout)
+    }
     await run(middle(), `route change ${back.join(' ')}`)
-    t.is(hidden.hops[2], gateway, hidden.stdout)
-    t.is(shown.hops[2], '10.9.9.9', shown.stdout)
   },
 )
 

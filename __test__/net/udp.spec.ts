@@ -4,9 +4,10 @@ import test from 'ava'
 
 import { addresses, createLab, waitFor } from '../../lab/index.js'
 import type { Lab } from '../../lab/index.js'
-import { first, second, serveDatagrams, takeSteps } from '../fixtures/datagrams.js'
+import { first, second, serveAt, serveDatagrams, takeSteps } from '../fixtures/datagrams.js'
 import type { Answer, Step } from '../fixtures/datagrams.js'
 import { type Faithd, permitted, startFaithd, steerings } from '../fixtures/faithd.js'
+import { canonical } from '../fixtures/routers-on-the-way.js'
 
 const dnsProgram = fileURLToPath(new URL('../programs/dns-server.py', import.meta.url))
 
@@ -82,8 +83,10 @@ test('servers that were not asked do not reach a client, and may answer from ano
     { to: [faithd.address(), first], send: 'echo last' },
   ])
   t.is(other?.data, 'other')
+  t.is(other?.from?.[0], canonical(faithd.address()))
   t.not(other?.from?.[1], first)
   t.is(echo?.data, 'echo last', 'the datagram from elsewhere, which came before this, is gone')
+  t.is((await faithd.counted()).relay.udp?.filtered, 1)
 })
 
 test('only ports that were asked reach the client of a relay that filters by them', async (t) => {
@@ -100,7 +103,7 @@ test('any server reaches the client of a relay that does not filter', async (t) 
   const faithd = await faithdWith('--udp-filtering', 'endpoint-independent')
   const [elsewhere] = await take([{ to: [faithd.address(), first], send: 'elsewhere' }])
   t.is(elsewhere?.data, 'elsewhere')
-  t.is(elsewhere?.from?.[1], first)
+  t.deepEqual(elsewhere?.from, [canonical(faithd.address(addresses.serverSecond)), first])
 })
 
 test('datagrams of any length arrive whole, also those longer than the links', async (t) => {
@@ -165,14 +168,16 @@ test('dig gets an answer that is longer than any packet of the links', async (t)
   t.deepEqual({ protocol, reason }, { protocol: 'udp', reason: 'closed' })
 })
 
-test('a closed port of the server refuses the client, and other servers still answer', async (t) => {
+test('a closed port of the server refuses the client, whose port stays as it is to other servers', async (t) => {
   const faithd = await faithdWith()
-  const [refused, echo] = await take([
+  const [before, refused, again, after] = await take([
+    { to: [faithd.address(), first], send: 'who' },
     { to: [faithd.address(), 7999], send: 'anybody?' },
-    { to: [faithd.address(), first], send: 'echo here' },
+    { to: [faithd.address(), 7999], send: 'really nobody?' },
+    { to: [faithd.address(), first], send: 'who' },
   ])
-  t.is(refused?.error, 'ECONNREFUSED')
-  t.is(echo?.data, 'echo here')
+  t.deepEqual([refused?.error, again?.error], ['ECONNREFUSED', 'ECONNREFUSED'])
+  t.is(after?.data, before?.data)
 })
 
 test('a server learns that the port of a client is closed', async (t) => {
@@ -280,7 +285,15 @@ test('two clients reach each other by the ports that servers see', async (t) => 
   )
   t.is(answers[4]?.data, 'hello 0')
   t.is(answers[6]?.data, 'hello 1')
-  t.is(answers[0]?.data, `${addresses.routerIPv4} ${answers[6]?.from?.[1]}`, 'the outside port')
+  // Each sees the other as servers do (RFC 4787 REQ-9).
+  for (const [asked, heard] of [
+    [0, 6],
+    [1, 4],
+  ] as const) {
+    const [address, port] = answers[heard]?.from ?? []
+    t.is(address, canonical(router))
+    t.is(answers[asked]?.data, `${addresses.routerIPv4} ${port}`)
+  }
 })
 
 test('ports beyond the limit of a client are told so, and those before it go on', async (t) => {
@@ -296,6 +309,28 @@ test('ports beyond the limit of a client are told so, and those before it go on'
   )
   const refusal = await faithd.refusalTo(first)
   t.like(refusal, { protocol: 'udp', reason: 'limit', cause: 'max-mappings-per-client' })
+})
+
+test('destinations beyond the limit of a client are told so, and those before them go on', async (t) => {
+  const faithd = await faithdWith('--max-mappings-per-client', '1')
+  const to = (port: number): [string, number] => [faithd.address(), port]
+  // The first destination of a port, and eight more, which give no answer.
+  const ports = Array.from({ length: 8 }, (_, at) => 7200 + at)
+  await serveAt(lab, ...ports.map((port): [string, number] => [addresses.server, port]))
+  const silent = ports.map((port) => ({ to: to(port), send: 'keep', wait: 0 }))
+  const answers = await take([
+    { to: to(first), send: 'who' },
+    ...silent,
+    { to: to(second), send: 'who' },
+    { to: to(first), send: 'who' },
+  ])
+  const [known, ...others] = answers
+  t.deepEqual(
+    others.slice(-2).map(({ data, error }) => data ?? error),
+    ['EHOSTUNREACH', known?.data],
+  )
+  const refusal = await faithd.refusalTo(second)
+  t.like(refusal, { protocol: 'udp', reason: 'limit', cause: 'max-destinations' })
 })
 
 test('a client asks more DNS queries from new ports than it may have ports', async (t) => {
@@ -350,6 +385,46 @@ test('a path to the client that is narrower than the router knows is learnt', as
   })
   t.like(whole, { length: 1400, sound: true })
 })
+
+test('a new flow is refused while faithd waits for the last connections, and those before go on', async (t) => {
+  await lab.server.echo({ port: 7005 })
+  const faithd = await faithdWith('--drain', '30')
+  const connected = lab.client.spawn('python3', ['-c', connecting, faithd.address()])
+  await connected.line(/^connected/)
+  const asked = lab.client.spawn('python3', ['-c', askingLater, faithd.address(), `${first}`])
+  await asked.line(/^first/)
+  faithd.process.kill('SIGTERM')
+  await waitFor('the drain', () => faithd.log.some(({ msg }) => /SIGTERM/.test(msg)))
+  asked.stdin.write('\n')
+  await asked.line(/^second/)
+  await waitFor('a refused flow', async () => {
+    const [answer] = await take([{ to: [faithd.address(), second], send: 'who', wait: 1 }])
+    return answer?.error === 'EHOSTUNREACH'
+  })
+  t.like(await faithd.refusalTo(second), { reason: 'aborted', cause: 'relay-closed' })
+  await connected.stop('SIGKILL')
+})
+
+/** Holds a connection until it is ended. */
+const connecting = `
+import socket, sys, time
+made = socket.create_connection((sys.argv[1], 7005), 20)
+print("connected", flush=True)
+made.recv(1)
+`
+
+/** Asks twice from one port, the second time when it is told to. */
+const askingLater = `
+import socket, sys
+made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+made.settimeout(20)
+for word in ("first", "second"):
+    made.sendto(b"who", (sys.argv[1], int(sys.argv[2])))
+    made.recv(100)
+    print(word, flush=True)
+    if word == "first":
+        sys.stdin.readline()
+`
 
 test('faithd ends at once although clients have sessions of datagrams', async (t) => {
   const faithd = await faithdWith('--drain', '3600')

@@ -2,7 +2,7 @@
 
     python3 udp-client.py '{"sockets": 2, "steps": [{"socket": 0, "to": ["64:ff9b::1", 7], "send": "who"}]}'
 
-Each step sends a datagram and waits for one, unless it says `"wait": 0`; `wait` is in seconds. `fill` appends octets up
+The sockets have ports of the kernel's choice, or `"ports": [123, 40001]`. Each step sends a datagram and waits for one, unless it says `"wait": 0`; `wait` is in seconds. `fill` appends octets up
 to a length, `segment` has the kernel cut the datagram into several (UDP_SEGMENT), `hear` only waits, `collect` waits until that
 many octets came and tells how many datagrams they were. `hops` and `tclass` set hop limit and traffic class. With
 `forge`, the datagram leaves from the socket's port, but with the checksum `forge` instead of the right one. A step gives
@@ -21,14 +21,14 @@ IPV6_RECVERR = 25
 plan = json.loads(sys.argv[1])
 
 
-def opened():
+def opened(port):
     made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     # Errors come at the next call, although the socket is not connected.
     made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
     made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
-    made.bind(("::", 0))
+    made.bind(("::", port))
     return made
 
 
@@ -47,7 +47,7 @@ def send_forged(to, data, port, checksum):
     raw.sendto(forged(source, to, port, data, checksum), (to[0], 0))
 
 
-sockets = [opened() for _ in range(plan.get("sockets", 1))]
+sockets = [opened(port) for port in plan.get("ports", [0] * plan.get("sockets", 1))]
 
 
 def step(socket_number=0, to=None, send=None, fill=0, segment=0, wait=20, hear=False, collect=0, hops=0, tclass=0, forge=None):

@@ -10,6 +10,8 @@
 "burst N SIZE" with N octets in datagrams of SIZE, which the kernel cuts (UDP_SEGMENT)
 "keep" with nothing, until another sender asks to "wake" this one
 "marks" with TTL and type of service of the datagram; the answer has TTL 33 and type of service 3 (congestion experienced)
+"unsummed" with the datagram, which has no checksum then
+"damaged" with the datagram, whose checksum is wrong then
 "heard" with the number of datagrams so far that say "forged"
 "told" with the errors that this server got: type, code and number, once there is one
 "count N" waits until N octets came after this datagram from the same sender, and tells how many datagrams they were
@@ -84,6 +86,27 @@ def tell(served):
         errors[served].clear()
 
 
+def checksum(octets):
+    """The sum of the Internet (RFC 1071)."""
+    octets += bytes(len(octets) % 2)
+    total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def say_with(chosen, by, data, to):
+    """Sends a datagram with the checksum that `chosen` makes of the right one."""
+    address, port = by.getsockname()
+    length = 8 + len(data)
+    udp = struct.pack("!HHHH", port, to[1], length, 0) + data
+    ends = socket.inet_aton(address) + socket.inet_aton(to[0])
+    right = checksum(ends + struct.pack("!HH", socket.IPPROTO_UDP, length) + udp)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:
+        raw.bind((address, 0))
+        raw.sendto(udp[:6] + struct.pack("!H", chosen(right)) + data, (to[0], 0))
+
+
 def answer(served, data, messages, sender):
     global heard
     if sender in counting:
@@ -124,6 +147,11 @@ def answer(served, data, messages, sender):
         marks = {kind: value[0] for _, kind, value in messages}
         control = [(socket.IPPROTO_IP, kind, struct.pack("=i", value)) for kind, value in ((socket.IP_TTL, 33), (socket.IP_TOS, 3))]
         say(served, f"{marks[socket.IP_TTL]} {marks[socket.IP_TOS]}".encode(), sender, control)
+    elif word == b"unsummed":
+        say_with(lambda right: 0, served, data, sender)
+    elif word == b"damaged":
+        # 0 would mean that there is none.
+        say_with(lambda right: right ^ 0x5555 or 0x0001, served, data, sender)
     elif word == b"forged":
         heard += 1
     elif word == b"heard":

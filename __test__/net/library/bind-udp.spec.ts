@@ -12,6 +12,7 @@ import type { LabProcess } from '../../../lab/index.js'
 import { serveAt, type Step, takeSteps } from '../../fixtures/datagrams.js'
 
 const program = fileURLToPath(new URL('../../programs/udp-socket.ts', import.meta.url))
+const lifetime = fileURLToPath(new URL('../../programs/udp-lifetime.ts', import.meta.url))
 /** An address that the socket has, as its program sees it. */
 const captured = (ipv4: string = addresses.server): string => embed(ipv4, '64:ff9b::/96')
 
@@ -175,3 +176,22 @@ test.serial('a port of a relay of datagrams is taken', async (t) => {
   t.not(code, 0)
   t.regex(stderr, /EADDRINUSE/)
 })
+
+test.serial(
+  'a socket closes at the end of its block, and keeps its process running unless it is unref’d',
+  async (t) => {
+    const [command, args] = nodeCommand(lifetime, [])
+    const running = lab.router.spawn(command, args)
+    await running.line(/^bound/)
+    t.deepEqual(running.lines, ['closed', 'bound'])
+    const says = async (send: string) => {
+      const [answer] = await takeSteps(lab, [{ to: [captured(), 7], send }])
+      return answer?.data
+    }
+    t.is(await says('both'), 'both')
+    t.is(await says('hello'), 'hello')
+    t.true(running.running, 'from the start, and after ref()')
+    t.is(await says('unref'), 'unref')
+    t.deepEqual(await running.exited, { code: 0, signal: null })
+  },
+)
