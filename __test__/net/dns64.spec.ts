@@ -26,6 +26,7 @@ test.before(async () => {
     'two.example.net. 300 A 198.51.100.3',
     'both.example.net. 300 A 198.51.100.2',
     'both.example.net. 300 AAAA 2001:db8:bad::2',
+    'ipv6.example.net. 300 AAAA 2001:db8:3::2',
     'alias.example.net. 300 CNAME www.example.net.',
     '2.100.51.198.in-addr.arpa. 300 PTR www.example.net.',
   ])
@@ -235,6 +236,13 @@ test.serial('a reload changes settings, but neither addresses nor upstreams', as
   faithd.kill('SIGHUP')
   await faithd.line(/WARN: .*dns64: listen stays \[::\]:53 until faithd starts again/)
   await faithd.line(/read again: dns64: exclude/)
+  t.deepEqual(await records('AAAA', 'both.example.net'), [first])
+  // A network where clients reach no IPv6 address beyond the router.
+  t.deepEqual(await records('AAAA', 'ipv6.example.net'), ['2001:db8:3::2'])
+  write('listen = ["::"]', 'exclude = ["::/0"]')
+  faithd.kill('SIGHUP')
+  await becomes('AAAA', 'ipv6.example.net', [])
+  t.regex(await dig('AAAA', 'ipv6.example.net'), /status: NOERROR[^]*SOA/)
   t.deepEqual(await records('AAAA', 'both.example.net'), [first])
 })
 
