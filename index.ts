@@ -118,6 +118,7 @@ export type {
   FaithSessionCause,
   FaithSessionEndReason,
   FaithSessionState,
+  FaithProtocolStats,
   FaithSessionStats,
 } from './lib/session.js'
 export type { FaithLeg, FaithLegs, FaithSessionDetail } from './lib/session-detail.js'

@@ -20,7 +20,15 @@ const record = {
   reason: 'closed',
 }
 
-const none = { active: 0, begun: 0, ended: {}, aborted: {}, bytesUp: 0, bytesDown: 0 }
+const none = {
+  active: 0,
+  begun: 0,
+  byProtocol: {},
+  ended: {},
+  aborted: {},
+  bytesUp: 0,
+  bytesDown: 0,
+}
 const idle: NativeRelayStats = {
   accepted: 0,
   handedOver: 0,

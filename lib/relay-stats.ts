@@ -61,7 +61,8 @@ export interface FaithUdpStats {
   framesDown: number
   /**
    * Datagrams of servers that the kernel dropped, because their socket had no room or their checksum was wrong. Counted
-   * while a socket is busy, and when its mapping ends.
+   * while a socket is busy, and when its mapping ends. The kernel counts short ones with a wrong checksum, of
+   * at most 76 bytes with the header, for the host alone (`UdpInCsumErrors`, nstat(8)).
    */
   dropped: number
   /** Frames of servers that did not reach a client, because `filtering` stopped them. */

@@ -164,6 +164,8 @@ export interface FaithSessionStats {
   active: number
   /** Sessions that began, including those that ended. */
   begun: number
+  /** The same two numbers for each protocol. */
+  byProtocol: Record<FaithProtocol, FaithProtocolStats>
   /** Sessions that ended, by reason. Reasons that have not occurred are 0. */
   ended: Record<FaithSessionEndReason, number>
   /** Sessions that ended as `aborted`, by cause. */
@@ -172,6 +174,18 @@ export interface FaithSessionStats {
   bytesUp: number
   /** Bytes carried from servers to clients, likewise. */
   bytesDown: number
+}
+
+/**
+ * Counts of the sessions of one protocol.
+ *
+ * @group Relay and route
+ */
+export interface FaithProtocolStats {
+  /** Sessions that go on. */
+  active: number
+  /** Sessions that began, including those that ended. */
+  begun: number
 }
 
 /** @internal Gives a record of the addon its public shape. Makes one literal only, because there may be very many. */
@@ -239,5 +253,7 @@ export function toSessionStats(stats: NativeSessionStats): FaithSessionStats {
   const { active, begun, bytesUp, bytesDown } = stats
   const ended = { ...NO_ENDS, ...stats.ended }
   const aborted = { ...NO_ABORTS, ...stats.aborted }
-  return { active, begun, ended, aborted, bytesUp, bytesDown }
+  const none: FaithProtocolStats = { active: 0, begun: 0 }
+  const byProtocol = { tcp: none, udp: none, icmp: none, ...stats.byProtocol }
+  return { active, begun, byProtocol, ended, aborted, bytesUp, bytesDown }
 }

@@ -3,7 +3,15 @@ import { METRICS, type MetricsSnapshot } from '../cli/control/metrics.js'
 import { toInterfaceStats } from '../lib/interface-stats.js'
 import { toRelayStats } from '../lib/relay-stats.js'
 
-const SESSIONS = { active: 0, begun: 0, ended: {}, aborted: {}, bytesUp: 0, bytesDown: 0 }
+const SESSIONS = {
+  active: 0,
+  begun: 0,
+  byProtocol: {},
+  ended: {},
+  aborted: {},
+  bytesUp: 0,
+  bytesDown: 0,
+}
 const DNS64 = {
   udpQueries: 0,
   tcpQueries: 0,

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use faith_packet::classify::DropReason;
-use faith_relay::{Cause, ConnectDurations, RefusalTally, SessionEnd, SessionStats, UdpStats};
+use faith_packet::protocol::Protocol;
+use faith_relay::{Cause, ConnectDurations, ProtocolStats, RefusalTally, SessionEnd, SessionStats, UdpStats};
 use faith_stack::FaithInterface;
 use napi_derive::napi;
 
@@ -57,6 +58,8 @@ pub struct NativeSessionStats {
     pub active: f64,
     /// Sessions that began, including those that ended.
     pub begun: f64,
+    /// Those of each protocol.
+    pub by_protocol: HashMap<String, NativeProtocolStats>,
     /// Sessions that ended, by reason.
     pub ended: HashMap<String, f64>,
     /// Aborted sessions by cause; those without a cause are `interface-lost`.
@@ -65,6 +68,15 @@ pub struct NativeSessionStats {
     pub bytes_up: f64,
     /// Bytes from servers to clients.
     pub bytes_down: f64,
+}
+
+/// Counters of the sessions of one protocol.
+#[napi(object)]
+pub struct NativeProtocolStats {
+    /// Sessions that go on.
+    pub active: f64,
+    /// Sessions that began, including those that ended.
+    pub begun: f64,
 }
 
 /// Counters of datagrams.
@@ -132,9 +144,15 @@ pub(crate) fn of_sessions(sessions: &SessionStats) -> NativeSessionStats {
         (None, "interface-lost"),
     ]
     .map(|(cause, name)| (name.to_owned(), number(sessions.aborted.of(cause))));
+    let by_protocol = Protocol::ALL.map(|protocol| {
+        let ProtocolStats { active, begun, .. } = sessions.by_protocol[protocol.index()];
+        let stats = NativeProtocolStats { active: number(active), begun: number(begun) };
+        (protocol.name().to_owned(), stats)
+    });
     NativeSessionStats {
         active: number(sessions.active),
         begun: number(sessions.begun),
+        by_protocol: by_protocol.into(),
         ended: ended.into(),
         aborted: aborted.into(),
         bytes_up: number(sessions.bytes_up),

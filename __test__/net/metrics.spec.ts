@@ -107,6 +107,37 @@ test('sessions, refusals and bytes are those that clients and servers counted', 
   t.is(relay.refused.byReason.denied, 230)
 })
 
+test('sessions are counted by their protocol', async (t) => {
+  const { faithd, port } = await start()
+  const to = faithd.address()
+  await churn(lab.client, { address: to, port: 7, count: 3 })
+  // Nobody answers.
+  const code = `
+import socket, sys
+for port in (9001, 9002):
+    socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b"hello", (sys.argv[1], port))
+`
+  t.is((await lab.client.run('python3', ['-c', code, to])).code, 0)
+  t.is((await lab.client.run('ping', ['-6', '-n', '-c', '1', '-W', '20', to])).code, 0)
+  const begun = { tcp: 3, udp: 2, icmp: 1 }
+  const text = await waitFor('the sessions', async () => {
+    const now = await scrape(port)
+    const all = sumOf(now, 'faithd_sessions_begun_total')
+    return all >= 6 && sumOf(now, 'faithd_sessions') === 3 ? now : undefined
+  })
+  for (const [protocol, count] of Object.entries(begun)) {
+    t.is(sumOf(text, 'faithd_sessions_begun_total', { protocol }), count, protocol)
+    const active = protocol === 'tcp' ? 0 : count
+    t.is(sumOf(text, 'faithd_sessions_by_protocol', { protocol }), active, protocol)
+  }
+  const { byProtocol } = (await faithd.counted()).relay.sessions
+  t.deepEqual(byProtocol, {
+    tcp: { active: 0, begun: 3 },
+    udp: { active: 0, begun: 2 },
+    icmp: { active: 0, begun: 1 },
+  })
+})
+
 test('packets that are dropped are counted by their reason', async (t) => {
   const { faithd, port } = await start('--protocols', 'tcp')
   await udp(lab.client, { address: faithd.address(), port: 53, timeout: 2000 })

@@ -3,6 +3,7 @@
  * dashboard and the alerts are checked against it.
  */
 import { type FaithCause, type FaithRefusalReason, REFUSAL_NAMES } from '../../lib/refusal.js'
+import type { FaithProtocolStats } from '../../lib/session.js'
 import type { FaithSource } from '../../lib/sources.js'
 import type { FaithDns64Upstream } from '../../lib/dns64.js'
 import type { Dns64Counts } from '../dns64.js'
@@ -59,6 +60,7 @@ export type Label =
   | 'interface'
   | 'direction'
   | 'outcome'
+  | 'protocol'
   | 'reason'
   | 'source'
   | 'upstream'
@@ -151,9 +153,9 @@ const ofUpstreams = (
 
 /** A counter with one value for each interface and each value of another label. */
 const counterBy =
-  (label: 'direction' | 'outcome' | 'reason') =>
+  (label: 'direction' | 'outcome' | 'protocol' | 'reason', type: 'counter' | 'gauge' = 'counter') =>
   (help: string, read: (of: InterfaceSnapshot) => Readonly<Record<string, number>>): Metric => ({
-    type: 'counter',
+    type,
     help,
     labels: ['interface', label],
     read: ({ interfaces }) =>
@@ -190,6 +192,16 @@ const histogramOf = ofInterfaces('histogram')
 const byDirection = counterBy('direction')
 const byOutcome = counterBy('outcome')
 const byReason = counterBy('reason')
+const byProtocol = (
+  type: 'counter' | 'gauge',
+  help: string,
+  count: keyof FaithProtocolStats,
+): Metric =>
+  counterBy('protocol', type)(help, ({ relay: { sessions } }) => ({
+    tcp: sessions.byProtocol.tcp[count],
+    udp: sessions.byProtocol.udp[count],
+    icmp: sessions.byProtocol.icmp[count],
+  }))
 
 const seconds = (date: Date): number => date.getTime() / 1000
 const limit = (value: number): number | undefined => (value === 0 ? undefined : value)
@@ -220,6 +232,12 @@ export const METRICS: Readonly<Record<string, Metric>> = {
     (of) => seconds(of.configuration.appliedAt),
   ),
   faithd_sessions: gaugeOf('Sessions that go on.', (of) => of.relay.sessions.active),
+  faithd_sessions_by_protocol: byProtocol('gauge', 'Sessions that go on, by protocol.', 'active'),
+  faithd_sessions_begun_total: byProtocol(
+    'counter',
+    'Sessions that began, by protocol; `icmp` means pings.',
+    'begun',
+  ),
   faithd_sessions_limit: gaugeOf(
     'Most sessions that the relays take at once, by max-sessions or by descriptors; absent without a limit.',
     (of) => limit(of.limits.maxSessions),
@@ -272,6 +290,14 @@ export const METRICS: Readonly<Record<string, Metric>> = {
       lost: udp?.lost ?? 0,
       oversize: udp?.oversize ?? 0,
     }),
+  ),
+  faithd_udp_frames_fragmented_total: counterOf(
+    'Frames of servers that were too long for their client, and went on in fragments.',
+    (of) => of.relay.udp?.fragmented ?? 0,
+  ),
+  faithd_udp_sockets_without_superframes_total: counterOf(
+    'Sockets of clients whose way to the server takes no joined datagrams, so that each is sent by a call of its own.',
+    (of) => of.relay.udp?.withoutSuperframes ?? 0,
   ),
   faithd_udp_errors_total: counterOf(
     'Errors of servers and routers about datagrams that went on to clients.',

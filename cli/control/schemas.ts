@@ -127,6 +127,8 @@ export const clients = z.strictObject({
 
 export const aborted = z.strictObject({ aborted: count.describe('Sessions that were ended.') })
 
+const began = z.strictObject({ active: count, begun: count })
+
 export const relay = z.strictObject({
   number: count.describe('Counts up as the daemon opens relays.'),
   ports: z.string(),
@@ -134,6 +136,7 @@ export const relay = z.strictObject({
   sessions: z.strictObject({
     active: count,
     begun: count,
+    byProtocol: z.strictObject({ tcp: began, udp: began, icmp: began }),
     ended: counts,
     aborted: counts.describe('Aborted sessions by cause.'),
     bytesUp: bytes,

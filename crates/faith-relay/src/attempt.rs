@@ -206,7 +206,7 @@ impl Attempt {
     pub(crate) fn join(&mut self, sockets: Option<Sockets>) {
         self.outcome = Outcome::Ended(SessionEnd::Aborted);
         self.live.find_name();
-        self.ledger.began(self.worker, || SessionBegin {
+        self.ledger.began(self.worker, self.live.protocol, || SessionBegin {
             id: self.id(),
             protocol: self.live.protocol,
             client: *self.client(),

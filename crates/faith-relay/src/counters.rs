@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use faith_packet::protocol::Protocol;
+
 use crate::cause::Cause;
 use crate::durations::{ConnectDurations, LiveDurations};
 use crate::record::{RefusalReason, SessionEnd};
@@ -45,6 +47,8 @@ pub struct SessionStats {
     pub active: u64,
     /// Sessions that began, including those that ended.
     pub begun: u64,
+    /// Those of each protocol, by [`Protocol::index`].
+    pub by_protocol: [ProtocolStats; Protocol::ALL.len()],
     /// Sessions that ended.
     pub ended: SessionTally,
     /// Those that ended as [`SessionEnd::Aborted`], by cause.
@@ -53,6 +57,17 @@ pub struct SessionStats {
     pub bytes_up: u64,
     /// Bytes passed from servers to clients, likewise.
     pub bytes_down: u64,
+}
+
+/// Counters of the sessions of one protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProtocolStats {
+    /// Sessions at this moment.
+    pub active: u64,
+    /// Sessions that began, including those that ended.
+    pub begun: u64,
+    /// Sessions that ended.
+    pub ended: u64,
 }
 
 /// Records that the observer did not get.
@@ -70,7 +85,8 @@ pub struct Untold {
 pub(crate) struct Counters {
     accepted: AtomicU64,
     handed_over: AtomicU64,
-    begun: AtomicU64,
+    begun: [AtomicU64; Protocol::ALL.len()],
+    over: [AtomicU64; Protocol::ALL.len()],
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
     ended: LiveSessions,
@@ -100,12 +116,13 @@ impl Counters {
         self.connects.add(after);
     }
 
-    pub(crate) fn begun(&self) {
-        add(&self.begun, 1);
+    pub(crate) fn begun(&self, protocol: Protocol) {
+        add(&self.begun[protocol.index()], 1);
     }
 
     /// Counts the end of a session. The cause is about an abort.
-    pub(crate) fn ended(&self, reason: SessionEnd, cause: Option<Cause>) {
+    pub(crate) fn ended(&self, protocol: Protocol, reason: SessionEnd, cause: Option<Cause>) {
+        add(&self.over[protocol.index()], 1);
         self.ended.add(reason);
         if reason == SessionEnd::Aborted {
             self.aborted.add(cause);
@@ -131,7 +148,12 @@ impl Counters {
         stats.sessions.bytes_down += self.bytes_down.load(Relaxed);
         self.ended.add_to(&mut stats.sessions.ended);
         self.aborted.add_to(&mut stats.sessions.aborted);
-        stats.sessions.begun += self.begun.load(Relaxed);
+        for (stats, over) in stats.sessions.by_protocol.iter_mut().zip(&self.over) {
+            stats.ended += over.load(Relaxed);
+        }
+        for (stats, begun) in stats.sessions.by_protocol.iter_mut().zip(&self.begun) {
+            stats.begun += begun.load(Relaxed);
+        }
         self.refused.add_to(&mut stats.refused);
         self.connects.add_to(&mut stats.connect_durations);
         stats.untold.sessions += self.untold_sessions.load(Relaxed);
@@ -144,6 +166,10 @@ impl RelayStats {
     /// meanwhile, so a difference may be below zero for a moment, and counts as zero then.
     pub(crate) fn settle(&mut self, entered: u64) {
         let Self { sessions, refused, handed_over, .. } = self;
+        for of in &mut sessions.by_protocol {
+            of.active = of.begun.saturating_sub(of.ended);
+        }
+        sessions.begun = sessions.by_protocol.iter().map(|of| of.begun).sum();
         sessions.active = sessions.begun.saturating_sub(sessions.ended.sum());
         let decided = sessions.begun + refused.sum() + *handed_over;
         self.attempts = entered.saturating_sub(decided);

@@ -80,8 +80,8 @@ impl Ledger {
     }
 
     /// Counts a session of this worker that begins, and reports it to an observer that follows begins.
-    pub(crate) fn began(&self, worker: usize, session: impl FnOnce() -> SessionBegin) {
-        self.counters(worker).begun();
+    pub(crate) fn began(&self, worker: usize, protocol: Protocol, session: impl FnOnce() -> SessionBegin) {
+        self.counters(worker).begun(protocol);
         if let Some(observer) = self.observer.as_ref().filter(|observer| observer.follows_begins()) {
             observer.began(session());
         }
@@ -96,7 +96,7 @@ impl Ledger {
     pub(crate) fn ended(&self, worker: usize, record: SessionRecord) {
         let protocol = record.protocol;
         let counters = self.counters(worker);
-        counters.ended(record.reason, record.cause);
+        counters.ended(protocol, record.reason, record.cause);
         if let Some(observer) = &self.observer
             && !observer.ended(record)
         {

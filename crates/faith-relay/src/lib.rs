@@ -88,7 +88,7 @@ pub use bound::{BoundUdp, BoundUdpStats, Hearer, Message, SendError};
 pub use cause::Cause;
 pub use clients::{ClientLimits, Place};
 pub use connect_error::ConnectError;
-pub use counters::{RelayStats, SessionStats, Untold};
+pub use counters::{ProtocolStats, RelayStats, SessionStats, Untold};
 pub use denying_rule::DenyingRule;
 pub use detail::SessionDetail;
 pub use dial::Dial;

@@ -13,7 +13,8 @@ pub struct UdpStats {
     pub frames_up: u64,
     /// Frames sent to clients.
     pub frames_down: u64,
-    /// Datagrams of servers that the kernel dropped: their socket had no room, or their checksum was wrong.
+    /// Datagrams of servers that the kernel dropped: their socket had no room, or their checksum was wrong. The kernel counts
+    /// short ones with a wrong checksum, of at most 76 octets with the header, for the host alone.
     pub dropped: u64,
     /// Frames of servers that no client had asked for.
     pub filtered: u64,

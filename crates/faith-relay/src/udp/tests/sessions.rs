@@ -10,6 +10,7 @@ use faith_packet::protocol::Protocol;
 
 use super::{Got, Server, World, client};
 use crate::cause::Cause;
+use crate::counters::ProtocolStats;
 use crate::options::RelayOptions;
 use crate::record::SessionEnd;
 use crate::tests::options;
@@ -33,6 +34,8 @@ fn a_datagram_and_its_answer_pass() {
         assert_eq!((from, &data[..], segment), (server.dialled(), &b"answer"[..], None));
         let stats = world.engine.stats();
         assert_eq!((stats.sessions.bytes_up, stats.sessions.bytes_down), (8, 6));
+        let one = ProtocolStats { active: 1, begun: 1, ended: 0 };
+        assert_eq!(stats.sessions.by_protocol, [ProtocolStats::default(), one, ProtocolStats::default()]);
         let session = &world.engine.ledger.sessions(0, 10)[0];
         assert_eq!((session.protocol, session.client), (Protocol::Udp, client(5000)));
         assert_eq!(session.server, Some(server.address().into()));
@@ -65,6 +68,8 @@ fn a_session_ends_by_its_timeout_and_leaves_a_record_and_no_socket() {
         assert_eq!((record.protocol, record.reason), (Protocol::Udp, SessionEnd::IdleTimeout));
         assert_eq!((record.bytes_up, record.bytes_down), (8, 10));
         assert!(record.duration >= Duration::from_millis(200));
+        let over = ProtocolStats { active: 0, begun: 1, ended: 1 };
+        assert_eq!(world.engine.stats().sessions.by_protocol[Protocol::Udp.index()], over);
         world.eventually("the socket to be closed", || (world.mappings() == 0).then_some(())).await;
         // Another datagram begins another session.
         world.send(5000, server.dialled(), b"again");
