@@ -44,17 +44,18 @@ test('limits beyond the descriptors get a warning with the remedy', (t) => {
   ])
 })
 
+const mappingWarnings = (maxMappings: number, ...args: string[]) => {
+  const udp = { maxMappings } as FaithUdpStats
+  return limitWarnings(relayOf('--max-held', '200', ...args), { ...effective, udp })
+}
+
 test('a limit of mappings beyond the descriptors gets a warning, where datagrams are relayed', (t) => {
-  const of = (maxMappings: number, ...args: string[]) => {
-    const udp = { maxMappings } as FaithUdpStats
-    return limitWarnings(relayOf('--max-held', '200', ...args), { ...effective, udp })
-  }
-  t.deepEqual(of(100, '--max-mappings', '101'), [
+  t.deepEqual(mappingWarnings(100, '--max-mappings', '101'), [
     'the descriptor limit allows 100 ports of clients with datagrams, not --max-mappings 101; faithd refuses further ' +
       "ones; raise it with ulimit -n, or with systemd's LimitNOFILE=",
   ])
-  t.deepEqual(of(100, '--max-mappings', '100'), [])
-  t.regex(of(4000).join(), /not --max-mappings 16384;/)
+  t.deepEqual(mappingWarnings(100, '--max-mappings', '100'), [])
+  t.regex(mappingWarnings(4000).join(), /not --max-mappings 16384;/)
 })
 
 for (const args of [
