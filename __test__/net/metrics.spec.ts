@@ -111,7 +111,7 @@ test('sessions are counted by their protocol', async (t) => {
   const { faithd, port } = await start()
   const to = faithd.address()
   await churn(lab.client, { address: to, port: 7, count: 3 })
-  // Nobody answers.
+  // No server answers.
   const code = `
 import socket, sys
 for port in (9001, 9002):

@@ -4,7 +4,7 @@ import test from 'ava'
 
 import { addresses, createLab } from '../../lab/index.js'
 import type { Host, Lab } from '../../lab/index.js'
-import { first, serveDatagrams, takeSteps } from '../fixtures/datagrams.js'
+import { first, serveDatagrams } from '../fixtures/datagrams.js'
 import type { Answer } from '../fixtures/datagrams.js'
 import { permitted, startFaithd } from '../fixtures/faithd.js'
 import { nft } from '../fixtures/nft.js'
