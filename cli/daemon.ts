@@ -185,7 +185,7 @@ export class Daemon {
       try {
         const { file } = this.#source
         const done = await (file === undefined ? this.#reloadLists(by) : this.#reloadFile(file, by))
-        done.warnings.push(...this.#renew())
+        await this.#renew(done, by)
         const detail = done.changes.length === 0 ? 'no setting changed' : done.changes.join('; ')
         this.appliedAt = new Date()
         this.lastReload = { at: this.appliedAt, applied: true, detail }
@@ -197,12 +197,13 @@ export class Daemon {
     })
   }
 
-  /** Reads the certificate of the DNS server again, which goes on with the last good one. */
-  #renew(): string[] {
-    const kept = this.interfaces.dns64.renew(this.#configuration.dns64)
-    if (kept === undefined) return []
-    this.#log.warn(kept)
-    return [kept]
+  /** Reads the certificates of the DNS server again, which goes on with the last good ones. */
+  async #renew(done: Reloaded, by: string): Promise<void> {
+    const { changes, warnings } = await this.interfaces.dns64.renew(this.#configuration.dns64)
+    for (const sentence of warnings) this.#log.warn(sentence)
+    for (const change of changes) this.#log.info(`${by}: ${change} read again`)
+    done.changes.push(...changes)
+    done.warnings.push(...warnings)
   }
 
   async #reloadFile(file: string, by: string): Promise<Reloaded> {

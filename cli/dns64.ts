@@ -83,17 +83,26 @@ export class Dns64 {
   }
 
   /**
-   * Reads the certificate again. Gives a sentence if the server keeps the one that it has, because this one is unreadable or
-   * wrong.
+   * Reads the certificate again, and the root certificates that servers over TLS are trusted by. What is unreadable or wrong
+   * stays as it was, with a warning.
    */
-  renew(configuration: Dns64Configuration): string | undefined {
+  async renew(
+    configuration: Dns64Configuration,
+  ): Promise<{ changes: string[]; warnings: string[] }> {
+    const changes: string[] = []
+    const warnings: string[] = []
     try {
       const tls = certificateOf(configuration)
       if (tls !== undefined) this.#server?.renew(tls)
-      return undefined
     } catch (error) {
-      return `dns64: the certificate stays as it was: ${reason(error)}`
+      warnings.push(`dns64: the certificate stays as it was: ${reason(error)}`)
     }
+    try {
+      if (await this.#server?.renewRoots()) changes.push('dns64: root certificates')
+    } catch (error) {
+      warnings.push(`dns64: the root certificates stay as they were: ${reason(error)}`)
+    }
+    return { changes, warnings }
   }
 
   /** Gives addresses for the prefixes and the relays as they are now. */

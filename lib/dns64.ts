@@ -347,6 +347,25 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
   }
 
   /**
+   * Reads the root certificates of this host again, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. New connections
+   * to upstreams over TLS and HTTPS are trusted by them from now on, and open ones stay. Resolves to `true` if they have
+   * changed.
+   *
+   * @throws {@link FaithError} `ERR_FAITH_SYSTEM` if no root can be read, and the roots stay as they were;
+   * `ERR_FAITH_CLOSED` if the server is closed
+   *
+   * @example
+   * ```ts
+   * const dns64 = await faith.dns64()
+   * if (await dns64.renewRoots()) console.log('upstreams are trusted by other root certificates')
+   * ```
+   */
+  async renewRoots(): Promise<boolean> {
+    if (this.#closing !== undefined) throw closedError('the DNS server', 'open another one')
+    return unwrap(await this.#native.renewRoots())
+  }
+
+  /**
    * Closes the sockets, and emits `close`. Queries that are under way get no answer. A second call waits for the same
    * close.
    *

@@ -367,6 +367,22 @@ impl NativeDns64 {
         }
     }
 
+    /// Reads the root certificates again, by which new connections to upstreams over TLS are trusted. Resolves to true if
+    /// they have changed.
+    ///
+    /// # Errors
+    /// The environment is closing. The promise resolves to every other failure.
+    #[napi(ts_return_type = "Promise<NativeFailure | boolean>")]
+    pub fn renew_roots<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Outcome<bool>>> {
+        let roots = match &*self.state.lock() {
+            State::Open { server, .. } => Some(server.roots()),
+            State::Closed(..) => None,
+        };
+        env.spawn_future(blocking(move || {
+            roots.map_or(Ok(false), |roots| roots.renew()).map_err(|error| without_roots(&error.to_string()))
+        }))
+    }
+
     /// Synthesises by these settings for the clients of these relays from now on. The first relay that takes connections
     /// says how addresses are made. With `known`, refuses prefixes of clients that are not among `prefixes`.
     #[napi(ts_return_type = "NativeFailure | null")]
@@ -487,6 +503,11 @@ fn prefix_of_clients(
     Ok((network, if is_own { vec![prefix] } else { Vec::new() }))
 }
 
+fn without_roots(text: &str) -> NativeFailure {
+    let remedy = "install ca-certificates, or name a file with roots by SSL_CERT_FILE";
+    NativeFailure::new("ERR_FAITH_SYSTEM", format!("{text}; {remedy}"))
+}
+
 fn failure(error: ServerError) -> NativeFailure {
     let text = error.to_string();
     let (what, syscall, source) = match error {
@@ -494,10 +515,7 @@ fn failure(error: ServerError) -> NativeFailure {
             let remedy = "put an address in the place of the name, and the name behind #";
             return NativeFailure::new("ERR_FAITH_ARGUMENT", format!("{text}; {remedy}"));
         }
-        ServerError::NoRoots => {
-            let remedy = "install ca-certificates, or name a file with roots by SSL_CERT_FILE";
-            return NativeFailure::new("ERR_FAITH_SYSTEM", format!("{text}; {remedy}"));
-        }
+        ServerError::NoRoots(_) => return without_roots(&text),
         ServerError::Listen { address, protocol, error } => {
             (format!("answer DNS queries at {address} over {protocol}"), "bind", error)
         }

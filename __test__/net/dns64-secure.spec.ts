@@ -1,4 +1,5 @@
 /** `--dns64-upstream tls://…` and `https://…`: faithd asks DNS servers over TLS and HTTPS, and only those it can trust. */
+import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -196,6 +197,40 @@ test.serial('the reason is told why a server cannot be trusted', async (t) => {
     await Promise.all([secure.stop(), faithd.stop()])
   }
 })
+
+test.serial(
+  'a reload reads the root certificates again, and keeps the last good ones',
+  async (t) => {
+    const roots = join(lab.directory, 'roots.pem')
+    copyFileSync(new Authority(join(lab.directory, 'before')).file, roots)
+    const secure = await serve('answers')
+    const args = ['-k', '-P', prefix, ...permitted, '--control', control.path, '--dns64']
+    const upstream = ['--dns64-upstream', `tls://${server}`]
+    const faithd = await lab.router.faithd([...args, ...upstream], {
+      env: { SSL_CERT_FILE: roots, SSL_CERT_DIR: '' },
+    })
+    running.push(faithd)
+    t.regex(await dig('AAAA', 'www.example.net'), /status: SERVFAIL/)
+    await faithd.line(
+      /WARN: cannot ask .*: no root certificate of this host leads to the certificate/,
+    )
+
+    writeFileSync(roots, 'no certificate\n')
+    faithd.kill('SIGHUP')
+    await faithd.line(
+      /WARN: dns64: the root certificates stay as they were: this host has no root certificates.*; install ca-certificates/,
+    )
+
+    copyFileSync(authority.file, roots)
+    faithd.kill('SIGHUP')
+    await faithd.line(/INFO: SIGHUP: dns64: root certificates read again/)
+    await faithd.line(/INFO: tls:\/\/198\.51\.100\.2:853 answers again/)
+    await waitFor('an answer', async () => (await records('www.example.net')) === www)
+    t.true(secure.lines.some((line) => line.startsWith('query')))
+    const { lastReload } = await statusOf()
+    t.like(lastReload, { applied: true, detail: 'dns64: root certificates' })
+  },
+)
 
 test.serial('a server that is gone is told, and told again when it answers', async (t) => {
   const faithd = await start(`tls://${server}`)

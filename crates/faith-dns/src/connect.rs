@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::link::Jobs;
 use crate::secure::SecureUpstream;
-use crate::tls::{self, Trust};
+use crate::tls::{self, CurrentTrust, Trust};
 use crate::{doh, stream};
 
 /// The time that one address has to accept a connection.
@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(4);
 pub(crate) enum Protocol {
     Tcp,
     /// TLS, or HTTPS if the upstream has a path.
-    Tls(SecureUpstream, Trust),
+    Tls(SecureUpstream, CurrentTrust),
     #[cfg(test)]
     Script(Box<dyn Fn() -> Result<tokio::io::DuplexStream, String>>),
 }
@@ -45,7 +45,7 @@ impl Protocol {
                 stream::drive(stream, jobs).await
             }
             Self::Tls(upstream, trust) => {
-                let stream = connect_securely(upstream, trust, addresses).await?;
+                let stream = connect_securely(upstream, &trust.load(), addresses).await?;
                 jobs.made();
                 match uri(upstream) {
                     None => stream::drive(stream, jobs).await,

@@ -85,4 +85,5 @@ pub use record::{Condition, UpstreamState};
 pub use secure::{SecureUpstream, UpstreamSyntaxError};
 pub use server::{Server, ServerError, ServerOptions};
 pub use settings::{ClientNetworks, Fault, Gate};
+pub use tls::{NoRoots, Roots};
 pub use upstream::{Upstream, Upstreams};

@@ -17,14 +17,14 @@ use crate::peers::{Around, Peers};
 use crate::resolver::{Pace, Resolver};
 use crate::secure::{Host, SecureUpstream};
 use crate::session::{Find, Session};
-use crate::tls::Trust;
+use crate::tls::CurrentTrust;
 use crate::upstream::{Upstream, Upstreams};
 use crate::wire::{self, Question};
 
 /// Asks these upstreams. Those over TLS are trusted by `trust`, and there are none without it.
 pub(crate) fn resolver(
     upstreams: Upstreams,
-    trust: Option<&Trust>,
+    trust: Option<&CurrentTrust>,
     around: &Rc<Around>,
     pace: Pace,
 ) -> Resolver {
@@ -37,7 +37,12 @@ pub(crate) fn resolver(
 }
 
 /// The upstreams in their order.
-fn make(upstreams: &[Upstream], trust: Option<&Trust>, around: &Rc<Around>, pace: Pace) -> Vec<Rc<Peer>> {
+fn make(
+    upstreams: &[Upstream],
+    trust: Option<&CurrentTrust>,
+    around: &Rc<Around>,
+    pace: Pace,
+) -> Vec<Rc<Peer>> {
     let addressed: Vec<Option<Rc<Peer>>> = upstreams
         .iter()
         .map(|upstream| match upstream {
@@ -60,8 +65,8 @@ fn make(upstreams: &[Upstream], trust: Option<&Trust>, around: &Rc<Around>, pace
     upstreams.iter().zip(addressed).filter_map(|(upstream, peer)| peer.or_else(|| named(upstream))).collect()
 }
 
-fn over_tls(upstream: &SecureUpstream, trust: &Trust, find: Find, around: &Around) -> Rc<Peer> {
-    let (given, trust) = (upstream.clone(), trust.clone());
+fn over_tls(upstream: &SecureUpstream, trust: &CurrentTrust, find: Find, around: &Around) -> Rc<Peer> {
+    let (given, trust) = (upstream.clone(), Arc::clone(trust));
     Peer::new(Upstream::Secure(upstream.clone()), &around.gate, &around.counters, |health| {
         Way::Secure(Session::secure(given, trust, find, Rc::clone(health)))
     })

@@ -28,7 +28,7 @@ use crate::resolver::Pace;
 use crate::secure::{SecureUpstream, TLS_PORT};
 use crate::settings::{ClientNetworks, Gate, Settings};
 use crate::tcp::Secret;
-use crate::tls::Trust;
+use crate::tls::{NoRoots, Roots, Trust};
 use crate::upstream::Upstreams;
 use crate::{naming, tcp, udp};
 
@@ -104,8 +104,8 @@ pub enum ServerError {
     #[error("cannot look up {0}: none of the upstreams is an address")]
     Unreachable(Box<SecureUpstream>),
     /// Upstreams are to be asked over TLS, and this host has no root certificates to trust them by.
-    #[error("cannot trust any upstream over TLS: this host has no root certificates")]
-    NoRoots,
+    #[error("cannot trust any upstream over TLS: {0}")]
+    NoRoots(#[source] NoRoots),
     /// The thread or its runtime could not be made.
     #[error("cannot start the DNS server's thread: {0}")]
     Thread(#[source] io::Error),
@@ -116,6 +116,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     tls_addresses: Vec<SocketAddr>,
     secret: Option<Secret>,
+    roots: Roots,
     settings: Arc<ArcSwap<Settings>>,
     counters: Arc<Counters>,
     records: Records,
@@ -144,7 +145,8 @@ impl Server {
             return Err(ServerError::Unreachable(Box::new(upstream.clone())));
         }
         // They are read with the privileges of the caller.
-        let trust = upstreams.has_secure().then(Trust::read).transpose().map_err(|_| ServerError::NoRoots)?;
+        let trust = upstreams.has_secure().then(Trust::read).transpose().map_err(ServerError::NoRoots)?;
+        let trust = trust.map(|trust| Arc::new(ArcSwap::from_pointee(trust)));
         let sockets: Vec<Sockets> = listen.into_iter().map(Sockets::bind).collect::<Result<_, _>>()?;
         let addresses: Vec<SocketAddr> =
             sockets.iter().filter_map(|sockets| sockets.udp.local_addr().ok()).collect();
@@ -160,7 +162,7 @@ impl Server {
         let pace = Pace { timeout: upstream_timeout, all_servers };
         let (shared, counted, certified) = (Arc::clone(&settings), Arc::clone(&counters), secret.clone());
         let records = Records::default();
-        let shown = Arc::clone(&records);
+        let (shown, roots) = (Arc::clone(&records), Roots(trust.clone()));
         let run = move || {
             let (told, counters) = (Arc::clone(&gate), Arc::clone(&counted));
             let around = Rc::new(Around { own, gate: told, counters, records: shown });
@@ -171,7 +173,7 @@ impl Server {
         let thread = std::thread::Builder::new().name("faith/dns64".to_owned()).spawn(run);
         let thread = Some(thread.map_err(ServerError::Thread)?);
         let running = Some(running);
-        Ok(Self { addresses, tls_addresses, secret, settings, counters, records, running, thread })
+        Ok(Self { addresses, tls_addresses, secret, roots, settings, counters, records, running, thread })
     }
 
     /// The addresses at which the server answers.
@@ -191,6 +193,12 @@ impl Server {
         if let Some(secret) = &self.secret {
             secret.store(config);
         }
+    }
+
+    /// The root certificates that upstreams over TLS are trusted by.
+    #[must_use]
+    pub fn roots(&self) -> Roots {
+        self.roots.clone()
     }
 
     /// Changes the settings of synthesis, the limits, and the networks of clients. Queries that are under way keep theirs.

@@ -17,7 +17,7 @@ use crate::entry::Entry;
 use crate::health::{Health, Trouble};
 use crate::link::Link;
 use crate::secure::SecureUpstream;
-use crate::tls::Trust;
+use crate::tls::CurrentTrust;
 use crate::wire::Question;
 
 /// Finds the addresses of a server.
@@ -40,7 +40,12 @@ impl Session {
     }
 
     /// A session over TLS or HTTPS, without a connection. `find` gives the server's addresses, if a connection is needed.
-    pub(crate) fn secure(upstream: SecureUpstream, trust: Trust, find: Find, health: Rc<Health>) -> Rc<Self> {
+    pub(crate) fn secure(
+        upstream: SecureUpstream,
+        trust: CurrentTrust,
+        find: Find,
+        health: Rc<Health>,
+    ) -> Rc<Self> {
         Self::new(Protocol::Tls(upstream, trust), find, Some(health))
     }
 
