@@ -83,8 +83,8 @@ export class Dns64 {
   }
 
   /**
-   * Reads the certificate again, and the root certificates that servers over TLS are trusted by. What is unreadable or wrong
-   * stays as it was, with a warning.
+   * Reads the certificate again, and the root certificates that servers over TLS are trusted by. Files that are unreadable
+   * or wrong change nothing, and give a warning.
    */
   async renew(
     configuration: Dns64Configuration,

@@ -295,10 +295,14 @@ export class FaithDns64 extends EventEmitter<FaithDns64Events> implements AsyncD
    * ```
    */
   upstreams(): FaithDns64Upstream[] {
-    return this.#native.upstreams().map(({ condition, trouble, ...counts }) => ({
-      ...counts,
-      condition: condition as FaithDns64Condition,
-      trouble,
+    return this.#native.upstreams().map((one) => ({
+      upstream: one.upstream,
+      queries: one.queries,
+      answered: one.answered,
+      unanswered: one.unanswered,
+      loops: one.loops,
+      condition: one.condition as FaithDns64Condition,
+      trouble: one.trouble,
     }))
   }
 
