@@ -29,7 +29,7 @@ fn denying() -> RelayOptions {
 
 #[test]
 fn a_server_that_refuses_resets_a_client_that_was_accepted_first() {
-    let mut lab = Lab::new(options());
+    let lab = Lab::new(options());
     lab.refuse();
     read_to_reset(&mut lab.dial());
     let record = lab.refused();
@@ -46,7 +46,7 @@ fn a_denied_server_resets_the_client_that_was_accepted_first() {
 
 #[test]
 fn a_server_that_refuses_has_the_syn_reset() {
-    let mut lab = Lab::new(options());
+    let lab = Lab::new(options());
     lab.refuse();
     let (syn, fate) = lab.syn(Caller::new().address);
     lab.offer(syn);
@@ -134,7 +134,7 @@ fn a_flood_of_denied_syns_is_counted_in_full_and_told_in_part() {
 
 #[test]
 fn a_flood_of_refused_syns_is_counted_in_full_and_told_in_part() {
-    let mut lab = Lab::new(options());
+    let lab = Lab::new(options());
     lab.refuse();
     let callers: Vec<Caller> = (0..300).map(|_| Caller::new()).collect();
     let fates: Vec<_> = callers
@@ -158,7 +158,7 @@ fn a_flood_of_refused_syns_is_counted_in_full_and_told_in_part() {
 
 #[test]
 fn a_refused_attempt_is_neither_counted_nor_told_as_a_session() {
-    let mut lab = Lab::new(options());
+    let lab = Lab::new(options());
     lab.refuse();
     let (syn, fate) = lab.syn(Caller::new().address);
     lab.offer(syn);
@@ -215,7 +215,7 @@ fn a_denial_has_its_cause() {
 #[test]
 fn a_refusal_by_the_server_has_its_errno() {
     const ECONNREFUSED: i32 = 111;
-    let mut lab = Lab::new(options());
+    let lab = Lab::new(options());
     lab.refuse();
     lab.offer(lab.syn(Caller::new().address).0);
     let record = lab.refused();

@@ -86,7 +86,7 @@ fn an_attempt_is_neither_listed_nor_ended_as_a_session() {
 
 #[test]
 fn the_time_until_a_server_answers_is_counted_and_that_of_a_refusal_is_not() {
-    let mut lab = Lab::new(options());
+    let lab = Lab::new(options());
     let before = Instant::now();
     let _session = lab.session();
     let durations = lab.engine.stats().connect_durations;

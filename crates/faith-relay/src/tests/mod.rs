@@ -24,7 +24,7 @@ mod transfer;
 mod urgent;
 
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -221,9 +221,10 @@ impl Lab {
         (patient(client), server)
     }
 
-    /// Closes the server's port, so that it refuses connections from now on.
-    pub(crate) fn refuse(&mut self) {
-        self.server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    /// Has the server's port refuse connections from now on. A socket that is closed instead may listen a moment longer: a
+    /// program that another test starts has a copy until it runs.
+    pub(crate) fn refuse(&self) {
+        SockRef::from(&self.server).shutdown(Shutdown::Both).unwrap();
     }
 
     /// Waits for the next session to end.

@@ -244,6 +244,12 @@ impl Server {
         faith(*self.address().ip(), self.address().port())
     }
 
+    /// Has the port refuse datagrams of clients from now on. A socket that is closed instead may take them a moment longer:
+    /// a program that another test starts has a copy until it runs.
+    fn refuse(&self) {
+        self.0.connect((Ipv4Addr::LOCALHOST, 9)).unwrap();
+    }
+
     fn hears(&self) -> (Vec<u8>, SocketAddr) {
         let mut data = vec![0; 65_535];
         let (length, from) = self.0.recv_from(&mut data).unwrap();

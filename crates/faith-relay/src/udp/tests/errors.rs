@@ -9,7 +9,7 @@ fn a_closed_port_of_a_server_is_told_to_the_client_and_ends_no_mapping() {
     World::run(UdpOptions::default(), async |world| {
         let (closed, open) = (Server::new(), Server::new());
         let dialled = closed.dialled();
-        drop(closed);
+        closed.refuse();
         world.send(5000, dialled, b"anybody there?");
         let error = world.eventually("an error", || world.wire.errors.borrow_mut().pop()).await;
         assert_eq!((error[40], error[41]), (1, 4), "port unreachable");
@@ -36,7 +36,7 @@ fn many_errors_in_a_row_hinder_no_other_server() {
     World::run(UdpOptions::default(), async |world| {
         let (closed, open) = (Server::new(), Server::new());
         let dialled = closed.dialled();
-        drop(closed);
+        closed.refuse();
         for round in 0..50_u8 {
             world.send(5000, dialled, b"anybody there?");
             world.send(5000, open.dialled(), &[round]);
