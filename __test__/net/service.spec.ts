@@ -224,10 +224,11 @@ testOfRoot(
 
     const log = await systemd.run('cat', '/run/log')
     const lines = log.trim().split('\n')
-    // More than two workers may need more pipes than a user may have.
-    const faults = lines.filter(
-      (line) => /"level":"(?:warn|error|fatal)"/.test(line) && !line.includes('"pages":'),
-    )
+    // More than two workers may need more pipes than a user may have, and a machine may allow fewer descriptors than the unit
+    // asks for.
+    const faults = lines
+      .filter((line) => /"level":"(?:warn|error|fatal)"/.test(line))
+      .filter((line) => !/"pages":|the descriptor limit allows/.test(line))
     t.deepEqual(faults, [], 'nothing is missing')
     t.regex(log, /steering by sk_lookup/)
     t.regex(log, /"shortcut":true/)
