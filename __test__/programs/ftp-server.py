@@ -4,7 +4,7 @@ import sys
 
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
-from pyftpdlib.servers import FTPServer
+from pyftpdlib.servers import ThreadedFTPServer
 
 
 class Old(FTPHandler):
@@ -15,6 +15,7 @@ address, folder = sys.argv[1:]
 authorizer = DummyAuthorizer()
 authorizer.add_user("someone", "secret", folder, perm="elradfmwMT")
 Old.authorizer = authorizer
-server = FTPServer((address, 21), Old)
+# One loop for all clients may forget a connection whose descriptor another one had before.
+server = ThreadedFTPServer((address, 21), Old)
 print("listening", flush=True)
 server.serve_forever(handle_exit=False)
