@@ -122,7 +122,8 @@ mod tests {
         sender.connect(free.local_addr().unwrap()).unwrap();
         send_many(&sender, &[b"heard"]).unwrap();
         assert!(!has_error_within(&sender, Duration::from_millis(1)));
-        // It hears nobody else. Closed instead, it might live on in a program that another test starts.
+        // It takes datagrams of that port alone. Closed instead, it might live on in a program that another test
+        // starts.
         free.connect("127.0.0.1:9").unwrap();
         send_many(&sender, &[b"refused"]).unwrap();
         assert!(has_error_within(&sender, Duration::from_secs(20)));

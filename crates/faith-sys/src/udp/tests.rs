@@ -91,7 +91,8 @@ fn a_busy_socket_gets_more_room() {
 #[test]
 fn an_error_is_in_the_queue_with_its_destination_and_its_offender_and_a_later_send_works() {
     let ((one, _), (closed, to)) = (bound(), bound());
-    // It hears nobody else. Closed instead, it might live on in a program that another test starts.
+    // It takes datagrams of that port alone. Closed instead, it might live on in a program that another test
+    // starts.
     rustix::net::connect(&closed, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9)).unwrap();
     one.send(to, b"to a closed port", MARKS, None).unwrap();
     let mut buffer = [0; 100];
