@@ -1,7 +1,8 @@
 /** Any counts and any names of interfaces give text that Prometheus reads as it was meant. */
 import * as fc from 'fast-check'
 import test from 'ava'
-import { METRICS, type MetricsSnapshot, metricsText } from '../cli/control/metrics.js'
+import type { MetricsSnapshot } from '../cli/control/metric-kinds.js'
+import { METRICS, metricsText } from '../cli/control/metrics.js'
 import { idleSnapshot } from '../scripts/metrics-table.js'
 import { cases } from './fixtures/cases.js'
 import { families } from './fixtures/exposition.js'

@@ -1,5 +1,6 @@
 /** The table of docs/metrics.md, and the metrics of a faithd that has done nothing yet. */
-import { METRICS, type MetricsSnapshot } from '../cli/control/metrics.js'
+import type { MetricsSnapshot } from '../cli/control/metric-kinds.js'
+import { METRICS } from '../cli/control/metrics.js'
 import { toInterfaceStats } from '../lib/interface-stats.js'
 import { toRelayStats } from '../lib/relay-stats.js'
 

@@ -4,7 +4,7 @@ import type { Advertising } from '../advertising.js'
 import type { Dns64 } from '../dns64.js'
 import type { RunningInterface } from '../running.js'
 import { descriptors, forwardsIPv6 } from './host.js'
-import type { InterfaceSnapshot, MetricsSnapshot } from './metrics.js'
+import type { InterfaceSnapshot, MetricsSnapshot } from './metric-kinds.js'
 
 /** The part of the daemon that the metrics tell about. */
 export interface Observed {
