@@ -12,6 +12,7 @@ pub mod connection;
 pub mod detail;
 pub mod dial;
 pub mod dns64;
+pub mod dns64_stats;
 pub mod failure;
 pub mod host_sockets;
 pub mod interface;
