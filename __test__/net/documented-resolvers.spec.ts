@@ -112,8 +112,8 @@ async function start(resolver: Resolver): Promise<LabProcess> {
 }
 
 /**
- * What a command prints, without dig's notes of tries without an answer. A resolver that has just begun may look for servers
- * longer than dig waits, and answers the next try.
+ * Leaves out dig's notes of tries without an answer. A resolver that has just begun may look for servers longer than dig
+ * waits, and answers the next try.
  */
 function answer(stdout: string): string {
   return stdout.replaceAll(/^;; communications error .*: timed out\n/gm, '').trim()
